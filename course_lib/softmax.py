@@ -1,0 +1,131 @@
+"""Softmax: scores become a probability distribution, in floating point.
+
+A model ends in scores that may be any real numbers. Softmax turns them into probabilities: larger
+score, larger share. The textbook line overflows for scores that real models produce, so each
+function here is written in the form that survives them.
+
+    softmax(z)[i] = exp(z[i] - c) / sum_j exp(z[j] - c)        for any c; we take c = max(z)
+
+Taught in:        04 softmax
+Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867 (the online form)
+Checked against:  torch.softmax, torch.logsumexp, F.cross_entropy, torch.autograd
+Shapes:           N rows of V scores; every `dim` may be any axis of any tensor
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def naive_softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
+    """Return softmax as the formula stands; it overflows, and is here to be seen doing so."""
+    numerator = x.exp()
+    return numerator / numerator.sum(dim, keepdim=True)
+
+
+def stable_softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
+    """Return probabilities along `dim`; no finite score can overflow."""
+    shifted = x - x.amax(dim, keepdim=True)  # the largest exponent is now exp(0) = 1
+    numerator = shifted.exp()
+    return numerator / numerator.sum(dim, keepdim=True)
+
+
+def logsumexp(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*reduced"]:
+    """Return log(sum(exp(x))) along `dim`, without that axis."""
+    largest = x.amax(dim, keepdim=True)
+    # A row of only -inf has no finite maximum to subtract: subtract nothing, and get log(0) = -inf.
+    shift = torch.where(largest.isfinite(), largest, 0.0)
+    return ((x - shift).exp().sum(dim, keepdim=True).log() + shift).squeeze(dim)
+
+
+def log_softmax(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*shape"]:
+    """Return the logarithm of softmax, without ever forming a probability that could be 0."""
+    return x - logsumexp(x, dim).unsqueeze(dim)
+
+
+def masked_softmax(
+    x: Float[Tensor, "*shape"], mask: Bool[Tensor, "..."], dim: int = -1
+) -> Float[Tensor, "*shape"]:
+    """Return softmax over the entries where `mask` is True; a row with none is all zeros.
+
+    Libraries disagree about that row: adding -inf to the scores gives 0/0 = nan, and one nan spreads
+    through every later layer. A row that may look at nothing takes nothing.
+    """
+    scores = x.masked_fill(~mask, -torch.inf)
+    largest = scores.amax(dim, keepdim=True)
+    numerator = (scores - torch.where(largest.isfinite(), largest, 0.0)).exp()
+    total = numerator.sum(dim, keepdim=True)
+    return numerator / torch.where(total > 0, total, 1.0)
+
+
+def softmax_with_temperature(
+    x: Float[Tensor, "*shape"], temperature: float, dim: int = -1
+) -> Float[Tensor, "*shape"]:
+    """Return softmax(x / temperature): towards the argmax as it falls, towards uniform as it grows.
+
+    The two ends are the limits: at 0 the largest scores share everything, at infinity all share.
+    """
+    if not temperature >= 0:
+        raise ValueError(
+            f"temperature must be zero or more; got {temperature}. "
+            "Use 0 for the largest score only, 1 to leave the scores as they are."
+        )
+    shifted = x - x.amax(dim, keepdim=True)
+    if temperature == 0:
+        winners = (shifted == 0).to(x.dtype)
+        return winners / winners.sum(dim, keepdim=True)
+    return stable_softmax(shifted / temperature, dim)
+
+
+def softmax_jacobian(p: Float[Tensor, "*rows V"]) -> Float[Tensor, "*rows V V"]:
+    """Return d p[i] / d z[j] = p[i] * (1 if i == j else 0) - p[i] * p[j]."""
+    return torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
+
+
+def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+    """Return the mean surprise, in nats, at the token that came: -log p[target]."""
+    log_p = log_softmax(logits, dim=-1)  # (N, V)
+    return -log_p.gather(-1, targets.unsqueeze(-1)).mean()
+
+
+def cross_entropy_gradient(
+    logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
+) -> Float[Tensor, "N V"]:
+    """Return d cross_entropy / d logits = (p - onehot(target)) / N."""
+    gradient = stable_softmax(logits, dim=-1)
+    rows = torch.arange(len(targets), device=logits.device)
+    gradient[rows, targets] -= 1.0
+    return gradient / len(targets)
+
+
+class SoftmaxState(NamedTuple):
+    """All that softmax must remember of the scores seen so far: two numbers for each row."""
+
+    maximum: Tensor
+    total: Tensor  # sum of exp(score - maximum)
+
+
+def merge_states(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState:
+    """Return the state of both blocks of scores together; the order does not matter."""
+    maximum = torch.maximum(a.maximum, b.maximum)
+    # Two empty blocks meet at -inf - -inf = nan; their totals are 0, so any finite shift will do.
+    shift = torch.where(maximum.isfinite(), maximum, 0.0)
+    total = a.total * (a.maximum - shift).exp() + b.total * (b.maximum - shift).exp()
+    return SoftmaxState(maximum, total)
+
+
+def online_state(x: Float[Tensor, "*rows V"]) -> SoftmaxState:
+    """Return the state after one pass over the last axis that never looks back."""
+    state = SoftmaxState(torch.full_like(x[..., 0], -torch.inf), torch.zeros_like(x[..., 0]))
+    for score in x.unbind(-1):
+        state = merge_states(state, SoftmaxState(score, torch.ones_like(score)))
+    return state
+
+
+def softmax_from_state(
+    x: Float[Tensor, "*rows V"], state: SoftmaxState
+) -> Float[Tensor, "*rows V"]:
+    """Return the probabilities of scores `x` in a row whose whole state is known."""
+    return (x - state.maximum.unsqueeze(-1)).exp() / state.total.unsqueeze(-1)
