@@ -1,0 +1,220 @@
+"""Normalisation: how vectors keep one size through a deep network.
+
+Every layer adds something to the residual stream. Without a norm the sizes multiply from layer to
+layer; a norm brings each vector back to a known size before the next layer reads it.
+
+    layer_norm(x) = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias     var divides by C
+    rms_norm(x)   = x / sqrt(mean(x * x) + eps) * weight
+    batch_norm(x) = like layer_norm, but mean and var run over the tokens of the batch, per feature
+
+Taught in:        03 embeddings_and_norms
+Paper:            Ba et al. 2016, arXiv:1607.06450; Zhang & Sennrich 2019, arXiv:1910.07467;
+                  Ioffe & Szegedy 2015, arXiv:1502.03167; Xiong et al. 2020, arXiv:2002.04745
+Checked against:  torch.nn.functional's layer_norm, rms_norm, batch_norm; transformers' Qwen3RMSNorm
+Shapes:           B batch, T tokens, C model width
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Arrangement = Literal["pre", "post", "none"]
+
+
+def layer_norm(
+    x: Float[Tensor, "... C"],
+    weight: Float[Tensor, " C"] | None = None,
+    bias: Float[Tensor, " C"] | None = None,
+    eps: float = 1e-5,
+) -> Float[Tensor, "... C"]:
+    """Return each vector with mean 0 and variance 1, then scaled by `weight`, moved by `bias`."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))  # half types are summed in float32
+    mean = wide.mean(-1, keepdim=True)
+    variance = (wide - mean).square().mean(-1, keepdim=True)  # biased: divided by C
+    normed = (wide - mean) * torch.rsqrt(variance + eps)
+    if weight is not None:
+        normed = normed * weight
+    if bias is not None:
+        normed = normed + bias
+    return normed.to(x.dtype)
+
+
+def rms_norm(
+    x: Float[Tensor, "... C"], weight: Float[Tensor, " C"] | None = None, eps: float = 1e-6
+) -> Float[Tensor, "... C"]:
+    """Return each vector with root mean square 1, then stretched by `weight`.
+
+    The inside runs in float32 whatever comes in, and the result is cast back *before* the weight
+    is applied: the order in which Qwen3 and Llama do it, so that not one bit differs from them.
+    """
+    wide = x.float()
+    mean_square = wide.pow(2).mean(-1, keepdim=True)
+    normed = (wide * torch.rsqrt(mean_square + eps)).to(x.dtype)
+    return normed if weight is None else weight * normed
+
+
+def batch_statistics(
+    x: Float[Tensor, "*lead C"], mask: Bool[Tensor, "*lead"] | None = None
+) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+    """Return mean and biased variance of each feature over all tokens where `mask` is True."""
+    tokens = x.flatten(0, -2) if mask is None else x[mask]  # (N, C)
+    if len(tokens) == 0:
+        raise ValueError(
+            "batch statistics need at least one token; got 0 tokens left under the mask. "
+            "Pass a mask that is True at the real tokens and False at the padding."
+        )
+    mean = tokens.mean(0)
+    return mean, (tokens - mean).square().mean(0)
+
+
+def batch_norm(
+    x: Float[Tensor, "*lead C"],
+    weight: Float[Tensor, " C"] | None = None,
+    bias: Float[Tensor, " C"] | None = None,
+    mask: Bool[Tensor, "*lead"] | None = None,
+    eps: float = 1e-5,
+) -> Float[Tensor, "*lead C"]:
+    """Return each feature with mean 0 and variance 1 over the tokens of the batch.
+
+    Without `mask` padding counts as text: what a sentence becomes then depends on how long its
+    neighbours are. With `mask` (True = real token) only real tokens enter the statistics.
+    """
+    mean, variance = batch_statistics(x, mask)
+    normed = (x - mean) * torch.rsqrt(variance + eps)
+    if weight is not None:
+        normed = normed * weight
+    return normed if bias is None else normed + bias
+
+
+def pre_norm_residual(
+    x: Float[Tensor, "... C"],
+    sublayer: Callable[[Tensor], Tensor],
+    norm: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "... C"]:
+    """Return the stream plus `sublayer` of the normalised stream (GPT-2, Llama, Qwen3)."""
+    return x + sublayer(norm(x))
+
+
+def post_norm_residual(
+    x: Float[Tensor, "... C"],
+    sublayer: Callable[[Tensor], Tensor],
+    norm: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "... C"]:
+    """Return the normalised sum of the stream and `sublayer` of it (Transformer of 2017, BERT)."""
+    return norm(x + sublayer(x))
+
+
+class StackNorms(NamedTuple):
+    """Root mean squares along a stack of layers; entry 0 is the input, entry l what layer l left.
+
+    `signal` is the residual stream, `gradient` the gradient that reaches it from the top, and
+    `weight_gradient` the gradient of the weights of layer 1, 2, ... depth.
+    """
+
+    signal: Float[Tensor, " points"]
+    gradient: Float[Tensor, " points"]
+    weight_gradient: Float[Tensor, " depth"]
+
+
+def residual_stack_norms(
+    depth: int, arrangement: Arrangement, width: int = 64, tokens: int = 32, seed: int = 0
+) -> StackNorms:
+    """Run random data up and a random gradient down `depth` untrained layers, and measure both.
+
+    A layer is what a Transformer layer is before training: a token mixer that averages over the
+    tokens so far (attention that has no preference yet), then a feed-forward pair of matrices.
+    All matrices keep the size of what they read. "pre" ends with one more norm, as real models do.
+    """
+    if depth < 1 or arrangement not in get_args(Arrangement):
+        raise ValueError(
+            f"a stack needs depth >= 1 and an arrangement out of {get_args(Arrangement)}; "
+            f"got depth {depth} and {arrangement!r}. Pass for instance depth=16, arrangement='pre'."
+        )
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.ones(tokens, tokens, dtype=torch.float64).tril()
+    mixing = mixing / mixing.sum(-1, keepdim=True)  # (T, T), row t averages tokens 0 .. t
+    streams = [_gaussian(generator, tokens, width)]
+    downs = []
+    for _ in range(depth):
+        mixer, feed_forward, down = _random_sublayers(generator, mixing, width)
+        x = _residual(streams[-1], mixer, arrangement)
+        streams.append(_residual(x, feed_forward, arrangement))
+        downs.append(down)
+    top = layer_norm(streams[-1]) if arrangement == "pre" else streams[-1]
+    incoming = _gaussian(generator, tokens, width).detach()
+    gradients = torch.autograd.grad(top, streams + downs, incoming)
+    return StackNorms(
+        _root_mean_squares(streams),
+        _root_mean_squares(gradients[: depth + 1]),
+        _root_mean_squares(gradients[depth + 1 :]),
+    )
+
+
+def _residual(x: Tensor, sublayer: Callable[[Tensor], Tensor], arrangement: Arrangement) -> Tensor:
+    if arrangement == "pre":
+        return pre_norm_residual(x, sublayer, layer_norm)
+    if arrangement == "post":
+        return post_norm_residual(x, sublayer, layer_norm)
+    return x + sublayer(x)
+
+
+def _random_sublayers(
+    generator: torch.Generator, mixing: Tensor, width: int
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor]:
+    value = _gaussian(generator, width, width) * width**-0.5
+    up = _gaussian(generator, width, 4 * width) * (2 / width) ** 0.5  # 2: relu drops half
+    down = _gaussian(generator, 4 * width, width)
+    scale = (4 * width) ** -0.5
+    return (
+        lambda x: mixing @ (x @ value),
+        lambda x: torch.relu(x @ up) @ (down * scale),
+        down,
+    )
+
+
+def _gaussian(generator: torch.Generator, *shape: int) -> Tensor:
+    # float64, since without norms 64 layers leave the range in which float32 can be squared
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def _root_mean_squares(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([t.detach().square().mean().sqrt() for t in tensors])
+
+
+class LayerNorm(nn.Module):
+    """`layer_norm` with a learned weight and bias."""
+
+    def __init__(self, width: int, eps: float = 1e-5, bias: bool = True) -> None:
+        super().__init__()
+        self.eps = _checked_eps(eps)
+        self.weight = nn.Parameter(torch.ones(width))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(width)) if bias else None)
+
+    def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Normalise the last axis."""
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(nn.Module):
+    """`rms_norm` with a learned weight."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.eps = _checked_eps(eps)
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Normalise the last axis."""
+        return rms_norm(x, self.weight, self.eps)
+
+
+def _checked_eps(eps: float) -> float:
+    if eps < 0:
+        raise ValueError(
+            f"eps must not be negative, since it keeps the root away from 0; got {eps}. "
+            "Pass the config's rms_norm_eps or layer_norm_eps, usually 1e-6 or 1e-5."
+        )
+    return eps
