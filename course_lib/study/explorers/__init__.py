@@ -1,11 +1,5 @@
-"""Pictures that answer to the hand, one module for each notebook."""
+"""Pictures that answer to the hand, one module for each notebook: `explorers.softmax.merge()`."""
 
-from importlib import import_module
-from types import ModuleType
+from course_lib.study.chapters import chapter_modules
 
-
-def __getattr__(name: str) -> ModuleType:
-    try:
-        return import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as missing:
-        raise AttributeError(f"there are no explorers for a notebook named {name!r}") from missing
+__getattr__ = chapter_modules(__name__)

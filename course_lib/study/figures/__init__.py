@@ -1,11 +1,5 @@
 """Pure functions that draw, one module for each notebook: `figures.softmax.overflow_map(...)`."""
 
-from importlib import import_module
-from types import ModuleType
+from course_lib.study.chapters import chapter_modules
 
-
-def __getattr__(name: str) -> ModuleType:
-    try:
-        return import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as missing:
-        raise AttributeError(f"there are no figures for a notebook named {name!r}") from missing
+__getattr__ = chapter_modules(__name__)
