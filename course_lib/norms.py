@@ -191,7 +191,7 @@ class LayerNorm(nn.Module):
         super().__init__()
         self.eps = _checked_eps(eps)
         self.weight = nn.Parameter(torch.ones(width))
-        self.register_parameter("bias", nn.Parameter(torch.zeros(width)) if bias else None)
+        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
         """Normalise the last axis."""
