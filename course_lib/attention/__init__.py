@@ -1,0 +1,59 @@
+"""Attention: how a token decides what to read from the others.
+
+Five small files, in the order in which the notebook reads them: `masks` (who may read whom),
+`scaled_dot_product` (the weighted mean, and its grouped form), `cache` (keys and values kept while
+text is written), `multi_head` (the layer with its projections), `heads` (what a trained head does).
+
+Taught in:        05 attention
+"""
+
+from course_lib.attention.cache import KVCache, attention_step
+from course_lib.attention.heads import (
+    first_token_score,
+    induction_score,
+    induction_targets,
+    previous_token_score,
+)
+from course_lib.attention.masks import (
+    additive_mask,
+    causal_mask,
+    combine_masks,
+    padding_mask,
+    prefix_mask,
+    sliding_window_mask,
+    token_offsets,
+)
+from course_lib.attention.multi_head import MultiHeadAttention, merge_heads, split_heads
+from course_lib.attention.scaled_dot_product import (
+    attention_weights,
+    grouped_query_attention,
+    mix_values,
+    scaled_dot_product_attention,
+    scores_to_weights,
+    stack_group,
+)
+
+__all__ = [
+    "KVCache",
+    "MultiHeadAttention",
+    "additive_mask",
+    "attention_step",
+    "attention_weights",
+    "causal_mask",
+    "combine_masks",
+    "first_token_score",
+    "grouped_query_attention",
+    "induction_score",
+    "induction_targets",
+    "merge_heads",
+    "mix_values",
+    "padding_mask",
+    "prefix_mask",
+    "previous_token_score",
+    "scaled_dot_product_attention",
+    "scores_to_weights",
+    "sliding_window_mask",
+    "split_heads",
+    "stack_group",
+    "token_offsets",
+]

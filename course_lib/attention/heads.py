@@ -1,0 +1,71 @@
+"""What a head does, as one number: scores of an attention map.
+
+Trained heads fall into kinds that can be seen in their maps. A previous-token head draws the line
+just below the diagonal, a first-token head the left edge (it has nothing to read, and rests there),
+an induction head the token that followed the last time: having seen "A B ... A" it reads B.
+
+    score = attention on the places in question, averaged over the queries that have such a place
+
+A score of 1 means that the head does nothing else; a head that reads evenly scores about 1/T.
+
+Taught in:        05 attention
+Paper:            Olsson et al. 2022, arXiv:2209.11895 (induction);
+                  Xiao et al. 2023, arXiv:2309.17453 (first token)
+Checked against:  maps written by hand, sums in plain Python
+Shapes:           T tokens; any axes may stand before a map, such as layers and heads
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+
+def previous_token_score(weights: Float[Tensor, "*heads T T"]) -> Float[Tensor, "*heads"]:
+    """Return how much of each token's attention goes to the token before it."""
+    _check_length(weights)
+    return weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean(-1)
+
+
+def first_token_score(weights: Float[Tensor, "*heads T T"]) -> Float[Tensor, "*heads"]:
+    """Return how much of the attention of all later tokens goes to the first one."""
+    _check_length(weights)
+    return weights[..., 1:, 0].mean(-1)
+
+
+def induction_score(
+    weights: Float[Tensor, "*heads T T"], ids: Int[Tensor, " T"]
+) -> Float[Tensor, "*heads"]:
+    """Return how much a repeated token's attention goes to what followed its earlier occurrences.
+
+    For a batch, score each sequence with its own ids.
+    """
+    targets = induction_targets(ids)
+    repeated = targets.any(-1)  # (T,)
+    if not repeated.any():
+        raise ValueError(
+            "induction shows only where a token has occurred before, with something behind it; no "
+            f"token does in these {len(ids)}. Score a sequence that repeats, such as random ids "
+            "written twice."
+        )
+    on_targets = (weights * targets).sum(-1)  # (*heads, T)
+    return on_targets[..., repeated].mean(-1)
+
+
+def induction_targets(ids: Int[Tensor, " T"]) -> Bool[Tensor, "T T"]:
+    """Return for each query (row) the tokens that followed earlier occurrences of the same id.
+
+    In "A B C A" the last row marks B: the token behind the earlier A.
+    """
+    same = ids[:, None] == ids  # (T, T)
+    earlier = same.tril(diagonal=-1)
+    followers = torch.zeros_like(earlier)
+    followers[:, 1:] = earlier[:, :-1]  # one to the right: what came next
+    return followers
+
+
+def _check_length(weights: Shaped[Tensor, "*heads T T"]) -> None:
+    if weights.shape[-1] < 2:
+        raise ValueError(
+            "a head is scored on tokens that have something before them, so two are needed; "
+            f"got a map of shape {tuple(weights.shape)}. Pass the map of a longer text."
+        )
