@@ -1,0 +1,248 @@
+"""What the learner has done: every exercise run, every hint, every quiz answer, with its time.
+
+A course that forgets its learner cannot tell what to repeat. The store is a log: rows are added,
+never changed, and everything shown elsewhere is computed from them.
+
+    exercise_outcome   which exercise, passed or not, the diagnosis, when (UTC)
+    hint_shown         which exercise, which step, when
+    question_outcome   which question, right or wrong, when
+
+`store()` never raises. Under `CI` or `COURSE_REPLAY` it records nothing, so that a notebook that is
+built or replayed shows the same as on a fresh machine. Accidents of the file are the business of
+`course_lib.study.database`.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from course_lib.study.database import Database
+from course_lib.study.home import course_home
+
+FILE_NAME = "progress.sqlite"
+PASSED = "passed"
+NOT_ATTEMPTED = "not attempted"
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE exercise_outcome (
+        id INTEGER PRIMARY KEY, exercise TEXT NOT NULL, outcome TEXT NOT NULL,
+        diagnosis TEXT, at TEXT NOT NULL);
+    CREATE TABLE hint_shown (
+        id INTEGER PRIMARY KEY, exercise TEXT NOT NULL, step INTEGER NOT NULL, at TEXT NOT NULL);
+    CREATE TABLE question_outcome (
+        id INTEGER PRIMARY KEY, question TEXT NOT NULL, correct INTEGER NOT NULL, at TEXT NOT NULL);
+    CREATE INDEX outcome_of_exercise ON exercise_outcome (exercise);
+    CREATE INDEX outcome_of_question ON question_outcome (question);
+    """,
+)
+
+
+@dataclass(frozen=True)
+class ExerciseRecord:
+    """What is known about one exercise; an untouched stub is no attempt."""
+
+    attempts: int = 0
+    passed: bool = False
+    first_passed: datetime | None = None
+    last_outcome: str | None = None
+    last_diagnosis: str | None = None
+    hints: int = 0
+
+
+@dataclass(frozen=True)
+class QuestionRecord:
+    """What is known about one quiz question; `correct` counts the right answers."""
+
+    attempts: int
+    correct: int
+    last_correct: bool
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One notebook in four numbers: how much of what the course asks has been done."""
+
+    exercises_known: int = 0
+    exercises_passed: int = 0
+    questions_known: int = 0
+    questions_right: int = 0
+
+
+class Store:
+    """The learner's results in the file at `path`, or in memory when it is None."""
+
+    def __init__(self, path: Path | None, *, recording: bool = True) -> None:
+        self.recording = recording
+        self._database = Database(path, MIGRATIONS)
+
+    @property
+    def path(self) -> Path | None:
+        """The file that results go to; None when they are kept in memory only."""
+        return self._database.path if self._database.on_disk else None
+
+    @property
+    def notice(self) -> str | None:
+        """What the learner was told about the file, if anything went wrong with it."""
+        return self._database.notice
+
+    def give_up_file(self, reason: str) -> None:
+        """Keep results in memory only from now on, and say why."""
+        self._database.give_up_file(reason)
+
+    def record_exercise(self, exercise_id: str, outcome: str, diagnosis: str | None = None) -> None:
+        """Keep one run of an exercise cell."""
+        self._add("exercise_outcome (exercise, outcome, diagnosis", exercise_id, outcome, diagnosis)
+
+    def record_hint(self, exercise_id: str, step: int) -> None:
+        """Keep that a step of the hints was shown."""
+        self._add("hint_shown (exercise, step", exercise_id, step)
+
+    def record_question(self, question_id: str, correct: bool) -> None:
+        """Keep one answer to a quiz question."""
+        self._add("question_outcome (question, correct", question_id, int(correct))
+
+    def exercises(self) -> dict[str, ExerciseRecord]:
+        """Return what is known about each exercise that was run or asked for a hint."""
+        runs = self._rows(
+            "SELECT exercise, outcome, diagnosis, at FROM exercise_outcome ORDER BY id"
+        )
+        hints = dict(
+            self._rows("SELECT exercise, COUNT(DISTINCT step) FROM hint_shown GROUP BY exercise")
+        )
+        by_id: dict[str, list[tuple]] = {exercise_id: [] for exercise_id in hints}
+        for exercise_id, *run in runs:
+            by_id.setdefault(exercise_id, []).append(tuple(run))
+        return {
+            exercise_id: _exercise_record(rows, hints.get(exercise_id, 0))
+            for exercise_id, rows in sorted(by_id.items())
+        }
+
+    def questions(self) -> dict[str, QuestionRecord]:
+        """Return what is known about each question that was answered."""
+        answers: dict[str, list[tuple[bool, str]]] = {}
+        for question_id, correct, at in self._rows(
+            "SELECT question, correct, at FROM question_outcome ORDER BY id"
+        ):
+            answers.setdefault(question_id, []).append((bool(correct), at))
+        return {
+            question_id: QuestionRecord(
+                attempts=len(given),
+                correct=sum(correct for correct, _ in given),
+                last_correct=given[-1][0],
+                last_at=datetime.fromisoformat(given[-1][1]),
+            )
+            for question_id, given in sorted(answers.items())
+        }
+
+    def passed(self, exercise_id: str) -> bool:
+        """Whether the exercise was ever passed."""
+        found = self._rows(
+            "SELECT 1 FROM exercise_outcome WHERE exercise = ? AND outcome = ? LIMIT 1",
+            exercise_id,
+            PASSED,
+        )
+        return bool(found)
+
+    def reset(self, prefix: str | None = None) -> int:
+        """Forget everything (None), one notebook ("softmax") or one id ("softmax.stable").
+
+        Returns the number of results that were forgotten.
+        """
+
+        def forget(connection: sqlite3.Connection) -> int:
+            return sum(
+                connection.execute(
+                    f"DELETE FROM {table} WHERE :prefix IS NULL OR {column} = :prefix"
+                    f" OR substr({column}, 1, length(:prefix) + 1) = :prefix || '.'",
+                    {"prefix": prefix},
+                ).rowcount
+                for table, column in (
+                    ("exercise_outcome", "exercise"),
+                    ("hint_shown", "exercise"),
+                    ("question_outcome", "question"),
+                )
+            )
+
+        return self._database.run(forget)
+
+    def _add(self, table_and_columns: str, *values: str | int | None) -> None:
+        if not self.recording:
+            return
+        marks = ", ".join("?" * (len(values) + 1))
+        statement = f"INSERT INTO {table_and_columns}, at) VALUES ({marks})"
+        row = (*values, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        self._database.run(lambda connection: connection.execute(statement, row).rowcount)
+
+    def _rows(self, query: str, *values: str) -> list[tuple]:
+        if not self.recording:
+            return []
+        return self._database.run(lambda connection: connection.execute(query, values).fetchall())
+
+
+def store() -> Store:
+    """Return the store that this process shares; never raises.
+
+    It lies in the course's data folder, and changes when that folder or the environment does.
+    """
+    path, problem = _path()
+    recording = not (_is_set("CI") or _is_set("COURSE_REPLAY"))
+    if (path, recording) not in _SHARED:
+        shared = Store(path if recording else None, recording=recording)
+        if recording and path is None:
+            shared.give_up_file(problem)
+        _SHARED[path, recording] = shared
+    return _SHARED[path, recording]
+
+
+def summary(
+    results: Store, exercise_ids: Iterable[str], question_ids: Iterable[str] = ()
+) -> dict[str, Summary]:
+    """Return for each notebook (the part of an id before its dot) how much of it is done.
+
+    Only the ids given count, so results of an exercise that the course no longer has are left out.
+    """
+    passed = {name for name, record in results.exercises().items() if record.passed}
+    right = {name for name, record in results.questions().items() if record.last_correct}
+    tables = (set(exercise_ids), passed), (set(question_ids), right)
+    counts: dict[str, list[int]] = {}
+    for column, (known, done) in enumerate(tables):
+        for name in sorted(known):
+            row = counts.setdefault(name.split(".")[0], [0, 0, 0, 0])
+            row[2 * column] += 1
+            row[2 * column + 1] += name in done
+    return {slug: Summary(*row) for slug, row in counts.items()}
+
+
+_SHARED: dict[tuple[Path | None, bool], Store] = {}
+
+
+def _path() -> tuple[Path | None, str]:
+    try:
+        return course_home() / FILE_NAME, ""
+    except (OSError, RuntimeError) as problem:  # no home folder can be found
+        return None, f"No folder for the course's data was found ({problem})."
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no")
+
+
+def _exercise_record(runs: list[tuple], hints: int) -> ExerciseRecord:
+    """Condense the runs of one exercise, oldest first, each (outcome, diagnosis, time)."""
+    if not runs:
+        return ExerciseRecord(hints=hints)
+    passes = [at for outcome, _, at in runs if outcome == PASSED]
+    last_outcome, last_diagnosis, _ = runs[-1]
+    return ExerciseRecord(
+        attempts=sum(outcome != NOT_ATTEMPTED for outcome, _, _ in runs),
+        passed=bool(passes),
+        first_passed=datetime.fromisoformat(passes[0]) if passes else None,
+        last_outcome=last_outcome,
+        last_diagnosis=last_diagnosis,
+        hints=hints,
+    )
