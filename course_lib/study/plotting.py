@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -33,21 +35,6 @@ from course_lib.study.labels import FONT, plain, token_label
 DPI = 110
 MASKED = "#bdbdbd"  # what is not there; neither colour map contains this grey
 FAINT = "#595959"  # secondary text: still 7:1 against white
-
-STYLE: dict[Any, Any] = {
-    "figure.dpi": DPI,
-    "figure.facecolor": "white",
-    "font.family": FONT,
-    "font.size": 10,
-    "axes.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.labelsize": 10,
-    "axes.axisbelow": True,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-}
 
 
 class Palette(NamedTuple):
@@ -64,6 +51,22 @@ class Palette(NamedTuple):
 
 
 OKABE_ITO = Palette()
+
+STYLE: dict[Any, Any] = {
+    "figure.dpi": DPI,
+    "figure.facecolor": "white",
+    "font.family": FONT,
+    "font.size": 10,
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+}
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,40 @@ def title(ax: Axes, text: str, width: float | None = None) -> None:
         grid = ax.get_subplotspec()
         share = grid.get_gridspec().ncols if grid is not None else 1
         width = figure_width / share - 0.6
-    lines = textwrap.wrap(text, max(int(width * 13), 16), break_long_words=False)
-    ax.set_title("\n".join(lines), loc="left", fontsize=11)
+    ax.set_title(balanced(text, max(int(width * 13), 16)), loc="left", fontsize=11)
+
+
+def balanced(text: str, longest: int) -> str:
+    """Return the text in as few lines of `longest` letters as it needs, all about equally long."""
+
+    def wrap(width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+    fewest = len(wrap(longest))
+    narrowest = next(w for w in range(1, longest + 1) if len(wrap(w)) <= fewest)
+    return "\n".join(wrap(narrowest))
+
+
+def token_bars(
+    ax: Axes,
+    values: Any,
+    tokens: Sequence[str],
+    colours: str | Sequence[str] = OKABE_ITO.blue,
+    numbers: str | None = None,
+) -> BarContainer:
+    """Draw one bar for each token; `numbers` is a format in which each value is also written."""
+    heights = as_array(values)
+    if heights.shape != (len(tokens),):
+        raise ValueError(
+            f"each bar needs one token; got {len(tokens)} tokens for values of shape "
+            f"{heights.shape}. Pass one row of values and as many tokens."
+        )
+    bars = ax.bar(range(len(tokens)), heights, color=colours, width=0.75)
+    ax.set_xticks(range(len(tokens)), [token_label(token) for token in tokens])
+    ax.tick_params(axis="x", length=0)
+    if numbers is not None:
+        ax.bar_label(bars, [format(height, numbers) for height in heights], padding=2, fontsize=9)
+    return bars
 
 
 def heatmap(
