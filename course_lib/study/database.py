@@ -37,11 +37,14 @@ class NewerFileError(Exception):
 class Database:
     """Run pieces of work on one file, or in memory when `path` is None or the file cannot be used.
 
+    `no_file` is what the learner is told when there is no path although there should be one.
     `migrations[k]` is the script that takes a file from version k to version k + 1; the version is
     kept in the file itself (`PRAGMA user_version`).
     """
 
-    def __init__(self, path: Path | None, migrations: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path | None, migrations: Sequence[str], no_file: str | None = None
+    ) -> None:
         self.path = path
         self.migrations = tuple(migrations)
         self.notice: str | None = None
@@ -50,6 +53,8 @@ class Database:
         self._examined = False
         if path is None:
             self._memory = self._empty_memory()
+            if no_file is not None:
+                self._say(f"{no_file} {ADVICE}")
 
     @property
     def on_disk(self) -> bool:
@@ -70,12 +75,6 @@ class Database:
                 self._continue_in_memory(f"{self.path} is damaged again and stays there.")
             assert self._memory is not None
             return _transaction(self._memory, work)
-
-    def give_up_file(self, reason: str) -> None:
-        """Keep everything in memory from now on, and say why."""
-        with self._lock:
-            if self._memory is None:
-                self._continue_in_memory(reason)
 
     def _patiently(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Try until another process has let go of the file; nothing was written before that."""

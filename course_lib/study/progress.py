@@ -76,9 +76,11 @@ class Summary:
 class Store:
     """The learner's results in the file at `path`, or in memory when it is None."""
 
-    def __init__(self, path: Path | None, *, recording: bool = True) -> None:
+    def __init__(
+        self, path: Path | None, *, recording: bool = True, no_file: str | None = None
+    ) -> None:
         self.recording = recording
-        self._database = Database(path, MIGRATIONS)
+        self._database = Database(path, MIGRATIONS, no_file)
 
     @property
     def path(self) -> Path | None:
@@ -89,10 +91,6 @@ class Store:
     def notice(self) -> str | None:
         """What the learner was told about the file, if anything went wrong with it."""
         return self._database.notice
-
-    def give_up_file(self, reason: str) -> None:
-        """Keep results in memory only from now on, and say why."""
-        self._database.give_up_file(reason)
 
     def record_exercise(self, exercise_id: str, outcome: str, diagnosis: str | None = None) -> None:
         """Keep one run of an exercise cell."""
@@ -192,10 +190,9 @@ def store() -> Store:
     path, problem = _path()
     recording = not (_is_set("CI") or _is_set("COURSE_REPLAY"))
     if (path, recording) not in _SHARED:
-        shared = Store(path if recording else None, recording=recording)
-        if recording and path is None:
-            shared.give_up_file(problem)
-        _SHARED[path, recording] = shared
+        _SHARED[path, recording] = (
+            Store(path, no_file=problem) if recording else Store(None, recording=False)
+        )
     return _SHARED[path, recording]
 
 
@@ -221,9 +218,9 @@ def summary(
 _SHARED: dict[tuple[Path | None, bool], Store] = {}
 
 
-def _path() -> tuple[Path | None, str]:
+def _path() -> tuple[Path | None, str | None]:
     try:
-        return course_home() / FILE_NAME, ""
+        return course_home() / FILE_NAME, None
     except (OSError, RuntimeError) as problem:  # no home folder can be found
         return None, f"No folder for the course's data was found ({problem})."
 
