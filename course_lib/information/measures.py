@@ -40,7 +40,7 @@ def self_information(p: Float[Tensor, "*shape"], base: float = 2.0) -> Float[Ten
 
 def entropy(p: Float[Tensor, "*batch V"], base: float = 2.0) -> Float[Tensor, "*batch"]:
     """Return -sum p log p over the last dimension: the average surprise of drawing from p."""
-    p = _distribution(p, "p")
+    p = check_distribution(p, "p")
     return 0.0 - torch.xlogy(p, p).sum(-1) / _unit(base)
 
 
@@ -51,7 +51,7 @@ def cross_entropy(
 
     It is infinite where q rules out something that p lets happen.
     """
-    p, q = _distribution(p, "p"), _distribution(q, "q")
+    p, q = check_distribution(p, "p"), check_distribution(q, "q")
     return 0.0 - torch.xlogy(p, q).sum(-1) / _unit(base)
 
 
@@ -59,7 +59,7 @@ def kl_divergence(
     p: Float[Tensor, "*batch V"], q: Float[Tensor, "*batch V"], base: float = 2.0
 ) -> Float[Tensor, "*batch"]:
     """Return sum p log (p / q): the surprise that q causes beyond the unavoidable entropy of p."""
-    p, q = _distribution(p, "p"), _distribution(q, "q")
+    p, q = check_distribution(p, "p"), check_distribution(q, "q")
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1) / _unit(base)
 
 
@@ -111,7 +111,7 @@ def _at_least_float32(p: Tensor) -> Tensor:
     return p.float() if p.dtype.itemsize < 4 else p
 
 
-def _distribution(p: Tensor, name: str) -> Tensor:
+def check_distribution(p: Tensor, name: str) -> Tensor:
     """Return p in at least float32 once it is known to be non-negative and to sum to one."""
     tolerance = 1e-2 if p.dtype.itemsize < 4 else 1e-4
     p = _at_least_float32(p)
