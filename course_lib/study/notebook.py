@@ -1,21 +1,39 @@
 """What authors do with notebooks: build them from their sources and prove that they are sound.
 
 `build` turns `notebooks/source/NN_slug.py` into an executed `notebooks/NN_slug.ipynb`; two builds
-of one source give the same bytes.
+of one source give the same bytes. `verify` holds every notebook of the catalogue against its
+source, the rules of `lint`, the exercises and questions of its chapter, a replay as it stands and a
+replay with every exercise solved.
 """
 
 import difflib
 import os
+import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from course_lib import SYLLABUS, Notebook
+from course_lib.study.declaration import exercises_of
+from course_lib.study.notebook_lint import lint
 from course_lib.study.notebook_source import plain_metadata, read_source, with_ids, write_atomically
-from course_lib.study.replay import WIDGET_VIEW, execute, untagged_errors
+from course_lib.study.replay import (
+    WIDGET_VIEW,
+    execute,
+    exercise_cells,
+    exercise_outcomes,
+    replay_untouched,
+    shown_outcome,
+    untagged_errors,
+)
+
+__all__ = ["build", "build_file", "exercise_outcomes", "lint", "rebuild_problems", "verify"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -88,3 +106,87 @@ def _portable(line: str) -> str:
     for folder, shown in ((ROOT, ""), (Path(sys.prefix), "python"), (Path.home(), "~")):
         line = line.replace(f"{folder}{os.sep}", f"{shown}{os.sep}" if shown else "")
     return line
+
+
+def rebuild_problems(path: Path, source: Path | None = None) -> list[str]:
+    """Return where a stored notebook's cells differ from those that its source describes."""
+    source = source or path.parent / "source" / f"{path.stem}.py"
+    wanted = {cell.id: _inputs(cell) for cell in read_source(source).cells}
+    stored = {cell.id: _inputs(cell) for cell in nbformat.read(path, as_version=4).cells}
+    found = [f"cell {each} is in the source only" for each in wanted if each not in stored]
+    found += [f"cell {each} is in the notebook only" for each in stored if each not in wanted]
+    both = [each for each in wanted if each in stored]
+    found += [f"cell {each} differs" for each in both if wanted[each] != stored[each]]
+    if both != [each for each in stored if each in wanted]:
+        found.append("the cells stand in another order")
+    remedy = f"`course build {path.stem}` stores the notebook anew"
+    return [f"{each} ({source.name} against {path.name}): {remedy}" for each in found]
+
+
+def _inputs(cell: NotebookNode) -> tuple[str, str, tuple[str, ...]]:
+    return cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ()))
+
+
+def chapter_problems(entry: Notebook, path: Path) -> list[str]:
+    """Return where a stored notebook and its chapter's exercises and questions do not agree."""
+    notebook = nbformat.read(path, as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    cells = exercise_cells(notebook)
+    declared = {each.id for each in exercises_of(entry.slug)}
+    found = [f"the exercise {each} has no cell" for each in sorted(declared - set(cells))]
+    found += [f"{each} is no exercise of this chapter" for each in sorted(set(cells) - declared)]
+    for name, cell in cells.items():
+        if (outcome := shown_outcome(name, cell)) != "not attempted":
+            found.append(f"the cell of {name} must leave it not attempted; it says {outcome!r}")
+    asks = re.search(rf"""^quiz\(["']{entry.slug}["']""", code, re.MULTILINE)
+    if find_spec(f"course_lib.study.questions.{entry.slug}") and not asks:
+        found.append(f'the chapter has questions; no cell calls quiz("{entry.slug}")')
+    return found
+
+
+def static_problems(entry: Notebook) -> list[str]:
+    """Return every fault of a chapter's notebook that shows without running it."""
+    source, path = source_path(entry), notebook_path(entry)
+    missing = [
+        f"{each.relative_to(ROOT)} is missing" for each in (source, path) if not each.exists()
+    ]
+    return missing or [*rebuild_problems(path), *lint(path), *chapter_problems(entry, path)]
+
+
+def untouched_problems(entry: Notebook) -> list[str]:
+    """Run a stored notebook again, as it stands; return what differs."""
+    report = replay_untouched(notebook_path(entry))
+    return [f"replayed as it stands: {report}"] if report else []
+
+
+def solved_problems(entry: Notebook) -> list[str]:
+    """Run a stored notebook with every exercise solved; return the exercises that do not pass."""
+    try:
+        outcomes = exercise_outcomes(notebook_path(entry), solved=True)
+    except RuntimeError as error:
+        return [f"replayed with solutions: {error}"]
+    wrong = {name: outcome for name, outcome in outcomes.items() if outcome != "passed"}
+    return [f"the solution of {name} gives {outcome!r}" for name, outcome in wrong.items()]
+
+
+def _timed(check: Callable[[Notebook], list[str]], entry: Notebook) -> tuple[list[str], float]:
+    start = time.perf_counter()
+    return check(entry), time.perf_counter() - start
+
+
+def verify(names: Sequence[str] = ()) -> int:
+    """Check the named notebooks, or all, and print a line for each; return the number of faults."""
+    faults = 0
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for entry in chapters(names):
+            found = static_problems(entry)
+            times = ""
+            if notebook_path(entry).exists():
+                checks = (untouched_problems, solved_problems)
+                runs = list(pool.map(lambda check: _timed(check, entry), checks))  # noqa: B023
+                found += [each for problems, _ in runs for each in problems]
+                times = f"as it stands {runs[0][1]:5.1f} s, solved {runs[1][1]:5.1f} s"
+            verdict = f"{len(found)} faults" if found else "sound"
+            print(f"{entry.stem:24} {times:40} {verdict}", *found, sep="\n    ", flush=True)
+            faults += len(found)
+    return faults

@@ -118,19 +118,18 @@ def untagged_errors(notebook: NotebookNode) -> list[str]:
     ]
 
 
-def stored_outcomes(notebook: NotebookNode) -> dict[str, str]:
-    """Return the outcome that each exercise of an executed notebook shows."""
-    outcomes: dict[str, str] = {}
-    for cell in notebook.cells:
-        name = exercise_of(cell)
-        if name is None:
-            continue
-        outcomes[name] = "no feedback"
-        for output in cell.outputs:
-            first = output.get("data", {}).get("text/plain", "").split("\n", 1)[0]
-            if first.startswith(f"{name}: "):
-                outcomes[name] = first.removeprefix(f"{name}: ").strip()
-    return outcomes
+def exercise_cells(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    """Return the cell of each exercise that a notebook declares."""
+    return {name: cell for cell in notebook.cells if (name := exercise_of(cell)) is not None}
+
+
+def shown_outcome(exercise_id: str, cell: NotebookNode) -> str:
+    """Return the outcome in the first line of an executed cell's feedback."""
+    for output in cell.outputs:
+        first = output.get("data", {}).get("text/plain", "").split("\n", 1)[0]
+        if first.startswith(f"{exercise_id}: "):
+            return first.removeprefix(f"{exercise_id}: ").strip()
+    return "no feedback"
 
 
 def exercise_outcomes(path: Path, solved: bool = False) -> dict[str, str]:
@@ -139,23 +138,23 @@ def exercise_outcomes(path: Path, solved: bool = False) -> dict[str, str]:
     With `solved`, the library's solution stands in for what the exercise cells contain.
     """
     notebook = nbformat.read(path, as_version=4)
+    cells = exercise_cells(notebook)
     if solved:
-        _put_solutions(notebook)
+        for name, cell in cells.items():
+            cell.source = solved_source(name, cell.source)
     execute(notebook, path.parent, keep_going=not solved)
-    return stored_outcomes(notebook)
+    return {name: shown_outcome(name, cell) for name, cell in cells.items()}
 
 
-def _put_solutions(notebook: NotebookNode) -> None:
-    for cell in notebook.cells:
-        name = exercise_of(cell)
-        if name is not None:
-            defined = re.search(r"^def (\w+)", cell.source, re.MULTILINE)
-            answer = defined.group(1) if defined else "_"
-            cell.source = (
-                "from course_lib.study.exercise import find as _find, exercise as _exercise\n"
-                f"# in place of @exercise({name!r})\n"
-                f"{answer} = _exercise({name!r})(_find({name!r}).solution)\n"
-            )
+def solved_source(exercise_id: str, source: str) -> str:
+    """Return the text of an exercise cell with the library's solution in place of the body."""
+    defined = re.search(r"^(?:class|def) (\w+)", source, re.MULTILINE)
+    return (
+        "from course_lib.study.declaration import find_exercise\n"
+        "from course_lib.study.exercise import exercise\n\n"
+        f"{defined.group(1) if defined else 'answer'} = "
+        f'exercise("{exercise_id}")(find_exercise("{exercise_id}").solution)\n'
+    )
 
 
 def replay_untouched(path: Path) -> str | None:
