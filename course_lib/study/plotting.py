@@ -166,6 +166,7 @@ def token_bars(
     tokens: Sequence[str],
     colours: str | Sequence[str] = OKABE_ITO.blue,
     numbers: str | None = None,
+    bottoms: Any = 0.0,
 ) -> BarContainer:
     """Draw one bar for each token; `numbers` is a format in which each value is also written."""
     heights = as_array(values)
@@ -174,7 +175,7 @@ def token_bars(
             f"each bar needs one token; got {len(tokens)} tokens for values of shape "
             f"{heights.shape}. Pass one row of values and as many tokens."
         )
-    bars = ax.bar(range(len(tokens)), heights, color=colours, width=0.75)
+    bars = ax.bar(range(len(tokens)), heights, bottom=as_array(bottoms), color=colours, width=0.75)
     ax.set_xticks(range(len(tokens)), [token_label(token) for token in tokens])
     ax.tick_params(axis="x", length=0)
     if numbers is not None:

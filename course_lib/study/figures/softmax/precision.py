@@ -1,0 +1,154 @@
+"""Where floating point breaks softmax: measured by running it in each type.
+
+Nothing here is predicted from a formula. Each cell of a map, and each point of a curve, is what the
+course's functions return in that type, against the same scores in float64.
+
+Taught in:        04 softmax
+Checked against:  torch.softmax and torch.log_softmax in float64
+Shapes:           M magnitudes, each a row of V scores
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from torch import Tensor
+
+from course_lib import softmax
+from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, as_array, new_figure, title
+
+DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+FORMS = {"naive": softmax.naive_softmax, "stable": softmax.stable_softmax}
+OUTCOMES = {  # from harmless to fatal
+    "right": OKABE_ITO.sky,
+    "right, small shares are 0": "#0a5c91",
+    "wrong": OKABE_ITO.yellow,
+    "nan": OKABE_ITO.vermillion,
+}
+PATTERN = (1.0, 0.5, 0.0, -0.5, -1.0)  # the scores at magnitude 1
+LARGEST = 10_000.0  # every type here can still hold a score of this size
+
+
+def outcomes(form: str, dtype: str, magnitudes: Float[Tensor, " M"]) -> Int[Tensor, " M"]:
+    """Return what becomes of the scores ±magnitude: the place of the outcome in `OUTCOMES`."""
+    scores = (magnitudes.double()[:, None] * torch.tensor(PATTERN).double()).to(DTYPES[dtype])
+    got = FORMS[form](scores)
+    off = (got.double() - torch.softmax(scores.double(), -1)).abs().amax(-1)
+    found = (got == 0).any(-1).long()
+    found[off > 4 * torch.finfo(DTYPES[dtype]).eps] = 2
+    found[got.isnan().any(-1)] = 3
+    return found
+
+
+def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Figure:
+    """Draw what the naive and the stable form give for each type and size of the scores."""
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+    if not 1 <= magnitude <= LARGEST:
+        raise ValueError(
+            f"magnitude must be between 1 and {LARGEST:.0f}; got {magnitude}. "
+            "Larger scores do not fit into float16 at all."
+        )
+    figure, (left, right) = new_figure(
+        10, 3.9, cols=2, margins=Margins(left=0.8, bottom=1.45, top=0.75, across=0.8)
+    )
+    for ax, form in ((left, "naive"), (right, "stable")):
+        _outcome_map(ax, form, dtype, magnitude)
+    right.set_yticklabels([])
+    legend = [Patch(color=colour, label=name) for name, colour in OUTCOMES.items()]
+    figure.legend(handles=legend, loc="lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: float) -> None:
+    magnitudes = torch.logspace(0, math.log10(LARGEST), 161, dtype=torch.float64)
+    cells = as_array(torch.stack([outcomes(form, name, magnitudes) for name in DTYPES]))
+    colours = ListedColormap(list(OUTCOMES.values()))
+    norm = BoundaryNorm([-0.5, 0.5, 1.5, 2.5, 3.5], 4)
+    span = (0.0, math.log10(LARGEST), len(DTYPES) - 0.5, -0.5)
+    ax.imshow(cells, cmap=colours, norm=norm, aspect="auto", extent=span, interpolation="nearest")
+    ax.hlines([0.5, 1.5, 2.5], *span[:2], "white", linewidth=2)
+    row, x = list(DTYPES).index(dtype), math.log10(magnitude)
+    ax.add_patch(Rectangle((x - 0.05, row - 0.5), 0.1, 1, fill=False, edgecolor="black", lw=2.5))
+    ax.set_yticks(range(len(DTYPES)), list(DTYPES))
+    ax.set_xticks(range(5), ["1", "10", "100", "1 000", "10 000"])
+    ax.set_xlabel("largest score")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    found = int(outcomes(form, dtype, torch.tensor([magnitude]))[0])
+    title(
+        ax, f"{form.capitalize()}, {dtype}, scores up to {magnitude:.4g}: {list(OUTCOMES)[found]}"
+    )
+    scores = (magnitude * torch.tensor(PATTERN).double()).to(DTYPES[dtype])
+    shares = "   ".join(f"{share:.2g}" for share in FORMS[form](scores).tolist())
+    ax.text(0, -0.42, f"shares:  {shares}", transform=ax.transAxes, size=9, va="center")
+
+
+def log_softmax_error(dtype: str = "float16", gap: float = 20.0) -> Figure:
+    """Draw the error of log(softmax) and of log_softmax for the lower of two scores."""
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+    gaps = torch.linspace(0, 120, 241, dtype=torch.float64)
+    figure, axes = new_figure(
+        10, 3.6, cols=2, margins=Margins(left=0.85, top=0.75, across=0.4), width_ratios=(3, 2)
+    )
+    _error_curves(axes[0], dtype, gaps, gap)
+    _answers(axes[1], dtype, gap)
+    return figure
+
+
+def log_errors(dtype: str, gaps: Float[Tensor, " M"]) -> Float[Tensor, "2 M"]:
+    """Return |error| of log(softmax) and of log_softmax of the scores [gap, 0], at the zero."""
+    scores = torch.stack([gaps, torch.zeros_like(gaps)], -1).to(DTYPES[dtype])
+    true = torch.log_softmax(scores.double(), -1)[:, 1]
+    in_two = softmax.stable_softmax(scores).log()[:, 1].double()
+    in_one = softmax.log_softmax(scores)[:, 1].double()
+    return (torch.stack([in_two, in_one]) - true).abs()
+
+
+def _error_curves(ax: Axes, dtype: str, gaps: Float[Tensor, " M"], gap: float) -> None:
+    errors = log_errors(dtype, gaps)
+    lowest, infinite = 1e-18, 1e3
+    names = ("log(softmax(x))", "log_softmax(x)")
+    for name, row, colour in zip(
+        names, errors, (OKABE_ITO.vermillion, OKABE_ITO.blue), strict=True
+    ):
+        ax.plot(
+            gaps.tolist(),
+            row.clamp(lowest, infinite).tolist(),
+            color=colour,
+            linewidth=2,
+            label=name,
+        )
+    ax.axvline(gap, color=FAINT, linestyle=":", linewidth=1.5)
+    ax.set(yscale="log", ylim=(lowest / 3, infinite * 5), xlim=(0, 120))
+    ax.set_yticks([1e-18, 1e-12, 1e-6, 1, infinite], ["≤1e−18", "1e−12", "1e−6", "1", "∞"])
+    ax.minorticks_off()
+    ax.set(xlabel="gap between the two scores", ylabel="error (nats)")
+    ax.legend(frameon=False, fontsize=9, loc="center right")
+    broken = gaps[errors[0].isinf()]
+    where = f"is −∞ from a gap of {broken[0]:.1f}" if len(broken) else "still holds up to 120"
+    title(ax, f"{dtype}: log(softmax) {where}; log_softmax is off by {errors[1].max():.1g} at most")
+
+
+def _answers(ax: Axes, dtype: str, gap: float) -> None:
+    scores = torch.tensor([gap, 0.0], dtype=torch.float64).to(DTYPES[dtype])
+    ax.set_axis_off()
+    answers = (
+        ("log(softmax(x))", softmax.stable_softmax(scores).log()[1].item(), OKABE_ITO.vermillion),
+        ("log_softmax(x)", softmax.log_softmax(scores)[1].item(), OKABE_ITO.blue),
+        ("the truth", torch.log_softmax(scores.double(), -1)[1].item(), "black"),
+    )
+    for height, (name, value, ink) in zip((0.75, 0.5, 0.25), answers, strict=True):
+        ax.text(0.0, height, name, color=ink, transform=ax.transAxes, va="center")
+        ax.text(0.6, height, f"{value:.4f}", color=ink, transform=ax.transAxes, va="center")
+    title(ax, f"For the scores {gap:.3g} and 0, the log-probability of the 0:", width=3.2)
