@@ -5,7 +5,7 @@ A course on language models needs text, and needs to work offline. Every Python 
 docstrings in it. Nothing of it is copied here; another Python version has slightly other text, so
 no stored result may depend on it letter for letter.
 
-    held out:  first byte of sha256(name of the document) < 26        (about one document in ten)
+    held out:  first byte of sha256(name of the document) < 26        (a chance of one in ten)
 
 Whole documents are held out, never single lines: neighbouring lines repeat each other, and a model
 that has seen one would look better on the other than it is.
@@ -25,12 +25,12 @@ from typing import NamedTuple
 # One thought in several scripts, in the course's own words, to compare what it costs in tokens.
 SAMPLES: dict[str, str] = {
     "English": "Every word you read here was first cut into pieces and turned into numbers.",
-    "German": "Jedes Wort, das du hier liest, wurde zuerst in Stücke zerlegt und in Zahlen verwandelt.",
+    "German": "Jedes Wort, das du hier liest, wurde erst in Stücke zerlegt und dann zu Zahlen.",
     "Chinese": "你在这里读到的每个词，都先被切成小块，再变成数字。",
     "Arabic": "كل كلمة تقرؤها هنا قُطِّعت أولًا إلى أجزاء ثم حُوِّلت إلى أرقام.",
     "Hindi": "यहाँ पढ़ा गया हर शब्द पहले टुकड़ों में काटा गया और फिर संख्याओं में बदला गया।",
     "emoji": "📖 ✂️ 🧩 ➡️ 🔢 👩‍💻 👍🏽 🇪🇺 🎉🎉🎉",
-    "code": "def pieces(text):\n    for word in text.split():\n        yield ids[word]  # numbers\n",
+    "code": "def pieces(text):\n    for word in split(text):\n        yield ids[word]  # number\n",
 }
 
 _SKIPPED_FOLDERS = frozenset(
@@ -110,7 +110,7 @@ SOURCES: dict[str, Callable[[], tuple[Document, ...]]] = {
 
 
 def is_held_out(name: str) -> bool:
-    """Say whether the document of this name belongs to the held-out tenth."""
+    """Say whether the document of this name is held out, which one in ten is by chance."""
     return hashlib.sha256(name.encode()).digest()[0] < 26
 
 
@@ -132,7 +132,7 @@ def _joined(source: str, characters: int | None, *, held_out: bool) -> str:
         )
     if characters is not None and characters < 1:
         raise ValueError(
-            f"characters must be at least 1, since an empty text teaches nothing; got {characters}. "
+            f"characters must be at least 1, or there is no text; got {characters}. "
             "Pass a larger number, or None for the whole text."
         )
     texts = (doc.text for doc in SOURCES[source]() if is_held_out(doc.name) == held_out)

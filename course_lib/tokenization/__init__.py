@@ -1,0 +1,14 @@
+"""From text to integers and back: the subword tokenizers that language models use.
+
+    patterns      cut text into words before anything is counted
+    bpe_training  learn merges from counts of neighbouring pieces
+    byte_bpe      byte-level BPE: encode by merge rank, decode any bytes
+    normalization one spelling for letters that Unicode can spell in two ways
+    wordpiece     greedy longest match, as in BERT
+    unigram       the most probable segmentation, as in SentencePiece
+    special       tokens that are not text
+    chat          a conversation as one sequence
+    huggingface   read and write `tokenizer.json`
+
+Nothing is imported here: a notebook names the file it teaches from.
+"""

@@ -1,0 +1,80 @@
+"""Special tokens: integers that mean something other than text.
+
+A model must see where a document ends or whose turn it is. Such marks get ids of their own that no
+text can produce. Two rules keep them apart from text. Where two names begin at the same place the
+longer one counts, or `<|im_start|>user` could never win against `<|im_start|>`. And text that
+merely spells the name of a special token is text, unless the caller says otherwise: who lets a
+user's message become `<|im_end|>` lets the user write the system prompt.
+
+    "a<|b|>c"  with "<|b|>" allowed   a · <|b|> · c         (the middle is one id)
+    "a<|b|>c"  with nothing allowed   a<|b|>c               (letters and signs)
+
+Taught in:        01 tokenization
+Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+
+def check_special(names: Iterable[str]) -> None:
+    """Raise if a special token is empty or listed twice."""
+    counts = Counter(names)
+    if "" in counts:
+        raise ValueError(
+            "a special token needs at least one character; got ''. Remove it from the list."
+        )
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"each special token may be listed once, since it has one id; got {twice[0]!r} "
+            f"{counts[twice[0]]} times. Remove the repetition."
+        )
+
+
+def choose_allowed(special: Mapping[str, int], allowed: Collection[str] | str) -> list[str]:
+    """Return the names that may turn into special tokens; "all" allows every one."""
+    if allowed == "all":
+        return list(special)
+    names = [allowed] if isinstance(allowed, str) else list(allowed)
+    if unknown := [name for name in names if name not in special]:
+        raise ValueError(
+            f"allowed_special may name special tokens of this tokenizer only; got {unknown[0]!r}. "
+            f"Choose from {sorted(special)}, or pass 'all'."
+        )
+    return names
+
+
+def split_on_special(text: str, special: Collection[str]) -> list[tuple[str, bool]]:
+    """Return the parts of the text in order, each with whether it is a special token.
+
+    Names are found from left to right; where several begin at one place the longest counts.
+    """
+    parts, end = [], 0
+    for match in _finder(special).finditer(text) if special else ():
+        parts += [(text[end : match.start()], False), (match.group(), True)]
+        end = match.end()
+    parts.append((text[end:], False))
+    return [(part, is_special) for part, is_special in parts if part]
+
+
+def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of the joined chunks; a long stretch of text comes in several parts."""
+    longest = max(map(len, special), default=1)
+    buffer = ""
+    for chunk in chunks:
+        buffer += chunk
+        safe = len(buffer) - longest + 1  # a name that begins before here is complete
+        end = 0
+        for match in _finder(special).finditer(buffer) if special else ():
+            if match.start() >= safe:
+                break
+            yield from ((buffer[end : match.start()], False), (match.group(), True))
+            end = match.end()
+        yield buffer[end : max(end, safe)], False
+        buffer = buffer[max(end, safe) :]
+    yield from split_on_special(buffer, special)
+
+
+def _finder(special: Collection[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
