@@ -1,0 +1,4 @@
+"""The classroom: everything that shows, asks, checks and remembers.
+
+Notebooks take what they need from `course_lib.study.desk`.
+"""

@@ -1,0 +1,9 @@
+"""What lies on the learner's desk: the names that every notebook imports."""
+
+from course_lib.study import explorers, figures
+from course_lib.study.exercise import exercise, hint
+from course_lib.study.plotting import show
+from course_lib.study.quiz import quiz
+from course_lib.study.reveal import reveal
+
+__all__ = ["exercise", "explorers", "figures", "hint", "quiz", "reveal", "show"]

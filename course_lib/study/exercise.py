@@ -1,0 +1,197 @@
+"""Exercises that are checked the moment their cell runs, and wrong answers known by name.
+
+An exercise carries, beside its probes and an independent reference, the mistakes that people make,
+written as code. A learner's function is run on every probe. When it disagrees with the reference,
+its behaviour is compared with that of each known mistake, and the one that behaves alike on every
+probe is the diagnosis. The same bank of mistakes tests the probes: a mistake that passes, or that
+cannot be told from another, shows a probe that is missing.
+"""
+
+import dis
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from course_lib.study.comparison import difference
+from course_lib.study.declaration import (
+    Alternative,
+    Exercise,
+    Misconception,
+    Probe,
+    find_exercise,
+)
+from course_lib.study.feedback import Feedback, Hint, Outcome, Trouble, show_feedback
+from course_lib.study.progress import store
+from course_lib.study.sandbox import Run, TooSlow, call, run
+
+__all__ = [
+    "Alternative",
+    "Exercise",
+    "Misconception",
+    "Probe",
+    "call",
+    "check",
+    "exercise",
+    "hint",
+]
+
+
+def check(exercise_id: str, function: Callable[..., Any]) -> Feedback:
+    """Return the feedback on a function, without showing or recording it."""
+    found = find_exercise(exercise_id)
+    if is_stub(function):
+        return Feedback.of(found, Outcome.NOT_ATTEMPTED)
+    complaint = _signature_complaint(found, function)
+    if complaint:
+        return Feedback.of(found, Outcome.NOT_YET, trouble=Trouble(complaint))
+    return _judge(found, function, behaviour(found, function))
+
+
+def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
+    """Run a function on every probe, or until it needs too long."""
+    runs = []
+    for probe in found.probes:
+        runs.append(run(function, probe.inputs()))
+        if isinstance(runs[-1].error, TooSlow | KeyboardInterrupt):
+            break
+    return runs
+
+
+def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Feedback:
+    troubles = [_trouble(found, *pair) for pair in zip(found.probes, runs, strict=False)]
+    first = next((trouble for trouble in troubles if trouble), None)
+    if first is None:
+        return Feedback.of(found, Outcome.PASSED)
+    if isinstance(first.error, NotImplementedError):
+        return Feedback.of(found, Outcome.NOT_ATTEMPTED)
+    return Feedback.of(
+        found,
+        Outcome.RAISED if first.error else Outcome.NOT_YET,
+        trouble=first,
+        agreeing=sum(trouble is None for trouble in troubles),
+        misconception=diagnose(found, runs),
+        printed=next((each.printed for each in runs if each.printed), ""),
+        function=function,
+    )
+
+
+def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
+    """Return what is wrong with one run, or None."""
+    given = probe.inputs()
+    expected = found.reference(*given.args, **given.kwargs)
+    if outcome.error is not None:
+        return Trouble("", probe, given, expected=expected, error=outcome.error)
+    if outcome.side_effect:
+        return Trouble(f"Your function {outcome.side_effect}.", probe, given)
+    apart = difference(expected, outcome.result, found.rules(probe))
+    if apart is None:
+        return None
+    return Trouble(apart.sentence, probe, given, apart.expected, apart.got)
+
+
+def diagnose(found: Exercise, runs: list[Run]) -> Misconception | None:
+    """Return the known mistake that behaves like these runs on every probe."""
+    if len(runs) < len(found.probes) or all(each.error for each in runs):
+        return None
+    for mistake in found.misconceptions:
+        if all(
+            _alike(found, probe, run(mistake.function, probe.inputs()), learner)
+            for probe, learner in zip(found.probes, runs, strict=True)
+        ):
+            return mistake
+    return None
+
+
+def _alike(found: Exercise, probe: Probe, mistake: Run, learner: Run) -> bool:
+    if mistake.error is not None or learner.error is not None:
+        return type(mistake.error) is type(learner.error)
+    if mistake.side_effect != learner.side_effect:
+        return False
+    return difference(mistake.result, learner.result, found.rules(probe)) is None
+
+
+def is_stub(function: Callable[..., Any]) -> bool:
+    """Say whether a body does nothing: `...`, `pass`, or a docstring alone."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return False
+    ignored = {"RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "MAKE_CELL", "RETURN_VALUE"}
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ignored]
+    return len(steps) <= 1 and all(step.argval is None for step in steps)
+
+
+def _signature_complaint(found: Exercise, function: Callable[..., Any]) -> str | None:
+    """Say how a signature cannot take the arguments of the probes, or None where it can."""
+    wanted = inspect.signature(inspect.unwrap(found.solution))
+    names = f"({', '.join(_without_annotation(each) for each in wanted.parameters.values())})"
+    try:
+        signature = inspect.signature(function)
+        for probe in found.probes:
+            given = probe.inputs()
+            signature.bind(*given.args, **given.kwargs)
+    except (TypeError, ValueError) as error:
+        return (
+            f"The signature should be {names}; with yours a call fails: {error}. "
+            "Leave the `def` line as the exercise gives it."
+        )
+    return None
+
+
+def _without_annotation(parameter: inspect.Parameter) -> str:
+    return str(parameter.replace(annotation=inspect.Parameter.empty))
+
+
+@dataclass
+class _Desk:
+    """What this kernel remembers between cells."""
+
+    last: str | None = None
+    hints_given: dict[str, int] = field(default_factory=dict)
+
+
+_desk = _Desk()
+
+
+def exercise(exercise_id: str) -> Callable[[Any], Any]:
+    """Check the function beneath as soon as its cell runs; the function itself stays as it is."""
+    if not isinstance(exercise_id, str):
+        show_feedback(Feedback.notice('Write the exercise\'s name: `@exercise("softmax.stable")`.'))
+        return exercise_id
+
+    def decorate(function: Any) -> Any:
+        show_feedback(_checked(exercise_id, function))
+        return function
+
+    return decorate
+
+
+def _checked(exercise_id: str, function: Any) -> Feedback:
+    """Check and record; whatever goes wrong becomes feedback, never an exception in a notebook."""
+    if not inspect.isroutine(function):
+        what = "a class" if inspect.isclass(function) else type(function).__name__
+        return Feedback.notice(f"`@exercise` goes above a function (`def`); this is {what}.")
+    try:
+        find_exercise(exercise_id)
+    except ValueError as unknown:
+        return Feedback.notice(str(unknown))
+    _desk.last = exercise_id
+    feedback = check(exercise_id, function)
+    store().record_exercise(exercise_id, feedback.outcome, feedback.diagnosis)
+    return feedback
+
+
+def hint(exercise_id: str | None = None) -> None:
+    """Show the next hint of the exercise that ran last, or of the one named."""
+    wanted = exercise_id or _desk.last
+    if wanted is None:
+        return show_feedback(Feedback.notice("Run the cell of an exercise first, then `hint()`."))
+    try:
+        found = find_exercise(wanted)
+    except ValueError as unknown:
+        return show_feedback(Feedback.notice(str(unknown)))
+    step = _desk.hints_given.get(wanted, 0)
+    if step < len(found.hints):
+        _desk.hints_given[wanted] = step + 1
+        store().record_hint(wanted, step + 1)
+    return show_feedback(Hint(found, step))

@@ -1,0 +1,250 @@
+"""What a learner reads after a cell: the same words as HTML and as plain text.
+
+The HTML carries its meaning in words and tags, so that it also reads well where styles are
+stripped. The plain text is stable from run to run, so that a stored notebook can be compared.
+"""
+
+import linecache
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from html import escape
+from typing import Any, Protocol
+
+import torch
+
+from course_lib.study.declaration import Exercise, Misconception, Probe
+from course_lib.study.sandbox import SECONDS_ALLOWED, Call, TooSlow
+from course_lib.study.shown import shown
+
+
+class Outcome(StrEnum):
+    """What can come of checking a function."""
+
+    PASSED = "passed"
+    NOT_ATTEMPTED = "not attempted"
+    RAISED = "your code raised"
+    NOT_YET = "not yet"
+    NOTICE = "notice"
+
+
+_MARK = {
+    Outcome.PASSED: ("✓", "#009E73"),
+    Outcome.NOT_ATTEMPTED: ("○", "#999999"),
+    Outcome.RAISED: ("✗", "#D55E00"),
+    Outcome.NOT_YET: ("✗", "#E69F00"),
+    Outcome.NOTICE: ("!", "#0072B2"),
+}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What was wrong with the first probe that failed."""
+
+    sentence: str
+    probe: Probe | None = None
+    given: Call | None = None
+    expected: Any = None
+    got: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of feedback: a heading word (may be empty) and text, as prose or as code."""
+
+    label: str
+    text: str
+    is_code: bool = False
+
+
+class Showable(Protocol):
+    """Anything that a notebook can show as HTML and as text."""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The outcome of one check and the words about it."""
+
+    title: str
+    outcome: Outcome
+    diagnosis: str | None = None
+    lines: tuple[Line, ...] = ()
+    picture: bytes | None = field(default=None, repr=False)
+
+    @staticmethod
+    def notice(sentence: str) -> "Feedback":
+        """Return a remark on how to use the exercises."""
+        return Feedback("exercise", Outcome.NOTICE, lines=(Line("", sentence),))
+
+    @staticmethod
+    def of(
+        exercise: Exercise,
+        outcome: Outcome,
+        trouble: Trouble | None = None,
+        agreeing: int = 0,
+        misconception: Misconception | None = None,
+        printed: str = "",
+        function: Callable[..., Any] | None = None,
+    ) -> "Feedback":
+        """Return the feedback on an exercise, from what was found."""
+        lines = _opening(exercise, outcome)
+        if trouble:
+            lines += _diagnosis_lines(misconception) + _trouble_lines(trouble, function)
+            if trouble.probe:
+                lines.append(Line("", f"{agreeing} of {len(exercise.probes)} probes agree."))
+        if printed:
+            lines.append(Line("You printed", printed.rstrip()[:600], is_code=True))
+        name = misconception.name if misconception else None
+        return Feedback(exercise.id, outcome, name, tuple(lines), _picture(trouble))
+
+    def __str__(self) -> str:
+        body = "\n".join(_as_text(line) for line in self.lines)
+        return f"{self.title}: {self.outcome}\n{body}".rstrip()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        mark, colour = _MARK[self.outcome]
+        heading = f"<p><b>{mark} {escape(self.title)}: {self.outcome}</b></p>"
+        body = "".join(_as_html(line) for line in self.lines)
+        if self.picture:
+            encoded = b64encode(self.picture).decode()
+            alt = "target and yours side by side"
+            body += f'<p><img alt="{alt}" src="data:image/png;base64,{encoded}"></p>'
+        style = f"border-left: 4px solid {colour}; padding-left: 12px"
+        return {
+            "text/html": f'<div style="{style}">{heading}{body}</div>',
+            "text/plain": str(self),
+        }
+
+
+def _opening(exercise: Exercise, outcome: Outcome) -> list[Line]:
+    if outcome is Outcome.PASSED:
+        count = len(exercise.probes)
+        return [
+            Line("", f"{exercise.title}: right on all {count} probes."),
+            Line("", f'Compare with the library: reveal("{exercise.id}").'),
+        ]
+    if outcome is Outcome.NOT_ATTEMPTED:
+        stars = "●" * exercise.difficulty + "○" * (3 - exercise.difficulty)
+        return [
+            Line("", f"{exercise.title} · about {exercise.minutes} minutes · difficulty {stars}"),
+            Line("", exercise.statement),
+            Line("", "Write the body and run the cell again. hint() helps."),
+        ]
+    return []
+
+
+def _diagnosis_lines(misconception: Misconception | None) -> list[Line]:
+    if misconception is None:
+        return []
+    return [Line(f"This behaves like: {misconception.name}.", misconception.explanation)]
+
+
+def _trouble_lines(trouble: Trouble, function: Callable[..., Any] | None) -> list[Line]:
+    if trouble.probe is None:
+        return [Line("", trouble.sentence)]
+    lines = [Line(f"First probe that fails: {trouble.probe.name}.", trouble.probe.isolates)]
+    if trouble.error is not None:
+        lines += _error_lines(trouble.error, function)
+    else:
+        lines.append(Line("", trouble.sentence))
+    if trouble.given:
+        lines.append(Line("Input", _written_call(trouble.given), is_code=True))
+    if trouble.expected is not None:
+        lines.append(Line("Expected", shown(trouble.expected), is_code=True))
+    if trouble.got is not None:
+        lines.append(Line("Got", shown(trouble.got), is_code=True))
+    return lines
+
+
+def _written_call(given: Call) -> str:
+    parts = [shown(value) for value in given.args]
+    parts += [f"{name}={shown(value)}" for name, value in given.kwargs.items()]
+    return "\n".join(parts)
+
+
+def _error_lines(error: BaseException, function: Callable[..., Any] | None) -> list[Line]:
+    if isinstance(error, TooSlow):
+        sentence = (
+            f"Your function was stopped after {SECONDS_ALLOWED:.0f} seconds: does a loop end?"
+        )
+        return [Line("", sentence)]
+    name = type(error).__name__
+    return [
+        Line("Your code raised", f"{learner_trace(error, function)}{name}: {error}"[:900], True)
+    ]
+
+
+def learner_trace(error: BaseException, function: Callable[..., Any] | None) -> str:
+    """Return the learner's own lines of a traceback; the frames of the course are left out."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    rows: list[str] = []
+    step = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == file:
+            source = linecache.getline(file, step.tb_lineno).strip()
+            rows.append(f"line {step.tb_lineno}: {source}\n")
+        step = step.tb_next
+    # Endless recursion repeats one line a thousand times.
+    return "".join(rows if len(rows) <= 4 else [*rows[:2], "...\n", rows[-1]])
+
+
+def _picture(trouble: Trouble | None) -> bytes | None:
+    """Return target and yours side by side, where both are matrices of a size worth seeing."""
+    pair = (trouble.expected, trouble.got) if trouble else (None, None)
+    if not all(isinstance(part, torch.Tensor) and _is_matrix(part) for part in pair):
+        return None
+    from course_lib.study.figures.comparison import target_and_yours
+
+    return target_and_yours(*pair)
+
+
+def _is_matrix(tensor: torch.Tensor) -> bool:
+    return tensor.dim() == 2 and min(tensor.shape) >= 2 and max(tensor.shape) <= 64
+
+
+def _as_text(line: Line) -> str:
+    if not line.is_code:
+        return f"{line.label} {line.text}".strip()
+    return f"{line.label}:\n" + "\n".join(f"    {row}" for row in line.text.splitlines())
+
+
+def _as_html(line: Line) -> str:
+    label = f"<b>{escape(line.label)}</b> " if line.label else ""
+    if not line.is_code:
+        return f"<p>{label}{escape(line.text)}</p>"
+    return f"<p>{label}</p><pre>{escape(line.text)}</pre>"
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One hint of an exercise; past the last one it points to the solution."""
+
+    exercise: Exercise
+    step: int
+
+    def __str__(self) -> str:
+        hints = self.exercise.hints
+        if self.step >= len(hints):
+            return f'There are no more hints. See the library: reveal("{self.exercise.id}").'
+        return f"Hint {self.step + 1} of {len(hints)} for {self.exercise.id}: {hints[self.step]}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": f"<p>{escape(str(self))}</p>", "text/plain": str(self)}
+
+
+def show_feedback(what: Showable) -> None:
+    """Show feedback in a notebook, or print it where there is none."""
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(what)
+        return
+    if get_ipython() is None:
+        print(what)
+    else:
+        display(what)

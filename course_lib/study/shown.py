@@ -1,0 +1,46 @@
+"""Values as a learner should see them: short, rounded, and the same on every machine."""
+
+from typing import Any
+
+import torch
+
+_WRITTEN_OUT = 40  # numbers; a larger tensor is described
+_LONGEST = 400  # characters
+
+
+def shown(value: Any) -> str:
+    """Return a value in a form short enough to be read."""
+    if isinstance(value, torch.Tensor):
+        return _tensor(value.detach())
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple | list) and any(isinstance(each, torch.Tensor) for each in value):
+        return "\n".join(shown(each) for each in value)
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
+
+
+def _tensor(tensor: torch.Tensor) -> str:
+    kind = f"{str(tensor.dtype).removeprefix('torch.')} tensor of shape {tuple(tensor.shape)}"
+    if tensor.is_meta or tensor.layout != torch.strided:
+        return kind
+    if tensor.numel() <= _WRITTEN_OUT:
+        return _rows(tensor, 0)
+    if tensor.dtype == torch.bool or tensor.is_complex():
+        return kind
+    low, high = tensor.min().item(), tensor.max().item()
+    return f"{kind}, from {low:.4g} to {high:.4g}"
+
+
+def _rows(tensor: torch.Tensor, depth: int) -> str:
+    """Write a small tensor as nested lists, one row a line."""
+    if tensor.dim() == 0:
+        return _number(tensor.item())
+    if tensor.dim() == 1:
+        return "[" + ", ".join(_number(each) for each in tensor.tolist()) + "]"
+    separator = ",\n" + " " * (depth + 1)
+    return "[" + separator.join(_rows(row, depth + 1) for row in tensor) + "]"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
