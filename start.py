@@ -232,16 +232,22 @@ def missing_module(find: Callable[[str], object]) -> str | None:
     )
 
 
+def answers(python: str) -> bool:
+    """Whether an environment's Python runs, is new enough and has its pip."""
+    question = f"import pip, sys; assert sys.version_info >= {OLDEST}"
+    try:
+        asked = subprocess.run(
+            [python, "-c", question], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    except OSError:  # there is none, or it is no program
+        return False
+    return asked.returncode == 0
+
+
 def make_venv(progress: Progress) -> None:
     """Make `.venv`, unless it stands already and its Python and pip answer."""
-    if interpreter().exists():
-        answer = subprocess.run(
-            [str(interpreter()), "-c", f"import pip, sys; assert sys.version_info >= {OLDEST}"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        if not answer.returncode:
-            return
+    if answers(str(interpreter())):
+        return
     sentence = missing_module(importlib.util.find_spec)
     if sentence:
         raise SetupError(sentence)

@@ -144,7 +144,7 @@ class Machine:
 def this_machine() -> Machine:
     """Return what this machine offers, by trying it."""
     device = default_device()
-    version, missing = _triton()
+    version, missing = triton_version()
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
@@ -175,8 +175,8 @@ def _free_memory() -> int | None:
     return int(psutil.virtual_memory().available)
 
 
-def _triton() -> tuple[str | None, str | None]:
-    """Triton's version, or why there is none."""
+def triton_version() -> tuple[str | None, str | None]:
+    """Return Triton's version and None, or None and why it cannot be used."""
     try:
         import triton
     except ImportError as error:

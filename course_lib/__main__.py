@@ -1,0 +1,7 @@
+"""Make `python -m course_lib` the same as `course`."""
+
+import sys
+
+from course_lib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,290 @@
+"""The course's commands, as a learner types them: `course lab`, `course check 04`, ...
+
+This file only reads the command line and hands on; what a command needs is imported when it runs,
+so that help appears at once.
+"""
+
+import argparse
+import difflib
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from course_lib import SYLLABUS, Notebook
+
+Command = Callable[[argparse.Namespace], int]
+
+OFFLINE = (
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+)
+FIRST_HOUR = """\
+a first hour:
+  course lab             open the course and start with 00_start_here
+  course check 04        run your notebook 04 and see which exercises are solved
+  course progress        see what you have done so far
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, or 1 when something is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    given, for_jupyter = _split(given)
+    options = _parser().parse_args(given)
+    options.for_jupyter = for_jupyter
+    try:
+        return int(options.run(options))
+    except ValueError as error:
+        print(f"{error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("course_lib"):
+            raise
+        print(f"{error}. `python3 start.py {options.command}` installs it.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+    return 1
+
+
+def _split(given: list[str]) -> tuple[list[str], list[str]]:
+    """Cut the command line where JupyterLab's part begins: at the first option after `lab`."""
+    if given[:1] == ["lab"]:
+        for place, word in enumerate(given):
+            if word.startswith("-") and word not in ("-h", "--help"):
+                return given[:place], given[place:]
+    return given, []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="course",
+        description="A hands-on course on the insides of large language models.",
+        epilog=FIRST_HOUR,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (run, short, more) in COMMANDS.items():
+        text = f"{short[0].upper()}{short[1:]}. {more}"
+        commands.add_parser(name, help=short, description=text).set_defaults(run=run)
+    _add_options(commands.choices)
+    return parser
+
+
+def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
+    notebook = "a notebook, by number (04) or name (softmax)"
+    of["lab"].add_argument("notebook", nargs="?", default="00", metavar="NN", help=notebook)
+    of["test"].add_argument("--quick", action="store_true", help="leave out the notebooks")
+    of["check"].add_argument(
+        "name", nargs="?", metavar="NN", help=f"{notebook}, or one exercise (softmax.stable)"
+    )
+    of["check"].add_argument(
+        "--bank",
+        action="store_true",
+        help="for authors: prove that each exercise accepts right answers and names wrong ones",
+    )
+    of["reset"].add_argument("notebook", nargs="?", metavar="NN", help=f"{notebook}; all without")
+    of["reset"].add_argument(
+        "--progress", action="store_true", help="forget recorded results instead of the notebook"
+    )
+    of["reset"].add_argument("--yes", action="store_true", help="do not ask")
+    of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
+
+
+def _lab(options: argparse.Namespace) -> int:
+    chosen = _notebook(options.notebook)
+    from course_lib.study.workspace import ensure_workspace, workspace_path
+
+    folder = workspace_path()
+    print(ensure_workspace(folder))
+    print(f"Your notebooks are in {folder}\nTo stop JupyterLab, press Ctrl-C here.", flush=True)
+    file = f"{chosen.stem}.ipynb"
+    with subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", file, *OFFLINE, *options.for_jupyter], cwd=folder
+    ) as lab:
+        while True:
+            try:
+                return lab.wait()
+            except KeyboardInterrupt:
+                continue  # JupyterLab has heard it too, and asks or stops
+
+
+def _test(options: argparse.Namespace) -> int:
+    from course_lib.study.suite import run, steps
+
+    return run(steps(options.quick))
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.bank:
+        return _check_bank()
+    from course_lib.study.declaration import find_exercise
+    from course_lib.study.replay import exercise_outcomes
+
+    name = options.name or ""
+    exercise = find_exercise(name).id if "." in name else None
+    chosen = [_notebook(name.partition(".")[0])] if name else list(SYLLABUS)
+    bad = False
+    for notebook in chosen:
+        print(f"{notebook.stem}: running your copy", flush=True)
+        outcomes = exercise_outcomes(_own_copy(notebook))
+        for each, outcome in outcomes.items():
+            if exercise in (None, each):
+                print(f"  {each:<36} {outcome}")
+                bad = bad or outcome not in ("passed", "not attempted")
+        if exercise is not None and exercise not in outcomes:
+            raise ValueError(
+                f"Your copy of {notebook.stem} has no cell with {exercise!r} any more."
+            )
+    return int(bad)
+
+
+def _check_bank() -> int:
+    from course_lib.study.bank import bank_problems, bank_table
+
+    print(bank_table())
+    problems = bank_problems()
+    print("\n".join(["", *problems] if problems else ["", "Every claim holds."]))
+    return int(bool(problems))
+
+
+def _own_copy(notebook: Notebook) -> Path:
+    from course_lib.study.workspace import workspace_path
+
+    path = workspace_path() / f"{notebook.stem}.ipynb"
+    if not path.exists():
+        raise ValueError(f"You have no copy of {notebook.stem} yet; `course lab` makes it.")
+    return path
+
+
+def _progress(options: argparse.Namespace) -> int:
+    from course_lib.study.declaration import all_exercises
+    from course_lib.study.progress import store, summary
+    from course_lib.study.quiz import all_questions
+
+    results = store()
+    done = summary(results, [e.id for e in all_exercises()], [q.id for q in all_questions()])
+    print(f"{'notebook':<28}{'exercises':>12}{'questions':>12}")
+    for notebook in SYLLABUS:
+        row = done.get(notebook.slug)
+        if row is not None:
+            exercises = f"{row.exercises_passed} of {row.exercises_known}"
+            questions = f"{row.questions_right} of {row.questions_known}"
+            print(f"{notebook.stem:<28}{exercises:>12}{questions:>12}")
+    print(f"\nKept in {results.path}." if results.path else "\nNothing is recorded here.")
+    return 0
+
+
+def _reset(options: argparse.Namespace) -> int:
+    chosen = [_notebook(options.notebook)] if options.notebook else list(SYLLABUS)
+    names = ", ".join(each.stem for each in chosen)
+    if options.progress:
+        question = f"This forgets the recorded results of {names}; they cannot be brought back."
+    else:
+        question = f"This puts fresh notebooks in place of yours, which are kept: {names}."
+    if not (options.yes or _agreed(question)):
+        print("Nothing was changed.")
+        return 1
+    if options.progress:
+        from course_lib.study.progress import store
+
+        gone = store().reset(chosen[0].slug if options.notebook else None)
+        print(f"Forgotten: {gone} results.")
+        return 0
+    from course_lib.study.workspace import reset_notebook
+
+    for each in chosen:
+        print(f"{each.stem}: {reset_notebook(each.stem)}")
+    return 0
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(f"{question} Go on? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # nobody is there to answer
+        print()
+        return False
+
+
+def _update(options: argparse.Namespace) -> int:
+    from course_lib.study.workspace import ensure_workspace, workspace_path
+
+    print(ensure_workspace(workspace_path()))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from course_lib.study.doctor import doctor
+
+    return doctor()
+
+
+def _build(options: argparse.Namespace) -> int:
+    from course_lib.study.notebook import build
+
+    for path in build([_notebook(name).stem for name in options.notebooks]):
+        print(path)
+    return 0
+
+
+def _notebook(name: str) -> Notebook:
+    """Return the notebook with this number, name or both; suggest the nearest if there is none."""
+    known = {}
+    for each in SYLLABUS:
+        known.update(dict.fromkeys([str(each.number), f"{each.number:02d}", each.slug], each))
+        known.update(dict.fromkeys([each.stem, f"{each.stem}.ipynb"], each))
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    stems = ", ".join(each.stem for each in SYLLABUS)
+    remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {stems}."
+    raise ValueError(f"There is no notebook named {name!r}. {remedy}")
+
+
+COMMANDS: dict[str, tuple[Command, str, str]] = {
+    "lab": (
+        _lab,
+        "open the course in JupyterLab",
+        "Your own copy of the notebooks is made or updated first; nothing that you wrote is "
+        "changed. Options after the notebook, such as --no-browser or --port 8890, go to JupyterLab.",
+    ),
+    "check": (
+        _check,
+        "run your notebook and tell how each exercise stands",
+        "The file itself stays as it is. Without a name, all your notebooks are run.",
+    ),
+    "progress": (
+        _progress,
+        "show what you have done",
+        "Exercises count as solved once they have passed; questions by your last answer.",
+    ),
+    "reset": (
+        _reset,
+        "begin a notebook again, or forget results",
+        "Your notebook is kept under a name with the date. Asks before it acts.",
+    ),
+    "update": (
+        _update,
+        "bring your copy of the notebooks up to date",
+        "A notebook in which you have worked is left alone.",
+    ),
+    "doctor": (
+        _doctor,
+        "look for what is wrong with the installation",
+        "Prints a report to paste into a bug report, with a remedy for each thing that is wrong.",
+    ),
+    "test": (
+        _test,
+        "check the course itself: style, types, tests and every notebook",
+        "For those who change the course. Each part runs even when an earlier one has failed.",
+    ),
+    "build": (
+        _build,
+        "make the notebooks from their sources",
+        "For authors: runs notebooks/source/NN_name.py and stores the result as a notebook.",
+    ),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
