@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from course_lib import SYLLABUS, Notebook
 from course_lib.study.declaration import exercises_of
 from course_lib.study.notebook_lint import lint
-from course_lib.study.notebook_source import plain_metadata, read_source, with_ids, write_atomically
+from course_lib.study.notebook_source import plain_metadata, read_source, with_ids
 from course_lib.study.replay import (
     WIDGET_VIEW,
     execute,
@@ -32,6 +32,7 @@ from course_lib.study.replay import (
     shown_outcome,
     untagged_errors,
 )
+from course_lib.study.workspace import replace_file
 
 __all__ = ["build", "build_file", "exercise_outcomes", "lint", "rebuild_problems", "verify"]
 
@@ -78,7 +79,7 @@ def build_file(source: Path, target: Path) -> Path:
     text = source.read_text(encoding="utf-8")
     complete = with_ids(text, source.name)
     if complete != text:
-        write_atomically(source, complete)
+        replace_file(source, complete)
     notebook = read_source(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     execute(notebook, target.parent)
@@ -86,7 +87,7 @@ def build_file(source: Path, target: Path) -> Path:
     if errors:
         raise RuntimeError(f"{source.name} did not run cleanly: {'; '.join(errors)}")
     settle(notebook)
-    write_atomically(target, nbformat.writes(notebook) + "\n")
+    replace_file(target, nbformat.writes(notebook) + "\n")
     return target
 
 

@@ -9,7 +9,6 @@ rename nothing.
 Notebook files allow letters, digits, `-` and `_` in an id; anything else becomes a dash there.
 """
 
-import os
 import re
 import unicodedata
 from pathlib import Path
@@ -31,17 +30,6 @@ def exercise_of(cell: NotebookNode) -> str | None:
     """Return the id of the exercise that a code cell declares, if it declares one."""
     found = EXERCISE.search(cell.source) if cell.cell_type == "code" else None
     return found.group(1) if found else None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file as a whole: whoever reads it sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def file_id(name: str) -> str:
