@@ -62,7 +62,7 @@ def embedding_share(vocab_size: int, width: int, parameters: int, tied: bool) ->
         raise ValueError(
             f"a model holds at least its tables; got parameters={parameters:,} but "
             f"{'one table' if tied else 'two tables'} of {vocab_size:,} x {width:,}. "
-            "Pass the parameter count of the whole model, and tied=True if head and embedding are one."
+            "Pass the count of the whole model, and tied=True if embedding and head are one table."
         )
     return tables / parameters
 
