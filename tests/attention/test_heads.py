@@ -1,0 +1,99 @@
+"""Head scores, on maps whose heads are known because they were drawn by hand."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from course_lib.attention import (
+    causal_mask,
+    first_token_score,
+    induction_score,
+    induction_targets,
+    previous_token_score,
+)
+
+T = 6
+IDS = torch.tensor([4, 7, 9, 4, 7, 9])
+
+
+def drawn_heads() -> torch.Tensor:
+    """(2 layers, 2 heads, T, T): previous token, first token, induction on IDS, even."""
+    previous, first, induction = (torch.zeros(T, T) for _ in range(3))
+    previous[0, 0] = first[0, 0] = 1
+    for t in range(1, T):
+        previous[t, t - 1] = 1
+        first[t, 0] = 1
+    for t in range(T):
+        induction[t, t - 2 if t >= 3 else t] = 1  # the period is 3: one behind three back
+    even = causal_mask(T).float()
+    return torch.stack((previous, first, induction, even / even.sum(-1, keepdim=True))).view(
+        2, 2, T, T
+    )
+
+
+def test_each_score_finds_its_head():
+    maps = drawn_heads()
+    previous, first = previous_token_score(maps), first_token_score(maps)
+    induction = induction_score(maps, IDS)
+    assert previous.shape == first.shape == induction.shape == (2, 2)
+    assert previous.flatten()[0] == 1
+    assert first.flatten()[1] == 1
+    assert induction.flatten()[2] == 1
+    for score, own in ((previous, 0), (first, 1), (induction, 2)):
+        others = score.flatten()[[i for i in range(4) if i != own]]
+        assert (others < 0.5).all()
+
+
+def test_by_hand():
+    row = torch.tensor([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.6, 0.2]])
+    assert previous_token_score(row).item() == pytest.approx((0.3 + 0.6) / 2)
+    assert first_token_score(row).item() == pytest.approx((0.3 + 0.2) / 2)
+    # "A B A": only the last token has been seen; behind its earlier place stands B
+    assert induction_score(row, torch.tensor([5, 8, 5])).item() == pytest.approx(0.6)
+    # "A A A": the second may read itself (behind the first A), the third both others
+    score = induction_score(row, torch.tensor([5, 5, 5])).item()
+    assert score == pytest.approx((0.7 + 0.8) / 2)
+
+
+def test_targets_by_hand():
+    targets = induction_targets(torch.tensor([1, 2, 3, 1, 2, 1]))
+    expected = torch.zeros(6, 6, dtype=torch.bool)
+    expected[3, 1] = expected[4, 2] = expected[5, 1] = expected[5, 4] = True
+    assert torch.equal(targets, expected)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_targets_against_plain_python(ids):
+    expected = [
+        [0 < j <= t and ids[j - 1] == ids[t] for j in range(len(ids))] for t in range(len(ids))
+    ]
+    assert induction_targets(torch.tensor(ids)).tolist() == expected
+
+
+def test_targets_never_lie_in_the_future():
+    ids = torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(0))
+    assert not (induction_targets(ids) & ~causal_mask(40)).any()
+    assert induction_targets(ids).any()
+
+
+def test_scores_depend_on_the_text():
+    maps = drawn_heads()[1, 0]
+    other = torch.tensor([4, 7, 4, 7, 4, 7])
+    assert induction_score(maps, IDS) == 1
+    assert induction_score(maps, other) < 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_number_types(dtype):
+    maps = drawn_heads().to(dtype)
+    assert previous_token_score(maps).dtype == dtype
+    assert induction_score(maps, IDS)[1, 0] == 1
+
+
+def test_errors_say_what_is_wrong():
+    for score in (previous_token_score, first_token_score):
+        with pytest.raises(ValueError, match=r"two are needed; got a map of shape \(3, 1, 1\)"):
+            score(torch.ones(3, 1, 1))
+    with pytest.raises(ValueError, match=r"no token does in these 6.*random ids written twice"):
+        induction_score(drawn_heads(), torch.arange(T))
