@@ -10,7 +10,7 @@ Shapes:           V vocabulary; a text is a sequence of ids: bytes, or what a to
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +57,7 @@ def sparsity(ids: Sequence[int], other: Sequence[int], n: int, vocabulary_size: 
 class ContextTable:
     """Counts of n-grams, looked up by their context: all tokens but the last."""
 
-    def __init__(self, counts: Counter[NGram], vocabulary_size: int) -> None:
+    def __init__(self, counts: Mapping[NGram, int], vocabulary_size: int) -> None:
         self.vocabulary_size = vocabulary_size
         self.followers: dict[NGram, dict[int, int]] = {}
         for gram, times in counts.items():

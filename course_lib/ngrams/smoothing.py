@@ -19,8 +19,7 @@ Shapes:           V vocabulary
 """
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -71,11 +70,11 @@ def discounted(
             "Use the distribution of the shorter context as it is."
         )
     kept = (counts - discount).clamp(min=0)
-    given_away = discount * (counts > 0).sum()
-    return (kept + given_away * lower) / total
+    types = (counts > 0).sum(dtype=counts.dtype)
+    return (kept + discount * types * lower) / total
 
 
-def estimated_discount(counts: Counter[NGram]) -> float:
+def estimated_discount(counts: Mapping[NGram, int]) -> float:
     """Return n1 / (n1 + 2 n2), where n1 n-grams were counted once and n2 of them twice.
 
     This is the leave-one-out estimate of Ney, Essen and Kneser 1994. A text too small or too
