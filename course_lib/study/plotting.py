@@ -33,6 +33,7 @@ from matplotlib.image import AxesImage
 from course_lib.study.labels import FONT, plain, token_label
 
 DPI = 110
+MONOSPACED = "DejaVu Sans Mono"  # for tables; it ships with matplotlib too
 MASKED = "#bdbdbd"  # what is not there; neither colour map contains this grey
 FAINT = "#595959"  # secondary text: still 7:1 against white
 
@@ -142,11 +143,19 @@ def as_array(values: Any) -> np.ndarray:
 def title(ax: Axes, text: str, width: float | None = None) -> None:
     """Write the finding above the axes, from the left, in lines that fit `width` inches."""
     if width is None:
-        figure_width = ax.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
-        grid = ax.get_subplotspec()
-        share = grid.get_gridspec().ncols if grid is not None else 1
-        width = figure_width / share - 0.6
-    ax.set_title(balanced(text, max(int(width * 13), 16)), loc="left", fontsize=11)
+        width = _room_above(ax)
+    # A given height spares the search for a free one, a tenth of the time of a redraw.
+    ax.set_title(balanced(text, max(int(width * 12), 16)), loc="left", fontsize=11, y=1.0)
+
+
+def _room_above(ax: Axes) -> float:
+    """Return the width of the axes in inches, which is only a guess before they are laid out."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "axes belong to a figure"
+    if figure.get_layout_engine() is None:
+        return ax.get_position().width * figure.get_figwidth()
+    grid = ax.get_subplotspec()
+    return figure.get_figwidth() / (grid.get_gridspec().ncols if grid else 1) - 0.6
 
 
 def balanced(text: str, longest: int) -> str:
@@ -158,6 +167,12 @@ def balanced(text: str, longest: int) -> str:
     fewest = len(wrap(longest))
     narrowest = next(w for w in range(1, longest + 1) if len(wrap(w)) <= fewest)
     return "\n".join(wrap(narrowest))
+
+
+def written(value: float, pattern: str) -> str:
+    """Return the number with a true minus sign, and no sign at all before a rounded zero."""
+    text = format(float(value), pattern)
+    return text.lstrip("-") if not text.strip("-+0.%") else text.replace("-", "−")
 
 
 def token_bars(
@@ -179,7 +194,7 @@ def token_bars(
     ax.set_xticks(range(len(tokens)), [token_label(token) for token in tokens])
     ax.tick_params(axis="x", length=0)
     if numbers is not None:
-        ax.bar_label(bars, [format(height, numbers) for height in heights], padding=2, fontsize=9)
+        ax.bar_label(bars, [written(height, numbers) for height in heights], padding=2, fontsize=9)
     return bars
 
 
@@ -240,7 +255,7 @@ def _write_numbers(ax: Axes, image: AxesImage, shown: np.ma.MaskedArray, pattern
     for (row, col), value in np.ndenumerate(shown.filled(0.0)):
         if not np.ma.getmaskarray(shown)[row, col]:
             ink = readable_on(colours[row, col])
-            ax.text(col, row, format(value, pattern), ha="center", va="center", color=ink, size=9)
+            ax.text(col, row, written(value, pattern), ha="center", va="center", color=ink, size=9)
 
 
 def readable_on(colour: Any) -> str:
@@ -261,13 +276,10 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def figure_title(figure: Figure) -> str:
-    """Return what the figure says in words: its own title, or else that of its first axes."""
-    candidates = [figure.get_suptitle()]
-    candidates += [
-        ax.get_title(loc=loc) for ax in figure.axes for loc in ("left", "center", "right")
-    ]
-    said = next((text for text in candidates if text), "untitled")
-    return plain(said)
+    """Return what the figure says in words: its own title, or else those of its axes."""
+    titles = [ax.get_title(loc=loc) for ax in figure.axes for loc in ("left", "center", "right")]
+    said = figure.get_suptitle() or "; ".join(text for text in titles if text)
+    return plain(said) or "untitled"
 
 
 def picture_bundle(figure: Figure) -> tuple[dict[str, str], dict[str, dict[str, str]]]:

@@ -22,6 +22,7 @@ from course_lib.study.plotting import (
     new_figure,
     title,
     token_bars,
+    written,
 )
 
 
@@ -33,13 +34,14 @@ def jacobian(scores: Float[Tensor, " V"], tokens: Sequence[str], scale: float = 
     at_one = torch.linalg.matrix_norm(
         softmax.softmax_jacobian(softmax.stable_softmax(scores.double()))
     ).item()
-    figure, (left, right) = new_figure(9.5, 3.8, cols=2, margins=Margins(top=0.75, across=1.0))
+    figure, (left, right) = new_figure(9.5, 3.8, cols=2, margins=Margins(top=0.65, across=1.0))
     token_bars(left, p, tokens, numbers=".2f")
     left.set(ylim=(0, 1.1), ylabel="probability")
     title(left, f"Scores × {scale:.3g}: {token_label(tokens[int(p.argmax())])} has {p.max():.3f}")
     heatmap(right, matrix, tokens, tokens, shades=SIGNED, limit=0.25, numbers=".3f")
     right.set(ylabel="share that moves", xlabel="score that is pushed")
-    title(right, f"The Jacobian has norm {norm:.2g}, {norm / at_one:.3g} times that at scale 1")
+    said = f"The Jacobian has norm {written(norm, '.2g')}"
+    title(right, said if scale == 1 else f"{said}; at scale 1 it had {written(at_one, '.2g')}")
     return figure
 
 
@@ -57,7 +59,7 @@ def cross_entropy_gradient(
     gradient = softmax.cross_entropy_gradient(row, goal)[0]
     loss = softmax.cross_entropy(row, goal).item()
     colours = [OKABE_ITO.orange if i == target else OKABE_ITO.blue for i in range(len(p))]
-    figure, (left, right) = new_figure(9.5, 3.6, cols=2, margins=Margins(top=0.75))
+    figure, (left, right) = new_figure(9.5, 3.4, cols=2, margins=Margins(bottom=0.35, top=0.65))
     token_bars(left, p, tokens, colours, numbers=".3f")
     left.set(ylim=(0, 1.1), ylabel="probability")
     came = token_label(tokens[target])
@@ -65,5 +67,8 @@ def cross_entropy_gradient(
     token_bars(right, gradient, tokens, colours, numbers="+.3f")
     right.axhline(0, color="black", linewidth=0.8)
     right.set(ylim=(-1.15, 1.15), ylabel="gradient of the loss")
-    title(right, f"Descent raises {came} by {-gradient[target]:.3f}, and takes it from the others")
+    title(
+        right,
+        f"The loss pulls {came} up by {-gradient[target]:.3f}, and the others down by their share",
+    )
     return figure

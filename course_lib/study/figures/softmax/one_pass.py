@@ -19,7 +19,15 @@ from course_lib.softmax import (
     softmax_from_state,
     stable_softmax,
 )
-from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
+from course_lib.study.plotting import (
+    FAINT,
+    MONOSPACED,
+    OKABE_ITO,
+    Margins,
+    new_figure,
+    title,
+    written,
+)
 
 _UNSEEN = "#dddddd"
 
@@ -34,7 +42,7 @@ def online_steps(scores: Float[Tensor, " V"], step: int) -> Figure:
     scores = scores.double()
     states = [_block_state(scores[:count]) for count in range(len(scores) + 1)]
     figure, (left, middle, right) = new_figure(
-        11, 3.9, cols=3, margins=Margins(left=0.6, top=0.75, across=0.6), width_ratios=(3, 4, 3)
+        11, 3.9, cols=3, margins=Margins(top=0.75, across=0.6), width_ratios=(3, 4, 3)
     )
     _seen_scores(left, scores, step, states[step])
     _state_table(middle, scores, step, states)
@@ -58,8 +66,8 @@ def _seen_scores(ax: Axes, scores: Float[Tensor, " V"], step: int, state: Softma
     ax.bar(places, scores.tolist(), color=colours, width=0.75)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="step", ylabel="score", xticks=places)
-    maximum = f"{state.maximum:.3g}" if step else "−∞"
-    title(ax, f"{step} of {len(scores)} scores seen: the maximum is {maximum}", width=2.7)
+    seen = f"{step} of {len(scores)} scores seen"
+    title(ax, f"{seen}: the maximum is {_number(state.maximum)}")
 
 
 def _state_table(
@@ -67,19 +75,24 @@ def _state_table(
 ) -> None:
     ax.set_axis_off()
     ax.set(xlim=(0, 1), ylim=(len(scores) + 0.5, -1.0))
-    columns = (0.06, 0.27, 0.46, 0.72, 0.98)
-    for x, head in zip(columns, ("step", "score", "max", "old sum ×", "new sum"), strict=True):
-        ax.text(x, -0.7, head, ha="right", va="center", color=FAINT, size=9)
+    heads = f"{'step':>4}{'score':>8}{'max':>7}{'old sum ×':>12}{'new sum':>10}"
+    ax.text(0, -0.7, heads, va="center", color=FAINT, family=MONOSPACED, size=9)
     for row in range(step + 1):
-        score = scores[row - 1].item() if row else 0.0
+        maximum, total = _number(states[row].maximum), f"{states[row].total:.3f}"
+        score = written(scores[row - 1].item(), ".2f") if row else ""
         factor = _rescaling(states, row)
-        cells = (str(row), f"{score:.2f}", f"{states[row].maximum:.2f}", f"{factor:.3f}")
-        words = (*cells, f"{states[row].total:.3f}") if row else ("0", "", "−∞", "", "0.000")
-        ink = OKABE_ITO.vermillion if row and factor < 1 else "black"
-        for x, word in zip(columns, words, strict=True):
-            bold = "bold" if row == step else "normal"
-            ax.text(x, row, word, ha="right", va="center", color=ink, size=10, weight=bold)
-    title(ax, _step_in_words(scores, step, states), width=3.9)
+        rescaled = f"{factor:.3f}" if row else ""
+        ax.text(
+            0,
+            row,
+            f"{row:>4}{score:>8}{maximum:>7}{rescaled:>12}{total:>10}",
+            va="center",
+            family=MONOSPACED,
+            size=9,
+            color=OKABE_ITO.vermillion if factor < 1 else "black",
+            weight="bold" if row == step else "normal",
+        )
+    title(ax, _step_in_words(scores, step, states))
 
 
 def _rescaling(states: list[SoftmaxState], row: int) -> float:
@@ -109,11 +122,12 @@ def _shares_so_far(ax: Axes, scores: Float[Tensor, " V"], step: int, state: Soft
     places = range(1, len(scores) + 1)
     ax.bar(places, shares.tolist(), color=OKABE_ITO.sky, width=0.75, label="from the state so far")
     ax.plot(places, direct.tolist(), "k_", markersize=14, markeredgewidth=2.2, label="two passes")
-    ax.set(ylim=(0, 1.3), xlabel="step", ylabel="probability", xticks=places)
+    ax.set(ylim=(0, 1.35), xlabel="step", ylabel="probability", xticks=places)
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.legend(frameon=False, fontsize=9, loc="upper right", borderaxespad=0.0)
     gap = (shares - direct).abs().max().item()
     agree = "equal the direct result" if gap < 1e-12 else f"are still off by {gap:.2f}"
-    title(ax, f"The shares {agree}", width=2.7)
+    title(ax, f"The shares {agree}")
 
 
 def merge(scores: Float[Tensor, " V"], cut: int) -> Figure:
@@ -127,13 +141,13 @@ def merge(scores: Float[Tensor, " V"], cut: int) -> Figure:
     first, second = _block_state(scores[:cut]), _block_state(scores[cut:])
     both = merge_states(first, second)
     figure, (left, right) = new_figure(
-        10, 3.9, cols=2, margins=Margins(top=0.75, across=0.5), width_ratios=(4, 5)
+        10, 3.5, cols=2, margins=Margins(top=0.65, across=0.5), width_ratios=(4, 5)
     )
     _two_blocks(left, scores, cut, first, second)
     _merging_in_numbers(right, first, second, both)
     gap = (softmax_from_state(scores, both) - stable_softmax(scores)).abs().max().item()
     agree = "the same shares as one look at all" if gap < 1e-12 else f"shares off by {gap:.2g}"
-    title(right, f"Two numbers from each block give {agree}", width=4.6)
+    title(right, f"Two numbers from each block give {agree}")
     return figure
 
 
@@ -148,7 +162,7 @@ def _two_blocks(
             ax.hlines(state.maximum.item(), start + 0.5, end + 0.5, "black", "--", linewidth=1.5)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="score number", ylabel="score", xticks=places)
-    title(ax, f"Blocks of {cut} and {len(scores) - cut}, each with its own maximum", width=3.6)
+    title(ax, f"Blocks of {cut} and {len(scores) - cut}, each with its own maximum")
 
 
 def _merging_in_numbers(
@@ -173,9 +187,9 @@ def _slip(wrong: float, both: SoftmaxState) -> str:
     """Say what comes out when the sums are added as they are."""
     ratio = wrong / both.total.item()
     if abs(ratio - 1) < 5e-4:
-        return "Here both factors are 1, so plain addition would do."
+        return "Added without it, the sum would be the same this time."
     return f"Added without it, the sum would be {wrong:.3f}: {ratio:.2f} times too large."
 
 
 def _number(value: Float[Tensor, ""]) -> str:
-    return f"{value:.2f}" if value.isfinite() else "−∞"
+    return written(value.item(), ".2f") if value.isfinite() else "−∞"

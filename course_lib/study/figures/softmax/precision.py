@@ -9,7 +9,9 @@ Shapes:           M magnitudes, each a row of V scores
 """
 
 import math
+from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
@@ -19,7 +21,15 @@ from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from course_lib import softmax
-from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, as_array, new_figure, title
+from course_lib.study.plotting import (
+    FAINT,
+    OKABE_ITO,
+    Margins,
+    as_array,
+    new_figure,
+    title,
+    written,
+)
 
 DTYPES = {
     "float16": torch.float16,
@@ -30,7 +40,7 @@ DTYPES = {
 FORMS = {"naive": softmax.naive_softmax, "stable": softmax.stable_softmax}
 OUTCOMES = {  # from harmless to fatal
     "right": OKABE_ITO.sky,
-    "right, small shares are 0": "#0a5c91",
+    "right, but small shares are 0": "#0a5c91",
     "wrong": OKABE_ITO.yellow,
     "nan": OKABE_ITO.vermillion,
 }
@@ -49,6 +59,13 @@ def outcomes(form: str, dtype: str, magnitudes: Float[Tensor, " M"]) -> Int[Tens
     return found
 
 
+@cache
+def _measured(form: str) -> np.ndarray:
+    """Return the outcome for each type (row) and magnitude (column), run once in each process."""
+    magnitudes = torch.logspace(0, math.log10(LARGEST), 161, dtype=torch.float64)
+    return as_array(torch.stack([outcomes(form, name, magnitudes) for name in DTYPES]))
+
+
 def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Figure:
     """Draw what the naive and the stable form give for each type and size of the scores."""
     if dtype not in DTYPES:
@@ -59,38 +76,60 @@ def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Figure:
             "Larger scores do not fit into float16 at all."
         )
     figure, (left, right) = new_figure(
-        10, 3.9, cols=2, margins=Margins(left=0.8, bottom=1.45, top=0.75, across=0.8)
+        10, 3.6, cols=2, margins=Margins(left=0.8, right=0.45, bottom=1.4, top=0.65, across=0.5)
     )
     for ax, form in ((left, "naive"), (right, "stable")):
         _outcome_map(ax, form, dtype, magnitude)
     right.set_yticklabels([])
-    legend = [Patch(color=colour, label=name) for name, colour in OUTCOMES.items()]
+    there = {int(place) for ax in (left, right) for place in ax.images[0].get_array().flat}
+    legend = [
+        Patch(color=colour, label=name)
+        for place, (name, colour) in enumerate(OUTCOMES.items())
+        if place in there
+    ]
     figure.legend(handles=legend, loc="lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
 def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: float) -> None:
-    magnitudes = torch.logspace(0, math.log10(LARGEST), 161, dtype=torch.float64)
-    cells = as_array(torch.stack([outcomes(form, name, magnitudes) for name in DTYPES]))
     colours = ListedColormap(list(OUTCOMES.values()))
     norm = BoundaryNorm([-0.5, 0.5, 1.5, 2.5, 3.5], 4)
     span = (0.0, math.log10(LARGEST), len(DTYPES) - 0.5, -0.5)
-    ax.imshow(cells, cmap=colours, norm=norm, aspect="auto", extent=span, interpolation="nearest")
+    ax.imshow(
+        _measured(form),
+        cmap=colours,
+        norm=norm,
+        aspect="auto",
+        extent=span,
+        interpolation="nearest",
+    )
     ax.hlines([0.5, 1.5, 2.5], *span[:2], "white", linewidth=2)
-    row, x = list(DTYPES).index(dtype), math.log10(magnitude)
+    row, x = list(DTYPES).index(dtype), min(max(math.log10(magnitude), 0.05), span[1] - 0.05)
     ax.add_patch(Rectangle((x - 0.05, row - 0.5), 0.1, 1, fill=False, edgecolor="black", lw=2.5))
     ax.set_yticks(range(len(DTYPES)), list(DTYPES))
     ax.set_xticks(range(5), ["1", "10", "100", "1 000", "10 000"])
     ax.set_xlabel("largest score")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    found = int(outcomes(form, dtype, torch.tensor([magnitude]))[0])
-    title(
-        ax, f"{form.capitalize()}, {dtype}, scores up to {magnitude:.4g}: {list(OUTCOMES)[found]}"
-    )
+    _chosen_cell(ax, form, dtype, magnitude)
+
+
+def _chosen_cell(ax: Axes, form: str, dtype: str, magnitude: float) -> None:
+    """Write the scores of the framed cell and what this form makes of them."""
+    magnitudes = torch.tensor([magnitude], dtype=torch.float64)
+    found = list(OUTCOMES)[int(outcomes(form, dtype, magnitudes)[0])]
+    title(ax, f"{form.capitalize()} in {dtype}, up to {_plainly(magnitude)}: {found}")
     scores = (magnitude * torch.tensor(PATTERN).double()).to(DTYPES[dtype])
-    shares = "   ".join(f"{share:.2g}" for share in FORMS[form](scores).tolist())
-    ax.text(0, -0.42, f"shares:  {shares}", transform=ax.transAxes, size=9, va="center")
+    for height, name, row in ((-0.42, "scores", scores), (-0.55, "shares", FORMS[form](scores))):
+        ax.text(0.0, height, name, transform=ax.transAxes, size=9, va="center", color=FAINT)
+        for x, number in zip((0.25, 0.43, 0.62, 0.81, 1.0), row.tolist(), strict=True):
+            words = _plainly(number)
+            ax.text(x, height, words, transform=ax.transAxes, size=9, va="center", ha="right")
+
+
+def _plainly(number: float) -> str:
+    """Return the number in two digits that matter, or a large one without its fraction."""
+    return written(number, ".0f" if abs(number) >= 100 else ".2g")
 
 
 def log_softmax_error(dtype: str = "float16", gap: float = 20.0) -> Figure:
@@ -99,7 +138,7 @@ def log_softmax_error(dtype: str = "float16", gap: float = 20.0) -> Figure:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
     gaps = torch.linspace(0, 120, 241, dtype=torch.float64)
     figure, axes = new_figure(
-        10, 3.6, cols=2, margins=Margins(left=0.85, top=0.75, across=0.4), width_ratios=(3, 2)
+        10, 3.4, cols=2, margins=Margins(left=1.05, top=0.65, across=0.4), width_ratios=(3, 2)
     )
     _error_curves(axes[0], dtype, gaps, gap)
     _answers(axes[1], dtype, gap)
@@ -117,22 +156,21 @@ def log_errors(dtype: str, gaps: Float[Tensor, " M"]) -> Float[Tensor, "2 M"]:
 
 def _error_curves(ax: Axes, dtype: str, gaps: Float[Tensor, " M"], gap: float) -> None:
     errors = log_errors(dtype, gaps)
-    lowest, infinite = 1e-18, 1e3
+    lowest, infinite = -18.0, 3.0  # powers of ten
     names = ("log(softmax(x))", "log_softmax(x)")
     for name, row, colour in zip(
         names, errors, (OKABE_ITO.vermillion, OKABE_ITO.blue), strict=True
     ):
         ax.plot(
             gaps.tolist(),
-            row.clamp(lowest, infinite).tolist(),
+            row.log10().clamp(lowest, infinite).tolist(),
             color=colour,
             linewidth=2,
             label=name,
         )
     ax.axvline(gap, color=FAINT, linestyle=":", linewidth=1.5)
-    ax.set(yscale="log", ylim=(lowest / 3, infinite * 5), xlim=(0, 120))
-    ax.set_yticks([1e-18, 1e-12, 1e-6, 1, infinite], ["≤1e−18", "1e−12", "1e−6", "1", "∞"])
-    ax.minorticks_off()
+    ax.set(ylim=(lowest - 0.5, infinite + 0.8), xlim=(0, 120))
+    ax.set_yticks([lowest, -12, -6, 0, infinite], ["≤ 1e−18", "1e−12", "1e−6", "1", "∞"])
     ax.set(xlabel="gap between the two scores", ylabel="error (nats)")
     ax.legend(frameon=False, fontsize=9, loc="center right")
     broken = gaps[errors[0].isinf()]
@@ -149,6 +187,7 @@ def _answers(ax: Axes, dtype: str, gap: float) -> None:
         ("the truth", torch.log_softmax(scores.double(), -1)[1].item(), "black"),
     )
     for height, (name, value, ink) in zip((0.75, 0.5, 0.25), answers, strict=True):
+        said = written(value, ".4f").replace("inf", "∞")
         ax.text(0.0, height, name, color=ink, transform=ax.transAxes, va="center")
-        ax.text(0.6, height, f"{value:.4f}", color=ink, transform=ax.transAxes, va="center")
-    title(ax, f"For the scores {gap:.3g} and 0, the log-probability of the 0:", width=3.2)
+        ax.text(0.6, height, said, color=ink, transform=ax.transAxes, va="center")
+    title(ax, f"For the scores {gap:.3g} and 0, the log-probability of the 0:")

@@ -37,12 +37,14 @@ def temperature(
     p = softmax_with_temperature(scores.double(), temperature)
     chosen = drawn_token(p, draw)
     colours = [OKABE_ITO.orange if i == chosen else OKABE_ITO.blue for i in range(len(p))]
-    figure, (left, right) = new_figure(9.5, 3.6, cols=2, margins=Margins(top=0.5))
+    end = p[: chosen + 1].sum()
+    figure, (left, right) = new_figure(9.5, 3.3, cols=2, margins=Margins(bottom=0.35, top=0.45))
     token_bars(left, p, tokens, colours, numbers=".3f")
     left.set(ylim=(0, 1.1), ylabel="probability")
     title(left, f"At temperature {temperature:.3g} the largest share is {p.max():.2f}")
     _staircase(right, p, tokens, colours, draw)
-    title(right, f"The draw u = {draw:.2f} falls on {token_label(tokens[chosen])}")
+    span = f"{end - p[chosen]:.2f} to {end:.2f}"
+    title(right, f"u = {draw:.2f} falls on {token_label(tokens[chosen])}: {span}")
     return figure
 
 
@@ -54,8 +56,8 @@ def _staircase(
     token_bars(ax, p, tokens, colours, bottoms=ends - p)
     edges = [i - 0.5 for i in range(len(p) + 1)]
     ax.stairs(ends.tolist(), edges, baseline=None, color=FAINT, linewidth=1.2)
-    ax.axhline(draw, color=OKABE_ITO.vermillion, linestyle="--", linewidth=1.6)
-    ax.text(len(p) - 0.5, draw, " u", color=OKABE_ITO.vermillion, va="center", weight="bold")
+    ax.axhline(draw, color="black", linestyle="--", linewidth=1.6)
+    ax.text(len(p) - 0.5, draw, " u", va="center", weight="bold")
     ax.set(ylim=(0, 1.1), xlim=(-0.5, len(p) - 0.5), ylabel="cumulative probability")
 
 
@@ -71,12 +73,17 @@ def entropy_curve(scores: Float[Tensor, " V"], temperature: float = 1.0) -> Figu
     ax.plot(
         heats.tolist(), entropy(rows, base=torch.e).tolist(), color=OKABE_ITO.blue, linewidth=2.2
     )
-    for height, words in (
-        (hot, f"T → ∞: all {len(scores)} share alike, log {len(scores)} = {hot:.2f}"),
-        (cold, f"T → 0: {_sharing(tied)}, log {tied} = {cold:.2f}"),
+    for height, x, side, words in (
+        (
+            hot,
+            0.011,
+            "left",
+            f"T → ∞: all {len(scores)} share alike, log {len(scores)} = {hot:.2f}",
+        ),
+        (cold, 95.0, "right", f"T → 0: {_sharing(tied)}, log {tied} = {cold:.2f}"),
     ):
         ax.axhline(height, color=FAINT, linestyle=":", linewidth=1.3)
-        ax.text(0.0105, height + 0.03 * hot, words, color=FAINT, size=9)
+        ax.text(x, height + 0.03 * hot, words, color=FAINT, size=9, ha=side)
     ax.plot([temperature], [here], "o", color=OKABE_ITO.vermillion, markersize=9, clip_on=False)
     ax.set(xscale="log", xlim=(0.01, 100), ylim=(-0.06 * hot, 1.16 * hot))
     ax.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
