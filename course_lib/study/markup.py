@@ -1,0 +1,29 @@
+"""The little markup of questions: text is text, and `code` between backticks is code.
+
+Nothing else has a meaning, so `<s>` or `a < b` show as they are written, in HTML as in a picture.
+Colours are those of the notebook's theme, dark or light.
+"""
+
+import html
+import re
+
+CODE = re.compile(r"`([^`\n]+)`")
+CODE_STYLE = (
+    "font-family: var(--jp-code-font-family, monospace); white-space: pre-wrap; "
+    "background: var(--jp-layout-color2, rgba(127, 127, 127, 0.15)); padding: 0 0.25em"
+)
+
+
+def spans(text: str) -> list[tuple[str, bool]]:
+    """Return the pieces of a text, each with whether it is code."""
+    pieces = [(piece, place % 2 == 1) for place, piece in enumerate(CODE.split(text))]
+    return [(piece, is_code) for piece, is_code in pieces if piece]
+
+
+def rich(text: str) -> str:
+    """Return the text as HTML, in which every character shows as itself."""
+    shown = [
+        f'<code style="{CODE_STYLE}">{html.escape(piece)}</code>' if is_code else html.escape(piece)
+        for piece, is_code in spans(text)
+    ]
+    return "".join(shown).replace("\n", "<br>")

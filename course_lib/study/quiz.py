@@ -1,0 +1,100 @@
+"""The quiz of a notebook: questions that can be answered in place, each with an explanation.
+
+    quiz("softmax")
+
+In a running notebook every question has a Check button, and each new answer goes to the progress
+store. In a saved file the same output is a text and a picture of the questions, without answers; so
+it is, too, where ipywidgets is not installed.
+"""
+
+import base64
+import random
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from course_lib import SYLLABUS
+from course_lib.study import bank
+from course_lib.study.markup import rich
+from course_lib.study.plotting import png_bytes
+from course_lib.study.printed import printed_figure, printed_text
+from course_lib.study.progress import Store, store
+from course_lib.study.question import Question
+
+INSTALL = "To answer here, install ipywidgets (pip install ipywidgets) and run this cell again."
+
+
+class Quiz:
+    """Questions on the screen, their score, and the store that answers go to."""
+
+    def __init__(
+        self,
+        heading: str,
+        questions: Sequence[Question],
+        results: Store,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.heading = heading
+        self.questions = tuple(questions)
+        self.results = results
+        self.cards: list[Any] = []
+        self.widget = self._assemble(rng or random.Random())
+
+    def score(self) -> str:
+        """Return how the learner is doing, in a sentence."""
+        count = len(self.cards)
+        latest = [card.latest.correct for card in self.cards if card.latest]
+        first = [card.first.correct for card in self.cards if card.first]
+        if not latest:
+            return f"{count} questions. Press Check below each to see what is right, and why."
+        return (
+            f"Answered {len(latest)} of {count}, right {sum(latest)}; "
+            f"right at the first try {sum(first)}."
+        )
+
+    @cached_property
+    def picture(self) -> bytes:
+        """The printed form as PNG."""
+        return png_bytes(printed_figure(self.heading, self.questions))
+
+    def _assemble(self, rng: random.Random) -> Any:
+        try:
+            import ipywidgets
+        except ImportError:
+            return None
+        from course_lib.study.cards import card
+
+        self.cards = [
+            card(number, question, self._answered, rng)
+            for number, question in enumerate(self.questions, 1)
+        ]
+        self.status = ipywidgets.HTML(layout={"width": "auto"})
+        self._show_score()
+        title = ipywidgets.HTML(f"<b>{rich(self.heading)}</b>")
+        return ipywidgets.VBox([title, *(card.widget for card in self.cards), self.status])
+
+    def _answered(self, card: Any) -> None:
+        self.results.record_question(card.question.id, card.latest.correct)
+        self._show_score()
+
+    def _show_score(self) -> None:
+        notice = f"<br>{rich(self.results.notice)}" if self.results.notice else ""
+        self.status.value = f'<div role="status"><b>{rich(self.score())}</b>{notice}</div>'
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the live view, and for those who cannot show it the printed form."""
+        live = self.widget._repr_mimebundle_() if self.widget is not None else {}
+        text = printed_text(self.heading, self.questions)
+        if self.widget is None:
+            text = f"{text}\n\n{INSTALL}"
+        picture = base64.b64encode(self.picture).decode()
+        data = {**live, "image/png": picture, "text/plain": text}
+        return data, {"image/png": {"alt": self.heading}}
+
+
+def quiz(slug: str) -> Quiz:
+    """Return the quiz of one notebook; as the last line of a cell it is shown."""
+    questions = bank.questions(slug)
+    titles = {notebook.slug: notebook.title for notebook in SYLLABUS}
+    heading = f"Check yourself: {titles.get(slug, slug)}"
+    return Quiz(heading, questions, store())
