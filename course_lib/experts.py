@@ -54,7 +54,7 @@ def load_balancing_loss(
     """
     if mask is not None:
         logits = logits[mask]
-    tokens, num_experts = logits.shape
+    num_experts = logits.shape[1]
     _, chosen = route(logits, k)
     share = expert_load(chosen, num_experts) * k  # choices of e per token
     probability = stable_softmax(logits.float(), dim=-1).mean(0)  # (E,)
@@ -80,7 +80,7 @@ class Dispatch(NamedTuple):
 
 
 def dispatch(chosen: Int[Tensor, "N k"], num_experts: int, capacity: int | None = None) -> Dispatch:
-    """Sort all pairs by expert; an expert with more than `capacity` pairs drops the last of them."""
+    """Sort all pairs by expert; an expert with more than `capacity` pairs drops its last ones."""
     if capacity is not None and capacity < 1:
         raise ValueError(
             f"capacity must be at least 1 pair per expert, or None for no limit; got {capacity}. "
@@ -88,15 +88,15 @@ def dispatch(chosen: Int[Tensor, "N k"], num_experts: int, capacity: int | None 
         )
     experts, order = chosen.T.flatten().sort(stable=True)  # (k * N,) each
     counts = torch.bincount(experts, minlength=num_experts)
-    kept = torch.ones_like(experts, dtype=torch.bool)
+    place = torch.zeros_like(order)  # a dropped pair will point to the first row, and count for 0
+    ranks = torch.arange(len(order), device=order.device)
+    dropped = torch.zeros_like(order, dtype=torch.bool)
     if capacity is not None:
         first = counts.cumsum(0) - counts  # where the queue of each expert starts
-        kept = torch.arange(len(order), device=order.device) - first[experts] < capacity
-        counts = counts.clamp(max=capacity)
-    dropped = torch.empty_like(kept).index_copy(0, order, ~kept)
-    order = order[kept]
-    place = torch.zeros_like(experts)  # a dropped pair points anywhere
-    place[order] = torch.arange(len(order), device=order.device)
+        late = ranks - first[experts] >= capacity
+        dropped[order] = late
+        order, counts = order[~late], counts.clamp(max=capacity)
+    place[order] = ranks[: len(order)]
     return Dispatch(order, place, counts, dropped.view(chosen.T.shape).T)
 
 
@@ -141,8 +141,10 @@ def run_experts(
     gate, up = grouped_linear(queues, gate_up, groups.counts).chunk(2, dim=-1)  # (kept, F) each
     hidden = activation(gate) * up * gates.T.flatten()[groups.order, None]
     outputs = grouped_linear(hidden, down, groups.counts)  # (kept, C)
-    pairs = outputs.index_select(0, groups.place).view(k, tokens, -1)
-    return pairs.masked_fill(groups.dropped.T[..., None], 0).sum(0)
+    pairs = outputs.index_select(0, groups.place).view(k, tokens, -1)  # (k, N, C)
+    if len(groups.order) < len(groups.place):
+        pairs = pairs.masked_fill(groups.dropped.T[..., None], 0)
+    return pairs.sum(0)
 
 
 class Routing(NamedTuple):
@@ -155,10 +157,10 @@ class Routing(NamedTuple):
 
 
 class Experts(nn.Module):
-    """The matrices of all experts, stacked in memory; one by one in files, as checkpoints have them.
+    """The matrices of all experts: stacked in memory, one by one in files, as in checkpoints.
 
-    In a state dict expert 3 is `3.gate_proj.weight`, `3.up_proj.weight`, `3.down_proj.weight`. Loading
-    takes these names, or those of the stacked tensors.
+    In a state dict expert 3 is `3.gate_proj.weight`, `3.up_proj.weight`, `3.down_proj.weight`.
+    Loading takes these names, or those of the stacked tensors.
     """
 
     def __init__(self, num_experts: int, width: int, hidden: int) -> None:
@@ -200,7 +202,8 @@ def _stack(
     errors: list[str],
 ) -> None:
     # A layer with a gap or a misfit keeps its own weights, and the report names what was wrong.
-    gate_up, down = experts.gate_up_proj, experts.down_proj
+    gate_up: Tensor = experts.gate_up_proj
+    down: Tensor = experts.down_proj
     if prefix + "gate_up_proj" not in state_dict:
         slots = experts.slices(gate_up, down)
         found = {n: state_dict.pop(prefix + n) for n in slots if prefix + n in state_dict}
@@ -281,7 +284,7 @@ class ExpertParameters(NamedTuple):
 def expert_parameters(
     width: int, hidden: int, num_experts: int, k: int, shared_hidden: int | None = None
 ) -> ExpertParameters:
-    """Return the parameters of one `SparseMoE`, router and shared expert included in both counts."""
+    """Return the parameters of one `SparseMoE`; router and shared expert count in both."""
     always = num_experts * width  # the router
     if shared_hidden is not None:
         always += 3 * width * shared_hidden + width
