@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -174,24 +174,17 @@ def explain(output: str) -> str:
 
 def run_logged(command: list[str], progress: Progress, text: str) -> None:
     """Run a command with its output in the log, show what its lines tell, explain a failure."""
-    lines: queue.Queue[str | None] = queue.Queue()
     output: list[str] = []
     found = 0
     with LOG.open("a", encoding="utf-8") as log, _child(command, log) as child:
-        threading.Thread(target=_forward, args=(child, lines), daemon=True).start()
-        while True:
+        for line in _lines(child):
+            if line:
+                log.write(line)
+                log.flush()
+                output.append(line)
+                found += line.startswith("Collecting ")
+                text = stage(line, found) or text
             progress.show(text)
-            try:
-                line = lines.get(timeout=1)
-            except queue.Empty:
-                continue
-            if line is None:
-                break
-            log.write(line)
-            log.flush()
-            output.append(line)
-            found += line.startswith("Collecting ")
-            text = stage(line, found) or text
     if child.returncode:
         progress.close()
         tail = "".join(output[-LAST_LINES:]).rstrip()
@@ -213,10 +206,30 @@ def _child(command: list[str], log: TextIO) -> subprocess.Popen[str]:
     )
 
 
-def _forward(child: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    for line in child.stdout or ():
-        lines.put(line)
-    lines.put(None)
+def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+    """Give a program's output line by line, and an empty text for each second without any."""
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        for line in child.stdout or ():
+            lines.put(line)
+        lines.put(None)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        while True:
+            try:
+                line = lines.get(timeout=1)
+            except queue.Empty:
+                line = ""
+            if line is None:
+                break
+            yield line
+    except BaseException:  # Ctrl-C, mostly: the program must not go on alone
+        child.terminate()
+        reader.join(timeout=10)
+        raise
 
 
 def missing_module(find: Callable[[str], object]) -> str | None:

@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.for_jupyter = for_jupyter
     try:
         return int(options.run(options))
-    except ValueError as error:
-        print(f"{error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("course_lib"):
             raise
@@ -97,7 +97,7 @@ def _lab(options: argparse.Namespace) -> int:
 
     folder = workspace_path()
     print(ensure_workspace(folder))
-    print(f"Your notebooks are in {folder}\nTo stop JupyterLab, press Ctrl-C here.", flush=True)
+    print("JupyterLab starts; to stop it, press Ctrl-C here.", flush=True)
     file = f"{chosen.stem}.ipynb"
     with subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", file, *OFFLINE, *options.for_jupyter], cwd=folder
@@ -140,7 +140,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_bank() -> int:
-    from course_lib.study.bank import bank_problems, bank_table
+    from course_lib.study.proof import bank_problems, bank_table
 
     print(bank_table())
     problems = bank_problems()
@@ -158,12 +158,13 @@ def _own_copy(notebook: Notebook) -> Path:
 
 
 def _progress(options: argparse.Namespace) -> int:
+    from course_lib.study.bank import questions, slugs
     from course_lib.study.declaration import all_exercises
     from course_lib.study.progress import store, summary
-    from course_lib.study.quiz import all_questions
 
     results = store()
-    done = summary(results, [e.id for e in all_exercises()], [q.id for q in all_questions()])
+    asked = [each.id for slug in slugs() for each in questions(slug)]
+    done = summary(results, [each.id for each in all_exercises()], asked)
     print(f"{'notebook':<28}{'exercises':>12}{'questions':>12}")
     for notebook in SYLLABUS:
         row = done.get(notebook.slug)
@@ -191,10 +192,11 @@ def _reset(options: argparse.Namespace) -> int:
         gone = store().reset(chosen[0].slug if options.notebook else None)
         print(f"Forgotten: {gone} results.")
         return 0
-    from course_lib.study.workspace import reset_notebook
+    from course_lib.study.workspace import reset_notebook, workspace_path
 
     for each in chosen:
-        print(f"{each.stem}: {reset_notebook(each.stem)}")
+        print(f"Fresh: {reset_notebook(each.stem)}")
+    print(f"What was there is in {workspace_path() / '.course' / 'backups'}")
     return 0
 
 
@@ -235,7 +237,8 @@ def _notebook(name: str) -> Notebook:
         known.update(dict.fromkeys([each.stem, f"{each.stem}.ipynb"], each))
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    words = [each for each in known if not each.isdigit()]
+    near = difflib.get_close_matches(name, words, n=1, cutoff=0.4)
     stems = ", ".join(each.stem for each in SYLLABUS)
     remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {stems}."
     raise ValueError(f"There is no notebook named {name!r}. {remedy}")
@@ -246,7 +249,8 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         _lab,
         "open the course in JupyterLab",
         "Your own copy of the notebooks is made or updated first; nothing that you wrote is "
-        "changed. Options after the notebook, such as --no-browser or --port 8890, go to JupyterLab.",
+        "changed. Options after the notebook, such as --no-browser or --port 8890, are for "
+        "JupyterLab.",
     ),
     "check": (
         _check,

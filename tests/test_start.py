@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -317,3 +318,33 @@ def test_a_new_environment_is_made_where_the_old_one_is_broken(
     monkeypatch.setattr(start.subprocess, "run", run)
     start.make_venv(start.Progress())
     assert made == [[sys.executable, "-m", "venv", "--clear", str(start.VENV)]]
+
+
+def test_ctrl_c_ends_the_program_that_was_started(
+    start: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start.VENV.mkdir()
+    children: list[subprocess.Popen[str]] = []
+    real = start._child
+
+    def child(command: list[str], log: io.TextIOBase) -> subprocess.Popen[str]:
+        children.append(real(command, log))
+        return children[0]
+
+    class Stopped(start.Progress):  # type: ignore[name-defined]
+        def show(self, text: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(start, "_child", child)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        script = "import time; print('x'); time.sleep(60)"
+        start.run_logged([sys.executable, "-c", script], Stopped(), "Waiting")
+    assert children[0].returncode is not None
+    assert time.monotonic() - began < 30
+
+
+def test_a_program_that_ends_well_is_not_disturbed(start: ModuleType) -> None:
+    start.VENV.mkdir()
+    script = "import os, time; os.close(1); os.close(2); time.sleep(0.5)"
+    start.run_logged([sys.executable, "-c", script], start.Progress(), "Waiting")

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OLDEST_PYTHON = (3, 11)
 SPACE = 200_000_000  # bytes; a learner's notebooks with their outputs, progress and backups
 WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
+_ANY_PYTHON = ("python", "python3", f"python3.{sys.version_info[1]}")  # Jupyter puts its own there
 REINSTALL = "Delete the folder .venv beside start.py and run `python3 start.py lab` again."
 
 
@@ -79,7 +80,7 @@ def check_kernel(command: Sequence[str] | None, python: str) -> Check:
     remedy = f'Run `"{python}" -m ipykernel install --sys-prefix --name python3`.'
     if not command:
         return Check("Notebook kernel", False, "no kernel `python3` is registered", remedy)
-    starts = shutil.which(command[0]) or command[0]
+    starts = python if command[0] in _ANY_PYTHON else command[0]
     here = Path(python).absolute().parent == Path(starts).absolute().parent
     found = f"python3 runs {starts}"
     return Check("Notebook kernel", here, found if here else f"{found}, not {python}", remedy)

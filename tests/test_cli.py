@@ -1,0 +1,367 @@
+"""The commands: what is told to a person who types them, and what is handed on."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from course_lib import SYLLABUS, cli
+from course_lib.study import doctor, notebook, progress, proof, replay, suite, workspace
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("COURSE_WORKSPACE", raising=False)
+
+
+@pytest.fixture
+def no_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
+    """Lets a test say what is typed at the question; None is the end of the input."""
+
+    def answers(text: str | None) -> None:
+        def typed(question: str) -> str:
+            print(question)
+            if text is None:
+                raise EOFError
+            return text
+
+        monkeypatch.setattr("builtins.input", typed)
+
+    return answers
+
+
+def test_help_needs_nothing_but_the_standard_library() -> None:
+    code = (
+        "import sys; from course_lib import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} - set(sys.stdlib_module_names)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "first hour" in done.stdout
+    extra = done.stdout.splitlines()[-1]
+    assert "course_lib" in extra
+    assert not any(name in extra for name in ("torch", "IPython", "nbformat", "matplotlib"))
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([name, "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: course {name}")
+    assert len(text.split()) > 20
+
+
+def test_python_m_runs_the_same_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "course_lib", "lab", "softmx"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Did you mean 'softmax'?" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["unknown"], ["doctor", "--port", "1"]])
+def test_what_is_no_command_is_refused_with_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: course" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["4", "04", "softmax", "04_softmax", "04_softmax.ipynb"])
+def test_a_notebook_has_many_names(name: str) -> None:
+    assert cli._notebook(name).stem == "04_softmax"
+
+
+@pytest.mark.parametrize("command", ["lab", "check", "reset", "build"])
+def test_an_unknown_notebook_is_answered_with_the_nearest(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "sofmax"]) == 1
+    assert "no notebook named 'sofmax'. Did you mean 'softmax'?" in capsys.readouterr().err
+    assert cli.main([command, "99"]) == 1
+    assert f"There are: {SYLLABUS[0].stem}" in capsys.readouterr().err
+
+
+def test_an_unknown_exercise_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["check", "softmax.stabel"]) == 1
+    assert "Did you mean 'softmax.stable'?" in capsys.readouterr().err
+
+
+class Lab:
+    """Stands in for the process of JupyterLab, which hears Ctrl-C once and then ends."""
+
+    started: tuple[list[str], object]
+
+    def __init__(self, command: list[str], cwd: Path) -> None:
+        Lab.started = command, cwd
+        self.waits = 0
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wait(self) -> int:
+        self.waits += 1
+        if self.waits == 1:
+            raise KeyboardInterrupt
+        return 3
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "passed_on"),
+    [
+        ([], "00_start_here.ipynb", []),
+        (["softmax"], "04_softmax.ipynb", []),
+        (["--no-browser", "--port", "8890"], "00_start_here.ipynb", ["--port", "8890"]),
+        (["04", "--no-browser"], "04_softmax.ipynb", ["--no-browser"]),
+    ],
+)
+def test_lab_opens_a_notebook_in_the_workspace(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+    file: str,
+    passed_on: list[str],
+) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr(workspace, "ensure_workspace", made.append)
+    monkeypatch.setattr(cli.subprocess, "Popen", Lab)
+    assert cli.main(["lab", *words]) == 3
+    command, folder = Lab.started
+    assert folder == tmp_path / "home" / "workspace"
+    assert made == [folder]
+    assert command[:4] == [sys.executable, "-m", "jupyterlab", file]
+    assert command[len(command) - len(passed_on) :] == passed_on
+    assert "--LabApp.news_url=None" in command
+
+
+def with_outcomes(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, str]) -> None:
+    path = workspace.workspace_path() / "04_softmax.ipynb"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    monkeypatch.setattr(
+        replay, "exercise_outcomes", lambda asked: outcomes if asked == path else {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [("passed", 0), ("not attempted", 0), ("not yet", 1), ("your code raised", 1)],
+)
+def test_check_tells_how_each_exercise_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: str, status: int
+) -> None:
+    with_outcomes(monkeypatch, {"softmax.stable": "passed", "softmax.log": outcome})
+    assert cli.main(["check", "04"]) == status
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert lines == [["softmax.stable", "passed"], ["softmax.log", outcome]]
+
+
+def test_check_of_one_exercise_leaves_the_others_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_outcomes(monkeypatch, {"softmax.stable": "passed", "softmax.log": "not yet"})
+    assert cli.main(["check", "softmax.stable"]) == 0
+    assert "softmax.log" not in capsys.readouterr().out
+    assert cli.main(["check", "softmax.log"]) == 1
+    assert cli.main(["check", "softmax.online"]) == 1
+    assert "has no cell with 'softmax.online' any more" in capsys.readouterr().err
+
+
+def test_check_without_a_copy_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "04"]) == 1
+    assert "You have no copy of 04_softmax yet; `course lab` makes it." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("problems", "status"), [([], 0), (["softmax.log: mixed up"], 1)])
+def test_the_bank_fails_when_a_claim_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    problems: list[str],
+    status: int,
+) -> None:
+    monkeypatch.setattr(proof, "bank_table", lambda: "the table")
+    monkeypatch.setattr(proof, "bank_problems", lambda: problems)
+    assert cli.main(["check", "--bank"]) == status
+    printed = capsys.readouterr().out
+    assert printed.startswith("the table")
+    assert ("mixed up" if problems else "Every claim holds.") in printed
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> progress.Store:
+    """A store with one exercise passed and another tried."""
+    kept = progress.Store(tmp_path / "progress.sqlite")
+    kept.record_exercise("softmax.stable", "passed")
+    kept.record_exercise("softmax.log", "not yet")
+    monkeypatch.setattr(progress, "store", lambda: kept)
+    return kept
+
+
+def test_progress_counts_what_has_passed(
+    results: progress.Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["progress"]) == 0
+    printed = capsys.readouterr().out
+    (row,) = (line for line in printed.splitlines() if line.startswith("04_softmax"))
+    assert row.split()[1:3] == ["1", "of"]
+    assert int(row.split()[3]) >= 6
+    assert str(results.path) in printed
+
+
+@pytest.mark.parametrize("typed", ["n", "", "nonsense", None])
+def test_reset_does_nothing_without_a_yes(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    results: progress.Store,
+    no_answer: Callable[[str | None], None],
+    typed: str | None,
+) -> None:
+    no_answer(typed)
+    monkeypatch.setattr(workspace, "reset_notebook", pytest.fail)
+    assert cli.main(["reset", "04"]) == 1
+    assert cli.main(["reset", "--progress"]) == 1
+    assert len(results.exercises()) == 2
+    assert "Nothing was changed." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("words", "typed"), [(["04"], "y"), (["4", "--yes"], None)])
+def test_reset_puts_one_notebook_back(
+    monkeypatch: pytest.MonkeyPatch,
+    results: progress.Store,
+    no_answer: Callable[[str | None], None],
+    words: list[str],
+    typed: str | None,
+) -> None:
+    no_answer(typed)
+    seen: list[str] = []
+    monkeypatch.setattr(workspace, "reset_notebook", seen.append)
+    assert cli.main(["reset", *words]) == 0
+    assert seen == ["04_softmax"]
+    assert len(results.exercises()) == 2
+
+
+def test_reset_without_a_name_puts_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(workspace, "reset_notebook", seen.append)
+    assert cli.main(["reset", "--yes"]) == 0
+    assert seen == [each.stem for each in SYLLABUS]
+
+
+def test_progress_is_forgotten_for_one_notebook_or_all(
+    results: progress.Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["reset", "00", "--progress", "--yes"]) == 0
+    assert len(results.exercises()) == 2
+    assert cli.main(["reset", "--progress", "--yes"]) == 0
+    assert results.exercises() == {}
+    assert "Forgotten: 2 results." in capsys.readouterr().out
+
+
+def test_update_doctor_and_build_hand_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(workspace, "ensure_workspace", lambda folder: f"made {folder}")
+    assert cli.main(["update"]) == 0
+    assert f"made {tmp_path / 'home' / 'workspace'}" in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "doctor", lambda: 1)
+    assert cli.main(["doctor"]) == 1
+    seen: list[object] = []
+    monkeypatch.setattr(notebook, "build", lambda names: seen.append(names) or [Path("built")])
+    assert cli.main(["build", "4", "start_here"]) == 0
+    assert cli.main(["build"]) == 0
+    assert seen == [["04_softmax", "00_start_here"], []]
+    assert "built" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "text"),
+    [
+        (ValueError("wrong word"), 1, "wrong word"),
+        (OSError(13, "Permission denied"), 1, "Permission denied"),
+        (KeyboardInterrupt(), 1, "Stopped."),
+        (ModuleNotFoundError("No module named 'x'", name="x"), 1, "`python3 start.py doctor`"),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    problem: BaseException,
+    status: int,
+    text: str,
+) -> None:
+    def fail() -> int:
+        raise problem
+
+    monkeypatch.setattr(doctor, "doctor", fail)
+    assert cli.main(["doctor"]) == status
+    assert text in capsys.readouterr().err
+
+
+def test_a_missing_part_of_the_course_itself_is_a_bug_and_shown_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> int:
+        raise ModuleNotFoundError("No module named 'course_lib.x'", name="course_lib.x")
+
+    monkeypatch.setattr(doctor, "doctor", fail)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["doctor"])
+
+
+def test_a_quick_test_leaves_the_notebooks_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [step.name for step in suite.steps(quick=False)]
+    assert names == ["Format", "Lint", "Types", "Tests", "Notebooks"]
+    assert [step.name for step in suite.steps(quick=True)] == names[:-1]
+    seen: list[tuple[suite.Step, ...]] = []
+    monkeypatch.setattr(suite, "run", lambda chosen: seen.append(chosen) or 0)
+    assert cli.main(["test", "--quick"]) == 0
+    assert seen == [suite.steps(quick=True)]
+
+
+def test_every_step_runs_though_one_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    show = "import os; print(os.environ['COURSE_REPLAY'], os.environ['COURSE_HOME'])"
+    chosen = (
+        suite.Step("One", ("-c", "print('first'); exit(5)")),
+        suite.Step("Two", ("-c", show)),
+    )
+    assert suite.run(chosen) == 1
+    printed = capfd.readouterr().out
+    assert printed.index("== 1/2 One ==") < printed.index("first") < printed.index("== 2/2 Two ==")
+    assert "\nFAIL  One" in printed
+    assert "\nok    Two" in printed
+    assert "Failed: One, in" in printed
+    assert suite.run(chosen[1:]) == 0
+    assert "All steps passed, in" in capfd.readouterr().out
+
+
+def test_a_step_touches_nothing_of_the_person(tmp_path: Path) -> None:
+    variables = suite.environment(tmp_path)
+    assert variables["COURSE_REPLAY"] == "1"
+    for name in ("COURSE_HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
+        assert Path(variables[name]).is_relative_to(tmp_path)
+
+
+def test_the_test_needs_the_whole_course(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suite, "ROOT", tmp_path)
+    assert cli.main(["test"]) == 1
+    assert "has no folder `tests`" in capsys.readouterr().err
