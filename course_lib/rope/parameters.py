@@ -47,7 +47,7 @@ class _Request:
 
     @property
     def trained_length(self) -> int:
-        return int(self.number("original_max_position_embeddings", self.max_length))
+        return int(self.number("original_max_position_embeddings", float(self.max_length)))
 
     @property
     def stretch(self) -> float:
