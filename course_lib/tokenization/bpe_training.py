@@ -68,26 +68,38 @@ class PairCounts:
             self.words.append(ids)
             self.weights.append(count)
         self.counts = count_pairs(zip(self.words, self.weights, strict=True))
+        self.occurrences: Counter[int] = Counter()  # of each token alone
         self.places: dict[Pair, set[int]] = defaultdict(set)  # pair -> words that contain it
-        for place, ids in enumerate(self.words):
+        for place, (ids, count) in enumerate(zip(self.words, self.weights, strict=True)):
+            for token in ids:
+                self.occurrences[token] += count
             for pair in pairwise(ids):
                 self.places[pair].add(place)
 
     def merge(self, pair: Pair, new_id: int) -> set[Pair]:
         """Apply one merge to every word that contains the pair; return the pairs that arose."""
+        counts, places = self.counts, self.places
         arose: set[Pair] = set()
-        for place in self.places.pop(pair):
+        joined = 0
+        for place in places.pop(pair):
             weight, before = self.weights[place], self.words[place]
             after = merge(before, pair, new_id)
+            if len(after) == len(before):
+                continue  # an earlier merge has taken the pair out of this word
             self.words[place] = after
-            for old in pairwise(before):
-                self.counts[old] -= weight
-            for new in pairwise(after):
-                self.counts[new] += weight
+            joined += weight * (len(before) - len(after))
+            start = max(after.index(new_id) - 1, 0)  # nothing changes before the first new pair
+            for old in pairwise(before[start:]):
+                counts[old] -= weight
+            for new in pairwise(after[start:]):
+                counts[new] += weight
                 if new_id in new:
-                    self.places[new].add(place)
+                    places[new].add(place)
                     arose.add(new)
-        del self.counts[pair]
+        del counts[pair]
+        self.occurrences[new_id] = joined
+        for half in pair:
+            self.occurrences[half] -= joined
         return arose
 
 

@@ -16,7 +16,7 @@ import heapq
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -32,14 +32,14 @@ from course_lib.tokenization.patterns import (
 from course_lib.tokenization.special import (
     check_special,
     choose_allowed,
-    split_on_special,
+    encode_with_special,
     stream_split,
 )
+from course_lib.tokenization.word_cache import WordCache
 
 MergeTable = Mapping[Pair, tuple[int, int]]  # pair of ids -> (rank, id of the merged token)
 
 LONG_WORD = 32  # bytes; from here on a heap finds the next merge faster than a scan
-CACHED_WORDS = 1 << 16
 _NO_MERGE = (sys.maxsize, -1)
 _FORMAT = "course_lib byte-level BPE 1"
 
@@ -109,22 +109,6 @@ def decode(ids: Iterable[int], tokens: Mapping[int, bytes]) -> str:
     return join_bytes(ids, tokens).decode("utf-8", errors="replace")
 
 
-class _WordCache(dict[str, list[int]]):
-    """The ids of words seen before; bounded, and without words too long to come again."""
-
-    def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
-        super().__init__()
-        self.encode_word = encode_word
-
-    def __missing__(self, word: str) -> list[int]:
-        ids = self.encode_word(word)
-        if len(word) < LONG_WORD:
-            if len(self) >= CACHED_WORDS:
-                self.clear()
-            self[word] = ids
-        return ids
-
-
 class ByteBPE:
     """A byte-level BPE tokenizer: a vocabulary, merges in the order learned, special tokens."""
 
@@ -149,7 +133,7 @@ class ByteBPE:
         self.merges = self._merge_table(merges)
         self._compiled = compile_pattern(pattern)
         self._byte_ids = [self.vocabulary[bytes([byte])] for byte in range(256)]
-        self._cache = _WordCache(self._encode_word)
+        self._cache = WordCache(self._encode_word)
 
     @classmethod
     def train(
@@ -192,11 +176,7 @@ class ByteBPE:
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
-        ids: list[int] = []
-        names = choose_allowed(self.special_tokens, allowed_special)
-        for part, is_special in split_on_special(text, names):
-            ids += [self.special_tokens[part]] if is_special else self.encode_ordinary(part)
-        return ids
+        return encode_with_special(text, self.special_tokens, allowed_special, self.encode_ordinary)
 
     def encode_iterable(
         self, chunks: Iterable[str], allowed_special: Collection[str] | str = ()

@@ -15,7 +15,7 @@ Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 
 def check_special(names: Iterable[str]) -> None:
@@ -56,6 +56,19 @@ def split_on_special(text: str, special: Collection[str]) -> list[tuple[str, boo
         end = match.end()
     parts.append((text[end:], False))
     return [(part, is_special) for part, is_special in parts if part]
+
+
+def encode_with_special(
+    text: str,
+    special: Mapping[str, int],
+    allowed: Collection[str] | str,
+    encode_ordinary: Callable[[str], list[int]],
+) -> list[int]:
+    """Return the ids of the text, where allowed special tokens stand for themselves."""
+    ids: list[int] = []
+    for part, is_special in split_on_special(text, choose_allowed(special, allowed)):
+        ids += [special[part]] if is_special else encode_ordinary(part)
+    return ids
 
 
 def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tuple[str, bool]]:

@@ -1,0 +1,197 @@
+"""WordPiece: the tokenizer of BERT, greedy and with an unknown token.
+
+Training joins pairs as BPE does, but prefers pairs that occur together more often than their parts
+would by chance. Encoding forgets how the pieces were made: it takes the longest piece of the
+vocabulary that begins the word, then the longest that continues it (written with `##`), and so on.
+A word that cannot be finished becomes `[UNK]` as a whole.
+
+    score(a, b) = count(ab) / (count(a) · count(b))
+
+    "unwanted"   un ##want ##ed          "unwanted☃"   [UNK]
+
+Taught in:        01 tokenization
+Paper:            Schuster and Nakajima 2012; Devlin et al. 2018, arXiv:1810.04805
+Checked against:  `tokenizers` (WordPiece, BertNormalizer, BertPreTokenizer)
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from itertools import chain
+
+from course_lib.tokenization.bpe_training import Pair, PairCounts
+from course_lib.tokenization.special import check_special, encode_with_special
+from course_lib.tokenization.word_cache import WordCache
+
+CONTINUES = "##"
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+_IDEOGRAPHS = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B920, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+def wordpiece_encode(
+    word: str, vocabulary: Container[str], unknown: str = "[UNK]", max_characters: int = 100
+) -> list[str]:
+    """Return the longest pieces of the vocabulary that make up the word, or `[unknown]`."""
+    if len(word) > max_characters:
+        return [unknown]
+    pieces: list[str] = []
+    start = 0
+    while start < len(word):
+        prefix = CONTINUES if start else ""
+        ends = range(len(word), start, -1)
+        end = next((e for e in ends if prefix + word[start:e] in vocabulary), None)
+        if end is None:
+            return [unknown]
+        pieces.append(prefix + word[start:end])
+        start = end
+    return pieces
+
+
+def bert_normalize(text: str, lowercase: bool = True) -> str:
+    """Return the text without control characters, accents and capitals, ideographs set apart."""
+    cleaned = (" " if c.isspace() else c for c in text if not _is_control(c))
+    text = "".join(f" {c} " if _is_ideograph(c) else c for c in cleaned)
+    if not lowercase:
+        return text
+    letters = (c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
+    return "".join(letter.lower() for letter in letters)
+
+
+def bert_split(text: str) -> list[str]:
+    """Return the words of the text; each punctuation mark is a word."""
+    return "".join(f" {c} " if _is_punctuation(c) else c for c in text).split()
+
+
+def _is_control(character: str) -> bool:
+    if character in "\t\n\r":
+        return False
+    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co")
+
+
+def _is_ideograph(character: str) -> bool:
+    return character > "\u33ff" and any(low <= ord(character) <= high for low, high in _IDEOGRAPHS)
+
+
+def _is_punctuation(character: str) -> bool:
+    if character.isascii():
+        return character in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+    return unicodedata.category(character).startswith("P")
+
+
+def pair_score(pair: Pair, corpus: PairCounts) -> float:
+    """Return how much more often the pair occurs than its parts would meet by chance."""
+    left, right = pair
+    return corpus.counts[pair] / (corpus.occurrences[left] * corpus.occurrences[right])
+
+
+def train_pieces(words: Mapping[str, int], num_pieces: int, min_count: int = 2) -> list[str]:
+    """Return at most `num_pieces` pieces: the characters, then what merging them gives.
+
+    A pair seen less than `min_count` times is left alone: two letters that occur once, side by
+    side, would have the best score of all.
+    """
+    spelled = {word: [word[0], *(CONTINUES + c for c in word[1:])] for word in words if word}
+    pieces = sorted(set(chain.from_iterable(spelled.values())))
+    if len(pieces) > num_pieces:
+        raise ValueError(
+            f"the vocabulary must hold every character of the corpus, here {len(pieces)} pieces; "
+            f"got room for {num_pieces}. Pass a larger vocab_size."
+        )
+    number = {piece: i for i, piece in enumerate(pieces)}
+    corpus = PairCounts(([number[p] for p in spelled[word]], words[word]) for word in spelled)
+    while len(pieces) < num_pieces:
+        frequent = [pair for pair, count in corpus.counts.items() if count >= min_count]
+        if not frequent:
+            break
+        best = max(frequent, key=lambda p: (pair_score(p, corpus), corpus.counts[p], -p[0], -p[1]))
+        joined = pieces[best[0]] + pieces[best[1]].removeprefix(CONTINUES)
+        corpus.merge(best, number.setdefault(joined, len(pieces)))
+        pieces += [joined] if number[joined] == len(pieces) else []
+    return pieces
+
+
+class WordPiece:
+    """A WordPiece tokenizer: a vocabulary of pieces and the rules of BERT around it."""
+
+    def __init__(
+        self,
+        vocabulary: Mapping[str, int],
+        special_tokens: Collection[str] = SPECIAL_TOKENS,
+        unknown: str = "[UNK]",
+        lowercase: bool = True,
+        max_characters: int = 100,
+    ) -> None:
+        check_special(special_tokens)
+        if missing := [name for name in (unknown, *special_tokens) if name not in vocabulary]:
+            raise ValueError(
+                f"the unknown token and all special tokens must be in the vocabulary; got one "
+                f"without {missing[0]!r}. Add it, or leave it out of special_tokens."
+            )
+        self.vocabulary = dict(vocabulary)
+        self.special_tokens = {name: vocabulary[name] for name in special_tokens}
+        self.unknown, self.lowercase = unknown, lowercase
+        self.max_characters = max_characters
+        self.tokens = {i: piece for piece, i in vocabulary.items()}
+        self._cache = WordCache(self._encode_word)
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str],
+        vocab_size: int,
+        special_tokens: Sequence[str] = SPECIAL_TOKENS,
+        lowercase: bool = True,
+    ) -> "WordPiece":
+        """Learn a tokenizer of at most `vocab_size` pieces; the special ones get the first ids."""
+        check_special(special_tokens)
+        words: Counter[str] = Counter()
+        for text in texts:
+            words.update(bert_split(bert_normalize(text, lowercase)))
+        if not words:
+            raise ValueError(
+                "the corpus must contain words to learn pieces from; got none. "
+                "Pass a list of non-empty strings."
+            )
+        pieces = train_pieces(words, vocab_size - len(special_tokens))
+        vocabulary = {piece: i for i, piece in enumerate([*special_tokens, *pieces])}
+        return cls(vocabulary, special_tokens, lowercase=lowercase)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many rows an embedding table for this tokenizer needs."""
+        return max(self.tokens) + 1
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Return the ids of the text, in which no special token is recognised."""
+        words = bert_split(bert_normalize(text, self.lowercase))
+        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
+
+    def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
+        """Return the ids of the text; only allowed special tokens are more than their letters."""
+        return encode_with_special(text, self.special_tokens, allowed_special, self.encode_ordinary)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the pieces as words; what the normalization took away does not come back."""
+        pieces = []
+        for i in ids:
+            if i not in self.tokens:
+                raise ValueError(
+                    f"every id must be one of the tokenizer's {len(self.tokens)} tokens; got {i}. "
+                    "Check that the ids come from this tokenizer."
+                )
+            pieces.append(self.tokens[i])
+        return " ".join(pieces).replace(" " + CONTINUES, "")
+
+    def _encode_word(self, word: str) -> list[int]:
+        pieces = wordpiece_encode(word, self.vocabulary, self.unknown, self.max_characters)
+        return [self.vocabulary[piece] for piece in pieces]
