@@ -8,6 +8,7 @@ Taught in:        every notebook with a picture
 Checked against:  the glyphs of the font that ships with matplotlib
 """
 
+import textwrap
 import unicodedata
 from functools import cache
 
@@ -63,3 +64,20 @@ def drawable_text(text: str) -> str:
 def plain(label: str) -> str:
     """Return a drawn text as words in one line, without the marks that only drawing needs."""
     return " ".join(label.replace(r"\$", "$").split())
+
+
+def balanced(text: str, longest: int) -> str:
+    """Return the text in as few lines of `longest` letters as it needs, all about equally long."""
+
+    def wrap(width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+    fewest = len(wrap(longest))
+    narrowest = next(w for w in range(1, longest + 1) if len(wrap(w)) <= fewest)
+    return "\n".join(wrap(narrowest))
+
+
+def written(value: float, pattern: str) -> str:
+    """Return the number with a true minus sign, and no sign at all before a rounded zero."""
+    text = format(float(value), pattern)
+    return text.lstrip("-") if not text.strip("-+0.%") else text.replace("-", "−")

@@ -16,7 +16,6 @@ Shapes:           R rows and C columns of cells
 
 import base64
 import io
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,7 +29,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from course_lib.study.labels import FONT, plain, token_label
+from course_lib.study.labels import FONT, balanced, plain, token_label, written
 
 DPI = 110
 MONOSPACED = "DejaVu Sans Mono"  # for tables; it ships with matplotlib too
@@ -150,29 +149,11 @@ def title(ax: Axes, text: str, width: float | None = None) -> None:
 
 def _room_above(ax: Axes) -> float:
     """Return the width of the axes in inches, which is only a guess before they are laid out."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None, "axes belong to a figure"
+    figure: Any = ax.get_figure(root=True)
     if figure.get_layout_engine() is None:
         return ax.get_position().width * figure.get_figwidth()
     grid = ax.get_subplotspec()
     return figure.get_figwidth() / (grid.get_gridspec().ncols if grid else 1) - 0.6
-
-
-def balanced(text: str, longest: int) -> str:
-    """Return the text in as few lines of `longest` letters as it needs, all about equally long."""
-
-    def wrap(width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-
-    fewest = len(wrap(longest))
-    narrowest = next(w for w in range(1, longest + 1) if len(wrap(w)) <= fewest)
-    return "\n".join(wrap(narrowest))
-
-
-def written(value: float, pattern: str) -> str:
-    """Return the number with a true minus sign, and no sign at all before a rounded zero."""
-    text = format(float(value), pattern)
-    return text.lstrip("-") if not text.strip("-+0.%") else text.replace("-", "−")
 
 
 def token_bars(
@@ -196,6 +177,15 @@ def token_bars(
     if numbers is not None:
         ax.bar_label(bars, [written(height, numbers) for height in heights], padding=2, fontsize=9)
     return bars
+
+
+def probability_axis(ax: Axes, label: str = "probability", top: float = 1.1) -> None:
+    """Let the axes run from 0 to a little above 1, whatever the bars do: heights stay comparable.
+
+    Three marks are enough; each costs a millisecond of every redraw.
+    """
+    ax.set(ylim=(0, top), ylabel=label)
+    ax.set_yticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
 
 
 def heatmap(

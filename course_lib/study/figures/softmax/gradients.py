@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib import softmax
-from course_lib.study.labels import token_label
+from course_lib.study.labels import token_label, written
 from course_lib.study.plotting import (
     OKABE_ITO,
     SIGNED,
     Margins,
     heatmap,
     new_figure,
+    probability_axis,
     title,
     token_bars,
-    written,
 )
 
 
@@ -36,7 +36,7 @@ def jacobian(scores: Float[Tensor, " V"], tokens: Sequence[str], scale: float = 
     ).item()
     figure, (left, right) = new_figure(9.5, 3.8, cols=2, margins=Margins(top=0.65, across=1.0))
     token_bars(left, p, tokens, numbers=".2f")
-    left.set(ylim=(0, 1.1), ylabel="probability")
+    probability_axis(left)
     title(left, f"Scores × {scale:.3g}: {token_label(tokens[int(p.argmax())])} has {p.max():.3f}")
     heatmap(right, matrix, tokens, tokens, shades=SIGNED, limit=0.25, numbers=".3f")
     right.set(ylabel="share that moves", xlabel="score that is pushed")
@@ -61,12 +61,12 @@ def cross_entropy_gradient(
     colours = [OKABE_ITO.orange if i == target else OKABE_ITO.blue for i in range(len(p))]
     figure, (left, right) = new_figure(9.5, 3.4, cols=2, margins=Margins(bottom=0.35, top=0.65))
     token_bars(left, p, tokens, colours, numbers=".3f")
-    left.set(ylim=(0, 1.1), ylabel="probability")
+    probability_axis(left)
     came = token_label(tokens[target])
     title(left, f"{came} had the probability {p[target]:.3f}: the loss is {loss:.2f} nats")
     token_bars(right, gradient, tokens, colours, numbers="+.3f")
     right.axhline(0, color="black", linewidth=0.8)
-    right.set(ylim=(-1.15, 1.15), ylabel="gradient of the loss")
+    right.set(ylim=(-1.15, 1.15), ylabel="gradient of the loss", yticks=(-1, 0, 1))
     title(
         right,
         f"The loss pulls {came} up by {-gradient[target]:.3f}, and the others down by their share",

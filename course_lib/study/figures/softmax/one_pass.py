@@ -19,17 +19,19 @@ from course_lib.softmax import (
     softmax_from_state,
     stable_softmax,
 )
+from course_lib.study.labels import written
 from course_lib.study.plotting import (
     FAINT,
     MONOSPACED,
     OKABE_ITO,
     Margins,
     new_figure,
+    probability_axis,
     title,
-    written,
 )
 
 _UNSEEN = "#dddddd"
+_SHARE = OKABE_ITO.green
 
 
 def online_steps(scores: Float[Tensor, " V"], step: int) -> Figure:
@@ -66,6 +68,7 @@ def _seen_scores(ax: Axes, scores: Float[Tensor, " V"], step: int, state: Softma
     ax.bar(places, scores.tolist(), color=colours, width=0.75)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="step", ylabel="score", xticks=places)
+    ax.locator_params(axis="y", nbins=5)
     seen = f"{step} of {len(scores)} scores seen"
     title(ax, f"{seen}: the maximum is {_number(state.maximum)}")
 
@@ -120,11 +123,12 @@ def _shares_so_far(ax: Axes, scores: Float[Tensor, " V"], step: int, state: Soft
         shares[:step] = softmax_from_state(scores[:step], state)
     direct = stable_softmax(scores)
     places = range(1, len(scores) + 1)
-    ax.bar(places, shares.tolist(), color=OKABE_ITO.sky, width=0.75, label="from the state so far")
-    ax.plot(places, direct.tolist(), "k_", markersize=14, markeredgewidth=2.2, label="two passes")
-    ax.set(ylim=(0, 1.35), xlabel="step", ylabel="probability", xticks=places)
-    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    ax.legend(frameon=False, fontsize=9, loc="upper right", borderaxespad=0.0)
+    ax.bar(places, shares.tolist(), color=_SHARE, width=0.75)
+    ax.plot(places, direct.tolist(), "k_", markersize=14, markeredgewidth=2.2)
+    ax.set(xlabel="step", xticks=places)
+    probability_axis(ax, top=1.35)
+    ax.text(0.06, 0.95, "■ from the state so far", color=_SHARE, transform=ax.transAxes, size=9)
+    ax.text(0.06, 0.86, "━ two passes over all", transform=ax.transAxes, size=9)
     gap = (shares - direct).abs().max().item()
     agree = "equal the direct result" if gap < 1e-12 else f"are still off by {gap:.2f}"
     title(ax, f"The shares {agree}")
@@ -162,6 +166,7 @@ def _two_blocks(
             ax.hlines(state.maximum.item(), start + 0.5, end + 0.5, "black", "--", linewidth=1.5)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="score number", ylabel="score", xticks=places)
+    ax.locator_params(axis="y", nbins=5)
     title(ax, f"Blocks of {cut} and {len(scores) - cut}, each with its own maximum")
 
 

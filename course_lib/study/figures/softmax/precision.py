@@ -21,6 +21,7 @@ from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from course_lib import softmax
+from course_lib.study.labels import written
 from course_lib.study.plotting import (
     FAINT,
     OKABE_ITO,
@@ -28,7 +29,6 @@ from course_lib.study.plotting import (
     as_array,
     new_figure,
     title,
-    written,
 )
 
 DTYPES = {

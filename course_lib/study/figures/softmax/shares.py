@@ -16,7 +16,15 @@ from torch import Tensor
 from course_lib.information import entropy
 from course_lib.softmax import softmax_with_temperature, stable_softmax
 from course_lib.study.labels import token_label
-from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, new_figure, title, token_bars
+from course_lib.study.plotting import (
+    FAINT,
+    OKABE_ITO,
+    Margins,
+    new_figure,
+    probability_axis,
+    title,
+    token_bars,
+)
 
 
 def drawn_token(p: Float[Tensor, " V"], draw: float) -> int:
@@ -40,7 +48,7 @@ def temperature(
     end = p[: chosen + 1].sum()
     figure, (left, right) = new_figure(9.5, 3.3, cols=2, margins=Margins(bottom=0.35, top=0.45))
     token_bars(left, p, tokens, colours, numbers=".3f")
-    left.set(ylim=(0, 1.1), ylabel="probability")
+    probability_axis(left)
     title(left, f"At temperature {temperature:.3g} the largest share is {p.max():.2f}")
     _staircase(right, p, tokens, colours, draw)
     span = f"{end - p[chosen]:.2f} to {end:.2f}"
@@ -58,7 +66,8 @@ def _staircase(
     ax.stairs(ends.tolist(), edges, baseline=None, color=FAINT, linewidth=1.2)
     ax.axhline(draw, color="black", linestyle="--", linewidth=1.6)
     ax.text(len(p) - 0.5, draw, " u", va="center", weight="bold")
-    ax.set(ylim=(0, 1.1), xlim=(-0.5, len(p) - 0.5), ylabel="cumulative probability")
+    probability_axis(ax, "cumulative probability")
+    ax.set_xlim(-0.5, len(p) - 0.5)
 
 
 def entropy_curve(scores: Float[Tensor, " V"], temperature: float = 1.0) -> Figure:
