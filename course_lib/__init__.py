@@ -31,7 +31,7 @@ SYLLABUS: tuple[Notebook, ...] = (
         "Start here",
         "What is in this course, what will run on this machine, and how do the exercises work?",
         20,
-        ("device",),
+        ("device", "tour"),
     ),
     Notebook(
         4,

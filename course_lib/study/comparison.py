@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ def difference(
         return _tensor_difference(expected, got, rules, where)
     if isinstance(expected, bool) or expected is None or isinstance(expected, str | bytes):
         return _exact_difference(expected, got, where)
-    if isinstance(expected, Number):
+    if isinstance(expected, int | float):
         return _number_difference(expected, got, rules, where)
     if isinstance(expected, Mapping):
         return _mapping_difference(expected, got, rules, where)
@@ -82,7 +81,7 @@ def _exact_difference(expected: Any, got: Any, where: str) -> Difference | None:
 def _number_difference(expected: Any, got: Any, rules: Rules, where: str) -> Difference | None:
     if isinstance(got, torch.Tensor) and got.numel() == 1:
         got = got.item()
-    if not isinstance(got, Number) or isinstance(got, bool):
+    if not isinstance(got, int | float) or isinstance(got, bool):
         return _wrong_kind(expected, got, where)
     if isinstance(expected, int):
         close = expected == got
@@ -130,7 +129,7 @@ def _sequence_difference(
 def _tensor_difference(
     expected: torch.Tensor, got: Any, rules: Rules, where: str
 ) -> Difference | None:
-    if isinstance(got, Number) and not isinstance(got, bool) and expected.dim() == 0:
+    if isinstance(got, int | float) and not isinstance(got, bool) and expected.dim() == 0:
         got = torch.tensor(got, dtype=expected.dtype)
     if not isinstance(got, torch.Tensor):
         return _wrong_kind(expected, got, where)
@@ -158,10 +157,13 @@ def _value_difference(
     wrong = ~torch.isclose(b, a, rtol=rtol, atol=atol, equal_nan=True)
     if not wrong.any():
         return None
-    unwanted = b.isnan() & ~a.isnan()
-    if unwanted.any():
-        sentence = f"{int(unwanted.sum())} of {b.numel()} numbers{where} are nan (not a number)."
-        return Difference(sentence, expected, got)
+    for unwanted, name in (
+        (b.isnan() & ~a.isnan(), "nan (not a number)"),
+        (_lost(a, b), "infinite"),
+    ):
+        if unwanted.any():
+            sentence = f"{int(unwanted.sum())} of {b.numel()} numbers{where} are {name}."
+            return Difference(sentence, expected, got)
     gap = (a - b).abs().nan_to_num(nan=torch.inf).masked_fill(~wrong, 0.0)
     worst = tuple(int(i) for i in np.unravel_index(int(gap.argmax()), gap.shape))
     at = f" at position {worst}" if worst else ""
@@ -171,6 +173,10 @@ def _value_difference(
         f"(difference {gap[worst].item():.3g})."
     )
     return Difference(sentence, expected, got)
+
+
+def _lost(expected: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
+    return got.isinf() & expected.isfinite()
 
 
 def _comparable(tensor: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import dis
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 from course_lib.study.comparison import difference
@@ -67,7 +68,7 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
         return Feedback.of(found, Outcome.NOT_ATTEMPTED)
     return Feedback.of(
         found,
-        Outcome.RAISED if first.error else Outcome.NOT_YET,
+        Outcome.NOT_YET if isinstance(first.error, TooSlow | NoneType) else Outcome.RAISED,
         trouble=first,
         agreeing=sum(trouble is None for trouble in troubles),
         misconception=diagnose(found, runs),
@@ -153,7 +154,7 @@ class _Desk:
 _desk = _Desk()
 
 
-def exercise(exercise_id: str) -> Callable[[Any], Any]:
+def exercise(exercise_id: Any) -> Callable[[Any], Any]:
     """Check the function beneath as soon as its cell runs; the function itself stays as it is."""
     if not isinstance(exercise_id, str):
         show_feedback(Feedback.notice('Write the exercise\'s name: `@exercise("softmax.stable")`.'))
@@ -176,7 +177,13 @@ def _checked(exercise_id: str, function: Any) -> Feedback:
     except ValueError as unknown:
         return Feedback.notice(str(unknown))
     _desk.last = exercise_id
-    feedback = check(exercise_id, function)
+    try:
+        feedback = check(exercise_id, function)
+    except Exception as fault:
+        return Feedback.notice(
+            f"The check itself failed ({type(fault).__name__}: {fault}). Your code may be right; "
+            "please report this with the output of `course doctor`."
+        )
     store().record_exercise(exercise_id, feedback.outcome, feedback.diagnosis)
     return feedback
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -59,6 +59,7 @@ class Line:
     is_code: bool = False
 
 
+@runtime_checkable
 class Showable(Protocol):
     """Anything that a notebook can show as HTML and as text."""
 

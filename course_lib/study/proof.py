@@ -1,9 +1,9 @@
 """Prove every exercise: what must pass passes, what must fail fails, under its own name.
 
-    stub            is "not attempted"
-    solution        passes, and so does each alternative
-    misconception   fails, and is diagnosed as itself and as no other
-    reference       does not lean on the module that it checks
+stub            is "not attempted"
+solution        passes, and so does each alternative
+misconception   fails, and is diagnosed as itself and as no other
+reference       does not lean on the module that it checks
 """
 
 import inspect

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 _WRITTEN_OUT = 40  # numbers; a larger tensor is described
+_LOOKED_THROUGH = 1_000_000  # numbers; in a larger tensor not even the smallest is sought
 _LONGEST = 400  # characters
 
 
@@ -26,7 +27,7 @@ def _tensor(tensor: torch.Tensor) -> str:
         return kind
     if tensor.numel() <= _WRITTEN_OUT:
         return _rows(tensor, 0)
-    if tensor.dtype == torch.bool or tensor.is_complex():
+    if tensor.dtype == torch.bool or tensor.is_complex() or tensor.numel() > _LOOKED_THROUGH:
         return kind
     low, high = tensor.min().item(), tensor.max().item()
     return f"{kind}, from {low:.4g} to {high:.4g}"
