@@ -94,7 +94,7 @@ def _grade_number(question: Numeric, given: float, drawn: Drawn) -> Verdict:
     computation = question.explain(**drawn)
     if question.close(given, truth):
         return Verdict(True, computation)
-    parts = [slip.why for slip in question.slips if question.close(given, slip.formula(**drawn))]
+    parts = [slip.why for slip in question.slips if question.close(given, slip.value(drawn))]
     unit = f" {question.unit}" if question.unit else ""
     return Verdict(False, "\n".join([*parts[:1], f"Right is {truth:.4g}{unit}.", computation]))
 

@@ -43,6 +43,10 @@ class Slip:
     formula: Callable[..., float]
     why: str
 
+    def value(self, drawn: Mapping[str, Any]) -> float:
+        """Return what somebody who makes this slip answers for these numbers."""
+        return float(self.formula(**drawn))
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -134,7 +138,7 @@ class Numeric(_Question):
         for _ in range(DRAWS):
             drawn = self.draw(rng)
             truth = self.truth(drawn)
-            if not any(self.close(slip.formula(**drawn), truth, 2.0) for slip in self.slips):
+            if not any(self.close(slip.value(drawn), truth, times=2.0) for slip in self.slips):
                 return drawn
         raise ValueError(
             f"the numbers of {self.id} must tell its slips from the right answer; got {DRAWS} "
