@@ -124,9 +124,9 @@ def residual_stack_norms(
 ) -> StackNorms:
     """Run random data up and a random gradient down `depth` untrained layers, and measure both.
 
-    A layer is what a Transformer layer is before training: a token mixer that averages over the
-    tokens so far (attention that has no preference yet), then a feed-forward pair of matrices.
-    All matrices keep the size of what they read. "pre" ends with one more norm, as real models do.
+    A layer is what a Transformer layer is before training: a token mixer that averages over all
+    tokens (attention that prefers none yet), then a feed-forward pair of matrices. All matrices
+    keep the size of what they read. "pre" ends with one more norm, as real models do.
     """
     if depth < 1 or arrangement not in get_args(Arrangement):
         raise ValueError(
@@ -134,12 +134,10 @@ def residual_stack_norms(
             f"got depth {depth} and {arrangement!r}. Pass for instance depth=16, arrangement='pre'."
         )
     generator = torch.Generator().manual_seed(seed)
-    mixing = torch.ones(tokens, tokens, dtype=torch.float64).tril()
-    mixing = mixing / mixing.sum(-1, keepdim=True)  # (T, T), row t averages tokens 0 .. t
     streams = [_gaussian(generator, tokens, width)]
     downs = []
     for _ in range(depth):
-        mixer, feed_forward, down = _random_sublayers(generator, mixing, width)
+        mixer, feed_forward, down = _random_sublayers(generator, width)
         x = _residual(streams[-1], mixer, arrangement)
         streams.append(_residual(x, feed_forward, arrangement))
         downs.append(down)
@@ -162,14 +160,14 @@ def _residual(x: Tensor, sublayer: Callable[[Tensor], Tensor], arrangement: Arra
 
 
 def _random_sublayers(
-    generator: torch.Generator, mixing: Tensor, width: int
+    generator: torch.Generator, width: int
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor]:
     value = _gaussian(generator, width, width) * width**-0.5
     up = _gaussian(generator, width, 4 * width) * (2 / width) ** 0.5  # 2: relu drops half
     down = _gaussian(generator, 4 * width, width)
     scale = (4 * width) ** -0.5
     return (
-        lambda x: mixing @ (x @ value),
+        lambda x: (x @ value).mean(0, keepdim=True),
         lambda x: torch.relu(x @ up) @ (down * scale),
         down,
     )
