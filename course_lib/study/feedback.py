@@ -74,7 +74,7 @@ class Feedback:
     outcome: Outcome
     diagnosis: str | None = None
     lines: tuple[Line, ...] = ()
-    picture: bytes | None = field(default=None, repr=False)
+    matrices: tuple[torch.Tensor, torch.Tensor] | None = field(default=None, repr=False)
 
     @staticmethod
     def notice(sentence: str) -> "Feedback":
@@ -100,7 +100,7 @@ class Feedback:
         if printed:
             lines.append(Line("You printed", printed.rstrip()[:600], is_code=True))
         name = misconception.name if misconception else None
-        return Feedback(exercise.id, outcome, name, tuple(lines), _picture(trouble))
+        return Feedback(exercise.id, outcome, name, tuple(lines), _matrices(trouble))
 
     def __str__(self) -> str:
         body = "\n".join(_as_text(line) for line in self.lines)
@@ -110,10 +110,8 @@ class Feedback:
         mark, colour = _MARK[self.outcome]
         heading = f"<p><b>{mark} {escape(self.title)}: {self.outcome}</b></p>"
         body = "".join(_as_html(line) for line in self.lines)
-        if self.picture:
-            encoded = b64encode(self.picture).decode()
-            alt = "target and yours side by side"
-            body += f'<p><img alt="{alt}" src="data:image/png;base64,{encoded}"></p>'
+        if self.matrices:
+            body += _picture(*self.matrices)
         style = f"border-left: 4px solid {colour}; padding-left: 12px"
         return {
             "text/html": f'<div style="{style}">{heading}{body}</div>',
@@ -193,18 +191,25 @@ def learner_trace(error: BaseException, function: Callable[..., Any] | None) -> 
     return "".join(rows if len(rows) <= 4 else [*rows[:2], "...\n", rows[-1]])
 
 
-def _picture(trouble: Trouble | None) -> bytes | None:
-    """Return target and yours side by side, where both are matrices of a size worth seeing."""
-    pair = (trouble.expected, trouble.got) if trouble else (None, None)
-    if not all(isinstance(part, torch.Tensor) and _is_matrix(part) for part in pair):
+def _matrices(trouble: Trouble | None) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return target and yours, where both are matrices of a size worth seeing."""
+    if trouble is None or not (_is_matrix(trouble.expected) and _is_matrix(trouble.got)):
         return None
+    return trouble.expected, trouble.got.detach()
+
+
+def _picture(expected: torch.Tensor, got: torch.Tensor) -> str:
     from course_lib.study.figures.comparison import target_and_yours
 
-    return target_and_yours(*pair)
+    encoded = b64encode(target_and_yours(expected, got)).decode()
+    alt = "target and yours side by side"
+    return f'<p><img alt="{alt}" src="data:image/png;base64,{encoded}"></p>'
 
 
-def _is_matrix(tensor: torch.Tensor) -> bool:
-    return tensor.dim() == 2 and min(tensor.shape) >= 2 and max(tensor.shape) <= 64
+def _is_matrix(value: Any) -> bool:
+    if not isinstance(value, torch.Tensor) or value.is_meta or value.is_complex():
+        return False
+    return value.dim() == 2 and min(value.shape) >= 2 and max(value.shape) <= 64
 
 
 def _as_text(line: Line) -> str:
