@@ -141,7 +141,7 @@ def run_experts(
     gate, up = grouped_linear(queues, gate_up, groups.counts).chunk(2, dim=-1)  # (kept, F) each
     hidden = activation(gate) * up * gates.T.flatten()[groups.order, None]
     outputs = grouped_linear(hidden, down, groups.counts)  # (kept, C)
-    pairs = outputs.index_select(0, groups.place).view(k, tokens, -1)  # (k, N, C)
+    pairs = outputs.index_select(0, groups.place).view(k, *x.shape)  # (k, N, C)
     if len(groups.order) < len(groups.place):
         pairs = pairs.masked_fill(groups.dropped.T[..., None], 0)
     return pairs.sum(0)

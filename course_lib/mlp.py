@@ -93,7 +93,7 @@ def gated_ffn(
     return (activation(x @ gate.mT) * (x @ up.mT)) @ down.mT
 
 
-def matched_hidden_width(width: int, multiple_of: int = 1, expansion: float = 4) -> int:
+def matched_hidden_width(width: int, multiple_of: int = 1, expansion: int = 4) -> int:
     """Return the F that gives a gated layer the parameters of a plain one of F = expansion * C.
 
     Three matrices instead of two, so each has 2/3 of the width: 8/3 * C, rounded up to a multiple.
@@ -103,7 +103,7 @@ def matched_hidden_width(width: int, multiple_of: int = 1, expansion: float = 4)
             f"width and multiple_of must be at least 1; got {width} and {multiple_of}. "
             "Pass the model's hidden_size, and 1 if no rounding is wanted."
         )
-    exact = int(2 * expansion * width / 3)
+    exact = 2 * expansion * width // 3
     return math.ceil(exact / multiple_of) * multiple_of
 
 
