@@ -20,7 +20,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from course_lib.study.plotting import figure_title, png_bytes
+from course_lib.study.plotting import Number, figure_title, png_bytes
 
 INSTALL = (
     "To move the controls, install ipywidgets (pip install ipywidgets) and run this cell again."
@@ -55,10 +55,10 @@ def _control(kind: str, description: str, value: Any, **settings: Any) -> Any:
 
 def slider(
     description: str,
-    value: float,
-    low: float,
-    high: float,
-    step: float = 0.01,
+    value: Number,
+    low: Number,
+    high: Number,
+    step: Number = 0.01,
     pattern: str = ".2f",
 ) -> Any:
     """Return a slider over real numbers; arrow keys move it by one step."""
@@ -66,7 +66,7 @@ def slider(
     return _control("FloatSlider", description, float(value), **bounds)
 
 
-def log_slider(description: str, value: float, low: float, high: float, steps: int = 80) -> Any:
+def log_slider(description: str, value: Number, low: Number, high: Number, steps: int = 80) -> Any:
     """Return a slider over positive numbers on which equal ways are equal factors."""
     from math import log10
 
@@ -126,8 +126,10 @@ class Explorer:
             return
         for control in self.controls.values():
             control.unobserve(self.redraw, names="value")
-            control.close()
         for part in (*self.widget.children, self.widget):
+            for belonging in (part.layout, getattr(part, "style", None)):
+                if belonging is not None:
+                    belonging.close()  # ipywidgets would keep it for ever
             part.close()
         self.widget = None
 

@@ -31,6 +31,8 @@ from matplotlib.image import AxesImage
 
 from course_lib.study.labels import FONT, balanced, plain, token_label, written
 
+Number = int | float  # a whole number is welcome wherever a real one is
+
 DPI = 110
 MONOSPACED = "DejaVu Sans Mono"  # for tables; it ships with matplotlib too
 MASKED = "#bdbdbd"  # what is not there; neither colour map contains this grey
@@ -76,7 +78,7 @@ class Shades:
     cmap: Colormap
     centred: bool
 
-    def norm(self, values: Any, limit: float | None = None) -> Normalize:
+    def norm(self, values: Any, limit: Number | None = None) -> Normalize:
         """Return 0 to 1 for weights, or -limit to limit (by default the largest size) if signed."""
         if not self.centred:
             return Normalize(0.0, 1.0 if limit is None else limit)
@@ -102,13 +104,13 @@ class Margins(NamedTuple):
 
 
 def new_figure(
-    width: float = 7.0,
-    height: float = 3.5,
+    width: Number = 7.0,
+    height: Number = 3.5,
     rows: int = 1,
     cols: int = 1,
     margins: Margins | None = None,
-    width_ratios: Sequence[float] | None = None,
-    height_ratios: Sequence[float] | None = None,
+    width_ratios: Sequence[Number] | None = None,
+    height_ratios: Sequence[Number] | None = None,
 ) -> tuple[Figure, Any]:
     """Return an empty figure in the house style and its axes: one, or an array of them.
 
@@ -139,7 +141,7 @@ def as_array(values: Any) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
 
 
-def title(ax: Axes, text: str, width: float | None = None) -> None:
+def title(ax: Axes, text: str, width: Number | None = None) -> None:
     """Write the finding above the axes, from the left, in lines that fit `width` inches."""
     if width is None:
         width = _room_above(ax)
@@ -179,7 +181,7 @@ def token_bars(
     return bars
 
 
-def probability_axis(ax: Axes, label: str = "probability", top: float = 1.1) -> None:
+def probability_axis(ax: Axes, label: str = "probability", top: Number = 1.1) -> None:
     """Let the axes run from 0 to a little above 1, whatever the bars do: heights stay comparable.
 
     Three marks are enough; each costs a millisecond of every redraw.
@@ -195,7 +197,7 @@ def heatmap(
     col_labels: Sequence[str] = (),
     shades: Shades = WEIGHTS,
     mask: Any = None,
-    limit: float | None = None,
+    limit: Number | None = None,
     numbers: str | None = None,
 ) -> AxesImage:
     """Draw a matrix (R, C) as one image with tokens along its sides.

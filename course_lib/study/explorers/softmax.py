@@ -13,26 +13,27 @@ from matplotlib.figure import Figure
 from course_lib.study.explorer import Explorer, choice, log_slider, slider, step_slider
 from course_lib.study.figures import softmax as figures
 from course_lib.study.labels import plain, token_label
+from course_lib.study.plotting import Number
 
 TOKENS = (" cat", " dog", " bird", " fish", " newt")
 SCORES = (2.0, 1.2, 0.6, 0.0, -1.0)
 STREAM = (0.5, 2.0, -1.0, 3.0, 1.5, 2.5)
 
 
-def _row(scores: Sequence[float]) -> torch.Tensor:
+def _row(scores: Sequence[Number]) -> torch.Tensor:
     return torch.tensor(scores, dtype=torch.float64)
 
 
 def temperature(
-    scores: Sequence[float] = SCORES,
+    scores: Sequence[Number] = SCORES,
     tokens: Sequence[str] = TOKENS,
-    temperature: float = 1.0,
-    draw: float = 0.62,
+    temperature: Number = 1.0,
+    draw: Number = 0.62,
 ) -> Explorer:
     """Move the temperature under one fixed random number, and see it pick another token."""
     row = _row(scores)
 
-    def figure(temperature: float, draw: float) -> Figure:
+    def figure(temperature: Number, draw: Number) -> Figure:
         return figures.temperature(row, tokens, temperature, draw)
 
     controls = {
@@ -43,12 +44,12 @@ def temperature(
 
 
 def entropy_curve(
-    scores: Sequence[float] = SCORES, temperature: float = 1.0, tied: int = 1
+    scores: Sequence[Number] = SCORES, temperature: Number = 1.0, tied: int = 1
 ) -> Explorer:
     """Move along the entropy curve, and let more scores tie for the first place."""
     row = _row(scores)
 
-    def figure(temperature: float, tied: int) -> Figure:
+    def figure(temperature: Number, tied: int) -> Figure:
         ranks = row.argsort(descending=True, stable=True)
         level = row.index_fill(0, ranks[:tied], row.max().item())
         return figures.entropy_curve(level, temperature)
@@ -60,7 +61,7 @@ def entropy_curve(
     return Explorer(figure, controls, "Entropy climbs from log(tied) to log(all) with temperature.")
 
 
-def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Explorer:
+def overflow_map(dtype: str = "float16", magnitude: Number = 10.0) -> Explorer:
     """Choose a type and a size of the scores, and see which form of softmax survives."""
     controls = {
         "dtype": choice("type", dtype, tuple(figures.precision.DTYPES)),
@@ -69,7 +70,7 @@ def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Explorer:
     return Explorer(figures.overflow_map, controls, "Where softmax breaks, by type and magnitude.")
 
 
-def online_steps(scores: Sequence[float] = STREAM, step: int = 4) -> Explorer:
+def online_steps(scores: Sequence[Number] = STREAM, step: int = 4) -> Explorer:
     """Walk over the scores once, with a running maximum and a running sum."""
     row = _row(scores)
 
@@ -80,7 +81,7 @@ def online_steps(scores: Sequence[float] = STREAM, step: int = 4) -> Explorer:
     return Explorer(figure, controls, "One pass that never looks back, step by step.")
 
 
-def merge(scores: Sequence[float] = STREAM, cut: int = 3) -> Explorer:
+def merge(scores: Sequence[Number] = STREAM, cut: int = 3) -> Explorer:
     """Cut the scores into two blocks anywhere, and merge what each block remembers."""
     row = _row(scores)
 
@@ -92,12 +93,12 @@ def merge(scores: Sequence[float] = STREAM, cut: int = 3) -> Explorer:
 
 
 def jacobian(
-    scores: Sequence[float] = SCORES, tokens: Sequence[str] = TOKENS, scale: float = 1.0
+    scores: Sequence[Number] = SCORES, tokens: Sequence[str] = TOKENS, scale: Number = 1.0
 ) -> Explorer:
     """Scale the scores up, and see the Jacobian vanish as the shares saturate."""
     row = _row(scores)
 
-    def figure(scale: float) -> Figure:
+    def figure(scale: Number) -> Figure:
         return figures.jacobian(row, tokens, scale)
 
     controls = {"scale": log_slider("scale of scores", scale, 0.1, 20.0)}
@@ -105,15 +106,15 @@ def jacobian(
 
 
 def cross_entropy_gradient(
-    scores: Sequence[float] = SCORES,
+    scores: Sequence[Number] = SCORES,
     tokens: Sequence[str] = TOKENS,
     target: int = 2,
-    scale: float = 1.0,
+    scale: Number = 1.0,
 ) -> Explorer:
     """Choose the token that came, and see the loss ask for p − onehot."""
     row = _row(scores)
 
-    def figure(target: int, scale: float) -> Figure:
+    def figure(target: int, scale: Number) -> Figure:
         return figures.cross_entropy_gradient(row * scale, tokens, target)
 
     names = [(plain(token_label(token)), place) for place, token in enumerate(tokens)]
@@ -124,7 +125,7 @@ def cross_entropy_gradient(
     return Explorer(figure, controls, "The gradient of cross-entropy is p − onehot(target).")
 
 
-def log_softmax_error(dtype: str = "float16", gap: float = 20.0) -> Explorer:
+def log_softmax_error(dtype: str = "float16", gap: Number = 20.0) -> Explorer:
     """Move two scores apart, and see the logarithm of a rounded probability fail."""
     controls = {
         "dtype": choice("type", dtype, tuple(figures.precision.DTYPES)),

@@ -18,6 +18,7 @@ from course_lib.study.plotting import (
     OKABE_ITO,
     SIGNED,
     Margins,
+    Number,
     heatmap,
     new_figure,
     probability_axis,
@@ -26,7 +27,7 @@ from course_lib.study.plotting import (
 )
 
 
-def jacobian(scores: Float[Tensor, " V"], tokens: Sequence[str], scale: float = 1.0) -> Figure:
+def jacobian(scores: Float[Tensor, " V"], tokens: Sequence[str], scale: Number = 1.0) -> Figure:
     """Draw how each share answers to each score, for the scores times `scale`."""
     p = softmax.stable_softmax(scores.double() * scale)
     matrix = softmax.softmax_jacobian(p)

@@ -26,6 +26,7 @@ from course_lib.study.plotting import (
     FAINT,
     OKABE_ITO,
     Margins,
+    Number,
     as_array,
     new_figure,
     title,
@@ -66,7 +67,7 @@ def _measured(form: str) -> np.ndarray:
     return as_array(torch.stack([outcomes(form, name, magnitudes) for name in DTYPES]))
 
 
-def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Figure:
+def overflow_map(dtype: str = "float16", magnitude: Number = 10.0) -> Figure:
     """Draw what the naive and the stable form give for each type and size of the scores."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
@@ -91,7 +92,7 @@ def overflow_map(dtype: str = "float16", magnitude: float = 10.0) -> Figure:
     return figure
 
 
-def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: float) -> None:
+def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
     colours = ListedColormap(list(OUTCOMES.values()))
     norm = BoundaryNorm([-0.5, 0.5, 1.5, 2.5, 3.5], 4)
     span = (0.0, math.log10(LARGEST), len(DTYPES) - 0.5, -0.5)
@@ -114,7 +115,7 @@ def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: float) -> None:
     _chosen_cell(ax, form, dtype, magnitude)
 
 
-def _chosen_cell(ax: Axes, form: str, dtype: str, magnitude: float) -> None:
+def _chosen_cell(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
     """Write the scores of the framed cell and what this form makes of them."""
     magnitudes = torch.tensor([magnitude], dtype=torch.float64)
     found = list(OUTCOMES)[int(outcomes(form, dtype, magnitudes)[0])]
@@ -132,7 +133,7 @@ def _plainly(number: float) -> str:
     return written(number, ".0f" if abs(number) >= 100 else ".2g")
 
 
-def log_softmax_error(dtype: str = "float16", gap: float = 20.0) -> Figure:
+def log_softmax_error(dtype: str = "float16", gap: Number = 20.0) -> Figure:
     """Draw the error of log(softmax) and of log_softmax for the lower of two scores."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
@@ -154,7 +155,7 @@ def log_errors(dtype: str, gaps: Float[Tensor, " M"]) -> Float[Tensor, "2 M"]:
     return (torch.stack([in_two, in_one]) - true).abs()
 
 
-def _error_curves(ax: Axes, dtype: str, gaps: Float[Tensor, " M"], gap: float) -> None:
+def _error_curves(ax: Axes, dtype: str, gaps: Float[Tensor, " M"], gap: Number) -> None:
     errors = log_errors(dtype, gaps)
     lowest, infinite = -18.0, 3.0  # powers of ten
     names = ("log(softmax(x))", "log_softmax(x)")
@@ -178,7 +179,7 @@ def _error_curves(ax: Axes, dtype: str, gaps: Float[Tensor, " M"], gap: float) -
     title(ax, f"{dtype}: log(softmax) {where}; log_softmax is off by {errors[1].max():.1g} at most")
 
 
-def _answers(ax: Axes, dtype: str, gap: float) -> None:
+def _answers(ax: Axes, dtype: str, gap: Number) -> None:
     scores = torch.tensor([gap, 0.0], dtype=torch.float64).to(DTYPES[dtype])
     ax.set_axis_off()
     answers = (

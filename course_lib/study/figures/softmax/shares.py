@@ -20,6 +20,7 @@ from course_lib.study.plotting import (
     FAINT,
     OKABE_ITO,
     Margins,
+    Number,
     new_figure,
     probability_axis,
     title,
@@ -27,7 +28,7 @@ from course_lib.study.plotting import (
 )
 
 
-def drawn_token(p: Float[Tensor, " V"], draw: float) -> int:
+def drawn_token(p: Float[Tensor, " V"], draw: Number) -> int:
     """Return the token whose part of the line from 0 to 1 holds the random number `draw`."""
     if not 0 <= draw < 1:
         raise ValueError(
@@ -39,7 +40,7 @@ def drawn_token(p: Float[Tensor, " V"], draw: float) -> int:
 
 
 def temperature(
-    scores: Float[Tensor, " V"], tokens: Sequence[str], temperature: float, draw: float
+    scores: Float[Tensor, " V"], tokens: Sequence[str], temperature: Number, draw: Number
 ) -> Figure:
     """Draw the shares at one temperature and the token that one random number picks from them."""
     p = softmax_with_temperature(scores.double(), temperature)
@@ -57,7 +58,7 @@ def temperature(
 
 
 def _staircase(
-    ax: Axes, p: Float[Tensor, " V"], tokens: Sequence[str], colours: list[str], draw: float
+    ax: Axes, p: Float[Tensor, " V"], tokens: Sequence[str], colours: list[str], draw: Number
 ) -> None:
     """Stack the shares from left to right, so that together they climb from 0 to 1."""
     ends = p.cumsum(-1)
@@ -70,7 +71,7 @@ def _staircase(
     ax.set_xlim(-0.5, len(p) - 0.5)
 
 
-def entropy_curve(scores: Float[Tensor, " V"], temperature: float = 1.0) -> Figure:
+def entropy_curve(scores: Float[Tensor, " V"], temperature: Number = 1.0) -> Figure:
     """Draw the entropy of the shares against temperature, between its two limits."""
     heats = torch.logspace(-2, 2, 161, dtype=torch.float64)
     rows = stable_softmax((scores - scores.max()).double() / heats[:, None])
