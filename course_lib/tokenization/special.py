@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 def check_special(names: Iterable[str]) -> None:
     """Raise if a special token is empty or listed twice."""
-    counts = Counter(names)
+    counts = Counter(iter(names))  # a mapping is its names here
     if "" in counts:
         raise ValueError(
             "a special token needs at least one character; got ''. Remove it from the list."

@@ -1,0 +1,257 @@
+import json
+import random
+import tracemalloc
+
+import pytest
+import tiktoken
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers
+
+from course_lib import corpus
+from course_lib.tokenization import byte_bpe, huggingface, patterns, word_cache
+from course_lib.tokenization.byte_bpe import ByteBPE
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_end|>s"]
+PATTERNS = {
+    "GPT-2": patterns.GPT2_PATTERN,
+    "GPT-4": patterns.GPT4_PATTERN,
+    "Qwen": patterns.QWEN_PATTERN,
+}
+
+
+def train(pattern):
+    texts = [corpus.train_text(80_000), "\n".join(corpus.SAMPLES.values()) * 2, "a" * 5000]
+    return ByteBPE.train(texts, 1500, SPECIAL, pattern)
+
+
+TOKENIZERS = {name: train(pattern) for name, pattern in PATTERNS.items()}
+GPT2 = TOKENIZERS["GPT-2"]
+
+
+@pytest.fixture(params=TOKENIZERS, scope="module")
+def tokenizer(request):
+    return TOKENIZERS[request.param]
+
+
+def as_tokenizers(tokenizer):
+    return Tokenizer.from_str(json.dumps(huggingface.to_json(tokenizer)))
+
+
+def as_tiktoken(tokenizer):
+    return tiktoken.Encoding(
+        "course",
+        pat_str=tokenizer.pattern,
+        mergeable_ranks=tokenizer.vocabulary,
+        special_tokens=tokenizer.special_tokens,
+    )
+
+
+def in_chunks(text, generator):
+    while text:
+        size = generator.choice([1, 2, 3, 10, 1000])
+        yield text[:size]
+        text = text[size:]
+
+
+def test_ids_equal_both_references(tokenizer, text):
+    ids = tokenizer.encode(text, allowed_special="all")
+    assert ids == as_tokenizers(tokenizer).encode(text, add_special_tokens=False).ids
+    assert ids == as_tiktoken(tokenizer).encode(text, allowed_special="all")
+    assert tokenizer.encode(text) == as_tiktoken(tokenizer).encode_ordinary(text)
+    assert tokenizer.decode(ids) == text
+
+
+@settings(deadline=None)
+@given(st.text("'srlve \n\t1ab中é👍<|im_end>"), st.sampled_from(sorted(TOKENIZERS)))
+def test_ids_equal_both_references_on_random_text(text, name):
+    tokenizer = TOKENIZERS[name]
+    ids = tokenizer.encode(text, allowed_special="all")
+    assert ids == as_tiktoken(tokenizer).encode(text, allowed_special="all")
+    assert ids == as_tokenizers(tokenizer).encode(text, add_special_tokens=False).ids
+
+
+@settings(deadline=None)
+@given(st.text(), st.sampled_from(sorted(TOKENIZERS)))
+def test_any_text_comes_back(text, name):
+    tokenizer = TOKENIZERS[name]
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.encode_bytes(text.encode()) == tokenizer.encode(text)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(sorted(TOKENIZERS)))
+def test_any_bytes_come_back(data, name):
+    tokenizer = TOKENIZERS[name]
+    ids = tokenizer.encode_bytes(data)
+    assert tokenizer.decode_bytes(ids) == data
+    assert tokenizer.decode(ids) == data.decode("utf-8", errors="replace")
+
+
+def test_a_character_in_several_tokens_is_read_only_when_joined():
+    ids = GPT2.encode("🐉")
+    assert len(ids) > 1
+    assert GPT2.decode(ids) == "🐉"
+    assert "".join(GPT2.decode([i]) for i in ids) != "🐉"
+    assert GPT2.decode(ids[:-1]) == "\ufffd"
+
+
+def test_encoding_by_hand():
+    merges = {(1, 2): (0, 10), (0, 10): (1, 11), (11, 11): (2, 12)}
+    assert byte_bpe.encode_by_rank([0, 1, 2], merges) == [11]
+    assert byte_bpe.encode_by_rank([0, 1, 2, 0, 1, 2], merges) == [12]
+    assert byte_bpe.encode_by_rank([1, 0, 1], merges) == [1, 0, 1]
+    assert byte_bpe.encode_by_rank([], merges) == []
+    # The rank decides, not the place: (1, 2) first, although (0, 1) stands further left.
+    assert byte_bpe.encode_by_rank([0, 1, 2], {(1, 2): (0, 10), (0, 1): (1, 11)}) == [0, 10]
+    assert byte_bpe.encode_by_rank([0, 0, 0], {(0, 0): (0, 1)}) == [1, 0]
+    assert byte_bpe.next_merge([3, 1, 2, 1, 2], merges) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=60), st.randoms(use_true_random=False))
+def test_long_and_short_words_are_encoded_alike(ids, generator):
+    tokens, merges = [0, 1, 2, 3], {}
+    for rank in range(12):
+        pair = generator.choice(tokens), generator.choice(tokens)
+        if pair not in merges:
+            merges[pair] = (rank, 4 + rank)
+            tokens.append(4 + rank)
+    assert byte_bpe.encode_long(ids, merges) == byte_bpe.encode_by_rank(ids, merges)
+
+
+@pytest.mark.parametrize("length", [byte_bpe.LONG_WORD - 1, byte_bpe.LONG_WORD, 100_000])
+def test_words_of_any_length_equal_the_reference(length):
+    generator = random.Random(length)
+    for text in ("a" * length, "".join(generator.choice("thefunctio") for _ in range(length))):
+        assert GPT2.encode(text) == as_tiktoken(GPT2).encode_ordinary(text)
+
+
+def test_words_stay_apart_and_the_cache_changes_nothing(monkeypatch):
+    monkeypatch.setattr(word_cache, "CACHED_WORDS", 10)
+    text = corpus.held_out_text(20_000)
+    small = ByteBPE.train([corpus.train_text(20_000)], 600)
+    expected = small.encode(text)
+    assert len(small._cache) <= 10
+    assert small.encode(text) == expected
+    assert all(len(word) <= word_cache.CACHED_CHARACTERS for word in small._cache)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text("'srlve \n\t1ab中e\u0301👍<|im_end>", max_size=80),
+    st.randoms(use_true_random=False),
+    st.sampled_from([None, "NFC", "NFD"]),
+)
+def test_streamed_ids_equal_those_of_the_joined_text(text, generator, form):
+    tokenizer = ByteBPE(
+        GPT2.vocabulary, merge_list(GPT2), GPT2.special_tokens, patterns.QWEN_PATTERN, form
+    )
+    pieces = ["<|im_end|>s", "<|im_start|>", "<|im_", text, "  "]
+    joined = "".join(generator.choice(pieces) for _ in range(6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patterns, "STREAM_CHARACTERS", generator.choice([1, 5, 30]))
+        for allowed in ((), "all", ["<|im_end|>"]):
+            streamed = list(tokenizer.encode_iterable(in_chunks(joined, generator), allowed))
+            assert streamed == tokenizer.encode(joined, allowed)
+
+
+def test_streaming_a_corpus_equals_encoding_it(tokenizer, text):
+    chunks = in_chunks(text, random.Random(1))
+    assert list(tokenizer.encode_iterable(chunks, "all")) == tokenizer.encode(text, "all")
+
+
+def test_streaming_needs_the_same_memory_for_more_text():
+    page = corpus.train_text(100_000)
+
+    def peak(pages):
+        tracemalloc.start()
+        count = sum(1 for _ in GPT2.encode_iterable(page for _ in range(pages)))
+        high = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return count, high
+
+    GPT2.encode(page)  # fills the cache
+    (short, low), (long, high) = peak(3), peak(12)
+    assert long > 3.9 * short
+    assert high < 1.1 * low
+
+
+def merge_list(tokenizer):
+    tokens = tokenizer.tokens
+    return [(tokens[left], tokens[right]) for left, right in tokenizer.merges]
+
+
+def test_normalization_composes_first():
+    plain = GPT2
+    composed = ByteBPE(GPT2.vocabulary, merge_list(GPT2), normalization="NFC")
+    text = "cafe\u0301 가"
+    assert composed.encode(text) == plain.encode("café 가")
+    assert composed.encode(text) != plain.encode(text)
+    assert composed.encode(text) == as_tokenizers(composed).encode(text).ids
+    assert normalizers.NFC().normalize_str(text) == composed.decode(composed.encode(text))
+
+
+def test_a_whole_word_may_need_no_merges():
+    vocabulary = {**GPT2.vocabulary, b" zyxwv": 5000}
+    merged = ByteBPE(vocabulary, merge_list(GPT2))
+    whole = ByteBPE(vocabulary, merge_list(GPT2), ignore_merges=True)
+    assert whole.encode(" zyxwv") == [5000]
+    assert merged.encode(" zyxwv") == GPT2.encode(" zyxwv") != [5000]
+    for tokenizer in (merged, whole):
+        assert tokenizer.encode("a zyxwv") == as_tokenizers(tokenizer).encode("a zyxwv").ids
+
+
+def test_special_tokens_are_text_unless_allowed():
+    text = "a<|im_end|>b"
+    end = GPT2.special_tokens["<|im_end|>"]
+    assert end not in GPT2.encode(text)
+    assert GPT2.decode(GPT2.encode(text)) == text
+    assert GPT2.encode(text, ["<|im_end|>"]) == [*GPT2.encode("a"), end, *GPT2.encode("b")]
+    assert GPT2.encode(text, "<|im_end|>") == GPT2.encode(text, "all")
+    assert end not in GPT2.encode(text, ["<|im_start|>"])
+    assert GPT2.encode("<|im_end|>s", "all") == [GPT2.special_tokens["<|im_end|>s"]]
+    assert GPT2.decode([end]) == "<|im_end|>"
+
+
+def test_vocabulary_sizes():
+    assert GPT2.vocab_size == 1500 == len(GPT2.tokens)
+    assert sorted(GPT2.special_tokens.values()) == [1496, 1497, 1498, 1499]
+    few = ByteBPE.train(["ab ab"], 1000, ["<s>"])
+    assert few.vocab_size == 256 + 2 + 1  # "ab" and " ab" are all there is to learn
+    assert ByteBPE.train(["ab"], 256).encode("ab") == [64, 65]
+
+
+def test_saving_and_loading(tmp_path, corpora):
+    tokenizer = TOKENIZERS["Qwen"]
+    tokenizer.save(tmp_path / "bpe.json")
+    loaded = ByteBPE.load(tmp_path / "bpe.json")
+    for text in corpora.values():
+        assert loaded.encode(text, "all") == tokenizer.encode(text, "all")
+    assert vars(loaded).keys() == vars(tokenizer).keys()
+    assert (loaded.merges, loaded.pattern) == (tokenizer.merges, tokenizer.pattern)
+
+
+def test_errors_name_rule_value_and_remedy(tmp_path):
+    (tmp_path / "foreign.json").write_text('{"model": 1}')
+    alphabet = {bytes([byte]): byte for byte in range(256)}
+    cases = [
+        (lambda: ByteBPE.train(["a"], 255), r"at least 256 \+ 0.*got 255\. Pass a larger"),
+        (lambda: ByteBPE.train(["a"], 256, ["<s>"]), r"at least 256 \+ 1.*got 256"),
+        (lambda: ByteBPE.train([], 300), r"must contain text.*got 0 characters\. Pass"),
+        (lambda: ByteBPE.train([""], 300), r"must contain text.*got 0 characters\. Pass"),
+        (lambda: ByteBPE.train(["a"], 300, ["<s>", "<s>"]), r"listed once.*'<s>' 2 times\. Remove"),
+        (lambda: GPT2.decode([1500]), r"one of the tokenizer's 1500 tokens; got 1500\. Check"),
+        (lambda: GPT2.decode_bytes([-1]), r"got -1\. Check that the ids come from this tokenizer"),
+        (lambda: GPT2.encode("a", ["<x>"]), r"may name special tokens.*got '<x>'\. Choose from"),
+        (lambda: GPT2.encode("\ud800"), r"lone surrogate in '\\ud800'\. Decode the file"),
+        (lambda: ByteBPE({b"a": 0}, []), r"hold all 256 bytes; got one without 255 of them.*0x00"),
+        (lambda: ByteBPE(alphabet, [(b"a", b"b")]), r"b'a' \+ b'b', where b'ab' has no id\. Add"),
+        (lambda: ByteBPE(alphabet, [], {"<s>": 65}), r"id 65 for both b'A' and b'<s>'\. Renumber"),
+        (lambda: ByteBPE({**alphabet, b"ab": 7}, []), r"id 7 for both b'\\x07' and b'ab'"),
+        (lambda: ByteBPE(alphabet, [], normalization="nfc"), r"NFC, NFD.*got 'nfc'\. Use NFC"),
+        (lambda: ByteBPE.load(tmp_path / "foreign.json"), r"written by ByteBPE.save.*Read a"),
+    ]
+    for call, text in cases:
+        with pytest.raises(ValueError, match=text):
+            call()
