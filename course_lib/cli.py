@@ -6,6 +6,7 @@ so that help appears at once.
 
 import argparse
 import difflib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -98,15 +99,21 @@ def _lab(options: argparse.Namespace) -> int:
     folder = workspace_path()
     print(ensure_workspace(folder))
     print("JupyterLab starts; to stop it, press Ctrl-C here.", flush=True)
-    file = f"{chosen.stem}.ipynb"
-    with subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", file, *OFFLINE, *options.for_jupyter], cwd=folder
-    ) as lab:
+    command = [sys.executable, "-m", "jupyterlab", f"{chosen.stem}.ipynb"]
+    return _become([*command, *OFFLINE, *options.for_jupyter], folder)
+
+
+def _become(command: list[str], folder: Path) -> int:
+    """Go on as another program, which then hears Ctrl-C and every other signal itself."""
+    if os.name != "nt":
+        os.chdir(folder)
+        os.execv(command[0], command)
+    with subprocess.Popen(command, cwd=folder) as child:  # Windows has no such change of program
         while True:
             try:
-                return lab.wait()
+                return child.wait()
             except KeyboardInterrupt:
-                continue  # JupyterLab has heard it too, and asks or stops
+                continue  # the program has heard it too, and decides
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -158,13 +165,10 @@ def _own_copy(notebook: Notebook) -> Path:
 
 
 def _progress(options: argparse.Namespace) -> int:
-    from course_lib.study.bank import questions, slugs
-    from course_lib.study.declaration import all_exercises
-    from course_lib.study.progress import store, summary
+    from course_lib.study.progress import store
+    from course_lib.study.standing import standing
 
-    results = store()
-    asked = [each.id for slug in slugs() for each in questions(slug)]
-    done = summary(results, [each.id for each in all_exercises()], asked)
+    done = standing()
     print(f"{'notebook':<28}{'exercises':>12}{'questions':>12}")
     for notebook in SYLLABUS:
         row = done.get(notebook.slug)
@@ -172,7 +176,8 @@ def _progress(options: argparse.Namespace) -> int:
             exercises = f"{row.exercises_passed} of {row.exercises_known}"
             questions = f"{row.questions_right} of {row.questions_known}"
             print(f"{notebook.stem:<28}{exercises:>12}{questions:>12}")
-    print(f"\nKept in {results.path}." if results.path else "\nNothing is recorded here.")
+    path = store().path
+    print(f"\nKept in {path}." if path else "\nNothing is recorded here.")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The commands: what is told to a person who types them, and what is handed on."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import pytest
 
 from course_lib import SYLLABUS, cli
 from course_lib.study import doctor, notebook, progress, proof, replay, suite, workspace
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -102,28 +105,6 @@ def test_an_unknown_exercise_is_answered_with_the_nearest(
     assert "Did you mean 'softmax.stable'?" in capsys.readouterr().err
 
 
-class Lab:
-    """Stands in for the process of JupyterLab, which hears Ctrl-C once and then ends."""
-
-    started: tuple[list[str], object]
-
-    def __init__(self, command: list[str], cwd: Path) -> None:
-        Lab.started = command, cwd
-        self.waits = 0
-
-    def __enter__(self) -> "Lab":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def wait(self) -> int:
-        self.waits += 1
-        if self.waits == 1:
-            raise KeyboardInterrupt
-        return 3
-
-
 @pytest.mark.parametrize(
     ("words", "file", "passed_on"),
     [
@@ -141,15 +122,38 @@ def test_lab_opens_a_notebook_in_the_workspace(
     passed_on: list[str],
 ) -> None:
     made: list[Path] = []
+    started: list[tuple[list[str], Path]] = []
     monkeypatch.setattr(workspace, "ensure_workspace", made.append)
-    monkeypatch.setattr(cli.subprocess, "Popen", Lab)
+    monkeypatch.setattr(cli, "_become", lambda *given: started.append(given) or 3)
     assert cli.main(["lab", *words]) == 3
-    command, folder = Lab.started
+    ((command, folder),) = started
     assert folder == tmp_path / "home" / "workspace"
     assert made == [folder]
     assert command[:4] == [sys.executable, "-m", "jupyterlab", file]
     assert command[len(command) - len(passed_on) :] == passed_on
     assert "--LabApp.news_url=None" in command
+
+
+def test_the_other_program_takes_over_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "mein Kürs"
+    folder.mkdir()
+    say = "import os, sys; print(os.getcwd(), os.getpid(), sys.argv[1:]); sys.exit(7)"
+    code = (
+        "import os, sys; from pathlib import Path; from course_lib import cli\n"
+        "print(os.getpid(), flush=True)\n"
+        f"sys.exit(cli._become([sys.executable, '-c', {say!r}, 'a b'], Path(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 7
+    before, after = done.stdout.splitlines()
+    assert str(folder) in after
+    assert after.endswith("['a b']")
+    assert (f" {before} " in after) is (os.name != "nt")
 
 
 def with_outcomes(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, str]) -> None:

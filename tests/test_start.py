@@ -337,8 +337,8 @@ def test_ctrl_c_ends_the_program_that_was_started(
 
     monkeypatch.setattr(start, "_child", child)
     began = time.monotonic()
+    script = "import time; print('x'); time.sleep(60)"
     with pytest.raises(KeyboardInterrupt):
-        script = "import time; print('x'); time.sleep(60)"
         start.run_logged([sys.executable, "-c", script], Stopped(), "Waiting")
     assert children[0].returncode is not None
     assert time.monotonic() - began < 30
