@@ -77,7 +77,7 @@ def balanced(text: str, longest: int) -> str:
     return "\n".join(wrap(narrowest))
 
 
-def written(value: float, pattern: str) -> str:
+def written(value: int | float, pattern: str) -> str:
     """Return the number with a true minus sign, and no sign at all before a rounded zero."""
     text = format(float(value), pattern)
     return text.lstrip("-") if not text.strip("-+0.%") else text.replace("-", "−")

@@ -128,7 +128,7 @@ def _chosen_cell(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
             ax.text(x, height, words, transform=ax.transAxes, size=9, va="center", ha="right")
 
 
-def _plainly(number: float) -> str:
+def _plainly(number: Number) -> str:
     """Return the number in two digits that matter, or a large one without its fraction."""
     return written(number, ".0f" if abs(number) >= 100 else ".2g")
 

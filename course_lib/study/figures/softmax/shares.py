@@ -43,7 +43,7 @@ def temperature(
     scores: Float[Tensor, " V"], tokens: Sequence[str], temperature: Number, draw: Number
 ) -> Figure:
     """Draw the shares at one temperature and the token that one random number picks from them."""
-    p = softmax_with_temperature(scores.double(), temperature)
+    p = softmax_with_temperature(scores.double(), float(temperature))
     chosen = drawn_token(p, draw)
     colours = [OKABE_ITO.orange if i == chosen else OKABE_ITO.blue for i in range(len(p))]
     end = p[: chosen + 1].sum()
@@ -75,7 +75,9 @@ def entropy_curve(scores: Float[Tensor, " V"], temperature: Number = 1.0) -> Fig
     """Draw the entropy of the shares against temperature, between its two limits."""
     heats = torch.logspace(-2, 2, 161, dtype=torch.float64)
     rows = stable_softmax((scores - scores.max()).double() / heats[:, None])
-    here = entropy(softmax_with_temperature(scores.double(), temperature), base=torch.e).item()
+    here = entropy(
+        softmax_with_temperature(scores.double(), float(temperature)), base=torch.e
+    ).item()
     cold = entropy(softmax_with_temperature(scores.double(), 0.0), base=torch.e).item()
     hot = torch.tensor(float(len(scores))).log().item()
     tied = int((scores == scores.max()).sum())
