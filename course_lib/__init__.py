@@ -42,3 +42,56 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("softmax",),
     ),
 )
+
+# Chapters whose modules are in the library while their notebook is still being written.
+IN_PREPARATION: tuple[Notebook, ...] = (
+    Notebook(
+        1,
+        "tokenization",
+        "Tokenization",
+        "Why does a model read integers, and what does the choice of pieces cost?",
+        120,
+        ("corpus", "tokenization"),
+    ),
+    Notebook(
+        2,
+        "language_models",
+        "Language models",
+        "What is a language model before it is a neural network?",
+        120,
+        ("ngrams", "information"),
+    ),
+    Notebook(
+        3,
+        "embeddings_and_norms",
+        "Embeddings and norms",
+        "How do integers become vectors that a deep network can stand?",
+        90,
+        ("embeddings", "norms"),
+    ),
+    Notebook(
+        5,
+        "attention",
+        "Attention",
+        "How does a token decide what to read from the others?",
+        120,
+        ("attention",),
+    ),
+    Notebook(
+        6,
+        "rope",
+        "Positions and RoPE",
+        "How does a model know what comes first, and what happens past the length it was "
+        "trained on?",
+        120,
+        ("positions", "rope"),
+    ),
+    Notebook(
+        7,
+        "mlp",
+        "MLP and experts",
+        "What does the other two thirds of the model do?",
+        90,
+        ("mlp", "experts"),
+    ),
+)

@@ -31,7 +31,7 @@ def ids_to_text(ids: Sequence[int]) -> str:
     return bytes(ids).decode("utf-8", errors="replace")
 
 
-def follow_scores(ids: Sequence[int], smallest: float = 0.01) -> Float[Tensor, "256 256"]:
+def follow_scores(ids: Sequence[int], smallest: float = 1e-4) -> Float[Tensor, "256 256"]:
     """Return for each byte how much each other byte is expected next: log of its count."""
     if len(ids) < 2:
         raise ValueError(

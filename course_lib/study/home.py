@@ -30,3 +30,20 @@ def writable(path: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def shown_places() -> tuple[str, str]:
+    """Return where progress and notebooks are kept, as lines to print; `~` is the user's folder."""
+    from course_lib.study.workspace import workspace_path
+
+    return (
+        f"progress:  {_with_tilde(course_home())}",
+        f"notebooks: {_with_tilde(workspace_path())}",
+    )
+
+
+def _with_tilde(path: Path) -> str:
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,190 @@
+# %% [markdown] id="00-start-here"
+# # 00 · Start here
+#
+# **What is in this course, what will run on this machine, and how do the exercises work?**
+#
+# You will build a modern language model from its parts, prove each part equal to the libraries that people use, count what
+# it costs, and make it fast. All of it runs on this machine, without a network.
+#
+# This notebook takes about 20 minutes. After it you know your way around, have solved a first exercise, and have seen the
+# whole way from text to the next token once.
+#
+# New to notebooks? Click into the grey cell below and press **Shift + Enter**. It runs, and the next cell is selected.
+
+# %% id="imports"
+import torch
+
+from course_lib import softmax, tour
+from course_lib.device import this_machine
+from course_lib.study.desk import exercise, figures, hint, quiz, reveal, show
+from course_lib.study.standing import solved
+
+# %% [markdown] id="1-the-map"
+# ## 1 · The map
+#
+# Each station is one notebook. They build on each other from left to right, and each says at its top what you will be able
+# to do after it. The ring around a station fills as you solve its exercises. Run this cell again whenever you want to see
+# where you stand.
+
+# %% id="show-figures-start-here-course-map"
+show(figures.start_here.course_map(solved()))
+
+# %% [markdown] id="2-this-machine"
+# ## 2 · This machine
+#
+# Nothing in the course needs a GPU. Where there is one it is used, with the same results. The next cell looks at what is
+# here, by trying it:
+
+# %% tags=["nbval-ignore-output"] id="for-line-in-this-machine-report"
+for line in this_machine().report():
+    print(line)
+
+# %% [markdown] id="if-something-looks-wrong-run-python3"
+# If something looks wrong, run `python3 start.py doctor` in a terminal. It looks for the usual causes and names the remedy.
+
+# %% [markdown] id="3-how-a-notebook-goes"
+# ## 3 · How a notebook goes
+#
+# Every idea takes the same path, so you always know where you are:
+#
+# 1. **Why** it is needed, often with a **Predict** prompt. Say your guess aloud before you run the cell; being wrong is
+#    how you notice what you did not know.
+# 2. The **formula**, and the same thing in numbers small enough for the head.
+# 3. **Build it**: an exercise.
+# 4. **Reveal**: how the course's own library does it. The library is the companion of these notebooks; you can import
+#    every part of it, and later notebooks do.
+# 5. **Checked against the real thing**: the library next to PyTorch or another independent implementation.
+# 6. **Play with it**: a picture with controls. They work while the notebook is running; a saved file shows the picture.
+#
+# `Run All` always works, whatever you have solved. Later cells use the library, never your answer, so nothing that you
+# leave open blocks your way.
+
+# %% [markdown] id="4-your-first-exercise"
+# ## 4 · Your first exercise
+#
+# Computers store text as bytes. The letter `H` is the byte 72; the emoji 🙂 takes four bytes. These bytes are the first
+# integers that a language model could read, and for some models they are the only ones.
+#
+# The cell below is an exercise. Run it as it stands: it answers that you have not attempted it yet. Then replace the `...`
+# and run it again. Try a **wrong** answer too, for instance `return [ord(c) for c in text]`, and read what it says: the
+# mistakes that people make are known to the course, and yours is compared with them by what it *does*, not by how it is
+# written.
+
+
+# %% id="start_here.text_to_ids"
+@exercise("start_here.text_to_ids")
+def text_to_ids(text):
+    """Return the bytes of the text's UTF-8 form as a list of integers."""
+    ...
+
+
+# %% [markdown] id="stuck-hint-gives-a-hint-for"
+# Stuck? `hint()` gives a hint for the exercise that ran last; each call gives a little more.
+
+# %% id="hint"
+hint()
+
+# %% [markdown] id="and-this-shows-the-library-s"
+# And this shows the library's own source. Before you have passed it is folded, so that you do not see it by accident. Click
+# on it, or run the cell twice.
+
+# %% id="reveal-start-here-text-to-ids"
+reveal("start_here.text_to_ids")
+
+# %% [markdown] id="5-your-work-and-your-progress"
+# ## 5 · Your work and your progress
+#
+# - **Your notebooks** are your own copy. An update of the course brings new text to cells that you have not touched, and
+#   never overwrites one that you have. `python3 start.py reset 04` gives you a fresh notebook 04 and keeps yours beside it.
+# - **Your progress** (which exercises passed, which questions you answered) is kept on this machine only. See it with
+#   `python3 start.py progress`; forget it with `python3 start.py reset --progress`.
+#
+# Here is where they are:
+
+# %% tags=["nbval-ignore-output"] id="for-line-in-shown-places"
+from course_lib.study.home import shown_places
+
+for line in shown_places():
+    print(line)
+
+# %% [markdown] id="6-the-tour-one-token-in"
+# ## 6 · The tour: one token in sixty seconds
+#
+# A language model does one thing: it reads text and says how likely each token is to come next. Here is the whole way,
+# with the smallest thing that deserves the name. It has learned nothing but *which byte follows which*, by counting them in
+# a few sentences. Every stage is also there in a model with billions of parameters; each gets a notebook of its own.
+#
+# **Text becomes integers.**
+
+# %% id="text-the-cat-sat-on-the"
+text = "the cat sat on the mat. the rat sat on the hat. that cat ate the rat at the mat."
+ids = tour.text_to_ids(text)
+print(ids[:12], "...", len(ids), "integers")
+
+# %% [markdown] id="an-integer-picks-a-row-of"
+# **An integer picks a row of numbers.** Here the row of a byte holds the logarithm of how often each byte came after it.
+# In a real model the row is learned, and many layers work on it before the next step.
+#
+# > **Predict.** After the letter `h` in this text, which two letters can come?
+
+# %% id="scores-tour-follow-scores-ids"
+scores = tour.follow_scores(ids)
+row = scores[ord("h")]
+print("best scored after 'h':", [chr(i) for i in row.topk(2).indices.tolist()])
+
+# %% [markdown] id="scores-become-probabilities-and-a-random"
+# **Scores become probabilities**, and **a random number picks the next integer**.
+
+# %% id="probabilities-softmax-stable-softmax-row"
+probabilities = softmax.stable_softmax(row)
+for i in probabilities.topk(3).indices.tolist():
+    print(f"{chr(i)!r:>5}  score {row[i]:6.2f}  probability {probabilities[i]:.3f}")
+print("u = 0.95 draws", repr(chr(tour.drawn_id(probabilities, 0.95))))
+
+# %% id="start-the-cat-sat-on-th"
+start = "the cat sat on th"
+last = tour.text_to_ids(start)[-8:]
+show(
+    figures.start_here.next_token_tour(
+        [chr(i) for i in last],
+        last,
+        scores[last][:, 97:123],
+        row,
+        [chr(i) if 32 <= i < 127 else f"byte {i}" for i in range(256)],
+        drawn=tour.drawn_id(probabilities, 0.95),
+    )
+)
+
+# %% [markdown] id="again-and-again-the-new-byte"
+# **Again and again.** The new byte is appended, its row is read, and the next one is drawn. That is all that generation
+# is.
+
+# %% id="generator-torch-generator-manual-seed-0"
+generator = torch.Generator().manual_seed(0)
+written = tour.text_to_ids("t")
+for u in torch.rand(60, generator=generator).tolist():
+    written.append(tour.drawn_id(softmax.stable_softmax(scores[written[-1]]), u))
+print(tour.ids_to_text(written))
+
+# %% [markdown] id="it-sounds-a-little-like-the"
+# It sounds a little like the text it counted, and makes no sense: it remembers one byte. To do better, a model must look
+# further back than that, and must see that two different histories can mean the same. The rest of the course is about how.
+
+# %% [markdown] id="7-try-the-quiz"
+# ## 7 · Try the quiz
+#
+# Each notebook ends with a quiz. Choose, press **Check**, and read why. Your answers are recorded with your progress.
+
+# %% id="quiz-start-here"
+quiz("start_here")
+
+# %% [markdown] id="recap"
+# ## Recap
+#
+# 1. Run cells with Shift + Enter; predict before you run.
+# 2. An exercise checks itself when its cell runs, and tells you what your function does, not only that it is wrong.
+# 3. `hint()` helps, `reveal("name")` shows the library's version.
+# 4. Your copy and your progress stay yours; `python3 start.py doctor` finds what is broken.
+# 5. Text → integers → rows of numbers → scores → probabilities → the next integer.
+#
+# **Next:** open the notebook whose station comes next on the map.
