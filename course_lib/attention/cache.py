@@ -78,20 +78,8 @@ class KVCache:
         self, k: Float[Tensor, "B G T D"], v: Float[Tensor, "B G T D"]
     ) -> tuple[Float[Tensor, "B G S D"], Float[Tensor, "B G S D"]]:
         """Write the keys and values of new tokens; return all keys and values so far."""
+        self._check_fits(k, v)
         end = self.length + k.shape[2]
-        if end > self.capacity:
-            raise ValueError(
-                f"the cache has room for {self.capacity} tokens and holds {self.length}; "
-                f"{k.shape[2]} more do not fit. Make a cache of larger capacity, or write less."
-            )
-        batch, heads, _, width = self._keys.shape
-        expected = (batch, heads, k.shape[2], width)
-        if k.shape != expected or v.shape != expected:
-            raise ValueError(
-                "new keys and values must have the cache's batch, heads and width, (B, G, T, D) = "
-                f"{expected}; got {tuple(k.shape)} and {tuple(v.shape)}. Make one cache per "
-                "layer and batch, with the number of key/value heads."
-            )
         self._keys[:, :, self.length : end] = k.detach()
         self._values[:, :, self.length : end] = v.detach()
         self.length = end
@@ -111,6 +99,26 @@ class KVCache:
         used = slice(0, self.length)
         self._keys[:, :, used] = self._keys[rows, :, used]
         self._values[:, :, used] = self._values[rows, :, used]
+
+    def _check_fits(self, k: Tensor, v: Tensor) -> None:
+        batch, heads, capacity, width = self._keys.shape
+        expected = (batch, heads, k.shape[2], width)
+        if k.shape != expected or v.shape != expected:
+            raise ValueError(
+                "new keys and values must have the cache's batch, heads and width, (B, G, T, D) = "
+                f"{expected}; got {tuple(k.shape)} and {tuple(v.shape)}. Make one cache per "
+                "layer and batch, with the number of key/value heads."
+            )
+        if not k.dtype == v.dtype == self._keys.dtype:
+            raise ValueError(
+                f"new keys and values must have the cache's number type, {self._keys.dtype}; got "
+                f"{k.dtype} and {v.dtype}. Make the cache with dtype={k.dtype}."
+            )
+        if self.length + k.shape[2] > capacity:
+            raise ValueError(
+                f"the cache has room for {capacity} tokens and holds {self.length}; "
+                f"{k.shape[2]} more do not fit. Make a cache of larger capacity, or write less."
+            )
 
 
 def attention_step(

@@ -133,6 +133,10 @@ def test_errors_say_what_is_wrong():
     assert cache.length == 7
     with pytest.raises(ValueError, match=r"\(2, 3, 1, 4\); got \(1, 3, 1, 4\).*per layer"):
         cache.append(k[:1, :, :1], v[:1, :, :1])
+    with pytest.raises(ValueError, match=r"torch.float32; got torch.float64.*dtype=torch.float64"):
+        cache.append(k[:, :, :1].double(), v[:, :, :1].double())
+    with pytest.raises(ValueError, match=r"got torch.float32 and torch.float16"):
+        cache.append(k[:, :, :1], v[:, :, :1].half())
     with pytest.raises(ValueError, match=r"between 0 and 7; got 8.*Append"):
         cache.truncate(8)
     with pytest.raises(ValueError, match="got -1"):

@@ -206,5 +206,5 @@ def test_errors_say_what_is_wrong():
     layer = MultiHeadAttention(C, H, G, D)
     with pytest.raises(ValueError, match=r"\(2, 4, 5, 5\); got \(7, 7\)"):
         layer(tokens(T).float(), causal_mask(S))
-    with pytest.raises(ValueError, match="True = may attend; got torch.float32"):
+    with pytest.raises(ValueError, match=r"True = may attend; got torch.float32"):
         layer(tokens(T).float(), causal_mask(T).float())

@@ -17,6 +17,7 @@ from course_lib.attention import (
     padding_mask,
     prefix_mask,
     scaled_dot_product_attention,
+    scores_to_weights,
     sliding_window_mask,
     stack_group,
 )
@@ -173,6 +174,19 @@ def test_large_scores_in_half_precision():
     assert output.item() == 1.0
     even = scaled_dot_product_attention(torch.zeros_like(q), k, v)
     assert even.item() == 2.0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_softmax_loses_no_more_than_the_last_rounding(dtype):
+    scores = torch.randn(40, 50, generator=torch.Generator().manual_seed(0)).to(dtype)
+    exact = torch.softmax(scores.double(), dim=-1)
+    mask = torch.ones(50, dtype=torch.bool)
+    for weights in (scores_to_weights(scores), scores_to_weights(scores, mask)):
+        error = (weights.double() / exact - 1).abs().max()
+        assert error < 0.51 * torch.finfo(dtype).eps
+    # negative control: softmax in the small type itself rounds more than once
+    shares = scores.exp() / scores.exp().sum(-1, keepdim=True)
+    assert (shares.double() / exact - 1).abs().max() > 0.51 * torch.finfo(dtype).eps
 
 
 def test_weights_are_a_distribution_over_allowed_tokens():

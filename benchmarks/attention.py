@@ -1,0 +1,144 @@
+"""Attention, measured: one step over a cache with shared keys, and cost against text length.
+
+    python -m benchmarks.attention
+
+Every figure is the median of repetitions that take turns, so that a busy machine slows all
+contestants alike; read the ratios within one run, not the seconds.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from benchmarks.record import record
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from course_lib.attention import (
+    KVCache,
+    causal_mask,
+    grouped_query_attention,
+    scaled_dot_product_attention,
+)
+
+Contestants = dict[str, Callable[[], Tensor]]
+
+
+def seconds(contestants: Contestants, least: int = 2, budget: float = 2.0) -> dict[str, float]:
+    """Return the median time of each contestant; they take turns until the budget is spent.
+
+    Each should have run once before, since a first call sets memory aside.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    begin = time.perf_counter()
+    while len(next(iter(times.values()))) < least or time.perf_counter() - begin < budget:
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def peak_bytes(run: Callable[[], Tensor]) -> int:
+    """Return the most memory that what `run` makes takes up at once, its inputs not counted."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        run()
+    events = [e for e in profiled.profiler.kineto_results.events() if e.name() == "[memory]"]
+    in_use = most = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        in_use += event.nbytes()
+        most = max(most, in_use)
+    return most
+
+
+def filled_cache(batch: int, groups: int, length: int, head_dim: int) -> KVCache:
+    cache = KVCache(batch, groups, capacity=length + 64, head_dim=head_dim)
+    cache.append(*(torch.randn(batch, groups, length, head_dim) for _ in range(2)))
+    return cache
+
+
+def decoding_rows(length: int, batch: int, heads: int = 32, groups: int = 8) -> list[dict]:
+    """One new token reads `length` cached ones, with the heads of Llama-3-8B."""
+    cache = filled_cache(batch, groups, length, 128)
+    q, k, v = torch.randn(batch, heads, 1, 128), cache.keys, cache.values
+    contestants: Contestants = {
+        "ours, shared keys": lambda: grouped_query_attention(q, k, v),
+        "ours, keys repeated": lambda: scaled_dot_product_attention(
+            q, *(x.repeat_interleave(heads // groups, dim=1) for x in (k, v))
+        ),
+        "torch sdpa, enable_gqa": lambda: F.scaled_dot_product_attention(q, k, v, enable_gqa=True),
+    }
+    outputs = [run() for run in contestants.values()]
+    difference = max((output - outputs[0]).abs().max().item() for output in outputs)
+    peaks = {name: peak_bytes(run) for name, run in contestants.items()}
+    taken = seconds(contestants)
+    return [
+        {
+            "measured": "one token over a cache",
+            "contestant": name,
+            "cached tokens": length,
+            "batch": batch,
+            "milliseconds": round(1e3 * taken[name], 3),
+            "against torch": round(taken[name] / taken["torch sdpa, enable_gqa"], 2),
+            "peak MB": round(peaks[name] / 1e6, 2),
+            "largest difference": difference,
+        }
+        for name in contestants
+    ]
+
+
+def length_rows(n: int, heads: int = 2, head_dim: int = 64) -> list[dict]:
+    """A text of n tokens reads itself, causally."""
+    q, k, v = torch.randn(3, 1, heads, n, head_dim)
+    contestants: Contestants = {
+        "ours": lambda: grouped_query_attention(q, k, v, causal_mask(n)),
+        "torch sdpa": lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+    }
+    peaks = {name: peak_bytes(run) for name, run in contestants.items()}
+    taken = seconds(contestants, budget=1.0)
+    return [
+        {
+            "measured": "a text reads itself",
+            "contestant": name,
+            "tokens": n,
+            "milliseconds": round(1e3 * taken[name], 3),
+            "peak MB": round(peaks[name] / 1e6, 3),
+        }
+        for name in contestants
+    ]
+
+
+def exponent(rows: list[dict], contestant: str, column: str) -> float:
+    """Return the slope of a straight line through log(column) against log(tokens), n >= 1024."""
+    mine = [row for row in rows if row["contestant"] == contestant and row["tokens"] >= 1024]
+    x = [math.log(row["tokens"]) for row in mine]
+    y = [math.log(row[column]) for row in mine]
+    return statistics.linear_regression(x, y).slope
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        decoding = [
+            row
+            for length, batch in ((512, 1), (4096, 1), (4096, 4))
+            for row in decoding_rows(length, batch)
+        ]
+        lengths = [row for n in (256, 512, 1024, 2048, 4096, 8192) for row in length_rows(n)]
+    fits = [
+        {
+            "measured": "exponent of n from 1024 on",
+            "contestant": contestant,
+            "time": round(exponent(lengths, contestant, "milliseconds"), 2),
+            "memory": round(exponent(lengths, contestant, "peak MB"), 2),
+        }
+        for contestant in ("ours", "torch sdpa")
+    ]
+    record("attention", decoding + lengths + fits)
+
+
+if __name__ == "__main__":
+    main()
