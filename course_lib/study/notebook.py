@@ -104,7 +104,8 @@ def settle(notebook: NotebookNode) -> None:
 
 
 def _portable(line: str) -> str:
-    for folder, shown in ((ROOT, ""), (Path(sys.prefix), "python"), (Path.home(), "~")):
+    folders = (ROOT, sys.prefix, sys.base_prefix, Path.home())
+    for folder, shown in zip(folders, ("", "python", "python", "~"), strict=True):
         line = line.replace(f"{folder}{os.sep}", f"{shown}{os.sep}" if shown else "")
     return line
 

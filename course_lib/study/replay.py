@@ -9,6 +9,7 @@ Widgets are left to the browser. The stock client imitates them, which can hang 
 that differ from those a kernel sends.
 """
 
+import asyncio
 import os
 import re
 import subprocess
@@ -45,9 +46,8 @@ class ThisInterpreter(KernelSpecManager):
 class PlainClient(NotebookClient):
     """Runs a notebook and keeps outputs as the kernel sent them."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.comm_open_handlers.clear()
+    def handle_comm_msg(self, outs: list[NotebookNode], msg: Mapping[str, Any], index: int) -> None:
+        """Leave widgets to the browser."""
 
     def clear_output(self, outs: list[NotebookNode], msg: Mapping[str, Any], index: int) -> None:
         """Keep what was shown: a comparison later sees all of it."""
@@ -95,7 +95,9 @@ def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> N
         )
         client.owns_km = True  # so that the client ends the kernel
         try:
-            client.execute(cwd=str(folder), env=environment, stderr=subprocess.DEVNULL)
+            asyncio.run(
+                client.async_execute(cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+            )
         except CellExecutionError as error:
             raise RuntimeError(f"a cell raised: {_plain(str(error))}") from None
 
