@@ -78,7 +78,7 @@ class Card:
 
     def _show_prompt(self) -> None:
         doing = f"<small>{rich(task(self.question))}</small>"
-        self.prompt.value = f"<b>{self.number}.</b> {rich(self._asked())}<br>{doing}"
+        self.prompt.value = _lines(f"<b>{self.number}.</b> {rich(self._asked())}<br>{doing}")
 
     def _on_check(self, _button: widgets.Button) -> None:
         try:
@@ -256,12 +256,20 @@ def card(
 
 def _beside(control: widgets.Widget, text: str) -> widgets.HBox:
     return widgets.HBox(
-        [control, widgets.HTML(text, layout={"width": "auto", "flex": "1 1 0"})], layout=FULL
+        [control, widgets.HTML(_lines(text), layout={"width": "auto", "flex": "1 1 0"})],
+        layout=FULL,
     )
 
 
 def _listed(texts: list[str]) -> str:
-    return "<br>".join(f"<b>{letter(place)}.</b> {rich(text)}" for place, text in enumerate(texts))
+    return _lines(
+        "<br>".join(f"<b>{letter(place)}.</b> {rich(text)}" for place, text in enumerate(texts))
+    )
+
+
+def _lines(content: str) -> str:
+    """Set text in the notebook's own line height; that of controls is wider."""
+    return f'<div style="line-height: 1.6">{content}</div>'
 
 
 def _code_label(number: int, text: str, *, chosen: bool) -> str:
@@ -273,7 +281,7 @@ def _code_label(number: int, text: str, *, chosen: bool) -> str:
 def _framed(colour: str, content: str) -> str:
     return (
         f'<div role="status" style="border-left: 4px solid {colour}; padding-left: 0.75em; '
-        f'line-height: 1.5">{content}</div>'
+        f'margin-top: 0.4em; line-height: 1.6">{content}</div>'
     )
 
 

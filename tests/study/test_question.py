@@ -179,6 +179,13 @@ def test_numbers_with_which_a_slip_would_be_right_are_drawn_again():
     assert {question.fresh(rng)["n"] for _ in range(100)} == {1, 3}
 
 
+def test_a_slip_that_comes_near_the_right_answer_is_avoided_as_well():
+    near = Slip("near", lambda n: 2.03 * n if n == 2 else 0.0, "x")  # 1.5 % too much at n = 2
+    question = numeric(draw=lambda rng: {"n": rng.randint(1, 3)}, slips=(near,), tolerance=0.01)
+    rng = random.Random(0)
+    assert {question.fresh(rng)["n"] for _ in range(100)} == {1, 3}
+
+
 def test_numbers_that_never_tell_a_slip_apart():
     same = Slip("sum", lambda n: n + n, "x")
     with pytest.raises(

@@ -64,7 +64,7 @@ def draws(question, count=DRAWS):
 @pytest.mark.parametrize("slug", slugs())
 def test_a_notebook_has_enough_questions_of_several_kinds(slug):
     kinds = {type(question) for question in questions(slug)}
-    assert len(questions(slug)) >= 8
+    assert len(questions(slug)) >= (3 if slug == "start_here" else 8)  # 00 only shows how it goes
     assert len(kinds) >= 3
 
 
