@@ -21,8 +21,10 @@ Checked against:  `transformers`' apply_chat_template with CHATML_TEMPLATE
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from course_lib.tokenization.byte_bpe import ByteBPE
 
 Message = Mapping[str, Any]
 
@@ -69,15 +71,6 @@ CHATML_TEMPLATE = """\
 )
 
 
-class ChatTokenizer(Protocol):
-    """What `encode_chat` needs from a tokenizer."""
-
-    special_tokens: dict[str, int]
-
-    def encode_ordinary(self, text: str) -> list[int]:
-        """Return the ids of the text, in which no special token is recognised."""
-
-
 def chatml_parts(
     messages: Sequence[Message],
     add_generation_prompt: bool = False,
@@ -105,7 +98,7 @@ def render_chatml(
 
 
 def encode_chat(
-    tokenizer: ChatTokenizer,
+    tokenizer: ByteBPE,
     messages: Sequence[Message],
     add_generation_prompt: bool = False,
     tools: Sequence[Mapping[str, Any]] | None = None,
@@ -122,9 +115,14 @@ def encode_chat(
     return ids
 
 
-def check_messages(messages: Iterable[Message]) -> None:
+def check_messages(messages: Sequence[Message]) -> None:
     """Raise unless every message has a known role and text, and only the first is the system's."""
     roles = ("system", "user", "assistant", "tool")
+    if not messages:
+        raise ValueError(
+            "a conversation needs at least one message; got none. "
+            'Begin with {"role": "user", "content": …}.'
+        )
     for place, message in enumerate(messages):
         role, content = message.get("role"), message.get("content")
         if role not in roles:

@@ -150,11 +150,8 @@ def _read_pattern(step: Any) -> str:
     if not splits or last.get("use_regex", True) or splits[0].get("type") != "Split":
         raise _refusal("pre_tokenizer", step, wanted)
     layout = splits[0]["behavior"], bool(splits[0].get("invert"))
-    if (
-        layout not in (("Isolated", False), ("Removed", True))
-        or "Regex" not in splits[0]["pattern"]
-    ):
-        raise _refusal("pre_tokenizer", splits[0], "a Split by Regex that is Isolated")
+    if layout not in (("Isolated", False), ("Removed", True)):
+        raise _refusal("(behavior, invert) of Split", layout, "Isolated, or Removed and inverted")
     return splits[0]["pattern"]["Regex"]
 
 

@@ -108,7 +108,10 @@ class Unigram:
         ]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of the ids, without the space in front of the first word."""
+        """Return the text of the ids, without the space in front of the first word.
+
+        That space may have been in the text or not: "a" and " a" have the same ids.
+        """
         pieces = []
         for i in ids:
             if i not in self.tokens:

@@ -1,0 +1,206 @@
+import copy
+import json
+
+import pytest
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from course_lib import corpus
+from course_lib.tokenization import huggingface, patterns
+from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.unigram import Unigram
+from course_lib.tokenization.wordpiece import WordPiece
+
+TEXT = corpus.train_text(20_000) + "\n".join(corpus.SAMPLES.values())
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+def train_foreign(pre_tokenizer, normalizer=None, special=()):
+    """Return a tokenizer trained and set up by `tokenizers` alone."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=[AddedToken(name, normalized=False, special=True) for name in special],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([TEXT], trainer)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    return tokenizer
+
+
+def gpt2_style():
+    """Like GPT-2's file: one pre-tokenizer, merges as strings, the special token in the vocab."""
+    tokenizer = train_foreign(pre_tokenizers.ByteLevel(add_prefix_space=False), None, SPECIAL[:1])
+    content = json.loads(tokenizer.to_str())
+    del content["model"]["type"]
+    content["model"]["merges"] = [" ".join(merge) for merge in content["model"]["merges"]]
+    content["model"]["continuing_subword_prefix"] = ""
+    content["model"]["end_of_word_suffix"] = ""
+    content["added_tokens"][0]["normalized"] = True
+    return content
+
+
+def qwen_style():
+    """Like Qwen's file: NFC, a Split and a ByteLevel, special tokens outside the vocab."""
+    steps = [
+        pre_tokenizers.Split(Regex(patterns.QWEN_PATTERN), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+    tokenizer = train_foreign(pre_tokenizers.Sequence(steps), normalizers.NFC())
+    added = [AddedToken(name, normalized=False, special=True) for name in SPECIAL]
+    tokenizer.add_tokens([*added, AddedToken("<tool_call>", normalized=False, special=False)])
+    return json.loads(tokenizer.to_str())
+
+
+def gpt4_style():
+    """Like converted `tiktoken` files: what is between matches is removed, whole words first."""
+    steps = [
+        pre_tokenizers.Split(Regex(patterns.GPT4_PATTERN), "removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+    content = json.loads(train_foreign(pre_tokenizers.Sequence(steps)).to_str())
+    content["model"]["ignore_merges"] = True
+    content["model"]["vocab"]["Ġcontextual"] = 777
+    return content
+
+
+STYLES = {"GPT-2": gpt2_style(), "Qwen": qwen_style(), "GPT-4": gpt4_style()}
+OURS = {
+    "bpe": ByteBPE.train([TEXT], 500, SPECIAL),
+    "bpe, Qwen's pattern": ByteBPE.train([TEXT], 500, SPECIAL, patterns.QWEN_PATTERN),
+    "wordpiece": WordPiece.train([TEXT], 500),
+    "wordpiece, cased": WordPiece.train([TEXT], 500, lowercase=False),
+    "unigram": Unigram.train([TEXT[-3000:]], 400, ["<unk>", "<s>"]),
+    "unigram, bytes": Unigram(
+        [("<unk>", 0.0), *((f"<0x{byte:02X}>", -9.0) for byte in range(256)), ("▁", -2.0)],
+        byte_fallback=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_ids_of_foreign_files(tmp_path, style, text):
+    content = STYLES[style]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    loaded = huggingface.load_tokenizer(tmp_path / "tokenizer.json")
+    if "type" not in content["model"]:
+        content = copy.deepcopy(content)
+        content["model"]["type"] = "BPE"
+    reference = Tokenizer.from_str(json.dumps(content))
+    text += " contextual cafe\u0301<tool_call>"
+    ids = loaded.encode(text, allowed_special="all")
+    assert ids == reference.encode(text, add_special_tokens=False).ids
+    assert loaded.decode(ids) == reference.decode(ids, skip_special_tokens=False)
+    assert set(loaded.special_tokens.items()) == {
+        (token["content"], token["id"]) for token in content["added_tokens"]
+    }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_written_files_give_the_same_ids_elsewhere_and_here(tmp_path, name, text):
+    tokenizer, path = OURS[name], tmp_path / "tokenizer.json"
+    huggingface.save_tokenizer(tokenizer, path)
+    reference, again = Tokenizer.from_file(str(path)), huggingface.load_tokenizer(path)
+    ids = tokenizer.encode(text, allowed_special="all")
+    assert ids == reference.encode(text, add_special_tokens=False).ids
+    assert ids == again.encode(text, allowed_special="all")
+    assert type(again) is type(tokenizer)
+    assert huggingface.to_json(again) == huggingface.to_json(tokenizer)
+
+
+@pytest.mark.parametrize("name", ["bpe", "bpe, Qwen's pattern", "unigram"])
+def test_written_files_decode_the_same(name):
+    tokenizer = OURS[name]
+    reference = Tokenizer.from_str(json.dumps(huggingface.to_json(tokenizer)))
+    ids = tokenizer.encode(TEXT[-1500:])
+    assert reference.decode(ids) == tokenizer.decode(ids) == TEXT[-1500:]
+
+
+def test_bytes_are_written_as_gpt2_writes_them():
+    assert bytes_to_unicode() == huggingface.BYTE_CHARACTERS
+    assert huggingface.bytes_to_characters(b" the\n") == "ĠtheĊ"
+    every = bytes(range(256))
+    assert huggingface.characters_to_bytes(huggingface.bytes_to_characters(every)) == every
+
+
+def changed(content, path, value):
+    """Return a copy of the content with one field set; `path` is dotted."""
+    content = copy.deepcopy(content)
+    *parents, last = path.split(".")
+    inner = content
+    for key in parents:
+        inner = inner[int(key) if key.isdigit() else key]
+    inner[int(last) if last.isdigit() else last] = value
+    return content
+
+
+QWEN, BERT = STYLES["Qwen"], huggingface.to_json(OURS["wordpiece"])
+PIECES = huggingface.to_json(OURS["unigram"])
+DOUBLE = [QWEN["added_tokens"][0]] * 2
+REFUSED = {
+    "no object": ([1, 2], r"an object with a model that has a vocab; got \[1, 2\]\. Pass the file"),
+    "no model": ({"vocab": {}}, r"an object with a model.*not tokenizer_config.json or vocab"),
+    "no vocab": ({"model": {"type": "BPE"}}, r"an object with a model that has a vocab"),
+    "word level": (changed(QWEN, "model.type", "WordLevel"), r"BPE, WordPiece or Unigram; got W"),
+    "dropout": (changed(QWEN, "model.dropout", 0.1), r"model.dropout.*none.*got 0\.1.*`token"),
+    "fallback": (changed(QWEN, "model.byte_fallback", True), r"model.byte_fallback.*got True"),
+    "suffix": (changed(QWEN, "model.end_of_word_suffix", "</w>"), r"end_of_word_suffix.*got </w>"),
+    "no bytes": (changed(QWEN, "model.vocab.▁x", 9999), r"byte alphabet; got '▁' in '▁x'"),
+    "one half": (changed(QWEN, "model.merges.0", ["a"]), r"a merge.*two tokens; got \['a'\]"),
+    "three": (changed(QWEN, "model.merges.0", "a b c"), r"a merge.*two tokens; got a b c"),
+    "no such half": (changed(QWEN, "model.merges.0", "a ĊĊa"), r"b'a' \+ b'\\n\\na', where"),
+    "merges": (changed(QWEN, "model.merges", 3), r"of kind BPE.*fields that `tokenizers` writes"),
+    "lower": (changed(QWEN, "normalizer", {"type": "Lowercase"}), r"normalizer.*NFKD; got .*Lower"),
+    "no split": (changed(QWEN, "pre_tokenizer", None), r"pre_tokenizer.*ByteLevel, or Split"),
+    "words": (changed(QWEN, "pre_tokenizer", {"type": "Whitespace"}), r"pre_tokenizer.*Whitespace"),
+    "prefix": (changed(STYLES["GPT-2"], "pre_tokenizer.add_prefix_space", True), r"pre_tokenizer"),
+    "twice": (changed(QWEN, "pre_tokenizer.pretokenizers.1.use_regex", True), r"without use_regex"),
+    "not split": (changed(QWEN, "pre_tokenizer.pretokenizers.0.type", "Digits"), r"got .*Digits"),
+    "merged": (
+        changed(QWEN, "pre_tokenizer.pretokenizers.0.behavior", "MergedWithNext"),
+        r"Isolated, or Removed and inverted; got \('MergedWithNext', False\)",
+    ),
+    "strip": (changed(QWEN, "added_tokens.0.lstrip", True), r"lstrip of the added token '<\|endof"),
+    "normalized": (changed(QWEN, "added_tokens.0.normalized", True), r"normalized of the added"),
+    "double": (changed(QWEN, "added_tokens", DOUBLE), r"listed once.*'<\|endoftext\|>' twice.*Re"),
+    "same id": (changed(QWEN, "added_tokens.0.id", 5), r"id of its own; got id 5 for both"),
+    "no byte": (changed(QWEN, "model.vocab", {"a": 0}), r"all 256 bytes; got one without 255"),
+    "bert prefix": (changed(BERT, "model.continuing_subword_prefix", "@@"), r"must be ##; got @@"),
+    "bert split": (changed(BERT, "pre_tokenizer.type", "Whitespace"), r"must be BertPreTokenizer"),
+    "bert accents": (changed(BERT, "normalizer.strip_accents", False), r"a BertNormalizer that cl"),
+    "bert none": (changed(BERT, "normalizer", None), r"a BertNormalizer that cleans"),
+    "bert unknown": (changed(BERT, "model.unk_token", "[NO]"), r"without '\[NO\]'\. Add it"),
+    "charsmap": (changed(PIECES, "normalizer", {"type": "Precompiled"}), r"normalizer.*Precomp"),
+    "first": (changed(PIECES, "pre_tokenizer.prepend_scheme", "first"), r"Metaspace with ▁, alwa"),
+    "no unk": (changed(PIECES, "model.unk_id", None), r"model.unk_id.*got None"),
+    "bad pieces": (changed(PIECES, "model.vocab.3", 7), r"of kind Unigram.*reading failed with T"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_foreign_and_malformed_content_is_refused(name):
+    content, text = REFUSED[name]
+    with pytest.raises(ValueError, match=text):
+        huggingface.from_json(content)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"version https://git-lfs"])
+def test_files_that_are_no_json_are_refused(tmp_path, data):
+    (tmp_path / "tokenizer.json").write_bytes(data)
+    with pytest.raises(ValueError, match=r"must be JSON in UTF-8; got '.*tokenizer.json', which"):
+        huggingface.load_tokenizer(tmp_path / "tokenizer.json")
