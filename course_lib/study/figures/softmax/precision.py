@@ -17,13 +17,14 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from course_lib import softmax
 from course_lib.study.labels import written
 from course_lib.study.plotting import (
     FAINT,
+    MONOSPACED,
     OKABE_ITO,
     Margins,
     Number,
@@ -74,21 +75,22 @@ def overflow_map(dtype: str = "float16", magnitude: Number = 10.0) -> Figure:
     if not 1 <= magnitude <= LARGEST:
         raise ValueError(
             f"magnitude must be between 1 and {LARGEST:.0f}; got {magnitude}. "
-            "Larger scores do not fit into float16 at all."
+            "The map ends well below 65504, the largest number of float16."
         )
     figure, (left, right) = new_figure(
         10, 3.6, cols=2, margins=Margins(left=0.8, right=0.45, bottom=1.4, top=0.65, across=0.5)
     )
     for ax, form in ((left, "naive"), (right, "stable")):
         _outcome_map(ax, form, dtype, magnitude)
-    right.set_yticklabels([])
+    left.set_yticks(range(len(DTYPES)), list(DTYPES))
+    right.set_yticks([])
     there = {int(place) for ax in (left, right) for place in ax.images[0].get_array().flat}
-    legend = [
-        Patch(color=colour, label=name)
-        for place, (name, colour) in enumerate(OUTCOMES.items())
-        if place in there
-    ]
-    figure.legend(handles=legend, loc="lower center", ncols=4, frameon=False, fontsize=9)
+    x = left.get_position().x0
+    for place in sorted(there):
+        name, colour = list(OUTCOMES.items())[place]
+        figure.text(x, 0.04, "■", color=colour, size=13)
+        figure.text(x + 0.02, 0.045, name, size=9)
+        x += 0.05 + 0.007 * len(name)
     return figure
 
 
@@ -107,7 +109,6 @@ def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
     ax.hlines([0.5, 1.5, 2.5], *span[:2], "white", linewidth=2)
     row, x = list(DTYPES).index(dtype), min(max(math.log10(magnitude), 0.05), span[1] - 0.05)
     ax.add_patch(Rectangle((x - 0.05, row - 0.5), 0.1, 1, fill=False, edgecolor="black", lw=2.5))
-    ax.set_yticks(range(len(DTYPES)), list(DTYPES))
     ax.set_xticks(range(5), ["1", "10", "100", "1 000", "10 000"])
     ax.set_xlabel("largest score")
     ax.tick_params(length=0)
@@ -121,11 +122,9 @@ def _chosen_cell(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
     found = list(OUTCOMES)[int(outcomes(form, dtype, magnitudes)[0])]
     title(ax, f"{form.capitalize()} in {dtype}, up to {_plainly(magnitude)}: {found}")
     scores = (magnitude * torch.tensor(PATTERN).double()).to(DTYPES[dtype])
-    for height, name, row in ((-0.42, "scores", scores), (-0.55, "shares", FORMS[form](scores))):
-        ax.text(0.0, height, name, transform=ax.transAxes, size=9, va="center", color=FAINT)
-        for x, number in zip((0.25, 0.43, 0.62, 0.81, 1.0), row.tolist(), strict=True):
-            words = _plainly(number)
-            ax.text(x, height, words, transform=ax.transAxes, size=9, va="center", ha="right")
+    for height, name, row in ((-0.44, "scores", scores), (-0.57, "shares", FORMS[form](scores))):
+        cells = "".join(f"{_plainly(number):>9}" for number in row.tolist())
+        ax.text(0, height, f"{name}  {cells}", transform=ax.transAxes, size=9, family=MONOSPACED)
 
 
 def _plainly(number: Number) -> str:
