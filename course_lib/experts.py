@@ -106,21 +106,26 @@ def grouped_linear(
     counts: Int[Tensor, " E"],
 ) -> Float[Tensor, "kept outputs"]:
     """Return the first counts[0] rows times the first matrix, the next times the second, ..."""
-    if _has_grouped_kernel(x, weights):
+    if _grouped_kernel_pays(x, weights):
         return torch.nn.functional.grouped_mm(x, weights.mT, offs=counts.cumsum(0).int())
-    queues = x.split(counts.tolist())
-    return torch.cat([rows @ w.mT for rows, w in zip(queues, weights.unbind(), strict=True)])
+    sizes = counts.tolist()
+    used = [e for e, size in enumerate(sizes) if size] or [0]
+    # unbind has one gradient for all matrices, weights[e] a gradient as large as all for each
+    matrices = weights.unbind() if torch.is_grad_enabled() else weights
+    queues = x.split([sizes[e] for e in used])
+    return torch.cat([rows @ matrices[e].mT for rows, e in zip(queues, used, strict=True)])
 
 
-def _has_grouped_kernel(x: Tensor, weights: Tensor) -> bool:
-    # PyTorch has had one since 2.10; it wants rows of whole 16-byte units and no float64.
-    widths = (x.shape[-1], weights.shape[1])
-    return (
-        hasattr(torch.nn.functional, "grouped_mm")
-        and x.dtype == weights.dtype != torch.float64
-        and (x.device.type == "cpu" or x.dtype == torch.bfloat16)
-        and all(width * x.element_size() % 16 == 0 for width in widths)
-    )
+def _grouped_kernel_pays(x: Tensor, weights: Tensor) -> bool:
+    # PyTorch has had one since 2.10; it wants rows of whole 16-byte units and no float64. On a CPU
+    # it visits idle experts too, which shows when a single token is decoded.
+    if not hasattr(torch.nn.functional, "grouped_mm") or x.dtype != weights.dtype:
+        return False
+    if any(width * x.element_size() % 16 for width in (x.shape[-1], weights.shape[1])):
+        return False
+    if x.device.type == "cpu":
+        return x.dtype != torch.float64 and 8 * len(x) > len(weights)
+    return x.dtype == torch.bfloat16
 
 
 def run_experts(
