@@ -5,5 +5,6 @@ from course_lib.study.exercise import exercise, hint
 from course_lib.study.plotting import show
 from course_lib.study.quiz import quiz
 from course_lib.study.reveal import reveal
+from course_lib.study.shown import rounded
 
-__all__ = ["exercise", "explorers", "figures", "hint", "quiz", "reveal", "show"]
+__all__ = ["exercise", "explorers", "figures", "hint", "quiz", "reveal", "rounded", "show"]

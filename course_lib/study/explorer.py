@@ -137,17 +137,20 @@ class Explorer:
         widgets = _widgets()
         if widgets is None:
             return None
-        self._picture = widgets.Image(value=self.image, format="png", tooltip=self.finding)
+        self._picture = widgets.Image(value=self.image, format="png")
+        self._spoken = widgets.HTML(_for_screen_readers(self.finding))
         self._picture.layout.max_width = "100%"
         self._message = widgets.HTML()
         for control in self.controls.values():
             control.observe(self.redraw, names="value")
         heading = widgets.HTML(f"<p>{html.escape(self.summary)}</p>")
-        return widgets.VBox([heading, *self.controls.values(), self._picture, self._message])
+        return widgets.VBox(
+            [heading, *self.controls.values(), self._picture, self._spoken, self._message]
+        )
 
     def _update(self) -> None:
         self._picture.value = self.image
-        self._picture.tooltip = self.finding
+        self._spoken.value = _for_screen_readers(self.finding)
         if not self.error:
             self._message.value = ""
             return
@@ -174,3 +177,9 @@ class Explorer:
         picture = base64.b64encode(self.first_image).decode()
         data = {**live, "image/png": picture, "text/plain": self._describe()}
         return data, {"image/png": {"alt": self.first_finding}}
+
+
+def _for_screen_readers(finding: str) -> str:
+    """Return the finding as a status that is read aloud and takes no room."""
+    hidden = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
+    return f'<span role="status" style="{hidden}">{html.escape(finding)}</span>'

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from course_lib.study.declaration import Exercise, Misconception, Probe
+from course_lib.study.markup import rich
 from course_lib.study.sandbox import SECONDS_ALLOWED, Call, TooSlow
 from course_lib.study.shown import shown
 
@@ -124,14 +125,14 @@ def _opening(exercise: Exercise, outcome: Outcome) -> list[Line]:
         count = len(exercise.probes)
         return [
             Line("", f"{exercise.title}: right on all {count} probes."),
-            Line("", f'Compare with the library: reveal("{exercise.id}").'),
+            Line("", f'Compare with the library: `reveal("{exercise.id}")`.'),
         ]
     if outcome is Outcome.NOT_ATTEMPTED:
         stars = "●" * exercise.difficulty + "○" * (3 - exercise.difficulty)
         return [
             Line("", f"{exercise.title} · about {exercise.minutes} minutes · difficulty {stars}"),
             Line("", exercise.statement),
-            Line("", "Write the body and run the cell again. hint() helps."),
+            Line("", "Write the body and run the cell again. `hint()` helps."),
         ]
     return []
 
@@ -219,9 +220,9 @@ def _as_text(line: Line) -> str:
 
 
 def _as_html(line: Line) -> str:
-    label = f"<b>{escape(line.label)}</b> " if line.label else ""
+    label = f"<b>{rich(line.label)}</b> " if line.label else ""
     if not line.is_code:
-        return f"<p>{label}{escape(line.text)}</p>"
+        return f"<p>{label}{rich(line.text)}</p>"
     return f"<p>{label}</p><pre>{escape(line.text)}</pre>"
 
 
@@ -235,11 +236,11 @@ class Hint:
     def __str__(self) -> str:
         hints = self.exercise.hints
         if self.step >= len(hints):
-            return f'There are no more hints. See the library: reveal("{self.exercise.id}").'
+            return f'There are no more hints. See the library: `reveal("{self.exercise.id}")`.'
         return f"Hint {self.step + 1} of {len(hints)} for {self.exercise.id}: {hints[self.step]}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": f"<p>{escape(str(self))}</p>", "text/plain": str(self)}
+        return {"text/html": f"<p>{rich(str(self))}</p>", "text/plain": str(self)}
 
 
 def show_feedback(what: Showable) -> None:

@@ -9,6 +9,13 @@ _LOOKED_THROUGH = 1_000_000  # numbers; in a larger tensor not even the smallest
 _LONGEST = 400  # characters
 
 
+def rounded(numbers: torch.Tensor, digits: int = 3) -> Any:
+    """Return a tensor's numbers as (nested lists of) plain ones, rounded to print well."""
+    if numbers.dim() == 0:
+        return round(numbers.item(), digits)
+    return [rounded(each, digits) for each in numbers]
+
+
 def shown(value: Any) -> str:
     """Return a value in a form short enough to be read."""
     if isinstance(value, torch.Tensor):

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from course_lib import softmax
 from course_lib.device import seeded
 from course_lib.information import entropy
-from course_lib.study.desk import exercise, explorers, quiz, reveal
+from course_lib.study.desk import exercise, explorers, quiz, reveal, rounded
 
 # %% [markdown] id="1-from-scores-to-shares"
 # ## 1 · From scores to shares
@@ -41,16 +41,9 @@ from course_lib.study.desk import exercise, explorers, quiz, reveal
 # %% id="scores-torch-tensor-2-0-1"
 scores = torch.tensor([2.0, 1.0, 0.1])
 exponentials = torch.exp(scores)
-print(
-    "exponentials:",
-    [round(e, 2) for e in exponentials.tolist()],
-    "sum:",
-    round(exponentials.sum().item(), 2),
-)
+print("exponentials:", rounded(exponentials, 2), "sum:", rounded(exponentials.sum(), 2))
 shares = exponentials / exponentials.sum()
-print(
-    "shares:      ", [round(p, 3) for p in shares.tolist()], "sum:", round(shares.sum().item(), 3)
-)
+print("shares:      ", rounded(shares), "sum:", rounded(shares.sum()))
 
 # %% [markdown] id="predict-add-5-to-each-of"
 # > **Predict.** Add 5 to each of the three scores: 7, 6 and 5.1. Do the shares change? And if you *double* each
@@ -58,7 +51,7 @@ print(
 
 # %% id="for-name-changed-in-plus-5"
 for name, changed in [("plus 5", scores + 5), ("minus 5", scores - 5), ("doubled", scores * 2)]:
-    print(f"{name:8}", [round(p, 3) for p in softmax.naive_softmax(changed).tolist()])
+    print(f"{name:8}", rounded(softmax.naive_softmax(changed)))
 
 # %% [markdown] id="adding-the-same-number-to-all"
 # Adding the same number to all scores changes nothing: it multiplies numerator and denominator alike.
@@ -87,9 +80,8 @@ print(torch.exp(scores) / torch.exp(scores).sum())
 # %% id="for-dtype-in-torch-float64-torch"
 for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
     largest = torch.finfo(dtype).max
-    print(
-        f"{dtype!s:15} largest number {largest:9.3g}   exp overflows above {math.log(largest):.1f}"
-    )
+    limit = math.log(largest)
+    print(f"{dtype!s:15} largest number {largest:9.3g}   exp overflows above {limit:.1f}")
 
 # %% [markdown] id="in-float16-a-score-of-12"
 # In float16 a score of 12 is already too much. The way out is in the first section: we may add any constant, so choose
@@ -128,12 +120,8 @@ x = torch.randn(3, 4, 7, generator=seeded(0)) * 1e4
 for dim in range(3):
     gap = (softmax.stable_softmax(x, dim) - torch.softmax(x, dim)).abs().max().item()
     print(f"dim {dim}: largest difference < 1e-6: {gap < 1e-6}")
-print(
-    "naive form, numbers that are nan:",
-    int(softmax.naive_softmax(x).isnan().sum()),
-    "of",
-    x.numel(),
-)
+lost = int(softmax.naive_softmax(x).isnan().sum())
+print(f"naive form, numbers that are nan: {lost} of {x.numel()}")
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
@@ -194,9 +182,8 @@ reveal(softmax.logsumexp)
 x = torch.randn(5, 9, generator=seeded(1)) * 100
 gap = (softmax.log_softmax(x) - torch.log_softmax(x, -1)).abs().max().item()
 print("log_softmax agrees with torch:", gap < 1e-4)
-print(
-    "logsumexp agrees with torch:  ", torch.allclose(softmax.logsumexp(x), torch.logsumexp(x, -1))
-)
+same = torch.allclose(softmax.logsumexp(x), torch.logsumexp(x, -1))
+print("logsumexp agrees with torch:  ", same)
 print("a row of -inf:                ", softmax.logsumexp(torch.full((3,), -torch.inf)).item())
 
 # %% [markdown] id="play-with-it-2"
@@ -225,7 +212,7 @@ attempts = {
     "score to -inf": torch.softmax(scores.masked_fill(~mask, -torch.inf), -1),
 }
 for name, p in attempts.items():
-    print(f"{name:14}", [round(each, 3) for each in p.tolist()], "sum", round(p.sum().item(), 3))
+    print(f"{name:14}", rounded(p), "sum", rounded(p.sum()))
 
 # %% [markdown] id="a-score-of-0-is-an"
 # A score of 0 is an ordinary score, with $e^0 = 1$. A share set to 0 afterwards leaves the others too small. Only −∞ works:
@@ -273,11 +260,7 @@ reveal("softmax.masked")
 scores = torch.tensor([2.0, 1.0, 0.0])
 for temperature in (0.0, 0.1, 0.5, 1.0, 2.0, 10.0, math.inf):
     p = softmax.softmax_with_temperature(scores, temperature)
-    print(
-        f"T = {temperature:<4}",
-        [round(each, 3) for each in p.tolist()],
-        f"entropy {entropy(p, math.e).item():.3f} nats",
-    )
+    print(f"T = {temperature:<4}", rounded(p), f"entropy {entropy(p, math.e):.3f} nats")
 
 # %% [markdown] id="build-it-4"
 # ### Build it
@@ -333,9 +316,8 @@ print("rows add up to zero: ", torch.allclose(ours.sum(-1), torch.zeros(4, dtype
 # %% id="for-gap-in-0-0-2"
 for gap in (0.0, 2.0, 5.0, 10.0, 20.0):
     p = softmax.stable_softmax(torch.tensor([0.0, gap], dtype=torch.float64))
-    print(
-        f"gap {gap:4.1f}: largest share {p.max():.6f}, largest entry of J {softmax.softmax_jacobian(p).max():.2e}"
-    )
+    largest = softmax.softmax_jacobian(p).max()
+    print(f"gap {gap:4.1f}: largest share {p.max():.6f}, largest entry of J {largest:.2e}")
 
 # %% [markdown] id="when-one-share-is-close-to"
 # When one share is close to 1, every entry of $J$ is close to 0: the row is **saturated** and passes almost nothing back.
@@ -360,11 +342,9 @@ explorers.softmax.jacobian()
 
 # %% id="row-torch-tensor-2-0-1"
 row = torch.tensor([[2.0, 1.0, 0.1]])
-print("by hand:", round(softmax.cross_entropy(row, torch.tensor([1])).item(), 3))
-print(
-    "knows nothing, V = 50257:",
-    round(softmax.cross_entropy(torch.zeros(1, 50257), torch.tensor([42])).item(), 3),
-)
+print("by hand:", rounded(softmax.cross_entropy(row, torch.tensor([1]))))
+ignorant = softmax.cross_entropy(torch.zeros(1, 50257), torch.tensor([42]))
+print("knows nothing, V = 50257:", rounded(ignorant))
 print("log(50257) =", round(math.log(50257), 3))
 
 # %% [markdown] id="this-is-worth-remembering-the-first"
@@ -416,14 +396,10 @@ logits = (torch.randn(6, 11, generator=seeded(2)) * 3).double().requires_grad_()
 targets = torch.randint(11, (6,), generator=seeded(3))
 expected = F.cross_entropy(logits, targets)
 (by_autograd,) = torch.autograd.grad(expected, logits)
-print(
-    "loss agrees with torch:        ",
-    torch.allclose(softmax.cross_entropy(logits, targets), expected),
-)
-print(
-    "gradient agrees with autograd: ",
-    torch.allclose(softmax.cross_entropy_gradient(logits, targets), by_autograd),
-)
+loss = softmax.cross_entropy(logits, targets)
+gradient = softmax.cross_entropy_gradient(logits, targets)
+print("loss agrees with torch:       ", torch.allclose(loss, expected))
+print("gradient agrees with autograd:", torch.allclose(gradient, by_autograd))
 
 # %% [markdown] id="8-one-pass"
 # ## 8 · One pass
@@ -539,11 +515,10 @@ print("largest difference < 1e-14:", gap < 1e-14)
 # %% id="claimed-torch-tensor-0-84-0"
 claimed = torch.tensor([0.84, 0.11, 0.04])
 computed = softmax.softmax_with_temperature(torch.tensor([2.0, 1.0, 0.0]), 0.5)
-print("claimed: ", [round(p, 3) for p in claimed.tolist()], "sum", round(claimed.sum().item(), 2))
-print("computed:", [round(p, 3) for p in computed.tolist()], "sum", round(computed.sum().item(), 2))
-print(
-    f"ratio of the first two: claimed {claimed[0] / claimed[1]:.2f}, computed {computed[0] / computed[1]:.2f} = e²"
-)
+print("claimed: ", rounded(claimed), "sum", rounded(claimed.sum(), 2))
+print("computed:", rounded(computed), "sum", rounded(computed.sum(), 2))
+ratios = claimed[0] / claimed[1], computed[0] / computed[1]
+print(f"ratio of the first two: claimed {ratios[0]:.2f}, computed {ratios[1]:.2f} = e²")
 
 # %% [markdown] id="you-can-catch-this-without-a"
 # You can catch this without a computer. The claimed shares do not add up to 1. And at $T = 0.5$ the first two scores are 2
@@ -555,10 +530,10 @@ print(
 scores = torch.tensor([2.1, -0.5, 1.3, 0.8])
 claimed = torch.tensor([0.42, 0.03, 0.29, 0.26])
 computed = softmax.stable_softmax(scores)
-print("claimed: ", [round(p, 3) for p in claimed.tolist()])
-print("computed:", [round(p, 3) for p in computed.tolist()])
+print("claimed: ", rounded(claimed))
+print("computed:", rounded(computed))
 implied = claimed.log() - claimed.log()[0] + scores[0]
-print("scores that would give the claim:", [round(z, 2) for z in implied.tolist()])
+print("scores that would give the claim:", rounded(implied, 2))
 
 # %% [markdown] id="this-one-adds-up-to-1"
 # This one adds up to 1, and still it is wrong. Take logarithms of the claimed shares and you get back the scores that would

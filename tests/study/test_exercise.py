@@ -87,7 +87,7 @@ class TestStub:
     def test_is_not_attempted(self, stub):
         feedback = check(STABLE, stub)
         assert feedback.outcome == "not attempted"
-        assert "hint() helps" in str(feedback)
+        assert "`hint()` helps" in str(feedback)
 
     def test_a_constant_is_an_attempt(self):
         assert check(STABLE, lambda x, dim=-1: 1).outcome == "not yet"
@@ -267,7 +267,7 @@ class TestHint:
             hint()
             assert f"Hint {step} of 3 for softmax.stable" in capsys.readouterr().out
         hint()
-        assert 'There are no more hints. See the library: reveal("softmax.stable")' in (
+        assert 'There are no more hints. See the library: `reveal("softmax.stable")`' in (
             capsys.readouterr().out
         )
 

@@ -57,11 +57,12 @@ def test_moving_a_control_draws_the_picture_of_its_value(explorer):
     assert picture.value == png_bytes(bar(3.0, "green"))
 
 
-def test_the_alternative_text_follows_the_picture(explorer):
-    picture = part(explorer, ipywidgets.Image)
-    assert picture.tooltip == "height 1.0"
+def test_the_words_for_screen_readers_follow_the_picture(explorer):
+    spoken = explorer.widget.children[-2]
+    assert 'role="status"' in spoken.value
+    assert ">height 1.0</span>" in spoken.value
     explorer.controls["height"].value = 2.5
-    assert picture.tooltip == "height 2.5"
+    assert ">height 2.5</span>" in spoken.value
 
 
 def test_an_error_is_shown_beside_the_last_picture_and_goes_away(explorer):
