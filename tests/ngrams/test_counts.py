@@ -43,9 +43,9 @@ def test_counts_worked_out_by_hand():
 
 
 def test_sparsity_worked_out_by_hand():
-    # pairs seen: 01 twice, 10 once; pairs of the other text: 01 known, 11 and 12 new
-    assert sparsity([0, 1, 0, 1], [0, 1, 1, 2], n=2, vocabulary_size=3) == Sparsity(
-        n=2, possible=9, seen=2, seen_once=1, new_share=2 / 3
+    # pairs seen: 01 twice, 10 once; pairs of the other text: 01 known, 11 twice and 12 new
+    assert sparsity([0, 1, 0, 1], [0, 1, 1, 1, 2], n=2, vocabulary_size=3) == Sparsity(
+        n=2, possible=9, seen=2, seen_once=1, new_share=3 / 4
     )
 
 
