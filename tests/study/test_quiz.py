@@ -294,7 +294,5 @@ def test_the_quiz_of_a_notebook_records_in_the_shared_store(tmp_path, monkeypatc
 
 
 def test_an_unknown_notebook():
-    with pytest.raises(
-        ValueError, match=r"got 'softmx', which has none\. Did you mean 'softmax'"
-    ):
+    with pytest.raises(ValueError, match=r"got 'softmx', which has none\. Did you mean 'softmax'"):
         quiz.quiz("softmx")

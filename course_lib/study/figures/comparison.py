@@ -1,7 +1,6 @@
 """The picture beside a wrong answer: the target, yours, and where the two differ."""
 
-import torch
-from jaxtyping import Num
+from jaxtyping import Shaped
 from torch import Tensor
 
 from course_lib.study.plotting import SIGNED, Margins, heatmap, new_figure, png_bytes, title
@@ -10,7 +9,7 @@ _MARGINS = Margins(left=0.35, right=0.1, bottom=0.3, top=0.35, across=0.4)
 
 
 def target_and_yours(
-    expected: Num[Tensor, "rows cols"], got: Num[Tensor, "your_rows your_cols"]
+    expected: Shaped[Tensor, "rows cols"], got: Shaped[Tensor, "your_rows your_cols"]
 ) -> bytes:
     """Return a PNG with both matrices on one colour scale; equal shapes add their difference."""
     panels = [("Target", expected.double()), ("Yours", got.double())]
@@ -19,6 +18,6 @@ def target_and_yours(
     figure, axes = new_figure(2.2 * len(panels), 2.0, cols=len(panels), margins=_MARGINS)
     limit = float(expected.double().nan_to_num(posinf=0.0, neginf=0.0).abs().max()) or 1.0
     for ax, (name, matrix) in zip(axes, panels, strict=True):
-        heatmap(ax, torch.as_tensor(matrix), shades=SIGNED, limit=limit)
+        heatmap(ax, matrix, shades=SIGNED, limit=limit)
         title(ax, name)
     return png_bytes(figure)
