@@ -1,0 +1,239 @@
+"""Tokenizers, measured: training and encoding beside `tokenizers` and `tiktoken`, one thread each.
+
+    python -m benchmarks.tokenization
+
+Contestants take turns within one run and the best of several rounds counts, so the ratios hold on a
+busy machine too. Every comparison also checks that the results are the same.
+"""
+
+import os
+
+os.environ["RAYON_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import tiktoken
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from benchmarks.record import record
+from course_lib import corpus
+from course_lib.tokenization import bpe_training, huggingface, patterns
+from course_lib.tokenization.byte_bpe import ByteBPE
+
+VOCABULARY = 4096
+Row = dict[str, Any]
+
+
+def best_times(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the seconds of the fastest round of each contestant; they take turns."""
+    best = dict.fromkeys(contestants, float("inf"))
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def train_peer(text: str) -> Tokenizer:
+    """Train the byte-level BPE of `tokenizers`."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([text], trainer)
+    return tokenizer
+
+
+def peer_merges(tokenizer: Tokenizer) -> list[bpe_training.Pair]:
+    ids = tokenizer.get_vocab()
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [(ids[left], ids[right]) for left, right in merges]
+
+
+def merges_by_recounting(text: str) -> list[bpe_training.Pair]:
+    """Learn the merges of unique words by counting all pairs anew before each merge."""
+    spelled = [
+        ([bpe_training.BYTE_IDS[byte] for byte in word.encode()], count)
+        for word, count in bpe_training.count_words([text]).items()
+    ]
+    merges: list[bpe_training.Pair] = []
+    while len(merges) < VOCABULARY - 256:
+        counts = bpe_training.count_pairs(spelled)
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        new_id = 256 + len(merges)
+        spelled = [(bpe_training.merge(ids, best, new_id), count) for ids, count in spelled]
+        merges.append(best)
+    return merges
+
+
+def our_merges(text: str) -> list[bpe_training.Pair]:
+    return bpe_training.train_merges(bpe_training.count_words([text]), VOCABULARY - 256)
+
+
+def training_rows(text: str) -> list[Row]:
+    """Compare training with the peer and with recounting."""
+    merges = our_merges(text)
+    peer = peer_merges(train_peer(text))
+    times = best_times({"ours": lambda: our_merges(text), "peer": lambda: train_peer(text)}, 7)
+    start = time.perf_counter()
+    recounted = merges_by_recounting(text)
+    times["recounting"] = time.perf_counter() - start
+    same = {"ours": True, "peer": merges == peer, "recounting": merges == recounted}
+    names = {"ours": "this course", "peer": "tokenizers", "recounting": "recount every merge"}
+    return [
+        {
+            "training, vocabulary 4096": names[key],
+            "characters": len(text),
+            "seconds": round(seconds, 3),
+            "times this course": round(seconds / times["ours"], 2),
+            "same merges": same[key],
+        }
+        for key, seconds in times.items()
+    ]
+
+
+def scaling_rows() -> list[Row]:
+    """Train on 1, 2, 4 and 8 times as much text."""
+    rows: list[Row] = []
+    for size in (1, 2, 4, 8):
+        text = corpus.train_text(size * 1_000_000, "sources")
+        seconds = best_times({"ours": lambda text=text: our_merges(text)}, 3)["ours"]
+        relative = seconds / rows[0]["seconds"] if rows else 1.0
+        rows.append(
+            {
+                "training on sources": f"{size} million characters",
+                "seconds": round(seconds, 3),
+                "times the first": round(relative, 2),
+                "times the first per character": round(relative / size, 2),
+            }
+        )
+    return rows
+
+
+def encoding_rows(name: str, text: str, ours: ByteBPE) -> list[Row]:
+    """Compare encoding, from an empty cache and from a full one, with two peers."""
+    hugging = Tokenizer.from_str(json.dumps(huggingface.to_json(ours)))
+    tik = tiktoken.Encoding(
+        "course",
+        pat_str=patterns.GPT2_PATTERN,
+        mergeable_ranks=ours.vocabulary,
+        special_tokens={},
+    )
+
+    def cold() -> list[int]:
+        ours._cache.clear()
+        return ours.encode_ordinary(text)
+
+    contestants: dict[str, Callable[[], list[int]]] = {
+        "this course, empty cache": cold,
+        "this course, full cache": lambda: ours.encode_ordinary(text),
+        "tokenizers": lambda: hugging.encode(text).ids,
+        "tiktoken": lambda: tik.encode_ordinary(text),
+    }
+    expected = ours.encode_ordinary(text)
+    same = {key: run() == expected for key, run in contestants.items()}
+    times = best_times(contestants, 5)
+    return [
+        {
+            "encoding": key,
+            "text": name,
+            "million tokens per second": round(len(expected) / seconds / 1e6, 2),
+            "times tiktoken": round(seconds / times["tiktoken"], 2),
+            "times tokenizers": round(seconds / times["tokenizers"], 2),
+            "same ids": same[key],
+        }
+        for key, seconds in times.items()
+    ]
+
+
+def long_word_rows(ours: ByteBPE) -> list[Row]:
+    """Encode single words of up to 100 000 characters."""
+    generator = random.Random(0)
+    letters = "".join(generator.choice("etaoinshr") for _ in range(100_000))
+    rows = []
+    for name, word in (("random letters", letters), ("one letter", "a" * 100_000)):
+        times = {
+            size: best_times({"ours": lambda w=word[:size]: ours.encode_ordinary(w)}, 3)["ours"]
+            for size in (12_500, 25_000, 50_000, 100_000)
+        }
+        rows += [
+            {
+                "one long word": name,
+                "characters": size,
+                "seconds": round(seconds, 3),
+                "times the shortest per character": round(
+                    seconds / size / (times[12_500] / 12_500), 2
+                ),
+            }
+            for size, seconds in times.items()
+        ]
+    return rows
+
+
+def stream(tokenizer_path: str, text_path: str) -> None:
+    """Encode a file piece by piece, in a process of its own; print tokens, seconds and memory."""
+    tokenizer = ByteBPE.load(tokenizer_path)
+    start = time.perf_counter()
+    with open(text_path, encoding="utf-8") as file:
+        count = sum(1 for _ in tokenizer.encode_iterable(iter(lambda: file.read(1 << 16), "")))
+    seconds = time.perf_counter() - start
+    status = Path("/proc/self/status").read_text()
+    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    print(json.dumps({"tokens": count, "seconds": seconds, "peak": int(peak) / 1024}))
+
+
+def streaming_rows(ours: ByteBPE) -> list[Row]:
+    """Stream files of 1, 10 and 100 MB and compare the peak memory (read from Linux's /proc)."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer, text = Path(folder, "bpe.json"), Path(folder, "text.txt")
+        ours.save(tokenizer)
+        pages = [document.text for document in corpus.library_sources()]
+        for megabytes in (1, 10, 100):
+            with text.open("w", encoding="utf-8") as file:
+                for page in cycle(pages):
+                    file.write(page)
+                    if file.tell() >= megabytes * 1_000_000:
+                        break
+            command = [sys.executable, "-m", "benchmarks.tokenization", str(tokenizer), str(text)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            measured = json.loads(output)
+            rows.append(
+                {
+                    "streaming a file of": f"{text.stat().st_size / 1e6:.1f} MB",
+                    "tokens": measured["tokens"],
+                    "million tokens per second": round(
+                        measured["tokens"] / measured["seconds"] / 1e6, 2
+                    ),
+                    "peak memory of the process, MiB": round(measured["peak"], 1),
+                }
+            )
+    return rows
+
+
+def main() -> None:
+    documentation = "\n\n".join(document.text for document in corpus.documentation())
+    ours = ByteBPE.train([documentation], VOCABULARY)
+    rows = training_rows(documentation) + scaling_rows()
+    rows += encoding_rows("documentation", documentation, ours)
+    rows += encoding_rows("sources", corpus.train_text(2_000_000, "sources"), ours)
+    rows += long_word_rows(ours) + streaming_rows(ours)
+    record("tokenization", rows)
+
+
+if __name__ == "__main__":
+    stream(*sys.argv[1:]) if sys.argv[1:] else main()
