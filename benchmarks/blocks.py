@@ -1,0 +1,135 @@
+"""The parts of a block, measured: experts and norms beside transformers' and PyTorch's.
+
+    python -m benchmarks.blocks
+
+All contestants run once in each round, in shuffled order, on one thread, and the time is that which
+the processor spent on them: waiting for its turn on a busy machine does not count. The milliseconds
+are medians; "times ours" is the median of the ratios within a round.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from transformers import Qwen3MoeConfig
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
+from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
+
+from benchmarks.record import record
+from course_lib.experts import SparseMoE
+from course_lib.norms import layer_norm, rms_norm
+
+OURS = "ours"
+WIDTH, HIDDEN, EXPERTS, CHOICES = 256, 128, 64, 8
+Contestants = dict[str, Callable[[], object]]
+
+
+def race(contestants: Contestants, budget: float = 3.0, least: int = 5) -> list[dict]:
+    """Return one row for each contestant: its time, and its time as a multiple of ours."""
+    for run in contestants.values():
+        run()  # the first call sets memory aside
+    shuffle = random.Random(0)
+    rounds: list[dict[str, float]] = []
+    begin = time.perf_counter()
+    while len(rounds) < least or time.perf_counter() - begin < budget:
+        taken = {}
+        for name in shuffle.sample(sorted(contestants), len(contestants)):
+            start = time.thread_time()
+            contestants[name]()
+            taken[name] = time.thread_time() - start
+        rounds.append(taken)
+    return [
+        {
+            "contestant": name,
+            "processor milliseconds": round(1e3 * statistics.median(r[name] for r in rounds), 4),
+            "times ours": round(statistics.median(r[name] / r[OURS] for r in rounds), 2),
+        }
+        for name in contestants
+    ]
+
+
+def expert_blocks() -> dict[str, torch.nn.Module]:
+    """Return our block and transformers' with each way of dispatching, all of equal weights."""
+    ours = SparseMoE(WIDTH, HIDDEN, EXPERTS, CHOICES)
+    blocks: dict[str, torch.nn.Module] = {OURS: ours}
+    for way in ("grouped_mm", "batched_mm", "eager"):
+        config = Qwen3MoeConfig(
+            hidden_size=WIDTH,
+            moe_intermediate_size=HIDDEN,
+            num_experts=EXPERTS,
+            num_experts_per_tok=CHOICES,
+            norm_topk_prob=True,
+        )
+        config._experts_implementation = way
+        theirs = Qwen3MoeSparseMoeBlock(config)
+        theirs.gate.weight.data.copy_(ours.gate.weight)
+        theirs.experts.gate_up_proj.data.copy_(ours.experts.gate_up_proj)
+        theirs.experts.down_proj.data.copy_(ours.experts.down_proj)
+        blocks[f"transformers, {way}"] = theirs
+    return blocks
+
+
+def expert_rows(tokens: int) -> list[dict]:
+    """One forward pass; and a backward pass too for as many tokens as a training step may have."""
+    x = torch.randn(1, tokens, WIDTH)
+    blocks = {
+        name: block
+        for name, block in expert_blocks().items()
+        if tokens <= 16 or "batched" not in name  # it copies the matrices of every choice
+    }
+    with torch.inference_mode():
+        outputs = [block(x) for block in blocks.values()]
+        difference = max((output - outputs[0]).abs().max().item() for output in outputs)
+        rows = race({name: lambda b=block: b(x) for name, block in blocks.items()})
+    about = {"measured": "experts, forward", "tokens": tokens, "largest difference": difference}
+    rows = [about | row for row in rows]
+    if tokens == 256:
+        training = race({n: lambda b=b: b(x).sum().backward() for n, b in blocks.items()})
+        about = {"measured": "experts, forward and backward", "tokens": tokens}
+        rows += [about | row for row in training]
+    return rows
+
+
+def norm_rows(tokens: int, width: int, dtype: torch.dtype) -> list[dict]:
+    x, weight = torch.randn(tokens, width).to(dtype), torch.ones(width, dtype=dtype)
+    bias = torch.zeros_like(weight)
+    qwens = Qwen3RMSNorm(width, eps=1e-6).to(dtype)
+    kinds: dict[str, Contestants] = {
+        "layer_norm": {
+            OURS: lambda: layer_norm(x, weight, bias),
+            "torch": lambda: F.layer_norm(x, (width,), weight, bias),
+        },
+        "rms_norm": {
+            OURS: lambda: rms_norm(x, weight),
+            "torch": lambda: F.rms_norm(x, (width,), weight, 1e-6),
+            "transformers": lambda: qwens(x),
+            "torch's layer_norm": lambda: F.layer_norm(x, (width,), weight, bias),
+        },
+    }
+    about = {"tokens": tokens, "width": width, "type": str(dtype).removeprefix("torch.")}
+    with torch.inference_mode():
+        return [
+            {"measured": kind} | about | row
+            for kind, contestants in kinds.items()
+            for row in race(contestants, budget=1.0)
+        ]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    experts = [row for tokens in (1, 16, 64, 256, 1024) for row in expert_rows(tokens)]
+    norms = [
+        row
+        for tokens in (1, 512)
+        for dtype in (torch.float32, torch.bfloat16)
+        for row in norm_rows(tokens, 1024, dtype)
+    ]
+    record("blocks", experts + norms)
+
+
+if __name__ == "__main__":
+    main()
