@@ -95,7 +95,7 @@ def test_rows_continue_the_chosen_rows():
     cache.append(k[:, :, :5], v[:, :, :5])
     cache.select_rows(torch.tensor([1, 1]))
     assert torch.equal(cache.keys[0], k[1, :, :5])
-    assert torch.equal(cache.values[1], v[1, :, :5])
+    assert torch.equal(cache.values[0], v[1, :, :5])
     cache.append(k[:, :, 5:], v[:, :, 5:])
     assert torch.equal(cache.keys[0, :, 5:], k[0, :, 5:])
     swapped = KVCache(B, G, capacity=T, head_dim=D, dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -137,6 +138,23 @@ def test_agrees_with_qwen3_in_output_weights_and_gradients():
 
     without, _ = ours(mine, causal_mask(T))
     assert (without - reference).abs().max() > 1e-3  # the rotation does something
+
+
+def test_bias_and_scale_reach_the_scores():
+    layer = randomised(MultiHeadAttention(C, H, G, D, scale=0.9))
+    x = tokens(T)
+    bias = torch.randn(H, T, T, generator=torch.Generator().manual_seed(4)).double()
+    q, k, v = (
+        projection(x).view(B, T, -1, D).transpose(1, 2)
+        for projection in (layer.q_proj, layer.k_proj, layer.v_proj)
+    )
+    reference = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=bias.expand(B, H, T, T), scale=0.9, enable_gqa=True
+    )
+    output, _ = layer(x, bias=bias)
+    expected = layer.o_proj(reference.transpose(1, 2).flatten(2))
+    assert (output - expected).abs().max() < 1e-12
+    assert (output - layer(x)[0]).abs().max() > 0.01
 
 
 def test_a_cache_gives_the_whole_text_token_by_token():
