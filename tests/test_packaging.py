@@ -11,6 +11,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from course_lib import IN_PREPARATION, SYLLABUS
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SYSTEMS = ("linux", "darwin", "win32")
@@ -132,3 +134,9 @@ def test_ci_runs_the_command_of_the_launcher() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert "set -euo pipefail" in script
     assert "python3 start.py test" in script
+
+
+def test_readme_maps_every_chapter_with_its_question():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for chapter in (*SYLLABUS, *IN_PREPARATION):
+        assert f"| {chapter.number:02d} | {chapter.title} | {chapter.question} |" in readme

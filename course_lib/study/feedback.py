@@ -220,10 +220,10 @@ def _as_text(line: Line) -> str:
 
 
 def _as_html(line: Line) -> str:
-    label = f"<b>{rich(line.label)}</b> " if line.label else ""
-    if not line.is_code:
-        return f"<p>{label}{rich(line.text)}</p>"
-    return f"<p>{label}</p><pre>{escape(line.text)}</pre>"
+    label = f"<b>{rich(line.label)}</b>" if line.label else ""
+    if line.is_code:
+        return f'<pre style="margin: 0 0 8px">{label}\n{escape(line.text)}</pre>'
+    return f"<p>{label} {rich(line.text)}</p>"
 
 
 @dataclass(frozen=True)
