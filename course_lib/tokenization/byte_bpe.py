@@ -40,22 +40,24 @@ from course_lib.tokenization.word_cache import WordCache
 MergeTable = Mapping[Pair, tuple[int, int]]  # pair of ids -> (rank, id of the merged token)
 
 LONG_WORD = 32  # bytes; from here on a heap finds the next merge faster than a scan
-_NO_MERGE = (sys.maxsize, -1)
+NO_MERGE = (sys.maxsize, -1)  # ranks after every merge
 _FORMAT = "course_lib byte-level BPE 1"
 
 
-def next_merge(ids: Sequence[int], merges: MergeTable) -> int | None:
-    """Return where the pair learned first begins (the leftmost such place), None without a pair."""
-    found = [merges.get(pair, _NO_MERGE) for pair in pairwise(ids)]
-    best = min(found, default=_NO_MERGE)
-    return None if best == _NO_MERGE else found.index(best)
-
-
 def encode_by_rank(ids: Sequence[int], merges: MergeTable) -> list[int]:
-    """Return the ids of a word after all merges, the pair that was learned first always first."""
+    """Return the ids of a word after all merges: the pair learned first is always merged first.
+
+    Among equal pairs the leftmost comes first. A merge changes only the pairs beside it.
+    """
     merged = list(ids)
-    while (i := next_merge(merged, merges)) is not None:
-        merged[i : i + 2] = [merges[merged[i], merged[i + 1]][1]]
+    found = [merges.get(pair, NO_MERGE) for pair in pairwise(merged)]
+    while found and (best := min(found)) != NO_MERGE:
+        i = found.index(best)
+        merged[i : i + 2] = [best[1]]
+        del found[i]
+        for j in (i - 1, i):
+            if 0 <= j < len(found):
+                found[j] = merges.get((merged[j], merged[j + 1]), NO_MERGE)
     return merged
 
 

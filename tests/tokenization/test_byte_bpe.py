@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
 
 from course_lib import corpus
-from course_lib.tokenization import byte_bpe, huggingface, patterns, word_cache
+from course_lib.tokenization import bpe_training, byte_bpe, huggingface, patterns, word_cache
 from course_lib.tokenization.byte_bpe import ByteBPE
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_end|>s"]
@@ -105,19 +105,28 @@ def test_encoding_by_hand():
     # The rank decides, not the place: (1, 2) first, although (0, 1) stands further left.
     assert byte_bpe.encode_by_rank([0, 1, 2], {(1, 2): (0, 10), (0, 1): (1, 11)}) == [0, 10]
     assert byte_bpe.encode_by_rank([0, 0, 0], {(0, 0): (0, 1)}) == [1, 0]
-    assert byte_bpe.next_merge([3, 1, 2, 1, 2], merges) == 1
+    assert byte_bpe.encode_by_rank([3, 1, 2, 1, 2], merges) == [3, 10, 10]
+
+
+def merge_by_merge(ids, merges):
+    """Return the ids after applying each merge in turn to the whole word."""
+    for (left, right), (_, new_id) in sorted(merges.items(), key=lambda item: item[1]):
+        ids = bpe_training.merge(ids, (left, right), new_id)
+    return ids
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=60), st.randoms(use_true_random=False))
-def test_long_and_short_words_are_encoded_alike(ids, generator):
+def test_long_and_short_words_are_encoded_as_if_merge_by_merge(ids, generator):
     tokens, merges = [0, 1, 2, 3], {}
     for rank in range(12):
         pair = generator.choice(tokens), generator.choice(tokens)
         if pair not in merges:
             merges[pair] = (rank, 4 + rank)
             tokens.append(4 + rank)
-    assert byte_bpe.encode_long(ids, merges) == byte_bpe.encode_by_rank(ids, merges)
+    expected = merge_by_merge(ids, merges)
+    assert byte_bpe.encode_by_rank(ids, merges) == expected
+    assert byte_bpe.encode_long(ids, merges) == expected
 
 
 @pytest.mark.parametrize("length", [byte_bpe.LONG_WORD - 1, byte_bpe.LONG_WORD, 100_000])
