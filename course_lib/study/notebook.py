@@ -188,7 +188,7 @@ def verify(names: Sequence[str] = ()) -> int:
                 runs = list(pool.map(lambda check: _timed(check, entry), checks))  # noqa: B023
                 found += [each for problems, _ in runs for each in problems]
                 times = f"as it stands {runs[0][1]:5.1f} s, solved {runs[1][1]:5.1f} s"
-            verdict = f"{len(found)} faults" if found else "sound"
+            verdict = f"{len(found)} fault{'s' * (len(found) > 1)}" if found else "sound"
             print(f"{entry.stem:24} {times:40} {verdict}", *found, sep="\n    ", flush=True)
             faults += len(found)
     return faults

@@ -100,6 +100,16 @@ def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> N
             )
         except CellExecutionError as error:
             raise RuntimeError(f"a cell raised: {_plain(str(error))}") from None
+        _name_folder(notebook, environment["COURSE_HOME"], "…/llm-insides")
+
+
+def _name_folder(notebook: NotebookNode, folder: str, name: str) -> None:
+    """Write a lasting name in the outputs where they show a folder that is gone after the run."""
+    for output in (each for cell in notebook.cells for each in cell.get("outputs", [])):
+        for holder in (output, output.get("data", {})):
+            for key, value in holder.items():
+                if isinstance(value, str):
+                    holder[key] = value.replace(folder, name)
 
 
 def _plain(text: str) -> str:

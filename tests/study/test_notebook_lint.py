@@ -116,6 +116,13 @@ def test_what_a_notebook_must_contain(tmp_path):
     ]
 
 
+def test_the_first_words_are_the_title(tmp_path):
+    notebook = stored()
+    notebook.cells[0].source = "Mini\n\n## Softmax"
+    (found,) = faults(tmp_path, notebook)
+    assert "the first cell is the title" in found
+
+
 def test_headings_read_as_a_table_of_contents(tmp_path):
     deep = v4.new_markdown_cell("### Too deep")
     (found,) = faults(tmp_path, stored(deep))

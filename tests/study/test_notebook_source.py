@@ -90,8 +90,8 @@ def test_cells_keep_kind_text_and_tags_and_nothing_else(tmp_path):
 
 
 def test_an_id_given_twice_is_an_error_also_when_only_the_file_s_letters_agree():
-    text = '# %% id="a.b"\n1\n\n# %% id="a-b"\n2\n'
-    with pytest.raises(ValueError, match=r"belongs to one cell; .* has 'a-b' twice\. Give one"):
+    text = '# %% id="a-b"\n1\n\n# %% id="a.b"\n2\n'
+    with pytest.raises(ValueError, match=r"belongs to one cell; .* has 'a\.b' twice\. Give one"):
         with_ids(text)
 
 

@@ -55,6 +55,16 @@ def test_a_kernel_runs_on_this_python_in_the_folder_and_knows_the_course(tmp_pat
     assert Path.home() not in Path(text(notebook.cells[2]).strip()).parents
 
 
+def test_the_folder_of_a_run_is_shown_under_a_lasting_name(tmp_path):
+    notebook = run(
+        tmp_path,
+        "from course_lib.study.home import course_home\nprint(course_home() / 'workspace')",
+        "str(course_home())",
+    )
+    assert text(notebook.cells[0]) == f"{Path('…/llm-insides/workspace')}\n"
+    assert notebook.cells[1].outputs[0].data["text/plain"] == "'…/llm-insides'"
+
+
 def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(replay.tempfile, "tempdir", str(tmp_path))
     with kernel_environment() as environment:
