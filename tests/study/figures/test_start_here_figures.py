@@ -57,6 +57,8 @@ def test_no_words_of_a_map_overlap_or_leave_it(count):
     png_bytes(figure)
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert all(a.count_overlaps(boxes) == 1 for a in boxes), "each box meets only itself"
+    rings = [w.get_window_extent() for w in figure.axes[0].patches if isinstance(w, Wedge)]
+    assert all(ring.count_overlaps(boxes) == 1 for ring in rings), "a ring holds its number only"
     ground = figure.bbox
     assert all(ground.x0 <= b.x0 and b.x1 <= ground.x1 and ground.y0 <= b.y0 for b in boxes)
 
