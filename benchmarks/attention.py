@@ -2,8 +2,8 @@
 
     python -m benchmarks.attention
 
-Every figure is the median of repetitions that take turns, so that a busy machine slows all
-contestants alike; read the ratios within one run, not the seconds.
+Times are processor time of one thread, which a busy machine does not lengthen by making us wait,
+and medians of repetitions that take turns. Read the ratios within one run, not the seconds.
 """
 
 import math
@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from benchmarks.record import record
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.record import record
 from course_lib.attention import (
     KVCache,
     causal_mask,
@@ -28,7 +28,7 @@ Contestants = dict[str, Callable[[], Tensor]]
 
 
 def seconds(contestants: Contestants, least: int = 2, budget: float = 2.0) -> dict[str, float]:
-    """Return the median time of each contestant; they take turns until the budget is spent.
+    """Return the median processor time of each contestant, all taking turns within the budget.
 
     Each should have run once before, since a first call sets memory aside.
     """
@@ -36,9 +36,9 @@ def seconds(contestants: Contestants, least: int = 2, budget: float = 2.0) -> di
     begin = time.perf_counter()
     while len(next(iter(times.values()))) < least or time.perf_counter() - begin < budget:
         for name, run in contestants.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
@@ -121,6 +121,7 @@ def exponent(rows: list[dict], contestant: str, column: str) -> float:
 
 def main() -> None:
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     with torch.inference_mode():
         decoding = [
             row
