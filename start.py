@@ -45,9 +45,10 @@ A hands-on course on the insides of large language models.
   python3 start.py lab        open the course in JupyterLab, in your own copy of the notebooks
   python3 start.py test       check everything: style, types, tests, every notebook
 
-The first start makes the folder .venv beside this file and installs what the course needs there;
-nothing else on your machine is changed. That takes minutes and a network connection. Later starts
-take seconds and need none.
+The first start makes the folder .venv beside this file and installs what the course needs there:
+that takes minutes, a network connection and 3 GB of disk, more where GPU libraries come along.
+Later starts take seconds and no network. Your notebooks and your progress are kept in a folder of
+your own, which the command doctor names; nothing else on your machine is changed.
 
 Further commands: check, progress, reset, update, doctor, build.
   python3 start.py COMMAND --help     what a command does and what you can add to it

@@ -78,6 +78,14 @@ def test_number_types_are_tried() -> None:
     assert not device._computes(torch.device("meta"), torch.float32)
 
 
+def test_a_number_type_that_computes_wrongly_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threes = torch.full((2, 2), 3.0)
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: threes)
+    assert not device._computes(torch.device("cpu"), torch.float32)
+
+
 @pytest.mark.parametrize(
     ("major", "hip", "expected"),
     [
