@@ -1,0 +1,22 @@
+"""The exercises of 02 language models, in the notebook's order."""
+
+from course_lib.study.exercises.language_models.coding import NARROW
+from course_lib.study.exercises.language_models.counting import ADD_K, COUNT
+from course_lib.study.exercises.language_models.information import ENTROPY, KL
+from course_lib.study.exercises.language_models.kneser_ney import CONTINUATION, DISCOUNTED
+from course_lib.study.exercises.language_models.prediction import BITS_PER_BYTE, CROSS_ENTROPY
+from course_lib.study.exercises.language_models.tasks import MASKED, PREFIX
+
+EXERCISES = (
+    MASKED,
+    PREFIX,
+    COUNT,
+    ADD_K,
+    CONTINUATION,
+    DISCOUNTED,
+    ENTROPY,
+    CROSS_ENTROPY,
+    KL,
+    BITS_PER_BYTE,
+    NARROW,
+)
