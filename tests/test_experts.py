@@ -270,8 +270,11 @@ def test_capacity_factor_of_a_block():
 @pytest.mark.parametrize(("width", "hidden"), [(16, 8), (7, 5)])
 def test_grouped_linear_is_a_product_per_group(width, hidden):
     x, weights = randn(6, width).float(), randn(3, hidden, width).float()
-    y = grouped_linear(x, weights, torch.tensor([4, 0, 2]))
-    torch.testing.assert_close(y, torch.cat([x[:4] @ weights[0].T, x[4:] @ weights[2].T]))
+    expected = torch.cat([x[:4] @ weights[0].T, x[4:] @ weights[2].T])
+    for learning in (True, False):
+        with torch.set_grad_enabled(learning):
+            y = grouped_linear(x, weights, torch.tensor([4, 0, 2]))
+        torch.testing.assert_close(y, expected)
 
 
 def test_no_tokens_give_no_tokens():
