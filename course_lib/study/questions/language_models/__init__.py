@@ -1,0 +1,28 @@
+"""The questions that close notebook 02: prediction, counting, information, codes.
+
+Taught in:        02 language_models
+Checked against:  `course_lib.ngrams` and `course_lib.information`, which compute every answer
+"""
+
+from course_lib.study.question import Question
+from course_lib.study.questions.language_models import codes, counting, information
+
+QUESTIONS: tuple[Question, ...] = (
+    counting.CHAIN_RULE,
+    counting.TASKS,
+    counting.ADD_K,
+    counting.SPARSITY,
+    counting.CONTINUATION,
+    counting.BUG_SMOOTHING,
+    information.COIN,
+    information.CROSS_ENTROPY,
+    information.KL,
+    information.BITS_PER_BYTE,
+    information.TOKENIZERS,
+    codes.HUFFMAN,
+    codes.CODER_STEPS,
+    codes.INTERVAL,
+    codes.CAPACITY,
+    codes.ABOVE_CAPACITY,
+    codes.BUG_ENCODER,
+)
