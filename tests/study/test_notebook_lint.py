@@ -49,7 +49,9 @@ SOUND = [
     code("bar", printed(" 45%|████▌     | 9/20 [00:01]"), tags=["nbval-ignore-output"]),
     code('@exercise("mini.a")\ndef f():\n' + "    x = 1\n" * 20),
     code("# a remark\n\n" * 20 + "x = 1"),
-    code("picture", shown(html=f'<img src="data:image/png;base64,{PNG}">', plain="a picture")),
+    code(
+        "picture", shown(html=f'<img src="data:image/png;base64,+/tmp/{PNG}">', plain="a picture")
+    ),
     code("print(hex(255 << 16))", printed("0xff0000\n")),
     code("print(ratio)", printed("3/4 of the home/work balance, 50% off\n")),
 ]
