@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.information import arithmetic, cumulative_frequencies, decode, encode, narrow
@@ -72,11 +72,13 @@ def test_every_short_text_is_a_number_in_its_exact_interval(eighths):
             assert decode(data, eighths, length) == list(ids)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2), IDS)
 def test_decoding_gives_back_the_text(which, ids):
     assert decode(encode(ids, MODELS[which]), MODELS[which], len(ids)) == ids
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2), IDS)
 def test_at_most_two_bytes_more_than_the_model_needs(which, ids):
     _, width = reference_interval(ids, MODELS[which])
@@ -84,6 +86,7 @@ def test_at_most_two_bytes_more_than_the_model_needs(which, ids):
     assert ideal_bits - 1e-3 <= 8 * len(encode(ids, MODELS[which])) <= ideal_bits + 2 + 7 + 1e-3
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.binary(max_size=200))
 def test_bytes_survive_a_model_trained_on_other_text(data):
     for model in (
@@ -127,6 +130,7 @@ def test_one_step_worked_out_by_hand():
     assert narrow(0, 10, 1, 2, 3) == (3, 6)
 
 
+@settings(deadline=None)
 @given(st.integers(0, HALF), st.integers(QUARTER + 1, HALF), st.data())
 def test_steps_tile_the_interval_and_leave_none_empty(low, width, data):
     high = low + width
@@ -153,6 +157,7 @@ def test_frequencies_follow_the_probabilities_in_every_floating_type(dtype):
     torch.testing.assert_close(steps / TOTAL, p.float(), atol=1e-7, rtol=0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=300).filter(any))
 def test_frequencies_are_at_least_one_and_fill_the_total(weights):
     edges = cumulative_frequencies(torch.tensor(weights, dtype=torch.float64) / sum(weights))

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.information import (
@@ -59,6 +59,7 @@ def test_hamming_corrects_every_single_flip_and_no_pair(flips):
         assert correct.all() if flips < 2 else not correct.any()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(0, 6), st.integers(0, 1000))
 def test_decoding_finds_a_nearest_word(k, extra, seed):
     code = random_code(k, k + extra, seeded(seed))

@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.information import (
@@ -32,6 +32,7 @@ def least_average_length(weights):
     return Fraction(best, sum(weights))
 
 
+@settings(deadline=None)
 @given(WEIGHTS)
 def test_no_prefix_code_is_shorter(weights):
     p = distribution(weights)
@@ -39,6 +40,7 @@ def test_no_prefix_code_is_shorter(weights):
     assert average_length(huffman_code(p), p) == pytest.approx(best)
 
 
+@settings(deadline=None)
 @given(MANY_WEIGHTS)
 def test_the_average_length_lies_within_one_bit_above_the_entropy(weights):
     p = distribution(weights)
@@ -52,6 +54,7 @@ def test_a_code_of_equal_lengths_can_miss_that_bound():
     assert entropy(p).item() + 1 < L
 
 
+@settings(deadline=None)
 @given(MANY_WEIGHTS)
 def test_no_word_begins_another_and_none_is_wasted(weights):
     words = sorted(huffman_code(distribution(weights)).values())
@@ -59,6 +62,7 @@ def test_no_word_begins_another_and_none_is_wasted(weights):
     assert sum(Fraction(1, 2 ** len(word)) for word in words) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=100).filter(lambda s: len(set(s)) > 1))
 def test_what_is_written_is_read_back(symbols):
     code = huffman_code(torch.bincount(torch.tensor(symbols)).double() / len(symbols))

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.ngrams import Sparsity, continuation_counts, count_ngrams, sparsity
@@ -11,6 +11,7 @@ from course_lib.ngrams.counts import ContextTable
 SMALL_TEXTS = st.lists(st.integers(0, 2), max_size=25)
 
 
+@settings(deadline=None)
 @given(SMALL_TEXTS, st.integers(1, 4))
 def test_counts_agree_with_looking_at_every_position(ids, n):
     counts = count_ngrams(ids, n)
@@ -20,6 +21,7 @@ def test_counts_agree_with_looking_at_every_position(ids, n):
     assert all(times > 0 for times in counts.values())
 
 
+@settings(deadline=None)
 @given(SMALL_TEXTS, st.integers(1, 3))
 def test_continuation_counts_agree_with_trying_every_predecessor(ids, n):
     continuations = continuation_counts(ids, n)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.ngrams import AddK, KneserNey, add_k, discounted, estimated_discount
@@ -50,6 +50,7 @@ def reference_kneser_ney(ids, order, context, token, discount):
     return max(counts[(*context, token)] - D, Fraction(0)) / total + D * types / total * shorter
 
 
+@settings(deadline=None)
 @given(TEXTS, ORDERS, CONTEXTS, st.sampled_from([None, 0.75, 0.1]))
 def test_kneser_ney_agrees_with_its_definition_in_fractions(ids, order, context, discount):
     p = KneserNey(ids, order, V, discount)(context)
@@ -59,6 +60,7 @@ def test_kneser_ney_agrees_with_its_definition_in_fractions(ids, order, context,
     assert p.tolist() == pytest.approx([float(x) for x in expected], abs=1e-12)
 
 
+@settings(deadline=None)
 @given(TEXTS, ORDERS, CONTEXTS, st.floats(1e-6, 100))
 def test_add_k_model_agrees_with_its_definition_in_fractions(ids, order, context, k):
     p = AddK(ids, order, V, k)(context)
@@ -69,6 +71,7 @@ def test_add_k_model_agrees_with_its_definition_in_fractions(ids, order, context
     assert p.tolist() == pytest.approx(expected, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=6, max_size=300), ORDERS, st.binary(max_size=5))
 def test_distributions_over_bytes_sum_to_one_for_every_context(ids, order, context):
     for model in (KneserNey(ids, order, 256), AddK(ids, order, 256, 0.01)):

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.ngrams import causal_task, masked_task, prefix_task
@@ -20,6 +20,7 @@ def test_three_tables_written_out_by_hand():
     assert prefix.predicted.tolist() == [False, False, True, True]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 7), st.data())
 def test_no_predicted_token_sees_itself_and_every_given_token_is_seen(length, data):
     positions = st.integers(0, length - 1) if length else st.nothing()
@@ -34,6 +35,7 @@ def test_no_predicted_token_sees_itself_and_every_given_token_is_seen(length, da
         assert visible.diagonal()[~predicted].all()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 7), st.data())
 def test_only_the_causal_order_scores_every_token_from_the_past_alone(length, data):
     prefix = data.draw(st.integers(0, length))

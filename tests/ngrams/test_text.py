@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.ngrams import AddK, KneserNey, log_probabilities, sample, uniform
@@ -17,6 +17,7 @@ def two_state_model(context):
     return torch.tensor(row, dtype=torch.float64) / 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1), max_size=30))
 def test_the_chain_rule_agrees_with_a_product_of_fractions(ids):
     product = Fraction(1)
@@ -27,6 +28,7 @@ def test_the_chain_rule_agrees_with_a_product_of_fractions(ids):
     assert scores.sum().item() == pytest.approx(math.log(product))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5))
 def test_the_probabilities_of_all_texts_of_one_length_sum_to_one(length):
     model = KneserNey([0, 1, 1, 0, 2, 0, 1], 3, 3)
