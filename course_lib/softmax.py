@@ -50,8 +50,8 @@ def masked_softmax(
 ) -> Float[Tensor, "*shape"]:
     """Return softmax over the entries where `mask` is True; a row with none is all zeros.
 
-    Libraries disagree about that row: adding -inf to the scores gives 0/0 = nan, and one nan spreads
-    through every later layer. A row that may look at nothing takes nothing.
+    Libraries disagree about that row: adding -inf to the scores gives 0/0 = nan, and one nan
+    spreads through every later layer. A row that may look at nothing takes nothing.
     """
     scores = x.masked_fill(~mask, -torch.inf)
     largest = scores.amax(dim, keepdim=True)
