@@ -7,7 +7,12 @@ text is written), `multi_head` (the layer with its projections), `heads` (what a
 Taught in:        05 attention
 """
 
-from course_lib.attention.cache import KVCache, attention_step
+from course_lib.attention.cache import (
+    KVCache,
+    attention_step,
+    cached_attention,
+    kv_cache_bytes,
+)
 from course_lib.attention.heads import (
     first_token_score,
     induction_score,
@@ -39,12 +44,14 @@ __all__ = [
     "additive_mask",
     "attention_step",
     "attention_weights",
+    "cached_attention",
     "causal_mask",
     "combine_masks",
     "first_token_score",
     "grouped_query_attention",
     "induction_score",
     "induction_targets",
+    "kv_cache_bytes",
     "merge_heads",
     "mix_values",
     "padding_mask",
