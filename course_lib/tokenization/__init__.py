@@ -11,6 +11,7 @@
     unigram       the most probable segmentation, as in SentencePiece
     special       tokens that are not text
     chat          a conversation as one sequence
+    cost          how much text a token covers, and what none covers
     huggingface   read and write `tokenizer.json`
 
 Nothing is imported here: a notebook names the file it teaches from.
