@@ -196,10 +196,10 @@ def test_yarn_leaves_fast_planes_and_slows_slow_ones():
 
 def test_attention_factors_by_hand():
     assert yarn_attention_factor(math.e) == pytest.approx(1.1)
-    assert yarn_attention_factor(1.0) == 1.0
+    assert yarn_attention_factor(1.0) == yarn_attention_factor(0.5) == 1.0
     assert yarn_attention_factor(math.e, 2.0, 1.0) == pytest.approx(1.2 / 1.1)
     assert longrope_attention_factor(16.0, 16) == pytest.approx(math.sqrt(2))
-    assert longrope_attention_factor(1.0, 16) == 1.0
+    assert longrope_attention_factor(1.0, 16) == longrope_attention_factor(0.5, 16) == 1.0
     cos, sin = rope_cos_sin(torch.arange(3), HEAD_DIM, parameters("yarn"), LONGEST)
     sharper = 1 + 0.1 * math.log(4)
     assert torch.allclose((cos**2 + sin**2).sqrt(), torch.tensor(sharper))
