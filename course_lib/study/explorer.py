@@ -86,6 +86,11 @@ def choice(description: str, value: Any, options: Sequence[Any]) -> Any:
     return _control("Dropdown", description, value, options=list(options))
 
 
+def text_field(description: str, value: str) -> Any:
+    """Return a line to type in; the picture follows every key."""
+    return _control("Text", description, value)
+
+
 class Explorer:
     """A figure that is drawn again whenever one of its controls is moved.
 

@@ -16,6 +16,7 @@ from course_lib.study.explorer import (
     log_slider,
     slider,
     step_slider,
+    text_field,
 )
 from course_lib.study.plotting import new_figure, png_bytes, title
 
@@ -119,6 +120,21 @@ def test_sliders_hold_the_numbers_they_are_given():
     assert (steps.value, steps.min, steps.max) == (3, 0, 7)
     for widget in (real, log, steps):
         widget.close()
+
+
+def test_a_text_field_holds_any_text_and_the_picture_follows_it():
+    def said(words):
+        figure, ax = new_figure(2, 1.5)
+        title(ax, f"{len(words)} letters")
+        return figure
+
+    made = Explorer(said, {"words": text_field("your words", "a $ b")}, "Any words.")
+    assert made.finding == "5 letters"
+    made.controls["words"].value = "<b> 中\n"
+    assert made.finding == "6 letters"
+    made.controls["words"].value = ""
+    assert made.finding == "0 letters"
+    made.close()
 
 
 def test_figures_do_not_pile_up():
