@@ -45,7 +45,8 @@ def train_foreign(pre_tokenizer, normalizer=None, special=()):
 
 def gpt2_style():
     """Like GPT-2's file: one pre-tokenizer, merges as strings, the special token in the vocab."""
-    tokenizer = train_foreign(pre_tokenizers.ByteLevel(add_prefix_space=False), None, SPECIAL[:1])
+    special = [SPECIAL[0], "<｜end▁of▁turn｜>"]  # the second is not written in byte characters
+    tokenizer = train_foreign(pre_tokenizers.ByteLevel(add_prefix_space=False), None, special)
     content = json.loads(tokenizer.to_str())
     del content["model"]["type"]
     content["model"]["merges"] = [" ".join(merge) for merge in content["model"]["merges"]]
@@ -102,7 +103,7 @@ def test_ids_of_foreign_files(tmp_path, style, text):
         content = copy.deepcopy(content)
         content["model"]["type"] = "BPE"
     reference = Tokenizer.from_str(json.dumps(content))
-    text += " contextual cafe\u0301<tool_call>"
+    text += " contextual cafe\u0301<tool_call><｜end▁of▁turn｜>"
     ids = loaded.encode(text, allowed_special="all")
     assert ids == reference.encode(text, add_special_tokens=False).ids
     assert loaded.decode(ids) == reference.decode(ids, skip_special_tokens=False)

@@ -130,6 +130,12 @@ def test_unknown_characters_in_a_row_are_one_token():
     assert BYTES.decode([BYTES.vocabulary["<0xFF>"]]) == "\ufffd"
 
 
+def test_an_unknown_character_costs_more_than_rare_pieces():
+    pieces = [("<unk>", 0.0), ("▁", -1.0), ("xa", -9.0), ("b", -9.0), ("ab", -1.0)]
+    tokenizer = Unigram(pieces)  # xa·b has -18, x·ab has -19 - 1
+    assert tokenizer.encode("xab") == [1, 2, 3] == reference(tokenizer).encode("xab").ids
+
+
 def test_names_spelled_in_text_stay_text():
     end = TOKENIZER.special_tokens["</s>"]
     assert end not in TOKENIZER.encode("a</s>")
