@@ -34,6 +34,10 @@ CASES: dict[str, dict[str, Any]] = {
     "linear, partial": {"factor": 4.0, "partial_rotary_factor": 0.6},
     "dynamic": {"factor": 3.0},
     "dynamic, partial": {"factor": 3.0, "partial_rotary_factor": 0.6},
+    "dynamic, original length given": {
+        "factor": 3.0,
+        "original_max_position_embeddings": TRAINED,
+    },
     "yarn": {"factor": 4.0, "original_max_position_embeddings": TRAINED},
     "yarn, whole numbers": {"factor": 4, "original_max_position_embeddings": TRAINED},
     "yarn, partial": {
@@ -111,7 +115,7 @@ def config_for(case: str) -> LlamaConfig:
     return config
 
 
-@pytest.mark.parametrize("length", [None, 100, LONGEST, 10_000])
+@pytest.mark.parametrize("length", [None, 100, TRAINED, TRAINED + 1, LONGEST, 10_000])
 @pytest.mark.parametrize("case", [case for case in CASES if case != "default"])
 def test_agrees_with_transformers(case, length):
     compute = ROPE_INIT_FUNCTIONS[parameters(case)["rope_type"]]
