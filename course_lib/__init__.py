@@ -34,6 +34,14 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("device", "tour"),
     ),
     Notebook(
+        3,
+        "embeddings_and_norms",
+        "Embeddings and norms",
+        "How do integers become vectors that a deep network can stand?",
+        90,
+        ("embeddings", "norms"),
+    ),
+    Notebook(
         4,
         "softmax",
         "Softmax",
@@ -60,14 +68,6 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "What is a language model before it is a neural network?",
         120,
         ("ngrams", "information"),
-    ),
-    Notebook(
-        3,
-        "embeddings_and_norms",
-        "Embeddings and norms",
-        "How do integers become vectors that a deep network can stand?",
-        90,
-        ("embeddings", "norms"),
     ),
     Notebook(
         5,
