@@ -94,4 +94,12 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         90,
         ("mlp", "experts"),
     ),
+    Notebook(
+        8,
+        "transformer",
+        "The whole transformer",
+        "How do the parts make a model that loads real weights?",
+        120,
+        ("model",),
+    ),
 )

@@ -170,7 +170,7 @@ def _gradient_finding(depth: int) -> str:
 def cost_bars(ratios: Sequence[tuple[str, float]]) -> Figure:
     """Draw measured times as multiples of the first one."""
     figure, ax = new_figure(8.0, 0.9 + 0.42 * len(ratios))
-    for place, (name, ratio) in enumerate(ratios):
+    for place, (_, ratio) in enumerate(ratios):
         ax.barh(place, ratio, color=OKABE_ITO.blue if place else OKABE_ITO.orange)
         ax.text(ratio, place, f" {ratio:.2f}", va="center", fontsize=9)
     _rows(ax, [name for name, _ in ratios])

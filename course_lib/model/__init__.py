@@ -1,0 +1,19 @@
+"""The whole model: one decoder that is Qwen3, Qwen3-MoE, Qwen2, Llama, Mistral or GPT-2.
+
+Three small files, in the order in which the notebook reads them: `config` (what distinguishes one
+model from another), `decoder` (the block and the model around it), `gpt2` (the one family whose
+parts have other shapes and names).
+
+Taught in:        08 transformer
+"""
+
+from course_lib.model.config import ModelConfig
+from course_lib.model.decoder import Block, DecoderLM, Output
+from course_lib.model.gpt2 import GPT2
+
+__all__ = ["GPT2", "Block", "DecoderLM", "ModelConfig", "Output", "build_model"]
+
+
+def build_model(config: ModelConfig) -> DecoderLM:
+    """Return a model of this configuration with fresh random weights."""
+    return GPT2(config) if config.model_type == "gpt2" else DecoderLM(config)

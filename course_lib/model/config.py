@@ -1,0 +1,104 @@
+"""What distinguishes one decoder from another: a page of numbers and a few switches.
+
+The words are those of Hugging Face's config.json. Families differ in switches that a reader of the
+config does not see, since they are written into the code of each: whether queries and keys are
+normalised, which projections have a bias. Here they are fields like any other.
+
+Taught in:        08 transformer
+Checked against:  the configs of transformers
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FAMILIES = ("qwen3", "qwen3_moe", "qwen2", "llama", "mistral", "gpt2")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a decoder; sizes are checked when it is made."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int
+    model_type: str = "qwen3"
+    norm_eps: float = 1e-6
+    rope_parameters: Mapping[str, Any] = field(
+        default_factory=lambda: {"rope_type": "default", "rope_theta": 1_000_000.0}
+    )
+    tie_word_embeddings: bool = True
+    hidden_act: str = "silu"
+    qk_norm: bool = True
+    qkv_bias: bool = False
+    output_bias: bool = False
+    sliding_window: int | None = None
+    sliding_layers: tuple[bool, ...] = ()  # which layers slide; empty: all, where there is a window
+    num_experts: int = 0
+    num_experts_per_tok: int = 0
+    moe_intermediate_size: int = 0
+    norm_topk_prob: bool = True
+    sparse_layers: tuple[bool, ...] = ()  # which layers have experts; empty: all, where there are
+
+    def __post_init__(self) -> None:
+        if self.model_type not in FAMILIES:
+            raise ValueError(
+                f"model_type must be one of {FAMILIES}; got {self.model_type!r}. "
+                "Other architectures have parts that this model does not."
+            )
+        sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                 "num_attention_heads", "num_key_value_heads", "head_dim",
+                 "max_position_embeddings")  # fmt: skip
+        for name in sizes:
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1; got {getattr(self, name)}. Look at config.json."
+                )
+        self._check_heads()
+        self._check_experts()
+        for name in ("sliding_layers", "sparse_layers"):
+            given = len(getattr(self, name))
+            if given not in (0, self.num_hidden_layers):
+                raise ValueError(
+                    f"{name} must name each of the {self.num_hidden_layers} layers, or none; "
+                    f"got {given} entries."
+                )
+
+    def _check_heads(self) -> None:
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                "num_attention_heads must be a multiple of num_key_value_heads; "
+                f"got {self.num_attention_heads} and {self.num_key_value_heads}. "
+                "Each key/value head serves equally many query heads."
+            )
+        if self.model_type != "gpt2" and self.head_dim % 2:
+            raise ValueError(
+                f"head_dim must be even, since RoPE turns features in pairs; got {self.head_dim}."
+            )
+
+    def _check_experts(self) -> None:
+        chosen, experts = self.num_experts_per_tok, self.num_experts
+        if experts and not 1 <= chosen <= experts:
+            raise ValueError(
+                "num_experts_per_tok must lie between 1 and num_experts; "
+                f"got {chosen} of {experts} experts."
+            )
+        if experts and self.moe_intermediate_size < 1:
+            raise ValueError(
+                "experts need a width of their own, moe_intermediate_size; "
+                f"got {self.moe_intermediate_size}."
+            )
+
+    def window_of(self, layer: int) -> int | None:
+        """Return how far back a layer reads, or None for as far as there is text."""
+        slides = not self.sliding_layers or self.sliding_layers[layer]
+        return self.sliding_window if slides else None
+
+    def is_sparse(self, layer: int) -> bool:
+        """Return whether a layer's feed-forward part is a mixture of experts."""
+        return bool(self.num_experts) and (not self.sparse_layers or self.sparse_layers[layer])

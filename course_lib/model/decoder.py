@@ -1,0 +1,214 @@
+"""The decoder: blocks in a row, each adding what it found to the stream of every token.
+
+A block reads the stream twice. Attention lets tokens read each other, the feed-forward part works
+on each token alone; both look at a normalised copy and add their result to the stream itself.
+
+    x = x + attention(norm(x));   x = x + mlp(norm(x));   logits = norm(x) @ head.T
+
+Taught in:        08 transformer
+Paper:            Vaswani et al. 2017, arXiv:1706.03762; Qwen team 2025, arXiv:2505.09388
+Checked against:  transformers' Qwen3, Qwen3-MoE, Qwen2, Llama and Mistral
+Shapes:           B batch, T new tokens, S all tokens so far, C model width, V vocabulary
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from course_lib.attention import (
+    KVCache,
+    MultiHeadAttention,
+    causal_mask,
+    combine_masks,
+    sliding_window_mask,
+)
+from course_lib.embeddings import Embedding, tie_weights
+from course_lib.experts import SparseMoE
+from course_lib.mlp import GatedFFN
+from course_lib.model.config import ModelConfig
+from course_lib.norms import RMSNorm
+from course_lib.rope import apply_rope, rope_cos_sin
+
+Rotation = Callable[[Tensor], Tensor]
+
+
+class Output(NamedTuple):
+    """What a pass returns; the last two only where they were asked for."""
+
+    logits: Tensor  # (B, T, V)
+    hidden_states: tuple[Tensor, ...] = ()  # the stream before each block, and after the last norm
+    attentions: tuple[Tensor, ...] = ()  # (B, H, T, S) for each layer
+
+
+class Block(nn.Module):
+    """One layer: attention, then the feed-forward part, each behind a norm and added to x."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.self_attn = MultiHeadAttention(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            config.head_dim,
+            qkv_bias=config.qkv_bias,
+            output_bias=config.output_bias,
+            qk_norm=config.qk_norm,
+            rms_norm_eps=config.norm_eps,
+        )
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.mlp = _feed_forward(config, layer)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T C"],
+        mask: Bool[Tensor, "..."] | None,
+        rotate: Rotation | None = None,
+        cache: KVCache | None = None,
+        return_weights: bool = False,
+    ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
+        """Return the stream after this layer, and on request who read whom."""
+        read, weights = self.self_attn(
+            self.input_layernorm(x),
+            mask,
+            rotate=rotate,
+            cache=cache,
+            return_weights=return_weights,
+        )
+        x = x + read
+        return x + self.mlp(self.post_attention_layernorm(x)), weights
+
+
+def _feed_forward(config: ModelConfig, layer: int) -> nn.Module:
+    if config.is_sparse(layer):
+        return SparseMoE(
+            config.hidden_size,
+            config.moe_intermediate_size,
+            config.num_experts,
+            config.num_experts_per_tok,
+            config.norm_topk_prob,
+            hidden_act=config.hidden_act,
+        )
+    return GatedFFN(config.hidden_size, config.intermediate_size, config.hidden_act)
+
+
+class Decoder(nn.Module):
+    """Embedding, blocks and last norm, named as in checkpoints."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config, i) for i in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+
+
+class DecoderLM(nn.Module):
+    """A language model: a decoder and a head that scores every token of the vocabulary."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.build()
+        self.initialise()
+
+    def build(self) -> None:
+        """Make the parts; a family with other parts replaces this."""
+        self.model = Decoder(self.config)
+        self.lm_head = nn.Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
+        if self.config.tie_word_embeddings:
+            tie_weights(self.model.embed_tokens, self.lm_head)
+
+    def initialise(self, std: float = 0.02) -> None:
+        """Draw every matrix anew; norms start at one and biases at zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The layers, from the first to the last."""
+        return self.model.layers
+
+    def embed(self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "..."]) -> Tensor:
+        """Return the stream before the first block; here a position adds nothing to it."""
+        embedded: Tensor = self.model.embed_tokens(ids)
+        return embedded
+
+    def last_norm(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
+        """Normalise the stream behind the last block."""
+        normalised: Tensor = self.model.norm(x)
+        return normalised
+
+    def rotation(self, positions: Int[Tensor, "..."]) -> Rotation | None:
+        """Return what turns the queries and keys at these positions, the same in all layers."""
+        cos, sin = rope_cos_sin(
+            positions,
+            self.config.head_dim,
+            self.config.rope_parameters,
+            self.config.max_position_embeddings,
+        )
+        return lambda x: apply_rope(x, cos, sin)
+
+    def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
+        """Return an empty cache for each layer, with room for `capacity` tokens."""
+        config, weight = self.config, next(self.parameters())
+        shape = (batch, config.num_key_value_heads, capacity, config.head_dim)
+        return [KVCache(*shape, dtype=weight.dtype, device=weight.device) for _ in self.blocks]
+
+    def forward(
+        self,
+        ids: Int[Tensor, "B T"],
+        padding: Bool[Tensor, "B S"] | None = None,
+        cache: Sequence[KVCache] | None = None,
+        positions: Int[Tensor, "..."] | None = None,
+        *,
+        last_only: bool = False,
+        return_hidden: bool = False,
+        return_weights: bool = False,
+    ) -> Output:
+        """Return the scores of the next token behind each token of `ids`.
+
+        `padding` is True where there is a real token, over all tokens so far. With a cache, `ids`
+        are the tokens that it has not seen. `last_only` scores only what follows the last one.
+        """
+        seen = cache[0].length if cache else 0
+        if positions is None:
+            positions = torch.arange(seen, seen + ids.shape[1], device=ids.device)
+        x = self.embed(ids, positions)
+        rotate = self.rotation(positions)
+        masks = self._masks(ids.shape[1], seen + ids.shape[1], padding, ids.device)
+        hidden, attentions = [], []
+        for layer, block in enumerate(self.blocks):
+            hidden.append(x)
+            own_cache = cache[layer] if cache else None
+            window = self.config.window_of(layer)
+            x, weights = block(x, masks[window], rotate, own_cache, return_weights)
+            attentions.append(weights)
+        x = self.last_norm(x)
+        logits = self.lm_head(x[:, -1:] if last_only else x)
+        return Output(
+            logits,
+            (*hidden, x) if return_hidden else (),
+            tuple(attentions) if return_weights else (),
+        )
+
+    def _masks(
+        self, tokens: int, total: int, padding: Tensor | None, device: torch.device
+    ) -> dict[int | None, Tensor | None]:
+        """Return one mask for each kind of layer; None where everything may be read."""
+        kinds = {self.config.window_of(layer) for layer in range(len(self.blocks))}
+        readable = None if padding is None else padding[:, None, None, :]
+        masks: dict[int | None, Tensor | None] = {}
+        for window in kinds:
+            if window is None or window >= total:
+                # One new token may read everything before it: nothing to forbid.
+                order = None if tokens == 1 else causal_mask(tokens, total, device)
+            else:
+                order = sliding_window_mask(tokens, total, window=window, device=device)
+            masks[window] = combine_masks(order, readable)
+        return masks
