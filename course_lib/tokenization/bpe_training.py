@@ -67,7 +67,7 @@ class PairCounts:
         for ids, count in words:
             self.words.append(ids)
             self.weights.append(count)
-        self.counts = count_pairs(zip(self.words, self.weights, strict=True))
+        self.counts = dict(count_pairs(zip(self.words, self.weights, strict=True)))
         self.occurrences: Counter[int] = Counter()  # of each token alone
         self.places: dict[Pair, set[int]] = defaultdict(set)  # pair -> words that contain it
         for place, (ids, count) in enumerate(zip(self.words, self.weights, strict=True)):
@@ -76,10 +76,10 @@ class PairCounts:
             for pair in pairwise(ids):
                 self.places[pair].add(place)
 
-    def merge(self, pair: Pair, new_id: int) -> set[Pair]:
+    def merge(self, pair: Pair, new_id: int) -> Iterable[Pair]:
         """Apply one merge to every word that contains the pair; return the pairs that arose."""
         counts, places = self.counts, self.places
-        arose: set[Pair] = set()
+        arose: dict[Pair, int] = defaultdict(int)
         joined = 0
         for place in places.pop(pair):
             weight, before = self.weights[place], self.words[place]
@@ -92,12 +92,15 @@ class PairCounts:
             for old in pairwise(before[start:]):
                 counts[old] -= weight
             for new in pairwise(after[start:]):
-                counts[new] += weight
                 if new_id in new:
+                    arose[new] += weight
                     places[new].add(place)
-                    arose.add(new)
+                else:
+                    counts[new] += weight
         del counts[pair]
-        self.occurrences[new_id] = joined
+        for new, count in arose.items():
+            counts[new] = counts.get(new, 0) + count
+        self.occurrences[new_id] += joined
         for half in pair:
             self.occurrences[half] -= joined
         return arose
