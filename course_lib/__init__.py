@@ -34,6 +34,14 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("device", "tour"),
     ),
     Notebook(
+        2,
+        "language_models",
+        "Language models",
+        "What is a language model before it is a neural network?",
+        120,
+        ("ngrams", "information"),
+    ),
+    Notebook(
         3,
         "embeddings_and_norms",
         "Embeddings and norms",
@@ -60,14 +68,6 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "Why does a model read integers, and what does the choice of pieces cost?",
         120,
         ("corpus", "tokenization"),
-    ),
-    Notebook(
-        2,
-        "language_models",
-        "Language models",
-        "What is a language model before it is a neural network?",
-        120,
-        ("ngrams", "information"),
     ),
     Notebook(
         5,

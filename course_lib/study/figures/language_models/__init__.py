@@ -6,7 +6,11 @@ Checked against:  `course_lib.ngrams` and `course_lib.information`, read back fr
 
 from course_lib.study.figures.language_models.arithmetic import arithmetic_steps
 from course_lib.study.figures.language_models.channel import capacity_curve, code_errors
-from course_lib.study.figures.language_models.counting import sampled_text, sparsity_curves
+from course_lib.study.figures.language_models.counting import (
+    sampled_text,
+    shown_text,
+    sparsity_curves,
+)
 from course_lib.study.figures.language_models.entropy import coin, distribution
 from course_lib.study.figures.language_models.huffman import huffman_tree
 from course_lib.study.figures.language_models.prediction import divergence, surprise
@@ -21,6 +25,7 @@ __all__ = [
     "divergence",
     "huffman_tree",
     "sampled_text",
+    "shown_text",
     "sparsity_curves",
     "surprise",
     "tasks",

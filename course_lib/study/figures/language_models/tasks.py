@@ -45,7 +45,7 @@ def tasks(tokens: Sequence[str], prefix: int, hidden: int) -> Figure:
         rows = task.predicted.nonzero().flatten().tolist()
         ax.plot([start + length - 0.25] * len(rows), rows, "<", color=PREDICTED)
         under = f"{name}: may this one be read?"
-        ax.text(start - 0.5, -0.27, under, transform=ax.get_xaxis_transform(), va="top")
+        ax.text(start - 0.5, -0.2, under, transform=ax.get_xaxis_transform(), va="top")
         said.append(f"{name} {_counted(task)}")
     labels = [token_label(token) for token in tokens]
     ax.set_yticks(range(length), labels)

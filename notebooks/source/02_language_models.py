@@ -1,0 +1,901 @@
+# %% [markdown] id="02-language-models"
+# # 02 · Language models
+#
+# **What is a language model before it is a neural network?**
+#
+# It is a function with one job: given the tokens so far, say how probable each next token is. Nothing in this sentence
+# speaks of networks. In this notebook the function is a table of counts, and everything around it is already what you
+# will need for a model with billions of weights: how to set its task, how to judge it, and what the judgement means.
+#
+# After this notebook you can
+# - write the probability of a text as a product, and say what causal, masked and prefix models see and predict;
+# - build an n-gram model, see why it runs out of counts, and smooth it with add-k and Kneser-Ney;
+# - compute entropy, cross-entropy and KL divergence, and turn a perplexity into bits per byte;
+# - compress a text with your language model, and say how far any code can go, with noise and without.
+#
+# About 120 minutes. Nothing is downloaded: the text is the documentation of your own Python. Another version of Python
+# has slightly other documentation, so a few printed numbers differ from machine to machine in their last digits.
+
+# %% id="imports"
+import itertools
+import math
+import zlib
+
+import torch
+
+from course_lib import information, ngrams
+from course_lib.corpus import train_text
+from course_lib.device import seeded
+from course_lib.study import scoreboard
+from course_lib.study.desk import exercise, explorers, figures, quiz, reveal, rounded, show
+from course_lib.tokenization.byte_bpe import ByteBPE
+
+# %% [markdown] id="1-one-question-asked-again-and"
+# ## 1 · One question, asked again and again
+#
+# How probable is a text? The chain rule of probability answers with a product:
+#
+# $$p(x_1 \dots x_L) = p(x_1)\; p(x_2 \mid x_1)\; p(x_3 \mid x_1 x_2) \cdots p(x_L \mid x_1 \dots x_{L-1})$$
+#
+# This is no assumption. It is the definition of conditional probability, used $L-1$ times, and it holds for every
+# distribution over texts. Each factor is the same question: *given what came before, how probable is this token next?*
+# Whoever answers it is a language model.
+#
+# A language of two letters will do. At the start, both are equally likely. After `a` comes `b` in three of four cases;
+# after `b` the chances are even. By hand: $p(\text{abb}) = \frac12 \cdot \frac34 \cdot \frac12 = \frac{3}{16} =$
+# **0.1875**.
+
+
+# %% id="two-letters"
+def two_letters(context):
+    """Return the probabilities of a (0) and b (1) after the ids of `context`."""
+    after_a = [0.25, 0.75]
+    row = after_a if context and context[-1] == 0 else [0.5, 0.5]
+    return torch.tensor(row, dtype=torch.float64)
+
+
+factors = ngrams.log_probabilities(two_letters, [0, 1, 1]).exp()
+print("factors:", rounded(factors), " product:", round(factors.prod().item(), 4))
+
+# %% [markdown] id="predict-there-are-16-texts-of"
+# > **Predict.** There are 16 texts of four letters. What do their sixteen probabilities add up to?
+
+# %% id="texts-list-itertools-product-0-1"
+texts = list(itertools.product([0, 1], repeat=4))
+total = sum(ngrams.log_probabilities(two_letters, text).sum().exp() for text in texts)
+print(f"{len(texts)} texts, together: {total:.6f}")
+
+# %% [markdown] id="they-add-up-to-1-for"
+# They add up to 1, for every length. Nobody had to arrange that: each factor is a distribution, and so their product is
+# one. That is the beauty of the chain rule: a model only has to be right about one token at a time.
+#
+# > **Predict.** A text of 500 tokens, each with probability 0.1. What is the product, in floating point?
+
+# %% id="chances-torch-full-500-0-1"
+chances = torch.full((500,), 0.1, dtype=torch.float64)
+print("product:          ", chances.prod().item())
+print("sum of logarithms:", round(chances.log().sum().item(), 3))
+
+# %% [markdown] id="10-500-is-smaller-than-any"
+# $10^{-500}$ is smaller than any float64, and becomes 0. So nobody multiplies probabilities of long texts: we add their
+# logarithms. `log_probabilities` returns one logarithm for each token, and here is all of it:
+
+# %% id="reveal-ngrams-log-probabilities"
+reveal(ngrams.log_probabilities)
+
+# %% [markdown] id="2-what-is-seen-what-is"
+# ## 2 · What is seen, what is predicted
+#
+# "Given what came before" is one choice out of several. A task is set by two tables: **visible**, which tokens may be read
+# to work out a position, and **predicted**, which positions are asked for at all.
+#
+# | task | sees | predicts | used by |
+# |---|---|---|---|
+# | causal | all tokens before | every token | GPT, Llama, Qwen |
+# | masked | all tokens but the hidden ones | the hidden ones | BERT |
+# | prefix | the prefix both ways, then the past | what follows the prefix | UniLM, T5 as a prefix model |
+#
+# One rule holds for all three: a token that is to be predicted is never visible to itself.
+#
+# > **Predict.** A text has six tokens. From how many tokens, on average, does a causal model predict? And a masked model
+# > that hides one of the six?
+
+# %% id="explorers-language-models-tasks"
+explorers.language_models.tasks()
+
+# %% [markdown] id="build-it"
+# The causal model predicts from 0, 1, 2, 3, 4, 5 tokens, 2.5 on average. The masked one has all 5 others, which makes its
+# task easier, but it learns from one prediction where the causal model has six. And only the causal model can *write*: at
+# each place it knows exactly what it will know when the text ends there.
+#
+# ### Build it
+# Two tables for the masked task. Row $t$ is who looks, column $s$ is who is looked at.
+
+
+# %% id="language_models.masked"
+@exercise("language_models.masked")
+def masked_task(length, hidden):
+    """Return (visible, predicted) when the tokens at the positions `hidden` are covered."""
+    ...
+
+
+# %% [markdown] id="stuck-put-hint-in-a-new"
+# Stuck? Put `hint()` in a new cell. Here is the course's own, folded until you have passed or have run the cell twice.
+
+# %% id="reveal-masked"
+reveal("language_models.masked")
+
+# %% [markdown] id="the-prefix-task-is-the-causal"
+# The prefix task is the causal one with an open square in its corner. A question is given, say, and its answer is to be
+# written: the tokens of the question may read each other in both directions, since nobody asks the model to predict them.
+
+
+# %% id="language_models.prefix"
+@exercise("language_models.prefix")
+def prefix_task(length, prefix):
+    """Return (visible, predicted) when the first `prefix` tokens are given."""
+    ...
+
+
+# %% id="reveal-prefix"
+reveal("language_models.prefix")
+
+# %% id="causal-prefix-ngrams-causal-task-6"
+causal, prefix = ngrams.causal_task(6), ngrams.prefix_task(6, 0)
+print("a prefix of 0 is causal:", torch.equal(causal.visible, prefix.visible))
+masked = ngrams.masked_task(6, torch.tensor([2, 4]))
+seen_by_itself = [task.visible.diagonal()[task.predicted].any().item() for task in (causal, masked)]
+print("a predicted token sees itself:", seen_by_itself)
+
+# %% [markdown] id="everything-from-here-on-is-causal"
+# Everything from here on is causal. Note one thing for later: inside a Transformer the output at position $t$ predicts
+# token $t+1$, so that there the same table appears moved by one row, with its diagonal visible (notebook 05).
+
+# %% [markdown] id="3-counting"
+# ## 3 · Counting
+#
+# How would you answer the one question without any learning? Look up what followed, the last time. An **n-gram** is a run
+# of $n$ tokens. An n-gram model looks back at the last $n-1$ tokens $h$ only, and counts:
+#
+# $$p(w \mid h) = \frac{c(h\,w)}{c(h)}$$
+#
+# By hand, in `abracadabra`: after `a` came `b` twice, `c` once and `d` once (the last `a` is followed by nothing). So
+# $p(\text{b} \mid \text{a}) = \frac24$. Here the tokens are bytes; a tokenizer's ids would do as well.
+
+# %% id="pairs-ngrams-count-ngrams-b-abracadabra"
+pairs = ngrams.count_ngrams(b"abracadabra", 2)
+after_a = {chr(gram[1]): times for gram, times in pairs.items() if gram[0] == ord("a")}
+print("after a:", after_a, " so p(b | a) =", after_a["b"] / sum(after_a.values()))
+
+# %% [markdown] id="build-it-2"
+# ### Build it
+
+
+# %% id="language_models.count"
+@exercise("language_models.count")
+def count_ngrams(ids, n):
+    """Return how often each run of n tokens occurs in `ids`, as a dict from tuples to counts."""
+    ...
+
+
+# %% id="reveal-count"
+reveal("language_models.count")
+
+# %% [markdown] id="a-real-text"
+# ### A real text
+# The training text is Python's own documentation. One document in ten, chosen by a hash of its name, is held out: no model
+# in this course may be trained on it. Without that rule the best model would be the one that
+# learned the text by heart.
+
+# %% tags=["nbval-ignore-output"] id="train-held-out-train-text-encode"
+train, held_out = train_text().encode(), scoreboard.text().encode()
+print(f"training text: {len(train):,} bytes, held-out text used here: {len(held_out):,} bytes")
+print(held_out[:200].decode())
+
+# %% [markdown] id="with-n-1-the-model-knows"
+# With $n = 1$ the model knows which letters are frequent. With $n = 2$ it knows pairs, and so on. Longer contexts know
+# more, if they were ever seen.
+#
+# > **Predict.** The training text has some 300 000 bytes. What share of the six-byte runs in the held-out text was never
+# > seen in it: 1 %, 10 %, a third?
+
+# %% tags=["nbval-ignore-output"] id="rows-ngrams-sparsity-train-held-out"
+rows = [ngrams.sparsity(train, held_out, n, 256) for n in range(1, 7)]
+for row in rows:
+    once = row.seen_once / row.seen
+    print(f"n = {row.n}: {row.seen:6} seen, {once:4.0%} of them once; new: {row.new_share:6.1%}")
+show(figures.language_models.sparsity_curves(rows))
+
+# %% id="shares-row-new-share-for-row"
+shares = [row.new_share for row in rows]
+print("the share of unseen runs grows with n:", shares == sorted(shares))
+print("a fifth or more of the 6-grams are new:", shares[-1] > 0.2)
+print("possible 6-grams per 6-gram seen, above 10⁹:", rows[-1].possible / rows[-1].seen > 1e9)
+
+# %% [markdown] id="about-a-third-of-them-on"
+# About a third of them (on your Python it may be a little more or less). This is the dilemma of counting. A short context has been seen often and says little; a long one says much and has hardly
+# ever been seen. Each step of $n$ multiplies the table by 256, and no text grows like that. Neural models will escape by
+# treating *similar* contexts alike. First, see how far counting goes.
+
+# %% [markdown] id="4-room-for-the-unseen"
+# ## 4 · Room for the unseen
+#
+# > **Predict.** A model has never seen `zq`. The held-out text contains it once, among 20 000 bytes. What is the
+# > probability of the whole text?
+
+# %% id="row-torch-tensor-3-0-1"
+row = torch.tensor([3.0, 1.0, 0.0])
+print("relative frequencies:", rounded(row / row.sum()))
+print("a text that uses the third token once:", math.prod([0.75] * 20 + [0.0]))
+
+# %% [markdown] id="build-it-3"
+# Zero, whatever the rest is like. So something must be kept back for what was not seen. The plainest way: pretend that every
+# token has been seen $k$ times more in every context.
+#
+# $$p(w \mid h) = \frac{c(h\,w) + k}{c(h) + k\,V}$$
+#
+# By hand, with counts 3, 1, 0 and $k = 1$: the total is $4 + 3 = 7$, and the shares are
+# $\frac47, \frac27, \frac17$, or **0.571, 0.286, 0.143**.
+#
+# ### Build it
+
+
+# %% id="language_models.add_k"
+@exercise("language_models.add_k")
+def add_k(counts, k):
+    """Return probabilities along the last axis of `counts`, each count raised by k."""
+    ...
+
+
+# %% id="reveal-add-k"
+reveal("language_models.add_k")
+
+# %% id="print-k-1-rounded-ngrams-add"
+print("k = 1:   ", rounded(ngrams.add_k(row, 1.0)))
+print("k = 0.01:", rounded(ngrams.add_k(row, 0.01)))
+
+# %% [markdown] id="how-large-should-k-be-let"
+# How large should $k$ be? Let the held-out text decide. We measure in bits per byte, less is better; section 7 says what
+# that is.
+#
+# > **Predict.** With bytes and $n = 3$, a context has 256 possible followers and a handful of real ones. Is $k = 1$ a good
+# > choice?
+
+
+# %% id="bits-per-byte"
+def bits_per_byte(model, data):
+    """Return the average surprise of the model at a byte of the data."""
+    return -ngrams.log_probabilities(model, data).mean().item() / math.log(2)
+
+
+sample_of_text = held_out[:4000]
+by_k = {
+    k: bits_per_byte(ngrams.AddK(train, 3, 256, k), sample_of_text) for k in (1.0, 0.1, 0.01, 0.001)
+}
+print("k = 1 is the worst of the four:", max(by_k, key=by_k.get) == 1.0)
+print("and costs at least 0.2 bits a byte:", by_k[1.0] - min(by_k.values()) > 0.2)
+
+# %% tags=["nbval-ignore-output"] id="print-k-round-bits-2-for"
+print({k: round(bits, 2) for k, bits in by_k.items()})
+
+# %% [markdown] id="ask-the-shorter-context"
+# Adding 1 everywhere takes 256 counts out of thin air in each context, which drowns the real ones. But a small $k$ is no
+# answer either. It treats all unseen tokens alike, as if `e` and `\x07` were equally likely after a new context.
+#
+# ### Ask the shorter context
+# Kneser and Ney (1995) had two ideas. The first: take a fixed *discount* $D$ from every count that is not zero, and let the
+# shorter context $h'$, without its oldest token, say how to spread what was taken:
+#
+# $$p(w \mid h) = \frac{\max(c(h\,w) - D,\, 0) + D \cdot \text{types}(h) \cdot p(w \mid h')}{c(h)}$$
+#
+# Here types(h) is the number of different tokens seen after $h$, each of which gave up one $D$. By hand: the counts
+# 3, 1, 0, 0 with $D = 0.5$ keep 2.5 and 0.5. Two types gave 0.5 each, so 1 is spread. If the shorter context finds all four
+# alike, each gets 0.25: 2.75, 0.75, 0.25, 0.25 over a total of 4, or **0.6875, 0.1875, 0.0625, 0.0625**.
+
+# %% id="counts-torch-tensor-3-0-1"
+counts = torch.tensor([3.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+alike = torch.full((4,), 0.25, dtype=torch.float64)
+print(rounded(ngrams.discounted(counts, alike, 0.5), 4))
+
+
+# %% id="language_models.kneser_ney"
+@exercise("language_models.kneser_ney")
+def discounted(counts, lower, discount):
+    """Return the distribution of one context, backed by `lower`, that of the shorter one."""
+    ...
+
+
+# %% id="reveal-kneser-ney"
+reveal("language_models.kneser_ney")
+
+# %% [markdown] id="how-many-contexts-not-how-often"
+# ### How many contexts, not how often
+# The second idea is about the shorter context. Look at this text of words:
+
+# %% id="story-san-francisco-is-far-in"
+story = "san francisco is far . in san francisco a cup is big . san francisco has the cup . my cup"
+words = story.split()
+names = sorted(set(words))
+ids = [names.index(word) for word in words]
+times, contexts = ngrams.count_ngrams(ids, 1), ngrams.continuation_counts(ids, 1)
+for word in ("francisco", "cup"):
+    gram = (names.index(word),)
+    print(f"{word:10} occurs {times[gram]} times; different words before it: {contexts[gram]}")
+
+# %% [markdown] id="predict-the-model-meets-a-new"
+# > **Predict.** The model meets a new context, `green`. Which word should it find more probable next, `francisco` or `cup`?
+#
+# Both occur equally often. But `francisco` needs `san`, whereas `cup` goes with anything. What matters in a *new* context is
+# in how many contexts a word has been seen:
+#
+# $$p_\text{cont}(w) = \frac{\text{number of different tokens before } w}{\text{the same number, summed over all tokens}}$$
+
+# %% id="all-contexts-contexts-total"
+all_contexts = contexts.total()
+for word in ("francisco", "cup"):
+    share = contexts[(names.index(word),)]
+    print(f"continuation probability of {word}: {share} / {all_contexts}")
+
+# %% [markdown] id="build-it-4"
+# ### Build it
+# The numerator, for runs of any length $n$.
+
+
+# %% id="language_models.continuation"
+@exercise("language_models.continuation")
+def continuation_counts(ids, n):
+    """Return for each run of n tokens how many different tokens occur right before it."""
+    ...
+
+
+# %% id="reveal-continuation"
+reveal("language_models.continuation")
+
+# %% [markdown] id="the-whole-model-is-a-chain"
+# The whole model is a chain of such levels: plain counts at the top, continuation counts below, the uniform distribution
+# at the bottom. Nothing is impossible, and every context has an answer.
+
+# %% id="reveal-ngrams-kneserney-distribution"
+reveal(ngrams.KneserNey._distribution)
+
+# %% [markdown] id="checked"
+# ### Checked
+# In every context, seen or not, the shares must add up to 1. And at equal $n$ it should beat add-k at its best:
+
+# %% id="kneser-ney-n-ngrams-kneserney-train"
+kneser_ney = {n: ngrams.KneserNey(train, n, 256) for n in range(1, 6)}
+sums = [
+    kneser_ney[n](context).sum().item() for n in (1, 3, 5) for context in (b"", b"the ", b"\0~\0~")
+]
+print("largest distance of a sum from 1 below 1e-9:", max(abs(total - 1) for total in sums) < 1e-9)
+by_order = {n: bits_per_byte(model, sample_of_text) for n, model in kneser_ney.items()}
+print("beats the best add-k at n = 3:", by_order[3] < min(by_k.values()))
+falling = [by_order[n] for n in range(1, 6)]
+print("gets better with every n up to 5:", falling == sorted(falling, reverse=True))
+
+# %% [markdown] id="play-with-it"
+# ### Play with it
+# A language model can also write: draw a token from its distribution, append it, ask again. Let each $n$ write, from letter
+# soup to something that could pass for documentation at a distance. A low temperature makes the model repeat itself; a high
+# one makes it forget what it knows. (Shannon did this in 1948, by opening books at random.)
+
+# %% tags=["nbval-ignore-output"] id="for-n-model-in-kneser-ney"
+for n, model in kneser_ney.items():
+    text = ngrams.sample(model, 150, seeded(3))
+    print(f"n = {n}:", figures.language_models.shown_text(bytes(text)))
+
+# %% tags=["nbval-ignore-output"] id="explorers-language-models-sampled-text-kneser"
+explorers.language_models.sampled_text(kneser_ney, order=5)
+
+# %% [markdown] id="5-surprise"
+# ## 5 · Surprise
+#
+# How good is a model? It is good if what comes does not surprise it. Surprise at an outcome of probability $p$ should be 0
+# for a certain one, grow as $p$ falls, and *add up* when independent things happen together, while probabilities multiply.
+# Only the logarithm does that:
+#
+# $$I(x) = -\log_2 p(x) \quad\text{in bits}$$
+#
+# A fair coin gives 1 bit, and a letter out of 256 equally likely ones gives 8. The average surprise is the **entropy**:
+#
+# $$H(p) = -\sum_x p(x) \log_2 p(x)$$
+#
+# > **Predict.** A coin shows heads in nine of ten tosses. Is its entropy above or below 1 bit?
+#
+# By hand: heads surprises by $-\log_2 0.9 = 0.152$ bits, tails by $-\log_2 0.1 = 3.322$. On average
+# $0.9 \cdot 0.152 + 0.1 \cdot 3.322 =$ **0.469** bits.
+
+# %% id="coin-torch-tensor-0-9-0"
+coin = torch.tensor([0.9, 0.1], dtype=torch.float64)
+print("surprise:", rounded(information.self_information(coin)))
+print("average: ", rounded(information.entropy(coin)))
+
+# %% [markdown] id="build-it-5"
+# ### Build it
+# Entropy along the last axis, to any base. Mind the outcome that never happens: $0 \log 0$ counts as 0.
+
+
+# %% id="language_models.entropy"
+@exercise("language_models.entropy")
+def entropy(p, base=2.0):
+    """Return the average surprise of drawing from p (..., V), in units of `base`."""
+    ...
+
+
+# %% id="reveal-entropy"
+reveal("language_models.entropy")
+
+# %% [markdown] id="checked-against-the-real-thing"
+# ### Checked against the real thing
+
+# %% id="p-torch-softmax-torch-randn-4"
+p = torch.softmax(torch.randn(4, 9, generator=seeded(0), dtype=torch.float64) * 2, -1)
+in_nats = torch.distributions.Categorical(probs=p).entropy()
+print("agrees with torch:", torch.allclose(information.entropy(p, base=math.e), in_nats))
+certain = torch.tensor([0.0, 1.0, 0.0])
+print("a certain outcome:", information.entropy(certain).item())
+print("256 alike:        ", information.entropy(torch.full((256,), 1 / 256)).item(), "bits")
+
+# %% [markdown] id="play-with-it-2"
+# ### Play with it
+# Bend the coin. The rare side becomes more surprising without end, but it comes ever more rarely; the average goes to 0.
+
+# %% id="explorers-language-models-coin"
+explorers.language_models.coin()
+
+# %% [markdown] id="four-outcomes-with-weights-that-you"
+# Four outcomes with weights that you choose. Can you make the entropy exactly 1 bit? What is the most that it can be?
+
+# %% id="explorers-language-models-distribution"
+explorers.language_models.distribution()
+
+# %% [markdown] id="6-the-surprise-of-a-model"
+# ## 6 · The surprise of a model
+#
+# The world draws from $p$, the model believes $q$. It is then surprised by $-\log q$, as often as $p$ says. This is the
+# **cross-entropy**, and what it costs beyond the entropy is the **KL divergence**:
+#
+# $$H(p, q) = -\sum p \log q \qquad \mathrm{KL}(p, q) = \sum p \log \frac pq \qquad H(p, q) = H(p) + \mathrm{KL}(p, q)$$
+#
+# By hand: the coin has $p = (\frac34, \frac14)$, the model takes it for fair. Each toss costs the model 1 bit. The entropy is
+# 0.811 bits, so **0.189** bits are the price of being wrong.
+#
+# > **Predict.** Now the other way round: the coin is fair, and the model believes in $(\frac34, \frac14)$. Is the price the
+# > same?
+
+# %% id="fair-bent-torch-tensor-0-5"
+fair, bent = torch.tensor([0.5, 0.5]).double(), torch.tensor([0.75, 0.25]).double()
+for name, p, q in (
+    ("bent coin, taken for fair", bent, fair),
+    ("fair coin, taken for bent", fair, bent),
+):
+    charged, price = information.cross_entropy(p, q), information.kl_divergence(p, q)
+    print(f"{name}: charged {charged:.3f} = {information.entropy(p):.3f} + {price:.3f}")
+
+# %% [markdown] id="build-it-6"
+# Not the same: 0.189 against 0.208. The divergence is no distance. It can even be infinite in one direction only, when the
+# model rules out something that happens.
+#
+# ### Build it
+
+
+# %% id="language_models.cross_entropy"
+@exercise("language_models.cross_entropy")
+def cross_entropy(p, q, base=2.0):
+    """Return the average surprise when p draws the outcomes and q predicts them."""
+    ...
+
+
+# %% id="reveal-cross-entropy"
+reveal("language_models.cross_entropy")
+
+
+# %% id="language_models.kl"
+@exercise("language_models.kl")
+def kl_divergence(p, q, base=2.0):
+    """Return the surprise that q causes beyond the entropy of p."""
+    ...
+
+
+# %% id="reveal-kl"
+reveal("language_models.kl")
+
+# %% [markdown] id="checked-against-the-real-thing-2"
+# ### Checked against the real thing
+
+# %% id="p-torch-softmax-torch-randn-5"
+p = torch.softmax(torch.randn(5, 7, generator=seeded(1), dtype=torch.float64), -1)
+q = torch.softmax(torch.randn(5, 7, generator=seeded(2), dtype=torch.float64), -1)
+by_torch = torch.nn.functional.kl_div(q.log(), p, reduction="none").sum(-1) / math.log(2)
+print("KL agrees with torch:", torch.allclose(information.kl_divergence(p, q), by_torch))
+print("never below 0:       ", bool((information.kl_divergence(p, q) >= 0).all()))
+
+# %% [markdown] id="play-with-it-3"
+# Note the order of arguments in torch: the model comes first there, and as a logarithm.
+#
+# ### Play with it
+# Make the model too sure (left end of the first control), too shy (right end), or wrong about which outcome is which. With
+# the second control at 0 and the first at 1 it is right, and pays nothing beyond the entropy.
+
+# %% id="explorers-language-models-divergence"
+explorers.language_models.divergence()
+
+# %% [markdown] id="on-a-real-text"
+# ### On a real text
+# We do not know the $p$ of real text. But we have draws from it: the held-out text itself. The average of $-\log_2 q$ over
+# the bytes that came is an estimate of the cross-entropy, and this is the *loss* of every language model. Training can
+# lower it without knowing $H(p)$, since $H(p)$ does not depend on the model.
+#
+# Where does the surprise sit? Bright cells are surprising bytes.
+
+# %% tags=["nbval-ignore-output"] id="sentence-the-function-returns-the-name"
+sentence = "The function returns the name of the module."
+chosen = {f"n = {n}": kneser_ney[n] for n in (1, 3, 5)}
+scores = {
+    name: ngrams.log_probabilities(model, sentence.encode()) for name, model in chosen.items()
+}
+show(figures.language_models.surprise(sentence, scores))
+
+# %% id="means-nats-mean-item-math-log"
+means = [-nats.mean().item() / math.log(2) for nats in scores.values()]
+print("each longer context is surprised less:", means[0] > means[1] > means[2])
+starts = [place for place in range(1, len(sentence)) if sentence[place - 1] == " "]
+inside = [place for place in range(1, len(sentence)) if place not in starts]
+five = -scores["n = 5"] / math.log(2)
+print("word starts surprise more than the rest:", bool(five[starts].mean() > five[inside].mean()))
+
+# %% [markdown] id="with-n-5-most-of-a"
+# With $n = 5$ most of a word is free once it has begun. The bits go into its beginning, where the text really decides
+# something.
+
+# %% [markdown] id="7-perplexity-and-bits-per-byte"
+# ## 7 · Perplexity, and bits per byte
+#
+# The loss is usually quoted in nats per token. Its exponential is the **perplexity**: the number of equally likely tokens
+# that would puzzle as much.
+#
+# > **Predict.** Model A predicts bytes with perplexity 4. Model B predicts pieces of four bytes with perplexity 64, on the
+# > same text. Which one is better?
+#
+# A perplexity says "per token", and a token may be a byte or a word. Bits *per byte* do not depend on how the text was cut:
+#
+# $$\text{bits per byte} = \log_2(\text{perplexity}) \cdot \frac{\text{tokens}}{\text{bytes}}$$
+#
+# By hand: A pays $\log_2 4 = 2$ bits for a byte. B pays $\log_2 64 = 6$ bits for four bytes, **1.5** for one. B is better.
+
+# %% id="for-name-perplexity-tokens-in-a"
+for name, perplexity, tokens in (("A", 4.0, 400), ("B", 64.0, 100)):
+    print(name, information.bits_per_byte_from_perplexity(perplexity, tokens, byte_count=400))
+
+
+# %% id="language_models.bits_per_byte"
+@exercise("language_models.bits_per_byte")
+def bits_per_byte_from_perplexity(perplexity, tokens, byte_count):
+    """Return the bits for one byte, of a model that has this perplexity per token."""
+    ...
+
+
+# %% id="reveal-bits-per-byte"
+reveal("language_models.bits_per_byte")
+
+# %% [markdown] id="on-a-real-text-2"
+# ### On a real text
+# The same kind of model, a Kneser-Ney trigram, once over bytes and once over the tokens of a byte-pair tokenizer with 1024
+# entries (notebook 01).
+
+# %% tags=["nbval-ignore-output"] id="tokenizer-bytebpe-train-train-text-1024"
+tokenizer = ByteBPE.train([train_text()], 1024)
+train_ids, ids = tokenizer.encode(train_text()), tokenizer.encode(scoreboard.text())
+token_model = ngrams.KneserNey(train_ids, 3, tokenizer.vocab_size)
+token_scores = ngrams.log_probabilities(token_model, ids)
+byte_scores = ngrams.log_probabilities(kneser_ney[3], held_out)
+for name, scored in (("bytes", byte_scores), ("tokens", token_scores)):
+    perplexity = information.perplexity(-scored.mean().item())
+    bits = information.bits_per_byte_from_perplexity(perplexity, len(scored), len(held_out))
+    print(f"{name:6}: perplexity {perplexity:6.2f} over {len(scored)}, {bits:.2f} bits per byte")
+
+# %% id="byte-bits-token-bits"
+byte_bits, token_bits = (
+    -scored.sum().item() / math.log(2) / len(held_out) for scored in (byte_scores, token_scores)
+)
+print("the tokens' perplexity is higher:", token_scores.mean().item() < byte_scores.mean().item())
+print("and they need fewer bits per byte:", token_bits < byte_bits)
+
+# %% [markdown] id="the-model-over-tokens-has-the"
+# The model over tokens has the *higher* perplexity and is the better model: three tokens reach back further than three
+# bytes. Whenever two perplexities are compared, ask first whether the tokens are the same.
+
+# %% [markdown] id="8-bits-are-real-huffman"
+# ## 8 · Bits are real: Huffman
+#
+# So far a bit was a unit of surprise. Shannon's discovery is that it is also a unit of *writing*: whoever knows $p$ can write
+# the outcomes with $H(p)$ zeros and ones on average, and nobody can do with less.
+#
+# Give frequent symbols short words and rare ones long words, such that no word is the beginning of another; then the words
+# need no gaps. Huffman (1952): join the two rarest symbols into one, and repeat until one is left. The average length
+# $L$ satisfies
+#
+# $$H(p) \le L < H(p) + 1$$
+#
+# By hand: the shares ½, ¼, ⅛, ⅛. The two of ⅛ join to ¼; that joins the other ¼; that joins ½. The words are 0, 10, 110,
+# 111, and $L = \frac12 + \frac24 + \frac38 + \frac38 =$ **1.75**. The entropy is 1.75, too: nothing is wasted, since every
+# share is a power of ½.
+
+# %% id="p-torch-tensor-0-5-0"
+p = torch.tensor([0.5, 0.25, 0.125, 0.125])
+code = information.huffman_code(p)
+print(code, " L =", information.average_length(code, p), " H =", information.entropy(p).item())
+message = information.write_words([0, 2, 1, 0, 3], code)
+print(message, "->", information.read_words(message, code))
+
+# %% id="explorers-language-models-huffman"
+explorers.language_models.huffman()
+
+# %% [markdown] id="predict-one-symbol-has-probability-0"
+# > **Predict.** One symbol has probability 0.95, the other 0.05. The entropy is 0.286 bits. How many bits does a Huffman code
+# > spend on a symbol? And on *blocks* of four symbols, per symbol?
+
+# %% id="pair-torch-tensor-0-95-0"
+pair = torch.tensor([0.95, 0.05], dtype=torch.float64)
+print(f"entropy {information.entropy(pair):.3f}")
+for size in (1, 2, 4, 8):
+    blocks = torch.tensor(
+        [math.prod(each) for each in itertools.product(pair.tolist(), repeat=size)]
+    )
+    blocks = blocks.double() / blocks.double().sum()
+    spent = information.average_length(information.huffman_code(blocks), blocks) / size
+    print(f"blocks of {size}: {len(blocks):3} words, {spent:.3f} bits per symbol")
+
+# %% [markdown] id="a-word-has-at-least-one"
+# A word has at least one bit, so single symbols waste most of it. Blocks share the waste: less than 1 bit for the whole
+# block. But a block of 8 bytes would need $256^8$ words. There must be another way to make the whole text one block.
+
+# %% [markdown] id="9-the-arithmetic-coder"
+# ## 9 · The arithmetic coder
+#
+# A text becomes one number between 0 and 1. Start with the whole interval. Each token owns a part of it, as wide as its
+# probability; the token that comes keeps its part, and the rest is dropped:
+#
+# $$\text{low}' = \text{low} + \text{width} \cdot P(\text{tokens below}) \qquad
+# \text{high}' = \text{low} + \text{width} \cdot P(\text{tokens below and this one})$$
+#
+# After the whole text the interval is as wide as the *probability of the text*, the product from section 1. To name a number
+# inside an interval of width $w$ takes about $-\log_2 w$ binary digits. That is the sum of all surprises: the model's
+# cross-entropy, written down, to within 2 bits for the *whole text*.
+#
+# By hand: the tokens a, b, c have probabilities ½, ¼, ¼. For the text `ba`: b owns [0.5, 0.75). Within it, a owns the lower
+# half: **[0.5, 0.625)**. The number 0.5, binary 0.100, lies inside; three digits, and the surprise was $2 + 1 = 3$ bits.
+#
+# A computer does this with whole numbers. The parts are given by frequencies that add up to `total`.
+
+# %% id="low-high-total-0-1024-4"
+low, high, total = 0, 1024, 4
+for token, (below, up_to) in (("b", (2, 3)), ("a", (0, 2))):
+    low, high = information.narrow(low, high, below, up_to, total)
+    print(f"after {token}: [{low}, {high}) of 1024, that is [{low / 1024}, {high / 1024})")
+
+# %% [markdown] id="build-it-7"
+# ### Build it
+# One step of the coder. The decoder must find exactly the same whole numbers, so no floats.
+
+
+# %% id="language_models.narrow"
+@exercise("language_models.narrow")
+def narrow(low, high, cumulative_low, cumulative_high, total):
+    """Return the part of [low, high) that belongs to [cumulative_low, cumulative_high) of total."""
+    ...
+
+
+# %% id="reveal-narrow"
+reveal("language_models.narrow")
+
+# %% [markdown] id="play-with-it-4"
+# ### Play with it
+# `banana`, letter by letter. Each column is the interval that is left, magnified. Now let a better model drive the same
+# coder: it leaves the interval wider, so fewer digits are needed.
+
+# %% id="explorers-language-models-arithmetic"
+explorers.language_models.arithmetic()
+
+# %% [markdown] id="the-whole-text-really-coded"
+# > **Predict.** With "what follows each letter" the interval at the end is worth about 2.4 bits. But surely `banana` cannot be
+# > written in three bits?
+#
+# It cannot be written in three bits to somebody who knows nothing. But the receiver has the same model, and that model was
+# counted on `banana`. What the model knows need not be sent. This is why a model is tested on text that it has never seen.
+#
+# ### The whole text, really coded
+# The course's coder works with 32-bit numbers: whenever the interval lies in one half, that bit is sent and the half is
+# doubled. It takes any function that answers the one question of section 1.
+
+# %% id="reveal-information-encode"
+reveal(information.encode)
+
+# %% id="coded-information-encode-sample-of-text"
+coded = information.encode(sample_of_text, kneser_ney[5])
+decoded = bytes(information.decode(coded, kneser_ney[5], len(sample_of_text)))
+surprise_in_bytes = by_order[5] * len(sample_of_text) / 8
+print("decoded without an error:", decoded == sample_of_text)
+print("at most two bytes more than the surprise:", len(coded) - surprise_in_bytes <= 2)
+
+# %% tags=["nbval-ignore-output"] id="print"
+print(
+    f"text {len(sample_of_text)} bytes, surprise {surprise_in_bytes:.1f}, coded {len(coded)} bytes"
+)
+print("zlib:", len(zlib.compress(sample_of_text, 9)), "bytes")
+
+# %% [markdown] id="prediction-is-compression-a-model-that"
+# Prediction *is* compression. A model that predicts better compresses better, bit for bit, and the number of bytes in the
+# file is the loss of the model on that text. This is also the fairest comparison there is: nothing about a compressed file
+# depends on tokens or on units.
+
+# %% [markdown] id="10-a-noisy-line"
+# ## 10 · A noisy line
+#
+# We removed what is redundant. To send the rest over a line that flips bits, redundancy must come back, but of the right
+# kind. The *binary symmetric channel* flips each bit with probability $f$. Send each bit three times and take the majority:
+# a bit is lost only if two or three are flipped.
+#
+# By hand, for $f = 0.1$: $3 \cdot 0.01 \cdot 0.9 + 0.001 =$ **0.028**. Better than 0.1, but we pay with two thirds of the
+# speed. Is there a law: the safer, the slower, down to nothing? So everybody thought before 1948. Shannon found a limit that
+# is *not* zero. A line that flips a share $f$ of its bits carries
+#
+# $$C = 1 - H(f)$$
+#
+# bits of message for each bit sent. At any rate below $C$, long codes make errors as rare as you like. Above it, none does.
+#
+# > **Predict.** One bit in ten is flipped. Is the capacity nearer to 0.9 or to 0.5?
+
+# %% id="for-flip-in-0-0-0"
+for flip in (0.0, 0.01, 0.1, 0.25, 0.5):
+    print(f"f = {flip:<4}: capacity {information.capacity(flip):.3f}")
+print("three times, f = 0.1:", round(3 * 0.1**2 * 0.9 + 0.1**3, 3), "of the bits are wrong")
+
+# %% [markdown] id="only-0-531-it-is-not"
+# Only 0.531: it is not enough that nine of ten bits are right, for nobody says which. At $f = 0.5$ what arrives has nothing
+# to do with what was sent. And at $f = 1$? Move the control.
+
+# %% id="explorers-language-models-capacity"
+explorers.language_models.capacity()
+
+# %% [markdown] id="simulated"
+# ### Simulated
+# Random messages are sent with several codes and decoded as well as possible. On the left each code is a point: how fast, how
+# wrong. On the right codes whose parities are *drawn at random*, with longer and longer blocks: at a rate below capacity
+# the errors die out, above it they take over. Move $f$ until the green line turns, too.
+
+# %% tags=["nbval-ignore-output"] id="explorers-language-models-code-errors"
+explorers.language_models.code_errors()
+
+
+# %% id="blocks-wrong"
+def blocks_wrong(k, n, flip=0.1):
+    """Return the share of 2000 blocks that a random code loses on this line."""
+    code = information.random_code(k, n, seeded(k + 100 * n))
+    return information.error_rates(code, flip, 2000, seeded(0)).block
+
+
+print(f"capacity {information.capacity(0.1):.3f}")
+print("rate 0.25, blocks of 8 and 40, errors fall:", blocks_wrong(2, 8) > 2 * blocks_wrong(10, 40))
+print("rate 0.75, blocks of 4 and 12, errors grow:", blocks_wrong(3, 4) < blocks_wrong(9, 12))
+
+# %% [markdown] id="compression-and-protection-are-two-sides"
+# Compression and protection are two sides of one coin. The first removes all redundancy that a model can find. The second
+# adds redundancy that a line can use.
+
+# %% [markdown] id="11-the-scoreboard"
+# ## 11 · The scoreboard
+#
+# From here to the end of the course, models are compared on one text: the beginning of the held-out documentation, in bits
+# per byte. Here are the first rows. "After training" is a compressor that has read the training text first, as our models
+# have.
+#
+# > **Predict.** Who wins: a Kneser-Ney model of the last four bytes, or bz2, which has never heard of language models?
+
+# %% tags=["nbval-ignore-output"] id="board"
+board = [
+    *scoreboard.first_rows(),
+    scoreboard.model_row("Kneser-Ney trigram of tokens", token_scores),
+]
+print(scoreboard.table(board))
+show(figures.scoreboard.bars(board))
+
+# %% id="bits-row-contestant-row-bits-for"
+bits = {row.contestant: row.bits for row in board}
+ladder = ["uniform", "unigram", "bigram", "Kneser-Ney trigram", "Kneser-Ney 5-gram"]
+steps = [bits[name] for name in ladder]
+print("each model beats the one before:", steps == sorted(steps, reverse=True))
+gap = abs(bits["Kneser-Ney trigram, really coded"] - bits["Kneser-Ney trigram"])
+print("what was coded is the surprise, to 0.01 bits:", gap < 0.01)
+print("the trigram loses to bz2:", bits["Kneser-Ney trigram"] > bits["bz2, alone"])
+print(
+    "the 5-gram beats every compressor that reads the text alone:",
+    all(bits["Kneser-Ney 5-gram"] < bits[f"{name}, alone"] for name in scoreboard.COMPRESSORS),
+)
+print("but not bz2 after training:", bits["Kneser-Ney 5-gram"] > bits["bz2, after training"])
+
+# %% [markdown] id="read-it-with-care-bz2-sorts"
+# Read it with care. bz2 sorts *all* contexts of the text, of any length, and after training it finds long passages that
+# documentation repeats; a context of four bytes cannot see those. The lesson is in what is missing: our models need longer contexts, and
+# they need to know that contexts can be *alike*. That is what the rest of the course builds.
+#
+# Each later notebook with a model adds its row to this table.
+
+# %% id="reveal-scoreboard-model-row"
+reveal(scoreboard.model_row)
+
+# %% [markdown] id="12-claims-that-are-wrong"
+# ## 12 · Claims that are wrong
+#
+# > *"The model with the lower perplexity is the better model."*
+#
+# Take one model, and count its predictions in two ways: byte by byte, or in pairs of bytes, each pair with the product of its
+# two probabilities. It is the same model; every text keeps its probability.
+
+# %% id="scores-ngrams-log-probabilities-kneser-ney"
+scores = ngrams.log_probabilities(kneser_ney[3], sample_of_text)
+pairs = scores.reshape(-1, 2).sum(-1)
+singly, paired = (information.perplexity(-each.mean().item()) for each in (scores, pairs))
+print("perplexity of pairs is the square of that of bytes:", math.isclose(paired, singly**2))
+both = [
+    information.bits_per_byte_from_perplexity(perplexity, len(each), len(sample_of_text))
+    for perplexity, each in ((singly, scores), (paired, pairs))
+]
+print("bits per byte are equal:", math.isclose(*both))
+
+# %% [markdown] id="kl-divergence-is-the-distance-between"
+# > *"KL divergence is the distance between two distributions."*
+
+# %% id="sure-open-minded-torch-tensor-1"
+sure, open_minded = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])
+print("KL(sure, open):", information.kl_divergence(sure, open_minded).item())
+print("KL(open, sure):", information.kl_divergence(open_minded, sure).item())
+
+# %% [markdown] id="a-distance-is-the-same-in"
+# A distance is the same in both directions. Here one direction costs 1 bit and the other is infinite: being open-minded about
+# a certain thing is cheap, being certain about an open one is not.
+#
+# > *"Sending everything three times over is the best that one can do with a third of the speed."*
+
+# %% id="flip-0-1"
+flip = 0.1
+thrice = information.error_rates(information.repetition_code(3), flip, 20_000, seeded(1)).bit
+mixed = information.error_rates(
+    information.random_code(12, 36, seeded(5)), flip, 1000, seeded(1)
+).bit
+print("three times: about 2.8 % of the bits wrong:", abs(thrice - 0.028) < 0.005)
+print("a random code of the same rate loses less than half as many:", mixed < thrice / 2)
+
+# %% [markdown] id="same-line-same-rate-the-random"
+# Same line, same rate. The random code spreads each message bit over the whole block, so that an unlucky spot hurts nobody
+# in particular. Longer blocks would do better still.
+
+# %% [markdown] id="recap"
+# ## Recap
+#
+# 1. A language model answers one question: how probable is each next token? The chain rule turns the answers into the
+#    probability of any text. Causal, masked and prefix models differ in what is visible and what is predicted.
+# 2. Counts run out: the longer the n-grams, the more of those in a new text were never seen. Kneser-Ney takes a discount from each count and lets
+#    the shorter context spread it, counting contexts instead of occurrences.
+# 3. Cross-entropy = entropy + KL: the unavoidable surprise, and the price of being wrong. Bits per byte make models
+#    comparable whatever their tokens are; perplexities do not.
+# 4. Surprise is length. Huffman comes within 1 bit per symbol of the entropy, the arithmetic coder within a few bits per *text*,
+#    with any language model in the driver's seat.
+# 5. A line that flips a share f of the bits carries 1 − H(f) per bit. Below that, long codes are as safe as you like; above
+#    it, none is.
+#
+# ### Test yourself
+
+# %% id="quiz-language-models"
+quiz("language_models")
+
+# %% [markdown] id="papers"
+# ### Papers
+# - Shannon 1948, *A Mathematical Theory of Communication*: entropy, coding, capacity, and text from n-grams.
+# - Kneser & Ney 1995, *Improved backing-off for m-gram language modeling*.
+# - Chen & Goodman 1998, *An empirical study of smoothing techniques for language modeling*, TR-10-98, Harvard.
+# - Huffman 1952; Witten, Neal & Cleary 1987, *Arithmetic coding for data compression*.
+# - Devlin et al. 2018, *BERT*, arXiv:1810.04805; Raffel et al. 2019, *T5*, arXiv:1910.10683, on masked and prefix tasks.
+# - Delétang et al. 2023, *Language modeling is compression*, arXiv:2309.10668.
+#
+# **Next:** 03 embeddings and norms, where tokens stop being rows of a table and become vectors that can be alike.
