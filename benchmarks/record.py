@@ -18,12 +18,12 @@ PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "tiktoken", "regex",
 def record(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Print the rows as tables and write them to `benchmarks/results/NAME.json`."""
     kept = [dict(row) for row in rows]
-    for _, table in groupby(kept, key=tuple):
-        print_table(list(table))
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     content = {"benchmark": name, **surroundings(), "rows": kept}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for _, table in groupby(kept, key=tuple):
+        print_table(list(table))
     return path
 
 
