@@ -100,6 +100,6 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "The whole transformer",
         "How do the parts make a model that loads real weights?",
         120,
-        ("model",),
+        ("model", "checkpoint"),
     ),
 )

@@ -1,0 +1,29 @@
+"""Checkpoints: from a folder in Hugging Face layout to a model, and back.
+
+A checkpoint is a page of words and numbers, config.json, and a bag of named tensors in one or more
+safetensors files. The names are those of this course's modules, so that loading is a strict
+`load_state_dict`: every tensor finds its place, or nothing is loaded.
+
+    load_model("folder")          the model, on memory-mapped weights
+    save_model(model, "folder")   the same layout, for `transformers` and for us
+
+Three small files: `folder` (where the files are), `words` (config.json in and out), `weights` (the
+tensors in and out).
+
+Taught in:        08 transformer
+"""
+
+from course_lib.checkpoint.folder import load_tokenizer, local_folder, save_tokenizer
+from course_lib.checkpoint.weights import load_model, save_model
+from course_lib.checkpoint.words import config_from_words, load_config, words_of_config
+
+__all__ = [
+    "config_from_words",
+    "load_config",
+    "load_model",
+    "load_tokenizer",
+    "local_folder",
+    "save_model",
+    "save_tokenizer",
+    "words_of_config",
+]

@@ -1,0 +1,87 @@
+"""Where the files of a checkpoint are: a folder here, or a name on the hub.
+
+Without being asked to, nothing here uses the network: a hub name means what was downloaded before.
+
+Taught in:        08 transformer
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from course_lib.tokenization import huggingface
+from course_lib.tokenization.huggingface import Tokenizer
+
+TOKENIZER, TOKENIZER_WORDS = "tokenizer.json", "tokenizer_config.json"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*")
+
+
+def local_folder(source: str | Path, download: bool = False) -> Path:
+    """Return the folder of a checkpoint, given the folder or its name on the hub.
+
+    `download` allows to fetch what is not on this machine yet.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not _HUB_NAME.fullmatch(str(source)):
+        raise ValueError(
+            "a checkpoint is a folder with config.json and model.safetensors, or a hub name "
+            f"such as 'Qwen/Qwen3-0.6B'; got {str(source)!r}, which is neither. Check the path."
+        )
+    import huggingface_hub  # needed for hub names alone
+
+    try:
+        found = huggingface_hub.snapshot_download(
+            str(source), allow_patterns=list(_WANTED), local_files_only=not download
+        )
+    except (OSError, ValueError) as error:
+        remedy = (
+            "Check the name and the connection"
+            if download
+            else "Pass download=True on a machine with a network"
+        )
+        raise ValueError(
+            f"a hub name must be on this machine already, or be reachable; got {str(source)!r} "
+            f"and {type(error).__name__}. {remedy}, or copy the files here by hand and pass their "
+            "folder."
+        ) from error
+    return Path(found)
+
+
+def load_tokenizer(source: str | Path, download: bool = False) -> Tokenizer:
+    """Return the tokenizer of a checkpoint."""
+    folder = local_folder(source, download)
+    path = folder / TOKENIZER
+    if not path.is_file():
+        raise ValueError(
+            f"a checkpoint's tokenizer is read from {TOKENIZER}; got a folder without one, "
+            f"{str(folder)!r}. Write it with transformers: AutoTokenizer.from_pretrained(...)"
+            ".save_pretrained(...)."
+        )
+    return huggingface.load_tokenizer(path)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
+    """Write what `transformers.AutoTokenizer` needs to load the tokenizer."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / TOKENIZER, lambda path: huggingface.save_tokenizer(tokenizer, path))
+    words = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}, indent=2) + "\n"
+    write_whole(folder / TOKENIZER_WORDS, lambda path: path.write_text(words, encoding="utf-8"))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then put it in its place: the old one or the new.
+
+    The old file may be the memory of the very weights that are written.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        write(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
