@@ -82,7 +82,7 @@ def arithmetic_steps(
         _ends(ax, step, low, high)
     ax.set_axis_off()
     ax.set(xlim=(-0.05, len(ids) + 0.65), ylim=(-0.09, 1.09))
-    surprise = -math.log2((high - low) / WHOLE)
+    surprise = math.log2(WHOLE / (high - low))
     sent = "".join(names[token] for token in ids[:step])
     what = f"“{sent}”" if step else "nothing"
     title(

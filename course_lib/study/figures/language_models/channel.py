@@ -93,7 +93,7 @@ def _map(ax: Axes, flip: Number, blocks: int, limit: float) -> None:
     rates = torch.linspace(0.04, 1, 17, dtype=torch.float64).tolist()
     least = [_height(least_bit_error(rate, float(flip))) for rate in (*rates, limit)]
     ax.fill_between(
-        sorted([*rates, limit]), sorted(least), _height(0), color="#f3d3c2", linewidth=0
+        sorted([*rates, limit]), sorted(least), _height(0.0), color="#f3d3c2", linewidth=0
     )
     ax.axvline(limit, color=OKABE_ITO.vermillion, linestyle="--", linewidth=1.4)
     k, n = BELOW[-1]
@@ -102,7 +102,7 @@ def _map(ax: Axes, flip: Number, blocks: int, limit: float) -> None:
         height = _height(measured(code, flip, blocks).bit)
         ax.plot([code.rate], [height], "o", color=OKABE_ITO.blue, markersize=7)
         ax.text(min(code.rate + 0.02, 0.93), height + 0.06, name, size=9)
-    ax.set(ylim=(_height(0) - 0.05, 0), xlim=(0, 1.15))
+    ax.set(ylim=(_height(0.0) - 0.05, 0), xlim=(0, 1.15))
     ax.set_yticks([-3, -2, -1], ["≤ 0.1%", "1%", "10%"])
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     ax.set(xlabel="rate", ylabel="message bits wrong")

@@ -123,35 +123,6 @@ ADD_K = Numeric(
     ),
 )
 
-SPARSITY = OneAnswer(
-    id="language_models.sparsity",
-    prompt="A model of bytes counts n-grams in a text of 300 000 bytes. At most how many different "
-    "5-grams can it have seen, of the 256⁵ (about 10¹²) that are possible?",
-    options=(
-        Option(
-            "299 996",
-            True,
-            "one begins at each byte except for the last four. That is less than one in three "
-            "million of those that are possible.",
-        ),
-        Option(
-            "60 000",
-            False,
-            "that is 300 000 / 5, as if the runs did not overlap. A new one begins at every byte.",
-        ),
-        Option(
-            "1 500 000",
-            False,
-            "that is 300 000 · 5, the bytes in all the runs together. Each start gives one run.",
-        ),
-        Option(
-            "256 · 300 000",
-            False,
-            "what follows a context in the text is one byte each time, not each of the 256.",
-        ),
-    ),
-)
-
 CONTINUATION = OneAnswer(
     id="language_models.continuation_why",
     prompt="In a text `Francisco` occurs 50 times, always after `San`; `cup` occurs 20 times after "

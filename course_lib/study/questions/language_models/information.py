@@ -174,33 +174,3 @@ BITS_PER_BYTE = Numeric(
         ),
     ),
 )
-
-TOKENIZERS = OneAnswer(
-    id="language_models.tokenizers",
-    prompt="Model A has a perplexity of 4 per token, with tokens of 1 byte. Model B has a "
-    "perplexity of 64 per token on the same text, with tokens of 4 bytes on average. Which is the "
-    "better model of this text?",
-    options=(
-        Option(
-            "B: it needs fewer bits for a byte.",
-            True,
-            "A pays log2 4 = 2 bits per byte; B pays log2 64 = 6 bits for 4 bytes, 1.5 per byte.",
-        ),
-        Option(
-            "A: its perplexity is lower.",
-            False,
-            "perplexity counts choices per token. A chooses four times for what B says in one "
-            "choice, and 4⁴ = 256 is more than 64.",
-        ),
-        Option(
-            "They are equally good.",
-            False,
-            "they would be if B's perplexity were 256, which is 4⁴: the same bits per byte.",
-        ),
-        Option(
-            "It cannot be told without knowing the text.",
-            False,
-            "both were measured on this text, and bytes per token are given. That is enough.",
-        ),
-    ),
-)
