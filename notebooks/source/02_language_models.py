@@ -105,8 +105,9 @@ explorers.language_models.tasks()
 
 # %% [markdown] id="build-it"
 # The causal model predicts from 0, 1, 2, 3, 4, 5 tokens, 2.5 on average. The masked one has all 5 others, which makes its
-# task easier, but it learns from one prediction where the causal model has six. And only the causal model can *write*: at
-# each place it knows exactly what it will know when the text ends there.
+# task easier, but it learns from one prediction where the causal model has six. And it cannot *write*: when a text grows,
+# the tokens after the next one do not exist yet. A causal model knows at each place exactly what it will know when the text
+# ends there.
 #
 # ### Build it
 # Two tables for the masked task. Row $t$ is who looks, column $s$ is who is looked at.
@@ -184,8 +185,7 @@ reveal("language_models.count")
 # %% [markdown] id="a-real-text"
 # ### A real text
 # The training text is Python's own documentation. One document in ten, chosen by a hash of its name, is held out: no model
-# in this course may be trained on it. Without that rule the best model would be the one that
-# learned the text by heart.
+# in this course may be trained on it. Without that rule the best model would be the one that learned the text by heart.
 
 # %% tags=["nbval-ignore-output"] id="train-held-out-train-text-encode"
 train, held_out = train_text().encode(), scoreboard.text().encode()
@@ -213,9 +213,10 @@ print("a fifth or more of the 6-grams are new:", shares[-1] > 0.2)
 print("possible 6-grams per 6-gram seen, above 10⁹:", rows[-1].possible / rows[-1].seen > 1e9)
 
 # %% [markdown] id="about-a-third-of-them-on"
-# About a third of them (on your Python it may be a little more or less). This is the dilemma of counting. A short context has been seen often and says little; a long one says much and has hardly
-# ever been seen. Each step of $n$ multiplies the table by 256, and no text grows like that. Neural models will escape by
-# treating *similar* contexts alike. First, see how far counting goes.
+# About a third of them (on your Python it may be a little more or less). This is the dilemma of counting. A short context
+# has been seen often and says little; a long one says much and has hardly ever been seen. Each step of $n$ multiplies the
+# table by 256, and no text grows like that. Neural models will escape by treating *similar* contexts alike. First, see how
+# far counting goes.
 
 # %% [markdown] id="4-room-for-the-unseen"
 # ## 4 · Room for the unseen
@@ -255,8 +256,9 @@ print("k = 1:   ", rounded(ngrams.add_k(row, 1.0)))
 print("k = 0.01:", rounded(ngrams.add_k(row, 0.01)))
 
 # %% [markdown] id="how-large-should-k-be-let"
-# How large should $k$ be? Let the held-out text decide. We measure in bits per byte, less is better; section 7 says what
-# that is.
+# How much does $k$ matter? We measure on the held-out text, in bits per byte; less is better, and section 7 says what that
+# is. (To *choose* a $k$ for good, one would take a third text: a choice made on the held-out text is a little training on
+# it.)
 #
 # > **Predict.** With bytes and $n = 3$, a context has 256 possible followers and a handful of real ones. Is $k = 1$ a good
 # > choice?
@@ -664,7 +666,8 @@ for size in (1, 2, 4, 8):
 # cross-entropy, written down, to within 2 bits for the *whole text*.
 #
 # By hand: the tokens a, b, c have probabilities ½, ¼, ¼. For the text `ba`: b owns [0.5, 0.75). Within it, a owns the lower
-# half: **[0.5, 0.625)**. The number 0.5, binary 0.100, lies inside; three digits, and the surprise was $2 + 1 = 3$ bits.
+# half: **[0.5, 0.625)**. The number 0.5 lies inside, in binary 0.100: three digits for a surprise of $2 + 1 = 3$ bits. (That
+# two of them are zeros is luck, and only because the text ends here.)
 #
 # A computer does this with whole numbers. The parts are given by frequencies that add up to `total`.
 
@@ -737,7 +740,7 @@ print("zlib:", len(zlib.compress(sample_of_text, 9)), "bytes")
 # a bit is lost only if two or three are flipped.
 #
 # By hand, for $f = 0.1$: $3 \cdot 0.01 \cdot 0.9 + 0.001 =$ **0.028**. Better than 0.1, but we pay with two thirds of the
-# speed. Is there a law: the safer, the slower, down to nothing? So everybody thought before 1948. Shannon found a limit that
+# speed. Is there a law: the safer, the slower, down to nothing? So it was thought until 1948. Shannon found a limit that
 # is *not* zero. A line that flips a share $f$ of its bits carries
 #
 # $$C = 1 - H(f)$$
@@ -816,8 +819,8 @@ print("but not bz2 after training:", bits["Kneser-Ney 5-gram"] > bits["bz2, afte
 
 # %% [markdown] id="read-it-with-care-bz2-sorts"
 # Read it with care. bz2 sorts *all* contexts of the text, of any length, and after training it finds long passages that
-# documentation repeats; a context of four bytes cannot see those. The lesson is in what is missing: our models need longer contexts, and
-# they need to know that contexts can be *alike*. That is what the rest of the course builds.
+# documentation repeats; a context of four bytes cannot see those. The lesson is in what is missing: our models need longer
+# contexts, and they need to know that contexts can be *alike*. That is what the rest of the course builds.
 #
 # Each later notebook with a model adds its row to this table.
 
@@ -875,12 +878,12 @@ print("a random code of the same rate loses less than half as many:", mixed < th
 #
 # 1. A language model answers one question: how probable is each next token? The chain rule turns the answers into the
 #    probability of any text. Causal, masked and prefix models differ in what is visible and what is predicted.
-# 2. Counts run out: the longer the n-grams, the more of those in a new text were never seen. Kneser-Ney takes a discount from each count and lets
-#    the shorter context spread it, counting contexts instead of occurrences.
+# 2. Counts run out: the longer the n-grams, the more of those in a new text were never seen. Kneser-Ney takes a discount
+#    from each count and lets the shorter context spread it, counting contexts instead of occurrences.
 # 3. Cross-entropy = entropy + KL: the unavoidable surprise, and the price of being wrong. Bits per byte make models
 #    comparable whatever their tokens are; perplexities do not.
-# 4. Surprise is length. Huffman comes within 1 bit per symbol of the entropy, the arithmetic coder within a few bits per *text*,
-#    with any language model in the driver's seat.
+# 4. Surprise is length. Huffman comes within 1 bit per symbol of the entropy, the arithmetic coder within a few bits per
+#    *text*, with any language model in the driver's seat.
 # 5. A line that flips a share f of the bits carries 1 − H(f) per bit. Below that, long codes are as safe as you like; above
 #    it, none is.
 #

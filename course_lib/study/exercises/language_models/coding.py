@@ -21,6 +21,12 @@ def _from_the_new_low(low, high, cumulative_low, cumulative_high, total):
     return low, low + width * cumulative_high // total
 
 
+def _after_low_has_moved(low, high, cumulative_low, cumulative_high, total):
+    low = low + (high - low) * cumulative_low // total
+    high = low + (high - low) * cumulative_high // total
+    return low, high
+
+
 def _low_left_out(low, high, cumulative_low, cumulative_high, total):
     width = high - low
     return width * cumulative_low // total, width * cumulative_high // total
@@ -101,6 +107,12 @@ NARROW = Exercise(
             _from_the_new_low,
             "By the time you compute high, low has moved. Both ends are measured from the old low: "
             "compute them together, or keep the old one.",
+        ),
+        Misconception(
+            "low overwritten too early",
+            _after_low_has_moved,
+            "Your second line uses the low of your first one, and with it another width. Keep the "
+            "old low and the width in variables, or return both ends in one expression.",
         ),
         Misconception(
             "low left out",

@@ -167,6 +167,12 @@ ADD_K = Exercise(
             "You divide by the total over all contexts. Sum along the last axis, keepdim=True.",
         ),
         Misconception(
+            "made for one context only",
+            lambda counts, k: (counts + k) / (counts.sum() + k * len(counts)),
+            "For a table of contexts, sum() adds up all rows and len() counts the rows. Use "
+            "sum(-1, keepdim=True) and shape[-1].",
+        ),
+        Misconception(
             "not smoothed",
             lambda counts, k: counts / counts.sum(-1, keepdim=True),
             "k is not used. A single unseen token then makes a whole text impossible.",
