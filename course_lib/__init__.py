@@ -34,6 +34,14 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("device", "tour"),
     ),
     Notebook(
+        1,
+        "tokenization",
+        "Tokenization",
+        "Why does a model read integers, and what does the choice of pieces cost?",
+        120,
+        ("corpus", "tokenization"),
+    ),
+    Notebook(
         2,
         "language_models",
         "Language models",
@@ -61,14 +69,6 @@ SYLLABUS: tuple[Notebook, ...] = (
 
 # Chapters whose modules are in the library while their notebook is still being written.
 IN_PREPARATION: tuple[Notebook, ...] = (
-    Notebook(
-        1,
-        "tokenization",
-        "Tokenization",
-        "Why does a model read integers, and what does the choice of pieces cost?",
-        120,
-        ("corpus", "tokenization"),
-    ),
     Notebook(
         5,
         "attention",
