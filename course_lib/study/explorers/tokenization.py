@@ -25,7 +25,10 @@ from course_lib.tokenization.patterns import GPT4_PATTERN, QWEN_PATTERN
 from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
 
-TYPED = "Tokenizers don't see 2024 letters: naïve 字 🧩!"
+TYPED = (
+    "Tokenizers don't see letters, and 12345 isn't one number to them. "
+    "Naïve, 字, 👩\u200d💻: bytes at first!"
+)
 SIZES = (256, 512, 1024, 2048, 4096)
 SAME_THOUGHT = ("English", "German", "Chinese", "Arabic", "Hindi")
 

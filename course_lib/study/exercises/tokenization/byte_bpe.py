@@ -245,6 +245,12 @@ DECODE = Exercise(
             "of all tokens first, then decode once.",
         ),
         Misconception(
+            "each token decoded alone, and an error",
+            lambda ids, tokens: "".join(tokens[i].decode("utf-8") for i in ids),
+            "A token may hold half a character, on which decode raises. Join the bytes of all "
+            "tokens first, decode once, and let errors be replaced.",
+        ),
+        Misconception(
             "an error for broken bytes",
             lambda ids, tokens: _joined(ids, tokens).decode("utf-8"),
             "Without `errors` Python raises UnicodeDecodeError. A model can produce any ids in any "

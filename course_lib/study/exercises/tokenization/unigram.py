@@ -81,7 +81,7 @@ VITERBI = Exercise(
     statement=(
         "`log_probs` is a dict from a piece to the logarithm of its probability; every character "
         "of `text` is a piece. Return the list of pieces that spell `text` with the largest sum. "
-        "Do it in one pass from left to right: what is the best way to reach each position?"
+        "Do it in one pass from left to right: keep the best way to each position."
     ),
     solution=segmentation.viterbi,
     reference=_by_trying_all,

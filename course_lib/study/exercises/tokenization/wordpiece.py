@@ -25,17 +25,21 @@ def _by_removal(word, vocabulary, unknown="[UNK]"):
     return pieces
 
 
-def _greedy(word, vocabulary, ends, prefix="##", stuck=None):
+def _greedy(word, vocabulary, unknown, ends=None, prefix="##", stuck=None):
     """Walk through the word; `ends` orders the candidates, `stuck` says what to do without one."""
     pieces, start = [], 0
     while start < len(word):
         mark = prefix if start else ""
-        found = [end for end in ends(start, len(word)) if mark + word[start:end] in vocabulary]
+        found = [
+            end
+            for end in (ends or _longest_first)(start, len(word))
+            if mark + word[start:end] in vocabulary
+        ]
         if found:
             pieces.append(mark + word[start : found[0]])
             start = found[0]
         elif stuck is None:
-            return ["[UNK]"]
+            return [unknown]
         else:
             more, start = stuck(word, start)
             pieces += more
@@ -51,32 +55,27 @@ def _shortest_first(start, length):
 
 
 def _unmarked(word, vocabulary, unknown="[UNK]"):
-    bare = [piece.removeprefix("##") for piece in vocabulary]
-    return _greedy(word, bare, _longest_first, prefix="")
+    return _greedy(word, [piece.removeprefix("##") for piece in vocabulary], unknown, prefix="")
 
 
 def _marks_dropped(word, vocabulary, unknown="[UNK]"):
-    return [piece.removeprefix("##") for piece in _by_removal(word, vocabulary)]
+    return [piece.removeprefix("##") for piece in _by_removal(word, vocabulary, unknown)]
 
 
 def _never_marked(word, vocabulary, unknown="[UNK]"):
-    return _greedy(word, vocabulary, _longest_first, prefix="")
+    return _greedy(word, vocabulary, unknown, prefix="")
 
 
 def _part_unknown(word, vocabulary, unknown="[UNK]"):
-    return _greedy(
-        word, vocabulary, _longest_first, stuck=lambda text, start: (["[UNK]"], len(text))
-    )
+    return _greedy(word, vocabulary, unknown, stuck=lambda text, start: ([unknown], len(text)))
 
 
 def _character_skipped(word, vocabulary, unknown="[UNK]"):
-    return _greedy(word, vocabulary, _longest_first, stuck=lambda text, start: ([], start + 1))
+    return _greedy(word, vocabulary, unknown, stuck=lambda text, start: ([], start + 1))
 
 
 def _character_unknown(word, vocabulary, unknown="[UNK]"):
-    return _greedy(
-        word, vocabulary, _longest_first, stuck=lambda text, start: (["[UNK]"], start + 1)
-    )
+    return _greedy(word, vocabulary, unknown, stuck=lambda text, start: ([unknown], start + 1))
 
 
 def _with_second_thoughts(word, vocabulary, unknown="[UNK]"):
@@ -91,7 +90,7 @@ def _with_second_thoughts(word, vocabulary, unknown="[UNK]"):
         return None
 
     found = ways(0)
-    return ["[UNK]"] if found is None else found
+    return [unknown] if found is None else found
 
 
 WORDPIECE = Exercise(
@@ -143,7 +142,9 @@ WORDPIECE = Exercise(
     misconceptions=(
         Misconception(
             "shortest match",
-            lambda word, vocabulary, unknown="[UNK]": _greedy(word, vocabulary, _shortest_first),
+            lambda word, vocabulary, unknown="[UNK]": _greedy(
+                word, vocabulary, unknown, _shortest_first
+            ),
             "You take the first piece that fits, starting with one letter. Start with the whole "
             "rest of the word and make it shorter.",
         ),
