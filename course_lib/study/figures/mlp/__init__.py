@@ -1,0 +1,33 @@
+"""The pictures of chapter 07: activations, gates, a layer as memory, experts and their size.
+
+Taught in:        07 mlp
+Checked against:  course_lib.mlp, course_lib.experts and torch.nn.functional for the same numbers
+"""
+
+from course_lib.study.figures.mlp.activations import (
+    activation,
+    dead_units,
+    gate_surface,
+    gelu_forms,
+)
+from course_lib.study.figures.mlp.experts import capacity, expert_loads, expert_sizes
+from course_lib.study.figures.mlp.layers import (
+    block_shares,
+    memory,
+    variants,
+    variants_in_time,
+)
+
+__all__ = [
+    "activation",
+    "block_shares",
+    "capacity",
+    "dead_units",
+    "expert_loads",
+    "expert_sizes",
+    "gate_surface",
+    "gelu_forms",
+    "memory",
+    "variants",
+    "variants_in_time",
+]
