@@ -8,7 +8,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from course_lib.information import average_length, huffman_code
+from course_lib.information import average_length, huffman_code, least_bit_error
 from course_lib.ngrams import Sparsity, uniform
 from course_lib.study.figures import language_models as figures
 from course_lib.study.figures.language_models.arithmetic import (
@@ -231,9 +231,11 @@ def test_the_coloured_region_begins_at_the_capacity():
     region = figures.code_errors(0.1, blocks=50).axes[0].collections[0].get_paths()[0].vertices
     entropy = torch.distributions.Bernoulli(torch.tensor(0.1)).entropy().item() / math.log(2)
     raised = region[region[:, 1] > math.log10(FLOOR) + 1e-9]
-    assert raised[:, 0].min() > 1 - entropy
+    assert raised[:, 0].min() == pytest.approx(1 - entropy, abs=0.02)
     assert raised[:, 0].max() == pytest.approx(1.0)
     assert 10 ** raised[:, 1].max() == pytest.approx(0.1)  # at rate 1 every flip is an error
+    for rate, height in raised:
+        assert 10**height == pytest.approx(least_bit_error(rate, 0.1), rel=1e-6)
 
 
 @pytest.mark.parametrize("flip", [0, 0.5, 0.7])

@@ -18,9 +18,9 @@ from course_lib.information import (
     ErrorRates,
     LinearCode,
     capacity,
+    entropy,
     error_rates,
     hamming_code,
-    least_bit_error,
     random_code,
     repetition_code,
 )
@@ -68,12 +68,13 @@ def _random_code(k: int, n: int) -> LinearCode:
     return random_code(k, n, seeded(k + 100 * n))
 
 
+@cache
 def measured(code: LinearCode, flip: Number, blocks: int) -> ErrorRates:
     """Return the error rates of a code over so many blocks, the same each time."""
     return error_rates(code, float(flip), blocks, seeded(blocks))
 
 
-def code_errors(flip: Number, blocks: int = 500) -> Figure:
+def code_errors(flip: Number, blocks: int = 400) -> Figure:
     """Draw which error rates codes reach at which rates, and what longer blocks do to them."""
     if not 0 < flip < 0.5:
         raise ValueError(
@@ -90,16 +91,16 @@ def code_errors(flip: Number, blocks: int = 500) -> Figure:
 
 
 def _map(ax: Axes, flip: Number, blocks: int, limit: float) -> None:
-    rates = torch.linspace(0.04, 1, 17, dtype=torch.float64).tolist()
-    least = [_height(least_bit_error(rate, float(flip))) for rate in (*rates, limit)]
-    ax.fill_between(
-        sorted([*rates, limit]), sorted(least), _height(0.0), color="#f3d3c2", linewidth=0
-    )
+    # R (1 - H(e)) = C solved for the rate R, for errors e up to those of a code without parities
+    wrong = torch.logspace(math.log10(FLOOR), math.log10(flip), 20, dtype=torch.float64)
+    rates = limit / (1 - entropy(torch.stack([wrong, 1 - wrong], -1)))
+    heights = [_height(share) for share in wrong.tolist()]
+    ax.fill_between(rates.tolist(), heights, _height(0.0), color="#f3d3c2", linewidth=0)
     ax.axvline(limit, color=OKABE_ITO.vermillion, linestyle="--", linewidth=1.4)
     k, n = BELOW[-1]
     shown = {**_codes(), f"random {k} of {n}": _random_code(k, n)}
     for name, code in shown.items():
-        height = _height(measured(code, flip, blocks).bit)
+        height = _height(measured(code, flip, blocks * k // code.k).bit)  # as many bits each
         ax.plot([code.rate], [height], "o", color=OKABE_ITO.blue, markersize=7)
         ax.text(min(code.rate + 0.02, 0.93), height + 0.06, name, size=9)
     ax.set(ylim=(_height(0.0) - 0.05, 0), xlim=(0, 1.15))
