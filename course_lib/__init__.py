@@ -102,4 +102,12 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         120,
         ("model", "checkpoint"),
     ),
+    Notebook(
+        9,
+        "parameter_counting",
+        "Counting parameters",
+        "Where do the parameters, FLOPs and bytes come from, and will it fit?",
+        100,
+        ("accounting",),
+    ),
 )

@@ -1,0 +1,85 @@
+"""The budget of a model: what it holds, what it computes, what it moves, and how fast it can be.
+
+Nothing here builds a model: a page of numbers is enough to tell parameters, FLOPs and bytes.
+
+Five small files, in the order in which the notebook reads them: `models` (the configurations),
+`parameters`, `compute` (FLOPs), `memory` (bytes), `limits` (the roofline and what it allows).
+
+Taught in:        09 parameter_counting
+"""
+
+from course_lib.accounting.compute import (
+    attention_flops,
+    flops_per_token,
+    forward_flops,
+    model_flops_utilisation,
+    training_flops,
+)
+from course_lib.accounting.limits import (
+    DEVICES,
+    Device,
+    Step,
+    arithmetic_intensity,
+    decode_tokens_per_second,
+    model_step,
+    ridge_intensity,
+    roofline,
+    time_bound,
+)
+from course_lib.accounting.memory import (
+    InferenceMemory,
+    TrainingMemory,
+    activation_bytes,
+    bytes_per_number,
+    inference_memory,
+    kv_cache_bytes,
+    training_memory,
+)
+from course_lib.accounting.models import MODELS
+from course_lib.accounting.parameters import (
+    Part,
+    active_parameters,
+    attention_parameters,
+    matmul_parameters,
+    mlp_parameters,
+    moe_parameters,
+    norm_parameters,
+    parameter_parts,
+    parameters_without_embeddings,
+    total_parameters,
+)
+
+__all__ = [
+    "DEVICES",
+    "MODELS",
+    "Device",
+    "InferenceMemory",
+    "Part",
+    "Step",
+    "TrainingMemory",
+    "activation_bytes",
+    "active_parameters",
+    "arithmetic_intensity",
+    "attention_flops",
+    "attention_parameters",
+    "bytes_per_number",
+    "decode_tokens_per_second",
+    "flops_per_token",
+    "forward_flops",
+    "inference_memory",
+    "kv_cache_bytes",
+    "matmul_parameters",
+    "mlp_parameters",
+    "model_flops_utilisation",
+    "model_step",
+    "moe_parameters",
+    "norm_parameters",
+    "parameter_parts",
+    "parameters_without_embeddings",
+    "ridge_intensity",
+    "roofline",
+    "time_bound",
+    "total_parameters",
+    "training_flops",
+    "training_memory",
+]

@@ -1,0 +1,139 @@
+"""Parameter counts against published totals, our modules and transformers on the meta device."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import transformers
+
+from course_lib.accounting import (
+    MODELS,
+    active_parameters,
+    attention_parameters,
+    matmul_parameters,
+    mlp_parameters,
+    moe_parameters,
+    norm_parameters,
+    parameter_parts,
+    parameters_without_embeddings,
+    total_parameters,
+)
+from course_lib.attention import MultiHeadAttention
+from course_lib.checkpoint import words_of_config
+from course_lib.mlp import FeedForward, GatedFFN
+from course_lib.model import build_model
+
+TOTALS = {
+    "Qwen3-0.6B": (596_049_920, 440_467_456),
+    "Qwen3-1.7B": (1_720_574_976, 1_409_410_048),
+    "Qwen3-4B": (4_022_468_096, 3_633_511_936),
+    "Qwen3-8B": (8_190_735_360, 6_946_075_648),
+    "Qwen3-14B": (14_768_307_200, 13_212_482_560),
+    "Qwen3-32B": (32_762_123_264, 31_206_298_624),
+    "Llama-2-7B": (6_738_415_616, None),
+    "Llama-3-8B": (8_030_261_248, None),
+    "Llama-3-70B": (70_553_706_496, None),
+    "Llama-3.2-1B": (1_235_814_400, None),
+    "Mistral-7B": (7_241_732_096, None),
+    "GPT-2": (124_439_808, None),
+    "GPT-2 XL": (1_557_611_200, None),
+    "Qwen3-30B-A3B": (30_532_122_624, None),
+    "Qwen3-235B-A22B": (235_093_634_560, None),
+}
+
+
+def numbers(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_table_has_a_row_for_each_published_total():
+    assert list(MODELS) == list(TOTALS)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_totals(name):
+    total, without = TOTALS[name]
+    assert total_parameters(MODELS[name]) == total
+    if without is not None:
+        assert parameters_without_embeddings(MODELS[name]) == without
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_transformers_builds_the_same_number(name):
+    config = MODELS[name]
+    with torch.device("meta"):
+        words = words_of_config(replace(config, num_hidden_layers=2))
+        short = transformers.AutoModelForCausalLM.from_config(
+            transformers.AutoConfig.for_model(**words)
+        )
+    layer = numbers(short.base_model.get_submodule("h.0" if "GPT" in name else "layers.0"))
+    assert numbers(short) + (config.num_hidden_layers - 2) * layer == TOTALS[name][0]
+
+
+@pytest.mark.parametrize("name", ["Qwen3-0.6B", "Llama-3-70B", "GPT-2", "Qwen3-30B-A3B"])
+def test_each_part_is_what_our_model_holds(name):
+    with torch.device("meta"):
+        model = build_model(MODELS[name])
+    places = {
+        "wte": "embedding", "embed_tokens": "embedding", "wpe": "positions",
+        "self_attn": "attention", "attn": "attention", "mlp": "MLP",
+        "experts": "experts", "gate": "experts", "lm_head": "head",
+    }  # fmt: skip
+    held = {}
+    for path, parameter in model.named_parameters():
+        words = [word for word in path.split(".") if word in places]
+        part = places[words[-1]] if words else "norms"
+        held[part] = held.get(part, 0) + parameter.numel()
+    assert held == {part.name: part.parameters for part in parameter_parts(MODELS[name])}
+
+
+def test_active_parameters():
+    assert active_parameters(MODELS["Qwen3-30B-A3B"]) == 3_353_032_704
+    assert active_parameters(MODELS["Qwen3-235B-A22B"]) == 22_190_763_520
+    dense = MODELS["Qwen3-8B"]
+    assert active_parameters(dense) == total_parameters(dense)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_layers(bias, qk_norm):
+    settings = {"qkv_bias": bias, "output_bias": bias, "qk_norm": qk_norm}
+    layer = MultiHeadAttention(48, 6, 2, 10, **settings)
+    assert attention_parameters(48, 6, 2, 10, **settings) == numbers(layer)
+    assert mlp_parameters(48, 72) == numbers(GatedFFN(48, 72))
+    assert mlp_parameters(48, 72, gated=False, bias=True) == numbers(FeedForward(48, 72))
+
+
+def test_by_hand():
+    assert attention_parameters(4, 2, 1, 3) == 4 * 6 + 2 * 4 * 3 + 6 * 4
+    assert mlp_parameters(4, 5) == 60
+    assert mlp_parameters(4, 5, gated=False) == 40
+    assert mlp_parameters(4, 5, bias=True) == 60 + 5 + 5 + 4
+    assert moe_parameters(4, 5, 8, 2) == (8 * 60 + 32, 2 * 60 + 32)
+    assert norm_parameters(4, 3) == 28
+    assert norm_parameters(4, 3, bias=True) == 56
+
+
+def test_what_a_token_is_multiplied_with():
+    config = MODELS["Llama-3-8B"]
+    outside = {"embedding", "norms"}
+    matrices = sum(p.parameters for p in parameter_parts(config) if p.name not in outside)
+    assert matmul_parameters(config) == matrices
+    tied = MODELS["Qwen3-0.6B"]
+    assert matmul_parameters(tied) == matmul_parameters(replace(tied, tie_word_embeddings=False))
+
+
+def test_wrong_claims_about_qwen3_8b():
+    config = MODELS["Qwen3-8B"]
+    assert round(total_parameters(replace(config, intermediate_size=14336)) / 1e9, 2) == 9.10
+    tied = total_parameters(replace(config, tie_word_embeddings=True))
+    assert total_parameters(config) - tied == 622_329_856
+
+
+def test_formulas_name_what_is_counted():
+    formulas = {part.name: part.formula for part in parameter_parts(MODELS["Qwen3-0.6B"])}
+    assert formulas["attention"] == (
+        "C·H·D + 2·C·G·D + H·D·C + 2·D = 6,291,712 in each of 28 layers"
+    )
+    assert formulas["MLP"] == "3·C·F = 9,437,184 in each of 28 layers"
+    assert "head" not in formulas
