@@ -65,10 +65,6 @@ SYLLABUS: tuple[Notebook, ...] = (
         90,
         ("softmax",),
     ),
-)
-
-# Chapters whose modules are in the library while their notebook is still being written.
-IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         5,
         "attention",
@@ -77,6 +73,10 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         120,
         ("attention",),
     ),
+)
+
+# Chapters whose modules are in the library while their notebook is still being written.
+IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         6,
         "rope",
@@ -100,7 +100,7 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "The whole transformer",
         "How do the parts make a model that loads real weights?",
         120,
-        ("model", "checkpoint"),
+        ("model", "families", "checkpoint"),
     ),
     Notebook(
         9,
