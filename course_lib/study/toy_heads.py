@@ -17,7 +17,8 @@ Shapes:           B batch, T tokens, C width, L layers, H heads, D head width, V
 
 import copy
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
@@ -185,13 +186,25 @@ def train_toy(
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.98), weight_decay=0.01)
     probe = repeated_sequences(8, PERIODS[kind], torch.Generator().manual_seed(seed + 1))
     history = History([], [], [], [])
-    for step in range(steps + 1):
-        if step % every == 0 or step == steps:
-            _note(history, step, model, probe)
-        if step < steps:
-            optimizer.param_groups[0]["lr"] = 5e-3 * _pace(step, steps)
-            _learn(model, optimizer, repeated_sequences(32, PERIODS[kind], generator))
+    with _one_thread():
+        for step in range(steps + 1):
+            if step % every == 0 or step == steps:
+                _note(history, step, model, probe)
+            if step < steps:
+                optimizer.param_groups[0]["lr"] = 5e-3 * _pace(step, steps)
+                _learn(model, optimizer, repeated_sequences(32, PERIODS[kind], generator))
     return model, history
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core: products this small wait longer for a second one than it helps."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fresh_model(seed: int) -> ToyModel:

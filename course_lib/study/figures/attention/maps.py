@@ -102,7 +102,7 @@ def attention_maps(
 
 def _habit(kind: str, share: float) -> str:
     if share < _FAVOURITE:
-        return f"has no favourite place (most: {kind}, {share:.2f})"
+        return f"has no favourite place (no kind of place gets above about {share:.2f})"
     return f"reads mostly {kind} ({share:.2f})"
 
 

@@ -9,6 +9,7 @@ Shapes:           W widths, N products, S keys
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -32,8 +33,8 @@ def product_spread(q: Float[Tensor, "... D"], k: Float[Tensor, "... D"]) -> floa
 
 @cache
 def _random_pair(width: int, rows: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(width)
-    pair = torch.randn(2, rows, width, generator=generator, dtype=torch.float64)
+    # numpy's generator, whose numbers are the same on every machine
+    pair = torch.from_numpy(np.random.default_rng(width).standard_normal((2, rows, width)))
     return pair[0], pair[1]
 
 

@@ -132,10 +132,10 @@ BY_WIDTH = SeveralAnswers(
             "place of 1.",
         ),
         Option(
-            "The gradient at queries and keys is about 8 times smaller than it should be.",
+            "Much less gradient reaches queries and keys.",
             True,
-            "what comes back from the scores is multiplied by the same factor, 1/64 in place of "
-            "1/8, on its way to q and k.",
+            "what comes back from the scores is multiplied by 1/64 in place of 1/8 on its way to q "
+            "and k.",
         ),
         Option(
             "Softmax saturates.",
