@@ -537,6 +537,9 @@ for language in ("English", "Hindi"):
 explorers.tokenization.viterbi_lattice()
 
 # %% [markdown] id="build-it-6"
+# It does not. `hugg` is the longest piece that fits and a rare one, and `hug` with `g` after it has the larger product. Move
+# *position* to the left and watch how the best way to an earlier letter need not be part of the best way to the end.
+#
 # ### Build it
 
 

@@ -68,7 +68,8 @@ def test_names_are_never_cut_short_and_no_letter_turns_the_row():
     assert "U+0646" in bracket
     assert "U+0627" in bracket
     assert "é" in bracket
-    assert bracket.isascii() is False
+    third_box = left.collections[0].get_paths()[2].vertices[:, 0].min()
+    assert abs(bracket.index("└", 1) - third_box) < 0.5, "each bracket begins below its first token"
     assert not any("\u0600" <= sign <= "\u06ff" for sign in words(left))
 
 
@@ -102,6 +103,11 @@ def test_the_tree_replays_the_encoder(word):
     assert len(leaves) - len(joins) == len(expected) == len(BPE.encode(word))
     said = figure_title(figures.merge_tree(BPE, word))
     assert f"After {len(joins)} of {len(joins)} merges: {len(expected)} token" in said
+
+
+def test_the_tree_goes_by_rank_and_not_from_the_left():
+    ever = ByteBPE.train(["\n".join(["ever"] * 5 + ["he"] * 4)], 260)
+    assert figure_title(figures.merge_tree(ever, "hers")).endswith("3 tokens, h er s")
 
 
 def test_the_tree_stops_at_the_step():
@@ -148,6 +154,9 @@ def test_compression_draws_each_text_and_says_what_doubling_brought():
     assert list(ax.lines[1].get_ydata()) == pytest.approx([1.0, 1.0, 2.0])
     said = figure_title(ax.figure)
     assert said == "two, 1024 tokens: 2.00 bytes per token, 50% fewer tokens than with 512"
+    assert "40% fewer tokens than with 256" in figure_title(
+        figures.compression(SIZES, LENGTHS, "one", 512)
+    )
     assert "fewer" not in figure_title(figures.compression(SIZES, LENGTHS, "one", 256))
     one, two = (text.get_position()[1] for text in ax.texts)
     assert abs(one - two) >= 0.1, "names of curves that end together stand apart"
