@@ -73,10 +73,6 @@ SYLLABUS: tuple[Notebook, ...] = (
         120,
         ("attention",),
     ),
-)
-
-# Chapters whose modules are in the library while their notebook is still being written.
-IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         6,
         "rope",
@@ -86,6 +82,10 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         120,
         ("positions", "rope"),
     ),
+)
+
+# Chapters whose modules are in the library while their notebook is still being written.
+IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         7,
         "mlp",

@@ -1,0 +1,106 @@
+"""Each explorer of the rope chapter shows the figure of its controls, at both ends of each."""
+
+import ipywidgets
+import pytest
+import torch
+
+from course_lib.positions import sinusoidal_table
+from course_lib.study.explorers import rope as explorers
+from course_lib.study.figures import rope as figures
+from course_lib.study.plotting import png_bytes
+from course_lib.study.position_models import trained
+
+NAMES = (
+    "clocks",
+    "rotation_or_not",
+    "position_table",
+    "alibi",
+    "wavelengths",
+    "slowdown",
+    "context_extension",
+    "method_comparison",
+    "decay",
+)
+QUERY, KEY = (torch.tensor(x, dtype=torch.float64) for x in (explorers.QUERY, explorers.KEY))
+
+
+def ends(control):
+    """Return the extreme values of a control."""
+    if hasattr(control, "options"):
+        values = [option[1] if isinstance(option, tuple) else option for option in control.options]
+        return values[0], values[-1]
+    if hasattr(control, "base"):
+        return control.base**control.min, control.base**control.max
+    return control.min, control.max
+
+
+def shown(explorer):
+    """Return the bytes of the picture in the notebook."""
+    (picture,) = (part for part in explorer.widget.children if isinstance(part, ipywidgets.Image))
+    return picture.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_moves_the_picture_at_both_of_its_ends(name):
+    explorer = getattr(explorers, name)()
+    for key, control in explorer.controls.items():
+        start, seen = control.value, set()
+        for value in ends(control):
+            control.value = value
+            assert explorer.error == ""
+            seen.add(shown(explorer))
+        control.value = start
+        assert len(seen) == 2, f"{key} changes nothing"
+    explorer.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_saved_form_is_stable(name):
+    first, second = getattr(explorers, name)(), getattr(explorers, name)()
+    bundles = [each._repr_mimebundle_()[0] for each in (first, second)]
+    for kind in ("image/png", "text/plain"):
+        assert bundles[0][kind] == bundles[1][kind]
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "moves", "drawn"),
+    [
+        ("clocks", {"m": 3, "n": 9}, lambda: figures.clocks(QUERY, KEY, 3, 9, 100.0)),
+        ("clocks", {"both": 10}, lambda: figures.clocks(QUERY, KEY, 22, 15, 100.0)),
+        ("clocks", {"both": 39}, lambda: figures.clocks(QUERY, KEY, 39, 32, 100.0)),
+        ("rotation_or_not", {"angle": 1.0}, lambda: figures.rotation_or_not(1.0)),
+        (
+            "position_table",
+            {"table": "learned", "seed": 2},
+            lambda: figures.position_table(trained("learned").table, "learned", 2),
+        ),
+        (
+            "position_table",
+            {"seed": 3},
+            lambda: figures.position_table(sinusoidal_table(48, 64), "sinusoidal", 3),
+        ),
+        ("alibi", {"num_heads": 4, "head": 2}, lambda: figures.alibi(4, 2)),
+        ("alibi", {"num_heads": 2, "head": 9}, lambda: figures.alibi(2, 2)),
+        (
+            "wavelengths",
+            {"base": 100.0, "trained_length": 32.0},
+            lambda: figures.wavelength_map(128, 100.0, 32.0),
+        ),
+        (
+            "slowdown",
+            {"factor": 2.0, "base": 1000.0},
+            lambda: figures.slowdown(2.0, 128, 1000.0, 4096),
+        ),
+        ("context_extension", {"factor": 8}, lambda: figures.context_extension(8)),
+        ("method_comparison", {"distance": 8}, lambda: figures.method_comparison(8)),
+        ("decay", {"head_dim": 16, "base": 10.0}, lambda: figures.decay(16, 10.0)),
+    ],
+)
+def test_the_controls_reach_the_figure(name, moves, drawn):
+    explorer = getattr(explorers, name)()
+    for control, value in moves.items():
+        explorer.controls[control].value = value
+    assert explorer.image == png_bytes(drawn())
+    explorer.close()
