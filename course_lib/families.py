@@ -120,7 +120,7 @@ class EncoderOnly(nn.Module):
     ) -> Float[Tensor, "B T C"]:
         """Return a vector for each token that knows the whole text, to the left and to the right.
 
-        `padding` is True where there is a real token; `segments` is 0 in a first text, 1 in a second.
+        `padding` is True at real tokens; `segments` is 0 in a first text, 1 in a second.
         """
         places = torch.arange(ids.shape[1], device=ids.device)
         x = self.tokens(ids) + learned_positions(self.positions.weight, places)
