@@ -14,7 +14,7 @@ from torch import Tensor
 
 from course_lib.attention import causal_mask
 from course_lib.study.explorer import Explorer, choice, step_slider
-from course_lib.study.explorers.attention.lines import AttentionLines
+from course_lib.study.explorers.attention.widget import AttentionLines
 from course_lib.study.figures import attention as figures
 from course_lib.study.figures.attention.scale import WIDTHS
 
@@ -51,7 +51,7 @@ def five_steps(
     return Explorer(figure, controls, "Attention in five matrices.")
 
 
-def masks(kind: str = "causal", size: int = 3, queries: int = 8) -> Explorer:
+def masks(kind: str = "sliding window", size: int = 3, queries: int = 8) -> Explorer:
     """Choose a mask, its size, and how many of eight tokens are new, and see the weights."""
 
     def figure(kind: str, size: int, queries: int) -> Figure:

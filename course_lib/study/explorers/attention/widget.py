@@ -21,7 +21,7 @@ from course_lib.study.figures.attention import attention_lines
 from course_lib.study.labels import plain, token_label
 from course_lib.study.plotting import as_array, figure_title, png_bytes
 
-SCRIPT = Path(__file__).parent / "lines.js"
+SCRIPT = Path(__file__).parent / "widget.js"
 INSTALL = "To point at tokens, install anywidget (pip install anywidget) and run this cell again."
 
 
