@@ -34,7 +34,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 # %% id="imports-2"
 from course_lib import corpus
-from course_lib.study.desk import exercise, explorers, quiz, reveal
+from course_lib.study.desk import exercise, explorers, hint, quiz, reveal
 from course_lib.tokenization import bpe_training, byte_bpe, cost, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
 
@@ -154,9 +154,8 @@ def count_pairs(words):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. It gives a little, then a little more; import it with
-# `from course_lib.study.desk import hint`. Done, or curious? Here is the course's own. It stays folded until you have
-# passed, or have run the cell twice.
+# Stuck? Put `hint()` in a new cell: it gives a little, then a little more. Done, or curious? Here is the course's own. It
+# stays folded until you have passed, or have run the cell twice.
 
 # %% id="reveal-tokenization-count-pairs"
 reveal("tokenization.count_pairs")
