@@ -16,7 +16,7 @@ from typing import Any
 from course_lib import SYLLABUS
 from course_lib.study import bank
 from course_lib.study.markup import rich
-from course_lib.study.plotting import png_bytes
+from course_lib.study.plotting import text_png_bytes
 from course_lib.study.printed import printed_figure, printed_text
 from course_lib.study.progress import Store, store
 from course_lib.study.question import Question
@@ -55,7 +55,7 @@ class Quiz:
     @cached_property
     def picture(self) -> bytes:
         """The printed form as PNG."""
-        return png_bytes(printed_figure(self.heading, self.questions))
+        return text_png_bytes(printed_figure(self.heading, self.questions))
 
     def _assemble(self, rng: random.Random) -> Any:
         try:
