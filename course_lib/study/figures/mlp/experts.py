@@ -75,8 +75,8 @@ def _queues(
     cells[:, limit:].masked_fill_(cells[:, limit:] == 0, torch.nan)
     shades = ListedColormap([_EMPTY, _FIRST, _SECOND, _DROPPED]).with_extremes(bad="white")
     ax.imshow(cells.numpy(), cmap=shades, vmin=-0.5, vmax=3.5, aspect="auto")
-    ax.vlines(torch.arange(0.5, width - 1).tolist(), -0.5, num_experts - 0.5, "white", lw=1)
-    ax.hlines(torch.arange(0.5, num_experts - 1).tolist(), -0.5, width - 0.5, "white", lw=3)
+    ax.vlines(_between(width), -0.5, num_experts - 0.5, "white", lw=1)
+    ax.hlines(_between(num_experts), -0.5, width - 0.5, "white", lw=3)
     ax.axvline(limit - 0.5, color="black", lw=2)
     ax.set_yticks(range(num_experts), [str(e + 1) for e in range(num_experts)])
     ax.set(xlabel="place in the queue", ylabel="expert", xticks=[])
@@ -93,6 +93,11 @@ def _queues(
         f"{limit} places each: {dropped} of {chosen.numel()} choices are dropped, "
         f"{empty} of {num_experts * limit} places stay empty",
     )
+
+
+def _between(count: int) -> list[float]:
+    """Return where the lines between so many cells are."""
+    return [cell + 0.5 for cell in range(count - 1)]
 
 
 def _price(ax: Axes, chosen: Int[Tensor, "N k"], num_experts: int, factor: Number) -> None:
@@ -148,7 +153,7 @@ def _board(ax: Axes, num_experts: int, k: int) -> None:
     board[chosen] = 1
     shades = ListedColormap([OKABE_ITO.sky, OKABE_ITO.orange]).with_extremes(bad="white")
     ax.imshow(board.view(rows, columns).numpy(), cmap=shades, vmin=0, vmax=1, aspect="auto")
-    ax.vlines(torch.arange(0.5, columns - 1).tolist(), -0.5, rows - 0.5, "white", lw=1.5)
-    ax.hlines(torch.arange(0.5, rows - 1).tolist(), -0.5, columns - 0.5, "white", lw=1.5)
+    ax.vlines(_between(columns), -0.5, rows - 0.5, "white", lw=1.5)
+    ax.hlines(_between(rows), -0.5, columns - 0.5, "white", lw=1.5)
     ax.set_axis_off()
     title(ax, f"One layer: {k} of {num_experts} experts work")
