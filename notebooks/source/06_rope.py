@@ -24,6 +24,7 @@ from course_lib import positions, rope
 from course_lib.attention import (
     attention_weights,
     causal_mask,
+    previous_token_score,
     scaled_dot_product_attention,
 )
 from course_lib.device import seeded
@@ -142,7 +143,7 @@ for name, table in (("sinusoidal", rows[:48]), ("learned", learned), ("random", 
 
 # %% [markdown] id="the-sinusoidal-table-is-all-stripes"
 # The sinusoidal table is all stripes, by construction. A random one has none. The learned one began as random numbers, and
-# training has drawn a faint band along its diagonal: near positions have become a little alike, because it helped.
+# training has drawn a faint band along its diagonal: near positions have become a little alike.
 
 # %% [markdown] id="3-a-number-for-each-distance"
 # ## 3 · A number for each distance
@@ -159,7 +160,7 @@ for distance, bucket in zip(distances.tolist(), buckets.tolist(), strict=True):
     print(f"{distance} tokens back: bucket {bucket}")
 
 # %% [markdown] id="from-128-on-everything-is-far"
-# From 128 on, everything is "far". There is always a number to add, whatever the length.
+# The last bucket holds everything that is far. There is always a number to add, whatever the length.
 #
 # **ALiBi** does not even learn. Each token of distance costs the same, and each head has its own price:
 #
@@ -177,7 +178,7 @@ for heads in (8, 4, 6):
 
 # %% [markdown] id="with-four-heads-it-starts-at"
 # With four heads it starts at ¼: the slopes always end at 1/256, and four steps get there faster. For six heads, no power of
-# two, the rule takes the slopes of four heads and fills up with every second one of eight: ½ and ⅛ lie between.
+# two, the rule takes the slopes of four heads and fills up with every second one of eight: ½ and ⅛.
 
 # %% [markdown] id="build-it-2"
 # ### Build it
@@ -247,8 +248,8 @@ explorers.rope.alibi()
 # ## 4 · Turn, do not add
 #
 # RoPE puts the distance into the score without adding anything to it. Cut query and key into pairs of features. Each pair
-# is a hand on a clock. **Turn the hand by an angle that grows with the position.** A query at $m$ has turned $m$ times, a
-# key at $n$ has turned $n$ times, and the angle between the two has changed by $m - n$ turns. A dot product of two hands
+# is a hand on a clock. **Turn the hand by an angle that grows with the position.** A query at $m$ has been turned by $m$
+# steps, a key at $n$ by $n$ steps, and the angle between the two has changed by $m - n$ steps. A dot product of two hands
 # sees their lengths and the angle between them, and nothing else.
 #
 # $$\begin{pmatrix} a' \\ b' \end{pmatrix} = \begin{pmatrix} \cos\varphi & -\sin\varphi \\ \sin\varphi & \cos\varphi \end{pmatrix} \begin{pmatrix} a \\ b \end{pmatrix} \qquad \varphi = t \cdot \text{base}^{-2i/D}$$
@@ -355,8 +356,8 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16):
 # the model runs in bfloat16.
 #
 # ### Checked against the real thing
-# The same queries and keys through the rotary code of `transformers`' Qwen3, with its base of 1 000 000 and positions that
-# start elsewhere in each text of the batch:
+# Queries of four heads through the rotary code of `transformers`' Qwen3, with its base of 1 000 000 and positions that start
+# elsewhere in each text of the batch:
 
 # %% id="config-qwen3config-head-dim-128-max"
 from transformers import Qwen3Config
@@ -547,8 +548,8 @@ explorers.rope.decay()
 # of step. For independent pairs the mean is 0 at every distance, and the spread is the same everywhere: a turned random
 # vector is as random as before.
 #
-# A trained model is neither. It can learn a query whose best key lies five tokens back: choose a key, turn it five steps,
-# and take that as the query.
+# A trained model is neither. It can learn a query whose best key lies five tokens back: choose a key, turn it *back* by
+# five steps, and take that as the query. At a distance of five the position turns it forward again.
 
 # %% id="key-torch-randn-1-64-generator"
 key = torch.randn(1, 64, generator=seeded(16), dtype=torch.float64)
@@ -561,7 +562,7 @@ for distance in (0, 1, 3, 5, 7, 11):
 print("largest at distance", int(at_distance.argmax()))
 
 # %% [markdown] id="the-score-rises-up-to-distance"
-# The score *rises* up to distance 5. RoPE lets a head prefer any distance that it likes. What is built in is no decay, but
+# The score is largest at distance 5, not at 0. RoPE lets a head prefer any distance that it likes. What is built in is no decay, but
 # the means to see distance.
 
 # %% [markdown] id="8-past-the-trained-length"
@@ -619,7 +620,8 @@ reveal("rope.ntk_base")
 # %% [markdown] id="qwen3-s-base-is-not-this"
 # ### Qwen3's base is not this
 # Qwen3 has a base of 1 000 000, and it is tempting to read that as "NTK-aware scaling of 10 000". It is a base the model was
-# *trained* with. It was trained on 32 768 tokens, 8 times as many as Llama 2. The rule for 8 times gives another number:
+# *trained* with: its pretraining ended on texts of 32 768 tokens with this base, and the weights adapted to it. That is 8 times
+# the length of Llama 2's texts, and the rule for 8 times gives another number:
 
 # %% id="for-factor-in-4-8-100"
 for factor in (4, 8, 100):
@@ -704,7 +706,7 @@ print(rounded(turns, 1))
 
 # %% [markdown] id="it-must-now-copy-from-distances"
 # It must now copy from distances up to 128, in texts of twice that length, under each rule and **without any further
-# training**. Plain RoPE is black.
+# training**. Plain RoPE is black. "4 times" means texts of 192 tokens, so a distance of 96.
 #
 # > **Predict.** Which rule is the worst at *short* distances, and why?
 
@@ -713,9 +715,7 @@ explorers.rope.context_extension()
 
 # %% [markdown] id="plain-rope-is-good-where-it"
 # - **Plain** RoPE is good where it was trained and falls off a cliff behind.
-# - **Interpolation** is bad everywhere, even at 8 tokens. This model finds the token before the present one by its angle, one
-#   step of the fast planes. Interpolation makes that step four times smaller. Large models recover after a little
-#   training with it; without, they do not.
+# - **Interpolation** is bad everywhere, even at 8 tokens. The cell after the next shows why.
 # - **NTK-aware, YaRN and Llama 3** spare the fast planes and carry the skill further, at a price for short texts.
 # - **Dynamic** pays nothing on short texts, for it leaves them alone. That is its point.
 #
@@ -727,7 +727,28 @@ for scaling in ("plain", "interpolation", "NTK-aware", "dynamic", "YaRN", "Llama
     losses = [position_models.loss_at_distance(copier, d, rope=request) for d in (8, 16, 32, 64)]
     print(f"{scaling:13}", "  ".join(f"{loss:4.1f}" for loss in losses), " at 8, 16, 32, 64 tokens")
 
+# %% [markdown] id="why-does-interpolation-hurt-where-nothing"
+# Why does interpolation hurt where nothing was too long? Look into the first layer. Some heads there read the token before
+# the present one, and they find it by its angle, one step of the fast planes. How much of their weight still goes there?
+
+# %% id="for-scaling-in-plain-interpolation-ntk-2"
+for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
+    request = figures.rope.rope_request(scaling, 4, 32, 100.0, 48)
+    cos, sin = rope.rope_cos_sin(torch.arange(40), 32, request, 48)
+    _, weights = copier.attentions[0](
+        copier.norms[0](copier.embed(text)),
+        causal_mask(40),
+        rotate=lambda x, cos=cos, sin=sin: rope.apply_rope(x, cos, sin),
+        return_weights=True,
+    )
+    print(
+        f"{scaling:13} on the token before, by head:", rounded(previous_token_score(weights)[0], 2)
+    )
+
 # %% [markdown] id="one-small-model-on-one-task"
+# Interpolation makes one step four times smaller: the angle of "one back" now belongs to "four back". These heads have lost
+# their neighbour. Chen et al. 2023 train for some hundreds of steps with the new angles, and the model finds it again.
+#
 # One small model on one task: take the *kinds* of curves from it, not the numbers.
 
 # %% [markdown] id="9-all-of-them-on-one"
@@ -762,7 +783,7 @@ print(f"ALiBi, steepest of four heads: one token back counts {one_back:.2f} time
 #
 # - **No positions** is better than a guess among 128, since it sees which tokens the text is made of. What it cannot find is
 #   "the token before".
-# - **Relative** numbers and **RoPE** learn the task at once: "one back" is something a head can say directly.
+# - **Relative** numbers and **RoPE** learn the task: "one back" is something a head can say directly.
 # - **ALiBi** says "near", not "one back". The nearest token is the token itself, and even the steepest of four heads favours
 #   it over the one before by a little only. Two layers of attention could not make much of that.
 # - The **tables** are added to the token, so a layer must first learn to take the two apart. After 800 steps they are on their
@@ -789,7 +810,19 @@ for name, matrix in (
 
 # %% [markdown] id="the-claimed-matrix-keeps-1-0"
 # The claimed matrix keeps (1, 0) and (0, 1), so a quick test with these two passes. It shrinks (1, 1) from 1.414 to 0.563. And
-# worse, the score no longer depends on the distance alone: move the slider, and the circle becomes an ellipse.
+# worse, the score no longer depends on the distance alone:
+
+# %% id="q-k-torch-tensor-1-0"
+q, k = torch.tensor([1.0, 2.0]).double(), torch.tensor([0.5, 1.0]).double()
+for name in ("a rotation", "minus in both rows"):
+    found = []
+    for m, n in ((5, 3), (6, 4), (25, 23)):
+        at_m, at_n = (figures.rope.plane_matrix(name, float(t)) for t in (m, n))
+        found.append(torch.dot(at_m @ q, at_n @ k))
+    print(f"{name:18} scores at m − n = 2:", rounded(torch.stack(found)))
+
+# %% [markdown] id="move-the-slider-and-see-the"
+# Move the slider, and see the circle become an ellipse:
 
 # %% id="explorers-rope-rotation-or-not"
 explorers.rope.rotation_or_not()
@@ -854,6 +887,8 @@ quiz("rope")
 # - Su et al. 2021, *RoFormer*, arXiv:2104.09864: RoPE.
 # - Chen et al. 2023, *Extending context window of large language models via positional interpolation*, arXiv:2306.15595.
 # - Peng et al. 2023, *YaRN*, arXiv:2309.00071, also on the NTK-aware base.
+# - Xiong et al. 2023, *Effective long-context scaling of foundation models*, arXiv:2309.16039: training on with a larger base.
+# - Qwen Team 2025, *Qwen3 technical report*, arXiv:2505.09388.
 # - Grattafiori et al. 2024, *The Llama 3 herd of models*, arXiv:2407.21783.
 # - Olsson et al. 2022, *In-context learning and induction heads*, arXiv:2209.11895: the task of the small models.
 #

@@ -52,8 +52,12 @@ ALIBI_SLOPES = Exercise(
         Probe("8 heads", lambda: call(8), "For eight heads the slopes are ½, ¼, ⅛, … 1/256."),
         Probe("4 heads", lambda: call(4), "Fewer heads, larger steps: the last is 2⁻⁸ again."),
         Probe("1 head", lambda: call(1), "One head alone has the slope 2⁻⁸."),
-        Probe("6 heads", lambda: call(6), "Four slopes as for 4 heads, and two that lie between."),
-        Probe("12 heads", lambda: call(12), "Eight slopes as for 8 heads, and four between."),
+        Probe(
+            "6 heads", lambda: call(6), "Four slopes as for 4 heads, and ½ and ⅛ from those for 8."
+        ),
+        Probe(
+            "12 heads", lambda: call(12), "Eight slopes as for 8 heads, and four of those for 16."
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -64,8 +68,8 @@ ALIBI_SLOPES = Exercise(
         Misconception(
             "one formula for every number of heads",
             lambda num_heads: torch.tensor(_geometric(num_heads)),
-            "For powers of two this is right. For others, checkpoints such as BLOOM's variants "
-            "were trained with the slopes of the power below, filled up from the double number.",
+            "For powers of two this is right. Others, such as BLOOM's 112 heads, take the slopes "
+            "of the power below and fill up from the double number.",
         ),
         Misconception(
             "halves whatever the number of heads",
@@ -93,7 +97,7 @@ ALIBI_SLOPES = Exercise(
     hints=(
         "For a power of two: [2 ** (-8 * h / H) for h in 1 … H].",
         "The largest power of two up to H: 2 ** int(math.log2(H)).",
-        "The slopes of 2P heads are 2 ** (-4 * h / P); those with odd h lie between the others.",
+        "The slopes of 2P heads are 2 ** (-4 * h / P); those with odd h are new.",
     ),
 )
 
@@ -179,6 +183,12 @@ ALIBI_BIAS = Exercise(
             _with(lambda slope, offset: -slope * offset.abs(), aligned="start"),
             "While a model writes with a cache, its queries are the newest tokens: the last query "
             "stands at the last key. Add keys − queries to the positions of the queries.",
+        ),
+        Misconception(
+            "no absolute value, and queries at the start",
+            _with(lambda slope, offset: slope * offset, aligned="start"),
+            "Two things. What comes after the query gets a bonus: take the absolute value. And "
+            "with a cache the queries are the newest tokens: add keys − queries to their place.",
         ),
         Misconception(
             "squared distance",

@@ -189,6 +189,12 @@ HALVES = Exercise(
             "is made of the features i and i + D/2: x.chunk(2, dim=-1).",
         ),
         Misconception(
+            "halves put one below the other",
+            _with(_from_halves, _right, lambda a, b: torch.cat((a, b))),
+            "torch.cat joins along the first axis unless told otherwise. The features are the last "
+            "axis: dim=-1.",
+        ),
+        Misconception(
             "even and odd features put into halves",
             _with(_from_neighbours, _right, _to_halves),
             "You read neighbours and write halves, so the features change their places even at "

@@ -144,8 +144,8 @@ LLAMA3 = Exercise(
     minutes=10,
     difficulty=3,
     statement=(
-        "Count how many full turns each plane makes within `trained_length`. From "
-        "`high_freq_factor` turns on, leave its frequency alone; up to `low_freq_factor` turns, "
+        "Count the turns, with their fractions, that each plane makes within `trained_length`. "
+        "From `high_freq_factor` turns on, leave its frequency alone; up to `low_freq_factor`, "
         "divide it by `factor`; between, blend the two frequencies linearly in the number of turns."
     ),
     solution=rope.llama3_frequencies,

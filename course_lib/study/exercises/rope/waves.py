@@ -45,7 +45,7 @@ SINUSOIDAL = Exercise(
     difficulty=2,
     statement=(
         "Return a tensor (length, width). Columns 2i and 2i + 1 hold the sine and the cosine of "
-        "t · base^(−2i/width), for the positions t = 0, 1, 2, …"
+        "t · base^(−2i/width), for the positions t = 0, 1, 2 and so on."
     ),
     solution=library.sinusoidal_table,
     reference=_table,

@@ -72,10 +72,11 @@ def scaled_losses(scaling: str, factor: Number) -> tuple[float, ...]:
 def _distance_axes(ax: Axes) -> None:
     ax.axvspan(SHORTEST, LONGEST, color="#e8e8e8", linewidth=0)
     ax.text(SHORTEST * 1.03, 7.55, "trained", color=FAINT, size=9, va="top")
-    ax.axvline(TRAINED_LENGTH, color=FAINT, linestyle=":", linewidth=1.3)
-    ax.text(TRAINED_LENGTH * 1.03, 7.55, "trained length", color=FAINT, size=9, va="top")
+    longest = TRAINED_LENGTH / 2  # a text is twice as long as the distance
+    ax.axvline(longest, color=FAINT, linestyle=":", linewidth=1.3)
+    ax.text(longest * 1.03, 7.55, "texts longer than trained", color=FAINT, size=9, va="top")
     ax.axhline(GUESS, color=FAINT, linestyle="--", linewidth=1.2)
-    ax.text(DISTANCES[-1], GUESS + 0.1, "a guess", color=FAINT, size=9, ha="right")
+    ax.text(SHORTEST * 1.03, GUESS + 0.1, "a guess", color=FAINT, size=9)
     ax.set(xscale="log", xlim=(DISTANCES[0], DISTANCES[-1]), ylim=(0, 7.6))
     ax.set_xticks(DISTANCES, [str(distance) for distance in DISTANCES])
     ax.minorticks_off()

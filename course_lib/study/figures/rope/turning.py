@@ -138,7 +138,7 @@ def plane_matrix(name: str, angle: Number) -> Float[Tensor, "row col"]:
 
 def rotation_or_not(angle: Number) -> Figure:
     """Draw what a rotation and what the mistaken matrix make of a circle of vectors."""
-    figure, axes = new_figure(8.0, 3.9, cols=2, margins=Margins(top=0.5, across=0.7))
+    figure, axes = new_figure(8.0, 3.9, cols=2, margins=Margins(top=0.7, across=0.7))
     around = torch.linspace(0, 2 * math.pi, 180, dtype=torch.float64)
     circle = torch.stack((around.cos(), around.sin()))
     marks = circle[:, ::30]
@@ -154,5 +154,5 @@ def rotation_or_not(angle: Number) -> Figure:
         low, high = lengths[1].item(), lengths[0].item()
         same = high - low < 1e-9
         kept = "every length stays 1" if same else f"lengths become {low:.2f} to {high:.2f}"
-        title(ax, f"{name.capitalize()}: {kept}", width=4.2)
+        title(ax, f"{name.capitalize()}: {kept}")
     return figure
