@@ -82,10 +82,6 @@ SYLLABUS: tuple[Notebook, ...] = (
         120,
         ("positions", "rope"),
     ),
-)
-
-# Chapters whose modules are in the library while their notebook is still being written.
-IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         7,
         "mlp",
@@ -94,6 +90,10 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         90,
         ("mlp", "experts"),
     ),
+)
+
+# Chapters whose modules are in the library while their notebook is still being written.
+IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         8,
         "transformer",
