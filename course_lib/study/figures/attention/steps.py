@@ -40,7 +40,7 @@ def five_steps(
     steps = (
         ("1 · q·k", products, None, SIGNED, ".1f"),
         (f"2 · divided by {divided_by}", scaled, None, SIGNED, ".1f"),
-        ("3 · masked", scaled, mask, SIGNED, ".1f"),
+        ("3 · masked", scaled, mask, SIGNED, None),
         ("4 · softmax", weights, mask, WEIGHTS, ".2f"),
         ("5 · values mixed", weights @ v, None, SIGNED, ".2f"),
     )
