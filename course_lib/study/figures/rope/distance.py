@@ -36,7 +36,7 @@ def expected_for_equal(
 
 def decay(head_dim: int, base: Number, longest: int = 512, seed: int = 0) -> Figure:
     """Draw the scores of independent pairs and of equal ones against their distance."""
-    distances = torch.linspace(0, longest, 129).round().long()
+    distances = torch.linspace(0, longest, 65).round().long()
     q = torch.randn(PAIRS, head_dim, generator=seeded(seed))
     k = torch.randn(PAIRS, head_dim, generator=seeded(seed + 1))
     figure, axes = new_figure(10, 3.8, cols=2, margins=Margins(top=0.75, across=0.8))

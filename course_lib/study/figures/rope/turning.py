@@ -147,8 +147,8 @@ def rotation_or_not(angle: Number) -> Figure:
         lengths = torch.linalg.svdvals(matrix)
         ax.plot(*circle, color=FAINT, linewidth=1, linestyle=":")
         ax.plot(*(matrix @ circle), color=ink, linewidth=2)
-        for start, end in zip(marks.T.tolist(), (matrix @ marks).T.tolist(), strict=True):
-            ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": ink, "lw": 1.1})
+        way = matrix @ marks - marks
+        ax.quiver(*marks, *way, color=ink, angles="xy", scale_units="xy", scale=1, width=0.008)
         ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", xlabel="first feature")
         ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1], ylabel="second feature")
         low, high = lengths[1].item(), lengths[0].item()
