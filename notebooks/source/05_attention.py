@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_lib import attention, softmax
 from course_lib.device import seeded
 from course_lib.study import toy_heads
-from course_lib.study.desk import exercise, explorers, figures, quiz, reveal, rounded, show
+from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-a-mean-weighted-by-relevance"
 # ## 1 · A mean, weighted by relevance
