@@ -29,7 +29,7 @@ from course_lib.attention import (
 )
 from course_lib.device import seeded
 from course_lib.study import position_models
-from course_lib.study.desk import exercise, explorers, figures, quiz, reveal, rounded, show
+from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-attention-sees-a-set"
 # ## 1 · Attention sees a set
