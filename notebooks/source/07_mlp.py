@@ -14,8 +14,8 @@
 # - write the router of a mixture of experts and the loss that keeps its experts busy, and count what a mixture holds in
 #   memory against what works for one token.
 #
-# About 90 minutes. You need Python and a little PyTorch; nothing is downloaded. Some cells train small models, a second or so
-# each; their numbers differ a little from machine to machine.
+# About 90 minutes. You need Python and a little PyTorch; nothing is downloaded. Some cells train small models, for a few seconds;
+# their numbers differ a little from machine to machine.
 
 # %% id="imports"
 import math
@@ -64,7 +64,8 @@ print("changed outputs:", moved.any(-1).tolist())
 # > third, a half, or two thirds?
 #
 # Count the matrices. Attention has four: queries and output with `heads · head_dim` rows, keys and values with
-# `kv_heads · head_dim`. (Biases and norms are left out: they are less than one in a thousand.)
+# `kv_heads · head_dim`. Biases, norms and GPT-2's table of positions are left out; the last line of the cell says how little that
+# is.
 
 
 # %% id="parts"
@@ -84,9 +85,10 @@ counts = {
     "Qwen3-8B": parts(4096, 12288, 36, 32, 8, 128, 151936, matrices=3, tables=2),
 }
 show(figures.mlp.block_shares(counts))
+print(f"GPT-2: {sum(counts['GPT-2'].values()) / 124_439_808:.1%} of its 124,439,808 parameters")
 
 # %% [markdown] id="in-gpt-2-and-llama-2"
-# In GPT-2 and Llama-2 the feed-forward layers hold two thirds of the blocks: 8 C² against 4 C². In Qwen3-8B, whose attention
+# In GPT-2 and Llama-2 the feed-forward layers hold two thirds of the blocks, about 8 C² against 4 C². In Qwen3-8B, whose attention
 # shares keys and values among heads, they hold almost four fifths of them, and two thirds of the *whole* model. Qwen3-0.6B is
 # unusual: its attention is twice as wide as the model itself. And in a small model the embedding table takes a large piece
 # of the whole.
@@ -165,6 +167,15 @@ reveal("mlp.gelu_tanh")
 #
 # By hand, at 1: the sigmoid of 1 is 1 / (1 + 0.368) = **0.731**, and so is silu(1).
 
+# %% id="one-torch-tensor-1-0"
+one = torch.tensor(1.0)
+inside = math.sqrt(2 / math.pi) * (1 + 0.044715)
+print(
+    f"tanh form: inside {inside:.4f}, tanh {math.tanh(inside):.4f}, result {mlp.gelu_tanh(one):.4f}"
+)
+print(f"exact:     {mlp.gelu_exact(one):.4f}")
+print(f"silu:      {mlp.silu(one):.4f}")
+
 
 # %% id="mlp.silu"
 @exercise("mlp.silu")
@@ -234,8 +245,10 @@ explorers.mlp.activation({"layer 2": second, "layer 1": first}, name="ReLU")
 
 # %% [markdown] id="in-the-second-layer-nine-of"
 # In the second layer nine of ten numbers are negative: its units have learned to be *silent* most of the time, and to fire for
-# something in particular. That is healthy. Choose "layer 1" above to compare. But what about a unit that is silent for **every** token? Below 0 the slope of ReLU is
-# exactly 0, so no token passes a gradient through the unit, and nothing ever tells it to change. It is *dead*.
+# something in particular. That is healthy. (Choose "layer 1" above to compare.)
+#
+# But what about a unit that is silent for **every** token? Below 0 the slope of ReLU is exactly 0, so no token passes a gradient
+# through the unit, and nothing ever tells it to change. It is *dead*.
 #
 # By hand: three tokens, two units. The first unit gets 1, −2, −1, the second −1, −2, −3. The second is dead, so the share is
 # 1 of 2, **0.5**. That the first is silent for two tokens out of three does not matter.
@@ -415,7 +428,7 @@ for name in names[1:]:
 
 # %% [markdown] id="read-the-dots-not-only-the"
 # Read the dots, not only the lines. At 200 steps some seeds still disagree. From 800 steps on every variant is below ReLU in
-# every seed: bending smoothly helps, a gate helps more, and both together help most. Between GEGLU and SwiGLU the lines
+# every seed: bending smoothly helps, a gate helps, and both together help most. Between GEGLU and SwiGLU the lines
 # are closer than the dots are spread, so no winner can be named. And from 800 to 3200 steps the gap shrinks: a part of the
 # advantage is that gated layers learn *faster*.
 #
@@ -443,12 +456,8 @@ x, keys = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0], [-1.0, 0.0], [0.0,
 values = torch.tensor([[1.0, 0.0], [5.0, 5.0], [0.0, -1.0]])
 written = mlp.memory_contributions(x, keys, values.mT)
 print("each unit writes:", written.tolist())
-print(
-    "together:",
-    written.sum(0).tolist(),
-    "the layer:",
-    mlp.feed_forward(x, keys, values.mT).tolist(),
-)
+print("together:  ", written.sum(0).tolist())
+print("the layer: ", mlp.feed_forward(x, keys, values.mT).tolist())
 
 # %% [markdown] id="build-it-5"
 # ### Build it
@@ -480,9 +489,8 @@ explorers.mlp.memory(direction=60)
 # %% tags=["nbval-ignore-output"] id="fires-second-0-double-mean-0"
 fires = (second > 0).double().mean(0)
 rare = [unit for unit in fires.argsort().tolist() if fires[unit] > 0.004][:6]
-raised = (reader.head.weight * reader.last_norm.weight) @ reader.layers[
-    1
-].down_proj.weight  # (256, F)
+values = reader.layers[1].down_proj.weight  # (C, F)
+raised = (reader.head.weight * reader.last_norm.weight) @ values  # (256, F)
 for unit in rare:
     order = second[:, unit].argsort(descending=True)[:200].tolist()
     woken = dict.fromkeys(bytes(held_out.contexts[i].tolist()) for i in order)
@@ -542,7 +550,7 @@ reveal("mlp.route")
 # %% [markdown] id="how-do-the-experts-get-their"
 # How do the experts get their tokens? A loop over tokens would be slow, and running every expert on every token would waste what
 # was saved. The library sorts all pairs (token, choice) by expert, so that each expert finds its tokens side by side and runs
-# once:
+# once. (What `capacity` does is the subject of section 9.)
 
 # %% id="reveal-experts-dispatch"
 reveal(experts.dispatch)
@@ -560,7 +568,7 @@ from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3_moe
 
 shape = {"hidden_size": 32, "moe_intermediate_size": 24, "num_experts": 8}
 config = Qwen3MoeConfig(**shape, num_experts_per_tok=2, norm_topk_prob=True)
-config._experts_implementation = "eager"
+config._experts_implementation = "eager"  # its plain loop over experts
 theirs = qwen3_moe.Qwen3MoeSparseMoeBlock(config)
 for number, weight in enumerate(theirs.parameters()):
     torch.nn.init.normal_(weight, std=0.2, generator=seeded(number))
@@ -612,7 +620,7 @@ print("gradient at the scores of one token:", rounded(gradient[0]))
 
 # %% id="mlp.balancing"
 @exercise("mlp.balancing")
-def load_balancing_loss(logits, k, mask=None):
+def load_balancing_loss(logits, k):
     """Return E * sum over experts of (choices per token) * (mean probability)."""
     ...
 
@@ -625,6 +633,17 @@ logits = torch.randn(20, 6, generator=seeded(6))
 theirs = qwen3_moe.load_balancing_loss_func((logits,), num_experts=6, top_k=2)
 ours = experts.load_balancing_loss(logits, k=2)
 print("agrees with transformers:", torch.allclose(ours, theirs))
+
+# %% [markdown] id="the-library-s-version-also-takes"
+# The library's version also takes a `mask`. Padding tokens are all alike, so they all choose the same experts, and if they
+# count, the loss sees an imbalance that is not there:
+
+# %% id="real-torch-eye-6-repeat-4"
+real = torch.eye(6).repeat(4, 1)  # 24 tokens, spread evenly over 6 experts
+padded = torch.cat([real, torch.tensor([[1.0, 0, 0, 0, 0, 0]]).expand(40, 6)])
+mask = torch.arange(64) < 24
+print("padding counted:", rounded(experts.load_balancing_loss(padded, k=1)))
+print("with a mask:    ", rounded(experts.load_balancing_loss(padded, k=1, mask=mask)))
 
 # %% [markdown] id="does-it-work"
 # ### Does it work?
@@ -647,7 +666,7 @@ for name in byte_models.ROUTERS:
     busiest = [max(loads) for loads in measured["loads in the last layer"][name]]
     losses = measured["losses"]["800"][name]
     print(
-        f"{name:11} busiest expert {min(busiest):.2f} to {max(busiest):.2f} fair shares,", end=" "
+        f"{name:11} busiest expert: {min(busiest):.2f} to {max(busiest):.2f} fair shares;", end=" "
     )
     print(f"loss {min(losses):.3f} to {max(losses):.3f}")
 dense = measured["losses"]["800"]["SwiGLU"]

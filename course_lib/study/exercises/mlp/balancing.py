@@ -18,12 +18,8 @@ def _balance(logits, k, share=None, probability=None, factor=None):
     return (count if factor is None else factor) * (share * probability).sum()
 
 
-def _kept(logits, mask):
-    return logits if mask is None else logits[mask]
-
-
-def _balance_slowly(logits, k, mask=None):
-    rows = [row.softmax(0).tolist() for row in _kept(logits.double(), mask)]
+def _balance_slowly(logits, k):
+    rows = [row.softmax(0).tolist() for row in logits.double()]
     count, total = logits.shape[1], 0.0
     for e in range(count):
         choices = sum(e in sorted(range(count), key=lambda i: -row[i])[:k] for row in rows)
@@ -37,9 +33,8 @@ def _gates_alone(p, chosen):
 
 
 def _balanced_loss(name, parts, explanation):
-    def loss(logits, k, mask=None):
-        kept = _kept(logits, mask)
-        return _balance(kept, k, **parts(kept, k))
+    def loss(logits, k):
+        return _balance(logits, k, **parts(logits, k))
 
     return Misconception(name, loss, explanation)
 
@@ -50,8 +45,8 @@ BALANCING = Exercise(
     minutes=10,
     difficulty=3,
     statement=(
-        "From logits (N, E), return E · Σₑ (choices of e per token) · (mean probability of e). "
-        "Rows where `mask` is False are padding and do not count."
+        "From logits (N, E) of a router with k choices per token, return "
+        "E · Σₑ (choices of e per token) · (mean probability of e)."
     ),
     solution=experts.load_balancing_loss,
     reference=_balance_slowly,
@@ -71,18 +66,13 @@ BALANCING = Exercise(
             lambda: call(uneven(2, 7) / 2, 3),
             "Both factors are means over tokens; the sum runs over all experts.",
         ),
-        Probe(
-            "with padding",
-            lambda: call(uneven(5, 4), 2, torch.tensor([True, True, False, True, False])),
-            "Only the rows where mask is True count, above and below the fraction line.",
-        ),
     ),
     misconceptions=(
         _balanced_loss(
             "without the factor E",
             lambda logits, k: {"factor": 1},
             "Without E the loss in balance is k / E, so its weight would have to change with the "
-            "number of experts. Multiply by E.",
+            "number of experts. Multiply the sum by E (a mean over experts loses the E again).",
         ),
         _balanced_loss(
             "divided by all choices",
@@ -113,23 +103,10 @@ BALANCING = Exercise(
             "The second factor is the mean of the whole softmax. Experts that were not chosen "
             "need a gradient most of all.",
         ),
-        Misconception(
-            "padding counted",
-            lambda logits, k, mask=None: _balance(logits, k),
-            "Padding tokens are all alike and go to one expert. Drop them first: logits[mask].",
-        ),
-        Misconception(
-            "padding only left out of the sums",
-            lambda logits, k, mask=None: (
-                _balance(_kept(logits, mask), k)
-                * (1 if mask is None else mask.float().mean().square())
-            ),
-            "You still divide by all rows. The means are over the rows that count.",
-        ),
     ),
     alternatives=(Alternative("one expert after the other", _balance_slowly),),
     hints=(
-        "If there is a mask, begin with logits = logits[mask]. Then p = softmax over the experts.",
+        "p = softmax over the experts; its mean over the tokens is one factor, p.mean(0).",
         "chosen = p.topk(k).indices; torch.bincount(chosen.flatten(), minlength=E) counts the "
         "choices of each expert. Divide by the number of tokens.",
         "E * (share * p.mean(0)).sum()",

@@ -35,6 +35,11 @@ def _naive(logits, k, normalise=True):
     return _routed(e / e.sum(-1, keepdim=True), k, normalise)
 
 
+def _one_total(logits, k, normalise=True):
+    gates, chosen = torch.softmax(logits, -1).topk(k, dim=-1)
+    return (gates / gates.sum() if normalise else gates), chosen
+
+
 def _softmax_twice(logits, k, normalise=True):
     gates, chosen = torch.softmax(logits, -1).topk(k, dim=-1)
     return (torch.softmax(gates, -1) if normalise else gates), chosen
@@ -82,6 +87,12 @@ ROUTE = Exercise(
             lambda logits, k, normalise=True: torch.softmax(logits, -1).topk(k),
             "The shares of the chosen sum to less than 1: divide them by their sum, or the layer "
             "shrinks what it passes on.",
+        ),
+        Misconception(
+            "normalised over all tokens",
+            _one_total,
+            "You divide by the sum over all tokens. Each token's own k gates sum to 1: sum over "
+            "the last axis, with keepdim=True.",
         ),
         Misconception(
             "softmax over the chosen only",

@@ -87,13 +87,14 @@ def variants_in_time(by_steps: Mapping[str, Mapping[str, Sequence[float]]]) -> F
     colours = (OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.sky, OKABE_ITO.blue)
     figure, ax = new_figure(7.5, 3.7)
     last = {}
-    for name, colour in zip(names, colours, strict=False):
+    for number, (name, colour) in enumerate(zip(names, colours, strict=False)):
         gaps = [_gaps(by_steps[each], name) for each in steps]
         means = [sum(each) / len(each) for each in gaps]
         last[name] = means[-1]
         ax.plot(range(len(steps)), means, color=colour, lw=2, label=name)
         for place, each in enumerate(gaps):
-            ax.plot([place] * len(each), each, "o", color=colour, ms=4, alpha=0.6)
+            aside = place + 0.03 * (number - 1.5)  # beside the dots of the others
+            ax.plot([aside] * len(each), each, "o", color=colour, ms=4, alpha=0.7)
     ax.axhline(0, color=FAINT, lw=1, linestyle=":")
     ax.set_xticks(range(len(steps)), steps)
     ax.set(xlabel="training steps", ylabel="loss below that of ReLU (nats)")
