@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any
 
 from course_lib.study.comparison import difference
+from course_lib.study.deadline import TooSlow
 from course_lib.study.declaration import (
     Alternative,
     Exercise,
@@ -24,7 +25,7 @@ from course_lib.study.declaration import (
 )
 from course_lib.study.feedback import Feedback, Hint, Outcome, Trouble, show_feedback
 from course_lib.study.progress import store
-from course_lib.study.sandbox import Run, TooSlow, call, run
+from course_lib.study.sandbox import CHANGED_INPUT, Run, call, run
 
 __all__ = [
     "Alternative",
@@ -60,12 +61,14 @@ def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
 
 
 def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Feedback:
+    if _refuses(function, runs):
+        return Feedback.of(found, Outcome.NOT_ATTEMPTED)
     troubles = [_trouble(found, *pair) for pair in zip(found.probes, runs, strict=False)]
     first = next((trouble for trouble in troubles if trouble), None)
+    if troubles[0] is None and _remembers(found, function):
+        first = Trouble(_REMEMBERS, found.probes[0], found.probes[0].inputs())
     if first is None:
         return Feedback.of(found, Outcome.PASSED)
-    if isinstance(first.error, NotImplementedError):
-        return Feedback.of(found, Outcome.NOT_ATTEMPTED)
     return Feedback.of(
         found,
         Outcome.NOT_YET if isinstance(first.error, TooSlow | NoneType) else Outcome.RAISED,
@@ -77,6 +80,26 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
     )
 
 
+_REMEMBERS = (
+    "The first call was right; another call with the same input, after those with other inputs, is "
+    "not. Your function keeps something from call to call: a list as a default value, or a name "
+    "outside of it?"
+)
+
+
+def _remembers(found: Exercise, function: Callable[..., Any]) -> bool:
+    """Say whether the first probe, run once more, is right no longer."""
+    return _trouble(found, found.probes[0], run(function, found.probes[0].inputs())) is not None
+
+
+def _refuses(function: Callable[..., Any], runs: list[Run]) -> bool:
+    """Say whether a body only raises NotImplementedError, which torch raises for its own ends."""
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return "NotImplementedError" in names and all(
+        isinstance(each.error, NotImplementedError) for each in runs
+    )
+
+
 def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
     """Return what is wrong with one run, or None."""
     given = probe.inputs()
@@ -84,11 +107,19 @@ def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
     if outcome.error is not None:
         return Trouble("", probe, given, expected=expected, error=outcome.error)
     if outcome.side_effect:
-        return Trouble(f"Your function {outcome.side_effect}.", probe, given)
+        return Trouble(_advice(outcome.side_effect), probe, given)
     apart = difference(expected, outcome.result, found.rules(probe))
     if apart is None:
         return None
     return Trouble(apart.sentence, probe, given, apart.expected, apart.got)
+
+
+def _advice(side_effect: str) -> str:
+    if side_effect == CHANGED_INPUT:
+        remedy = "The caller still needs it. Make a new object: `y = x - 1`, not `x -= 1`."
+    else:
+        remedy = "That reaches beyond the function, to every later cell. It has been put back."
+    return f"Your function {side_effect}. {remedy}"
 
 
 def diagnose(found: Exercise, runs: list[Run]) -> Misconception | None:

@@ -4,19 +4,22 @@ The HTML carries its meaning in words and tags, so that it also reads well where
 stripped. The plain text is stable from run to run, so that a stored notebook can be compared.
 """
 
+import inspect
 import linecache
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import escape
+from traceback import format_exception_only
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from course_lib.study.deadline import TooSlow
 from course_lib.study.declaration import Exercise, Misconception, Probe
 from course_lib.study.markup import rich
-from course_lib.study.sandbox import SECONDS_ALLOWED, Call, TooSlow
+from course_lib.study.sandbox import SECONDS_ALLOWED, Call
 from course_lib.study.shown import shown
 
 
@@ -95,7 +98,7 @@ class Feedback:
         """Return the feedback on an exercise, from what was found."""
         lines = _opening(exercise, outcome)
         if trouble:
-            lines += _diagnosis_lines(misconception) + _trouble_lines(trouble, function)
+            lines += _diagnosis_lines(misconception) + _trouble_lines(exercise, trouble, function)
             if trouble.probe:
                 lines.append(Line("", f"{agreeing} of {len(exercise.probes)} probes agree."))
         if printed:
@@ -143,7 +146,9 @@ def _diagnosis_lines(misconception: Misconception | None) -> list[Line]:
     return [Line(f"This behaves like: {misconception.name}.", misconception.explanation)]
 
 
-def _trouble_lines(trouble: Trouble, function: Callable[..., Any] | None) -> list[Line]:
+def _trouble_lines(
+    exercise: Exercise, trouble: Trouble, function: Callable[..., Any] | None
+) -> list[Line]:
     if trouble.probe is None:
         return [Line("", trouble.sentence)]
     lines = [Line(f"First probe that fails: {trouble.probe.name}.", trouble.probe.isolates)]
@@ -152,7 +157,8 @@ def _trouble_lines(trouble: Trouble, function: Callable[..., Any] | None) -> lis
     else:
         lines.append(Line("", trouble.sentence))
     if trouble.given:
-        lines.append(Line("Input", _written_call(trouble.given), is_code=True))
+        written = _written_call(trouble.given, exercise)
+        lines.append(Line("Input", written, is_code=True))
     if trouble.expected is not None:
         lines.append(Line("Expected", shown(trouble.expected), is_code=True))
     if trouble.got is not None:
@@ -160,10 +166,14 @@ def _trouble_lines(trouble: Trouble, function: Callable[..., Any] | None) -> lis
     return lines
 
 
-def _written_call(given: Call) -> str:
-    parts = [shown(value) for value in given.args]
-    parts += [f"{name}={shown(value)}" for name, value in given.kwargs.items()]
-    return "\n".join(parts)
+def _written_call(given: Call, exercise: Exercise) -> str:
+    """Write the arguments under the names that the exercise gives them, one below the other."""
+    signature = inspect.signature(inspect.unwrap(exercise.solution))
+    rows = []
+    for name, value in signature.bind(*given.args, **given.kwargs).arguments.items():
+        indent = "\n" + " " * len(f"{name} = ")
+        rows.append(f"{name} = " + shown(value).replace("\n", indent))
+    return "\n".join(rows)
 
 
 def _error_lines(error: BaseException, function: Callable[..., Any] | None) -> list[Line]:
@@ -172,10 +182,8 @@ def _error_lines(error: BaseException, function: Callable[..., Any] | None) -> l
             f"Your function was stopped after {SECONDS_ALLOWED:.0f} seconds: does a loop end?"
         )
         return [Line("", sentence)]
-    name = type(error).__name__
-    return [
-        Line("Your code raised", f"{learner_trace(error, function)}{name}: {error}"[:900], True)
-    ]
+    words = "".join(format_exception_only(error)).strip()
+    return [Line("Your code raised", f"{learner_trace(error, function)}{words}"[:900], True)]
 
 
 def learner_trace(error: BaseException, function: Callable[..., Any] | None) -> str:
@@ -184,8 +192,10 @@ def learner_trace(error: BaseException, function: Callable[..., Any] | None) -> 
     rows: list[str] = []
     step = error.__traceback__
     while step is not None:
-        if step.tb_frame.f_code.co_filename == file:
-            source = linecache.getline(file, step.tb_lineno).strip()
+        frame = step.tb_frame
+        # Helpers that stand in other cells are the learner's own too.
+        if frame.f_code.co_filename == file or frame.f_globals.get("__name__") == "__main__":
+            source = linecache.getline(frame.f_code.co_filename, step.tb_lineno).strip()
             rows.append(f"line {step.tb_lineno}: {source}\n")
         step = step.tb_next
     # Endless recursion repeats one line a thousand times.

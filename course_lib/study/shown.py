@@ -1,5 +1,7 @@
 """Values as a learner should see them: short, rounded, and the same on every machine."""
 
+import re
+import reprlib
 from typing import Any
 
 import torch
@@ -18,14 +20,50 @@ def rounded(numbers: torch.Tensor, digits: int = 3) -> Any:
 
 def shown(value: Any) -> str:
     """Return a value in a form short enough to be read."""
-    if isinstance(value, torch.Tensor):
-        return _tensor(value.detach())
-    if isinstance(value, float):
-        return f"{value:.6g}"
     if isinstance(value, tuple | list) and any(isinstance(each, torch.Tensor) for each in value):
-        return "\n".join(shown(each) for each in value)
-    text = repr(value)
+        return _parts(value)
+    text = _SHORT.repr(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
+
+
+class _Short(reprlib.Repr):
+    """`repr`, but of no more than is read, with rounded numbers, and never raising."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxset = self.maxdict = _LONGEST // 3
+        self.maxstring = self.maxother = _LONGEST
+
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, torch.Tensor):
+            return _tensor(x.detach())
+        if isinstance(x, float):
+            return f"{x:.6g}"
+        if isinstance(x, tuple):
+            return self.repr_tuple(x, level)
+        return super().repr1(x, level)
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if abs(x) < 10**_LONGEST else "an integer of hundreds of digits"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        try:
+            text = repr(x)
+        except Exception:
+            return f"<{type(x).__name__}>"
+        return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)  # another one in each run
+
+
+_SHORT = _Short()
+
+
+def _parts(several: tuple | list) -> str:
+    """Write a few tensors between the brackets that hold them, each on lines of its own if long."""
+    parts = [shown(each) for each in several]
+    opening, closing = ("(", ")") if isinstance(several, tuple) else ("[", "]")
+    in_one_line = len("".join(parts)) <= 60 and "\n" not in "".join(parts)
+    separator = ", " if in_one_line else ",\n "
+    return opening + separator.join(part.replace("\n", "\n ") for part in parts) + closing
 
 
 def _tensor(tensor: torch.Tensor) -> str:
@@ -51,4 +89,4 @@ def _rows(tensor: torch.Tensor, depth: int) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float | complex) else str(value)

@@ -102,3 +102,9 @@ def test_values_are_short():
     assert len(shown("long" * 1000)) < 500
     assert rounded(torch.tensor([[0.12345], [2.0]])) == [[0.123], [2.0]]
     assert rounded(torch.tensor(0.12345), 2) == 0.12
+
+
+def test_a_pair_of_few_numbers_is_shown_whole():
+    text = str(check("softmax.online", lambda x: (x.amax(-1), x.exp().sum(-1) * 2)))
+    assert "in item 1" in text
+    assert "Expected:\n    (3, 1)\nGot:\n    (3, 40.17)" in text

@@ -28,6 +28,11 @@ def _sum_of_everything(x, dim=-1):
     return e / e.sum()
 
 
+def _no_axis_at_all(x, dim=-1):
+    e = (x - x.max()).exp()
+    return e / e.sum()
+
+
 def _keepdim_forgotten(x, dim=-1):
     e = (x - x.amax(dim)).exp()
     return e / e.sum(dim)
@@ -104,6 +109,12 @@ STABLE = Exercise(
             _sum_of_everything,
             "You divide by the sum over the whole tensor, so that the rows share one unit of "
             "probability. Sum along `dim`, with keepdim=True.",
+        ),
+        Misconception(
+            "no axis at all",
+            _no_axis_at_all,
+            "Maximum and sum run over the whole tensor, so a matrix becomes one distribution. Give "
+            "both of them `dim`, and keepdim=True.",
         ),
         Misconception(
             "keepdim forgotten",
