@@ -20,7 +20,9 @@ def rounded(numbers: torch.Tensor, digits: int = 3) -> Any:
 
 def shown(value: Any) -> str:
     """Return a value in a form short enough to be read."""
-    if isinstance(value, tuple | list) and any(isinstance(each, torch.Tensor) for each in value):
+    if isinstance(value, tuple | list) and any(
+        isinstance(each, torch.Tensor) for each in value[:_LONGEST]
+    ):
         return _parts(value)
     text = _SHORT.repr(value)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"

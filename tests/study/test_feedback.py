@@ -1,7 +1,9 @@
+import time
 from html.parser import HTMLParser
 
 import torch
 
+from course_lib.softmax import SoftmaxState
 from course_lib.study.declaration import find_exercise
 from course_lib.study.exercise import check
 from course_lib.study.feedback import Feedback, Hint
@@ -100,11 +102,38 @@ def test_values_are_short():
     assert shown(torch.zeros(2, device="meta")) == "float32 tensor of shape (2,)"
     assert shown(1 / 3) == "0.333333"
     assert len(shown("long" * 1000)) < 500
-    assert rounded(torch.tensor([[0.12345], [2.0]])) == [[0.123], [2.0]]
-    assert rounded(torch.tensor(0.12345), 2) == 0.12
+    assert shown([0.1 + 0.2, {"a": 1 / 3}]) == "[0.3, {'a': 0.333333}]"
+    assert shown((torch.tensor(3.0), torch.tensor([1.0]))) == "(3, [1])"
+    assert shown((torch.eye(2), torch.eye(2))) == "([[1, 0],\n  [0, 1]],\n [[1, 0],\n  [0, 1]])"
+    pair = SoftmaxState(torch.tensor([2.0]), torch.tensor([1.5]))
+    assert shown(pair) == "([2], [1.5])"
+    assert shown([(pair,)]) == "[(([2], [1.5]),)]"
+    assert shown({"rows": torch.ones(2)}) == "{'rows': [1, 1]}"
+    assert shown(iter([])) == "<list_iterator object>"
+
+
+def test_values_that_are_large_or_hostile_are_short_too():
+    class Hostile:
+        def __repr__(self):
+            raise ValueError
+
+    started = time.perf_counter()
+    assert len(shown([0] * 10**7)) < 500
+    assert time.perf_counter() - started < 1
+    assert shown([Hostile(), 10**500]) == "[<Hostile>, an integer of hundreds of digits]"
+
+
+def test_the_input_stands_under_the_names_of_the_exercise():
+    text = str(check("softmax.cross_entropy", lambda scores, ids: torch.tensor(0.0)))
+    assert "logits = [[0, 0, 0, 0]]\n    targets = [1]" in text
 
 
 def test_a_pair_of_few_numbers_is_shown_whole():
     text = str(check("softmax.online", lambda x: (x.amax(-1), x.exp().sum(-1) * 2)))
     assert "in item 1" in text
     assert "Expected:\n    (3, 1)\nGot:\n    (3, 40.17)" in text
+
+
+def test_rounded():
+    assert rounded(torch.tensor([[0.12345], [2.0]])) == [[0.123], [2.0]]
+    assert rounded(torch.tensor(0.12345), 2) == 0.12
