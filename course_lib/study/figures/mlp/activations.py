@@ -102,6 +102,8 @@ def gelu_forms(reach: Number = 4.0) -> Figure:
     left.legend(frameon=False, fontsize=9)
     title(left, "Three curves that look like one")
     right.set(yscale="log", ylim=(1e-7, 1e-1), xlabel="x", ylabel="distance from GELU")
+    right.set_yticks([1e-6, 1e-4, 1e-2])
+    right.minorticks_off()
     sigmoid, tanh = worst.values()
     title(right, f"At most {tanh:.5f} off (tanh) and {sigmoid:.3f} off (sigmoid)")
     return figure

@@ -38,6 +38,7 @@ def expert_loads(loads: Mapping[str, Float[Tensor, " E"]]) -> Figure:
         ax.bar(range(1, len(ranked) + 1), ranked, color=colours)
         ax.axhline(1, color="black", linestyle="--", lw=1.2)
         ax.set(ylim=(0, 1.1 * highest), xlabel="expert, busiest first")
+        ax.set(xticks=[1, len(ranked)], yticks=range(int(1.1 * highest) + 1))
         title(ax, f"{name}: from {ranked[-1]:.2f} to {ranked[0]:.2f} of a fair share")
     axes[0].set_ylabel("load / fair share")
     return figure
@@ -112,6 +113,7 @@ def _price(ax: Axes, chosen: Int[Tensor, "N k"], num_experts: int, factor: Numbe
     ax.plot(FACTORS, empty, color=FAINT, lw=2.2, label="places empty")
     ax.axvline(factor, color="black", linestyle=":", lw=1.5)
     ax.set(xlabel="capacity factor", ylabel="share", ylim=(-0.02, 1))
+    ax.set(xticks=[1, 2, 3, 4], yticks=[0, 0.5, 1])
     ax.legend(frameon=False)
     enough = [each for each, share in zip(FACTORS, dropped, strict=True) if share == 0]
     title(
