@@ -133,11 +133,15 @@ row = scores[ord("h")]
 print("best scored after 'h':", [chr(i) for i in row.topk(2).indices.tolist()])
 
 # %% [markdown] id="scores-become-probabilities-and-a-random"
-# **Scores become probabilities**, and **a random number picks the next integer**.
+# **Scores become probabilities.** Models call these scores *logits*. A byte that never came gets a count of 0.0001 instead
+# of 0, so that it has a logarithm; its probability is almost nothing.
+#
+# **A random number picks the next integer.** Take a number u between 0 and 1, add up the probabilities from the first byte
+# to the last, and stop where the sum passes u.
 
 # %% id="probabilities-softmax-stable-softmax-row"
 probabilities = softmax.stable_softmax(row)
-for i in probabilities.topk(3).indices.tolist():
+for i in tour.text_to_ids("aez"):
     print(f"{chr(i)!r:>5}  score {row[i]:6.2f}  probability {probabilities[i]:.3f}")
 print("u = 0.95 draws", repr(chr(tour.drawn_id(probabilities, 0.95))))
 

@@ -137,9 +137,9 @@ show(figures.embeddings_and_norms.table_shares(shares))
 # two tables are a modest share, and a table that need not serve both ends fits each of them better.
 #
 # ### A factor that comes and goes
-# The Transformer of 2017 multiplies its embeddings by $\sqrt{C}$. A tied table is drawn with a standard deviation of about
+# The Transformer of 2017 (Vaswani et al., arXiv:1706.03762) multiplies its embeddings by $\sqrt{C}$. A tied table is drawn with a standard deviation of about
 # $1/\sqrt{C}$, so that the scores at the output start near size 1. At the input the same rows are then small, too small
-# beside the positions that are added to them, whose features have size 1.
+# beside the positions that are added to them, whose features reach 1.
 
 # %% id="rows-torch-randn-1-000-256"
 rows = torch.randn(1_000, 256, generator=seeded(2)) / 256**0.5
@@ -149,7 +149,7 @@ print(
 
 # %% [markdown] id="llama-and-qwen3-leave-the-factor"
 # Llama and Qwen3 leave the factor out: they add no positions to the embeddings (notebook 06), and each layer begins with a
-# norm, which makes the size of what comes in irrelevant. That is the subject of the rest of this notebook.
+# norm, which brings what it reads to one size. That is the subject of the rest of this notebook.
 
 # %% [markdown] id="3-sizes-multiply"
 # ## 3 · Sizes multiply
@@ -224,7 +224,7 @@ print("squares in float32:  ", rounded(norms.rms_norm(x).float()))
 
 # %% [markdown] id="4002-is-160-000-so-the"
 # 400² is 160 000, so the square is infinite and the whole vector becomes 0, without any warning. Every implementation
-# therefore computes the inside in float32, whatever comes in.
+# of it in a released model therefore computes the inside in float32, whatever comes in.
 
 # %% [markdown] id="build-it-4"
 # ### Build it
@@ -358,7 +358,9 @@ explorers.embeddings_and_norms.sizes_through_depth(depth=32)
 #
 # - **Without a norm** the stream grows by the same factor in each layer, and so does the gradient on its way down. At 64
 #   layers both have left the range in which anything can be learned.
-# - **Post-norm** holds the stream at size 1 by force. The gradient must pass every one of these norms.
+# - **Post-norm** holds the stream at size 1 by force. The gradient must pass every one of these norms, and the last layers
+#   get more of it than the first: the deeper the stack, the less arrives at the bottom, as the numbers below show. Such
+#   models are trained with a careful warm-up of the learning rate.
 # - **Pre-norm** lets the stream grow slowly, since every layer adds about as much as the one before. Each new layer is then
 #   a smaller *part* of the stream: late layers of a very deep model change little. And the stream must be normalised once
 #   more before the head reads it, which is why Llama and Qwen3 have a last `norm` behind their blocks.
@@ -368,6 +370,8 @@ for depth in (4, 16, 64):
     sizes = {name: norms.residual_stack_norms(depth, name) for name in ("post", "pre", "none")}
     ends = ", ".join(f"{name} {found.signal[-1]:.1e}" for name, found in sizes.items())
     print(f"depth {depth:2}: size of the stream at the top: {ends}")
+    left = [f"{name} {sizes[name].weight_gradient[0]:.2f}" for name in ("post", "pre")]
+    print(f"          gradient of the first layer's weights: {', '.join(left)}")
 
 # %% [markdown] id="8-claims-that-are-wrong"
 # ## 8 · Claims that are wrong
@@ -434,6 +438,7 @@ quiz("embeddings_and_norms")
 # - Ba, Kiros & Hinton 2016, *Layer normalization*, arXiv:1607.06450.
 # - Zhang & Sennrich 2019, *Root mean square layer normalization*, arXiv:1910.07467.
 # - Ioffe & Szegedy 2015, *Batch normalization*, arXiv:1502.03167.
+# - Vaswani et al. 2017, *Attention is all you need*, arXiv:1706.03762.
 # - Xiong et al. 2020, *On layer normalization in the Transformer architecture*, arXiv:2002.04745.
 #
 # **Next:** 04 softmax, which turns the scores of section 2 into probabilities.

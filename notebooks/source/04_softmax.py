@@ -10,7 +10,7 @@
 # After this notebook you can
 # - write softmax, its logarithm and its masked form so that no finite score breaks them, and say why each line is there;
 # - turn the temperature knob and predict what happens to the distribution and to its entropy;
-# - derive what the loss tells each score, and why a confident model learns slowly;
+# - derive what the loss tells each score, and why a saturated row learns nothing while a wrong prediction does;
 # - compute softmax in one pass over blocks that never meet, which is the seed of FlashAttention.
 #
 # About 90 minutes. You need Python and a little PyTorch; nothing is downloaded.
@@ -94,7 +94,8 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
 # %% [markdown] id="build-it"
 # ### Build it
 # Write softmax so that it survives any finite scores. It must work along any axis `dim`, for a tensor of any shape. The
-# cell checks itself when you run it: leave the `def` line as it is and replace the `...`.
+# cell checks itself when you run it: leave the `def` line as it is and replace the `...`. In this notebook `softmax` is the
+# library's module, so give a function of your own another name; running the first cell again brings the module back.
 
 
 # %% id="softmax.stable"
@@ -136,7 +137,7 @@ explorers.softmax.overflow_map(dtype="float16", magnitude=10)
 # ## 3 · The logarithm of a share
 #
 # Training needs $\log p$, not $p$: the loss of a language model is minus the logarithm of the share of the token that
-# came. Two scores that lie 200 apart are rare at the end of training and common at its beginning.
+# came. That token may have had a score far below the largest, and then its share is tiny.
 #
 # > **Predict.** The scores are 0 and 200. The share of the first is $e^{-200}$, about $10^{-87}$. What is its logarithm,
 # > and what does `torch.softmax(...).log()` return?
@@ -144,10 +145,13 @@ explorers.softmax.overflow_map(dtype="float16", magnitude=10)
 # %% id="scores-torch-tensor-0-0-200"
 scores = torch.tensor([0.0, 200.0])
 print("log(softmax):", torch.softmax(scores, -1).log())
+for dtype, gap in ((torch.float16, 18.0), (torch.float32, 105.0)):
+    share = torch.softmax(torch.tensor([0.0, gap], dtype=dtype), -1)[0].item()
+    print(f"{dtype}: the share of a score {gap:.0f} below the largest is {share}")
 
 # %% [markdown] id="the-true-answer-is-200-an"
 # The true answer is −200, an unremarkable number. We got −∞, because float32 has no number as small as $10^{-87}$ and
-# rounds it to 0 *before* the logarithm. Nothing that comes later can bring it back.
+# rounds it to 0 *before* the logarithm. Nothing that comes later can bring it back. In float16 a gap of 18 is enough.
 #
 # So never form the share. The logarithm of a quotient is a difference:
 #
@@ -321,8 +325,8 @@ for gap in (0.0, 2.0, 5.0, 10.0, 20.0):
 
 # %% [markdown] id="when-one-share-is-close-to"
 # When one share is close to 1, every entry of $J$ is close to 0: the row is **saturated** and passes almost nothing back.
-# This is why attention divides its scores by $\sqrt{d}$ (notebook 05): without it, rows saturate at initialisation and do
-# not learn. Move the scale of the scores and watch the whole matrix fade:
+# This is why attention divides its scores by $\sqrt{d}$ (notebook 05): without it, many rows are saturated before training
+# has begun. Move the scale of the scores and watch the whole matrix fade:
 
 # %% id="explorers-softmax-jacobian"
 explorers.softmax.jacobian()
@@ -335,7 +339,7 @@ explorers.softmax.jacobian()
 #
 # $$\ell = \frac1N \sum_n \Big(\operatorname{logsumexp}(z^{(n)}) - z^{(n)}_{t_n}\Big)$$
 #
-# By hand: the scores 2, 1 and 0.1 again, and the second token came. Its share was 0.242, and −log 0.242 = **1.417** nats.
+# By hand: the scores 2, 1 and 0.1 again, and the second token came. Its share was 0.2424, and −log 0.2424 = **1.417** nats.
 #
 # > **Predict.** A model with a vocabulary of 50 257 tokens that knows nothing gives every token the same score. What is
 # > its loss?
@@ -371,8 +375,12 @@ reveal("softmax.cross_entropy")
 #
 # $$\frac{\partial \ell}{\partial z_i} = p_i - \mathbb{1}[i = t]$$
 #
-# Every score is pushed down by the share it took, and the target's is pushed up by 1. Nothing is divided by anything: the
-# gradient never explodes, even where $p_t$ is 0. And a target that is already certain, $p_t = 1$, gets no push at all.
+# Every score is pushed down by the share it took, and the target's is pushed up by 1. Nothing is divided by a share: the
+# gradient never explodes, even where $p_t$ is 0. And a target that is already certain, $p_t = 1$, gets no push at all. The
+# loss is a mean over $N$ rows, so each row's gradient is divided by $N$.
+#
+# Compare this with section 6. There a saturated row passed almost nothing back. Here the logarithm undoes that: a model that
+# is certain and wrong gets the full push of 1. Turn the scale up below, with a target that does not lead.
 
 # %% id="explorers-softmax-cross-entropy-gradient"
 explorers.softmax.cross_entropy_gradient()
@@ -483,7 +491,7 @@ explorers.softmax.merge()
 
 # %% [markdown] id="why-this-matters"
 # ### Why this matters
-# The merge does not care in which order, or in which groups, the blocks come. It is *associative* and *commutative*, with
+# But for rounding, the merge does not care in which order, or in which groups, the blocks come. It is *associative* and *commutative*, with
 # the empty block (−∞, 0) as its zero. So a row of any length can be cut anywhere, given to as many workers as there are,
 # and put together in any order.
 #

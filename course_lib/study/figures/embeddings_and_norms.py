@@ -177,7 +177,7 @@ def cost_bars(ratios: Sequence[tuple[str, float]]) -> Figure:
     ax.set(
         xlabel=f"time, as a multiple of {ratios[0][0]}", xlim=(0, 1.15 * max(r for _, r in ratios))
     )
-    title(ax, f"{ratios[1][0]} takes {ratios[1][1]:.2f} of the time of {ratios[0][0]}")
+    title(ax, f"{ratios[1][0]} takes {ratios[1][1]:.2f} times as long as {ratios[0][0]}")
     return figure
 
 

@@ -60,7 +60,7 @@ def test_sizes_are_the_mean_of_measured_stacks():
 
 def test_costs_are_multiples_of_the_first():
     figure = figures.cost_bars([("one", 1.0), ("two", 2.5)])
-    assert figure_title(figure) == "two takes 2.50 of the time of one"
+    assert figure_title(figure) == "two takes 2.50 times as long as one"
     assert [patch.get_width() for patch in figure.axes[0].patches] == [1.0, 2.5]
 
 
