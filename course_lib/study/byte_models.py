@@ -60,7 +60,7 @@ VARIANTS: Mapping[str, tuple[bool, str]] = {  # whether gated, and the activatio
 }
 ROUTERS = ("left alone", "balanced", "random")
 STEPS, SEEDS = (200, 800, 3200), (0, 1, 2, 3)
-STORED = Path(__file__).parents[1] / "pretrained" / "byte_models.json"
+STORED = Path(__file__).parent / "trained" / "byte_models.json"
 
 
 class Examples(NamedTuple):

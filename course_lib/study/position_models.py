@@ -53,7 +53,7 @@ BASE = (
 PLAIN: Mapping[str, Any] = {"rope_type": "default", "rope_theta": BASE}
 STEPS = 800
 DISTANCES = (8, 12, 16, 20, 24, 32, 48, 64, 96, 128)
-WEIGHTS = Path(__file__).parents[1] / "pretrained" / "positions.safetensors"
+WEIGHTS = Path(__file__).parent / "trained" / "positions.safetensors"
 
 
 class PositionModel(nn.Module):

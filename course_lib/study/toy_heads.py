@@ -45,7 +45,7 @@ LAYERS, HEADS, WIDTH = 2, 4, 64
 LENGTH = 48
 PERIODS = {"varying": (8, 20), "fixed": (12, 12)}
 STEPS = 300
-WEIGHTS = Path(__file__).parent / "toy_heads.safetensors"
+WEIGHTS = Path(__file__).parent / "trained" / "toy_heads.safetensors"
 
 Kind = Literal["varying", "fixed"]
 

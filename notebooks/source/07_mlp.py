@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from course_lib import experts, mlp
 from course_lib.device import seeded
 from course_lib.study import byte_models
-from course_lib.study.desk import exercise, explorers, figures, quiz, reveal, rounded, show
+from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-each-token-by-itself"
 # ## 1 · Each token by itself
@@ -135,7 +135,7 @@ def gelu_exact(x):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell (`from course_lib.study.desk import hint`). The library's version stays folded until you
+# Stuck? Put `hint()` in a new cell. The library's version stays folded until you
 # have passed, or have run the cell twice.
 
 # %% id="reveal-mlp-gelu-exact"
