@@ -1,6 +1,5 @@
 """Each explorer of the tokenization chapter shows the figure of its controls."""
 
-import ipywidgets
 import pytest
 
 from course_lib import corpus
@@ -9,45 +8,6 @@ from course_lib.study.figures import tokenization as figures
 from course_lib.study.plotting import png_bytes
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.cost import length
-
-NAMES = ("two_tokenizers", "merge_tree", "viterbi_lattice", "compression", "fertility")
-
-
-def ends(control):
-    """Return two values of a control that lie far apart."""
-    if isinstance(control, ipywidgets.Text):
-        return "<b>字$", "mint"
-    if hasattr(control, "options"):
-        return control.options[0], control.options[-1]
-    return control.min, control.max
-
-
-def shown(explorer):
-    (picture,) = (part for part in explorer.widget.children if isinstance(part, ipywidgets.Image))
-    return picture.value
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_control_moves_the_picture_at_both_of_its_ends(name):
-    explorer = getattr(explorers, name)()
-    for control in explorer.controls.values():
-        seen = set()
-        for value in ends(control):
-            control.value = value
-            assert explorer.error == ""
-            seen.add(shown(explorer))
-        assert len(seen) == 2, f"{control.description} changes nothing"
-    explorer.close()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_saved_form_is_stable(name):
-    first, second = getattr(explorers, name)(), getattr(explorers, name)()
-    bundles = [each._repr_mimebundle_()[0] for each in (first, second)]
-    assert bundles[0]["image/png"] == bundles[1]["image/png"]
-    assert bundles[0]["text/plain"] == bundles[1]["text/plain"]
-    first.close()
-    second.close()
 
 
 def measured(name):
