@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from course_lib import norms
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
-from course_lib.study.exercises.softmax.rows import uneven
+from course_lib.study.probe_inputs import uneven
 
 _EPS = 0.1  # large on purpose: a misplaced eps shows
 

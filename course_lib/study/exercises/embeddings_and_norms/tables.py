@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from course_lib import embeddings
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
-from course_lib.study.exercises.softmax.rows import uneven
+from course_lib.study.probe_inputs import uneven
 
 
 def _row_by_row(ids, table):

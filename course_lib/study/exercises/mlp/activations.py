@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from course_lib import mlp
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
-from course_lib.study.exercises.softmax.rows import uneven
+from course_lib.study.probe_inputs import uneven
 
 _ROOT_TWO_PI = math.sqrt(2 / math.pi)
 

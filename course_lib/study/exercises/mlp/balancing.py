@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from course_lib import experts
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
-from course_lib.study.exercises.softmax.rows import uneven
+from course_lib.study.probe_inputs import uneven
 
 
 def _balance(logits, k, share=None, probability=None, factor=None):

@@ -4,7 +4,7 @@ import torch
 
 from course_lib import rope
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
-from course_lib.study.exercises.softmax.rows import uneven
+from course_lib.study.probe_inputs import uneven
 
 
 def _in_loops(weight, num_heads):

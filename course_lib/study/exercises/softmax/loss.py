@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from course_lib import softmax
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
-from course_lib.study.exercises.softmax.rows import uneven
+from course_lib.study.probe_inputs import uneven
 
 _TARGETS = [2, 0, 3]
 

@@ -4,14 +4,9 @@ import torch
 
 from course_lib import softmax
 from course_lib.study.exercise import Alternative, Exercise, Misconception, Probe, call
+from course_lib.study.probe_inputs import uneven
 
 SMALL = [2.0, 1.0, 0.1]
-
-
-def uneven(*shape: int) -> torch.Tensor:
-    """Return numbers of that shape, between -3 and 3, all different and the same every time."""
-    count = int(torch.tensor(shape).prod())
-    return (3 * torch.sin(torch.arange(count, dtype=torch.float32) * 1.7 + 0.3)).reshape(shape)
 
 
 def _in_double(x, dim=-1):
