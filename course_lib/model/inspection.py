@@ -1,0 +1,223 @@
+"""Looking inside a model while it works: its stream, its heads, and what happens without them.
+
+All blocks write into one stream of vectors, and only ever add. So the stream can be read between
+any two blocks with the model's own last norm and head (the logit lens), it is the sum of what each
+part wrote, and a part can be silenced to see what it was good for (ablation).
+
+    stream[0] = embedding,   stream[i + 1] = stream[i] + attention_i + mlp_i
+    logit_lens[i] = head(last_norm(stream[i]))
+    effect of a part = loss without it - loss with it
+
+Taught in:        08 transformer
+Paper:            nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021, "A
+                  mathematical framework for transformer circuits"; Michel et al. 2019,
+                  arXiv:1905.10650 (heads that are not missed)
+Checked against:  hidden states of transformers, weights set to zero by hand
+Shapes:           L layers, P = L + 1 places between them, B batch, T tokens, H heads, C model
+                  width, V vocabulary
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from course_lib.model.decoder import DecoderLM
+from course_lib.softmax import log_softmax
+
+PARTS = ("attention", "mlp")
+_NAMES = {"attention": ("self_attn", "attn"), "mlp": ("mlp",)}
+
+
+def part_of(model: DecoderLM, layer: int, part: str) -> nn.Module:
+    """Return the attention or the MLP of one layer, whatever its family calls it."""
+    if part not in PARTS:
+        raise ValueError(f"a layer has the parts {PARTS}; got {part!r}. Name one of them.")
+    _require("layer", layer, len(model.blocks))
+    block = model.blocks[layer]
+    return next(getattr(block, name) for name in _NAMES[part] if hasattr(block, name))
+
+
+@torch.no_grad()
+def attention_maps(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L B H T T"]:
+    """Return who reads whom, for every head of every layer."""
+    return torch.stack(model(ids, return_weights=True).attentions)
+
+
+@torch.no_grad()
+def stream_parts(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "parts B T C"]:
+    """Return what was added to the stream: the embedding, then attention and MLP of each layer.
+
+    There are 2 L + 1 parts, and their sum is the stream behind the last block.
+    """
+    layers = range(len(model.blocks))
+    watched = [part_of(model, layer, part) for layer in layers for part in PARTS]
+    with _answers([model.blocks[0], *watched]) as answers:
+        model(ids)
+    embedding = answers[0].given
+    return torch.stack([embedding, *(answer.first for answer in answers[1:])])
+
+
+@torch.no_grad()
+def residual_stream(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B T C"]:
+    """Return the stream before the first block, between the blocks, and behind the last one."""
+    with _answers(list(model.blocks)) as answers:
+        model(ids)
+    return torch.stack([answers[0].given, *(answer.first for answer in answers)])
+
+
+def residual_norms(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B T"]:
+    """Return the length of each token's vector at each place of the stream."""
+    return residual_stream(model, ids).norm(dim=-1)
+
+
+@torch.no_grad()
+def logit_lens(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B T V"]:
+    """Return what the model would answer if it ended at each place of the stream.
+
+    The last place holds the model's own answer.
+    """
+    return torch.stack([model.lm_head(model.last_norm(x)) for x in residual_stream(model, ids)])
+
+
+@torch.no_grad()
+def token_losses(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B last"]:
+    """Return -log p of each token given those before it, in nats: one fewer than there are tokens.
+
+    The first column belongs to the second token, since nothing stands before the first.
+    """
+    if ids.shape[1] < 2:
+        raise ValueError(
+            "a token is predicted from those before it, so two are needed; "
+            f"got {ids.shape[1]}. Pass a longer text."
+        )
+    log_p = log_softmax(model(ids).logits[:, :-1].float())
+    return -log_p.gather(-1, ids[:, 1:, None]).squeeze(-1)
+
+
+def without_head(model: DecoderLM, layer: int, head: int) -> DecoderLM:
+    """Return a model in which nothing that this head reads reaches the stream.
+
+    It shares its weights with `model`, which stays as it is. Calls may be nested.
+    """
+    _require("layer", layer, len(model.blocks))
+    _require("head", head, model.config.num_attention_heads)
+    ablated = _sharing_weights(model)
+    attention = part_of(ablated, layer, "attention")
+    output = next(getattr(attention, n) for n in ("o_proj", "c_proj") if hasattr(attention, n))
+
+    def silence(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        heads = given[0].clone()  # (B, T, H * D): the heads side by side
+        heads.unflatten(-1, (model.config.num_attention_heads, -1))[..., head, :] = 0
+        return (heads,)
+
+    output.register_forward_pre_hook(silence)
+    return ablated
+
+
+def without_layer(
+    model: DecoderLM, layer: int, parts: tuple[str, ...] = ("attention", "mlp")
+) -> DecoderLM:
+    """Return a model in which this layer, or only one part of it, adds nothing to the stream.
+
+    It shares its weights with `model`, which stays as it is. Calls may be nested.
+    """
+    ablated = _sharing_weights(model)
+    for part in parts:
+        part_of(ablated, layer, part).register_forward_hook(_nothing)
+    return ablated
+
+
+def loss_without_each_head(
+    model: DecoderLM, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B last"] | None = None
+) -> Float[Tensor, "L H"]:
+    """Return the mean loss with each head silenced alone.
+
+    `counted` chooses among the numbers of `token_losses`; without it all of them count.
+    """
+    heads = range(model.config.num_attention_heads)
+    return torch.stack(
+        [
+            torch.stack(
+                [mean_loss(without_head(model, layer, head), ids, counted) for head in heads]
+            )
+            for layer in range(len(model.blocks))
+        ]
+    )
+
+
+def mean_loss(
+    model: DecoderLM, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B last"] | None = None
+) -> Float[Tensor, ""]:
+    """Return the mean of `token_losses`, of all or of the counted ones."""
+    losses = token_losses(model, ids)
+    return losses.mean() if counted is None else losses[counted].mean()
+
+
+def repeated_ids(
+    vocab_size: int, period: int, tokens: int, generator: torch.Generator, batch: int = 1
+) -> Int[Tensor, "B T"]:
+    """Return random ids, all different within a period, over and over until there are `tokens`.
+
+    From the second period on the next id can be known by looking back; before that it cannot.
+    """
+    if not 1 <= period <= vocab_size:
+        raise ValueError(
+            f"a period holds different ids, so it lies between 1 and {vocab_size}, the size of the "
+            f"vocabulary; got {period}. Shorten it."
+        )
+    rows = [torch.randperm(vocab_size, generator=generator)[:period] for _ in range(batch)]
+    return torch.stack(rows).repeat(1, -(-tokens // period))[:, :tokens]
+
+
+def _nothing(_: nn.Module, given: Any, answer: Any) -> Any:
+    """Replace what a part adds by zeros; the attention weights beside it stay."""
+    if isinstance(answer, tuple):
+        return (torch.zeros_like(answer[0]), *answer[1:])
+    return torch.zeros_like(answer)
+
+
+def _sharing_weights(model: DecoderLM) -> DecoderLM:
+    """Return a copy of all modules on the same tensors."""
+    kept: dict[int, Any] = {id(weight): weight for weight in model.parameters()}
+    return copy.deepcopy(model, kept)
+
+
+class _Answer:
+    """What one module was given, and the first thing that it returned."""
+
+    given: Tensor
+    first: Tensor
+
+
+@contextmanager
+def _answers(modules: list[nn.Module]) -> Iterator[list[_Answer]]:
+    """Note what the modules are given and answer, in the order of the list."""
+    answers = [_Answer() for _ in modules]
+
+    def note(answer: _Answer) -> Callable[[nn.Module, Any, Any], None]:
+        def keep(_: nn.Module, given: Any, returned: Any) -> None:
+            answer.given = given[0]
+            answer.first = returned[0] if isinstance(returned, tuple) else returned
+
+        return keep
+
+    pairs = zip(modules, answers, strict=True)
+    hooks = [module.register_forward_hook(note(answer)) for module, answer in pairs]
+    try:
+        yield answers
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _require(what: str, number: int, count: int) -> None:
+    if not 0 <= number < count:
+        raise ValueError(
+            f"{what} must lie in 0 .. {count - 1}, counted from the first; got {number}. "
+            f"This model has {count}."
+        )
