@@ -11,6 +11,7 @@ Shapes:           V vocabulary, C model width, F FFN width, H query heads, G key
                   D head width, E experts
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from course_lib.experts import expert_parameters
@@ -82,6 +83,54 @@ def parameter_parts(config: ModelConfig) -> tuple[Part, ...]:
         Part("head", head, "V·C"),
     )
     return tuple(part for part in parts if part.parameters)
+
+
+def inner_parts(config: ModelConfig) -> Mapping[str, tuple[Part, ...]]:
+    """Return what attention, MLP and experts are made of, under the names of `parameter_parts`."""
+    gpt2, layers, width = config.model_type == "gpt2", config.num_hidden_layers, config.hidden_size
+    heads, groups, depth = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+    sparse, experts = _sparse_layers(config), config.num_experts
+    attention = _in_each(
+        layers,
+        ("queries", width * heads * depth, "C·H·D"),
+        ("keys", width * groups * depth, "C·G·D"),
+        ("values", width * groups * depth, "C·G·D"),
+        ("output", heads * depth * width, "H·D·C"),
+        ("QK-norm", 2 * depth * (config.qk_norm and not gpt2), "2·D"),
+    )
+    dense, inside = width * config.intermediate_size, width * config.moe_intermediate_size
+    mlp = _in_each(
+        layers - sparse,
+        ("gate", dense * (not gpt2), "C·F"),
+        ("up", dense, "C·F"),
+        ("down", dense, "F·C"),
+    )
+    mixture = _in_each(
+        sparse,
+        ("gates", experts * inside, "E·C·F"),
+        ("ups", experts * inside, "E·C·F"),
+        ("downs", experts * inside, "E·F·C"),
+        ("router", experts * width, "E·C"),
+    )
+    found = {"attention": attention, "MLP": mlp, "experts": mixture}
+    return {
+        part.name: _with_biases(part, found[part.name])
+        for part in parameter_parts(config)
+        if part.name in found
+    }
+
+
+def _in_each(layers: int, *parts: tuple[str, int, str]) -> tuple[Part, ...]:
+    return tuple(
+        Part(name, layers * count, f"{formula} = {count:,} in each of {layers} layers")
+        for name, count, formula in parts
+        if layers * count
+    )
+
+
+def _with_biases(whole: Part, matrices: tuple[Part, ...]) -> tuple[Part, ...]:
+    rest = whole.parameters - sum(part.parameters for part in matrices)
+    return (*matrices, Part("biases", rest, "one for each output")) if rest else matrices
 
 
 def total_parameters(config: ModelConfig) -> int:

@@ -10,6 +10,7 @@ from course_lib.accounting import (
     MODELS,
     active_parameters,
     attention_parameters,
+    inner_parts,
     matmul_parameters,
     mlp_parameters,
     moe_parameters,
@@ -137,3 +138,42 @@ def test_formulas_name_what_is_counted():
     )
     assert formulas["MLP"] == "3·C·F = 9,437,184 in each of 28 layers"
     assert "head" not in formulas
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_inner_parts_sum_to_their_part(name):
+    inner = inner_parts(MODELS[name])
+    outer = {part.name: part.parameters for part in parameter_parts(MODELS[name])}
+    assert {"attention"} < set(inner) <= {"attention", "MLP", "experts"}
+    for part, inside in inner.items():
+        assert sum(each.parameters for each in inside) == outer[part]
+        assert all(each.parameters > 0 for each in inside)
+
+
+@pytest.mark.parametrize("name", ["Qwen3-0.6B", "Llama-2-7B", "Qwen3-30B-A3B"])
+def test_inner_parts_are_what_our_model_holds(name):
+    with torch.device("meta"):
+        model = build_model(replace(MODELS[name], num_hidden_layers=3))
+    words = {
+        "q_proj": "queries", "k_proj": "keys", "v_proj": "values", "o_proj": "output",
+        "q_norm": "QK-norm", "k_norm": "QK-norm", "up_proj": "up", "down_proj": "down",
+        "gate_proj": "gate", "gate": "router",
+    }  # fmt: skip
+    held = {}
+    for path, parameter in model.blocks.named_parameters():
+        found = [words[word] for word in path.split(".") if word in words]
+        part = found[-1] if found else path.split(".")[-1]
+        held[part] = held.get(part, 0) + parameter.numel()
+    inner = inner_parts(replace(MODELS[name], num_hidden_layers=3))
+    counts = {each.name: each.parameters for inside in inner.values() for each in inside}
+    for part in set(counts) & set(words.values()):
+        assert counts[part] == held[part], part
+    assert "biases" not in counts
+
+
+def test_inner_parts_of_gpt2_have_biases_and_no_gate():
+    inner = inner_parts(MODELS["GPT-2"])
+    assert [each.name for each in inner["MLP"]] == ["up", "down", "biases"]
+    assert inner["MLP"][-1].parameters == 12 * (3072 + 768)
+    assert inner["attention"][-1].parameters == 12 * 4 * 768
+    assert inner["attention"][0].formula == "C·H·D = 589,824 in each of 12 layers"
