@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from course_lib.attention import MultiHeadAttention, causal_mask
+from course_lib.attention import MultiHeadAttention, causal_mask, prefix_mask
 from course_lib.embeddings import Embedding, scale_embedding, tie_weights
 from course_lib.mlp import FeedForward, activation_named
 from course_lib.norms import LayerNorm, post_norm_residual, pre_norm_residual
@@ -232,6 +232,30 @@ def hide_tokens(
     noise = torch.randint(vocab_size, ids.shape, generator=generator, device=generator.device)
     replaced = torch.where(kind < 0.8, mask_id, torch.where(kind < 0.9, noise.to(ids), ids))
     return Hidden(torch.where(chosen < share, replaced, ids), chosen < share)
+
+
+def family_mask(family: str, source: int, target: int) -> Bool[Tensor, "tokens tokens"]:
+    """Return who reads whom among the tokens of a source and, behind them, of a target.
+
+    Row i is what token i reads. In an encoder-decoder the source is read in another stream, but
+    who reads whom is this.
+    """
+    if source < 1 or target < 1:
+        raise ValueError(
+            f"source and target need a token each; got {source} and {target}. "
+            "Pass the whole text in two parts."
+        )
+    tokens = source + target
+    masks = {
+        "encoder-only": torch.ones(tokens, tokens, dtype=torch.bool),
+        "encoder-decoder": prefix_mask(tokens, prefix=source),
+        "decoder-only": causal_mask(tokens),
+    }
+    if family not in masks:
+        raise ValueError(
+            f"family must be one of {', '.join(masks)}; got {family!r}. Choose one of the three."
+        )
+    return masks[family]
 
 
 def shift_right(target: Int[Tensor, "B T"], start_id: int) -> Int[Tensor, "B T"]:

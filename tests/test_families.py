@@ -8,7 +8,14 @@ import transformers
 from torch import nn
 
 from course_lib.device import seeded
-from course_lib.families import EncoderDecoder, EncoderOnly, FamilyConfig, hide_tokens, shift_right
+from course_lib.families import (
+    EncoderDecoder,
+    EncoderOnly,
+    FamilyConfig,
+    family_mask,
+    hide_tokens,
+    shift_right,
+)
 
 CONFIG = FamilyConfig(101, 48, 72, 3, 6, max_position_embeddings=33)
 ORIGINAL = replace(CONFIG, hidden_act="relu", norm_eps=1e-5)
@@ -195,3 +202,49 @@ def test_other_number_types(dtype):
 def test_mistakes(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# --- who reads whom -------------------------------------------------------------------------------
+
+
+def test_family_masks_by_hand():
+    assert family_mask("encoder-only", 1, 2).int().tolist() == [[1, 1, 1]] * 3
+    assert family_mask("decoder-only", 1, 2).int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert family_mask("encoder-decoder", 2, 2).int().tolist() == [
+        [1, 1, 0, 0],
+        [1, 1, 0, 0],
+        [1, 1, 1, 0],
+        [1, 1, 1, 1],
+    ]
+
+
+def moved_outputs(model, tokens, run):
+    """Return which outputs change (rows) when each token of the text changes (columns)."""
+    text = torch.arange(3, 3 + tokens)[None]
+    before = run(model, text)
+    columns = []
+    for place in range(tokens):
+        changed = text.clone()
+        changed[0, place] = 77
+        columns.append((run(model, changed) - before).abs().amax(-1)[0] > 1e-6)
+    return torch.stack(columns, dim=1)
+
+
+def test_models_read_as_their_family_says():
+    with torch.no_grad():
+        encoder = stirred(EncoderOnly(CONFIG).eval())
+        read = moved_outputs(encoder, 5, lambda model, ids: model.encode(ids))
+        assert torch.equal(read, family_mask("encoder-only", 2, 3))
+
+        both = stirred(EncoderDecoder(ORIGINAL).eval())
+        read = moved_outputs(both, 5, lambda model, ids: model(ids[:, :2], ids[:, 2:]))
+        assert torch.equal(read, family_mask("encoder-decoder", 2, 3)[2:])
+
+
+def test_family_mask_names_the_three():
+    with pytest.raises(
+        ValueError, match=r"encoder-only, encoder-decoder, decoder-only; got 'BERT'"
+    ):
+        family_mask("BERT", 1, 1)
+    with pytest.raises(ValueError, match=r"a token each; got 0 and 3"):
+        family_mask("encoder-only", 0, 3)

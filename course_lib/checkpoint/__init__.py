@@ -7,23 +7,28 @@ safetensors files. The names are those of this course's modules, so that loading
     load_model("folder")          the model, on memory-mapped weights
     save_model(model, "folder")   the same layout, for `transformers` and for us
 
-Three small files: `folder` (where the files are), `words` (config.json in and out), `weights` (the
-tensors in and out).
+Four small files: `folder` (where the files are), `words` (config.json in and out), `fitting` (do
+these tensors fit that model), `weights` (the tensors in and out).
 
 Taught in:        08 transformer
 """
 
+from course_lib.checkpoint.fitting import Misfits, misfits, separate_fused, with_head
 from course_lib.checkpoint.folder import load_tokenizer, local_folder, save_tokenizer
 from course_lib.checkpoint.weights import load_model, save_model
 from course_lib.checkpoint.words import config_from_words, load_config, words_of_config
 
 __all__ = [
+    "Misfits",
     "config_from_words",
     "load_config",
     "load_model",
     "load_tokenizer",
     "local_folder",
+    "misfits",
     "save_model",
     "save_tokenizer",
+    "separate_fused",
+    "with_head",
     "words_of_config",
 ]

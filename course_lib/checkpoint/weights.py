@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from course_lib.checkpoint.fitting import misfits, with_head
 from course_lib.checkpoint.folder import local_folder, write_whole
 from course_lib.checkpoint.words import CONFIG, load_config, words_of_config
 from course_lib.model import DecoderLM, build_model
@@ -136,22 +137,20 @@ def _with_model_names(found: Found, model: DecoderLM) -> Found:
             full = prefix + name if bare and name != HEAD else name
             renamed.tensors[full] = tensor
             renamed.files[full] = found.files[name]
-    if model.config.tie_word_embeddings:
-        _tie(renamed, _table_name(model))
-    return renamed
+    tied = model.config.tie_word_embeddings
+    return _tie(renamed, _table_name(model)) if tied else renamed
 
 
-def _tie(found: Found, table: str) -> None:
+def _tie(found: Found, table: str) -> Found:
     """Let the embedding be the head; a file that holds both must hold the same twice."""
-    if table not in found.tensors:
-        return
-    head = found.tensors.get(HEAD)
-    if head is not None and not torch.equal(head, found.tensors[table]):
-        raise ValueError(
-            f"a tied head is the embedding; got {found.files[HEAD]} where {HEAD} and {table} "
-            f"differ. Write tie_word_embeddings=false into {CONFIG} to use both."
-        )
-    found.tensors[HEAD], found.files[HEAD] = found.tensors[table], found.files[table]
+    try:
+        completed = with_head(found.tensors, True, table, HEAD)
+    except ValueError as error:
+        raise ValueError(f"{found.files[HEAD]}: {error}") from error
+    files = dict(found.files)
+    if table in files:
+        files[HEAD] = files[table]
+    return Found(completed, files)
 
 
 def _table_name(model: DecoderLM) -> str:
@@ -162,15 +161,15 @@ def _table_name(model: DecoderLM) -> str:
 def _require_fit(folder: Path, found: Found, model: DecoderLM, dtype: torch.dtype | None) -> None:
     """Raise one `ValueError` that names every kind of misfit; the model is still empty then."""
     slots = model.state_dict()
+    missing, extra, misshapen = misfits(slots, found.tensors)
     problems = []
-    if missing := [name for name in slots if name not in found.tensors]:
+    if missing:
         problems.append(f"{_some(missing)} missing")
-    if extra := [name for name in found.tensors if name not in slots]:
+    if extra:
         problems.append(f"{_some(extra)} without a place in {model.config.model_type}")
-    for name, tensor in found.tensors.items():
-        if name in slots and tensor.shape != slots[name].shape:
-            shapes = f"{tuple(tensor.shape)} instead of {tuple(slots[name].shape)}"
-            problems.append(f"{name} in {found.files[name].name} with shape {shapes}")
+    for name in misshapen:
+        shapes = f"{tuple(found.tensors[name].shape)} instead of {tuple(slots[name].shape)}"
+        problems.append(f"{name} in {found.files[name].name} with shape {shapes}")
     kinds = {tensor.dtype for tensor in found.tensors.values()}
     if not all(kind.is_floating_point for kind in kinds):
         problems.append("quantised or integer tensors among the weights")

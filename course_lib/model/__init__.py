@@ -1,17 +1,35 @@
 """The whole model: one decoder that is Qwen3, Qwen3-MoE, Qwen2, Llama, Mistral or GPT-2.
 
-Three small files, in the order in which the notebook reads them: `config` (what distinguishes one
-model from another), `decoder` (the block and the model around it), `gpt2` (the one family whose
-parts have other shapes and names).
+Small files, in the order in which the notebook reads them: `functions` (the steps alone), `config`
+(what distinguishes one model from another), `decoder` (the block and the model around it), `gpt2`
+(the one family whose parts have other shapes and names), `inspection` (the stream, the heads, and
+what happens without them).
 
 Taught in:        08 transformer
 """
 
 from course_lib.model.config import ModelConfig
 from course_lib.model.decoder import Block, DecoderLM, Output
+from course_lib.model.functions import (
+    decoder_block,
+    decoder_logits,
+    greedy_continuation,
+    token_positions,
+)
 from course_lib.model.gpt2 import GPT2
 
-__all__ = ["GPT2", "Block", "DecoderLM", "ModelConfig", "Output", "build_model"]
+__all__ = [
+    "GPT2",
+    "Block",
+    "DecoderLM",
+    "ModelConfig",
+    "Output",
+    "build_model",
+    "decoder_block",
+    "decoder_logits",
+    "greedy_continuation",
+    "token_positions",
+]
 
 
 def build_model(config: ModelConfig) -> DecoderLM:

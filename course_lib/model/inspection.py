@@ -119,6 +119,24 @@ def without_head(model: DecoderLM, layer: int, head: int) -> DecoderLM:
     return ablated
 
 
+def head_contributions(
+    heads: Float[Tensor, "B H T D"], output: Float[Tensor, "C width"]
+) -> Float[Tensor, "H B T C"]:
+    """Return what each head alone writes into the stream; the sum is what attention writes.
+
+    `heads` is what the heads have read, `output` the weight of the projection behind them. Its
+    columns belong to the heads in their order, D for each.
+    """
+    count, head_dim = heads.shape[1], heads.shape[3]
+    if output.shape[1] != count * head_dim:
+        raise ValueError(
+            f"the output projection needs a column for each of {count} x {head_dim} numbers; got "
+            f"a weight of shape {tuple(output.shape)}. Weights are (out, in); turn one of GPT-2."
+        )
+    columns = output.unflatten(1, (count, head_dim))  # (C, H, D)
+    return torch.einsum("bhtd,chd->hbtc", heads, columns)
+
+
 def without_layer(
     model: DecoderLM, layer: int, parts: tuple[str, ...] = ("attention", "mlp")
 ) -> DecoderLM:

@@ -146,6 +146,21 @@ def test_silent_layer_passes_the_stream_on(kind, layer):
     assert not torch.allclose(whole[layer + 1], whole[layer])
 
 
+def test_heads_write_what_attention_writes():
+    model, layer = lively("qwen3"), 1
+    heads, hooks = [], []
+    for block in (model, inspection.without_head(model, layer, 3)):
+        output = block.blocks[layer].self_attn.o_proj
+        hooks.append(output.register_forward_hook(lambda _, given, __: heads.append(given[0])))
+    model(IDS)
+    whole = heads[0].unflatten(-1, (4, 10)).transpose(1, 2)  # (B, H, T, D)
+    written = inspection.head_contributions(whole, model.blocks[layer].self_attn.o_proj.weight)
+    assert written.shape == (4, 2, 9, 24)
+    torch.testing.assert_close(written.sum(0), inspection.stream_parts(model, IDS)[2 * layer + 1])
+    without = inspection.stream_parts(inspection.without_head(model, layer, 3), IDS)
+    torch.testing.assert_close(written[:3].sum(0), without[2 * layer + 1])
+
+
 def test_one_part_alone(model):
     parts = inspection.stream_parts(model, IDS)
     for number, part in enumerate(inspection.PARTS):
@@ -231,3 +246,5 @@ def test_errors_name_rule_value_and_remedy():
         inspection.token_losses(model, IDS[:, :1])
     with pytest.raises(ValueError, match=r"between 1 and 67.*got 68\. Shorten"):
         inspection.repeated_ids(67, 68, 100, seeded(0))
+    with pytest.raises(ValueError, match=r"each of 4 x 10 numbers; got.*\(40, 24\).*turn one"):
+        inspection.head_contributions(torch.ones(1, 4, 2, 10), torch.ones(40, 24))

@@ -1,0 +1,76 @@
+"""Do these tensors fit that model? Names and shapes, a tied head, and matrices of other layouts.
+
+A state dict is a dictionary from names to tensors. Loading it is right when every name of the model
+gets the tensor of that name and of that shape, and no tensor is left over. A file with a tied head
+leaves the head out, and GPT-2's file stores its matrices the other way round.
+
+    head = table where tied, else the file's own
+    Conv1D:  y = x @ W + b,  W (in, out)          nn.Linear:  y = x @ W.T + b,  W (out, in)
+
+Taught in:        08 transformer
+Checked against:  torch's own load_state_dict, transformers' Conv1D
+Shapes:           C model width, V vocabulary
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Misfits(NamedTuple):
+    """What keeps tensors from becoming the weights of a model; empty where they fit."""
+
+    missing: list[str]  # the model has it, the file does not
+    extra: list[str]  # the file has it, the model does not
+    misshapen: list[str]  # both have it, in different shapes
+
+
+def misfits(slots: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> Misfits:
+    """Return the names for which `tensors` cannot be loaded into `slots`, in their order there."""
+    return Misfits(
+        [name for name in slots if name not in tensors],
+        [name for name in tensors if name not in slots],
+        [name for name in slots if name in tensors and tensors[name].shape != slots[name].shape],
+    )
+
+
+def with_head(
+    tensors: Mapping[str, Tensor],
+    tied: bool,
+    table: str = "model.embed_tokens.weight",
+    head: str = "lm_head.weight",
+) -> dict[str, Tensor]:
+    """Return the tensors of a file with a head among them: of a tied model it is the embedding.
+
+    An untied model whose file has no head is left as it is, for `misfits` to complain about.
+    """
+    completed = dict(tensors)
+    if tied and table in tensors:
+        if head in tensors and not torch.equal(tensors[head], tensors[table]):
+            raise ValueError(
+                f"a tied head is the embedding; got {head} and {table} that differ. Write "
+                "tie_word_embeddings=false into config.json to use both."
+            )
+        completed[head] = tensors[table]
+    return completed
+
+
+def separate_fused(
+    weight: Float[Tensor, "C fused"], bias: Float[Tensor, " offsets"]
+) -> dict[str, Tensor]:
+    """Return GPT-2's one matrix for queries, keys and values as three of nn.Linear's layout."""
+    width = weight.shape[0]
+    if weight.shape[1] != 3 * width or bias.shape != (3 * width,):
+        raise ValueError(
+            "GPT-2 stores queries, keys and values as one weight (C, 3 C) with a bias (3 C); got "
+            f"{tuple(weight.shape)} and {tuple(bias.shape)}. A weight (3 C, C) is turned already."
+        )
+    separate: dict[str, Tensor] = {}
+    names = ("q_proj", "k_proj", "v_proj")
+    for name, columns, offsets in zip(names, weight.chunk(3, dim=1), bias.chunk(3), strict=True):
+        separate[f"{name}.weight"] = columns.T.contiguous()
+        separate[f"{name}.bias"] = offsets
+    return separate

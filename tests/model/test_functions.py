@@ -1,0 +1,144 @@
+"""The decoder as plain functions, next to the modules and to transformers."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+import transformers
+
+from course_lib.device import seeded
+from course_lib.model import (
+    ModelConfig,
+    build_model,
+    decoder_block,
+    decoder_logits,
+    greedy_continuation,
+    token_positions,
+)
+
+CONFIG = ModelConfig(61, 24, 36, 3, 4, 2, 10, 64)
+IDS = torch.randint(61, (2, 7), generator=seeded(0))
+
+
+def lively(config=CONFIG):
+    model = build_model(config).eval().requires_grad_(False)
+    for number, weight in enumerate(model.parameters()):
+        torch.nn.init.normal_(weight, std=0.3, generator=seeded(number))
+    return model
+
+
+def as_functions(model, tokens):
+    """Return the blocks of a model as functions of the stream alone."""
+    rotate = model.rotation(torch.arange(tokens))
+    mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    return [lambda x, block=block: block(x, mask, rotate)[0] for block in model.blocks]
+
+
+# --- block and whole pass -------------------------------------------------------------------------
+
+
+def test_block_is_the_module():
+    block, tokens = lively().blocks[1], 7
+    rotate, mask = (
+        lively().rotation(torch.arange(tokens)),
+        torch.ones(tokens, tokens).tril().bool(),
+    )
+    x = torch.randn(2, tokens, 24, generator=seeded(1))
+    found = decoder_block(
+        x,
+        lambda x: block.self_attn(x, mask, rotate=rotate)[0],
+        block.input_layernorm,
+        block.mlp,
+        block.post_attention_layernorm,
+    )
+    torch.testing.assert_close(found, block(x, mask, rotate)[0])
+
+
+def test_block_by_hand():
+    # x = 3: the norm halves, attention adds 10, so 3 + (1.5 + 10) = 14.5;
+    # the second norm subtracts 1, the MLP doubles: 14.5 + 2 * 13.5 = 41.5.
+    found = decoder_block(
+        torch.tensor([3.0]), lambda x: x + 10, lambda x: x / 2, lambda x: 2 * x, lambda x: x - 1
+    )
+    assert found.tolist() == [41.5]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_whole_pass_is_the_model(tied):
+    model = lively(ModelConfig(61, 24, 36, 3, 4, 2, 10, 64, tie_word_embeddings=tied))
+    found = decoder_logits(
+        IDS,
+        model.model.embed_tokens.weight,
+        as_functions(model, 7),
+        model.last_norm,
+        None if tied else model.lm_head.weight,
+    )
+    torch.testing.assert_close(found, model(IDS).logits)
+    without = decoder_logits(IDS, model.model.embed_tokens.weight, [], model.last_norm)
+    assert not torch.allclose(without, model(IDS).logits)
+
+
+# --- positions ------------------------------------------------------------------------------------
+
+
+def test_positions_by_hand():
+    padding = torch.tensor([[False, False, True, True, True], [True] * 5])
+    assert token_positions(padding, 5).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 3, 4]]
+    assert token_positions(padding, 2).tolist() == [[1, 2], [3, 4]]
+
+
+def test_left_padding_changes_nothing_with_these_positions():
+    gpt2 = lively(ModelConfig(61, 24, 36, 2, 4, 4, 6, 64, "gpt2", 1e-5, hidden_act="gelu_new"))
+    alone = gpt2(IDS[:1, :4]).logits
+    padded = torch.cat((torch.zeros(1, 3, dtype=torch.long), IDS[:1, :4]), 1)
+    padding = torch.tensor([[False] * 3 + [True] * 4])
+    right = gpt2(padded, padding, positions=token_positions(padding, 7)).logits[:, 3:]
+    torch.testing.assert_close(right, alone)
+    assert not torch.allclose(gpt2(padded, padding).logits[:, 3:], alone)
+
+
+def test_positions_ask_for_the_cached_tokens_too():
+    with pytest.raises(ValueError, match=r"all 2 tokens so far; got 3 new.*cached tokens"):
+        token_positions(torch.ones(1, 2, dtype=torch.bool), 3)
+
+
+# --- greedy text ----------------------------------------------------------------------------------
+
+
+def test_greedy_text_is_that_of_transformers():
+    config = transformers.Qwen3Config(
+        vocab_size=61,
+        hidden_size=24,
+        intermediate_size=36,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=10,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        attn_implementation="eager",
+    )
+    theirs = transformers.Qwen3ForCausalLM(config).eval()
+    for number, weight in enumerate(theirs.parameters()):
+        torch.nn.init.normal_(weight, std=0.3, generator=seeded(number))
+    expected = theirs.generate(
+        IDS[:1], attention_mask=torch.ones(1, 7).long(), max_new_tokens=20, do_sample=False
+    )
+    with torch.no_grad():
+        found = greedy_continuation(lambda ids: theirs(ids).logits, IDS[0], 20)
+    assert found == expected[0, 7:].tolist()
+    assert len(set(found)) > 1
+
+
+def counting(ids):
+    """Score the successor of the last token highest, modulo 5; every row of scores differs."""
+    return F.one_hot((ids + 1) % 5, 5).float()
+
+
+def test_greedy_by_hand():
+    assert greedy_continuation(counting, torch.tensor([4, 1]), 4) == [2, 3, 4, 0]
+    assert greedy_continuation(counting, torch.tensor([4, 1]), 0) == []
+    assert greedy_continuation(counting, torch.tensor([4, 1]), 9, stop=3) == [2, 3]
+    # A stop token in the prompt ends nothing.
+    assert greedy_continuation(counting, torch.tensor([3]), 3, stop=3) == [4, 0, 1]
