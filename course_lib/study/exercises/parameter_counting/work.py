@@ -51,12 +51,12 @@ TOKEN_FLOPS = Exercise(
         ),
         Probe(
             "Qwen3-8B at 4096 tokens",
-            lambda: call(7_567_572_992, 36, 4096, 4096),
+            lambda: call(7_568_097_280, 36, 4096, 4096),
             "Attention adds one sixth.",
         ),
         Probe(
             "Qwen3-8B at 40960 tokens",
-            lambda: call(7_567_572_992, 36, 4096, 40960),
+            lambda: call(7_568_097_280, 36, 4096, 40960),
             "With so much text attention costs more than all matrices.",
         ),
     ),
