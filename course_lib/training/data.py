@@ -1,0 +1,97 @@
+"""Batches: crops of a long row of tokens, and sequences that say everything twice.
+
+Text becomes one long row of token ids in a file. The file is mapped into memory, so that a row of
+many gigabytes costs no more than the crops that are read from it. A crop begins anywhere: the model
+should not learn that texts begin at position zero.
+
+Random ids that repeat are no language, but they teach one thing well: to look up what came after
+the last time. All that is needed for it stands in the sequence, and nothing else helps.
+
+Taught in:        11 training
+Paper:            Olsson et al. 2022, arXiv:2209.11895 (repeated random tokens)
+Checked against:  crops taken by hand, periods found by comparing a sequence with itself
+Shapes:           B sequences, T tokens
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+ID_TYPE = np.uint16  # two bytes a token, enough for 65 536 of them
+
+
+class Batch(NamedTuple):
+    """Token ids, and True at those that the model is asked to foretell."""
+
+    ids: Int[Tensor, "B T"]
+    counted: Bool[Tensor, "B T"]
+
+
+def write_tokens(path: Path, documents: Iterable[Sequence[int]], separator: int) -> int:
+    """Write the documents in a row, each behind a separator, and return the number of tokens."""
+    total = 0
+    beside = path.with_name(path.name + ".part")
+    with beside.open("wb") as file:
+        for ids in documents:
+            row = np.asarray([separator, *ids])
+            if row.min() < 0 or row.max() > np.iinfo(ID_TYPE).max:
+                raise ValueError(
+                    f"ids must lie from 0 to {np.iinfo(ID_TYPE).max}, since a token takes two "
+                    f"bytes; got {row.min()} to {row.max()}. Use a smaller vocabulary."
+                )
+            row.astype(ID_TYPE).tofile(file)
+            total += len(row)
+    beside.replace(path)
+    return total
+
+
+def read_tokens(path: Path) -> np.ndarray:
+    """Return the row of tokens of a file, mapped into memory rather than read."""
+    return np.memmap(path, dtype=ID_TYPE, mode="r")
+
+
+def random_crops(
+    row: np.ndarray, count: int, length: int, generator: torch.Generator
+) -> Int[Tensor, "B T"]:
+    """Return `count` pieces of the row, each beginning anywhere."""
+    if len(row) < length:
+        raise ValueError(
+            f"a crop must not be longer than the row of tokens; got {length} of {len(row)}. "
+            "Use more text or a shorter context."
+        )
+    starts = torch.randint(len(row) - length + 1, (count,), generator=generator)
+    return torch.from_numpy(
+        np.stack([row[start : start + length] for start in starts.tolist()]).astype(np.int64)
+    )
+
+
+def repeated_ids(
+    count: int,
+    length: int,
+    periods: tuple[int, int],
+    choices: Int[Tensor, " V"],
+    generator: torch.Generator,
+) -> Batch:
+    """Return a random text of different ids, over and over; its length is drawn for each row.
+
+    Counted are the ids that came before, since only they can be known.
+    """
+    low, high = periods
+    if not 1 <= low <= high <= len(choices):
+        raise ValueError(
+            f"periods must be two lengths from 1 to {len(choices)}, the smaller first; got "
+            f"{periods}. A text of that length holds no id twice."
+        )
+    ids = torch.empty(count, length, dtype=torch.long)
+    counted = torch.zeros(count, length, dtype=torch.bool)
+    for row in range(count):
+        period = int(torch.randint(low, high + 1, (), generator=generator))
+        text = choices[torch.randperm(len(choices), generator=generator)[:period]]
+        ids[row] = text.repeat(-(-length // period))[:length]
+        counted[row, period:] = True
+    return Batch(ids, counted)

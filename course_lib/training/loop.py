@@ -1,0 +1,124 @@
+"""The training loop: draw a batch, measure, go back, shorten, step; and forget nothing.
+
+Everything that decides what comes next is in the state: weights, moments, the step, and the random
+generator from which batches are drawn. A run that was killed and goes on from its last state makes
+the weights, bit for bit, of a run that was left in peace.
+
+Taught in:        11 training
+Checked against:  transformers' model with torch.optim.AdamW, step for step; a killed run
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from course_lib.checkpoint.folder import write_whole
+from course_lib.training.data import Batch
+from course_lib.training.gradients import clip_by_global_norm, share_of
+from course_lib.training.objective import next_token_loss
+from course_lib.training.optimizer import AdamW, AdamWSettings, decay_groups
+from course_lib.training.schedule import cosine_rate
+
+Draw = Callable[[int, torch.Generator], Batch]  # the step, and where chance comes from
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is trained, whatever it is trained on."""
+
+    steps: int
+    warmup: int
+    peak: float
+    final: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    max_norm: float = 1.0
+    parts: int = 1  # a batch is computed in so many parts, one after the other
+    autocast: bool = False  # products in bfloat16, sums and weights in float32
+    seed: int = 0
+
+
+class StepReport(NamedTuple):
+    """What one step measured before it changed the weights."""
+
+    loss: float
+    norm: float
+    rate: float
+
+
+class Training:
+    """A model on its way through a plan."""
+
+    def __init__(self, model: nn.Module, draw: Draw, plan: Plan, compiled: bool = False) -> None:
+        self.model, self.draw, self.plan = model, draw, plan
+        self.forward = torch.compile(model) if compiled else model
+        self.generator = torch.Generator().manual_seed(plan.seed)
+        settings = AdamWSettings(betas=plan.betas)
+        self.optimizer = AdamW(decay_groups(model, plan.weight_decay), settings=settings)
+        self.done = 0
+
+    def step(self) -> StepReport:
+        """Take one step on a fresh batch."""
+        plan, optimizer = self.plan, self.optimizer
+        batch = self.draw(self.done, self.generator)
+        optimizer.zero_grad()
+        loss = sum(self._backward(part, share) for part, share in split(batch, plan.parts))
+        gradients = [p.grad for p in optimizer.parameters() if p.grad is not None]
+        norm = clip_by_global_norm(gradients, plan.max_norm)
+        # The schedule begins with 0; the first step here is its second.
+        optimizer.rate = cosine_rate(
+            self.done + 1, warmup=plan.warmup, steps=plan.steps, peak=plan.peak, final=plan.final
+        )
+        optimizer.step()
+        self.done += 1
+        return StepReport(loss, norm.item(), optimizer.rate)
+
+    def _backward(self, batch: Batch, share: float) -> float:
+        """Add a part's share to the gradients, and return its share of the loss."""
+        device = next(self.model.parameters()).device
+        ids, counted = batch.ids.to(device), batch.counted.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.autocast):
+            logits = self.forward(ids).logits
+        loss = share * next_token_loss(logits.float(), ids, counted)
+        loss.backward()
+        return loss.item()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that decides what comes next."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "done": self.done,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a run with the same plan stood."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.done = state["done"]
+
+    def save(self, path: Path) -> None:
+        """Write the state, wholly or not at all."""
+        write_whole(path, lambda part: torch.save(self.state_dict(), part))
+
+    def resume(self, path: Path) -> None:
+        """Go on from a written state."""
+        self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def split(batch: Batch, parts: int) -> list[tuple[Batch, float]]:
+    """Cut a batch into parts, each with its share of the counted ids."""
+    if not 1 <= parts <= len(batch.ids):
+        raise ValueError(
+            f"a batch of {len(batch.ids)} sequences has 1 to {len(batch.ids)} parts; got {parts}."
+        )
+    pieces = [Batch(*pair) for pair in zip(*(t.chunk(parts) for t in batch), strict=True)]
+    counts = [int(piece.counted[:, 1:].sum()) for piece in pieces]
+    total = sum(counts)
+    return [(piece, share_of(n, total)) for piece, n in zip(pieces, counts, strict=True)]

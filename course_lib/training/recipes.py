@@ -1,0 +1,180 @@
+"""The recipes of the course's own models: what they are made of, and how they are trained.
+
+    course-model  the model in `course_lib/pretrained`; an hour or two on one core
+    quick         a small one with the same abilities in little; some minutes
+
+Taught in:        11 training
+Checked against:  the stored model's config and log
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib import corpus
+from course_lib.model import DecoderLM, ModelConfig, build_model
+from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.training.data import Batch, random_crops, read_tokens, repeated_ids, write_tokens
+from course_lib.training.loop import Plan
+
+SEPARATOR = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model, its data and its plan."""
+
+    name: str
+    plan: Plan
+    vocab_size: int
+    context: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    head_dim: int
+    text_rows: int  # sequences of a batch that are crops of text
+    repeat_rows: int  # sequences of a batch that are random ids, repeated
+    periods: tuple[int, int]
+    growth: tuple[int, int]  # random ids come from so many at first, from all after so many steps
+    shares: tuple[tuple[str, float], ...]  # which text is cropped how often
+    characters: int | None = None  # how much of each kind of text is used
+    look_every: int = 100
+    save_every: int = 250
+    compiled: bool = False
+
+    def config(self) -> ModelConfig:
+        """Return the shape of the model."""
+        return ModelConfig(
+            vocab_size=self.vocab_size,
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            num_key_value_heads=self.key_value_heads,
+            head_dim=self.head_dim,
+            max_position_embeddings=self.context,
+            rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        )
+
+    def fresh_model(self) -> DecoderLM:
+        """Return the model before its first step, the same each time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.plan.seed)
+            return build_model(self.config())
+
+
+COURSE_MODEL = Recipe(
+    name="course-model",
+    plan=Plan(
+        steps=9000,
+        warmup=100,
+        peak=2e-3,
+        final=2e-4,
+        betas=(0.9, 0.98),
+        weight_decay=0.1,
+        autocast=True,
+    ),
+    vocab_size=2048,
+    context=256,
+    hidden_size=256,
+    intermediate_size=640,
+    layers=4,
+    heads=4,
+    key_value_heads=2,
+    head_dim=64,
+    text_rows=8,
+    repeat_rows=4,
+    periods=(8, 96),
+    growth=(32, 2000),
+    shares=(("documentation", 0.12), ("docstrings", 0.23), ("sources", 0.65)),
+    compiled=True,
+)
+
+QUICK = replace(
+    COURSE_MODEL,
+    name="quick",
+    plan=replace(COURSE_MODEL.plan, steps=1500, peak=4e-3, final=4e-4, autocast=False),
+    vocab_size=512,
+    context=96,
+    hidden_size=96,
+    intermediate_size=256,
+    layers=3,
+    heads=4,
+    key_value_heads=2,
+    head_dim=24,
+    text_rows=6,
+    repeat_rows=6,
+    periods=(8, 32),
+    growth=(32, 600),
+    look_every=25,
+    characters=600_000,
+    compiled=False,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (COURSE_MODEL, QUICK)}
+
+
+def train_tokenizer(recipe: Recipe) -> ByteBPE:
+    """Learn the tokenizer from the same texts that the model will read, in their shares."""
+    names = [name for name, _ in recipe.shares]
+    texts = [corpus.train_text(recipe.characters, source=name) for name in names]
+    return ByteBPE.train(texts, recipe.vocab_size, special_tokens=(SEPARATOR,))
+
+
+def write_corpus(recipe: Recipe, tokenizer: ByteBPE, folder: Path) -> list[Path]:
+    """Write the tokens of each kind of text into a file, and return the files."""
+    paths = []
+    for name, _ in recipe.shares:
+        path = folder / f"{name}.tokens"
+        write_tokens(path, encoded(recipe, name, tokenizer), tokenizer.special_tokens[SEPARATOR])
+        paths.append(path)
+    return paths
+
+
+def encoded(recipe: Recipe, source: str, tokenizer: ByteBPE) -> list[list[int]]:
+    """Return the ids of the training documents of a kind."""
+    left = recipe.characters or 10**12
+    rows = []
+    for document in corpus.SOURCES[source]():
+        if left > 0 and not corpus.is_held_out(document.name):
+            rows.append(tokenizer.encode_ordinary(document.text[:left]))
+            left -= len(document.text)
+    return rows
+
+
+class Mixture:
+    """Draws the batches of a recipe: crops of text, and random ids that repeat."""
+
+    def __init__(self, recipe: Recipe, paths: Sequence[Path]) -> None:
+        self.recipe = recipe
+        self.rows: list[np.ndarray] = [read_tokens(path) for path in paths]
+        self.shares = torch.tensor([share for _, share in recipe.shares])
+
+    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+        """Return the batch of a step."""
+        recipe = self.recipe
+        kinds = torch.multinomial(
+            self.shares, recipe.text_rows, replacement=True, generator=generator
+        ).tolist()
+        text = torch.cat(
+            [random_crops(self.rows[kind], 1, recipe.context, generator) for kind in kinds]
+        )
+        choices = self.choices(step, generator)
+        repeats = repeated_ids(
+            recipe.repeat_rows, recipe.context, recipe.periods, choices, generator
+        )
+        counted = torch.cat([torch.ones_like(text, dtype=torch.bool), repeats.counted])
+        return Batch(torch.cat([text, repeats.ids]), counted)
+
+    def choices(self, step: int, generator: torch.Generator) -> torch.Tensor:
+        """Return the ids that may repeat: few at first, so that looking up can be found out."""
+        first, steps = self.recipe.growth
+        everything = self.recipe.vocab_size
+        few = max(first, self.recipe.periods[1])
+        size = min(everything, few + (everything - few) * step // steps)
+        return torch.randperm(everything, generator=generator)[:size]
