@@ -1,0 +1,18 @@
+"""Whether the kernels can run here, and how, without importing Triton to find out.
+
+Taught in:        10 flash_attention
+Checked against:  an import of the kernels
+"""
+
+from importlib.util import find_spec
+
+
+def kernel_trouble() -> str | None:
+    """Return why the Triton kernels cannot be imported here, with a remedy; None if they can."""
+    if find_spec("triton") is None:
+        return (
+            "Triton is not installed, so the kernels cannot run here. On Linux: "
+            "pip install triton. It does not exist for every platform; everything else in this "
+            "chapter runs without it."
+        )
+    return None

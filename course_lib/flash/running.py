@@ -1,0 +1,78 @@
+"""Attention that is kept while keys come in blocks: a maximum, a sum, and a sum of values.
+
+These three are all that a query has to remember of the keys that it has read, however many. With
+them its output can be given at any time, and two outputs over different keys can be joined.
+
+    update   m' = max(m, max_j s_j)         r = exp(m - m')         p_j = exp(s_j - m')
+             l' = r * l + sum_j p_j         a' = r * a + sum_j p_j * v_j
+    finish   output = a / l                 L = m + log(l)
+    join     L = log(sum_i exp(L_i))        output = sum_i exp(L_i - L) * output_i
+
+Each value v_j stands *inside* the sum, times its own weight. The division by l waits until the end.
+
+Taught in:        10 flash_attention
+Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135;
+                  Dao et al. 2023, "Flash-Decoding" (the join of parts)
+Checked against:  softmax over all scores at once, in float64
+Shapes:           t queries, s keys of one tile, Dv width of a value, P parts
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.softmax import logsumexp
+
+
+class AttentionState(NamedTuple):
+    """What each query remembers of the keys it has read."""
+
+    maximum: Tensor
+    total: Tensor  # sum of exp(score - maximum)
+    mixed: Tensor  # sum of exp(score - maximum) * value
+
+
+def empty_state(queries: Float[Tensor, "*heads t D"], value_dim: int) -> AttentionState:
+    """Return the state before the first key."""
+    maximum = queries.new_full(queries.shape[:-1], -torch.inf)
+    mixed = queries.new_zeros(*queries.shape[:-1], value_dim)
+    return AttentionState(maximum, torch.zeros_like(maximum), mixed)
+
+
+def attend_scores(
+    state: AttentionState, scores: Float[Tensor, "*heads t s"], v: Float[Tensor, "*heads s Dv"]
+) -> AttentionState:
+    """Return the state after one tile more; a score of -inf is a key that may not be read."""
+    maximum = torch.maximum(state.maximum, scores.amax(-1))
+    shift = finite_or_zero(maximum)  # a row that has read nothing yet: -inf - (-inf) is nan
+    rescale = (state.maximum - shift).exp()  # 1 where the maximum stayed, less where it grew
+    weights = (scores - shift[..., None]).exp_()
+    total = state.total * rescale + weights.sum(-1)
+    mixed = state.mixed * rescale[..., None] + weights @ v
+    return AttentionState(maximum, total, mixed)
+
+
+def finish(state: AttentionState) -> tuple[Float[Tensor, "*heads t Dv"], Float[Tensor, "*heads t"]]:
+    """Return the output and the logsumexp of the scores; zeros and -inf if no key was read."""
+    read = state.total > 0
+    output = state.mixed / torch.where(read, state.total, 1.0)[..., None]
+    return output, state.maximum + state.total.log()
+
+
+def join_parts(
+    outputs: Float[Tensor, "P *heads t Dv"], lses: Float[Tensor, "P *heads t"]
+) -> tuple[Float[Tensor, "*heads t Dv"], Float[Tensor, "*heads t"]]:
+    """Return output and logsumexp over all keys from those over P parts of them.
+
+    The parts may be computed at the same time, by different workers (split-K, flash-decoding).
+    """
+    lse = logsumexp(lses, dim=0)
+    shares = (lses - finite_or_zero(lse)).exp()  # (P, *heads, t): add up to 1, or are all 0
+    return (shares[..., None] * outputs).sum(0), lse
+
+
+def finite_or_zero(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return x with 0 in place of -inf: what may be subtracted from scores of -inf."""
+    return torch.where(x == -torch.inf, 0.0, x)
