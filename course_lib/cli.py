@@ -26,6 +26,7 @@ a first hour:
   course lab             open the course and start with 00_start_here
   course check 04        run your notebook 04 and see which exercises are solved
   course progress        see what you have done so far
+  course review          answer the questions that are due again
 """
 
 
@@ -83,6 +84,14 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--bank",
         action="store_true",
         help="for authors: prove that each exercise accepts right answers and names wrong ones",
+    )
+    of["progress"].add_argument(
+        "--report", metavar="FILE.html", help="write what is recorded into one HTML file"
+    )
+    of["review"].add_argument("notebook", nargs="?", metavar="NN", help=f"{notebook}; all without")
+    of["review"].add_argument("--mixed", action="store_true", help="ask what is not due as well")
+    of["review"].add_argument(
+        "--count", type=int, default=10, metavar="N", help="how many questions at most (10)"
     )
     of["reset"].add_argument("notebook", nargs="?", metavar="NN", help=f"{notebook}; all without")
     of["reset"].add_argument(
@@ -166,18 +175,25 @@ def _own_copy(notebook: Notebook) -> Path:
 
 def _progress(options: argparse.Namespace) -> int:
     from course_lib.study.progress import store
-    from course_lib.study.standing import standing
 
-    done = standing()
-    print(f"{'notebook':<28}{'exercises':>12}{'questions':>12}")
-    for notebook in SYLLABUS:
-        row = done.get(notebook.slug)
-        if row is not None:
-            exercises = f"{row.exercises_passed} of {row.exercises_known}"
-            questions = f"{row.questions_right} of {row.questions_known}"
-            print(f"{notebook.stem:<28}{exercises:>12}{questions:>12}")
+    if options.report is not None:
+        from course_lib.study.report import write_report
+
+        print(f"Written: {write_report(Path(options.report), store())}")
+        return 0
+    from course_lib.study.standing import standing_table
+
+    print(standing_table())
     path = store().path
     print(f"\nKept in {path}." if path else "\nNothing is recorded here.")
+    return 0
+
+
+def _review(options: argparse.Namespace) -> int:
+    from course_lib.study.terminal import session
+
+    slug = _notebook(options.notebook).slug if options.notebook else None
+    session(slug, options.count, options.mixed)
     return 0
 
 
@@ -266,6 +282,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         _progress,
         "show what you have done",
         "Exercises count as solved once they have passed; questions by your last answer.",
+    ),
+    "review": (
+        _review,
+        "answer the quiz questions that are due again, in the terminal",
+        "A question that was missed comes back the next day, one that was right after a growing "
+        "number of days.",
     ),
     "reset": (
         _reset,

@@ -76,7 +76,7 @@ def test_catalogue_is_ordered_and_matches_the_files():
 
 def test_parts_of_chapters_are_named_after_slugs():
     slugs = {each.slug for each in SYLLABUS}
-    for kind in ("exercises", "questions", "explorers"):
+    for kind in ("abilities", "exercises", "questions", "explorers"):
         found = {path.stem for path in (PACKAGE / "study" / kind).glob("[!_]*")} - {"__pycache__"}
         assert found <= slugs, kind
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from course_lib import SYLLABUS, cli
-from course_lib.study import doctor, notebook, progress, proof, replay, suite, workspace
+from course_lib.study import doctor, notebook, progress, proof, replay, suite, terminal, workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,7 +88,7 @@ def test_a_notebook_has_many_names(name: str) -> None:
     assert cli._notebook(name).stem == "04_softmax"
 
 
-@pytest.mark.parametrize("command", ["lab", "check", "reset", "build"])
+@pytest.mark.parametrize("command", ["lab", "check", "reset", "review", "build"])
 def test_an_unknown_notebook_is_answered_with_the_nearest(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +228,36 @@ def test_progress_counts_what_has_passed(
     assert row.split()[1:3] == ["1", "of"]
     assert int(row.split()[3]) >= 6
     assert str(results.path) in printed
+
+
+def test_progress_says_what_to_repeat_and_writes_a_report(
+    results: progress.Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["progress"]) == 0
+    assert "Tried and not passed yet: softmax.log." in capsys.readouterr().out
+    path = tmp_path / "my record.html"
+    assert cli.main(["progress", "--report", str(path)]) == 0
+    assert capsys.readouterr().out == f"Written: {path}\n"
+    assert "softmax.stable" in path.read_text(encoding="utf-8")
+    assert cli.main(["progress", "--report", str(tmp_path / "no folder" / "x.html")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "handed_on"),
+    [
+        ([], (None, 10, False)),
+        (["4", "--count", "3"], ("softmax", 3, False)),
+        (["--mixed"], (None, 10, True)),
+    ],
+)
+def test_review_hands_on(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], handed_on: tuple
+) -> None:
+    seen: list[tuple] = []
+    monkeypatch.setattr(terminal, "session", lambda *given: seen.append(given))
+    assert cli.main(["review", *words]) == 0
+    assert seen == [handed_on]
 
 
 @pytest.mark.parametrize("typed", ["n", "", "nonsense", None])

@@ -9,6 +9,7 @@ from collections import Counter
 from difflib import get_close_matches
 from importlib import import_module
 
+from course_lib import SYLLABUS
 from course_lib.study import questions as package
 from course_lib.study.question import Question
 
@@ -28,6 +29,17 @@ def questions(slug: str) -> tuple[Question, ...]:
     found: tuple[Question, ...] = import_module(f"{package.__name__}.{slug}").QUESTIONS
     check_ids(slug, found)
     return found
+
+
+def asked_in_course() -> tuple[Question, ...]:
+    """Return every question of the course's notebooks, in their order."""
+    known = set(slugs())
+    return tuple(
+        question
+        for notebook in SYLLABUS
+        if notebook.slug in known
+        for question in questions(notebook.slug)
+    )
 
 
 def check_ids(slug: str, found: tuple[Question, ...]) -> None:

@@ -1,8 +1,4 @@
-"""One card for each kind of question: its prompt, something to answer with, Check, the verdict.
-
-Cards are made of ipywidgets only, so they can be worked with the keyboard alone and follow the
-notebook's theme. A card knows what was answered; what becomes of it is for whoever made the card.
-"""
+"""One card for each kind of question: its prompt, something to answer with, Check, the verdict."""
 
 import random
 from collections.abc import Callable
@@ -10,91 +6,21 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from course_lib.study.grading import grade, parse_number
-from course_lib.study.markup import rich
-from course_lib.study.printed import task
+from course_lib.study.card import FULL, Card, NoAnswerError, beside, lines, listed
+from course_lib.study.grading import parse_number
+from course_lib.study.markup import code_block, rich
 from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     OrderSteps,
+    PredictOutput,
     Question,
     SeveralAnswers,
-    Verdict,
     letter,
     shown_order,
 )
-
-RIGHT = "var(--jp-success-color1, #009E73)"
-WRONG = "var(--jp-error-color1, #D55E00)"
-PLAIN = "var(--jp-border-color1, #888888)"
-FULL = {"width": "auto", "margin": "0 0 0 1.5em"}
-
-
-class NoAnswerError(ValueError):
-    """Check was pressed before there was an answer to check."""
-
-
-class Card:
-    """A question on the screen; `answered` is called with it after each new answer."""
-
-    def __init__(
-        self, number: int, question: Any, answered: Callable[["Card"], None], rng: random.Random
-    ) -> None:
-        self.number = number
-        self.question: Question = question
-        self.answered = answered
-        self.rng = rng
-        self.first: Verdict | None = None
-        self.latest: Verdict | None = None
-        self._given: Any = None
-        self.prompt = widgets.HTML(layout={"width": "auto"})
-        self.check = widgets.Button(description="Check", tooltip=f"Check question {number}")
-        self.check.on_click(self._on_check)
-        self.verdict = widgets.HTML(layout=FULL)
-        self._show_prompt()
-        self.inputs = self._make_inputs()
-        self.widget = widgets.VBox(
-            [self.prompt, *self.inputs, widgets.HBox(self._buttons(), layout=FULL), self.verdict],
-            layout={"margin": "0 0 1.5em 0"},
-        )
-
-    def drawn(self) -> dict[str, Any] | None:
-        """Return the numbers that the question is asked with, if it has any."""
-        return None
-
-    def answer(self) -> Any:
-        """Return what is answered now; raise NoAnswerError with a sentence if nothing is."""
-        raise NotImplementedError
-
-    def _make_inputs(self) -> list[widgets.Widget]:
-        raise NotImplementedError
-
-    def _buttons(self) -> list[widgets.Widget]:
-        return [self.check]
-
-    def _asked(self) -> str:
-        return self.question.prompt
-
-    def _show_prompt(self) -> None:
-        doing = f"<small>{rich(task(self.question))}</small>"
-        self.prompt.value = _lines(f"<b>{self.number}.</b> {rich(self._asked())}<br>{doing}")
-
-    def _on_check(self, _button: widgets.Button) -> None:
-        try:
-            given = self.answer()
-            verdict = grade(self.question, given, self.drawn())
-        except ValueError as problem:
-            self.verdict.value = _framed(PLAIN, rich(_sentence(str(problem))))
-            return
-        head = "<b>✓ Right.</b>" if verdict.correct else "<b>✗ Not yet.</b>"
-        colour = RIGHT if verdict.correct else WRONG
-        self.verdict.value = _framed(colour, f"{head}<br>{rich(verdict.explanation)}")
-        if given != self._given:  # pressing Check twice is one answer
-            self._given = given
-            self.first = self.first or verdict
-            self.latest = verdict
-            self.answered(self)
 
 
 class OneAnswerCard(Card):
@@ -109,8 +35,8 @@ class OneAnswerCard(Card):
             orientation="horizontal",
         )
         assert isinstance(self.question, OneAnswer)
-        listed = _listed([self.question.options[index].text for index in order])
-        return [widgets.HTML(listed, layout=FULL), self.choice]
+        options = listed([self.question.options[index].text for index in order])
+        return [widgets.HTML(options, layout=FULL), self.choice]
 
     def answer(self) -> int:
         """Return the index of the chosen option."""
@@ -131,7 +57,7 @@ class SeveralAnswersCard(Card):
             for place, index in enumerate(shown_order(self.question))
         }
         options = self.question.options
-        return [_beside(box, rich(options[index].text)) for index, box in self.boxes.items()]
+        return [beside(box, rich(options[index].text)) for index, box in self.boxes.items()]
 
     def answer(self) -> frozenset[int]:
         """Return the indices of the ticked options."""
@@ -149,7 +75,7 @@ class NumericCard(Card):
         self.again = widgets.Button(description="New numbers", tooltip="Ask with other numbers")
         self.again.on_click(self._on_again)
         assert isinstance(self.question, Numeric)
-        return [_beside(self.field, rich(self.question.unit))]
+        return [beside(self.field, rich(self.question.unit))]
 
     def _buttons(self) -> list[widgets.Widget]:
         return [self.check, self.again]
@@ -190,7 +116,7 @@ class OrderStepsCard(Card):
             index: widgets.Dropdown(options=places, value=0, layout={"width": "4.5em"})
             for index in shown_order(self.question)
         }
-        return [_beside(place, rich(steps[index])) for index, place in self.places.items()]
+        return [beside(place, rich(steps[index])) for index, place in self.places.items()]
 
     def answer(self) -> list[int]:
         """Return the indices of the steps from the first place to the last."""
@@ -238,12 +164,78 @@ class FindTheBugCard(Card):
         return self.chosen
 
 
+class PredictOutputCard(Card):
+    """The code, and a field for what it prints."""
+
+    def _make_inputs(self) -> list[widgets.Widget]:
+        assert isinstance(self.question, PredictOutput)
+        code = widgets.HTML(code_block(self.question.lines), layout=FULL)
+        self.field = widgets.Textarea(
+            placeholder="what is printed", rows=2, layout={"width": "24em", "margin": "0 0 0 1.5em"}
+        )
+        return [code, self.field]
+
+    def answer(self) -> str:
+        """Return the text that was typed."""
+        if not self.field.value.strip():
+            raise NoAnswerError("Type what you expect first, then press Check.")
+        return str(self.field.value)
+
+
+class OpenQuestionCard(Card):
+    """A field to write in; Check shows the rubric, and checks the ticks once it is there."""
+
+    def _make_inputs(self) -> list[widgets.Widget]:
+        assert isinstance(self.question, OpenQuestion)
+        self.field = widgets.Textarea(
+            placeholder="your answer; it is not stored",
+            rows=6,
+            layout={"width": "auto", "margin": "0 0 0 1.5em"},
+        )
+        self.check.description = "Compare"
+        self.boxes: list[widgets.Checkbox] = []
+        self.rubric = widgets.VBox([], layout={"width": "auto"})
+        return [self.field, self.rubric]
+
+    def answer(self) -> frozenset[int]:
+        """Return the indices of the ticked criteria; show them if they are not there yet."""
+        if not self.field.value.strip():
+            raise NoAnswerError("Write your answer first, in a few sentences, then press Compare.")
+        if not self.boxes:
+            self._show_rubric()
+            raise NoAnswerError(
+                "Read the model answer, tick what yours contains as well, then press Record."
+            )
+        return frozenset(place for place, box in enumerate(self.boxes) if box.value)
+
+    def assessed(self) -> tuple[int, int]:
+        """Return how many criteria are ticked, and how many there are."""
+        return sum(box.value for box in self.boxes), len(self.boxes)
+
+    def _show_rubric(self) -> None:
+        assert isinstance(self.question, OpenQuestion)
+        rubric = self.question.rubric
+        self.boxes = [
+            widgets.Checkbox(description=str(place), indent=False, layout={"width": "3.5em"})
+            for place in range(1, len(rubric) + 1)
+        ]
+        model = lines(f"<b>A model answer.</b> {rich(self.question.model)}")
+        rows = [
+            beside(box, f"{rich(each.text)} <small>{rich(each.why)}</small>")
+            for box, each in zip(self.boxes, rubric, strict=True)
+        ]
+        self.rubric.children = (widgets.HTML(model, layout=FULL), *rows)
+        self.check.description = "Record"
+
+
 CARDS: dict[type, type[Card]] = {
     OneAnswer: OneAnswerCard,
     SeveralAnswers: SeveralAnswersCard,
     Numeric: NumericCard,
     OrderSteps: OrderStepsCard,
     FindTheBug: FindTheBugCard,
+    PredictOutput: PredictOutputCard,
+    OpenQuestion: OpenQuestionCard,
 }
 
 
@@ -254,36 +246,7 @@ def card(
     return CARDS[type(question)](number, question, answered, rng)
 
 
-def _beside(control: widgets.Widget, text: str) -> widgets.HBox:
-    return widgets.HBox(
-        [control, widgets.HTML(_lines(text), layout={"width": "auto", "flex": "1 1 0"})],
-        layout=FULL,
-    )
-
-
-def _listed(texts: list[str]) -> str:
-    return _lines(
-        "<br>".join(f"<b>{letter(place)}.</b> {rich(text)}" for place, text in enumerate(texts))
-    )
-
-
-def _lines(content: str) -> str:
-    """Set text in the notebook's own line height; that of controls is wider."""
-    return f'<div style="line-height: 1.6">{content}</div>'
-
-
 def _code_label(number: int, text: str, *, chosen: bool) -> str:
     """Return a line as the label of a button, in which only such spaces keep their width."""
     mark = "▶" if chosen else " "
     return f"{mark} {number:>2}  {text}".replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _framed(colour: str, content: str) -> str:
-    return (
-        f'<div role="status" style="border-left: 4px solid {colour}; padding-left: 0.75em; '
-        f'margin-top: 0.4em; line-height: 1.6">{content}</div>'
-    )
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

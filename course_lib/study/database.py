@@ -155,11 +155,19 @@ class Database:
         """Begin with what can still be read from `source`; write to no file any more."""
         copy = None if source is None else _copy_in_memory(source)
         empty = self._empty_memory()
-        if copy is not None and _names(empty) <= _names(copy):
+        if copy is not None and self._brought_up_to_date(copy) and _names(empty) <= _names(copy):
             self._memory = copy
         else:
             self._memory = empty
         self._say(f"{reason} {ADVICE}")
+
+    def _brought_up_to_date(self, copy: sqlite3.Connection) -> bool:
+        """Take a copy to this version of the course; say whether that was possible."""
+        try:
+            _transaction(copy, self._migrate)
+        except sqlite3.Error:
+            return False  # another program's file
+        return True
 
     def _empty_memory(self) -> sqlite3.Connection:
         memory = _memory()

@@ -14,7 +14,9 @@ from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     OrderSteps,
+    PredictOutput,
     Question,
     SeveralAnswers,
     Verdict,
@@ -23,6 +25,7 @@ from course_lib.study.question import (
 )
 
 FRACTION = re.compile(r"(.+)/(.+)")
+WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def grade(question: Question, answer: Any, drawn: Drawn | None = None) -> Verdict:
@@ -46,6 +49,10 @@ def grade(question: Question, answer: Any, drawn: Drawn | None = None) -> Verdic
             return _grade_order(question, answer)
         case FindTheBug():
             return _grade_line(question, answer)
+        case PredictOutput():
+            return _grade_output(question, answer)
+        case OpenQuestion():
+            return _grade_rubric(question, answer)
 
 
 def parse_number(text: str) -> float:
@@ -67,8 +74,17 @@ def parse_number(text: str) -> float:
     return number
 
 
+def same_output(given: str, printed: str) -> bool:
+    """Whether a typed text is this output: spaces, line breaks and the kind of quotes are free."""
+    return _words(given) == _words(printed)
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(text.replace("−", "-").replace('"', "'"))
+
+
 def _grade_one(question: OneAnswer, chosen: int) -> Verdict:
-    _require_index(question.id, "option", chosen, range(len(question.options)))
+    _require_index(question.id, "options", chosen, range(len(question.options)))
     right = next(index for index, option in enumerate(question.options) if option.correct)
     parts = [_why(question, chosen)]
     if chosen != right:
@@ -78,7 +94,7 @@ def _grade_one(question: OneAnswer, chosen: int) -> Verdict:
 
 def _grade_several(question: SeveralAnswers, chosen: Collection[int]) -> Verdict:
     for index in chosen:
-        _require_index(question.id, "option", index, range(len(question.options)))
+        _require_index(question.id, "options", index, range(len(question.options)))
     right = {index for index, option in enumerate(question.options) if option.correct}
     parts = []
     for index in shown_order(question):
@@ -116,13 +132,35 @@ def _grade_order(question: OrderSteps, given: Sequence[int]) -> Verdict:
 
 
 def _grade_line(question: FindTheBug, chosen: int) -> Verdict:
-    _require_index(question.id, "line", chosen, range(1, len(question.lines) + 1))
+    _require_index(question.id, "lines", chosen, range(1, len(question.lines) + 1))
     wrong = question.lines[question.line - 1].strip()
     repair = f"Line {question.line}, `{wrong}`, should be `{question.fixed.strip()}`."
     if chosen == question.line:
         return Verdict(True, f"{repair}\n{question.why}")
     innocent = question.why_not.get(chosen, "this line does what it should.")
     return Verdict(False, f"Line {chosen}: {innocent}\n{repair}\n{question.why}")
+
+
+def _grade_output(question: PredictOutput, given: str) -> Verdict:
+    printed = question.output
+    lines = [f"`{line}`" for line in printed.split("\n") if line.strip()]
+    shown = [f"It prints {lines[0]}."] if len(lines) == 1 else ["It prints", *lines]
+    if same_output(given, printed):
+        return Verdict(True, question.why)
+    told = [each.why for each in question.mistakes if same_output(given, each.output)]
+    return Verdict(False, "\n".join([*told[:1], *shown, question.why]))
+
+
+def _grade_rubric(question: OpenQuestion, met: Collection[int]) -> Verdict:
+    rubric = question.rubric
+    for index in met:
+        _require_index(question.id, "criteria", index, range(len(rubric)))
+    count = len(set(met))
+    parts = [f"By your own count {count} of {len(rubric)}; a good answer has {question.enough}."]
+    missed = [each for index, each in enumerate(rubric) if index not in met]
+    parts += ["Not yet in your answer:"] * bool(missed)
+    parts += [f"{criterion.text} {criterion.why}" for criterion in missed]
+    return Verdict(count >= question.enough, "\n".join(parts))
 
 
 def _why(question: OneAnswer | SeveralAnswers, index: int, before: str = "") -> str:
@@ -133,6 +171,6 @@ def _why(question: OneAnswer | SeveralAnswers, index: int, before: str = "") -> 
 def _require_index(name: str, what: str, index: int, allowed: range) -> None:
     if index not in allowed:
         raise ValueError(
-            f"{name} has the {what}s {allowed.start} to {allowed.stop - 1}; got {index}. "
+            f"{name} has the {what} {allowed.start} to {allowed.stop - 1}; got {index}. "
             f"Answer with the number of one of them."
         )

@@ -6,6 +6,7 @@ Colours are those of the notebook's theme, dark or light.
 
 import html
 import re
+from collections.abc import Sequence
 
 CODE = re.compile(r"`([^`\n]+)`")
 CODE_STYLE = (
@@ -27,3 +28,9 @@ def rich(text: str) -> str:
         for piece, is_code in spans(text)
     ]
     return "".join(shown).replace("\n", "<br>")
+
+
+def code_block(lines: Sequence[str]) -> str:
+    """Return lines of code as HTML, numbered, in which spaces keep their width."""
+    numbered = "\n".join(f"{number:>2}  {line}" for number, line in enumerate(lines, 1))
+    return f'<pre style="{CODE_STYLE}; line-height: 1.4; margin: 0">{html.escape(numbered)}</pre>'

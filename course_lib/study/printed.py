@@ -6,7 +6,7 @@ machine, since options keep their place and numeric questions show one fixed exa
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -21,7 +21,9 @@ from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     OrderSteps,
+    PredictOutput,
     Question,
     SeveralAnswers,
     letter,
@@ -49,10 +51,15 @@ def rows(heading: str, questions: Sequence[Question]) -> Iterator[Row]:
     """Yield the paragraphs of the printed form."""
     yield Row("heading", "", heading)
     for number, question in enumerate(questions, 1):
-        yield Row("prompt", f"{number}.", asked(question))
-        yield from _parts(question)
         fresh = f" {FRESH}" if isinstance(question, Numeric) else ""
-        yield Row("task", "", task(question) + fresh)
+        yield from question_rows(number, question, asked(question), fresh)
+
+
+def question_rows(number: int, question: Question, prompt: str, note: str = "") -> Iterator[Row]:
+    """Yield the paragraphs of one question; `note` comes after what the learner is to do."""
+    yield Row("prompt", f"{number}.", prompt)
+    yield from _parts(question)
+    yield Row("task", "", task(question) + note)
 
 
 def asked(question: Question) -> str:
@@ -74,12 +81,21 @@ def task(question: Question) -> str:
             return "Put the steps into their right order."
         case FindTheBug():
             return "One line is wrong. Which?"
+        case PredictOutput():
+            return "What does this print?"
+        case OpenQuestion():
+            return "Write your answer first; then compare it with a rubric."
 
 
 def printed_text(heading: str, questions: Sequence[Question]) -> str:
     """Return the quiz as plain text."""
+    return text_of(rows(heading, questions))
+
+
+def text_of(paragraphs: Iterable[Row]) -> str:
+    """Return paragraphs as plain text, in lines of 100 signs."""
     lines: list[str] = []
-    for row in rows(heading, questions):
+    for row in paragraphs:
         match row.kind:
             case "heading":
                 lines.append(row.text)
@@ -128,7 +144,7 @@ def _parts(question: Question) -> Iterator[Row]:
         case OrderSteps(steps=steps):
             for place, index in enumerate(shown_order(question)):
                 yield Row("part", f"{letter(place)}.", steps[index])
-        case FindTheBug():
+        case FindTheBug() | PredictOutput():
             for number, line in enumerate(question.lines, 1):
                 yield Row("code", str(number), line)
 

@@ -5,7 +5,8 @@ never changed, and everything shown elsewhere is computed from them.
 
     exercise_outcome   which exercise, passed or not, the diagnosis, when (UTC)
     hint_shown         which exercise, which step, when
-    question_outcome   which question, right or wrong, when
+    question_outcome   which question, right or wrong, when; of free answers how many criteria were
+                       met, by the learner's own count; the scheduler's state after this answer
 
 `store()` never raises. Under `CI` or `COURSE_REPLAY` it records nothing, so that a notebook that is
 built or replayed shows the same as on a fresh machine. Accidents of the file are the business of
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from course_lib.study import schedule
+from course_lib.study.answers import QuestionRecord, answers, question_record, state_after
 from course_lib.study.database import Database
 from course_lib.study.home import course_home
 
@@ -38,6 +41,11 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX outcome_of_exercise ON exercise_outcome (exercise);
     CREATE INDEX outcome_of_question ON question_outcome (question);
     """,
+    """
+    ALTER TABLE question_outcome ADD COLUMN met INTEGER;
+    ALTER TABLE question_outcome ADD COLUMN criteria INTEGER;
+    ALTER TABLE question_outcome ADD COLUMN state TEXT;
+    """,
 )
 
 
@@ -51,16 +59,6 @@ class ExerciseRecord:
     last_outcome: str | None = None
     last_diagnosis: str | None = None
     hints: int = 0
-
-
-@dataclass(frozen=True)
-class QuestionRecord:
-    """What is known about one quiz question; `correct` counts the right answers."""
-
-    attempts: int
-    correct: int
-    last_correct: bool
-    last_at: datetime
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,27 @@ class Store:
         """Keep that a step of the hints was shown."""
         self._add("hint_shown (exercise, step", exercise_id, step)
 
-    def record_question(self, question_id: str, correct: bool) -> None:
-        """Keep one answer to a quiz question."""
-        self._add("question_outcome (question, correct", question_id, int(correct))
+    def record_question(
+        self, question_id: str, correct: bool, assessed: tuple[int, int] | None = None
+    ) -> None:
+        """Keep one answer to a quiz question, and when it should be asked again."""
+        if not self.recording:
+            return
+        met, criteria = assessed or (None, None)
+        worth = schedule.rating(correct, met, criteria)
+
+        def add(file: sqlite3.Connection) -> int:
+            at = _written(datetime.now(UTC))
+            before = state_after(answers(file, question_id))
+            state = schedule.after(before, worth, datetime.fromisoformat(at))
+            row = (question_id, int(correct), at, met, criteria, state)
+            return file.execute(
+                "INSERT INTO question_outcome (question, correct, at, met, criteria, state)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            ).rowcount
+
+        self._database.run(add)
 
     def exercises(self) -> dict[str, ExerciseRecord]:
         """Return what is known about each exercise that was run or asked for a hint."""
@@ -122,20 +138,12 @@ class Store:
 
     def questions(self) -> dict[str, QuestionRecord]:
         """Return what is known about each question that was answered."""
-        answers: dict[str, list[tuple[bool, str]]] = {}
-        for question_id, correct, at in self._rows(
-            "SELECT question, correct, at FROM question_outcome ORDER BY id"
-        ):
-            answers.setdefault(question_id, []).append((bool(correct), at))
-        return {
-            question_id: QuestionRecord(
-                attempts=len(given),
-                correct=sum(correct for correct, _ in given),
-                last_correct=given[-1][0],
-                last_at=datetime.fromisoformat(given[-1][1]),
-            )
-            for question_id, given in sorted(answers.items())
-        }
+        if not self.recording:
+            return {}
+        given: dict[str, list[tuple]] = {}
+        for question_id, *answer in self._database.run(answers):
+            given.setdefault(question_id, []).append((question_id, *answer))
+        return {question_id: question_record(log) for question_id, log in sorted(given.items())}
 
     def passed(self, exercise_id: str) -> bool:
         """Whether the exercise was ever passed."""
@@ -173,7 +181,7 @@ class Store:
             return
         marks = ", ".join("?" * (len(values) + 1))
         statement = f"INSERT INTO {table_and_columns}, at) VALUES ({marks})"
-        row = (*values, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        row = (*values, _written(datetime.now(UTC)))
         self._database.run(lambda connection: connection.execute(statement, row).rowcount)
 
     def _rows(self, query: str, *values: str) -> list[tuple]:
@@ -227,6 +235,10 @@ def _path() -> tuple[Path | None, str | None]:
 
 def _is_set(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no")
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds")
 
 
 def _exercise_record(runs: list[tuple], hints: int) -> ExerciseRecord:

@@ -8,44 +8,36 @@ So a question states, beside its right answer, why every other one is wrong.
     Numeric        compute, with fresh numbers       answer: a number
     OrderSteps     put the steps in order            answer: indices of the steps, first to last
     FindTheBug     click the wrong line of code      answer: number of the line, from 1
+    PredictOutput  say what code prints              answer: the text
+    OpenQuestion   write, then tick a rubric         answer: indices of the criteria that are met
 
 Text may hold `code` between backticks and line breaks; everything else is shown as it is written.
 Indices are those of the declaration; `shown_order` says in which order they are shown.
 """
 
+import contextlib
 import hashlib
+import io
 import random
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from course_lib.study.question_parts import (
+    Asked,
+    Criterion,
+    Mistake,
+    Option,
+    Slip,
+    check_options,
+    require_different,
+    require_text,
+)
+
 DRAWS = 100
-ID = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 Drawn = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Option:
-    """One thing to choose, and why it is right or wrong."""
-
-    text: str
-    correct: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Slip:
-    """A wrong formula that learners use, and what somebody who used it is told."""
-
-    name: str
-    formula: Callable[..., float]
-    why: str
-
-    def value(self, drawn: Mapping[str, Any]) -> float:
-        """Return what somebody who makes this slip answers for these numbers."""
-        return float(self.formula(**drawn))
 
 
 @dataclass(frozen=True)
@@ -57,28 +49,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Question:
-    id: str
-    prompt: str
-
-    def __post_init__(self) -> None:
-        if not ID.fullmatch(self.id):
-            raise ValueError(
-                f"a question's id must be `<slug>.<name>` in small letters, digits and "
-                f"underscores; got {self.id!r}. Write, for instance, softmax.shift."
-            )
-        _require_text(self.id, "the prompt", self.prompt)
-
-
-@dataclass(frozen=True)
-class OneAnswer(_Question):
+class OneAnswer(Asked):
     """Choose the one option that is right."""
 
     options: tuple[Option, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_options(self.id, self.options)
+        check_options(self.id, self.options)
         right = sum(option.correct for option in self.options)
         if right != 1:
             raise ValueError(
@@ -88,14 +66,14 @@ class OneAnswer(_Question):
 
 
 @dataclass(frozen=True)
-class SeveralAnswers(_Question):
+class SeveralAnswers(Asked):
     """Choose every option that is right, and no other."""
 
     options: tuple[Option, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_options(self.id, self.options)
+        check_options(self.id, self.options)
         right = sum(option.correct for option in self.options)
         if not 0 < right < len(self.options):
             raise ValueError(
@@ -105,7 +83,7 @@ class SeveralAnswers(_Question):
 
 
 @dataclass(frozen=True)
-class Numeric(_Question):
+class Numeric(Asked):
     """Compute a number; `draw` makes fresh ones, and all functions take them by name.
 
     The prompt is a format string (`{scores}`), `tolerance` is relative to the right answer.
@@ -126,8 +104,8 @@ class Numeric(_Question):
                 f"got {self.tolerance}. Use 0.01 for one percent."
             )
         for slip in self.slips:
-            _require_text(self.id, f"the explanation of the slip {slip.name!r}", slip.why)
-        _require_different(self.id, "slips", [slip.name for slip in self.slips])
+            require_text(self.id, f"the explanation of the slip {slip.name!r}", slip.why)
+        require_different(self.id, "slips", [slip.name for slip in self.slips])
 
     def asked(self, drawn: Drawn) -> str:
         """Return the prompt with these numbers in it."""
@@ -159,7 +137,7 @@ class Numeric(_Question):
 
 
 @dataclass(frozen=True)
-class OrderSteps(_Question):
+class OrderSteps(Asked):
     """Put the steps, declared in their right order, back into it."""
 
     steps: tuple[str, ...]
@@ -172,12 +150,12 @@ class OrderSteps(_Question):
                 f"{self.id} needs three steps or more to be put in order; got {len(self.steps)}. "
                 "Split a step, or ask in another form."
             )
-        _require_different(self.id, "steps", self.steps)
-        _require_text(self.id, "the explanation", self.explanation)
+        require_different(self.id, "steps", self.steps)
+        require_text(self.id, "the explanation", self.explanation)
 
 
 @dataclass(frozen=True)
-class FindTheBug(_Question):
+class FindTheBug(Asked):
     """Find the one wrong line of `code`; `fixed` is that line as it should be.
 
     `shows_bug` gets the namespace in which the code ran and says whether it misbehaves. Tests use
@@ -211,12 +189,12 @@ class FindTheBug(_Question):
                 "Write in `fixed` what the line should be."
             )
         for text in (self.why, *self.why_not.values()):
-            _require_text(self.id, "the explanation of a line", text)
+            require_text(self.id, "the explanation of a line", text)
 
     @property
     def lines(self) -> list[str]:
         """The code line by line, without the empty lines at its ends."""
-        return self.code.strip("\n").rstrip().split("\n")
+        return _lines(self.code)
 
     def namespace(self, *, repaired: bool) -> dict[str, Any]:
         """Run the code as shown, or with the repaired line, and return its names."""
@@ -230,7 +208,58 @@ class FindTheBug(_Question):
         return names
 
 
-Question = OneAnswer | SeveralAnswers | Numeric | OrderSteps | FindTheBug
+@dataclass(frozen=True)
+class PredictOutput(Asked):
+    """Say what `code` prints; the truth is what it prints when it runs, here and now."""
+
+    code: str
+    why: str
+    mistakes: tuple[Mistake, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_text(self.id, "the code", self.code)
+        require_text(self.id, "the explanation", self.why)
+        require_different(self.id, "mistakes", [mistake.output for mistake in self.mistakes])
+        for mistake in self.mistakes:
+            require_text(self.id, f"the explanation of {mistake.output!r}", mistake.why)
+
+    @property
+    def lines(self) -> list[str]:
+        """The code line by line, without the empty lines at its ends."""
+        return _lines(self.code)
+
+    @property
+    def output(self) -> str:
+        """What the code prints, without the line break at the end."""
+        return _printed(self.id, "\n".join(self.lines))
+
+
+@dataclass(frozen=True)
+class OpenQuestion(Asked):
+    """Write an answer, then tick which criteria it meets; `enough` of them make it a good one."""
+
+    rubric: tuple[Criterion, ...]
+    enough: int
+    model: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.enough <= len(self.rubric):
+            raise ValueError(
+                f"`enough` of {self.id} counts criteria of its rubric, 1 to {len(self.rubric)}; "
+                f"got {self.enough}. Say how many a good answer meets."
+            )
+        require_different(self.id, "criteria", [criterion.text for criterion in self.rubric])
+        for criterion in self.rubric:
+            require_text(self.id, "a criterion", criterion.text)
+            require_text(self.id, f"the reason of {criterion.text!r}", criterion.why)
+        require_text(self.id, "the model answer", self.model)
+
+
+Question = (
+    OneAnswer | SeveralAnswers | Numeric | OrderSteps | FindTheBug | PredictOutput | OpenQuestion
+)
 
 
 def shown_order(question: Question) -> tuple[int, ...]:
@@ -250,31 +279,18 @@ def letter(position: int) -> str:
     return chr(ord("A") + position)
 
 
+def _lines(code: str) -> list[str]:
+    return code.strip("\n").rstrip().split("\n")
+
+
+@cache
+def _printed(name: str, code: str) -> str:
+    """Run code and return what it prints."""
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        exec(compile(code, f"<{name}>", "exec"), {})
+    return stream.getvalue().rstrip("\n")
+
+
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
-
-
-def _check_options(name: str, options: tuple[Option, ...]) -> None:
-    if len(options) < 2:
-        raise ValueError(
-            f"{name} needs two options or more; got {len(options)}. Add one that is plausible."
-        )
-    _require_different(name, "options", [option.text for option in options])
-    for option in options:
-        _require_text(name, "an option", option.text)
-        _require_text(name, f"the explanation of the option {option.text!r}", option.why)
-
-
-def _require_different(name: str, what: str, texts: Collection[str]) -> None:
-    plain = [" ".join(text.split()).casefold() for text in texts]
-    twice = sorted({text for text in plain if plain.count(text) > 1})
-    if twice:
-        raise ValueError(
-            f"the {what} of {name} must differ from each other; got {twice[0]!r} twice. "
-            "Remove or reword one."
-        )
-
-
-def _require_text(name: str, what: str, text: str) -> None:
-    if not text.strip():
-        raise ValueError(f"{what} of {name} must not be empty; got {text!r}. Write a sentence.")

@@ -1,6 +1,8 @@
 """The quiz of a notebook: questions that can be answered in place, each with an explanation.
 
-    quiz("softmax")
+    quiz("softmax")      the questions of one notebook
+    mixed_quiz()         questions of all notebooks, drawn anew each time
+    due_quiz()           what should be repeated now
 
 In a running notebook every question has a Check button, and each new answer goes to the progress
 store. In a saved file the same output is a text and a picture of the questions, without answers; so
@@ -20,6 +22,7 @@ from course_lib.study.plotting import text_png_bytes
 from course_lib.study.printed import printed_figure, printed_text
 from course_lib.study.progress import Store, store
 from course_lib.study.question import Question
+from course_lib.study.repetition import mixture, what_to_repeat
 
 INSTALL = "To answer here, install ipywidgets (pip install ipywidgets) and run this cell again."
 
@@ -33,9 +36,12 @@ class Quiz:
         questions: Sequence[Question],
         results: Store,
         rng: random.Random | None = None,
+        saved: str | None = None,
     ) -> None:
+        """Ask `questions`; where they change from run to run, `saved` stands in a saved file."""
         self.heading = heading
         self.questions = tuple(questions)
+        self.saved = saved
         self.results = results
         self.cards: list[Any] = []
         self.widget = self._assemble(rng or random.Random())
@@ -45,6 +51,8 @@ class Quiz:
         count = len(self.cards)
         latest = [card.latest.correct for card in self.cards if card.latest]
         first = [card.first.correct for card in self.cards if card.first]
+        if not count:
+            return "No question to ask."
         if not latest:
             return f"{count} questions. Press Check below each to see what is right, and why."
         return (
@@ -55,7 +63,13 @@ class Quiz:
     @cached_property
     def picture(self) -> bytes:
         """The printed form as PNG."""
-        return text_png_bytes(printed_figure(self.heading, self.questions))
+        return text_png_bytes(printed_figure(*self._printed()))
+
+    def _printed(self) -> tuple[str, Sequence[Question]]:
+        """Return the heading and the questions of the printed form."""
+        if self.saved is None:
+            return self.heading, self.questions
+        return f"{self.heading}. {self.saved}", ()
 
     def _assemble(self, rng: random.Random) -> Any:
         try:
@@ -74,7 +88,7 @@ class Quiz:
         return ipywidgets.VBox([title, *(card.widget for card in self.cards), self.status])
 
     def _answered(self, card: Any) -> None:
-        self.results.record_question(card.question.id, card.latest.correct)
+        self.results.record_question(card.question.id, card.latest.correct, card.assessed())
         self._show_score()
 
     def _show_score(self) -> None:
@@ -84,7 +98,7 @@ class Quiz:
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and for those who cannot show it the printed form."""
         live = self.widget._repr_mimebundle_() if self.widget is not None else {}
-        text = printed_text(self.heading, self.questions)
+        text = printed_text(*self._printed())
         if self.widget is None:
             text = f"{text}\n\n{INSTALL}"
         picture = base64.b64encode(self.picture).decode()
@@ -98,3 +112,20 @@ def quiz(slug: str) -> Quiz:
     titles = {notebook.slug: notebook.title for notebook in SYLLABUS}
     heading = f"Check yourself: {titles.get(slug, slug)}"
     return Quiz(heading, questions, store())
+
+
+DRAWN = "The questions are drawn when this cell runs in a notebook."
+
+
+def mixed_quiz(count: int = 10) -> Quiz:
+    """Return questions of the whole course, drawn anew each time, those never asked first."""
+    results, rng = store(), random.Random()
+    found = mixture(bank.asked_in_course(), results.questions(), count, rng)
+    return Quiz("Check yourself: the whole course", found, results, rng, DRAWN)
+
+
+def due_quiz(count: int = 10) -> Quiz:
+    """Return the questions whose time to be repeated has come, the most forgotten ones first."""
+    results = store()
+    found = what_to_repeat(results).due[:count]
+    return Quiz("Check yourself: what is due", found, results, saved=DRAWN)

@@ -4,19 +4,22 @@ import re
 
 import pytest
 
-from course_lib.study.grading import grade, parse_number
+from course_lib.study.grading import grade, parse_number, same_output
 from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     Option,
     OrderSteps,
+    PredictOutput,
     SeveralAnswers,
     Slip,
     Verdict,
     letter,
     shown_order,
 )
+from course_lib.study.question_parts import Criterion, Mistake
 
 OPTIONS = (
     Option("two", True, "one and one."),
@@ -49,6 +52,25 @@ BUG = FindTheBug(
     why="Three is not two.",
     why_not={3: "it returns what was computed."},
     shows_bug=lambda names: names["double"](1) != 2,
+)
+
+PREDICT = PredictOutput(
+    "demo.print",
+    "A list doubled.",
+    code="x = [1, 'a']\nprint(x * 2)",
+    why="A list is repeated.",
+    mistakes=(Mistake("[2, 'aa']", "Each entry is not doubled."),),
+)
+OPEN = OpenQuestion(
+    "demo.open",
+    "Why?",
+    rubric=(
+        Criterion("Names water.", "Tea is made of it."),
+        Criterion("Names heat.", "Cold tea takes hours."),
+        Criterion("Names leaves.", "Else it is water."),
+    ),
+    enough=2,
+    model="Leaves in hot water.",
 )
 
 
@@ -123,12 +145,62 @@ def test_find_the_bug():
 
 
 @pytest.mark.parametrize(
+    ("given", "correct", "explanation"),
+    [
+        ("[1, 'a', 1, 'a']", True, "A list is repeated."),
+        (' [1,"a",1,\n"a"] ', True, "A list is repeated."),
+        (
+            "[2, 'aa']",
+            False,
+            "Each entry is not doubled.\nIt prints `[1, 'a', 1, 'a']`.\nA list is repeated.",
+        ),
+        ("[1, 'a']", False, "It prints `[1, 'a', 1, 'a']`.\nA list is repeated."),
+    ],
+)
+def test_predicted_output(given, correct, explanation):
+    assert grade(PREDICT, given) == Verdict(correct, explanation)
+
+
+def test_output_of_several_lines_is_shown_line_by_line():
+    question = PredictOutput("demo.two", "Two.", code="print(1)\nprint(2)", why="One by one.")
+    assert grade(question, "1\n2").correct
+    assert not grade(question, "12").correct
+    assert grade(question, "3").explanation == "It prints\n`1`\n`2`\nOne by one."
+
+
+@pytest.mark.parametrize(
+    ("given", "printed", "same"),
+    [
+        ("(2, 3)", "(2,3)", True),
+        ("\N{MINUS SIGN}1.5", "-1.5", True),
+        ("1.50", "1.5", False),
+        ("1 5", "15", False),
+        ("true", "True", False),
+        ("tensor([1])", "[1]", False),
+    ],
+)
+def test_spaces_are_free_and_signs_are_not(given, printed, same):
+    assert same_output(given, printed) is same
+
+
+def test_a_free_answer_is_judged_by_the_ticks():
+    counted = "By your own count 2 of 3; a good answer has 2."
+    missed = "Not yet in your answer:\nNames heat. Cold tea takes hours."
+    assert grade(OPEN, {0, 2}) == Verdict(True, f"{counted}\n{missed}")
+    assert grade(OPEN, {0, 1, 2}) == Verdict(True, counted.replace("count 2", "count 3"))
+    nothing = grade(OPEN, ())
+    assert not nothing.correct
+    assert nothing.explanation.count("Names") == 3
+
+
+@pytest.mark.parametrize(
     ("question", "answer", "message"),
     [
         (ONE, 3, "demo.one has the options 0 to 2; got 3"),
         (ONE, -1, "demo.one has the options 0 to 2; got -1"),
         (SEVERAL, [0, 7], "demo.several has the options 0 to 2; got 7"),
         (BUG, 0, "demo.bug has the lines 1 to 3; got 0"),
+        (OPEN, {3}, "demo.open has the criteria 0 to 2; got 3"),
     ],
 )
 def test_an_answer_that_is_none_of_the_choices(question, answer, message):

@@ -9,7 +9,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from course_lib.study.markup import rich, spans
 from course_lib.study.plotting import png_bytes
 from course_lib.study.printed import printed_figure, printed_text
-from course_lib.study.question import FindTheBug, Numeric, OneAnswer, Option, SeveralAnswers
+from course_lib.study.question import (
+    FindTheBug,
+    Numeric,
+    OneAnswer,
+    OpenQuestion,
+    Option,
+    PredictOutput,
+    SeveralAnswers,
+)
+from course_lib.study.question_parts import Criterion, Mistake
 
 QUESTIONS = (
     OneAnswer(
@@ -39,6 +48,14 @@ QUESTIONS = (
         why="SECRET six",
         shows_bug=lambda names: names["double"](1) != 2,
     ),
+    PredictOutput(
+        "demo.print",
+        "This runs.",
+        code="x = 'SEC' + 'RET'\nprint(x)",
+        why="SECRET seven",
+        mistakes=(Mistake("x", "SECRET eight"),),
+    ),
+    OpenQuestion("demo.open", "Why?", (Criterion("SECRET nine", "SECRET ten"),), 1, "SECRET"),
 )
 
 
@@ -53,7 +70,9 @@ def test_the_text_lists_questions_and_options_without_answers():
     assert "Choose every answer that is right; there may be one or more." in text
     assert "   Give a number in m. In a running notebook the numbers are fresh ones." in text
     assert text.endswith(
-        "    1  def double(n):\n    2\n    3      return 3 * n\n   One line is wrong. Which?"
+        "    1  def double(n):\n    2\n    3      return 3 * n\n   One line is wrong. Which?\n\n"
+        "5. This runs.\n    1  x = 'SEC' + 'RET'\n    2  print(x)\n   What does this print?\n\n"
+        "6. Why?\n   Write your answer first; then compare it with a rubric."
     )
     assert "SECRET" not in text
     assert max(map(len, text.split("\n"))) <= 100

@@ -1,5 +1,6 @@
 """The progress store: what it remembers, and what it survives."""
 
+import json
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.study import progress
+from course_lib.study import progress, schedule
 from course_lib.study.database import Database
 from course_lib.study.progress import FILE_NAME, MIGRATIONS, ExerciseRecord, Store, Summary
 
@@ -91,6 +92,27 @@ def test_a_question_keeps_count_and_its_last_answer(tmp_path):
     record = results.questions()["softmax.shift"]
     assert (record.attempts, record.correct, record.last_correct) == (4, 2, False)
     assert datetime.now(UTC) - record.last_at < timedelta(minutes=1)
+
+
+def test_a_question_keeps_when_it_comes_back_and_the_learner_s_own_count(tmp_path):
+    results = Store(tmp_path / FILE_NAME)
+    results.record_question("softmax.shift", True)
+    results.record_question("softmax.design", True, (4, 5))
+    records = results.questions()
+    shift, design = records["softmax.shift"], records["softmax.design"]
+    assert (shift.assessed, design.assessed) == (None, (4, 5))
+    assert shift.due > design.due > datetime.now(UTC), "an answer with gaps counts as hard"
+    assert shift.due == schedule.due(schedule.after(None, schedule.rating(True), shift.last_at))
+    results.record_question("softmax.shift", False)
+    again = results.questions()["softmax.shift"]
+    assert again.due < shift.due
+    assert again.state == schedule.after(
+        shift.state, schedule.rating(False), schedule_time(again.state)
+    )
+
+
+def schedule_time(state: str) -> datetime:
+    return datetime.fromisoformat(json.loads(state)["last_review"])
 
 
 def test_every_outcome_is_kept_with_a_utc_time(tmp_path):
@@ -333,6 +355,47 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     for _ in range(2):
         rows = grown.run(lambda file: file.execute("SELECT name, note FROM answer").fetchall())
         assert rows == [("a", "old")]
+
+
+INSERT = "INSERT INTO question_outcome (question, correct, at) VALUES (?, ?, ?)"
+
+
+@pytest.fixture
+def first_version(tmp_path):
+    """A file as the first version of the course wrote it, with three answers to one question."""
+    path = tmp_path / FILE_NAME
+    old = Database(path, MIGRATIONS[:1])
+    for days, correct in ((60, 1), (50, 0), (49, 1)):
+        at = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+        row = ("softmax.shift", correct, at)
+        old.run(lambda file, row=row: file.execute(INSERT, row).rowcount)
+    return path
+
+
+def test_answers_of_the_first_version_are_read_and_scheduled(first_version):
+    results = Store(first_version)
+    old = results.questions()["softmax.shift"]
+    assert (old.attempts, old.correct, old.assessed) == (3, 2, None)
+    assert timedelta(0) < old.due - old.last_at < timedelta(days=49), "due for some time already"
+    results.record_question("softmax.shift", True)
+    new = results.questions()["softmax.shift"]
+    assert new.attempts == 4
+    assert new.state == schedule.after(old.state, schedule.rating(True), schedule_time(new.state))
+    assert results.notice is None
+
+
+def test_the_first_version_on_a_disk_that_cannot_be_written(first_version, monkeypatch, capsys):
+    def read_only(connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(Database, "_prepare", lambda self, connection: read_only(connection))
+    results = Store(first_version)
+    results.record_question("softmax.shift", False)
+    results.record_question("softmax.new", True, (1, 2))
+    records = results.questions()
+    assert (records["softmax.shift"].attempts, records["softmax.new"].attempts) == (4, 1)
+    assert "Progress cannot be written to" in capsys.readouterr().err
+    assert results.path is None
 
 
 def test_a_failed_piece_of_work_leaves_no_trace(tmp_path):

@@ -5,18 +5,22 @@ import re
 
 import pytest
 
-from course_lib.study.bank import check_ids, questions, slugs
+from course_lib import SYLLABUS
+from course_lib.study.bank import asked_in_course, check_ids, questions, slugs
 from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     Option,
     OrderSteps,
+    PredictOutput,
     SeveralAnswers,
     Slip,
     letter,
     shown_order,
 )
+from course_lib.study.question_parts import Criterion, Mistake
 
 YES = Option("yes", True, "it holds.")
 NO = Option("no", False, "it does not.")
@@ -135,7 +139,54 @@ def test_find_the_bug_names_lines_that_exist(changes, message):
         bug(**changes)
 
 
+PREDICT = {"id": "demo.print", "prompt": "This runs.", "code": "print(1)", "why": "so it is."}
+RUBRIC = tuple(Criterion(f"Names {k}.", f"Without {k} it fails.") for k in "abc")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"code": "\n"}, "the code of demo.print must not be empty"),
+        ({"why": ""}, "the explanation of demo.print must not be empty"),
+        ({"mistakes": (Mistake("2", ""),)}, "the explanation of '2' of demo.print must not be"),
+        ({"mistakes": (Mistake("a", "x"), Mistake(" A", "y"))}, "the mistakes of demo.print must"),
+    ],
+)
+def test_predicted_code_is_explained(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        PredictOutput(**(PREDICT | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"enough": 0}, "counts criteria of its rubric, 1 to 3; got 0. Say how many"),
+        ({"enough": 4}, "counts criteria of its rubric, 1 to 3; got 4."),
+        ({"model": " "}, "the model answer of demo.open must not be empty"),
+        ({"rubric": (Criterion("a", ""), *RUBRIC)}, "the reason of 'a' of demo.open must not be"),
+        ({"rubric": (*RUBRIC, RUBRIC[0])}, "the criteria of demo.open must differ"),
+    ],
+)
+def test_an_open_question_needs_a_rubric(changes, message):
+    settings = {"id": "demo.open", "prompt": "Why?", "rubric": RUBRIC, "enough": 2, "model": "So."}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        OpenQuestion(**(settings | changes))
+
+
 # What questions do
+
+
+def test_what_code_prints_is_found_by_running_it(capsys):
+    question = PredictOutput(**(PREDICT | {"code": "\nx = [1, 2]\nprint(x * 2)\nprint()\n\n"}))
+    assert question.lines == ["x = [1, 2]", "print(x * 2)", "print()"]
+    assert question.output == "[1, 2, 1, 2]"
+    assert capsys.readouterr().out == "", "nothing is printed beside the question"
+
+
+def test_predicted_code_meets_no_names_of_other_code():
+    PredictOutput(**(PREDICT | {"code": "left_over = 1\nprint(left_over)"})).output  # noqa: B018
+    question = PredictOutput(**(PREDICT | {"code": "print('left_over' in globals())"}))
+    assert question.output == "False"
 
 
 def test_the_code_runs_as_shown_and_repaired_with_the_indent_of_the_line():
@@ -209,6 +260,13 @@ def test_letters():
 
 
 # The bank
+
+
+def test_the_questions_of_the_course_come_in_its_order():
+    asked = [question.id for question in asked_in_course()]
+    order = [notebook.slug for notebook in SYLLABUS if notebook.slug in slugs()]
+    assert list(dict.fromkeys(name.partition(".")[0] for name in asked)) == order
+    assert len(asked) == len(set(asked)) == sum(len(questions(slug)) for slug in order)
 
 
 def test_an_unknown_notebook_suggests_the_nearest():

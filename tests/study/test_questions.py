@@ -5,8 +5,10 @@ A new notebook's questions are tested here as soon as their module exists.
 
 import collections
 import math
+import os
 import random
 import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -23,7 +25,9 @@ from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     OrderSteps,
+    PredictOutput,
     SeveralAnswers,
     shown_order,
 )
@@ -54,6 +58,11 @@ def texts(question):
             yield from (question.prompt, *question.steps, question.explanation)
         case FindTheBug():
             yield from (question.prompt, question.why, *question.why_not.values())
+        case PredictOutput(mistakes=mistakes):
+            yield from (question.prompt, question.why, *(mistake.why for mistake in mistakes))
+        case OpenQuestion(rubric=rubric):
+            yield from (question.prompt, question.model)
+            yield from (text for each in rubric for text in (each.text, each.why))
 
 
 def draws(question, count=DRAWS):
@@ -74,7 +83,7 @@ def test_no_two_questions_ask_the_same():
     assert [text for text, count in (prompts + ids).items() if count > 1] == []
 
 
-@of_kind(OneAnswer, SeveralAnswers, Numeric, OrderSteps, FindTheBug)
+@pytest.mark.parametrize("question", BANK, ids=lambda question: question.id)
 def test_texts_are_sentences_without_markup_of_another_kind(question):
     for text in texts(question):
         assert text.count("`") % 2 == 0, f"a backtick is left open: {text}"
@@ -214,6 +223,41 @@ def test_no_other_order_is_graded_right(question):
     assert not grade(question, list(shown_order(question))).correct
 
 
+@of_kind(PredictOutput)
+def test_what_the_code_prints_is_right_and_no_mistake_is(question):
+    assert question.output.strip(), "there is something to predict"
+    assert grade(question, question.output).correct
+    assert question.mistakes, "at least one wrong expectation is known"
+    for mistake in question.mistakes:
+        verdict = grade(question, mistake.output)
+        assert not verdict.correct
+        assert verdict.explanation.startswith(mistake.why)
+    assert all(len(line) <= 80 for line in question.lines)
+
+
+@of_kind(PredictOutput)
+def test_the_code_prints_the_same_each_time(question):
+    printed = subprocess.run(
+        [sys.executable, "-c", "\n".join(question.lines)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+    )
+    assert printed.stdout.rstrip("\n") == question.output
+
+
+@of_kind(OpenQuestion)
+def test_a_rubric_has_enough_to_tick_and_every_criterion_a_reason(question):
+    assert len(question.rubric) >= 4
+    assert 0.5 <= question.enough / len(question.rubric) < 1, "good is neither little nor all"
+    whys = [criterion.why for criterion in question.rubric]
+    assert len(set(whys)) == len(whys)
+    assert all(len(why.split()) >= 5 and why.endswith(".") for why in whys)
+    assert all(criterion.text.endswith(".") for criterion in question.rubric)
+    assert len(question.model.split()) >= 60
+
+
 @pytest.mark.parametrize("slug", slugs())
 def test_the_printed_forms_give_nothing_away(slug):
     found = questions(slug)
@@ -241,3 +285,8 @@ def secrets(question):
             yield question.explanation
         case FindTheBug():
             yield from (question.why, question.fixed, *question.why_not.values())
+        case PredictOutput(mistakes=mistakes):
+            yield from (question.why, *(mistake.why for mistake in mistakes))
+        case OpenQuestion(rubric=rubric):
+            yield question.model
+            yield from (text for each in rubric for text in (each.text, each.why))

@@ -4,19 +4,23 @@ import builtins
 import html
 import random
 import re
+from datetime import UTC, datetime
 
 import pytest
 
-from course_lib.study import progress, quiz
+from course_lib.study import progress, quiz, schedule
 from course_lib.study.progress import FILE_NAME, Store
 from course_lib.study.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
+    OpenQuestion,
     Option,
     OrderSteps,
+    PredictOutput,
     SeveralAnswers,
 )
+from course_lib.study.question_parts import Criterion, Mistake
 
 QUESTIONS = (
     OneAnswer(
@@ -55,6 +59,20 @@ QUESTIONS = (
         fixed="m = 2 * n",
         why="three & two.",
         shows_bug=lambda names: names["double"](1) != 2,
+    ),
+    PredictOutput(
+        "demo.print",
+        "This runs.",
+        code="if 1 < 2:\n    print([3] * 2)",
+        why="lists repeat.",
+        mistakes=(Mistake("[6]", "no sum <here>."),),
+    ),
+    OpenQuestion(
+        "demo.open",
+        "Why tea?",
+        (Criterion("Warm <tea>.", "it warms you."), Criterion("Calm.", "it calms you.")),
+        enough=1,
+        model="Warm and calm.",
     ),
 )
 
@@ -173,6 +191,45 @@ def test_find_the_bug(shown, results):
     assert results.questions()["demo.bug"].last_correct
 
 
+def test_predict_the_output(shown, results):
+    card = shown.cards[5]
+    code = read(card.inputs[0]).split("\n")
+    assert code == [" 1  if 1 < 2:", " 2      print([3] * 2)"]
+    card.field.value = "[6]"
+    assert press(card) == "✗ Not yet.\nno sum <here>.\nIt prints [3, 3].\nlists repeat.".replace(
+        "[3, 3]", "`[3, 3]`"
+    ).replace("`", "")
+    card.field.value = "[3,3]"
+    assert press(card) == "✓ Right.\nlists repeat."
+    record = results.questions()["demo.print"]
+    assert (record.attempts, record.correct, record.assessed) == (2, 1, None)
+
+
+def test_an_open_question_shows_its_rubric_only_after_an_answer(shown, results):
+    card = shown.cards[6]
+    assert card.check.description == "Compare"
+    assert not card.rubric.children
+    assert press(card).startswith("Write your answer first")
+    assert not card.rubric.children
+    card.field.value = "It is warm."
+    assert press(card).startswith("Read the model answer")
+    assert card.check.description == "Record"
+    model, *rows = card.rubric.children
+    assert read(model) == "A model answer. Warm and calm."
+    assert [read(row.children[1]) for row in rows] == [
+        "Warm <tea>. it warms you.", "Calm. it calms you."
+    ]  # fmt: skip
+    assert results.questions() == {}, "to compare is not to answer"
+    card.boxes[0].value = True
+    said = press(card)
+    assert said.startswith("✓ Right.\nBy your own count 1 of 2")
+    assert "Calm. it calms you." in said
+    assert results.questions()["demo.open"].assessed == (1, 2)
+    card.boxes[0].value = False
+    assert press(card).startswith("✗ Not yet.\nBy your own count 0 of 2")
+    assert results.questions()["demo.open"].last_correct is False
+
+
 @pytest.mark.parametrize(
     ("place", "request_"),
     [
@@ -181,6 +238,8 @@ def test_find_the_bug(shown, results):
         (2, "Type a number first, then press Check."),
         (3, "Give each step a place of its own first, then press Check."),
         (4, "Choose the wrong line first, then press Check."),
+        (5, "Type what you expect first, then press Check."),
+        (6, "Write your answer first, in a few sentences, then press Compare."),
     ],
 )
 def test_check_without_an_answer_asks_for_one(shown, results, place, request_):
@@ -194,16 +253,16 @@ def test_check_without_an_answer_asks_for_one(shown, results, place, request_):
 
 
 def test_the_score_tells_first_tries_from_later_ones(shown):
-    assert shown.score().startswith("5 questions.")
+    assert shown.score().startswith("7 questions.")
     one, several = shown.cards[0], shown.cards[1]
     one.choice.value = 1
     press(one)
-    assert shown.score() == "Answered 1 of 5, right 0; right at the first try 0."
+    assert shown.score() == "Answered 1 of 7, right 0; right at the first try 0."
     one.choice.value = 0
     press(one)
     several.boxes[0].value = several.boxes[2].value = True
     press(several)
-    assert shown.score() == "Answered 2 of 5, right 2; right at the first try 1."
+    assert shown.score() == "Answered 2 of 7, right 2; right at the first try 1."
     assert read(shown.status) == shown.score()
 
 
@@ -231,12 +290,14 @@ def every_widget(widget):
 
 
 def test_it_is_made_of_controls_that_keyboards_and_themes_know(shown):
+    shown.cards[6].field.value = "It is warm."
     for card in shown.cards:
         card.check.click()
     widgets = list(every_widget(shown.widget))
     kinds = {type(widget).__name__ for widget in widgets}
     assert kinds == {
-        "VBox", "HBox", "HTML", "Button", "RadioButtons", "Checkbox", "Text", "Dropdown"
+        "VBox", "HBox", "HTML", "Button", "RadioButtons", "Checkbox", "Text", "Dropdown",
+        "Textarea",
     }  # fmt: skip
     markup = " ".join(widget.value for widget in widgets if type(widget).__name__ == "HTML")
     assert "<script" not in markup
@@ -251,7 +312,9 @@ def test_the_bundle_holds_the_live_view_and_a_picture_and_a_text_without_answers
     }  # fmt: skip
     assert metadata == {"image/png": {"alt": "Check yourself: <Demo>"}}
     assert "Which token ends a text" in data["text/plain"]
-    for secret in ("ends.", "begins.", "one pair", "Water first", "m = 2", "2 ·"):
+    for secret in (
+        "ends.", "begins.", "one pair", "Water first", "m = 2", "2 ·", "repeat", "[3, 3]", "arm"
+    ):  # fmt: skip
         assert secret not in data["text/plain"]
 
 
@@ -296,3 +359,35 @@ def test_the_quiz_of_a_notebook_records_in_the_shared_store(tmp_path, monkeypatc
 def test_an_unknown_notebook():
     with pytest.raises(ValueError, match=r"got 'softmx', which has none\. Did you mean 'softmax'"):
         quiz.quiz("softmx")
+
+
+# Questions that are drawn
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("COURSE_REPLAY", raising=False)
+    return progress.store()
+
+
+def test_a_mixed_quiz_draws_from_every_chapter_and_anew(home):
+    draws = [[question.id for question in quiz.mixed_quiz(6).questions] for _ in range(5)]
+    assert all(len({name.partition(".")[0] for name in drawn}) == 6 for drawn in draws)
+    assert len({tuple(drawn) for drawn in draws}) > 1
+
+
+def test_the_saved_form_of_a_mixed_quiz_is_always_the_same(home):
+    first, second = (quiz.mixed_quiz(3)._repr_mimebundle_()[0] for _ in range(2))
+    assert first["text/plain"] == second["text/plain"]
+    assert first["image/png"] == second["image/png"]
+    assert first["text/plain"].startswith("Check yourself: the whole course. The questions are dra")
+
+
+def test_what_is_due_is_asked_again(home, monkeypatch):
+    assert quiz.due_quiz().score() == "No question to ask."
+    home.record_question("softmax.shift", False)
+    assert quiz.due_quiz().questions == (), "it is not due on the same day"
+    monkeypatch.setattr(schedule, "due", lambda state: datetime(2000, 1, 1, tzinfo=UTC))
+    assert [question.id for question in quiz.due_quiz().questions] == ["softmax.shift"]

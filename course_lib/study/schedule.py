@@ -1,0 +1,49 @@
+"""When a question should be asked again: spaced repetition, by the scheduler of `fsrs`.
+
+A right answer moves the next time further away each time, a wrong one brings it back to the next
+day. FSRS keeps two numbers for each question, how firmly it sits and how hard it is, and asks
+again when the chance to remember has fallen to 90 percent. Its state is a text that is kept with
+each answer, so that a later version of the scheduler goes on from where an earlier one was.
+
+Nothing here is random, so equal answers at equal times give equal states.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+
+from fsrs import Card, Rating, Scheduler
+
+# Without steps of minutes: who has just read the explanation would only repeat it.
+SCHEDULER = Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=False)
+
+
+def rating(correct: bool, met: int | None = None, criteria: int | None = None) -> Rating:
+    """Return what an answer is worth: a good free answer that misses criteria counts as hard."""
+    if not correct:
+        return Rating.Again
+    return Rating.Good if met == criteria else Rating.Hard
+
+
+def after(state: str | None, worth: Rating, at: datetime) -> str:
+    """Return the state of a question that was answered at this time (UTC)."""
+    card = Card(card_id=0) if state is None else Card.from_json(state)
+    return json.dumps(SCHEDULER.review_card(card, worth, at)[0].to_dict())
+
+
+def replayed(answers: Iterable[tuple[bool, datetime]]) -> str | None:
+    """Return the state after answers of which only right or wrong and the time are known."""
+    state = None
+    for correct, at in answers:
+        state = after(state, rating(correct), at)
+    return state
+
+
+def due(state: str) -> datetime:
+    """Return from when on the question should be asked again."""
+    return datetime.fromisoformat(json.loads(state)["due"])
+
+
+def retrievability(state: str, at: datetime) -> float:
+    """Return the estimated chance that the answer would be remembered at this time."""
+    return float(SCHEDULER.get_card_retrievability(Card.from_json(state), at))

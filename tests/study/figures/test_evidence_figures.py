@@ -1,0 +1,69 @@
+"""The overview shows, for each chapter, what is recorded and nothing else."""
+
+import numpy as np
+import pytest
+
+from course_lib import Notebook
+from course_lib.study.ability import Ability
+from course_lib.study.evidence import Chapter, Count, Evidence
+from course_lib.study.figures import evidence
+from course_lib.study.plotting import figure_title, png_bytes
+
+
+def found(passed, right, known=4, answered=None):
+    return Evidence(Count(passed, known), Count(right, known), answered or right, 0, None)
+
+
+def chapter(number, whole, *abilities):
+    notebook = Notebook(number, f"c{number}", f"Chapter $ {number}", "Why?", 10, ())
+    each = tuple((Ability(f"c{number}", "do it"), one) for one in abilities)
+    return Chapter(notebook, whole, each)
+
+
+CHAPTERS = (
+    chapter(0, found(1, 2), found(4, 4), found(0, 0)),
+    chapter(1, found(4, 4), found(2, 4), found(4, 4), found(0, 2)),
+    chapter(2, found(0, 0, known=0)),
+)
+
+
+def test_bars_are_as_long_as_the_share_that_is_done():
+    exercises, questions, _ = evidence.overview(CHAPTERS).axes
+    for ax, shares in ((exercises, [0.25, 1.0, 0.0]), (questions, [0.5, 1.0, 0.0])):
+        track, done = ax.containers
+        assert [bar.get_width() for bar in track] == [1.0, 1.0, 1.0]
+        assert [bar.get_width() for bar in done] == shares
+    assert [text.get_text() for text in exercises.texts] == ["1 of 4", "4 of 4", "–"]
+    assert [text.get_text() for text in questions.texts] == ["2 of 4", "4 of 4", "–"]
+
+
+def test_each_ability_has_a_cell_and_no_cell_is_invented():
+    (image,) = evidence.overview(CHAPTERS).axes[2].images
+    expected = [[1.0, 0.0, np.nan], [0.75, 1.0, 0.25], [np.nan, np.nan, np.nan]]
+    np.testing.assert_array_equal(image.get_array().filled(np.nan), expected)
+    assert (image.norm.vmin, image.norm.vmax) == (0.0, 1.0)
+
+
+def test_rows_are_named_and_stand_beside_each_other():
+    figure = evidence.overview(CHAPTERS)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [r"00 Chapter \$ 0", r"01 Chapter \$ 1", r"02 Chapter \$ 2"]
+    assert {ax.get_ylim() for ax in figure.axes} == {(2.5, -0.5)}
+    assert len({(ax.get_position().y0, ax.get_position().y1) for ax in figure.axes}) == 1
+
+
+def test_the_title_says_what_is_recorded():
+    assert figure_title(evidence.overview(CHAPTERS)) == (
+        "Recorded: 5 of 8 exercises passed, 6 of 8 questions right, 2 of 5 abilities shown in full"
+    )
+    nothing = evidence.overview([chapter(0, found(0, 0), found(0, 0))])
+    assert figure_title(nothing).startswith("Nothing is recorded yet")
+    wrong_once = evidence.overview([chapter(0, found(0, 0, answered=1))])
+    assert figure_title(wrong_once).startswith("Recorded: 0 of 4 exercises passed, 0 of 4")
+
+
+def test_equal_evidence_gives_equal_bytes_and_no_chapter_none():
+    first, second = (png_bytes(evidence.overview(CHAPTERS)) for _ in range(2))
+    assert first == second
+    with pytest.raises(ValueError, match=r"at least one chapter; got none\. Pass evidence"):
+        evidence.overview([])
