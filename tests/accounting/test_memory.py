@@ -1,11 +1,7 @@
 """Predicted bytes against tensors: weights, caches, what autograd keeps, the peak of a step."""
 
-import weakref
-
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 
 from course_lib.accounting import (
@@ -17,6 +13,7 @@ from course_lib.accounting import (
     training_memory,
 )
 from course_lib.model import ModelConfig, build_model
+from course_lib.study.memory_meter import MemoryMeter
 
 SIZES = (311, 64, 160, 4, 6, 2, 12, 64)
 SMALL = {
@@ -36,34 +33,6 @@ SMALL = {
     ),
 }
 BATCH, TOKENS = 3, 50
-
-
-class Meter(TorchDispatchMode):
-    """Adds up the memory of all tensors that live, and remembers the most."""
-
-    def __init__(self, held):
-        super().__init__()
-        self.sizes, self.live, self.peak = {}, 0, 0
-        for tensor in held:
-            self.note(tensor.untyped_storage())
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        result = operation(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor):
-                self.note(leaf.untyped_storage())
-        return result
-
-    def note(self, storage):
-        key = storage.data_ptr()
-        if key not in self.sizes and storage.nbytes():
-            self.sizes[key] = storage.nbytes()
-            self.live += storage.nbytes()
-            self.peak = max(self.peak, self.live)
-            weakref.finalize(storage, self.forget, key)
-
-    def forget(self, key):
-        self.live -= self.sizes.pop(key)
 
 
 def learn(model, ids):
@@ -104,7 +73,7 @@ def test_peak_of_a_training_step(model_and_ids):
     optimizer.step()
     held = [t for p in model.parameters() for t in (p, p.grad)]
     held += [t for p in model.parameters() for t in optimizer.state[p].values() if t.ndim]
-    with Meter(held) as meter:
+    with MemoryMeter(held) as meter:
         learn(model, ids)
     predicted = training_memory(model.config, TOKENS, BATCH)
     assert predicted.weights == predicted.gradients == sum(p.nbytes for p in model.parameters())
@@ -120,7 +89,7 @@ def test_checkpointing_keeps_one_block_and_the_inputs_of_all(model_and_ids):
         block.forward = lambda *inputs, run=inside: checkpoint(run, *inputs, use_reentrant=False)
     learn(model, ids)
     held = [t for p in model.parameters() for t in (p, p.grad)]
-    with Meter(held) as meter:
+    with MemoryMeter(held) as meter:
         learn(model, ids)
     weights = sum(each.nbytes for each in held)
     most = activation_bytes(model.config, TOKENS, BATCH, checkpointing=True)

@@ -69,7 +69,8 @@ function render({ model, el }) {
       area.setAttribute("tabindex", i === place ? 0 : -1);
     });
     const [, , count, name, formula] = cell;
-    const share = ((100 * count) / total).toFixed(count === total ? 0 : 2);
+    const percent = (100 * count) / total;
+    const share = count === total ? "100" : percent >= 1 ? percent.toFixed(1) : percent.toPrecision(2);
     const known = model.get("name");
     said.textContent =
       `${name}: ${count.toLocaleString("en-US")} parameters, ${share} % of ${known}. ${formula}`;
@@ -104,7 +105,7 @@ function render({ model, el }) {
         areas[Math.max(0, Math.min(areas.length - 1, place + step))].focus();
       });
       picture.append(area);
-      const room = width / 7.2;
+      const room = width / 7.8;
       if (room > name.length) {
         const words = { x: x + width / 2, "text-anchor": "middle", "font-size": 12 };
         words.fill = readable(colour);
