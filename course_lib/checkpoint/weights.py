@@ -87,6 +87,12 @@ def read_tensors(folder: Path) -> Found:
                 f"a shard must hold what {INDEX} promises; got {path} without {_some(gaps)}. "
                 "Index and shards are of different versions: fetch the folder again."
             )
+        if twice := sorted(tensors.keys() & found.tensors.keys()):
+            raise ValueError(
+                f"a tensor stands in one shard; got {_some(twice)} in {path} and in "
+                f"{found.files[twice[0]].name}. Remove shards of another version, or fetch the "
+                "folder again."
+            )
         found.tensors.update(tensors)
         found.files.update(dict.fromkeys(tensors, path))
     return found
@@ -105,14 +111,14 @@ def _shards(folder: Path) -> dict[Path, set[str] | None]:
         )
     try:
         places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        shards: dict[Path, set[str] | None] = {}
+        for name in sorted(set(places.values())):
+            shards[folder / Path(name).name] = {each for each in places if places[each] == name}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"an index maps each tensor to its shard, under 'weight_map'; got {str(index)!r} and "
             f"{error!r}. Fetch the file again."
         ) from error
-    shards: dict[Path, set[str] | None] = {}
-    for name in sorted(set(places.values())):
-        shards[folder / Path(name).name] = {each for each in places if places[each] == name}
     return shards
 
 

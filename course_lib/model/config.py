@@ -59,6 +59,11 @@ class ModelConfig:
                 raise ValueError(
                     f"{name} must be at least 1; got {getattr(self, name)}. Look at config.json."
                 )
+        if not self.norm_eps >= 0:
+            raise ValueError(
+                f"norm_eps must not be negative, since it keeps a root away from 0; got "
+                f"{self.norm_eps}. Usual are 1e-6 and 1e-5."
+            )
         self._check_heads()
         self._check_experts()
         for name in ("sliding_layers", "sparse_layers"):

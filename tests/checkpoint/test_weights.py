@@ -10,73 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
-from course_lib.model import ModelConfig, build_model
+from course_lib.model import DecoderLM
 
-SIZES = {
-    "vocab_size": 101,
-    "hidden_size": 48,
-    "intermediate_size": 72,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 10,
-    "max_position_embeddings": 64,
-    "rope_parameters": {"rope_type": "default", "rope_theta": 3e4},
-    "tie_word_embeddings": False,
-}
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 1e4,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 16,
-}
-YARN = {
-    "rope_type": "yarn",
-    "rope_theta": 1e4,
-    "factor": 4.0,
-    "original_max_position_embeddings": 16,
-}
-MOE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
-PLAIN = {"qk_norm": False}
-OURS = {
-    "qwen3": {},
-    "qwen3 tied": {"tie_word_embeddings": True, "norm_eps": 1e-4, "hidden_act": "gelu"},
-    "qwen3 yarn and biases": {"rope_parameters": YARN, "qkv_bias": True, "output_bias": True},
-    "qwen3_moe": {"model_type": "qwen3_moe", "sparse_layers": (False, True, True), **MOE},
-    "qwen3_moe all sparse": {"model_type": "qwen3_moe", "norm_topk_prob": False, **MOE},
-    "qwen2": {"model_type": "qwen2", "qkv_bias": True, **PLAIN},
-    "qwen2 sliding": {
-        "model_type": "qwen2",
-        "qkv_bias": True,
-        "sliding_window": 5,
-        "sliding_layers": (False, True, False),
-        **PLAIN,
-    },
-    "llama": {"model_type": "llama", "qkv_bias": True, "output_bias": True, **PLAIN},
-    "llama3": {"model_type": "llama", "rope_parameters": LLAMA3, **PLAIN},
-    "mistral": {"model_type": "mistral", "sliding_window": 5, **PLAIN},
-    "mistral without window": {"model_type": "mistral", **PLAIN},
-    "gpt2": {
-        "model_type": "gpt2",
-        "num_key_value_heads": 6,
-        "head_dim": 8,
-        "norm_eps": 1e-5,
-        "hidden_act": "gelu_new",
-        "tie_word_embeddings": True,
-        **PLAIN,
-    },
-}
 IDS = torch.randint(101, (2, 17), generator=seeded(0))
-
-
-def ours(name, **changes):
-    torch.manual_seed(0)
-    model = build_model(ModelConfig(**{**SIZES, **OURS[name], **changes})).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)  # ones and zeros would hide much
-    return model
 
 
 def same_weights(one, other):
@@ -93,16 +29,15 @@ def rewrite(folder, **changes):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tiny, tmp_path):
     """Return a folder with a small Llama."""
-    save_model(ours("llama3"), tmp_path / "llama")
+    save_model(tiny("llama3"), tmp_path / "llama")
     return tmp_path / "llama"
 
 
-@pytest.mark.parametrize("name", OURS)
 @torch.no_grad()
-def test_round_trip_through_transformers(name, tmp_path):
-    model = ours(name)
+def test_round_trip_through_transformers(family, tiny, tmp_path):
+    model = tiny(family)
     save_model(model, tmp_path / "ours")
     theirs, report = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "ours", attn_implementation="eager", output_loading_info=True
@@ -120,8 +55,8 @@ def test_round_trip_through_transformers(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["qwen3 tied", "qwen3_moe", "gpt2"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_types_stay_as_they_are(name, dtype, tmp_path):
-    model = ours(name).to(dtype)
+def test_half_types_stay_as_they_are(name, dtype, tiny, tmp_path):
+    model = tiny(name).to(dtype)
     save_model(model, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] in str(dtype)
     back = load_model(tmp_path)
@@ -132,8 +67,8 @@ def test_half_types_stay_as_they_are(name, dtype, tmp_path):
     assert same_weights(wide, model.float())
 
 
-def test_a_tied_head_is_one_tensor_in_file_and_model(tmp_path):
-    save_model(ours("qwen3 tied"), tmp_path)
+def test_a_tied_head_is_one_tensor_in_file_and_model(tiny, tmp_path):
+    save_model(tiny("qwen3 tied"), tmp_path)
     assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
     for dtype in (None, torch.float64):
         model = load_model(tmp_path, dtype)
@@ -142,8 +77,8 @@ def test_a_tied_head_is_one_tensor_in_file_and_model(tmp_path):
     assert not model.training
 
 
-def test_shards_of_transformers(tmp_path):
-    save_model(ours("qwen3_moe"), tmp_path / "whole")
+def test_shards_of_transformers(tiny, tmp_path):
+    save_model(tiny("qwen3_moe"), tmp_path / "whole")
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
     theirs.save_pretrained(tmp_path / "cut", max_shard_size="60KB")
     shards = sorted((tmp_path / "cut").glob("*.safetensors"))
@@ -155,6 +90,43 @@ def test_shards_of_transformers(tmp_path):
     shutil.copy(shards[0], shards[1])
     with pytest.raises(ValueError, match=rf"{shards[1].name} without .* fetch the folder again"):
         load_model(tmp_path / "cut")
+
+
+@pytest.fixture
+def shards(tiny, tmp_path):
+    """Return the shards of a checkpoint of two, in order."""
+    save_model(tiny("llama3"), tmp_path / "whole")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "whole")
+    theirs.save_pretrained(tmp_path / "cut", max_shard_size="200KB")
+    first, second = sorted((tmp_path / "cut").glob("*.safetensors"))
+    return first, second
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: b"",
+        lambda data: b"PK" + data[2:],  # the length of the header
+        lambda data: data[:8] + b"[" + data[9:],  # the header itself
+    ],
+    ids=["cut off", "too long", "empty", "another format", "no header"],
+)
+def test_a_corrupt_shard_is_named(spoil, shards):
+    _, second = shards
+    second.write_bytes(spoil(second.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{second.name} must be a whole safetensors file; got "):
+        load_model(second.parent)
+
+
+def test_a_tensor_in_two_shards(shards):
+    first, second = (load_file(each) for each in shards)
+    name = min(first)
+    save_file(second | {name: first[name] + 1}, shards[1])
+    both = rf"got {name} in .*{shards[1].name} and in {shards[0].name}\. Remove shards"
+    with pytest.raises(ValueError, match=both):
+        load_model(shards[1].parent)
 
 
 def test_weights_are_mapped_and_writing_to_them_leaves_the_file_alone(folder):
@@ -171,8 +143,8 @@ def test_weights_are_mapped_and_writing_to_them_leaves_the_file_alone(folder):
 
 
 @torch.no_grad()
-def test_gpt2_as_it_was_published(tmp_path):
-    model = ours("gpt2")
+def test_gpt2_as_it_was_published(tiny, tmp_path):
+    model = tiny("gpt2")
     save_model(model, tmp_path)
     rewrite(tmp_path, n_ctx=64, tie_word_embeddings=None, dtype=None, n_inner=None)
     state = load_file(tmp_path / "model.safetensors")
@@ -191,8 +163,8 @@ def test_gpt2_as_it_was_published(tmp_path):
     assert torch.equal(back(IDS).logits, model(IDS).logits)
 
 
-def test_a_head_that_is_stored_though_tied(tmp_path):
-    model = ours("qwen3 tied")
+def test_a_head_that_is_stored_though_tied(tiny, tmp_path):
+    model = tiny("qwen3 tied")
     save_model(model, tmp_path)
     state = load_file(tmp_path / "model.safetensors")
     save_file(
@@ -208,8 +180,8 @@ def test_a_head_that_is_stored_though_tied(tmp_path):
         load_model(tmp_path)
 
 
-def test_words_are_added_to_the_config(tmp_path):
-    save_model(ours("llama"), tmp_path, {"eos_token_id": 7})
+def test_words_are_added_to_the_config(tiny, tmp_path):
+    save_model(tiny("llama"), tmp_path, {"eos_token_id": 7})
     assert transformers.AutoConfig.from_pretrained(tmp_path).eos_token_id == 7
 
 
@@ -239,19 +211,47 @@ def replaced(folder, change):
         (lambda s: s.clear(), "model.embed_tokens.weight, .* and 26 more missing"),
     ],
 )
-def test_misfits_name_tensor_and_folder(change, message, folder):
+def test_misfits_name_tensor_and_folder_and_nothing_is_loaded(change, message, folder, monkeypatch):
     replaced(folder, change)
+    loaded = []
+    monkeypatch.setattr(DecoderLM, "load_state_dict", lambda *each, **how: loaded.append(each))
     with pytest.raises(
         ValueError, match=rf"got in .*{folder.name}: .*{message}.*Nothing was loaded"
     ):
         load_model(folder)
+    assert not loaded
 
 
-def test_missing_experts_are_named(tmp_path):
-    save_model(ours("qwen3_moe"), tmp_path)
-    replaced(tmp_path, lambda s: s.pop("model.layers.2.mlp.experts.4.up_proj.weight"))
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"hidden_size": 50}, r"embed_tokens\.weight .* \(101, 48\) instead of \(101, 50\)"),
+        ({"num_attention_heads": 4}, r"q_proj\.weight .* \(60, 48\) instead of \(40, 48\)"),
+        ({"num_key_value_heads": 3}, r"k_proj\.weight .* \(20, 48\) instead of \(30, 48\)"),
+        ({"intermediate_size": 96}, r"gate_proj\.weight .* \(72, 48\) instead of \(96, 48\)"),
+        ({"num_hidden_layers": 2}, r"model\.layers\.2\.\S+, .* without a place in llama"),
+        ({"num_hidden_layers": 4}, r"model\.layers\.3\.\S+, .* missing"),
+        ({"model_type": "qwen3"}, r"q_norm\.weight, .* missing"),
+    ],
+    ids=lambda each: "-".join(each) if isinstance(each, dict) else "",
+)
+def test_a_config_for_other_weights(words, message, folder):
+    rewrite(folder, **words)
+    with pytest.raises(ValueError, match=rf"{message}.*belong together\? Nothing was loaded"):
+        load_model(folder)
+
+
+def test_an_architecture_that_is_not_known_here(folder):
+    rewrite(folder, model_type="mamba", architectures=["MambaForCausalLM"])
+    with pytest.raises(ValueError, match=r"config\.json does not describe a model .*got 'mamba'"):
+        load_model(folder)
+
+
+def test_missing_experts_are_named(tiny, tmp_path):
+    save_model(tiny("qwen3_moe"), tmp_path)
+    replaced(tmp_path, lambda s: s.pop("model.layers.1.mlp.experts.4.up_proj.weight"))
     with pytest.raises(
-        ValueError, match=r"model\.layers\.2\.mlp\.experts\.4\.up_proj\.weight miss"
+        ValueError, match=r"model\.layers\.1\.mlp\.experts\.4\.up_proj\.weight miss"
     ):
         load_model(tmp_path)
 
@@ -271,9 +271,10 @@ def test_broken_files(folder):
     weights.unlink()
     with pytest.raises(ValueError, match=r"neither\. Older formats are converted by transformers"):
         load_model(folder)
-    (folder / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(ValueError, match="an index maps each tensor to its shard"):
-        load_model(folder)
+    for content in ("{}", '{"weight_map": [1]}', '{"weight_map": {"a": 5}}', "{"):
+        (folder / "model.safetensors.index.json").write_text(content)
+        with pytest.raises(ValueError, match="an index maps each tensor to its shard"):
+            load_model(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"needs a config\.json in JSON; got .*JSONDecodeError"):
         load_model(folder)

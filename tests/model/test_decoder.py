@@ -1,133 +1,15 @@
 """Every family next to transformers, on tiny random models with all dimensions different."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-import transformers
+import torch.nn.functional as F
 
 from course_lib.device import seeded
-from course_lib.model import ModelConfig, build_model
+from course_lib.model import token_positions
 
-SIZES = {
-    "vocab_size": 101,
-    "hidden_size": 48,
-    "intermediate_size": 72,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 10,
-    "max_position_embeddings": 64,
-}
-PLAIN = {"rope_type": "default", "rope_theta": 1e4}
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 1e4,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 16,
-}
-YARN = {
-    "rope_type": "yarn",
-    "rope_theta": 1e4,
-    "factor": 4.0,
-    "original_max_position_embeddings": 16,
-}
-MOE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
-
-
-def theirs(name, **changes):
-    """Return a model of transformers with the common sizes."""
-    config = getattr(transformers, f"{name}Config")(
-        **{**SIZES, "rope_parameters": PLAIN, "tie_word_embeddings": False, **changes},
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=None,
-        attn_implementation="eager",
-    )
-    return getattr(transformers, f"{name}ForCausalLM")(config)
-
-
-def ours(**changes):
-    settings = {**SIZES, "rope_parameters": PLAIN, "tie_word_embeddings": False, **changes}
-    return build_model(ModelConfig(**settings))
-
-
-CASES = {
-    "qwen3": (lambda: theirs("Qwen3"), lambda: ours()),
-    "qwen3 tied": (
-        lambda: theirs("Qwen3", tie_word_embeddings=True),
-        lambda: ours(tie_word_embeddings=True),
-    ),
-    "qwen3 yarn": (
-        lambda: theirs("Qwen3", rope_parameters=YARN),
-        lambda: ours(rope_parameters=YARN),
-    ),
-    "qwen3_moe": (
-        lambda: theirs(
-            "Qwen3Moe", norm_topk_prob=True, decoder_sparse_step=2, mlp_only_layers=[], **MOE
-        ),
-        lambda: ours(model_type="qwen3_moe", sparse_layers=(False, True, False), **MOE),
-    ),
-    "qwen2": (
-        lambda: theirs("Qwen2", head_dim=8),
-        lambda: ours(model_type="qwen2", head_dim=8, qk_norm=False, qkv_bias=True),
-    ),
-    "qwen2 sliding": (
-        lambda: theirs(
-            "Qwen2",
-            head_dim=8,
-            use_sliding_window=True,
-            sliding_window=5,
-            max_window_layers=1,
-            layer_types=["full_attention", "sliding_attention", "sliding_attention"],
-        ),
-        lambda: ours(
-            model_type="qwen2",
-            head_dim=8,
-            qk_norm=False,
-            qkv_bias=True,
-            sliding_window=5,
-            sliding_layers=(False, True, True),
-        ),
-    ),
-    "llama": (
-        lambda: theirs("Llama", attention_bias=True),
-        lambda: ours(model_type="llama", qk_norm=False, qkv_bias=True, output_bias=True),
-    ),
-    "llama3": (
-        lambda: theirs("Llama", rope_parameters=LLAMA3),
-        lambda: ours(model_type="llama", qk_norm=False, rope_parameters=LLAMA3),
-    ),
-    "mistral": (
-        lambda: theirs("Mistral", sliding_window=5),
-        lambda: ours(model_type="mistral", qk_norm=False, sliding_window=5),
-    ),
-    "gpt2": (
-        lambda: transformers.GPT2LMHeadModel(
-            transformers.GPT2Config(
-                vocab_size=101,
-                n_positions=64,
-                n_embd=48,
-                n_layer=3,
-                n_head=6,
-                n_inner=72,
-                bos_token_id=None,
-                eos_token_id=None,
-                attn_implementation="eager",
-            )
-        ),
-        lambda: ours(
-            model_type="gpt2",
-            num_key_value_heads=6,
-            head_dim=8,
-            norm_eps=1e-5,
-            hidden_act="gelu_new",
-            qk_norm=False,
-            tie_word_embeddings=True,
-        ),
-    ),
-}
-IDS = torch.randint(101, (2, 17), generator=seeded(0))
+IDS = torch.randint(101, (2, 17), generator=seeded(4))
 
 
 def file_state(model):
@@ -137,21 +19,14 @@ def file_state(model):
     return revert_weight_conversion(model, model.state_dict())
 
 
-@pytest.fixture(params=list(CASES))
-def pair(request):
-    torch.manual_seed(0)
-    make_reference, make = CASES[request.param]
-    reference, model = make_reference().eval(), make().eval()
-    for name, parameter in reference.named_parameters():
-        if "norm" in name or "bias" in name or "ln_" in name:
-            parameter.data += 0.1 * torch.randn_like(parameter)  # ones and zeros would hide much
+@pytest.fixture
+def pair(family, tiny, tiny_reference):
+    """Return transformers' model and ours, with the same weights."""
+    reference, model = tiny_reference(family), tiny(family)
     state = {name: part for name, part in file_state(reference).items() if "inv_freq" not in name}
     if model.config.tie_word_embeddings:
-        table = (
-            "transformer.wte.weight"
-            if model.config.model_type == "gpt2"
-            else ("model.embed_tokens.weight")
-        )
+        gpt2 = model.config.model_type == "gpt2"
+        table = "transformer.wte.weight" if gpt2 else "model.embed_tokens.weight"
         state.setdefault("lm_head.weight", state[table])
     model.load_state_dict(state, strict=True)
     return reference, model
@@ -216,9 +91,44 @@ def test_padding_on_the_left_with_positions_that_skip_it(pair):
     torch.testing.assert_close(found[:1, 4:], alone, rtol=0, atol=1e-5)
 
 
-def test_a_wrong_base_is_seen():
-    torch.manual_seed(0)
-    model, other = ours(), ours(rope_parameters={"rope_type": "default", "rope_theta": 1e5})
+def greedy(model, ids, padding, cached, tokens=64):
+    """Return the texts with the likeliest tokens behind them, and by how much each was likelier."""
+    cache = model.make_cache(len(ids), ids.shape[1] + tokens) if cached else None
+    new, leads = ids, []
+    for _ in range(tokens):
+        fed = new if cached else ids
+        positions = token_positions(padding, fed.shape[1])
+        logits = model(fed, padding, cache, positions, last_only=True).logits[:, -1]
+        best = logits.topk(2).values
+        leads.append(best[:, 0] - best[:, 1])
+        new = logits.argmax(-1, keepdim=True)
+        ids, padding = torch.cat((ids, new), 1), F.pad(padding, (0, 1), value=True)
+    return ids, torch.stack(leads)
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "whole text"])
+@torch.no_grad()
+def test_greedy_continuation_of_64_tokens_behind_prompts_of_two_lengths(pair, cached):
+    reference, model = pair
+    prompt, padding = IDS[:, :9], torch.ones(2, 9, dtype=torch.bool)
+    padding[0, :4] = False
+    expected = reference.generate(
+        prompt,
+        attention_mask=padding.long(),
+        do_sample=False,
+        use_cache=cached,
+        max_new_tokens=64,
+        pad_token_id=0,
+    )
+    found, leads = greedy(model, prompt, padding, cached)
+    assert found.tolist() == expected.tolist()
+    assert leads.min() > 1e-5  # no choice hangs on rounding
+    assert len(expected[:, 9:].unique()) > 2  # and the text is not one token
+
+
+def test_a_wrong_base_is_seen(tiny):
+    model = tiny("qwen3")
+    other = tiny("qwen3", rope_parameters={"rope_type": "default", "rope_theta": 1e5})
     other.load_state_dict(model.state_dict())
     assert (model(IDS).logits - other(IDS).logits).abs().max() > 1e-4
 
@@ -235,6 +145,7 @@ def test_a_wrong_base_is_seen():
         ({"sliding_layers": (True,)}, "sliding_layers must name each of the 3 layers, or none"),
     ],
 )
-def test_inconsistent_configurations(changes, message):
+def test_inconsistent_configurations(changes, message, tiny):
+    config = tiny("qwen3").config
     with pytest.raises(ValueError, match=message):
-        ModelConfig(**{**SIZES, **changes})
+        replace(config, **changes)
