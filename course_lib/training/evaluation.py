@@ -11,6 +11,7 @@ Checked against:  log-probabilities of the text in one window; periods and score
 Shapes:           T tokens, L layers, H heads
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -56,6 +57,23 @@ def text_bits_per_byte(model: DecoderLM, text: str, ids: Sequence[int], separato
     """Return how many bits the model needs for a byte of the text whose ids these are."""
     nats = -token_log_probabilities(model, ids, separator).mean().item()
     return bits_per_byte(nats, len(ids), len(text.encode()))
+
+
+def pooled_bits_per_byte(
+    log_probabilities: Sequence[Float[Tensor, "..."]], texts: Sequence[str]
+) -> float:
+    """Return the bits for a byte of all texts together, from the log-probabilities of their tokens.
+
+    Bits and bytes are added up before they are divided: the mean of the texts' own numbers would
+    let a short text count as much as a long one.
+    """
+    if len(log_probabilities) != len(texts) or not any(texts):
+        raise ValueError(
+            "each text needs the log-probabilities of its tokens, and one text must hold a byte; "
+            f"got {len(log_probabilities)} rows for {len(texts)} texts."
+        )
+    nats = -sum(row.double().sum().item() for row in log_probabilities)
+    return nats / math.log(2) / sum(len(text.encode()) for text in texts)
 
 
 class RepeatProbe(NamedTuple):

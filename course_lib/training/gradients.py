@@ -28,14 +28,25 @@ def global_norm(gradients: Iterable[Tensor]) -> Float[Tensor, ""]:
     return torch.linalg.vector_norm(torch.stack(norms))
 
 
+def clip_factor(norm: Float[Tensor, ""], limit: float) -> Float[Tensor, ""]:
+    """Return the number that shortens gradients of this norm to the limit, and 1 if they fit."""
+    if limit <= 0:
+        raise ValueError(f"the limit of the norm must be positive; got {limit}. Usual is 1.0.")
+    # A little more than the norm, so that a gradient of length zero is not divided by zero.
+    return (limit / (norm + 1e-6)).clamp(max=1.0)
+
+
+def clipped(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
+    """Return the gradients, all shortened by the same factor to the limit."""
+    factor = clip_factor(global_norm(gradients), limit)
+    return [gradient * factor for gradient in gradients]
+
+
 @torch.no_grad()
 def clip_by_global_norm(gradients: Sequence[Tensor], limit: float) -> Float[Tensor, ""]:
     """Shorten the gradients in place to the limit, and return how long they were."""
-    if limit <= 0:
-        raise ValueError(f"the limit of the norm must be positive; got {limit}. Usual is 1.0.")
     norm = global_norm(gradients)
-    # A little more than the norm, so that a gradient of length zero is not divided by zero.
-    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    factor = clip_factor(norm, limit)
     for gradient in gradients:
         gradient.mul_(factor)
     return norm
@@ -49,3 +60,16 @@ def share_of(part_counted: int, all_counted: int) -> float:
             f"got {part_counted} of {all_counted}."
         )
     return part_counted / all_counted
+
+
+def accumulated(gradients: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
+    """Return the gradient of the mean over all tokens, from those of the means of the parts."""
+    if len(gradients) != len(counts) or not counts:
+        raise ValueError(
+            "each part needs its gradient and its number of counted tokens; "
+            f"got {len(gradients)} gradients and {len(counts)} counts."
+        )
+    total = torch.zeros_like(gradients[0])
+    for gradient, count in zip(gradients, counts, strict=True):
+        total = total + share_of(count, sum(counts)) * gradient
+    return total

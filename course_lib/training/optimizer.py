@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -51,6 +52,30 @@ class Moments:
         self.v = torch.zeros_like(parameter)
 
 
+def adamw_update(
+    parameter: Float[Tensor, "*shape"],
+    gradient: Float[Tensor, "*shape"],
+    m: Float[Tensor, "*shape"],
+    v: Float[Tensor, "*shape"],
+    step: int,
+    rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    """Return the new parameter, m and v, as the formula stands; `step` counts from 1."""
+    if step < 1:
+        raise ValueError(
+            f"steps count from 1, since the bias correction of step 0 divides by zero; got {step}."
+        )
+    m = betas[0] * m + (1 - betas[0]) * gradient
+    v = betas[1] * v + (1 - betas[1]) * gradient**2
+    m_hat = m / (1 - betas[0] ** step)
+    v_hat = v / (1 - betas[1] ** step)
+    parameter = parameter - rate * weight_decay * parameter
+    return parameter - rate * m_hat / (v_hat.sqrt() + eps), m, v
+
+
 @torch.no_grad()
 def adamw_step(
     parameter: Tensor,
@@ -60,7 +85,7 @@ def adamw_step(
     rate: float,
     settings: AdamWSettings,
 ) -> None:
-    """Change one parameter and its moments in place; `step` counts from 1."""
+    """Do what `adamw_update` says in place, without new tensors; `step` counts from 1."""
     beta1, beta2 = settings.betas
     moments.m.lerp_(gradient, 1 - beta1)
     moments.v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)

@@ -1,0 +1,95 @@
+"""Going downhill: the loop of all training in five lines, and a valley in which it has trouble.
+
+A gradient says which way is up, here. Gradient descent takes a step the other way and asks again.
+One rate must suit all directions: where the valley is steep, a large step jumps from wall to wall;
+where it is flat, a small one gets nowhere. AdamW divides each coordinate by the size of its own
+gradients, which helps as long as the valley lies along the coordinates.
+
+    loss = ½ · pᵀ H p;   gradient = H p;   plain descent is stable while rate < 2 / steepest
+
+Taught in:        11 training
+Paper:            Cauchy 1847; Kingma and Ba 2015, arXiv:1412.6980
+Checked against:  the closed form (1 - rate · curvature)ᵗ, torch.optim.SGD, torch.optim.AdamW
+Shapes:           P points of a path, each with two coordinates; N examples, C features
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.training.optimizer import adamw_update
+
+
+def descend(
+    weight: Float[Tensor, " C"], batches: Sequence[tuple[Tensor, Tensor]], rate: float
+) -> Float[Tensor, " C"]:
+    """Return the weights after one step for each batch (x, y); the model is x @ weight.
+
+    The loss of a batch is the mean squared error of its predictions.
+    """
+    weight = weight.clone().requires_grad_()
+    for x, y in batches:
+        loss = (x @ weight - y).square().mean()
+        loss.backward()
+        with torch.no_grad():
+            weight -= rate * weight.grad
+        weight.grad = None  # or the next backward() would add to it
+    return weight.detach()
+
+
+def valley(steep: float, flat: float, degrees: float = 0.0) -> Float[Tensor, "2 2"]:
+    """Return the curvatures of a valley whose floor runs at an angle to the first coordinate."""
+    if not 0 < flat <= steep:
+        raise ValueError(
+            "the curvatures must be positive, the steeper one first; "
+            f"got {steep} and {flat}. Their ratio is the condition number."
+        )
+    turn = math.radians(degrees)
+    axes = torch.tensor(
+        [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]], dtype=torch.float64
+    )
+    return axes @ torch.diag(torch.tensor([flat, steep], dtype=torch.float64)) @ axes.mT
+
+
+def height(points: Float[Tensor, "*rows 2"], hessian: Float[Tensor, "2 2"]) -> Float[Tensor, "..."]:
+    """Return the loss at each point of the valley."""
+    return ((points @ hessian) * points).sum(-1) / 2
+
+
+def sgd_path(
+    hessian: Float[Tensor, "2 2"], start: Float[Tensor, " 2"], rate: float, steps: int
+) -> Float[Tensor, "P 2"]:
+    """Return where plain gradient descent is after each step, the start first."""
+    return _path(start, steps, lambda point, _step: point - rate * (hessian @ point))
+
+
+def adamw_path(
+    hessian: Float[Tensor, "2 2"],
+    start: Float[Tensor, " 2"],
+    rate: float,
+    steps: int,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Float[Tensor, "P 2"]:
+    """Return where AdamW without decay is after each step, the start first."""
+    m, v = torch.zeros_like(start), torch.zeros_like(start)
+
+    def move(point: Tensor, step: int) -> Tensor:
+        nonlocal m, v
+        point, m, v = adamw_update(
+            point, hessian @ point, m, v, step, rate, betas, weight_decay=0.0
+        )
+        return point
+
+    return _path(start, steps, move)
+
+
+def _path(
+    start: Float[Tensor, " 2"], steps: int, move: Callable[[Tensor, int], Tensor]
+) -> Float[Tensor, "P 2"]:
+    points = [start]
+    for step in range(1, steps + 1):
+        points.append(move(points[-1], step))
+    return torch.stack(points)

@@ -1,0 +1,65 @@
+"""The forms that return something new do what the forms in place do."""
+
+import math
+
+import pytest
+import torch
+
+from course_lib.device import seeded
+from course_lib.training.evaluation import pooled_bits_per_byte
+from course_lib.training.gradients import accumulated, clip_by_global_norm, clipped
+from course_lib.training.optimizer import AdamWSettings, Moments, adamw_step, adamw_update
+
+
+def test_adamw_in_place_and_as_a_formula_are_one():
+    draws = seeded(0)
+    weight = torch.randn(5, 3, generator=draws)
+    state = (weight.clone(), torch.zeros(5, 3), torch.zeros(5, 3))
+    moments, settings = Moments(weight), AdamWSettings((0.8, 0.9), 1e-3, 0.2)
+    for step in range(1, 8):
+        gradient = torch.randn(5, 3, generator=draws)
+        state = adamw_update(state[0], gradient, *state[1:], step, 0.05, (0.8, 0.9), 1e-3, 0.2)
+        adamw_step(weight, gradient, moments, step, 0.05, settings)
+    torch.testing.assert_close(weight, state[0])
+    torch.testing.assert_close(moments.v, state[2])
+
+
+def test_adamw_counts_from_one():
+    zero = torch.zeros(2)
+    with pytest.raises(ValueError, match=r"steps count from 1.*got 0"):
+        adamw_update(zero, zero, zero, zero, 0, 0.1)
+
+
+def test_clipped_leaves_its_input_and_agrees_with_the_form_in_place():
+    gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
+    shorter = clipped(gradients, 1.0)
+    assert gradients[0].tolist() == [3.0, 0.0]
+    clip_by_global_norm(gradients, 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, shorter, strict=True))
+    with pytest.raises(ValueError, match="must be positive; got 0"):
+        clipped(gradients, 0.0)
+
+
+def test_parts_add_up_to_the_whole_batch():
+    draws = seeded(1)
+    x, y = torch.randn(9, 4, generator=draws), torch.randn(9, generator=draws)
+
+    def gradient(rows):
+        weight = torch.ones(4, requires_grad=True)
+        (x[rows] @ weight - y[rows]).square().mean().backward()
+        return weight.grad
+
+    parts = [slice(0, 2), slice(2, 3), slice(3, 9)]
+    together = accumulated([gradient(rows) for rows in parts], [2, 1, 6])
+    torch.testing.assert_close(together, gradient(slice(None)))
+    alike = accumulated([gradient(rows) for rows in parts], [1, 1, 1])
+    assert not torch.allclose(alike, together)
+    with pytest.raises(ValueError, match="got 1 gradients and 2 counts"):
+        accumulated([torch.ones(2)], [1, 2])
+
+
+def test_a_long_text_counts_more_than_a_short_one():
+    rows = [torch.full((3,), -math.log(2)), torch.full((2,), -math.log(16))]
+    assert pooled_bits_per_byte(rows, ["abcdef", "é"]) == pytest.approx((3 + 8) / (6 + 2))
+    with pytest.raises(ValueError, match="got 1 rows for 2 texts"):
+        pooled_bits_per_byte(rows[:1], ["a", "b"])
