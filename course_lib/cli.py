@@ -98,6 +98,15 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--progress", action="store_true", help="forget recorded results instead of the notebook"
     )
     of["reset"].add_argument("--yes", action="store_true", help="do not ask")
+    of["train"].add_argument(
+        "--recipe", default="quick", metavar="NAME", help="quick (the default) or course-model"
+    )
+    of["train"].add_argument(
+        "--folder", metavar="DIR", help="where the run is kept; models/NAME in the data folder"
+    )
+    of["train"].add_argument(
+        "--until", type=int, metavar="STEP", help="stop there; the same command goes on later"
+    )
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
 
 
@@ -236,6 +245,22 @@ def _update(options: argparse.Namespace) -> int:
     return 0
 
 
+def _train(options: argparse.Namespace) -> int:
+    from course_lib.study.home import course_home
+    from course_lib.training.recipes import RECIPES
+    from course_lib.training.runs import Run
+
+    if options.recipe not in RECIPES:
+        raise ValueError(f"There is no recipe {options.recipe!r}. There are: {', '.join(RECIPES)}.")
+    folder = Path(options.folder or course_home() / "models" / options.recipe)
+    run = Run(RECIPES[options.recipe], folder)
+    print(f"{options.recipe}: {run.training.done} of {run.recipe.plan.steps} steps are done.")
+    run.go_on(options.until)
+    run.store(folder / "model")
+    print(f"The model is in {folder / 'model'}, as transformers loads it; the run in {folder}.")
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from course_lib.study.doctor import doctor
 
@@ -288,6 +313,11 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "answer the quiz questions that are due again, in the terminal",
         "A question that was missed comes back the next day, one that was right after a growing "
         "number of days.",
+    ),
+    "train": (
+        _train,
+        "train one of the course's models from scratch",
+        "Interrupt it whenever you like: the same command goes on where it last saved.",
     ),
     "reset": (
         _reset,

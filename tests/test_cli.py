@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -399,3 +400,22 @@ def test_the_test_needs_the_whole_course(
     monkeypatch.setattr(suite, "ROOT", tmp_path)
     assert cli.main(["test"]) == 1
     assert "has no folder `tests`" in capsys.readouterr().err
+
+
+def test_train_goes_on_and_stores_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from course_lib.training import recipes
+
+    plan = replace(recipes.QUICK.plan, steps=4, warmup=1)
+    tiny = replace(recipes.QUICK, plan=plan, vocab_size=280, layers=1, characters=9000)
+    monkeypatch.setitem(recipes.RECIPES, "quick", tiny)
+    folder = tmp_path / "run"
+    assert cli.main(["train", "--folder", str(folder), "--until", "2"]) == 0
+    assert cli.main(["train", "--folder", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "0 of 4 steps are done" in told
+    assert "2 of 4 steps are done" in told
+    assert (folder / "model" / "model.safetensors").is_file()
+    assert cli.main(["train", "--recipe", "huge"]) == 1
+    assert "There are: course-model, quick." in capsys.readouterr().err

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from course_lib import corpus
+from course_lib.device import seeded
 from course_lib.model import DecoderLM, ModelConfig, build_model
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.training.data import Batch, random_crops, read_tokens, repeated_ids, write_tokens
@@ -71,7 +74,7 @@ class Recipe:
 COURSE_MODEL = Recipe(
     name="course-model",
     plan=Plan(
-        steps=9000,
+        steps=6500,
         warmup=100,
         peak=2e-3,
         final=2e-4,
@@ -89,8 +92,8 @@ COURSE_MODEL = Recipe(
     head_dim=64,
     text_rows=8,
     repeat_rows=4,
-    periods=(8, 96),
-    growth=(32, 2000),
+    periods=(8, 64),
+    growth=(64, 2500),
     shares=(("documentation", 0.12), ("docstrings", 0.23), ("sources", 0.65)),
     compiled=True,
 )
@@ -154,6 +157,7 @@ class Mixture:
         self.recipe = recipe
         self.rows: list[np.ndarray] = [read_tokens(path) for path in paths]
         self.shares = torch.tensor([share for _, share in recipe.shares])
+        self.order = torch.randperm(recipe.vocab_size, generator=seeded(recipe.plan.seed))
 
     def __call__(self, step: int, generator: torch.Generator) -> Batch:
         """Return the batch of a step."""
@@ -164,17 +168,19 @@ class Mixture:
         text = torch.cat(
             [random_crops(self.rows[kind], 1, recipe.context, generator) for kind in kinds]
         )
-        choices = self.choices(step, generator)
+        choices = self.choices(step)
         repeats = repeated_ids(
             recipe.repeat_rows, recipe.context, recipe.periods, choices, generator
         )
         counted = torch.cat([torch.ones_like(text, dtype=torch.bool), repeats.counted])
         return Batch(torch.cat([text, repeats.ids]), counted)
 
-    def choices(self, step: int, generator: torch.Generator) -> torch.Tensor:
-        """Return the ids that may repeat: few at first, so that looking up can be found out."""
+    def choices(self, step: int) -> Int[Tensor, " N"]:
+        """Return the ids that may repeat: few at first, so that looking up can be found out.
+
+        A few ids are met so often that the model soon tells them apart; only then is comparing
+        them worth anything.
+        """
         first, steps = self.recipe.growth
-        everything = self.recipe.vocab_size
-        few = max(first, self.recipe.periods[1])
-        size = min(everything, few + (everything - few) * step // steps)
-        return torch.randperm(everything, generator=generator)[:size]
+        size = first + (len(self.order) - first) * step // steps
+        return self.order[:size]

@@ -1,0 +1,64 @@
+"""The loss next to torch's and transformers', its shift, and what does not count."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from course_lib.device import seeded
+from course_lib.training.objective import expected_initial_loss, next_token_loss
+
+LOGITS = torch.randn(3, 7, 11, generator=seeded(0)) * 3
+IDS = torch.randint(11, (3, 7), generator=seeded(1))
+
+
+def test_loss_and_gradient_are_those_of_torch():
+    ours, theirs = (LOGITS.clone().requires_grad_() for _ in range(2))
+    loss = next_token_loss(ours, IDS)
+    expected = F.cross_entropy(theirs[:, :-1].reshape(-1, 11), IDS[:, 1:].reshape(-1))
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, ours)[0], torch.autograd.grad(expected, theirs)[0]
+    )
+
+
+def test_padding_neither_counts_nor_divides():
+    counted = torch.ones_like(IDS, dtype=torch.bool)
+    counted[0, 4:] = counted[2, 1:] = False
+    labels = torch.where(counted, IDS, -100)
+    expected = F.cross_entropy(
+        LOGITS[:, :-1].reshape(-1, 11), labels[:, 1:].reshape(-1), ignore_index=-100
+    )
+    torch.testing.assert_close(next_token_loss(LOGITS, IDS, counted), expected)
+    disturbed = LOGITS.clone()
+    disturbed[0, 3:] = 1e4  # these rows score ids that do not count
+    torch.testing.assert_close(next_token_loss(disturbed, IDS, counted), expected)
+
+
+def test_transformers_shifts_its_labels_alike(tiny_reference):
+    model = tiny_reference("qwen3")
+    ids = torch.randint(101, (2, 9), generator=seeded(4))
+    with torch.no_grad():
+        output = model(ids, labels=ids)
+    torch.testing.assert_close(next_token_loss(output.logits, ids), output.loss)
+
+
+def test_a_row_scores_the_id_behind_it():
+    ids = torch.tensor([[2, 0, 1]])
+    logits = torch.full((1, 3, 4), -30.0)
+    logits[0, 0, 0] = logits[0, 1, 1] = 30.0
+    assert next_token_loss(logits, ids).item() == pytest.approx(0.0, abs=1e-6)
+    assert next_token_loss(logits.roll(1, dims=1), ids).item() > 10
+
+
+def test_equal_scores_cost_the_logarithm_of_the_vocabulary():
+    assert next_token_loss(torch.zeros(2, 5, 11), IDS[:2, :5]).item() == pytest.approx(math.log(11))
+    assert expected_initial_loss(11) == pytest.approx(math.log(11), abs=1e-6)
+
+
+def test_nothing_to_count_is_refused():
+    only_first = torch.zeros_like(IDS, dtype=torch.bool)
+    only_first[:, 0] = True
+    with pytest.raises(ValueError, match="at least one id behind the first must count"):
+        next_token_loss(LOGITS, IDS, only_first)
