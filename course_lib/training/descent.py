@@ -34,6 +34,7 @@ def descend(
     for x, y in batches:
         loss = (x @ weight - y).square().mean()
         loss.backward()
+        assert weight.grad is not None
         with torch.no_grad():
             weight -= rate * weight.grad
         weight.grad = None  # or the next backward() would add to it
