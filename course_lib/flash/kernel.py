@@ -24,8 +24,10 @@ Shapes:           T query tokens, S key tokens, D head width; a program's tile i
 """
 # mypy: disable-error-code="no-untyped-def"
 
+import inspect
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,7 +39,12 @@ from triton.runtime.interpreter import InterpretedFunction
 # time, and other libraries (transformers, torch.compile) may have done that long before.
 INTERPRETED = not torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
-jit: Any = InterpretedFunction if INTERPRETED else triton.jit
+
+def jit(function: Callable) -> Any:
+    """Return the function as a kernel, in the way decided above, without what is wrapped around."""
+    return (InterpretedFunction if INTERPRETED else triton.jit)(inspect.unwrap(function))
+
+
 # Triton's own helpers became kernels when it was imported; the same sources, for either way.
 row_max: Any = jit(tl.max.fn)
 row_sum: Any = jit(tl.sum.fn)

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.softmax import logsumexp
+from course_lib.softmax import logsumexp, masked_softmax
 
 
 class AttentionState(NamedTuple):
@@ -68,9 +68,8 @@ def join_parts(
 
     The parts may be computed at the same time, by different workers (split-K, flash-decoding).
     """
-    lse = logsumexp(lses, dim=0)
-    shares = (lses - finite_or_zero(lse)).exp()  # (P, *heads, t): add up to 1, or are all 0
-    return (shares[..., None] * outputs).sum(0), lse
+    shares = masked_softmax(lses, lses > -torch.inf, dim=0)  # (P, *heads, t); a part may be empty
+    return (shares[..., None] * outputs).sum(0), logsumexp(lses, dim=0)
 
 
 def finite_or_zero(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -24,7 +24,7 @@ Shapes:           B batch, T query tokens, S key tokens, H query heads, G key/va
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -55,7 +55,7 @@ def tiled_attention(
     q: Float[Tensor, "B H T D"],
     k: Float[Tensor, "B G S D"],
     v: Float[Tensor, "B G S Dv"],
-    mask: Bool[Tensor, "..."] | None = None,
+    mask: Shaped[Tensor, "..."] | None = None,
     *,
     reach: Reach = FULL,
     scale: float | None = None,
@@ -75,7 +75,7 @@ def tiled_attention_with_lse(
     q: Float[Tensor, "B H T D"],
     k: Float[Tensor, "B G S D"],
     v: Float[Tensor, "B G S Dv"],
-    mask: Bool[Tensor, "..."] | None = None,
+    mask: Shaped[Tensor, "..."] | None = None,
     *,
     reach: Reach = FULL,
     scale: float | None = None,
@@ -128,11 +128,11 @@ def forward_tiles(
     output = q.new_empty(*q.shape[:3], v.shape[3])
     lse = q.new_empty(q.shape[:3], dtype=_working_type(q))
     for rows in tiling.query_tiles():
-        queries = memory.load("q", _rows(q, rows, k.shape[1])) * scale  # (B, G, R * t, D)
+        queries = _stacked(memory.load("q", q[:, :, rows]), k.shape[1]) * scale  # (B, G, R * t, D)
         state = empty_state(queries, v.shape[3])
         for cols in tiling.key_tiles(rows):
-            keys = memory.load("k", k[:, :, cols].to(queries.dtype))
-            values = memory.load("v", v[:, :, cols].to(queries.dtype))
+            keys = memory.load("k", k[:, :, cols]).to(queries.dtype)
+            values = memory.load("v", v[:, :, cols]).to(queries.dtype)
             scores = _scores(queries, keys, mask, tiling, rows, cols)  # (B, G, R * t, s)
             memory.keep("scores", scores)
             state = attend_scores(state, scores, values)
@@ -158,8 +158,10 @@ def backward_tiles(
     dq = torch.empty_like(q, memory_format=torch.contiguous_format)
     dk, dv = torch.zeros_like(k, dtype=wide), torch.zeros_like(v, dtype=wide)
     for rows in tiling.query_tiles():
-        queries, grads, outputs = (_rows(x, rows, groups) for x in (q, grad_output, output))
-        row_lse, row_grad_lse = (_rows(x[..., None], rows, groups) for x in (lse, grad_lse))
+        queries, grads, outputs = (
+            _stacked(x[:, :, rows], groups) for x in (q, grad_output, output)
+        )
+        row_lse, row_grad_lse = (_stacked(x[:, :, rows, None], groups) for x in (lse, grad_lse))
         shift = finite_or_zero(row_lse)  # a row that reads nothing: exp(-inf - 0) = 0
         through_softmax = (grads * outputs).sum(-1, keepdim=True) - row_grad_lse
         dq_rows = torch.zeros_like(queries)
@@ -200,9 +202,9 @@ def _working_type(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _rows(x: Float[Tensor, "B H T N"], rows: slice, groups: int) -> Float[Tensor, "B G Rt N"]:
-    """Return some tokens of all heads, those heads stacked that share a key: one product each."""
-    return stack_group(x[:, :, rows].to(_working_type(x)), groups)
+def _stacked(tile: Float[Tensor, "B H t N"], groups: int) -> Float[Tensor, "B G Rt N"]:
+    """Return a tile with those heads stacked that share a key: one product serves them all."""
+    return stack_group(tile.to(_working_type(tile)), groups)
 
 
 def _scores(

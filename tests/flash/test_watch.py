@@ -1,0 +1,56 @@
+"""The watch over allocations: what it catches, what it lets pass."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from course_lib.attention import scaled_dot_product_attention
+from course_lib.flash import TableError, Watch
+
+
+def test_remembers_the_largest_of_all_results():
+    x = torch.randn(3, 4)
+    with Watch() as watch:
+        y = x @ x.T  # 9
+        torch.cat([x, x])  # 24
+        y.expand(100, 3, 3)  # a view: nothing is made
+        x[:, None].view(12)
+    assert (watch.largest, watch.shape, watch.operation) == (24, (6, 4), "cat")
+
+
+def test_sees_all_of_several_results_and_the_backward_pass():
+    x = torch.randn(4, 5)
+    with Watch() as watch:
+        torch.sort(x.repeat(3, 1))
+    assert watch.largest == 60
+    x.requires_grad_()
+    with Watch() as watch:
+        total = (x[:, None, :] * x[None]).sum()
+    assert watch.largest == 80
+    with Watch() as watch:
+        total.backward()
+    assert watch.largest >= 80
+
+
+def test_stops_what_reaches_the_limit():
+    q, k, v = torch.randn(3, 12, 2)
+    with Watch(limit=145):
+        scaled_dot_product_attention(q, k, v)
+    with (
+        pytest.raises(TableError, match=r"shape \(12, 12\), 144 numbers; fewer than 144.*one tile"),
+        Watch(limit=144),
+    ):
+        scaled_dot_product_attention(q, k, v)
+    with pytest.raises(TableError, match="made a tensor"), Watch(limit=144):
+        torch.zeros(12, 12)
+    with Watch(limit=144):
+        q.expand(100, 12, 2)
+
+
+def test_stops_fused_attention():
+    q, k, v = torch.randn(3, 1, 1, 12, 8)
+    said = r"attention.* was called.*walk over the tiles"
+    with pytest.raises(TableError, match=said), Watch(limit=10_000):
+        F.scaled_dot_product_attention(q, k, v)
+    with Watch():  # only looks on
+        F.scaled_dot_product_attention(q, k, v)
