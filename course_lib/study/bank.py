@@ -31,6 +31,18 @@ def questions(slug: str) -> tuple[Question, ...]:
     return found
 
 
+def questions_of_part(slug: str, part: str) -> tuple[Question, ...]:
+    """Return one part of the questions of a notebook that asks them in several places."""
+    questions(slug)  # an unknown notebook is told apart from an unknown part
+    parts: dict[str, tuple[Question, ...]] = getattr(
+        import_module(f"{package.__name__}.{slug}"), "PARTS", {}
+    )
+    if part not in parts:
+        names = ", ".join(map(repr, parts)) or "no parts"
+        raise ValueError(f"the quiz of {slug} has no part named {part!r}. There are: {names}.")
+    return parts[part]
+
+
 def asked_in_course() -> tuple[Question, ...]:
     """Return every question of the course's notebooks, in their order."""
     known = set(slugs())

@@ -60,7 +60,7 @@ class Checklist:
                 cells = (ability.text, str(found.exercises), str(found.questions))
                 plain = "".join(f"<td>{rich(cell)}</td>" for cell in cells)
                 rows.append(f"<tr>{plain}<td>{mark}{found.word}</td></tr>")
-        head = "".join(f"<th>{escape(word)}</th>" for word in HEAD)
+        head = "".join(f"<th>{word}</th>" for word in HEAD)
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         return {"text/html": table, "text/plain": str(self)}
 

@@ -106,12 +106,11 @@ class Quiz:
         return data, {"image/png": {"alt": self.heading}}
 
 
-def quiz(slug: str) -> Quiz:
-    """Return the quiz of one notebook; as the last line of a cell it is shown."""
-    questions = bank.questions(slug)
+def quiz(slug: str, part: str | None = None) -> Quiz:
+    """Return the quiz of one notebook, or a part of it; as the last line of a cell it is shown."""
+    found = bank.questions(slug) if part is None else bank.questions_of_part(slug, part)
     titles = {notebook.slug: notebook.title for notebook in SYLLABUS}
-    heading = f"Check yourself: {titles.get(slug, slug)}"
-    return Quiz(heading, questions, store())
+    return Quiz(f"Check yourself: {part or titles.get(slug, slug)}", found, store())
 
 
 DRAWN = "The questions are drawn when this cell runs in a notebook."

@@ -114,7 +114,7 @@ def _exercises(results: Store) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(word)}</th>" for word in head)
+    top = "".join(f"<th>{word}</th>" for word in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{rich(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )

@@ -185,8 +185,10 @@ def test_what_code_prints_is_found_by_running_it(capsys):
 
 def test_predicted_code_meets_no_names_of_other_code():
     PredictOutput(**(PREDICT | {"code": "left_over = 1\nprint(left_over)"})).output  # noqa: B018
-    question = PredictOutput(**(PREDICT | {"code": "print('left_over' in globals())"}))
-    assert question.output == "False"
+    question = PredictOutput(
+        **(PREDICT | {"code": "print({'left_over', 'Numeric'} & {*globals()})"})
+    )
+    assert question.output == "set()"
 
 
 def test_the_code_runs_as_shown_and_repaired_with_the_indent_of_the_line():

@@ -19,7 +19,7 @@ import course_lib
 from course_lib.study.bank import questions, slugs
 from course_lib.study.grading import grade
 from course_lib.study.markup import rich
-from course_lib.study.plotting import png_bytes
+from course_lib.study.plotting import text_png_bytes
 from course_lib.study.printed import printed_figure, printed_text
 from course_lib.study.question import (
     FindTheBug,
@@ -264,7 +264,7 @@ def test_the_printed_forms_give_nothing_away(slug):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a sign that the font does not have
         figure = printed_figure(slug, found)
-        assert len(png_bytes(figure)) < 1_000_000
+        assert len(text_png_bytes(figure)) < 1_000_000
     printed = " ".join(printed_text(slug, found).split())
     drawn = " ".join(text.get_text() for text in figure.texts)
     for question in found:

@@ -361,6 +361,20 @@ def test_an_unknown_notebook():
         quiz.quiz("softmx")
 
 
+def test_a_part_of_a_quiz():
+    shown = quiz.quiz("self_check", "design")
+    assert shown.heading == "Check yourself: design"
+    assert [question.id.partition("_")[0] for question in shown.questions] == ["self"] * 3
+    with pytest.raises(
+        ValueError, match=r"no part named 'desing'\. There are: 'text and tokens', "
+    ):
+        quiz.quiz("self_check", "desing")
+    with pytest.raises(ValueError, match=r"no part named 'x'\. There are: no parts"):
+        quiz.quiz("softmax", "x")
+    with pytest.raises(ValueError, match=r"Did you mean 'softmax'"):
+        quiz.quiz("softmx", "x")
+
+
 # Questions that are drawn
 
 

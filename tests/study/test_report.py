@@ -70,6 +70,7 @@ def test_it_states_what_was_recorded(results):
     results.record_hint("softmax.stable", 1)
     results.record_exercise("softmax.stable", "passed")
     results.record_exercise("softmax.log", "not yet", "wrong <axis>")
+    results.record_hint("softmax.online", 1)
     results.record_question("softmax.shift", True, (3, 4))
     results.record_question("softmax.cold", False)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -84,6 +85,7 @@ def test_it_states_what_was_recorded(results):
     text = "".join(Page(html).text)
     assert f"(softmax.stable){today}21" in text, "first passed, runs, hints"
     assert "(softmax.log)not passed yet10" in text
+    assert "(softmax.online)" not in text, "a hint alone is no run"
     assert "2 questions are due now: softmax.cold, softmax.shift." in text
     assert "softmax.log (wrong <axis>)." in text
 
