@@ -10,6 +10,10 @@ _LONG = 100_000
 _MEMORY = accounting.inference_memory(_MODEL, _LONG)
 _WEIGHTS, _CACHE = _MEMORY.weights / 1e9, _MEMORY.cache / 1e9
 _TOKEN = accounting.inference_memory(_MODEL, 1).cache / 1e3
+_TEXTS = int((80 - _WEIGHTS) / _CACHE)
+_EVEN = accounting.matmul_parameters(_MODEL) / (
+    2 * _MODEL.num_hidden_layers * _MODEL.num_attention_heads * _MODEL.head_dim
+)  # so many tokens that are read cost as many FLOPs as all weights
 _PER_SECOND = accounting.decode_tokens_per_second(_MEMORY.weights, 0, 1e12)
 _HALF = accounting.decode_tokens_per_second(_MEMORY.weights / 4, 0, 1e12)
 _PATCHES = (448 // 14) ** 2
@@ -56,12 +60,12 @@ LONG = OpenQuestion(
     enough=5,
     model=f"Take the shape of Qwen3-8B: {_WEIGHTS:.1f} GB of weights in bfloat16, and "
     f"{_TOKEN:.0f} kB of cache for each token, since 32 query heads share 8 key/value heads. For "
-    f"100 000 tokens that is {_CACHE:.1f} GB, so {_TEXTS} texts fit at once. Windows in most layers "
-    "or a cache of 8 bits would make room for more. Train on 8 000 tokens first, then raise RoPE's "
-    "base (or use YaRN) and go on with long documents. Prefill in tiles and in chunks: a token that "
-    f"reads more than {_EVEN:.0f} others spends more on scores than on weights. Test with facts "
-    "hidden at every depth, with questions that need two of them, and on short texts too, which "
-    "must not get worse.",
+    f"100 000 tokens that is {_CACHE:.1f} GB, so {_TEXTS} texts fit at once. Windows in most "
+    "layers or a cache of 8 bits would make room for more. Train on 8 000 tokens first, then raise "
+    "RoPE's base (or use YaRN) and go on with long documents. Prefill in tiles and in chunks: a "
+    f"token that reads more than {_EVEN:.0f} others spends more on scores than on weights. Test "
+    "with facts hidden at every depth, with questions that need two of them, and on short texts "
+    "too, which must not get worse.",
 )
 
 FASTER = OpenQuestion(
