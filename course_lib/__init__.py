@@ -90,6 +90,14 @@ SYLLABUS: tuple[Notebook, ...] = (
         90,
         ("mlp", "experts"),
     ),
+    Notebook(
+        9,
+        "parameter_counting",
+        "Counting parameters",
+        "Where do the parameters, FLOPs and bytes come from, and will it fit?",
+        100,
+        ("accounting",),
+    ),
 )
 
 # Chapters whose modules are in the library while their notebook is still being written.
@@ -101,14 +109,6 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "How do the parts make a model that loads real weights?",
         120,
         ("model", "families", "checkpoint", "pretrained"),
-    ),
-    Notebook(
-        9,
-        "parameter_counting",
-        "Counting parameters",
-        "Where do the parameters, FLOPs and bytes come from, and will it fit?",
-        100,
-        ("accounting",),
     ),
     Notebook(
         10,

@@ -30,7 +30,8 @@ Number = int | float
 class Device(NamedTuple):
     """What the data sheet of a device says; FLOPs are dense ones, in bfloat16 added up in float32.
 
-    Data sheets quote twice as many for matrices of which half is zero. Memory is in powers of ten.
+    Data sheets quote twice as many for matrices of which half is zero. A GB of memory is taken as
+    10^9 bytes; boards hold a few per cent more, of which drivers take some.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Exercises on the parameters of whole models, and of the part that works for one token."""
+"""The exercise on the parameters of a whole model."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ from course_lib.model import ModelConfig
 from course_lib.study.exercise import Exercise, Misconception, Probe, call
 
 # Every size is another, so that no two can be confused without being noticed.
-_SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64)
-_UNTIED = replace(_SMALL, tie_word_embeddings=False)
-_LLAMA = replace(_SMALL, model_type="llama", qk_norm=False, num_hidden_layers=5)
+SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64)
+_UNTIED = replace(SMALL, tie_word_embeddings=False)
+_LLAMA = replace(SMALL, model_type="llama", qk_norm=False, num_hidden_layers=5)
 
 
 def _shapes(config):
@@ -39,17 +39,26 @@ def _shapes(config):
         yield config.vocab_size, width
 
 
-def _count(config):
+def count(config):
+    """Add up the sizes of all tensors, without any formula."""
     return sum(rows * columns for rows, columns in _shapes(config))
 
 
 def _off_by(name, difference, explanation):
     """Declare a mistake by what it adds to the right count."""
-    return Misconception(name, lambda config: _count(config) + difference(config), explanation)
+    return Misconception(name, lambda config: count(config) + difference(config), explanation)
 
 
 def _table(config):
     return config.vocab_size * config.hidden_size
+
+
+def _norms(config):
+    return (2 * config.num_hidden_layers + 1) * config.hidden_size
+
+
+def _qk_norms(config):
+    return 2 * config.num_hidden_layers * config.head_dim * config.qk_norm
 
 
 def _more_key_value_rows(config):
@@ -73,7 +82,7 @@ MODEL = Exercise(
         "config.hidden_size, config.tie_word_embeddings, config.qk_norm and so on."
     ),
     solution=accounting.total_parameters,
-    reference=_count,
+    reference=count,
     probes=(
         Probe(
             "one layer, tied, no QK-norm",
@@ -83,7 +92,7 @@ MODEL = Exercise(
         Probe("five layers", lambda: call(_LLAMA), "Two norms in each layer and one at the end."),
         Probe(
             "with QK-norm",
-            lambda: call(_SMALL),
+            lambda: call(SMALL),
             "Queries and keys have a norm each, of head_dim numbers, shared by all heads.",
         ),
         Probe("untied", lambda: call(_UNTIED), "The head is a second table."),
@@ -127,8 +136,14 @@ MODEL = Exercise(
             "You added biases to the projections of attention. These models have none.",
         ),
         _off_by(
-            "norms forgotten",
-            lambda config: -(2 * config.num_hidden_layers + 1) * config.hidden_size,
+            "all norms forgotten",
+            lambda config: -_norms(config) - _qk_norms(config),
+            "You counted matrices only. Norms are vectors of parameters: two of hidden_size in "
+            "each layer, one behind the last; where config.qk_norm is set, two of head_dim in each.",
+        ),
+        _off_by(
+            "norms of the stream forgotten",
+            lambda config: -_norms(config),
             "Each norm has hidden_size parameters: two in every layer, one behind the last. Few, "
             "but the count is exact only with them.",
         ),
@@ -144,7 +159,7 @@ MODEL = Exercise(
         ),
         _off_by(
             "QK-norm forgotten",
-            lambda config: -2 * config.num_hidden_layers * config.head_dim * config.qk_norm,
+            lambda config: -_qk_norms(config),
             "Where config.qk_norm is set, each layer has two more norms of head_dim numbers.",
         ),
         _off_by(
@@ -159,7 +174,7 @@ MODEL = Exercise(
         ),
         _off_by(
             "a bias in each norm",
-            lambda config: (2 * config.num_hidden_layers + 1) * config.hidden_size,
+            _norms,
             "LayerNorm has a weight and a bias, RMSNorm a weight only.",
         ),
     ),
@@ -170,134 +185,5 @@ MODEL = Exercise(
         "The head counts only if config.tie_word_embeddings is False.",
         "With config.qk_norm each layer has 2 · head_dim parameters more; "
         "attention_parameters(..., qk_norm=config.qk_norm) counts them.",
-    ),
-)
-
-
-def _mixture(experts, chosen, inside, layers=3, tied=True):
-    return replace(
-        _SMALL,
-        model_type="qwen3_moe",
-        num_hidden_layers=layers,
-        num_experts=experts,
-        num_experts_per_tok=chosen,
-        moe_intermediate_size=inside,
-        tie_word_embeddings=tied,
-    )
-
-
-def _count_active(config):
-    idle = config.num_experts - config.num_experts_per_tok
-    unused = [(config.moe_intermediate_size, config.hidden_size)] * 3 * idle
-    return _count(config) - config.num_hidden_layers * sum(a * b for a, b in unused)
-
-
-def _expert(config):
-    return 3 * config.hidden_size * config.moe_intermediate_size
-
-
-ACTIVE = Exercise(
-    id="parameter_counting.active",
-    title="The parameters that work for one token",
-    minutes=6,
-    difficulty=2,
-    statement=(
-        "Every layer of this model is a mixture of config.num_experts gated experts of width "
-        "config.moe_intermediate_size, of which a token uses config.num_experts_per_tok. Return "
-        "the parameters of the whole model without the experts that a token does not use."
-    ),
-    solution=accounting.active_parameters,
-    reference=_count_active,
-    probes=(
-        Probe(
-            "two experts, one used",
-            lambda: call(_mixture(2, 1, 7)),
-            "One expert in each layer is left out.",
-        ),
-        Probe(
-            "seven experts, two used",
-            lambda: call(_mixture(7, 2, 5, layers=4)),
-            "Five experts in each of four layers are left out.",
-        ),
-        Probe(
-            "all experts used",
-            lambda: call(_mixture(3, 3, 5, tied=False)),
-            "Nothing is left out.",
-        ),
-        Probe(
-            "Qwen3-30B-A3B",
-            lambda: call(accounting.MODELS["Qwen3-30B-A3B"]),
-            "3,353,032,704 of 30,532,122,624: the A3B of its name.",
-        ),
-        Probe(
-            "Qwen3-235B-A22B",
-            lambda: call(accounting.MODELS["Qwen3-235B-A22B"]),
-            "22,190,763,520 of 235,093,634,560.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "all experts counted as active",
-            _count,
-            "This is what has to be in memory. One token runs through num_experts_per_tok of them.",
-        ),
-        Misconception(
-            "the whole model divided",
-            lambda config: _count(config) * config.num_experts_per_tok // config.num_experts,
-            "Attention, tables, norms and router work for every token. Only experts are idle.",
-        ),
-        Misconception(
-            "the router divided as well",
-            lambda config: (
-                _count_active(config)
-                - config.num_hidden_layers
-                * (config.num_experts - config.num_experts_per_tok)
-                * config.hidden_size
-            ),
-            "To find the best, the router scores all experts: it is used whole.",
-        ),
-        Misconception(
-            "one layer only",
-            lambda config: (
-                _count(config) - (config.num_experts - config.num_experts_per_tok) * _expert(config)
-            ),
-            "You left out the idle experts of one layer. There are some in every layer.",
-        ),
-        Misconception(
-            "only the experts counted",
-            lambda config: config.num_hidden_layers * config.num_experts_per_tok * _expert(config),
-            "These are the experts at work. Attention, tables and norms work as well.",
-        ),
-        Misconception(
-            "two matrices in an expert",
-            lambda config: (
-                _count(config)
-                - config.num_hidden_layers
-                * (config.num_experts - config.num_experts_per_tok)
-                * 2
-                * config.hidden_size
-                * config.moe_intermediate_size
-            ),
-            "An expert is a gated layer: gate, up and down.",
-        ),
-        Misconception(
-            "experts as wide as a dense layer",
-            lambda config: (
-                _count(config)
-                - config.num_hidden_layers
-                * (config.num_experts - config.num_experts_per_tok)
-                * 3
-                * config.hidden_size
-                * config.intermediate_size
-            ),
-            "The width of an expert is config.moe_intermediate_size; intermediate_size is that of "
-            "a dense layer, which this model does not have.",
-        ),
-    ),
-    hints=(
-        "Begin with accounting.total_parameters(config). What does one token not use?",
-        "In each layer num_experts − num_experts_per_tok experts are idle.",
-        "An expert is a gated layer: accounting.mlp_parameters(config.hidden_size, "
-        "config.moe_intermediate_size).",
     ),
 )
