@@ -63,12 +63,12 @@ class KVCache:
     @property
     def keys(self) -> Float[Tensor, "B G S D"]:
         """The keys written so far: a view, not a copy."""
-        return self._keys[:, :, : self.length]
+        return self._keys.narrow(2, 0, self.length)
 
     @property
     def values(self) -> Float[Tensor, "B G S D"]:
         """The values written so far: a view, not a copy."""
-        return self._values[:, :, : self.length]
+        return self._values.narrow(2, 0, self.length)
 
     def next_positions(self, tokens: int) -> Int[Tensor, " T"]:
         """Return the positions that the next `tokens` tokens will have."""
@@ -79,10 +79,10 @@ class KVCache:
     ) -> tuple[Float[Tensor, "B G S D"], Float[Tensor, "B G S D"]]:
         """Write the keys and values of new tokens; return all keys and values so far."""
         self._check_fits(k, v)
-        end = self.length + k.shape[2]
-        self._keys[:, :, self.length : end] = k.detach()
-        self._values[:, :, self.length : end] = v.detach()
-        self.length = end
+        start, tokens = self.length, k.shape[2]
+        self._keys.narrow(2, start, tokens).copy_(k.detach())
+        self._values.narrow(2, start, tokens).copy_(v.detach())
+        self.length = start + tokens
         return self.keys, self.values
 
     def truncate(self, length: int) -> None:

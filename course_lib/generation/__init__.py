@@ -1,0 +1,71 @@
+"""Generation: from the scores of a model to text.
+
+Small files, in the order in which the notebook reads them: `processors` (what is done to the
+scores), `drawing` (from a distribution to a token), `stopping` (when a text is finished),
+`reading` (a model with its cache: prefill and decode), `decoding` (the loop: `generate` and
+`stream`), `beam`, `speculative`, `fused` (the same model laid out for speed).
+
+    generate(model, ids, 40)                                             greedy
+    generate(model, ids, 40, Sampling(temperature=0.8, top_p=0.9))       sampled
+
+Taught in:        12 generation
+"""
+
+from course_lib.generation.beam import Beams, BeamStep, beam_search
+from course_lib.generation.decoding import generate, stream, stream_text
+from course_lib.generation.drawing import choose, draw, next_distribution
+from course_lib.generation.fused import FusedDecoder
+from course_lib.generation.processors import (
+    GREEDY,
+    NO_TOKEN,
+    Processor,
+    Sampling,
+    apply_temperature,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    penalise_repetition,
+    process,
+)
+from course_lib.generation.reading import LanguageModel, Reader, left_pad
+from course_lib.generation.speculative import (
+    Speculated,
+    accepted_count,
+    residual_distribution,
+    speculative_generate,
+    verify,
+)
+from course_lib.generation.stopping import NEVER, Stop
+
+__all__ = [
+    "GREEDY",
+    "NEVER",
+    "NO_TOKEN",
+    "BeamStep",
+    "Beams",
+    "FusedDecoder",
+    "LanguageModel",
+    "Processor",
+    "Reader",
+    "Sampling",
+    "Speculated",
+    "Stop",
+    "accepted_count",
+    "apply_temperature",
+    "beam_search",
+    "choose",
+    "draw",
+    "generate",
+    "keep_min_p",
+    "keep_top_k",
+    "keep_top_p",
+    "left_pad",
+    "next_distribution",
+    "penalise_repetition",
+    "process",
+    "residual_distribution",
+    "speculative_generate",
+    "stream",
+    "stream_text",
+    "verify",
+]

@@ -1,0 +1,201 @@
+"""The same decoder, laid out for writing one token at a time.
+
+Decoding is bound by two things that have nothing to do with arithmetic: every weight is fetched
+from memory once per token, and every small operation costs a few microseconds before it begins.
+Nothing can be done about the first without changing the weights. This file does something about
+the second, and computes the same logits, but for rounding.
+
+    one matrix for queries, keys and values, one for gate and up       5 products become 2
+    norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
+    weights are stored (in, out): x @ W walks through memory in order
+    features in the layout "neighbours": turning a pair is one complex product
+
+Taught in:        12 generation
+Paper:            Pope et al. 2022, arXiv:2211.05102
+Checked against:  `DecoderLM` with the same weights
+Shapes:           B batch, T new tokens, S all tokens so far, C model width, H query heads, G
+                  key/value heads, D head width, F FFN width
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from course_lib.attention import KVCache, causal_mask, combine_masks
+from course_lib.mlp import GatedFFN
+from course_lib.model import GPT2, DecoderLM, Output
+from course_lib.norms import RMSNorm
+from course_lib.rope import halves_to_neighbours, rope_cos_sin
+
+
+class _Layer(NamedTuple):
+    """The weights of a block; matrices are (in, out), and contain the norm before them."""
+
+    qkv: Tensor  # (C, (H + 2G) * D)
+    qkv_bias: Tensor | None
+    qk_norm: Tensor | None  # (H + G, D)
+    out: Tensor  # (H * D, C)
+    out_bias: Tensor | None
+    gate_up: Tensor  # (C, 2F)
+    down: Tensor  # (F, C)
+
+
+class FusedDecoder:
+    """A `DecoderLM` for generation only: same call, same logits, fewer and larger operations."""
+
+    @torch.no_grad()
+    def __init__(self, model: DecoderLM) -> None:
+        _check(model)
+        self.config = model.config
+        self.embedding = model.model.embed_tokens.weight.detach()
+        self.layers = [_fused(block, model) for block in model.blocks]
+        head = model.lm_head.weight * _norm_weight(model.model.norm)
+        self.head = head.T.contiguous()
+        self.turns = _turns(model)
+        # A number in a tensor is added in half the time that Python's number takes.
+        widths = (self.config.hidden_size, self.config.head_dim)
+        self.small = {n: torch.tensor(n * self.config.norm_eps).to(self.head) for n in widths}
+
+    def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
+        """Return an empty cache for each layer, with room for `capacity` tokens."""
+        config = self.config
+        shape = (batch, config.num_key_value_heads, capacity, config.head_dim)
+        dtype, device = self.head.dtype, self.head.device
+        return [KVCache(*shape, dtype=dtype, device=device) for _ in self.layers]
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        ids: Int[Tensor, "B T"],
+        padding: Bool[Tensor, "B S"] | None = None,
+        cache: Sequence[KVCache] | None = None,
+        positions: Int[Tensor, "..."] | None = None,
+        *,
+        last_only: bool = False,
+    ) -> Output:
+        """Return the scores of the next token behind each token of `ids`, as `DecoderLM` does."""
+        batch, tokens = ids.shape
+        cache = self.make_cache(batch, tokens) if cache is None else cache
+        seen = cache[0].length
+        turns = self.turns[seen : seen + tokens] if positions is None else self.turns[positions]
+        turns = turns.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
+        mask = None if padding is None else padding[:, None, None, :]
+        if tokens > 1:
+            mask = combine_masks(causal_mask(tokens, seen + tokens, ids.device), mask)
+        x = F.embedding(ids.flatten(), self.embedding)  # (B * T, C)
+        for layer, own_cache in zip(self.layers, cache, strict=True):
+            x = self._block(x, layer, own_cache, turns, mask, batch)
+        x = x.view(batch, tokens, -1)
+        x = self._norm(x[:, -1:] if last_only else x)
+        return Output((x.flatten(0, 1) @ self.head).view(batch, -1, self.head.shape[1]))
+
+    def _block(
+        self,
+        x: Tensor,
+        layer: _Layer,
+        cache: KVCache,
+        turns: Tensor,
+        mask: Tensor | None,
+        batch: int,
+    ) -> Tensor:
+        config, tokens = self.config, x.shape[0] // batch
+        queries, groups = config.num_attention_heads, config.num_key_value_heads
+        qkv = _product(self._norm(x), layer.qkv, layer.qkv_bias)
+        heads = qkv.view(batch, tokens, queries + 2 * groups, config.head_dim)
+        qk, v = heads.narrow(2, 0, queries + groups), heads.narrow(2, queries + groups, groups)
+        if layer.qk_norm is not None:
+            qk = self._norm(qk) * layer.qk_norm
+        qk = torch.view_as_real(_as_complex(qk) * turns).view(qk.shape).transpose(1, 2)
+        q, k = qk.narrow(1, 0, queries), qk.narrow(1, queries, groups)  # (B, H or G, T, D)
+        keys, values = cache.append(k, v.transpose(1, 2))
+        read = F.scaled_dot_product_attention(
+            q, keys, values, attn_mask=mask, scale=1.0, enable_gqa=queries != groups
+        )
+        x = x + _product(read.transpose(1, 2).reshape(len(x), -1), layer.out, layer.out_bias)
+        gate_up = self._norm(x) @ layer.gate_up
+        width = len(layer.down)
+        hidden = F.silu(gate_up.narrow(1, 0, width)) * gate_up.narrow(1, width, width)
+        return torch.addmm(x, hidden, layer.down)
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """Divide by the root of the sum of squares; the root of C is in the matrix that follows."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        small = self.small[x.shape[-1]]
+        return x * torch.addcmul(small, length, length).rsqrt()
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x @ weight if bias is None else torch.addmm(bias, x, weight)
+
+
+def _as_complex(pairs: Float[Tensor, "*lead D"]) -> Tensor:
+    return torch.view_as_complex(pairs.view(*pairs.shape[:-1], -1, 2))
+
+
+def _fused(block: Any, model: DecoderLM) -> _Layer:
+    attention, mlp = block.self_attn, block.mlp
+    heads, groups = model.config.num_attention_heads, model.config.num_key_value_heads
+    scale = model.config.head_dim**-0.5
+    normed = model.config.qk_norm  # then the scale cannot pass through the norm of the queries
+    q = halves_to_neighbours(attention.q_proj.weight, heads) * (1 if normed else scale)
+    k = halves_to_neighbours(attention.k_proj.weight, groups)
+    qkv = torch.cat((q, k, attention.v_proj.weight)) * _norm_weight(block.input_layernorm)
+    bias, qk_norm = None, None
+    if attention.q_proj.bias is not None:
+        q = halves_to_neighbours(attention.q_proj.bias, heads) * (1 if normed else scale)
+        k = halves_to_neighbours(attention.k_proj.bias, groups)
+        bias = torch.cat((q, k, attention.v_proj.bias))
+    if normed:
+        q = halves_to_neighbours(_norm_weight(attention.q_norm), 1) * scale
+        k = halves_to_neighbours(_norm_weight(attention.k_norm), 1)
+        qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
+    gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
+    return _Layer(
+        qkv.T.contiguous(),
+        bias,
+        qk_norm,
+        attention.o_proj.weight.T.contiguous(),
+        attention.o_proj.bias,
+        (gate_up * _norm_weight(block.post_attention_layernorm)).T.contiguous(),
+        mlp.down_proj.weight.T.contiguous(),
+    )
+
+
+def _norm_weight(norm: RMSNorm) -> Tensor:
+    """Return the weight of a norm times sqrt(C), by which a sum differs from a mean."""
+    return norm.weight * len(norm.weight) ** 0.5
+
+
+def _turns(model: DecoderLM) -> Tensor:
+    """Return for each position the complex number by which each pair of features is turned."""
+    config, device = model.config, model.lm_head.weight.device
+    positions = torch.arange(config.max_position_embeddings, device=device)
+    cos, sin = rope_cos_sin(
+        positions, config.head_dim, config.rope_parameters, config.max_position_embeddings
+    )
+    return torch.complex(cos, sin)
+
+
+def _check(model: DecoderLM) -> None:
+    config = model.config
+    plain = all(isinstance(getattr(block, "mlp", None), GatedFFN) for block in model.blocks)
+    rope = config.rope_parameters
+    stretched = rope.get("rope_type", "default") in ("dynamic", "longrope", "proportional")
+    partial = rope.get("partial_rotary_factor", 1.0) != 1
+    slides = any(config.window_of(layer) for layer in range(config.num_hidden_layers))
+    if isinstance(model, GPT2) or not plain or stretched or partial or slides:
+        raise ValueError(
+            "the fused path is for dense decoders with SwiGLU and plain RoPE; got "
+            f"{config.model_type} with experts={config.num_experts}, "
+            f"sliding_window={config.sliding_window}, rope_parameters={dict(rope)}. "
+            "Generate with the model itself."
+        )
+    if model.lm_head.weight.dtype != torch.float32:
+        raise ValueError(
+            f"the fused path turns features as complex float32 numbers; got weights in "
+            f"{model.lm_head.weight.dtype}. Call model.float(), or generate with the model itself."
+        )

@@ -1,0 +1,147 @@
+"""Reading: a model with a memory of the text so far.
+
+The prompt is read in one pass (prefill): many tokens, large matrix products, the processor is busy.
+After that each pass reads a single token (decode): matrix times vector, and all weights travel
+from memory for it. Both passes fill the cache, so that no token is ever read twice.
+
+    prefill: read T tokens at once        decode: read 1 token, attend to all S so far
+
+Rows of different length stand in one batch with padding on their *left*, so that the last column
+is the newest token of every row. A padded place is hidden from attention and has no position: each
+row counts from 0 at its own first token.
+
+Taught in:        12 generation
+Paper:            Pope et al. 2022, arXiv:2211.05102 (prefill and decode)
+Checked against:  a pass over the whole text without a cache
+Shapes:           B batch, T new tokens, S all tokens so far, V vocabulary
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from course_lib.attention import KVCache
+from course_lib.generation.processors import NO_TOKEN
+from course_lib.model import Output
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """What generation asks of a model: room for its cache, and a pass."""
+
+    def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
+        """Return an empty cache for each layer."""
+
+    def __call__(
+        self,
+        ids: Tensor,
+        padding: Tensor | None = None,
+        cache: Sequence[KVCache] | None = None,
+        positions: Tensor | None = None,
+        *,
+        last_only: bool = False,
+    ) -> Output:
+        """Return the scores of the next token behind each token of `ids`."""
+
+
+def left_pad(
+    rows: Sequence[Sequence[int]], pad_id: int = 0
+) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
+    """Return rows of different length as one batch, and where its real tokens are."""
+    if not rows or not all(rows):
+        raise ValueError(
+            "a batch needs at least one row, and a row at least one token; got lengths "
+            f"{[len(row) for row in rows]}. Begin an empty text with the tokenizer's first token."
+        )
+    longest = max(len(row) for row in rows)
+    missing = [longest - len(row) for row in rows]
+    ids = [[pad_id] * gap + list(row) for gap, row in zip(missing, rows, strict=True)]
+    padding = torch.arange(longest) >= torch.tensor(missing)[:, None]
+    return torch.tensor(ids), padding
+
+
+def check_padding(ids: Int[Tensor, "B T"], padding: Bool[Tensor, "..."] | None) -> None:
+    """Refuse a batch whose rows do not all end with a real token."""
+    if ids.shape[1] < 1:
+        raise ValueError(
+            "a model continues a text of at least one token; got none. Begin with a first token."
+        )
+    if padding is None:
+        return
+    if padding.shape != ids.shape:
+        raise ValueError(
+            f"padding must have the shape of the ids, {tuple(ids.shape)}; got "
+            f"{tuple(padding.shape)}. It is True where there is a real token."
+        )
+    if not padding[:, -1].all() or (padding[:, :-1] & ~padding[:, 1:]).any():
+        raise ValueError(
+            "padding must stand on the left of each row, False then True; got "
+            f"{padding.int().tolist()}. Pad with left_pad, so that every row ends with its newest "
+            "token."
+        )
+
+
+class Reader:
+    """A model, its cache, and where each row of the batch is."""
+
+    def __init__(self, model: LanguageModel, batch: int, capacity: int) -> None:
+        self.model = model
+        self.cache = model.make_cache(batch, capacity)
+        self.padding: Tensor | None = None  # (B, S); None as long as there was none
+
+    @property
+    def length(self) -> int:
+        """The number of tokens read so far, padding included."""
+        return self.cache[0].length
+
+    def read(
+        self, ids: Int[Tensor, "B T"], padding: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B V"]:
+        """Read new tokens; return the scores of what comes behind the last one."""
+        return self._pass(ids, padding, last_only=True)[:, -1]
+
+    def read_all(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """Read new tokens; return the scores of what comes behind each of them."""
+        return self._pass(ids, None, last_only=False)
+
+    def truncate(self, length: int) -> None:
+        """Forget everything behind the first `length` tokens."""
+        for layer in self.cache:
+            layer.truncate(length)
+        if self.padding is not None:
+            self.padding = self.padding[:, :length]
+
+    def select_rows(self, rows: Int[Tensor, " B"]) -> None:
+        """Let row i continue what row `rows[i]` has read."""
+        for layer in self.cache:
+            layer.select_rows(rows)
+        if self.padding is not None:
+            self.padding = self.padding[rows]
+
+    def _pass(self, ids: Tensor, padding: Tensor | None, last_only: bool) -> Tensor:
+        self._remember(ids, padding)
+        positions = None
+        if self.padding is not None:
+            places = self.padding.cumsum(-1) - 1  # -1 on padding, which nobody looks at
+            positions = places[:, self.length :].clamp(min=0)
+        output = self.model(ids, self.padding, self.cache, positions, last_only=last_only)
+        return output.logits
+
+    def _remember(self, ids: Tensor, padding: Tensor | None) -> None:
+        if padding is None and self.padding is None:
+            return
+        new = torch.ones_like(ids, dtype=torch.bool) if padding is None else padding
+        before = self.padding
+        if before is None:
+            before = torch.ones(len(ids), self.length, dtype=torch.bool, device=ids.device)
+        self.padding = torch.cat((before, new), dim=1)
+
+
+def without_padding(
+    ids: Int[Tensor, "B T"], padding: Bool[Tensor, "B T"] | None
+) -> Int[Tensor, "B T"]:
+    """Return the ids with NO_TOKEN in the places of padding, as processors want them."""
+    return ids if padding is None else ids.masked_fill(~padding, NO_TOKEN)

@@ -1,0 +1,180 @@
+"""Speculative decoding: a small model guesses, the large one checks several guesses in one pass.
+
+A pass of the large model costs about the same for one token as for five, since its weights have to
+travel from memory either way. So a small model drafts k tokens, the large one scores all of them
+at once, and a draft token x is kept with probability
+
+    min(1, p(x) / q(x))            p: the large model's distribution, q: the draft's
+
+The first rejected token is replaced by a draw from max(0, p - q), rescaled: exactly what is
+missing where q proposes too little. Each written token then has the distribution p, as if the large
+model had written alone. If all k are kept, the same pass gives one more token for nothing.
+
+Taught in:        12 generation
+Paper:            Leviathan et al. 2022, arXiv:2211.17192; Chen et al. 2023, arXiv:2302.01318
+Checked against:  the target's own distribution (chi-square); its own greedy text
+Shapes:           k draft tokens, V vocabulary, T prompt tokens, N new tokens
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from course_lib.generation.drawing import draw, next_distribution
+from course_lib.generation.processors import GREEDY, Sampling
+from course_lib.generation.reading import LanguageModel, Reader, check_padding
+from course_lib.generation.stopping import NEVER, Stop
+
+
+def accepted_count(
+    target: Float[Tensor, " k"], draft: Float[Tensor, " k"], uniform: Float[Tensor, " k"]
+) -> int:
+    """Return how many draft tokens are kept, given what each model thinks of them.
+
+    `target` and `draft` are the probabilities p(x) and q(x) of the drafted tokens themselves. Token
+    i is kept if uniform[i] < p / q; nothing is kept behind the first that is not.
+    """
+    kept = uniform * draft < target  # written without a division, since q may be tiny
+    return int(kept.long().cumprod(0).sum())
+
+
+def residual_distribution(
+    target: Float[Tensor, " V"], draft: Float[Tensor, " V"]
+) -> Float[Tensor, " V"]:
+    """Return what the target wants beyond what the draft proposes: max(0, p - q), rescaled."""
+    missing = (target - draft).clamp(min=0)
+    total = missing.sum()
+    return missing / total if total > 0 else target  # p = q: nothing is ever rejected
+
+
+def verify(
+    drafted: Int[Tensor, " k"],
+    target: Float[Tensor, "behind V"],
+    draft: Float[Tensor, "before V"],
+    uniform: Float[Tensor, " darts"],
+) -> Int[Tensor, " n"]:
+    """Return the tokens that one round writes: the kept drafts and one more, 1 to k + 1 tokens.
+
+    `target` has k + 1 rows: the last is the distribution behind all drafted tokens. The first k
+    numbers of `uniform` decide about the drafts, the last one draws the token behind them.
+    """
+    k = len(drafted)
+    if target.shape[0] != k + 1 or draft.shape[0] != k or len(uniform) != k + 1:
+        raise ValueError(
+            f"{k} drafted tokens need {k} distributions of the draft, {k + 1} of the target and "
+            f"{k + 1} random numbers; got {draft.shape[0]}, {target.shape[0]} and {len(uniform)}. "
+            "The target also says what comes behind the last drafted token."
+        )
+    each = torch.arange(k, device=drafted.device)
+    n = accepted_count(target[each, drafted], draft[each, drafted], uniform[:k])
+    last = target[k] if n == k else residual_distribution(target[n], draft[n])
+    return torch.cat((drafted[:n], draw(last[None], uniform[k:])))
+
+
+class Speculated(NamedTuple):
+    """A text, and what writing it took."""
+
+    ids: Int[Tensor, "one N"]
+    passes: int  # of the large model
+    drafted: int
+    accepted: int
+
+    @property
+    def acceptance(self) -> float:
+        """The share of drafted tokens that were kept."""
+        return self.accepted / self.drafted if self.drafted else 0.0
+
+
+@dataclass
+class _Writer:
+    """One of the two models, and how far it has read the text."""
+
+    reader: Reader
+    sampling: Sampling
+
+    def distributions(self, text: Tensor, count: int) -> Tensor:
+        """Read what is new in `text`; return the distributions behind its last `count` tokens."""
+        logits = self.reader.read_all(text[:, self.reader.length :])[0, -count:]
+        size = text.shape[1]
+        rows = [
+            next_distribution(logits[i : i + 1], text[:, : size - count + 1 + i], self.sampling)
+            for i in range(count)
+        ]
+        return torch.cat(rows).cpu().double()
+
+    def forget_behind(self, length: int) -> None:
+        """Forget drafted tokens that were not kept."""
+        self.reader.truncate(min(length, self.reader.length))
+
+
+@torch.inference_mode()
+def speculative_generate(
+    model: LanguageModel,
+    draft_model: LanguageModel,
+    ids: Int[Tensor, "one T"],
+    max_new_tokens: int = 50,
+    sampling: Sampling = GREEDY,
+    *,
+    draft_tokens: int = 4,
+    stop: Stop = NEVER,
+    generator: torch.Generator | None = None,
+) -> Speculated:
+    """Return what `model` writes behind `ids`, drafted by `draft_model`; both share a vocabulary.
+
+    Greedy text is that of `model` alone; sampled text has its distribution.
+    """
+    check_padding(ids, None)
+    _check(ids, max_new_tokens, draft_tokens)
+    prompt, end = ids.shape[1], ids.shape[1] + max_new_tokens
+    large = _Writer(Reader(model, 1, end), sampling)
+    small = _Writer(Reader(draft_model, 1, end), sampling)
+    text, passes, drafted_count, accepted = ids, 0, 0, 0
+    while text.shape[1] < end and not stop.ended(text[0, prompt:].tolist()):
+        k = min(draft_tokens, end - text.shape[1] - 1)
+        uniform = torch.rand(2 * k + 1, generator=generator, dtype=torch.float64)
+        proposal, rows = _propose(small, text, uniform[:k])
+        target = large.distributions(proposal, k + 1)
+        drafted = proposal[0, text.shape[1] :].cpu()
+        kept = verify(drafted, target, torch.cat([*rows, target[:0]]), uniform[k:])
+        passes, drafted_count, accepted = passes + 1, drafted_count + k, accepted + len(kept) - 1
+        written = _up_to_stop(text, kept, prompt, stop)
+        text = torch.cat((text, written.to(ids.device)[None]), dim=1)
+        for writer in (large, small):
+            writer.forget_behind(text.shape[1] - 1)
+    return Speculated(text[:, prompt:].clone(), passes, drafted_count, accepted)
+
+
+def _propose(small: _Writer, text: Tensor, uniform: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Return the text with the draft's tokens behind it, and the distributions they came from."""
+    rows: list[Tensor] = []
+    for dart in uniform:
+        rows.append(small.distributions(text, 1))
+        token = draw(rows[-1], dart[None]).to(text.device)
+        text = torch.cat((text, token[None]), dim=1)
+    return text, rows
+
+
+def _up_to_stop(text: Tensor, written: Tensor, prompt: int, stop: Stop) -> Tensor:
+    """Return the new tokens without those behind the one that ends the text."""
+    before = text[0, prompt:].tolist()
+    new = written.tolist()
+    for n in range(1, len(new)):
+        if stop.ended(before + new[:n]):
+            return written[:n]
+    return written
+
+
+def _check(ids: Tensor, max_new_tokens: int, draft_tokens: int) -> None:
+    if ids.shape[0] != 1:
+        raise ValueError(
+            f"speculative decoding writes one text at a time; got a batch of {ids.shape[0]}. Rows "
+            "would keep different numbers of tokens; call it once for each."
+        )
+    if max_new_tokens < 1 or draft_tokens < 1:
+        raise ValueError(
+            "max_new_tokens and draft_tokens must be at least 1; got "
+            f"{max_new_tokens} and {draft_tokens}. Usual are 3 to 8 drafted tokens in each round."
+        )

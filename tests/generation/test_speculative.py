@@ -1,0 +1,180 @@
+"""Speculative decoding: the target's own text, the target's own distribution, fewer passes."""
+
+import pytest
+import torch
+
+from course_lib.attention import KVCache
+from course_lib.device import seeded
+from course_lib.generation import (
+    Sampling,
+    Stop,
+    accepted_count,
+    generate,
+    next_distribution,
+    residual_distribution,
+    speculative_generate,
+    verify,
+)
+from course_lib.model import Output
+
+P = torch.tensor([0.5, 0.3, 0.2, 0.0]).double()
+Q = torch.tensor([0.2, 0.2, 0.2, 0.4]).double()
+
+
+class TestByHand:
+    def test_kept_with_probability_p_over_q(self):
+        p, q = torch.tensor([0.3, 0.1]), torch.tensor([0.2, 0.4])
+        assert accepted_count(p, q, torch.tensor([0.99, 0.24])) == 2
+        assert accepted_count(p, q, torch.tensor([0.99, 0.26])) == 1
+
+    def test_nothing_behind_a_rejection(self):
+        p, q = torch.tensor([0.1, 0.9, 0.9]), torch.tensor([0.9, 0.1, 0.1])
+        assert accepted_count(p, q, torch.tensor([0.5, 0.0, 0.0])) == 0
+
+    def test_what_is_missing(self):
+        assert [round(x, 4) for x in residual_distribution(P, Q).tolist()] == [0.75, 0.25, 0, 0]
+        assert torch.equal(residual_distribution(P, P), P)
+
+    def test_a_round(self):
+        target = torch.stack((P, Q, P))
+        draft = torch.stack((Q, Q))
+        dart = torch.tensor([0.9, 0.9, 0.99]).double()
+        # 0 is kept since p > q, 3 since p = q; the last draw is from P
+        assert verify(torch.tensor([0, 3]), target, draft, dart).tolist() == [0, 3, 2]
+        # 3 has probability 0 under P: rejected at once; 0.8 falls on token 1 of the residual
+        dart = torch.tensor([0.0, 0.0, 0.8]).double()
+        assert verify(torch.tensor([3, 0]), target, draft, dart).tolist() == [1]
+        assert verify(
+            torch.tensor([], dtype=torch.long), P[None], P[:0].view(0, 4), dart[2:]
+        ).tolist() == [2]
+
+
+def rounds(count, rule=verify):
+    """Return how often each first token is written when Q drafts one token for P."""
+    generator = seeded(0)
+    darts = torch.rand(count, 3, generator=generator, dtype=torch.float64)
+    drafted = torch.multinomial(Q, count, replacement=True, generator=generator)
+    target, draft = torch.stack((P, P)), Q[None]
+    first = [rule(drafted[i : i + 1], target, draft, darts[i, :2])[0] for i in range(count)]
+    return torch.bincount(torch.stack(first), minlength=4)
+
+
+def statistic(counts, p):
+    possible = p > 0
+    expected = p[possible] * counts.sum()
+    return ((counts[possible] - expected) ** 2 / expected).sum().item()
+
+
+def test_a_round_writes_with_the_targets_probabilities():
+    counts = rounds(8000)
+    assert counts[3] == 0
+    assert statistic(counts, P) < 18.4  # two degrees of freedom: once in 10 000
+
+
+def test_the_usual_mistakes_do_not():
+    def swapped(drafted, target, draft, uniform):
+        kept = uniform[0] * target[0, drafted[0]] < draft[0, drafted[0]]
+        return drafted if kept else residual_distribution(target[0], draft[0]).argmax()[None]
+
+    def redrawn_from_target(drafted, target, draft, uniform):
+        if accepted_count(target[0, drafted], draft[0, drafted], uniform[:1]):
+            return drafted
+        return (P.cumsum(0) <= uniform[1]).sum()[None]
+
+    for wrong in (swapped, redrawn_from_target):
+        counts = rounds(3000, wrong)
+        assert statistic(counts, P) > 100 or counts[3] > 0
+
+
+@pytest.fixture(scope="module")
+def draft_model(make_pair):
+    return make_pair(seed=5, num_hidden_layers=1)[1]
+
+
+def related(model):
+    """Return a draft that resembles the model: the same weights, a little disturbed."""
+    import copy
+
+    other = copy.deepcopy(model)
+    torch.manual_seed(0)
+    for parameter in other.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    return other
+
+
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_greedy_text_is_that_of_the_model_alone(model, draft_model, ids, k):
+    alone = generate(model, ids[:1], 13)
+    for draft in (draft_model, related(model)):
+        found = speculative_generate(model, draft, ids[:1], 13, draft_tokens=k)
+        assert torch.equal(found.ids, alone)
+        assert found.accepted + found.passes == 13
+
+
+def test_a_perfect_draft_is_always_kept(model, ids):
+    found = speculative_generate(model, model, ids[:1], 20, draft_tokens=4)
+    assert found.acceptance == 1.0
+    assert found.passes == 4
+    sampled = speculative_generate(
+        model, model, ids[:1], 20, Sampling(1.0, top_k=9), draft_tokens=4, generator=seeded(1)
+    )
+    assert sampled.passes <= 5  # rounding may reject one
+
+
+class Table:
+    """A language model that is a table: the scores of what follows each token."""
+
+    def __init__(self, seed):
+        self.scores = torch.randn(5, 5, generator=seeded(seed)) * 1.5
+
+    def make_cache(self, batch, capacity):
+        return [KVCache(batch, 1, capacity, 1)]
+
+    def __call__(self, ids, padding=None, cache=None, positions=None, *, last_only=False):
+        read = torch.zeros(*ids.shape[:1], 1, ids.shape[1], 1)
+        cache[0].append(read, read)
+        logits = self.scores[ids]
+        return Output(logits[:, -1:] if last_only else logits)
+
+
+@pytest.mark.parametrize(
+    "sampling", [Sampling(1.5), Sampling(2.0, top_k=3, repetition_penalty=1.5)]
+)
+def test_sampled_text_has_the_models_distribution(sampling):
+    model, draft, ids = Table(1), Table(2), torch.tensor([[1, 4, 2]])
+    expected = torch.zeros(5, 5).double()  # probabilities of the first two tokens
+    first = next_distribution(model.scores[2:3], ids, sampling)[0].double()
+    for i in range(5):
+        both = torch.cat((ids, torch.tensor([[i]])), dim=1)
+        expected[i] = first[i] * next_distribution(model.scores[i : i + 1], both, sampling)[0]
+    generator, counts = seeded(7), torch.zeros(25).long()
+    for _ in range(600):
+        text = speculative_generate(
+            model, draft, ids, 3, sampling, draft_tokens=2, generator=generator
+        ).ids[0]
+        counts[int(text[0]) * 5 + int(text[1])] += 1
+    flat = expected.flatten()
+    assert counts[flat == 0].sum() == 0
+    freedom = int((flat > 0).sum()) - 1
+    limit = freedom * (1 - 2 / (9 * freedom) + 3.719 * (2 / (9 * freedom)) ** 0.5) ** 3
+    assert statistic(counts, flat) < limit
+
+
+def test_stops_cut_a_round(model, ids):
+    alone = generate(model, ids[:1], 20)
+    for place in (0, 2, 5):
+        stop = Stop(ids=(int(alone[0, place]),))
+        expected = generate(model, ids[:1], 20, stop=stop)
+        found = speculative_generate(model, model, ids[:1], 20, draft_tokens=5, stop=stop)
+        assert torch.equal(found.ids, expected)
+
+
+def test_errors(model, ids):
+    with pytest.raises(ValueError, match="one text at a time; got a batch of 3"):
+        speculative_generate(model, model, ids)
+    with pytest.raises(ValueError, match=r"at least 1; got 5 and 0\. Usual"):
+        speculative_generate(model, model, ids[:1], 5, draft_tokens=0)
+    with pytest.raises(
+        ValueError, match="1 drafted tokens need 1 distributions of the draft, 2 of"
+    ):
+        verify(torch.tensor([0]), P[None], Q[None], torch.zeros(2).double())
