@@ -247,6 +247,7 @@ def _update(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from course_lib.study.home import course_home
+    from course_lib.study.model_card import write_card
     from course_lib.training.recipes import RECIPES
     from course_lib.training.runs import Run
 
@@ -257,6 +258,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{options.recipe}: {run.training.done} of {run.recipe.plan.steps} steps are done.")
     run.go_on(options.until)
     run.store(folder / "model")
+    write_card(run, folder / "model")
     print(f"The model is in {folder / 'model'}, as transformers loads it; the run in {folder}.")
     return 0
 

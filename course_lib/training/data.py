@@ -79,7 +79,8 @@ def repeated_ids(
 ) -> Batch:
     """Return a random text of different ids, over and over; its length is drawn for each row.
 
-    Counted are the ids that came before, since only they can be known.
+    Counted are the ids that can be known: those behind an id that came before. The first id of the
+    second round is none of them, since what stands before it was never followed by anything.
     """
     low, high = periods
     if not 1 <= low <= high <= len(choices):
@@ -93,5 +94,5 @@ def repeated_ids(
         period = int(torch.randint(low, high + 1, (), generator=generator))
         text = choices[torch.randperm(len(choices), generator=generator)[:period]]
         ids[row] = text.repeat(-(-length // period))[:length]
-        counted[row, period:] = True
+        counted[row, period + 1 :] = True
     return Batch(ids, counted)

@@ -97,8 +97,9 @@ def probe_repeats(
         )
         ids = text.repeat(1, -(-length // period))[:, :length]
         output = model(ids.to(next(model.parameters()).device), return_weights=True)
-        log_p = log_softmax(output.logits[:, period - 1 : -1].float().cpu())
-        losses.append(-log_p.gather(-1, ids[:, period:, None]).mean())
+        # What follows an id that came before can be known; that is first asked at `period`.
+        log_p = log_softmax(output.logits[:, period:-1].float().cpu())
+        losses.append(-log_p.gather(-1, ids[:, period + 1 :, None]).mean())
         maps = torch.stack(output.attentions, dim=1).float().cpu()  # (rows, L, H, T, T)
         previous.append(previous_token_score(maps).mean(0))
         induction += [induction_score(each, row) for each, row in zip(maps, ids, strict=True)]

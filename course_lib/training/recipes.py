@@ -94,7 +94,8 @@ COURSE_MODEL = Recipe(
     repeat_rows=4,
     periods=(8, 64),
     growth=(64, 2500),
-    shares=(("documentation", 0.12), ("docstrings", 0.23), ("sources", 0.65)),
+    shares=(("documentation", 0.1), ("docstrings", 0.2), ("sources", 0.7)),
+    look_every=50,
     compiled=True,
 )
 

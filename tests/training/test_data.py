@@ -46,11 +46,13 @@ def test_random_ids_repeat_with_every_period_and_only_then_count():
     batch = repeated_ids(60, 30, (4, 9), choices, seeded(2))
     periods = set()
     for ids, counted in zip(*batch, strict=True):
-        period = int((~counted).sum())
+        period = int((~counted).sum()) - 1
         periods.add(period)
         assert torch.equal(ids[period:], ids[:-period])
         assert len(set(ids[:period].tolist())) == period
-        assert counted[period:].all()
+        assert counted[period + 1 :].all()
+        assert all(ids[at - 1] in ids[: at - 1] for at in counted.nonzero().flatten().tolist())
+        assert ids[period - 1] not in ids[: period - 1]
     assert periods == set(range(4, 10))
     assert set(batch.ids.unique().tolist()) <= set(choices.tolist())
 
