@@ -36,6 +36,11 @@ class Watch(TorchDispatchMode):
         self.shape: tuple[int, ...] = ()
         self.operation = ""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say no to torch's guard against torch.compile, which would load all of that: seconds."""
+        return False
+
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:

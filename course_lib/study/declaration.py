@@ -4,6 +4,7 @@ One module for each notebook, `course_lib/study/exercises/SLUG.py`, declares the
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -58,6 +59,7 @@ class Exercise:
     hints: tuple[str, ...]
     alternatives: tuple[Alternative, ...] = ()
     same_dtype: bool = False
+    watch: Callable[[Call], AbstractContextManager[Any]] | None = None  # what a call runs under
 
     def rules(self, probe: Probe) -> Rules:
         """What counts as equal on this probe."""

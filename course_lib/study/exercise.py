@@ -54,10 +54,15 @@ def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
     """Run a function on every probe, or until it needs too long."""
     runs = []
     for probe in found.probes:
-        runs.append(run(function, probe.inputs()))
+        runs.append(_run(found, function, probe))
         if isinstance(runs[-1].error, TooSlow | KeyboardInterrupt):
             break
     return runs
+
+
+def _run(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
+    given = probe.inputs()
+    return run(function, given, found.watch(given) if found.watch else None)
 
 
 def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Feedback:
@@ -89,7 +94,8 @@ _REMEMBERS = (
 
 def _remembers(found: Exercise, function: Callable[..., Any]) -> bool:
     """Say whether the first probe, run once more, is right no longer."""
-    return _trouble(found, found.probes[0], run(function, found.probes[0].inputs())) is not None
+    first = found.probes[0]
+    return _trouble(found, first, _run(found, function, first)) is not None
 
 
 def _refuses(function: Callable[..., Any], runs: list[Run]) -> bool:
@@ -128,7 +134,7 @@ def diagnose(found: Exercise, runs: list[Run]) -> Misconception | None:
         return None
     for mistake in found.misconceptions:
         if all(
-            _alike(found, probe, run(mistake.function, probe.inputs()), learner)
+            _alike(found, probe, _run(found, mistake.function, probe), learner)
             for probe, learner in zip(found.probes, runs, strict=True)
         ):
             return mistake

@@ -58,8 +58,15 @@ class _BoundedText(io.StringIO):
         """Stay open: what was written is read later."""
 
 
-def run(function: Callable[..., Any], arguments: Call) -> Run:
-    """Call `function` on copies of the arguments and say what happened; never raises."""
+def run(
+    function: Callable[..., Any],
+    arguments: Call,
+    watch: contextlib.AbstractContextManager[Any] | None = None,
+) -> Run:
+    """Call `function` on copies of the arguments and say what happened; never raises.
+
+    The call runs under `watch`, which may raise at what the function does.
+    """
     before = copy.deepcopy(arguments)
     given = copy.deepcopy(arguments)
     printed = _BoundedText()
@@ -67,7 +74,7 @@ def run(function: Callable[..., Any], arguments: Call) -> Run:
     surroundings = Surroundings()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
-            with time_limit(SECONDS_ALLOWED):
+            with time_limit(SECONDS_ALLOWED), watch or contextlib.nullcontext():
                 result = _as_it_is_now(function(*given.args, **given.kwargs))
         except BaseException as raised:
             error = raised

@@ -1,3 +1,4 @@
+import contextlib
 import sys
 
 import torch
@@ -64,3 +65,12 @@ def test_a_coroutine_is_not_left_waiting(recwarn):
 
     run(later, call())
     assert not recwarn.list
+
+
+def test_a_call_may_be_watched():
+    class Refuses(contextlib.ExitStack):
+        def __enter__(self):
+            raise ValueError("not like this")
+
+    assert run(lambda: 1, call(), Refuses()).error.args == ("not like this",)
+    assert run(lambda: 1, call()).result == 1
