@@ -139,7 +139,7 @@ MODEL = Exercise(
             "all norms forgotten",
             lambda config: -_norms(config) - _qk_norms(config),
             "You counted matrices only. Norms are vectors of parameters: two of hidden_size in "
-            "each layer, one behind the last; where config.qk_norm is set, two of head_dim in each.",
+            "each layer, one behind the last; with config.qk_norm also two of head_dim in each.",
         ),
         _off_by(
             "norms of the stream forgotten",
