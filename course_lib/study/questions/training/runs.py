@@ -105,7 +105,7 @@ CLIFF = OneAnswer(
 
 
 def _draw_exponent(rng: random.Random) -> dict[str, Any]:
-    times, true = rng.choice([4, 10, 16, 100]), rng.choice([0.2, 0.25, 0.3, 0.4, 0.5])
+    times, true = rng.choice([4, 10, 16, 100]), rng.choice([0.22, 0.27, 0.31, 0.38, 0.46])
     first = rng.choice([1.6, 2.4, 3.2])
     return {"times": times, "first": first, "second": round(first * times**-true, 3)}
 
@@ -146,7 +146,7 @@ EXPONENT = Numeric(
 
 
 def _draw_budget(rng: random.Random) -> dict[str, Any]:
-    return {"parameters": rng.choice([1, 2, 3, 7]), "times": rng.choice([4, 9, 16])}
+    return {"parameters": rng.choice([3, 6, 7]), "times": rng.choice([5, 10, 20])}
 
 
 BUDGET = Numeric(
