@@ -222,10 +222,12 @@ def _stack(
         missing.extend(gaps)
         errors.extend(misfits)
         if not gaps and not misfits:
-            parts = list(found.values())  # gate, up, down of expert 0, then of expert 1, ...
-            pairs = zip(parts[0::3], parts[1::3], strict=True)
-            gate_up = torch.stack([torch.cat(pair) for pair in pairs])
-            down = torch.stack(parts[2::3])
+            gate_up, down = (  # in the model's own number type, so each part is copied once
+                torch.empty(old.shape, dtype=old.dtype, device=found["0.up_proj.weight"].device)
+                for old in (gate_up, down)
+            )
+            for name, slot in experts.slices(gate_up, down).items():
+                slot.copy_(found[name])
         state_dict.update({prefix + "gate_up_proj": gate_up, prefix + "down_proj": down})
 
 

@@ -50,6 +50,7 @@ def load_model(
         model = build_model(config)
     found = _with_model_names(read_tensors(folder), model)
     _require_fit(folder, found, model, dtype)
+    model.to(dtype or found.tensors[HEAD].dtype)  # into which experts are stacked; still empty
     model.load_state_dict(found.tensors, strict=True, assign=True)
     if config.tie_word_embeddings:
         model.lm_head.weight = model.get_parameter(_table_name(model))

@@ -65,6 +65,8 @@ def test_half_types_stay_as_they_are(name, dtype, tiny, tmp_path):
     wide = load_model(tmp_path, torch.float32)
     assert {each.dtype for each in wide.parameters()} == {torch.float32}
     assert same_weights(wide, model.float())
+    save_model(wide, tmp_path)
+    assert same_weights(load_model(tmp_path, dtype), back)
 
 
 def test_a_tied_head_is_one_tensor_in_file_and_model(tiny, tmp_path):
