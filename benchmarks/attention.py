@@ -8,7 +8,6 @@ and medians of repetitions that take turns. Read the ratios within one run, not 
 
 import math
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import record
+from benchmarks.timing import median, median_ratio, race
 from course_lib.attention import (
     KVCache,
     causal_mask,
@@ -24,22 +24,8 @@ from course_lib.attention import (
     scaled_dot_product_attention,
 )
 
-Contestants = dict[str, Callable[[], Tensor]]
-
-
-def seconds(contestants: Contestants, least: int = 2, budget: float = 2.0) -> dict[str, float]:
-    """Return the median processor time of each contestant, all taking turns within the budget.
-
-    Each should have run once before, since a first call sets memory aside.
-    """
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    begin = time.perf_counter()
-    while len(next(iter(times.values()))) < least or time.perf_counter() - begin < budget:
-        for name, run in contestants.items():
-            start = time.process_time()
-            run()
-            times[name].append(time.process_time() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+PEER = "torch sdpa, enable_gqa"
+Attentions = dict[str, Callable[[], Tensor]]
 
 
 def peak_bytes(run: Callable[[], Tensor]) -> int:
@@ -64,25 +50,25 @@ def decoding_rows(length: int, batch: int, heads: int = 32, groups: int = 8) -> 
     """One new token reads `length` cached ones, with the heads of Llama-3-8B."""
     cache = filled_cache(batch, groups, length, 128)
     q, k, v = torch.randn(batch, heads, 1, 128), cache.keys, cache.values
-    contestants: Contestants = {
+    contestants: Attentions = {
         "ours, shared keys": lambda: grouped_query_attention(q, k, v),
         "ours, keys repeated": lambda: scaled_dot_product_attention(
             q, *(x.repeat_interleave(heads // groups, dim=1) for x in (k, v))
         ),
-        "torch sdpa, enable_gqa": lambda: F.scaled_dot_product_attention(q, k, v, enable_gqa=True),
+        PEER: lambda: F.scaled_dot_product_attention(q, k, v, enable_gqa=True),
     }
     outputs = [run() for run in contestants.values()]
     difference = max((output - outputs[0]).abs().max().item() for output in outputs)
     peaks = {name: peak_bytes(run) for name, run in contestants.items()}
-    taken = seconds(contestants)
+    rounds = race(contestants, budget=2.0, least=2)
     return [
         {
             "measured": "one token over a cache",
             "contestant": name,
             "cached tokens": length,
             "batch": batch,
-            "milliseconds": round(1e3 * taken[name], 3),
-            "against torch": round(taken[name] / taken["torch sdpa, enable_gqa"], 2),
+            "milliseconds": round(1e3 * median(rounds, name), 3),
+            "against torch": round(median_ratio(rounds, name, PEER), 2),
             "peak MB": round(peaks[name] / 1e6, 2),
             "largest difference": difference,
         }
@@ -93,18 +79,18 @@ def decoding_rows(length: int, batch: int, heads: int = 32, groups: int = 8) -> 
 def length_rows(n: int, heads: int = 2, head_dim: int = 64) -> list[dict]:
     """A text of n tokens reads itself, causally."""
     q, k, v = torch.randn(3, 1, heads, n, head_dim)
-    contestants: Contestants = {
+    contestants: Attentions = {
         "ours": lambda: grouped_query_attention(q, k, v, causal_mask(n)),
         "torch sdpa": lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True),
     }
     peaks = {name: peak_bytes(run) for name, run in contestants.items()}
-    taken = seconds(contestants, budget=1.0)
+    rounds = race(contestants, budget=1.0, least=2)
     return [
         {
             "measured": "a text reads itself",
             "contestant": name,
             "tokens": n,
-            "milliseconds": round(1e3 * taken[name], 3),
+            "milliseconds": round(1e3 * median(rounds, name), 3),
             "peak MB": round(peaks[name] / 1e6, 3),
         }
         for name in contestants

@@ -2,15 +2,9 @@
 
     python -m benchmarks.blocks
 
-All contestants run once in each round, in shuffled order, on one thread, and the time is that which
-the processor spent on them: waiting for its turn on a busy machine does not count. The milliseconds
-are medians; "times ours" is the median of the ratios within a round.
+Times are processor time of one thread, with all contestants in turns. The milliseconds are medians;
+"times ours" is the median of the ratios within a round.
 """
-
-import random
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,33 +13,22 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
 
 from benchmarks.record import record
+from benchmarks.timing import Contestants, median, median_ratio, race
 from course_lib.experts import SparseMoE
 from course_lib.norms import layer_norm, rms_norm
 
 OURS = "ours"
 WIDTH, HIDDEN, EXPERTS, CHOICES = 256, 128, 64, 8
-Contestants = dict[str, Callable[[], object]]
 
 
-def race(contestants: Contestants, budget: float = 3.0, least: int = 5) -> list[dict]:
+def compare(contestants: Contestants, budget: float = 3.0) -> list[dict]:
     """Return one row for each contestant: its time, and its time as a multiple of ours."""
-    for run in contestants.values():
-        run()  # the first call sets memory aside
-    shuffle = random.Random(0)
-    rounds: list[dict[str, float]] = []
-    begin = time.perf_counter()
-    while len(rounds) < least or time.perf_counter() - begin < budget:
-        taken = {}
-        for name in shuffle.sample(sorted(contestants), len(contestants)):
-            start = time.thread_time()
-            contestants[name]()
-            taken[name] = time.thread_time() - start
-        rounds.append(taken)
+    rounds = race(contestants, budget)
     return [
         {
             "contestant": name,
-            "processor milliseconds": round(1e3 * statistics.median(r[name] for r in rounds), 4),
-            "times ours": round(statistics.median(r[name] / r[OURS] for r in rounds), 2),
+            "processor milliseconds": round(1e3 * median(rounds, name), 4),
+            "times ours": round(median_ratio(rounds, name, OURS), 2),
         }
         for name in contestants
     ]
@@ -83,11 +66,11 @@ def expert_rows(tokens: int) -> list[dict]:
     with torch.inference_mode():
         outputs = [block(x) for block in blocks.values()]
         difference = max((output - outputs[0]).abs().max().item() for output in outputs)
-        rows = race({name: lambda b=block: b(x) for name, block in blocks.items()})
+        rows = compare({name: lambda b=block: b(x) for name, block in blocks.items()})
     about = {"measured": "experts, forward", "tokens": tokens, "largest difference": difference}
     rows = [about | row for row in rows]
     if tokens == 256:
-        training = race({n: lambda b=b: b(x).sum().backward() for n, b in blocks.items()})
+        training = compare({n: lambda b=b: b(x).sum().backward() for n, b in blocks.items()})
         about = {"measured": "experts, forward and backward", "tokens": tokens}
         rows += [about | row for row in training]
     return rows
@@ -114,7 +97,7 @@ def norm_rows(tokens: int, width: int, dtype: torch.dtype) -> list[dict]:
         return [
             {"measured": kind} | about | row
             for kind, contestants in kinds.items()
-            for row in race(contestants, budget=1.0)
+            for row in compare(contestants, budget=1.0)
         ]
 
 

@@ -13,12 +13,11 @@ time, which a busy machine disturbs less than the clock.
 import bz2
 import lzma
 import math
-import time
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 from benchmarks.record import record
+from benchmarks.timing import timed
 from course_lib.corpus import held_out_text, train_text
 from course_lib.information import bits_per_byte, decode, encode
 from course_lib.ngrams import AddK, KneserNey, NextToken, log_probabilities, uniform
@@ -41,13 +40,6 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "bz2": lambda data: bz2.compress(data, 9),
     "lzma": lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
 }
-
-
-def timed(action: Callable[[], Any]) -> tuple[Any, float]:
-    """Return what the action returned and how much processor time it took."""
-    start = time.process_time()
-    result = action()
-    return result, time.process_time() - start
 
 
 def model_row(name: str, train: bytes, test: bytes) -> dict:

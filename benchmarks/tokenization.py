@@ -17,7 +17,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
@@ -27,6 +26,7 @@ import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from benchmarks.record import record
+from benchmarks.timing import Contestants, race, timed
 from course_lib import corpus
 from course_lib.tokenization import bpe_training, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
@@ -35,15 +35,10 @@ VOCABULARY = 4096
 Row = dict[str, Any]
 
 
-def best_times(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def best_times(contestants: Contestants, rounds: int) -> dict[str, float]:
     """Return the processor seconds of the fastest round of each contestant; they take turns."""
-    best = dict.fromkeys(contestants, float("inf"))
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            start = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
+    taken = race(contestants, budget=0, least=rounds)
+    return {name: min(each[name] for each in taken) for name in contestants}
 
 
 def train_peer(text: str) -> Tokenizer:
@@ -90,9 +85,7 @@ def training_rows(text: str) -> list[Row]:
     merges = our_merges(text)
     peer = peer_merges(train_peer(text))
     times = best_times({"ours": lambda: our_merges(text), "peer": lambda: train_peer(text)}, 7)
-    start = time.process_time()
-    recounted = merges_by_recounting(text)
-    times["recounting"] = time.process_time() - start
+    recounted, times["recounting"] = timed(lambda: merges_by_recounting(text))
     same = {"ours": True, "peer": merges == peer, "recounting": merges == recounted}
     names = {"ours": "this course", "peer": "tokenizers", "recounting": "recount every merge"}
     return [
@@ -188,10 +181,9 @@ def long_word_rows(ours: ByteBPE) -> list[Row]:
 def stream(tokenizer_path: str, text_path: str) -> None:
     """Encode a file piece by piece, in a process of its own; print tokens, seconds and memory."""
     tokenizer = ByteBPE.load(tokenizer_path)
-    start = time.process_time()
     with open(text_path, encoding="utf-8") as file:
-        count = sum(1 for _ in tokenizer.encode_iterable(iter(lambda: file.read(1 << 16), "")))
-    seconds = time.process_time() - start
+        pieces = tokenizer.encode_iterable(iter(lambda: file.read(1 << 16), ""))
+        count, seconds = timed(lambda: sum(1 for _ in pieces))
     status = Path("/proc/self/status").read_text()
     peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     print(json.dumps({"tokens": count, "seconds": seconds, "peak": int(peak) / 1024}))

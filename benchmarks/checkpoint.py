@@ -1,0 +1,146 @@
+"""Loading, measured: a checkpoint of 1 GB beside transformers' from_pretrained.
+
+    python -m benchmarks.checkpoint
+
+Each load is a process of its own; they take turns, and medians are kept. The file has been read
+before, so that it comes from the system's memory and not from the disk. Imports are not counted.
+"load" ends when the model is returned, "first token" when one token has gone through it and every
+weight of a dense model has been touched. "CPU s" is time of the processor, in which waiting for
+others does not count, and "times ours" compares it up to the first token. "resident" is the most
+memory that the process had in use at once, over what it had before: pages of the mapped file count,
+though the system may take them back. "own" is what it holds after the first token and cannot give
+back. Read from Linux's /proc.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.record import record
+from benchmarks.timing import timed
+
+Row = dict[str, str | float]
+ROUNDS = 3
+RATIO = "first token, CPU s"  # what the last column compares
+COMMON = {
+    "vocab_size": 32_000,
+    "hidden_size": 1024,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+    "max_position_embeddings": 2048,
+}
+DENSE = {
+    "model_type": "llama",
+    "qk_norm": False,
+    "intermediate_size": 3584,
+    "num_hidden_layers": 15,
+    **COMMON,
+}
+SPARSE = {
+    "model_type": "qwen3_moe",
+    "intermediate_size": 3584,
+    "num_hidden_layers": 6,
+    "num_experts": 32,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 352,
+    **COMMON,
+}
+CONTESTANTS = ("ours", "transformers")
+
+
+def write_checkpoint(folder: str, sizes: dict) -> float:
+    """Write a random model in float32 and return the size of its file in GB."""
+    from course_lib.checkpoint import save_model
+    from course_lib.model import ModelConfig, build_model
+
+    save_model(build_model(ModelConfig(**sizes)), folder)
+    return Path(folder, "model.safetensors").stat().st_size / 1e9
+
+
+def load(contestant: str, folder: str, dtype: torch.dtype | None) -> torch.nn.Module:
+    """Return the model; everything is imported already."""
+    if contestant == "ours":
+        from course_lib.checkpoint import load_model
+
+        return load_model(folder, dtype)
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto")
+
+
+def memory(file: str, field: str) -> float:
+    """Return a line of a file in /proc/self, in MB."""
+    lines = Path("/proc/self", file).read_text(encoding="ascii").splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(field))) / 1e6
+
+
+def measure(contestant: str, folder: str, small: str, dtype_name: str) -> None:
+    """Load in this process and print what it took; the small checkpoint pays for the imports."""
+    torch.set_num_threads(1)
+    dtype = None if dtype_name == "as stored" else getattr(torch, dtype_name)
+    token = torch.tensor([[1]])
+    with torch.inference_mode():
+        load(contestant, small, dtype)(token)
+    before = {name: memory(*name) for name in (("status", "VmHWM"), ("smaps_rollup", "Anonymous"))}
+    start = time.perf_counter()
+    model, loading = timed(lambda: load(contestant, folder, dtype))
+    loaded = time.perf_counter()
+    with torch.inference_mode():
+        _, using = timed(lambda: model(token))
+    resident, own = (memory(*name) - value for name, value in before.items())
+    found = {
+        "load, s": loaded - start,
+        "load, CPU s": loading,
+        "first token, CPU s": loading + using,
+        "resident, MB": resident,
+        "own, MB": own,
+    }
+    print(json.dumps(found))
+
+
+def rows(about: Row, folder: str, small: str, dtype: str) -> list[Row]:
+    """Let the contestants load in turns, and return the medians."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
+    for _ in range(ROUNDS):
+        for name in CONTESTANTS:
+            command = [sys.executable, "-m", "benchmarks.checkpoint", name, folder, small, dtype]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            runs[name].append(json.loads(output.splitlines()[-1]))
+    medians = {
+        name: {key: statistics.median(run[key] for run in mine) for key in mine[0]}
+        for name, mine in runs.items()
+    }
+    return [
+        {
+            **about,
+            "type": dtype,
+            "contestant": name,
+            **{key: round(value, 3 if key.endswith("s") else 0) for key, value in found.items()},
+            "times ours": round(found[RATIO] / medians["ours"][RATIO], 2),
+        }
+        for name, found in medians.items()
+    ]
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    found = []
+    for name, sizes in (("dense", DENSE), ("32 experts", SPARSE)):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as small:
+            size = write_checkpoint(folder, sizes)
+            write_checkpoint(small, sizes | {"vocab_size": 8, "num_hidden_layers": 1})
+            about: Row = {"model": name, "file, GB": round(size, 2)}
+            for dtype in ("as stored", "bfloat16"):
+                found += rows(about, folder, small, dtype)
+    record("checkpoint", found)
+
+
+if __name__ == "__main__":
+    measure(*sys.argv[1:]) if sys.argv[1:] else main()

@@ -1,0 +1,151 @@
+"""The whole model, measured: our decoder beside transformers', on the same weights.
+
+    python -m benchmarks.model
+
+"forward" scores every token of a batch of texts. "decoding" writes tokens one at a time behind a
+text that is in the cache: its time is that of one token, and includes choosing it. All run on one
+thread in float32, in turns. "times ours" above 1 means that ours is faster.
+"""
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from benchmarks.record import record
+from benchmarks.timing import median, median_ratio, race
+from course_lib.checkpoint import load_model, save_model
+from course_lib.model import DecoderLM, ModelConfig, build_model
+
+OURS = "ours"
+WAYS = ("eager", "sdpa")  # how transformers computes attention
+NEW_TOKENS = 8
+Step = Callable[[Tensor], Tensor]
+
+
+def shape(layers: int, width: int, hidden: int, heads: tuple[int, int, int], **more: Any) -> dict:
+    return {
+        "vocab_size": 8192,
+        "hidden_size": width,
+        "intermediate_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "head_dim": heads[2],
+        "max_position_embeddings": 2048,
+        **more,
+    }
+
+
+PLAIN: dict[str, Any] = {"qk_norm": False}
+GPT2: dict[str, Any] = {"model_type": "gpt2", "hidden_act": "gelu_new", "norm_eps": 1e-5, **PLAIN}
+EXPERTS = {"num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 96}
+SHAPES = {
+    "Qwen3, 3 x 128": shape(3, 128, 352, (4, 2, 32)),
+    "Qwen3, 6 x 256": shape(6, 256, 704, (8, 2, 32)),
+    "Qwen3-MoE, 4 x 256": shape(4, 256, 704, (8, 2, 32), model_type="qwen3_moe", **EXPERTS),
+    "GPT-2, 12 x 768": shape(12, 768, 3072, (12, 12, 64), **GPT2),
+    "Llama, 30 x 576": shape(30, 576, 1536, (9, 3, 64), model_type="llama", **PLAIN),
+    "Qwen3, 4 x 1024": shape(4, 1024, 3072, (16, 8, 128)),
+}
+
+
+def same_weights(config: ModelConfig) -> dict[str, nn.Module]:
+    """Return our model and transformers' in each way, all with the weights of one file."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(build_model(config), folder)
+        models: dict[str, nn.Module] = {OURS: load_model(folder)}
+        for way in WAYS:
+            models[f"transformers, {way}"] = AutoModelForCausalLM.from_pretrained(
+                folder, attn_implementation=way
+            )
+    return models
+
+
+def rows(about: dict, runs: dict[str, Callable[[], Tensor]], tokens: int = 1) -> list:
+    """Time runs that compute the same; `tokens` is by what their time is divided."""
+    outputs = [run() for run in runs.values()]
+    difference = max((output - outputs[0]).abs().max().item() for output in outputs)
+    rounds = race(runs, budget=2.0, least=3)
+    return [
+        {
+            **about,
+            "contestant": name,
+            "milliseconds": round(1e3 * median(rounds, name) / tokens, 3),
+            "times ours": round(median_ratio(rounds, name, OURS), 2),
+            "largest difference": difference,
+        }
+        for name in runs
+    ]
+
+
+def forward_rows(name: str, models: dict[str, nn.Module], batch: int, tokens: int) -> list:
+    ids = torch.randint(8192, (batch, tokens), generator=torch.Generator().manual_seed(0))
+    runs = {each: lambda m=model: m(ids).logits for each, model in models.items()}
+    about = {"measured": "forward", "model": name, "batch": batch, "tokens": tokens}
+    return rows(about, runs)
+
+
+def our_decoding(model: DecoderLM, prompt: Tensor) -> Callable[[], Tensor]:
+    """Return a run that writes behind the prompt and then forgets what it wrote."""
+    batch, length = prompt.shape
+    cache = model.make_cache(batch, length + NEW_TOKENS)
+    first = model(prompt, cache=cache, last_only=True).logits
+
+    def run() -> Tensor:
+        logits = write(first, lambda ids: model(ids, cache=cache).logits)
+        for layer in cache:
+            layer.truncate(length)
+        return logits
+
+    return run
+
+
+def their_decoding(model: nn.Module, prompt: Tensor) -> Callable[[], Tensor]:
+    cache = DynamicCache(config=model.config)
+    first = model(prompt, past_key_values=cache, logits_to_keep=1).logits
+
+    def run() -> Tensor:
+        logits = write(first, lambda ids: model(ids, past_key_values=cache).logits)
+        cache.crop(-NEW_TOKENS)
+        return logits
+
+    return run
+
+
+def write(logits: Tensor, step: Step) -> Tensor:
+    """Choose the likeliest token and feed it back, several times; return the last scores."""
+    for _ in range(NEW_TOKENS):
+        logits = step(logits[:, -1].argmax(-1, keepdim=True))
+    return logits
+
+
+def decoding_rows(name: str, models: dict[str, nn.Module], batch: int, cached: int) -> list:
+    prompt = torch.randint(8192, (batch, cached), generator=torch.Generator().manual_seed(0))
+    runs = {
+        each: (our_decoding if each == OURS else their_decoding)(model, prompt)
+        for each, model in models.items()
+    }
+    about = {"measured": "decoding", "model": name, "batch": batch, "cached tokens": cached}
+    return rows(about, runs, NEW_TOKENS)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    forward, decoding = [], []
+    for name, sizes in SHAPES.items():
+        models = same_weights(ModelConfig(**sizes))
+        with torch.inference_mode():
+            for batch, tokens in ((1, 16), (1, 256), (4, 256), (1, 1024)):
+                forward += forward_rows(name, models, batch, tokens)
+            for batch, cached in ((1, 16), (1, 512), (4, 512), (1, 2000)):
+                decoding += decoding_rows(name, models, batch, cached)
+    record("model", forward + decoding)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Time contestants against each other, so that what disturbs one disturbs all.
+
+All run once in each round, in shuffled order. What counts is the time that the processor spent on
+this program, not the clock's: waiting for a turn on a busy machine adds nothing. A ratio is taken
+within each round, between neighbours in time, and only then the median.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Contestants = Mapping[str, Callable[[], object]]
+Rounds = list[dict[str, float]]  # for each round the seconds of each contestant
+
+
+def timed(action: Callable[[], Result]) -> tuple[Result, float]:
+    """Return what the action returned and how much processor time it took."""
+    start = time.process_time()
+    result = action()
+    return result, time.process_time() - start
+
+
+def race(contestants: Contestants, budget: float = 3.0, least: int = 5) -> Rounds:
+    """Let all run in turns until `budget` seconds have passed, and at least `least` times.
+
+    A first round, in which memory is set aside, does not count.
+    """
+    shuffle = random.Random(0)
+    rounds: Rounds = []
+    begin = time.perf_counter()
+    while len(rounds) <= least or time.perf_counter() - begin < budget:
+        order = shuffle.sample(sorted(contestants), len(contestants))
+        rounds.append({name: timed(contestants[name])[1] for name in order})
+    return rounds[1:]
+
+
+def median(rounds: Rounds, name: str) -> float:
+    """Return the median seconds of one contestant."""
+    return statistics.median(each[name] for each in rounds)
+
+
+def median_ratio(rounds: Rounds, name: str, to: str) -> float:
+    """Return how many times as long as another one a contestant took, by the median round."""
+    return statistics.median(each[name] / each[to] for each in rounds)
