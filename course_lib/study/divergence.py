@@ -77,7 +77,7 @@ def find_divergence(
     for name, module in ours.named_modules():
         if name in mine and name in theirs:
             answer = mine[name].again(module, theirs[name].given, rotate)
-            so_far = _difference(mine[name].answer, theirs[name].answer)
+            so_far = _difference_so_far(mine[name].answer, theirs[name].answer)
         elif name in theirs and isinstance(module, nn.Linear) and theirs[name].is_linear:
             answer, so_far = module(theirs[name].given), None  # ours reads the weight by itself
         else:
@@ -166,6 +166,13 @@ def _rotary_row(ours: DecoderLM, rotate: Rotation, ids: Tensor) -> Row:
     own = ours.rotation(torch.arange(ids.shape[1], device=ids.device))
     turned = probe if own is None else own(probe)
     return Row(f"model.{ROTARY}", _difference(turned, rotate(probe)), None)
+
+
+def _difference_so_far(found: Tensor, expected: Tensor) -> float:
+    """Return `_difference`; heads may stand before the tokens in one model, behind in the other."""
+    if found.dim() == 4 == expected.dim():
+        return min(_difference(each, expected) for each in (found, found.transpose(1, 2)))
+    return _difference(found, expected)
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:

@@ -64,8 +64,8 @@ TENSORS = Numeric(
 
 def _draw_file(rng: random.Random) -> dict[str, Any]:
     return {
-        "vocab": rng.choice([32_000, 50_000, 128_000, 150_000]),
-        "width": rng.choice([1000, 2000, 4000]),
+        "vocab": rng.choice([32_000, 49_000, 128_000, 151_000]),
+        "width": rng.choice([1024, 2048, 4096]),
     }
 
 

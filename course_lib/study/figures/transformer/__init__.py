@@ -1,0 +1,24 @@
+"""The pictures of chapter 08: blocks, families, faults, the stream, and models without a part.
+
+Taught in:        08 transformer
+Checked against:  course_lib.model, course_lib.families and course_lib.study.divergence
+"""
+
+from course_lib.study.figures.transformer.blocks import block_arrangements
+from course_lib.study.figures.transformer.faults import divergence
+from course_lib.study.figures.transformer.kinds import OBJECTIVES, family
+from course_lib.study.figures.transformer.stream import lens, residual_norms, stream_and_lens
+from course_lib.study.figures.transformer.without import ablation, head_effects, part_effects
+
+__all__ = [
+    "OBJECTIVES",
+    "ablation",
+    "block_arrangements",
+    "divergence",
+    "family",
+    "head_effects",
+    "lens",
+    "part_effects",
+    "residual_norms",
+    "stream_and_lens",
+]
