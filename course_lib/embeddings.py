@@ -77,12 +77,22 @@ def require_known_ids(ids: Int[Tensor, "*lead"], vocab_size: int) -> None:
         )
 
 
+@torch.no_grad()
+def draw_(weight: Tensor, std: float = 0.02) -> Tensor:
+    """Fill a weight with normally distributed numbers, and return it.
+
+    On the meta device, where checkpoints are prepared, there is nothing to fill; asking torch to do
+    it all the same makes it load a thousand modules.
+    """
+    return weight if weight.is_meta else weight.normal_(std=std)
+
+
 class Embedding(nn.Module):
     """`embed` with a learned table, called `weight` as in checkpoints."""
 
     def __init__(self, vocab_size: int, width: int, std: float = 0.02) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(vocab_size, width).normal_(std=std))
+        self.weight = nn.Parameter(draw_(torch.empty(vocab_size, width), std))
 
     def forward(self, ids: Int[Tensor, "*lead"]) -> Float[Tensor, "*lead C"]:
         """Look the ids up."""

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from course_lib.embeddings import draw_
 from course_lib.mlp import Activation, GatedFFN, activation_named, silu
 from course_lib.softmax import stable_softmax
 
@@ -170,10 +171,8 @@ class Experts(nn.Module):
 
     def __init__(self, num_experts: int, width: int, hidden: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Parameter(
-            torch.empty(num_experts, 2 * hidden, width).normal_(std=0.02)
-        )
-        self.down_proj = nn.Parameter(torch.empty(num_experts, width, hidden).normal_(std=0.02))
+        self.gate_up_proj = nn.Parameter(draw_(torch.empty(num_experts, 2 * hidden, width)))
+        self.down_proj = nn.Parameter(draw_(torch.empty(num_experts, width, hidden)))
         self.register_state_dict_post_hook(_unstack)
         self.register_load_state_dict_pre_hook(_stack)
 

@@ -25,7 +25,7 @@ from course_lib.attention import (
     combine_masks,
     sliding_window_mask,
 )
-from course_lib.embeddings import Embedding, tie_weights
+from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
 from course_lib.model.config import ModelConfig
@@ -125,7 +125,7 @@ class DecoderLM(nn.Module):
         """Draw every matrix anew; norms start at one and biases at zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=std)
+                draw_(module.weight, std)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

@@ -17,9 +17,7 @@ import torch
 from course_lib.checkpoint import load_model
 from course_lib.model import DecoderLM
 from course_lib.study import scoreboard
-from course_lib.tokenization.byte_bpe import ByteBPE
-from course_lib.training.evaluation import PROBE_PERIODS, probe_repeats, token_log_probabilities
-from course_lib.training.recipes import SEPARATOR
+from course_lib.training.evaluation import PROBE_PERIODS, probe_repeats
 from course_lib.training.runs import Record, Run
 
 HEAD = """\
@@ -46,10 +44,10 @@ Two things, side by side in every batch:
 - **Text** ({text_rows} of {rows} sequences): {texts} of the standard library of Python {python}, \
 except documents that are held out (one in ten, chosen by a hash of the name).
 - **Random ids that repeat** ({repeat_rows} of {rows} sequences): a row of different random \
-tokens, {low} to {high} long, over and over. This is no language. It is there because text alone did not \
-make induction heads in the time at hand; the rows come from {few} tokens at first and from the \
-whole vocabulary after {growth} steps. Heads that were made so are real, but they are clearer than \
-those of a model that has only read.
+tokens, {low} to {high} long, over and over. This is no language. It is there so that heads which \
+look things up appear within a short training; the tokens are drawn from {few} at first and from \
+the whole vocabulary after {growth} steps. Heads that were made so are real, but they are clearer \
+than those of a model that has only read.
 
 ## Recipe
 
@@ -86,7 +84,7 @@ def write_card(run: Run, folder: Path) -> None:
 def card(run: Run, model: DecoderLM) -> str:
     """Return the card as Markdown."""
     recipe, probe = run.recipe, probe_repeats(model)
-    rows = [*scoreboard.first_rows(), board_row(model, run.tokenizer, recipe.name)]
+    rows = [*scoreboard.first_rows(), scoreboard.trained_row(recipe.name, model, run.tokenizer)]
     texts = [f"{name} ({share:.0%} of the crops)" for name, share in recipe.shares]
     return HEAD.format(
         name=recipe.name,
@@ -114,13 +112,6 @@ def card(run: Run, model: DecoderLM) -> str:
         previous=probe.previous.max().item(),
         induction=probe.induction.max().item(),
     )
-
-
-def board_row(model: DecoderLM, tokenizer: ByteBPE, name: str) -> scoreboard.Row:
-    """Return the scoreboard's row of a model with a tokenizer of its own."""
-    ids = tokenizer.encode_ordinary(scoreboard.text())
-    separator = tokenizer.special_tokens[SEPARATOR]
-    return scoreboard.model_row(name, token_log_probabilities(model, ids, separator))
 
 
 def recipe_rows(run: Run) -> list[tuple[str, str]]:

@@ -29,7 +29,12 @@ from torch import Tensor
 
 from course_lib.corpus import held_out_text, train_text
 from course_lib.information import bits_per_byte, decode, encode
+from course_lib.model import DecoderLM
 from course_lib.ngrams import AddK, KneserNey, NextToken, log_probabilities, uniform
+from course_lib.pretrained import course_model, course_tokenizer
+from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.training.evaluation import token_log_probabilities
+from course_lib.training.recipes import SEPARATOR
 
 CHARACTERS = 20_000
 """How much held-out text every contestant is measured on."""
@@ -73,6 +78,17 @@ def model_row(contestant: str, log_probabilities: Float[Tensor, " T"]) -> Row:
     nats_per_token = -log_probabilities.mean().item()
     size = len(text().encode())
     return Row(contestant, bits_per_byte(nats_per_token, len(log_probabilities), size), Kind.MODEL)
+
+
+def trained_row(contestant: str, model: DecoderLM, tokenizer: ByteBPE) -> Row:
+    """Return the row of a trained model, which reads the text in windows of its context."""
+    ids, separator = tokenizer.encode_ordinary(text()), tokenizer.special_tokens[SEPARATOR]
+    return model_row(contestant, token_log_probabilities(model, ids, separator))
+
+
+def course_model_row() -> Row:
+    """Return the row of the course's own model."""
+    return trained_row("the course model", course_model(), course_tokenizer())
 
 
 def counting_models() -> dict[str, NextToken]:

@@ -173,6 +173,53 @@ print(tour.ids_to_text(written))
 # %% [markdown] id="it-sounds-a-little-like-the"
 # It sounds a little like the text it counted, and makes no sense: it remembers one byte. To do better, a model must look
 # further back than that, and must see that two different histories can mean the same. The rest of the course is about how.
+#
+# **And now a trained one.** The course carries a small transformer of its own, which has read the documentation and the
+# sources of Python's standard library. Its stages are the same five; only the way from the integers to the scores is longer.
+# How it was made, and how you make it again, is in notebook 11.
+
+# %% id="trained-model-and-tokenizer"
+from course_lib.pretrained import course_model, course_tokenizer
+
+model, tokenizer = course_model(), course_tokenizer()
+prompt = "for line in open("
+ids = tokenizer.encode(prompt)
+pieces = [tokenizer.decode([i]) for i in ids]
+print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {tokenizer.vocab_size} tokens")
+print(pieces)
+
+# %% [markdown] id="what-is-written-behind-open"
+# > **Predict.** What is written behind `open(` in Python? Name two tokens that the model should find likely.
+
+# %% id="trained-model-one-step"
+logits = model(torch.tensor([ids])).logits[0, -1]
+vectors = model.embed(torch.tensor([ids]), torch.arange(len(ids)))[0]
+p = softmax.stable_softmax(logits)
+best = [tokenizer.decode([i]) for i in p.topk(5).indices.tolist()]
+print("the five most likely:", best, f"with {p.topk(5).values.sum():.2f} of the probability")
+
+# %% id="trained-model-tour"
+vocabulary = [tokenizer.decode([i]) for i in range(tokenizer.vocab_size)]
+show(
+    figures.start_here.next_token_tour(
+        pieces, ids, vectors[:, :26], logits, vocabulary, drawn=int(p.argmax())
+    )
+)
+
+# %% [markdown] id="trained-model-again-and-again"
+# Again and again: here are a few lines that it writes behind a beginning of yours. Change `prompt` and `seed`, and run the
+# cell again.
+
+# %% tags=["nbval-ignore-output"] id="trained-model-writes"
+prompt, seed = "def read_lines(path):\n", 0
+written = tokenizer.encode(prompt)
+for u in torch.rand(120, generator=torch.Generator().manual_seed(seed)).tolist():
+    scores = model(torch.tensor([written]), last_only=True).logits[0, -1]
+    written.append(tour.drawn_id(softmax.stable_softmax(scores / 0.7), u))
+print(tokenizer.decode(written))
+
+# %% [markdown] id="trained-model-smile"
+# It has learned how Python looks: names, indents, docstrings, brackets that close. It has not learned what Python means.
 
 # %% [markdown] id="7-try-the-quiz"
 # ## 7 · Try the quiz

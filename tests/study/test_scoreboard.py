@@ -107,3 +107,17 @@ def test_the_picture_shows_each_row_in_the_colour_of_its_kind():
 def test_an_empty_scoreboard_is_refused():
     with pytest.raises(ValueError, match="at least one row; got none"):
         figures.bars([])
+
+
+def test_a_trained_model_is_charged_for_every_byte(short, tiny):
+    from course_lib.tokenization.byte_bpe import ByteBPE
+
+    tokenizer = ByteBPE.train([short], 270, special_tokens=("<|endoftext|>",))
+    model = tiny("qwen3", vocab_size=tokenizer.vocab_size)
+    ids = tokenizer.encode_ordinary(short)
+    row = torch.tensor([tokenizer.special_tokens["<|endoftext|>"], *ids])
+    assert len(ids) < model.config.max_position_embeddings
+    with torch.no_grad():
+        p = model(row[None, :-1]).logits[0].softmax(-1)
+    bits = -p.gather(-1, row[1:, None]).log2().sum().item() / len(short.encode())
+    assert scoreboard.trained_row("tiny", model, tokenizer).bits == pytest.approx(bits, rel=1e-4)
