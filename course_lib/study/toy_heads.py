@@ -36,6 +36,7 @@ from course_lib.attention import (
     previous_token_score,
     split_heads,
 )
+from course_lib.model.inspection import repeated_ids
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_angles
 from course_lib.softmax import log_softmax
@@ -106,8 +107,7 @@ def repeated_sequences(
     repeated = torch.zeros(batch, tokens, dtype=torch.bool)
     for row in range(batch):
         period = int(torch.randint(low, high + 1, (), generator=generator))
-        text = 1 + torch.randperm(len(TOKENS) - 1, generator=generator)[:period]
-        ids[row, 1:] = text.repeat(-(-tokens // period))[: tokens - 1]
+        ids[row, 1:] = 1 + repeated_ids(len(TOKENS) - 1, period, tokens - 1, generator)[0]
         repeated[row, 1 + period :] = True
     return Sequences(ids, repeated)
 

@@ -22,6 +22,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from course_lib.model import inspection
+
 ID_TYPE = np.uint16  # two bytes a token, enough for 65 536 of them
 
 
@@ -92,7 +94,6 @@ def repeated_ids(
     counted = torch.zeros(count, length, dtype=torch.bool)
     for row in range(count):
         period = int(torch.randint(low, high + 1, (), generator=generator))
-        text = choices[torch.randperm(len(choices), generator=generator)[:period]]
-        ids[row] = text.repeat(-(-length // period))[:length]
+        ids[row] = choices[inspection.repeated_ids(len(choices), period, length, generator)[0]]
         counted[row, period + 1 :] = True
     return Batch(ids, counted)
