@@ -140,6 +140,6 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "Self-check",
         "Do I have it?",
         90,
-        (),
+        ("with_transformers",),
     ),
 )

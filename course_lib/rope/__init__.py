@@ -17,6 +17,7 @@ from course_lib.rope.rotation import (
     rope_frequencies,
     rotate_halves,
     rotate_neighbours,
+    turn_to_positions,
 )
 from course_lib.rope.scaling import (
     dynamic_ntk_base,
@@ -48,6 +49,7 @@ __all__ = [
     "rotate_halves",
     "rotate_neighbours",
     "scaled_frequencies",
+    "turn_to_positions",
     "yarn_attention_factor",
     "yarn_frequencies",
 ]

@@ -93,6 +93,14 @@ def apply_rope(
     return torch.cat((rotate(x[..., :rotary], cos, sin), x[..., rotary:]), dim=-1)
 
 
+def turn_to_positions(
+    x: Float[Tensor, "*heads T D"], positions: Int[Tensor, " T"], base: float = 10_000.0
+) -> Float[Tensor, "*heads T D"]:
+    """Return queries or keys turned for where they stand, in halves: all of RoPE in one step."""
+    angles = rope_angles(positions, x.shape[-1], base)  # (T, D/2), in float32
+    return rotate_halves(x, angles.cos().to(x.dtype), angles.sin().to(x.dtype))
+
+
 def neighbours_to_halves(
     weight: Float[Tensor, "rows ..."], num_heads: int
 ) -> Float[Tensor, "rows ..."]:

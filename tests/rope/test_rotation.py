@@ -20,6 +20,7 @@ from course_lib.rope import (
     rope_frequencies,
     rotate_halves,
     rotate_neighbours,
+    turn_to_positions,
 )
 
 B, H, T, C, D = 2, 3, 5, 7, 8
@@ -217,3 +218,38 @@ def test_errors_say_what_is_wrong():
         neighbours_to_halves(normal(9, 2), 3)
     with pytest.raises(ValueError, match="12 rows and 0 heads"):
         halves_to_neighbours(normal(12, 2), 0)
+
+
+# All of RoPE in one step
+
+
+def test_turned_to_a_position_by_hand():
+    turned = turn_to_positions(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+    torch.testing.assert_close(turned, torch.tensor([[math.cos(1), math.sin(1)]]))
+
+
+@pytest.mark.parametrize("base", [10_000.0, 1e6])
+def test_turned_to_positions_as_transformers_does(base):
+    config = Qwen3Config(head_dim=D, rope_parameters={"rope_type": "default", "rope_theta": base})
+    positions = torch.tensor([0, 1, 5, 6, 40])
+    x = normal(B, H, T, D).float()
+    cos, sin = qwen3.Qwen3RotaryEmbedding(config)(x, positions[None])
+    expected, _ = qwen3.apply_rotary_pos_emb(x, x, cos, sin)
+    torch.testing.assert_close(turn_to_positions(x, positions, base), expected)
+
+
+def test_scores_of_turned_vectors_see_distances_only():
+    q, k = normal(1, T, D), normal(1, T, D, seed=1)
+    near, far = torch.arange(T), torch.arange(T) + 100
+    here = turn_to_positions(q, near) @ turn_to_positions(k, near).mT
+    there = turn_to_positions(q, far) @ turn_to_positions(k, far).mT
+    torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-4)
+    moved_alone = turn_to_positions(q, far) @ turn_to_positions(k, near).mT
+    assert (moved_alone - here).abs().max() > 0.1
+
+
+def test_turning_keeps_the_type():
+    x = normal(T, D).bfloat16()
+    turned = turn_to_positions(x, torch.arange(T))
+    assert turned.dtype == torch.bfloat16
+    torch.testing.assert_close(turned[0], x[0])

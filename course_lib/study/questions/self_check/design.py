@@ -63,9 +63,9 @@ LONG = OpenQuestion(
     f"100 000 tokens that is {_CACHE:.1f} GB, so {_TEXTS} texts fit at once. Windows in most "
     "layers or a cache of 8 bits would make room for more. Train on 8 000 tokens first, then raise "
     "RoPE's base (or use YaRN) and go on with long documents. Prefill in tiles and in chunks: a "
-    f"token that reads more than {_EVEN:.0f} others spends more on scores than on weights. Test "
-    "with facts hidden at every depth, with questions that need two of them, and on short texts "
-    "too, which must not get worse.",
+    f"token that reads more than {_EVEN / 1000:.0f} 000 others spends more on scores than on "
+    "weights. Test with facts hidden at every depth, with questions that need two of them, and on "
+    "short texts too, which must not get worse.",
 )
 
 FASTER = OpenQuestion(
