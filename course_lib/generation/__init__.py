@@ -13,7 +13,12 @@ Taught in:        12 generation
 
 from course_lib.generation.beam import Beams, BeamStep, beam_search
 from course_lib.generation.decoding import generate, stream, stream_text
-from course_lib.generation.drawing import choose, draw, next_distribution
+from course_lib.generation.drawing import (
+    choose,
+    draw,
+    filtered_distribution,
+    next_distribution,
+)
 from course_lib.generation.fused import FusedDecoder
 from course_lib.generation.processors import (
     GREEDY,
@@ -27,7 +32,13 @@ from course_lib.generation.processors import (
     penalise_repetition,
     process,
 )
-from course_lib.generation.reading import LanguageModel, Reader, left_pad
+from course_lib.generation.reading import (
+    LanguageModel,
+    Reader,
+    left_pad,
+    token_positions,
+    update_cache,
+)
 from course_lib.generation.speculative import (
     Speculated,
     accepted_count,
@@ -55,6 +66,7 @@ __all__ = [
     "beam_search",
     "choose",
     "draw",
+    "filtered_distribution",
     "generate",
     "keep_min_p",
     "keep_top_k",
@@ -67,5 +79,7 @@ __all__ = [
     "speculative_generate",
     "stream",
     "stream_text",
+    "token_positions",
+    "update_cache",
     "verify",
 ]

@@ -5,6 +5,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, StoppingCriteriaList
 from transformers.generation import StopStringCriteria
 
+from course_lib.attention import KVCache, causal_mask
 from course_lib.checkpoint import save_tokenizer
 from course_lib.device import seeded
 from course_lib.generation import (
@@ -17,6 +18,8 @@ from course_lib.generation import (
     left_pad,
     stream,
     stream_text,
+    token_positions,
+    update_cache,
 )
 from course_lib.generation.reading import without_padding
 from course_lib.model import GPT2, ModelConfig
@@ -224,6 +227,30 @@ def test_left_pad_by_hand():
     assert ids.tolist() == [[4, 5, 6], [9, 9, 7]]
     assert padding.tolist() == [[True, True, True], [False, False, True]]
     assert without_padding(ids, padding).tolist() == [[4, 5, 6], [NO_TOKEN, NO_TOKEN, 7]]
+
+
+def test_positions_by_hand():
+    padding = torch.tensor([[True, True, True, True], [False, False, True, True]])
+    assert token_positions(padding, 4).tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
+    assert token_positions(padding, 1).tolist() == [[3], [1]]
+
+
+def test_the_pure_cache_step_is_the_cache():
+    k, v = torch.randn(2, 2, 3, 7, 5, generator=seeded(0)).unbind(0)
+    cache = KVCache(2, 3, 9, 5)
+    keys, values = torch.full((2, 2, 3, 9, 5), torch.nan).unbind(0)
+    length = 0
+    for part in (slice(0, 4), slice(4, 5), slice(5, 7)):
+        expected = cache.append(k[:, :, part], v[:, :, part])
+        keys, values, mask = update_cache(keys, values, k[:, :, part], v[:, :, part], length)
+        length = cache.length
+        assert torch.equal(keys[:, :, :length], expected[0])
+        assert torch.equal(values[:, :, :length], expected[1])
+        assert torch.equal(mask[:, :length], causal_mask(len(mask), length))
+        assert not mask[:, length:].any()
+    assert keys[:, :, 7:].isnan().all()
+    with pytest.raises(ValueError, match="of 9 places; got length 7 and 3 new tokens"):
+        update_cache(keys, values, k[:, :, :3], v[:, :, :3], 7)
 
 
 class TestErrors:
