@@ -108,6 +108,9 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--until", type=int, metavar="STEP", help="stop there; the same command goes on later"
     )
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
+    of["build"].add_argument(
+        "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -270,6 +273,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
+    if options.html:
+        from course_lib.study.edition import write_edition
+
+        print(write_edition(Path(options.html))[0])
+        return 0
     from course_lib.study.notebook import build
 
     for path in build([_notebook(name).stem for name in options.notebooks]):
@@ -343,8 +351,9 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
     ),
     "build": (
         _build,
-        "make the notebooks from their sources",
-        "For authors: runs notebooks/source/NN_name.py and stores the result as a notebook.",
+        "make the notebooks from their sources, or the course as pages to read",
+        "For authors: runs notebooks/source/NN_name.py and stores the result as a notebook. With "
+        "--html nothing is run: the notebooks as they are become pages that need no network.",
     ),
 }
 
