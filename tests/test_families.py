@@ -108,38 +108,78 @@ def copy_layer(theirs, mine):
         linear.weight.data, linear.bias.data = other.weight.T, other.bias
 
 
-@pytest.mark.filterwarnings("ignore:.*enable_nested_tensor:UserWarning")
-@pytest.mark.parametrize("arrangement", ["post", "pre"])
-def test_pytorchs_encoder_and_decoder(arrangement):
-    pre = arrangement == "pre"
+@pytest.fixture(params=["post", "pre"])
+def transformer(request):
+    """Return PyTorch's whole Transformer and ours, with the same weights."""
+    pre = request.param == "pre"
     shape = {"dropout": 0.0, "batch_first": True, "norm_first": pre}
-    parts = [nn.TransformerEncoderLayer(48, 6, 72, **shape) for _ in range(3)]
-    parts += [nn.TransformerDecoderLayer(48, 6, 72, **shape) for _ in range(3)]
-    norms = [nn.LayerNorm(48), nn.LayerNorm(48)] if pre else [None, None]
-    reference = stirred(nn.ModuleList([*parts, *norms] if pre else parts))
-    model = EncoderDecoder(replace(ORIGINAL, arrangement=arrangement)).eval()
-    for theirs, mine in zip(parts, [*model.encoder, *model.decoder], strict=True):
-        copy_layer(theirs, mine)
-    for theirs, mine in zip(norms, (model.encoder_norm, model.decoder_norm), strict=True):
-        if theirs is not None:
-            mine.load_state_dict(theirs.state_dict())
+    if pre:
+        reference = nn.Transformer(48, 6, 3, 3, 72, **shape)
+    else:  # without the last norms that PyTorch adds and the Transformer of 2017 has not
+        layer = nn.TransformerEncoderLayer(48, 6, 72, **shape)
+        encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(48, 6, 72, **shape), 3)
+        reference = nn.Transformer(
+            48, 6, custom_encoder=encoder, custom_decoder=decoder, batch_first=True
+        )
+    reference = stirred(reference)
+    model = stirred(EncoderDecoder(replace(ORIGINAL, arrangement=request.param)))
+    for name in ("encoder", "decoder"):
+        theirs = getattr(reference, name)
+        for layer, mine in zip(theirs.layers, getattr(model, name), strict=True):
+            copy_layer(layer, mine)
+        if pre:
+            getattr(model, f"{name}_norm").load_state_dict(theirs.norm.state_dict())
+    return reference, model
+
+
+def expected_logits(reference, model, source, target, padding):
+    """Return what PyTorch's Transformer makes of our embeddings, which it has none of."""
+    future = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool).triu(1)
+    y = reference(
+        model.embed(source),
+        model.embed(target),
+        tgt_mask=future,
+        src_key_padding_mask=~padding,
+        memory_key_padding_mask=~padding,
+    )
+    return y @ model.tokens.weight.T
+
+
+@pytest.mark.filterwarnings("ignore:.*enable_nested_tensor:UserWarning")
+def test_pytorchs_transformer(transformer):
+    reference, model = transformer
     assert sum(p.numel() for p in reference.parameters()) + 101 * 48 == sum(
         p.numel() for p in model.parameters()
     )
-    hidden = ~PADDING[:, -11:]
-    x = model.embed(SOURCE)
-    for part in parts[:3]:
-        x = part(x, src_key_padding_mask=hidden)
-    encoded = norms[0](x) if pre else x
-    torch.testing.assert_close(
-        model.encode(SOURCE, ~hidden)[~hidden], encoded[~hidden], rtol=0, atol=1e-5
-    )
-    y = model.embed(IDS)
-    future = torch.ones(17, 17, dtype=torch.bool).triu(1)
-    for part in parts[3:]:
-        y = part(y, encoded, tgt_mask=future, memory_key_padding_mask=hidden)
-    expected = (norms[1](y) if pre else y) @ model.tokens.weight.T
-    torch.testing.assert_close(model(SOURCE, IDS, ~hidden), expected, rtol=0, atol=1e-5)
+    padding = PADDING[:, -11:]
+    expected = expected_logits(reference, model, SOURCE, IDS, padding)
+    torch.testing.assert_close(model(SOURCE, IDS, padding), expected, rtol=0, atol=1e-5)
+    table, gradients = model.tokens.weight, []
+    for logits in (expected, model(SOURCE, IDS, padding)):
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), IDS.flatten())
+        gradients += torch.autograd.grad(loss, table)
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-4)
+    assert gradients[0].abs().max() > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:.*enable_nested_tensor:UserWarning")
+@torch.no_grad()
+def test_greedy_translation_of_64_tokens(transformer):
+    reference, model = transformer
+    padding, start = PADDING[:, -11:], IDS[:, :1]
+
+    def translation(logits_of):
+        text = start
+        for _ in range(64):
+            text = torch.cat((text, logits_of(text)[:, -1].argmax(-1, keepdim=True)), 1)
+        return text
+
+    encoded = model.encode(SOURCE, padding)
+    found = translation(lambda text: model.decode(text, encoded, padding))
+    expected = translation(lambda text: expected_logits(reference, model, SOURCE, text, padding))
+    assert found.tolist() == expected.tolist()
+    assert len(found.unique()) > 2
 
 
 def changed_places(run, ids, place):
