@@ -161,7 +161,10 @@ def attend(scores, v, block):
     "it. As written, early blocks weigh too much whenever a later one holds a larger score.",
     why_not={
         4: "nothing was read, so the maximum is -inf: a 0 would be a score that nobody had.",
+        5: "nothing was summed up yet.",
+        6: "nothing was mixed yet.",
         7: "scores are cut along the keys, values likewise; the last piece may be smaller.",
+        8: "the new maximum of each row is the larger of the two.",
         9: "weights are measured from the new maximum.",
         10: "the total is rescaled before the block is added.",
         12: "the old maximum is overwritten after its last use.",

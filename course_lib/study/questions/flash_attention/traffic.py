@@ -37,7 +37,7 @@ BOUND = OneAnswer(
 
 
 def _draw_table(rng: random.Random) -> dict[str, Any]:
-    return {"thousands": rng.choice([2, 4, 8, 16, 32]), "heads": rng.choice([8, 16, 32])}
+    return {"thousands": rng.choice([3, 6, 12, 24, 48]), "heads": rng.choice([12, 20, 28])}
 
 
 def _table_gib(thousands: int, heads: int) -> float:
