@@ -91,18 +91,6 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("mlp", "experts"),
     ),
     Notebook(
-        9,
-        "parameter_counting",
-        "Counting parameters",
-        "Where do the parameters, FLOPs and bytes come from, and will it fit?",
-        100,
-        ("accounting",),
-    ),
-)
-
-# Chapters whose modules are in the library while their notebook is still being written.
-IN_PREPARATION: tuple[Notebook, ...] = (
-    Notebook(
         8,
         "transformer",
         "The whole transformer",
@@ -110,6 +98,26 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         120,
         ("model", "families", "checkpoint", "pretrained"),
     ),
+    Notebook(
+        9,
+        "parameter_counting",
+        "Counting parameters",
+        "Where do the parameters, FLOPs and bytes come from, and will it fit?",
+        100,
+        ("accounting",),
+    ),
+    Notebook(
+        13,
+        "self_check",
+        "Self-check",
+        "Do I have it?",
+        90,
+        ("with_transformers",),
+    ),
+)
+
+# Chapters whose modules are in the library while their notebook is still being written.
+IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
         10,
         "flash_attention",
@@ -133,13 +141,5 @@ IN_PREPARATION: tuple[Notebook, ...] = (
         "How are probabilities turned into text, and why is decoding slow?",
         120,
         ("generation",),
-    ),
-    Notebook(
-        13,
-        "self_check",
-        "Self-check",
-        "Do I have it?",
-        90,
-        ("with_transformers",),
     ),
 )

@@ -67,7 +67,7 @@ def divergence(report: _Report) -> Figure:
         f"{behind} of the parts drawn are off so far; the fault is in {found}"
         if found
         else f"All {len(report.rows)} modules agree",
-        width=8.4,
+        width=5.8,
     )
     return figure
 

@@ -76,8 +76,8 @@ def _norms(ax: Axes, norms: Float[Tensor, "P T"], tokens: Sequence[str]) -> None
     grown = (middle[-1] / middle[0]).item()
     title(
         ax,
-        f"The stream grows {grown:.1f}-fold (dashed: median); {token_label(tokens[longest])} ends "
-        f"longest, at {norms[-1, longest]:.3g}",
+        f"The stream grows {grown:.3g}-fold (dashed: median); {token_label(tokens[longest])} "
+        "ends longest",
     )
 
 
