@@ -120,7 +120,7 @@ for language, sample in corpus.SAMPLES.items():
 # replace the most frequent pair by a new token, and repeat, until the vocabulary is as large as you wanted it
 # (Sennrich et al. 2016, arXiv:1508.07909).
 #
-# $$\text{next merge} = \arg\max_{(a, b)} \; \sum_{\text{words } w} \text{count}(w) \cdot \#\{\,i : w_i = a,\; w_{i+1} = b\,\}$$
+# $$\text{next merge} = \operatorname{arg\,max}_{(a, b)} \; \sum_{\text{words } w} \text{count}(w) \cdot \#\{\,i : w_i = a,\; w_{i+1} = b\,\}$$
 #
 # Small enough for the head: a corpus of five words, spelled in letters.
 #
@@ -514,7 +514,7 @@ for language in ("English", "Hindi"):
 # arXiv:1804.10959). Each piece $x$ has a probability $p(x)$; a segmentation has the product of its pieces; and the most
 # probable segmentation is the encoding.
 #
-# $$\hat{x} = \arg\max_{x_1 x_2 \ldots x_k \,=\, \text{word}} \; \sum_i \log p(x_i)$$
+# $$\hat{x} = \operatorname{arg\,max}_{x_1 x_2 \ldots x_k \,=\, \text{word}} \; \sum_i \log p(x_i)$$
 #
 # By hand, for `hug` with $p$(hug) = 0.04, $p$(h) = 0.03, $p$(ug) = 0.09, $p$(hu) = 0.01, $p$(g) = 0.05, $p$(u) = 0.06:
 #
