@@ -147,7 +147,7 @@ class _Search:
         self._finish(texts, scores, ended)
         # What has ended does not run on; a candidate that was kept in reserve takes its place.
         running = scores + ended.float() * OUT
-        best = running.topk(self.beams).indices
+        best = (scores if ended.all() else running).topk(self.beams).indices
         self.scores, self.texts = running.gather(1, best), _rows(texts, best)
         parents, tokens = parents.gather(1, best), tokens.gather(1, best)
         self.goes_on = self._can_go_on(ended)
@@ -155,7 +155,7 @@ class _Search:
             offset = torch.arange(self.batch, device=parents.device)[:, None] * self.beams
             self.reader.select_rows((parents + offset).flatten())
             self.logits = self.reader.read(tokens.reshape(-1, 1))
-        return BeamStep(parents.clone(), tokens.clone(), self.scores.clone())
+        return BeamStep(parents.clone(), tokens.clone(), scores.gather(1, best))
 
     def _best_extensions(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return scores, parents and tokens of the best candidates among all K * V, (B, C) each."""

@@ -47,6 +47,22 @@ class LanguageModel(Protocol):
         """Return the scores of the next token behind each token of `ids`."""
 
 
+def tokens_through_layers(prompt: int, new: int, *, cached: bool) -> int:
+    """Return how many tokens pass through the layers while `new` tokens are written.
+
+    Without a cache each pass reads the whole text so far; with one, each token is read once. The
+    token written last is not read at all.
+    """
+    return prompt + new - 1 if cached else sum(range(prompt, prompt + new))
+
+
+def most_tokens_per_second(
+    parameters: int, bytes_per_parameter: int, bytes_per_second: float
+) -> float:
+    """Return the limit that memory sets at batch 1: every weight is fetched for each token."""
+    return bytes_per_second / (parameters * bytes_per_parameter)
+
+
 def left_pad(
     rows: Sequence[Sequence[int]], pad_id: int = 0
 ) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:

@@ -41,6 +41,24 @@ def accepted_count(
     return int(kept.long().cumprod(0).sum())
 
 
+def acceptance_rate(target: Float[Tensor, " V"], draft: Float[Tensor, " V"]) -> float:
+    """Return with which probability a token drafted from `draft` is kept: sum of min(p, q)."""
+    return torch.minimum(target, draft).sum().item()
+
+
+def tokens_per_pass(acceptance: float, draft_tokens: int) -> float:
+    """Return how many tokens a round writes on average, if each draft is kept with `acceptance`.
+
+    The i-th token is written if the i - 1 before it were kept: 1 + a + a^2 + ... + a^k.
+    """
+    return sum((acceptance**i for i in range(draft_tokens + 1)), 0.0)
+
+
+def speed_up(acceptance: float, draft_tokens: int, cost: float) -> float:
+    """Return how many times as fast drafting is; `cost` is a draft pass in passes of the target."""
+    return tokens_per_pass(acceptance, draft_tokens) / (1 + draft_tokens * cost)
+
+
 def residual_distribution(
     target: Float[Tensor, " V"], draft: Float[Tensor, " V"]
 ) -> Float[Tensor, " V"]:
