@@ -61,8 +61,10 @@ def own(folder, text, new_tokens):
 @pytest.mark.parametrize("new_tokens", [1, 6])
 def test_a_batch_is_written_as_each_text_by_itself(folder, loaded, new_tokens):
     tokenizer = load_tokenizer(folder)
+    end = tokenizer.special_tokens[END]
     expected = [
-        tokenizer.decode([i for i in own(folder, text, new_tokens) if i < 279]) for text in TEXTS
+        tokenizer.decode([each for each in own(folder, text, new_tokens) if each != end])
+        for text in TEXTS
     ]
     assert continue_texts(*loaded, TEXTS, new_tokens) == expected
     assert len(set(expected)) > 1, "the model tells the texts apart"
@@ -78,15 +80,16 @@ def test_neither_padding_nor_prompt_is_part_of_the_answer(loaded):
 def test_a_text_that_ends_early_is_shorter_and_the_others_go_on(folder, loaded):
     model, tokenizer = loaded
     ids = own(folder, TEXTS[1], 6)
-    last = ids[2]
-    assert last not in ids[:2] + own(folder, TEXTS[2], 6), "only one of the texts ends"
+    other = own(folder, TEXTS[2], 6)
+    count = next(k for k in range(1, 6) if ids[k - 1] not in ids[: k - 1] + other)
+    last = ids[count - 1]  # from now on it ends a text, and only one of the two has it
     before = model.generation_config.eos_token_id
     model.generation_config.eos_token_id = last
     try:
         short, whole = continue_texts(model, tokenizer, TEXTS[1:], 6)
     finally:
         model.generation_config.eos_token_id = before
-    assert short == tokenizer.decode(ids[:3])
+    assert short == tokenizer.decode(ids[:count])
     assert whole == continue_texts(model, tokenizer, [TEXTS[2]], 6)[0]
 
 

@@ -47,9 +47,11 @@ class Row:
     text: str
 
 
-def rows(heading: str, questions: Sequence[Question]) -> Iterator[Row]:
-    """Yield the paragraphs of the printed form."""
+def rows(heading: str, questions: Sequence[Question], note: str = "") -> Iterator[Row]:
+    """Yield the paragraphs of the printed form; `note` stands below the heading."""
     yield Row("heading", "", heading)
+    if note:
+        yield Row("task", "", note)
     for number, question in enumerate(questions, 1):
         fresh = f" {FRESH}" if isinstance(question, Numeric) else ""
         yield from question_rows(number, question, asked(question), fresh)
@@ -87,9 +89,9 @@ def task(question: Question) -> str:
             return "Write your answer first; then compare it with a rubric."
 
 
-def printed_text(heading: str, questions: Sequence[Question]) -> str:
+def printed_text(heading: str, questions: Sequence[Question], note: str = "") -> str:
     """Return the quiz as plain text."""
-    return text_of(rows(heading, questions))
+    return text_of(rows(heading, questions, note))
 
 
 def text_of(paragraphs: Iterable[Row]) -> str:
@@ -120,11 +122,11 @@ def _wrapped(before: str, text: str) -> list[str]:
     return lines
 
 
-def printed_figure(heading: str, questions: Sequence[Question]) -> Figure:
+def printed_figure(heading: str, questions: Sequence[Question], note: str = "") -> Figure:
     """Return the quiz as a picture."""
     placed: list[tuple[float, float, str, bool, Kind]] = []
     y = MARGIN
-    for row in rows(heading, questions):
+    for row in rows(heading, questions, note):
         y += {"prompt": 10.0, "task": 2.0}.get(row.kind, 0.0)
         left = MARGIN if row.kind in ("heading", "prompt") else MARGIN + INDENT
         if row.label:

@@ -65,11 +65,11 @@ class Quiz:
         """The printed form as PNG."""
         return text_png_bytes(printed_figure(*self._printed()))
 
-    def _printed(self) -> tuple[str, Sequence[Question]]:
-        """Return the heading and the questions of the printed form."""
+    def _printed(self) -> tuple[str, Sequence[Question], str]:
+        """Return the heading, the questions and the note of the printed form."""
         if self.saved is None:
-            return self.heading, self.questions
-        return f"{self.heading}. {self.saved}", ()
+            return self.heading, self.questions, ""
+        return self.heading, (), self.saved
 
     def _assemble(self, rng: random.Random) -> Any:
         try:

@@ -1,20 +1,20 @@
 """What is recorded, as a picture: a row for each chapter, with its exercises, questions, abilities.
 
 Taught in:        13 self_check, and the report of `course progress`
-Checked against:  the evidence that was passed, read back from the drawn bars and cells
+Checked against:  the evidence that was passed, read back from the drawn bars
 """
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course_lib.study.evidence import Chapter, Count, total
 from course_lib.study.labels import drawable_text
-from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, heatmap, new_figure
+from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, new_figure
 
 _TRACK = "#e0e0e0"
+_CELL = 0.85  # the width of a square; the rest is a gap
 _MARGINS = Margins(left=2.0, right=0.2, bottom=0.2, top=0.85, across=0.35)
 
 
@@ -67,17 +67,18 @@ def _bars(ax: Axes, name: str, counts: Sequence[Count], colour: str) -> None:
 
 
 def _abilities(ax: Axes, chapters: Sequence[Chapter]) -> None:
-    """Draw a cell for each ability, the brighter the more of its evidence is there."""
-    longest = max(1, *(len(chapter.abilities) for chapter in chapters))
-    shares = np.full((len(chapters), longest), np.nan)
-    for row, chapter in enumerate(chapters):
-        for column, (_, evidence) in enumerate(chapter.abilities):
-            shares[row, column] = evidence.share
-    image = heatmap(ax, shares)
-    image.cmap = image.cmap.with_extremes(bad="white")
-    ax.set_xticks(np.arange(-0.5, longest), minor=True)
-    ax.set_yticks(np.arange(-0.5, len(chapters)), minor=True)
-    ax.grid(which="minor", color="white", linewidth=3)
-    ax.tick_params(which="minor", length=0)
-    ax.set_title("abilities, from dark 0 to bright 1", loc="left", fontsize=10, color=FAINT)
-    ax.set_xticks([])
+    """Draw a square for each ability, filled from the left as far as its evidence goes."""
+    cells = [
+        (row, column, evidence.share)
+        for row, chapter in enumerate(chapters)
+        for column, (_, evidence) in enumerate(chapter.abilities)
+    ]
+    rows, columns, shares = zip(*cells, strict=True) if cells else ((), (), ())
+    ax.barh(rows, [_CELL] * len(rows), left=columns, color=_TRACK, height=0.6)
+    filled = [_CELL * share for share in shares]
+    ax.barh(rows, filled, left=columns, color=OKABE_ITO.green, height=0.6)
+    longest = max(4, *(len(chapter.abilities) for chapter in chapters))
+    ax.set(xlim=(0, longest), xticks=[])
+    ax.set_title("abilities shown", loc="left", fontsize=10, color=FAINT)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
