@@ -17,7 +17,7 @@ Shapes:           B sequences, T bytes
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -140,19 +140,15 @@ def look(training: Training, losses: list[float]) -> Record:
     }
 
 
-def watched(
-    training: Training, steps: int, every: int, watch: Callable[[Record], None] | None = None
-) -> list[Record]:
-    """Take so many steps, look at the run every few of them, and return all looks."""
-    records, losses = [look(training, [])], []
+def watched(training: Training, steps: int, every: int) -> Iterator[Record]:
+    """Take so many steps, and yield a look at the run before the first and every few of them."""
+    yield look(training, [])
+    losses = []
     for step in range(1, steps + 1):
         losses.append(training.step().loss)
         if step % every == 0 or step == steps:
-            records.append(look(training, losses))
+            yield look(training, losses)
             losses = []
-            if watch is not None:
-                watch(records[-1])
-    return records
 
 
 def stored() -> dict[str, Any]:
@@ -163,7 +159,11 @@ def stored() -> dict[str, Any]:
 
 def _live() -> list[Record]:
     training = Training(fresh(byte_config()), mixed_batches(byte_row()), byte_plan(900))
-    return watched(training, 900, 20, lambda record: print(record, flush=True))
+    found = []
+    for record in watched(training, 900, 20):
+        found.append(record)
+        print(record, flush=True)
+    return found
 
 
 def _scaling() -> list[Record]:
