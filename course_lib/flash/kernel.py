@@ -82,7 +82,7 @@ def forward_leg(
     D: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return (acc, m, l) after the keys from `first` to `last`."""
+    """Return (acc, m, total) after the keys from `first` to `last`."""
     for start in range(first, last, BLOCK_S):
         cols = start + tl.arange(0, BLOCK_S)
         k = load_tile(K, cols, S, D, MASKED)  # (BLOCK_S, D)

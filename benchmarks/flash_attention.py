@@ -1,0 +1,100 @@
+"""FlashAttention on the CPU: time and memory of the standard, the tiled and PyTorch's own form.
+
+    python -m benchmarks.flash_attention
+
+One thread; all contestants take turns in each round and their processor time is counted. "against
+torch" is the median of the ratios within a round. Memory is the most that a call makes at once.
+The rows are kept for the notebook too.
+"""
+
+import math
+import shutil
+import statistics
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.attention import peak_bytes
+from benchmarks.record import record
+from benchmarks.timing import Contestants, median, median_ratio, race
+from course_lib.attention import causal_mask, grouped_query_attention
+from course_lib.flash import CAUSAL, FULL, tiled_attention
+from course_lib.study.measured import FOLDER
+
+TORCH = "torch sdpa"
+LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
+
+
+def contestants(n: int, heads: int, causal: bool) -> Contestants:
+    q, k, v = torch.randn(3, 1, heads, n, 64)
+    reach = CAUSAL if causal else FULL
+    return {
+        "standard": lambda: grouped_query_attention(q, k, v, causal_mask(n) if causal else None),
+        "tiled": lambda: tiled_attention(q, k, v, reach=reach),
+        TORCH: lambda: F.scaled_dot_product_attention(q, k, v, is_causal=causal),
+    }
+
+
+def length_rows(n: int, heads: int, causal: bool, budget: float) -> list[dict]:
+    runs = contestants(n, heads, causal)
+    outputs = [run() for run in runs.values()]
+    difference = max((output - outputs[0]).abs().max().item() for output in outputs)
+    del outputs
+    peaks = {name: peak_bytes(run) for name, run in runs.items()}
+    rounds = race(runs, budget=budget, least=3 if n < 8192 else 1)
+    return [
+        {
+            "measured": "a text reads itself",
+            "contestant": name,
+            "tokens": n,
+            "heads": heads,
+            "causal": causal,
+            "milliseconds": round(1e3 * median(rounds, name), 2),
+            "against torch": round(median_ratio(rounds, name, TORCH), 2),
+            "peak MB": round(peaks[name] / 1e6, 3),
+            "largest difference": difference,
+        }
+        for name in runs
+    ]
+
+
+def exponent(rows: list[dict], contestant: str, column: str) -> float:
+    """Return the slope of a straight line through log(column) against log(tokens), n >= 2048."""
+    mine = [row for row in rows if row["contestant"] == contestant and row["tokens"] >= 2048]
+    x = [math.log(row["tokens"]) for row in mine]
+    y = [math.log(row[column]) for row in mine]
+    return statistics.linear_regression(x, y).slope
+
+
+def faster_from(rows: list[dict]) -> int | None:
+    """Return the length from which on the tiled form is faster than the standard one."""
+    times = {(row["contestant"], row["tokens"]): row["milliseconds"] for row in rows}
+    lengths = sorted({row["tokens"] for row in rows})
+    slower = [n for n in lengths if times["tiled", n] >= times["standard", n]]
+    later = [n for n in lengths if n > max(slower, default=0)]
+    return later[0] if later else None
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        rows = [row for n in LENGTHS for row in length_rows(n, 1, causal=False, budget=2.0)]
+        more = length_rows(4096, 4, causal=False, budget=8.0)
+        more += length_rows(4096, 4, causal=True, budget=8.0)
+    fits = [
+        {
+            "measured": "exponent of n from 2048 on",
+            "contestant": name,
+            "time": round(exponent(rows, name, "milliseconds"), 2),
+            "memory": round(exponent(rows, name, "peak MB"), 2),
+            "faster than standard from": faster_from(rows) if name == "tiled" else "",
+        }
+        for name in ("standard", "tiled", TORCH)
+    ]
+    path = record("flash_attention", rows + more + fits)
+    shutil.copy(path, FOLDER / "measured_flash_attention_cpu.json")
+
+
+if __name__ == "__main__":
+    main()
