@@ -17,16 +17,6 @@
 # About 90 minutes, better in several sittings. Nothing is downloaded.
 
 # %% id="imports"
-import math
-
-import torch
-
-from course_lib import with_transformers
-from course_lib.attention import causal_mask, scaled_dot_product_attention
-from course_lib.device import seeded
-from course_lib.model.functions import greedy_continuation
-from course_lib.pretrained import FOLDER, course_model, course_tokenizer
-from course_lib.rope import turn_to_positions
 from course_lib.study.desk import (
     checklist,
     dashboard,
@@ -47,8 +37,8 @@ from course_lib.study.desk import (
 #
 # Each exercise that you ran and each question that you answered was recorded on this machine, and nowhere else. The next cell
 # draws it. The blue bars are exercises that passed, the orange ones questions that were right *the last time* you answered
-# them. On the right each square is one ability: dark when nothing is recorded for it, bright when all of its exercises have
-# passed and all of its questions are right. In a saved copy you see an empty record.
+# them. On the right each square is one ability, and green as far as its exercises have passed and its questions are right. In
+# a saved copy you see an empty record.
 
 # %% tags=["nbval-ignore-output"] id="dashboard"
 dashboard()
@@ -156,8 +146,21 @@ quiz("self_check", "training and writing")
 # ## 4 · Three things to write
 #
 # You have written the first two before, in pieces. Now write them whole, without looking back. `hint()` says which notebook has
-# it, and only then more.
-#
+# it, and only then more. Some tools first:
+
+# %% id="imports-2"
+import math
+
+import torch
+
+from course_lib import with_transformers
+from course_lib.attention import causal_mask, scaled_dot_product_attention
+from course_lib.device import seeded
+from course_lib.model.functions import greedy_continuation
+from course_lib.pretrained import FOLDER, course_model, course_tokenizer
+from course_lib.rope import turn_to_positions
+
+# %% [markdown] id="attention-with-a-mask"
 # ### Attention with a mask
 #
 # A query is compared with every key; what it may not read is hidden; the values are averaged. Small enough for the head: one
