@@ -204,6 +204,33 @@ def _readable(padding: Bool[Tensor, "B S"] | None) -> Bool[Tensor, "B 1 1 S"] | 
     return None if padding is None else padding[:, None, None, :]
 
 
+_BERT_PARTS = {
+    "tokens.": "bert.embeddings.word_embeddings.",
+    "positions.": "bert.embeddings.position_embeddings.",
+    "segments.": "bert.embeddings.token_type_embeddings.",
+    "embedding_norm.": "bert.embeddings.LayerNorm.",
+    "layers.": "bert.encoder.layer.",
+    "self_attn.o_proj": "attention.output.dense",
+    "self_attn_norm": "attention.output.LayerNorm",
+    "self_attn.q_proj": "attention.self.query",
+    "self_attn.k_proj": "attention.self.key",
+    "self_attn.v_proj": "attention.self.value",
+    "mlp.c_fc": "intermediate.dense",
+    "mlp.c_proj": "output.dense",
+    "mlp_norm": "output.LayerNorm",
+    "head_dense": "cls.predictions.transform.dense",
+    "head_norm": "cls.predictions.transform.LayerNorm",
+    "lm_head": "cls.predictions.decoder",
+}
+
+
+def bert_name(name: str) -> str:
+    """Return what `transformers` calls this parameter of an `EncoderOnly`."""
+    for ours, theirs in _BERT_PARTS.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
 class Hidden(NamedTuple):
     """A text with hidden tokens, and the places that are to be filled in."""
 

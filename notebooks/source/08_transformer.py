@@ -102,6 +102,8 @@ from transformers import Qwen3Config
 from transformers.models.qwen3 import modeling_qwen3 as qwen3
 
 logging.getLogger("transformers").setLevel(logging.ERROR)  # no remarks about random weights
+
+# %% id="sizes"
 sizes = {
     "vocab_size": 101,
     "hidden_size": 48,
@@ -303,6 +305,8 @@ configs = {
 }
 old = {"hidden_act": "gelu_new", "norm_eps": 1e-5, "head_dim": 8, "num_key_value_heads": 6}
 configs["gpt2"] = replace(config, model_type="gpt2", qk_norm=False, **old)
+
+# %% id="print-f-10-qk-norm-biases"
 print(f"{'':10} QK-norm  biases  experts  window  positions")
 for name, each in configs.items():
     kind = "learned" if name == "gpt2" else "RoPE"
@@ -694,6 +698,33 @@ rises = {what: explorers.transformer.rises(what) for what in ("repeats", "text")
 show(figures.transformer.head_effects(rises))
 
 
+# %% [markdown] id="who-are-the-heads-that-are"
+# Who are the heads that are missed on repeats? Notebook 05 has given names to two kinds: the *previous-token* head looks one token
+# back, and the *induction* head looks for what followed last time.
+
+# %% tags=["nbval-ignore-output"] id="repeats-explorers-transformer-texts-repeats-0"
+from course_lib.attention import induction_score, previous_token_score
+
+repeats = explorers.transformer.texts("repeats")[0]
+maps = inspection.attention_maps(decoder, repeats)  # (L, B, H, T, T)
+induction = [induction_score(maps[:, b], ids) for b, ids in enumerate(repeats)]
+kinds = {
+    "previous-token": previous_token_score(maps).mean(1),
+    "induction": torch.stack(induction).mean(0),
+}
+for name, score in kinds.items():
+    layer, head = divmod(int(score.argmax()), score.shape[1])
+    rise = rises["repeats"][layer, head]
+    print(f"best {name} head: layer {layer}, head {head}, score {score.max():.2f};", end=" ")
+    print(f"without it the loss rises by {rise:.2f}")
+
+# %% [markdown] id="find-both-in-the-picture-above"
+# Find both in the picture above. Repeating takes one of each, in this order: the first moves "what came before me" up one token, the
+# second searches for it. Without either the search fails.
+#
+# Single heads are one view; whole parts are another. How much is the attention of each layer missed, and how much its MLP?
+
+
 # %% tags=["nbval-ignore-output"] id="without-part"
 def without_part(what, part):
     ids, counted = explorers.transformer.texts(what)
@@ -788,29 +819,8 @@ with torch.no_grad():
     print("encoder-decoder  reads as its mask says:", torch.equal(target_rows, expected))
 
 # %% [markdown] id="and-the-encoder-itself-is-bert"
-# And the encoder itself is BERT, number for number. Its parts have other names in `transformers`; here is the whole dictionary.
-
-# %% id="bert-names"
-BERT_NAMES = {
-    "tokens.": "bert.embeddings.word_embeddings.",
-    "positions.": "bert.embeddings.position_embeddings.",
-    "segments.": "bert.embeddings.token_type_embeddings.",
-    "embedding_norm.": "bert.embeddings.LayerNorm.",
-    "layers.": "bert.encoder.layer.",
-    "self_attn.q_proj": "attention.self.query",
-    "self_attn.k_proj": "attention.self.key",
-    "self_attn.v_proj": "attention.self.value",
-    "self_attn.o_proj": "attention.output.dense",
-    "self_attn_norm": "attention.output.LayerNorm",
-    "mlp.c_fc": "intermediate.dense",
-    "mlp.c_proj": "output.dense",
-    "mlp_norm": "output.LayerNorm",
-}
-HEAD_NAMES = {
-    "head_dense": "cls.predictions.transform.dense",
-    "head_norm": "cls.predictions.transform.LayerNorm",
-    "lm_head": "cls.predictions.decoder",
-}
+# And the encoder itself is BERT, number for number. Its parts have other names in `transformers`; the library's `bert_name`
+# translates them.
 
 # %% id="words"
 from transformers import BertConfig, BertForMaskedLM
@@ -828,9 +838,7 @@ bert = BertForMaskedLM(BertConfig(**words, attn_implementation="eager")).eval()
 given = bert.state_dict()
 renamed = {}
 for name, slot in encoder.state_dict().items():
-    theirs_name = name
-    for ours_part, theirs_part in (BERT_NAMES | HEAD_NAMES).items():
-        theirs_name = theirs_name.replace(ours_part, theirs_part)
+    theirs_name = families.bert_name(name)
     turned = slot.shape != given[theirs_name].shape  # InOutLinear multiplies from the other side
     renamed[name] = given[theirs_name].T if turned else given[theirs_name]
 print(encoder.load_state_dict(renamed, strict=True))
@@ -948,7 +956,7 @@ for layer in range(len(decoder.blocks)):
 # Where the last number is far above the sum, the heads stand in for each other: each can go as long as the others stay.
 
 # %% [markdown] id="12-recap"
-# ## 12 · Recap
+# ## Recap
 #
 # 1. A block adds twice: `x + attention(norm(x))`, then `x + mlp(norm(x))`. The stream itself is never normalised, until once at
 #    the end.
@@ -957,7 +965,7 @@ for layer in range(len(decoder.blocks)):
 # 4. To find a fault, give each module the reference's input. What is off by itself is at fault; what is off so far only suffers.
 # 5. The stream is a sum. So it can be read early, and a head or a layer can be left out of it.
 #
-# ### Quiz
+# ### Test yourself
 
 # %% id="quiz-transformer"
 quiz("transformer")
@@ -974,5 +982,4 @@ quiz("transformer")
 # - Elhage et al. 2021, *A mathematical framework for transformer circuits*
 # - Qwen team 2025, *Qwen3 technical report*, arXiv:2505.09388
 #
-# ### Next
-# **09 · Counting parameters**: the model is built. What does it weigh, what does it cost, and will it fit?
+# **Next:** 09 parameter counting. The model is built. What does it weigh, what does it cost, and will it fit?

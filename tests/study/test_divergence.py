@@ -174,6 +174,18 @@ def test_what_comes_behind_a_fault_is_off_only_so_far(folders):
     assert before.own < 1e-5 > before.so_far
 
 
+@pytest.mark.parametrize("tokens", [17, 6, 2])  # 6 and 2 are the numbers of heads, too
+def test_heads_before_tokens_are_compared_with_heads_behind_them(tokens, folders):
+    report = find_divergence(*pair(folders, "qwen3"), IDS[:, :tokens])
+    rows = {row.name: row for row in report.rows}
+    for name in ("q_norm", "k_norm"):
+        assert rows[f"model.layers.0.self_attn.{name}"].so_far < 1e-5
+    model, reference = pair(folders, "qwen3")
+    wrong_embedding_row(model)
+    rows = {row.name: row for row in find_divergence(model, reference, IDS[:, :tokens]).rows}
+    assert rows["model.layers.0.self_attn.q_norm"].so_far > 1e-2
+
+
 def test_two_faults_are_both_named(folders):
     model, reference = pair(folders, "qwen3")
     wrong_base(model)

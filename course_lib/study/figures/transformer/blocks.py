@@ -27,7 +27,7 @@ def block_arrangements() -> Figure:
 
 
 def _pre(ax: Axes) -> None:
-    _stream(ax, (0, 4.4, 9.2, 10))
+    _stream(ax)
     for part, low in zip(PARTS, (0.5, 5.3), strict=True):
         _path(ax, ((_STREAM, low), (_SIDE, low), (_SIDE, low + 0.4)))
         _box(ax, _SIDE, low + 0.8, "norm", OKABE_ITO.yellow)
@@ -38,7 +38,7 @@ def _pre(ax: Axes) -> None:
 
 
 def _post(ax: Axes) -> None:
-    _stream(ax, (0, 10))
+    _stream(ax)
     for part, low in zip(PARTS, (0.5, 5.3), strict=True):
         _path(ax, ((_STREAM, low), (_SIDE, low), (_SIDE, low + 0.6)))
         _box(ax, _SIDE, low + 1.1, part, OKABE_ITO.sky)
@@ -47,8 +47,8 @@ def _post(ax: Axes) -> None:
         _box(ax, _STREAM, low + 3.4, "norm", OKABE_ITO.yellow)
 
 
-def _stream(ax: Axes, heights: tuple[float, ...]) -> None:
-    ax.plot([_STREAM] * len(heights), heights, color="black", lw=3, zorder=1)
+def _stream(ax: Axes) -> None:
+    ax.plot([_STREAM, _STREAM], [0, 10], color="black", lw=3, zorder=1)
     ax.text(_STREAM - 0.04, 0.1, "x", ha="right", size=12, style="italic")
     ax.text(_STREAM - 0.04, 9.6, "to the\nnext block", ha="right", va="center", color=FAINT, size=9)
 

@@ -5,34 +5,16 @@ Checked against:  the rows of course_lib.study.divergence
 """
 
 import math
-from typing import Protocol
 
 from matplotlib.figure import Figure
 
+from course_lib.study.divergence import Divergence
 from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
 _SMALLEST = 1e-9  # smaller differences are drawn here
 
 
-class _Row(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def own(self) -> float: ...
-    @property
-    def so_far(self) -> float | None: ...
-
-
-class _Report(Protocol):
-    @property
-    def rows(self) -> tuple[_Row, ...]: ...
-    @property
-    def tolerance(self) -> float: ...
-    @property
-    def faults(self) -> tuple[str, ...]: ...
-
-
-def divergence(report: _Report) -> Figure:
+def divergence(report: Divergence) -> Figure:
     """Draw how far each layer and its parts are off, and within a part only what is at fault."""
     rows = [row for row in report.rows if row.name in report.faults or _is_part(row.name)]
     margins = Margins(left=2.7, right=0.3, bottom=0.6, top=0.8)
