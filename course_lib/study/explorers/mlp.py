@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.experts import route
+from course_lib.study import trained_model
 from course_lib.study.explorer import Explorer, choice, log_slider, slider, step_slider
 from course_lib.study.figures import mlp as figures
 from course_lib.study.figures.mlp.activations import CURVES, TITLES
@@ -49,6 +50,20 @@ def gate_surface(gate: str = "swiglu", up: Number = 1.0) -> Explorer:
     return Explorer(
         figures.gate_surface, controls, "One hidden unit: the gate times the other half."
     )
+
+
+def units_at_work(layer: int = 0, on: str = "text") -> Explorer:
+    """Choose a layer of the course model and what it reads: where its hidden units stand."""
+
+    def figure(layer: int, on: str) -> Figure:
+        return figures.units_at_work(f"Layer {layer}", *trained_model.hidden_units(on)[layer])
+
+    layers = len(trained_model.hidden_units(on))
+    controls = {
+        "layer": choice("layer", layer, tuple(range(layers))),
+        "on": choice("reading", on, trained_model.KINDS[::-1]),
+    }
+    return Explorer(figure, controls, "Gate and up of each hidden unit of the course model.")
 
 
 def memory(direction: Number = 60.0, length: Number = 1.0) -> Explorer:

@@ -14,7 +14,7 @@ from course_lib.device import seeded
 from course_lib.positions import sinusoidal_table
 from course_lib.study.explorer import Explorer, choice, log_slider, slider, step_slider
 from course_lib.study.figures import rope as figures
-from course_lib.study.figures.rope import measured, turning
+from course_lib.study.figures.rope import longer, measured, turning
 from course_lib.study.plotting import Number
 from course_lib.study.position_models import DISTANCES, TRAINED_LENGTH, WIDTH, trained
 
@@ -119,6 +119,16 @@ def context_extension(factor: int = 4) -> Explorer:
         "factor": choice("stretched for", factor, [(f"{f} times", f) for f in measured.FACTORS])
     }
     return Explorer(figures.context_extension, controls, "A trained model beyond its length.")
+
+
+def long_text(factor: int = longer.STRETCHES[-1]) -> Explorer:
+    """Stretch the course model's RoPE, and see its loss along texts that are too long."""
+    controls = {
+        "factor": choice("stretched for", factor, [(f"{f} times", f) for f in longer.STRETCHES])
+    }
+    return Explorer(
+        figures.long_text, controls, "The course model on long texts (a new choice takes seconds)."
+    )
 
 
 def method_comparison(distance: int = 64) -> Explorer:

@@ -13,17 +13,29 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.attention import causal_mask
-from course_lib.study.explorer import Explorer, choice, step_slider
+from course_lib.study import trained_model
+from course_lib.study.explorer import Explorer, choice, step_slider, text_field
 from course_lib.study.explorers.attention.widget import AttentionLines
 from course_lib.study.figures import attention as figures
 from course_lib.study.figures.attention.scale import WIDTHS
 
-__all__ = ["AttentionLines", "cache_bytes", "five_steps", "lines", "maps", "masks", "scale"]
+__all__ = [
+    "AttentionLines",
+    "cache_bytes",
+    "five_steps",
+    "lines",
+    "maps",
+    "masks",
+    "missed_heads",
+    "reading",
+    "scale",
+]
 
 TOKENS = ("the", " cat", " slept", " it")
 QUERIES = ((0, 0, 0, 1), (0, 0, 0, 2), (2, 1, 0, 0), (2, 2, 0, 0))
 KEYS = ((0, 0, 0, 2), (2, 2, 0, 0), (0, 0, 2, 0), (1, 0, 0, 0))
 VALUES = ((0, 0, 1), (2, 1, 0), (0, 2, 0), (1, 0, 1))
+SENTENCE = "def area(width, height):\n    return width * height\n\ndef area("
 
 
 def five_steps(
@@ -120,3 +132,47 @@ def cache_bytes(
         "tokens": choice("tokens", tokens, tuple(2**n for n in range(10, 18))),
     }
     return Explorer(figure, controls, "The bytes of a KV cache in bfloat16, for one text.")
+
+
+def reading(text: str = SENTENCE, layer: int | None = None, head: int | None = None) -> Explorer:
+    """Type a text and choose a head of the course model; it begins with the best to copy."""
+    best = best_head("induction")
+
+    def figure(text: str, layer: int, head: int) -> Figure:
+        tokens, weights = trained_model.read(text)
+        return figures.attention_maps(weights, tokens, layer, head)
+
+    layers, heads = trained_model.head_scores()["induction"].shape
+    controls = {
+        "text": text_field("text", text),
+        "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),
+        "head": choice("head", best[1] if head is None else head, tuple(range(heads))),
+    }
+    said = f"The course model reads the first {trained_model.LONGEST} tokens of a text."
+    return Explorer(figure, controls, said)
+
+
+def best_head(kind: str, on: str = "repeats") -> tuple[int, int]:
+    """Return layer and head of the course model with the largest score of a kind."""
+    table = trained_model.head_scores(on)[kind]
+    layer, head = divmod(int(table.argmax()), table.shape[1])
+    return layer, head
+
+
+def missed_heads(
+    on: str = "repeats", layer: int | None = None, head: int | None = None
+) -> Explorer:
+    """Choose a kind of text and a head of the course model, and see what it is needed for."""
+    best = best_head("induction")
+
+    def figure(on: str, layer: int, head: int) -> Figure:
+        rises, scores = trained_model.rises(on), trained_model.head_scores(on)
+        return figures.missed_heads(rises, scores, on, layer, head)
+
+    layers, heads = trained_model.head_scores()["induction"].shape
+    controls = {
+        "on": choice("measured on", on, trained_model.KINDS),
+        "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),
+        "head": choice("head", best[1] if head is None else head, tuple(range(heads))),
+    }
+    return Explorer(figure, controls, "What each head reads, and what the model is without it.")

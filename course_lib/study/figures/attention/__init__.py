@@ -13,6 +13,7 @@ from course_lib.study.figures.attention.maps import (
     mosaic_image,
 )
 from course_lib.study.figures.attention.masks import MASKS, mask_and_weights
+from course_lib.study.figures.attention.missed import missed_heads
 from course_lib.study.figures.attention.scale import (
     jacobian_norms,
     product_spread,
@@ -33,6 +34,7 @@ __all__ = [
     "kind_of_head",
     "learning",
     "mask_and_weights",
+    "missed_heads",
     "mosaic_image",
     "product_spread",
     "scale_experiment",

@@ -83,13 +83,11 @@ def attention_maps(
     _check(weights, tokens, layer, head)
     kind, share = kind_of_head(weights[layer, head], tokens)
     layers, heads = weights.shape[:2]
-    figure, (left, right) = new_figure(
-        11.5,
-        5.0,
-        cols=2,
-        margins=Margins(left=0.6, right=0.15, bottom=0.6, top=0.65, across=0.8),
-        width_ratios=(1, 1),
+    longest = 0.085 * max(len(token_label(token)) for token in tokens)  # inches of the labels
+    margins = Margins(
+        left=0.6, right=0.15, bottom=max(0.6, 0.45 + longest), top=0.65, across=0.7 + longest
     )
+    figure, (left, right) = new_figure(11.5, 5.0, cols=2, margins=margins)
     _mosaic(left, weights, layer, head)
     readers = list(tokens)[len(tokens) - weights.shape[2] :]
     heatmap(right, weights[layer, head], readers, tokens)

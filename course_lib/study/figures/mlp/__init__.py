@@ -11,6 +11,7 @@ from course_lib.study.figures.mlp.activations import (
     gelu_forms,
 )
 from course_lib.study.figures.mlp.experts import capacity, expert_loads, expert_sizes
+from course_lib.study.figures.mlp.gates import gates_by_layer, units_at_work
 from course_lib.study.figures.mlp.layers import (
     block_shares,
     memory,
@@ -26,8 +27,10 @@ __all__ = [
     "expert_loads",
     "expert_sizes",
     "gate_surface",
+    "gates_by_layer",
     "gelu_forms",
     "memory",
+    "units_at_work",
     "variants",
     "variants_in_time",
 ]

@@ -6,6 +6,7 @@ Checked against:  the course's own functions and trained models, read back from 
 
 from course_lib.study.figures.rope.biases import alibi, reach
 from course_lib.study.figures.rope.distance import decay
+from course_lib.study.figures.rope.longer import long_text
 from course_lib.study.figures.rope.measured import context_extension, method_comparison
 from course_lib.study.figures.rope.planes import (
     larger_base,
@@ -22,6 +23,7 @@ __all__ = [
     "context_extension",
     "decay",
     "larger_base",
+    "long_text",
     "method_comparison",
     "plane_matrix",
     "position_table",
