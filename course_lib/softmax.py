@@ -54,8 +54,10 @@ def masked_softmax(
     spreads through every later layer. A row that may look at nothing takes nothing.
     """
     scores = x.masked_fill(~mask, -torch.inf)
-    largest = scores.amax(dim, keepdim=True)
-    numerator = (scores - torch.where(largest.isfinite(), largest, 0.0)).exp()
+    # Any shift gives the same weights, so no gradient goes through it, and `scores`, which are ours
+    # alone, can be worked on in place: tables of T x S numbers are what attention costs.
+    largest = scores.detach().amax(dim, keepdim=True)
+    numerator = scores.sub_(torch.where(largest.isfinite(), largest, 0.0)).exp_()
     total = numerator.sum(dim, keepdim=True)
     return numerator / torch.where(total > 0, total, 1.0)
 

@@ -152,8 +152,8 @@ def _block_bytes(config: ModelConfig, layer: int, tokens: int, size: int) -> int
     numbers += 2 * (heads + groups) * head_dim  # q, k, v, and what the heads bring back
     if config.qk_norm and config.model_type != "gpt2":
         numbers += (heads + groups) * (2 * head_dim + 1)  # before and within the norm
-    numbers += heads * (3 * tokens + 2)  # the softmax: its exponentials, their sum, the weights
-    integers = 2 * heads  # which rows of it are empty, one byte each
+    numbers += heads * (2 * tokens + 1)  # the softmax: its exponentials, their sum, the weights
+    integers = heads  # which rows of it are empty, one byte each
     if config.is_sparse(layer):
         moe, chosen = config.moe_intermediate_size, config.num_experts_per_tok
         units = (_ACTIVATION_KEEPS[config.hidden_act] + 4) * moe

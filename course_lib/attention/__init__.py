@@ -31,6 +31,7 @@ from course_lib.attention.masks import (
 from course_lib.attention.multi_head import MultiHeadAttention, merge_heads, split_heads
 from course_lib.attention.scaled_dot_product import (
     attention_weights,
+    fused_attention,
     grouped_query_attention,
     mix_values,
     scaled_dot_product_attention,
@@ -48,6 +49,7 @@ __all__ = [
     "causal_mask",
     "combine_masks",
     "first_token_score",
+    "fused_attention",
     "grouped_query_attention",
     "induction_score",
     "induction_targets",

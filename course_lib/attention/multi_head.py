@@ -20,7 +20,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from course_lib.attention.cache import KVCache
-from course_lib.attention.scaled_dot_product import attention_weights, mix_values
+from course_lib.attention.scaled_dot_product import attention_weights, fused_attention, mix_values
 from course_lib.norms import RMSNorm
 
 
@@ -67,6 +67,7 @@ class MultiHeadAttention(nn.Module):
         self.head_dim = head_dim or _even_share(hidden_size, num_attention_heads)
         _check_groups(self.num_heads, self.num_key_value_heads)
         self.scale = scale  # None: 1 / sqrt(head_dim)
+        self.fused = False  # True: where nobody asks for the weights, they are not written
         width, kv_width = (
             heads * self.head_dim for heads in (self.num_heads, self.num_key_value_heads)
         )
@@ -101,8 +102,12 @@ class MultiHeadAttention(nn.Module):
             q, k = rotate(q), rotate(k)
         if cache is not None:
             k, v = cache.append(k, v)
-        weights = attention_weights(q, k, mask, bias=bias, scale=self.scale)
-        output: Tensor = self.o_proj(merge_heads(mix_values(weights, v)))
+        if self.fused and bias is None and not return_weights:
+            read, weights = fused_attention(q, k, v, mask, scale=self.scale), None
+        else:
+            weights = attention_weights(q, k, mask, bias=bias, scale=self.scale)
+            read = mix_values(weights, v)
+        output: Tensor = self.o_proj(merge_heads(read))
         return output, weights if return_weights else None
 
 

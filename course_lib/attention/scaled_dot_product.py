@@ -20,6 +20,7 @@ Shapes:           B batch, T query tokens, S key tokens, H query heads, G key/va
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -78,6 +79,24 @@ def grouped_query_attention(
     G = H is multi-head, G = 1 multi-query attention. No key or value is copied.
     """
     return mix_values(attention_weights(q, k, mask, bias=bias, scale=scale), v)
+
+
+def fused_attention(
+    q: Float[Tensor, "B H T D"],
+    k: Float[Tensor, "B G S D"],
+    v: Float[Tensor, "B G S Dv"],
+    mask: Shaped[Tensor, "..."] | None = None,
+    *,
+    scale: float | None = None,
+) -> Float[Tensor, "B H T Dv"]:
+    """Return `grouped_query_attention` as PyTorch's own kernel computes it, up to rounding.
+
+    It never writes the weights, which saves most of the time of a long text; the chapter on
+    FlashAttention builds such a kernel.
+    """
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+    )
 
 
 def attention_weights(

@@ -129,6 +129,16 @@ class DecoderLM(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    def fuse_attention(self, fused: bool = True) -> "DecoderLM":
+        """Let PyTorch's kernel compute attention where nobody asks for the weights: faster.
+
+        The output is the same up to rounding. Without it every step can be looked at.
+        """
+        for module in self.modules():
+            if hasattr(module, "fused"):
+                setattr(module, "fused", fused)
+        return self
+
     @property
     def blocks(self) -> nn.ModuleList:
         """The layers, from the first to the last."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from course_lib.attention import (
     KVCache,
     attention_weights,
+    fused_attention,
     merge_heads,
     mix_values,
     split_heads,
@@ -38,19 +39,24 @@ class FusedAttention(nn.Module):
         self.num_heads = num_heads
         self.c_attn = InOutLinear(width, 3 * width)
         self.c_proj = InOutLinear(width, width)
+        self.fused = False
 
     def forward(
         self,
         x: Float[Tensor, "B T C"],
         mask: Bool[Tensor, "..."] | None,
         cache: KVCache | None = None,
-    ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"]]:
-        """Return what the tokens read, and the weights with which they read it."""
+        return_weights: bool = False,
+    ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
+        """Return what the tokens read, and on request the weights with which they read it."""
         q, k, v = (split_heads(part, self.num_heads) for part in self.c_attn(x).chunk(3, dim=-1))
         if cache is not None:
             k, v = cache.append(k, v)
+        if self.fused and not return_weights:
+            return self.c_proj(merge_heads(fused_attention(q, k, v, mask))), None
         weights = attention_weights(q, k, mask)
-        return self.c_proj(merge_heads(mix_values(weights, v))), weights
+        read = self.c_proj(merge_heads(mix_values(weights, v)))
+        return read, weights if return_weights else None
 
 
 class GPT2Block(nn.Module):
@@ -72,9 +78,9 @@ class GPT2Block(nn.Module):
         return_weights: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
         """Return the stream after this layer, and on request who read whom."""
-        read, weights = self.attn(self.ln_1(x), mask, cache)
+        read, weights = self.attn(self.ln_1(x), mask, cache, return_weights)
         x = x + read
-        return x + self.mlp(self.ln_2(x)), weights if return_weights else None
+        return x + self.mlp(self.ln_2(x)), weights
 
 
 class GPT2Parts(nn.Module):

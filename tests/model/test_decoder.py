@@ -126,6 +126,51 @@ def test_greedy_continuation_of_64_tokens_behind_prompts_of_two_lengths(pair, ca
     assert len(expected[:, 9:].unique()) > 2  # and the text is not one token
 
 
+def test_fused_attention_gives_the_same_with_padding_cache_and_gradients(family, tiny):
+    plain, fused = tiny(family), tiny(family).fuse_attention()
+    fused.load_state_dict(plain.state_dict())
+    padding = torch.ones(2, 17, dtype=torch.bool)
+    padding[0, :6] = False  # rows that may look at nothing
+    positions = token_positions(padding, 17)
+    expected = plain(IDS, padding, positions=positions).logits
+    found = fused(IDS, padding, positions=positions).logits
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    for each, logits in ((plain, expected), (fused, found)):
+        logits[padding].square().mean().backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in each.parameters())
+    for mine, theirs in zip(fused.parameters(), plain.parameters(), strict=True):
+        if theirs.grad is not None:
+            torch.testing.assert_close(mine.grad, theirs.grad, rtol=0, atol=1e-4)
+    with torch.no_grad():
+        cache = fused.make_cache(2, 17)
+        parts = [fused(part, cache=cache).logits for part in IDS.split([9, 7, 1], dim=1)]
+        torch.testing.assert_close(torch.cat(parts, 1), plain(IDS).logits, rtol=0, atol=1e-5)
+        assert len(fused(IDS, return_weights=True).attentions) == len(fused.blocks)
+
+
+def test_fused_attention_is_off_until_asked_for_and_can_be_left(tiny, monkeypatch):
+    import torch.nn.functional as functional
+
+    calls = []
+    kernel = functional.scaled_dot_product_attention
+
+    def counted(*args, **options):
+        calls.append(1)
+        return kernel(*args, **options)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", counted)
+    for name in ("qwen3", "gpt2"):
+        model = tiny(name)
+        model(IDS)
+        assert not calls
+        model.fuse_attention()(IDS)
+        assert len(calls) == len(model.blocks)
+        calls.clear()
+        model(IDS, return_weights=True)
+        model.fuse_attention(False)(IDS)
+        assert not calls
+
+
 def test_a_wrong_base_is_seen(tiny):
     model = tiny("qwen3")
     other = tiny("qwen3", rope_parameters={"rope_type": "default", "rope_theta": 1e5})
