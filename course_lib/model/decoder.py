@@ -136,7 +136,7 @@ class DecoderLM(nn.Module):
         """
         for module in self.modules():
             if hasattr(module, "fused"):
-                setattr(module, "fused", fused)
+                module.fused = fused  # type: ignore[assignment]
         return self
 
     @property
