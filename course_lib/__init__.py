@@ -107,6 +107,22 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("accounting",),
     ),
     Notebook(
+        10,
+        "flash_attention",
+        "FlashAttention",
+        "How can exact attention run without ever writing the n × n matrix?",
+        100,
+        ("flash",),
+    ),
+    Notebook(
+        12,
+        "generation",
+        "Generation",
+        "How are probabilities turned into text, and why is decoding slow?",
+        120,
+        ("generation",),
+    ),
+    Notebook(
         13,
         "self_check",
         "Self-check",
@@ -119,27 +135,11 @@ SYLLABUS: tuple[Notebook, ...] = (
 # Chapters whose modules are in the library while their notebook is still being written.
 IN_PREPARATION: tuple[Notebook, ...] = (
     Notebook(
-        10,
-        "flash_attention",
-        "FlashAttention",
-        "How can exact attention run without ever writing the n × n matrix?",
-        100,
-        ("flash",),
-    ),
-    Notebook(
         11,
         "training",
         "Training",
         "How does a pile of text become weights?",
         120,
         ("training",),
-    ),
-    Notebook(
-        12,
-        "generation",
-        "Generation",
-        "How are probabilities turned into text, and why is decoding slow?",
-        120,
-        ("generation",),
     ),
 )

@@ -16,7 +16,8 @@ Checked against:  the target's own distribution (chi-square); its own greedy tex
 Shapes:           k draft tokens, V vocabulary, T prompt tokens, N new tokens
 """
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,32 @@ from course_lib.generation.drawing import draw, next_distribution
 from course_lib.generation.processors import GREEDY, Sampling
 from course_lib.generation.reading import LanguageModel, Reader, check_padding
 from course_lib.generation.stopping import NEVER, Stop
+from course_lib.model import DecoderLM
+
+
+def first_layers(model: DecoderLM, count: int) -> DecoderLM:
+    """Return a draft model made of the first `count` layers of `model`, on the same weights.
+
+    Nobody trained it to speak after so few layers; it costs no memory, and its vocabulary fits.
+    """
+    layers = model.config.num_hidden_layers
+    if not 1 <= count <= layers:
+        raise ValueError(
+            f"a draft has between 1 and all {layers} layers of the model; got {count}. "
+            "Fewer are faster, and right less often."
+        )
+    short = copy.copy(model)
+    short.config = replace(
+        model.config,
+        num_hidden_layers=count,
+        sliding_layers=model.config.sliding_layers[:count],
+        sparse_layers=model.config.sparse_layers[:count],
+    )
+    short._modules = dict(model._modules)
+    short.model = copy.copy(model.model)
+    short.model._modules = dict(model.model._modules)
+    short.model.layers = model.model.layers[:count]
+    return short
 
 
 def accepted_count(

@@ -16,9 +16,11 @@ from course_lib.generation import (
     Stop,
     generate,
     left_pad,
+    most_tokens_per_second,
     stream,
     stream_text,
     token_positions,
+    tokens_through_layers,
     update_cache,
 )
 from course_lib.generation.reading import without_padding
@@ -233,6 +235,12 @@ def test_positions_by_hand():
     padding = torch.tensor([[True, True, True, True], [False, False, True, True]])
     assert token_positions(padding, 4).tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
     assert token_positions(padding, 1).tolist() == [[3], [1]]
+
+
+def test_what_passes_through_the_layers_by_hand():
+    assert tokens_through_layers(3, 4, cached=False) == 3 + 4 + 5 + 6
+    assert tokens_through_layers(3, 4, cached=True) == 3 + 1 + 1 + 1
+    assert most_tokens_per_second(8 * 10**9, 2, 160e9) == 10.0
 
 
 def test_the_pure_cache_step_is_the_cache():

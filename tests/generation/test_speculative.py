@@ -8,11 +8,15 @@ from course_lib.device import seeded
 from course_lib.generation import (
     Sampling,
     Stop,
+    acceptance_rate,
     accepted_count,
+    first_layers,
     generate,
     next_distribution,
     residual_distribution,
     speculative_generate,
+    speed_up,
+    tokens_per_pass,
     verify,
 )
 from course_lib.model import Output
@@ -158,6 +162,29 @@ def test_sampled_text_has_the_models_distribution(sampling):
     freedom = int((flat > 0).sum()) - 1
     limit = freedom * (1 - 2 / (9 * freedom) + 3.719 * (2 / (9 * freedom)) ** 0.5) ** 3
     assert statistic(counts, flat) < limit
+
+
+def test_the_first_layers_are_a_model_of_their_own(model, ids):
+    draft = first_layers(model, 2)
+    with torch.inference_mode():
+        found = draft(ids).logits
+        whole = model(ids, return_hidden=True)
+        expected = model.lm_head(model.last_norm(whole.hidden_states[2]))
+    torch.testing.assert_close(found, expected)
+    assert len(model.blocks) == 3 == len(first_layers(model, 3).blocks)
+    assert draft.lm_head.weight is model.lm_head.weight
+    assert len(draft.make_cache(1, 4)) == 2
+    with pytest.raises(ValueError, match="between 1 and all 3 layers of the model; got 4"):
+        first_layers(model, 4)
+
+
+def test_what_drafting_is_worth():
+    assert acceptance_rate(P, Q) == pytest.approx(0.6)
+    assert tokens_per_pass(0.5, 2) == 1.75
+    assert tokens_per_pass(1.0, 4) == 5.0
+    assert tokens_per_pass(0.0, 4) == 1.0
+    assert speed_up(1.0, 4, 0.25) == 2.5
+    assert speed_up(1.0, 4, 1.0) == 1.0
 
 
 def test_stops_cut_a_round(model, ids):

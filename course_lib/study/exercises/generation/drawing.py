@@ -68,7 +68,7 @@ DISTRIBUTION = Exercise(
     difficulty=2,
     statement=(
         "Return the probabilities (B, V) with which tokens are drawn after temperature, then "
-        "top-k, then top-p. You may use `processors.keep_top_k` and `processors.keep_top_p`."
+        "top-k, then top-p. You may use `generation.keep_top_k` and `generation.keep_top_p`."
     ),
     solution=generation.filtered_distribution,
     reference=_in_loops,
