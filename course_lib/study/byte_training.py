@@ -6,7 +6,7 @@ experiments that take minutes are stored; `python -m course_lib.study.byte_train
 again, all or those that are named behind it.
 
     live       one run in which looking things up is learned, measured at every look
-    scaling    the loss on held-out text for five sizes and four lengths of training, and one more
+    scaling    the loss on held-out text for four sizes and four lengths of training
     precision  the same run in float32, with products in bfloat16, and all in bfloat16
 
 Taught in:        11 training
@@ -15,6 +15,7 @@ Checked against:  training again, from the same seed
 Shapes:           B sequences, T bytes
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -36,9 +37,9 @@ from course_lib.training.loop import Draw, Plan, Training
 
 BYTES, CONTEXT = 256, 64
 TEXT = 4_000_000  # characters of the standard library's sources
-WIDTHS = (16, 32, 48, 64, 96)
+WIDTHS = (16, 32, 48, 64)
 LENGTHS = (125, 250, 500, 1000)  # steps
-BEYOND = (128, 2000)  # a width and a length that no fit has seen
+LIVE_STEPS, PRECISION_STEPS = 700, 240
 STORED = Path(__file__).parent / "trained" / "byte_training.json"
 
 Record = dict[str, Any]
@@ -158,9 +159,9 @@ def stored() -> dict[str, Any]:
 
 
 def _live() -> list[Record]:
-    training = Training(fresh(byte_config()), mixed_batches(byte_row()), byte_plan(900))
+    training = Training(fresh(byte_config()), mixed_batches(byte_row()), byte_plan(LIVE_STEPS))
     found = []
-    for record in watched(training, 900, 20):
+    for record in watched(training, LIVE_STEPS, 20):
         found.append(record)
         print(record, flush=True)
     return found
@@ -168,7 +169,7 @@ def _live() -> list[Record]:
 
 def _scaling() -> list[Record]:
     found = []
-    for width, steps in [*((w, s) for w in WIDTHS for s in LENGTHS), BEYOND]:
+    for width, steps in itertools.product(WIDTHS, LENGTHS):
         model = train_bytes(width, steps)
         found.append(
             {
@@ -187,10 +188,12 @@ def _precision() -> dict[str, list[float]]:
     for name in ("float32", "products in bfloat16", "all in bfloat16"):
         model = fresh(byte_config())
         model = model.bfloat16() if name.startswith("all") else model
-        plan = byte_plan(400, autocast=name.startswith("products"))
+        plan = byte_plan(PRECISION_STEPS, autocast=name.startswith("products"))
         training = Training(model, text_batches(byte_row()), plan)
-        losses = [training.step().loss for _ in range(400)]
-        found[name] = [round(sum(losses[i : i + 20]) / 20, 4) for i in range(0, 400, 20)]
+        losses = [training.step().loss for _ in range(PRECISION_STEPS)]
+        found[name] = [
+            round(sum(losses[i : i + 20]) / 20, 4) for i in range(0, PRECISION_STEPS, 20)
+        ]
         print(name, found[name][-1], flush=True)
     return found
 

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Number = int | float
 EXPONENTS = torch.arange(0.04, 1.5, 0.02, dtype=torch.float64)
 
 
@@ -33,7 +34,7 @@ class PowerLaw(NamedTuple):
     exponent: float
 
 
-def fit_power_law(sizes: Sequence[float], losses: Sequence[float]) -> PowerLaw:
+def fit_power_law(sizes: Sequence[Number], losses: Sequence[Number]) -> PowerLaw:
     """Return the power law that is a straight line through the logarithms."""
     if len(sizes) != len(losses) or len(set(sizes)) < 2 or min(*sizes, *losses) <= 0:
         raise ValueError(
@@ -56,11 +57,11 @@ class ScalingLaw:
     b: float
     beta: float
 
-    def loss(self, parameters: float, tokens: float) -> float:
+    def loss(self, parameters: Number, tokens: Number) -> float:
         """Return the loss that the law foretells."""
         return self.floor + self.a * parameters**-self.alpha + self.b * tokens**-self.beta
 
-    def best_size(self, flops: float) -> float:
+    def best_size(self, flops: Number) -> float:
         """Return how many parameters make the loss lowest if training costs 6 · N · D = flops."""
         if flops <= 0:
             raise ValueError(f"a budget must be positive; got {flops} FLOPs.")
@@ -70,7 +71,7 @@ class ScalingLaw:
 
 
 def fit_scaling_law(
-    parameters: Sequence[float], tokens: Sequence[float], losses: Sequence[float]
+    parameters: Sequence[Number], tokens: Sequence[Number], losses: Sequence[Number]
 ) -> ScalingLaw:
     """Return the law with the smallest squared error on these runs."""
     if not 5 <= len(losses) == len(parameters) == len(tokens):

@@ -74,7 +74,7 @@ def phase_change(records: Sequence[Mapping[str, Any]] | None = None) -> Explorer
 
 
 def fitted_law() -> ScalingLaw:
-    """Return the law of the stored runs; the last of them is not fitted."""
+    """Return the law of the stored runs but the last, which is the largest."""
     runs = stored()["scaling"][:-1]
     columns = [[float(run[name]) for run in runs] for name in ("parameters", "tokens", "loss")]
     return fit_scaling_law(*columns)
