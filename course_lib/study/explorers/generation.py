@@ -17,7 +17,7 @@ from course_lib.study.figures import generation as figures
 from course_lib.study.plotting import Number
 
 PROMPT = "The function returns a new"
-LOOPING = "one two three, one two three, one two three, one"
+LOOPING = "return self.path, self.name, self.path, self.name, self."
 CODE = "import os\n\ndef join(path, name):\n    return os.path"
 LONGEST = 24  # tokens; more columns cannot be read
 
