@@ -1,5 +1,7 @@
 """Looking into the course's own model: samples, scores, silenced heads, other settings."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from course_lib import corpus
 from course_lib.model.inspection import part_of
 from course_lib.study import trained_model
+from course_lib.study.figures.mlp.gates import near_zero, share_needed
 from course_lib.study.trained_model import (
     KINDS,
     LONG_TEXTS,
@@ -180,3 +183,27 @@ def test_losses_along_a_text_follow_the_settings(monkeypatch):
     linear = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
     assert losses_along(linear).mean() > plain.mean() + 0.1
     assert TIMES > 1
+
+
+def test_what_the_chapters_say_of_the_heads_is_so():
+    scores = head_scores("repeats")
+    layer = {}
+    for kind in ("previous token", "induction"):
+        table = scores[kind]
+        assert table.max() > 0.5
+        layer[kind] = int(table.argmax()) // table.shape[1]
+        group = (table > 0.5).nonzero().tolist()
+        nothing = math.log(course_model().config.vocab_size)
+        assert loss("repeats", group) > 0.8 * nothing
+        on_repeats, on_text = (loss(kind, group) - loss(kind) for kind in KINDS)
+        assert on_text < on_repeats / 4
+    assert layer["previous token"] < layer["induction"]
+
+
+def test_what_the_chapters_say_of_the_gates_is_so():
+    for gate, up in hidden_units("text"):
+        assert (gate < 0).double().mean() > 0.5
+        passed = F.silu(gate) * up
+        assert near_zero(passed) > 0.1
+        assert share_needed(passed) < 0.25
+        assert (passed == 0).double().mean() < 0.001

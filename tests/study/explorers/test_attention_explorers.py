@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from course_lib.attention import causal_mask
+from course_lib.study import trained_model
 from course_lib.study.explorers import attention as explorers
 from course_lib.study.explorers.attention import widget as lines_module
 from course_lib.study.figures import attention as figures
@@ -52,6 +53,37 @@ def test_the_controls_reach_the_figure(name, moves, drawn):
     for control, value in moves.items():
         explorer.controls[control].value = value
     assert explorer.image == png_bytes(drawn())
+    explorer.close()
+
+
+def test_a_text_that_is_typed_is_read_by_the_course_model():
+    explorer = explorers.reading(layer=0, head=1)
+    explorer.controls["text"].value = "for a in range(3): print(a)"
+    tokens, weights = trained_model.read("for a in range(3): print(a)")
+    assert explorer.image == png_bytes(figures.attention_maps(weights, tokens, 0, 1))
+    before = explorer.image
+    explorer.controls["text"].value = ""
+    assert "a map needs two tokens" in explorer.error
+    assert explorer.image == before
+    explorer.close()
+
+
+def test_reading_begins_with_the_head_that_copies_best():
+    table = trained_model.head_scores("repeats")["induction"]
+    best = explorers.best_head("induction")
+    assert table[best] == table.max()
+    first = explorers.reading()
+    assert (first.first_values["layer"], first.first_values["head"]) == best
+    first.close()
+
+
+@pytest.mark.parametrize("kind", trained_model.KINDS)
+def test_missed_heads_are_measured_on_the_chosen_text(kind):
+    explorer = explorers.missed_heads()
+    for control, value in {"on": kind, "layer": 0, "head": 2}.items():
+        explorer.controls[control].value = value
+    rises, scores = trained_model.rises(kind), trained_model.head_scores(kind)
+    assert explorer.image == png_bytes(figures.missed_heads(rises, scores, kind, 0, 2))
     explorer.close()
 
 

@@ -4,6 +4,7 @@ import ipywidgets
 import pytest
 import torch
 
+from course_lib.study import trained_model
 from course_lib.study.explorers import mlp as explorers
 from course_lib.study.figures import mlp as figures
 from course_lib.study.plotting import png_bytes
@@ -30,6 +31,11 @@ SAMPLES = {"one": torch.linspace(-1, 1, 9), "other": torch.linspace(-9, 1, 9)}
             explorers.gate_surface,
             {"gate": "reglu", "up": -1.5},
             lambda: figures.gate_surface("reglu", -1.5),
+        ),
+        (
+            explorers.units_at_work,
+            {"layer": 1, "on": "repeats"},
+            lambda: figures.units_at_work("Layer 1", *trained_model.hidden_units("repeats")[1]),
         ),
         (
             explorers.memory,

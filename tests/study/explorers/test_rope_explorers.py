@@ -52,6 +52,7 @@ def ends(control):
             lambda: figures.slowdown(2.0, 128, 1000.0, 4096),
         ),
         ("context_extension", {"factor": 8}, lambda: figures.context_extension(8)),
+        ("long_text", {"factor": 2}, lambda: figures.long_text(2)),
         ("method_comparison", {"distance": 8}, lambda: figures.method_comparison(8)),
         ("decay", {"head_dim": 16, "base": 10.0}, lambda: figures.decay(16, 10.0)),
     ],

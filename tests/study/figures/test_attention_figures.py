@@ -225,6 +225,56 @@ def test_scores_and_ablations_show_what_is_passed():
     assert "Without both the loss is 2.00; with every head it is 0.25" in figure_title(ax.figure)
 
 
+SCORES = {
+    "previous token": torch.tensor([[0.9, 0.1], [0.2, 0.0]]),
+    "induction": torch.tensor([[0.0, 0.2], [0.6, 0.1]]),
+}
+RISES = torch.tensor([[0.5, 0.01], [1.25, -0.02]])
+
+
+def test_missed_heads_stand_where_their_score_and_their_rise_put_them():
+    left, right = figures.missed_heads(RISES, SCORES, "repeats", 0, 0).axes
+    assert shown(left) == pytest.approx(RISES.numpy())
+    (frame,) = left.patches
+    assert (frame.get_x(), frame.get_y()) == (-0.5, -0.5)
+    points = {
+        line.get_label(): sorted(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        for line in right.lines
+        if not line.get_label().startswith("_")
+    }
+    assert set(points) == {"previous token", "induction", "no such habit"}
+    assert points["previous token"] == [pytest.approx((0.9, 0.5))]
+    assert points["induction"] == [pytest.approx((0.6, 1.25))]
+    assert points["no such habit"] == [
+        pytest.approx((0.1, -0.02)),
+        pytest.approx((0.2, 0.01)),
+    ]
+    assert figure_title(left.figure) == (
+        "On repeats head 1.0 is missed most: by 1.25 nats; "
+        "Head 0.0, previous token 0.90: without it +0.50 nats"
+    )
+    with pytest.raises(
+        ValueError, match="2 layers of 2 heads, counted from 0; got layer 0, head 2"
+    ):
+        figures.missed_heads(RISES, SCORES, "text", 0, 2)
+
+
+def test_the_chosen_head_is_circled():
+    left, right = figures.missed_heads(RISES, SCORES, "text", 1, 1).axes
+    ring = right.lines[-1]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((0.1, -0.02))
+    assert "without it −0.02 nats" in figure_title(left.figure)
+
+
+def test_long_tokens_have_room_below_the_map():
+    weights = maps(1, 1, 3)
+    bottoms = [
+        figures.attention_maps(weights, [token, "b", "c"]).axes[1].get_position().y0
+        for token in ("a", "a long token")
+    ]
+    assert bottoms[1] > bottoms[0] + 0.1
+
+
 def test_the_exponent_is_that_of_the_longer_half():
     lengths = [64, 128, 256, 512, 1024]
     assert growth_exponent(lengths, [n**3 for n in lengths]) == pytest.approx(3)

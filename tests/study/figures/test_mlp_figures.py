@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgba
 
 from course_lib.experts import SparseMoE, dispatch
 from course_lib.study.figures import mlp as figures
+from course_lib.study.figures.mlp import gates
 from course_lib.study.figures.mlp.activations import CURVES, slope
 from course_lib.study.figures.mlp.experts import room
 from course_lib.study.plotting import OKABE_ITO, figure_title, png_bytes
@@ -202,11 +203,78 @@ def test_sizes_are_those_of_real_layers():
         assert (board == 1).sum() == k
 
 
+def pairs():
+    """Return gates and ups of 40 tokens and 30 units, in which both are large together."""
+    gate = 2 * torch.sin(torch.arange(1200.0) * 1.7).view(40, 30) - 0.5
+    return gate, 1.5 * gate + torch.cos(torch.arange(1200.0)).view(40, 30)
+
+
+def test_products_near_zero_and_the_share_of_the_largest_are_counted():
+    passed = torch.tensor([[4.0, 0.0, 0.1, -3.0], [0.0, 5.0, 0.3, 0.0]])
+    rms = math.sqrt((16 + 0.01 + 9 + 25 + 0.09) / 8)
+    assert 0.1 < 0.1 * rms < 0.3
+    assert gates.near_zero(passed) == pytest.approx(4 / 8)
+    expected = [(16 / 25.01 + 25 / 25.09) / 2, (25 / 25.01 + 1) / 2, 1, 1]
+    assert gates.carried(passed).tolist() == pytest.approx(expected, abs=1e-6)
+    assert gates.share_needed(passed) == 2 / 4
+
+
+def test_pairs_are_counted_in_the_cell_where_they_stand():
+    shares = gates.pair_shares(
+        torch.tensor([[-5.95, 5.95, 0.05, 9.0]]), torch.tensor([[-5.95, -5.95, 0.05, 0.0]])
+    )
+    assert shares.sum() == 0.75, "one lies outside"
+    assert shares[0, 0] == shares[0, -1] == shares[30, 30] == 0.25
+
+
+def test_pairing_by_lot_keeps_the_numbers_and_parts_the_pairs():
+    gate, up = pairs()
+    lots = gates.strangers(gate, up)
+    assert lots.shape == gate.shape
+    assert not torch.allclose(lots.sort().values, gates.products(gate, up).sort().values)
+    same = gates.strangers(torch.full_like(gate, 2.0), up)
+    assert torch.allclose(
+        same.flatten().sort().values, (F.silu(torch.tensor(2.0)) * up).flatten().sort().values
+    )
+
+
+def test_the_gates_of_each_layer_are_drawn():
+    gate, up = pairs()
+    layers = {"layer 0": (gate, up), "layer 1": (gate - 1, up)}
+    left, right = figures.gates_by_layer(layers).axes
+    for stairs, (one, _) in zip(left.patches, layers.values(), strict=True):
+        heights, edges, _ = stairs.get_data()
+        expected, _ = np.histogram(one.numpy(), edges)
+        assert heights * one.numel() == pytest.approx(expected, abs=1.01)
+    below = [(one < 0).double().mean().item() for one, _ in layers.values()]
+    small = [gates.near_zero(F.silu(g) * u) for g, u in layers.values()]
+    assert [bar.get_height() for bar in right.patches] == pytest.approx(below + small)
+    said = figure_title(left.figure)
+    assert f"Between {below[0]:.0%} and {below[1]:.0%} of the gates are below 0" in said
+    assert f"{min(small):.0%} and {max(small):.0%} of the products" in said
+
+
+def test_the_units_at_work_are_drawn_on_the_surface():
+    gate, up = pairs()
+    left, right = figures.units_at_work("Layer 3", gate, up).axes
+    drawn = left.images[0].get_array()
+    assert np.ma.filled(drawn, 0) == pytest.approx(gates.pair_shares(gate, up).numpy())
+    trained, lots = lines(right)[:2]
+    passed = F.silu(gate) * up
+    assert torch.allclose(trained, gates.carried(passed).double(), atol=1e-6)
+    assert torch.allclose(lots, gates.carried(gates.strangers(gate, up)).double(), atol=1e-6)
+    said = figure_title(left.figure)
+    assert f"Layer 3: {gates.near_zero(passed):.0%} of the products are near 0" in said
+    assert f"{gates.share_needed(passed):.0%} of the units carry 90%" in said
+
+
 DRAWINGS = {
     "activation": lambda: figures.activation("GELU", ARRIVING),
     "gelu_forms": figures.gelu_forms,
     "dead_units": lambda: figures.dead_units([0.1, 1.0], {"ReLU": [[0.1, 0.2], [0.3, 0.3]]}),
     "gate_surface": figures.gate_surface,
+    "gates_by_layer": lambda: figures.gates_by_layer({"one": pairs(), "other": pairs()}),
+    "units_at_work": lambda: figures.units_at_work("Layer 0", *pairs()),
     "block_shares": lambda: figures.block_shares(COUNTS),
     "variants": lambda: figures.variants(LOSSES),
     "variants_in_time": lambda: figures.variants_in_time({"10": LOSSES, "20": LOSSES}),

@@ -8,6 +8,7 @@ import torch
 from course_lib.positions import sinusoidal_table
 from course_lib.rope import ntk_aware_base
 from course_lib.study.figures import rope as figures
+from course_lib.study.figures.rope import longer
 from course_lib.study.figures.rope.distance import PAIRS, expected_for_equal, scores_at
 from course_lib.study.figures.rope.measured import (
     FACTORS,
@@ -19,6 +20,7 @@ from course_lib.study.figures.rope.measured import (
 from course_lib.study.figures.rope.planes import SCALINGS, frequencies_of, wavelengths
 from course_lib.study.figures.rope.tables import shuffled
 from course_lib.study.figures.rope.turning import FARTHEST, degrees_apart, score_map, turned
+from course_lib.study.labels import written
 from course_lib.study.plotting import figure_title, png_bytes
 from course_lib.study.position_models import DISTANCES, METHODS, trained
 
@@ -280,7 +282,50 @@ def test_method_comparison_draws_the_measured_losses():
         figures.method_comparison(5)
 
 
+@pytest.mark.parametrize("factor", longer.STRETCHES)
+def test_long_text_draws_the_measured_losses(factor):
+    left, right = figures.long_text(factor).axes
+    length = longer.trained_length()
+    assert left.get_xlim() == (0, longer.TIMES * length)
+    window = longer.losses(longer.WINDOW).view(longer.STEPS, -1).mean(-1).numpy()
+    for ax, lower in ((left, 0 * window), (right, window)):
+        curves = {line.get_label(): line.get_ydata() for line in ax.lines}
+        assert set(curves) == {*longer.RULES, f"a window of {length}"}
+        assert curves.pop(f"a window of {length}") == pytest.approx(window - lower, abs=1e-6)
+        for rule, drawn in curves.items():
+            whole = longer.losses(rule, 1 if rule == "plain" else factor)
+            expected = whole.view(longer.STEPS, -1).mean(-1).numpy() - lower
+            assert drawn == pytest.approx(expected, abs=1e-6), rule
+    end = {
+        rule: longer.losses(rule, 1 if rule == "plain" else factor)[-length:].mean().item()
+        for rule in longer.RULES
+    }
+    best = min(set(end) - {"plain"}, key=end.get)
+    said = figure_title(left.figure)
+    assert f"has a loss of {end['plain']:.2f}, {best} for {factor} times" in said
+    assert f"the length {end[best]:.2f}" in said
+    bar = longer.losses(longer.WINDOW)[-length:].mean().item()
+    assert f"{written(end['plain'] - bar, '+.2f')} for plain RoPE" in said
+
+
+def test_what_the_chapter_says_of_the_course_model_is_what_was_measured():
+    length = longer.trained_length()
+    found = longer.stretches(longer.TIMES)
+    inside = {name: curve[:length].mean().item() for name, curve in found.items()}
+    behind = {name: curve[-length:].mean().item() for name, curve in found.items()}
+    assert inside["plain"] == pytest.approx(inside[longer.WINDOW], abs=1e-3)
+    price = {rule: inside[rule] - inside["plain"] for rule in longer.RULES}
+    assert price["interpolation"] > 0.1
+    assert max(price["NTK-aware"], price["YaRN"]) < 0.5 * price["interpolation"]
+    assert behind["plain"] > behind[longer.WINDOW]
+    assert min(behind["NTK-aware"], behind["YaRN"]) < behind["plain"]
+    assert behind["plain"] < math.log(longer.course_model().config.vocab_size)
+    with pytest.raises(ValueError, match=r"factor must be one of \(2, 4\); got 3"):
+        figures.long_text(3)
+
+
 DRAWINGS = {
+    "long_text": lambda: figures.long_text(4),
     "clocks": lambda: figures.clocks(Q, K, 3, 1),
     "rotation_or_not": lambda: figures.rotation_or_not(0.5),
     "position_table": lambda: figures.position_table(trained("learned").table, "learned"),
@@ -304,5 +349,12 @@ def test_a_picture_drawn_twice_has_the_same_bytes_and_says_something(name):
 
 
 def test_every_picture_is_covered_here():
-    numbers = {"plane_matrix", "reach", "rope_request", "share_by_distance", "similarities"}
+    numbers = {
+        "plane_matrix",
+        "reach",
+        "rope_request",
+        "share_by_distance",
+        "similarities",
+        "stretches",
+    }
     assert set(DRAWINGS) == set(figures.__all__) - numbers

@@ -33,7 +33,7 @@ MOST = 0.9  # of a token's sum of squares
 INKS = (OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.purple, OKABE_ITO.vermillion)
 
 
-def products(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
+def products(gate: Float[Tensor, "*shape"], up: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return what each hidden unit of a SwiGLU layer passes on."""
     return silu(gate) * up
 

@@ -6,7 +6,7 @@ Checked against:  the course's own functions and trained models, read back from 
 
 from course_lib.study.figures.rope.biases import alibi, reach
 from course_lib.study.figures.rope.distance import decay
-from course_lib.study.figures.rope.longer import long_text
+from course_lib.study.figures.rope.longer import long_text, stretches
 from course_lib.study.figures.rope.measured import context_extension, method_comparison
 from course_lib.study.figures.rope.planes import (
     larger_base,
@@ -33,5 +33,6 @@ __all__ = [
     "share_by_distance",
     "similarities",
     "slowdown",
+    "stretches",
     "wavelength_map",
 ]
