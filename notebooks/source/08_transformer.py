@@ -267,9 +267,21 @@ for name in ("tied", "untied"):
 # %% [markdown] id="predict-a-file-has-no-lm"
 # > **Predict.** A file has no `lm_head.weight`. Is its model tied?
 
+# %% id="for-name-in-tied-untied"
+from safetensors.torch import load_file
+
+for name in ("tied", "untied"):
+    example = build_model(replace(config, tie_word_embeddings=name == "tied"))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint.save_model(example, folder)
+        held = load_file(Path(folder) / "model.safetensors")
+    print(
+        f"{name:6} the file holds {len(held)} tensors, lm_head.weight: {'lm_head.weight' in held}"
+    )
+
 # %% [markdown] id="build-it-4"
-# Usually. But whether it is tied is said by `tie_word_embeddings` in config.json. If that says *no* and the head is missing,
-# the file is broken, and tying it silently would hide that.
+# Usually it is. But whether a model is tied is decided by `tie_word_embeddings` in config.json. If that says *no* and the head is
+# missing, the file is broken, and tying it silently would hide that.
 #
 # ### Build it
 
