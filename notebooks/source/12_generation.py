@@ -153,8 +153,8 @@ reveal("generation.top_k")
 # %% [markdown] id="3-top-p"
 # ## 3 · Top-p
 #
-# A fixed $k$ is too many where the model is sure, and too few where it is not. After `import` ten tokens may be possible,
-# after `return` hundreds. **Top-p**, or *nucleus sampling* (Holtzman et al. 2019), keeps a fixed *probability* instead: the
+# A fixed $k$ is too many where the model is sure, and too few where it is not. Behind `def join` hardly anything but a
+# bracket can come, behind the bracket a hundred names. **Top-p**, or *nucleus sampling* (Holtzman et al. 2019), keeps a fixed *probability* instead: the
 # fewest tokens, best first, that together reach $p$.
 #
 # By hand, with 0.5, 0.3, 0.15, 0.05 and $p = 0.7$: the best token has 0.5, too little. With the second it is 0.8, enough.
@@ -429,7 +429,7 @@ print(
 # %% [markdown] id="the-library-s-reader-is-a"
 # The library's `Reader` is a model together with its caches. It is all that separates the two phases:
 
-# %% id="reader-generation-reader-model-batch-1"
+# %% id="reader-generation-reader-model-batch-1" tags=["nbval-ignore-output"]
 reader = generation.Reader(model, batch=1, capacity=ids.shape[1] + 2)
 with torch.inference_mode():
     after_prompt = reader.read(ids)  # prefill
@@ -493,7 +493,7 @@ print(f"prefill {prefill:8.0f} tokens per second\ndecode  {decode:8.0f} tokens p
 # Two things must not notice the padding. Attention: a mask hides it (notebook 05). And positions: a row that begins with
 # three padded places must still count its first word as 0.
 
-# %% id="rows-tokenizer-encode-text-for-text"
+# %% id="rows-tokenizer-encode-text-for-text" tags=["nbval-ignore-output"]
 rows = [tokenizer.encode(text) for text in ("import", "def join(path, name):", "The result")]
 batch, padding = generation.left_pad(rows, pad_id=0)
 print("padding (1 = real token):")
@@ -522,7 +522,7 @@ reveal("generation.positions")
 # ### Checked against the real thing
 # In a batch each row must get the text that it gets alone:
 
-# %% id="together-generate-model-batch-15-padding"
+# %% id="together-generate-model-batch-15-padding" tags=["nbval-ignore-output"]
 together = generate(model, batch, 15, padding=padding)
 for row, text in zip(rows, together, strict=True):
     alone = generate(model, torch.tensor([row]), 15)[0]

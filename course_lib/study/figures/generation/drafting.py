@@ -33,16 +33,18 @@ def kept_and_missing(
     rejected = (draft - target).clamp(min=0)
     missing = residual_distribution(target, draft) * rejected.sum()
     figure, ax = new_figure(9, 3.7, margins=Margins(left=0.8, bottom=0.6, top=0.6))
-    places = torch.arange(len(tokens)).double()
+    places = range(len(tokens))
+    nothing = torch.zeros_like(kept)
     bars = (
-        (-0.2, kept, 0.0, OKABE_ITO.blue, "draft, kept"),
+        (-0.2, kept, nothing, OKABE_ITO.blue, "draft, kept"),
         (-0.2, rejected, kept, OKABE_ITO.vermillion, "draft, rejected"),
-        (0.2, kept, 0.0, OKABE_ITO.blue, None),
+        (0.2, kept, nothing, OKABE_ITO.blue, None),
         (0.2, missing, kept, OKABE_ITO.green, "drawn instead"),
     )
-    for shift, heights, bottoms, colour, name in bars:
-        ax.bar(places + shift, heights, 0.36, bottom=bottoms, color=colour, label=name)
-    ax.set_xticks(places.tolist(), [token_label(token, 10) for token in tokens])
+    for shift, values, below, colour, name in bars:
+        x, heights, bottom = [i + shift for i in places], values.tolist(), below.tolist()
+        ax.bar(x, heights, 0.36, bottom=bottom, color=colour, label=name)
+    ax.set_xticks(places, [token_label(token, 10) for token in tokens])
     ax.tick_params(axis="x", length=0)
     ax.set(ylabel="probability", ylim=(0, 1.3 * float(torch.maximum(target, draft).max())))
     ax.legend(loc="upper right", frameon=False, ncols=3, fontsize=9)
