@@ -52,6 +52,10 @@ def _varied(rescale_total=None, rescale_mixed=None, mix=None, larger=torch.maxim
     return update
 
 
+def _sum_outside(weights, v):
+    return weights.sum(-1, keepdim=True) * v.sum(0)
+
+
 def _one(maximum, scores, r):
     return torch.ones_like(r)
 
@@ -75,6 +79,11 @@ def _walked(state, scores, v):
         state = _varied()(state, scores[:, j : j + 1], v[j : j + 1])
     return state
 
+
+_NAN = (
+    "while all scores of a row are −inf, so is its maximum, and the difference is nan. Subtract 0 "
+    "there."
+)
 
 UPDATE = Exercise(
     id="flash_attention.update",
@@ -143,7 +152,7 @@ UPDATE = Exercise(
     misconceptions=(
         Misconception(
             "the sum outside the product",
-            _varied(mix=lambda weights, v: weights.sum(-1, keepdim=True) * v.sum(0)),
+            _varied(mix=_sum_outside),
             "You multiply the sum of the weights by the sum of the values. Each weight belongs to "
             "its own value: Σⱼ pⱼ vⱼ is the matrix product weights @ v.",
         ),
@@ -191,8 +200,25 @@ UPDATE = Exercise(
         Misconception(
             "nan for a row that may read nothing",
             _varied(guard=False),
-            "While all scores of a row are −inf, so is its maximum, and the difference is nan. "
-            "Subtract 0 there.",
+            f"W{_NAN[1:]}",
+        ),
+        Misconception(
+            "the sum outside the product, and nan",
+            _varied(mix=_sum_outside, guard=False),
+            "You multiply the sum of the weights by the sum of the values: each weight belongs to "
+            f"its own value, weights @ v. And then: {_NAN}",
+        ),
+        Misconception(
+            "the accumulator not rescaled, and nan",
+            _varied(rescale_mixed=_one, guard=False),
+            "The mixture is measured from the old maximum, as the total is, and must shrink with "
+            f"it. And then: {_NAN}",
+        ),
+        Misconception(
+            "nothing rescaled, and nan",
+            _varied(rescale_total=_one, rescale_mixed=_one, guard=False),
+            "When the maximum grows, multiply total and mixture by exp(old − new) before you add. "
+            f"And then: {_NAN}",
         ),
     ),
     alternatives=(
