@@ -21,7 +21,7 @@ ABILITIES = (
         "rope",
         "read a `rope_parameters` entry of a config, and say which planes it slows and why",
         exercises="ntk_base llama3",
-        questions="wavelength ntk qwen_base interpolation",
+        questions="wavelength ntk qwen_base interpolation window",
     ),
     ability(
         "rope",

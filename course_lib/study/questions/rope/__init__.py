@@ -24,5 +24,6 @@ QUESTIONS: tuple[Question, ...] = (
     scaling.NTK,
     scaling.QWEN,
     scaling.INTERPOLATION,
+    scaling.WINDOW,
     scaling.DECAY,
 )

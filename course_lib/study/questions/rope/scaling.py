@@ -178,3 +178,35 @@ DECAY = OneAnswer(
         ),
     ),
 )
+
+
+WINDOW = OneAnswer(
+    id="rope.window",
+    prompt="A model was trained on 256 tokens. At token 1000 of a text its loss is 3.6 nats with "
+    "plain RoPE, 3.2 with a scaling rule, and 3.2 with a sliding window of 256 tokens. What has "
+    "the rule achieved?",
+    options=(
+        Option(
+            "It has taken away the harm of the long text, and no more.",
+            True,
+            "the window reads nothing beyond 256 tokens and does as well, so the loss does not "
+            "show that anything further back was of use. A use would put it below the window.",
+        ),
+        Option(
+            "It has taught the model to use all 1000 tokens.",
+            False,
+            "a model that cannot see 744 of them does as well. Compare with a window before you "
+            "say that a long text is used.",
+        ),
+        Option(
+            "Nothing, since the window needs no rule.",
+            False,
+            "against plain RoPE it has won 0.4 nats. It is only no better than reading less.",
+        ),
+        Option(
+            "It has made the text shorter for the model.",
+            False,
+            "all tokens are still there and can be read; their angles have been slowed.",
+        ),
+    ),
+)
