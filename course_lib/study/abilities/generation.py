@@ -5,25 +5,28 @@ from course_lib.study.ability import ability
 ABILITIES = (
     ability(
         "generation",
-        "write every step from logits to a drawn token, and say in which order the steps come",
+        "build every common filter of scores, top-k, top-p, min-p, the repetition penalty, and say "
+        "why their order matters",
         exercises="draw top_k top_p min_p distribution penalty",
         questions="prints_ties nucleus order min_p bug_penalty",
     ),
     ability(
         "generation",
-        "say what greedy decoding and beam search look for, and what they miss",
+        "say what beam search optimises, and what its length penalty really does",
         questions="greedy length_penalty",
     ),
     ability(
         "generation",
-        "decode with a cache, in batches, up to a stop, and tell what that saves",
+        "write with a KV cache, alone and in a batch with padding, and say what the cache saves and "
+        "what it does not",
         exercises="cache positions",
-        questions="recomputed what_a_cache_saves bandwidth left stop_string",
+        questions="recomputed what_a_cache_saves left stop_string",
     ),
     ability(
         "generation",
-        "draft tokens with a small model without changing the distribution",
+        "explain why one token at a time is slow, and how a small model can speed up a large one "
+        "without changing a word",
         exercises="accept residual",
-        questions="round acceptance bug_residual gain",
+        questions="bandwidth round acceptance bug_residual gain",
     ),
 )
