@@ -17,8 +17,8 @@ ABILITIES = (
     ),
     ability(
         "generation",
-        "write with a KV cache, alone and in a batch with padding, and say what the cache saves and "
-        "what it does not",
+        "write with a KV cache, alone and in a batch with padding, and say what the cache saves "
+        "and what it does not",
         exercises="cache positions",
         questions="recomputed what_a_cache_saves left stop_string",
     ),
