@@ -210,9 +210,9 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     STORED.parent.mkdir(exist_ok=True)
     for name in names or list(EXPERIMENTS):
-        found = stored() if STORED.is_file() else {}
-        found[name] = EXPERIMENTS[name]()
-        STORED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        new = {name: EXPERIMENTS[name]()}
+        others = stored() if STORED.is_file() else {}
+        STORED.write_text(json.dumps(others | new, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from course_lib.pretrained import training_log
 from course_lib.study.byte_training import stored
 from course_lib.study.explorer import Explorer, log_slider, slider, step_slider
 from course_lib.study.figures import training as figures
@@ -63,8 +64,8 @@ def clipping(first: Number = 4.0, second: Number = 1.0, limit: Number = 1.0) -> 
 
 
 def phase_change(records: Sequence[Mapping[str, Any]] | None = None) -> Explorer:
-    """Walk along a run, by default the stored small one."""
-    looks = list(stored()["live"] if records is None else records)
+    """Walk along a run, by default that of the course's own model."""
+    looks = list(training_log() if records is None else records)
 
     def figure(look: int) -> Figure:
         return figures.phase_change(looks, look)
