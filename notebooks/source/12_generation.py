@@ -685,8 +685,10 @@ import transformers
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 other = transformers.AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
+print("the same vocabulary:", other.config.vocab_size == model.config.vocab_size)
 
 
+# %% id="their-text"
 def their_text(**settings):
     """Return what transformers writes behind the prompt."""
     settings = {"do_sample": False, "pad_token_id": 0, "eos_token_id": None, **settings}
