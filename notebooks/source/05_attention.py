@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import attention, softmax
 from course_lib.device import seeded
-from course_lib.study import toy_heads
+from course_lib.study import toy_heads, trained_model
 from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-a-mean-weighted-by-relevance"
@@ -190,7 +190,7 @@ print(attention.causal_mask(2, 5).int())
 
 # %% [markdown] id="play-with-it-3"
 # The staircase ends in the lower right corner. (PyTorch's `is_causal=True` begins it in the upper left one: with one new query
-# and many keys, that query would read only the very first token. Section 11 shows it.)
+# and many keys, that query would read only the very first token. Section 12 shows it.)
 #
 # ### Play with it
 # Choose a mask, and let only the last few tokens be new.
@@ -684,8 +684,112 @@ for head in range(toy_heads.HEADS):
 print(f"loss without layer 1: {toy_heads.repeat_loss(silent, held_out):.1f} nats")
 print(f"for one who knows nothing: log 63 = {math.log(63):.1f} nats")
 
+# %% [markdown] id="10-a-model-that-has-read"
+# ## 10 · A model that has read text
+#
+# The toy has seen nothing but random letters. Does a model that reads text grow the same kinds of heads?
+#
+# The course has a model of its own, trained by the course on Python's documentation and sources. It has every part of this
+# notebook: heads that share their keys, QK-norm, a cache. You will build such a model in notebook 08 and train one in notebook
+# 11; here you only look at its maps. A part of its training was the task of section 9, random tokens that repeat.
+
+# %% id="config-trained-model-course-model-config"
+config = trained_model.course_model().config
+print(config.num_hidden_layers, "layers of", config.num_attention_heads, "heads,", end=" ")
+print("with", config.num_key_value_heads, "key/value heads in each layer")
+print(config.vocab_size, "tokens in the vocabulary, heads of width", config.head_dim)
+
+# %% [markdown] id="play-with-it-5"
+# > **Predict.** In the toy, layer 0 looked back by one and layer 1 copied. This model has more layers. Which of the two kinds
+# > will stand in the earlier layer, or does it not matter?
+#
+# ### Play with it
+# Type a text: code, a sentence, a word three times. Its tokens are pieces of words, as in notebook 01. The picture begins with
+# the head that copies best; go through the others, too. The line break in the first text shows as ↵.
+
+# %% id="explorers-attention-reading"
+explorers.attention.reading()
+
+# %% [markdown] id="look-at-the-last-row-of"
+# Look at the last row of the large map. A head that copies has met this `(` before, and reads what stood behind it:
+
+# %% id="tokens-weights-trained-model-read-explorers"
+tokens, weights = trained_model.read(explorers.attention.SENTENCE)
+layer, head = explorers.attention.best_head("induction")
+read = tokens[weights[layer, head, -1].argmax()]
+print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly {read!r}")
+
+# %% [markdown] id="one-text-proves-little-so-here"
+# One text proves little. So here are the scores of all heads, on random tokens that repeat. The fourth table asks for a kind that
+# you may not think of, a head that reads *itself*: for it attention is no reading at all, it works on each token alone.
+
+# %% id="course-scores-trained-model-head-scores"
+course_scores = trained_model.head_scores("repeats")
+show(figures.attention.scores_of_heads(course_scores))
+
+# %% id="found"
+found = {}
+for kind in ("previous token", "induction"):
+    for name, table in (("toy", scores[kind]), ("course model", course_scores[kind])):
+        found[name, kind] = divmod(int(table.argmax()), table.shape[1])[0]
+        print(f"{name:12} best {kind} head: {table.max():.2f}, in layer {found[name, kind]}")
+for name in ("toy", "course model"):
+    earlier = found[name, "previous token"] < found[name, "induction"]
+    print(f"{name:12} looks back by one in an earlier layer than it copies: {earlier}")
+
+# %% [markdown] id="the-same-two-kinds-and-in"
+# The same two kinds, and in the same order, for the same reason: the one prepares what the other looks for.
+#
+# The toy rested on `<s>`, with which all its texts began. The course model has read pieces that begin anywhere, so its first token
+# was never the same. The third table tells how much it rests there nevertheless.
+#
+# On real text, held-out source code, the same heads (the numbers depend a little on your version of Python, whose sources are
+# the text):
+
+# %% tags=["nbval-ignore-output"] id="text-scores-trained-model-head-scores"
+text_scores = trained_model.head_scores("text")
+show(figures.attention.scores_of_heads(text_scores))
+
+# %% [markdown] id="which-heads-are-needed"
+# A text seldom repeats itself word for word, and a head that copies has other things to look for, so these scores are lower.
+#
+# ### Which heads are needed?
+# > **Predict.** Silence the best copying head. What happens to the loss on repeats, and what to the loss on text?
+#
+# ### Play with it
+# Left, the rise of the loss without each head. Right, the same rises against what the head reads: far right stands who has a
+# habit, far up who is missed. Choose *text*, and other heads.
+
+# %% id="explorers-attention-missed-heads"
+explorers.attention.missed_heads()
+
+# %% [markdown] id="two-questions-two-answers-some-heads"
+# Two questions, two answers. Some heads have a clear habit and are hardly missed, since others do the same. And some are missed
+# badly that neither look back by one nor copy. As with the toy, ask for groups:
+
+# %% id="groups"
+groups = {}
+for kind in ("previous token", "induction"):
+    groups[f"all {kind} heads"] = (course_scores[kind] > 0.5).nonzero().tolist()
+losses = {name: trained_model.loss("repeats", group) for name, group in groups.items()}
+show(figures.attention.ablation(losses, trained_model.loss("repeats")))
+nothing = math.log(config.vocab_size)
+for name, group in groups.items():
+    print(f"{name}: {len(group)}; without them the loss is above 0.8 log V:", end=" ")
+    print(losses[name] > 0.8 * nothing)
+
+# %% tags=["nbval-ignore-output"] id="before-trained-model-loss-text"
+before = trained_model.loss("text")
+for name, group in groups.items():
+    rise = trained_model.loss("text", group) - before
+    print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
+
+# %% [markdown] id="on-repeats-the-model-is-lost"
+# On repeats the model is lost without either group: it does about as well as one who knows nothing, log V, or worse. On text the
+# same loss costs little, for most of a text can be foretold without copying. What a head is good for depends on what is read.
+
 # %% [markdown] id="10-the-maps-of-any-model"
-# ## 10 · The maps of any model
+# ## 11 · The maps of any model
 #
 # The pictures take any weights of shape (layers, heads, T, S), with tokens as strings. Every `transformers` model returns them
 # if it is asked to. Two things to know: it must be loaded with `attn_implementation="eager"`, since the fast kernels never form
@@ -713,7 +817,7 @@ explorers.attention.maps(their_weights, written[:24], layer=5, head=5)
 # An untrained model has no habits: every head reads everything before it almost evenly.
 
 # %% [markdown] id="11-claims-that-are-wrong"
-# ## 11 · Claims that are wrong
+# ## 12 · Claims that are wrong
 #
 # > *"Attention is symmetric: what i gives to j, j gives to i, since a dot product does not depend on the order."*
 
@@ -823,6 +927,7 @@ quiz("attention")
 # - Henry et al. 2020, *Query-key normalization for Transformers*, arXiv:2010.04245.
 # - Beltagy, Peters & Cohan 2020, *Longformer*, arXiv:2004.05150, on sliding windows.
 # - Olsson et al. 2022, *In-context learning and induction heads*, arXiv:2209.11895.
+# - Michel, Levy & Neubig 2019, *Are sixteen heads really better than one?*, arXiv:1905.10650.
 # - Xiao et al. 2023, *Efficient streaming language models with attention sinks*, arXiv:2309.17453.
 #
 # **Next:** 06 rope, where tokens learn where they stand.
