@@ -28,7 +28,7 @@ from course_lib.attention import (
     scaled_dot_product_attention,
 )
 from course_lib.device import seeded
-from course_lib.study import position_models
+from course_lib.study import position_models, trained_model
 from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-attention-sees-a-set"
@@ -750,6 +750,50 @@ for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
 # their neighbour. Chen et al. 2023 train for some hundreds of steps with the new angles, and the model finds it again.
 #
 # One small model on one task: take the *kinds* of curves from it, not the numbers.
+
+# %% [markdown] id="a-model-that-has-read-text"
+# ### A model that has read text
+# Copying is a hard test: one lost neighbour, and all is lost. What about text? The course has a model of its own (you will build
+# it in notebook 08). It was trained on texts of 256 tokens, with the base 10 000, so it has planes of both kinds:
+
+# %% id="config-trained-model-course-model-config"
+config = trained_model.course_model().config
+base = config.rope_parameters["rope_theta"]
+turns = config.max_position_embeddings * rope.rope_frequencies(config.head_dim, base) / math.tau
+print(f"trained on texts of {config.max_position_embeddings} tokens, with the base {base:,.0f}")
+print(f"{int((turns >= 1).sum())} of its {len(turns)} planes turn in full within them")
+
+# %% [markdown] id="it-now-reads-source-files-that"
+# It now reads source files that were held out, four times as long, under each rule and without further training. One more line is
+# drawn, as a bar to measure against: the same model with a **window** of its trained length (notebook 05). It reads no further
+# back than in training, so every distance that it meets is one that it knows. A rule that stays above this line has carried the
+# model no further than forgetting does.
+#
+# > **Predict.** Copying broke down behind the trained length. Will the loss on text jump as well, or creep up?
+
+# %% tags=["nbval-ignore-output"] id="explorers-rope-long-text"
+explorers.rope.long_text()
+
+# %% [markdown] id="the-left-picture-has-the-loss"
+# The left picture has the loss itself; part of its ups and downs are easy and hard places of the texts. The right one takes
+# them out: it shows how much more each rule costs than the window, at the same tokens. The means of each quarter, in
+# nats (they depend a little on your version of Python, whose sources are the text):
+
+# %% tags=["nbval-ignore-output"] id="for-name-curve-in-figures-rope"
+for name, curve in figures.rope.stretches(4).items():
+    quarters = curve.view(4, -1).mean(-1)
+    print(f"{name:13}", rounded(quarters, 2))
+
+# %% [markdown] id="plain-rope-and-the-window-are"
+# - **Plain** RoPE and the window are the same model as long as the text fits. Behind that plain RoPE gets worse, the more the
+#   longer the text. But it creeps: most tokens of a text can be foretold from near ones, at distances that were trained.
+# - **Interpolation** costs much everywhere, short texts included. It moves every neighbour.
+# - **NTK-aware** and **YaRN** cost little inside the trained length and take back some or all of what plain RoPE loses behind
+#   it.
+# - Is any rule clearly *below* the window? That alone would mean that the model makes use of what lies further back. Without
+#   training on long texts these rules keep a long text from doing harm; for a use of it, models are trained on.
+#
+# Stretch for 2 times in place of 4: the price of short texts falls, and the rules give out sooner.
 
 # %% [markdown] id="9-all-of-them-on-one"
 # ## 9 · All of them on one page
