@@ -25,7 +25,7 @@ import torch.nn.functional as F
 
 from course_lib import experts, mlp
 from course_lib.device import seeded
-from course_lib.study import byte_models
+from course_lib.study import byte_models, trained_model
 from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-each-token-by-itself"
@@ -366,6 +366,46 @@ print("largest difference < 1e-6:", ((ours(x) - theirs(x)).abs().max() < 1e-6).i
 
 # %% id="explorers-mlp-gate-surface-gate-swiglu"
 explorers.mlp.gate_surface(gate="swiglu", up=1.0)
+
+# %% [markdown] id="what-arrives-at-a-real-gate"
+# ### What arrives at a real gate
+# The surface says what can happen. What does happen? The course has a model of its own, with SwiGLU layers, trained on Python's
+# documentation and sources (you will build it in notebook 08). Here it reads some held-out source code, and we listen at all of
+# its hidden units. What is printed depends a little on your version of Python, whose sources are the text.
+#
+# > **Predict.** In section 3, ReLU units learned to be silent most of the time. SiLU is never quite shut. Will the numbers that
+# > arrive at its gates be mostly negative all the same?
+
+# %% tags=["nbval-ignore-output"] id="heard-trained-model-hidden-units-text"
+heard = trained_model.hidden_units("text")
+print(len(heard[0].gate), "tokens,", heard[0].gate.shape[1], "units in each of", len(heard), "layers")
+show(figures.mlp.gates_by_layer({f"layer {i}": tuple(each) for i, each in enumerate(heard)}))
+
+# %% [markdown] id="mostly-negative-in-every-layer-a"
+# Mostly negative, in every layer. A shut gate passes next to nothing, and a product is also small where *up* is. "Near 0" means
+# here: below a tenth of the layer's typical product (its root mean square). None of them is exactly 0, though, and that is the
+# difference to ReLU:
+
+# %% tags=["nbval-ignore-output"] id="for-number-gate-up-in-enumerate"
+for number, (gate, up) in enumerate(heard):
+    products = mlp.silu(gate) * up
+    print(f"layer {number}: products of exactly 0: {(products == 0).double().mean():.1%};", end=" ")
+    print(f"units whose gate never opens on this text: {mlp.dead_unit_fraction(gate):.1%}")
+
+# %% [markdown] id="play-with-it-6"
+# ### Play with it
+# Left, the surface from above: white lines join equal products, and it is bright where many units stand. Right, the units of each
+# token in order of size: how many of them write most of what the token gets? The dashed line is a control, the same gates and
+# ups paired by lot.
+
+# %% tags=["nbval-ignore-output"] id="explorers-mlp-units-at-work"
+explorers.mlp.units_at_work()
+
+# %% [markdown] id="a-small-part-of-the-units"
+# A small part of the units does nearly all of the work for a token. The control shows where that comes from. As far as the dashed
+# line goes along, it is the shape of the two clouds, a few open gates among many shut ones; the gap that is left is what gate
+# and up know of each other. Choose *repeats*, random tokens that mean nothing, and see the same layers do something else. In large
+# models with ReLU the silent part is larger still, and its work can be skipped (Li et al. 2022).
 
 # %% [markdown] id="5-a-fair-comparison"
 # ## 5 · A fair comparison
@@ -865,6 +905,7 @@ quiz("mlp")
 # - Dauphin, Fan, Auli & Grangier 2016, *Language modeling with gated convolutional networks*, arXiv:1612.08083.
 # - Shazeer 2020, *GLU variants improve Transformer*, arXiv:2002.05202.
 # - Geva, Schuster, Berant & Levy 2021, *Transformer feed-forward layers are key-value memories*, arXiv:2012.14913.
+# - Li et al. 2022, *The lazy neuron phenomenon*, arXiv:2210.06313, on how few units fire.
 # - Shazeer et al. 2017, *Outrageously large neural networks: the sparsely-gated mixture-of-experts layer*, arXiv:1701.06538.
 # - Fedus, Zoph & Shazeer 2021, *Switch Transformers*, arXiv:2101.03961, for the balancing loss and capacity.
 # - Dai et al. 2024, *DeepSeekMoE*, arXiv:2401.06066, for shared experts and many narrow ones.
