@@ -115,6 +115,14 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("flash",),
     ),
     Notebook(
+        11,
+        "training",
+        "Training",
+        "How does a pile of text become weights?",
+        120,
+        ("training",),
+    ),
+    Notebook(
         12,
         "generation",
         "Generation",
@@ -133,13 +141,4 @@ SYLLABUS: tuple[Notebook, ...] = (
 )
 
 # Chapters whose modules are in the library while their notebook is still being written.
-IN_PREPARATION: tuple[Notebook, ...] = (
-    Notebook(
-        11,
-        "training",
-        "Training",
-        "How does a pile of text become weights?",
-        120,
-        ("training",),
-    ),
-)
+IN_PREPARATION: tuple[Notebook, ...] = ()
