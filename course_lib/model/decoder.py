@@ -30,7 +30,7 @@ from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
 from course_lib.model.config import ModelConfig
 from course_lib.norms import RMSNorm
-from course_lib.rope import apply_rope, rope_cos_sin
+from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
 
 Rotation = Callable[[Tensor], Tensor]
 
@@ -162,7 +162,11 @@ class DecoderLM(nn.Module):
             self.config.rope_parameters,
             self.config.max_position_embeddings,
         )
-        return lambda x: apply_rope(x, cos, sin)
+        if 2 * cos.shape[-1] < self.config.head_dim:
+            return lambda x: apply_rope(x, cos, sin)  # a part of each head stays as it is
+        dtype = self.lm_head.weight.dtype  # prepared once for all layers, not in each of them
+        cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)
+        return lambda x: rotate_halves(x, cos, sin)
 
     def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for `capacity` tokens."""
