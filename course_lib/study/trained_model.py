@@ -122,7 +122,7 @@ def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
     return loss_without_each_head(course_model(), *sample(kind)) - loss(kind)
 
 
-def loss(kind: str, silent: Sequence[tuple[int, int]] = ()) -> float:
+def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
     """Return the mean loss in nats, with the heads (layer, head) of `silent` switched off."""
     model = course_model()
     for layer, head in silent:

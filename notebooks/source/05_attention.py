@@ -786,7 +786,7 @@ for name, group in groups.items():
 
 # %% [markdown] id="on-repeats-the-model-is-lost"
 # On repeats the model is lost without either group: it does about as well as one who knows nothing, log V, or worse. On text the
-# same loss costs little, for most of a text can be foretold without copying. What a head is good for depends on what is read.
+# same loss costs far less, for most of a text can be foretold without copying. What a head is good for depends on what is read.
 
 # %% [markdown] id="10-the-maps-of-any-model"
 # ## 11 · The maps of any model
