@@ -39,7 +39,7 @@ BYTES, CONTEXT = 256, 64
 TEXT = 4_000_000  # characters of the standard library's sources
 WIDTHS = (16, 32, 48, 64)
 LENGTHS = (125, 250, 500, 1000)  # steps
-LIVE_STEPS, PRECISION_STEPS = 700, 240
+LIVE_STEPS, PRECISION_STEPS = 900, 240
 STORED = Path(__file__).parent / "trained" / "byte_training.json"
 
 Record = dict[str, Any]

@@ -68,4 +68,4 @@ def test_training_lowers_the_loss_on_held_out_text(monkeypatch):
     before = held_out_loss(fresh(byte_config(16)))
     after = held_out_loss(byte_training.train_bytes(16, 40))
     assert before == pytest.approx(np.log(256), abs=0.5)
-    assert after < 1.0
+    assert after < before - 3

@@ -70,7 +70,9 @@ def phase_change(records: Sequence[Mapping[str, Any]] | None = None) -> Explorer
     def figure(look: int) -> Figure:
         return figures.phase_change(looks, look)
 
-    controls = {"look": step_slider("look", len(looks) // 2, 0, len(looks) - 1)}
+    controls = {
+        "look": step_slider("look", looks.index(figures.runs.cliff(looks)[1]), 0, len(looks) - 1)
+    }
     return Explorer(figure, controls, "The loss falls off a cliff as the heads find each other.")
 
 

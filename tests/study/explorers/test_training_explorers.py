@@ -43,7 +43,7 @@ def test_the_law_is_fitted_without_the_largest_run(monkeypatch):
     runs = [
         {"parameters": n, "tokens": d, "loss": law.loss(n, d)}
         for n in (1e4, 5e4, 2e5)
-        for d in (1e5, 4e5)
+        for d in (1e5, 4e5, 2e6)
     ]
     outlier = {"parameters": 1e6, "tokens": 1e6, "loss": 9.0}
     monkeypatch.setattr(explorers, "stored", lambda: {"scaling": [*runs, outlier]})
