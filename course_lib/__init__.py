@@ -139,6 +139,3 @@ SYLLABUS: tuple[Notebook, ...] = (
         ("with_transformers",),
     ),
 )
-
-# Chapters whose modules are in the library while their notebook is still being written.
-IN_PREPARATION: tuple[Notebook, ...] = ()

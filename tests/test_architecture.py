@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import IN_PREPARATION, SYLLABUS
+from course_lib import SYLLABUS
 from course_lib.study.declaration import exercises_of
 
 PACKAGE = Path(__file__).parents[1] / "course_lib"
 NOTEBOOKS = PACKAGE.parent / "notebooks"
-CHAPTERS = sorted([*SYLLABUS, *IN_PREPARATION], key=lambda each: each.number)
-ORDER = [module for notebook in CHAPTERS for module in notebook.modules]
+ORDER = [module for notebook in SYLLABUS for module in notebook.modules]
 OUTSIDE = {"__init__", "__main__", "cli"}  # the front door belongs to neither storey
 
 
@@ -54,7 +53,7 @@ def test_a_module_imports_only_what_stands_above_it(module):
 @pytest.mark.parametrize("notebook", SYLLABUS[1:], ids=lambda each: each.slug)
 def test_a_notebook_uses_only_what_was_taught(notebook):
     taught = {"study"} | {
-        m for each in CHAPTERS if each.number <= notebook.number for m in each.modules
+        m for each in SYLLABUS if each.number <= notebook.number for m in each.modules
     }
     used = course_parts(NOTEBOOKS / "source" / f"{notebook.stem}.py")
     assert used - taught == set()
@@ -64,7 +63,7 @@ def test_a_notebook_uses_only_what_was_taught(notebook):
 def test_solutions_are_functions_of_the_chapter(notebook):
     modules = set(notebook.modules)
     if notebook.slug == "self_check":  # it asks for what other chapters taught
-        modules |= {m for each in CHAPTERS if each.number < notebook.number for m in each.modules}
+        modules |= {m for each in SYLLABUS if each.number < notebook.number for m in each.modules}
     for exercise in exercises_of(notebook.slug):
         assert exercise.solution.__module__.split(".")[1] in modules, exercise.id
 

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from course_lib import IN_PREPARATION, SYLLABUS
+from course_lib import SYLLABUS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -138,5 +138,5 @@ def test_ci_runs_the_command_of_the_launcher() -> None:
 
 def test_readme_maps_every_chapter_with_its_question():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for chapter in (*SYLLABUS, *IN_PREPARATION):
+    for chapter in SYLLABUS:
         assert f"| {chapter.number:02d} | {chapter.title} | {chapter.question} |" in readme
