@@ -732,7 +732,8 @@ for name, score in kinds.items():
 
 # %% [markdown] id="find-both-in-the-picture-above"
 # Find both in the picture above. Repeating takes one of each, in this order: the first moves "what came before me" up one token, the
-# second searches for it. Without either the search fails.
+# second searches for it. Where the loss rises only a little without one of them, other heads of its layer do the same work; the last
+# section comes back to that.
 #
 # Single heads are one view; whole parts are another. How much is the attention of each layer missed, and how much its MLP?
 
@@ -751,14 +752,16 @@ show(figures.transformer.part_effects(effects))
 
 # %% [markdown] id="play-with-it-3"
 # Repeats live on attention: take a layer's attention away and they may be lost altogether, since finding the earlier
-# occurrence takes at least two layers in a row (notebook 05). For text the losses are smaller and spread out.
+# occurrence takes at least two layers in a row (notebook 05). Text is hurt less: much of it can be guessed without looking back
+# far.
 #
 # ### Play with it
 # Take away a head, the attention or the MLP of a layer, or a whole layer. On the right is the loss along the text. On repeats the
 # first round is grey: nothing can be known there.
 
 # %% tags=["nbval-ignore-output"] id="explorers-transformer-ablate-what-repeats-part"
-explorers.transformer.ablate(what="repeats", part="one head", layer=0, head=0)
+layer, head = divmod(int(rises["repeats"].argmax()), decoder.config.num_attention_heads)
+explorers.transformer.ablate(what="repeats", part="one head", layer=layer, head=head)
 
 # %% [markdown] id="10-three-families"
 # ## 10 · Three families
