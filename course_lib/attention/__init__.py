@@ -31,12 +31,12 @@ from course_lib.attention.masks import (
 from course_lib.attention.multi_head import MultiHeadAttention, merge_heads, split_heads
 from course_lib.attention.scaled_dot_product import (
     attention_weights,
-    fused_attention,
     grouped_query_attention,
     mix_values,
     scaled_dot_product_attention,
     scores_to_weights,
     stack_group,
+    torch_attention,
 )
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "causal_mask",
     "combine_masks",
     "first_token_score",
-    "fused_attention",
     "grouped_query_attention",
     "induction_score",
     "induction_targets",
@@ -65,4 +64,5 @@ __all__ = [
     "split_heads",
     "stack_group",
     "token_offsets",
+    "torch_attention",
 ]

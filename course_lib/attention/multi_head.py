@@ -20,7 +20,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from course_lib.attention.cache import KVCache
-from course_lib.attention.scaled_dot_product import attention_weights, fused_attention, mix_values
+from course_lib.attention.scaled_dot_product import attention_weights, mix_values, torch_attention
 from course_lib.norms import RMSNorm
 
 
@@ -103,7 +103,7 @@ class MultiHeadAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)
         if self.fused and bias is None and not return_weights:
-            read, weights = fused_attention(q, k, v, mask, scale=self.scale), None
+            read, weights = torch_attention(q, k, v, mask, scale=self.scale), None
         else:
             weights = attention_weights(q, k, mask, bias=bias, scale=self.scale)
             read = mix_values(weights, v)

@@ -81,7 +81,7 @@ def grouped_query_attention(
     return mix_values(attention_weights(q, k, mask, bias=bias, scale=scale), v)
 
 
-def fused_attention(
+def torch_attention(
     q: Float[Tensor, "B H T D"],
     k: Float[Tensor, "B G S D"],
     v: Float[Tensor, "B G S Dv"],

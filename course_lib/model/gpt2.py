@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from course_lib.attention import (
     KVCache,
     attention_weights,
-    fused_attention,
     merge_heads,
     mix_values,
     split_heads,
+    torch_attention,
 )
 from course_lib.embeddings import Embedding, tie_weights
 from course_lib.mlp import FeedForward, InOutLinear
@@ -53,7 +53,7 @@ class FusedAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)
         if self.fused and not return_weights:
-            return self.c_proj(merge_heads(fused_attention(q, k, v, mask))), None
+            return self.c_proj(merge_heads(torch_attention(q, k, v, mask))), None
         weights = attention_weights(q, k, mask)
         read = self.c_proj(merge_heads(mix_values(weights, v)))
         return read, weights if return_weights else None
