@@ -93,23 +93,23 @@ CONTINUE = Exercise(
             "The likeliest next token, as text.",
         ),
         Probe(
-            "one text, nine tokens",
-            lambda: _given(["Return the number of"], 9),
+            "one text, four tokens",
+            lambda: _given(["Return the number of"], 4),
             "Each token is written with all before it in view.",
         ),
         Probe(
             "the same text twice",
-            lambda: _given(["for name in", "for name in"], 5),
+            lambda: _given(["for name in", "for name in"], 3),
             "Rows of equal length need no padding. Two texts, two results.",
         ),
         Probe(
             "a short text beside a long one",
-            lambda: _given(["import", "If the file does not exist, an exception is raised and"], 7),
+            lambda: _given(["import", "If the file does not exist, an exception is raised and"], 4),
             "Rows are filled up on the left, and what fills them up must not be read.",
         ),
         Probe(
             "three texts of different lengths",
-            lambda: _given(["class Test", "x = [1, 2, 3]\nfor i in", "The"], 12),
+            lambda: _given(["class Test", "x = [1, 2, 3]\nfor i in", "The"], 5),
             "The new tokens of all rows begin at the same column, behind the longest prompt.",
         ),
     ),
@@ -157,10 +157,7 @@ CONTINUE = Exercise(
             "These are token ids. tokenizer.batch_decode turns rows of them into texts.",
         ),
     ),
-    alternatives=(
-        Alternative("text by text", _text_by_text),
-        Alternative("without generate", _one_by_one),
-    ),
+    alternatives=(Alternative("text by text", _text_by_text),),
     hints=(
         "Three calls: tokenizer(texts, …), model.generate(…), tokenizer.batch_decode(…).",
         'tokenizer(texts, padding=True, padding_side="left", return_tensors="pt") gives input_ids '
