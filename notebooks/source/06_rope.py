@@ -788,8 +788,9 @@ for name, curve in figures.rope.stretches(4).items():
 # - **Plain** RoPE and the window are the same model as long as the text fits. Behind that plain RoPE gets worse, the more the
 #   longer the text. But it creeps: most tokens of a text can be foretold from near ones, at distances that were trained.
 # - **Interpolation** costs much everywhere, short texts included. It moves every neighbour.
-# - **NTK-aware** and **YaRN** cost little inside the trained length and take back some or all of what plain RoPE loses behind
-#   it.
+# - **NTK-aware** and **YaRN** cost little inside the trained length, and both help behind it. NTK-aware gives out before the
+#   length it was asked for, since it slows only the slowest plane by the full factor; YaRN so slows every plane that never
+#   turned in full, and holds out longer.
 # - Is any rule clearly *below* the window? That alone would mean that the model makes use of what lies further back. Without
 #   training on long texts these rules keep a long text from doing harm; for a use of it, models are trained on.
 #
