@@ -23,6 +23,7 @@ from benchmarks.timing import median, median_ratio, race
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
 from course_lib.generation import (
+    CompiledDecoder,
     FusedDecoder,
     Reader,
     first_layers,
@@ -89,6 +90,8 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
         quick.forward = torch.compile(quick.forward, dynamic=False)
         static = their_run(quick, ids, new, cache_implementation="static")
         runs["transformers, static cache, compiled"] = static
+        stepping = CompiledDecoder(model)
+        runs["ours, fused and compiled"] = lambda: generate(stepping, ids, new)
     return runs
 
 

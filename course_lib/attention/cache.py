@@ -85,6 +85,18 @@ class KVCache:
         self.length = start + tokens
         return self.keys, self.values
 
+    def next_place(self) -> tuple[Float[Tensor, "B G N D"], Float[Tensor, "B G N D"]]:
+        """Return the whole memory, in which place `length` is free, for who writes there alone.
+
+        A compiled step does so: it needs shapes that stay. It adds 1 to `length` afterwards.
+        """
+        if self.length == self.capacity:
+            raise ValueError(
+                f"the cache has room for {self.capacity} tokens and is full; one more does not "
+                "fit. Make a cache of larger capacity, or write less."
+            )
+        return self._keys, self._values
+
     def truncate(self, length: int) -> None:
         """Forget everything behind the first `length` tokens."""
         if not 0 <= length <= self.length:

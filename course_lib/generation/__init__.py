@@ -3,7 +3,7 @@
 Small files, in the order in which the notebook reads them: `processors` (what is done to the
 scores), `drawing` (from a distribution to a token), `stopping` (when a text is finished),
 `reading` (a model with its cache: prefill and decode), `decoding` (the loop: `generate` and
-`stream`), `beam`, `speculative`, `fused` (the same model laid out for speed).
+`stream`), `beam`, `speculative`, `fused` and `compiled` (the same model laid out for speed).
 
     generate(model, ids, 40)                                             greedy
     generate(model, ids, 40, Sampling(temperature=0.8, top_p=0.9))       sampled
@@ -12,6 +12,7 @@ Taught in:        12 generation
 """
 
 from course_lib.generation.beam import Beams, BeamStep, beam_search
+from course_lib.generation.compiled import CompiledDecoder
 from course_lib.generation.decoding import generate, stream, stream_text
 from course_lib.generation.drawing import (
     choose,
@@ -60,6 +61,7 @@ __all__ = [
     "NO_TOKEN",
     "BeamStep",
     "Beams",
+    "CompiledDecoder",
     "FusedDecoder",
     "LanguageModel",
     "Processor",

@@ -32,7 +32,7 @@ from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours, rope_cos_sin
 
 
-class _Layer(NamedTuple):
+class FusedLayer(NamedTuple):
     """The weights of a block; matrices are (in, out), and contain the norm before them."""
 
     qkv: Tensor  # (C, (H + 2G) * D)
@@ -96,7 +96,7 @@ class FusedDecoder:
     def _block(
         self,
         x: Tensor,
-        layer: _Layer,
+        layer: FusedLayer,
         cache: KVCache,
         turns: Tensor,
         mask: Tensor | None,
@@ -136,7 +136,7 @@ def _as_complex(pairs: Float[Tensor, "*lead D"]) -> Tensor:
     return torch.view_as_complex(pairs.view(*pairs.shape[:-1], -1, 2))
 
 
-def _fused(block: Any, model: DecoderLM) -> _Layer:
+def _fused(block: Any, model: DecoderLM) -> FusedLayer:
     attention, mlp = block.self_attn, block.mlp
     heads, groups = model.config.num_attention_heads, model.config.num_key_value_heads
     scale = model.config.head_dim**-0.5
@@ -154,7 +154,7 @@ def _fused(block: Any, model: DecoderLM) -> _Layer:
         k = halves_to_neighbours(_norm_weight(attention.k_norm), 1)
         qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
     gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
-    return _Layer(
+    return FusedLayer(
         qkv.T.contiguous(),
         bias,
         qk_norm,

@@ -78,6 +78,20 @@ def test_a_step_writes_in_place():
     assert keys.data_ptr() == more.data_ptr()
 
 
+def test_who_writes_alone_gets_the_memory_while_there_is_room():
+    cache = KVCache(B, G, capacity=T, head_dim=D, dtype=torch.float64)
+    _, k, v = heads()
+    cache.append(k[:, :, :-1], v[:, :, :-1])
+    keys, values = cache.next_place()
+    assert keys.shape == values.shape == (B, G, T, D)
+    keys[:, :, cache.length], values[:, :, cache.length] = k[:, :, -1], v[:, :, -1]
+    cache.length += 1
+    assert torch.equal(cache.keys, k)
+    assert torch.equal(cache.values, v)
+    with pytest.raises(ValueError, match=r"room for 7 tokens and is full.*larger capacity"):
+        cache.next_place()
+
+
 def test_what_is_cut_is_written_again():
     q, k, v = heads()
     whole = grouped_query_attention(q, k, v, causal_mask(T))

@@ -1,9 +1,20 @@
 """The fused path: the same logits and the same text from the same weights."""
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from course_lib.generation import FusedDecoder, Reader, beam_search, generate, left_pad
+from course_lib.generation import (
+    CompiledDecoder,
+    FusedDecoder,
+    Reader,
+    beam_search,
+    generate,
+    left_pad,
+)
 from course_lib.model import GPT2, DecoderLM, ModelConfig
 
 SIZES = {
@@ -59,6 +70,55 @@ def test_text(both, ids):
     expected = generate(model, padded, 12, padding=padding)
     assert torch.equal(generate(fused, padded, 12, padding=padding), expected)
     assert torch.equal(beam_search(fused, ids, 8, 3).ids, beam_search(model, ids, 8, 3).ids)
+
+
+def as_it_is(step, **_):
+    """Return the step as Python runs it: what a compiler gets."""
+    return step
+
+
+def test_the_compiled_step_before_it_is_compiled(both, ids):
+    model, _ = both
+    stepping = CompiledDecoder(model, compiler=as_it_is)
+    assert torch.equal(generate(stepping, ids, 20), generate(model, ids, 20))
+    padded, padding = left_pad([[5, 9, 2, 7, 7, 1], [3], [8, 0, 4]])
+    expected = generate(model, padded, 12, padding=padding)
+    assert torch.equal(generate(stepping, padded, 12, padding=padding), expected)
+    reader, whole = Reader(stepping, 3, 12), Reader(model, 3, 12)
+    for part in (ids[:, :5], ids[:, 5:6], ids[:, 6:8], ids[:, 8:]):
+        torch.testing.assert_close(reader.read(part), whole.read(part), rtol=0, atol=2e-5)
+    torch.testing.assert_close(stepping(ids).logits, model(ids).logits, rtol=0, atol=2e-5)
+
+
+def test_a_full_cache_is_refused_before_anything_is_written(ids):
+    stepping = CompiledDecoder(DecoderLM(ModelConfig(**SIZES)), compiler=as_it_is)
+    reader = Reader(stepping, 3, 9)
+    reader.read(ids)
+    with pytest.raises(ValueError, match="room for 9 tokens and is full"):
+        reader.read(ids[:, :1])
+
+
+COMPILED = """
+import torch
+from course_lib.generation import CompiledDecoder, generate
+from course_lib.model import DecoderLM, ModelConfig
+
+torch.manual_seed(0)
+model = DecoderLM(ModelConfig(61, 48, 72, 1, 6, 2, 10, 64)).eval().requires_grad_(False)
+for parameter in model.parameters():
+    parameter += 0.15 * torch.randn_like(parameter)
+compiled = CompiledDecoder(model)
+ids = torch.randint(61, (2, 7))
+for new in (9, 12):  # another capacity is another shape
+    assert torch.equal(generate(compiled, ids, new), generate(model, ids, new))
+print("the same text")
+"""
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_for_real_where_nothing_is_checked_at_run_time():
+    out = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    assert "the same text" in out.stdout, out.stderr
 
 
 def test_parts_of_a_text(both, ids):

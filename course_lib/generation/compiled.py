@@ -1,0 +1,140 @@
+"""A decoding step as one compiled program.
+
+What is left after fusing are some twenty small operations in each layer, and Python between them.
+`torch.compile` turns a whole step into one program of C++ (or of a GPU), in which neighbouring
+operations share one loop. It asks for shapes that never change: so the step looks at the whole
+cache, written or not, under a mask, and is told the place of the new token as a tensor.
+
+    keys[place] = k;  weights = softmax(q @ keys.T where place is visible)       over all N places
+
+The first step compiles, which takes from seconds to a minute and needs a C++ compiler.
+
+Taught in:        12 generation
+Paper:            none
+Checked against:  `FusedDecoder` and `DecoderLM` with the same weights
+Shapes:           B batch, S all tokens so far, N places of the cache, C model width, H query heads,
+                  G key/value heads, D head width
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from course_lib.attention import KVCache
+from course_lib.generation.fused import FusedDecoder, FusedLayer
+from course_lib.model import DecoderLM, Output
+
+Compiler = Callable[..., Callable[..., Tensor]]
+
+
+class CompiledDecoder(FusedDecoder):
+    """A `FusedDecoder` whose steps of one token are compiled; prompts are read as before."""
+
+    def __init__(self, model: DecoderLM, compiler: Compiler = torch.compile) -> None:
+        super().__init__(model)
+        self.cos, self.sin = self.turns.real.contiguous(), self.turns.imag.contiguous()
+        self.step = compiler(decoding_step, fullgraph=True)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        ids: Int[Tensor, "B T"],
+        padding: Bool[Tensor, "B S"] | None = None,
+        cache: Sequence[KVCache] | None = None,
+        positions: Int[Tensor, "..."] | None = None,
+        *,
+        last_only: bool = False,
+    ) -> Output:
+        """Return the scores of the next token behind each token of `ids`, as `DecoderLM` does."""
+        if cache is None or ids.shape[1] != 1:
+            return super().__call__(ids, padding, cache, positions, last_only=last_only)
+        place = torch.tensor([cache[0].length], device=ids.device)
+        where = place if positions is None else positions[:, 0]
+        # Room in the cache is asked for before anything is written.
+        memory = [layer.next_place() for layer in cache]
+        logits = self.step(
+            self.embedding[ids[:, 0]],
+            place,
+            self._visible(place, cache[0].capacity, padding),
+            (self.cos[where][:, None], self.sin[where][:, None]),
+            memory,
+            self.layers,
+            self.head,
+            self.config.norm_eps,
+        )
+        for layer in cache:
+            layer.length += 1
+        return Output(logits[:, None])
+
+    def _visible(self, place: Tensor, capacity: int, padding: Tensor | None) -> Tensor:
+        """Return which places may be read, (B or 1, 1, 1, N)."""
+        visible = torch.arange(capacity, device=place.device) <= place
+        if padding is None:
+            return visible.view(1, 1, 1, capacity)
+        real = F.pad(padding, (0, capacity - padding.shape[1]), value=True)
+        return (visible & real)[:, None, None, :]
+
+
+def decoding_step(
+    x: Any,
+    place: Any,
+    visible: Any,
+    turns: tuple[Any, Any],
+    memory: Sequence[tuple[Any, Any]],
+    layers: Sequence[FusedLayer],
+    head: Any,
+    eps: float,
+) -> Any:
+    """Return the scores behind one new token of each row; its keys and values go into `memory`.
+
+    A pure stretch of tensor operations, as a compiler likes it: no checks, no shapes that change.
+    """
+    for layer, (keys, values) in zip(layers, memory, strict=True):
+        x = _attend(x, layer, keys, values, place, visible, turns, eps)
+        gate, up = (_norm(x, eps) @ layer.gate_up).chunk(2, dim=-1)
+        x = x + (F.silu(gate) * up) @ layer.down
+    return _norm(x, eps) @ head
+
+
+def _attend(
+    x: Any,
+    layer: FusedLayer,
+    keys: Any,
+    values: Any,
+    place: Any,
+    visible: Any,
+    turns: tuple[Any, Any],
+    eps: float,
+) -> Any:
+    batch, groups, _, width = keys.shape
+    heads = _product(_norm(x, eps), layer.qkv, layer.qkv_bias).view(batch, -1, width)
+    qk, v = heads[:, :-groups], heads[:, -groups:]
+    if layer.qk_norm is not None:
+        qk = _norm(qk, eps) * layer.qk_norm
+    qk = _turn(qk, *turns)
+    q, k = qk[:, :-groups], qk[:, -groups:]
+    keys.index_copy_(2, place, k[:, :, None])
+    values.index_copy_(2, place, v[:, :, None])
+    q = q.reshape(batch, groups, -1, width)  # (B, G, H / G, D)
+    scores = (q @ keys.transpose(2, 3)).masked_fill(~visible, torch.finfo(x.dtype).min)
+    read = (scores.softmax(-1) @ values).reshape(batch, -1)
+    return x + _product(read, layer.out, layer.out_bias)
+
+
+def _product(x: Any, weight: Any, bias: Any) -> Any:
+    return x @ weight if bias is None else x @ weight + bias
+
+
+def _norm(x: Any, eps: float) -> Any:
+    """Divide by the root of the sum of squares; the root of C is in the matrix that follows."""
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + x.shape[-1] * eps)
+
+
+def _turn(x: Any, cos: Any, sin: Any) -> Any:
+    """Turn neighbouring features; without complex numbers, which compilers do not fuse."""
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)
