@@ -128,6 +128,11 @@ def test_the_input_stands_under_the_names_of_the_exercise():
     assert "logits = [[0, 0, 0, 0]]\n    targets = [1]" in text
 
 
+def test_an_object_that_would_fill_lines_is_shown_by_its_kind():
+    assert shown(torch.nn.Sequential(torch.nn.Linear(2, 3))) == "<Sequential>"
+    assert shown(torch.nn.Linear(2, 3)) == "Linear(in_features=2, out_features=3, bias=True)"
+
+
 def test_a_pair_of_few_numbers_is_shown_whole():
     text = str(check("softmax.online", lambda x: (x.amax(-1), x.exp().sum(-1) * 2)))
     assert "in item 1" in text
