@@ -29,6 +29,7 @@ from course_lib.training.data import Batch
 from course_lib.training.loop import Plan, Training
 from course_lib.training.optimizer import decay_groups
 from course_lib.training.recipes import COURSE_MODEL, QUICK
+from course_lib.training.runs import can_compile
 from course_lib.training.schedule import cosine_rate
 
 OURS = "ours"
@@ -62,22 +63,24 @@ IMPORTS = {
 Step = Callable[[], float]
 
 
-def our_step(model: nn.Module, ids: Tensor) -> Step:
+def our_step(model: nn.Module, ids: Tensor, compiled: bool = False) -> Step:
     batch = Batch(ids, torch.ones_like(ids, dtype=torch.bool))
-    training = Training(model, lambda _step, _generator: batch, PLAN)
+    training = Training(model, lambda _step, _generator: batch, PLAN, compiled)
     return lambda: training.step().loss
 
 
-def their_step(model: nn.Module, ids: Tensor, **how: bool) -> Step:
-    """Return the step as it is written with libraries; `how` chooses the form of AdamW."""
-    optimizer = torch.optim.AdamW(decay_groups(model, PLAN.weight_decay), betas=PLAN.betas, **how)
+def their_step(model: nn.Module, ids: Tensor, form: str, compiled: bool = False) -> Step:
+    """Return the step as it is written with libraries; `form` is that of torch's AdamW."""
+    groups = decay_groups(model, PLAN.weight_decay)
+    optimizer = torch.optim.AdamW(groups, betas=PLAN.betas, **{form: True})
+    forward = torch.compile(model) if compiled else model
     done = 0
 
     def step() -> float:
         nonlocal done
         done += 1
         optimizer.zero_grad()
-        loss = model(ids, labels=ids).loss
+        loss = forward(ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), PLAN.max_norm)
         for group in optimizer.param_groups:
@@ -94,13 +97,29 @@ def contestants(config: ModelConfig, ids: Tensor) -> tuple[dict[str, Step], dict
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         save_model(build_model(config), folder)
-        models: dict[str, nn.Module] = {OURS: load_model(folder)}
-        for form in ("foreach", "fused"):
-            models[f"transformers, AdamW {form}"] = AutoModelForCausalLM.from_pretrained(folder)
-    steps = {OURS: our_step(models[OURS].train().requires_grad_(True), ids)}
-    for name, model in list(models.items())[1:]:
-        steps[name] = their_step(model.train(), ids, **{name.rsplit(" ", 1)[1]: True})
+        models = {name: loaded(folder, name) for name in names()}
+    steps: dict[str, Step] = {}
+    for name, model in models.items():
+        compiled = "compiled" in name
+        if name.startswith(OURS):
+            steps[name] = our_step(model, ids, compiled)
+        else:
+            steps[name] = their_step(
+                model, ids, "foreach" if "foreach" in name else "fused", compiled
+            )
     return steps, models
+
+
+def names() -> list[str]:
+    """Return the contestants; the recipes compile their model where there is a compiler."""
+    plain = [OURS, "transformers, AdamW foreach", "transformers, AdamW fused"]
+    compiled = [f"{OURS}, compiled", "transformers, compiled, AdamW fused"]
+    return plain + compiled * can_compile()
+
+
+def loaded(folder: str, name: str) -> nn.Module:
+    load = load_model if name.startswith(OURS) else AutoModelForCausalLM.from_pretrained
+    return load(folder).train().requires_grad_(True)
 
 
 def weights(model: nn.Module) -> Tensor:

@@ -29,13 +29,15 @@ from jaxtyping import Int
 from torch import Tensor
 
 from course_lib import corpus
+from course_lib.attention import induction_score, previous_token_score
 from course_lib.model import DecoderLM, ModelConfig, build_model
 from course_lib.softmax import cross_entropy
 from course_lib.training.data import Batch, random_crops, repeated_ids
-from course_lib.training.evaluation import probe_repeats
 from course_lib.training.loop import Draw, Plan, Training
+from course_lib.training.objective import next_token_loss
 
 BYTES, CONTEXT = 256, 64
+PERIODS = (8, 21)  # of bytes that repeat
 TEXT = 4_000_000  # characters of the standard library's sources
 WIDTHS = (16, 32, 48, 64)
 LENGTHS = (125, 250, 500, 1000)  # steps
@@ -91,7 +93,7 @@ def mixed_batches(row: np.ndarray, text: int = 8, repeats: int = 16, growth: int
         crops = random_crops(row, text, CONTEXT, generator)
         kinds = min(BYTES, 32 + (BYTES - 32) * step // growth)
         choices = torch.randperm(BYTES, generator=generator)[:kinds]
-        ids, counted = repeated_ids(repeats, CONTEXT, (8, 21), choices, generator)
+        ids, counted = repeated_ids(repeats, CONTEXT, PERIODS, choices, generator)
         everywhere = torch.ones_like(crops, dtype=torch.bool)
         return Batch(torch.cat([crops, ids]), torch.cat([everywhere, counted]))
 
@@ -128,16 +130,21 @@ def held_out_loss(model: DecoderLM) -> float:
     return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).item()
 
 
+@torch.no_grad()
 def look(training: Training, losses: list[float]) -> Record:
     """Return what there is to know about a run now; `losses` are those since the last look."""
     assert isinstance(training.model, DecoderLM)
-    probe = probe_repeats(training.model, length=CONTEXT)
+    everything = torch.arange(BYTES)
+    ids, known = repeated_ids(12, CONTEXT, PERIODS, everything, torch.Generator().manual_seed(1))
+    output = training.model(ids, return_weights=True)
+    maps = torch.stack(output.attentions, dim=1)  # (B, L, H, T, T)
+    induction = [induction_score(each, row) for each, row in zip(maps, ids, strict=True)]
     return {
         "step": training.done,
         "loss": round(sum(losses) / len(losses), 4) if losses else None,
-        "repeat loss": round(probe.loss, 4),
-        "previous": round(probe.previous.max().item(), 4),
-        "induction": round(probe.induction.max().item(), 4),
+        "repeat loss": round(next_token_loss(output.logits, ids, known).item(), 4),
+        "previous": round(previous_token_score(maps).mean(0).max().item(), 4),
+        "induction": round(torch.stack(induction).mean(0).max().item(), 4),
     }
 
 

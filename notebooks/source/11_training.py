@@ -591,12 +591,12 @@ for ids, known in zip(*repeats, strict=True):
 # %% [markdown] id="predict-which-falls-first-the-loss"
 # > **Predict.** Which falls first: the loss on text, or the loss on repeats? And how: slowly, or all at once?
 #
-# A Qwen3-shaped model of about a hundred thousand parameters, two layers. On a quiet machine it takes half a minute. You can
+# A Qwen3-shaped model of about a hundred thousand parameters, two layers. On a quiet machine it takes less than a minute. You can
 # interrupt it (the square ■ above) and keep what is there. In this stored copy it was stopped early; run the cell to see it
-# live.
+# live. Below it is the picture that a whole run leaves.
 
 # %% tags=["nbval-ignore-output"] id="steps-steps-here-patient-600-hurried"
-steps = steps_here(patient=600, hurried=30)
+steps = steps_here(patient=900, hurried=30)
 training = Training(fresh(byte_config()), byte_training.mixed_batches(byte_row()), byte_plan(steps))
 bar = tqdm(total=steps, unit="step", file=sys.stdout)
 with LiveCurve(lambda looks: figures.training.live(looks, steps)) as curve:
@@ -604,6 +604,9 @@ with LiveCurve(lambda looks: figures.training.live(looks, steps)) as curve:
         bar.update(record["step"] - bar.n)
         curve(record)
 bar.close()
+
+# %% id="show-figures-training-live-byte-training"
+show(figures.training.live(byte_training.stored()["live"], 900))
 
 # %% [markdown] id="one-step-in-the-library"
 # One step, in the library:
