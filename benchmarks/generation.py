@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, CompileConfig
 
 from benchmarks.record import record
 from benchmarks.timing import median, median_ratio, race
@@ -52,9 +52,9 @@ SIX_LAYERS = ModelConfig(
 
 def with_opinions(config: ModelConfig) -> DecoderLM:
     """Return a random model whose best token is not a matter of rounding."""
-    model = build_model(config)
+    model = build_model(config).eval().requires_grad_(False)
     for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
+        parameter += 0.05 * torch.randn_like(parameter)
     return model
 
 
@@ -86,10 +86,11 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
         "ours, fused": lambda: generate(fused, ids, new),
     }
     if compiled:
-        quick = as_transformers(model)
-        quick.forward = torch.compile(quick.forward, dynamic=False)
-        static = their_run(quick, ids, new, cache_implementation="static")
-        runs["transformers, static cache, compiled"] = static
+        everywhere = CompileConfig()
+        everywhere._compile_all_devices = True  # by itself generate compiles on a GPU only
+        settings = {"cache_implementation": "static", "compile_config": everywhere}
+        quick = their_run(as_transformers(model), ids, new, **settings)
+        runs["transformers, static cache, compiled"] = quick
         stepping = CompiledDecoder(model)
         runs["ours, fused and compiled"] = lambda: generate(stepping, ids, new)
     return runs
@@ -167,6 +168,7 @@ def drafting_rows(draft_tokens: int) -> list[dict[str, Any]]:
     return found
 
 
+@torch.inference_mode()
 def pass_cost(model: DecoderLM, draft: DecoderLM) -> float:
     """Return how long a decoding pass of the draft takes, in passes of the model."""
 
@@ -186,18 +188,17 @@ def main() -> None:
     torch.set_num_threads(1)
     compiled = "--compiled" in sys.argv[1:]
     models = {
-        "6 layers of 256": with_opinions(SIX_LAYERS).eval().requires_grad_(False),
+        "6 layers of 256": with_opinions(SIX_LAYERS),
         "the course model": course_model(),
     }
-    with torch.inference_mode():
-        found = [
-            row
-            for name, model in models.items()
-            for batch in (1, 8)
-            for row in decoding_rows(name, model, batch, compiled)
-        ]
-        prefill = [row for name, model in models.items() for row in prefill_rows(name, model, 1)]
-        drafting = [row for k in (2, 4) for row in drafting_rows(k)]
+    found = [
+        row
+        for name, model in models.items()
+        for batch in (1, 8)
+        for row in decoding_rows(name, model, batch, compiled)
+    ]
+    prefill = [row for name, model in models.items() for row in prefill_rows(name, model, 1)]
+    drafting = [row for k in (2, 4) for row in drafting_rows(k)]
     record("generation", found + prefill + drafting)
 
 
