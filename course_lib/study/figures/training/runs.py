@@ -55,7 +55,7 @@ def live(records: Sequence[Record], steps: int) -> Figure:
 def cliff(records: Sequence[Record]) -> tuple[Record, Record]:
     """Return the looks between which the loss on repeats made most of its fall.
 
-    The first is the last one before the fall with at least 85 % of the whole span left, the second
+    The first is the last one before the fall with at least 75 % of the whole span left, the second
     the first one with at most 25 %.
     """
     looks = [each for each in records if each.get("repeat loss") is not None]
@@ -66,7 +66,7 @@ def cliff(records: Sequence[Record]) -> tuple[Record, Record]:
     losses = [each["repeat loss"] for each in looks]
     low, span = min(losses), max(losses) - min(losses)
     bottom = next(i for i, loss in enumerate(losses) if loss <= low + 0.25 * span)
-    top = max((i for i in range(bottom) if losses[i] >= low + 0.85 * span), default=0)
+    top = max((i for i in range(bottom) if losses[i] >= low + 0.75 * span), default=0)
     return looks[top], looks[bottom]
 
 
