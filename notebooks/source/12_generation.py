@@ -727,7 +727,9 @@ for name, tokens in (("ours  ", ours), ("theirs", drawn)):
 # %% [markdown] id="and-the-time-at-this-size"
 # And the time? At this size, most of it goes into starting many small operations. `FusedDecoder` holds the same weights in
 # another arrangement: one matrix for queries, keys and values, one for gate and up, norm weights multiplied in beforehand,
-# and features ordered so that a rotation is one complex product (notebook 06). It writes the same text:
+# and features ordered so that a rotation is one complex product (notebook 06). `CompiledDecoder` goes
+# one step further and lets `torch.compile` make a single program of a whole step; `benchmarks/generation.py` measures all of
+# them. Both write the same text. Here is the first:
 
 # %% id="fused-generation-fuseddecoder-model"
 fused = generation.FusedDecoder(model)
