@@ -6,16 +6,42 @@ those that do; dividing by all would pay a model for padding.
 
     loss = sum over counted t of -log p(ids[t + 1] | ids[..t]) / number of counted t
 
+Logits are the largest tensor of a training step. What autograd would do with them in a dozen passes
+is one formula, that of notebook 04: the gradient is (p - onehot(target)) / number of rows.
+
 Taught in:        11 training
 Checked against:  F.cross_entropy with ignore_index, transformers' `labels`
 Shapes:           B sequences, T tokens, V vocabulary
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from course_lib.softmax import cross_entropy
+from course_lib.softmax import log_softmax
+
+
+class MeanSurprise(torch.autograd.Function):
+    """Cross-entropy with its gradient as a formula."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean of -log p[target]."""
+        log_p = log_softmax(logits)
+        ctx.save_for_backward(log_p, targets)
+        return -log_p.gather(-1, targets.unsqueeze(-1)).mean()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Float[Tensor, ""]) -> tuple[Float[Tensor, "N V"], None]:
+        """Return (p - onehot) / N, times what comes from above."""
+        log_p, targets = ctx.saved_tensors
+        gradient = log_p.exp()
+        gradient[torch.arange(len(targets), device=targets.device), targets] -= 1.0
+        return gradient.mul_(upstream / len(targets)), None
 
 
 def next_token_loss(
@@ -28,15 +54,15 @@ def next_token_loss(
     The first id of a sequence has nothing before it and never counts.
     """
     predictions, targets = logits[:, :-1], ids[:, 1:]
-    if counted is None:
-        return cross_entropy(predictions.flatten(0, 1), targets.flatten())
+    if counted is None or counted[:, 1:].all():
+        return MeanSurprise.apply(predictions.flatten(0, 1), targets.flatten())
     chosen = counted[:, 1:]
     if not chosen.any():
         raise ValueError(
             "at least one id behind the first must count, or there is no mean; got none. "
             "Pass True in `counted` where an id is real text."
         )
-    return cross_entropy(predictions[chosen], targets[chosen])
+    return MeanSurprise.apply(predictions[chosen], targets[chosen])
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """The loop next to transformers and torch, parts of a batch, and going on exactly."""
 
+import copy
+
 import pytest
 import torch
 
@@ -71,8 +73,9 @@ def test_loss_falls(tiny):
 
 
 def test_parts_add_up_to_the_whole_batch(tiny):
-    _, first = trained(tiny("qwen3"), steps=2)
-    _, second = trained(tiny("qwen3"), Plan(**(vars(PLAN) | {"parts": 3})), steps=2)
+    model = tiny("qwen3")
+    _, first = trained(copy.deepcopy(model), steps=2)
+    _, second = trained(model, Plan(**(vars(PLAN) | {"parts": 3})), steps=2)
     assert [r.loss for r in first] == pytest.approx([r.loss for r in second], abs=1e-5)
     assert [r.norm for r in first] == pytest.approx([r.norm for r in second], rel=1e-4)
 
