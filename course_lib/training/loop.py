@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from course_lib.checkpoint.folder import write_whole
+from course_lib.model import DecoderLM
 from course_lib.training.data import Batch
 from course_lib.training.gradients import clip_by_global_norm, share_of
 from course_lib.training.objective import next_token_loss
@@ -54,6 +55,8 @@ class Training:
     """A model on its way through a plan."""
 
     def __init__(self, model: nn.Module, draw: Draw, plan: Plan, compiled: bool = False) -> None:
+        if isinstance(model, DecoderLM):
+            model.fuse_attention()  # no step asks for attention weights, so none are written
         self.model, self.draw, self.plan = model, draw, plan
         self.forward = torch.compile(model) if compiled else model
         self.generator = torch.Generator().manual_seed(plan.seed)
