@@ -99,6 +99,9 @@ def next_token_loss(logits, ids, counted=None):
 reveal("training.next_token_loss")
 
 # %% [markdown] id="checked-against-the-real-thing"
+# `MeanSurprise` is chapter 04's cross-entropy with the gradient that you derived there, p − onehot, written as a formula: the
+# logits are the largest tensor of a training step, and autograd would go over them a dozen times.
+#
 # ### Checked against the real thing
 # PyTorch leaves out every target that is −100. `transformers` sets them so, and shifts inside the model.
 
