@@ -378,7 +378,9 @@ explorers.mlp.gate_surface(gate="swiglu", up=1.0)
 
 # %% tags=["nbval-ignore-output"] id="heard-trained-model-hidden-units-text"
 heard = trained_model.hidden_units("text")
-print(len(heard[0].gate), "tokens,", heard[0].gate.shape[1], "units in each of", len(heard), "layers")
+print(
+    len(heard[0].gate), "tokens,", heard[0].gate.shape[1], "units in each of", len(heard), "layers"
+)
 show(figures.mlp.gates_by_layer({f"layer {i}": tuple(each) for i, each in enumerate(heard)}))
 
 # %% [markdown] id="mostly-negative-in-every-layer-a"
