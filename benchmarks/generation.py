@@ -86,6 +86,7 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
         "ours, fused": lambda: generate(fused, ids, new),
     }
     if compiled:
+        torch.compiler.reset()  # what was compiled for other shapes must not make this general
         everywhere = CompileConfig()
         everywhere._compile_all_devices = True  # by itself generate compiles on a GPU only
         settings = {"cache_implementation": "static", "compile_config": everywhere}
