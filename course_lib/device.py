@@ -67,6 +67,15 @@ def default_dtype(device: torch.device | str) -> torch.dtype:
     return torch.float32
 
 
+def can_compile() -> bool:
+    """Return whether torch.compile works here; what uses it is slower without.
+
+    It needs a C++ compiler, and its linker does not understand a path with a space.
+    """
+    found = any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl"))
+    return found and " " not in str(Path(torch.__file__).resolve())
+
+
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a fresh random generator; the same seed gives the same draws on one kind of device.
 

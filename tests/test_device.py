@@ -177,3 +177,14 @@ def test_the_report_of_a_gpu() -> None:
     assert kernels == "Triton 3.7.1 compiles kernels for this GPU."
     without = dataclasses.replace(gpu, device="cpu")
     assert "in its interpreter" in without.report()[4]
+
+
+def test_compiling_needs_a_compiler_and_a_path_without_spaces(monkeypatch):
+    monkeypatch.setattr(device.shutil, "which", lambda name: "/bin/g++" if name == "g++" else None)
+    monkeypatch.setattr(device.torch, "__file__", "/opt/torch/__init__.py")
+    assert device.can_compile()
+    monkeypatch.setattr(device.torch, "__file__", "/my course/torch/__init__.py")
+    assert not device.can_compile()
+    monkeypatch.setattr(device.torch, "__file__", "/opt/torch/__init__.py")
+    monkeypatch.setattr(device.shutil, "which", lambda name: None)
+    assert not device.can_compile()

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from course_lib import corpus
 from course_lib.checkpoint import load_tokenizer, save_model, save_tokenizer
 from course_lib.checkpoint.folder import write_whole
+from course_lib.device import can_compile
 from course_lib.model import DecoderLM
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.training.evaluation import probe_repeats, text_bits_per_byte
@@ -132,11 +133,6 @@ class Run:
         save_model(model.to(dtype), folder, words)
         save_tokenizer(self.tokenizer, folder)
         shutil.copyfile(self.log, folder / "training_log.jsonl")
-
-
-def can_compile() -> bool:
-    """Return whether torch.compile finds a C++ compiler; without one training is slower."""
-    return any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl"))
 
 
 def _prepared_tokenizer(recipe: Recipe, folder: Path) -> ByteBPE:

@@ -1,12 +1,12 @@
 """The fused path: the same logits and the same text from the same weights."""
 
-import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from course_lib.device import can_compile
 from course_lib.generation import (
     CompiledDecoder,
     FusedDecoder,
@@ -115,7 +115,9 @@ print("the same text")
 """
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(
+    not can_compile(), reason="torch.compile needs a C++ compiler and a path without spaces"
+)
 def test_compiled_for_real_where_nothing_is_checked_at_run_time():
     out = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
     assert "the same text" in out.stdout, out.stderr

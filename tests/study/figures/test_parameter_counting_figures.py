@@ -203,9 +203,9 @@ def test_training_is_stacked_part_by_part():
 @pytest.mark.parametrize(
     ("name", "device", "ending"),
     [
-        ("Qwen3-0.6B", "RTX 4090", "GB do not fit, the 22.3 GB with checkpointing do"),
-        ("Qwen3-0.6B", "H200 SXM", "GB fit; with checkpointing 22.3 GB would do"),
-        ("Qwen3-8B", "L4", "neither 320 GB fit nor, with checkpointing, 149 GB"),
+        ("Qwen3-0.6B", "RTX 4090", "GB do not fit, the 21.8 GB with checkpointing do"),
+        ("Qwen3-0.6B", "H200 SXM", "GB fit; with checkpointing 21.8 GB would do"),
+        ("Qwen3-8B", "L4", "neither 282 GB fit nor, with checkpointing, 148 GB"),
     ],
 )
 def test_the_verdict_on_training(name, device, ending):

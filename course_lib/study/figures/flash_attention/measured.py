@@ -29,7 +29,7 @@ def curves(rows: Rows) -> Figure:
     """Draw time and the largest allocation against length, one line for each contestant."""
     _require(rows)
     figure, (left, right) = new_figure(
-        10, 3.7, cols=2, margins=Margins(left=0.85, top=0.65, across=0.95)
+        10, 3.9, cols=2, margins=Margins(left=0.85, top=0.65, bottom=0.85, across=0.95)
     )
     for (name, mine), ink in zip(_by_contestant(rows).items(), _INKS, strict=False):
         lengths = [row["tokens"] for row in mine]

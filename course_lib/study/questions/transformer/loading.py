@@ -83,7 +83,7 @@ FILE_SIZE = Numeric(
     answer=_saved,
     explain=lambda vocab, width: (
         f"The head has {vocab} · {width} = {vocab * width:,} numbers of 2 bytes: "
-        f"{_saved(vocab, width):.0f} MB. The embedding of the same size stays."
+        f"{_saved(vocab, width):.4g} MB. The embedding of the same size stays."
     ),
     unit="MB",
     slips=(
