@@ -32,7 +32,7 @@ from course_lib import corpus
 from course_lib.attention import induction_score, previous_token_score
 from course_lib.model import DecoderLM, ModelConfig, build_model
 from course_lib.softmax import cross_entropy
-from course_lib.training.data import Batch, random_crops, repeated_ids
+from course_lib.training.data import Batch, random_crops, repeating_batch
 from course_lib.training.loop import Draw, Plan, Training
 from course_lib.training.objective import next_token_loss
 
@@ -93,7 +93,7 @@ def mixed_batches(row: np.ndarray, text: int = 8, repeats: int = 16, growth: int
         crops = random_crops(row, text, CONTEXT, generator)
         kinds = min(BYTES, 32 + (BYTES - 32) * step // growth)
         choices = torch.randperm(BYTES, generator=generator)[:kinds]
-        ids, counted = repeated_ids(repeats, CONTEXT, PERIODS, choices, generator)
+        ids, counted = repeating_batch(repeats, CONTEXT, PERIODS, choices, generator)
         everywhere = torch.ones_like(crops, dtype=torch.bool)
         return Batch(torch.cat([crops, ids]), torch.cat([everywhere, counted]))
 
@@ -135,7 +135,7 @@ def look(training: Training, losses: list[float]) -> Record:
     """Return what there is to know about a run now; `losses` are those since the last look."""
     assert isinstance(training.model, DecoderLM)
     everything = torch.arange(BYTES)
-    ids, known = repeated_ids(12, CONTEXT, PERIODS, everything, torch.Generator().manual_seed(1))
+    ids, known = repeating_batch(12, CONTEXT, PERIODS, everything, torch.Generator().manual_seed(1))
     output = training.model(ids, return_weights=True)
     maps = torch.stack(output.attentions, dim=1)  # (B, L, H, T, T)
     induction = [induction_score(each, row) for each, row in zip(maps, ids, strict=True)]

@@ -72,7 +72,7 @@ def random_crops(
     )
 
 
-def repeated_ids(
+def repeating_batch(
     count: int,
     length: int,
     periods: tuple[int, int],

@@ -14,6 +14,7 @@ Checked against:  F.cross_entropy with ignore_index, transformers' `labels`
 Shapes:           B sequences, T tokens, V vocabulary
 """
 
+import math
 from typing import Any
 
 import torch
@@ -65,7 +66,6 @@ def next_token_loss(
     return MeanSurprise.apply(predictions[chosen], targets[chosen])
 
 
-@torch.no_grad()
 def expected_initial_loss(vocab_size: int) -> float:
     """Return ln V: the loss of a model that finds every token equally likely."""
-    return torch.tensor(float(vocab_size)).log().item()
+    return math.log(vocab_size)

@@ -20,7 +20,7 @@ from course_lib import corpus
 from course_lib.device import seeded
 from course_lib.model import DecoderLM, ModelConfig, build_model
 from course_lib.tokenization.byte_bpe import ByteBPE
-from course_lib.training.data import Batch, random_crops, read_tokens, repeated_ids, write_tokens
+from course_lib.training.data import Batch, random_crops, read_tokens, repeating_batch, write_tokens
 from course_lib.training.loop import Plan
 
 SEPARATOR = "<|endoftext|>"
@@ -170,7 +170,7 @@ class Mixture:
             [random_crops(self.rows[kind], 1, recipe.context, generator) for kind in kinds]
         )
         choices = self.choices(step)
-        repeats = repeated_ids(
+        repeats = repeating_batch(
             recipe.repeat_rows, recipe.context, recipe.periods, choices, generator
         )
         counted = torch.cat([torch.ones_like(text, dtype=torch.bool), repeats.counted])

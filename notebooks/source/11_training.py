@@ -586,7 +586,7 @@ print("crops:", tuple(crops.shape), crops.dtype)
 # came after it before: that is what an induction head does (notebook 05). Only the repetition counts in the loss.
 
 # %% id="repeats-data-repeated-ids-2-16"
-repeats = data.repeated_ids(2, 16, (4, 6), torch.arange(256), seeded(8))
+repeats = data.repeating_batch(2, 16, (4, 6), torch.arange(256), seeded(8))
 for ids, known in zip(*repeats, strict=True):
     print(" ".join(f"{i:3}" for i in ids.tolist()))
     print(" ".join("  ^" if k else "   " for k in known.tolist()))

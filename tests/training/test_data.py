@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from course_lib.device import seeded
-from course_lib.training.data import random_crops, read_tokens, repeated_ids, write_tokens
+from course_lib.training.data import random_crops, read_tokens, repeating_batch, write_tokens
 
 
 def test_documents_stand_in_a_row_behind_separators(tmp_path):
@@ -43,7 +43,7 @@ def test_a_row_as_long_as_the_crop_has_one():
 
 def test_random_ids_repeat_with_every_period_and_only_then_count():
     choices = torch.arange(100, 140)
-    batch = repeated_ids(60, 30, (4, 9), choices, seeded(2))
+    batch = repeating_batch(60, 30, (4, 9), choices, seeded(2))
     periods = set()
     for ids, counted in zip(*batch, strict=True):
         period = int((~counted).sum()) - 1
@@ -60,4 +60,4 @@ def test_random_ids_repeat_with_every_period_and_only_then_count():
 @pytest.mark.parametrize("periods", [(0, 3), (5, 4), (3, 11)])
 def test_impossible_periods_are_refused(periods):
     with pytest.raises(ValueError, match="two lengths from 1 to 10"):
-        repeated_ids(1, 20, periods, torch.arange(10), seeded(0))
+        repeating_batch(1, 20, periods, torch.arange(10), seeded(0))

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from course_lib.device import seeded
-from course_lib.training.data import Batch, repeated_ids
+from course_lib.training.data import Batch, repeating_batch
 from course_lib.training.loop import Plan, Training, split
 
 PLAN = Plan(steps=12, warmup=3, peak=3e-3, final=1e-4, max_norm=0.5, seed=7)
 
 
 def draw(step, generator):
-    batch = repeated_ids(4, 12, (3, 5), torch.arange(20), generator)
+    batch = repeating_batch(4, 12, (3, 5), torch.arange(20), generator)
     batch.counted[0] = True  # rows count differently many ids
     return batch
 
