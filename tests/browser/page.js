@@ -1,0 +1,91 @@
+// What the tests ask of an open notebook, put into every page as `course`. Waiting is for a state.
+
+window.course = (() => {
+  const panel = () => window.jupyterapp?.shell.currentWidget;
+  const kernel = () => panel()?.sessionContext?.session?.kernel;
+  const cells = () => panel().content.widgets;
+  const find = (id) => {
+    const place = cells().findIndex((cell) => cell.model.id === id);
+    if (place < 0) throw new Error(`no cell ${id}`);
+    return place;
+  };
+  const all = (cell, selector) => [...cell.node.querySelectorAll(selector)];
+  const views = (cell) => all(cell, '[data-mime-type*="widget-view"]');
+  const pictures = (cell) => all(cell, ".jp-OutputArea img");
+  const saysFailure = (view) => /Error (displaying|creating) widget/.test(view.innerText);
+
+  // A view must have replaced its placeholder, a picture must have come or failed to.
+  const isDrawn = (cell) =>
+    views(cell).every((view) => view.offsetHeight > 20 && !/Loading widget/.test(view.innerText)) &&
+    pictures(cell).every((picture) => picture.complete);
+
+  async function show(place) {
+    await panel().content.scrollToItem(place);
+    while (!isDrawn(cells()[place])) await new Promise((done) => setTimeout(done, 50));
+  }
+
+  return {
+    // A kernel counts as ready only when it is connected, or the first outputs get lost.
+    isReady: () =>
+      Boolean(panel()?.context?.isReady) &&
+      kernel()?.connectionStatus === "connected" &&
+      kernel()?.status === "idle",
+    isOpen: () => Boolean(panel()?.context?.isReady && panel().content?.widgets.length),
+    hasKernel: () => Boolean(kernel()),
+    content: () => panel().content.model.toJSON(),
+    count: (id) => cells()[find(id)].model.executionCount,
+    save: () => panel().context.save(),
+    restart: () => kernel().restart(),
+    shutDown: () => panel()?.sessionContext?.shutdown(),
+    theme: (name) => window.jupyterapp.commands.execute("apputils:change-theme", { theme: name }),
+
+    command(name) {
+      window.courseEnded = null;
+      window.jupyterapp.commands.execute(name).then(
+        () => { window.courseEnded = "done"; },
+        (error) => { window.courseEnded = `${name}: ${error}`; },
+      );
+    },
+
+    openWithoutKernel: (path) =>
+      window.jupyterapp.commands.execute("docmanager:open", {
+        path,
+        kernelPreference: { shouldStart: false, canStart: false, autoStartDefault: false },
+      }),
+
+    choose(id) {
+      const place = find(id);
+      panel().content.deselectAll();
+      panel().content.activeCellIndex = place;
+      cells()[place].node.dataset.cell = id;
+      return panel().content.scrollToItem(place);
+    },
+
+    // Go through the notebook as a reader does; tell of each view, picture or formula that fails.
+    async broken() {
+      const found = [];
+      for (const [place, cell] of cells().entries()) {
+        await show(place);
+        const failures = [
+          ...views(cell).filter(saysFailure),
+          ...pictures(cell).filter((picture) => !picture.naturalWidth),
+          ...all(cell, "mjx-merror"),
+        ];
+        for (const node of failures)
+          found.push(`cell ${cell.model.id} shows ${node.alt || node.innerText || node.tagName}`);
+      }
+      return found;
+    },
+
+    // How many pictures can be seen in each cell that has any.
+    async pictures() {
+      const seen = {};
+      for (const [place, cell] of cells().entries()) {
+        await show(place);
+        const count = pictures(cell).filter((each) => each.naturalWidth && each.offsetHeight).length;
+        if (count) seen[cell.model.id] = count;
+      }
+      return seen;
+    },
+  };
+})();

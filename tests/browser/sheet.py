@@ -1,0 +1,142 @@
+"""A notebook that is open in JupyterLab: what a learner does with it, and what can be seen on it.
+
+Everything waits for a state, never for a time; the limits are there to end what would wait for
+ever, and are long because the machine may be busy.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import nbformat
+from nbformat import NotebookNode
+from playwright.sync_api import ConsoleMessage, Locator, Page
+
+from course_lib.study.replay import untagged_errors
+
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+SCRIPT = Path(__file__).with_name("page.js")
+LIMIT = 180_000  # milliseconds, for one thing to appear
+RUN_LIMIT = 480_000  # milliseconds, for all cells of a notebook
+LOCAL = ("127.0.0.1", "localhost")
+
+
+class Watch:
+    """What a page does that a learner's browser should not: errors, and calls to the outside."""
+
+    def __init__(self, page: Page) -> None:
+        self.seen: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.seen.append(f"page error: {error}"))
+        page.on("request", lambda request: self._on_address(request.url))
+        page.on("websocket", lambda socket: self._on_address(socket.url))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.seen.append(f"console error: {message.text[:500]}")
+
+    def _on_address(self, address: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname not in LOCAL:
+            self.seen.append(f"request to {address[:200]}")
+
+
+class Sheet:
+    """The notebook in front on a page of JupyterLab."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.watch = Watch(page)
+
+    def ask(self, name: str, *given: Any) -> Any:
+        """Call one of the functions in `page.js`."""
+        return self.page.evaluate("([name, given]) => course[name](...given)", [name, list(given)])
+
+    def wait_for(self, name: str, limit: int = LIMIT) -> None:
+        """Wait until one of the questions in `page.js` is answered with yes."""
+        self.page.wait_for_function("name => window.course?.[name]()", arg=name, timeout=limit)
+
+    def wait_idle(self) -> None:
+        """Wait until the kernel is connected and has nothing to do."""
+        self.wait_for("isReady", RUN_LIMIT)
+
+    def command(self, name: str) -> None:
+        """Execute one of JupyterLab's commands and wait for its end."""
+        self.ask("command", name)
+        self.page.wait_for_function("() => window.courseEnded", timeout=RUN_LIMIT)
+        ended = self.page.evaluate("() => window.courseEnded")
+        if ended != "done":
+            raise RuntimeError(ended)
+
+    def run_all(self) -> None:
+        """Run all cells, as the menu does."""
+        self.command("notebook:run-all-cells")
+        self.wait_idle()
+
+    def run(self, *ids: str) -> None:
+        """Run cells one after the other."""
+        for each in ids:
+            self.ask("choose", each)
+            self.command("notebook:run-cell")
+        self.wait_idle()
+
+    def run_up_to(self, cell_id: str) -> None:
+        """Run all cells down to this one, which is included."""
+        self.ask("choose", cell_id)
+        self.command("notebook:run-all-above")
+        self.run(cell_id)
+
+    def cell(self, cell_id: str) -> Locator:
+        """Return a cell on the page, scrolled into view."""
+        self.ask("choose", cell_id)
+        return self.page.locator(f'.jp-Notebook [data-cell="{cell_id}"]')
+
+    def output(self, cell_id: str) -> Locator:
+        """Return what a cell shows."""
+        return self.cell(cell_id).locator(".jp-OutputArea")
+
+    def write(self, cell_id: str, text: str) -> None:
+        """Replace a cell's text by hand, and run it with the keyboard."""
+        self.cell(cell_id).locator(".cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.insert_text(text)
+        before = self.ask("count", cell_id)
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_function(
+            "([id, before]) => ![null, before].includes(course.count(id))",
+            arg=[cell_id, before],
+            timeout=LIMIT,
+        )
+        self.wait_idle()
+
+    def content(self) -> NotebookNode:
+        """Return the notebook as it would be saved now."""
+        return nbformat.from_dict(self.ask("content"))
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the notebook after a run, a line for each fault."""
+        notebook = self.content()
+        code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+        unexecuted = [f"cell {cell.id} did not run" for cell in code if not cell.execution_count]
+        drawn = self.ask("broken")
+        return [*unexecuted, *untagged_errors(notebook), *drawn, *self.watch.seen]
+
+    def pictures(self) -> dict[str, int]:
+        """Return how many pictures can be seen in each cell, where there are any."""
+        return self.ask("pictures")
+
+    def set_theme(self, name: str) -> None:
+        """Change the colours of JupyterLab, and wait until they are there."""
+        self.ask("theme", name)
+        self.page.wait_for_function(
+            "name => document.body.dataset.jpThemeName === name", arg=name, timeout=LIMIT
+        )
+
+    def keep_picture(self, name: str, what: Locator | None = None) -> None:
+        """Keep a picture of the page, or of a part of it, for whoever wants to look."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        (what or self.page).screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+Opener = Callable[[str], Sheet]
