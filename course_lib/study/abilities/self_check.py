@@ -15,7 +15,7 @@ ABILITIES = (
         "self_check",
         "compute what a model costs, and predict what a few lines of code print",
         questions="angle cache_saved prompt_seconds table_moved rate nucleus prints_merges "
-        "prints_masks prints_shapes prints_rows prints_ties",
+        "prints_masks prints_shapes prints_rows prints_penalty",
     ),
     ability(
         "self_check",

@@ -17,11 +17,11 @@ ROUND = OrderSteps(
         "The large model scores all k of them in a single pass.",
         "Each drafted token is kept with probability min(1, p / q), up to the first rejection.",
         "One more token is drawn: from what is missing, or behind the last draft if all were kept.",
-        "Both caches forget what was read of rejected tokens.",
+        "The small model goes on behind that token, with caches that have forgotten the rejected.",
     ),
-    explanation="The large model can score k tokens at once because they are there already. The "
-    "token after the kept ones is drawn from distributions that this pass has computed, and only "
-    "then is it known how far both caches hold the true text.",
+    explanation="The large model can score k tokens at once because they are there already. How "
+    "many are kept decides from which distribution of this pass the next token is drawn, and "
+    "without that token there is nothing for the next round to go on from.",
 )
 
 
@@ -44,8 +44,10 @@ ACCEPTANCE = Numeric(
     draw=_draw_pair,
     answer=_accepted,
     explain=lambda p, q: (
-        "Token i is drafted with probability q and then kept with min(1, p / q), together "
-        f"min(p, q). The sum over the tokens is {_accepted(p, q):.4g}."
+        "A token is drafted with probability q and then kept with min(1, p / q), together "
+        "min(p, q). Summed over the tokens: "
+        f"{' + '.join(f'{min(pair):g}' for pair in zip(p, q, strict=True))} = "
+        f"{_accepted(p, q):.4g}."
     ),
     slips=(
         Slip(

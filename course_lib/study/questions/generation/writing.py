@@ -16,31 +16,41 @@ def _tokens_without_cache(prompt: int, new: int) -> float:
     return float(tokens_through_layers(prompt, new, cached=False))
 
 
+def _times_as_many(prompt: int, new: int) -> float:
+    return _tokens_without_cache(prompt, new) / tokens_through_layers(prompt, new, cached=True)
+
+
 RECOMPUTED = Numeric(
     id="generation.recomputed",
-    prompt="A model without a cache reads the whole text again for each new token. The prompt has "
-    "{prompt} tokens and {new} tokens are written. How many tokens pass through the layers in "
-    "all these passes together?",
+    prompt="Behind a prompt of {prompt} tokens {new} tokens are written. How many times as many "
+    "tokens pass through the layers without a cache as with one?",
     draw=_draw_lengths,
-    answer=_tokens_without_cache,
+    answer=_times_as_many,
     explain=lambda prompt, new: (
-        f"The first pass reads {prompt} tokens, the last one {prompt + new - 1}: "
+        f"Without a cache the first pass reads {prompt} tokens, the last one {prompt + new - 1}: "
         f"{new} · ({prompt} + {prompt + new - 1}) / 2 = {_tokens_without_cache(prompt, new):.0f}. "
-        f"With a cache it is {prompt + new - 1}."
+        f"With a cache each token passes once, {prompt + new - 1} in all. The ratio is "
+        f"{_times_as_many(prompt, new):.4g}."
     ),
     slips=(
         Slip(
-            "with a cache",
-            lambda prompt, new: float(tokens_through_layers(prompt, new, cached=True)),
-            "That is the number with a cache, where each token passes once.",
+            "not divided",
+            _tokens_without_cache,
+            "That is how many pass without a cache. Divide by how many pass with one.",
+        ),
+        Slip(
+            "the number of passes",
+            lambda prompt, new: float(new),
+            "The passes get longer, and with a cache the prompt has to pass once as well, so it is "
+            "not one for each new token.",
         ),
         Slip(
             "the prompt each time",
-            lambda prompt, new: float(prompt * new),
-            "The text grows: the passes read prompt, prompt + 1, prompt + 2, … tokens.",
+            lambda prompt, new: prompt * new / (prompt + new - 1),
+            "The text grows: without a cache the passes read prompt, prompt + 1, prompt + 2, … "
+            "tokens.",
         ),
     ),
-    tolerance=0.005,
 )
 
 

@@ -248,17 +248,17 @@ import torch.nn.functional as F
 
 def swiglu(x, gate, up, down):
     opened = F.linear(x, gate)
-    carried = F.silu(F.linear(x, up))
-    hidden = opened * carried
+    carried = F.linear(x, up)
+    hidden = opened * F.silu(carried)
     return F.linear(hidden, down)
 """,
-    line=5,
-    fixed="carried = F.linear(x, up); opened = F.silu(opened)",
+    line=6,
+    fixed="hidden = F.silu(opened) * carried",
     why="SiLU sits on the wrong half. The gate is bent and up stays linear; the shapes are the "
     "same either way, so nothing complains.",
     why_not={
-        4: "the gate's projection is right, and could be bent here or later.",
-        6: "the two halves are multiplied number by number, as they should be.",
+        4: "the gate's projection is right; it is bent further down, or should be.",
+        5: "what is carried is linear in x, as it should be.",
         7: "the product is narrowed to the width of the model.",
     },
     shows_bug=_gated_is_wrong,

@@ -8,29 +8,30 @@ from course_lib.study.question import Numeric, OneAnswer, Option, SeveralAnswers
 
 BLIND = OneAnswer(
     id="rope.blind",
-    prompt="An attention layer without mask and without positions reads the tokens of a text in "
-    "another order. What happens to its outputs?",
+    prompt="A single layer of attention has a causal mask, but nothing that tells positions. What "
+    "can the last token of a text find out about the tokens before it?",
     options=(
         Option(
-            "Each token gets the same output as before, in its new place.",
+            "Which ones stand there, but not in which order.",
             True,
-            "every token still compares itself with the same set of keys. Order has to be put in "
-            "from outside.",
+            "it may read all of them, and a mean over a set does not know who came first. A second "
+            "layer would gain a little, since earlier tokens have read less.",
         ),
         Option(
-            "All outputs change, since neighbours have changed.",
+            "Their whole order, since the mask hides what comes later.",
             False,
-            "nothing in a dot product knows which tokens are neighbours.",
+            "the mask hides what comes after the query. Among what it may read, the first token "
+            "and the last one before it look alike.",
         ),
         Option(
-            "The outputs stay where they are.",
+            "Which one stands right before it, and no more.",
             False,
-            "the output belongs to the query, and the queries have moved with their tokens.",
+            "no score contains a distance, so nothing marks a neighbour.",
         ),
         Option(
-            "Only the weights change, the outputs do not.",
+            "Nothing: attention cannot run without positions.",
             False,
-            "weights are shuffled along with the keys, and so are outputs with the queries.",
+            "it runs well without. What comes out is what can be said of a bag of words.",
         ),
     ),
 )

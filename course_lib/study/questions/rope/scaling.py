@@ -96,8 +96,9 @@ QWEN = OneAnswer(
         Option(
             "A base with which the model was trained.",
             True,
-            "its weights have learned with these frequencies. NTK-aware scaling changes the base "
-            "of a finished model, by a factor that the new length dictates.",
+            "in the last stage of training, on long texts, its weights have learned with these "
+            "frequencies. NTK-aware scaling changes the base of a finished model, by a factor that "
+            "the new length dictates.",
         ),
         Option(
             "NTK-aware scaling for texts 100 times as long.",

@@ -52,7 +52,7 @@ PARTS: dict[str, tuple[Question, ...]] = {
         outputs.DIAGONAL,
         bugs.POSITION,
         serving.PREFILL,
-        outputs.TIES,
+        outputs.PENALTY,
         numbers.NUCLEUS,
         serving.ORDER,
         serving.DRAFTS,

@@ -123,8 +123,8 @@ def _survivors(probabilities: list[float], p: float) -> list[float]:
 
 NUCLEUS = Numeric(
     id="self_check.nucleus",
-    prompt="Five tokens have the probabilities {probabilities}. They are cut by top-p with {p}, "
-    "and one of the rest is drawn. With which probability is it the first token?",
+    prompt="Five tokens have the probabilities {probabilities}. Top-p with {p} drops some of "
+    "them, and one of those that stay is drawn. With which probability is it the first token?",
     draw=_draw_nucleus,
     answer=_best_after,
     explain=lambda probabilities, p: (

@@ -114,23 +114,33 @@ print(mask.sum(1).int().tolist())
     ),
 )
 
-TIES = PredictOutput(
-    id="self_check.prints_ties",
-    prompt="Top-k, as libraries do it.",
+PENALTY = PredictOutput(
+    id="self_check.prints_penalty",
+    prompt="A repetition penalty of 2. Three tokens were written: token 0 once, token 1 twice.",
     code="""
 import torch
 
-logits = torch.tensor([1.0, 3.0, 2.0, 2.0])
-smallest = logits.topk(2).values[-1]
-print((logits >= smallest).sum().item())
+logits = torch.tensor([4.0, -1.0, 3.0, -2.0])
+written = torch.tensor([0, 1, 1])
+seen = logits[written]
+logits[written] = torch.where(seen < 0, seen * 2, seen / 2)
+print(logits.tolist())
 """,
-    why="The second largest score is 2, and two tokens have it. Whatever equals the smallest kept "
-    "score is kept too.",
+    why="A positive score is divided, a negative one multiplied, so that both fall. Token 1 stands "
+    "twice among the written ones, and both times the same -1 becomes the same -2.",
     mistakes=(
         Mistake(
-            "2",
-            "k scores are looked at, but what is kept is everything not below the k-th, and here "
-            "two are equal to it.",
+            "[2.0, -4.0, 3.0, -2.0]",
+            "Both copies of token 1 are computed from the score as it was, and write the same "
+            "result into one place.",
+        ),
+        Mistake(
+            "[2.0, -0.5, 3.0, -2.0]",
+            "A negative score is multiplied. Divided, it would come closer to 0: a reward.",
+        ),
+        Mistake(
+            "[2.0, -2.0, 1.5, -4.0]",
+            "Only written tokens change. Tokens 2 and 3 were not written.",
         ),
     ),
 )

@@ -131,12 +131,12 @@ ORDER = OneAnswer(
     "first; now top-p is. What changes?",
     options=(
         Option(
-            "Fewer tokens survive, because top-p now looks at the steeper distribution.",
+            "Fewer tokens survive as a rule, because top-p now looks at the steeper distribution.",
             True,
-            "before the scores are halved, fewer tokens are needed to reach 0.9.",
+            "before the scores are halved, fewer tokens are needed to reach 0.9, never more.",
         ),
         Option(
-            "More tokens survive, because top-p now looks at the flatter distribution.",
+            "More tokens survive as a rule, because top-p now looks at the flatter distribution.",
             False,
             "a temperature of 2 flattens. Now top-p comes before that, and sees steep ones.",
         ),

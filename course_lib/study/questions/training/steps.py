@@ -248,11 +248,10 @@ BUG_ACCUMULATE = FindTheBug(
 def gradient_of(weight, parts, mean_loss):
     weight.grad = None
     for part in parts:
-        loss = mean_loss(weight, part)
-        loss.backward()
+        mean_loss(weight, part).backward()
 """,
     line=4,
-    fixed="loss = mean_loss(weight, part) / len(parts)",
+    fixed="(mean_loss(weight, part) / len(parts)).backward()",
     why="backward() adds up the gradients of all parts, so that four parts give four times the "
     "mean. Each loss must be divided by the number of parts (or multiplied by the part's share of "
     "the tokens, if parts differ).",
@@ -260,7 +259,6 @@ def gradient_of(weight, parts, mean_loss):
         1: "all that is needed is passed in.",
         2: "the gradient is emptied once for each step. Inside the loop it would be wrong.",
         3: "every part is visited once.",
-        5: "backward adds to the gradient, which is what accumulation lives on.",
     },
     shows_bug=_accumulates_wrongly,
 )
