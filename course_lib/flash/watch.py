@@ -23,15 +23,20 @@ class TableError(ValueError):
     """Somebody made a tensor as large as the table of scores, or had a fused function do it."""
 
 
+_PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "addmv")
+
+
 class Watch(TorchDispatchMode):
     """Remembers the largest tensor that is made while it is on, and stops one that is too large.
 
     A tensor counts with what it occupies: a view of `limit` elements that repeats one is small.
+    With `tile` it also stops matrix products of more elements than that: a row of scores is no
+    table, but it is no tile either.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, tile: int | None = None) -> None:
         super().__init__()
-        self.limit = limit
+        self.limit, self.tile = limit, tile
         self.largest = 0  # elements
         self.shape: tuple[int, ...] = ()
         self.operation = ""
@@ -66,6 +71,12 @@ class Watch(TorchDispatchMode):
                 f"{name} made a tensor of shape {tuple(made.shape)}, {elements} numbers; fewer "
                 f"than {self.limit} were wanted, the size of the table of scores. Work on one tile "
                 "at a time, and keep only the running maximum, sum and mixture."
+            )
+        if self.tile is not None and name in _PRODUCTS and made.numel() > self.tile:
+            raise TableError(
+                f"{name} made a product of shape {tuple(made.shape)}, {made.numel()} numbers; a "
+                f"tile has at most {self.tile}. Cut the keys into blocks too, and carry the "
+                "running maximum, sum and mixture from one to the next."
             )
 
 

@@ -6,20 +6,23 @@ global state that it could have touched is put back, and what it touched is name
 
 import contextlib
 import copy
+import importlib
 import inspect
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from course_lib.study.deadline import time_limit
+from course_lib.study.muting import muted
 from course_lib.study.surroundings import Surroundings
 
 SECONDS_ALLOWED = 4.0
 CHANGED_INPUT = "changed its input in place"
-_CHARACTERS_KEPT = 2_000
+CHARACTERS_KEPT = 2_000
+_LARGE = 1_000_000  # numbers, letters or items: more than any exercise asks for
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,6 @@ class Run:
     printed: str = ""
 
 
-class _BoundedText(io.StringIO):
-    """A standard output that keeps the beginning and forgets the rest."""
-
-    def write(self, text: str) -> int:
-        room = _CHARACTERS_KEPT - self.tell()
-        if room > 0:
-            super().write(text[:room])
-        return len(text)
-
-    def close(self) -> None:
-        """Stay open: what was written is read later."""
-
-
 def run(
     function: Callable[..., Any],
     arguments: Call,
@@ -69,10 +59,10 @@ def run(
     """
     before = copy.deepcopy(arguments)
     given = copy.deepcopy(arguments)
-    printed = _BoundedText()
     result, error = None, None
+    _load_what_loads_late(function)
     surroundings = Surroundings()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    with muted(CHARACTERS_KEPT) as printed:
         try:
             with time_limit(SECONDS_ALLOWED), watch or contextlib.nullcontext():
                 result = _as_it_is_now(function(*given.args, **given.kwargs))
@@ -84,14 +74,40 @@ def run(
     return Run(result, error, side_effect, printed.getvalue())
 
 
+def _load_what_loads_late(function: Callable[..., Any]) -> None:
+    """Load what torch loads when the first optimizer is made.
+
+    That takes seconds and changes names and settings, none of which is the learner's doing.
+    """
+    names = set(getattr(getattr(function, "__code__", None), "co_names", ()))
+    if names & {"optim", *dir(torch.optim)}:
+        importlib.import_module("torch._dynamo")
+
+
 def _as_it_is_now(result: Any) -> Any:
     """Return a copy, since a later call may change what this one returned."""
     if inspect.iscoroutine(result):
         result.close()  # never to be awaited
+    if is_large(result):
+        return result  # a copy could be more than there is memory for
     try:
         return copy.deepcopy(result.detach() if isinstance(result, torch.Tensor) else result)
     except Exception:
         return result  # a generator, for instance, cannot be copied
+
+
+def is_large(result: Any) -> bool:
+    """Say whether a result, or one of its first parts, is far larger than any that is asked for."""
+    parts = result[:100] if isinstance(result, list | tuple) else ()
+    return max(map(_size, (result, *parts))) > _LARGE
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel()
+    if isinstance(value, np.ndarray):
+        return int(value.size)
+    return len(value) if isinstance(value, list | tuple | str | bytes) else 0
 
 
 def _same_arguments(a: Any, b: Any) -> bool:

@@ -1,6 +1,9 @@
 import contextlib
+import os
+import subprocess
 import sys
 
+import psutil
 import torch
 
 from course_lib.study.sandbox import call, run
@@ -59,6 +62,36 @@ def test_a_closed_standard_output_does_no_harm(capsys):
     assert capsys.readouterr().out == "after\n"
 
 
+def test_what_goes_around_the_standard_output_is_dropped(capfd):
+    def shouts():
+        os.write(1, b"x" * 10_000_000)
+        os.write(2, b"y" * 10_000_000)
+        sys.__stdout__.write("buffered")
+        subprocess.run([sys.executable, "-c", "print('another program')"], check=True)
+        print("seen")
+        return 1
+
+    sys.__stdout__.write("before ")
+    outcome = run(shouts, call())
+    assert (outcome.result, outcome.printed) == (1, "seen\n")
+    os.write(1, b"after")
+    assert capfd.readouterr() == ("before after", "")
+
+
+def test_without_a_standard_output_all_goes_on(monkeypatch):
+    monkeypatch.setattr(sys, "__stdout__", None)
+    monkeypatch.setattr(os, "dup", lambda number: os.close(-1))  # raises as a closed one does
+    assert run(lambda: print("seen"), call()).printed == "seen\n"
+
+
+def test_muting_leaves_no_file_open():
+    before = psutil.Process().num_fds() if os.name == "posix" else psutil.Process().num_handles()
+    for _ in range(50):
+        run(lambda: 1, call())
+    after = psutil.Process().num_fds() if os.name == "posix" else psutil.Process().num_handles()
+    assert after - before < 25
+
+
 def test_a_coroutine_is_not_left_waiting(recwarn):
     async def later():
         return 1
@@ -74,3 +107,24 @@ def test_a_call_may_be_watched():
 
     assert run(lambda: 1, call(), Refuses()).error.args == ("not like this",)
     assert run(lambda: 1, call()).result == 1
+
+
+def test_what_torch_does_when_the_first_optimizer_is_made_is_not_the_learner_s_doing():
+    """In a process of its own, since torch does so once."""
+    code = """
+import torch
+from course_lib.study.sandbox import call, run
+
+def descends(weight):
+    leaf = weight.clone().requires_grad_()
+    steps = torch.optim.SGD([leaf], lr=0.1)
+    leaf.sum().backward()
+    steps.step()
+    return leaf.detach()
+
+given = torch.manual_seed
+found = run(descends, call(torch.zeros(1)))
+print(torch.manual_seed is not given, found.side_effect, found.error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "None", "None"]

@@ -178,6 +178,12 @@ JOIN = Exercise(
             "weight: its share is exp(its logsumexp − that of all).",
         ),
         Misconception(
+            "shares along the wrong axis",
+            _joined(lambda lses: torch.softmax(lses, -1).nan_to_num()),
+            "Your softmax runs over the queries. The parts of one query share its weight: they lie "
+            "along the first axis.",
+        ),
+        Misconception(
             "weighed by the logsumexp itself",
             _joined(lambda lses: lses / lses.sum(0)),
             "A logsumexp is a logarithm and may be negative. The weight of a part is its exp.",

@@ -119,13 +119,14 @@ def _tiled_by_walking(
     return moved
 
 
-def _tiled(rounds=None, both=2, lse=True):
+def _tiled(rounds=None, both=2, lse=True, extra=lambda queries, head_dim, size: 0):
     def bytes_moved(
         queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
     ):
         walks = rounds(queries, query_block) if rounds else -(-queries // query_block)
         numbers = 2 * queries * head_dim + walks * both * keys * head_dim
-        return bytes_per_number * numbers + lse * max(bytes_per_number, 4) * queries
+        lses = lse * max(bytes_per_number, 4) * queries
+        return bytes_per_number * numbers + lses + extra(queries, head_dim, bytes_per_number)
 
     return bytes_moved
 
@@ -181,6 +182,21 @@ TILED_BYTES = Exercise(
             "keys without values",
             _tiled(both=1),
             "Each tile of queries reads the values as well as the keys.",
+        ),
+        Misconception(
+            "the logsumexp in the inputs' type",
+            _tiled(lse=False, extra=lambda queries, head_dim, size: size * queries),
+            "The logsumexp is written in float32 whatever the inputs are: 4 bytes each.",
+        ),
+        Misconception(
+            "the output forgotten",
+            _tiled(extra=lambda queries, head_dim, size: -size * queries * head_dim),
+            "The output, T × D, is written as well.",
+        ),
+        Misconception(
+            "parts of a tile",
+            _tiled(rounds=lambda queries, block: queries / block),
+            "The last tile may be smaller, but it still reads all keys and values: round up.",
         ),
         Misconception(
             "the logsumexp forgotten",

@@ -73,6 +73,22 @@ def _divided_at_once(state, scores, v):
     return new, total, mixed / torch.where(total > 0, total, 1.0)[:, None]
 
 
+def _softmax_of_tile(state, scores, v):
+    maximum, total, mixed = state
+    new = torch.maximum(maximum, scores.amax(-1))
+    r = torch.exp(maximum - zero_for_inf(new))
+    weights = torch.softmax(scores, -1).nan_to_num()
+    return new, total * r + weights.sum(-1), mixed * r[:, None] + weights @ v
+
+
+def _from_old_maximum(state, scores, v):
+    maximum, total, mixed = state
+    new = torch.maximum(maximum, scores.amax(-1))
+    r = torch.exp(maximum - zero_for_inf(new))
+    weights = torch.exp(scores - zero_for_inf(maximum)[:, None])
+    return new, total * r + weights.sum(-1), mixed * r[:, None] + weights @ v
+
+
 def _walked(state, scores, v):
     """One score at a time: tiles of one key."""
     for j in range(scores.shape[1]):
@@ -190,6 +206,24 @@ UPDATE = Exercise(
             _divided_at_once,
             "The mixture stays unnormalised until the last tile. Divided now, the next tile would "
             "be added to something in other units. (It can be done, if you multiply it back.)",
+        ),
+        Misconception(
+            "softmax within the tile",
+            _softmax_of_tile,
+            "softmax divides by the total of this tile, which is not that of the row. Take "
+            "exp(score − new maximum) and leave the division to the end.",
+        ),
+        Misconception(
+            "the new maximum too late",
+            _from_old_maximum,
+            "The weights of the tile are measured from the old maximum, what was kept from the "
+            "new one. All must be measured from the new one.",
+        ),
+        Misconception(
+            "one maximum for all queries",
+            _varied(larger=lambda old, tile: torch.maximum(old, tile.max())),
+            "You take the largest score of the whole tile. Each query has a maximum of its own: "
+            "scores.amax(-1).",
         ),
         Misconception(
             "the maximum of the tile alone",

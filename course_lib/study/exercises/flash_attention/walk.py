@@ -14,14 +14,30 @@ def _exact(q, k, v, query_block, key_block):
 
 
 def _no_table(given):
-    """Stop what makes a tensor of T times S numbers, where a tile is smaller than that."""
-    q, k, _, query_block, key_block = given.args
-    table = len(q) * len(k)
-    return flash.Watch(limit=table if query_block * key_block < table else None)
+    """Stop what makes the table, or whole rows of it, where a tile is smaller than that."""
+    q, k, v, query_block, key_block = given.args
+    table, tile = len(q) * len(k), query_block * key_block
+    if tile >= table:
+        return flash.Watch()
+    return flash.Watch(limit=table, tile=max(tile, query_block * v.shape[1]))
 
 
 def _whole_table(q, k, v, query_block, key_block):
     return torch.softmax(q @ k.T / q.shape[1] ** 0.5, -1) @ v
+
+
+def _row_by_row(q, k, v, query_block, key_block):
+    rows = [torch.softmax(query @ k.T / q.shape[1] ** 0.5, -1) @ v for query in q]
+    return torch.stack(rows)
+
+
+def _softmax_in_each_tile(q, k, v, query_block, key_block):
+    rows = []
+    for queries in q.split(query_block):
+        rows.append(torch.zeros(len(queries), v.shape[1]))
+        for keys, values in zip(k.split(key_block), v.split(key_block), strict=True):
+            rows[-1] += torch.softmax(queries @ keys.T / q.shape[1] ** 0.5, -1) @ values
+    return torch.cat(rows)
 
 
 def _walk(
@@ -85,8 +101,8 @@ TILED = Exercise(
     statement=(
         "Return attention of one head without a mask, q (T, D), k (S, D), v (S, Dv), from tiles of "
         "at most query_block by key_block scores, divided by √D. No tensor of T·S numbers may be "
-        "made on the way: a watch looks at every operation. Use flash.empty_state, "
-        "flash.attend_scores and flash.finish, or your own."
+        "made on the way, nor a whole row of scores: a watch looks at every operation. Use "
+        "flash.empty_state, flash.attend_scores and flash.finish, or your own."
     ),
     solution=flash.attend_in_blocks,
     reference=_exact,
@@ -130,6 +146,18 @@ TILED = Exercise(
             _whole_table,
             "The numbers are right, but q @ k.T is the T × S table that must not exist. Take a few "
             "queries and a few keys at a time, and keep the running state between the tiles.",
+        ),
+        Misconception(
+            "whole rows of scores",
+            _row_by_row,
+            "You make no table, but all scores of a query at once, so that fast memory must hold a "
+            "row as long as the text. Cut the keys into blocks too, and keep the running state.",
+        ),
+        Misconception(
+            "a softmax in each tile",
+            _softmax_in_each_tile,
+            "Each tile is divided by a total of its own, so that the weights add up to the number "
+            "of tiles. Keep maximum, total and mixture, and divide once, after the last tile.",
         ),
         Misconception(
             "the maximum starts at 0",

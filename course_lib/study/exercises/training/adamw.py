@@ -68,6 +68,26 @@ def _no_root(g, m, v, step, betas, eps):
     return m_hat / (v_hat + eps), m, v
 
 
+def _not_squared(g, m, v, step, betas, eps):
+    m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g
+    m_hat, v_hat = _corrected(m, v, step, betas)
+    return m_hat / (v_hat.sqrt() + eps), m, v
+
+
+def _epsilon_first(g, m, v, step, betas, eps):
+    m, v = _means(g, m, v, betas)
+    return (
+        _corrected(m, v, step, betas)[0] * math.sqrt(1 - betas[1] ** step) / (v.sqrt() + eps),
+        m,
+        v,
+    )
+
+
+def _of_last_time(g, m, v, step, betas, eps):
+    m_hat, v_hat = _corrected(m, v, step, betas)
+    return m_hat / (v_hat.sqrt() + eps), *_means(g, m, v, betas)
+
+
 def _carried_on(g, m, v, step, betas, eps):
     move, m, v = _right(g, m, v, step, betas, eps)
     return move, *_corrected(m, v, step, betas)
@@ -211,6 +231,32 @@ ADAMW = Exercise(
             _adamw(_half_corrected),
             "v begins at zero as m does, and with β₂ = 0.999 it needs the correction for much "
             "longer. Divide v by 1 − β₂ᵗ as well.",
+        ),
+        Misconception(
+            "the square forgotten",
+            _adamw(_not_squared),
+            "v is the running mean of g². A mean of g itself may be negative, and has no root.",
+        ),
+        Misconception(
+            "epsilon before the correction",
+            _adamw(_epsilon_first),
+            "You add ε to √v and correct afterwards, so that ε is corrected too. (Early versions "
+            "of Adam did.) First v̂ = v / (1 − β₂ᵗ), then √v̂ + ε.",
+        ),
+        Misconception(
+            "the means of the step before",
+            _adamw(_of_last_time),
+            "You move by m and v as they came in. Bring this gradient into them first.",
+        ),
+        Misconception(
+            "uphill",
+            _adamw(lambda *given: (-_right(*given)[0], *_right(*given)[1:])),
+            "The gradient points to where the loss grows. Subtract rate · m̂ / (√v̂ + ε).",
+        ),
+        Misconception(
+            "no decay",
+            _adamw(_right, lambda p, rate, amount: p),
+            "This is Adam. AdamW takes rate · weight_decay · parameter from the parameter as well.",
         ),
         Misconception(
             "the corrected means carried on",

@@ -37,6 +37,25 @@ def _not_zeroed(weight, batches, rate):
     return weight
 
 
+def _made_anew(weight, batches, rate):
+    weight = weight.clone().requires_grad_()
+    for place, (x, y) in enumerate(batches):
+        if place:
+            raise TypeError("the .grad of what is no leaf is None")
+        weight = weight - rate * _of_mean(x, y, weight)
+    return weight
+
+
+def _by_optimizer(weight, batches, rate):
+    leaf = weight.clone().requires_grad_()
+    steps = torch.optim.SGD([leaf], lr=rate)
+    for x, y in batches:
+        steps.zero_grad()
+        _error(x, y, leaf).square().mean().backward()
+        steps.step()
+    return leaf.detach()
+
+
 def _all_at_the_start(weight, batches, rate):
     return weight - rate * sum(_of_mean(x, y, weight) for x, y in batches)
 
@@ -93,6 +112,18 @@ DESCEND = Exercise(
             "second step uses the first batch's gradient once more, and so on: the steps grow.",
         ),
         Misconception(
+            "a new tensor at each step",
+            _made_anew,
+            "weight = weight - rate * weight.grad makes a new tensor, the result of a computation. "
+            "backward() fills the .grad of leaves only, so there is none at the second batch. "
+            "Change the weight in place, under torch.no_grad(): weight -= rate * weight.grad.",
+        ),
+        Misconception(
+            "the factor 2 left out",
+            lambda w, b, rate: _descended(w, b, rate / 2, _of_mean),
+            "Your steps are half as long: the derivative of a square brings a factor 2.",
+        ),
+        Misconception(
             "uphill",
             lambda w, b, rate: _descended(w, b, -rate, _of_mean),
             "The gradient points to where the loss grows. Subtract it.",
@@ -123,7 +154,10 @@ DESCEND = Exercise(
             "Only the last batch moved the weights. Go on from the weights of the step before.",
         ),
     ),
-    alternatives=(Alternative("a fresh leaf for each step", _by_autograd),),
+    alternatives=(
+        Alternative("a fresh leaf for each step", _by_autograd),
+        Alternative("torch.optim.SGD", _by_optimizer),
+    ),
     hints=(
         "Begin with weight = weight.clone().requires_grad_(), so that the given tensor stays.",
         "In the loop: loss = (x @ weight - y).square().mean(), then loss.backward().",

@@ -114,6 +114,18 @@ CLIP = Exercise(
             "You measure only the longest tensor; a hundred short ones are long together.",
         ),
         Misconception(
+            "the largest number",
+            _clipped_by(lambda gradients: max(g.abs().max() for g in gradients)),
+            "The largest number is not the length: many small numbers make a long vector. Take "
+            "the root of the sum of all squares.",
+        ),
+        Misconception(
+            "the mean of the norms",
+            _clipped_by(lambda gradients: sum(g.norm() for g in gradients) / len(gradients)),
+            "A mean of norms does not grow with the number of tensors; the length of the whole "
+            "does. Add the squares of the norms, then take the root.",
+        ),
+        Misconception(
             "always to a length of 1",
             _clipped_by(_norm, keep=lambda norm, limit: 1.0),
             "You divide by the norm and forget to multiply by the limit.",
@@ -194,6 +206,18 @@ ACCUMULATE = Exercise(
             "weighted, not divided",
             _weighted(lambda counts: counts),
             "This is the gradient of the sum over all tokens. Divide by how many there are.",
+        ),
+        Misconception(
+            "each divided by its own count",
+            _weighted(lambda counts: [1 / n for n in counts]),
+            "Each gradient is that of a mean already, so a small part now counts even more. "
+            "Multiply by its count, and divide by all counts together.",
+        ),
+        Misconception(
+            "divided twice",
+            _weighted(lambda counts: [1 / sum(counts)] * len(counts)),
+            "The gradients are those of means: their sum must not be divided by the number of "
+            "tokens once more. Multiply each by its count first.",
         ),
         Misconception(
             "halved again and again",

@@ -95,6 +95,11 @@ BITS_PER_BYTE = Exercise(
             "len(text) counts characters; ï is one of them and two bytes. Use len(text.encode()).",
         ),
         Misconception(
+            "per text",
+            _per(lambda rows, texts: len(texts)),
+            "This is what a text costs on average. Divide by the bytes of all texts.",
+        ),
+        Misconception(
             "the mean of the texts' numbers",
             _mean_of_texts,
             "In a mean of ratios a text of two bytes weighs as much as a book. Divide the sum by "
@@ -177,6 +182,11 @@ POWER_LAW = Exercise(
             "the factor left as a logarithm",
             _fitted(factor=lambda height: height),
             "The line's height is log(factor). Return exp of it.",
+        ),
+        Misconception(
+            "the pair exchanged",
+            lambda sizes, losses: _by_polyfit(sizes, losses)[::-1],
+            "Both numbers are right. The factor comes first, then the exponent.",
         ),
         Misconception(
             "logarithms of two bases",

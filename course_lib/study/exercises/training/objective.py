@@ -71,6 +71,17 @@ def _summed(logits, ids, counted=None):
     return _surprises(logits, ids)[_chosen(ids, counted)[:, 1:]].sum()
 
 
+def _divided_by_all_marked(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)
+    within = chosen if counted is not None else chosen[:, 1:]
+    return (_surprises(logits, ids) * chosen[:, 1:]).sum() / within.sum()
+
+
+def _log_of_softmax(logits, ids, counted=None):
+    surprises = -torch.softmax(logits, -1)[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1).log()
+    return surprises[_chosen(ids, counted)[:, 1:]].mean()
+
+
 def _by_ignore_index(logits, ids, counted=None):
     labels = torch.where(_chosen(ids, counted), ids, -100)
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
@@ -146,6 +157,24 @@ NEXT_TOKEN_LOSS = Exercise(
             _each_sequence_first,
             "In a mean of means a token of a short text weighs more than one of a long text. Take "
             "one mean over all counted tokens of the batch.",
+        ),
+        Misconception(
+            "divided by all that is marked",
+            _divided_by_all_marked,
+            "You divide by counted.sum(). The first id of a sequence may be marked and is never "
+            "foretold: count what is left after the shift, counted[:, 1:].",
+        ),
+        Misconception(
+            "softmax before cross-entropy",
+            lambda logits, ids, counted=None: _by_hand(torch.softmax(logits, -1), ids, counted),
+            "cross_entropy takes logits and has the softmax in itself; given probabilities, it "
+            "takes the softmax of a softmax. Pass the logits as they are.",
+        ),
+        Misconception(
+            "the logarithm of a softmax",
+            _log_of_softmax,
+            "A probability that is rounded to 0 has the logarithm −inf. Take log_softmax, or "
+            "cross_entropy, which never form the probability.",
         ),
         Misconception(
             "padding as token 0",

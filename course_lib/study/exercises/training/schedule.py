@@ -82,6 +82,18 @@ SCHEDULE = Exercise(
             "Your rates are those of the next step. Steps count from 0, and step 0 has the rate 0.",
         ),
         Misconception(
+            "warm-up from its first part",
+            _cosine(rise=lambda s, w, peak, final: peak * (s + 1) / w),
+            "With (step + 1) / warmup the first step already learns, and the peak comes a step "
+            "early. Some training code does so; here the rate of step 0 is 0: step / warmup.",
+        ),
+        Misconception(
+            "warm-up in one part more",
+            _cosine(rise=lambda s, w, peak, final: peak * (s + 1) / (w + 1)),
+            "With (step + 1) / (warmup + 1) the first step already learns. Some training code does "
+            "so; here the rate of step 0 is 0: step / warmup.",
+        ),
+        Misconception(
             "the cosine from step 0",
             _cosine(progress=lambda step, warmup, steps: step / steps),
             "The cosine begins where the warm-up ends; with step / steps the rate jumps there. "
@@ -99,6 +111,23 @@ SCHEDULE = Exercise(
             "Your rate goes down and up again. Half a cosine is from 0 to π.",
         ),
         Misconception(
+            "a quarter of a wave",
+            _cosine(shape=lambda progress: math.cos(math.pi / 2 * progress)),
+            "cos from 0 to π/2 is steepest at the end. The schedule levels out there: (1 + cos) / "
+            "2, from 0 to π.",
+        ),
+        Misconception(
+            "divided by all steps",
+            _cosine(progress=lambda step, warmup, steps: (step - warmup) / steps),
+            "At step `steps` your progress is less than 1, since the warm-up is among the steps "
+            "that you divide by. The way down is steps − warmup long.",
+        ),
+        Misconception(
+            "degrees",
+            _cosine(shape=lambda progress: (1 + math.cos(180 * progress)) / 2),
+            "math.cos takes radians: half a turn is math.pi, not 180.",
+        ),
+        Misconception(
             "a straight line down",
             _cosine(shape=lambda progress: 1 - progress),
             "That is a linear decay, which is in use as well. The share that is left of a cosine "
@@ -108,6 +137,12 @@ SCHEDULE = Exercise(
             "the final rate forgotten",
             _cosine(blend=lambda peak, final, share: peak * share),
             "You go down to 0. The cosine spans peak − final, and stands on final.",
+        ),
+        Misconception(
+            "the final rate on top",
+            _cosine(blend=lambda peak, final, share: final + peak * share),
+            "You add `final` to a cosine that spans all of the peak, so that it begins above it. "
+            "The cosine spans peak − final.",
         ),
         Misconception(
             "cut off at the final rate",
