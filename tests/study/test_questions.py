@@ -110,6 +110,18 @@ def test_the_length_of_an_option_does_not_give_the_answer_away(question):
     assert right <= 2 * longest_wrong
 
 
+def test_the_right_option_is_the_longest_no_more_often_than_chance_would_have_it():
+    asked = [question for question in BANK if isinstance(question, OneAnswer)]
+    longest = 0
+    for question in asked:
+        lengths = {option.correct: 0 for option in question.options}
+        for option in question.options:
+            lengths[option.correct] = max(lengths[option.correct], len(option.text))
+        longest += lengths[True] > lengths[False]
+    chance = sum(1 / len(question.options) for question in asked)
+    assert longest <= 1.25 * chance
+
+
 def test_the_right_option_is_not_always_at_one_place():
     places = collections.Counter(
         shown_order(question).index([option.correct for option in question.options].index(True))

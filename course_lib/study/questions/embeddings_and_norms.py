@@ -143,8 +143,7 @@ _TABLES = (
         "Embedding and output head are tied. What does that say?",
         (
             Option(
-                "A token's score is the dot product of the last state with the token's own "
-                "embedding.",
+                "A token's score is its embedding's dot product with the last state.",
                 True,
                 "the head's row for a token is its row of the table.",
             ),
@@ -205,13 +204,12 @@ _NORMS = (
         "Why does a norm add eps *inside* the root, to the variance?",
         (
             Option(
-                "So that neither the result nor its gradient is infinite when all features are "
-                "equal.",
+                "So that result and gradient stay finite when all features are equal.",
                 True,
                 "the derivative of a root is infinite at 0; eps keeps the root away from it.",
             ),
             Option(
-                "So that the result has a variance of exactly 1.",
+                "So that the result has a variance of exactly 1, whatever the features.",
                 False,
                 "with eps the variance comes out slightly below 1.",
             ),
@@ -294,7 +292,7 @@ _STREAM = (
         "Why do deep models put the norm in front of the sublayer, x + f(norm(x))?",
         (
             Option(
-                "The stream itself passes through every layer untouched, and so does its gradient.",
+                "The stream passes every layer untouched, and so does its gradient.",
                 True,
                 "the `x +` is a path from the loss to every layer that no norm rescales.",
             ),
@@ -304,7 +302,7 @@ _STREAM = (
                 "there is one per sublayer in both arrangements, and pre-norm adds one at the end.",
             ),
             Option(
-                "The stream keeps a constant size from layer to layer.",
+                "The stream keeps a constant size from the first layer to the last.",
                 False,
                 "that is post-norm. With pre-norm the stream grows, since each layer adds to it.",
             ),

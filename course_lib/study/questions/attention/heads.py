@@ -217,19 +217,19 @@ ABLATION = OneAnswer(
     "conclude?",
     options=(
         Option(
-            "On this text, the rest of the model can do without this head.",
+            "On this text the other heads can do without it.",
             True,
             "that is what was measured, and no more. Other heads may do the same work, and it may "
             "matter on other texts.",
         ),
         Option(
-            "The head does nothing.",
+            "The head does nothing, here or elsewhere.",
             False,
             "four heads that do the same thing can each be missed. Switch off all of them "
             "together, and see.",
         ),
         Option(
-            "The head is badly trained.",
+            "The head is badly trained and did not find its task.",
             False,
             "a head that does its work perfectly is dispensable too if another one does it as "
             "well.",

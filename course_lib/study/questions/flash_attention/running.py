@@ -210,21 +210,21 @@ LOGSUMEXP = OneAnswer(
     "the weights can be computed again as exp(score - L)?",
     options=(
         Option(
-            "L = m + log(l)",
+            "L = m + log l",
             True,
             "exp(score - m) / l = exp(score - m - log(l)): one number does for two.",
         ),
         Option(
-            "L = log(l)",
+            "L = log l",
             False,
             "the total is measured from the maximum. Without m the weights come out too large by "
             "e^m.",
         ),
         Option("L = m", False, "exp(score - m) still lacks the division by the total."),
         Option(
-            "L = m + l",
+            "L = m · log l",
             False,
-            "the total divides; in the exponent a division is a difference of logarithms.",
+            "the total divides. In an exponent a division is a difference, not a product.",
         ),
     ),
 )

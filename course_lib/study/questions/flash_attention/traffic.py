@@ -11,10 +11,9 @@ BOUND = OneAnswer(
     prompt="Why is the standard method slow on a GPU, for a long text and a head width of 64?",
     options=(
         Option(
-            "The table of scores passes through slow memory several times, with few FLOPs for each "
-            "byte.",
+            "The table of scores passes through slow memory several times.",
             True,
-            "about D FLOPs for each number that is moved, while such a device could do hundreds "
+            "there are about D FLOPs for each number moved, while such a device could do hundreds "
             "for each byte in the same time.",
         ),
         Option(
@@ -81,7 +80,7 @@ FLOPS = OneAnswer(
     prompt="Training with FlashAttention instead of standard attention: what becomes of the FLOPs?",
     options=(
         Option(
-            "They grow: the backward pass computes the scores a second time.",
+            "They grow: backward computes the scores again.",
             True,
             "five products instead of four in the backward pass. It is faster all the same, since "
             "what it saves is traffic.",
@@ -183,14 +182,14 @@ FAST_MEMORY = OneAnswer(
     "the bytes that tiled attention moves, for a long text?",
     options=(
         Option(
-            "About half: keys and values are fetched half as often.",
+            "About half: keys are fetched half as often.",
             True,
             "the traffic is of the order n² D² / M, and M has doubled.",
         ),
         Option(
-            "Nothing: every key must be read anyway.",
+            "Nothing: every key must be read anyway, once.",
             False,
-            "once, yes. But they are read again for each tile of queries, and there are fewer now.",
+            "they are read again for each tile of queries, and there are fewer of these now.",
         ),
         Option(
             "About a quarter.",
@@ -213,10 +212,10 @@ DECODING = OneAnswer(
     "flash-decoding cut the keys into parts?",
     options=(
         Option(
-            "One query is one tile: without the cut, most processors of the GPU would have nothing "
-            "to do.",
+            "Else most processors of the GPU would have nothing to do.",
             True,
-            "the parts are read side by side and joined by their logsumexps at the end.",
+            "one query is one tile. Cut, the parts are read side by side and joined by their "
+            "logsumexps at the end.",
         ),
         Option(
             "The parts can be skipped when their scores are low.",

@@ -216,9 +216,10 @@ LENGTH = OneAnswer(
     "favour?",
     options=(
         Option(
-            "Longer texts: log p is negative, and dividing it by more brings it closer to 0.",
+            "Longer texts, in spite of its name.",
             True,
-            "in spite of its name, a length penalty above 0 rewards length.",
+            "log p is negative, and dividing it by more brings it closer to 0: a larger `a` "
+            "rewards length.",
         ),
         Option(
             "Shorter texts, as the name says.",

@@ -167,8 +167,8 @@ ACTIVE = Numeric(
 
 ROOM = OneAnswer(
     id="mlp.room",
-    prompt="A mixture uses 8 of its 128 experts for each token. How much memory do its weights need "
-    "when it generates text, compared with the same experts all used for each token?",
+    prompt="A mixture uses 8 of its 128 experts for each token. How much memory do its weights "
+    "need when it generates text, compared with the same experts all used for each token?",
     options=(
         Option(
             "The same: all 128 experts.",

@@ -38,10 +38,10 @@ ROOT = OneAnswer(
     "product divided by √d?",
     options=(
         Option(
-            "Its standard deviation is √d, and softmax of scores that large saturates.",
+            "So that softmax does not saturate, the more the wider the head.",
             True,
-            "d products of variance 1 add up to variance d. A saturated softmax passes almost no "
-            "gradient on, and the more so the wider the head.",
+            "d products of variance 1 add up to variance d, so their size is √d. A saturated "
+            "softmax passes almost no gradient on.",
         ),
         Option(
             "So that the weights of each query add up to 1.",
@@ -55,7 +55,7 @@ ROOT = OneAnswer(
             "1 and go beyond 1 quite often.",
         ),
         Option(
-            "So that exp does not overflow.",
+            "So that exp does not overflow where queries and keys are long.",
             False,
             "subtracting the largest score prevents that, scaled or not.",
         ),

@@ -102,7 +102,7 @@ ASSOCIATIVE = OneAnswer(
     prompt="Merging two states (maximum, sum) is associative. What does that allow?",
     options=(
         Option(
-            "A row can be cut into blocks that are worked on in any grouping, also in parallel.",
+            "Blocks of a row can be worked on in any grouping, also in parallel.",
             True,
             "whichever neighbours are merged first, the state of the whole row is the same up to "
             "rounding. FlashAttention rests on this.",

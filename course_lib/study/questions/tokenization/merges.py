@@ -231,7 +231,7 @@ DIGITS = OneAnswer(
             "look alike wherever they stand, at the price of more tokens.",
         ),
         Option(
-            "`in` and ` 2024`",
+            "`in` and ` 2024`, with its blank",
             False,
             "that is the pattern of GPT-2, which keeps all digits and the blank before them "
             "together.",
@@ -242,7 +242,7 @@ DIGITS = OneAnswer(
             "that is the pattern of GPT-4: up to three digits at a time, from the left.",
         ),
         Option(
-            "`in 2024`",
+            "`in 2024`, as one piece",
             False,
             "every pattern separates letters from digits, or merges would be spent on accidents "
             "such as `in 2`.",

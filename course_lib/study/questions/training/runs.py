@@ -48,7 +48,7 @@ BFLOAT16 = OneAnswer(
     "next number above 1 is 1.0078. What happens if the weight itself is kept in bfloat16?",
     options=(
         Option(
-            "It stays at 1.0, and at the next such step again.",
+            "It stays at 1.0, each time.",
             True,
             "1.001 rounds to 1.0. Small steps are lost one by one, however many there are. "
             "Mixed precision keeps weights in float32 and rounds only for the products.",
@@ -79,10 +79,10 @@ CLIFF = OneAnswer(
     "within a few hundred steps. What happened?",
     options=(
         Option(
-            "Heads in two layers learned to work together; neither is of use without the other.",
+            "Heads in two layers learned to work together.",
             True,
-            "one head must look one token back, the other must look for what the first one left. "
-            "Once both point the right way a little, each makes the other's gradient larger.",
+            "neither is of use alone: one must look one token back, the other for what that one "
+            "left. Once both point the right way a little, each makes the other's gradient larger.",
         ),
         Option(
             "The model learned the repeated sequences by heart.",

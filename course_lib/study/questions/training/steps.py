@@ -115,15 +115,15 @@ DECOUPLED = OneAnswer(
     "at them.",
     options=(
         Option(
-            "In AdamW both are pulled alike; with decay as an L2 term in the gradient the first is "
-            "pulled about a hundred times less.",
+            "In AdamW both are pulled alike; with an L2 term in the gradient the first is pulled a "
+            "hundred times less.",
             True,
             "AdamW takes rate · λ · weight from both. An L2 term is divided by √v together with "
             "the gradient, and √v of the first is a hundred times as large.",
         ),
         Option(
-            "In AdamW the first is pulled about a hundred times less; with an L2 term both are "
-            "pulled alike.",
+            "In AdamW the first is pulled a hundred times less; with an L2 term in the gradient "
+            "both are pulled alike.",
             False,
             "it is the other way round: decoupled means that v plays no part in the decay.",
         ),

@@ -124,7 +124,7 @@ SILENT_HEAD = OneAnswer(
     prompt="You silence one head and the loss on your texts does not change. What follows?",
     options=(
         Option(
-            "On these texts the model does not need this head as long as all others work.",
+            "On these texts, the others can do without this head.",
             True,
             "no more and no less. Another head may do the same work, and other texts may need "
             "this one: an induction head is idle where nothing repeats.",

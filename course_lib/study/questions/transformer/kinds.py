@@ -100,7 +100,7 @@ TASKS = OneAnswer(
     "day, on small machines. Nothing is to be written. What speaks for an encoder-only model?",
     options=(
         Option(
-            "Every token may read the whole text, and one pass gives the answer.",
+            "One pass gives the answer, and every token reads all.",
             True,
             "nothing has to be hidden from anybody, since nothing is generated. A vector for the "
             "text comes out of one pass of a small model.",

@@ -139,7 +139,7 @@ EXTRA = OneAnswer(
     "`...k_norm.weight`, and so on in each layer. What is the likeliest cause?",
     options=(
         Option(
-            "A Qwen3 checkpoint is loaded into a model without QK-norm, such as Qwen2 or Llama.",
+            "The model was built without QK-norm, as Qwen2 and Llama are.",
             True,
             "Qwen3 normalises queries and keys of each head. The file has weights for that, and "
             "the model has no place for them.",
