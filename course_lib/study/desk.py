@@ -3,6 +3,7 @@
 from course_lib.study import explorers, figures
 from course_lib.study.dashboard import checklist, dashboard
 from course_lib.study.exercise import exercise, hint
+from course_lib.study.missing import watch_for_missing_packages
 from course_lib.study.plotting import show
 from course_lib.study.quiz import due_quiz, mixed_quiz, quiz
 from course_lib.study.reveal import reveal
@@ -22,3 +23,5 @@ __all__ = [
     "rounded",
     "show",
 ]
+
+watch_for_missing_packages()

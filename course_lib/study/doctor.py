@@ -126,7 +126,7 @@ def examine() -> tuple[Check, ...]:
     """Return every check, made with the facts of this machine."""
     return (
         check_python(sys.version_info[:3]),
-        check_packages(_requirements(), _pins(), _installed()),
+        check_packages(requirements(), _pins(), _installed()),
         check_kernel(_kernel_command(), sys.executable),
         check_torch(*_torch_facts()),
         check_widgets(_extensions()),
@@ -153,17 +153,18 @@ def doctor() -> int:
     return 0
 
 
-def _applying(lines: Sequence[str]) -> list[Requirement]:
-    """Read requirements, and keep those that apply to this machine and to no extra."""
-    parsed = [Requirement(line) for line in lines]
-    return [each for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
-
-
-def _requirements() -> list[str]:
+def requirements() -> list[str]:
+    """Return what the installed course says it needs, extras included, as requirement lines."""
     try:
         return metadata.requires(PROJECT) or []
     except metadata.PackageNotFoundError:
         return [f"{PROJECT}>=0"]  # which the check will find missing
+
+
+def _applying(lines: Sequence[str]) -> list[Requirement]:
+    """Read requirements, and keep those that apply to this machine and to no extra."""
+    parsed = [Requirement(line) for line in lines]
+    return [each for each in parsed if each.marker is None or each.marker.evaluate({"extra": ""})]
 
 
 def _pins() -> list[str]:
