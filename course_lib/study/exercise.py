@@ -25,7 +25,7 @@ from course_lib.study.declaration import (
 )
 from course_lib.study.feedback import Feedback, Hint, Outcome, Trouble, show_feedback
 from course_lib.study.progress import store
-from course_lib.study.sandbox import CHANGED_INPUT, Run, call, run
+from course_lib.study.sandbox import CHANGED_INPUT, Run, call, is_large, run
 
 __all__ = [
     "Alternative",
@@ -51,12 +51,14 @@ def check(exercise_id: str, function: Callable[..., Any]) -> Feedback:
 
 
 def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
-    """Run a function on every probe, or until it needs too long."""
+    """Run a function on every probe, or until it needs too long or returns far too much."""
     runs = []
     for probe in found.probes:
         runs.append(_run(found, function, probe))
         if isinstance(runs[-1].error, TooSlow | KeyboardInterrupt):
             break
+        if is_large(runs[-1].result) and _trouble(found, probe, runs[-1]):
+            break  # ten of these might fill the memory
     return runs
 
 

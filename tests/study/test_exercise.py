@@ -2,6 +2,8 @@ import math
 import re
 import time
 
+import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -142,7 +144,9 @@ class TestRaising:
         assert "sandbox.py" not in text
         assert len(re.findall(r"line \d+:", text)) == 1
 
-    @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, RecursionError, OSError])
+    @pytest.mark.parametrize(
+        "error", [SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError, OSError]
+    )
     def test_nothing_escapes(self, error):
         def raises(x, dim=-1):
             raise error
@@ -250,6 +254,38 @@ class TestStrangeResults:
     )
     def test_are_named(self, result, named):
         assert named in str(check(STABLE, lambda x, dim=-1: result))
+
+    @pytest.mark.parametrize(
+        ("huge", "named"),
+        [
+            (lambda: torch.zeros(50_000_000), "got (50000000,)"),
+            (lambda: np.zeros(50_000_000, dtype="float32"), "got (50000000,)"),
+            (lambda: (torch.zeros(50_000_000),), "got a tuple"),
+            (lambda: [0] * 50_000_000, "got a list"),
+            (lambda: "x" * 200_000_000, "got a str"),
+        ],
+    )
+    def test_a_huge_one_is_looked_at_once_and_not_copied(self, huge, named):
+        calls = []
+
+        def returns(x, dim=-1):
+            calls.append(huge())
+            return calls[-1]
+
+        before = psutil.Process().memory_info().rss
+        started = time.perf_counter()
+        feedback = check(STABLE, returns)
+        assert time.perf_counter() - started < 3
+        assert psutil.Process().memory_info().rss - before < 700e6, "one, not one for each probe"
+        assert named in str(feedback)
+        assert feedback.outcome == "not yet"
+        assert len(calls) == 1
+        assert len(str(feedback)) < 3000
+
+    def test_a_right_one_may_be_large(self, monkeypatch):
+        monkeypatch.setattr("course_lib.study.sandbox._LARGE", 2)
+        assert check(STABLE, right).outcome == "passed"
+        assert "10 probes agree" in str(check(STABLE, naive)), "all of them are run"
 
     def test_non_contiguous_and_requiring_grad_are_fine(self):
         def roundabout(x, dim=-1):
