@@ -7,7 +7,7 @@ the second, and computes the same logits, but for rounding.
 
     one matrix for queries, keys and values, one for gate and up       5 products become 2
     norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
-    weights are stored (in, out): x @ W walks through memory in order
+    each matrix lies in memory along its longer side                   fetched in long runs
     features in the layout "neighbours": turning a pair is one complex product
 
 Taught in:        12 generation
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from course_lib.attention import KVCache, causal_mask, combine_masks
 from course_lib.mlp import GatedFFN
-from course_lib.model import GPT2, DecoderLM, Output
+from course_lib.model import GPT2, DecoderLM, Output, in_long_runs
 from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours, rope_cos_sin
 
@@ -54,7 +54,7 @@ class FusedDecoder:
         self.embedding = model.model.embed_tokens.weight.detach()
         self.layers = [_fused(block, model) for block in model.blocks]
         head = model.lm_head.weight * _norm_weight(model.model.norm)
-        self.head = head.T.contiguous()
+        self.head = in_long_runs(head.T)
         self.turns = _turns(model)
         # A number in a tensor is added in half the time that Python's number takes.
         widths = (self.config.hidden_size, self.config.head_dim)
@@ -155,13 +155,13 @@ def _fused(block: Any, model: DecoderLM) -> FusedLayer:
         qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
     gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
     return FusedLayer(
-        qkv.T.contiguous(),
+        in_long_runs(qkv.T),
         bias,
         qk_norm,
-        attention.o_proj.weight.T.contiguous(),
+        in_long_runs(attention.o_proj.weight.T),
         attention.o_proj.bias,
-        (gate_up * _norm_weight(block.post_attention_layernorm)).T.contiguous(),
-        mlp.down_proj.weight.T.contiguous(),
+        in_long_runs((gate_up * _norm_weight(block.post_attention_layernorm)).T),
+        in_long_runs(mlp.down_proj.weight.T),
     )
 
 

@@ -2,8 +2,8 @@
 
 Small files, in the order in which the notebook reads them: `functions` (the steps alone), `config`
 (what distinguishes one model from another), `decoder` (the block and the model around it), `gpt2`
-(the one family whose parts have other shapes and names), `inspection` (the stream, the heads, and
-what happens without them).
+(the one family whose parts have other shapes and names), `memory_order` (the same matrices, fetched
+faster), `inspection` (the stream, the heads, and what happens without them).
 
 Taught in:        08 transformer
 """
@@ -17,6 +17,7 @@ from course_lib.model.functions import (
     token_positions,
 )
 from course_lib.model.gpt2 import GPT2
+from course_lib.model.memory_order import in_long_runs
 
 __all__ = [
     "GPT2",
@@ -28,6 +29,7 @@ __all__ = [
     "decoder_block",
     "decoder_logits",
     "greedy_continuation",
+    "in_long_runs",
     "token_positions",
 ]
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
-from course_lib.model import token_positions
+from course_lib.model import in_long_runs, token_positions
 
 IDS = torch.randint(101, (2, 17), generator=seeded(4))
 
@@ -169,6 +170,31 @@ def test_fused_attention_is_off_until_asked_for_and_can_be_left(tiny, monkeypatc
         model(IDS, return_weights=True)
         model.fuse_attention(False)(IDS)
         assert not calls
+
+
+def test_prepared_to_write_it_scores_the_same_and_keeps_every_weight(family, tiny, tmp_path):
+    plain, ready = tiny(family), tiny(family)
+    ready.load_state_dict(plain.state_dict())
+    assert ready.prepare_to_write() is ready
+    with torch.no_grad():
+        cache = ready.make_cache(2, 17)
+        parts = [ready(part, cache=cache).logits for part in IDS.split([15, 1, 1], dim=1)]
+        torch.testing.assert_close(torch.cat(parts, 1), plain(IDS).logits, rtol=0, atol=1e-5)
+    save_model(ready, tmp_path)
+    assert all(map(torch.equal, load_model(tmp_path).parameters(), plain.parameters()))
+    if ready.config.tie_word_embeddings:
+        gpt2 = ready.config.model_type == "gpt2"
+        table = ready.transformer.wte if gpt2 else ready.model.embed_tokens
+        assert ready.lm_head.weight is table.weight
+
+
+def test_a_matrix_in_long_runs_is_the_same_matrix():
+    for rows, columns, strides in ((5, 3, (1, 5)), (3, 5, (5, 1)), (4, 4, (4, 1))):
+        matrix = torch.randn(rows, columns, generator=seeded(0))
+        for given in (matrix, matrix.T.contiguous().T):
+            found = in_long_runs(given)
+            assert torch.equal(found, matrix)
+            assert found.stride() == strides
 
 
 def test_a_wrong_base_is_seen(tiny):
