@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import record
-from benchmarks.timing import median, median_ratio, race
+from benchmarks.timing import median, race, ratio
 from course_lib.attention import (
     KVCache,
     causal_mask,
@@ -68,7 +68,7 @@ def decoding_rows(length: int, batch: int, heads: int = 32, groups: int = 8) -> 
             "cached tokens": length,
             "batch": batch,
             "milliseconds": round(1e3 * median(rounds, name), 3),
-            "against torch": round(median_ratio(rounds, name, PEER), 2),
+            **ratio("against torch", rounds, name, PEER),
             "peak MB": round(peaks[name] / 1e6, 2),
             "largest difference": difference,
         }

@@ -13,7 +13,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
 
 from benchmarks.record import record
-from benchmarks.timing import Contestants, median, median_ratio, race
+from benchmarks.timing import Contestants, median, race, ratio
 from course_lib.experts import SparseMoE
 from course_lib.norms import layer_norm, rms_norm
 
@@ -28,7 +28,7 @@ def compare(contestants: Contestants, budget: float = 3.0) -> list[dict]:
         {
             "contestant": name,
             "processor milliseconds": round(1e3 * median(rounds, name), 4),
-            "times ours": round(median_ratio(rounds, name, OURS), 2),
+            **ratio("times ours", rounds, name, OURS),
         }
         for name in contestants
     ]

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.record import record
-from benchmarks.timing import timed
+from benchmarks.timing import ratio_of, timed
 
 Row = dict[str, str | float]
 ROUNDS = 3
@@ -123,7 +123,10 @@ def rows(about: Row, folder: str, small: str, dtype: str) -> list[Row]:
             "type": dtype,
             "contestant": name,
             **{key: round(value, 3 if key.endswith("s") else 0) for key, value in found.items()},
-            "times ours": round(found[RATIO] / medians["ours"][RATIO], 2),
+            **ratio_of(
+                "times ours",
+                [a[RATIO] / b[RATIO] for a, b in zip(runs[name], runs["ours"], strict=True)],
+            ),
         }
         for name, found in medians.items()
     ]

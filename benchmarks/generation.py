@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
 from benchmarks.record import record
-from benchmarks.timing import median, median_ratio, race
+from benchmarks.timing import median, median_ratio, race, ratio
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
 from course_lib.generation import (
@@ -76,13 +76,13 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
     """Return everybody who writes `new` tokens behind `ids`."""
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, folder)
-        kernel = load_model(folder).eval().requires_grad_(False).fuse_attention()
+        ready = load_model(folder).eval().requires_grad_(False).prepare_to_write()
     theirs, fused = as_transformers(model), FusedDecoder(model)
     runs: Runs = {
         THEIRS: their_run(theirs, ids, new),
         "transformers, static cache": their_run(theirs, ids, new, cache_implementation="static"),
         "ours, readable": lambda: generate(model, ids, new),
-        "ours, readable, attention by a kernel": lambda: generate(kernel, ids, new),
+        "ours, readable, prepared": lambda: generate(ready, ids, new),
         "ours, fused": lambda: generate(fused, ids, new),
     }
     if compiled:
@@ -106,7 +106,7 @@ def rows(about: dict[str, Any], runs: Runs, tokens: int, budget: float) -> list[
             **about,
             "contestant": name,
             "tokens per second": round(tokens / median(rounds, name)),
-            "times theirs": round(median_ratio(rounds, THEIRS, name), 2),
+            **ratio("times theirs", rounds, THEIRS, name),
             "same text": bool(torch.equal(texts[name], texts[THEIRS])),
         }
         for name in runs

@@ -40,6 +40,7 @@ def surroundings() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": platform.machine(),
+        "processor": processor(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads() if torch else 1,
@@ -47,6 +48,14 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def processor() -> str:
+    """Return the name of the processor, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,12 +8,13 @@ within each round, between neighbours in time, and only then the median.
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 Contestants = Mapping[str, Callable[[], object]]
 Rounds = list[dict[str, float]]  # for each round the seconds of each contestant
+HALF = "half of the rounds between"
 
 
 def timed(action: Callable[[], Result]) -> tuple[Result, float]:
@@ -40,6 +41,18 @@ def race(contestants: Contestants, budget: float = 3.0, least: int = 5) -> Round
 def median(rounds: Rounds, name: str) -> float:
     """Return the median seconds of one contestant."""
     return statistics.median(each[name] for each in rounds)
+
+
+def ratio(label: str, rounds: Rounds, name: str, to: str) -> dict[str, Any]:
+    """Return the median ratio as a column, and beside it between what half of the rounds lay."""
+    return ratio_of(label, [each[name] / each[to] for each in rounds])
+
+
+def ratio_of(label: str, ratios: Sequence[float]) -> dict[str, Any]:
+    """Return the same two columns for ratios that were taken in another way."""
+    several = [*ratios, *ratios] if len(ratios) == 1 else ratios
+    low, middle, high = statistics.quantiles(several, n=4, method="inclusive")
+    return {label: round(middle, 2), HALF: [round(low, 2), round(high, 2)]}
 
 
 def median_ratio(rounds: Rounds, name: str, to: str) -> float:

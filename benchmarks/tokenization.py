@@ -3,8 +3,8 @@
     python -m benchmarks.tokenization
 
 Every contestant runs in one thread, so processor time is counted: other work on the machine adds
-little to it. Contestants take turns and the best of several rounds counts. Every comparison also
-checks that the results are the same.
+little to it. Contestants take turns; seconds are those of the best round, ratios the median
+of those within a round. Every comparison also checks that the results are the same.
 """
 
 import os
@@ -26,19 +26,24 @@ import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from benchmarks.record import record
-from benchmarks.timing import Contestants, race, timed
+from benchmarks.timing import Contestants, Rounds, median_ratio, race, ratio, timed
 from course_lib import corpus
 from course_lib.tokenization import bpe_training, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
 
+OURS = "this course"
 VOCABULARY = 4096
 Row = dict[str, Any]
 
 
-def best_times(contestants: Contestants, rounds: int) -> dict[str, float]:
-    """Return the processor seconds of the fastest round of each contestant; they take turns."""
-    taken = race(contestants, budget=0, least=rounds)
-    return {name: min(each[name] for each in taken) for name in contestants}
+def best(rounds: Rounds, name: str) -> float:
+    """Return the processor seconds of the fastest round of a contestant."""
+    return min(each[name] for each in rounds)
+
+
+def best_time(run: Callable[[], object], rounds: int) -> float:
+    """Return the processor seconds of the fastest of several runs."""
+    return best(race({"alone": run}, budget=0, least=rounds), "alone")
 
 
 def train_peer(text: str) -> Tokenizer:
@@ -84,19 +89,21 @@ def training_rows(text: str) -> list[Row]:
     """Compare training with the peer and with recounting."""
     merges = our_merges(text)
     peer = peer_merges(train_peer(text))
-    times = best_times({"ours": lambda: our_merges(text), "peer": lambda: train_peer(text)}, 7)
-    recounted, times["recounting"] = timed(lambda: merges_by_recounting(text))
-    same = {"ours": True, "peer": merges == peer, "recounting": merges == recounted}
-    names = {"ours": "this course", "peer": "tokenizers", "recounting": "recount every merge"}
+    runs: Contestants = {OURS: lambda: our_merges(text), "tokenizers": lambda: train_peer(text)}
+    rounds = race(runs, budget=0, least=7)
+    recounted, seconds = timed(lambda: merges_by_recounting(text))
+    for each in rounds:
+        each["recount every merge"] = seconds  # once is enough for half a minute
+    same = {"tokenizers": merges == peer, "recount every merge": merges == recounted}
     return [
         {
-            "training, vocabulary 4096": names[key],
+            "training, vocabulary 4096": name,
             "characters": len(text),
-            "seconds": round(seconds, 3),
-            "times this course": round(seconds / times["ours"], 2),
-            "same merges": same[key],
+            "seconds": round(best(rounds, name), 3),
+            **ratio("times this course", rounds, name, OURS),
+            "same merges": same.get(name, True),
         }
-        for key, seconds in times.items()
+        for name in rounds[0]
     ]
 
 
@@ -105,7 +112,7 @@ def scaling_rows() -> list[Row]:
     rows: list[Row] = []
     for size in (1, 2, 4, 8):
         text = corpus.train_text(size * 1_000_000, "sources")
-        seconds = best_times({"ours": lambda text=text: our_merges(text)}, 3)["ours"]
+        seconds = best_time(lambda text=text: our_merges(text), 3)
         relative = seconds / rows[0]["seconds"] if rows else 1.0
         rows.append(
             {
@@ -140,17 +147,17 @@ def encoding_rows(name: str, text: str, ours: ByteBPE) -> list[Row]:
     }
     expected = ours.encode_ordinary(text)
     same = {key: run() == expected for key, run in contestants.items()}
-    times = best_times(contestants, 5)
+    rounds = race(contestants, budget=0, least=5)
     return [
         {
             "encoding": key,
             "text": name,
-            "million tokens per second": round(len(expected) / seconds / 1e6, 2),
-            "times tiktoken": round(seconds / times["tiktoken"], 2),
-            "times tokenizers": round(seconds / times["tokenizers"], 2),
+            "million tokens per second": round(len(expected) / best(rounds, key) / 1e6, 2),
+            "times tiktoken": round(median_ratio(rounds, key, "tiktoken"), 2),
+            **ratio("times tokenizers", rounds, key, "tokenizers"),
             "same ids": same[key],
         }
-        for key, seconds in times.items()
+        for key in contestants
     ]
 
 
@@ -161,7 +168,7 @@ def long_word_rows(ours: ByteBPE) -> list[Row]:
     rows = []
     for name, word in (("random letters", letters), ("one letter", "a" * 100_000)):
         times = {
-            size: best_times({"ours": lambda w=word[:size]: ours.encode_ordinary(w)}, 3)["ours"]
+            size: best_time(lambda w=word[:size]: ours.encode_ordinary(w), 3)
             for size in (12_500, 25_000, 50_000, 100_000)
         }
         rows += [

@@ -1,0 +1,138 @@
+"""Who is compared with whom, and where the ratios are stored: the lines of the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from benchmarks.timing import HALF
+
+Row = Mapping[str, Any]
+
+
+class Gain(NamedTuple):
+    """How many times as fast as a peer the course was, and between what half of the rounds lay."""
+
+    middle: float
+    low: float
+    high: float
+    subject: str
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One line of the report: what was done, beside whom, and where the ratios are stored."""
+
+    what: str
+    peer: str
+    benchmark: str
+    column: str
+    where: Mapping[str, Any]  # what a row must hold to belong here
+    ours_over_theirs: bool = False  # the stored ratio is the course's time over the peer's
+    about: tuple[str, ...] = field(default=())  # the columns that tell one row from the next
+
+    def gains(self, rows: Sequence[Row]) -> list[Gain]:
+        """Return a gain for each row that belongs here."""
+        mine = [row for row in rows if self.where.items() <= row.items() and self.column in row]
+        return [self._gain(row) for row in mine]
+
+    def _gain(self, row: Row) -> Gain:
+        middle = row[self.column]
+        low, high = row.get(HALF, (middle, middle)) if self._has_half(row) else (middle, middle)
+        if self.ours_over_theirs:
+            middle, low, high = 1 / middle, 1 / high, 1 / low
+        subject = ", ".join(f"{key} {row[key]}" for key in self.about if key in row)
+        return Gain(middle, low, high, subject)
+
+    def _has_half(self, row: Row) -> bool:
+        """The two numbers belong to the column before them."""
+        columns = list(row)
+        return HALF in row and columns[columns.index(HALF) - 1] == self.column
+
+
+def _rows(what: str, peer: str, benchmark: str, measured: str, name: str, *about: str) -> Contest:
+    """Return a contest whose rows are those of the peer, and hold its time over the course's."""
+    where = {"measured": measured, "contestant": name}
+    return Contest(what, peer, benchmark, "times ours", where, about=about)
+
+
+def _encoding(cache: str) -> Contest:
+    where = {"encoding": f"this course, {cache} cache"}
+    return Contest(
+        f"encoding text, {cache} cache",
+        "tokenizers",
+        "tokenization",
+        "times tokenizers",
+        where,
+        True,
+        ("text",),
+    )
+
+
+def _writing(what: str, measured: str, name: str) -> Contest:
+    where = {"measured": measured, "contestant": name}
+    about = ("model", "batch")
+    return Contest(what, "transformers' generate", "generation", "times theirs", where, about=about)
+
+
+def _tiled(peer: str, column: str) -> Contest:
+    where = {"contestant": "tiled"}
+    about = ("tokens", "heads", "causal")
+    return Contest("tiled attention", peer, "flash_attention", column, where, True, about)
+
+
+TRAINED = {"training, vocabulary 4096": "tokenizers"}
+CACHED = {"measured": "one token over a cache", "contestant": "ours, shared keys"}
+CONTESTS = (
+    Contest("training a tokenizer", "tokenizers", "tokenization", "times this course", TRAINED),
+    _encoding("empty"),
+    _encoding("full"),
+    _rows("RMSNorm", "torch", "blocks", "rms_norm", "torch", "tokens", "type"),
+    *(
+        _rows(
+            "experts", f"transformers, {way}", "blocks", "experts, forward", f"transformers, {way}",
+            "tokens",
+        )
+        for way in ("eager", "grouped_mm", "batched_mm")
+    ),
+    Contest(
+        "attention over a cache",
+        "torch SDPA",
+        "attention",
+        "against torch",
+        CACHED,
+        True,
+        ("cached tokens", "batch"),
+    ),
+    _tiled("attention with all weights", "against standard"),
+    _tiled("torch SDPA", "against torch"),
+    *(
+        _rows(what, f"transformers, {way}", "model", what, f"transformers, {way}", *about)
+        for what, about in (
+            ("forward", ("model", "batch", "tokens")),
+            ("decoding", ("model", "batch", "cached tokens")),
+        )
+        for way in ("eager", "sdpa")
+    ),
+    Contest(
+        "loading 1 GB",
+        "from_pretrained",
+        "checkpoint",
+        "times ours",
+        {"contestant": "transformers"},
+        about=("model", "type"),
+    ),
+    *(
+        _rows(f"training step{how}", f"transformers, {peer}", "training", "training step",
+              f"transformers, {peer}", "model")
+        for how, peer in (
+            ("", "AdamW foreach"),
+            ("", "AdamW fused"),
+            (", compiled", "compiled, AdamW fused"),
+        )
+    ),
+    _writing("reading a prompt", "prefill", "ours, readable, prepared"),
+    _writing("writing, readable", "decode", "ours, readable"),
+    _writing("writing, readable, prepared", "decode", "ours, readable, prepared"),
+    _writing("writing, fused", "decode", "ours, fused"),
+    _writing("writing, fused and compiled", "decode", "ours, fused and compiled"),
+)  # fmt: skip
