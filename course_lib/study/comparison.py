@@ -20,6 +20,7 @@ _ROUNDING = {
     torch.complex64: (1e-4, 1e-6),
     torch.complex128: (1e-7, 1e-9),
 }
+_EXACT = 2**53  # not every integer beyond it is a float
 _LARGEST = torch.finfo(torch.float64).max  # an integer beyond it cannot become a float
 _FEW = 12  # numbers
 _WRITTEN_OUT = 60  # characters; of a longer text only the neighbourhood of the difference is quoted
@@ -126,7 +127,9 @@ def _number_difference(expected: Any, got: Any, rules: Rules, where: str) -> Dif
     got = _single(got)
     if not isinstance(got, int | float) or isinstance(got, bool):
         return _wrong_kind(expected, got, where)
-    if isinstance(expected, int) or abs(got) > _LARGEST:
+    if isinstance(expected, int) and isinstance(got, float) and _EXACT < abs(expected) <= _LARGEST:
+        close = math.isclose(expected, got, rel_tol=1e-12)  # no float is nearer than that
+    elif isinstance(expected, int) or abs(got) > _LARGEST:
         close = expected == got
     else:
         rtol, atol = (rules.tolerance * limit for limit in _ROUNDING[torch.float32])

@@ -33,6 +33,7 @@ def sentence(expected, got, **rules):
         (b"ab", b"ab"),
         (None, None),
         (float("nan"), float("nan")),
+        (315 * 10**21, 6.0 * 175e9 * 300e9),  # no float is nearer to this integer
     ],
 )
 def test_equal_up_to_rounding(expected, got):
@@ -45,6 +46,9 @@ def test_equal_up_to_rounding(expected, got):
         (3, 10**500, "expected 3, got an integer of hundreds of digits."),
         (3.0, 10**500, "expected 3, got an integer of hundreds of digits."),
         (8190735360, 8190735361, "expected 8190735360, got 8190735361."),
+        (8190735360, 8190735360.5, "expected 8190735360, got"),
+        (315 * 10**21, 3.1500001e23, "got 3.15"),
+        (315 * 10**21, 315 * 10**21 + 1, "expected 315000000000000000000000, got 315"),
         (
             torch.tensor([8190735360]),
             torch.tensor([8190735361]),

@@ -79,6 +79,23 @@ ATTENTION = Exercise(
             "width of a head is a number of its own in the config.",
         ),
         _attention(
+            "four square matrices",
+            lambda c, h, g, d: 4 * c * c,
+            "4·C² is attention as in GPT-2: every head with a key and a value of its own, all "
+            "heads together as wide as the model. Here both can be otherwise: use all four sizes.",
+        ),
+        _attention(
+            "queries as wide as the model",
+            lambda c, h, g, d: 2 * c * c + 2 * c * g * d,
+            "Keys and values are right. All query heads together are H·D wide, which need not be "
+            "C: in Qwen3-0.6B it is twice as much.",
+        ),
+        _attention(
+            "the width of a head forgotten",
+            lambda c, h, g, d: 2 * c * (h + g),
+            "You counted one number for each head. A head is head_dim numbers wide.",
+        ),
+        _attention(
             "the output matrix forgotten",
             lambda c, h, g, d: c * h * d + 2 * c * g * d,
             "What the heads bring back is mixed by a fourth matrix, from H·D to C.",

@@ -65,6 +65,17 @@ ROOFLINE = Exercise(
             "The slope has a roof: no intensity makes the arithmetic faster than its peak.",
         ),
         _roofline(
+            "the share of the peak",
+            lambda i, peak, bandwidth: min(1, i * bandwidth / peak),
+            "This is the share of the peak that can be reached. Multiply by peak_flops.",
+        ),
+        _roofline(
+            "intensities compared",
+            lambda i, peak, bandwidth: min(i, peak / bandwidth),
+            "You compared the work's intensity with the ridge, which is a good test. The result is "
+            "FLOPs per second: the smaller of the two times the bandwidth.",
+        ),
+        _roofline(
             "the larger of the two",
             lambda i, peak, bandwidth: max(peak, i * bandwidth),
             "The slower of the two decides: min, not max.",
@@ -168,6 +179,18 @@ DECODE = Exercise(
             "the cache of one text",
             lambda w, c, s, b: b * s / (w + c / b),
             "A step reads the cache of every text, which is all of cache_bytes.",
+        ),
+        _decode(
+            "weights read for each text",
+            lambda w, c, s, b: b * s / (b * w + c),
+            "You read the weights once for each text. A step reads them once for the whole batch, "
+            "which is why batches pay.",
+        ),
+        _decode(
+            "weights and caches side by side",
+            lambda w, c, s, b: b * s / max(w, c),
+            "Weights and caches come through the same memory, one after the other: add their "
+            "bytes.",
         ),
         _decode(
             "seconds for a token",

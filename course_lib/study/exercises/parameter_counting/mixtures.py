@@ -97,6 +97,15 @@ ACTIVE = Exercise(
             "You left out the idle experts of one layer. There are some in every layer.",
         ),
         Misconception(
+            "the working experts left out",
+            lambda config: (
+                count(config)
+                - config.num_hidden_layers * config.num_experts_per_tok * _expert(config)
+            ),
+            "You took away the experts that work. Idle are the others: num_experts − "
+            "num_experts_per_tok in each layer.",
+        ),
+        Misconception(
             "only the experts counted",
             lambda config: config.num_hidden_layers * config.num_experts_per_tok * _expert(config),
             "These are the experts at work. Attention, tables and norms work as well.",

@@ -66,6 +66,11 @@ def _more_key_value_rows(config):
     return 2 * config.num_hidden_layers * missing * config.head_dim * config.hidden_size
 
 
+def _one_layer(config):
+    rest = _table(config) * (1 if config.tie_word_embeddings else 2) + config.hidden_size
+    return (count(config) - rest) // config.num_hidden_layers
+
+
 def _biases(config):
     rows = (config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim
     return config.num_hidden_layers * (rows + config.hidden_size)
@@ -126,6 +131,30 @@ MODEL = Exercise(
             "embedding: 622 million parameters in Qwen3-8B.",
         ),
         _off_by(
+            "tied and untied exchanged",
+            lambda config: _table(config) * (1 if config.tie_word_embeddings else -1),
+            "tie_word_embeddings=True means that the head *is* the embedding and adds nothing. "
+            "You added it there, and left it out where it is a table of its own.",
+        ),
+        _off_by(
+            "the embedding forgotten",
+            lambda config: -_table(config),
+            "The embedding is a table of vocab_size · hidden_size, whether or not the head is tied "
+            "to it.",
+        ),
+        _off_by(
+            "a single layer",
+            lambda config: (1 - config.num_hidden_layers) * _one_layer(config),
+            "You counted one layer. There are num_hidden_layers of them, all of one size.",
+        ),
+        _off_by(
+            "two matrices in the MLP",
+            lambda config: (
+                -config.num_hidden_layers * config.hidden_size * config.intermediate_size
+            ),
+            "The MLP is gated: gate, up and down are three matrices.",
+        ),
+        _off_by(
             "key/value heads counted as query heads",
             _more_key_value_rows,
             "Keys and values have num_key_value_heads · head_dim rows each.",
@@ -161,6 +190,16 @@ MODEL = Exercise(
             "QK-norm forgotten",
             lambda config: -_qk_norms(config),
             "Where config.qk_norm is set, each layer has two more norms of head_dim numbers.",
+        ),
+        _off_by(
+            "one QK-norm in each layer",
+            lambda config: -_qk_norms(config) // 2,
+            "Queries have a norm and keys have another: 2 · head_dim in each layer.",
+        ),
+        _off_by(
+            "QK-norm in one layer",
+            lambda config: _qk_norms(config) // config.num_hidden_layers - _qk_norms(config),
+            "Every layer has its own two norms for queries and keys.",
         ),
         _off_by(
             "a QK-norm for each head",

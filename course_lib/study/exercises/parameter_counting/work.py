@@ -76,7 +76,14 @@ TOKEN_FLOPS = Exercise(
             "only the scores counted",
             lambda n, layers, d, t: 2 * n + 2 * layers * d * t,
             "There are two products in attention: q with the keys, and the weights with the "
-            "values. Each takes 2 · context · width FLOPs.",
+            "values. Each takes 2 · context · width FLOPs. (Half of the context because of the "
+            "mask? This token stands at the end: it reads all `context` tokens.)",
+        ),
+        _token(
+            "the work of a whole text",
+            lambda n, layers, d, t: t * (2 * n + 4 * layers * d * t),
+            "This is the work for a whole text of `context` tokens. Asked for is one token, which "
+            "passes through the matrices once and reads the others' keys and values.",
         ),
         _token(
             "attention of one layer",
@@ -202,6 +209,7 @@ def _cache(name, change, explanation):
         given = {
             "layers": num_hidden_layers,
             "heads": num_key_value_heads,
+            "width": head_dim,
             "tokens": tokens,
             "batch": batch,
             "size": bytes_per_number,
@@ -267,9 +275,25 @@ CACHE = Exercise(
             "Every layer has its own keys and values.",
         ),
         _cache(
+            "one token",
+            lambda right, given: right // given["tokens"],
+            "You counted one token. Each of the `tokens` has a key and a value.",
+        ),
+        _cache(
             "one head",
             lambda right, given: right // given["heads"],
             "Each of the num_key_value_heads heads has keys and values of head_dim numbers.",
+        ),
+        _cache(
+            "the width of a head forgotten",
+            lambda right, given: right // given["width"],
+            "A key is head_dim numbers and not one, and a value too.",
+        ),
+        _cache(
+            "two bytes counted twice",
+            lambda right, given: right * 2,
+            "A factor 2 too many: one 2 is for key and value; the bytes of a number are "
+            "bytes_per_number alone.",
         ),
         _cache(
             "numbers instead of bytes",

@@ -74,7 +74,8 @@ FUSED = Exercise(
         Misconception(
             "turned over and read as rows of all three",
             lambda weight, bias: _separated(
-                [weight.T[number::3] for number in range(3)], bias.chunk(3)
+                [weight.T[number::3] for number in range(3)],
+                [bias[number::3] for number in range(3)],
             ),
             "Queries, keys and values stand side by side, C columns each, not alternating.",
         ),

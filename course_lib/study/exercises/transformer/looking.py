@@ -93,6 +93,23 @@ CONTRIBUTIONS = Exercise(
             "attention writes.",
         ),
         Misconception(
+            "all heads but one",
+            lambda heads, output: (
+                heads.transpose(1, 2).flatten(2) @ output.T - _contributions_by_loop(heads, output)
+            ),
+            "You silenced each head in turn, and returned what is left. Asked for is what that "
+            "head writes: silence all the others.",
+        ),
+        Misconception(
+            "heads and tokens not exchanged",
+            lambda heads, output: _contributions_by_loop(
+                heads.reshape(heads.shape[0], heads.shape[2], heads.shape[1], -1).transpose(1, 2),
+                output,
+            ),
+            "You reshaped (B, H, T, D) to (B, T, H·D), which mixes up tokens and heads. Exchange "
+            "the axes first, transpose(1, 2), or take one head at a time.",
+        ),
+        Misconception(
             "the sum over the heads",
             lambda heads, output: heads.transpose(1, 2).flatten(2) @ output.T,
             "This is what the layer does. Stop before the heads are added up.",
@@ -254,6 +271,25 @@ FAMILY_MASK = Exercise(
             "no token reads itself",
             _mask_with({"decoder-only": lambda s, t: _causal(s, t).tril(-1)}),
             "A token reads itself too. Without it the first one would have nothing to read.",
+        ),
+        Misconception(
+            "an encoder of the source alone",
+            _mask_with({"encoder-only": lambda s, t: _open(s, s)}),
+            "An encoder gets one text: source and target side by side, as one row of tokens.",
+        ),
+        Misconception(
+            "the column reads the row",
+            lambda family, source, target: _mask_by_loop(family, source, target).T,
+            "Row i says what token i reads. You have it the other way round, so every token reads "
+            "what comes after it: torch.tril, not torch.triu.",
+        ),
+        Misconception(
+            "minus infinity where reading is forbidden",
+            lambda family, source, target: torch.zeros(
+                source + target, source + target
+            ).masked_fill(~_mask_by_loop(family, source, target), -torch.inf),
+            "This is what is added to the scores later. Here the mask itself is wanted, True where "
+            "a token may read.",
         ),
         Misconception(
             "True where reading is forbidden",

@@ -120,6 +120,28 @@ BLOCK = Exercise(
             "Both parts have a norm of their own in front: mlp(mlp_norm(x)).",
         ),
         Misconception(
+            "attention reads without a norm",
+            lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(mlp_norm(y)))(
+                x + attention(x)
+            ),
+            "Both parts have a norm of their own in front: attention(attention_norm(x)).",
+        ),
+        Misconception(
+            "the norms exchanged",
+            lambda x, attention, attention_norm, mlp, mlp_norm: (
+                lambda y: y + mlp(attention_norm(y))
+            )(x + attention(mlp_norm(x))),
+            "Each part has the norm that was trained with it: attention_norm stands before "
+            "attention, mlp_norm before the MLP.",
+        ),
+        Misconception(
+            "the MLP first",
+            lambda x, attention, attention_norm, mlp, mlp_norm: (
+                lambda y: y + attention(attention_norm(y))
+            )(x + mlp(mlp_norm(x))),
+            "Attention comes first. The MLP then works on what attention has brought.",
+        ),
+        Misconception(
             "one norm for both",
             lambda x, attention, attention_norm, mlp, mlp_norm: (
                 lambda y: y + mlp(attention_norm(y))
@@ -132,6 +154,22 @@ BLOCK = Exercise(
                 x + attention_norm(attention(x))
             ),
             "You normalise what a part has written. Normalise what it reads.",
+        ),
+        Misconception(
+            "attention replaces the stream",
+            lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(mlp_norm(y)))(
+                attention(attention_norm(x))
+            ),
+            "The MLP adds, but attention has replaced the stream. It must be added as well: "
+            "x + attention(...).",
+        ),
+        Misconception(
+            "the MLP replaces the stream",
+            lambda x, attention, attention_norm, mlp, mlp_norm: mlp(
+                mlp_norm(x + attention(attention_norm(x)))
+            ),
+            "Attention adds, but the MLP has replaced the stream. There is a residual around each "
+            "of the two.",
         ),
         Misconception(
             "nothing is added",
@@ -204,9 +242,12 @@ FORWARD = Exercise(
             "A block returns the stream after it; the residual is inside.",
         ),
         Probe(
-            "three blocks whose order matters",
+            "four blocks whose order matters",
             lambda: call(
-                torch.tensor([3, 2]), uneven(5, 3), [count_up, turn_over, count_up], to_half_size
+                torch.tensor([3, 2]),
+                uneven(5, 3),
+                [count_up, turn_over, count_up, count_up],
+                to_half_size,
             ),
             "Each block reads what the block before it has left.",
         ),
@@ -249,6 +290,21 @@ FORWARD = Exercise(
             "all blocks read the embedding",
             _blocks_side_by_side,
             "Each block got the embedding. Hand every block what the one before it has returned.",
+        ),
+        Misconception(
+            "the blocks from the last to the first",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks[::-1], last_norm, head
+            ),
+            "The first block of the list reads the embedding, the last one stands before the norm.",
+        ),
+        Misconception(
+            "the norm before the blocks",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, last_norm(table), blocks, lambda x: x, head if head is not None else table
+            ),
+            "You normalise the embedding. Each block normalises what it reads; this norm stands "
+            "behind the last block, where nobody else does it.",
         ),
         Misconception(
             "the residual added twice",

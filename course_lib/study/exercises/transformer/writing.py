@@ -98,6 +98,22 @@ POSITIONS = Exercise(
             "Padding gets −1. A learned table would read its *last* row there, or refuse. Use 0.",
         ),
         Misconception(
+            "padding at position 1",
+            lambda padding, new_tokens: (padding.cumsum(-1) - 1).masked_fill(~padding, 1)[
+                :, padding.shape[1] - new_tokens :
+            ],
+            "Real tokens are right. Some programs put 1 at padding, and since nobody reads padding "
+            "that does no harm; here it is to be 0.",
+        ),
+        Misconception(
+            "counted back from the end",
+            lambda padding, new_tokens: (
+                padding.sum(-1, keepdim=True) - new_tokens + torch.arange(new_tokens)
+            ),
+            "Right where all new tokens are real. Where some are padding you count below 0; a "
+            "learned table would read its *last* rows there, or refuse. Use 0: clamp(min=0).",
+        ),
+        Misconception(
             "the first instead of the last",
             lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[:, :new_tokens],
             "New tokens stand at the end of the row: keep the last columns.",
@@ -122,12 +138,22 @@ POSITIONS = Exercise(
 
 def next_letter(ids):
     """Stand in for a model: the successor of each token scores highest, 5 tokens in a ring."""
+    _require_batch(ids)
     return F.one_hot((ids + 1) % 5, 5).float() + torch.tensor([0.01, 0.02, 0.03, 0.04, 0.05])
 
 
 def next_by_sum(ids):
     """Stand in for a model that reads the whole text: the sum of all ids decides."""
+    _require_batch(ids)
     return F.one_hot(ids.cumsum(-1) % 7, 7).float()
+
+
+def _require_batch(ids):
+    if ids.dim() != 2:
+        raise ValueError(
+            f"a model takes ids of shape (B, T), here (1, T); got {tuple(ids.shape)}. Put an axis "
+            "in front: ids[None]."
+        )
 
 
 def _greedy_by_loop(logits_of, ids, new_tokens, stop=None):
@@ -150,6 +176,22 @@ def _greedy(logits_of, ids, new_tokens, stop=None, keep=None, row=-1, fed_back=T
         if written[-1] == stop:
             break
     return written
+
+
+def _likeliest_of_all_rows(logits_of, ids, new_tokens, stop=None):
+    def last_row_only(text):
+        return logits_of(text).amax(1, keepdim=True)
+
+    return _greedy(last_row_only, ids, new_tokens, stop)
+
+
+def _cut_from_the_end(logits_of, ids, new_tokens, stop=None):
+    text = ids.tolist() + _greedy(logits_of, ids, new_tokens, stop)
+    return text[-new_tokens:]
+
+
+def _moving_window(logits_of, ids, new_tokens, stop=None):
+    return _greedy(logits_of, ids, new_tokens, stop, keep=-len(ids))
 
 
 def _stops_at_the_prompt(logits_of, ids, new_tokens, stop=None):
@@ -234,6 +276,32 @@ GREEDY = Exercise(
                 ids.tolist() + _greedy(logits_of, ids, new_tokens, stop)
             ),
             "Return what was written, without the prompt.",
+        ),
+        Misconception(
+            "the last new_tokens of the text",
+            _cut_from_the_end,
+            "You cut the text from its end. If it stops early, part of the prompt comes along, and "
+            "[-0:] is everything. Cut where the prompt ends, or keep what is written in a list of "
+            "its own.",
+        ),
+        Misconception(
+            "a window that moves on",
+            _moving_window,
+            "For every token that comes, you drop one from the front. The text grows: all of it "
+            "goes in.",
+        ),
+        Misconception(
+            "the largest score of all rows",
+            _likeliest_of_all_rows,
+            "You looked for the largest score of all tokens. Only the last row, [0, -1], is about "
+            "what comes next.",
+        ),
+        Misconception(
+            "one token too many",
+            lambda logits_of, ids, new_tokens, stop=None: _greedy(
+                logits_of, ids, new_tokens + 1, stop
+            ),
+            "You write one more than was asked for: `range(new_tokens)` has new_tokens turns.",
         ),
         Misconception(
             "stop ignored",
