@@ -1,0 +1,116 @@
+"""What is left without a kernel and without a network: stored notebooks, and the pages to read."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from course_lib import SYLLABUS
+from course_lib.study.edition import write_edition
+from course_lib.study.workspace import shipped_notebooks
+from tests.browser.lab import Lab
+from tests.browser.sheet import LIMIT, SCREENSHOTS, Opener, Watch
+
+pytestmark = pytest.mark.timeout(900)
+
+STEMS = [notebook.stem for notebook in SYLLABUS]
+IMAGES = """() => [...document.images].map(
+  each => [each.complete && each.naturalWidth > 0 && each.offsetHeight > 20, each.alt])"""
+
+
+def pictures_in(notebook: NotebookNode) -> dict[str, int]:
+    """Return how many pictures a saved file holds in each cell that has any."""
+    counts = {
+        cell.id: sum(_is_picture(output) for output in cell.outputs)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _is_picture(output: NotebookNode) -> bool:
+    data = output.get("data", {})
+    return "image/png" in data or "<img " in data.get("text/html", "")
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_stored_notebook_shows_its_pictures_without_a_kernel(
+    lab: Lab, open_still: Opener, stem: str
+) -> None:
+    stored = shipped_notebooks() / f"{stem}.ipynb"
+    shutil.copyfile(stored, lab.workspace / f"stored_{stem}.ipynb")
+    expected = pictures_in(nbformat.read(stored, as_version=4))
+    assert expected
+    sheet = open_still(f"stored_{stem}.ipynb")
+    assert sheet.pictures() == expected
+    assert not sheet.ask("hasKernel")
+    assert sheet.ask("broken") == []
+    assert sheet.watch.seen == []
+
+
+def test_a_notebook_saved_by_a_learner_shows_its_pictures_when_it_is_opened_again(
+    lab: Lab, open_notebook: Opener, open_still: Opener
+) -> None:
+    file = lab.fresh("04_softmax")
+    sheet = open_notebook(file)
+    sheet.run_all()
+    sheet.ask("save")
+    sheet.ask("shutDown")
+    saved = nbformat.read(lab.workspace / file, as_version=4)
+    assert "widgets" not in saved.metadata
+    sheet = open_still(file)
+    assert sheet.pictures() == pictures_in(saved)
+    assert not sheet.ask("hasKernel")
+    sheet.keep_picture("saved-without-kernel", sheet.cell("explorers-softmax-temperature"))
+    assert sheet.watch.seen == []
+
+
+def test_a_picture_that_is_gone_is_missed(lab: Lab, open_still: Opener) -> None:
+    stored = nbformat.read(shipped_notebooks() / "04_softmax.ipynb", as_version=4)
+    expected = pictures_in(stored)
+    spoiled = next(cell for cell in stored.cells if cell.id == "explorers-softmax-temperature")
+    del spoiled.outputs[0].data["image/png"]
+    nbformat.write(stored, lab.workspace / "spoiled.ipynb")
+    seen = open_still("spoiled.ipynb").pictures()
+    assert set(expected) - set(seen) == {"explorers-softmax-temperature"}
+
+
+@pytest.fixture(scope="module")
+def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages to read, as `course build --html` writes them."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_edition(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unplugged(chromium: Browser) -> BrowserContext:
+    """A browser whose network is cut."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    context.set_default_timeout(LIMIT)
+    return context
+
+
+def look(page: Page, path: Path) -> tuple[Watch, list[tuple[bool, str]]]:
+    """Open a page from the disk; return what it did, and which of its pictures can be seen."""
+    watch = Watch(page)
+    page.goto(path.as_uri(), wait_until="load")
+    return watch, [tuple(each) for each in page.evaluate(IMAGES)]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_page_shows_every_picture_without_a_network(
+    edition: Path, unplugged: BrowserContext, stem: str
+) -> None:
+    page = unplugged.new_page()
+    watch, images = look(page, edition / f"{stem}.html")
+    stored = nbformat.read(shipped_notebooks() / f"{stem}.ipynb", as_version=4)
+    assert len(images) == sum(pictures_in(stored).values())
+    assert [alt for visible, alt in images if not visible] == []
+    assert watch.seen == []
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"page-{stem}.png")
+    page.close()
