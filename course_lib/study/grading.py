@@ -26,6 +26,7 @@ from course_lib.study.question import (
 
 FRACTION = re.compile(r"(.+)/(.+)")
 WORD = re.compile(r"\w+|[^\w\s]")
+NUMBER = re.compile(r"\d+(?:\.\d*)?|\w+|[^\w\s]")  # the same, with numbers in one piece
 
 
 def grade(question: Question, answer: Any, drawn: Drawn | None = None) -> Verdict:
@@ -79,8 +80,23 @@ def same_output(given: str, printed: str) -> bool:
     return _words(given) == _words(printed)
 
 
+def _same_values(given: str, printed: str) -> bool:
+    """Whether a typed text differs from this output in how numbers are written, if at all."""
+    return [_value(word) for word in NUMBER.findall(_plain(given))] == [
+        _value(word) for word in NUMBER.findall(_plain(printed))
+    ]
+
+
+def _value(word: str) -> float | str:
+    return float(word) if word[0].isdecimal() else word
+
+
 def _words(text: str) -> list[str]:
-    return WORD.findall(text.replace("−", "-").replace('"', "'"))
+    return WORD.findall(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return text.replace("−", "-").replace('"', "'")
 
 
 def _grade_one(question: OneAnswer, chosen: int) -> Verdict:
@@ -147,7 +163,9 @@ def _grade_output(question: PredictOutput, given: str) -> Verdict:
     shown = [f"It prints {lines[0]}."] if len(lines) == 1 else ["It prints", *lines]
     if same_output(given, printed):
         return Verdict(True, question.why)
-    told = [each.why for each in question.mistakes if same_output(given, each.output)]
+    if _same_values(given, printed):
+        return Verdict(True, "\n".join(["Your numbers are right.", *shown, question.why]))
+    told = [each.why for each in question.mistakes if _same_values(given, each.output)]
     return Verdict(False, "\n".join([*told[:1], *shown, question.why]))
 
 

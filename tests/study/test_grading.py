@@ -169,6 +169,18 @@ def test_output_of_several_lines_is_shown_line_by_line():
 
 
 @pytest.mark.parametrize(
+    ("given", "correct"),
+    [("1, 0.50, 10", True), ("1.0, .5, 10", False), ("1, 0.5, 1 0", False), ("1 0.5, 10", False)],
+)
+def test_a_right_number_may_be_written_in_another_way(given, correct):
+    question = PredictOutput("demo.numbers", "Numbers.", code="print('1.0, 0.5, 10')", why="So.")
+    assert grade(question, given).correct is correct
+    if correct:
+        said = "Your numbers are right.\nIt prints `1.0, 0.5, 10`.\nSo."
+        assert grade(question, given).explanation == said
+
+
+@pytest.mark.parametrize(
     ("given", "printed", "same"),
     [
         ("(2, 3)", "(2,3)", True),

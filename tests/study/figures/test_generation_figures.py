@@ -38,7 +38,7 @@ def test_the_pipeline_shows_each_step_of_the_best_tokens():
     few = keep_top_k(warm, 6)
     steps = [LOGITS[None], warm, few, keep_top_p(few, 0.8)]
     order = LOGITS.argsort(descending=True)[:SHOWN]
-    for ax, scores in zip(figure.axes, steps, strict=True):
+    for ax, scores in zip(figure.axes[:-1], steps, strict=True):
         shares = scores.softmax(-1)[0]
         assert widths(ax)[:SHOWN] == pytest.approx(shares[order].tolist())
         assert widths(ax)[SHOWN] == pytest.approx(1 - shares[order].sum().item(), abs=1e-9)
@@ -49,12 +49,17 @@ def test_the_pipeline_shows_each_step_of_the_best_tokens():
 
 def test_the_pipeline_marks_the_token_that_the_dart_hits():
     for dart in (0.0, 0.999):
-        last = figures.pipeline(LOGITS, WORDS, 1.0, 3, 1.0, dart).axes[-1]
+        last, line = figures.pipeline(LOGITS, WORDS, 1.0, 3, 1.0, dart).axes[-2:]
         shares = keep_top_k(LOGITS[None], 3).softmax(-1)[0]
         place = int((shares.cumsum(0) <= dart).sum())
         order = LOGITS.argsort(descending=True)[:SHOWN].tolist()
         marked = [bar.get_facecolor() == to_rgba(OKABE_ITO.orange) for bar in last.patches]
         assert marked == [i == place for i in order] + [False]
+        hit = line.collections[0].get_facecolor().tolist().index(list(to_rgba(OKABE_ITO.orange)))
+        piece = line.collections[0].get_paths()[hit].get_extents()
+        assert piece.x0 <= dart <= piece.x1
+        assert piece.width == pytest.approx(shares[place].item(), abs=1e-6)
+        assert line.lines[0].get_xdata()[0] == dart
 
 
 def test_nucleus_sizes():
@@ -90,7 +95,7 @@ def test_passes_with_and_without_a_cache(prompt, new):
         assert row.count(2) == new_rows
         cache.append(*torch.zeros(2, 1, 1, new_rows, 2).unbind(0))
     figure = figures.cache_growth(prompt, new)
-    assert f"{prompt + new - 1} tokens pass through the layers with" in figure_title(figure)
+    assert f"through the layers with a cache: {prompt + new - 1}" in figure_title(figure)
 
 
 def test_what_a_step_fetches():

@@ -6,6 +6,7 @@ Shapes:           V vocabulary, T tokens of a text
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float
@@ -32,6 +33,7 @@ from course_lib.study.plotting import (
 )
 
 SHOWN = 10  # tokens; the rest is summed up in one bar
+NAMED = 4  # pieces of the line; each name costs a millisecond of every redraw
 
 
 def pipeline(
@@ -42,14 +44,15 @@ def pipeline(
     p: Number,
     dart: Number,
 ) -> Figure:
-    """Draw the shares of the likeliest tokens after each step, and the token that is drawn."""
+    """Draw the shares of the likeliest tokens after each step, and below them the line of 1 on
+    which what is left lies, in the order of the vocabulary, with the dart in it.
+    """
     stages = _stages(logits.double()[None], float(temperature), k, float(p))
     order = logits.argsort(descending=True, stable=True)[:SHOWN].tolist()
     chosen = int(draw(stages[-1][1][None], torch.tensor([dart], dtype=torch.float64)))
     kept = [int((shares > 0).sum()) for _, shares in stages]
-    figure, axes = new_figure(
-        11, 3.9, cols=4, margins=Margins(left=1.15, right=0.15, bottom=0.5, top=0.62, across=0.16)
-    )
+    room = Margins(left=1.15, right=0.15, bottom=1.5, top=0.62, across=0.16)
+    figure, axes = new_figure(11, 4.9, cols=4, margins=room)
     for ax, (name, shares) in zip(axes, stages, strict=True):
         _stage(ax, shares, order, chosen if ax is axes[-1] else None)
         ax.set_xlabel(name)
@@ -62,7 +65,31 @@ def pipeline(
         f"u = {dart:.2f} draws {word}",
         width=9.5,
     )
+    _line(figure.add_axes((1.15 / 11, 0.5 / 4.9, 9.7 / 11, 0.34 / 4.9)), stages[-1][1], vocabulary,
+          chosen, float(dart))  # fmt: skip
     return figure
+
+
+def _line(
+    ax: Axes, shares: Float[Tensor, " V"], vocabulary: Sequence[str], chosen: int, dart: float
+) -> None:
+    """Draw the pieces of the line from 0 to 1, the one that the dart hits in orange."""
+    left = shares.nonzero().flatten().tolist()
+    widths = shares[left].tolist()
+    starts = [0.0, *accumulate(widths[:-1])]
+    colours = [OKABE_ITO.orange if i == chosen else OKABE_ITO.sky for i in left]
+    ax.broken_barh(list(zip(starts, widths, strict=True)), (0, 1), facecolors=colours,
+                   edgecolors="white", linewidth=0.6)  # fmt: skip
+    wide = sorted(range(len(left)), key=lambda piece: -widths[piece])[:NAMED]
+    for piece in wide:
+        word = token_label(vocabulary[left[piece]], 12)
+        if widths[piece] > 0.011 * (len(word) + 1):
+            ax.text(starts[piece] + widths[piece] / 2, 0.5, word, ha="center", va="center", size=8)
+    ax.plot([dart], [1.25], marker="v", color=OKABE_ITO.vermillion, markersize=7, clip_on=False)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.set_yticks([])
+    ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=9)
+    ax.set_xlabel("the line on which the dart u falls: what is left, in the order of token ids")
 
 
 def _stages(
@@ -86,10 +113,10 @@ def _stage(ax: Axes, shares: Tensor, order: list[int], chosen: int | None) -> No
     values[-1] = max(values[-1], 0.0)  # rounding may leave a little less than nothing
     colours = [OKABE_ITO.orange if i == chosen else OKABE_ITO.blue for i in order]
     ax.barh(range(len(values)), values, color=[*colours, FAINT], height=0.75)
-    for place in (*range(4), len(values) - 1):  # each number costs a millisecond of every redraw
+    for place in (*range(3), len(values) - 1):  # each number costs a millisecond of every redraw
         ax.text(values[place] + 0.02, place, f"{values[place]:.3f}", va="center", size=8)
     ax.set(xlim=(0, 1.22), ylim=(len(values) - 0.4, -0.6))
-    ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    ax.set_xticks([0, 1], ["0", "1"])
     ax.set_yticks([])
 
 
@@ -106,10 +133,8 @@ def nucleus_sizes(logits: Float[Tensor, "T V"], tokens: Sequence[str], p: Number
     ax.set_yticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     ax.minorticks_off()
     ax.set_xticks(range(len(tokens)), [token_label(t, 10) for t in tokens], rotation=90)
-    title(
-        ax,
-        f"Top-p {p:.2f} keeps {min(kept)} to {max(kept)} tokens; top-k keeps {k} (dashed)",
-    )
+    sizes = f"{min(kept)} to {max(kept)}" if min(kept) < max(kept) else f"{min(kept)}"
+    title(ax, f"Top-p {p:.2f} keeps {sizes} tokens; top-k keeps {k} (dashed)")
     return figure
 
 

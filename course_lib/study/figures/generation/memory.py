@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from course_lib.attention import kv_cache_bytes
@@ -45,10 +46,11 @@ def cache_growth(prompt: int, new: int) -> Figure:
             states.numpy(), cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest"
         )
         ax.set(xlabel="place in the text", ylabel="pass")
-        ax.locator_params(nbins=4, integer=True)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         ax.axvline(prompt - 0.5, color=FAINT, linewidth=1, linestyle=":")
         name = "with a cache" if cached else "without a cache"
-        title(ax, f"{totals[-1]} tokens pass through the layers {name}")
+        title(ax, f"Tokens that pass through the layers {name}: {totals[-1]}")
     legend = (
         ("computed in this pass", OKABE_ITO.vermillion),
         ("read from the cache", OKABE_ITO.sky),

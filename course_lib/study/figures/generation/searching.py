@@ -52,7 +52,8 @@ def beam_tree(beams: Beams, greedy: Sequence[int], vocabulary: Sequence[str]) ->
     ax.set(xlim=(-0.9, len(steps) - 0.35), ylim=(width - 0.4, -0.6))
     ax.axis("off")
     same = [token for _, token in paths[0]] == list(greedy)
-    title(ax, f"{width} beams after {len(steps)} tokens: the best text "
+    beams_kept = f"{width} beam{'s' if width > 1 else ''}"
+    title(ax, f"{beams_kept} after {len(steps)} tokens: the best text "
           f"{'is' if same else 'is not'} the greedy one; {_given_up(alive, steps, width)} of "
           f"{width * len(steps)} nodes were given up", width=10)  # fmt: skip
     return figure
