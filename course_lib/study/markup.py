@@ -1,4 +1,4 @@
-"""The little markup of questions: text is text, and `code` between backticks is code.
+"""The little markup of questions: `code` between backticks is code, *words* between stars weigh.
 
 Nothing else has a meaning, so `<s>` or `a < b` show as they are written, in HTML as in a picture.
 Colours are those of the notebook's theme, dark or light.
@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 CODE = re.compile(r"`([^`\n]+)`")
+EMPHASIS = re.compile(r"(?<![\w*])\*([^\W\d_](?:[\w' -]*\w)?)\*(?![\w*])")
 CODE_STYLE = (
     "font-family: var(--jp-code-font-family, monospace); white-space: pre-wrap; "
     "background: var(--jp-layout-color2, rgba(127, 127, 127, 0.15)); padding: 0 0.25em"
@@ -21,10 +22,17 @@ def spans(text: str) -> list[tuple[str, bool]]:
     return [(piece, is_code) for piece, is_code in pieces if piece]
 
 
+def without_stars(text: str) -> str:
+    """Return the text for where no word can be set in italics."""
+    return EMPHASIS.sub(r"\1", text)
+
+
 def rich(text: str) -> str:
-    """Return the text as HTML, in which every character shows as itself."""
+    """Return the text as HTML, in which every character but the marks shows as itself."""
     shown = [
-        f'<code style="{CODE_STYLE}">{html.escape(piece)}</code>' if is_code else html.escape(piece)
+        f'<code style="{CODE_STYLE}">{html.escape(piece)}</code>'
+        if is_code
+        else EMPHASIS.sub(r"<em>\1</em>", html.escape(piece))
         for piece, is_code in spans(text)
     ]
     return "".join(shown).replace("\n", "<br>")

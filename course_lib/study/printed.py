@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from course_lib.study.labels import FONT, drawable_text
-from course_lib.study.markup import spans
+from course_lib.study.markup import spans, without_stars
 from course_lib.study.plotting import DPI, FAINT, OKABE_ITO
 from course_lib.study.question import (
     FindTheBug,
@@ -165,7 +165,7 @@ def _broken(row: Row, width: float) -> list[list[Piece]]:
         line: list[Piece] = []
         x = 0.0
         for text, is_code in spans(paragraph):
-            for word in _words(text):
+            for word in _words(text if is_code else without_stars(text)):
                 wide = _width(word.rstrip(), is_code, size)
                 if line and x + wide > width:
                     lines.append(line)

@@ -6,7 +6,7 @@ import warnings
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from course_lib.study.markup import rich, spans
+from course_lib.study.markup import rich, spans, without_stars
 from course_lib.study.plotting import png_bytes
 from course_lib.study.printed import printed_figure, printed_text
 from course_lib.study.question import (
@@ -131,10 +131,17 @@ def test_pieces_of_a_line_follow_each_other_without_overlap():
         ("one\ntwo", "one<br>two"),
         ("a lone ` stays", "a lone ` stays"),
         ("$x$ _y_ **z**", "$x$ _y_ **z**"),
+        ("2 * a * b, x*y*z, *args, **more", "2 * a * b, x*y*z, *args, **more"),
     ],
 )
 def test_text_shows_as_it_is_written(text, shown):
     assert rich(text) == shown
+
+
+def test_words_between_stars_weigh():
+    assert rich("it *is* so, *may read*.") == "it <em>is</em> so, <em>may read</em>."
+    assert "*so*</code>" in rich("`*so*`")
+    assert without_stars("it *is* so: 2 * a * b") == "it is so: 2 * a * b"
 
 
 def test_code_is_marked_and_escaped():

@@ -89,7 +89,7 @@ def test_texts_are_sentences_without_markup_of_another_kind(question):
         assert text.count("`") % 2 == 0, f"a backtick is left open: {text}"
         assert not re.search(r"</?(b|i|p|br|code|div|span)\b|&[a-z]+;|\*\*|\\\(|\$", text), text
         assert "{" not in text.replace("`", ""), f"a place for a number was not filled: {text}"
-        shown = re.sub(r'<code style="[^"]*">|</code>|<br>', "", rich(text))
+        shown = re.sub(r'<code style="[^"]*">|</code>|<br>|</?em>', "", rich(text))
         assert "<" not in shown, shown
         assert text == text.strip()
     assert next(texts(question))[-1] in ".?", "a prompt ends as a sentence does"
