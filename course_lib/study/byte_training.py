@@ -123,9 +123,9 @@ def held_out_crops(count: int = 256) -> Int[Tensor, "B T"]:
 
 
 @torch.no_grad()
-def held_out_loss(model: DecoderLM) -> float:
+def held_out_loss(model: DecoderLM, count: int = 256) -> float:
     """Return the mean surprise at each byte of held-out crops but their first, in nats."""
-    ids = held_out_crops()
+    ids = held_out_crops(count)
     logits = model(ids[:, :-1]).logits.float()
     return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).item()
 
@@ -142,6 +142,7 @@ def look(training: Training, losses: list[float]) -> Record:
     return {
         "step": training.done,
         "loss": round(sum(losses) / len(losses), 4) if losses else None,
+        "text loss": round(held_out_loss(training.model, 32), 4),
         "repeat loss": round(next_token_loss(output.logits, ids, known).item(), 4),
         "previous": round(previous_token_score(maps).mean(0).max().item(), 4),
         "induction": round(torch.stack(induction).mean(0).max().item(), 4),

@@ -222,7 +222,7 @@ print(
 # ### Build it
 # The whole walk for one head, without a mask. Use the pieces you have built, or the library's (`flash.empty_state`,
 # `flash.attend_scores`, `flash.finish`). The check runs your function under the watch: softmax attention under another name is
-# caught, and so is a fused function. Lengths need not be multiples of the blocks.
+# caught, whole rows of scores are, and so is a fused function. Lengths need not be multiples of the blocks.
 
 
 # %% id="flash_attention.tiled"
@@ -530,8 +530,6 @@ trouble or reveal(kernel.forward_kernel.fn)
 # > **Predict.** `acc`, `m` and `total` are never stored to memory inside the loop. Where do they live? And which two addresses does a
 # > program write to at all?
 #
-# They are registers of the processor: the fast memory of section 1. A program writes its rows of `OUT` and of `LSE`, nothing else.
-#
 # Run it, forward and backward, on a length that fits no tile, with shared keys and a causal mask:
 
 # %% tags=["nbval-ignore-output"] id="if-trouble-is-none"
@@ -549,6 +547,9 @@ if trouble is None:
     print("gradients agree: ", all((a - b).abs().max().item() < 1e-4 for a, b in pairs))
 
 # %% [markdown] id="the-backward-kernels-course-lib-flash"
+# The three are registers of the processor: the fast memory of section 1. A program writes its rows of `OUT` and of `LSE`, nothing
+# else.
+#
 # The backward kernels (`course_lib/flash/kernel_backward.py`) are two: one walks over the keys for each block of queries and makes
 # $dq$, the other walks over the queries for each block of keys and makes $dk$ and $dv$. So no two programs write to the same place.
 #

@@ -34,7 +34,7 @@ from course_lib import corpus
 from course_lib.device import seeded
 
 # %% id="imports-2"
-from course_lib.pretrained import course_model, course_tokenizer, training_log
+from course_lib.pretrained import FOLDER, course_model, course_tokenizer, training_log
 from course_lib.softmax import cross_entropy
 from course_lib.study import byte_training
 from course_lib.study.byte_training import byte_config, byte_plan, byte_row, fresh
@@ -118,11 +118,11 @@ print("agrees with torch:", torch.allclose(objective.next_token_loss(logits, ids
 # %% [markdown] id="2-the-first-number"
 # ## 2 · The first number
 #
-# > **Predict.** A model with a vocabulary of 256, fresh from the factory, sees its first batch. What is its loss?
+# The model of this chapter is a Qwen3 in everything but size (notebook 08): two layers of width 64, about a hundred thousand
+# parameters. Its tokens are bytes, so V is 256. `byte_config` is its configuration, and `fresh` makes it with its first, random
+# weights, the same each time.
 #
-# It knows nothing, so it finds all tokens about equally likely, and each costs $\ln V$. Here ln 256 = **5.545**. That is the
-# first check of every run. It costs one batch and finds many faults: too large a start, a forgotten scale, a model that can
-# see the answer.
+# > **Predict.** Fresh from the factory, it sees its first batch, of random bytes. What is its loss?
 
 
 # %% id="first-loss"
@@ -134,6 +134,14 @@ def first_loss(vocabulary, scale=1.0):
         return objective.next_token_loss(model(ids).logits, ids).item()
 
 
+print(f"the first loss with a vocabulary of 256: {first_loss(256):.2f} nats")
+
+# %% [markdown] id="it-knows-nothing-so-it-finds"
+# It knows nothing, so it finds all tokens about equally likely, and each costs $\ln V$. Here ln 256 = **5.545**. That is the
+# first check of every run. It costs one batch and finds many faults: too large a start, a forgotten scale, a model that can
+# see the answer. Other vocabularies, and a start that is too large:
+
+# %% id="sizes-64-256-1024-4096"
 sizes = (64, 256, 1024, 4096)
 losses = {
     "as the course begins": {size: first_loss(size) for size in sizes},
@@ -187,6 +195,8 @@ reveal("training.descend")
 # Before you spend hours, spend seconds: train on *one* batch, over and over. A model with more parameters than the batch has
 # tokens can learn it by heart. If it cannot, something is broken, and no amount of data will mend it.
 #
+# The steps are those of AdamW, which section 4 takes apart; here it is enough that each goes downhill.
+#
 # > **Predict.** Two loops. One scores row t at token t + 1. The other forgot the shift. Which of them gets to a lower loss?
 
 
@@ -215,7 +225,11 @@ show(figures.training.one_batch(curves, objective.expected_initial_loss(256)))
 
 # %% [markdown] id="the-one-with-the-mistake-looks"
 # The one with the mistake looks better, and that is what makes it dangerous. It has learned to repeat the token that it just
-# read. A loss that is too good is as suspicious as one that does not fall. Ask both to go on with the text that they learned
+# read. A loss that is too good is as suspicious as one that does not fall.
+#
+# Look at the first step too. The wrong one *begins* below ln V. Since the head is tied, a row's logits point a little to the
+# token that it has just read, before anything is learned. The right one gains from that only where a byte stands twice in a
+# row, as the spaces of an indentation do. Ask both to go on with the text that they learned
 # by heart:
 
 # %% id="with-torch-no-grad"
@@ -245,16 +259,22 @@ with torch.no_grad():
 #
 # > **Predict.** One weight has a gradient of 0.001, another one of 1000. Both take their first step with a rate of 0.1,
 # > without decay. How far does each go?
-#
-# By hand, for g = 1000: m = 0.1 · 1000 = 100 and v = 0.001 · 1 000 000 = 1000. Corrected for t = 1 they become 100 / 0.1 =
-# 1000 and 1000 / 0.001 = 1 000 000, whose root is 1000. The quotient is **1**, the step 0.1. For 0.001 it comes out the
-# same.
 
 # %% id="weights-zero-torch-zeros-2-torch"
 weights, zero = torch.zeros(2), torch.zeros(2)
 steep = torch.tensor([0.001, 1000.0])
 moved, m, v = optimizer.adamw_update(weights, steep, zero, zero, 1, rate=0.1)
-print("gradients:", steep.tolist(), " moved by:", rounded(moved))
+print("gradients:", [round(g, 3) for g in steep.tolist()], " moved by:", rounded(moved))
+
+# %% [markdown] id="by-hand-for-g-1000-m"
+# By hand, for g = 1000: m = 0.1 · 1000 = 100 and v = 0.001 · 1 000 000 = 1000. Corrected for t = 1 they become 100 / 0.1 =
+# 1000 and 1000 / 0.001 = 1 000 000, whose root is 1000. The quotient is **1**, the step 0.1. For 0.001 it comes out the
+# same.
+#
+# Two letters are left. **λ** is the strength of the decay: with a rate of 0.1 and λ = 0.5 a weight of 2 loses 0.1 · 0.5 · 2 =
+# **0.1** in a step, whatever its gradient. **ε** keeps the quotient finite where v is 0, as for a token that never came: 0 / (0 +
+# ε) = 0. It stands *beside* the root. Inside, ε = 10⁻⁸ would act like √10⁻⁸ = 10⁻⁴, which is more than many gradients of a
+# large model.
 
 # %% [markdown] id="why-the-correction"
 # ### Why the correction
@@ -441,13 +461,16 @@ print(
 #
 # > **Predict.** One part has 1 counted token, and its gradient is 6. Another has 9, and its gradient is 1. What is the
 # > gradient of the mean over all ten tokens?
-#
-# Not 3.5, the mean of the two, but 6 · 0.1 + 1 · 0.9 = **1.5**.
 
 # %% id="parts-torch-tensor-6-0-torch"
 parts = [torch.tensor(6.0), torch.tensor(1.0)]
 print("by their tokens:", round(gradients.accumulated(parts, [1, 9]).item(), 3))
 print("as if alike:    ", gradients.accumulated(parts, [5, 5]).item())
+
+# %% [markdown] id="build-it-6"
+# One token of ten and nine of ten: 6 · 0.1 + 1 · 0.9 = **1.5**, and not 3.5, the mean of the two.
+#
+# ### Build it
 
 
 # %% id="training.accumulate"
@@ -499,7 +522,8 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
     print(f"{dtype!s:15} {weight.item():.3f}")
 
 # %% [markdown] id="in-bfloat16-it-never-leaves-1"
-# In bfloat16 it never leaves 1: the next number is 1.0078, and 1.001 is rounded back, a thousand times. So *weights, m, v
+# In bfloat16 it never leaves 1: the next number is 1.0078, and 1.001 is rounded back, a thousand times. float16 comes near 2:
+# its numbers lie 0.00098 apart here, so it takes each step a little short. So *weights, m, v
 # and the loss stay in float32*, and only the products are computed in bfloat16. PyTorch's `autocast` chooses, operation by
 # operation:
 
@@ -507,15 +531,15 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
 layer, x = torch.nn.Linear(8, 8), torch.randn(2, 8, generator=seeded(6))
 with torch.autocast("cpu", torch.bfloat16):
     y = layer(x)
-    p = F.softmax(y, -1, dtype=torch.float32)
-y.float().sum().backward()
+    loss = F.cross_entropy(y, torch.tensor([3, 5]))
+loss.backward()
 print(
     "weight:",
     layer.weight.dtype,
     " product:",
     y.dtype,
-    " softmax:",
-    p.dtype,
+    " loss:",
+    loss.dtype,
     " gradient:",
     layer.weight.grad.dtype,
 )
@@ -596,7 +620,7 @@ for ids, known in zip(*repeats, strict=True):
 #
 # A Qwen3-shaped model of about a hundred thousand parameters, two layers. On a quiet machine it takes less than a minute. You can
 # interrupt it (the square ■ above) and keep what is there. In this stored copy it was stopped early; run the cell to see it
-# live. Below it is the picture that a whole run leaves.
+# live. Below it is the picture that a whole run leaves. Both losses are of bytes that the model was not trained on.
 
 # %% tags=["nbval-ignore-output"] id="steps-steps-here-patient-600-hurried"
 steps = steps_here(patient=900, hurried=30)
@@ -611,6 +635,10 @@ bar.close()
 # %% id="show-figures-training-live-byte-training"
 show(figures.training.live(byte_training.stored()["live"], 900))
 
+# %% [markdown] id="text-first-and-little-by-little"
+# Text first, and little by little: which bytes are common, which follow which. On the repeats hardly anything happens for five
+# hundred steps. Then the loss falls within a hundred or two, and in the same steps the score of the best induction head rises.
+
 # %% [markdown] id="one-step-in-the-library"
 # One step, in the library:
 
@@ -618,9 +646,14 @@ show(figures.training.live(byte_training.stored()["live"], 900))
 reveal(Training.step)
 
 # %% [markdown] id="the-same-run-longer-and-stored"
-# And this is the long run that made the course's own model, as it was logged. Walk along it. For a long while nothing happens
-# on the repeats. One head begins to look one token back. That alone is of no use. Then a head in a later layer finds what the
-# first one left, each makes the other's gradient larger, and the loss falls off a cliff.
+# And this is the long run that made the course's own model, as it was logged. Walk along it. The repeats are drawn from all its
+# 2048 tokens, so at first they become *worse* than ln 2048 = 7.6: what text teaches about likely tokens is wrong for random
+# ones. Early on a head looks one token back, which helps with text, and gives it up again. For the repeats that alone is of no
+# use. Then such a head and one in a later layer, which looks for what the first one left, come up *together*: each makes the
+# other's gradient larger, and the loss falls off a cliff (Olsson et al. 2022 call it a phase change).
+#
+# You can have a cliff of your own: `course train --recipe quick` writes its numbers beside the progress bar. Watch `repeat
+# loss` and `induction`.
 
 # %% tags=["nbval-ignore-output"] id="explorers-training-phase-change"
 explorers.training.phase_change()
@@ -694,8 +727,8 @@ def pooled_bits_per_byte(log_probabilities, texts):
 reveal("training.bits_per_byte")
 
 # %% [markdown] id="the-course-s-own-model-beside"
-# The course's own model beside a compressor that has read the same training documentation. The text is held out; neither has
-# seen it. The model reads the text in windows that overlap by half, so that no token is scored with little before it.
+# The course's own model beside a compressor that has read the training documentation. The text is held out; neither has seen
+# it. (Quite fair it is not: the model has read the library's sources too, and brings its weights along.) The model reads the text in windows that overlap by half, so that no token is scored with little before it.
 
 # %% id="model-tokenizer-course-model-course-tokenizer"
 model, tokenizer = course_model(), course_tokenizer()
@@ -716,7 +749,9 @@ print("a byte needs less than a third of its 8 bits: ", bits < 8 / 3)
 # %% [markdown] id="how-it-was-trained"
 # ### How it was trained
 # The recipe is one object, and one command trains it from scratch: `course train --recipe course-model`. A smaller one,
-# `--recipe quick`, takes some minutes, and both can be killed and go on.
+# `--recipe quick`, takes some minutes, and both can be killed and go on. What came of it stands in the *model card*, a page that
+# should lie beside every trained model: from what it learned and why, how, on which machine and for how long, and what it
+# scores beside simpler things.
 
 # %% id="plan-course-model-plan"
 plan = COURSE_MODEL.plan
@@ -730,6 +765,14 @@ print(
     f"rate up to {plan.peak} in {plan.warmup} steps, then down to {plan.final}; decay {plan.weight_decay}, clipped to {plan.max_norm}"
 )
 print("text:", dict(COURSE_MODEL.shares))
+
+# %% id="card-folder-readme-md-read-text"
+card = (FOLDER / "README.md").read_text(encoding="utf-8")
+print(card[card.index("## What it was trained on") :])
+
+# %% [markdown] id="two-numbers-for-one-model-1"
+# Two numbers for one model, 1.4 bits per byte here and perhaps another one above, are no contradiction: the texts differ. Compare
+# only what was measured on the same text.
 
 # %% [markdown] id="its-log-is-stored-beside-it"
 # Its log is stored beside it; you walked along it in section 8. What it shows, in two comparisons:
@@ -751,9 +794,23 @@ print(
 #
 # $$\ell(N, D) = E + A\,N^{-\alpha} + B\,D^{-\beta}$$
 #
-# > **Predict.** A term is 8 for one million parameters, 4 for ten million. What will it be for a hundred million?
+# E is what remains with a model and a text without end: the randomness of language itself.
 #
-# Each factor of ten halves it: **2**. The exponent is log 2 / log 10 = 0.301.
+# > **Predict.** A term is 8 for one million parameters, 4 for ten million. What will it be for a hundred million?
+
+# %% id="per-ten-4-8"
+per_ten = 4 / 8
+print(
+    "for a hundred million:",
+    4 * per_ten,
+    "  exponent:",
+    round(-math.log(per_ten) / math.log(10), 3),
+)
+
+# %% [markdown] id="build-it-7"
+# Each factor of ten halves it, and 10^−0.301 = ½.
+#
+# ### Build it
 
 
 # %% id="training.power_law"
@@ -780,17 +837,26 @@ again = byte_training.held_out_loss(byte_training.train_bytes(runs[0]["width"], 
 print("the cell finds what is stored, within 0.1 nats:", abs(again - runs[0]["loss"]) < 0.1)
 columns = [[float(run[name]) for run in runs] for name in ("parameters", "tokens", "loss")]
 law = scaling.fit_scaling_law(*columns)
+print(f"E = {law.floor:.1f}   exponent of N: {law.alpha:.2f}   exponent of D: {law.beta:.2f}")
 show(figures.training.scaling(runs, law, largest))
 
 # %% [markdown] id="three-unknown-numbers-are-found-by"
 # Three unknown numbers are found by least squares for each pair of exponents on a grid; the best pair wins. Fifteen small
 # runs make a rough law, and you see how rough: one seed each, and rates that were not tuned for every size, leave points
-# beside their lines. Large laboratories do the same with hundreds of runs, to choose what to train for months.
+# beside their lines. And E comes out as 0, which no text can have. All our runs are so far above the floor that they say nothing
+# about it. Large laboratories do the same with hundreds of runs, to choose what to train for months.
 #
 # Training costs about 6 FLOPs for each parameter and token (notebook 09), so a budget C buys N · D = C / 6. Which N is best?
+#
+# > **Predict.** Our runs read at most ten times as many tokens as the largest model has parameters. For a given budget, would
+# > you rather have had a smaller model and more text, or the other way round?
 
 # %% id="explorers-training-best-size"
 explorers.training.best_size()
+
+# %% [markdown] id="a-smaller-model-and-more-text"
+# A smaller model and more text: the best point lies left of the thick part, where our runs were. So here the law speaks of what
+# nobody has measured. That is what such laws are made for, and why the last step is always to train the one that they chose.
 
 # %% [markdown] id="12-claims-that-are-wrong"
 # ## 12 · Claims that are wrong

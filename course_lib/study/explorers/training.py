@@ -83,12 +83,12 @@ def fitted_law() -> ScalingLaw:
     return fit_scaling_law(*columns)
 
 
-def best_size(law: ScalingLaw | None = None, flops: Number = 1e12) -> Explorer:
+def best_size(law: ScalingLaw | None = None, flops: Number = 1e11) -> Explorer:
     """Choose a budget, and see how much of it should become parameters."""
     chosen = law or fitted_law()
 
     def figure(flops: Number) -> Figure:
-        return figures.best_size(chosen, flops)
+        return figures.best_size(chosen, flops, stored()["scaling"])
 
-    controls = {"flops": log_slider("FLOPs", flops, 1e9, 1e15)}
+    controls = {"flops": log_slider("FLOPs", flops, 1e10, 1e13)}
     return Explorer(figure, controls, "One budget: a larger model, or more text?")

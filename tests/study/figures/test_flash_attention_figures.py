@@ -102,6 +102,16 @@ def test_the_roofline_stands_where_traffic_puts_it():
         figures.roofline_points("TPU")
 
 
+@pytest.mark.parametrize(("device", "n"), [("H100 SXM", 8192), ("L4", 32768), ("L4", 512)])
+def test_no_words_cross_the_ridge(device, n):
+    (ax,) = figures.roofline_points(device, n, 32).axes
+    ax.figure.canvas.draw()
+    ridge = ax.transData.transform((ax.lines[1].get_xdata()[0], 1))[0]
+    for words in ax.texts:
+        box = words.get_window_extent()
+        assert not box.x0 < ridge < box.x1, words.get_text()
+
+
 ROWS = [
     {"contestant": name, "tokens": n, "milliseconds": n * factor, "peak MB": n * factor}
     for name, factor in (("standard", 6.0), ("tiled", 2.0), ("torch sdpa", 1.0))

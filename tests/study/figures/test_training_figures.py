@@ -23,6 +23,7 @@ RECORDS = [
     {
         "step": 10 * i,
         "loss": None if i == 0 else 7.0 - i,
+        "text loss": 5.5 - i / 2,
         "repeat loss": loss,
         "previous": i / 10,
         "induction": (6.5 - loss) / 7,
@@ -62,7 +63,7 @@ def test_first_losses_are_measured_against_ln_v():
     assert expected == pytest.approx([math.log(4), math.log(16)])
     assert right[1] == math.log(16)
     assert large == [5.0, 6.0]
-    assert "right, within 0.03 nats" in figure_title(ax.figure)
+    assert "within 0.03 nats of ln V" in figure_title(ax.figure)
 
 
 def test_one_batch_says_where_the_first_curve_ends():
@@ -126,8 +127,9 @@ def test_clipping_keeps_the_direction_only_with_one_factor():
 def test_a_live_curve_leaves_room_for_what_is_to_come():
     left, right = figures.live(RECORDS[:3], 60).axes
     assert left.get_xlim() == (0, 60)
-    assert lines(left) == [[6.0, 5.0], FALL[:3]]
-    assert figure_title(left.figure) == "Step 20 of 60; Induction: 0.06"
+    assert lines(left) == [[5.5, 5.0, 4.5], FALL[:3]]
+    said = "Step 20 of 60: text 4.50 nats, repeats 6.10; The best induction head scores 0.06"
+    assert figure_title(left.figure) == said
     assert lines(right)[1] == [r["induction"] for r in RECORDS[:3]]
     assert "Nothing seen yet" in figure_title(figures.live([], 60))
 
@@ -175,9 +177,21 @@ def test_runs_stand_beside_the_lines_of_the_law():
 
 def test_the_best_size_is_the_lowest_point_of_its_curve():
     (ax,) = figures.best_size(LAW, 6e12).axes
-    curve, best = ax.lines
+    curve, best = ax.lines  # without runs, nothing of it was measured
     assert best.get_ydata()[0] == pytest.approx(min(curve.get_ydata()), rel=1e-3)
     assert best.get_xdata()[0] == pytest.approx(LAW.best_size(6e12))
     assert best.get_color() == OKABE_ITO.vermillion
     n = LAW.best_size(6e12)
     assert f"{n / 1e3:.3g} k parameters" in figure_title(ax.figure)
+
+
+def test_the_best_size_shows_which_part_was_measured():
+    (ax,) = figures.best_size(LAW, 6e10, RUNS).axes
+    known = ax.lines[1].get_xdata()
+    assert known.min() >= 6e10 / 6 / 900_000, (
+        "below, the text would be longer than any that was read"
+    )
+    assert known.max() <= 50_000
+    assert len(known) > 10
+    (ax,) = figures.best_size(LAW, 6e13, RUNS).axes
+    assert len(ax.lines) == 2, "a budget far above all runs"

@@ -93,7 +93,7 @@ def roofline_points(
     x = np.geomspace(1, 10_000, 200)
     roof = [roofline(float(each), chosen.peak_flops, chosen.bandwidth) / 1e12 for each in x]
     ax.loglog(x, roof, color="black", linewidth=2)
-    ax.axvline(ridge, color=FAINT, linestyle=":")
+    ax.plot([ridge, ridge], [1, chosen.peak_flops / 1e12], color=FAINT, linestyle=":")
     ax.text(ridge * 1.08, 2.2, f"ridge: {ridge:.0f}", color=FAINT, size=9)
     reached = {}
     for (name, intensity), colour in zip(
@@ -102,9 +102,10 @@ def roofline_points(
         reached[name] = roofline(intensity, chosen.peak_flops, chosen.bandwidth) / 1e12
         ax.plot(intensity, reached[name], "o", color=colour, markersize=10)
         said = f"{name}: {intensity:.0f} FLOPs per byte"
-        side, shift = ("right", 0.85) if name == "standard" else ("left", 1.2)
-        height = reached[name] * (1.4 if name == "standard" else 0.5)
-        ax.text(intensity * shift, height, said, color=colour, size=9, ha=side)
+        if name == "standard":  # above the slope, and below the roof right of the dotted ridge
+            ax.text(intensity * 0.85, reached[name] * 1.4, said, color=colour, size=9, ha="right")
+        else:
+            ax.text(max(intensity, ridge) * 1.15, reached[name] * 0.5, said, color=colour, size=9)
     ax.set(xlabel="FLOPs for each byte moved", ylabel="TFLOP/s at most", ylim=(1, 2500))
     ax.minorticks_off()
     title(

@@ -26,18 +26,18 @@ def column(records: Sequence[Record], name: str) -> tuple[list[int], list[float]
     return [step for step, _ in found], [value for _, value in found]
 
 
-def _scores(ax: Axes, records: Sequence[Record]) -> None:
+def _scores(ax: Axes, records: Sequence[Record], legend: str = "upper left") -> None:
     for name, words, colour in SCORES:
         ax.plot(*column(records, name), color=colour, linewidth=2, label=words)
     ax.set(xlabel="step", ylabel="score of the best head", ylim=(0, 1.02))
-    ax.legend(frameon=False, fontsize=9, loc="upper left")
+    ax.legend(frameon=False, fontsize=9, loc=legend)
 
 
 def live(records: Sequence[Record], steps: int) -> Figure:
     """Draw what is known of a run so far, with room for all its steps."""
     figure, (left, right) = new_figure(10.0, 3.4, cols=2, margins=Margins(top=0.45, across=0.9))
     for name, words, colour in (
-        ("loss", "training batches", OKABE_ITO.blue),
+        ("text loss", "held-out text", OKABE_ITO.blue),
         ("repeat loss", "where ids repeat", OKABE_ITO.vermillion),
     ):
         left.plot(*column(records, name), "o-", color=colour, markersize=3, label=words)
@@ -46,9 +46,13 @@ def live(records: Sequence[Record], steps: int) -> Figure:
     _scores(right, records)
     for ax in (left, right):
         ax.set_xlim(0, steps)
-    done = records[-1]["step"] if records else 0
-    title(left, f"Step {done} of {steps}")
-    title(right, f"Induction: {records[-1]['induction']:.2f}" if records else "Nothing seen yet")
+    if not records:
+        title(left, f"Nothing seen yet of {steps} steps")
+        return figure
+    last = records[-1]
+    done = f"Step {last['step']} of {steps}"
+    title(left, f"{done}: text {last['text loss']:.2f} nats, repeats {last['repeat loss']:.2f}")
+    title(right, f"The best induction head scores {last['induction']:.2f}")
     return figure
 
 
@@ -77,7 +81,7 @@ def phase_change(records: Sequence[Record], look: int | None = None) -> Figure:
     figure, (left, right) = new_figure(10.0, 3.7, cols=2, margins=Margins(top=0.7, across=0.9))
     left.plot(*column(records, "repeat loss"), color=OKABE_ITO.vermillion, linewidth=2)
     left.set(xlabel="step", ylabel="loss where ids repeat (nats)", ylim=(0, None))
-    _scores(right, records)
+    _scores(right, records, "center right")
     for ax in (left, right):
         ax.axvspan(before["step"], after["step"], color=OKABE_ITO.yellow, alpha=0.35, linewidth=0)
         if look is not None:

@@ -58,16 +58,24 @@ def _family(
     ax.legend(frameon=False, fontsize=8, ncols=2 if len(groups) > 4 else 1)
 
 
-def best_size(law: ScalingLaw, flops: Number) -> Figure:
-    """Draw the loss that one budget buys, over the number of parameters."""
+def best_size(law: ScalingLaw, flops: Number, runs: Sequence[Run] = ()) -> Figure:
+    """Draw the loss that one budget buys, over the number of parameters.
+
+    The curve is thick where runs of such a size and of such a length were measured.
+    """
     best = law.best_size(float(flops))
     sizes = np.geomspace(best / 60, best * 60, 121)
-    losses = [law.loss(size, float(flops) / (6 * size)) for size in sizes]
+    losses = np.array([law.loss(size, float(flops) / (6 * size)) for size in sizes])
     lowest = law.loss(best, float(flops) / (6 * best))
     figure, ax = new_figure(7.5, 3.6, margins=Margins(top=0.65))
-    ax.plot(sizes, losses, color=OKABE_ITO.blue, linewidth=2)
+    ax.plot(sizes, losses, color=OKABE_ITO.blue, linewidth=1.5, linestyle="--", label="foretold")
+    known = _within(sizes, runs, "parameters") & _within(float(flops) / 6 / sizes, runs, "tokens")
+    if known.any():
+        label = "sizes and lengths like those measured"
+        ax.plot(sizes[known], losses[known], color=OKABE_ITO.blue, linewidth=4, label=label)
+    ax.legend(frameon=False, fontsize=9, loc="upper center")
     ax.plot([best], [lowest], "o", color=OKABE_ITO.vermillion, markersize=9)
-    words = lowest + 0.85 * (min(losses[0], losses[-1]) - lowest)
+    words = lowest + 0.55 * (min(losses[0], losses[-1]) - lowest)
     ax.text(best / 12, words, "too small a model", color=FAINT)
     ax.text(best * 12, words, "too little text", color=FAINT, ha="right")
     ax.set(xscale="log", ylabel="loss foretold (nats)")
@@ -79,6 +87,14 @@ def best_size(law: ScalingLaw, flops: Number) -> Figure:
         f"tokens: {lowest:.2f} nats",
     )
     return figure
+
+
+def _within(places: np.ndarray, runs: Sequence[Run], axis: str) -> np.ndarray:
+    """Say at which places runs were measured on both sides, or at the place itself."""
+    measured = [run[axis] for run in runs]
+    if not measured:
+        return np.zeros(len(places), dtype=bool)
+    return (places >= min(measured)) & (places <= max(measured))
 
 
 def _short(number: float) -> str:

@@ -90,9 +90,9 @@ def _turned(degrees: Number) -> Float[Tensor, " 2"]:
 
 def _contours(ax: Axes, hessian: Float[Tensor, "2 2"]) -> None:
     """Draw lines of equal loss, at levels that grow as powers."""
-    x = torch.linspace(-5, 5, 61, dtype=torch.float64)
-    y = torch.linspace(-3, 3, 41, dtype=torch.float64)
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (41, 61, 2)
+    x = torch.linspace(-5, 5, 161, dtype=torch.float64)
+    y = torch.linspace(-3, 3, 121, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (121, 161, 2)
     levels = [4.0 * 4.0**k for k in range(5)]
     lines = height(grid, hessian)
     ax.contour(x.tolist(), y.tolist(), lines.tolist(), levels, colors=FAINT, linewidths=0.6)
@@ -157,7 +157,7 @@ def clipping(first: Number = 4.0, second: Number = 1.0, limit: Number = 1.0) -> 
         ax.plot([], [], color=colour, linewidth=2.2, label=f"{name}: {arrow.norm():.2f} long")
     reach = max(5.2, float(limit) + 0.2)
     ax.set(xlim=(-0.4, reach), ylim=(-0.4, reach * 0.62), aspect="equal")
-    ax.set(xlabel="gradient of the first tensor", ylabel="of the second")
+    ax.set(xlabel="gradient of the first tensor", ylabel="gradient of the second")
     ax.legend(frameon=False, fontsize=9, loc="upper left")
     turned = math.degrees(abs(math.atan2(*apart.tolist()) - math.atan2(*whole.tolist())))
     kept = "Within the limit, nothing changes" if whole.norm() <= limit else "One factor for all"
