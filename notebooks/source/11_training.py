@@ -771,8 +771,8 @@ card = (FOLDER / "README.md").read_text(encoding="utf-8")
 print(card[card.index("## What it was trained on") :])
 
 # %% [markdown] id="two-numbers-for-one-model-1"
-# Two numbers for one model, 1.4 bits per byte here and perhaps another one above, are no contradiction: the texts differ. Compare
-# only what was measured on the same text.
+# The scores hold for the text that the card names: bits per byte compare only what was measured on the same text. The last two
+# lines ask whether its heads look things up.
 
 # %% [markdown] id="its-log-is-stored-beside-it"
 # Its log is stored beside it; you walked along it in section 8. What it shows, in two comparisons:

@@ -262,16 +262,16 @@ SAVED = SeveralAnswers(
 
 JOIN = OneAnswer(
     id="flash_attention.join",
-    prompt="One query read two parts of its keys. Part A gave output 2 and logsumexp 0; part B "
-    "gave output 10 and logsumexp log 3. What is its output over all keys?",
+    prompt="One query read two parts of its keys. Part A gave output 4 and logsumexp 0; part B "
+    "gave output 12 and logsumexp log 7. What is its output over all keys?",
     options=(
-        Option("8", True, "the weights are e^0 = 1 and e^(log 3) = 3: (1 · 2 + 3 · 10) / 4 = 8."),
-        Option("6", False, "that is the mean, as if both parts held the same weight."),
-        Option("12", False, "each output is an average already; averages do not add up."),
+        Option("11", True, "the weights are e^0 = 1 and e^(log 7) = 7: (1 · 4 + 7 · 12) / 8 = 11."),
+        Option("8", False, "that is the mean, as if both parts held the same weight."),
+        Option("16", False, "each output is an average already; averages do not add up."),
         Option(
-            "32",
+            "88",
             False,
-            "that is 1 · 2 + 3 · 10, not yet divided by the sum of the weights.",
+            "that is 1 · 4 + 7 · 12, not yet divided by the sum of the weights.",
         ),
     ),
 )
