@@ -6,7 +6,7 @@
 # Attention compares every token with every other. Written down, the scores of a long text are a table that is larger than
 # the model, and it is the writing and reading of this table, not the arithmetic, that makes attention slow. In this notebook
 # you compute the same result without the table: in tiles, with the running maximum and sum of notebook 04. You watch
-# every allocation to prove it, count every byte that it saves, and end in a GPU kernel that you can read from top to bottom.
+# every allocation to prove it, count every byte that it saves, and end in a kernel, a program for the GPU, that you can read from top to bottom.
 #
 # After this notebook you can
 # - say why attention is bound by memory traffic, and compute the bytes that the standard and the tiled method move;
@@ -32,7 +32,7 @@ from course_lib.study.measured import stored, taken_on
 # %% [markdown] id="1-two-memories"
 # ## 1 · Two memories
 #
-# A GPU has two kinds of memory. The large one, of tens of gigabytes, is slow; it is called HBM, and all tensors live there.
+# A GPU has two kinds of memory. The large one, of tens of gigabytes, is slow; it is called HBM (high-bandwidth memory, slow all the same), and all tensors live there.
 # The small one sits beside each processor, holds about as much as a picture on a web page, and is many times faster (SRAM: registers
 # and shared memory). Arithmetic happens only on what has been fetched into the small one. So a step has two costs,
 # FLOPs and bytes, and takes as long as the slower of the two.
@@ -370,7 +370,8 @@ explorers.flash_attention.fast_memory(kib=128)
 # %% [markdown] id="the-theorem-by-a-fit"
 # ### The theorem, by a fit
 # Fast memory of $M$ numbers holds blocks of about $M/D$ queries. So all keys are read $n D/M$ times, which makes $\Theta(n^2 D^2 / M)$, against
-# $\Theta(nD + n^2)$ of the standard method (Dao et al. 2022, Theorem 2). Let the counts confirm the three exponents. The size of key tiles is kept at $D/8$.
+# $\Theta(nD + n^2)$ of the standard method (Dao et al. 2022, Theorem 2; Θ leaves out constant factors, and $M$ lies between $D$ and
+# $nD$, so that fast memory holds a row but not all keys). Let the counts confirm the three exponents. The size of key tiles is kept at $D/8$.
 
 
 # %% id="moved"
