@@ -11,7 +11,10 @@ import warnings
 import numpy as np
 import torch
 
-_WATCHED = (builtins, math, torch, torch.nn.functional, torch.Tensor)
+_WATCHED = (
+    *(builtins, math, torch, torch.linalg, torch.nn, torch.nn.functional, torch.nn.Module),
+    torch.Tensor,
+)
 
 
 class Surroundings:

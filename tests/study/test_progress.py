@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -428,25 +427,3 @@ def test_two_processes_write_at_once(tmp_path):
     said = [writer.communicate()[1] for writer in writers]
     assert said == ["", "", ""]
     assert len(Store(tmp_path / FILE_NAME).questions()) == 3 * 150
-
-
-@POSIX
-def test_a_kill_at_any_moment_loses_no_acknowledged_result(tmp_path):
-    path = tmp_path / FILE_NAME
-    moments = random.Random(0)
-    acknowledged = set()
-    for kill in range(40):
-        writer = child(WRITER, path, f"k{kill}", 100_000)
-        assert writer.stdout is not None
-        first = writer.stdout.readline()
-        time.sleep(moments.uniform(0, 0.02))
-        writer.send_signal(signal.SIGKILL)
-        out, err = writer.communicate()
-        assert writer.returncode == -signal.SIGKILL, err
-        numbers = [line for line in (first + out).splitlines(keepends=True) if line.endswith("\n")]
-        acknowledged |= {f"softmax.k{kill}_{int(number)}" for number in numbers}
-    results = Store(path)
-    assert acknowledged <= set(results.questions())
-    assert len(acknowledged) >= 40
-    assert results.path == path
-    assert results.notice is None

@@ -22,6 +22,16 @@ from course_lib.study.surroundings import Surroundings
             "replaced Tensor.exp",
             lambda: torch.Tensor.exp,
         ),
+        (
+            lambda: setattr(torch.nn, "Linear", None),
+            "replaced torch.nn.Linear",
+            lambda: torch.nn.Linear,
+        ),
+        (
+            lambda: setattr(torch.linalg, "norm", None),
+            "replaced torch.linalg.norm",
+            lambda: torch.linalg.norm,
+        ),
         (lambda: delattr(builtins, "print"), "replaced builtins.print", lambda: print),
         (
             lambda: setattr(torch, "get_default_dtype", None),
