@@ -83,6 +83,12 @@ def rises(what: str) -> Tensor:
     return loss_without_each_head(course_model(), ids, counted) - whole
 
 
+@cache
+def usual(what: str) -> Tensor:
+    """Return the loss of the whole model at each place, the mean over the texts."""
+    return token_losses(course_model(), texts(what)[0]).mean(0)
+
+
 def ablate(
     what: str = "repeats", part: str = "one head", layer: int = 0, head: int = 0
 ) -> Explorer:
@@ -96,11 +102,16 @@ def ablate(
         elif part == "the whole layer":
             poorer, missing = without_layer(model, layer), f"layer {layer}"
         else:
-            poorer, missing = without_layer(model, layer, (part,)), f"the {part} of layer {layer}"
-        whole, without = (token_losses(each, ids).mean(0) for each in (model, poorer))
+            poorer = without_layer(model, layer, (part,))
+            missing = f"the {figures.spoken(part)} of layer {layer}"
+        without = token_losses(poorer, ids).mean(0)
         framed = (layer, head) if part == "one head" else None
         first = int(counted[0].int().argmax())
-        return figures.ablation(rises(what), whole, without, what, missing, framed, first)
+        vocabulary = model.config.vocab_size
+        whole = usual(what)
+        return figures.ablation(
+            rises(what), whole, without, what, missing, framed, first, vocabulary
+        )
 
     controls = {
         "what": choice("measured on", what, ("repeats", "text")),

@@ -37,7 +37,9 @@ def inside_of(text):
 def without(what, poorer, missing, first):
     ids, _ = explorers.texts(what)
     losses = [token_losses(model, ids).mean(0) for model in (course_model(), poorer)]
-    return figures.ablation(explorers.rises(what), *losses, what, missing, first_counted=first)
+    return figures.ablation(
+        explorers.rises(what), *losses, what, missing, first_counted=first, vocab_size=2048
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def without(what, poorer, missing, first):
             explorers.ablate,
             {"what": "text", "part": "mlp", "layer": 1},
             lambda: without(
-                "text", without_layer(course_model(), 1, ("mlp",)), "the mlp of layer 1", 0
+                "text", without_layer(course_model(), 1, ("mlp",)), "the MLP of layer 1", 0
             ),
         ),
         (

@@ -1,5 +1,6 @@
 """The pictures of the chapter on counting draw what the account says, and name what they show."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,7 @@ from course_lib.study.figures.parameter_counting.fit import (
 )
 from course_lib.study.figures.parameter_counting.icicle import cells, retied, written_count
 from course_lib.study.figures.parameter_counting.roof import PROMPTS
+from course_lib.study.figures.parameter_counting.sizes import written_bytes
 from course_lib.study.plotting import figure_title
 
 EIGHT, SMALL, MIXTURE = MODELS["Qwen3-8B"], MODELS["Qwen3-0.6B"], MODELS["Qwen3-30B-A3B"]
@@ -86,8 +88,12 @@ def test_the_crossing_is_the_first_length_at_which_the_cache_is_larger():
 def test_the_cache_is_drawn_for_the_batch_for_one_and_without_sharing():
     (ax,) = figures.cache_growth("Qwen3-8B", EIGHT, 16).axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
-    for label, batch, heads in (("16 texts", 16, 8), ("one text", 1, 8), ("… were", 16, 32)):
-        values = next(value for name, value in drawn.items() if name.startswith(label))
+    for label, batch, heads in (
+        ("16 texts", 16, 8),
+        ("one text", 1, 8),
+        ("16 texts, no keys", 16, 32),
+    ):
+        values = next(value for name, value in reversed(drawn.items()) if name.startswith(label))
         expected = [kv_cache_bytes(36, heads, 128, n, batch) / 1e9 for n in TOKENS]
         assert values == pytest.approx(expected)
     assert drawn["weights, bfloat16"][0] == pytest.approx(16.38147072)
@@ -98,9 +104,9 @@ def test_the_cache_is_drawn_for_the_batch_for_one_and_without_sharing():
 
 def test_a_crossing_beyond_the_longest_text_is_called_so():
     said = figure_title(figures.cache_growth("Llama-2-7B", MODELS["Llama-2-7B"], 1))
-    assert said.endswith("more than it was made for")
+    assert said.endswith("but it was made for 4,096")
     (ax,) = figures.cache_growth("Llama-2-7B", MODELS["Llama-2-7B"], 1).axes
-    assert not any(line.get_label().startswith("…") for line in ax.lines), "nothing is shared"
+    assert not any("shared" in line.get_label() for line in ax.lines), "nothing is shared"
 
 
 def test_every_point_lies_under_the_roof_where_its_intensity_says():
@@ -140,6 +146,25 @@ def test_bytes_are_stacked_under_the_memory_of_the_devices():
     room = right.lines[1].get_xdata()
     assert list(room) == [n for n in BATCHES if n <= 12]
     assert right.lines[3].get_xdata()[0] == 12 == largest_batch(EIGHT, 4096, "bfloat16", L4)
+
+
+def test_names_of_devices_do_not_cover_each_other():
+    for batch, drawn in ((1, [24.0]), (1024, [0.024])):
+        left, _ = figures.will_it_fit("Qwen3-8B", EIGHT, L4, "bfloat16", batch, 131072).axes
+        assert [line.get_ydata()[0] for line in left.lines][:1] == pytest.approx(drawn)
+        heights = sorted(line.get_ydata()[0] for line in left.lines)
+        gaps = [b - a for a, b in itertools.pairwise(heights)]
+        assert all(gap >= 0.08 * left.get_ylim()[1] for gap in gaps)
+    assert left.get_ylabel() == "TB"
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0, "0 GB"), (18.9e6, "0.0189 GB"), (999.6e9, "1,000 GB"), (25.8e12, "25.8 TB"),
+     (53.5e15, "53.5 PB")],
+)  # fmt: skip
+def test_bytes_as_one_says_them(size, said):
+    assert written_bytes(size).replace("\u00a0", " ") == said
 
 
 def test_the_largest_batch_fits_and_one_more_does_not():

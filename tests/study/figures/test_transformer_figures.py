@@ -106,7 +106,7 @@ def test_the_lens_shows_the_last_place_on_top():
     ]
     shares = ax.images[0].get_array()
     assert shares[0, 0] == pytest.approx(LOGITS[3, 0].softmax(-1).max().item())
-    assert "final (bold) from layer 1 on, of 3 layers" in figure_title(figure)
+    assert "2 of 3 answers are settled (bold) before the last layer" in figure_title(figure)
 
 
 def test_both_side_by_side():
@@ -141,6 +141,8 @@ def test_parts_stand_beside_each_other():
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == [0.5, 3.0, 1.0, 0.25]
     assert "the attention of layer 1 is missed most: +3.00" in figure_title(figure)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["attention", "MLP"]
 
 
 def test_ablation_counts_from_where_it_is_told():
@@ -150,6 +152,8 @@ def test_ablation_counts_from_where_it_is_told():
     assert "goes from 2.00 to 4.50" in figure_title(figure)
     assert [list(line.get_ydata()) for line in right.lines] == [whole.tolist(), without.tolist()]
     assert left.patches[0].get_xy() == (0.5, 0.5)
+    marked = figures.ablation(RISES, whole, without, "text", "layer 1", vocab_size=2048)
+    assert marked.axes[1].lines[2].get_label() == "all tokens alike: 7.6 nats"
     unframed = figures.ablation(RISES, whole, without, "text", "layer 1")
     assert not unframed.axes[0].patches
     assert "goes from 5.50 to 6.75" in figure_title(unframed)
@@ -177,6 +181,7 @@ def test_faults_are_large_and_details_that_agree_are_left_out():
     assert own.get_sizes().tolist() == [22, 22, 90, 22, 22]
     assert own.get_offsets()[:, 0].tolist() == pytest.approx([1e-7, 0.3, 0.4, 1e-9, 1e-9])
     assert list(ax.lines[0].get_xdata()) == pytest.approx([1e-7, 0.3, 0.4, 0.2])
+    assert ax.get_legend().get_bbox_to_anchor().x0 > ax.bbox.x1, "no dot is behind the legend"
     assert figure_title(figure) == (
         "3 of the parts drawn are off so far; the fault is in layers.1.mlp.up_proj"
     )

@@ -30,7 +30,7 @@ def cache_growth(
     groups, heads = config.num_key_value_heads, config.num_attention_heads
     if groups < heads:
         unshared = _gigabytes(config, batch, heads)
-        ax.plot(TOKENS, unshared, ":", color=FAINT, lw=1.6, label="… were no keys shared")
+        ax.plot(TOKENS, unshared, ":", color=FAINT, lw=1.6, label=f"{many}, no keys shared")
     ax.plot(TOKENS, _gigabytes(config, batch, groups), color=OKABE_ITO.orange, lw=2.6, label=many)
     if batch > 1:
         ax.plot(
@@ -41,14 +41,14 @@ def cache_growth(
     ax.axvline(longest, color=FAINT, lw=1, linestyle="--", label=f"longest text, {longest:,}")
     where = crossing(config, batch, dtype)
     ax.plot([where], [weights / 1e9], "o", color="black", ms=7)
-    ax.set(xscale="log", yscale="log", xlim=(TOKENS[0], TOKENS[-1]), ylim=(1e-3, 1e4))
+    ax.set(xscale="log", yscale="log", xlim=(TOKENS[0], TOKENS[-1]), ylim=(1e-3, 1e6))
     ax.set(xlabel="tokens in each text", ylabel="GB")
     ticks = [2**7, 2**10, 2**13, 2**16, 2**19]
     ax.set_xticks(ticks, ["128", "1 k", "8 k", "64 k", "512 k"])
-    ax.set_yticks([1e-3, 1e-1, 1e1, 1e3], ["0.001", "0.1", "10", "1000"])
+    ax.set_yticks([1e-3, 1e-1, 1e1, 1e3, 1e5], ["0.001", "0.1", "10", "1 000", "100 000"])
     ax.minorticks_off()
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
-    reach = "" if where <= longest else ", more than it was made for"
+    reach = "" if where <= longest else f", but it was made for {longest:,}"
     title(ax, f"{name}, {many}: from {where:,} tokens on the cache outweighs the weights{reach}")
     return figure
 

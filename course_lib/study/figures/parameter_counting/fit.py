@@ -16,6 +16,7 @@ from course_lib.accounting import (
     time_bound,
 )
 from course_lib.model import ModelConfig
+from course_lib.study.figures.parameter_counting.sizes import scale, written_bytes
 from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
 DTYPES = ("bfloat16", "int8", "int4")  # all are multiplied in bfloat16
@@ -55,38 +56,44 @@ def will_it_fit(
     texts = "one text" if batch == 1 else f"{batch} texts"
     title(
         left,
-        f"{name} in {dtype}, {texts} of {context:,}: {_gb(needed.weights)} and a cache of "
-        f"{_gb(needed.cache)} {verdict} {_gb(device.memory)}",
+        f"{name} in {dtype}, {texts} of {context:,}: {written_bytes(needed.weights)} and a cache "
+        f"of {written_bytes(needed.cache)} {verdict} {written_bytes(device.memory)}",
     )
     return figure
 
 
-def _gb(size: int | float) -> str:
-    return f"{size / 1e9:.3g}\u00a0GB"  # a number is not parted from its unit
-
-
 def _bytes_and_limits(ax: Axes, needed: InferenceMemory, device: Device) -> None:
-    weights, cache = needed.weights / 1e9, needed.cache / 1e9
+    largest = max(1.25 * needed.total, 1.15 * device.memory)
+    unit, letters = scale(largest)
+    top, weights, cache = (size / unit for size in (largest, needed.weights, needed.cache))
     ax.bar([0], [weights], color=OKABE_ITO.blue, width=0.9)
     ax.bar([0], [cache], bottom=[weights], color=OKABE_ITO.orange, width=0.9)
-    top = max(1.25 * needed.total / 1e9, 1.15 * device.memory / 1e9)
-    seen: set[float] = set()
-    for each in DEVICES.values():
-        size = each.memory / 1e9
-        if size > top or size in seen:
+    _limits(ax, device, unit, top)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # no limit strikes a word out
+    for words, middle, size, ink in (
+        ("weights", weights / 2, weights, OKABE_ITO.blue),
+        ("cache", weights + cache / 2, cache, "#9a6a00"),
+    ):
+        if size > 0.06 * top:
+            ax.text(-0.52, middle, words, ha="right", va="center", color=ink, size=9, bbox=paper)
+    ax.set(xlim=(-1.3, 2.6), ylim=(0, top), xticks=[], ylabel=letters)
+    ax.locator_params(axis="y", nbins=5)
+
+
+def _limits(ax: Axes, device: Device, unit: float, top: float) -> None:
+    """Draw the memory of the device, and of others as far as their names find room."""
+    named: list[float] = []
+    others = (each.memory for each in DEVICES.values() if each.memory != device.memory)
+    for memory in (device.memory, *others):
+        size = memory / unit
+        if size > top or any(abs(size - other) < 0.08 * top for other in named):
             continue
-        seen.add(size)
-        names = " · ".join(d.name for d in DEVICES.values() if d.memory == each.memory)
-        chosen = each.memory == device.memory
+        named.append(size)
+        names = " · ".join(d.name for d in DEVICES.values() if d.memory == memory)
+        chosen = memory == device.memory
         ink = OKABE_ITO.vermillion if chosen else FAINT
         ax.axhline(size, color=ink, lw=2.4 if chosen else 1.0, linestyle="-" if chosen else "--")
-        ax.text(0.52, size, names, color=ink, size=8.5, va="bottom")
-    ax.text(-0.52, weights / 2, "weights", ha="right", va="center", color=OKABE_ITO.blue, size=9)
-    middle = weights + cache / 2
-    if cache > 0.04 * top:
-        ax.text(-0.52, middle, "cache", ha="right", va="center", color="#9a6a00", size=9)
-    ax.set(xlim=(-1.3, 2.6), ylim=(0, top), xticks=[], ylabel="GB")
-    ax.locator_params(axis="y", nbins=5)
+        ax.text(0.52, size + 0.01 * top, names, color=ink, size=8.5, va="bottom")
 
 
 def _speeds(
@@ -103,6 +110,8 @@ def _speeds(
     ax.plot([batch], [here], "o", ms=12, color=ink, markeredgecolor="black")
     if 0 < most < BATCHES[-1]:
         ax.axvline(most, color=OKABE_ITO.vermillion, lw=2)
+        side = "left" if most < 64 else "right"
+        ax.text(most, 1.25, "  memory is full  ", color=OKABE_ITO.vermillion, size=8.5, ha=side)
     ax.set(xscale="log", yscale="log", xlim=(0.8, 1300), ylim=(1, top))
     ax.set(xlabel="texts at once", ylabel="tokens per second, at best")
     ax.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from course_lib.accounting import Device, TrainingMemory, inference_memory, training_memory
 from course_lib.model import ModelConfig
+from course_lib.study.figures.parameter_counting.sizes import scale, written_bytes
 from course_lib.study.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
 PARTS = {
@@ -39,23 +40,25 @@ def training_bytes(
     name: str, config: ModelConfig, device: Device, tokens: int = 2048, batch: int = 4
 ) -> Figure:
     """Draw what running and what training a model takes; mixed precision, AdamW."""
-    figure, ax = new_figure(9.5, 3.4, margins=Margins(left=1.75, right=1.35, top=0.85))
+    figure, ax = new_figure(9.5, 3.4, margins=Margins(left=1.75, right=1.5, top=0.85))
     plain, saving = (mixed_precision(config, tokens, batch, each) for each in (False, True))
-    running = inference_memory(config, 0).weights / 1e9
+    unit, letters = scale(max(plain.total, device.memory))
+    running = inference_memory(config, 0).weights / unit
     ax.barh([0], [running], color=PARTS["weights"])
     for row, memory in ((1, plain), (2, saving)):
         start = 0.0
         for part, colour in PARTS.items():
-            size = getattr(memory, part) / 1e9
+            size = getattr(memory, part) / unit
             ax.barh([row], [size], left=[start], color=colour, label=part if row == 1 else None)
             start += size
-        _write_size(ax, start, row)
-    _write_size(ax, running, 0)
-    limit = device.memory / 1e9
+        _write_size(ax, start, row, start * unit)
+    _write_size(ax, running, 0, running * unit)
+    limit = device.memory / unit
     ax.axvline(limit, color=OKABE_ITO.vermillion, lw=2)
-    widest = max(plain.total / 1e9, limit)
-    ax.text(limit, -0.55, f" {device.name}", color=OKABE_ITO.vermillion, size=9)
-    ax.set(xlim=(0, 1.12 * widest), ylim=(2.6, -0.75), xlabel="GB")
+    widest = 1.17 * max(plain.total / unit, limit)
+    side = "left" if limit < 0.6 * widest else "right"
+    ax.text(limit, -0.55, f" {device.name} ", color=OKABE_ITO.vermillion, size=9, ha=side)
+    ax.set(xlim=(0, widest), ylim=(2.6, -0.75), xlabel=letters)
     ax.set_yticks([0, 1, 2], ["weights alone", "training", "with checkpointing"])
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=6)
@@ -65,13 +68,13 @@ def training_bytes(
     return figure
 
 
-def _write_size(ax: Axes, size: float, row: int) -> None:
+def _write_size(ax: Axes, end: float, row: int, size: float) -> None:
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.0}
-    ax.text(size, row, f" {size:.3g} GB", va="center", size=9, bbox=paper)
+    ax.text(end, row, f" {written_bytes(size)}", va="center", size=9, bbox=paper)
 
 
 def _verdict(name: str, tokens: int, batch: int, plain: int, saving: int, device: Device) -> str:
-    sizes = [f"{size / 1e9:.3g}\u00a0GB" for size in (plain, saving)]
+    sizes = [written_bytes(size) for size in (plain, saving)]
     step = f"{name}, {batch} × {tokens:,} tokens, on {device.name}"
     if plain <= device.memory:
         return f"{step}: {sizes[0]} fit; with checkpointing {sizes[1]} would do"

@@ -8,7 +8,12 @@ from course_lib.study.figures.transformer.blocks import block_arrangements
 from course_lib.study.figures.transformer.faults import divergence
 from course_lib.study.figures.transformer.kinds import OBJECTIVES, family
 from course_lib.study.figures.transformer.stream import lens, residual_norms, stream_and_lens
-from course_lib.study.figures.transformer.without import ablation, head_effects, part_effects
+from course_lib.study.figures.transformer.without import (
+    ablation,
+    head_effects,
+    part_effects,
+    spoken,
+)
 
 __all__ = [
     "OBJECTIVES",
@@ -20,5 +25,6 @@ __all__ = [
     "lens",
     "part_effects",
     "residual_norms",
+    "spoken",
     "stream_and_lens",
 ]

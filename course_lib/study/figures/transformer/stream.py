@@ -121,12 +121,8 @@ def _lens(
     ax.tick_params(axis="x", labelrotation=45, labelsize=8)
     ax.set_xlabel("token that is read; in each cell: what comes next (colour: its probability)")
     ax.xaxis.label.set_color(FAINT)
-    half = sorted(first)[(len(first) - 1) // 2]
-    title(
-        ax,
-        f"Half of the answers are final (bold) from {places(len(logits))[half]} on, of "
-        f"{len(logits) - 1} layers",
-    )
+    early = sum(place < len(logits) - 1 for place in first)
+    title(ax, f"{early} of {len(first)} answers are settled (bold) before the last layer")
 
 
 def top_words(
