@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     notebook = "a notebook, by number (04) or name (softmax)"
     of["lab"].add_argument("notebook", nargs="?", default="00", metavar="NN", help=notebook)
-    of["test"].add_argument("--quick", action="store_true", help="leave out the notebooks")
+    of["test"].add_argument(
+        "--quick", action="store_true", help="leave out the browser and the notebooks"
+    )
     of["check"].add_argument(
         "name", nargs="?", metavar="NN", help=f"{notebook}, or one exercise (softmax.stable)"
     )
@@ -346,8 +348,10 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
     ),
     "test": (
         _test,
-        "check the course itself: style, types, tests and every notebook",
-        "For those who change the course. Each part runs even when an earlier one has failed.",
+        "check the course itself: style, types, tests, the browser and every notebook",
+        "For those who change the course. Each part runs even when an earlier one has failed. The "
+        "tests in a browser need Chromium: root on Debian gets it from the system's packages, "
+        "others are told how to install it.",
     ),
     "build": (
         _build,

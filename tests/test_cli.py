@@ -361,10 +361,10 @@ def test_a_missing_part_of_the_course_itself_is_a_bug_and_shown_whole(
         cli.main(["doctor"])
 
 
-def test_a_quick_test_leaves_the_notebooks_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_test_leaves_browser_and_notebooks_out(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [step.name for step in suite.steps(quick=False)]
-    assert names == ["Format", "Lint", "Types", "Tests", "Notebooks"]
-    assert [step.name for step in suite.steps(quick=True)] == names[:-1]
+    assert names == ["Format", "Lint", "Types", "Tests", "Browser", "Notebooks"]
+    assert [step.name for step in suite.steps(quick=True)] == names[:-2]
     seen: list[tuple[suite.Step, ...]] = []
     monkeypatch.setattr(suite, "run", lambda chosen: seen.append(chosen) or 0)
     assert cli.main(["test", "--quick"]) == 0

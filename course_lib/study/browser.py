@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 REMEDY = "Install Chromium with your system's packages, on Debian: sudo apt install chromium."
 TESTS = ("-m", "pytest", "tests/browser", "--durations=5")
+TWO_PAGES = ("-n", "2", "--dist=worksteal")  # each with a JupyterLab and a browser of its own
 
 
 def find_browser() -> str | None:
@@ -62,7 +64,8 @@ def main() -> int:
         what = "The tests in a browser cannot run" if failure else "Skipped"
         print(f"{what}: none of {', '.join(NAMES)} is here. {REMEDY}", flush=True)
         return int(failure)
-    return subprocess.run([sys.executable, *TESTS], cwd=ROOT).returncode
+    pages = TWO_PAGES if find_spec("xdist") else ()
+    return subprocess.run([sys.executable, *TESTS, *pages], cwd=ROOT).returncode
 
 
 if __name__ == "__main__":

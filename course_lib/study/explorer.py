@@ -20,6 +20,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from course_lib.study.keyboard import keyboard_guard
 from course_lib.study.plotting import Number, figure_title, png_bytes
 
 INSTALL = (
@@ -149,9 +150,8 @@ class Explorer:
         for control in self.controls.values():
             control.observe(self.redraw, names="value")
         heading = widgets.HTML(f"<p>{html.escape(self.summary)}</p>")
-        return widgets.VBox(
-            [heading, *self.controls.values(), self._picture, self._spoken, self._message]
-        )
+        moved = [*keyboard_guard(), *self.controls.values()]
+        return widgets.VBox([heading, *moved, self._picture, self._spoken, self._message])
 
     def _update(self) -> None:
         self._picture.value = self.image

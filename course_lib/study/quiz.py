@@ -77,6 +77,7 @@ class Quiz:
         except ImportError:
             return None
         from course_lib.study.cards import card
+        from course_lib.study.keyboard import keyboard_guard
 
         self.cards = [
             card(number, question, self._answered, rng)
@@ -85,7 +86,8 @@ class Quiz:
         self.status = ipywidgets.HTML(layout={"width": "auto"})
         self._show_score()
         title = ipywidgets.HTML(f"<b>{rich(self.heading)}</b>")
-        return ipywidgets.VBox([title, *(card.widget for card in self.cards), self.status])
+        cards = [card.widget for card in self.cards]
+        return ipywidgets.VBox([title, *keyboard_guard(), *cards, self.status])
 
     def _answered(self, card: Any) -> None:
         self.results.record_question(card.question.id, card.latest.correct, card.assessed())

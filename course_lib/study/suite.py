@@ -27,17 +27,18 @@ class Step:
 
 
 def steps(quick: bool) -> tuple[Step, ...]:
-    """Return the steps in order; a quick run leaves the notebooks out."""
+    """Return the steps in order; a quick run leaves out the browser and the notebooks."""
     parallel = ("-n", "2", "--dist=loadfile") if find_spec("xdist") else ()
     verify = "import sys; from course_lib.study.notebook import verify; sys.exit(verify() > 0)"
     all_steps = (
         Step("Format", ("-m", "ruff", "format", "--check", ".")),
         Step("Lint", ("-m", "ruff", "check", ".")),
         Step("Types", ("-m", "mypy")),
-        Step("Tests", ("-m", "pytest", "tests", *parallel)),
+        Step("Tests", ("-m", "pytest", "tests", "--ignore=tests/browser", *parallel)),
+        Step("Browser", ("-m", "course_lib.study.browser")),
         Step("Notebooks", ("-c", verify)),
     )
-    return all_steps[:-1] if quick else all_steps
+    return all_steps[:-2] if quick else all_steps
 
 
 def run(chosen: Sequence[Step]) -> int:

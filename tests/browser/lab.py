@@ -52,6 +52,7 @@ class Lab:
             **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
             **{name: str(folder / name.lower()) for name in PLACES},
         }
+        self._decline_news()
         self.log = folder / "lab.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -67,6 +68,12 @@ class Lab:
         except BaseException:
             self.stop()
             raise
+
+    def _decline_news(self) -> None:
+        """Answer JupyterLab's question whether to show news, which would lie over the page."""
+        settings = self.folder / "jupyterlab_settings_dir/@jupyterlab/apputils-extension"
+        settings.mkdir(parents=True)
+        (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
 
     def _wait_for_address(self) -> str:
         """Return the address once the server answers there."""

@@ -28,7 +28,9 @@ class Watch:
     def __init__(self, page: Page) -> None:
         self.seen: list[str] = []
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.seen.append(f"page error: {error}"))
+        page.on(
+            "pageerror", lambda error: self.seen.append(f"page error: {error.stack or error}"[:500])
+        )
         page.on("request", lambda request: self._on_address(request.url))
         page.on("websocket", lambda socket: self._on_address(socket.url))
 

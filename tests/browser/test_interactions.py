@@ -76,7 +76,7 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(lab: Lab, open_notebook:
 
 
 def test_pointing_at_a_token_shows_what_it_reads(lab: Lab, open_notebook: Opener) -> None:
-    sheet = open_notebook(lab.write("heads", lines=HEADS))
+    sheet = open_notebook(lab.write("heads", lines=HEADS, below="print()"))
     sheet.run("lines")
     shown = sheet.output("lines")
     lines, said = shown.locator("svg line"), shown.get_by_role("status")
@@ -110,7 +110,9 @@ def test_an_exercise_names_the_mistake_and_marks_what_is_right(
     expect(shown).to_contain_text("✗ softmax.stable: not yet")
     expect(shown).to_contain_text(f"This behaves like: {MISTAKE}.")
     assert lab.results().exercises()["softmax.stable"].last_diagnosis == MISTAKE
-    sheet.keep_picture("exercise-not-yet", sheet.cell("softmax-stable"))
+    for theme in ("Dark", "Light"):
+        sheet.set_theme(f"JupyterLab {theme}")
+        sheet.keep_picture(f"exercise-not-yet-{theme}", sheet.cell("softmax-stable"))
     sheet.write("softmax-stable", RIGHT)
     expect(shown).to_contain_text("✓ softmax.stable: passed")
     sheet.keep_picture("exercise-passed", sheet.cell("softmax-stable"))
@@ -163,6 +165,15 @@ def first(kind: type) -> Question:
     return next(each for each in bank.asked_in_course() if type(each) is kind)
 
 
+def press_until(sheet: Sheet, key: str, target: Locator) -> None:
+    """Press a key until the focus is where it should go."""
+    for _ in range(12):
+        if target.evaluate("node => node === document.activeElement"):
+            return
+        sheet.page.keyboard.press(key)
+    raise AssertionError(f"{key} does not lead to {target}")
+
+
 def test_a_question_is_answered_by_keyboard_alone(lab: Lab, open_notebook: Opener) -> None:
     question = first(OneAnswer)
     assert isinstance(question, OneAnswer)
@@ -171,20 +182,32 @@ def test_a_question_is_answered_by_keyboard_alone(lab: Lab, open_notebook: Opene
     verdict = shown.get_by_role("status")
     right = [question.options[index].correct for index in shown_order(question)].index(True)
     wrong = 0 if right else 1
-    shown.get_by_role("radio").first.focus()
-    press("Space")
-    place = 0
+    radios, check = shown.get_by_role("radio"), shown.get_by_title("Check question 1")
+    radios.first.focus()
+    press("1")  # where JupyterLab took it, the cell would become a heading
     for target, words in ((wrong, "✗ Not yet."), (right, "✓ Right.")):
-        for _ in range(abs(target - place)):
-            press("ArrowDown" if target > place else "ArrowUp")
-        place = target
-        expect(shown.get_by_role("radio").nth(place)).to_be_checked()
-        press("Tab")
-        expect(shown.get_by_title("Check question 1")).to_be_focused()
+        press_until(sheet, "ArrowDown", radios.nth(target))
+        press("Space")
+        expect(radios.nth(target)).to_be_checked()
+        press_until(sheet, "Tab", check)
         press("Enter")
         expect(verdict).to_contain_text(words)
         press("Shift+Tab")
     assert lab.results().questions()[question.id].last_correct
+    assert sheet.watch.seen == []
+
+
+def test_steps_are_ordered_by_keyboard_alone(lab: Lab, open_notebook: Opener) -> None:
+    question = first(OrderSteps)
+    sheet = ask(lab, open_notebook, "keys", question)
+    shown, press = card(sheet, 1), sheet.page.keyboard.press
+    shown.get_by_role("combobox").first.focus()
+    for index in shown_order(question):
+        press(str(index + 1))
+        press("Tab")
+    expect(shown.get_by_title("Check question 1")).to_be_focused()
+    press("Enter")
+    expect(shown.get_by_role("status")).to_contain_text("✓ Right.")
     assert sheet.watch.seen == []
 
 
@@ -244,7 +267,6 @@ def test_a_card_of_each_kind_can_be_answered(lab: Lab, open_notebook: Opener) ->
     questions = [first(kind) for kind in ANSWERS]
     assert {type(each) for each in bank.asked_in_course()} == set(ANSWERS)
     sheet = ask(lab, open_notebook, "kinds", *questions)
-    sheet.keep_picture("quiz-light", sheet.output("quiz"))
     for number, question in enumerate(questions, 1):
         shown = card(sheet, number)
         ANSWERS[type(question)](question, shown)
@@ -254,7 +276,8 @@ def test_a_card_of_each_kind_can_be_answered(lab: Lab, open_notebook: Opener) ->
         assert lab.results().questions()[question.id].last_correct
     count = len(questions)
     expect(sheet.output("quiz")).to_contain_text(f"Answered {count} of {count}, right {count}")
-    sheet.keep_picture("quiz-answered", sheet.output("quiz"))
-    sheet.set_theme("JupyterLab Dark")
-    sheet.keep_picture("quiz-dark", sheet.output("quiz"))
+    for theme in ("Dark", "Light"):
+        sheet.set_theme(f"JupyterLab {theme}")
+        for number, question in enumerate(questions, 1):
+            sheet.keep_picture(f"{type(question).__name__}-{theme}", card(sheet, number))
     assert sheet.watch.seen == []

@@ -21,6 +21,14 @@ IMAGES = """() => [...document.images].map(
   each => [each.complete && each.naturalWidth > 0 && each.offsetHeight > 20, each.alt])"""
 
 
+WITHOUT_KERNEL = "Cannot read properties of null (reading 'kernel')"
+
+
+def ours(seen: list[str]) -> list[str]:
+    """Leave out what ipywidgets' own extension of JupyterLab stumbles over without a kernel."""
+    return [each for each in seen if not (WITHOUT_KERNEL in each and "jupyterlab-manager" in each)]
+
+
 def pictures_in(notebook: NotebookNode) -> dict[str, int]:
     """Return how many pictures a saved file holds in each cell that has any."""
     counts = {
@@ -48,7 +56,7 @@ def test_a_stored_notebook_shows_its_pictures_without_a_kernel(
     assert sheet.pictures() == expected
     assert not sheet.ask("hasKernel")
     assert sheet.ask("broken") == []
-    assert sheet.watch.seen == []
+    assert ours(sheet.watch.seen) == []
 
 
 def test_a_notebook_saved_by_a_learner_shows_its_pictures_when_it_is_opened_again(
@@ -65,7 +73,7 @@ def test_a_notebook_saved_by_a_learner_shows_its_pictures_when_it_is_opened_agai
     assert sheet.pictures() == pictures_in(saved)
     assert not sheet.ask("hasKernel")
     sheet.keep_picture("saved-without-kernel", sheet.cell("explorers-softmax-temperature"))
-    assert sheet.watch.seen == []
+    assert ours(sheet.watch.seen) == []
 
 
 def test_a_picture_that_is_gone_is_missed(lab: Lab, open_still: Opener) -> None:

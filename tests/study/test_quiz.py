@@ -297,7 +297,7 @@ def test_it_is_made_of_controls_that_keyboards_and_themes_know(shown):
     kinds = {type(widget).__name__ for widget in widgets}
     assert kinds == {
         "VBox", "HBox", "HTML", "Button", "RadioButtons", "Checkbox", "Text", "Dropdown",
-        "Textarea",
+        "Textarea", "KeyboardGuard",
     }  # fmt: skip
     markup = " ".join(widget.value for widget in widgets if type(widget).__name__ == "HTML")
     assert "<script" not in markup

@@ -53,6 +53,9 @@ function render({ model, el }) {
   picture.setAttribute("aria-label", "Tokens that read, left, and tokens that are read, right.");
   box.append(left, picture);
   el.replaceChildren(box);
+  box.addEventListener("focusin", (event) => {
+    event.target.setAttribute("data-lm-suppress-shortcuts", "true"); // as in keyboard.js
+  });
 
   const lines = svg("g", { stroke: BLUE, "stroke-linecap": "round" });
   picture.append(lines);
@@ -99,8 +102,8 @@ function render({ model, el }) {
           }
     pen.putImageData(image, 0, 0);
     pen.strokeStyle = FRAME;
-    pen.lineWidth = 2;
-    pen.strokeRect(head * (cols + 2) + 1, layer * (rows + 2) + 1, cols, rows);
+    pen.lineWidth = 1; // the margin between two maps, so that no weight is covered
+    pen.strokeRect(head * (cols + 2) + 0.5, layer * (rows + 2) + 0.5, cols + 1, rows + 1);
   }
 
   function point(row) {

@@ -59,6 +59,9 @@ function render({ model, el }) {
   said.setAttribute("role", "status");
   box.append(bar, heading, picture, said);
   el.replaceChildren(box);
+  box.addEventListener("focusin", (event) => {
+    event.target.setAttribute("data-lm-suppress-shortcuts", "true"); // as in keyboard.js
+  });
 
   let areas = [];
 
