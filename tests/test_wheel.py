@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import zipfile
@@ -50,3 +51,69 @@ def test_wheel_carries_notebooks_and_data_and_finds_them(wheel, tmp_path):
     data = {path.name for path in (ROOT / "course_lib").rglob("*.safetensors")}
     packed = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert data <= packed
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Install the wheel in an environment of its own, beside the packages that are here already."""
+    venv = tmp_path_factory.mktemp("wheel") / "mein Kürs 学习"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    python = venv / ("Scripts" if os.name == "nt" else "bin") / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    own, others = (
+        subprocess.run([str(each), "-c", ask], capture_output=True, text=True, check=True).stdout
+        for each in (python, sys.executable)
+    )
+    Path(own.strip(), "others.pth").write_text(others, encoding="utf-8")
+    return python
+
+
+USE = """
+import nbformat
+from course_lib.study import replay, workspace
+from course_lib.study.doctor import requirements
+
+assert any(line.startswith("transformers") for line in requirements())
+folder = workspace.workspace_path()
+made = workspace.ensure_workspace(folder).created
+notebook = nbformat.read(folder / "00_start_here.ipynb", as_version=4)
+where = "import course_lib; print(course_lib.__file__)"
+notebook.cells.append(nbformat.v4.new_code_cell(where))
+replay.execute(notebook, folder)  # ends with an exception at a cell that raises
+shown = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+print(len(made), len(shown))
+print(shown[-1].text.strip())
+print(*(each.text for each in shown if "parameters, " in each.get("text", "")))
+"""
+
+
+def test_an_installed_wheel_makes_the_notebooks_and_runs_one(installed, tmp_path):
+    done = elsewhere([installed, "-c", USE], tmp_path)
+    assert done.returncode == 0, done.stderr
+    counts, place, model = done.stdout.splitlines()[:3]
+    made, shown = map(int, counts.split())
+    assert made == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    assert shown > 10
+    assert place.startswith(str(installed.parents[1])), "not the course of this folder"
+    assert int(model.split()[0].replace(",", "")) > 1_000_000, "the course's own model is there"
+
+
+def test_an_installed_wheel_has_the_command(installed, tmp_path):
+    done = elsewhere([installed.with_name("course"), "update"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Your notebooks are in {tmp_path / 'my hôme' / 'workspace'}." in done.stdout
+
+
+def elsewhere(command, folder):
+    """Run a command in another folder, with a home of its own."""
+    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [*map(str, command)],
+        cwd=folder,
+        env={**variables, "COURSE_HOME": str(folder / "my hôme"), "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
