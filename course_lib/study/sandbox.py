@@ -79,7 +79,8 @@ def _load_what_loads_late(function: Callable[..., Any]) -> None:
 
     That takes seconds and changes names and settings, none of which is the learner's doing.
     """
-    names = set(getattr(getattr(function, "__code__", None), "co_names", ()))
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    names = set(getattr(code, "co_names", ()))
     if names & {"optim", *dir(torch.optim)}:
         importlib.import_module("torch._dynamo")
 
