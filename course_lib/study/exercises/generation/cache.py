@@ -40,6 +40,16 @@ def _negative_left(padding, tokens):
     return (padding.long().cumsum(-1) - 1)[:, padding.shape[1] - tokens :]
 
 
+def _counted_back(padding, tokens):
+    last = padding.long().sum(-1, keepdim=True) - 1
+    return last - torch.arange(tokens - 1, -1, -1)
+
+
+def _padding_at_one(padding, tokens):
+    places = (padding.long().cumsum(-1) - 1).masked_fill(~padding, 1)
+    return places[:, padding.shape[1] - tokens :]
+
+
 def _pads(*rows):
     return torch.tensor(rows, dtype=torch.bool)
 
@@ -101,6 +111,18 @@ POSITIONS = Exercise(
             "padding before the beginning",
             _negative_left,
             "A padded place gets −1, and a table of positions has no row −1. Clamp at 0.",
+        ),
+        Misconception(
+            "counted backwards into the padding",
+            _counted_back,
+            "Counting back from the newest token is right for the text. In front of it you get "
+            "−1, −2 and so on, which are no positions. Clamp at 0.",
+        ),
+        Misconception(
+            "padding at position 1",
+            _padding_at_one,
+            "The real tokens stand where they should. transformers gives padding a 1, as you do, "
+            "and nobody reads it; asked for is 0 here.",
         ),
     ),
     alternatives=(Alternative("by a loop", _counted),),
@@ -164,6 +186,21 @@ def _values_forgotten(keys, values, k, v, length):
 
 def _swapped(keys, values, k, v, length):
     return _step(keys, values, v, k, length)
+
+
+def _turned_round(*given):
+    return _step(*given, allowed=lambda place, own, length: place > own)
+
+
+def _scores_to_add(*given):
+    keys, values, mask = _step(*given)
+    return keys, values, torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))
+
+
+def _grown(keys, values, k, v, length):
+    mask = _step(keys, values, k, v, length)[2][:, : length + k.shape[2]]
+    longer = (torch.cat((old[:, :, :length], new), 2) for old, new in ((keys, k), (values, v)))
+    return *longer, mask
 
 
 def _situation(tokens, capacity, length):
@@ -238,6 +275,23 @@ CACHE = Exercise(
             _old_alone,
             "Your tokens read what was written before this step, but neither each other nor "
             "themselves.",
+        ),
+        Misconception(
+            "the mask turned round",
+            _turned_round,
+            "Your mask is True where a token must not read. In this course True means: may read.",
+        ),
+        Misconception(
+            "numbers in place of a mask",
+            _scores_to_add,
+            "You return what would be added to the scores, 0 and −inf. Asked for is the mask: True "
+            "and False.",
+        ),
+        Misconception(
+            "grown, not filled",
+            _grown,
+            "You glued the new rows on and returned what is written. The cache has its room from "
+            "the start, N places: write into it, and let the mask hide the rest.",
         ),
         Misconception(
             "the triangle in the wrong corner",

@@ -19,6 +19,10 @@ def _not_stopped(target, draft, uniform):
     return int((uniform * draft < target).sum())
 
 
+def _rejected_counted(target, draft, uniform):
+    return min(_kept(target, draft, uniform) + 1, len(target))
+
+
 def _by_ratio(target, draft, uniform):
     count = 0
     for ratio, u in zip((target / draft).tolist(), uniform.tolist(), strict=True):
@@ -99,6 +103,12 @@ ACCEPT = Exercise(
             _not_stopped,
             "You count all tokens that pass. Those behind a rejected one were drafted for another "
             "text: stop at the first (cumprod, or a loop with break).",
+        ),
+        Misconception(
+            "the rejected one counted",
+            _rejected_counted,
+            "You count the token at which you stop. It is rejected, and something else will stand "
+            "in its place: count only what is kept.",
         ),
         Misconception(
             "kept when the large model prefers it",
@@ -190,6 +200,12 @@ RESIDUAL = Exercise(
             lambda target, draft: target.clone(),
             "Drawn from the target, tokens that were often proposed are counted twice: once as "
             "kept drafts, once here. Draw only what is missing, max(0, p − q).",
+        ),
+        Misconception(
+            "divided before it is clamped",
+            lambda target, draft: ((target - draft) / (target - draft).sum()).clamp(min=0),
+            "All gaps together, also the negative ones, are 0: both distributions add up to 1. "
+            "Clamp first, then divide by what is left.",
         ),
         Misconception(
             "not shared out",

@@ -59,6 +59,15 @@ def _multiplied(logits, temperature, k, p):
     return _in_loops(logits, 1 / temperature, k, p)
 
 
+def _scores_returned(logits, temperature, k, p):
+    return generation.keep_top_p(generation.keep_top_k(logits / temperature, k), p)
+
+
+def _softmax_too_early(logits, temperature, k, p):
+    shares = generation.keep_top_k(logits / temperature, k).softmax(-1)
+    return generation.keep_top_p(shares, p).softmax(-1)
+
+
 _ROW = [[2.0, 1.0, 0.5, 0.0, -1.0]]
 
 DISTRIBUTION = Exercise(
@@ -105,6 +114,18 @@ DISTRIBUTION = Exercise(
         ),
     ),
     misconceptions=(
+        Misconception(
+            "scores returned",
+            _scores_returned,
+            "These are scores. One step is missing: softmax, which shares the whole of 1 among "
+            "what is left.",
+        ),
+        Misconception(
+            "softmax before the last filter",
+            _softmax_too_early,
+            "A filter takes scores, and softmaxes them itself to decide. You handed it "
+            "probabilities, so that it softmaxed twice. One softmax, at the very end.",
+        ),
         Misconception(
             "temperature last",
             _temperature_last,
@@ -243,6 +264,11 @@ DRAW = Exercise(
             _from_the_best,
             "The frequencies are right, but the rule is another: the pieces lie in the order of "
             "the vocabulary. Leave them there.",
+        ),
+        Misconception(
+            "the likeliest token",
+            lambda probabilities, uniform: probabilities.argmax(-1),
+            "That is greedy decoding: the dart plays no part. Find the piece on which it falls.",
         ),
         Misconception(
             "one dart for all rows",

@@ -58,6 +58,11 @@ def _zeros_for_dropped(logits, k):
     return logits.masked_fill(logits < limit, 0.0)
 
 
+def _very_low(logits, k):
+    limit = logits.topk(min(k, logits.shape[-1])).values[:, -1:]
+    return logits.masked_fill(logits < limit, -1e9)
+
+
 def _k_unbounded(logits, k):
     return logits.masked_fill(logits < logits.topk(k).values[:, -1:], NEVER)
 
@@ -128,6 +133,12 @@ TOP_K = Exercise(
             "dropped means 0",
             _zeros_for_dropped,
             "A score of 0 is a score like any other: exp(0) = 1. Only -inf becomes probability 0.",
+        ),
+        Misconception(
+            "a very low score in place of -inf",
+            _very_low,
+            "After softmax it is the same, but -1e9 is still a score: a later step may scale it, "
+            "compare it, or overflow on it in float16. -inf says that this token cannot come.",
         ),
         Misconception(
             "k not bounded",
@@ -206,6 +217,14 @@ def _downwards(logits, p):
     return logits.masked_fill(torch.zeros_like(dropped).scatter(-1, order, dropped), NEVER)
 
 
+def _zero_outside(logits, p):
+    return torch.where(_downwards(logits, p) == NEVER, 0.0, logits)
+
+
+def _shares_outside(logits, p):
+    return torch.where(_downwards(logits, p) == NEVER, 0.0, logits.softmax(-1))
+
+
 def logs(*rows):
     """Return scores that have these probabilities."""
     return torch.tensor(rows).log()
@@ -280,6 +299,18 @@ TOP_P = Exercise(
             row_by_row(_unsorted),
             "You summed in the order of the vocabulary. Which tokens are kept must not depend on "
             "their ids: sort by probability first.",
+        ),
+        Misconception(
+            "dropped means 0",
+            _zero_outside,
+            "A score of 0 is a score like any other: exp(0) = 1, more than most tokens have. Only "
+            "-inf becomes probability 0.",
+        ),
+        Misconception(
+            "probabilities returned",
+            _shares_outside,
+            "The choice is right. But you return probabilities, and what is left no longer adds up "
+            "to 1. Decide by the probabilities, and set the *scores* outside to -inf.",
         ),
         Misconception(
             "not put back in place",

@@ -26,6 +26,11 @@ def _of_the_total(logits, min_p):
     return logits.masked_fill(shares < min_p * shares.max(), NEVER)
 
 
+def _zero_below(logits, min_p):
+    shares = logits.softmax(-1)
+    return logits.masked_fill(shares < min_p * shares.amax(-1, keepdim=True), 0.0)
+
+
 MIN_P = Exercise(
     id="generation.min_p",
     title="A share of the best",
@@ -78,6 +83,11 @@ MIN_P = Exercise(
             _of_the_total,
             "Your limit comes from the surest row of the batch. Take the maximum of each row, "
             "amax(-1, keepdim=True).",
+        ),
+        Misconception(
+            "dropped means 0",
+            _zero_below,
+            "A score of 0 is a score like any other: exp(0) = 1. Only -inf becomes probability 0.",
         ),
         Misconception(
             "the wrong side kept",

@@ -38,6 +38,11 @@ def _minus_twice(x, positions, base=10_000.0):
     return torch.cat((a * cos - b * sin, b * cos - a * sin), dim=-1).to(x.dtype)
 
 
+def _put_back_as_neighbours(x, positions, base=10_000.0):
+    halves = _reference(x, positions, base).chunk(2, dim=-1)
+    return torch.stack(halves, dim=-1).flatten(-2)
+
+
 def _shrunk(x, positions, base=10_000.0):
     cos = _angles(x, positions, base).cos()
     return (x * torch.cat((cos, cos), dim=-1)).to(x.dtype)
@@ -90,6 +95,12 @@ ROPE = Exercise(
         ),
     ),
     misconceptions=(
+        Misconception(
+            "put back as neighbours",
+            _put_back_as_neighbours,
+            "The planes are turned rightly, but you put their two features side by side. They go "
+            "back where they came from: torch.cat of the two halves.",
+        ),
         Misconception(
             "neighbours paired",
             _neighbours,
