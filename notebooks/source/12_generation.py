@@ -27,8 +27,8 @@ from course_lib.pretrained import FOLDER, course_model, course_tokenizer
 from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="the-course-model-is-small-it"
-# The course model is small: it was trained for minutes, on Python's documentation and sources. It writes nonsense in good
-# form. That is enough here, for every decision of this notebook is the same for a model a thousand times larger.
+# The course model is small: it was trained for an hour on one processor core, on Python's documentation and sources. It
+# writes nonsense in good form. That is enough here, for every decision of this notebook is the same for a model a thousand times larger.
 
 # %% id="model-tokenizer-course-model-course-tokenizer"
 model, tokenizer = course_model(), course_tokenizer()
@@ -113,13 +113,15 @@ print("impossible token drawn:", int(frequencies[2] * 10_000), "times")
 # %% id="p-logits-softmax-1-0"
 p = logits.softmax(-1)[0]
 tail = 1 - p.topk(50).values.sum()
-print("the tail has more than a hundredth:", bool(tail > 0.01))
-spoiled = 1 - (1 - tail) ** 50
-print("more likely than not, 50 tokens contain one of the tail:", bool(spoiled > 0.5))
+print(f"the tail has {tail:.2f} of the probability")
+for share in (0.01, float(tail)):
+    print(
+        f"tail {share:.2f}: 50 tokens contain one of it in {1 - (1 - share) ** 50:.0%} of all texts"
+    )
 
 # %% [markdown] id="more-than-half-of-all-texts"
-# More than half of all texts would stumble at least once, and a text does not recover: what was written is read again. So the tail
-# is cut off. **Top-k** (Fan et al. 2018) keeps the $k$ largest scores and sets the rest to $-\infty$:
+# Much more than a hundredth. Not every place of a text is as open as this one, but even a tail of a hundredth would be met
+# in four texts of ten. And a text does not recover, for what was written is read again. So the tail is cut off. **Top-k** (Fan et al. 2018) keeps the $k$ largest scores and sets the rest to $-\infty$:
 #
 # $$z_i \leftarrow -\infty \quad\text{where } z_i < z_{(k)}$$
 #
@@ -234,10 +236,25 @@ for name, left in (("temperature first", before), ("temperature last ", after)):
     print(f"{name}: kept {int((left > -torch.inf).sum())}, shares", rounded(left.softmax(-1)[0]))
 
 # %% [markdown] id="build-it-4"
-# A low temperature makes the best token so large that it reaches 0.8 alone. Libraries differ in this; `transformers` and
-# this course apply the temperature first, then top-k, then top-p, then min-p. A setting copied from one program to another
-# may mean something else there.
+# A low temperature makes the best token so large that it reaches 0.8 alone. Libraries differ in this: `transformers` and
+# this course apply the temperature first, then top-k, then top-p, then min-p; llama.cpp comes to the temperature last. A
+# setting copied from one program to another may mean something else there.
 #
+# `Sampling` puts the steps in their row. A step of your own is any function that takes scores and the ids so far and returns
+# scores; it goes into `more`. This one forbids a single token:
+
+
+# %% id="without"
+def without(token):
+    """Return a step that never lets this token come."""
+    return lambda scores, ids: scores.index_fill(1, torch.tensor([token]), -torch.inf)
+
+
+best = int(logits.argmax())
+other = generate(model, ids, 1, Sampling(0.0, more=(without(best),))).item()
+print("greedy takes the second best instead:", other == logits[0].topk(2).indices[1].item())
+
+# %% [markdown] id="build-it-9"
 # ### Build it
 # Temperature, top-k, top-p, and one softmax at the end. You may use the library's `generation.keep_top_k` and
 # `generation.keep_top_p`.
@@ -256,7 +273,8 @@ reveal("generation.distribution")
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
 # The whole pipeline on the course model. Raise the temperature with top-p at 1, then lower top-p again. Hold everything and
-# move $u$ alone.
+# move $u$ alone: below the bars is the line of section 1, with a piece for each token that is left and the dart above it.
+# The pieces lie in the order of the vocabulary, so that a small $u$ need not hit a likely token.
 
 # %% tags=["nbval-ignore-output"] id="explorers-generation-pipeline-temperature-0-8"
 explorers.generation.pipeline(temperature=0.8)
@@ -504,6 +522,13 @@ for flags, places in zip(
 
 # %% [markdown] id="build-it-7"
 # > **Predict.** The next token comes. It stands in the same column for all rows. At which positions?
+
+# %% id="grown-torch-nn-functional-pad-padding"
+grown = torch.nn.functional.pad(padding, (0, 1), value=True)
+print("the next token of each row:", generation.token_positions(grown, 1).flatten().tolist())
+
+# %% [markdown] id="build-it-10"
+# At as many different ones as the prompts have lengths: each row goes on counting its own words.
 #
 # ### Build it
 
@@ -597,6 +622,9 @@ def accepted_count(target, draft, uniform):
 reveal("generation.accept")
 
 # %% [markdown] id="when-a-draft-is-rejected-another"
+# Turned round, the rule would always keep what the draft proposes too often, and reject what it proposes too rarely: it
+# makes the difference between the models larger.
+#
 # When a draft is rejected, another token is drawn in its place, from what the draft model proposes too rarely:
 #
 # $$p'(x) = \frac{\max(0,\; p(x) - q(x))}{\sum_y \max(0,\; p(y) - q(y))}$$
@@ -655,6 +683,8 @@ print("within 0.03 of q:", bool((frequencies - q).abs().max() < 0.03))
 explorers.generation.drafts()
 
 # %% [markdown] id="our-model-has-no-small-sister"
+# No: with $k = 12$ the drafts cost more than they bring, and $k = 3$ is the best. A long draft is rarely kept to its end.
+#
 # Our model has no small sister. Its own first two layers can serve as a draft: they cost half as much and were never trained
 # to speak for themselves. The text must not change. Whether time is won is another question, and the answer is honest:
 
@@ -705,8 +735,10 @@ beams = generation.beam_search(model, ids, 25, num_beams=4).ids
 print("4 beams:", torch.equal(beams, their_text(num_beams=4)))
 
 # %% [markdown] id="drawn-texts-cannot-be-equal-since"
-# Drawn texts cannot be equal, since each library throws its darts in its own way. Their *frequencies* must be. A thousand
-# first tokens from each, against the distribution that we computed:
+# Drawn texts cannot be equal, since each library throws its darts in its own way. Their *frequencies* must be, as far as
+# chance allows. How far is that? Draw a thousand first tokens with each, and add up (found − expected)² / expected over the
+# tokens that can come. From this sum the **chi-squared test** computes how often honest draws would be off by as much or
+# more. Below one in a thousand we should not believe that the distribution is the expected one:
 
 # %% id="settings-sampling-0-9-top-k-2"
 settings = Sampling(0.9, top_k=8, top_p=0.9)
@@ -717,15 +749,26 @@ with torch.random.fork_rng():
     drawn = other.generate(ids.expand(1000, -1), attention_mask=torch.ones(1000, ids.shape[1]).long(),
                            max_new_tokens=1, do_sample=True, temperature=0.9, top_k=8, top_p=0.9,
                            pad_token_id=0, eos_token_id=None)[:, -1]  # fmt: skip
+
+
+# %% id="by-chance"
+def by_chance(tokens, expected):
+    """Return how often a thousand honest draws would be at least as far from expected."""
+    counts, possible = torch.bincount(tokens, minlength=len(expected)), expected > 0
+    if counts[~possible].any():
+        return 0.0
+    wanted = 1000 * expected[possible]
+    off = ((counts[possible] - wanted) ** 2 / wanted).sum()
+    return torch.special.gammaincc((possible.sum() - 1) / 2, off / 2).item()
+
+
+warmer = generation.next_distribution(logits, ids, Sampling(1.0, top_k=8))[0].double()
 for name, tokens in (("ours  ", ours), ("theirs", drawn)):
-    counts = torch.bincount(tokens, minlength=len(expected))
-    gap = (counts / 1000 - expected).abs().max()
-    print(
-        f"{name}: within 0.07 of the distribution: {bool(gap < 0.07)}, outside it: {int(counts[expected == 0].sum())}"
-    )
+    print(f"{name} fit the distribution:", by_chance(tokens, expected) > 0.001)
+print("ours fit that of temperature 1, without top-p:", by_chance(ours, warmer) > 0.001)
 
 # %% [markdown] id="and-the-time-at-this-size"
-# And the time? At this size, most of it goes into starting many small operations. `FusedDecoder` holds the same weights in
+# The last line shows that the test can fail. And the time? At this size, most of it goes into starting many small operations. `FusedDecoder` holds the same weights in
 # another arrangement: one matrix for queries, keys and values, one for gate and up, norm weights multiplied in beforehand,
 # and features ordered so that a rotation is one complex product (notebook 06). `CompiledDecoder` goes
 # one step further and lets `torch.compile` make a single program of a whole step; `benchmarks/generation.py` measures all of
@@ -815,7 +858,8 @@ quiz("generation")
 # - Holtzman, Buys, Du, Forbes & Choi 2019, *The curious case of neural text degeneration*, arXiv:1904.09751 (top-p).
 # - Nguyen et al. 2024, *Turning up the heat: min-p sampling*, arXiv:2407.01082.
 # - Keskar et al. 2019, *CTRL*, arXiv:1909.05858 (the repetition penalty).
-# - Wu et al. 2016, *Google's neural machine translation system*, arXiv:1609.08144 (beam search, length penalty).
+# - Wu et al. 2016, *Google's neural machine translation system*, arXiv:1609.08144 (beam search; its length
+#   penalty has a slightly other form).
 # - Pope et al. 2022, *Efficiently scaling transformer inference*, arXiv:2211.05102 (prefill and decode).
 # - Leviathan, Kalman & Matias 2022, arXiv:2211.17192, and Chen et al. 2023, arXiv:2302.01318 (speculative decoding).
 #

@@ -57,7 +57,7 @@ checklist()
 # %% [markdown] id="2-why-questions-come-back"
 # ## 2 · Why questions come back
 #
-# What you knew on Monday is gone on Friday, unless you were asked on Wednesday. The best time to be asked is shortly before you
+# What you knew on Monday may be gone on Friday, unless you were asked on Wednesday. The best time to be asked is shortly before you
 # would have forgotten: earlier is a waste of time, later is a failure. Nobody knows that moment, but it can be estimated. The
 # course uses FSRS, a scheduler fitted to the histories of many learners (Ye, Su and Cao 2022). For each question it keeps two
 # numbers: how *difficult* the question is for you, and how *stable* your memory of it is, in days. With stability $S$ the chance
@@ -74,7 +74,7 @@ checklist()
 show(figures.self_check.forgetting([True, True, True, True]))
 
 # %% [markdown] id="a-handful-of-answers-carries-a"
-# A handful of answers carries a question over most of a year. Now the same with one wrong answer:
+# 163 days. Four right answers carry a question over more than half a year. Now the same with one wrong answer:
 #
 # > **Predict.** The fourth answer is wrong. Is everything lost that the first three built up?
 
@@ -115,8 +115,8 @@ mixed_quiz()
 # %% [markdown] id="3-the-questions"
 # ## 3 · The questions
 #
-# Four quizzes, in the order of the course. Some kinds may be new to you: in *what does this print* you type the output, where
-# spaces do not matter; in *one line is wrong* you choose the line. Everything can be done with Tab, arrow keys and Space. Try to
+# Four quizzes, in the order of the course. In *what does this print* you type the output, where spaces do not matter; in *one
+# line is wrong* you choose the line. Everything can be done with Tab, arrow keys and Space. Try to
 # say the reason aloud before you press Check: an answer without a reason is half an answer.
 #
 # ### Text and tokens
@@ -201,6 +201,9 @@ nothing = scaled_dot_product_attention(q, k, v, torch.tensor([[False, False]]))
 print("nothing to read:", rounded(nothing))
 
 # %% [markdown] id="rope-whole"
+# Zeros. The mean of both values would be made of what must not be read, and a single `nan` makes every number that it meets
+# `nan` as well. Zeros add nothing to what stands there already.
+#
 # ### RoPE, whole
 #
 # A plane of two features, a token at position 1: plane 0 turns by 1 radian for each token, so (1, 0) becomes
@@ -247,6 +250,8 @@ for shift in (0, 1000):
     print(f"query at {7 + shift}, key at {3 + shift}: score {score.item():.2f}")
 
 # %% [markdown] id="text-generation-with-transformers"
+# The scores are the same: what counts is the distance, 4 tokens in both cases.
+#
 # ### Text generation with `transformers`
 #
 # Most programs that write text consist of a few calls. You have built everything that is behind them; here you use them, on the
@@ -271,7 +276,7 @@ for side in ("right", "left"):
     print(f"filled up on the {side}: each row ends in text:", all(row[-1] == 1 for row in rows))
 
 # %% [markdown] id="build-it"
-# On the right the short row ends in filling, and the model would be asked what follows that. So decoder-only models are filled
+# On the right the short row ends in filling, and what the model writes behind it follows from nothing that was said. So decoder-only models are filled
 # up on the left, and the attention mask goes along, so that the filling is not read and positions count from the
 # first real token.
 #
