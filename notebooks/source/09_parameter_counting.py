@@ -385,18 +385,24 @@ def training_flops(parameters, tokens):
 reveal("parameter_counting.training_flops")
 
 # %% [markdown] id="how-long-does-that-take-no"
-# How long does that take? No run reaches the peak of its machines. The share that it does reach, counting only the model's own
-# 6 N, is called *model FLOPs utilisation*, MFU (Chowdhery et al. 2022). Values around 40 % are good.
+# How long does that take? No run reaches the peak of its machines. The share that it does reach, counting only what the model itself
+# asks for, is called *model FLOPs utilisation*, MFU (Chowdhery et al. 2022). That is 6 N for each token, and for long texts three
+# times attention's 4 L n d; what a machine computes a second time to save memory does not count. Values around 40 % are good.
+#
+# Which N? That of section 5: the matrices that a token meets, without the embedding. Many papers take all parameters instead; for
+# Qwen3-8B that is 8 % more.
 #
 # > **Predict.** Qwen3-8B on 36 trillion tokens (Qwen team 2025), on 1024 H100 at an MFU of 40 %: days, weeks or months?
 
 # %% id="flops-accounting-training-flops-accounting-total"
-flops = accounting.training_flops(accounting.total_parameters(MODELS["Qwen3-8B"]), 36 * 10**12)
+config = MODELS["Qwen3-8B"]
+met, all_of_them = accounting.matmul_parameters(config), accounting.total_parameters(config)
+print(f"{met / 1e9:.2f} billion are multiplied with; all are {all_of_them / met - 1:.0%} more")
+flops = accounting.training_flops(met, 36 * 10**12)
 peak = DEVICES["H100 SXM"].peak_flops
 print(f"{flops:.3g} FLOPs: {flops / (1024 * peak * 0.4) / 86400:.0f} days")
 tokens_per_second = 8000 * 1024
-per_token = 6 * accounting.total_parameters(MODELS["Qwen3-8B"])
-mfu = accounting.model_flops_utilisation(tokens_per_second, per_token, 1024 * peak)
+mfu = accounting.model_flops_utilisation(tokens_per_second, 6 * met, 1024 * peak)
 print(f"8,000 tokens per second on each machine would be an MFU of {mfu:.0%}")
 
 # %% [markdown] id="7-what-a-model-weighs"
@@ -498,7 +504,8 @@ for name, size in needed._asdict().items():
 print(f"together     {needed.total / 1e9:6.1f} GB")
 
 # %% [markdown] id="no-131-gb-before-the-first"
-# No: 131 GB before the first activation. (*weights* includes the float32 copy.) Several machines have to share it, or fewer
+# No: 131 GB before the first activation. (*weights* includes the float32 copy. *logits* are the scores of all tokens, (T, V), four
+# times: themselves, their logarithms of probabilities, and a gradient of each.) Several machines have to share it, or fewer
 # parameters have to be trained.
 #
 # Activations grow with the text: with tokens × layers × widths, and the scores of attention even with tokens² (FlashAttention,
@@ -572,9 +579,9 @@ for device in DEVICES.values():
     print(f"  {device.memory / 1e9:4.0f} GB  {ridge:4.0f} FLOPs in the time of one byte")
 
 # %% [markdown] id="read-the-last-column-again-while"
-# Read the last column again: while one *byte* arrives, an H100 computes 295 operations. Work that does fewer FLOPs for each byte that it
-# fetches waits for the memory. FLOPs for each byte is called the *intensity* of the work, and the device's own ratio its *ridge*
-# (Williams et al. 2009):
+# Read the last column again: while one *byte* arrives, an H100 computes 295 operations. Work that does fewer FLOPs for each
+# byte that it fetches waits for the memory. FLOPs for each byte is called the *intensity* of the work, and the device's own
+# ratio its *ridge* (Williams et al. 2009):
 #
 # $$\text{attainable FLOPs per second} = \min(\text{peak},\ \text{intensity} \cdot \text{bandwidth})$$
 #
@@ -597,9 +604,10 @@ for name, step in steps.items():
     print(f"intensity {step.intensity:6.0f}: at least {least * 1e3:5.1f} ms, limited by {limit}")
 
 # %% [markdown] id="build-it-8"
-# The same model, the same weights. Reading 2048 tokens (*prefill*; only what follows the last one is scored) has an intensity of two thousand and is limited by arithmetic.
-# Writing one (*decode*) has an intensity of one and is limited by memory: the tensor cores of an H100 are idle more than 99 % of the
-# time. A batch of 32 helps, because all texts share the weights that arrive, but each brings a cache of its own.
+# The same model, the same weights. Reading 2048 tokens (*prefill*; only what follows the last one is scored) has an intensity
+# of two thousand and is limited by arithmetic. Writing one (*decode*) has an intensity of one and is limited by memory: the
+# tensor cores of an H100, its units for products of matrices, are idle more than 99 % of the time. A batch of 32 helps, because
+# all texts share the weights that arrive, but each brings a cache of its own.
 #
 # ### Build it
 
@@ -697,7 +705,8 @@ print(
 )
 
 # %% [markdown] id="play-with-it-5"
-# No arithmetic was counted, and on a processor the estimate is near what happens. What is missing is the time that many small
+# No arithmetic was counted, and on a processor the estimate is near what happens. (A little more than 100 % can come out as well: the
+# bandwidth is itself a measurement, and nothing reaches all of it.) What is missing is the time that many small
 # operations take to start. On a fast GPU, where bytes take hardly any time, a model as small as this one stays further below.
 #
 # ### Play with it
