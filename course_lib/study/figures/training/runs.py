@@ -26,11 +26,10 @@ def column(records: Sequence[Record], name: str) -> tuple[list[int], list[float]
     return [step for step, _ in found], [value for _, value in found]
 
 
-def _scores(ax: Axes, records: Sequence[Record], legend: str = "upper left") -> None:
+def _scores(ax: Axes, records: Sequence[Record]) -> None:
     for name, words, colour in SCORES:
         ax.plot(*column(records, name), color=colour, linewidth=2, label=words)
     ax.set(xlabel="step", ylabel="score of the best head", ylim=(0, 1.02))
-    ax.legend(frameon=False, fontsize=9, loc=legend)
 
 
 def live(records: Sequence[Record], steps: int) -> Figure:
@@ -44,6 +43,7 @@ def live(records: Sequence[Record], steps: int) -> Figure:
     left.set(xlabel="step", ylabel="loss (nats)", ylim=(0, None))
     left.legend(frameon=False, fontsize=9, loc="lower left")
     _scores(right, records)
+    right.legend(frameon=False, fontsize=9, loc="upper left")
     for ax in (left, right):
         ax.set_xlim(0, steps)
     if not records:
@@ -81,7 +81,8 @@ def phase_change(records: Sequence[Record], look: int | None = None) -> Figure:
     figure, (left, right) = new_figure(10.0, 3.7, cols=2, margins=Margins(top=0.7, across=0.9))
     left.plot(*column(records, "repeat loss"), color=OKABE_ITO.vermillion, linewidth=2)
     left.set(xlabel="step", ylabel="loss where ids repeat (nats)", ylim=(0, None))
-    _scores(right, records, "center right")
+    _scores(right, records)
+    right.legend(frameon=False, fontsize=9, loc="center right")
     for ax in (left, right):
         ax.axvspan(before["step"], after["step"], color=OKABE_ITO.yellow, alpha=0.35, linewidth=0)
         if look is not None:
