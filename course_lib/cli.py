@@ -339,7 +339,8 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
     "update": (
         _update,
         "bring your copy of the notebooks up to date",
-        "A notebook in which you have worked is left alone.",
+        "What you wrote stays, cell by cell; where the course has a newer text, it comes below "
+        "yours.",
     ),
     "doctor": (
         _doctor,

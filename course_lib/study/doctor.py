@@ -174,13 +174,18 @@ def _pins() -> list[str]:
 
 
 def _installed() -> dict[str, str]:
-    found = ((each.metadata["Name"], each.version) for each in metadata.distributions())
-    return {canonicalize_name(name): version for name, version in found if name and version}
+    installed: dict[str, str] = {}
+    for each in metadata.distributions():  # of two copies the first is the one that is imported
+        if each.metadata["Name"] and each.version:
+            installed.setdefault(canonicalize_name(each.metadata["Name"]), each.version)
+    return installed
 
 
 def _kernel_command() -> list[str] | None:
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    except ImportError:
+        return None  # which package is missing stands in another line
     try:
         return list(KernelSpecManager(ensure_native_kernel=False).get_kernel_spec("python3").argv)
     except (NoSuchKernel, ValueError):  # ValueError: its file is no JSON
@@ -202,8 +207,10 @@ def _torch_facts() -> tuple[str | None, str | None]:
 
 
 def _extensions() -> list[str]:
-    from jupyter_core.paths import jupyter_path
-
+    try:
+        from jupyter_core.paths import jupyter_path
+    except ImportError:
+        return []
     places = [Path(place) for place in jupyter_path("labextensions")]
     return [name for name in WIDGETS if any((place / name).is_dir() for place in places)]
 
@@ -215,8 +222,10 @@ def _folders() -> dict[str, Path]:
 
 
 def _store_facts() -> tuple[Path | None, str | None]:
-    from course_lib.study.progress import store
-
+    try:
+        from course_lib.study.progress import store
+    except ImportError as error:
+        return None, f"not looked at ({error})"
     results = store()
     results.exercises()
     return results.path, results.notice

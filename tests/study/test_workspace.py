@@ -199,6 +199,25 @@ def test_a_notebook_with_another_number_moves_along(course):
     assert not course.update().renamed
 
 
+def test_a_notebook_that_the_course_dropped_stays_with_the_learner(course):
+    course.edit(set_text("a", "a = my_own"))
+    before = (course.mine / NAME).read_bytes()
+    (course.shipped / NAME).unlink()
+    course.ship(*FIRST, name="04_softmax_and_loss.ipynb")  # another slug is another notebook
+    report = course.update()
+    assert report.created == ["04_softmax_and_loss"]
+    assert (course.mine / NAME).read_bytes() == before
+
+
+def test_a_notebook_that_the_learner_renamed_stays_and_the_course_s_comes_anew(course):
+    course.edit(set_text("a", "a = my_own"))
+    (course.mine / NAME).rename(course.mine / "my softmax.ipynb")
+    course.ship(FIRST[0], code("a", "a = 10"), FIRST[2])
+    assert course.update().created == ["04_softmax"]
+    assert course.texts("my softmax.ipynb")[1] == "a = my_own"
+    assert course.texts()[1] == "a = 10"
+
+
 def test_renaming_never_replaces_a_file(course):
     shutil.copy(course.mine / NAME, course.mine / "05_softmax.ipynb")
     course.edit(set_text("a", "in the old file"))
