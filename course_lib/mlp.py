@@ -17,8 +17,10 @@ Shapes:           C model width, F width of the hidden layer; weights are (out, 
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -54,6 +56,11 @@ ACTIVATIONS: Mapping[str, Activation] = {  # the names that `hidden_act` of a co
     "gelu_pytorch_tanh": gelu_tanh,
     "silu": silu,
 }
+KERNELS: Mapping[Activation, Activation] = {  # the same in one pass over memory, by PyTorch
+    gelu_exact: F.gelu,
+    gelu_tanh: partial(F.gelu, approximate="tanh"),
+    silu: F.silu,
+}
 
 GATES: Mapping[str, Activation] = {  # Shazeer's names for `gated_ffn` with this activation
     "swiglu": silu,
@@ -72,6 +79,10 @@ def activation_named(name: str) -> Activation:
             "Add the function to course_lib.mlp.ACTIVATIONS to use another one."
         )
     return ACTIVATIONS[name]
+
+
+def _chosen(activation: Activation, fused: bool) -> Activation:
+    return KERNELS.get(activation, activation) if fused else activation
 
 
 def feed_forward(
@@ -144,6 +155,7 @@ class GatedFFN(nn.Module):
     def __init__(self, width: int, hidden: int, hidden_act: str = "silu") -> None:
         super().__init__()
         self.activation = activation_named(hidden_act)
+        self.fused = False  # True: PyTorch's own kernel computes the activation
         self.gate_proj = nn.Linear(width, hidden, bias=False)
         self.up_proj = nn.Linear(width, hidden, bias=False)
         self.down_proj = nn.Linear(hidden, width, bias=False)
@@ -151,7 +163,7 @@ class GatedFFN(nn.Module):
     def forward(self, x: Float[Tensor, "*lead C"]) -> Float[Tensor, "*lead C"]:
         """Apply the layer to each vector."""
         gate, up, down = self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
-        return gated_ffn(x, gate, up, down, self.activation)
+        return gated_ffn(x, gate, up, down, _chosen(self.activation, self.fused))
 
 
 class InOutLinear(nn.Module):
@@ -173,9 +185,10 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int, hidden_act: str = "gelu_new") -> None:
         super().__init__()
         self.activation = activation_named(hidden_act)
+        self.fused = False  # True: PyTorch's own kernel computes the activation
         self.c_fc = InOutLinear(width, hidden)
         self.c_proj = InOutLinear(hidden, width)
 
     def forward(self, x: Float[Tensor, "*lead C"]) -> Float[Tensor, "*lead C"]:
         """Apply the layer to each vector."""
-        return self.c_proj(self.activation(self.c_fc(x)))
+        return self.c_proj(_chosen(self.activation, self.fused)(self.c_fc(x)))

@@ -14,6 +14,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3MLP
 from course_lib.mlp import (
     ACTIVATIONS,
     GATES,
+    KERNELS,
     FeedForward,
     GatedFFN,
     activation_named,
@@ -44,6 +45,16 @@ def copy_(target, source):
 
 
 # An independent reference
+
+
+@pytest.mark.parametrize("make", [GatedFFN, FeedForward])
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_pytorchs_kernel_computes_the_same_activation(make, name):
+    layer, x = make(5, 12, name), randn(3, 5, dtype=torch.float32, seed=1)
+    expected = layer(x)
+    layer.fused = True
+    torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-6)
+    assert set(KERNELS) == {gelu_exact, gelu_tanh, silu}
 
 
 @pytest.mark.parametrize("activation", REFERENCE)

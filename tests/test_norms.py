@@ -74,6 +74,24 @@ def test_rms_norm_casts_before_the_weight_and_this_shows_in_bfloat16():
     assert not torch.equal(rms_norm(x, weight), late)
 
 
+@pytest.mark.parametrize("make", [LayerNorm, RMSNorm])
+def test_pytorchs_kernel_computes_the_same_norm(make, monkeypatch):
+    norm, x = make(7, eps=0.1), randn(3, 5, 7).float()
+    norm.weight.data.copy_(randn(7, seed=1))
+    calls = []
+    name = "layer_norm" if make is LayerNorm else "rms_norm"
+    kernel = getattr(F, name)
+    monkeypatch.setattr(F, name, lambda *args: calls.append(name) or kernel(*args))
+    expected = norm(x)
+    assert not calls
+    norm.fused = True
+    torch.testing.assert_close(norm(x), expected, rtol=0, atol=1e-6)
+    assert calls == [name]
+    # Under autocast the input is of another type than the weight: the kernels do not take that.
+    assert norm(x.bfloat16()).isfinite().all()
+    assert calls == [name]
+
+
 def test_batch_norm_is_torchs_in_training():
     x, weight, bias = randn(4, 5, 7), randn(7, seed=1), randn(7, seed=2)
     theirs = F.batch_norm(x.flatten(0, 1), None, None, weight, bias, training=True, eps=1e-5)

@@ -130,10 +130,11 @@ class DecoderLM(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def fuse_attention(self, fused: bool = True) -> "DecoderLM":
-        """Let PyTorch's kernel compute attention where nobody asks for the weights: faster.
+    def use_kernels(self, fused: bool = True) -> "DecoderLM":
+        """Let PyTorch's kernels compute norms, activations, and attention whose weights none wants.
 
-        The output is the same up to rounding. Without it every step can be looked at.
+        The output is the same up to rounding, and comes sooner. Without it every step can be looked
+        at.
         """
         for module in self.modules():
             if hasattr(module, "fused"):
@@ -141,7 +142,7 @@ class DecoderLM(nn.Module):
         return self
 
     def prepare_to_write(self) -> "DecoderLM":
-        """Make writing token by token faster: fused attention, and matrices in long runs.
+        """Make writing token by token faster: PyTorch's kernels, and matrices in long runs.
 
         The output is the same up to rounding, and so are all weights; a few lie in memory another
         way round.
@@ -149,7 +150,7 @@ class DecoderLM(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 module.weight.data = in_long_runs(module.weight.data)
-        return self.fuse_attention()
+        return self.use_kernels()
 
     @property
     def blocks(self) -> nn.ModuleList:

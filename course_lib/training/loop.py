@@ -56,7 +56,7 @@ class Training:
 
     def __init__(self, model: nn.Module, draw: Draw, plan: Plan, compiled: bool = False) -> None:
         if isinstance(model, DecoderLM):
-            model.fuse_attention()  # no step asks for attention weights, so none are written
+            model.use_kernels()  # no step looks at attention weights, so none are written
         self.model, self.draw, self.plan = model, draw, plan
         self.forward = torch.compile(model) if compiled else model
         self.generator = torch.Generator().manual_seed(plan.seed)

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from course_lib.softmax import log_softmax
+from course_lib.softmax import logsumexp
 
 
 class MeanSurprise(torch.autograd.Function):
@@ -32,15 +32,15 @@ class MeanSurprise(torch.autograd.Function):
         ctx: Any, logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
     ) -> Float[Tensor, ""]:
         """Return the mean of -log p[target]."""
-        log_p = log_softmax(logits)
-        ctx.save_for_backward(log_p, targets)
-        return -log_p.gather(-1, targets.unsqueeze(-1)).mean()
+        total = logsumexp(logits)
+        ctx.save_for_backward(logits, total, targets)
+        return (total - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)).mean()
 
     @staticmethod
     def backward(ctx: Any, upstream: Float[Tensor, ""]) -> tuple[Float[Tensor, "N V"], None]:
         """Return (p - onehot) / N, times what comes from above."""
-        log_p, targets = ctx.saved_tensors
-        gradient = log_p.exp()
+        logits, total, targets = ctx.saved_tensors
+        gradient = (logits - total.unsqueeze(-1)).exp_()
         gradient[torch.arange(len(targets), device=targets.device), targets] -= 1.0
         return gradient.mul_(upstream / len(targets)), None
 

@@ -14,6 +14,7 @@ Checked against:  torch.optim.AdamW
 Shapes:           every tensor as its parameter
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -89,9 +90,11 @@ def adamw_step(
     beta1, beta2 = settings.betas
     moments.m.lerp_(gradient, 1 - beta1)
     moments.v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    root = (moments.v / (1 - beta2**step)).sqrt_().add_(settings.eps)
+    # √v̂ = √v / fix: numerator and denominator are multiplied by `fix`, which saves a pass over v.
+    fix = math.sqrt(1 - beta2**step)
+    root = moments.v.sqrt().add_(settings.eps * fix)
     parameter.mul_(1 - rate * settings.weight_decay)
-    parameter.addcdiv_(moments.m, root, value=-rate / (1 - beta1**step))
+    parameter.addcdiv_(moments.m, root, value=-rate * fix / (1 - beta1**step))
 
 
 class AdamW:

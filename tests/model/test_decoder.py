@@ -127,8 +127,8 @@ def test_greedy_continuation_of_64_tokens_behind_prompts_of_two_lengths(pair, ca
     assert len(expected[:, 9:].unique()) > 2  # and the text is not one token
 
 
-def test_fused_attention_gives_the_same_with_padding_cache_and_gradients(family, tiny):
-    plain, fused = tiny(family), tiny(family).fuse_attention()
+def test_kernels_give_the_same_with_padding_cache_and_gradients(family, tiny):
+    plain, fused = tiny(family), tiny(family).use_kernels()
     fused.load_state_dict(plain.state_dict())
     padding = torch.ones(2, 17, dtype=torch.bool)
     padding[0, :6] = False  # rows that may look at nothing
@@ -149,7 +149,7 @@ def test_fused_attention_gives_the_same_with_padding_cache_and_gradients(family,
         assert len(fused(IDS, return_weights=True).attentions) == len(fused.blocks)
 
 
-def test_fused_attention_is_off_until_asked_for_and_can_be_left(tiny, monkeypatch):
+def test_kernels_are_off_until_asked_for_and_can_be_left(tiny, monkeypatch):
     import torch.nn.functional as functional
 
     calls = []
@@ -164,11 +164,11 @@ def test_fused_attention_is_off_until_asked_for_and_can_be_left(tiny, monkeypatc
         model = tiny(name)
         model(IDS)
         assert not calls
-        model.fuse_attention()(IDS)
+        model.use_kernels()(IDS)
         assert len(calls) == len(model.blocks)
         calls.clear()
         model(IDS, return_weights=True)
-        model.fuse_attention(False)(IDS)
+        model.use_kernels(False)(IDS)
         assert not calls
 
 
