@@ -50,7 +50,7 @@ def cache_growth(prompt: int, new: int) -> Figure:
             axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         ax.axvline(prompt - 0.5, color=FAINT, linewidth=1, linestyle=":")
         name = "with a cache" if cached else "without a cache"
-        title(ax, f"Tokens that pass through the layers {name}: {totals[-1]}")
+        title(ax, f"Tokens through the layers {name}: {totals[-1]}")
     legend = (
         ("computed in this pass", OKABE_ITO.vermillion),
         ("read from the cache", OKABE_ITO.sky),
