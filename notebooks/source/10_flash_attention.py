@@ -297,7 +297,7 @@ for reach, mask in (
 # Queries are fetched once. Keys and values are fetched again for **each block of queries**, since they do not all fit into fast memory. So
 # with blocks of $B$ queries the tiled method moves
 #
-# $$2\,T D \;+\; \Big⌈\frac{T}{B} \Big⌉ \cdot 2\,S D \;+\; T \quad\text{numbers:}$$
+# $$2\,T D \;+\; \left\lceil\frac{T}{B}\right\rceil \cdot 2\,S D \;+\; T \quad\text{numbers:}$$
 #
 # queries and output, keys and values once for each block, and one logsumexp for each query. By hand, for 4 queries and keys of width 2 in
 # blocks of 2: $16 + 2 \cdot 16 + 4 = 52$ numbers, **208 bytes** instead of 384.
