@@ -21,6 +21,7 @@ OFFLINE = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
+SAVING = ("--ContentsManager.pre_save_hook=course_lib.study.saving.keep_pictures",)
 FIRST_HOUR = """\
 a first hour:
   course lab             open the course and start with 00_start_here
@@ -123,7 +124,7 @@ def _lab(options: argparse.Namespace) -> int:
     print(ensure_workspace(folder))
     print("JupyterLab starts; to stop it, press Ctrl-C here.", flush=True)
     command = [sys.executable, "-m", "jupyterlab", f"{chosen.stem}.ipynb"]
-    return _become([*command, *OFFLINE, *options.for_jupyter], folder)
+    return _become([*command, *OFFLINE, *SAVING, *options.for_jupyter], folder)
 
 
 def _become(command: list[str], folder: Path) -> int:

@@ -133,6 +133,7 @@ def test_lab_opens_a_notebook_in_the_workspace(
     assert command[:4] == [sys.executable, "-m", "jupyterlab", file]
     assert command[len(command) - len(passed_on) :] == passed_on
     assert "--LabApp.news_url=None" in command
+    assert set(cli.SAVING) < set(command)
 
 
 def test_the_other_program_takes_over_in_its_folder(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from course_lib.study.declaration import exercises_of
 from course_lib.study.notebook_lint import lint
 from course_lib.study.notebook_source import plain_metadata, read_source, with_ids
 from course_lib.study.replay import (
-    WIDGET_VIEW,
     execute,
     exercise_cells,
     exercise_outcomes,
@@ -32,6 +31,7 @@ from course_lib.study.replay import (
     shown_outcome,
     untagged_errors,
 )
+from course_lib.study.saving import drop_views
 from course_lib.study.workspace import replace_file
 
 __all__ = ["build", "build_file", "exercise_outcomes", "lint", "rebuild_problems", "verify"]
@@ -94,11 +94,9 @@ def build_file(source: Path, target: Path) -> Path:
 def settle(notebook: NotebookNode) -> None:
     """Drop from an executed notebook what differs from run to run or names this machine."""
     notebook.metadata = plain_metadata()
+    drop_views(notebook)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if "image/png" in data:
-                data.pop(WIDGET_VIEW, None)  # its model lives in the kernel that has ended
             if output.output_type == "error":
                 output.traceback = [_portable(line) for line in output.traceback]
 

@@ -14,7 +14,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.study.notebook_source import exercise_of
-from course_lib.study.replay import MAY_RAISE, WIDGET_VIEW, untagged_errors
+from course_lib.study.replay import MAY_RAISE, untagged_errors
+from course_lib.study.saving import WIDGET_VIEW
 
 OUTPUT_BYTES = 1_000_000
 NOTEBOOK_BYTES = 2_000_000

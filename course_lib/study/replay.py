@@ -32,7 +32,6 @@ from course_lib.study.notebook_source import exercise_of
 
 CELL_TIMEOUT = 120
 MAY_RAISE = "raises-exception"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class ThisInterpreter(KernelSpecManager):

@@ -10,13 +10,13 @@ window.course = (() => {
     return place;
   };
   const all = (cell, selector) => [...cell.node.querySelectorAll(selector)];
-  const views = (cell) => all(cell, '[data-mime-type*="widget-view"]');
+  const outputs = (cell) => all(cell, ".jp-OutputArea-output");
   const pictures = (cell) => all(cell, ".jp-OutputArea img");
-  const saysFailure = (view) => /Error (displaying|creating) widget/.test(view.innerText);
+  const saysFailure = (output) => /^Error (displaying|creating) widget/.test(output.innerText);
 
   // A view must have replaced its placeholder, a picture must have come or failed to.
   const isDrawn = (cell) =>
-    views(cell).every((view) => view.offsetHeight > 20 && !/Loading widget/.test(view.innerText)) &&
+    !outputs(cell).some((output) => output.innerText.startsWith("Loading widget")) &&
     pictures(cell).every((picture) => picture.complete);
 
   async function show(place) {
@@ -67,7 +67,7 @@ window.course = (() => {
       for (const [place, cell] of cells().entries()) {
         await show(place);
         const failures = [
-          ...views(cell).filter(saysFailure),
+          ...outputs(cell).filter(saysFailure),
           ...pictures(cell).filter((picture) => !picture.naturalWidth),
           ...all(cell, "mjx-merror"),
         ];

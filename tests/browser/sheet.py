@@ -132,7 +132,10 @@ class Sheet:
         """Change the colours of JupyterLab, and wait until they are there."""
         self.ask("theme", name)
         self.page.wait_for_function(
-            "name => document.body.dataset.jpThemeName === name", arg=name, timeout=LIMIT
+            "name => document.body.dataset.jpThemeName === name"
+            " && !document.querySelector('#jupyterlab-splash')",
+            arg=name,
+            timeout=LIMIT,
         )
 
     def keep_picture(self, name: str, what: Locator | None = None) -> None:

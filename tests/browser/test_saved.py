@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from course_lib import SYLLABUS
 from course_lib.study.edition import write_edition
+from course_lib.study.saving import WIDGET_VIEW
 from course_lib.study.workspace import shipped_notebooks
 from tests.browser.lab import Lab
 from tests.browser.sheet import LIMIT, SCREENSHOTS, Opener, Watch
@@ -39,6 +40,12 @@ def pictures_in(notebook: NotebookNode) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def data_of(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the contents of all outputs."""
+    outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+    return [output.get("data", {}) for output in outputs]
+
+
 def _is_picture(output: NotebookNode) -> bool:
     data = output.get("data", {})
     return "image/png" in data or "<img " in data.get("text/html", "")
@@ -59,20 +66,25 @@ def test_a_stored_notebook_shows_its_pictures_without_a_kernel(
     assert ours(sheet.watch.seen) == []
 
 
+@pytest.mark.parametrize("with_kernel", [False, True])
 def test_a_notebook_saved_by_a_learner_shows_its_pictures_when_it_is_opened_again(
-    lab: Lab, open_notebook: Opener, open_still: Opener
+    lab: Lab, open_notebook: Opener, open_still: Opener, with_kernel: bool
 ) -> None:
     file = lab.fresh("04_softmax")
     sheet = open_notebook(file)
     sheet.run_all()
+    views = sum(WIDGET_VIEW in each for each in data_of(sheet.content()))
     sheet.ask("save")
     sheet.ask("shutDown")
     saved = nbformat.read(lab.workspace / file, as_version=4)
+    expected = pictures_in(saved)
+    assert sum(expected.values()) >= views > 5
     assert "widgets" not in saved.metadata
-    sheet = open_still(file)
-    assert sheet.pictures() == pictures_in(saved)
-    assert not sheet.ask("hasKernel")
-    sheet.keep_picture("saved-without-kernel", sheet.cell("explorers-softmax-temperature"))
+    sheet = open_notebook(file) if with_kernel else open_still(file)
+    assert sheet.pictures() == expected
+    assert sheet.ask("hasKernel") is with_kernel
+    assert sheet.ask("broken") == []
+    sheet.keep_picture(f"saved-{with_kernel}", sheet.cell("explorers-softmax-temperature"))
     assert ours(sheet.watch.seen) == []
 
 

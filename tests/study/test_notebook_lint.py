@@ -4,7 +4,7 @@ import pytest
 from nbformat import from_dict, v4, write
 
 from course_lib.study.notebook_lint import code_lines, headings, lint
-from course_lib.study.replay import WIDGET_VIEW
+from course_lib.study.saving import WIDGET_VIEW
 
 PNG = "iVBORw0KGgo="
 
