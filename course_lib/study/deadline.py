@@ -1,5 +1,9 @@
 """Stop a function that does not end.
 
+Where there are signals, the time that counts is the function's own, that of the processor: on a
+busy machine a right answer waits for its turn, and must not be called endless for that. A function
+that only waits is stopped too, after `PATIENCE` times as long by the clock.
+
 `TooSlow` is raised inside the function once its time is up: by a signal, or, where there are none
 (Windows, other threads), by a second thread that plants it. A function can swallow it, with a bare
 `except:` inside an endless loop. So it comes again, after pauses of many lengths, until it meets
@@ -12,11 +16,13 @@ import itertools
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 # Seconds until the next one. The shortest arrive before a handler has jumped back into its `try`.
 _PAUSES = (1e-4, 3e-6, 1e-6, 3e-6, 1e-5, 1e-6, 3e-5, 2e-6)
+PATIENCE = 4
 
 
 class TooSlow(BaseException):
@@ -38,9 +44,14 @@ def time_limit(seconds: float) -> Iterator[None]:
 def _alarm(seconds: float) -> Iterator[threading.Event]:
     pauses = itertools.cycle(_PAUSES)
     expired, is_over = threading.Event(), False
+    own_end, end = time.thread_time() + seconds, time.monotonic() + PATIENCE * seconds
 
     def stop(_: int, frame: FrameType | None) -> None:
         if is_over:
+            return
+        left = min(own_end - time.thread_time(), end - time.monotonic())
+        if left > 0 and not expired.is_set():
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3))
             return
         is_ours = _is_ours(frame)
         signal.setitimer(signal.ITIMER_REAL, next(pauses))  # last, so that the pause starts now

@@ -102,17 +102,17 @@ COURSE_MODEL = Recipe(
 QUICK = replace(
     COURSE_MODEL,
     name="quick",
-    plan=replace(COURSE_MODEL.plan, steps=1500, peak=4e-3, final=4e-4, autocast=False),
+    plan=replace(COURSE_MODEL.plan, steps=1200, peak=5e-3, final=5e-4, autocast=False),
     vocab_size=512,
     context=96,
     hidden_size=96,
     intermediate_size=256,
-    layers=3,
+    layers=2,  # the fewest in which one can look for what another has left
     heads=4,
     key_value_heads=2,
     head_dim=24,
-    text_rows=6,
-    repeat_rows=6,
+    text_rows=8,
+    repeat_rows=16,  # most of a batch: what looks things up is then found within minutes
     periods=(8, 32),
     growth=(32, 600),
     look_every=25,

@@ -57,6 +57,21 @@ def test_a_bare_except_does_not_outlast_the_limit(stubborn):
     assert time.perf_counter() - started < 10
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the clock is all there is")
+def test_waiting_counts_less_than_working(monkeypatch):
+    with time_limit(0.3):
+        time.sleep(0.6)  # as on a busy machine, where others have their turn
+    started = time.perf_counter()
+    with pytest.raises(TooSlow), time_limit(0.1):
+        time.sleep(60)
+    assert time.perf_counter() - started < 30
+    monkeypatch.setattr(deadline, "PATIENCE", 1000)
+    worked = time.thread_time()
+    with pytest.raises(TooSlow), time_limit(0.2):
+        spin()
+    assert 0.2 <= time.thread_time() - worked < 0.4
+
+
 def test_who_swallows_it_and_ends_was_too_slow_all_the_same():
     with pytest.raises(TooSlow), time_limit(0.1):
         swallows_and_ends()
