@@ -748,7 +748,9 @@ print("a byte needs less than a third of its 8 bits: ", bits < 8 / 3)
 # %% [markdown] id="how-it-was-trained"
 # ### How it was trained
 # The recipe is one object, and one command trains it from scratch: `course train --recipe course-model`. A smaller one,
-# `--recipe quick`, takes some minutes, and both can be killed and go on. What came of it stands in the *model card*, a page that
+# `--recipe quick`, takes some minutes, and both can be killed and go on. It has two layers, the fewest that can look up, and
+# its progress bar lets you watch the cliff: about half-way the loss on repeats falls while the induction score rises. What came
+# of the long one stands in the *model card*, a page that
 # should lie beside every trained model: from what it learned and why, how, on which machine and for how long, and what it
 # scores beside simpler things.
 
