@@ -23,12 +23,13 @@ from course_lib.study.progress import Store
 
 path, rounds, writers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 moments, acknowledged, killed = random.Random(0), [], 0
+long = "a diagnosis that fills pages " * 100
 
 def write(name, pipe):
     results = Store(path)
     number = 0
     while True:
-        results.record_exercise(f"{name}.{number}", "passed")
+        results.record_exercise(f"{name}.{number}", "not yet", long)  # several pages at once
         os.write(pipe, f"{name}.{number}\\n".encode())  # acknowledged: from now on it must be there
         number += 1
 

@@ -275,7 +275,7 @@ class TestStrangeResults:
         before = psutil.Process().memory_info().rss
         started = time.perf_counter()
         feedback = check(STABLE, returns)
-        assert time.perf_counter() - started < 3
+        assert time.perf_counter() - started < 10
         assert psutil.Process().memory_info().rss - before < 700e6, "one, not one for each probe"
         assert named in str(feedback)
         assert feedback.outcome == "not yet"
