@@ -1,6 +1,7 @@
 """What is left without a kernel and without a network: stored notebooks, and the pages to read."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -107,11 +108,12 @@ def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unplugged(chromium: Browser) -> BrowserContext:
+def unplugged(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser whose network is cut."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     context.set_default_timeout(LIMIT)
-    return context
+    yield context
+    context.close()
 
 
 def look(page: Page, path: Path) -> tuple[Watch, list[tuple[bool, str]]]:
