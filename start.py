@@ -35,6 +35,8 @@ VENV = ROOT / ".venv"
 LOG = VENV / "install.log"
 STAMP = VENV / "course-stamp.json"
 KERNEL = "LLM insides"
+# Where this is not said, JupyterLab asks a learner at the first start whether to show its news.
+LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 NEEDS_TEST_TOOLS = ("test", "build")
 LAST_LINES = 12
 SPACE = 3 * 10**9  # bytes; what the environment takes without any GPU library
@@ -301,6 +303,9 @@ def install(extras: str) -> None:
         kernel = ["--sys-prefix", "--name", "python3", "--display-name", KERNEL]
         command = [python, "-m", "ipykernel", "install"]
         run_logged(command + kernel, progress, "Registering the notebook kernel")
+        settings = VENV / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(json.dumps(LAB_SETTINGS, indent=2), encoding="utf-8")
         STAMP.write_text(json.dumps(wanted), encoding="utf-8")
         progress.show("Ready")
     finally:

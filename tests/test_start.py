@@ -174,6 +174,9 @@ def test_the_first_start_installs_and_the_second_does_not(
     assert pip[-4:] == ["-c", "constraints.txt", "-e", "."]
     assert kernel[1:4] == ["-m", "ipykernel", "install"]
     assert {"--sys-prefix", "python3"} <= set(kernel)
+    settings = start.VENV / "share/jupyter/lab/settings/overrides.json"
+    (notifications,) = json.loads(settings.read_text()).values()
+    assert notifications == {"fetchNews": "false"}
     start.install("")
     assert len(commands) == 2
 

@@ -52,7 +52,8 @@ class Lab:
             **{name: value for name, value in os.environ.items() if _is_passed_on(name)},
             **{name: str(folder / name.lower()) for name in PLACES},
         }
-        self._decline_news()
+        if not (Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json").exists():
+            self._decline_news()  # which `start.py` does in the environments that it makes
         self.log = folder / "lab.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
