@@ -61,7 +61,7 @@ def same_weights(config: ModelConfig) -> dict[str, nn.Module]:
         save_model(build_model(config), folder)
         models: dict[str, nn.Module] = {
             OURS: load_model(folder).prepare_to_write(),
-            "ours, weights written": load_model(folder),
+            f"{OURS}, as it is taught": load_model(folder),
         }
         for way in WAYS:
             models[f"transformers, {way}"] = AutoModelForCausalLM.from_pretrained(
@@ -131,7 +131,7 @@ def write(logits: Tensor, step: Step) -> Tensor:
 def decoding_rows(name: str, models: dict[str, nn.Module], batch: int, cached: int) -> list:
     prompt = torch.randint(8192, (batch, cached), generator=torch.Generator().manual_seed(0))
     runs = {
-        each: (our_decoding if each == OURS else their_decoding)(model, prompt)
+        each: (our_decoding if each.startswith(OURS) else their_decoding)(model, prompt)
         for each, model in models.items()
     }
     about = {"measured": "decoding", "model": name, "batch": batch, "cached tokens": cached}

@@ -31,7 +31,7 @@ from course_lib.mlp import GatedFFN
 from course_lib.model.config import ModelConfig
 from course_lib.model.memory_order import in_long_runs
 from course_lib.norms import RMSNorm
-from course_lib.rope import apply_rope, rope_cos_sin
+from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
 
 Rotation = Callable[[Tensor], Tensor]
 
@@ -177,11 +177,13 @@ class DecoderLM(nn.Module):
         )
         if 2 * cos.shape[-1] < self.config.head_dim:
             return lambda x: apply_rope(x, cos, sin)  # a part of each head stays as it is
-        # As `rotate_halves`, prepared once for all layers: each feature times its cosine, plus its
-        # partner half a head away times the sine, negative for the first of each pair.
         dtype, half = self.lm_head.weight.dtype, cos.shape[-1]
-        whole_cos = torch.cat((cos, cos), dim=-1).to(dtype).unsqueeze(-3)  # (..., 1, T, D)
-        whole_sin = torch.cat((-sin, sin), dim=-1).to(dtype).unsqueeze(-3)
+        cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # (..., 1, T, D/2)
+        if torch.compiler.is_compiling():  # a compiler makes most of the plain form
+            return lambda x: rotate_halves(x, cos, sin)
+        # Else the same in fewer operations, prepared once for all layers: each feature times its
+        # cosine, plus its partner half a head away times the sine, which is negative for the first.
+        whole_cos, whole_sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
         return lambda x: x * whole_cos + x.roll(half, dims=-1) * whole_sin
 
     def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
