@@ -108,7 +108,7 @@ def bits(result: Mapping[str, Any]) -> str:
 def ratio_figure(results: Results) -> Figure:
     """Draw each ratio as a dot on the line of its contest; right of 1 the course is faster."""
     contests = found(results)
-    figure, ax = new_figure(9, 1.4 + 0.34 * len(contests))
+    figure, ax = new_figure(10, 1.4 + 0.34 * len(contests))
     faster = total = 0
     for place, (_, gains) in enumerate(contests):
         for number, gain in enumerate(sorted(gains)):
@@ -120,13 +120,13 @@ def ratio_figure(results: Results) -> Figure:
             faster, total = faster + (gain.middle >= 1), total + 1
     ax.axvline(1, color=FAINT, linewidth=1)
     ax.set_xscale("log", base=2)
-    ticks = [2.0**power for power in range(-3, 5)]
+    ticks = [2.0**power for power in range(-2, 5)]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     names = [f"{contest.what}  ·  {contest.peer}" for contest, _ in contests]
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(contests) - 0.4, -0.6)
-    ax.set_xlabel("times as fast as the peer (logarithmic); the line holds half of the rounds")
-    title(ax, f"The course is at least as fast as its peer in {faster} of {total} comparisons")
+    ax.set_xlabel("times as fast as the peer, logarithmic")
+    title(ax, f"At least as fast in {faster} of {total} comparisons")
     return figure
 
 

@@ -137,7 +137,7 @@ def activation_bytes(
         kept = sum(blocks)
     kept += _norm_numbers(config) * bytes_per_number + 8  # the last norm, and the ids themselves
     masks = len(blocks) * tokens * tokens
-    positions = 8 if config.model_type == "gpt2" else 4 * config.head_dim  # cosines and sines
+    positions = 8 if config.model_type == "gpt2" else 8 * config.head_dim  # cosines and sines
     return batch * tokens * kept + masks + positions * tokens
 
 

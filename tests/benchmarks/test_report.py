@@ -76,5 +76,5 @@ def test_the_picture_counts_the_comparisons():
     gains = [gain for _, each in report.found(results) for gain in each]
     faster = sum(gain.middle >= 1 for gain in gains)
     (ax,) = report.ratio_figure(results).axes
-    assert f"in {faster} of {len(gains)} comparisons" in ax.get_title().replace("\n", " ")
+    assert f"in {faster} of {len(gains)} comparisons" in ax.get_title("left").replace("\n", " ")
     assert len(ax.lines) == 2 * len(gains) + 1
