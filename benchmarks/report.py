@@ -35,6 +35,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "generation": ("--compiled",),
 }
 README = Path(__file__).parents[1] / "README.md"
+LEGEND = "A dot is the median of the rounds; the line through it holds the middle half of them."
 BEGIN, END = "<!-- measured: written by `python -m benchmarks.report` -->", "<!-- /measured -->"
 
 
@@ -145,7 +146,7 @@ def report(results: Results) -> str:
         "# Measured beside the peers",
         "Times as fast as the peer, on the same data, in turns within one run; above 1 the course "
         "is faster. " + conditions(results),
-        "![Every ratio as a dot](report.png)",
+        f"![Every ratio as a dot](report.png)\n\n{LEGEND}",
         "## In short",
         summary(results),
         "## Every ratio",
@@ -161,7 +162,7 @@ def section(results: Results) -> str:
     return (
         "Times as fast as the peer, above 1 the course is faster; `benchmarks/results/report.md` "
         f"has every row.\n\n{summary(results)}\n\n{conditions(results)}\n\n"
-        "![Every ratio as a dot](benchmarks/results/report.png)"
+        f"![Every ratio as a dot](benchmarks/results/report.png)\n\n{LEGEND}"
     )
 
 

@@ -705,9 +705,10 @@ print(
 )
 
 # %% [markdown] id="play-with-it-5"
-# No arithmetic was counted, and on a processor the estimate is near what happens. (A little more than 100 % can come out as well: the
-# bandwidth is itself a measurement, and nothing reaches all of it.) What is missing is the time that many small
-# operations take to start. On a fast GPU, where bytes take hardly any time, a model as small as this one stays further below.
+# More than half of it in the stored run, though no arithmetic was counted: one division gives the size of what happens. (A little
+# more than 100 % can come out as well: the bandwidth is itself a measurement, and nothing reaches all of it.) What is missing is
+# the time that many small operations take to start. On a fast GPU, where bytes take hardly any time, a model as small as this one
+# stays further below.
 #
 # ### Play with it
 # Now all of it together. Left: bytes, and the memory of the devices. Right: the speed limit for every number of texts; grey points
