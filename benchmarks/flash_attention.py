@@ -19,7 +19,7 @@ from benchmarks.record import record
 from benchmarks.timing import Contestants, median, median_ratio, race, ratio
 from course_lib.attention import causal_mask, grouped_query_attention
 from course_lib.flash import CAUSAL, FULL, tiled_attention
-from course_lib.study.measured import FOLDER
+from course_lib.study.exhibits.stored_benchmarks import benchmark_file
 
 STANDARD, TORCH = "standard", "torch sdpa"
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
@@ -94,7 +94,7 @@ def main() -> None:
         for name in (STANDARD, "tiled", TORCH)
     ]
     path = record("flash_attention", rows + more + fits)
-    shutil.copy(path, FOLDER / "measured_flash_attention_cpu.json")
+    shutil.copy(path, benchmark_file("flash_attention", "cpu"))
 
 
 if __name__ == "__main__":

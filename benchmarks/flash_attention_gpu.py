@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.record import print_table, record
 from course_lib.flash import fused
-from course_lib.study.measured import FOLDER
+from course_lib.study.exhibits.stored_benchmarks import benchmark_file
 
 LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768)
 MODEL_WIDTH = 2048  # heads times head width
@@ -267,7 +267,7 @@ def main() -> None:
             print_table(table)
         return None
     path = record("flash_attention_gpu", [*rows, *limits, *found])
-    shutil.copy(path, FOLDER / "measured_flash_attention_gpu.json")
+    shutil.copy(path, benchmark_file("flash_attention", "gpu"))
     return None
 
 

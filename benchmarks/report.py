@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.contests import CONTESTS, Contest, Gain
 from benchmarks.record import RESULTS
-from course_lib.study.plotting import FAINT, OKABE_ITO, new_figure, png_bytes, title
+from course_lib.study.display.plotting import FAINT, OKABE_ITO, new_figure, png_bytes, title
 
 Results = Mapping[str, Mapping[str, Any]]
 RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options

@@ -4,6 +4,8 @@
 are, in which order, and which modules each of them may use, reads it here.
 """
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -31,7 +33,7 @@ SYLLABUS: tuple[Notebook, ...] = (
         "Start here",
         "What is in this course, what will run on this machine, and how do the exercises work?",
         20,
-        ("device", "tour"),
+        ("device",),
     ),
     Notebook(
         1,
@@ -136,6 +138,21 @@ SYLLABUS: tuple[Notebook, ...] = (
         "Self-check",
         "Do I have it?",
         90,
-        ("with_transformers",),
+        (),
     ),
 )
+
+
+def find_notebook(name: str, among: Sequence[Notebook] = SYLLABUS) -> Notebook:
+    """Return the notebook with this number, slug or file name; suggest the nearest if none has."""
+    known = {}
+    for each in among:
+        known.update(dict.fromkeys([str(each.number), f"{each.number:02d}", each.slug], each))
+        known.update(dict.fromkeys([each.stem, f"{each.stem}.ipynb"], each))
+    if name in known:
+        return known[name]
+    words = [each for each in known if not each.isdigit()]
+    near = difflib.get_close_matches(name, words, n=1, cutoff=0.4)
+    stems = ", ".join(each.stem for each in among)
+    remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {stems}."
+    raise ValueError(f"There is no notebook named {name!r}. {remedy}")

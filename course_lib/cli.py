@@ -5,14 +5,13 @@ so that help appears at once.
 """
 
 import argparse
-import difflib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from course_lib import SYLLABUS, Notebook
+from course_lib import SYLLABUS, Notebook, find_notebook
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -21,7 +20,7 @@ OFFLINE = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
-SAVING = ("--ContentsManager.pre_save_hook=course_lib.study.saving.keep_pictures",)
+SAVING = ("--ContentsManager.pre_save_hook=course_lib.study.display.saving.keep_pictures",)
 FIRST_HOUR = """\
 a first hour:
   course lab             open the course and start with 00_start_here
@@ -117,8 +116,8 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    chosen = _notebook(options.notebook)
-    from course_lib.study.workspace import ensure_workspace, workspace_path
+    chosen = find_notebook(options.notebook)
+    from course_lib.study.files.workspace import ensure_workspace, workspace_path
 
     folder = workspace_path()
     print(ensure_workspace(folder))
@@ -141,7 +140,7 @@ def _become(command: list[str], folder: Path) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
-    from course_lib.study.suite import run, steps
+    from course_lib.authoring.suite import run, steps
 
     return run(steps(options.quick))
 
@@ -149,12 +148,12 @@ def _test(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     if options.bank:
         return _check_bank()
-    from course_lib.study.declaration import find_exercise
-    from course_lib.study.replay import exercise_outcomes
+    from course_lib.authoring.replay import exercise_outcomes
+    from course_lib.study.chapter_parts import find_exercise
 
     name = options.name or ""
     exercise = find_exercise(name).id if "." in name else None
-    chosen = [_notebook(name.partition(".")[0])] if name else list(SYLLABUS)
+    chosen = [find_notebook(name.partition(".")[0])] if name else list(SYLLABUS)
     bad = False
     for notebook in chosen:
         print(f"{notebook.stem}: running your copy", flush=True)
@@ -171,7 +170,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_bank() -> int:
-    from course_lib.study.proof import bank_problems, bank_table
+    from course_lib.study.check.bank_proof import bank_problems, bank_table
 
     print(bank_table())
     problems = bank_problems()
@@ -180,7 +179,7 @@ def _check_bank() -> int:
 
 
 def _own_copy(notebook: Notebook) -> Path:
-    from course_lib.study.workspace import workspace_path
+    from course_lib.study.files.workspace import workspace_path
 
     path = workspace_path() / f"{notebook.stem}.ipynb"
     if not path.exists():
@@ -189,31 +188,31 @@ def _own_copy(notebook: Notebook) -> Path:
 
 
 def _progress(options: argparse.Namespace) -> int:
-    from course_lib.study.progress import store
+    from course_lib.study.record.progress import store
 
     if options.report is not None:
-        from course_lib.study.report import write_report
+        from course_lib.study.record.report import write_report
 
         print(f"Written: {write_report(Path(options.report), store())}")
         return 0
-    from course_lib.study.standing import standing_table
+    from course_lib.study.record.progress_table import progress_table
 
-    print(standing_table())
+    print(progress_table())
     path = store().path
     print(f"\nKept in {path}." if path else "\nNothing is recorded here.")
     return 0
 
 
 def _review(options: argparse.Namespace) -> int:
-    from course_lib.study.terminal import session
+    from course_lib.study.ask.terminal import session
 
-    slug = _notebook(options.notebook).slug if options.notebook else None
+    slug = find_notebook(options.notebook).slug if options.notebook else None
     session(slug, options.count, options.mixed)
     return 0
 
 
 def _reset(options: argparse.Namespace) -> int:
-    chosen = [_notebook(options.notebook)] if options.notebook else list(SYLLABUS)
+    chosen = [find_notebook(options.notebook)] if options.notebook else list(SYLLABUS)
     names = ", ".join(each.stem for each in chosen)
     if options.progress:
         question = f"This forgets the recorded results of {names}; they cannot be brought back."
@@ -223,12 +222,12 @@ def _reset(options: argparse.Namespace) -> int:
         print("Nothing was changed.")
         return 1
     if options.progress:
-        from course_lib.study.progress import store
+        from course_lib.study.record.progress import store
 
         gone = store().reset(chosen[0].slug if options.notebook else None)
         print(f"Forgotten: {gone} results.")
         return 0
-    from course_lib.study.workspace import reset_notebook, workspace_path
+    from course_lib.study.files.workspace import reset_notebook, workspace_path
 
     for each in chosen:
         print(f"Fresh: {reset_notebook(each.stem)}")
@@ -245,15 +244,15 @@ def _agreed(question: str) -> bool:
 
 
 def _update(options: argparse.Namespace) -> int:
-    from course_lib.study.workspace import ensure_workspace, workspace_path
+    from course_lib.study.files.workspace import ensure_workspace, workspace_path
 
     print(ensure_workspace(workspace_path()))
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    from course_lib.study.home import course_home
-    from course_lib.study.model_card import write_card
+    from course_lib.authoring.model_card import write_card
+    from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
     from course_lib.training.runs import Run
 
@@ -270,37 +269,22 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from course_lib.study.doctor import doctor
+    from course_lib.study.files.doctor import doctor
 
     return doctor()
 
 
 def _build(options: argparse.Namespace) -> int:
     if options.html:
-        from course_lib.study.edition import write_edition
+        from course_lib.authoring.edition import write_edition
 
         print(write_edition(Path(options.html))[0])
         return 0
-    from course_lib.study.notebook import build
+    from course_lib.authoring.build import build
 
-    for path in build([_notebook(name).stem for name in options.notebooks]):
+    for path in build([find_notebook(name).stem for name in options.notebooks]):
         print(path)
     return 0
-
-
-def _notebook(name: str) -> Notebook:
-    """Return the notebook with this number, name or both; suggest the nearest if there is none."""
-    known = {}
-    for each in SYLLABUS:
-        known.update(dict.fromkeys([str(each.number), f"{each.number:02d}", each.slug], each))
-        known.update(dict.fromkeys([each.stem, f"{each.stem}.ipynb"], each))
-    if name in known:
-        return known[name]
-    words = [each for each in known if not each.isdigit()]
-    near = difflib.get_close_matches(name, words, n=1, cutoff=0.4)
-    stems = ", ".join(each.stem for each in SYLLABUS)
-    remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {stems}."
-    raise ValueError(f"There is no notebook named {name!r}. {remedy}")
 
 
 COMMANDS: dict[str, tuple[Command, str, str]] = {

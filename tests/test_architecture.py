@@ -3,17 +3,25 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from course_lib import SYLLABUS
-from course_lib.study.declaration import exercises_of
 
 PACKAGE = Path(__file__).parents[1] / "course_lib"
 NOTEBOOKS = PACKAGE.parent / "notebooks"
 ORDER = [module for notebook in SYLLABUS for module in notebook.modules]
-OUTSIDE = {"__init__", "__main__", "cli"}  # the front door belongs to neither storey
+SLUGS = [notebook.slug for notebook in SYLLABUS]
+OUTSIDE = {"__init__", "__main__", "cli"}  # the front door belongs to neither part
+CLASSROOM = {"study", "chapters", "authoring"}
+STUDY = PACKAGE / "study"
+LOOKS_AHEAD = {
+    "start_here": {"softmax"},  # the tour shows every stage before any of them is taught
+    "attention": {"rope"},  # the toy whose heads look back needs positions, which 06 explains
+}
+PARTS = {"abilities", "data", "exercises", "explorers", "figures", "questions"}
 
 
 def files_of(module):
@@ -21,25 +29,45 @@ def files_of(module):
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{module}.py"]
 
 
-def imported(tree):
+def executed(tree):
+    """Yield the nodes of a file that run; what stands under TYPE_CHECKING never does."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from executed(node)
+
+
+def imported(path):
     """Yield the dotted names that a file imports."""
-    for node in ast.walk(tree):
+    for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def course_imports(path):
+    """Yield what a file imports of the course, as the names after `course_lib`."""
+    for name in imported(path):
+        if name.startswith("course_lib."):
+            yield name.split(".")[1:]
+
+
 def course_parts(path):
     """Return the parts of the package that a file imports, by the name after `course_lib`."""
-    names = imported(ast.parse(path.read_text(encoding="utf-8")))
-    split = (name.split(".") for name in names if name.startswith("course_lib."))
-    return {parts[1] for parts in split}
+    return {names[0] for names in course_imports(path)} - {"SYLLABUS", "Notebook", "find_notebook"}
+
+
+def taught_up_to(slug):
+    """Return the subject modules of this chapter and of those before it."""
+    number = next(each.number for each in SYLLABUS if each.slug == slug)
+    return {m for each in SYLLABUS if each.number <= number for m in each.modules}
 
 
 def test_every_module_is_in_the_catalogue_once():
     there = {path.stem for path in PACKAGE.glob("*.py")} - OUTSIDE
-    there |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"study"}
+    there |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - CLASSROOM
     assert sorted(there) == sorted(ORDER)
 
 
@@ -50,22 +78,77 @@ def test_a_module_imports_only_what_stands_above_it(module):
         assert course_parts(path) <= allowed, path
 
 
-@pytest.mark.parametrize("notebook", SYLLABUS[1:], ids=lambda each: each.slug)
-def test_a_notebook_uses_only_what_was_taught(notebook):
-    taught = {"study"} | {
-        m for each in SYLLABUS if each.number <= notebook.number for m in each.modules
+def test_the_classroom_imports_no_chapter_and_no_author_tool():
+    for path in STUDY.rglob("*.py"):
+        assert course_parts(path) <= {*ORDER, "study"}, path
+
+
+def test_no_file_of_the_classroom_names_a_chapter():
+    for path in STUDY.rglob("*.py"):
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        # "attention" and "mlp" are parts of every model too; a slug of two words is only a slug.
+        assert not strings & {slug for slug in SLUGS if "_" in slug}, path
+        assert not [each for each in strings if "course_lib.chapters." in each], path
+
+
+def folder_in_study(names):
+    """Return the folder of `study` that a dotted name belongs to, or the module at its root."""
+    return names[1] if len(names) > 1 else ""
+
+
+def test_the_folders_of_the_classroom_form_no_cycle():
+    needs = {}
+    for path in STUDY.rglob("*.py"):
+        own = path.relative_to(STUDY).with_suffix("").parts[0]
+        if own in ("__init__", "desk"):  # what notebooks import gathers names from everywhere
+            continue
+        used = {folder_in_study(names) for names in course_imports(path) if names[0] == "study"}
+        needs.setdefault(own, set()).update(used - {own, ""})
+    assert set(needs) == {
+        *("ask", "check", "display", "exhibits", "files", "record"),
+        *("chapter_parts", "outcomes"),
     }
-    used = course_parts(NOTEBOOKS / "source" / f"{notebook.stem}.py")
-    assert used - taught == set()
+    order = list(TopologicalSorter(needs).static_order())  # raises where there is a cycle
+    assert order.index("display") < order.index("check")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_chapter_imports_itself_the_classroom_and_what_was_taught(slug):
+    allowed = taught_up_to(slug) | LOOKS_AHEAD.get(slug, set()) | {"study", "SYLLABUS", "Notebook"}
+    for path in (PACKAGE / "chapters" / slug).rglob("*.py"):
+        for names in course_imports(path):
+            if names[0] == "chapters":
+                assert names[1] == slug, path
+            else:
+                assert names[0] in allowed, (path, names)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_chapter_holds_known_parts_and_modules_of_its_own(slug):
+    folder = PACKAGE / "chapters" / slug
+    there = {path.stem for path in folder.iterdir()} - {"__init__", "__pycache__"}
+    assert {"abilities", "exercises", "questions"} <= there
+    modules = {path.stem for path in folder.glob("*.py")}
+    assert there - PARTS <= modules
+
+
+def test_there_is_a_folder_for_each_chapter_and_for_nothing_else():
+    there = {path.parent.name for path in (PACKAGE / "chapters").glob("*/__init__.py")}
+    assert there == set(SLUGS)
 
 
 @pytest.mark.parametrize("notebook", SYLLABUS[1:], ids=lambda each: each.slug)
-def test_solutions_are_functions_of_the_chapter(notebook):
-    modules = set(notebook.modules)
-    if notebook.slug == "self_check":  # it asks for what other chapters taught
-        modules |= {m for each in SYLLABUS if each.number < notebook.number for m in each.modules}
-    for exercise in exercises_of(notebook.slug):
-        assert exercise.solution.__module__.split(".")[1] in modules, exercise.id
+def test_a_notebook_uses_only_what_was_taught_and_its_own_chapter(notebook):
+    source = NOTEBOOKS / "source" / f"{notebook.stem}.py"
+    for names in course_imports(source):
+        if names[0] == "chapters":
+            assert names[1] == notebook.slug
+        else:
+            assert names[0] in {"study", *taught_up_to(notebook.slug)}, names
 
 
 def test_catalogue_is_ordered_and_matches_the_files():
@@ -76,21 +159,17 @@ def test_catalogue_is_ordered_and_matches_the_files():
     assert {path.stem for path in (NOTEBOOKS / "source").glob("*.py")} == stems
 
 
-def test_parts_of_chapters_are_named_after_slugs():
-    slugs = {each.slug for each in SYLLABUS}
-    for kind in ("abilities", "exercises", "questions", "explorers"):
-        found = {path.stem for path in (PACKAGE / "study" / kind).glob("[!_]*")} - {"__pycache__"}
-        assert found <= slugs, kind
-
-
 @pytest.mark.parametrize(
     ("statement", "must_not_load"),
     [
         ("import course_lib", {"torch", "numpy", "matplotlib", "IPython"}),
         ("import course_lib.cli", {"torch", "numpy", "matplotlib", "IPython"}),
-        ("import course_lib.study.progress", {"torch", "numpy", "matplotlib", "IPython"}),
+        ("import course_lib.study.record.progress", {"torch", "numpy", "matplotlib", "IPython"}),
         ("import course_lib.softmax", {"transformers", "triton", "matplotlib", "ipywidgets"}),
-        ("import course_lib.study.desk", {"transformers", "tokenizers", "triton", "ipywidgets"}),
+        (
+            "from course_lib.study import exercise, figures, quiz, reveal, show",
+            {"transformers", "tokenizers", "triton", "ipywidgets"},
+        ),
     ],
 )
 def test_imports_cost_no_more_than_they_must(statement, must_not_load):

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from course_lib import SYLLABUS, cli
-from course_lib.study import doctor, notebook, progress, proof, replay, suite, terminal, workspace
+from course_lib.authoring import build as notebook
+from course_lib.authoring import replay, suite
+from course_lib.study.ask import terminal
+from course_lib.study.check import bank_proof as proof
+from course_lib.study.files import doctor, workspace
+from course_lib.study.record import progress
 
 ROOT = Path(__file__).resolve().parents[1]
 

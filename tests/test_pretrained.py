@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer, training_log
-from course_lib.study import scoreboard
+from course_lib.study.exhibits import scoreboard
 from course_lib.training.evaluation import probe_repeats
 from course_lib.training.recipes import COURSE_MODEL, SEPARATOR
 

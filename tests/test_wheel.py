@@ -34,7 +34,7 @@ def test_wheel_carries_notebooks_and_data_and_finds_them(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     code = (
-        "from course_lib.study.workspace import shipped_notebooks as s; import course_lib; "
+        "from course_lib.study.files.workspace import shipped_notebooks as s; import course_lib; "
         "print(course_lib.__file__); print(*sorted(p.name for p in s().glob('*.ipynb')))"
     )
     found = subprocess.run(
@@ -72,8 +72,9 @@ def installed(wheel, tmp_path_factory):
 
 USE = """
 import nbformat
-from course_lib.study import replay, workspace
-from course_lib.study.doctor import requirements
+from course_lib.authoring import replay
+from course_lib.study.files import workspace
+from course_lib.study.files.doctor import requirements
 
 assert any(line.startswith("transformers") for line in requirements())
 folder = workspace.workspace_path()

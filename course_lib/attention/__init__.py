@@ -18,6 +18,7 @@ from course_lib.attention.heads import (
     induction_score,
     induction_targets,
     previous_token_score,
+    repeated_ids,
 )
 from course_lib.attention.masks import (
     additive_mask,
@@ -58,6 +59,7 @@ __all__ = [
     "padding_mask",
     "prefix_mask",
     "previous_token_score",
+    "repeated_ids",
     "scaled_dot_product_attention",
     "scores_to_weights",
     "sliding_window_mask",

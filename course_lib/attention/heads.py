@@ -69,3 +69,19 @@ def _check_length(weights: Shaped[Tensor, "*heads T T"]) -> None:
             "a head is scored on tokens that have something before them, so two are needed; "
             f"got a map of shape {tuple(weights.shape)}. Pass the map of a longer text."
         )
+
+
+def repeated_ids(
+    vocab_size: int, period: int, tokens: int, generator: torch.Generator, batch: int = 1
+) -> Int[Tensor, "B T"]:
+    """Return random ids, all different within a period, over and over until there are `tokens`.
+
+    From the second period on the next id can be known by looking back; before that it cannot.
+    """
+    if not 1 <= period <= vocab_size:
+        raise ValueError(
+            f"a period holds different ids, so it lies between 1 and {vocab_size}, the size of the "
+            f"vocabulary; got {period}. Shorten it."
+        )
+    rows = [torch.randperm(vocab_size, generator=generator)[:period] for _ in range(batch)]
+    return torch.stack(rows).repeat(1, -(-tokens // period))[:, :tokens]

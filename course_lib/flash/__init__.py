@@ -10,7 +10,7 @@ Taught in:        10 flash_attention
 """
 
 from course_lib.flash.available import kernel_trouble
-from course_lib.flash.running import (
+from course_lib.flash.online_attention import (
     AttentionState,
     attend_in_blocks,
     attend_scores,

@@ -29,7 +29,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from course_lib.attention import stack_group
-from course_lib.flash.running import attend_scores, empty_state, finish, finite_or_zero, join_parts
+from course_lib.flash.online_attention import (
+    attend_scores,
+    empty_state,
+    finish,
+    finite_or_zero,
+    join_parts,
+)
 from course_lib.flash.tiles import FULL, Reach, Tiling
 
 

@@ -12,14 +12,17 @@ Taught in:        12 generation
 """
 
 from course_lib.generation.beam import Beams, BeamStep, beam_search
+from course_lib.generation.cached_reader import (
+    LanguageModel,
+    Reader,
+    left_pad,
+    most_tokens_per_second,
+    token_positions,
+    tokens_through_layers,
+    update_cache,
+)
 from course_lib.generation.compiled import CompiledDecoder
 from course_lib.generation.decoding import generate, stream, stream_text
-from course_lib.generation.drawing import (
-    choose,
-    draw,
-    filtered_distribution,
-    next_distribution,
-)
 from course_lib.generation.fused import FusedDecoder
 from course_lib.generation.processors import (
     GREEDY,
@@ -33,14 +36,11 @@ from course_lib.generation.processors import (
     penalise_repetition,
     process,
 )
-from course_lib.generation.reading import (
-    LanguageModel,
-    Reader,
-    left_pad,
-    most_tokens_per_second,
-    token_positions,
-    tokens_through_layers,
-    update_cache,
+from course_lib.generation.sampling import (
+    choose,
+    draw,
+    filtered_distribution,
+    next_distribution,
 )
 from course_lib.generation.speculative import (
     Speculated,

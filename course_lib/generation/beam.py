@@ -22,8 +22,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from course_lib.generation.cached_reader import (
+    LanguageModel,
+    Reader,
+    check_padding,
+    without_padding,
+)
 from course_lib.generation.processors import GREEDY, Sampling, process
-from course_lib.generation.reading import LanguageModel, Reader, check_padding, without_padding
 from course_lib.generation.stopping import NEVER, Stop
 from course_lib.softmax import log_softmax
 

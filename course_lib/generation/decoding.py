@@ -17,9 +17,14 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from course_lib.generation.drawing import choose
+from course_lib.generation.cached_reader import (
+    LanguageModel,
+    Reader,
+    check_padding,
+    without_padding,
+)
 from course_lib.generation.processors import GREEDY, Sampling
-from course_lib.generation.reading import LanguageModel, Reader, check_padding, without_padding
+from course_lib.generation.sampling import choose
 from course_lib.generation.stopping import NEVER, Stop
 from course_lib.tokenization.huggingface import Tokenizer
 

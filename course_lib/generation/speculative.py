@@ -24,9 +24,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from course_lib.generation.drawing import draw, next_distribution
+from course_lib.generation.cached_reader import LanguageModel, Reader, check_padding
 from course_lib.generation.processors import GREEDY, Sampling
-from course_lib.generation.reading import LanguageModel, Reader, check_padding
+from course_lib.generation.sampling import draw, next_distribution
 from course_lib.generation.stopping import NEVER, Stop
 from course_lib.model import DecoderLM
 

@@ -7,8 +7,8 @@ tasks        causal, masked and prefix modelling: what is visible, what is predi
 """
 
 from course_lib.ngrams.counts import Sparsity, continuation_counts, count_ngrams, sparsity
+from course_lib.ngrams.objectives import Task, causal_task, masked_task, prefix_task
 from course_lib.ngrams.smoothing import AddK, KneserNey, add_k, discounted, estimated_discount
-from course_lib.ngrams.tasks import Task, causal_task, masked_task, prefix_task
 from course_lib.ngrams.text import NextToken, log_probabilities, sample, uniform
 
 __all__ = [

@@ -1,4 +1,76 @@
-"""The classroom: everything that shows, asks, checks and remembers.
+"""The classroom: it shows, asks, checks and remembers, and knows no chapter.
 
-Notebooks take what they need from `course_lib.study.desk`.
+What a notebook imports stands here; each name is loaded when it is first asked for, so that a part
+of the classroom can be used without paying for the others.
+
+    from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, show
+
+    display     how things look: house style, explorers, tables, the static form for saved files
+    record      what is remembered: progress, evidence, repetition, dashboard, report
+    check       exercises: specification, decorator, sandbox, diagnosis, feedback, proof of the bank
+    ask         questions: kinds, grading, cards, terminal, quiz
+    files       the learner's copy of the notebooks: workspace, three-way merge, doctor
+    exhibits    what several chapters show with the course's own model
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from course_lib.study.chapter_parts import ChapterParts
+
+if TYPE_CHECKING:
+    from course_lib.study.ask.quiz import due_quiz, mixed_quiz, quiz
+    from course_lib.study.check.decorator import exercise, hint
+    from course_lib.study.check.reveal import reveal
+    from course_lib.study.display.plotting import show
+    from course_lib.study.display.short_repr import rounded
+    from course_lib.study.files.workspace import shown_places
+    from course_lib.study.record.dashboard import checklist, dashboard
+    from course_lib.study.record.evidence import solved
+
+__all__ = [
+    "checklist",
+    "dashboard",
+    "due_quiz",
+    "exercise",
+    "explorers",
+    "figures",
+    "hint",
+    "mixed_quiz",
+    "quiz",
+    "reveal",
+    "rounded",
+    "show",
+    "shown_places",
+    "solved",
+]
+
+_HOMES = {
+    "checklist": "record.dashboard",
+    "dashboard": "record.dashboard",
+    "due_quiz": "ask.quiz",
+    "exercise": "check.decorator",
+    "hint": "check.decorator",
+    "mixed_quiz": "ask.quiz",
+    "quiz": "ask.quiz",
+    "reveal": "check.reveal",
+    "rounded": "display.short_repr",
+    "show": "display.plotting",
+    "shown_places": "files.workspace",
+    "solved": "record.evidence",
+}
+
+explorers = ChapterParts("explorers")
+figures = ChapterParts("figures")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

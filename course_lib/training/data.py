@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from course_lib.model import inspection
+from course_lib.attention import repeated_ids
 
 ID_TYPE = np.uint16  # two bytes a token, enough for 65 536 of them
 
@@ -94,6 +94,6 @@ def repeating_batch(
     counted = torch.zeros(count, length, dtype=torch.bool)
     for row in range(count):
         period = int(torch.randint(low, high + 1, (), generator=generator))
-        ids[row] = choices[inspection.repeated_ids(len(choices), period, length, generator)[0]]
+        ids[row] = choices[repeated_ids(len(choices), period, length, generator)[0]]
         counted[row, period + 1 :] = True
     return Batch(ids, counted)

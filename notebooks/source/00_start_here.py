@@ -14,10 +14,10 @@
 # %% id="imports"
 import torch
 
-from course_lib import softmax, tour
+from course_lib import softmax
+from course_lib.chapters.start_here import bigram_tour as tour
 from course_lib.device import this_machine
-from course_lib.study.desk import exercise, figures, hint, quiz, reveal, show
-from course_lib.study.standing import solved
+from course_lib.study import exercise, figures, hint, quiz, reveal, show, shown_places, solved
 
 # %% [markdown] id="1-the-map"
 # ## 1 · The map
@@ -102,8 +102,6 @@ reveal("start_here.text_to_ids")
 # Here is where they are:
 
 # %% tags=["nbval-ignore-output"] id="for-line-in-shown-places"
-from course_lib.study.home import shown_places
-
 for line in shown_places():
     print(line)
 

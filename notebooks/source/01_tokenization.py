@@ -34,7 +34,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 # %% id="imports-2"
 from course_lib import corpus
-from course_lib.study.desk import exercise, explorers, hint, quiz, reveal
+from course_lib.study import exercise, explorers, hint, quiz, reveal
 from course_lib.tokenization import bpe_training, byte_bpe, cost, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
 

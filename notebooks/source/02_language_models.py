@@ -26,8 +26,8 @@ import torch
 from course_lib import information, ngrams
 from course_lib.corpus import train_text
 from course_lib.device import seeded
-from course_lib.study import scoreboard
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study.exhibits import scoreboard
 from course_lib.tokenization.byte_bpe import ByteBPE
 
 # %% [markdown] id="1-one-question-asked-again-and"

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 from course_lib import embeddings, norms
 from course_lib.device import seeded
-from course_lib.study.desk import exercise, explorers, figures, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-an-id-is-a-name"
 # ## 1 · An id is a name

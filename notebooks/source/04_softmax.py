@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from course_lib import softmax
 from course_lib.device import seeded
 from course_lib.information import entropy
-from course_lib.study.desk import exercise, explorers, quiz, reveal, rounded
+from course_lib.study import exercise, explorers, quiz, reveal, rounded
 
 # %% [markdown] id="1-from-scores-to-shares"
 # ## 1 · From scores to shares

@@ -24,9 +24,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import attention, softmax
+from course_lib.chapters.attention import induction_toy
 from course_lib.device import seeded
-from course_lib.study import toy_heads, trained_model
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study.exhibits import course_model_probes
 
 # %% [markdown] id="1-a-mean-weighted-by-relevance"
 # ## 1 · A mean, weighted by relevance
@@ -112,13 +113,13 @@ for name, scale in [("no scale", 1.0), ("divided by √D", 1 / 8), ("divided by 
 # Training makes queries and keys depend on each other, and their products larger than √D.
 
 # %% id="model-toy-heads-trained"
-model = toy_heads.trained()
-sample = toy_heads.repeated_sequences(8, toy_heads.PERIODS["varying"], seeded(1))
-head_queries, head_keys = toy_heads.queries_and_keys(model, sample.ids)  # (L, B, H, T, D) each
+model = induction_toy.trained()
+sample = induction_toy.repeated_sequences(8, induction_toy.PERIODS["varying"], seeded(1))
+head_queries, head_keys = induction_toy.queries_and_keys(model, sample.ids)  # (L, B, H, T, D) each
 spread = [
     figures.attention.product_spread(head_queries[layer, :, head], head_keys[layer, :, head])
-    for layer in range(toy_heads.LAYERS)
-    for head in range(toy_heads.HEADS)
+    for layer in range(induction_toy.LAYERS)
+    for head in range(induction_toy.HEADS)
 ]
 print("trained heads of width 16:", [round(each, 1) for each in spread], "√16 = 4")
 
@@ -556,8 +557,8 @@ explorers.attention.cache_bytes()
 # again. Whoever has understood that it repeats can foretell every letter from the second round on.
 
 # %% id="example-toy-heads-repeated-sequences-1"
-example = toy_heads.repeated_sequences(1, (12, 12), seeded(10))
-written = [toy_heads.TOKENS[i] for i in example.ids[0].tolist()]
+example = induction_toy.repeated_sequences(1, (12, 12), seeded(10))
+written = [induction_toy.TOKENS[i] for i in example.ids[0].tolist()]
 print(" ".join(written[:30]))
 
 # %% [markdown] id="how-can-attention-do-it-to"
@@ -572,7 +573,7 @@ print(" ".join(written[:30]))
 # > after the other, or at the same time? Slowly, or at once?
 
 # %% id="learned-history-toy-heads-train-toy"
-learned, history = toy_heads.train_toy(steps=250)  # about ten seconds
+learned, history = induction_toy.train_toy(steps=250)  # about ten seconds
 print(sum(weight.numel() for weight in learned.parameters()), "parameters")
 print("loss before about log 63:", abs(history.loss[0] - math.log(63)) < 0.5)
 print("loss after below 0.5:    ", history.loss[-1] < 0.5)
@@ -587,7 +588,7 @@ show(figures.attention.learning(history))
 #
 # You have just trained it, so your model differs a little from mine. From here on the notebook uses one that was trained in
 # the same way, for 300 steps, and is stored with the course, so that your pictures are those of the text.
-# `toy_heads.train_toy()` makes it again.
+# `induction_toy.train_toy()` makes it again.
 #
 # ### Play with it
 # Click a head on the left (or move there with the arrow keys), and point at a token in the left column: the lines lead to
@@ -633,7 +634,7 @@ def induction_score(weights, ids):
 reveal("attention.induction_score")
 
 # %% id="scores-toy-heads-head-scores-model"
-scores = toy_heads.head_scores(model, sample)
+scores = induction_toy.head_scores(model, sample)
 show(figures.attention.scores_of_heads(scores))
 
 # %% [markdown] id="where-a-head-rests"
@@ -661,15 +662,17 @@ print("in the repetition:    ", rounded(to_first[:, sample.repeated].mean(-1), 2
 # > previous-token heads in layer 0?
 
 # %% id="held-out-toy-heads-repeated-sequences"
-held_out = toy_heads.repeated_sequences(16, toy_heads.PERIODS["varying"], seeded(11))
-before = toy_heads.repeat_loss(model, held_out)
+held_out = induction_toy.repeated_sequences(16, induction_toy.PERIODS["varying"], seeded(11))
+before = induction_toy.repeat_loss(model, held_out)
 losses = {
-    f"{layer}.{head}": toy_heads.repeat_loss(toy_heads.without_head(model, layer, head), held_out)
-    for layer in range(toy_heads.LAYERS)
-    for head in range(toy_heads.HEADS)
+    f"{layer}.{head}": induction_toy.repeat_loss(
+        induction_toy.without_head(model, layer, head), held_out
+    )
+    for layer in range(induction_toy.LAYERS)
+    for head in range(induction_toy.HEADS)
 }
-both = toy_heads.without_head(toy_heads.without_head(model, 0, 1), 0, 2)
-losses["0.1 and 0.2"] = toy_heads.repeat_loss(both, held_out)
+both = induction_toy.without_head(induction_toy.without_head(model, 0, 1), 0, 2)
+losses["0.1 and 0.2"] = induction_toy.repeat_loss(both, held_out)
 show(figures.attention.ablation(losses, before))
 
 # %% [markdown] id="no-induction-head-is-missed-the"
@@ -679,9 +682,9 @@ show(figures.attention.ablation(losses, before))
 
 # %% id="silent-model"
 silent = model
-for head in range(toy_heads.HEADS):
-    silent = toy_heads.without_head(silent, 1, head)
-print(f"loss without layer 1: {toy_heads.repeat_loss(silent, held_out):.1f} nats")
+for head in range(induction_toy.HEADS):
+    silent = induction_toy.without_head(silent, 1, head)
+print(f"loss without layer 1: {induction_toy.repeat_loss(silent, held_out):.1f} nats")
 print(f"for one who knows nothing: log 63 = {math.log(63):.1f} nats")
 
 # %% [markdown] id="10-a-model-that-has-read"
@@ -694,7 +697,7 @@ print(f"for one who knows nothing: log 63 = {math.log(63):.1f} nats")
 # 11; here you only look at its maps. A part of its training was the task of section 9, random tokens that repeat.
 
 # %% id="config-trained-model-course-model-config"
-config = trained_model.course_model().config
+config = course_model_probes.course_model().config
 print(config.num_hidden_layers, "layers of", config.num_attention_heads, "heads,", end=" ")
 print("with", config.num_key_value_heads, "key/value heads in each layer")
 print(config.vocab_size, "tokens in the vocabulary, heads of width", config.head_dim)
@@ -714,7 +717,7 @@ explorers.attention.reading()
 # Look at the last row of the large map. A head that copies has met this `(` before, and reads what stood behind it:
 
 # %% id="tokens-weights-trained-model-read-explorers"
-tokens, weights = trained_model.read(explorers.attention.SENTENCE)
+tokens, weights = course_model_probes.read(explorers.attention.SENTENCE)
 layer, head = explorers.attention.best_head("induction")
 read = tokens[weights[layer, head, -1].argmax()]
 print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly {read!r}")
@@ -724,7 +727,7 @@ print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly 
 # you may not think of, a head that reads *itself*: for it attention is no reading at all, it works on each token alone.
 
 # %% id="course-scores-trained-model-head-scores"
-course_scores = trained_model.head_scores("repeats")
+course_scores = course_model_probes.head_scores("repeats")
 show(figures.attention.scores_of_heads(course_scores))
 
 # %% id="found"
@@ -747,7 +750,7 @@ for name in ("toy", "course model"):
 # the text):
 
 # %% tags=["nbval-ignore-output"] id="text-scores-trained-model-head-scores"
-text_scores = trained_model.head_scores("text")
+text_scores = course_model_probes.head_scores("text")
 show(figures.attention.scores_of_heads(text_scores))
 
 # %% [markdown] id="which-heads-are-needed"
@@ -771,17 +774,17 @@ explorers.attention.missed_heads()
 groups = {}
 for kind in ("previous token", "induction"):
     groups[f"all {kind} heads"] = (course_scores[kind] > 0.5).nonzero().tolist()
-losses = {name: trained_model.loss("repeats", group) for name, group in groups.items()}
-show(figures.attention.ablation(losses, trained_model.loss("repeats")))
+losses = {name: course_model_probes.loss("repeats", group) for name, group in groups.items()}
+show(figures.attention.ablation(losses, course_model_probes.loss("repeats")))
 nothing = math.log(config.vocab_size)
 for name, group in groups.items():
     print(f"{name}: {len(group)}; without them the loss is above 0.8 log V:", end=" ")
     print(losses[name] > 0.8 * nothing)
 
 # %% tags=["nbval-ignore-output"] id="before-trained-model-loss-text"
-before = trained_model.loss("text")
+before = course_model_probes.loss("text")
 for name, group in groups.items():
-    rise = trained_model.loss("text", group) - before
+    rise = course_model_probes.loss("text", group) - before
     print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
 
 # %% [markdown] id="on-repeats-the-model-is-lost"
@@ -889,11 +892,11 @@ print("the new token should:", ours.item())
 # Train the same model on texts whose period is always 12, and see:
 
 # %% id="shortcut-toy-heads-trained-fixed"
-shortcut = toy_heads.trained("fixed")
+shortcut = induction_toy.trained("fixed")
 for period in (12, 16):
-    texts = toy_heads.repeated_sequences(16, (period, period), seeded(12))
-    score = toy_heads.head_scores(shortcut, texts)["induction"].max().item()
-    losses = [toy_heads.repeat_loss(each, texts) for each in (shortcut, model)]
+    texts = induction_toy.repeated_sequences(16, (period, period), seeded(12))
+    score = induction_toy.head_scores(shortcut, texts)["induction"].max().item()
+    losses = [induction_toy.repeat_loss(each, texts) for each in (shortcut, model)]
     print(
         f"period {period}: trained on 12 alone {losses[0]:5.2f} nats, score {score:.2f};", end=" "
     )

@@ -27,9 +27,10 @@ from course_lib.attention import (
     previous_token_score,
     scaled_dot_product_attention,
 )
+from course_lib.chapters.rope import position_toys
 from course_lib.device import seeded
-from course_lib.study import position_models, trained_model
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study.exhibits import course_model_probes
 
 # %% [markdown] id="1-attention-sees-a-set"
 # ## 1 · Attention sees a set
@@ -135,7 +136,7 @@ for m, n in ((5, 2), (105, 102), (196, 193)):
 explorers.rope.position_table()
 
 # %% id="learned-position-models-trained-learned-table"
-learned = position_models.trained("learned").table
+learned = position_toys.trained("learned").table
 random = torch.randn(learned.shape, generator=seeded(18))
 for name, table in (("sinusoidal", rows[:48]), ("learned", learned), ("random", random)):
     share = figures.rope.share_by_distance(figures.rope.similarities(table))
@@ -483,8 +484,8 @@ print("not converted:              ", torch.allclose(scores(w_q, w_k, "halves"),
 # > **Predict.** For which of the first tokens are the model's predictions still what they were?
 
 # %% id="copier-position-models-trained-rope"
-copier = position_models.trained("rope")
-text = position_models.repeated_texts([12], 40, seeded(11))
+copier = position_toys.trained("rope")
+text = position_toys.repeated_texts([12], 40, seeded(11))
 with torch.no_grad():
     right, mixed = (
         copier(text, layout=layout).softmax(-1)[0] for layout in ("halves", "neighbours")
@@ -495,11 +496,9 @@ for t in (0, 1, 2, 5, 15, 30):
 
 # %% id="for-layout-in-halves-neighbours"
 for layout in ("halves", "neighbours"):
-    loss = position_models.loss_at_distance(copier, 16, layout=layout)
+    loss = position_toys.loss_at_distance(copier, 16, layout=layout)
     print(f"{layout}: loss {loss:.1f} nats where the next token can be known")
-print(
-    f"a guess among {position_models.VOCABULARY} tokens: {math.log(position_models.VOCABULARY):.1f}"
-)
+print(f"a guess among {position_toys.VOCABULARY} tokens: {math.log(position_toys.VOCABULARY):.1f}")
 
 # %% [markdown] id="the-first-token-is-right-at"
 # The first token is right: at position 0 nothing is turned. The first few look fine, since there is little to read yet. Then
@@ -701,7 +700,7 @@ for kind, request in requests.items():
 
 # %% id="print-turns-of-each-plane-in"
 print("turns of each plane in 48 tokens:")
-turns = position_models.TRAINED_LENGTH * rope.rope_frequencies(32, 100.0) / (2 * math.pi)
+turns = position_toys.TRAINED_LENGTH * rope.rope_frequencies(32, 100.0) / (2 * math.pi)
 print(rounded(turns, 1))
 
 # %% [markdown] id="it-must-now-copy-from-distances"
@@ -724,7 +723,7 @@ explorers.rope.context_extension()
 # %% id="for-scaling-in-plain-interpolation-ntk"
 for scaling in ("plain", "interpolation", "NTK-aware", "dynamic", "YaRN", "Llama 3"):
     request = figures.rope.rope_request(scaling, 4, 32, 100.0, 48)
-    losses = [position_models.loss_at_distance(copier, d, rope=request) for d in (8, 16, 32, 64)]
+    losses = [position_toys.loss_at_distance(copier, d, rope=request) for d in (8, 16, 32, 64)]
     print(f"{scaling:13}", "  ".join(f"{loss:4.1f}" for loss in losses), " at 8, 16, 32, 64 tokens")
 
 # %% [markdown] id="why-does-interpolation-hurt-where-nothing"
@@ -757,7 +756,7 @@ for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
 # it in notebook 08). It was trained on texts of 256 tokens, with the base 10 000, so it has planes of both kinds:
 
 # %% id="config-trained-model-course-model-config"
-config = trained_model.course_model().config
+config = course_model_probes.course_model().config
 base = config.rope_parameters["rope_theta"]
 turns = config.max_position_embeddings * rope.rope_frequencies(config.head_dim, base) / math.tau
 print(f"trained on texts of {config.max_position_embeddings} tokens, with the base {base:,.0f}")
@@ -804,7 +803,7 @@ for name, curve in figures.rope.stretches(4).items():
 # with the course.
 
 # %% id="reveal-position-models-train"
-reveal(position_models.train)
+reveal(position_toys.train)
 
 # %% [markdown] id="predict-which-of-the-six-can"
 # > **Predict.** Which of the six can copy at all? And which of these still can at 64 tokens, a distance that none of them
@@ -814,12 +813,12 @@ reveal(position_models.train)
 explorers.rope.method_comparison(distance=16)
 
 # %% id="for-method-in-position-models-methods"
-for method in position_models.METHODS:
-    model = position_models.trained(method)
+for method in position_toys.METHODS:
+    model = position_toys.trained(method)
     reachable = [16, 64] if method != "learned" else [16]
-    losses = [position_models.loss_at_distance(model, d) for d in reachable]
+    losses = [position_toys.loss_at_distance(model, d) for d in reachable]
     print(f"{method:11}", "  ".join(f"{loss:.1f}" for loss in losses), "at 16 and 64 tokens back")
-print(f"a guess     {math.log(position_models.VOCABULARY):.1f}")
+print(f"a guess     {math.log(position_toys.VOCABULARY):.1f}")
 one_back = math.exp(-positions.alibi_slopes(4)[0].item())
 print(f"ALiBi, steepest of four heads: one token back counts {one_back:.2f} times the token itself")
 

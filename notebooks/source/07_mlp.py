@@ -24,9 +24,10 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import experts, mlp
+from course_lib.chapters.mlp import ffn_toys
 from course_lib.device import seeded
-from course_lib.study import byte_models, trained_model
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study.exhibits import course_model_probes
 
 # %% [markdown] id="1-each-token-by-itself"
 # ## 1 · Each token by itself
@@ -223,14 +224,14 @@ explorers.mlp.activation(name="ReLU")
 # two feed-forward layers with residual connections do everything else.
 
 # %% id="data-held-out-byte-models-lessons"
-data, held_out = byte_models.lessons()
+data, held_out = ffn_toys.lessons()
 context = bytes(data.contexts[1000].tolist()), bytes([data.following[1000].item()])
 print("each example:", len(context[0]), "bytes and the one that followed")
-print("parameters:", sum(p.numel() for p in byte_models.untrained("ReLU").parameters()))
+print("parameters:", sum(p.numel() for p in ffn_toys.untrained("ReLU").parameters()))
 
 # %% tags=["nbval-ignore-output"] id="reader-byte-models-trained-relu-data"
-reader = byte_models.trained("ReLU", data, steps=500)
-surprise = byte_models.loss_on(reader, held_out)
+reader = ffn_toys.trained("ReLU", data, steps=500)
+surprise = ffn_toys.loss_on(reader, held_out)
 print(f"knows nothing: {math.log(256):.2f} nats per byte; after 500 steps: {surprise:.2f}")
 
 # %% [markdown] id="predict-at-the-start-of-training"
@@ -238,7 +239,7 @@ print(f"knows nothing: {math.log(256):.2f} nats per byte; after 500 steps: {surp
 # > layer and in the second?
 
 # %% tags=["nbval-ignore-output"] id="first-second-byte-models-pre-activations"
-first, second = byte_models.pre_activations(reader, held_out)
+first, second = ffn_toys.pre_activations(reader, held_out)
 for name, numbers in (("first", first), ("second", second)):
     print(f"{name:6} layer: {(numbers < 0).double().mean():.0%} of what arrives is negative")
 explorers.mlp.activation({"layer 2": second, "layer 1": first}, name="ReLU")
@@ -281,8 +282,8 @@ reveal("mlp.dead_units")
 
 # %% tags=["nbval-ignore-output"] id="dead"
 def dead(name, rate, seed):
-    model = byte_models.trained(name, data, 100, seed, rate)
-    return byte_models.dead_fractions(model, held_out)[1]
+    model = ffn_toys.trained(name, data, 100, seed, rate)
+    return ffn_toys.dead_fractions(model, held_out)[1]
 
 
 rates, found = (0.003, 0.01, 0.03), {}
@@ -377,7 +378,7 @@ explorers.mlp.gate_surface(gate="swiglu", up=1.0)
 # > arrive at its gates be mostly negative all the same?
 
 # %% tags=["nbval-ignore-output"] id="heard-trained-model-hidden-units-text"
-heard = trained_model.hidden_units("text")
+heard = course_model_probes.hidden_units("text")
 print(
     len(heard[0].gate), "tokens,", heard[0].gate.shape[1], "units in each of", len(heard), "layers"
 )
@@ -449,18 +450,18 @@ print("Llama-2-7B:", mlp.matched_hidden_width(4096, multiple_of=256))
 # surprise at bytes of documents that it has never seen.
 
 # %% tags=["nbval-ignore-output"] id="names-tuple-byte-models-variants"
-names = tuple(byte_models.VARIANTS)
-sizes = [sum(p.numel() for p in byte_models.untrained(name).parameters()) for name in names]
+names = tuple(ffn_toys.VARIANTS)
+sizes = [sum(p.numel() for p in ffn_toys.untrained(name).parameters()) for name in names]
 print("parameters:", dict(zip(names, sizes, strict=True)))
-show(figures.mlp.variants(byte_models.losses(names, steps=150, seeds=(0, 1))))
+show(figures.mlp.variants(ffn_toys.losses(names, steps=150, seeds=(0, 1))))
 
 # %% [markdown] id="two-seeds-are-too-few-to"
 # Two seeds are too few to believe, and a hundred and fifty steps are a beginning. So here is the same with four seeds and up to
-# 3200 steps, trained beforehand by `python -m course_lib.study.byte_models` (some minutes). Each dot is one seed, measured
+# 3200 steps, trained beforehand by `python -m course_lib.chapters.mlp.ffn_toys` (some minutes). Each dot is one seed, measured
 # from the ReLU model with the *same* seed:
 
 # %% id="longer-byte-models-stored-losses"
-longer = byte_models.stored()["losses"]
+longer = ffn_toys.stored()["losses"]
 show(figures.mlp.variants_in_time(longer))
 
 # %% id="for-name-in-names-1"
@@ -693,18 +694,18 @@ print("with a mask:    ", rounded(experts.load_balancing_loss(padded, k=1, mask=
 # balancing loss, the third is a *control*: it draws lots. A load of 1 is a fair share.
 
 # %% tags=["nbval-ignore-output"] id="mixtures-name-byte-models-trained-name"
-mixtures = {name: byte_models.trained(name, data, steps=200) for name in byte_models.ROUTERS}
-loads = {name: byte_models.loads(model, held_out)[1] for name, model in mixtures.items()}
+mixtures = {name: ffn_toys.trained(name, data, steps=200) for name in ffn_toys.ROUTERS}
+loads = {name: ffn_toys.loads(model, held_out)[1] for name, model in mixtures.items()}
 show(figures.mlp.expert_loads(loads))
 for name, model in mixtures.items():
-    print(f"{name:11} held-out loss {byte_models.loss_on(model, held_out):.3f} nats per byte")
+    print(f"{name:11} held-out loss {ffn_toys.loss_on(model, held_out):.3f} nats per byte")
 
 # %% [markdown] id="one-run-may-be-luck-four"
 # One run may be luck. Four seeds and 800 steps, stored:
 
 # %% id="measured-byte-models-stored"
-measured = byte_models.stored()
-for name in byte_models.ROUTERS:
+measured = ffn_toys.stored()
+for name in ffn_toys.ROUTERS:
     busiest = [max(loads) for loads in measured["loads in the last layer"][name]]
     losses = measured["losses"]["800"][name]
     print(

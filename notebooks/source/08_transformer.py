@@ -33,7 +33,7 @@ from course_lib.device import seeded
 from course_lib.information import kl_divergence
 from course_lib.model import ModelConfig, build_model, inspection
 from course_lib.pretrained import course_model, course_tokenizer
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="1-the-block"
 # ## 1 · The block
@@ -592,7 +592,7 @@ print(f"through the model: {tokens_in} tokens without a cache, {len(prompt_ids) 
 # > themselves?
 
 # %% id="found-report-gate-and-up-exchanged"
-from course_lib.study.planted_faults import FAULTS, report
+from course_lib.chapters.transformer.planted_faults import FAULTS, report
 
 found = report("gate and up exchanged in layer 2")
 print(f"{'':40} own    so far")
@@ -627,7 +627,7 @@ for fault in FAULTS:
 explorers.transformer.fault(kind="residual from the normalised input in layer 1")
 
 # %% [markdown] id="to-use-it-for-your-own"
-# To use it for your own model: `find_divergence(ours, theirs, ids)` from `course_lib.study.divergence`, where `theirs` is a
+# To use it for your own model: `find_divergence(ours, theirs, ids)` from `course_lib.chapters.transformer.layer_diff`, where `theirs` is a
 # model of `transformers`.
 
 # %% [markdown] id="9-looking-inside"

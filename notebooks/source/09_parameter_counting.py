@@ -28,8 +28,8 @@ from course_lib import accounting
 from course_lib.accounting import DEVICES, MODELS
 from course_lib.device import default_device, seeded, synchronize
 from course_lib.model import build_model
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, show
-from course_lib.study.memory_meter import MemoryMeter
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, show
+from course_lib.study.display.memory_meter import MemoryMeter
 
 # %% [markdown] id="1-a-matrix-is-a-product"
 # ## 1 · A matrix is a product

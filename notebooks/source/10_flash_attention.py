@@ -26,8 +26,8 @@ import torch.nn.functional as F
 from course_lib import attention, flash
 from course_lib.accounting import DEVICES, ridge_intensity
 from course_lib.device import seeded
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.measured import stored, taken_on
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
 
 # %% [markdown] id="1-two-memories"
 # ## 1 · Two memories
@@ -583,7 +583,7 @@ for name, attend in {
 # grows with the square for all, memory with the square only for the standard method.
 
 # %% tags=["nbval-ignore-output"] id="measured-stored-flash-attention-cpu"
-measured = stored("flash_attention_cpu")
+measured = stored_benchmark("flash_attention", "cpu")
 if measured is None:
     print("No CPU measurement is stored yet; `python -m benchmarks.flash_attention` takes one.")
 else:
@@ -594,7 +594,7 @@ else:
 # And on a GPU, in TFLOP/s, beside every backend of PyTorch's attention and FlexAttention:
 
 # %% tags=["nbval-ignore-output"] id="measured-stored-flash-attention-gpu"
-measured = stored("flash_attention_gpu")
+measured = stored_benchmark("flash_attention", "gpu")
 if measured is None:
     print("No GPU measurement is stored yet; on a machine with one, run")
     print("  python -m benchmarks.flash_attention_gpu")

@@ -31,15 +31,15 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from course_lib import corpus
+from course_lib.chapters.training import tiny_decoders
+from course_lib.chapters.training.tiny_decoders import byte_config, byte_plan, byte_row, fresh
 from course_lib.device import seeded
 
 # %% id="imports-2"
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer, training_log
 from course_lib.softmax import cross_entropy
-from course_lib.study import byte_training
-from course_lib.study.byte_training import byte_config, byte_plan, byte_row, fresh
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.live_curve import LiveCurve, steps_here
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study.display.live_curve import LiveCurve, steps_here
 from course_lib.training import data, descent, evaluation, gradients, objective, optimizer, scaling
 from course_lib.training.loop import Training
 from course_lib.training.recipes import COURSE_MODEL
@@ -491,7 +491,7 @@ reveal("training.accumulate")
 weights = []
 for parts in (1, 3):
     training = Training(
-        fresh(byte_config(16)), byte_training.mixed_batches(byte_row()), byte_plan(100, parts=parts)
+        fresh(byte_config(16)), tiny_decoders.mixed_batches(byte_row()), byte_plan(100, parts=parts)
     )
     for _ in range(4):
         training.step()
@@ -558,7 +558,7 @@ print("2e-8 in bfloat16, unscaled: ", f"{tiny.bfloat16().item():.1e}")
 # And does it matter? Three stored runs of one small model, equal but for the types:
 
 # %% id="show-figures-training-precision-byte-training"
-show(figures.training.precision(byte_training.stored()["precision"], every=20))
+show(figures.training.precision(tiny_decoders.stored()["precision"], every=20))
 
 # %% [markdown] id="not-much-here-a-short-run"
 # Not much, here: a short run at a high rate, whose steps are longer than the gaps between the numbers of bfloat16. A long run ends
@@ -579,7 +579,7 @@ import time
 
 for autocast in (False, True):
     plan = byte_plan(100, autocast=autocast)
-    training = Training(fresh(byte_config()), byte_training.text_batches(byte_row()), plan)
+    training = Training(fresh(byte_config()), tiny_decoders.text_batches(byte_row()), plan)
     training.step()
     begin = time.perf_counter()
     for _ in range(5):
@@ -624,16 +624,16 @@ for ids, known in zip(*repeats, strict=True):
 
 # %% tags=["nbval-ignore-output"] id="steps-steps-here-patient-600-hurried"
 steps = steps_here(patient=900, hurried=30)
-training = Training(fresh(byte_config()), byte_training.mixed_batches(byte_row()), byte_plan(steps))
+training = Training(fresh(byte_config()), tiny_decoders.mixed_batches(byte_row()), byte_plan(steps))
 bar = tqdm(total=steps, unit="step", file=sys.stdout)
 with LiveCurve(lambda looks: figures.training.live(looks, steps)) as curve:
-    for record in byte_training.watched(training, steps, every=10):
+    for record in tiny_decoders.watched(training, steps, every=10):
         bar.update(record["step"] - bar.n)
         curve(record)
 bar.close()
 
 # %% id="show-figures-training-live-byte-training"
-show(figures.training.live(byte_training.stored()["live"], 900))
+show(figures.training.live(tiny_decoders.stored()["live"], 900))
 
 # %% [markdown] id="text-first-and-little-by-little"
 # Text first, and little by little: which bytes are common, which follow which. On the repeats hardly anything happens for five
@@ -667,7 +667,7 @@ explorers.training.phase_change()
 
 # %% id="begun"
 def begun():
-    return Training(fresh(byte_config(16)), byte_training.mixed_batches(byte_row()), byte_plan(100))
+    return Training(fresh(byte_config(16)), tiny_decoders.mixed_batches(byte_row()), byte_plan(100))
 
 
 whole, first = begun(), begun()
@@ -830,11 +830,11 @@ print("by hand:", rounded(torch.tensor(scaling.fit_power_law([1.0, 10.0, 100.0],
 # %% [markdown] id="now-measure-the-smallest-of-the"
 # Now measure. The smallest of the course's runs fits into a cell: ten thousand parameters, 128 thousand bytes of text. The
 # others are stored: four sizes, four lengths, a rate schedule of its own for each. The largest of the sixteen is kept from
-# the fit, to see whether the law foretells it. (`python -m course_lib.study.byte_training scaling` makes all again.)
+# the fit, to see whether the law foretells it. (`python -m course_lib.chapters.training.tiny_decoders scaling` makes all again.)
 
 # %% id="runs-beyond-byte-training-stored-scaling"
-*runs, largest = byte_training.stored()["scaling"]
-again = byte_training.held_out_loss(byte_training.train_bytes(runs[0]["width"], 125))
+*runs, largest = tiny_decoders.stored()["scaling"]
+again = tiny_decoders.held_out_loss(tiny_decoders.train_bytes(runs[0]["width"], 125))
 print("the cell finds what is stored, within 0.1 nats:", abs(again - runs[0]["loss"]) < 0.1)
 columns = [[float(run[name]) for run in runs] for name in ("parameters", "tokens", "loss")]
 law = scaling.fit_scaling_law(*columns)

@@ -25,7 +25,7 @@ from course_lib import attention, generation
 from course_lib.device import seeded
 from course_lib.generation import GREEDY, Sampling, Stop, generate, stream, stream_text
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer
-from course_lib.study.desk import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
 # %% [markdown] id="the-course-model-is-small-it"
 # The course model is small: it was trained for an hour on one processor core, on Python's documentation and sources. It

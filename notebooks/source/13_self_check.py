@@ -17,7 +17,7 @@
 # About 90 minutes, better in several sittings. Nothing is downloaded.
 
 # %% id="imports"
-from course_lib.study.desk import (
+from course_lib.study import (
     checklist,
     dashboard,
     due_quiz,
@@ -153,8 +153,8 @@ import math
 
 import torch
 
-from course_lib import with_transformers
 from course_lib.attention import causal_mask, scaled_dot_product_attention
+from course_lib.chapters.self_check import with_transformers
 from course_lib.device import seeded
 from course_lib.model.functions import greedy_continuation
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer
@@ -350,7 +350,7 @@ print("at the last column, as alone:    ", torch.allclose(alone, last_column, at
 # %% id="wait-after"
 from datetime import UTC, datetime, timedelta
 
-from course_lib.study import schedule
+from course_lib.study.record import schedule
 
 
 def wait_after(moments):

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from course_lib.study import replay
+from course_lib.authoring import replay
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"

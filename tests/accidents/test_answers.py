@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from course_lib.study.progress import FILE_NAME, Store
+from course_lib.study.record.progress import FILE_NAME, Store
 
 STABLE = "softmax.stable"
-ANSWER = f"""from course_lib.study.exercise import exercise
+ANSWER = f"""from course_lib.study.check.decorator import exercise
 @exercise("{STABLE}")
 def mine(x, dim=-1):
     """
 RIGHT = "return torch.softmax(x, dim)"
 BEGIN = f"""import math, os, signal, sys, torch
-from course_lib.study.exercise import exercise
+from course_lib.study.check.decorator import exercise
 given = torch.arange(3.0)
 torch.manual_seed(7)
 state, alarm = torch.get_rng_state(), signal.getsignal(signal.SIGALRM)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.study.progress import FILE_NAME, Store
+from course_lib.study.record.progress import FILE_NAME, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ from collections import namedtuple
 import jupyter_client.kernelspec  # which looks for kernels in earnest
 from jupyter_core import paths
 from course_lib import cli
-from course_lib.study import doctor
+from course_lib.study.files import doctor
 
 shutil.disk_usage = lambda path: namedtuple("Usage", "total used free")(10**9, 10**9, 5 * 10**6)
 paths.jupyter_path = lambda *parts: []  # JupyterLab finds no extension

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.study.progress import FILE_NAME, Store
+from course_lib.study.record.progress import FILE_NAME, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, WRITERS = 250, 4  # all writers of a round are killed at once, as when a laptop goes off
@@ -19,7 +19,7 @@ ROUNDS, WRITERS = 250, 4  # all writers of a round are killed at once, as when a
 KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-from course_lib.study.progress import Store
+from course_lib.study.record.progress import Store
 
 path, rounds, writers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 moments, acknowledged, killed = random.Random(0), [], 0

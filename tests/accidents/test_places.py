@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib.study.progress import FILE_NAME, Store
+from course_lib.study.record.progress import FILE_NAME, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = "softmax.stable"
@@ -41,7 +41,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from course_lib.study import replay
+from course_lib.authoring import replay
 
 path, home = map(Path, sys.argv[1:])
 for folder in (path.parent, home):

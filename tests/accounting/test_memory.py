@@ -13,7 +13,7 @@ from course_lib.accounting import (
     training_memory,
 )
 from course_lib.model import ModelConfig, build_model
-from course_lib.study.memory_meter import MemoryMeter
+from course_lib.study.display.memory_meter import MemoryMeter
 
 SIZES = (311, 64, 160, 4, 6, 2, 12, 64)
 SMALL = {

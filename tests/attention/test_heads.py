@@ -11,7 +11,9 @@ from course_lib.attention import (
     induction_score,
     induction_targets,
     previous_token_score,
+    repeated_ids,
 )
+from course_lib.device import seeded
 
 T = 6
 IDS = torch.tensor([4, 7, 9, 4, 7, 9])
@@ -97,3 +99,18 @@ def test_errors_say_what_is_wrong():
             score(torch.ones(3, 1, 1))
     with pytest.raises(ValueError, match=r"no token does in these 6.*random ids written twice"):
         induction_score(drawn_heads(), torch.arange(T))
+
+
+def test_repeats_by_hand():
+    ids = repeated_ids(50, 4, 10, seeded(3), batch=2)
+    assert ids.shape == (2, 10)
+    for row in ids.tolist():
+        assert len(set(row[:4])) == 4
+        assert row[4:8] == row[:4]
+        assert row[8:] == row[:2]
+    assert ids[0].tolist() != ids[1].tolist()
+
+
+def test_a_period_holds_different_ids():
+    with pytest.raises(ValueError, match=r"between 1 and 67.*got 68"):
+        repeated_ids(67, 68, 100, seeded(0))

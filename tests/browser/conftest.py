@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from course_lib.study.browser import REMEDY, find_browser
+from course_lib.authoring.browser import REMEDY, find_browser
 from tests.browser.lab import TOKEN, Lab
 from tests.browser.sheet import LIMIT, SCREENSHOTS, SCRIPT, Opener, Sheet
 

@@ -15,8 +15,8 @@ from typing import TypeVar
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_lib.study.progress import FILE_NAME, Store
-from course_lib.study.workspace import reset_notebook
+from course_lib.study.files.workspace import reset_notebook
+from course_lib.study.record.progress import FILE_NAME, Store
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from playwright.sync_api import ConsoleMessage, Locator, Page
 
-from course_lib.study.replay import untagged_errors
+from course_lib.authoring.replay import untagged_errors
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 SCRIPT = Path(__file__).with_name("page.js")

@@ -5,8 +5,7 @@ import random
 import pytest
 from playwright.sync_api import Locator, expect
 
-from course_lib.study import bank
-from course_lib.study.question import (
+from course_lib.study.ask.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
@@ -17,6 +16,7 @@ from course_lib.study.question import (
     SeveralAnswers,
     shown_order,
 )
+from course_lib.study.chapter_parts import all_questions
 from tests.browser.lab import Lab
 from tests.browser.sheet import LIMIT, Opener, Sheet
 
@@ -34,17 +34,17 @@ def stable_softmax(x, dim=-1):
     return shares / shares.sum(dim, keepdim=True)
 """
 HEADS = """import torch
-from course_lib.study.desk import explorers
+from course_lib.study import explorers
 previous = torch.diag_embed(torch.ones(4), offset=-1)
 previous[0, 0] = 1.0
 evenly = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
 explorers.attention.lines(torch.stack([previous, evenly])[None], ["<s>", "a", "cat", "sat", "."])
 """
 ASK = """import random
-from course_lib.study import bank
-from course_lib.study.progress import store
-from course_lib.study.quiz import Quiz
-questions = {{question.id: question for question in bank.asked_in_course()}}
+from course_lib.study.chapter_parts import all_questions
+from course_lib.study.record.progress import store
+from course_lib.study.ask.quiz import Quiz
+questions = {{question.id: question for question in all_questions()}}
 Quiz("Asked here", [questions[name] for name in {names}], store(), random.Random(1))
 """
 
@@ -162,7 +162,7 @@ def card(sheet: Sheet, number: int) -> Locator:
 
 
 def first(kind: type) -> Question:
-    return next(each for each in bank.asked_in_course() if type(each) is kind)
+    return next(each for each in all_questions() if type(each) is kind)
 
 
 def press_until(sheet: Sheet, key: str, target: Locator) -> None:
@@ -265,7 +265,7 @@ ANSWERS = {
 
 def test_a_card_of_each_kind_can_be_answered(lab: Lab, open_notebook: Opener) -> None:
     questions = [first(kind) for kind in ANSWERS]
-    assert {type(each) for each in bank.asked_in_course()} == set(ANSWERS)
+    assert {type(each) for each in all_questions()} == set(ANSWERS)
     sheet = ask(lab, open_notebook, "kinds", *questions)
     for number, question in enumerate(questions, 1):
         shown = card(sheet, number)

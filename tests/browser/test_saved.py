@@ -10,9 +10,9 @@ from nbformat import NotebookNode
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from course_lib import SYLLABUS
-from course_lib.study.edition import write_edition
-from course_lib.study.saving import WIDGET_VIEW
-from course_lib.study.workspace import shipped_notebooks
+from course_lib.authoring.edition import write_edition
+from course_lib.study.display.saving import WIDGET_VIEW
+from course_lib.study.files.workspace import shipped_notebooks
 from tests.browser.lab import Lab
 from tests.browser.sheet import LIMIT, SCREENSHOTS, Opener, Watch
 

@@ -23,7 +23,7 @@ from course_lib.generation import (
     tokens_through_layers,
     update_cache,
 )
-from course_lib.generation.reading import without_padding
+from course_lib.generation.cached_reader import without_padding
 from course_lib.model import GPT2, ModelConfig
 from course_lib.tokenization.byte_bpe import ByteBPE
 

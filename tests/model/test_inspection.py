@@ -221,16 +221,6 @@ def test_each_head_is_silenced_in_turn():
         torch.testing.assert_close(losses[layer, head], expected)
 
 
-def test_repeats_by_hand():
-    ids = inspection.repeated_ids(50, 4, 10, seeded(3), batch=2)
-    assert ids.shape == (2, 10)
-    for row in ids.tolist():
-        assert len(set(row[:4])) == 4
-        assert row[4:8] == row[:4]
-        assert row[8:] == row[:2]
-    assert ids[0].tolist() != ids[1].tolist()
-
-
 # --- errors ---------------------------------------------------------------------------------------
 
 
@@ -244,7 +234,5 @@ def test_errors_name_rule_value_and_remedy():
         inspection.without_layer(model, 0, ("ffn",))
     with pytest.raises(ValueError, match=r"two are needed; got 1\. Pass a longer"):
         inspection.token_losses(model, IDS[:, :1])
-    with pytest.raises(ValueError, match=r"between 1 and 67.*got 68\. Shorten"):
-        inspection.repeated_ids(67, 68, 100, seeded(0))
     with pytest.raises(ValueError, match=r"each of 4 x 10 numbers; got.*\(40, 24\).*turn one"):
         inspection.head_contributions(torch.ones(1, 4, 2, 10), torch.ones(40, 24))

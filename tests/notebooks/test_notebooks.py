@@ -3,7 +3,7 @@
 import pytest
 
 from course_lib import SYLLABUS
-from course_lib.study.notebook import NOTEBOOKS, SOURCES, static_problems
+from course_lib.authoring.build import NOTEBOOKS, SOURCES, static_problems
 
 
 @pytest.mark.parametrize("entry", SYLLABUS, ids=lambda entry: entry.stem)

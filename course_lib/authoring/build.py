@@ -1,0 +1,181 @@
+"""What authors do with notebooks: build them from their sources and prove that they are sound.
+
+`build` turns `notebooks/source/NN_slug.py` into an executed `notebooks/NN_slug.ipynb`; two builds
+of one source give the same bytes. `verify` holds every notebook of the catalogue against its
+source, the rules of `lint`, the exercises and questions of its chapter, a replay as it stands and a
+replay with every exercise solved.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_lib import SYLLABUS, Notebook, find_notebook
+from course_lib.authoring.lint import lint
+from course_lib.authoring.replay import (
+    execute,
+    exercise_cells,
+    exercise_outcomes,
+    replay_untouched,
+    shown_outcome,
+    untagged_errors,
+)
+from course_lib.authoring.source import plain_metadata, read_source, with_ids
+from course_lib.study.chapter_parts import exercises_of, has_part
+from course_lib.study.display.saving import drop_views
+from course_lib.study.files.workspace import replace_file
+
+__all__ = ["build", "build_file", "exercise_outcomes", "lint", "rebuild_problems", "verify"]
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+SOURCES = NOTEBOOKS / "source"
+
+
+def chosen(names: Sequence[str] = ()) -> list[Notebook]:
+    """Return the catalogue's entries with these names: a slug, a stem or a number; all for none."""
+    return [find_notebook(name, SYLLABUS) for name in names] if names else list(SYLLABUS)
+
+
+def source_path(entry: Notebook) -> Path:
+    """Return where the author's text of a notebook is."""
+    return SOURCES / f"{entry.stem}.py"
+
+
+def notebook_path(entry: Notebook) -> Path:
+    """Return where the executed notebook is stored."""
+    return NOTEBOOKS / f"{entry.stem}.ipynb"
+
+
+def build(names: Sequence[str] = ()) -> list[Path]:
+    """Build the named notebooks, or all of them; return the files written."""
+    return [build_file(source_path(entry), notebook_path(entry)) for entry in chosen(names)]
+
+
+def build_file(source: Path, target: Path) -> Path:
+    """Execute one source and store it as a notebook; cells without an id get one in the source."""
+    if not source.exists():
+        raise ValueError(
+            f"a notebook is built from its source; {source} is missing. Write it first."
+        )
+    text = source.read_text(encoding="utf-8")
+    complete = with_ids(text, source.name)
+    if complete != text:
+        replace_file(source, complete)
+    notebook = read_source(source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    execute(notebook, target.parent)
+    errors = untagged_errors(notebook)
+    if errors:
+        raise RuntimeError(f"{source.name} did not run cleanly: {'; '.join(errors)}")
+    settle(notebook)
+    replace_file(target, nbformat.writes(notebook) + "\n")
+    return target
+
+
+def settle(notebook: NotebookNode) -> None:
+    """Drop from an executed notebook what differs from run to run or names this machine."""
+    notebook.metadata = plain_metadata()
+    drop_views(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                output.traceback = [_portable(line) for line in output.traceback]
+
+
+def _portable(line: str) -> str:
+    folders = (ROOT, sys.prefix, sys.base_prefix, Path.home())
+    for folder, shown in zip(folders, ("", "python", "python", "~"), strict=True):
+        line = line.replace(f"{folder}{os.sep}", f"{shown}{os.sep}" if shown else "")
+    return line
+
+
+def rebuild_problems(path: Path, source: Path | None = None) -> list[str]:
+    """Return where a stored notebook's cells differ from those that its source describes."""
+    source = source or path.parent / "source" / f"{path.stem}.py"
+    wanted = {cell.id: _inputs(cell) for cell in read_source(source).cells}
+    stored = {cell.id: _inputs(cell) for cell in nbformat.read(path, as_version=4).cells}
+    found = [f"cell {each} is in the source only" for each in wanted if each not in stored]
+    found += [f"cell {each} is in the notebook only" for each in stored if each not in wanted]
+    both = [each for each in wanted if each in stored]
+    found += [f"cell {each} differs" for each in both if wanted[each] != stored[each]]
+    if both != [each for each in stored if each in wanted]:
+        found.append("the cells stand in another order")
+    remedy = f"`course build {path.stem}` stores the notebook anew"
+    return [f"{each} ({source.name} against {path.name}): {remedy}" for each in found]
+
+
+def _inputs(cell: NotebookNode) -> tuple[str, str, tuple[str, ...]]:
+    return cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ()))
+
+
+def chapter_problems(entry: Notebook, path: Path) -> list[str]:
+    """Return where a stored notebook and its chapter's exercises and questions do not agree."""
+    notebook = nbformat.read(path, as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    cells = exercise_cells(notebook)
+    declared = {each.id for each in exercises_of(entry.slug)}
+    found = [f"the exercise {each} has no cell" for each in sorted(declared - set(cells))]
+    found += [f"{each} is no exercise of this chapter" for each in sorted(set(cells) - declared)]
+    for name, cell in cells.items():
+        if (outcome := shown_outcome(name, cell)) != "not attempted":
+            found.append(f"the cell of {name} must leave it not attempted; it says {outcome!r}")
+    asks = re.search(rf"""^quiz\(["']{entry.slug}["']""", code, re.MULTILINE)
+    if has_part(entry.slug, "questions") and not asks:
+        found.append(f'the chapter has questions; no cell calls quiz("{entry.slug}")')
+    return found
+
+
+def static_problems(entry: Notebook) -> list[str]:
+    """Return every fault of a chapter's notebook that shows without running it."""
+    source, path = source_path(entry), notebook_path(entry)
+    missing = [
+        f"{each.relative_to(ROOT)} is missing" for each in (source, path) if not each.exists()
+    ]
+    return missing or [*rebuild_problems(path), *lint(path), *chapter_problems(entry, path)]
+
+
+def untouched_problems(entry: Notebook) -> list[str]:
+    """Run a stored notebook again, as it stands; return what differs."""
+    report = replay_untouched(notebook_path(entry))
+    return [f"replayed as it stands: {report}"] if report else []
+
+
+def solved_problems(entry: Notebook) -> list[str]:
+    """Run a stored notebook with every exercise solved; return the exercises that do not pass."""
+    try:
+        outcomes = exercise_outcomes(notebook_path(entry), solved=True)
+    except RuntimeError as error:
+        return [f"replayed with solutions: {error}"]
+    wrong = {name: outcome for name, outcome in outcomes.items() if outcome != "passed"}
+    return [f"the solution of {name} gives {outcome!r}" for name, outcome in wrong.items()]
+
+
+def _timed(check: Callable[[Notebook], list[str]], entry: Notebook) -> tuple[list[str], float]:
+    start = time.perf_counter()
+    return check(entry), time.perf_counter() - start
+
+
+def verify(names: Sequence[str] = ()) -> int:
+    """Check the named notebooks, or all, and print a line for each; return the number of faults."""
+    faults = 0
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for entry in chosen(names):
+            found = static_problems(entry)
+            times = ""
+            if notebook_path(entry).exists():
+                checks = (untouched_problems, solved_problems)
+                runs = list(pool.map(lambda check: _timed(check, entry), checks))  # noqa: B023
+                found += [each for problems, _ in runs for each in problems]
+                times = f"as it stands {runs[0][1]:5.1f} s, solved {runs[1][1]:5.1f} s"
+            verdict = f"{len(found)} fault{'s' * (len(found) > 1)}" if found else "sound"
+            print(f"{entry.stem:24} {times:40} {verdict}", *found, sep="\n    ", flush=True)
+            faults += len(found)
+    return faults

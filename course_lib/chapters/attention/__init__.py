@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Attention” and to no other."""

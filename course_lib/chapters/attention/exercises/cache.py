@@ -1,0 +1,220 @@
+"""The exercise on attention with a KV cache, as a function that changes nothing."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import attention
+from course_lib.chapters.attention.exercises.weighted_mean import attended, numbers
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _shared(x, heads):
+    return x.repeat_interleave(heads // x.shape[1], dim=1)
+
+
+def _filled(cache, new, start):
+    """Return a copy of the cache with the new rows from `start` on, as far as there is room."""
+    room = min(new.shape[2], cache.shape[2] - start)
+    return torch.cat((cache[:, :, :start], new[:, :, :room], cache[:, :, start + room :]), dim=2)
+
+
+def _step(q, k, v, k_cache, v_cache, position, reads=None, start=None, causal=True):
+    """Do the step; `reads`, `start` and `causal` change how far it reads, where it writes, and
+    whether a new token may read a newer one."""
+    start = position if start is None else start
+    end = position + q.shape[2]
+    k_cache, v_cache = _filled(k_cache, k, start), _filled(v_cache, v, start)
+    keys = k_cache.shape[2]
+    places = torch.arange(keys)
+    mine = position + torch.arange(q.shape[2])[:, None]
+    mask = places <= mine if causal else (places < end).expand(q.shape[2], -1)
+    if reads is not None:
+        mask = reads(places, mine, end)
+    read = attended(q, _shared(k_cache, q.shape[1]), _shared(v_cache, q.shape[1]), mask)
+    return read, k_cache, v_cache
+
+
+def _whole_capacity(places, mine, end):
+    return (places >= 0).expand(len(mine), -1)
+
+
+def _past_alone(places, mine, end):
+    return places < mine
+
+
+def _new_alone(places, mine, end):
+    return (places <= mine) & (places >= mine[0])
+
+
+def _upper_left(places, mine, end):
+    return (places <= mine - mine[0]) & (places < end)
+
+
+def _values_forgotten(q, k, v, k_cache, v_cache, position):
+    read, keys, _ = _step(q, k, v, k_cache, v_cache, position)
+    return read, keys, v_cache
+
+
+def _appended(q, k, v, k_cache, v_cache, position):
+    read, _, _ = _step(q, k, v, k_cache, v_cache, position)
+    return read, torch.cat((k_cache, k), dim=2), torch.cat((v_cache, v), dim=2)
+
+
+def _cut(q, k, v, k_cache, v_cache, position):
+    read, keys, values = _step(q, k, v, k_cache, v_cache, position)
+    end = position + k.shape[2]
+    return read, keys[:, :, :end], values[:, :, :end]
+
+
+def _caches_lost(q, k, v, k_cache, v_cache, position):
+    return _step(q, k, v, k_cache, v_cache, position)[0], k_cache, v_cache
+
+
+def _in_place(q, k, v, k_cache, v_cache, position):
+    end = position + k.shape[2]
+    k_cache[:, :, position:end] = k
+    v_cache[:, :, position:end] = v
+    return _step(q, k, v, k_cache, v_cache, position)
+
+
+def _by_torch(q, k, v, k_cache, v_cache, position):
+    past = slice(0, position)
+    keys = torch.cat((k_cache[:, :, past], k), dim=2)
+    values = torch.cat((v_cache[:, :, past], v), dim=2)
+    mask = torch.ones(q.shape[2], keys.shape[2]).tril(position).bool()
+    read = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
+    return read, _filled(k_cache, k, position), _filled(v_cache, v, position)
+
+
+def _situation(heads, groups, tokens, capacity, position, batch=2):
+    """Return the arguments of a step; what the caches hold beyond `position` is old rubbish."""
+    new = (batch, groups, tokens, 3)
+    room = (batch, groups, capacity, 3)
+    return call(
+        numbers(batch, heads, tokens, 3),
+        numbers(*new, shift=1),
+        numbers(*new, shift=2),
+        numbers(*room, shift=3),
+        numbers(*room, shift=4),
+        position,
+    )
+
+
+CACHED_STEP = Exercise(
+    id="attention.cached_step",
+    title="One step with a cache",
+    minutes=12,
+    difficulty=3,
+    statement=(
+        "T new tokens (usually one) stand at `position` and behind it. Put their keys and values "
+        "into copies of the caches (B, G, N, D), let the new queries (B, H, T, D) read causally "
+        "everything up to themselves, and return (output, k_cache, v_cache)."
+    ),
+    solution=attention.cached_attention,
+    reference=_step,
+    probes=(
+        Probe(
+            "the first token",
+            lambda: _situation(heads=2, groups=2, tokens=1, capacity=4, position=0),
+            "Nothing came before: the token reads itself alone, and its output is its own value.",
+        ),
+        Probe(
+            "the third token",
+            lambda: _situation(heads=2, groups=2, tokens=1, capacity=5, position=2),
+            "It reads the two before it and itself, not the places that are still unwritten.",
+        ),
+        Probe(
+            "the last free place",
+            lambda: _situation(heads=2, groups=2, tokens=1, capacity=3, position=2),
+            "The cache is full afterwards, and all of it is read.",
+        ),
+        Probe(
+            "shared key heads",
+            lambda: _situation(heads=4, groups=2, tokens=1, capacity=5, position=3),
+            "The caches hold G key/value heads, each for H/G query heads.",
+        ),
+        Probe(
+            "three new tokens at once",
+            lambda: _situation(heads=2, groups=1, tokens=3, capacity=7, position=2),
+            "Among the new tokens too, none reads a later one.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the unwritten places read",
+            lambda *given: _step(*given, reads=_whole_capacity),
+            "You attend to the whole cache. Places that are not written yet hold zeros or old "
+            "rubbish, and even a key of zeros gets a weight: exp(0) = 1. Read up to position + T.",
+        ),
+        Misconception(
+            "itself left out",
+            lambda *given: _step(*given, reads=_past_alone),
+            "The new token reads what came before it and not itself. Write first, then read up to "
+            "and including its own place.",
+        ),
+        Misconception(
+            "the past forgotten",
+            lambda *given: _step(*given, reads=_new_alone),
+            "Only the new tokens are read. The cache is there so that they can read the old ones.",
+        ),
+        Misconception(
+            "no mask among the new tokens",
+            lambda *given: _step(*given, causal=False),
+            "With one new token there is nothing to hide. With several, the first must not read "
+            "the second: use causal_mask(T, position + T).",
+        ),
+        Misconception(
+            "the staircase starts in the upper left corner",
+            lambda *given: _step(*given, reads=_upper_left),
+            "Your new tokens are masked as if they were the first of the text. They are the last: "
+            "causal_mask(T, position + T) ends in the lower right corner.",
+        ),
+        Misconception(
+            "written one place too late",
+            lambda *given: _step(
+                *given, start=min(given[5] + 1, given[3].shape[2]), reads=lambda p, m, e: p <= m
+            ),
+            "Positions count from 0: the first new token belongs to place `position` itself.",
+        ),
+        Misconception(
+            "always written to the front",
+            lambda *given: _step(*given, start=0),
+            "You overwrite the oldest tokens. Write to the places from `position` on.",
+        ),
+        Misconception(
+            "the values forgotten",
+            _values_forgotten,
+            "Your cache of values did not change. The next step would read old values here.",
+        ),
+        Misconception(
+            "the caches unchanged",
+            _caches_lost,
+            "The output is right, but you return the caches as they came: the next step will have "
+            "forgotten this token. Return the copies that hold it.",
+        ),
+        Misconception(
+            "appended behind the last place",
+            _appended,
+            "The caches have room already, and this makes them longer at every step. Write into "
+            "the places from `position` on.",
+        ),
+        Misconception(
+            "cut to what is used",
+            _cut,
+            "You return the used part alone. The room behind it is needed by the next step.",
+        ),
+        Misconception(
+            "written in place",
+            _in_place,
+            "Here the caches must not change under the caller: k_cache.clone() first. (A cache in "
+            "use *is* written in place, and the library's KVCache does so.)",
+        ),
+    ),
+    alternatives=(Alternative("by torch", _by_torch),),
+    hints=(
+        "Three moves: copy and write, read, return all three.",
+        "k_cache = k_cache.clone(); k_cache[:, :, position:end] = k, with end = position + T.",
+        "attention.grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask) with "
+        "mask = attention.causal_mask(T, end) reads.",
+    ),
+)

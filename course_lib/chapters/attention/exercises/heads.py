@@ -1,0 +1,191 @@
+"""Exercises on several heads: cut a vector into pieces, and put them together again."""
+
+import torch
+
+from course_lib import attention
+from course_lib.chapters.attention.exercises.weighted_mean import numbers
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _head_by_head(x, num_heads):
+    return torch.stack(x.chunk(num_heads, dim=-1), dim=1)
+
+
+def _viewed(x, num_heads):
+    batch, tokens, width = x.shape
+    return x.reshape(batch, num_heads, tokens, width // num_heads)
+
+
+def _interleaved(x, num_heads):
+    return torch.stack([x[..., head::num_heads] for head in range(num_heads)], dim=1)
+
+
+def _tokens_in_front(x, num_heads):
+    return torch.stack(x.chunk(num_heads, dim=-1), dim=2)
+
+
+def _heads_in_front(x, num_heads):
+    return torch.stack(x.chunk(num_heads, dim=-1), dim=0)
+
+
+def _count_taken_for_width(x, num_heads):
+    return torch.stack(x.split(num_heads, dim=-1), dim=1)
+
+
+SPLIT = Exercise(
+    id="attention.split_heads",
+    title="Cut into heads",
+    minutes=5,
+    difficulty=2,
+    statement=(
+        "Cut each token's vector into `num_heads` pieces of neighbouring features, and return "
+        "(B, H, T, D) from (B, T, H · D): head h of token t is the h-th piece."
+    ),
+    solution=attention.split_heads,
+    reference=_head_by_head,
+    same_dtype=True,
+    probes=(
+        Probe(
+            "one token, two heads",
+            lambda: call(torch.arange(6.0).reshape(1, 1, 6), 2),
+            "Features 0, 1, 2 belong to the first head and 3, 4, 5 to the second.",
+        ),
+        Probe(
+            "three tokens, two heads",
+            lambda: call(torch.arange(12.0).reshape(1, 3, 4), 2),
+            "A head keeps its own piece of every token, and no piece of another head.",
+        ),
+        Probe(
+            "two texts, three heads",
+            lambda: call(numbers(2, 4, 15), 3),
+            "Axes in the order batch, heads, tokens, features.",
+        ),
+        Probe(
+            "as many tokens as heads",
+            lambda: call(numbers(2, 3, 6), 3),
+            "Where tokens and heads are equally many, a wrong order has the right shape.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "viewed without a transpose",
+            _viewed,
+            "The shape is right and the numbers are not: `view(B, H, T, D)` cuts the row of "
+            "numbers as it lies in memory, so a head holds pieces of other heads. First "
+            "view(B, T, H, D), then swap T and H.",
+        ),
+        Misconception(
+            "every H-th feature",
+            _interleaved,
+            "You deal the features out like cards: head 0 gets features 0, H, 2H. Checkpoints "
+            "keep the features of a head next to each other: view(B, T, H, D), not (B, T, D, H).",
+        ),
+        Misconception(
+            "tokens before heads",
+            _tokens_in_front,
+            "This is (B, T, H, D), one step short: attention would run over the heads of one "
+            "token. Swap axes 1 and 2.",
+        ),
+        Misconception(
+            "heads before the batch",
+            _heads_in_front,
+            "The order is (B, H, T, D): the batch stays in front.",
+        ),
+        Misconception(
+            "the number of heads taken for their width",
+            _count_taken_for_width,
+            "`num_heads` says how many pieces there are, not how wide one is. The width of one is "
+            "width // num_heads.",
+        ),
+        Misconception(
+            "left whole",
+            lambda x, num_heads: x[:, None].expand(-1, num_heads, -1, -1),
+            "Each of your heads gets the whole vector. They share it: D = width // num_heads each.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by unflatten",
+            lambda x, num_heads: x.unflatten(-1, (num_heads, -1)).permute(0, 2, 1, 3),
+        ),
+    ),
+    hints=(
+        "Two moves: cut the last axis in two, (B, T, H, D), then bring the heads forward.",
+        "x.view(B, T, num_heads, width // num_heads) does the first. Why must H stand before D?",
+        ".transpose(1, 2) does the second.",
+    ),
+)
+
+
+def _side_by_side(x):
+    return torch.cat(x.unbind(1), dim=-1)
+
+
+MERGE = Exercise(
+    id="attention.merge_heads",
+    title="Put the heads together",
+    minutes=4,
+    difficulty=1,
+    statement=(
+        "Return (B, T, H · D) from (B, H, T, D): for each token the pieces of its heads side by "
+        "side, the inverse of splitting."
+    ),
+    solution=attention.merge_heads,
+    reference=_side_by_side,
+    same_dtype=True,
+    probes=(
+        Probe(
+            "one token, two heads",
+            lambda: call(torch.arange(6.0).reshape(1, 2, 1, 3)),
+            "First the piece of head 0, then that of head 1.",
+        ),
+        Probe(
+            "three tokens, two heads",
+            lambda: call(torch.arange(12.0).reshape(1, 2, 3, 2)),
+            "A token gets its own pieces back, not those of its neighbours.",
+        ),
+        Probe(
+            "two texts, three heads",
+            lambda: call(numbers(2, 3, 4, 5)),
+            "One vector of width H · D for each token of each text.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "reshaped without a transpose",
+            lambda x: x.reshape(x.shape[0], x.shape[2], -1),
+            "In memory the tokens of one head lie next to each other, and reshape goes by memory: "
+            "your token 0 holds several tokens of head 0. Swap heads and tokens first.",
+        ),
+        Misconception(
+            "dealt like cards",
+            lambda x: x.permute(0, 2, 3, 1).flatten(2),
+            "You interleave the heads' features. The pieces stand one behind the other: "
+            "(B, T, H, D) before you flatten, not (B, T, D, H).",
+        ),
+        Misconception(
+            "added up",
+            lambda x: x.sum(1),
+            "The heads are concatenated, not added. The addition comes with the projection that "
+            "follows.",
+        ),
+        Misconception(
+            "only transposed",
+            lambda x: x.transpose(1, 2),
+            "This is (B, T, H, D). Join the last two axes into one.",
+        ),
+        Misconception(
+            "the tokens joined",
+            lambda x: x.flatten(2),
+            "You joined tokens and features: (B, H, T · D). Each token keeps a vector of its own.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by permute and flatten", lambda x: x.permute(0, 2, 1, 3).flatten(2)),
+    ),
+    hints=(
+        "Go backwards through the splitting: first swap, then join.",
+        "x.transpose(1, 2) is (B, T, H, D).",
+        "`view` refuses now, since a transpose moves no numbers. reshape(B, T, H * D) copies.",
+    ),
+)

@@ -1,0 +1,155 @@
+"""The exercise on what a trained head does: the induction score."""
+
+import torch
+
+from course_lib import attention
+from course_lib.chapters.attention.exercises.weighted_mean import numbers
+from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+
+
+def _followers(ids):
+    """Return, query by query, the places that followed earlier occurrences of the same id."""
+    return [[j for j in range(1, t + 1) if ids[j - 1] == ids[t]] for t in range(len(ids))]
+
+
+def _mean_at(weights, places):
+    """Return the weight on each query's places, averaged over the queries that have any."""
+    rows = [weights[..., t, own].sum(-1) for t, own in enumerate(places) if own]
+    return torch.stack(rows).mean(0)
+
+
+def _induction(weights, ids):
+    return _mean_at(weights, _followers(ids.tolist()))
+
+
+def _same_token(weights, ids):
+    ids = ids.tolist()
+    return _mean_at(weights, [[j for j in range(t) if ids[j] == ids[t]] for t in range(len(ids))])
+
+
+def _two_to_the_right(weights, ids):
+    places = _followers(ids.tolist())
+    return _mean_at(weights, [[j + 1 for j in own if j < t] for t, own in enumerate(places)])
+
+
+def _latest_only(weights, ids):
+    return _mean_at(weights, [own[-1:] for own in _followers(ids.tolist())])
+
+
+def _sum_over_queries(weights, ids):
+    places = _followers(ids.tolist())
+    return _induction(weights, ids) * sum(bool(own) for own in places)
+
+
+def _mean_over_all(weights, ids):
+    return _sum_over_queries(weights, ids) / len(ids)
+
+
+def _mean_over_places(weights, ids):
+    places = _followers(ids.tolist())
+    return _sum_over_queries(weights, ids) / sum(len(own) for own in places)
+
+
+def _turned(weights, ids):
+    return _induction(weights.transpose(-2, -1), ids)
+
+
+INDUCTION = Exercise(
+    id="attention.induction_score",
+    title="Find the heads that copy",
+    minutes=10,
+    difficulty=3,
+    statement=(
+        "For each head, return how much of a repeated token's attention goes to what *followed* "
+        "its earlier occurrences, averaged over the queries whose id has occurred before. "
+        "`weights` is (..., T, T), `ids` is (T,); the result has the axes in front of (T, T)."
+    ),
+    solution=attention.induction_score,
+    reference=_induction,
+    probes=(
+        Probe(
+            "A B A",
+            lambda: call(
+                torch.tensor([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.7, 0.1]]),
+                torch.tensor([5, 8, 5]),
+            ),
+            "Only the last token has been seen before; behind the earlier A stands B.",
+        ),
+        Probe(
+            "two heads over A B C A B",
+            lambda: call(
+                torch.softmax(numbers(2, 5, 5), -1) * torch.ones(5, 5).tril(),
+                torch.tensor([3, 1, 4, 3, 1]),
+            ),
+            "Two queries count, the second A and the second B; each head gets a number.",
+        ),
+        Probe(
+            "layers and heads, an id three times",
+            lambda: call(
+                torch.softmax(numbers(2, 3, 6, 6), -1) * torch.ones(6, 6).tril(),
+                torch.tensor([7, 2, 7, 9, 7, 2]),
+            ),
+            "The third 7 has two earlier ones, and so two places that count together.",
+        ),
+        Probe(
+            "the same id twice in a row",
+            lambda: call(
+                torch.tensor([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.5, 0.3]]),
+                torch.tensor([5, 5, 8]),
+            ),
+            "What followed the first 5 is the second 5 itself: it may read itself.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the earlier occurrence itself",
+            _same_token,
+            "You score attention to the same token. An induction head reads one place *further*: "
+            "what came next last time is what may come next now.",
+        ),
+        Misconception(
+            "two places further",
+            _two_to_the_right,
+            "You look two places behind the earlier occurrence. The next token stands one behind.",
+        ),
+        Misconception(
+            "the latest occurrence only",
+            _latest_only,
+            "An id may have occurred several times. All places that followed it count together.",
+        ),
+        Misconception(
+            "summed over the queries",
+            _sum_over_queries,
+            "A sum grows with the length of the text. Take the mean over the queries that count.",
+        ),
+        Misconception(
+            "averaged over all queries",
+            _mean_over_all,
+            "Queries whose id is new have no place to look at; they pull your mean down. Average "
+            "over the repeated ones alone.",
+        ),
+        Misconception(
+            "averaged over places",
+            _mean_over_places,
+            "You divide by the number of marked cells. A query with two places counts once, with "
+            "both weights added.",
+        ),
+        Misconception(
+            "queries and keys swapped",
+            _turned,
+            "You read columns as queries. Row t of the weights belongs to query t.",
+        ),
+        Misconception(
+            "one number for all heads",
+            lambda weights, ids: _induction(weights, ids).mean(),
+            "You averaged over heads too. The question is which of them does it: keep the axes in "
+            "front.",
+        ),
+    ),
+    hints=(
+        "For query t, an earlier place j with ids[j] == ids[t] makes the key j + 1 count.",
+        "same = ids[:, None] == ids; earlier = same.tril(-1). Shift it one column to the right.",
+        "(weights * marked).sum(-1) is one number for each query; average over the rows in which "
+        "anything is marked.",
+    ),
+)

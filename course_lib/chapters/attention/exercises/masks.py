@@ -1,0 +1,266 @@
+"""Exercises on who may read whom: the causal and the padding mask."""
+
+import torch
+
+from course_lib import attention
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _staircase(queries, keys=None):
+    """Return the causal mask, cell by cell in plain Python."""
+    keys = queries if keys is None else keys
+    past = keys - queries
+    return torch.tensor([[j <= i + past for j in range(keys)] for i in range(queries)])
+
+
+def _both(queries, keys):
+    return queries, queries if keys is None else keys
+
+
+def _strict(queries, keys=None):
+    queries, keys = _both(queries, keys)
+    return torch.ones(queries, keys).tril(keys - queries - 1).bool()
+
+
+def _future(queries, keys=None):
+    return _staircase(queries, keys).flip(-1).flip(-2)
+
+
+def _from_upper_left(queries, keys=None):
+    return torch.ones(_both(queries, keys)).tril().bool()
+
+
+def _additive(queries, keys=None):
+    allowed = _staircase(queries, keys)
+    return torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
+
+
+def _keys_times_keys(queries, keys=None):
+    return _staircase(_both(queries, keys)[1])
+
+
+def _queries_times_queries(queries, keys=None):
+    return _staircase(queries)
+
+
+CAUSAL = Exercise(
+    id="attention.causal_mask",
+    title="No peeking",
+    minutes=6,
+    difficulty=1,
+    statement=(
+        "Return a boolean table (queries, keys), True where the query may read the key: itself and "
+        "everything before it. The queries are the last of the keys; without `keys` there are as "
+        "many keys as queries."
+    ),
+    solution=attention.causal_mask,
+    reference=_staircase,
+    same_dtype=True,
+    probes=(
+        Probe(
+            "three tokens",
+            lambda: call(3),
+            "Each token reads itself and what came before: a staircase with a full last row.",
+        ),
+        Probe("one token", lambda: call(1), "A token may always read itself."),
+        Probe(
+            "the newest of five",
+            lambda: call(1, 5),
+            "One new query behind four cached tokens: it is the last, so it may read all five.",
+        ),
+        Probe(
+            "the newest two of five",
+            lambda: call(2, 5),
+            "The first of two new tokens may not read the second; both read the three before them.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "itself left out",
+            _strict,
+            "No token may read itself in your table, and the first one may read nothing at all. "
+            "The diagonal belongs to it.",
+        ),
+        Misconception(
+            "the future allowed",
+            _future,
+            "Your table is turned: tokens read what comes after them. Row i is the query; it may "
+            "read the columns j up to i.",
+        ),
+        Misconception(
+            "the mask inverted",
+            lambda queries, keys=None: ~_staircase(queries, keys),
+            'In this course True means "may attend". You marked what is forbidden.',
+        ),
+        Misconception(
+            "the staircase starts in the upper left corner",
+            _from_upper_left,
+            "With fewer queries than keys, the queries are the *newest* tokens. Your first query "
+            "reads the first key alone, as if it were the oldest. Shift the staircase by keys − "
+            "queries, so that it ends in the lower right corner.",
+        ),
+        Misconception(
+            "numbers in place of yes and no",
+            _additive,
+            "This is the additive form, 0 and −inf. It works too, where it is added to the scores, "
+            "but here a mask is boolean: `additive_mask` makes the one into the other.",
+        ),
+        Misconception(
+            "zeros and ones",
+            lambda queries, keys=None: _staircase(queries, keys).float(),
+            "A mask of floats would be added to the scores by many libraries, as +1 and +0. "
+            "Return booleans: `.bool()`, or a comparison.",
+        ),
+        Misconception(
+            "a square over all keys",
+            _keys_times_keys,
+            "There is one row for each query. You made one for each key.",
+        ),
+        Misconception(
+            "the keys forgotten",
+            _queries_times_queries,
+            "There is one column for each key, cached ones included; you ignore `keys`.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by tril",
+            lambda queries, keys=None: torch.ones(_both(queries, keys), dtype=torch.bool).tril(
+                _both(queries, keys)[1] - queries
+            ),
+        ),
+    ),
+    hints=(
+        "Compare positions: key j may be read by query i where position j <= position i.",
+        "torch.arange(keys) are the keys' positions. The queries have the last of them: "
+        "torch.arange(keys - queries, keys).",
+        "key_positions <= query_positions[:, None] is the whole table.",
+    ),
+)
+
+
+def _cell_by_cell(lengths, keys, side="right"):
+    rows = []
+    for length in lengths.tolist():
+        padding = [False] * (keys - length)
+        rows.append([True] * length + padding if side == "right" else padding + [True] * length)
+    return torch.tensor(rows)[:, None, None, :]
+
+
+def _over_queries(lengths, keys, side="right"):
+    return _cell_by_cell(lengths, keys, side).transpose(-2, -1)
+
+
+def _square(lengths, keys, side="right"):
+    mask = _cell_by_cell(lengths, keys, side)
+    return mask & mask.transpose(-2, -1)
+
+
+def _one_too_many(lengths, keys, side="right"):
+    return _cell_by_cell((lengths + 1).clamp(max=keys), keys, side)
+
+
+def _one_too_few(lengths, keys, side="right"):
+    return _cell_by_cell((lengths - 1).clamp(min=0), keys, side)
+
+
+PADDING = Exercise(
+    id="attention.padding_mask",
+    title="Texts of unequal length",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "Return a boolean mask of shape (B, 1, 1, keys): row b has `lengths[b]` real tokens, with "
+        "the padding to their right, or to their left for side='left'. True where there is a token."
+    ),
+    solution=attention.padding_mask,
+    reference=_cell_by_cell,
+    same_dtype=True,
+    probes=(
+        Probe(
+            "one text, half full",
+            lambda: call(torch.tensor([2]), 5),
+            "Two tokens, then three places of padding.",
+        ),
+        Probe(
+            "three texts",
+            lambda: call(torch.tensor([3, 1, 4]), 4),
+            "Each text has a length of its own; the longest has no padding.",
+        ),
+        Probe(
+            "padding on the left",
+            lambda: call(torch.tensor([3, 1]), 4, side="left"),
+            "Models that write are padded on the left, so that the last place is a token.",
+        ),
+        Probe(
+            "an empty text",
+            lambda: call(torch.tensor([0, 2]), 3),
+            "A text without tokens may be there to fill a batch: nothing of it is read.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the mask inverted",
+            lambda lengths, keys, side="right": ~_cell_by_cell(lengths, keys, side),
+            'You marked the padding. In this course True means "may attend".',
+        ),
+        Misconception(
+            "the side ignored",
+            lambda lengths, keys, side="right": _cell_by_cell(lengths, keys),
+            "Your tokens always stand on the left, with the padding to their right. For "
+            "side='left' it is the other way round.",
+        ),
+        Misconception(
+            "the sides swapped",
+            lambda lengths, keys, side="right": _cell_by_cell(
+                lengths, keys, "left" if side == "right" else "right"
+            ),
+            "`side` names where the *padding* stands, not the tokens.",
+        ),
+        Misconception(
+            "one table for the whole batch",
+            lambda lengths, keys, side="right": _cell_by_cell(lengths, keys, side)[:, 0, 0],
+            "Your table is (B, keys). Scores are (B, H, T, keys), and broadcasting lines up axes "
+            "from the right: B would meet the queries. Put two axes of size 1 between.",
+        ),
+        Misconception(
+            "queries masked in place of keys",
+            _over_queries,
+            "You silence the padding as a reader: it reads nothing, and everybody still reads it. "
+            "Hide it as a key, along the last axis.",
+        ),
+        Misconception(
+            "a square for each text",
+            _square,
+            "You hide padding as key and as query. Then a padding query may read nothing, which "
+            "is nan in many libraries; what it reads is never looked at. Hide the keys alone.",
+        ),
+        Misconception(
+            "one place too many",
+            _one_too_many,
+            "The first padding place is read. Places count from 0, so those *below* the length "
+            "are tokens: `<`, not `<=`.",
+        ),
+        Misconception(
+            "one place too few",
+            _one_too_few,
+            "The last token is hidden. Places count from 0, so places 0 to length − 1 are tokens.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by sorting places",
+            lambda lengths, keys, side="right": (
+                (torch.arange(keys) < lengths.view(-1, 1, 1, 1))
+                if side == "right"
+                else (torch.arange(keys) >= keys - lengths.view(-1, 1, 1, 1))
+            ),
+        ),
+    ),
+    hints=(
+        "place = torch.arange(keys) are the places 0, 1, ... Which of them hold a token?",
+        "place < lengths[:, None] is one row for each text. For the left side, count the places "
+        "from the other end.",
+        "Two axes of size 1 let it broadcast over heads and queries: table[:, None, None, :].",
+    ),
+)

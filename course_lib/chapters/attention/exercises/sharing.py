@@ -1,0 +1,150 @@
+"""The exercise on query heads that share keys and values."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import attention
+from course_lib.chapters.attention.exercises.weighted_mean import attended, numbers
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _per_group(q, k, v, mask=None):
+    """Attend head by head in a loop; head h reads key/value head h // (H/G)."""
+    share = q.shape[1] // k.shape[1]
+    heads = [
+        attended(
+            q[:, h],
+            k[:, h // share],
+            v[:, h // share],
+            mask if mask is None or mask.dim() < 4 else mask[:, 0],
+        )
+        for h in range(q.shape[1])
+    ]
+    return torch.stack(heads, dim=1)
+
+
+def _repeated(q, k, v, mask=None, keys="each", values="each", **changed):
+    """Attention over copied heads: "each" copies every head in place, "all" the whole row."""
+    share = q.shape[1] // k.shape[1]
+    copy = {
+        "each": lambda x: x.repeat_interleave(share, dim=1),
+        "all": lambda x: x.repeat(1, share, 1, 1),
+        "first": lambda x: x[:, :1],
+        "mean": lambda x: x.mean(1, keepdim=True),
+    }
+    return attended(q, copy[keys](k), copy[values](v), mask, **changed)
+
+
+def _first_queries(q, k, v, mask=None):
+    return attended(q[:, : k.shape[1]], k, v, mask)
+
+
+GROUPED = Exercise(
+    id="attention.grouped_query",
+    title="Heads that share their keys",
+    minutes=10,
+    difficulty=3,
+    statement=(
+        "Return attention of `q` (B, H, T, D) over `k` and `v` (B, G, S, D), where G divides H: "
+        "the first H/G query heads read key/value head 0, the next H/G read head 1, and so on."
+    ),
+    solution=attention.grouped_query_attention,
+    reference=_per_group,
+    probes=(
+        Probe(
+            "as many key heads as query heads",
+            lambda: call(numbers(1, 2, 3, 4), numbers(1, 2, 5, 4, shift=1), numbers(1, 2, 5, 4)),
+            "With G = H this is multi-head attention.",
+        ),
+        Probe(
+            "one key head",
+            lambda: call(numbers(2, 3, 4, 2), numbers(2, 1, 5, 2, shift=1), numbers(2, 1, 5, 2)),
+            "With G = 1 all query heads read the same keys: multi-query attention.",
+        ),
+        Probe(
+            "six query heads, two key heads",
+            lambda: call(numbers(2, 6, 4, 3), numbers(2, 2, 5, 3, shift=1), numbers(2, 2, 5, 3)),
+            "Query heads 0, 1, 2 share key head 0; heads 3, 4, 5 share key head 1.",
+        ),
+        Probe(
+            "with a causal mask",
+            lambda: call(
+                numbers(1, 4, 3, 2),
+                numbers(1, 2, 3, 2, shift=1),
+                numbers(1, 2, 3, 2, shift=2),
+                torch.ones(3, 3).tril().bool(),
+            ),
+            "The same mask holds in every head.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the whole row of heads repeated",
+            lambda q, k, v, mask=None: _repeated(q, k, v, mask, keys="all", values="all"),
+            "`repeat` lays the heads out as 0, 1, 0, 1, 0, 1: neighbouring query heads read "
+            "different keys. Checkpoints have them as 0, 0, 0, 1, 1, 1: repeat_interleave. It has "
+            "the right shape either way, so only the numbers tell.",
+        ),
+        Misconception(
+            "keys and values in different order",
+            lambda q, k, v, mask=None: _repeated(q, k, v, mask, values="all"),
+            "Your keys are grouped as 0, 0, 0, 1, 1, 1 and your values as 0, 1, 0, 1, 0, 1. A head "
+            "would find by one head's keys and read another head's values.",
+        ),
+        Misconception(
+            "only the first key head",
+            lambda q, k, v, mask=None: _repeated(q, k, v, mask, keys="first", values="first"),
+            "All your query heads read key/value head 0, the others are never used.",
+        ),
+        Misconception(
+            "key heads averaged",
+            lambda q, k, v, mask=None: _repeated(q, k, v, mask, keys="mean", values="mean"),
+            "Averaging is how a checkpoint is *converted* to fewer key/value heads. A model that "
+            "has G of them uses each as it is.",
+        ),
+        Misconception(
+            "query heads dropped",
+            _first_queries,
+            "You keep as many query heads as there are key heads. All H of them attend.",
+        ),
+        Misconception(
+            "no scale",
+            lambda q, k, v, mask=None: _repeated(q, k, v, mask, scale=1.0),
+            "The scores are divided by √D here too, with D the width of one head.",
+        ),
+        Misconception(
+            "scaled by the whole width",
+            lambda q, k, v, mask=None: _repeated(
+                q, k, v, mask, scale=(q.shape[1] * q.shape[3]) ** -0.5
+            ),
+            "You divide by √(H · D), the model width. One score sums over the D features of one "
+            "head.",
+        ),
+        Misconception(
+            "softmax over the queries",
+            lambda q, k, v, mask=None: _repeated(q, k, v, mask, pooled=-2),
+            "Each query has one unit of attention to spend over the keys: dim=-1.",
+        ),
+        Misconception(
+            "the mask ignored",
+            lambda q, k, v, mask=None: _repeated(q, k, v),
+            "`mask` has no effect on your result.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by copies", _repeated),
+        Alternative(
+            "by torch",
+            lambda q, k, v, mask=None: F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, enable_gqa=True
+            ),
+        ),
+    ),
+    hints=(
+        "The plain way: copy each key/value head H/G times, then attend as before. In which order?",
+        "k.repeat_interleave(H // G, dim=1) gives 0, 0, 0, 1, 1, 1.",
+        "Without copies: view q as (B, G, H/G, T, D) and k as (B, G, 1, S, D), and broadcast. "
+        "The library goes one step further: it stacks the H/G heads behind each other as if they "
+        "were more tokens.",
+    ),
+)

@@ -1,0 +1,268 @@
+"""The exercise on attention itself: scores, scale, mask, softmax, weighted mean."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import attention
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def numbers(*shape, shift=0):
+    """Return numbers of that shape between -3 and 3; another `shift` gives other numbers."""
+    count = int(torch.tensor(shape).prod())
+    return (3 * torch.sin(torch.arange(count) * 1.7 + 0.3 + shift)).reshape(shape)
+
+
+def attended(q, k, v, mask=None, scale=None, pooled=-1):
+    """Attention in float64 with PyTorch alone; `scale` and `pooled` make some of the mistakes."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    scores = torch.einsum("...td,...sd->...ts", q.double(), k.double()) * scale
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    weights = torch.softmax(scores, pooled).nan_to_num(0.0)  # nan: a row with nothing allowed
+    return (weights @ v.double()).to(q.dtype)
+
+
+def _scores(q, k):
+    return q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+
+
+def _query_by_query(q, k, v, mask=None):
+    rows = []
+    for t in range(q.shape[-2]):
+        allowed = None if mask is None else mask[..., t : t + 1, :]
+        rows.append(attended(q[..., t : t + 1, :], k, v, allowed))
+    return torch.cat(rows, dim=-2)
+
+
+def _masked_afterwards(q, k, v, mask=None):
+    weights = torch.softmax(_scores(q, k), -1)
+    return (weights if mask is None else weights * mask) @ v
+
+
+def _masked_by_zero(q, k, v, mask=None):
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores * mask, -1) @ v
+
+
+def _masked_by_a_large_number(q, k, v, mask=None):
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores.masked_fill(~mask, -1e9), -1) @ v
+
+
+def _masked_by_minus_infinity(q, k, v, mask=None):
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores.masked_fill(~mask, -torch.inf), -1) @ v
+
+
+def _inverted(q, k, v, mask=None):
+    return attended(q, k, v, None if mask is None else ~mask)
+
+
+def _keys_as_they_are(q, k, v, mask=None):
+    scores = q @ k / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return torch.softmax(scores, -1).nan_to_num(0.0) @ v
+
+
+def _weights_alone(q, k, v, mask=None):
+    scores = _scores(q, k)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return torch.softmax(scores, -1).nan_to_num(0.0)
+
+
+def _scores_without_softmax(q, k, v, mask=None):
+    scores = _scores(q, k)
+    return (scores if mask is None else scores * mask) @ v
+
+
+def _overflowing(q, k, v, mask=None):
+    e = _scores(q, k).exp()
+    e = e if mask is None else e * mask
+    total = e.sum(-1, keepdim=True)
+    return e / total.masked_fill(total == 0, 1.0) @ v
+
+
+def _mixed_keys(q, k, v, mask=None):
+    return attended(q, k, k, mask)
+
+
+SCALED_DOT_PRODUCT = Exercise(
+    id="attention.scaled_dot_product",
+    title="One attention",
+    minutes=10,
+    difficulty=2,
+    statement=(
+        "Return, for each query, the values averaged with the weights softmax(q · k / √D). "
+        "`q` is (..., T, D), `k` is (..., S, D), `v` is (..., S, Dv). `mask`, where given, is "
+        "True where a query may attend; a query with nothing to attend to returns zeros."
+    ),
+    solution=attention.scaled_dot_product_attention,
+    reference=attended,
+    probes=(
+        Probe(
+            "one query, one feature",
+            lambda: call(
+                torch.tensor([[2.0]]),
+                torch.tensor([[1.0], [0.0]]),
+                torch.tensor([[10.0], [20.0]]),
+            ),
+            "With one feature √D is 1: the weights are softmax of 2 and 0.",
+        ),
+        Probe(
+            "one query, four features",
+            lambda: call(numbers(1, 4), numbers(3, 4, shift=1), numbers(3, 2, shift=2)),
+            "The scores are divided by √4 = 2 before softmax.",
+        ),
+        Probe(
+            "five queries, four keys of width four",
+            lambda: call(numbers(5, 4), numbers(4, 4, shift=1), numbers(4, 3, shift=2)),
+            "Score (t, s) is the product of query t with key s, and each row of weights sums to 1.",
+        ),
+        Probe(
+            "a batch of heads",
+            lambda: call(
+                numbers(2, 3, 5, 4), numbers(2, 3, 6, 4, shift=1), numbers(2, 3, 6, 7, shift=2)
+            ),
+            "Any axes may stand in front; only the last two take part.",
+        ),
+        Probe(
+            "some keys hidden",
+            lambda: call(
+                numbers(3, 4),
+                numbers(4, 4, shift=1),
+                numbers(4, 2, shift=2),
+                torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]).bool(),
+            ),
+            "A hidden key gets the weight 0, and the others share the whole of 1.",
+        ),
+        Probe(
+            "a query that may read nothing",
+            lambda: call(
+                numbers(2, 4),
+                numbers(4, 4, shift=1),
+                numbers(4, 3, shift=2),
+                torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0]]).bool(),
+            ),
+            "Where everything is hidden nothing is read: zeros, and no nan.",
+        ),
+        Probe(
+            "large scores",
+            lambda: call(20 * numbers(2, 4), 20 * numbers(3, 4, shift=1), numbers(3, 2, shift=2)),
+            "Softmax must be the stable one: scores of a thousand overflow exp.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "no scale",
+            lambda q, k, v, mask=None: attended(q, k, v, mask, scale=1.0),
+            "The scores are not divided by √D. A dot product over D features has a variance that "
+            "grows as D: without the scale, softmax saturates and its gradient vanishes.",
+        ),
+        Misconception(
+            "divided by D",
+            lambda q, k, v, mask=None: attended(q, k, v, mask, scale=1 / q.shape[-1]),
+            "You divide by D. The *variance* of the scores is D, so their size is √D: dividing by "
+            "D makes them too small, and every query reads almost evenly.",
+        ),
+        Misconception(
+            "scaled by the number of keys",
+            lambda q, k, v, mask=None: attended(q, k, v, mask, scale=k.shape[-2] ** -0.5),
+            "You divide by the root of the number of keys. What makes a dot product large is the "
+            "number of features in it: `q.shape[-1]`.",
+        ),
+        Misconception(
+            "multiplied by √D",
+            lambda q, k, v, mask=None: attended(q, k, v, mask, scale=q.shape[-1] ** 0.5),
+            "You multiply by √D, which makes large scores larger still. Divide.",
+        ),
+        Misconception(
+            "softmax over the queries",
+            lambda q, k, v, mask=None: attended(q, k, v, mask, pooled=-2),
+            "Your columns sum to 1, not your rows: the queries compete for each key. Each query "
+            "has one unit of attention to spend over the keys: dim=-1.",
+        ),
+        Misconception(
+            "keys not transposed",
+            _keys_as_they_are,
+            "`q @ k` sums over the keys, and works only where there are as many keys as features, "
+            "which hides the mistake. Use k.transpose(-2, -1), so that features meet features.",
+        ),
+        Misconception(
+            "masked after softmax",
+            _masked_afterwards,
+            "The hidden keys took part in the sum, so what is left does not add up to 1. Hide "
+            "them before softmax.",
+        ),
+        Misconception(
+            "hidden scores set to zero",
+            _masked_by_zero,
+            "A score of 0 is an ordinary score: exp(0) = 1. A hidden one must be −inf.",
+        ),
+        Misconception(
+            "the mask inverted",
+            _inverted,
+            'In this course True means "may attend", as in F.scaled_dot_product_attention. '
+            "(nn.MultiheadAttention means the opposite.)",
+        ),
+        Misconception(
+            "the mask ignored",
+            lambda q, k, v, mask=None: attended(q, k, v),
+            "`mask` has no effect on your result. Hide the scores where it is False.",
+        ),
+        Misconception(
+            "nan for an empty row",
+            _masked_by_minus_infinity,
+            "With everything hidden the row is −inf throughout, and softmax of it is nan. "
+            "softmax.masked_softmax returns zeros there.",
+        ),
+        Misconception(
+            "uniform over nothing",
+            _masked_by_a_large_number,
+            "With a large negative number in place of −inf, a query that may read nothing reads "
+            "everything evenly: exactly what the mask forbids.",
+        ),
+        Misconception(
+            "the weights returned",
+            _weights_alone,
+            "These are the weights. The last step is still missing: multiply them by the values.",
+        ),
+        Misconception(
+            "no softmax",
+            _scores_without_softmax,
+            "You mix the values with raw scores, which may be negative and do not sum to 1.",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _overflowing,
+            "exp overflows for large scores, as in notebook 04. Use softmax.stable_softmax or "
+            "softmax.masked_softmax.",
+        ),
+        Misconception(
+            "keys mixed in place of values",
+            _mixed_keys,
+            "You average the keys. Keys say whom to read; what is read are the values.",
+        ),
+    ),
+    alternatives=(
+        Alternative("query by query", _query_by_query),
+        Alternative(
+            "scaled beforehand",
+            lambda q, k, v, mask=None: attended(q * q.shape[-1] ** -0.5, k, v, mask, scale=1.0),
+        ),
+        Alternative(
+            "by torch",
+            lambda q, k, v, mask=None: F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask
+            ).nan_to_num(0.0),
+        ),
+    ),
+    hints=(
+        "Five steps: scores = q @ k.transpose(-2, -1), divide by √D, hide, softmax, @ v.",
+        "D is q.shape[-1]. Softmax runs along the keys, the last axis of the scores.",
+        "softmax.masked_softmax(scores, mask) hides and normalises, and knows the empty row. "
+        "Without a mask, softmax.stable_softmax(scores).",
+    ),
+)

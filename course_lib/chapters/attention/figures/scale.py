@@ -1,0 +1,87 @@
+"""Why scores are divided by √D: how products grow with the width, and what softmax makes of them.
+
+Taught in:        05 attention
+Paper:            Vaswani et al. 2017, arXiv:1706.03762
+Checked against:  the theory, √D, for independent entries; autograd for the Jacobian
+Shapes:           W widths, N products, S keys
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.softmax import softmax_jacobian, stable_softmax
+from course_lib.study.display.labels import written
+from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
+
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+RULES = {"no scale": 0.0, "÷ √D": 0.5, "÷ D": 1.0}
+_COLOURS = dict(zip(RULES, (OKABE_ITO.vermillion, OKABE_ITO.blue, OKABE_ITO.orange), strict=True))
+
+
+def product_spread(q: Float[Tensor, "... D"], k: Float[Tensor, "... D"]) -> float:
+    """Return the standard deviation of q·k over all pairs, in units of the entries' own two."""
+    rows_q, rows_k = q.flatten(0, -2).double(), k.flatten(0, -2).double()
+    products = rows_q @ rows_k.T
+    return (products.std() / (rows_q.std() * rows_k.std())).item()
+
+
+@cache
+def _random_pair(width: int, rows: int) -> tuple[Tensor, Tensor]:
+    # numpy's generator, whose numbers are the same on every machine
+    pair = torch.from_numpy(np.random.default_rng(width).standard_normal((2, rows, width)))
+    return pair[0], pair[1]
+
+
+@cache
+def jacobian_norms(rule: str, keys: int = 16) -> tuple[float, ...]:
+    """Return the mean norm of softmax's Jacobian for random queries and keys of each width."""
+    norms = []
+    for width in WIDTHS:
+        q, k = _random_pair(width, 256)
+        p = stable_softmax(q[:64] @ k[:keys].T / width ** RULES[rule])
+        norms.append(torch.linalg.matrix_norm(softmax_jacobian(p)).mean().item())
+    return tuple(norms)
+
+
+def scale_experiment(
+    trained: Sequence[tuple[int, float]] = (), width: int = 64, keys: int = 16
+) -> Figure:
+    """Draw how q·k spreads by width, and how much softmax then passes back.
+
+    `trained` are pairs of a head's width and its `product_spread`; `width` is the one marked.
+    """
+    if width not in WIDTHS:
+        raise ValueError(f"width must be one of {', '.join(map(str, WIDTHS))}; got {width}.")
+    measured = [product_spread(*_random_pair(each, 256)) for each in WIDTHS]
+    figure, (left, right) = new_figure(10.5, 3.9, cols=2, margins=Margins(top=0.7, across=0.9))
+    left.plot(WIDTHS, [w**0.5 for w in WIDTHS], color=FAINT, linewidth=1.5, label="theory: √D")
+    left.plot(WIDTHS, measured, "o", color=OKABE_ITO.blue, label="independent entries")
+    if trained:
+        left.plot(*zip(*trained, strict=True), "^", color=OKABE_ITO.vermillion, label="trained")
+    left.legend(frameon=False, fontsize=9, loc="upper left")
+    left.set(xscale="log", yscale="log", xlabel="head width D", ylabel="spread of q·k")
+    found = measured[WIDTHS.index(width)]
+    title(left, f"At width {width} q·k spreads by {found:.1f}; √{width} = {width**0.5:.1f}")
+    for rule in RULES:
+        right.plot(WIDTHS, jacobian_norms(rule, keys), "o-", color=_COLOURS[rule], label=rule)
+    right.legend(frameon=False, fontsize=9, loc="lower left")
+    right.set(xscale="log", ylim=(0, None), xlabel="head width D", ylabel="norm of the Jacobian")
+    for ax in (left, right):
+        ax.axvline(width, color="black", linestyle=":", linewidth=1)
+        ax.minorticks_off()
+        ax.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
+    left.set_yticks([1, 4, 16], ["1", "4", "16"])
+    bare, scaled = (jacobian_norms(r, keys)[WIDTHS.index(width)] for r in ("no scale", "÷ √D"))
+    title(right, _passed_back(scaled, bare))
+    return figure
+
+
+def _passed_back(scaled: Number, bare: Number) -> str:
+    said = f"Softmax passes back {written(scaled, '.2f')} with the scale, "
+    return said + f"{written(bare, '.2f')} without"

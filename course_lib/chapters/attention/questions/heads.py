@@ -1,0 +1,244 @@
+"""Questions on many heads: cutting, sharing, the cache, and what trained heads do."""
+
+import random
+from typing import Any
+
+import torch
+
+from course_lib.attention import kv_cache_bytes, split_heads
+from course_lib.study.ask.question import (
+    FindTheBug,
+    Numeric,
+    OneAnswer,
+    Option,
+    SeveralAnswers,
+    Slip,
+)
+
+
+def _split_is_wrong(names: dict[str, Any]) -> bool:
+    x = torch.arange(24.0).reshape(1, 4, 6)
+    return not torch.equal(names["split"](x, 3), split_heads(x, 3))
+
+
+BUG_SPLIT = FindTheBug(
+    id="attention.bug_split",
+    prompt="This should cut (B, T, C) into heads, (B, H, T, C/H). The shape is right, the model "
+    "learns badly, and nothing raises.",
+    code="""
+import torch
+
+def split(x, heads):
+    batch, tokens, width = x.shape
+    head_dim = width // heads
+    x = x.reshape(batch, heads, tokens, head_dim)
+    return x.contiguous()
+""",
+    line=6,
+    fixed="x = x.reshape(batch, tokens, heads, head_dim).transpose(1, 2)",
+    why="`reshape` goes through the numbers as they lie in memory, token after token. Asked for "
+    "heads before tokens, it puts whole tokens into a head. First cut the last axis, (B, T, H, "
+    "D), then swap T and H.",
+    why_not={
+        4: "the three sizes are named in the order in which they come.",
+        5: "the heads share the width; each has an equal part.",
+        7: "this only copies the numbers into a row; it changes none of them.",
+    },
+    shows_bug=_split_is_wrong,
+)
+
+
+GROUP = OneAnswer(
+    id="attention.group",
+    prompt="A model has 8 query heads, 0 to 7, and 2 key/value heads, 0 and 1. Which query heads "
+    "read key/value head 1?",
+    options=(
+        Option(
+            "4, 5, 6 and 7",
+            True,
+            "neighbouring query heads share: heads 0 to 3 read key/value head 0, heads 4 to 7 read "
+            "head 1. This is `repeat_interleave`.",
+        ),
+        Option(
+            "1, 3, 5 and 7",
+            False,
+            "that is what `repeat` would give, 0, 1, 0, 1, ... It has the right shape and is not "
+            "how checkpoints are laid out.",
+        ),
+        Option(
+            "Only 1",
+            False,
+            "then query heads 2 to 7 would have nothing to read. Each key/value head serves H/G = "
+            "4 of them.",
+        ),
+        Option(
+            "All of them",
+            False,
+            "that is multi-query attention, with a single key/value head. Here there are two.",
+        ),
+    ),
+)
+
+
+CACHE = SeveralAnswers(
+    id="attention.cache",
+    prompt="A model writes 1000 tokens, one at a time. What does a KV cache change?",
+    options=(
+        Option(
+            "Each step computes keys and values of one token in place of all.",
+            True,
+            "earlier tokens never look at later ones, so their keys and values stay what they "
+            "were.",
+        ),
+        Option(
+            "It takes memory that grows with the length of the text.",
+            True,
+            "two vectors per token, layer and key/value head are kept. That is the price.",
+        ),
+        Option(
+            "It makes less memory necessary.",
+            False,
+            "it is the other way round: without a cache the keys could be thrown away after each "
+            "step. It trades memory for computation.",
+        ),
+        Option(
+            "The new query no longer has to meet every earlier key.",
+            False,
+            "it still meets all of them: one row of the table of scores per step. What is saved is "
+            "everything above that row.",
+        ),
+        Option(
+            "The text that comes out is only approximately the same.",
+            False,
+            "in exact arithmetic nothing changes. Kept numbers and computed numbers are the same.",
+        ),
+    ),
+)
+
+
+def _draw_model(rng: random.Random) -> dict[str, Any]:
+    groups = rng.choice([1, 2, 4, 8])
+    return {
+        "layers": rng.choice([12, 24, 28, 32, 36]),
+        "heads": groups * rng.choice([4, 8]),
+        "groups": groups,
+        "width": rng.choice([64, 128]),
+        "tokens": rng.choice([1024, 4096, 8192]),
+    }
+
+
+def _mebibytes(layers: int, heads: int, groups: int, width: int, tokens: int) -> float:
+    return kv_cache_bytes(layers, groups, width, tokens) / 2**20
+
+
+BYTES = Numeric(
+    id="attention.bytes",
+    prompt="A model has {layers} layers, {heads} query heads, {groups} key/value heads, and the "
+    "head width {width}. Its cache holds {tokens} tokens of one text in bfloat16. How large is "
+    "it, in MiB (1 MiB = 2^20 bytes)?",
+    draw=_draw_model,
+    answer=_mebibytes,
+    explain=lambda layers, heads, groups, width, tokens: (
+        "Keys and values, so twice: 2 · "
+        f"{layers} layers · {groups} heads · {width} numbers · 2 bytes = "
+        f"{kv_cache_bytes(layers, groups, width, 1)} bytes per token. Times {tokens} tokens, "
+        f"divided by 2^20: {_mebibytes(layers, heads, groups, width, tokens):.6g} MiB."
+    ),
+    unit="MiB",
+    slips=(
+        Slip(
+            "query heads",
+            lambda layers, heads, groups, width, tokens: _mebibytes(
+                layers, groups, heads, width, tokens
+            ),
+            "You counted query heads. Queries are not kept; what is kept are the key/value heads.",
+        ),
+        Slip(
+            "keys alone",
+            lambda layers, heads, groups, width, tokens: (
+                _mebibytes(layers, heads, groups, width, tokens) / 2
+            ),
+            "You counted the keys, or one byte per number. Values are kept too, and a bfloat16 "
+            "number takes two bytes.",
+        ),
+        Slip(
+            "one layer",
+            lambda layers, heads, groups, width, tokens: (
+                _mebibytes(layers, heads, groups, width, tokens) / layers
+            ),
+            "This is one layer. Each layer keeps its own keys and values.",
+        ),
+        Slip(
+            "four bytes",
+            lambda layers, heads, groups, width, tokens: (
+                _mebibytes(layers, heads, groups, width, tokens) * 2
+            ),
+            "You took four bytes per number, as in float32. A bfloat16 number takes two.",
+        ),
+    ),
+)
+
+
+INDUCTION = OneAnswer(
+    id="attention.induction",
+    prompt="The text reads A B C ... A. What does an induction head read at the last A, and what "
+    "does it need for that?",
+    options=(
+        Option(
+            "B; an earlier layer that tells each token what stood before it",
+            True,
+            "the key of B must say `A stood before me`, and B cannot know that by itself: a "
+            "previous-token head below has to bring it there.",
+        ),
+        Option(
+            "B; an earlier layer that tells each token what comes after it",
+            False,
+            "nothing comes from after: the causal mask forbids it. It is B that learns about the A "
+            "before it.",
+        ),
+        Option(
+            "The first A; nothing, since equal tokens have equal keys",
+            False,
+            "a head that reads its own earlier occurrence exists too, but what it finds there is "
+            "the A it already has. What came next stands one place further.",
+        ),
+        Option(
+            "C; a fixed distance that it has learned",
+            False,
+            "a fixed distance works for one period of repetition and fails for all others.",
+        ),
+    ),
+)
+
+
+ABLATION = OneAnswer(
+    id="attention.ablation",
+    prompt="You switch one head of a trained model off, and the loss hardly changes. What may you "
+    "conclude?",
+    options=(
+        Option(
+            "On this text the other heads can do without it.",
+            True,
+            "that is what was measured, and no more. Other heads may do the same work, and it may "
+            "matter on other texts.",
+        ),
+        Option(
+            "The head does nothing, here or elsewhere.",
+            False,
+            "four heads that do the same thing can each be missed. Switch off all of them "
+            "together, and see.",
+        ),
+        Option(
+            "The head is badly trained and did not find its task.",
+            False,
+            "a head that does its work perfectly is dispensable too if another one does it as "
+            "well.",
+        ),
+        Option(
+            "Its attention map must be nearly uniform.",
+            False,
+            "its map may be as sharp as any. What counts for the loss is whether what it reads is "
+            "needed.",
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Embeddings and norms” and to no other."""

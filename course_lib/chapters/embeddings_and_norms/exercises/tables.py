@@ -1,0 +1,170 @@
+"""Exercises on the embedding table, read forwards (ids to vectors) and backwards (scores)."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import embeddings
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _row_by_row(ids, table):
+    rows = [table[i].clone() for i in ids.flatten().tolist()]
+    width = table.shape[1]
+    picked = torch.stack(rows) if rows else table.new_zeros(0, width)
+    return picked.reshape(*ids.shape, width)
+
+
+def _columns(ids, table):
+    return table.T[ids.clamp(max=table.shape[1] - 1)]
+
+
+def _ids_as_numbers(ids, table):
+    return ids[..., None].float() * table.mean(0)
+
+
+EMBED = Exercise(
+    id="embeddings_and_norms.embed",
+    title="Integers become vectors",
+    minutes=3,
+    difficulty=1,
+    statement="Return the row of `table` (V, C) that belongs to each id; `ids` may have any shape.",
+    solution=embeddings.embed,
+    reference=_row_by_row,
+    probes=(
+        Probe(
+            "three ids",
+            lambda: call(torch.tensor([2, 0, 4]), uneven(5, 3)),
+            "One row for each id, in the order of the ids.",
+        ),
+        Probe(
+            "the same id twice",
+            lambda: call(torch.tensor([1, 3, 1]), uneven(5, 3)),
+            "An id has one row, wherever it stands in the text.",
+        ),
+        Probe(
+            "a batch of texts",
+            lambda: call(torch.tensor([[0, 1, 2, 3], [4, 3, 2, 1]]), uneven(5, 3)),
+            "The vectors become a new last axis: (2, 4) ids give (2, 4, 3).",
+        ),
+        Probe(
+            "no text",
+            lambda: call(torch.zeros(0, dtype=torch.long), uneven(5, 3)),
+            "No ids give no vectors, of the same width.",
+        ),
+        Probe(
+            "half precision",
+            lambda: call(torch.tensor([4]), uneven(5, 3).half()),
+            "Looking up copies numbers; it must not change their type.",
+        ),
+    ),
+    same_dtype=True,
+    misconceptions=(
+        Misconception(
+            "columns instead of rows",
+            _columns,
+            "The table has one row for each token, (V, C). You took columns, which hold one "
+            "feature of all tokens.",
+        ),
+        Misconception(
+            "the id used as a number",
+            _ids_as_numbers,
+            "You multiplied by the id, as if token 4 were twice token 2. An id is a name; it "
+            "picks a row.",
+        ),
+        Misconception(
+            "the batch flattened away",
+            lambda ids, table: table[ids.flatten()],
+            "The rows are right, but the texts of the batch have run together. Keep the shape of "
+            "`ids` in front of the width.",
+        ),
+        Misconception(
+            "everything in float32",
+            lambda ids, table: F.one_hot(ids, len(table)).float() @ table.float(),
+            "The one-hot product is right on paper and costs V times as much; and the result "
+            "should have the type of the table.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by indexing", lambda ids, table: table[ids]),
+        Alternative("by torch", F.embedding),
+        Alternative(
+            "by a one-hot product",
+            lambda ids, table: F.one_hot(ids, len(table)).to(table.dtype) @ table,
+        ),
+    ),
+    hints=(
+        "A tensor can be indexed with a tensor of integers.",
+        "table[ids] picks a row for each id and keeps the shape of `ids` in front.",
+    ),
+)
+
+
+def _one_by_one(hidden, table):
+    columns = [(hidden * row).sum(-1) for row in table]
+    return torch.stack(columns, dim=-1)
+
+
+TIED_LOGITS = Exercise(
+    id="embeddings_and_norms.tied_logits",
+    title="The table read backwards",
+    minutes=4,
+    difficulty=1,
+    statement=(
+        "Return one score for each token of the vocabulary: the dot product of `hidden` (..., C) "
+        "with the token's row of `table` (V, C)."
+    ),
+    solution=embeddings.tied_logits,
+    reference=_one_by_one,
+    probes=(
+        Probe(
+            "one vector",
+            lambda: call(
+                torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]])
+            ),
+            "By hand: the scores are 1, 2 and 5.",
+        ),
+        Probe(
+            "several tokens", lambda: call(uneven(4, 3), uneven(5, 3)), "One row of scores each."
+        ),
+        Probe(
+            "a batch",
+            lambda: call(uneven(2, 4, 3), uneven(5, 3)),
+            "Axes in front of the last stay as they are.",
+        ),
+        Probe(
+            "as many tokens as features",
+            lambda: call(uneven(2, 3), uneven(3, 3) + torch.arange(3.0)),
+            "With a square table a missing transpose does not fail, it computes something else.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the table not transposed",
+            lambda hidden, table: hidden @ table,
+            "hidden is (..., C) and the table (V, C). The sum must run over C: hidden @ table.T.",
+        ),
+        Misconception(
+            "divided by the root of the width",
+            lambda hidden, table: hidden @ table.T / table.shape[1] ** 0.5,
+            "That scale belongs to attention scores. The head's scores are plain dot products.",
+        ),
+        Misconception(
+            "compared by angle",
+            lambda hidden, table: F.normalize(hidden, dim=-1) @ F.normalize(table, dim=-1).T,
+            "You normalised both sides. In a language model the length counts: a confident state "
+            "is a long one, and frequent tokens may have long rows.",
+        ),
+        Misconception(
+            "probabilities already",
+            lambda hidden, table: (hidden @ table.T).softmax(-1),
+            "These are probabilities. The head returns scores; softmax comes later, in the loss "
+            "or the sampler.",
+        ),
+    ),
+    alternatives=(Alternative("by torch", F.linear),),
+    hints=(
+        "A dot product with every row at once is one matrix product.",
+        "(..., C) times (C, V) gives (..., V): the table must be transposed.",
+    ),
+)

@@ -1,0 +1,186 @@
+"""The pictures of chapter 03: tables of vectors, what norms do to them, and sizes through depth.
+
+Taught in:        03 embeddings_and_norms
+Checked against:  course_lib.embeddings and course_lib.norms for the same numbers
+Shapes:           T tokens, V vocabulary, C model width
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.embeddings import one_hot
+from course_lib.norms import (
+    StackNorms,
+    batch_statistics,
+    layer_norm,
+    residual_stack_norms,
+    rms_norm,
+)
+from course_lib.study.display.labels import written
+from course_lib.study.display.plotting import (
+    FAINT,
+    OKABE_ITO,
+    SIGNED,
+    WEIGHTS,
+    Margins,
+    Number,
+    heatmap,
+    new_figure,
+    title,
+)
+
+ARRANGEMENTS = {
+    "post": ("post-norm", OKABE_ITO.blue, "o"),
+    "pre": ("pre-norm", OKABE_ITO.green, "s"),
+    "none": ("no norm", OKABE_ITO.vermillion, "^"),
+}
+
+
+def lookup_as_product(ids: Int[Tensor, " T"], table: Float[Tensor, "V C"]) -> Figure:
+    """Draw one-hot rows, the table, and their product: the rows that were looked up."""
+    chosen = one_hot(ids, table.shape[0])
+    vectors = chosen @ table.float()
+    ratios = [table.shape[0], table.shape[1], table.shape[1]]
+    figure, (left, middle, right) = new_figure(9.0, 3.2, cols=3, width_ratios=ratios)
+    names = [str(i) for i in ids.tolist()]
+    limit = float(table.abs().max())
+    heatmap(left, chosen, names, [str(i) for i in range(table.shape[0])], shades=WEIGHTS)
+    title(left, "one row for each id")
+    heatmap(middle, table, [str(i) for i in range(table.shape[0])], shades=SIGNED, limit=limit)
+    title(middle, "× the table")
+    heatmap(right, vectors, names, shades=SIGNED, limit=limit)
+    title(right, f"= rows {', '.join(names)}")
+    return figure
+
+
+def table_shares(shares: Mapping[str, tuple[float, bool]]) -> Figure:
+    """Draw which share of each model is embedding and head, in percent; (share, tied)."""
+    names = list(shares)
+    figure, ax = new_figure(8.0, 0.9 + 0.42 * len(names))
+    for place, name in enumerate(names):
+        share, tied = shares[name]
+        colour = OKABE_ITO.green if tied else OKABE_ITO.orange
+        ax.barh(place, 100 * share, color=colour)
+        words = "one table" if tied else "two tables"
+        ax.text(100 * share + 0.8, place, f"{100 * share:.1f} %, {words}", va="center", fontsize=9)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xlabel="share of all parameters (%)", xlim=(0, 100))
+    largest = max(names, key=lambda name: shares[name][0])
+    title(ax, f"In {largest} the tables are {100 * shares[largest][0]:.0f} % of the model")
+    return figure
+
+
+def norm_effects(x: Float[Tensor, " C"], factor: Number = 1.0, shift: Number = 0.0) -> Figure:
+    """Draw a vector, moved and stretched, and what LayerNorm and RMSNorm make of it."""
+    moved = x.double() * factor + shift
+    panels = (
+        (f"x × {factor:g} + {shift:g}", moved, OKABE_ITO.black),
+        ("LayerNorm", layer_norm(moved, eps=1e-12), OKABE_ITO.blue),
+        ("RMSNorm", rms_norm(moved, eps=1e-12), OKABE_ITO.green),
+    )
+    figure, axes = new_figure(9.6, 3.1, cols=3, margins=Margins(top=0.85, across=0.55))
+    for ax, (name, values, colour) in zip(axes, panels, strict=True):
+        ax.bar(range(len(values)), values.tolist(), color=colour)
+        ax.axhline(0.0, color=FAINT, linewidth=0.8)
+        ax.axhline(values.mean().item(), color=OKABE_ITO.vermillion, linestyle="--")
+        ax.set(xlabel="feature")
+        size = values.square().mean().sqrt().item()
+        mean = written(round(values.mean().item(), 2) + 0.0, ".2f")
+        title(ax, f"{name}: mean {mean}, root mean square {written(size, '.2f')}")
+    for ax in axes[1:]:
+        ax.set_ylim(-3, 3)
+    axes[0].set_ylabel("value")
+    return figure
+
+
+def padding_poison(sentence: Float[Tensor, "T C"], longest: int = 40, feature: int = 0) -> Figure:
+    """Draw what BatchNorm's statistics of one feature become as its batch is padded further."""
+    lengths = list(range(len(sentence), longest + 1))
+    padded = [batch_statistics(_pad(sentence, length)) for length in lengths]
+    true_mean, true_variance = batch_statistics(sentence)
+    figure, (left, right) = new_figure(9.0, 3.3, cols=2)
+    pairs = (
+        (left, "mean", true_mean[feature], [mean[feature].item() for mean, _ in padded]),
+        (right, "variance", true_variance[feature], [var[feature].item() for _, var in padded]),
+    )
+    for ax, name, truth, found in pairs:
+        ax.plot(lengths, found, color=OKABE_ITO.vermillion, label="padding counted")
+        ax.axhline(truth.item(), color=OKABE_ITO.green, linestyle="--", label="with a mask")
+        ax.set(xlabel="length after padding", ylabel=f"{name} of feature {feature}")
+        title(
+            ax,
+            f"The {name} goes from {written(truth.item(), '.2f')} "
+            f"to {written(found[-1], '.2f')} by padding alone",
+        )
+    left.legend(frameon=False)
+    return figure
+
+
+def _pad(sentence: Tensor, length: int) -> Tensor:
+    return torch.cat([sentence, sentence.new_zeros(length - len(sentence), sentence.shape[1])])
+
+
+@lru_cache(maxsize=64)
+def stack_sizes(depth: int, arrangement: str) -> StackNorms:
+    """Return sizes along a stack, the geometric mean of four draws; kept for the next redraw."""
+    draws = [residual_stack_norms(depth, arrangement, 32, 16, seed) for seed in range(4)]  # type: ignore[arg-type]
+    return StackNorms(*(torch.stack(part).log().mean(0).exp() for part in zip(*draws, strict=True)))
+
+
+def sizes_through_depth(depth: int = 32) -> Figure:
+    """Draw the size of the stream and of the gradient at each layer of an untrained stack."""
+    figure, (left, right) = new_figure(9.6, 3.7, cols=2, margins=Margins(top=0.85, across=0.9))
+    for arrangement, (name, colour, marker) in ARRANGEMENTS.items():
+        sizes = stack_sizes(depth, arrangement)
+        every = max(1, depth // 8)
+        style = {"color": colour, "marker": marker, "markevery": every, "label": name}
+        left.plot(range(depth + 1), sizes.signal.tolist(), **style)
+        right.plot(range(depth + 1), sizes.gradient.tolist(), **style)
+    for ax, name in ((left, "root mean square of the stream"), (right, "gradient at the stream")):
+        ax.set(xlabel="layer", ylabel=name, yscale="log")
+    left.legend(frameon=False)
+    title(left, _signal_finding(depth))
+    title(right, _gradient_finding(depth))
+    return figure
+
+
+def _signal_finding(depth: int) -> str:
+    post, pre, none = (stack_sizes(depth, name).signal[-1].item() for name in ARRANGEMENTS)
+    return (
+        f"After {depth} layers the stream has size {post:.2g} (post), {pre:.2g} (pre), "
+        f"{none:.1e} (none)"
+    )
+
+
+def _gradient_finding(depth: int) -> str:
+    post, pre, _ = (
+        (sizes.gradient[0] / sizes.gradient[-1]).item()
+        for sizes in (stack_sizes(depth, name) for name in ARRANGEMENTS)
+    )
+    return f"From top to bottom the gradient changes by × {post:.2g} (post), × {pre:.2g} (pre)"
+
+
+def cost_bars(ratios: Sequence[tuple[str, float]]) -> Figure:
+    """Draw measured times as multiples of the first one."""
+    figure, ax = new_figure(8.0, 0.9 + 0.42 * len(ratios))
+    for place, (_, ratio) in enumerate(ratios):
+        ax.barh(place, ratio, color=OKABE_ITO.blue if place else OKABE_ITO.orange)
+        ax.text(ratio, place, f" {ratio:.2f}", va="center", fontsize=9)
+    _rows(ax, [name for name, _ in ratios])
+    ax.set(
+        xlabel=f"time, as a multiple of {ratios[0][0]}", xlim=(0, 1.15 * max(r for _, r in ratios))
+    )
+    title(ax, f"{ratios[1][0]} takes {ratios[1][1]:.2f} times as long as {ratios[0][0]}")
+    return figure
+
+
+def _rows(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()

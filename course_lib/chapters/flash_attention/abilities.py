@@ -1,0 +1,37 @@
+"""What chapter 10 leaves you able to do."""
+
+from course_lib.study.record.ability import ability
+
+ABILITIES = (
+    ability(
+        "flash_attention",
+        "say why attention is bound by memory traffic, and compute the bytes that the standard and "
+        "the tiled method move",
+        exercises="standard_bytes tiled_bytes",
+        questions="bound table flops keys_read",
+    ),
+    ability(
+        "flash_attention",
+        "write the tiled forward pass, with ragged tails and skipped tiles, and show that no table "
+        "was made",
+        exercises="update finish tiled",
+        questions="total tile_step bug_outside bug_rescale approximate causal_tiles",
+    ),
+    ability(
+        "flash_attention",
+        "explain how the backward pass gets by with one saved number for each query",
+        questions="logsumexp saved",
+    ),
+    ability(
+        "flash_attention",
+        "join parts of a row that were computed apart, as flash-decoding does",
+        exercises="join",
+        questions="decoding join",
+    ),
+    ability(
+        "flash_attention",
+        "read a Triton kernel for all of this, and choose its tiles for a given fast memory",
+        exercises="query_block",
+        questions="fast_memory",
+    ),
+)

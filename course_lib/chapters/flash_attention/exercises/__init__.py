@@ -1,0 +1,12 @@
+"""The exercises of 10 flash_attention, in the notebook's order."""
+
+from course_lib.chapters.flash_attention.exercises.ends import FINISH, JOIN
+from course_lib.chapters.flash_attention.exercises.traffic import (
+    QUERY_BLOCK,
+    STANDARD_BYTES,
+    TILED_BYTES,
+)
+from course_lib.chapters.flash_attention.exercises.update import UPDATE
+from course_lib.chapters.flash_attention.exercises.walk import TILED
+
+EXERCISES = (STANDARD_BYTES, UPDATE, FINISH, TILED, TILED_BYTES, QUERY_BLOCK, JOIN)

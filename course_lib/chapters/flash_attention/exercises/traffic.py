@@ -1,0 +1,313 @@
+"""Exercises on bytes: what the two methods move, and how large a tile may be."""
+
+from course_lib import flash
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _standard_by_list(queries, keys, head_dim, bytes_per_number=4):
+    inputs = [queries * head_dim, keys * head_dim, keys * head_dim]
+    output = [queries * head_dim]
+    table = ["scores out", "scores in", "weights out", "weights in"]
+    return sum(inputs + output + [queries * keys for _ in table]) * bytes_per_number
+
+
+def _standard(table=4, inputs=4):
+    def bytes_moved(queries, keys, head_dim, bytes_per_number=4):
+        ends = inputs / 2 * (queries + keys) * head_dim
+        return int(bytes_per_number * (ends + table * queries * keys))
+
+    return bytes_moved
+
+
+def _without_a_term(term):
+    def bytes_moved(queries, keys, head_dim, bytes_per_number=4):
+        missing = {"output": queries, "values": keys}[term] * head_dim
+        return flash.standard_bytes(queries, keys, head_dim, bytes_per_number) - (
+            bytes_per_number * missing
+        )
+
+    return bytes_moved
+
+
+_SHAPES = (
+    Probe(
+        "small enough for the head",
+        lambda: call(4, 4, 2),
+        "q, k, v and output of 8 numbers each, the table of 16 numbers four times, 4 bytes each.",
+    ),
+    Probe("fewer queries than keys", lambda: call(3, 5, 7), "Queries and keys differ in number."),
+    Probe(
+        "two bytes a number",
+        lambda: call(1024, 2048, 64, bytes_per_number=2),
+        "bfloat16 takes two bytes.",
+    ),
+)
+
+STANDARD_BYTES = Exercise(
+    id="flash_attention.standard_bytes",
+    title="What the table costs",
+    minutes=6,
+    difficulty=1,
+    statement=(
+        "Return the bytes that the standard method moves for one head. It reads q (T, D) and k "
+        "(S, D) and writes the scores (T, S); reads these and writes the weights; reads these and "
+        "v (S, D) and writes the output (T, D)."
+    ),
+    solution=flash.standard_bytes,
+    reference=_standard_by_list,
+    probes=_SHAPES,
+    misconceptions=(
+        Misconception(
+            "the table moved once",
+            _standard(table=1),
+            "You count the table once. It passes four times: scores written and read, weights "
+            "written and read.",
+        ),
+        Misconception(
+            "the table written but not read",
+            _standard(table=2),
+            "What one step writes the next one reads: four passages, not two.",
+        ),
+        Misconception(
+            "scores and weights taken for one",
+            _standard(table=3),
+            "Three passages. Both scores and weights are written once and read once: four.",
+        ),
+        Misconception(
+            "inputs and output forgotten",
+            _standard(inputs=0),
+            "q, k and v are read and the output is written, too: 2 (T + S) D numbers.",
+        ),
+        Misconception(
+            "the output forgotten",
+            _without_a_term("output"),
+            "The output, T × D, is written as well.",
+        ),
+        Misconception(
+            "the values forgotten",
+            _without_a_term("values"),
+            "The values, S × D, are read as well as the keys.",
+        ),
+        Misconception(
+            "numbers instead of bytes",
+            lambda queries, keys, head_dim, bytes_per_number=4: flash.standard_bytes(
+                queries, keys, head_dim, 1
+            ),
+            "This counts numbers. Multiply by the bytes of one.",
+        ),
+    ),
+    alternatives=(Alternative("the list of passages", _standard_by_list),),
+    hints=(
+        "Go through the three steps and write down what each reads and writes.",
+        "The table has T · S numbers and passes four times.",
+        "The rest is q and output, T · D each, and k and v, S · D each.",
+    ),
+)
+
+
+def _tiled_by_walking(
+    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
+):
+    moved = 0
+    for start in range(0, queries, query_block):
+        rows = min(query_block, queries - start)
+        moved += 2 * rows * head_dim * bytes_per_number + rows * max(bytes_per_number, 4)
+        newest = keys - queries + start + rows - 1
+        for first in range(0, keys, key_block):
+            if not causal or first <= newest:
+                moved += 2 * min(key_block, keys - first) * head_dim * bytes_per_number
+    return moved
+
+
+def _tiled(rounds=None, both=2, lse=True, extra=lambda queries, head_dim, size: 0):
+    def bytes_moved(
+        queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
+    ):
+        walks = rounds(queries, query_block) if rounds else -(-queries // query_block)
+        numbers = 2 * queries * head_dim + walks * both * keys * head_dim
+        lses = lse * max(bytes_per_number, 4) * queries
+        return bytes_per_number * numbers + lses + extra(queries, head_dim, bytes_per_number)
+
+    return bytes_moved
+
+
+TILED_BYTES = Exercise(
+    id="flash_attention.tiled_bytes",
+    title="What the tiles cost",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "Return the bytes that the tiled method moves for one head without a mask: q is read once, "
+        "all of k and v once for each tile of query_block queries, the output is written once, and "
+        "so is one logsumexp for each query, in float32 (4 bytes). key_block and causal may be "
+        "left aside."
+    ),
+    solution=flash.tiled_bytes,
+    reference=_tiled_by_walking,
+    probes=(
+        Probe(
+            "small enough for the head",
+            lambda: call(4, 4, 2, 2),
+            "q and output 16 numbers, k and v read twice 32, logsumexp 4: 52 numbers, 208 bytes.",
+        ),
+        Probe("one tile holds all", lambda: call(6, 9, 5, 6), "Everything is moved once."),
+        Probe(
+            "a ragged tail",
+            lambda: call(7, 9, 5, 3),
+            "7 queries in tiles of 3 are three tiles: k and v are read three times.",
+        ),
+        Probe(
+            "two bytes a number",
+            lambda: call(1000, 2048, 64, 128, bytes_per_number=2),
+            "bfloat16 takes two bytes; the logsumexp stays in float32.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "keys and values read once",
+            _tiled(rounds=lambda queries, block: 1),
+            "They do not fit into fast memory: each tile of queries reads all of them again.",
+        ),
+        Misconception(
+            "read again for each query",
+            _tiled(rounds=lambda queries, block: queries),
+            "All queries of a tile share one reading. That is what the tile is for.",
+        ),
+        Misconception(
+            "the tail not counted",
+            _tiled(rounds=lambda queries, block: queries // block),
+            "The last tile is smaller, and still reads all keys and values: round up.",
+        ),
+        Misconception(
+            "keys without values",
+            _tiled(both=1),
+            "Each tile of queries reads the values as well as the keys.",
+        ),
+        Misconception(
+            "the logsumexp in the inputs' type",
+            _tiled(lse=False, extra=lambda queries, head_dim, size: size * queries),
+            "The logsumexp is written in float32 whatever the inputs are: 4 bytes each.",
+        ),
+        Misconception(
+            "the output forgotten",
+            _tiled(extra=lambda queries, head_dim, size: -size * queries * head_dim),
+            "The output, T × D, is written as well.",
+        ),
+        Misconception(
+            "parts of a tile",
+            _tiled(rounds=lambda queries, block: queries / block),
+            "The last tile may be smaller, but it still reads all keys and values: round up.",
+        ),
+        Misconception(
+            "the logsumexp forgotten",
+            _tiled(lse=False),
+            "One logsumexp for each query is written for the backward pass, 4 bytes each.",
+        ),
+        Misconception(
+            "as many readings as queries in a tile",
+            _tiled(rounds=lambda queries, block: block),
+            "The number of tiles is T / query_block, rounded up, not query_block.",
+        ),
+    ),
+    alternatives=(
+        Alternative("tile by tile", _tiled_by_walking),
+        Alternative("in one line", _tiled()),
+    ),
+    hints=(
+        "Read once: q. Written once: output and logsumexp. Read several times: k and v.",
+        "How many tiles of queries are there? −(−T // query_block) rounds up.",
+        "Numbers: 2 T D + tiles · 2 S D, times bytes_per_number; and 4 T bytes for the logsumexp.",
+    ),
+)
+
+
+def _largest_by_search(capacity, head_dim, key_block, bytes_per_number=4):
+    block = 0
+    while _held(block + 1, key_block, head_dim) * bytes_per_number <= capacity:
+        block += 1
+    return block
+
+
+def _held(query_block, key_block, head_dim):
+    q_and_mixture = 2 * query_block * head_dim
+    k_and_v = 2 * key_block * head_dim
+    return q_and_mixture + k_and_v + query_block * key_block + 2 * query_block
+
+
+def _fits(held):
+    def block(capacity, head_dim, key_block, bytes_per_number=4):
+        size = 0
+        while held(size + 1, key_block, head_dim, bytes_per_number) <= capacity:
+            size += 1
+        return size
+
+    return block
+
+
+QUERY_BLOCK = Exercise(
+    id="flash_attention.query_block",
+    title="A tile for this memory",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "Return how many queries a tile may have at most. Fast memory of `capacity` bytes must "
+        "hold q and the mixture (query_block × D each), k and v (key_block × D each), the scores "
+        "(query_block × key_block), and a maximum and a total for each query."
+    ),
+    solution=flash.largest_query_block,
+    reference=_largest_by_search,
+    probes=(
+        Probe(
+            "small enough for the head",
+            lambda: call(208, 2, 3),
+            "52 numbers fit. k and v take 12, each query takes 2 + 2 + 3 + 2 = 9: 40 / 9 is 4.",
+        ),
+        Probe("not a power of two", lambda: call(5000, 8, 5), "Any whole number may come out."),
+        Probe(
+            "an A100's 192 KiB",
+            lambda: call(192 * 1024, 64, 32, bytes_per_number=2),
+            "Of its registers and shared memory only a part is free in truth.",
+        ),
+        Probe("many keys to a tile", lambda: call(65_536, 16, 200), "The scores take most of it."),
+    ),
+    misconceptions=(
+        Misconception(
+            "the scores forgotten",
+            _fits(lambda b, s, d, n: n * (_held(b, s, d) - b * s)),
+            "The tile of scores lives in fast memory as well: query_block × key_block numbers.",
+        ),
+        Misconception(
+            "the mixture forgotten",
+            _fits(lambda b, s, d, n: n * (_held(b, s, d) - b * d)),
+            "Beside q, each query keeps a mixture of width D.",
+        ),
+        Misconception(
+            "the values forgotten",
+            _fits(lambda b, s, d, n: n * (_held(b, s, d) - s * d)),
+            "Both k and v of the tile must be there: 2 · key_block · D numbers.",
+        ),
+        Misconception(
+            "maximum and total forgotten",
+            _fits(lambda b, s, d, n: n * (_held(b, s, d) - 2 * b)),
+            "Each query keeps two numbers more, its maximum and its total.",
+        ),
+        Misconception(
+            "bytes taken for numbers",
+            _fits(lambda b, s, d, n: _held(b, s, d)),
+            "The capacity is in bytes. Divide it by the bytes of a number first.",
+        ),
+        Misconception(
+            "rounded up",
+            lambda capacity, head_dim, key_block, bytes_per_number=4: (
+                _largest_by_search(capacity, head_dim, key_block, bytes_per_number) + 1
+            ),
+            "With one query more the tiles no longer fit: round down.",
+        ),
+    ),
+    alternatives=(Alternative("trying one after the other", _largest_by_search),),
+    hints=(
+        "Count the numbers that do not depend on query_block: k and v, 2 · key_block · D.",
+        "Each query adds D for q, D for its mixture, key_block scores, and 2.",
+        "(capacity // bytes_per_number − 2 · key_block · D) // (2 · D + key_block + 2)",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Generation” and to no other."""

@@ -1,0 +1,20 @@
+"""The exercises of 12 generation, in the notebook's order."""
+
+from course_lib.chapters.generation.exercises.cache import CACHE, POSITIONS
+from course_lib.chapters.generation.exercises.drafts import ACCEPT, RESIDUAL
+from course_lib.chapters.generation.exercises.drawing import DISTRIBUTION, DRAW
+from course_lib.chapters.generation.exercises.filters import TOP_K, TOP_P
+from course_lib.chapters.generation.exercises.shares import MIN_P, PENALTY
+
+EXERCISES = (
+    DRAW,
+    TOP_K,
+    TOP_P,
+    MIN_P,
+    DISTRIBUTION,
+    PENALTY,
+    CACHE,
+    POSITIONS,
+    ACCEPT,
+    RESIDUAL,
+)

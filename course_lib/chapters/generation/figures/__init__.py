@@ -1,0 +1,26 @@
+"""The pictures of chapter 12: choosing a token, memory, a beam as a tree, drafts.
+
+Taught in:        12 generation
+Checked against:  the library's own functions, read back from the drawn shapes
+"""
+
+from course_lib.chapters.generation.figures.choosing import nucleus_sizes, penalty_effect, pipeline
+from course_lib.chapters.generation.figures.drafting import (
+    gain,
+    kept_and_missing,
+)
+from course_lib.chapters.generation.figures.memory import bytes_per_step, cache_growth, cache_states
+from course_lib.chapters.generation.figures.searching import beam_paths, beam_tree
+
+__all__ = [
+    "beam_paths",
+    "beam_tree",
+    "bytes_per_step",
+    "cache_growth",
+    "cache_states",
+    "gain",
+    "kept_and_missing",
+    "nucleus_sizes",
+    "penalty_effect",
+    "pipeline",
+]

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Language models” and to no other."""

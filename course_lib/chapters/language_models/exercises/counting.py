@@ -1,0 +1,191 @@
+"""Exercises on counting n-grams and on smoothing the counts."""
+
+from collections import Counter
+from fractions import Fraction
+
+import torch
+
+from course_lib import ngrams
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _windows(ids, n, starts):
+    return Counter(tuple(ids[start : start + n]) for start in starts)
+
+
+def _counted_by_hand(ids, n):
+    found = {}
+    for start in range(len(ids) - n + 1):
+        gram = tuple(ids[start + offset] for offset in range(n))
+        found[gram] = found.get(gram, 0) + 1
+    return found
+
+
+COUNT = Exercise(
+    id="language_models.count",
+    title="Counting n-grams",
+    minutes=5,
+    difficulty=1,
+    statement=(
+        "Return how often each run of n tokens occurs in the list `ids`: a dict or Counter from a "
+        "tuple of n ids to its count."
+    ),
+    solution=ngrams.count_ngrams,
+    reference=_counted_by_hand,
+    probes=(
+        Probe("single tokens", lambda: call([5, 3, 5, 5], 1), "With n = 1, keys are tuples too."),
+        Probe("pairs", lambda: call([1, 2, 1, 2, 3], 2), "Each token but the last begins a pair."),
+        Probe("triples", lambda: call([1, 2, 1, 2, 1, 4], 3), "Runs overlap, all but one token."),
+        Probe("one token repeated", lambda: call([7, 7, 7, 7], 2), "Four 7s hold three pairs."),
+        Probe("both orders", lambda: call([1, 2, 2, 1], 2), "1 2 and 2 1 are different pairs."),
+        Probe("a text that is too short", lambda: call([4], 2), "No run of two fits into one."),
+    ),
+    misconceptions=(
+        Misconception(
+            "runs that do not overlap",
+            lambda ids, n: _windows(ids, n, range(0, len(ids) - n + 1, n)),
+            "You step forward by n and miss the runs that begin in between. A model must know what "
+            "follows each token: step by 1.",
+        ),
+        Misconception(
+            "the last run forgotten",
+            lambda ids, n: _windows(ids, n, range(len(ids) - n)),
+            "A text of T tokens holds T − n + 1 runs. `range` leaves out its end: "
+            "range(len(ids) - n + 1).",
+        ),
+        Misconception(
+            "runs cut off at the end",
+            lambda ids, n: _windows(ids, n, range(len(ids))),
+            "Starting at every token, the last runs are shorter than n. Stop n − 1 tokens earlier.",
+        ),
+        Misconception(
+            "each counted once",
+            lambda ids, n: dict.fromkeys(_counted_by_hand(ids, n), 1),
+            "You record that a run occurs, not how often. Add 1 each time it comes again.",
+        ),
+        Misconception(
+            "the order ignored",
+            lambda ids, n: Counter(
+                tuple(sorted(ids[start : start + n])) for start in range(len(ids) - n + 1)
+            ),
+            "You sort the tokens of a run. What came first is the point: 1 2 is not 2 1.",
+        ),
+        Misconception(
+            "single tokens without their tuple",
+            lambda ids, n: Counter(ids) if n == 1 else _counted_by_hand(ids, n),
+            "For n = 1 your keys are bare ids. Keep one form for every n: (5,) is a run of one.",
+        ),
+    ),
+    alternatives=(Alternative("slices", lambda ids, n: _windows(ids, n, range(len(ids) - n + 1))),),
+    hints=(
+        "Which starts are possible? The first is 0; the last leaves room for n tokens.",
+        "tuple(ids[start:start + n]) can be a key of a dict; a list cannot.",
+        "collections.Counter counts whatever it is given: Counter(... for start in range(...)).",
+    ),
+)
+
+
+def _add_k_in_fractions(counts, k):
+    size, rows = counts.shape[-1], counts.reshape(-1, counts.shape[-1]).tolist()
+    exact = Fraction(k)
+    smoothed = [
+        [float((Fraction(each) + exact) / (Fraction(sum(row)) + size * exact)) for each in row]
+        for row in rows
+    ]
+    return torch.tensor(smoothed, dtype=counts.dtype).reshape(counts.shape)
+
+
+def _unseen_raised(counts, k):
+    raised = torch.where(counts == 0, k, counts)
+    return raised / raised.sum(-1, keepdim=True)
+
+
+ADD_K = Exercise(
+    id="language_models.add_k",
+    title="An n-gram probability with smoothing",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "The last axis of `counts` says how often each token of the vocabulary followed a context. "
+        "Return the probabilities of the next token as if each had been seen k times more."
+    ),
+    solution=ngrams.add_k,
+    reference=_add_k_in_fractions,
+    probes=(
+        Probe(
+            "three tokens, k = 1",
+            lambda: call(torch.tensor([3.0, 1.0, 0.0]), 1.0),
+            "(3 + 1) / (4 + 3) for the first, and 1/7 for the one that was never seen.",
+        ),
+        Probe(
+            "no smoothing",
+            lambda: call(torch.tensor([3.0, 1.0, 0.0, 4.0]), 0.0),
+            "With k = 0 these are the plain relative frequencies.",
+        ),
+        Probe(
+            "a small k",
+            lambda: call(torch.tensor([10.0, 5.0, 0.0, 1.0, 0.0]), 0.25),
+            "The total grows by k for each of the five tokens.",
+        ),
+        Probe(
+            "a context that was never seen",
+            lambda: call(torch.zeros(4), 0.5),
+            "Without any counts all tokens are equally likely.",
+        ),
+        Probe(
+            "two contexts",
+            lambda: call(torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.0, 6.0]]), 0.5),
+            "Each context has its own total.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the total left as it was",
+            lambda counts, k: (counts + k) / counts.sum(-1, keepdim=True),
+            "You raised every count but divide by the old total, so the shares add up to more than "
+            "1. The total grows by k for each token of the vocabulary.",
+        ),
+        Misconception(
+            "k added to the total once",
+            lambda counts, k: (counts + k) / (counts.sum(-1, keepdim=True) + k),
+            "Each of the V counts grew by k, so their total grew by k · V, not by k.",
+        ),
+        Misconception(
+            "V added to the total",
+            lambda counts, k: (counts + k) / (counts.sum(-1, keepdim=True) + counts.shape[-1]),
+            "c + 1 over total + V is the rule for k = 1. For any other k the total grows by k · V.",
+        ),
+        Misconception(
+            "only the unseen raised",
+            _unseen_raised,
+            "You raised only the zeros. Add k to all: else a token seen once may end up rarer than "
+            "one that was never seen.",
+        ),
+        Misconception(
+            "one total for all contexts",
+            lambda counts, k: (counts + k) / (counts + k).sum(),
+            "You divide by the total over all contexts. Sum along the last axis, keepdim=True.",
+        ),
+        Misconception(
+            "made for one context only",
+            lambda counts, k: (counts + k) / (counts.sum() + k * len(counts)),
+            "For a table of contexts, sum() adds up all rows and len() counts the rows. Use "
+            "sum(-1, keepdim=True) and shape[-1].",
+        ),
+        Misconception(
+            "not smoothed",
+            lambda counts, k: counts / counts.sum(-1, keepdim=True),
+            "k is not used. A single unseen token then makes a whole text impossible.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "total by formula",
+            lambda counts, k: (counts + k) / (counts.sum(-1, keepdim=True) + k * counts.shape[-1]),
+        ),
+    ),
+    hints=(
+        "Add k to every count first. The rest is: divide each by the sum of its row.",
+        "raised.sum(-1, keepdim=True) is the total of each row, k · V included.",
+    ),
+)

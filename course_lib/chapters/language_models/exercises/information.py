@@ -1,0 +1,227 @@
+"""Exercises on measures of information: entropy and divergence."""
+
+import math
+
+import torch
+
+from course_lib import information
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def double(values):
+    """Return probabilities in float64, so that only the formula can be wrong."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def three_rows():
+    """Return three distributions over four tokens."""
+    return double([[0.4, 0.3, 0.2, 0.1], [0.25, 0.25, 0.25, 0.25], [0.7, 0.1, 0.1, 0.1]])
+
+
+def _by_torch(p, base=2.0):
+    return torch.distributions.Categorical(probs=p).entropy() / math.log(base)
+
+
+def _entropy_by_loops(p, base=2.0):
+    rows = p.reshape(-1, p.shape[-1]).tolist()
+    found = [sum(-each * math.log(each, base) for each in row if each > 0) for row in rows]
+    return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
+
+
+ENTROPY = Exercise(
+    id="language_models.entropy",
+    title="Entropy",
+    minutes=6,
+    difficulty=1,
+    statement=(
+        "Return −Σ p log p over the last axis of `p`, with logarithms to `base`: the average "
+        "surprise at a draw. A probability of 0 contributes 0."
+    ),
+    solution=information.entropy,
+    reference=_entropy_by_loops,
+    probes=(
+        Probe("a fair coin", lambda: call(double([0.5, 0.5])), "A fair coin is worth 1 bit."),
+        Probe(
+            "a biased coin",
+            lambda: call(double([0.9, 0.1])),
+            "The rare side is surprising, but it is rare: 0.469 bits on average.",
+        ),
+        Probe("in nats", lambda: call(double([0.5, 0.3, 0.2]), base=math.e), "The base is free."),
+        Probe("in base 4", lambda: call(double([0.5, 0.3, 0.2]), base=4.0), "The base is free."),
+        Probe(
+            "a batch of rows",
+            lambda: call(three_rows()),
+            "Each row is a distribution of its own and has its own entropy.",
+        ),
+        Probe(
+            "a certain outcome",
+            lambda: call(double([0.0, 1.0, 0.0])),
+            "log 0 is −∞, and 0 · −∞ is nan; but what never happens surprises nobody.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "nan where p is 0",
+            lambda p, base=2.0: -(p * p.log()).sum(-1) / math.log(base),
+            "0 · log 0 is nan in floating point and 0 in the formula, its limit. Use "
+            "torch.xlogy(p, p), which knows that.",
+        ),
+        Misconception(
+            "always in nats",
+            lambda p, base=2.0: _by_torch(p, math.e),
+            "The natural logarithm gives nats. Divide by log(base), which is log 2 for bits.",
+        ),
+        Misconception(
+            "always in bits",
+            lambda p, base=2.0: _by_torch(p, 2.0),
+            "You always answer in bits. `base` chooses the unit: divide by log(base).",
+        ),
+        Misconception(
+            "the sign turned",
+            lambda p, base=2.0: -_by_torch(p, base),
+            "Logarithms of probabilities are negative; surprise is minus them.",
+        ),
+        Misconception(
+            "one number for all rows",
+            lambda p, base=2.0: _by_torch(p, base).sum(),
+            "You summed over the rows too. Sum along the last axis only: .sum(-1).",
+        ),
+        Misconception(
+            "surprises averaged without their weights",
+            lambda p, base=2.0: -torch.where(p > 0, p, 1.0).log().mean(-1) / math.log(base),
+            "Your average counts each outcome equally. A surprise counts as often as it happens: "
+            "weight it by p.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by torch.special.entr",
+            lambda p, base=2.0: torch.special.entr(p).sum(-1) / math.log(base),
+        ),
+    ),
+    hints=(
+        "The surprise at one outcome is −log p. Entropy is its average, weighted by p.",
+        "torch.xlogy(p, p) is p · log p with 0 for p = 0. Sum it along the last axis.",
+        "A logarithm to another base is log(x) / log(base): divide by math.log(base).",
+    ),
+)
+
+
+def _divergence_by_torch(p, q, base=2.0):
+    parts = torch.nn.functional.kl_div(q.log(), p, reduction="none")
+    return parts.sum(-1) / math.log(base)
+
+
+def _divergence_by_loops(p, q, base=2.0):
+    def one(a, b):
+        if a == 0:
+            return 0.0
+        return a * math.log(a / b, base) if b > 0 else math.inf
+
+    rows = [each.reshape(-1, p.shape[-1]).tolist() for each in (p, q)]
+    found = [sum(map(one, *pair)) for pair in zip(*rows, strict=True)]
+    return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
+
+
+def _both_ways(p, q, base=2.0):
+    return (_divergence_by_loops(p, q, base) + _divergence_by_loops(q, p, base)) / 2
+
+
+def _absolute(p, q, base=2.0):
+    apart = (torch.where(p > 0, p, 1.0) / torch.where(p > 0, q, 1.0)).log().abs()
+    return (p * apart).nan_to_num(nan=0.0).sum(-1) / math.log(base)
+
+
+KL = Exercise(
+    id="language_models.kl",
+    title="The price of a wrong model",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "Return KL(p, q) = Σ p log(p / q) over the last axis, with logarithms to `base`: the "
+        "surprise that the model q causes beyond the entropy of p."
+    ),
+    solution=information.kl_divergence,
+    reference=_divergence_by_loops,
+    probes=(
+        Probe(
+            "a coin taken for a fair one",
+            lambda: call(double([0.75, 0.25]), double([0.5, 0.5])),
+            "1 bit is paid where 0.811 would do: 0.189 bits too many.",
+        ),
+        Probe(
+            "the model is right",
+            lambda: call(double([0.5, 0.3, 0.2]), double([0.5, 0.3, 0.2])),
+            "Without an error there is no price: 0.",
+        ),
+        Probe(
+            "in nats",
+            lambda: call(double([0.5, 0.3, 0.2]), double([0.2, 0.2, 0.6]), base=math.e),
+            "The order of the arguments matters, and the base is free.",
+        ),
+        Probe(
+            "a batch of rows",
+            lambda: call(three_rows(), three_rows().flip(0)),
+            "Each pair of rows has its own divergence.",
+        ),
+        Probe(
+            "an outcome that never happens",
+            lambda: call(double([0.5, 0.5, 0.0]), double([0.25, 0.25, 0.5])),
+            "Where p is 0 nothing is paid, whatever the model expects there.",
+        ),
+        Probe(
+            "the model rules out what happens",
+            lambda: call(double([0.5, 0.5]), double([1.0, 0.0])),
+            "A model that gives 0 to something that happens pays without limit.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the arguments swapped",
+            lambda p, q, base=2.0: _divergence_by_loops(q, p, base),
+            "You average over q. What happens is drawn by p; q is only the model. The divergence "
+            "is not symmetric.",
+        ),
+        Misconception(
+            "the cross-entropy",
+            lambda p, q, base=2.0: -torch.xlogy(p, q).sum(-1) / math.log(base),
+            "This is the whole surprise, −Σ p log q. Subtract the part that no model can avoid, "
+            "the entropy of p.",
+        ),
+        Misconception(
+            "the difference of the entropies",
+            lambda p, q, base=2.0: _entropy_by_loops(q, base) - _entropy_by_loops(p, base),
+            "H(q) − H(p) averages the surprise of q over q. The model is used on what p draws: "
+            "cross-entropy minus entropy.",
+        ),
+        Misconception(
+            "nan where p is 0",
+            lambda p, q, base=2.0: (p * (p / q).log()).sum(-1) / math.log(base),
+            "0 · log(0 / q) is nan in floating point and 0 in the formula. torch.xlogy(p, p) and "
+            "torch.xlogy(p, q) know that.",
+        ),
+        Misconception(
+            "always in nats",
+            lambda p, q, base=2.0: _divergence_by_torch(p, q, math.e),
+            "torch's kl_div and log answer in nats. Divide by log(base).",
+        ),
+        Misconception(
+            "each term without its sign",
+            _absolute,
+            "You took absolute values. Some terms are negative, where the model expects more than "
+            "happens; only their sum cannot be.",
+        ),
+        Misconception(
+            "both directions averaged",
+            _both_ways,
+            "You made it symmetric. A model that is asked about what p draws pays in one "
+            "direction only.",
+        ),
+    ),
+    alternatives=(Alternative("by torch's kl_div", _divergence_by_torch),),
+    hints=(
+        "It is cross-entropy minus entropy: Σ p log p − Σ p log q.",
+        "torch.xlogy(p, p) − torch.xlogy(p, q), summed along the last axis.",
+        "Divide by math.log(base) for the unit.",
+    ),
+)

@@ -1,0 +1,192 @@
+"""Exercises on what a model is charged: cross-entropy, perplexity, bits per byte."""
+
+import math
+
+import torch
+
+from course_lib import information
+from course_lib.chapters.language_models.exercises.information import double, three_rows
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _surprise_by_loops(p, q, base=2.0):
+    rows = [each.reshape(-1, p.shape[-1]).tolist() for each in (p, q)]
+    found = [
+        sum(
+            -a * (math.log(b, base) if b > 0 else -math.inf)
+            for a, b in zip(*pair, strict=True)
+            if a
+        )
+        for pair in zip(*rows, strict=True)
+    ]
+    return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
+
+
+CROSS_ENTROPY = Exercise(
+    id="language_models.cross_entropy",
+    title="The surprise of a model",
+    minutes=5,
+    difficulty=2,
+    statement=(
+        "p draws the outcomes, q predicts them. Return the average surprise −Σ p log q over the "
+        "last axis, with logarithms to `base`. Where p is 0 nothing is added."
+    ),
+    solution=information.cross_entropy,
+    reference=_surprise_by_loops,
+    probes=(
+        Probe(
+            "a coin taken for a fair one",
+            lambda: call(double([0.75, 0.25]), double([0.5, 0.5])),
+            "A model that expects a fair coin pays 1 bit at each toss of any coin.",
+        ),
+        Probe(
+            "three outcomes",
+            lambda: call(double([0.5, 0.3, 0.2]), double([0.2, 0.2, 0.6])),
+            "What happens decides the weights; the model decides the surprises.",
+        ),
+        Probe(
+            "in nats",
+            lambda: call(double([0.5, 0.3, 0.2]), double([0.3, 0.6, 0.1]), base=math.e),
+            "The base is free.",
+        ),
+        Probe(
+            "a batch of rows",
+            lambda: call(three_rows(), three_rows().flip(0)),
+            "Each pair of rows has its own cross-entropy.",
+        ),
+        Probe(
+            "neither gives it a chance",
+            lambda: call(double([0.5, 0.5, 0.0]), double([0.25, 0.75, 0.0])),
+            "0 · log 0 is nan in floating point; here it must be 0.",
+        ),
+        Probe(
+            "the model rules out what happens",
+            lambda: call(double([0.5, 0.5]), double([1.0, 0.0])),
+            "An impossible outcome that happens is an infinite surprise.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the arguments swapped",
+            lambda p, q, base=2.0: _surprise_by_loops(q, p, base),
+            "You weight by the model's q and take the surprise of p. Outcomes happen as often as p "
+            "says and surprise as q says: −Σ p log q.",
+        ),
+        Misconception(
+            "the entropy of p",
+            lambda p, q, base=2.0: _surprise_by_loops(p, p, base),
+            "q is not used. This is what a perfect model would pay.",
+        ),
+        Misconception(
+            "the entropy of q",
+            lambda p, q, base=2.0: _surprise_by_loops(q, q, base),
+            "p is not used. This is the surprise that the model expects, not the one it gets.",
+        ),
+        Misconception(
+            "the divergence",
+            lambda p, q, base=2.0: _surprise_by_loops(p, q, base) - _surprise_by_loops(p, p, base),
+            "You subtracted the entropy of p: that is KL(p, q), the next exercise. The loss of a "
+            "model contains the entropy.",
+        ),
+        Misconception(
+            "nan where both are 0",
+            lambda p, q, base=2.0: -(p * q.log()).sum(-1) / math.log(base),
+            "0 · log 0 is nan in floating point. torch.xlogy(p, q) gives 0 there.",
+        ),
+        Misconception(
+            "the sign turned",
+            lambda p, q, base=2.0: -_surprise_by_loops(p, q, base),
+            "A logarithm of a probability is negative; surprise is minus it.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "zeros left out",
+            lambda p, q, base=2.0: -torch.where(p > 0, p * q.log(), 0.0).sum(-1) / math.log(base),
+        ),
+    ),
+    hints=(
+        "It is entropy with another distribution inside the logarithm.",
+        "torch.xlogy(p, q) is p · log q with 0 where p is 0; sum it, turn the sign.",
+        "Divide by math.log(base).",
+    ),
+)
+
+
+BITS_PER_BYTE = Exercise(
+    id="language_models.bits_per_byte",
+    title="From perplexity to bits per byte",
+    minutes=5,
+    difficulty=2,
+    statement=(
+        "A model reports its `perplexity` per token on a text of `tokens` tokens that has "
+        "`byte_count` bytes. Return the bits that it spends on one byte."
+    ),
+    solution=information.bits_per_byte_from_perplexity,
+    reference=lambda perplexity, tokens, byte_count: math.log2(perplexity) * tokens / byte_count,
+    probes=(
+        Probe(
+            "uniform over bytes",
+            lambda: call(256.0, 10, 10),
+            "As puzzled as by 256 equally likely bytes: 8 bits each.",
+        ),
+        Probe(
+            "tokens of four bytes",
+            lambda: call(16.0, 100, 400),
+            "4 bits for a token of 4 bytes are 1 bit per byte.",
+        ),
+        Probe("always certain", lambda: call(1.0, 7, 20), "A perplexity of 1 costs nothing."),
+        Probe(
+            "tokens of a language model",
+            lambda: call(20.5, 1000, 4300),
+            "The same text has fewer tokens than bytes.",
+        ),
+        Probe(
+            "more tokens than bytes",
+            lambda: call(1.7, 300, 100),
+            "If somebody predicts bit by bit, a byte has several predictions.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "in nats",
+            lambda perplexity, tokens, byte_count: math.log(perplexity) * tokens / byte_count,
+            "The natural logarithm gives nats per byte. Bits need log2.",
+        ),
+        Misconception(
+            "tokens and bytes exchanged",
+            lambda perplexity, tokens, byte_count: math.log2(perplexity) * byte_count / tokens,
+            "The text costs bits-per-token times tokens. Divide that by bytes.",
+        ),
+        Misconception(
+            "per token",
+            lambda perplexity, tokens, byte_count: math.log2(perplexity),
+            "These are bits per token. A tokenizer with longer tokens has more of them, for the "
+            "same text: multiply by tokens / bytes.",
+        ),
+        Misconception(
+            "without the logarithm",
+            lambda perplexity, tokens, byte_count: perplexity * tokens / byte_count,
+            "Perplexity is a number of choices; bits are its logarithm.",
+        ),
+        Misconception(
+            "the logarithm taken last",
+            lambda perplexity, tokens, byte_count: math.log2(perplexity * tokens / byte_count),
+            "Surprises add up over tokens, perplexities do not. Take log2 of the perplexity "
+            "first, then multiply by tokens and divide by bytes.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "through nats",
+            lambda perplexity, tokens, byte_count: (
+                math.log(perplexity) / math.log(2) * tokens / byte_count
+            ),
+        ),
+    ),
+    hints=(
+        "Perplexity is 2 to the power of bits per token. Turn that round.",
+        "How many bits does the whole text cost? How many does a byte?",
+        "math.log2(perplexity) * tokens / byte_count.",
+    ),
+)

@@ -1,0 +1,221 @@
+"""Exercises on what a model may see and what it must predict."""
+
+import torch
+
+from course_lib import ngrams
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _flags(length, positions):
+    flags = torch.zeros(length, dtype=torch.bool)
+    flags[positions] = True
+    return flags
+
+
+def _masked_by_loops(length, hidden):
+    out_of_sight = set(hidden.tolist())
+    row = [column not in out_of_sight for column in range(length)]
+    visible = torch.tensor([row for _ in range(length)], dtype=torch.bool)
+    predicted = torch.tensor([not seen for seen in row], dtype=torch.bool)
+    return visible.reshape(length, length), predicted
+
+
+def _masked_everything_seen(length, hidden):
+    return torch.ones(length, length, dtype=torch.bool), _flags(length, hidden)
+
+
+def _masked_causally(length, hidden):
+    predicted = _flags(length, hidden)
+    return (~predicted).expand(length, length).tril(), predicted
+
+
+def _masked_rows(length, hidden):
+    predicted = _flags(length, hidden)
+    return (~predicted)[:, None].expand(length, length).clone(), predicted
+
+
+def _masked_only_itself(length, hidden):
+    predicted = _flags(length, hidden)
+    return ~torch.diag(predicted), predicted
+
+
+def _masked_all_predicted(length, hidden):
+    visible = (~_flags(length, hidden)).expand(length, length).clone()
+    return visible, torch.ones(length, dtype=torch.bool)
+
+
+MASKED = Exercise(
+    id="language_models.masked",
+    title="The task of a masked language model",
+    minutes=6,
+    difficulty=1,
+    statement=(
+        "A text has `length` tokens; those at the positions in the tensor `hidden` are covered. "
+        "Return the pair (visible, predicted) of bool tensors: visible[t, s] says whether token s "
+        "may be read to work out position t, predicted[t] whether position t must be worked out."
+    ),
+    solution=ngrams.masked_task,
+    reference=_masked_by_loops,
+    probes=(
+        Probe(
+            "one token hidden",
+            lambda: call(4, torch.tensor([1])),
+            "The hidden token is read by nobody, and the tokens on both sides of it are.",
+        ),
+        Probe(
+            "two tokens hidden",
+            lambda: call(5, torch.tensor([3, 1])),
+            "A hidden token is covered for every position, also for the other hidden one.",
+        ),
+        Probe(
+            "the last token hidden",
+            lambda: call(3, torch.tensor([2])),
+            "Early positions may read late tokens: there is no direction here.",
+        ),
+        Probe(
+            "nothing hidden",
+            lambda: call(3, torch.tensor([], dtype=torch.long)),
+            "With nothing covered, everything is seen and nothing has to be predicted.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the hidden tokens are still seen",
+            _masked_everything_seen,
+            "In your table every token is read by all, the hidden ones too. A model that sees the "
+            "token that it must predict copies it and learns nothing.",
+        ),
+        Misconception(
+            "only earlier tokens are seen",
+            _masked_causally,
+            "You kept the tokens after a position from being read. That is the causal task; a "
+            "masked model reads on both sides.",
+        ),
+        Misconception(
+            "rows hidden instead of columns",
+            _masked_rows,
+            "You blinded the hidden positions: their rows are empty, yet others still read them. "
+            "Row t is who looks, column s is who is looked at: clear the columns.",
+        ),
+        Misconception(
+            "each hidden from itself only",
+            _masked_only_itself,
+            "Your hidden tokens still see each other. They are all covered at once, in the one "
+            "text that the model reads.",
+        ),
+        Misconception(
+            "every token predicted",
+            _masked_all_predicted,
+            "Tokens that are seen need no prediction. Only the hidden positions are counted.",
+        ),
+    ),
+    alternatives=(Alternative("by loops", _masked_by_loops),),
+    hints=(
+        "Begin with `predicted`: a tensor of False, made True at the hidden positions.",
+        "The same tokens are seen from everywhere, so all rows of `visible` are equal.",
+        "That row is ~predicted; expand(length, length) repeats it.",
+    ),
+)
+
+
+def _prefix_by_loops(length, prefix):
+    positions = range(length)
+    visible = [[s < t or (t < prefix and s < prefix) for s in positions] for t in positions]
+    predicted = [t >= prefix for t in positions]
+    return torch.tensor(visible, dtype=torch.bool), torch.tensor(predicted, dtype=torch.bool)
+
+
+def _from(length, prefix):
+    return torch.arange(length) >= prefix
+
+
+def _square(length, prefix, diagonal=-1):
+    visible = torch.ones(length, length, dtype=torch.bool).tril(diagonal)
+    visible[:prefix, :prefix] = True
+    return visible
+
+
+def _prefix_forgets_the_rest(length, prefix):
+    visible = _square(length, prefix)
+    visible[prefix:, prefix:] = False
+    return visible, _from(length, prefix)
+
+
+PREFIX = Exercise(
+    id="language_models.prefix",
+    title="The task of a prefix language model",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "The first `prefix` of `length` tokens are given and may read each other in both "
+        "directions. Each later token is predicted from all before it. Return (visible, predicted) "
+        "as in the exercise before. A prefix of 0 is the causal task."
+    ),
+    solution=ngrams.prefix_task,
+    reference=_prefix_by_loops,
+    probes=(
+        Probe(
+            "no prefix",
+            lambda: call(4, 0),
+            "The causal task: each token is predicted from those strictly before it.",
+        ),
+        Probe(
+            "a prefix of two",
+            lambda: call(5, 2),
+            "Inside the prefix both directions are open; after it only the past is.",
+        ),
+        Probe("a prefix of four", lambda: call(6, 4), "The square of the prefix is all True."),
+        Probe("nothing but prefix", lambda: call(3, 3), "Nothing is left to be predicted."),
+    ),
+    misconceptions=(
+        Misconception(
+            "the prefix reads in one direction",
+            lambda length, prefix: (_square(length, 0), _from(length, prefix)),
+            "Your prefix is read causally. It is given, not predicted, so nothing is spoiled when "
+            "its tokens see what comes after them: open the whole square.",
+        ),
+        Misconception(
+            "a prediction sees itself",
+            lambda length, prefix: (_square(length, prefix, 0), _from(length, prefix)),
+            "On your diagonal a token is read to predict that same token. Only s < t is allowed: "
+            "tril(-1). The table of a Transformer has its diagonal because the output there stands "
+            "for the next token.",
+        ),
+        Misconception(
+            "the prefix is predicted too",
+            lambda length, prefix: (
+                _square(length, prefix),
+                torch.ones(length, dtype=torch.bool),
+            ),
+            "The tokens of the prefix read each other, so predicting them would be copying. Only "
+            "positions from `prefix` on are predicted.",
+        ),
+        Misconception(
+            "later tokens see the prefix only",
+            _prefix_forgets_the_rest,
+            "After the prefix, each token also reads what was predicted before it, as in the "
+            "causal task.",
+        ),
+        Misconception(
+            "the future is seen",
+            lambda length, prefix: (_square(length, prefix).T, _from(length, prefix)),
+            "Your table is transposed: a row reads the tokens after it. Row t is who looks, so the "
+            "past lies to the left, below the diagonal.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "columns of the prefix open to all",
+            lambda length, prefix: (
+                torch.ones(length, length, dtype=torch.bool).tril(-1)
+                | (torch.arange(length) < prefix),
+                _from(length, prefix),
+            ),
+        ),
+    ),
+    hints=(
+        "Begin with the causal task: torch.ones(length, length, dtype=torch.bool).tril(-1).",
+        "Then open the square of the prefix: visible[:prefix, :prefix] = True.",
+        "predicted is torch.arange(length) >= prefix.",
+    ),
+)

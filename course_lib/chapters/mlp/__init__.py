@@ -1,0 +1,1 @@
+"""What belongs to the chapter “MLP and experts” and to no other."""

@@ -1,0 +1,19 @@
+"""The exercises of 07 mlp, in the notebook's order."""
+
+from course_lib.chapters.mlp.exercises.activations import DEAD, GELU_EXACT, GELU_TANH, SILU
+from course_lib.chapters.mlp.exercises.balancing import BALANCING
+from course_lib.chapters.mlp.exercises.layers import GATED, MATCHED, MEMORY
+from course_lib.chapters.mlp.exercises.routing import PARAMETERS, ROUTE
+
+EXERCISES = (
+    GELU_EXACT,
+    GELU_TANH,
+    SILU,
+    DEAD,
+    GATED,
+    MATCHED,
+    MEMORY,
+    ROUTE,
+    BALANCING,
+    PARAMETERS,
+)

@@ -1,0 +1,328 @@
+"""Exercises on activations: both forms of GELU, SiLU, and units that ReLU has switched off."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import mlp
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+_ROOT_TWO_PI = math.sqrt(2 / math.pi)
+
+
+def _quick(x):
+    return x * torch.sigmoid(1.702 * x)
+
+
+def _plain_probes(at_one):
+    return (
+        Probe(
+            "0, 1 and −1",
+            lambda: call(torch.tensor([0.0, 1.0, -1.0])),
+            f"At 0 nothing passes, at 1 the result is {at_one}, at −1 it is 1 less than that.",
+        ),
+        Probe(
+            "from −3 to 3",
+            lambda: call(torch.linspace(-3, 3, 13)),
+            "Between the two straight ends the curve bends, and below 0 it dips.",
+        ),
+        Probe(
+            "a matrix in float64",
+            lambda: call(uneven(3, 4).double()),
+            "Each number is treated alone, in its own type.",
+        ),
+        Probe(
+            "far out",
+            lambda: call(torch.tensor([-1000.0, -90.0, 90.0, 1000.0])),
+            "Far to the left the result is 0, far to the right it is x; never nan.",
+        ),
+    )
+
+
+_OTHERS = {
+    "relu": Misconception(
+        "ReLU",
+        torch.relu,
+        "You cut at 0. This curve is smooth: a little below 0 it still lets something through.",
+    ),
+    "silu": Misconception(
+        "SiLU",
+        lambda x: x * torch.sigmoid(x),
+        "x · sigmoid(x) is SiLU. GELU multiplies x by another S-shaped curve, the probability "
+        "that a standard normal number is below x.",
+    ),
+    "quick": Misconception(
+        "sigmoid(1.702 x) taken for GELU",
+        _quick,
+        "x · sigmoid(1.702 x) is a third formula, a rough fit that some older models used. It is "
+        "off by as much as 0.02.",
+    ),
+}
+
+GELU_EXACT = Exercise(
+    id="mlp.gelu_exact",
+    title="GELU, as it is defined",
+    minutes=5,
+    difficulty=1,
+    statement=(
+        "Return x times the probability that a standard normal number is below x, for each "
+        "number of a tensor. `torch.erf` is there for you."
+    ),
+    solution=mlp.gelu_exact,
+    reference=lambda x: F.gelu(x.double()).to(x.dtype),
+    same_dtype=True,
+    probes=_plain_probes("0.8413"),
+    misconceptions=(
+        Misconception(
+            "√2 forgotten",
+            lambda x: 0.5 * x * (1 + torch.erf(x)),
+            "erf belongs to a normal distribution of variance ½. For the standard one, divide by "
+            "√2 inside: erf(x / √2).",
+        ),
+        Misconception(
+            "½ forgotten",
+            lambda x: x * (1 + torch.erf(x / math.sqrt(2))),
+            "1 + erf runs from 0 to 2, and a probability from 0 to 1. Multiply by ½.",
+        ),
+        Misconception(
+            "the probability alone",
+            lambda x: 0.5 * (1 + torch.erf(x / math.sqrt(2))),
+            "This is the share of x that passes. Multiply it by x.",
+        ),
+        Misconception(
+            "the density instead of the probability",
+            lambda x: x * torch.exp(-x * x / 2) / math.sqrt(2 * math.pi),
+            "You multiply by the bell curve, which vanishes on both sides. It is the area under "
+            "it, up to x, that is wanted.",
+        ),
+        Misconception(
+            "the tanh form taken for exact",
+            lambda x: F.gelu(x, approximate="tanh"),
+            "The tanh form is a fit. It is off by up to 0.0005, which is far more than rounding.",
+        ),
+        _OTHERS["quick"],
+        _OTHERS["silu"],
+        _OTHERS["relu"],
+    ),
+    alternatives=(
+        Alternative("through erfc", lambda x: 0.5 * x * torch.erfc(-x / math.sqrt(2))),
+        Alternative("by torch's normal", lambda x: x * torch.special.ndtr(x)),
+    ),
+    hints=(
+        "The probability that a standard normal number is below x is ½ (1 + erf(x / √2)).",
+        "torch.erf works on a tensor; math.sqrt(2) is a number.",
+        "0.5 * x * (1 + torch.erf(x / math.sqrt(2)))",
+    ),
+)
+
+
+def _tanh_form(x, scale=_ROOT_TWO_PI, constant=0.044715, power=3):
+    return 0.5 * x * (1 + torch.tanh(scale * (x + constant * x**power)))
+
+
+GELU_TANH = Exercise(
+    id="mlp.gelu_tanh",
+    title="GELU, as GPT-2 computes it",
+    minutes=5,
+    difficulty=1,
+    statement=(
+        "Return the tanh form of GELU for each number: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))."
+    ),
+    solution=mlp.gelu_tanh,
+    reference=lambda x: F.gelu(x.double(), approximate="tanh").to(x.dtype),
+    same_dtype=True,
+    probes=_plain_probes("0.8412"),
+    misconceptions=(
+        Misconception(
+            "the constant ten times too large",
+            lambda x: _tanh_form(x, constant=0.44715),
+            "The constant is 0.044715, with a zero after the point.",
+        ),
+        Misconception(
+            "2/π without its root",
+            lambda x: _tanh_form(x, scale=2 / math.pi),
+            "The factor is √(2/π) = 0.7979: it gives tanh the slope that the probability has at 0.",
+        ),
+        Misconception(
+            "√(2/π) forgotten",
+            lambda x: _tanh_form(x, scale=1.0),
+            "Multiply what stands inside tanh by √(2/π) = 0.7979.",
+        ),
+        Misconception(
+            "the cube outside the bracket",
+            lambda x: 0.5 * x * (1 + torch.tanh(_ROOT_TWO_PI * x + 0.044715 * x**3)),
+            "√(2/π) multiplies the cubic term as well: put both terms into one bracket.",
+        ),
+        Misconception(
+            "a square for the cube",
+            lambda x: _tanh_form(x, power=2),
+            "An even power would push both sides the same way. The term is x³.",
+        ),
+        Misconception(
+            "the exact form",
+            F.gelu,
+            "This is GELU itself. Weights that were trained with the tanh form want the tanh "
+            "form; the two differ by up to 0.0005.",
+        ),
+        _OTHERS["quick"],
+        _OTHERS["silu"],
+        _OTHERS["relu"],
+    ),
+    alternatives=(
+        Alternative(
+            "through a sigmoid",
+            lambda x: x * torch.sigmoid(2 * _ROOT_TWO_PI * (x + 0.044715 * x**3)),
+        ),
+    ),
+    hints=(
+        "Write the inside first: x + 0.044715 * x**3.",
+        "Multiply it by math.sqrt(2 / math.pi), and take torch.tanh.",
+        "½ (1 + tanh) runs from 0 to 1; multiply it by x.",
+    ),
+)
+
+SILU = Exercise(
+    id="mlp.silu",
+    title="SiLU",
+    minutes=3,
+    difficulty=1,
+    statement="Return x times its sigmoid, for each number of a tensor, however large.",
+    solution=mlp.silu,
+    reference=lambda x: F.silu(x.double()).to(x.dtype),
+    same_dtype=True,
+    probes=_plain_probes("0.7311"),
+    misconceptions=(
+        Misconception(
+            "the sigmoid alone",
+            torch.sigmoid,
+            "This is the share of x that passes. Multiply it by x.",
+        ),
+        Misconception(
+            "the sign turned in the sigmoid",
+            lambda x: x * torch.sigmoid(-x),
+            "1 / (1 + exp(x)) falls as x grows. The sigmoid is 1 / (1 + exp(−x)).",
+        ),
+        Misconception(
+            "nan for large x",
+            lambda x: x * torch.exp(x) / (1 + torch.exp(x)),
+            "exp(x) is infinite above about 88, and infinity over infinity is nan. Use exp(−x), "
+            "or torch.sigmoid.",
+        ),
+        Misconception(
+            "tanh in place of the sigmoid",
+            lambda x: x * torch.tanh(x),
+            "tanh runs from −1 to 1, so a negative x comes out positive. The sigmoid runs from 0 "
+            "to 1.",
+        ),
+        Misconception(
+            "negative inputs cut off",
+            lambda x: torch.relu(x) * torch.sigmoid(x),
+            "SiLU keeps the dip below 0, and with it a gradient for negative inputs.",
+        ),
+        Misconception(
+            "sigmoid(1.702 x)",
+            _quick,
+            "The factor 1.702 makes the curve resemble GELU. SiLU has none.",
+        ),
+        Misconception(
+            "GELU",
+            F.gelu,
+            "GELU multiplies by a probability of the normal distribution. SiLU multiplies by the "
+            "sigmoid.",
+        ),
+    ),
+    alternatives=(Alternative("as a quotient", lambda x: x / (1 + torch.exp(-x))),),
+    hints=(
+        "The sigmoid is 1 / (1 + exp(−x)), and torch.sigmoid computes it safely.",
+        "x * torch.sigmoid(x)",
+    ),
+)
+
+
+def _count(pre_activations):
+    units = pre_activations.reshape(-1, pre_activations.shape[-1]).T.tolist()
+    return sum(all(number <= 0 for number in unit) for unit in units) / len(units)
+
+
+DEAD = Exercise(
+    id="mlp.dead_units",
+    title="How many units are dead?",
+    minutes=5,
+    difficulty=2,
+    statement=(
+        "Pre-activations have the shape (..., F): any number of tokens, F hidden units. Return, "
+        "as a number, the share of units whose ReLU is 0 for every token."
+    ),
+    solution=mlp.dead_unit_fraction,
+    reference=_count,
+    probes=(
+        Probe(
+            "three tokens, four units",
+            lambda: call(
+                torch.tensor(
+                    [[1.0, -1.0, -2.0, -3.0], [-1.0, -1.0, -1.0, 2.0], [-2.0, -3.0, -1.0, 1.0]]
+                )
+            ),
+            "Two of four units are negative for all three tokens: 0.5.",
+        ),
+        Probe(
+            "exactly 0",
+            lambda: call(torch.tensor([[0.0, 1.0, -1.0], [0.0, -1.0, 2.0]])),
+            "ReLU of 0 is 0, and no gradient passes there either.",
+        ),
+        Probe(
+            "a batch of sentences",
+            lambda: call(uneven(2, 3, 5) - 1.2),
+            "All tokens of all sentences count, along both leading axes.",
+        ),
+        Probe(
+            "a silent token",
+            lambda: call(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 2.0, 3.0]])),
+            "One token that wakes nobody does not make a unit dead.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the share of zeros",
+            lambda z: (z <= 0).double().mean().item(),
+            "You count single zeros. That a unit is silent for some tokens is how ReLU works; it "
+            "is dead when it is silent for all of them.",
+        ),
+        Misconception(
+            "tokens instead of units",
+            lambda z: (z.flatten(0, -2) <= 0).all(1).double().mean().item(),
+            "You ask which tokens wake no unit. Ask, for each unit, whether all tokens are at or "
+            "below 0: reduce over the tokens.",
+        ),
+        Misconception(
+            "0 counted as alive",
+            lambda z: (z.flatten(0, -2) < 0).all(0).double().mean().item(),
+            "At exactly 0 ReLU gives 0 and its gradient in PyTorch is 0 too. Use <=.",
+        ),
+        Misconception(
+            "silent once",
+            lambda z: (z.flatten(0, -2) <= 0).any(0).double().mean().item(),
+            "One silent token does not kill a unit: `all`, not `any`.",
+        ),
+        Misconception(
+            "negative on average",
+            lambda z: (z.flatten(0, -2).mean(0) <= 0).double().mean().item(),
+            "A unit with a negative mean still fires for some tokens. Look at each token.",
+        ),
+        Misconception(
+            "the number instead of the share",
+            lambda z: (z.flatten(0, -2) <= 0).all(0).double().sum().item(),
+            "Divide by the number of units.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by the largest", lambda z: (z.flatten(0, -2).amax(0) <= 0).double().mean()),
+    ),
+    hints=(
+        "pre_activations.flatten(0, -2) puts all tokens below one another, (N, F).",
+        "(tokens <= 0).all(0) is True for each dead unit.",
+        "The mean of that, as a number: .double().mean().item().",
+    ),
+)

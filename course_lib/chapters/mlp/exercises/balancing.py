@@ -1,0 +1,114 @@
+"""The exercise on the loss that keeps experts equally busy."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import experts
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _balance(logits, k, share=None, probability=None, factor=None):
+    """Compute the loss with one of its parts replaced."""
+    count = logits.shape[1]
+    p = torch.softmax(logits, -1)
+    chosen = F.one_hot(p.topk(k).indices, count).float()  # (N, k, E)
+    share = chosen.sum(1).mean(0) if share is None else share(chosen)
+    probability = p.mean(0) if probability is None else probability(p, chosen)
+    return (count if factor is None else factor) * (share * probability).sum()
+
+
+def _balance_slowly(logits, k):
+    rows = [row.softmax(0).tolist() for row in logits.double()]
+    count, total = logits.shape[1], 0.0
+    for e in range(count):
+        choices = sum(e in sorted(range(count), key=lambda i: -row[i])[:k] for row in rows)
+        total += choices / len(rows) * sum(row[e] for row in rows) / len(rows)
+    return torch.tensor(count * total, dtype=torch.float32)
+
+
+def _gates_alone(p, chosen):
+    gates = p * chosen.sum(1)
+    return (gates / gates.sum(-1, keepdim=True)).mean(0)
+
+
+def _balanced_loss(name, parts, explanation):
+    def loss(logits, k):
+        return _balance(logits, k, **parts(logits, k))
+
+    return Misconception(name, loss, explanation)
+
+
+BALANCING = Exercise(
+    id="mlp.balancing",
+    title="The load-balancing loss",
+    minutes=10,
+    difficulty=3,
+    statement=(
+        "From logits (N, E) of a router with k choices per token, return "
+        "E · Σₑ (choices of e per token) · (mean probability of e)."
+    ),
+    solution=experts.load_balancing_loss,
+    reference=_balance_slowly,
+    probes=(
+        Probe(
+            "all to one expert",
+            lambda: call(torch.tensor([[9.0, 0.0, 0.0], [9.0, 0.0, 0.0]]), 1),
+            "One expert gets everything, so the loss is near its largest value, E = 3.",
+        ),
+        Probe(
+            "two experts each",
+            lambda: call(uneven(5, 4), 2),
+            "With k = 2 there are two choices per token: in balance the loss is 2.",
+        ),
+        Probe(
+            "more experts than tokens",
+            lambda: call(uneven(2, 7) / 2, 3),
+            "Both factors are means over tokens; the sum runs over all experts.",
+        ),
+    ),
+    misconceptions=(
+        _balanced_loss(
+            "without the factor E",
+            lambda logits, k: {"factor": 1},
+            "Without E the loss in balance is k / E, so its weight would have to change with the "
+            "number of experts. Multiply the sum by E (a mean over experts loses the E again).",
+        ),
+        _balanced_loss(
+            "divided by all choices",
+            lambda logits, k: {"share": lambda chosen: chosen.mean((0, 1))},
+            "You divide by tokens · k, so that balance is 1. Here, as in `transformers`, choices "
+            "are counted per token: balance is k.",
+        ),
+        _balanced_loss(
+            "counts times counts",
+            lambda logits, k: {"probability": lambda p, chosen: chosen.sum(1).mean(0)},
+            "Counts have no gradient, and so nothing would be learned. One factor must be the "
+            "mean probability.",
+        ),
+        _balanced_loss(
+            "probability times probability",
+            lambda logits, k: {"share": lambda chosen: torch.softmax(logits, -1).mean(0) * k},
+            "Probabilities may be even while choices are not. One factor must count where the "
+            "tokens went.",
+        ),
+        _balanced_loss(
+            "only the first choice counted",
+            lambda logits, k: {"share": lambda chosen: chosen[:, 0].mean(0)},
+            "A token uses k experts, and all k of them have work to do. Count every choice.",
+        ),
+        _balanced_loss(
+            "gates instead of probabilities",
+            lambda logits, k: {"probability": _gates_alone},
+            "The second factor is the mean of the whole softmax. Experts that were not chosen "
+            "need a gradient most of all.",
+        ),
+    ),
+    alternatives=(Alternative("one expert after the other", _balance_slowly),),
+    hints=(
+        "p = softmax over the experts; its mean over the tokens is one factor, p.mean(0).",
+        "chosen = p.topk(k).indices; torch.bincount(chosen.flatten(), minlength=E) counts the "
+        "choices of each expert. Divide by the number of tokens.",
+        "E * (share * p.mean(0)).sum()",
+    ),
+)

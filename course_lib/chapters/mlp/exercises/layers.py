@@ -1,0 +1,325 @@
+"""Exercises on the feed-forward layer: with a gate, at equal size, and as a memory."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import mlp
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _layer(tokens, width, hidden, **more):
+    """Make inputs for a gated layer whose matrices are all different."""
+    matrices = uneven(2 * hidden + width, max(width, hidden)).roll(1, 0) / 2
+    gate, up = matrices[:hidden, :width], matrices[hidden : 2 * hidden, :width]
+    return call(uneven(*tokens, width), gate, up, matrices[2 * hidden :, :hidden], **more)
+
+
+def _in_double(x, gate, up, down, activation=F.silu):
+    wide = activation(F.linear(x.double(), gate.double())) * F.linear(x.double(), up.double())
+    return F.linear(wide, down.double()).to(x.dtype)
+
+
+GATED = Exercise(
+    id="mlp.gated_ffn",
+    title="A gated layer: SwiGLU",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "`gate` and `up` are (F, C), `down` is (C, F), x is (..., C). Return each vector of x "
+        "through the gated layer: the activated gate times up, narrowed by down."
+    ),
+    solution=mlp.gated_ffn,
+    reference=_in_double,
+    probes=(
+        Probe(
+            "one feature, by hand",
+            lambda: call(
+                torch.tensor([1.0]),
+                torch.tensor([[2.0], [-1.0]]),
+                torch.tensor([[3.0], [5.0]]),
+                torch.tensor([[10.0, 7.0]]),
+                F.relu,
+            ),
+            "relu(2) · 3 · 10 = 60; the second gate, relu(−1), is shut.",
+        ),
+        Probe("one token", lambda: _layer((), 4, 6), "SwiGLU: the activation is SiLU."),
+        Probe("a batch of sentences", lambda: _layer((2, 3), 4, 6), "Each vector by itself."),
+        Probe(
+            "as wide as the model",
+            lambda: _layer((2,), 3, 3),
+            "Square matrices hide a transpose that is missing.",
+        ),
+        Probe(
+            "another activation",
+            lambda: _layer((5,), 4, 6, activation=F.gelu),
+            "With GELU on the gate the layer is GEGLU.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "gate and up swapped",
+            lambda x, gate, up, down, activation=F.silu: _in_double(x, up, gate, down, activation),
+            "The activation bends the gate's half; up passes as it is. With a checkpoint's "
+            "weights the layers are not interchangeable.",
+        ),
+        Misconception(
+            "both halves bent",
+            lambda x, gate, up, down, activation=F.silu: (
+                (activation(x @ gate.mT) * activation(x @ up.mT)) @ down.mT
+            ),
+            "One half stays linear: activate the gate only.",
+        ),
+        Misconception(
+            "bent after the product",
+            lambda x, gate, up, down, activation=F.silu: (
+                activation((x @ gate.mT) * (x @ up.mT)) @ down.mT
+            ),
+            "Activate the gate before it multiplies, not the product.",
+        ),
+        Misconception(
+            "added instead of multiplied",
+            lambda x, gate, up, down, activation=F.silu: (
+                (activation(x @ gate.mT) + x @ up.mT) @ down.mT
+            ),
+            "A gate lets a share of the other half through: multiply, number by number.",
+        ),
+        Misconception(
+            "no gate at all",
+            lambda x, gate, up, down, activation=F.silu: activation(x @ up.mT) @ down.mT,
+            "This is the plain layer. Multiply by a second projection of x.",
+        ),
+        Misconception(
+            "always SiLU",
+            lambda x, gate, up, down, activation=F.silu: _in_double(x, gate, up, down),
+            "The activation is an argument. With SiLU the layer is SwiGLU, with GELU it is GEGLU.",
+        ),
+        Misconception(
+            "a sigmoid for a gate",
+            lambda x, gate, up, down, activation=F.silu: _in_double(
+                x, gate, up, down, torch.sigmoid
+            ),
+            "A sigmoid makes the first gated layer, GLU. Use `activation`.",
+        ),
+        Misconception(
+            "weights not transposed",
+            lambda x, gate, up, down, activation=F.silu: (activation(x @ gate) * (x @ up)) @ down,
+            "Weights are stored (out, in). Multiply x by the transpose: x @ gate.mT.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by F.linear", _in_double),
+        Alternative(
+            "both halves in one product",
+            lambda x, gate, up, down, activation=F.silu: (
+                lambda g, u: (activation(g) * u) @ down.mT
+            )(*(x @ torch.cat([gate, up]).mT).chunk(2, -1)),
+        ),
+    ),
+    hints=(
+        "x @ gate.mT has the shape (..., F). So has x @ up.mT.",
+        "activation(x @ gate.mT) * (x @ up.mT) multiplies number by number.",
+        "Then @ down.mT brings it back to (..., C).",
+    ),
+)
+
+
+def _smallest_enough(width, multiple_of=1, expansion=4):
+    hidden = multiple_of
+    while 3 * hidden < 2 * expansion * width - 2:  # the fraction of a unit does not count
+        hidden += multiple_of
+    return hidden
+
+
+MATCHED = Exercise(
+    id="mlp.matched_width",
+    title="A fair width for a gated layer",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "A plain layer has F = expansion · width hidden units. Return the F with which a gated "
+        "layer has as many parameters, rounded up to a multiple of `multiple_of`."
+    ),
+    solution=mlp.matched_hidden_width,
+    reference=_smallest_enough,
+    probes=(
+        Probe(
+            "192",
+            lambda: call(192),
+            "Two matrices of 192 · 768 hold as much as three of 192 · 512.",
+        ),
+        Probe(
+            "Llama-2-7B",
+            lambda: call(4096, multiple_of=256),
+            "8/3 of 4096 is 10922.67, and the next multiple of 256 is 11008.",
+        ),
+        Probe(
+            "nothing to round",
+            lambda: call(96, multiple_of=256),
+            "8/3 of 96 is 256, a multiple of 256 already.",
+        ),
+        Probe(
+            "just above a multiple",
+            lambda: call(99, multiple_of=256),
+            "8/3 of 99 is 264: rounding up means 512, however near 256 is.",
+        ),
+        Probe("expansion 2", lambda: call(90, expansion=2), "2/3 of what the plain layer has."),
+    ),
+    misconceptions=(
+        Misconception(
+            "as wide as the plain layer",
+            lambda width, multiple_of=1, expansion=4: (
+                math.ceil(expansion * width / multiple_of) * multiple_of
+            ),
+            "A gated layer has three matrices. At equal width it has half as many parameters "
+            "again.",
+        ),
+        Misconception(
+            "rounded down",
+            lambda width, multiple_of=1, expansion=4: (
+                2 * expansion * width // 3 // multiple_of * multiple_of
+            ),
+            "Round up to the next multiple.",
+        ),
+        Misconception(
+            "rounded to the nearest",
+            lambda width, multiple_of=1, expansion=4: (
+                round(2 * expansion * width / 3 / multiple_of) * multiple_of
+            ),
+            "The rule is to round up, also from just above a multiple.",
+        ),
+        Misconception(
+            "one multiple too many",
+            lambda width, multiple_of=1, expansion=4: (
+                (2 * expansion * width // 3 // multiple_of + 1) * multiple_of
+            ),
+            "What is a multiple already stays as it is.",
+        ),
+        Misconception(
+            "3/2 for 2/3",
+            lambda width, multiple_of=1, expansion=4: (
+                math.ceil(3 * expansion * width / 2 / multiple_of) * multiple_of
+            ),
+            "Three matrices for two: each must be narrower, so multiply by 2/3.",
+        ),
+        Misconception(
+            "expansion ignored",
+            lambda width, multiple_of=1, expansion=4: (
+                math.ceil(8 * width // 3 / multiple_of) * multiple_of
+            ),
+            "8/3 is 2/3 of 4. For another expansion, take 2/3 of that one.",
+        ),
+        Misconception(
+            "the multiple ignored",
+            lambda width, multiple_of=1, expansion=4: 2 * expansion * width // 3,
+            "Round up to a multiple of `multiple_of`: hardware likes round widths.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "with fractions kept",
+            lambda width, multiple_of=1, expansion=4: (
+                math.ceil(2 * expansion * width / 3 / multiple_of) * multiple_of
+            ),
+        ),
+    ),
+    hints=(
+        "Plain: 2 · C · (expansion · C) parameters. Gated: 3 · C · F. Set them equal.",
+        "F = 2 · expansion · C / 3.",
+        "math.ceil(F / multiple_of) * multiple_of rounds up.",
+    ),
+)
+
+
+def _one_by_one(x, up, down, activation=torch.relu):
+    rows = [activation((key * x).sum()) * value for key, value in zip(up, down.T, strict=True)]
+    return torch.stack(rows)
+
+
+MEMORY = Exercise(
+    id="mlp.memory",
+    title="What each unit writes",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "For one vector x (C,), `up` (F, C) and `down` (C, F): return a matrix (F, C) whose row i "
+        "is what hidden unit i adds to the output of the plain layer."
+    ),
+    solution=mlp.memory_contributions,
+    reference=_one_by_one,
+    probes=(
+        Probe(
+            "two units, by hand",
+            lambda: call(
+                torch.tensor([1.0, 2.0]),
+                torch.tensor([[1.0, 1.0], [-1.0, 0.0], [0.0, 2.0]]),
+                torch.tensor([[1.0, 5.0, 0.0], [0.0, 5.0, -1.0]]),
+            ),
+            "The keys match by 3, −1 and 4; a negative match writes nothing.",
+        ),
+        Probe(
+            "four features, six units",
+            lambda: call(uneven(4), uneven(6, 4), uneven(4, 6).roll(1, 1)),
+            "Row i is the match of key i times value i, which is column i of down.",
+        ),
+        Probe(
+            "as wide as the model",
+            lambda: call(uneven(3), uneven(3, 3), uneven(3, 3).roll(1, 0)),
+            "Square matrices hide rows taken for columns.",
+        ),
+        Probe(
+            "GELU",
+            lambda: call(uneven(4), uneven(6, 4) / 4, uneven(4, 6).roll(1, 1), F.gelu),
+            "With GELU a slightly negative match still writes a little.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the sum of all",
+            lambda x, up, down, activation=torch.relu: activation(up @ x) @ down.mT,
+            "This is the layer's output. Keep what each unit adds apart, one row each.",
+        ),
+        Misconception(
+            "the keys written back",
+            lambda x, up, down, activation=torch.relu: activation(up @ x)[:, None] * up,
+            "Rows of `up` are the keys that are compared. What is written is the value, a column "
+            "of `down`.",
+        ),
+        Misconception(
+            "a softmax over the keys",
+            lambda x, up, down, activation=torch.relu: torch.softmax(up @ x, 0)[:, None] * down.mT,
+            "Attention shares one unit of weight among its keys. Here each key is judged by "
+            "itself, through the activation.",
+        ),
+        Misconception(
+            "the match not bent",
+            lambda x, up, down, activation=torch.relu: (up @ x)[:, None] * down.mT,
+            "Without the activation, a key that points the other way writes minus its value.",
+        ),
+        Misconception(
+            "bent after the value",
+            lambda x, up, down, activation=torch.relu: activation((up @ x)[:, None] * down.mT),
+            "The activation is applied to the match. Values may be negative.",
+        ),
+        Misconception(
+            "one row for each feature",
+            lambda x, up, down, activation=torch.relu: activation(up @ x) * down,
+            "These are the same numbers, (C, F). Rows should be units: transpose.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by an outer scaling",
+            lambda x, up, down, activation=torch.relu: torch.einsum(
+                "f,cf->fc", activation(up @ x), down
+            ),
+        ),
+    ),
+    hints=(
+        "match = activation(up @ x) has one number for each unit, (F,).",
+        "The value of unit i is down[:, i], so down.mT has the values as rows.",
+        "match[:, None] * down.mT",
+    ),
+)

@@ -1,0 +1,263 @@
+"""Exercises on experts: the router, and what a mixture weighs."""
+
+import torch
+
+from course_lib import experts
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _route_row(row, k, normalise):
+    p = torch.softmax(row.double(), 0).tolist()
+    best = sorted(range(len(p)), key=lambda e: -p[e])[:k]
+    total = sum(p[e] for e in best) if normalise else 1.0
+    return [p[e] / total for e in best], best
+
+
+def _route_slowly(logits, k, normalise=True):
+    rows = [_route_row(row, k, normalise) for row in logits]
+    gates, chosen = zip(*rows, strict=True)
+    return torch.tensor(gates).to(logits.dtype), torch.tensor(chosen)
+
+
+def _routed(weights, k, normalise, largest=True):
+    gates, chosen = weights.topk(k, dim=-1, largest=largest)
+    return (gates / gates.sum(-1, keepdim=True) if normalise else gates), chosen
+
+
+def _best_logits_only(logits, k, normalise=True):
+    best, chosen = logits.topk(k, dim=-1)
+    return torch.softmax(best, -1), chosen
+
+
+def _naive(logits, k, normalise=True):
+    e = logits.exp()
+    return _routed(e / e.sum(-1, keepdim=True), k, normalise)
+
+
+def _one_total(logits, k, normalise=True):
+    gates, chosen = torch.softmax(logits, -1).topk(k, dim=-1)
+    return (gates / gates.sum() if normalise else gates), chosen
+
+
+def _softmax_twice(logits, k, normalise=True):
+    gates, chosen = torch.softmax(logits, -1).topk(k, dim=-1)
+    return (torch.softmax(gates, -1) if normalise else gates), chosen
+
+
+ROUTE = Exercise(
+    id="mlp.route",
+    title="The router",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "From logits (N, E), return the pair (gates, chosen), both (N, k): softmax over the "
+        "experts, then the k largest of each token, best first. With `normalise`, the gates of a "
+        "token sum to 1; without, they stay as softmax gave them."
+    ),
+    solution=experts.route,
+    reference=_route_slowly,
+    same_dtype=True,
+    probes=(
+        Probe(
+            "one token, two of three",
+            lambda: call(torch.tensor([[2.0, 1.0, 0.1]]), 2),
+            "Shares 0.659 and 0.242 become 0.731 and 0.269.",
+        ),
+        Probe(
+            "the best is not the first",
+            lambda: call(torch.tensor([[0.1, 1.0, 2.0, -1.0], [3.0, -2.0, 0.5, 1.5]]), 3),
+            "`chosen` holds numbers of experts, the best first.",
+        ),
+        Probe(
+            "not normalised",
+            lambda: call(uneven(3, 5), 2, normalise=False),
+            "The gates are the shares among all experts, and sum to less than 1.",
+        ),
+        Probe("one expert each", lambda: call(uneven(4, 3), 1), "Normalised, one gate is 1."),
+        Probe(
+            "logits around 1000",
+            lambda: call(torch.tensor([[1000.0, 1001.0, 999.0]]), 2),
+            "Softmax must not overflow.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "gates not renormalised",
+            lambda logits, k, normalise=True: torch.softmax(logits, -1).topk(k),
+            "The shares of the chosen sum to less than 1: divide them by their sum, or the layer "
+            "shrinks what it passes on.",
+        ),
+        Misconception(
+            "normalised over all tokens",
+            _one_total,
+            "You divide by the sum over all tokens. Each token's own k gates sum to 1: sum over "
+            "the last axis, with keepdim=True.",
+        ),
+        Misconception(
+            "softmax over the chosen only",
+            _best_logits_only,
+            "Softmax over the k best logits equals normalised gates, to the last digit. But with "
+            "normalise=False the gates are shares among all E experts: softmax first.",
+        ),
+        Misconception(
+            "softmax over the tokens",
+            lambda logits, k, normalise=True: _routed(torch.softmax(logits, 0), k, normalise),
+            "You let tokens compete for an expert. Each token chooses among experts: dim=-1.",
+        ),
+        Misconception(
+            "softmax a second time",
+            _softmax_twice,
+            "Shares are not scores. To make gates sum to 1, divide them by their sum; a second "
+            "softmax flattens them.",
+        ),
+        Misconception(
+            "a sigmoid for each expert",
+            lambda logits, k, normalise=True: _routed(torch.sigmoid(logits), k, normalise),
+            "Some models score each expert by a sigmoid (DeepSeek-V3). Here the experts of a "
+            "token share one softmax.",
+        ),
+        Misconception(
+            "the worst experts",
+            lambda logits, k, normalise=True: _routed(
+                torch.softmax(logits, -1), k, normalise, largest=False
+            ),
+            "You take the k smallest shares.",
+        ),
+        Misconception(
+            "logits divided by their sum",
+            lambda logits, k, normalise=True: _routed(logits, k, normalise),
+            "Logits may be negative. Softmax makes shares of them first.",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _naive,
+            "exp overflows for large logits. Use torch.softmax, or subtract the largest.",
+        ),
+    ),
+    alternatives=(
+        Alternative("one token after the other", _route_slowly),
+        Alternative(
+            "through the best logits",
+            lambda logits, k, normalise=True: (
+                _best_logits_only(logits, k)
+                if normalise
+                else tuple(torch.softmax(logits, -1).topk(k, dim=-1))
+            ),
+        ),
+    ),
+    hints=(
+        "p = torch.softmax(logits, dim=-1): one share for each expert, token by token.",
+        "gates, chosen = p.topk(k, dim=-1) gives the values and the places of the k largest.",
+        "If `normalise`, divide gates by gates.sum(-1, keepdim=True).",
+    ),
+)
+
+
+def _count_by_shapes(width, hidden, num_experts, k, shared_hidden=None):
+    expert = [(hidden, width), (hidden, width), (width, hidden)]
+    shared = [] if shared_hidden is None else [(1, width)]
+    if shared_hidden is not None:
+        shared += [(shared_hidden, width), (shared_hidden, width), (width, shared_hidden)]
+    always = [(num_experts, width), *shared]
+    return tuple(
+        sum(rows * columns for rows, columns in [*always, *(expert * times)])
+        for times in (num_experts, k)
+    )
+
+
+def _count(router=True, matrices=3, shared_active=True, shared_gate=True, router_share=False):
+    """Return a counter of parameters that forgets something."""
+
+    def count(width, hidden, num_experts, k, shared_hidden=None):
+        routing = num_experts * width if router else 0
+        shared = 0
+        if shared_hidden is not None:
+            shared = matrices * width * shared_hidden + (width if shared_gate else 0)
+        expert = matrices * width * hidden
+        active = (k * width if router_share else routing) + k * expert
+        total = routing + num_experts * expert + shared
+        return total, active + (shared if shared_active else 0)
+
+    return count
+
+
+PARAMETERS = Exercise(
+    id="mlp.expert_parameters",
+    title="Total and active parameters",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return the pair (total, active) of one mixture: all its parameters, and those that one "
+        "token multiplies with. Experts are gated layers without biases; the router is a matrix "
+        "(E, C). A shared expert, where there is one, is a gated layer with a gate (1, C)."
+    ),
+    solution=experts.expert_parameters,
+    reference=_count_by_shapes,
+    probes=(
+        Probe(
+            "two experts, one active",
+            lambda: call(2, 3, 2, 1),
+            "An expert has 3 · 2 · 3 = 18, the router 4: 40 in all, 22 at work.",
+        ),
+        Probe("three of eight", lambda: call(5, 7, 8, 3), "The router works for every token."),
+        Probe(
+            "with a shared expert",
+            lambda: call(5, 7, 8, 3, shared_hidden=11),
+            "The shared expert and its gate count in both numbers.",
+        ),
+        Probe(
+            "one layer of Qwen3-30B-A3B",
+            lambda: call(2048, 768, 128, 8),
+            "604.2 million in memory, 38.0 million at work.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the router forgotten",
+            _count(router=False),
+            "The router has one row for each expert, E · C numbers, and every token uses them all.",
+        ),
+        Misconception(
+            "two matrices instead of three",
+            _count(matrices=2),
+            "A gated expert has gate, up and down: 3 · C · F.",
+        ),
+        Misconception(
+            "the shared expert counted as idle",
+            _count(shared_active=False),
+            "Every token uses the shared expert: it counts as active too.",
+        ),
+        Misconception(
+            "the shared expert's gate forgotten",
+            _count(shared_gate=False),
+            "The shared expert has a gate of its own, one row of C numbers.",
+        ),
+        Misconception(
+            "only k rows of the router",
+            _count(router_share=True),
+            "To find the k best, the router scores all E experts: all of its rows are active.",
+        ),
+        Misconception(
+            "everything active",
+            lambda width, hidden, num_experts, k, shared_hidden=None: _count()(
+                width, hidden, num_experts, num_experts, shared_hidden
+            ),
+            "A token runs through k experts only; the others wait in memory.",
+        ),
+        Misconception(
+            "active as a share of the total",
+            lambda width, hidden, num_experts, k, shared_hidden=None: (
+                (total := _count()(width, hidden, num_experts, k, shared_hidden)[0]),
+                total * k // num_experts,
+            ),
+            "k / E of the experts are active, but all of the router and of the shared expert.",
+        ),
+    ),
+    alternatives=(Alternative("shape by shape", _count_by_shapes),),
+    hints=(
+        "One expert: 3 · width · hidden. The router: num_experts · width.",
+        "Total: router + num_experts experts. Active: router + k experts.",
+        "A shared expert adds 3 · width · shared_hidden + width to both.",
+    ),
+)

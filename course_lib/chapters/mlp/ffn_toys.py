@@ -1,0 +1,263 @@
+"""Small models of text that differ in one thing only: their feed-forward layers.
+
+A model guesses the next byte from the last eight. It has no attention: eight rows are looked up and
+laid side by side, and everything else is done by two feed-forward layers with residual connections.
+So what such a model can do, its layers do, and it learns in a second.
+
+    x = table[bytes], laid out;   x = x + layer(rms_norm(x)), twice;   logits = head(rms_norm(x))
+
+`trained` makes a model in the notebook. `stored` reads the losses of longer runs with several
+seeds, which `python -m course_lib.chapters.mlp.ffn_toys` made in some minutes.
+
+Taught in:        07 mlp
+Checked against:  the entropy of single bytes; training again, from the same seed
+Shapes:           N examples, T bytes of context, C model width, F hidden width, E experts
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from course_lib import corpus
+from course_lib.device import seeded
+from course_lib.experts import (
+    Routing,
+    SparseMoE,
+    dispatch,
+    expert_load,
+    load_balancing_loss,
+    route,
+    run_experts,
+)
+from course_lib.mlp import (
+    GatedFFN,
+    activation_named,
+    dead_unit_fraction,
+    feed_forward,
+    matched_hidden_width,
+)
+from course_lib.norms import RMSNorm
+from course_lib.softmax import cross_entropy
+
+CONTEXT, BYTE_WIDTH, LAYERS = 8, 8, 2
+WIDTH = CONTEXT * BYTE_WIDTH
+HIDDEN, GATED_HIDDEN = 4 * WIDTH, matched_hidden_width(WIDTH)
+NUM_EXPERTS, CHOICES = 8, 2
+EXPERT_HIDDEN = GATED_HIDDEN // CHOICES + 1  # two of them work as much as one gated layer
+BATCH, RATE, BALANCE = 128, 6e-3, 0.02
+VARIANTS: Mapping[str, tuple[bool, str]] = {  # whether gated, and the activation
+    "ReLU": (False, "relu"),
+    "GELU": (False, "gelu"),
+    "ReGLU": (True, "relu"),
+    "GEGLU": (True, "gelu"),
+    "SwiGLU": (True, "silu"),
+}
+ROUTERS = ("left alone", "balanced", "random")
+STEPS, SEEDS = (200, 800, 3200), (0, 1, 2, 3)
+STORED = Path(__file__).parent / "data" / "ffn_toys.json"
+
+
+class Examples(NamedTuple):
+    """Contexts of bytes, and the byte that followed each of them."""
+
+    contexts: Int[Tensor, "N T"]
+    following: Int[Tensor, " N"]
+
+
+def examples(text: str) -> Examples:
+    """Return every stretch of eight bytes of a text, with the byte after it."""
+    stream = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long()
+    windows = stream.unfold(0, CONTEXT + 1, 1)
+    return Examples(windows[:, :-1], windows[:, -1])
+
+
+@cache
+def lessons() -> tuple[Examples, Examples]:
+    """Return the examples to train on, and others from documents that are held out."""
+    return examples(corpus.train_text(200_000)), examples(corpus.held_out_text(10_000))
+
+
+class PlainFFN(nn.Module):
+    """`feed_forward` with learned weights and no biases, since gated layers have none."""
+
+    def __init__(self, width: int, hidden: int, hidden_act: str) -> None:
+        super().__init__()
+        self.activation = activation_named(hidden_act)
+        self.up_proj = nn.Linear(width, hidden, bias=False)
+        self.down_proj = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "*lead C"]) -> Float[Tensor, "*lead C"]:
+        """Apply the layer to each vector."""
+        return feed_forward(x, self.up_proj.weight, self.down_proj.weight, self.activation)
+
+
+class RandomMoE(SparseMoE):
+    """A mixture whose router draws lots: as even as chance, and deaf to the token."""
+
+    def routed(self, x: Float[Tensor, "*lead C"]) -> tuple[Float[Tensor, "*lead C"], Routing]:
+        """Send each vector to experts that are drawn by lot, with gates drawn by lot."""
+        tokens = x.flatten(0, -2)
+        logits = torch.randn(len(tokens), self.gate.out_features)
+        gates, chosen = route(logits, self.k)
+        groups = dispatch(chosen, self.gate.out_features)
+        weights = self.experts.gate_up_proj, self.experts.down_proj
+        y = run_experts(tokens, gates, groups, *weights, self.activation)
+        return y.view(x.shape), Routing(logits, gates, chosen, groups.dropped)
+
+
+class Passage(NamedTuple):
+    """What a model made of a batch, and what went on inside it."""
+
+    logits: Float[Tensor, "N 256"]
+    given: list[Tensor]  # what each layer was given, (N, C)
+    routings: list[Routing]  # what the router of each layer did, where there is one
+
+
+class ByteModel(nn.Module):
+    """A guess at the next byte from the last eight, by feed-forward layers alone."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.table = nn.Embedding(256, BYTE_WIDTH)
+        self.norms = nn.ModuleList(RMSNorm(WIDTH) for _ in layers)
+        self.layers = nn.ModuleList(layers)
+        self.last_norm = RMSNorm(WIDTH)
+        self.head = nn.Linear(WIDTH, 256, bias=False)
+
+    def forward(self, contexts: Int[Tensor, "N T"]) -> Float[Tensor, "N 256"]:
+        """Return a score for each byte that could come next."""
+        return self.passage(contexts).logits
+
+    def passage(self, contexts: Int[Tensor, "N T"]) -> Passage:
+        """Do what `forward` does, and tell what went on inside."""
+        x, given, routings = self.table(contexts).flatten(1), [], []
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            given.append(norm(x))
+            if isinstance(layer, SparseMoE):
+                y, routing = layer.routed(given[-1])
+                routings.append(routing)
+            else:
+                y = layer(given[-1])
+            x = x + y
+        return Passage(self.head(self.last_norm(x)), given, routings)
+
+
+def untrained(name: str) -> ByteModel:
+    """Return a model with the layers of one of `VARIANTS`, or a mixture with one of `ROUTERS`."""
+    if name in VARIANTS:
+        gated, hidden_act = VARIANTS[name]
+        make, hidden = (GatedFFN, GATED_HIDDEN) if gated else (PlainFFN, HIDDEN)
+        return ByteModel([make(WIDTH, hidden, hidden_act) for _ in range(LAYERS)])
+    if name not in ROUTERS:
+        known = ", ".join((*VARIANTS, *ROUTERS))
+        raise ValueError(f"name must be one of {known}; got {name!r}. Choose one of these.")
+    mixture = RandomMoE if name == "random" else SparseMoE
+    layers = [mixture(WIDTH, EXPERT_HIDDEN, NUM_EXPERTS, CHOICES) for _ in range(LAYERS)]
+    for layer in layers:
+        for matrices in layer.experts.parameters():  # as nn.Linear begins, for a fair comparison
+            bound = matrices.shape[-1] ** -0.5
+            nn.init.uniform_(matrices, -bound, bound)
+    return ByteModel([*layers])
+
+
+def trained(name: str, data: Examples, steps: int, seed: int = 0, rate: float = RATE) -> ByteModel:
+    """Return a model after so many steps; the same seed gives the same model."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = untrained(name)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+        )
+        draws = seeded(seed)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - step / steps))
+            batch = torch.randint(len(data.following), (BATCH,), generator=draws)
+            _step(model, optimizer, Examples(*(part[batch] for part in data)), name == "balanced")
+    return model
+
+
+def _step(model: ByteModel, optimizer: Any, batch: Examples, balance: bool) -> None:
+    passage = model.passage(batch.contexts)
+    loss = cross_entropy(passage.logits, batch.following)
+    if balance:
+        for routing in passage.routings:
+            loss = loss + BALANCE * load_balancing_loss(routing.logits, CHOICES)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+@torch.no_grad()
+def loss_on(model: ByteModel, data: Examples) -> float:
+    """Return the mean surprise at the byte that came, in nats."""
+    return cross_entropy(model(data.contexts), data.following).item()
+
+
+@torch.no_grad()
+def pre_activations(model: ByteModel, data: Examples) -> list[Tensor]:
+    """Return, for each layer, what its activation is given, (N, F)."""
+    inputs = model.passage(data.contexts).given
+    found = []
+    for layer, x in zip(model.layers, inputs, strict=True):
+        weights = dict(layer.named_parameters())
+        into = "gate_proj.weight" if "gate_proj.weight" in weights else "up_proj.weight"
+        found.append(x @ weights[into].mT)
+    return found
+
+
+def dead_fractions(model: ByteModel, data: Examples) -> list[float]:
+    """Return the share of each layer's units that are at or below 0 for every example."""
+    return [dead_unit_fraction(numbers) for numbers in pre_activations(model, data)]
+
+
+@torch.no_grad()
+def loads(model: ByteModel, data: Examples) -> Float[Tensor, "layers E"]:
+    """Return each expert's load as a multiple of its fair share, layer by layer."""
+    routings = model.passage(data.contexts).routings
+    return torch.stack([expert_load(r.chosen, NUM_EXPERTS) * NUM_EXPERTS for r in routings])
+
+
+def losses(names: tuple[str, ...], steps: int, seeds: tuple[int, ...]) -> dict[str, list[float]]:
+    """Return the held-out loss of each kind of model, one for each seed."""
+    data, held_out = lessons()
+    return {
+        name: [loss_on(trained(name, data, steps, seed), held_out) for seed in seeds]
+        for name in names
+    }
+
+
+def stored() -> dict[str, Any]:
+    """Return what the longer runs found: losses by steps and name, loads by router."""
+    found: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
+    return found
+
+
+def _measured() -> dict[str, Any]:
+    """Train everything that `stored` tells about."""
+    data, held_out = lessons()
+    by_steps: dict[str, dict[str, list[float]]] = {}
+    busiest: dict[str, list[list[float]]] = {name: [] for name in ROUTERS}
+    for steps in STEPS:
+        names = (*VARIANTS, *(ROUTERS if steps < STEPS[-1] else ()))
+        by_steps[str(steps)] = {name: [] for name in names}
+        for name in names:
+            for seed in SEEDS:
+                model = trained(name, data, steps, seed)
+                by_steps[str(steps)][name].append(round(loss_on(model, held_out), 4))
+                if name in ROUTERS and steps == STEPS[1]:
+                    shares = loads(model, held_out).tolist()
+                    busiest[name].append([round(load, 3) for load in shares[-1]])
+            print(steps, name, by_steps[str(steps)][name], flush=True)
+    return {"losses": by_steps, "loads in the last layer": busiest}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    STORED.parent.mkdir(exist_ok=True)
+    STORED.write_text(json.dumps(_measured(), indent=1) + "\n", encoding="utf-8")

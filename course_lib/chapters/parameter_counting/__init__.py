@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Counting parameters” and to no other."""

@@ -1,0 +1,19 @@
+"""The exercises of 09 parameter_counting, in the notebook's order."""
+
+from course_lib.chapters.parameter_counting.exercises.layers import ATTENTION, MLP
+from course_lib.chapters.parameter_counting.exercises.limits import DECODE, ROOFLINE
+from course_lib.chapters.parameter_counting.exercises.mixtures import ACTIVE
+from course_lib.chapters.parameter_counting.exercises.models import MODEL
+from course_lib.chapters.parameter_counting.exercises.work import CACHE, TOKEN_FLOPS, TRAINING_FLOPS
+
+EXERCISES = (
+    ATTENTION,
+    MLP,
+    MODEL,
+    ACTIVE,
+    TOKEN_FLOPS,
+    TRAINING_FLOPS,
+    CACHE,
+    ROOFLINE,
+    DECODE,
+)

@@ -1,0 +1,203 @@
+"""Exercises on the parameters of one layer of attention, and of one feed-forward layer."""
+
+from math import prod
+
+from course_lib import accounting
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _sizes(*shapes):
+    return sum(prod(shape) for shape in shapes)
+
+
+def _attention_by_shape(hidden_size, num_attention_heads, num_key_value_heads, head_dim):
+    rows = [head_dim * count for count in (num_attention_heads, num_key_value_heads)]
+    kv = (rows[1], hidden_size)
+    return _sizes((rows[0], hidden_size), kv, kv, (hidden_size, rows[0]))
+
+
+def _attention(name, count, explanation):
+    """Declare a mistake as a formula in C (width), H, G (heads) and D (head width)."""
+
+    def function(hidden_size, num_attention_heads, num_key_value_heads, head_dim):
+        return count(hidden_size, num_attention_heads, num_key_value_heads, head_dim)
+
+    return Misconception(name, function, explanation)
+
+
+ATTENTION = Exercise(
+    id="parameter_counting.attention",
+    title="The parameters of attention",
+    minutes=5,
+    difficulty=1,
+    statement=(
+        "Return the number of parameters in the four matrices of one attention layer: queries, "
+        "keys, values and output. There are no biases."
+    ),
+    solution=accounting.attention_parameters,
+    reference=_attention_by_shape,
+    probes=(
+        Probe(
+            "one head of each kind",
+            lambda: call(4, 1, 1, 4),
+            "Four matrices of 4 by 4 make 64.",
+        ),
+        Probe(
+            "heads as wide together as the model",
+            lambda: call(12, 4, 4, 3),
+            "With as many key/value heads as query heads there are four equal matrices: 4·C².",
+        ),
+        Probe(
+            "two query heads share a key/value head",
+            lambda: call(4, 2, 1, 3),
+            "Only queries and output have a part for each query head.",
+        ),
+        Probe(
+            "Qwen3-0.6B",
+            lambda: call(1024, 16, 8, 128),
+            "Its heads are 2048 wide together, twice the model's width.",
+        ),
+        Probe("Qwen3-8B", lambda: call(4096, 32, 8, 128), "Four query heads share each key."),
+    ),
+    misconceptions=(
+        _attention(
+            "key/value heads counted as query heads",
+            lambda c, h, g, d: 4 * c * h * d,
+            "You gave every query head its own keys and values. With grouped-query attention the "
+            "two matrices have only num_key_value_heads · head_dim rows.",
+        ),
+        _attention(
+            "biases counted that do not exist",
+            lambda c, h, g, d: _attention_by_shape(c, h, g, d) + h * d + 2 * g * d + c,
+            "You added a bias to each matrix. Qwen3, Llama and Mistral have none there, and the "
+            "statement says so; GPT-2 has all four.",
+        ),
+        _attention(
+            "heads as wide as hidden_size / heads",
+            lambda c, h, g, d: 2 * c * c + 2 * c * g * c // h,
+            "You did not use head_dim. In Qwen3-0.6B it is 128, while 1024 / 16 would be 64: the "
+            "width of a head is a number of its own in the config.",
+        ),
+        _attention(
+            "four square matrices",
+            lambda c, h, g, d: 4 * c * c,
+            "4·C² is attention as in GPT-2: every head with a key and a value of its own, all "
+            "heads together as wide as the model. Here both can be otherwise: use all four sizes.",
+        ),
+        _attention(
+            "queries as wide as the model",
+            lambda c, h, g, d: 2 * c * c + 2 * c * g * d,
+            "Keys and values are right. All query heads together are H·D wide, which need not be "
+            "C: in Qwen3-0.6B it is twice as much.",
+        ),
+        _attention(
+            "the width of a head forgotten",
+            lambda c, h, g, d: 2 * c * (h + g),
+            "You counted one number for each head. A head is head_dim numbers wide.",
+        ),
+        _attention(
+            "the output matrix forgotten",
+            lambda c, h, g, d: c * h * d + 2 * c * g * d,
+            "What the heads bring back is mixed by a fourth matrix, from H·D to C.",
+        ),
+        _attention(
+            "one matrix for keys and values together",
+            lambda c, h, g, d: 2 * c * h * d + c * g * d,
+            "A key and a value are computed by one matrix each, so C·G·D counts twice.",
+        ),
+        _attention(
+            "one head of keys and values for all",
+            lambda c, h, g, d: 2 * c * h * d + 2 * c * d,
+            "This is multi-query attention. There are num_key_value_heads of them.",
+        ),
+        _attention(
+            "grouped heads in the output as well",
+            lambda c, h, g, d: c * h * d + 3 * c * g * d,
+            "Every query head brings something back, also where several share one value. The "
+            "output matrix has H·D columns.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "factored",
+            lambda hidden_size, num_attention_heads, num_key_value_heads, head_dim: (
+                2 * hidden_size * head_dim * (num_attention_heads + num_key_value_heads)
+            ),
+        ),
+    ),
+    hints=(
+        "A matrix from `a` numbers to `b` numbers has a · b parameters. Which four are there?",
+        "Queries go from hidden_size to num_attention_heads · head_dim. Keys and values have "
+        "num_key_value_heads instead.",
+        "The output goes back: from num_attention_heads · head_dim to hidden_size.",
+    ),
+)
+
+
+def _mlp_by_shape(hidden_size, intermediate_size, gated=True):
+    into = [(intermediate_size, hidden_size)] * (2 if gated else 1)
+    return _sizes(*into, (hidden_size, intermediate_size))
+
+
+def _mlp(name, count, explanation):
+    def function(hidden_size, intermediate_size, gated=True):
+        return count(hidden_size, intermediate_size, gated)
+
+    return Misconception(name, function, explanation)
+
+
+MLP = Exercise(
+    id="parameter_counting.mlp",
+    title="The parameters of a feed-forward layer",
+    minutes=4,
+    difficulty=1,
+    statement=(
+        "Return the number of parameters of one feed-forward layer without biases: gate, up and "
+        "down if it is gated, else up and down."
+    ),
+    solution=accounting.mlp_parameters,
+    reference=_mlp_by_shape,
+    probes=(
+        Probe("gated", lambda: call(4, 5), "Three matrices of 20 make 60."),
+        Probe("plain", lambda: call(4, 5, gated=False), "Two matrices of 20 make 40."),
+        Probe("four times as wide", lambda: call(6, 24, False), "Only here is it 8·C²."),
+        Probe("Qwen3-8B", lambda: call(4096, 12288), "Its F is three times its C."),
+        Probe("Llama-2-7B", lambda: call(4096, 11008), "F is in the config, not a rule of C."),
+    ),
+    misconceptions=(
+        _mlp(
+            "always two matrices",
+            lambda c, f, gated: 2 * c * f,
+            "A gated layer has a third matrix, the gate, as large as the other two.",
+        ),
+        _mlp(
+            "always three matrices",
+            lambda c, f, gated: 3 * c * f,
+            "Without a gate there are two: into the hidden units, and back.",
+        ),
+        _mlp(
+            "hidden width taken as four times the model's",
+            lambda c, f, gated: (12 if gated else 8) * c * c,
+            "4·C is a habit of older models. Use intermediate_size.",
+        ),
+        _mlp(
+            "biases counted that do not exist",
+            lambda c, f, gated: (3 if gated else 2) * c * f + (2 if gated else 1) * f + c,
+            "You added a bias to each matrix. GPT-2 has them, today's models do not.",
+        ),
+        _mlp(
+            "the way back forgotten",
+            lambda c, f, gated: (2 if gated else 1) * c * f,
+            "After the activation a matrix leads from F back to C.",
+        ),
+        _mlp(
+            "gate and plain mixed up",
+            lambda c, f, gated: (2 if gated else 3) * c * f,
+            "The gate is the additional matrix: gated means three.",
+        ),
+    ),
+    hints=(
+        "How many matrices lead into the hidden units, and how many back?",
+        "Each of them has hidden_size · intermediate_size parameters.",
+    ),
+)

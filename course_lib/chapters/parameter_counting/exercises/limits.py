@@ -1,0 +1,211 @@
+"""Exercises on the roofline, and on how fast a model can write at best."""
+
+from course_lib import accounting
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _slower_of_two(intensity, peak_flops, bandwidth):
+    """Take the time of one byte's worth of work: moving and computing run side by side."""
+    moving, computing = 1 / bandwidth, intensity / peak_flops
+    return intensity / max(moving, computing)
+
+
+def _roofline(name, formula, explanation):
+    def function(intensity, peak_flops, bandwidth):
+        return formula(intensity, peak_flops, bandwidth)
+
+    return Misconception(name, function, explanation)
+
+
+ROOFLINE = Exercise(
+    id="parameter_counting.roofline",
+    title="The roofline",
+    minutes=5,
+    difficulty=2,
+    statement=(
+        "Return the FLOPs per second that a device can reach at best: it computes peak_flops in a "
+        "second, moves `bandwidth` bytes in a second, both at the same time, and the work has "
+        "`intensity` FLOPs for each byte."
+    ),
+    solution=accounting.roofline,
+    reference=_slower_of_two,
+    probes=(
+        Probe(
+            "few FLOPs for a byte",
+            lambda: call(5.0, 100.0, 10.0),
+            "10 bytes a second bring work for 50 FLOPs; the arithmetic waits.",
+        ),
+        Probe(
+            "many FLOPs for a byte",
+            lambda: call(20.0, 100.0, 10.0),
+            "The memory could feed 200, but only 100 can be computed.",
+        ),
+        Probe("at the ridge", lambda: call(10.0, 100.0, 10.0), "Both speeds are just used up."),
+        Probe(
+            "decode on an H100",
+            lambda: call(1.0, 989e12, 3.35e12),
+            "One FLOP for a byte: 0.3 % of the peak.",
+        ),
+        Probe(
+            "prefill on an H100",
+            lambda: call(3000.0, 989e12, 3.35e12),
+            "Far beyond the ridge: the peak.",
+        ),
+    ),
+    misconceptions=(
+        _roofline(
+            "always the peak",
+            lambda i, peak, bandwidth: peak,
+            "The peak is reached only if the memory brings work quickly enough. Below the ridge it "
+            "brings intensity · bandwidth.",
+        ),
+        _roofline(
+            "no roof",
+            lambda i, peak, bandwidth: i * bandwidth,
+            "The slope has a roof: no intensity makes the arithmetic faster than its peak.",
+        ),
+        _roofline(
+            "the share of the peak",
+            lambda i, peak, bandwidth: min(1, i * bandwidth / peak),
+            "This is the share of the peak that can be reached. Multiply by peak_flops.",
+        ),
+        _roofline(
+            "intensities compared",
+            lambda i, peak, bandwidth: min(i, peak / bandwidth),
+            "You compared the work's intensity with the ridge, which is a good test. The result is "
+            "FLOPs per second: the smaller of the two times the bandwidth.",
+        ),
+        _roofline(
+            "the larger of the two",
+            lambda i, peak, bandwidth: max(peak, i * bandwidth),
+            "The slower of the two decides: min, not max.",
+        ),
+        _roofline(
+            "one after the other",
+            lambda i, peak, bandwidth: 1 / (1 / peak + 1 / (i * bandwidth)),
+            "You added the two times. A device moves and computes at the same time, so the longer "
+            "of the two counts.",
+        ),
+        _roofline(
+            "bandwidth in bits",
+            lambda i, peak, bandwidth: min(peak, i * bandwidth / 8),
+            "The bandwidth is in bytes already: no factor 8.",
+        ),
+        _roofline(
+            "bytes for a FLOP",
+            lambda i, peak, bandwidth: min(peak, bandwidth / i),
+            "Intensity is FLOPs for each byte, so the memory feeds intensity · bandwidth FLOPs.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by the ridge",
+            lambda intensity, peak_flops, bandwidth: (
+                peak_flops if intensity > peak_flops / bandwidth else intensity * bandwidth
+            ),
+        ),
+    ),
+    hints=(
+        "How many FLOPs per second could the memory feed, if the arithmetic were free?",
+        "intensity · bandwidth. And how many can be computed, if the memory were free?",
+        "The smaller of the two.",
+    ),
+)
+
+
+def _tokens_by_time(weight_bytes, cache_bytes, bandwidth, batch=1):
+    seconds = weight_bytes / bandwidth + cache_bytes / bandwidth
+    return batch / seconds
+
+
+def _decode(name, formula, explanation):
+    """Declare a mistake as a formula in w (weights), c (cache), s (bandwidth), b (batch)."""
+
+    def function(weight_bytes, cache_bytes, bandwidth, batch=1):
+        return formula(weight_bytes, cache_bytes, bandwidth, batch)
+
+    return Misconception(name, function, explanation)
+
+
+DECODE = Exercise(
+    id="parameter_counting.decode",
+    title="How fast a model can write",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "A batch of texts gets one new token each in every step. A step reads all weights once, "
+        "and the cache of the whole batch, cache_bytes. Return the most tokens per second, of all "
+        "texts together, at `bandwidth` bytes per second."
+    ),
+    solution=accounting.decode_tokens_per_second,
+    reference=_tokens_by_time,
+    probes=(
+        Probe("no cache", lambda: call(8.0, 0.0, 100.0), "100 bytes a second, 8 for each token."),
+        Probe("with a cache", lambda: call(8.0, 2.0, 100.0), "The cache is read as well."),
+        Probe(
+            "a batch of four",
+            lambda: call(8.0, 8.0, 100.0, batch=4),
+            "One reading of the weights serves four tokens; the cache is that of all four.",
+        ),
+        Probe(
+            "Qwen3-8B on an H100",
+            lambda: call(16.38e9, 0.6e9, 3.35e12),
+            "About 197 tokens per second, whatever the arithmetic could do.",
+        ),
+        Probe(
+            "the same, 32 texts",
+            lambda: call(16.38e9, 19.3e9, 3.35e12, batch=32),
+            "The weights are shared, the caches are not.",
+        ),
+    ),
+    misconceptions=(
+        _decode(
+            "batch forgotten",
+            lambda w, c, s, b: s / (w + c),
+            "A step gives every text of the batch a token, and the weights are read once for all "
+            "of them: multiply by the batch.",
+        ),
+        _decode(
+            "cache forgotten",
+            lambda w, c, s, b: b * s / w,
+            "Every step also reads the keys and values of all texts so far.",
+        ),
+        _decode(
+            "the cache multiplied by the batch",
+            lambda w, c, s, b: b * s / (w + b * c),
+            "cache_bytes is the cache of the whole batch already.",
+        ),
+        _decode(
+            "the cache of one text",
+            lambda w, c, s, b: b * s / (w + c / b),
+            "A step reads the cache of every text, which is all of cache_bytes.",
+        ),
+        _decode(
+            "weights read for each text",
+            lambda w, c, s, b: b * s / (b * w + c),
+            "You read the weights once for each text. A step reads them once for the whole batch, "
+            "which is why batches pay.",
+        ),
+        _decode(
+            "weights and caches side by side",
+            lambda w, c, s, b: b * s / max(w, c),
+            "Weights and caches come through the same memory, one after the other: add their "
+            "bytes.",
+        ),
+        _decode(
+            "seconds for a token",
+            lambda w, c, s, b: (w + c) / (b * s),
+            "This is the time of one token. Tokens per second are its inverse.",
+        ),
+        _decode(
+            "bits for bytes",
+            lambda w, c, s, b: b * s / (8 * (w + c)),
+            "Weights, cache and bandwidth are all in bytes: no factor 8.",
+        ),
+    ),
+    hints=(
+        "How many bytes does one step read?",
+        "weight_bytes + cache_bytes. Divided by the bandwidth, this is the time of a step.",
+        "A step brings `batch` tokens.",
+    ),
+)

@@ -1,0 +1,145 @@
+"""The exercise on the parameters of a mixture of experts that work for one token."""
+
+from dataclasses import replace
+
+from course_lib import accounting
+from course_lib.chapters.parameter_counting.exercises.models import SMALL, count
+from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+
+
+def _mixture(experts, chosen, inside, layers=3, tied=True):
+    return replace(
+        SMALL,
+        model_type="qwen3_moe",
+        num_hidden_layers=layers,
+        num_experts=experts,
+        num_experts_per_tok=chosen,
+        moe_intermediate_size=inside,
+        tie_word_embeddings=tied,
+    )
+
+
+def _count_active(config):
+    idle = config.num_experts - config.num_experts_per_tok
+    unused = [(config.moe_intermediate_size, config.hidden_size)] * 3 * idle
+    return count(config) - config.num_hidden_layers * sum(a * b for a, b in unused)
+
+
+def _expert(config):
+    return 3 * config.hidden_size * config.moe_intermediate_size
+
+
+ACTIVE = Exercise(
+    id="parameter_counting.active",
+    title="The parameters that work for one token",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "Every layer of this model is a mixture of config.num_experts gated experts of width "
+        "config.moe_intermediate_size, of which a token uses config.num_experts_per_tok. Return "
+        "the parameters of the whole model without the experts that a token does not use."
+    ),
+    solution=accounting.active_parameters,
+    reference=_count_active,
+    probes=(
+        Probe(
+            "two experts, one used",
+            lambda: call(_mixture(2, 1, 7)),
+            "One expert in each layer is left out.",
+        ),
+        Probe(
+            "seven experts, two used",
+            lambda: call(replace(_mixture(7, 2, 5, layers=4), vocab_size=1000)),
+            "Five experts in each of four layers are left out.",
+        ),
+        Probe(
+            "all experts used",
+            lambda: call(_mixture(3, 3, 5, tied=False)),
+            "Nothing is left out.",
+        ),
+        Probe(
+            "Qwen3-30B-A3B",
+            lambda: call(accounting.MODELS["Qwen3-30B-A3B"]),
+            "3,353,032,704 of 30,532,122,624: the A3B of its name.",
+        ),
+        Probe(
+            "Qwen3-235B-A22B",
+            lambda: call(accounting.MODELS["Qwen3-235B-A22B"]),
+            "22,190,763,520 of 235,093,634,560.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "all experts counted as active",
+            count,
+            "This is what has to be in memory. One token runs through num_experts_per_tok of them.",
+        ),
+        Misconception(
+            "the whole model divided",
+            lambda config: count(config) * config.num_experts_per_tok / config.num_experts,
+            "Attention, tables, norms and router work for every token. Only experts are idle.",
+        ),
+        Misconception(
+            "the router divided as well",
+            lambda config: (
+                _count_active(config)
+                - config.num_hidden_layers
+                * (config.num_experts - config.num_experts_per_tok)
+                * config.hidden_size
+            ),
+            "To find the best, the router scores all experts: it is used whole.",
+        ),
+        Misconception(
+            "one layer only",
+            lambda config: (
+                count(config) - (config.num_experts - config.num_experts_per_tok) * _expert(config)
+            ),
+            "You left out the idle experts of one layer. There are some in every layer.",
+        ),
+        Misconception(
+            "the working experts left out",
+            lambda config: (
+                count(config)
+                - config.num_hidden_layers * config.num_experts_per_tok * _expert(config)
+            ),
+            "You took away the experts that work. Idle are the others: num_experts − "
+            "num_experts_per_tok in each layer.",
+        ),
+        Misconception(
+            "only the experts counted",
+            lambda config: config.num_hidden_layers * config.num_experts_per_tok * _expert(config),
+            "These are the experts at work. Attention, tables and norms work as well.",
+        ),
+        Misconception(
+            "two matrices in an expert",
+            lambda config: (
+                count(config)
+                - config.num_hidden_layers
+                * (config.num_experts - config.num_experts_per_tok)
+                * 2
+                * config.hidden_size
+                * config.moe_intermediate_size
+            ),
+            "An expert is a gated layer: gate, up and down.",
+        ),
+        Misconception(
+            "experts as wide as a dense layer",
+            lambda config: (
+                count(config)
+                - config.num_hidden_layers
+                * (config.num_experts - config.num_experts_per_tok)
+                * 3
+                * config.hidden_size
+                * config.intermediate_size
+            ),
+            "The width of an expert is config.moe_intermediate_size; intermediate_size is that of "
+            "a dense layer, which this model does not have.",
+        ),
+    ),
+    hints=(
+        "Begin with accounting.total_parameters(config). What does one token not use?",
+        "In each layer num_experts − num_experts_per_tok experts are idle.",
+        "An expert is a gated layer: accounting.mlp_parameters(config.hidden_size, "
+        "config.moe_intermediate_size).",
+    ),
+)

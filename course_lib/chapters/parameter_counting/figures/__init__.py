@@ -1,0 +1,13 @@
+"""The pictures of chapter 09: where parameters are, what fits, and how fast it can be.
+
+Taught in:        09 parameter_counting
+Checked against:  course_lib.accounting, read back from the drawn shapes
+"""
+
+from course_lib.chapters.parameter_counting.figures.cache import cache_growth
+from course_lib.chapters.parameter_counting.figures.fit import will_it_fit
+from course_lib.chapters.parameter_counting.figures.icicle import icicle
+from course_lib.chapters.parameter_counting.figures.roof import roofline
+from course_lib.chapters.parameter_counting.figures.training import training_bytes
+
+__all__ = ["cache_growth", "icicle", "roofline", "training_bytes", "will_it_fit"]

@@ -1,0 +1,286 @@
+"""Questions on where the parameters are."""
+
+import random
+from typing import Any
+
+from course_lib.accounting import attention_parameters, total_parameters
+from course_lib.model import ModelConfig
+from course_lib.study.ask.question import (
+    FindTheBug,
+    Numeric,
+    OneAnswer,
+    Option,
+    SeveralAnswers,
+    Slip,
+)
+
+
+def _draw_attention(rng: random.Random) -> dict[str, Any]:
+    groups = rng.choice([2, 4, 8])
+    return {
+        "width": rng.choice([1536, 2048, 2560, 3072, 4096, 5120]),
+        "heads": groups * rng.choice([2, 3, 4, 5]),
+        "groups": groups,
+        "depth": rng.choice([64, 80, 96, 128]),
+    }
+
+
+def _attention_million(width: int, heads: int, groups: int, depth: int) -> float:
+    return attention_parameters(width, heads, groups, depth) / 1e6
+
+
+ATTENTION = Numeric(
+    id="parameter_counting.gqa",
+    prompt="A layer of attention has model width {width}, {heads} query heads, {groups} key/value "
+    "heads and a head width of {depth}. There are no biases and no norms inside. How many million "
+    "parameters does it have?",
+    draw=_draw_attention,
+    answer=_attention_million,
+    explain=lambda width, heads, groups, depth: (
+        f"Queries and output: 2 · {width} · {heads} · {depth} = "
+        f"{2 * width * heads * depth / 1e6:.4g} million. Keys and values: 2 · {width} · {groups} · "
+        f"{depth} = {2 * width * groups * depth / 1e6:.4g} million. Together "
+        f"{_attention_million(width, heads, groups, depth):.4g} million."
+    ),
+    unit="million",
+    slips=(
+        Slip(
+            "key/value heads as query heads",
+            lambda width, heads, groups, depth: 4 * width * heads * depth / 1e6,
+            "You gave keys and values as many heads as queries. They have their own, smaller "
+            "number of heads.",
+        ),
+        Slip(
+            "no output",
+            lambda width, heads, groups, depth: width * depth * (heads + 2 * groups) / 1e6,
+            "The fourth matrix is missing: the output, as large as that of the queries.",
+        ),
+        Slip(
+            "multi-query",
+            lambda width, heads, groups, depth: 2 * width * depth * (heads + 1) / 1e6,
+            "You counted one key/value head. There are several.",
+        ),
+        Slip(
+            "square",
+            lambda width, heads, groups, depth: 4 * width * width / 1e6,
+            "4 times the width squared holds only if every head has its own key and value and all "
+            "heads together are as wide as the model.",
+        ),
+    ),
+)
+
+
+def _draw_model(rng: random.Random) -> dict[str, Any]:
+    groups = rng.choice([4, 8])
+    return {
+        "layers": rng.choice([24, 28, 32, 36, 40]),
+        "width": rng.choice([2048, 2560, 3072, 4096]),
+        "heads": groups * rng.choice([4, 5]),
+        "groups": groups,
+        "ffn": rng.choice([8192, 9728, 11008, 12288]),
+        "vocab": rng.choice([100000, 128000, 150000]),
+    }
+
+
+def _config(
+    tied: bool, layers: int, width: int, heads: int, groups: int, ffn: int, vocab: int
+) -> ModelConfig:
+    return ModelConfig(
+        vocab,
+        width,
+        ffn,
+        layers,
+        heads,
+        groups,
+        128,
+        4096,
+        model_type="llama",
+        qk_norm=False,
+        tie_word_embeddings=tied,
+    )
+
+
+def _billion(**sizes: int) -> float:
+    return total_parameters(_config(False, **sizes)) / 1e9
+
+
+def _explain_model(**sizes: int) -> str:
+    layers, width, vocab = sizes["layers"], sizes["width"], sizes["vocab"]
+    attention = attention_parameters(width, sizes["heads"], sizes["groups"], 128)
+    mlp = 3 * width * sizes["ffn"]
+    return (
+        f"Attention: {attention / 1e6:.4g} million in each layer. MLP: 3 · {width} · "
+        f"{sizes['ffn']} = {mlp / 1e6:.4g} million. Times {layers}: "
+        f"{layers * (attention + mlp) / 1e9:.4g} billion. Two tables: 2 · {vocab} · {width} = "
+        f"{2 * vocab * width / 1e9:.4g} billion. Together {_billion(**sizes):.4g} billion; the "
+        "norms are too few to be seen."
+    )
+
+
+MODEL = Numeric(
+    id="parameter_counting.model_size",
+    prompt="A model has {layers} layers of width {width}. Each has {heads} query heads and "
+    "{groups} key/value heads of width 128, and a gated feed-forward layer of width {ffn}; there "
+    "are no biases. The vocabulary has {vocab} entries, and the head is not tied to the embedding. "
+    "How many billion parameters has the model?",
+    draw=_draw_model,
+    answer=_billion,
+    explain=_explain_model,
+    unit="billion",
+    slips=(
+        Slip(
+            "one table",
+            lambda **sizes: total_parameters(_config(True, **sizes)) / 1e9,
+            "You counted one table. An untied head is a second one.",
+        ),
+        Slip(
+            "no gate",
+            lambda **sizes: (
+                _billion(**sizes) - sizes["layers"] * sizes["width"] * sizes["ffn"] / 1e9
+            ),
+            "A gated feed-forward layer has three matrices, not two.",
+        ),
+        Slip(
+            "key/value heads as query heads",
+            lambda **sizes: _billion(**{**sizes, "groups": sizes["heads"]}),
+            "You gave keys and values as many heads as queries.",
+        ),
+        Slip(
+            "no tables",
+            lambda **sizes: _billion(**sizes) - 2 * sizes["vocab"] * sizes["width"] / 1e9,
+            "These are the parameters of the blocks. Embedding and head count as well.",
+        ),
+    ),
+)
+
+UNTIED = OneAnswer(
+    id="parameter_counting.untied",
+    prompt="Two models differ only in `tie_word_embeddings`. What does the untied one have more "
+    "of, when both write text?",
+    options=(
+        Option(
+            "Parameters in memory, but no FLOPs.",
+            True,
+            "its head is a table of its own. Both models multiply with a head once for each token; "
+            "in the tied one it happens to be the embedding. Looking up a row is no product.",
+        ),
+        Option(
+            "Parameters and FLOPs, both by the size of the table.",
+            False,
+            "the tied model computes scores with the same table, in as many FLOPs. The embedding "
+            "is only looked up.",
+        ),
+        Option(
+            "FLOPs, but no parameters.",
+            False,
+            "an untied head is a second table of vocabulary times width, and it has to be stored.",
+        ),
+        Option(
+            "Neither: the head is counted in the embedding.",
+            False,
+            "this is true of tied models only. Qwen3-8B is untied: its head has 622 million "
+            "parameters of its own.",
+        ),
+    ),
+)
+
+WHAT_COUNTS = SeveralAnswers(
+    id="parameter_counting.what_counts",
+    prompt="Which changes of a Qwen3 config change the number of its parameters?",
+    options=(
+        Option(
+            "half as many `num_key_value_heads`",
+            True,
+            "the matrices of keys and values have half as many rows.",
+        ),
+        Option(
+            "`head_dim` 64 instead of 128",
+            True,
+            "all four matrices of attention are sized by head_dim, which need not be the width "
+            "divided by the heads.",
+        ),
+        Option(
+            "twice the `max_position_embeddings`",
+            False,
+            "RoPE computes angles and stores nothing. In GPT-2, which has a table of positions, it "
+            "would count.",
+        ),
+        Option(
+            "another `rope_theta`",
+            False,
+            "the base of the angles is one number of the config and no weight.",
+        ),
+        Option(
+            "twice the `num_experts_per_tok` of a mixture",
+            False,
+            "more experts work for a token, but there are as many as before.",
+        ),
+    ),
+)
+
+
+def _miscounts(names: dict[str, Any]) -> bool:
+    sizes = {"layers": 3, "width": 12, "heads": 4, "groups": 2, "ffn": 20, "vocab": 50}
+    return bool(
+        names["parameters"](**sizes, head_dim=128) != total_parameters(_config(False, **sizes))
+    )
+
+
+BUG_COUNT = FindTheBug(
+    id="parameter_counting.bug_count",
+    prompt="This function should count the parameters of a Llama: gated, untied, no biases, no "
+    "QK-norm. For models without grouped heads it is right.",
+    code="""
+def parameters(layers, width, heads, groups, head_dim, ffn, vocab):
+    queries = width * heads * head_dim
+    keys = width * groups * head_dim
+    output = heads * head_dim * width
+    attention = queries + keys + queries + output
+    mlp = 3 * width * ffn
+    norms = 2 * width
+    blocks = layers * (attention + mlp + norms)
+    return vocab * width + blocks + width + vocab * width
+""",
+    line=5,
+    fixed="attention = queries + keys + keys + output",
+    why="Values have as many heads as keys, `groups`, and not as many as queries. With as "
+    "many groups as heads the two are equal, so the slip shows only in grouped models.",
+    why_not={
+        2: "each query head has its own part of this matrix.",
+        3: "keys have `groups` heads.",
+        4: "all query heads bring something back.",
+        6: "gate, up and down are three matrices of equal size.",
+        7: "RMSNorm has one weight for each feature and no bias; a block has two of them.",
+        8: "all blocks are alike.",
+        9: "embedding, blocks, the last norm, and a head of its own.",
+    },
+    shows_bug=_miscounts,
+)
+
+MORE_EXPERTS = OneAnswer(
+    id="parameter_counting.more_experts",
+    prompt="A mixture has 64 experts, of which a token uses 4. You double the number of experts "
+    "and leave everything else. What doubles with it, or nearly?",
+    options=(
+        Option(
+            "The memory for the weights.",
+            True,
+            "nearly all parameters are in experts, and every one has to be there.",
+        ),
+        Option(
+            "The FLOPs of a token.",
+            False,
+            "a token still uses 4 experts. Only the router scores twice as many, which is little.",
+        ),
+        Option(
+            "The KV cache.",
+            False,
+            "the cache belongs to attention. Feed-forward layers keep nothing from token to token.",
+        ),
+        Option(
+            "The active parameters.",
+            False,
+            "4 experts are active as before, and attention has not changed.",
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Positions and RoPE” and to no other."""

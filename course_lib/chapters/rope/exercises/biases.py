@@ -1,0 +1,214 @@
+"""Exercises on ALiBi: one slope per head, and the penalty on each pair of tokens."""
+
+import math
+
+import torch
+
+from course_lib import positions as library
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _geometric(count, start=None):
+    """Return `count` numbers, each the first times the one before."""
+    first = 2.0 ** (-8 / count) if start is None else start
+    return [first ** (head + 1) for head in range(count)]
+
+
+def _slopes(num_heads):
+    power = 1
+    while 2 * power <= num_heads:
+        power *= 2
+    extra = _geometric(2 * power)[0::2][: num_heads - power]
+    return torch.tensor(_geometric(power) + extra)
+
+
+def _from_zero(num_heads):
+    right = _slopes(num_heads)
+    power = 2 ** int(math.log2(num_heads))
+    return right * torch.tensor(
+        [2 ** (8 / power)] * power + [2 ** (4 / power)] * (num_heads - power)
+    )
+
+
+def _without_a_step_between(num_heads):
+    power = 2 ** int(math.log2(num_heads))
+    extra = _geometric(2 * power)[: num_heads - power]
+    return torch.tensor(_geometric(power) + extra)
+
+
+ALIBI_SLOPES = Exercise(
+    id="rope.alibi_slopes",
+    title="One slope for each head",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return the slopes of `num_heads` heads as a tensor: 2^(−8/H), 2^(−16/H), … 2^(−8). If H "
+        "is no power of two, take the slopes of the largest power P below it, then every second "
+        "slope of 2P heads, from the first on, until there are H."
+    ),
+    solution=library.alibi_slopes,
+    reference=_slopes,
+    probes=(
+        Probe("8 heads", lambda: call(8), "For eight heads the slopes are ½, ¼, ⅛, … 1/256."),
+        Probe("4 heads", lambda: call(4), "Fewer heads, larger steps: the last is 2⁻⁸ again."),
+        Probe("1 head", lambda: call(1), "One head alone has the slope 2⁻⁸."),
+        Probe(
+            "6 heads", lambda: call(6), "Four slopes as for 4 heads, and ½ and ⅛ from those for 8."
+        ),
+        Probe(
+            "12 heads", lambda: call(12), "Eight slopes as for 8 heads, and four of those for 16."
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "counting heads from 0",
+            _from_zero,
+            "Head 0 has the slope 2^(−8/H), not 2⁰ = 1. Count heads from 1 in the exponent.",
+        ),
+        Misconception(
+            "one formula for every number of heads",
+            lambda num_heads: torch.tensor(_geometric(num_heads)),
+            "For powers of two this is right. Others, such as BLOOM's 112 heads, take the slopes "
+            "of the power below and fill up from the double number.",
+        ),
+        Misconception(
+            "halves whatever the number of heads",
+            lambda num_heads: torch.tensor(_geometric(num_heads, start=0.5)),
+            "½, ¼, ⅛, … are the slopes of eight heads. With H heads the ratio is 2^(−8/H), so that "
+            "the last slope is always 2⁻⁸.",
+        ),
+        Misconception(
+            "filled up with neighbours",
+            _without_a_step_between,
+            "Every second slope of 2P heads is already among those of P. Take the others: the "
+            "first, third, fifth, …",
+        ),
+        Misconception(
+            "slopes below zero",
+            lambda num_heads: -_slopes(num_heads),
+            "Slopes are positive here; the minus sign comes with the bias, −slope · distance.",
+        ),
+        Misconception(
+            "evenly spaced slopes",
+            lambda num_heads: torch.linspace(1, 0, num_heads + 1)[:-1],
+            "The slopes form a geometric series: each is the one before times the same factor.",
+        ),
+    ),
+    hints=(
+        "For a power of two: [2 ** (-8 * h / H) for h in 1 … H].",
+        "The largest power of two up to H: 2 ** int(math.log2(H)).",
+        "The slopes of 2P heads are 2 ** (-4 * h / P); those with odd h are new.",
+    ),
+)
+
+
+def _bias(slopes, queries, keys=None):
+    keys = queries if keys is None else keys
+    rows = [
+        [
+            [-slope * abs(key - (keys - queries + query)) for key in range(keys)]
+            for query in range(queries)
+        ]
+        for slope in slopes.tolist()
+    ]
+    return torch.tensor(rows)
+
+
+def _offsets(queries, keys=None, aligned="end"):
+    keys = queries if keys is None else keys
+    start = keys - queries if aligned == "end" else 0
+    return torch.arange(keys) - torch.arange(start, start + queries)[:, None]
+
+
+def _with(form, aligned="end"):
+    """Return a bias made by another form of slope (H, 1, 1) and offset (T, S)."""
+
+    def bias(slopes, queries, keys=None):
+        return form(slopes[:, None, None], _offsets(queries, keys, aligned).float())
+
+    return bias
+
+
+ALIBI_BIAS = Exercise(
+    id="rope.alibi_bias",
+    title="A penalty for distance",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return the bias (heads, queries, keys): −slope · |distance| for each head and pair of "
+        "tokens. The queries are the last tokens among the keys; without `keys` there are as many "
+        "keys as queries."
+    ),
+    solution=library.alibi_bias,
+    reference=_bias,
+    probes=(
+        Probe(
+            "one head, three tokens",
+            lambda: call(torch.tensor([0.5]), 3),
+            "The diagonal is 0: a token is at no distance from itself. Next to it stands −0.5.",
+        ),
+        Probe(
+            "two heads",
+            lambda: call(torch.tensor([0.5, 0.25]), 4),
+            "Each head has its own table, scaled by its own slope.",
+        ),
+        Probe(
+            "with a cache",
+            lambda: call(torch.tensor([0.5, 0.25, 0.125]), 2, 5),
+            "Two new tokens among five: the queries stand at the positions 3 and 4.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "no absolute value",
+            _with(lambda slope, offset: slope * offset),
+            "For what comes before, this is right. What comes after gets a bonus instead of a "
+            "penalty. Under a causal mask nobody notices; in a model that reads both ways it is "
+            "wrong. Take the absolute value of the distance.",
+        ),
+        Misconception(
+            "the sign turned",
+            _with(lambda slope, offset: slope * offset.abs()),
+            "This rewards distance: softmax would look at the farthest tokens most of all.",
+        ),
+        Misconception(
+            "the future masked as well",
+            _with(
+                lambda slope, offset: (-slope * offset.abs()).masked_fill(offset > 0, -torch.inf)
+            ),
+            "The mask is a separate argument of attention. Here only penalties are asked for.",
+        ),
+        Misconception(
+            "queries at the start of the keys",
+            _with(lambda slope, offset: -slope * offset.abs(), aligned="start"),
+            "While a model writes with a cache, its queries are the newest tokens: the last query "
+            "stands at the last key. Add keys − queries to the positions of the queries.",
+        ),
+        Misconception(
+            "no absolute value, and queries at the start",
+            _with(lambda slope, offset: slope * offset, aligned="start"),
+            "Two things. What comes after the query gets a bonus: take the absolute value. And "
+            "with a cache the queries are the newest tokens: add keys − queries to their place.",
+        ),
+        Misconception(
+            "squared distance",
+            _with(lambda slope, offset: -slope * offset**2),
+            "ALiBi is linear: each further token costs the same.",
+        ),
+        Misconception(
+            "one slope for all heads",
+            lambda slopes, queries, keys=None: _bias(
+                slopes.mean().expand(len(slopes)), queries, keys
+            ),
+            "Heads must differ: a steep one reads nearby, a flat one reads far.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by broadcasting", _with(lambda slope, offset: -slope * offset.abs())),
+    ),
+    hints=(
+        "course_lib.attention.token_offsets(queries, keys) is key position minus query position.",
+        "Its absolute value is the distance, with the shape (queries, keys).",
+        "-slopes[:, None, None] * distance broadcasts over the heads.",
+    ),
+)

@@ -1,0 +1,115 @@
+"""The exercise on converting a projection from one layout of RoPE to the other."""
+
+import torch
+
+from course_lib import rope
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _in_loops(weight, num_heads):
+    width = len(weight) // num_heads
+    out = weight.clone()
+    for head in range(num_heads):
+        for i in range(width // 2):
+            out[head * width + i] = weight[head * width + 2 * i]
+            out[head * width + width // 2 + i] = weight[head * width + 2 * i + 1]
+    return out
+
+
+def _back(weight, num_heads):
+    halves = weight.reshape(num_heads, 2, -1, *weight.shape[1:])
+    return halves.transpose(1, 2).reshape(weight.shape)
+
+
+def _columns(weight, num_heads):
+    return _in_loops(weight.T, num_heads).T.contiguous()
+
+
+def _odd_first(weight, num_heads):
+    width = len(weight) // num_heads
+    heads = _in_loops(weight, num_heads).reshape(num_heads, 2, width // 2, *weight.shape[1:])
+    return heads.flip(1).reshape(weight.shape)
+
+
+def _by_index(weight, num_heads):
+    width = len(weight) // num_heads
+    order = torch.cat((torch.arange(0, width, 2), torch.arange(1, width, 2)))
+    starts = torch.arange(num_heads)[:, None] * width
+    return weight[(starts + order).flatten()]
+
+
+CONVERT = Exercise(
+    id="rope.convert",
+    title="From one layout to the other",
+    minutes=8,
+    difficulty=3,
+    statement=(
+        "`weight` is a query or key projection (heads · D, C), trained with neighbours turned "
+        "together. Return it with its rows reordered, so that turning halves gives the same "
+        "scores. A bias (heads · D) must work as well."
+    ),
+    solution=rope.neighbours_to_halves,
+    reference=_in_loops,
+    probes=(
+        Probe(
+            "one head, numbered rows",
+            lambda: call(torch.arange(6.0), 1),
+            "A bias 0, 1, 2, 3, 4, 5 becomes 0, 2, 4, 1, 3, 5: evens, then odds.",
+        ),
+        Probe(
+            "two heads, numbered rows",
+            lambda: call(torch.arange(12.0), 2),
+            "Each head is reordered by itself, and the heads stay where they are.",
+        ),
+        Probe(
+            "a projection with three heads",
+            lambda: call(uneven(18, 6), 3),
+            "Rows are outputs, columns are inputs: only rows move, each as a whole.",
+        ),
+        Probe(
+            "wide heads",
+            lambda: call(uneven(20, 4), 2),
+            "Ten features per head: five planes.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the way back",
+            _back,
+            "This turns a projection for halves into one for neighbours. With a head width of 4 "
+            "both are the same; with 6 they are not. Row 2i must go to row i.",
+        ),
+        Misconception(
+            "all heads treated as one",
+            lambda weight, num_heads: _in_loops(weight, 1),
+            "You collected the even rows of all heads before the odd ones, so features move from "
+            "head to head. Reorder within each head.",
+        ),
+        Misconception(
+            "columns reordered",
+            lambda weight, num_heads: (
+                _in_loops(weight, num_heads) if weight.dim() == 1 else _columns(weight, 1)
+            ),
+            "A weight of nn.Linear is (outputs, inputs). What is turned are the outputs: rows.",
+        ),
+        Misconception(
+            "nothing moved",
+            lambda weight, num_heads: weight.clone(),
+            "Reshaping there and back moves nothing. Between the two the axes of length D/2 and 2 "
+            "must be exchanged: .transpose(1, 2).",
+        ),
+        Misconception(
+            "odd rows first",
+            _odd_first,
+            "The first feature of each plane is the even one; it goes into the first half. With "
+            "the two exchanged every plane turns the other way.",
+        ),
+    ),
+    alternatives=(Alternative("by an index", _by_index),),
+    hints=(
+        "Row 2i of a head goes to row i, row 2i + 1 to row D/2 + i.",
+        "weight.reshape(num_heads, D // 2, 2, *weight.shape[1:]) shows planes and their two rows.",
+        ".transpose(1, 2), then .reshape(weight.shape).",
+    ),
+)

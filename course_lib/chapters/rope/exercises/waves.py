@@ -1,0 +1,239 @@
+"""Exercises on waves and angles: the sinusoidal table, and how far each plane of RoPE turns."""
+
+import math
+
+import torch
+
+from course_lib import positions as library
+from course_lib import rope
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _table(length, width, base=10_000.0):
+    rows = [
+        [
+            (math.cos if column % 2 else math.sin)(t / base ** (2 * (column // 2) / width))
+            for column in range(width)
+        ]
+        for t in range(length)
+    ]
+    return torch.tensor(rows)
+
+
+def _waves(length, width, speed, first=0, swapped=False, blocks=False):
+    """Build the table from speeds (width / 2), with one thing done otherwise."""
+    angle = torch.arange(first, first + length).double()[:, None] * speed
+    pair = (angle.cos(), angle.sin()) if swapped else (angle.sin(), angle.cos())
+    joined = torch.cat(pair, -1) if blocks else torch.stack(pair, -1).flatten(1)
+    return joined.float()
+
+
+def _speeds(width, base, exponent=lambda i, width: -2 * i / width):
+    return torch.tensor([base ** exponent(i, width) for i in range(width // 2)]).double()
+
+
+def _own_wave_per_column(length, width, base=10_000.0):
+    column = torch.arange(width)
+    angle = torch.arange(length)[:, None] * base ** (-column / width)
+    return torch.where(column % 2 == 0, angle.sin(), angle.cos())
+
+
+SINUSOIDAL = Exercise(
+    id="rope.sinusoidal",
+    title="A table of waves",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "Return a tensor (length, width). Columns 2i and 2i + 1 hold the sine and the cosine of "
+        "t · base^(−2i/width), for the positions t = 0, 1, 2 and so on."
+    ),
+    solution=library.sinusoidal_table,
+    reference=_table,
+    probes=(
+        Probe(
+            "one wave",
+            lambda: call(4, 2),
+            "Width 2 is one wave of speed 1: the columns are sin t and cos t.",
+        ),
+        Probe(
+            "two waves, base 100",
+            lambda: call(3, 4, base=100.0),
+            "The second wave has the speed 100^(−2/4) = 0.1.",
+        ),
+        Probe("three waves", lambda: call(5, 6), "Sine and cosine of one wave stand side by side."),
+        Probe("five waves, far", lambda: call(300, 10), "The speeds, seen far from the start."),
+    ),
+    misconceptions=(
+        Misconception(
+            "sines first, cosines behind",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base), blocks=True
+            ),
+            "You filled the left half with sines and the right half with cosines. A model could "
+            "learn with that too, but this table has them side by side: torch.stack(…, dim=-1), "
+            "then flatten the last two axes.",
+        ),
+        Misconception(
+            "the width left out of the exponent",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base, lambda i, width: -2 * i)
+            ),
+            "base^(−2i) falls so fast that all waves but the first stand still. Divide the "
+            "exponent by the width.",
+        ),
+        Misconception(
+            "half the exponent",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base, lambda i, width: -i / width)
+            ),
+            "With i counting waves, the exponent is −2i/width. Yours stops half way: the slowest "
+            "wave is far too fast.",
+        ),
+        Misconception(
+            "a wave of its own for each column",
+            _own_wave_per_column,
+            "Sine and cosine of one pair must share a speed, or they are not a point on a circle. "
+            "Count waves, i = 0 … width/2 − 1, not columns.",
+        ),
+        Misconception(
+            "positions from 1",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base), first=1
+            ),
+            "The first token stands at position 0: its row is 0, 1, 0, 1, …",
+        ),
+        Misconception(
+            "cosine before sine",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base), swapped=True
+            ),
+            "The even columns hold sines, the odd ones cosines.",
+        ),
+        Misconception(
+            "waves that get faster",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base, lambda i, width: 2 * i / width)
+            ),
+            "The exponent is negative: later waves are slower. Yours turn many times per token.",
+        ),
+    ),
+    hints=(
+        "Two tensors first: positions 0 … length − 1, and speeds base ** (−2i/width) for "
+        "i = 0 … width/2 − 1.",
+        "positions[:, None] * speed has the shape (length, width/2): one angle for each.",
+        "torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1) puts them side by side.",
+    ),
+)
+
+
+def _angles(positions, head_dim, base=10_000.0):
+    speeds = [base ** (-2 * i / head_dim) for i in range(head_dim // 2)]
+    flat = [[t * speed for speed in speeds] for t in positions.flatten().tolist()]
+    return torch.tensor(flat).reshape(*positions.shape, head_dim // 2)
+
+
+def _angles_with(exponent, shift=0):
+    def angles(positions, head_dim, base=10_000.0):
+        return (positions + shift).double()[..., None] * _speeds(head_dim, base, exponent)
+
+    return angles
+
+
+def _right(i, width):
+    return -2 * i / width
+
+
+def _ends_at_the_base(i, width):
+    return -i / max(width // 2 - 1, 1)
+
+
+ANGLES = Exercise(
+    id="rope.angles",
+    title="How far each plane has turned",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "`positions` is a tensor of whole numbers, of any shape. Return, in one more axis of "
+        "length head_dim/2, the angle position · base^(−2i/head_dim) of each plane i."
+    ),
+    solution=rope.rope_angles,
+    reference=_angles,
+    probes=(
+        Probe(
+            "the first plane",
+            lambda: call(torch.tensor([0, 1, 2]), 2),
+            "Plane 0 turns by 1 radian per token, whatever the base.",
+        ),
+        Probe(
+            "two planes, base 100",
+            lambda: call(torch.tensor([0, 1, 3]), 4, base=100.0),
+            "The second of two planes turns by 100^(−2/4) = 0.1 per token.",
+        ),
+        Probe(
+            "four planes",
+            lambda: call(torch.tensor([5, 0, 7]), 8),
+            "The speeds fall by the same factor from plane to plane, 1, 0.1, 0.01, 0.001.",
+        ),
+        Probe(
+            "a batch",
+            lambda: call(torch.tensor([[0, 1, 2], [40, 41, 42]]), 10, base=1e6),
+            "Positions may have any shape: the planes become a new last axis.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the head dimension left out",
+            _angles_with(lambda i, width: -2 * i),
+            "base^(−2i) is 1, then 0.00000001: all planes but the first stand still, and the "
+            "width of the head does not matter. The exponent is −2i/head_dim.",
+        ),
+        Misconception(
+            "half the exponent",
+            _angles_with(lambda i, width: -i / width),
+            "With i = 0, 1, 2, … counting planes, the exponent is −2i/head_dim. Yours ends at the "
+            "square root of where it should.",
+        ),
+        Misconception(
+            "the last plane at 1/base",
+            _angles_with(_ends_at_the_base),
+            "You spread the exponents evenly from 0 to −1. The last plane has the exponent "
+            "−(head_dim − 2)/head_dim, a little short of −1.",
+        ),
+        Misconception(
+            "positions off by one",
+            _angles_with(_right, shift=1),
+            "The first token stands at 0 and is not turned. Scores would survive, since they see "
+            "differences only, but a cache filled by other code would be off by one.",
+        ),
+        Misconception(
+            "planes that turn faster and faster",
+            _angles_with(lambda i, width: 2 * i / width),
+            "The sign of the exponent: later planes are slower, not faster.",
+        ),
+        Misconception(
+            "one angle per feature",
+            lambda positions, head_dim, base=10_000.0: _angles(
+                positions, head_dim, base
+            ).repeat_interleave(2, -1),
+            "A plane has two features and one angle. Return head_dim/2 angles.",
+        ),
+        Misconception(
+            "the base fixed at 10 000",
+            lambda positions, head_dim, base=10_000.0: _angles(positions, head_dim),
+            "Use the argument `base`. Qwen3 was trained with 1 000 000.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "by an outer product",
+            lambda positions, head_dim, base=10_000.0: torch.einsum(
+                "...,i->...i", positions.float(), _speeds(head_dim, base).float()
+            ),
+        ),
+    ),
+    hints=(
+        "torch.arange(0, head_dim, 2) is 2i for each plane.",
+        "speed = base ** (-torch.arange(0, head_dim, 2) / head_dim).",
+        "positions[..., None] * speed: a new last axis, whatever the shape before.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Self-check” and to no other."""

@@ -1,0 +1,158 @@
+"""RoPE as a whole, from positions to turned queries, in one function."""
+
+import torch
+
+from course_lib import rope
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _angles(x, positions, base, exponent=-2.0):
+    """Return the angle of each plane in float64; `exponent` makes one of the mistakes."""
+    width = x.shape[-1]
+    planes = torch.arange(width // 2, dtype=torch.float64)
+    return positions.double()[:, None] * base ** (exponent * planes / width)
+
+
+def _complex(x, angles):
+    """Turn halves as complex numbers, which needs no matrix."""
+    a, b = x.double().chunk(2, dim=-1)
+    turned = torch.complex(a, b) * torch.exp(1j * angles)
+    return torch.cat((turned.real, turned.imag), dim=-1).to(x.dtype)
+
+
+def _reference(x, positions, base=10_000.0):
+    return _complex(x, _angles(x, positions, base))
+
+
+def _neighbours(x, positions, base=10_000.0):
+    pairs = torch.view_as_complex(x.double().unflatten(-1, (-1, 2)).contiguous())
+    turned = pairs * torch.exp(1j * _angles(x, positions, base))
+    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+
+
+def _minus_twice(x, positions, base=10_000.0):
+    angles = _angles(x, positions, base)
+    cos, sin = angles.cos(), angles.sin()
+    a, b = x.double().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos - a * sin), dim=-1).to(x.dtype)
+
+
+def _put_back_as_neighbours(x, positions, base=10_000.0):
+    halves = _reference(x, positions, base).chunk(2, dim=-1)
+    return torch.stack(halves, dim=-1).flatten(-2)
+
+
+def _shrunk(x, positions, base=10_000.0):
+    cos = _angles(x, positions, base).cos()
+    return (x * torch.cat((cos, cos), dim=-1)).to(x.dtype)
+
+
+def _as_transformers(x, positions, base=10_000.0):
+    angles = _angles(x, positions, base)
+    angles = torch.cat((angles, angles), dim=-1)
+    a, b = x.double().chunk(2, dim=-1)
+    return (x * angles.cos() + torch.cat((-b, a), dim=-1) * angles.sin()).to(x.dtype)
+
+
+ROPE = Exercise(
+    id="self_check.rope",
+    title="RoPE, from memory",
+    minutes=12,
+    difficulty=2,
+    statement=(
+        "`x` is (…, T, D), queries or keys; `positions` (T) says where each token stands. Turn "
+        "plane i, made of the features i and i + D/2, by position · base^(−2i/D), as Qwen3 does, "
+        "and return x turned."
+    ),
+    solution=rope.turn_to_positions,
+    reference=_reference,
+    probes=(
+        Probe(
+            "the start of the text",
+            lambda: call(uneven(1, 4), torch.tensor([0])),
+            "At position 0 no plane has turned: x stays as it is.",
+        ),
+        Probe(
+            "one plane, position 1",
+            lambda: call(torch.tensor([[1.0, 0.0]]), torch.tensor([1])),
+            "Plane 0 turns by 1 radian for each token: (cos 1, sin 1).",
+        ),
+        Probe(
+            "two planes, base 100",
+            lambda: call(uneven(1, 4), torch.tensor([3]), base=100.0),
+            "The second of two planes turns by 100^(−2/4) = 0.1 for each token.",
+        ),
+        Probe(
+            "three tokens with gaps",
+            lambda: call(uneven(3, 10), torch.tensor([2, 3, 17])),
+            "The angles follow the positions that are given, not the rows of x.",
+        ),
+        Probe(
+            "a batch of heads",
+            lambda: call(uneven(2, 3, 5, 6), torch.arange(40, 45), base=1e6),
+            "All heads of all texts are turned alike; the last two axes are tokens and features.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "put back as neighbours",
+            _put_back_as_neighbours,
+            "The planes are turned rightly, but you put their two features side by side. They go "
+            "back where they came from: torch.cat of the two halves.",
+        ),
+        Misconception(
+            "neighbours paired",
+            _neighbours,
+            "You turn the features 2i and 2i + 1 together. That is RoPE too, but in the other "
+            "layout: weights of Qwen or Llama in Hugging Face's format need halves.",
+        ),
+        Misconception(
+            "half the exponent",
+            lambda x, positions, base=10_000.0: _complex(x, _angles(x, positions, base, -1.0)),
+            "There are D/2 planes, so the exponent −2i/D runs from 0 to almost −1. Yours stops "
+            "half way.",
+        ),
+        Misconception(
+            "rows counted in place of positions",
+            lambda x, positions, base=10_000.0: _reference(x, torch.arange(len(positions)), base),
+            "You turn the rows by 0, 1, 2, … A token that comes with a cache behind it stands "
+            "elsewhere: use `positions`.",
+        ),
+        Misconception(
+            "the base ignored",
+            lambda x, positions, base=10_000.0: _reference(x, positions),
+            "You compute with 10 000 whatever `base` is. Qwen3 has 1 000 000.",
+        ),
+        Misconception(
+            "turned the other way",
+            lambda x, positions, base=10_000.0: _reference(x, -positions, base),
+            "You turn clockwise. Alone it is consistent, but it is not what checkpoints were "
+            "trained with: a · cos − b · sin comes first.",
+        ),
+        Misconception(
+            "minus in both rows",
+            _minus_twice,
+            "[[cos, −sin], [−sin, cos]] is no rotation: it changes lengths. The second feature is "
+            "a · sin + b · cos.",
+        ),
+        Misconception(
+            "only the cosines",
+            _shrunk,
+            "x · cos makes features shorter. A turn also moves a part of each feature into its "
+            "partner: that is what the sines are for.",
+        ),
+        Misconception(
+            "faster and faster planes",
+            lambda x, positions, base=10_000.0: _complex(x, _angles(x, positions, base, 2.0)),
+            "The exponent is negative: plane 0 is the fastest, with 1 radian for each token.",
+        ),
+    ),
+    alternatives=(Alternative("as transformers writes it", _as_transformers),),
+    hints=(
+        "Three steps: the speed of each plane, the angle of each token and plane, the turn.",
+        "speed = base ** (−2i/D) for i = 0 … D/2 − 1; angle = positions[:, None] * speed, (T, "
+        "D/2).",
+        "a, b = x.chunk(2, dim=-1); the result is cat of (a · cos − b · sin, a · sin + b · cos).",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Softmax” and to no other."""

@@ -1,0 +1,161 @@
+"""Exercises on the loss that follows softmax, and on its gradient."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib import softmax
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+_TARGETS = [2, 0, 3]
+
+
+def _three_rows():
+    return call(uneven(3, 4), torch.tensor(_TARGETS))
+
+
+def _unlikely_target():
+    return call(torch.tensor([[0.0, 200.0], [1000.0, 0.0]]), torch.tensor([0, 0]))
+
+
+CROSS_ENTROPY = Exercise(
+    id="softmax.cross_entropy",
+    title="The loss of a language model",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return the mean over the rows of −log p[target], in nats, from logits (N, V) and one "
+        "target id for each row."
+    ),
+    solution=softmax.cross_entropy,
+    reference=lambda logits, targets: F.cross_entropy(logits.double(), targets).float(),
+    probes=(
+        Probe(
+            "one row, uniform",
+            lambda: call(torch.zeros(1, 4), torch.tensor([1])),
+            "Four equal scores: the surprise is log 4 = 1.386, whatever the target.",
+        ),
+        Probe(
+            "one row",
+            lambda: call(torch.tensor([[2.0, 1.0, 0.1]]), torch.tensor([1])),
+            "The surprise at the second of three scores, 1.417.",
+        ),
+        Probe("three rows", _three_rows, "The mean over the rows, each with its own target."),
+        Probe(
+            "a very unlikely target",
+            _unlikely_target,
+            "A score 200 below the largest costs 200 nats. It is not infinite.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "summed over the rows",
+            lambda logits, targets: F.cross_entropy(logits, targets, reduction="sum"),
+            "A sum grows with the batch, and so would the learning rate that fits. Take the mean.",
+        ),
+        Misconception(
+            "the sign turned",
+            lambda logits, targets: -F.cross_entropy(logits, targets),
+            "A loss falls as the model improves: it is minus the log-probability.",
+        ),
+        Misconception(
+            "the log of a softmax",
+            lambda logits, targets: F.nll_loss(torch.softmax(logits, -1).log(), targets),
+            "An unlikely target's probability rounds to 0 and its log to −inf. Use log-softmax.",
+        ),
+        Misconception(
+            "softmax twice",
+            lambda logits, targets: F.cross_entropy(torch.softmax(logits, -1), targets),
+            "You turned logits into probabilities and then treated those as logits. The model "
+            "still learns, slowly, which is why this mistake lives long.",
+        ),
+        Misconception(
+            "the probability without its logarithm",
+            lambda logits, targets: F.nll_loss(torch.softmax(logits, -1), targets),
+            "Minus the mean probability is not a surprise: a certain miss costs no more than 0.",
+        ),
+        Misconception(
+            "in bits",
+            lambda logits, targets: F.cross_entropy(logits, targets) / torch.tensor(2.0).log(),
+            "This is the same quantity to base 2. Training losses are quoted in nats.",
+        ),
+        Misconception(
+            "the logit itself",
+            lambda logits, targets: F.nll_loss(logits, targets),
+            "Minus the target's raw score ignores the other scores: raising all of them would "
+            "lower the loss for nothing. Normalise with log-softmax first.",
+        ),
+    ),
+    alternatives=(Alternative("by torch", F.cross_entropy),),
+    hints=(
+        "You have log_softmax from the exercise before: use the library's, softmax.log_softmax.",
+        "log_p[torch.arange(N), targets] picks one number from each row.",
+        "Minus the mean of what you picked.",
+    ),
+)
+
+
+def _autograd(logits, targets):
+    leaf = logits.double().requires_grad_()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(leaf, targets), leaf)
+    return gradient.to(logits.dtype)
+
+
+def _one_hot(logits, targets):
+    return F.one_hot(targets, logits.shape[-1]).to(logits.dtype)
+
+
+def _by_probability(logits, targets):
+    p = torch.softmax(logits, -1)
+    return -_one_hot(logits, targets) / p / len(targets)
+
+
+GRADIENT = Exercise(
+    id="softmax.gradient",
+    title="What the loss tells each score",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "Return the gradient of the mean cross-entropy with respect to the logits (N, V), as a "
+        "formula, without autograd."
+    ),
+    solution=softmax.cross_entropy_gradient,
+    reference=_autograd,
+    probes=(
+        Probe(
+            "one row",
+            lambda: call(torch.tensor([[2.0, 1.0, 0.1]]), torch.tensor([1])),
+            "Each score is pushed down by its probability; the target's is pushed up by 1.",
+        ),
+        Probe("three rows", _three_rows, "The loss is a mean over the rows."),
+        Probe("large scores", _unlikely_target, "The probabilities must be the stable ones."),
+    ),
+    misconceptions=(
+        Misconception(
+            "not divided by the number of rows",
+            lambda logits, targets: torch.softmax(logits, -1) - _one_hot(logits, targets),
+            "This is the gradient of the sum. The loss is the mean over N rows: divide by N.",
+        ),
+        Misconception(
+            "the sign turned",
+            lambda logits, targets: -_autograd(logits, targets),
+            "A step against your gradient would make the target less likely.",
+        ),
+        Misconception(
+            "the target forgotten",
+            lambda logits, targets: torch.softmax(logits, -1) / len(targets),
+            "p is the gradient of logsumexp alone. The target's own score adds −1 at its place.",
+        ),
+        Misconception(
+            "with respect to the probability",
+            _by_probability,
+            "−1/p is the derivative by the probability. The chain rule through softmax turns it "
+            "into p − onehot, which stays finite when p is 0.",
+        ),
+    ),
+    hints=(
+        "The loss of one row is logsumexp(z) − z[target]. What is the derivative of each part?",
+        "The derivative of logsumexp is softmax. Subtract 1 at the target's place.",
+        "Divide by the number of rows: the loss is their mean.",
+    ),
+)

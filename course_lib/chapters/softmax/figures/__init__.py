@@ -1,0 +1,22 @@
+"""The pictures of chapter 04: shares and temperature, gradients, one pass, floating point.
+
+Taught in:        04 softmax
+Checked against:  torch.softmax, torch.log_softmax and autograd, read back from the drawn shapes
+"""
+
+from course_lib.chapters.softmax.figures.gradients import cross_entropy_gradient, jacobian
+from course_lib.chapters.softmax.figures.one_pass import merge, online_steps
+from course_lib.chapters.softmax.figures.precision import log_softmax_error, overflow_map
+from course_lib.chapters.softmax.figures.shares import drawn_token, entropy_curve, temperature
+
+__all__ = [
+    "cross_entropy_gradient",
+    "drawn_token",
+    "entropy_curve",
+    "jacobian",
+    "log_softmax_error",
+    "merge",
+    "online_steps",
+    "overflow_map",
+    "temperature",
+]

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Start here” and to no other."""

@@ -1,0 +1,68 @@
+"""The one exercise of 00 start_here: small enough to be about the exercises themselves."""
+
+from course_lib.chapters.start_here import bigram_tour as tour
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _by_hand(text):
+    """Write out the four ranges of UTF-8, so that nothing is shared with `str.encode`."""
+    ids = []
+    for point in map(ord, text):
+        if point < 0x80:
+            ids.append(point)
+        elif point < 0x800:
+            ids += [0xC0 | point >> 6, 0x80 | point & 0x3F]
+        elif point < 0x10000:
+            ids += [0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F]
+        else:
+            ids += [0xF0 | point >> 18, 0x80 | point >> 12 & 0x3F]
+            ids += [0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F]
+    return ids
+
+
+TEXT_TO_IDS = Exercise(
+    id="start_here.text_to_ids",
+    title="Text becomes integers",
+    minutes=2,
+    difficulty=1,
+    statement="Return the bytes of the text's UTF-8 form as a list of integers.",
+    solution=tour.text_to_ids,
+    reference=_by_hand,
+    probes=(
+        Probe("plain letters", lambda: call("Hi!"), "H, i and ! are one byte each: 72, 105, 33."),
+        Probe("no text", lambda: call(""), "No characters, no bytes: an empty list."),
+        Probe("an accent", lambda: call("é"), "é is one character and two bytes, 195 and 169."),
+        Probe("Chinese", lambda: call("你好"), "These characters take three bytes each."),
+        Probe("an emoji", lambda: call("a🙂"), "🙂 takes four bytes."),
+    ),
+    misconceptions=(
+        Misconception(
+            "one integer for each character",
+            lambda text: [ord(each) for each in text],
+            "ord gives the character's number in Unicode, which goes up to 1 114 111. Bytes end "
+            'at 255, and one character may need several: text.encode("utf-8").',
+        ),
+        Misconception(
+            "characters that are not ASCII dropped",
+            lambda text: list(text.encode("ascii", errors="ignore")),
+            "Everything but plain English letters is lost. UTF-8 has bytes for every character.",
+        ),
+        Misconception(
+            "bytes, not a list",
+            lambda text: text.encode("utf-8"),
+            "The bytes are right. Turn them into a list of integers: list(...).",
+        ),
+        Misconception(
+            "another encoding",
+            lambda text: list(text.encode("utf-16-le")),
+            "UTF-16 spends at least two bytes on each character. Models are trained on UTF-8.",
+        ),
+    ),
+    alternatives=(Alternative("by the constructor", lambda text: list(bytes(text, "utf-8"))),),
+    hints=(
+        'A string knows its bytes: try "Hi!".encode("utf-8") in a new cell.',
+        "A bytes object is a sequence of integers; list() spells it out.",
+    ),
+)
+
+EXERCISES = (TEXT_TO_IDS,)

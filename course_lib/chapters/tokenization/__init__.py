@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Tokenization” and to no other."""

@@ -1,0 +1,38 @@
+"""What chapter 01 leaves you able to do."""
+
+from course_lib.study.record.ability import ability
+
+ABILITIES = (
+    ability(
+        "tokenization",
+        "train byte-level BPE, the tokenizer of GPT, Llama and Qwen, and get the same merges as "
+        "the library that they use",
+        exercises="count_pairs merge",
+        questions="pair_count training bug_merge",
+    ),
+    ability(
+        "tokenization",
+        "encode a text by merge rank and decode any ids back, without ever losing a byte",
+        exercises="encode_by_rank decode",
+        questions="utf8 no_unknown rank digits half_character",
+    ),
+    ability(
+        "tokenization",
+        "explain WordPiece and Unigram, the two other tokenizers that you will meet, and compute "
+        "what they do",
+        exercises="wordpiece viterbi expected_counts",
+        questions="wordpiece_score all_or_nothing ways share best_way",
+    ),
+    ability(
+        "tokenization",
+        "keep special tokens apart from text, frame a conversation, and say where prompt "
+        "injection begins",
+        exercises="split_on_special chatml",
+        questions="injection bug_special template",
+    ),
+    ability(
+        "tokenization",
+        "measure what a vocabulary costs, and refute what is commonly said about tokens",
+        questions="window vocabulary",
+    ),
+)

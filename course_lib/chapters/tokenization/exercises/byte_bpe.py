@@ -1,0 +1,290 @@
+"""Exercises on using a byte-level BPE tokenizer: encode by rank, decode any bytes."""
+
+import codecs
+from itertools import pairwise
+
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.tokenization import byte_bpe
+
+# A merge table as it is learned: pair -> (rank, new id). Letters are their places: a 0, b 1, c 2 …
+_LADDER = {(0, 1): (0, 10), (10, 2): (1, 11), (11, 3): (2, 12), (1, 2): (3, 13)}  # ab abc abcd bc
+_INNER_FIRST = {(1, 2): (0, 10), (0, 1): (1, 11), (11, 2): (2, 12), (10, 3): (3, 13)}
+_RENUMBERED = {(1, 2): (0, 77), (0, 1): (1, 30), (77, 3): (2, 12)}  # ids say nothing about rank
+_LONG_AND_LATE = {(2, 3): (0, 10), (0, 1): (1, 11), (1, 2): (2, 12), (0, 12): (3, 13)}  # abc last
+_RUN = {(0, 0): (0, 10), (10, 10): (1, 11)}
+
+
+def _rank_after_rank(ids, merges):
+    """Apply the merges one after another, each to the whole word: the training, replayed."""
+    tokens = list(ids)
+    for pair in sorted(merges, key=lambda pair: merges[pair][0]):
+        place = 0
+        while place < len(tokens) - 1:
+            if (tokens[place], tokens[place + 1]) == pair:
+                tokens[place : place + 2] = [merges[pair][1]]
+            place += 1
+    return tokens
+
+
+def _choosing(better):
+    """Return the encoder that always merges the pair that `better` prefers (the smallest key)."""
+
+    def encode(ids, merges):
+        tokens = list(ids)
+        while True:
+            found = [(i, p) for i, p in enumerate(pairwise(tokens)) if p in merges]
+            if not found:
+                return tokens
+            place, pair = min(found, key=lambda each: better(each[0], *merges[each[1]]))
+            tokens[place : place + 2] = [merges[pair][1]]
+
+    return encode
+
+
+def _spelled(merges):
+    spelled = {}
+    for left, right in sorted(merges, key=lambda pair: merges[pair][0]):
+        parts = (spelled.get(left, (left,)), spelled.get(right, (right,)))
+        spelled[merges[left, right][1]] = parts[0] + parts[1]
+    return spelled
+
+
+def _longest_match(ids, merges):
+    numbers = {letters: i for i, letters in _spelled(merges).items()}
+    tokens, start = [], 0
+    while start < len(ids):
+        for end in range(len(ids), start, -1):
+            piece = tuple(ids[start:end])
+            if len(piece) == 1 or piece in numbers:
+                tokens.append(numbers.get(piece, piece[0]))
+                start = end
+                break
+    return tokens
+
+
+def _one_merge(ids, merges):
+    tokens = list(ids)
+    found = [(merges[p][0], i, p) for i, p in enumerate(pairwise(tokens)) if p in merges]
+    if found:
+        _, place, pair = min(found)
+        tokens[place : place + 2] = [merges[pair][1]]
+    return tokens
+
+
+def _one_pass(ids, merges):
+    tokens, place = list(ids), 0
+    while place < len(tokens) - 1:
+        pair = tokens[place], tokens[place + 1]
+        if pair in merges:
+            tokens[place : place + 2] = [merges[pair][1]]
+        place += 1
+    return tokens
+
+
+ENCODE = Exercise(
+    id="tokenization.encode_by_rank",
+    title="Encoding a word by merge rank",
+    minutes=12,
+    difficulty=3,
+    statement=(
+        "`merges` is a dict from a pair of ids to (rank, new id). Merge the neighbours of lowest "
+        "rank, the leftmost of them if it occurs more than once, and repeat until no neighbours "
+        "are in `merges`. Return the ids that remain, as a new list."
+    ),
+    solution=byte_bpe.encode_by_rank,
+    reference=_rank_after_rank,
+    probes=(
+        Probe("one merge", lambda: call([5, 0, 1], _LADDER), "One pair is known, and is merged."),
+        Probe(
+            "a ladder of merges",
+            lambda: call([0, 1, 2, 3], _LADDER),
+            "Each merge makes the next one possible: go on until nothing is left to merge.",
+        ),
+        Probe(
+            "the better pair stands to the right",
+            lambda: call([0, 1, 2], _INNER_FIRST),
+            "(1, 2) was learned before (0, 1), so it is merged first although it comes later.",
+        ),
+        Probe(
+            "ids that are not in the order of ranks",
+            lambda: call([0, 1, 2, 3], _RENUMBERED),
+            "What counts is the rank, the first number, not the id of the new token.",
+        ),
+        Probe(
+            "a long token that is never reached",
+            lambda: call([0, 1, 2, 3], _LONG_AND_LATE),
+            "There is a token for abc, but c and d were joined before it could be made: ab cd.",
+        ),
+        Probe(
+            "a run of five",
+            lambda: call([0, 0, 0, 0, 0], _RUN),
+            "Equal pairs are merged from the left, so the odd one out is the last.",
+        ),
+        Probe(
+            "the same merge in two places",
+            lambda: call([1, 2, 9, 1, 2, 0], _INNER_FIRST),
+            "Both occurrences are merged before anything of a higher rank.",
+        ),
+        Probe("nothing to merge", lambda: call([3, 2, 1, 0], _LADDER), "The ids as they were."),
+        Probe("an empty word", lambda: call([], _LADDER), "Nothing in, nothing out."),
+    ),
+    misconceptions=(
+        Misconception(
+            "leftmost pair first",
+            _choosing(lambda place, rank, new_id: place),
+            "You take the first pair that is known. Encoding must repeat the training: among all "
+            "neighbours in the word, the pair that was learned first is merged first.",
+        ),
+        Misconception(
+            "in one pass from the left",
+            _one_pass,
+            "You walk over the word once. A merge may make a new pair to the left of it, or one of "
+            "lower rank may stand further right: look at all neighbours again after each merge.",
+        ),
+        Misconception(
+            "highest rank first",
+            _choosing(lambda place, rank, new_id: (-rank, place)),
+            "Rank 0 was learned first and is merged first. You take the largest rank: use `min`.",
+        ),
+        Misconception(
+            "ordered by the new id",
+            _choosing(lambda place, rank, new_id: (new_id, place)),
+            "You compare ids of new tokens. They often grow with the rank, but nothing says that "
+            "they do: a vocabulary may be numbered in any order. Compare merges[pair][0].",
+        ),
+        Misconception(
+            "the rightmost of equal pairs",
+            _choosing(lambda place, rank, new_id: (rank, -place)),
+            "Among equal ranks you merge the last one. Training replaced from left to right.",
+        ),
+        Misconception(
+            "longest match",
+            _longest_match,
+            "You look for the longest token that begins here, as WordPiece does. BPE does not look "
+            "at length: an early merge can make a longer token impossible.",
+        ),
+        Misconception(
+            "one merge and no more",
+            _one_merge,
+            "You merge once. Repeat until no neighbours in the word are in `merges`.",
+        ),
+    ),
+    alternatives=(
+        Alternative("the training replayed", _rank_after_rank),
+        Alternative("best pair again and again", _choosing(lambda place, rank, _: (rank, place))),
+    ),
+    hints=(
+        "Repeat: list the pairs of neighbours that are in `merges`; if there are none, you are "
+        "done.",
+        "Of those, choose the one with the smallest (rank, place): `min` compares tuples in order.",
+        "tokens[i:i + 2] = [new_id] replaces two items of a list by one. Work on list(ids).",
+    ),
+)
+
+_SPLIT_GLYPHS = {
+    0: b"a",
+    1: b" b",
+    2: b"\xe4\xb8",
+    3: b"\xad",
+    4: b"\xf0\x9f",
+    5: b"\xa7\xa9",
+    6: b"c",
+}
+
+
+def _by_a_decoder(ids, tokens):
+    reader = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    return "".join([*(reader.decode(tokens[i]) for i in ids), reader.decode(b"", final=True)])
+
+
+def _joined(ids, tokens):
+    return b"".join(tokens[i] for i in ids)
+
+
+DECODE = Exercise(
+    id="tokenization.decode",
+    title="Decoding any ids",
+    minutes=5,
+    difficulty=2,
+    statement=(
+        "`tokens` is a dict from an id to the bytes of its token. Return the text (a str) of "
+        "`ids`. Whatever the ids, no error: bytes that are not UTF-8 become the replacement "
+        "character �."
+    ),
+    solution=byte_bpe.decode,
+    reference=_by_a_decoder,
+    probes=(
+        Probe("plain letters", lambda: call([0, 1, 6], _SPLIT_GLYPHS), "Blanks are in the tokens."),
+        Probe(
+            "one character in two tokens",
+            lambda: call([0, 2, 3, 6], _SPLIT_GLYPHS),
+            "Two bytes of 中 are in one token and the third is in the next.",
+        ),
+        Probe(
+            "an emoji in two tokens",
+            lambda: call([4, 5], _SPLIT_GLYPHS),
+            "🧩 has four bytes, two in each token.",
+        ),
+        Probe(
+            "a character that is cut off",
+            lambda: call([0, 4], _SPLIT_GLYPHS),
+            "A model may stop in the middle of a character. Show that something is missing.",
+        ),
+        Probe(
+            "the second half alone",
+            lambda: call([0, 5, 6], _SPLIT_GLYPHS),
+            "Bytes that continue a character which never began: one � for each.",
+        ),
+        Probe("nothing", lambda: call([], _SPLIT_GLYPHS), "No ids, no text."),
+    ),
+    misconceptions=(
+        Misconception(
+            "each token decoded alone",
+            lambda ids, tokens: "".join(tokens[i].decode("utf-8", "replace") for i in ids),
+            "A token may hold half a character, and half a character is not UTF-8. Join the bytes "
+            "of all tokens first, then decode once.",
+        ),
+        Misconception(
+            "each token decoded alone, and an error",
+            lambda ids, tokens: "".join(tokens[i].decode("utf-8") for i in ids),
+            "A token may hold half a character, on which decode raises. Join the bytes of all "
+            "tokens first, decode once, and let errors be replaced.",
+        ),
+        Misconception(
+            "an error for broken bytes",
+            lambda ids, tokens: _joined(ids, tokens).decode("utf-8"),
+            "Without `errors` Python raises UnicodeDecodeError. A model can produce any ids in any "
+            'order, so decoding must survive them: errors="replace".',
+        ),
+        Misconception(
+            "broken bytes left out",
+            lambda ids, tokens: _joined(ids, tokens).decode("utf-8", "ignore"),
+            'errors="ignore" drops what it cannot read without a trace, and text that was wrong '
+            'looks right. "replace" leaves a visible mark.',
+        ),
+        Misconception(
+            "one byte, one character",
+            lambda ids, tokens: _joined(ids, tokens).decode("latin-1"),
+            "Latin-1 reads each byte as a character of its own. The bytes are UTF-8, in which most "
+            "characters have two to four bytes.",
+        ),
+        Misconception(
+            "spaces between tokens",
+            lambda ids, tokens: b" ".join(tokens[i] for i in ids).decode("utf-8", "replace"),
+            "The blanks of the text are inside the tokens already. Join with nothing in between.",
+        ),
+        Misconception(
+            "still bytes",
+            _joined,
+            "You return bytes. The text of bytes is bytes.decode(...).",
+        ),
+    ),
+    alternatives=(
+        Alternative("by str", lambda ids, tokens: str(_joined(ids, tokens), "utf-8", "replace")),
+    ),
+    hints=(
+        'b"".join(...) joins bytes as "".join(...) joins strings.',
+        "First join all bytes, then decode once: a character may be spread over tokens.",
+        'bytes.decode("utf-8", errors="replace").',
+    ),
+)

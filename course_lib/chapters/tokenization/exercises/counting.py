@@ -1,0 +1,148 @@
+"""The exercise on counting the pairs of neighbours in a corpus."""
+
+from collections import Counter
+from itertools import pairwise
+
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.tokenization import bpe_training
+
+
+def _counted_by_hand(words):
+    found = {}
+    for ids, count in words:
+        for place in range(len(ids) - 1):
+            pair = (ids[place], ids[place + 1])
+            found[pair] = found.get(pair, 0) + count
+    return found
+
+
+def _unweighted(words):
+    return Counter(pair for ids, _ in words for pair in pairwise(ids))
+
+
+def _once_in_each_word(words):
+    found = Counter()
+    for ids, count in words:
+        for pair in set(pairwise(ids)):
+            found[pair] += count
+    return found
+
+
+def _side_by_side(words):
+    found = Counter()
+    for ids, count in words:
+        for pair in zip(ids[::2], ids[1::2], strict=False):
+            found[pair] += count
+    return found
+
+
+def _across_words(words):
+    joined = [token for ids, count in words for token in list(ids) * count]
+    return Counter(pairwise(joined))
+
+
+def _order_ignored(words):
+    found = Counter()
+    for ids, count in words:
+        for pair in pairwise(ids):
+            found[tuple(sorted(pair))] += count
+    return found
+
+
+def _runs_not_overlapping(words):
+    found = Counter()
+    for ids, count in words:
+        taken = None
+        for place, pair in enumerate(pairwise(ids)):
+            if pair[0] == pair[1] and taken == place - 1:
+                taken = None
+                continue
+            found[pair] += count
+            taken = place if pair[0] == pair[1] else None
+    return found
+
+
+COUNT_PAIRS = Exercise(
+    id="tokenization.count_pairs",
+    title="Counting pairs of neighbours",
+    minutes=6,
+    difficulty=1,
+    statement=(
+        "`words` is a list of (ids, count): a word as a list of token ids, and how often the "
+        "corpus holds it. Return a dict or Counter from each pair (left, right) of neighbours to "
+        "how often it occurs in the whole corpus."
+    ),
+    solution=bpe_training.count_pairs,
+    reference=_counted_by_hand,
+    probes=(
+        Probe(
+            "one word", lambda: call([([5, 3, 8], 1)]), "Three tokens hold two pairs: they overlap."
+        ),
+        Probe(
+            "one word, seen often",
+            lambda: call([([5, 3], 7)]),
+            "The word is listed once and occurs seven times, and so does its pair.",
+        ),
+        Probe(
+            "two words",
+            lambda: call([([1, 2, 3], 2), ([4, 1, 2], 3)]),
+            "Counts of the same pair add up over words; no pair reaches from one word to the next.",
+        ),
+        Probe(
+            "a pair twice in one word",
+            lambda: call([([1, 2, 9, 1, 2], 4)]),
+            "The pair (1, 2) occurs twice in each of the four.",
+        ),
+        Probe("both orders", lambda: call([([1, 2, 1], 5)]), "(1, 2) and (2, 1) are two pairs."),
+        Probe(
+            "one token repeated",
+            lambda: call([([7, 7, 7, 7], 1)]),
+            "Four 7s hold three pairs of neighbours, although a merge could join only two of them.",
+        ),
+        Probe(
+            "a word of one token", lambda: call([([6], 9)]), "There is no neighbour, so no pair."
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the count of the word ignored",
+            _unweighted,
+            "You count each listed word once. It stands for `count` occurrences: add `count`, not "
+            "1. This is what makes training fast, since a frequent word is looked at only once.",
+        ),
+        Misconception(
+            "each pair once in each word",
+            _once_in_each_word,
+            "A pair may occur several times in one word, and each occurrence counts. A set of the "
+            "pairs forgets that: add up over the places.",
+        ),
+        Misconception(
+            "pairs that do not overlap",
+            _side_by_side,
+            "You step by two and see only every other pair. Each token but the last begins a pair.",
+        ),
+        Misconception(
+            "pairs across words",
+            _across_words,
+            "You joined the words into one row, so the end of one and the beginning of the next "
+            "became neighbours. Words are cut apart before counting so that this cannot happen.",
+        ),
+        Misconception(
+            "the order ignored",
+            _order_ignored,
+            "You sort the two tokens of a pair. A merge joins left to right: `th` is not `ht`.",
+        ),
+        Misconception(
+            "runs counted as a merge would take them",
+            _runs_not_overlapping,
+            "In a run such as 7 7 7 you leave out the pair that a merge could not join as well. "
+            "Counting looks at all neighbours; only merging must not overlap.",
+        ),
+    ),
+    alternatives=(Alternative("with a plain dict", _counted_by_hand),),
+    hints=(
+        "Two loops: over the words, and inside over the places of a word.",
+        "zip(ids, ids[1:]) gives the pairs of neighbours; a tuple can be a key of a dict.",
+        "counts[pair] += count, with counts = Counter().",
+    ),
+)

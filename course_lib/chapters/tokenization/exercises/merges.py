@@ -1,0 +1,167 @@
+"""The exercise on joining one pair everywhere in a word."""
+
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.tokenization import bpe_training
+
+
+def _by_places(ids, pair, new_id):
+    merged, place = [], 0
+    while place < len(ids):
+        if list(ids[place : place + 2]) == list(pair):
+            merged.append(new_id)
+            place += 2
+        else:
+            merged.append(ids[place])
+            place += 1
+    return merged
+
+
+def _first_only(ids, pair, new_id):
+    for place in range(len(ids) - 1):
+        if (ids[place], ids[place + 1]) == tuple(pair):
+            return [*ids[:place], new_id, *ids[place + 2 :]]
+    return list(ids)
+
+
+def _right_half_kept(ids, pair, new_id):
+    after = [*ids[1:], None]
+    return [
+        new_id if (left, right) == tuple(pair) else left
+        for left, right in zip(ids, after, strict=True)
+    ]
+
+
+def _from_the_right(ids, pair, new_id):
+    return _by_places(list(ids)[::-1], pair[::-1], new_id)[::-1]
+
+
+def _in_either_order(ids, pair, new_id):
+    merged, place = [], 0
+    while place < len(ids):
+        if sorted(ids[place : place + 2]) == sorted(pair):
+            merged.append(new_id)
+            place += 2
+        else:
+            merged.append(ids[place])
+            place += 1
+    return merged
+
+
+def _in_place(ids, pair, new_id):
+    ids[:] = _by_places(ids, pair, new_id)
+    return ids
+
+
+def _one_too_far(ids, pair, new_id):
+    merged, place = [], 0
+    while place < len(ids):
+        if (ids[place], ids[place + 1]) == tuple(pair):
+            merged.append(new_id)
+            place += 2
+        else:
+            merged.append(ids[place])
+            place += 1
+    return merged
+
+
+def _last_token_lost(ids, pair, new_id):
+    merged, place = [], 0
+    while place < len(ids) - 1:
+        if (ids[place], ids[place + 1]) == tuple(pair):
+            merged.append(new_id)
+            place += 2
+        else:
+            merged.append(ids[place])
+            place += 1
+    return merged
+
+
+MERGE = Exercise(
+    id="tokenization.merge",
+    title="Applying one merge",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return a new list in which every occurrence of `pair`, found from left to right, is "
+        "replaced by `new_id`. Occurrences must not overlap, and `ids` must stay as it is."
+    ),
+    solution=bpe_training.merge,
+    reference=_by_places,
+    probes=(
+        Probe("in the middle", lambda: call([5, 1, 2, 6], (1, 2), 9), "Two tokens become one."),
+        Probe(
+            "at the very end", lambda: call([6, 5, 1, 2], (1, 2), 9), "The last pair counts too."
+        ),
+        Probe(
+            "several times",
+            lambda: call([1, 2, 7, 1, 2, 1, 2], (1, 2), 9),
+            "All occurrences are replaced, not only the first.",
+        ),
+        Probe(
+            "the last token stands alone",
+            lambda: call([1, 2, 8], (1, 2), 9),
+            "A token that has no right neighbour any more is kept.",
+        ),
+        Probe(
+            "the other way round",
+            lambda: call([2, 1, 3, 2, 1, 2], (1, 2), 9),
+            "Only left followed by right is the pair.",
+        ),
+        Probe(
+            "three in a row",
+            lambda: call([4, 4, 4], (4, 4), 9),
+            "From the left: the first two become one, and the third is left over.",
+        ),
+        Probe("nothing to merge", lambda: call([3, 1, 3, 2], (1, 2), 9), "The list as it was."),
+        Probe("an empty word", lambda: call([], (1, 2), 9), "Nothing in, nothing out."),
+    ),
+    misconceptions=(
+        Misconception(
+            "only the first occurrence",
+            _first_only,
+            "You stop after one replacement. A merge is applied everywhere in the word.",
+        ),
+        Misconception(
+            "the right half kept",
+            _right_half_kept,
+            "You write the new token in place of the left half and then go on to the right half, "
+            "which the new token already contains. Step over both.",
+        ),
+        Misconception(
+            "from the right",
+            _from_the_right,
+            "In a run of three your merge joins the last two. Every BPE library goes from left to "
+            "right, and other ids would come out otherwise.",
+        ),
+        Misconception(
+            "either order",
+            _in_either_order,
+            "You also replace right followed by left. The new token stands for one sequence of "
+            "bytes, so decoding would return other text.",
+        ),
+        Misconception(
+            "the input changed",
+            _in_place,
+            "You changed the list that you were given. Whoever passed it may still need it: build "
+            "a new one.",
+        ),
+        Misconception(
+            "one place too far",
+            _one_too_far,
+            "You look at ids[i + 1] for the last token too, where nothing follows. Ask first "
+            "whether there is a neighbour, or compare the slice ids[i:i + 2].",
+        ),
+        Misconception(
+            "the last token lost",
+            _last_token_lost,
+            "Your loop ends before the last token, since it looks one ahead. If the last token is "
+            "not part of a pair, append it.",
+        ),
+    ),
+    alternatives=(Alternative("with an index", _by_places),),
+    hints=(
+        "Walk with an index that moves by two after a merge and by one otherwise: a `while` loop.",
+        "Mind the end: at the last token there is no right neighbour to look at.",
+        "ids[i:i + 2] == list(pair) is False at the end instead of raising an error.",
+    ),
+)

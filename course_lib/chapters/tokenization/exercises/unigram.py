@@ -1,0 +1,174 @@
+"""The exercise on Unigram: the most probable of all segmentations."""
+
+import math
+
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.tokenization import segmentation
+
+
+def logs(**shares):
+    """Return the logarithm of each share, which is how a tokenizer keeps them."""
+    return {piece: math.log(share) for piece, share in shares.items()}
+
+
+_HUG = logs(h=0.05, u=0.06, g=0.07, s=0.08, hu=0.15, ug=0.2, hug=0.1, gs=0.02)
+_GREED = logs(a=0.2, b=0.2, c=0.2, ab=0.1, bc=0.15, abc=0.001, cd=0.15, d=0.01)
+_COUNT = logs(a=0.3, b=0.28, ab=0.05, ba=0.01, aba=0.02)
+
+
+def segmentations(text, log_probs):
+    """Return every way to cut the text into known pieces, with the sum of the logarithms."""
+    if not text:
+        return [([], 0.0)]
+    found = []
+    for end in range(1, len(text) + 1):
+        if text[:end] in log_probs:
+            for pieces, score in segmentations(text[end:], log_probs):
+                found.append(([text[:end], *pieces], log_probs[text[:end]] + score))
+    return found
+
+
+def _best_of(text, log_probs, key):
+    return max(segmentations(text, log_probs), key=key)[0]
+
+
+def _by_trying_all(text, log_probs):
+    return _best_of(text, log_probs, lambda found: found[1])
+
+
+def _longest_match(text, log_probs):
+    pieces, start = [], 0
+    while start < len(text):
+        end = next(e for e in range(len(text), start, -1) if text[start:e] in log_probs)
+        pieces.append(text[start:end])
+        start = end
+    return pieces
+
+
+def _likeliest_start(text, log_probs):
+    pieces, start = [], 0
+    while start < len(text):
+        ends = [e for e in range(start + 1, len(text) + 1) if text[start:e] in log_probs]
+        end = max(ends, key=lambda e: log_probs[text[start:e]])
+        pieces.append(text[start:end])
+        start = end
+    return pieces
+
+
+def _likeliest_end(text, log_probs):
+    pieces, end = [], len(text)
+    while end:
+        begins = [b for b in range(end) if text[b:end] in log_probs]
+        begin = max(begins, key=lambda b: log_probs[text[b:end]])
+        pieces.append(text[begin:end])
+        end = begin
+    return pieces[::-1]
+
+
+def _added_shares(text, log_probs):
+    return _best_of(text, log_probs, lambda found: sum(math.exp(log_probs[p]) for p in found[0]))
+
+
+def _on_average(text, log_probs):
+    return _best_of(text, log_probs, lambda found: found[1] / max(len(found[0]), 1))
+
+
+VITERBI = Exercise(
+    id="tokenization.viterbi",
+    title="The most probable segmentation",
+    minutes=15,
+    difficulty=3,
+    statement=(
+        "`log_probs` is a dict from a piece to the logarithm of its probability; every character "
+        "of `text` is a piece. Return the list of pieces that spell `text` with the largest sum. "
+        "Do it in one pass from left to right: keep the best way to each position."
+    ),
+    solution=segmentation.viterbi,
+    reference=_by_trying_all,
+    probes=(
+        Probe("one character", lambda: call("h", _HUG), "There is only one way."),
+        Probe(
+            "two ways",
+            lambda: call("ug", _HUG),
+            "ug with 0.2 against u · g with 0.06 · 0.07: the product counts.",
+        ),
+        Probe(
+            "three letters",
+            lambda: call("hug", _HUG),
+            "hug has 0.1; h ug has 0.05 · 0.2; hu g has 0.15 · 0.07.",
+        ),
+        Probe(
+            "four letters",
+            lambda: call("hugs", _HUG),
+            "hug s: the pieces must fit together, gs would need hu before it.",
+        ),
+        Probe(
+            "the longest start is a bad start",
+            lambda: call("abcd", _GREED),
+            "abc is long and rare; ab cd is better.",
+        ),
+        Probe(
+            "more pieces, more probable",
+            lambda: call("abab", _COUNT),
+            "Four frequent pieces can beat two rare ones.",
+        ),
+        Probe(
+            "the same piece again",
+            lambda: call("aababbaba", _COUNT),
+            "Each position keeps its own best way, however long the text is.",
+        ),
+        Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
+    ),
+    misconceptions=(
+        Misconception(
+            "longest match",
+            _longest_match,
+            "You take the longest piece each time, as WordPiece does. A long piece may be rare, or "
+            "may leave a rest that is.",
+        ),
+        Misconception(
+            "fewest pieces",
+            lambda text, log_probs: _best_of(
+                text, log_probs, lambda found: (-len(found[0]), found[1])
+            ),
+            "You choose the fewest pieces. Often that is the best, since every factor makes a "
+            "product smaller, but frequent pieces can make up for their number.",
+        ),
+        Misconception(
+            "the most probable piece at each step",
+            _likeliest_start,
+            "You choose the best next piece without looking at what it leaves. Keep the best sum "
+            "for every position instead, and decide at the end.",
+        ),
+        Misconception(
+            "the most probable last piece",
+            _likeliest_end,
+            "At each position you compare the last pieces alone. Compare the sums: the best way to "
+            "where the piece begins, plus the piece.",
+        ),
+        Misconception(
+            "probabilities added",
+            _added_shares,
+            "You add probabilities. Independent pieces multiply, so it is the logarithms that add.",
+        ),
+        Misconception(
+            "the average per piece",
+            _on_average,
+            "You divide by the number of pieces. The probability of a segmentation is the product "
+            "itself; dividing rewards cutting into many pieces.",
+        ),
+        Misconception(
+            "from the end to the beginning",
+            lambda text, log_probs: _by_trying_all(text, log_probs)[::-1],
+            "You followed the path back from the end and returned it as you found it. Turn it "
+            "round.",
+        ),
+    ),
+    alternatives=(Alternative("all ways tried", _by_trying_all),),
+    hints=(
+        "best[0] = 0. For each end from 1: over all begins for which text[begin:end] is a piece, "
+        "the largest best[begin] + log_probs[piece].",
+        "Remember for each end the begin that won.",
+        "From the last position, follow the remembered begins back to 0, and turn the list round.",
+    ),
+)

@@ -1,0 +1,231 @@
+"""The same text under two tokenizers: every token with its id and what the tokenizer knows of it.
+
+A token is drawn as its text where it has one. A token that holds a part of a character has none: it
+is drawn as its bytes, and a bracket names the glyph that it makes together with its neighbours.
+
+Taught in:        01 tokenization
+Checked against:  the ids of each tokenizer; bytes that join to the text again
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+from unicodedata import bidirectional
+
+import regex
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.ft2font import FT2Font
+
+from course_lib.study.display.labels import token_label
+from course_lib.study.display.plotting import FAINT, MONOSPACED, Margins, new_figure, title
+from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.huggingface import Tokenizer
+from course_lib.tokenization.wordpiece import WordPiece
+
+SIZE = 8.5  # points
+ADVANCE = 0.602 * SIZE / 72  # inches from one monospaced sign to the next
+WIDTH = 5.2  # inches for one text
+SIGNS = int(WIDTH / ADVANCE)  # in a row
+ROWS = 5  # rows that are drawn of a long text
+TALL = 4.7  # lines from one row to the next
+WHOLE = ("#dcecf7", "#b9d9ef")  # neighbours differ
+BROKEN = ("#fbe3b5", "#f6d08a")  # a part of a character
+UNKNOWN = "#f4c3a5"
+
+
+class Piece(NamedTuple):
+    """One token as it is drawn."""
+
+    label: str
+    number: int
+    note: str
+    data: bytes  # none where the tokenizer does not keep the text's bytes
+    unknown: bool = False
+
+    @property
+    def broken(self) -> bool:
+        """Whether the bytes are no text of their own."""
+        return "\ufffd" in self.data.decode("utf-8", errors="replace")
+
+
+class Cluster(NamedTuple):
+    """Tokens that cannot be told apart on the page: one glyph, or a single token."""
+
+    pieces: tuple[Piece, ...]
+    glyph: str = ""
+
+
+def pieces_of(tokenizer: Tokenizer, text: str) -> list[Piece]:
+    """Return the tokens of the text with the third line of each: rank, log p, or nothing."""
+    ids = tokenizer.encode(text)
+    if isinstance(tokenizer, ByteBPE):
+        ranks = {new: rank for rank, new in tokenizer.merges.values()}
+        return [_byte_piece(tokenizer.tokens[i], i, ranks.get(i)) for i in ids]
+    if isinstance(tokenizer, WordPiece):
+        unknown = tokenizer.vocabulary[tokenizer.unknown]
+        return [Piece(_visible(tokenizer.tokens[i]), i, "", b"", i == unknown) for i in ids]
+    scores = {i: f"{score:.1f}" for i, (_, score) in enumerate(tokenizer.pieces)}
+    unknown = tokenizer.unknown_id
+    return [
+        Piece(
+            _visible(tokenizer.tokens[i]), i, "" if i == unknown else scores[i], b"", i == unknown
+        )
+        for i in ids
+    ]
+
+
+def _byte_piece(data: bytes, number: int, rank: int | None) -> Piece:
+    piece = Piece("", number, "" if rank is None else f"r{rank}", data)
+    label = data.hex(" ").upper() if piece.broken else _visible(data.decode())
+    return piece._replace(label=label)
+
+
+@cache
+def _in_the_font() -> frozenset[int]:
+    return frozenset(FT2Font(findfont(MONOSPACED)).get_charmap())
+
+
+def _visible(text: str) -> str:
+    """Return the text as it can be drawn in the monospaced font, one sign beside the other."""
+    spelled = "".join(c if _is_drawn(c) or ord(c) < 256 else _code(c) for c in text)
+    return token_label(spelled, longest=SIGNS - 4).replace(r"\$", "$")
+
+
+def _is_drawn(character: str) -> bool:
+    """Say whether the font has the character; one written from the right would turn the row."""
+    turns = bidirectional(character) in ("R", "AL", "AN", "RLE", "RLO", "RLI")
+    return ord(character) in _in_the_font() and not turns
+
+
+def _code(character: str) -> str:
+    return f"U+{ord(character):04X}"
+
+
+def clusters(pieces: Sequence[Piece], text: str) -> Iterator[Cluster]:
+    """Yield the tokens, with those that make up one glyph together in one cluster."""
+    if not pieces or b"".join(piece.data for piece in pieces) != text.encode():
+        yield from (Cluster((piece,)) for piece in pieces)
+        return
+    glyphs = iter(regex.findall(r"\X", text))
+    waiting: list[Piece] = []
+    seen, held, end = "", 0, 0
+    for piece in pieces:
+        waiting.append(piece)
+        held += len(piece.data)
+        while end < held:
+            glyph = next(glyphs)
+            seen, end = seen + glyph, end + len(glyph.encode())
+        if end == held:
+            yield _with_room(waiting, seen) if len(waiting) > 1 else Cluster((piece,))
+            waiting, seen = [], ""
+
+
+def _with_room(pieces: list[Piece], glyph: str) -> Cluster:
+    """Return the cluster of a glyph, its last token wide enough for the glyph's name below."""
+    missing = len(_named(glyph)) + 3 - sum(map(_width, pieces))
+    last = pieces[-1]
+    wider = f"{last.label:^{_width(last) - 1 + max(missing, 0)}}"
+    return Cluster((*pieces[:-1], last._replace(label=wider)), glyph)
+
+
+def _named(glyphs: str) -> str:
+    """Return the glyph, or where it cannot be drawn its code points."""
+    if all(map(_is_drawn, glyphs)):
+        return _visible(glyphs)
+    codes = [_code(character) for character in glyphs]
+    return " ".join(codes[:2]) + (f" +{len(codes) - 2}" if len(codes) > 2 else "")
+
+
+def _width(piece: Piece) -> int:
+    return max(len(piece.label), len(str(piece.number)), len(piece.note)) + 1
+
+
+def _rows(found: Sequence[Cluster]) -> list[list[Cluster]]:
+    """Break the clusters into rows; one that is wider than a row is broken too."""
+    rows: list[list[Cluster]] = [[]]
+    room = SIGNS
+    for cluster in found:
+        width = sum(map(_width, cluster.pieces))
+        parts = [cluster] if width <= SIGNS else [Cluster((p,)) for p in cluster.pieces]
+        for part in parts:
+            width = sum(map(_width, part.pieces))
+            if width > room:
+                rows.append([])
+                room = SIGNS
+            rows[-1].append(part)
+            room -= width
+    return rows
+
+
+def two_tokenizers(text: str, left: tuple[str, Tokenizer], right: tuple[str, Tokenizer]) -> Figure:
+    """Draw the tokens of a text under two tokenizers, each given with its name."""
+    margins = Margins(left=0.15, right=0.15, bottom=0.15, top=0.55, across=0.3)
+    figure, axes = new_figure(2 * WIDTH + 0.6, 4.1, cols=2, margins=margins)
+    for ax, (name, tokenizer) in zip(axes, (left, right), strict=True):
+        pieces = pieces_of(tokenizer, text)
+        _strip(ax, _rows(list(clusters(pieces, text))))
+        unknown = sum(piece.unknown for piece in pieces)
+        lost = f", {unknown} of them unknown" if unknown else ""
+        title(ax, f"{name}: {len(pieces)} tokens for {len(text.encode())} bytes{lost}")
+    return figure
+
+
+def _strip(ax: Axes, rows: list[list[Cluster]]) -> None:
+    """Draw rows of tokens, four lines of text for each: token, id, note, and the bracket."""
+    ax.set_axis_off()
+    ax.set(xlim=(0, WIDTH / ADVANCE), ylim=(ROWS * TALL + 0.9, 0))
+    boxes: list[list[tuple[float, float]]] = []
+    colours: list[str] = []
+    for place, row in enumerate(rows[:ROWS]):
+        top, column = TALL * place + 0.2, 0
+        for piece in (piece for cluster in row for piece in cluster.pieces):
+            boxes.append(_box(column, top, _width(piece)))
+            colours.append(_colour(piece, len(boxes) % 2))
+            column += _width(piece)
+        inks = ("black", FAINT, FAINT, "#8a4b00")
+        for down, (line, ink) in enumerate(zip(_lines(row), inks, strict=True)):
+            if line.strip():
+                _write(ax, top + 0.6 + 1.02 * down, line, ink)
+    ax.add_collection(PolyCollection(boxes, facecolors=colours))
+    hidden = sum(len(cluster.pieces) for row in rows[ROWS:] for cluster in row)
+    if hidden:
+        _write(ax, ROWS * TALL + 0.4, f"… and {hidden} more tokens", FAINT)
+
+
+def _write(ax: Axes, height: float, line: str, ink: str) -> None:
+    style: dict[str, Any] = {"family": MONOSPACED, "size": SIZE, "color": ink, "parse_math": False}
+    ax.text(0, height, line.rstrip(), va="center", **style)
+
+
+def _lines(row: list[Cluster]) -> list[str]:
+    """Return the four lines below one another in which each token has its columns."""
+    lines = ["", "", "", ""]
+    for cluster in row:
+        start = len(lines[0])
+        for piece in cluster.pieces:
+            cells = (piece.label, str(piece.number), piece.note)
+            for place, cell in enumerate(cells):
+                lines[place] += f"{cell:^{_width(piece) - 1}} "
+        lines[3] += _bracket(cluster, len(lines[0]) - start)
+    return lines
+
+
+def _box(column: int, top: float, width: int) -> list[tuple[float, float]]:
+    left, right = column - 0.35, column + width - 0.65
+    return [(left, top), (right, top), (right, top + 3.2), (left, top + 3.2)]
+
+
+def _colour(piece: Piece, shade: int) -> str:
+    if piece.unknown:
+        return UNKNOWN
+    return BROKEN[shade] if piece.broken else WHOLE[shade]
+
+
+def _bracket(cluster: Cluster, width: int) -> str:
+    """Return the line below a cluster: what its tokens make together."""
+    if not cluster.glyph:
+        return " " * width
+    return "└" + f"{_named(cluster.glyph):─^{width - 3}}" + "┘ "

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Training” and to no other."""

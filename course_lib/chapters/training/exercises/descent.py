@@ -1,0 +1,167 @@
+"""The exercise on the loop of all training: a gradient, a step, and the gradient forgotten."""
+
+import torch
+
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.training import descent
+
+
+def _batches(*sizes, features=3):
+    rows = uneven(sum(sizes), features + 1)
+    parts = rows.split(sizes)
+    return [(part[:, :-1].clone(), part[:, -1].clone()) for part in parts]
+
+
+def _error(x, y, weight):
+    return x @ weight - y
+
+
+def _descended(weight, batches, rate, gradient):
+    """Walk over the batches with a gradient written as a formula."""
+    weight = weight.double()
+    for x, y in batches:
+        weight = weight - rate * gradient(x.double(), y.double(), weight)
+    return weight.float()
+
+
+def _of_mean(x, y, weight):
+    return 2 * x.mT @ _error(x, y, weight) / len(y)
+
+
+def _not_zeroed(weight, batches, rate):
+    total = torch.zeros_like(weight)
+    for x, y in batches:
+        total = total + _of_mean(x, y, weight)
+        weight = weight - rate * total
+    return weight
+
+
+def _made_anew(weight, batches, rate):
+    weight = weight.clone().requires_grad_()
+    for place, (x, y) in enumerate(batches):
+        if place:
+            raise TypeError("the .grad of what is no leaf is None")
+        weight = weight - rate * _of_mean(x, y, weight)
+    return weight
+
+
+def _by_optimizer(weight, batches, rate):
+    leaf = weight.clone().requires_grad_()
+    steps = torch.optim.SGD([leaf], lr=rate)
+    for x, y in batches:
+        steps.zero_grad()
+        _error(x, y, leaf).square().mean().backward()
+        steps.step()
+    return leaf.detach()
+
+
+def _all_at_the_start(weight, batches, rate):
+    return weight - rate * sum(_of_mean(x, y, weight) for x, y in batches)
+
+
+def _by_autograd(weight, batches, rate):
+    for x, y in batches:
+        leaf = weight.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(_error(x, y, leaf).square().mean(), leaf)
+        weight = weight - rate * gradient
+    return weight
+
+
+DESCEND = Exercise(
+    id="training.descend",
+    title="The loop of all training",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "Return the weights (C,) after one step of gradient descent for each batch (x, y), one "
+        "after the other. A prediction is x @ weight, the loss of a batch is its mean squared "
+        "error, and backward() finds the gradient. Leave the given weights as they are."
+    ),
+    solution=descent.descend,
+    reference=lambda weight, batches, rate: _descended(weight, batches, rate, _of_mean),
+    probes=(
+        Probe(
+            "one example",
+            lambda: call(
+                torch.tensor([2.0]), [(torch.tensor([[3.0]]), torch.tensor([1.0]))], rate=0.1
+            ),
+            "The error is 5, the gradient 2 · 5 · 3 = 30, and the weight goes from 2 to −1.",
+        ),
+        Probe(
+            "one batch",
+            lambda: call(uneven(3), _batches(4), rate=0.1),
+            "The loss is the mean over the rows of the batch.",
+        ),
+        Probe(
+            "two batches",
+            lambda: call(uneven(3), _batches(4, 4), rate=0.1),
+            "The second gradient is asked at the new weights, and is only its own.",
+        ),
+        Probe(
+            "three batches of different size",
+            lambda: call(uneven(3), _batches(5, 2, 4), rate=0.05),
+            "One step for each batch, however large it is.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "gradients not zeroed",
+            _not_zeroed,
+            "backward() adds to .grad. Without weight.grad = None (or optimizer.zero_grad()) the "
+            "second step uses the first batch's gradient once more, and so on: the steps grow.",
+        ),
+        Misconception(
+            "a new tensor at each step",
+            _made_anew,
+            "weight = weight - rate * weight.grad makes a new tensor, the result of a computation. "
+            "backward() fills the .grad of leaves only, so there is none at the second batch. "
+            "Change the weight in place, under torch.no_grad(): weight -= rate * weight.grad.",
+        ),
+        Misconception(
+            "the factor 2 left out",
+            lambda w, b, rate: _descended(w, b, rate / 2, _of_mean),
+            "Your steps are half as long: the derivative of a square brings a factor 2.",
+        ),
+        Misconception(
+            "uphill",
+            lambda w, b, rate: _descended(w, b, -rate, _of_mean),
+            "The gradient points to where the loss grows. Subtract it.",
+        ),
+        Misconception(
+            "zeroed before the step",
+            lambda weight, batches, rate: weight.clone(),
+            "The weights did not move: the gradient was gone when the step was taken. The order "
+            "is backward, step, zero (or zero, backward, step).",
+        ),
+        Misconception(
+            "the sum over the batch",
+            lambda w, b, rate: _descended(
+                w, b, rate, lambda x, y, weight: 2 * x.mT @ _error(x, y, weight)
+            ),
+            "You went down the sum of the squared errors, so that a larger batch takes larger "
+            "steps. The loss is their mean.",
+        ),
+        Misconception(
+            "all gradients at the start",
+            _all_at_the_start,
+            "You took one step with the gradients of all batches at the first weights. Each batch "
+            "has a step of its own, from where the last one led.",
+        ),
+        Misconception(
+            "only the last batch",
+            lambda w, b, rate: _descended(w, b[-1:], rate, _of_mean),
+            "Only the last batch moved the weights. Go on from the weights of the step before.",
+        ),
+    ),
+    alternatives=(
+        Alternative("a fresh leaf for each step", _by_autograd),
+        Alternative("torch.optim.SGD", _by_optimizer),
+    ),
+    hints=(
+        "Begin with weight = weight.clone().requires_grad_(), so that the given tensor stays.",
+        "In the loop: loss = (x @ weight - y).square().mean(), then loss.backward().",
+        "The step must not be recorded: with torch.no_grad(): weight -= rate * weight.grad. Then "
+        "weight.grad = None. At the end return weight.detach().",
+    ),
+)

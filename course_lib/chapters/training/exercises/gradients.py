@@ -1,0 +1,232 @@
+"""Exercises on gradients between the backward pass and the step: clipped, and added up."""
+
+import torch
+
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.training import gradients
+
+
+def _by_torch(gradients, limit):
+    parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(parameters, limit)
+    return [parameter.grad for parameter in parameters]
+
+
+def _clipped_by(measure, grow=False, keep=lambda norm, limit: limit):
+    """Return a clipping that takes another number for the norm, or another factor."""
+
+    def clip(gradients, limit):
+        norm = measure(gradients)
+        if norm <= limit and not grow:
+            return [g.clone() for g in gradients]
+        return [g * keep(norm, limit) / (norm + 1e-6) for g in gradients]
+
+    return clip
+
+
+def _norm(gradients):
+    return torch.cat([g.flatten() for g in gradients]).norm()
+
+
+def _each_by_itself(gradients, limit):
+    return [clip([g], limit)[0] for clip in [_clipped_by(_norm)] for g in gradients]
+
+
+CLIP = Exercise(
+    id="training.clip",
+    title="Clip by the norm of all",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return the gradients (a list of tensors) so that all together they are no longer than "
+        "`limit`: if they are, all are shortened by the same factor. Leave the given ones as they "
+        "are."
+    ),
+    solution=gradients.clipped,
+    reference=_by_torch,
+    probes=(
+        Probe(
+            "3 and 4",
+            lambda: call([torch.tensor([3.0]), torch.tensor([4.0])], 1.0),
+            "Together they are 5 long: a fifth of each, 0.6 and 0.8.",
+        ),
+        Probe(
+            "one tensor, limit 2",
+            lambda: call([uneven(2, 3)], 2.0),
+            "The result is as long as the limit, whatever that is.",
+        ),
+        Probe(
+            "short already",
+            lambda: call([uneven(3) * 0.01, uneven(2, 2) * 0.02], 1.0),
+            "Gradients within the limit stay as they are.",
+        ),
+        Probe(
+            "a long one and a short one",
+            lambda: call([uneven(4) * 10, uneven(2, 3) * 0.1], 1.0),
+            "The short one is shortened too, or the direction of the whole would change.",
+        ),
+        Probe(
+            "many just within their own limit",
+            lambda: call([torch.full((2,), 0.6) for _ in range(4)], 1.0),
+            "Each is shorter than 1; all together are not.",
+        ),
+        Probe(
+            "all zero",
+            lambda: call([torch.zeros(2), torch.zeros(1, 2)], 1.0),
+            "A norm of 0 must not be divided by.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "each tensor by itself",
+            _each_by_itself,
+            "You gave each tensor its own factor. That turns the direction of the step, towards "
+            "the tensors with small gradients. Take one norm over all of them.",
+        ),
+        Misconception(
+            "each number cut off",
+            lambda gradients, limit: [g.clamp(-limit, limit) for g in gradients],
+            "Cutting each number at the limit turns the direction too, and leaves a long gradient "
+            "of many small numbers as long as it was.",
+        ),
+        Misconception(
+            "short gradients stretched",
+            _clipped_by(_norm, grow=True),
+            "Gradients within the limit must stay as they are: the factor is at most 1.",
+        ),
+        Misconception(
+            "the root forgotten",
+            _clipped_by(lambda gradients: _norm(gradients) ** 2),
+            "The sum of the squares is the square of the length. Take its root.",
+        ),
+        Misconception(
+            "the norms added up",
+            _clipped_by(lambda gradients: sum(g.norm() for g in gradients)),
+            "Lengths of parts at right angles do not add up: 3 and 4 make 5. Add the squares, "
+            "then take the root.",
+        ),
+        Misconception(
+            "the longest tensor's norm",
+            _clipped_by(lambda gradients: max(g.norm() for g in gradients)),
+            "You measure only the longest tensor; a hundred short ones are long together.",
+        ),
+        Misconception(
+            "the largest number",
+            _clipped_by(lambda gradients: max(g.abs().max() for g in gradients)),
+            "The largest number is not the length: many small numbers make a long vector. Take "
+            "the root of the sum of all squares.",
+        ),
+        Misconception(
+            "the mean of the norms",
+            _clipped_by(lambda gradients: sum(g.norm() for g in gradients) / len(gradients)),
+            "A mean of norms does not grow with the number of tensors; the length of the whole "
+            "does. Add the squares of the norms, then take the root.",
+        ),
+        Misconception(
+            "always to a length of 1",
+            _clipped_by(_norm, keep=lambda norm, limit: 1.0),
+            "You divide by the norm and forget to multiply by the limit.",
+        ),
+    ),
+    alternatives=(Alternative("torch's clip_grad_norm_", _by_torch),),
+    hints=(
+        "The norm of all: the root of the sum of all squares, over all tensors.",
+        "factor = limit / norm, but at most 1. Guard a norm of 0 with norm + 1e-6.",
+        "[gradient * factor for gradient in gradients]",
+    ),
+)
+
+
+def _weighted(weights):
+    """Return an accumulation with other weights for the parts."""
+
+    def accumulate(gradients, counts):
+        return sum(w * g for w, g in zip(weights(counts), gradients, strict=True))
+
+    return accumulate
+
+
+def _running_mean(gradients, counts):
+    mean = gradients[0].clone()
+    for gradient in gradients[1:]:
+        mean = (mean + gradient) / 2
+    return mean
+
+
+def _token_by_token(gradients, counts):
+    rows = [g.double() for g, n in zip(gradients, counts, strict=True) for _ in range(n)]
+    return torch.stack(rows).mean(0).float()
+
+
+def _parts(*counts):
+    return call(list(uneven(len(counts), 2, 3).unbind()), list(counts))
+
+
+ACCUMULATE = Exercise(
+    id="training.accumulate",
+    title="A large batch in parts",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "A batch was computed in parts. `gradients` holds the gradient of each part's mean loss, "
+        "`counts` how many tokens counted in it. Return the gradient of the mean loss over all "
+        "counted tokens of the batch."
+    ),
+    solution=gradients.accumulated,
+    reference=_token_by_token,
+    probes=(
+        Probe("one part", lambda: _parts(7), "One part is the whole batch."),
+        Probe("two alike", lambda: _parts(5, 5), "Parts of one size count alike: half each."),
+        Probe("a small and a large part", lambda: _parts(1, 9), "One token of ten: a tenth."),
+        Probe("four parts", lambda: _parts(4, 2, 8, 6), "The shares are 0.2, 0.1, 0.4 and 0.3."),
+    ),
+    misconceptions=(
+        Misconception(
+            "added up, not divided",
+            _weighted(lambda counts: [1.0] * len(counts)),
+            "The sum over the parts is longer the more parts there are, as if the learning rate "
+            "had been multiplied by their number. Each part counts by its share.",
+        ),
+        Misconception(
+            "every part alike",
+            _weighted(lambda counts: [1 / len(counts)] * len(counts)),
+            "A mean of means: a token of a small part counts more than one of a large part. Weigh "
+            "each part by its share of the tokens. (Widely used training code had this for years.)",
+        ),
+        Misconception(
+            "only the last part",
+            _weighted(lambda counts: [0.0] * (len(counts) - 1) + [1.0]),
+            "What the other parts found is lost, as it is when gradients are zeroed between "
+            "parts. Zero them once for each step.",
+        ),
+        Misconception(
+            "weighted, not divided",
+            _weighted(lambda counts: counts),
+            "This is the gradient of the sum over all tokens. Divide by how many there are.",
+        ),
+        Misconception(
+            "each divided by its own count",
+            _weighted(lambda counts: [1 / n for n in counts]),
+            "Each gradient is that of a mean already, so a small part now counts even more. "
+            "Multiply by its count, and divide by all counts together.",
+        ),
+        Misconception(
+            "divided twice",
+            _weighted(lambda counts: [1 / sum(counts)] * len(counts)),
+            "The gradients are those of means: their sum must not be divided by the number of "
+            "tokens once more. Multiply each by its count first.",
+        ),
+        Misconception(
+            "halved again and again",
+            _running_mean,
+            "(mean + new) / 2 gives the last part half of all, and the first hardly anything.",
+        ),
+    ),
+    hints=(
+        "Multiplied by its count, a part's gradient is that of its sum. Sums may be added.",
+        "So: the sum of counts[i] · gradients[i], divided by the sum of the counts.",
+    ),
+)

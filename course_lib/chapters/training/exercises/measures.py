@@ -1,0 +1,220 @@
+"""Exercises on what a model has learned: bits per byte over many texts, and laws of scaling."""
+
+import math
+
+import numpy as np
+import torch
+
+from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.training import evaluation, scaling
+
+
+def _bytes(text):
+    return len(text.encode())
+
+
+def _by_tokens(rows, texts):
+    bits = [-p / math.log(2) for row in rows for p in row.tolist()]
+    return math.fsum(bits) / sum(_bytes(text) for text in texts)
+
+
+def _bits(row):
+    return -row.sum().item() / math.log(2)
+
+
+def _per(unit):
+    """Return all bits over another number of units."""
+    return lambda rows, texts: sum(map(_bits, rows)) / unit(rows, texts)
+
+
+def _mean_of_texts(rows, texts):
+    rates = [_bits(row) / _bytes(text) for row, text in zip(rows, texts, strict=True)]
+    return sum(rates) / len(rates)
+
+
+def _all_bytes(rows, texts):
+    return sum(map(_bytes, texts))
+
+
+def _scored(*texts_and_tokens):
+    """Return log-probabilities of so many tokens for each text, and the texts."""
+    texts = [text for text, _ in texts_and_tokens]
+    rows = [-(1.0 + 0.5 * torch.arange(n) + 2.0 * i) for i, (_, n) in enumerate(texts_and_tokens)]
+    return call(rows, texts)
+
+
+BITS_PER_BYTE = Exercise(
+    id="training.bits_per_byte",
+    title="One number for many texts",
+    minutes=6,
+    difficulty=2,
+    statement=(
+        "`log_probabilities` holds for each text the natural log-probabilities of its tokens. "
+        "Return how many bits the model needs for one byte (UTF-8) of all the texts together."
+    ),
+    solution=evaluation.pooled_bits_per_byte,
+    reference=_by_tokens,
+    probes=(
+        Probe(
+            "one text",
+            lambda: _scored(("hello world", 3)),
+            "Minus the sum of the logarithms, in bits, over eleven bytes.",
+        ),
+        Probe(
+            "beyond ASCII",
+            lambda: _scored(("naïve 字", 4)),
+            "The text has 7 characters and 10 bytes; other tokenizers cut it otherwise, but bytes "
+            "are the same for all.",
+        ),
+        Probe(
+            "a long and a short text",
+            lambda: _scored(("a longer text than the other", 6), ("ab", 1)),
+            "Add up the bits, add up the bytes, and then divide.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "left in nats",
+            lambda rows, texts: _by_tokens(rows, texts) * math.log(2),
+            "A natural logarithm is in nats. One bit is ln 2 of them: divide by math.log(2).",
+        ),
+        Misconception(
+            "multiplied by ln 2",
+            lambda rows, texts: _by_tokens(rows, texts) * math.log(2) ** 2,
+            "A bit is less than a nat, so there are more of them: divide by ln 2.",
+        ),
+        Misconception(
+            "per token",
+            _per(lambda rows, texts: sum(len(row) for row in rows)),
+            "Bits per token depend on how large the tokens are. A tokenizer with longer tokens "
+            "would look worse for nothing. Divide by the bytes of the texts.",
+        ),
+        Misconception(
+            "per character",
+            _per(lambda rows, texts: sum(map(len, texts))),
+            "len(text) counts characters; ï is one of them and two bytes. Use len(text.encode()).",
+        ),
+        Misconception(
+            "per text",
+            _per(lambda rows, texts: len(texts)),
+            "This is what a text costs on average. Divide by the bytes of all texts.",
+        ),
+        Misconception(
+            "the mean of the texts' numbers",
+            _mean_of_texts,
+            "In a mean of ratios a text of two bytes weighs as much as a book. Divide the sum by "
+            "the sum.",
+        ),
+        Misconception(
+            "the sign turned",
+            lambda rows, texts: -_by_tokens(rows, texts),
+            "Log-probabilities are negative; the bits that they cost are not.",
+        ),
+    ),
+    hints=(
+        "All nats: -sum(row.sum() for row in log_probabilities). In bits: divided by math.log(2).",
+        "All bytes: sum(len(text.encode()) for text in texts). Return a float (.item()).",
+    ),
+)
+
+
+def _by_polyfit(sizes, losses):
+    slope, height = np.polyfit(np.log(sizes), np.log(losses), 1)
+    return math.exp(height), -float(slope)
+
+
+def _fitted(x=np.log, y=np.log, factor=math.exp, exponent=lambda slope: -slope):
+    """Return a fit in which one of the parts is another."""
+
+    def fit(sizes, losses):
+        slope, height = np.polyfit(x(sizes), y(losses), 1)
+        return factor(height), float(exponent(slope))
+
+    return fit
+
+
+def _ends(sizes, losses):
+    exponent = -math.log(losses[-1] / losses[0]) / math.log(sizes[-1] / sizes[0])
+    return losses[0] * sizes[0] ** exponent, exponent
+
+
+def _other_way(sizes, losses):
+    slope, height = np.polyfit(np.log(losses), np.log(sizes), 1)
+    return math.exp(-height / slope), -1 / float(slope)
+
+
+POWER_LAW = Exercise(
+    id="training.power_law",
+    title="A law in a straight line",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return (factor, exponent) of the law loss = factor · size^(−exponent) that is the "
+        "least-squares line through log(size) and log(loss)."
+    ),
+    solution=scaling.fit_power_law,
+    reference=_by_polyfit,
+    probes=(
+        Probe(
+            "a perfect law",
+            lambda: call([1.0, 10.0, 100.0], [8.0, 4.0, 2.0]),
+            "Ten times the size halves the loss: 8 · size^(−0.301).",
+        ),
+        Probe(
+            "two runs",
+            lambda: call([1000.0, 8000.0], [4.0, 2.0]),
+            "Eight times the size halves the loss: the exponent is a third.",
+        ),
+        Probe(
+            "runs that tremble",
+            lambda: call([1e4, 3e4, 1e5, 1e6], [3.2, 2.9, 2.2, 1.8]),
+            "All runs have a say, not only the first and the last.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the slope itself",
+            _fitted(exponent=lambda slope: slope),
+            "The slope is negative, since the loss falls. The law has a minus sign of its own, so "
+            "the exponent is minus the slope.",
+        ),
+        Misconception(
+            "the factor left as a logarithm",
+            _fitted(factor=lambda height: height),
+            "The line's height is log(factor). Return exp of it.",
+        ),
+        Misconception(
+            "the pair exchanged",
+            lambda sizes, losses: _by_polyfit(sizes, losses)[::-1],
+            "Both numbers are right. The factor comes first, then the exponent.",
+        ),
+        Misconception(
+            "logarithms of two bases",
+            _fitted(x=np.log10, y=np.log10),
+            "A line through logarithms to base 10 has the height log10(factor): the factor is ten "
+            "to that power, not exp of it.",
+        ),
+        Misconception(
+            "only the loss as a logarithm",
+            _fitted(x=np.asarray),
+            "That is an exponential law, a straight line over the size itself. A power is straight "
+            "where both axes are logarithmic.",
+        ),
+        Misconception(
+            "only the ends",
+            _ends,
+            "You drew the line through the first run and the last. The others count too.",
+        ),
+        Misconception(
+            "the line the other way",
+            _other_way,
+            "You fitted the size to the loss. The errors that count are those of the loss.",
+        ),
+    ),
+    hints=(
+        "log(loss) = log(factor) − exponent · log(size): a straight line.",
+        "Slope of the least-squares line: Σ (x − x̄)(y − ȳ) / Σ (x − x̄)², with x and y the "
+        "logarithms.",
+        "exponent = −slope; factor = exp(ȳ − slope · x̄).",
+    ),
+)

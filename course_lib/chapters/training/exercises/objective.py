@@ -1,0 +1,200 @@
+"""The exercise on what training makes small: the surprise at each next token."""
+
+import torch
+import torch.nn.functional as F
+
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.training import objective
+
+_IDS = torch.tensor([[3, 0, 4, 1, 2], [1, 4, 4, 0, 3], [2, 1, 0, 3, 3]])
+_T, _F = True, False
+
+
+def _inputs(rows, counted=None, scale=1.0):
+    """Return logits of five tokens over a vocabulary of six, ids, and what counts."""
+    given = (uneven(rows, 5, 6) * scale, _IDS[:rows].clone())
+    return call(*given) if counted is None else call(*given, torch.tensor(counted))
+
+
+def _by_hand(logits, ids, counted=None):
+    log_p = torch.log_softmax(logits.double(), -1)
+    surprises = [
+        -log_p[row, t, ids[row, t + 1]]
+        for row in range(len(ids))
+        for t in range(ids.shape[1] - 1)
+        if counted is None or counted[row, t + 1]
+    ]
+    return torch.stack(surprises).mean().float()
+
+
+def _surprises(logits, ids):
+    """Return the surprise at each id but the first, without a mean."""
+    flat = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    return flat.view(len(ids), -1)
+
+
+def _chosen(ids, counted):
+    return torch.ones_like(ids, dtype=torch.bool) if counted is None else counted
+
+
+def _not_shifted(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)
+    return F.cross_entropy(logits[chosen], ids[chosen])
+
+
+def _shifted_backwards(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)[:, :-1]
+    return F.cross_entropy(logits[:, 1:][chosen], ids[:, :-1][chosen])
+
+
+def _over_padding(logits, ids, counted=None):
+    return (_surprises(logits, ids) * _chosen(ids, counted)[:, 1:]).mean()
+
+
+def _mask_not_shifted(logits, ids, counted=None):
+    return _surprises(logits, ids)[_chosen(ids, counted)[:, :-1]].mean()
+
+
+def _each_sequence_first(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)[:, 1:]
+    means = (_surprises(logits, ids) * chosen).sum(-1) / chosen.sum(-1)
+    return means.mean()
+
+
+def _padding_as_token_0(logits, ids, counted=None):
+    targets = torch.where(_chosen(ids, counted), ids, 0)
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten())
+
+
+def _summed(logits, ids, counted=None):
+    return _surprises(logits, ids)[_chosen(ids, counted)[:, 1:]].sum()
+
+
+def _divided_by_all_marked(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)
+    within = chosen if counted is not None else chosen[:, 1:]
+    return (_surprises(logits, ids) * chosen[:, 1:]).sum() / within.sum()
+
+
+def _log_of_softmax(logits, ids, counted=None):
+    surprises = -torch.softmax(logits, -1)[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1).log()
+    return surprises[_chosen(ids, counted)[:, 1:]].mean()
+
+
+def _by_ignore_index(logits, ids, counted=None):
+    labels = torch.where(_chosen(ids, counted), ids, -100)
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+
+
+NEXT_TOKEN_LOSS = Exercise(
+    id="training.next_token_loss",
+    title="The objective, shifted by one",
+    minutes=9,
+    difficulty=2,
+    statement=(
+        "Return the mean surprise in nats at each next token, from logits (B, T, V) and ids "
+        "(B, T). Where `counted` is given, only the ids at which it is True are to be foretold; "
+        "the first id of a sequence never is."
+    ),
+    solution=objective.next_token_loss,
+    reference=_by_hand,
+    probes=(
+        Probe(
+            "one sequence",
+            lambda: _inputs(1),
+            "Row t of the logits is a guess at the id at t + 1; five ids give four guesses.",
+        ),
+        Probe("three sequences", lambda: _inputs(3), "The mean over all guesses of the batch."),
+        Probe(
+            "padding at the end",
+            lambda: _inputs(2, [[_T, _T, _T, _T, _T], [_T, _T, _F, _F, _F]]),
+            "Padding is neither summed nor counted: the mean is over five surprises.",
+        ),
+        Probe(
+            "only the answer counts",
+            lambda: _inputs(2, [[_F, _F, _F, _T, _T], [_F, _F, _T, _T, _F]]),
+            "`counted` marks ids, not rows of logits: it is shifted together with the ids.",
+        ),
+        Probe(
+            "large logits",
+            lambda: _inputs(2, scale=1000.0),
+            "A surprise of hundreds of nats is finite.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "targets not shifted",
+            _not_shifted,
+            "Row t of the logits has read the id at t, so scoring it there asks a model to repeat "
+            "what it was just told. Score row t at the id of t + 1: logits[:, :-1], ids[:, 1:].",
+        ),
+        Misconception(
+            "shifted the wrong way",
+            _shifted_backwards,
+            "You score each row at the id *before* its own, which the model has read. What is to "
+            "be foretold comes after: logits[:, :-1] against ids[:, 1:].",
+        ),
+        Misconception(
+            "mean over padding",
+            _over_padding,
+            "You set the surprise at padding to 0 and then divide by all places. The more padding "
+            "a batch has, the smaller its loss and its gradients. Divide by the number counted.",
+        ),
+        Misconception(
+            "padding counted like text",
+            lambda logits, ids, counted=None: _by_hand(logits, ids),
+            "`counted` plays no part in what you return: a model would learn to write padding.",
+        ),
+        Misconception(
+            "the mask not shifted",
+            _mask_not_shifted,
+            "`counted` says which ids are to be foretold. The guess at the id at t + 1 is row t: "
+            "take counted[:, 1:], as you take ids[:, 1:].",
+        ),
+        Misconception(
+            "each sequence averaged first",
+            _each_sequence_first,
+            "In a mean of means a token of a short text weighs more than one of a long text. Take "
+            "one mean over all counted tokens of the batch.",
+        ),
+        Misconception(
+            "divided by all that is marked",
+            _divided_by_all_marked,
+            "You divide by counted.sum(). The first id of a sequence may be marked and is never "
+            "foretold: count what is left after the shift, counted[:, 1:].",
+        ),
+        Misconception(
+            "softmax before cross-entropy",
+            lambda logits, ids, counted=None: _by_hand(torch.softmax(logits, -1), ids, counted),
+            "cross_entropy takes logits and has the softmax in itself; given probabilities, it "
+            "takes the softmax of a softmax. Pass the logits as they are.",
+        ),
+        Misconception(
+            "the logarithm of a softmax",
+            _log_of_softmax,
+            "A probability that is rounded to 0 has the logarithm −inf. Take log_softmax, or "
+            "cross_entropy, which never form the probability.",
+        ),
+        Misconception(
+            "padding as token 0",
+            _padding_as_token_0,
+            "With 0 in its place the padding is a target like any other, namely token 0. Leave "
+            "these places out (F.cross_entropy does so for the target -100).",
+        ),
+        Misconception(
+            "summed instead of averaged",
+            _summed,
+            "A sum grows with the batch, and with it the gradients. Take the mean.",
+        ),
+    ),
+    alternatives=(Alternative("by ignore_index", _by_ignore_index),),
+    hints=(
+        "Which row of the logits is the guess at ids[:, 1]? Row 0. So logits[:, :-1] goes with "
+        "ids[:, 1:].",
+        "softmax.cross_entropy(logits, targets) of chapter 04 takes rows (N, V) and ids (N,). "
+        "predictions.flatten(0, 1) and targets.flatten() make them.",
+        "chosen = counted[:, 1:] is a mask over the targets; predictions[chosen] are the rows that "
+        "count.",
+    ),
+)

@@ -1,0 +1,176 @@
+"""The exercise on how fast to learn when."""
+
+import math
+
+from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.training import schedule
+
+
+def _by_corners(step, *, warmup, steps, peak=1.0, final=0.0):
+    """Return the rate with cos² of half the angle, which is the same curve."""
+    if warmup > step:
+        return step * (peak / warmup)
+    angle = math.pi / 2 * min(step - warmup, steps - warmup) / (steps - warmup)
+    return peak * math.cos(angle) ** 2 + final * math.sin(angle) ** 2
+
+
+def _cosine(
+    progress=lambda step, warmup, steps: (step - warmup) / (steps - warmup),
+    shape=lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    blend=lambda peak, final, share: final + (peak - final) * share,
+    rise=lambda step, warmup, peak, final: peak * step / warmup,
+    rising=lambda step, warmup: step < warmup,
+    end=lambda progress: min(1.0, progress),
+):
+    """Return a schedule in which one of the parts is another."""
+
+    def rate(step, *, warmup, steps, peak=1.0, final=0.0):
+        if rising(step, warmup):
+            return rise(step, warmup, peak, final)
+        return blend(peak, final, shape(end(progress(step, warmup, steps))))
+
+    return rate
+
+
+def _one_step_ahead(step, *, warmup, steps, peak=1.0, final=0.0):
+    return _cosine()(step + 1, warmup=warmup, steps=steps, peak=peak, final=final)
+
+
+def _at(step, **settings):
+    return call(step, **{"warmup": 10, "steps": 110, "peak": 2.0, "final": 0.2, **settings})
+
+
+SCHEDULE = Exercise(
+    id="training.schedule",
+    title="Warm-up and cosine",
+    minutes=7,
+    difficulty=2,
+    statement=(
+        "Return the learning rate of a step, counted from 0: from 0 up to `peak` in a straight "
+        "line over `warmup` steps, then down to `final` along half a cosine until `steps`, and "
+        "`final` ever after."
+    ),
+    solution=schedule.cosine_rate,
+    reference=_by_corners,
+    probes=(
+        Probe("step 0", lambda: _at(0), "The warm-up begins at 0, not at its first part."),
+        Probe("within the warm-up", lambda: _at(3), "Step 3 of 10: three tenths of the peak."),
+        Probe("the warm-up is over", lambda: _at(10), "At step `warmup` the rate is the peak."),
+        Probe(
+            "a quarter of the way down",
+            lambda: _at(35),
+            "A cosine begins slowly: after a quarter, 85 % of the way is left, not 75.",
+        ),
+        Probe("half way down", lambda: _at(60), "Half way between the peak and the final rate."),
+        Probe("the last step", lambda: _at(109), "One step before the end, not quite at it."),
+        Probe("beyond the end", lambda: _at(140), "The rate stays at `final`."),
+        Probe(
+            "down to nothing",
+            lambda: _at(85, final=0.0),
+            "With a final rate of 0 the cosine alone is left.",
+        ),
+        Probe(
+            "no warm-up",
+            lambda: _at(0, warmup=0),
+            "Without a warm-up the first step already has the peak.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "one step ahead",
+            _one_step_ahead,
+            "Your rates are those of the next step. Steps count from 0, and step 0 has the rate 0.",
+        ),
+        Misconception(
+            "warm-up from its first part",
+            _cosine(rise=lambda s, w, peak, final: peak * (s + 1) / w),
+            "With (step + 1) / warmup the first step already learns, and the peak comes a step "
+            "early. Some training code does so; here the rate of step 0 is 0: step / warmup.",
+        ),
+        Misconception(
+            "warm-up in one part more",
+            _cosine(rise=lambda s, w, peak, final: peak * (s + 1) / (w + 1)),
+            "With (step + 1) / (warmup + 1) the first step already learns. Some training code does "
+            "so; here the rate of step 0 is 0: step / warmup.",
+        ),
+        Misconception(
+            "the cosine from step 0",
+            _cosine(progress=lambda step, warmup, steps: step / steps),
+            "The cosine begins where the warm-up ends; with step / steps the rate jumps there. "
+            "Count from the warm-up: (step − warmup) / (steps − warmup).",
+        ),
+        Misconception(
+            "the end one step early",
+            _cosine(progress=lambda step, warmup, steps: (step - warmup) / (steps - 1 - warmup)),
+            "You reach the final rate at the last step. It belongs to step `steps`, which is never "
+            "taken; so the last step still teaches something if `final` is 0.",
+        ),
+        Misconception(
+            "a whole wave",
+            _cosine(shape=lambda progress: (1 + math.cos(2 * math.pi * progress)) / 2),
+            "Your rate goes down and up again. Half a cosine is from 0 to π.",
+        ),
+        Misconception(
+            "a quarter of a wave",
+            _cosine(shape=lambda progress: math.cos(math.pi / 2 * progress)),
+            "cos from 0 to π/2 is steepest at the end. The schedule levels out there: (1 + cos) / "
+            "2, from 0 to π.",
+        ),
+        Misconception(
+            "divided by all steps",
+            _cosine(progress=lambda step, warmup, steps: (step - warmup) / steps),
+            "At step `steps` your progress is less than 1, since the warm-up is among the steps "
+            "that you divide by. The way down is steps − warmup long.",
+        ),
+        Misconception(
+            "degrees",
+            _cosine(shape=lambda progress: (1 + math.cos(180 * progress)) / 2),
+            "math.cos takes radians: half a turn is math.pi, not 180.",
+        ),
+        Misconception(
+            "a straight line down",
+            _cosine(shape=lambda progress: 1 - progress),
+            "That is a linear decay, which is in use as well. The share that is left of a cosine "
+            "is (1 + cos(π · progress)) / 2.",
+        ),
+        Misconception(
+            "the final rate forgotten",
+            _cosine(blend=lambda peak, final, share: peak * share),
+            "You go down to 0. The cosine spans peak − final, and stands on final.",
+        ),
+        Misconception(
+            "the final rate on top",
+            _cosine(blend=lambda peak, final, share: final + peak * share),
+            "You add `final` to a cosine that spans all of the peak, so that it begins above it. "
+            "The cosine spans peak − final.",
+        ),
+        Misconception(
+            "cut off at the final rate",
+            _cosine(blend=lambda peak, final, share: max(final, peak * share)),
+            "You follow the cosine down to 0 and cut it off at `final`: flat for the last part. "
+            "Squeeze the whole cosine between peak and final instead.",
+        ),
+        Misconception(
+            "climbs again after the end",
+            _cosine(end=lambda progress: progress),
+            "Past the end the cosine turns upwards. Keep the progress at 1 there.",
+        ),
+        Misconception(
+            "warm-up from the final rate",
+            _cosine(rise=lambda s, w, peak, final: final + (peak - final) * s / w),
+            "You warm up from `final`. The warm-up begins at 0; `final` is only the end.",
+        ),
+        Misconception(
+            "no step without warm-up",
+            _cosine(rising=lambda step, warmup: step <= warmup),
+            "With `step <= warmup` the warm-up holds one step more, and without one you divide by "
+            "zero. Let it end before step `warmup`.",
+        ),
+    ),
+    hints=(
+        "Two cases: while step < warmup, peak * step / warmup.",
+        "Then progress = (step - warmup) / (steps - warmup), at most 1.",
+        "(1 + math.cos(math.pi * progress)) / 2 falls from 1 to 0. Multiply it by peak - final and "
+        "add final.",
+    ),
+)

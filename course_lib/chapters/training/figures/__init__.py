@@ -1,0 +1,25 @@
+"""The pictures of chapter 11: the objective, one step, a whole run, and laws of scaling.
+
+Taught in:        11 training
+Checked against:  course_lib.training for the same numbers, read back from the drawn shapes
+"""
+
+from course_lib.chapters.training.figures.objective import first_losses, one_batch, shift
+from course_lib.chapters.training.figures.runs import live, phase_change, precision
+from course_lib.chapters.training.figures.scaling import best_size, scaling
+from course_lib.chapters.training.figures.steps import bias_correction, clipping, schedule, valley
+
+__all__ = [
+    "best_size",
+    "bias_correction",
+    "clipping",
+    "first_losses",
+    "live",
+    "one_batch",
+    "phase_change",
+    "precision",
+    "scaling",
+    "schedule",
+    "shift",
+    "valley",
+]

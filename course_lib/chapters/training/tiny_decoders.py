@@ -1,0 +1,227 @@
+"""Decoders so small that training one is a matter of seconds, and what longer runs of them found.
+
+They are Qwen3 in everything but size, and they read bytes: a vocabulary of 256, nothing to prepare,
+and a loss that is bits per byte but for a factor. `train_bytes` makes one in the notebook. Three
+experiments that take minutes are stored; `python -m course_lib.chapters.training.tiny_decoders`
+makes them again, all of them or those named after it.
+
+    live       one run in which looking things up is learned, measured at every look
+    scaling    the loss on held-out text for four sizes and four lengths of training
+    precision  the same run in float32, with products in bfloat16, and all in bfloat16
+
+Taught in:        11 training
+Paper:            Hoffmann et al. 2022, arXiv:2203.15556 (sizes and tokens)
+Checked against:  training again, from the same seed
+Shapes:           B sequences, T bytes
+"""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from course_lib import corpus
+from course_lib.attention import induction_score, previous_token_score
+from course_lib.model import DecoderLM, ModelConfig, build_model
+from course_lib.softmax import cross_entropy
+from course_lib.training.data import Batch, random_crops, repeating_batch
+from course_lib.training.loop import Draw, Plan, Training
+from course_lib.training.objective import next_token_loss
+
+BYTES, CONTEXT = 256, 64
+PERIODS = (8, 21)  # of bytes that repeat
+TEXT = 4_000_000  # characters of the standard library's sources
+WIDTHS = (16, 32, 48, 64)
+LENGTHS = (125, 250, 500, 1000)  # steps
+LIVE_STEPS, PRECISION_STEPS = 900, 240
+STORED = Path(__file__).parent / "data" / "tiny_decoders.json"
+
+Record = dict[str, Any]
+
+
+@cache
+def byte_row(characters: int = 1_000_000, held_out: bool = False) -> np.ndarray:
+    """Return the bytes of the standard library's sources as one row of tokens."""
+    text = (corpus.held_out_text if held_out else corpus.train_text)(characters, "sources")
+    return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.uint16)
+
+
+def byte_config(width: int = 64, layers: int = 2) -> ModelConfig:
+    """Return a Qwen3 of that width: four query heads, two key-value heads, tied head."""
+    return ModelConfig(
+        vocab_size=BYTES,
+        hidden_size=width,
+        intermediate_size=8 * width // 3,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=width // 4,
+        max_position_embeddings=CONTEXT,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    )
+
+
+def fresh(config: ModelConfig, seed: int = 0) -> DecoderLM:
+    """Return the model before its first step, the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_model(config)
+
+
+def text_batches(row: np.ndarray, count: int = 16) -> Draw:
+    """Return what draws crops of text, all of whose bytes count."""
+
+    def draw(_step: int, generator: torch.Generator) -> Batch:
+        ids = random_crops(row, count, CONTEXT, generator)
+        return Batch(ids, torch.ones_like(ids, dtype=torch.bool))
+
+    return draw
+
+
+def mixed_batches(row: np.ndarray, text: int = 8, repeats: int = 16, growth: int = 300) -> Draw:
+    """Return what draws crops of text and random bytes that repeat, of few kinds at first."""
+
+    def draw(step: int, generator: torch.Generator) -> Batch:
+        crops = random_crops(row, text, CONTEXT, generator)
+        kinds = min(BYTES, 32 + (BYTES - 32) * step // growth)
+        choices = torch.randperm(BYTES, generator=generator)[:kinds]
+        ids, counted = repeating_batch(repeats, CONTEXT, PERIODS, choices, generator)
+        everywhere = torch.ones_like(crops, dtype=torch.bool)
+        return Batch(torch.cat([crops, ids]), torch.cat([everywhere, counted]))
+
+    return draw
+
+
+def byte_plan(steps: int, width: int = 64, **changes: Any) -> Plan:
+    """Return a plan of so many steps; wider models take smaller ones."""
+    peak = 0.04 * width**-0.5
+    settings: dict[str, Any] = {"warmup": 20, "peak": peak, "final": peak / 10}
+    return Plan(**{"steps": steps, "betas": (0.9, 0.98), **settings, **changes})
+
+
+def train_bytes(width: int, steps: int, seed: int = 0) -> DecoderLM:
+    """Return a model of that width after so many steps on text."""
+    model = fresh(byte_config(width), seed)
+    training = Training(model, text_batches(byte_row(TEXT)), byte_plan(steps, width, seed=seed))
+    for _ in range(steps):
+        training.step()
+    return model
+
+
+def held_out_crops(count: int = 256) -> Int[Tensor, "B T"]:
+    """Return crops of text that no model here has seen, always the same."""
+    row = byte_row(400_000, held_out=True)
+    return random_crops(row, count, CONTEXT, torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def held_out_loss(model: DecoderLM, count: int = 256) -> float:
+    """Return the mean surprise at each byte of held-out crops but their first, in nats."""
+    ids = held_out_crops(count)
+    logits = model(ids[:, :-1]).logits.float()
+    return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).item()
+
+
+@torch.no_grad()
+def look(training: Training, losses: list[float]) -> Record:
+    """Return what there is to know about a run now; `losses` are those since the last look."""
+    assert isinstance(training.model, DecoderLM)
+    everything = torch.arange(BYTES)
+    ids, known = repeating_batch(12, CONTEXT, PERIODS, everything, torch.Generator().manual_seed(1))
+    output = training.model(ids, return_weights=True)
+    maps = torch.stack(output.attentions, dim=1)  # (B, L, H, T, T)
+    induction = [induction_score(each, row) for each, row in zip(maps, ids, strict=True)]
+    return {
+        "step": training.done,
+        "loss": round(sum(losses) / len(losses), 4) if losses else None,
+        "text loss": round(held_out_loss(training.model, 32), 4),
+        "repeat loss": round(next_token_loss(output.logits, ids, known).item(), 4),
+        "previous": round(previous_token_score(maps).mean(0).max().item(), 4),
+        "induction": round(torch.stack(induction).mean(0).max().item(), 4),
+    }
+
+
+def watched(training: Training, steps: int, every: int) -> Iterator[Record]:
+    """Take so many steps, and yield a look at the run before the first and every few of them."""
+    yield look(training, [])
+    losses = []
+    for step in range(1, steps + 1):
+        losses.append(training.step().loss)
+        if step % every == 0 or step == steps:
+            yield look(training, losses)
+            losses = []
+
+
+def stored() -> dict[str, Any]:
+    """Return what the longer runs found, by the name of the experiment."""
+    found: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
+    return found
+
+
+def _live() -> list[Record]:
+    training = Training(fresh(byte_config()), mixed_batches(byte_row()), byte_plan(LIVE_STEPS))
+    found = []
+    for record in watched(training, LIVE_STEPS, 20):
+        found.append(record)
+        print(record, flush=True)
+    return found
+
+
+def _scaling() -> list[Record]:
+    found = []
+    for width, steps in itertools.product(WIDTHS, LENGTHS):
+        model = train_bytes(width, steps)
+        found.append(
+            {
+                "width": width,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "tokens": steps * 16 * CONTEXT,
+                "loss": round(held_out_loss(model), 4),
+            }
+        )
+        print(found[-1], flush=True)
+    return found
+
+
+def _precision() -> dict[str, list[float]]:
+    found = {}
+    for name in ("float32", "products in bfloat16", "all in bfloat16"):
+        model = fresh(byte_config())
+        model = model.bfloat16() if name.startswith("all") else model
+        plan = byte_plan(PRECISION_STEPS, autocast=name.startswith("products"))
+        training = Training(model, text_batches(byte_row()), plan)
+        losses = [training.step().loss for _ in range(PRECISION_STEPS)]
+        found[name] = [
+            round(sum(losses[i : i + 20]) / 20, 4) for i in range(0, PRECISION_STEPS, 20)
+        ]
+        print(name, found[name][-1], flush=True)
+    return found
+
+
+EXPERIMENTS: dict[str, Callable[[], Any]] = {
+    "live": _live,
+    "scaling": _scaling,
+    "precision": _precision,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named experiments, or all, and store what they found beside the others."""
+    torch.set_num_threads(1)
+    STORED.parent.mkdir(exist_ok=True)
+    for name in names or list(EXPERIMENTS):
+        new = {name: EXPERIMENTS[name]()}
+        others = stored() if STORED.is_file() else {}
+        STORED.write_text(json.dumps(others | new, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

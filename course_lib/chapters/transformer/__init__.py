@@ -1,0 +1,1 @@
+"""What belongs to the chapter “The whole transformer” and to no other."""

@@ -1,0 +1,113 @@
+"""The exercise on GPT-2's matrices, which are stored the other way round."""
+
+import torch
+
+from course_lib.checkpoint import fitting
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+_NAMES = ("q_proj", "k_proj", "v_proj")
+
+
+def _fused_by_hand(weight, bias):
+    width, found = weight.shape[0], {}
+    for number, name in enumerate(_NAMES):
+        rows = [[weight[i, number * width + o].item() for i in range(width)] for o in range(width)]
+        found[f"{name}.weight"] = torch.tensor(rows, dtype=weight.dtype)
+        found[f"{name}.bias"] = bias[number * width : (number + 1) * width]
+    return found
+
+
+def _separated(weights, biases, names=_NAMES):
+    found = {}
+    for name, weight, bias in zip(names, weights, biases, strict=True):
+        found[f"{name}.weight"], found[f"{name}.bias"] = weight, bias
+    return found
+
+
+def _turned(weight):
+    return [part.T for part in weight.chunk(3, dim=1)]
+
+
+FUSED = Exercise(
+    id="transformer.fused",
+    title="Take GPT-2's matrix apart",
+    minutes=8,
+    difficulty=3,
+    statement=(
+        "GPT-2 computes queries, keys and values, side by side in this order, as x @ weight + bias "
+        "with weight (C, 3C). Return `{name}.weight` and `{name}.bias` for q_proj, k_proj and "
+        "v_proj as `nn.Linear` wants them: it computes x @ weight.T + bias."
+    ),
+    solution=fitting.separate_fused,
+    reference=_fused_by_hand,
+    probes=(
+        Probe(
+            "a width of 1",
+            lambda: call(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([4.0, 5.0, 6.0])),
+            "Three numbers: of the query, the key and the value.",
+        ),
+        Probe(
+            "a width of 2",
+            lambda: call(uneven(2, 6), uneven(6)),
+            "Each part is C columns; turned over, it is a weight of nn.Linear.",
+        ),
+        Probe(
+            "a width of 4 in float64",
+            lambda: call(uneven(4, 12).double(), uneven(12).double().cos()),
+            "All are square, so a weight the wrong way round loads without complaint.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "not turned over",
+            lambda weight, bias: _separated(weight.chunk(3, dim=1), bias.chunk(3)),
+            "These are weights for x @ W. nn.Linear turns its weight over before it multiplies, so "
+            "hand it W.T. Both are square: nothing complains, and the text is rubbish.",
+        ),
+        Misconception(
+            "reshaped instead of turned over",
+            lambda weight, bias: _separated(weight.reshape(3, *[len(weight)] * 2), bias.chunk(3)),
+            "reshape reads the same numbers in the same order into other rows. To make rows of "
+            "columns, use .T.",
+        ),
+        Misconception(
+            "turned over and read as rows of all three",
+            lambda weight, bias: _separated(
+                [weight.T[number::3] for number in range(3)],
+                [bias[number::3] for number in range(3)],
+            ),
+            "Queries, keys and values stand side by side, C columns each, not alternating.",
+        ),
+        Misconception(
+            "keys first",
+            lambda weight, bias: _separated(
+                _turned(weight), bias.chunk(3), ("k_proj", "q_proj", "v_proj")
+            ),
+            "The first C columns are the queries.",
+        ),
+        Misconception(
+            "keys and values exchanged",
+            lambda weight, bias: _separated(
+                _turned(weight), bias.chunk(3), ("q_proj", "v_proj", "k_proj")
+            ),
+            "The order is queries, keys, values.",
+        ),
+        Misconception(
+            "one bias for all",
+            lambda weight, bias: _separated(_turned(weight), [bias[: len(weight)]] * 3),
+            "The bias is cut into three as well.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "turned first, then cut into rows",
+            lambda weight, bias: _separated(weight.T.chunk(3, dim=0), bias.chunk(3)),
+        ),
+    ),
+    hints=(
+        "weight.chunk(3, dim=1) cuts the columns into three parts, bias.chunk(3) the bias.",
+        "Each part must be turned over: part.T.",
+        "zip the three names, the three weights and the three biases.",
+    ),
+)

@@ -1,0 +1,258 @@
+"""Exercises on loading weights: the tied head, and tensors that do not fit."""
+
+import torch
+
+from course_lib.checkpoint import fitting
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+_TABLE, _HEAD, _NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
+
+
+def _head_by_cases(tensors, tied, table=_TABLE, head=_HEAD):
+    found = {name: tensors[name] for name in tensors}
+    return {**found, head: found[table]} if tied and table in found else found
+
+
+def _head_where_missing(tensors, tied, table=_TABLE, head=_HEAD):
+    return tensors if head in tensors else {**tensors, head: tensors[table]}
+
+
+def _written_into_the_file(tensors, tied, table=_TABLE, head=_HEAD):
+    if tied:
+        tensors[head] = tensors[table]
+    return tensors
+
+
+HEAD = Exercise(
+    id="transformer.head",
+    title="The head of a tied model",
+    minutes=6,
+    difficulty=1,
+    statement=(
+        "`tensors` are those of a checkpoint file, by name. Return a new dictionary with all of "
+        "them in which a *tied* model has its head: the very table of the embedding. An untied "
+        "model keeps what the file holds."
+    ),
+    solution=fitting.with_head,
+    reference=_head_by_cases,
+    probes=(
+        Probe(
+            "tied, no head in the file",
+            lambda: call({_TABLE: uneven(5, 3), _NORM: uneven(3)}, True),
+            "The usual case: the file leaves the head out, and the embedding is it.",
+        ),
+        Probe(
+            "untied, with its own head",
+            lambda: call({_TABLE: uneven(5, 3), _HEAD: uneven(5, 3).cos()}, False),
+            "A head of its own must not be overwritten.",
+        ),
+        Probe(
+            "tied, stored twice",
+            lambda: call({_TABLE: uneven(4, 3), _HEAD: uneven(4, 3)}, True),
+            "Some files hold the same table twice.",
+        ),
+        Probe(
+            "untied, the head is missing",
+            lambda: call({_TABLE: uneven(5, 3), _NORM: uneven(3)}, False),
+            "Nothing may be made up: the file is broken, and whoever loads it must notice.",
+        ),
+        Probe(
+            "GPT-2's names",
+            lambda: call({"transformer.wte.weight": uneven(5, 2)}, True, "transformer.wte.weight"),
+            "The table has another name in another family.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the untied head overwritten",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: {**tensors, head: tensors[table]},
+            "You tie every model. An untied one has learned another head: keep it.",
+        ),
+        Misconception(
+            "filled in wherever it is missing",
+            _head_where_missing,
+            "If an untied model's head is missing, the file is broken. Whether to tie is said by "
+            "the config, not by what happens to be there.",
+        ),
+        Misconception(
+            "left out",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: dict(tensors),
+            "Without its head the model cannot be loaded strictly; loaded loosely it would score "
+            "with random numbers.",
+        ),
+        Misconception(
+            "turned over",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: (
+                {**tensors, head: tensors[table].T} if tied else dict(tensors)
+            ),
+            "nn.Linear stores its weight as (out, in) = (V, C), which is the shape of the table. "
+            "The turning is done when it multiplies.",
+        ),
+        Misconception(
+            "moved instead of shared",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: (
+                {head if name == table else name: each for name, each in tensors.items()}
+                if tied
+                else dict(tensors)
+            ),
+            "The embedding still needs its table: both names get it.",
+        ),
+        Misconception(
+            "written into the file's dictionary",
+            _written_into_the_file,
+            "The caller's dictionary has changed, and whoever counts or saves it finds one tensor "
+            "too many. Make a new one: dict(tensors).",
+        ),
+    ),
+    hints=(
+        "completed = dict(tensors) makes a new dictionary; the tensors in it are not copied.",
+        "Only `tied` decides.",
+        "completed[head] = tensors[table]",
+    ),
+)
+
+
+def _misfits_by_loop(slots, tensors):
+    missing, extra, misshapen = [], [], []
+    for name, slot in slots.items():
+        if name not in tensors:
+            missing.append(name)
+        elif list(tensors[name].shape) != list(slot.shape):
+            misshapen.append(name)
+    for name in tensors:
+        if name not in slots:
+            extra.append(name)
+    return missing, extra, misshapen
+
+
+def _misfits(slots, tensors, differ=lambda slot, tensor: slot.shape != tensor.shape):
+    return (
+        [name for name in slots if name not in tensors],
+        [name for name in tensors if name not in slots],
+        [name for name in slots if name in tensors and differ(slots[name], tensors[name])],
+    )
+
+
+def _by_order(slots, tensors):
+    pairs = list(zip(slots.items(), tensors.items(), strict=False))
+    wrong = [mine for (mine, slot), (_, tensor) in pairs if slot.shape != tensor.shape]
+    return list(slots)[len(pairs) :], list(tensors)[len(pairs) :], wrong
+
+
+def _could_be_stretched(slot, tensor):
+    try:
+        return torch.broadcast_shapes(slot.shape, tensor.shape) != slot.shape
+    except RuntimeError:
+        return True
+
+
+MISFITS = Exercise(
+    id="transformer.misfits",
+    title="Load a state dict, or say why not",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "`slots` are the parameters of a model by name, `tensors` those of a file. Return three "
+        "lists of names: missing in the file, extra in the file, and of another shape. Where all "
+        "three are empty, the file may be loaded."
+    ),
+    solution=fitting.misfits,
+    reference=_misfits_by_loop,
+    probes=(
+        Probe(
+            "a file that fits",
+            lambda: call({"a": uneven(2, 3), "b": uneven(2)}, {"a": uneven(2, 3), "b": uneven(2)}),
+            "Nothing is wrong: three empty lists.",
+        ),
+        Probe(
+            "in another order",
+            lambda: call({"a": uneven(2, 3), "b": uneven(2)}, {"b": uneven(2), "a": uneven(2, 3)}),
+            "Names decide, not places.",
+        ),
+        Probe(
+            "one missing, one too many",
+            lambda: call(
+                {"a": uneven(2), "b": uneven(3), "d": uneven(4)},
+                {"a": uneven(2), "c": uneven(3), "d": uneven(4)},
+            ),
+            "A name that is only almost right is missing on one side and extra on the other.",
+        ),
+        Probe(
+            "turned over",
+            lambda: call({"a": uneven(2, 3), "b": uneven(4)}, {"a": uneven(3, 2), "b": uneven(4)}),
+            "As many numbers in another shape are another matrix.",
+        ),
+        Probe(
+            "one number for many",
+            lambda: call({"a": uneven(3), "b": uneven(2, 2)}, {"a": uneven(1), "b": uneven(2, 2)}),
+            "A shape that could be stretched is still another shape.",
+        ),
+        Probe(
+            "two of each",
+            lambda: call(
+                {"a": uneven(1), "b": uneven(2), "c": uneven(3), "d": uneven(2, 5)},
+                {"c": uneven(4), "d": uneven(2, 4), "e": uneven(1), "f": uneven(1)},
+            ),
+            "All misfits are named, in the order of their dictionary.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "matched by their order",
+            _by_order,
+            "You match the first with the first. A file may hold its tensors in any order; match "
+            "them by name.",
+        ),
+        Misconception(
+            "counted, not compared",
+            lambda slots, tensors: _misfits(slots, tensors, lambda a, b: a.numel() != b.numel()),
+            "You compare how many numbers there are. A turned matrix has as many and is another "
+            "one: compare .shape.",
+        ),
+        Misconception(
+            "stretching allowed",
+            lambda slots, tensors: _misfits(slots, tensors, _could_be_stretched),
+            "A single number would be copied into every place. A weight must have exactly the "
+            "slot's shape.",
+        ),
+        Misconception(
+            "extra tensors passed over",
+            lambda slots, tensors: (lambda found: (found[0], [], found[2]))(
+                _misfits(slots, tensors)
+            ),
+            "What is left over is a sign of another architecture, a bias or a norm that this model "
+            "does not have. It would be dropped without a word.",
+        ),
+        Misconception(
+            "missing and extra exchanged",
+            lambda slots, tensors: (lambda found: (found[1], found[0], found[2]))(
+                _misfits(slots, tensors)
+            ),
+            "Missing is what the model has and the file has not.",
+        ),
+        Misconception(
+            "missing ones counted as misshapen too",
+            lambda slots, tensors: (
+                *_misfits(slots, tensors)[:2],
+                [n for n in slots if n not in tensors or slots[n].shape != tensors[n].shape],
+            ),
+            "Only a tensor that is there can have a wrong shape.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "with sets, sorted",
+            lambda slots, tensors: (
+                sorted(set(slots) - set(tensors)),
+                sorted(set(tensors) - set(slots)),
+                sorted(n for n in set(slots) & set(tensors) if slots[n].shape != tensors[n].shape),
+            ),
+        ),
+    ),
+    hints=(
+        "`name in tensors` asks for a key of a dictionary.",
+        "[name for name in slots if name not in tensors] is the first list.",
+        "The third asks for names that are in both, with slots[name].shape != tensors[name].shape.",
+    ),
+)

@@ -1,0 +1,132 @@
+"""The quiz of a notebook: questions that can be answered in place, each with an explanation.
+
+    quiz("softmax")      the questions of one notebook
+    mixed_quiz()         questions of all notebooks, drawn anew each time
+    due_quiz()           what should be repeated now
+
+In a running notebook every question has a Check button, and each new answer goes to the progress
+store. In a saved file the same output is a text and a picture of the questions, without answers; so
+it is, too, where ipywidgets is not installed.
+"""
+
+import base64
+import random
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from course_lib import SYLLABUS
+from course_lib.study.ask.question import Question
+from course_lib.study.ask.static_view import printed_figure, printed_text
+from course_lib.study.chapter_parts import all_questions, asked_questions
+from course_lib.study.display.markup import rich
+from course_lib.study.display.plotting import text_png_bytes
+from course_lib.study.record.progress import Store, store
+from course_lib.study.record.repetition import mixture, what_to_repeat
+
+INSTALL = "To answer here, install ipywidgets (pip install ipywidgets) and run this cell again."
+
+
+class Quiz:
+    """Questions on the screen, their score, and the store that answers go to."""
+
+    def __init__(
+        self,
+        heading: str,
+        questions: Sequence[Question],
+        results: Store,
+        rng: random.Random | None = None,
+        saved: str | None = None,
+    ) -> None:
+        """Ask `questions`; where they change from run to run, `saved` stands in a saved file."""
+        self.heading = heading
+        self.questions = tuple(questions)
+        self.saved = saved
+        self.results = results
+        self.cards: list[Any] = []
+        self.widget = self._assemble(rng or random.Random())
+
+    def score(self) -> str:
+        """Return how the learner is doing, in a sentence."""
+        count = len(self.cards)
+        latest = [card.latest.correct for card in self.cards if card.latest]
+        first = [card.first.correct for card in self.cards if card.first]
+        if not count:
+            return "No question to ask."
+        if not latest:
+            return f"{count} questions. Press Check below each to see what is right, and why."
+        return (
+            f"Answered {len(latest)} of {count}, right {sum(latest)}; "
+            f"right at the first try {sum(first)}."
+        )
+
+    @cached_property
+    def picture(self) -> bytes:
+        """The printed form as PNG."""
+        return text_png_bytes(printed_figure(*self._printed()))
+
+    def _printed(self) -> tuple[str, Sequence[Question], str]:
+        """Return the heading, the questions and the note of the printed form."""
+        if self.saved is None:
+            return self.heading, self.questions, ""
+        return self.heading, (), self.saved
+
+    def _assemble(self, rng: random.Random) -> Any:
+        try:
+            import ipywidgets
+        except ImportError:
+            return None
+        from course_lib.study.ask.card_kinds import card
+        from course_lib.study.display.keyboard import keyboard_guard
+
+        self.cards = [
+            card(number, question, self._answered, rng)
+            for number, question in enumerate(self.questions, 1)
+        ]
+        self.status = ipywidgets.HTML(layout={"width": "auto"})
+        self._show_score()
+        title = ipywidgets.HTML(f"<b>{rich(self.heading)}</b>")
+        cards = [card.widget for card in self.cards]
+        return ipywidgets.VBox([title, *keyboard_guard(), *cards, self.status])
+
+    def _answered(self, card: Any) -> None:
+        self.results.record_question(card.question.id, card.latest.correct, card.assessed())
+        self._show_score()
+
+    def _show_score(self) -> None:
+        notice = f"<br>{rich(self.results.notice)}" if self.results.notice else ""
+        self.status.value = f'<div role="status"><b>{rich(self.score())}</b>{notice}</div>'
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the live view, and for those who cannot show it the printed form."""
+        live = self.widget._repr_mimebundle_() if self.widget is not None else {}
+        text = printed_text(*self._printed())
+        if self.widget is None:
+            text = f"{text}\n\n{INSTALL}"
+        picture = base64.b64encode(self.picture).decode()
+        data = {**live, "image/png": picture, "text/plain": text}
+        return data, {"image/png": {"alt": self.heading}}
+
+
+def quiz(slug: str, part: str | None = None) -> Quiz:
+    """Return the quiz of one notebook, or a part of it; as the last line of a cell it is shown."""
+    found = asked_questions(slug, part)
+    titles = {notebook.slug: notebook.title for notebook in SYLLABUS}
+    return Quiz(f"Check yourself: {part or titles.get(slug, slug)}", found, store())
+
+
+DRAWN = "The questions are drawn when this cell runs in a notebook."
+
+
+def mixed_quiz(count: int = 10) -> Quiz:
+    """Return questions of the whole course, drawn anew each time, those never asked first."""
+    results, rng = store(), random.Random()
+    found = mixture(all_questions(), results.questions(), count, rng)
+    return Quiz("Check yourself: the whole course", found, results, rng, DRAWN)
+
+
+def due_quiz(count: int = 10) -> Quiz:
+    """Return the questions whose time to be repeated has come, the most forgotten ones first."""
+    results = store()
+    found = what_to_repeat(results).due[:count]
+    return Quiz("Check yourself: what is due", found, results, saved=DRAWN)

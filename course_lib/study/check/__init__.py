@@ -1,0 +1,1 @@
+"""Exercises: specification, decorator, sandbox, diagnosis, feedback, proof of the bank."""

@@ -1,0 +1,135 @@
+"""Prove every exercise: what must pass passes, what must fail fails, under its own name.
+
+stub            is "not attempted"
+solution        passes, and so does each alternative
+misconception   fails, and is diagnosed as itself and as no other
+reference       does not lean on the module that it checks
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from course_lib.study.chapter_parts import all_exercises
+from course_lib.study.check.judge import check
+from course_lib.study.check.spec import Exercise
+from course_lib.study.outcomes import Outcome
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim about one exercise, and what was found."""
+
+    exercise: str
+    claim: str
+    found: str
+    holds: bool
+
+
+def findings(exercise: Exercise) -> Iterator[Finding]:
+    """Yield every claim about an exercise with what was found."""
+    yield _outcome(exercise, "the stub", _stub, Outcome.NOT_ATTEMPTED)
+    yield _outcome(exercise, "the solution", exercise.solution, Outcome.PASSED)
+    for other in exercise.alternatives:
+        yield _outcome(exercise, f"alternative: {other.name}", other.function, Outcome.PASSED)
+    for mistake in exercise.misconceptions:
+        feedback = check(exercise.id, mistake.function)
+        named = feedback.diagnosis == mistake.name and feedback.outcome is not Outcome.PASSED
+        found = f"{feedback.outcome}, diagnosed as {feedback.diagnosis!r}"
+        yield Finding(exercise.id, f"mistake: {mistake.name}", found, named)
+    yield _independence(exercise)
+
+
+def bank_problems() -> list[str]:
+    """Return a sentence for each claim that does not hold, over the whole course."""
+    return [
+        f"{each.exercise}, {each.claim}: {each.found}"
+        for exercise in all_exercises()
+        for each in findings(exercise)
+        if not each.holds
+    ]
+
+
+def bank_table() -> str:
+    """Return a table of all exercises: how many probes, mistakes, and how many are told apart."""
+    rows = [_row(exercise) for exercise in all_exercises()]
+    totals = [str(sum(int(row[column]) for row in rows)) for column in range(1, 5)]
+    holds = "yes" if all(row[5] == "yes" for row in rows) else "NO"
+    heading = ["exercise", "probes", "alternatives", "mistakes", "diagnosed", "holds"]
+    lines = [heading, *rows, [f"{len(rows)} exercises", *totals, holds]]
+    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _row(exercise: Exercise) -> list[str]:
+    found = list(findings(exercise))
+    mistakes = [each for each in found if each.claim.startswith("mistake")]
+    return [
+        exercise.id,
+        str(len(exercise.probes)),
+        str(len(exercise.alternatives)),
+        str(len(mistakes)),
+        str(sum(each.holds for each in mistakes)),
+        "yes" if all(each.holds for each in found) else "NO",
+    ]
+
+
+def _stub(*_: Any, **__: Any) -> None: ...
+
+
+def _outcome(
+    exercise: Exercise, claim: str, function: Callable[..., Any], wanted: Outcome
+) -> Finding:
+    feedback = check(exercise.id, function)
+    return Finding(exercise.id, claim, str(feedback), feedback.outcome is wanted)
+
+
+def _independence(exercise: Exercise) -> Finding:
+    """Run the reference with every function of the solution's own module out of order."""
+    claim, used = "the reference stands alone", None
+    with _out_of_order(inspect.unwrap(exercise.solution).__module__):
+        for probe in exercise.probes:
+            given = probe.inputs()
+            try:
+                exercise.reference(*given.args, **given.kwargs)
+            except OutOfOrderError as error:
+                used = str(error)
+    return Finding(exercise.id, claim, f"it uses {used}" if used else "alone", used is None)
+
+
+class OutOfOrderError(Exception):
+    """Raised by a function of the library that a reference must not use."""
+
+
+@contextmanager
+def _out_of_order(module_name: str) -> Iterator[None]:
+    """Make every function that a module defines raise, under every name it is known by."""
+    own = {
+        id(value): name
+        for name, value in vars(sys.modules[module_name]).items()
+        if inspect.isroutine(value) and value.__module__ == module_name
+    }
+    replaced = []
+    for module in [m for n, m in list(sys.modules.items()) if n.startswith("course_lib")]:
+        for name, value in list(vars(module).items()):
+            if id(value) in own:
+                replaced.append((module, name, value))
+                setattr(module, name, _raiser(f"{module_name}.{own[id(value)]}"))
+    try:
+        yield
+    finally:
+        for module, name, value in replaced:
+            setattr(module, name, value)
+
+
+def _raiser(name: str) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OutOfOrderError(name)
+
+    return fail

@@ -1,0 +1,168 @@
+"""Judge a function: run it on every probe, compare, and name a wrong answer by its behaviour.
+
+An exercise carries, beside its probes and an independent reference, the mistakes that people make,
+written as code. A learner's function is run on every probe. When it disagrees with the reference,
+its behaviour is compared with that of each known mistake, and the one that behaves alike on every
+probe is the diagnosis. The same bank of mistakes tests the probes: a mistake that passes, or that
+cannot be told from another, shows a probe that is missing.
+"""
+
+import dis
+import inspect
+from collections.abc import Callable
+from types import NoneType
+from typing import Any
+
+from course_lib.study.chapter_parts import find_exercise
+from course_lib.study.check.comparison import difference
+from course_lib.study.check.deadline import TooSlow
+from course_lib.study.check.feedback import Feedback, Trouble
+from course_lib.study.check.sandbox import CHANGED_INPUT, Run, is_large, run
+from course_lib.study.check.spec import Exercise, Misconception, Probe
+from course_lib.study.outcomes import Outcome
+
+
+def check(exercise_id: str, function: Callable[..., Any]) -> Feedback:
+    """Return the feedback on a function, without showing or recording it."""
+    found = find_exercise(exercise_id)
+    if is_stub(function):
+        return Feedback.of(found, Outcome.NOT_ATTEMPTED)
+    complaint = _signature_complaint(found, function)
+    if complaint:
+        return Feedback.of(found, Outcome.NOT_YET, trouble=Trouble(complaint))
+    return _judge(found, function, behaviour(found, function))
+
+
+def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
+    """Run a function on every probe, or until it needs too long or returns far too much."""
+    runs = []
+    for probe in found.probes:
+        runs.append(_run(found, function, probe))
+        if isinstance(runs[-1].error, TooSlow | KeyboardInterrupt):
+            break
+        if is_large(runs[-1].result) and _trouble(found, probe, runs[-1]):
+            break  # ten of these might fill the memory
+    return runs
+
+
+def _run(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
+    given = probe.inputs()
+    return run(function, given, found.watch(given) if found.watch else None)
+
+
+def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Feedback:
+    if _refuses(function, runs):
+        return Feedback.of(found, Outcome.NOT_ATTEMPTED)
+    troubles = [_trouble(found, *pair) for pair in zip(found.probes, runs, strict=False)]
+    first = next((trouble for trouble in troubles if trouble), None)
+    if troubles[0] is None and _remembers(found, function):
+        first = Trouble(_REMEMBERS, found.probes[0], found.probes[0].inputs())
+    if first is None:
+        return Feedback.of(found, Outcome.PASSED)
+    return Feedback.of(
+        found,
+        Outcome.NOT_YET if isinstance(first.error, TooSlow | NoneType) else Outcome.RAISED,
+        trouble=first,
+        agreeing=sum(trouble is None for trouble in troubles),
+        misconception=diagnose(found, runs),
+        printed=next((each.printed for each in runs if each.printed), ""),
+        function=function,
+    )
+
+
+_REMEMBERS = (
+    "The first call was right; another call with the same input, after those with other inputs, is "
+    "not. Your function keeps something from call to call: a list as a default value, or a name "
+    "outside of it?"
+)
+
+
+def _remembers(found: Exercise, function: Callable[..., Any]) -> bool:
+    """Say whether the first probe, run once more, is right no longer."""
+    first = found.probes[0]
+    return _trouble(found, first, _run(found, function, first)) is not None
+
+
+def _refuses(function: Callable[..., Any], runs: list[Run]) -> bool:
+    """Say whether a body only raises NotImplementedError, which torch raises for its own ends."""
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return "NotImplementedError" in names and all(
+        isinstance(each.error, NotImplementedError) for each in runs
+    )
+
+
+def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
+    """Return what is wrong with one run, or None."""
+    given = probe.inputs()
+    expected = found.reference(*given.args, **given.kwargs)
+    if outcome.error is not None:
+        return Trouble("", probe, given, expected=expected, error=outcome.error)
+    if outcome.side_effect:
+        return Trouble(_advice(outcome.side_effect), probe, given)
+    apart = difference(expected, outcome.result, found.rules(probe))
+    if apart is None:
+        return None
+    return Trouble(apart.sentence, probe, given, apart.expected, apart.got)
+
+
+def _advice(side_effect: str) -> str:
+    if side_effect == CHANGED_INPUT:
+        remedy = "The caller still needs it. Make a new object: `y = x - 1`, not `x -= 1`."
+    else:
+        remedy = "That reaches beyond the function, to every later cell. It has been put back."
+    return f"Your function {side_effect}. {remedy}"
+
+
+def diagnose(found: Exercise, runs: list[Run]) -> Misconception | None:
+    """Return the known mistake that behaves like these runs on every probe."""
+    if len(runs) < len(found.probes) or all(each.error for each in runs):
+        return None
+    for mistake in found.misconceptions:
+        if all(
+            _alike(found, probe, _run(found, mistake.function, probe), learner)
+            for probe, learner in zip(found.probes, runs, strict=True)
+        ):
+            return mistake
+    return None
+
+
+def _alike(found: Exercise, probe: Probe, mistake: Run, learner: Run) -> bool:
+    if mistake.error is not None or learner.error is not None:
+        return type(mistake.error) is type(learner.error)
+    if mistake.side_effect != learner.side_effect:
+        return False
+    return difference(mistake.result, learner.result, found.rules(probe)) is None
+
+
+def is_stub(function: Callable[..., Any]) -> bool:
+    """Say whether a body does nothing: `...`, `pass`, or a docstring alone."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return False
+    ignored = {"RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "MAKE_CELL", "RETURN_VALUE"}
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ignored]
+    return len(steps) <= 1 and all(step.argval is None for step in steps)
+
+
+def _signature_complaint(found: Exercise, function: Callable[..., Any]) -> str | None:
+    """Say how a signature cannot take the arguments of the probes, or None where it can."""
+    wanted = inspect.signature(inspect.unwrap(found.solution))
+    names = f"({', '.join(_without_annotation(each) for each in wanted.parameters.values())})"
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return None  # some built-in functions do not tell theirs: calling them will show
+    try:
+        for probe in found.probes:
+            given = probe.inputs()
+            signature.bind(*given.args, **given.kwargs)
+    except TypeError as error:
+        return (
+            f"The signature should be {names}; with yours a call fails: {error}. "
+            "Leave the `def` line as the exercise gives it."
+        )
+    return None
+
+
+def _without_annotation(parameter: inspect.Parameter) -> str:
+    return str(parameter.replace(annotation=inspect.Parameter.empty))

@@ -1,0 +1,67 @@
+"""Show the library's own source inside a notebook.
+
+The source of an exercise's solution is folded until the learner has passed, or has asked twice.
+"""
+
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from course_lib.study.chapter_parts import find_exercise
+from course_lib.study.check.feedback import Feedback, show_feedback
+from course_lib.study.record.progress import store
+
+_asked: Counter[str] = Counter()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A piece of the library, with its name, folded or open."""
+
+    name: str
+    code: str
+    is_open: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}\n\n{self.code}" if self.is_open else f"{self.name} (folded)"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Light on purpose in both themes: the colours of the highlighting are chosen for it.
+        formatter = HtmlFormatter(
+            noclasses=True,
+            style="friendly",
+            cssstyles="background: #f7f7f7; color: #222222; padding: 8px 12px; border-radius: 4px",
+            prestyles="margin: 0; background: transparent; color: inherit",
+        )
+        code = highlight(self.code, PythonLexer(), formatter)
+        fold = "open" if self.is_open else ""
+        summary = f"<summary>The library's own: <code>{escape(self.name)}</code></summary>"
+        return {
+            "text/html": f"<details {fold}>{summary}{code}</details>",
+            "text/plain": str(self),
+        }
+
+
+def reveal(what: str | Callable[..., Any]) -> None:
+    """Show the source behind an exercise, or of any function or class of the library."""
+    if not isinstance(what, str):
+        return show_feedback(source_of(what))
+    try:
+        solution = find_exercise(what).solution
+    except ValueError as unknown:
+        return show_feedback(Feedback.notice(str(unknown)))
+    _asked[what] += 1
+    return show_feedback(source_of(solution, _asked[what] > 1 or store().passed(what)))
+
+
+def source_of(what: Callable[..., Any], is_open: bool = True) -> Source:
+    """Return the source of a function or class, under its full name."""
+    plain = inspect.unwrap(what)
+    return Source(f"{plain.__module__}.{plain.__qualname__}", inspect.getsource(plain), is_open)

@@ -1,0 +1,80 @@
+"""What an exercise is made of: the types with which a chapter declares its exercises.
+
+A declaration needs these names and nothing of the engine that runs it.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of one call, as a learner would write them."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def call(*args: Any, **kwargs: Any) -> Call:
+    """Return a `Call`, written like the call itself."""
+    return Call(args, kwargs)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as equal beyond rounding."""
+
+    same_dtype: bool = False
+    tolerance: float = 1.0  # multiplies what counts as rounding
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One input that isolates one mechanism, and a sentence on what a failure here means."""
+
+    name: str
+    inputs: Callable[[], Call]
+    isolates: str
+    tolerance: float = 1.0
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A mistake that people make: its name, its code, and why it is one."""
+
+    name: str
+    function: Callable[..., Any]
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another right answer, which must be accepted too."""
+
+    name: str
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """Everything about one exercise, declared once."""
+
+    id: str
+    title: str
+    minutes: int
+    difficulty: int  # 1 warm-up, 2 ordinary, 3 takes thought
+    statement: str
+    solution: Callable[..., Any]
+    reference: Callable[..., Any]
+    probes: tuple[Probe, ...]
+    misconceptions: tuple[Misconception, ...]
+    hints: tuple[str, ...]
+    alternatives: tuple[Alternative, ...] = ()
+    same_dtype: bool = False
+    watch: Callable[[Call], AbstractContextManager[Any]] | None = None  # what a call runs under
+
+    def rules(self, probe: Probe) -> Rules:
+        """What counts as equal on this probe."""
+        return Rules(self.same_dtype, probe.tolerance)

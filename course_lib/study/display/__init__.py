@@ -1,0 +1,1 @@
+"""How things look: house style, explorers, labels, the static form for saved files."""

@@ -1,0 +1,1 @@
+"""What several chapters show with the course's own model and its measurements."""

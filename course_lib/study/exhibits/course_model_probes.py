@@ -1,0 +1,195 @@
+"""What the course's own model does inside: its heads, its gates, its losses along a long text.
+
+Notebooks 05 to 07 teach the parts of a model before notebook 08 puts them together. Here the parts
+of a trained one can be looked at already: who reads whom in a text, what is lost without a head,
+which numbers meet in a feed-forward layer, and what another rotation does to texts that are too
+long. Two kinds of text are kept ready: `repeats`, random ids that repeat, where looking back helps
+and nothing else does, and `text`, held-out source code of Python.
+
+    rise of a head = loss without it - loss with it
+
+Taught in:        05 attention, 06 rope, 07 mlp
+Paper:            Olsson et al. 2022, arXiv:2209.11895; Michel et al. 2019, arXiv:1905.10650
+Checked against:  the model's own forward pass, weights set to zero by hand
+Shapes:           L layers, H heads, B texts, T tokens, F hidden width, N = B T tokens
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from course_lib import corpus
+from course_lib.attention import (
+    first_token_score,
+    induction_score,
+    previous_token_score,
+    repeated_ids,
+)
+from course_lib.device import seeded
+from course_lib.model import DecoderLM
+from course_lib.model.inspection import (
+    attention_maps,
+    loss_without_each_head,
+    mean_loss,
+    part_of,
+    token_losses,
+    without_head,
+)
+from course_lib.pretrained import course_model, course_tokenizer
+
+KINDS = ("repeats", "text")
+PERIODS, ROWS, TOKENS = (12, 20, 31), 2, 64  # so many rows of each period
+LONGEST = 32  # tokens of a map: more labels cannot be read
+LONG_TEXTS, TIMES = 4, 4  # so many texts, so many times as long as the model was trained on
+
+
+class Reading(NamedTuple):
+    """A text as the model reads it: its tokens, and who reads whom in each head."""
+
+    tokens: list[str]
+    weights: Float[Tensor, "L H T T"]
+
+
+def read(text: str) -> Reading:
+    """Return the maps of the course model for the beginning of a text, `LONGEST` tokens of it."""
+    words = course_tokenizer()
+    ids = words.encode_ordinary(text)[:LONGEST]
+    if len(ids) < 2:
+        raise ValueError(
+            f"a map needs two tokens, so that one can read the other; got {len(ids)}. "
+            "Type a longer text."
+        )
+    maps = attention_maps(course_model(), torch.tensor([ids]))
+    return Reading([words.decode([number]) for number in ids], maps[:, 0])
+
+
+class Sample(NamedTuple):
+    """Texts as ids, and which of their losses count: on repeats, those that can be known."""
+
+    ids: Int[Tensor, "B T"]
+    counted: Bool[Tensor, "B last"]
+
+
+@cache
+def sample(kind: str) -> Sample:
+    """Return the texts of a kind, `repeats` or `text`."""
+    _check_kind(kind)
+    if kind == "text":
+        ids = torch.cat([row.view(-1, TOKENS)[::5] for row in _held_out(6 * TOKENS)])
+        return Sample(ids, torch.ones(len(ids), TOKENS - 1, dtype=torch.bool))
+    vocabulary = course_model().config.vocab_size
+    generator = seeded(0)
+    rows = [repeated_ids(vocabulary, period, TOKENS, generator, ROWS) for period in PERIODS]
+    places = torch.arange(TOKENS - 1)
+    counted = [(places >= period).expand(ROWS, -1) for period in PERIODS]
+    return Sample(torch.cat(rows), torch.cat(counted))
+
+
+@cache
+def _held_out(tokens: int) -> tuple[Int[Tensor, "one T"], ...]:
+    """Return so many tokens from the middle of each of some held-out source files."""
+    long = [
+        document.text
+        for document in corpus.library_sources()
+        if corpus.is_held_out(document.name) and len(document.text) > 12 * tokens
+    ]
+    chosen = long[:: max(1, len(long) // LONG_TEXTS)][:LONG_TEXTS]
+    encode = course_tokenizer().encode_ordinary
+    middles = [encode(text[len(text) // 3 :][: 12 * tokens])[:tokens] for text in chosen]
+    return tuple(torch.tensor([ids]) for ids in middles if len(ids) == tokens)
+
+
+@cache
+def head_scores(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
+    """Return how much each head reads the places that give its kind a name."""
+    ids = sample(kind).ids
+    maps = attention_maps(course_model(), ids)  # (L, B, H, T, T)
+    induction = [induction_score(maps[:, row], ids[row]) for row in range(len(ids))]
+    return {
+        "previous token": previous_token_score(maps).mean(1),
+        "induction": torch.stack(induction).mean(0),
+        "first token": first_token_score(maps).mean(1),
+        "itself": maps[..., 1:, 1:].diagonal(dim1=-2, dim2=-1).mean((1, -1)),
+    }
+
+
+@cache
+def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
+    """Return by how many nats the loss rises without each head."""
+    return loss_without_each_head(course_model(), *sample(kind)) - loss(kind)
+
+
+def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
+    """Return the mean loss in nats, with the heads (layer, head) of `silent` switched off."""
+    model = course_model()
+    for layer, head in silent:
+        model = without_head(model, layer, head)
+    return mean_loss(model, *sample(kind)).item()
+
+
+class Hidden(NamedTuple):
+    """The two numbers that meet in each hidden unit of a gated layer."""
+
+    gate: Float[Tensor, "N F"]
+    up: Float[Tensor, "N F"]
+
+
+@cache
+def hidden_units(kind: str = "text") -> tuple[Hidden, ...]:
+    """Return what arrives at the hidden units of each layer, for every token of a kind of text."""
+    model = course_model()
+    layers = [part_of(model, layer, "mlp") for layer in range(len(model.blocks))]
+    found: list[Hidden] = []
+
+    def keep(layer: Any, given: tuple[Tensor, ...]) -> None:
+        x = given[0].flatten(0, 1)  # (N, C)
+        found.append(Hidden(layer.gate_proj(x), layer.up_proj(x)))
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(layer.register_forward_pre_hook(keep).remove)
+        model(sample(kind).ids)
+    return tuple(found)
+
+
+def changed(**settings: Any) -> DecoderLM:
+    """Return the course model with other settings in its config, on the same weights.
+
+    Meant for `rope_parameters` and `sliding_window`, which no weight depends on.
+    """
+    model = copy.copy(course_model())
+    model.config = replace(model.config, **settings)
+    return model
+
+
+def trained_length() -> int:
+    """Return how many tokens the texts had that the model was trained on."""
+    return course_model().config.max_position_embeddings
+
+
+def losses_along(
+    rope_parameters: Mapping[str, Any] | None = None, window: int | None = None
+) -> Float[Tensor, " T"]:
+    """Return the loss at each token of long texts, averaged over the texts.
+
+    With `rope_parameters` queries and keys are turned by them; with a `window` each token reads so
+    many tokens back and no further.
+    """
+    settings: dict[str, Any] = {"sliding_window": window}
+    if rope_parameters is not None:
+        settings["rope_parameters"] = rope_parameters
+    model = changed(**settings)
+    rows = _held_out(TIMES * trained_length() + 1)
+    return torch.cat([token_losses(model, ids) for ids in rows]).mean(0)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"the kind of text must be one of {', '.join(KINDS)}; got {kind!r}.")

@@ -1,1 +1,0 @@
-"""One module for each notebook, named after its slug."""

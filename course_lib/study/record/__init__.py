@@ -1,0 +1,1 @@
+"""What is remembered: progress, evidence, repetition, dashboard, report."""

@@ -1,0 +1,32 @@
+"""Where the learner's things are kept: one folder of their own, outside the course's files.
+
+Progress is stored there, so that a new copy of the course, or an update of it, finds it again. The
+environment variable `COURSE_HOME` names another folder.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+
+def course_home() -> Path:
+    """Return the folder for progress and settings; it need not exist and is not made here."""
+    chosen = os.environ.get("COURSE_HOME", "").strip()
+    return Path(chosen).expanduser() if chosen else Path(user_data_dir("llm-insides", False))
+
+
+def existing(path: Path) -> Path:
+    """Return the path itself, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def writable(path: Path) -> bool:
+    """Return whether a folder could be used, or made, at `path`: tried, and nothing is left."""
+    try:
+        with tempfile.TemporaryFile(dir=existing(path)):
+            return True
+    except OSError:
+        return False

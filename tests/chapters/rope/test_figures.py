@@ -1,0 +1,360 @@
+"""The pictures of the rope chapter draw what torch, plain formulas and the trained models give."""
+
+import math
+
+import pytest
+import torch
+
+from course_lib.chapters.rope import figures
+from course_lib.chapters.rope.figures import longer
+from course_lib.chapters.rope.figures.distance import PAIRS, expected_for_equal, scores_at
+from course_lib.chapters.rope.figures.measured import (
+    FACTORS,
+    GUESS,
+    NAMES,
+    method_losses,
+    scaled_losses,
+)
+from course_lib.chapters.rope.figures.planes import SCALINGS, frequencies_of, wavelengths
+from course_lib.chapters.rope.figures.tables import shuffled
+from course_lib.chapters.rope.figures.turning import FARTHEST, degrees_apart, score_map, turned
+from course_lib.chapters.rope.position_toys import DISTANCES, METHODS, trained
+from course_lib.positions import sinusoidal_table
+from course_lib.rope import ntk_aware_base
+from course_lib.study.display.labels import written
+from course_lib.study.display.plotting import figure_title, png_bytes
+
+Q = torch.tensor([1.0, 0.3, -0.5, 0.8, 0.4, 0.9, 0.6, -0.2], dtype=torch.float64)
+K = torch.tensor([0.8, -0.4, 0.7, 0.5, -0.6, 0.5, -0.3, 0.9], dtype=torch.float64)
+
+
+def complex_turn(x, position, base):
+    """Turn halves with complex numbers: another way to the same vector."""
+    half = len(x) // 2
+    speed = torch.tensor([base ** (-i / half) for i in range(half)], dtype=torch.float64)
+    hands = torch.complex(x[:half], x[half:]) * torch.polar(
+        torch.ones(half).double(), position * speed
+    )
+    return torch.cat((hands.real, hands.imag))
+
+
+def test_hands_are_turned_as_complex_numbers_are():
+    assert torch.allclose(turned(Q, 12, 100.0), complex_turn(Q, 12, 100.0), atol=1e-5)
+
+
+@pytest.mark.parametrize(("m", "n"), [(12, 5), (5, 12), (30, 23), (0, 0)])
+def test_the_clocks_show_the_turned_hands_and_their_score(m, n):
+    figure = figures.clocks(Q, K, m, n, 100.0)
+    *clocks, score_panel = figure.axes
+    q, k = complex_turn(Q, m, 100.0), complex_turn(K, n, 100.0)
+    for i, ax in enumerate(clocks):
+        ends = [line.get_xydata()[1] for line in ax.lines if len(line.get_xydata()) == 2]
+        assert ends[0] == pytest.approx(q[i::4].tolist(), abs=1e-5)
+        assert ends[1] == pytest.approx(k[i::4].tolist(), abs=1e-5)
+    shown = f"{(q @ k).item():.3f}".replace("-", "−")
+    assert f"the score is {shown}" in figure_title(figure)
+    assert "constant along each diagonal" in score_panel.get_title(loc="left").replace("\n", " ")
+
+
+def test_what_stands_below_the_clocks_depends_on_the_difference_alone():
+    def below(m, n):
+        return [ax.get_xlabel() for ax in figures.clocks(Q, K, m, n, 100.0).axes[:-1]]
+
+    assert below(12, 5) == below(30, 23)
+    assert below(12, 5) != below(12, 6)
+
+
+def test_the_angle_between_two_hands():
+    def hand(degrees, length):
+        angle = math.radians(degrees)
+        return torch.tensor([length * math.cos(angle), length * math.sin(angle)])
+
+    assert degrees_apart(hand(10, 1.0), hand(100, 3.0)) == pytest.approx(90, abs=0.1)
+    assert degrees_apart(hand(0, 1.0), hand(190, 1.0)) == pytest.approx(170, abs=0.1)
+
+
+def test_the_map_of_scores_is_constant_along_diagonals_and_not_across():
+    scores = score_map(Q, K, 100.0)
+    assert scores[20, 13] == pytest.approx(scores[27, 20].item(), abs=1e-4)
+    assert scores[20, 13] != pytest.approx(scores[20, 14].item(), abs=1e-2)
+    assert scores[9, 4] == pytest.approx(
+        (complex_turn(Q, 9, 100.0) @ complex_turn(K, 4, 100.0)).item(), abs=1e-5
+    )
+
+
+def test_positions_off_the_map_are_refused():
+    with pytest.raises(
+        ValueError, match=rf"from 0 to {FARTHEST - 1}; got m = {FARTHEST} and n = 0"
+    ):
+        figures.clocks(Q, K, FARTHEST, 0)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, 1.3])
+def test_the_right_matrix_keeps_lengths_and_the_mistaken_one_does_not(angle):
+    right = figures.plane_matrix("a rotation", angle)
+    wrong = figures.plane_matrix("minus in both rows", angle)
+    assert torch.allclose(right @ right.T, torch.eye(2).double())
+    assert torch.linalg.det(right) == pytest.approx(1)
+    assert torch.linalg.det(wrong) == pytest.approx(math.cos(2 * angle))
+    said = figure_title(figures.rotation_or_not(angle))
+    assert said.count("every length stays 1") == (2 if angle == 0 else 1)
+    if angle:
+        longest = math.cos(angle) + math.sin(angle)
+        assert f"to {longest:.2f}" in said
+
+
+def test_distance_tells_all_of_a_sinusoidal_table_and_nothing_of_a_shuffled_one():
+    table = sinusoidal_table(48, 32)
+    ordered = figures.similarities(table)
+    assert figures.share_by_distance(ordered) == pytest.approx(1, abs=1e-6)
+    assert figures.share_by_distance(figures.similarities(shuffled(table))) < 0.1
+    by_hand = sum(math.cos(5 * 10_000 ** (-i / 16)) for i in range(16)) / 16
+    assert ordered[20, 15] == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_the_share_is_that_of_a_least_squares_fit():
+    matrix = torch.randn(12, 12, generator=torch.Generator().manual_seed(0)).double()
+    matrix = matrix + matrix.T
+    place = torch.arange(12)
+    off = place[:, None] != place
+    distance = (place[:, None] - place).abs()[off]
+    design = torch.nn.functional.one_hot(distance - 1, 11).double()
+    values = matrix[off]
+    left = values - design @ torch.linalg.lstsq(design, values[:, None]).solution[:, 0]
+    share = 1 - (left.square().sum() / (values - values.mean()).square().sum()).item()
+    assert figures.share_by_distance(matrix) == pytest.approx(share)
+
+
+def test_a_shuffled_table_has_the_same_rows():
+    table = torch.arange(12.0).reshape(6, 2)
+    mixed = shuffled(table, 1)
+    assert sorted(mixed.tolist()) == table.tolist()
+    assert not torch.equal(mixed, table)
+
+
+def test_the_position_table_is_drawn_as_it_is():
+    table = sinusoidal_table(20, 8)
+    left, middle, right = figures.position_table(table, "sinusoidal").axes
+    assert torch.allclose(torch.tensor(left.images[0].get_array().data).float(), table)
+    assert torch.allclose(
+        torch.tensor(middle.images[0].get_array().data), figures.similarities(table)
+    )
+    assert "distance alone tells 100 %" in middle.get_title(loc="left").replace("\n", " ")
+    assert right.images[0].get_array()[3, 3] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("slope", "share"), [(0.5, 0.9), (0.01, 0.9), (2.0, 0.5)])
+def test_the_reach_is_the_number_of_tokens_that_hold_the_share(slope, share):
+    weights = torch.softmax(-slope * torch.arange(20_000).double(), 0).cumsum(0)
+    count = figures.reach(slope, share)
+    assert weights[count - 1] >= share - 1e-9
+    assert count == 1 or weights[count - 2] < share
+
+
+def test_the_bias_and_the_weights_of_a_head_are_drawn():
+    left, middle, right = figures.alibi(8, 3, tokens=16).axes
+    drawn = left.images[0].get_array()
+    assert drawn[10, 4] == pytest.approx(-6 / 8)
+    assert drawn.mask[4, 10], "the future is grey"
+    expected = torch.softmax(-torch.arange(15, -1, -1) / 8, 0)
+    assert list(middle.lines[-1].get_ydata()) == pytest.approx(expected.tolist(), abs=1e-6)
+    assert len(right.patches) == 8
+    with pytest.raises(ValueError, match="between 1 and the number of heads, 4; got 5"):
+        figures.alibi(4, 5)
+
+
+def test_the_wavelengths_are_counted_against_the_trained_length():
+    (ax,) = figures.wavelength_map(128, 10_000, 4096).axes
+    waves = [2 * math.pi * 10_000 ** (2 * i / 128) for i in range(64)]
+    short = [wave for wave in waves if wave <= 4096]
+    assert list(ax.lines[0].get_ydata()) == pytest.approx(short, rel=1e-4)
+    assert f"{64 - len(short)} of 64 planes" in figure_title(ax.figure)
+    assert len(ax.lines[1].get_ydata()) == 64 - len(short)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_no_scaling_makes_a_plane_faster_or_more_than_the_factor_slower(scaling):
+    plain = frequencies_of("plain", 4, 128, 10_000.0, 4096)
+    slower = plain / frequencies_of(scaling, 4, 128, 10_000.0, 4096)
+    assert slower.min() > 1 - 1e-5
+    limit = 13 if scaling == "dynamic" else 4  # dynamic takes its factor times the stretch
+    assert slower.max() < limit + 1e-3
+    unchanged = frequencies_of(scaling, 1, 128, 10_000.0, 4096)
+    assert torch.equal(plain, unchanged)
+
+
+def test_an_unknown_scaling_is_refused():
+    with pytest.raises(ValueError, match=r"one of plain, .*; got 'magic'"):
+        figures.rope_request("magic", 4, 128, 1e4, 4096)
+
+
+def test_the_slowdown_is_the_ratio_of_frequencies():
+    (ax,) = figures.slowdown(4, 128, 10_000, 4096).axes
+    curves = {
+        line.get_label(): line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 64
+    }
+    assert set(curves) == set(SCALINGS) - {"dynamic"}
+    assert list(curves["interpolation"]) == pytest.approx([4.0] * 64)
+    assert curves["NTK-aware"][-1] == pytest.approx(4, rel=1e-4)
+    assert curves["NTK-aware"][0] == pytest.approx(1)
+    assert "YaRN leaves" in figure_title(ax.figure)
+    alone = sum(value == 1 for value in curves["YaRN"])
+    assert f"YaRN leaves {alone} alone" in figure_title(ax.figure)
+
+
+def test_a_larger_base_is_not_the_rule_for_a_factor():
+    (ax,) = figures.larger_base(10_000, 1_000_000, 4, 128).axes
+    trained_curve, rule = (line.get_ydata() for line in ax.lines)
+    assert trained_curve[-1] == pytest.approx(100 ** (126 / 128), rel=1e-3)
+    assert rule[-1] == pytest.approx((ntk_aware_base(1e4, 4.0, 128) / 1e4) ** (126 / 128), rel=1e-3)
+    assert "93.1 times slower" in figure_title(ax.figure)
+
+
+def test_wavelengths_are_full_turns():
+    assert wavelengths(torch.tensor([1.0, 0.5])).tolist() == pytest.approx([math.tau, 2 * math.tau])
+
+
+def test_equal_pairs_fall_as_the_cosines_say_and_independent_ones_stay():
+    generator = torch.Generator().manual_seed(3)
+    q, k = (torch.randn(4000, 32, generator=generator) for _ in range(2))
+    distances = torch.tensor([0, 1, 7, 60])
+    exact = [
+        2 * sum(math.cos(d * 100 ** (-i / 16)) for i in range(16)) / 32**0.5
+        for d in distances.tolist()
+    ]
+    assert expected_for_equal(32, distances, 100.0).tolist() == pytest.approx(exact, abs=1e-4)
+    assert scores_at(q, q, distances, 100.0).mean(0).tolist() == pytest.approx(exact, abs=0.1)
+    apart = scores_at(q, k, distances, 100.0)
+    assert apart.mean(0).abs().max() < 0.06
+    assert apart.std(0).tolist() == pytest.approx([1.0] * 4, abs=0.05)
+
+
+def test_the_decay_picture_states_what_it_measured():
+    figure = figures.decay(64, 10_000.0)
+    apart, alike = (ax.lines[0].get_ydata() for ax in figure.axes)
+    assert f"within {max(map(abs, apart)):.2f} of 0" in figure_title(figure)
+    assert max(map(abs, apart)) < 4 / PAIRS**0.5
+    assert f"falls from {alike[0]:.1f} to {alike[-1]:.1f}" in figure_title(figure)
+    assert alike[0] == pytest.approx(8, abs=0.3)
+
+
+def test_context_extension_draws_the_measured_losses():
+    (ax,) = figures.context_extension(4).axes
+    curves = {line.get_label(): line.get_ydata() for line in ax.lines if line.get_label()[0] != "_"}
+    assert set(curves) == set(SCALINGS)
+    for scaling, losses in curves.items():
+        assert tuple(losses) == scaled_losses(scaling, 1 if scaling == "plain" else 4)
+    at_64 = {name: row[DISTANCES.index(64)] for name, row in curves.items() if name != "plain"}
+    best = min(at_64, key=at_64.get)
+    assert f"{best} for 4 times the length has {at_64[best]:.1f}" in figure_title(ax.figure)
+    with pytest.raises(ValueError, match="factor must be one of"):
+        figures.context_extension(3)
+
+
+def test_what_the_chapter_says_of_the_scalings_is_what_was_measured():
+    near, far = DISTANCES.index(16), DISTANCES.index(64)
+    plain = scaled_losses("plain", 1)
+    assert plain[near] < 1 < GUESS < plain[far]
+    four = {name: scaled_losses(name, 4) for name in SCALINGS if name != "plain"}
+    assert max(four, key=lambda name: four[name][near]) == "interpolation"
+    assert four["interpolation"][near] > 4
+    for name in ("NTK-aware", "YaRN", "Llama 3", "dynamic"):
+        assert four[name][far] < plain[far] - 2
+    assert four["dynamic"][near] == pytest.approx(plain[near], abs=1e-5)
+    assert four["YaRN"][near] > plain[near] + 1, "short texts pay"
+    assert FACTORS[0] == 1
+
+
+def test_method_comparison_draws_the_measured_losses():
+    left, right = figures.method_comparison(64).axes
+    curves = {
+        line.get_label(): line.get_ydata() for line in right.lines if line.get_label()[0] != "_"
+    }
+    assert set(curves) == set(NAMES.values())
+    for method in METHODS:
+        assert list(curves[NAMES[method]]) == pytest.approx(method_losses(method), nan_ok=True)
+    bars = [patch.get_width() for patch in left.patches]
+    place = DISTANCES.index(64)
+    drawn = [0 if math.isnan(row) else row for row in (method_losses(m)[place] for m in METHODS)]
+    assert bars == pytest.approx(drawn)
+    assert any("ended" in text.get_text() for text in left.texts)
+    with pytest.raises(ValueError, match=r"distance must be one of .*; got 5"):
+        figures.method_comparison(5)
+
+
+@pytest.mark.parametrize("factor", longer.STRETCHES)
+def test_long_text_draws_the_measured_losses(factor):
+    left, right = figures.long_text(factor).axes
+    length = longer.trained_length()
+    assert left.get_xlim() == (0, longer.TIMES * length)
+    window = longer.losses(longer.WINDOW).view(longer.STEPS, -1).mean(-1).numpy()
+    for ax, lower in ((left, 0 * window), (right, window)):
+        curves = {line.get_label(): line.get_ydata() for line in ax.lines}
+        assert set(curves) == {*longer.RULES, f"a window of {length}"}
+        assert curves.pop(f"a window of {length}") == pytest.approx(window - lower, abs=1e-6)
+        for rule, drawn in curves.items():
+            whole = longer.losses(rule, 1 if rule == "plain" else factor)
+            expected = whole.view(longer.STEPS, -1).mean(-1).numpy() - lower
+            assert drawn == pytest.approx(expected, abs=1e-6), rule
+    end = {
+        rule: longer.losses(rule, 1 if rule == "plain" else factor)[-length:].mean().item()
+        for rule in longer.RULES
+    }
+    best = min(set(end) - {"plain"}, key=end.get)
+    said = figure_title(left.figure)
+    assert f"has a loss of {end['plain']:.2f}, {best} for {factor} times" in said
+    assert f"the length {end[best]:.2f}" in said
+    bar = longer.losses(longer.WINDOW)[-length:].mean().item()
+    assert f"{written(end['plain'] - bar, '+.2f')} for plain RoPE" in said
+
+
+def test_what_the_chapter_says_of_the_course_model_is_what_was_measured():
+    length = longer.trained_length()
+    found = longer.stretches(longer.TIMES)
+    inside = {name: curve[:length].mean().item() for name, curve in found.items()}
+    behind = {name: curve[-length:].mean().item() for name, curve in found.items()}
+    assert inside["plain"] == pytest.approx(inside[longer.WINDOW], abs=1e-3)
+    price = {rule: inside[rule] - inside["plain"] for rule in longer.RULES}
+    assert price["interpolation"] > 0.1
+    assert max(price["NTK-aware"], price["YaRN"]) < 0.5 * price["interpolation"]
+    assert behind["plain"] > behind[longer.WINDOW]
+    assert min(behind["NTK-aware"], behind["YaRN"]) < behind["plain"]
+    assert behind["plain"] < math.log(longer.course_model().config.vocab_size)
+    with pytest.raises(ValueError, match=r"factor must be one of \(2, 4\); got 3"):
+        figures.long_text(3)
+
+
+DRAWINGS = {
+    "long_text": lambda: figures.long_text(4),
+    "clocks": lambda: figures.clocks(Q, K, 3, 1),
+    "rotation_or_not": lambda: figures.rotation_or_not(0.5),
+    "position_table": lambda: figures.position_table(trained("learned").table, "learned"),
+    "alibi": lambda: figures.alibi(8, 2),
+    "wavelength_map": lambda: figures.wavelength_map(64, 10_000, 2048),
+    "slowdown": lambda: figures.slowdown(8, 64, 10_000, 2048),
+    "larger_base": lambda: figures.larger_base(10_000, 1_000_000, 4, 128),
+    "decay": lambda: figures.decay(32, 100.0),
+    "context_extension": lambda: figures.context_extension(2),
+    "method_comparison": lambda: figures.method_comparison(16),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DRAWINGS))
+def test_a_picture_drawn_twice_has_the_same_bytes_and_says_something(name):
+    figure = DRAWINGS[name]()
+    assert png_bytes(figure) == png_bytes(DRAWINGS[name]())
+    assert figure_title(figure) != "untitled"
+    for ax in figure.axes:
+        assert ax.get_title(loc="left"), "each panel states its finding"
+
+
+def test_every_picture_is_covered_here():
+    numbers = {
+        "plane_matrix",
+        "reach",
+        "rope_request",
+        "share_by_distance",
+        "similarities",
+        "stretches",
+    }
+    assert set(DRAWINGS) == set(figures.__all__) - numbers

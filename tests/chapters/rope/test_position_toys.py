@@ -1,0 +1,127 @@
+"""The small models that differ in how they know positions: their task, weights and ends."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from course_lib.chapters.rope import position_toys
+from course_lib.chapters.rope.position_toys import (
+    METHODS,
+    TRAINED_LENGTH,
+    VOCABULARY,
+    PositionModel,
+    loss_at_distance,
+    repeated_texts,
+    surprises,
+    train,
+    trained,
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_texts_repeat_with_their_period_and_hold_no_token_twice_within_it():
+    ids = repeated_texts([5, 9], 30, generator())
+    for row, period in zip(ids, (5, 9), strict=True):
+        assert len(set(row[:period].tolist())) == period
+        assert torch.equal(row[period:], row[:-period])
+    assert repeated_texts([3], 20, generator(), pool=4).max() < 4
+    with pytest.raises(ValueError, match=r"longer than the 4 tokens to draw from; got \[5\]"):
+        repeated_texts([5], 20, generator(), pool=4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_surprises_are_the_cross_entropy_of_the_next_token(method):
+    ids = repeated_texts([8, 11], 30, generator())
+    model = trained(method)
+    logits = model(ids)[:, :-1]
+    expected = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+    assert torch.allclose(surprises(model, ids), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_model_reads_ahead(method):
+    ids = repeated_texts([20], 30, generator())
+    changed = ids.clone()
+    changed[0, 20:] = (changed[0, 20:] + 1) % VOCABULARY
+    model = trained(method)
+    first, second = model(ids), model(changed)
+    assert torch.allclose(first[0, :20], second[0, :20], atol=1e-5)
+    assert not torch.allclose(first[0, 20:], second[0, 20:], atol=1e-2)
+
+
+def test_only_the_learned_table_has_an_end():
+    ids = repeated_texts([20], TRAINED_LENGTH + 1, generator())
+    for method in METHODS:
+        if method == "learned":
+            with pytest.raises(ValueError, match=f"positions 0 to {TRAINED_LENGTH - 1}"):
+                trained(method)(ids)
+        else:
+            assert trained(method)(ids).isfinite().all()
+
+
+def test_without_positions_the_order_of_what_came_before_means_nothing():
+    ids = repeated_texts([20], 20, generator())
+    mixed = ids.clone()
+    mixed[0, :19] = ids[0, torch.randperm(19, generator=generator(1))]
+
+    def first_layer(model, ids):
+        x = model.embed(ids) + model._vectors(20)
+        bias, rotate = model._bias(20), model._rotation(20, position_toys.PLAIN, "halves")
+        mask = torch.ones(20, 20, dtype=torch.bool).tril()
+        return model.attentions[0](model.norms[0](x), mask, bias=bias, rotate=rotate)[0][0, -1]
+
+    for method in METHODS:
+        same = torch.allclose(
+            first_layer(trained(method), ids), first_layer(trained(method), mixed), atol=1e-4
+        )
+        assert same == (method == "none"), method
+
+
+def test_a_guess_costs_log_v():
+    model = PositionModel("none")
+    torch.nn.init.zeros_(model.unembed.weight)
+    assert loss_at_distance(model, 10) == pytest.approx(math.log(VOCABULARY))
+
+
+def test_the_loss_counts_only_what_can_be_known():
+    model = trained("rope")
+    ids = repeated_texts([16] * 8, 33, generator(5))
+    assert loss_at_distance(model, 16) == pytest.approx(surprises(model, ids)[:, 16:].mean().item())
+    assert loss_at_distance(model, 16) < 1 < surprises(model, ids)[:, :15].mean()
+
+
+def test_the_wrong_layout_is_right_at_the_first_token_only():
+    ids = repeated_texts([12], 40, generator())
+    right, mixed = (trained("rope")(ids, layout=layout) for layout in ("halves", "neighbours"))
+    assert torch.allclose(right[0, 0], mixed[0, 0], atol=1e-4)
+    assert not torch.allclose(right[0, 1], mixed[0, 1], atol=1e-2)
+
+
+def test_training_repeats_itself_and_begins_at_a_guess():
+    first, losses = train("rope", steps=3)
+    again, _ = train("rope", steps=3)
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert losses[0] == pytest.approx(math.log(VOCABULARY), abs=0.5)
+    other, _ = train("rope", steps=3, seed=1)
+    assert not torch.equal(first.embed.weight, other.embed.weight)
+
+
+def test_the_stored_weights_are_those_that_training_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(position_toys, "train", lambda method: (PositionModel(method), []))
+    path = tmp_path / "new" / "weights.safetensors"
+    position_toys.store_weights(path)
+    monkeypatch.setattr(position_toys, "WEIGHTS", path)
+    stored = position_toys.load_file(path)
+    assert {name.split(".")[0] for name in stored} == set(METHODS)
+    assert all(weight.dtype == torch.float16 for weight in stored.values())
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match=r"method must be one of none, .*; got 'magic'"):
+        PositionModel("magic")

@@ -1,0 +1,99 @@
+"""Every exercise ever registered is proven here; a new one needs no new test."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from course_lib import softmax
+from course_lib.study.chapter_parts import all_exercises, find_exercise
+from course_lib.study.check import bank_proof as proof
+from course_lib.study.check import spec as declaration
+from course_lib.study.check.spec import Misconception
+
+ALL = all_exercises()
+
+
+def not_holding(exercise):
+    return [finding for finding in proof.findings(exercise) if not finding.holds]
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda each: each.id)
+def test_every_claim_holds(exercise):
+    assert not_holding(exercise) == []
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda each: each.id)
+def test_declaration_is_complete(exercise):
+    assert len(exercise.misconceptions) >= 3
+    assert exercise.hints
+    assert 1 <= exercise.difficulty <= 3
+    assert exercise.reference is not exercise.solution
+    assert exercise.statement.endswith(".")
+    for named in (exercise.probes, exercise.misconceptions, exercise.alternatives):
+        assert len({each.name for each in named}) == len(named)
+
+
+def test_ids_are_unique_and_belong_to_their_notebook():
+    ids = [each.id for each in ALL]
+    assert len(set(ids)) == len(ids)
+    for slug in {each.id.split(".")[0] for each in ALL}:
+        assert declaration.exercises_of(slug)
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Replace one exercise of the bank by a changed copy, as long as the test runs."""
+
+    def plant(**changes):
+        changed = replace(find_exercise("softmax.stable"), **changes)
+        others = [each for each in ALL if each.id != changed.id]
+        monkeypatch.setattr(proof, "all_exercises", lambda: [*others, changed])
+        monkeypatch.setattr("course_lib.study.check.decorator.find_exercise", lambda _: changed)
+        return changed
+
+    return plant
+
+
+def test_a_mistake_that_passes_is_found(planted):
+    harmless = Misconception("harmless", lambda x, dim=-1: torch.softmax(x, dim), "It is right.")
+    found = not_holding(planted(misconceptions=(harmless,)))
+    assert [each.claim for each in found] == ["mistake: harmless"]
+
+
+def test_two_mistakes_that_probes_cannot_tell_apart_are_found(planted):
+    first = find_exercise("softmax.stable").misconceptions[0]
+    found = not_holding(planted(misconceptions=(first, replace(first, name="twin"))))
+    assert [each.claim for each in found] == ["mistake: twin"]
+    assert first.name in found[0].found
+
+
+def test_a_reference_that_is_the_solution_is_found(planted):
+    found = not_holding(planted(reference=lambda x, dim=-1: softmax.stable_softmax(x, dim)))
+    assert [each.claim for each in found] == ["the reference stands alone"]
+    assert "course_lib.softmax.stable_softmax" in found[0].found
+
+
+def test_a_wrong_solution_is_found(planted):
+    found = not_holding(planted(solution=softmax.naive_softmax))
+    assert "the solution" in [each.claim for each in found]
+
+
+def test_table_counts_what_is_there(monkeypatch):
+    two = [find_exercise("softmax.temperature"), find_exercise("softmax.gradient")]
+    monkeypatch.setattr(proof, "all_exercises", lambda: two)
+    heading, *rows, total = (line.split() for line in proof.bank_table().splitlines())
+    assert heading == ["exercise", "probes", "alternatives", "mistakes", "diagnosed", "holds"]
+    assert rows == [
+        ["softmax.temperature", "6", "0", "5", "5", "yes"],
+        ["softmax.gradient", "3", "0", "4", "4", "yes"],
+    ]
+    assert total == ["2", "exercises", "9", "0", "9", "9", "yes"]
+
+
+def test_problems_are_sentences(planted):
+    planted(solution=softmax.naive_softmax)
+    assert any(
+        problem.startswith("softmax.stable, the solution: softmax.stable: not yet")
+        for problem in proof.bank_problems()
+    )

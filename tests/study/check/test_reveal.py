@@ -1,0 +1,57 @@
+import inspect
+
+import pytest
+
+from course_lib import softmax
+from course_lib.study.check import reveal as module
+from course_lib.study.check.reveal import reveal, source_of
+
+
+class Store:
+    def __init__(self, *passed):
+        self.names = passed
+
+    def passed(self, name):
+        return name in self.names
+
+
+@pytest.fixture
+def nothing_passed(monkeypatch):
+    monkeypatch.setattr(module, "store", Store)
+    module._asked.clear()
+
+
+@pytest.mark.usefixtures("nothing_passed")
+def test_folded_first_and_open_when_asked_again(capsys):
+    reveal("softmax.stable")
+    assert capsys.readouterr().out == "course_lib.softmax.stable_softmax (folded)\n"
+    reveal("softmax.stable")
+    assert "the largest exponent is now exp(0) = 1" in capsys.readouterr().out
+
+
+def test_open_at_once_for_one_who_has_passed(monkeypatch, capsys):
+    monkeypatch.setattr(module, "store", lambda: Store("softmax.log"))
+    module._asked.clear()
+    reveal("softmax.log")
+    assert "return x - logsumexp(x, dim).unsqueeze(dim)" in capsys.readouterr().out
+
+
+def test_any_function_or_class_of_the_library(capsys):
+    reveal(softmax.logsumexp)
+    assert "course_lib.softmax.logsumexp\n" in capsys.readouterr().out
+    reveal(softmax.SoftmaxState)
+    assert "class SoftmaxState(NamedTuple):" in capsys.readouterr().out
+
+
+def test_unknown_name_suggests_the_nearest(capsys):
+    reveal("softmax.stabel")
+    assert "Did you mean 'softmax.stable'?" in capsys.readouterr().out
+
+
+def test_html_holds_the_source_and_folds():
+    plain = inspect.unwrap(softmax.stable_softmax)
+    html = source_of(plain, is_open=False)._repr_mimebundle_()["text/html"]
+    assert "<details >" in html
+    assert "keepdim" in html
+    assert 'class="n"' not in html
+    assert "<details open>" in source_of(plain)._repr_mimebundle_()["text/html"]

@@ -1,0 +1,184 @@
+"""Explorers: a control moves, the picture follows; nothing is swallowed, nothing stays behind."""
+
+import base64
+import gc
+import sys
+import weakref
+
+import ipywidgets
+import pytest
+
+from course_lib.study.display.explorer import (
+    INSTALL,
+    Explorer,
+    Fixed,
+    choice,
+    log_slider,
+    slider,
+    step_slider,
+    text_field,
+)
+from course_lib.study.display.plotting import new_figure, png_bytes, title
+
+
+def bar(height, colour="blue"):
+    if height > 4:
+        raise ValueError("no bar is <b>taller</b> than 4")
+    figure, ax = new_figure(2, 1.5)
+    ax.bar([0], [height], color=colour)
+    ax.set_ylim(0, 5)
+    title(ax, f"height {height:.1f}")
+    return figure
+
+
+@pytest.fixture
+def explorer():
+    made = Explorer(
+        bar,
+        {
+            "height": slider("height", 1.0, 0.0, 5.0),
+            "colour": choice("colour", "blue", ["blue", "green"]),
+        },
+        "One bar & a slider.",
+    )
+    yield made
+    made.close()
+
+
+def part(explorer, kind):
+    return next(child for child in explorer.widget.children if isinstance(child, kind))
+
+
+def test_moving_a_control_draws_the_picture_of_its_value(explorer):
+    picture = part(explorer, ipywidgets.Image)
+    assert picture.value == png_bytes(bar(1.0))
+    explorer.controls["height"].value = 3.0
+    assert picture.value == png_bytes(bar(3.0))
+    explorer.controls["colour"].value = "green"
+    assert picture.value == png_bytes(bar(3.0, "green"))
+
+
+def test_the_words_for_screen_readers_follow_the_picture(explorer):
+    spoken = explorer.widget.children[-2]
+    assert 'role="status"' in spoken.value
+    assert ">height 1.0</span>" in spoken.value
+    explorer.controls["height"].value = 2.5
+    assert ">height 2.5</span>" in spoken.value
+
+
+def test_an_error_is_shown_beside_the_last_picture_and_goes_away(explorer):
+    explorer.controls["height"].value = 4.5
+    message = explorer.widget.children[-1].value
+    assert 'role="alert"' in message
+    assert "ValueError: no bar is &lt;b&gt;taller&lt;/b&gt; than 4" in message
+    assert part(explorer, ipywidgets.Image).value == png_bytes(bar(1.0))
+    explorer.controls["height"].value = 2.0
+    assert explorer.widget.children[-1].value == ""
+    assert part(explorer, ipywidgets.Image).value == png_bytes(bar(2.0))
+
+
+def test_an_error_at_the_first_values_goes_to_the_caller():
+    with pytest.raises(ValueError, match="taller"):
+        Explorer(bar, {"height": slider("height", 4.5, 0.0, 5.0)}, "too high")
+
+
+def test_the_saved_output_has_a_live_view_a_picture_and_stable_words(explorer):
+    explorer.controls["height"].value = 3.0
+    data, metadata = explorer._repr_mimebundle_()
+    view = data["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"] == explorer.widget.model_id
+    assert base64.b64decode(data["image/png"]) == png_bytes(bar(1.0)), "the first state"
+    assert data["text/plain"] == (
+        "explorer: One bar & a slider.\n  starts at height=1.0, colour='blue'\n  shows: height 1.0"
+    )
+    assert metadata == {"image/png": {"alt": "height 1.0"}}
+
+
+def test_two_explorers_say_the_same(explorer):
+    again = Explorer(bar, {"height": slider("height", 1.0, 0.0, 5.0)}, "One bar & a slider.")
+    first, second = (e._repr_mimebundle_()[0] for e in (explorer, again))
+    assert first["image/png"] == second["image/png"]
+    again.close()
+
+
+def test_every_control_has_words_and_answers_to_keys(explorer):
+    for control in explorer.controls.values():
+        assert control.description
+        assert control.tabbable is not False
+    assert "One bar &amp; a slider." in explorer.widget.children[0].value
+
+
+def test_sliders_hold_the_numbers_they_are_given():
+    real, log, steps = (
+        slider("a", 0.5, 0.0, 1.0, step=0.1),
+        log_slider("b", 2.0, 0.1, 10.0, steps=20),
+        step_slider("c", 3, 0, 7),
+    )
+    assert (real.value, real.min, real.max, real.step) == (0.5, 0.0, 1.0, 0.1)
+    assert (log.value, log.min, log.max) == pytest.approx((2.0, -1.0, 1.0))
+    assert log.step == pytest.approx(0.1)
+    assert (steps.value, steps.min, steps.max) == (3, 0, 7)
+    for widget in (real, log, steps):
+        widget.close()
+
+
+def test_a_text_field_holds_any_text_and_the_picture_follows_it():
+    def said(words):
+        figure, ax = new_figure(2, 1.5)
+        title(ax, f"{len(words)} letters")
+        return figure
+
+    made = Explorer(said, {"words": text_field("your words", "a $ b")}, "Any words.")
+    assert made.finding == "5 letters"
+    made.controls["words"].value = "<b> 中\n"
+    assert made.finding == "6 letters"
+    made.controls["words"].value = ""
+    assert made.finding == "0 letters"
+    made.close()
+
+
+def test_figures_do_not_pile_up():
+    alive = []
+
+    def remembered(height):
+        figure = bar(height)
+        alive.append(weakref.ref(figure))
+        return figure
+
+    explorer = Explorer(remembered, {"height": slider("height", 1.0, 0.0, 5.0)}, "s")
+    for height in (2.0, 3.0, 1.5):
+        explorer.controls["height"].value = height
+    gc.collect()
+    assert len(alive) == 4
+    assert [ref for ref in alive if ref() is not None] == []
+    explorer.close()
+
+
+def _living():
+    return set(ipywidgets.Widget.get_manager_state()["state"])
+
+
+def test_closing_removes_every_widget_and_stops_the_drawing():
+    before = _living()
+    explorer = Explorer(bar, {"height": slider("height", 1.0, 0.0, 5.0)}, "s")
+    control = explorer.controls["height"]
+    assert control.model_id in _living() - before
+    explorer.close()
+    explorer.close()
+    assert _living() - before == set()
+    control.value = 2.0
+    assert explorer.image == png_bytes(bar(1.0))
+
+
+def test_without_ipywidgets_the_picture_stands_still_and_says_why(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    control = slider("height", 1.0, 0.0, 5.0)
+    assert control == Fixed(1.0, "height")
+    explorer = Explorer(bar, {"height": control}, "One bar.")
+    data, _ = explorer._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]) == png_bytes(bar(1.0))
+    assert set(data) == {"image/png", "text/plain"}
+    assert INSTALL in data["text/plain"]
+    assert "pip install ipywidgets" in INSTALL
+    explorer.redraw()
+    explorer.close()
