@@ -133,7 +133,9 @@ def merged_imports(base: str, theirs: str, mine: str) -> str | None:
 
 def _only_imports(text: str) -> bool:
     found = _statements(text)
-    return bool(found) and all(isinstance(each, ast.Import | ast.ImportFrom) for each in found)
+    return bool(found) and all(
+        isinstance(each, ast.Import | ast.ImportFrom) for each in found or ()
+    )
 
 
 def _statements(text: str) -> list[ast.stmt] | None:
