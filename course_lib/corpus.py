@@ -10,7 +10,7 @@ no stored result may depend on it letter for letter.
 Whole documents are held out, never single lines: neighbouring lines repeat each other, and a model
 that has seen one would look better on the other than it is.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `pydoc_data.topics`, `ast.get_docstring`
 """
 

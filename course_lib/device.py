@@ -6,7 +6,7 @@ once a product in it has come out right.
 
     default device = cuda, else mps (Apple), else cpu; COURSE_DEVICE=cpu chooses another
 
-Taught in:        00 start_here
+Taught in:        start_here
 Paper:            none
 Checked against:  what torch itself reports about the machine
 Shapes:           none

@@ -6,7 +6,7 @@ pick a row is the same as to multiply the table by a one-hot vector, only withou
     embed(ids)[t]  = table[ids[t]] = one_hot(ids[t]) @ table
     tied_logits(h) = h @ table.T                  the same table, read the other way round
 
-Taught in:        03 embeddings_and_norms
+Taught in:        embeddings_and_norms
 Paper:            Press & Wolf 2017, arXiv:1608.05859 (tying); Vaswani et al. 2017, arXiv:1706.03762
 Checked against:  torch.nn.functional's embedding and linear, forward and gradient
 Shapes:           V vocabulary, C model width

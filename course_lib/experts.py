@@ -7,7 +7,7 @@ router's weights. The model holds the parameters of all experts and pays for k o
     y = sum over chosen e of g[e] * expert_e(x)
     balancing loss = E * sum_e (choices of e / tokens) * mean(p[e])         k when all are equal
 
-Taught in:        07 mlp
+Taught in:        mlp
 Paper:            Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021, arXiv:2101.03961;
                   Dai et al. 2024, arXiv:2401.06066 (shared experts)
 Checked against:  transformers' Qwen3MoeSparseMoeBlock, Qwen2MoeSparseMoeBlock and their loss

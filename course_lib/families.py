@@ -11,7 +11,7 @@ What a transformer is good for is decided by who may read whom, and by what is p
 A decoder-only model learns from every token of any text. Hiding 15 % of the tokens teaches at 15 %
 of the places, and pairs of texts have to be found first.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            Vaswani et al. 2017, arXiv:1706.03762; Devlin et al. 2018, arXiv:1810.04805
 Checked against:  transformers' BertForMaskedLM; torch.nn's TransformerEncoderLayer and
                   TransformerDecoderLayer

@@ -8,7 +8,7 @@ gate bends by multiplying: one projection decides how much of the other passes.
     gelu(x)         = x * P(standard normal < x)
     silu(x)         = x * sigmoid(x)
 
-Taught in:        07 mlp
+Taught in:        mlp
 Paper:            Shazeer 2020, arXiv:2002.05202; Hendrycks & Gimpel 2016, arXiv:1606.08415;
                   Geva et al. 2021, arXiv:2012.14913 (key-value memory)
 Checked against:  torch.nn.functional's gelu, silu, glu; transformers' Qwen3MLP and GPT2MLP

@@ -7,7 +7,7 @@ layer; a norm brings each vector back to a known size before the next layer read
     rms_norm(x)   = x / sqrt(mean(x * x) + eps) * weight
     batch_norm(x) = like layer_norm, but mean and var run over the tokens of the batch, per feature
 
-Taught in:        03 embeddings_and_norms
+Taught in:        embeddings_and_norms
 Paper:            Ba et al. 2016, arXiv:1607.06450; Zhang & Sennrich 2019, arXiv:1910.07467;
                   Ioffe & Szegedy 2015, arXiv:1502.03167; Xiong et al. 2020, arXiv:2002.04745
 Checked against:  torch.nn.functional's layer_norm, rms_norm, batch_norm; transformers' Qwen3RMSNorm

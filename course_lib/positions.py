@@ -8,7 +8,7 @@ into the vectors, one position at a time, or into the scores, one distance at a 
     relative     score[i, j] + bias[bucket(j - i)]                     into the scores; learned
     ALiBi        score[i, j] - slope * |i - j|                         into the scores; fixed
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Vaswani et al. 2017, arXiv:1706.03762 (sinusoidal); Raffel et al. 2019,
                   arXiv:1910.10683 (relative); Press et al. 2021, arXiv:2108.12409 (ALiBi)
 Checked against:  a float64 formula, transformers' Marian, T5, BLOOM and MPT

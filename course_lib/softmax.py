@@ -6,7 +6,7 @@ function here is written in the form that survives them.
 
     softmax(z)[i] = exp(z[i] - c) / sum_j exp(z[j] - c)        for any c; we take c = max(z)
 
-Taught in:        04 softmax
+Taught in:        softmax
 Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867 (the online form)
 Checked against:  torch.softmax, torch.logsumexp, F.cross_entropy, torch.autograd
 Shapes:           N rows of V scores; every `dim` may be any axis of any tensor

@@ -5,7 +5,7 @@ Nothing here builds a model: a page of numbers is enough to tell parameters, FLO
 Five small files, in the order in which the notebook reads them: `models` (the configurations),
 `parameters`, `compute` (FLOPs), `memory` (bytes), `limits` (the roofline and what it allows).
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 """
 
 from course_lib.accounting.compute import (

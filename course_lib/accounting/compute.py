@@ -6,7 +6,7 @@
 Backward multiplies twice where forward multiplies once: to get the gradient of the input and that
 of the weight. Attention's own products are the second term: q with n keys, weights with n values.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Paper:            Kaplan et al. 2020, arXiv:2001.08361;
                   Chowdhery et al. 2022, arXiv:2204.02311 (MFU)
 Checked against:  torch.utils.flop_counter, forward and backward

@@ -10,7 +10,7 @@ it fetches waits for the memory, one that does many waits for the arithmetic.
 Prefill multiplies each weight with all tokens of the prompt, decode with one token per text: the
 same bytes for far fewer FLOPs.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Paper:            Williams et al. 2009, "Roofline", doi:10.1145/1498765.1498785
 Checked against:  times worked out by hand
 """

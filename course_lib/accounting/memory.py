@@ -7,7 +7,7 @@
 An activation is what the forward pass keeps because the backward pass will need it. With
 checkpointing only the input of each block is kept, and one block at a time is computed again.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Paper:            Korthikanti et al. 2022, arXiv:2205.05198 (activations);
                   Chen et al. 2016, arXiv:1604.06174 (checkpointing)
 Checked against:  `nbytes` of tensors, and the tensors that autograd keeps, one by one

@@ -1,6 +1,6 @@
 """The configurations that the chapter counts: published models, as their config.json has them.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  the totals in the tests, and transformers' models on the meta device
 """
 

@@ -5,7 +5,7 @@
     experts     E * 3 * C * F  +  E * C                       all experts, and the router
     tables      V * C, once if the head is tied to the embedding, else twice
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  the models themselves on the meta device, ours and those of transformers
 Shapes:           V vocabulary, C model width, F FFN width, H query heads, G key/value heads,
                   D head width, E experts

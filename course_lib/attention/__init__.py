@@ -4,7 +4,7 @@ Five small files, in the order in which the notebook reads them: `masks` (who ma
 `scaled_dot_product` (the weighted mean, and its grouped form), `cache` (keys and values kept while
 text is written), `multi_head` (the layer with its projections), `heads` (what a trained head does).
 
-Taught in:        05 attention
+Taught in:        attention
 """
 
 from course_lib.attention.cache import (

@@ -9,7 +9,7 @@ lets the new query read all of them.
 
 The memory is set aside once; a step writes one row into it, and copies nothing.
 
-Taught in:        05 attention, 12 generation
+Taught in:        attention, generation
 Paper:            Shazeer 2019, arXiv:1911.02150
 Checked against:  attention over the whole sequence at once
 Shapes:           B batch, H query heads, G key/value heads, T new tokens, S all tokens so far,

@@ -8,7 +8,7 @@ an induction head the token that followed the last time: having seen "A B ... A"
 
 A score of 1 means that the head does nothing else; a head that reads evenly scores about 1/T.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (induction);
                   Xiao et al. 2023, arXiv:2309.17453 (first token)
 Checked against:  maps written by hand, sums in plain Python

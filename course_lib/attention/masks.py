@@ -10,7 +10,7 @@ There may be fewer queries than keys: while a model writes with a cache, the que
 tokens. So the queries here always are the *last* tokens among the keys, and the staircase of a
 causal mask ends in the lower right corner. (PyTorch's `is_causal` starts it in the upper left one.)
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Vaswani et al. 2017, arXiv:1706.03762; Beltagy et al. 2020, arXiv:2004.05150
                   (sliding window); Raffel et al. 2019, arXiv:1910.10683 (prefix)
 Checked against:  F.scaled_dot_product_attention, transformers' mask functions

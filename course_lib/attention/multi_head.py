@@ -6,7 +6,7 @@ cut the model width into heads, each head attends on its own, and a last project
     q = split_heads(x @ Wq.T)    k, v likewise, with G <= H heads
     output = merge_heads(attention(q, k, v)) @ Wo.T
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Vaswani et al. 2017, arXiv:1706.03762;
                   Henry et al. 2020, arXiv:2010.04245 (QK-norm)
 Checked against:  torch.nn.MultiheadAttention, transformers' Qwen3Attention

@@ -10,7 +10,7 @@ weights that sum to one, and the output is the values averaged with these weight
 With q and k independent and of variance 1, a dot product over D features has variance D. Division
 by sqrt(D) brings it back to 1, where softmax still has a gradient.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Vaswani et al. 2017, arXiv:1706.03762;
                   Shazeer 2019, arXiv:1911.02150 (multi-query);
                   Ainslie et al. 2023, arXiv:2305.13245 (grouped-query)

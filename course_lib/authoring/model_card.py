@@ -1,9 +1,9 @@
 """The model card: what a trained model learned from, how, for how long, and what it scores.
 
 Every figure is taken from the run or measured when the card is written. The scoreboard is that of
-notebook 02, on documentation that no recipe trains on.
+the notebook `language_models`, on documentation that no recipe trains on.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  the files of the run, and the stored model measured again
 """
 

@@ -10,7 +10,7 @@ safetensors files. The names are those of this course's modules, so that loading
 Four small files: `folder` (where the files are), `words` (config.json in and out), `fitting` (do
 these tensors fit that model), `weights` (the tensors in and out).
 
-Taught in:        08 transformer
+Taught in:        transformer
 """
 
 from course_lib.checkpoint.fitting import Misfits, misfits, separate_fused, with_head

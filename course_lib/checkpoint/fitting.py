@@ -7,7 +7,7 @@ leaves the head out, and GPT-2's file stores its matrices the other way round.
     head = table where tied, else the file's own
     Conv1D:  y = x @ W + b,  W (in, out)          nn.Linear:  y = x @ W.T + b,  W (out, in)
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  torch's own load_state_dict, transformers' Conv1D
 Shapes:           C model width, V vocabulary
 """

@@ -2,7 +2,7 @@
 
 Without being asked to, nothing here uses the network: a hub name means what was downloaded before.
 
-Taught in:        08 transformer
+Taught in:        transformer
 """
 
 import json

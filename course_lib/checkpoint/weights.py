@@ -4,7 +4,7 @@ The model is first built on the meta device, shapes without memory; then the ten
 become its weights. The files are mapped into memory rather than read, so that a weight is in memory
 once, and only from when it is used. Experts are the exception: they are stacked, once.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  transformers' from_pretrained and save_pretrained, in both directions
 """
 

@@ -6,7 +6,7 @@ for and the model lacks is refused, never passed over.
 
     {"model_type": "gpt2", "n_embd": 768, ...}   <->   ModelConfig(model_type="gpt2", ...)
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  the configs that transformers writes and reads
 """
 

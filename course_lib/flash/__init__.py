@@ -6,7 +6,7 @@ backward), `watch` (proof that no table was made), `traffic` (every byte that is
 GPUs `kernel`, `kernel_backward` and `fused`. These three need Triton, which does not exist on every
 platform, and are imported by themselves; `kernel_trouble` tells beforehand.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 """
 
 from course_lib.flash.available import kernel_trouble

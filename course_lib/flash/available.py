@@ -1,6 +1,6 @@
 """Whether the kernels can run here, and how, without importing Triton to find out.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Checked against:  an import of the kernels
 """
 

@@ -1,6 +1,6 @@
 """The kernels behind one function: which tiles to use, what to check, what to save for backward.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691
 Checked against:  attention in float64, F.scaled_dot_product_attention
 Shapes:           B batch, H query heads, G key/value heads, T query tokens, S key tokens,

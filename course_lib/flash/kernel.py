@@ -15,7 +15,7 @@ all queries may read in full, then those on the diagonal and at the ragged end.
 With a CUDA device the kernels are compiled. Without one they run in Triton's interpreter, which
 executes them with NumPy on the CPU, one program after the other: slow, and good for learning.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691;
                   Tillet, Kung & Cox 2019, "Triton", doi:10.1145/3315508.3329973
 Checked against:  attention in float64, course_lib.flash.tiled

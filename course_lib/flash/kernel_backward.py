@@ -8,7 +8,7 @@ place, and the result is the same in every run.
     p = exp(s - L)      dv = p.T @ do      ds = p * (do @ v.T - delta)      delta = sum(do * o)
     dq = ds @ k         dk = ds.T @ q
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135, appendix B; Dao 2023, arXiv:2307.08691
 Checked against:  autograd through attention in float64, course_lib.flash.tiled
 Shapes:           T query tokens, S key tokens, D head width; a program's tile is BLOCK_T queries by

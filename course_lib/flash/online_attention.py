@@ -10,7 +10,7 @@ them its output can be given at any time, and two outputs over different keys ca
 
 Each value v_j stands *inside* the sum, times its own weight. The division by l waits until the end.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135;
                   Dao et al. 2023, "Flash-Decoding" (the join of parts)
 Checked against:  softmax over all scores at once, in float64

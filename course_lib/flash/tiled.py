@@ -1,7 +1,7 @@
 """Attention in tiles: the exact result, without a table of all scores.
 
-A row of softmax can be computed block by block (chapter 04), if a running maximum m and a running
-sum l are kept. Attention carries one thing more: the sum of values, each times its weight. All
+A row of softmax can be computed block by block (see `softmax`), if a running maximum m and a
+running sum l are kept. Attention carries one thing more: the sum of values, each times its weight. All
 three are measured from the maximum so far, and all are rescaled when a larger score comes.
 
     m' = max(m, max_j s_j)                                 s: the scores of one tile
@@ -13,7 +13,7 @@ a tile are computed anew, p = exp(s - L), and
 
     dv = p.T @ do      ds = p * (do @ v.T - sum(do * o))      dq = ds @ k      dk = ds.T @ q
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691;
                   Rabe & Staats 2021, arXiv:2112.05682
 Checked against:  attention in float64 with a table, F.scaled_dot_product_attention, gradcheck

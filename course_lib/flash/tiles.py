@@ -7,7 +7,7 @@ that is to be avoided. A rule also tells which tiles hold nothing, and these are
     queries are the last tokens among the keys:  position of query i = S - T + i
     causal: a tile is skipped when its first key comes after its last query
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao 2023, arXiv:2307.08691, section 3.1 (skipped tiles)
 Checked against:  the masks of course_lib.attention, cut into tiles
 Shapes:           T query tokens, S key tokens, t queries and s keys of one tile
@@ -23,7 +23,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reach:
-    """Who may read whom, as a rule on positions: the mask kinds of chapter 05 without a table."""
+    """Who may read whom, as a rule on positions: the masks of `attention` without a table."""
 
     causal: bool = False
     window: int | None = None  # with itself; reads only backwards, so it is causal too

@@ -15,7 +15,7 @@ tiled method moves Theta(n^2 D^2 / M), the standard one Theta(n D + n^2): less a
 Here the loop of `tiled` itself is run, on memory that counts. The standard method is treated
 kindly: each of its three steps is taken to read each of its operands only once.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135, Theorem 2
 Checked against:  closed formulas, over many shapes
 Shapes:           T queries, S keys, D width of queries and keys, Dv width of values: one head

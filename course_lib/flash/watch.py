@@ -8,7 +8,7 @@ it makes no table either, but it is not what one wants to see proven.
     with Watch(limit=T * S):
         tiled_attention(q, k, v)
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Checked against:  plain attention, which is caught
 Shapes:           any
 """

@@ -8,7 +8,7 @@ scores), `drawing` (from a distribution to a token), `stopping` (when a text is 
     generate(model, ids, 40)                                             greedy
     generate(model, ids, 40, Sampling(temperature=0.8, top_p=0.9))       sampled
 
-Taught in:        12 generation
+Taught in:        generation
 """
 
 from course_lib.generation.beam import Beams, BeamStep, beam_search

@@ -9,7 +9,7 @@ that ends leaves the beam for the list of finished ones, where it competes by it
 log p is negative, so that dividing it by more brings it closer to 0: a penalty of 1 compares means
 per token, 0 compares whole texts, in which every further token costs.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            Wu et al. 2016, arXiv:1609.08144 (length penalty, in another form)
 Checked against:  transformers' generate(num_beams=K); a search through all texts
 Shapes:           B batch, K beams, C = 2K or more candidates, T prompt tokens, N new tokens

@@ -10,7 +10,7 @@ Rows of different length stand in one batch with padding on their *left*, so tha
 is the newest token of every row. A padded place is hidden from attention and has no position: each
 row counts from 0 at its own first token.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            Pope et al. 2022, arXiv:2211.05102 (prefill and decode)
 Checked against:  a pass over the whole text without a cache
 Shapes:           B batch, T new tokens, S all tokens so far, V vocabulary

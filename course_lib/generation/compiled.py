@@ -9,7 +9,7 @@ cache, written or not, under a mask, and is told the place of the new token as a
 
 The first step compiles, which takes from seconds to a minute and needs a C++ compiler.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            none
 Checked against:  `FusedDecoder` and `DecoderLM` with the same weights
 Shapes:           B batch, S all tokens so far, N places of the cache, C model width, H query heads,

@@ -5,7 +5,7 @@
 The loop is the same for greedy and for sampled text, for one row and for a batch, to the end or as
 a stream. Only the first pass reads many tokens; every later one reads the token just written.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            none
 Checked against:  transformers' generate, greedy and sampled; a loop without a cache
 Shapes:           B batch, T prompt tokens, N new tokens, V vocabulary

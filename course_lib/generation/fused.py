@@ -10,7 +10,7 @@ the second, and computes the same logits, but for rounding.
     each matrix lies in memory along its longer side                   fetched in long runs
     features in the layout "neighbours": turning a pair is one complex product
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            Pope et al. 2022, arXiv:2211.05102
 Checked against:  `DecoderLM` with the same weights
 Shapes:           B batch, T new tokens, S all tokens so far, C model width, H query heads, G

@@ -14,7 +14,7 @@ the others its share: no step of its own is needed to make the rest sum to one.
 Order matters: temperature changes which tokens top-p and min-p keep. It comes first here, as in
 most libraries, behind the repetition penalty.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            Fan et al. 2018, arXiv:1805.04833 (top-k); Holtzman et al. 2019, arXiv:1904.09751
                   (top-p); Nguyen et al. 2024, arXiv:2407.01082 (min-p); Keskar et al. 2019,
                   arXiv:1909.05858 (repetition penalty)

@@ -5,7 +5,7 @@ piece is hit is drawn. The place where the dart lands is the only randomness in 
 
     token = the first i with p[0] + ... + p[i] > u            u uniform in [0, 1)
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            none
 Checked against:  torch.multinomial's frequencies, by a chi-square test
 Shapes:           B batch, V vocabulary

@@ -10,7 +10,7 @@ The first rejected token is replaced by a draw from max(0, p - q), rescaled: exa
 missing where q proposes too little. Each written token then has the distribution p, as if the large
 model had written alone. If all k are kept, the same pass gives one more token for nothing.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            Leviathan et al. 2022, arXiv:2211.17192; Chen et al. 2023, arXiv:2302.01318
 Checked against:  the target's own distribution (chi-square); its own greedy text
 Shapes:           k draft tokens, V vocabulary, T prompt tokens, N new tokens

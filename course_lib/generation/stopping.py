@@ -4,7 +4,7 @@ A model never stops by itself. It writes a token that we have agreed to read as 
 that means one, such as the start of the next question. A string may end in the middle of a token,
 and begin several tokens before.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            none
 Checked against:  transformers' StopStringCriteria
 Shapes:           none

@@ -16,7 +16,7 @@ the coder remembers how many bits now wait for the next settled one.
 Encoder and decoder ask the same model, so a better language model is a better compressor. The model
 must give the same answer both times, to the last bit: use one machine and one number of threads.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Witten, Neal and Cleary 1987, "Arithmetic Coding for Data Compression"
 Checked against:  a coder in exact fractions, the ideal length
 Shapes:           V vocabulary

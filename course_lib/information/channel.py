@@ -12,7 +12,7 @@ At a rate R > C at least the share e of the message bits arrives wrong, where R 
 A linear code multiplies the message by a table of bits, modulo 2. The decoder looks for the code
 word that differs least from what it received: the best guess, and for 2 ** k words a slow one.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948; Hamming 1950, "Error Detecting and Error Correcting Codes"
 Checked against:  majority vote, syndrome decoding, the binomial distribution
 Shapes:           k message bits, n channel bits, N messages; a bit is the integer 0 or 1

@@ -9,7 +9,7 @@ Its average word length L, in bits, is the least that any such code can have, an
 The code here is canonical: words of one length count upwards in the order of the symbols, so the
 lengths alone describe it.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Huffman 1952, "A Method for the Construction of Minimum-Redundancy Codes"
 Checked against:  the best of all codes that Kraft's inequality allows, over small alphabets
 Shapes:           V symbols

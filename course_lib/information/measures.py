@@ -14,7 +14,7 @@ The base of the logarithm is the unit: 2 gives bits, e gives nats. 0 log 0 count
 Half precision is computed in float32; float32 and float64 are kept, so that the functions also run
 on devices without float64.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948, "A Mathematical Theory of Communication"
 Checked against:  torch.distributions, values worked out by hand
 Shapes:           V outcomes; any number of batch dimensions before them

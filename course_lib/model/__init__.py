@@ -5,7 +5,7 @@ Small files, in the order in which the notebook reads them: `functions` (the ste
 (the one family whose parts have other shapes and names), `memory_order` (the same matrices, fetched
 faster), `inspection` (the stream, the heads, and what happens without them).
 
-Taught in:        08 transformer
+Taught in:        transformer
 """
 
 from course_lib.model.config import ModelConfig

@@ -4,7 +4,7 @@ The words are those of Hugging Face's config.json. Families differ in switches t
 config does not see, since they are written into the code of each: whether queries and keys are
 normalised, which projections have a bias. Here they are fields like any other.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  the configs of transformers
 """
 

@@ -5,7 +5,7 @@ on each token alone; both look at a normalised copy and add their result to the 
 
     x = x + attention(norm(x));   x = x + mlp(norm(x));   logits = norm(x) @ head.T
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            Vaswani et al. 2017, arXiv:1706.03762; Qwen team 2025, arXiv:2505.09388
 Checked against:  transformers' Qwen3, Qwen3-MoE, Qwen2, Llama and Mistral
 Shapes:           B batch, T new tokens, S all tokens so far, C model width, V vocabulary

@@ -5,7 +5,7 @@ part is handed in as a function, so that the order of the steps is all that is l
 
     x = table[ids];   for block in blocks: x = block(x);   logits = norm(x) @ head.T
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            Radford et al. 2019, "Language models are unsupervised multitask learners"
                   (pre-norm, and one more norm behind the last block)
 Checked against:  DecoderLM, transformers' Qwen3 and its generate

@@ -6,7 +6,7 @@
     one matrix for q, k and v, biases      three matrices, hardly a bias
     GELU between two matrices              a gate beside them
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            Radford et al. 2019, "Language models are unsupervised multitask learners"
 Checked against:  transformers' GPT2LMHeadModel
 Shapes:           B batch, T new tokens, S all tokens so far, C model width

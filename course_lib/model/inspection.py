@@ -8,7 +8,7 @@ part wrote, and a part can be silenced to see what it was good for (ablation).
     logit_lens[i] = head(last_norm(stream[i]))
     effect of a part = loss without it - loss with it
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021, "A
                   mathematical framework for transformer circuits"; Michel et al. 2019,
                   arXiv:1905.10650 (heads that are not missed)

@@ -3,7 +3,7 @@
 Such a product is over as soon as the matrix has been fetched. Memory gives long runs faster than
 short ones, and one axis of a matrix is always its longest run.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            none
 Checked against:  the matrix itself, which is equal in every number
 Shapes:           whatever the matrix has

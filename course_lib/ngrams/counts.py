@@ -3,7 +3,7 @@
 V ** n different runs of n tokens are possible, but a text of T tokens contains at most T - n + 1 of
 them. With every step of n a larger share of the n-grams in a new text was never counted before.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948; Chen and Goodman 1998, TR-10-98, Harvard
 Checked against:  counting by hand and by brute force
 Shapes:           V vocabulary; a text is a sequence of ids: bytes, or what a tokenizer returned

@@ -8,7 +8,7 @@ The table of what is visible is about predictions: row t tells which tokens may 
 position t, and a token that is to be predicted never sees itself. In a Transformer the output at
 position t predicts token t + 1, so there the same table appears shifted by one row.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Devlin et al. 2018, arXiv:1810.04805; Raffel et al. 2019, arXiv:1910.10683
 Checked against:  tables written out by hand
 Shapes:           T tokens of one text

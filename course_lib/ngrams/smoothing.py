@@ -12,7 +12,7 @@ types(h) is the number of different tokens seen after h. Below the highest order
 not how often h w occurred but after how many different tokens: "Francisco" is frequent, yet follows
 one word only, so it is no good guess elsewhere.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Kneser and Ney 1995; Chen and Goodman 1998, TR-10-98, Harvard
 Checked against:  the definitions, evaluated with fractions over small alphabets
 Shapes:           V vocabulary

@@ -8,7 +8,7 @@ chain rule of probability turns the answers into the probability of any text, wi
 Whatever answers the question is a language model. Here that is any function of the type
 `NextToken`, be it a table of counts or a network with billions of weights.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948, "A Mathematical Theory of Communication"
 Checked against:  products of fractions, frequencies of many samples
 Shapes:           V vocabulary, T tokens

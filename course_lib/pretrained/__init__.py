@@ -4,7 +4,7 @@ A Qwen3-shaped decoder of a few layers with a byte-level tokenizer of its own, i
 Hugging Face hub, so that `transformers` loads this folder as it loads any other. What it learned
 from, how, and what it scores stands in the model card beside it (README.md).
 
-Taught in:        08 transformer, 11 training
+Taught in:        transformer, training
 Checked against:  `transformers.AutoModelForCausalLM`, `transformers.AutoTokenizer`
 """
 

@@ -4,7 +4,7 @@ Three small files, in the order in which the notebook reads them: `rotation` (an
 layouts and the way between them), `scaling` (slower planes for longer texts), `parameters` (what
 a checkpoint's config asks for).
 
-Taught in:        06 rope
+Taught in:        rope
 """
 
 from course_lib.rope.parameters import rope_cos_sin, scaled_frequencies

@@ -5,7 +5,7 @@ perhaps a kind of scaling with its numbers, perhaps a part of the head that is n
 
     {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, ...}
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            those of the scalings, in `scaling`
 Checked against:  transformers' ROPE_INIT_FUNCTIONS and its rotary modules
 Shapes:           T tokens, half = D/2 planes

@@ -13,7 +13,7 @@ Which two features make plane i is a convention, and there are two of them in th
 
 Values are not turned: what is read does not depend on where it stood.
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Su et al. 2021, arXiv:2104.09864
 Checked against:  transformers' Qwen3 (halves), GPT-J and a complex product (neighbours)
 Shapes:           B batch, H heads, T tokens, D head width, half = D/2 planes (fewer if partial)

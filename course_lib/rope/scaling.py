@@ -14,7 +14,7 @@ slow planes have never completed a turn, and it is there that unseen angles appe
     LongRoPE              a factor per plane, found by search
     proportional          a part of the planes; the others do not turn at all
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Chen et al. 2023, arXiv:2306.15595 (linear); Peng et al. 2023, arXiv:2309.00071
                   (NTK-aware, YaRN); Grattafiori et al. 2024, arXiv:2407.21783 (Llama 3); Ding et
                   al. 2024, arXiv:2402.13753 (LongRoPE)

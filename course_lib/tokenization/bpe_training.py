@@ -12,7 +12,7 @@ the counts next to it, so counts are kept up to date instead of being taken anew
 the words in which it occurs. And the largest count is on top of a heap, whose entries may be out
 of date: one that is goes back with its present count.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Sennrich et al. 2016, arXiv:1508.07909
 Checked against:  the `tokenizers` trainer, merge by merge; a trainer that recounts every time
 """

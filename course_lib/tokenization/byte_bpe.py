@@ -7,7 +7,7 @@ form a learned pair.
 
     "hug"   h u g  →  h ug  (rank 0: u g)  →  hug  (rank 3: h ug)
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019 (GPT-2)
 Checked against:  `tokenizers` (merges and ids), `tiktoken` built from the same ranks
 """

@@ -16,7 +16,7 @@ Rendering to *text* and then encoding with all special tokens allowed is how inj
 message that spells `<|im_end|>` would end its own turn. `encode_chat` never takes that road: what
 comes from a message stays text.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `transformers`' apply_chat_template with CHATML_TEMPLATE
 """
 

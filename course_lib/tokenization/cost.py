@@ -7,7 +7,7 @@ one text; for two languages compare the tokens of the same thought.
     bytes per token = bytes of the text in UTF-8 / tokens
     out of vocabulary = units that are not known / units
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Petrov et al. 2023, arXiv:2305.15425 (the same thought in many languages)
 Checked against:  counts by hand, a tokenizer trained to the smaller size
 """

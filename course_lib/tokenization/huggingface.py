@@ -10,7 +10,7 @@ What a file asks for and this library lacks is refused, never passed over: a tok
 in one step gives a model other ids than it was trained on. Steps that leave the ids of plain text
 alone (post-processor, decoder, truncation, padding) are not read.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 

@@ -4,7 +4,7 @@
 same, but their bytes differ, and so would their tokens. NFC composes what can be composed. Qwen's
 tokenizer does this first, and pays with exact reversibility: what you decode is the composed text.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `tokenizers.normalizers.NFC`
 """
 

@@ -8,7 +8,7 @@ letters (GPT-2 a space, the others any one sign).
 
     "it's 2024!"   GPT-2  it 's ␣2024 !      GPT-4  it 's ␣ 202 4 !      Qwen  it 's ␣ 2 0 2 4 !
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Radford et al. 2019 (GPT-2), section 2.2
 Checked against:  `tokenizers.pre_tokenizers.Split`, `tiktoken`
 """

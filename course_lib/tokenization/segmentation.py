@@ -8,7 +8,7 @@ paths together.
     best[end]  = max over arcs (begin → end) of    best[begin] + log p(piece)
     alpha[end] = log sum over arcs of  exp(        alpha[begin] + log p(piece))
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Kudo 2018, arXiv:1804.10959
 Checked against:  every segmentation of short words, written out; `tokenizers` (Unigram)
 """

@@ -9,7 +9,7 @@ user's message become `<|im_end|>` lets the user write the system prompt.
     "a<|b|>c"  with "<|b|>" allowed   a · <|b|> · c         (the middle is one id)
     "a<|b|>c"  with nothing allowed   a<|b|>c               (letters and signs)
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 """
 

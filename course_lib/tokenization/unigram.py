@@ -7,7 +7,7 @@ spellings.
 
     Spaces are letters, written ▁:   "a cat"  →  ▁a ▁cat  →  log p(▁a) + log p(▁cat)
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Kudo 2018, arXiv:1804.10959; Kudo and Richardson 2018, arXiv:1808.06226
 Checked against:  `tokenizers` (Unigram, Metaspace)
 """

@@ -7,7 +7,7 @@ pieces whose loss would cost little likelihood are taken away, a quarter at a ti
 
     E[uses of text[begin:end]] = exp(alpha[begin] + log p(piece) + beta[end] - alpha[last])
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Kudo 2018, arXiv:1804.10959, section 3.2
 Checked against:  sums over all segmentations of short words
 """

@@ -4,7 +4,7 @@ Running text repeats itself: of 90 000 words, some 6 000 differ. A dictionary th
 lacks turns encoding into look-ups. It is emptied when full, and leaves out words so long that they
 will hardly come again, so its memory is bounded.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 """
 
 from collections.abc import Callable

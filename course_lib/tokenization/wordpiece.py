@@ -9,7 +9,7 @@ A word that cannot be finished becomes `[UNK]` as a whole.
 
     "unwanted"   un ##want ##ed          "unwanted☃"   [UNK]
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Schuster and Nakajima 2012; Devlin et al. 2018, arXiv:1810.04805
 Checked against:  `tokenizers` (WordPiece, BertNormalizer, BertPreTokenizer)
 """

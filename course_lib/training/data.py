@@ -7,7 +7,7 @@ should not learn that texts begin at position zero.
 Random ids that repeat are no language, but they teach one thing well: to look up what came after
 the last time. All that is needed for it stands in the sequence, and nothing else helps.
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (repeated random tokens)
 Checked against:  crops taken by hand, periods found by comparing a sequence with itself
 Shapes:           B sequences, T tokens

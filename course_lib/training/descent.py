@@ -7,7 +7,7 @@ gradients, which helps as long as the valley lies along the coordinates.
 
     loss = ½ · pᵀ H p;   gradient = H p;   plain descent is stable while rate < 2 / steepest
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Cauchy 1847; Kingma and Ba 2015, arXiv:1412.6980
 Checked against:  the closed form (1 - rate · curvature)ᵗ, torch.optim.SGD, torch.optim.AdamW
 Shapes:           P points of a path, each with two coordinates; N examples, C features

@@ -6,7 +6,7 @@ read in windows that overlap by half, so that no token has less than half a cont
 
 Whether heads look things up is asked where nothing else helps: on random ids that repeat.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  log-probabilities of the text in one window; periods and scores by hand
 Shapes:           T tokens, L layers, H heads
 """

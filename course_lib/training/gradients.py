@@ -8,7 +8,7 @@ can only do if all tensors are scaled by the same number: the norm is that of al
 A batch too large for memory is computed in parts whose gradients add up. Each part's loss counts by
 its share of the counted tokens, so that the sum is the gradient of the mean over all of them.
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Pascanu et al. 2013, arXiv:1211.5063
 Checked against:  torch.nn.utils.clip_grad_norm_, one large batch
 """

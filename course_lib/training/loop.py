@@ -4,7 +4,7 @@ Everything that decides what comes next is in the state: weights, moments, the s
 generator from which batches are drawn. A run that was killed and goes on from its last state makes
 the weights, bit for bit, of a run that was left in peace.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  transformers' model with torch.optim.AdamW, step for step; a killed run
 """
 

@@ -7,9 +7,9 @@ those that do; dividing by all would pay a model for padding.
     loss = sum over counted t of -log p(ids[t + 1] | ids[..t]) / number of counted t
 
 Logits are the largest tensor of a training step. What autograd would do with them in a dozen passes
-is one formula, that of notebook 04: the gradient is (p - onehot(target)) / number of rows.
+is one formula, derived in `softmax`: the gradient is (p - onehot(target)) / number of rows.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  F.cross_entropy with ignore_index, transformers' `labels`
 Shapes:           B sequences, T tokens, V vocabulary
 """

@@ -8,7 +8,7 @@ too small at first; dividing by 1 - βᵗ corrects that. Weight decay pulls at t
     m = β₁·m + (1 - β₁)·g;   v = β₂·v + (1 - β₂)·g²
     p = p - lr·λ·p - lr · m̂ / (√v̂ + ε),   m̂ = m / (1 - β₁ᵗ),   v̂ = v / (1 - β₂ᵗ)
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Kingma and Ba 2015, arXiv:1412.6980; Loshchilov and Hutter 2019, arXiv:1711.05101
 Checked against:  torch.optim.AdamW
 Shapes:           every tensor as its parameter

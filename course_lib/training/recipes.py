@@ -3,7 +3,7 @@
     course-model  the model in `course_lib/pretrained`; an hour or two on one core
     quick         a small one with the same abilities in little; some minutes
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  the stored model's config and log
 """
 

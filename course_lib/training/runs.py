@@ -5,7 +5,7 @@
     FOLDER/log.jsonl                   what was measured, a line for each look
     FOLDER/model/                      the finished model in the layout of the hub
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  a run that was killed and one that was not
 """
 

@@ -8,7 +8,7 @@ A power is a straight line where both axes are logarithmic.
 
 For given α and β the other three are found by least squares; α and β are looked up on a grid.
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Kaplan et al. 2020, arXiv:2001.08361; Hoffmann et al. 2022, arXiv:2203.15556
 Checked against:  laws whose numbers are known, numpy.polyfit, the best size by search
 Shapes:           R runs, G pairs of exponents

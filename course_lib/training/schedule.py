@@ -7,7 +7,7 @@ weights settle.
     warm-up:  rate = peak · step / warmup
     after:    rate = final + (peak - final) · (1 + cos(π · progress)) / 2
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Loshchilov and Hutter 2017, arXiv:1608.03983
 Checked against:  transformers' get_cosine_with_min_lr_schedule_with_warmup
 """

@@ -174,7 +174,7 @@ print(tour.ids_to_text(written))
 #
 # **And now a trained one.** The course carries a small transformer of its own, which has read the documentation and the
 # sources of Python's standard library. Its stages are the same five; only the way from the integers to the scores is longer.
-# How it was made, and how you make it again, is in notebook 11.
+# How it was made, and how you make it again, is in notebook [Training](11_training.ipynb).
 
 # %% id="trained-model-and-tokenizer"
 from course_lib.pretrained import course_model, course_tokenizer

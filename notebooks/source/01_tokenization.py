@@ -41,7 +41,7 @@ from course_lib.tokenization.byte_bpe import ByteBPE
 # %% [markdown] id="1-three-obvious-ways-to-cut"
 # ## 1 · Three obvious ways to cut
 #
-# A model keeps one row of numbers for each piece that it knows (notebook 03), and it reads one piece after the other. So
+# A model keeps one row of numbers for each piece that it knows (notebook [Embeddings and norms](03_embeddings_and_norms.ipynb)), and it reads one piece after the other. So
 # two things should be small: the **vocabulary**, the list of different pieces, and the **sequence**, the number of pieces
 # in a text. And a third one should be zero: what the list does not hold, the model cannot read at all.
 #
@@ -977,4 +977,4 @@ quiz("tokenization")
 # - Kudo 2018, *Subword regularization*, arXiv:1804.10959; Kudo & Richardson 2018, *SentencePiece*, arXiv:1808.06226.
 # - Petrov et al. 2023, *Language model tokenizers introduce unfairness between languages*, arXiv:2305.15425.
 #
-# **Next:** 02 language models, where these integers get probabilities, before there is any neural network.
+# **Next:** [Language models](02_language_models.ipynb), where these integers get probabilities, before there is any neural network.

@@ -150,7 +150,7 @@ print("a predicted token sees itself:", seen_by_itself)
 
 # %% [markdown] id="everything-from-here-on-is-causal"
 # Everything from here on is causal. Note one thing for later: inside a Transformer the output at position $t$ predicts
-# token $t+1$, so that there the same table appears moved by one row, with its diagonal visible (notebook 05).
+# token $t+1$, so that there the same table appears moved by one row, with its diagonal visible (notebook [Attention](05_attention.ipynb)).
 
 # %% [markdown] id="3-counting"
 # ## 3 · Counting
@@ -583,7 +583,7 @@ reveal("language_models.bits_per_byte")
 # %% [markdown] id="on-a-real-text-2"
 # ### On a real text
 # The same kind of model, a Kneser-Ney trigram, once over bytes and once over the tokens of a byte-pair tokenizer with 1024
-# entries (notebook 01).
+# entries (notebook [Tokenization](01_tokenization.ipynb)).
 
 # %% tags=["nbval-ignore-output"] id="tokenizer-bytebpe-train-train-text-1024"
 tokenizer = ByteBPE.train([train_text()], 1024)
@@ -823,7 +823,7 @@ print("but not bz2 after training:", bits["Kneser-Ney 5-gram"] > bits["bz2, afte
 # contexts, and they need to know that contexts can be *alike*. That is what the rest of the course builds.
 #
 # Each later notebook with a model adds its row to this table. One such row is ready: the course carries a small transformer
-# that was trained on this documentation and on the sources of Python (notebook 11). It reads up to 256 tokens back.
+# that was trained on this documentation and on the sources of Python (notebook [Training](11_training.ipynb)). It reads up to 256 tokens back.
 #
 # > **Predict.** How many bits does it need for a byte? The best row so far is that of bz2 after training.
 
@@ -923,4 +923,4 @@ quiz("language_models")
 # - Devlin et al. 2018, *BERT*, arXiv:1810.04805; Raffel et al. 2019, *T5*, arXiv:1910.10683, on masked and prefix tasks.
 # - Delétang et al. 2023, *Language modeling is compression*, arXiv:2309.10668.
 #
-# **Next:** 03 embeddings and norms, where tokens stop being rows of a table and become vectors that can be alike.
+# **Next:** [Embeddings and norms](03_embeddings_and_norms.ipynb), where tokens stop being rows of a table and become vectors that can be alike.

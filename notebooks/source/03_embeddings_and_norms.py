@@ -120,7 +120,7 @@ reveal("embeddings_and_norms.tied_logits")
 # > **Predict.** Qwen3-0.6B and Qwen3-8B have the same vocabulary, 151 936. In which of the two is the table the larger share
 # > of the model, and in which would you rather tie it?
 #
-# The totals below are the models' parameter counts; notebook 09 derives each of them.
+# The totals below are the models' parameter counts; notebook [Counting parameters](09_parameter_counting.ipynb) derives each of them.
 
 # %% id="models"
 models = {
@@ -148,7 +148,7 @@ print(
 )
 
 # %% [markdown] id="llama-and-qwen3-leave-the-factor"
-# Llama and Qwen3 leave the factor out: they add no positions to the embeddings (notebook 06), and each layer begins with a
+# Llama and Qwen3 leave the factor out: they add no positions to the embeddings (notebook [Positions and RoPE](06_rope.ipynb)), and each layer begins with a
 # norm, which brings what it reads to one size. That is the subject of the rest of this notebook.
 
 # %% [markdown] id="3-sizes-multiply"
@@ -441,4 +441,4 @@ quiz("embeddings_and_norms")
 # - Vaswani et al. 2017, *Attention is all you need*, arXiv:1706.03762.
 # - Xiong et al. 2020, *On layer normalization in the Transformer architecture*, arXiv:2002.04745.
 #
-# **Next:** 04 softmax, which turns the scores of section 2 into probabilities.
+# **Next:** [Softmax](04_softmax.ipynb), which turns the scores of section 2 into probabilities.

@@ -325,7 +325,7 @@ for gap in (0.0, 2.0, 5.0, 10.0, 20.0):
 
 # %% [markdown] id="when-one-share-is-close-to"
 # When one share is close to 1, every entry of $J$ is close to 0: the row is **saturated** and passes almost nothing back.
-# This is why attention divides its scores by $\sqrt{d}$ (notebook 05): without it, many rows are saturated before training
+# This is why attention divides its scores by $\sqrt{d}$ (notebook [Attention](05_attention.ipynb)): without it, many rows are saturated before training
 # has begun. Move the scale of the scores and watch the whole matrix fade:
 
 # %% id="explorers-softmax-jacobian"
@@ -510,7 +510,7 @@ gap = (softmax.softmax_from_state(x, together) - torch.softmax(x, -1)).abs().max
 print("largest difference < 1e-14:", gap < 1e-14)
 
 # %% [markdown] id="flashattention-notebook-10-is-this-merge"
-# FlashAttention (notebook 10) is this merge with one thing more carried along, the weighted sum of the values. It reads
+# FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)) is this merge with one thing more carried along, the weighted sum of the values. It reads
 # the scores in blocks that fit into fast memory and never writes the whole row of weights anywhere.
 
 # %% [markdown] id="10-claims-that-are-wrong"
@@ -570,4 +570,4 @@ quiz("softmax")
 # - Dao, Fu, Ermon, Rudra & Ré 2022, *FlashAttention*, arXiv:2205.14135, where the merge of section 9 becomes a kernel.
 # - Hinton, Vinyals & Dean 2015, *Distilling the knowledge in a neural network*, arXiv:1503.02531, on temperature.
 #
-# **Next:** 05 attention, where each token uses softmax to decide what to read from the others.
+# **Next:** [Attention](05_attention.ipynb), where each token uses softmax to decide what to read from the others.

@@ -12,7 +12,7 @@
 # - say what attention costs in operations and in bytes, with a cache and without;
 # - look at the maps of a trained model, find the heads that copy, and test whether they do what they seem to do.
 #
-# About 120 minutes. You need notebook 04, softmax; nothing is downloaded.
+# About 120 minutes. You need notebook [Softmax](04_softmax.ipynb); nothing is downloaded.
 
 # %% id="imports"
 import math
@@ -103,7 +103,7 @@ for name, scale in [("no scale", 1.0), ("divided by √D", 1 / 8), ("divided by 
     print(f"{name:14} rows in which one of 16 keys gets over 0.9: {round(sure, 1)}")
 
 # %% [markdown] id="play-with-it-2"
-# Without the scale most rows are all but decided before the model has learned anything. In notebook 04 you saw what that
+# Without the scale most rows are all but decided before the model has learned anything. In notebook [Softmax](04_softmax.ipynb) you saw what that
 # means: the Jacobian $\operatorname{diag}(p) - pp^\top$ of a decided row is close to 0, and hardly anything comes back. With
 # the division the scores spread by 1 whatever the width, and softmax stays in the range where it learns.
 #
@@ -129,7 +129,7 @@ explorers.attention.scale(trained=[(16, each) for each in spread])
 # %% [markdown] id="build-it"
 # ### Build it
 # Queries `q` (..., T, D), keys `k` (..., S, D), values `v` (..., S, Dv); there need not be as many keys as queries. `mask`
-# is True where a query may attend. You have `softmax.stable_softmax` and `softmax.masked_softmax` from notebook 04.
+# is True where a query may attend. You have `softmax.stable_softmax` and `softmax.masked_softmax` from notebook [Softmax](04_softmax.ipynb).
 
 
 # %% id="attention.scaled_dot_product"
@@ -322,7 +322,7 @@ reveal("attention.merge_heads")
 
 # %% [markdown] id="with-these-the-whole-layer-is"
 # With these the whole layer is a few lines. Read its `forward`; every option in it has a place in this notebook, except
-# `rotate`, which is notebook 06.
+# `rotate`, which is notebook [Positions and RoPE](06_rope.ipynb).
 
 # %% id="reveal-attention-multiheadattention-forward"
 reveal(attention.MultiHeadAttention.forward)
@@ -426,7 +426,7 @@ print("with a causal mask, alike:       ", torch.allclose(mixed, causal[:, order
 # Attention is a mean over a *set*. No score contains a position, so *dog bites man* and *man bites dog* are one text to it:
 # each word comes out with the same vector in both. This is called permutation **equivariance**: shuffle what goes in, and
 # what comes out is shuffled. The causal mask breaks it, since early tokens see less, but says nothing of distance. Where
-# tokens stand must come from elsewhere: notebook 06.
+# tokens stand must come from elsewhere: notebook [Positions and RoPE](06_rope.ipynb).
 
 # %% [markdown] id="7-what-it-costs"
 # ## 7 · What it costs
@@ -478,7 +478,7 @@ show(figures.attention.cost_by_length(lengths, costs))
 
 # %% [markdown] id="twice-the-text-four-times-the"
 # Twice the text, four times the price. That is the reason for sliding windows, for the cache of the next section, and for
-# FlashAttention (notebook 10), which removes the memory but not the operations.
+# FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)), which removes the memory but not the operations.
 
 # %% [markdown] id="8-the-cache"
 # ## 8 · The cache
@@ -693,7 +693,7 @@ print(f"for one who knows nothing: log 63 = {math.log(63):.1f} nats")
 # The toy has seen nothing but random letters. Does a model that reads text grow the same kinds of heads?
 #
 # The course has a model of its own, trained by the course on Python's documentation and sources. It has every part of this
-# notebook: heads that share their keys, QK-norm, a cache. You will build such a model in notebook 08 and train one in notebook
+# notebook: heads that share their keys, QK-norm, a cache. You will build such a model in notebook [The whole transformer](08_transformer.ipynb) and train one in notebook
 # 11; here you only look at its maps. A part of its training was the task of section 9, random tokens that repeat.
 
 # %% id="config-trained-model-course-model-config"
@@ -707,7 +707,7 @@ print(config.vocab_size, "tokens in the vocabulary, heads of width", config.head
 # > will stand in the earlier layer, or does it not matter?
 #
 # ### Play with it
-# Type a text: code, a sentence, a word three times. Its tokens are pieces of words, as in notebook 01. The picture begins with
+# Type a text: code, a sentence, a word three times. Its tokens are pieces of words, as in notebook [Tokenization](01_tokenization.ipynb). The picture begins with
 # the head that copies best; go through the others, too. The line break in the first text shows as ↵.
 
 # %% id="explorers-attention-reading"
@@ -933,4 +933,4 @@ quiz("attention")
 # - Michel, Levy & Neubig 2019, *Are sixteen heads really better than one?*, arXiv:1905.10650.
 # - Xiao et al. 2023, *Efficient streaming language models with attention sinks*, arXiv:2309.17453.
 #
-# **Next:** 06 rope, where tokens learn where they stand.
+# **Next:** [Positions and RoPE](06_rope.ipynb), where tokens learn where they stand.

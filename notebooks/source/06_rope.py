@@ -13,7 +13,7 @@
 # - read a `rope_parameters` entry of a config, and say which planes it slows and why;
 # - tell what falls with distance under RoPE and what does not.
 #
-# About two hours. You need notebook 05; nothing is downloaded.
+# About two hours. You need notebook [Attention](05_attention.ipynb); nothing is downloaded.
 
 # %% id="imports"
 import math
@@ -237,7 +237,7 @@ for name, mask in (("causal", causal_mask(4)), ("both ways", None)):
 
 # %% [markdown] id="play-with-it-2"
 # Under a causal mask it is. In the row of query $i$ the two differ by the constant $s_h\, i$, and softmax does not see
-# constants (notebook 04). Without the mask they part: there the absolute value matters.
+# constants (notebook [Softmax](04_softmax.ipynb)). Without the mask they part: there the absolute value matters.
 #
 # ### Play with it
 # Choose a head. With equal scores, how far back does it read? Steep heads see a handful of tokens, flat ones hundreds.
@@ -753,7 +753,7 @@ for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
 # %% [markdown] id="a-model-that-has-read-text"
 # ### A model that has read text
 # Copying is a hard test: one lost neighbour, and all is lost. What about text? The course has a model of its own (you will build
-# it in notebook 08). It was trained on texts of 256 tokens, with the base 10 000, so it has planes of both kinds:
+# it in notebook [The whole transformer](08_transformer.ipynb)). It was trained on texts of 256 tokens, with the base 10 000, so it has planes of both kinds:
 
 # %% id="config-trained-model-course-model-config"
 config = course_model_probes.course_model().config
@@ -764,7 +764,7 @@ print(f"{int((turns >= 1).sum())} of its {len(turns)} planes turn in full within
 
 # %% [markdown] id="it-now-reads-source-files-that"
 # It now reads source files that were held out, four times as long, under each rule and without further training. One more line is
-# drawn, as a bar to measure against: the same model with a **window** of its trained length (notebook 05). It reads no further
+# drawn, as a bar to measure against: the same model with a **window** of its trained length (notebook [Attention](05_attention.ipynb)). It reads no further
 # back than in training, so every distance that it meets is one that it knows. A rule that stays above this line has carried the
 # model no further than forgetting does.
 #
@@ -936,4 +936,4 @@ quiz("rope")
 # - Grattafiori et al. 2024, *The Llama 3 herd of models*, arXiv:2407.21783.
 # - Olsson et al. 2022, *In-context learning and induction heads*, arXiv:2209.11895: the task of the small models.
 #
-# **Next:** 07 mlp, the other two thirds of the model.
+# **Next:** [MLP and experts](07_mlp.ipynb), the other two thirds of the model.

@@ -371,7 +371,7 @@ explorers.mlp.gate_surface(gate="swiglu", up=1.0)
 # %% [markdown] id="what-arrives-at-a-real-gate"
 # ### What arrives at a real gate
 # The surface says what can happen. What does happen? The course has a model of its own, with SwiGLU layers, trained on Python's
-# documentation and sources (you will build it in notebook 08). Here it reads some held-out source code, and we listen at all of
+# documentation and sources (you will build it in notebook [The whole transformer](08_transformer.ipynb)). Here it reads some held-out source code, and we listen at all of
 # its hidden units. What is printed depends a little on your version of Python, whose sources are the text.
 #
 # > **Predict.** In section 3, ReLU units learned to be silent most of the time. SiLU is never quite shut. Will the numbers that
@@ -555,7 +555,7 @@ for unit in rare:
 #
 # $$p = \operatorname{softmax}(x\,W_r^\top), \qquad y = \sum_{e\,\in\,\text{top-}k} \frac{p_e}{\sum_{e' \in \text{top-}k} p_{e'}}\;\operatorname{expert}_e(x)$$
 #
-# By hand: scores 2, 1 and 0.1, k = 2. Softmax gives 0.659, 0.242, 0.099 (you know them from notebook 04). The two best are
+# By hand: scores 2, 1 and 0.1, k = 2. Softmax gives 0.659, 0.242, 0.099 (you know them from notebook [Softmax](04_softmax.ipynb)). The two best are
 # kept and divided by their sum 0.901: gates of **0.731 and 0.269**.
 
 # %% id="logits-torch-tensor-2-0-1"
@@ -656,7 +656,7 @@ print("gradient at the scores of one token:", rounded(gradient[0]))
 
 # %% [markdown] id="build-it-7"
 # A positive gradient means "down". The favourite is pushed down and all others up, which is what softmax does with a push on one
-# share (notebook 04).
+# share (notebook [Softmax](04_softmax.ipynb)).
 #
 # ### Build it
 
@@ -808,7 +808,7 @@ print(f"wide enough to match: one layer with 8 · 768 = {8 * 768} hidden units")
 
 # %% [markdown] id="play-with-it-5"
 # 29.0 of its 30.5 billion parameters are experts, and 1.8 of its 3.4 billion active ones; attention, embedding and head are the
-# rest (the whole account is in notebook 09). One token does the work of a gated layer 6144 wide, which is the layer of Qwen3-1.7B,
+# rest (the whole account is in notebook [Counting parameters](09_parameter_counting.ipynb)). One token does the work of a gated layer 6144 wide, which is the layer of Qwen3-1.7B,
 # and draws on sixteen times as many entries.
 #
 # ### Play with it
@@ -913,4 +913,4 @@ quiz("mlp")
 # - Fedus, Zoph & Shazeer 2021, *Switch Transformers*, arXiv:2101.03961, for the balancing loss and capacity.
 # - Dai et al. 2024, *DeepSeekMoE*, arXiv:2401.06066, for shared experts and many narrow ones.
 #
-# **Next:** 08 transformer, where attention, norms and feed-forward layers become a model that loads real weights.
+# **Next:** [The whole transformer](08_transformer.ipynb), where attention, norms and feed-forward layers become a model that loads real weights.

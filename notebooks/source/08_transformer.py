@@ -14,7 +14,7 @@
 # - read the residual stream between two layers, and take a head or a layer away to see what it was good for;
 # - tell the three families of transformers apart by who reads whom and by what is predicted.
 #
-# About 120 minutes. You need notebooks 03 to 07; nothing is downloaded. The trained model of this course, a small one, comes
+# About 120 minutes. You need notebooks [Embeddings and norms](03_embeddings_and_norms.ipynb) to [MLP and experts](07_mlp.ipynb); nothing is downloaded. The trained model of this course, a small one, comes
 # with it.
 
 # %% id="imports"
@@ -69,7 +69,7 @@ print("post-norm:", rounded(norms.post_norm_residual(middle, mlp, second_norm), 
 
 # %% [markdown] id="build-it"
 # (4 + 12) / 2 = 8, then (8 + 16) / 5 = 4.8. In a post-norm block the old x has been divided by ten on its way. In a pre-norm
-# block it is still there, whole: 14 = 4 + 6 + 4. Gradients run along the same path backwards, and notebook 03 has shown what that
+# block it is still there, whole: 14 = 4 + 6 + 4. Gradients run along the same path backwards, and notebook [Embeddings and norms](03_embeddings_and_norms.ipynb) has shown what that
 # means for deep stacks.
 #
 # ### Build it
@@ -251,7 +251,7 @@ for name, position in (("counted on", None), ("always 0", torch.tensor([0]))):
 # ## 4 · The head
 #
 # The table has one row for each token, (V, C), and turns ids into vectors. The head has one row for each token, (V, C), and turns
-# vectors into scores. In a **tied** model they are one tensor (notebook 03), so a file holds it once and leaves the head out.
+# vectors into scores. In a **tied** model they are one tensor (notebook [Embeddings and norms](03_embeddings_and_norms.ipynb)), so a file holds it once and leaves the head out.
 #
 # By hand: 2048 tokens and a width of 256 are 524 288 numbers. In bfloat16 that is 1.05 MB which a tied model does not store
 # twice.
@@ -470,7 +470,7 @@ def separate_fused(weight, bias):
 reveal("transformer.fused")
 
 # %% [markdown] id="the-attention-of-a-random-gpt"
-# The attention of a random GPT-2, computed by the attention that you built in notebook 05. Once with the thirds turned over, once
+# The attention of a random GPT-2, computed by the attention that you built in notebook [Attention](05_attention.ipynb). Once with the thirds turned over, once
 # without: both load, and one is wrong.
 
 # %% id="gpt2-stirred-configs-gpt2"
@@ -522,7 +522,7 @@ print("the same 32 tokens:", texts[0] == texts[1] == texts[2])
 # ## 7 · Writing
 #
 # The model scores what comes next. To write, take the likeliest token, put it behind the text, and ask again. That is the
-# *greedy* loop; notebook 12 is about better ones.
+# *greedy* loop; notebook [Generation](12_generation.ipynb) is about better ones.
 #
 # By hand, with a "model" that always scores the successor highest, in a ring of five tokens: behind 4, 1 comes 2, then 3, then 4,
 # then 0. If 3 is the stop token, the text is 2, 3.
@@ -560,7 +560,7 @@ prompt_ids = torch.tensor(tokenizer.encode(prompt))
 print(prompt + tokenizer.decode(greedy(decoder, prompt_ids, 40)))
 
 # %% [markdown] id="the-loop-passes-the-whole-text"
-# The loop passes the whole text through the model for every token. With the cache of notebook 05 only the new one goes in, and the
+# The loop passes the whole text through the model for every token. With the cache of notebook [Attention](05_attention.ipynb) only the new one goes in, and the
 # text must be the same to the token:
 
 # %% id="cache-decoder-make-cache-batch-1"
@@ -720,7 +720,7 @@ show(figures.transformer.head_effects(rises))
 # Some of these numbers are larger than ln 2048 = 7.6 nats, the loss of a model that gives all its 2048 tokens the same probability.
 # A model that has lost the thread does not shrug. It expects Python, is sure of it, and gets random ids.
 #
-# Who are the heads that are missed on repeats? Notebook 05 has given names to two kinds: the *previous-token* head looks one token
+# Who are the heads that are missed on repeats? Notebook [Attention](05_attention.ipynb) has given names to two kinds: the *previous-token* head looks one token
 # back, and the *induction* head looks for what followed last time.
 
 # %% tags=["nbval-ignore-output"] id="repeats-explorers-transformer-texts-repeats-0"
@@ -762,7 +762,7 @@ show(figures.transformer.part_effects(effects))
 
 # %% [markdown] id="play-with-it-3"
 # Repeats live on attention: take a layer's attention away and they may be lost altogether, since finding the earlier
-# occurrence takes at least two layers in a row (notebook 05). Text is hurt less: much of it can be guessed without looking back
+# occurrence takes at least two layers in a row (notebook [Attention](05_attention.ipynb)). Text is hurt less: much of it can be guessed without looking back
 # far.
 #
 # ### Play with it
@@ -934,7 +934,7 @@ for first in range(0, 256, 64):
 
 # %% [markdown] id="on-a-short-text-the-loss"
 # On a short text the loss moves by little, and what is written may be the same to the token. Yet it is another model: the two
-# distributions (their KL divergence, notebook 02) are apart from the start, and further apart where there is more to look back on.
+# distributions (their KL divergence, notebook [Language models](02_language_models.ipynb)) are apart from the start, and further apart where there is more to look back on.
 # Compare logits, not impressions.
 #
 # > *"Padding is masked, so it cannot matter where it stands."*
@@ -1013,4 +1013,4 @@ quiz("transformer")
 # - Elhage et al. 2021, *A mathematical framework for transformer circuits*
 # - Qwen team 2025, *Qwen3 technical report*, arXiv:2505.09388
 #
-# **Next:** 09 parameter counting. The model is built. What does it weigh, what does it cost, and will it fit?
+# **Next:** [Counting parameters](09_parameter_counting.ipynb). The model is built. What does it weigh, what does it cost, and will it fit?

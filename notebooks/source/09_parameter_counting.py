@@ -87,7 +87,7 @@ reveal("parameter_counting.attention")
 # %% [markdown] id="2-the-feed-forward-layer"
 # ## 2 · The feed-forward layer
 #
-# A plain layer has two matrices, a gated one three (notebook 07):
+# A plain layer has two matrices, a gated one three (notebook [MLP and experts](07_mlp.ipynb)):
 #
 # $$2\,C F \quad\text{plain} \qquad\qquad 3\,C F \quad\text{gated}$$
 #
@@ -214,7 +214,7 @@ explorers.parameter_counting.icicle("Qwen3-8B")
 # %% [markdown] id="4-parameters-that-are-there-and"
 # ## 4 · Parameters that are there, and parameters that work
 #
-# A mixture of experts (notebook 07) has E gated layers in place of one, and each token uses k of them. So there are two counts.
+# A mixture of experts (notebook [MLP and experts](07_mlp.ipynb)) has E gated layers in place of one, and each token uses k of them. So there are two counts.
 # The *total* has to be in memory. The *active* parameters are the total without the experts that a token does not use:
 #
 # $$N_{active} = N - L\,(E - k) \cdot 3\,C F_e$$
@@ -421,7 +421,7 @@ for dtype in ("float32", "bfloat16", "int8", "int4"):
     print(f"Qwen3-8B in {dtype:8} {weights / 1e9:5.1f} GB = {weights / 2**30:5.1f} GiB")
 
 # %% [markdown] id="besides-its-weights-a-model-that"
-# Besides its weights a model that writes keeps the keys and values of every token so far, the *KV cache* (notebook 05):
+# Besides its weights a model that writes keeps the keys and values of every token so far, the *KV cache* (notebook [Attention](05_attention.ipynb)):
 #
 # $$\text{cache} = 2 \cdot L \cdot G \cdot D \cdot \text{bytes} \cdot \text{tokens} \cdot \text{batch}$$
 #
@@ -509,7 +509,7 @@ print(f"together     {needed.total / 1e9:6.1f} GB")
 # parameters have to be trained.
 #
 # Activations grow with the text: with tokens × layers × widths, and the scores of attention even with tokens² (FlashAttention,
-# notebook 10, does away with that part). *Checkpointing* (Chen et al. 2016) trades them for work: only the input of each block is
+# notebook [FlashAttention](10_flash_attention.ipynb), does away with that part). *Checkpointing* (Chen et al. 2016) trades them for work: only the input of each block is
 # kept, and when its turn comes in the backward pass, the block is run again. The price is a second forward pass, 8 N in place of
 # 6 N.
 
@@ -759,7 +759,7 @@ for name in ("GPT-2", "Llama-2-7B", "Qwen3-0.6B", "Qwen3-32B", "Llama-3.2-1B"):
 
 # %% [markdown] id="the-rule-is-gpt-2-s"
 # The rule is GPT-2's: four matrices C × C for attention, two C × 4C for the feed-forward layer. It happens to fit Llama-2-7B, whose
-# gated layer was sized to match (notebook 07). For models with wide heads or wide layers it is far off.
+# gated layer was sized to match (notebook [MLP and experts](07_mlp.ipynb)). For models with wide heads or wide layers it is far off.
 #
 # > *"The width of a head is hidden_size / num_attention_heads."*
 
@@ -842,4 +842,4 @@ quiz("parameter_counting")
 # - Pope et al. 2022, *Efficiently scaling Transformer inference*, arXiv:2211.05102, on prefill, decode and batches.
 # - Qwen team 2025, *Qwen3 technical report*, arXiv:2505.09388.
 #
-# **Next:** 10 flash attention, where the bytes of attention itself are counted, and then avoided.
+# **Next:** [FlashAttention](10_flash_attention.ipynb), where the bytes of attention itself are counted, and then avoided.

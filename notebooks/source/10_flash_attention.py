@@ -5,7 +5,7 @@
 #
 # Attention compares every token with every other. Written down, the scores of a long text are a table that is larger than
 # the model, and it is the writing and reading of this table, not the arithmetic, that makes attention slow. In this notebook
-# you compute the same result without the table: in tiles, with the running maximum and sum of notebook 04. You watch
+# you compute the same result without the table: in tiles, with the running maximum and sum of notebook [Softmax](04_softmax.ipynb). You watch
 # every allocation to prove it, count every byte that it saves, and end in a kernel, a program for the GPU, that you can read from top to bottom.
 #
 # After this notebook you can
@@ -15,7 +15,7 @@
 # - join parts of a row that were computed apart, as flash-decoding does;
 # - read a Triton kernel for all of this, and choose its tiles for a given fast memory.
 #
-# About 100 minutes. You need notebooks 04 and 05; nothing is downloaded. A GPU is welcome and not needed.
+# About 100 minutes. You need notebooks [Softmax](04_softmax.ipynb) and [Attention](05_attention.ipynb); nothing is downloaded. A GPU is welcome and not needed.
 
 # %% id="imports"
 import math
@@ -37,7 +37,7 @@ from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_
 # and shared memory). Arithmetic happens only on what has been fetched into the small one. So a step has two costs,
 # FLOPs and bytes, and takes as long as the slower of the two.
 #
-# How many FLOPs must a device do for each byte, if it is not to wait for its memory? Divide its two speeds (notebook 09):
+# How many FLOPs must a device do for each byte, if it is not to wait for its memory? Divide its two speeds (notebook [Counting parameters](09_parameter_counting.ipynb)):
 
 # %% id="for-device-in-devices-values"
 for device in DEVICES.values():
@@ -45,7 +45,7 @@ for device in DEVICES.values():
     print(f"{device.name:11} {ridge:4.0f} FLOPs for each byte")
 
 # %% [markdown] id="now-take-attention-as-notebook-05"
-# Now take attention as notebook 05 wrote it, in three steps, for one head with $T$ queries, $S$ keys and width $D$:
+# Now take attention as notebook [Attention](05_attention.ipynb) wrote it, in three steps, for one head with $T$ queries, $S$ keys and width $D$:
 #
 # 1. read $q$ and $k$, write the scores $s = q k^\top / \sqrt D$, a table of $T \times S$ numbers;
 # 2. read the scores, write the weights $p = \operatorname{softmax}(s)$, another such table;
@@ -96,7 +96,7 @@ reveal("flash_attention.standard_bytes")
 # ## 2 · What must be remembered
 #
 # If the table must not be written, each of its tiles has to be used up on the spot and forgotten. What must be
-# remembered of it? Notebook 04 answered this for softmax alone: a **maximum** $m$ and a **total** $\ell$, both of the keys read so far.
+# remembered of it? Notebook [Softmax](04_softmax.ipynb) answered this for softmax alone: a **maximum** $m$ and a **total** $\ell$, both of the keys read so far.
 # For attention one thing more is carried along, the mixture of values, measured from the same maximum:
 #
 # $$m = \max_j s_j \qquad \ell = \sum_j e^{s_j - m} \qquad a = \sum_j e^{s_j - m}\, v_j$$
@@ -264,7 +264,7 @@ masked = [pair for pair in visited if tiling.allowed(*pair) is not None]
 print(f"{len(visited)} of {16 * 16} tiles visited, {len(masked)} of them with a mask")
 
 # %% [markdown] id="16-cdot-17-2-136-a"
-# $16 \cdot 17 / 2 = 136$: a little more than half, and the part above one half shrinks as the text grows. The other masks of notebook 05 are
+# $16 \cdot 17 / 2 = 136$: a little more than half, and the part above one half shrinks as the text grows. The other masks of notebook [Attention](05_attention.ipynb) are
 # rules too. A sliding window leaves a band of tiles, whatever the length:
 
 # %% id="for-name-reach-in"
@@ -409,7 +409,7 @@ explorers.flash_attention.roofline_points()
 #
 # $$p_{ij} = e^{s_{ij} - L_i}$$
 #
-# Then, tile by tile, with $g$ the gradient of the output $o$ (softmax's Jacobian from notebook 04, applied to each row):
+# Then, tile by tile, with $g$ the gradient of the output $o$ (softmax's Jacobian from notebook [Softmax](04_softmax.ipynb), applied to each row):
 #
 # $$dv = p^\top g \qquad ds_{ij} = p_{ij}\,\big(g_i \cdot v_j - \delta_i\big) \qquad \delta_i = g_i \cdot o_i \qquad dq = ds\,k \qquad dk = ds^\top q$$
 #
@@ -686,4 +686,4 @@ quiz("flash_attention")
 # - Milakov & Gimelshein 2018, *Online normalizer calculation for softmax*, arXiv:1805.02867.
 # - Shah et al. 2024, *FlashAttention-3*, arXiv:2407.08608, on what the newest devices ask for.
 #
-# **Next:** 11 training, where a pile of text becomes weights.
+# **Next:** [Training](11_training.ipynb), where a pile of text becomes weights.

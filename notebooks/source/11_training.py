@@ -81,7 +81,7 @@ show(
 
 # %% [markdown] id="build-it"
 # ### Build it
-# `counted`, where it is given, is True at the ids that are to be foretold. It is shifted together with them. Chapter 04's
+# `counted`, where it is given, is True at the ids that are to be foretold. It is shifted together with them. Chapter [Softmax](04_softmax.ipynb)'s
 # `cross_entropy(logits, targets)`, for rows (N, V), is on your desk.
 
 
@@ -99,7 +99,7 @@ def next_token_loss(logits, ids, counted=None):
 reveal("training.next_token_loss")
 
 # %% [markdown] id="checked-against-the-real-thing"
-# `MeanSurprise` is chapter 04's cross-entropy with the gradient that you derived there, p − onehot, written as a formula: the
+# `MeanSurprise` is chapter [Softmax](04_softmax.ipynb)'s cross-entropy with the gradient that you derived there, p − onehot, written as a formula: the
 # logits are the largest tensor of a training step, and autograd would go over them a dozen times.
 #
 # ### Checked against the real thing
@@ -118,7 +118,7 @@ print("agrees with torch:", torch.allclose(objective.next_token_loss(logits, ids
 # %% [markdown] id="2-the-first-number"
 # ## 2 · The first number
 #
-# The model of this chapter is a Qwen3 in everything but size (notebook 08): two layers of width 64, about a hundred thousand
+# The model of this chapter is a Qwen3 in everything but size (notebook [The whole transformer](08_transformer.ipynb)): two layers of width 64, about a hundred thousand
 # parameters. Its tokens are bytes, so V is 256. `byte_config` is its configuration, and `fresh` makes it with its first, random
 # weights, the same each time.
 #
@@ -607,7 +607,7 @@ print("crops:", tuple(crops.shape), crops.dtype)
 # %% [markdown] id="a-crop-begins-anywhere-text-alone"
 # A crop begins anywhere. Text alone would do. But we want to watch a particular ability appear, so two thirds of each batch
 # are *random bytes that repeat*. No one can know a random byte the first time. The second time one can, by looking up what
-# came after it before: that is what an induction head does (notebook 05). Only the repetition counts in the loss.
+# came after it before: that is what an induction head does (notebook [Attention](05_attention.ipynb)). Only the repetition counts in the loss.
 
 # %% id="repeats-data-repeated-ids-2-16"
 repeats = data.repeating_batch(2, 16, (4, 6), torch.arange(256), seeded(8))
@@ -708,7 +708,7 @@ print("without the generator:  ", goes_on("generator"))
 #
 # ## 10 · What was learned, in bits per byte
 #
-# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook 02). For many texts together:
+# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook [Language models](02_language_models.ipynb)). For many texts together:
 # add up all bits, add up all bytes, and divide once.
 #
 # By hand: a text of 6 bytes cost 3 bits, one of 2 bytes cost 8. Together 11 / 8 = **1.375** bits per byte. The mean of 0.5
@@ -847,7 +847,7 @@ show(figures.training.scaling(runs, law, largest))
 # beside their lines. And E comes out as 0, which no text can have. All our runs are so far above the floor that they say nothing
 # about it. Large laboratories do the same with hundreds of runs, to choose what to train for months.
 #
-# Training costs about 6 FLOPs for each parameter and token (notebook 09), so a budget C buys N · D = C / 6. Which N is best?
+# Training costs about 6 FLOPs for each parameter and token (notebook [Counting parameters](09_parameter_counting.ipynb)), so a budget C buys N · D = C / 6. Which N is best?
 #
 # > **Predict.** Our runs read at most ten times as many tokens as the largest model has parameters. For a given budget, would
 # > you rather have had a smaller model and more text, or the other way round?
@@ -935,4 +935,4 @@ quiz("training")
 # - Kaplan et al. 2020, *Scaling laws for neural language models*, arXiv:2001.08361; Hoffmann et al. 2022, *Training
 #   compute-optimal large language models*, arXiv:2203.15556.
 #
-# **Next:** 12 generation, where probabilities are turned into text.
+# **Next:** [Generation](12_generation.ipynb), where probabilities are turned into text.

@@ -13,7 +13,7 @@
 # - write with a KV cache, alone and in a batch with padding, and say what the cache saves and what it does not;
 # - explain why one token at a time is slow, and how a small model can speed up a large one without changing a word.
 #
-# About 120 minutes. You need notebooks 04, 05 and 08. Nothing is downloaded.
+# About 120 minutes. You need notebooks [Softmax](04_softmax.ipynb), [Attention](05_attention.ipynb) and [The whole transformer](08_transformer.ipynb). Nothing is downloaded.
 
 # %% id="imports"
 import copy
@@ -44,7 +44,7 @@ print(
 # %% [markdown] id="1-one-dart"
 # ## 1 · One dart
 #
-# Softmax (notebook 04) makes the scores into probabilities. Now one token has to be chosen. The simplest rule takes the
+# Softmax (notebook [Softmax](04_softmax.ipynb)) makes the scores into probabilities. Now one token has to be chosen. The simplest rule takes the
 # most likely one, and is called **greedy**.
 #
 # > **Predict.** Greedy takes the best token each time. Is the text of twenty tokens that comes out the most likely text of
@@ -405,7 +405,7 @@ for cached in (False, True):
 
 # %% [markdown] id="nothing-that-was-computed-for-an"
 # Nothing that was computed for an old token can have changed, since no token reads what comes after it. Its keys and values
-# are kept (notebook 05), and only the newest token passes through the layers. So writing has two phases:
+# are kept (notebook [Attention](05_attention.ipynb)), and only the newest token passes through the layers. So writing has two phases:
 #
 # - **prefill** reads the whole prompt in one pass: large matrix products, the processor is busy;
 # - **decode** reads one token in each pass: a matrix times a vector, for every matrix of the model.
@@ -509,7 +509,7 @@ print(f"prefill {prefill:8.0f} tokens per second\ndecode  {decode:8.0f} tokens p
 # Prompts of one batch have different lengths. They stand on the **right**, with padding on the left: then the last column is
 # the newest token of every row, and new tokens go behind it in one place for all.
 #
-# Two things must not notice the padding. Attention: a mask hides it (notebook 05). And positions: a row that begins with
+# Two things must not notice the padding. Attention: a mask hides it (notebook [Attention](05_attention.ipynb)). And positions: a row that begins with
 # three padded places must still count its first word as 0.
 
 # %% id="rows-tokenizer-encode-text-for-text" tags=["nbval-ignore-output"]
@@ -564,7 +564,7 @@ print("with padding read as text, all the same:", torch.equal(blind, together))
 # the tokens.
 #
 # A stream shows tokens as they come. It can take nothing back, so it holds back two things: bytes that are not a whole
-# character yet (notebook 01), and an ending that may become the stop string.
+# character yet (notebook [Tokenization](01_tokenization.ipynb)), and an ending that may become the stop string.
 #
 # > **Predict.** The stop string is `:\n`, and the text so far ends with `:`. May the colon be shown?
 
@@ -775,7 +775,7 @@ print("ours fit that of temperature 1, without top-p:", by_chance(ours, warmer) 
 # - `prepare_to_write` leaves the model as you read it. PyTorch's kernels do a norm or an attention in one operation instead of
 #   many, and each matrix is turned round in memory so that its longer side runs through it, which is fetched faster.
 # - `FusedDecoder` holds the same weights in another arrangement: one matrix for queries, keys and values, one for gate and up,
-#   norm weights multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook 06).
+#   norm weights multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook [Positions and RoPE](06_rope.ipynb)).
 # - `CompiledDecoder` lets `torch.compile` make a single program of a whole step. That takes a minute before the first token, so
 #   it is not tried here.
 
@@ -871,4 +871,4 @@ quiz("generation")
 # - Pope et al. 2022, *Efficiently scaling transformer inference*, arXiv:2211.05102 (prefill and decode).
 # - Leviathan, Kalman & Matias 2022, arXiv:2211.17192, and Chen et al. 2023, arXiv:2302.01318 (speculative decoding).
 #
-# **Next:** 13 self-check, where you find out what has stayed.
+# **Next:** [Self-check](13_self_check.ipynb), where you find out what has stayed.

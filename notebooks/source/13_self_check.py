@@ -296,7 +296,7 @@ reveal("self_check.continue_texts")
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
-# This time the real thing is yours: the model class of notebook 08, with the same weights, in a plain loop.
+# This time the real thing is yours: the model class of notebook [The whole transformer](08_transformer.ipynb), with the same weights, in a plain loop.
 
 # %% id="ours-reader-course-model-course-tokenizer"
 ours, reader = course_model(), course_tokenizer()
@@ -318,7 +318,7 @@ for text, theirs in zip(texts, written, strict=True):
 # ## 5 · Three things to design
 #
 # There is no key for these. Write half a page for each, as you would for a colleague, with numbers where you can compute them
-# (notebook 09 has the functions). Then press Compare: a model answer and a list of criteria appear. Tick what your text really
+# (notebook [Counting parameters](09_parameter_counting.ipynb) has the functions). Then press Compare: a model answer and a list of criteria appear. Tick what your text really
 # contains. The result is recorded as your own judgement, and counted apart. What you write is not stored.
 
 # %% id="quiz-self-check-design"

@@ -13,7 +13,7 @@ from course_lib.study.display.explorer import Explorer
 def without_arguments(module):
     """Yield the explorers of a chapter that can be opened as they are."""
     for name, function in inspect.getmembers(module, inspect.isfunction):
-        own = function.__module__.startswith("course_lib.study.explorers.")
+        own = function.__module__.startswith(f"{module.__name__}")
         signature = inspect.signature(inspect.unwrap(function))
         needed = [each for each in signature.parameters.values() if each.default is each.empty]
         if own and signature.return_annotation is Explorer and not needed:

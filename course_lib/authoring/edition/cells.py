@@ -52,6 +52,10 @@ def markdown() -> mistune.Markdown:
 class _Renderer(mistune.HTMLRenderer):
     """Colours blocks of code, and gives headings a name that links can point at."""
 
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """Lead from page to page: the notebooks link to each other's files."""
+        return super().link(text, re.sub(r"^(\d\d_\w+)\.ipynb(?=$|#)", r"\1.html", url), title)
+
     def block_code(self, code: str, info: str | None = None) -> str:
         return coloured(code, (info or "").strip())
 

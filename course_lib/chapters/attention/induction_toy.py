@@ -8,7 +8,7 @@ back, and the second to look for tokens whose predecessor is the present one: an
 The period of the repetition must vary. If it is always 12, "read the token 11 places back" solves
 the task without looking at any token; `trained("fixed")` is a model that learned just that.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Elhage et al. 2021, A mathematical framework for transformer circuits;
                   Olsson et al. 2022, arXiv:2209.11895
 Checked against:  `train_toy`, which makes the stored weights again

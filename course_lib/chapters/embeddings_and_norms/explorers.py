@@ -1,6 +1,6 @@
-"""The pictures of chapter 03 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        03 embeddings_and_norms
+Taught in:        embeddings_and_norms
 Checked against:  the pictures of `course_lib.chapters.embeddings_and_norms.figures`
 Shapes:           C features, L layers
 """

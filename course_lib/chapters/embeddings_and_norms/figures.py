@@ -1,6 +1,6 @@
-"""The pictures of chapter 03: tables of vectors, what norms do to them, and sizes through depth.
+"""The pictures of this chapter: tables of vectors, what norms do to them, and sizes through depth.
 
-Taught in:        03 embeddings_and_norms
+Taught in:        embeddings_and_norms
 Checked against:  course_lib.embeddings and course_lib.norms for the same numbers
 Shapes:           T tokens, V vocabulary, C model width
 """

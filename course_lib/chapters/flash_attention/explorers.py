@@ -1,6 +1,6 @@
-"""The pictures of chapter 10 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Checked against:  the pictures of `course_lib.chapters.flash_attention.figures` for the same values
 Shapes:           one head of T = S tokens
 """

@@ -1,6 +1,6 @@
-"""The pictures of chapter 12 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        12 generation
+Taught in:        generation
 Checked against:  the pictures of `course_lib.chapters.generation.figures` for the same values
 Shapes:           T tokens of a text, V vocabulary
 """

@@ -1,6 +1,6 @@
-"""The pictures of chapter 02 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Checked against:  the pictures of `course_lib.chapters.language_models.figures` for the same values
 Shapes:           V outcomes
 """

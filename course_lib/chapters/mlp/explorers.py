@@ -1,6 +1,6 @@
-"""The pictures of chapter 07 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  the pictures of `course_lib.chapters.mlp.figures` for the same values
 Shapes:           N tokens, E experts, k choices
 """

@@ -9,7 +9,7 @@ So what such a model can do, its layers do, and it learns in a second.
 `trained` makes a model in the notebook. `stored` reads the losses of longer runs with several
 seeds, which `python -m course_lib.chapters.mlp.ffn_toys` made in some minutes.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  the entropy of single bytes; training again, from the same seed
 Shapes:           N examples, T bytes of context, C model width, F hidden width, E experts
 """

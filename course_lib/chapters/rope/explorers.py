@@ -1,6 +1,6 @@
-"""The pictures of chapter 06 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        06 rope
+Taught in:        rope
 Checked against:  the pictures of `course_lib.chapters.rope.figures` for the same values
 Shapes:           D head width, T positions
 """

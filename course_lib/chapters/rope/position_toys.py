@@ -14,7 +14,7 @@ positions, and both can be asked at any distance.
 
 `train` makes a model; `trained` reads a stored one, which `store_weights` made.
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (the task and its two steps)
 Checked against:  the loss of a uniform guess, and training again
 Shapes:           B batch, T tokens, C model width, V vocabulary

@@ -1,6 +1,6 @@
-"""The picture of chapter 13 with controls.
+"""The picture of this chapter with controls.
 
-Taught in:        13 self_check
+Taught in:        self_check
 Checked against:  the picture of `course_lib.chapters.self_check.figures` for the same values
 """
 

@@ -1,6 +1,6 @@
-"""The picture of chapter 13: how one question is forgotten, asked again, and remembered longer.
+"""The picture of this chapter: how one question is forgotten, asked again, and remembered longer.
 
-Taught in:        13 self_check
+Taught in:        self_check
 Paper:            Ye, Su and Cao 2022, doi:10.1145/3534678.3539081 (the scheduler behind fsrs)
 Checked against:  the scheduler's own states
 """

@@ -4,7 +4,7 @@ What the chapters built by hand is behind a few calls of a library. What is left
 what the library cannot know: on which side to fill up, how many tokens to add, where the new ones
 begin.
 
-Taught in:        13 self_check
+Taught in:        self_check
 Checked against:  the course's own model and greedy loop, token by token
 Shapes:           B texts, T tokens of the longest one
 """

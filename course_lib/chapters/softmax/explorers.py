@@ -1,6 +1,6 @@
-"""The pictures of chapter 04 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Checked against:  the pictures of `course_lib.chapters.softmax.figures` for the same values
 Shapes:           V scores, one for each token
 """

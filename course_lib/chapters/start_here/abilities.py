@@ -1,4 +1,4 @@
-"""What chapter 00 leaves you able to do."""
+"""What this chapter leaves you able to do."""
 
 from course_lib.study.record.ability import ability
 

@@ -7,7 +7,7 @@ made, and in nothing else that matters here.
 
     scores[a, b] = log(how often b followed a + smallest)
 
-Taught in:        00 start_here
+Taught in:        start_here
 Checked against:  str.encode, a count by hand
 Shapes:           V = 256 possible bytes
 """

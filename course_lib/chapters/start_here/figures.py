@@ -1,6 +1,6 @@
-"""The pictures of chapter 00: the map of the course, and one step of a language model.
+"""The pictures of this chapter: the map of the course, and one step of a language model.
 
-Taught in:        00 start_here
+Taught in:        start_here
 Checked against:  the catalogue of the course, torch.softmax
 Shapes:           T tokens, C numbers for each of them, V entries of the vocabulary
 """

@@ -1,9 +1,9 @@
-"""The pictures of chapter 01 with controls.
+"""The pictures of this chapter with controls.
 
 The tokenizers are trained when a picture first needs them, in a second or two, on the text that the
 running Python carries. Another Python has slightly other text, so other merges.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  the pictures of `course_lib.chapters.tokenization.figures` for the same values
 """
 

@@ -1,6 +1,6 @@
-"""The pictures of chapter 11 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  the pictures of `course_lib.chapters.training.figures` for the same values
 """
 

@@ -9,7 +9,7 @@ makes them again, all of them or those named after it.
     scaling    the loss on held-out text for four sizes and four lengths of training
     precision  the same run in float32, with products in bfloat16, and all in bfloat16
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Hoffmann et al. 2022, arXiv:2203.15556 (sizes and tokens)
 Checked against:  training again, from the same seed
 Shapes:           B sequences, T bytes

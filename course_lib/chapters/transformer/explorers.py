@@ -1,6 +1,6 @@
-"""The pictures of chapter 08 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  the pictures of `course_lib.chapters.transformer.figures` for the same values
 Shapes:           B texts, T tokens, L layers, H heads
 """

@@ -7,7 +7,7 @@ differently, while all modules inside it answer alike, is where the fault is.
     own     difference on the reference's input           the fault itself
     so far  difference when each model runs by itself     the fault and all that came before it
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  faults that the tests plant, one at a time
 """
 

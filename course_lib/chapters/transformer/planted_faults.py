@@ -3,7 +3,7 @@
 Each fault is a slip that people make when they write a model after a paper and load somebody else's
 weights into it. None of them raises an error; the text that comes out is merely bad.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  transformers' Qwen3 on the same random weights
 """
 

@@ -7,7 +7,7 @@
 The picture is one output of the cell, drawn anew in its place. It needs no widget, so it moves in
 every notebook program that can replace an output, and a saved file holds the last picture.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  the messages that a notebook is sent, an executed notebook, a real browser
 """
 

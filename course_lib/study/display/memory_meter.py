@@ -7,7 +7,7 @@ noted with the bytes of its storage, and forgotten when the storage is freed.
         model(ids).logits.sum().backward()
     print(meter.peak)
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  tensors whose lives are known
 """
 

@@ -1,6 +1,6 @@
 """What the course's own model does inside: its heads, its gates, its losses along a long text.
 
-Notebooks 05 to 07 teach the parts of a model before notebook 08 puts them together. Here the parts
+Several notebooks teach the parts of a model before a later one puts them together. Here the parts
 of a trained one can be looked at already: who reads whom in a text, what is lost without a head,
 which numbers meet in a feed-forward layer, and what another rotation does to texts that are too
 long. Two kinds of text are kept ready: `repeats`, random ids that repeat, where looking back helps
@@ -8,7 +8,7 @@ and nothing else does, and `text`, held-out source code of Python.
 
     rise of a head = loss without it - loss with it
 
-Taught in:        05 attention, 06 rope, 07 mlp
+Taught in:        attention, rope, mlp
 Paper:            Olsson et al. 2022, arXiv:2209.11895; Michel et al. 2019, arXiv:1905.10650
 Checked against:  the model's own forward pass, weights set to zero by hand
 Shapes:           L layers, H heads, B texts, T tokens, F hidden width, N = B T tokens

@@ -11,7 +11,7 @@ in a few seconds, and each later notebook adds the rows of its own models.
 A compressor may have read the training text too. Its row "after training" is what the held-out text
 adds to the compressed size of the training text: as near to a trained model as it can come.
 
-Taught in:        02 language_models, and every notebook that adds a row
+Taught in:        language_models, and every notebook that adds a row
 Checked against:  sizes of compressed texts, log-probabilities summed by hand
 Shapes:           T tokens, as many as the tokenizer makes of the text
 """
@@ -92,7 +92,7 @@ def course_model_row() -> Row:
 
 
 def counting_models() -> dict[str, NextToken]:
-    """Return the models of notebook 02 over bytes, counted on the training text."""
+    """Return the models that predict by counts of bytes, counted on the training text."""
     train = train_text().encode()
     return {
         "uniform": uniform(BYTES),

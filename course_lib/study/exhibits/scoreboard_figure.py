@@ -1,6 +1,6 @@
 """The scoreboard as a picture: one bar for each contestant, the shortest at the bottom.
 
-Taught in:        02 language_models, and every notebook that adds a row
+Taught in:        language_models, and every notebook that adds a row
 Checked against:  the rows that were passed, read back from the drawn bars
 """
 

@@ -1,6 +1,6 @@
 """What is recorded, as a picture: a row for each chapter, with its exercises, questions, abilities.
 
-Taught in:        13 self_check, and the report of `course progress`
+Taught in:        self_check, and the report of `course progress`
 Checked against:  the evidence that was passed, read back from the drawn bars
 """
 

@@ -1,4 +1,4 @@
-"""Each explorer of chapter 02 shows the figure of its controls, at both ends of each."""
+"""Each explorer of this chapter shows the figure of its controls, at both ends of each."""
 
 import pytest
 import torch

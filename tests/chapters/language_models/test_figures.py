@@ -1,4 +1,4 @@
-"""The pictures of chapter 02 draw the numbers that independent computations give."""
+"""The pictures of this chapter draw the numbers that independent computations give."""
 
 import itertools
 import math

@@ -237,8 +237,8 @@ SCALED_DOT_PRODUCT = Exercise(
         Misconception(
             "nothing subtracted before exp",
             _overflowing,
-            "exp overflows for large scores, as in notebook 04. Use softmax.stable_softmax or "
-            "softmax.masked_softmax.",
+            "exp overflows for large scores, as in the notebook `softmax`. Use "
+            "softmax.stable_softmax or softmax.masked_softmax.",
         ),
         Misconception(
             "keys mixed in place of values",

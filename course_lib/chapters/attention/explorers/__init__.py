@@ -1,6 +1,6 @@
-"""The pictures of chapter 05 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        05 attention
+Taught in:        attention
 Checked against:  the pictures of `course_lib.chapters.attention.figures` for the same values
 Shapes:           L layers, H heads, T query tokens, S key tokens, D head width
 """

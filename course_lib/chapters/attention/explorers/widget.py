@@ -3,7 +3,7 @@
 A small widget of our own. Its script stands beside this file and loads nothing; the weights travel
 as one byte each. In a saved file, and where anywidget is missing, the same lines stand still.
 
-Taught in:        05 attention
+Taught in:        attention
 Checked against:  `figures.attention.attention_lines`, the bytes that are sent, a real browser
 Shapes:           L layers, H heads, T query tokens, S key tokens
 """

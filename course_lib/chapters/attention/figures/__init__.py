@@ -1,6 +1,6 @@
-"""The pictures of chapter 05: steps, masks, scale, maps of heads, learning, cost.
+"""The pictures of this chapter: steps, masks, scale, maps of heads, learning, cost.
 
-Taught in:        05 attention
+Taught in:        attention
 Checked against:  the numbers read back from the drawn shapes
 """
 

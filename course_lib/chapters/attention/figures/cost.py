@@ -1,6 +1,6 @@
 """What attention costs: time and memory by length, and the bytes of the cache.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Shazeer 2019, arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245
 Checked against:  the numbers that were passed in; KVCache.nbytes
 Shapes:           none

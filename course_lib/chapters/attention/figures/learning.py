@@ -1,6 +1,6 @@
 """How heads come to be, what they are good for: learning, scores, ablation.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Olsson et al. 2022, arXiv:2209.11895
 Checked against:  the numbers that were passed in, read back from the drawn shapes
 Shapes:           L layers, H heads

@@ -3,7 +3,7 @@
 They take the weights of any model, (layers, heads, T, S), with the tokens as strings: those of
 `course_lib`, or of a `transformers` model that was run with `output_attentions=True`.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Clark et al. 2019, arXiv:1906.04341
 Checked against:  pixels and lines read back from the drawn figure
 Shapes:           L layers, H heads, T query tokens, S key tokens

@@ -1,6 +1,6 @@
 """Who may read whom, and what becomes of the weights.
 
-Taught in:        05 attention
+Taught in:        attention
 Checked against:  masks written cell by cell
 Shapes:           T query tokens, S key tokens
 """

@@ -1,6 +1,6 @@
 """What a head reads against what it is needed for: its score beside the loss without it.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Michel et al. 2019, arXiv:1905.10650; Olsson et al. 2022, arXiv:2209.11895
 Checked against:  the numbers that were passed in, read back from the drawn shapes
 Shapes:           L layers, H heads

@@ -1,6 +1,6 @@
 """Why scores are divided by √D: how products grow with the width, and what softmax makes of them.
 
-Taught in:        05 attention
+Taught in:        attention
 Paper:            Vaswani et al. 2017, arXiv:1706.03762
 Checked against:  the theory, √D, for independent entries; autograd for the Jacobian
 Shapes:           W widths, N products, S keys

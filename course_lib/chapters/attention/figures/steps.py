@@ -1,6 +1,6 @@
 """Attention in five matrices: products, scaled, masked, weights, what was read.
 
-Taught in:        05 attention
+Taught in:        attention
 Checked against:  F.scaled_dot_product_attention
 Shapes:           T query tokens, S key tokens, D head width
 """

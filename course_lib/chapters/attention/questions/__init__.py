@@ -1,6 +1,6 @@
-"""The questions that close notebook 05: how a token decides what to read from the others.
+"""The questions that close this notebook: how a token decides what to read from the others.
 
-Taught in:        05 attention
+Taught in:        attention
 Checked against:  `course_lib.attention`, from which every numeric answer is computed
 """
 

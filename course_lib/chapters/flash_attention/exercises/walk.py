@@ -197,7 +197,7 @@ TILED = Exercise(
         Misconception(
             "the scale forgotten",
             _walk(scale=False),
-            "Scores are divided by √D, as in chapter 05.",
+            "Scores are divided by √D, as in the chapter `attention`.",
         ),
     ),
     alternatives=(

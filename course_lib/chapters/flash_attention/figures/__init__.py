@@ -1,6 +1,6 @@
-"""The pictures of chapter 10: the walk over the tiles, traffic, the roofline, measurements.
+"""The pictures of this chapter: the walk over the tiles, traffic, the roofline, measurements.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Checked against:  counted runs, closed formulas and stored measurements
 """
 

@@ -1,6 +1,6 @@
 """Time and memory against length, and the speed on a GPU, from stored measurements.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Checked against:  the rows of the measurement
 Shapes:           one row for each contestant and length
 """

@@ -1,6 +1,6 @@
 """The walk over the tiles, drawn from what a counted run recorded, beside the standard method.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Checked against:  the record of the run: tiles visited, bytes held and moved, maximum and total
 Shapes:           T query tokens, S key tokens of one head
 """

@@ -1,6 +1,6 @@
 """What fast memory buys, and where attention stands under the roofline of a device.
 
-Taught in:        10 flash_attention
+Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Williams et al. 2009,
                   doi:10.1145/1498765.1498785
 Checked against:  the closed formulas of course_lib.flash.traffic

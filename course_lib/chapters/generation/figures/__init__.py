@@ -1,6 +1,6 @@
-"""The pictures of chapter 12: choosing a token, memory, a beam as a tree, drafts.
+"""The pictures of this chapter: choosing a token, memory, a beam as a tree, drafts.
 
-Taught in:        12 generation
+Taught in:        generation
 Checked against:  the library's own functions, read back from the drawn shapes
 """
 

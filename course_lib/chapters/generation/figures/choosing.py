@@ -1,6 +1,6 @@
 """From scores to a token: the distribution after each step, and how many tokens top-p keeps.
 
-Taught in:        12 generation
+Taught in:        generation
 Checked against:  the library's processors, read back from the drawn bars
 Shapes:           V vocabulary, T tokens of a text
 """

@@ -1,6 +1,6 @@
 """Speculative decoding: what is kept of a draft, what is missing, and what it gains.
 
-Taught in:        12 generation
+Taught in:        generation
 Paper:            Leviathan et al. 2022, arXiv:2211.17192 (the expected number of tokens)
 Checked against:  `residual_distribution`; sums over single rounds
 Shapes:           V vocabulary

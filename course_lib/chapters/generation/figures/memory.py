@@ -1,6 +1,6 @@
 """What a cache saves and what it costs.
 
-Taught in:        12 generation
+Taught in:        generation
 Checked against:  sums in plain Python, `kv_cache_bytes`
 Shapes:           N new tokens, S places of a cache
 """

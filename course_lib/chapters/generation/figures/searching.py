@@ -1,6 +1,6 @@
 """A beam as a tree: which beginnings were kept, and which were given up.
 
-Taught in:        12 generation
+Taught in:        generation
 Checked against:  the steps that beam search returns
 Shapes:           K beams, N steps
 """

@@ -1,6 +1,6 @@
-"""The questions that close notebook 12: how probabilities become text, and what that costs.
+"""The questions that close this notebook: how probabilities become text, and what that costs.
 
-Taught in:        12 generation
+Taught in:        generation
 Checked against:  `course_lib.generation`, from which numeric answers and repairs are computed
 """
 

@@ -1,6 +1,6 @@
-"""The pictures of chapter 02: tasks, counts, surprise, codes, a noisy line.
+"""The pictures of this chapter: tasks, counts, surprise, codes, a noisy line.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Checked against:  `course_lib.ngrams` and `course_lib.information`, read back from what is drawn
 """
 

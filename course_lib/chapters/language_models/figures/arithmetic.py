@@ -1,6 +1,6 @@
 """The arithmetic coder step by step: each token keeps its share of the interval that is left.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Witten, Neal and Cleary 1987, "Arithmetic Coding for Data Compression"
 Checked against:  the product of the model's probabilities, fractions
 Shapes:           V vocabulary

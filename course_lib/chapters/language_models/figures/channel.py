@@ -1,6 +1,6 @@
 """The noisy line: its capacity, and what codes below and above it achieve, simulated.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948; Hamming 1950
 Checked against:  `course_lib.information.channel`, the binomial distribution
 Shapes:           k message bits sent as n channel bits

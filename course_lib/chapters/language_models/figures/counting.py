@@ -1,6 +1,6 @@
 """How thin counts become as n grows, and the texts that such counts write.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948, "A Mathematical Theory of Communication"
 Checked against:  `course_lib.ngrams.sparsity`, the model's distribution at the end of the text
 Shapes:           V vocabulary, 256 for bytes

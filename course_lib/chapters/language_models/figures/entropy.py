@@ -1,6 +1,6 @@
 """Entropy: of a coin, and of a distribution that the learner moves.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Shannon 1948, "A Mathematical Theory of Communication"
 Checked against:  torch.distributions, read back from the drawn bars
 Shapes:           V outcomes

@@ -1,6 +1,6 @@
 """Huffman's tree of a small distribution.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Huffman 1952, "A Method for the Construction of Minimum-Redundancy Codes"
 Checked against:  `course_lib.information.huffman`, read back from the drawn words
 Shapes:           V symbols

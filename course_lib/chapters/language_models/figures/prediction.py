@@ -1,6 +1,6 @@
 """What a model is charged: the surprise at each token, and the price of a wrong distribution.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Checked against:  `course_lib.information`, `course_lib.ngrams.log_probabilities`
 Shapes:           V outcomes, T tokens
 """

@@ -1,6 +1,6 @@
 """Three tables of what is visible: causal, masked and prefix language modelling.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Paper:            Raffel et al. 2019, arXiv:1910.10683
 Checked against:  `course_lib.ngrams.objectives`, read back from the drawn cells
 Shapes:           T tokens of one text

@@ -1,6 +1,6 @@
-"""The questions that close notebook 02: prediction, counting, information, codes.
+"""The questions that close this notebook: prediction, counting, information, codes.
 
-Taught in:        02 language_models
+Taught in:        language_models
 Checked against:  `course_lib.ngrams` and `course_lib.information`, which compute every answer
 """
 

@@ -1,6 +1,6 @@
-"""The pictures of chapter 07: activations, gates, a layer as memory, experts and their size.
+"""The pictures of this chapter: activations, gates, a layer as memory, experts and their size.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  course_lib.mlp, course_lib.experts and torch.nn.functional for the same numbers
 """
 

@@ -1,6 +1,6 @@
 """Activations: the curve, its slope, and the numbers that really arrive under it.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  torch.nn.functional and autograd, read back from the drawn curves
 Shapes:           numbers of any shape
 """

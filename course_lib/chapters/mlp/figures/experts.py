@@ -1,6 +1,6 @@
 """Experts: how busy each of them is, what finds no room, and what they weigh.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  course_lib.experts for the same choices
 Shapes:           N tokens, E experts, k choices
 """

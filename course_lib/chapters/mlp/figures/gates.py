@@ -6,7 +6,7 @@ gates and ups, paired by lot.
 
     share of the k largest = sum of their squares / sum of all squares, for each token
 
-Taught in:        07 mlp
+Taught in:        mlp
 Paper:            Shazeer 2020, arXiv:2002.05202; Li et al. 2022, arXiv:2210.06313 (lazy neurons)
 Checked against:  torch.nn.functional.silu, sums in plain Python
 Shapes:           N tokens, F units

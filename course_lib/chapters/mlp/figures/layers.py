@@ -1,6 +1,6 @@
 """Feed-forward layers: their share of a model, variants of equal size, and the layer as memory.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  course_lib.mlp.memory_contributions and the losses that are drawn
 Shapes:           F hidden units, two features
 """

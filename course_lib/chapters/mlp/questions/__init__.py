@@ -1,6 +1,6 @@
-"""The questions that close notebook 07: activations, gated layers, mixtures of experts.
+"""The questions that close this notebook: activations, gated layers, mixtures of experts.
 
-Taught in:        07 mlp
+Taught in:        mlp
 Checked against:  `course_lib.mlp` and `course_lib.experts`, which compute every numeric answer
 """
 

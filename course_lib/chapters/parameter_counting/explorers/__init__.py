@@ -1,6 +1,6 @@
-"""The pictures of chapter 09 with controls.
+"""The pictures of this chapter with controls.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  the chapter's `figures` for the same values
 """
 

@@ -4,7 +4,7 @@ A small widget of our own. Its script stands beside this file and loads nothing;
 all models travel as numbers and words. In a saved file, and where anywidget is missing, the picture
 of the first model stands still.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  `figures.parameter_counting.icicle`, `course_lib.accounting`, a real browser
 """
 

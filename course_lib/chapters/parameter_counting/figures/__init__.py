@@ -1,6 +1,6 @@
-"""The pictures of chapter 09: where parameters are, what fits, and how fast it can be.
+"""The pictures of this chapter: where parameters are, what fits, and how fast it can be.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  course_lib.accounting, read back from the drawn shapes
 """
 

@@ -1,6 +1,6 @@
 """The KV cache as texts get longer, and where it becomes larger than the weights.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  course_lib.accounting
 """
 

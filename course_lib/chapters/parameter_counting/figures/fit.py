@@ -1,6 +1,6 @@
 """Will it fit, and how fast can it be: bytes against memory, and tokens per second against batch.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  course_lib.accounting
 """
 

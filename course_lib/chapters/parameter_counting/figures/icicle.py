@@ -1,6 +1,6 @@
 """The icicle of parameters: the model, its parts, and their matrices, all on one linear scale.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  course_lib.accounting
 """
 

@@ -1,6 +1,6 @@
 """The roofline of a device, with the two phases of writing text as points under it.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Paper:            Williams et al. 2009, "Roofline", doi:10.1145/1498765.1498785
 Checked against:  course_lib.accounting
 """

@@ -1,6 +1,6 @@
 """Bytes as one says them: in GB, and where these would be thousands, in TB or PB.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  sizes written out by hand
 """
 

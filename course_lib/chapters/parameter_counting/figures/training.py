@@ -1,6 +1,6 @@
 """The bytes of a training step, with and without checkpointing, under the memory of a device.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  course_lib.accounting
 """
 

@@ -1,6 +1,6 @@
-"""The questions that close notebook 09: parameters, FLOPs, bytes, and what they allow.
+"""The questions that close this notebook: parameters, FLOPs, bytes, and what they allow.
 
-Taught in:        09 parameter_counting
+Taught in:        parameter_counting
 Checked against:  `course_lib.accounting`, which computes every numeric answer
 """
 

@@ -1,6 +1,6 @@
-"""The pictures of chapter 06: tables, biases, clocks, planes, and what trained models do.
+"""The pictures of this chapter: tables, biases, clocks, planes, and what trained models do.
 
-Taught in:        06 rope
+Taught in:        rope
 Checked against:  the course's own functions and trained models, read back from the drawn shapes
 """
 

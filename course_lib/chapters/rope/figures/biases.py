@@ -1,6 +1,6 @@
 """ALiBi: how far each head can see when every token of distance costs the same.
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Press et al. 2021, arXiv:2108.12409
 Checked against:  the softmax of the bias alone
 Shapes:           H heads, T tokens

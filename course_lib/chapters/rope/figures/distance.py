@@ -1,6 +1,6 @@
 """What falls with distance under RoPE and what does not: measured on random queries and keys.
 
-Taught in:        06 rope
+Taught in:        rope
 Checked against:  the exact mean for q = k, the sum of the planes' cosines
 Shapes:           N pairs, S distances, D head width
 """

@@ -5,7 +5,7 @@ new. Two lines say what a scaling is worth: the model as it is, and the same mod
 its trained length, which reads no further back than training did. A scaling that stays above the
 second line has carried the model no further than forgetting does.
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Peng et al. 2023, arXiv:2309.00071
 Checked against:  `course_lib.study.exhibits.course_model.losses_along`
 Shapes:           T tokens

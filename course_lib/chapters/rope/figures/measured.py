@@ -3,7 +3,7 @@
 The numbers come from the six small models of `position_toys`, run when a picture is first drawn.
 Each must copy a token from a given distance; a guess costs log V nats.
 
-Taught in:        06 rope
+Taught in:        rope
 Checked against:  the loss of a uniform guess
 """
 

@@ -1,6 +1,6 @@
 """The planes of RoPE: how long each needs for a turn, and which of them a scaling slows.
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Chen et al. 2023, arXiv:2306.15595; Peng et al. 2023, arXiv:2309.00071;
                   Grattafiori et al. 2024, arXiv:2407.21783
 Checked against:  transformers' ROPE_INIT_FUNCTIONS

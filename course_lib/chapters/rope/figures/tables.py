@@ -4,7 +4,7 @@ A table in which near positions resemble each other has a Gram matrix, the produ
 rows, that depends on distance. How much of it depends on distance alone is measured as a share of
 its variance, and a shuffled table shows what the share is when order means nothing.
 
-Taught in:        06 rope
+Taught in:        rope
 Checked against:  a least-squares fit of one number per distance
 Shapes:           T positions, C model width
 """

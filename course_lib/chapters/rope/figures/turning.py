@@ -1,6 +1,6 @@
 """RoPE as clocks: a query and a key that turn, and a score that sees only their distance.
 
-Taught in:        06 rope
+Taught in:        rope
 Paper:            Su et al. 2021, arXiv:2104.09864
 Checked against:  the scores of whole rotated vectors, and rotation matrices from torch.linalg
 Shapes:           D head width, half = D/2 planes

@@ -1,6 +1,6 @@
-"""The questions that close notebook 06: positions, rotations, layouts, longer texts.
+"""The questions that close this notebook: positions, rotations, layouts, longer texts.
 
-Taught in:        06 rope
+Taught in:        rope
 Checked against:  `course_lib.positions` and `course_lib.rope`, which compute every numeric answer
 """
 

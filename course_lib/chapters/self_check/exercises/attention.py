@@ -1,4 +1,4 @@
-"""Attention once more, from memory: the exercise of chapter 05 with fewer hints."""
+"""Attention once more, from memory: the exercise of the chapter `attention` with fewer hints."""
 
 from dataclasses import replace
 
@@ -10,7 +10,8 @@ ATTENTION = replace(
     title="Attention with a mask, from memory",
     minutes=8,
     hints=(
-        "Five steps: scores, scale, mask, softmax, mean. Notebook 05, section 1, has each of them.",
+        "Five steps: scores, scale, mask, softmax, mean. Section 1 of the notebook `attention` has "
+        "each of them.",
         "Scores are (…, T, S). Hide before softmax, and think of a row that may read nothing.",
     ),
 )

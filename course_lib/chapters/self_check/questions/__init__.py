@@ -1,6 +1,6 @@
 """The questions of the closing self-check, over the whole course.
 
-Taught in:        13 self_check
+Taught in:        self_check
 Checked against:  the library, which computes every numeric answer; code that is run by the tests
 """
 

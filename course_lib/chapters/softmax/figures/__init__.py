@@ -1,6 +1,6 @@
-"""The pictures of chapter 04: shares and temperature, gradients, one pass, floating point.
+"""The pictures of this chapter: shares and temperature, gradients, one pass, floating point.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Checked against:  torch.softmax, torch.log_softmax and autograd, read back from the drawn shapes
 """
 

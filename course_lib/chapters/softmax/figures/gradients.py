@@ -1,6 +1,6 @@
 """What training feels: the Jacobian of softmax, and the gradient of cross-entropy.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Checked against:  torch.autograd
 Shapes:           V scores, one for each token
 """

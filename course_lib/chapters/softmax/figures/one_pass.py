@@ -1,6 +1,6 @@
 """Softmax in one pass: the running maximum and sum, and the merging of two blocks.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867
 Checked against:  torch.softmax and torch.logsumexp of all scores at once
 Shapes:           V scores in the order in which they come

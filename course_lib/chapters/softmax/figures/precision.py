@@ -3,7 +3,7 @@
 Nothing here is predicted from a formula. Each cell of a map, and each point of a curve, is what the
 course's functions return in that type, against the same scores in float64.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Checked against:  torch.softmax and torch.log_softmax in float64
 Shapes:           M magnitudes, each a row of V scores
 """

@@ -1,6 +1,6 @@
 """How scores share one unit of probability, and how temperature moves the shares.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Checked against:  torch.softmax, torch.multinomial's rule of the cumulative sum
 Shapes:           V scores, one for each token
 """

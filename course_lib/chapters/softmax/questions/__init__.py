@@ -1,6 +1,6 @@
-"""The questions that close notebook 04: how scores become a distribution, and how that goes wrong.
+"""The questions that close this notebook: how scores become a distribution, and what goes wrong.
 
-Taught in:        04 softmax
+Taught in:        softmax
 Checked against:  `course_lib.softmax`, from which every numeric answer is computed
 """
 

@@ -1,6 +1,6 @@
-"""The pictures of chapter 01: tokens of a text, merges of a word, the lattice, and the price.
+"""The pictures of this chapter: tokens of a text, merges of a word, the lattice, and the price.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `tokenizers`, and all segmentations of short words, read back from the pictures
 """
 

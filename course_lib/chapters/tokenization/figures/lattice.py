@@ -1,6 +1,6 @@
 """All ways to cut a word, drawn over its letters, with the best way so far to each position.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Kudo 2018, arXiv:1804.10959
 Checked against:  every segmentation, written out
 """

@@ -1,6 +1,6 @@
 """How a word becomes tokens, merge by merge, as a tree over its bytes.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `encode_by_rank`
 """
 

@@ -1,6 +1,6 @@
 """What a tokenizer costs: text per token against vocabulary size, and by language.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Paper:            Petrov et al. 2023, arXiv:2305.15425
 Checked against:  the lengths that are drawn
 """

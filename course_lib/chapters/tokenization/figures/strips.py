@@ -3,7 +3,7 @@
 A token is drawn as its text where it has one. A token that holds a part of a character has none: it
 is drawn as its bytes, and a bracket names the glyph that it makes together with its neighbours.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  the ids of each tokenizer; bytes that join to the text again
 """
 

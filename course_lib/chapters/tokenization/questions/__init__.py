@@ -1,6 +1,6 @@
-"""The questions that close notebook 01: what pieces text is cut into, and what that costs.
+"""The questions that close this notebook: what pieces text is cut into, and what that costs.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `course_lib.tokenization`, from which every numeric answer is computed
 """
 

@@ -192,8 +192,8 @@ NEXT_TOKEN_LOSS = Exercise(
     hints=(
         "Which row of the logits is the guess at ids[:, 1]? Row 0. So logits[:, :-1] goes with "
         "ids[:, 1:].",
-        "softmax.cross_entropy(logits, targets) of chapter 04 takes rows (N, V) and ids (N,). "
-        "predictions.flatten(0, 1) and targets.flatten() make them.",
+        "softmax.cross_entropy(logits, targets), from the chapter `softmax`, takes rows (N, V) and "
+        "ids (N,). predictions.flatten(0, 1) and targets.flatten() make them.",
         "chosen = counted[:, 1:] is a mask over the targets; predictions[chosen] are the rows that "
         "count.",
     ),

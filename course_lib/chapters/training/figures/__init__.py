@@ -1,6 +1,6 @@
-"""The pictures of chapter 11: the objective, one step, a whole run, and laws of scaling.
+"""The pictures of this chapter: the objective, one step, a whole run, and laws of scaling.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  course_lib.training for the same numbers, read back from the drawn shapes
 """
 

@@ -1,6 +1,6 @@
 """What training makes small, its first value, and the first check of a new model.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  course_lib.training.objective, the losses that are drawn
 Shapes:           T tokens
 """

@@ -1,6 +1,6 @@
 """Whole runs: a curve that grows while a model learns, the cliff, and number types.
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (the phase change)
 Checked against:  the records that were passed in, read back from the drawn lines
 """

@@ -1,6 +1,6 @@
 """Laws of scaling: runs and the law that was fitted to them, and the best size for a budget.
 
-Taught in:        11 training
+Taught in:        training
 Paper:            Hoffmann et al. 2022, arXiv:2203.15556
 Checked against:  course_lib.training.scaling for the same runs
 """

@@ -1,6 +1,6 @@
 """One step: how fast when, which way, how far.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  course_lib.training's schedule, descent, gradients and optimizer
 Shapes:           P points of a path, S steps
 """

@@ -1,6 +1,6 @@
-"""The questions that close notebook 11: how a pile of text becomes weights.
+"""The questions that close this notebook: how a pile of text becomes weights.
 
-Taught in:        11 training
+Taught in:        training
 Checked against:  `course_lib.training`, from which every numeric answer is computed
 """
 

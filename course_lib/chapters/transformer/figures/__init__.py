@@ -1,6 +1,6 @@
-"""The pictures of chapter 08: blocks, families, faults, the stream, and models without a part.
+"""The pictures of this chapter: blocks, families, faults, the stream, and models without a part.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  course_lib.model, course_lib.families and the chapter's `layer_diff`
 """
 

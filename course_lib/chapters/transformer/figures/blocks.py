@@ -1,6 +1,6 @@
 """A block as a drawing: the stream from bottom to top, and where the norms stand.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  the boxes and arrows of the drawn figure
 """
 

@@ -1,6 +1,6 @@
 """The divergence report as a picture: each module by itself, and what has come down to it.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  the rows of course_lib.chapters.transformer.layer_diff
 """
 

@@ -1,6 +1,6 @@
 """Three families side by side: who reads whom, and what is to be predicted.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            Raffel et al. 2019, arXiv:1910.10683
 Checked against:  course_lib.families.family_mask
 Shapes:           S tokens of the source, T of the target

@@ -1,6 +1,6 @@
 """The residual stream: how long its vectors are, and what they say if read early.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            nostalgebraist 2020, "interpreting GPT: the logit lens"
 Checked against:  lines, colours and words read back from the drawn figure
 Shapes:           P places of the stream, T tokens, V vocabulary

@@ -1,6 +1,6 @@
 """A model without a part of itself: how much each head and each layer is missed.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Paper:            Michel et al. 2019, arXiv:1905.10650
 Checked against:  course_lib.model.inspection for the same model and text
 Shapes:           L layers, H heads, T tokens

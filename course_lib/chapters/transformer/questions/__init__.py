@@ -1,6 +1,6 @@
-"""The questions that close notebook 08: steps, loading, looking inside, the three families.
+"""The questions that close this notebook: steps, loading, looking inside, the three families.
 
-Taught in:        08 transformer
+Taught in:        transformer
 Checked against:  `course_lib.model`, `checkpoint` and `families`, which compute the numeric answers
 """
 
