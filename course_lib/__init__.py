@@ -26,57 +26,50 @@ class Notebook:
         return f"{self.number:02d}_{self.slug}"
 
 
-SYLLABUS: tuple[Notebook, ...] = (
-    Notebook(
-        0,
+_CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
+    (
         "start_here",
         "Start here",
         "What is in this course, what will run on this machine, and how do the exercises work?",
         20,
         ("device",),
     ),
-    Notebook(
-        1,
+    (
         "tokenization",
         "Tokenization",
         "Why does a model read integers, and what does the choice of pieces cost?",
         120,
         ("corpus", "tokenization"),
     ),
-    Notebook(
-        2,
+    (
         "language_models",
         "Language models",
         "What is a language model before it is a neural network?",
         120,
         ("ngrams", "information"),
     ),
-    Notebook(
-        3,
+    (
         "embeddings_and_norms",
         "Embeddings and norms",
         "How do integers become vectors that a deep network can stand?",
         90,
         ("embeddings", "norms"),
     ),
-    Notebook(
-        4,
+    (
         "softmax",
         "Softmax",
         "How do scores become a distribution, and how does that go wrong in floating point?",
         90,
         ("softmax",),
     ),
-    Notebook(
-        5,
+    (
         "attention",
         "Attention",
         "How does a token decide what to read from the others?",
         120,
         ("attention",),
     ),
-    Notebook(
-        6,
+    (
         "rope",
         "Positions and RoPE",
         "How does a model know what comes first, and what happens past the length it was "
@@ -84,63 +77,47 @@ SYLLABUS: tuple[Notebook, ...] = (
         120,
         ("positions", "rope"),
     ),
-    Notebook(
-        7,
+    (
         "mlp",
         "MLP and experts",
         "What does the other two thirds of the model do?",
         90,
         ("mlp", "experts"),
     ),
-    Notebook(
-        8,
+    (
         "transformer",
         "The whole transformer",
         "How do the parts make a model that loads real weights?",
         120,
         ("model", "families", "checkpoint", "pretrained"),
     ),
-    Notebook(
-        9,
+    (
         "parameter_counting",
         "Counting parameters",
         "Where do the parameters, FLOPs and bytes come from, and will it fit?",
         100,
         ("accounting",),
     ),
-    Notebook(
-        10,
+    (
         "flash_attention",
         "FlashAttention",
         "How can exact attention run without ever writing the n × n matrix?",
         100,
         ("flash",),
     ),
-    Notebook(
-        11,
-        "training",
-        "Training",
-        "How does a pile of text become weights?",
-        120,
-        ("training",),
-    ),
-    Notebook(
-        12,
+    ("training", "Training", "How does a pile of text become weights?", 120, ("training",)),
+    (
         "generation",
         "Generation",
         "How are probabilities turned into text, and why is decoding slow?",
         120,
         ("generation",),
     ),
-    Notebook(
-        13,
-        "self_check",
-        "Self-check",
-        "Do I have it?",
-        90,
-        (),
-    ),
+    ("self_check", "Self-check", "Do I have it?", 90, ()),
 )
+
+SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))
+"""The chapters in their order; the place in the order is the notebook's number."""
 
 
 def find_notebook(name: str, among: Sequence[Notebook] = SYLLABUS) -> Notebook:

@@ -109,6 +109,10 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     of["train"].add_argument(
         "--until", type=int, metavar="STEP", help="stop there; the same command goes on later"
     )
+    of["new"].add_argument("slug", metavar="SLUG", help="its name, such as beam_search")
+    of["new"].add_argument(
+        "--after", metavar="NN", help=f"{notebook} to stand before it; the last one without"
+    )
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
@@ -268,6 +272,18 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _new(options: argparse.Namespace) -> int:
+    from course_lib.authoring.new_chapter import MARK, ROOT, new_chapter
+
+    for path in new_chapter(options.slug, options.after):
+        print(path.relative_to(ROOT))
+    print(
+        f"\nThe chapter runs as it is. Replace what is marked {MARK} and the example with your "
+        f"own, then `course build {options.slug}` and `course test`."
+    )
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from course_lib.study.files.doctor import doctor
 
@@ -338,6 +354,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "For those who change the course. Each part runs even when an earlier one has failed. The "
         "tests in a browser need Chromium: root on Debian gets it from the system's packages, "
         "others are told how to install it.",
+    ),
+    "new": (
+        _new,
+        "begin a chapter: write a small one that works, to be filled",
+        "For authors: writes the chapter's module, folder, notebook source and tests, its line in "
+        "the catalogue and its row in the README. Later notebooks move up by one.",
     ),
     "build": (
         _build,

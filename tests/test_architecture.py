@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what imports cost, one catalogue for everything."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -139,6 +140,41 @@ def test_a_chapter_holds_known_parts_and_modules_of_its_own(slug):
 def test_there_is_a_folder_for_each_chapter_and_for_nothing_else():
     there = {path.parent.name for path in (PACKAGE / "chapters").glob("*/__init__.py")}
     assert there == set(SLUGS)
+
+
+def documents():
+    """Yield every text of the course that authors write, with its path."""
+    root = PACKAGE.parent
+    for folder in ("course_lib", "tests", "benchmarks", "notebooks/source"):
+        for path in (root / folder).rglob("*.py"):
+            yield path, path.read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md"):
+        yield root / name, (root / name).read_text(encoding="utf-8")
+
+
+def test_no_blank_of_a_new_chapter_is_left():
+    speak_of_it = ("new_chapter.py", "test_new_chapter.py", "test_architecture.py")
+    left = [path for path, text in documents() if "FILL:" in text and path.name not in speak_of_it]
+    assert left == []
+
+
+def test_chapters_are_named_by_slug_and_linked_by_file():
+    stems = {each.stem for each in SYLLABUS}
+    for path, text in documents():
+        assert set(re.findall(r"\((\d\d_\w+)\.ipynb", text)) <= stems, path
+        if path.suffix == ".py" and "tests" not in path.parts:
+            numbered = re.findall(r"\b(?:[Nn]otebook|[Cc]hapter)s? \d\d\b(?! and keeps)", text)
+            assert not [each for each in numbered if path.name != "cli.py"], (path, numbered)
+
+
+def test_headers_name_the_chapter_that_teaches_a_module():
+    for notebook in SYLLABUS:
+        for module in notebook.modules:
+            for path in files_of(module):
+                found = re.search(r"^Taught in: +(.+)$", path.read_text("utf-8"), re.MULTILINE)
+                named = re.split(r", (?:and )?", found[1]) if found else [notebook.slug]
+                assert named[0] in (notebook.slug, "every notebook", "none"), path
+                assert {each for each in named if each.isidentifier()} - {"none"} <= set(SLUGS)
 
 
 @pytest.mark.parametrize("notebook", SYLLABUS[1:], ids=lambda each: each.slug)

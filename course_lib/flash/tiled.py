@@ -1,8 +1,8 @@
 """Attention in tiles: the exact result, without a table of all scores.
 
 A row of softmax can be computed block by block (see `softmax`), if a running maximum m and a
-running sum l are kept. Attention carries one thing more: the sum of values, each times its weight. All
-three are measured from the maximum so far, and all are rescaled when a larger score comes.
+running sum l are kept. Attention carries one thing more: the sum of values, each times its weight.
+All three are measured from the maximum so far, and all are rescaled when a larger score comes.
 
     m' = max(m, max_j s_j)                                 s: the scores of one tile
     l' = exp(m - m') * l   + sum_j exp(s_j - m')

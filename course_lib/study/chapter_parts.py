@@ -115,6 +115,11 @@ def asked_questions(slug: str, part: str | None = None) -> tuple["Question", ...
     return questions_of(slug) if part is None else _questions_of_part(slug, part)
 
 
+def all_abilities() -> tuple["Ability", ...]:
+    """Return every ability of the course, in its order."""
+    return tuple(found for notebook in SYLLABUS for found in abilities_of(notebook.slug))
+
+
 def questions_of(slug: str) -> tuple["Question", ...]:
     """Return the questions of one chapter, in the order in which they are asked."""
     module = part_of(slug, "questions")

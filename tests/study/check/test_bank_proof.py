@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from course_lib import softmax
-from course_lib.study.chapter_parts import all_exercises, find_exercise
+from course_lib.study.chapter_parts import all_exercises, exercises_of, find_exercise
 from course_lib.study.check import bank_proof as proof
-from course_lib.study.check import spec as declaration
 from course_lib.study.check.spec import Misconception
 
 ALL = all_exercises()
@@ -38,7 +37,7 @@ def test_ids_are_unique_and_belong_to_their_notebook():
     ids = [each.id for each in ALL]
     assert len(set(ids)) == len(ids)
     for slug in {each.id.split(".")[0] for each in ALL}:
-        assert declaration.exercises_of(slug)
+        assert exercises_of(slug)
 
 
 @pytest.fixture

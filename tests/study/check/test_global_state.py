@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from course_lib.study.check.global_state import Surroundings
+from course_lib.study.check.global_state import GlobalState
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ from course_lib.study.check.global_state import Surroundings
     ],
 )
 def test_what_was_changed_is_named_and_put_back(spoil, named, look):
-    global_state, before = Surroundings(), look()
+    global_state, before = GlobalState(), look()
     spoil()
     assert global_state.restore() == named
     assert look() == before
-    assert Surroundings().restore() is None
+    assert GlobalState().restore() is None
 
 
 def test_a_folder_that_is_gone_is_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    global_state = Surroundings()
+    global_state = GlobalState()
     gone = tmp_path / "gone"
     gone.mkdir()
     os.chdir(gone)

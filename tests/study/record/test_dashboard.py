@@ -2,8 +2,8 @@
 
 import pytest
 
+from course_lib.study.chapter_parts import all_abilities
 from course_lib.study.record import dashboard, progress
-from course_lib.study.record.ability import all_abilities
 
 
 @pytest.fixture
