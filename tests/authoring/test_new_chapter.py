@@ -71,6 +71,9 @@ def test_a_chapter_whose_blanks_are_filled_passes(copy):
     assert status == 1
     assert "test_no_blank_of_a_new_chapter_is_left" in said
     filled(copy)
+    for ruff in (("check",), ("format", "--check")):
+        status, said = run(copy, "-m", "ruff", *ruff, "course_lib", "notebooks/source", "tests")
+        assert status == 0, said
     build = "from course_lib.authoring.build import build, verify; build(['heat_flow'])"
     status, said = run(copy, "-c", f"{build}; print('faults:', verify(['heat_flow']))")
     assert status == 0, said
