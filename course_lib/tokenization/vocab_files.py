@@ -17,6 +17,7 @@ Checked against:  `tokenizers` and `transformers` on the same two files; `tiktok
 
 import base64
 import json
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -120,11 +121,10 @@ def merges_from_ranks(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
 def _last_two(token: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
     """Return the parts of the token after merging by rank, stopping when there are two."""
     parts = [token[i : i + 1] for i in range(len(token))]
-    never = len(ranks)
     while len(parts) > 2:
-        found = [ranks.get(left + right, never) for left, right in pairwise(parts)]
+        found = [ranks.get(left + right, sys.maxsize) for left, right in pairwise(parts)]
         best = min(found)
-        if best == never:
+        if best == sys.maxsize:
             break
         i = found.index(best)
         parts[i : i + 2] = [parts[i] + parts[i + 1]]

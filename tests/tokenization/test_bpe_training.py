@@ -110,7 +110,7 @@ def test_merges_equal_recounting_for_every_tie_rule_and_byte_order(corpora, name
     assert learned_merges(text, 120, ties, byte_order) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.text("aab\u00e9z\u00ff", max_size=12), max_size=12),
     st.integers(1, 40),
