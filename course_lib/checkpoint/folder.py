@@ -17,7 +17,7 @@ from course_lib.tokenization.huggingface import Tokenizer
 TOKENIZER, TOKENIZER_WORDS = "tokenizer.json", "tokenizer_config.json"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*")
-_WANTED += ("vocab.json", "merges.txt", "added_tokens.json")
+_OLDER = (vocab_files.VOCAB, vocab_files.MERGES, "added_tokens.json")
 
 
 def local_folder(source: str | Path, download: bool = False) -> Path:
@@ -37,7 +37,7 @@ def local_folder(source: str | Path, download: bool = False) -> Path:
 
     try:
         found = huggingface_hub.snapshot_download(
-            str(source), allow_patterns=list(_WANTED), local_files_only=not download
+            str(source), allow_patterns=[*_WANTED, *_OLDER], local_files_only=not download
         )
     except (OSError, ValueError) as error:
         remedy = (

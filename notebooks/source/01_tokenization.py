@@ -230,6 +230,7 @@ print("less than 2 % of the words:", looked_at < 0.02 * len(counted) * len(token
 # %% [markdown] id="less-than-one-in-fifty-and"
 # Less than one in fifty, and the share falls as the vocabulary grows, since later pairs are rarer. And are the merges
 # the same? Where two pairs are equally frequent, the one with the smaller ids comes first; that is part of the algorithm.
+# (Other trainers decide otherwise: `ByteBPE.train(..., ties="largest_bytes")` or `ties="first_seen"`.)
 
 # %% id="words-recounted-counted"
 words, recounted = counted, []
@@ -803,7 +804,8 @@ reveal(chat.encode_chat)
 #
 # A Hugging Face model comes with a `tokenizer.json`: the vocabulary, the merges, the pattern, the special tokens. The
 # course reads and writes it. What it cannot honour, it refuses: a tokenizer that differs in one step gives a model other ids
-# than those it was trained on, and nobody notices for a long time.
+# than those it was trained on, and nobody notices for a long time. Older models come with `vocab.json` and `merges.txt`, or
+# with a `.tiktoken` file of ranks; `vocab_files` reads both.
 
 # %% id="back-huggingface-load-tokenizer-saved"
 back = huggingface.load_tokenizer(saved)

@@ -279,6 +279,8 @@ def test_without_special_tokens_their_names_are_learned_as_text():
 def test_byte_order_and_ties_reach_the_tokenizer():
     numeric = ByteBPE.train(["ab"], 256, byte_order=bpe_training.NUMERIC_BYTE_ORDER)
     assert numeric.encode_bytes(bytes(range(256))) == list(range(256))
+    numeric = ByteBPE.train(["xy b"], 257, byte_order=bpe_training.NUMERIC_BYTE_ORDER)
+    assert (numeric.merges, numeric.encode(" b")) == ([(b" ", b"b")], [256])
     assert ByteBPE.train(["ab cd"], 257).merges == [(b"a", b"b")]
     assert ByteBPE.train(["ab cd"], 257, ties="largest_bytes").merges == [(b"c", b"d")]
     assert ByteBPE.train(["cd ab"], 257, ties="first_seen").merges == [(b"c", b"d")]

@@ -118,6 +118,14 @@ def test_any_ranks_give_the_ids_of_tiktoken(generator, text):
     assert ours.encode(words) == theirs.encode_ordinary(words)
 
 
+def test_a_token_that_no_merge_makes_is_a_whole_word(tmp_path):
+    ranks = {bytes([byte]): byte for byte in range(256)} | {b"xy": 256, b" wxyz": 300}
+    write_tiktoken(tmp_path / "ranks.tiktoken", ranks)
+    ours = vocab_files.load_tiktoken(tmp_path / "ranks.tiktoken", patterns.GPT4_PATTERN)
+    assert ours.merges == [(b"x", b"y")]
+    assert ours.encode("xy wxyz wxyzz") == [256, 300, *b" w", 256, *b"zz"]
+
+
 def test_merges_from_ranks_by_hand():
     tokens = [b" t", b" a", b"he", b"in", b" the", b"xyz", b"then"]
     ranks = {token: 256 + i for i, token in enumerate(tokens)}
