@@ -208,6 +208,7 @@ def test_catalogue_is_ordered_and_matches_the_files():
             "from course_lib.study import exercise, figures, quiz, reveal, show",
             {"transformers", "tokenizers", "triton", "ipywidgets"},
         ),
+        ("import course_lib.tokenization", {"torch", "tokenizers", "tiktoken", "transformers"}),
     ],
 )
 def test_imports_cost_no_more_than_they_must(statement, must_not_load):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import SYLLABUS, cli
+from course_lib import SYLLABUS, cli, find_notebook
 from course_lib.authoring import build as notebook
 from course_lib.authoring import replay, suite
 from course_lib.study.ask import terminal
@@ -91,7 +91,7 @@ def test_what_is_no_command_is_refused_with_the_usage(
 
 @pytest.mark.parametrize("name", ["4", "04", "softmax", "04_softmax", "04_softmax.ipynb"])
 def test_a_notebook_has_many_names(name: str) -> None:
-    assert cli._notebook(name).stem == "04_softmax"
+    assert find_notebook(name).stem == "04_softmax"
 
 
 @pytest.mark.parametrize("command", ["lab", "check", "reset", "review", "build"])

@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from course_lib.tokenization import huggingface
+from course_lib.tokenization import huggingface, vocab_files
 from course_lib.tokenization.huggingface import Tokenizer
 
 TOKENIZER, TOKENIZER_WORDS = "tokenizer.json", "tokenizer_config.json"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*")
+_OLDER = (vocab_files.VOCAB, vocab_files.MERGES, "added_tokens.json")
 
 
 def local_folder(source: str | Path, download: bool = False) -> Path:
@@ -36,7 +37,7 @@ def local_folder(source: str | Path, download: bool = False) -> Path:
 
     try:
         found = huggingface_hub.snapshot_download(
-            str(source), allow_patterns=list(_WANTED), local_files_only=not download
+            str(source), allow_patterns=[*_WANTED, *_OLDER], local_files_only=not download
         )
     except (OSError, ValueError) as error:
         remedy = (
@@ -57,10 +58,12 @@ def load_tokenizer(source: str | Path, download: bool = False) -> Tokenizer:
     folder = local_folder(source, download)
     path = folder / TOKENIZER
     if not path.is_file():
+        if (folder / vocab_files.VOCAB).is_file() and (folder / vocab_files.MERGES).is_file():
+            return vocab_files.load_vocab_merges_folder(folder)
         raise ValueError(
-            f"a checkpoint's tokenizer is read from {TOKENIZER}; got a folder without one, "
-            f"{str(folder)!r}. Write it with transformers: AutoTokenizer.from_pretrained(...)"
-            ".save_pretrained(...)."
+            f"a checkpoint's tokenizer is read from {TOKENIZER}, or {vocab_files.VOCAB} and "
+            f"{vocab_files.MERGES}; got a folder without them, {str(folder)!r}. Write it with "
+            "transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
         )
     return huggingface.load_tokenizer(path)
 

@@ -13,6 +13,153 @@
     chat          a conversation as one sequence
     cost          how much text a token covers, and what none covers
     huggingface   read and write `tokenizer.json`
+    vocab_files   read `vocab.json` with `merges.txt`, and the ranks of `tiktoken`
 
-Nothing is imported here: a notebook names the file it teaches from.
+Taught in:        01 tokenization
 """
+
+from course_lib.tokenization.bpe_training import (
+    GPT2_BYTE_ORDER,
+    NUMERIC_BYTE_ORDER,
+    Pair,
+    PairCounts,
+    TieRule,
+    count_pairs,
+    count_words,
+    merge,
+    train_merges,
+)
+from course_lib.tokenization.byte_bpe import (
+    ByteBPE,
+    MergeTable,
+    encode_by_rank,
+    encode_long,
+)
+from course_lib.tokenization.chat import (
+    CHATML_TEMPLATE,
+    Message,
+    chatml_parts,
+    encode_chat,
+    render_chatml,
+)
+from course_lib.tokenization.cost import (
+    Length,
+    characters_that_fit,
+    length,
+    out_of_vocabulary,
+    truncate,
+)
+from course_lib.tokenization.huggingface import (
+    Tokenizer,
+    bytes_to_characters,
+    characters_to_bytes,
+    from_json,
+    load_tokenizer,
+    save_tokenizer,
+    to_json,
+)
+from course_lib.tokenization.normalization import (
+    normalize,
+    stream_normalize,
+)
+from course_lib.tokenization.patterns import (
+    GPT2_PATTERN,
+    GPT4_PATTERN,
+    QWEN_PATTERN,
+    compile_pattern,
+    pre_split,
+    stream_pre_split,
+)
+from course_lib.tokenization.segmentation import (
+    lattice,
+    sample_segmentation,
+    viterbi,
+)
+from course_lib.tokenization.special import (
+    encode_with_special,
+    split_on_special,
+    stream_split,
+)
+from course_lib.tokenization.unigram import Unigram
+from course_lib.tokenization.unigram_training import (
+    expected_counts,
+    prune,
+    reestimate,
+    seed_pieces,
+)
+from course_lib.tokenization.vocab_files import (
+    load_tiktoken,
+    load_vocab_merges,
+    load_vocab_merges_folder,
+    merges_from_ranks,
+    read_ranks,
+)
+from course_lib.tokenization.wordpiece import (
+    WordPiece,
+    bert_normalize,
+    bert_split,
+    pair_score,
+    wordpiece_encode,
+)
+
+__all__ = [
+    "CHATML_TEMPLATE",
+    "GPT2_BYTE_ORDER",
+    "GPT2_PATTERN",
+    "GPT4_PATTERN",
+    "NUMERIC_BYTE_ORDER",
+    "QWEN_PATTERN",
+    "ByteBPE",
+    "Length",
+    "MergeTable",
+    "Message",
+    "Pair",
+    "PairCounts",
+    "TieRule",
+    "Tokenizer",
+    "Unigram",
+    "WordPiece",
+    "bert_normalize",
+    "bert_split",
+    "bytes_to_characters",
+    "characters_that_fit",
+    "characters_to_bytes",
+    "chatml_parts",
+    "compile_pattern",
+    "count_pairs",
+    "count_words",
+    "encode_by_rank",
+    "encode_chat",
+    "encode_long",
+    "encode_with_special",
+    "expected_counts",
+    "from_json",
+    "lattice",
+    "length",
+    "load_tiktoken",
+    "load_tokenizer",
+    "load_vocab_merges",
+    "load_vocab_merges_folder",
+    "merge",
+    "merges_from_ranks",
+    "normalize",
+    "out_of_vocabulary",
+    "pair_score",
+    "pre_split",
+    "prune",
+    "read_ranks",
+    "reestimate",
+    "render_chatml",
+    "sample_segmentation",
+    "save_tokenizer",
+    "seed_pieces",
+    "split_on_special",
+    "stream_normalize",
+    "stream_pre_split",
+    "stream_split",
+    "to_json",
+    "train_merges",
+    "truncate",
+    "viterbi",
+    "wordpiece_encode",
+]

@@ -4,7 +4,11 @@ Start from single bytes. Count every pair of neighbours in the corpus, replace t
 pair by a new token, and repeat until the vocabulary is full. The order in which the pairs were
 joined is all that a byte-level BPE tokenizer learns.
 
-    best pair = argmax over pairs of (count, smaller ids first)
+    best pair = argmax over pairs of (count, tie rule)
+
+The tie rule belongs to the algorithm: equally frequent pairs are common, and whichever is merged
+first changes what comes after. `tokenizers` takes the pair with the smaller ids, Stanford's CS336
+the pair with the larger bytes, and a plain loop over a dictionary the pair that it saw first.
 
 Taken literally this is hopeless: every merge would read the whole corpus. Three observations make
 it fast. A word that occurs 5 000 times is counted once, with weight 5 000. A merge changes only
@@ -14,23 +18,30 @@ of date: one that is goes back with its present count.
 
 Taught in:        tokenization
 Paper:            Sennrich et al. 2016, arXiv:1508.07909
-Checked against:  the `tokenizers` trainer, merge by merge; a trainer that recounts every time
+Checked against:  the `tokenizers` trainer, merge by merge; for each tie rule a trainer that
+                  recounts every time
 """
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
+from typing import Any, Literal, get_args
 
 from course_lib.tokenization.patterns import GPT2_PATTERN, compile_pattern, pre_split
+from course_lib.tokenization.special import split_on_special
 
 Pair = tuple[int, int]
+TieRule = Literal["smallest_ids", "largest_bytes", "first_seen"]
 
-# GPT-2 numbers the 256 bytes so that those which print come first. Ties between equally frequent
-# pairs are decided by these numbers, so the order is part of the algorithm.
+# Byte k of the order gets the id k. GPT-2 puts the bytes that print first. Where ties are decided
+# by ids, the order decides which merges are learned.
 _PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
-BYTE_ORDER = bytes(_PRINTABLE + sorted(set(range(256)) - set(_PRINTABLE)))
-BYTE_IDS = {byte: i for i, byte in enumerate(BYTE_ORDER)}
+GPT2_BYTE_ORDER = bytes(_PRINTABLE + sorted(set(range(256)) - set(_PRINTABLE)))
+NUMERIC_BYTE_ORDER = bytes(range(256))
+BYTE_IDS = {byte: i for i, byte in enumerate(GPT2_BYTE_ORDER)}
+
+_COMPLEMENT = bytes(range(255, -1, -1))
 
 
 def count_pairs(words: Iterable[tuple[Sequence[int], int]]) -> Counter[Pair]:
@@ -106,34 +117,93 @@ class PairCounts:
         return arose
 
 
-def count_words(texts: Iterable[str], pattern: str = GPT2_PATTERN) -> Counter[str]:
-    """Return how often each pre-split word occurs in the texts."""
+def count_words(
+    texts: Iterable[str], pattern: str = GPT2_PATTERN, special_tokens: Collection[str] = ()
+) -> Counter[str]:
+    """Return how often each pre-split word occurs in the texts, in the order of first occurrence.
+
+    The texts are cut at the special tokens, which are not counted.
+    """
     compiled = compile_pattern(pattern)
     words: Counter[str] = Counter()
     for text in texts:
-        words.update(pre_split(text, compiled))
+        for part, is_special in split_on_special(text, special_tokens):
+            if not is_special:
+                words.update(pre_split(part, compiled))
     return words
 
 
-def train_merges(words: Counter[str], num_merges: int) -> list[Pair]:
+def first_occurrence(pair: Pair, corpus: PairCounts, tokens: Sequence[bytes]) -> tuple[int, int]:
+    """Return the first word that contains the pair, and the byte at which the pair starts there."""
+    places = sorted(corpus.places[pair])  # some of which may have lost the pair since
+    place = next(place for place in places if pair in pairwise(corpus.words[place]))
+    ids = corpus.words[place]
+    before = ids[: list(pairwise(ids)).index(pair)]
+    return place, sum(len(tokens[i]) for i in before)
+
+
+def tie_order(ties: TieRule, corpus: PairCounts, tokens: Sequence[bytes]) -> Callable[[Pair], Any]:
+    """Return a function from a pair to a key; of equally frequent pairs the smallest key wins.
+
+    While a corpus is merged, the key of a pair changes only if its count falls, and only grows.
+    """
+
+    def largest_bytes_first(pair: Pair) -> tuple[str, str]:
+        # Each byte becomes 255 - byte, and the end of a token sorts after every byte.
+        left, right = (tokens[i].translate(_COMPLEMENT).decode("latin-1") for i in pair)
+        return left + "\u0100", right + "\u0100"
+
+    orders: dict[TieRule, Callable[[Pair], Any]] = {
+        "smallest_ids": lambda pair: pair,
+        "largest_bytes": largest_bytes_first,
+        "first_seen": lambda pair: first_occurrence(pair, corpus, tokens),
+    }
+    return orders[ties]
+
+
+def train_merges(
+    words: Counter[str],
+    num_merges: int,
+    ties: TieRule = "smallest_ids",
+    byte_order: bytes = GPT2_BYTE_ORDER,
+) -> list[Pair]:
     """Return the merges in the order learned; merge k makes token 256 + k.
 
     There are fewer than `num_merges` when no pair is left.
     """
+    check_choices(ties, byte_order)
+    byte_ids = {byte: i for i, byte in enumerate(byte_order)}
     corpus = PairCounts(
-        ([BYTE_IDS[byte] for byte in word.encode()], count) for word, count in words.items()
+        ([byte_ids[byte] for byte in word.encode()], count) for word, count in words.items()
     )
-    heap = [(-count, pair) for pair, count in corpus.counts.items()]
+    tokens = [bytes([byte]) for byte in byte_order]
+    order, counts = tie_order(ties, corpus, tokens), corpus.counts
+    heap = [(-count, order(pair), pair) for pair, count in counts.items()]
     heapq.heapify(heap)
     merges: list[Pair] = []
     while heap and len(merges) < num_merges:
-        count, pair = heapq.heappop(heap)
-        present = corpus.counts.get(pair, 0)
+        count, _, pair = heapq.heappop(heap)
+        present = counts.get(pair, 0)
         if present != -count:
             if present > 0:
-                heapq.heappush(heap, (-present, pair))
+                heapq.heappush(heap, (-present, order(pair), pair))
             continue
+        tokens.append(tokens[pair[0]] + tokens[pair[1]])
         for arisen in corpus.merge(pair, 256 + len(merges)):
-            heapq.heappush(heap, (-corpus.counts[arisen], arisen))
+            heapq.heappush(heap, (-counts[arisen], order(arisen), arisen))
         merges.append(pair)
     return merges
+
+
+def check_choices(ties: str, byte_order: bytes) -> None:
+    """Raise unless the tie rule is known and the order holds each byte once."""
+    if ties not in get_args(TieRule):
+        raise ValueError(
+            f"ties must be one of {', '.join(get_args(TieRule))}; got {ties!r}. "
+            "Use smallest_ids to learn what `tokenizers` learns."
+        )
+    if sorted(byte_order) != list(NUMERIC_BYTE_ORDER):
+        raise ValueError(
+            f"byte_order must hold each of the 256 bytes once; got {len(byte_order)} bytes, "
+            f"{len(set(byte_order))} of them distinct. Pass GPT2_BYTE_ORDER or NUMERIC_BYTE_ORDER."
+        )

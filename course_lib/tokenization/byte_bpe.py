@@ -21,7 +21,13 @@ from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 
-from course_lib.tokenization.bpe_training import BYTE_ORDER, Pair, count_words, train_merges
+from course_lib.tokenization.bpe_training import (
+    GPT2_BYTE_ORDER,
+    Pair,
+    TieRule,
+    count_words,
+    train_merges,
+)
 from course_lib.tokenization.normalization import check_form, normalize, stream_normalize
 from course_lib.tokenization.patterns import (
     GPT2_PATTERN,
@@ -132,7 +138,8 @@ class ByteBPE:
         self.tokens = {i: token for token, i in self.vocabulary.items()}
         self.tokens |= {i: name.encode() for name, i in self.special_tokens.items()}
         self._check_vocabulary()
-        self.merges = self._merge_table(merges)
+        self.merges = [(left, right) for left, right in merges]
+        self.merge_table = self._rank_merges()  # what encoding looks pairs up in
         self._compiled = compile_pattern(pattern)
         self._byte_ids = [self.vocabulary[bytes([byte])] for byte in range(256)]
         self._cache = WordCache(self._encode_word)
@@ -144,23 +151,30 @@ class ByteBPE:
         vocab_size: int,
         special_tokens: Sequence[str] = (),
         pattern: str = GPT2_PATTERN,
+        ties: TieRule = "smallest_ids",
+        byte_order: bytes = GPT2_BYTE_ORDER,
     ) -> "ByteBPE":
-        """Learn a tokenizer of at most `vocab_size` tokens; the special ones get the last ids."""
+        """Learn a tokenizer of at most `vocab_size` tokens; the special ones get the last ids.
+
+        The texts are cut at the special tokens. Which of several equally frequent pairs is merged
+        first is decided by `ties`; the bytes get the ids 0 to 255 in `byte_order`.
+        """
         check_special(special_tokens)
         if vocab_size < 256 + len(special_tokens):
             raise ValueError(
                 f"vocab_size must be at least 256 + {len(special_tokens)}, one token for each byte "
                 f"and special token; got {vocab_size}. Pass a larger vocab_size."
             )
-        words = count_words(texts, pattern)
+        words = count_words(texts, pattern, special_tokens)
         if not words:
             raise ValueError(
-                "the corpus must contain text to learn merges from; got 0 characters. "
-                "Pass a list of non-empty strings."
+                "the corpus must contain text besides special tokens to learn merges from; got 0 "
+                "characters. Pass a list of non-empty strings."
             )
-        tokens = [bytes([byte]) for byte in BYTE_ORDER]
+        num_merges = vocab_size - 256 - len(special_tokens)
+        tokens = [bytes([byte]) for byte in byte_order]
         merges = []
-        for left, right in train_merges(words, vocab_size - 256 - len(special_tokens)):
+        for left, right in train_merges(words, num_merges, ties, byte_order):
             merges.append((tokens[left], tokens[right]))
             tokens.append(tokens[left] + tokens[right])
         special = {name: len(tokens) + i for i, name in enumerate(special_tokens)}
@@ -218,7 +232,7 @@ class ByteBPE:
             "ignore_merges": self.ignore_merges,
             "special_tokens": self.special_tokens,
             "vocabulary": {token.decode("latin-1"): i for token, i in self.vocabulary.items()},
-            "merges": list(self.merges),
+            "merges": list(self.merge_table),
         }
         Path(path).write_text(json.dumps(content), encoding="utf-8")
 
@@ -249,7 +263,7 @@ class ByteBPE:
         if self.ignore_merges and piece in self.vocabulary:
             return [self.vocabulary[piece]]
         ids = [self._byte_ids[byte] for byte in piece]
-        return (encode_by_rank if len(ids) < LONG_WORD else encode_long)(ids, self.merges)
+        return (encode_by_rank if len(ids) < LONG_WORD else encode_long)(ids, self.merge_table)
 
     def _check_vocabulary(self) -> None:
         if missing := [byte for byte in range(256) if bytes([byte]) not in self.vocabulary]:
@@ -265,9 +279,9 @@ class ByteBPE:
                 f"{shared[0]!r} and {shared[1]!r}. Renumber one of them."
             )
 
-    def _merge_table(self, merges: Iterable[tuple[bytes, bytes]]) -> dict[Pair, tuple[int, int]]:
+    def _rank_merges(self) -> dict[Pair, tuple[int, int]]:
         table: dict[Pair, tuple[int, int]] = {}
-        for rank, (left, right) in enumerate(merges):
+        for rank, (left, right) in enumerate(self.merges):
             parts = (left, right, left + right)
             if unknown := [part for part in parts if part not in self.vocabulary]:
                 raise ValueError(

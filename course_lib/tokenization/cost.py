@@ -13,7 +13,6 @@ Checked against:  counts by hand, a tokenizer trained to the smaller size
 """
 
 from collections.abc import Callable, Container, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from course_lib.tokenization.byte_bpe import ByteBPE
@@ -74,10 +73,7 @@ def truncate(tokenizer: ByteBPE, vocab_size: int) -> ByteBPE:
             f"vocab_size must be 256 to {largest}, one for each byte and merge; got {vocab_size}. "
             "Train a larger tokenizer, or ask for a smaller one."
         )
-    tokens = tokenizer.tokens
-    merges = [
-        (tokens[left], tokens[right]) for left, right in islice(tokenizer.merges, vocab_size - 256)
-    ]
+    merges = tokenizer.merges[: vocab_size - 256]
     kept = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
     vocabulary = {token: tokenizer.vocabulary[token] for token in kept}
     return ByteBPE(vocabulary, merges, None, tokenizer.pattern, tokenizer.normalization)

@@ -28,7 +28,7 @@ from course_lib.tokenization.wordpiece import CONTINUES, WordPiece
 Json = dict[str, Any]
 Tokenizer = ByteBPE | WordPiece | Unigram
 
-_FIRST_UNPRINTABLE = 188  # from this place in BYTE_ORDER on, bytes borrow a character
+_FIRST_UNPRINTABLE = 188  # from this place in GPT2_BYTE_ORDER on, bytes borrow a character
 BYTE_CHARACTERS = {
     byte: chr(byte) if place < _FIRST_UNPRINTABLE else chr(256 + place - _FIRST_UNPRINTABLE)
     for byte, place in BYTE_IDS.items()
@@ -113,7 +113,7 @@ def _read_bpe(content: Json) -> ByteBPE:
             raise _refusal(f"model.{field}", model[field], "none, as in byte-level BPE")
     if model.get("byte_fallback"):
         raise _refusal("model.byte_fallback", True, "false, as in byte-level BPE")
-    special = _added_tokens(content)
+    special = added_tokens(content)
     vocabulary = {
         characters_to_bytes(written): i
         for written, i in model["vocab"].items()
@@ -178,7 +178,7 @@ def _write_bpe(tokenizer: ByteBPE) -> Json:
             "type": "BPE",
             "ignore_merges": tokenizer.ignore_merges,
             "vocab": {token: i for i, token in sorted(written.items())},
-            "merges": [[written[left], written[right]] for left, right in tokenizer.merges],
+            "merges": [list(map(bytes_to_characters, merge)) for merge in tokenizer.merges],
         },
     }
 
@@ -197,7 +197,7 @@ def _read_wordpiece(content: Json) -> WordPiece:
     ):
         wanted = "a BertNormalizer that cleans, separates ideographs, and strips what it lowers"
         raise _refusal("normalizer", normalizer, wanted)
-    special = _added_tokens(content)
+    special = added_tokens(content)
     limit = model.get("max_input_chars_per_word", 100)
     vocabulary = {**model["vocab"], **special}
     return WordPiece(vocabulary, list(special), model["unk_token"], lowercase, limit)
@@ -236,7 +236,7 @@ def _read_unigram(content: Json) -> Unigram:
         raise _refusal("model.unk_id", None, "the place of the unknown piece")
     pieces = [(piece, float(score)) for piece, score in model["vocab"]]
     fallback = bool(model.get("byte_fallback"))
-    return Unigram(pieces, model["unk_id"], _added_tokens(content), fallback)
+    return Unigram(pieces, model["unk_id"], added_tokens(content), fallback)
 
 
 def _write_unigram(tokenizer: Unigram) -> Json:
@@ -254,7 +254,7 @@ def _write_unigram(tokenizer: Unigram) -> Json:
     }
 
 
-def _added_tokens(content: Json) -> dict[str, int]:
+def added_tokens(content: Json) -> dict[str, int]:
     """Return the added tokens, which must stand for exactly their own letters."""
     added: dict[str, int] = {}
     for token in content.get("added_tokens") or []:
@@ -277,6 +277,6 @@ def _refusal(
     field: str, value: Any, wanted: str = "a character of the byte alphabet"
 ) -> ValueError:
     return ValueError(
-        f"{field} in tokenizer.json must be {wanted}; got {value!s:.120}. This library would "
+        f"{field} in a tokenizer's file must be {wanted}; got {value!s:.120}. This library would "
         "give other ids for such a file: use `tokenizers` for it."
     )

@@ -221,7 +221,7 @@ counted = [
     for word, n in bpe_training.count_words([text]).items()
 ]
 kept, looked_at = bpe_training.PairCounts(counted), 0
-for rank, pair in enumerate(tokenizer.merges):
+for rank, pair in enumerate(tokenizer.merge_table):
     looked_at += len(kept.places[pair])
     kept.merge(pair, 256 + rank)
 print("merges:", len(tokenizer.merges))
@@ -230,6 +230,7 @@ print("less than 2 % of the words:", looked_at < 0.02 * len(counted) * len(token
 # %% [markdown] id="less-than-one-in-fifty-and"
 # Less than one in fifty, and the share falls as the vocabulary grows, since later pairs are rarer. And are the merges
 # the same? Where two pairs are equally frequent, the one with the smaller ids comes first; that is part of the algorithm.
+# (Other trainers decide otherwise: `ByteBPE.train(..., ties="largest_bytes")` or `ties="first_seen"`.)
 
 # %% id="words-recounted-counted"
 words, recounted = counted, []
@@ -238,7 +239,7 @@ for rank in range(30):
     best = min(counts, key=lambda pair: (-counts[pair], pair))
     words = [(bpe_training.merge(ids, best, 256 + rank), n) for ids, n in words]
     recounted.append(best)
-print("30 merges by recounting are the library's:", recounted == list(tokenizer.merges)[:30])
+print("30 merges by recounting are the library's:", recounted == list(tokenizer.merge_table)[:30])
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
@@ -252,10 +253,7 @@ alphabet = pre_tokenizers.ByteLevel.alphabet()
 trainer = trainers.BpeTrainer(vocab_size=1024, initial_alphabet=alphabet, show_progress=False)
 theirs.train_from_iterator([text], trainer)
 learned = json.loads(theirs.to_str())["model"]["merges"]
-ours = [
-    [huggingface.bytes_to_characters(tokenizer.tokens[token]) for token in pair]
-    for pair in tokenizer.merges
-]
+ours = [[huggingface.bytes_to_characters(token) for token in merge] for merge in tokenizer.merges]
 print(f"all {len(ours)} merges equal, in order:", ours == learned)
 
 # %% [markdown] id="4-words-first"
@@ -312,7 +310,7 @@ explorers.tokenization.two_tokenizers()
 # %% id="small-bytebpe-train-n-join-ever"
 small = ByteBPE.train(["\n".join(["ever"] * 5 + ["he"] * 4)], 260)
 for rank, (left, right) in enumerate(small.merges):
-    print(f"rank {rank}: {small.tokens[left].decode()} + {small.tokens[right].decode()}")
+    print(f"rank {rank}: {left.decode()} + {right.decode()}")
 print("hers →", *(small.tokens[token].decode() for token in small.encode("hers")))
 
 # %% [markdown] id="build-it-3"
@@ -345,9 +343,9 @@ reveal("tokenization.encode_by_rank")
 # %% id="runs-a-3000-ab-1500-the"
 runs = ["a" * 3000, "ab" * 1500, "the" * 1000, " " * 3000]
 spelled_out = [[byte_ids[b] for b in run.encode()] for run in runs]
+table = tokenizer.merge_table
 same = [
-    byte_bpe.encode_by_rank(ids, tokenizer.merges) == byte_bpe.encode_long(ids, tokenizer.merges)
-    for ids in spelled_out
+    byte_bpe.encode_by_rank(ids, table) == byte_bpe.encode_long(ids, table) for ids in spelled_out
 ]
 print("with a scan and with a heap:", same)
 
@@ -806,7 +804,8 @@ reveal(chat.encode_chat)
 #
 # A Hugging Face model comes with a `tokenizer.json`: the vocabulary, the merges, the pattern, the special tokens. The
 # course reads and writes it. What it cannot honour, it refuses: a tokenizer that differs in one step gives a model other ids
-# than those it was trained on, and nobody notices for a long time.
+# than those it was trained on, and nobody notices for a long time. Older models come with `vocab.json` and `merges.txt`, or
+# with a `.tiktoken` file of ranks; `vocab_files` reads both.
 
 # %% id="back-huggingface-load-tokenizer-saved"
 back = huggingface.load_tokenizer(saved)

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import tracemalloc
 
 import pytest
@@ -154,7 +155,7 @@ def test_words_stay_apart_and_the_cache_changes_nothing(monkeypatch):
 )
 def test_streamed_ids_equal_those_of_the_joined_text(text, generator, form):
     tokenizer = ByteBPE(
-        GPT2.vocabulary, merge_list(GPT2), GPT2.special_tokens, patterns.QWEN_PATTERN, form
+        GPT2.vocabulary, GPT2.merges, GPT2.special_tokens, patterns.QWEN_PATTERN, form
     )
     pieces = ["<|im_end|>s", "<|im_start|>", "<|im_", text, "  "]
     joined = "".join(generator.choice(pieces) for _ in range(6))
@@ -186,14 +187,9 @@ def test_streaming_needs_the_same_memory_for_more_text():
     assert high < 1.1 * low
 
 
-def merge_list(tokenizer):
-    tokens = tokenizer.tokens
-    return [(tokens[left], tokens[right]) for left, right in tokenizer.merges]
-
-
 def test_normalization_composes_first():
     plain = GPT2
-    composed = ByteBPE(GPT2.vocabulary, merge_list(GPT2), normalization="NFC")
+    composed = ByteBPE(GPT2.vocabulary, GPT2.merges, normalization="NFC")
     text = "cafe\u0301 가"
     assert composed.encode(text) == plain.encode("café 가")
     assert composed.encode(text) != plain.encode(text)
@@ -203,8 +199,8 @@ def test_normalization_composes_first():
 
 def test_a_whole_word_may_need_no_merges():
     vocabulary = {**GPT2.vocabulary, b" zyxwv": 5000}
-    merged = ByteBPE(vocabulary, merge_list(GPT2))
-    whole = ByteBPE(vocabulary, merge_list(GPT2), ignore_merges=True)
+    merged = ByteBPE(vocabulary, GPT2.merges)
+    whole = ByteBPE(vocabulary, GPT2.merges, ignore_merges=True)
     assert whole.encode(" zyxwv") == [5000]
     assert merged.encode(" zyxwv") == GPT2.encode(" zyxwv") != [5000]
     for tokenizer in (merged, whole):
@@ -241,6 +237,55 @@ def test_saving_and_loading(tmp_path, corpora):
     assert (loaded.merges, loaded.pattern) == (tokenizer.merges, tokenizer.pattern)
 
 
+def test_the_attributes_are_what_the_constructor_takes(tokenizer, corpora):
+    again = ByteBPE(
+        tokenizer.vocabulary,
+        tokenizer.merges,
+        tokenizer.special_tokens,
+        tokenizer.pattern,
+        tokenizer.normalization,
+        tokenizer.ignore_merges,
+    )
+    assert again.merges == tokenizer.merges
+    assert again.merge_table == tokenizer.merge_table
+    assert len(again.merges) == 1500 - 256 - len(SPECIAL)
+    for text in corpora.values():
+        assert again.encode(text, "all") == tokenizer.encode(text, "all")
+    fewer = ByteBPE(tokenizer.vocabulary, tokenizer.merges[:-200], pattern=tokenizer.pattern)
+    text = corpora["documentation"]
+    assert fewer.encode(text) != tokenizer.encode(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["<s>", "<s>x", "<", "s>", "ab", "b c", " "]), max_size=20))
+def test_training_cuts_at_special_tokens(parts):
+    text = "ab" + "".join(parts)
+    special = ["<s>", "<s>x"]
+    between = re.split("<s>x|<s>", text)  # the longer name first
+    cut = ByteBPE.train([text], 300, special)
+    apart = ByteBPE.train([part for part in between if part], 298)
+    assert cut.vocabulary == apart.vocabulary
+    assert cut.merges == apart.merges
+    assert list(cut.special_tokens.values()) == [len(cut.vocabulary), len(cut.vocabulary) + 1]
+    assert not any(b"<s>" in token for token in cut.vocabulary)
+
+
+def test_without_special_tokens_their_names_are_learned_as_text():
+    text = "low<s>low<s>low"
+    assert b"<s>" not in ByteBPE.train([text], 300, ["<s>"], pattern=".+").vocabulary
+    assert b"<s>low" in ByteBPE.train([text], 300, pattern=".+").vocabulary
+
+
+def test_byte_order_and_ties_reach_the_tokenizer():
+    numeric = ByteBPE.train(["ab"], 256, byte_order=bpe_training.NUMERIC_BYTE_ORDER)
+    assert numeric.encode_bytes(bytes(range(256))) == list(range(256))
+    numeric = ByteBPE.train(["xy b"], 257, byte_order=bpe_training.NUMERIC_BYTE_ORDER)
+    assert (numeric.merges, numeric.encode(" b")) == ([(b" ", b"b")], [256])
+    assert ByteBPE.train(["ab cd"], 257).merges == [(b"a", b"b")]
+    assert ByteBPE.train(["ab cd"], 257, ties="largest_bytes").merges == [(b"c", b"d")]
+    assert ByteBPE.train(["cd ab"], 257, ties="first_seen").merges == [(b"c", b"d")]
+
+
 def test_errors_name_rule_value_and_remedy(tmp_path):
     (tmp_path / "foreign.json").write_text('{"model": 1}')
     alphabet = {bytes([byte]): byte for byte in range(256)}
@@ -249,6 +294,12 @@ def test_errors_name_rule_value_and_remedy(tmp_path):
         (lambda: ByteBPE.train(["a"], 256, ["<s>"]), r"at least 256 \+ 1.*got 256"),
         (lambda: ByteBPE.train([], 300), r"must contain text.*got 0 characters\. Pass"),
         (lambda: ByteBPE.train([""], 300), r"must contain text.*got 0 characters\. Pass"),
+        (lambda: ByteBPE.train(["<s>"], 300, ["<s>"]), r"got 0 characters\. Pass"),
+        (lambda: bpe_training.check_choices("last", bytes(range(256))), r"got 'last'\. Use small"),
+        (
+            lambda: ByteBPE.train(["a"], 300, byte_order=b"a" * 256),
+            r"256 bytes, 1 of them distinct\. Pass GPT2_BYTE_ORDER",
+        ),
         (lambda: ByteBPE.train(["a"], 300, ["<s>", "<s>"]), r"listed once.*'<s>' 2 times\. Remove"),
         (lambda: GPT2.decode([1500]), r"one of the tokenizer's 1500 tokens; got 1500\. Check"),
         (lambda: GPT2.decode_bytes([-1]), r"got -1\. Check that the ids come from this tokenizer"),

@@ -99,7 +99,7 @@ def test_the_tree_replays_the_encoder(word):
     assert b"".join(BPE.tokens[leaf.token] for leaf in leaves) == word.encode()
     ranks = [join.joined.rank for join in joins]
     assert ranks == sorted(ranks), "in a trained table a later merge never has a lower rank"
-    expected = encode_by_rank([leaf.token for leaf in leaves], BPE.merges)
+    expected = encode_by_rank([leaf.token for leaf in leaves], BPE.merge_table)
     assert len(leaves) - len(joins) == len(expected) == len(BPE.encode(word))
     said = figure_title(figures.merge_tree(BPE, word))
     assert f"After {len(joins)} of {len(joins)} merges: {len(expected)} token" in said

@@ -77,7 +77,7 @@ class TestDecorator:
 
 class TestHint:
     def test_gives_a_little_more_each_time(self, monkeypatch, capsys):
-        monkeypatch.setattr(engine, "_desk", engine._Desk())
+        monkeypatch.setattr(engine, "_memory", engine._Memory())
         hint()
         assert "Run the cell of an exercise first" in capsys.readouterr().out
         exercise(STABLE)(only_dots)
@@ -91,7 +91,7 @@ class TestHint:
         )
 
     def test_by_name(self, monkeypatch, capsys):
-        monkeypatch.setattr(engine, "_desk", engine._Desk())
+        monkeypatch.setattr(engine, "_memory", engine._Memory())
         hint("softmax.merge")
         assert "Hint 1 of 3 for softmax.merge" in capsys.readouterr().out
         hint("softmax.marge")

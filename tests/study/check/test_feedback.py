@@ -33,6 +33,7 @@ class Reader(HTMLParser):
 def read(shown_thing):
     reader = Reader()
     bundle = shown_thing._repr_mimebundle_()
+    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
     reader.feed(bundle["text/html"])
     assert reader.open == []
     return reader, bundle["text/plain"]
@@ -77,7 +78,7 @@ def test_what_a_learner_wrote_is_escaped():
         print("<s> & <script>alert(1)</script>")
         return x
 
-    html = check("softmax.stable", prints)._repr_mimebundle_()["text/html"]
+    html = check("softmax.stable", prints)._repr_mimebundle_()[0]["text/html"]
     assert "&lt;s&gt; &amp; &lt;script&gt;" in html
     assert "<script>" not in html
 

@@ -44,9 +44,8 @@ def merge_history(tokenizer: ByteBPE, word: str) -> tuple[list[Node], list[Join]
     joins: list[Join] = []
     while True:
         pairs = [(left.token, right.token) for left, right in pairwise(row)]
-        known = [
-            (*tokenizer.merges[pair], i) for i, pair in enumerate(pairs) if pair in tokenizer.merges
-        ]
+        table = tokenizer.merge_table
+        known = [(*table[pair], i) for i, pair in enumerate(pairs) if pair in table]
         if not known:
             return leaves, joins
         rank, new, i = min(known, key=lambda each: (each[0], each[2]))

@@ -62,7 +62,7 @@ def pieces_of(tokenizer: Tokenizer, text: str) -> list[Piece]:
     """Return the tokens of the text with the third line of each: rank, log p, or nothing."""
     ids = tokenizer.encode(text)
     if isinstance(tokenizer, ByteBPE):
-        ranks = {new: rank for rank, new in tokenizer.merges.values()}
+        ranks = {new: rank for rank, new in tokenizer.merge_table.values()}
         return [_byte_piece(tokenizer.tokens[i], i, ranks.get(i)) for i in ids]
     if isinstance(tokenizer, WordPiece):
         unknown = tokenizer.vocabulary[tokenizer.unknown]
