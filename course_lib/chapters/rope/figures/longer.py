@@ -7,7 +7,7 @@ second line has carried the model no further than forgetting does.
 
 Taught in:        rope
 Paper:            Peng et al. 2023, arXiv:2309.00071
-Checked against:  `course_lib.study.exhibits.course_model.losses_along`
+Checked against:  `course_model_probes.losses_along`
 Shapes:           T tokens
 """
 
