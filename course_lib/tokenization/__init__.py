@@ -15,7 +15,7 @@
     huggingface   read and write `tokenizer.json`
     vocab_files   read `vocab.json` with `merges.txt`, and the ranks of `tiktoken`
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 """
 
 from course_lib.tokenization.bpe_training import (

@@ -10,7 +10,7 @@ needed: a token was made by the merge that comes last when its bytes are merged 
 
 Neither kind is complete: the pattern, the normal form and some special tokens come from elsewhere.
 
-Taught in:        01 tokenization
+Taught in:        tokenization
 Checked against:  `tokenizers` and `transformers` on the same two files; `tiktoken` on the same
                   ranks, also on ranks that no training gives
 """
