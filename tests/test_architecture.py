@@ -90,6 +90,7 @@ def test_parts_of_chapters_are_named_after_slugs():
         ("import course_lib.cli", {"torch", "numpy", "matplotlib", "IPython"}),
         ("import course_lib.study.progress", {"torch", "numpy", "matplotlib", "IPython"}),
         ("import course_lib.softmax", {"transformers", "triton", "matplotlib", "ipywidgets"}),
+        ("import course_lib.training", {"transformers", "tokenizers", "safetensors", "regex"}),
         ("import course_lib.study.desk", {"transformers", "tokenizers", "triton", "ipywidgets"}),
     ],
 )
