@@ -25,12 +25,12 @@ from transformers import AutoModelForCausalLM
 from benchmarks.record import record
 from benchmarks.timing import Contestants, median, race, ratio
 from course_lib.checkpoint import load_model, save_model
+from course_lib.device import can_compile
 from course_lib.model import ModelConfig, build_model
 from course_lib.training.data import Batch
 from course_lib.training.loop import Plan, Training
 from course_lib.training.optimizer import decay_groups
 from course_lib.training.recipes import COURSE_MODEL, QUICK
-from course_lib.training.runs import can_compile
 from course_lib.training.schedule import cosine_rate
 
 OURS, COMPILED = "ours", "ours, compiled"

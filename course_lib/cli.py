@@ -258,12 +258,12 @@ def _train(options: argparse.Namespace) -> int:
     from course_lib.authoring.model_card import write_card
     from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
-    from course_lib.training.runs import Run
+    from course_lib.training.runs import RecipeRun
 
     if options.recipe not in RECIPES:
         raise ValueError(f"There is no recipe {options.recipe!r}. There are: {', '.join(RECIPES)}.")
     folder = Path(options.folder or course_home() / "models" / options.recipe)
-    run = Run(RECIPES[options.recipe], folder)
+    run = RecipeRun(RECIPES[options.recipe], folder)
     print(f"{options.recipe}: {run.training.done} of {run.recipe.plan.steps} steps are done.")
     run.go_on(options.until)
     run.store(folder / "model")

@@ -209,6 +209,7 @@ def test_catalogue_is_ordered_and_matches_the_files():
             {"transformers", "tokenizers", "triton", "ipywidgets"},
         ),
         ("import course_lib.tokenization", {"torch", "tokenizers", "tiktoken", "transformers"}),
+        ("import course_lib.training", {"transformers", "tokenizers", "safetensors", "regex"}),
     ],
 )
 def test_imports_cost_no_more_than_they_must(statement, must_not_load):

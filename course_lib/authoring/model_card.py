@@ -18,7 +18,7 @@ from course_lib.checkpoint import load_model
 from course_lib.model import DecoderLM
 from course_lib.study.exhibits import scoreboard
 from course_lib.training.evaluation import PROBE_PERIODS, probe_repeats
-from course_lib.training.runs import Record, Run
+from course_lib.training.runs import RecipeRun, Record
 
 HEAD = """\
 ---
@@ -75,13 +75,13 @@ On uniformly random ids that repeat (periods {periods}):
 """
 
 
-def write_card(run: Run, folder: Path) -> None:
+def write_card(run: RecipeRun, folder: Path) -> None:
     """Write the card of a run's model into the folder in which it was stored."""
     model = load_model(folder, dtype=torch.float32)
     (folder / "README.md").write_text(card(run, model), encoding="utf-8")
 
 
-def card(run: Run, model: DecoderLM) -> str:
+def card(run: RecipeRun, model: DecoderLM) -> str:
     """Return the card as Markdown."""
     recipe, probe = run.recipe, probe_repeats(model)
     rows = [*scoreboard.first_rows(), scoreboard.trained_row(recipe.name, model, run.tokenizer)]
@@ -114,7 +114,7 @@ def card(run: Run, model: DecoderLM) -> str:
     )
 
 
-def recipe_rows(run: Run) -> list[tuple[str, str]]:
+def recipe_rows(run: RecipeRun) -> list[tuple[str, str]]:
     """Return what was chosen, and what it took."""
     plan, recipe = run.recipe.plan, run.recipe
     tokens = (recipe.text_rows + recipe.repeat_rows) * recipe.context

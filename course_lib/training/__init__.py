@@ -1,16 +1,95 @@
-"""How a pile of text becomes weights: objective, optimizer, schedule, batches, loop and runs.
+"""Training: how a pile of text becomes weights.
 
-    objective   the surprise at each next token, shifted by one
-    optimizer   AdamW, step by step and over groups of parameters
-    schedule    warm-up and cosine
-    gradients   clipping by the norm of all, shares of a batch in parts
-    descent     the loop in five lines, and a valley in which it has trouble
-    data        crops of a memory-mapped row of tokens, random ids that repeat
-    loop        one step after the other, saved and gone on with exactly
-    evaluation  bits per byte, and what the heads do
-    recipes     what the course's own models are made of
-    scaling     what loss more parameters and more tokens buy
-    runs        a recipe under way in a folder
+Small files, in the order in which the notebook reads them:
 
-Nothing is imported here: a notebook names the file it teaches from.
+    objective       the surprise at each next token, shifted by one
+    descent         the loop in five lines, and a valley in which it has trouble
+    optimizer       AdamW, a single step and over groups of parameters
+    schedule        warm-up and cosine
+    gradients       clipping by the norm of all, shares of a batch in parts
+    data            crops of a memory-mapped row of tokens, random ids that repeat
+    loop            one step after another
+    training_state  a run saved, and resumed exactly
+    evaluation      bits per byte, and what the heads do
+    scaling         how much loss more parameters and more tokens save
+    recipes         what the course's own models are made of
+    runs            a recipe under way in a folder
+
+All but the last two are imported here. `recipes` and `runs` need the tokenizers and the course's
+texts; import them by name.
+
+Taught in:        training
 """
+
+from course_lib.training.data import (
+    Batch,
+    random_crops,
+    read_tokens,
+    repeating_batch,
+    write_tokens,
+)
+from course_lib.training.descent import adamw_path, descend, height, sgd_path, valley
+from course_lib.training.evaluation import (
+    RepeatProbe,
+    pooled_bits_per_byte,
+    probe_repeats,
+    text_bits_per_byte,
+    token_log_probabilities,
+)
+from course_lib.training.gradients import (
+    accumulated,
+    clip_by_global_norm,
+    clip_factor,
+    clipped,
+    global_norm,
+    share_of,
+)
+from course_lib.training.loop import Draw, Plan, StepReport, Training, split
+from course_lib.training.objective import MeanSurprise, expected_initial_loss, next_token_loss
+from course_lib.training.optimizer import AdamW, adamw_step, adamw_update, decay_groups
+from course_lib.training.scaling import PowerLaw, ScalingLaw, fit_power_law, fit_scaling_law
+from course_lib.training.schedule import cosine_rate
+from course_lib.training.training_state import resume_training, save_training
+
+__all__ = [
+    "AdamW",
+    "Batch",
+    "Draw",
+    "MeanSurprise",
+    "Plan",
+    "PowerLaw",
+    "RepeatProbe",
+    "ScalingLaw",
+    "StepReport",
+    "Training",
+    "accumulated",
+    "adamw_path",
+    "adamw_step",
+    "adamw_update",
+    "clip_by_global_norm",
+    "clip_factor",
+    "clipped",
+    "cosine_rate",
+    "decay_groups",
+    "descend",
+    "expected_initial_loss",
+    "fit_power_law",
+    "fit_scaling_law",
+    "global_norm",
+    "height",
+    "next_token_loss",
+    "pooled_bits_per_byte",
+    "probe_repeats",
+    "random_crops",
+    "read_tokens",
+    "repeating_batch",
+    "resume_training",
+    "save_training",
+    "sgd_path",
+    "share_of",
+    "split",
+    "text_bits_per_byte",
+    "token_log_probabilities",
+    "valley",
+    "write_tokens",
+]

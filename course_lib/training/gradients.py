@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def global_norm(gradients: Iterable[Tensor]) -> Float[Tensor, ""]:
@@ -43,13 +43,26 @@ def clipped(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
 
 
 @torch.no_grad()
-def clip_by_global_norm(gradients: Sequence[Tensor], limit: float) -> Float[Tensor, ""]:
-    """Shorten the gradients in place to the limit, and return how long they were."""
+def clip_by_global_norm(tensors: Tensor | Iterable[Tensor], limit: float) -> Float[Tensor, ""]:
+    """Shorten gradients in place to the limit, and return how long they were.
+
+    The tensors are gradients, or parameters whose gradients are meant; those without one are
+    left out. `clip_by_global_norm(model.parameters(), 1.0)` is
+    `torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)`.
+    """
+    given = [tensors] if isinstance(tensors, Tensor) else tensors
+    gradients = [g for g in map(_gradient, given) if g is not None]
     norm = global_norm(gradients)
     factor = clip_factor(norm, limit)
     for gradient in gradients:
         gradient.mul_(factor)
     return norm
+
+
+def _gradient(tensor: Tensor) -> Tensor | None:
+    """Return the gradient of a parameter; any other tensor is a gradient itself."""
+    is_parameter = isinstance(tensor, nn.Parameter) or (tensor.is_leaf and tensor.requires_grad)
+    return tensor.grad if is_parameter else tensor
 
 
 def share_of(part_counted: int, all_counted: int) -> float:

@@ -1,28 +1,28 @@
-"""The training loop: draw a batch, measure, go back, shorten, step; and forget nothing.
+"""The training loop: draw a batch, compute the loss and its gradients, clip them, take a step.
 
-Everything that decides what comes next is in the state: weights, moments, the step, and the random
-generator from which batches are drawn. A run that was killed and goes on from its last state makes
-the weights, bit for bit, of a run that was left in peace.
+Everything that decides what comes next can be saved: weights, moments, the step, and the random
+generator from which batches are drawn. A run that was killed and resumed from its last save ends
+with the same weights, bit for bit, as a run without interruption.
 
 Taught in:        training
 Checked against:  transformers' model with torch.optim.AdamW, step for step; a killed run
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from course_lib.checkpoint.folder import write_whole
 from course_lib.model import DecoderLM
 from course_lib.training.data import Batch
 from course_lib.training.gradients import clip_by_global_norm, share_of
 from course_lib.training.objective import next_token_loss
-from course_lib.training.optimizer import AdamW, AdamWSettings, decay_groups
+from course_lib.training.optimizer import AdamW, decay_groups
 from course_lib.training.schedule import cosine_rate
+from course_lib.training.training_state import resume_training, save_training
 
 Draw = Callable[[int, torch.Generator], Batch]  # the step, and where chance comes from
 
@@ -60,8 +60,8 @@ class Training:
         self.model, self.draw, self.plan = model, draw, plan
         self.forward = torch.compile(model) if compiled else model
         self.generator = torch.Generator().manual_seed(plan.seed)
-        settings = AdamWSettings(betas=plan.betas)
-        self.optimizer = AdamW(decay_groups(model, plan.weight_decay), settings=settings)
+        groups = decay_groups(model, plan.weight_decay)
+        self.optimizer = AdamW(groups, lr=plan.peak, betas=plan.betas)
         self.done = 0
 
     def step(self) -> StepReport:
@@ -70,15 +70,17 @@ class Training:
         batch = self.draw(self.done, self.generator)
         optimizer.zero_grad()
         loss = sum(self._backward(part, share) for part, share in split(batch, plan.parts))
-        gradients = [p.grad for p in optimizer.parameters() if p.grad is not None]
-        norm = clip_by_global_norm(gradients, plan.max_norm)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = clip_by_global_norm(parameters, plan.max_norm)
         # The schedule begins with 0; the first step here is its second.
-        optimizer.rate = cosine_rate(
+        rate = cosine_rate(
             self.done + 1, warmup=plan.warmup, steps=plan.steps, peak=plan.peak, final=plan.final
         )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         optimizer.step()
         self.done += 1
-        return StepReport(loss, norm.item(), optimizer.rate)
+        return StepReport(loss, norm.item(), rate)
 
     def _backward(self, batch: Batch, share: float) -> float:
         """Add a part's share to the gradients, and return its share of the loss."""
@@ -90,29 +92,13 @@ class Training:
         loss.backward()
         return loss.item()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that decides what comes next."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "done": self.done,
-        }
+    def save(self, path: str | Path) -> None:
+        """Write everything that decides what comes next, completely or not at all."""
+        save_training(path, self.model, self.optimizer, self.done, self.generator)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a run with the same plan stood."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.done = state["done"]
-
-    def save(self, path: Path) -> None:
-        """Write the state, wholly or not at all."""
-        write_whole(path, lambda part: torch.save(self.state_dict(), part))
-
-    def resume(self, path: Path) -> None:
-        """Go on from a written state."""
-        self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    def resume(self, path: str | Path) -> None:
+        """Go on where a saved run with the same plan stood."""
+        self.done = resume_training(path, self.model, self.optimizer, self.generator)
 
 
 def split(batch: Batch, parts: int) -> list[tuple[Batch, float]]:

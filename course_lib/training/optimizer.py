@@ -1,56 +1,29 @@
-"""AdamW: steps of a size that hardly depends on the size of the gradient.
+"""AdamW: steps whose size hardly depends on the size of the gradient.
 
 m is a running mean of the gradient, v of its square. Their quotient m / √v is about ±1 wherever
-the gradient keeps its sign, and small where it only trembles. Both begin at zero and are therefore
-too small at first; dividing by 1 - βᵗ corrects that. Weight decay pulls at the weights themselves
-(hence decoupled): put into the gradient, it would be divided by √v like everything else.
+the gradient keeps its sign, and small where the sign keeps changing. Both begin at zero and are
+therefore too small at first; dividing by 1 - βᵗ corrects that. Weight decay acts on the weights
+themselves (hence "decoupled"): as part of the gradient, it would be divided by √v too.
 
     m = β₁·m + (1 - β₁)·g;   v = β₂·v + (1 - β₂)·g²
     p = p - lr·λ·p - lr · m̂ / (√v̂ + ε),   m̂ = m / (1 - β₁ᵗ),   v̂ = v / (1 - β₂ᵗ)
 
 Taught in:        training
 Paper:            Kingma and Ba 2015, arXiv:1412.6980; Loshchilov and Hutter 2019, arXiv:1711.05101
-Checked against:  torch.optim.AdamW
+Checked against:  torch.optim.AdamW, with its schedulers and its state dicts
 Shapes:           every tensor as its parameter
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.optimizer import ParamsT
 
-
-@dataclass(frozen=True)
-class AdamWSettings:
-    """The numbers of AdamW beside the learning rate."""
-
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(
-                f"betas must lie from 0 to below 1; got {self.betas}. Usual are (0.9, 0.999), "
-                "for language models (0.9, 0.95)."
-            )
-        if self.eps <= 0 or self.weight_decay < 0:
-            raise ValueError(
-                "eps must be positive and weight_decay not negative; "
-                f"got {self.eps} and {self.weight_decay}."
-            )
-
-
-class Moments:
-    """What AdamW remembers of one parameter: the running means m and v."""
-
-    def __init__(self, parameter: Tensor) -> None:
-        self.m = torch.zeros_like(parameter)
-        self.v = torch.zeros_like(parameter)
+STATE_KEYS = {"step", "exp_avg", "exp_avg_sq"}  # t, m and v, by the names that torch gives them
 
 
 def adamw_update(
@@ -77,100 +50,151 @@ def adamw_update(
     return parameter - rate * m_hat / (v_hat.sqrt() + eps), m, v
 
 
-@torch.no_grad()
 def adamw_step(
     parameter: Tensor,
     gradient: Tensor,
-    moments: Moments,
+    m: Tensor,
+    v: Tensor,
     step: int,
     rate: float,
-    settings: AdamWSettings,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
 ) -> None:
-    """Do what `adamw_update` says in place, without new tensors; `step` counts from 1."""
-    beta1, beta2 = settings.betas
-    moments.m.lerp_(gradient, 1 - beta1)
-    moments.v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    """Do in place what `adamw_update` computes, with one new tensor; `step` counts from 1.
+
+    Call it under `torch.no_grad()`: a step is not part of what is differentiated.
+    """
+    m.lerp_(gradient, 1 - betas[0])
+    v.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
     # √v̂ = √v / fix: numerator and denominator are multiplied by `fix`, which saves a pass over v.
-    fix = math.sqrt(1 - beta2**step)
-    root = moments.v.sqrt().add_(settings.eps * fix)
-    parameter.mul_(1 - rate * settings.weight_decay)
-    parameter.addcdiv_(moments.m, root, value=-rate * fix / (1 - beta1**step))
+    fix = math.sqrt(1 - betas[1] ** step)
+    root = v.sqrt().add_(eps * fix)
+    parameter.mul_(1 - rate * weight_decay)
+    parameter.addcdiv_(m, root, value=-rate * fix / (1 - betas[0] ** step))
 
 
-class AdamW:
-    """AdamW over groups of parameters, each with its own settings.
+class AdamW(torch.optim.Optimizer):
+    """AdamW over one or more groups of parameters, used like `torch.optim.AdamW`.
 
-    A group is a mapping with `params` and any of `betas`, `eps`, `weight_decay`. The learning rate
-    is one number for all, set before each step by the schedule.
+    A group is a dictionary with `params` and any of `lr`, `betas`, `eps` and `weight_decay`; the
+    arguments of the constructor are the defaults. Schedulers of `torch.optim.lr_scheduler` work
+    with it, and it and `torch.optim.AdamW` load each other's state dicts.
     """
 
     def __init__(
         self,
-        groups: Iterable[nn.Parameter] | Sequence[Mapping[str, Any]],
-        rate: float = 1e-3,
-        settings: AdamWSettings | None = None,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
     ) -> None:
-        given: list[Any] = list(groups)
-        if not given:
-            raise ValueError(
-                "there must be parameters to change; got none. Pass model.parameters()."
-            )
-        as_groups = given if isinstance(given[0], Mapping) else [{"params": given}]
-        base = asdict(settings or AdamWSettings())
-        self.rate = rate
-        self.steps = 0
-        self.groups: list[tuple[list[nn.Parameter], AdamWSettings]] = []
-        for group in as_groups:
-            own = {key: value for key, value in group.items() if key != "params"}
-            self.groups.append((list(group["params"]), AdamWSettings(**(base | own))))
-        self.moments = {p: Moments(p) for p in self.parameters()}
+        if not isinstance(params, Tensor):  # torch has an error of its own for a bare tensor
+            params = list(params)  # type: ignore[assignment]
+            if not params:
+                raise ValueError(
+                    "there must be parameters to change; got none. Pass model.parameters()."
+                )
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
 
-    def parameters(self) -> list[nn.Parameter]:
-        """Return all parameters, in the order of the groups."""
-        return [parameter for parameters, _ in self.groups for parameter in parameters]
-
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        self.steps += 1
-        for parameters, settings in self.groups:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    moments = self.moments[parameter]
-                    adamw_step(parameter, parameter.grad, moments, self.steps, self.rate, settings)
-
-    def zero_grad(self) -> None:
-        """Forget all gradients, so that the next batch does not add to them."""
-        for parameter in self.parameters():
-            parameter.grad = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that a resumed run needs: the steps done, and the moments in order."""
-        moments = [self.moments[parameter] for parameter in self.parameters()]
-        return {"steps": self.steps, "rate": self.rate, "moments": [(s.m, s.v) for s in moments]}
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters; settings that it lacks are those of the constructor."""
+        _check_settings(self.defaults | param_group)
+        super().add_param_group(param_group)
 
     @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of an optimizer over parameters of the same shapes."""
-        parameters = self.parameters()
-        shapes = [tuple(p.shape) for p in parameters]
-        found = [tuple(m.shape) for m, _ in state["moments"]]
-        if shapes != found:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient, and return the loss of the closure.
+
+        A closure, which most training loops do without, computes the gradients and the loss.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            rate, betas = group["lr"], group["betas"]
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    t, m, v = self._next_state(parameter)
+                    adamw_step(
+                        parameter,
+                        parameter.grad,
+                        m,
+                        v,
+                        t,
+                        rate,
+                        betas,
+                        group["eps"],
+                        group["weight_decay"],
+                    )
+        return loss
+
+    def _next_state(self, parameter: Tensor) -> tuple[int, Tensor, Tensor]:
+        """Count a step of a parameter, and return the count and its m and v."""
+        state = self.state[parameter]
+        if not state:
+            state["step"] = 0  # a plain number: counting a tensor up takes as long as a small step
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        state["step"] += 1
+        return state["step"], state["exp_avg"], state["exp_avg_sq"]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of an AdamW, this one or torch's, over the same parameters."""
+        misfit = self._misfit(state_dict)
+        if misfit:
             raise ValueError(
-                "the state must be that of an optimizer over the same parameters; got moments of "
-                f"{len(found)} tensors for {len(shapes)} parameters, or of other shapes. Resume "
-                "with the model and the groups that the run began with."
+                "the state must be that of an AdamW over the same parameters, in the same groups; "
+                f"got {misfit}. Load it with the model and the groups that it was saved with."
             )
-        self.steps, self.rate = state["steps"], state["rate"]
-        for parameter, (m, v) in zip(parameters, state["moments"], strict=True):
-            self.moments[parameter].m.copy_(m)
-            self.moments[parameter].v.copy_(v)
+        super().load_state_dict(state_dict)
+        for state in self.state.values():
+            state["step"] = int(state["step"])  # torch's AdamW counts with a tensor
+
+    def _misfit(self, state_dict: dict[str, Any]) -> str:
+        """Return what in a state dict does not fit this optimizer, or nothing."""
+        saved = state_dict.get("param_groups", [])
+        if any(not self.defaults.keys() <= group.keys() for group in saved):
+            return "the state of a different kind of optimizer"
+        if any(group.get("amsgrad") or group.get("maximize") for group in saved):
+            return "a state with amsgrad or maximize, which this AdamW does not have"
+        wanted, found = ([len(g["params"]) for g in gs] for gs in (self.param_groups, saved))
+        if wanted != found:
+            return f"groups of {found} parameters for groups of {wanted}"
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        numbers = [number for group in saved for number in group["params"]]
+        for number, parameter in zip(numbers, parameters, strict=True):
+            state = state_dict["state"].get(number)
+            if state and not state.keys() >= STATE_KEYS:
+                return f"a parameter's state with {sorted(state)} instead of {sorted(STATE_KEYS)}"
+            if state and state["exp_avg"].shape != parameter.shape:
+                shapes = tuple(state["exp_avg"].shape), tuple(parameter.shape)
+                return f"moments of shape {shapes[0]} for a parameter of shape {shapes[1]}"
+        return ""
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    lr, betas, eps, decay = (settings[key] for key in ("lr", "betas", "eps", "weight_decay"))
+    if not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(
+            f"betas must be at least 0 and below 1; got {betas}. Typical are (0.9, 0.999), for "
+            "language models (0.9, 0.95)."
+        )
+    if lr < 0 or eps <= 0 or decay < 0:
+        raise ValueError(
+            "eps must be positive, lr and weight_decay must not be negative; "
+            f"got eps={eps}, lr={lr}, weight_decay={decay}. Typical are 1e-8, 1e-3 and 0.01."
+        )
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return two groups: matrices, which decay, and gains and biases, which do not.
 
-    Decay keeps matrices from growing without need. A gain of a norm has a job at the size that it
-    has, and pulling it towards zero would only switch its feature off.
+    Decay keeps matrices from growing without need. The gain of a norm does its work at the size
+    that it has, and pulling it towards zero would only switch its feature off.
     """
     wanted = [p for p in model.parameters() if p.requires_grad]
     return [

@@ -35,7 +35,7 @@ LOOK_CHARACTERS = 8000  # of held-out documentation, scored at each look
 Record = dict[str, Any]
 
 
-class Run:
+class RecipeRun:
     """A recipe under way in a folder; made again on the same folder, it goes on."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
@@ -107,7 +107,7 @@ class Run:
             "step": self.training.done,
             "seconds": round(seconds, 1),
             "loss": round(sum(losses) / len(losses), 4) if losses else None,
-            "rate": self.training.optimizer.rate if losses else 0.0,
+            "rate": self.training.optimizer.param_groups[0]["lr"] if losses else 0.0,
             "bits per byte": round(text_bits_per_byte(self.model, text, ids, separator), 4),
             "repeat loss": round(probe.loss, 4),
             "previous": round(probe.previous.max().item(), 4),

@@ -44,6 +44,7 @@ from course_lib.training import data, descent, evaluation, gradients, objective,
 from course_lib.training.loop import Training
 from course_lib.training.recipes import COURSE_MODEL
 from course_lib.training.schedule import cosine_rate
+from course_lib.training.training_state import resume_training, save_training
 
 # %% [markdown] id="1-the-objective"
 # ## 1 · The objective
@@ -203,7 +204,7 @@ reveal("training.descend")
 # %% id="by-heart"
 def by_heart(ids, shifted, steps=60):
     model, losses = fresh(byte_config()), []
-    adamw = optimizer.AdamW(model.parameters(), rate=5e-3)
+    adamw = optimizer.AdamW(model.parameters(), lr=5e-3)
     for _ in range(steps):
         logits = model(ids).logits
         unshifted = cross_entropy(logits.flatten(0, 1), ids.flatten())
@@ -316,7 +317,7 @@ reveal(optimizer.adamw_step)
 # %% id="start-torch-randn-5-7-generator"
 start = [torch.randn(5, 7, generator=seeded(4)), torch.randn(7, generator=seeded(5))]
 ours, theirs = ([torch.nn.Parameter(t.clone()) for t in start] for _ in range(2))
-mine = optimizer.AdamW([{"params": ours[:1], "weight_decay": 0.3}, {"params": ours[1:]}], rate=0.01)
+mine = optimizer.AdamW([{"params": ours[:1], "weight_decay": 0.3}, {"params": ours[1:]}], lr=0.01)
 torchs = torch.optim.AdamW(
     [{"params": theirs[:1], "weight_decay": 0.3}, {"params": theirs[1:]}], lr=0.01
 )
@@ -675,23 +676,21 @@ for _ in range(6):
     whole.step()
 for _ in range(3):
     first.step()
-first.save(folder / "state.pt")  # written beside, then renamed: a kill leaves the old file whole
-print(
-    "in the file:",
-    list(first.state_dict()),
-    "and in optimizer:",
-    list(first.state_dict()["optimizer"]),
-)
+path = folder / "state.pt"  # the file is replaced as a whole: a kill leaves the old one intact
+save_training(path, first.model, first.optimizer, first.done, first.generator)
+print("in the file:", list(torch.load(path)))
+print("for each parameter:", list(first.optimizer.state_dict()["state"][0]))
 
 
 # %% id="goes-on"
 def goes_on(forget=None):
-    """Resume in a fresh process's stead, take three steps, and say whether all bits agree."""
-    second = begun()
-    kept = second.state_dict()[forget] if forget else None
-    second.resume(folder / "state.pt")
-    if forget:
-        second.load_state_dict(second.state_dict() | {forget: kept})
+    """Resume as a new process would, take three steps, and return whether all bits agree."""
+    second, spare = begun(), begun()
+    parts = {
+        name: getattr(spare if name == forget else second, name)
+        for name in ("model", "optimizer", "generator")
+    }
+    second.done = resume_training(path, **parts)  # what is forgotten goes to the spare
     for _ in range(3):
         second.step()
     pairs = zip(second.model.parameters(), whole.model.parameters(), strict=True)

@@ -8,20 +8,21 @@ import torch
 from course_lib.device import seeded
 from course_lib.training.evaluation import pooled_bits_per_byte
 from course_lib.training.gradients import accumulated, clip_by_global_norm, clipped
-from course_lib.training.optimizer import AdamWSettings, Moments, adamw_step, adamw_update
+from course_lib.training.optimizer import adamw_step, adamw_update
 
 
 def test_adamw_in_place_and_as_a_formula_are_one():
     draws = seeded(0)
     weight = torch.randn(5, 3, generator=draws)
     state = (weight.clone(), torch.zeros(5, 3), torch.zeros(5, 3))
-    moments, settings = Moments(weight), AdamWSettings((0.8, 0.9), 1e-3, 0.2)
+    m, v = torch.zeros(5, 3), torch.zeros(5, 3)
     for step in range(1, 8):
         gradient = torch.randn(5, 3, generator=draws)
         state = adamw_update(state[0], gradient, *state[1:], step, 0.05, (0.8, 0.9), 1e-3, 0.2)
-        adamw_step(weight, gradient, moments, step, 0.05, settings)
+        adamw_step(weight, gradient, m, v, step, 0.05, (0.8, 0.9), 1e-3, 0.2)
     torch.testing.assert_close(weight, state[0])
-    torch.testing.assert_close(moments.v, state[2])
+    torch.testing.assert_close(m, state[1])
+    torch.testing.assert_close(v, state[2])
 
 
 def test_adamw_counts_from_one():

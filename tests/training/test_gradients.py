@@ -27,6 +27,46 @@ def test_clipping_is_that_of_torch(scale):
         torch.testing.assert_close(gradient, parameter.grad)
 
 
+def with_gradients(scale):
+    found = [torch.nn.Parameter(torch.ones_like(g)) for g in gradients()]
+    for parameter, gradient in zip(found, gradients(scale), strict=True):
+        parameter.grad = gradient
+    frozen = torch.nn.Parameter(torch.full((3,), 9.0), requires_grad=False)
+    unused = torch.full((2,), 9.0, requires_grad=True)
+    return [frozen, *found, unused]
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 300.0])
+def test_parameters_stand_for_their_gradients(scale):
+    ours, theirs = with_gradients(scale), with_gradients(scale)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, 1.5)
+    torch.testing.assert_close(clip_by_global_norm(iter(ours), 1.5), expected)
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert torch.equal(mine, reference), "the weights themselves stay"
+        assert (mine.grad is None) == (reference.grad is None)
+        if mine.grad is not None:
+            torch.testing.assert_close(mine.grad, reference.grad)
+
+
+def test_a_single_tensor_is_one_parameter_or_one_gradient():
+    weight = torch.nn.Parameter(torch.ones(2, 1))
+    weight.grad = torch.tensor([[3.0], [4.0]])
+    assert clip_by_global_norm(weight, 1.0).item() == 5.0
+    assert [round(g, 4) for g in weight.grad.flatten().tolist()] == [0.6, 0.8]
+    assert weight.tolist() == [[1.0], [1.0]]
+    alone = torch.tensor([[3.0], [4.0]])
+    assert clip_by_global_norm(alone, 1.0).item() == 5.0
+    assert torch.equal(alone, weight.grad)
+
+
+def test_a_gradient_that_is_part_of_a_graph_is_a_gradient():
+    weight = torch.tensor([2.0, 1.0], requires_grad=True)
+    (gradient,) = torch.autograd.grad(weight.pow(3).sum(), weight, create_graph=True)
+    assert gradient.requires_grad
+    clip_by_global_norm([gradient], 1.0)
+    torch.testing.assert_close(gradient.detach(), torch.tensor([12.0, 3.0]) / 153**0.5)
+
+
 def test_three_four_five():
     pair = [torch.tensor([3.0]), torch.tensor([[4.0]])]
     assert global_norm(pair).item() == 5.0
@@ -64,3 +104,5 @@ def test_errors_name_the_remedy():
         clip_by_global_norm(gradients(), 0.0)
     with pytest.raises(ValueError, match=r"got none. Call backward\(\)"):
         global_norm([])
+    with pytest.raises(ValueError, match=r"got none. Call backward\(\)"):
+        clip_by_global_norm([torch.nn.Parameter(torch.ones(2))], 1.0)

@@ -20,7 +20,7 @@ from course_lib.training.recipes import (
     train_tokenizer,
     write_corpus,
 )
-from course_lib.training.runs import Run
+from course_lib.training.runs import RecipeRun
 
 TINY = replace(
     QUICK,
@@ -44,8 +44,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from tests_recipe import TINY
-from course_lib.training.runs import Run
-run = Run(TINY, Path(sys.argv[1]))
+from course_lib.training.runs import RecipeRun
+run = RecipeRun(TINY, Path(sys.argv[1]))
 step = run.training.step
 def slow():
     time.sleep(0.05)
@@ -59,7 +59,7 @@ run.go_on()
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Return a run that was left in peace."""
-    run = Run(TINY, tmp_path_factory.mktemp("whole"))
+    run = RecipeRun(TINY, tmp_path_factory.mktemp("whole"))
     run.go_on()
     return run
 
@@ -83,8 +83,8 @@ def test_log_holds_every_look(whole):
 
 def test_a_run_in_pieces_is_the_same_run(whole, tmp_path):
     told = []
-    Run(TINY, tmp_path).go_on(until=5, watch=told.append)
-    second = Run(TINY, tmp_path)
+    RecipeRun(TINY, tmp_path).go_on(until=5, watch=told.append)
+    second = RecipeRun(TINY, tmp_path)
     assert second.training.done == 5
     second.go_on(watch=told.append)
     assert_same_weights(second, whole)
@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole, tmp_path):
             break
         kills += 1
     assert kills >= 1
-    last = Run(TINY, tmp_path)
+    last = RecipeRun(TINY, tmp_path)
     last.go_on()
     assert_same_weights(last, whole)
 
@@ -138,6 +138,20 @@ def test_stored_model_loads_everywhere_with_the_same_logits(whole, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(ours(row).logits, theirs(row).logits, rtol=0, atol=1e-5)
     assert (tmp_path / "training_log.jsonl").read_text() == whole.log.read_text()
+
+
+def test_a_state_of_an_earlier_version_is_refused_and_kept(tmp_path):
+    RecipeRun(TINY, tmp_path).go_on(until=1)
+    path = tmp_path / "state.pt"
+    old = torch.load(path)
+    old["done"] = old.pop("step")
+    torch.save(old, path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"(?s)state\.pt.*earlier version.*Delete"):
+        RecipeRun(TINY, tmp_path)
+    assert path.read_bytes() == before
+    path.unlink()
+    assert RecipeRun(TINY, tmp_path).training.done == 0
 
 
 def test_storing_does_not_change_the_run(whole, tmp_path):
