@@ -5,7 +5,7 @@
 "forward" scores every token of a batch of texts. "decoding" writes tokens one at a time behind a
 text that is in the cache: its time is that of one token, and includes choosing it. All run on one
 thread in float32, in turns. "ours" is prepared to write: it uses PyTorch's kernels, as "sdpa" does,
-and its matrices lie in memory in long runs. Beside it stands our model as it is taught, whose
+and its matrices are stored along their longer axis. Beside it stands our model as it is taught, whose
 attention writes its weights, as "eager" does. "times ours" above 1 means that ours is faster.
 """
 

@@ -30,7 +30,7 @@ from course_lib.attention import MultiHeadAttention, causal_mask, prefix_mask
 from course_lib.embeddings import Embedding, scale_embedding, tie_weights
 from course_lib.mlp import FeedForward, activation_named
 from course_lib.norms import LayerNorm, post_norm_residual, pre_norm_residual
-from course_lib.positions import learned_positions, sinusoidal_table
+from course_lib.positions import PositionEmbedding, sinusoidal_table
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class EncoderOnly(nn.Module):
         super().__init__()
         self.config, width = config, config.hidden_size
         self.tokens = Embedding(config.vocab_size, width)
-        self.positions = Embedding(config.max_position_embeddings, width)
+        self.positions = PositionEmbedding(config.max_position_embeddings, width)
         self.segments = Embedding(config.type_vocab_size, width)
         self.embedding_norm = LayerNorm(width, config.norm_eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
@@ -123,7 +123,7 @@ class EncoderOnly(nn.Module):
         `padding` is True at real tokens; `segments` is 0 in a first text, 1 in a second.
         """
         places = torch.arange(ids.shape[1], device=ids.device)
-        x = self.tokens(ids) + learned_positions(self.positions.weight, places)
+        x = self.tokens(ids) + self.positions(places)
         x = self.embedding_norm(
             x + self.segments(torch.zeros_like(ids) if segments is None else segments)
         )

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from course_lib.checkpoint.fitting import misfits, with_head
+from course_lib.checkpoint.state_dict_check import misfits, with_head
 from course_lib.checkpoint.folder import local_folder, write_whole
-from course_lib.checkpoint.words import CONFIG, load_config, words_of_config
+from course_lib.checkpoint.config_json import CONFIG, load_config, config_to_json
 from course_lib.model import DecoderLM, build_model
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -69,7 +69,7 @@ def save_model(
     tensors = {name: part.detach() for name, part in model.state_dict().items()}
     if model.config.tie_word_embeddings:
         del tensors[HEAD]  # it is the embedding
-    content = words_of_config(model.config, model.lm_head.weight.dtype) | dict(words or {})
+    content = config_to_json(model.config, model.lm_head.weight.dtype) | dict(words or {})
     folder.mkdir(parents=True, exist_ok=True)
     whole = {name: part.cpu().contiguous() for name, part in tensors.items()}
     write_whole(folder / WEIGHTS, lambda path: save_file(whole, path, metadata={"format": "pt"}))

@@ -2,7 +2,7 @@
 
 Small files, in the order in which the notebook reads them: `functions` (the steps alone), `config`
 (what distinguishes one model from another), `decoder` (the block and the model around it), `gpt2`
-(the one family whose parts have other shapes and names), `memory_order` (the same matrices, fetched
+(the one family whose parts have other shapes and names), `weight_layout` (the same matrices, fetched
 faster), `inspection` (the stream, the heads, and what happens without them).
 
 Taught in:        08 transformer
@@ -17,7 +17,7 @@ from course_lib.model.functions import (
     token_positions,
 )
 from course_lib.model.gpt2 import GPT2
-from course_lib.model.memory_order import in_long_runs
+from course_lib.model.weight_layout import contiguous_along_longer_axis
 
 __all__ = [
     "GPT2",
@@ -29,7 +29,7 @@ __all__ = [
     "decoder_block",
     "decoder_logits",
     "greedy_continuation",
-    "in_long_runs",
+    "contiguous_along_longer_axis",
     "token_positions",
 ]
 

@@ -65,12 +65,12 @@ def load_config(source: str | Path, download: bool = False) -> ModelConfig:
             f"{type(error).__name__}: {error}. Pass the folder that holds it, or fetch it again."
         ) from error
     try:
-        return config_from_words(words)
+        return config_from_json(words)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{path} does not describe a model that is known here: {error}") from error
 
 
-def config_from_words(words: Mapping[str, Any]) -> ModelConfig:
+def config_from_json(words: Mapping[str, Any]) -> ModelConfig:
     """Return what the content of a config.json says."""
     family = words.get("model_type")
     if family not in FAMILIES:
@@ -183,7 +183,7 @@ def _experts(words: Mapping[str, Any], layers: int) -> Words:
     }
 
 
-def words_of_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Words:
+def config_to_json(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Words:
     """Return the content of the config.json from which `transformers` builds the same model."""
     words = _gpt2_words(config) if config.model_type == "gpt2" else _decoder_words(config)
     words |= {
@@ -195,7 +195,7 @@ def words_of_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> 
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    read, meant = (asdict(_explicit(each)) for each in (config_from_words(words), config))
+    read, meant = (asdict(_explicit(each)) for each in (config_from_json(words), config))
     lost = [name for name in meant if read[name] != meant[name]]
     if lost:
         raise ValueError(
