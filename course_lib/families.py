@@ -96,9 +96,12 @@ class Layer(nn.Module):
 
 
 class EncoderOnly(nn.Module):
-    """A model that reads a whole text at once and says what stands at each place: BERT."""
+    """A model that reads a whole text at once and says what stands at each place: BERT.
 
-    def __init__(self, config: FamilyConfig) -> None:
+    Without a `head` it can `encode`: BERT as it is used to compare or to classify texts.
+    """
+
+    def __init__(self, config: FamilyConfig, head: bool = True) -> None:
         super().__init__()
         self.config, width = config, config.hidden_size
         self.tokens = Embedding(config.vocab_size, width)
@@ -106,6 +109,12 @@ class EncoderOnly(nn.Module):
         self.segments = Embedding(config.type_vocab_size, width)
         self.embedding_norm = LayerNorm(width, config.norm_eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.has_head = head
+        if head:
+            self._add_head(config)
+
+    def _add_head(self, config: FamilyConfig) -> None:
+        width = config.hidden_size
         self.head_dense = nn.Linear(width, width)
         self.head_act = activation_named(config.hidden_act)
         self.head_norm = LayerNorm(width, config.norm_eps)
@@ -138,6 +147,11 @@ class EncoderOnly(nn.Module):
         segments: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Return the scores of the token that stands, or stood, at each place itself."""
+        if not self.has_head:
+            raise ValueError(
+                "scores of tokens need a head; got an encoder without one, as BertModel saves it. "
+                "Call `encode` for a vector of each token, or load a BertForMaskedLM."
+            )
         x = self.head_act(self.head_dense(self.encode(ids, padding, segments)))
         logits: Tensor = self.lm_head(self.head_norm(x))
         return logits
@@ -202,33 +216,6 @@ class EncoderDecoder(nn.Module):
 
 def _readable(padding: Bool[Tensor, "B S"] | None) -> Bool[Tensor, "B 1 1 S"] | None:
     return None if padding is None else padding[:, None, None, :]
-
-
-_BERT_PARTS = {
-    "tokens.": "bert.embeddings.word_embeddings.",
-    "positions.": "bert.embeddings.position_embeddings.",
-    "segments.": "bert.embeddings.token_type_embeddings.",
-    "embedding_norm.": "bert.embeddings.LayerNorm.",
-    "layers.": "bert.encoder.layer.",
-    "self_attn.o_proj": "attention.output.dense",
-    "self_attn_norm": "attention.output.LayerNorm",
-    "self_attn.q_proj": "attention.self.query",
-    "self_attn.k_proj": "attention.self.key",
-    "self_attn.v_proj": "attention.self.value",
-    "mlp.c_fc": "intermediate.dense",
-    "mlp.c_proj": "output.dense",
-    "mlp_norm": "output.LayerNorm",
-    "head_dense": "cls.predictions.transform.dense",
-    "head_norm": "cls.predictions.transform.LayerNorm",
-    "lm_head": "cls.predictions.decoder",
-}
-
-
-def bert_name(name: str) -> str:
-    """Return what `transformers` calls this parameter of an `EncoderOnly`."""
-    for ours, theirs in _BERT_PARTS.items():
-        name = name.replace(ours, theirs)
-    return name
 
 
 class Hidden(NamedTuple):

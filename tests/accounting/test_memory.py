@@ -20,9 +20,9 @@ SMALL = {
     "qwen3": ModelConfig(*SIZES),
     "exact gelu": ModelConfig(*SIZES, hidden_act="gelu"),
     "relu": ModelConfig(*SIZES, hidden_act="relu", tie_word_embeddings=False),
-    "qwen2": ModelConfig(*SIZES, model_type="qwen2", qkv_bias=True, qk_norm=False),
-    "mistral": ModelConfig(*SIZES, model_type="mistral", qk_norm=False, sliding_window=3),
-    "gpt2": ModelConfig(311, 72, 160, 4, 6, 6, 12, 64, model_type="gpt2", hidden_act="gelu_new"),
+    "qwen2": ModelConfig(*SIZES, model_type="qwen2"),
+    "mistral": ModelConfig(*SIZES, model_type="mistral", sliding_window=3),
+    "gpt2": ModelConfig(311, 72, 160, 4, 6, 6, 12, 64, model_type="gpt2"),
     "qwen3_moe": ModelConfig(
         *SIZES,
         model_type="qwen3_moe",
