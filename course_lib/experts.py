@@ -171,22 +171,20 @@ class Experts(nn.Module):
     parameters (`target_parameters` in peft).
     """
 
-    def __init__(self, num_experts: int, width: int, hidden: int) -> None:
+    def __init__(self, num_experts: int, width: int, hidden: int, hidden_act: str = "silu") -> None:
         super().__init__()
+        self.activation = activation_named(hidden_act)
         self.gate_up_proj = nn.Parameter(draw_(torch.empty(num_experts, 2 * hidden, width)))
         self.down_proj = nn.Parameter(draw_(torch.empty(num_experts, width, hidden)))
         self.register_state_dict_post_hook(_unstack)
         self.register_load_state_dict_pre_hook(_stack)
 
     def forward(
-        self,
-        x: Float[Tensor, "N C"],
-        gates: Float[Tensor, "N k"],
-        groups: Dispatch,
-        activation: Activation = silu,
+        self, x: Float[Tensor, "N C"], gates: Float[Tensor, "N k"], groups: Dispatch
     ) -> Float[Tensor, "N C"]:
         """Return the gated sum of the chosen experts for each token."""
-        return run_experts(x, gates, groups, self.gate_up_proj, self.down_proj, activation)
+        matrices = self.gate_up_proj, self.down_proj
+        return run_experts(x, gates, groups, *matrices, self.activation)
 
     def slices(self, gate_up: Tensor, down: Tensor) -> dict[str, Tensor]:
         """Return the part of the stacked tensors that each name in a file stands for."""
@@ -262,9 +260,8 @@ class SparseMoE(nn.Module):
     ) -> None:
         super().__init__()
         self.k, self.normalise, self.capacity_factor = k, normalise, capacity_factor
-        self.activation = activation_named(hidden_act)
         self.gate = nn.Linear(width, num_experts, bias=False)
-        self.experts = Experts(num_experts, width, hidden)
+        self.experts = Experts(num_experts, width, hidden, hidden_act)
         self.shared_expert = None
         if shared_hidden is not None:
             self.shared_expert = GatedFFN(width, shared_hidden, hidden_act)
@@ -280,7 +277,7 @@ class SparseMoE(nn.Module):
         logits = self.gate(tokens)  # (N, E)
         gates, chosen = route(logits, self.k, self.normalise)
         groups = dispatch(chosen, logits.shape[1], self._capacity(chosen))
-        y = self.experts(tokens, gates, groups, self.activation)
+        y = self.experts(tokens, gates, groups)
         if self.shared_expert is not None:
             y = y + torch.sigmoid(self.shared_expert_gate(tokens)) * self.shared_expert(tokens)
         return y.view(x.shape), Routing(logits, gates, chosen, groups.dropped)

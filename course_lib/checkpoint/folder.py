@@ -64,7 +64,7 @@ def load_tokenizer(source: str | Path, download: bool = False) -> Tokenizer:
     if not path.is_file():
         raise ValueError(
             f"a checkpoint's tokenizer is read from {TOKENIZER}, or from the {VOCABULARY} of a "
-            f"BERT; got a folder without one, "
+            "BERT; got a folder without one, "
             f"{str(folder)!r}. Write it with transformers: AutoTokenizer.from_pretrained(...)"
             ".save_pretrained(...)."
         )

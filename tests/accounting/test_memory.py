@@ -31,6 +31,15 @@ SMALL = {
         moe_intermediate_size=39,  # a width that is computed expert by expert
         sparse_layers=(False, True, True, False),
     ),
+    "qwen3_moe, gates that sum to 1": ModelConfig(
+        *SIZES,
+        model_type="qwen3_moe",
+        num_experts=7,
+        num_experts_per_tok=2,
+        norm_topk_prob=True,
+        moe_intermediate_size=39,  # a width that is computed expert by expert
+        sparse_layers=(False, True, True, False),
+    ),
 }
 BATCH, TOKENS = 3, 50
 
