@@ -36,10 +36,10 @@ COMMON = {
     "num_key_value_heads": 8,
     "head_dim": 64,
     "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
 }
 DENSE = {
     "model_type": "llama",
-    "qk_norm": False,
     "intermediate_size": 3584,
     "num_hidden_layers": 15,
     **COMMON,
@@ -51,6 +51,7 @@ SPARSE = {
     "num_experts": 32,
     "num_experts_per_tok": 4,
     "moe_intermediate_size": 352,
+    "norm_topk_prob": True,
     **COMMON,
 }
 CONTESTANTS = ("ours", "transformers")

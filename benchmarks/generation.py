@@ -47,6 +47,7 @@ SIX_LAYERS = ModelConfig(
     num_key_value_heads=2,
     head_dim=32,
     max_position_embeddings=512,
+    tie_word_embeddings=True,
 )
 
 

@@ -5,7 +5,7 @@
 "forward" scores every token of a batch of texts. "decoding" writes tokens one at a time behind a
 text that is in the cache: its time is that of one token, and includes choosing it. All run on one
 thread in float32, in turns. "ours" is prepared to write: it uses PyTorch's kernels, as "sdpa" does,
-and its matrices lie in memory in long runs. Beside it stands our model as it is taught, whose
+and its matrices are stored along their longer axis. Beside it stands our model as it is taught: its
 attention writes its weights, as "eager" does. "times ours" above 1 means that ours is faster.
 """
 
@@ -38,19 +38,23 @@ def shape(layers: int, width: int, hidden: int, heads: tuple[int, int, int], **m
         "num_key_value_heads": heads[1],
         "head_dim": heads[2],
         "max_position_embeddings": 2048,
+        "tie_word_embeddings": True,
         **more,
     }
 
 
-PLAIN: dict[str, Any] = {"qk_norm": False}
-GPT2: dict[str, Any] = {"model_type": "gpt2", "hidden_act": "gelu_new", "norm_eps": 1e-5, **PLAIN}
-EXPERTS = {"num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 96}
+EXPERTS = {
+    "num_experts": 32,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 96,
+    "norm_topk_prob": True,
+}
 SHAPES = {
     "Qwen3, 3 x 128": shape(3, 128, 352, (4, 2, 32)),
     "Qwen3, 6 x 256": shape(6, 256, 704, (8, 2, 32)),
     "Qwen3-MoE, 4 x 256": shape(4, 256, 704, (8, 2, 32), model_type="qwen3_moe", **EXPERTS),
-    "GPT-2, 12 x 768": shape(12, 768, 3072, (12, 12, 64), **GPT2),
-    "Llama, 30 x 576": shape(30, 576, 1536, (9, 3, 64), model_type="llama", **PLAIN),
+    "GPT-2, 12 x 768": shape(12, 768, 3072, (12, 12, 64), model_type="gpt2"),
+    "Llama, 30 x 576": shape(30, 576, 1536, (9, 3, 64), model_type="llama"),
     "Qwen3, 4 x 1024": shape(4, 1024, 3072, (16, 8, 128)),
 }
 

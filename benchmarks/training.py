@@ -48,6 +48,7 @@ SHAPES = {  # model, sequences, tokens
             num_key_value_heads=4,
             head_dim=64,
             max_position_embeddings=512,
+            tie_word_embeddings=True,
         ),
         4,
         512,

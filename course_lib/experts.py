@@ -163,18 +163,28 @@ class Routing(NamedTuple):
 
 
 class Experts(nn.Module):
-    """The matrices of all experts: stacked in memory, one by one in files, as in checkpoints.
+    """`run_experts` with learned matrices: stacked in memory, one by one in files.
 
-    In a state dict expert 3 is `3.gate_proj.weight`, `3.up_proj.weight`, `3.down_proj.weight`.
-    Loading takes these names, or those of the stacked tensors.
+    In a state dict expert 3 is `3.gate_proj.weight`, `3.up_proj.weight`, `3.down_proj.weight`, as
+    in checkpoints. Loading takes these names, or those of the stacked tensors. One expert is not a
+    layer of its own: hooks and replacements apply to this module as a whole, LoRA to its two
+    parameters (`target_parameters` in peft).
     """
 
-    def __init__(self, num_experts: int, width: int, hidden: int) -> None:
+    def __init__(self, num_experts: int, width: int, hidden: int, hidden_act: str = "silu") -> None:
         super().__init__()
+        self.activation = activation_named(hidden_act)
         self.gate_up_proj = nn.Parameter(draw_(torch.empty(num_experts, 2 * hidden, width)))
         self.down_proj = nn.Parameter(draw_(torch.empty(num_experts, width, hidden)))
         self.register_state_dict_post_hook(_unstack)
         self.register_load_state_dict_pre_hook(_stack)
+
+    def forward(
+        self, x: Float[Tensor, "N C"], gates: Float[Tensor, "N k"], groups: Dispatch
+    ) -> Float[Tensor, "N C"]:
+        """Return the gated sum of the chosen experts for each token."""
+        matrices = self.gate_up_proj, self.down_proj
+        return run_experts(x, gates, groups, *matrices, self.activation)
 
     def slices(self, gate_up: Tensor, down: Tensor) -> dict[str, Tensor]:
         """Return the part of the stacked tensors that each name in a file stands for."""
@@ -250,9 +260,8 @@ class SparseMoE(nn.Module):
     ) -> None:
         super().__init__()
         self.k, self.normalise, self.capacity_factor = k, normalise, capacity_factor
-        self.activation = activation_named(hidden_act)
         self.gate = nn.Linear(width, num_experts, bias=False)
-        self.experts = Experts(num_experts, width, hidden)
+        self.experts = Experts(num_experts, width, hidden, hidden_act)
         self.shared_expert = None
         if shared_hidden is not None:
             self.shared_expert = GatedFFN(width, shared_hidden, hidden_act)
@@ -265,11 +274,10 @@ class SparseMoE(nn.Module):
     def routed(self, x: Float[Tensor, "*lead C"]) -> tuple[Float[Tensor, "*lead C"], Routing]:
         """Do what `forward` does, and tell which way each token went."""
         tokens = x.flatten(0, -2)  # (N, C)
-        logits = tokens @ self.gate.weight.mT  # (N, E)
+        logits = self.gate(tokens)  # (N, E)
         gates, chosen = route(logits, self.k, self.normalise)
         groups = dispatch(chosen, logits.shape[1], self._capacity(chosen))
-        weights = self.experts.gate_up_proj, self.experts.down_proj
-        y = run_experts(tokens, gates, groups, *weights, self.activation)
+        y = self.experts(tokens, gates, groups)
         if self.shared_expert is not None:
             y = y + torch.sigmoid(self.shared_expert_gate(tokens)) * self.shared_expert(tokens)
         return y.view(x.shape), Routing(logits, gates, chosen, groups.dropped)

@@ -30,7 +30,7 @@ from course_lib.attention import MultiHeadAttention, causal_mask, prefix_mask
 from course_lib.embeddings import Embedding, scale_embedding, tie_weights
 from course_lib.mlp import FeedForward, activation_named
 from course_lib.norms import LayerNorm, post_norm_residual, pre_norm_residual
-from course_lib.positions import learned_positions, sinusoidal_table
+from course_lib.positions import PositionEmbedding, sinusoidal_table
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,25 @@ class Layer(nn.Module):
 
 
 class EncoderOnly(nn.Module):
-    """A model that reads a whole text at once and says what stands at each place: BERT."""
+    """A model that reads a whole text at once and says what stands at each place: BERT.
 
-    def __init__(self, config: FamilyConfig) -> None:
+    Without a `head` it can `encode`: BERT as it is used to compare or to classify texts.
+    """
+
+    def __init__(self, config: FamilyConfig, head: bool = True) -> None:
         super().__init__()
         self.config, width = config, config.hidden_size
         self.tokens = Embedding(config.vocab_size, width)
-        self.positions = Embedding(config.max_position_embeddings, width)
+        self.positions = PositionEmbedding(config.max_position_embeddings, width)
         self.segments = Embedding(config.type_vocab_size, width)
         self.embedding_norm = LayerNorm(width, config.norm_eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.has_head = head
+        if head:
+            self._add_head(config)
+
+    def _add_head(self, config: FamilyConfig) -> None:
+        width = config.hidden_size
         self.head_dense = nn.Linear(width, width)
         self.head_act = activation_named(config.hidden_act)
         self.head_norm = LayerNorm(width, config.norm_eps)
@@ -123,7 +132,7 @@ class EncoderOnly(nn.Module):
         `padding` is True at real tokens; `segments` is 0 in a first text, 1 in a second.
         """
         places = torch.arange(ids.shape[1], device=ids.device)
-        x = self.tokens(ids) + learned_positions(self.positions.weight, places)
+        x = self.tokens(ids) + self.positions(places)
         x = self.embedding_norm(
             x + self.segments(torch.zeros_like(ids) if segments is None else segments)
         )
@@ -138,6 +147,11 @@ class EncoderOnly(nn.Module):
         segments: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Return the scores of the token that stands, or stood, at each place itself."""
+        if not self.has_head:
+            raise ValueError(
+                "scores of tokens need a head; got an encoder without one, as BertModel saves it. "
+                "Call `encode` for a vector of each token, or load a BertForMaskedLM."
+            )
         x = self.head_act(self.head_dense(self.encode(ids, padding, segments)))
         logits: Tensor = self.lm_head(self.head_norm(x))
         return logits
@@ -202,33 +216,6 @@ class EncoderDecoder(nn.Module):
 
 def _readable(padding: Bool[Tensor, "B S"] | None) -> Bool[Tensor, "B 1 1 S"] | None:
     return None if padding is None else padding[:, None, None, :]
-
-
-_BERT_PARTS = {
-    "tokens.": "bert.embeddings.word_embeddings.",
-    "positions.": "bert.embeddings.position_embeddings.",
-    "segments.": "bert.embeddings.token_type_embeddings.",
-    "embedding_norm.": "bert.embeddings.LayerNorm.",
-    "layers.": "bert.encoder.layer.",
-    "self_attn.o_proj": "attention.output.dense",
-    "self_attn_norm": "attention.output.LayerNorm",
-    "self_attn.q_proj": "attention.self.query",
-    "self_attn.k_proj": "attention.self.key",
-    "self_attn.v_proj": "attention.self.value",
-    "mlp.c_fc": "intermediate.dense",
-    "mlp.c_proj": "output.dense",
-    "mlp_norm": "output.LayerNorm",
-    "head_dense": "cls.predictions.transform.dense",
-    "head_norm": "cls.predictions.transform.LayerNorm",
-    "lm_head": "cls.predictions.decoder",
-}
-
-
-def bert_name(name: str) -> str:
-    """Return what `transformers` calls this parameter of an `EncoderOnly`."""
-    for ours, theirs in _BERT_PARTS.items():
-        name = name.replace(ours, theirs)
-    return name
 
 
 class Hidden(NamedTuple):

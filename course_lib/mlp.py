@@ -161,9 +161,14 @@ class GatedFFN(nn.Module):
         self.down_proj = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Float[Tensor, "*lead C"]) -> Float[Tensor, "*lead C"]:
-        """Apply the layer to each vector."""
-        gate, up, down = self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
-        return gated_ffn(x, gate, up, down, _chosen(self.activation, self.fused))
+        """Apply the layer to each vector.
+
+        The steps are those of `gated_ffn`, but each product is a call of its layer: a hook on the
+        layer sees it, and a layer that was put in its place (LoRA, quantisation) computes it.
+        """
+        gate = _chosen(self.activation, self.fused)(self.gate_proj(x))  # (..., F)
+        narrowed: Tensor = self.down_proj(gate * self.up_proj(x))
+        return narrowed
 
 
 class InOutLinear(nn.Module):

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from course_lib.attention import token_offsets
+from course_lib.embeddings import Embedding
 
 
 def learned_positions(
@@ -36,6 +37,14 @@ def learned_positions(
             "that are computed, such as sinusoidal ones or RoPE."
         )
     return table[positions]
+
+
+class PositionEmbedding(Embedding):
+    """`learned_positions` with a learned table, called `weight` as in checkpoints."""
+
+    def forward(self, positions: Int[Tensor, "*tokens"]) -> Float[Tensor, "*tokens C"]:
+        """Look the positions up."""
+        return learned_positions(self.weight, positions)
 
 
 def sinusoidal_table(

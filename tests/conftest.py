@@ -53,17 +53,14 @@ LONGROPE = {
 MOE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
 EXPERTS = {"model_type": "qwen3_moe", **MOE}
 THEIR_EXPERTS = {"mlp_only_layers": [], **MOE}
-QWEN2 = {"model_type": "qwen2", "head_dim": 8, "qk_norm": False, "qkv_bias": True}
-LLAMA = {"model_type": "llama", "qk_norm": False}
-MISTRAL = {"model_type": "mistral", "qk_norm": False}
+QWEN2 = {"model_type": "qwen2", "head_dim": 8}
+LLAMA = {"model_type": "llama"}
+MISTRAL = {"model_type": "mistral"}
 GPT2 = {
     "model_type": "gpt2",
     "num_key_value_heads": 6,
     "head_dim": 8,
-    "norm_eps": 1e-5,
-    "hidden_act": "gelu_new",
     "tie_word_embeddings": True,
-    "qk_norm": False,
 }
 SLIDING = {
     "use_sliding_window": True,
@@ -82,13 +79,11 @@ TINY = {
     ),
     "qwen3 longrope": Tiny({"rope_parameters": LONGROPE}, {"rope_parameters": LONGROPE}),
     "qwen3_moe": Tiny(
-        {"sparse_layers": (False, True, False), **EXPERTS},
+        {"sparse_layers": (False, True, False), "norm_topk_prob": True, **EXPERTS},
         {"norm_topk_prob": True, "decoder_sparse_step": 2, **THEIR_EXPERTS},
         "Qwen3Moe",
     ),
-    "qwen3_moe all sparse": Tiny(
-        {"norm_topk_prob": False, **EXPERTS}, {"norm_topk_prob": False, **THEIR_EXPERTS}, "Qwen3Moe"
-    ),
+    "qwen3_moe all sparse": Tiny(EXPERTS, {"norm_topk_prob": False, **THEIR_EXPERTS}, "Qwen3Moe"),
     "qwen2": Tiny(QWEN2, {"head_dim": 8}, "Qwen2"),
     "qwen2 sliding": Tiny(
         {"sliding_window": 5, "sliding_layers": (False, True, False), **QWEN2},
@@ -100,7 +95,9 @@ TINY = {
     ),
     "llama3": Tiny({"rope_parameters": LLAMA3, **LLAMA}, {"rope_parameters": LLAMA3}, "Llama"),
     "mistral": Tiny({"sliding_window": 5, **MISTRAL}, {"sliding_window": 5}, "Mistral"),
-    "mistral without window": Tiny(MISTRAL, {"sliding_window": None}, "Mistral"),
+    "mistral without window": Tiny(
+        {"sliding_window": None, **MISTRAL}, {"sliding_window": None}, "Mistral"
+    ),
     "gpt2": Tiny(GPT2, {"n_inner": 72, "tie_word_embeddings": True}, "GPT2"),
 }
 

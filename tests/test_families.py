@@ -12,7 +12,6 @@ from course_lib.families import (
     EncoderDecoder,
     EncoderOnly,
     FamilyConfig,
-    bert_name,
     family_mask,
     hide_tokens,
     shift_right,
@@ -238,6 +237,7 @@ def test_other_number_types(dtype):
         (lambda: replace(CONFIG, arrangement="between"), "'pre' or 'post'; got 'between'"),
         (lambda: hide_tokens(IDS, 3, 101, seeded(0), share=1.5), r"between 0 and 1; got 1\.5"),
         (lambda: EncoderOnly(CONFIG)(IDS.repeat(1, 2)), "positions 0 to 32; got positions"),
+        (lambda: EncoderOnly(CONFIG, head=False)(IDS), "need a head.*Call `encode`"),
     ],
 )
 def test_mistakes(call, message):
@@ -289,15 +289,3 @@ def test_family_mask_names_the_three():
         family_mask("BERT", 1, 1)
     with pytest.raises(ValueError, match=r"a token each; got 0 and 3"):
         family_mask("encoder-only", 0, 3)
-
-
-def test_names_are_those_of_bert():
-    shape = {"vocab_size": 101, "hidden_size": 48, "intermediate_size": 72}
-    layers = {"num_hidden_layers": 3, "num_attention_heads": 6}
-    bert = transformers.BertForMaskedLM(transformers.BertConfig(**shape, **layers))
-    names = [bert_name(name) for name in EncoderOnly(CONFIG).state_dict()]
-    assert len(set(names)) == len(names)
-    left = set(bert.state_dict()) - set(names)
-    assert set(names) <= set(bert.state_dict())
-    assert left == {"cls.predictions.bias"}  # their decoder's bias under another name
-    assert bert_name("layers.2.mlp.c_proj.bias") == "bert.encoder.layer.2.output.dense.bias"

@@ -157,7 +157,8 @@ def _block_bytes(config: ModelConfig, layer: int, tokens: int, size: int) -> int
     if config.is_sparse(layer):
         moe, chosen = config.moe_intermediate_size, config.num_experts_per_tok
         units = (_ACTIVATION_KEEPS[config.hidden_act] + 4) * moe
-        numbers += chosen * (units + config.hidden_size + 2) + 2 * config.num_experts + 3
+        numbers += chosen * (units + config.hidden_size + 1) + 2 * config.num_experts + 2
+        numbers += (chosen + 1) * config.norm_topk_prob  # the gates and their sum
         integers += 4 * 8 * chosen  # who goes where
     else:
         rest = 1 if config.model_type == "gpt2" else 3  # its output; with a gate, `up` and product

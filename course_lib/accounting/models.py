@@ -9,19 +9,26 @@ from types import MappingProxyType
 
 from course_lib.model import ModelConfig
 
+_QWEN3_ROPE = {"rope_type": "default", "rope_theta": 1_000_000.0}
+
 
 def _qwen3(hidden: int, ffn: int, layers: int, heads: int, tied: bool) -> ModelConfig:
-    return ModelConfig(151936, hidden, ffn, layers, heads, 8, 128, 40960, tie_word_embeddings=tied)
+    return ModelConfig(
+        151936, hidden, ffn, layers, heads, 8, 128, 40960,
+        rope_parameters=_QWEN3_ROPE,
+        tie_word_embeddings=tied,
+    )  # fmt: skip
 
 
 def _qwen3_moe(hidden: int, ffn: int, expert: int, layers: int, heads: int) -> ModelConfig:
     return ModelConfig(
         151936, hidden, ffn, layers, heads, 4, 128, 40960,
         model_type="qwen3_moe",
-        tie_word_embeddings=False,
+        rope_parameters=_QWEN3_ROPE,
         num_experts=128,
         num_experts_per_tok=8,
         moe_intermediate_size=expert,
+        norm_topk_prob=True,
     )  # fmt: skip
 
 
@@ -37,7 +44,6 @@ def _llama(
         vocab, hidden, ffn, layers, heads, kv_heads, head_dim, length,
         model_type="llama",
         norm_eps=1e-5,
-        qk_norm=False,
         rope_parameters=rope,
         tie_word_embeddings=tied,
     )  # fmt: skip
@@ -47,9 +53,6 @@ def _gpt2(hidden: int, layers: int, heads: int) -> ModelConfig:
     return ModelConfig(
         50257, hidden, 4 * hidden, layers, heads, heads, hidden // heads, 1024,
         model_type="gpt2",
-        norm_eps=1e-5,
-        qk_norm=False,
-        hidden_act="gelu_new",
     )  # fmt: skip
 
 
@@ -57,10 +60,6 @@ _MISTRAL = ModelConfig(
     32000, 4096, 14336, 32, 32, 8, 128, 32768,
     model_type="mistral",
     norm_eps=1e-5,
-    qk_norm=False,
-    rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-    tie_word_embeddings=False,
-    sliding_window=4096,
 )  # fmt: skip
 
 MODELS: Mapping[str, ModelConfig] = MappingProxyType(

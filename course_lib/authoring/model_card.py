@@ -78,6 +78,7 @@ On uniformly random ids that repeat (periods {periods}):
 def write_card(run: RecipeRun, folder: Path) -> None:
     """Write the card of a run's model into the folder in which it was stored."""
     model = load_model(folder, dtype=torch.float32)
+    assert isinstance(model, DecoderLM), "recipes train decoders"
     (folder / "README.md").write_text(card(run, model), encoding="utf-8")
 
 

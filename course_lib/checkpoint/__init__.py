@@ -7,20 +7,24 @@ safetensors files. The names are those of this course's modules, so that loading
     load_model("folder")          the model, on memory-mapped weights
     save_model(model, "folder")   the same layout, for `transformers` and for us
 
-Four small files: `folder` (where the files are), `words` (config.json in and out), `fitting` (do
-these tensors fit that model), `weights` (the tensors in and out).
+Small files: `folder` (where the files are), `config_json` (config.json in and out), `tensor_files`
+(the tensors by name), `state_dict_check` (do these tensors fit that model), `weights` (into a model
+and out of it), `bert` (an encoder whose file has other names).
 
 Taught in:        transformer
 """
 
-from course_lib.checkpoint.fitting import Misfits, misfits, separate_fused, with_head
+from course_lib.checkpoint.bert import bert_name
+from course_lib.checkpoint.config_json import config_from_json, config_to_json, load_config
 from course_lib.checkpoint.folder import load_tokenizer, local_folder, save_tokenizer
+from course_lib.checkpoint.state_dict_check import Misfits, misfits, separate_fused, with_head
 from course_lib.checkpoint.weights import load_model, save_model
-from course_lib.checkpoint.words import config_from_words, load_config, words_of_config
 
 __all__ = [
     "Misfits",
-    "config_from_words",
+    "bert_name",
+    "config_from_json",
+    "config_to_json",
     "load_config",
     "load_model",
     "load_tokenizer",
@@ -30,5 +34,4 @@ __all__ = [
     "save_tokenizer",
     "separate_fused",
     "with_head",
-    "words_of_config",
 ]

@@ -10,13 +10,16 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from course_lib.tokenization import huggingface, vocab_files
+from course_lib.tokenization.bert_vocabulary import load_wordpiece
 from course_lib.tokenization.huggingface import Tokenizer
 
 TOKENIZER, TOKENIZER_WORDS = "tokenizer.json", "tokenizer_config.json"
+VOCABULARY = "vocab.txt"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*")
+_WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*", VOCABULARY)
 _OLDER = (vocab_files.VOCAB, vocab_files.MERGES, "added_tokens.json")
 
 
@@ -54,18 +57,34 @@ def local_folder(source: str | Path, download: bool = False) -> Path:
 
 
 def load_tokenizer(source: str | Path, download: bool = False) -> Tokenizer:
-    """Return the tokenizer of a checkpoint."""
+    """Return the tokenizer of a checkpoint, from tokenizer.json or from a BERT's vocab.txt."""
     folder = local_folder(source, download)
     path = folder / TOKENIZER
+    if not path.is_file() and (folder / VOCABULARY).is_file():
+        return load_wordpiece(folder / VOCABULARY, _tokenizer_settings(folder))
     if not path.is_file():
         if (folder / vocab_files.VOCAB).is_file() and (folder / vocab_files.MERGES).is_file():
             return vocab_files.load_vocab_merges_folder(folder)
         raise ValueError(
-            f"a checkpoint's tokenizer is read from {TOKENIZER}, or {vocab_files.VOCAB} and "
-            f"{vocab_files.MERGES}; got a folder without them, {str(folder)!r}. Write it with "
-            "transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+            f"a checkpoint's tokenizer is read from {TOKENIZER}, from {vocab_files.VOCAB} and "
+            f"{vocab_files.MERGES}, or from the {VOCABULARY} of a BERT; got a folder without them, "
+            f"{str(folder)!r}. Write it with transformers: "
+            "AutoTokenizer.from_pretrained(...).save_pretrained(...)."
         )
     return huggingface.load_tokenizer(path)
+
+
+def _tokenizer_settings(folder: Path) -> dict[str, Any]:
+    path = folder / TOKENIZER_WORDS
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{TOKENIZER_WORDS} must be an object in JSON; got {str(path)!r} and "
+            f"{type(error).__name__}: {error}. Fetch the file again."
+        ) from error
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:

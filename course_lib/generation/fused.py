@@ -7,7 +7,7 @@ the second, and computes the same logits, but for rounding.
 
     one matrix for queries, keys and values, one for gate and up       5 products become 2
     norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
-    each matrix lies in memory along its longer side                   fetched in long runs
+    each matrix is contiguous along its longer axis                    fetched faster
     features in the layout "neighbours": turning a pair is one complex product
 
 Taught in:        generation
@@ -23,11 +23,13 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from course_lib.attention import KVCache, causal_mask, combine_masks
+from course_lib.attention import KVCache, MultiHeadAttention, causal_mask, combine_masks
+from course_lib.embeddings import Embedding
 from course_lib.mlp import GatedFFN
-from course_lib.model import GPT2, DecoderLM, Output, in_long_runs
+from course_lib.model import GPT2, Block, DecoderLM, Output, contiguous_along_longer_axis
+from course_lib.model.decoder import Decoder
 from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours, rope_cos_sin
 
@@ -45,7 +47,12 @@ class FusedLayer(NamedTuple):
 
 
 class FusedDecoder:
-    """A `DecoderLM` for generation only: same call, same logits, fewer and larger operations."""
+    """A `DecoderLM` for generation only: same call, same logits, fewer and larger operations.
+
+    It takes a copy of the weights and calls none of the model's layers, so it is made for a model
+    whose layers are plain: with hooks or with replaced layers (LoRA, quantisation) it raises an
+    error. What happens to the model later does not reach it.
+    """
 
     @torch.no_grad()
     def __init__(self, model: DecoderLM) -> None:
@@ -54,7 +61,7 @@ class FusedDecoder:
         self.embedding = model.model.embed_tokens.weight.detach()
         self.layers = [_fused(block, model) for block in model.blocks]
         head = model.lm_head.weight * _norm_weight(model.model.norm)
-        self.head = in_long_runs(head.T)
+        self.head = contiguous_along_longer_axis(head.T)
         self.turns = _turns(model)
         # A number in a tensor is added in half the time that Python's number takes.
         widths = (self.config.hidden_size, self.config.head_dim)
@@ -155,13 +162,13 @@ def _fused(block: Any, model: DecoderLM) -> FusedLayer:
         qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
     gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
     return FusedLayer(
-        in_long_runs(qkv.T),
+        contiguous_along_longer_axis(qkv.T),
         bias,
         qk_norm,
-        in_long_runs(attention.o_proj.weight.T),
+        contiguous_along_longer_axis(attention.o_proj.weight.T),
         attention.o_proj.bias,
-        in_long_runs((gate_up * _norm_weight(block.post_attention_layernorm)).T),
-        in_long_runs(mlp.down_proj.weight.T),
+        contiguous_along_longer_axis((gate_up * _norm_weight(block.post_attention_layernorm)).T),
+        contiguous_along_longer_axis(mlp.down_proj.weight.T),
     )
 
 
@@ -180,9 +187,24 @@ def _turns(model: DecoderLM) -> Tensor:
     return torch.complex(cos, sin)
 
 
+# The modules whose weights are read here, and what holds them together.
+_PLAIN = (DecoderLM, Decoder, nn.ModuleList, Block, MultiHeadAttention, GatedFFN, RMSNorm,
+          nn.Linear, Embedding, nn.Identity)  # fmt: skip
+
+
+def _altered(model: DecoderLM) -> list[str]:
+    """Return the names of modules that compute more, or something else, than their weights say."""
+    found = []
+    for name, module in model.named_modules():
+        hooks = (module._forward_hooks, module._forward_pre_hooks, vars(module).get("forward"))
+        if type(module) not in _PLAIN or any(hooks):
+            found.append(name or "the model itself")
+    return found
+
+
 def _check(model: DecoderLM) -> None:
     config = model.config
-    plain = all(isinstance(getattr(block, "mlp", None), GatedFFN) for block in model.blocks)
+    plain = config.hidden_act == "silu" and not any(map(config.is_sparse, range(len(model.blocks))))
     rope = config.rope_parameters
     stretched = rope.get("rope_type", "default") in ("dynamic", "longrope", "proportional")
     partial = rope.get("partial_rotary_factor", 1.0) != 1
@@ -190,9 +212,15 @@ def _check(model: DecoderLM) -> None:
     if isinstance(model, GPT2) or not plain or stretched or partial or slides:
         raise ValueError(
             "the fused path is for dense decoders with SwiGLU and plain RoPE; got "
-            f"{config.model_type} with experts={config.num_experts}, "
+            f"{config.model_type} with {config.hidden_act}, experts={config.num_experts}, "
             f"sliding_window={config.sliding_window}, rope_parameters={dict(rope)}. "
             "Generate with the model itself."
+        )
+    if altered := _altered(model):
+        raise ValueError(
+            "the fused path reads weights and calls no layer, so it would leave out what a hook or "
+            f"a replaced layer does; got such a one at {altered[0]} ({len(altered)} in all). "
+            "Remove hooks and merge adapters, or generate with the model itself."
         )
     if model.lm_head.weight.dtype != torch.float32:
         raise ValueError(

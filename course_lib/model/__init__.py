@@ -1,9 +1,10 @@
 """The whole model: one decoder that is Qwen3, Qwen3-MoE, Qwen2, Llama, Mistral or GPT-2.
 
 Small files, in the order in which the notebook reads them: `functions` (the steps alone), `config`
-(what distinguishes one model from another), `decoder` (the block and the model around it), `gpt2`
-(the one family whose parts have other shapes and names), `memory_order` (the same matrices, fetched
-faster), `inspection` (the stream, the heads, and what happens without them).
+(what distinguishes one model from another), `family_defaults` (what a family means where a config
+says nothing), `decoder` (the block and the model around it), `gpt2` (the one family whose parts
+have other shapes and names), `weight_layout` (the same matrices, fetched faster), `inspection` (the
+stream, the heads, and what happens without them).
 
 Taught in:        transformer
 """
@@ -17,7 +18,7 @@ from course_lib.model.functions import (
     token_positions,
 )
 from course_lib.model.gpt2 import GPT2
-from course_lib.model.memory_order import in_long_runs
+from course_lib.model.weight_layout import contiguous_along_longer_axis
 
 __all__ = [
     "GPT2",
@@ -26,10 +27,10 @@ __all__ = [
     "ModelConfig",
     "Output",
     "build_model",
+    "contiguous_along_longer_axis",
     "decoder_block",
     "decoder_logits",
     "greedy_continuation",
-    "in_long_runs",
     "token_positions",
 ]
 

@@ -1,18 +1,33 @@
 """What distinguishes one decoder from another: a page of numbers and a few switches.
 
-The words are those of Hugging Face's config.json. Families differ in switches that a reader of the
-config does not see, since they are written into the code of each: whether queries and keys are
-normalised, which projections have a bias. Here they are fields like any other.
+The fields are named like the keys of Hugging Face's config.json. Families differ in switches that a
+reader of the config does not see, since they are written into the code of each: whether queries and
+keys are normalised, which projections have a bias. Here they are fields like any other. What is not
+given is what the family means by it (`family_defaults`).
+
+    ModelConfig(*sizes, model_type="llama")                   no QK-norm, a head of its own, ...
+    ModelConfig(*sizes, model_type="llama", norm_eps=1e-5)    what is given wins
 
 Taught in:        transformer
 Checked against:  the configs of transformers
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-FAMILIES = ("qwen3", "qwen3_moe", "qwen2", "llama", "mistral", "gpt2")
+from course_lib.model.family_defaults import FAMILIES, FAMILY_DEFAULTS
+
+
+class _Unset:
+    """Stands for a field that was not given; None may be given, for no sliding window."""
+
+    def __repr__(self) -> str:
+        return "the family's default"
+
+
+_BY_FAMILY: Final[Any] = _Unset()
 
 
 @dataclass(frozen=True)
@@ -28,21 +43,19 @@ class ModelConfig:
     head_dim: int
     max_position_embeddings: int
     model_type: str = "qwen3"
-    norm_eps: float = 1e-6
-    rope_parameters: Mapping[str, Any] = field(
-        default_factory=lambda: {"rope_type": "default", "rope_theta": 1_000_000.0}
-    )
-    tie_word_embeddings: bool = True
-    hidden_act: str = "silu"
-    qk_norm: bool = True
-    qkv_bias: bool = False
-    output_bias: bool = False
-    sliding_window: int | None = None
+    norm_eps: float = _BY_FAMILY
+    rope_parameters: Mapping[str, Any] = _BY_FAMILY
+    tie_word_embeddings: bool = _BY_FAMILY
+    hidden_act: str = _BY_FAMILY
+    qk_norm: bool = _BY_FAMILY
+    qkv_bias: bool = _BY_FAMILY
+    output_bias: bool = _BY_FAMILY
+    sliding_window: int | None = _BY_FAMILY
     sliding_layers: tuple[bool, ...] = ()  # which layers slide; empty: all, where there is a window
     num_experts: int = 0
     num_experts_per_tok: int = 0
     moe_intermediate_size: int = 0
-    norm_topk_prob: bool = True
+    norm_topk_prob: bool = _BY_FAMILY
     sparse_layers: tuple[bool, ...] = ()  # which layers have experts; empty: all, where there are
 
     def __post_init__(self) -> None:
@@ -51,6 +64,10 @@ class ModelConfig:
                 f"model_type must be one of {FAMILIES}; got {self.model_type!r}. "
                 "Other architectures have parts that this model does not."
             )
+        defaults = FAMILY_DEFAULTS[self.model_type]
+        for each in fields(self):
+            if getattr(self, each.name) is _BY_FAMILY:
+                object.__setattr__(self, each.name, copy(getattr(defaults, each.name)))
         sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                  "num_attention_heads", "num_key_value_heads", "head_dim",
                  "max_position_embeddings")  # fmt: skip
@@ -88,6 +105,11 @@ class ModelConfig:
 
     def _check_experts(self) -> None:
         chosen, experts = self.num_experts_per_tok, self.num_experts
+        if self.model_type == "qwen3_moe" and experts < 1:
+            raise ValueError(
+                f"num_experts must be at least 1 in a mixture of experts; got {experts}. Pass "
+                "num_experts, num_experts_per_tok and moe_intermediate_size, or take qwen3."
+            )
         if experts and not 1 <= chosen <= experts:
             raise ValueError(
                 "num_experts_per_tok must lie between 1 and num_experts; "

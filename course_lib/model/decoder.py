@@ -29,7 +29,7 @@ from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
 from course_lib.model.config import ModelConfig
-from course_lib.model.memory_order import in_long_runs
+from course_lib.model.weight_layout import contiguous_along_longer_axis
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
 
@@ -131,10 +131,10 @@ class DecoderLM(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def use_kernels(self, fused: bool = True) -> "DecoderLM":
-        """Let PyTorch's kernels compute norms, activations, and attention whose weights none wants.
+        """Let PyTorch's kernels compute norms, activations, and attention without its weights.
 
-        The output is the same up to rounding, and comes sooner. Without it every step can be looked
-        at.
+        The output is the same up to rounding, and comes sooner. Every layer is still called; what
+        can no longer be seen are the steps inside a norm, an activation or an attention.
         """
         for module in self.modules():
             if hasattr(module, "fused"):
@@ -142,14 +142,14 @@ class DecoderLM(nn.Module):
         return self
 
     def prepare_to_write(self) -> "DecoderLM":
-        """Make writing token by token faster: PyTorch's kernels, and matrices in long runs.
+        """Make writing token by token faster: PyTorch's kernels, and matrices stored for it.
 
-        The output is the same up to rounding, and so are all weights; a few lie in memory another
-        way round.
+        The output is the same up to rounding, and all weights are the same; a few are stored
+        transposed. A layer that took the place of a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                module.weight.data = in_long_runs(module.weight.data)
+            if type(module) is nn.Linear:
+                module.weight.data = contiguous_along_longer_axis(module.weight.data)
         return self.use_kernels()
 
     @property
@@ -177,7 +177,7 @@ class DecoderLM(nn.Module):
         )
         if 2 * cos.shape[-1] < self.config.head_dim:
             return lambda x: apply_rope(x, cos, sin)  # a part of each head stays as it is
-        dtype, half = self.lm_head.weight.dtype, cos.shape[-1]
+        dtype, half = self.model.norm.weight.dtype, cos.shape[-1]
         cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # (..., 1, T, D/2)
         if torch.compiler.is_compiling():  # a compiler makes most of the plain form
             return lambda x: rotate_halves(x, cos, sin)

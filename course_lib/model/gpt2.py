@@ -28,7 +28,7 @@ from course_lib.mlp import FeedForward, InOutLinear
 from course_lib.model.config import ModelConfig
 from course_lib.model.decoder import DecoderLM, Rotation
 from course_lib.norms import LayerNorm
-from course_lib.positions import learned_positions
+from course_lib.positions import PositionEmbedding
 
 
 class FusedAttention(nn.Module):
@@ -89,7 +89,7 @@ class GPT2Parts(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.wte = Embedding(config.vocab_size, config.hidden_size)
-        self.wpe = Embedding(config.max_position_embeddings, config.hidden_size)
+        self.wpe = PositionEmbedding(config.max_position_embeddings, config.hidden_size)
         self.h = nn.ModuleList(GPT2Block(config) for _ in range(config.num_hidden_layers))
         self.ln_f = LayerNorm(config.hidden_size, config.norm_eps)
 
@@ -111,8 +111,7 @@ class GPT2(DecoderLM):
 
     def embed(self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "..."]) -> Tensor:
         """Return the stream before the first block: a token's row plus its position's row."""
-        places = learned_positions(self.transformer.wpe.weight, positions)
-        embedded: Tensor = self.transformer.wte(ids) + places
+        embedded: Tensor = self.transformer.wte(ids) + self.transformer.wpe(positions)
         return embedded
 
     def last_norm(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:

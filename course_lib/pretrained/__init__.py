@@ -26,7 +26,9 @@ def course_model() -> DecoderLM:
     """Return the course model in float32, ready to read; all callers share this one."""
     import torch
 
-    return load_model(FOLDER, dtype=torch.float32).eval().requires_grad_(False)
+    model = load_model(FOLDER, dtype=torch.float32)
+    assert isinstance(model, DecoderLM), "the course model is a Qwen3"
+    return model.eval().requires_grad_(False)
 
 
 @cache

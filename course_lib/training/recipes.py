@@ -62,6 +62,7 @@ class Recipe:
             head_dim=self.head_dim,
             max_position_embeddings=self.context,
             rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+            tie_word_embeddings=True,
         )
 
     def fresh_model(self) -> DecoderLM:

@@ -116,7 +116,9 @@ sizes = {
     "head_dim": 10,
     "max_position_embeddings": 96,
 }
-config = ModelConfig(**sizes)
+config = ModelConfig(
+    **sizes, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6}
+)
 their_config = Qwen3Config(**sizes, rope_parameters=config.rope_parameters)
 their_config._attn_implementation = "eager"
 theirs, ours = qwen3.Qwen3DecoderLayer(their_config, 0), model.Block(config, 0)
@@ -863,7 +865,7 @@ bert = BertForMaskedLM(BertConfig(**words, attn_implementation="eager")).eval()
 given = bert.state_dict()
 renamed = {}
 for name, slot in encoder.state_dict().items():
-    theirs_name = families.bert_name(name)
+    theirs_name = checkpoint.bert_name(name)
     turned = slot.shape != given[theirs_name].shape  # InOutLinear multiplies from the other side
     renamed[name] = given[theirs_name].T if turned else given[theirs_name]
 print(encoder.load_state_dict(renamed, strict=True))

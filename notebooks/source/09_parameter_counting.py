@@ -184,14 +184,14 @@ reveal(accounting.parameter_parts)
 # %% id="built"
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from course_lib.checkpoint import words_of_config
+from course_lib.checkpoint import config_to_json
 
 
 def built(config):
     """Return the parameters of the course's model and of transformers', both really built."""
     with torch.device("meta"):
         ours = build_model(config)
-        theirs = AutoModelForCausalLM.from_config(AutoConfig.for_model(**words_of_config(config)))
+        theirs = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config_to_json(config)))
     return [sum(p.numel() for p in model.parameters()) for model in (ours, theirs)]
 
 

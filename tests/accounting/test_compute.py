@@ -22,8 +22,8 @@ SIZES = (311, 64, 160, 3, 6, 2, 12, 64)
 SMALL = {
     "qwen3": ModelConfig(*SIZES),
     "untied": ModelConfig(*SIZES, tie_word_embeddings=False),
-    "qwen2": ModelConfig(*SIZES, model_type="qwen2", qkv_bias=True, qk_norm=False),
-    "mistral": ModelConfig(*SIZES, model_type="mistral", qk_norm=False, sliding_window=3),
+    "qwen2": ModelConfig(*SIZES, model_type="qwen2"),
+    "mistral": ModelConfig(*SIZES, model_type="mistral", sliding_window=3),
     "gpt2": ModelConfig(311, 72, 160, 3, 6, 6, 12, 64, model_type="gpt2"),
     "qwen3_moe": ModelConfig(
         *SIZES,

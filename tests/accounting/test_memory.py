@@ -20,14 +20,23 @@ SMALL = {
     "qwen3": ModelConfig(*SIZES),
     "exact gelu": ModelConfig(*SIZES, hidden_act="gelu"),
     "relu": ModelConfig(*SIZES, hidden_act="relu", tie_word_embeddings=False),
-    "qwen2": ModelConfig(*SIZES, model_type="qwen2", qkv_bias=True, qk_norm=False),
-    "mistral": ModelConfig(*SIZES, model_type="mistral", qk_norm=False, sliding_window=3),
-    "gpt2": ModelConfig(311, 72, 160, 4, 6, 6, 12, 64, model_type="gpt2", hidden_act="gelu_new"),
+    "qwen2": ModelConfig(*SIZES, model_type="qwen2"),
+    "mistral": ModelConfig(*SIZES, model_type="mistral", sliding_window=3),
+    "gpt2": ModelConfig(311, 72, 160, 4, 6, 6, 12, 64, model_type="gpt2"),
     "qwen3_moe": ModelConfig(
         *SIZES,
         model_type="qwen3_moe",
         num_experts=7,
         num_experts_per_tok=2,
+        moe_intermediate_size=39,  # a width that is computed expert by expert
+        sparse_layers=(False, True, True, False),
+    ),
+    "qwen3_moe, gates that sum to 1": ModelConfig(
+        *SIZES,
+        model_type="qwen3_moe",
+        num_experts=7,
+        num_experts_per_tok=2,
+        norm_topk_prob=True,
         moe_intermediate_size=39,  # a width that is computed expert by expert
         sparse_layers=(False, True, True, False),
     ),

@@ -20,7 +20,7 @@ from course_lib.accounting import (
     total_parameters,
 )
 from course_lib.attention import MultiHeadAttention
-from course_lib.checkpoint import words_of_config
+from course_lib.checkpoint import config_to_json
 from course_lib.mlp import FeedForward, GatedFFN
 from course_lib.model import build_model
 
@@ -61,7 +61,7 @@ def test_totals(name):
 
 @pytest.mark.parametrize("name", TOTALS)
 def test_transformers_builds_the_same_number(name):
-    config = transformers.AutoConfig.for_model(**words_of_config(MODELS[name]))
+    config = transformers.AutoConfig.for_model(**config_to_json(MODELS[name]))
     with torch.device("meta"):
         theirs = transformers.AutoModelForCausalLM.from_config(config)
     assert numbers(theirs) == TOTALS[name][0]

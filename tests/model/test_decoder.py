@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
-from course_lib.model import in_long_runs, token_positions
+from course_lib.model import token_positions
 
 IDS = torch.randint(101, (2, 17), generator=seeded(4))
 
@@ -186,15 +186,6 @@ def test_prepared_to_write_it_scores_the_same_and_keeps_every_weight(family, tin
         gpt2 = ready.config.model_type == "gpt2"
         table = ready.transformer.wte if gpt2 else ready.model.embed_tokens
         assert ready.lm_head.weight is table.weight
-
-
-def test_a_matrix_in_long_runs_is_the_same_matrix():
-    for rows, columns, strides in ((5, 3, (1, 5)), (3, 5, (5, 1)), (4, 4, (4, 1))):
-        matrix = torch.randn(rows, columns, generator=seeded(0))
-        for given in (matrix, matrix.T.contiguous().T):
-            found = in_long_runs(given)
-            assert torch.equal(found, matrix)
-            assert found.stride() == strides
 
 
 def test_a_wrong_base_is_seen(tiny):

@@ -15,7 +15,7 @@ from course_lib.model import (
     token_positions,
 )
 
-CONFIG = ModelConfig(61, 24, 36, 3, 4, 2, 10, 64)
+CONFIG = ModelConfig(61, 24, 36, 3, 4, 2, 10, 64, tie_word_embeddings=True)
 IDS = torch.randint(61, (2, 7), generator=seeded(0))
 
 
@@ -87,7 +87,7 @@ def test_positions_by_hand():
 
 
 def test_left_padding_changes_nothing_with_these_positions():
-    gpt2 = lively(ModelConfig(61, 24, 36, 2, 4, 4, 6, 64, "gpt2", 1e-5, hidden_act="gelu_new"))
+    gpt2 = lively(ModelConfig(61, 24, 36, 2, 4, 4, 6, 64, "gpt2"))
     alone = gpt2(IDS[:1, :4]).logits
     padded = torch.cat((torch.zeros(1, 3, dtype=torch.long), IDS[:1, :4]), 1)
     padding = torch.tensor([[False] * 3 + [True] * 4])

@@ -33,7 +33,6 @@ from course_lib.experts import (
     expert_load,
     load_balancing_loss,
     route,
-    run_experts,
 )
 from course_lib.mlp import (
     GatedFFN,
@@ -106,8 +105,7 @@ class RandomMoE(SparseMoE):
         logits = torch.randn(len(tokens), self.gate.out_features)
         gates, chosen = route(logits, self.k)
         groups = dispatch(chosen, self.gate.out_features)
-        weights = self.experts.gate_up_proj, self.experts.down_proj
-        y = run_experts(tokens, gates, groups, *weights, self.activation)
+        y = self.experts(tokens, gates, groups)
         return y.view(x.shape), Routing(logits, gates, chosen, groups.dropped)
 
 

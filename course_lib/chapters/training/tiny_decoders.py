@@ -66,6 +66,7 @@ def byte_config(width: int = 64, layers: int = 2) -> ModelConfig:
         head_dim=width // 4,
         max_position_embeddings=CONTEXT,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        tie_word_embeddings=True,
     )
 
 

@@ -26,6 +26,7 @@ from course_lib.model import DecoderLM
 from course_lib.model.decoder import Rotation
 
 ROTARY = "rotary_emb"
+ROUTED = ".experts"  # works on what the router before it chose; the mixture around both is compared
 
 
 class Row(NamedTuple):
@@ -75,13 +76,10 @@ def find_divergence(
     if rotate is not None:
         rows.append(_rotary_row(ours, rotate, ids))
     for name, module in ours.named_modules():
-        if name in mine and name in theirs:
-            answer = mine[name].again(module, theirs[name].given, rotate)
-            so_far = _difference_so_far(mine[name].answer, theirs[name].answer)
-        elif name in theirs and isinstance(module, nn.Linear) and theirs[name].is_linear:
-            answer, so_far = module(theirs[name].given), None  # ours reads the weight by itself
-        else:
+        if name not in mine or name not in theirs or name.endswith(ROUTED):
             continue
+        answer = mine[name].again(module, theirs[name].given, rotate)
+        so_far = _difference_so_far(mine[name].answer, theirs[name].answer)
         rows.append(Row(name, _difference(answer, theirs[name].answer), so_far))
     if not rows:
         raise ValueError(
@@ -97,7 +95,6 @@ class Call(NamedTuple):
     arguments: tuple[Any, ...]
     named: Mapping[str, Any]
     answers: Any
-    is_linear: bool
 
     @property
     def given(self) -> Any:
@@ -127,7 +124,7 @@ def _calls(model: nn.Module, ids: Tensor) -> dict[str, Call]:
     def watch(name: str, module: nn.Module) -> RemovableHandle:
         def note(_: nn.Module, arguments: Any, named: Any, answers: Any) -> None:
             if isinstance(_first(answers), Tensor):
-                found[name] = Call(arguments, named, answers, isinstance(module, nn.Linear))
+                found[name] = Call(arguments, named, answers)
 
         return module.register_forward_hook(note, with_kwargs=True)
 

@@ -20,7 +20,11 @@ from course_lib.chapters.transformer.layer_diff import Divergence, find_divergen
 from course_lib.device import seeded
 from course_lib.model import DecoderLM, ModelConfig, build_model
 
-CONFIG = ModelConfig(101, 48, 72, 3, 6, 2, 10, 64)
+CONFIG = ModelConfig(
+    101, 48, 72, 3, 6, 2, 10, 64,
+    tie_word_embeddings=True,
+    rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+)  # fmt: skip
 IDS = torch.randint(101, (1, 13), generator=seeded(0))
 
 

@@ -14,7 +14,11 @@ from course_lib.model import ModelConfig, build_model
 
 SIZES = (101, 48, 72, 3, 6, 2, 10, 64)
 FAMILIES = {
-    "qwen3": ModelConfig(*SIZES),
+    "qwen3": ModelConfig(
+        *SIZES,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+    ),
     "qwen3_moe": ModelConfig(
         *SIZES,
         model_type="qwen3_moe",

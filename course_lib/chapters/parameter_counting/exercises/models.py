@@ -7,7 +7,7 @@ from course_lib.model import ModelConfig
 from course_lib.study.check.spec import Exercise, Misconception, Probe, call
 
 # Every size is another, so that no two can be confused without being noticed.
-SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64)
+SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64, tie_word_embeddings=True)
 _UNTIED = replace(SMALL, tie_word_embeddings=False)
 _LLAMA = replace(SMALL, model_type="llama", qk_norm=False, num_hidden_layers=5)
 

@@ -95,7 +95,6 @@ def _config(
         128,
         4096,
         model_type="llama",
-        qk_norm=False,
         tie_word_embeddings=tied,
     )
 

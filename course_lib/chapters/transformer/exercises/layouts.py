@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.checkpoint import fitting
+from course_lib.checkpoint import state_dict_check
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -39,7 +39,7 @@ FUSED = Exercise(
         "with weight (C, 3C). Return `{name}.weight` and `{name}.bias` for q_proj, k_proj and "
         "v_proj as `nn.Linear` wants them: it computes x @ weight.T + bias."
     ),
-    solution=fitting.separate_fused,
+    solution=state_dict_check.separate_fused,
     reference=_fused_by_hand,
     probes=(
         Probe(

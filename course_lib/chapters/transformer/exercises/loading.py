@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.checkpoint import fitting
+from course_lib.checkpoint import state_dict_check
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -34,7 +34,7 @@ HEAD = Exercise(
         "them in which a *tied* model has its head: the very table of the embedding. An untied "
         "model keeps what the file holds."
     ),
-    solution=fitting.with_head,
+    solution=state_dict_check.with_head,
     reference=_head_by_cases,
     probes=(
         Probe(
@@ -157,7 +157,7 @@ MISFITS = Exercise(
         "lists of names: missing in the file, extra in the file, and of another shape. Where all "
         "three are empty, the file may be loaded."
     ),
-    solution=fitting.misfits,
+    solution=state_dict_check.misfits,
     reference=_misfits_by_loop,
     probes=(
         Probe(

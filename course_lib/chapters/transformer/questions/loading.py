@@ -16,7 +16,7 @@ from course_lib.study.ask.question_parts import Option, Slip
 def _tied_model() -> DecoderLM:
     """Return a Qwen3 of one layer without memory, of which only the names are wanted."""
     with torch.device("meta"):
-        return build_model(ModelConfig(5, 4, 4, 1, 2, 1, 2, 8))
+        return build_model(ModelConfig(5, 4, 4, 1, 2, 1, 2, 8, tie_word_embeddings=True))
 
 
 def _draw_tensors(rng: random.Random) -> dict[str, Any]:

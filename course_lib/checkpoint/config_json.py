@@ -1,8 +1,8 @@
-"""config.json in and out: the words of six families, old and new, and one `ModelConfig`.
+"""config.json in and out: the keys of six families, old and new, and one `ModelConfig`.
 
-Families and years say the same thing in different words: GPT-2 has `n_embd` for `hidden_size`;
+Families and years have different keys for the same thing: GPT-2 has `n_embd` for `hidden_size`;
 RoPE's base stood alone as `rope_theta` before it moved into `rope_parameters`. What a config asks
-for and the model lacks is refused, never passed over.
+for and the model lacks raises an error; what it leaves out is what the family means by it.
 
     {"model_type": "gpt2", "n_embd": 768, ...}   <->   ModelConfig(model_type="gpt2", ...)
 
@@ -11,20 +11,21 @@ Checked against:  the configs that transformers writes and reads
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from course_lib.checkpoint.folder import local_folder
 from course_lib.mlp import activation_named
 from course_lib.model import ModelConfig
-from course_lib.model.config import FAMILIES
+from course_lib.model.family_defaults import FAMILIES, FAMILY_DEFAULTS, default_head_dim
 from course_lib.rope import scaled_frequencies
 
 Words = dict[str, Any]
+Config = TypeVar("Config")
 
 CONFIG = "config.json"
 CLASSES = {
@@ -56,7 +57,12 @@ _FIXED = {
 
 def load_config(source: str | Path, download: bool = False) -> ModelConfig:
     """Return the configuration of a checkpoint, from its config.json."""
-    path = local_folder(source, download) / CONFIG
+    return read_config(local_folder(source, download), config_from_json)
+
+
+def read_config(folder: Path, meaning: Callable[[Mapping[str, Any]], Config]) -> Config:
+    """Return what `meaning` makes of a folder's config.json; every error names the file."""
+    path = folder / CONFIG
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -65,29 +71,24 @@ def load_config(source: str | Path, download: bool = False) -> ModelConfig:
             f"{type(error).__name__}: {error}. Pass the folder that holds it, or fetch it again."
         ) from error
     try:
-        return config_from_words(words)
+        return meaning(words)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{path} does not describe a model that is known here: {error}") from error
 
 
-def config_from_words(words: Mapping[str, Any]) -> ModelConfig:
+def config_from_json(words: Mapping[str, Any]) -> ModelConfig:
     """Return what the content of a config.json says."""
     family = words.get("model_type")
     if family not in FAMILIES:
         raise ValueError(
-            f"model_type must be one of {FAMILIES}; got {family!r}. "
-            "Other architectures have parts that this model does not."
+            f"model_type must be one of {FAMILIES}, or 'bert' for `load_model`; got {family!r}. "
+            "Other families have parts that no model here has: load them with transformers."
         )
-    for word, meant in _FIXED.items():
-        if (given := words.get(word, meant)) != meant:
-            raise ValueError(
-                f"{word} must be {meant}, or absent; got {given!r}. "
-                "Load this checkpoint with transformers, which has that variant."
-            )
+    require_fixed(words, _FIXED)
     if family == "gpt2":
         words = {_GPT2_WORDS.get(word, word): value for word, value in words.items()}
         if not words.get("intermediate_size"):
-            words["intermediate_size"] = 4 * _required(words, "hidden_size", "n_embd")
+            words["intermediate_size"] = 4 * required_integer(words, "hidden_size", "n_embd")
     config = _decoder_config(family, words)
     activation_named(config.hidden_act)
     if family != "gpt2":
@@ -99,35 +100,59 @@ def config_from_words(words: Mapping[str, Any]) -> ModelConfig:
     return config
 
 
+def require_fixed(words: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """Raise `ValueError` where a key asks for another value than the one that is built here."""
+    for word, meant in fixed.items():
+        if (given := words.get(word, meant)) != meant:
+            raise ValueError(
+                f"{word} must be {meant}, or absent; got {given!r}. "
+                "Load this checkpoint with transformers, which has that variant."
+            )
+
+
 def _decoder_config(family: str, words: Mapping[str, Any]) -> ModelConfig:
-    gpt2, layers = family == "gpt2", _required(words, "num_hidden_layers")
-    hidden, heads = _required(words, "hidden_size"), _required(words, "num_attention_heads")
-    even_share = 128 if family == "qwen3" else hidden // max(heads, 1)
-    projections_biased = bool(words.get("attention_bias")) and family not in ("qwen2", "mistral")
-    rope: Words = {} if gpt2 else {"rope_parameters": _rope_parameters(words)}
+    layers = required_integer(words, "num_hidden_layers")
+    hidden, heads = (
+        required_integer(words, "hidden_size"),
+        required_integer(words, "num_attention_heads"),
+    )
     return ModelConfig(
         model_type=family,
-        vocab_size=_required(words, "vocab_size"),
+        vocab_size=required_integer(words, "vocab_size"),
         hidden_size=hidden,
-        intermediate_size=_required(words, "intermediate_size"),
+        intermediate_size=required_integer(words, "intermediate_size"),
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=words.get("num_key_value_heads") or heads,
-        head_dim=words.get("head_dim") or even_share,
-        max_position_embeddings=_required(words, "max_position_embeddings"),
-        norm_eps=float(words.get("rms_norm_eps", 1e-5 if gpt2 else 1e-6)),
-        tie_word_embeddings=bool(words.get("tie_word_embeddings", gpt2)),
-        hidden_act=words.get("hidden_act", "gelu_new" if gpt2 else "silu"),
-        qk_norm=family in ("qwen3", "qwen3_moe"),
-        qkv_bias=family == "qwen2" or projections_biased,
-        output_bias=projections_biased,
-        **rope,
+        head_dim=words.get("head_dim") or default_head_dim(family, hidden, heads),
+        max_position_embeddings=required_integer(words, "max_position_embeddings"),
+        **_given(family, words),
         **_window(family, words, layers),
         **(_experts(words, layers) if family == "qwen3_moe" else {}),
     )
 
 
-def _required(words: Mapping[str, Any], word: str, also: str | None = None) -> int:
+def _given(family: str, words: Mapping[str, Any]) -> Words:
+    """Return what the keys say that a family has a default for; the rest is left to `ModelConfig`.
+
+    Where a key cannot say it, as in Qwen2 and Mistral, `attention_bias` means nothing.
+    """
+    given: Words = {}
+    if "rms_norm_eps" in words:
+        given["norm_eps"] = float(words["rms_norm_eps"])
+    if "tie_word_embeddings" in words:
+        given["tie_word_embeddings"] = bool(words["tie_word_embeddings"])
+    if "hidden_act" in words:
+        given["hidden_act"] = words["hidden_act"]
+    if words.get("attention_bias") and family in ("qwen3", "qwen3_moe", "llama"):
+        given |= {"qkv_bias": True, "output_bias": True}
+    if family != "gpt2":
+        given["rope_parameters"] = _rope_parameters(family, words)
+    return given
+
+
+def required_integer(words: Mapping[str, Any], word: str, also: str | None = None) -> int:
+    """Return the whole number that a key must have; `also` is what the file calls the key."""
     value = words.get(word)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(
@@ -137,12 +162,13 @@ def _required(words: Mapping[str, Any], word: str, also: str | None = None) -> i
     return value
 
 
-def _rope_parameters(words: Mapping[str, Any]) -> Words:
+def _rope_parameters(family: str, words: Mapping[str, Any]) -> Words:
     # Before version 5 of transformers: rope_theta alone, and rope_scaling where there was one.
     found = dict(words.get("rope_parameters") or words.get("rope_scaling") or {})
     kind = found.pop("type", "default")
     found.setdefault("rope_type", kind)
-    found.setdefault("rope_theta", words.get("rope_theta") or 10_000.0)
+    base = words.get("rope_theta") or FAMILY_DEFAULTS[family].rope_parameters["rope_theta"]
+    found.setdefault("rope_theta", base)
     trained = words.get("original_max_position_embeddings")
     if trained and found["rope_type"] != "default":
         found.setdefault("original_max_position_embeddings", trained)
@@ -152,10 +178,11 @@ def _rope_parameters(words: Mapping[str, Any]) -> Words:
 
 
 def _window(family: str, words: Mapping[str, Any], layers: int) -> Words:
-    window = words.get("sliding_window")
-    asked = family == "mistral" or words.get("use_sliding_window")
-    if family in ("llama", "gpt2") or not asked or not window:
+    if family in ("llama", "gpt2"):
         return {}
+    window = words.get("sliding_window", FAMILY_DEFAULTS[family].sliding_window)
+    if not window or not (family == "mistral" or words.get("use_sliding_window")):
+        return {"sliding_window": None}
     if family in ("mistral", "qwen3_moe"):
         return {"sliding_window": window}  # in all layers
     kinds = words.get("layer_types")
@@ -175,15 +202,17 @@ def _experts(words: Mapping[str, Any], layers: int) -> Words:
     number = words.get("num_local_experts", words.get("num_experts"))
     step, dense = words.get("decoder_sparse_step", 1), words.get("mlp_only_layers") or ()
     return {
-        "num_experts": _required({"num_experts": number}, "num_experts"),
-        "num_experts_per_tok": _required(words, "num_experts_per_tok"),
-        "moe_intermediate_size": _required(words, "moe_intermediate_size"),
-        "norm_topk_prob": bool(words.get("norm_topk_prob", False)),
+        "num_experts": required_integer({"num_experts": number}, "num_experts"),
+        "num_experts_per_tok": required_integer(words, "num_experts_per_tok"),
+        "moe_intermediate_size": required_integer(words, "moe_intermediate_size"),
+        "norm_topk_prob": bool(
+            words.get("norm_topk_prob", FAMILY_DEFAULTS["qwen3_moe"].norm_topk_prob)
+        ),
         "sparse_layers": tuple(i not in dense and (i + 1) % step == 0 for i in range(layers)),
     }
 
 
-def words_of_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Words:
+def config_to_json(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Words:
     """Return the content of the config.json from which `transformers` builds the same model."""
     words = _gpt2_words(config) if config.model_type == "gpt2" else _decoder_words(config)
     words |= {
@@ -195,7 +224,7 @@ def words_of_config(config: ModelConfig, dtype: torch.dtype = torch.float32) -> 
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    read, meant = (asdict(_explicit(each)) for each in (config_from_words(words), config))
+    read, meant = (asdict(_explicit(each)) for each in (config_from_json(words), config))
     lost = [name for name in meant if read[name] != meant[name]]
     if lost:
         raise ValueError(

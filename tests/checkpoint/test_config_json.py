@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import transformers
 
-from course_lib.checkpoint import config_from_words, load_config, save_model, words_of_config
+from course_lib.checkpoint import config_from_json, config_to_json, load_config, save_model
 from course_lib.model import build_model
 
 LLAMA3 = {
@@ -46,7 +46,7 @@ OLD_LLAMA = {
     ],
 )
 def test_rope_in_old_and_new_words(words, expected):
-    config = config_from_words(OLD_LLAMA | words)
+    config = config_from_json(OLD_LLAMA | words)
     assert dict(config.rope_parameters) == expected
     assert (config.num_key_value_heads, config.head_dim) == (6, 8)
     theirs = transformers.LlamaConfig(**deepcopy(OLD_LLAMA | words))
@@ -55,19 +55,19 @@ def test_rope_in_old_and_new_words(words, expected):
 
 def test_windows_and_experts_in_their_many_words():
     qwen2 = OLD_LLAMA | {"model_type": "qwen2", "sliding_window": 5, "max_window_layers": 1}
-    assert config_from_words(qwen2).sliding_window is None
-    config = config_from_words(qwen2 | {"use_sliding_window": True})
+    assert config_from_json(qwen2).sliding_window is None
+    config = config_from_json(qwen2 | {"use_sliding_window": True})
     assert [config.window_of(layer) for layer in range(3)] == [None, 5, 5]
     kinds = ["sliding_attention", "full_attention", "full_attention"]
-    config = config_from_words(qwen2 | {"use_sliding_window": True, "layer_types": kinds})
+    config = config_from_json(qwen2 | {"use_sliding_window": True, "layer_types": kinds})
     assert [config.window_of(layer) for layer in range(3)] == [5, None, None]
-    assert config_from_words(OLD_LLAMA | {"sliding_window": 5}).sliding_window is None
+    assert config_from_json(OLD_LLAMA | {"sliding_window": 5}).sliding_window is None
     experts = {"num_experts_per_tok": 2, "moe_intermediate_size": 20, "model_type": "qwen3_moe"}
     for word in ("num_experts", "num_local_experts"):
-        config = config_from_words(OLD_LLAMA | experts | {word: 6, "decoder_sparse_step": 2})
+        config = config_from_json(OLD_LLAMA | experts | {word: 6, "decoder_sparse_step": 2})
         assert config.num_experts == 6
         assert [config.is_sparse(layer) for layer in range(3)] == [False, True, False]
-    config = config_from_words(OLD_LLAMA | experts | {"num_experts": 6, "mlp_only_layers": [1]})
+    config = config_from_json(OLD_LLAMA | experts | {"num_experts": 6, "mlp_only_layers": [1]})
     assert [config.is_sparse(layer) for layer in range(3)] == [True, False, True]
 
 
@@ -97,9 +97,9 @@ def test_inconsistent_configs_name_the_file(words, message, tmp_path):
 
 
 def test_what_a_family_cannot_say_is_not_written(tmp_path):
-    config = replace(config_from_words(OLD_LLAMA), qk_norm=True)
+    config = replace(config_from_json(OLD_LLAMA), qk_norm=True)
     with pytest.raises(ValueError, match=r"got qk_norm=True, for which the family 'llama' has no"):
         save_model(build_model(config), tmp_path / "new")
     assert not (tmp_path / "new").exists()
     with pytest.raises(ValueError, match="sliding_window=5"):
-        words_of_config(replace(config, qk_norm=False, sliding_window=5))
+        config_to_json(replace(config, qk_norm=False, sliding_window=5))
