@@ -13,7 +13,12 @@ from course_lib.study.declaration import exercises_of
 PACKAGE = Path(__file__).parents[1] / "course_lib"
 NOTEBOOKS = PACKAGE.parent / "notebooks"
 ORDER = [module for notebook in SYLLABUS for module in notebook.modules]
-OUTSIDE = {"__init__", "__main__", "cli"}  # the front door belongs to neither storey
+OUTSIDE = {
+    "__init__",
+    "__main__",
+    "cli",
+    "chat_command",
+}  # the front door belongs to neither storey
 
 
 def files_of(module):

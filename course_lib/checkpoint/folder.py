@@ -16,7 +16,9 @@ from course_lib.tokenization.huggingface import Tokenizer
 
 TOKENIZER, TOKENIZER_WORDS = "tokenizer.json", "tokenizer_config.json"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*")
+_WANTED = (
+    "config.json", "generation_config.json", "tokenizer*", "chat_template*", "model*.safetensors*"
+)  # fmt: skip
 
 
 def local_folder(source: str | Path, download: bool = False) -> Path:
