@@ -16,7 +16,8 @@ from typing import TextIO, Unpack
 
 import course_lib
 from course_lib.generation.conversation import Conversation
-from course_lib.generation.text_model import ANSWER_TOKENS, SamplingChanges, TextModel
+from course_lib.generation.processors import SamplingChanges
+from course_lib.generation.text_model import ANSWER_TOKENS, TextModel
 
 PROMPT = "> "
 FOR_BASE_MODELS: SamplingChanges = {"temperature": 0.8, "top_p": 0.9}  # greedy, they go in circles

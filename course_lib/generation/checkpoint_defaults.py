@@ -117,7 +117,7 @@ def _sampling(settings: Mapping[str, Any]) -> Sampling:
 
 def _ids(name: str, places: tuple[Mapping[str, Any], ...], path: Path) -> tuple[int, ...]:
     """Return the ids under this name in the first place that has any; one id or a list of them."""
-    found = next((each[name] for each in places if each.get(name) is not None), [])
+    found: Any = next((each[name] for each in places if each.get(name) is not None), [])
     ids = found if isinstance(found, list) else [found]
     if not all(type(each) is int for each in ids):
         raise ValueError(

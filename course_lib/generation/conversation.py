@@ -11,7 +11,7 @@ Checked against:  the same conversation, read anew at every turn
 Shapes:           B = 1, T new tokens
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import takewhile
 
 import torch
@@ -25,7 +25,7 @@ from course_lib.generation.text_model import ANSWER_TOKENS, TextModel
 from course_lib.model import Output
 from course_lib.tokenization.chat import Message
 
-MOVING = ("dynamic", "longrope")  # here the rotation of a key depends on how long the text is
+Pieces = Generator[str, None, None]
 
 
 class RememberingModel:
@@ -82,11 +82,12 @@ class Conversation:
         self.model = model
         self.sampling = sampling
         self.generator: torch.Generator | None = None if seed is None else seeded(seed)
-        moving = model.config.rope_parameters.get("rope_type") in MOVING
-        self.reader: LanguageModel = model.model if moving else RememberingModel(model.model)
+        # A key that was rotated for a shorter text must not be read again.
+        keeps = not model.rotation_moves
+        self.reader: LanguageModel = RememberingModel(model.model) if keeps else model.model
         self.messages: list[Message] = []
 
-    def say(self, text: str, max_new_tokens: int = ANSWER_TOKENS) -> Iterator[str]:
+    def say(self, text: str, max_new_tokens: int = ANSWER_TOKENS) -> Pieces:
         """Yield the answer in pieces; as much of it as was written is remembered."""
         asked = [*self.messages, {"role": "user", "content": text}]
         answer: list[str] = []
@@ -98,7 +99,7 @@ class Conversation:
             if answer:
                 self.messages = [*asked, {"role": "assistant", "content": "".join(answer)}]
 
-    def continue_text(self, text: str, max_new_tokens: int = ANSWER_TOKENS) -> Iterator[str]:
+    def continue_text(self, text: str, max_new_tokens: int = ANSWER_TOKENS) -> Pieces:
         """Yield what a base model writes after a text; nothing of it is remembered."""
         return self._pieces(self.model.prompt_ids(text), max_new_tokens)
 
@@ -106,8 +107,8 @@ class Conversation:
         """Forget what was said."""
         self.messages = []
 
-    def _pieces(self, ids: list[int], max_new_tokens: int) -> Iterator[str]:
-        count = min(max_new_tokens, self.model.room(ids))
+    def _pieces(self, ids: list[int], max_new_tokens: int) -> Pieces:
+        count = self.model.room(ids, max_new_tokens)
         yield from self.model.pieces(
             ids, count, self.sampling, generator=self.generator, reader=self.reader
         )

@@ -17,7 +17,7 @@ Shapes:           B prompts, T prompt tokens
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 import torch
 
@@ -31,7 +31,7 @@ from course_lib.generation.checkpoint_defaults import (
     read_settings,
 )
 from course_lib.generation.decoding import generate, stream, text_pieces
-from course_lib.generation.processors import Sampling
+from course_lib.generation.processors import Sampling, SamplingChanges
 from course_lib.generation.reading import LanguageModel, left_pad
 from course_lib.generation.stopping import Decode, Stop
 from course_lib.model import DecoderLM, ModelConfig
@@ -49,16 +49,6 @@ from course_lib.tokenization.huggingface import Tokenizer
 NEW_TOKENS, ANSWER_TOKENS = 256, 1024  # the limits where neither caller nor checkpoint names one
 
 
-class SamplingChanges(TypedDict, total=False):
-    """The fields of `Sampling` that a call may change."""
-
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    min_p: float | None
-    repetition_penalty: float
-
-
 @dataclass
 class TextModel:
     """A model with its tokenizer and its checkpoint's defaults; text in, text out."""
@@ -72,6 +62,11 @@ class TextModel:
     def config(self) -> ModelConfig:
         """The shape of the model."""
         return self.model.config
+
+    @property
+    def rotation_moves(self) -> bool:
+        """Whether the rotation of a key depends on how long the text is."""
+        return self.config.rope_parameters.get("rope_type") in ("dynamic", "longrope")
 
     @property
     def device(self) -> torch.device:
@@ -109,24 +104,36 @@ class TextModel:
         if isinstance(prompt, str):
             limit = max_new_tokens
             return "".join(self.stream(prompt, limit, stop=stop, seed=seed, **sampling))
+        generator = None if seed is None else seeded(seed)
         rows = [self.prompt_ids(each) for each in prompt]
-        if not rows:
-            return []
-        count = self._room(max(rows, key=len), max_new_tokens, NEW_TOKENS)
+        settings = self.sampling(**sampling), _strings(stop), generator
+        if self.rotation_moves:  # then rows of a batch would change each other
+            limits = [self.room(row, max_new_tokens) for row in rows]
+            pairs = zip(rows, limits, strict=True)
+            return ["".join(self.pieces(row, limit, *settings)) for row, limit in pairs]
+        return self._batch(rows, max_new_tokens, *settings) if rows else []
+
+    def _batch(
+        self,
+        rows: list[list[int]],
+        max_new_tokens: int | None,
+        sampling: Sampling,
+        stop_strings: tuple[str, ...],
+        generator: torch.Generator | None,
+    ) -> list[str]:
+        stop = Stop(self.defaults.stop_ids, stop_strings, self._decoder([]))
         ids, padding = left_pad(rows)
-        halt = Stop(self.defaults.stop_ids, _strings(stop), self._decoder([]))
         tokens = generate(
             self.model,
             ids.to(self.device),
-            count,
-            self.sampling(**sampling),
+            self.room(max(rows, key=len), max_new_tokens),
+            sampling,
             padding=padding.to(self.device),
-            stop=halt,
-            generator=None if seed is None else seeded(seed),
+            stop=stop,
+            generator=generator,
         )
-        decoders = [self._decoder(row) for row in rows]
-        pairs = zip(tokens.tolist(), decoders, strict=True)
-        return ["".join(text_pieces(row, decode, halt)) for row, decode in pairs]
+        pairs = zip(tokens.tolist(), map(self._decoder, rows), strict=True)
+        return ["".join(text_pieces(row, decode, stop)) for row, decode in pairs]
 
     def stream(
         self,
@@ -139,7 +146,7 @@ class TextModel:
     ) -> Iterator[str]:
         """Return the completion in pieces, as they are written; otherwise like `generate`."""
         ids = self.prompt_ids(prompt)
-        count = self._room(ids, max_new_tokens, NEW_TOKENS)
+        count = self.room(ids, max_new_tokens)
         generator = None if seed is None else seeded(seed)
         return self.pieces(ids, count, self.sampling(**sampling), _strings(stop), generator)
 
@@ -160,7 +167,7 @@ class TextModel:
         text.
         """
         ids = self.chat_ids(messages, tools, variables)
-        count = self._room(ids, max_new_tokens, ANSWER_TOKENS)
+        count = self.room(ids, max_new_tokens, ANSWER_TOKENS)
         generator = None if seed is None else seeded(seed)
         return self.pieces(ids, count, self.sampling(**sampling), _strings(stop), generator)
 
@@ -231,20 +238,19 @@ class TextModel:
         tokens = stream(model, prompt, max_new_tokens, sampling, stop=stop, generator=generator)
         yield from text_pieces((int(token) for token in tokens), decode, stop)
 
-    def room(self, ids: Sequence[int]) -> int:
-        """Return how many tokens the context length leaves after these; raise if none."""
+    def room(
+        self, ids: Sequence[int], asked: int | None = None, otherwise: int = NEW_TOKENS
+    ) -> int:
+        """Return how many tokens may follow these: as asked for, within the context length."""
         limit = self.config.max_position_embeddings
         if len(ids) >= limit:
             raise ValueError(
                 f"a prompt must be shorter than the context length of {limit} tokens; got "
                 f"{len(ids)} tokens. Shorten it."
             )
-        return limit - len(ids)
-
-    def _room(self, ids: Sequence[int], asked: int | None, otherwise: int) -> int:
         if asked is None:
             asked = self.defaults.max_new_tokens or otherwise
-        return min(asked, self.room(ids))
+        return min(asked, limit - len(ids))
 
     def _decoder(self, prompt: list[int]) -> Decode:
         """Return how written ids become text: special tokens are hidden, spaces are kept."""
