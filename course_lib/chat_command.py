@@ -10,7 +10,7 @@ keeps the answer and nothing more. Ctrl-C stops an answer, not the conversation;
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO, Unpack
 
@@ -105,7 +105,7 @@ class Session:
         respond = self.conversation.continue_text if base else self.conversation.say
         try:
             with contextlib.closing(respond(text, self.max_new_tokens)) as pieces:
-                self._print(pieces, sys.stdout)
+                show(pieces, sys.stdout, self.terminal)
         except KeyboardInterrupt:
             if not self.terminal:
                 raise
@@ -115,12 +115,14 @@ class Session:
             self.failed = True
             _tell(f"{error}" if base else f"{error} /reset begins a new conversation.")
 
-    def _print(self, pieces: Iterator[str], out: TextIO) -> None:
-        for piece in pieces:
-            out.write(piece.translate(VISIBLE) if self.terminal else piece)
-            out.flush()
-        out.write("\n")
+
+def show(pieces: Iterable[str], out: TextIO, terminal: bool) -> None:
+    """Print pieces as they come, and a line's end after the last."""
+    for piece in pieces:
+        out.write(piece.translate(VISIBLE) if terminal else piece)
         out.flush()
+    out.write("\n")
+    out.flush()
 
 
 def _greeting(model: TextModel, source: str | Path | None) -> str:

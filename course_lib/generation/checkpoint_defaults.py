@@ -102,17 +102,22 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def _sampling(settings: Mapping[str, Any]) -> Sampling:
-    penalty = settings.get("repetition_penalty") or 1.0
+    penalty = _number(settings, "repetition_penalty") or 1.0
     if not settings.get("do_sample"):
         return Sampling(temperature=0.0, repetition_penalty=penalty)
-    temperature, top_k = settings.get("temperature"), settings.get("top_k", TOP_K)
+    temperature, top_k = _number(settings, "temperature"), settings.get("top_k", TOP_K)
     return Sampling(
         temperature=1.0 if temperature is None else temperature,
         top_k=top_k or None,  # 0 keeps all
-        top_p=settings.get("top_p"),
-        min_p=settings.get("min_p"),
+        top_p=_number(settings, "top_p"),
+        min_p=_number(settings, "min_p"),
         repetition_penalty=penalty,
     )
+
+
+def _number(settings: Mapping[str, Any], name: str) -> float | None:
+    found = settings.get(name)
+    return None if found is None else float(found)
 
 
 def _ids(name: str, places: tuple[Mapping[str, Any], ...], path: Path) -> tuple[int, ...]:

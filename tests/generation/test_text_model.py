@@ -178,7 +178,7 @@ class TestDefaults:
                 {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.1},
                 Sampling(0.6, 20, 0.95, 0.1),
             ),
-            ({"do_sample": True, "top_k": 0, "top_p": 1.0}, Sampling(1.0, None, 1.0)),
+            ({"do_sample": True, "top_k": 0, "top_p": 1}, Sampling(1.0, None, 1.0)),
             ({"do_sample": True, "top_k": None, "temperature": None}, Sampling(1.0)),
         ],
     )
@@ -195,8 +195,8 @@ class TestDefaults:
         settings = {"do_sample": True, "temperature": 0.6, "top_k": 20, "max_new_tokens": 3}
         model = loaded(folder(generation_config=settings))
         assert model.sampling(temperature=0.9) == Sampling(0.9, top_k=20)
-        assert model.sampling(temperature=0, top_k=None) == Sampling(0.0)
-        assert len(model.tokenizer.encode(model.generate("no", temperature=0))) <= 3
+        assert model.sampling(temperature=0.0, top_k=None) == Sampling(0.0)
+        assert len(model.tokenizer.encode(model.generate("no", temperature=0.0))) <= 3
         with pytest.raises(TypeError, match="temprature"):
             model.generate("no", temprature=0.5)
 
