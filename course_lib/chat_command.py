@@ -12,7 +12,7 @@ import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO, Unpack
+from typing import Unpack
 
 import course_lib
 from course_lib.generation.conversation import Conversation
@@ -105,7 +105,7 @@ class Session:
         respond = self.conversation.continue_text if base else self.conversation.say
         try:
             with contextlib.closing(respond(text, self.max_new_tokens)) as pieces:
-                show(pieces, sys.stdout, self.terminal)
+                show(pieces, self.terminal)
         except KeyboardInterrupt:
             if not self.terminal:
                 raise
@@ -116,13 +116,11 @@ class Session:
             _tell(f"{error}" if base else f"{error} /reset begins a new conversation.")
 
 
-def show(pieces: Iterable[str], out: TextIO, terminal: bool) -> None:
+def show(pieces: Iterable[str], terminal: bool) -> None:
     """Print pieces as they come, and a line's end after the last."""
     for piece in pieces:
-        out.write(piece.translate(VISIBLE) if terminal else piece)
-        out.flush()
-    out.write("\n")
-    out.flush()
+        print(piece.translate(VISIBLE) if terminal else piece, end="", flush=True)
+    print(flush=True)
 
 
 def _greeting(model: TextModel, source: str | Path | None) -> str:

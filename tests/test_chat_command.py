@@ -150,6 +150,7 @@ def endless(tmp_path_factory):
     save_tokenizer(tokenizer, folder)
     told = {"chat_template": CHATML_TEMPLATE}
     (folder / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "generation_config.json").write_text('{"max_new_tokens": 25}', encoding="utf-8")
     return folder
 
 
@@ -249,20 +250,21 @@ class Noting(io.StringIO):
         self.written = []
 
     def write(self, text):
-        self.written.append(text)
+        self.written += [text] if text else []
         return len(text)
 
     def flush(self):
         self.written.append(None)
 
 
-def test_no_character_is_cut_and_none_is_obeyed():
+def test_no_character_is_cut_and_none_is_obeyed(monkeypatch):
     tokenizer = ByteBPE.train(["x"], 256)
     ids = tokenizer.encode("aé\x1b[31m日\n")
     assert len(ids) > len("aé\x1b[31m日\n")
     for terminal, shown in ((True, "aé\\x1b[31m日\n\n"), (False, "aé\x1b[31m日\n\n")):
         out = Noting()
-        show(text_pieces(ids, tokenizer.decode), out, terminal)
+        monkeypatch.setattr("sys.stdout", out)
+        show(text_pieces(ids, tokenizer.decode), terminal)
         assert "".join(each for each in out.written if each) == shown
         assert out.written[:4] == ["a", None, "é", None]  # each at once
 
