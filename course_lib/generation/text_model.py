@@ -49,7 +49,7 @@ from course_lib.tokenization.huggingface import Tokenizer
 NEW_TOKENS, ANSWER_TOKENS = 256, 1024  # the limits where neither caller nor checkpoint names one
 
 
-@dataclass
+@dataclass(repr=False)
 class TextModel:
     """A model with its tokenizer and its checkpoint's defaults; text in, text out."""
 
@@ -57,6 +57,10 @@ class TextModel:
     tokenizer: Tokenizer
     defaults: CheckpointDefaults
     chat_template: ChatTemplate | None = None
+
+    def __repr__(self) -> str:
+        dtype = self.model.lm_head.weight.dtype
+        return f"<TextModel: {self.config.model_type} on {self.device}, {dtype}>"
 
     @property
     def config(self) -> ModelConfig:
@@ -132,8 +136,8 @@ class TextModel:
             stop=stop,
             generator=generator,
         )
-        pairs = zip(tokens.tolist(), map(self._decoder, rows), strict=True)
-        return ["".join(text_pieces(row, decode, stop)) for row, decode in pairs]
+        written = zip(tokens.tolist(), map(self._decoder, rows), strict=True)
+        return ["".join(text_pieces(row, decode, stop)) for row, decode in written]
 
     def stream(
         self,
@@ -173,11 +177,6 @@ class TextModel:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Return the ids of a prompt; special tokens in it are special, as in transformers."""
-        if not isinstance(prompt, str):
-            raise ValueError(
-                f"a prompt must be text; got {type(prompt).__name__}. Pass a string, or a list of "
-                "strings for several completions."
-            )
         defaults = self.defaults
         text = self.tokenizer.encode(prompt, allowed_special="all")
         ids = [*defaults.before, *text, *defaults.after]
