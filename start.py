@@ -52,7 +52,7 @@ that takes minutes, a network connection and 3 GB of disk, more where GPU librar
 Later starts take seconds and no network. Your notebooks and your progress are kept in a folder of
 your own, which the command doctor names; nothing else on your machine is changed.
 
-Further commands: check, progress, review, train, reset, update, doctor, build.
+Further commands: check, chat, progress, review, train, reset, update, doctor, build.
   python3 start.py COMMAND --help     what a command does and what you can add to it
 """
 

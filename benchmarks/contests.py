@@ -135,4 +135,12 @@ CONTESTS = (
     _writing("writing, readable, prepared", "decode", "ours, readable, prepared"),
     _writing("writing, fused", "decode", "ours, fused"),
     _writing("writing, fused and compiled", "decode", "ours, fused and compiled"),
+    Contest(
+        "a prompt's completion, as text",
+        "transformers' pipeline",
+        "front_door",
+        "times theirs",
+        {"contestant": "course_lib.load"},
+        about=("measured", "model"),
+    ),
 )  # fmt: skip

@@ -2,11 +2,33 @@
 
 `SYLLABUS` is the one catalogue of the course. Everything that needs to know which notebooks there
 are, in which order, and which modules each of them may use, reads it here.
+
+`load` is the front door for those who want the library and not the lessons. It is imported when it
+is first asked for, so that `import course_lib` costs milliseconds:
+
+    model = course_lib.load("folder")      or a hub name; without either, the course's own model
+    print(model.generate("import os"))
 """
 
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from course_lib.generation.text_model import load as load
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        from course_lib.generation.text_model import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "load"])
 
 
 @dataclass(frozen=True)

@@ -113,10 +113,24 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     of["new"].add_argument(
         "--after", metavar="NN", help=f"{notebook} to stand before it; the last one without"
     )
+    _add_chat_options(of["chat"])
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
     )
+
+
+def _add_chat_options(chat: argparse.ArgumentParser) -> None:
+    chat.add_argument(
+        "source", nargs="?", metavar="FOLDER", help="a checkpoint's folder, or its name on the hub"
+    )
+    chat.add_argument("--temperature", type=float, metavar="T", help="0 is greedy")
+    chat.add_argument(
+        "--top-p", type=float, metavar="P", help="such as 0.9: drop the unlikely tail"
+    )
+    chat.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens")
+    chat.add_argument("--seed", type=int, metavar="N", help="makes sampled answers repeatable")
+    chat.add_argument("--max-new-tokens", type=int, metavar="N", help="the longest answer (1024)")
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -141,6 +155,14 @@ def _become(command: list[str], folder: Path) -> int:
                 return child.wait()
             except KeyboardInterrupt:
                 continue  # the program has heard it too, and decides
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from course_lib.chat_command import chat
+
+    asked = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k")}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    return chat(options.source, options.seed, options.max_new_tokens, **changes)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -315,6 +337,13 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         _check,
         "run your notebook and tell how each exercise stands",
         "The file itself stays as it is. Without a name, all your notebooks are run.",
+    ),
+    "chat": (
+        _chat,
+        "talk to a model in the terminal",
+        "Without a folder it is the course's own model, which continues what you type. The "
+        "answer comes as it is written; Ctrl-C stops it, Ctrl-D ends the conversation. Sampling is "
+        "what the checkpoint asks for, unless an option says otherwise.",
     ),
     "progress": (
         _progress,

@@ -124,9 +124,9 @@ def tiny_reference():
     """Return a function that makes the tiny model of a name with transformers."""
     import transformers
 
-    def make(name):
+    def make(name, **changes):
         config = getattr(transformers, f"{TINY[name].family}Config")(
-            **{**COMMON, **TINY[name].theirs},
+            **{**COMMON, **TINY[name].theirs, **changes},
             bos_token_id=None,
             eos_token_id=None,
             pad_token_id=None,

@@ -19,7 +19,10 @@ from course_lib.tokenization.huggingface import Tokenizer
 TOKENIZER, TOKENIZER_WORDS = "tokenizer.json", "tokenizer_config.json"
 VOCABULARY = "vocab.txt"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_WANTED = ("config.json", "generation_config.json", "tokenizer*", "model*.safetensors*", VOCABULARY)
+_WANTED = (
+    *("config.json", "generation_config.json", "tokenizer*", "chat_template*"),
+    *("model*.safetensors*", VOCABULARY),
+)
 _OLDER = (vocab_files.VOCAB, vocab_files.MERGES, "added_tokens.json")
 
 

@@ -3,7 +3,9 @@
 Small files, in the order in which the notebook reads them: `processors` (what is done to the
 scores), `drawing` (from a distribution to a token), `stopping` (when a text is finished),
 `reading` (a model with its cache: prefill and decode), `decoding` (the loop: `generate` and
-`stream`), `beam`, `speculative`, `fused` and `compiled` (the same model laid out for speed).
+`stream`), `beam`, `speculative`, `fused` and `compiled` (the same model laid out for speed),
+`checkpoint_defaults` (what a checkpoint says about its use), `text_model` (text in, text out: what
+`course_lib.load` returns) and `conversation` (turn after turn on one cache).
 
     generate(model, ids, 40)                                             greedy
     generate(model, ids, 40, Sampling(temperature=0.8, top_p=0.9))       sampled

@@ -11,7 +11,7 @@ Checked against:  transformers' generate, greedy and sampled; a loop without a c
 Shapes:           B batch, T prompt tokens, N new tokens, V vocabulary
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Bool, Int
@@ -25,7 +25,7 @@ from course_lib.generation.cached_reader import (
 )
 from course_lib.generation.processors import GREEDY, Sampling
 from course_lib.generation.sampling import choose
-from course_lib.generation.stopping import NEVER, Stop
+from course_lib.generation.stopping import NEVER, Decode, Stop
 from course_lib.tokenization.huggingface import Tokenizer
 
 
@@ -110,19 +110,23 @@ def stream_text(
     stop = Stop(stop_ids, stop_strings, tokenizer.decode)
     ids = torch.tensor([tokenizer.encode(prompt)])
     device = model.make_cache(1, 1)[0].keys.device
+    tokens = stream(model, ids.to(device), max_new_tokens, sampling, stop=stop, generator=generator)
+    yield from text_pieces((int(token) for token in tokens), tokenizer.decode, stop)
+
+
+def text_pieces(tokens: Iterable[int], decode: Decode, stop: Stop = NEVER) -> Iterator[str]:
+    """Yield the text of tokens as they come, in pieces that never have to be taken back."""
     written: list[int] = []
     shown = ""
-    tokens = stream(model, ids.to(device), max_new_tokens, sampling, stop=stop, generator=generator)
     for token in tokens:
-        written.append(int(token))
-        if written[-1] in stop_ids:
-            written.pop()
+        if token in stop.ids:
             break
-        text = stop.shown(tokenizer.decode(written))
+        written.append(token)
+        text = stop.shown(decode(written))
         if len(text) > len(shown):
             yield text[len(shown) :]
             shown = text
-    rest = tokenizer.decode(written)
+    rest = decode(written)
     rest = rest[: stop.place_in(rest)]
     if len(rest) > len(shown):
         yield rest[len(shown) :]

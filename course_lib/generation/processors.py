@@ -25,6 +25,7 @@ Shapes:           B batch, S tokens so far, V vocabulary
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypedDict
 
 import torch
 from jaxtyping import Float, Int
@@ -164,6 +165,16 @@ class Sampling:
 
 
 GREEDY = Sampling(temperature=0.0)
+
+
+class SamplingChanges(TypedDict, total=False):
+    """The fields of `Sampling` that a call may change."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    repetition_penalty: float
 
 
 def _without_ids(step: Callable[[Tensor], Tensor]) -> Processor:
