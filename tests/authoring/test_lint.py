@@ -53,7 +53,10 @@ SOUND = [
     code(
         "picture", shown(html=f'<img src="data:image/png;base64,+/tmp/{PNG}">', plain="a picture")
     ),
-    code("w", shown(**{WIDGET_VIEW: {"model_id": "1"}, "markdown": "**1.** Why?", "plain": "1. Why?"})),
+    code(
+        "w",
+        shown(**{WIDGET_VIEW: {"model_id": "1"}, "markdown": "**1.** Why?", "plain": "1. Why?"}),
+    ),
     code("print(hex(255 << 16))", printed("0xff0000\n")),
     code("print(ratio)", printed("3/4 of the home/work balance, 50% off\n")),
 ]
@@ -65,7 +68,9 @@ def test_a_sound_cell_has_no_fault(tmp_path, cell):
 
 
 BROKEN = {
-    "a widget has no image/png or text/markdown": code("w", shown(**{WIDGET_VIEW: {"model_id": "1"}, "plain": "w"})),
+    "a widget has no image/png or text/markdown": code(
+        "w", shown(**{WIDGET_VIEW: {"model_id": "1"}, "plain": "w"})
+    ),
     "points to another host: 'src=\"https": code("x", shown(html='<img src="https://a.b/c.png">')),
     "points to another host: 'href=//cdn": code("x", shown(html="<link href=//cdn.a/x.css>")),
     'points to another host: "@import': code("x", shown(html="<style>@import 'http://a.b/c';")),

@@ -120,7 +120,9 @@ def _inside_a_list(text: str) -> str:
 
 def _fenced(group: list[Row]) -> str:
     """Return lines of code between fences that are longer than any row of backticks in them."""
-    code = "\n".join(f"{row.label}  {row.text}".rstrip() if row.label else row.text for row in group)
+    code = "\n".join(
+        f"{row.label}  {row.text}".rstrip() if row.label else row.text for row in group
+    )
     fence = "`" * max(3, 1 + max(map(len, re.findall("`*", code))))
     language = "text" if group[0].label else "python"  # with numbers before them they are none
     return f"{fence}{language}\n{code}\n{fence}"

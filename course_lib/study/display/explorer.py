@@ -139,9 +139,7 @@ class Explorer:
 
     def _describe(self) -> str:
         start = ", ".join(f"{name}={value!r}" for name, value in self.first_values.items())
-        return (
-            f"explorer: {self.summary}\n  starts at {start}\n  shows: {self.first_finding}"
-        )
+        return f"explorer: {self.summary}\n  starts at {start}\n  shows: {self.first_finding}"
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and for those who cannot show it the first picture and a text."""

@@ -36,7 +36,8 @@ def rich(text: str) -> str:
 def markdown(text: str) -> str:
     """Return the text as Markdown, in which every character but the marks shows as itself."""
     shown = [_code_span(piece) if is_code else _prose(piece) for piece, is_code in spans(text)]
-    return "".join(shown).replace("\n", "\\\n")
+    text = "".join(shown).replace("\n", "\\\n")
+    return re.sub(CODE.pattern + "(?=`)", r"\g<0><!-- -->", text)  # two pieces of code are two
 
 
 def _code_span(code: str) -> str:
@@ -55,7 +56,8 @@ def _escaped(text: str) -> str:
 
     JupyterLab looks for `$` and `\(` once more after that, but for no formula across a tag.
     """
-    shown = re.sub(r"[`*_\[\]<>|~&#]", r"\\\g<0>", text.replace("\\", "\0"))
+    shown = re.sub(r"[*_\[\]<>|~&#]", r"\\\g<0>", text.replace("\\", "\0"))
+    shown = shown.replace("`", "&#96;")
     shown = re.sub(r"(?<=\n)( *\d*)([-+=.)])", r"\1\\\2", shown)
     return re.sub(r"[$\0]", lambda sign: f"<span>\\{sign[0]}</span>", shown).replace("\0", "\\")
 

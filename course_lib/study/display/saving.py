@@ -1,4 +1,4 @@
-"""What is written when a notebook is saved: the static form of a live view, and not the view itself.
+"""What is written when a notebook is saved: a live view's static form, and not the view itself.
 
 A view with controls needs its kernel. Reopened later, JupyterLab would look for it, say "Error
 displaying widget" and pass over the picture or text that the same output carries. So the file keeps
