@@ -85,7 +85,7 @@ def output_html(output: Mapping[str, Any]) -> str:
         said = html.escape(data.get("text/plain", ""), quote=True)
         return f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{said}">'
     if "text/markdown" in data:
-        return f'<div class="output">{markdown()(data["text/markdown"])}</div>'
+        return f'<div class="output prose">{markdown()(data["text/markdown"])}</div>'
     if "text/html" in data:
         return f'<div class="output">{data["text/html"]}</div>'
     return _text(data["text/plain"])
