@@ -79,7 +79,7 @@ def test_a_notebook_saved_by_a_learner_shows_its_pictures_when_it_is_opened_agai
     sheet.ask("shutDown")
     saved = nbformat.read(lab.workspace / file, as_version=4)
     expected = pictures_in(saved)
-    assert sum(expected.values()) >= views > 5
+    assert sum(expected.values()) >= views - 1 > 5, "each view but the quiz leaves a picture"
     assert "widgets" not in saved.metadata
     sheet = open_notebook(file) if with_kernel else open_still(file)
     assert sheet.pictures() == expected

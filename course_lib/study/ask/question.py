@@ -123,7 +123,7 @@ class Numeric(Asked):
         )
 
     def example(self) -> dict[str, Any]:
-        """Return the numbers of the printed form: always the same ones."""
+        """Return the numbers of the static form: always the same ones."""
         return self.fresh(random.Random(self.id))
 
     def truth(self, drawn: Drawn) -> float:

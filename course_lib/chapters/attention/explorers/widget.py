@@ -62,7 +62,7 @@ class AttentionLines:
         self.query = queries - 1 if query is None else query
         drawn = attention_lines(weights[layer, head], tokens, self.query, f"Head {layer}.{head}")
         self.image, self.finding = png_bytes(drawn), figure_title(drawn)
-        self.widget = Lines(
+        self.widget: Any = Lines(
             weights=(as_array(weights) * 255).round().astype("uint8").tobytes(),
             shape=list(weights.shape),
             tokens=[plain(token_label(token)) for token in tokens],

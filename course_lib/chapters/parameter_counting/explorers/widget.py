@@ -50,7 +50,7 @@ class Icicle:
         tied = MODELS[name].tie_word_embeddings if tied is None else tied
         drawn = icicle(name, retied(MODELS[name], tied))
         self.image, self.finding = png_bytes(drawn), figure_title(drawn)
-        self.widget = Rectangles(models=[sent(each) for each in MODELS], name=name, tied=tied)
+        self.widget: Any = Rectangles(models=[sent(each) for each in MODELS], name=name, tied=tied)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and for those who cannot show it the first picture and a text."""
