@@ -20,7 +20,7 @@ OFFLINE = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
-SAVING = ("--ContentsManager.pre_save_hook=course_lib.study.display.saving.keep_pictures",)
+SAVING = ("--ContentsManager.pre_save_hook=course_lib.study.display.saving.keep_static_forms",)
 FIRST_HOUR = """\
 a first hour:
   course lab             open the course and start with 00_start_here

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from course_lib.authoring.replay import MAY_RAISE, untagged_errors
 from course_lib.authoring.source import exercise_of
-from course_lib.study.display.saving import WIDGET_VIEW
+from course_lib.study.display.saving import STATIC_FORMS, WIDGET_VIEW
 
 OUTPUT_BYTES = 1_000_000
 NOTEBOOK_BYTES = 2_000_000
@@ -102,10 +102,12 @@ def _output(output: NotebookNode, varies: bool) -> Iterator[str]:
     size = len(json.dumps(output))
     if size > OUTPUT_BYTES:
         yield f"an output has {size:,} bytes, more than {OUTPUT_BYTES:,}"
-    if WIDGET_VIEW in data and "image/png" not in data:
-        yield "a widget has no image/png beside it and leaves nothing in the saved file"
-    if "image/png" in data and not data.get("text/plain"):
-        yield "a picture has no text/plain beside it that a replay could compare"
+    static = [kind for kind in STATIC_FORMS if kind in data]
+    if WIDGET_VIEW in data and not static:
+        wanted = " or ".join(STATIC_FORMS)
+        yield f"a widget has no {wanted} beside it and leaves nothing in the saved file"
+    if static and not data.get("text/plain"):
+        yield f"{static[0]} has no text/plain beside it that a replay could compare"
     if "image/svg+xml" in data:
         yield "an SVG picture differs from run to run: show image/png"
     rich = "\n".join(str(data[kind]) for kind in data if kind not in ("image/png", "text/plain"))

@@ -24,8 +24,7 @@ def earlier(x, dim=-1):
 """
 LATER = """print(torch.softmax(given, -1), given, torch.rand(2, generator=torch.Generator()).dtype)
 print(torch.equal(torch.get_rng_state(), state), torch.is_grad_enabled(), round(math.exp(1), 3))
-print(sys.getrecursionlimit(), os.path.basename(os.getcwd()))
-print(signal.getsignal(signal.SIGALRM) is alarm, torch.nn.Linear.__name__)
+print(signal.getsignal(signal.SIGALRM) is alarm, torch.get_num_threads())
 print("to stderr", file=sys.stderr)"""
 
 MUCH = "10_000_000"
@@ -45,24 +44,21 @@ ACCIDENTS = {
     "a huge tensor": ("return torch.zeros(50_000_000)", "got (50000000,)"),
     "an expanded tensor": ("return torch.zeros(1).expand(10**9)", "got (1000000000,)"),
     "a change of the input": ("x -= x.amax(dim, keepdim=True)", "changed its input in place"),
-    "a seed": (f"torch.manual_seed(0); {RIGHT}", "changed the global random state"),
     "a default type": (
         f"torch.set_default_dtype(torch.float64); {RIGHT}",
         "changed torch's default dtype",
     ),
-    "a patched torch": (
-        "torch.softmax = torch.Tensor.softmax = lambda *_: 0; return torch.softmax(x, dim)",
-        "replaced",
+    "another number of threads": (
+        f"torch.set_num_threads(torch.get_num_threads() + 1); {RIGHT}",
+        "changed torch's number of threads",
     ),
-    "a patched layer": (
-        f"torch.nn.Linear = torch.nn.Module.__call__ = None; {RIGHT}",
-        "replaced",
-    ),
-    "another folder": (f"os.chdir('/'); {RIGHT}", "changed the working directory"),
 }
 FINE = {
     "a non-contiguous result": "p = torch.softmax(x, dim); return torch.stack([p, p], -1)[..., 0]",
     "a result that requires grad": "return torch.softmax(x, dim).requires_grad_()",
+    "a seed": f"torch.manual_seed(0); {RIGHT}",
+    "a layer for its own sake": f"torch.nn.Linear(2, 2); {RIGHT}",
+    "deeper recursion": f"sys.setrecursionlimit(5000); {RIGHT}",
     "a right answer": RIGHT,
 }
 

@@ -103,6 +103,10 @@ def test_outputs_are_shown_by_their_best_kind():
     picture = {"image/png": "AAAA\n", "text/plain": "figure: <b>", "text/html": "<p>no</p>"}
     shown = cells.output_html({"output_type": "display_data", "data": picture})
     assert shown == '<img src="data:image/png;base64,AAAA" alt="figure: &lt;b&gt;">'
+    prose = {"text/markdown": ["- **A.** \\<s\\>\n", "- `<b>`"], "text/plain": "no"}
+    listed = cells.output_html({"output_type": "display_data", "data": prose})
+    assert "<li><strong>A.</strong> &lt;s&gt;</li>" in listed
+    assert "<li><code>&lt;b&gt;</code></li>" in listed
     table = {"text/html": "<table></table>", "text/plain": "no"}
     assert "<table>" in cells.output_html({"output_type": "execute_result", "data": table})
     error = {"output_type": "error", "traceback": ["\x1b[31mValueError\x1b[0m", "x < 1"]}

@@ -24,7 +24,8 @@ def code(source="x = 1", *outputs, tags=(), count=1):
 
 
 def shown(**data):
-    named = {"png": "image/png", "html": "text/html", "plain": "text/plain", "svg": "image/svg+xml"}
+    named = {"png": "image/png", "svg": "image/svg+xml"}
+    named |= {each: f"text/{each}" for each in ("html", "markdown", "plain")}
     return v4.new_output("display_data", {named.get(k, k): v for k, v in data.items()})
 
 
@@ -52,6 +53,10 @@ SOUND = [
     code(
         "picture", shown(html=f'<img src="data:image/png;base64,+/tmp/{PNG}">', plain="a picture")
     ),
+    code(
+        "w",
+        shown(**{WIDGET_VIEW: {"model_id": "1"}, "markdown": "**1.** Why?", "plain": "1. Why?"}),
+    ),
     code("print(hex(255 << 16))", printed("0xff0000\n")),
     code("print(ratio)", printed("3/4 of the home/work balance, 50% off\n")),
 ]
@@ -63,7 +68,9 @@ def test_a_sound_cell_has_no_fault(tmp_path, cell):
 
 
 BROKEN = {
-    "a widget has no image/png": code("w", shown(**{WIDGET_VIEW: {"model_id": "1"}, "plain": "w"})),
+    "a widget has no image/png or text/markdown": code(
+        "w", shown(**{WIDGET_VIEW: {"model_id": "1"}, "plain": "w"})
+    ),
     "points to another host: 'src=\"https": code("x", shown(html='<img src="https://a.b/c.png">')),
     "points to another host: 'href=//cdn": code("x", shown(html="<link href=//cdn.a/x.css>")),
     'points to another host: "@import': code("x", shown(html="<style>@import 'http://a.b/c';")),
@@ -86,7 +93,8 @@ BROKEN = {
     "a progress bar": code("x", printed(" 45%|████▌     | 9/20 [00:01<00:01,  8.9it/s]")),
     "one machine: /home/ann": code("x", printed("saved in /home/ann/course\n")),
     "one machine: C:\\Users": code("x", printed("saved in C:\\Users\\ann\n")),
-    "no text/plain beside it": code("x", shown(png=PNG)),
+    "image/png has no text/plain beside it": code("x", shown(png=PNG)),
+    "text/markdown has no text/plain beside it": code("x", shown(markdown="**1.** Why?")),
     "an SVG picture": code("x", shown(svg="<svg/>", plain="a drawing")),
 }
 

@@ -1,7 +1,7 @@
 """The cells of a stored notebook as HTML: prose with formulas, code with colours, outputs.
 
 Formulas become MathML, which browsers draw by themselves. An output that comes in several kinds is
-shown as a picture if it has one.
+shown as a picture if it has one, or else as Markdown.
 
 Taught in:        none
 Checked against:  every formula and every output of the course
@@ -10,6 +10,7 @@ Checked against:  every formula and every output of the course
 import html
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import mistune
@@ -40,6 +41,7 @@ def notebook_body(notebook: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+@cache
 def markdown() -> mistune.Markdown:
     """Return a function from Markdown to HTML that knows tables and formulas."""
     prose = mistune.create_markdown(renderer=_Renderer(escape=False), plugins=[table, math])
@@ -86,6 +88,8 @@ def output_html(output: Mapping[str, Any]) -> str:
     if "image/png" in data:
         said = html.escape(data.get("text/plain", ""), quote=True)
         return f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{said}">'
+    if "text/markdown" in data:
+        return f'<div class="output prose">{markdown()(data["text/markdown"])}</div>'
     if "text/html" in data:
         return f'<div class="output">{data["text/html"]}</div>'
     return _text(data["text/plain"])

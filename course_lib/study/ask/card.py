@@ -10,9 +10,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from course_lib.study.ask.grading import grade
-from course_lib.study.ask.question import Question, Verdict, letter
-from course_lib.study.ask.static_view import task
+from course_lib.study.ask.grading import Verdict, grade
+from course_lib.study.ask.question import Question, letter
 from course_lib.study.display.markup import rich
 
 RIGHT = "var(--jp-success-color1, #009E73)"
@@ -71,7 +70,7 @@ class Card:
         return self.question.prompt
 
     def _show_prompt(self) -> None:
-        doing = f"<small>{rich(task(self.question))}</small>"
+        doing = f"<small>{rich(self.question.task)}</small>"
         self.prompt.value = lines(f"<b>{self.number}.</b> {rich(self._asked())}<br>{doing}")
 
     def _on_check(self, _button: widgets.Button) -> None:

@@ -7,6 +7,7 @@ chose and of what is right; paragraphs are separated by line breaks, `code` stan
 import math
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from course_lib.study.ask.question import (
@@ -19,7 +20,6 @@ from course_lib.study.ask.question import (
     PredictOutput,
     Question,
     SeveralAnswers,
-    Verdict,
     letter,
     shown_order,
 )
@@ -27,6 +27,14 @@ from course_lib.study.ask.question import (
 FRACTION = re.compile(r"(.+)/(.+)")
 WORD = re.compile(r"\w+|[^\w\s]")
 NUMBER = re.compile(r"\d+(?:\.\d*)?|\w+|[^\w\s]")  # the same, with numbers in one piece
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, and the explanation that goes with it."""
+
+    correct: bool
+    explanation: str
 
 
 def grade(question: Question, answer: Any, drawn: Drawn | None = None) -> Verdict:

@@ -1,4 +1,4 @@
-"""The kinds of quiz question, and the judgement of an answer.
+"""The kinds of quiz question.
 
 A question is worth asking if it has one reading, one key, and something to learn from each answer.
 So a question states, beside its right answer, why every other one is wrong.
@@ -22,7 +22,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from course_lib.study.ask.question_parts import (
     Asked,
@@ -41,17 +41,10 @@ Drawn = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether an answer is right, and the explanation that goes with it."""
-
-    correct: bool
-    explanation: str
-
-
-@dataclass(frozen=True)
 class OneAnswer(Asked):
     """Choose the one option that is right."""
 
+    task: ClassVar = "Choose one answer."
     options: tuple[Option, ...]
 
     def __post_init__(self) -> None:
@@ -69,6 +62,7 @@ class OneAnswer(Asked):
 class SeveralAnswers(Asked):
     """Choose every option that is right, and no other."""
 
+    task: ClassVar = "Choose every answer that is right; there may be one or more."
     options: tuple[Option, ...]
 
     def __post_init__(self) -> None:
@@ -107,6 +101,11 @@ class Numeric(Asked):
             require_text(self.id, f"the explanation of the slip {slip.name!r}", slip.why)
         require_different(self.id, "slips", [slip.name for slip in self.slips])
 
+    @property
+    def task(self) -> str:
+        """What the learner is to do, which the other kinds say once for all."""
+        return f"Give a number in {self.unit}." if self.unit else "Give a number."
+
     def asked(self, drawn: Drawn) -> str:
         """Return the prompt with these numbers in it."""
         return self.prompt.format(**drawn)
@@ -124,7 +123,7 @@ class Numeric(Asked):
         )
 
     def example(self) -> dict[str, Any]:
-        """Return the numbers of the printed form: always the same ones."""
+        """Return the numbers of the static form: always the same ones."""
         return self.fresh(random.Random(self.id))
 
     def truth(self, drawn: Drawn) -> float:
@@ -140,6 +139,7 @@ class Numeric(Asked):
 class OrderSteps(Asked):
     """Put the steps, declared in their right order, back into it."""
 
+    task: ClassVar = "Put the steps into their right order."
     steps: tuple[str, ...]
     explanation: str
 
@@ -162,6 +162,7 @@ class FindTheBug(Asked):
     it to prove that the code is wrong as shown and right after the repair.
     """
 
+    task: ClassVar = "One line is wrong. Which?"
     code: str
     line: int
     fixed: str
@@ -212,6 +213,7 @@ class FindTheBug(Asked):
 class PredictOutput(Asked):
     """Say what `code` prints; the truth is what it prints when it runs, here and now."""
 
+    task: ClassVar = "What does this print?"
     code: str
     why: str
     mistakes: tuple[Mistake, ...] = ()
@@ -239,6 +241,7 @@ class PredictOutput(Asked):
 class OpenQuestion(Asked):
     """Write an answer, then tick which criteria it meets; `enough` of them make it a good one."""
 
+    task: ClassVar = "Write your answer first; then compare it with a rubric."
     rubric: tuple[Criterion, ...]
     enough: int
     model: str

@@ -5,26 +5,20 @@
     due_quiz()           what should be repeated now
 
 In a running notebook every question has a Check button, and each new answer goes to the progress
-store. In a saved file the same output is a text and a picture of the questions, without answers; so
-it is, too, where ipywidgets is not installed.
+store. In a saved file the same output is a text of the questions, without answers.
 """
 
-import base64
 import random
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from course_lib import SYLLABUS
 from course_lib.study.ask.question import Question
-from course_lib.study.ask.static_view import printed_figure, printed_text
+from course_lib.study.ask.static_view import markdown_of, rows, text_of
 from course_lib.study.chapter_parts import all_questions, asked_questions
 from course_lib.study.display.markup import rich
-from course_lib.study.display.plotting import text_png_bytes
 from course_lib.study.record.progress import Store, store
 from course_lib.study.record.repetition import mixture, what_to_repeat
-
-INSTALL = "To answer here, install ipywidgets (pip install ipywidgets) and run this cell again."
 
 
 class Quiz:
@@ -60,24 +54,11 @@ class Quiz:
             f"right at the first try {sum(first)}."
         )
 
-    @cached_property
-    def picture(self) -> bytes:
-        """The printed form as PNG."""
-        return text_png_bytes(printed_figure(*self._printed()))
-
-    def _printed(self) -> tuple[str, Sequence[Question], str]:
-        """Return the heading, the questions and the note of the printed form."""
-        if self.saved is None:
-            return self.heading, self.questions, ""
-        return self.heading, (), self.saved
-
     def _assemble(self, rng: random.Random) -> Any:
-        try:
-            import ipywidgets
-        except ImportError:
-            return None
+        import ipywidgets  # takes its time, and the first cell of a notebook asks nothing yet
+
         from course_lib.study.ask.card_kinds import card
-        from course_lib.study.display.keyboard import keyboard_guard
+        from course_lib.study.display.keyboard import KeyboardGuard
 
         self.cards = [
             card(number, question, self._answered, rng)
@@ -87,7 +68,7 @@ class Quiz:
         self._show_score()
         title = ipywidgets.HTML(f"<b>{rich(self.heading)}</b>")
         cards = [card.widget for card in self.cards]
-        return ipywidgets.VBox([title, *keyboard_guard(), *cards, self.status])
+        return ipywidgets.VBox([title, KeyboardGuard(), *cards, self.status])
 
     def _answered(self, card: Any) -> None:
         self.results.record_question(card.question.id, card.latest.correct, card.assessed())
@@ -97,15 +78,12 @@ class Quiz:
         notice = f"<br>{rich(self.results.notice)}" if self.results.notice else ""
         self.status.value = f'<div role="status"><b>{rich(self.score())}</b>{notice}</div>'
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the live view, and for those who cannot show it the printed form."""
-        live = self.widget._repr_mimebundle_() if self.widget is not None else {}
-        text = printed_text(*self._printed())
-        if self.widget is None:
-            text = f"{text}\n\n{INSTALL}"
-        picture = base64.b64encode(self.picture).decode()
-        data = {**live, "image/png": picture, "text/plain": text}
-        return data, {"image/png": {"alt": self.heading}}
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Return the live view, and for those who cannot show it the static form."""
+        asked = self.questions if self.saved is None else ()
+        static = list(rows(self.heading, asked, self.saved or ""))
+        live = self.widget._repr_mimebundle_()
+        return {**live, "text/markdown": markdown_of(static), "text/plain": text_of(static)}
 
 
 def quiz(slug: str, part: str | None = None) -> Quiz:

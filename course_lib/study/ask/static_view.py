@@ -1,24 +1,23 @@
-"""A quiz as it stands in a saved file: the questions without the answers, as text and as a picture.
+"""A quiz as it stands in a saved file: the questions without the answers, as Markdown and as text.
 
 Where no kernel runs, no button can be pressed: on a code host, in an exported page, in a file that
 is opened again. There the learner still reads every question. Both forms are the same on every
 machine, since options keep their place and numeric questions show one fixed example.
+
+Checked against:  what two Markdown parsers make of it, JupyterLab in a real browser
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import groupby
 from typing import Literal
-
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from course_lib.study.ask.question import (
     FindTheBug,
     Numeric,
     OneAnswer,
-    OpenQuestion,
     OrderSteps,
     PredictOutput,
     Question,
@@ -26,21 +25,16 @@ from course_lib.study.ask.question import (
     letter,
     shown_order,
 )
-from course_lib.study.display.labels import FONT, drawable_text
-from course_lib.study.display.markup import spans, without_stars
-from course_lib.study.display.plotting import DPI, FAINT, OKABE_ITO
+from course_lib.study.display.markup import markdown
 
 FRESH = "In a running notebook the numbers are fresh ones."
 
 Kind = Literal["heading", "prompt", "part", "code", "task"]
 
-WIDTH, MARGIN, INDENT, LINE = 612.0, 18.0, 22.0, 15.0  # points
-SIZES = {"heading": 13.0, "prompt": 10.0, "part": 10.0, "code": 9.5, "task": 9.0}
-
 
 @dataclass(frozen=True)
 class Row:
-    """One paragraph of the printed form and the label in front of it."""
+    """One paragraph of the static form and the label in front of it."""
 
     kind: Kind
     label: str
@@ -48,7 +42,7 @@ class Row:
 
 
 def rows(heading: str, questions: Sequence[Question], note: str = "") -> Iterator[Row]:
-    """Yield the paragraphs of the printed form; `note` stands below the heading."""
+    """Yield the paragraphs of the static form; `note` stands below the heading."""
     yield Row("heading", "", heading)
     if note:
         yield Row("task", "", note)
@@ -61,7 +55,7 @@ def question_rows(number: int, question: Question, prompt: str, note: str = "") 
     """Yield the paragraphs of one question; `note` comes after what the learner is to do."""
     yield Row("prompt", f"{number}.", prompt)
     yield from _parts(question)
-    yield Row("task", "", task(question) + note)
+    yield Row("task", "", question.task + note)
 
 
 def asked(question: Question) -> str:
@@ -69,33 +63,8 @@ def asked(question: Question) -> str:
     return question.asked(question.example()) if isinstance(question, Numeric) else question.prompt
 
 
-def task(question: Question) -> str:
-    """Return what the learner is to do."""
-    match question:
-        case OneAnswer():
-            return "Choose one answer."
-        case SeveralAnswers():
-            return "Choose every answer that is right; there may be one or more."
-        case Numeric(unit=unit):
-            measured = f" in {unit}" if unit else ""
-            return f"Give a number{measured}."
-        case OrderSteps():
-            return "Put the steps into their right order."
-        case FindTheBug():
-            return "One line is wrong. Which?"
-        case PredictOutput():
-            return "What does this print?"
-        case OpenQuestion():
-            return "Write your answer first; then compare it with a rubric."
-
-
-def printed_text(heading: str, questions: Sequence[Question], note: str = "") -> str:
-    """Return the quiz as plain text."""
-    return text_of(rows(heading, questions, note))
-
-
 def text_of(paragraphs: Iterable[Row]) -> str:
-    """Return paragraphs as plain text, in lines of 100 signs."""
+    """Return paragraphs as plain text, in lines of 100 characters."""
     lines: list[str] = []
     for row in paragraphs:
         match row.kind:
@@ -122,20 +91,41 @@ def _wrapped(before: str, text: str) -> list[str]:
     return lines
 
 
-def printed_figure(heading: str, questions: Sequence[Question], note: str = "") -> Figure:
-    """Return the quiz as a picture."""
-    placed: list[tuple[float, float, str, bool, Kind]] = []
-    y = MARGIN
-    for row in rows(heading, questions, note):
-        y += {"prompt": 10.0, "task": 2.0}.get(row.kind, 0.0)
-        left = MARGIN if row.kind in ("heading", "prompt") else MARGIN + INDENT
-        if row.label:
-            placed.append((left, y, row.label, row.kind == "code", row.kind))
-            left += INDENT
-        for line in _broken(row, WIDTH - MARGIN - left):
-            placed += [(left + x, y, text, is_code, row.kind) for x, text, is_code in line]
-            y += LINE * (1.4 if row.kind == "heading" else 1.0)
-    return _drawn(placed, y + MARGIN)
+def markdown_of(paragraphs: Iterable[Row]) -> str:
+    """Return paragraphs as Markdown, in which every character of a text shows as itself."""
+    kinds = groupby(paragraphs, lambda row: row.kind)
+    blocks = [_block(kind, list(group)) for kind, group in kinds]
+    return "\n\n".join(blocks)
+
+
+def _block(kind: Kind, group: list[Row]) -> str:
+    """Return neighbouring paragraphs of one kind; only parts and lines of code have neighbours."""
+    first = group[0]
+    match kind:
+        case "heading":  # no `#`, which would stand in the notebook's table of contents
+            return f"**{markdown(first.text)}**"
+        case "prompt":
+            return f"**{first.label}** {markdown(first.text)}"
+        case "part":
+            return "\n".join(f"- **{row.label}** {_inside_a_list(row.text)}" for row in group)
+        case "code":
+            return _fenced(group)
+        case "task":
+            return f"_{markdown(first.text)}_"
+
+
+def _inside_a_list(text: str) -> str:
+    return markdown(text).replace("\n", "\n  ")
+
+
+def _fenced(group: list[Row]) -> str:
+    """Return lines of code between fences that are longer than any row of backticks in them."""
+    code = "\n".join(
+        f"{row.label}  {row.text}".rstrip() if row.label else row.text for row in group
+    )
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`*", code))))
+    language = "text" if group[0].label else "python"  # with numbers before them they are none
+    return f"{fence}{language}\n{code}\n{fence}"
 
 
 def _parts(question: Question) -> Iterator[Row]:
@@ -146,80 +136,8 @@ def _parts(question: Question) -> Iterator[Row]:
         case OrderSteps(steps=steps):
             for place, index in enumerate(shown_order(question)):
                 yield Row("part", f"{letter(place)}.", steps[index])
-        case FindTheBug() | PredictOutput():
+        case FindTheBug():
             for number, line in enumerate(question.lines, 1):
-                yield Row("code", str(number), line)
-
-
-Piece = tuple[float, str, bool]
-
-
-def _broken(row: Row, width: float) -> list[list[Piece]]:
-    """Break a paragraph into lines of (x, text, is code), none wider than `width`."""
-    size = SIZES[row.kind]
-    if row.kind == "code":
-        code = row.text.lstrip()
-        return [[(_width(" " * (len(row.text) - len(code)), True, size), code, True)]]
-    lines: list[list[Piece]] = []
-    for paragraph in row.text.split("\n"):
-        line: list[Piece] = []
-        x = 0.0
-        for text, is_code in spans(paragraph):
-            for word in _words(text if is_code else without_stars(text)):
-                wide = _width(word.rstrip(), is_code, size)
-                if line and x + wide > width:
-                    lines.append(line)
-                    line, x = [], 0.0
-                line.append((x, word, is_code))
-                x += _width(word, is_code, size)
-        lines.append(line)
-    return [_joined(line) for line in lines]
-
-
-def _words(text: str) -> list[str]:
-    """Split a text after its spaces, so that the words joined give the text again."""
-    words = text.split(" ")
-    return [f"{word} " for word in words[:-1]] + [words[-1]] * bool(words[-1])
-
-
-def _joined(line: list[Piece]) -> list[Piece]:
-    """Join neighbours of one kind, so that few pieces have to be drawn."""
-    joined: list[Piece] = []
-    for x, text, is_code in line:
-        if joined and joined[-1][2] == is_code:
-            joined[-1] = (joined[-1][0], joined[-1][1] + text, is_code)
-        else:
-            joined.append((x, text, is_code))
-    return joined
-
-
-@cache
-def _width(text: str, is_code: bool, size: float) -> float:
-    """Return how far a text moves the pen, spaces included."""
-    face = get_font(findfont(_font(is_code, size)))
-    face.set_size(100.0, 72.0)  # large, so that rounding to pixels does not matter
-    advances = (face.load_char(ord(sign)).linearHoriAdvance / 65536 for sign in text)
-    return sum(advances) * size / 100.0
-
-
-def _font(is_code: bool, size: float) -> FontProperties:
-    families = [f"{FONT} Mono", FONT] if is_code else [FONT]
-    return FontProperties(family=families, size=size)
-
-
-def _drawn(placed: list[tuple[float, float, str, bool, Kind]], height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=DPI, facecolor="white")
-    for x, y, text, is_code, kind in placed:
-        font = _font(is_code, SIZES[kind])
-        if kind == "heading":
-            font.set_weight("bold")
-        colour = FAINT if kind == "task" else OKABE_ITO.blue if is_code else "black"
-        figure.text(
-            x / WIDTH,
-            1 - (y + SIZES[kind]) / height,
-            drawable_text(text.rstrip(" ")),
-            fontproperties=font,
-            color=colour,
-            va="baseline",
-        )
-    return figure
+                yield Row("code", f"{number:>2}", line)
+        case PredictOutput():
+            yield from (Row("code", "", line) for line in question.lines)

@@ -8,6 +8,9 @@ that only waits is stopped too, after `PATIENCE` times as long by the clock.
 (Windows, other threads), by a second thread that plants it. A function can swallow it, with a bare
 `except:` inside an endless loop. So it comes again, after pauses of many lengths, until it meets
 the function outside its `try`. It is never raised in the code of this file, which switches it off.
+
+Tried and given up: one pause of any length never ends a loop around a bare `except:` that waits; a
+second thread alone cannot end a wait, nor tell the function's own time from others' on a Mac.
 """
 
 import contextlib

@@ -65,7 +65,7 @@ def run(
 def _load_what_loads_late(function: Callable[..., Any]) -> None:
     """Load what torch loads when the first optimizer is made.
 
-    That takes seconds and changes names and settings, none of which is the learner's doing.
+    That takes seconds, which are not to be counted as the learner's.
     """
     code = getattr(inspect.unwrap(function), "__code__", None)
     names = set(getattr(code, "co_names", ()))

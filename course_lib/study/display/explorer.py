@@ -6,8 +6,6 @@ picture of the first values.
 
     Explorer(temperature, {"heat": slider("temperature", 1.0, 0.1, 10.0)}, "Five scores, one knob.")
 
-Without ipywidgets the controls hold their first values and the picture stands still.
-
 Taught in:        every notebook
 Checked against:  the bytes of the picture after a control has moved
 """
@@ -15,39 +13,16 @@ Checked against:  the bytes of the picture after a control has moved
 import base64
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from course_lib.study.display.keyboard import keyboard_guard
+from course_lib.study.display.keyboard import KeyboardGuard
 from course_lib.study.display.plotting import Number, figure_title, png_bytes
-
-INSTALL = (
-    "To move the controls, install ipywidgets (pip install ipywidgets) and run this cell again."
-)
-
-
-@dataclass
-class Fixed:
-    """A control that cannot be moved, where ipywidgets is not installed."""
-
-    value: Any
-    description: str
-
-
-def _widgets() -> Any:
-    try:
-        import ipywidgets
-    except ImportError:
-        return None
-    return ipywidgets
 
 
 def _control(kind: str, description: str, value: Any, **settings: Any) -> Any:
-    widgets = _widgets()
-    if widgets is None:
-        return Fixed(value, description)
     layout = widgets.Layout(width="420px")
     style = {"description_width": "130px"}
     make = getattr(widgets, kind)
@@ -140,9 +115,6 @@ class Explorer:
         self.widget = None
 
     def _assemble(self) -> Any:
-        widgets = _widgets()
-        if widgets is None:
-            return None
         self._picture = widgets.Image(value=self.image, format="png")
         self._spoken = widgets.HTML(_for_screen_readers(self.finding))
         self._picture.layout.max_width = "100%"
@@ -150,7 +122,7 @@ class Explorer:
         for control in self.controls.values():
             control.observe(self.redraw, names="value")
         heading = widgets.HTML(f"<p>{html.escape(self.summary)}</p>")
-        moved = [*keyboard_guard(), *self.controls.values()]
+        moved = [KeyboardGuard(), *self.controls.values()]
         return widgets.VBox([heading, *moved, self._picture, self._spoken, self._message])
 
     def _update(self) -> None:
@@ -167,14 +139,7 @@ class Explorer:
 
     def _describe(self) -> str:
         start = ", ".join(f"{name}={value!r}" for name, value in self.first_values.items())
-        lines = [
-            f"explorer: {self.summary}",
-            f"  starts at {start}",
-            f"  shows: {self.first_finding}",
-        ]
-        if self.widget is None:
-            lines.append(f"  {INSTALL}")
-        return "\n".join(lines)
+        return f"explorer: {self.summary}\n  starts at {start}\n  shows: {self.first_finding}"
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and for those who cannot show it the first picture and a text."""

@@ -6,28 +6,14 @@ arrow key would select another cell, and the digit 1 would turn the cell into a 
 Checked against:  a real browser, by keyboard alone
 """
 
-from functools import cache
 from pathlib import Path
-from typing import Any
+
+import anywidget
 
 SCRIPT = Path(__file__).with_name("keyboard.js")
 
 
-@cache
-def _guard_class() -> Any:
-    """Return the class of the invisible guard, or None where anywidget is not installed."""
-    try:
-        import anywidget
-    except ImportError:
-        return None
+class KeyboardGuard(anywidget.AnyWidget):
+    """What a box needs among its children so that its controls get their keys; it is invisible."""
 
-    class KeyboardGuard(anywidget.AnyWidget):
-        _esm = SCRIPT.read_text(encoding="utf-8")
-
-    return KeyboardGuard
-
-
-def keyboard_guard() -> list[Any]:
-    """Return what a box needs among its children so that its controls get their keys."""
-    made = _guard_class()
-    return [made()] if made else []
+    _esm = SCRIPT.read_text(encoding="utf-8")

@@ -269,16 +269,6 @@ def png_bytes(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def text_png_bytes(figure: Figure) -> bytes:
-    """Return a figure that is all text as a PNG a third of the size: 32 colours are enough."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    picture = Image.open(io.BytesIO(png_bytes(figure))).convert("RGB")
-    picture.quantize(32).save(stream, format="png", optimize=True)
-    return stream.getvalue()
-
-
 def figure_title(figure: Figure) -> str:
     """Return what the figure says in words: its own title, or else those of its axes."""
     titles = [ax.get_title(loc=loc) for ax in figure.axes for loc in ("left", "center", "right")]

@@ -1,8 +1,8 @@
-"""What is written when a notebook is saved: the picture of a live view, and not the view itself.
+"""What is written when a notebook is saved: a live view's static form, and not the view itself.
 
 A view with controls needs its kernel. Reopened later, JupyterLab would look for it, say "Error
-displaying widget" and pass over the picture that the same output carries. So the file keeps the
-picture; the open notebook keeps its controls. `course lab` tells JupyterLab to ask this module.
+displaying widget" and pass over the picture or text that the same output carries. So the file keeps
+that; the open notebook keeps its controls. `course lab` tells JupyterLab to ask this module.
 
 Checked against:  a notebook that is run, saved and opened again in a real browser
 """
@@ -10,18 +10,19 @@ Checked against:  a notebook that is run, saved and opened again in a real brows
 from typing import Any
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+STATIC_FORMS = ("image/png", "text/markdown")
 
 
-def keep_pictures(model: dict[str, Any], **_: Any) -> None:
+def keep_static_forms(model: dict[str, Any], **_: Any) -> None:
     """Drop the live views of a notebook that JupyterLab is about to save."""
     if model.get("type") == "notebook" and model.get("content"):
         drop_views(model["content"])
 
 
 def drop_views(notebook: dict[str, Any]) -> None:
-    """Take out of a notebook's outputs each live view that has a picture at its side."""
+    """Take out of a notebook's outputs each live view that has a static form at its side."""
     for cell in notebook.get("cells", ()):
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
-            if "image/png" in data:
+            if any(kind in data for kind in STATIC_FORMS):
                 data.pop(WIDGET_VIEW, None)

@@ -3,19 +3,21 @@
 The progress of a learner is worth more than the program that writes it. A kernel is killed in the
 middle of a sentence, two notebooks write at once, a disk fills up, a home folder is read-only. So:
 
-    acknowledged   what `run` returned from is on the disk (write-ahead log, synchronous=FULL)
+    acknowledged   what `run` returned from is on the disk (rollback journal, synchronous=EXTRA)
     shared         every call opens, waits for its turn, commits and closes
     damaged        the file is renamed with the date, never deleted, and a new one begins
     newer          a file of a later version of the course stays as it is
     unwritable     the course goes on in memory, starting from what could still be read
 
+A write-ahead log would need memory that all processes share, which a home folder on a network does
+not have; a file in which an earlier version of the course kept one is read whole, and converted.
 Whatever does not go to the file is said once, in one line, and stays readable as `notice`.
 """
 
+import contextlib
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -25,8 +27,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 WAIT_SECONDS = 10.0
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 ADVICE = "Results of this session are kept in memory only and are lost when it ends."
 
 
@@ -50,7 +50,7 @@ class Database:
         self.notice: str | None = None
         self._lock = threading.RLock()
         self._memory: sqlite3.Connection | None = None
-        self._examined = False
+        self._examined = self._replaced = False
         if path is None:
             self._memory = self._empty_memory()
             if no_file is not None:
@@ -64,34 +64,18 @@ class Database:
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return `work(connection)`, done as one transaction that is kept once this returns."""
         with self._lock:
-            for _ in range(2):  # a damaged file is set aside once, then the new one is used
-                if self._memory is not None:
-                    break
+            while self._memory is None:
+                assert self.path is not None
                 try:
-                    return self._patiently(work)
+                    with closing(self._open(self.path)) as connection:
+                        return _transaction(connection, work)
                 except (sqlite3.Error, OSError, NewerFileError) as problem:
-                    self._recover(problem)
-            if self._memory is None:
-                self._continue_in_memory(f"{self.path} is damaged again and stays there.")
-            assert self._memory is not None
+                    self._recover(self.path, problem)
             return _transaction(self._memory, work)
 
-    def _patiently(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Try until another process has let go of the file; nothing was written before that."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                with closing(self._open()) as connection:
-                    return _transaction(connection, work)
-            except sqlite3.OperationalError as problem:
-                if _code(problem) not in BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
-    def _open(self) -> sqlite3.Connection:
-        assert self.path is not None
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None)
+    def _open(self, path: Path) -> sqlite3.Connection:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
         try:
             self._prepare(connection)
         except BaseException:
@@ -101,19 +85,19 @@ class Database:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Bring the file to this version of the course, or raise."""
-        connection.execute("PRAGMA synchronous=FULL")
+        # FULL would not wait until the folder knows that the journal is gone: after a power cut
+        # the journal could be there again, and undo what was acknowledged.
+        connection.execute("PRAGMA synchronous=EXTRA")
         version = _version(connection)
         if version > len(self.migrations):
-            raise NewerFileError(
-                f"its version is {version}, this course knows {len(self.migrations)}"
-            )
+            known = len(self.migrations)
+            raise NewerFileError(f"its version is {version}, this course knows {known}")
         if not self._examined:
-            answer = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if answer is None or answer[0] != "ok":
-                raise _damage(str(answer))
+            _examine(connection)
             self._examined = True
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode=WAL")
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            with contextlib.suppress(sqlite3.OperationalError):  # in use: converted another time
+                connection.execute("PRAGMA journal_mode=DELETE")
         if version < len(self.migrations):
             _transaction(connection, self._migrate)
 
@@ -123,51 +107,48 @@ class Database:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version={len(self.migrations)}")
 
-    def _recover(self, problem: Exception) -> None:
-        """Set a damaged file aside; for every other problem go on in memory."""
-        assert self.path is not None
+    def _recover(self, path: Path, problem: Exception) -> None:
+        """Set a damaged file aside, once; for every other problem go on in memory."""
         if isinstance(problem, NewerFileError):
-            reason = f"{self.path} belongs to a newer version of the course ({problem}) and is left"
+            reason = f"{path} belongs to a newer version of the course ({problem}) and is left"
             self._continue_in_memory(f"{reason} as it is; update the course to go on with it.")
-        elif isinstance(problem, sqlite3.Error) and _code(problem) in DAMAGED:
-            try:
-                self._set_aside(self.path)
-            except OSError as refusal:
-                self._continue_in_memory(f"{self.path} is damaged and stays there ({refusal}).")
+        elif not _is_damage(problem):
+            self._continue_in_memory(f"Progress cannot be written to {path} ({problem}).", path)
+        elif self._replaced:
+            self._continue_in_memory(f"{path} is damaged again and stays there.")
         else:
-            reason = f"Progress cannot be written to {self.path} ({problem})."
-            self._continue_in_memory(reason, source=self.path)
+            try:
+                self._set_aside(path)
+            except OSError as refusal:
+                self._continue_in_memory(f"{path} is damaged and stays there ({refusal}).")
 
     def _set_aside(self, path: Path) -> None:
-        """Rename the file and its log, so that nothing is lost and a new file can begin."""
-        if not _is_damaged(path):
+        """Rename the file and its journal, so that nothing is lost and a new file can begin."""
+        self._examined, self._replaced = False, True
+        try:
+            with closing(_read_only(path, "mode=ro")) as file:
+                _examine(file)
             return  # another process was faster: what lies here now is its new file
+        except sqlite3.Error as problem:
+            if not _is_damage(problem):
+                return
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%fZ")
         kept = path.with_name(f"{path.name}.damaged-{stamp}")
-        for ending in ("-wal", "-shm", ""):
+        for ending in ("-journal", "-wal", "-shm", ""):
             part = path.with_name(path.name + ending)
             if part.exists():
                 part.rename(kept.with_name(kept.name + ending))
-        self._examined = False
         self._say(f"The progress file was damaged. It is kept as {kept}; a new one begins.")
 
     def _continue_in_memory(self, reason: str, source: Path | None = None) -> None:
         """Begin with what can still be read from `source`; write to no file any more."""
         copy = None if source is None else _copy_in_memory(source)
         empty = self._empty_memory()
-        if copy is not None and self._brought_up_to_date(copy) and _names(empty) <= _names(copy):
-            self._memory = copy
-        else:
-            self._memory = empty
+        if copy is not None:
+            with contextlib.suppress(sqlite3.Error):  # another program's file
+                _transaction(copy, self._migrate)
+        self._memory = copy if copy is not None and _names(empty) <= _names(copy) else empty
         self._say(f"{reason} {ADVICE}")
-
-    def _brought_up_to_date(self, copy: sqlite3.Connection) -> bool:
-        """Take a copy to this version of the course; say whether that was possible."""
-        try:
-            _transaction(copy, self._migrate)
-        except sqlite3.Error:
-            return False  # another program's file
-        return True
 
     def _empty_memory(self) -> sqlite3.Connection:
         memory = _memory()
@@ -197,11 +178,12 @@ def _memory() -> sqlite3.Connection:
 
 def _copy_in_memory(path: Path) -> sqlite3.Connection | None:
     """Return a copy of a file that may be on a disk that is full or read-only."""
-    for mode in ("mode=ro", "immutable=1"):  # the second needs no log beside the file
+    for mode in ("mode=ro", "immutable=1"):  # the second asks for no lock and no log beside it
         memory = _memory()
         try:
             with closing(_read_only(path, mode)) as file:
                 file.backup(memory)
+            _examine(memory)
             return memory
         except sqlite3.Error:
             memory.close()
@@ -216,25 +198,17 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=1.0)
 
 
-def _is_damaged(path: Path) -> bool:
-    try:
-        with closing(_read_only(path, "mode=ro")) as file:
-            answer = file.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as problem:
-        return _code(problem) in DAMAGED
-    return answer is None or answer[0] != "ok"
+def _examine(connection: sqlite3.Connection) -> None:
+    """Raise if the file's structure is damaged."""
+    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone() or ("nothing",)
+    if answer != "ok":
+        raise sqlite3.DatabaseError(answer)
+
+
+def _is_damage(problem: Exception) -> bool:
+    """Say whether a file is damaged or no database; other errors have classes of their own."""
+    return type(problem) is sqlite3.DatabaseError
 
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _code(problem: sqlite3.Error) -> int:
-    """Return SQLite's primary error code; the extended ones carry more in the higher bits."""
-    return int(getattr(problem, "sqlite_errorcode", 0) or 0) & 0xFF
-
-
-def _damage(report: str) -> sqlite3.DatabaseError:
-    problem = sqlite3.DatabaseError(report)
-    problem.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return problem

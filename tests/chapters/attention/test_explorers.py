@@ -114,13 +114,6 @@ def test_lines_leave_a_picture_in_the_saved_file():
     assert metadata["image/png"]["alt"] in data["text/plain"]
 
 
-def test_lines_stand_still_without_anywidget(monkeypatch):
-    monkeypatch.setattr(lines_module, "_widget_class", lambda: None)
-    data, _ = explorers.lines(weights(), TEXT)._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain"}
-    assert "install anywidget" in data["text/plain"]
-
-
 def test_lines_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match="got 2 tokens for 5 keys"):
         explorers.lines(weights(), TEXT[:2])

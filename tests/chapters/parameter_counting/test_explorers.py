@@ -89,13 +89,6 @@ def test_the_icicle_leaves_a_picture_in_the_saved_file():
     assert metadata["image/png"]["alt"] in data["text/plain"]
 
 
-def test_the_icicle_stands_still_without_anywidget(monkeypatch):
-    monkeypatch.setattr(widget, "_widget_class", lambda: None)
-    data, _ = explorers.icicle()._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain"}
-    assert "install anywidget" in data["text/plain"]
-
-
 def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"name must be one of Qwen3-0\.6B, .*; got 'Qwen4'\."):
         explorers.icicle("Qwen4")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from course_lib.study.ask.grading import grade, parse_number, same_output
+from course_lib.study.ask.grading import Verdict, grade, parse_number, same_output
 from course_lib.study.ask.question import (
     FindTheBug,
     Numeric,
@@ -15,7 +15,6 @@ from course_lib.study.ask.question import (
     PredictOutput,
     SeveralAnswers,
     Slip,
-    Verdict,
     letter,
     shown_order,
 )

@@ -1,4 +1,3 @@
-import math
 import re
 import time
 
@@ -206,16 +205,11 @@ class TestSideEffects:
         ("spoil", "named"),
         [
             (lambda x: x.sub_(1), "changed its input in place"),
-            (lambda x: torch.manual_seed(0), "changed the global random state"),
             (lambda x: torch.set_default_dtype(torch.float64), "changed torch's default dtype"),
             (lambda x: torch.set_grad_enabled(False), "switched torch's gradient mode"),
-            (lambda x: setattr(torch, "softmax", None), "replaced torch.softmax"),
-            (lambda x: setattr(math, "exp", None), "replaced math.exp"),
         ],
     )
     def test_is_named_and_put_back(self, spoil, named):
-        before = torch.get_rng_state().clone(), torch.softmax, math.exp
-
         def spoils(x, dim=-1):
             result = torch.softmax(x, dim)
             spoil(x)
@@ -224,10 +218,18 @@ class TestSideEffects:
         feedback = check(STABLE, spoils)
         assert feedback.outcome == "not yet"
         assert named in str(feedback)
-        assert torch.equal(torch.get_rng_state(), before[0])
-        assert (torch.softmax, math.exp) == before[1:]
         assert torch.get_default_dtype() == torch.float32
         assert torch.is_grad_enabled()
+
+    def test_random_numbers_may_be_drawn_and_come_again(self):
+        def draws(x, dim=-1):
+            torch.manual_seed(0)
+            torch.nn.Linear(2, 2)
+            return torch.softmax(x, dim)
+
+        before = torch.get_rng_state()
+        assert check(STABLE, draws).outcome == "passed"
+        assert torch.equal(torch.get_rng_state(), before)
 
     def test_printing_is_kept_out_of_the_way(self, capsys):
         def chatters(x, dim=-1):

@@ -1,8 +1,6 @@
-import builtins
-import os
-import sys
-import warnings
+import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,66 +10,55 @@ from course_lib.study.check.global_state import GlobalState
 @pytest.mark.parametrize(
     ("spoil", "named", "look"),
     [
+        (lambda: torch.set_default_dtype(torch.float64), "default dtype", torch.get_default_dtype),
+        (lambda: torch.set_default_device("meta"), "default device", torch.get_default_device),
+        (lambda: torch.set_grad_enabled(False), "gradient mode", torch.is_grad_enabled),
         (
-            lambda: setattr(torch.Tensor, "__add__", None),
-            "replaced Tensor.__add__",
-            lambda: "__add__" in vars(torch.Tensor) and torch.Tensor.__add__,
+            lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+            "number of threads",
+            torch.get_num_threads,
         ),
-        (
-            lambda: setattr(torch.Tensor, "exp", None),
-            "replaced Tensor.exp",
-            lambda: torch.Tensor.exp,
-        ),
-        (
-            lambda: setattr(torch.nn, "Linear", None),
-            "replaced torch.nn.Linear",
-            lambda: torch.nn.Linear,
-        ),
-        (
-            lambda: setattr(torch.linalg, "norm", None),
-            "replaced torch.linalg.norm",
-            lambda: torch.linalg.norm,
-        ),
-        (lambda: delattr(builtins, "print"), "replaced builtins.print", lambda: print),
-        (
-            lambda: setattr(torch, "get_default_dtype", None),
-            "replaced torch.get_default_dtype",
-            lambda: torch.get_default_dtype,
-        ),
-        (
-            lambda: torch.set_default_device("meta"),
-            "changed torch's default device",
-            torch.get_default_device,
-        ),
-        (lambda: os.chdir("/"), "changed the working directory", os.getcwd),
-        (
-            lambda: os.environ.update(LEFT_BEHIND="1"),
-            "changed the environment variables",
-            lambda: os.environ.get("LEFT_BEHIND"),
-        ),
-        (
-            lambda: sys.setrecursionlimit(4321),
-            "changed Python's recursion limit",
-            sys.getrecursionlimit,
-        ),
-        (lambda: warnings.simplefilter("ignore"), None, lambda: list(warnings.filters)),
-        (lambda: None, None, lambda: None),
     ],
 )
-def test_what_was_changed_is_named_and_put_back(spoil, named, look):
-    global_state, before = GlobalState(), look()
+def test_a_changed_setting_is_named_and_put_back(spoil, named, look):
+    state, before = GlobalState(), look()
     spoil()
-    assert global_state.restore() == named
+    assert look() != before
+    assert named in state.restore()
     assert look() == before
     assert GlobalState().restore() is None
 
 
-def test_a_folder_that_is_gone_is_left(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    global_state = GlobalState()
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    os.chdir(gone)
-    gone.rmdir()
-    assert global_state.restore() == "changed the working directory"
-    assert os.getcwd() == str(tmp_path)
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: torch.rand(3).tolist(),
+        lambda: [torch.manual_seed(0) and torch.rand(1).item()],
+        lambda: np.random.rand(3).tolist(),
+        lambda: [np.random.seed(0), np.random.rand()],
+        lambda: [random.random()],
+        lambda: [random.seed(0), random.random()],
+    ],
+)
+def test_random_numbers_come_again_as_if_none_had_been_drawn(draw):
+    def following():
+        return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
+
+    state = GlobalState()
+    expected = following()
+    assert state.restore() is None
+    draw()
+    assert following() != expected
+    state.restore()
+    draw()
+    assert state.restore() is None
+    assert following() == expected
+    state.restore()
+
+
+def test_the_first_of_two_changes_is_named_and_both_are_put_back():
+    state = GlobalState()
+    torch.set_default_dtype(torch.float64)
+    torch.set_grad_enabled(False)
+    assert "default dtype" in state.restore()
+    assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)

@@ -26,14 +26,6 @@ def test_nan_in_an_argument_is_no_change():
     assert run(lambda x: x, call(float("nan"))).side_effect is None
 
 
-def test_warnings_settings_are_put_back():
-    import warnings
-
-    before = list(warnings.filters)
-    run(lambda: warnings.simplefilter("ignore"), call())
-    assert list(warnings.filters) == before
-
-
 def test_a_result_is_kept_as_it_was_when_it_was_returned():
     kept = []
 

@@ -2,16 +2,13 @@
 
 import base64
 import gc
-import sys
 import weakref
 
 import ipywidgets
 import pytest
 
 from course_lib.study.display.explorer import (
-    INSTALL,
     Explorer,
-    Fixed,
     choice,
     log_slider,
     slider,
@@ -168,17 +165,3 @@ def test_closing_removes_every_widget_and_stops_the_drawing():
     assert _living() - before == set()
     control.value = 2.0
     assert explorer.image == png_bytes(bar(1.0))
-
-
-def test_without_ipywidgets_the_picture_stands_still_and_says_why(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    control = slider("height", 1.0, 0.0, 5.0)
-    assert control == Fixed(1.0, "height")
-    explorer = Explorer(bar, {"height": control}, "One bar.")
-    data, _ = explorer._repr_mimebundle_()
-    assert base64.b64decode(data["image/png"]) == png_bytes(bar(1.0))
-    assert set(data) == {"image/png", "text/plain"}
-    assert INSTALL in data["text/plain"]
-    assert "pip install ipywidgets" in INSTALL
-    explorer.redraw()
-    explorer.close()

@@ -26,7 +26,6 @@ from course_lib.study.display.plotting import (
     probability_axis,
     readable_on,
     show,
-    text_png_bytes,
     title,
     token_bars,
 )
@@ -241,15 +240,3 @@ def test_show_hands_over_image_words_and_alternative_text(monkeypatch):
     assert data["text/plain"] == "figure: found"
     assert base64.b64decode(data["image/png"]) == png_bytes(figure)
     assert settings == {"metadata": {"image/png": {"alt": "found"}}, "raw": True}
-
-
-def test_a_picture_of_text_is_small_and_still_the_same_picture():
-    figure, ax = new_figure(4, 2)
-    ax.set_axis_off()
-    ax.text(0.1, 0.5, "words and `code`", color=OKABE_ITO.blue)
-    small, full = text_png_bytes(figure), png_bytes(figure)
-    assert small == text_png_bytes(figure)
-    assert len(small) < 0.6 * len(full)
-    before, after = (np.asarray(Image.open(io.BytesIO(b)).convert("RGB")) for b in (full, small))
-    assert before.shape == after.shape
-    assert np.abs(before.astype(int) - after.astype(int)).mean() < 1

@@ -2,7 +2,9 @@
 
 from copy import deepcopy
 
-from course_lib.study.display.saving import WIDGET_VIEW, keep_pictures
+import pytest
+
+from course_lib.study.display.saving import WIDGET_VIEW, keep_static_forms
 
 VIEW = {"model_id": "1", "version_major": 2}
 
@@ -10,14 +12,15 @@ VIEW = {"model_id": "1", "version_major": 2}
 def saved(*outputs: dict) -> list[dict]:
     cells = [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": list(outputs)}]
     model = {"type": "notebook", "content": {"cells": deepcopy(cells)}}
-    keep_pictures(model=model, path="04.ipynb", contents_manager=None)
+    keep_static_forms(model=model, path="04.ipynb", contents_manager=None)
     return model["content"]["cells"][1]["outputs"]
 
 
-def test_a_view_with_a_picture_leaves_the_picture() -> None:
-    data = {WIDGET_VIEW: VIEW, "image/png": "iVBO", "text/plain": "explorer"}
-    (kept,) = saved({"output_type": "execute_result", "data": data})
-    assert kept["data"] == {"image/png": "iVBO", "text/plain": "explorer"}
+@pytest.mark.parametrize("static", [{"image/png": "iVBO"}, {"text/markdown": "**Quiz**"}])
+def test_a_view_with_a_static_form_leaves_that(static: dict) -> None:
+    rest = {**static, "text/plain": "explorer"}
+    (kept,) = saved({"output_type": "execute_result", "data": {WIDGET_VIEW: VIEW, **rest}})
+    assert kept["data"] == rest
 
 
 def test_everything_else_stays_as_it_is() -> None:
@@ -32,5 +35,5 @@ def test_everything_else_stays_as_it_is() -> None:
 def test_other_files_are_no_matter() -> None:
     for model in ({"type": "file", "content": "text"}, {"type": "notebook", "content": None}):
         before = deepcopy(model)
-        keep_pictures(model=model)
+        keep_static_forms(model=model)
         assert model == before

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from course_lib.study.record import progress, schedule
+from course_lib.study.record import database, progress, schedule
 from course_lib.study.record.database import Database
 from course_lib.study.record.progress import FILE_NAME, MIGRATIONS, ExerciseRecord, Store
 
@@ -343,6 +344,94 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     for _ in range(2):
         rows = grown.run(lambda file: file.execute("SELECT name, note FROM answer").fetchall())
         assert rows == [("a", "old")]
+
+
+WITH_A_LOG = """
+import os, sqlite3, sys
+from course_lib.study.record.progress import MIGRATIONS
+file = sqlite3.connect(sys.argv[1], isolation_level=None)
+file.execute("PRAGMA journal_mode=WAL")
+for script in MIGRATIONS:
+    file.executescript(script)
+file.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+for number in range(3):
+    file.execute(
+        "INSERT INTO exercise_outcome (exercise, outcome, at) VALUES (?, 'passed', '2025-01-01')",
+        (f"softmax.e{number}",),
+    )
+    if number == 1:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+print("written", flush=True)
+if sys.argv[2] == "kill":
+    os._exit(0)  # as if killed: what stands in the log is not in the file
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def with_a_log(tmp_path):
+    """A file that an earlier version kept with a write-ahead log, killed before it was emptied."""
+    path = tmp_path / FILE_NAME
+    assert child(WITH_A_LOG, path, "kill").communicate()[0] == "written\n"
+    assert path.with_name(f"{FILE_NAME}-wal").stat().st_size > 0
+    assert b"softmax.e2" not in path.read_bytes()
+    return path
+
+
+def test_a_write_ahead_log_of_an_earlier_version_is_read_and_given_up(with_a_log):
+    results = Store(with_a_log)
+    results.record_exercise("softmax.new", "passed")
+    assert sorted(results.exercises()) == ["softmax.e0", "softmax.e1", "softmax.e2", "softmax.new"]
+    assert results.notice is None
+    assert journal_mode(with_a_log) == "delete"
+    assert [entry.name for entry in with_a_log.parent.iterdir()] == [FILE_NAME]
+    assert b"softmax.e2" in with_a_log.read_bytes()
+
+
+def test_a_log_that_is_in_use_stays_until_it_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.2)
+    path = tmp_path / FILE_NAME
+    other = subprocess.Popen(
+        [sys.executable, "-c", WITH_A_LOG, str(path), "wait"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "written\n"
+    results = Store(path)
+    results.record_exercise("softmax.new", "passed")
+    assert (len(results.exercises()), results.notice, results.path) == (4, None, path)
+    assert journal_mode(path) == "wal"
+    other.communicate("")
+    assert len(results.exercises()) == 4
+    assert journal_mode(path) == "delete"
+
+
+def journal_mode(path):
+    with closing(sqlite3.connect(path)) as file:
+        return file.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+def test_a_result_waits_for_the_folder_to_forget_the_journal(tmp_path):
+    run = Database(tmp_path / FILE_NAME, MIGRATIONS).run
+    extra = 3
+    assert run(lambda file: file.execute("PRAGMA synchronous").fetchone()) == (extra,)
+    assert run(lambda file: file.execute("PRAGMA journal_mode").fetchone()) == ("delete",)
+
+
+def test_a_file_that_stays_damaged_is_set_aside_once(tmp_path, monkeypatch, capsys):
+    def damaged(connection: sqlite3.Connection) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    (tmp_path / FILE_NAME).write_bytes(b"no database " * 500)
+    monkeypatch.setattr(Database, "_migrate", lambda self, connection: damaged(connection))
+    monkeypatch.setattr(Database, "_empty_memory", lambda self: sqlite3.connect(":memory:"))
+    results = Database(tmp_path / FILE_NAME, MIGRATIONS)
+    assert results.run(lambda file: file.execute("SELECT 1").fetchone()) == (1,)
+    assert not results.on_disk
+    assert "damaged again" in str(results.notice)
+    assert sum("damaged" in entry.name for entry in tmp_path.iterdir()) == 1
 
 
 INSERT = "INSERT INTO question_outcome (question, correct, at) VALUES (?, ?, ?)"

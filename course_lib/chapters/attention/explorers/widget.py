@@ -1,7 +1,7 @@
 """Attention that can be touched: click a head in the mosaic, point at a token, see what it reads.
 
 A small widget of our own. Its script stands beside this file and loads nothing; the weights travel
-as one byte each. In a saved file, and where anywidget is missing, the same lines stand still.
+as one byte each. In a saved file the same lines stand still.
 
 Taught in:        attention
 Checked against:  `figures.attention.attention_lines`, the bytes that are sent, a real browser
@@ -10,10 +10,11 @@ Shapes:           L layers, H heads, T query tokens, S key tokens
 
 import base64
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import anywidget
+import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,28 +23,18 @@ from course_lib.study.display.labels import plain, token_label
 from course_lib.study.display.plotting import as_array, figure_title, png_bytes
 
 SCRIPT = Path(__file__).parent / "widget.js"
-INSTALL = "To point at tokens, install anywidget (pip install anywidget) and run this cell again."
 
 
-@cache
-def _widget_class() -> Any:
-    """Return the class of the live view, or None where anywidget is not installed."""
-    try:
-        import anywidget
-        import traitlets
-    except ImportError:
-        return None
+class Lines(anywidget.AnyWidget):
+    """The live view: all maps, and which row of them is drawn."""
 
-    class Lines(anywidget.AnyWidget):
-        _esm = SCRIPT.read_text(encoding="utf-8")
-        weights = traitlets.Bytes().tag(sync=True)  # 0 to 255, in the order L, H, T, S
-        shape = traitlets.List(traitlets.Int()).tag(sync=True)
-        tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-        layer = traitlets.Int().tag(sync=True)
-        head = traitlets.Int().tag(sync=True)
-        query = traitlets.Int().tag(sync=True)
-
-    return Lines
+    _esm = SCRIPT.read_text(encoding="utf-8")
+    weights = traitlets.Bytes().tag(sync=True)  # 0 to 255, in the order L, H, T, S
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    layer = traitlets.Int().tag(sync=True)
+    head = traitlets.Int().tag(sync=True)
+    query = traitlets.Int().tag(sync=True)
 
 
 class AttentionLines:
@@ -71,8 +62,7 @@ class AttentionLines:
         self.query = queries - 1 if query is None else query
         drawn = attention_lines(weights[layer, head], tokens, self.query, f"Head {layer}.{head}")
         self.image, self.finding = png_bytes(drawn), figure_title(drawn)
-        made = _widget_class()
-        self.widget = made and made(
+        self.widget: Any = Lines(
             weights=(as_array(weights) * 255).round().astype("uint8").tobytes(),
             shape=list(weights.shape),
             tokens=[plain(token_label(token)) for token in tokens],
@@ -83,10 +73,8 @@ class AttentionLines:
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the live view, and for those who cannot show it the first picture and a text."""
-        live = self.widget._repr_mimebundle_()[0] if self.widget is not None else {}
+        live = self.widget._repr_mimebundle_()[0]
         said = f"attention lines: {self.finding}"
-        if self.widget is None:
-            said += f"\n  {INSTALL}"
         picture = base64.b64encode(self.image).decode()
         data = {**live, "image/png": picture, "text/plain": said}
         return data, {"image/png": {"alt": self.finding}}

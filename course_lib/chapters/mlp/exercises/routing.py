@@ -166,6 +166,22 @@ def _count_by_shapes(width, hidden, num_experts, k, shared_hidden=None):
     )
 
 
+def _count_of_layers(width, hidden, num_experts, k, shared_hidden=None):
+    def linear(inputs, outputs):
+        return torch.nn.Linear(inputs, outputs, bias=False)  # which draws random weights
+
+    def gated(inner):
+        return sizes(linear(width, inner), linear(width, inner), linear(inner, width))
+
+    def sizes(*layers):
+        return sum(parameter.numel() for each in layers for parameter in each.parameters())
+
+    always = sizes(linear(width, num_experts))
+    if shared_hidden is not None:
+        always += gated(shared_hidden) + sizes(linear(width, 1))
+    return always + num_experts * gated(hidden), always + k * gated(hidden)
+
+
 def _count(router=True, matrices=3, shared_active=True, shared_gate=True, router_share=False):
     """Return a counter of parameters that forgets something."""
 
@@ -254,7 +270,10 @@ PARAMETERS = Exercise(
             "k / E of the experts are active, but all of the router and of the shared expert.",
         ),
     ),
-    alternatives=(Alternative("shape by shape", _count_by_shapes),),
+    alternatives=(
+        Alternative("shape by shape", _count_by_shapes),
+        Alternative("layers made and counted", _count_of_layers),
+    ),
     hints=(
         "One expert: 3 · width · hidden. The router: num_experts · width.",
         "Total: router + num_experts experts. Active: router + k experts.",

@@ -1,6 +1,8 @@
 """The exercise on Unigram: the most probable of all segmentations."""
 
 import math
+import sys
+from functools import cache
 
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import segmentation
@@ -34,6 +36,23 @@ def _best_of(text, log_probs, key):
 
 def _by_trying_all(text, log_probs):
     return _best_of(text, log_probs, lambda found: found[1])
+
+
+def _memoised_recursion(text, log_probs):
+    sys.setrecursionlimit(5_000)
+
+    @cache
+    def best(begin):
+        ends = [end for end in range(begin + 1, len(text) + 1) if text[begin:end] in log_probs]
+        ways = [(log_probs[text[begin:end]] + best(end)[0], end) for end in ends]
+        return max(ways, default=(0.0, None))
+
+    pieces, begin = [], 0
+    while begin < len(text):
+        end = best(begin)[1]
+        pieces.append(text[begin:end])
+        begin = end
+    return pieces
 
 
 def _longest_match(text, log_probs):
@@ -164,7 +183,10 @@ VITERBI = Exercise(
             "round.",
         ),
     ),
-    alternatives=(Alternative("all ways tried", _by_trying_all),),
+    alternatives=(
+        Alternative("all ways tried", _by_trying_all),
+        Alternative("by recursion that remembers, deeper than usual", _memoised_recursion),
+    ),
     hints=(
         "best[0] = 0. For each end from 1: over all begins for which text[begin:end] is a piece, "
         "the largest best[begin] + log_probs[piece].",
