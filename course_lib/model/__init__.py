@@ -1,6 +1,6 @@
 """The whole model: one decoder that is Qwen3, Qwen3-MoE, Qwen2, Llama, Mistral or GPT-2.
 
-Small files, in the order in which the notebook reads them: `functions` (the steps alone), `config`
+Small files, in the order in which the notebook reads them: `functions` (positions, text), `config`
 (what distinguishes one model from another), `decoder` (the block and the model around it), `gpt2`
 (the one family whose parts have other shapes and names), `memory_order` (the same matrices, fetched
 faster), `inspection` (the stream, the heads, and what happens without them).
@@ -11,8 +11,6 @@ Taught in:        08 transformer
 from course_lib.model.config import ModelConfig
 from course_lib.model.decoder import Block, DecoderLM, Output
 from course_lib.model.functions import (
-    decoder_block,
-    decoder_logits,
     greedy_continuation,
     token_positions,
 )
@@ -26,8 +24,6 @@ __all__ = [
     "ModelConfig",
     "Output",
     "build_model",
-    "decoder_block",
-    "decoder_logits",
     "greedy_continuation",
     "in_long_runs",
     "token_positions",
