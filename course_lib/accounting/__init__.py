@@ -32,7 +32,6 @@ from course_lib.accounting.memory import (
     activation_bytes,
     bytes_per_number,
     inference_memory,
-    kv_cache_bytes,
     training_memory,
 )
 from course_lib.accounting.models import MODELS
@@ -43,12 +42,12 @@ from course_lib.accounting.parameters import (
     inner_parts,
     matmul_parameters,
     mlp_parameters,
-    moe_parameters,
     norm_parameters,
     parameter_parts,
     parameters_without_embeddings,
     total_parameters,
 )
+from course_lib.attention import kv_cache_bytes
 
 __all__ = [
     "DEVICES",
@@ -74,7 +73,6 @@ __all__ = [
     "mlp_parameters",
     "model_flops_utilisation",
     "model_step",
-    "moe_parameters",
     "norm_parameters",
     "parameter_parts",
     "parameters_without_embeddings",

@@ -17,8 +17,8 @@ Shapes:           B batch, T tokens, V vocabulary, C model width, F FFN width, H
 
 from typing import NamedTuple
 
-from course_lib import attention
 from course_lib.accounting.parameters import total_parameters
+from course_lib.attention import kv_cache_bytes
 from course_lib.model import ModelConfig
 
 _BYTES = {"float64": 8.0, "float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "float8": 1.0,
@@ -34,19 +34,6 @@ def bytes_per_number(dtype: str) -> float:
             f"dtype must be one of {', '.join(_BYTES)}; got {dtype!r}. Write it without 'torch.'."
         )
     return _BYTES[dtype]
-
-
-def kv_cache_bytes(
-    num_hidden_layers: int,
-    num_key_value_heads: int,
-    head_dim: int,
-    tokens: int,
-    batch: int = 1,
-    bytes_per_number: int = 2,
-) -> int:
-    """Return what the keys and values of a batch of texts take in all layers."""
-    layers, heads = num_hidden_layers, num_key_value_heads
-    return batch * attention.kv_cache_bytes(layers, heads, head_dim, tokens, bytes_per_number)
 
 
 class InferenceMemory(NamedTuple):

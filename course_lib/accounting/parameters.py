@@ -51,13 +51,6 @@ def mlp_parameters(
     return count + (into * intermediate_size + hidden_size) * bias
 
 
-def moe_parameters(
-    hidden_size: int, moe_intermediate_size: int, num_experts: int, num_experts_per_tok: int
-) -> tuple[int, int]:
-    """Return the parameters of one mixture of experts: all, and those that one token uses."""
-    return expert_parameters(hidden_size, moe_intermediate_size, num_experts, num_experts_per_tok)
-
-
 def norm_parameters(hidden_size: int, num_hidden_layers: int, bias: bool = False) -> int:
     """Return the parameters of the norms: two in each layer and one behind the last."""
     return (2 * num_hidden_layers + 1) * hidden_size * (2 if bias else 1)
@@ -168,7 +161,7 @@ def _sparse_layers(config: ModelConfig) -> int:
 
 
 def _experts(config: ModelConfig) -> tuple[int, int]:
-    return moe_parameters(
+    return expert_parameters(
         config.hidden_size,
         config.moe_intermediate_size,
         config.num_experts,

@@ -10,7 +10,6 @@ Taught in:        attention
 from course_lib.attention.cache import (
     KVCache,
     attention_step,
-    cached_attention,
     kv_cache_bytes,
 )
 from course_lib.attention.heads import (
@@ -46,7 +45,6 @@ __all__ = [
     "additive_mask",
     "attention_step",
     "attention_weights",
-    "cached_attention",
     "causal_mask",
     "combine_masks",
     "first_token_score",

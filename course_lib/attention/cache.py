@@ -149,45 +149,20 @@ def attention_step(
     return grouped_query_attention(q, keys, values, combine_masks(causal, mask))
 
 
-def cached_attention(
-    q: Float[Tensor, "B H T D"],
-    k: Float[Tensor, "B G T D"],
-    v: Float[Tensor, "B G T D"],
-    k_cache: Float[Tensor, "B G N D"],
-    v_cache: Float[Tensor, "B G N D"],
-    position: int,
-) -> tuple[
-    Float[Tensor, "B H T D"],
-    Float[Tensor, "B G N D"],
-    Float[Tensor, "B G N D"],
-]:
-    """Return what new tokens at `position` read, and the caches with their keys and values in.
-
-    The same step as `attention_step`, as a pure function: it copies the caches (room for N tokens
-    each) instead of writing into them, so it is to be read and checked, not to be used for speed.
-    """
-    end = position + k.shape[2]
-    if position < 0 or end > k_cache.shape[2]:
-        raise ValueError(
-            f"new tokens must fit between 0 and the caches' {k_cache.shape[2]} places; got "
-            f"{k.shape[2]} tokens at position {position}. Position counts the tokens before them."
-        )
-    k_cache, v_cache = k_cache.clone(), v_cache.clone()
-    k_cache[:, :, position:end] = k
-    v_cache[:, :, position:end] = v
-    mask = causal_mask(q.shape[2], end, device=q.device)
-    output = grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask)
-    return output, k_cache, v_cache
-
-
 def kv_cache_bytes(
-    layers: int, num_key_value_heads: int, head_dim: int, tokens: int, bytes_per_number: int = 2
+    num_hidden_layers: int,
+    num_key_value_heads: int,
+    head_dim: int,
+    tokens: int,
+    batch: int = 1,
+    bytes_per_number: int = 2,
 ) -> int:
-    """Return what the keys and values of `tokens` tokens take in all layers of a model."""
-    counts = (layers, num_key_value_heads, head_dim, bytes_per_number)
+    """Return what the keys and values of a batch of texts take in all layers of a model."""
+    counts = (num_hidden_layers, num_key_value_heads, head_dim, batch, bytes_per_number)
     if min(counts) < 1 or tokens < 0:
         raise ValueError(
-            "layers, heads, width and bytes per number must be at least 1, tokens at least 0; got "
-            f"{counts} and {tokens} tokens. Read them from the model's config."
+            "layers, heads, width, batch and bytes per number must be at least 1, tokens at least "
+            f"0; got {counts} and {tokens} tokens. Read them from the model's config."
         )
-    return 2 * layers * num_key_value_heads * head_dim * bytes_per_number * tokens
+    per_token = 2 * num_hidden_layers * num_key_value_heads * head_dim * bytes_per_number
+    return per_token * tokens * batch

@@ -29,6 +29,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from course_lib.authoring.source import exercise_of
+from course_lib.study.chapter_parts import current_exercise_id
 
 CELL_TIMEOUT = 120
 MAY_RAISE = "raises-exception"
@@ -137,6 +138,7 @@ def exercise_cells(notebook: NotebookNode) -> dict[str, NotebookNode]:
 
 def shown_outcome(exercise_id: str, cell: NotebookNode) -> str:
     """Return the outcome that the feedback of an executed cell carries."""
+    exercise_id = current_exercise_id(exercise_id)
     for output in cell.outputs:
         said = output.get("metadata", {})
         if said.get("exercise") == exercise_id:
@@ -147,7 +149,8 @@ def shown_outcome(exercise_id: str, cell: NotebookNode) -> str:
 def exercise_outcomes(path: Path, solved: bool = False) -> dict[str, str]:
     """Run a notebook and return how each of its exercises ended; the file stays as it is.
 
-    With `solved`, the library's solution stands in for what the exercise cells contain.
+    A learner's copy may hold a retired exercise; it goes by the id of the one that replaced it.
+    With `solved`, the exercise's solution stands in for what the exercise cells contain.
     """
     notebook = nbformat.read(path, as_version=4)
     cells = exercise_cells(notebook)
@@ -155,7 +158,7 @@ def exercise_outcomes(path: Path, solved: bool = False) -> dict[str, str]:
         for name, cell in cells.items():
             cell.source = solved_source(name, cell.source)
     execute(notebook, path.parent, keep_going=not solved)
-    return {name: shown_outcome(name, cell) for name, cell in cells.items()}
+    return {current_exercise_id(name): shown_outcome(name, cell) for name, cell in cells.items()}
 
 
 def solved_source(exercise_id: str, source: str) -> str:

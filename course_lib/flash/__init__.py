@@ -12,7 +12,6 @@ Taught in:        flash_attention
 from course_lib.flash.available import kernel_trouble
 from course_lib.flash.online_attention import (
     AttentionState,
-    attend_in_blocks,
     attend_scores,
     empty_state,
     finish,
@@ -46,7 +45,6 @@ __all__ = [
     "TableError",
     "Tiling",
     "Watch",
-    "attend_in_blocks",
     "attend_scores",
     "backward_tiles",
     "empty_state",

@@ -61,23 +61,6 @@ def finish(state: AttentionState) -> tuple[Float[Tensor, "*heads t Dv"], Float[T
     return output, state.maximum + state.total.log()
 
 
-def attend_in_blocks(
-    q: Float[Tensor, "T D"],
-    k: Float[Tensor, "S D"],
-    v: Float[Tensor, "S Dv"],
-    query_block: int,
-    key_block: int,
-) -> Float[Tensor, "T Dv"]:
-    """Return attention of one head without a mask: all of the method, in its shortest form."""
-    outputs = []
-    for queries in (q * q.shape[1] ** -0.5).split(query_block):
-        state = empty_state(queries, v.shape[1])
-        for keys, values in zip(k.split(key_block), v.split(key_block), strict=True):
-            state = attend_scores(state, queries @ keys.T, values)
-        outputs.append(finish(state)[0])
-    return torch.cat(outputs)
-
-
 def join_parts(
     outputs: Float[Tensor, "P *heads t Dv"], lses: Float[Tensor, "P *heads t"]
 ) -> tuple[Float[Tensor, "*heads t Dv"], Float[Tensor, "*heads t"]]:

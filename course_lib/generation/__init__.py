@@ -19,9 +19,7 @@ from course_lib.generation.cached_reader import (
     Reader,
     left_pad,
     most_tokens_per_second,
-    token_positions,
     tokens_through_layers,
-    update_cache,
 )
 from course_lib.generation.compiled import CompiledDecoder
 from course_lib.generation.decoding import generate, stream, stream_text
@@ -41,7 +39,6 @@ from course_lib.generation.processors import (
 from course_lib.generation.sampling import (
     choose,
     draw,
-    filtered_distribution,
     next_distribution,
 )
 from course_lib.generation.speculative import (
@@ -77,7 +74,6 @@ __all__ = [
     "beam_search",
     "choose",
     "draw",
-    "filtered_distribution",
     "first_layers",
     "generate",
     "keep_min_p",
@@ -93,9 +89,7 @@ __all__ = [
     "speed_up",
     "stream",
     "stream_text",
-    "token_positions",
     "tokens_per_pass",
     "tokens_through_layers",
-    "update_cache",
     "verify",
 ]

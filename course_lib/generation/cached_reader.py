@@ -25,7 +25,7 @@ from torch import Tensor
 
 from course_lib.attention import KVCache
 from course_lib.generation.processors import NO_TOKEN
-from course_lib.model import Output
+from course_lib.model import Output, token_positions
 
 
 @runtime_checkable
@@ -98,40 +98,6 @@ def check_padding(ids: Int[Tensor, "B T"], padding: Bool[Tensor, "..."] | None) 
             f"{padding.int().tolist()}. Pad with left_pad, so that every row ends with its newest "
             "token."
         )
-
-
-def token_positions(padding: Bool[Tensor, "B S"], tokens: int) -> Int[Tensor, "B T"]:
-    """Return the positions of the newest `tokens` columns: each row counts its own real tokens.
-
-    The first real token of a row stands at 0. A padded place gets 0 too, and nobody looks at it.
-    """
-    places = padding.long().cumsum(-1) - 1
-    return places[:, places.shape[1] - tokens :].clamp(min=0)
-
-
-def update_cache(
-    keys: Float[Tensor, "B G N D"],
-    values: Float[Tensor, "B G N D"],
-    k: Float[Tensor, "B G T D"],
-    v: Float[Tensor, "B G T D"],
-    length: int,
-) -> tuple[Float[Tensor, "B G N D"], Float[Tensor, "B G N D"], Bool[Tensor, "T N"]]:
-    """Return caches with T new rows behind the first `length`, and what each new token may read.
-
-    What `KVCache.append` and the causal mask do together, as a pure function on caches of fixed
-    size N: the mask covers all of it, so that no shape changes from step to step.
-    """
-    end = length + k.shape[2]
-    if not 0 <= length <= end <= keys.shape[2]:
-        raise ValueError(
-            f"new tokens must fit behind the first `length` of {keys.shape[2]} places; got length "
-            f"{length} and {k.shape[2]} new tokens. Make caches of larger capacity."
-        )
-    keys, values = keys.clone(), values.clone()
-    keys[:, :, length:end] = k
-    values[:, :, length:end] = v
-    places = torch.arange(keys.shape[2], device=keys.device)
-    return keys, values, places <= places[length:end, None]
 
 
 class Reader:

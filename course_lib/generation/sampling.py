@@ -17,9 +17,6 @@ from torch import Tensor
 
 from course_lib.generation.processors import (
     Sampling,
-    apply_temperature,
-    keep_top_k,
-    keep_top_p,
     process,
 )
 
@@ -43,17 +40,6 @@ def next_distribution(
     if sampling.is_greedy:
         return torch.zeros_like(scores).scatter(-1, scores.argmax(-1, keepdim=True), 1.0)
     return scores.softmax(-1)
-
-
-def filtered_distribution(
-    logits: Float[Tensor, "B V"], temperature: float, k: int, p: float
-) -> Float[Tensor, "B V"]:
-    """Return the probabilities after temperature, top-k and top-p, in this order.
-
-    Each step sees what the one before it has left. One softmax at the very end shares everything
-    out among the tokens that are still there.
-    """
-    return keep_top_p(keep_top_k(apply_temperature(logits, temperature), k), p).softmax(-1)
 
 
 def choose(

@@ -1,6 +1,6 @@
 """The whole model: one decoder that is Qwen3, Qwen3-MoE, Qwen2, Llama, Mistral or GPT-2.
 
-Small files, in the order in which the notebook reads them: `functions` (the steps alone), `config`
+Small files, in the order in which the notebook reads them: `functions` (positions, text), `config`
 (what distinguishes one model from another), `family_defaults` (what a family means where a config
 says nothing), `decoder` (the block and the model around it), `gpt2` (the one family whose parts
 have other shapes and names), `weight_layout` (the same matrices, fetched faster), `inspection` (the
@@ -12,8 +12,6 @@ Taught in:        transformer
 from course_lib.model.config import ModelConfig
 from course_lib.model.decoder import Block, DecoderLM, Output
 from course_lib.model.functions import (
-    decoder_block,
-    decoder_logits,
     greedy_continuation,
     token_positions,
 )
@@ -28,8 +26,6 @@ __all__ = [
     "Output",
     "build_model",
     "contiguous_along_longer_axis",
-    "decoder_block",
-    "decoder_logits",
     "greedy_continuation",
     "token_positions",
 ]

@@ -1,48 +1,18 @@
-"""The decoder as plain functions: one block, the whole pass, positions, and writing text.
+"""Two functions around a model's pass: the positions of its tokens, and greedy text.
 
-What `decoder` does with masks, caches and optional results, here with nothing but the steps. Each
-part is handed in as a function, so that the order of the steps is all that is left to get right.
-
-    x = table[ids];   for block in blocks: x = block(x);   logits = norm(x) @ head.T
+Both work with any model: positions need the padding alone, and `greedy_continuation` is handed the
+pass as a function from ids to logits.
 
 Taught in:        transformer
-Paper:            Radford et al. 2019, "Language models are unsupervised multitask learners"
-                  (pre-norm, and one more norm behind the last block)
-Checked against:  DecoderLM, transformers' Qwen3 and its generate
-Shapes:           B batch, T new tokens, S all tokens so far, C model width, V vocabulary
+Checked against:  a loop in plain Python, transformers' generate
+Shapes:           B batch, T new tokens, S all tokens so far, V vocabulary
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
-
-from course_lib.embeddings import embed, tied_logits
-
-Part = Callable[[Tensor], Tensor]
-
-
-def decoder_block(
-    x: Float[Tensor, "*lead C"], attention: Part, attention_norm: Part, mlp: Part, mlp_norm: Part
-) -> Float[Tensor, "*lead C"]:
-    """Return the stream after one layer: two parts, each behind a norm and added to x."""
-    x = x + attention(attention_norm(x))
-    return x + mlp(mlp_norm(x))
-
-
-def decoder_logits(
-    ids: Int[Tensor, "*lead"],
-    table: Float[Tensor, "V C"],
-    blocks: Sequence[Part],
-    last_norm: Part,
-    head: Float[Tensor, "V C"] | None = None,
-) -> Float[Tensor, "*lead V"]:
-    """Return the scores of the next token behind each token; without `head` it is the table."""
-    x = embed(ids, table)
-    for block in blocks:
-        x = block(x)
-    return tied_logits(last_norm(x), table if head is None else head)
 
 
 def token_positions(padding: Bool[Tensor, "B S"], new_tokens: int) -> Int[Tensor, "B T"]:

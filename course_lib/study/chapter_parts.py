@@ -5,6 +5,7 @@ part of it is a module or a package in there:
 
     exercises      `EXERCISES`, in the notebook's order
     questions      `QUESTIONS`, and `PARTS` where a notebook asks them in several places
+    retired        `RETIRED`, {id of an exercise it no longer has: the one that teaches it now}
     abilities      `ABILITIES`, what one can do afterwards
     figures        functions that draw
     explorers      the same with controls
@@ -89,8 +90,27 @@ def all_exercises() -> tuple["Exercise", ...]:
     return tuple(found for notebook in SYLLABUS for found in exercises_of(notebook.slug))
 
 
+@cache
+def retired_exercises() -> dict[str, str]:
+    """Return {old id: the id of the exercise that teaches the same now}, of all chapters.
+
+    Learners keep cells and results under an old id. Nothing but these small modules is imported.
+    """
+    modules = [part_of(slug, "retired") for slug in slugs_with("retired")]
+    return {old: new for module in modules if module for old, new in module.RETIRED.items()}
+
+
+def current_exercise_id(exercise_id: str) -> str:
+    """Return the id under which an exercise is known now: its own, unless it is retired."""
+    return retired_exercises().get(exercise_id, exercise_id)
+
+
 def find_exercise(exercise_id: str) -> "Exercise":
-    """Return one exercise; an unknown name is answered with the nearest known one."""
+    """Return one exercise, for a retired id the one that teaches the same now.
+
+    An unknown name is answered with the nearest known one.
+    """
+    exercise_id = current_exercise_id(exercise_id)
     for each in exercises_of(exercise_id.partition(".")[0]):
         if each.id == exercise_id:
             return each

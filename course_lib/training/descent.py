@@ -1,4 +1,4 @@
-"""Going downhill: the loop of all training in five lines, and a valley in which it has trouble.
+"""Going downhill: a valley in which plain gradient descent has trouble, and AdamW too.
 
 A gradient says which way is up, here. Gradient descent takes a step the other way and asks again.
 One rate must suit all directions: where the valley is steep, a large step jumps from wall to wall;
@@ -9,36 +9,18 @@ gradients, which helps as long as the valley lies along the coordinates.
 
 Taught in:        training
 Paper:            Cauchy 1847; Kingma and Ba 2015, arXiv:1412.6980
-Checked against:  the closed form (1 - rate · curvature)ᵗ, torch.optim.SGD, torch.optim.AdamW
-Shapes:           P points of a path, each with two coordinates; N examples, C features
+Checked against:  the closed form (1 - rate · curvature)ᵗ, torch.optim.AdamW
+Shapes:           P points of a path, each with two coordinates
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.training.optimizer import adamw_update
-
-
-def descend(
-    weight: Float[Tensor, " C"], batches: Sequence[tuple[Tensor, Tensor]], rate: float
-) -> Float[Tensor, " C"]:
-    """Return the weights after one step for each batch (x, y); the model is x @ weight.
-
-    The loss of a batch is the mean squared error of its predictions.
-    """
-    weight = weight.clone().requires_grad_()
-    for x, y in batches:
-        loss = (x @ weight - y).square().mean()
-        loss.backward()
-        assert weight.grad is not None
-        with torch.no_grad():
-            weight -= rate * weight.grad
-        weight.grad = None  # or the next backward() would add to it
-    return weight.detach()
 
 
 def valley(steep: float, flat: float, degrees: float = 0.0) -> Float[Tensor, "2 2"]:

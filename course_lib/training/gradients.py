@@ -73,16 +73,3 @@ def share_of(part_counted: int, all_counted: int) -> float:
             f"got {part_counted} of {all_counted}."
         )
     return part_counted / all_counted
-
-
-def accumulated(gradients: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
-    """Return the gradient of the mean over all tokens, from those of the means of the parts."""
-    if len(gradients) != len(counts) or not counts:
-        raise ValueError(
-            "each part needs its gradient and its number of counted tokens; "
-            f"got {len(gradients)} gradients and {len(counts)} counts."
-        )
-    total = torch.zeros_like(gradients[0])
-    for gradient, count in zip(gradients, counts, strict=True):
-        total = total + share_of(count, sum(counts)) * gradient
-    return total

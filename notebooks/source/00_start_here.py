@@ -85,7 +85,7 @@ def text_to_ids(text):
 hint()
 
 # %% [markdown] id="and-this-shows-the-library-s"
-# And this shows the library's own source. Before you have passed it is folded, so that you do not see it by accident. Click
+# And this shows the course's own solution. Before you have passed it is folded, so that you do not see it by accident. Click
 # on it, or run the cell twice.
 
 # %% id="reveal-start-here-text-to-ids"

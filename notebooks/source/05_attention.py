@@ -140,7 +140,7 @@ def scaled_dot_product_attention(q, k, v, mask=None):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The library's version stays folded until you have passed, or have run its cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
 # %% id="reveal-attention-scaled-dot-product"
 reveal("attention.scaled_dot_product")

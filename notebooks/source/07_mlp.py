@@ -136,7 +136,7 @@ def gelu_exact(x):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The library's version stays folded until you
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you
 # have passed, or have run the cell twice.
 
 # %% id="reveal-mlp-gelu-exact"

@@ -29,6 +29,7 @@ import torch
 from torch import nn
 
 from course_lib import checkpoint, corpus, families, model, norms
+from course_lib.chapters.transformer import answers
 from course_lib.device import seeded
 from course_lib.information import kl_divergence
 from course_lib.model import ModelConfig, build_model, inspection
@@ -63,7 +64,7 @@ show(figures.transformer.block_arrangements())
 x = torch.tensor([4.0])
 parts = (lambda y: 3 * y, lambda y: y / 2, lambda y: 2 * y, lambda y: y / 5)
 attention, first_norm, mlp, second_norm = parts
-print("pre-norm: ", model.decoder_block(x, attention, first_norm, mlp, second_norm).tolist())
+print("pre-norm: ", answers.decoder_block(x, attention, first_norm, mlp, second_norm).tolist())
 middle = norms.post_norm_residual(x, attention, first_norm)
 print("post-norm:", rounded(norms.post_norm_residual(middle, mlp, second_norm), 1))
 
@@ -84,7 +85,7 @@ def decoder_block(x, attention, attention_norm, mlp, mlp_norm):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The library's version stays folded until you have passed, or have run the cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
 
 # %% id="reveal-transformer-block"
 reveal("transformer.block")
@@ -153,7 +154,7 @@ print("largest difference < 1e-5:", ((found - expected).abs().max() < 1e-5).item
 # %% id="table-torch-tensor-1-0-0"
 table = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
 by_largest = lambda x: x / x.abs().amax(-1, keepdim=True)
-scores = model.decoder_logits(torch.tensor([0]), table, [lambda x: x + 1], by_largest)
+scores = answers.decoder_logits(torch.tensor([0]), table, [lambda x: x + 1], by_largest)
 print("scores:", scores.tolist())
 
 # %% [markdown] id="build-it-2"

@@ -78,7 +78,7 @@ def attention_parameters(hidden_size, num_attention_heads, num_key_value_heads, 
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The library's version stays folded until you have passed, or have run the cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
 # It also counts what some models have besides: biases (Qwen2 for q, k and v, GPT-2 for all) and the two small norms of Qwen3.
 
 # %% id="reveal-parameter-counting-attention"

@@ -87,7 +87,7 @@ def standard_bytes(queries, keys, head_dim, bytes_per_number=4):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The library's version stays folded until you have passed, or have run the cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
 
 # %% id="reveal-flash-attention-standard-bytes"
 reveal("flash_attention.standard_bytes")

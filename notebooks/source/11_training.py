@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from course_lib import corpus
-from course_lib.chapters.training import tiny_decoders
+from course_lib.chapters.training import answers, tiny_decoders
 from course_lib.chapters.training.tiny_decoders import byte_config, byte_plan, byte_row, fresh
 from course_lib.device import seeded
 
@@ -94,7 +94,7 @@ def next_token_loss(logits, ids, counted=None):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The library's version stays folded until you have passed, or have run the cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
 
 # %% id="reveal-training-next-token-loss"
 reveal("training.next_token_loss")
@@ -465,8 +465,8 @@ print(
 
 # %% id="parts-torch-tensor-6-0-torch"
 parts = [torch.tensor(6.0), torch.tensor(1.0)]
-print("by their tokens:", round(gradients.accumulated(parts, [1, 9]).item(), 3))
-print("as if alike:    ", gradients.accumulated(parts, [5, 5]).item())
+print("by their tokens:", round(answers.accumulated(parts, [1, 9]).item(), 3))
+print("as if alike:    ", answers.accumulated(parts, [5, 5]).item())
 
 # %% [markdown] id="build-it-6"
 # One token of ten and nine of ten: 6 · 0.1 + 1 · 0.9 = **1.5**, and not 3.5, the mean of the two.

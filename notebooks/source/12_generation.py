@@ -24,6 +24,7 @@ import torch
 from course_lib import attention, generation
 from course_lib.device import seeded
 from course_lib.generation import GREEDY, Sampling, Stop, generate, stream, stream_text
+from course_lib.model import token_positions
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
@@ -516,9 +517,7 @@ print(f"prefill {prefill:8.0f} tokens per second\ndecode  {decode:8.0f} tokens p
 rows = [tokenizer.encode(text) for text in ("import", "def join(path, name):", "The result")]
 batch, padding = generation.left_pad(rows, pad_id=0)
 print("padding (1 = real token):")
-for flags, places in zip(
-    padding.int(), generation.token_positions(padding, batch.shape[1]), strict=True
-):
+for flags, places in zip(padding.int(), token_positions(padding, batch.shape[1]), strict=True):
     print("  ", flags.tolist(), " positions", places.tolist())
 
 # %% [markdown] id="build-it-7"
@@ -526,23 +525,11 @@ for flags, places in zip(
 
 # %% id="grown-torch-nn-functional-pad-padding"
 grown = torch.nn.functional.pad(padding, (0, 1), value=True)
-print("the next token of each row:", generation.token_positions(grown, 1).flatten().tolist())
+print("the next token of each row:", token_positions(grown, 1).flatten().tolist())
 
 # %% [markdown] id="build-it-10"
-# At as many different ones as the prompts have lengths: each row goes on counting its own words.
-#
-# ### Build it
-
-
-# %% id="generation.positions"
-@exercise("generation.positions")
-def token_positions(padding, tokens):
-    """Return the positions (B, tokens) of the newest columns, each row counted from 0."""
-    ...
-
-
-# %% id="reveal-generation-positions"
-reveal("generation.positions")
+# At as many different ones as the prompts have lengths: each row goes on counting its own words. `token_positions` is the
+# function that you built in notebook [The whole transformer](08_transformer.ipynb), section 3.
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing

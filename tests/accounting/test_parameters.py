@@ -13,7 +13,6 @@ from course_lib.accounting import (
     inner_parts,
     matmul_parameters,
     mlp_parameters,
-    moe_parameters,
     norm_parameters,
     parameter_parts,
     parameters_without_embeddings,
@@ -106,7 +105,6 @@ def test_by_hand():
     assert mlp_parameters(4, 5) == 60
     assert mlp_parameters(4, 5, gated=False) == 40
     assert mlp_parameters(4, 5, bias=True) == 60 + 5 + 5 + 4
-    assert moe_parameters(4, 5, 8, 2) == (8 * 60 + 32, 2 * 60 + 32)
     assert norm_parameters(4, 3) == 28
     assert norm_parameters(4, 3, bias=True) == 56
 

@@ -6,7 +6,6 @@ import torch
 from course_lib.attention import (
     KVCache,
     attention_step,
-    cached_attention,
     causal_mask,
     grouped_query_attention,
     kv_cache_bytes,
@@ -161,38 +160,15 @@ def test_errors_say_what_is_wrong():
         KVCache(B, G, capacity=0, head_dim=D)
 
 
-@pytest.mark.parametrize("chunks", [(7,), (1,) * 7, (4, 1, 2)])
-def test_the_pure_step_gives_what_the_whole_gives_and_leaves_its_input_alone(chunks):
-    q, k, v = heads()
-    whole = grouped_query_attention(q, k, v, causal_mask(T))
-    empty = torch.full((B, G, 9, D), torch.nan, dtype=torch.float64)  # what is unwritten is unread
-    k_cache, v_cache, written, position = empty, empty, [], 0
-    for part in zip(*(x.split(chunks, dim=2) for x in (q, k, v)), strict=True):
-        output, k_cache, v_cache = cached_attention(*part, k_cache, v_cache, position)
-        written.append(output)
-        position += output.shape[2]
-    assert (torch.cat(written, dim=2) - whole).abs().max() < 1e-12
-    assert torch.equal(k_cache[:, :, :T], k)
-    assert torch.equal(v_cache[:, :, :T], v)
-    assert k_cache[:, :, T:].isnan().all()
-    assert empty.isnan().all()
-
-
-@pytest.mark.parametrize("position", [-1, 3])
-def test_the_pure_step_asks_for_room(position):
-    q, k, v = heads()
-    cache = torch.zeros(B, G, 9, D, dtype=torch.float64)
-    said = f"between 0 and the caches' 9 places; got 7 tokens at position {position}. Position"
-    with pytest.raises(ValueError, match=said):
-        cached_attention(q, k, v, cache, cache, position)
-
-
 def test_bytes_of_a_cache_are_those_that_caches_take():
     caches = [KVCache(1, 3, capacity=11, head_dim=5, dtype=torch.float16) for _ in range(4)]
     taken = sum(cache.nbytes for cache in caches)
-    assert kv_cache_bytes(layers=4, num_key_value_heads=3, head_dim=5, tokens=11) == taken
+    assert (
+        kv_cache_bytes(num_hidden_layers=4, num_key_value_heads=3, head_dim=5, tokens=11) == taken
+    )
     assert kv_cache_bytes(4, 3, 5, 11, bytes_per_number=4) == 2 * taken
+    assert kv_cache_bytes(4, 3, 5, 11, batch=7) == 7 * taken
     # Llama 2 7B, 32 layers of 32 heads of 128 in 2 bytes: half a mebibyte for each token
     assert kv_cache_bytes(32, 32, 128, 1) == 2**19
-    with pytest.raises(ValueError, match=r"at least 1, tokens at least 0; got \(4, 0, 5, 2\)"):
+    with pytest.raises(ValueError, match=r"at least 1.*got \(4, 0, 5, 1, 2\)"):
         kv_cache_bytes(4, 0, 5, 1)

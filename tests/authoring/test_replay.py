@@ -16,7 +16,7 @@ from course_lib.authoring.replay import (
     solved_source,
     untagged_errors,
 )
-from course_lib.study.chapter_parts import exercises_of
+from course_lib.study.chapter_parts import exercises_of, retired_exercises
 
 EXERCISE, OTHER = exercises_of("softmax")[:2]
 STUB = f"""from course_lib.study.check.decorator import exercise
@@ -142,6 +142,14 @@ def test_outcomes_as_they_stand_and_solved(tmp_path):
     assert exercise_outcomes(path, solved=True) == {EXERCISE.id: "passed", OTHER.id: "passed"}
     save(v4.new_notebook(cells=cells), path)
     assert path.read_bytes() == before
+
+
+def test_a_retired_exercise_goes_by_the_id_of_the_one_that_replaced_it(tmp_path):
+    old, new = next(iter(retired_exercises().items()))
+    cell = v4.new_code_cell(STUB.replace(EXERCISE.id, old))
+    path = save(v4.new_notebook(cells=[cell]), tmp_path / "learner.ipynb")
+    assert exercise_outcomes(path) == {new: "not attempted"}
+    assert exercise_outcomes(path, solved=True) == {new: "passed"}
 
 
 def test_a_solution_keeps_the_learner_s_name_for_the_function():

@@ -5,11 +5,9 @@ import math
 import pytest
 import torch
 
-from course_lib.attention import scaled_dot_product_attention
 from course_lib.device import seeded
 from course_lib.flash import (
     AttentionState,
-    attend_in_blocks,
     attend_scores,
     empty_state,
     finish,
@@ -104,12 +102,3 @@ def test_join_by_hand_and_of_nothing():
     assert (nothing.item(), empty.item()) == (0.0, -math.inf)
     far, _ = join_parts(outputs, torch.tensor([[1000.0], [1001.0]]))
     assert far.item() == pytest.approx((2 + 10 * math.e) / (1 + math.e), rel=1e-5)
-
-
-@pytest.mark.parametrize("blocks", [(1, 1), (4, 3), (20, 30)], ids=str)
-def test_the_short_form_is_attention(blocks):
-    q, k, v = (
-        torch.randn(n, d, generator=seeded(n)).double() for n, d in ((9, 4), (13, 4), (13, 2))
-    )
-    expected = scaled_dot_product_attention(q, k, v)
-    assert (attend_in_blocks(q, k, v, *blocks) - expected).abs().max() < 1e-14

@@ -5,7 +5,6 @@ import torch
 from transformers import PreTrainedTokenizerFast, StoppingCriteriaList
 from transformers.generation import StopStringCriteria
 
-from course_lib.attention import KVCache, causal_mask
 from course_lib.checkpoint import save_tokenizer
 from course_lib.device import seeded
 from course_lib.generation import (
@@ -19,9 +18,7 @@ from course_lib.generation import (
     most_tokens_per_second,
     stream,
     stream_text,
-    token_positions,
     tokens_through_layers,
-    update_cache,
 )
 from course_lib.generation.cached_reader import without_padding
 from course_lib.model import GPT2, ModelConfig
@@ -231,34 +228,10 @@ def test_left_pad_by_hand():
     assert without_padding(ids, padding).tolist() == [[4, 5, 6], [NO_TOKEN, NO_TOKEN, 7]]
 
 
-def test_positions_by_hand():
-    padding = torch.tensor([[True, True, True, True], [False, False, True, True]])
-    assert token_positions(padding, 4).tolist() == [[0, 1, 2, 3], [0, 0, 0, 1]]
-    assert token_positions(padding, 1).tolist() == [[3], [1]]
-
-
 def test_what_passes_through_the_layers_by_hand():
     assert tokens_through_layers(3, 4, cached=False) == 3 + 4 + 5 + 6
     assert tokens_through_layers(3, 4, cached=True) == 3 + 1 + 1 + 1
     assert most_tokens_per_second(8 * 10**9, 2, 160e9) == 10.0
-
-
-def test_the_pure_cache_step_is_the_cache():
-    k, v = torch.randn(2, 2, 3, 7, 5, generator=seeded(0)).unbind(0)
-    cache = KVCache(2, 3, 9, 5)
-    keys, values = torch.full((2, 2, 3, 9, 5), torch.nan).unbind(0)
-    length = 0
-    for part in (slice(0, 4), slice(4, 5), slice(5, 7)):
-        expected = cache.append(k[:, :, part], v[:, :, part])
-        keys, values, mask = update_cache(keys, values, k[:, :, part], v[:, :, part], length)
-        length = cache.length
-        assert torch.equal(keys[:, :, :length], expected[0])
-        assert torch.equal(values[:, :, :length], expected[1])
-        assert torch.equal(mask[:, :length], causal_mask(len(mask), length))
-        assert not mask[:, length:].any()
-    assert keys[:, :, 7:].isnan().all()
-    with pytest.raises(ValueError, match="of 9 places; got length 7 and 3 new tokens"):
-        update_cache(keys, values, k[:, :, :3], v[:, :, :3], 7)
 
 
 class TestErrors:

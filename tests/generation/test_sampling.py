@@ -9,7 +9,6 @@ from course_lib.generation import (
     Sampling,
     choose,
     draw,
-    filtered_distribution,
     next_distribution,
 )
 
@@ -79,14 +78,6 @@ def test_frequencies_are_those_of_transformers_distribution(sampling):
     assert statistic < limit
     other, other_limit = chi_square(counts, torch.softmax(logits[0].double() / 3, -1))
     assert other > other_limit  # the test can tell another temperature
-
-
-def test_the_order_of_the_steps():
-    logits = torch.randn(3, 9, generator=seeded(8)) * 2
-    ours = filtered_distribution(logits, 0.7, 5, 0.8)
-    expected = next_distribution(logits, NOTHING.expand(3, 1), Sampling(0.7, top_k=5, top_p=0.8))
-    assert torch.equal(ours, expected)
-    torch.testing.assert_close(ours.sum(-1), torch.ones(3))
 
 
 def test_greedy_takes_the_best_and_penalties_count():

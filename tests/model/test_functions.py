@@ -1,4 +1,4 @@
-"""The decoder as plain functions, next to the modules and to transformers."""
+"""Positions and greedy text, next to the models and to transformers."""
 
 import pytest
 import torch
@@ -9,8 +9,6 @@ from course_lib.device import seeded
 from course_lib.model import (
     ModelConfig,
     build_model,
-    decoder_block,
-    decoder_logits,
     greedy_continuation,
     token_positions,
 )
@@ -24,57 +22,6 @@ def lively(config=CONFIG):
     for number, weight in enumerate(model.parameters()):
         torch.nn.init.normal_(weight, std=0.3, generator=seeded(number))
     return model
-
-
-def as_functions(model, tokens):
-    """Return the blocks of a model as functions of the stream alone."""
-    rotate = model.rotation(torch.arange(tokens))
-    mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()
-    return [lambda x, block=block: block(x, mask, rotate)[0] for block in model.blocks]
-
-
-# --- block and whole pass -------------------------------------------------------------------------
-
-
-def test_block_is_the_module():
-    block, tokens = lively().blocks[1], 7
-    rotate, mask = (
-        lively().rotation(torch.arange(tokens)),
-        torch.ones(tokens, tokens).tril().bool(),
-    )
-    x = torch.randn(2, tokens, 24, generator=seeded(1))
-    found = decoder_block(
-        x,
-        lambda x: block.self_attn(x, mask, rotate=rotate)[0],
-        block.input_layernorm,
-        block.mlp,
-        block.post_attention_layernorm,
-    )
-    torch.testing.assert_close(found, block(x, mask, rotate)[0])
-
-
-def test_block_by_hand():
-    # x = 3: the norm halves, attention adds 10, so 3 + (1.5 + 10) = 14.5;
-    # the second norm subtracts 1, the MLP doubles: 14.5 + 2 * 13.5 = 41.5.
-    found = decoder_block(
-        torch.tensor([3.0]), lambda x: x + 10, lambda x: x / 2, lambda x: 2 * x, lambda x: x - 1
-    )
-    assert found.tolist() == [41.5]
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_whole_pass_is_the_model(tied):
-    model = lively(ModelConfig(61, 24, 36, 3, 4, 2, 10, 64, tie_word_embeddings=tied))
-    found = decoder_logits(
-        IDS,
-        model.model.embed_tokens.weight,
-        as_functions(model, 7),
-        model.last_norm,
-        None if tied else model.lm_head.weight,
-    )
-    torch.testing.assert_close(found, model(IDS).logits)
-    without = decoder_logits(IDS, model.model.embed_tokens.weight, [], model.last_norm)
-    assert not torch.allclose(without, model(IDS).logits)
 
 
 # --- positions ------------------------------------------------------------------------------------

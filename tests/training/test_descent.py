@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from course_lib.device import seeded
-from course_lib.training.descent import adamw_path, descend, height, sgd_path, valley
+from course_lib.training.descent import adamw_path, height, sgd_path, valley
 
 START = torch.tensor([3.0, -2.0], dtype=torch.float64)
 
@@ -54,27 +53,6 @@ def test_turning_the_valley_changes_adamw_but_not_plain_descent():
     for path, same in ((sgd_path, True), (adamw_path, False)):
         straight = path(flat, START, 0.05, 8) @ turn.mT
         assert torch.allclose(path(tilted, turn @ START, 0.05, 8), straight) is same
-
-
-def test_one_step_of_regression_by_hand():
-    # Prediction 2·3 = 6 for y = 1: the gradient of (6 - 1)² is 2 · 5 · 3 = 30.
-    weight = torch.tensor([2.0])
-    moved = descend(weight, [(torch.tensor([[3.0]]), torch.tensor([1.0]))], 0.1)
-    assert moved.item() == pytest.approx(2.0 - 3.0)
-    assert weight.item() == 2.0
-    assert not moved.requires_grad
-
-
-def test_batches_come_one_after_the_other():
-    draws = seeded(2)
-    weight = torch.randn(4, generator=draws)
-    batches = [
-        (torch.randn(n, 4, generator=draws), torch.randn(n, generator=draws)) for n in (5, 3)
-    ]
-    whole = descend(weight, batches, 0.07)
-    apart = descend(descend(weight, batches[:1], 0.07), batches[1:], 0.07)
-    torch.testing.assert_close(whole, apart)
-    assert not torch.allclose(whole, descend(weight, batches[::-1], 0.07))
 
 
 def test_a_valley_needs_two_positive_curvatures():

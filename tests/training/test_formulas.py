@@ -7,7 +7,7 @@ import torch
 
 from course_lib.device import seeded
 from course_lib.training.evaluation import pooled_bits_per_byte
-from course_lib.training.gradients import accumulated, clip_by_global_norm, clipped
+from course_lib.training.gradients import clip_by_global_norm, clipped
 from course_lib.training.optimizer import adamw_step, adamw_update
 
 
@@ -39,24 +39,6 @@ def test_clipped_leaves_its_input_and_agrees_with_the_form_in_place():
     assert all(torch.equal(a, b) for a, b in zip(gradients, shorter, strict=True))
     with pytest.raises(ValueError, match="must be positive; got 0"):
         clipped(gradients, 0.0)
-
-
-def test_parts_add_up_to_the_whole_batch():
-    draws = seeded(1)
-    x, y = torch.randn(9, 4, generator=draws), torch.randn(9, generator=draws)
-
-    def gradient(rows):
-        weight = torch.ones(4, requires_grad=True)
-        (x[rows] @ weight - y[rows]).square().mean().backward()
-        return weight.grad
-
-    parts = [slice(0, 2), slice(2, 3), slice(3, 9)]
-    together = accumulated([gradient(rows) for rows in parts], [2, 1, 6])
-    torch.testing.assert_close(together, gradient(slice(None)))
-    alike = accumulated([gradient(rows) for rows in parts], [1, 1, 1])
-    assert not torch.allclose(alike, together)
-    with pytest.raises(ValueError, match="got 1 gradients and 2 counts"):
-        accumulated([torch.ones(2)], [1, 2])
 
 
 def test_a_long_text_counts_more_than_a_short_one():

@@ -19,7 +19,7 @@ ABILITIES = (
         "generation",
         "write with a KV cache, alone and in a batch with padding, and say what the cache saves "
         "and what it does not",
-        exercises="cache positions",
+        exercises="cache",
         questions="recomputed what_a_cache_saves left stop_string",
     ),
     ability(

@@ -3,7 +3,8 @@
 stub            is "not attempted"
 solution        passes, and so does each alternative
 misconception   fails, and is diagnosed as itself and as no other
-reference       does not lean on the module that it checks
+reference       does not lean on the code that it checks: the solution's own module, and, where the
+                solution stands with the chapter, every module that the chapter is about
 """
 
 import inspect
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from course_lib.study.chapter_parts import all_exercises
+from course_lib import find_notebook
+from course_lib.study.chapter_parts import CHAPTERS, all_exercises
 from course_lib.study.check.judge import check
 from course_lib.study.check.spec import Exercise
 from course_lib.study.outcomes import Outcome
@@ -91,9 +93,9 @@ def _outcome(
 
 
 def _independence(exercise: Exercise) -> Finding:
-    """Run the reference with every function of the solution's own module out of order."""
+    """Run the reference with every function that it must not use out of order."""
     claim, used = "the reference stands alone", None
-    with _out_of_order(inspect.unwrap(exercise.solution).__module__):
+    with _out_of_order(_under_test(exercise.solution)):
         for probe in exercise.probes:
             given = probe.inputs()
             try:
@@ -103,24 +105,34 @@ def _independence(exercise: Exercise) -> Finding:
     return Finding(exercise.id, claim, f"it uses {used}" if used else "alone", used is None)
 
 
+def _under_test(solution: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the modules and packages whose functions a reference must not use.
+
+    A solution in the library has its module. One that stands with a chapter calls functions of the
+    modules that the chapter is about, so these count as well.
+    """
+    own = inspect.unwrap(solution).__module__
+    if not own.startswith(f"{CHAPTERS}."):
+        return (own,)
+    slug = own.removeprefix(f"{CHAPTERS}.").split(".")[0]
+    subjects = (f"course_lib.{module}" for module in find_notebook(slug).modules)
+    return (own, f"{CHAPTERS}.{slug}.answers", *subjects)
+
+
 class OutOfOrderError(Exception):
     """Raised by a function of the library that a reference must not use."""
 
 
 @contextmanager
-def _out_of_order(module_name: str) -> Iterator[None]:
-    """Make every function that a module defines raise, under every name it is known by."""
-    own = {
-        id(value): name
-        for name, value in vars(sys.modules[module_name]).items()
-        if inspect.isroutine(value) and value.__module__ == module_name
-    }
+def _out_of_order(modules: tuple[str, ...]) -> Iterator[None]:
+    """Make every function that these define raise, under every name it is known by."""
+    inside = tuple(f"{name}." for name in modules)
     replaced = []
     for module in [m for n, m in list(sys.modules.items()) if n.startswith("course_lib")]:
         for name, value in list(vars(module).items()):
-            if id(value) in own:
+            if inspect.isroutine(value) and f"{value.__module__}.".startswith(inside):
                 replaced.append((module, name, value))
-                setattr(module, name, _raiser(f"{module_name}.{own[id(value)]}"))
+                setattr(module, name, _raiser(f"{value.__module__}.{value.__name__}"))
     try:
         yield
     finally:

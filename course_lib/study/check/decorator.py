@@ -44,7 +44,7 @@ def _checked(exercise_id: str, function: Any) -> Feedback:
         what = "a class" if inspect.isclass(function) else type(function).__name__
         return Feedback.notice(f"`@exercise` goes above a function (`def`); this is {what}.")
     try:
-        find_exercise(exercise_id)
+        exercise_id = find_exercise(exercise_id).id
     except ValueError as unknown:
         return Feedback.notice(str(unknown))
     _memory.last = exercise_id
@@ -68,8 +68,8 @@ def hint(exercise_id: str | None = None) -> None:
         found = find_exercise(wanted)
     except ValueError as unknown:
         return show_feedback(Feedback.notice(str(unknown)))
-    step = _memory.hints_given.get(wanted, 0)
+    step = _memory.hints_given.get(found.id, 0)
     if step < len(found.hints):
-        _memory.hints_given[wanted] = step + 1
-        store().record_hint(wanted, step + 1)
+        _memory.hints_given[found.id] = step + 1
+        store().record_hint(found.id, step + 1)
     return show_feedback(Hint(found, step))

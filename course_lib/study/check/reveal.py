@@ -1,4 +1,4 @@
-"""Show the library's own source inside a notebook.
+"""Show the course's own source inside a notebook: of a solution, or of anything in the library.
 
 The source of an exercise's solution is folded until the learner has passed, or has asked twice.
 """
@@ -23,7 +23,7 @@ _asked: Counter[str] = Counter()
 
 @dataclass(frozen=True)
 class Source:
-    """A piece of the library, with its name, folded or open."""
+    """A piece of the course, with its name, folded or open."""
 
     name: str
     code: str
@@ -42,7 +42,7 @@ class Source:
         )
         code = highlight(self.code, PythonLexer(), formatter)
         fold = "open" if self.is_open else ""
-        summary = f"<summary>The library's own: <code>{escape(self.name)}</code></summary>"
+        summary = f"<summary>The course's own: <code>{escape(self.name)}</code></summary>"
         return {
             "text/html": f"<details {fold}>{summary}{code}</details>",
             "text/plain": str(self),
@@ -54,11 +54,12 @@ def reveal(what: str | Callable[..., Any]) -> None:
     if not isinstance(what, str):
         return show_feedback(source_of(what))
     try:
-        solution = find_exercise(what).solution
+        found = find_exercise(what)
     except ValueError as unknown:
         return show_feedback(Feedback.notice(str(unknown)))
-    _asked[what] += 1
-    return show_feedback(source_of(solution, _asked[what] > 1 or store().passed(what)))
+    _asked[found.id] += 1
+    is_open = _asked[found.id] > 1 or store().passed(found.id)
+    return show_feedback(source_of(found.solution, is_open))
 
 
 def source_of(what: Callable[..., Any], is_open: bool = True) -> Source:

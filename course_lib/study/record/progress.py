@@ -15,10 +15,12 @@ built or replayed shows the same as on a fresh machine. Accidents of the file ar
 
 import os
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from course_lib.study.chapter_parts import current_exercise_id, retired_exercises
 from course_lib.study.outcomes import Outcome
 from course_lib.study.record import schedule
 from course_lib.study.record.answers import QuestionRecord, answers, question_record, state_after
@@ -109,18 +111,23 @@ class Store:
         self._database.run(add)
 
     def exercises(self) -> dict[str, ExerciseRecord]:
-        """Return what is known about each exercise that was run or asked for a hint."""
+        """Return what is known about each exercise that was run or asked for a hint.
+
+        What was recorded under the id of a retired exercise counts for the one that replaced it.
+        """
         runs = self._rows(
             "SELECT exercise, outcome, diagnosis, at FROM exercise_outcome ORDER BY id"
         )
-        hints = dict(
-            self._rows("SELECT exercise, COUNT(DISTINCT step) FROM hint_shown GROUP BY exercise")
-        )
+        hints: Counter[str] = Counter()
+        for exercise_id, steps in self._rows(
+            "SELECT exercise, COUNT(DISTINCT step) FROM hint_shown GROUP BY exercise"
+        ):
+            hints[current_exercise_id(exercise_id)] += steps
         by_id: dict[str, list[tuple]] = {exercise_id: [] for exercise_id in hints}
         for exercise_id, *run in runs:
-            by_id.setdefault(exercise_id, []).append(tuple(run))
+            by_id.setdefault(current_exercise_id(exercise_id), []).append(tuple(run))
         return {
-            exercise_id: _exercise_record(rows, hints.get(exercise_id, 0))
+            exercise_id: _exercise_record(rows, hints[exercise_id])
             for exercise_id, rows in sorted(by_id.items())
         }
 
@@ -135,9 +142,11 @@ class Store:
 
     def passed(self, exercise_id: str) -> bool:
         """Whether the exercise was ever passed."""
+        names = _names(exercise_id)
         found = self._rows(
-            "SELECT 1 FROM exercise_outcome WHERE exercise = ? AND outcome = ? LIMIT 1",
-            exercise_id,
+            f"SELECT 1 FROM exercise_outcome WHERE exercise IN ({', '.join('?' * len(names))})"
+            " AND outcome = ? LIMIT 1",
+            *names,
             Outcome.PASSED,
         )
         return bool(found)
@@ -149,15 +158,16 @@ class Store:
         """
 
         def forget(connection: sqlite3.Connection) -> int:
+            connection.create_function("now", 1, current_exercise_id, deterministic=True)
             return sum(
                 connection.execute(
-                    f"DELETE FROM {table} WHERE :prefix IS NULL OR {column} = :prefix"
-                    f" OR substr({column}, 1, length(:prefix) + 1) = :prefix || '.'",
-                    {"prefix": prefix},
+                    f"DELETE FROM {table} WHERE :prefix IS NULL OR {name} = :prefix"
+                    f" OR substr({name}, 1, length(:prefix) + 1) = :prefix || '.'",
+                    {"prefix": prefix and current_exercise_id(prefix)},
                 ).rowcount
-                for table, column in (
-                    ("exercise_outcome", "exercise"),
-                    ("hint_shown", "exercise"),
+                for table, name in (
+                    ("exercise_outcome", "now(exercise)"),
+                    ("hint_shown", "now(exercise)"),
                     ("question_outcome", "question"),
                 )
             )
@@ -208,6 +218,12 @@ def _is_set(name: str) -> bool:
 
 def _written(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds")
+
+
+def _names(exercise_id: str) -> list[str]:
+    """Return every id under which results of an exercise may stand: its own and retired ones."""
+    now = current_exercise_id(exercise_id)
+    return [now, *(old for old, new in retired_exercises().items() if new == now)]
 
 
 def _exercise_record(runs: list[tuple], hints: int) -> ExerciseRecord:

@@ -100,7 +100,7 @@ def test_passes_with_and_without_a_cache(prompt, new):
 
 def test_what_a_step_fetches():
     figure = figures.bytes_per_step(1_000_000, 2, 3, 8, 10_000, 2)
-    each = kv_cache_bytes(2, 3, 8, 1, 2)
+    each = kv_cache_bytes(2, 3, 8, 1, bytes_per_number=2)
     assert f"at {2_000_000 / each:,.0f} tokens" in figure_title(figure)
     areas = figure.axes[0].collections
     assert areas[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(2.0)  # MB of weights

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from course_lib import softmax
+from course_lib import generation, softmax
+from course_lib.chapters.generation import answers
+from course_lib.generation import processors
 from course_lib.study.chapter_parts import all_exercises, exercises_of, find_exercise
 from course_lib.study.check import bank_proof as proof
 from course_lib.study.check.spec import Misconception
@@ -44,11 +46,11 @@ def test_ids_are_unique_and_belong_to_their_notebook():
 def planted(monkeypatch):
     """Replace one exercise of the bank by a changed copy, as long as the test runs."""
 
-    def plant(**changes):
-        changed = replace(find_exercise("softmax.stable"), **changes)
+    def plant(exercise_id="softmax.stable", **changes):
+        changed = replace(find_exercise(exercise_id), **changes)
         others = [each for each in ALL if each.id != changed.id]
         monkeypatch.setattr(proof, "all_exercises", lambda: [*others, changed])
-        monkeypatch.setattr("course_lib.study.check.decorator.find_exercise", lambda _: changed)
+        monkeypatch.setattr("course_lib.study.check.judge.find_exercise", lambda _: changed)
         return changed
 
     return plant
@@ -71,6 +73,40 @@ def test_a_reference_that_is_the_solution_is_found(planted):
     found = not_holding(planted(reference=lambda x, dim=-1: softmax.stable_softmax(x, dim)))
     assert [each.claim for each in found] == ["the reference stands alone"]
     assert "course_lib.softmax.stable_softmax" in found[0].found
+
+
+def test_a_reference_that_leans_on_a_chapters_answers_is_found(planted):
+    def reference(*given):
+        return answers.filtered_distribution(*given)
+
+    found = not_holding(planted("generation.distribution", reference=reference))
+    assert [each.claim for each in found] == ["the reference stands alone"]
+    assert "chapters.generation.answers.filtered_distribution" in found[0].found
+
+
+def test_a_reference_that_leans_on_what_an_answer_calls_is_found(planted):
+    def reference(logits, temperature, k, p):
+        kept = generation.keep_top_k(logits / temperature, k)
+        return generation.keep_top_p(kept, p).softmax(-1)
+
+    found = not_holding(planted("generation.distribution", reference=reference))
+    assert [each.claim for each in found] == ["the reference stands alone"]
+    assert "course_lib.generation.processors.keep_top_k" in found[0].found
+
+
+def test_what_an_earlier_chapter_teaches_may_be_used(planted):
+    def reference(logits, temperature, k, p):
+        return softmax.stable_softmax(alone(logits, temperature, k, p).log())
+
+    alone = find_exercise("generation.distribution").reference
+    assert not_holding(planted("generation.distribution", reference=reference)) == []
+
+
+def test_functions_are_in_order_again_after_the_proof(planted):
+    exercise = planted("generation.distribution", reference=answers.filtered_distribution)
+    before = answers.filtered_distribution, generation.keep_top_k, processors.keep_top_k
+    not_holding(exercise)
+    assert before == (answers.filtered_distribution, generation.keep_top_k, processors.keep_top_k)
 
 
 def test_a_wrong_solution_is_found(planted):

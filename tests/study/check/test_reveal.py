@@ -43,6 +43,13 @@ def test_any_function_or_class_of_the_library(capsys):
     assert "class SoftmaxState(NamedTuple):" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("nothing_passed")
+def test_an_answer_of_a_chapter_is_shown_under_its_own_name(capsys):
+    reveal("generation.cache")
+    shown = capsys.readouterr().out
+    assert shown == "course_lib.chapters.generation.answers.update_cache (folded)\n"
+
+
 def test_unknown_name_suggests_the_nearest(capsys):
     reveal("softmax.stabel")
     assert "Did you mean 'softmax.stable'?" in capsys.readouterr().out
@@ -52,6 +59,7 @@ def test_html_holds_the_source_and_folds():
     plain = inspect.unwrap(softmax.stable_softmax)
     html = source_of(plain, is_open=False)._repr_mimebundle_()["text/html"]
     assert "<details >" in html
+    assert "The course's own: <code>course_lib.softmax.stable_softmax</code>" in html
     assert "keepdim" in html
     assert 'class="n"' not in html
     assert "<details open>" in source_of(plain)._repr_mimebundle_()["text/html"]

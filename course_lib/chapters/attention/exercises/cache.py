@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib import attention
+from course_lib.chapters.attention import answers
 from course_lib.chapters.attention.exercises.weighted_mean import attended, numbers
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -110,7 +110,7 @@ CACHED_STEP = Exercise(
         "into copies of the caches (B, G, N, D), let the new queries (B, H, T, D) read causally "
         "everything up to themselves, and return (output, k_cache, v_cache)."
     ),
-    solution=attention.cached_attention,
+    solution=answers.cached_attention,
     reference=_step,
     probes=(
         Probe(

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import flash
+from course_lib.chapters.flash_attention import answers
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -104,7 +105,7 @@ TILED = Exercise(
         "made on the way, nor a whole row of scores: a watch looks at every operation. Use "
         "flash.empty_state, flash.attend_scores and flash.finish, or your own."
     ),
-    solution=flash.attend_in_blocks,
+    solution=answers.attend_in_blocks,
     reference=_exact,
     watch=_no_table,
     probes=(

@@ -1,6 +1,6 @@
 """The exercises of 12 generation, in the notebook's order."""
 
-from course_lib.chapters.generation.exercises.cache import CACHE, POSITIONS
+from course_lib.chapters.generation.exercises.cache import CACHE
 from course_lib.chapters.generation.exercises.drafts import ACCEPT, RESIDUAL
 from course_lib.chapters.generation.exercises.drawing import DISTRIBUTION, DRAW
 from course_lib.chapters.generation.exercises.filters import TOP_K, TOP_P
@@ -14,7 +14,6 @@ EXERCISES = (
     DISTRIBUTION,
     PENALTY,
     CACHE,
-    POSITIONS,
     ACCEPT,
     RESIDUAL,
 )

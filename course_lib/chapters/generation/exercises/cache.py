@@ -1,136 +1,10 @@
-"""Exercises on memory: positions under left padding, and one step of a cache."""
+"""The exercise on memory: one step of a cache of fixed size."""
 
 import torch
 
-from course_lib import generation
+from course_lib.chapters.generation import answers
 from course_lib.study.check.probe_inputs import uneven
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
-
-
-def _counted(padding, tokens):
-    rows = []
-    for row in padding.tolist():
-        places, seen = [], 0
-        for real in row:
-            places.append(max(seen if real else seen - 1, 0))
-            seen += real
-        rows.append(places[len(row) - tokens :])
-    return torch.tensor(rows)
-
-
-def _padding_counted(padding, tokens):
-    size = padding.shape[1]
-    return torch.arange(size - tokens, size).expand(len(padding), -1).clone()
-
-
-def _from_one(padding, tokens):
-    return padding.long().cumsum(-1)[:, padding.shape[1] - tokens :]
-
-
-def _restarted(padding, tokens):
-    new = padding[:, padding.shape[1] - tokens :].long()
-    return (new.cumsum(-1) - 1).clamp(min=0)
-
-
-def _first_ones(padding, tokens):
-    return (padding.long().cumsum(-1) - 1).clamp(min=0)[:, :tokens]
-
-
-def _negative_left(padding, tokens):
-    return (padding.long().cumsum(-1) - 1)[:, padding.shape[1] - tokens :]
-
-
-def _counted_back(padding, tokens):
-    last = padding.long().sum(-1, keepdim=True) - 1
-    return last - torch.arange(tokens - 1, -1, -1)
-
-
-def _padding_at_one(padding, tokens):
-    places = (padding.long().cumsum(-1) - 1).masked_fill(~padding, 1)
-    return places[:, padding.shape[1] - tokens :]
-
-
-def _pads(*rows):
-    return torch.tensor(rows, dtype=torch.bool)
-
-
-POSITIONS = Exercise(
-    id="generation.positions",
-    title="Who stands where",
-    minutes=6,
-    difficulty=2,
-    statement=(
-        "`padding` (B, S) is True at real tokens, which stand on the right. Return the positions "
-        "of the newest `tokens` columns, (B, tokens): every row counts its own real tokens from 0. "
-        "A padded place gets 0."
-    ),
-    solution=generation.token_positions,
-    reference=_counted,
-    probes=(
-        Probe("no padding", lambda: call(_pads([1, 1, 1]), 3), "0, 1, 2."),
-        Probe(
-            "two rows, the whole prompt",
-            lambda: call(_pads([1, 1, 1, 1], [0, 0, 1, 1]), 4),
-            "The second row begins to count at its first real token.",
-        ),
-        Probe(
-            "one new token",
-            lambda: call(_pads([1, 1, 1, 1, 1], [0, 0, 0, 1, 1], [0, 1, 1, 1, 1]), 1),
-            "The cache holds 4 columns, but the rows have 4, 1 and 3 tokens before the new one.",
-        ),
-        Probe(
-            "two new tokens",
-            lambda: call(_pads([0, 0, 1, 1, 1], [0, 1, 1, 1, 1]), 2),
-            "The newest columns are the last ones.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "padding counted",
-            _padding_counted,
-            "You number the columns. A padded row is then told that its first word stands far into "
-            "the text. Sum up the real tokens: padding.cumsum(-1).",
-        ),
-        Misconception(
-            "counted from 1",
-            _from_one,
-            "The running sum counts a token itself, so that the first gets 1. Subtract 1.",
-        ),
-        Misconception(
-            "begun anew at the new tokens",
-            _restarted,
-            "You counted the new columns alone, so that every step begins at 0 again. Count over "
-            "all S columns, then take the last ones.",
-        ),
-        Misconception(
-            "the oldest columns",
-            _first_ones,
-            "You returned the first columns. The new tokens are the last ones.",
-        ),
-        Misconception(
-            "padding before the beginning",
-            _negative_left,
-            "A padded place gets −1, and a table of positions has no row −1. Clamp at 0.",
-        ),
-        Misconception(
-            "counted backwards into the padding",
-            _counted_back,
-            "Counting back from the newest token is right for the text. In front of it you get "
-            "−1, −2 and so on, which are no positions. Clamp at 0.",
-        ),
-        Misconception(
-            "padding at position 1",
-            _padding_at_one,
-            "The real tokens stand where they should. transformers gives padding a 1, as you do, "
-            "and nobody reads it; asked for is 0 here.",
-        ),
-    ),
-    alternatives=(Alternative("by a loop", _counted),),
-    hints=(
-        "padding.long().cumsum(-1) counts the real tokens up to each column.",
-        "Subtract 1, clamp at 0, and take the last `tokens` columns: [:, S - tokens:].",
-    ),
-)
+from course_lib.study.check.spec import Exercise, Misconception, Probe, call
 
 
 def _filled(cache, new, start):
@@ -218,7 +92,7 @@ CACHE = Exercise(
         "new ones, `k` and `v` (B, G, T, D), come behind them. Return (keys, values, mask): copies "
         "with the new rows in, and a mask (T, N), True where a new token may read."
     ),
-    solution=generation.update_cache,
+    solution=answers.update_cache,
     reference=_step,
     probes=(
         Probe(

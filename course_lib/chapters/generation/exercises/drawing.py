@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import generation
+from course_lib.chapters.generation import answers
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -79,7 +80,7 @@ DISTRIBUTION = Exercise(
         "Return the probabilities (B, V) with which tokens are drawn after temperature, then "
         "top-k, then top-p. You may use `generation.keep_top_k` and `generation.keep_top_p`."
     ),
-    solution=generation.filtered_distribution,
+    solution=answers.filtered_distribution,
     reference=_in_loops,
     probes=(
         Probe(

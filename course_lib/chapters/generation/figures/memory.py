@@ -69,7 +69,7 @@ def bytes_per_step(
     """Draw what a decoding step fetches from memory as the text grows: weights, keys, values."""
     weights = parameters * bytes_per_number
     tokens = torch.linspace(1, longest, 60).long().tolist()
-    cache = [kv_cache_bytes(layers, groups, head_dim, t, bytes_per_number) for t in tokens]
+    cache = [kv_cache_bytes(layers, groups, head_dim, t, 1, bytes_per_number) for t in tokens]
     figure, ax = new_figure(8, 3.6, margins=Margins(left=0.9, bottom=0.6, top=0.6))
     unit, name = (1e9, "GB") if weights >= 1e9 else (1e6, "MB")
     ax.fill_between(tokens, 0, weights / unit, color=OKABE_ITO.sky, label="weights")
@@ -78,7 +78,7 @@ def bytes_per_step(
     ax.set(xlim=(1, longest), ylim=(0, 1.25 * upper[-1]))
     ax.set(xlabel="tokens in the text", ylabel=f"{name} per token written")
     ax.legend(loc="upper left", frameon=False, ncols=2)
-    each = kv_cache_bytes(layers, groups, head_dim, 1, bytes_per_number)
+    each = kv_cache_bytes(layers, groups, head_dim, 1, 1, bytes_per_number)
     equal = weights / each
     title(ax, f"Keys and values weigh as much as the weights at {equal:,.0f} tokens")
     return figure

@@ -2,9 +2,9 @@
 
 import torch
 
+from course_lib.chapters.training import answers
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
-from course_lib.training import descent
 
 
 def _batches(*sizes, features=3):
@@ -78,7 +78,7 @@ DESCEND = Exercise(
         "after the other. A prediction is x @ weight, the loss of a batch is its mean squared "
         "error, and backward() finds the gradient. Leave the given weights as they are."
     ),
-    solution=descent.descend,
+    solution=answers.descend,
     reference=lambda weight, batches, rate: _descended(weight, batches, rate, _of_mean),
     probes=(
         Probe(

@@ -2,6 +2,7 @@
 
 import torch
 
+from course_lib.chapters.training import answers
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.training import gradients
@@ -175,7 +176,7 @@ ACCUMULATE = Exercise(
         "`counts` how many tokens counted in it. Return the gradient of the mean loss over all "
         "counted tokens of the batch."
     ),
-    solution=gradients.accumulated,
+    solution=answers.accumulated,
     reference=_token_by_token,
     probes=(
         Probe("one part", lambda: _parts(7), "One part is the whole batch."),

@@ -5,7 +5,7 @@ from functools import reduce
 import torch
 import torch.nn.functional as F
 
-from course_lib.model import functions
+from course_lib.chapters.transformer import answers
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -51,7 +51,7 @@ BLOCK = Exercise(
         "Return the stream after one pre-norm layer: attention, then the MLP. Each reads a "
         "normalised copy, through its own norm, and adds to the stream."
     ),
-    solution=functions.decoder_block,
+    solution=answers.decoder_block,
     reference=_block_in_words,
     probes=(
         Probe(
@@ -228,7 +228,7 @@ FORWARD = Exercise(
         "order, normalise once more, multiply by the head (V, C). Without a head the table is it. "
         "A block returns the stream after it."
     ),
-    solution=functions.decoder_logits,
+    solution=answers.decoder_logits,
     reference=_logits_by_loop,
     probes=(
         Probe(

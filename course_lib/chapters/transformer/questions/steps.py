@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.model import decoder_block, greedy_continuation, token_positions
+from course_lib.chapters.transformer.answers import decoder_block
+from course_lib.model import greedy_continuation, token_positions
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps
 from course_lib.study.ask.question_parts import Option, Slip
 
