@@ -28,7 +28,7 @@ from course_lib.training.data import (
     repeating_batch,
     write_tokens,
 )
-from course_lib.training.descent import adamw_path, descend, height, sgd_path, valley
+from course_lib.training.descent import adamw_path, height, sgd_path, valley
 from course_lib.training.evaluation import (
     RepeatProbe,
     pooled_bits_per_byte,
@@ -37,7 +37,6 @@ from course_lib.training.evaluation import (
     token_log_probabilities,
 )
 from course_lib.training.gradients import (
-    accumulated,
     clip_by_global_norm,
     clip_factor,
     clipped,
@@ -62,7 +61,6 @@ __all__ = [
     "ScalingLaw",
     "StepReport",
     "Training",
-    "accumulated",
     "adamw_path",
     "adamw_step",
     "adamw_update",
@@ -71,7 +69,6 @@ __all__ = [
     "clipped",
     "cosine_rate",
     "decay_groups",
-    "descend",
     "expected_initial_loss",
     "fit_power_law",
     "fit_scaling_law",
