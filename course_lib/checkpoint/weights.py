@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.checkpoint.fitting import misfits, with_head
-from course_lib.checkpoint.folder import local_folder, write_whole
+from course_lib.checkpoint.folder import local_folder
 from course_lib.checkpoint.words import CONFIG, load_config, words_of_config
 from course_lib.model import DecoderLM, build_model
 
@@ -74,7 +75,7 @@ def save_model(
     whole = {name: part.cpu().contiguous() for name, part in tensors.items()}
     write_whole(folder / WEIGHTS, lambda path: save_file(whole, path, metadata={"format": "pt"}))
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    write_whole(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_whole_text(folder / CONFIG, text)
 
 
 def read_tensors(folder: Path) -> Found:
