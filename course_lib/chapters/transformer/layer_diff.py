@@ -28,7 +28,7 @@ from course_lib.model.decoder import Rotation
 ROTARY = "rotary_emb"
 
 
-class Row(NamedTuple):
+class ModuleDifference(NamedTuple):
     """One module: how far it is off, relative to the largest number of the reference."""
 
     name: str
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 class Divergence(NamedTuple):
     """The comparison of all modules, in the order of the model."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ModuleDifference, ...]
     tolerance: float
 
     @property
@@ -82,7 +82,7 @@ def find_divergence(
             answer, so_far = module(theirs[name].given), None  # ours reads the weight by itself
         else:
             continue
-        rows.append(Row(name, _difference(answer, theirs[name].answer), so_far))
+        rows.append(ModuleDifference(name, _difference(answer, theirs[name].answer), so_far))
     if not rows:
         raise ValueError(
             "the two models must share names of modules; got none in common. Compare with the "
@@ -91,7 +91,7 @@ def find_divergence(
     return Divergence(tuple(rows), tolerance)
 
 
-class Call(NamedTuple):
+class ModuleCall(NamedTuple):
     """With what a module was called, and what it answered."""
 
     arguments: tuple[Any, ...]
@@ -120,14 +120,14 @@ class Call(NamedTuple):
         return _first(module(given, *others, **named))
 
 
-def _calls(model: nn.Module, ids: Tensor) -> dict[str, Call]:
+def _calls(model: nn.Module, ids: Tensor) -> dict[str, ModuleCall]:
     """Return how each module was called in one run of the model."""
-    found: dict[str, Call] = {}
+    found: dict[str, ModuleCall] = {}
 
     def watch(name: str, module: nn.Module) -> RemovableHandle:
         def note(_: nn.Module, arguments: Any, named: Any, answers: Any) -> None:
             if isinstance(_first(answers), Tensor):
-                found[name] = Call(arguments, named, answers, isinstance(module, nn.Linear))
+                found[name] = ModuleCall(arguments, named, answers, isinstance(module, nn.Linear))
 
         return module.register_forward_hook(note, with_kwargs=True)
 
@@ -144,7 +144,7 @@ def _first(answers: Any) -> Any:
     return answers[0] if isinstance(answers, tuple) else answers
 
 
-def _their_rotation(theirs: Mapping[str, Call]) -> Rotation | None:
+def _their_rotation(theirs: Mapping[str, ModuleCall]) -> Rotation | None:
     """Return what turns queries and keys in the reference, from the angles that it computed."""
     found = [call.answers for name, call in theirs.items() if name.endswith(ROTARY)]
     if not found:
@@ -159,13 +159,13 @@ def _their_rotation(theirs: Mapping[str, Call]) -> Rotation | None:
     return rotate
 
 
-def _rotary_row(ours: DecoderLM, rotate: Rotation, ids: Tensor) -> Row:
+def _rotary_row(ours: DecoderLM, rotate: Rotation, ids: Tensor) -> ModuleDifference:
     """Return how differently the two models turn the same vectors."""
     shape = (len(ids), 1, ids.shape[1], ours.config.head_dim)
     probe = torch.randn(shape, generator=seeded(0)).to(next(ours.parameters()))
     own = ours.rotation(torch.arange(ids.shape[1], device=ids.device))
     turned = probe if own is None else own(probe)
-    return Row(f"model.{ROTARY}", _difference(turned, rotate(probe)), None)
+    return ModuleDifference(f"model.{ROTARY}", _difference(turned, rotate(probe)), None)
 
 
 def _difference_so_far(found: Tensor, expected: Tensor) -> float:

@@ -63,15 +63,16 @@ class AttentionOnlyModel(nn.Module):
         rotate: Callable[[Tensor], Tensor] | None = None,
         bias: Float[Tensor, "H T T"] | None = None,
         return_weights: bool = False,
-    ) -> tuple[Float[Tensor, "B T V"], list[Float[Tensor, "B H T T"] | None]]:
-        """Return the logits for embedded tokens, and on request the attention of each layer."""
+    ) -> tuple[Float[Tensor, "B T V"], list[Float[Tensor, "B H T T"]]]:
+        """Return the logits for embedded tokens, and the weights of each layer where requested."""
         mask, weights = causal_mask(x.shape[1]), []
         for norm, attention in self.layers():
             read, read_weights = attention(
                 norm(x), mask, bias=bias, rotate=rotate, return_weights=return_weights
             )
             x = x + read
-            weights.append(read_weights)
+            if read_weights is not None:
+                weights.append(read_weights)
         return self.unembed(self.final_norm(x)), weights
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from course_lib import SYLLABUS, find_notebook
 from course_lib.atomic_write import write_whole_text
-from course_lib.study.files.merging import Changes, inputs_of, merge, without_outputs
+from course_lib.study.files.merging import Changes, inputs_of, merge_cells, without_outputs
 from course_lib.study.record.paths import course_home
 
 _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
@@ -186,7 +186,7 @@ def _bring_forward(folder: Path, name: str, fresh: dict[str, Any], report: Updat
     except (OSError, ValueError):
         report.unreadable[name] = _put_beside(folder, stem, fresh)
         return
-    cells, changes = merge(_base_cells(folder, name), fresh["cells"], notebook["cells"])
+    cells, changes = merge_cells(_base_cells(folder, name), fresh["cells"], notebook["cells"])
     if [*map(_key, cells)] == [*map(_key, notebook["cells"])]:
         report.unchanged.append(stem)
     else:
