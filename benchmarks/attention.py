@@ -6,8 +6,6 @@ Times are processor time of one thread, which a busy machine does not lengthen b
 and medians of repetitions that take turns. Read the ratios within one run, not the seconds.
 """
 
-import math
-import statistics
 from collections.abc import Callable
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import record
-from benchmarks.timing import median, race, ratio
+from benchmarks.timing import exponent, median, race, ratio
 from course_lib.attention import (
     KVCache,
     causal_mask,
@@ -97,14 +95,6 @@ def length_rows(n: int, heads: int = 2, head_dim: int = 64) -> list[dict]:
     ]
 
 
-def exponent(rows: list[dict], contestant: str, column: str) -> float:
-    """Return the slope of a straight line through log(column) against log(tokens), n >= 1024."""
-    mine = [row for row in rows if row["contestant"] == contestant and row["tokens"] >= 1024]
-    x = [math.log(row["tokens"]) for row in mine]
-    y = [math.log(row[column]) for row in mine]
-    return statistics.linear_regression(x, y).slope
-
-
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -119,8 +109,8 @@ def main() -> None:
         {
             "measured": "exponent of n from 1024 on",
             "contestant": contestant,
-            "time": round(exponent(lengths, contestant, "milliseconds"), 2),
-            "memory": round(exponent(lengths, contestant, "peak MB"), 2),
+            "time": round(exponent(lengths, contestant, "milliseconds", 1024), 2),
+            "memory": round(exponent(lengths, contestant, "peak MB", 1024), 2),
         }
         for contestant in ("ours", "torch sdpa")
     ]

@@ -7,16 +7,14 @@ torch" and "against standard" are medians of the ratios within a round. Memory i
 call makes at once. The rows are kept for the notebook too.
 """
 
-import math
 import shutil
-import statistics
 
 import torch
 import torch.nn.functional as F
 
 from benchmarks.attention import peak_bytes
 from benchmarks.record import record
-from benchmarks.timing import Contestants, median, median_ratio, race, ratio
+from benchmarks.timing import Contestants, exponent, median, median_ratio, race, ratio
 from course_lib.attention import causal_mask, grouped_query_attention
 from course_lib.flash import CAUSAL, FULL, tiled_attention
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
@@ -59,14 +57,6 @@ def length_rows(n: int, heads: int, causal: bool, budget: float) -> list[dict]:
     ]
 
 
-def exponent(rows: list[dict], contestant: str, column: str) -> float:
-    """Return the slope of a straight line through log(column) against log(tokens), n >= 2048."""
-    mine = [row for row in rows if row["contestant"] == contestant and row["tokens"] >= 2048]
-    x = [math.log(row["tokens"]) for row in mine]
-    y = [math.log(row[column]) for row in mine]
-    return statistics.linear_regression(x, y).slope
-
-
 def faster_from(rows: list[dict]) -> int | None:
     """Return the length from which on the tiled form is faster than the standard one."""
     times = {(row["contestant"], row["tokens"]): row["milliseconds"] for row in rows}
@@ -87,8 +77,8 @@ def main() -> None:
         {
             "measured": "exponent of n from 2048 on",
             "contestant": name,
-            "time": round(exponent(rows, name, "milliseconds"), 2),
-            "memory": round(exponent(rows, name, "peak MB"), 2),
+            "time": round(exponent(rows, name, "milliseconds", 2048), 2),
+            "memory": round(exponent(rows, name, "peak MB", 2048), 2),
             "faster than standard from": faster_from(rows) if name == "tiled" else "",
         }
         for name in (STANDARD, "tiled", TORCH)

@@ -20,14 +20,14 @@ def record(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     kept = [dict(row) for row in rows]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    content = {"benchmark": name, **global_state(), "rows": kept}
+    content = {"benchmark": name, **measured_on(), "rows": kept}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for _, table in groupby(kept, key=tuple):
         print_table(list(table))
     return path
 
 
-def global_state() -> dict[str, Any]:
+def measured_on() -> dict[str, Any]:
     """Return the date, the machine and the versions that a measurement depends on."""
     versions = {}
     for package in PACKAGES:

@@ -40,7 +40,7 @@ LEGEND = "A dot is the median of the rounds; the line through it holds the middl
 BEGIN, END = "<!-- measured: written by `python -m benchmarks.report` -->", "<!-- /measured -->"
 
 
-def stored() -> dict[str, dict[str, Any]]:
+def stored_results() -> dict[str, dict[str, Any]]:
     """Return the stored measurements by the name of their benchmark."""
     return {
         name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
@@ -134,7 +134,7 @@ def ratio_figure(results: Results) -> Figure:
 
 def gather() -> None:
     """Write the table, the picture and the README's section from what is stored."""
-    results = stored()
+    results = stored_results()
     (RESULTS / "report.png").write_bytes(png_bytes(ratio_figure(results)))
     (RESULTS / "report.md").write_text(report(results), encoding="utf-8")
     text = README.read_text(encoding="utf-8")

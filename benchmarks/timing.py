@@ -5,10 +5,11 @@ this program, not the clock's: waiting for a turn on a busy machine adds nothing
 within each round, between neighbours in time, and only then the median.
 """
 
+import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -58,3 +59,14 @@ def ratio_of(label: str, ratios: Sequence[float]) -> dict[str, Any]:
 def median_ratio(rounds: Rounds, name: str, to: str) -> float:
     """Return how many times as long as another one a contestant took, by the median round."""
     return statistics.median(each[name] / each[to] for each in rounds)
+
+
+def exponent(rows: Iterable[Mapping[str, Any]], contestant: str, column: str, least: int) -> float:
+    """Return the slope of a straight line through log(column) against log(tokens).
+
+    Only rows of `least` tokens or more count: for short texts fixed costs hide the growth.
+    """
+    mine = [row for row in rows if row["contestant"] == contestant and row["tokens"] >= least]
+    x = [math.log(row["tokens"]) for row in mine]
+    y = [math.log(row[column]) for row in mine]
+    return statistics.linear_regression(x, y).slope

@@ -16,6 +16,8 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +85,20 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     generator on the CPU and move the result.
     """
     return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextmanager
+def seeded_draws(seed: int) -> Iterator[None]:
+    """Let what draws without a generator, such as the weights of new layers, follow from a seed.
+
+    Afterwards the CPU's global generator is as it was before, as if nothing had been drawn.
+
+        with seeded_draws(0):
+            layer = nn.Linear(3, 2)  # the same weights each time
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def synchronize(device: torch.device | str) -> None:

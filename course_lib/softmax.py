@@ -93,6 +93,13 @@ def cross_entropy(logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]) -> F
     return -log_p.gather(-1, targets.unsqueeze(-1)).mean()
 
 
+def surprises(
+    logits: Float[Tensor, "*rows V"], targets: Int[Tensor, "*rows"]
+) -> Float[Tensor, "*rows"]:
+    """Return -log p of each target, in nats; `cross_entropy` is the mean of these."""
+    return -log_softmax(logits, dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
 def cross_entropy_gradient(
     logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
 ) -> Float[Tensor, "N V"]:

@@ -371,7 +371,7 @@ def test_a_quick_test_leaves_browser_and_notebooks_out(monkeypatch: pytest.Monke
     names = [step.name for step in suite.steps(quick=False)]
     assert names == ["Format", "Lint", "Types", "Tests", "Browser", "Notebooks"]
     assert [step.name for step in suite.steps(quick=True)] == names[:-2]
-    seen: list[tuple[suite.Step, ...]] = []
+    seen: list[tuple[suite.SuiteStep, ...]] = []
     monkeypatch.setattr(suite, "run", lambda chosen: seen.append(chosen) or 0)
     assert cli.main(["test", "--quick"]) == 0
     assert seen == [suite.steps(quick=True)]
@@ -380,8 +380,8 @@ def test_a_quick_test_leaves_browser_and_notebooks_out(monkeypatch: pytest.Monke
 def test_every_step_runs_though_one_fails(capfd: pytest.CaptureFixture[str]) -> None:
     show = "import os; print(os.environ['COURSE_REPLAY'], os.environ['COURSE_HOME'])"
     chosen = (
-        suite.Step("One", ("-c", "print('first'); exit(5)")),
-        suite.Step("Two", ("-c", show)),
+        suite.SuiteStep("One", ("-c", "print('first'); exit(5)")),
+        suite.SuiteStep("Two", ("-c", show)),
     )
     assert suite.run(chosen) == 1
     printed = capfd.readouterr().out

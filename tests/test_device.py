@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from course_lib import device
-from course_lib.device import Machine, default_device, default_dtype, seeded, this_machine
+from course_lib.device import (
+    Machine,
+    default_device,
+    default_dtype,
+    seeded,
+    seeded_draws,
+    this_machine,
+)
 
 MACHINE = Machine(
     system="Linux x86_64",
@@ -112,6 +119,21 @@ def test_a_seed_gives_the_same_draws_and_another_seed_others() -> None:
     state = torch.get_rng_state()
     torch.randn(2, generator=seeded(1, torch.device("cpu")))
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_seeded_draws_repeat_and_leave_the_global_generator_as_it_was() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    drawn = []
+    for seed in (1, 1, 2):
+        with seeded_draws(seed):
+            drawn.append(torch.nn.Linear(3, 2).weight.detach())
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    with pytest.raises(RuntimeError), seeded_draws(3):
+        torch.rand(2) @ torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_waiting_asks_the_device_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:

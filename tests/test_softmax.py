@@ -188,3 +188,17 @@ class TestTemperature:
     def test_out_of_range(self, wrong):
         with pytest.raises(ValueError, match=f"zero or more; got {wrong}. Use 0 for the largest"):
             softmax.softmax_with_temperature(torch.zeros(2), wrong)
+
+
+def test_surprises_are_those_of_torch_and_their_mean_is_the_cross_entropy():
+    logits = 50 * torch.randn(2, 3, 7, generator=seeded(0))
+    targets = torch.randint(7, (2, 3), generator=seeded(1))
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    found = softmax.surprises(logits, targets)
+    torch.testing.assert_close(found, expected.view(2, 3))
+    mean = softmax.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    torch.testing.assert_close(found.mean(), mean)
+    even = softmax.surprises(torch.zeros(1, 8), torch.tensor([5]))
+    assert even.item() == pytest.approx(math.log(8))
+    far = softmax.surprises(torch.tensor([[1e4, 0.0]]), torch.tensor([1]))
+    assert far.item() == 1e4, "a probability of 0 in float32 has a surprise all the same"

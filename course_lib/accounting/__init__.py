@@ -18,7 +18,7 @@ from course_lib.accounting.compute import (
 from course_lib.accounting.limits import (
     DEVICES,
     Device,
-    Step,
+    PassCost,
     arithmetic_intensity,
     decode_tokens_per_second,
     model_step,
@@ -55,7 +55,7 @@ __all__ = [
     "Device",
     "InferenceMemory",
     "Part",
-    "Step",
+    "PassCost",
     "TrainingMemory",
     "activation_bytes",
     "active_parameters",

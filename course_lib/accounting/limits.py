@@ -87,7 +87,7 @@ def decode_tokens_per_second(
     return batch * bandwidth / (weight_bytes + cache_bytes)
 
 
-class Step(NamedTuple):
+class PassCost(NamedTuple):
     """One forward pass: what it computes, and what it must move at least."""
 
     flops: int
@@ -101,7 +101,7 @@ class Step(NamedTuple):
 
 def model_step(
     config: ModelConfig, tokens: int, past: int = 0, batch: int = 1, dtype: str = "bfloat16"
-) -> Step:
+) -> PassCost:
     """Return the cost of running `tokens` new tokens of each text behind `past` cached ones.
 
     Prefill is many tokens and no past, decode one token and a long past. Of the experts those are
@@ -109,10 +109,10 @@ def model_step(
     """
     flops = forward_flops(config, tokens, past, batch, last_only=True)
     weights = _parameters_read(config, batch * tokens) * bytes_per_number(dtype)
-    return Step(flops, weights + inference_memory(config, past + tokens, batch, dtype).cache)
+    return PassCost(flops, weights + inference_memory(config, past + tokens, batch, dtype).cache)
 
 
-def time_bound(step: Step, device: Device) -> tuple[float, Literal["compute", "memory"]]:
+def time_bound(step: PassCost, device: Device) -> tuple[float, Literal["compute", "memory"]]:
     """Return the least seconds that a step takes on a device, and which of its speeds decides."""
     compute, memory = step.flops / device.peak_flops, step.bytes_moved / device.bandwidth
     return (compute, "compute") if compute > memory else (memory, "memory")

@@ -14,10 +14,12 @@ from course_lib.attention.cache import (
 )
 from course_lib.attention.heads import (
     first_token_score,
+    head_scores,
     induction_score,
     induction_targets,
     previous_token_score,
     repeated_ids,
+    silence_head,
 )
 from course_lib.attention.masks import (
     additive_mask,
@@ -49,6 +51,7 @@ __all__ = [
     "combine_masks",
     "first_token_score",
     "grouped_query_attention",
+    "head_scores",
     "induction_score",
     "induction_targets",
     "kv_cache_bytes",
@@ -60,6 +63,7 @@ __all__ = [
     "repeated_ids",
     "scaled_dot_product_attention",
     "scores_to_weights",
+    "silence_head",
     "sliding_window_mask",
     "split_heads",
     "stack_group",

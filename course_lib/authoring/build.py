@@ -18,6 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib import SYLLABUS, Notebook, find_notebook
+from course_lib.atomic_write import write_whole_text
 from course_lib.authoring.lint import lint
 from course_lib.authoring.replay import (
     execute,
@@ -30,7 +31,6 @@ from course_lib.authoring.replay import (
 from course_lib.authoring.source import plain_metadata, read_source, with_ids
 from course_lib.study.chapter_parts import exercises_of, has_part
 from course_lib.study.display.saving import drop_views
-from course_lib.study.files.workspace import replace_file
 
 __all__ = ["build", "build_file", "exercise_outcomes", "lint", "rebuild_problems", "verify"]
 
@@ -68,7 +68,7 @@ def build_file(source: Path, target: Path) -> Path:
     text = source.read_text(encoding="utf-8")
     complete = with_ids(text, source.name)
     if complete != text:
-        replace_file(source, complete)
+        write_whole_text(source, complete)
     notebook = read_source(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     execute(notebook, target.parent)
@@ -76,7 +76,7 @@ def build_file(source: Path, target: Path) -> Path:
     if errors:
         raise RuntimeError(f"{source.name} did not run cleanly: {'; '.join(errors)}")
     settle(notebook)
-    replace_file(target, nbformat.writes(notebook) + "\n")
+    write_whole_text(target, nbformat.writes(notebook) + "\n")
     return target
 
 

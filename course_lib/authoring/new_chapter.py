@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 
 from course_lib import SYLLABUS, Notebook, find_notebook
-from course_lib.study.files.workspace import replace_file
+from course_lib.atomic_write import write_whole_text
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = Path(__file__).with_name("chapter_template")
@@ -160,7 +160,7 @@ def _carry_out(plan: Plan) -> None:
         for old, new in plan.renamed.items():
             old.rename(new)
         for path, text in plan.written.items():
-            replace_file(path, text)
+            write_whole_text(path, text)
     except OSError:
         for path, content in before.items():
             if content is None:

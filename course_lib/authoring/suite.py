@@ -19,36 +19,36 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class Step:
+class SuiteStep:
     """One part of the test: a heading, and what Python is given to run it."""
 
     name: str
     arguments: tuple[str, ...]
 
 
-def steps(quick: bool) -> tuple[Step, ...]:
+def steps(quick: bool) -> tuple[SuiteStep, ...]:
     """Return the steps in order; a quick run leaves out the browser and the notebooks."""
     parallel = ("-n", "2", "--dist=loadfile") if find_spec("xdist") else ()
     verify = "import sys; from course_lib.authoring.build import verify; sys.exit(verify() > 0)"
     all_steps = (
-        Step("Format", ("-m", "ruff", "format", "--check", ".")),
-        Step("Lint", ("-m", "ruff", "check", ".")),
-        Step("Types", ("-m", "mypy")),
-        Step("Tests", ("-m", "pytest", "tests", "--ignore=tests/browser", *parallel)),
-        Step("Browser", ("-m", "course_lib.authoring.browser")),
-        Step("Notebooks", ("-c", verify)),
+        SuiteStep("Format", ("-m", "ruff", "format", "--check", ".")),
+        SuiteStep("Lint", ("-m", "ruff", "check", ".")),
+        SuiteStep("Types", ("-m", "mypy")),
+        SuiteStep("Tests", ("-m", "pytest", "tests", "--ignore=tests/browser", *parallel)),
+        SuiteStep("Browser", ("-m", "course_lib.authoring.browser")),
+        SuiteStep("Notebooks", ("-c", verify)),
     )
     return all_steps[:-2] if quick else all_steps
 
 
-def run(chosen: Sequence[Step]) -> int:
+def run(chosen: Sequence[SuiteStep]) -> int:
     """Run the steps, print how each ended, and return 1 if one failed, else 0."""
     if not (ROOT / "tests").is_dir():
         raise ValueError(
             f"The tests are run from a copy of the whole course; {ROOT} has no folder `tests`. "
             "Fetch the course's repository and run `python3 start.py test` in it."
         )
-    ended: list[tuple[Step, int, float]] = []
+    ended: list[tuple[SuiteStep, int, float]] = []
     with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder:
         for number, step in enumerate(chosen, start=1):
             print(f"\n== {number}/{len(chosen)} {step.name} ==", flush=True)
@@ -74,7 +74,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def summary(ended: Sequence[tuple[Step, int, float]]) -> str:
+def summary(ended: Sequence[tuple[SuiteStep, int, float]]) -> str:
     """Return the closing lines: each step with its time, and what it comes to."""
     lines = ["", "== Summary =="]
     for step, status, seconds in ended:

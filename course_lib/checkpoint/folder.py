@@ -6,12 +6,11 @@ Taught in:        transformer
 """
 
 import json
-import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.tokenization import huggingface, vocab_files
 from course_lib.tokenization.bert_vocabulary import load_wordpiece
 from course_lib.tokenization.huggingface import Tokenizer
@@ -96,17 +95,4 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / TOKENIZER, lambda path: huggingface.save_tokenizer(tokenizer, path))
     words = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}, indent=2) + "\n"
-    write_whole(folder / TOKENIZER_WORDS, lambda path: path.write_text(words, encoding="utf-8"))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then put it in its place: the old one or the new.
-
-    The old file may be the memory of the very weights that are written.
-    """
-    beside = path.with_name(path.name + ".part")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole_text(folder / TOKENIZER_WORDS, words)

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.checkpoint.bert import encoder_config, load_encoder
 from course_lib.checkpoint.config_json import CONFIG, config_from_json, config_to_json, read_config
-from course_lib.checkpoint.folder import local_folder, write_whole
+from course_lib.checkpoint.folder import local_folder
 from course_lib.checkpoint.state_dict_check import with_head
 from course_lib.checkpoint.tensor_files import WEIGHTS, Found, read_tensors, require_fit
 from course_lib.families import EncoderOnly, FamilyConfig
@@ -77,7 +78,7 @@ def save_model(
     whole = {name: part.cpu().contiguous() for name, part in tensors.items()}
     write_whole(folder / WEIGHTS, lambda path: save_file(whole, path, metadata={"format": "pt"}))
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    write_whole(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_whole_text(folder / CONFIG, text)
 
 
 def _with_model_names(found: Found, model: DecoderLM) -> Found:

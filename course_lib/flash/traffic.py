@@ -31,7 +31,7 @@ from course_lib.flash.tiles import FULL, Reach, Tiling
 from course_lib.softmax import masked_softmax, stable_softmax
 
 
-class Step(NamedTuple):
+class TileRecord(NamedTuple):
     """What can be seen after one tile, or after one block of rows was written."""
 
     action: str
@@ -53,7 +53,7 @@ class MeteredMemory(Memory):
         self.most_held = 0
         self.held: dict[str, int] = {}
         self.state: tuple[Tensor, ...] = ()
-        self.steps: list[Step] = []
+        self.steps: list[TileRecord] = []
 
     def load(self, name: str, tile: Tensor) -> Tensor:
         """Count a tile that is fetched; it takes the place of the last one of its name."""
@@ -79,7 +79,7 @@ class MeteredMemory(Memory):
     def record(self, action: str, rows: slice, cols: slice) -> None:
         """Add a step to the record."""
         held = dict(self.held)
-        self.steps.append(Step(action, rows, cols, held, self.read, self.written, self.state))
+        self.steps.append(TileRecord(action, rows, cols, held, self.read, self.written, self.state))
 
     def _hold(self, name: str, nbytes: int) -> None:
         self.held[name] = nbytes

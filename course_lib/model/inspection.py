@@ -26,8 +26,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from course_lib.attention import silence_head
 from course_lib.model.decoder import DecoderLM
-from course_lib.softmax import log_softmax
+from course_lib.softmax import surprises
 
 PARTS = ("attention", "mlp")
 _NAMES = {"attention": ("self_attn", "attn"), "mlp": ("mlp",)}
@@ -95,8 +96,7 @@ def token_losses(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B 
             "a token is predicted from those before it, so two are needed; "
             f"got {ids.shape[1]}. Pass a longer text."
         )
-    log_p = log_softmax(model(ids).logits[:, :-1].float())
-    return -log_p.gather(-1, ids[:, 1:, None]).squeeze(-1)
+    return surprises(model(ids).logits[:, :-1].float(), ids[:, 1:])
 
 
 def without_head(model: DecoderLM, layer: int, head: int) -> DecoderLM:
@@ -104,18 +104,10 @@ def without_head(model: DecoderLM, layer: int, head: int) -> DecoderLM:
 
     It shares its weights with `model`, which stays as it is. Calls may be nested.
     """
-    _require("layer", layer, len(model.blocks))
-    _require("head", head, model.config.num_attention_heads)
     ablated = _sharing_weights(model)
     attention = part_of(ablated, layer, "attention")
     output = next(getattr(attention, n) for n in ("o_proj", "c_proj") if hasattr(attention, n))
-
-    def silence(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        heads = given[0].clone()  # (B, T, H * D): the heads side by side
-        heads.unflatten(-1, (model.config.num_attention_heads, -1))[..., head, :] = 0
-        return (heads,)
-
-    output.register_forward_pre_hook(silence)
+    silence_head(output, head, model.config.num_attention_heads)
     return ablated
 
 

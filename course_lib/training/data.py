@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from course_lib.atomic_write import write_whole
 from course_lib.attention import repeated_ids
 
 ID_TYPE = np.uint16  # two bytes a token, enough for 65 536 of them
@@ -37,18 +38,21 @@ class Batch(NamedTuple):
 def write_tokens(path: Path, documents: Iterable[Sequence[int]], separator: int) -> int:
     """Write the documents in a row, each behind a separator, and return the number of tokens."""
     total = 0
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        for ids in documents:
-            row = np.asarray([separator, *ids])
-            if row.min() < 0 or row.max() > np.iinfo(ID_TYPE).max:
-                raise ValueError(
-                    f"ids must lie from 0 to {np.iinfo(ID_TYPE).max}, since a token takes two "
-                    f"bytes; got {row.min()} to {row.max()}. Use a smaller vocabulary."
-                )
-            row.astype(ID_TYPE).tofile(file)
-            total += len(row)
-    beside.replace(path)
+
+    def write(part: Path) -> None:
+        nonlocal total
+        with part.open("wb") as file:
+            for ids in documents:
+                row = np.asarray([separator, *ids])
+                if row.min() < 0 or row.max() > np.iinfo(ID_TYPE).max:
+                    raise ValueError(
+                        f"ids must lie from 0 to {np.iinfo(ID_TYPE).max}, since a token takes two "
+                        f"bytes; got {row.min()} to {row.max()}. Use a smaller vocabulary."
+                    )
+                row.astype(ID_TYPE).tofile(file)
+                total += len(row)
+
+    write_whole(path, write)
     return total
 
 

@@ -21,8 +21,8 @@ import torch
 from tqdm import tqdm
 
 from course_lib import corpus
+from course_lib.atomic_write import write_whole_text
 from course_lib.checkpoint import load_tokenizer, save_model, save_tokenizer
-from course_lib.checkpoint.folder import write_whole
 from course_lib.device import can_compile
 from course_lib.model import DecoderLM
 from course_lib.tokenization.byte_bpe import ByteBPE
@@ -122,7 +122,7 @@ class RecipeRun:
 
     def _write_log(self) -> None:
         text = "".join(json.dumps(record) + "\n" for record in self.records)
-        write_whole(self.log, lambda path: path.write_text(text, encoding="utf-8"))
+        write_whole_text(self.log, text)
 
     def store(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write model and tokenizer as `transformers` loads them, and the log beside them."""

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from course_lib.atomic_write import write_whole
+
 
 def save_training(
     path: str | Path,
@@ -30,8 +32,6 @@ def save_training(
     `generator` is where batches are drawn from; for torch's global one, which dropout uses too,
     pass `torch.default_generator`.
     """
-    from course_lib.checkpoint.folder import write_whole  # with tokenizers, which few need here
-
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),

@@ -634,7 +634,7 @@ def induction_score(weights, ids):
 reveal("attention.induction_score")
 
 # %% id="scores-toy-heads-head-scores-model"
-scores = induction_toy.head_scores(model, sample)
+scores = attention.head_scores(model(sample.ids)[1], sample.ids)
 show(figures.attention.scores_of_heads(scores))
 
 # %% [markdown] id="where-a-head-rests"
@@ -665,13 +665,11 @@ print("in the repetition:    ", rounded(to_first[:, sample.repeated].mean(-1), 2
 held_out = induction_toy.repeated_sequences(16, induction_toy.PERIODS["varying"], seeded(11))
 before = induction_toy.repeat_loss(model, held_out)
 losses = {
-    f"{layer}.{head}": induction_toy.repeat_loss(
-        induction_toy.without_head(model, layer, head), held_out
-    )
+    f"{layer}.{head}": induction_toy.repeat_loss(model.without_head(layer, head), held_out)
     for layer in range(induction_toy.LAYERS)
     for head in range(induction_toy.HEADS)
 }
-both = induction_toy.without_head(induction_toy.without_head(model, 0, 1), 0, 2)
+both = model.without_head(0, 1).without_head(0, 2)
 losses["0.1 and 0.2"] = induction_toy.repeat_loss(both, held_out)
 show(figures.attention.ablation(losses, before))
 
@@ -683,7 +681,7 @@ show(figures.attention.ablation(losses, before))
 # %% id="silent-model"
 silent = model
 for head in range(induction_toy.HEADS):
-    silent = induction_toy.without_head(silent, 1, head)
+    silent = silent.without_head(1, head)
 print(f"loss without layer 1: {induction_toy.repeat_loss(silent, held_out):.1f} nats")
 print(f"for one who knows nothing: log 63 = {math.log(63):.1f} nats")
 
@@ -727,7 +725,7 @@ print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly 
 # you may not think of, a head that reads *itself*: for it attention is no reading at all, it works on each token alone.
 
 # %% id="course-scores-trained-model-head-scores"
-course_scores = course_model_probes.head_scores("repeats")
+course_scores = course_model_probes.head_scores_on("repeats")
 show(figures.attention.scores_of_heads(course_scores))
 
 # %% id="found"
@@ -750,7 +748,7 @@ for name in ("toy", "course model"):
 # the text):
 
 # %% tags=["nbval-ignore-output"] id="text-scores-trained-model-head-scores"
-text_scores = course_model_probes.head_scores("text")
+text_scores = course_model_probes.head_scores_on("text")
 show(figures.attention.scores_of_heads(text_scores))
 
 # %% [markdown] id="which-heads-are-needed"
@@ -895,7 +893,7 @@ print("the new token should:", ours.item())
 shortcut = induction_toy.trained("fixed")
 for period in (12, 16):
     texts = induction_toy.repeated_sequences(16, (period, period), seeded(12))
-    score = induction_toy.head_scores(shortcut, texts)["induction"].max().item()
+    score = attention.head_scores(shortcut(texts.ids)[1], texts.ids)["induction"].max().item()
     losses = [induction_toy.repeat_loss(each, texts) for each in (shortcut, model)]
     print(
         f"period {period}: trained on 12 alone {losses[0]:5.2f} nats, score {score:.2f};", end=" "

@@ -230,7 +230,7 @@ print("each example:", len(context[0]), "bytes and the one that followed")
 print("parameters:", sum(p.numel() for p in ffn_toys.untrained("ReLU").parameters()))
 
 # %% tags=["nbval-ignore-output"] id="reader-byte-models-trained-relu-data"
-reader = ffn_toys.trained("ReLU", data, steps=500)
+reader = ffn_toys.train("ReLU", data, steps=500)
 surprise = ffn_toys.loss_on(reader, held_out)
 print(f"knows nothing: {math.log(256):.2f} nats per byte; after 500 steps: {surprise:.2f}")
 
@@ -282,7 +282,7 @@ reveal("mlp.dead_units")
 
 # %% tags=["nbval-ignore-output"] id="dead"
 def dead(name, rate, seed):
-    model = ffn_toys.trained(name, data, 100, seed, rate)
+    model = ffn_toys.train(name, data, 100, seed, rate)
     return ffn_toys.dead_fractions(model, held_out)[1]
 
 
@@ -461,7 +461,7 @@ show(figures.mlp.variants(ffn_toys.losses(names, steps=150, seeds=(0, 1))))
 # from the ReLU model with the *same* seed:
 
 # %% id="longer-byte-models-stored-losses"
-longer = ffn_toys.stored()["losses"]
+longer = ffn_toys.longer_runs()["losses"]
 show(figures.mlp.variants_in_time(longer))
 
 # %% id="for-name-in-names-1"
@@ -694,7 +694,7 @@ print("with a mask:    ", rounded(experts.load_balancing_loss(padded, k=1, mask=
 # balancing loss, the third is a *control*: it draws lots. A load of 1 is a fair share.
 
 # %% tags=["nbval-ignore-output"] id="mixtures-name-byte-models-trained-name"
-mixtures = {name: ffn_toys.trained(name, data, steps=200) for name in ffn_toys.ROUTERS}
+mixtures = {name: ffn_toys.train(name, data, steps=200) for name in ffn_toys.ROUTERS}
 loads = {name: ffn_toys.loads(model, held_out)[1] for name, model in mixtures.items()}
 show(figures.mlp.expert_loads(loads))
 for name, model in mixtures.items():
@@ -704,7 +704,7 @@ for name, model in mixtures.items():
 # One run may be luck. Four seeds and 800 steps, stored:
 
 # %% id="measured-byte-models-stored"
-measured = ffn_toys.stored()
+measured = ffn_toys.longer_runs()
 for name in ffn_toys.ROUTERS:
     busiest = [max(loads) for loads in measured["loads in the last layer"][name]]
     losses = measured["losses"]["800"][name]

@@ -559,7 +559,7 @@ print("2e-8 in bfloat16, unscaled: ", f"{tiny.bfloat16().item():.1e}")
 # And does it matter? Three stored runs of one small model, equal but for the types:
 
 # %% id="show-figures-training-precision-byte-training"
-show(figures.training.precision(tiny_decoders.stored()["precision"], every=20))
+show(figures.training.precision(tiny_decoders.stored_experiments()["precision"], every=20))
 
 # %% [markdown] id="not-much-here-a-short-run"
 # Not much, here: a short run at a high rate, whose steps are longer than the gaps between the numbers of bfloat16. A long run ends
@@ -634,7 +634,7 @@ with LiveCurve(lambda looks: figures.training.live(looks, steps)) as curve:
 bar.close()
 
 # %% id="show-figures-training-live-byte-training"
-show(figures.training.live(tiny_decoders.stored()["live"], 900))
+show(figures.training.live(tiny_decoders.stored_experiments()["live"], 900))
 
 # %% [markdown] id="text-first-and-little-by-little"
 # Text first, and little by little: which bytes are common, which follow which. On the repeats hardly anything happens for five
@@ -832,7 +832,7 @@ print("by hand:", rounded(torch.tensor(scaling.fit_power_law([1.0, 10.0, 100.0],
 # the fit, to see whether the law foretells it. (`python -m course_lib.chapters.training.tiny_decoders scaling` makes all again.)
 
 # %% id="runs-beyond-byte-training-stored-scaling"
-*runs, largest = tiny_decoders.stored()["scaling"]
+*runs, largest = tiny_decoders.stored_experiments()["scaling"]
 again = tiny_decoders.held_out_loss(tiny_decoders.train_bytes(runs[0]["width"], 125))
 print("the cell finds what is stored, within 0.1 nats:", abs(again - runs[0]["loss"]) < 0.1)
 columns = [[float(run[name]) for run in runs] for name in ("parameters", "tokens", "loss")]

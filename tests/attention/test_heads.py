@@ -6,12 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_lib.attention import (
+    MultiHeadAttention,
     causal_mask,
     first_token_score,
+    head_scores,
     induction_score,
     induction_targets,
     previous_token_score,
     repeated_ids,
+    silence_head,
 )
 from course_lib.device import seeded
 
@@ -114,3 +117,37 @@ def test_repeats_by_hand():
 def test_a_period_holds_different_ids():
     with pytest.raises(ValueError, match=r"between 1 and 67.*got 68"):
         repeated_ids(67, 68, 100, seeded(0))
+
+
+def test_scores_of_several_sequences_are_means_each_with_its_own_ids():
+    other = torch.tensor([1, 1, 2, 3, 4, 5])  # repeats elsewhere than IDS
+    weights = torch.rand(2, 3, 4, T, T, generator=seeded(0)) * causal_mask(T)
+    found = head_scores(weights, torch.stack([IDS, other]))
+    assert set(found) == {"previous token", "induction", "first token"}
+    for name, score in (
+        ("previous token", lambda maps, _: previous_token_score(maps)),
+        ("induction", induction_score),
+        ("first token", lambda maps, _: first_token_score(maps)),
+    ):
+        expected = (score(weights[0], IDS) + score(weights[1], other)) / 2
+        assert found[name].shape == (3, 4)
+        torch.testing.assert_close(found[name], expected)
+    swapped = head_scores(weights, torch.stack([other, IDS]))
+    assert not torch.allclose(swapped["induction"], found["induction"])
+
+
+def test_a_silenced_head_is_one_whose_columns_are_zero():
+    layer = MultiHeadAttention(12, 3, 1, head_dim=5)
+    x, before = torch.randn(2, 4, 12, generator=seeded(1)), layer.o_proj.weight.clone()
+    whole = layer(x)[0]
+    silence_head(layer.o_proj, 1, 3)
+    silenced = layer(x)[0]
+    assert torch.equal(layer.o_proj.weight, before), "the weights stay"
+    with torch.no_grad():
+        layer.o_proj._forward_pre_hooks.clear()
+        layer.o_proj.weight[:, 5:10] = 0
+    torch.testing.assert_close(silenced, layer(x)[0])
+    assert not torch.allclose(silenced, whole)
+    for head in (-1, 3):
+        with pytest.raises(ValueError, match=rf"0 \.\. 2.*got {head}"):
+            silence_head(layer.o_proj, head, 3)

@@ -137,7 +137,7 @@ def test_a_disk_that_fails_leaves_nothing_half_written(copy, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    monkeypatch.setattr(module, "replace_file", fails_at_the_fifth)
+    monkeypatch.setattr(module, "write_whole_text", fails_at_the_fifth)
     with pytest.raises(OSError, match="disk full"):
         new_chapter("heat_flow", after="softmax", root=copy)
     assert contents(copy) == before

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.contests import CONTESTS, Contest
-from benchmarks.timing import HALF, ratio, ratio_of
+from benchmarks.timing import HALF, exponent, ratio, ratio_of
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -44,7 +44,7 @@ def test_the_half_belongs_to_the_column_before_it():
 
 @pytest.mark.parametrize("contest", CONTESTS, ids=lambda each: f"{each.what}-{each.peer}")
 def test_every_contest_has_been_measured(contest):
-    rows = report.stored()[contest.benchmark]["rows"]
+    rows = report.stored_results()[contest.benchmark]["rows"]
     gains = contest.gains(rows)
     assert gains, "no stored row belongs to it"
     assert len({gain.subject for gain in gains}) == len(gains), "two rows cannot be told apart"
@@ -52,7 +52,7 @@ def test_every_contest_has_been_measured(contest):
 
 
 def test_everything_that_can_be_told_is_told_once():
-    results = report.stored()
+    results = report.stored_results()
     assert set(results) == set(report.RUNS)
     text = report.report(results)
     for contest, gains in report.found(results):
@@ -63,7 +63,7 @@ def test_everything_that_can_be_told_is_told_once():
 
 def test_the_readme_tells_what_is_stored():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert report.with_section(readme, report.section(report.stored())) == readme
+    assert report.with_section(readme, report.section(report.stored_results())) == readme
 
 
 def test_without_its_marks_the_readme_is_left_alone():
@@ -72,9 +72,18 @@ def test_without_its_marks_the_readme_is_left_alone():
 
 
 def test_the_picture_counts_the_comparisons():
-    results = report.stored()
+    results = report.stored_results()
     gains = [gain for _, each in report.found(results) for gain in each]
     faster = sum(gain.middle >= 1 for gain in gains)
     (ax,) = report.ratio_figure(results).axes
     assert f"in {faster} of {len(gains)} comparisons" in ax.get_title("left").replace("\n", " ")
     assert len(ax.lines) == 2 * len(gains) + 1
+
+
+def test_the_exponent_is_that_of_the_long_texts():
+    lengths = (16, 1024, 2048, 4096)
+    rows = [{"contestant": "ours", "tokens": n, "ms": 3 * n**2 + (n < 1024) * 1e9} for n in lengths]
+    rows += [{"contestant": "peer", "tokens": n, "ms": 5.0 * n} for n in lengths]
+    assert exponent(rows, "ours", "ms", 1024) == pytest.approx(2)
+    assert exponent(rows, "peer", "ms", 1024) == pytest.approx(1)
+    assert exponent(rows, "ours", "ms", 16) < 1, "what is short counts only where it is asked for"

@@ -22,7 +22,7 @@ RUN_LIMIT = 480_000  # milliseconds, for all cells of a notebook
 LOCAL = ("127.0.0.1", "localhost")
 
 
-class Watch:
+class PageWatch:
     """What a page does that a learner's browser should not: errors, and calls to the outside."""
 
     def __init__(self, page: Page) -> None:
@@ -49,7 +49,7 @@ class Sheet:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.watch = Watch(page)
+        self.watch = PageWatch(page)
 
     def ask(self, name: str, *given: Any) -> Any:
         """Call one of the functions in `page.js`."""

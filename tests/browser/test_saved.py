@@ -14,7 +14,7 @@ from course_lib.authoring.edition import write_edition
 from course_lib.study.display.saving import WIDGET_VIEW
 from course_lib.study.files.workspace import shipped_notebooks
 from tests.browser.lab import Lab
-from tests.browser.sheet import LIMIT, SCREENSHOTS, Opener, Watch
+from tests.browser.sheet import LIMIT, SCREENSHOTS, Opener, PageWatch
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -120,9 +120,9 @@ def unplugged(chromium: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def look(page: Page, path: Path) -> tuple[Watch, list[tuple[bool, str]]]:
+def look(page: Page, path: Path) -> tuple[PageWatch, list[tuple[bool, str]]]:
     """Open a page from the disk; return what it did, and which of its pictures can be seen."""
-    watch = Watch(page)
+    watch = PageWatch(page)
     page.goto(path.as_uri(), wait_until="load")
     return watch, [tuple(each) for each in page.evaluate(IMAGES)]
 

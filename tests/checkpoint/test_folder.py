@@ -5,7 +5,6 @@ import pytest
 import transformers
 
 from course_lib.checkpoint import load_model, load_tokenizer, local_folder, save_tokenizer
-from course_lib.checkpoint.folder import write_whole
 from course_lib.tokenization.byte_bpe import ByteBPE
 
 
@@ -44,16 +43,3 @@ def test_tokenizer_for_us_and_for_transformers(tmp_path):
         ValueError, match=r"tokenizer\.json.*vocab\.json.*merges\.txt.*vocab\.txt.*got"
     ):
         load_tokenizer(tmp_path)
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
-    def half(path):
-        path.write_text("ha")
-        raise OSError("disk full")
-
-    target = tmp_path / "config.json"
-    write_whole(target, lambda path: path.write_text("old"))
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(target, half)
-    assert [each.name for each in tmp_path.iterdir()] == ["config.json"]
-    assert target.read_text() == "old"

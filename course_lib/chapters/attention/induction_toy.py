@@ -17,29 +17,20 @@ Shapes:           B batch, T tokens, C width, L layers, H heads, D head width, V
 
 import copy
 import string
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from course_lib.attention import (
-    MultiHeadAttention,
-    causal_mask,
-    first_token_score,
-    induction_score,
-    previous_token_score,
-    repeated_ids,
-    split_heads,
-)
-from course_lib.norms import RMSNorm
+from course_lib.attention import causal_mask, head_scores, repeated_ids, silence_head, split_heads
+from course_lib.device import seeded, seeded_draws
 from course_lib.rope import apply_rope, rope_angles
-from course_lib.softmax import log_softmax
+from course_lib.softmax import surprises
+from course_lib.study.exhibits import toy_models
 
 TOKENS = ("<s>", *string.ascii_letters, *string.digits)  # every sequence begins with <s>
 LAYERS, HEADS, WIDTH = 2, 4, 64
@@ -51,33 +42,31 @@ WEIGHTS = Path(__file__).parent / "data" / "induction_toy.safetensors"
 Kind = Literal["varying", "fixed"]
 
 
-class ToyModel(nn.Module):
+class ToyModel(toy_models.AttentionOnlyModel):
     """Two layers of attention with RoPE on a residual stream."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(len(TOKENS), WIDTH)
-        self.norms = nn.ModuleList(RMSNorm(WIDTH) for _ in range(LAYERS))
-        self.attentions = nn.ModuleList(MultiHeadAttention(WIDTH, HEADS) for _ in range(LAYERS))
-        self.final_norm = RMSNorm(WIDTH)
-        self.unembed = nn.Linear(WIDTH, len(TOKENS), bias=False)
+        super().__init__(len(TOKENS), WIDTH, LAYERS, HEADS)
 
     def forward(
         self, ids: Int[Tensor, "B T"]
     ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B L H T T"]]:
         """Return the logits, and the attention weights of all heads."""
-        x, weights = self.embed(ids), []
-        rotate, mask = _rotation(ids.shape[1]), causal_mask(ids.shape[1])
-        for norm, attention in self.layers():
-            read, read_weights = attention(norm(x), mask, rotate=rotate, return_weights=True)
-            x = x + read
-            weights.append(read_weights)
-        return self.unembed(self.final_norm(x)), torch.stack(weights, dim=1)
+        logits, weights = self.run_layers(
+            self.embed(ids), rotate=_rotation(ids.shape[1]), return_weights=True
+        )
+        return logits, torch.stack(weights, dim=1)
 
-    def layers(self) -> list[tuple[RMSNorm, MultiHeadAttention]]:
-        """Return the norm and the attention of each layer, from below."""
-        pairs = zip(self.norms, self.attentions, strict=True)
-        return cast(list[tuple[RMSNorm, MultiHeadAttention]], list(pairs))
+    def without_head(self, layer: int, head: int) -> "ToyModel":
+        """Return a copy in which nothing that this head reads reaches the residual stream."""
+        if not 0 <= layer < LAYERS:
+            raise ValueError(
+                f"layer must lie in 0 .. {LAYERS - 1}, counted from the first; got {layer}. "
+                f"This model has {LAYERS}."
+            )
+        ablated = copy.deepcopy(self)
+        silence_head(ablated.layers()[layer][1].o_proj, head, HEADS)
+        return ablated
 
 
 def _rotation(tokens: int) -> Callable[[Tensor], Tensor]:
@@ -112,44 +101,15 @@ def repeated_sequences(
     return Sequences(ids, repeated)
 
 
-def surprises(model: ToyModel, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B last"]:
-    """Return -log p of each next token, in nats: one number fewer than there are tokens."""
-    log_p = log_softmax(model(ids)[0][:, :-1])
-    return -log_p.gather(-1, ids[:, 1:, None]).squeeze(-1)
-
-
 def repeat_loss(model: ToyModel, sequences: Sequences) -> float:
     """Return the mean surprise where the text repeats, so that the next token can be known."""
     with torch.no_grad():
-        return surprises(model, sequences.ids)[sequences.repeated[:, :-1]].mean().item()
+        return _surprises(model, sequences.ids)[sequences.repeated[:, :-1]].mean().item()
 
 
-def head_scores(model: ToyModel, sequences: Sequences) -> dict[str, Float[Tensor, "L H"]]:
-    """Return for each head the three scores, averaged over the sequences."""
-    with torch.no_grad():
-        weights = model(sequences.ids)[1]  # (B, L, H, T, T)
-    induction = [
-        induction_score(maps, ids) for maps, ids in zip(weights, sequences.ids, strict=True)
-    ]
-    return {
-        "previous token": previous_token_score(weights).mean(0),
-        "induction": torch.stack(induction).mean(0),
-        "first token": first_token_score(weights).mean(0),
-    }
-
-
-def without_head(model: ToyModel, layer: int, head: int) -> ToyModel:
-    """Return a copy in which nothing that this head reads reaches the residual stream."""
-    if not (0 <= layer < LAYERS and 0 <= head < HEADS):
-        raise ValueError(
-            f"layer must be below {LAYERS} and head below {HEADS}; got layer {layer}, head {head}. "
-            "Both are counted from 0."
-        )
-    ablated = copy.deepcopy(model)
-    width = WIDTH // HEADS
-    with torch.no_grad():
-        ablated.layers()[layer][1].o_proj.weight[:, head * width : (head + 1) * width] = 0.0
-    return ablated
+def _surprises(model: ToyModel, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B last"]:
+    """Return -log p of each token after the first, given those before it."""
+    return surprises(model(ids)[0][:, :-1], ids[:, 1:])
 
 
 def queries_and_keys(
@@ -181,55 +141,25 @@ def train_toy(
     steps: int = STEPS, kind: Kind = "varying", seed: int = 0, every: int = 10
 ) -> tuple[ToyModel, History]:
     """Train a toy from scratch and watch its heads every few steps; ten seconds or so."""
-    generator = torch.Generator().manual_seed(seed)
-    model = _fresh_model(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    probe = repeated_sequences(8, PERIODS[kind], torch.Generator().manual_seed(seed + 1))
+    generator = seeded(seed)
+    with seeded_draws(seed):
+        model = ToyModel()
+    training = toy_models.RepeatTraining(model, steps)
+    probe = repeated_sequences(8, PERIODS[kind], seeded(seed + 1))
     history = History([], [], [], [])
-    with _one_thread():
+    with toy_models.one_thread():
         for step in range(steps + 1):
             if step % every == 0 or step == steps:
                 _note(history, step, model, probe)
             if step < steps:
-                optimizer.param_groups[0]["lr"] = 5e-3 * _pace(step, steps)
-                _learn(model, optimizer, repeated_sequences(32, PERIODS[kind], generator))
+                batch = repeated_sequences(32, PERIODS[kind], generator)
+                training.step(_surprises(model, batch.ids), batch.repeated[:, :-1])
     return model, history
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one core: products this small wait longer for a second one than it helps."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _fresh_model(seed: int) -> ToyModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ToyModel()
-
-
-def _pace(step: int, steps: int) -> float:
-    """Warm up over 20 steps, go on, and slow down to nothing over the last 40 percent."""
-    return min(1.0, (step + 1) / 20, (steps - step) / (0.4 * steps))
-
-
-def _learn(model: ToyModel, optimizer: torch.optim.Optimizer, sequences: Sequences) -> None:
-    surprise = surprises(model, sequences.ids)
-    known = sequences.repeated[:, :-1]
-    # What comes first cannot be known. A small share of it in the loss teaches to have no opinion.
-    loss = surprise[known].mean() + 0.3 * surprise[~known].mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
 def _note(history: History, step: int, model: ToyModel, probe: Sequences) -> None:
-    scores = head_scores(model, probe)
+    with torch.no_grad():
+        scores = head_scores(model(probe.ids)[1], probe.ids)
     history.steps.append(step)
     history.loss.append(repeat_loss(model, probe))
     history.previous.append(scores["previous token"].max().item())
@@ -239,22 +169,10 @@ def _note(history: History, step: int, model: ToyModel, probe: Sequences) -> Non
 @cache
 def trained(kind: Kind = "varying") -> ToyModel:
     """Return the stored model: `train_toy(kind=kind)`, rounded to float16."""
-    stored = load_file(WEIGHTS)
-    model = _fresh_model(0)
-    prefix = f"{kind}."
-    own = {n.removeprefix(prefix): w.float() for n, w in stored.items() if n.startswith(prefix)}
-    model.load_state_dict(own)
-    return model.requires_grad_(False)
+    return toy_models.stored_model(WEIGHTS, kind, ToyModel)
 
 
 def store_weights(path: Path = WEIGHTS) -> None:
     """Train both kinds and write their weights in float16."""
     kinds: tuple[Kind, ...] = ("varying", "fixed")
-    save_file(
-        {
-            f"{kind}.{name}": weight.detach().half().contiguous()
-            for kind in kinds
-            for name, weight in train_toy(kind=kind)[0].state_dict().items()
-        },
-        path,
-    )
+    toy_models.store_weights(path, {kind: train_toy(kind=kind)[0] for kind in kinds})

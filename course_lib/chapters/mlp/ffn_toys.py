@@ -6,7 +6,7 @@ So what such a model can do, its layers do, and it learns in a second.
 
     x = table[bytes], laid out;   x = x + layer(rms_norm(x)), twice;   logits = head(rms_norm(x))
 
-`trained` makes a model in the notebook. `stored` reads the losses of longer runs with several
+`train` makes a model in the notebook. `longer_runs` reads the losses of longer runs with several
 seeds, which `python -m course_lib.chapters.mlp.ffn_toys` made in some minutes.
 
 Taught in:        mlp
@@ -14,7 +14,6 @@ Checked against:  the entropy of single bytes; training again, from the same see
 Shapes:           N examples, T bytes of context, C model width, F hidden width, E experts
 """
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib import corpus
-from course_lib.device import seeded
+from course_lib.device import seeded, seeded_draws
 from course_lib.experts import (
     Routing,
     SparseMoE,
@@ -43,6 +42,7 @@ from course_lib.mlp import (
 )
 from course_lib.norms import RMSNorm
 from course_lib.softmax import cross_entropy
+from course_lib.study.exhibits import toy_models
 
 CONTEXT, BYTE_WIDTH, LAYERS = 8, 8, 2
 WIDTH = CONTEXT * BYTE_WIDTH
@@ -164,10 +164,9 @@ def untrained(name: str) -> ByteModel:
     return ByteModel([*layers])
 
 
-def trained(name: str, data: Examples, steps: int, seed: int = 0, rate: float = RATE) -> ByteModel:
+def train(name: str, data: Examples, steps: int, seed: int = 0, rate: float = RATE) -> ByteModel:
     """Return a model after so many steps; the same seed gives the same model."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_draws(seed):
         model = untrained(name)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
@@ -225,19 +224,18 @@ def losses(names: tuple[str, ...], steps: int, seeds: tuple[int, ...]) -> dict[s
     """Return the held-out loss of each kind of model, one for each seed."""
     data, held_out = lessons()
     return {
-        name: [loss_on(trained(name, data, steps, seed), held_out) for seed in seeds]
+        name: [loss_on(train(name, data, steps, seed), held_out) for seed in seeds]
         for name in names
     }
 
 
-def stored() -> dict[str, Any]:
-    """Return what the longer runs found: losses by steps and name, loads by router."""
-    found: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
-    return found
+def longer_runs() -> dict[str, Any]:
+    """Return what the stored longer runs found: losses by steps and name, loads by router."""
+    return toy_models.stored_results(STORED)
 
 
 def _measured() -> dict[str, Any]:
-    """Train everything that `stored` tells about."""
+    """Train everything that `longer_runs` tells about."""
     data, held_out = lessons()
     by_steps: dict[str, dict[str, list[float]]] = {}
     busiest: dict[str, list[list[float]]] = {name: [] for name in ROUTERS}
@@ -246,7 +244,7 @@ def _measured() -> dict[str, Any]:
         by_steps[str(steps)] = {name: [] for name in names}
         for name in names:
             for seed in SEEDS:
-                model = trained(name, data, steps, seed)
+                model = train(name, data, steps, seed)
                 by_steps[str(steps)][name].append(round(loss_on(model, held_out), 4))
                 if name in ROUTERS and steps == STEPS[1]:
                     shares = loads(model, held_out).tolist()
@@ -256,6 +254,5 @@ def _measured() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    STORED.parent.mkdir(exist_ok=True)
-    STORED.write_text(json.dumps(_measured(), indent=1) + "\n", encoding="utf-8")
+    with toy_models.one_thread():
+        toy_models.store_results(STORED, _measured())

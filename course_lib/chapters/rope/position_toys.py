@@ -27,12 +27,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from course_lib.attention import MultiHeadAttention, causal_mask, token_offsets
-from course_lib.device import seeded
-from course_lib.norms import RMSNorm
+from course_lib.attention import repeated_ids, token_offsets
+from course_lib.device import seeded, seeded_draws
 from course_lib.positions import (
     alibi_bias,
     alibi_slopes,
@@ -42,7 +40,8 @@ from course_lib.positions import (
     sinusoidal_table,
 )
 from course_lib.rope import Layout, apply_rope, rope_cos_sin
-from course_lib.softmax import log_softmax
+from course_lib.softmax import surprises
+from course_lib.study.exhibits import toy_models
 
 METHODS = ("none", "learned", "sinusoidal", "relative", "alibi", "rope")
 VOCABULARY, WIDTH, LAYERS, HEADS, HEAD_DIM = 128, 64, 2, 4, 32
@@ -56,21 +55,14 @@ DISTANCES = (8, 12, 16, 20, 24, 32, 48, 64, 96, 128)
 WEIGHTS = Path(__file__).parent / "data" / "position_toys.safetensors"
 
 
-class PositionModel(nn.Module):
+class PositionModel(toy_models.AttentionOnlyModel):
     """Two layers of attention on a residual stream, with one of six ways to know positions."""
 
     def __init__(self, method: str) -> None:
-        super().__init__()
+        super().__init__(VOCABULARY, WIDTH, LAYERS, HEADS, HEAD_DIM)
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
         self.method = method
-        self.embed = nn.Embedding(VOCABULARY, WIDTH)
-        self.norms = nn.ModuleList(RMSNorm(WIDTH) for _ in range(LAYERS))
-        self.attentions = nn.ModuleList(
-            MultiHeadAttention(WIDTH, HEADS, head_dim=HEAD_DIM) for _ in range(LAYERS)
-        )
-        self.final_norm = RMSNorm(WIDTH)
-        self.unembed = nn.Linear(WIDTH, VOCABULARY, bias=False)
         if method == "learned":
             self.table = nn.Parameter(torch.randn(TRAINED_LENGTH, WIDTH))
         if method == "relative":
@@ -85,11 +77,8 @@ class PositionModel(nn.Module):
         """Return the logits; the other arguments change what `rope` does, to see what follows."""
         tokens = ids.shape[1]
         x = self.embed(ids) + self._vectors(tokens)
-        bias, mask = self._bias(tokens), causal_mask(tokens)
         rotate = self._rotation(tokens, rope, layout)
-        for norm, attention in zip(self.norms, self.attentions, strict=True):
-            x = x + attention(norm(x), mask, bias=bias, rotate=rotate)[0]
-        return self.unembed(self.final_norm(x))
+        return self.run_layers(x, bias=self._bias(tokens), rotate=rotate)[0]
 
     def _vectors(self, tokens: int) -> Tensor | float:
         """Return what is added to the embeddings."""
@@ -121,80 +110,43 @@ def repeated_texts(
     periods: Sequence[int], tokens: int, generator: torch.Generator, pool: int = VOCABULARY
 ) -> Int[Tensor, "B T"]:
     """Return one random text per period, over and over; no token occurs twice within a period."""
-    if not periods or max(periods) > pool:
-        raise ValueError(
-            f"a period must not be longer than the {pool} tokens to draw from; got "
-            f"{list(periods)}. Otherwise what comes next would not be known."
-        )
-    rows = [torch.randperm(pool, generator=generator)[:period] for period in periods]
-    return torch.stack([row.repeat(-(-tokens // len(row)))[:tokens] for row in rows])
-
-
-def surprises(
-    model: PositionModel, ids: Int[Tensor, "B T"], **changes: Any
-) -> Float[Tensor, "B last"]:
-    """Return -log p of each next token, in nats: one number fewer than there are tokens."""
-    log_p = log_softmax(model(ids[:, :-1], **changes))
-    return -log_p.gather(-1, ids[:, 1:, None]).squeeze(-1)
+    if not periods:
+        raise ValueError("each text needs a period; got none. Pass at least one number.")
+    return torch.cat([repeated_ids(pool, period, tokens, generator) for period in periods])
 
 
 def loss_at_distance(model: PositionModel, distance: int, texts: int = 8, **changes: Any) -> float:
     """Return the mean surprise at tokens that must be copied from so far back, in nats."""
     ids = repeated_texts([distance] * texts, 2 * distance + 1, seeded(5))
     with torch.no_grad():
-        return surprises(model, ids, **changes)[:, distance:].mean().item()
+        surprise = surprises(model(ids[:, :-1], **changes), ids[:, 1:])
+    return surprise[:, distance:].mean().item()
 
 
 def train(method: str, steps: int = STEPS, seed: int = 0) -> tuple[PositionModel, list[float]]:
     """Train one model from scratch and return it with its loss at every step; a minute or two."""
-    generator, model = seeded(seed), _fresh_model(method, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    losses = []
+    with seeded_draws(seed):
+        model = PositionModel(method)
+    training = toy_models.RepeatTraining(model, steps)
+    generator, losses = seeded(seed), []
     for step in range(steps):
         # The circuit forms on 64 tokens; the others join once it is there.
         pool = round(64 + (VOCABULARY - 64) * min(1.0, max(0.0, 4 * step / steps - 2)))
         periods = torch.randint(SHORTEST, LONGEST + 1, (32,), generator=generator)
         ids = repeated_texts(periods.tolist(), TRAINED_LENGTH + 1, generator, pool)
-        surprise = surprises(model, ids)
+        surprise = surprises(model(ids[:, :-1]), ids[:, 1:])
         known = torch.arange(TRAINED_LENGTH) >= periods[:, None]
-        optimizer.param_groups[0]["lr"] = 5e-3 * _pace(step, steps)
-        optimizer.zero_grad()
-        # What comes first cannot be known. A small share of it teaches to have no opinion.
-        loss = surprise[known].mean() + 0.3 * surprise[~known].mean()
-        loss.backward()
-        optimizer.step()
+        training.step(surprise, known)
         losses.append(surprise[known].mean().item())
     return model, losses
-
-
-def _fresh_model(method: str, seed: int) -> PositionModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return PositionModel(method)
-
-
-def _pace(step: int, steps: int) -> float:
-    """Warm up over 20 steps, go on, and slow down to nothing over the last 40 percent."""
-    return min(1.0, (step + 1) / 20, (steps - step) / (0.4 * steps))
 
 
 @cache
 def trained(method: str) -> PositionModel:
     """Return the stored model: `train(method)`, rounded to float16."""
-    model = _fresh_model(method, 0)
-    stored = load_file(WEIGHTS)
-    prefix = f"{method}."
-    own = {n.removeprefix(prefix): w.float() for n, w in stored.items() if n.startswith(prefix)}
-    model.load_state_dict(own)
-    return model.requires_grad_(False)
+    return toy_models.stored_model(WEIGHTS, method, lambda: PositionModel(method))
 
 
 def store_weights(path: Path = WEIGHTS, methods: Sequence[str] = METHODS) -> None:
     """Train every model again and write the weights in float16."""
-    path.parent.mkdir(exist_ok=True)
-    weights = {
-        f"{method}.{name}": weight.detach().half().contiguous()
-        for method in methods
-        for name, weight in train(method)[0].state_dict().items()
-    }
-    save_file(weights, path)
+    toy_models.store_weights(path, {method: train(method)[0] for method in methods})

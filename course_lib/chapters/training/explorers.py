@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from course_lib.chapters.training import figures
-from course_lib.chapters.training.tiny_decoders import stored
+from course_lib.chapters.training.tiny_decoders import stored_experiments
 from course_lib.pretrained import training_log
 from course_lib.study.display.explorer import Explorer, log_slider, slider, step_slider
 from course_lib.study.display.plotting import Number
@@ -78,7 +78,7 @@ def phase_change(records: Sequence[Mapping[str, Any]] | None = None) -> Explorer
 
 def fitted_law() -> ScalingLaw:
     """Return the law of the stored runs but the last, which is the largest."""
-    runs = stored()["scaling"][:-1]
+    runs = stored_experiments()["scaling"][:-1]
     columns = [[float(run[name]) for run in runs] for name in ("parameters", "tokens", "loss")]
     return fit_scaling_law(*columns)
 
@@ -88,7 +88,7 @@ def best_size(law: ScalingLaw | None = None, flops: Number = 1e11) -> Explorer:
     chosen = law or fitted_law()
 
     def figure(flops: Number) -> Figure:
-        return figures.best_size(chosen, flops, stored()["scaling"])
+        return figures.best_size(chosen, flops, stored_experiments()["scaling"])
 
     controls = {"flops": log_slider("FLOPs", flops, 1e10, 1e13)}
     return Explorer(figure, controls, "One budget: a larger model, or more text?")

@@ -16,7 +16,6 @@ Shapes:           B sequences, T bytes
 """
 
 import itertools
-import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -29,9 +28,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from course_lib import corpus
-from course_lib.attention import induction_score, previous_token_score
+from course_lib.attention import head_scores
+from course_lib.device import seeded, seeded_draws
 from course_lib.model import DecoderLM, ModelConfig, build_model
 from course_lib.softmax import cross_entropy
+from course_lib.study.exhibits import toy_models
 from course_lib.training.data import Batch, random_crops, repeating_batch
 from course_lib.training.loop import Draw, Plan, Training
 from course_lib.training.objective import next_token_loss
@@ -72,8 +73,7 @@ def byte_config(width: int = 64, layers: int = 2) -> ModelConfig:
 
 def fresh(config: ModelConfig, seed: int = 0) -> DecoderLM:
     """Return the model before its first step, the same each time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_draws(seed):
         return build_model(config)
 
 
@@ -120,7 +120,7 @@ def train_bytes(width: int, steps: int, seed: int = 0) -> DecoderLM:
 def held_out_crops(count: int = 256) -> Int[Tensor, "B T"]:
     """Return crops of text that no model here has seen, always the same."""
     row = byte_row(400_000, held_out=True)
-    return random_crops(row, count, CONTEXT, torch.Generator().manual_seed(1))
+    return random_crops(row, count, CONTEXT, seeded(1))
 
 
 @torch.no_grad()
@@ -136,17 +136,16 @@ def look(training: Training, losses: list[float]) -> Record:
     """Return what there is to know about a run now; `losses` are those since the last look."""
     assert isinstance(training.model, DecoderLM)
     everything = torch.arange(BYTES)
-    ids, known = repeating_batch(12, CONTEXT, PERIODS, everything, torch.Generator().manual_seed(1))
+    ids, known = repeating_batch(12, CONTEXT, PERIODS, everything, seeded(1))
     output = training.model(ids, return_weights=True)
-    maps = torch.stack(output.attentions, dim=1)  # (B, L, H, T, T)
-    induction = [induction_score(each, row) for each, row in zip(maps, ids, strict=True)]
+    scores = head_scores(torch.stack(output.attentions, dim=1), ids)
     return {
         "step": training.done,
         "loss": round(sum(losses) / len(losses), 4) if losses else None,
         "text loss": round(held_out_loss(training.model, 32), 4),
         "repeat loss": round(next_token_loss(output.logits, ids, known).item(), 4),
-        "previous": round(previous_token_score(maps).mean(0).max().item(), 4),
-        "induction": round(torch.stack(induction).mean(0).max().item(), 4),
+        "previous": round(scores["previous token"].max().item(), 4),
+        "induction": round(scores["induction"].max().item(), 4),
     }
 
 
@@ -161,10 +160,9 @@ def watched(training: Training, steps: int, every: int) -> Iterator[Record]:
             losses = []
 
 
-def stored() -> dict[str, Any]:
-    """Return what the longer runs found, by the name of the experiment."""
-    found: dict[str, Any] = json.loads(STORED.read_text(encoding="utf-8"))
-    return found
+def stored_experiments() -> dict[str, Any]:
+    """Return what the stored experiments found, by their names."""
+    return toy_models.stored_results(STORED)
 
 
 def _live() -> list[Record]:
@@ -216,12 +214,11 @@ EXPERIMENTS: dict[str, Callable[[], Any]] = {
 
 def main(names: list[str]) -> None:
     """Run the named experiments, or all, and store what they found beside the others."""
-    torch.set_num_threads(1)
-    STORED.parent.mkdir(exist_ok=True)
     for name in names or list(EXPERIMENTS):
-        new = {name: EXPERIMENTS[name]()}
-        others = stored() if STORED.is_file() else {}
-        STORED.write_text(json.dumps(others | new, indent=1) + "\n", encoding="utf-8")
+        with toy_models.one_thread():
+            new = {name: EXPERIMENTS[name]()}
+        others = stored_experiments() if STORED.is_file() else {}
+        toy_models.store_results(STORED, others | new)
 
 
 if __name__ == "__main__":

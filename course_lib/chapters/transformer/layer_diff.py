@@ -29,7 +29,7 @@ ROTARY = "rotary_emb"
 ROUTED = ".experts"  # works on what the router before it chose; the mixture around both is compared
 
 
-class Row(NamedTuple):
+class ModuleDifference(NamedTuple):
     """One module: how far it is off, relative to the largest number of the reference."""
 
     name: str
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 class Divergence(NamedTuple):
     """The comparison of all modules, in the order of the model."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ModuleDifference, ...]
     tolerance: float
 
     @property
@@ -80,7 +80,7 @@ def find_divergence(
             continue
         answer = mine[name].again(module, theirs[name].given, rotate)
         so_far = _difference_so_far(mine[name].answer, theirs[name].answer)
-        rows.append(Row(name, _difference(answer, theirs[name].answer), so_far))
+        rows.append(ModuleDifference(name, _difference(answer, theirs[name].answer), so_far))
     if not rows:
         raise ValueError(
             "the two models must share names of modules; got none in common. Compare with the "
@@ -89,7 +89,7 @@ def find_divergence(
     return Divergence(tuple(rows), tolerance)
 
 
-class Call(NamedTuple):
+class ModuleCall(NamedTuple):
     """With what a module was called, and what it answered."""
 
     arguments: tuple[Any, ...]
@@ -117,14 +117,14 @@ class Call(NamedTuple):
         return _first(module(given, *others, **named))
 
 
-def _calls(model: nn.Module, ids: Tensor) -> dict[str, Call]:
+def _calls(model: nn.Module, ids: Tensor) -> dict[str, ModuleCall]:
     """Return how each module was called in one run of the model."""
-    found: dict[str, Call] = {}
+    found: dict[str, ModuleCall] = {}
 
     def watch(name: str, module: nn.Module) -> RemovableHandle:
         def note(_: nn.Module, arguments: Any, named: Any, answers: Any) -> None:
             if isinstance(_first(answers), Tensor):
-                found[name] = Call(arguments, named, answers)
+                found[name] = ModuleCall(arguments, named, answers)
 
         return module.register_forward_hook(note, with_kwargs=True)
 
@@ -141,7 +141,7 @@ def _first(answers: Any) -> Any:
     return answers[0] if isinstance(answers, tuple) else answers
 
 
-def _their_rotation(theirs: Mapping[str, Call]) -> Rotation | None:
+def _their_rotation(theirs: Mapping[str, ModuleCall]) -> Rotation | None:
     """Return what turns queries and keys in the reference, from the angles that it computed."""
     found = [call.answers for name, call in theirs.items() if name.endswith(ROTARY)]
     if not found:
@@ -156,13 +156,13 @@ def _their_rotation(theirs: Mapping[str, Call]) -> Rotation | None:
     return rotate
 
 
-def _rotary_row(ours: DecoderLM, rotate: Rotation, ids: Tensor) -> Row:
+def _rotary_row(ours: DecoderLM, rotate: Rotation, ids: Tensor) -> ModuleDifference:
     """Return how differently the two models turn the same vectors."""
     shape = (len(ids), 1, ids.shape[1], ours.config.head_dim)
     probe = torch.randn(shape, generator=seeded(0)).to(next(ours.parameters()))
     own = ours.rotation(torch.arange(ids.shape[1], device=ids.device))
     turned = probe if own is None else own(probe)
-    return Row(f"model.{ROTARY}", _difference(turned, rotate(probe)), None)
+    return ModuleDifference(f"model.{ROTARY}", _difference(turned, rotate(probe)), None)
 
 
 def _difference_so_far(found: Tensor, expected: Tensor) -> float:

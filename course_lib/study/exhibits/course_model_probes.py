@@ -26,12 +26,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from course_lib import corpus
-from course_lib.attention import (
-    first_token_score,
-    induction_score,
-    previous_token_score,
-    repeated_ids,
-)
+from course_lib.attention import head_scores, repeated_ids
 from course_lib.device import seeded
 from course_lib.model import DecoderLM
 from course_lib.model.inspection import (
@@ -70,7 +65,7 @@ def read(text: str) -> Reading:
     return Reading([words.decode([number]) for number in ids], maps[:, 0])
 
 
-class Sample(NamedTuple):
+class SampleTexts(NamedTuple):
     """Texts as ids, and which of their losses count: on repeats, those that can be known."""
 
     ids: Int[Tensor, "B T"]
@@ -78,18 +73,18 @@ class Sample(NamedTuple):
 
 
 @cache
-def sample(kind: str) -> Sample:
+def sample_texts(kind: str) -> SampleTexts:
     """Return the texts of a kind, `repeats` or `text`."""
     _check_kind(kind)
     if kind == "text":
         ids = torch.cat([row.view(-1, TOKENS)[::5] for row in _held_out(6 * TOKENS)])
-        return Sample(ids, torch.ones(len(ids), TOKENS - 1, dtype=torch.bool))
+        return SampleTexts(ids, torch.ones(len(ids), TOKENS - 1, dtype=torch.bool))
     vocabulary = course_model().config.vocab_size
     generator = seeded(0)
     rows = [repeated_ids(vocabulary, period, TOKENS, generator, ROWS) for period in PERIODS]
     places = torch.arange(TOKENS - 1)
     counted = [(places >= period).expand(ROWS, -1) for period in PERIODS]
-    return Sample(torch.cat(rows), torch.cat(counted))
+    return SampleTexts(torch.cat(rows), torch.cat(counted))
 
 
 @cache
@@ -107,23 +102,18 @@ def _held_out(tokens: int) -> tuple[Int[Tensor, "one T"], ...]:
 
 
 @cache
-def head_scores(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
+def head_scores_on(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
     """Return how much each head reads the places that give its kind a name."""
-    ids = sample(kind).ids
+    ids = sample_texts(kind).ids
     maps = attention_maps(course_model(), ids)  # (L, B, H, T, T)
-    induction = [induction_score(maps[:, row], ids[row]) for row in range(len(ids))]
-    return {
-        "previous token": previous_token_score(maps).mean(1),
-        "induction": torch.stack(induction).mean(0),
-        "first token": first_token_score(maps).mean(1),
-        "itself": maps[..., 1:, 1:].diagonal(dim1=-2, dim2=-1).mean((1, -1)),
-    }
+    itself = maps[..., 1:, 1:].diagonal(dim1=-2, dim2=-1).mean((1, -1))
+    return {**head_scores(maps.transpose(0, 1), ids), "itself": itself}
 
 
 @cache
 def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
     """Return by how many nats the loss rises without each head."""
-    return loss_without_each_head(course_model(), *sample(kind)) - loss(kind)
+    return loss_without_each_head(course_model(), *sample_texts(kind)) - loss(kind)
 
 
 def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
@@ -131,10 +121,10 @@ def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
     model = course_model()
     for layer, head in silent:
         model = without_head(model, layer, head)
-    return mean_loss(model, *sample(kind)).item()
+    return mean_loss(model, *sample_texts(kind)).item()
 
 
-class Hidden(NamedTuple):
+class HiddenUnits(NamedTuple):
     """The two numbers that meet in each hidden unit of a gated layer."""
 
     gate: Float[Tensor, "N F"]
@@ -142,20 +132,20 @@ class Hidden(NamedTuple):
 
 
 @cache
-def hidden_units(kind: str = "text") -> tuple[Hidden, ...]:
+def hidden_units(kind: str = "text") -> tuple[HiddenUnits, ...]:
     """Return what arrives at the hidden units of each layer, for every token of a kind of text."""
     model = course_model()
     layers = [part_of(model, layer, "mlp") for layer in range(len(model.blocks))]
-    found: list[Hidden] = []
+    found: list[HiddenUnits] = []
 
     def keep(layer: Any, given: tuple[Tensor, ...]) -> None:
         x = given[0].flatten(0, 1)  # (N, C)
-        found.append(Hidden(layer.gate_proj(x), layer.up_proj(x)))
+        found.append(HiddenUnits(layer.gate_proj(x), layer.up_proj(x)))
 
     with ExitStack() as hooks:
         for layer in layers:
             hooks.callback(layer.register_forward_pre_hook(keep).remove)
-        model(sample(kind).ids)
+        model(sample_texts(kind).ids)
     return tuple(found)
 
 

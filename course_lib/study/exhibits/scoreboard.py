@@ -56,7 +56,7 @@ class Kind(StrEnum):
     COMPRESSOR = "compressor"
 
 
-class Row(NamedTuple):
+class ScoreboardRow(NamedTuple):
     """One contestant and the bits that it needs for one byte of the text."""
 
     contestant: str
@@ -70,23 +70,25 @@ def text() -> str:
     return held_out_text(CHARACTERS)
 
 
-def model_row(contestant: str, log_probabilities: Float[Tensor, " T"]) -> Row:
+def model_row(contestant: str, log_probabilities: Float[Tensor, " T"]) -> ScoreboardRow:
     """Return the row of a model, from the log-probability in nats of each token of the text.
 
     Every token must be scored, the first one too, or the model is spared a part of the text.
     """
     nats_per_token = -log_probabilities.mean().item()
     size = len(text().encode())
-    return Row(contestant, bits_per_byte(nats_per_token, len(log_probabilities), size), Kind.MODEL)
+    return ScoreboardRow(
+        contestant, bits_per_byte(nats_per_token, len(log_probabilities), size), Kind.MODEL
+    )
 
 
-def trained_row(contestant: str, model: DecoderLM, tokenizer: ByteBPE) -> Row:
+def trained_row(contestant: str, model: DecoderLM, tokenizer: ByteBPE) -> ScoreboardRow:
     """Return the row of a trained model, which reads the text in windows of its context."""
     ids, separator = tokenizer.encode_ordinary(text()), tokenizer.special_tokens[SEPARATOR]
     return model_row(contestant, token_log_probabilities(model, ids, separator))
 
 
-def course_model_row() -> Row:
+def course_model_row() -> ScoreboardRow:
     """Return the row of the course's own model."""
     return trained_row("the course model", course_model(), course_tokenizer())
 
@@ -104,7 +106,7 @@ def counting_models() -> dict[str, NextToken]:
 
 
 @functools.cache
-def first_rows() -> tuple[Row, ...]:
+def first_rows() -> tuple[ScoreboardRow, ...]:
     """Return the rows with which the scoreboard begins: models by counting, and compressors."""
     data = text().encode()
     models = counting_models()
@@ -115,7 +117,7 @@ def first_rows() -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def coded_row(contestant: str, model: NextToken) -> Row:
+def coded_row(contestant: str, model: NextToken) -> ScoreboardRow:
     """Return the row of the bytes that an arithmetic coder writes when a model of bytes drives it.
 
     The bytes are decoded again: what cannot be read back would not count.
@@ -124,26 +126,26 @@ def coded_row(contestant: str, model: NextToken) -> Row:
     written = encode(data, model)
     if bytes(decode(written, model, len(data))) != data:
         raise RuntimeError(f"the text that was encoded with {contestant} did not come back")
-    return Row(f"{contestant}, really coded", 8 * len(written) / len(data), Kind.CODED)
+    return ScoreboardRow(f"{contestant}, really coded", 8 * len(written) / len(data), Kind.CODED)
 
 
-def compressor_rows(name: str) -> tuple[Row, Row]:
+def compressor_rows(name: str) -> tuple[ScoreboardRow, ScoreboardRow]:
     """Return what a general compressor needs, by itself and after it has read the training text."""
     compress, data, train = COMPRESSORS[name], text().encode(), train_text().encode()
     alone = len(compress(data))
     after = len(compress(train + data)) - len(compress(train))
     return (
-        Row(f"{name}, alone", 8 * alone / len(data), Kind.COMPRESSOR),
-        Row(f"{name}, after training", 8 * after / len(data), Kind.COMPRESSOR),
+        ScoreboardRow(f"{name}, alone", 8 * alone / len(data), Kind.COMPRESSOR),
+        ScoreboardRow(f"{name}, after training", 8 * after / len(data), Kind.COMPRESSOR),
     )
 
 
-def ranked(rows: Iterable[Row]) -> list[Row]:
+def ranked(rows: Iterable[ScoreboardRow]) -> list[ScoreboardRow]:
     """Return the rows from the most bits to the fewest."""
     return sorted(rows, key=lambda row: -row.bits)
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Iterable[ScoreboardRow]) -> str:
     """Return the rows as text, the best last."""
     ordered = ranked(rows)
     width = max(len(row.contestant) for row in ordered)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from course_lib.study.display.plotting import OKABE_ITO, new_figure, title
-from course_lib.study.exhibits.scoreboard import Kind, Row, ranked
+from course_lib.study.exhibits.scoreboard import Kind, ScoreboardRow, ranked
 
 COLOURS = {
     Kind.MODEL: OKABE_ITO.blue,
@@ -23,7 +23,7 @@ MEANING = {
 }
 
 
-def bars(rows: Iterable[Row]) -> Figure:
+def bars(rows: Iterable[ScoreboardRow]) -> Figure:
     """Draw the bits per byte of every contestant, from the most to the fewest."""
     ordered = ranked(rows)
     if not ordered:

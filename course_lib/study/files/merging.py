@@ -243,7 +243,7 @@ def _with_metadata(cell: Cell, *layers: Cell) -> Cell:
     return {**cell, "metadata": metadata}
 
 
-def merge(
+def merge_cells(
     base: Iterable[Cell], theirs: Iterable[Cell], mine: Iterable[Cell]
 ) -> tuple[list[Cell], Changes]:
     """Return the merged cells of a notebook and what was changed in the learner's."""

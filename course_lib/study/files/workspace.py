@@ -7,8 +7,8 @@ in a folder of their own:
     .course/base/                 what was shipped, so that an update sees who changed what
     .course/backups/              dated copies, made before a learner's file is rewritten
 
-An update merges cell by cell (see `merging`). Files are replaced as a whole, so that a power cut
-leaves the old one or the new one.
+An update merges cell by cell (see `merging`). Files are replaced as a whole (`atomic_write`), so
+that a power cut leaves the old one or the new one.
 """
 
 import json
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from course_lib import SYLLABUS, find_notebook
-from course_lib.study.files.merging import Changes, inputs_of, merge, without_outputs
+from course_lib.atomic_write import write_whole_text
+from course_lib.study.files.merging import Changes, inputs_of, merge_cells, without_outputs
 from course_lib.study.record.paths import course_home
 
 _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
@@ -119,11 +120,12 @@ def reset_notebook(name: str, target: Path | None = None, shipped: Path | None =
     folder = target or workspace_path()
     path = (shipped or shipped_notebooks()) / f"{find_notebook(name).stem}.ipynb"
     mine = folder / path.name
+    _make(folder)
     if mine.exists():
         back_up(folder, mine)
     fresh = _text(without_outputs(json.loads(path.read_text(encoding="utf-8"))))
-    replace_file(mine, fresh)
-    replace_file(_base(folder, path.name), fresh)
+    write_whole_text(mine, fresh)
+    write_whole_text(_base(folder, path.name), fresh)
     return mine
 
 
@@ -138,20 +140,6 @@ def back_up(folder: Path, path: Path) -> Path:
         copy = backups / f"{moment}_{count}_{path.name}"
     shutil.copyfile(path, copy)
     return copy
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file as a whole: after a power cut the old one is there, or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _base(folder: Path, name: str) -> Path:
@@ -189,8 +177,8 @@ def _base_cells(folder: Path, name: str) -> list[dict[str, Any]]:
 def _bring_forward(folder: Path, name: str, fresh: dict[str, Any], report: UpdateReport) -> None:
     mine, stem = folder / name, name.removesuffix(".ipynb")
     if not mine.exists():
-        replace_file(mine, _text(fresh))
-        replace_file(_base(folder, name), _text(fresh))
+        write_whole_text(mine, _text(fresh))
+        write_whole_text(_base(folder, name), _text(fresh))
         report.created.append(stem)
         return
     try:
@@ -198,16 +186,16 @@ def _bring_forward(folder: Path, name: str, fresh: dict[str, Any], report: Updat
     except (OSError, ValueError):
         report.unreadable[name] = _put_beside(folder, stem, fresh)
         return
-    cells, changes = merge(_base_cells(folder, name), fresh["cells"], notebook["cells"])
+    cells, changes = merge_cells(_base_cells(folder, name), fresh["cells"], notebook["cells"])
     if [*map(_key, cells)] == [*map(_key, notebook["cells"])]:
         report.unchanged.append(stem)
     else:
         report.backups.append(back_up(folder, mine))
         minor = max(5, notebook.get("nbformat_minor", 0))  # from 4.5 on, cells have ids
         notebook.update(cells=cells, nbformat_minor=minor)
-        replace_file(mine, _text(notebook))
+        write_whole_text(mine, _text(notebook))
         report.updated[stem] = changes
-    replace_file(_base(folder, name), _text(fresh))
+    write_whole_text(_base(folder, name), _text(fresh))
 
 
 def _key(cell: dict[str, Any]) -> tuple[Any, ...]:
@@ -217,7 +205,7 @@ def _key(cell: dict[str, Any]) -> tuple[Any, ...]:
 def _put_beside(folder: Path, stem: str, fresh: dict[str, Any]) -> str:
     beside = folder / f"{stem}.fresh.ipynb"
     if not beside.exists():  # the learner may have begun to work in it
-        replace_file(beside, _text(fresh))
+        write_whole_text(beside, _text(fresh))
     return beside.name
 
 
@@ -228,7 +216,7 @@ def _follow_rename(folder: Path, name: str, report: UpdateReport) -> None:
         old = folder / base.name
         if base.name == name or (folder / name).exists():
             continue
-        replace_file(_base(folder, name), base.read_text(encoding="utf-8"))
+        write_whole_text(_base(folder, name), base.read_text(encoding="utf-8"))
         if old.exists():
             os.replace(old, folder / name)
             report.renamed[old.stem] = name.removesuffix(".ipynb")

@@ -68,7 +68,7 @@ def test_a_text_that_is_typed_is_read_by_the_course_model():
 
 
 def test_reading_begins_with_the_head_that_copies_best():
-    table = course_model_probes.head_scores("repeats")["induction"]
+    table = course_model_probes.head_scores_on("repeats")["induction"]
     best = explorers.best_head("induction")
     assert table[best] == table.max()
     first = explorers.reading()
@@ -81,7 +81,7 @@ def test_missed_heads_are_measured_on_the_chosen_text(kind):
     explorer = explorers.missed_heads()
     for control, value in {"on": kind, "layer": 0, "head": 2}.items():
         explorer.controls[control].value = value
-    rises, scores = course_model_probes.rises(kind), course_model_probes.head_scores(kind)
+    rises, scores = course_model_probes.rises(kind), course_model_probes.head_scores_on(kind)
     assert explorer.image == png_bytes(figures.missed_heads(rises, scores, kind, 0, 2))
     explorer.close()
 

@@ -3,25 +3,28 @@
 import pytest
 import torch
 
+from course_lib import attention
 from course_lib.chapters.attention import induction_toy
 from course_lib.chapters.attention.induction_toy import (
     HEADS,
     LAYERS,
     PERIODS,
     TOKENS,
-    head_scores,
     queries_and_keys,
     repeat_loss,
     repeated_sequences,
-    surprises,
     train_toy,
     trained,
-    without_head,
 )
+from course_lib.device import seeded
 
 
 def sequences(periods=(8, 20), batch=6, seed=7):
-    return repeated_sequences(batch, periods, torch.Generator().manual_seed(seed))
+    return repeated_sequences(batch, periods, seeded(seed))
+
+
+def scores_of(model, found):
+    return attention.head_scores(model(found.ids)[1], found.ids)
 
 
 def test_sequences_repeat_and_know_where():
@@ -41,18 +44,16 @@ def test_sequences_repeat_and_know_where():
         sequences((9, 5))
 
 
-def test_surprises_are_those_of_torch():
-    model, (ids, _) = trained(), sequences()
-    logits = model(ids)[0]
-    expected = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-    )
-    assert torch.allclose(surprises(model, ids).flatten(), expected, atol=1e-5)
+def test_the_loss_is_that_of_torch_where_the_text_repeats():
+    model, (ids, repeated) = trained("fixed"), sequences()
+    logits, known = model(ids)[0], repeated[:, :-1]
+    expected = torch.nn.functional.cross_entropy(logits[:, :-1][known], ids[:, 1:][known]).item()
+    assert repeat_loss(model, sequences()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_stored_heads_are_those_of_the_chapter():
     model, found = trained(), sequences()
-    scores = head_scores(model, found)
+    scores = scores_of(model, found)
     assert repeat_loss(model, found) < 0.05
     assert all(score.shape == (LAYERS, HEADS) for score in scores.values())
     assert scores["previous token"][0].max() > 0.5
@@ -64,8 +65,8 @@ def test_the_stored_heads_are_those_of_the_chapter():
 def test_the_shortcut_has_the_score_and_not_the_skill():
     model = trained("fixed")
     own, other = sequences(PERIODS["fixed"]), sequences((16, 16))
-    assert head_scores(model, own)["induction"].max() > 0.95
-    assert head_scores(model, own)["previous token"].max() < 0.2
+    assert scores_of(model, own)["induction"].max() > 0.95
+    assert scores_of(model, own)["previous token"].max() < 0.2
     assert repeat_loss(model, own) < 0.05
     assert repeat_loss(model, other) > 5
     assert repeat_loss(trained(), other) < 0.05
@@ -74,20 +75,24 @@ def test_the_shortcut_has_the_score_and_not_the_skill():
 def test_the_copies_ablated_have_lost_one_head_and_the_original_none():
     model, found = trained(), sequences()
     before = repeat_loss(model, found)
-    ablated = without_head(model, 0, 1)
+    ablated = model.without_head(0, 1)
     assert repeat_loss(ablated, found) > before + 0.2
-    assert repeat_loss(without_head(ablated, 0, 2), found) > 1.5
-    assert repeat_loss(without_head(without_head(model, 0, 0), 0, 3), found) < 0.3
+    assert repeat_loss(ablated.without_head(0, 2), found) > 1.5
+    assert repeat_loss(model.without_head(0, 0).without_head(0, 3), found) < 0.3
     assert repeat_loss(model, found) == before
     blind = model
     for head in range(HEADS):
-        blind = without_head(blind, 1, head)
+        blind = blind.without_head(1, head)
     ids = found.ids
     first, second = model(ids)[0], blind(ids)[0]
     assert (first - second).abs().max() > 1
     assert torch.equal(model(ids)[1], blind(ids)[1]), "the heads still look, nobody listens"
-    with pytest.raises(ValueError, match="below 4; got layer 0, head 4"):
-        without_head(model, 0, 4)
+    for layer, head, said in (
+        (0, 4, r"head.* 0 \.\. 3.*got 4"),
+        (-1, 0, r"layer.* 0 \.\. 1.*got -1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model.without_head(layer, head)
 
 
 def test_queries_and_keys_are_those_that_are_compared():

@@ -36,14 +36,14 @@ def test_unknown_names_are_answered_with_the_known_ones():
 @pytest.mark.parametrize("name", [*VARIANTS, *ROUTERS])
 def test_a_model_learns_what_it_is_shown(name):
     before = ffn_toys.loss_on(ffn_toys.untrained(name), TEXT_DATA)
-    after = ffn_toys.loss_on(ffn_toys.trained(name, TEXT_DATA, 60), TEXT_DATA)
+    after = ffn_toys.loss_on(ffn_toys.train(name, TEXT_DATA, 60), TEXT_DATA)
     assert before > 0.8 * math.log(256)
     assert after < 0.75
 
 
 def test_one_seed_gives_one_model_and_leaves_the_global_draws_alone():
     state = torch.get_rng_state()
-    one, same, other = (ffn_toys.trained("GELU", TEXT_DATA, 3, seed) for seed in (0, 0, 1))
+    one, same, other = (ffn_toys.train("GELU", TEXT_DATA, 3, seed) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), state)
     losses = [ffn_toys.loss_on(model, TEXT_DATA) for model in (one, same, other)]
     assert losses[0] == losses[1] != losses[2]
@@ -85,14 +85,14 @@ def test_lots_are_even_and_a_stuck_router_is_not():
 def test_balance_is_learned_only_where_it_is_asked_for():
     data, held_out = ffn_toys.lessons()
     busiest = {
-        name: ffn_toys.loads(ffn_toys.trained(name, data, 100), held_out)[1].max()
+        name: ffn_toys.loads(ffn_toys.train(name, data, 100), held_out)[1].max()
         for name in ("left alone", "balanced")
     }
     assert busiest["balanced"] < 1.7 < busiest["left alone"]
 
 
 def test_the_stored_results_are_complete_and_say_what_the_notebook_says():
-    found = ffn_toys.stored()
+    found = ffn_toys.longer_runs()
     losses = found["losses"]
     assert [int(steps) for steps in losses] == list(STEPS)
     for by_name in losses.values():
@@ -110,6 +110,6 @@ def test_the_stored_results_are_complete_and_say_what_the_notebook_says():
 
 
 def test_a_stored_result_can_be_had_again():
-    stored = ffn_toys.stored()["losses"][str(STEPS[0])]["SwiGLU"][1]
+    stored = ffn_toys.longer_runs()["losses"][str(STEPS[0])]["SwiGLU"][1]
     again = ffn_toys.losses(("SwiGLU",), STEPS[0], (1,))["SwiGLU"][0]
     assert again == pytest.approx(stored, abs=0.1)  # another Python has slightly other text

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from course_lib.chapters.rope import position_toys
@@ -14,7 +15,6 @@ from course_lib.chapters.rope.position_toys import (
     PositionModel,
     loss_at_distance,
     repeated_texts,
-    surprises,
     train,
     trained,
 )
@@ -30,17 +30,20 @@ def test_texts_repeat_with_their_period_and_hold_no_token_twice_within_it():
         assert len(set(row[:period].tolist())) == period
         assert torch.equal(row[period:], row[:-period])
     assert repeated_texts([3], 20, generator(), pool=4).max() < 4
-    with pytest.raises(ValueError, match=r"longer than the 4 tokens to draw from; got \[5\]"):
+    with pytest.raises(ValueError, match=r"between 1 and 4.*got 5"):
         repeated_texts([5], 20, generator(), pool=4)
+    with pytest.raises(ValueError, match=r"at least one number"):
+        repeated_texts([], 20, generator())
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_surprises_are_the_cross_entropy_of_the_next_token(method):
-    ids = repeated_texts([8, 11], 30, generator())
+def test_the_loss_is_that_of_torch_where_the_next_token_can_be_known(method):
     model = trained(method)
-    logits = model(ids)[:, :-1]
-    expected = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-    assert torch.allclose(surprises(model, ids), expected, atol=1e-4)
+    ids = repeated_texts([16] * 8, 33, generator(5))
+    logits = model(ids[:, :-1])
+    losses = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+    assert loss_at_distance(model, 16) == pytest.approx(losses[:, 16:].mean().item(), abs=1e-5)
+    assert abs(losses[:, 15:].mean() - losses[:, 16:].mean()) > 1e-3, "one place too early shows"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -88,11 +91,11 @@ def test_a_guess_costs_log_v():
     assert loss_at_distance(model, 10) == pytest.approx(math.log(VOCABULARY))
 
 
-def test_the_loss_counts_only_what_can_be_known():
+def test_what_can_be_known_is_and_what_cannot_is_not():
     model = trained("rope")
     ids = repeated_texts([16] * 8, 33, generator(5))
-    assert loss_at_distance(model, 16) == pytest.approx(surprises(model, ids)[:, 16:].mean().item())
-    assert loss_at_distance(model, 16) < 1 < surprises(model, ids)[:, :15].mean()
+    first_round = cross_entropy(model(ids)[:, :15].transpose(1, 2), ids[:, 1:16])
+    assert loss_at_distance(model, 16) < 1 < first_round
 
 
 def test_the_wrong_layout_is_right_at_the_first_token_only():
@@ -117,7 +120,7 @@ def test_the_stored_weights_are_those_that_training_writes(tmp_path, monkeypatch
     path = tmp_path / "new" / "weights.safetensors"
     position_toys.store_weights(path)
     monkeypatch.setattr(position_toys, "WEIGHTS", path)
-    stored = position_toys.load_file(path)
+    stored = load_file(path)
     assert {name.split(".")[0] for name in stored} == set(METHODS)
     assert all(weight.dtype == torch.float16 for weight in stored.values())
 

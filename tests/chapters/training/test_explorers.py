@@ -49,7 +49,7 @@ def test_the_law_is_fitted_without_the_largest_run(monkeypatch):
 
 
 def test_what_is_stored_is_what_the_pictures_need():
-    found = tiny_decoders.stored()
+    found = tiny_decoders.stored_experiments()
     assert set(found) == set(tiny_decoders.EXPERIMENTS)
     assert len(found["scaling"]) == len(tiny_decoders.WIDTHS) * len(tiny_decoders.LENGTHS)
     assert len({len(losses) for losses in found["precision"].values()}) == 1

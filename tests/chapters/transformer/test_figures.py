@@ -7,7 +7,7 @@ import torch
 from course_lib.chapters.transformer import figures
 from course_lib.chapters.transformer.figures.kinds import predicted
 from course_lib.chapters.transformer.figures.stream import settled, top_words
-from course_lib.chapters.transformer.layer_diff import Divergence, Row
+from course_lib.chapters.transformer.layer_diff import Divergence, ModuleDifference
 from course_lib.families import family_mask
 from course_lib.study.display.plotting import figure_title, png_bytes
 
@@ -162,13 +162,13 @@ def test_ablation_counts_from_where_it_is_told():
 # --- faults ---------------------------------------------------------------------------------------
 
 ROWS = (
-    Row("model", 0.5, 0.5),
-    Row("model.layers.0", 1e-7, 1e-7),
-    Row("model.layers.0.self_attn.q_proj", 0.0, 0.0),
-    Row("model.layers.1.mlp", 0.3, 0.3),
-    Row("model.layers.1.mlp.up_proj", 0.4, 0.4),
-    Row("model.norm", 0.0, 0.2),
-    Row("lm_head", 0.0, None),
+    ModuleDifference("model", 0.5, 0.5),
+    ModuleDifference("model.layers.0", 1e-7, 1e-7),
+    ModuleDifference("model.layers.0.self_attn.q_proj", 0.0, 0.0),
+    ModuleDifference("model.layers.1.mlp", 0.3, 0.3),
+    ModuleDifference("model.layers.1.mlp.up_proj", 0.4, 0.4),
+    ModuleDifference("model.norm", 0.0, 0.2),
+    ModuleDifference("lm_head", 0.0, None),
 )
 
 

@@ -21,13 +21,13 @@ from course_lib.study.exhibits.course_model_probes import (
     changed,
     course_model,
     course_tokenizer,
-    head_scores,
+    head_scores_on,
     hidden_units,
     loss,
     losses_along,
     read,
     rises,
-    sample,
+    sample_texts,
 )
 
 
@@ -65,7 +65,7 @@ def test_a_special_token_in_a_text_is_only_text():
 
 
 def test_repeats_repeat_and_only_what_can_be_known_counts():
-    ids, counted = sample("repeats")
+    ids, counted = sample_texts("repeats")
     assert ids.shape == (ROWS * len(PERIODS), TOKENS)
     for number, (row, known) in enumerate(zip(ids.tolist(), counted.tolist(), strict=True)):
         period = PERIODS[number // ROWS]
@@ -76,7 +76,7 @@ def test_repeats_repeat_and_only_what_can_be_known_counts():
 
 
 def test_the_text_is_held_out():
-    ids, counted = sample("text")
+    ids, counted = sample_texts("text")
     assert ids.shape[1] == TOKENS
     assert counted.all()
     held_out = "\n".join(d.text for d in corpus.library_sources() if corpus.is_held_out(d.name))
@@ -84,14 +84,14 @@ def test_the_text_is_held_out():
     for row in ids.tolist():
         assert words.decode(row[2:-2]) in held_out
     with pytest.raises(ValueError, match="must be one of repeats, text; got 'code'"):
-        sample("code")
+        sample_texts("code")
 
 
 def test_scores_are_means_over_rows():
-    ids, _ = sample("repeats")
+    ids, _ = sample_texts("repeats")
     with torch.no_grad():
         maps = torch.stack(course_model()(ids, return_weights=True).attentions)
-    scores = head_scores("repeats")
+    scores = head_scores_on("repeats")
     pairs = range(1, TOKENS)
     for name, columns in (
         ("previous token", [p - 1 for p in pairs]),
@@ -114,7 +114,7 @@ def test_scores_are_means_over_rows():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loss_is_that_of_torch_and_a_rise_is_a_difference(kind):
-    ids, counted = sample(kind)
+    ids, counted = sample_texts(kind)
     assert loss(kind) == pytest.approx(cross_entropies(ids)[counted].mean().item(), abs=1e-4)
     found = rises(kind)
     layer, head = divmod(int(found.argmax()), found.shape[1])
@@ -124,7 +124,7 @@ def test_a_loss_is_that_of_torch_and_a_rise_is_a_difference(kind):
 
 
 def test_silencing_several_heads_is_setting_their_columns_to_zero():
-    ids, counted = sample("repeats")
+    ids, counted = sample_texts("repeats")
     silent = [(0, 1), (0, 2), (1, 0)]
     width = course_model().config.head_dim
     before = {}
@@ -142,7 +142,7 @@ def test_silencing_several_heads_is_setting_their_columns_to_zero():
 
 
 def test_hidden_units_are_what_the_mlp_multiplies():
-    ids, _ = sample("repeats")
+    ids, _ = sample_texts("repeats")
     heard = []
     mlps = [part_of(course_model(), layer, "mlp") for layer in range(len(course_model().blocks))]
     hooks = [mlp.register_forward_hook(lambda _, __, answer: heard.append(answer)) for mlp in mlps]
@@ -158,7 +158,7 @@ def test_hidden_units_are_what_the_mlp_multiplies():
 
 
 def test_other_settings_leave_the_shared_model_alone():
-    ids, _ = sample("repeats")
+    ids, _ = sample_texts("repeats")
     expected = course_model()(ids).logits
     config = course_model().config
     other = changed(sliding_window=4)
@@ -186,7 +186,7 @@ def test_losses_along_a_text_follow_the_settings(monkeypatch):
 
 
 def test_what_the_chapters_say_of_the_heads_is_so():
-    scores = head_scores("repeats")
+    scores = head_scores_on("repeats")
     layer = {}
     for kind in ("previous token", "induction"):
         table = scores[kind]

@@ -12,7 +12,7 @@ from course_lib.corpus import held_out_text, train_text
 from course_lib.study.display.plotting import figure_title, png_bytes
 from course_lib.study.exhibits import scoreboard
 from course_lib.study.exhibits import scoreboard_figure as figures
-from course_lib.study.exhibits.scoreboard import Kind, Row
+from course_lib.study.exhibits.scoreboard import Kind, ScoreboardRow
 
 
 @pytest.fixture
@@ -23,7 +23,11 @@ def short(monkeypatch):
     return said
 
 
-ROWS = [Row("a", 2.5, Kind.MODEL), Row("b", 8.0, Kind.COMPRESSOR), Row("c", 2.25, Kind.CODED)]
+ROWS = [
+    ScoreboardRow("a", 2.5, Kind.MODEL),
+    ScoreboardRow("b", 8.0, Kind.COMPRESSOR),
+    ScoreboardRow("c", 2.25, Kind.CODED),
+]
 
 
 def test_the_text_is_the_beginning_of_what_is_held_out():

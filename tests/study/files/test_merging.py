@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib.study.files.merging import UPDATE_TAG, Changes, merge, source_of, without_outputs
+from course_lib.study.files.merging import (
+    UPDATE_TAG,
+    Changes,
+    merge_cells,
+    source_of,
+    without_outputs,
+)
 
 
 def code(name, text, outputs=(), count=None):
@@ -43,7 +49,7 @@ class Course:
         self.shipped = list(cells)
 
     def update(self) -> Changes:
-        self.cells, changes = merge(self.base, self.shipped, self.cells)
+        self.cells, changes = merge_cells(self.base, self.shipped, self.cells)
         self.base = self.shipped
         notebook = {"cells": self.cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         nbformat.validate(nbformat.from_dict(copy.deepcopy(notebook)))
@@ -267,12 +273,12 @@ def test_no_word_of_the_learner_is_ever_lost(data):
     for round_number in range(3):
         mine, written = data.draw(learner_edits(mine, round_number))
         theirs = shipped_cells(data.draw(UPSTREAM))
-        merged, _ = merge(base, theirs, mine)
+        merged, _ = merge_cells(base, theirs, mine)
         texts = [source_of(cell) for cell in merged]
         for words in written:
             assert texts.count(words) >= written.count(words)
         assert len({cell["id"] for cell in merged}) == len(merged)
-        again, changes = merge(theirs, theirs, merged)
+        again, changes = merge_cells(theirs, theirs, merged)
         assert [source_of(cell) for cell in again] == texts
         assert not changes
         base, mine = theirs, merged
@@ -282,7 +288,7 @@ def test_no_word_of_the_learner_is_ever_lost(data):
 @given(UPSTREAM, UPSTREAM)
 def test_an_untouched_notebook_becomes_exactly_the_new_one(before, after):
     base, theirs = shipped_cells(before), shipped_cells(after)
-    merged, _ = merge(base, theirs, copy.deepcopy(base))
+    merged, _ = merge_cells(base, theirs, copy.deepcopy(base))
     assert [(c["id"], c["source"]) for c in merged] == [(c["id"], c["source"]) for c in theirs]
 
 

@@ -133,14 +133,14 @@ def test_without_the_hidden_copy_nothing_is_overwritten(course):
 def test_an_update_that_was_cut_short_is_finished_without_doubling(course, monkeypatch):
     course.edit(set_text("a", "a = my_own"))
     course.ship(FIRST[0], code("a", "a = 10"), code("b", "b = 20"))
-    whole = workspace.replace_file
+    whole = workspace.write_whole_text
 
     def power_cut(path, text):
         if ".course" in path.parts:
             raise KeyboardInterrupt
         whole(path, text)
 
-    monkeypatch.setattr(workspace, "replace_file", power_cut)
+    monkeypatch.setattr(workspace, "write_whole_text", power_cut)
     with pytest.raises(KeyboardInterrupt):
         course.update()
     monkeypatch.undo()

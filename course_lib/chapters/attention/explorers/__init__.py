@@ -142,7 +142,7 @@ def reading(text: str = SENTENCE, layer: int | None = None, head: int | None = N
         tokens, weights = course_model_probes.read(text)
         return figures.attention_maps(weights, tokens, layer, head)
 
-    layers, heads = course_model_probes.head_scores()["induction"].shape
+    layers, heads = course_model_probes.head_scores_on()["induction"].shape
     controls = {
         "text": text_field("text", text),
         "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),
@@ -154,7 +154,7 @@ def reading(text: str = SENTENCE, layer: int | None = None, head: int | None = N
 
 def best_head(kind: str, on: str = "repeats") -> tuple[int, int]:
     """Return layer and head of the course model with the largest score of a kind."""
-    table = course_model_probes.head_scores(on)[kind]
+    table = course_model_probes.head_scores_on(on)[kind]
     layer, head = divmod(int(table.argmax()), table.shape[1])
     return layer, head
 
@@ -166,10 +166,10 @@ def missed_heads(
     best = best_head("induction")
 
     def figure(on: str, layer: int, head: int) -> Figure:
-        rises, scores = course_model_probes.rises(on), course_model_probes.head_scores(on)
+        rises, scores = course_model_probes.rises(on), course_model_probes.head_scores_on(on)
         return figures.missed_heads(rises, scores, on, layer, head)
 
-    layers, heads = course_model_probes.head_scores()["induction"].shape
+    layers, heads = course_model_probes.head_scores_on()["induction"].shape
     controls = {
         "on": choice("measured on", on, course_model_probes.KINDS),
         "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from course_lib.flash.traffic import MeteredRun, Step
+from course_lib.flash.traffic import MeteredRun, TileRecord
 from course_lib.study.display.labels import written
 from course_lib.study.display.plotting import (
     FAINT,
@@ -83,7 +83,7 @@ def _draw_table(ax: Axes, table: np.ndarray, colours: Any, most: int) -> None:
     ax.spines[:].set_visible(True)
 
 
-def _fast_memory(ax: Axes, run: MeteredRun, step: Step) -> None:
+def _fast_memory(ax: Axes, run: MeteredRun, step: TileRecord) -> None:
     capacity = run.memory.capacity or run.memory.most_held
     left = 0
     for name, colour in _HELD.items():
@@ -119,7 +119,7 @@ def _standard(ax: Axes, run: MeteredRun, stage: int) -> None:
     title(ax, f"Standard: {doing[steps[stage - 1].action]}, all in slow memory")
 
 
-def _bytes_so_far(ax: Axes, now: dict[str, Step], ends: dict[str, MeteredRun]) -> None:
+def _bytes_so_far(ax: Axes, now: dict[str, TileRecord], ends: dict[str, MeteredRun]) -> None:
     names = list(ends)
     moved = [now[name].read + now[name].written for name in names]
     totals = [ends[name].bytes_moved for name in names]

@@ -32,7 +32,7 @@ WHOLE = 2**DIGITS
 """Steps from 0 to 1: fine enough for a dozen tokens without doubling the interval in between."""
 
 
-class Step(NamedTuple):
+class CodingStep(NamedTuple):
     """The interval before a token, the edges of all tokens' parts in it, and what it becomes."""
 
     low: int
@@ -43,13 +43,13 @@ class Step(NamedTuple):
     new_high: int
 
 
-def coder_steps(ids: Sequence[int], model: NextToken) -> list[Step]:
+def coder_steps(ids: Sequence[int], model: NextToken) -> list[CodingStep]:
     """Return the steps of an arithmetic coder that never has to double its interval."""
     low, high, steps = 0, WHOLE, []
     for position, token in enumerate(ids):
         edges = cumulative_frequencies(model(ids[:position]))
         part = narrow(low, high, int(edges[token]), int(edges[token + 1]), int(edges[-1]))
-        steps.append(Step(low, high, edges, token, *part))
+        steps.append(CodingStep(low, high, edges, token, *part))
         low, high = part
     return steps
 
@@ -106,7 +106,7 @@ def arithmetic_steps(
     return figure
 
 
-def _column(ax: Axes, column: int, step: Step, names: Sequence[str], taken: bool) -> None:
+def _column(ax: Axes, column: int, step: CodingStep, names: Sequence[str], taken: bool) -> None:
     shares = (step.edges.double() / step.edges[-1]).tolist()
     for token, name in enumerate(names):
         bottom, top = shares[token], shares[token + 1]

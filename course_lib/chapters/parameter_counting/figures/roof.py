@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course_lib import accounting
-from course_lib.accounting import Device, Step
+from course_lib.accounting import Device, PassCost
 from course_lib.model import ModelConfig
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
@@ -19,7 +19,7 @@ BATCHES = tuple(2**power for power in range(11))
 _SPAN = (0.2, 3e4)
 
 
-def attained(step: Step, device: Device) -> float:
+def attained(step: PassCost, device: Device) -> float:
     """Return the FLOPs per second that a step reaches on a device at best."""
     return accounting.roofline(step.intensity, device.peak_flops, device.bandwidth)
 
@@ -64,7 +64,7 @@ def roofline(
 
 
 def _path(
-    ax: Axes, steps: list[Step], chosen: Step, device: Device, colour: str, label: str
+    ax: Axes, steps: list[PassCost], chosen: PassCost, device: Device, colour: str, label: str
 ) -> None:
     x = [step.intensity for step in steps]
     y = [attained(step, device) / 1e12 for step in steps]
