@@ -58,9 +58,9 @@ def declared():
         home = Path(find_spec(f"{CHAPTERS}.{slug}.explorers").origin)
         for path in home.parent.rglob("*.py") if home.name == "__init__.py" else [home]:
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.FunctionDef) and node.returns is not None:
-                    if ast.unparse(node.returns) == "Explorer":
-                        found.add(f"{slug}.{node.name}")
+                returns = getattr(node, "returns", None)
+                if returns is not None and ast.unparse(returns) == "Explorer":
+                    found.add(f"{slug}.{node.name}")
     return found
 
 

@@ -37,7 +37,7 @@ def test_sequences_repeat_and_know_where():
         periods.append(period)
     assert set(periods) <= set(range(5, 10))
     assert len(set(periods)) > 1
-    with pytest.raises(ValueError, match=r"from 1 to 62, the smaller first; got \(9, 5\)"):
+    with pytest.raises(ValueError, match=r"\b1 to 62\b.*\(9, 5\)"):
         sequences((9, 5))
 
 
@@ -86,7 +86,7 @@ def test_the_copies_ablated_have_lost_one_head_and_the_original_none():
     first, second = model(ids)[0], blind(ids)[0]
     assert (first - second).abs().max() > 1
     assert torch.equal(model(ids)[1], blind(ids)[1]), "the heads still look, nobody listens"
-    with pytest.raises(ValueError, match="below 4; got layer 0, head 4"):
+    with pytest.raises(ValueError, match=r"\b4; .*layer 0, head 4\b"):
         without_head(model, 0, 4)
 
 
