@@ -260,7 +260,7 @@ def test_the_pure_cache_step_is_the_cache():
         assert torch.equal(mask[:, :length], causal_mask(len(mask), length))
         assert not mask[:, length:].any()
     assert keys[:, :, 7:].isnan().all()
-    with pytest.raises(ValueError, match="of 9 places; got length 7 and 3 new tokens"):
+    with pytest.raises(ValueError, match=r"\b9 places.*\b7 .*\b3 new"):
         update_cache(keys, values, k[:, :, :3], v[:, :, :3], 7)
 
 
@@ -268,19 +268,19 @@ class TestErrors:
     def test_padding(self, model, ids):
         right = torch.ones(3, 9, dtype=torch.bool)
         right[1, -2:] = False
-        with pytest.raises(ValueError, match="on the left of each row, False then True; got"):
+        with pytest.raises(ValueError, match=r"left.*False.*True"):
             generate(model, ids, 2, padding=right)
-        with pytest.raises(ValueError, match=r"the shape of the ids, \(3, 9\); got \(3, 8\)"):
+        with pytest.raises(ValueError, match=r"shape.*\(3, 9\).*\(3, 8\)"):
             generate(model, ids, 2, padding=right[:, :8])
         holes = torch.ones(3, 9, dtype=torch.bool)
         holes[0, 4] = False
-        with pytest.raises(ValueError, match="Pad with left_pad"):
+        with pytest.raises(ValueError, match="left_pad"):
             generate(model, ids, 2, padding=holes)
 
     def test_nothing_to_read_or_write(self, model, ids):
-        with pytest.raises(ValueError, match="at least one token; got none"):
+        with pytest.raises(ValueError, match=r"one token.*none"):
             generate(model, ids[:, :0], 2)
-        with pytest.raises(ValueError, match=r"at least 1; got 0\. It counts the tokens"):
+        with pytest.raises(ValueError, match=r"max_new_tokens.*\b1\b.*\b0\b"):
             generate(model, ids, 0)
-        with pytest.raises(ValueError, match=r"got lengths \[2, 0\]\. Begin an empty text"):
+        with pytest.raises(ValueError, match=r"\[2, 0\]"):
             left_pad([[1, 2], []])

@@ -188,7 +188,7 @@ def test_the_first_layers_are_a_model_of_their_own(model, ids):
     assert len(model.blocks) == 3 == len(first_layers(model, 3).blocks)
     assert draft.lm_head.weight is model.lm_head.weight
     assert len(draft.make_cache(1, 4)) == 2
-    with pytest.raises(ValueError, match="between 1 and all 3 layers of the model; got 4"):
+    with pytest.raises(ValueError, match=r"\b1 .*\b3 layers.*\b4\b"):
         first_layers(model, 4)
 
 
@@ -211,11 +211,9 @@ def test_stops_cut_a_round(model, ids):
 
 
 def test_errors(model, ids):
-    with pytest.raises(ValueError, match="one text at a time; got a batch of 3"):
+    with pytest.raises(ValueError, match=r"batch.*\b3\b"):
         speculative_generate(model, model, ids)
-    with pytest.raises(ValueError, match=r"at least 1; got 5 and 0\. Usual"):
+    with pytest.raises(ValueError, match=r"max_new_tokens.*draft_tokens.*\b5 .*\b0\b"):
         speculative_generate(model, model, ids[:1], 5, draft_tokens=0)
-    with pytest.raises(
-        ValueError, match="1 drafted tokens need 1 distributions of the draft, 2 of"
-    ):
+    with pytest.raises(ValueError, match=r"\b1 .*draft.*\b2 .*target.*\b1, 1 and 2\b"):
         verify(torch.tensor([0]), P[None], Q[None], torch.zeros(2).double())
