@@ -54,7 +54,7 @@ def test_a_long_text_is_read_from_its_beginning_and_a_short_one_refused():
     tokens, _ = read("value " * 200)
     assert len(tokens) == LONGEST
     assert ("value " * 200).startswith("".join(tokens))
-    with pytest.raises(ValueError, match=r"a map needs two tokens.*got 0\. Type a longer text"):
+    with pytest.raises(ValueError, match=r"two tokens.*\b0\b"):
         read("")
 
 
@@ -83,7 +83,7 @@ def test_the_text_is_held_out():
     words = course_tokenizer()
     for row in ids.tolist():
         assert words.decode(row[2:-2]) in held_out
-    with pytest.raises(ValueError, match="must be one of repeats, text; got 'code'"):
+    with pytest.raises(ValueError, match=r"repeats, text.*'code'"):
         sample("code")
 
 
