@@ -10,9 +10,17 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    processors,
+    trainers,
+)
 from tokenizers import pre_tokenizers as splits
-from tokenizers import processors, trainers
 
 from course_lib import corpus
 
