@@ -71,7 +71,7 @@ def test_a_device_that_cannot_compute_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("COURSE_DEVICE", name)
-    with pytest.raises(ValueError, match="COURSE_DEVICE must name a device that computes") as told:
+    with pytest.raises(ValueError, match="COURSE_DEVICE") as told:
         default_device()
     assert f"got {name!r}" in str(told.value)
     assert "Set it to" in str(told.value)

@@ -107,11 +107,11 @@ def test_module():
 def test_errors():
     with pytest.raises(IndexError):
         embed(torch.tensor([-1]), randn(11, 5))  # and not the last row in silence
-    with pytest.raises(ValueError, match=r"must lie in 0 \.\. 10.*got 11\. Encode the text"):
+    with pytest.raises(ValueError, match=r"\b0 \.\. 10\b.*\b11\b"):
         require_known_ids(torch.tensor([3, 11]), 11)
-    with pytest.raises(ValueError, match=r"0 \.\. 10.*got -100\."):
+    with pytest.raises(ValueError, match=r"\b0 \.\. 10\b.*-100\b"):
         one_hot(torch.tensor([3, -100]), 11)
-    with pytest.raises(ValueError, match=r"parameters=59 but two tables of 10 x 3.*tied=True"):
+    with pytest.raises(ValueError, match=r"parameters=59.*10 x 3\b.*tied=True"):
         embedding_share(10, 3, 59, tied=False)
-    with pytest.raises(ValueError, match=r"head \(5, 11\) and embedding \(11, 5\).*bias=False"):
+    with pytest.raises(ValueError, match=r"\(5, 11\).*\(11, 5\).*bias=False"):
         tie_weights(Embedding(11, 5), nn.Linear(11, 5, bias=False))

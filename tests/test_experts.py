@@ -338,9 +338,9 @@ def test_loading_names_what_is_missing_misfitting_or_too_much():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"k must lie between 1 and .* 6; got 7\. Pass the config"):
+    with pytest.raises(ValueError, match=r"\bk .*\b1 .*\b6\b.*\b7\b"):
         route(randn(2, 6), 7)
-    with pytest.raises(ValueError, match=r"6; got 0\."):
+    with pytest.raises(ValueError, match=r"\bk .*\b1 .*\b6\b.*\b0\b"):
         load_balancing_loss(randn(2, 6), 0)
-    with pytest.raises(ValueError, match=r"capacity must be at least 1.*got 0\. A usual choice"):
+    with pytest.raises(ValueError, match=r"capacity.*\b1\b.*\b0\b"):
         dispatch(torch.zeros(2, 2, dtype=torch.long), 3, capacity=0)

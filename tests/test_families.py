@@ -233,11 +233,11 @@ def test_other_number_types(dtype):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: replace(CONFIG, num_attention_heads=5), "must be a multiple .*got 48 and 5"),
-        (lambda: replace(CONFIG, arrangement="between"), "'pre' or 'post'; got 'between'"),
-        (lambda: hide_tokens(IDS, 3, 101, seeded(0), share=1.5), r"between 0 and 1; got 1\.5"),
-        (lambda: EncoderOnly(CONFIG)(IDS.repeat(1, 2)), "positions 0 to 32; got positions"),
-        (lambda: EncoderOnly(CONFIG, head=False)(IDS), "need a head.*Call `encode`"),
+        (lambda: replace(CONFIG, num_attention_heads=5), r"multiple.*\b48 and 5\b"),
+        (lambda: replace(CONFIG, arrangement="between"), "'pre'.*'post'.*'between'"),
+        (lambda: hide_tokens(IDS, 3, 101, seeded(0), share=1.5), r"\b0 and 1\b.*\b1\.5\b"),
+        (lambda: EncoderOnly(CONFIG)(IDS.repeat(1, 2)), r"positions 0 to 32\b"),
+        (lambda: EncoderOnly(CONFIG, head=False)(IDS), "`encode`"),
     ],
 )
 def test_mistakes(call, message):
@@ -283,9 +283,7 @@ def test_models_read_as_their_family_says():
 
 
 def test_family_mask_names_the_three():
-    with pytest.raises(
-        ValueError, match=r"encoder-only, encoder-decoder, decoder-only; got 'BERT'"
-    ):
+    with pytest.raises(ValueError, match=r"encoder-only, encoder-decoder, decoder-only.*'BERT'"):
         family_mask("BERT", 1, 1)
-    with pytest.raises(ValueError, match=r"a token each; got 0 and 3"):
+    with pytest.raises(ValueError, match=r"\b0 and 3\b"):
         family_mask("encoder-only", 0, 3)

@@ -234,11 +234,11 @@ def test_a_layer_uses_the_activation_of_its_config():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"one of gelu, .*silu; got 'swish'\. Add the function"):
+    with pytest.raises(ValueError, match=r"gelu, .*silu.*'swish'"):
         GatedFFN(5, 12, hidden_act="swish")
-    with pytest.raises(ValueError, match=r"at least 1; got 0 and 8\. Pass the model's hidden_size"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\b0 and 8\b"):
         matched_hidden_width(0, multiple_of=8)
-    with pytest.raises(ValueError, match=r"at least 1; got 8 and 0\."):
+    with pytest.raises(ValueError, match=r"\b1\b.*\b8 and 0\b"):
         matched_hidden_width(8, multiple_of=0)
-    with pytest.raises(ValueError, match=r"got 0 tokens\. Pass pre-activations"):
+    with pytest.raises(ValueError, match=r"\b0 tokens.*pre-activations"):
         dead_unit_fraction(torch.zeros(0, 4))

@@ -236,11 +236,11 @@ def test_modules_hold_the_names_of_checkpoints():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"eps must not be negative.*got -1e-06.*rms_norm_eps"):
+    with pytest.raises(ValueError, match=r"eps.*negative.*-1e-06.*rms_norm_eps"):
         RMSNorm(7, eps=-1e-6)
-    with pytest.raises(ValueError, match=r"eps must not be negative.*got -1\.0"):
+    with pytest.raises(ValueError, match=r"eps.*negative.*-1\.0"):
         LayerNorm(7, eps=-1.0)
-    with pytest.raises(ValueError, match=r"at least one token; got 0 tokens.*Pass a mask"):
+    with pytest.raises(ValueError, match=r"\b0 tokens.*mask"):
         batch_norm(randn(2, 3, 7), mask=torch.zeros(2, 3, dtype=torch.bool))
-    with pytest.raises(ValueError, match=r"depth >= 1.*got depth 0 and 'pre'.*Pass for instance"):
+    with pytest.raises(ValueError, match=r"depth.*>= 1.*\b0 .*'pre'"):
         residual_stack_norms(0, "pre")

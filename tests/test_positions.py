@@ -169,18 +169,18 @@ def test_number_types(dtype):
 
 def test_errors_say_what_is_wrong():
     table = torch.zeros(4, 2)
-    with pytest.raises(ValueError, match=r"0 to 3; got positions from 2 to 4.*RoPE"):
+    with pytest.raises(ValueError, match=r"\b0 to 3\b.*\b2 to 4\b.*RoPE"):
         learned_positions(table, torch.arange(2, 5))
-    with pytest.raises(ValueError, match="from -1 to 1"):
+    with pytest.raises(ValueError, match=r"-1 to 1\b"):
         learned_positions(table, torch.arange(-1, 2))
-    with pytest.raises(ValueError, match=r"width must be even.*got 7"):
+    with pytest.raises(ValueError, match=r"width.*even.*\b7\b"):
         sinusoidal_table(3, 7)
-    with pytest.raises(ValueError, match="got 0"):
+    with pytest.raises(ValueError, match=r"width.*even.*\b0\b"):
         sinusoidal_table(3, 0)
-    with pytest.raises(ValueError, match="num_heads must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=r"num_heads.*\b1\b.*\b0\b"):
         alibi_slopes(0)
     offsets = token_offsets(3)
-    with pytest.raises(ValueError, match="got 2 buckets, 0 exact, max_distance 128"):
+    with pytest.raises(ValueError, match=r"\b2 buckets.*\b0 exact.*max_distance 128\b"):
         relative_position_bucket(offsets, num_buckets=2)
-    with pytest.raises(ValueError, match="got 32 buckets, 8 exact, max_distance 8"):
+    with pytest.raises(ValueError, match=r"\b32 buckets.*\b8 exact.*max_distance 8\b"):
         relative_position_bucket(offsets, max_distance=8)

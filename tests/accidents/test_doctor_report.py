@@ -99,7 +99,9 @@ def test_what_the_doctor_itself_needs_is_told_in_a_sentence(machine):
     machine.lack("packaging")
     status, printed, said = report(machine)
     assert (status, printed) == (1, "")
-    assert said == "No module named 'packaging'. `python3 start.py doctor` installs it.\n"
+    assert said.count("\n") == 1
+    assert "'packaging'" in said
+    assert "`python3 start.py doctor`" in said
 
 
 def test_the_report_can_be_shown_to_anybody(machine):

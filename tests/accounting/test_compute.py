@@ -79,5 +79,5 @@ def test_by_hand():
 
 
 def test_peak_must_be_positive():
-    with pytest.raises(ValueError, match=r"peak_flops must be positive; got 0\. Take the dense"):
+    with pytest.raises(ValueError, match=r"peak_flops.*\b0\b"):
         model_flops_utilisation(1.0, 1.0, 0)

@@ -85,5 +85,5 @@ def test_int4_halves_what_int8_moves():
     ],
 )
 def test_nothing_is_free(call):
-    with pytest.raises(ValueError, match=r"must be positive; got .* Speeds are per second"):
+    with pytest.raises(ValueError, match=r"positive.*per second"):
         call()

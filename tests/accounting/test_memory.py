@@ -142,5 +142,5 @@ def test_bytes_of_a_number(dtype):
 
 
 def test_unknown_types():
-    with pytest.raises(ValueError, match=r"dtype must be one of .*; got 'torch.half'\. Write it"):
+    with pytest.raises(ValueError, match=r"dtype.*'torch\.half'"):
         bytes_per_number("torch.half")

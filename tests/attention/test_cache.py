@@ -87,7 +87,7 @@ def test_who_writes_alone_gets_the_memory_while_there_is_room():
     cache.length += 1
     assert torch.equal(cache.keys, k)
     assert torch.equal(cache.values, v)
-    with pytest.raises(ValueError, match=r"room for 7 tokens and is full.*larger capacity"):
+    with pytest.raises(ValueError, match=r"\b7 tokens.*full.*capacity"):
         cache.next_place()
 
 
@@ -141,22 +141,20 @@ def test_errors_say_what_is_wrong():
     cache = KVCache(B, G, capacity=8, head_dim=D)
     _, k, v = heads(dtype=torch.float32)
     cache.append(k, v)
-    with pytest.raises(
-        ValueError, match=r"room for 8 tokens and holds 7; 2 more do not fit.*larger"
-    ):
+    with pytest.raises(ValueError, match=r"\b8 tokens.*\b7\b.*\b2 more"):
         cache.append(k[:, :, :2], v[:, :, :2])
     assert cache.length == 7
-    with pytest.raises(ValueError, match=r"\(2, 3, 1, 4\); got \(1, 3, 1, 4\).*per layer"):
+    with pytest.raises(ValueError, match=r"\(2, 3, 1, 4\).*\(1, 3, 1, 4\)"):
         cache.append(k[:1, :, :1], v[:1, :, :1])
-    with pytest.raises(ValueError, match=r"torch.float32; got torch.float64.*dtype=torch.float64"):
+    with pytest.raises(ValueError, match=r"torch\.float32.*torch\.float64.*dtype=torch\.float64"):
         cache.append(k[:, :, :1].double(), v[:, :, :1].double())
-    with pytest.raises(ValueError, match=r"got torch.float32 and torch.float16"):
+    with pytest.raises(ValueError, match=r"torch\.float32.*torch\.float16"):
         cache.append(k[:, :, :1], v[:, :, :1].half())
-    with pytest.raises(ValueError, match=r"between 0 and 7; got 8.*Append"):
+    with pytest.raises(ValueError, match=r"\b0 .*\b7\b.*\b8\b"):
         cache.truncate(8)
-    with pytest.raises(ValueError, match="got -1"):
+    with pytest.raises(ValueError, match=r"\b0 .*\b7\b.*-1\b"):
         cache.truncate(-1)
-    with pytest.raises(ValueError, match=r"at least 1; got \(2, 3, 0, 4\)"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\(2, 3, 0, 4\)"):
         KVCache(B, G, capacity=0, head_dim=D)
 
 
@@ -170,5 +168,5 @@ def test_bytes_of_a_cache_are_those_that_caches_take():
     assert kv_cache_bytes(4, 3, 5, 11, batch=7) == 7 * taken
     # Llama 2 7B, 32 layers of 32 heads of 128 in 2 bytes: half a mebibyte for each token
     assert kv_cache_bytes(32, 32, 128, 1) == 2**19
-    with pytest.raises(ValueError, match=r"at least 1.*got \(4, 0, 5, 1, 2\)"):
+    with pytest.raises(ValueError, match=r"\(4, 0, 5, 1, 2\)"):
         kv_cache_bytes(4, 0, 5, 1)

@@ -98,9 +98,9 @@ def test_number_types(dtype):
 
 def test_errors_say_what_is_wrong():
     for score in (previous_token_score, first_token_score):
-        with pytest.raises(ValueError, match=r"two are needed; got a map of shape \(3, 1, 1\)"):
+        with pytest.raises(ValueError, match=r"two.*\(3, 1, 1\)"):
             score(torch.ones(3, 1, 1))
-    with pytest.raises(ValueError, match=r"no token does in these 6.*random ids written twice"):
+    with pytest.raises(ValueError, match=r"\b6\b.*twice"):
         induction_score(drawn_heads(), torch.arange(T))
 
 
@@ -115,7 +115,7 @@ def test_repeats_by_hand():
 
 
 def test_a_period_holds_different_ids():
-    with pytest.raises(ValueError, match=r"between 1 and 67.*got 68"):
+    with pytest.raises(ValueError, match=r"\b1 and 67\b.*\b68\b"):
         repeated_ids(67, 68, 100, seeded(0))
 
 

@@ -102,17 +102,17 @@ def test_masks_of_nothing_and_of_much():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ValueError, match=r"got 5 queries and 3 keys.*count cached and new tokens"):
+    with pytest.raises(ValueError, match=r"\b5 queries.*\b3 keys.*cached"):
         causal_mask(5, 3)
-    with pytest.raises(ValueError, match=r"at least 1; got 0.*causal_mask"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\b0\b.*causal_mask"):
         sliding_window_mask(3, window=0)
-    with pytest.raises(ValueError, match="between 0 and the number of keys, 4; got 5"):
+    with pytest.raises(ValueError, match=r"\b0 .*\b4\b.*\b5\b"):
         prefix_mask(3, 4, prefix=5)
-    with pytest.raises(ValueError, match="between 0 and the number of keys, 4; got -1"):
+    with pytest.raises(ValueError, match=r"\b0 .*\b4\b.*-1\b"):
         prefix_mask(3, 4, prefix=-1)
-    with pytest.raises(ValueError, match=r"keys=4; got \[2, 5\].*padded length"):
+    with pytest.raises(ValueError, match=r"keys=4\b.*\[2, 5\]"):
         padding_mask(torch.tensor([2, 5]), 4)
-    with pytest.raises(ValueError, match=r"got \[-1, 2\]"):
+    with pytest.raises(ValueError, match=r"\[-1, 2\]"):
         padding_mask(torch.tensor([-1, 2]), 4)
-    with pytest.raises(ValueError, match="'left' or 'right'; got 'top'"):
+    with pytest.raises(ValueError, match=r"'left'.*'right'.*'top'"):
         padding_mask(torch.tensor([2]), 4, side="top")

@@ -215,14 +215,14 @@ def test_parameter_names_and_counts():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ValueError, match="got width 24 and 5 heads"):
+    with pytest.raises(ValueError, match=r"\bwidth 24\b.*\b5 heads"):
         split_heads(tokens(T), 5)
-    with pytest.raises(ValueError, match=r"hidden_size 24 and 5 heads. Pass head_dim"):
+    with pytest.raises(ValueError, match=r"hidden_size 24\b.*\b5 .*head_dim"):
         MultiHeadAttention(C, 5)
-    with pytest.raises(ValueError, match=r"got 6 and 4. Take a divisor of 6"):
+    with pytest.raises(ValueError, match=r"\b6 .*\b4\b.*divisor of 6\b"):
         MultiHeadAttention(C, 6, 4)
     layer = MultiHeadAttention(C, H, G, D)
-    with pytest.raises(ValueError, match=r"\(2, 4, 5, 5\); got \(7, 7\)"):
+    with pytest.raises(ValueError, match=r"\(2, 4, 5, 5\).*\(7, 7\)"):
         layer(tokens(T).float(), causal_mask(S))
-    with pytest.raises(ValueError, match=r"True = may attend; got torch.float32"):
+    with pytest.raises(ValueError, match=r"True.*torch\.float32"):
         layer(tokens(T).float(), causal_mask(T).float())

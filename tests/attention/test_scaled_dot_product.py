@@ -247,17 +247,17 @@ def test_stacked_groups_by_hand():
 
 def test_errors_say_what_is_wrong():
     q, k, v = inputs(4)
-    with pytest.raises(ValueError, match="multiple of the number of key/value heads; got 6 and 4"):
+    with pytest.raises(ValueError, match=r"multiple.*\b6 .*\b4\b"):
         grouped_query_attention(q, k, v)
     q, k, v = inputs()
     for attend in (grouped_query_attention, scaled_dot_product_attention):
-        with pytest.raises(ValueError, match=r"True = may attend; got torch.float32.*bias="):
+        with pytest.raises(ValueError, match=r"True.*torch\.float32.*bias="):
             attend(q, k, v, torch.ones(T, S))
-        with pytest.raises(ValueError, match=r"got torch.int64. Write `mask.bool\(\)`"):
+        with pytest.raises(ValueError, match=r"torch\.int64.*mask\.bool\(\)"):
             attend(q, k, v, torch.ones(T, S, dtype=torch.int64))
-        with pytest.raises(ValueError, match=r"\(2, 6, 5, 7\); got \(7, 5\)"):
+        with pytest.raises(ValueError, match=r"\(2, 6, 5, 7\).*\(7, 5\)"):
             attend(q, k, v, causal_mask(5, 7).T)
-        with pytest.raises(ValueError, match=r"got \(2, 5, 7\).*\(B, 1, T, S\)"):
+        with pytest.raises(ValueError, match=r"\(2, 5, 7\).*\(B, 1, T, S\)"):
             attend(q, k, v, causal_mask(5, 7).expand(B, T, S))
-        with pytest.raises(ValueError, match=r"bias must broadcast.*got \(1, 2, 6, 5, 7\)"):
+        with pytest.raises(ValueError, match=r"bias.*\(1, 2, 6, 5, 7\)"):
             attend(q, k, v, bias=torch.zeros(1, B, H, T, S, dtype=torch.float64))

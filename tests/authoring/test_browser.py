@@ -61,7 +61,7 @@ def test_others_are_told_how_to_install_it(
     assert browser.main() == 0
     assert machine.commands == []
     said = capsys.readouterr().out
-    assert said.startswith("Skipped: none of chromium, chromium-browser, google-chrome is here.")
+    assert "chromium, chromium-browser, google-chrome" in said
     assert "sudo apt install chromium" in said
 
 
@@ -84,7 +84,7 @@ def test_a_browser_that_cannot_be_installed_fails_only_under_ci_on_linux(
     assert browser.main() == status
     said = capsys.readouterr().out
     assert "E: no such package" in said
-    assert ("The tests in a browser cannot run" in said) is bool(status)
+    assert ("cannot run" in said) is bool(status)
 
 
 def test_the_tests_are_where_the_step_looks() -> None:

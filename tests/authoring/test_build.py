@@ -152,7 +152,7 @@ def test_building_writes_ids_into_the_source(course):
 def test_a_cell_that_raises_stops_the_build_and_nothing_is_stored(tmp_path):
     source = tmp_path / "broken.py"
     source.write_text("# %%\nprint(missing)\n", encoding="utf-8")
-    with pytest.raises(RuntimeError, match="NameError: name 'missing' is not defined"):
+    with pytest.raises(RuntimeError, match=r"NameError.*'missing'"):
         build_file(source, tmp_path / "broken.ipynb")
     assert not (tmp_path / "broken.ipynb").exists()
 
@@ -161,7 +161,7 @@ def test_an_error_that_stops_nothing_is_found_as_well(tmp_path):
     source = tmp_path / "quiet.py"
     quiet = "get_ipython().showtraceback((ValueError, ValueError('x'), None))"
     source.write_text(f"# %%\n{quiet}\n", encoding="utf-8")
-    with pytest.raises(RuntimeError, match=r"quiet.py did not run cleanly: .* ValueError: x"):
+    with pytest.raises(RuntimeError, match=r"quiet\.py.*ValueError: x"):
         build_file(source, tmp_path / "quiet.ipynb")
 
 
@@ -177,7 +177,7 @@ def test_a_traceback_names_no_folder_of_the_machine(tmp_path):
 
 def test_a_missing_source_is_named(here):
     (here / "source" / "04_softmax.py").unlink()
-    with pytest.raises(ValueError, match=r"built from its source; .*04_softmax\.py is missing"):
+    with pytest.raises(ValueError, match=r"04_softmax\.py.*missing"):
         build(["softmax"])
 
 
@@ -188,9 +188,9 @@ def test_a_notebook_has_several_names(here, name):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(here):
-    with pytest.raises(ValueError, match=r"'sofmax'\. Did you mean 'softmax'\?"):
+    with pytest.raises(ValueError, match=r"'sofmax'.*'softmax'"):
         chosen(["sofmax"])
-    with pytest.raises(ValueError, match=r"'qqq'\. There are: 04_softmax"):
+    with pytest.raises(ValueError, match=r"'qqq'.*04_softmax"):
         chosen(["qqq"])
 
 

@@ -91,17 +91,17 @@ def test_cells_keep_kind_text_and_tags_and_nothing_else(tmp_path):
 
 def test_an_id_given_twice_is_an_error_also_when_only_the_file_s_letters_agree():
     text = '# %% id="a-b"\n1\n\n# %% id="a.b"\n2\n'
-    with pytest.raises(ValueError, match=r"belongs to one cell; .* has 'a\.b' twice\. Give one"):
+    with pytest.raises(ValueError, match=r"'a\.b' twice"):
         with_ids(text)
 
 
 def test_text_before_the_first_marker_is_an_error():
-    with pytest.raises(ValueError, match="nothing stands before the first; the source has 2 cells"):
+    with pytest.raises(ValueError, match=r"first.*\b2 cells"):
         with_ids("x = 1\n\n# %%\ny = 2\n")
 
 
 def test_a_source_whose_ids_are_not_written_yet_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"begins '## 2 · When.*course build"):
+    with pytest.raises(ValueError, match=r"'## 2 · When.*course build"):
         read(tmp_path, TEXT)
 
 

@@ -1,33 +1,31 @@
 """What holds for every explorer of the course; a new one needs no new test for it."""
 
+import ast
 import inspect
+from importlib.util import find_spec
+from pathlib import Path
 
 import ipywidgets
 import pytest
 
-from course_lib import SYLLABUS
 from course_lib.study import explorers
+from course_lib.study.chapter_parts import CHAPTERS, slugs_with
 from course_lib.study.display.explorer import Explorer
 
 
-def without_arguments(module):
-    """Yield the explorers of a chapter that can be opened as they are."""
+def explorers_of(slug):
+    """Yield the functions of a chapter's `explorers` that open one, with their names."""
+    module = getattr(explorers, slug)
     for name, function in inspect.getmembers(module, inspect.isfunction):
-        own = function.__module__.startswith(f"{module.__name__}")
-        signature = inspect.signature(inspect.unwrap(function))
-        needed = [each for each in signature.parameters.values() if each.default is each.empty]
-        if own and signature.return_annotation is Explorer and not needed:
+        own = function.__module__.startswith(f"{CHAPTERS}.{slug}.explorers")
+        if own and inspect.signature(function).return_annotation is Explorer:
             yield name, function
 
 
 def every_explorer():
-    for chapter in SYLLABUS:
-        try:
-            module = getattr(explorers, chapter.slug)
-        except AttributeError:
-            continue  # a chapter without explorers, such as 00
-        for name, function in without_arguments(module):
-            yield pytest.param(function, id=f"{chapter.slug}.{name}")
+    for slug in slugs_with("explorers"):
+        for name, function in explorers_of(slug):
+            yield pytest.param(function, id=f"{slug}.{name}")
 
 
 EVERY = list(every_explorer())
@@ -53,8 +51,22 @@ def picture(explorer):
     return found.value
 
 
-def test_there_are_explorers():
-    assert len(EVERY) >= 30
+def declared():
+    """Return the names of all functions that the source annotates with `Explorer`."""
+    found = set()
+    for slug in slugs_with("explorers"):
+        home = Path(find_spec(f"{CHAPTERS}.{slug}.explorers").origin)
+        for path in home.parent.rglob("*.py") if home.name == "__init__.py" else [home]:
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                returns = getattr(node, "returns", None)
+                if returns is not None and ast.unparse(returns) == "Explorer":
+                    found.add(f"{slug}.{node.name}")
+    return found
+
+
+def test_no_explorer_is_left_out():
+    assert len(EVERY) > 0
+    assert {each.id for each in EVERY} == declared()
 
 
 @pytest.mark.parametrize("make", EVERY)

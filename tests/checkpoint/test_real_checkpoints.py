@@ -1,4 +1,8 @@
-"""The smallest published checkpoints next to transformers; fetched from the hub with --network."""
+"""Checkpoints as published, next to transformers: small ones made here, real ones with --network.
+
+Both go through the same assertions. The small ones have the files, keys, tensor names and types of
+the real ones; what only real weights can show is left to the option.
+"""
 
 import pytest
 import torch
@@ -8,15 +12,23 @@ import transformers
 from course_lib.checkpoint import load_model, load_tokenizer, local_folder, save_model
 
 TEXT = "It's 1984 in Tōkyō: 東京は日本の首都です。\n\ndef derivative(f, x, h=1e-6):\n    return"
-NAMES = ["openai-community/gpt2", "HuggingFaceTB/SmolLM2-135M", "Qwen/Qwen3-0.6B"]
+SMALL = ["gpt2", "smollm2", "qwen3"]
+REAL = ["openai-community/gpt2", "HuggingFaceTB/SmolLM2-135M", "Qwen/Qwen3-0.6B"]
+FETCHED = [pytest.mark.network, pytest.mark.timeout(3600)]
+EVERY = [*SMALL, *(pytest.param(name, marks=FETCHED) for name in REAL)]
+SMOLLM2 = EVERY[-2]  # splits digits in a step of its own, which is not read here
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(3600)]
+
+@pytest.fixture(scope="module", params=EVERY)
+def folder(request, published):
+    """Return the folder of a checkpoint."""
+    small = request.param in SMALL
+    return published(request.param) if small else local_folder(request.param, download=True)
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def checkpoint(request):
+@pytest.fixture(scope="module")
+def checkpoint(folder):
     """Return the folder of a checkpoint, the reference, and our model of the same weights."""
-    folder = local_folder(request.param, download=True)
     reference = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     )
@@ -28,9 +40,8 @@ def text_ids(folder):
     return torch.tensor([tokenizer.encode(TEXT, add_special_tokens=False)])
 
 
-@pytest.mark.parametrize("name", ["openai-community/gpt2", "Qwen/Qwen3-0.6B"])
-def test_tokenizer(name):
-    folder = local_folder(name, download=True)
+@pytest.mark.parametrize("folder", [each for each in EVERY if each != SMOLLM2], indirect=True)
+def test_tokenizer(folder):
     assert [load_tokenizer(folder).encode(TEXT)] == text_ids(folder).tolist()
 
 
@@ -53,17 +64,17 @@ def table_of(model):
 
 
 @torch.no_grad()
-def test_greedy_continuation_of_64_tokens(checkpoint):
+def test_greedy_continuation(checkpoint):
     folder, reference, model = checkpoint
-    ids = text_ids(folder)
+    ids, count = text_ids(folder), 64 if model.config.vocab_size > 10_000 else 12
     expected = reference.generate(
-        ids, do_sample=False, max_new_tokens=64, min_new_tokens=64, pad_token_id=0
+        ids, do_sample=False, max_new_tokens=count, min_new_tokens=count, pad_token_id=0
     )
     stop = torch.tensor(reference.generation_config.eos_token_id).flatten()
     for cached in (True, False):
-        cache = model.make_cache(1, ids.shape[1] + 64) if cached else None
+        cache = model.make_cache(1, ids.shape[1] + count) if cached else None
         text = new = ids
-        for _ in range(64):
+        for _ in range(count):
             logits = model(new if cached else text, cache=cache, last_only=True).logits
             logits[..., stop] = -torch.inf  # as min_new_tokens does
             new = logits[:, -1].argmax(-1, keepdim=True)

@@ -97,17 +97,17 @@ def test_by_hand():
 
 def test_errors_say_what_is_wrong():
     q, k, v = inputs((4, 2, 5, 7, 16), torch.float32)
-    with pytest.raises(ValueError, match=r"must be one of \(16, 32, 64, 128, 256\).*got 8"):
+    with pytest.raises(ValueError, match=r"\(16, 32, 64, 128, 256\).*\b8\b"):
         fused.fused_attention(q[..., :8], k[..., :8], v[..., :8])
-    with pytest.raises(ValueError, match=r"got torch.float64, .*use tiled_attention"):
+    with pytest.raises(ValueError, match=r"torch\.float64.*tiled_attention"):
         fused.fused_attention(q.double(), k.double(), v.double())
-    with pytest.raises(ValueError, match=r"torch.float32, torch.float16 and torch.float32"):
+    with pytest.raises(ValueError, match=r"torch\.float32, torch\.float16 and torch\.float32"):
         fused.fused_attention(q, k.half(), v)
-    with pytest.raises(ValueError, match="multiple of the number of key/value heads; got 3 and 2"):
+    with pytest.raises(ValueError, match=r"multiple.*\b3 and 2\b"):
         fused.fused_attention(q[:, :3], k, v)
-    with pytest.raises(ValueError, match="got 5 queries and 4 keys"):
+    with pytest.raises(ValueError, match=r"\b5 queries.*\b4 keys"):
         fused.fused_attention(q, k[:, :, :4], v[:, :, :4], causal=True)
-    with pytest.raises(ValueError, match=r"scale must be positive.*got -1.0"):
+    with pytest.raises(ValueError, match=r"scale.*positive.*-1\.0\b"):
         fused.fused_attention(q, k, v, scale=-1.0)
 
 

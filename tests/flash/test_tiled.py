@@ -199,13 +199,13 @@ def test_by_hand():
 
 def test_errors_say_what_is_wrong():
     q, k, v = inputs(5, 7)
-    with pytest.raises(ValueError, match="multiple of the number of key/value heads; got 4 and 3"):
+    with pytest.raises(ValueError, match=r"multiple.*\b4 and 3\b"):
         tiled_attention(q, *(torch.randn(2, 3, 7, 6).double() for _ in range(2)))
-    with pytest.raises(ValueError, match=r"True = may attend; got torch.int64. Write"):
+    with pytest.raises(ValueError, match=r"True.*torch\.int64"):
         tiled_attention(q, k, v, torch.ones(5, 7, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"\(2, 4, 5, 7\); got \(7, 5\).*\(batch, 1, 1, keys\)"):
+    with pytest.raises(ValueError, match=r"\(2, 4, 5, 7\).*\(7, 5\).*\(batch, 1, 1, keys\)"):
         tiled_attention(q, k, v, torch.ones(7, 5, dtype=torch.bool))
-    with pytest.raises(ValueError, match="7 queries and 5 keys"):
+    with pytest.raises(ValueError, match=r"\b7 queries.*\b5 keys"):
         tiled_attention(*inputs(7, 5), reach=CAUSAL)
-    with pytest.raises(ValueError, match="parts must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=r"parts.*\b1\b.*\b0\b"):
         split_attention(q, k, v, parts=0)

@@ -84,12 +84,12 @@ def test_about_half_of_a_causal_table_is_skipped():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ValueError, match=r"at least 1; got 0\. Use Reach\(causal=True\)"):
+    with pytest.raises(ValueError, match=r"\b1; .*\b0\b.*Reach\(causal=True\)"):
         Reach(window=0)
-    with pytest.raises(ValueError, match=r"prefix must be zero or more; got -1"):
+    with pytest.raises(ValueError, match=r"prefix.*-1\b"):
         Reach(causal=True, prefix=-1)
-    with pytest.raises(ValueError, match=r"query_block=0 and key_block=4.*few hundred"):
+    with pytest.raises(ValueError, match=r"query_block=0\b.*key_block=4\b"):
         Tiling(4, 4, 0, 4)
-    with pytest.raises(ValueError, match=r"5 queries and 3 keys.*count cached and new"):
+    with pytest.raises(ValueError, match=r"\b5 queries.*\b3 keys"):
         Tiling(5, 3, 2, 2, CAUSAL)
     assert list(Tiling(5, 3, 2, 2).query_tiles())  # without a rule there may be more queries

@@ -102,14 +102,14 @@ def test_capacity_is_used_to_the_last_byte(query_block, key_block, width, dtype)
     needed = fast_bytes(**blocks, head_dim=width, bytes_per_number=8)
     run = metered_tiled_attention(q, k, v, **blocks, capacity=needed)
     assert run.memory.most_held == needed
-    with pytest.raises(ValueError, match=f"fast memory holds {needed - 1} bytes.*{needed}"):
+    with pytest.raises(ValueError, match=rf"\b{needed - 1} bytes.*\b{needed}\b"):
         metered_tiled_attention(q, k, v, **blocks, capacity=needed - 1)
 
 
 @given(st.integers(200, 200_000), st.integers(1, 16), st.integers(1, 8), st.sampled_from([2, 4]))
 def test_largest_query_block_is_the_largest(capacity, width, key_block, nbytes):
     if fast_bytes(1, key_block, width, nbytes) > capacity:
-        with pytest.raises(ValueError, match=f"got a capacity of {capacity}. Use fewer keys"):
+        with pytest.raises(ValueError, match=rf"capacity.* {capacity}\b"):
             largest_query_block(capacity, width, key_block, nbytes)
         return
     block = largest_query_block(capacity, width, key_block, nbytes)

@@ -37,7 +37,7 @@ def test_stops_what_reaches_the_limit():
     with Watch(limit=145):
         scaled_dot_product_attention(q, k, v)
     with (
-        pytest.raises(TableError, match=r"shape \(12, 12\), 144 numbers; fewer than 144.*one tile"),
+        pytest.raises(TableError, match=r"\(12, 12\), 144 .*\b144\b"),
         Watch(limit=144),
     ):
         scaled_dot_product_attention(q, k, v)
@@ -49,7 +49,7 @@ def test_stops_what_reaches_the_limit():
 
 def test_stops_fused_attention():
     q, k, v = torch.randn(3, 1, 1, 12, 8)
-    said = r"attention.* was called.*walk over the tiles"
+    said = "attention.*tiles"
     with pytest.raises(TableError, match=said), Watch(limit=10_000):
         F.scaled_dot_product_attention(q, k, v)
     with Watch():  # only looks on

@@ -132,5 +132,5 @@ def test_a_length_penalty_above_zero_favours_longer_texts(model):
 
 
 def test_errors(model, ids):
-    with pytest.raises(ValueError, match=r"num_beams 0 and max_new_tokens 3\. One beam is greedy"):
+    with pytest.raises(ValueError, match=r"num_beams.*\b0 .*max_new_tokens.*\b3\b"):
         beam_search(model, ids, 3, 0)

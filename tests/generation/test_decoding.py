@@ -103,8 +103,11 @@ class TestSampling:
             assert (drawn == first).any(1).all()
 
     def test_what_is_yielded_can_be_learned_from(self, model, ids):
-        token = next(stream(model, ids))
-        assert model.model.embed_tokens.weight.clone().requires_grad_()[token].requires_grad
+        tokens = next(stream(model, ids))
+        table = torch.zeros(model.config.vocab_size, 2, requires_grad=True)
+        table[tokens].sum().backward()  # saves the ids: an inference tensor could not be saved
+        counts = tokens.flatten().bincount(minlength=len(table)).float()
+        assert torch.equal(table.grad, counts[:, None].expand(-1, 2))
 
 
 class TestStopping:
@@ -238,19 +241,19 @@ class TestErrors:
     def test_padding(self, model, ids):
         right = torch.ones(3, 9, dtype=torch.bool)
         right[1, -2:] = False
-        with pytest.raises(ValueError, match="on the left of each row, False then True; got"):
+        with pytest.raises(ValueError, match=r"left.*False.*True"):
             generate(model, ids, 2, padding=right)
-        with pytest.raises(ValueError, match=r"the shape of the ids, \(3, 9\); got \(3, 8\)"):
+        with pytest.raises(ValueError, match=r"shape.*\(3, 9\).*\(3, 8\)"):
             generate(model, ids, 2, padding=right[:, :8])
         holes = torch.ones(3, 9, dtype=torch.bool)
         holes[0, 4] = False
-        with pytest.raises(ValueError, match="Pad with left_pad"):
+        with pytest.raises(ValueError, match="left_pad"):
             generate(model, ids, 2, padding=holes)
 
     def test_nothing_to_read_or_write(self, model, ids):
-        with pytest.raises(ValueError, match="at least one token; got none"):
+        with pytest.raises(ValueError, match=r"one token.*none"):
             generate(model, ids[:, :0], 2)
-        with pytest.raises(ValueError, match=r"at least 1; got 0\. It counts the tokens"):
+        with pytest.raises(ValueError, match=r"max_new_tokens.*\b1\b.*\b0\b"):
             generate(model, ids, 0)
-        with pytest.raises(ValueError, match=r"got lengths \[2, 0\]\. Begin an empty text"):
+        with pytest.raises(ValueError, match=r"\[2, 0\]"):
             left_pad([[1, 2], []])

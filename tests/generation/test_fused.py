@@ -94,7 +94,7 @@ def test_a_full_cache_is_refused_before_anything_is_written(ids):
     stepping = CompiledDecoder(DecoderLM(ModelConfig(**SIZES)), compiler=as_it_is)
     reader = Reader(stepping, 3, 9)
     reader.read(ids)
-    with pytest.raises(ValueError, match="room for 9 tokens and is full"):
+    with pytest.raises(ValueError, match=r"\b9 tokens.*full"):
         reader.read(ids[:, :1])
 
 
@@ -146,7 +146,7 @@ def test_the_weights_of_the_model_stay_as_they_are(both, ids):
     ],
 )
 def test_what_it_is_not_made_for(changes):
-    with pytest.raises(ValueError, match=r"dense decoders with SwiGLU.*Generate with the model"):
+    with pytest.raises(ValueError, match=r"dense.*SwiGLU"):
         FusedDecoder(DecoderLM(ModelConfig(**SIZES, **changes)))
 
 
@@ -154,5 +154,5 @@ def test_other_families_and_types():
     gpt = ModelConfig(**{**SIZES, "num_key_value_heads": 6, "head_dim": 8}, model_type="gpt2")
     with pytest.raises(ValueError, match="got gpt2"):
         FusedDecoder(GPT2(gpt))
-    with pytest.raises(ValueError, match=r"got weights in torch.bfloat16. Call model.float\(\)"):
+    with pytest.raises(ValueError, match=r"torch\.bfloat16.*model\.float\(\)"):
         FusedDecoder(DecoderLM(ModelConfig(**SIZES)).bfloat16())

@@ -152,11 +152,11 @@ def test_number_types_are_kept(dtype):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"temperature": -0.5}, "temperature must be zero or more; got -0.5. Use 0 for"),
-        ({"top_k": 0}, "keeps at least one token; got k = 0. Use None"),
-        ({"top_p": 1.5}, "between 0 and 1; got 1.5. Usual is 0.9"),
-        ({"min_p": -0.1}, "between 0 and 1; got -0.1. Usual is 0.05"),
-        ({"repetition_penalty": 0.0}, "greater than 0; got 0.0. 1 changes nothing"),
+        ({"temperature": -0.5}, r"temperature.*-0\.5\b"),
+        ({"top_k": 0}, r"k = 0\b.*None"),
+        ({"top_p": 1.5}, r"\b0 and 1\b.*\b1\.5\b.*\b0\.9\b"),
+        ({"min_p": -0.1}, r"\b0 and 1\b.*-0\.1\b.*\b0\.05\b"),
+        ({"repetition_penalty": 0.0}, r"than 0; .*\b0\.0\b.*\b1 "),
     ],
 )
 def test_settings_that_mean_nothing(settings, said):
@@ -165,5 +165,5 @@ def test_settings_that_mean_nothing(settings, said):
 
 
 def test_division_by_zero_is_refused():
-    with pytest.raises(ValueError, match=r"greater than 0.*got 0.*Sampling\(temperature=0\)"):
+    with pytest.raises(ValueError, match=r"\b0\.0\b.*Sampling\(temperature=0\)"):
         apply_temperature(rows("plain"), 0.0)

@@ -46,7 +46,7 @@ def test_nothing_shown_is_ever_taken_back(text, string):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"must be decoded; got \('x',\).*tokenizer.decode"):
+    with pytest.raises(ValueError, match=r"\('x',\).*tokenizer\.decode"):
         Stop(strings=("x",))
-    with pytest.raises(ValueError, match=r"must have a character; got \('',\)"):
+    with pytest.raises(ValueError, match=r"character.*\('',\)"):
         Stop(strings=("",), decode=decode)

@@ -149,24 +149,24 @@ def test_an_error_free_channel_makes_no_errors():
 @pytest.mark.parametrize("flip", [-0.1, 1.1, math.nan])
 def test_probabilities_out_of_range_are_refused(flip):
     for call in (binary_entropy, capacity):
-        with pytest.raises(ValueError, match=f"between 0 and 1; got {flip}. Pass a share"):
+        with pytest.raises(ValueError, match=rf"0 and 1.*{flip}"):
             call(flip)
-    with pytest.raises(ValueError, match=f"flip must be a probability .*; got {flip}. Pass"):
+    with pytest.raises(ValueError, match=rf"flip.*{flip}"):
         transmit(torch.zeros(3, dtype=torch.long), flip, seeded())
 
 
 def test_codes_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match=r"got a table of 3 rows and 2 columns. Split longer"):
+    with pytest.raises(ValueError, match=r"\b3 rows.*\b2 columns"):
         LinearCode(torch.ones(3, 2, dtype=torch.long))
-    with pytest.raises(ValueError, match=r"1 to 16 message bits .* got a table of 17 rows and 20"):
+    with pytest.raises(ValueError, match=r"\b1 to 16\b.*\b17 rows.*\b20"):
         random_code(17, 20, seeded())
-    with pytest.raises(ValueError, match=r"bits, 0 or 1; got values from 0 to 2. Take it modulo 2"):
+    with pytest.raises(ValueError, match=r"\b0 or 1\b.*\b0 to 2\b"):
         LinearCode(torch.tensor([[0, 1, 2]]))
-    with pytest.raises(ValueError, match=r"got k = 5 and n = 4. The rate k / n cannot exceed 1"):
+    with pytest.raises(ValueError, match=r"k = 5\b.*n = 4\b"):
         random_code(5, 4, seeded())
-    with pytest.raises(ValueError, match=r"sent at least once; got times = 0. An odd number"):
+    with pytest.raises(ValueError, match=r"times = 0\b"):
         repetition_code(0)
-    with pytest.raises(ValueError, match=r"at least 1 block must be sent; got 0. 1000"):
+    with pytest.raises(ValueError, match=r"\b1 block.*\b0\b"):
         error_rates(hamming_code(), 0.1, 0, seeded())
-    with pytest.raises(ValueError, match=r"the rate must be above 0; got 0.0. Pass message bits"):
+    with pytest.raises(ValueError, match=r"rate.*\b0\b.*\b0\.0\b"):
         least_bit_error(0.0, 0.1)

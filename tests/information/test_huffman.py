@@ -81,7 +81,7 @@ def test_a_code_worked_out_by_hand():
 def test_symbols_that_cannot_occur_get_no_word():
     p = torch.tensor([0.5, 0.0, 0.5])
     assert huffman_code(p) == {0: "0", 2: "1"}
-    with pytest.raises(ValueError, match=r"only symbols of the code .*; got 1, which had prob"):
+    with pytest.raises(ValueError, match=r"symbols.* 1, "):
         write_words([0, 1], huffman_code(p))
 
 
@@ -99,11 +99,11 @@ def test_every_floating_type_gives_the_same_code_for_exact_probabilities(dtype):
 
 
 def test_errors_say_what_no_code_can_do():
-    with pytest.raises(ValueError, match=r"at least 2 symbols .*; got 1. What is certain need not"):
+    with pytest.raises(ValueError, match=r"\b2 symbols.*\b1\b"):
         huffman_code(torch.tensor([0.0, 1.0]))
-    with pytest.raises(ValueError, match=r"p must sum to one"):
+    with pytest.raises(ValueError, match=r"\bp .*sum"):
         huffman_code(torch.tensor([0.5, 0.4]))
-    with pytest.raises(ValueError, match=r"at most 1; got 1.5. Make some words longer"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\b1\.5\b.*longer"):
         canonical_code({0: 1, 1: 1, 2: 1})
-    with pytest.raises(ValueError, match=r"a whole word of the code; got '11' left over. Pass all"):
+    with pytest.raises(ValueError, match=r"word.*'11'"):
         read_words("011", {0: "0", 1: "10", 2: "110"})

@@ -124,41 +124,41 @@ def test_bits_per_byte_compares_tokenizers_where_perplexity_does_not():
 
 @pytest.mark.parametrize("measure", DISTRIBUTION_MEASURES)
 def test_what_is_no_distribution_is_refused(measure):
-    with pytest.raises(ValueError, match=r"p must sum to one .*; got a sum of 1.1. Divide by"):
+    with pytest.raises(ValueError, match=r"\bp .*sum.* 1\.1\b"):
         measure(torch.tensor([[0.5, 0.5], [0.5, 0.6]]))
-    with pytest.raises(ValueError, match=r"p must sum to one .*; got a sum of 0. Divide by"):
+    with pytest.raises(ValueError, match=r"\bp .*sum.* 0\b"):
         measure(torch.zeros(3))
-    with pytest.raises(ValueError, match=r"p must sum to one .*; got a sum of nan"):
+    with pytest.raises(ValueError, match=r"\bp .*sum.* nan\b"):
         measure(torch.tensor([1.0, math.nan]))
-    with pytest.raises(ValueError, match=r"p must not be negative anywhere; got -0.5. Pass prob"):
+    with pytest.raises(ValueError, match=r"\bp .*negative.*-0\.5\b"):
         measure(torch.tensor([1.5, -0.5]))
 
 
 @pytest.mark.parametrize("measure", [cross_entropy, kl_divergence])
 def test_the_error_names_the_argument_that_is_wrong(measure):
-    with pytest.raises(ValueError, match=r"q must sum to one"):
+    with pytest.raises(ValueError, match=r"\bq .*sum"):
         measure(torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.4]))
 
 
 @pytest.mark.parametrize("base", [1.0, 0.5, 0.0, -2.0, math.nan])
 @pytest.mark.parametrize("measure", DISTRIBUTION_MEASURES)
 def test_bases_that_are_no_unit_are_refused(measure, base):
-    with pytest.raises(ValueError, match=f"must be above 1; got {base}. Use 2.0 for bits"):
+    with pytest.raises(ValueError, match=rf"1; .*{base}.*2.0 for bits"):
         measure(torch.tensor([0.5, 0.5]), base)
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.5, math.nan])
 def test_self_information_takes_probabilities_only(p):
-    with pytest.raises(ValueError, match=rf"between 0 and 1; got values from {p:.4g}.*Pass prob"):
+    with pytest.raises(ValueError, match=rf"\b0 and 1\b.* {p:.4g}"):
         self_information(torch.tensor([p]))
 
 
 def test_scores_out_of_range_are_refused():
-    with pytest.raises(ValueError, match=r"cannot be negative; got -1.5. Pass the loss"):
+    with pytest.raises(ValueError, match=r"negative.*-1\.5\b"):
         perplexity(-1.5)
-    with pytest.raises(ValueError, match=r"at least 1, .*; got 0.5. Pass exp"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\b0\.5\b"):
         bits_per_byte_from_perplexity(0.5, 1, 1)
-    with pytest.raises(ValueError, match=r"tokens must be at least 1; got 0. Pass the length"):
+    with pytest.raises(ValueError, match=r"tokens.*\b1\b.*\b0\b"):
         bits_per_byte(1.0, 0, 1)
-    with pytest.raises(ValueError, match=r"byte_count must be at least 1; got -3. Pass"):
+    with pytest.raises(ValueError, match=r"byte_count.*\b1\b.*-3\b"):
         bits_per_byte(1.0, 1, -3)

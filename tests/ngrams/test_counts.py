@@ -70,18 +70,18 @@ def test_a_table_returns_the_followers_of_a_context_and_zeros_for_an_unseen_one(
 @pytest.mark.parametrize("n", [0, -1])
 @pytest.mark.parametrize("count", [count_ngrams, continuation_counts])
 def test_an_ngram_has_at_least_one_token(count, n):
-    with pytest.raises(ValueError, match=f"at least one token; got n = {n}. Use 1"):
+    with pytest.raises(ValueError, match=rf"n = {n}\b"):
         count([0, 1], n)
 
 
 def test_errors_name_the_text_that_is_too_short_and_the_ids_outside_the_vocabulary():
-    with pytest.raises(ValueError, match=r"at least 3; got 2 tokens. Pass a longer text"):
+    with pytest.raises(ValueError, match=r"\b3; .*\b2 tokens"):
         sparsity([0, 1, 0], [0, 1], n=3, vocabulary_size=2)
-    with pytest.raises(ValueError, match=r"at least 1; got 0 tokens"):
+    with pytest.raises(ValueError, match=r"\b1; .*\b0 tokens"):
         sparsity([], [0], n=1, vocabulary_size=2)
-    with pytest.raises(ValueError, match=r"- 1 = 1; got ids from 0 to 2. Pass the size"):
+    with pytest.raises(ValueError, match=r"= 1; .*\b0 to 2\b"):
         sparsity([0, 1, 2], [0, 1], n=1, vocabulary_size=2)
-    with pytest.raises(ValueError, match=r"got ids from -1 to 1"):
+    with pytest.raises(ValueError, match=r"ids.*-1 to 1\b"):
         sparsity([0, 1, -1], [0, 1], n=1, vocabulary_size=2)
-    with pytest.raises(ValueError, match=r"got a vocabulary_size of 0. Pass 256"):
+    with pytest.raises(ValueError, match=r"vocabulary_size.* 0\b"):
         sparsity([0, 1], [0, 1], n=1, vocabulary_size=0)

@@ -53,11 +53,11 @@ def test_prefix_modelling_without_a_prefix_is_causal():
 
 @pytest.mark.parametrize("prefix", [-1, 6])
 def test_a_prefix_is_part_of_the_text(prefix):
-    with pytest.raises(ValueError, match=f"has 0 to 5 tokens; got {prefix}. Pass how many"):
+    with pytest.raises(ValueError, match=rf"\b0 to 5 tokens.* {prefix}\b"):
         prefix_task(5, prefix)
 
 
 @pytest.mark.parametrize("hidden", [[-1], [0, 5]])
 def test_hidden_positions_lie_in_the_text(hidden):
-    with pytest.raises(ValueError, match=r"between 0 and 4; got \[.*\]. Count the 5 tokens"):
+    with pytest.raises(ValueError, match=r"\b0 and 4\b.*\[.*\]"):
         masked_task(5, torch.tensor(hidden))

@@ -148,39 +148,39 @@ def test_add_k_keeps_the_dtype_of_the_counts():
 
 @pytest.mark.parametrize("k", [-0.1, float("inf"), float("nan")])
 def test_add_k_refuses_constants_out_of_range(k):
-    with pytest.raises(ValueError, match=f"finite and not negative; got {k}. Usual values"):
+    with pytest.raises(ValueError, match=rf"finite.*negative.* {k}"):
         add_k(torch.ones(3), k)
 
 
 def test_add_k_refuses_an_unseen_context_without_smoothing():
-    with pytest.raises(ValueError, match=r"got k = 0 and counts that are all zero. Pass a k above"):
+    with pytest.raises(ValueError, match=r"k = 0\b.*zero"):
         add_k(torch.zeros(3), 0.0)
 
 
 def test_discounting_refuses_an_unseen_context():
-    with pytest.raises(ValueError, match=r"a context that was seen; got counts that are all zero"):
+    with pytest.raises(ValueError, match=r"context.*zero"):
         discounted(torch.zeros(3), torch.ones(3) / 3, 0.5)
 
 
 @pytest.mark.parametrize("k", [0.0, -1.0, float("inf"), float("nan")])
 def test_the_add_k_model_refuses_constants_out_of_range(k):
-    with pytest.raises(ValueError, match=f"k must be finite and above 0.*got {k}. Usual"):
+    with pytest.raises(ValueError, match=rf"\bk .*finite.*\b0\b.* {k}"):
         AddK([0, 1], 1, 2, k)
 
 
 @pytest.mark.parametrize("discount", [0.0, 1.0, -0.5, float("nan")])
 def test_kneser_ney_refuses_discounts_out_of_range(discount):
-    with pytest.raises(ValueError, match=f"between 0 and 1; got {discount}. It is taken off"):
+    with pytest.raises(ValueError, match=rf"\b0 and 1\b.* {discount}"):
         KneserNey([0, 1], 1, 2, discount)
 
 
 @pytest.mark.parametrize("build", [lambda *a: AddK(*a, 0.1), KneserNey])
 def test_models_refuse_texts_they_cannot_count(build):
-    with pytest.raises(ValueError, match=r"takes a text of at least 1; got 0 tokens"):
+    with pytest.raises(ValueError, match=r"\b1; .*\b0 tokens"):
         build([], 1, 256)
-    with pytest.raises(ValueError, match=r"takes a text of at least 3; got 2 tokens"):
+    with pytest.raises(ValueError, match=r"\b3; .*\b2 tokens"):
         build([0, 1], 3, 256)
     with pytest.raises(ValueError, match=r"got n = 0"):
         build([0, 1], 0, 256)
-    with pytest.raises(ValueError, match=r"got ids from 0 to 256"):
+    with pytest.raises(ValueError, match=r"ids.*\b0 to 256\b"):
         build([0, 256], 1, 256)

@@ -93,10 +93,10 @@ def test_one_seed_gives_one_text():
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("inf"), float("nan")])
 def test_temperatures_out_of_range_are_refused(temperature):
-    with pytest.raises(ValueError, match=f"finite and above 0; got {temperature}. Use 1.0"):
+    with pytest.raises(ValueError, match=rf"finite.*\b0; .*{temperature}"):
         sample(uniform(2), 1, torch.Generator(), temperature=temperature)
 
 
 def test_an_empty_vocabulary_is_refused():
-    with pytest.raises(ValueError, match=r"at least one token; got a vocabulary_size of 0. Pass"):
+    with pytest.raises(ValueError, match=r"one token.*vocabulary_size.* 0\b"):
         uniform(0)

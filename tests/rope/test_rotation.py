@@ -207,16 +207,16 @@ def test_far_positions_stay_rotations():
 
 
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ValueError, match=r"even, since RoPE.*got 7. Pass the width of one head"):
+    with pytest.raises(ValueError, match=r"even.*\b7\b"):
         rope_angles(torch.arange(3), 7)
-    with pytest.raises(ValueError, match="got 0"):
+    with pytest.raises(ValueError, match=r"even.*\b0\b"):
         rope_frequencies(0)
     x = normal(B, H, T, 4)
-    with pytest.raises(ValueError, match=r"4 planes need a head width of at least 8; got 4"):
+    with pytest.raises(ValueError, match=r"\b4 planes.*\b8\b.*\b4\b"):
         apply_rope(x, *cos_sin(torch.arange(T), 8))
-    with pytest.raises(ValueError, match=r"9 rows and 3 heads.*key/value heads"):
+    with pytest.raises(ValueError, match=r"\b9 rows.*\b3 heads"):
         neighbours_to_halves(normal(9, 2), 3)
-    with pytest.raises(ValueError, match="12 rows and 0 heads"):
+    with pytest.raises(ValueError, match=r"\b12 rows.*\b0 heads"):
         halves_to_neighbours(normal(12, 2), 0)
 
 

@@ -229,25 +229,23 @@ def test_proportional_and_longrope_by_hand():
 
 def test_errors_say_what_is_wrong():
     plain = rope_frequencies(8)
-    with pytest.raises(ValueError, match=r"at least 1; got 0.5. Pass new length / trained length"):
+    with pytest.raises(ValueError, match=r"\b1; .*\b0\.5\b"):
         interpolated_frequencies(plain, 0.5)
-    with pytest.raises(ValueError, match=r"got 0.25"):
+    with pytest.raises(ValueError, match=r"\b1; .*\b0\.25\b"):
         ntk_aware_base(1e4, 0.25, 8)
-    with pytest.raises(ValueError, match=r"more than 2 .*; got 2"):
+    with pytest.raises(ValueError, match=r"than 2 .*; .*\b2\b"):
         ntk_aware_base(1e4, 2.0, 2)
-    with pytest.raises(ValueError, match=r"got 4.0 and 1.0. Llama 3.1 has 1 and 4"):
+    with pytest.raises(ValueError, match=r"\b4\.0 and 1\.0\b.*\b1 and 4\b"):
         llama3_frequencies(plain, 8.0, 4.0, 1.0, 1024)
-    with pytest.raises(ValueError, match=r"each of the 4 planes; got 3.*short_factor"):
+    with pytest.raises(ValueError, match=r"\b4 planes.*\b3\b.*short_factor"):
         longrope_frequencies(plain, [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match=r"one of \['default', 'dynamic'.*; got 'spiral'"):
+    with pytest.raises(ValueError, match=r"'default', 'dynamic'.*'spiral'"):
         scaled_frequencies({"rope_type": "spiral", "rope_theta": 1e4}, 8, 64)
-    with pytest.raises(
-        ValueError, match=r"need 'factor' here; got only \['rope_theta', 'rope_type'"
-    ):
+    with pytest.raises(ValueError, match=r"'factor'.*\['rope_theta', 'rope_type'"):
         scaled_frequencies({"rope_type": "linear", "rope_theta": 1e4}, 8, 64)
     with pytest.raises(ValueError, match="need 'rope_theta'"):
         scaled_frequencies({}, 8, 64)
     with pytest.raises(ValueError, match="need 'short_factor'"):
         scaled_frequencies({"rope_type": "longrope", "rope_theta": 1e4}, 8, 64)
-    with pytest.raises(ValueError, match="head_dim must be even"):
+    with pytest.raises(ValueError, match=r"head_dim.*even"):
         scaled_frequencies(parameters("default") | {"partial_rotary_factor": 0.6}, 5, 64)

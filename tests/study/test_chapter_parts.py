@@ -15,9 +15,9 @@ def test_a_chapter_is_found_by_its_name():
 
 @pytest.mark.parametrize(("package", "kind"), [(figures, "figures"), (explorers, "explorers")])
 def test_an_unknown_chapter_is_refused_with_the_nearest_one(package, kind):
-    with pytest.raises(AttributeError, match=f"'softmx' has {kind}. Did you mean 'softmax'"):
+    with pytest.raises(AttributeError, match=rf"'softmx'.*{kind}.*'softmax'"):
         _ = package.softmx
-    with pytest.raises(AttributeError, match=r"'zzz' .* There are: .*softmax"):
+    with pytest.raises(AttributeError, match=r"'zzz'.*softmax"):
         _ = package.zzz
     assert not hasattr(package, "_repr_html_")
 

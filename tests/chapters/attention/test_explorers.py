@@ -115,11 +115,9 @@ def test_lines_leave_a_picture_in_the_saved_file():
 
 
 def test_lines_refuse_what_does_not_fit():
-    with pytest.raises(ValueError, match="got 2 tokens for 5 keys"):
+    with pytest.raises(ValueError, match=r"\b2 tokens.*\b5 keys"):
         explorers.lines(weights(), TEXT[:2])
-    with pytest.raises(
-        ValueError, match="2 layers of 3 heads, counted from 0; got layer 0, head 3"
-    ):
+    with pytest.raises(ValueError, match=r"2 layers.*3 heads.*layer 0, head 3\b"):
         explorers.lines(weights(), TEXT, head=3)
 
 

@@ -54,7 +54,7 @@ def test_the_divisor_and_the_newest_queries_reach_the_picture():
     assert shown(whole.axes[1]) == pytest.approx((Q[2:] @ K.T / 4).numpy())
     rows = [text.get_text() for text in whole.axes[0].get_yticklabels()]
     assert rows == ["␣slept", "␣it"]
-    with pytest.raises(ValueError, match=r"one of √D, D, 1 \(no scale\); got '√T'"):
+    with pytest.raises(ValueError, match=r"√D, D, 1.*'√T'"):
         figures.five_steps(Q, K, V, TOKENS, divided_by="√T")
 
 
@@ -105,7 +105,7 @@ def test_the_scale_picture_marks_its_width_and_shows_trained_heads():
     assert marker.get_xdata()[0] == 256
     assert "√256 = 16.0" in figure_title(left.figure)
     assert list(right.lines[0].get_ydata()) == list(figures.jacobian_norms("no scale"))
-    with pytest.raises(ValueError, match=r"width must be one of 1, 2, .*; got 3"):
+    with pytest.raises(ValueError, match=r"width.*\b1, 2, .*\b3\b"):
         figures.scale_experiment(width=3)
 
 
@@ -140,11 +140,9 @@ def test_the_chosen_head_is_framed_and_drawn_large():
     labels = [each.get_text() for each in right.get_xticklabels()]
     assert labels == [token_label(token) for token in TEXT]
     assert labels[0] == "<s>"
-    with pytest.raises(ValueError, match="got 2 tokens for 6 keys"):
+    with pytest.raises(ValueError, match=r"\b2 tokens.*\b6 keys"):
         figures.attention_maps(weights, TEXT[:2])
-    with pytest.raises(
-        ValueError, match="2 layers of 3 heads, counted from 0; got layer 2, head 0"
-    ):
+    with pytest.raises(ValueError, match=r"2 layers.*3 heads.*layer 2, head 0\b"):
         figures.attention_maps(weights, TEXT, layer=2)
 
 
@@ -193,9 +191,9 @@ def test_lines_are_as_thick_as_the_weights():
         assert line.get_linewidth() == pytest.approx(0.5 + 5 * weights[2, place].item())
     best = int(weights[2].argmax())
     assert f"with {weights[2, best]:.2f}" in figure_title(ax.figure)
-    with pytest.raises(ValueError, match="0 to 5; got 6"):
+    with pytest.raises(ValueError, match=r"\b0 to 5\b.*\b6\b"):
         figures.attention_lines(weights, TEXT, query=6)
-    with pytest.raises(ValueError, match="at most 64 tokens; got 65"):
+    with pytest.raises(ValueError, match=r"\b64 tokens.*\b65\b"):
         figures.attention_lines(torch.zeros(65, 65), ["a"] * 65, query=0)
 
 
@@ -253,9 +251,7 @@ def test_missed_heads_stand_where_their_score_and_their_rise_put_them():
         "On repeats head 1.0 is missed most: by 1.25 nats; "
         "Head 0.0, previous token 0.90: without it +0.50 nats"
     )
-    with pytest.raises(
-        ValueError, match="2 layers of 2 heads, counted from 0; got layer 0, head 2"
-    ):
+    with pytest.raises(ValueError, match=r"2 layers.*2 heads.*layer 0, head 2\b"):
         figures.missed_heads(RISES, SCORES, "text", 0, 2)
 
 
@@ -291,5 +287,5 @@ def test_the_bytes_drawn_are_those_of_real_caches():
     assert [bar.get_height() for bar in bars.patches] == pytest.approx(expected)
     assert expected[0] == kv_cache_bytes(3, 8, 16, 1024) / 2**30
     assert "4 times smaller" in figure_title(bars.figure)
-    with pytest.raises(ValueError, match=r"got 8 and 3\. Choose a divisor of 8"):
+    with pytest.raises(ValueError, match=r"\b8 and 3\b.*divisor of 8\b"):
         figures.cache_bytes(heads=8, groups=3)

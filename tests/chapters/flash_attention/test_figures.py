@@ -50,7 +50,7 @@ def test_fast_memory_and_bytes_are_those_of_the_record():
 
 def test_a_step_that_is_not_there():
     tiled, standard = counted_runs("causal")
-    with pytest.raises(ValueError, match="from 1 to 12; got 13"):
+    with pytest.raises(ValueError, match=r"\b1 to 12\b.*\b13\b"):
         figures.tiling(tiled, standard, 13)
 
 
@@ -84,7 +84,7 @@ def test_the_size_of_fast_memory_decides_the_tiles():
     assert "all keys are read 1 time;" in figure_title(figures.fast_memory(1024, 32, n=512))
     assert "times more bytes" in figure_title(figures.fast_memory(16, 128))
     least = fast_bytes(1, 16, 64, 2) / 1024
-    with pytest.raises(ValueError, match=f"take {least:.1f} KiB; got 1"):
+    with pytest.raises(ValueError, match=rf"{least:.1f} KiB.*\b1\b"):
         figures.fast_memory(1)
 
 
@@ -98,7 +98,7 @@ def test_the_roofline_stands_where_traffic_puts_it():
     )
     allowed = min(989, expected["standard"] * 3.35)
     assert f"allows {allowed:.0f} TFLOP/s to the standard" in figure_title(figure)
-    with pytest.raises(ValueError, match=r"device must be one of .*got 'TPU'"):
+    with pytest.raises(ValueError, match=r"device.*'TPU'"):
         figures.roofline_points("TPU")
 
 
@@ -146,5 +146,5 @@ def test_speed_on_a_gpu_is_compared_with_the_fastest_other():
     figure = figures.throughput(SPEEDS, 128, True, "forward")
     assert "at 2048 tokens our kernel reaches 75% of cudnn" in figure_title(figure)
     assert list(figure.axes[0].lines[0].get_ydata()) == [300, 300]
-    with pytest.raises(ValueError, match="no row of the measurement"):
+    with pytest.raises(ValueError, match="measurement"):
         figures.throughput(SPEEDS, 64, True, "forward")

@@ -1,8 +1,12 @@
 """The pictures of the generation chapter draw what the library computes."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
+from PIL import Image
 
 from course_lib.attention import KVCache, kv_cache_bytes
 from course_lib.chapters.generation import figures
@@ -164,10 +168,42 @@ def test_gain_and_loss():
     assert "a loss" in figure_title(figures.gain(0.1, 0.9, 5))
 
 
-def test_pictures_can_be_drawn():
-    for figure in (
-        figures.pipeline(LOGITS, WORDS, 2.0, 30, 1.0, 0.2),
-        figures.beam_tree(small_search(), [1], WORDS),
-        figures.cache_growth(4, 3),
-    ):
-        assert png_bytes(figure).startswith(b"\x89PNG")
+def picture(figure):
+    """Return the figure as it is shown, as RGB pixels."""
+    with Image.open(io.BytesIO(png_bytes(figure))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def area(image, ax, colour):
+    """Return the share of the axes that is of exactly this colour."""
+    height, width, _ = image.shape
+    box = ax.get_position()
+    top, bottom = round((1 - box.y1) * height), round((1 - box.y0) * height)
+    inside = image[top:bottom, round(box.x0 * width) : round(box.x1 * width)]
+    return (inside == [round(255 * part) for part in to_rgb(colour)]).all(-1).mean()
+
+
+def test_each_token_has_its_area_in_the_picture_of_the_cache():
+    figure = figures.cache_growth(4, 3)
+    image, places = picture(figure), 3 * (4 + 3 - 1)
+    for ax, computed, read in zip(figure.axes, (4 + 5 + 6, 4 + 1 + 1), (0, 4 + 5), strict=True):
+        for colour, count in ((OKABE_ITO.vermillion, computed), (OKABE_ITO.sky, read)):
+            # lines and the frame hide a little
+            assert area(image, ax, colour) == pytest.approx(count / places, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("make", "other"),
+    [
+        (lambda: figures.pipeline(LOGITS, WORDS, 2.0, 30, 1.0, 0.2),
+         lambda: figures.pipeline(LOGITS, WORDS, 2.0, 30, 1.0, 0.9)),
+        (lambda: figures.beam_tree(small_search(), [4, 7, 8], WORDS),
+         lambda: figures.beam_tree(small_search(), [5, 6, 8], WORDS)),
+    ],
+    ids=["pipeline", "beam tree"],
+)  # fmt: skip
+def test_a_picture_is_the_same_again_and_another_one_for_another_input(make, other):
+    image = picture(make())
+    assert np.array_equal(image, picture(make()))
+    assert not np.array_equal(image, picture(other()))
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50, "words and marks, not an empty page"

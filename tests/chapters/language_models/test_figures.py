@@ -108,7 +108,7 @@ def test_the_coin_lies_on_the_curve_of_entropy(heads):
 
 
 def test_a_coin_has_a_probability():
-    with pytest.raises(ValueError, match=r"probability from 0 to 1; got 1.5"):
+    with pytest.raises(ValueError, match=r"\b0 to 1\b.*\b1\.5\b"):
         figures.coin(1.5)
 
 
@@ -182,7 +182,7 @@ def test_bits_are_settled_when_the_whole_interval_agrees():
     assert shortest_number(5 * eighth, 6 * eighth) == "101"
     assert shortest_number(3 * eighth, 5 * eighth) == "1"
     assert shortest_number(0, eighth) == "0"
-    with pytest.raises(ValueError, match="at least one number; got 7 to 7"):
+    with pytest.raises(ValueError, match=r"one number.*\b7 to 7\b"):
         shortest_number(7, 7)
 
 
@@ -195,7 +195,7 @@ def test_each_step_of_the_coder_is_told():
     assert "After nothing: the interval is 1 wide, worth 0.00 bits" in figure_title(before)
     assert "settled: none yet" in words(before.axes[0])
     assert "shortest" not in words(before.axes[0])
-    with pytest.raises(ValueError, match="between 0 and the number of tokens, 2; got 3"):
+    with pytest.raises(ValueError, match=r"\b0 and .*\b2\b.*\b3\b"):
         figures.arithmetic_steps([1, 0], model, "abc", 3)
 
 
@@ -240,7 +240,7 @@ def test_the_coloured_region_begins_at_the_capacity():
 
 @pytest.mark.parametrize("flip", [0, 0.5, 0.7])
 def test_lines_that_say_nothing_or_the_opposite_are_refused(flip):
-    with pytest.raises(ValueError, match=f"between 0 and 0.5, both excluded; got {flip}"):
+    with pytest.raises(ValueError, match=rf"\b0 and 0\.5\b.*{flip}"):
         figures.code_errors(flip)
 
 

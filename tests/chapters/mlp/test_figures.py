@@ -98,9 +98,9 @@ def test_the_surface_is_the_bent_gate_times_up(gate, theirs):
 
 
 def test_unknown_names_are_answered():
-    with pytest.raises(ValueError, match=r"ReLU, GELU, SiLU; got 'tanh'\. Use one"):
+    with pytest.raises(ValueError, match=r"ReLU, GELU, SiLU.*'tanh'"):
         figures.activation("tanh", ARRIVING)
-    with pytest.raises(ValueError, match=r"swiglu, .*glu; got 'SwiGLU'\. These are"):
+    with pytest.raises(ValueError, match=r"swiglu, .*'SwiGLU'"):
         figures.gate_surface("SwiGLU")
     assert set(CURVES) == {"ReLU", "GELU", "SiLU"}
 

@@ -90,7 +90,7 @@ def test_the_icicle_leaves_a_picture_in_the_saved_file():
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"name must be one of Qwen3-0\.6B, .*; got 'Qwen4'\."):
+    with pytest.raises(ValueError, match=r"name.*Qwen3-0\.6B, .*'Qwen4'"):
         explorers.icicle("Qwen4")
 
 

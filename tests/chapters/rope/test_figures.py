@@ -83,9 +83,7 @@ def test_the_map_of_scores_is_constant_along_diagonals_and_not_across():
 
 
 def test_positions_off_the_map_are_refused():
-    with pytest.raises(
-        ValueError, match=rf"from 0 to {FARTHEST - 1}; got m = {FARTHEST} and n = 0"
-    ):
+    with pytest.raises(ValueError, match=rf"\b0 to {FARTHEST - 1}\b.*m = {FARTHEST}\b.*n = 0\b"):
         figures.clocks(Q, K, FARTHEST, 0)
 
 
@@ -159,7 +157,7 @@ def test_the_bias_and_the_weights_of_a_head_are_drawn():
     expected = torch.softmax(-torch.arange(15, -1, -1) / 8, 0)
     assert list(middle.lines[-1].get_ydata()) == pytest.approx(expected.tolist(), abs=1e-6)
     assert len(right.patches) == 8
-    with pytest.raises(ValueError, match="between 1 and the number of heads, 4; got 5"):
+    with pytest.raises(ValueError, match=r"\b1 and .*\b4\b.*\b5\b"):
         figures.alibi(4, 5)
 
 
@@ -184,7 +182,7 @@ def test_no_scaling_makes_a_plane_faster_or_more_than_the_factor_slower(scaling)
 
 
 def test_an_unknown_scaling_is_refused():
-    with pytest.raises(ValueError, match=r"one of plain, .*; got 'magic'"):
+    with pytest.raises(ValueError, match=r"plain, .*'magic'"):
         figures.rope_request("magic", 4, 128, 1e4, 4096)
 
 
@@ -247,7 +245,7 @@ def test_context_extension_draws_the_measured_losses():
     at_64 = {name: row[DISTANCES.index(64)] for name, row in curves.items() if name != "plain"}
     best = min(at_64, key=at_64.get)
     assert f"{best} for 4 times the length has {at_64[best]:.1f}" in figure_title(ax.figure)
-    with pytest.raises(ValueError, match="factor must be one of"):
+    with pytest.raises(ValueError, match=r"factor.*one of"):
         figures.context_extension(3)
 
 
@@ -278,7 +276,7 @@ def test_method_comparison_draws_the_measured_losses():
     drawn = [0 if math.isnan(row) else row for row in (method_losses(m)[place] for m in METHODS)]
     assert bars == pytest.approx(drawn)
     assert any("ended" in text.get_text() for text in left.texts)
-    with pytest.raises(ValueError, match=r"distance must be one of .*; got 5"):
+    with pytest.raises(ValueError, match=r"distance.*one of.*\b5\b"):
         figures.method_comparison(5)
 
 
@@ -320,7 +318,7 @@ def test_what_the_chapter_says_of_the_course_model_is_what_was_measured():
     assert behind["plain"] > behind[longer.WINDOW]
     assert min(behind["NTK-aware"], behind["YaRN"]) < behind["plain"]
     assert behind["plain"] < math.log(longer.course_model().config.vocab_size)
-    with pytest.raises(ValueError, match=r"factor must be one of \(2, 4\); got 3"):
+    with pytest.raises(ValueError, match=r"factor.*\(2, 4\).*\b3\b"):
         figures.long_text(3)
 
 

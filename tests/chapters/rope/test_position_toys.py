@@ -30,7 +30,7 @@ def test_texts_repeat_with_their_period_and_hold_no_token_twice_within_it():
         assert len(set(row[:period].tolist())) == period
         assert torch.equal(row[period:], row[:-period])
     assert repeated_texts([3], 20, generator(), pool=4).max() < 4
-    with pytest.raises(ValueError, match=r"between 1 and 4.*got 5"):
+    with pytest.raises(ValueError, match=r"1 and 4.*got 5"):
         repeated_texts([5], 20, generator(), pool=4)
     with pytest.raises(ValueError, match=r"at least one number"):
         repeated_texts([], 20, generator())
@@ -61,7 +61,7 @@ def test_only_the_learned_table_has_an_end():
     ids = repeated_texts([20], TRAINED_LENGTH + 1, generator())
     for method in METHODS:
         if method == "learned":
-            with pytest.raises(ValueError, match=f"positions 0 to {TRAINED_LENGTH - 1}"):
+            with pytest.raises(ValueError, match=rf"\b0 to {TRAINED_LENGTH - 1}\b"):
                 trained(method)(ids)
         else:
             assert trained(method)(ids).isfinite().all()
@@ -126,5 +126,5 @@ def test_the_stored_weights_are_those_that_training_writes(tmp_path, monkeypatch
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match=r"method must be one of none, .*; got 'magic'"):
+    with pytest.raises(ValueError, match=r"method.*none, .*'magic'"):
         PositionModel("magic")

@@ -71,5 +71,5 @@ def test_the_title_says_how_long_the_question_rests(answers, said):
 def test_equal_histories_give_equal_bytes_and_no_answer_none():
     first, second = (png_bytes(self_check.forgetting([True, False])) for _ in range(2))
     assert first == second
-    with pytest.raises(ValueError, match=r"at least one answer; got none\. Pass True"):
+    with pytest.raises(ValueError, match=r"one answer.*none"):
         self_check.forgetting([])

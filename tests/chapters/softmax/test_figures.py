@@ -80,7 +80,7 @@ def test_a_draw_falls_on_the_part_that_holds_it():
     rounded = torch.full((10,), 0.1, dtype=torch.float16)
     assert figures.drawn_token(rounded, 0.9999) == 9
     for outside in (1.0, -0.1):
-        with pytest.raises(ValueError, match=rf"at least 0 and below 1; got {outside}. Take one"):
+        with pytest.raises(ValueError, match=rf"\b0 .*\b1\b.*{outside}"):
             figures.drawn_token(shares, outside)
 
 
@@ -152,9 +152,9 @@ def test_the_framed_cell_is_the_chosen_one_and_its_shares_are_written():
 
 
 def test_the_map_refuses_what_it_cannot_run():
-    with pytest.raises(ValueError, match=r"must be one of float16, .*; got 'float8'"):
+    with pytest.raises(ValueError, match=r"float16, .*'float8'"):
         figures.overflow_map("float8")
-    with pytest.raises(ValueError, match=r"between 1 and 10000; got 0.5.*below 65504"):
+    with pytest.raises(ValueError, match=r"\b1 and 10000\b.*\b0\.5\b"):
         figures.overflow_map(magnitude=0.5)
     with pytest.raises(ValueError, match="must be one of"):
         figures.log_softmax_error("int8")
@@ -195,11 +195,9 @@ def test_each_step_is_put_into_words(step, said):
 
 
 def test_steps_and_cuts_outside_the_scores_are_refused():
-    with pytest.raises(ValueError, match="between 0 and the number of scores, 6; got 7"):
+    with pytest.raises(ValueError, match=r"\b0 and .*\b6\b.*\b7\b"):
         figures.online_steps(STREAM, 7)
-    with pytest.raises(
-        ValueError, match=r"between 0 and the number of scores, 6; got -1.*first block"
-    ):
+    with pytest.raises(ValueError, match=r"\b0 and .*\b6\b.*-1\b"):
         figures.merge(STREAM, -1)
 
 
@@ -250,7 +248,7 @@ def test_the_gradient_is_that_of_autograd(target):
 
 
 def test_a_target_outside_the_vocabulary_is_refused():
-    with pytest.raises(ValueError, match=r"0 to 4; got 5. Count from 0"):
+    with pytest.raises(ValueError, match=r"\b0 to 4\b.*\b5\b"):
         figures.cross_entropy_gradient(SCORES, TOKENS, 5)
 
 

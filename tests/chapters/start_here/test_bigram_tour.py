@@ -1,5 +1,3 @@
-import re
-
 import pytest
 import torch
 from hypothesis import given
@@ -38,7 +36,7 @@ def test_draws_fall_in_proportion():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="at least two ids; got 1"):
+    with pytest.raises(ValueError, match=r"two ids.*\b1\b"):
         tour.follow_scores([3])
-    with pytest.raises(ValueError, match=re.escape("u must be at least 0 and below 1; got 1.0")):
+    with pytest.raises(ValueError, match=r"\bu .*\b0 .*\b1; .*\b1\.0\b"):
         tour.drawn_id(torch.tensor([1.0]), 1.0)

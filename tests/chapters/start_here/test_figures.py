@@ -64,7 +64,7 @@ def test_no_words_of_a_map_overlap_or_leave_it(count):
 
 
 def test_more_passed_than_there_are_is_refused():
-    with pytest.raises(ValueError, match=r"5 of 4 exercises passed \(in 'softmax'\)"):
+    with pytest.raises(ValueError, match=r"\b5 of 4\b.*'softmax'"):
         start_here.course_map({"softmax": (5, 4)})
 
 
@@ -123,11 +123,11 @@ def test_the_tour_is_drawn_alike_each_time():
 
 
 def test_the_tour_refuses_stages_that_do_not_fit_together():
-    with pytest.raises(ValueError, match="got 3 tokens, 2 ids and 3 vectors"):
+    with pytest.raises(ValueError, match=r"\b3 tokens, 2 ids.*\b3 vectors"):
         start_here.next_token_tour(TOKENS, IDS[:2], VECTORS, LOGITS, VOCABULARY, drawn=0)
-    with pytest.raises(ValueError, match=r"got 0 tokens.*at least one"):
+    with pytest.raises(ValueError, match=r"\b0 tokens"):
         start_here.next_token_tour((), (), VECTORS[:0], LOGITS, VOCABULARY, drawn=0)
-    with pytest.raises(ValueError, match=r"got 3 texts for 4 logits. Pass the whole vocabulary"):
+    with pytest.raises(ValueError, match=r"\b3 texts.*\b4 logits"):
         start_here.next_token_tour(TOKENS, IDS, VECTORS, LOGITS, VOCABULARY[:3], drawn=0)
-    with pytest.raises(ValueError, match=r"0 to 3; got 4. Pass the number"):
+    with pytest.raises(ValueError, match=r"\b0 to 3\b.*\b4\b"):
         start_here.next_token_tour(TOKENS, IDS, VECTORS, LOGITS, VOCABULARY, drawn=4)

@@ -119,7 +119,7 @@ def test_the_tree_stops_at_the_step():
     assert [text.get_weight() for text in ax.texts] == ["normal", "normal", "bold"]
     assert "0 of 3 merges: 4 tokens, m i n t" in figure_title(figures.merge_tree(BPE, "mint", 0))
     for wrong in ("", "x" * 25):
-        with pytest.raises(ValueError, match=rf"1 to 24 bytes; got {len(wrong)}. Write one"):
+        with pytest.raises(ValueError, match=rf"\b1 to 24 bytes.* {len(wrong)}\b"):
             figures.merge_tree(BPE, wrong)
 
 
@@ -144,7 +144,7 @@ def test_the_lattice_stops_at_a_position_and_lets_unknown_letters_through():
     assert figure_title(ax.figure) == "There is one way to cut x: x"
     assert "x −50.0" in words(ax)
     for wrong in ("", "h" * 13):
-        with pytest.raises(ValueError, match=rf"1 to 12 characters; got {len(wrong)}. Write"):
+        with pytest.raises(ValueError, match=rf"\b1 to 12 characters.* {len(wrong)}\b"):
             figures.viterbi_lattice(wrong, LOGS)
 
 
@@ -160,7 +160,7 @@ def test_compression_draws_each_text_and_says_what_doubling_brought():
     assert "fewer" not in figure_title(figures.compression(SIZES, LENGTHS, "one", 256))
     one, two = (text.get_position()[1] for text in ax.texts)
     assert abs(one - two) >= 0.1, "names of curves that end together stand apart"
-    with pytest.raises(ValueError, match=r"one of one, two and .* 256, 512, 1024; got 'x' and 7"):
+    with pytest.raises(ValueError, match=r"one, two .* 256, 512, 1024.*'x' .*\b7\b"):
         figures.compression(SIZES, LENGTHS, "x", 7)
 
 

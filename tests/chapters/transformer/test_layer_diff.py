@@ -206,5 +206,5 @@ def test_hooks_are_gone_afterwards(folders):
 
 def test_models_without_common_names(folders):
     model, _ = pair(folders, "qwen3")
-    with pytest.raises(ValueError, match=r"must share names of modules; got none in common"):
+    with pytest.raises(ValueError, match=r"modules.*none"):
         find_divergence(model, torch.nn.Embedding(101, 3), IDS)

@@ -116,7 +116,7 @@ def test_numeric(given, correct, explanation):
 
 
 def test_numeric_needs_its_numbers():
-    with pytest.raises(ValueError, match=r"demo\.area can only be graded with the numbers it was"):
+    with pytest.raises(ValueError, match=r"demo\.area.*numbers"):
         grade(NUMERIC, 25)
 
 
@@ -131,7 +131,7 @@ def test_order():
 
 @pytest.mark.parametrize("given", [[0, 1, 2], [0, 0, 1, 2], [1, 2, 3, 4]])
 def test_an_order_names_each_step_once(given):
-    message = re.escape(f"each of its 4 steps once; got {given}. Give each step another place")
+    message = rf"\b4 steps once.*{re.escape(str(given))}"
     with pytest.raises(ValueError, match=message):
         grade(ORDER, given)
 
@@ -207,11 +207,11 @@ def test_a_free_answer_is_judged_by_the_ticks():
 @pytest.mark.parametrize(
     ("question", "answer", "message"),
     [
-        (ONE, 3, "demo.one has the options 0 to 2; got 3"),
-        (ONE, -1, "demo.one has the options 0 to 2; got -1"),
-        (SEVERAL, [0, 7], "demo.several has the options 0 to 2; got 7"),
-        (BUG, 0, "demo.bug has the lines 1 to 3; got 0"),
-        (OPEN, {3}, "demo.open has the criteria 0 to 2; got 3"),
+        (ONE, 3, r"demo\.one\b.*options 0 to 2\b.*\b3\b"),
+        (ONE, -1, r"demo\.one\b.*options 0 to 2\b.*-1\b"),
+        (SEVERAL, [0, 7], r"demo\.several\b.*options 0 to 2\b.*\b7\b"),
+        (BUG, 0, r"demo\.bug\b.*lines 1 to 3\b.*\b0\b"),
+        (OPEN, {3}, r"demo\.open\b.*criteria 0 to 2\b.*\b3\b"),
     ],
 )
 def test_an_answer_that_is_none_of_the_choices(question, answer, message):
@@ -237,5 +237,5 @@ def test_numbers_as_learners_type_them(text, number):
 
 @pytest.mark.parametrize("text", ["", "0,25", "1/0", "nan", "inf", "-inf", "1e999", "x", "1/", "%"])
 def test_what_is_no_number(text):
-    with pytest.raises(ValueError, match=r"must be one finite number; got .*such as 0\.25"):
+    with pytest.raises(ValueError, match=r"one finite number.*0\.25"):
         parse_number(text)

@@ -1,7 +1,6 @@
 """The kinds of question: what a question must have, how it is shuffled, what its code does."""
 
 import random
-import re
 
 import pytest
 
@@ -62,7 +61,7 @@ def bug(**changes):
 
 @pytest.mark.parametrize("name", ["shift", "softmax.", "Softmax.shift", "softmax.a.b", "4.shift"])
 def test_an_id_names_its_notebook(name):
-    with pytest.raises(ValueError, match=r"id must be `<slug>\.<name>`.*Write, for instance") as e:
+    with pytest.raises(ValueError, match=r"<slug>\.<name>") as e:
         OneAnswer(name, "Is it?", (YES, NO))
     assert repr(name) in str(e.value)
 
@@ -70,16 +69,16 @@ def test_an_id_names_its_notebook(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((YES,), "needs two options or more; got 1. Add one that is plausible."),
-        ((NO, Option("never", False, "x")), "exactly one option of demo.x must be correct; got 0"),
-        ((YES, Option("sure", True, "x")), "got 2. Use SeveralAnswers where more than one holds."),
-        ((YES, Option(" Yes", False, "x")), "must differ from each other; got 'yes' twice"),
-        ((YES, Option("no", False, " ")), "the explanation of the option 'no' of demo.x must not"),
-        ((YES, Option("", False, "x")), "an option of demo.x must not be empty; got ''"),
+        ((YES,), r"two options.*\b1\b"),
+        ((NO, Option("never", False, "x")), r"one option of demo\.x\b.*correct.*\b0\b"),
+        ((YES, Option("sure", True, "x")), r"\b2\b.*SeveralAnswers"),
+        ((YES, Option(" Yes", False, "x")), "'yes' twice"),
+        ((YES, Option("no", False, " ")), r"explanation.*'no' of demo\.x\b"),
+        ((YES, Option("", False, "x")), r"option of demo\.x\b.*''"),
     ],
 )
 def test_one_answer_needs_sound_options(options, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=message):
         OneAnswer("demo.x", "Is it?", options)
 
 
@@ -88,35 +87,33 @@ def test_one_answer_needs_sound_options(options, message):
     [((NO, Option("never", False, "x")), 0), ((YES, Option("o", True, "x")), 2)],
 )
 def test_several_answers_need_right_and_wrong_ones(options, right):
-    with pytest.raises(ValueError, match=f"got {right} correct of 2. Add an option of the kind"):
+    with pytest.raises(ValueError, match=rf"\b{right} correct of 2\b"):
         SeveralAnswers("demo.x", "Which?", options)
 
 
 def test_an_empty_prompt():
-    with pytest.raises(ValueError, match=r"the prompt of demo\.x must not be empty; got ' '"):
+    with pytest.raises(ValueError, match=r"prompt.*demo\.x\b.*' '"):
         OneAnswer("demo.x", " ", (YES, NO))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.5, -0.1])
 def test_a_tolerance_that_accepts_nothing_or_too_much(tolerance):
-    with pytest.raises(ValueError, match=f"between 0 and 0.5.*got {tolerance}. Use 0.01"):
+    with pytest.raises(ValueError, match=rf"\b0 and 0\.5\b.*{tolerance}"):
         numeric(tolerance=tolerance)
 
 
 def test_slips_need_words_and_names_of_their_own():
-    with pytest.raises(ValueError, match=r"the explanation of the slip 'half' of demo\.double"):
+    with pytest.raises(ValueError, match=r"explanation.*'half'.*demo\.double"):
         numeric(slips=(Slip("half", lambda n: n / 2, ""),))
-    with pytest.raises(
-        ValueError, match=r"the slips of demo\.double must differ.*got 'half' twice"
-    ):
+    with pytest.raises(ValueError, match=r"slips.*demo\.double.*'half' twice"):
         numeric(slips=(Slip("half", lambda n: n / 2, "x"), Slip("Half", lambda n: n / 3, "y")))
 
 
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (("first", "second"), "needs three steps or more to be put in order; got 2"),
-        (("first", "second", "First"), "the steps of demo.x must differ from each other"),
+        (("first", "second"), r"three steps.*\b2\b"),
+        (("first", "second", "First"), r"steps of demo\.x\b.*differ"),
     ],
 )
 def test_order_steps_need_enough_different_steps(steps, message):
@@ -125,23 +122,23 @@ def test_order_steps_need_enough_different_steps(steps, message):
 
 
 def test_order_steps_need_an_explanation():
-    with pytest.raises(ValueError, match=r"the explanation of demo\.x must not be empty"):
+    with pytest.raises(ValueError, match=r"explanation.*demo\.x\b.*empty"):
         OrderSteps("demo.x", "Order?", STEPS, "")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"line": 4}, "counted from 1 to 3; got 4. Count the lines"),
-        ({"why_not": {0: "x"}}, "counted from 1 to 3; got 0."),
-        ({"why_not": {2: "x"}}, "got the wrong line 2. Put that explanation into `why`."),
-        ({"fixed": "  m = 3 * n "}, "must change line 2; got the same text."),
-        ({"why": ""}, "the explanation of a line of demo.bug must not be empty"),
-        ({"why_not": {3: ""}}, "the explanation of a line of demo.bug must not be empty"),
+        ({"line": 4}, r"\b1 to 3\b.*\b4\b"),
+        ({"why_not": {0: "x"}}, r"\b1 to 3\b.*\b0\b"),
+        ({"why_not": {2: "x"}}, r"line 2\b.*`why`"),
+        ({"fixed": "  m = 3 * n "}, r"line 2\b.*same"),
+        ({"why": ""}, r"explanation of a line of demo\.bug\b"),
+        ({"why_not": {3: ""}}, r"explanation of a line of demo\.bug\b"),
     ],
 )
 def test_find_the_bug_names_lines_that_exist(changes, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=message):
         bug(**changes)
 
 
@@ -152,30 +149,30 @@ RUBRIC = tuple(Criterion(f"Names {k}.", f"Without {k} it fails.") for k in "abc"
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"code": "\n"}, "the code of demo.print must not be empty"),
-        ({"why": ""}, "the explanation of demo.print must not be empty"),
-        ({"mistakes": (Mistake("2", ""),)}, "the explanation of '2' of demo.print must not be"),
-        ({"mistakes": (Mistake("a", "x"), Mistake(" A", "y"))}, "the mistakes of demo.print must"),
+        ({"code": "\n"}, r"code of demo\.print\b"),
+        ({"why": ""}, r"explanation of demo\.print\b"),
+        ({"mistakes": (Mistake("2", ""),)}, r"explanation of '2' of demo\.print\b"),
+        ({"mistakes": (Mistake("a", "x"), Mistake(" A", "y"))}, r"mistakes of demo\.print\b"),
     ],
 )
 def test_predicted_code_is_explained(changes, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=message):
         PredictOutput(**(PREDICT | changes))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"enough": 0}, "counts criteria of its rubric, 1 to 3; got 0. Say how many"),
-        ({"enough": 4}, "counts criteria of its rubric, 1 to 3; got 4."),
-        ({"model": " "}, "the model answer of demo.open must not be empty"),
-        ({"rubric": (Criterion("a", ""), *RUBRIC)}, "the reason of 'a' of demo.open must not be"),
-        ({"rubric": (*RUBRIC, RUBRIC[0])}, "the criteria of demo.open must differ"),
+        ({"enough": 0}, r"rubric.*\b1 to 3\b.*\b0\b"),
+        ({"enough": 4}, r"rubric.*\b1 to 3\b.*\b4\b"),
+        ({"model": " "}, r"model answer of demo\.open\b"),
+        ({"rubric": (Criterion("a", ""), *RUBRIC)}, r"reason of 'a' of demo\.open\b"),
+        ({"rubric": (*RUBRIC, RUBRIC[0])}, r"criteria of demo\.open\b.*differ"),
     ],
 )
 def test_an_open_question_needs_a_rubric(changes, message):
     settings = {"id": "demo.open", "prompt": "Why?", "rubric": RUBRIC, "enough": 2, "model": "So."}
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=message):
         OpenQuestion(**(settings | changes))
 
 
@@ -247,9 +244,7 @@ def test_a_slip_that_comes_near_the_right_answer_is_avoided_as_well():
 
 def test_numbers_that_never_tell_a_slip_apart():
     same = Slip("sum", lambda n: n + n, "x")
-    with pytest.raises(
-        ValueError, match="must tell its slips from the right answer; got 100 draws"
-    ):
+    with pytest.raises(ValueError, match=r"slips.*\b100 draws"):
         numeric(slips=(same,)).fresh(random.Random(0))
 
 
@@ -279,16 +274,16 @@ def test_the_questions_of_the_course_come_in_its_order():
 
 def test_an_unknown_notebook_suggests_the_nearest():
     assert "softmax" in slugs_with("questions")
-    with pytest.raises(ValueError, match=r"got '04_softmax', which has none\. Did you mean 'softm"):
+    with pytest.raises(ValueError, match=r"'04_softmax'.*'softmax'"):
         asked_questions("04_softmax")
-    with pytest.raises(ValueError, match=r"got 'zzz', which has none\. There are: .*softmax"):
+    with pytest.raises(ValueError, match=r"'zzz'.*softmax"):
         asked_questions("zzz")
 
 
 def test_ids_are_the_notebook_s_own_and_unique():
     question = OneAnswer("demo.x", "Is it?", (YES, NO))
-    with pytest.raises(ValueError, match=r"got 'demo\.x' 2 times\. Rename one"):
+    with pytest.raises(ValueError, match=r"'demo\.x' 2 times"):
         check_question_ids("demo", (question, question))
-    with pytest.raises(ValueError, match=r"begins with `other\.`; got 'demo\.x'"):
+    with pytest.raises(ValueError, match=r"`other\.`.*'demo\.x'"):
         check_question_ids("other", (question,))
     check_question_ids("demo", (question,))

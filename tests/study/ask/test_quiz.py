@@ -111,7 +111,7 @@ def test_one_answer(shown, results):
 
     card.choice.value = 2
     said = press(card)
-    assert said.startswith("✗ Not yet.\n")
+    assert said.startswith("✗")
     assert "that one is <unknown>." in said
     assert "the slash ends." in said
     assert "that one begins." not in said
@@ -125,7 +125,7 @@ def test_several_answers(shown, results):
     card = shown.cards[1]
     card.boxes[0].value = card.boxes[1].value = True
     said = press(card)
-    assert said.startswith("✗ Not yet.")
+    assert said.startswith("✗")
     assert all(why in said for why in ("one pair.", "one is left.", "two pairs."))
     card.boxes[1].value, card.boxes[2].value = False, True
     assert press(card).startswith("✓ Right.")
@@ -158,7 +158,7 @@ def test_what_is_no_number_is_not_counted(shown, results):
     card = shown.cards[2]
     card.field.value = "0,5 <b>"
     said = press(card)
-    assert said.startswith("An answer must be one finite number; got '0,5 <b>'.")
+    assert "'0,5 <b>'" in said
     assert card.latest is None
     assert results.questions() == {}
 
@@ -222,7 +222,8 @@ def test_an_open_question_shows_its_rubric_only_after_an_answer(shown, results):
     assert results.questions() == {}, "to compare is not to answer"
     card.boxes[0].value = True
     said = press(card)
-    assert said.startswith("✓ Right.\nBy your own count 1 of 2")
+    assert said.startswith("✓")
+    assert "1 of 2" in said
     assert "Calm. it calms you." in said
     assert results.questions()["demo.open"].assessed == (1, 2)
     card.boxes[0].value = False
@@ -339,7 +340,7 @@ def test_the_quiz_of_a_notebook_records_in_the_shared_store(tmp_path, monkeypatc
 
 
 def test_an_unknown_notebook():
-    with pytest.raises(ValueError, match=r"got 'softmx', which has none\. Did you mean 'softmax'"):
+    with pytest.raises(ValueError, match=r"'softmx'.*'softmax'"):
         quiz.quiz("softmx")
 
 
@@ -347,13 +348,11 @@ def test_a_part_of_a_quiz():
     shown = quiz.quiz("self_check", "design")
     assert shown.heading == "Check yourself: design"
     assert [question.id.partition("_")[0] for question in shown.questions] == ["self"] * 3
-    with pytest.raises(
-        ValueError, match=r"no part named 'desing'\. There are: 'text and tokens', "
-    ):
+    with pytest.raises(ValueError, match=r"'desing'.*'text and tokens', "):
         quiz.quiz("self_check", "desing")
-    with pytest.raises(ValueError, match=r"no part named 'x'\. There are: no parts"):
+    with pytest.raises(ValueError, match=r"'x'.*no parts"):
         quiz.quiz("softmax", "x")
-    with pytest.raises(ValueError, match=r"Did you mean 'softmax'"):
+    with pytest.raises(ValueError, match="'softmax'"):
         quiz.quiz("softmx", "x")
 
 

@@ -186,7 +186,7 @@ def home(tmp_path, monkeypatch):
 def test_a_session_asks_what_is_due(home, monkeypatch):
     said = []
     terminal.session(None, 5, False, said.append)
-    assert "the next question is due never, since none was answered." in said[0]
+    assert "never" in said[0]
     home.record_question("softmax.overflow", False)
     home.record_question("rope.blind", True)
     monkeypatch.setattr(schedule, "due", lambda state: datetime(2000, 1, 1, tzinfo=UTC))
@@ -202,4 +202,4 @@ def test_a_session_asks_what_is_due(home, monkeypatch):
     assert len(names[2]) == 1
     assert len(names[3]) == 4
     assert all(name.startswith("mlp.") for name in names[3])
-    assert "Answered 1 of 2, right 1." in said
+    assert "1 of 2, right 1" in said

@@ -22,14 +22,12 @@ def only_dots(x, dim=-1): ...
 
 class TestNames:
     def test_unknown_exercise_suggests_the_nearest(self):
-        with pytest.raises(
-            ValueError, match=r"no exercise named 'softmax.stabel'.*'softmax.stable'"
-        ):
+        with pytest.raises(ValueError, match=r"'softmax\.stabel'.*'softmax\.stable'"):
             check("softmax.stabel", right)
 
     @pytest.mark.parametrize("strange", ["", ".", "no such.thing", "../softmax.stable"])
     def test_strange_names(self, strange):
-        with pytest.raises(ValueError, match="there is no exercise named"):
+        with pytest.raises(ValueError, match="no exercise"):
             check(strange, right)
 
 

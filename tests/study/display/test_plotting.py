@@ -177,11 +177,11 @@ def test_secondary_text_is_readable():
 
 def test_a_matrix_is_required_and_labels_must_fit():
     _, ax = new_figure()
-    with pytest.raises(ValueError, match=r"needs a matrix.*\(1, 2, 3\).*Choose one head"):
+    with pytest.raises(ValueError, match=r"matrix.*\(1, 2, 3\)"):
         heatmap(ax, np.zeros((1, 2, 3)))
-    with pytest.raises(ValueError, match="each column needs one label; got 1 labels for 3 columns"):
+    with pytest.raises(ValueError, match=r"\b1 labels.*\b3 columns"):
         heatmap(ax, np.zeros((2, 3)), ["a", "b"], ["a"])
-    with pytest.raises(ValueError, match="each bar needs one token; got 1 tokens"):
+    with pytest.raises(ValueError, match=r"bar.*\b1 tokens"):
         token_bars(ax, [1.0, 2.0], ["a"])
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import corpus
-from course_lib.chapters.mlp.figures.gates import near_zero, share_needed
+from course_lib.chapters.mlp.figures.gates import near_zero, share_needed, strangers
 from course_lib.model.inspection import part_of
 from course_lib.study.exhibits import course_model_probes
 from course_lib.study.exhibits.course_model_probes import (
@@ -54,7 +54,7 @@ def test_a_long_text_is_read_from_its_beginning_and_a_short_one_refused():
     tokens, _ = read("value " * 200)
     assert len(tokens) == LONGEST
     assert ("value " * 200).startswith("".join(tokens))
-    with pytest.raises(ValueError, match=r"a map needs two tokens.*got 0\. Type a longer text"):
+    with pytest.raises(ValueError, match=r"two tokens.*\b0\b"):
         read("")
 
 
@@ -83,7 +83,7 @@ def test_the_text_is_held_out():
     words = course_tokenizer()
     for row in ids.tolist():
         assert words.decode(row[2:-2]) in held_out
-    with pytest.raises(ValueError, match="must be one of repeats, text; got 'code'"):
+    with pytest.raises(ValueError, match=r"repeats, text.*'code'"):
         sample_texts("code")
 
 
@@ -201,9 +201,15 @@ def test_what_the_chapters_say_of_the_heads_is_so():
 
 
 def test_what_the_chapters_say_of_the_gates_is_so():
+    below, small, needed = [], [], []
     for gate, up in hidden_units("text"):
-        assert (gate < 0).double().mean() > 0.5
         passed = F.silu(gate) * up
-        assert near_zero(passed) > 0.1
-        assert share_needed(passed) < 0.25
-        assert (passed == 0).double().mean() < 0.001
+        below.append((gate < 0).double().mean().item())
+        small.append(near_zero(passed))
+        needed.append(share_needed(passed))
+        assert needed[-1] < share_needed(strangers(gate, up)), "gate and up know of each other"
+        assert not (passed == 0).any()
+    # layer by layer; another Python has slightly other sources to read
+    assert below == pytest.approx([0.70, 0.77, 0.78, 0.75], abs=0.03)
+    assert small == pytest.approx([0.28, 0.30, 0.31, 0.37], abs=0.03)
+    assert needed == pytest.approx([0.116, 0.111, 0.103, 0.072], abs=0.015)

@@ -67,12 +67,14 @@ def test_what_is_coded_was_written_and_can_be_read_back(short, monkeypatch):
     assert 8 * size <= row.bits * size <= 8 * (size + 2)
     assert row.kind is Kind.CODED
     monkeypatch.setattr(scoreboard, "decode", lambda data, model, length: [0] * length)
-    with pytest.raises(RuntimeError, match="encoded with uniform did not come back"):
+    with pytest.raises(RuntimeError, match=r"uniform.*back"):
         scoreboard.coded_row("uniform", uniform)
 
 
-def test_the_first_rows_are_in_the_order_that_counting_predicts():
-    rows = {row.contestant: row for row in scoreboard.first_rows()}
+def test_the_first_rows_are_in_the_order_that_counting_predicts(monkeypatch):
+    beginning = scoreboard.text()[:4000]  # enough for the order, and a fifth of the work
+    monkeypatch.setattr(scoreboard, "text", lambda: beginning)
+    rows = {row.contestant: row for row in scoreboard.first_rows.__wrapped__()}
     ladder = ["uniform", "unigram", "bigram", "Kneser-Ney trigram", "Kneser-Ney 5-gram"]
     bits = [rows[name].bits for name in ladder]
     assert bits[0] == pytest.approx(8.0)
@@ -109,7 +111,7 @@ def test_the_picture_shows_each_row_in_the_colour_of_its_kind():
 
 
 def test_an_empty_scoreboard_is_refused():
-    with pytest.raises(ValueError, match="at least one row; got none"):
+    with pytest.raises(ValueError, match=r"one row.*none"):
         figures.bars([])
 
 

@@ -262,7 +262,7 @@ def test_a_notebook_has_several_names(course, name):
 
 
 def test_an_unknown_notebook_is_answered_with_the_nearest(course):
-    with pytest.raises(ValueError, match=r"no notebook named 'sofmax'\. Did you mean 'softmax'\?"):
+    with pytest.raises(ValueError, match=r"'sofmax'.*'softmax'"):
         reset_notebook("sofmax", course.mine, course.shipped)
 
 
@@ -284,7 +284,7 @@ def test_spaces_and_letters_of_any_language_in_the_path(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named_with_a_remedy(course, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(OSError, match=r"folder that can be written.*COURSE_WORKSPACE"):
+    with pytest.raises(OSError, match="COURSE_WORKSPACE"):
         ensure_workspace(tmp_path / "file" / "below", course.shipped)
 
 
@@ -313,12 +313,14 @@ def test_the_folder_is_chosen_by_a_variable(monkeypatch, tmp_path):
 
 def test_the_notebooks_are_found_beside_the_package_and_inside_it(monkeypatch, tmp_path):
     site = tmp_path / "site"
-    monkeypatch.setattr(workspace, "__file__", str(site / "course_lib" / "study" / "workspace.py"))
-    with pytest.raises(FileNotFoundError, match="notebooks are missing"):
+    monkeypatch.setattr(
+        workspace, "__file__", str(site / "course_lib" / "study" / "files" / "workspace.py")
+    )
+    with pytest.raises(FileNotFoundError, match=r"notebooks.*missing"):
         shipped_notebooks()
     beside, inside = site / "notebooks", site / "course_lib" / "notebooks"
     beside.mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="notebooks are missing"):
+    with pytest.raises(FileNotFoundError, match=r"notebooks.*missing"):
         shipped_notebooks()  # a folder of that name may belong to anybody
     (beside / NAME).write_text("{}", encoding="utf-8")
     assert shipped_notebooks() == beside

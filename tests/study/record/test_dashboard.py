@@ -24,7 +24,7 @@ def test_the_dashboard_says_what_is_recorded_and_what_to_repeat(home, capsys):
     home.record_question("softmax.shift", False)
     dashboard.dashboard()
     said = capsys.readouterr().out
-    assert "figure: Recorded: 1 of" in said
+    assert "Recorded: 1 of" in said
     assert "  1 missed question comes back: softmax.shift.\n" in said
 
 

@@ -69,5 +69,5 @@ def test_the_title_says_what_is_recorded():
 def test_equal_evidence_gives_equal_bytes_and_no_chapter_none():
     first, second = (png_bytes(evidence.overview(CHAPTERS)) for _ in range(2))
     assert first == second
-    with pytest.raises(ValueError, match=r"at least one chapter; got none\. Pass evidence"):
+    with pytest.raises(ValueError, match=r"one chapter.*none"):
         evidence.overview([])

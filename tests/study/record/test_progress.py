@@ -196,13 +196,13 @@ def assert_goes_on_in_memory(results: Store, message: str, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert said.count("\n") == 1, "it is said once, in one line"
     assert message in said
-    assert "kept in memory only" in said
+    assert "memory" in said
     assert results.notice == said.strip()
 
 
 def test_a_home_that_cannot_be_made(home, capsys):
     home.write_text("a file where the folder should be")
-    assert_goes_on_in_memory(progress.store(), "Progress cannot be written to", capsys)
+    assert_goes_on_in_memory(progress.store(), "cannot be written", capsys)
 
 
 def test_no_home_at_all(home, capsys, monkeypatch):
@@ -210,7 +210,7 @@ def test_no_home_at_all(home, capsys, monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(progress, "course_home", homeless)
-    assert_goes_on_in_memory(progress.store(), "No folder for the course's data was found", capsys)
+    assert_goes_on_in_memory(progress.store(), "No folder", capsys)
 
 
 READ_ONLY = """
@@ -239,7 +239,7 @@ def test_a_read_only_home_shows_what_was_there(existing):
         before = ["softmax.stable"] if existing else []
         assert out.strip() == f"{['softmax.log', *before]} None"
         assert err.count("\n") == 1
-        assert "Progress cannot be written to" in err
+        assert "cannot be written" in err
         assert os.listdir(folder) == [FILE_NAME] * existing
 
 
@@ -266,7 +266,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):
     assert int(kept) == int(number) + 1, err
     assert (passed, path) == ("True", "None")
     assert err.count("\n") == 1
-    assert "Progress cannot be written to" in err
+    assert "cannot be written" in err
     on_disk = Store(tmp_path / FILE_NAME).questions()
     assert 0 < len(on_disk) <= int(kept)
 
@@ -279,7 +279,7 @@ def test_a_file_from_a_newer_version_is_left_as_it_is(tmp_path, capsys):
     newer.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
     newer.close()
     before = path.read_bytes()
-    assert_goes_on_in_memory(Store(path), "belongs to a newer version of the course", capsys)
+    assert_goes_on_in_memory(Store(path), "newer version", capsys)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [FILE_NAME]
 
@@ -297,7 +297,8 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path, capsys):
     assert f"{datetime.now(UTC):%Y-%m}" in kept.name
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"The progress file was damaged. It is kept as {kept}" in said
+    assert "damaged" in said
+    assert str(kept) in said
 
 
 def test_damage_inside_a_file_that_begins_well(tmp_path, capsys):
@@ -311,7 +312,7 @@ def test_damage_inside_a_file_that_begins_well(tmp_path, capsys):
     again = Store(path)
     again.record_question("softmax.shift", False)
     assert set(again.questions()) == {"softmax.shift"}
-    assert "The progress file was damaged" in capsys.readouterr().err
+    assert "damaged" in capsys.readouterr().err
     assert any(entry.read_bytes() == content for entry in tmp_path.iterdir())
 
 
@@ -321,8 +322,10 @@ def test_another_program_s_database_is_not_touched(tmp_path, capsys):
     other.execute("CREATE TABLE recipe (name TEXT)")
     other.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
     other.close()
+    before = path.read_bytes()
     assert_goes_on_in_memory(Store(path), "no such table", capsys)
-    assert path.exists()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [FILE_NAME]
 
 
 def test_a_file_that_vanishes_is_made_again(tmp_path):
@@ -471,7 +474,7 @@ def test_the_first_version_on_a_disk_that_cannot_be_written(first_version, monke
     results.record_question("softmax.new", True, (1, 2))
     records = results.questions()
     assert (records["softmax.shift"].attempts, records["softmax.new"].attempts) == (4, 1)
-    assert "Progress cannot be written to" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
     assert results.path is None
 
 

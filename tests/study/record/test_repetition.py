@@ -98,5 +98,5 @@ def test_a_mixture_prefers_new_then_missed_then_old():
 
 def test_a_mixture_of_more_than_there_is_and_of_nothing():
     assert len(mixture(SOFTMAX, {}, 1000, random.Random(0))) == len(SOFTMAX)
-    with pytest.raises(ValueError, match=r"one question or more; got count = 0\. Ask for 10"):
+    with pytest.raises(ValueError, match=r"count = 0\b"):
         mixture(SOFTMAX, {}, 0, random.Random(0))
