@@ -83,7 +83,8 @@ def encoder_config(keys: Mapping[str, Any]) -> FamilyConfig:
     """Return what the config.json of a BERT says; what it leaves out are BERT's own values."""
     require_fixed(keys, _FIXED)
     given = {ours: keys[theirs] for theirs, ours in _OPTIONAL.items() if theirs in keys}
-    config = FamilyConfig(**{size: required_integer(keys, size) for size in _SIZES}, **given)
+    given.update({size: required_integer(keys, size) for size in _SIZES})
+    config = FamilyConfig(**given)
     activation_named(config.hidden_act)
     return config
 

@@ -290,6 +290,7 @@ def load(
     template = read_chat_template(folder, read_settings(folder / TOKENIZER_CONFIG))
     device = default_device() if device is None else torch.device(device)
     model = load_model(folder, dtype, device)
+    assert isinstance(model, DecoderLM), "`_require_decoder` let a model of another kind pass"
     if dtype is None and device.type == "cpu" and model.lm_head.weight.dtype == torch.float16:
         model = model.float()
     return TextModel(model.prepare_to_write(), tokenizer, defaults, template)
