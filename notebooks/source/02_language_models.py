@@ -27,7 +27,7 @@ from course_lib import information, ngrams
 from course_lib.corpus import train_text
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.exhibits import scoreboard
+from course_lib.study.exhibits import scoreboard, scoreboard_figure
 from course_lib.tokenization.byte_bpe import ByteBPE
 
 # %% [markdown] id="1-one-question-asked-again-and"
@@ -801,7 +801,7 @@ board = [
     scoreboard.model_row("Kneser-Ney trigram of tokens", token_scores),
 ]
 print(scoreboard.table(board))
-show(figures.scoreboard.bars(board))
+show(scoreboard_figure.bars(board))
 
 # %% id="bits-row-contestant-row-bits-for"
 bits = {row.contestant: row.bits for row in board}
@@ -840,7 +840,7 @@ board.append(trained)
 print(
     f"{trained.contestant}: {trained.bits:.2f} bits per byte; before it {best.contestant}: {best.bits:.2f}"
 )
-show(figures.scoreboard.bars(board))
+show(scoreboard_figure.bars(board))
 
 # %% [markdown] id="the-course-model-has-read-more"
 # That is not a fair race. The transformer has read the sources too, twenty times as much text as the counting models, and
