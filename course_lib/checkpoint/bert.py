@@ -82,8 +82,8 @@ _OPTIONAL = {
 def encoder_config(keys: Mapping[str, Any]) -> FamilyConfig:
     """Return what the config.json of a BERT says; what it leaves out are BERT's own values."""
     require_fixed(keys, _FIXED)
-    given = {ours: keys[theirs] for theirs, ours in _OPTIONAL.items() if theirs in keys}
-    given.update({size: required_integer(keys, size) for size in _SIZES})
+    given: dict[str, Any] = {size: required_integer(keys, size) for size in _SIZES}
+    given |= {ours: keys[theirs] for theirs, ours in _OPTIONAL.items() if theirs in keys}
     config = FamilyConfig(**given)
     activation_named(config.hidden_act)
     return config

@@ -177,7 +177,7 @@ class DecoderLM(nn.Module):
         )
         if 2 * cos.shape[-1] < self.config.head_dim:
             return lambda x: apply_rope(x, cos, sin)  # a part of each head stays as it is
-        dtype, half = self.model.norm.weight.dtype, cos.shape[-1]
+        dtype, half = next(self.parameters()).dtype, cos.shape[-1]
         cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # (..., 1, T, D/2)
         if torch.compiler.is_compiling():  # a compiler makes most of the plain form
             return lambda x: rotate_halves(x, cos, sin)
