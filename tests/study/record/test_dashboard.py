@@ -5,6 +5,8 @@ import pytest
 from course_lib.study.chapter_parts import all_abilities
 from course_lib.study.record import dashboard, progress
 
+ABILITIES = all_abilities()
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
@@ -35,7 +37,7 @@ def test_the_checklist_names_every_ability_with_its_evidence(home):
     found = dashboard.checklist()
     data = found._repr_mimebundle_()
     assert data["text/plain"] == str(found)
-    for ability in all_abilities():
+    for ability in ABILITIES:
         assert f"] {ability.text}: " in str(found)
     assert str(found).count("[x]") == 1
     line = next(line for line in str(found).split("\n") if "[x]" in line)
@@ -44,9 +46,7 @@ def test_the_checklist_names_every_ability_with_its_evidence(home):
     html = data["text/html"]
     assert html.count("<td>✓ shown</td>") == html.count("✓") == 1
     assert (
-        html.count("<tr>")
-        == html.count("</tr>")
-        == len(all_abilities()) + 1 + html.count('colspan="4"')
+        html.count("<tr>") == html.count("</tr>") == len(ABILITIES) + 1 + html.count('colspan="4"')
     )
     assert "style" not in html.replace("<code style", ""), "the notebook's own table, dark or light"
 
