@@ -176,6 +176,7 @@ def _check(options: argparse.Namespace) -> int:
         return _check_bank()
     from course_lib.authoring.replay import exercise_outcomes
     from course_lib.study.chapter_parts import find_exercise
+    from course_lib.study.outcomes import Outcome
 
     name = options.name or ""
     exercise = find_exercise(name).id if "." in name else None
@@ -187,7 +188,7 @@ def _check(options: argparse.Namespace) -> int:
         for each, outcome in outcomes.items():
             if exercise in (None, each):
                 print(f"  {each:<36} {outcome}")
-                bad = bad or outcome not in ("passed", "not attempted")
+                bad = bad or outcome not in (Outcome.PASSED, Outcome.NOT_ATTEMPTED)
         if exercise is not None and exercise not in outcomes:
             raise ValueError(
                 f"Your copy of {notebook.stem} has no cell with {exercise!r} any more."

@@ -31,6 +31,7 @@ from course_lib.authoring.replay import (
 from course_lib.authoring.source import plain_metadata, read_source, with_ids
 from course_lib.study.chapter_parts import exercises_of, has_part
 from course_lib.study.display.saving import drop_views
+from course_lib.study.outcomes import Outcome
 
 __all__ = ["build", "build_file", "exercise_outcomes", "lint", "rebuild_problems", "verify"]
 
@@ -125,7 +126,7 @@ def chapter_problems(entry: Notebook, path: Path) -> list[str]:
     found = [f"the exercise {each} has no cell" for each in sorted(declared - set(cells))]
     found += [f"{each} is no exercise of this chapter" for each in sorted(set(cells) - declared)]
     for name, cell in cells.items():
-        if (outcome := shown_outcome(name, cell)) != "not attempted":
+        if (outcome := shown_outcome(name, cell)) != Outcome.NOT_ATTEMPTED:
             found.append(f"the cell of {name} must leave it not attempted; it says {outcome!r}")
     asks = re.search(rf"""^quiz\(["']{entry.slug}["']""", code, re.MULTILINE)
     if has_part(entry.slug, "questions") and not asks:
@@ -154,7 +155,7 @@ def solved_problems(entry: Notebook) -> list[str]:
         outcomes = exercise_outcomes(notebook_path(entry), solved=True)
     except RuntimeError as error:
         return [f"replayed with solutions: {error}"]
-    wrong = {name: outcome for name, outcome in outcomes.items() if outcome != "passed"}
+    wrong = {name: outcome for name, outcome in outcomes.items() if outcome != Outcome.PASSED}
     return [f"the solution of {name} gives {outcome!r}" for name, outcome in wrong.items()]
 
 

@@ -73,7 +73,7 @@ def load_tokenizer(source: str | Path, download: bool = False) -> Tokenizer:
             f"{str(folder)!r}. Write it with transformers: "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...)."
         )
-    return huggingface.load_tokenizer(path)
+    return huggingface.load_tokenizer_json(path)
 
 
 def _tokenizer_settings(folder: Path) -> dict[str, Any]:
@@ -93,6 +93,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     """Write what `transformers.AutoTokenizer` needs to load the tokenizer."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / TOKENIZER, lambda path: huggingface.save_tokenizer(tokenizer, path))
+    write_whole(folder / TOKENIZER, lambda path: huggingface.save_tokenizer_json(tokenizer, path))
     words = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}, indent=2) + "\n"
     write_whole_text(folder / TOKENIZER_WORDS, words)

@@ -54,8 +54,8 @@ from course_lib.tokenization.huggingface import (
     bytes_to_characters,
     characters_to_bytes,
     from_json,
-    load_tokenizer,
-    save_tokenizer,
+    load_tokenizer_json,
+    save_tokenizer_json,
     to_json,
 )
 from course_lib.tokenization.normalization import (
@@ -137,7 +137,7 @@ __all__ = [
     "lattice",
     "length",
     "load_tiktoken",
-    "load_tokenizer",
+    "load_tokenizer_json",
     "load_vocab_merges",
     "load_vocab_merges_folder",
     "merge",
@@ -151,7 +151,7 @@ __all__ = [
     "reestimate",
     "render_chatml",
     "sample_segmentation",
-    "save_tokenizer",
+    "save_tokenizer_json",
     "seed_pieces",
     "split_on_special",
     "stream_normalize",

@@ -49,7 +49,7 @@ def characters_to_bytes(written: str) -> bytes:
         raise _refusal("a byte-level token", f"{error.args[0]!r} in {written!r}") from None
 
 
-def load_tokenizer(path: Path | str) -> Tokenizer:
+def load_tokenizer_json(path: Path | str) -> Tokenizer:
     """Read a `tokenizer.json` of the byte-level BPE, WordPiece or Unigram kind."""
     try:
         content = json.loads(Path(path).read_text("utf-8"))
@@ -61,7 +61,7 @@ def load_tokenizer(path: Path | str) -> Tokenizer:
     return from_json(content)
 
 
-def save_tokenizer(tokenizer: Tokenizer, path: Path | str) -> None:
+def save_tokenizer_json(tokenizer: Tokenizer, path: Path | str) -> None:
     """Write a `tokenizer.json` that `tokenizers` and `transformers` read."""
     text = json.dumps(to_json(tokenizer), ensure_ascii=False, indent=2)
     Path(path).write_text(text, encoding="utf-8")

@@ -754,7 +754,7 @@ from transformers import PreTrainedTokenizerFast
 
 folder = tempfile.TemporaryDirectory()
 saved = Path(folder.name, "tokenizer.json")
-huggingface.save_tokenizer(turns, saved)
+huggingface.save_tokenizer_json(turns, saved)
 hf = PreTrainedTokenizerFast(tokenizer_file=str(saved))
 hf.chat_template = chat.CHATML_TEMPLATE
 call = {"name": "add", "arguments": {"a": 2, "b": 2}}
@@ -808,7 +808,7 @@ reveal(chat.encode_chat)
 # with a `.tiktoken` file of ranks; `vocab_files` reads both.
 
 # %% id="back-huggingface-load-tokenizer-saved"
-back = huggingface.load_tokenizer(saved)
+back = huggingface.load_tokenizer_json(saved)
 by_tokenizers = Tokenizer.from_file(str(saved))
 print("merges and pattern survive:", (back.merges, back.pattern) == (turns.merges, turns.pattern))
 expected = [turns.encode(each) for each in texts]
@@ -816,7 +816,7 @@ print("ids of ours, read back:    ", [back.encode(each) for each in texts] == ex
 print("ids of tokenizers:         ", [by_tokenizers.encode(each).ids for each in texts] == expected)
 other = Path(folder.name, "theirs.json")
 theirs.save(str(other))
-read = huggingface.load_tokenizer(other)
+read = huggingface.load_tokenizer_json(other)
 print("a file of theirs, read:    ", [read.encode(each) for each in texts] == encoded)
 folder.cleanup()
 

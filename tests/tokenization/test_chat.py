@@ -41,7 +41,7 @@ CONVERSATIONS = {
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     path = tmp_path_factory.mktemp("chat") / "tokenizer.json"
-    huggingface.save_tokenizer(TOKENIZER, path)
+    huggingface.save_tokenizer_json(TOKENIZER, path)
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))
     tokenizer.chat_template = chat.CHATML_TEMPLATE
     return tokenizer

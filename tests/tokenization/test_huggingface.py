@@ -98,7 +98,7 @@ OURS = {
 def test_ids_of_foreign_files(tmp_path, style, text):
     content = STYLES[style]
     (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
-    loaded = huggingface.load_tokenizer(tmp_path / "tokenizer.json")
+    loaded = huggingface.load_tokenizer_json(tmp_path / "tokenizer.json")
     if "type" not in content["model"]:
         content = copy.deepcopy(content)
         content["model"]["type"] = "BPE"
@@ -115,8 +115,8 @@ def test_ids_of_foreign_files(tmp_path, style, text):
 @pytest.mark.parametrize("name", OURS)
 def test_written_files_give_the_same_ids_elsewhere_and_here(tmp_path, name, text):
     tokenizer, path = OURS[name], tmp_path / "tokenizer.json"
-    huggingface.save_tokenizer(tokenizer, path)
-    reference, again = Tokenizer.from_file(str(path)), huggingface.load_tokenizer(path)
+    huggingface.save_tokenizer_json(tokenizer, path)
+    reference, again = Tokenizer.from_file(str(path)), huggingface.load_tokenizer_json(path)
     ids = tokenizer.encode(text, allowed_special="all")
     assert ids == reference.encode(text, add_special_tokens=False).ids
     assert ids == again.encode(text, allowed_special="all")
@@ -204,4 +204,4 @@ def test_foreign_and_malformed_content_is_refused(name):
 def test_files_that_are_no_json_are_refused(tmp_path, data):
     (tmp_path / "tokenizer.json").write_bytes(data)
     with pytest.raises(ValueError, match=r"must be JSON in UTF-8; got '.*tokenizer.json', which"):
-        huggingface.load_tokenizer(tmp_path / "tokenizer.json")
+        huggingface.load_tokenizer_json(tmp_path / "tokenizer.json")
