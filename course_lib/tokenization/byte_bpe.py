@@ -243,7 +243,7 @@ class ByteBPE:
         if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
             raise ValueError(
                 f"the file must have been written by ByteBPE.save; got {str(path)!r}. "
-                "Read a tokenizer.json with course_lib.tokenization.huggingface.load_tokenizer_json."
+                "Read a tokenizer.json with load_tokenizer_json of course_lib.tokenization."
             )
         vocabulary = {token.encode("latin-1"): i for token, i in content["vocabulary"].items()}
         tokens = {i: token for token, i in vocabulary.items()}
