@@ -611,9 +611,8 @@ for row in found.rows:
         print(f"{row.name:40} {own:6} {so_far}")
 
 # %% [markdown] id="the-norm-and-the-head-behind"
-# The norm and the head behind it are off so far, and right by themselves. (Where *so far* is blank, our model has the weights
-# of that module, but computes with them inside the one above, so there is no answer of its own to compare.) Layer 2 and its MLP
-# are off by themselves, but only because of the two matrices inside: those are what the report names. Do the same for every
+# The norm and the head after it are off so far, and right by themselves; so is `down_proj`. Layer 2 and its MLP are off by
+# themselves, but only because of the two matrices inside: those are what the report names. Do the same for every
 # fault in the list, each of which people have really made:
 
 # %% id="for-fault-in-faults"
