@@ -59,7 +59,7 @@ def declared():
         for path in home.parent.rglob("*.py") if home.name == "__init__.py" else [home]:
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 returns = getattr(node, "returns", None)
-                if returns is not None and ast.unparse(returns) == "Explorer":
+                if returns is not None and ast.unparse(returns).strip("'") == "Explorer":
                     found.add(f"{slug}.{node.name}")
     return found
 
