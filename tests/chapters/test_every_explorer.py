@@ -14,11 +14,13 @@ from course_lib.study.display.explorer import Explorer
 
 
 def explorers_of(slug):
-    """Yield the functions of a chapter's `explorers` that open one, with their names."""
+    """Yield the explorers of a chapter that can be opened as they are, with their names."""
     module = getattr(explorers, slug)
     for name, function in inspect.getmembers(module, inspect.isfunction):
         own = function.__module__.startswith(f"{CHAPTERS}.{slug}.explorers")
-        if own and inspect.signature(function).return_annotation is Explorer:
+        signature = inspect.signature(inspect.unwrap(function))
+        needed = [each for each in signature.parameters.values() if each.default is each.empty]
+        if own and signature.return_annotation is Explorer and not needed:
             yield name, function
 
 
@@ -52,16 +54,20 @@ def picture(explorer):
 
 
 def declared():
-    """Return the names of all functions that the source annotates with `Explorer`."""
+    """Return the names of all explorers in the source that need no argument."""
     found = set()
     for slug in slugs_with("explorers"):
         home = Path(find_spec(f"{CHAPTERS}.{slug}.explorers").origin)
         for path in home.parent.rglob("*.py") if home.name == "__init__.py" else [home]:
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                returns = getattr(node, "returns", None)
-                if returns is not None and ast.unparse(returns) == "Explorer":
+                if isinstance(node, ast.FunctionDef) and opens_as_it_is(node):
                     found.add(f"{slug}.{node.name}")
     return found
+
+
+def opens_as_it_is(node):
+    returns = ast.unparse(node.returns).strip("'") if node.returns else ""
+    return returns == "Explorer" and len(node.args.defaults) == len(node.args.args)
 
 
 def test_no_explorer_is_left_out():
