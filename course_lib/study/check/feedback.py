@@ -118,7 +118,7 @@ def _opening(exercise: Exercise, outcome: Outcome) -> list[Line]:
     if outcome is Outcome.PASSED:
         count = len(exercise.probes)
         return [
-            Line("", f"{exercise.title}: right on all {count} probes."),
+            Line("", f"{exercise.title}: right on all {count} probes{_and_generated(exercise)}."),
             Line("", f'Compare with the library: `reveal("{exercise.id}")`.'),
         ]
     if outcome is Outcome.NOT_ATTEMPTED:
@@ -129,6 +129,10 @@ def _opening(exercise: Exercise, outcome: Outcome) -> list[Line]:
             Line("", "Write the body and run the cell again. `hint()` helps."),
         ]
     return []
+
+
+def _and_generated(exercise: Exercise) -> str:
+    return " and on inputs made by a program" if exercise.generator else ""
 
 
 def _diagnosis_lines(misconception: Misconception | None) -> list[Line]:
