@@ -57,7 +57,7 @@ def torch_generator(rng: random.Random) -> torch.Generator:
 
 
 def random_tensor(
-    rng: random.Random, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32
+    rng: random.Random, *shape: int, scale: float | int = 1.0, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """Return normal numbers times `scale`; now and then with ties, or laid out against the rows."""
     x = scale * torch.randn(shape, generator=torch_generator(rng), dtype=torch.float64)
