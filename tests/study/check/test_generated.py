@@ -29,9 +29,9 @@ def first_score_subtracted(x, dim=-1):
     return e / e.sum(dim, keepdim=True)
 
 
-def row_of_four_broken(x, dim=-1):
+def axes_of_four_broken(x, dim=-1):
     p = torch.softmax(x, dim)
-    return p * 0 if x.dim() == 1 and len(x) == 4 else p
+    return p * 0 if x.shape[dim] == 4 else p
 
 
 @pytest.fixture
@@ -68,18 +68,21 @@ def test_what_passes_the_probes_fails_here(generating):
 
 
 def test_the_smallest_input_is_shown(generating):
-    feedback = generating(row_of_four_broken, probes=EXERCISE.probes[:1])
+    feedback = generating(axes_of_four_broken, probes=EXERCISE.probes[:1])
     assert feedback.outcome == "not yet"
-    x = next(line.text for line in feedback.lines if line.label == "Input")
-    assert x.startswith("x = [")
-    assert x.count(",") == 3, "a row of four and nothing around it"
+    given = [probe.inputs() for probe in generated_probes(replace(EXERCISE, generator=rows))]
+    broken = [each for each in given if each.args[0].shape[each.kwargs["dim"]] == 4]
+    smallest = min(broken, key=size)
+    assert len({size(each) for each in broken}) > 1
+    shown = next(line.text for line in feedback.lines if line.label == "Input")
+    assert shown.count(",") == smallest.args[0].numel() - 1
 
 
 def test_a_mistake_that_only_agrees_on_the_probes_is_not_named(generating):
     mistake = Misconception("first", first_score_subtracted, "Subtract the largest.")
     few = EXERCISE.probes[:1]
     assert generating(first_score_subtracted, mistake, probes=few).diagnosis == "first"
-    assert generating(row_of_four_broken, mistake, probes=few).diagnosis is None
+    assert generating(axes_of_four_broken, mistake, probes=few).diagnosis is None
 
 
 def test_size_counts_what_there_is_to_read():
