@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from course_lib.study.check.sandbox import Run, run
 from course_lib.study.check.spec import Call, Exercise, Probe
 
 COUNT = 40
@@ -30,12 +29,6 @@ def _maker(found: Exercise, number: int) -> Callable[[], Call]:
     assert found.generator is not None
     generator = found.generator
     return lambda: generator(random.Random(f"{found.id} {number}"))
-
-
-def run_on(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
-    """Run a function on one generated input."""
-    given = probe.inputs()
-    return run(function, given, found.watch(given) if found.watch else None)
 
 
 def size(value: Any) -> int:

@@ -18,7 +18,7 @@ from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check.comparison import difference
 from course_lib.study.check.deadline import TooSlow
 from course_lib.study.check.feedback import Feedback, Trouble
-from course_lib.study.check.generated import generated_probes, run_on, size
+from course_lib.study.check.generated import generated_probes, size
 from course_lib.study.check.gradient import same_slope, slope_by_autograd, slope_by_difference
 from course_lib.study.check.sandbox import CHANGED_INPUT, Run, is_large, run
 from course_lib.study.check.spec import Exercise, Misconception, Probe
@@ -137,11 +137,22 @@ def _advice(side_effect: str) -> str:
     return f"Your function {side_effect}. {remedy}"
 
 
+def passes(found: Exercise, function: Callable[..., Any]) -> bool:
+    """Say whether a function is right on every probe and generated input; stop at the first no."""
+    probes = (*found.probes, *generated_probes(found))
+    return all(right_on(found, function, probe) for probe in probes)
+
+
+def right_on(found: Exercise, function: Callable[..., Any], probe: Probe) -> bool:
+    """Say whether a function is right on one probe or generated input."""
+    return _trouble(found, probe, _run(found, function, probe)) is None
+
+
 def _generated_trouble(found: Exercise, function: Callable[..., Any]) -> Trouble | None:
     """Run on generated inputs; return what is wrong with the smallest that disagrees, or None."""
     troubles = []
     for probe in generated_probes(found):
-        trouble = _trouble(found, probe, run_on(found, function, probe))
+        trouble = _trouble(found, probe, _run(found, function, probe))
         if trouble is not None:
             troubles.append(trouble)
             if isinstance(trouble.error, TooSlow | KeyboardInterrupt):
@@ -168,7 +179,7 @@ def _alike_on_generated(
     found: Exercise, mistake: Misconception, function: Callable[..., Any]
 ) -> bool:
     return all(
-        _alike(found, probe, *(run_on(found, each, probe) for each in (mistake.function, function)))
+        _alike(found, probe, *(_run(found, each, probe) for each in (mistake.function, function)))
         for probe in generated_probes(found)
     )
 
