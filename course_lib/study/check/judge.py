@@ -67,14 +67,16 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
         first = _generated_trouble(found, function)
     if first is None:
         return Feedback.of(found, Outcome.PASSED)
+    named = diagnose(found, function, runs)
     return Feedback.of(
         found,
         Outcome.NOT_YET if isinstance(first.error, TooSlow | NoneType) else Outcome.RAISED,
         trouble=first,
         agreeing=sum(trouble is None for trouble in troubles),
-        misconception=diagnose(found, function, runs),
+        misconception=named,
         printed=next((each.printed for each in runs if each.printed), ""),
         function=function,
+        partly=None if named else explains_most(found, runs, troubles),
     )
 
 
@@ -173,6 +175,27 @@ def diagnose(
         ) and _alike_on_generated(found, mistake, function):
             return mistake
     return None
+
+
+def explains_most(
+    found: Exercise, runs: list[Run], troubles: list[Trouble | None]
+) -> Misconception | None:
+    """Return the one known mistake that gives most of what fails, where two were made at once."""
+    failing = [n for n, trouble in enumerate(troubles) if trouble and not trouble.error]
+    explained = {}
+    for mistake in found.misconceptions:
+        explained[mistake.name] = sum(
+            _alike(found, found.probes[n], _run(found, mistake.function, found.probes[n]), runs[n])
+            for n in failing
+        )
+    most = max(explained.values(), default=0)
+    best = [each for each in found.misconceptions if explained[each.name] == most]
+    enough = most >= max(FEWEST_EXPLAINED, len(failing) / 2)
+    return best[0] if enough and len(best) == 1 else None
+
+
+FEWEST_EXPLAINED = 2
+"""How many failing probes a mistake must explain to be named in part."""
 
 
 def _alike_on_generated(

@@ -97,3 +97,22 @@ def test_random_tensors_have_ties_strides_and_types():
     assert all(x.dtype == torch.bfloat16 and x.shape == (3, 4) for x in made)
     assert any(not x.is_contiguous() for x in made)
     assert any(torch.equal(x, x.round()) for x in made)
+
+
+def test_two_mistakes_at_once_are_told_by_the_one_that_explains_most():
+    def too_large(x, dim=-1):
+        return 2 * torch.softmax(x, dim)
+
+    def too_large_and_wrong_for_long_rows(x, dim=-1):
+        return too_large(x, dim) * (0 if x.numel() == 3 else 1)
+
+    double = Misconception("twice too large", too_large, "Halve it.")
+    other = Misconception("ones", lambda x, dim=-1: torch.ones_like(x), "No ones.")
+    found = replace(EXERCISE, misconceptions=(double, other))
+    runs = judge.behaviour(found, too_large_and_wrong_for_long_rows)
+    troubles = [judge._trouble(found, *pair) for pair in zip(found.probes, runs, strict=True)]
+    assert judge.diagnose(found, too_large_and_wrong_for_long_rows, runs) is None
+    assert judge.explains_most(found, runs, troubles) is double
+    assert judge.explains_most(replace(found, misconceptions=(other,)), runs, troubles) is None
+    twins = replace(found, misconceptions=(double, replace(double, name="twin")))
+    assert judge.explains_most(twins, runs, troubles) is None, "either of two is neither"
