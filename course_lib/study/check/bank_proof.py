@@ -16,7 +16,9 @@ from typing import Any
 
 from course_lib import find_notebook
 from course_lib.study.chapter_parts import CHAPTERS, all_exercises
+from course_lib.study.check.generated import generated_probes
 from course_lib.study.check.judge import check
+from course_lib.study.check.mutants import mutation_score
 from course_lib.study.check.spec import Exercise
 from course_lib.study.outcomes import Outcome
 
@@ -55,14 +57,20 @@ def bank_problems() -> list[str]:
     ]
 
 
+COLUMNS = (
+    *("exercise", "probes", "generated", "alternatives", "mistakes", "diagnosed"),
+    *("mutants", "killed", "equivalent", "survivors", "holds"),
+)
+
+
 def bank_table() -> str:
-    """Return a table of all exercises: how many probes, mistakes, and how many are told apart."""
+    """Return a table of all exercises: probes, right answers, mistakes told apart, mutants."""
     rows = [_row(exercise) for exercise in all_exercises()]
-    totals = [str(sum(int(row[column]) for row in rows)) for column in range(1, 5)]
-    holds = "yes" if all(row[5] == "yes" for row in rows) else "NO"
-    heading = ["exercise", "probes", "alternatives", "mistakes", "diagnosed", "holds"]
-    lines = [heading, *rows, [f"{len(rows)} exercises", *totals, holds]]
-    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    numbers = range(1, len(COLUMNS) - 1)
+    totals = [str(sum(int(row[column]) for row in rows)) for column in numbers]
+    holds = "yes" if all(row[-1] == "yes" for row in rows) else "NO"
+    lines = [list(COLUMNS), *rows, [f"{len(rows)} exercises", *totals, holds]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
@@ -72,12 +80,15 @@ def bank_table() -> str:
 def _row(exercise: Exercise) -> list[str]:
     found = list(findings(exercise))
     mistakes = [each for each in found if each.claim.startswith("mistake")]
+    score = mutation_score(exercise)
     return [
         exercise.id,
         str(len(exercise.probes)),
+        str(len(generated_probes(exercise))),
         str(len(exercise.alternatives)),
         str(len(mistakes)),
         str(sum(each.holds for each in mistakes)),
+        *map(str, (score.made, score.killed, score.equivalent, len(score.survivors))),
         "yes" if all(each.holds for each in found) else "NO",
     ]
 

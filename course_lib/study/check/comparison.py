@@ -190,6 +190,9 @@ def _tensor_difference(
     if rules.same_dtype and expected.dtype != got.dtype:
         sentence = f"expected dtype {expected.dtype}{where}, got {got.dtype}."
         return Difference(sentence, expected, got)
+    if expected.dtype == torch.bool and got.dtype != torch.bool:
+        sentence = f"expected truth values (torch.bool){where}, got {got.dtype}."
+        return Difference(sentence, expected, got)
     if expected.is_complex() != got.is_complex():
         real, other = ("complex", "real") if expected.is_complex() else ("real", "complex")
         return Difference(f"expected {real} numbers{where}, got {other} ones.", expected, got)
@@ -211,19 +214,22 @@ def _value_difference(
         if unwanted.any():
             sentence = f"{int(unwanted.sum())} of {b.numel()} numbers{where} are {name}."
             return Difference(sentence, expected, got)
-    gap = (a - b).abs().nan_to_num(nan=torch.inf).masked_fill(~wrong, 0.0)
+    gap = (a - b).abs().nan_to_num(nan=torch.inf, posinf=torch.inf).masked_fill(~wrong, 0.0)
     worst = tuple(int(i) for i in np.unravel_index(int(gap.argmax()), gap.shape))
     at = f" at position {worst}" if worst else ""
     sentence = (
         f"{int(wrong.sum())} of {b.numel()} numbers{where} differ, most of all{at}: "
-        f"expected {_digits(a, worst, expected)}, got {_digits(b, worst, got)} "
-        f"(difference {gap[worst].item():.3g})."
+        f"expected {_digits(a, worst, expected)}, got {_digits(b, worst, got)}"
     )
+    apart = gap[worst].item()
+    sentence += f" (difference {apart:.3g})." if math.isfinite(apart) else "."
     return Difference(sentence, expected, got)
 
 
 def _digits(values: torch.Tensor, place: tuple[int, ...], original: torch.Tensor) -> str:
     number = values[place].item()
+    if original.dtype == torch.bool:
+        return str(bool(number))
     return (
         f"{number:.6g}"
         if original.is_floating_point() or original.is_complex()

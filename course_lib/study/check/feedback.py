@@ -83,11 +83,16 @@ class Feedback:
         misconception: Misconception | None = None,
         printed: str = "",
         function: Callable[..., Any] | None = None,
+        partly: Misconception | None = None,
     ) -> "Feedback":
-        """Return the feedback on an exercise, from what was found."""
+        """Return the feedback on an exercise, from what was found.
+
+        `misconception` behaves like the function everywhere; `partly` explains most of what fails.
+        """
         lines = _opening(exercise, outcome)
         if trouble:
-            lines += _diagnosis_lines(misconception) + _trouble_lines(exercise, trouble, function)
+            lines += _diagnosis_lines(misconception, partly)
+            lines += _trouble_lines(exercise, trouble, function)
             if trouble.probe:
                 lines.append(Line("", f"{agreeing} of {len(exercise.probes)} probes agree."))
         if printed:
@@ -118,7 +123,7 @@ def _opening(exercise: Exercise, outcome: Outcome) -> list[Line]:
     if outcome is Outcome.PASSED:
         count = len(exercise.probes)
         return [
-            Line("", f"{exercise.title}: right on all {count} probes."),
+            Line("", f"{exercise.title}: right on all {count} probes{_and_generated(exercise)}."),
             Line("", f'Compare with the library: `reveal("{exercise.id}")`.'),
         ]
     if outcome is Outcome.NOT_ATTEMPTED:
@@ -131,10 +136,16 @@ def _opening(exercise: Exercise, outcome: Outcome) -> list[Line]:
     return []
 
 
-def _diagnosis_lines(misconception: Misconception | None) -> list[Line]:
-    if misconception is None:
-        return []
-    return [Line(f"This behaves like: {misconception.name}.", misconception.explanation)]
+def _and_generated(exercise: Exercise) -> str:
+    return " and on inputs made by a program" if exercise.generator else ""
+
+
+def _diagnosis_lines(whole: Misconception | None, partly: Misconception | None) -> list[Line]:
+    if whole is not None:
+        return [Line(f"This behaves like: {whole.name}.", whole.explanation)]
+    if partly is not None:
+        return [Line(f"In part this looks like: {partly.name}.", partly.explanation)]
+    return []
 
 
 def _trouble_lines(

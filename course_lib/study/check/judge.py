@@ -10,6 +10,7 @@ cannot be told from another, shows a probe that is missing.
 import dis
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from types import NoneType
 from typing import Any
 
@@ -17,6 +18,8 @@ from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check.comparison import difference
 from course_lib.study.check.deadline import TooSlow
 from course_lib.study.check.feedback import Feedback, Trouble
+from course_lib.study.check.generated import generated_probes, size
+from course_lib.study.check.gradient import same_slope, slope_by_autograd, slope_by_difference
 from course_lib.study.check.sandbox import CHANGED_INPUT, Run, is_large, run
 from course_lib.study.check.spec import Exercise, Misconception, Probe
 from course_lib.study.outcomes import Outcome
@@ -47,7 +50,10 @@ def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
 
 def _run(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
     given = probe.inputs()
-    return run(function, given, found.watch(given) if found.watch else None)
+    outcome = run(function, given, found.watch(given) if found.watch else None)
+    if not probe.gradient or outcome.error is not None:
+        return outcome
+    return replace(outcome, slope=run(slope_by_autograd(function), given).result)
 
 
 def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Feedback:
@@ -58,15 +64,19 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
     if troubles[0] is None and _remembers(found, function):
         first = Trouble(_REMEMBERS, found.probes[0], found.probes[0].inputs())
     if first is None:
+        first = _generated_trouble(found, function)
+    if first is None:
         return Feedback.of(found, Outcome.PASSED)
+    named = diagnose(found, function, runs)
     return Feedback.of(
         found,
         Outcome.NOT_YET if isinstance(first.error, TooSlow | NoneType) else Outcome.RAISED,
         trouble=first,
         agreeing=sum(trouble is None for trouble in troubles),
-        misconception=diagnose(found, runs),
+        misconception=named,
         printed=next((each.printed for each in runs if each.printed), ""),
         function=function,
+        partly=None if named else explains_most(found, runs, troubles),
     )
 
 
@@ -100,9 +110,25 @@ def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
     if outcome.side_effect:
         return Trouble(_advice(outcome.side_effect), probe, given)
     apart = difference(expected, outcome.result, found.rules(probe))
-    if apart is None:
+    if apart is not None:
+        return Trouble(apart.sentence, probe, given, apart.expected, apart.got)
+    return _gradient_trouble(found, probe, outcome) if probe.gradient else None
+
+
+def _gradient_trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
+    given = probe.inputs()
+    slope = slope_by_difference(found.reference, given)
+    if same_slope(slope, outcome.slope):
         return None
-    return Trouble(apart.sentence, probe, given, apart.expected, apart.got)
+    if outcome.slope is None:
+        said = "no gradient flows from them back to the inputs, so nothing before them could learn"
+    else:
+        said = f"their gradient is not: along one direction it is {outcome.slope:.5g}, "
+        said += f"and should be {slope:.5g}"
+    return Trouble(f"The values are right, but {said}. {_CUTS}", probe, given)
+
+
+_CUTS = "`detach()`, `torch.no_grad()`, `.item()`, `.data` and `.numpy()` cut a gradient."
 
 
 def _advice(side_effect: str) -> str:
@@ -113,23 +139,80 @@ def _advice(side_effect: str) -> str:
     return f"Your function {side_effect}. {remedy}"
 
 
-def diagnose(found: Exercise, runs: list[Run]) -> Misconception | None:
-    """Return the known mistake that behaves like these runs on every probe."""
+def passes(found: Exercise, function: Callable[..., Any]) -> bool:
+    """Say whether a function is right on every probe and generated input; stop at the first no."""
+    probes = (*found.probes, *generated_probes(found))
+    return all(right_on(found, function, probe) for probe in probes)
+
+
+def right_on(found: Exercise, function: Callable[..., Any], probe: Probe) -> bool:
+    """Say whether a function is right on one probe or generated input."""
+    return _trouble(found, probe, _run(found, function, probe)) is None
+
+
+def _generated_trouble(found: Exercise, function: Callable[..., Any]) -> Trouble | None:
+    """Run on generated inputs; return what is wrong with the smallest that disagrees, or None."""
+    troubles = []
+    for probe in generated_probes(found):
+        trouble = _trouble(found, probe, _run(found, function, probe))
+        if trouble is not None:
+            troubles.append(trouble)
+            if isinstance(trouble.error, TooSlow | KeyboardInterrupt):
+                break
+    return min(troubles, key=lambda trouble: size(trouble.given), default=None)
+
+
+def diagnose(
+    found: Exercise, function: Callable[..., Any], runs: list[Run]
+) -> Misconception | None:
+    """Return the known mistake that behaves like this function on all probes and all else."""
     if len(runs) < len(found.probes) or all(each.error for each in runs):
         return None
     for mistake in found.misconceptions:
         if all(
             _alike(found, probe, _run(found, mistake.function, probe), learner)
             for probe, learner in zip(found.probes, runs, strict=True)
-        ):
+        ) and _alike_on_generated(found, mistake, function):
             return mistake
     return None
+
+
+def explains_most(
+    found: Exercise, runs: list[Run], troubles: list[Trouble | None]
+) -> Misconception | None:
+    """Return the one known mistake that gives most of what fails, where two were made at once."""
+    failing = [n for n, trouble in enumerate(troubles) if trouble and not trouble.error]
+    explained = {}
+    for mistake in found.misconceptions:
+        explained[mistake.name] = sum(
+            _alike(found, found.probes[n], _run(found, mistake.function, found.probes[n]), runs[n])
+            for n in failing
+        )
+    most = max(explained.values(), default=0)
+    best = [each for each in found.misconceptions if explained[each.name] == most]
+    enough = most >= max(FEWEST_EXPLAINED, len(failing) / 2)
+    return best[0] if enough and len(best) == 1 else None
+
+
+FEWEST_EXPLAINED = 2
+"""How many failing probes a mistake must explain to be named in part."""
+
+
+def _alike_on_generated(
+    found: Exercise, mistake: Misconception, function: Callable[..., Any]
+) -> bool:
+    return all(
+        _alike(found, probe, *(_run(found, each, probe) for each in (mistake.function, function)))
+        for probe in generated_probes(found)
+    )
 
 
 def _alike(found: Exercise, probe: Probe, mistake: Run, learner: Run) -> bool:
     if mistake.error is not None or learner.error is not None:
         return type(mistake.error) is type(learner.error)
     if mistake.side_effect != learner.side_effect:
+        return False
+    if not same_slope(mistake.slope, learner.slope):
         return False
     return difference(mistake.result, learner.result, found.rules(probe)) is None
 

@@ -34,6 +34,7 @@ class Run:
     error: BaseException | None = None
     side_effect: str | None = None
     printed: str = ""
+    slope: float | None = None  # of the result along the inputs, where a probe asks for it
 
 
 def run(

@@ -3,6 +3,7 @@
 A declaration needs these names and nothing of the engine that runs it.
 """
 
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Probe:
     inputs: Callable[[], Call]
     isolates: str
     tolerance: float = 1.0
+    gradient: bool = False  # whether the gradient is compared too; all floats become float64
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Exercise:
     hints: tuple[str, ...]
     alternatives: tuple[Alternative, ...] = ()
     same_dtype: bool = False
+    generator: Callable[[random.Random], Call] | None = None  # makes one valid, small input
     watch: Callable[[Call], AbstractContextManager[Any]] | None = None  # what a call runs under
 
     def rules(self, probe: Probe) -> Rules:

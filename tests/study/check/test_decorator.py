@@ -275,9 +275,9 @@ class TestStrangeResults:
             return calls[-1]
 
         before = psutil.Process().memory_info().rss
-        started = time.perf_counter()
+        started = time.process_time()
         feedback = check(STABLE, returns)
-        assert time.perf_counter() - started < 10
+        assert time.process_time() - started < 10
         assert psutil.Process().memory_info().rss - before < 700e6, "one, not one for each probe"
         assert named in str(feedback)
         assert feedback.outcome == "not yet"

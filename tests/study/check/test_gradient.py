@@ -1,0 +1,99 @@
+"""A gradient that is cut off is seen, though every value is right."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from course_lib.study.chapter_parts import find_exercise
+from course_lib.study.check import judge
+from course_lib.study.check.gradient import same_slope, slope_by_autograd, slope_by_difference
+from course_lib.study.check.spec import Misconception, call
+
+EXERCISE = find_exercise("softmax.stable")
+
+
+@pytest.fixture
+def asked_for_gradients(monkeypatch):
+    """Have the exercise compare gradients on its first probe; return a function that checks."""
+    first, *rest = EXERCISE.probes
+    cut = Misconception("the gradient cut off", lambda x, dim=-1: _right(x, dim).detach(), "Cut.")
+    found = replace(
+        EXERCISE,
+        probes=(replace(first, gradient=True), *rest),
+        misconceptions=(*EXERCISE.misconceptions, cut),
+    )
+    monkeypatch.setattr(judge, "find_exercise", lambda name: found)
+    return lambda function: judge.check("softmax.stable", function)
+
+
+def _right(x, dim=-1):
+    e = (x - x.amax(dim, keepdim=True)).exp()
+    return e / e.sum(dim, keepdim=True)
+
+
+def test_both_slopes_agree_with_a_formula():
+    given = call(torch.tensor([0.5, -1.0, 2.0]), [torch.tensor(3.0)])
+
+    def f(x, factors):
+        return (x**3).sum() * factors[0], x.long()
+
+    by_difference, by_autograd = slope_by_difference(f, given), slope_by_autograd(f)(*given.args)
+    assert by_difference == pytest.approx(by_autograd, rel=1e-7)
+    assert same_slope(by_difference, by_autograd)
+    assert not same_slope(by_difference, 1.001 * by_autograd)
+
+
+def test_a_reference_needs_no_autograd():
+    def by_hand(x):
+        return torch.tensor([math.exp(each) for each in x.tolist()], dtype=torch.float64)
+
+    given = call(torch.tensor([0.5, -1.0]))
+    assert slope_by_difference(by_hand, given) == pytest.approx(
+        slope_by_autograd(torch.exp)(*given.args), rel=1e-7
+    )
+    assert slope_by_autograd(by_hand)(*given.args) is None
+
+
+def test_infinite_entries_take_no_part():
+    x = torch.tensor([1.0, -torch.inf, 2.0])
+    given = call(x)
+    assert math.isfinite(slope_by_difference(lambda x: 2 * x, given))
+
+
+def test_the_right_answer_passes(asked_for_gradients):
+    assert asked_for_gradients(_right).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda x, dim=-1: _right(x, dim).detach(),
+        lambda x, dim=-1: _right(x.detach(), dim),
+        lambda x, dim=-1: torch.from_numpy(_right(x.detach(), dim).numpy()),
+    ],
+)
+def test_a_cut_gradient_is_told_and_named(asked_for_gradients, cut):
+    feedback = asked_for_gradients(cut)
+    assert feedback.outcome == "not yet"
+    assert feedback.diagnosis == "the gradient cut off"
+    assert "no gradient" in str(feedback)
+    assert "`detach()`" in str(feedback)
+
+
+def test_a_wrong_gradient_is_told_with_both_numbers(asked_for_gradients):
+    def half(x, dim=-1):
+        e = (x - x.amax(dim, keepdim=True)).exp()
+        return e / e.sum(dim, keepdim=True).detach()
+
+    feedback = asked_for_gradients(half)
+    assert feedback.outcome == "not yet"
+    assert feedback.diagnosis is None
+    assert "and should be" in str(feedback)
+
+
+def test_without_the_question_nothing_is_asked():
+    assert judge.check("softmax.stable", lambda x, dim=-1: _right(x, dim).detach()).outcome == (
+        "passed"
+    )

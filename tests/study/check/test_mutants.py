@@ -1,0 +1,76 @@
+"""Mutants are right answers with one fault; a fault that passes is told from one that is none."""
+
+import random
+from dataclasses import replace
+
+import torch
+
+from course_lib.study.chapter_parts import find_exercise
+from course_lib.study.check.mutants import mutants_of, mutation_score, right_everywhere
+from course_lib.study.check.spec import Probe, call
+
+EXERCISE = find_exercise("softmax.stable")
+
+
+def clipped_sum(values, low=0, scale=2.0):
+    """Return a sum: lines, constants, a comparison, a loop."""
+    total = 0
+    for value in values:
+        if value < low:
+            continue
+        total += scale * value
+    return total
+
+
+def rows(rng):
+    shape = [rng.randint(1, 5) for _ in range(rng.randint(1, 3))]
+    generator = torch.Generator().manual_seed(rng.getrandbits(60))
+    return call(100 * torch.randn(shape, generator=generator), dim=rng.randrange(-1, 1))
+
+
+def test_each_mutant_changes_one_thing():
+    made = {each.change: each.function for each in mutants_of(clipped_sum)}
+    assert made["Lt -> LtE, line 5"]([0, 1]) == 2.0
+    assert made["Add -> Sub, line 7"]([1, 2]) == -6.0
+    assert made["Mult -> Div, line 7"]([1]) == 2.0
+    assert made["2.0 -> 4.0, line 1"]([1]) == 4.0
+    assert made["line 7 dropped"]([1, 2]) == 0
+    assert made["line 5 dropped"]([-1, 2]) == 2.0
+    assert made["condition turned, line 5"]([-1, 2]) == -2.0
+    assert clipped_sum([-1, 2]) == 4.0
+    assert not [name for name in made if "line 2 " in name], "a docstring is no line to drop"
+
+
+def test_a_function_that_needs_a_closure_has_none():
+    factor = random.random()
+    assert list(mutants_of(lambda x: factor * x)) == []
+    assert list(mutants_of(len)) == []
+
+
+def test_the_generator_kills_what_few_probes_leave():
+    first = EXERCISE.probes[:1]
+    weak = replace(EXERCISE, probes=first, generator=None, alternatives=())
+    assert mutation_score(weak).survivors
+    strong = mutation_score(replace(weak, generator=rows))
+    assert strong.survivors == ()
+    assert strong.made == mutation_score(weak).made
+
+
+def abs_twice(x, dim=-1):
+    return torch.softmax(x, dim) + 0 * x.shape[0]
+
+
+def test_a_change_that_is_no_fault_is_equivalent():
+    exercise = replace(EXERCISE, solution=abs_twice, alternatives=(), generator=rows)
+    score = mutation_score(exercise)
+    assert score.equivalent > 0
+    assert right_everywhere(exercise, abs_twice)
+    assert not right_everywhere(exercise, lambda x, dim=-1: torch.softmax(x, dim) * 0.5)
+
+
+def test_without_a_generator_nothing_is_called_equivalent():
+    probe = Probe("one", lambda: call(torch.tensor([1.0, 2.0])), "A row.")
+    exercise = replace(EXERCISE, solution=abs_twice, alternatives=(), probes=(probe,))
+    score = mutation_score(replace(exercise, generator=None))
+    assert score.equivalent == 0
+    assert score.survivors
