@@ -3,6 +3,7 @@
 import codecs
 from itertools import pairwise
 
+from course_lib.chapters.tokenization.exercises.generators import ids_and_tokens, word_and_ranks
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import byte_bpe
 
@@ -10,6 +11,7 @@ from course_lib.tokenization import byte_bpe
 _LADDER = {(0, 1): (0, 10), (10, 2): (1, 11), (11, 3): (2, 12), (1, 2): (3, 13)}  # ab abc abcd bc
 _INNER_FIRST = {(1, 2): (0, 10), (0, 1): (1, 11), (11, 2): (2, 12), (10, 3): (3, 13)}
 _RENUMBERED = {(1, 2): (0, 77), (0, 1): (1, 30), (77, 3): (2, 12)}  # ids say nothing about rank
+_LISTED_LATE_FIRST = {(0, 1): (1, 30), (1, 2): (0, 77), (77, 3): (2, 12)}
 _LONG_AND_LATE = {(2, 3): (0, 10), (0, 1): (1, 11), (1, 2): (2, 12), (0, 12): (3, 13)}  # abc last
 _RUN = {(0, 0): (0, 10), (10, 10): (1, 11)}
 
@@ -62,6 +64,32 @@ def _longest_match(ids, merges):
     return tokens
 
 
+def _in_listed_order(ids, merges):
+    places = {pair: place for place, pair in enumerate(merges)}
+    renumbered = {pair: (places[pair], merges[pair][1]) for pair in merges}
+    return _choosing(lambda place, rank, _: (rank, place))(ids, renumbered)
+
+
+def _as_hinted(ids, merges):
+    tokens = list(ids)
+    while True:
+        pairs = enumerate(pairwise(tokens))
+        known = [(merges[pair][0], i, merges[pair][1]) for i, pair in pairs if pair in merges]
+        if not known:
+            return tokens
+        _, i, new_id = min(known)
+        tokens[i : i + 2] = [new_id]
+
+
+def _by_recursion(ids, merges):
+    known = [pair for pair in pairwise(ids) if pair in merges]
+    if not known:
+        return list(ids)
+    first = min(known, key=lambda pair: merges[pair][0])
+    i = list(pairwise(ids)).index(first)
+    return _by_recursion([*ids[:i], merges[first][1], *ids[i + 2 :]], merges)
+
+
 def _one_merge(ids, merges):
     tokens = list(ids)
     found = [(merges[p][0], i, p) for i, p in enumerate(pairwise(tokens)) if p in merges]
@@ -93,6 +121,7 @@ ENCODE = Exercise(
     ),
     solution=byte_bpe.encode_by_rank,
     reference=_rank_after_rank,
+    generator=word_and_ranks,
     probes=(
         Probe("one merge", lambda: call([5, 0, 1], _LADDER), "One pair is known, and is merged."),
         Probe(
@@ -109,6 +138,11 @@ ENCODE = Exercise(
             "ids that are not in the order of ranks",
             lambda: call([0, 1, 2, 3], _RENUMBERED),
             "What counts is the rank, the first number, not the id of the new token.",
+        ),
+        Probe(
+            "listed in another order",
+            lambda: call([0, 1, 2, 3], _LISTED_LATE_FIRST),
+            "A dict may list its pairs in any order; the rank is the first number of the value.",
         ),
         Probe(
             "a long token that is never reached",
@@ -153,6 +187,12 @@ ENCODE = Exercise(
             "they do: a vocabulary may be numbered in any order. Compare merges[pair][0].",
         ),
         Misconception(
+            "in the order of the dict",
+            _in_listed_order,
+            "You take the place of a pair in the dict for its rank. A dict that was loaded from a "
+            "file may be in any order: compare merges[pair][0].",
+        ),
+        Misconception(
             "the rightmost of equal pairs",
             _choosing(lambda place, rank, new_id: (rank, -place)),
             "Among equal ranks you merge the last one. Training replaced from left to right.",
@@ -172,6 +212,8 @@ ENCODE = Exercise(
     alternatives=(
         Alternative("the training replayed", _rank_after_rank),
         Alternative("best pair again and again", _choosing(lambda place, rank, _: (rank, place))),
+        Alternative("as in the hints", _as_hinted),
+        Alternative("by recursion", _by_recursion),
     ),
     hints=(
         "Repeat: list the pairs of neighbours that are in `merges`; if there are none, you are "
@@ -197,6 +239,20 @@ def _by_a_decoder(ids, tokens):
     return "".join([*(reader.decode(tokens[i]) for i in ids), reader.decode(b"", final=True)])
 
 
+def _strict_first(ids, tokens):
+    try:
+        return _joined(ids, tokens).decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(tokens[i].decode("utf-8", "replace") for i in ids)
+
+
+def _by_adding_up(ids, tokens):
+    data = bytearray()
+    for i in ids:
+        data += tokens[i]
+    return codecs.decode(bytes(data), "utf-8", "replace")
+
+
 def _joined(ids, tokens):
     return b"".join(tokens[i] for i in ids)
 
@@ -213,6 +269,7 @@ DECODE = Exercise(
     ),
     solution=byte_bpe.decode,
     reference=_by_a_decoder,
+    generator=ids_and_tokens,
     probes=(
         Probe("plain letters", lambda: call([0, 1, 6], _SPLIT_GLYPHS), "Blanks are in the tokens."),
         Probe(
@@ -235,6 +292,11 @@ DECODE = Exercise(
             lambda: call([0, 5, 6], _SPLIT_GLYPHS),
             "Bytes that continue a character which never began: one � for each.",
         ),
+        Probe(
+            "a whole character and half of one",
+            lambda: call([2, 3, 1, 4], _SPLIT_GLYPHS),
+            "中 is complete over two tokens; only the end is broken.",
+        ),
         Probe("nothing", lambda: call([], _SPLIT_GLYPHS), "No ids, no text."),
     ),
     misconceptions=(
@@ -243,6 +305,12 @@ DECODE = Exercise(
             lambda ids, tokens: "".join(tokens[i].decode("utf-8", "replace") for i in ids),
             "A token may hold half a character, and half a character is not UTF-8. Join the bytes "
             "of all tokens first, then decode once.",
+        ),
+        Misconception(
+            "each token alone where something is broken",
+            _strict_first,
+            "When the whole is not UTF-8 you decode token by token, and then characters that are "
+            "complete over two tokens break as well. Decode the whole once, with errors replaced.",
         ),
         Misconception(
             "each token decoded alone, and an error",
@@ -281,6 +349,8 @@ DECODE = Exercise(
     ),
     alternatives=(
         Alternative("by str", lambda ids, tokens: str(_joined(ids, tokens), "utf-8", "replace")),
+        Alternative("token by token, by a decoder that waits", _by_a_decoder),
+        Alternative("with +=", _by_adding_up),
     ),
     hints=(
         'b"".join(...) joins bytes as "".join(...) joins strings.',

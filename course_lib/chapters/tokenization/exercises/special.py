@@ -2,8 +2,10 @@
 
 import re
 
+from course_lib.chapters.tokenization import answers
+from course_lib.chapters.tokenization.exercises.generators import conversation, text_with_names
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
-from course_lib.tokenization import chat, special
+from course_lib.tokenization import special
 
 _NAMES = ["<|end|>", "<|start|>", "<|start|>user"]
 
@@ -51,6 +53,22 @@ def _name_after_name(text, special):
     return parts
 
 
+def _between_matches(text, special):
+    pattern = "|".join(map(re.escape, _longest(special))) or "(?!)"
+    parts, done = [], 0
+    for match in re.finditer(pattern, text):
+        parts += [(text[done : match.start()], False), (match.group(), True)]
+        done = match.end()
+    return _filled([*parts, (text[done:], False)])
+
+
+def _any_case(text, special):
+    if not special:
+        return _filled([(text, False)])
+    pattern = "(?i)(" + "|".join(map(re.escape, _longest(special))) + ")"
+    return _filled([(part, i % 2 == 1) for i, part in enumerate(re.split(pattern, text))])
+
+
 def _first_only(text, special):
     match = re.search("|".join(map(re.escape, _longest(special))), text) if special else None
     if match is None:
@@ -71,6 +89,7 @@ SPLIT = Exercise(
     ),
     solution=special.split_on_special,
     reference=_letter_by_letter,
+    generator=text_with_names,
     probes=(
         Probe("no name in it", lambda: call("plain text", _NAMES), "One part, not special."),
         Probe(
@@ -99,6 +118,11 @@ SPLIT = Exercise(
             "ab begins further left than bcd. Only names that begin at one place compete.",
         ),
         Probe("almost a name", lambda: call("<|end| > <|en", _NAMES), "Not quite a name is text."),
+        Probe(
+            "another case",
+            lambda: call("<|END|>a<|End|>", _NAMES),
+            "A name in capitals is not the name.",
+        ),
         Probe("no names at all", lambda: call("a<|end|>b", []), "Then everything is text."),
         Probe("an empty text", lambda: call("", _NAMES), "No parts."),
     ),
@@ -138,6 +162,12 @@ SPLIT = Exercise(
             "You stop after the first special token. Go on with the rest of the text.",
         ),
         Misconception(
+            "capitals or not",
+            _any_case,
+            "You ignore the case. A special token is one exact string; <|END|> is plain text, "
+            "which a user may have written.",
+        ),
+        Misconception(
             "special tokens dropped",
             lambda text, special: [
                 part for part in _letter_by_letter(text, special) if not part[1]
@@ -148,6 +178,7 @@ SPLIT = Exercise(
     alternatives=(
         Alternative("letter by letter", _letter_by_letter),
         Alternative("re.split", lambda text, special: _filled(_found(text, _longest(special)))),
+        Alternative("re.finditer", _between_matches),
     ),
     hints=(
         "re.split with a group, re.split('(a|b)', text), keeps what it split at: parts at odd "
@@ -171,6 +202,28 @@ def _by_adding_up(messages, add_generation_prompt=False):
     if add_generation_prompt:
         text += "<|im_start|>assistant\n"
     return text
+
+
+def _by_replacing(messages, add_generation_prompt=False):
+    open_turn = [{"role": "assistant", "content": "\0"}] * bool(add_generation_prompt)
+    text = "".join(_turn(each["role"], each["content"]) for each in [*messages, *open_turn])
+    return text.replace("\0<|im_end|>\n", "")
+
+
+def _by_format(messages, add_generation_prompt=False):
+    turn = "<|im_start|>%s\n%s<|im_end|>\n"
+    text = turn * len(messages) % tuple(m[key] for m in messages for key in ("role", "content"))
+    return text + "<|im_start|>assistant\n" * bool(add_generation_prompt)
+
+
+def _open_after_others(messages, add_generation_prompt=False):
+    wanted = add_generation_prompt and messages[-1]["role"] != "assistant"
+    return _by_adding_up(messages, wanted)
+
+
+def _system_in_front(messages, add_generation_prompt=False):
+    ordered = sorted(messages, key=lambda message: message["role"] != "system")
+    return _by_adding_up(ordered, add_generation_prompt)
 
 
 def _changed(change):
@@ -211,8 +264,9 @@ CHATML = Exercise(
         "`<|im_start|>`, the role, a line break, the content as it is, `<|im_end|>` and a line "
         "break. With `add_generation_prompt`, end with an open turn of the assistant. Return a str."
     ),
-    solution=chat.render_chatml,
+    solution=answers.render_chatml,
     reference=_by_adding_up,
+    generator=conversation,
     probes=(
         Probe("one question", lambda: call(_conversation("", "Hi")), "One turn, closed."),
         Probe(
@@ -229,6 +283,16 @@ CHATML = Exercise(
             "several turns",
             lambda: call(_conversation("Be brief.", "Hi", "Hello", "2 + 2?", "4")),
             "In the order given; the last turn is closed as well.",
+        ),
+        Probe(
+            "open after the assistant",
+            lambda: call(_conversation("", "Hi", "Hello"), add_generation_prompt=True),
+            "`add_generation_prompt` opens a turn, whoever spoke last.",
+        ),
+        Probe(
+            "system in the middle",
+            lambda: call([*_conversation("", "Hi"), *_conversation("Be brief.")]),
+            "The turns stay in the order in which they are given.",
         ),
         Probe(
             "blanks in the content",
@@ -274,6 +338,18 @@ CHATML = Exercise(
             "line break. Without it the model may well continue the user's turn.",
         ),
         Misconception(
+            "not open after the assistant",
+            _open_after_others,
+            "You open no turn if the assistant spoke last. `add_generation_prompt` alone decides: "
+            "the caller knows whether another answer is wanted.",
+        ),
+        Misconception(
+            "system messages in front",
+            _system_in_front,
+            "You move the system's messages to the front. Where a turn stands is part of the "
+            "conversation: write the turns in the order given.",
+        ),
+        Misconception(
             "the open turn closed",
             _closed_prompt,
             "You close the turn that the model is asked to fill. It would see that the answer is "
@@ -286,7 +362,11 @@ CHATML = Exercise(
             "what it was given.",
         ),
     ),
-    alternatives=(Alternative("with +=", _by_adding_up),),
+    alternatives=(
+        Alternative("with +=", _by_adding_up),
+        Alternative("a turn that is opened again", _by_replacing),
+        Alternative("by one format string", _by_format),
+    ),
     hints=(
         'One turn is an f-string: f"<|im_start|>{role}\\n{content}<|im_end|>\\n".',
         'Join the turns with "".join(...), or add them up.',
