@@ -125,6 +125,17 @@ BATCH_STATISTICS = Exercise(
             "give both of them dim 0.",
         ),
         Misconception(
+            "the mask inverted",
+            lambda x, mask: (x[~mask].mean(0), x[~mask].var(0, correction=0)),
+            'You take the padding. True means "a real token": x[mask].',
+        ),
+        Misconception(
+            "variance first",
+            lambda x, mask: tuple(torch.var_mean(x[mask], 0, correction=0)),
+            "You return the variance before the mean, as torch.var_mean does. The pair is (mean, "
+            "variance).",
+        ),
+        Misconception(
             "the standard deviation",
             lambda x, mask: (x[mask].mean(0), x[mask].std(0, correction=0)),
             "You return the root of the variance. Return the variance itself.",
@@ -235,6 +246,24 @@ PRE_NORM = Exercise(
             lambda x, sublayer, norm: x + sublayer(norm(x.detach())),
             "The values are right, but nothing before the norm learns what the sublayer needs. "
             "Normalise x itself, without detach() or no_grad().",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, sublayer, norm: (x + sublayer(norm(x))).detach(),
+            "The values are right, but no gradient flows back from them. Compute without detach(), "
+            "no_grad() and .data.",
+        ),
+        Misconception(
+            "the stream normalised, the copy not",
+            lambda x, sublayer, norm: norm(x) + sublayer(x),
+            "You normalise the wrong one of the two. The sublayer reads norm(x); what it returns "
+            "is added to x.",
+        ),
+        Misconception(
+            "the norm left out",
+            lambda x, sublayer, norm: x + sublayer(x),
+            "Without a norm the sublayer reads a stream that grows from layer to layer. Give it "
+            "norm(x).",
         ),
         Misconception(
             "normalised twice",

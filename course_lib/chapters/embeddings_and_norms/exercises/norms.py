@@ -132,6 +132,11 @@ LAYER_NORM = Exercise(
             "LayerNorm treats each token by itself: use the last axis, -1.",
         ),
         Misconception(
+            "eps ignored",
+            lambda x, weight, bias, eps=1e-5: F.layer_norm(x, x.shape[-1:], weight, bias),
+            "You do not use the eps that is given. Models differ in it: add it to the variance.",
+        ),
+        Misconception(
             "keepdim forgotten",
             _keepdim_forgotten,
             "Without keepdim=True the axis of the features disappears, and the mean lines up with "
@@ -213,6 +218,11 @@ def _rms_by_length(x, weight, eps=1e-6):
     wide = x.to(torch.float32)
     mean_square = torch.einsum("...c,...c->...", wide, wide)[..., None] / x.shape[-1]
     return weight * (wide * (mean_square + eps) ** -0.5).to(x.dtype)
+
+
+def _rms_of_everything(x, weight, eps=1e-6):
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean() + eps)).to(x.dtype) * weight
 
 
 def _rms_as_hinted(x, weight, eps=1e-6):
@@ -306,7 +316,19 @@ RMS_NORM = Exercise(
                 x.dtype
             ),
             "You multiply by `weight` in float32 and cast afterwards. Released models cast first: "
-            "(x.float() * ...).to(x.dtype) * weight. In half precision the last bit differs.",
+            "(x.float() * ...).to(x.dtype) * weight. In half precision the last bit differs. "
+            "PyTorch's F.rms_norm with a weight has your order.",
+        ),
+        Misconception(
+            "statistics over everything",
+            _rms_of_everything,
+            "One mean square for the whole tensor mixes all tokens of all texts. Each vector has "
+            "its own: mean(-1, keepdim=True).",
+        ),
+        Misconception(
+            "eps ignored",
+            lambda x, weight, eps=1e-6: _rms_by_torch(x, weight),
+            "You do not use the eps that is given. Models differ in it: add it to the mean square.",
         ),
         Misconception(
             "the root taken for a constant",

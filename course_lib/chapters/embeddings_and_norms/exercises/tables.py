@@ -170,6 +170,12 @@ TIED_LOGITS = Exercise(
         ),
         Misconception(
             "the gradient cut off",
+            lambda hidden, table: (hidden @ table.T).detach(),
+            "The scores are right, but no gradient flows back from them: nothing could be learned. "
+            "Compute without detach(), no_grad() and .data.",
+        ),
+        Misconception(
+            "the table detached",
             lambda hidden, table: hidden @ table.detach().T,
             "The scores are right, but no gradient reaches the table. A tied table is trained from "
             "both ends: use `table` as it is, without detach() or .data.",

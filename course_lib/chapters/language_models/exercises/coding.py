@@ -58,6 +58,11 @@ def _cut_off(low, high, cumulative_low, cumulative_high, total):
     return int(ends[0]), int(ends[1])
 
 
+def _rounded(low, high, cumulative_low, cumulative_high, total):
+    ends = _with_real_numbers(low, high, cumulative_low, cumulative_high, total)
+    return round(ends[0]), round(ends[1])
+
+
 def _by_divmod(low, high, cumulative_low, cumulative_high, total):
     edges = (cumulative_low, cumulative_high)
     return tuple(low + divmod((high - low) * edge, total)[0] for edge in edges)
@@ -178,6 +183,12 @@ NARROW = Exercise(
             _cut_off,
             "`/` rounds to the nearest float before you cut off what follows the point, and now "
             "and then that is the next whole number. Stay with whole numbers: use //.",
+        ),
+        Misconception(
+            "rounded to the nearest",
+            _rounded,
+            "You round to the nearest whole number. Both ends are rounded down: // does it, and "
+            "without floats.",
         ),
         Misconception(
             "high taken for the width",

@@ -227,6 +227,14 @@ DISCOUNTED = Exercise(
             "the shares do not add up to 1. Kneser-Ney interpolates: every token gets its part.",
         ),
         Misconception(
+            "spread evenly",
+            lambda counts, lower, discount: (
+                (_kept(counts, discount) + discount * _types(counts) / len(counts)) / counts.sum()
+            ),
+            "You share what was taken equally among all tokens. Share it in proportion to `lower`: "
+            "the shorter context knows which tokens are likely.",
+        ),
+        Misconception(
             "interpolated with the discount as weight",
             _linear,
             "You mix the two distributions with fixed weights. A discount is a fixed amount: it "

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 
 from course_lib import information
 from course_lib.chapters.language_models.exercises.generators import (
@@ -118,6 +119,12 @@ CROSS_ENTROPY = Exercise(
             lambda p, q, base=2.0: -(p * q.log_softmax(-1)).sum(-1) / math.log(base),
             "F.cross_entropy and log_softmax expect scores and normalise them; q is a "
             "distribution already. Take its logarithm directly.",
+        ),
+        Misconception(
+            "probabilities taken for scores, and rows averaged",
+            lambda p, q, base=2.0: F.cross_entropy(q, p) / math.log(base),
+            "F.cross_entropy expects scores, takes their softmax, and averages over the rows. q is "
+            "a distribution already, and each row has a result: −Σ p log q over the last axis.",
         ),
         Misconception(
             "one number for all rows",

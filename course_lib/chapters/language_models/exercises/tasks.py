@@ -261,6 +261,18 @@ PREFIX = Exercise(
             "dtype=torch.bool, or by a comparison.",
         ),
         Misconception(
+            "one future token seen",
+            lambda length, prefix: (_square(length, prefix, 1), _from(length, prefix)),
+            "tril(1) opens the diagonal and the place to its right: a token is read to predict "
+            "itself, and so is the one after it. Only s < t is allowed: tril(-1).",
+        ),
+        Misconception(
+            "the first prediction left out",
+            lambda length, prefix: (_square(length, prefix), torch.arange(length) > prefix),
+            "Positions count from 0, so the first one after the prefix is position `prefix`, and "
+            "it is predicted: >= prefix.",
+        ),
+        Misconception(
             "one token too many given",
             lambda length, prefix: _prefix_by_loops(length, prefix + 1),
             "You take one token more for the prefix. Positions count from 0, so the first `prefix` "
