@@ -20,7 +20,7 @@ ISOLATES = "It was made by a program; every named probe agrees."
 
 
 def generated_probes(found: Exercise, count: int = COUNT) -> list[Probe]:
-    """Return the fixed set of generated inputs of an exercise, as probes without a point to make."""
+    """Return the fixed set of generated inputs of an exercise, as probes that make no point."""
     if found.generator is None:
         return []
     return [Probe(NAME, _maker(found, number), ISOLATES) for number in range(count)]
@@ -38,7 +38,7 @@ def run_on(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
     return run(function, given, found.watch(given) if found.watch else None)
 
 
-def size(value: Any) -> float:
+def size(value: Any) -> int:
     """Return how much there is to read in an input: numbers, letters, items."""
     if isinstance(value, Call):
         return size(value.args) + size(list(value.kwargs.values()))

@@ -44,7 +44,7 @@ def _times(rng: random.Random, *shape: int) -> torch.Tensor:
 def counts_and_k(rng: random.Random) -> Call:
     """Return counts for any number of contexts, and k; with k = 0 every context was seen."""
     counts = _times(rng, *_lead(rng), rng.randint(1, 5))
-    k = rng.choice([0, 0.0, 0.01, 0.5, 1, 1.0, 2.5, 20.0])
+    k = rng.choice([0.0, 0.0, 0.01, 0.5, 1.0, 2.5, 20.0])
     if k == 0:
         counts[..., -1] += 1
     return call(counts.to(rng.choice([torch.float32, torch.float64])), k)
@@ -99,7 +99,7 @@ def two_distributions_without_0_over_0(rng: random.Random) -> Call:
 
 def perplexity_and_sizes(rng: random.Random) -> Call:
     """Return a perplexity, and the numbers of tokens and bytes, either of them larger."""
-    perplexity = rng.choice([1.0, 2, rng.uniform(1, 10), rng.uniform(10, 1e5)])
+    perplexity = rng.choice([1.0, 2.0, rng.uniform(1, 10), rng.uniform(10, 1e5)])
     return call(perplexity, rng.randint(1, 2_000), rng.randint(1, 2_000))
 
 
