@@ -1,7 +1,17 @@
 """The one exercise of 00 start_here: small enough to be about the exercises themselves."""
 
+import random
+from itertools import chain
+
 from course_lib.chapters.start_here import bigram_tour as tour
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.study.check.spec import Alternative, Call, Exercise, Misconception, Probe, call
+
+# One to four bytes each, the last and first of each length, and characters that look like nothing.
+_CHARACTERS = " \t\nAz09~\0\x7f\x80é\u00a0\u0301߿ࠀ中\u200b\ufeff\uffff𐀀🙂\U0010ffff"
+
+
+def _any_text(rng: random.Random) -> Call:
+    return call("".join(rng.choices(_CHARACTERS, k=rng.randrange(7))))
 
 
 def _by_hand(text):
@@ -28,12 +38,14 @@ TEXT_TO_IDS = Exercise(
     statement="Return the bytes of the text's UTF-8 form as a list of integers.",
     solution=tour.text_to_ids,
     reference=_by_hand,
+    generator=_any_text,
     probes=(
         Probe("plain letters", lambda: call("Hi!"), "H, i and ! are one byte each: 72, 105, 33."),
         Probe("no text", lambda: call(""), "No characters, no bytes: an empty list."),
         Probe("an accent", lambda: call("é"), "é is one character and two bytes, 195 and 169."),
         Probe("Chinese", lambda: call("你好"), "These characters take three bytes each."),
         Probe("an emoji", lambda: call("a🙂"), "🙂 takes four bytes."),
+        Probe("blanks at the ends", lambda: call(" a\n"), "Blanks and line breaks are bytes too."),
     ),
     misconceptions=(
         Misconception(
@@ -57,8 +69,34 @@ TEXT_TO_IDS = Exercise(
             lambda text: list(text.encode("utf-16-le")),
             "UTF-16 spends at least two bytes on each character. Models are trained on UTF-8.",
         ),
+        Misconception(
+            "blanks at the ends stripped",
+            lambda text: list(text.strip().encode("utf-8")),
+            "A blank or a line break at the beginning or the end is part of the text. Encode the "
+            "text as it is, without strip().",
+        ),
+        Misconception(
+            "a list for each character",
+            lambda text: [list(each.encode("utf-8")) for each in text],
+            "You return one list for each character. The bytes of all characters stand in one "
+            "list: encode the whole text at once.",
+        ),
+        Misconception(
+            "a mark in front",
+            lambda text: list(text.encode("utf-8-sig")),
+            "utf-8-sig writes three bytes in front, 239, 187 and 191, as a mark of the encoding. "
+            'Use "utf-8", which writes the text alone.',
+        ),
     ),
-    alternatives=(Alternative("by the constructor", lambda text: list(bytes(text, "utf-8"))),),
+    alternatives=(
+        Alternative("by the constructor", lambda text: list(bytes(text, "utf-8"))),
+        Alternative("bit by bit", _by_hand),
+        Alternative(
+            "one character at a time",
+            lambda text: list(chain.from_iterable(each.encode() for each in text)),
+        ),
+        Alternative("as in the hints", lambda text: [*text.encode("utf-8")]),
+    ),
     hints=(
         'A string knows its bytes: try "Hi!".encode("utf-8") in a new cell.',
         "A bytes object is a sequence of integers; list() spells it out.",

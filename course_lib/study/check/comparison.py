@@ -141,14 +141,22 @@ def _mapping_difference(expected: Mapping, got: Any, rules: Rules, where: str) -
         return _wrong_kind(expected, got, where)
     for key, value in expected.items():
         if key not in got:
+            if _nothing(value, expected):
+                continue
             return Difference(f"the entry {key!r} is missing{where}.", expected, got)
         found = difference(value, got[key], rules, f" for {key!r}{where}")
         if found:
             return found
-    extra = [key for key in got if key not in expected]
+    extra = [key for key in got if key not in expected and not _nothing(got[key], expected)]
     if extra:
         return Difference(f"the entry {extra[0]!r} should not be there{where}.", expected, got)
     return None
+
+
+def _nothing(value: Any, others: Mapping) -> bool:
+    """Say whether an entry says as much as no entry: an amount of 0 among amounts, all floats."""
+    amounts = bool(others) and all(isinstance(each, float) for each in others.values())
+    return amounts and _single(value) == 0
 
 
 def _sequence_difference(

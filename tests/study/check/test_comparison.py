@@ -117,3 +117,17 @@ def test_tolerance_can_be_widened():
 def test_small_probabilities_are_compared_relatively_down_to_a_floor():
     assert sentence(torch.tensor([1e-3]), torch.tensor([1.01e-3])) is not None
     assert sentence(torch.tensor([1e-12]), torch.tensor([0.0])) is None
+
+
+def test_an_amount_of_zero_is_as_good_as_no_entry():
+    assert difference({"a": 0.5}, {"a": 0.5, "b": 0.0}) is None
+    assert difference({"a": 0.5}, {"a": 0.5, "b": 0}) is None
+    assert difference({"a": 0.5, "b": 0.0}, {"a": 0.5}) is None
+    assert difference({"a": 0.5}, {"a": 0.5, "b": 0.1}) is not None
+    assert difference({"a": 0.5, "b": 0.1}, {"a": 0.5}) is not None
+
+
+def test_an_integer_of_zero_may_be_an_id_and_counts():
+    assert difference({"a": 1}, {"a": 1, "b": 0}) is not None
+    assert difference({"a": 1, "b": 0}, {"a": 1}) is not None
+    assert difference({}, {"a": 0.0}) is not None

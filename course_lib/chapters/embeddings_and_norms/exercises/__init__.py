@@ -1,11 +1,7 @@
 """The exercises of 03 embeddings_and_norms, in the notebook's order."""
 
-from course_lib.chapters.embeddings_and_norms.exercises.norms import (
-    BATCH_STATISTICS,
-    LAYER_NORM,
-    PRE_NORM,
-    RMS_NORM,
-)
+from course_lib.chapters.embeddings_and_norms.exercises.blocks import BATCH_STATISTICS, PRE_NORM
+from course_lib.chapters.embeddings_and_norms.exercises.norms import LAYER_NORM, RMS_NORM
 from course_lib.chapters.embeddings_and_norms.exercises.tables import EMBED, TIED_LOGITS
 
 EXERCISES = (EMBED, TIED_LOGITS, LAYER_NORM, RMS_NORM, BATCH_STATISTICS, PRE_NORM)

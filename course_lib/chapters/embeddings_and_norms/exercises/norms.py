@@ -1,9 +1,13 @@
-"""Exercises on norms and on where a block puts them."""
+"""Exercises on the two norms: LayerNorm and RMSNorm."""
 
 import torch
 import torch.nn.functional as F
 
 from course_lib import norms
+from course_lib.chapters.embeddings_and_norms.exercises.generators import (
+    layer_norm_inputs,
+    rms_norm_inputs,
+)
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -27,6 +31,30 @@ def _layer_norm_with(x, weight, bias, eps, unbiased=False, eps_outside=False, di
     return (x - mean) / size * weight + bias
 
 
+def _keepdim_forgotten(x, weight, bias, eps=1e-5):
+    return (x - x.mean(-1)) / (x.var(-1, correction=0) + eps).sqrt() * weight + bias
+
+
+def _constant_statistics(x, weight, bias, eps=1e-5):
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, keepdim=True, correction=0)
+    return (x - mean.detach()) * torch.rsqrt(variance.detach() + eps) * weight + bias
+
+
+def _vector_by_vector(x, weight, bias, eps=1e-5):
+    rows = []
+    for vector in x.reshape(-1, x.shape[-1]):
+        mean = sum(vector) / len(vector)
+        variance = sum((each - mean) ** 2 for each in vector) / len(vector)
+        rows.append((vector - mean) / (variance + eps) ** 0.5)
+    return torch.stack(rows).reshape(x.shape) * weight + bias
+
+
+def _layer_norm_as_hinted(x, weight, bias, eps=1e-5):
+    mean = x.mean(-1, keepdim=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdim=True)
+    return (x - mean) / (variance + eps).sqrt() * weight + bias
+
+
 _LAYER_NORM_PROBES = (
     Probe(
         "four numbers, eps almost 0",
@@ -47,6 +75,7 @@ _LAYER_NORM_PROBES = (
         "weight and bias",
         lambda: call(uneven(2, 5), _gain(5), torch.arange(5.0)),
         "After normalising, each feature has its own learned scale and shift.",
+        gradient=True,
     ),
     Probe(
         "a large eps",
@@ -67,10 +96,12 @@ LAYER_NORM = Exercise(
     difficulty=2,
     statement=(
         "Return each vector along the last axis with mean 0 and variance 1, times `weight`, plus "
-        "`bias`. The variance divides by the number of features; eps is added to it."
+        "`bias`. The variance divides by the number of features; eps is added to it. "
+        "Gradients flow."
     ),
     solution=norms.layer_norm,
     reference=_in_float64,
+    generator=layer_norm_inputs,
     probes=_LAYER_NORM_PROBES,
     misconceptions=(
         Misconception(
@@ -93,6 +124,37 @@ LAYER_NORM = Exercise(
             ),
             "Your mean runs over tokens. A token must not depend on its neighbours here: use the "
             "last axis, the features.",
+        ),
+        Misconception(
+            "statistics along the first axis",
+            lambda x, weight, bias, eps=1e-5: _layer_norm_with(x, weight, bias, eps, dim=0),
+            "Your mean runs along axis 0, over the texts of the batch or the tokens of one text. "
+            "LayerNorm treats each token by itself: use the last axis, -1.",
+        ),
+        Misconception(
+            "eps ignored",
+            lambda x, weight, bias, eps=1e-5: F.layer_norm(x, x.shape[-1:], weight, bias),
+            "You do not use the eps that is given. Models differ in it: add it to the variance.",
+        ),
+        Misconception(
+            "keepdim forgotten",
+            _keepdim_forgotten,
+            "Without keepdim=True the axis of the features disappears, and the mean lines up with "
+            "the wrong axis or with none. Keep it with length 1.",
+        ),
+        Misconception(
+            "mean and variance taken for constants",
+            _constant_statistics,
+            "The values are right, but the gradient treats mean and variance as constants. They "
+            "depend on x: leave them in the graph, without detach() or no_grad().",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, weight, bias, eps=1e-5: F.layer_norm(
+                x, x.shape[-1:], weight, bias, eps
+            ).detach(),
+            "The values are right, but no gradient flows back. Compute without detach(), no_grad() "
+            "and .data.",
         ),
         Misconception(
             "statistics over everything",
@@ -118,6 +180,12 @@ LAYER_NORM = Exercise(
         ),
     ),
     alternatives=(
+        Alternative("vector by vector", _vector_by_vector),
+        Alternative(
+            "by torch.var",
+            lambda x, weight, bias, eps=1e-5: _layer_norm_with(x, weight, bias, eps),
+        ),
+        Alternative("as in the hints", _layer_norm_as_hinted),
         Alternative(
             "by torch",
             lambda x, weight, bias, eps=1e-5: F.layer_norm(x, x.shape[-1:], weight, bias, eps),
@@ -136,17 +204,44 @@ def _rms_by_torch(x, weight, eps=1e-6):
     return wide.to(x.dtype) * weight
 
 
+def _rms_by_root(x, weight, eps=1e-6, root=lambda size: size):
+    wide = x.float()
+    size = root((wide.square().mean(-1, keepdim=True) + eps).sqrt())
+    return (wide / size).to(x.dtype) * weight
+
+
+def _rms_by_torch_in_float32(x, weight, eps=1e-6):
+    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).type_as(x).mul(weight)
+
+
+def _rms_by_length(x, weight, eps=1e-6):
+    wide = x.to(torch.float32)
+    mean_square = torch.einsum("...c,...c->...", wide, wide)[..., None] / x.shape[-1]
+    return weight * (wide * (mean_square + eps) ** -0.5).to(x.dtype)
+
+
+def _rms_of_everything(x, weight, eps=1e-6):
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean() + eps)).to(x.dtype) * weight
+
+
+def _rms_as_hinted(x, weight, eps=1e-6):
+    mean_square = x.float().pow(2).mean(-1, keepdim=True)
+    return (x.float() * torch.rsqrt(mean_square + eps)).to(x.dtype) * weight
+
+
 RMS_NORM = Exercise(
     id="embeddings_and_norms.rms_norm",
     title="RMSNorm",
     minutes=6,
     difficulty=2,
     statement=(
-        "Return x / √(mean(x²) + eps) along the last axis, times `weight`. Compute the mean in "
-        "float32 whatever the type of x, and return the type of x."
+        "Return x / √(mean(x²) + eps) along the last axis, computed in float32 whatever the type "
+        "of x. Cast it back to the type of x, then multiply by `weight`. Gradients flow."
     ),
     solution=norms.rms_norm,
     reference=_rms_by_torch,
+    generator=rms_norm_inputs,
     same_dtype=True,
     probes=(
         Probe(
@@ -159,7 +254,12 @@ RMS_NORM = Exercise(
             lambda: call(uneven(2, 5) + 1, torch.ones(5)),
             "Nothing is subtracted: a vector with a mean keeps it.",
         ),
-        Probe("weight", lambda: call(uneven(2, 3, 5), _gain(5)), "Each feature has its own scale."),
+        Probe(
+            "weight",
+            lambda: call(uneven(2, 3, 5), _gain(5)),
+            "Each feature has its own scale.",
+            gradient=True,
+        ),
         Probe(
             "a large eps",
             lambda: call(uneven(2, 5) / 10, torch.ones(5), eps=_EPS),
@@ -169,6 +269,13 @@ RMS_NORM = Exercise(
             "float16 with large features",
             lambda: call(torch.tensor([300.0, -400.0, 500.0]).half(), torch.ones(3).half()),
             "400² is more than float16 can hold, 65 504. The squares are summed in float32.",
+        ),
+        Probe(
+            "bfloat16 with a weight",
+            lambda: call(uneven(2, 5).bfloat16(), (1 + uneven(5) / 8).bfloat16()),
+            "float32 inside, then the cast, then the weight: in another order the last bit "
+            "differs, and released checkpoints were trained with this one.",
+            tolerance=0.05,
         ),
     ),
     misconceptions=(
@@ -204,6 +311,38 @@ RMS_NORM = Exercise(
             "for the mean of the squares, as every implementation does.",
         ),
         Misconception(
+            "the weight before the cast",
+            lambda x, weight, eps=1e-6: F.rms_norm(x.float(), x.shape[-1:], weight.float(), eps).to(
+                x.dtype
+            ),
+            "You multiply by `weight` in float32 and cast afterwards. Released models cast first: "
+            "(x.float() * ...).to(x.dtype) * weight. In half precision the last bit differs. "
+            "PyTorch's F.rms_norm with a weight has your order.",
+        ),
+        Misconception(
+            "statistics over everything",
+            _rms_of_everything,
+            "One mean square for the whole tensor mixes all tokens of all texts. Each vector has "
+            "its own: mean(-1, keepdim=True).",
+        ),
+        Misconception(
+            "eps ignored",
+            lambda x, weight, eps=1e-6: _rms_by_torch(x, weight),
+            "You do not use the eps that is given. Models differ in it: add it to the mean square.",
+        ),
+        Misconception(
+            "the root taken for a constant",
+            lambda x, weight, eps=1e-6: _rms_by_root(x, weight, eps, torch.Tensor.detach),
+            "The values are right, but the gradient treats the root as a constant. It depends on "
+            "x: leave it in the graph, without detach() or no_grad().",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, weight, eps=1e-6: _rms_by_torch(x, weight, eps).detach(),
+            "The values are right, but no gradient flows back. Compute without detach(), no_grad() "
+            "and .data.",
+        ),
+        Misconception(
             "weight forgotten",
             lambda x, weight, eps=1e-6: _rms_by_torch(x, torch.ones_like(weight), eps),
             "The normalised vector is still to be multiplied by `weight`.",
@@ -215,171 +354,14 @@ RMS_NORM = Exercise(
         ),
     ),
     alternatives=(
-        Alternative(
-            "weight applied before the cast",
-            lambda x, weight, eps=1e-6: F.rms_norm(x.float(), x.shape[-1:], weight.float(), eps).to(
-                x.dtype
-            ),
-        ),
+        Alternative("divided by the root", _rms_by_root),
+        Alternative("by torch, the weight by itself", _rms_by_torch_in_float32),
+        Alternative("by the length of each vector", _rms_by_length),
+        Alternative("as in the hints", _rms_as_hinted),
     ),
     hints=(
         "x.float().pow(2).mean(-1, keepdim=True) is the mean square of each vector.",
         "Multiply by torch.rsqrt(mean_square + eps): that is 1 over the root.",
         "Cast the product back with .to(x.dtype), then multiply by `weight`.",
-    ),
-)
-
-
-def _statistics_by_loop(x, mask):
-    rows = [
-        vector.double()
-        for vector, real in zip(x.flatten(0, -2), mask.flatten(), strict=True)
-        if real
-    ]
-    mean = sum(rows) / len(rows)
-    variance = sum((row - mean) ** 2 for row in rows) / len(rows)
-    return mean.to(x.dtype), variance.to(x.dtype)
-
-
-def _padded():
-    x = uneven(2, 4, 3)
-    mask = torch.tensor([[True, True, True, True], [True, True, False, False]])
-    x[~mask] = 0.0
-    return call(x, mask)
-
-
-def _zeros_counted(x, mask):
-    shown = (x * mask[..., None]).flatten(0, -2)
-    return shown.mean(0), shown.var(0, correction=0)
-
-
-BATCH_STATISTICS = Exercise(
-    id="embeddings_and_norms.batch_statistics",
-    title="Statistics that padding does not poison",
-    minutes=6,
-    difficulty=2,
-    statement=(
-        "Return the pair (mean, variance) of each feature of x (B, T, C) over all tokens where "
-        "`mask` (B, T) is True. The variance divides by the number of those tokens."
-    ),
-    solution=norms.batch_statistics,
-    reference=_statistics_by_loop,
-    probes=(
-        Probe(
-            "no padding",
-            lambda: call(uneven(2, 4, 3), torch.ones(2, 4, dtype=torch.bool)),
-            "With every token real these are the plain statistics over batch and time.",
-        ),
-        Probe("padding of zeros", _padded, "Padding is not text: it must not move the mean."),
-        Probe(
-            "padding of rubbish",
-            lambda: call(uneven(2, 4, 3), _padded().args[1]),
-            "Padding may hold anything; only the mask says what is text.",
-        ),
-        Probe(
-            "a single token",
-            lambda: call(uneven(1, 2, 3), torch.tensor([[True, False]])),
-            "One token has no spread: its variance is 0.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "padding counted",
-            lambda x, mask: (x.flatten(0, -2).mean(0), x.flatten(0, -2).var(0, correction=0)),
-            "You average over padding as well, so a sentence's result depends on how long its "
-            "neighbours are. Select the real tokens first: x[mask].",
-        ),
-        Misconception(
-            "padding counted as zeros",
-            _zeros_counted,
-            "Setting padding to 0 still counts it: zeros pull the mean towards 0 and shrink or "
-            "stretch the variance. Leave those tokens out.",
-        ),
-        Misconception(
-            "statistics of each token",
-            lambda x, mask: (x[mask].mean(-1), x[mask].var(-1, correction=0)),
-            "You average over features, which is what LayerNorm does. Batch statistics run over "
-            "tokens, one result for each feature.",
-        ),
-        Misconception(
-            "the unbiased variance",
-            lambda x, mask: (x[mask].mean(0), x[mask].var(0, correction=1).nan_to_num()),
-            "You divide by n − 1. Normalisation divides by n.",
-        ),
-    ),
-    hints=(
-        "x[mask] has one row for each real token.",
-        "Its mean over dim 0 has one number for each feature; so has its variance.",
-    ),
-)
-
-
-def _double(x):
-    return 2.0 * x + 1.0
-
-
-def _scaled(x):
-    return F.rms_norm(x, x.shape[-1:])
-
-
-def _halves(x):
-    return x.flip(-1) * 0.5
-
-
-PRE_NORM = Exercise(
-    id="embeddings_and_norms.pre_norm",
-    title="From post-norm to pre-norm",
-    minutes=4,
-    difficulty=2,
-    statement=(
-        "The Transformer of 2017 computes norm(x + sublayer(x)). Return what modern models compute "
-        "instead: the sublayer reads a normalised copy, and the stream itself stays untouched."
-    ),
-    solution=norms.pre_norm_residual,
-    reference=lambda x, sublayer, norm: torch.add(sublayer(norm(x.clone())), x),
-    probes=(
-        Probe(
-            "a sublayer that returns nothing",
-            lambda: call(uneven(2, 5), torch.zeros_like, _scaled),
-            "If the sublayer adds 0, the stream must pass through unchanged.",
-        ),
-        Probe(
-            "a sublayer that doubles",
-            lambda: call(uneven(2, 5), _double, _scaled),
-            "The sublayer reads the normalised stream, not the stream.",
-        ),
-        Probe(
-            "a large stream",
-            lambda: call(uneven(2, 3, 5) * 100, _halves, _scaled),
-            "However large the stream has grown, the sublayer sees vectors of one size.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "post-norm",
-            lambda x, sublayer, norm: norm(x + sublayer(x)),
-            "This is the arrangement of 2017: every layer rescales the stream, so that no path "
-            "leads from the loss to the first layer without passing all norms.",
-        ),
-        Misconception(
-            "the residual from the normalised copy",
-            lambda x, sublayer, norm: norm(x) + sublayer(norm(x)),
-            "What you add to is the normalised copy. The stream itself, x, must pass by untouched.",
-        ),
-        Misconception(
-            "the result normalised",
-            lambda x, sublayer, norm: x + norm(sublayer(x)),
-            "The norm stands behind the sublayer. Pre-norm means that it stands before: the "
-            "sublayer reads norm(x).",
-        ),
-        Misconception(
-            "the residual forgotten",
-            lambda x, sublayer, norm: sublayer(norm(x)),
-            "Without `x +` every layer replaces the stream instead of adding to it.",
-        ),
-    ),
-    hints=(
-        "Which of the two x in norm(x + sublayer(x)) should be normalised, and which not?",
-        "Only the sublayer's input is normalised.",
     ),
 )

@@ -4,6 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import embeddings
+from course_lib.chapters.embeddings_and_norms.exercises.generators import (
+    hidden_and_table,
+    ids_and_table,
+)
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -13,6 +17,12 @@ def _row_by_row(ids, table):
     width = table.shape[1]
     picked = torch.stack(rows) if rows else table.new_zeros(0, width)
     return picked.reshape(*ids.shape, width)
+
+
+def _by_recursion(ids, table):
+    if ids.dim() == 0:
+        return table[int(ids)]
+    return torch.stack([_by_recursion(each, table) for each in ids])
 
 
 def _columns(ids, table):
@@ -28,9 +38,13 @@ EMBED = Exercise(
     title="Integers become vectors",
     minutes=3,
     difficulty=1,
-    statement="Return the row of `table` (V, C) that belongs to each id; `ids` may have any shape.",
+    statement=(
+        "Return the row of `table` (V, C) that belongs to each id; `ids` may have one or "
+        "more axes. Gradients reach the table."
+    ),
     solution=embeddings.embed,
     reference=_row_by_row,
+    generator=ids_and_table,
     probes=(
         Probe(
             "three ids",
@@ -46,11 +60,7 @@ EMBED = Exercise(
             "a batch of texts",
             lambda: call(torch.tensor([[0, 1, 2, 3], [4, 3, 2, 1]]), uneven(5, 3)),
             "The vectors become a new last axis: (2, 4) ids give (2, 4, 3).",
-        ),
-        Probe(
-            "no text",
-            lambda: call(torch.zeros(0, dtype=torch.long), uneven(5, 3)),
-            "No ids give no vectors, of the same width.",
+            gradient=True,
         ),
         Probe(
             "half precision",
@@ -79,6 +89,12 @@ EMBED = Exercise(
             "`ids` in front of the width.",
         ),
         Misconception(
+            "the gradient cut off",
+            lambda ids, table: table.detach()[ids],
+            "The rows are right, but no gradient reaches the table, so it would never be learned. "
+            "Index `table` itself, without detach(), .data, no_grad() or a detour through lists.",
+        ),
+        Misconception(
             "everything in float32",
             lambda ids, table: F.one_hot(ids, len(table)).float() @ table.float(),
             "The one-hot product is right on paper and costs V times as much; and the result "
@@ -88,6 +104,12 @@ EMBED = Exercise(
     alternatives=(
         Alternative("by indexing", lambda ids, table: table[ids]),
         Alternative("by torch", F.embedding),
+        Alternative(
+            "by index_select",
+            lambda ids, table: table.index_select(0, ids.reshape(-1)).reshape(*ids.shape, -1),
+        ),
+        Alternative("text by text", lambda ids, table: torch.stack([table[text] for text in ids])),
+        Alternative("by recursion", _by_recursion),
         Alternative(
             "by a one-hot product",
             lambda ids, table: F.one_hot(ids, len(table)).to(table.dtype) @ table,
@@ -112,10 +134,11 @@ TIED_LOGITS = Exercise(
     difficulty=1,
     statement=(
         "Return one score for each token of the vocabulary: the dot product of `hidden` (..., C) "
-        "with the token's row of `table` (V, C)."
+        "with the token's row of `table` (V, C). Gradients reach both."
     ),
     solution=embeddings.tied_logits,
     reference=_one_by_one,
+    generator=hidden_and_table,
     probes=(
         Probe(
             "one vector",
@@ -131,6 +154,7 @@ TIED_LOGITS = Exercise(
             "a batch",
             lambda: call(uneven(2, 4, 3), uneven(5, 3)),
             "Axes in front of the last stay as they are.",
+            gradient=True,
         ),
         Probe(
             "as many tokens as features",
@@ -143,6 +167,18 @@ TIED_LOGITS = Exercise(
             "the table not transposed",
             lambda hidden, table: hidden @ table,
             "hidden is (..., C) and the table (V, C). The sum must run over C: hidden @ table.T.",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda hidden, table: (hidden @ table.T).detach(),
+            "The scores are right, but no gradient flows back from them: nothing could be learned. "
+            "Compute without detach(), no_grad() and .data.",
+        ),
+        Misconception(
+            "the table detached",
+            lambda hidden, table: hidden @ table.detach().T,
+            "The scores are right, but no gradient reaches the table. A tied table is trained from "
+            "both ends: use `table` as it is, without detach() or .data.",
         ),
         Misconception(
             "divided by the root of the width",
@@ -162,7 +198,17 @@ TIED_LOGITS = Exercise(
             "or the sampler.",
         ),
     ),
-    alternatives=(Alternative("by torch", F.linear),),
+    alternatives=(
+        Alternative("by torch", F.linear),
+        Alternative(
+            "by einsum", lambda hidden, table: torch.einsum("...c,vc->...v", hidden, table)
+        ),
+        Alternative("row by row", _one_by_one),
+        Alternative(
+            "by broadcasting", lambda hidden, table: (hidden[..., None, :] * table).sum(-1)
+        ),
+        Alternative("as in the hints", lambda hidden, table: hidden @ table.T),
+    ),
     hints=(
         "A dot product with every row at once is one matrix product.",
         "(..., C) times (C, V) gives (..., V): the table must be transposed.",

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from course_lib import information
+from course_lib.chapters.language_models.exercises.generators import interval_and_share
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -52,6 +53,34 @@ def _with_real_numbers(low, high, cumulative_low, cumulative_high, total):
     return low + width * cumulative_low / total, low + width * cumulative_high / total
 
 
+def _cut_off(low, high, cumulative_low, cumulative_high, total):
+    ends = _with_real_numbers(low, high, cumulative_low, cumulative_high, total)
+    return int(ends[0]), int(ends[1])
+
+
+def _rounded(low, high, cumulative_low, cumulative_high, total):
+    ends = _with_real_numbers(low, high, cumulative_low, cumulative_high, total)
+    return round(ends[0]), round(ends[1])
+
+
+def _by_divmod(low, high, cumulative_low, cumulative_high, total):
+    edges = (cumulative_low, cumulative_high)
+    return tuple(low + divmod((high - low) * edge, total)[0] for edge in edges)
+
+
+def _in_one_division(low, high, cumulative_low, cumulative_high, total):
+    """Weigh both ends: an edge lies between low and high as its share between 0 and total."""
+    return (
+        (low * (total - cumulative_low) + high * cumulative_low) // total,
+        (low * (total - cumulative_high) + high * cumulative_high) // total,
+    )
+
+
+def _as_hinted(low, high, cumulative_low, cumulative_high, total):
+    width = high - low
+    return low + width * cumulative_low // total, low + width * cumulative_high // total
+
+
 def _width_of_high(low, high, cumulative_low, cumulative_high, total):
     return low + high * cumulative_low // total, low + high * cumulative_high // total
 
@@ -69,6 +98,7 @@ NARROW = Exercise(
     ),
     solution=information.narrow,
     reference=_in_fractions,
+    generator=interval_and_share,
     probes=(
         Probe(
             "the first token of three",
@@ -99,6 +129,11 @@ NARROW = Exercise(
             "thirty-two bits",
             lambda: call(1_234_567_891, 4_294_967_295, 1_111_111, 200_000_003, 2**28),
             "The product has about 60 bits, more than a float can hold exactly.",
+        ),
+        Probe(
+            "just below a whole number",
+            lambda: call(7, 4_000_000_008, 100_000_000, 137_046_015, 2**28),
+            "The exact end lies so little below a whole number that a float rounds up to it.",
         ),
     ),
     misconceptions=(
@@ -144,12 +179,29 @@ NARROW = Exercise(
             "the same ends to the last bit: use //.",
         ),
         Misconception(
+            "real numbers, cut off",
+            _cut_off,
+            "`/` rounds to the nearest float before you cut off what follows the point, and now "
+            "and then that is the next whole number. Stay with whole numbers: use //.",
+        ),
+        Misconception(
+            "rounded to the nearest",
+            _rounded,
+            "You round to the nearest whole number. Both ends are rounded down: // does it, and "
+            "without floats.",
+        ),
+        Misconception(
             "high taken for the width",
             _width_of_high,
             "You multiply by high. The interval has high − low numbers to share.",
         ),
     ),
-    alternatives=(Alternative("in fractions", _in_fractions),),
+    alternatives=(
+        Alternative("in fractions", _in_fractions),
+        Alternative("by divmod", _by_divmod),
+        Alternative("both ends weighed", _in_one_division),
+        Alternative("as in the hints", _as_hinted),
+    ),
     hints=(
         "How wide is the interval? high − low numbers.",
         "A token's part begins at the share cumulative_low / total of that width, above low.",

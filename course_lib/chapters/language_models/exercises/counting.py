@@ -6,6 +6,7 @@ from fractions import Fraction
 import torch
 
 from course_lib import ngrams
+from course_lib.chapters.language_models.exercises.generators import counts_and_k, ids_and_n
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -32,6 +33,7 @@ COUNT = Exercise(
     ),
     solution=ngrams.count_ngrams,
     reference=_counted_by_hand,
+    generator=ids_and_n,
     probes=(
         Probe("single tokens", lambda: call([5, 3, 5, 5], 1), "With n = 1, keys are tuples too."),
         Probe("pairs", lambda: call([1, 2, 1, 2, 3], 2), "Each token but the last begins a pair."),
@@ -76,7 +78,14 @@ COUNT = Exercise(
             "For n = 1 your keys are bare ids. Keep one form for every n: (5,) is a run of one.",
         ),
     ),
-    alternatives=(Alternative("slices", lambda ids, n: _windows(ids, n, range(len(ids) - n + 1))),),
+    alternatives=(
+        Alternative("slices", lambda ids, n: _windows(ids, n, range(len(ids) - n + 1))),
+        Alternative("with a plain dict", _counted_by_hand),
+        Alternative(
+            "shifted lists side by side",
+            lambda ids, n: Counter(zip(*(ids[start:] for start in range(n)), strict=False)),
+        ),
+    ),
     hints=(
         "Which starts are possible? The first is 0; the last leaves room for n tokens.",
         "tuple(ids[start:start + n]) can be a key of a dict; a list cannot.",
@@ -95,6 +104,15 @@ def _add_k_in_fractions(counts, k):
     return torch.tensor(smoothed, dtype=counts.dtype).reshape(counts.shape)
 
 
+def _add_k_by_loops(counts, k):
+    smoothed = torch.empty_like(counts)
+    size = counts.shape[-1]
+    for row, out in zip(counts.reshape(-1, size), smoothed.view(-1, size), strict=True):
+        for token in range(size):
+            out[token] = (row[token] + k) / (row.sum() + k * size)
+    return smoothed
+
+
 def _unseen_raised(counts, k):
     raised = torch.where(counts == 0, k, counts)
     return raised / raised.sum(-1, keepdim=True)
@@ -111,6 +129,7 @@ ADD_K = Exercise(
     ),
     solution=ngrams.add_k,
     reference=_add_k_in_fractions,
+    generator=counts_and_k,
     probes=(
         Probe(
             "three tokens, k = 1",
@@ -179,6 +198,10 @@ ADD_K = Exercise(
         ),
     ),
     alternatives=(
+        Alternative("row by row", _add_k_by_loops),
+        Alternative(
+            "as in the hints", lambda counts, k: (counts + k) / (counts + k).sum(-1, keepdim=True)
+        ),
         Alternative(
             "total by formula",
             lambda counts, k: (counts + k) / (counts.sum(-1, keepdim=True) + k * counts.shape[-1]),

@@ -5,6 +5,10 @@ import math
 import torch
 
 from course_lib import information
+from course_lib.chapters.language_models.exercises.generators import (
+    one_distribution,
+    two_distributions_without_0_over_0,
+)
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -28,6 +32,11 @@ def _entropy_by_loops(p, base=2.0):
     return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
 
 
+def _entropy_by_where(p, base=2.0):
+    surprise = -torch.where(p > 0, p, 1.0).log() / math.log(base)
+    return (p * surprise).sum(-1)
+
+
 ENTROPY = Exercise(
     id="language_models.entropy",
     title="Entropy",
@@ -39,6 +48,7 @@ ENTROPY = Exercise(
     ),
     solution=information.entropy,
     reference=_entropy_by_loops,
+    generator=one_distribution,
     probes=(
         Probe("a fair coin", lambda: call(double([0.5, 0.5])), "A fair coin is worth 1 bit."),
         Probe(
@@ -94,6 +104,11 @@ ENTROPY = Exercise(
         ),
     ),
     alternatives=(
+        Alternative("outcome by outcome", _entropy_by_loops),
+        Alternative("in float32", lambda p, base=2.0: _entropy_by_where(p.float(), base)),
+        Alternative(
+            "as in the hints", lambda p, base=2.0: -torch.xlogy(p, p).sum(-1) / math.log(base)
+        ),
         Alternative(
             "by torch.special.entr",
             lambda p, base=2.0: torch.special.entr(p).sum(-1) / math.log(base),
@@ -123,6 +138,15 @@ def _divergence_by_loops(p, q, base=2.0):
     return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
 
 
+def _ratios(p, q, base=2.0):
+    ratio = torch.where(p > 0, p / q, 1.0)
+    return torch.where(p > 0, p * ratio.log(), 0.0).sum(-1) / math.log(base)
+
+
+def _divergence_as_hinted(p, q, base=2.0):
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1) / math.log(base)
+
+
 def _both_ways(p, q, base=2.0):
     return (_divergence_by_loops(p, q, base) + _divergence_by_loops(q, p, base)) / 2
 
@@ -139,10 +163,11 @@ KL = Exercise(
     difficulty=2,
     statement=(
         "Return KL(p, q) = Σ p log(p / q) over the last axis, with logarithms to `base`: the "
-        "surprise that the model q causes beyond the entropy of p."
+        "surprise that the model q causes beyond the entropy of p. Where p is 0 nothing is added."
     ),
     solution=information.kl_divergence,
     reference=_divergence_by_loops,
+    generator=two_distributions_without_0_over_0,
     probes=(
         Probe(
             "a coin taken for a fair one",
@@ -206,6 +231,17 @@ KL = Exercise(
             "torch's kl_div and log answer in nats. Divide by log(base).",
         ),
         Misconception(
+            "the sign turned",
+            lambda p, q, base=2.0: -_divergence_by_loops(p, q, base),
+            "Σ p log(q / p) is never positive. A divergence is a price, 0 or more: p stands above "
+            "q in the fraction.",
+        ),
+        Misconception(
+            "one number for all rows",
+            lambda p, q, base=2.0: _divergence_by_loops(p, q, base).sum(),
+            "You summed over the rows too. Sum along the last axis only: .sum(-1).",
+        ),
+        Misconception(
             "each term without its sign",
             _absolute,
             "You took absolute values. Some terms are negative, where the model expects more than "
@@ -218,7 +254,12 @@ KL = Exercise(
             "direction only.",
         ),
     ),
-    alternatives=(Alternative("by torch's kl_div", _divergence_by_torch),),
+    alternatives=(
+        Alternative("by torch's kl_div", _divergence_by_torch),
+        Alternative("outcome by outcome", _divergence_by_loops),
+        Alternative("in float32", lambda p, q, base=2.0: _ratios(p.float(), q.float(), base)),
+        Alternative("as in the hints", _divergence_as_hinted),
+    ),
     hints=(
         "It is cross-entropy minus entropy: Σ p log p − Σ p log q.",
         "torch.xlogy(p, p) − torch.xlogy(p, q), summed along the last axis.",

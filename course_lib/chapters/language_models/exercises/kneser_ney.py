@@ -5,6 +5,7 @@ from collections import Counter
 import torch
 
 from course_lib import ngrams
+from course_lib.chapters.language_models.exercises.generators import counts_and_lower, ids_and_n
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -17,6 +18,18 @@ def _sets_of_predecessors(ids, n):
     for start in range(1, len(ids) - n + 1):
         before.setdefault(tuple(ids[start : start + n]), set()).add(ids[start - 1])
     return {gram: len(kinds) for gram, kinds in before.items()}
+
+
+def _wrapped_to_the_end(ids, n):
+    before = {}
+    for start in range(len(ids) - n + 1):
+        before.setdefault(tuple(ids[start : start + n]), set()).add(ids[start - 1])
+    return {gram: len(kinds) for gram, kinds in before.items()}
+
+
+def _run_by_run(ids, n):
+    ends = [tuple(ids[i : i + n]) for i in range(1, len(ids) - n + 1)]
+    return {gram: len({ids[i] for i, end in enumerate(ends) if end == gram}) for gram in ends}
 
 
 def _start_counted(ids, n):
@@ -36,6 +49,7 @@ CONTINUATION = Exercise(
     ),
     solution=ngrams.continuation_counts,
     reference=_sets_of_predecessors,
+    generator=ids_and_n,
     probes=(
         Probe(
             "one context, three times",
@@ -75,6 +89,12 @@ CONTINUATION = Exercise(
             "each longer run, not the last.",
         ),
         Misconception(
+            "the last token taken for the first one's predecessor",
+            _wrapped_to_the_end,
+            "For the run at the start, ids[start - 1] is ids[-1], the last token of the text. "
+            "Nothing comes before the first run: begin at start = 1.",
+        ),
+        Misconception(
             "the start counted as a context",
             _start_counted,
             "The beginning of the text is not a token of the vocabulary. Kneser and Ney count "
@@ -82,6 +102,8 @@ CONTINUATION = Exercise(
         ),
     ),
     alternatives=(
+        Alternative("sets of predecessors", _sets_of_predecessors),
+        Alternative("one run after the other", _run_by_run),
         Alternative(
             "keys of the longer counts",
             lambda ids, n: Counter(gram[1:] for gram in Counter(_grams(ids, n + 1))),
@@ -112,6 +134,21 @@ def _kept(counts, discount):
 
 def _types(counts):
     return (counts > 0).sum()
+
+
+def _as_hinted(counts, lower, discount):
+    kept = (counts - discount).clamp(min=0)
+    taken = discount * (counts > 0).sum()
+    return (kept + taken * lower) / counts.sum()
+
+
+def _in_float32(counts, lower, discount):
+    return counts.float(), lower.float(), discount
+
+
+def _by_relu(counts, lower, discount):
+    shares = torch.relu(counts - discount) / counts.sum()
+    return torch.lerp(torch.zeros_like(lower), lower, (1 - shares.sum()).item()) + shares
 
 
 def _not_clamped(counts, lower, discount):
@@ -147,6 +184,7 @@ DISCOUNTED = Exercise(
     ),
     solution=ngrams.discounted,
     reference=_discounted_by_loops,
+    generator=counts_and_lower,
     probes=(
         Probe(
             "the lower one is uniform",
@@ -189,6 +227,14 @@ DISCOUNTED = Exercise(
             "the shares do not add up to 1. Kneser-Ney interpolates: every token gets its part.",
         ),
         Misconception(
+            "spread evenly",
+            lambda counts, lower, discount: (
+                (_kept(counts, discount) + discount * _types(counts) / len(counts)) / counts.sum()
+            ),
+            "You share what was taken equally among all tokens. Share it in proportion to `lower`: "
+            "the shorter context knows which tokens are likely.",
+        ),
+        Misconception(
             "interpolated with the discount as weight",
             _linear,
             "You mix the two distributions with fixed weights. A discount is a fixed amount: it "
@@ -208,6 +254,12 @@ DISCOUNTED = Exercise(
             "You count every token of the vocabulary as a giver. Only those with a count above 0 "
             "gave something: (counts > 0).sum().",
         ),
+    ),
+    alternatives=(
+        Alternative("token by token", _discounted_by_loops),
+        Alternative("in float32", lambda *given: _as_hinted(*_in_float32(*given))),
+        Alternative("by relu and count_nonzero", _by_relu),
+        Alternative("as in the hints", _as_hinted),
     ),
     hints=(
         "What does each count keep? (counts - discount).clamp(min=0).",

@@ -3,8 +3,13 @@
 import math
 
 import torch
+import torch.nn.functional as F
 
 from course_lib import information
+from course_lib.chapters.language_models.exercises.generators import (
+    perplexity_and_sizes,
+    two_distributions,
+)
 from course_lib.chapters.language_models.exercises.information import double, three_rows
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -22,6 +27,10 @@ def _surprise_by_loops(p, q, base=2.0):
     return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
 
 
+def _as_hinted(p, q, base=2.0):
+    return -torch.xlogy(p, q).sum(-1) / math.log(base)
+
+
 CROSS_ENTROPY = Exercise(
     id="language_models.cross_entropy",
     title="The surprise of a model",
@@ -33,6 +42,7 @@ CROSS_ENTROPY = Exercise(
     ),
     solution=information.cross_entropy,
     reference=_surprise_by_loops,
+    generator=two_distributions,
     probes=(
         Probe(
             "a coin taken for a fair one",
@@ -64,6 +74,11 @@ CROSS_ENTROPY = Exercise(
             lambda: call(double([0.5, 0.5]), double([1.0, 0.0])),
             "An impossible outcome that happens is an infinite surprise.",
         ),
+        Probe(
+            "ruled out, in nats",
+            lambda: call(double([0.25, 0.75]), double([0.0, 1.0]), base=math.e),
+            "Infinite in any unit: the largest float is not infinite.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -94,12 +109,43 @@ CROSS_ENTROPY = Exercise(
             "0 · log 0 is nan in floating point. torch.xlogy(p, q) gives 0 there.",
         ),
         Misconception(
+            "a huge number for infinity",
+            lambda p, q, base=2.0: -torch.nan_to_num(p * q.log()).sum(-1) / math.log(base),
+            "nan_to_num turns nan into 0, and −∞ into the lowest float as well. What the model "
+            "rules out and what happens all the same costs without limit: use torch.xlogy(p, q).",
+        ),
+        Misconception(
+            "probabilities taken for scores",
+            lambda p, q, base=2.0: -(p * q.log_softmax(-1)).sum(-1) / math.log(base),
+            "F.cross_entropy and log_softmax expect scores and normalise them; q is a "
+            "distribution already. Take its logarithm directly.",
+        ),
+        Misconception(
+            "probabilities taken for scores, and rows averaged",
+            lambda p, q, base=2.0: F.cross_entropy(q, p) / math.log(base),
+            "F.cross_entropy expects scores, takes their softmax, and averages over the rows. q is "
+            "a distribution already, and each row has a result: −Σ p log q over the last axis.",
+        ),
+        Misconception(
+            "one number for all rows",
+            lambda p, q, base=2.0: _surprise_by_loops(p, q, base).sum(),
+            "You summed over the rows too. Sum along the last axis only: .sum(-1).",
+        ),
+        Misconception(
+            "always in nats",
+            lambda p, q, base=2.0: _surprise_by_loops(p, q, math.e),
+            "The natural logarithm gives nats. Divide by log(base), which is log 2 for bits.",
+        ),
+        Misconception(
             "the sign turned",
             lambda p, q, base=2.0: -_surprise_by_loops(p, q, base),
             "A logarithm of a probability is negative; surprise is minus it.",
         ),
     ),
     alternatives=(
+        Alternative("outcome by outcome", _surprise_by_loops),
+        Alternative("in float32", lambda p, q, base=2.0: _as_hinted(p.float(), q.float(), base)),
+        Alternative("as in the hints", _as_hinted),
         Alternative(
             "zeros left out",
             lambda p, q, base=2.0: -torch.where(p > 0, p * q.log(), 0.0).sum(-1) / math.log(base),
@@ -124,6 +170,7 @@ BITS_PER_BYTE = Exercise(
     ),
     solution=information.bits_per_byte_from_perplexity,
     reference=lambda perplexity, tokens, byte_count: math.log2(perplexity) * tokens / byte_count,
+    generator=perplexity_and_sizes,
     probes=(
         Probe(
             "uniform over bytes",
@@ -177,6 +224,18 @@ BITS_PER_BYTE = Exercise(
         ),
     ),
     alternatives=(
+        Alternative(
+            "the whole text first",
+            lambda perplexity, tokens, byte_count: (
+                sum([math.log2(perplexity)] * tokens) / byte_count
+            ),
+        ),
+        Alternative(
+            "by torch, in float32",
+            lambda perplexity, tokens, byte_count: (
+                torch.tensor(float(perplexity)).log2().item() / (byte_count / tokens)
+            ),
+        ),
         Alternative(
             "through nats",
             lambda perplexity, tokens, byte_count: (

@@ -3,6 +3,10 @@
 import torch
 
 from course_lib import ngrams
+from course_lib.chapters.language_models.exercises.generators import (
+    hidden_positions,
+    length_and_prefix,
+)
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -44,6 +48,29 @@ def _masked_all_predicted(length, hidden):
     return visible, torch.ones(length, dtype=torch.bool)
 
 
+def _masked_columns(length, hidden):
+    predicted = _flags(length, hidden)
+    visible = torch.ones(length, length, dtype=torch.bool)
+    visible[:, hidden] = False
+    return visible, predicted
+
+
+def _masked_by_comparison(length, hidden):
+    predicted = (torch.arange(length)[:, None] == hidden).any(-1)
+    return torch.logical_not(predicted).repeat(length, 1), predicted
+
+
+def _masked_as_hinted(length, hidden):
+    predicted = torch.zeros(length).bool()
+    predicted[hidden] = True
+    return (~predicted).expand(length, length), predicted
+
+
+def _as_numbers(task):
+    """Return the task with 0 and 1 in place of False and True."""
+    return lambda length, given: tuple(table.float() for table in task(length, given))
+
+
 MASKED = Exercise(
     id="language_models.masked",
     title="The task of a masked language model",
@@ -56,6 +83,7 @@ MASKED = Exercise(
     ),
     solution=ngrams.masked_task,
     reference=_masked_by_loops,
+    generator=hidden_positions,
     probes=(
         Probe(
             "one token hidden",
@@ -108,8 +136,19 @@ MASKED = Exercise(
             _masked_all_predicted,
             "Tokens that are seen need no prediction. Only the hidden positions are counted.",
         ),
+        Misconception(
+            "numbers instead of truth values",
+            _as_numbers(_masked_by_loops),
+            "Your tables hold 0 and 1. A mask is a tensor of torch.bool: ~ and indexing do other "
+            "things with numbers. Make it with dtype=torch.bool, or compare.",
+        ),
     ),
-    alternatives=(Alternative("by loops", _masked_by_loops),),
+    alternatives=(
+        Alternative("by loops", _masked_by_loops),
+        Alternative("columns cleared", _masked_columns),
+        Alternative("positions compared", _masked_by_comparison),
+        Alternative("as in the hints", _masked_as_hinted),
+    ),
     hints=(
         "Begin with `predicted`: a tensor of False, made True at the hidden positions.",
         "The same tokens are seen from everywhere, so all rows of `visible` are equal.",
@@ -141,6 +180,18 @@ def _prefix_forgets_the_rest(length, prefix):
     return visible, _from(length, prefix)
 
 
+def _prefix_by_broadcasting(length, prefix):
+    place = torch.arange(length)
+    row, column = place[:, None], place[None, :]
+    return (column < row) | ((row < prefix) & (column < prefix)), place >= prefix
+
+
+def _prefix_as_hinted(length, prefix):
+    visible = torch.ones(length, length, dtype=torch.bool).tril(-1)
+    visible[:prefix, :prefix] = True
+    return visible, torch.arange(length) >= prefix
+
+
 PREFIX = Exercise(
     id="language_models.prefix",
     title="The task of a prefix language model",
@@ -153,6 +204,7 @@ PREFIX = Exercise(
     ),
     solution=ngrams.prefix_task,
     reference=_prefix_by_loops,
+    generator=length_and_prefix,
     probes=(
         Probe(
             "no prefix",
@@ -202,8 +254,35 @@ PREFIX = Exercise(
             "Your table is transposed: a row reads the tokens after it. Row t is who looks, so the "
             "past lies to the left, below the diagonal.",
         ),
+        Misconception(
+            "numbers instead of truth values",
+            _as_numbers(_prefix_by_loops),
+            "Your tables hold 0 and 1. A mask is a tensor of torch.bool: make it with "
+            "dtype=torch.bool, or by a comparison.",
+        ),
+        Misconception(
+            "one future token seen",
+            lambda length, prefix: (_square(length, prefix, 1), _from(length, prefix)),
+            "tril(1) opens the diagonal and the place to its right: a token is read to predict "
+            "itself, and so is the one after it. Only s < t is allowed: tril(-1).",
+        ),
+        Misconception(
+            "the first prediction left out",
+            lambda length, prefix: (_square(length, prefix), torch.arange(length) > prefix),
+            "Positions count from 0, so the first one after the prefix is position `prefix`, and "
+            "it is predicted: >= prefix.",
+        ),
+        Misconception(
+            "one token too many given",
+            lambda length, prefix: _prefix_by_loops(length, prefix + 1),
+            "You take one token more for the prefix. Positions count from 0, so the first `prefix` "
+            "tokens are those below `prefix`: :prefix and >= prefix.",
+        ),
     ),
     alternatives=(
+        Alternative("by loops", _prefix_by_loops),
+        Alternative("by broadcasting", _prefix_by_broadcasting),
+        Alternative("as in the hints", _prefix_as_hinted),
         Alternative(
             "columns of the prefix open to all",
             lambda length, prefix: (

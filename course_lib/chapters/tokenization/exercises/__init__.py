@@ -1,10 +1,12 @@
 """The exercises of 01 tokenization, in the notebook's order."""
 
-from course_lib.chapters.tokenization.exercises.byte_bpe import DECODE, ENCODE
+from course_lib.chapters.tokenization.exercises.byte_bpe import ENCODE
+from course_lib.chapters.tokenization.exercises.conversation import CHATML
 from course_lib.chapters.tokenization.exercises.counting import COUNT_PAIRS
+from course_lib.chapters.tokenization.exercises.decoding import DECODE
 from course_lib.chapters.tokenization.exercises.expectation import EXPECTED_COUNTS
 from course_lib.chapters.tokenization.exercises.merges import MERGE
-from course_lib.chapters.tokenization.exercises.special import CHATML, SPLIT
+from course_lib.chapters.tokenization.exercises.special import SPLIT
 from course_lib.chapters.tokenization.exercises.unigram import VITERBI
 from course_lib.chapters.tokenization.exercises.wordpiece import WORDPIECE
 

@@ -1,8 +1,8 @@
-"""Exercises on using a byte-level BPE tokenizer: encode by rank, decode any bytes."""
+"""The exercise on encoding with a byte-level BPE tokenizer: by the rank of the merges."""
 
-import codecs
 from itertools import pairwise
 
+from course_lib.chapters.tokenization.exercises.generators import word_and_ranks
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import byte_bpe
 
@@ -10,6 +10,7 @@ from course_lib.tokenization import byte_bpe
 _LADDER = {(0, 1): (0, 10), (10, 2): (1, 11), (11, 3): (2, 12), (1, 2): (3, 13)}  # ab abc abcd bc
 _INNER_FIRST = {(1, 2): (0, 10), (0, 1): (1, 11), (11, 2): (2, 12), (10, 3): (3, 13)}
 _RENUMBERED = {(1, 2): (0, 77), (0, 1): (1, 30), (77, 3): (2, 12)}  # ids say nothing about rank
+_LISTED_LATE_FIRST = {(0, 1): (1, 30), (1, 2): (0, 77), (77, 3): (2, 12)}
 _LONG_AND_LATE = {(2, 3): (0, 10), (0, 1): (1, 11), (1, 2): (2, 12), (0, 12): (3, 13)}  # abc last
 _RUN = {(0, 0): (0, 10), (10, 10): (1, 11)}
 
@@ -62,6 +63,32 @@ def _longest_match(ids, merges):
     return tokens
 
 
+def _in_listed_order(ids, merges):
+    places = {pair: place for place, pair in enumerate(merges)}
+    renumbered = {pair: (places[pair], merges[pair][1]) for pair in merges}
+    return _choosing(lambda place, rank, _: (rank, place))(ids, renumbered)
+
+
+def _as_hinted(ids, merges):
+    tokens = list(ids)
+    while True:
+        pairs = enumerate(pairwise(tokens))
+        known = [(merges[pair][0], i, merges[pair][1]) for i, pair in pairs if pair in merges]
+        if not known:
+            return tokens
+        _, i, new_id = min(known)
+        tokens[i : i + 2] = [new_id]
+
+
+def _by_recursion(ids, merges):
+    known = [pair for pair in pairwise(ids) if pair in merges]
+    if not known:
+        return list(ids)
+    first = min(known, key=lambda pair: merges[pair][0])
+    i = list(pairwise(ids)).index(first)
+    return _by_recursion([*ids[:i], merges[first][1], *ids[i + 2 :]], merges)
+
+
 def _one_merge(ids, merges):
     tokens = list(ids)
     found = [(merges[p][0], i, p) for i, p in enumerate(pairwise(tokens)) if p in merges]
@@ -93,6 +120,7 @@ ENCODE = Exercise(
     ),
     solution=byte_bpe.encode_by_rank,
     reference=_rank_after_rank,
+    generator=word_and_ranks,
     probes=(
         Probe("one merge", lambda: call([5, 0, 1], _LADDER), "One pair is known, and is merged."),
         Probe(
@@ -109,6 +137,11 @@ ENCODE = Exercise(
             "ids that are not in the order of ranks",
             lambda: call([0, 1, 2, 3], _RENUMBERED),
             "What counts is the rank, the first number, not the id of the new token.",
+        ),
+        Probe(
+            "listed in another order",
+            lambda: call([0, 1, 2, 3], _LISTED_LATE_FIRST),
+            "A dict may list its pairs in any order; the rank is the first number of the value.",
         ),
         Probe(
             "a long token that is never reached",
@@ -153,6 +186,12 @@ ENCODE = Exercise(
             "they do: a vocabulary may be numbered in any order. Compare merges[pair][0].",
         ),
         Misconception(
+            "in the order of the dict",
+            _in_listed_order,
+            "You take the place of a pair in the dict for its rank. A dict that was loaded from a "
+            "file may be in any order: compare merges[pair][0].",
+        ),
+        Misconception(
             "the rightmost of equal pairs",
             _choosing(lambda place, rank, new_id: (rank, -place)),
             "Among equal ranks you merge the last one. Training replaced from left to right.",
@@ -172,119 +211,13 @@ ENCODE = Exercise(
     alternatives=(
         Alternative("the training replayed", _rank_after_rank),
         Alternative("best pair again and again", _choosing(lambda place, rank, _: (rank, place))),
+        Alternative("as in the hints", _as_hinted),
+        Alternative("by recursion", _by_recursion),
     ),
     hints=(
         "Repeat: list the pairs of neighbours that are in `merges`; if there are none, you are "
         "done.",
         "Of those, choose the one with the smallest (rank, place): `min` compares tuples in order.",
         "tokens[i:i + 2] = [new_id] replaces two items of a list by one. Work on list(ids).",
-    ),
-)
-
-_SPLIT_GLYPHS = {
-    0: b"a",
-    1: b" b",
-    2: b"\xe4\xb8",
-    3: b"\xad",
-    4: b"\xf0\x9f",
-    5: b"\xa7\xa9",
-    6: b"c",
-}
-
-
-def _by_a_decoder(ids, tokens):
-    reader = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    return "".join([*(reader.decode(tokens[i]) for i in ids), reader.decode(b"", final=True)])
-
-
-def _joined(ids, tokens):
-    return b"".join(tokens[i] for i in ids)
-
-
-DECODE = Exercise(
-    id="tokenization.decode",
-    title="Decoding any ids",
-    minutes=5,
-    difficulty=2,
-    statement=(
-        "`tokens` is a dict from an id to the bytes of its token. Return the text (a str) of "
-        "`ids`. Whatever the ids, no error: bytes that are not UTF-8 become the replacement "
-        "character �."
-    ),
-    solution=byte_bpe.decode,
-    reference=_by_a_decoder,
-    probes=(
-        Probe("plain letters", lambda: call([0, 1, 6], _SPLIT_GLYPHS), "Blanks are in the tokens."),
-        Probe(
-            "one character in two tokens",
-            lambda: call([0, 2, 3, 6], _SPLIT_GLYPHS),
-            "Two bytes of 中 are in one token and the third is in the next.",
-        ),
-        Probe(
-            "an emoji in two tokens",
-            lambda: call([4, 5], _SPLIT_GLYPHS),
-            "🧩 has four bytes, two in each token.",
-        ),
-        Probe(
-            "a character that is cut off",
-            lambda: call([0, 4], _SPLIT_GLYPHS),
-            "A model may stop in the middle of a character. Show that something is missing.",
-        ),
-        Probe(
-            "the second half alone",
-            lambda: call([0, 5, 6], _SPLIT_GLYPHS),
-            "Bytes that continue a character which never began: one � for each.",
-        ),
-        Probe("nothing", lambda: call([], _SPLIT_GLYPHS), "No ids, no text."),
-    ),
-    misconceptions=(
-        Misconception(
-            "each token decoded alone",
-            lambda ids, tokens: "".join(tokens[i].decode("utf-8", "replace") for i in ids),
-            "A token may hold half a character, and half a character is not UTF-8. Join the bytes "
-            "of all tokens first, then decode once.",
-        ),
-        Misconception(
-            "each token decoded alone, and an error",
-            lambda ids, tokens: "".join(tokens[i].decode("utf-8") for i in ids),
-            "A token may hold half a character, on which decode raises. Join the bytes of all "
-            "tokens first, decode once, and let errors be replaced.",
-        ),
-        Misconception(
-            "an error for broken bytes",
-            lambda ids, tokens: _joined(ids, tokens).decode("utf-8"),
-            "Without `errors` Python raises UnicodeDecodeError. A model can produce any ids in any "
-            'order, so decoding must survive them: errors="replace".',
-        ),
-        Misconception(
-            "broken bytes left out",
-            lambda ids, tokens: _joined(ids, tokens).decode("utf-8", "ignore"),
-            'errors="ignore" drops what it cannot read without a trace, and text that was wrong '
-            'looks right. "replace" leaves a visible mark.',
-        ),
-        Misconception(
-            "one byte, one character",
-            lambda ids, tokens: _joined(ids, tokens).decode("latin-1"),
-            "Latin-1 reads each byte as a character of its own. The bytes are UTF-8, in which most "
-            "characters have two to four bytes.",
-        ),
-        Misconception(
-            "spaces between tokens",
-            lambda ids, tokens: b" ".join(tokens[i] for i in ids).decode("utf-8", "replace"),
-            "The blanks of the text are inside the tokens already. Join with nothing in between.",
-        ),
-        Misconception(
-            "still bytes",
-            _joined,
-            "You return bytes. The text of bytes is bytes.decode(...).",
-        ),
-    ),
-    alternatives=(
-        Alternative("by str", lambda ids, tokens: str(_joined(ids, tokens), "utf-8", "replace")),
-    ),
-    hints=(
-        'b"".join(...) joins bytes as "".join(...) joins strings.',
-        "First join all bytes, then decode once: a character may be spread over tokens.",
-        'bytes.decode("utf-8", errors="replace").',
     ),
 )

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
+from course_lib.chapters.tokenization.exercises.generators import counted_words
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import bpe_training
 
@@ -14,6 +15,21 @@ def _counted_by_hand(words):
             pair = (ids[place], ids[place + 1])
             found[pair] = found.get(pair, 0) + count
     return found
+
+
+def _added_counters(words):
+    found = Counter()
+    for ids, count in words:
+        found.update({pair: times * count for pair, times in Counter(pairwise(ids)).items()})
+    return found
+
+
+def _as_hinted(words):
+    counts = Counter()
+    for ids, count in words:
+        for pair in pairwise(ids):
+            counts[pair] += count
+    return counts
 
 
 def _unweighted(words):
@@ -74,6 +90,7 @@ COUNT_PAIRS = Exercise(
     ),
     solution=bpe_training.count_pairs,
     reference=_counted_by_hand,
+    generator=counted_words,
     probes=(
         Probe(
             "one word", lambda: call([([5, 3, 8], 1)]), "Three tokens hold two pairs: they overlap."
@@ -128,6 +145,12 @@ COUNT_PAIRS = Exercise(
             "became neighbours. Words are cut apart before counting so that this cannot happen.",
         ),
         Misconception(
+            "the count of the word kept, not added",
+            lambda words: {pair: count for ids, count in words for pair in pairwise(ids)},
+            "You write the count of the last word over what was there. The same pair comes again "
+            "in other words and in the same word: add to what you have, counts[pair] += count.",
+        ),
+        Misconception(
             "the order ignored",
             _order_ignored,
             "You sort the two tokens of a pair. A merge joins left to right: `th` is not `ht`.",
@@ -139,7 +162,11 @@ COUNT_PAIRS = Exercise(
             "Counting looks at all neighbours; only merging must not overlap.",
         ),
     ),
-    alternatives=(Alternative("with a plain dict", _counted_by_hand),),
+    alternatives=(
+        Alternative("with a plain dict", _counted_by_hand),
+        Alternative("one Counter for each word", _added_counters),
+        Alternative("as in the hints", _as_hinted),
+    ),
     hints=(
         "Two loops: over the words, and inside over the places of a word.",
         "zip(ids, ids[1:]) gives the pairs of neighbours; a tuple can be a key of a dict.",

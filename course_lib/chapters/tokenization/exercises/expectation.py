@@ -2,8 +2,11 @@
 
 import math
 
+import torch
+
+from course_lib.chapters.tokenization.exercises.generators import words_and_pieces
 from course_lib.chapters.tokenization.exercises.unigram import logs, segmentations
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import unigram_training
 
 _FEW = logs(a=0.5, b=0.4, ab=0.1)
@@ -41,6 +44,68 @@ def _best_way_only(words, log_probs):
     )
 
 
+def _best_way_full_sum(words, log_probs):
+    return _best_way_only(words, log_probs)[0], _over_all_ways(words, log_probs)[1]
+
+
+def _best_way_sum_only(words, log_probs):
+    return _over_all_ways(words, log_probs)[0], _best_way_only(words, log_probs)[1]
+
+
+def _forwards_and_backwards(words, log_probs):
+    """Sum over the ways to each position and from it on, instead of listing them."""
+    counts, total = dict.fromkeys(log_probs, 0), 0.0
+    for word, count in words.items():
+        size = len(word)
+        spans = [(b, e) for b in range(size) for e in range(b + 1, size + 1)]
+        arcs = [(b, e, math.exp(log_probs[word[b:e]])) for b, e in spans if word[b:e] in log_probs]
+        forwards, backwards = [1.0] + [0.0] * size, [0.0] * size + [1.0]
+        for begin, end, share in sorted(arcs, key=lambda arc: arc[1]):
+            forwards[end] += forwards[begin] * share
+        for begin, end, share in sorted(arcs, key=lambda arc: -arc[0]):
+            backwards[begin] += share * backwards[end]
+        for begin, end, share in arcs:
+            used = forwards[begin] * share * backwards[end] / forwards[-1]
+            counts[word[begin:end]] += count * used
+        total += count * math.log(forwards[-1])
+    return counts, total
+
+
+def _by_the_gradient(words, log_probs):
+    """The expected count of a piece is the slope of log p along its logarithm."""
+    names = list(log_probs)
+    leaves = torch.tensor([log_probs[name] for name in names], requires_grad=True)
+    of = dict(zip(names, leaves, strict=True))
+    total = torch.zeros(())
+    for word, count in words.items():
+        to = [torch.zeros(())]
+        for end in range(1, len(word) + 1):
+            pieces = [(begin, word[begin:end]) for begin in range(end)]
+            ways = [to[begin] + of[piece] for begin, piece in pieces if piece in of]
+            to.append(torch.stack(ways).logsumexp(0))
+        total = total + count * to[-1]
+    (slopes,) = torch.autograd.grad(total, leaves)
+    return dict(zip(names, slopes.tolist(), strict=True)), total.item()
+
+
+def _as_hinted(words, log_probs):
+    def ways(rest):
+        if not rest:
+            return [[]]
+        ends = [end for end in range(1, len(rest) + 1) if rest[:end] in log_probs]
+        return [[rest[:end], *more] for end in ends for more in ways(rest[end:])]
+
+    counts, total = {}, 0.0
+    for word, count in words.items():
+        scores = [(math.exp(sum(log_probs[p] for p in way)), way) for way in ways(word)]
+        mass = sum(score for score, _ in scores)
+        total += count * math.log(mass)
+        for score, way in scores:
+            for piece in way:
+                counts[piece] = counts.get(piece, 0) + count * score / mass
+    return counts, total
+
+
 def _unweighted(words, log_probs):
     return _over_all_ways(dict.fromkeys(words, 1), log_probs)
 
@@ -70,6 +135,7 @@ EXPECTED_COUNTS = Exercise(
     ),
     solution=unigram_training.expected_counts,
     reference=_over_all_ways,
+    generator=words_and_pieces,
     probes=(
         Probe(
             "one way only",
@@ -99,6 +165,18 @@ EXPECTED_COUNTS = Exercise(
             _best_way_only,
             "You count along the best way. Expectation counts every way, each in proportion to its "
             "probability; else a piece that is second best everywhere would seem useless.",
+        ),
+        Misconception(
+            "the counts along the best segmentation",
+            _best_way_full_sum,
+            "Your sum of logarithms is right, but you count the pieces of the best way only. Count "
+            "every way, each weighted by its share of the word's probability.",
+        ),
+        Misconception(
+            "the sum along the best segmentation",
+            _best_way_sum_only,
+            "Your counts are right, but log p(word) is that of the best way alone. p(word) is the "
+            "sum over all segmentations: take the logarithm of that total.",
         ),
         Misconception(
             "all ways count the same",
@@ -137,6 +215,11 @@ EXPECTED_COUNTS = Exercise(
             "Words are independent, so their probabilities multiply and the logarithms add: "
             "count · log p(word).",
         ),
+    ),
+    alternatives=(
+        Alternative("forwards and backwards", _forwards_and_backwards),
+        Alternative("by the gradient of log p, in float32", _by_the_gradient),
+        Alternative("as in the hints", _as_hinted),
     ),
     hints=(
         "A function that calls itself lists all segmentations: choose the first piece, then cut "

@@ -1,5 +1,8 @@
 """The exercise on joining one pair everywhere in a word."""
 
+from itertools import pairwise
+
+from course_lib.chapters.tokenization.exercises.generators import word_and_merge
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import bpe_training
 
@@ -14,6 +17,36 @@ def _by_places(ids, pair, new_id):
             merged.append(ids[place])
             place += 1
     return merged
+
+
+def _looking_back(ids, pair, new_id):
+    """Append token after token; where the last two are the pair and neither is new, join them."""
+    merged, joined = [], True
+    for token in ids:
+        joined = not joined and bool(merged) and (merged[-1], token) == tuple(pair)
+        if joined:
+            merged[-1] = new_id
+        else:
+            merged.append(token)
+    return merged
+
+
+def _in_a_copy(ids, pair, new_id):
+    merged, place = ids.copy(), 0
+    while place + 1 < len(merged):
+        if merged[place] == pair[0] and merged[place + 1] == pair[1]:
+            merged[place : place + 2] = [new_id]
+        place += 1
+    return merged
+
+
+def _in_the_text(ids, pair, new_id):
+    text = " ".join(str(each) for each in ids)
+    return [int(part) for part in text.replace(f"{pair[0]} {pair[1]}", str(new_id)).split()]
+
+
+def _one_step_each(ids, pair, new_id):
+    return [new_id if each == tuple(pair) else each[0] for each in pairwise(ids)]
 
 
 def _first_only(ids, pair, new_id):
@@ -87,6 +120,7 @@ MERGE = Exercise(
     ),
     solution=bpe_training.merge,
     reference=_by_places,
+    generator=word_and_merge,
     probes=(
         Probe("in the middle", lambda: call([5, 1, 2, 6], (1, 2), 9), "Two tokens become one."),
         Probe(
@@ -112,6 +146,11 @@ MERGE = Exercise(
             lambda: call([4, 4, 4], (4, 4), 9),
             "From the left: the first two become one, and the third is left over.",
         ),
+        Probe(
+            "ids of two digits",
+            lambda: call([11, 21, 2], (1, 2), 9),
+            "11 ends and 21 begins with digits of the pair; the ids themselves are others.",
+        ),
         Probe("nothing to merge", lambda: call([3, 1, 3, 2], (1, 2), 9), "The list as it was."),
         Probe("an empty word", lambda: call([], (1, 2), 9), "Nothing in, nothing out."),
     ),
@@ -126,6 +165,18 @@ MERGE = Exercise(
             _right_half_kept,
             "You write the new token in place of the left half and then go on to the right half, "
             "which the new token already contains. Step over both.",
+        ),
+        Misconception(
+            "the right half kept, the last token lost",
+            _one_step_each,
+            "You step by one after a merge too, so the right half is written again, and your loop "
+            "ends before the last token. Step by two after a merge, and append what is left.",
+        ),
+        Misconception(
+            "replaced in a text",
+            _in_the_text,
+            "You write the ids as text and replace there, where the pair 1 2 is also found in "
+            "11 21. Compare the numbers themselves: ids[i] and ids[i + 1].",
         ),
         Misconception(
             "from the right",
@@ -158,7 +209,11 @@ MERGE = Exercise(
             "not part of a pair, append it.",
         ),
     ),
-    alternatives=(Alternative("with an index", _by_places),),
+    alternatives=(
+        Alternative("with an index", _by_places),
+        Alternative("with an iterator", _looking_back),
+        Alternative("in a copy", _in_a_copy),
+    ),
     hints=(
         "Walk with an index that moves by two after a merge and by one otherwise: a `while` loop.",
         "Mind the end: at the last token there is no right neighbour to look at.",

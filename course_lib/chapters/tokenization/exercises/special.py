@@ -1,9 +1,10 @@
-"""Exercises on tokens that are not text: finding them in a text, framing a conversation."""
+"""The exercise on special tokens: finding them in a text."""
 
 import re
 
+from course_lib.chapters.tokenization.exercises.generators import text_with_names
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
-from course_lib.tokenization import chat, special
+from course_lib.tokenization import special
 
 _NAMES = ["<|end|>", "<|start|>", "<|start|>user"]
 
@@ -51,6 +52,22 @@ def _name_after_name(text, special):
     return parts
 
 
+def _between_matches(text, special):
+    pattern = "|".join(map(re.escape, _longest(special))) or "(?!)"
+    parts, done = [], 0
+    for match in re.finditer(pattern, text):
+        parts += [(text[done : match.start()], False), (match.group(), True)]
+        done = match.end()
+    return _filled([*parts, (text[done:], False)])
+
+
+def _any_case(text, special):
+    if not special:
+        return _filled([(text, False)])
+    pattern = "(?i)(" + "|".join(map(re.escape, _longest(special))) + ")"
+    return _filled([(part, i % 2 == 1) for i, part in enumerate(re.split(pattern, text))])
+
+
 def _first_only(text, special):
     match = re.search("|".join(map(re.escape, _longest(special))), text) if special else None
     if match is None:
@@ -71,6 +88,7 @@ SPLIT = Exercise(
     ),
     solution=special.split_on_special,
     reference=_letter_by_letter,
+    generator=text_with_names,
     probes=(
         Probe("no name in it", lambda: call("plain text", _NAMES), "One part, not special."),
         Probe(
@@ -99,6 +117,11 @@ SPLIT = Exercise(
             "ab begins further left than bcd. Only names that begin at one place compete.",
         ),
         Probe("almost a name", lambda: call("<|end| > <|en", _NAMES), "Not quite a name is text."),
+        Probe(
+            "another case",
+            lambda: call("<|END|>a<|End|>", _NAMES),
+            "A name in capitals is not the name.",
+        ),
         Probe("no names at all", lambda: call("a<|end|>b", []), "Then everything is text."),
         Probe("an empty text", lambda: call("", _NAMES), "No parts."),
     ),
@@ -138,6 +161,12 @@ SPLIT = Exercise(
             "You stop after the first special token. Go on with the rest of the text.",
         ),
         Misconception(
+            "capitals or not",
+            _any_case,
+            "You ignore the case. A special token is one exact string; <|END|> is plain text, "
+            "which a user may have written.",
+        ),
+        Misconception(
             "special tokens dropped",
             lambda text, special: [
                 part for part in _letter_by_letter(text, special) if not part[1]
@@ -148,6 +177,7 @@ SPLIT = Exercise(
     alternatives=(
         Alternative("letter by letter", _letter_by_letter),
         Alternative("re.split", lambda text, special: _filled(_found(text, _longest(special)))),
+        Alternative("re.finditer", _between_matches),
     ),
     hints=(
         "re.split with a group, re.split('(a|b)', text), keeps what it split at: parts at odd "
@@ -156,140 +186,5 @@ SPLIT = Exercise(
         "its own.",
         "Or without re: walk through the text; at each place, which names does text.startswith "
         "find there? Take the longest.",
-    ),
-)
-
-
-def _turn(role, content):
-    return "<|im_start|>" + role + "\n" + content + "<|im_end|>" + "\n"
-
-
-def _by_adding_up(messages, add_generation_prompt=False):
-    text = ""
-    for message in messages:
-        text += _turn(message["role"], message["content"])
-    if add_generation_prompt:
-        text += "<|im_start|>assistant\n"
-    return text
-
-
-def _changed(change):
-    """Return the renderer whose finished text is changed by `change`."""
-    return lambda messages, add_generation_prompt=False: change(
-        _by_adding_up(messages, add_generation_prompt)
-    )
-
-
-def _stripped(messages, add_generation_prompt=False):
-    tidy = [message | {"content": message["content"].strip()} for message in messages]
-    return _by_adding_up(tidy, add_generation_prompt)
-
-
-def _default_system(messages, add_generation_prompt=False):
-    if messages[0]["role"] != "system":
-        messages = [{"role": "system", "content": "You are a helpful assistant."}, *messages]
-    return _by_adding_up(messages, add_generation_prompt)
-
-
-def _closed_prompt(messages, add_generation_prompt=False):
-    text = _by_adding_up(messages)
-    return text + "<|im_start|>assistant\n<|im_end|>\n" if add_generation_prompt else text
-
-
-def _conversation(*contents):
-    roles = ("system", "user", "assistant", "user", "assistant")
-    return [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False) if c]
-
-
-CHATML = Exercise(
-    id="tokenization.chatml",
-    title="A conversation as one text",
-    minutes=8,
-    difficulty=1,
-    statement=(
-        "`messages` is a list of dicts with `role` and `content`. Write each turn as "
-        "`<|im_start|>`, the role, a line break, the content as it is, `<|im_end|>` and a line "
-        "break. With `add_generation_prompt`, end with an open turn of the assistant. Return a str."
-    ),
-    solution=chat.render_chatml,
-    reference=_by_adding_up,
-    probes=(
-        Probe("one question", lambda: call(_conversation("", "Hi")), "One turn, closed."),
-        Probe(
-            "the assistant's turn is open",
-            lambda: call(_conversation("", "Hi"), add_generation_prompt=True),
-            "The model goes on where the text ends: after the line break that follows its role.",
-        ),
-        Probe(
-            "system first",
-            lambda: call(_conversation("Be brief.", "Hi"), True),
-            "The system's message is a turn like any other.",
-        ),
-        Probe(
-            "several turns",
-            lambda: call(_conversation("Be brief.", "Hi", "Hello", "2 + 2?", "4")),
-            "In the order given; the last turn is closed as well.",
-        ),
-        Probe(
-            "blanks in the content",
-            lambda: call(_conversation("", "  two\n\nlines \n")),
-            "What the user wrote is not tidied up.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "no line break after the role",
-            _changed(lambda text: re.sub(r"(<\|im_start\|>\w+)\n", r"\1", text)),
-            "The role and the content run together. The line break is what tells the model where "
-            "the name ends.",
-        ),
-        Misconception(
-            "no line break between turns",
-            _changed(lambda text: text.replace("<|im_end|>\n", "<|im_end|>")),
-            "Each turn ends with `<|im_end|>` and a line break. It seems idle, but the model has "
-            "seen it in every conversation, and other tokens mean another distribution.",
-        ),
-        Misconception(
-            "a line break before the end mark",
-            _changed(lambda text: text.replace("<|im_end|>", "\n<|im_end|>")),
-            "You begin a new line before `<|im_end|>`. The content is followed by the mark at "
-            "once.",
-        ),
-        Misconception(
-            "content tidied up",
-            _stripped,
-            "You strip the content. Blanks and line breaks belong to what was said; code depends "
-            "on them.",
-        ),
-        Misconception(
-            "always open",
-            lambda messages, add_generation_prompt=False: _by_adding_up(messages, True),
-            "The open turn belongs there only when an answer is wanted. In training, the "
-            "conversation is complete.",
-        ),
-        Misconception(
-            "never open",
-            lambda messages, add_generation_prompt=False: _by_adding_up(messages),
-            "With `add_generation_prompt` the text must end with `<|im_start|>assistant` and a "
-            "line break. Without it the model may well continue the user's turn.",
-        ),
-        Misconception(
-            "the open turn closed",
-            _closed_prompt,
-            "You close the turn that the model is asked to fill. It would see that the answer is "
-            "over already.",
-        ),
-        Misconception(
-            "a system message of your own",
-            _default_system,
-            "You add a system message where there is none. Some templates do; this one says only "
-            "what it was given.",
-        ),
-    ),
-    alternatives=(Alternative("with +=", _by_adding_up),),
-    hints=(
-        'One turn is an f-string: f"<|im_start|>{role}\\n{content}<|im_end|>\\n".',
-        'Join the turns with "".join(...), or add them up.',
-        "The open turn has a role and a line break, no content and no end mark.",
     ),
 )

@@ -3,7 +3,9 @@
 import math
 import sys
 from functools import cache
+from itertools import pairwise
 
+from course_lib.chapters.tokenization.exercises.generators import text_and_pieces
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import segmentation
 
@@ -14,6 +16,7 @@ def logs(**shares):
 
 
 _HUG = logs(h=0.05, u=0.06, g=0.07, s=0.08, hu=0.15, ug=0.2, hug=0.1, gs=0.02)
+_LONG = _HUG | logs(i=0.02, n=0.03, hugging=0.01, ing=0.001)
 _GREED = logs(a=0.2, b=0.2, c=0.2, ab=0.1, bc=0.15, abc=0.001, cd=0.15, d=0.01)
 _COUNT = logs(a=0.3, b=0.28, ab=0.05, ba=0.01, aba=0.02)
 
@@ -53,6 +56,49 @@ def _memoised_recursion(text, log_probs):
         pieces.append(text[begin:end])
         begin = end
     return pieces
+
+
+def _with_whole_paths(text, log_probs):
+    """Keep for each position the best sum and the pieces that lead there."""
+    best = {0: (0.0, [])}
+    for end in range(1, len(text) + 1):
+        ways = [
+            (best[begin][0] + log_probs[text[begin:end]], [*best[begin][1], text[begin:end]])
+            for begin in range(end)
+            if text[begin:end] in log_probs
+        ]
+        best[end] = max(ways)
+    return best[len(text)][1]
+
+
+def _as_hinted(text, log_probs):
+    best, came_from = [0.0], [0]
+    for end in range(1, len(text) + 1):
+        best.append(-math.inf)
+        came_from.append(end)
+        for begin in range(end):
+            score = best[begin] + log_probs.get(text[begin:end], -math.inf)
+            if score > best[end]:
+                best[end], came_from[end] = score, begin
+    pieces, end = [], len(text)
+    while end > 0:
+        pieces.append(text[came_from[end] : end])
+        end = came_from[end]
+    return pieces[::-1]
+
+
+def _neighbours_joined(text, log_probs):
+    pieces = list(text)
+    while True:
+        gains = [
+            (log_probs[a + b] - log_probs[a] - log_probs[b], place)
+            for place, (a, b) in enumerate(pairwise(pieces))
+            if a + b in log_probs
+        ]
+        gain, place = max(gains, default=(0.0, 0))
+        if gain <= 0:
+            return pieces
+        pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
 
 
 def _longest_match(text, log_probs):
@@ -104,6 +150,7 @@ VITERBI = Exercise(
     ),
     solution=segmentation.viterbi,
     reference=_by_trying_all,
+    generator=text_and_pieces,
     probes=(
         Probe("one character", lambda: call("h", _HUG), "There is only one way."),
         Probe(
@@ -136,6 +183,11 @@ VITERBI = Exercise(
             lambda: call("aababbaba", _COUNT),
             "Each position keeps its own best way, however long the text is.",
         ),
+        Probe(
+            "a long piece without halves",
+            lambda: call("huggings", _LONG),
+            "hugging is a piece of seven letters, and no way leads to it by joining two pieces.",
+        ),
         Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
     ),
     misconceptions=(
@@ -166,6 +218,12 @@ VITERBI = Exercise(
             "where the piece begins, plus the piece.",
         ),
         Misconception(
+            "neighbours joined, as BPE does",
+            _neighbours_joined,
+            "You join the two neighbours that gain most, again and again. A piece whose halves are "
+            "no pieces is never reached that way: try every piece that ends at a position.",
+        ),
+        Misconception(
             "probabilities added",
             _added_shares,
             "You add probabilities. Independent pieces multiply, so it is the logarithms that add.",
@@ -186,6 +244,8 @@ VITERBI = Exercise(
     alternatives=(
         Alternative("all ways tried", _by_trying_all),
         Alternative("by recursion that remembers, deeper than usual", _memoised_recursion),
+        Alternative("with the pieces kept at each position", _with_whole_paths),
+        Alternative("as in the hints", _as_hinted),
     ),
     hints=(
         "best[0] = 0. For each end from 1: over all begins for which text[begin:end] is a piece, "

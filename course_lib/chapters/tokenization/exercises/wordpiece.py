@@ -1,5 +1,6 @@
 """The exercise on WordPiece: greedy longest match, all or nothing."""
 
+from course_lib.chapters.tokenization.exercises.generators import word_and_vocabulary
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.tokenization import wordpiece
 
@@ -78,6 +79,46 @@ def _character_unknown(word, vocabulary, unknown="[UNK]"):
     return _greedy(word, vocabulary, unknown, stuck=lambda text, start: ([unknown], start + 1))
 
 
+def _unmarked_if_need_be(word, vocabulary, unknown="[UNK]"):
+    pieces, start = [], 0
+    while start < len(word):
+        for end in range(len(word), start, -1):
+            names = [_prefixed(word[start:end], start), word[start:end]]
+            known = [name for name in names if name in vocabulary]
+            if known:
+                pieces.append(known[0])
+                start = end
+                break
+        else:
+            return [unknown]
+    return pieces
+
+
+def _as_hinted(word, vocabulary, unknown="[UNK]"):
+    pieces, start = [], 0
+    while start < len(word):
+        end = len(word)
+        while end > start and ("##" if start > 0 else "") + word[start:end] not in vocabulary:
+            end -= 1
+        if end == start:
+            return [unknown]
+        pieces.append(("##" if start > 0 else "") + word[start:end])
+        start = end
+    return pieces
+
+
+def _by_recursion(word, vocabulary, unknown="[UNK]", mark=""):
+    if not word:
+        return []
+    fits = [p for p in vocabulary if p.startswith(mark) and word.startswith(p[len(mark) :])]
+    fits = [p for p in fits if len(p) > len(mark)]
+    if not fits:
+        return [unknown]
+    piece = max(fits, key=len)
+    rest = _by_recursion(word[len(piece) - len(mark) :], vocabulary, unknown, "##")
+    return [unknown] if unknown in rest else [piece, *rest]
+
+
 def _with_second_thoughts(word, vocabulary, unknown="[UNK]"):
     def ways(start):
         if start == len(word):
@@ -106,6 +147,7 @@ WORDPIECE = Exercise(
     ),
     solution=wordpiece.wordpiece_encode,
     reference=_by_removal,
+    generator=word_and_vocabulary,
     probes=(
         Probe("one piece", lambda: call("want", _PIECES), "The whole word is in the vocabulary."),
         Probe("three pieces", lambda: call("unwanted", _PIECES), "un, then ##want, then ##ed."),
@@ -113,6 +155,11 @@ WORDPIECE = Exercise(
             "continued only",
             lambda: call("wanted", _PIECES),
             "A piece inside the word needs its ##: both `ed` and `##ed` are there.",
+        ),
+        Probe(
+            "known without its mark only",
+            lambda: call("unwant", ["un", "want", "##ed"]),
+            "After un only ##want would do, and there is none: the word is unknown.",
         ),
         Probe(
             "greedy runs into a wall",
@@ -161,6 +208,12 @@ WORDPIECE = Exercise(
             "in front before you look it up.",
         ),
         Misconception(
+            "without ## where there is none with it",
+            _unmarked_if_need_be,
+            "Inside the word you fall back on a piece without ##. Such a piece may only begin a "
+            "word: if none with ## fits, the word is unknown.",
+        ),
+        Misconception(
             "marks taken off",
             _marks_dropped,
             "You found the right pieces and returned them without `##`. The mark is part of the "
@@ -189,7 +242,11 @@ WORDPIECE = Exercise(
             "greedy, and where greed fails the word is unknown.",
         ),
     ),
-    alternatives=(Alternative("letters cut off the end", _by_removal),),
+    alternatives=(
+        Alternative("letters cut off the end", _by_removal),
+        Alternative("as in the hints", _as_hinted),
+        Alternative("by recursion, from the list of pieces", _by_recursion),
+    ),
     hints=(
         "Two loops: `start` moves through the word; for each start, `end` comes down from "
         "len(word).",
