@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import attention
+from course_lib.chapters.attention.exercises.generators import pieces, whole_vectors
 from course_lib.chapters.attention.exercises.weighted_mean import numbers
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -32,6 +33,20 @@ def _count_taken_for_width(x, num_heads):
     return torch.stack(x.split(num_heads, dim=-1), dim=1)
 
 
+def _as_the_hints_say(x, num_heads):
+    batch, tokens, width = x.shape
+    return x.view(batch, tokens, num_heads, width // num_heads).transpose(1, 2)
+
+
+def _slice_by_slice(x, num_heads):
+    batch, tokens, width = x.shape
+    piece = width // num_heads
+    out = torch.empty(batch, num_heads, tokens, piece)
+    for head in range(num_heads):
+        out[:, head] = x[:, :, head * piece : (head + 1) * piece]
+    return out
+
+
 SPLIT = Exercise(
     id="attention.split_heads",
     title="Cut into heads",
@@ -43,6 +58,7 @@ SPLIT = Exercise(
     ),
     solution=attention.split_heads,
     reference=_head_by_head,
+    generator=whole_vectors,
     same_dtype=True,
     probes=(
         Probe(
@@ -54,6 +70,7 @@ SPLIT = Exercise(
             "three tokens, two heads",
             lambda: call(torch.arange(12.0).reshape(1, 3, 4), 2),
             "A head keeps its own piece of every token, and no piece of another head.",
+            gradient=True,
         ),
         Probe(
             "two texts, three heads",
@@ -98,6 +115,12 @@ SPLIT = Exercise(
             "width // num_heads.",
         ),
         Misconception(
+            "the gradient cut off",
+            lambda x, num_heads: _head_by_head(x.detach(), num_heads),
+            "The numbers are right, but no gradient flows through them, so the projection before "
+            "them cannot learn. Leave out detach() and torch.no_grad().",
+        ),
+        Misconception(
             "left whole",
             lambda x, num_heads: x[:, None].expand(-1, num_heads, -1, -1),
             "Each of your heads gets the whole vector. They share it: D = width // num_heads each.",
@@ -108,6 +131,8 @@ SPLIT = Exercise(
             "by unflatten",
             lambda x, num_heads: x.unflatten(-1, (num_heads, -1)).permute(0, 2, 1, 3),
         ),
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("slice by slice", _slice_by_slice),
     ),
     hints=(
         "Two moves: cut the last axis in two, (B, T, H, D), then bring the heads forward.",
@@ -121,6 +146,19 @@ def _side_by_side(x):
     return torch.cat(x.unbind(1), dim=-1)
 
 
+def _merged_as_the_hints_say(x):
+    batch, heads, tokens, width = x.shape
+    return x.transpose(1, 2).reshape(batch, tokens, heads * width)
+
+
+def _written_slice_by_slice(x):
+    batch, heads, tokens, width = x.shape
+    out = torch.empty(batch, tokens, heads * width)
+    for head in range(heads):
+        out[:, :, head * width : (head + 1) * width] = x[:, head]
+    return out
+
+
 MERGE = Exercise(
     id="attention.merge_heads",
     title="Put the heads together",
@@ -132,6 +170,7 @@ MERGE = Exercise(
     ),
     solution=attention.merge_heads,
     reference=_side_by_side,
+    generator=pieces,
     same_dtype=True,
     probes=(
         Probe(
@@ -143,6 +182,7 @@ MERGE = Exercise(
             "three tokens, two heads",
             lambda: call(torch.arange(12.0).reshape(1, 2, 3, 2)),
             "A token gets its own pieces back, not those of its neighbours.",
+            gradient=True,
         ),
         Probe(
             "two texts, three heads",
@@ -175,6 +215,12 @@ MERGE = Exercise(
             "This is (B, T, H, D). Join the last two axes into one.",
         ),
         Misconception(
+            "the gradient cut off",
+            lambda x: _side_by_side(x.detach()),
+            "The numbers are right, but no gradient flows through them, so the heads cannot "
+            "learn. Leave out detach() and torch.no_grad().",
+        ),
+        Misconception(
             "the tokens joined",
             lambda x: x.flatten(2),
             "You joined tokens and features: (B, H, T · D). Each token keeps a vector of its own.",
@@ -182,6 +228,8 @@ MERGE = Exercise(
     ),
     alternatives=(
         Alternative("by permute and flatten", lambda x: x.permute(0, 2, 1, 3).flatten(2)),
+        Alternative("as the hints say", _merged_as_the_hints_say),
+        Alternative("slice by slice", _written_slice_by_slice),
     ),
     hints=(
         "Go backwards through the splitting: first swap, then join.",
