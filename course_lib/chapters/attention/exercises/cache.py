@@ -139,7 +139,7 @@ CACHED_STEP = Exercise(
     statement=(
         "T new tokens (usually one) stand at `position` and behind it. Put their keys and values "
         "into copies of the caches (B, G, N, D), let the new queries (B, H, T, D) read causally "
-        "everything up to themselves, and return (output, k_cache, v_cache)."
+        "everything up to themselves, and return (output, k_cache, v_cache). Gradients must flow."
     ),
     solution=answers.cached_attention,
     reference=_step,

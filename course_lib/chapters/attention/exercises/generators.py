@@ -14,10 +14,6 @@ def _sizes(rng: random.Random, count: int, largest: int = 5) -> list[int]:
     return [rng.randint(1, largest) for _ in range(count)]
 
 
-def _dtype(rng: random.Random) -> torch.dtype:
-    return rng.choice((torch.float32, torch.float32, torch.float64))
-
-
 def _some(rng: random.Random, *shape: int, share: float = 0.6) -> torch.Tensor:
     """Return truth values, True for about that share."""
     return torch.rand(shape, generator=torch_generator(rng)) < share
@@ -27,7 +23,7 @@ def queries_keys_values(rng: random.Random) -> Call:
     """One attention with any axes in front, often with a mask; in float64 also large scores."""
     lead = _sizes(rng, rng.randint(0, 2), 3)
     queries, keys, width, value_width = _sizes(rng, 4)
-    dtype = _dtype(rng)
+    dtype = rng.choice((torch.float32, torch.float32, torch.float64))
     scale = rng.choice((1.0, 30.0)) if dtype == torch.float64 else 1.0
     q = random_tensor(rng, *lead, queries, width, scale=scale, dtype=dtype)
     k = random_tensor(rng, *lead, keys, width, scale=scale, dtype=dtype)
@@ -69,9 +65,8 @@ def shared_heads(rng: random.Random) -> Call:
     """Query heads that share key heads, often with a mask that leaves each query a key."""
     batch, groups, share, queries = _sizes(rng, 4, 3)
     keys, width = _sizes(rng, 2, 4)
-    dtype = _dtype(rng)
-    q = random_tensor(rng, batch, groups * share, queries, width, dtype=dtype)
-    k, v = (random_tensor(rng, batch, groups, keys, width, dtype=dtype) for _ in range(2))
+    q = random_tensor(rng, batch, groups * share, queries, width)
+    k, v = (random_tensor(rng, batch, groups, keys, width) for _ in range(2))
     if rng.random() < 0.3:
         return call(q, k, v)
     table = rng.choice(((queries, keys), (batch, 1, queries, keys), (batch, 1, 1, keys)))
@@ -85,10 +80,9 @@ def a_step(rng: random.Random) -> Call:
     batch, groups, share, tokens = _sizes(rng, 4, 3)
     width, position = rng.randint(1, 4), rng.randint(0, 4)
     room = position + tokens + rng.randint(0, 3)
-    dtype = _dtype(rng)
-    q = random_tensor(rng, batch, groups * share, tokens, width, dtype=dtype)
-    k, v = (random_tensor(rng, batch, groups, tokens, width, dtype=dtype) for _ in range(2))
-    caches = (random_tensor(rng, batch, groups, room, width, dtype=dtype) for _ in range(2))
+    q = random_tensor(rng, batch, groups * share, tokens, width)
+    k, v = (random_tensor(rng, batch, groups, tokens, width) for _ in range(2))
+    caches = (random_tensor(rng, batch, groups, room, width) for _ in range(2))
     return call(q, k, v, *caches, position)
 
 
@@ -100,6 +94,6 @@ def weights_and_ids(rng: random.Random) -> Call:
     if len(set(ids)) == tokens:
         ids[-1] = ids[rng.randrange(tokens - 1)]
     shape = (*_sizes(rng, rng.randint(0, 3), 3), tokens, tokens)
-    scores = random_tensor(rng, *shape, dtype=_dtype(rng))
+    scores = random_tensor(rng, *shape)
     past = torch.ones(tokens, tokens, dtype=torch.bool).tril()
     return call(torch.softmax(scores.masked_fill(~past, -torch.inf), -1), torch.tensor(ids))

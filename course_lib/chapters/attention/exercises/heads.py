@@ -70,7 +70,6 @@ SPLIT = Exercise(
             "three tokens, two heads",
             lambda: call(torch.arange(12.0).reshape(1, 3, 4), 2),
             "A head keeps its own piece of every token, and no piece of another head.",
-            gradient=True,
         ),
         Probe(
             "two texts, three heads",
@@ -113,12 +112,6 @@ SPLIT = Exercise(
             _count_taken_for_width,
             "`num_heads` says how many pieces there are, not how wide one is. The width of one is "
             "width // num_heads.",
-        ),
-        Misconception(
-            "the gradient cut off",
-            lambda x, num_heads: _head_by_head(x.detach(), num_heads),
-            "The numbers are right, but no gradient flows through them, so the projection before "
-            "them cannot learn. Leave out detach() and torch.no_grad().",
         ),
         Misconception(
             "left whole",
@@ -182,7 +175,6 @@ MERGE = Exercise(
             "three tokens, two heads",
             lambda: call(torch.arange(12.0).reshape(1, 2, 3, 2)),
             "A token gets its own pieces back, not those of its neighbours.",
-            gradient=True,
         ),
         Probe(
             "two texts, three heads",
@@ -213,12 +205,6 @@ MERGE = Exercise(
             "only transposed",
             lambda x: x.transpose(1, 2),
             "This is (B, T, H, D). Join the last two axes into one.",
-        ),
-        Misconception(
-            "the gradient cut off",
-            lambda x: _side_by_side(x.detach()),
-            "The numbers are right, but no gradient flows through them, so the heads cannot "
-            "learn. Leave out detach() and torch.no_grad().",
         ),
         Misconception(
             "the tokens joined",

@@ -63,7 +63,8 @@ GROUPED = Exercise(
     difficulty=3,
     statement=(
         "Return attention of `q` (B, H, T, D) over `k` and `v` (B, G, S, D), where G divides H: "
-        "the first H/G query heads read key/value head 0, the next H/G read head 1, and so on."
+        "the first H/G query heads read key/value head 0, the next H/G read head 1, and so on. "
+        "Gradients must flow through it."
     ),
     solution=attention.grouped_query_attention,
     reference=_per_group,

@@ -126,7 +126,7 @@ SCALED_DOT_PRODUCT = Exercise(
         "`q` is (..., T, D), `k` is (..., S, D), `v` is (..., S, Dv). `mask`, where given, "
         "broadcasts to (..., T, S) and is True where a query may attend; a query with nothing to "
         "attend to returns zeros. "
-        "The result has the dtype of `q`."
+        "The result has the dtype of `q`, and gradients must flow through it."
     ),
     solution=attention.scaled_dot_product_attention,
     reference=attended,

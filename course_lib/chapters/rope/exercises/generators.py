@@ -38,12 +38,11 @@ def some_positions(rng: random.Random) -> Call:
 def features_and_angles(rng: random.Random) -> Call:
     """Features (..., T, D), the cosines and sines of their planes for all axes in front or none."""
     lead, (tokens, planes) = _sizes(rng, rng.randint(0, 2), 3), _sizes(rng, 2, 5)
-    dtype = rng.choice((torch.float32, torch.float32, torch.float64))
-    x = random_tensor(rng, *lead, tokens, 2 * planes, dtype=dtype).contiguous()
+    x = random_tensor(rng, *lead, tokens, 2 * planes).contiguous()
     if lead and rng.random() < 0.5:  # as after (B, T, H, D) -> (B, H, T, D)
         x = x.transpose(-3, -2).contiguous().transpose(-3, -2)
     front = [rng.choice((1, size)) for size in lead] if rng.random() < 0.5 else []
-    angles = random_tensor(rng, *front, tokens, planes, scale=3.0, dtype=dtype)
+    angles = random_tensor(rng, *front, tokens, planes, scale=3.0)
     return call(x, angles.cos(), angles.sin())
 
 

@@ -72,10 +72,6 @@ def _exchanged(a, b, cos, sin):
     return _right(a, b, sin, cos)
 
 
-def _cut_off(a, b, cos, sin):
-    return _right(a.detach(), b.detach(), cos.detach(), sin.detach())
-
-
 def _with(read, turn, write):
     def rotate(x, cos, sin):
         return write(*turn(*read(x), cos, sin))
@@ -145,7 +141,6 @@ _PROBES = (
         "three tokens, five planes",
         lambda: call(uneven(3, 10), _HEADS.cos(), _HEADS.sin()),
         "Each token has its own angles, one for each plane.",
-        gradient=True,
     ),
     Probe(
         "a batch with heads",
@@ -183,12 +178,6 @@ _MATRIX = (
         "cosine and sine exchanged",
         _exchanged,
         "At the angle 0 nothing may move, and there the cosine is 1: a · cos − b · sin.",
-    ),
-    Misconception(
-        "the gradient cut off",
-        _cut_off,
-        "The numbers are right, but no gradient flows through them, so the projections before "
-        "them cannot learn. Leave out detach() and torch.no_grad().",
     ),
 )
 

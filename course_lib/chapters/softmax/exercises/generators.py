@@ -104,11 +104,12 @@ def scores_with_targets(rng: random.Random) -> Call:
 
 
 def scores_in_a_row(rng: random.Random) -> Call:
-    """Scores to walk over: in float64 far below zero too, some or all of a row -inf."""
+    """Scores to walk over: now and then thousands below zero, some or all of a row -inf."""
     shape = _shape(rng)
     x = _scores(rng, shape)
-    if rng.random() < 0.3:
-        x = x.double() - 20_000.0
+    if rng.random() < 0.3:  # whole thousands, all different: exact in float32, however it is done
+        places = torch.randperm(x.numel(), generator=torch_generator(rng)).reshape(shape)
+        x = -1000.0 * (11 + places)
     if rng.random() < 0.5:
         x = x.masked_fill(_some(rng, shape), -torch.inf)
     if rng.random() < 0.2:

@@ -43,7 +43,7 @@ CROSS_ENTROPY = Exercise(
     difficulty=2,
     statement=(
         "Return the mean over the rows of −log p[target], in nats, from logits (N, V) and one "
-        "target id for each row."
+        "target id for each row. Gradients must flow through it."
     ),
     solution=softmax.cross_entropy,
     reference=lambda logits, targets: F.cross_entropy(logits.double(), targets).to(logits.dtype),

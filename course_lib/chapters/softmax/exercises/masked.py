@@ -87,7 +87,6 @@ MASKED = Exercise(
             "one entry hidden",
             lambda: _with_inverted([[True, False, True], [True, True, False]]),
             "A hidden entry gets 0, and the others share the whole of 1.",
-            gradient=True,
         ),
         Probe(
             "along dim 0",
@@ -146,12 +145,6 @@ MASKED = Exercise(
             _overflowing,
             "exp overflows above about 88 (float32). Subtract the largest score that is allowed, "
             "then take exp.",
-        ),
-        Misconception(
-            "the gradient cut off",
-            lambda x, mask, dim=-1: _masked_in_double(x.detach(), mask, dim),
-            "The probabilities are right, but no gradient flows through them, so nothing before "
-            "them can learn. Leave out detach(), .data and torch.no_grad().",
         ),
     ),
     alternatives=(
@@ -222,7 +215,6 @@ TEMPERATURE = Exercise(
             "columns of a matrix",
             lambda: call(uneven(2, 3), 0.7, dim=0),
             AXIS,
-            gradient=True,
         ),
         Probe(
             "temperature 0.01",
@@ -272,12 +264,6 @@ TEMPERATURE = Exercise(
             "dim ignored",
             lambda x, temperature, dim=-1: torch.softmax(x / temperature, -1),
             "You always normalise along the last axis. Pass `dim` on.",
-        ),
-        Misconception(
-            "the gradient cut off",
-            lambda x, temperature, dim=-1: torch.softmax(x.detach() / temperature, dim),
-            "The probabilities are right, but no gradient flows through them. Leave out detach(), "
-            ".data and torch.no_grad().",
         ),
     ),
     alternatives=(

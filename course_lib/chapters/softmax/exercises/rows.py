@@ -39,10 +39,6 @@ def _first_subtracted(x, dim=-1):
     return e / e.sum(dim, keepdim=True)
 
 
-def _without_gradient(x, dim=-1):
-    return torch.softmax(x.detach(), dim)
-
-
 def _score_by_score(x, dim=-1):
     scores = x.unbind(dim)
     largest = scores[0]
@@ -75,7 +71,6 @@ STABLE = Exercise(
             "rows of a matrix",
             lambda: call(uneven(2, 3)),
             "Each row is a case of its own.",
-            gradient=True,
         ),
         Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
         Probe("square, along dim 0", lambda: call(uneven(3, 3), dim=0), AXIS),
@@ -155,12 +150,6 @@ STABLE = Exercise(
             "Subtract the largest along `dim`.",
         ),
         Misconception(
-            "the gradient cut off",
-            _without_gradient,
-            "The probabilities are right, but no gradient flows through them, so nothing before "
-            "them can learn. Leave out detach(), .data and torch.no_grad().",
-        ),
-        Misconception(
             "divided by the largest",
             lambda x, dim=-1: (x - x.amax(dim, keepdim=True)).exp(),
             "Your exponentials are safe, but they do not sum to 1 yet: divide by their sum.",
@@ -223,7 +212,7 @@ LOG = Exercise(
         Probe(
             "three small scores", lambda: call(torch.tensor(SMALL)), "The formula: z − log Σ eᶻ."
         ),
-        Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS, gradient=True),
+        Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
         Probe(
             "two scores 200 apart",
             lambda: call(torch.tensor([0.0, 200.0])),
@@ -274,12 +263,6 @@ LOG = Exercise(
             "the logarithm of the sum added",
             _log_subtracted,
             "log(a / b) is log a *minus* log b: subtract the logarithm of the sum.",
-        ),
-        Misconception(
-            "the gradient cut off",
-            lambda x, dim=-1: torch.log_softmax(x.detach(), dim),
-            "The values are right, but no gradient flows through them, and a loss built on them "
-            "would teach nothing. Leave out detach(), .data and torch.no_grad().",
         ),
         Misconception(
             "dim ignored",
