@@ -3,7 +3,9 @@
 import torch
 import torch.nn.functional as F
 
+from course_lib import attention
 from course_lib.chapters.attention import answers
+from course_lib.chapters.attention.exercises.generators import a_step
 from course_lib.chapters.attention.exercises.weighted_mean import attended, numbers
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -86,6 +88,35 @@ def _by_torch(q, k, v, k_cache, v_cache, position):
     return read, _filled(k_cache, k, position), _filled(v_cache, v, position)
 
 
+def _cut_off(q, k, v, k_cache, v_cache, position):
+    with torch.no_grad():
+        return _step(q, k, v, k_cache, v_cache, position)
+
+
+def _as_the_hints_say(q, k, v, k_cache, v_cache, position):
+    tokens = k.shape[2]
+    end = position + tokens
+    k_cache, v_cache = k_cache.clone(), v_cache.clone()
+    k_cache[:, :, position:end] = k
+    v_cache[:, :, position:end] = v
+    mask = attention.causal_mask(tokens, end)
+    read = attention.grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask)
+    return read, k_cache, v_cache
+
+
+def _token_by_token(q, k, v, k_cache, v_cache, position):
+    reads = []
+    for t in range(q.shape[2]):
+        new = slice(t, t + 1)
+        k_cache = _filled(k_cache, k[:, :, new], position + t)
+        v_cache = _filled(v_cache, v[:, :, new], position + t)
+        keys, values = (
+            _shared(cache[:, :, : position + t + 1], q.shape[1]) for cache in (k_cache, v_cache)
+        )
+        reads.append(attended(q[:, :, new], keys, values))
+    return torch.cat(reads, dim=2), k_cache, v_cache
+
+
 def _situation(heads, groups, tokens, capacity, position, batch=2):
     """Return the arguments of a step; what the caches hold beyond `position` is old rubbish."""
     new = (batch, groups, tokens, 3)
@@ -108,10 +139,11 @@ CACHED_STEP = Exercise(
     statement=(
         "T new tokens (usually one) stand at `position` and behind it. Put their keys and values "
         "into copies of the caches (B, G, N, D), let the new queries (B, H, T, D) read causally "
-        "everything up to themselves, and return (output, k_cache, v_cache)."
+        "everything up to themselves, and return (output, k_cache, v_cache). Gradients must flow."
     ),
     solution=answers.cached_attention,
     reference=_step,
+    generator=a_step,
     probes=(
         Probe(
             "the first token",
@@ -137,6 +169,7 @@ CACHED_STEP = Exercise(
             "three new tokens at once",
             lambda: _situation(heads=2, groups=1, tokens=3, capacity=7, position=2),
             "Among the new tokens too, none reads a later one.",
+            gradient=True,
         ),
     ),
     misconceptions=(
@@ -209,8 +242,18 @@ CACHED_STEP = Exercise(
             "Here the caches must not change under the caller: k_cache.clone() first. (A cache in "
             "use *is* written in place, and the library's KVCache does so.)",
         ),
+        Misconception(
+            "the gradient cut off",
+            _cut_off,
+            "All three are right, but no gradient flows through them. Whoever only generates may "
+            "write torch.no_grad() around the call; inside, leave it out.",
+        ),
     ),
-    alternatives=(Alternative("by torch", _by_torch),),
+    alternatives=(
+        Alternative("by torch", _by_torch),
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("token by token", _token_by_token),
+    ),
     hints=(
         "Three moves: copy and write, read, return all three.",
         "k_cache = k_cache.clone(); k_cache[:, :, position:end] = k, with end = position + T.",

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import attention
+from course_lib.chapters.attention.exercises.generators import pieces, whole_vectors
 from course_lib.chapters.attention.exercises.weighted_mean import numbers
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -32,6 +33,20 @@ def _count_taken_for_width(x, num_heads):
     return torch.stack(x.split(num_heads, dim=-1), dim=1)
 
 
+def _as_the_hints_say(x, num_heads):
+    batch, tokens, width = x.shape
+    return x.view(batch, tokens, num_heads, width // num_heads).transpose(1, 2)
+
+
+def _slice_by_slice(x, num_heads):
+    batch, tokens, width = x.shape
+    piece = width // num_heads
+    out = torch.empty(batch, num_heads, tokens, piece)
+    for head in range(num_heads):
+        out[:, head] = x[:, :, head * piece : (head + 1) * piece]
+    return out
+
+
 SPLIT = Exercise(
     id="attention.split_heads",
     title="Cut into heads",
@@ -43,6 +58,7 @@ SPLIT = Exercise(
     ),
     solution=attention.split_heads,
     reference=_head_by_head,
+    generator=whole_vectors,
     same_dtype=True,
     probes=(
         Probe(
@@ -108,6 +124,8 @@ SPLIT = Exercise(
             "by unflatten",
             lambda x, num_heads: x.unflatten(-1, (num_heads, -1)).permute(0, 2, 1, 3),
         ),
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("slice by slice", _slice_by_slice),
     ),
     hints=(
         "Two moves: cut the last axis in two, (B, T, H, D), then bring the heads forward.",
@@ -121,6 +139,19 @@ def _side_by_side(x):
     return torch.cat(x.unbind(1), dim=-1)
 
 
+def _merged_as_the_hints_say(x):
+    batch, heads, tokens, width = x.shape
+    return x.transpose(1, 2).reshape(batch, tokens, heads * width)
+
+
+def _written_slice_by_slice(x):
+    batch, heads, tokens, width = x.shape
+    out = torch.empty(batch, tokens, heads * width)
+    for head in range(heads):
+        out[:, :, head * width : (head + 1) * width] = x[:, head]
+    return out
+
+
 MERGE = Exercise(
     id="attention.merge_heads",
     title="Put the heads together",
@@ -132,6 +163,7 @@ MERGE = Exercise(
     ),
     solution=attention.merge_heads,
     reference=_side_by_side,
+    generator=pieces,
     same_dtype=True,
     probes=(
         Probe(
@@ -182,6 +214,8 @@ MERGE = Exercise(
     ),
     alternatives=(
         Alternative("by permute and flatten", lambda x: x.permute(0, 2, 1, 3).flatten(2)),
+        Alternative("as the hints say", _merged_as_the_hints_say),
+        Alternative("slice by slice", _written_slice_by_slice),
     ),
     hints=(
         "Go backwards through the splitting: first swap, then join.",

@@ -3,8 +3,9 @@
 import torch
 
 from course_lib import attention
+from course_lib.chapters.attention.exercises.generators import weights_and_ids
 from course_lib.chapters.attention.exercises.weighted_mean import numbers
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
 def _followers(ids):
@@ -54,6 +55,37 @@ def _turned(weights, ids):
     return _induction(weights.transpose(-2, -1), ids)
 
 
+def _never_itself(weights, ids):
+    repeated = [[j for j in own if j < t] for t, own in enumerate(_followers(ids.tolist()))]
+    counted = sum(bool(own) for own in _followers(ids.tolist()))
+    rows = [weights[..., t, own].sum(-1) for t, own in enumerate(repeated)]
+    return torch.stack(rows).sum(0) / counted
+
+
+def _as_the_hints_say(weights, ids):
+    earlier = (ids[:, None] == ids).tril(-1)
+    marked = torch.zeros_like(earlier)
+    marked[:, 1:] = earlier[:, :-1]
+    return (weights * marked).sum(-1)[..., marked.any(-1)].mean(-1)
+
+
+def _query_by_query(weights, ids):
+    total, counted = torch.zeros(weights.shape[:-2]), 0
+    for t in range(len(ids)):
+        places = [j + 1 for j in range(t) if ids[j] == ids[t]]
+        if places:
+            total = total + sum(weights[..., t, place] for place in places)
+            counted += 1
+    return total / counted
+
+
+def _rolled(weights, ids):
+    marked = (ids[:, None] == ids).tril(-1).roll(1, dims=1)
+    repeated = marked.any(-1)
+    on_places = torch.einsum("...ts,ts->...t", weights, marked.to(weights.dtype))
+    return (on_places * repeated).sum(-1) / repeated.sum()
+
+
 INDUCTION = Exercise(
     id="attention.induction_score",
     title="Find the heads that copy",
@@ -66,6 +98,7 @@ INDUCTION = Exercise(
     ),
     solution=attention.induction_score,
     reference=_induction,
+    generator=weights_and_ids,
     probes=(
         Probe(
             "A B A",
@@ -145,6 +178,17 @@ INDUCTION = Exercise(
             "You averaged over heads too. The question is which of them does it: keep the axes in "
             "front.",
         ),
+        Misconception(
+            "its own place left out",
+            _never_itself,
+            "Where the same id stands twice in a row, what followed the first is the query itself, "
+            "and that place counts as well.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("query by query", _query_by_query),
+        Alternative("rolled by one column", _rolled),
     ),
     hints=(
         "For query t, an earlier place j with ids[j] == ids[t] makes the key j + 1 count.",

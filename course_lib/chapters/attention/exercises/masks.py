@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import attention
+from course_lib.chapters.attention.exercises.generators import lengths_and_side, queries_and_keys
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -43,6 +44,33 @@ def _queries_times_queries(queries, keys=None):
     return _staircase(queries)
 
 
+def _one_too_many_in_the_future(queries, keys=None):
+    queries, keys = _both(queries, keys)
+    return torch.ones(queries, keys).tril(keys - queries + 1).bool()
+
+
+def _upper_triangle(queries, keys=None):
+    queries, keys = _both(queries, keys)
+    return torch.ones(queries, keys).triu(keys - queries).bool()
+
+
+def _above_the_diagonal(queries, keys=None):
+    return torch.ones(_both(queries, keys)).triu(1).bool()
+
+
+def _as_the_hints_say(queries, keys=None):
+    queries, keys = _both(queries, keys)
+    return torch.arange(keys) <= torch.arange(keys - queries, keys)[:, None]
+
+
+def _row_by_row(queries, keys=None):
+    queries, keys = _both(queries, keys)
+    allowed = torch.zeros(queries, keys, dtype=torch.bool)
+    for i in range(queries):
+        allowed[i, : keys - queries + i + 1] = True
+    return allowed
+
+
 CAUSAL = Exercise(
     id="attention.causal_mask",
     title="No peeking",
@@ -55,6 +83,7 @@ CAUSAL = Exercise(
     ),
     solution=attention.causal_mask,
     reference=_staircase,
+    generator=queries_and_keys,
     same_dtype=True,
     probes=(
         Probe(
@@ -121,6 +150,24 @@ CAUSAL = Exercise(
             _queries_times_queries,
             "There is one column for each key, cached ones included; you ignore `keys`.",
         ),
+        Misconception(
+            "one token of the future",
+            _one_too_many_in_the_future,
+            "Each query reads one token after itself: the one that it must predict. Stop at its "
+            "own position: `<=` with its position, or tril(keys − queries).",
+        ),
+        Misconception(
+            "the upper triangle",
+            _upper_triangle,
+            "`triu` keeps what lies above the diagonal: each query itself and what comes after. "
+            "The past lies below: `tril`.",
+        ),
+        Misconception(
+            "the upper triangle, without the diagonal",
+            _above_the_diagonal,
+            "`triu(1)` marks what is forbidden, for a mask in which True hides. Here True means "
+            '"may attend", and with earlier keys the diagonal is shifted by keys − queries.',
+        ),
     ),
     alternatives=(
         Alternative(
@@ -129,6 +176,8 @@ CAUSAL = Exercise(
                 _both(queries, keys)[1] - queries
             ),
         ),
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("row by row", _row_by_row),
     ),
     hints=(
         "Compare positions: key j may be read by query i where position j <= position i.",
@@ -164,6 +213,26 @@ def _one_too_few(lengths, keys, side="right"):
     return _cell_by_cell((lengths - 1).clamp(min=0), keys, side)
 
 
+def _sliced_from_the_end(lengths, keys, side="right"):
+    mask = torch.zeros(len(lengths), 1, 1, keys, dtype=torch.bool)
+    for b, length in enumerate(lengths.tolist()):
+        mask[b, ..., slice(length) if side == "right" else slice(-length, None)] = True
+    return mask
+
+
+def _by_slices(lengths, keys, side="right"):
+    mask = torch.zeros(len(lengths), 1, 1, keys, dtype=torch.bool)
+    for b, length in enumerate(lengths.tolist()):
+        mask[b, ..., slice(length) if side == "right" else slice(keys - length, None)] = True
+    return mask
+
+
+def _padding_as_the_hints_say(lengths, keys, side="right"):
+    place = torch.arange(keys)
+    table = (place if side == "right" else place.flip(0)) < lengths[:, None]
+    return table[:, None, None, :]
+
+
 PADDING = Exercise(
     id="attention.padding_mask",
     title="Texts of unequal length",
@@ -175,6 +244,7 @@ PADDING = Exercise(
     ),
     solution=attention.padding_mask,
     reference=_cell_by_cell,
+    generator=lengths_and_side,
     same_dtype=True,
     probes=(
         Probe(
@@ -246,6 +316,11 @@ PADDING = Exercise(
             _one_too_few,
             "The last token is hidden. Places count from 0, so places 0 to length − 1 are tokens.",
         ),
+        Misconception(
+            "the slice from −0",
+            _sliced_from_the_end,
+            "For an empty text `-length:` is `-0:`, the whole row. Start at keys − length.",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -256,6 +331,8 @@ PADDING = Exercise(
                 else (torch.arange(keys) >= keys - lengths.view(-1, 1, 1, 1))
             ),
         ),
+        Alternative("by slices", _by_slices),
+        Alternative("as the hints say", _padding_as_the_hints_say),
     ),
     hints=(
         "place = torch.arange(keys) are the places 0, 1, ... Which of them hold a token?",

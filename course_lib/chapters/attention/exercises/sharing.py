@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import attention
+from course_lib.chapters.attention.exercises.generators import shared_heads
 from course_lib.chapters.attention.exercises.weighted_mean import attended, numbers
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -39,6 +40,22 @@ def _first_queries(q, k, v, mask=None):
     return attended(q[:, : k.shape[1]], k, v, mask)
 
 
+def _causal_whatever_the_mask(q, k, v, mask=None):
+    causal = None if mask is None else torch.ones(q.shape[2], k.shape[2]).tril().bool()
+    return _repeated(q, k, v, causal)
+
+
+def _copied_as_often_as_there_are_groups(q, k, v, mask=None):
+    groups = k.shape[1]
+    k, v = (x.repeat_interleave(groups, dim=1) for x in (k, v))
+    return attended(q, k, v, mask)
+
+
+def _as_the_hints_say(q, k, v, mask=None):
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+    return attention.scaled_dot_product_attention(q, k, v, mask)
+
+
 GROUPED = Exercise(
     id="attention.grouped_query",
     title="Heads that share their keys",
@@ -46,10 +63,12 @@ GROUPED = Exercise(
     difficulty=3,
     statement=(
         "Return attention of `q` (B, H, T, D) over `k` and `v` (B, G, S, D), where G divides H: "
-        "the first H/G query heads read key/value head 0, the next H/G read head 1, and so on."
+        "the first H/G query heads read key/value head 0, the next H/G read head 1, and so on. "
+        "Gradients must flow through it."
     ),
     solution=attention.grouped_query_attention,
     reference=_per_group,
+    generator=shared_heads,
     probes=(
         Probe(
             "as many key heads as query heads",
@@ -75,6 +94,7 @@ GROUPED = Exercise(
                 torch.ones(3, 3).tril().bool(),
             ),
             "The same mask holds in every head.",
+            gradient=True,
         ),
     ),
     misconceptions=(
@@ -130,9 +150,27 @@ GROUPED = Exercise(
             lambda q, k, v, mask=None: _repeated(q, k, v),
             "`mask` has no effect on your result.",
         ),
+        Misconception(
+            "causal whatever the mask",
+            _causal_whatever_the_mask,
+            "You hide the future, and not what `mask` hides: it may be any table, such as one of "
+            "padding. Pass it on as it is, not as is_causal=True.",
+        ),
+        Misconception(
+            "copied G times",
+            _copied_as_often_as_there_are_groups,
+            "Each key/value head serves H/G query heads, so H/G copies of each are needed, not G.",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda q, k, v, mask=None: _repeated(q.detach(), k.detach(), v.detach(), mask),
+            "The result is right, but no gradient flows through it, so nothing before it can "
+            "learn. Leave out detach() and torch.no_grad().",
+        ),
     ),
     alternatives=(
         Alternative("by copies", _repeated),
+        Alternative("as the hints say", _as_the_hints_say),
         Alternative(
             "by torch",
             lambda q, k, v, mask=None: F.scaled_dot_product_attention(

@@ -3,7 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib import attention
+from course_lib import attention, softmax
+from course_lib.chapters.attention.exercises.generators import queries_keys_values
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -29,6 +30,8 @@ def _scores(q, k):
 
 def _query_by_query(q, k, v, mask=None):
     rows = []
+    if mask is not None:
+        mask = mask.expand(*q.shape[:-1], k.shape[-2])
     for t in range(q.shape[-2]):
         allowed = None if mask is None else mask[..., t : t + 1, :]
         rows.append(attended(q[..., t : t + 1, :], k, v, allowed))
@@ -89,6 +92,30 @@ def _mixed_keys(q, k, v, mask=None):
     return attended(q, k, k, mask)
 
 
+def _mask_added(q, k, v, mask=None):
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores + mask, -1) @ v
+
+
+def _weights_cut_off(q, k, v, mask=None):
+    return attended(q.detach(), k.detach(), v, mask)
+
+
+def _cut_off(q, k, v, mask=None):
+    return attended(q.detach(), k.detach(), v.detach(), mask)
+
+
+def _in_float32(q, k, v, mask=None):
+    return attended(q.float(), k.float(), v.float(), mask)
+
+
+def _as_the_hints_say(q, k, v, mask=None):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    if mask is None:
+        return softmax.stable_softmax(scores) @ v
+    return softmax.masked_softmax(scores, mask) @ v
+
+
 SCALED_DOT_PRODUCT = Exercise(
     id="attention.scaled_dot_product",
     title="One attention",
@@ -96,11 +123,15 @@ SCALED_DOT_PRODUCT = Exercise(
     difficulty=2,
     statement=(
         "Return, for each query, the values averaged with the weights softmax(q · k / √D). "
-        "`q` is (..., T, D), `k` is (..., S, D), `v` is (..., S, Dv). `mask`, where given, is "
-        "True where a query may attend; a query with nothing to attend to returns zeros."
+        "`q` is (..., T, D), `k` is (..., S, D), `v` is (..., S, Dv). `mask`, where given, "
+        "broadcasts to (..., T, S) and is True where a query may attend; a query with nothing to "
+        "attend to returns zeros. "
+        "The result has the dtype of `q`, and gradients must flow through it."
     ),
     solution=attention.scaled_dot_product_attention,
     reference=attended,
+    same_dtype=True,
+    generator=queries_keys_values,
     probes=(
         Probe(
             "one query, one feature",
@@ -137,6 +168,7 @@ SCALED_DOT_PRODUCT = Exercise(
                 torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]).bool(),
             ),
             "A hidden key gets the weight 0, and the others share the whole of 1.",
+            gradient=True,
         ),
         Probe(
             "a query that may read nothing",
@@ -245,9 +277,40 @@ SCALED_DOT_PRODUCT = Exercise(
             _mixed_keys,
             "You average the keys. Keys say whom to read; what is read are the values.",
         ),
+        Misconception(
+            "scaled by the width of the values",
+            lambda q, k, v, mask=None: attended(q, k, v, mask, scale=v.shape[-1] ** -0.5),
+            "You divide by the root of the values' width. A score sums over the features of query "
+            "and key: divide by the root of `q.shape[-1]`.",
+        ),
+        Misconception(
+            "the mask added",
+            _mask_added,
+            "A boolean mask added to the scores adds 1 where it is True and hides nothing. Use "
+            "scores.masked_fill(~mask, -torch.inf).",
+        ),
+        Misconception(
+            "the gradient through the weights cut off",
+            _weights_cut_off,
+            "The result is right, but queries and keys get no gradient and would never learn whom "
+            "to read. Leave out detach() and torch.no_grad().",
+        ),
+        Misconception(
+            "the gradient cut off",
+            _cut_off,
+            "The result is right, but no gradient flows through it, so nothing before it can "
+            "learn. Leave out detach() and torch.no_grad().",
+        ),
+        Misconception(
+            "always in float32",
+            _in_float32,
+            "Your result is float32 whatever comes in. Keep the dtype of the inputs: no .float(), "
+            "or go back with .to(q.dtype).",
+        ),
     ),
     alternatives=(
         Alternative("query by query", _query_by_query),
+        Alternative("as the hints say", _as_the_hints_say),
         Alternative(
             "scaled beforehand",
             lambda q, k, v, mask=None: attended(q * q.shape[-1] ** -0.5, k, v, mask, scale=1.0),

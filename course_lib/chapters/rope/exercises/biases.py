@@ -4,7 +4,9 @@ import math
 
 import torch
 
+from course_lib import attention
 from course_lib import positions as library
+from course_lib.chapters.rope.exercises.generators import a_number_of_heads, slopes_and_lengths
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -36,6 +38,33 @@ def _without_a_step_between(num_heads):
     return torch.tensor(_geometric(power) + extra)
 
 
+def _as_the_hints_say(num_heads):
+    power = 2 ** int(math.log2(num_heads))
+    slopes = [2 ** (-8 * h / power) for h in range(1, power + 1)]
+    new = [2 ** (-4 * h / power) for h in range(1, 2 * power + 1, 2)]
+    return torch.tensor(slopes + new[: num_heads - power])
+
+
+def _recursive(num_heads):
+    power = 1 << (num_heads.bit_length() - 1)
+    if power == num_heads:
+        return 2.0 ** (-8.0 * torch.arange(1, num_heads + 1) / num_heads)
+    return torch.cat((_recursive(power), _recursive(2 * power)[::2][: num_heads - power]))
+
+
+def _by_repeated_products(num_heads):
+    power = 1 << (num_heads.bit_length() - 1)
+    between = torch.full((2 * power,), 2 ** (-4 / power)).cumprod(0)
+    return torch.cat((between[1::2], between[0::2]))[:num_heads]
+
+
+def _next_power(num_heads):
+    power = 1
+    while power < num_heads:
+        power *= 2
+    return torch.tensor(_geometric(power)[:num_heads])
+
+
 ALIBI_SLOPES = Exercise(
     id="rope.alibi_slopes",
     title="One slope for each head",
@@ -48,6 +77,7 @@ ALIBI_SLOPES = Exercise(
     ),
     solution=library.alibi_slopes,
     reference=_slopes,
+    generator=a_number_of_heads,
     probes=(
         Probe("8 heads", lambda: call(8), "For eight heads the slopes are ½, ¼, ⅛, … 1/256."),
         Probe("4 heads", lambda: call(4), "Fewer heads, larger steps: the last is 2⁻⁸ again."),
@@ -93,6 +123,17 @@ ALIBI_SLOPES = Exercise(
             lambda num_heads: torch.linspace(1, 0, num_heads + 1)[:-1],
             "The slopes form a geometric series: each is the one before times the same factor.",
         ),
+        Misconception(
+            "the power of two above",
+            _next_power,
+            "You take the first H slopes of the next larger power of two. Take all slopes of the "
+            "power *below* H, then fill up.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("recursive", _recursive),
+        Alternative("by repeated products, in float32", _by_repeated_products),
     ),
     hints=(
         "For a power of two: [2 ** (-8 * h / H) for h in 1 … H].",
@@ -129,6 +170,20 @@ def _with(form, aligned="end"):
     return bias
 
 
+def _bias_as_the_hints_say(slopes, queries, keys=None):
+    distance = attention.token_offsets(queries, keys).abs()
+    return -slopes[:, None, None] * distance
+
+
+def _filled_cell_by_cell(slopes, queries, keys=None):
+    keys = queries if keys is None else keys
+    out = torch.zeros(len(slopes), queries, keys)
+    for i in range(queries):
+        for j in range(keys):
+            out[:, i, j] = -slopes * abs(keys - queries + i - j)
+    return out
+
+
 ALIBI_BIAS = Exercise(
     id="rope.alibi_bias",
     title="A penalty for distance",
@@ -141,6 +196,7 @@ ALIBI_BIAS = Exercise(
     ),
     solution=library.alibi_bias,
     reference=_bias,
+    generator=slopes_and_lengths,
     probes=(
         Probe(
             "one head, three tokens",
@@ -205,6 +261,8 @@ ALIBI_BIAS = Exercise(
     ),
     alternatives=(
         Alternative("by broadcasting", _with(lambda slope, offset: -slope * offset.abs())),
+        Alternative("as the hints say", _bias_as_the_hints_say),
+        Alternative("cell by cell", _filled_cell_by_cell),
     ),
     hints=(
         "course_lib.attention.token_offsets(queries, keys) is key position minus query position.",

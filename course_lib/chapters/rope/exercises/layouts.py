@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import rope
+from course_lib.chapters.rope.exercises.generators import a_projection
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -39,6 +40,17 @@ def _by_index(weight, num_heads):
     return weight[(starts + order).flatten()]
 
 
+def _as_the_hints_say(weight, num_heads):
+    width = len(weight) // num_heads
+    planes = weight.reshape(num_heads, width // 2, 2, *weight.shape[1:])
+    return planes.transpose(1, 2).reshape(weight.shape)
+
+
+def _head_by_head(weight, num_heads):
+    heads = weight.chunk(num_heads)
+    return torch.cat([part for head in heads for part in (head[0::2], head[1::2])])
+
+
 CONVERT = Exercise(
     id="rope.convert",
     title="From one layout to the other",
@@ -51,6 +63,7 @@ CONVERT = Exercise(
     ),
     solution=rope.neighbours_to_halves,
     reference=_in_loops,
+    generator=a_projection,
     probes=(
         Probe(
             "one head, numbered rows",
@@ -106,7 +119,11 @@ CONVERT = Exercise(
             "the two exchanged every plane turns the other way.",
         ),
     ),
-    alternatives=(Alternative("by an index", _by_index),),
+    alternatives=(
+        Alternative("by an index", _by_index),
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("head by head", _head_by_head),
+    ),
     hints=(
         "Row 2i of a head goes to row i, row 2i + 1 to row D/2 + i.",
         "weight.reshape(num_heads, D // 2, 2, *weight.shape[1:]) shows planes and their two rows.",

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import rope
+from course_lib.chapters.rope.exercises.generators import features_and_angles
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -67,6 +68,10 @@ def _half_done(a, b, cos, sin):
     return a, a * sin + b * cos
 
 
+def _exchanged(a, b, cos, sin):
+    return _right(a, b, sin, cos)
+
+
 def _with(read, turn, write):
     def rotate(x, cos, sin):
         return write(*turn(*read(x), cos, sin))
@@ -80,6 +85,17 @@ def _tables_of_the_other_layout(read, write, spread):
     def rotate(x, cos, sin):
         a, b = read(x)
         return x * spread(cos) + write(-b, a) * spread(sin)
+
+    return rotate
+
+
+def _by_matrices(read, write):
+    """Turn each plane by a 2 x 2 matrix of its own."""
+
+    def rotate(x, cos, sin):
+        rows = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), -2)
+        turned = rows @ torch.stack(read(x), -1).unsqueeze(-1)
+        return write(turned[..., 0, 0], turned[..., 1, 0])
 
     return rotate
 
@@ -158,6 +174,11 @@ _MATRIX = (
         "You overwrote the first feature and then used the new value for the second. Both need "
         "the old ones: compute both, then put them together.",
     ),
+    Misconception(
+        "cosine and sine exchanged",
+        _exchanged,
+        "At the angle 0 nothing may move, and there the cosine is 1: a · cos − b · sin.",
+    ),
 )
 
 
@@ -179,6 +200,7 @@ HALVES = Exercise(
     ),
     solution=rope.rotate_halves,
     reference=_halves,
+    generator=features_and_angles,
     probes=_PROBES,
     misconceptions=(
         *_matrix_mistakes(_from_halves, _to_halves),
@@ -212,6 +234,8 @@ HALVES = Exercise(
             "as transformers writes it",
             _tables_of_the_other_layout(_from_halves, _to_halves, _doubled),
         ),
+        Alternative("as the hints say", _with(_from_halves, _right, _to_halves)),
+        Alternative("by matrices", _by_matrices(_from_halves, _to_halves)),
     ),
     hints=(
         "a, b = x.chunk(2, dim=-1) are the first and second features of all planes.",
@@ -237,6 +261,7 @@ NEIGHBOURS = Exercise(
     ),
     solution=rope.rotate_neighbours,
     reference=_neighbours,
+    generator=features_and_angles,
     probes=_PROBES,
     misconceptions=(
         *_matrix_mistakes(_from_neighbours, _to_neighbours),
@@ -272,6 +297,8 @@ NEIGHBOURS = Exercise(
             "with repeated cosines",
             _tables_of_the_other_layout(_from_neighbours, _to_neighbours, _repeated),
         ),
+        Alternative("as the hints say", _with(_from_neighbours, _right, _to_neighbours)),
+        Alternative("by matrices", _by_matrices(_from_neighbours, _to_neighbours)),
     ),
     hints=(
         "a, b = x[..., 0::2], x[..., 1::2] are the first and second features of all planes.",

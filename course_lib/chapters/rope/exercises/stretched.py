@@ -5,6 +5,7 @@ import math
 import torch
 
 from course_lib import rope
+from course_lib.chapters.rope.exercises.generators import a_stretched_base, frequencies_and_limits
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -19,6 +20,10 @@ def _base_by_search(base, factor, head_dim):
     return math.exp((low + high) / 2)
 
 
+def _in_float32(base, factor, head_dim):
+    return torch.tensor(base) * torch.tensor(factor) ** (head_dim / (head_dim - 2))
+
+
 NTK_BASE = Exercise(
     id="rope.ntk_base",
     title="The NTK-aware base",
@@ -30,6 +35,7 @@ NTK_BASE = Exercise(
     ),
     solution=rope.ntk_aware_base,
     reference=_base_by_search,
+    generator=a_stretched_base,
     probes=(
         Probe(
             "head width 4, factor 2",
@@ -92,6 +98,11 @@ NTK_BASE = Exercise(
                 math.log(base) + math.log(factor) * head_dim / (head_dim - 2)
             ),
         ),
+        Alternative(
+            "as the hints say",
+            lambda base, factor, head_dim: base * factor ** (head_dim / (head_dim - 2)),
+        ),
+        Alternative("as a tensor, in float32", _in_float32),
     ),
     hints=(
         "Write it as an equation: new^(−(D−2)/D) = base^(−(D−2)/D) / factor.",
@@ -130,12 +141,25 @@ def _ramp(waves, low, high):
     return ((waves - low) / (high - low)).clamp(0, 1)
 
 
+def _unclamped(waves, low, high):
+    return (waves - low) / (high - low)
+
+
 def _over_wavelength(waves, low, high):
     return ((1 / low - 1 / waves) / (1 / low - 1 / high)).clamp(0, 1)
 
 
 def _planes(head_dim, base):
     return base ** (-torch.arange(0, head_dim, 2).float() / head_dim)
+
+
+def _by_cases(frequencies, factor, low_freq_factor, high_freq_factor, trained_length):
+    wavelength = 2 * math.pi / frequencies
+    share = (trained_length / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor)
+    blended = (1 - share) * frequencies / factor + share * frequencies
+    slow = wavelength > trained_length / low_freq_factor
+    fast = wavelength < trained_length / high_freq_factor
+    return torch.where(slow, frequencies / factor, torch.where(fast, frequencies, blended))
 
 
 LLAMA3 = Exercise(
@@ -150,6 +174,7 @@ LLAMA3 = Exercise(
     ),
     solution=rope.llama3_frequencies,
     reference=_plane_by_plane,
+    generator=frequencies_and_limits,
     probes=(
         Probe(
             "fast planes only",
@@ -210,6 +235,22 @@ LLAMA3 = Exercise(
             _blend(_ramp, slow=lambda frequency, factor: frequency * factor),
             "Slower means a smaller frequency: divide by the factor.",
         ),
+        Misconception(
+            "the limits 1 and 4 written in",
+            _blend(lambda waves, low, high: _ramp(waves, 1.0, 4.0)),
+            "These are Llama's own numbers. Use `low_freq_factor` and `high_freq_factor`.",
+        ),
+        Misconception(
+            "the ramp not cut off",
+            _blend(_unclamped),
+            "Below the lower limit your share is negative, and above the upper one it exceeds 1. "
+            "Cut it off: .clamp(0, 1).",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _blend(_ramp)),
+        Alternative("by cases, as transformers writes it", _by_cases),
+        Alternative("plane by plane", _plane_by_plane),
     ),
     hints=(
         "turns = trained_length * frequencies / (2 * math.pi).",

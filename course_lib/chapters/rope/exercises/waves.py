@@ -6,6 +6,7 @@ import torch
 
 from course_lib import positions as library
 from course_lib import rope
+from course_lib.chapters.rope.exercises.generators import some_positions, table_sizes
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -38,6 +39,45 @@ def _own_wave_per_column(length, width, base=10_000.0):
     return torch.where(column % 2 == 0, angle.sin(), angle.cos())
 
 
+# An angle of 300 radians is rounded by up to 2e-5 in float32, and a table made there is right too.
+_FAR_IN_FLOAT32 = 40.0
+
+
+def _as_the_hints_say(length, width, base=10_000.0):
+    positions = torch.arange(length)
+    speed = base ** (-2 * torch.arange(width // 2) / width)
+    angle = positions[:, None] * speed
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)
+
+
+def _columns_filled(length, width, base=10_000.0):
+    angle = torch.arange(length)[:, None] * base ** (-2 * torch.arange(width // 2) / width)
+    table = torch.empty(length, width)
+    table[:, 0::2] = angle.sin()
+    table[:, 1::2] = angle.cos()
+    return table
+
+
+def _speeds_through_exp(length, width, base=10_000.0):
+    speed = torch.exp(torch.arange(0, width, 2) * (-math.log(base) / width))
+    angle = torch.arange(length).unsqueeze(1) * speed
+    table = torch.zeros(length, width)
+    table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()
+    return table
+
+
+def _divided_by_powers(length, width, base=10_000.0):
+    power = torch.pow(base, torch.arange(0, width, 2, dtype=torch.float32) / width)
+    angle = torch.arange(length, dtype=torch.float32).reshape(-1, 1) / power
+    return torch.stack((angle.sin(), angle.cos()), dim=2).reshape(length, width)
+
+
+def _by_an_outer_product(length, width, base=10_000.0):
+    speed = 1.0 / base ** (torch.arange(0, width, 2).float() / width)
+    angle = torch.outer(torch.arange(length).float(), speed)
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).reshape(length, width)
+
+
 SINUSOIDAL = Exercise(
     id="rope.sinusoidal",
     title="A table of waves",
@@ -49,6 +89,7 @@ SINUSOIDAL = Exercise(
     ),
     solution=library.sinusoidal_table,
     reference=_table,
+    generator=table_sizes,
     probes=(
         Probe(
             "one wave",
@@ -61,7 +102,12 @@ SINUSOIDAL = Exercise(
             "The second wave has the speed 100^(−2/4) = 0.1.",
         ),
         Probe("three waves", lambda: call(5, 6), "Sine and cosine of one wave stand side by side."),
-        Probe("five waves, far", lambda: call(300, 10), "The speeds, seen far from the start."),
+        Probe(
+            "five waves, far",
+            lambda: call(300, 10),
+            "The speeds, seen far from the start.",
+            tolerance=_FAR_IN_FLOAT32,
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -116,6 +162,19 @@ SINUSOIDAL = Exercise(
             ),
             "The exponent is negative: later waves are slower. Yours turn many times per token.",
         ),
+        Misconception(
+            "the base fixed at 10 000",
+            lambda length, width, base=10_000.0: _table(length, width),
+            "Use the argument `base`.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say, in float32", _as_the_hints_say),
+        Alternative("columns filled, in float32", _columns_filled),
+        Alternative("speeds through exp, in float32", _speeds_through_exp),
+        Alternative("divided by powers, in float32", _divided_by_powers),
+        Alternative("by an outer product, in float32", _by_an_outer_product),
+        Alternative("number by number", _table),
     ),
     hints=(
         "Two tensors first: positions 0 … length − 1, and speeds base ** (−2i/width) for "
@@ -147,6 +206,20 @@ def _ends_at_the_base(i, width):
     return -i / max(width // 2 - 1, 1)
 
 
+def _in_bfloat16(positions, head_dim, base=10_000.0):
+    return positions[..., None].bfloat16() * _speeds(head_dim, base).bfloat16()
+
+
+def _angles_as_the_hints_say(positions, head_dim, base=10_000.0):
+    speed = base ** (-torch.arange(0, head_dim, 2) / head_dim)
+    return positions[..., None] * speed
+
+
+def _plane_by_plane(positions, head_dim, base=10_000.0):
+    planes = [positions / base ** (2 * i / head_dim) for i in range(head_dim // 2)]
+    return torch.stack(planes, dim=-1)
+
+
 ANGLES = Exercise(
     id="rope.angles",
     title="How far each plane has turned",
@@ -158,6 +231,7 @@ ANGLES = Exercise(
     ),
     solution=rope.rope_angles,
     reference=_angles,
+    generator=some_positions,
     probes=(
         Probe(
             "the first plane",
@@ -178,6 +252,13 @@ ANGLES = Exercise(
             "a batch",
             lambda: call(torch.tensor([[0, 1, 2], [40, 41, 42]]), 10, base=1e6),
             "Positions may have any shape: the planes become a new last axis.",
+        ),
+        Probe(
+            "far positions",
+            lambda: call(torch.tensor([257, 1001, 2051, 4099]), 4),
+            "float32 tells every position from the next; half precision does not beyond 256 "
+            "(bfloat16) or 2 048 (float16).",
+            tolerance=0.05,  # 5e-6 for float32, and 0.15 % for bfloat16, which is off by 0.4 %
         ),
     ),
     misconceptions=(
@@ -222,6 +303,12 @@ ANGLES = Exercise(
             lambda positions, head_dim, base=10_000.0: _angles(positions, head_dim),
             "Use the argument `base`. Qwen3 was trained with 1 000 000.",
         ),
+        Misconception(
+            "computed in bfloat16",
+            _in_bfloat16,
+            "bfloat16 has three digits: the positions 256 and 257 are one number there. Compute "
+            "angles in float32 at least, even in a model of half precision.",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -230,6 +317,8 @@ ANGLES = Exercise(
                 "...,i->...i", positions.float(), _speeds(head_dim, base).float()
             ),
         ),
+        Alternative("as the hints say", _angles_as_the_hints_say),
+        Alternative("plane by plane", _plane_by_plane),
     ),
     hints=(
         "torch.arange(0, head_dim, 2) is 2i for each plane.",

@@ -1,7 +1,8 @@
 """The exercises of 04 softmax, in the notebook's order."""
 
 from course_lib.chapters.softmax.exercises.loss import CROSS_ENTROPY, GRADIENT
+from course_lib.chapters.softmax.exercises.masked import MASKED, TEMPERATURE
 from course_lib.chapters.softmax.exercises.online import MERGE, ONLINE
-from course_lib.chapters.softmax.exercises.rows import LOG, MASKED, STABLE, TEMPERATURE
+from course_lib.chapters.softmax.exercises.rows import LOG, STABLE
 
 EXERCISES = (STABLE, LOG, MASKED, TEMPERATURE, CROSS_ENTROPY, GRADIENT, ONLINE, MERGE)

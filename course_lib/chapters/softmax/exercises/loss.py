@@ -4,6 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import softmax
+from course_lib.chapters.softmax.exercises.generators import (
+    logits_with_targets,
+    scores_with_targets,
+)
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -18,6 +22,20 @@ def _unlikely_target():
     return call(torch.tensor([[0.0, 200.0], [1000.0, 0.0]]), torch.tensor([0, 0]))
 
 
+def _every_target_in_every_row(logits, targets):
+    return -torch.log_softmax(logits, -1)[:, targets].mean()
+
+
+def _as_the_hints_say(logits, targets):
+    log_p = softmax.log_softmax(logits)
+    return -log_p[torch.arange(len(targets)), targets].mean()
+
+
+def _row_by_row(logits, targets):
+    rows = zip(logits, targets.tolist(), strict=True)
+    return sum(row.logsumexp(0) - row[target] for row, target in rows) / len(targets)
+
+
 CROSS_ENTROPY = Exercise(
     id="softmax.cross_entropy",
     title="The loss of a language model",
@@ -25,10 +43,11 @@ CROSS_ENTROPY = Exercise(
     difficulty=2,
     statement=(
         "Return the mean over the rows of −log p[target], in nats, from logits (N, V) and one "
-        "target id for each row."
+        "target id for each row. Gradients must flow through it."
     ),
     solution=softmax.cross_entropy,
-    reference=lambda logits, targets: F.cross_entropy(logits.double(), targets).float(),
+    reference=lambda logits, targets: F.cross_entropy(logits.double(), targets).to(logits.dtype),
+    generator=logits_with_targets,
     probes=(
         Probe(
             "one row, uniform",
@@ -40,7 +59,12 @@ CROSS_ENTROPY = Exercise(
             lambda: call(torch.tensor([[2.0, 1.0, 0.1]]), torch.tensor([1])),
             "The surprise at the second of three scores, 1.417.",
         ),
-        Probe("three rows", _three_rows, "The mean over the rows, each with its own target."),
+        Probe(
+            "three rows",
+            _three_rows,
+            "The mean over the rows, each with its own target.",
+            gradient=True,
+        ),
         Probe(
             "a very unlikely target",
             _unlikely_target,
@@ -85,8 +109,24 @@ CROSS_ENTROPY = Exercise(
             "Minus the target's raw score ignores the other scores: raising all of them would "
             "lower the loss for nothing. Normalise with log-softmax first.",
         ),
+        Misconception(
+            "every target in every row",
+            _every_target_in_every_row,
+            "log_p[:, targets] is a table of N × N numbers: in each row, the targets of all rows. "
+            "Pick one number from each row: log_p[torch.arange(N), targets].",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda logits, targets: F.cross_entropy(logits.detach(), targets),
+            "The loss is right, but no gradient flows from it, so nothing can learn. Return the "
+            "tensor itself, without .item(), detach() or torch.no_grad().",
+        ),
     ),
-    alternatives=(Alternative("by torch", F.cross_entropy),),
+    alternatives=(
+        Alternative("by torch", F.cross_entropy),
+        Alternative("as the hints say", _as_the_hints_say),
+        Alternative("row by row", _row_by_row),
+    ),
     hints=(
         "You have log_softmax from the exercise before: use the library's, softmax.log_softmax.",
         "log_p[torch.arange(N), targets] picks one number from each row.",
@@ -110,6 +150,32 @@ def _by_probability(logits, targets):
     return -_one_hot(logits, targets) / p / len(targets)
 
 
+def _naive(logits, targets):
+    e = logits.exp()
+    return (e / e.sum(-1, keepdim=True) - _one_hot(logits, targets)) / len(targets)
+
+
+def _divided_by_the_width(logits, targets):
+    return (torch.softmax(logits, -1) - _one_hot(logits, targets)) / logits.shape[-1]
+
+
+def _every_target_column(logits, targets):
+    p = torch.softmax(logits, -1)
+    p[:, targets] -= 1.0
+    return p / len(targets)
+
+
+def _by_one_hot(logits, targets):
+    return (torch.softmax(logits, -1) - _one_hot(logits, targets)) / len(targets)
+
+
+def _entry_by_entry(logits, targets):
+    p = torch.softmax(logits, -1)
+    for row, target in enumerate(targets.tolist()):
+        p[row, target] -= 1
+    return p / len(targets)
+
+
 GRADIENT = Exercise(
     id="softmax.gradient",
     title="What the loss tells each score",
@@ -121,6 +187,7 @@ GRADIENT = Exercise(
     ),
     solution=softmax.cross_entropy_gradient,
     reference=_autograd,
+    generator=scores_with_targets,
     probes=(
         Probe(
             "one row",
@@ -152,6 +219,27 @@ GRADIENT = Exercise(
             "−1/p is the derivative by the probability. The chain rule through softmax turns it "
             "into p − onehot, which stays finite when p is 0.",
         ),
+        Misconception(
+            "nothing subtracted before exp",
+            _naive,
+            "exp overflows for large scores, and the gradient becomes nan. Use the stable softmax.",
+        ),
+        Misconception(
+            "divided by the size of the vocabulary",
+            _divided_by_the_width,
+            "The loss is a mean over the N rows, not over the V scores: divide by len(targets).",
+        ),
+        Misconception(
+            "every target in every row",
+            _every_target_column,
+            "p[:, targets] is the columns of all targets, in every row. Subtract 1 at one place in "
+            "each row: p[torch.arange(N), targets] -= 1.",
+        ),
+    ),
+    alternatives=(
+        Alternative("by a one-hot table", _by_one_hot),
+        Alternative("entry by entry", _entry_by_entry),
+        Alternative("by autograd, which gives the same", _autograd),
     ),
     hints=(
         "The loss of one row is logsumexp(z) − z[target]. What is the derivative of each part?",

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import softmax
+from course_lib.chapters.softmax.exercises.generators import scores_in_a_row, two_states
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -52,6 +53,31 @@ def _unshifted(x):
     return x.amax(-1), x.exp().sum(-1)
 
 
+def _from_a_large_number(x):
+    return _running(x, _proper, start=-1e9)
+
+
+def _cut_at_ten_thousand(x):
+    return _running(x.clamp(min=-1e4), _proper)
+
+
+def _by_torch(x):
+    maximum = x.amax(-1)
+    shift = torch.where(maximum.isfinite(), maximum, 0.0)
+    return maximum, (torch.logsumexp(x, -1) - shift).exp()
+
+
+def _as_the_hints_say(x):
+    maximum = torch.full(x.shape[:-1], -torch.inf)
+    total = torch.zeros(x.shape[:-1])
+    for score in x.unbind(-1):
+        larger = torch.maximum(maximum, score)
+        shift = torch.where(larger == -torch.inf, 0.0, larger)
+        total = total * torch.exp(maximum - shift) + torch.exp(score - shift)
+        maximum = larger
+    return maximum, total
+
+
 ONLINE = Exercise(
     id="softmax.online",
     title="Softmax in one pass",
@@ -59,10 +85,12 @@ ONLINE = Exercise(
     difficulty=3,
     statement=(
         "Walk over the last axis of `x` once. Return the pair (maximum, total): the largest score, "
-        "and the sum of exp(score − maximum), each without the last axis."
+        "and the sum of exp(score − maximum), each without the last axis. A score may be −inf; "
+        "where all are, the pair is (−inf, 0)."
     ),
     solution=softmax.online_state,
     reference=_state_in_double,
+    generator=scores_in_a_row,
     probes=(
         Probe(
             "one score",
@@ -132,10 +160,24 @@ ONLINE = Exercise(
             "While everything so far is −inf, old − new is −inf − (−inf) = nan. Subtract 0 as "
             "long as the maximum is not finite.",
         ),
+        Misconception(
+            "the maximum starts at a large negative number",
+            _from_a_large_number,
+            "In a row of −inf alone your maximum stays at that number, which is none of the "
+            "scores. Start at −inf, and guard the difference −inf − (−inf).",
+        ),
+        Misconception(
+            "−inf replaced by a finite number",
+            _cut_at_ten_thousand,
+            "A hidden score then counts like an ordinary one, and scores below your number are "
+            "changed. Leave the scores as they are and guard the difference −inf − (−inf).",
+        ),
     ),
     alternatives=(
         Alternative("in two passes", _state_in_double),
         Alternative("guarded loop", lambda x: _running(x, _proper)),
+        Alternative("by torch", _by_torch),
+        Alternative("as the hints say", _as_the_hints_say),
     ),
     hints=(
         "Keep two tensors, maximum (starts at −inf) and total (starts at 0), and loop over "
@@ -181,6 +223,20 @@ def _merge_unshifted(a, b):
     return larger, total / larger.exp()
 
 
+def _merge_as_the_hints_say(a, b):
+    larger = torch.maximum(a.maximum, b.maximum)
+    shift = torch.where(larger == -torch.inf, 0.0, larger)
+    return larger, a.total * (a.maximum - shift).exp() + b.total * (b.maximum - shift).exp()
+
+
+def _merge_by_the_gap(a, b):
+    """Only the smaller one shrinks, by exp(-gap)."""
+    gap = (a[0] - b[0]).nan_to_num(0.0, torch.inf, -torch.inf)  # nan: both are empty
+    total = torch.where(gap >= 0, a[1] + b[1] * (-gap).exp(), b[1] + a[1] * gap.exp())
+    total = torch.where(a[1] == 0, b[1], torch.where(b[1] == 0, a[1], total))
+    return torch.maximum(a[0], b[0]), total
+
+
 MERGE = Exercise(
     id="softmax.merge",
     title="Two blocks become one",
@@ -188,10 +244,11 @@ MERGE = Exercise(
     difficulty=2,
     statement=(
         "Two blocks of scores were summed up as pairs (maximum, total). Return the pair of both "
-        "blocks together, as if they had been one."
+        "blocks together, as if they had been one. An empty block has the pair (−inf, 0)."
     ),
     solution=softmax.merge_states,
     reference=_merge_in_double,
+    generator=two_states,
     probes=(
         Probe(
             "equal maxima",
@@ -261,7 +318,11 @@ MERGE = Exercise(
             "−inf − (−inf) is nan. As long as the larger maximum is −inf, subtract 0.",
         ),
     ),
-    alternatives=(Alternative("through logaddexp", _merge_in_double),),
+    alternatives=(
+        Alternative("through logaddexp", _merge_in_double),
+        Alternative("as the hints say", _merge_as_the_hints_say),
+        Alternative("by the gap between the maxima", _merge_by_the_gap),
+    ),
     hints=(
         "The maximum of everything is the larger of the two maxima.",
         "A total measured from its own maximum, seen from the larger one, is total · "
