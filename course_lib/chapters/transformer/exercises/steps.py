@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.chapters.transformer import answers
+from course_lib.chapters.transformer.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -53,6 +54,7 @@ BLOCK = Exercise(
     ),
     solution=answers.decoder_block,
     reference=_block_in_words,
+    generator=generators.blocks,
     probes=(
         Probe(
             "parts that write nothing",
@@ -73,6 +75,7 @@ BLOCK = Exercise(
             "both",
             lambda: call(uneven(2, 3, 5), *_PARTS),
             "The MLP comes second: it reads a stream into which attention has written.",
+            gradient=True,
         ),
         Probe(
             "a large stream",
@@ -178,6 +181,43 @@ BLOCK = Exercise(
             ),
             "Each part replaces the stream. It must be added: x + attention(...).",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, attention, attention_norm, mlp, mlp_norm: _block_in_words(
+                x.detach(), attention, attention_norm, mlp, mlp_norm
+            ),
+            "The values are right, but nothing below this layer could learn. Compute with x "
+            "itself: no detach(), no torch.no_grad().",
+        ),
+        Misconception(
+            "the parts read a detached copy",
+            lambda x, attention, attention_norm, mlp, mlp_norm: _block_in_words(
+                x,
+                lambda y: attention(y.detach()),
+                attention_norm,
+                lambda y: mlp(y.detach()),
+                mlp_norm,
+            ),
+            "The stream keeps its gradient, the two parts lose theirs. A normalised copy is the "
+            "norm of x; it needs no detach().",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "as the hints have it",
+            lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(mlp_norm(y)))(
+                x + attention(attention_norm(x))
+            ),
+        ),
+        Alternative(
+            "in a loop over both parts",
+            lambda x, attention, attention_norm, mlp, mlp_norm: reduce(
+                lambda y, part: y + part[1](part[0](y)),
+                ((attention_norm, attention), (mlp_norm, mlp)),
+                x,
+            ),
+        ),
+        Alternative("on copies, with torch.add", _block_in_words),
     ),
     hints=(
         "Two lines of the same form, one for each part.",
@@ -230,6 +270,7 @@ FORWARD = Exercise(
     ),
     solution=answers.decoder_logits,
     reference=_logits_by_loop,
+    generator=generators.passes,
     probes=(
         Probe(
             "no blocks at all",
@@ -257,6 +298,7 @@ FORWARD = Exercise(
                 torch.tensor([0, 1]), uneven(5, 3), [turn_over], to_one_size, uneven(5, 3).cos()
             ),
             "An untied model scores with a matrix of its own.",
+            gradient=True,
         ),
         Probe(
             "a batch",
@@ -264,6 +306,7 @@ FORWARD = Exercise(
                 torch.tensor([[4, 0, 2], [1, 1, 3]]), uneven(5, 4), [count_up], to_half_size
             ),
             "Every token of every text gets a row of scores, (B, T, V).",
+            gradient=True,
         ),
     ),
     misconceptions=(
@@ -327,6 +370,22 @@ FORWARD = Exercise(
             )[..., -1, :],
             "Every token gets scores: in training each of them is a question with an answer.",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, last_norm, head
+            ).detach(),
+            "The scores are right, but no loss made of them could train the model. Leave out "
+            "detach() and torch.no_grad(): who only wants to write sets that outside.",
+        ),
+        Misconception(
+            "the looked-up vectors cut off from the table",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table.detach(), blocks, last_norm, table if head is None else head
+            ),
+            "The table would learn through the head at most, never as an embedding. table[ids] "
+            "carries a gradient back to the rows that were looked up; leave out detach().",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -336,6 +395,8 @@ FORWARD = Exercise(
                 @ (table if head is None else head).mT
             ),
         ),
+        Alternative("as the hints have it", _pass),
+        Alternative("token by token", _logits_by_loop),
     ),
     hints=(
         "table[ids] has a vector for each token.",

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from course_lib.chapters.transformer.exercises import generators
 from course_lib.model import functions
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -15,7 +16,7 @@ def _positions_by_loop(padding, new_tokens):
             places.append(seen)
             seen += real
         rows.append(places[len(row) - new_tokens :])
-    return torch.tensor(rows)
+    return torch.tensor(rows, dtype=torch.long)
 
 
 def _row(*real):
@@ -35,6 +36,7 @@ POSITIONS = Exercise(
     ),
     solution=functions.token_positions,
     reference=_positions_by_loop,
+    generator=generators.paddings,
     probes=(
         Probe(
             "a whole text",
@@ -60,6 +62,11 @@ POSITIONS = Exercise(
             "new tokens that are padding",
             lambda: call(_row(0, 0, 0, 1), 3),
             "Padding has a place too, though nobody reads it: 0, and never a negative number.",
+        ),
+        Probe(
+            "no new tokens",
+            lambda: call(_row(0, 1, 1), 0),
+            "No new tokens have no positions: shape (1, 0).",
         ),
     ),
     misconceptions=(
@@ -118,6 +125,12 @@ POSITIONS = Exercise(
             lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[:, :new_tokens],
             "New tokens stand at the end of the row: keep the last columns.",
         ),
+        Misconception(
+            "[:, -0:] taken for nothing",
+            lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[:, -new_tokens:],
+            "With no new tokens you return all positions: −0 is 0, and [:, 0:] is everything. "
+            "Count from the front: [:, S - new_tokens:].",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -126,6 +139,13 @@ POSITIONS = Exercise(
                 torch.arange(padding.shape[1] - new_tokens, padding.shape[1])
                 - (~padding).sum(-1, keepdim=True)
             ).clamp(min=0),
+        ),
+        Alternative("token by token", _positions_by_loop),
+        Alternative(
+            "as the hints have it",
+            lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[
+                :, padding.shape[1] - new_tokens :
+            ],
         ),
     ),
     hints=(
@@ -194,6 +214,33 @@ def _moving_window(logits_of, ids, new_tokens, stop=None):
     return _greedy(logits_of, ids, new_tokens, stop, keep=-len(ids))
 
 
+def _stop_zero_ignored(logits_of, ids, new_tokens, stop=None):
+    return _greedy(logits_of, ids, new_tokens, stop or None)
+
+
+def _by_topk(logits_of, ids, new_tokens, stop=None):
+    """Write on a tensor that grows, and return its end."""
+    text = ids[None]
+    while text.shape[1] < len(ids) + new_tokens:
+        text = torch.cat([text, logits_of(text)[:, -1].topk(1).indices], dim=1)
+        if stop is not None and text[0, -1] == stop:
+            break
+    return text[0, len(ids) :].tolist()
+
+
+def _again_and_again(logits_of, ids, new_tokens, stop=None):
+    """Write one token and let the same function write the rest."""
+    if new_tokens == 0:
+        return []
+    first = logits_of(ids[None])[0, -1].argmax()
+    if stop == first:
+        return [int(first)]
+    return [
+        int(first),
+        *_again_and_again(logits_of, torch.cat([ids, first[None]]), new_tokens - 1, stop),
+    ]
+
+
 def _stops_at_the_prompt(logits_of, ids, new_tokens, stop=None):
     return [] if stop in ids.tolist() else _greedy(logits_of, ids, new_tokens, stop)
 
@@ -214,6 +261,7 @@ GREEDY = Exercise(
     ),
     solution=functions.greedy_continuation,
     reference=_greedy_by_loop,
+    generator=generators.texts,
     probes=(
         Probe(
             "one token",
@@ -239,6 +287,11 @@ GREEDY = Exercise(
             "a stop token",
             lambda: call(next_letter, torch.tensor([1]), 6, 3),
             "The stop token ends the text and belongs to it.",
+        ),
+        Probe(
+            "token 0 stops",
+            lambda: call(next_letter, torch.tensor([2]), 6, 0),
+            "0 is a token like any other: only None means that nothing stops the text.",
         ),
         Probe(
             "a stop token in the prompt",
@@ -309,6 +362,12 @@ GREEDY = Exercise(
             "After the stop token nothing more is written.",
         ),
         Misconception(
+            "token 0 never stops",
+            _stop_zero_ignored,
+            "`if stop and …` is also False when stop is 0, which is a token. Compare: "
+            "`if token == stop`, or ask `stop is not None`.",
+        ),
+        Misconception(
             "the stop token left out",
             _without_stop_token,
             "The stop token is written too; the caller may want to see that the text has ended.",
@@ -318,6 +377,11 @@ GREEDY = Exercise(
             _stops_at_the_prompt,
             "A chat prompt is full of stop tokens, one behind each turn. Look at what is written.",
         ),
+    ),
+    alternatives=(
+        Alternative("as the hints have it", _greedy),
+        Alternative("on a tensor that grows", _by_topk),
+        Alternative("by calling itself", _again_and_again),
     ),
     hints=(
         "Keep the text as a list and make a tensor of shape (1, T) of it in each turn.",
