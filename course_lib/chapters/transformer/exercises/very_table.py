@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib.study.display.short_repr import shown
-
 
 class CopiedError(ValueError):
     """Somebody made a new tensor where the very one of the file is wanted."""
@@ -53,9 +51,10 @@ class VeryTable(TorchDispatchMode):
         made = function(*args, **(kwargs or {}))
         if isinstance(made, Tensor) and made.is_floating_point() and made.numel() > 1:
             given = {x.untyped_storage().data_ptr() for x in args if isinstance(x, Tensor)}
-            if made.untyped_storage().data_ptr() not in given:
+            name = function.overloadpacket.__name__
+            if name == "lift_fresh" or made.untyped_storage().data_ptr() not in given:
                 raise CopiedError(
-                    f"{function.overloadpacket.__name__} made a new tensor. A tied head is the "
+                    f"{name} made a new tensor. A tied head is the "
                     "very table, one place in memory under two names: training changes both, and "
                     "a copy would cost as much again. Put the tensor itself under both names."
                 )
@@ -75,10 +74,9 @@ class Held(dict):
         copied.callers = True
         return copied
 
-    def __repr__(self) -> str:
-        """Show what an ordinary dictionary shows."""
-        return shown(dict(self))
-
     def __copy__(self) -> dict:
         """Return an ordinary dictionary, as dict.copy does."""
         return dict(self)
+
+
+Held.__name__ = "dict"  # so that feedback shows it as what it is to a learner
