@@ -116,8 +116,8 @@ def matched_hidden_width(width: int, multiple_of: int = 1, expansion: int = 4) -
             f"width and multiple_of must be at least 1; got {width} and {multiple_of}. "
             "Pass the model's hidden_size, and 1 if no rounding is wanted."
         )
-    exact = 2 * expansion * width // 3
-    return math.ceil(exact / multiple_of) * multiple_of
+    multiples = -(-2 * expansion * width // (3 * multiple_of))  # rounded up, without a fraction
+    return multiples * multiple_of
 
 
 def dead_unit_fraction(pre_activations: Float[Tensor, "*lead F"]) -> float:

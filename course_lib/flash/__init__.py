@@ -34,13 +34,14 @@ from course_lib.flash.traffic import (
     standard_bytes,
     tiled_bytes,
 )
-from course_lib.flash.watch import TableError, Watch
+from course_lib.flash.watch import OutsideTorchError, TableError, Watch
 
 __all__ = [
     "CAUSAL",
     "FULL",
     "AttentionState",
     "MeteredMemory",
+    "OutsideTorchError",
     "Reach",
     "TableError",
     "Tiling",

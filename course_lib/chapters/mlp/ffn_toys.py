@@ -38,7 +38,6 @@ from course_lib.mlp import (
     activation_named,
     dead_unit_fraction,
     feed_forward,
-    matched_hidden_width,
 )
 from course_lib.norms import RMSNorm
 from course_lib.softmax import cross_entropy
@@ -46,7 +45,8 @@ from course_lib.study.exhibits import toy_models
 
 CONTEXT, BYTE_WIDTH, LAYERS = 8, 8, 2
 WIDTH = CONTEXT * BYTE_WIDTH
-HIDDEN, GATED_HIDDEN = 4 * WIDTH, matched_hidden_width(WIDTH)
+HIDDEN = 4 * WIDTH
+GATED_HIDDEN = 2 * HIDDEN // 3  # not more parameters than the plain layer
 NUM_EXPERTS, CHOICES = 8, 2
 EXPERT_HIDDEN = GATED_HIDDEN // CHOICES + 1  # two of them work as much as one gated layer
 BATCH, RATE, BALANCE = 128, 6e-3, 0.02

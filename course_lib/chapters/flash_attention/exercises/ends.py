@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import flash
+from course_lib.chapters.flash_attention.exercises import generators
 from course_lib.chapters.flash_attention.exercises.update import INF, state_of, zero_for_inf
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -28,6 +29,14 @@ def _unguarded(state):
     return mixed / total[:, None], maximum + total.log()
 
 
+def _query_by_query(state):
+    outputs, lses = torch.zeros_like(state[2]), torch.full_like(state[0], -INF)
+    for i, (maximum, total, mixed) in enumerate(zip(*state, strict=True)):
+        if total > 0:
+            outputs[i], lses[i] = mixed / total, maximum + total.log()
+    return outputs, lses
+
+
 FINISH = Exercise(
     id="flash_attention.finish",
     title="The end of a row",
@@ -40,6 +49,7 @@ FINISH = Exercise(
     ),
     solution=flash.finish,
     reference=_finish_in_double,
+    generator=generators.finals,
     probes=(
         Probe(
             "one query",
@@ -85,9 +95,27 @@ FINISH = Exercise(
             "The second result is a logarithm: m + log(l), not m + l.",
         ),
         Misconception(
+            "the logarithm subtracted",
+            _finished(lambda maximum, total: maximum - total.log()),
+            "log(exp(m) · l) is m + log(l): a larger total means a larger logsumexp.",
+        ),
+        Misconception(
             "nan for a query that read nothing",
             _unguarded,
             "Its total is 0 and 0 / 0 is nan. Divide by 1 there, and the output stays 0.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "as the hints have it", _finished(lambda maximum, total: maximum + total.log())
+        ),
+        Alternative("query by query", _query_by_query),
+        Alternative(
+            "nan replaced afterwards",
+            lambda state: (
+                (state[2] / state[1][:, None]).nan_to_num(nan=0.0),
+                torch.log(state[1]) + state[0],
+            ),
         ),
     ),
     hints=(
@@ -140,6 +168,7 @@ JOIN = Exercise(
     ),
     solution=flash.join_parts,
     reference=_join_in_double,
+    generator=generators.parts,
     probes=(
         Probe(
             "two parts, one query",
@@ -215,7 +244,14 @@ JOIN = Exercise(
             "−inf.",
         ),
     ),
-    alternatives=(Alternative("one part after the other", _pairwise),),
+    alternatives=(
+        Alternative("one part after the other", _pairwise),
+        Alternative(
+            "as the hints have it",
+            _joined(lambda lses: torch.exp(lses - zero_for_inf(torch.logsumexp(lses, 0)))),
+        ),
+        Alternative("by a softmax", _joined(lambda lses: torch.softmax(lses, 0).nan_to_num())),
+    ),
     hints=(
         "exp(lse) of a part is the sum of all its exponentials: the weight that it stands for.",
         "The joint lse is torch.logsumexp(lses, 0). The share of a part is exp(lses − lse).",

@@ -1,6 +1,7 @@
 """Exercises on bytes: what the two methods move, and how large a tile may be."""
 
 from course_lib import flash
+from course_lib.chapters.flash_attention.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -9,6 +10,12 @@ def _standard_by_list(queries, keys, head_dim, bytes_per_number=4):
     output = [queries * head_dim]
     table = ["scores out", "scores in", "weights out", "weights in"]
     return sum(inputs + output + [queries * keys for _ in table]) * bytes_per_number
+
+
+def _standard_by_steps(queries, keys, head_dim, bytes_per_number=4):
+    table, q, k = queries * keys, queries * head_dim, keys * head_dim
+    scores, weights, output = q + k + table, table + table, table + k + q
+    return (scores + weights + output) * bytes_per_number
 
 
 def _standard(table=4, inputs=4):
@@ -55,6 +62,7 @@ STANDARD_BYTES = Exercise(
     ),
     solution=flash.standard_bytes,
     reference=_standard_by_list,
+    generator=generators.standards,
     probes=_SHAPES,
     misconceptions=(
         Misconception(
@@ -96,7 +104,17 @@ STANDARD_BYTES = Exercise(
             "This counts numbers. Multiply by the bytes of one.",
         ),
     ),
-    alternatives=(Alternative("the list of passages", _standard_by_list),),
+    alternatives=(
+        Alternative("the list of passages", _standard_by_list),
+        Alternative(
+            "as the hints have it",
+            lambda queries, keys, head_dim, bytes_per_number=4: (
+                bytes_per_number
+                * (4 * queries * keys + 2 * queries * head_dim + 2 * keys * head_dim)
+            ),
+        ),
+        Alternative("step by step", _standard_by_steps),
+    ),
     hints=(
         "Go through the three steps and write down what each reads and writes.",
         "The table has T · S numbers and passes four times.",
@@ -131,6 +149,21 @@ def _tiled(rounds=None, both=2, lse=True, extra=lambda queries, head_dim, size: 
     return bytes_moved
 
 
+def _padded_keys(
+    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
+):
+    keys += -keys % key_block
+    return _tiled()(queries, keys, head_dim, query_block, bytes_per_number=bytes_per_number)
+
+
+def _tiled_by_counting(
+    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
+):
+    tiles = len(range(0, queries, query_block))
+    once = 2 * queries * head_dim * bytes_per_number + 4 * queries
+    return once + sum(2 * keys * head_dim * bytes_per_number for _ in range(tiles))
+
+
 TILED_BYTES = Exercise(
     id="flash_attention.tiled_bytes",
     title="What the tiles cost",
@@ -144,6 +177,7 @@ TILED_BYTES = Exercise(
     ),
     solution=flash.tiled_bytes,
     reference=_tiled_by_walking,
+    generator=generators.tilings,
     probes=(
         Probe(
             "small enough for the head",
@@ -160,6 +194,11 @@ TILED_BYTES = Exercise(
             "two bytes a number",
             lambda: call(1000, 2048, 64, 128, bytes_per_number=2),
             "bfloat16 takes two bytes; the logsumexp stays in float32.",
+        ),
+        Probe(
+            "tiles of keys",
+            lambda: call(7, 9, 5, 3, 4),
+            "9 keys in tiles of 4: the last tile has one key, and only that one is read.",
         ),
     ),
     misconceptions=(
@@ -199,6 +238,12 @@ TILED_BYTES = Exercise(
             "The last tile may be smaller, but it still reads all keys and values: round up.",
         ),
         Misconception(
+            "keys filled up to full tiles",
+            _padded_keys,
+            "The last tile of keys is smaller, and only the keys that there are get read: S of "
+            "them for each tile of queries, however they are cut.",
+        ),
+        Misconception(
             "the logsumexp forgotten",
             _tiled(lse=False),
             "One logsumexp for each query is written for the backward pass, 4 bytes each.",
@@ -211,7 +256,8 @@ TILED_BYTES = Exercise(
     ),
     alternatives=(
         Alternative("tile by tile", _tiled_by_walking),
-        Alternative("in one line", _tiled()),
+        Alternative("as the hints have it", _tiled()),
+        Alternative("tiles counted", _tiled_by_counting),
     ),
     hints=(
         "Read once: q. Written once: output and logsumexp. Read several times: k and v.",
@@ -256,6 +302,7 @@ QUERY_BLOCK = Exercise(
     ),
     solution=flash.largest_query_block,
     reference=_largest_by_search,
+    generator=generators.capacities,
     probes=(
         Probe(
             "small enough for the head",
@@ -267,6 +314,11 @@ QUERY_BLOCK = Exercise(
             "an A100's 192 KiB",
             lambda: call(192 * 1024, 64, 32, bytes_per_number=2),
             "Of its registers and shared memory only a part is free in truth.",
+        ),
+        Probe(
+            "an exact fit",
+            lambda: call(192, 2, 3),
+            "48 numbers fit: 12 for k and v, and four queries of 9 fill the rest to the last one.",
         ),
         Probe("many keys to a tile", lambda: call(65_536, 16, 200), "The scores take most of it."),
     ),
@@ -297,6 +349,11 @@ QUERY_BLOCK = Exercise(
             "The capacity is in bytes. Divide it by the bytes of a number first.",
         ),
         Misconception(
+            "an exact fit refused",
+            _fits(lambda b, s, d, n: n * _held(b, s, d) + 1),
+            "What fills the memory to the last byte fits: compare with <=, not <.",
+        ),
+        Misconception(
             "rounded up",
             lambda capacity, head_dim, key_block, bytes_per_number=4: (
                 _largest_by_search(capacity, head_dim, key_block, bytes_per_number) + 1
@@ -304,7 +361,17 @@ QUERY_BLOCK = Exercise(
             "With one query more the tiles no longer fit: round down.",
         ),
     ),
-    alternatives=(Alternative("trying one after the other", _largest_by_search),),
+    alternatives=(
+        Alternative("trying one after the other", _largest_by_search),
+        Alternative(
+            "as the hints have it",
+            lambda capacity, head_dim, key_block, bytes_per_number=4: (
+                (capacity // bytes_per_number - 2 * key_block * head_dim)
+                // (2 * head_dim + key_block + 2)
+            ),
+        ),
+        Alternative("in bytes", _fits(lambda b, s, d, n: n * _held(b, s, d))),
+    ),
     hints=(
         "Count the numbers that do not depend on query_block: k and v, 2 · key_block · D.",
         "Each query adds D for q, D for its mixture, key_block scores, and 2.",

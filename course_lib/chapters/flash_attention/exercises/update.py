@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import flash
+from course_lib.chapters.flash_attention.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -113,6 +114,7 @@ UPDATE = Exercise(
     ),
     solution=flash.attend_scores,
     reference=_update_in_double,
+    generator=generators.updates,
     probes=(
         Probe(
             "the first tile",
@@ -258,6 +260,7 @@ UPDATE = Exercise(
     alternatives=(
         Alternative("in float64, with loops", _update_in_double),
         Alternative("one key after the other", _walked),
+        Alternative("as the hints have it", _varied()),
     ),
     hints=(
         "Take the state apart: maximum, total, mixed = state. The new maximum is "

@@ -1,9 +1,12 @@
 """The exercise on the whole walk, under the watch that sees every tensor that is made."""
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from course_lib import flash
 from course_lib.chapters.flash_attention import answers
+from course_lib.chapters.flash_attention.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -15,12 +18,22 @@ def _exact(q, k, v, query_block, key_block):
 
 
 def _no_table(given):
-    """Stop what makes the table, or whole rows of it, where a tile is smaller than that."""
+    """Stop what makes the table, whole or in pieces, or rows of it, where a tile is smaller.
+
+    Copies of the inputs are allowed, padded or in another type: that is memory in proportion to the
+    length. A table can be told from these only where it is large.
+    """
     q, k, v, query_block, key_block = given.args
     table, tile = len(q) * len(k), query_block * key_block
     if tile >= table:
         return flash.Watch()
-    return flash.Watch(limit=table, tile=max(tile, query_block * v.shape[1]))
+    widths = q.shape[1] + v.shape[1] + 2  # a token's inputs, its mixture, a maximum and a total
+    copies = (len(q) + len(k) + query_block + key_block) * widths
+    room = 4 * copies + tile * (8 + widths)
+    product = max(tile, query_block * (v.shape[1] + 2))
+    if room >= table:
+        return flash.Watch(tile=product)
+    return flash.Watch(limit=table, tile=product, live=room)
 
 
 def _whole_table(q, k, v, query_block, key_block):
@@ -30,6 +43,31 @@ def _whole_table(q, k, v, query_block, key_block):
 def _row_by_row(q, k, v, query_block, key_block):
     rows = [torch.softmax(query @ k.T / q.shape[1] ** 0.5, -1) @ v for query in q]
     return torch.stack(rows)
+
+
+def _all_tiles_kept(q, k, v, query_block, key_block):
+    """Make every tile of scores first, and only then take the softmax."""
+    rows = []
+    kept = [
+        [queries @ keys.T / q.shape[1] ** 0.5 for keys in k.split(key_block)]
+        for queries in q.split(query_block)
+    ]
+    for tiles in kept:
+        largest = torch.stack([tile.amax(-1) for tile in tiles]).amax(0)
+        weights = [torch.exp(tile - largest[:, None]) for tile in tiles]
+        mixed = sum(w @ values for w, values in zip(weights, v.split(key_block), strict=True))
+        rows.append(mixed / sum(w.sum(-1) for w in weights)[:, None])
+    return torch.cat(rows)
+
+
+def _in_numpy(q, k, v, query_block, key_block):
+    scores = q.double().numpy() @ k.double().numpy().T / q.shape[1] ** 0.5
+    return torch.from_numpy(_softmax_rows(scores) @ v.double().numpy()).to(q.dtype)
+
+
+def _softmax_rows(scores):
+    weights = np.exp(scores - scores.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True)
 
 
 def _softmax_in_each_tile(q, k, v, query_block, key_block):
@@ -94,6 +132,49 @@ def _keys_outside(q, k, v, query_block, key_block):
     return torch.cat([mixed / total[:, None] for _, total, mixed in states])
 
 
+def _padded(q, k, v, query_block, key_block):
+    """Fill the keys up to full tiles, and mask what was added."""
+    end = len(k)
+    k, v = (F.pad(x, (0, 0, 0, -end % key_block)) for x in (k, v))
+    rows = []
+    for queries in q.split(query_block):
+        state = flash.empty_state(queries, v.shape[1])
+        for j in range(0, len(k), key_block):
+            scores = queries @ k[j : j + key_block].T / q.shape[1] ** 0.5
+            scores[:, max(0, end - j) :] = -torch.inf
+            state = flash.attend_scores(state, scores, v[j : j + key_block])
+        rows.append(flash.finish(state)[0])
+    return torch.cat(rows)
+
+
+def _by_the_hints(q, k, v, query_block, key_block):
+    rows = []
+    for queries in q.split(query_block):
+        state = flash.empty_state(queries, v.shape[1])
+        for keys, values in zip(k.split(key_block), v.split(key_block), strict=True):
+            state = flash.attend_scores(state, queries @ keys.T / q.shape[1] ** 0.5, values)
+        rows.append(flash.finish(state)[0])
+    return torch.cat(rows)
+
+
+def _tiles_in_numpy(q, k, v, query_block, key_block):
+    """Walk in NumPy, tile by tile, in float64."""
+    q, k, v = (x.double().numpy() for x in (q, k, v))
+    rows = np.zeros((len(q), v.shape[1]))
+    for i in range(0, len(q), query_block):
+        tile = q[i : i + query_block] / q.shape[1] ** 0.5
+        maximum, total, mixed = -np.inf, 0.0, 0.0
+        for j in range(0, len(k), key_block):
+            scores = tile @ k[j : j + key_block].T
+            larger = np.maximum(maximum, scores.max(1, keepdims=True))
+            weights, r = np.exp(scores - larger), np.exp(maximum - larger)
+            total = total * r + weights.sum(1, keepdims=True)
+            mixed = mixed * r + weights @ v[j : j + key_block]
+            maximum = larger
+        rows[i : i + query_block] = mixed / total
+    return torch.from_numpy(rows).float()
+
+
 TILED = Exercise(
     id="flash_attention.tiled",
     title="The whole walk, without a table",
@@ -102,11 +183,13 @@ TILED = Exercise(
     statement=(
         "Return attention of one head without a mask, q (T, D), k (S, D), v (S, Dv), from tiles of "
         "at most query_block by key_block scores, divided by √D. No tensor of T·S numbers may be "
-        "made on the way, nor a whole row of scores: a watch looks at every operation. Use "
+        "made on the way, nor a whole row of scores, nor may all tiles be kept: a watch looks at "
+        "every operation, and at the memory. Use "
         "flash.empty_state, flash.attend_scores and flash.finish, or your own."
     ),
     solution=answers.attend_in_blocks,
     reference=_exact,
+    generator=generators.walks,
     watch=_no_table,
     probes=(
         Probe(
@@ -140,6 +223,16 @@ TILED = Exercise(
             "No exponential may overflow.",
             tolerance=100.0,
         ),
+        Probe(
+            "few queries and many keys to a tile",
+            lambda: call(uneven(12, 2) / 2, uneven(24, 2) * 0.7, uneven(24, 9), 2, 6),
+            "A tile has at most query_block queries and key_block keys, and not the reverse.",
+        ),
+        Probe(
+            "a long text",
+            lambda: call(uneven(160, 2) / 2, uneven(320, 2) / 3, uneven(320, 3) + 2, 20, 12),
+            "The table would have 51,200 numbers; inputs, output and one tile are far fewer.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -153,6 +246,24 @@ TILED = Exercise(
             _row_by_row,
             "You make no table, but all scores of a query at once, so that fast memory must hold a "
             "row as long as the text. Cut the keys into blocks too, and keep the running state.",
+        ),
+        Misconception(
+            "all tiles kept",
+            _all_tiles_kept,
+            "Tiles that are all kept are the table, in pieces. When the running state has taken a "
+            "tile in, forget it: keep the maximum, total and mixture, and no scores.",
+        ),
+        Misconception(
+            "the whole table in NumPy",
+            _in_numpy,
+            "The table exists all the same, only outside of PyTorch. Take a few queries and a few "
+            "keys at a time, and keep the running state between the tiles.",
+        ),
+        Misconception(
+            "query_block and key_block exchanged",
+            lambda q, k, v, query_block, key_block: _walk()(q, k, v, key_block, query_block),
+            "You cut the queries by key_block and the keys by query_block. The result is the same, "
+            "but the tile is not the one that was chosen to fit into fast memory.",
         ),
         Misconception(
             "a softmax in each tile",
@@ -204,6 +315,15 @@ TILED = Exercise(
     alternatives=(
         Alternative("without the library", _walk()),
         Alternative("keys in the outer loop", _keys_outside),
+        Alternative("as the hints have it", _by_the_hints),
+        Alternative("keys padded and masked", _padded),
+        Alternative(
+            "in float64",
+            lambda q, k, v, query_block, key_block: _walk()(
+                q.double(), k.double(), v.double(), query_block, key_block
+            ).to(q.dtype),
+        ),
+        Alternative("tile by tile in NumPy", _tiles_in_numpy),
     ),
     hints=(
         "Two loops: over tiles of queries, and inside over tiles of keys. q.split(query_block) "

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import mlp
+from course_lib.chapters.mlp.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -27,6 +28,7 @@ def _plain_probes(at_one):
             "from −3 to 3",
             lambda: call(torch.linspace(-3, 3, 13)),
             "Between the two straight ends the curve bends, and below 0 it dips.",
+            gradient=True,
         ),
         Probe(
             "a matrix in float64",
@@ -38,6 +40,15 @@ def _plain_probes(at_one):
             lambda: call(torch.tensor([-1000.0, -90.0, 90.0, 1000.0])),
             "Far to the left the result is 0, far to the right it is x; never nan.",
         ),
+    )
+
+
+def _cut_off(function):
+    return Misconception(
+        "the gradient cut off",
+        lambda x: function(x.detach()),
+        "The values are right, but nothing before this activation could learn. Compute with x "
+        "itself: no detach(), no torch.no_grad(), no .item() and no NumPy.",
     )
 
 
@@ -73,6 +84,7 @@ GELU_EXACT = Exercise(
     solution=mlp.gelu_exact,
     reference=lambda x: F.gelu(x.double()).to(x.dtype),
     same_dtype=True,
+    generator=generators.numbers,
     probes=_plain_probes("0.8413"),
     misconceptions=(
         Misconception(
@@ -105,8 +117,11 @@ GELU_EXACT = Exercise(
         _OTHERS["quick"],
         _OTHERS["silu"],
         _OTHERS["relu"],
+        _cut_off(F.gelu),
     ),
     alternatives=(
+        Alternative("by torch's own", F.gelu),
+        Alternative("as the hint has it", lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))),
         Alternative("through erfc", lambda x: 0.5 * x * torch.erfc(-x / math.sqrt(2))),
         Alternative("by torch's normal", lambda x: x * torch.special.ndtr(x)),
     ),
@@ -133,6 +148,7 @@ GELU_TANH = Exercise(
     solution=mlp.gelu_tanh,
     reference=lambda x: F.gelu(x.double(), approximate="tanh").to(x.dtype),
     same_dtype=True,
+    generator=generators.numbers,
     probes=_plain_probes("0.8412"),
     misconceptions=(
         Misconception(
@@ -169,8 +185,11 @@ GELU_TANH = Exercise(
         _OTHERS["quick"],
         _OTHERS["silu"],
         _OTHERS["relu"],
+        _cut_off(_tanh_form),
     ),
     alternatives=(
+        Alternative("by torch's own", lambda x: F.gelu(x, approximate="tanh")),
+        Alternative("as the statement has it", _tanh_form),
         Alternative(
             "through a sigmoid",
             lambda x: x * torch.sigmoid(2 * _ROOT_TWO_PI * (x + 0.044715 * x**3)),
@@ -192,6 +211,7 @@ SILU = Exercise(
     solution=mlp.silu,
     reference=lambda x: F.silu(x.double()).to(x.dtype),
     same_dtype=True,
+    generator=generators.numbers,
     probes=_plain_probes("0.7311"),
     misconceptions=(
         Misconception(
@@ -232,8 +252,14 @@ SILU = Exercise(
             "GELU multiplies by a probability of the normal distribution. SiLU multiplies by the "
             "sigmoid.",
         ),
+        _cut_off(F.silu),
     ),
-    alternatives=(Alternative("as a quotient", lambda x: x / (1 + torch.exp(-x))),),
+    alternatives=(
+        Alternative("as a quotient", lambda x: x / (1 + torch.exp(-x))),
+        Alternative("by torch's own", F.silu),
+        Alternative("as the hint has it", lambda x: x * torch.sigmoid(x)),
+        Alternative("through tanh", lambda x: x * (1 + torch.tanh(x / 2)) / 2),
+    ),
     hints=(
         "The sigmoid is 1 / (1 + exp(−x)), and torch.sigmoid computes it safely.",
         "x * torch.sigmoid(x)",
@@ -257,6 +283,7 @@ DEAD = Exercise(
     ),
     solution=mlp.dead_unit_fraction,
     reference=_count,
+    generator=generators.pre_activations,
     probes=(
         Probe(
             "three tokens, four units",
@@ -276,6 +303,11 @@ DEAD = Exercise(
             "a batch of sentences",
             lambda: call(uneven(2, 3, 5) - 1.2),
             "All tokens of all sentences count, along both leading axes.",
+        ),
+        Probe(
+            "silent in one sentence only",
+            lambda: call(torch.tensor([[[-1.0, -1.0], [-2.0, -1.0]], [[3.0, -1.0], [-1.0, -2.0]]])),
+            "The first unit is silent throughout the first sentence and wakes in the second.",
         ),
         Probe(
             "a silent token",
@@ -312,6 +344,12 @@ DEAD = Exercise(
             "A unit with a negative mean still fires for some tokens. Look at each token.",
         ),
         Misconception(
+            "each sentence by itself",
+            lambda z: (z <= 0).all(-2).double().mean().item(),
+            "You find the dead units of each sentence and average. A unit that any sentence wakes "
+            "is alive: put the tokens of all sentences together first, flatten(0, -2).",
+        ),
+        Misconception(
             "the number instead of the share",
             lambda z: (z.flatten(0, -2) <= 0).all(0).double().sum().item(),
             "Divide by the number of units.",
@@ -319,6 +357,14 @@ DEAD = Exercise(
     ),
     alternatives=(
         Alternative("by the largest", lambda z: (z.flatten(0, -2).amax(0) <= 0).double().mean()),
+        Alternative(
+            "by what ReLU leaves, in float32",
+            lambda z: (torch.relu(z).reshape(-1, z.shape[-1]).sum(0) == 0).float().mean().item(),
+        ),
+        Alternative(
+            "as the hints have it",
+            lambda z: (z.flatten(0, -2) <= 0).all(0).double().mean().item(),
+        ),
     ),
     hints=(
         "pre_activations.flatten(0, -2) puts all tokens below one another, (N, F).",

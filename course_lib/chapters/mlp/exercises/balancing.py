@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import experts
+from course_lib.chapters.mlp.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -24,7 +25,29 @@ def _balance_slowly(logits, k):
     for e in range(count):
         choices = sum(e in sorted(range(count), key=lambda i: -row[i])[:k] for row in rows)
         total += choices / len(rows) * sum(row[e] for row in rows) / len(rows)
-    return torch.tensor(count * total, dtype=torch.float32)
+    return torch.tensor(count * total, dtype=logits.dtype)
+
+
+def _balance_by_loop(logits, k):
+    """Compute it expert after expert, in torch, so that a gradient flows."""
+    p = torch.softmax(logits, -1)
+    places = p.topk(k).indices
+    total = torch.zeros((), dtype=logits.dtype)
+    for e in range(logits.shape[1]):
+        total = total + (places == e).sum() / len(logits) * p[:, e].mean()
+    return logits.shape[1] * total
+
+
+def _balance_by_bincount(logits, k):
+    p = torch.softmax(logits, -1)
+    counts = torch.bincount(p.topk(k).indices.flatten(), minlength=logits.shape[1])
+    return logits.shape[1] * (counts / len(logits) * p.mean(0)).sum()
+
+
+def _balance_by_mask(logits, k):
+    p = torch.softmax(logits, -1)
+    load = torch.zeros_like(p).scatter(-1, p.topk(k).indices, 1.0).mean(0)
+    return logits.shape[1] * torch.dot(load, p.mean(0))
 
 
 def _gates_alone(p, chosen):
@@ -50,6 +73,7 @@ BALANCING = Exercise(
     ),
     solution=experts.load_balancing_loss,
     reference=_balance_slowly,
+    generator=generators.balances,
     probes=(
         Probe(
             "all to one expert",
@@ -60,6 +84,7 @@ BALANCING = Exercise(
             "two experts each",
             lambda: call(uneven(5, 4), 2),
             "With k = 2 there are two choices per token: in balance the loss is 2.",
+            gradient=True,
         ),
         Probe(
             "more experts than tokens",
@@ -103,8 +128,18 @@ BALANCING = Exercise(
             "The second factor is the mean of the whole softmax. Experts that were not chosen "
             "need a gradient most of all.",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda logits, k: _balance(logits.detach(), k),
+            "The value is right, but the router could not learn from it. Counts have no gradient, "
+            "so it must flow through the mean probability: no detach() or torch.no_grad() there.",
+        ),
     ),
-    alternatives=(Alternative("one expert after the other", _balance_slowly),),
+    alternatives=(
+        Alternative("one expert after the other", _balance_by_loop),
+        Alternative("as the hints have it", _balance_by_bincount),
+        Alternative("by a mask of choices", _balance_by_mask),
+    ),
     hints=(
         "p = softmax over the experts; its mean over the tokens is one factor, p.mean(0).",
         "chosen = p.topk(k).indices; torch.bincount(chosen.flatten(), minlength=E) counts the "

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import mlp
+from course_lib.chapters.mlp.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -33,6 +34,7 @@ GATED = Exercise(
     ),
     solution=mlp.gated_ffn,
     reference=_in_double,
+    generator=generators.gated_layers,
     probes=(
         Probe(
             "one feature, by hand",
@@ -46,7 +48,12 @@ GATED = Exercise(
             "relu(2) · 3 · 10 = 60; the second gate, relu(−1), is shut.",
         ),
         Probe("one token", lambda: _layer((), 4, 6), "SwiGLU: the activation is SiLU."),
-        Probe("a batch of sentences", lambda: _layer((2, 3), 4, 6), "Each vector by itself."),
+        Probe(
+            "a batch of sentences",
+            lambda: _layer((2, 3), 4, 6),
+            "Each vector by itself.",
+            gradient=True,
+        ),
         Probe(
             "as wide as the model",
             lambda: _layer((2,), 3, 3),
@@ -108,6 +115,14 @@ GATED = Exercise(
             lambda x, gate, up, down, activation=F.silu: (activation(x @ gate) * (x @ up)) @ down,
             "Weights are stored (out, in). Multiply x by the transpose: x @ gate.mT.",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, gate, up, down, activation=F.silu: _in_double(
+                *(each.detach() for each in (x, gate, up, down)), activation
+            ),
+            "The values are right, but neither the weights nor what stands before the layer could "
+            "learn. Compute with the tensors themselves: no detach(), no torch.no_grad().",
+        ),
     ),
     alternatives=(
         Alternative("by F.linear", _in_double),
@@ -116,6 +131,12 @@ GATED = Exercise(
             lambda x, gate, up, down, activation=F.silu: (
                 lambda g, u: (activation(g) * u) @ down.mT
             )(*(x @ torch.cat([gate, up]).mT).chunk(2, -1)),
+        ),
+        Alternative(
+            "as the hints have it",
+            lambda x, gate, up, down, activation=F.silu: (
+                (activation(x @ gate.mT) * (x @ up.mT)) @ down.mT
+            ),
         ),
     ),
     hints=(
@@ -128,7 +149,7 @@ GATED = Exercise(
 
 def _smallest_enough(width, multiple_of=1, expansion=4):
     hidden = multiple_of
-    while 3 * hidden < 2 * expansion * width - 2:  # the fraction of a unit does not count
+    while 3 * hidden < 2 * expansion * width:
         hidden += multiple_of
     return hidden
 
@@ -144,6 +165,7 @@ MATCHED = Exercise(
     ),
     solution=mlp.matched_hidden_width,
     reference=_smallest_enough,
+    generator=generators.widths,
     probes=(
         Probe(
             "192",
@@ -166,6 +188,11 @@ MATCHED = Exercise(
             "8/3 of 99 is 264: rounding up means 512, however near 256 is.",
         ),
         Probe("expansion 2", lambda: call(90, expansion=2), "2/3 of what the plain layer has."),
+        Probe(
+            "a third too many",
+            lambda: call(97, multiple_of=2, expansion=1),
+            "2/3 of 97 is 64.67: more than 64, so 66.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -182,6 +209,22 @@ MATCHED = Exercise(
                 2 * expansion * width // 3 // multiple_of * multiple_of
             ),
             "Round up to the next multiple.",
+        ),
+        Misconception(
+            "the fraction dropped first",
+            lambda width, multiple_of=1, expansion=4: (
+                math.ceil(2 * expansion * width // 3 / multiple_of) * multiple_of
+            ),
+            "// 3 rounds down before you round up: 256.33 becomes 256, which is already a "
+            "multiple, although a little more is needed. Round once, upwards, at the end.",
+        ),
+        Misconception(
+            "rounded to the nearest, then up",
+            lambda width, multiple_of=1, expansion=4: (
+                math.ceil(round(2 * expansion * width / 3) / multiple_of) * multiple_of
+            ),
+            "You round twice, and the first time it may go down: 256.33 becomes 256, which is "
+            "already a multiple. Round once, upwards, at the end.",
         ),
         Misconception(
             "rounded to the nearest",
@@ -207,21 +250,28 @@ MATCHED = Exercise(
         Misconception(
             "expansion ignored",
             lambda width, multiple_of=1, expansion=4: (
-                math.ceil(8 * width // 3 / multiple_of) * multiple_of
+                math.ceil(8 * width / 3 / multiple_of) * multiple_of
             ),
             "8/3 is 2/3 of 4. For another expansion, take 2/3 of that one.",
         ),
         Misconception(
             "the multiple ignored",
-            lambda width, multiple_of=1, expansion=4: 2 * expansion * width // 3,
+            lambda width, multiple_of=1, expansion=4: math.ceil(2 * expansion * width / 3),
             "Round up to a multiple of `multiple_of`: hardware likes round widths.",
         ),
     ),
     alternatives=(
         Alternative(
-            "with fractions kept",
+            "as the hints have it",
             lambda width, multiple_of=1, expansion=4: (
                 math.ceil(2 * expansion * width / 3 / multiple_of) * multiple_of
+            ),
+        ),
+        Alternative("multiple after multiple", _smallest_enough),
+        Alternative(
+            "first to a whole unit, then to a multiple",
+            lambda width, multiple_of=1, expansion=4: (
+                (hidden := -(-2 * expansion * width // 3)) + -hidden % multiple_of
             ),
         ),
     ),
@@ -249,6 +299,7 @@ MEMORY = Exercise(
     ),
     solution=mlp.memory_contributions,
     reference=_one_by_one,
+    generator=generators.memories,
     probes=(
         Probe(
             "two units, by hand",
@@ -315,6 +366,11 @@ MEMORY = Exercise(
             lambda x, up, down, activation=torch.relu: torch.einsum(
                 "f,cf->fc", activation(up @ x), down
             ),
+        ),
+        Alternative("unit by unit", _one_by_one),
+        Alternative(
+            "as the hints have it",
+            lambda x, up, down, activation=torch.relu: activation(up @ x)[:, None] * down.mT,
         ),
     ),
     hints=(

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import experts
+from course_lib.chapters.mlp.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -17,7 +18,7 @@ def _route_row(row, k, normalise):
 def _route_slowly(logits, k, normalise=True):
     rows = [_route_row(row, k, normalise) for row in logits]
     gates, chosen = zip(*rows, strict=True)
-    return torch.tensor(gates).to(logits.dtype), torch.tensor(chosen)
+    return torch.tensor(gates, dtype=torch.float64).to(logits.dtype), torch.tensor(chosen)
 
 
 def _routed(weights, k, normalise, largest=True):
@@ -28,6 +29,14 @@ def _routed(weights, k, normalise, largest=True):
 def _best_logits_only(logits, k, normalise=True):
     best, chosen = logits.topk(k, dim=-1)
     return torch.softmax(best, -1), chosen
+
+
+def _row_after_row(logits, k, normalise=True):
+    rows = []
+    for row in torch.softmax(logits, -1):
+        gates, chosen = row.sort(descending=True)
+        rows.append((gates[:k] / gates[:k].sum() if normalise else gates[:k], chosen[:k]))
+    return torch.stack([gates for gates, _ in rows]), torch.stack([chosen for _, chosen in rows])
 
 
 def _naive(logits, k, normalise=True):
@@ -57,6 +66,7 @@ ROUTE = Exercise(
     ),
     solution=experts.route,
     reference=_route_slowly,
+    generator=generators.routers,
     same_dtype=True,
     probes=(
         Probe(
@@ -68,11 +78,13 @@ ROUTE = Exercise(
             "the best is not the first",
             lambda: call(torch.tensor([[0.1, 1.0, 2.0, -1.0], [3.0, -2.0, 0.5, 1.5]]), 3),
             "`chosen` holds numbers of experts, the best first.",
+            gradient=True,
         ),
         Probe(
             "not normalised",
             lambda: call(uneven(3, 5), 2, normalise=False),
             "The gates are the shares among all experts, and sum to less than 1.",
+            gradient=True,
         ),
         Probe("one expert each", lambda: call(uneven(4, 3), 1), "Normalised, one gate is 1."),
         Probe(
@@ -134,9 +146,21 @@ ROUTE = Exercise(
             _naive,
             "exp overflows for large logits. Use torch.softmax, or subtract the largest.",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda logits, k, normalise=True: _routed(
+                torch.softmax(logits.detach(), -1), k, normalise
+            ),
+            "The gates are right, but the router could not learn: what it learns comes through "
+            "them. Only `chosen` has no gradient. Compute the gates from the logits themselves.",
+        ),
     ),
     alternatives=(
-        Alternative("one token after the other", _route_slowly),
+        Alternative("one token after the other, sorted", _row_after_row),
+        Alternative(
+            "as the hints have it",
+            lambda logits, k, normalise=True: _routed(torch.softmax(logits, -1), k, normalise),
+        ),
         Alternative(
             "through the best logits",
             lambda logits, k, normalise=True: (
@@ -210,6 +234,7 @@ PARAMETERS = Exercise(
     ),
     solution=experts.expert_parameters,
     reference=_count_by_shapes,
+    generator=generators.mixtures,
     probes=(
         Probe(
             "two experts, one active",
@@ -273,6 +298,7 @@ PARAMETERS = Exercise(
     alternatives=(
         Alternative("shape by shape", _count_by_shapes),
         Alternative("layers made and counted", _count_of_layers),
+        Alternative("as the hints have it", _count()),
     ),
     hints=(
         "One expert: 3 · width · hidden. The router: num_experts · width.",

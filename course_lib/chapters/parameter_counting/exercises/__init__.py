@@ -1,10 +1,11 @@
 """The exercises of 09 parameter_counting, in the notebook's order."""
 
+from course_lib.chapters.parameter_counting.exercises.cache import CACHE
 from course_lib.chapters.parameter_counting.exercises.layers import ATTENTION, MLP
 from course_lib.chapters.parameter_counting.exercises.limits import DECODE, ROOFLINE
 from course_lib.chapters.parameter_counting.exercises.mixtures import ACTIVE
 from course_lib.chapters.parameter_counting.exercises.models import MODEL
-from course_lib.chapters.parameter_counting.exercises.work import CACHE, TOKEN_FLOPS, TRAINING_FLOPS
+from course_lib.chapters.parameter_counting.exercises.work import TOKEN_FLOPS, TRAINING_FLOPS
 
 EXERCISES = (
     ATTENTION,

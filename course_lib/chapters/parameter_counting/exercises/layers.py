@@ -2,7 +2,10 @@
 
 from math import prod
 
+from torch import nn
+
 from course_lib import accounting
+from course_lib.chapters.parameter_counting.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -14,6 +17,18 @@ def _attention_by_shape(hidden_size, num_attention_heads, num_key_value_heads, h
     rows = [head_dim * count for count in (num_attention_heads, num_key_value_heads)]
     kv = (rows[1], hidden_size)
     return _sizes((rows[0], hidden_size), kv, kv, (hidden_size, rows[0]))
+
+
+def _weights(*sizes):
+    """Count the weights of layers that are made, without memory for their numbers."""
+    layers = [nn.Linear(inputs, outputs, bias=False, device="meta") for inputs, outputs in sizes]
+    return sum(layer.weight.numel() for layer in layers)
+
+
+def _attention_of_layers(hidden_size, num_attention_heads, num_key_value_heads, head_dim):
+    queries, keys = num_attention_heads * head_dim, num_key_value_heads * head_dim
+    into = [(hidden_size, width) for width in (queries, keys, keys)]
+    return _weights(*into, (queries, hidden_size))
 
 
 def _attention(name, count, explanation):
@@ -36,6 +51,7 @@ ATTENTION = Exercise(
     ),
     solution=accounting.attention_parameters,
     reference=_attention_by_shape,
+    generator=generators.attentions,
     probes=(
         Probe(
             "one head of each kind",
@@ -111,6 +127,12 @@ ATTENTION = Exercise(
             "This is multi-query attention. There are num_key_value_heads of them.",
         ),
         _attention(
+            "the size of a group for the number of groups",
+            lambda c, h, g, d: 2 * c * h * d + 2 * c * (h // g) * d,
+            "H / G query heads share a key/value head; that is how large a group is. There are "
+            "num_key_value_heads keys and values.",
+        ),
+        _attention(
             "grouped heads in the output as well",
             lambda c, h, g, d: c * h * d + 3 * c * g * d,
             "Every query head brings something back, also where several share one value. The "
@@ -124,6 +146,8 @@ ATTENTION = Exercise(
                 2 * hidden_size * head_dim * (num_attention_heads + num_key_value_heads)
             ),
         ),
+        Alternative("as the hints have it", _attention_by_shape),
+        Alternative("layers made and counted", _attention_of_layers),
     ),
     hints=(
         "A matrix from `a` numbers to `b` numbers has a · b parameters. Which four are there?",
@@ -157,6 +181,7 @@ MLP = Exercise(
     ),
     solution=accounting.mlp_parameters,
     reference=_mlp_by_shape,
+    generator=generators.feed_forwards,
     probes=(
         Probe("gated", lambda: call(4, 5), "Three matrices of 20 make 60."),
         Probe("plain", lambda: call(4, 5, gated=False), "Two matrices of 20 make 40."),
@@ -194,6 +219,27 @@ MLP = Exercise(
             "gate and plain mixed up",
             lambda c, f, gated: (2 if gated else 3) * c * f,
             "The gate is the additional matrix: gated means three.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "as the hints have it",
+            lambda hidden_size, intermediate_size, gated=True: (
+                (3 if gated else 2) * hidden_size * intermediate_size
+            ),
+        ),
+        Alternative(
+            "True counted as 1",
+            lambda hidden_size, intermediate_size, gated=True: (
+                hidden_size * intermediate_size * (2 + gated)
+            ),
+        ),
+        Alternative(
+            "layers made and counted",
+            lambda hidden_size, intermediate_size, gated=True: _weights(
+                *[(hidden_size, intermediate_size)] * (1 + gated),
+                (intermediate_size, hidden_size),
+            ),
         ),
     ),
     hints=(

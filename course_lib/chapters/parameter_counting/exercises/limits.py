@@ -1,6 +1,7 @@
 """Exercises on the roofline, and on how fast a model can write at best."""
 
 from course_lib import accounting
+from course_lib.chapters.parameter_counting.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -29,6 +30,7 @@ ROOFLINE = Exercise(
     ),
     solution=accounting.roofline,
     reference=_slower_of_two,
+    generator=generators.rooflines,
     probes=(
         Probe(
             "few FLOPs for a byte",
@@ -104,6 +106,11 @@ ROOFLINE = Exercise(
                 peak_flops if intensity > peak_flops / bandwidth else intensity * bandwidth
             ),
         ),
+        Alternative(
+            "as the hints have it",
+            lambda intensity, peak_flops, bandwidth: min(peak_flops, intensity * bandwidth),
+        ),
+        Alternative("by times", _slower_of_two),
     ),
     hints=(
         "How many FLOPs per second could the memory feed, if the arithmetic were free?",
@@ -139,6 +146,7 @@ DECODE = Exercise(
     ),
     solution=accounting.decode_tokens_per_second,
     reference=_tokens_by_time,
+    generator=generators.decodes,
     probes=(
         Probe("no cache", lambda: call(8.0, 0.0, 100.0), "100 bytes a second, 8 for each token."),
         Probe("with a cache", lambda: call(8.0, 2.0, 100.0), "The cache is read as well."),
@@ -202,6 +210,21 @@ DECODE = Exercise(
             lambda w, c, s, b: b * s / (8 * (w + c)),
             "Weights, cache and bandwidth are all in bytes: no factor 8.",
         ),
+    ),
+    alternatives=(
+        Alternative(
+            "as the hints have it",
+            lambda weight_bytes, cache_bytes, bandwidth, batch=1: (
+                batch / ((weight_bytes + cache_bytes) / bandwidth)
+            ),
+        ),
+        Alternative(
+            "bytes for a token",
+            lambda weight_bytes, cache_bytes, bandwidth, batch=1: (
+                bandwidth / (weight_bytes / batch + cache_bytes / batch)
+            ),
+        ),
+        Alternative("by times", _tokens_by_time),
     ),
     hints=(
         "How many bytes does one step read?",

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from course_lib import accounting
-from course_lib.chapters.parameter_counting.exercises.models import SMALL, count
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.chapters.parameter_counting.exercises import generators
+from course_lib.chapters.parameter_counting.exercises.generators import SMALL
+from course_lib.chapters.parameter_counting.exercises.models import count
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
 def _mixture(experts, chosen, inside, layers=3, tied=True):
@@ -29,6 +31,19 @@ def _expert(config):
     return 3 * config.hidden_size * config.moe_intermediate_size
 
 
+def _by_what_is_idle(config):
+    expert = accounting.mlp_parameters(config.hidden_size, config.moe_intermediate_size)
+    idle = config.num_experts - config.num_experts_per_tok
+    return accounting.total_parameters(config) - config.num_hidden_layers * idle * expert
+
+
+def _of_a_smaller_model(config):
+    """Count a model that has only the working experts, and the rows of its router that it lacks."""
+    chosen = config.num_experts_per_tok
+    rows = (config.num_experts - chosen) * config.num_hidden_layers
+    return count(replace(config, num_experts=chosen)) + rows * config.hidden_size
+
+
 ACTIVE = Exercise(
     id="parameter_counting.active",
     title="The parameters that work for one token",
@@ -41,6 +56,7 @@ ACTIVE = Exercise(
     ),
     solution=accounting.active_parameters,
     reference=_count_active,
+    generator=generators.mixtures,
     probes=(
         Probe(
             "two experts, one used",
@@ -135,6 +151,25 @@ ACTIVE = Exercise(
             "The width of an expert is config.moe_intermediate_size; intermediate_size is that of "
             "a dense layer, which this model does not have.",
         ),
+        Misconception(
+            "the router forgotten",
+            lambda config: (
+                _count_active(config)
+                - config.num_hidden_layers * config.num_experts * config.hidden_size
+            ),
+            "Each layer has a router, one row of hidden_size numbers for each expert, and every "
+            "token meets all of it.",
+        ),
+        Misconception(
+            "the embedding left out",
+            lambda config: _count_active(config) - config.vocab_size * config.hidden_size,
+            "Some papers leave the embedding out. Here everything counts but idle experts.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints have it", _by_what_is_idle),
+        Alternative("tensor by tensor", _count_active),
+        Alternative("a model of the working experts", _of_a_smaller_model),
     ),
     hints=(
         "Begin with accounting.total_parameters(config). What does one token not use?",

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 from course_lib import accounting
-from course_lib.model import ModelConfig
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.chapters.parameter_counting.exercises import generators
+from course_lib.chapters.parameter_counting.exercises.generators import SMALL
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
-# Every size is another, so that no two can be confused without being noticed.
-SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64, tie_word_embeddings=True)
 _UNTIED = replace(SMALL, tie_word_embeddings=False)
 _LLAMA = replace(SMALL, model_type="llama", qk_norm=False, num_hidden_layers=5)
 
@@ -76,6 +75,29 @@ def _biases(config):
     return config.num_hidden_layers * (rows + config.hidden_size)
 
 
+def _by_parts(config):
+    attention = accounting.attention_parameters(
+        config.hidden_size,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.head_dim,
+        qk_norm=config.qk_norm,
+    )
+    mlp = accounting.mlp_parameters(config.hidden_size, config.intermediate_size)
+    tables = 1 if config.tie_word_embeddings else 2
+    layer = attention + mlp + 2 * config.hidden_size
+    ends = tables * config.vocab_size * config.hidden_size + config.hidden_size
+    return ends + config.num_hidden_layers * layer
+
+
+def _in_one_formula(config):
+    c, d, heads = config.hidden_size, config.head_dim, config.num_attention_heads
+    matrices = 2 * d * (heads + config.num_key_value_heads) + 3 * config.intermediate_size
+    return c * (
+        config.vocab_size * (2 - config.tie_word_embeddings) + 1
+    ) + config.num_hidden_layers * (c * (matrices + 2) + 2 * d * config.qk_norm)
+
+
 MODEL = Exercise(
     id="parameter_counting.model",
     title="The parameters of a whole model",
@@ -88,6 +110,7 @@ MODEL = Exercise(
     ),
     solution=accounting.total_parameters,
     reference=count,
+    generator=generators.models,
     probes=(
         Probe(
             "one layer, tied, no QK-norm",
@@ -216,6 +239,11 @@ MODEL = Exercise(
             _norms,
             "LayerNorm has a weight and a bias, RMSNorm a weight only.",
         ),
+    ),
+    alternatives=(
+        Alternative("tensor by tensor", count),
+        Alternative("as the hints have it", _by_parts),
+        Alternative("in one formula", _in_one_formula),
     ),
     hints=(
         "Go through the model: embedding, then in each layer two norms, attention and MLP, then "

@@ -1,8 +1,7 @@
-"""Exercises on FLOPs, forward and in training, and on the bytes of a KV cache."""
-
-import torch
+"""Exercises on FLOPs, forward and in training."""
 
 from course_lib import accounting
+from course_lib.chapters.parameter_counting.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -37,6 +36,7 @@ TOKEN_FLOPS = Exercise(
     ),
     solution=accounting.flops_per_token,
     reference=_token_by_products,
+    generator=generators.tokens,
     probes=(
         Probe(
             "almost no text",
@@ -107,6 +107,25 @@ TOKEN_FLOPS = Exercise(
             "takes a multiplication and an addition: 2 FLOPs.",
         ),
     ),
+    alternatives=(
+        Alternative("layer by layer", _token_by_products),
+        Alternative(
+            "as the hints have it",
+            lambda parameters, num_hidden_layers, attention_width, context: (
+                2 * parameters + 4 * num_hidden_layers * context * attention_width
+            ),
+        ),
+        Alternative(
+            "products first, then doubled",
+            lambda parameters, num_hidden_layers, attention_width, context: (
+                2
+                * (
+                    parameters
+                    + sum(2 * attention_width * context for _ in range(num_hidden_layers))
+                )
+            ),
+        ),
+    ),
     hints=(
         "A weight is multiplied once and its product added once: 2 FLOPs for each parameter.",
         "q·k with one key is attention_width multiplications and as many additions.",
@@ -138,6 +157,7 @@ TRAINING_FLOPS = Exercise(
     ),
     solution=accounting.training_flops,
     reference=_training_by_products,
+    generator=generators.trainings,
     probes=(
         Probe("one parameter, one token", lambda: call(1, 1), "2 forward, 4 backward."),
         Probe("ten parameters, seven tokens", lambda: call(10, 7), "6 · 10 · 7."),
@@ -181,146 +201,15 @@ TRAINING_FLOPS = Exercise(
             "Every token passes through all parameters: multiply by the number of tokens.",
         ),
     ),
+    alternatives=(
+        Alternative("product by product", _training_by_products),
+        Alternative("as the hints have it", lambda n, tokens: (2 + 2 + 2) * n * tokens),
+        Alternative("a whole number from floats", lambda n, tokens: 6.0 * n * tokens),
+    ),
     hints=(
         "One token forward: 2 FLOPs for each parameter.",
         "Backward computes two things for each matrix: the gradient of what came in, and of the "
         "weight itself. Each is a product as large as the forward one.",
         "2 + 2 + 2 for each parameter and token.",
-    ),
-)
-
-_DTYPES = {1: torch.int8, 2: torch.bfloat16, 4: torch.float32}
-
-
-def _cache_by_tensor(
-    num_hidden_layers, num_key_value_heads, head_dim, tokens, batch=1, bytes_per_number=2
-):
-    """Ask a tensor that holds everything and takes no memory."""
-    shape = (2, num_hidden_layers, batch, num_key_value_heads, tokens, head_dim)
-    return torch.empty(shape, dtype=_DTYPES[bytes_per_number], device="meta").nbytes
-
-
-def _cache(name, change, explanation):
-    """Declare a mistake by what it does to the right number of bytes."""
-
-    def function(
-        num_hidden_layers, num_key_value_heads, head_dim, tokens, batch=1, bytes_per_number=2
-    ):
-        given = {
-            "layers": num_hidden_layers,
-            "heads": num_key_value_heads,
-            "width": head_dim,
-            "tokens": tokens,
-            "batch": batch,
-            "size": bytes_per_number,
-        }
-        right = _cache_by_tensor(
-            num_hidden_layers, num_key_value_heads, head_dim, tokens, batch, bytes_per_number
-        )
-        return change(right, given)
-
-    return Misconception(name, function, explanation)
-
-
-CACHE = Exercise(
-    id="parameter_counting.kv_cache",
-    title="The bytes of a KV cache",
-    minutes=5,
-    difficulty=1,
-    statement=(
-        "Return the bytes that the keys and values of a batch of texts, `tokens` tokens each, take "
-        "in all layers of a model."
-    ),
-    solution=accounting.kv_cache_bytes,
-    reference=_cache_by_tensor,
-    probes=(
-        Probe(
-            "one token of one text",
-            lambda: call(3, 2, 5, 1),
-            "3 layers, 2 heads of width 5, a key and a value: 60 numbers of 2 bytes.",
-        ),
-        Probe("seven tokens", lambda: call(3, 2, 5, 7), "Seven times as much."),
-        Probe("a batch of four", lambda: call(3, 2, 5, 7, batch=4), "Each text has its own cache."),
-        Probe(
-            "in float32",
-            lambda: call(3, 2, 5, 7, batch=4, bytes_per_number=4),
-            "4 bytes for each number instead of 2.",
-        ),
-        Probe(
-            "in 8 bits",
-            lambda: call(3, 2, 5, 7, batch=4, bytes_per_number=1),
-            "1 byte for each number.",
-        ),
-        Probe(
-            "Qwen3-8B",
-            lambda: call(36, 8, 128, 32768, batch=16),
-            "77 GB: more than four times the model's weights.",
-        ),
-    ),
-    misconceptions=(
-        _cache(
-            "batch forgotten",
-            lambda right, given: right // given["batch"],
-            "Every text of the batch has keys and values of its own. Weights are shared by a "
-            "batch, a cache is not.",
-        ),
-        _cache(
-            "keys without values",
-            lambda right, given: right // 2,
-            "The cache holds a key *and* a value for each token, head and layer.",
-        ),
-        _cache(
-            "one layer",
-            lambda right, given: right // given["layers"],
-            "Every layer has its own keys and values.",
-        ),
-        _cache(
-            "one token",
-            lambda right, given: right // given["tokens"],
-            "You counted one token. Each of the `tokens` has a key and a value.",
-        ),
-        _cache(
-            "one head",
-            lambda right, given: right // given["heads"],
-            "Each of the num_key_value_heads heads has keys and values of head_dim numbers.",
-        ),
-        _cache(
-            "the width of a head forgotten",
-            lambda right, given: right // given["width"],
-            "A key is head_dim numbers and not one, and a value too.",
-        ),
-        _cache(
-            "two bytes counted twice",
-            lambda right, given: right * 2,
-            "A factor 2 too many: one 2 is for key and value; the bytes of a number are "
-            "bytes_per_number alone.",
-        ),
-        _cache(
-            "numbers instead of bytes",
-            lambda right, given: right // given["size"],
-            "You counted numbers. Multiply by bytes_per_number.",
-        ),
-        _cache(
-            "always two bytes",
-            lambda right, given: right // given["size"] * 2,
-            "2 bytes are right for bfloat16 only. Use bytes_per_number.",
-        ),
-        _cache(
-            "bits for bytes",
-            lambda right, given: right * 8,
-            "A byte is 8 bits, and the result is in bytes: no factor 8.",
-        ),
-        _cache(
-            "every pair of tokens",
-            lambda right, given: right * given["tokens"],
-            "The cache holds a row for each token, not for each pair. It grows with the length, "
-            "the work of attention with its square.",
-        ),
-    ),
-    alternatives=(Alternative("the size of a tensor", _cache_by_tensor),),
-    hints=(
-        "What is kept for one token, in one layer, for one key/value head?",
-        "A key and a value of head_dim numbers: 2 · head_dim.",
-        "Times heads, layers, tokens, texts in the batch, and bytes for each number.",
     ),
 )

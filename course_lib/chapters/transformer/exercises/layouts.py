@@ -2,6 +2,7 @@
 
 import torch
 
+from course_lib.chapters.transformer.exercises import generators
 from course_lib.checkpoint import state_dict_check
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -41,6 +42,7 @@ FUSED = Exercise(
     ),
     solution=state_dict_check.separate_fused,
     reference=_fused_by_hand,
+    generator=generators.fused,
     probes=(
         Probe(
             "a width of 1",
@@ -104,6 +106,8 @@ FUSED = Exercise(
             "turned first, then cut into rows",
             lambda weight, bias: _separated(weight.T.chunk(3, dim=0), bias.chunk(3)),
         ),
+        Alternative("as the hints have it", lambda w, b: _separated(_turned(w), b.chunk(3))),
+        Alternative("number by number", _fused_by_hand),
     ),
     hints=(
         "weight.chunk(3, dim=1) cuts the columns into three parts, bias.chunk(3) the bias.",

@@ -2,6 +2,8 @@
 
 import torch
 
+from course_lib.chapters.transformer.exercises import generators
+from course_lib.chapters.transformer.exercises.very_table import Held, VeryTable
 from course_lib.checkpoint import state_dict_check
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -36,6 +38,8 @@ HEAD = Exercise(
     ),
     solution=state_dict_check.with_head,
     reference=_head_by_cases,
+    generator=lambda rng: generators.checkpoints(rng, Held),
+    watch=lambda given: VeryTable(),
     probes=(
         Probe(
             "tied, no head in the file",
@@ -44,7 +48,7 @@ HEAD = Exercise(
         ),
         Probe(
             "untied, with its own head",
-            lambda: call({_TABLE: uneven(5, 3), _HEAD: uneven(5, 3).cos()}, False),
+            lambda: call(Held({_TABLE: uneven(5, 3), _HEAD: uneven(5, 3).cos()}), False),
             "A head of its own must not be overwritten.",
         ),
         Probe(
@@ -99,11 +103,43 @@ HEAD = Exercise(
             "The embedding still needs its table: both names get it.",
         ),
         Misconception(
+            "a copy of the table",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: (
+                {**tensors, head: tensors[table].clone()} if tied else dict(tensors)
+            ),
+            "A copy holds the same numbers today; after one step of training the two differ, and "
+            "the memory is spent twice. Put the tensor itself under the head's name.",
+        ),
+        Misconception(
+            "an untied file handed back as it is",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: (
+                {**tensors, head: tensors[table]} if tied else tensors
+            ),
+            "Where nothing is tied you return the caller's own dictionary, and whoever changes "
+            "one changes both. Make a new one in either case: dict(tensors).",
+        ),
+        Misconception(
             "written into the file's dictionary",
             _written_into_the_file,
             "The caller's dictionary has changed, and whoever counts or saves it finds one tensor "
             "too many. Make a new one: dict(tensors).",
         ),
+    ),
+    alternatives=(
+        Alternative(
+            "as the hints have it",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: (
+                (completed := dict(tensors)).update({head: tensors[table]} if tied else {})
+                or completed
+            ),
+        ),
+        Alternative(
+            "two dictionaries joined",
+            lambda tensors, tied, table=_TABLE, head=_HEAD: (
+                tensors | ({head: tensors[table]} if tied else {})
+            ),
+        ),
+        Alternative("name by name", _head_by_cases),
     ),
     hints=(
         "completed = dict(tensors) makes a new dictionary; the tensors in it are not copied.",
@@ -159,6 +195,7 @@ MISFITS = Exercise(
     ),
     solution=state_dict_check.misfits,
     reference=_misfits_by_loop,
+    generator=generators.state_dicts,
     probes=(
         Probe(
             "a file that fits",
@@ -196,6 +233,11 @@ MISFITS = Exercise(
             ),
             "All misfits are named, in the order of their dictionary.",
         ),
+        Probe(
+            "in another type",
+            lambda: call({"a": uneven(2, 3)}, {"a": uneven(2, 3).bfloat16()}),
+            "A file in bfloat16 fits: only the shape decides, and loading converts the numbers.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -215,6 +257,14 @@ MISFITS = Exercise(
             lambda slots, tensors: _misfits(slots, tensors, _could_be_stretched),
             "A single number would be copied into every place. A weight must have exactly the "
             "slot's shape.",
+        ),
+        Misconception(
+            "the type compared as well",
+            lambda slots, tensors: _misfits(
+                slots, tensors, lambda a, b: (a.shape, a.dtype) != (b.shape, b.dtype)
+            ),
+            "A tensor of the right shape in another type can be loaded: copying converts it. "
+            "Compare the shapes alone.",
         ),
         Misconception(
             "extra tensors passed over",
@@ -249,6 +299,8 @@ MISFITS = Exercise(
                 sorted(n for n in set(slots) & set(tensors) if slots[n].shape != tensors[n].shape),
             ),
         ),
+        Alternative("as the hints have it", _misfits),
+        Alternative("in one loop each", _misfits_by_loop),
     ),
     hints=(
         "`name in tensors` asks for a key of a dictionary.",

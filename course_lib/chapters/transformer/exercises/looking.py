@@ -3,6 +3,7 @@
 import torch
 
 from course_lib import families
+from course_lib.chapters.transformer.exercises import generators
 from course_lib.model import inspection
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -12,7 +13,7 @@ def _contributions_by_loop(heads, output):
     width = heads.shape[3]
     parts = []
     for h in range(heads.shape[1]):
-        alone = torch.zeros(*heads.transpose(1, 2).shape)  # (B, T, H, D)
+        alone = torch.zeros_like(heads.transpose(1, 2))  # (B, T, H, D)
         alone[:, :, h] = heads[:, h]
         parts.append(alone.flatten(2) @ output.T)
     return torch.stack(parts) if width else None
@@ -35,6 +36,7 @@ CONTRIBUTIONS = Exercise(
     ),
     solution=inspection.head_contributions,
     reference=_contributions_by_loop,
+    generator=generators.head_outputs,
     probes=(
         Probe(
             "two heads of width 1",
@@ -137,6 +139,13 @@ CONTRIBUTIONS = Exercise(
                 ]
             ),
         ),
+        Alternative("one head not silenced at a time", _contributions_by_loop),
+        Alternative(
+            "all at once",
+            lambda heads, output: _with_columns(
+                heads, output.unflatten(1, (heads.shape[1], heads.shape[3]))
+            ),
+        ),
     ),
     hints=(
         "output.split(D, dim=1) has the columns of each head, (C, D).",
@@ -184,6 +193,14 @@ def _open_target(source, target):
     return mask
 
 
+def _by_columns(family, source, target):
+    """Set the columns that everybody may read."""
+    mask = _causal(source, target)
+    open_to_all = {"encoder-only": source + target, "encoder-decoder": source, "decoder-only": 0}
+    mask[:, : open_to_all[family]] = True
+    return mask
+
+
 def _blind_target(source, target):
     mask = _causal(source, target)
     mask[:source, :source] = True
@@ -210,6 +227,7 @@ FAMILY_MASK = Exercise(
     ),
     solution=families.family_mask,
     reference=_mask_by_loop,
+    generator=generators.families,
     probes=(
         Probe(
             "encoder-only",
@@ -292,12 +310,20 @@ FAMILY_MASK = Exercise(
             "a token may read.",
         ),
         Misconception(
+            "1 and 0 instead of True and False",
+            lambda family, source, target: _mask_by_loop(family, source, target).float(),
+            "The pattern is right, but these are numbers, and `scores.masked_fill(~mask, …)` needs "
+            "truth values. Add .bool(), or compare.",
+        ),
+        Misconception(
             "True where reading is forbidden",
             lambda family, source, target: ~_mask_by_loop(family, source, target),
             "In this course True means *may read*. torch.nn's layers use the opposite.",
         ),
     ),
     alternatives=(
+        Alternative("token by token", _mask_by_loop),
+        Alternative("as the hints have it", _by_columns),
         Alternative(
             "by positions",
             lambda family, source, target: (

@@ -1,139 +1,11 @@
-"""Exercises on writing text: which positions new tokens have, and the greedy loop."""
+"""The exercise on writing text: the greedy loop."""
 
 import torch
 import torch.nn.functional as F
 
+from course_lib.chapters.transformer.exercises import generators
 from course_lib.model import functions
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
-
-
-def _positions_by_loop(padding, new_tokens):
-    rows = []
-    for row in padding.tolist():
-        seen, places = 0, []
-        for real in row:
-            places.append(seen)
-            seen += real
-        rows.append(places[len(row) - new_tokens :])
-    return torch.tensor(rows)
-
-
-def _row(*real):
-    return torch.tensor([real], dtype=torch.bool)
-
-
-POSITIONS = Exercise(
-    id="transformer.positions",
-    title="Where do the new tokens stand?",
-    minutes=8,
-    difficulty=2,
-    statement=(
-        "`padding` (B, S) is True at real tokens, over all tokens so far. The last `new_tokens` of "
-        "each row are new, those before them are in the cache. Return the positions (B, T) of the "
-        "new ones, counted from 0 at the first real token of the row; padding gets 0. All padding "
-        "stands on the left."
-    ),
-    solution=functions.token_positions,
-    reference=_positions_by_loop,
-    probes=(
-        Probe(
-            "a whole text",
-            lambda: call(torch.ones(1, 4, dtype=torch.bool), 4),
-            "Without cache and padding: 0, 1, 2, 3.",
-        ),
-        Probe(
-            "one token behind a cache",
-            lambda: call(torch.ones(2, 6, dtype=torch.bool), 1),
-            "Five tokens are cached, so the new one has position 5.",
-        ),
-        Probe(
-            "two texts of different length",
-            lambda: call(torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]).bool(), 5),
-            "The shorter text begins behind its padding, and there at 0.",
-        ),
-        Probe(
-            "padding and a cache",
-            lambda: call(torch.tensor([[0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]]).bool(), 2),
-            "The positions go on where the cached real tokens of each row have ended.",
-        ),
-        Probe(
-            "new tokens that are padding",
-            lambda: call(_row(0, 0, 0, 1), 3),
-            "Padding has a place too, though nobody reads it: 0, and never a negative number.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "positions not offset by the cache",
-            lambda padding, new_tokens: torch.arange(new_tokens).expand(len(padding), -1),
-            "You count the new tokens from 0. The cached ones come first: with five of them the "
-            "next token has position 5. Text written so repeats itself or falls apart.",
-        ),
-        Misconception(
-            "padding skipped, the cache forgotten",
-            lambda padding, new_tokens: (
-                padding[:, padding.shape[1] - new_tokens :].cumsum(-1) - 1
-            ).clamp(min=0),
-            "You count real tokens among the new ones only. Count over the whole row, then keep "
-            "the last columns.",
-        ),
-        Misconception(
-            "padding counted",
-            lambda padding, new_tokens: torch.arange(padding.shape[1])[
-                padding.shape[1] - new_tokens :
-            ].expand(len(padding), -1),
-            "You count padding as text. In a batch a short text would then begin at a position at "
-            "which no text began in training.",
-        ),
-        Misconception(
-            "counted from 1",
-            lambda padding, new_tokens: padding.cumsum(-1)[:, padding.shape[1] - new_tokens :],
-            "The running count at a token includes the token itself. Subtract 1.",
-        ),
-        Misconception(
-            "negative positions at padding",
-            lambda padding, new_tokens: (padding.cumsum(-1) - 1)[
-                :, padding.shape[1] - new_tokens :
-            ],
-            "Padding gets −1. A learned table would read its *last* row there, or refuse. Use 0.",
-        ),
-        Misconception(
-            "padding at position 1",
-            lambda padding, new_tokens: (padding.cumsum(-1) - 1).masked_fill(~padding, 1)[
-                :, padding.shape[1] - new_tokens :
-            ],
-            "Real tokens are right. Some programs put 1 at padding, and since nobody reads padding "
-            "that does no harm; here it is to be 0.",
-        ),
-        Misconception(
-            "counted back from the end",
-            lambda padding, new_tokens: (
-                padding.sum(-1, keepdim=True) - new_tokens + torch.arange(new_tokens)
-            ),
-            "Right where all new tokens are real. Where some are padding you count below 0; a "
-            "learned table would read its *last* rows there, or refuse. Use 0: clamp(min=0).",
-        ),
-        Misconception(
-            "the first instead of the last",
-            lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[:, :new_tokens],
-            "New tokens stand at the end of the row: keep the last columns.",
-        ),
-    ),
-    alternatives=(
-        Alternative(
-            "from the number of padding tokens",
-            lambda padding, new_tokens: (
-                torch.arange(padding.shape[1] - new_tokens, padding.shape[1])
-                - (~padding).sum(-1, keepdim=True)
-            ).clamp(min=0),
-        ),
-    ),
-    hints=(
-        "A running count of True along each row: padding.cumsum(-1).",
-        "Subtract 1, since the first real token has position 0; clamp(min=0) for the padding.",
-        "Keep the last new_tokens columns: [:, padding.shape[1] - new_tokens:].",
-    ),
-)
 
 
 def next_letter(ids):
@@ -194,6 +66,33 @@ def _moving_window(logits_of, ids, new_tokens, stop=None):
     return _greedy(logits_of, ids, new_tokens, stop, keep=-len(ids))
 
 
+def _stop_zero_ignored(logits_of, ids, new_tokens, stop=None):
+    return _greedy(logits_of, ids, new_tokens, stop or None)
+
+
+def _by_topk(logits_of, ids, new_tokens, stop=None):
+    """Write on a tensor that grows, and return its end."""
+    text = ids[None]
+    while text.shape[1] < len(ids) + new_tokens:
+        text = torch.cat([text, logits_of(text)[:, -1].topk(1).indices], dim=1)
+        if stop is not None and text[0, -1] == stop:
+            break
+    return text[0, len(ids) :].tolist()
+
+
+def _again_and_again(logits_of, ids, new_tokens, stop=None):
+    """Write one token and let the same function write the rest."""
+    if new_tokens == 0:
+        return []
+    first = logits_of(ids[None])[0, -1].argmax()
+    if stop == first:
+        return [int(first)]
+    return [
+        int(first),
+        *_again_and_again(logits_of, torch.cat([ids, first[None]]), new_tokens - 1, stop),
+    ]
+
+
 def _stops_at_the_prompt(logits_of, ids, new_tokens, stop=None):
     return [] if stop in ids.tolist() else _greedy(logits_of, ids, new_tokens, stop)
 
@@ -214,6 +113,7 @@ GREEDY = Exercise(
     ),
     solution=functions.greedy_continuation,
     reference=_greedy_by_loop,
+    generator=generators.texts,
     probes=(
         Probe(
             "one token",
@@ -239,6 +139,11 @@ GREEDY = Exercise(
             "a stop token",
             lambda: call(next_letter, torch.tensor([1]), 6, 3),
             "The stop token ends the text and belongs to it.",
+        ),
+        Probe(
+            "token 0 stops",
+            lambda: call(next_letter, torch.tensor([2]), 6, 0),
+            "0 is a token like any other: only None means that nothing stops the text.",
         ),
         Probe(
             "a stop token in the prompt",
@@ -309,6 +214,12 @@ GREEDY = Exercise(
             "After the stop token nothing more is written.",
         ),
         Misconception(
+            "token 0 never stops",
+            _stop_zero_ignored,
+            "`if stop and …` is also False when stop is 0, which is a token. Compare: "
+            "`if token == stop`, or ask `stop is not None`.",
+        ),
+        Misconception(
             "the stop token left out",
             _without_stop_token,
             "The stop token is written too; the caller may want to see that the text has ended.",
@@ -318,6 +229,11 @@ GREEDY = Exercise(
             _stops_at_the_prompt,
             "A chat prompt is full of stop tokens, one behind each turn. Look at what is written.",
         ),
+    ),
+    alternatives=(
+        Alternative("as the hints have it", _greedy),
+        Alternative("on a tensor that grows", _by_topk),
+        Alternative("by calling itself", _again_and_again),
     ),
     hints=(
         "Keep the text as a list and make a tensor of shape (1, T) of it in each turn.",

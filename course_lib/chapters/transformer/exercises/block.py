@@ -1,11 +1,11 @@
-"""Exercises on the order of the steps: one block, and the whole pass."""
+"""The exercise on one block: the order of its steps."""
 
 from functools import reduce
 
 import torch
-import torch.nn.functional as F
 
 from course_lib.chapters.transformer import answers
+from course_lib.chapters.transformer.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -53,6 +53,7 @@ BLOCK = Exercise(
     ),
     solution=answers.decoder_block,
     reference=_block_in_words,
+    generator=generators.blocks,
     probes=(
         Probe(
             "parts that write nothing",
@@ -73,6 +74,7 @@ BLOCK = Exercise(
             "both",
             lambda: call(uneven(2, 3, 5), *_PARTS),
             "The MLP comes second: it reads a stream into which attention has written.",
+            gradient=True,
         ),
         Probe(
             "a large stream",
@@ -178,168 +180,47 @@ BLOCK = Exercise(
             ),
             "Each part replaces the stream. It must be added: x + attention(...).",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, attention, attention_norm, mlp, mlp_norm: _block_in_words(
+                x.detach(), attention, attention_norm, mlp, mlp_norm
+            ),
+            "The values are right, but nothing below this layer could learn. Compute with x "
+            "itself: no detach(), no torch.no_grad().",
+        ),
+        Misconception(
+            "the parts read a detached copy",
+            lambda x, attention, attention_norm, mlp, mlp_norm: _block_in_words(
+                x,
+                lambda y: attention(y.detach()),
+                attention_norm,
+                lambda y: mlp(y.detach()),
+                mlp_norm,
+            ),
+            "The stream keeps its gradient, the two parts lose theirs. A normalised copy is the "
+            "norm of x; it needs no detach().",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "as the hints have it",
+            lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(mlp_norm(y)))(
+                x + attention(attention_norm(x))
+            ),
+        ),
+        Alternative(
+            "in a loop over both parts",
+            lambda x, attention, attention_norm, mlp, mlp_norm: reduce(
+                lambda y, part: y + part[1](part[0](y)),
+                ((attention_norm, attention), (mlp_norm, mlp)),
+                x,
+            ),
+        ),
+        Alternative("on copies, with torch.add", _block_in_words),
     ),
     hints=(
         "Two lines of the same form, one for each part.",
         "The first: x = x + attention(attention_norm(x)).",
         "The second reads the new x: return x + mlp(mlp_norm(x)).",
-    ),
-)
-
-
-def count_up(x):
-    """Stand in for a block: add 1 to every feature."""
-    return x + 1.0
-
-
-def turn_over(x):
-    """Stand in for a block: the features in the opposite order, twice as large."""
-    return 2.0 * x.flip(-1)
-
-
-def _logits_by_loop(ids, table, blocks, last_norm, head=None):
-    x = torch.stack([table[i] for i in ids.flatten().tolist()]).reshape(*ids.shape, -1)
-    for block in blocks:
-        x = block(x.clone())
-    return F.linear(last_norm(x), table if head is None else head)
-
-
-def _pass(ids, table, blocks, last_norm, head=None, between=lambda x: x, step=None):
-    """Compute the pass with one of its steps replaced."""
-    x = table[ids]
-    for block in blocks:
-        x = between(block(x) if step is None else step(x, block))
-    return last_norm(x) @ (table if head is None else head).T
-
-
-def _blocks_side_by_side(ids, table, blocks, last_norm, head=None):
-    x = table[ids]
-    written = [block(x) - x for block in blocks]
-    return last_norm(sum(written, x)) @ (table if head is None else head).T
-
-
-FORWARD = Exercise(
-    id="transformer.forward",
-    title="The whole model",
-    minutes=8,
-    difficulty=2,
-    statement=(
-        "Return the scores of the next token behind each token: look up, run the blocks in their "
-        "order, normalise once more, multiply by the head (V, C). Without a head the table is it. "
-        "A block returns the stream after it."
-    ),
-    solution=answers.decoder_logits,
-    reference=_logits_by_loop,
-    probes=(
-        Probe(
-            "no blocks at all",
-            lambda: call(torch.tensor([2, 0]), uneven(5, 3), [], to_half_size),
-            "Lookup, norm and head alone: the scores compare an embedding with all embeddings.",
-        ),
-        Probe(
-            "one block",
-            lambda: call(torch.tensor([1, 4, 1]), uneven(5, 3), [count_up], to_one_size),
-            "A block returns the stream after it; the residual is inside.",
-        ),
-        Probe(
-            "four blocks whose order matters",
-            lambda: call(
-                torch.tensor([3, 2]),
-                uneven(5, 3),
-                [count_up, turn_over, count_up, count_up],
-                to_half_size,
-            ),
-            "Each block reads what the block before it has left.",
-        ),
-        Probe(
-            "a head of its own",
-            lambda: call(
-                torch.tensor([0, 1]), uneven(5, 3), [turn_over], to_one_size, uneven(5, 3).cos()
-            ),
-            "An untied model scores with a matrix of its own.",
-        ),
-        Probe(
-            "a batch",
-            lambda: call(
-                torch.tensor([[4, 0, 2], [1, 1, 3]]), uneven(5, 4), [count_up], to_half_size
-            ),
-            "Every token of every text gets a row of scores, (B, T, V).",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "the last norm forgotten",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, table, blocks, lambda x: x, head
-            ),
-            "Behind the last block the stream has any size. One more norm stands before the head.",
-        ),
-        Misconception(
-            "a norm behind every block",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, table, blocks, last_norm, head, between=last_norm
-            ),
-            "The blocks have their own norms inside. This one stands behind the last block only.",
-        ),
-        Misconception(
-            "the table although there is a head",
-            lambda ids, table, blocks, last_norm, head=None: _pass(ids, table, blocks, last_norm),
-            "An untied model has a head of its own. Use the table only where head is None.",
-        ),
-        Misconception(
-            "all blocks read the embedding",
-            _blocks_side_by_side,
-            "Each block got the embedding. Hand every block what the one before it has returned.",
-        ),
-        Misconception(
-            "the blocks from the last to the first",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, table, blocks[::-1], last_norm, head
-            ),
-            "The first block of the list reads the embedding, the last one stands before the norm.",
-        ),
-        Misconception(
-            "the norm before the blocks",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, last_norm(table), blocks, lambda x: x, head if head is not None else table
-            ),
-            "You normalise the embedding. Each block normalises what it reads; this norm stands "
-            "behind the last block, where nobody else does it.",
-        ),
-        Misconception(
-            "the residual added twice",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, table, blocks, last_norm, head, step=lambda x, block: x + block(x)
-            ),
-            "A block returns the stream after it, its residual is inside. x = block(x) is enough.",
-        ),
-        Misconception(
-            "probabilities instead of scores",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, table, blocks, last_norm, head
-            ).softmax(-1),
-            "Scores are wanted, before any softmax: the loss and the sampler take it from there.",
-        ),
-        Misconception(
-            "the last token alone",
-            lambda ids, table, blocks, last_norm, head=None: _pass(
-                ids, table, blocks, last_norm, head
-            )[..., -1, :],
-            "Every token gets scores: in training each of them is a question with an answer.",
-        ),
-    ),
-    alternatives=(
-        Alternative(
-            "with torch's own lookup",
-            lambda ids, table, blocks, last_norm, head=None: (
-                reduce(lambda x, step: step(x), (*blocks, last_norm), F.embedding(ids, table))
-                @ (table if head is None else head).mT
-            ),
-        ),
-    ),
-    hints=(
-        "table[ids] has a vector for each token.",
-        "A for loop over the blocks: x = block(x).",
-        "last_norm(x) @ table.T, or @ head.T where there is a head.",
     ),
 )

@@ -1,0 +1,94 @@
+"""Generated inputs for the exercises of this chapter: scores, states, parts and sizes by chance."""
+
+import torch
+
+from course_lib import flash
+from course_lib.study.check.generated import random_tensor
+from course_lib.study.check.spec import call
+
+INF = torch.inf
+
+
+def _size(rng):
+    return rng.choice([1, 2, 3, 3, 4, 5])
+
+
+def standards(rng):
+    """Make the sizes of one head, often with two or four bytes a number."""
+    more = rng.choice([{}, {"bytes_per_number": 2}, {"bytes_per_number": 4}])
+    return call(rng.randrange(1, 40), rng.randrange(1, 40), rng.randrange(1, 20), **more)
+
+
+def tilings(rng):
+    """Make the sizes of one head and its tiles, ragged or not, without a mask."""
+    queries, keys = rng.randrange(1, 40), rng.randrange(1, 40)
+    more = rng.choice([{}, {"bytes_per_number": 2}, {"bytes_per_number": 4}, {"causal": False}])
+    if rng.random() < 0.5:
+        more = {**more, "key_block": rng.randrange(1, 12)}
+    return call(queries, keys, rng.randrange(1, 20), rng.randrange(1, 12), **more)
+
+
+def capacities(rng):
+    """Make a memory that a number of queries fill to the last byte, or almost, or all but."""
+    head_dim, key_block, size = rng.randrange(1, 20), rng.randrange(1, 30), rng.choice([1, 2, 4])
+    queries = rng.randrange(1, 30)
+    numbers = 2 * head_dim * (queries + key_block) + queries * (key_block + 2)
+    each = 2 * head_dim + key_block + 2
+    spare = rng.choice([0, 0, size - 1, rng.randrange(size * each), size * each - 1])
+    more = {} if size == 4 and rng.random() < 0.5 else {"bytes_per_number": size}
+    return call(numbers * size + spare, head_dim, key_block, **more)
+
+
+def _state(rng, queries, width, level):
+    """Make a running state in which some queries have read nothing yet."""
+    maximum = level + random_tensor(rng, queries, scale=2.0)
+    total = 1 + random_tensor(rng, queries).abs()
+    mixed = random_tensor(rng, queries, width)
+    unread = torch.tensor([rng.random() < 0.25 for _ in range(queries)])
+    return flash.AttentionState(
+        maximum.masked_fill(unread, -INF),
+        total.masked_fill(unread, 0.0),
+        mixed.masked_fill(unread[:, None], 0.0),
+    )
+
+
+def _level(rng):
+    return rng.choice([0.0, 0.0, 30.0, -400.0, 500.0])
+
+
+def updates(rng):
+    """Make a state and a tile, in which some scores, or all of a row, may not be read."""
+    queries, keys, width = _size(rng), _size(rng), _size(rng)
+    level = _level(rng)
+    scores = level + rng.choice([-2.0, 0.0, 2.0]) + random_tensor(rng, queries, keys, scale=2.0)
+    hidden = torch.tensor([rng.random() < 0.2 for _ in range(queries * keys)])
+    scores = scores.masked_fill(hidden.view(queries, keys), -INF)
+    return call(_state(rng, queries, width, level), scores, random_tensor(rng, keys, width))
+
+
+def finals(rng):
+    """Make a state after the last tile."""
+    return call(_state(rng, _size(rng), _size(rng), _level(rng)))
+
+
+def parts(rng):
+    """Make outputs and logsumexps of parts, of which some have no keys to read."""
+    count, queries, width = _size(rng), _size(rng), _size(rng)
+    lses = _level(rng) + random_tensor(rng, count, queries, scale=1.5)
+    empty = torch.tensor([rng.random() < 0.2 for _ in range(count * queries)]).view(count, queries)
+    outputs = random_tensor(rng, count, queries, width).masked_fill(empty[..., None], 0.0)
+    return call(outputs, lses.masked_fill(empty, -INF))
+
+
+def walks(rng):
+    """Make one head and its tiles: ragged, smaller than a token's row, or larger than all."""
+    queries, keys = rng.randrange(1, 12), rng.randrange(1, 16)
+    depth, width = _size(rng), _size(rng)
+    scale = rng.choice([0.3, 0.6, 1.0])
+    return call(
+        random_tensor(rng, queries, depth, scale=scale),
+        random_tensor(rng, keys, depth, scale=scale),
+        random_tensor(rng, keys, width),
+        rng.choice([1, 2, 3, 4, queries, queries + 2]),
+        rng.choice([1, 2, 3, 5, keys, keys + 3]),
+    )

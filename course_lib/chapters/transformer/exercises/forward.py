@@ -1,0 +1,191 @@
+"""The exercise on the whole pass: from ids to the scores of the next token."""
+
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+
+from course_lib.chapters.transformer import answers
+from course_lib.chapters.transformer.exercises import generators
+from course_lib.chapters.transformer.exercises.block import to_half_size, to_one_size
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def count_up(x):
+    """Stand in for a block: add 1 to every feature."""
+    return x + 1.0
+
+
+def turn_over(x):
+    """Stand in for a block: the features in the opposite order, twice as large."""
+    return 2.0 * x.flip(-1)
+
+
+def _logits_by_loop(ids, table, blocks, last_norm, head=None):
+    x = torch.stack([table[i] for i in ids.flatten().tolist()]).reshape(*ids.shape, -1)
+    for block in blocks:
+        x = block(x.clone())
+    return F.linear(last_norm(x), table if head is None else head)
+
+
+def _pass(ids, table, blocks, last_norm, head=None, between=lambda x: x, step=None):
+    """Compute the pass with one of its steps replaced."""
+    x = table[ids]
+    for block in blocks:
+        x = between(block(x) if step is None else step(x, block))
+    return last_norm(x) @ (table if head is None else head).T
+
+
+def _blocks_side_by_side(ids, table, blocks, last_norm, head=None):
+    x = table[ids]
+    written = [block(x) - x for block in blocks]
+    return last_norm(sum(written, x)) @ (table if head is None else head).T
+
+
+FORWARD = Exercise(
+    id="transformer.forward",
+    title="The whole model",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "Return the scores of the next token behind each token: look up, run the blocks in their "
+        "order, normalise once more, multiply by the head (V, C). Without a head the table is it. "
+        "A block returns the stream after it."
+    ),
+    solution=answers.decoder_logits,
+    reference=_logits_by_loop,
+    generator=generators.passes,
+    probes=(
+        Probe(
+            "no blocks at all",
+            lambda: call(torch.tensor([2, 0]), uneven(5, 3), [], to_half_size),
+            "Lookup, norm and head alone: the scores compare an embedding with all embeddings.",
+        ),
+        Probe(
+            "one block",
+            lambda: call(torch.tensor([1, 4, 1]), uneven(5, 3), [count_up], to_one_size),
+            "A block returns the stream after it; the residual is inside.",
+        ),
+        Probe(
+            "four blocks whose order matters",
+            lambda: call(
+                torch.tensor([3, 2]),
+                uneven(5, 3),
+                [count_up, turn_over, count_up, count_up],
+                to_half_size,
+            ),
+            "Each block reads what the block before it has left.",
+        ),
+        Probe(
+            "a head of its own",
+            lambda: call(
+                torch.tensor([0, 1]), uneven(5, 3), [turn_over], to_one_size, uneven(5, 3).cos()
+            ),
+            "An untied model scores with a matrix of its own.",
+            gradient=True,
+        ),
+        Probe(
+            "a batch",
+            lambda: call(
+                torch.tensor([[4, 0, 2], [1, 1, 3]]), uneven(5, 4), [count_up], to_half_size
+            ),
+            "Every token of every text gets a row of scores, (B, T, V).",
+            gradient=True,
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "the last norm forgotten",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, lambda x: x, head
+            ),
+            "Behind the last block the stream has any size. One more norm stands before the head.",
+        ),
+        Misconception(
+            "a norm behind every block",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, last_norm, head, between=last_norm
+            ),
+            "The blocks have their own norms inside. This one stands behind the last block only.",
+        ),
+        Misconception(
+            "the table although there is a head",
+            lambda ids, table, blocks, last_norm, head=None: _pass(ids, table, blocks, last_norm),
+            "An untied model has a head of its own. Use the table only where head is None.",
+        ),
+        Misconception(
+            "all blocks read the embedding",
+            _blocks_side_by_side,
+            "Each block got the embedding. Hand every block what the one before it has returned.",
+        ),
+        Misconception(
+            "the blocks from the last to the first",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks[::-1], last_norm, head
+            ),
+            "The first block of the list reads the embedding, the last one stands before the norm.",
+        ),
+        Misconception(
+            "the norm before the blocks",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, last_norm(table), blocks, lambda x: x, head if head is not None else table
+            ),
+            "You normalise the embedding. Each block normalises what it reads; this norm stands "
+            "behind the last block, where nobody else does it.",
+        ),
+        Misconception(
+            "the residual added twice",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, last_norm, head, step=lambda x, block: x + block(x)
+            ),
+            "A block returns the stream after it, its residual is inside. x = block(x) is enough.",
+        ),
+        Misconception(
+            "probabilities instead of scores",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, last_norm, head
+            ).softmax(-1),
+            "Scores are wanted, before any softmax: the loss and the sampler take it from there.",
+        ),
+        Misconception(
+            "the last token alone",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, last_norm, head
+            )[..., -1, :],
+            "Every token gets scores: in training each of them is a question with an answer.",
+        ),
+        Misconception(
+            "the gradient cut off",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, last_norm, head
+            ).detach(),
+            "The scores are right, but no loss made of them could train the model. Leave out "
+            "detach() and torch.no_grad(): who only wants to write sets that outside.",
+        ),
+        Misconception(
+            "the looked-up vectors cut off from the table",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table.detach(), blocks, last_norm, table if head is None else head
+            ),
+            "The table would learn through the head at most, never as an embedding. table[ids] "
+            "carries a gradient back to the rows that were looked up; leave out detach().",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "with torch's own lookup",
+            lambda ids, table, blocks, last_norm, head=None: (
+                reduce(lambda x, step: step(x), (*blocks, last_norm), F.embedding(ids, table))
+                @ (table if head is None else head).mT
+            ),
+        ),
+        Alternative("as the hints have it", _pass),
+        Alternative("token by token", _logits_by_loop),
+    ),
+    hints=(
+        "table[ids] has a vector for each token.",
+        "A for loop over the blocks: x = block(x).",
+        "last_norm(x) @ table.T, or @ head.T where there is a head.",
+    ),
+)
