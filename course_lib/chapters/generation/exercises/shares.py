@@ -1,9 +1,12 @@
 """Exercises on scores against the best one, and against what was written: min-p and penalty."""
 
+import math
+
 import torch
 
 from course_lib import generation
 from course_lib.chapters.generation.exercises.filters import NEVER, logs, row_by_row, shares_of
+from course_lib.chapters.generation.exercises.generators import min_p_inputs, penalty_inputs
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -31,6 +34,27 @@ def _zero_below(logits, min_p):
     return logits.masked_fill(shares < min_p * shares.amax(-1, keepdim=True), 0.0)
 
 
+def _above_the_limit(row, min_p):
+    shares = shares_of(row)
+    return [i for i in range(len(row)) if shares[i] > min_p * max(shares)]
+
+
+def _by_probabilities(logits, min_p):
+    probabilities = logits.softmax(-1)
+    limit = min_p * probabilities.amax(-1, keepdim=True)
+    return logits.masked_fill(probabilities < limit, -torch.inf)
+
+
+def _by_scores(logits, min_p):
+    limit = logits.amax(-1, keepdim=True) + math.log(min_p)
+    return torch.where(logits >= limit, logits, NEVER)
+
+
+def _by_ratio(logits, min_p):
+    ratio = (logits - logits.max(-1, keepdim=True).values).exp()
+    return logits.masked_fill(~(ratio >= min_p), NEVER)
+
+
 MIN_P = Exercise(
     id="generation.min_p",
     title="A share of the best",
@@ -42,6 +66,7 @@ MIN_P = Exercise(
     ),
     solution=generation.keep_min_p,
     reference=row_by_row(_of_the_best),
+    generator=min_p_inputs,
     same_dtype=True,
     probes=(
         Probe(
@@ -63,6 +88,11 @@ MIN_P = Exercise(
             "negative scores",
             lambda: call(torch.tensor([[-1.0, -1.5, -6.0]]), 0.3),
             "The rule is about probabilities. Scores can be negative.",
+        ),
+        Probe(
+            "min_p of 1",
+            lambda: call(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 1.0),
+            "The limit is the largest probability, and what equals it is not below it.",
         ),
     ),
     misconceptions=(
@@ -94,6 +124,17 @@ MIN_P = Exercise(
             row_by_row(lambda row, m: set(range(len(row))) - set(_of_the_best(row, m))),
             "You dropped the likely tokens and kept the others. Drop what is below the limit.",
         ),
+        Misconception(
+            "the limit itself dropped",
+            row_by_row(_above_the_limit),
+            "You drop what equals the limit; with min_p = 1 not even the best token stays. Drop "
+            "what is below: <, not <=.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _by_probabilities),
+        Alternative("on the scores", _by_scores),
+        Alternative("relative to the best", _by_ratio),
     ),
     hints=(
         "You need the probabilities: logits.softmax(-1).",
@@ -147,6 +188,32 @@ def _gathered(logits, ids, penalty):
     return logits.scatter(1, ids, torch.where(own < 0, own * penalty, own / penalty))
 
 
+def _by_the_sum(logits, ids, penalty):
+    seen = torch.zeros_like(logits).scatter(1, ids, 1.0) > 0
+    positive = logits.where(seen, torch.zeros_like(logits)).sum(-1, keepdim=True) > 0
+    return torch.where(seen, torch.where(positive, logits / penalty, logits * penalty), logits)
+
+
+def _all_or_nothing(logits, ids, penalty):
+    own = logits.gather(1, ids)
+    return logits.scatter(1, ids, own / penalty if (own >= 0).all() else own * penalty)
+
+
+def _marked(logits, ids, penalty):
+    seen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, ids, True)
+    penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
+    return torch.where(seen, penalised, logits)
+
+
+def _one_by_one(logits, ids, penalty):
+    new = logits.clone()
+    for row, written in enumerate(ids):
+        for token in written.unique():
+            z = logits[row, token]
+            new[row, token] = z / penalty if z > 0 else z * penalty
+    return new
+
+
 PENALTY = Exercise(
     id="generation.penalty",
     title="Not again",
@@ -158,6 +225,7 @@ PENALTY = Exercise(
     ),
     solution=generation.penalise_repetition,
     reference=_penalised,
+    generator=penalty_inputs,
     same_dtype=True,
     probes=(
         Probe(
@@ -174,6 +242,11 @@ PENALTY = Exercise(
             "written three times",
             lambda: call(torch.tensor([[4.0, -2.0, 8.0]]), torch.tensor([[2, 0, 2, 2]]), 2.0),
             "The penalty asks whether a token has occurred, not how often.",
+        ),
+        Probe(
+            "both signs in one row",
+            lambda: call(torch.tensor([[4.0, -2.0, 1.0]]), torch.tensor([[0, 1]]), 2.0),
+            "4 is divided, −2 is multiplied: each score by its own sign.",
         ),
         Probe(
             "two texts",
@@ -214,8 +287,30 @@ PENALTY = Exercise(
             _of_any_row,
             "You penalise a row for what another row has written. Each row has its own ids.",
         ),
+        Misconception(
+            "one sign for a whole row",
+            _by_the_sum,
+            "One sign decides for all scores of a row. Ask each score by itself: torch.where("
+            "scores < 0, scores * penalty, scores / penalty).",
+        ),
+        Misconception(
+            "one sign for all scores",
+            _all_or_nothing,
+            "You divide only if all scores are positive, and multiply otherwise. Ask each score by "
+            "itself, with torch.where instead of if.",
+        ),
+        Misconception(
+            "the signs exchanged",
+            lambda logits, ids, penalty: _penalised(logits, ids, 1 / penalty),
+            "You multiply positive scores and divide negative ones, which makes each token more "
+            "likely. It is the other way round.",
+        ),
     ),
-    alternatives=(Alternative("by gather and scatter", _gathered),),
+    alternatives=(
+        Alternative("by gather and scatter", _gathered),
+        Alternative("as the hints say", _marked),
+        Alternative("token by token", _one_by_one),
+    ),
     hints=(
         "Mark what has been seen: zeros of shape (B, V), scatter ones along dim 1 at ids.",
         "torch.where(logits < 0, logits * penalty, logits / penalty) pushes every score down.",
