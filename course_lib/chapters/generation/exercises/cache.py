@@ -82,6 +82,25 @@ def _one_ahead(*given):
     return _step(*given, allowed=lambda place, own, length: place <= own + 1)
 
 
+def _zeros_and_ones(*given):
+    keys, values, mask = _step(*given)
+    return keys, values, mask.float()
+
+
+def _new_alone(keys, values, k, v, length):
+    keys, values, mask = _step(keys, values, k, v, length)
+    return keys, values, mask[:, length : length + k.shape[2]]
+
+
+def _at_the_end(keys, values, k, v, length):
+    start = keys.shape[2] - k.shape[2]
+    return *_step(keys, values, k, v, length, start)[:2], _step(keys, values, k, v, length)[2]
+
+
+def _upper_triangle(*given):
+    return _step(*given, allowed=lambda place, own, length: place >= own)
+
+
 def _in_copies(keys, values, k, v, length):
     keys, values = keys.clone(), values.clone()
     keys[:, :, length : length + k.shape[2]] = k
@@ -229,6 +248,29 @@ CACHE = Exercise(
             _one_ahead,
             "Each token also reads the place after its own: the next token, or one that is not "
             "written yet. Token i stands at place length + i, and that is the last that it reads.",
+        ),
+        Misconception(
+            "0 and 1 in place of a mask",
+            _zeros_and_ones,
+            "These are numbers. A mask holds True and False: compare, or end with .bool().",
+        ),
+        Misconception(
+            "a mask over the new tokens alone",
+            _new_alone,
+            "Your mask is (T, T). The new tokens also read the old ones: it is (T, N), over the "
+            "cache.",
+        ),
+        Misconception(
+            "written at the end",
+            _at_the_end,
+            "You wrote to the last places of the cache. The new rows follow the `length` written "
+            "ones.",
+        ),
+        Misconception(
+            "the upper triangle",
+            _upper_triangle,
+            "Your tokens read themselves and what comes later. They read what came before: tril, "
+            "<=.",
         ),
     ),
     alternatives=(

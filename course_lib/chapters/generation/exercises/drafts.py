@@ -38,6 +38,10 @@ def _from_the_end(target, draft, uniform):
     return _kept(target.flip(0), draft.flip(0), uniform.flip(0))
 
 
+def _first_rejected(target, draft, uniform):
+    return int((uniform * draft >= target).long().argmax())
+
+
 def _by_cumprod(target, draft, uniform):
     kept = uniform < target / draft
     return kept.long().cumprod(0).sum()
@@ -152,6 +156,12 @@ ACCEPT = Exercise(
             "You count the kept tokens after the last rejection. A text grows from its start: "
             "count up to the first one that is rejected.",
         ),
+        Misconception(
+            "argmax over no rejection",
+            _first_rejected,
+            "argmax finds the first rejection, but where nothing is rejected it is 0, and you keep "
+            "nothing. Then all k are kept.",
+        ),
     ),
     alternatives=(
         Alternative("by the ratio", _by_ratio),
@@ -190,6 +200,21 @@ def _excluded(target, draft):
 def _unclamped_above(target, draft):
     total = (target - draft).clamp(min=0).sum()
     return (target - draft) / total if total > 0 else target.clone()
+
+
+def _even_where_equal(target, draft):
+    gaps = (target - draft).clamp(min=0)
+    return gaps / gaps.sum() if gaps.any() else torch.full_like(gaps, 1 / len(gaps))
+
+
+def _zeros_where_equal(target, draft):
+    gaps = (target - draft).clamp(min=0)
+    return gaps / gaps.sum() if gaps.any() else gaps
+
+
+def _ratios(target, draft):
+    ratios = target / draft
+    return ratios / ratios.sum()
 
 
 def _clamped(target, draft):
@@ -300,6 +325,23 @@ RESIDUAL = Exercise(
             _unclamped_above,
             "Your sum is right, but negative gaps are still among what you divide: a probability "
             "is never below 0. Clamp once, and use that in both places.",
+        ),
+        Misconception(
+            "even where nothing is missing",
+            _even_where_equal,
+            "Where both distributions are equal, every token became equally likely. Return the "
+            "target.",
+        ),
+        Misconception(
+            "zeros where nothing is missing",
+            _zeros_where_equal,
+            "Where both are equal you return zeros, which is no distribution. Return the target.",
+        ),
+        Misconception(
+            "ratios in place of gaps",
+            _ratios,
+            "You divide target by draft. That decides whether a draft is kept; what is missing "
+            "after a rejection is the difference.",
         ),
     ),
     alternatives=(

@@ -43,8 +43,9 @@ def _k_with_ties(row, k):
     return [i for i, z in enumerate(row) if z >= limit]
 
 
-def _k_without_ties(row, k):
-    return best_first(row)[:k]
+def _k_places(logits, k):
+    best = logits.topk(min(k, logits.shape[-1]))
+    return torch.full_like(logits, NEVER).scatter(1, best.indices, best.values)
 
 
 def _keep_the_smallest(row, k):
@@ -142,9 +143,9 @@ TOP_K = Exercise(
     misconceptions=(
         Misconception(
             "ties broken by place",
-            row_by_row(_k_without_ties),
-            "You keep exactly k tokens, and of equal ones those that come first in the vocabulary. "
-            "Their place there means nothing. Compare with the k-th largest score instead.",
+            _k_places,
+            "You keep exactly k tokens: of equal ones, those whose places topk happens to return. "
+            "Their place means nothing. Compare with the k-th largest score instead.",
         ),
         Misconception(
             "the k-th itself dropped",
@@ -183,6 +184,12 @@ TOP_K = Exercise(
             row_by_row(_k_different),
             "You counted equal scores as one. The two largest of 5, 5 and 3 are both fives, so the "
             "limit is 5: sort with repetitions, as topk does.",
+        ),
+        Misconception(
+            "the scores alone",
+            lambda logits, k: logits.topk(min(k, logits.shape[-1])).values,
+            "You return the k largest scores, without their places. The result has the shape of "
+            "the input, with -inf at every place that is dropped.",
         ),
     ),
     alternatives=(

@@ -103,6 +103,10 @@ def _one_more_at_equality(row, p):
     return stays
 
 
+def _sorted_returned(logits, p):
+    return _downwards(logits.sort(-1, descending=True).values, p)
+
+
 def _shifted(logits, p):
     ordered, order = logits.sort(-1, descending=True)
     dropped = ordered.softmax(-1).cumsum(-1) >= p
@@ -228,6 +232,18 @@ TOP_P = Exercise(
             row_by_row(_one_more_at_equality),
             "You drop a token if what comes before it is *above* p. If that is exactly p, it has "
             "reached p already: drop where before >= p.",
+        ),
+        Misconception(
+            "sorted scores returned",
+            _sorted_returned,
+            "The right scores are left, but in sorted order: place i no longer belongs to token i. "
+            "Put the decision back to where each token stood.",
+        ),
+        Misconception(
+            "1 − p in place of p",
+            lambda logits, p: _downwards(logits, 1 - p),
+            "You stop when the sum reaches 1 − p. From the best token down the limit is p; 1 − p "
+            "is what may be dropped, counted from the worst.",
         ),
     ),
     alternatives=(

@@ -70,6 +70,18 @@ def _softmax_too_early(logits, temperature, k, p):
     return generation.keep_top_p(shares, p).softmax(-1)
 
 
+def _without_temperature(logits, temperature, k, p):
+    return _in_loops(logits, 1.0, k, p)
+
+
+def _without_top_k(logits, temperature, k, p):
+    return _in_loops(logits, temperature, logits.shape[-1], p)
+
+
+def _without_top_p(logits, temperature, k, p):
+    return _in_loops(logits, temperature, k, 1.0)
+
+
 def _with_library(logits, temperature, k, p):
     scores = generation.keep_top_k(logits / temperature, k)
     return generation.keep_top_p(scores, p).softmax(-1)
@@ -167,6 +179,21 @@ DISTRIBUTION = Exercise(
             "temperature multiplied",
             _multiplied,
             "Your knob turns the wrong way. Divide the scores by the temperature.",
+        ),
+        Misconception(
+            "no temperature",
+            _without_temperature,
+            "The temperature plays no part in what you return. Divide the scores by it first.",
+        ),
+        Misconception(
+            "no top-k",
+            _without_top_k,
+            "`k` plays no part in what you return. Filter with keep_top_k before keep_top_p.",
+        ),
+        Misconception(
+            "no top-p",
+            _without_top_p,
+            "`p` plays no part in what you return. Filter with keep_top_p after keep_top_k.",
         ),
     ),
     alternatives=(

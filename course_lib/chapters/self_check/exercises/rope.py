@@ -58,6 +58,11 @@ def _as_transformers(x, positions, base=10_000.0):
     return (x * angles.cos() + torch.cat((-b, a), dim=-1) * angles.sin()).to(x.dtype)
 
 
+def _exchanged(x, positions, base=10_000.0):
+    first, second = _reference(x, positions, base).chunk(2, dim=-1)
+    return torch.cat((second, first), dim=-1)
+
+
 def _in_float32(x, positions, base=10_000.0):
     width = x.shape[-1]
     speed = base ** (-2 * torch.arange(width // 2) / width)
@@ -184,6 +189,20 @@ ROPE = Exercise(
             lambda x, positions, base=10_000.0: _reference(x.detach(), positions, base),
             "The numbers are right, but no gradient flows through them, so the projections of "
             "queries and keys would not learn. Rotate x itself, without detach() or no_grad().",
+        ),
+        Misconception(
+            "angles in degrees",
+            lambda x, positions, base=10_000.0: _complex(
+                x, torch.deg2rad(_angles(x, positions, base))
+            ),
+            "You convert the angles as if they were degrees. position · base^(−2i/D) is in "
+            "radians.",
+        ),
+        Misconception(
+            "the two features exchanged",
+            _exchanged,
+            "The two results of each plane are in each other's place: a · cos − b · sin comes "
+            "first, a · sin + b · cos second.",
         ),
     ),
     alternatives=(

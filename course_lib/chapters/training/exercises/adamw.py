@@ -139,6 +139,18 @@ def _number_by_number(
     return tuple(torch.tensor(each).view_as(parameter) for each in zip(*new, strict=True))
 
 
+def _settings_ignored(
+    parameter, gradient, m, v, step, rate, betas=None, eps=1e-8, weight_decay=0.01
+):
+    move, m, v = _right(gradient, m, v, step, (0.9, 0.999), eps)
+    return parameter * (1 - rate * weight_decay) - rate * move, m, v
+
+
+def _means_first(*given, **settings):
+    parameter, m, v = _adamw(_right)(*given, **settings)
+    return m, v, parameter
+
+
 def _by_optimizer(
     parameter, gradient, m, v, step, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01
 ):
@@ -325,6 +337,16 @@ ADAMW = Exercise(
             _adamw(_right, lambda p, rate, amount: p * (1 - rate * amount * (p.dim() > 1))),
             "Which parameters decay is decided outside, by the weight_decay of their group. This "
             "function shrinks whatever it is given.",
+        ),
+        Misconception(
+            "the betas ignored",
+            _settings_ignored,
+            "You compute with 0.9 and 0.999 whatever `betas` is. Use betas[0] and betas[1].",
+        ),
+        Misconception(
+            "m and v first",
+            _means_first,
+            "All three are right. The parameter comes first, then m, then v.",
         ),
     ),
     alternatives=(

@@ -146,6 +146,20 @@ CLIP = Exercise(
             _clipped_by(_norm, keep=lambda norm, limit: 1.0),
             "You divide by the norm and forget to multiply by the limit.",
         ),
+        Misconception(
+            "the absolute values added up",
+            _clipped_by(lambda gradients: sum(g.abs().sum() for g in gradients)),
+            "The sum of the absolute values is a different norm. The length of a vector is the "
+            "root of the sum of its squares.",
+        ),
+        Misconception(
+            "the mean of the squares",
+            _clipped_by(
+                lambda gradients: torch.cat([g.flatten() for g in gradients]).square().mean().sqrt()
+            ),
+            "The root of the mean square is the size of a typical number, not the length of the "
+            "whole. Take the root of the sum of squares.",
+        ),
     ),
     alternatives=(
         Alternative("torch's clip_grad_norm_", _by_torch),
@@ -262,6 +276,11 @@ ACCUMULATE = Exercise(
             "halved again and again",
             _running_mean,
             "(mean + new) / 2 gives the last part half of all, and the first hardly anything.",
+        ),
+        Misconception(
+            "divided by the largest count",
+            _weighted(lambda counts: [n / max(counts) for n in counts]),
+            "These weights add up to more than 1. Divide by the sum of the counts.",
         ),
     ),
     alternatives=(

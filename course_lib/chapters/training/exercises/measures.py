@@ -142,6 +142,11 @@ BITS_PER_BYTE = Exercise(
             "Each text's number is per byte, so its weight is its number of bytes, not of "
             "characters. Simpler: divide the sum of all bits by the sum of all bytes.",
         ),
+        Misconception(
+            "the mean over the tokens",
+            lambda rows, texts: _by_tokens([row.mean(0, True) for row in rows], texts),
+            "A mean over tokens loses how many there were. Add up the log-probabilities of a text.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _as_hinted),

@@ -1,5 +1,7 @@
 """The exercise on what training makes small: the surprise at each next token."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -82,6 +84,17 @@ def _divided_by_all_marked(logits, ids, counted=None):
 def _log_of_softmax(logits, ids, counted=None):
     surprises = -torch.softmax(logits, -1)[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1).log()
     return surprises[_chosen(ids, counted)[:, 1:]].mean()
+
+
+def _every_target(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)[:, 1:]
+    log_p = torch.log_softmax(logits[:, :-1][chosen], -1)
+    return -log_p[:, ids[:, 1:][chosen]].mean()
+
+
+def _zero_ignored(logits, ids, counted=None):
+    targets = torch.where(_chosen(ids, counted), ids, 0)[:, 1:].flatten()
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets, ignore_index=0)
 
 
 def _by_ignore_index(logits, ids, counted=None):
@@ -231,6 +244,23 @@ NEXT_TOKEN_LOSS = Exercise(
             lambda logits, ids, counted=None: -_by_hand(logits, ids, counted),
             "Log-probabilities are negative; a surprise is minus one of them. Training would make "
             "the right tokens less likely.",
+        ),
+        Misconception(
+            "every target for every row",
+            _every_target,
+            "log_p[:, targets] takes from each row the columns of all targets. Pair rows and "
+            "targets: log_p[torch.arange(len(targets)), targets], or gather.",
+        ),
+        Misconception(
+            "token 0 left out",
+            _zero_ignored,
+            "ignore_index=0 also leaves out the places where token 0 is a true target. Mark what "
+            "does not count with a number that no token has, like -100.",
+        ),
+        Misconception(
+            "in bits",
+            lambda logits, ids, counted=None: _by_hand(logits, ids, counted) / math.log(2),
+            "These are bits. Losses of training are in nats: leave the natural logarithm as it is.",
         ),
     ),
     alternatives=(

@@ -39,6 +39,15 @@ def _one_step_ahead(step, *, warmup, steps, peak=1.0, final=0.0):
     return _cosine()(step + 1, warmup=warmup, steps=steps, peak=peak, final=final)
 
 
+def _nothing_after_the_end(step, *, warmup, steps, peak=1.0, final=0.0):
+    rate = _cosine()(step, warmup=warmup, steps=steps, peak=peak, final=final)
+    return rate if step < steps else 0.0
+
+
+def _peak_of_one(step, *, warmup, steps, peak=1.0, final=0.0):
+    return _cosine()(step, warmup=warmup, steps=steps, final=final)
+
+
 def _in_float32(step, *, warmup, steps, peak=1.0, final=0.0):
     if step < warmup:
         return torch.tensor(peak) * step / warmup
@@ -183,6 +192,17 @@ SCHEDULE = Exercise(
             _cosine(rising=lambda step, warmup: step <= warmup),
             "With `step <= warmup` the warm-up holds one step more, and without one you divide by "
             "zero. Let it end before step `warmup`.",
+        ),
+        Misconception(
+            "0 after the end",
+            _nothing_after_the_end,
+            "After the last step the rate stays at `final`, which need not be 0.",
+        ),
+        Misconception(
+            "the peak ignored",
+            _peak_of_one,
+            "Your rates reach 1 whatever `peak` is. Both the warm-up and the cosine end or begin "
+            "at it.",
         ),
     ),
     alternatives=(
