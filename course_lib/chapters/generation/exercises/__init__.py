@@ -2,9 +2,12 @@
 
 from course_lib.chapters.generation.exercises.cache import CACHE
 from course_lib.chapters.generation.exercises.drafts import ACCEPT, RESIDUAL
-from course_lib.chapters.generation.exercises.drawing import DISTRIBUTION, DRAW
-from course_lib.chapters.generation.exercises.filters import TOP_K, TOP_P
-from course_lib.chapters.generation.exercises.shares import MIN_P, PENALTY
+from course_lib.chapters.generation.exercises.drawing import DRAW
+from course_lib.chapters.generation.exercises.filters import TOP_K
+from course_lib.chapters.generation.exercises.nucleus import TOP_P
+from course_lib.chapters.generation.exercises.penalty import PENALTY
+from course_lib.chapters.generation.exercises.pipeline import DISTRIBUTION
+from course_lib.chapters.generation.exercises.shares import MIN_P
 
 EXERCISES = (
     DRAW,

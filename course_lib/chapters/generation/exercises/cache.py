@@ -3,8 +3,9 @@
 import torch
 
 from course_lib.chapters.generation import answers
+from course_lib.chapters.generation.exercises.generators import cache_inputs
 from course_lib.study.check.probe_inputs import uneven
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
 def _filled(cache, new, start):
@@ -77,6 +78,64 @@ def _grown(keys, values, k, v, length):
     return *longer, mask
 
 
+def _one_ahead(*given):
+    return _step(*given, allowed=lambda place, own, length: place <= own + 1)
+
+
+def _zeros_and_ones(*given):
+    keys, values, mask = _step(*given)
+    return keys, values, mask.float()
+
+
+def _new_alone(keys, values, k, v, length):
+    keys, values, mask = _step(keys, values, k, v, length)
+    return keys, values, mask[:, length : length + k.shape[2]]
+
+
+def _at_the_end(keys, values, k, v, length):
+    start = keys.shape[2] - k.shape[2]
+    return *_step(keys, values, k, v, length, start)[:2], _step(keys, values, k, v, length)[2]
+
+
+def _upper_triangle(*given):
+    return _step(*given, allowed=lambda place, own, length: place >= own)
+
+
+def _in_copies(keys, values, k, v, length):
+    keys, values = keys.clone(), values.clone()
+    keys[:, :, length : length + k.shape[2]] = k
+    values[:, :, length : length + k.shape[2]] = v
+    places = torch.arange(keys.shape[2])
+    return keys, values, places <= places[length : length + k.shape[2]][:, None]
+
+
+def _by_cat(keys, values, k, v, length):
+    new, room = k.shape[2], keys.shape[2]
+    keys = torch.cat((keys[:, :, :length], k, keys[:, :, length + new :]), 2)
+    values = torch.cat((values[:, :, :length], v, values[:, :, length + new :]), 2)
+    return keys, values, torch.ones(new, room).tril(length).bool()
+
+
+def _by_slice_scatter(keys, values, k, v, length):
+    end = length + k.shape[2]
+    mask = torch.ones(keys.shape[2], keys.shape[2], dtype=torch.bool).tril()[length:end]
+    return (
+        keys.slice_scatter(k, 2, length, end),
+        values.slice_scatter(v, 2, length, end),
+        mask,
+    )
+
+
+def _row_by_row(keys, values, k, v, length):
+    keys, values = keys.clone(), values.clone()
+    mask = torch.zeros(k.shape[2], keys.shape[2], dtype=torch.bool)
+    for i in range(k.shape[2]):
+        keys[:, :, length + i] = k[:, :, i]
+        values[:, :, length + i] = v[:, :, i]
+        mask[i, : length + i + 1] = True
+    return keys, values, mask
+
+
 def _situation(tokens, capacity, length):
     new, room = (2, 2, tokens, 3), (2, 2, capacity, 3)
     return call(uneven(*room), uneven(*room) + 10, uneven(*new) + 20, uneven(*new) + 30, length)
@@ -94,6 +153,7 @@ CACHE = Exercise(
     ),
     solution=answers.update_cache,
     reference=_step,
+    generator=cache_inputs,
     probes=(
         Probe(
             "the first token",
@@ -183,6 +243,41 @@ CACHE = Exercise(
             _swapped,
             "You wrote the new keys into the values and the other way round.",
         ),
+        Misconception(
+            "one place too many",
+            _one_ahead,
+            "Each token also reads the place after its own: the next token, or one that is not "
+            "written yet. Token i stands at place length + i, and that is the last that it reads.",
+        ),
+        Misconception(
+            "0 and 1 in place of a mask",
+            _zeros_and_ones,
+            "These are numbers. A mask holds True and False: compare, or end with .bool().",
+        ),
+        Misconception(
+            "a mask over the new tokens alone",
+            _new_alone,
+            "Your mask is (T, T). The new tokens also read the old ones: it is (T, N), over the "
+            "cache.",
+        ),
+        Misconception(
+            "written at the end",
+            _at_the_end,
+            "You wrote to the last places of the cache. The new rows follow the `length` written "
+            "ones.",
+        ),
+        Misconception(
+            "the upper triangle",
+            _upper_triangle,
+            "Your tokens read themselves and what comes later. They read what came before: tril, "
+            "<=.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _in_copies),
+        Alternative("by torch.cat and tril", _by_cat),
+        Alternative("by slice_scatter", _by_slice_scatter),
+        Alternative("row by row", _row_by_row),
     ),
     hints=(
         "Copy first: keys = keys.clone(). The new rows go to length … length + T − 1.",

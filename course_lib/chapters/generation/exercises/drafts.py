@@ -1,8 +1,10 @@
 """Exercises on speculative decoding: what is kept, and what replaces the first that is not."""
 
 import torch
+import torch.nn.functional as F
 
 from course_lib import generation
+from course_lib.chapters.generation.exercises.generators import accept_inputs, residual_inputs
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -32,6 +34,23 @@ def _by_ratio(target, draft, uniform):
     return count
 
 
+def _from_the_end(target, draft, uniform):
+    return _kept(target.flip(0), draft.flip(0), uniform.flip(0))
+
+
+def _first_rejected(target, draft, uniform):
+    return int((uniform * draft >= target).long().argmax())
+
+
+def _by_cumprod(target, draft, uniform):
+    kept = uniform < target / draft
+    return kept.long().cumprod(0).sum()
+
+
+def _by_index(target, draft, uniform):
+    return [*(uniform < (target / draft).clamp(max=1)).tolist(), False].index(False)
+
+
 def _numbers(target, draft, uniform):
     return call(*(torch.tensor(each, dtype=torch.float64) for each in (target, draft, uniform)))
 
@@ -48,6 +67,7 @@ ACCEPT = Exercise(
     ),
     solution=generation.accepted_count,
     reference=_kept,
+    generator=accept_inputs,
     probes=(
         Probe(
             "the large model likes it more",
@@ -78,6 +98,11 @@ ACCEPT = Exercise(
             "nothing behind a rejection",
             lambda: _numbers([0.5, 0.1, 0.9], [0.5, 0.8, 0.3], [0.3, 0.5, 0.1]),
             "The third token continues a text that does not exist any more.",
+        ),
+        Probe(
+            "rejected at once",
+            lambda: _numbers([0.1, 0.5], [0.5, 0.4], [0.9, 0.1]),
+            "0.9 is above 0.2. The second would be kept, but it comes too late.",
         ),
         Probe(
             "all four",
@@ -125,8 +150,24 @@ ACCEPT = Exercise(
             ),
             "You keep where you should reject. A number below the ratio keeps the token.",
         ),
+        Misconception(
+            "counted from the end",
+            _from_the_end,
+            "You count the kept tokens after the last rejection. A text grows from its start: "
+            "count up to the first one that is rejected.",
+        ),
+        Misconception(
+            "argmax over no rejection",
+            _first_rejected,
+            "argmax finds the first rejection, but where nothing is rejected it is 0, and you keep "
+            "nothing. Then all k are kept.",
+        ),
     ),
-    alternatives=(Alternative("by the ratio", _by_ratio),),
+    alternatives=(
+        Alternative("by the ratio", _by_ratio),
+        Alternative("as the hints say", _by_cumprod),
+        Alternative("the place of the first rejection", _by_index),
+    ),
     hints=(
         "uniform < target / draft keeps a token. Written uniform * draft < target it needs no "
         "division.",
@@ -156,6 +197,36 @@ def _excluded(target, draft):
     return kept / kept.sum()
 
 
+def _unclamped_above(target, draft):
+    total = (target - draft).clamp(min=0).sum()
+    return (target - draft) / total if total > 0 else target.clone()
+
+
+def _even_where_equal(target, draft):
+    gaps = (target - draft).clamp(min=0)
+    return gaps / gaps.sum() if gaps.any() else torch.full_like(gaps, 1 / len(gaps))
+
+
+def _zeros_where_equal(target, draft):
+    gaps = (target - draft).clamp(min=0)
+    return gaps / gaps.sum() if gaps.any() else gaps
+
+
+def _ratios(target, draft):
+    ratios = target / draft
+    return ratios / ratios.sum()
+
+
+def _clamped(target, draft):
+    missing = (target - draft).clamp(min=0)
+    return target if missing.sum() == 0 else missing / missing.sum()
+
+
+def _normalised(target, draft):
+    missing = F.relu(target - draft)
+    return F.normalize(missing, p=1, dim=0) if missing.any() else target
+
+
 def _shares(*rows):
     return call(*(torch.tensor(row, dtype=torch.float64) for row in rows))
 
@@ -172,6 +243,7 @@ RESIDUAL = Exercise(
     ),
     solution=generation.residual_distribution,
     reference=_missing,
+    generator=residual_inputs,
     probes=(
         Probe(
             "two tokens",
@@ -242,6 +314,40 @@ RESIDUAL = Exercise(
             ),
             "If both agree the sum is 0, and 0 / 0 is nan. Return the target there.",
         ),
+        Misconception(
+            "not clamped",
+            lambda target, draft: target - draft,
+            "These differences can be negative, and they add up to 0. Take max(0, p − q) of each, "
+            "then divide by their sum.",
+        ),
+        Misconception(
+            "clamped in the sum only",
+            _unclamped_above,
+            "Your sum is right, but negative gaps are still among what you divide: a probability "
+            "is never below 0. Clamp once, and use that in both places.",
+        ),
+        Misconception(
+            "even where nothing is missing",
+            _even_where_equal,
+            "Where both distributions are equal, every token became equally likely. Return the "
+            "target.",
+        ),
+        Misconception(
+            "zeros where nothing is missing",
+            _zeros_where_equal,
+            "Where both are equal you return zeros, which is no distribution. Return the target.",
+        ),
+        Misconception(
+            "ratios in place of gaps",
+            _ratios,
+            "You divide target by draft. That decides whether a draft is kept; what is missing "
+            "after a rejection is the difference.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _clamped),
+        Alternative("by F.normalize", _normalised),
+        Alternative("number by number", _missing),
     ),
     hints=(
         "(target − draft).clamp(min=0) is what is missing.",

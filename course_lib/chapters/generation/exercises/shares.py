@@ -1,10 +1,12 @@
-"""Exercises on scores against the best one, and against what was written: min-p and penalty."""
+"""The exercise on min-p: each score against the best of its row."""
+
+import math
 
 import torch
 
 from course_lib import generation
 from course_lib.chapters.generation.exercises.filters import NEVER, logs, row_by_row, shares_of
-from course_lib.study.check.probe_inputs import uneven
+from course_lib.chapters.generation.exercises.generators import min_p_inputs
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -31,6 +33,41 @@ def _zero_below(logits, min_p):
     return logits.masked_fill(shares < min_p * shares.amax(-1, keepdim=True), 0.0)
 
 
+def _above_the_limit(row, min_p):
+    shares = shares_of(row)
+    return [i for i in range(len(row)) if shares[i] > min_p * max(shares)]
+
+
+def _probabilities_left(logits, min_p):
+    shares = logits.softmax(-1)
+    return shares.masked_fill(shares < min_p * shares.amax(-1, keepdim=True), NEVER)
+
+
+def _minus(row, min_p):
+    shares = shares_of(row)
+    return [i for i in range(len(row)) if shares[i] >= max(shares) - min_p]
+
+
+def _across_the_batch(logits, min_p):
+    return _by_probabilities(logits.mT, min_p).mT
+
+
+def _by_probabilities(logits, min_p):
+    probabilities = logits.softmax(-1)
+    limit = min_p * probabilities.amax(-1, keepdim=True)
+    return logits.masked_fill(probabilities < limit, -torch.inf)
+
+
+def _by_scores(logits, min_p):
+    limit = logits.amax(-1, keepdim=True) + math.log(min_p)
+    return torch.where(logits >= limit, logits, NEVER)
+
+
+def _by_ratio(logits, min_p):
+    ratio = (logits - logits.max(-1, keepdim=True).values).exp()
+    return logits.masked_fill(~(ratio >= min_p), NEVER)
+
+
 MIN_P = Exercise(
     id="generation.min_p",
     title="A share of the best",
@@ -42,6 +79,7 @@ MIN_P = Exercise(
     ),
     solution=generation.keep_min_p,
     reference=row_by_row(_of_the_best),
+    generator=min_p_inputs,
     same_dtype=True,
     probes=(
         Probe(
@@ -63,6 +101,11 @@ MIN_P = Exercise(
             "negative scores",
             lambda: call(torch.tensor([[-1.0, -1.5, -6.0]]), 0.3),
             "The rule is about probabilities. Scores can be negative.",
+        ),
+        Probe(
+            "min_p of 1",
+            lambda: call(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 1.0),
+            "The limit is the largest probability, and what equals it is not below it.",
         ),
     ),
     misconceptions=(
@@ -94,131 +137,37 @@ MIN_P = Exercise(
             row_by_row(lambda row, m: set(range(len(row))) - set(_of_the_best(row, m))),
             "You dropped the likely tokens and kept the others. Drop what is below the limit.",
         ),
+        Misconception(
+            "the limit itself dropped",
+            row_by_row(_above_the_limit),
+            "You drop what equals the limit; with min_p = 1 not even the best token stays. Drop "
+            "what is below: <, not <=.",
+        ),
+        Misconception(
+            "probabilities returned",
+            _probabilities_left,
+            "The choice is right. But you return probabilities, and the next step expects scores: "
+            "set the scores of what is dropped to -inf.",
+        ),
+        Misconception(
+            "subtracted from the best",
+            row_by_row(_minus),
+            "You drop what is more than min_p below the best. The limit is a share of the best, so "
+            "multiply: min_p times the largest probability.",
+        ),
+        Misconception(
+            "along the wrong axis",
+            _across_the_batch,
+            "You took softmax or the maximum over the batch. Each row is a distribution: dim=-1.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _by_probabilities),
+        Alternative("on the scores", _by_scores),
+        Alternative("relative to the best", _by_ratio),
     ),
     hints=(
         "You need the probabilities: logits.softmax(-1).",
         "The limit of a row is min_p * probabilities.amax(-1, keepdim=True).",
-    ),
-)
-
-
-def _penalised(logits, ids, penalty):
-    rows = logits.tolist()
-    for row, seen in zip(rows, ids.tolist(), strict=True):
-        for i in set(seen):
-            row[i] = row[i] / penalty if row[i] > 0 else row[i] * penalty
-    return torch.tensor(rows, dtype=logits.dtype)
-
-
-def _always_divided(logits, ids, penalty):
-    seen = torch.zeros_like(logits).scatter(1, ids, 1.0) > 0
-    return torch.where(seen, logits / penalty, logits)
-
-
-def _always_multiplied(logits, ids, penalty):
-    seen = torch.zeros_like(logits).scatter(1, ids, 1.0) > 0
-    return torch.where(seen, logits * penalty, logits)
-
-
-def _subtracted(logits, ids, penalty):
-    seen = torch.zeros_like(logits).scatter(1, ids, 1.0) > 0
-    return torch.where(seen, logits - penalty, logits)
-
-
-def _every_time(logits, ids, penalty):
-    rows = logits.tolist()
-    for row, seen in zip(rows, ids.tolist(), strict=True):
-        for i in seen:
-            row[i] = row[i] / penalty if row[i] > 0 else row[i] * penalty
-    return torch.tensor(rows, dtype=logits.dtype)
-
-
-def _all_tokens(logits, ids, penalty):
-    return torch.where(logits < 0, logits * penalty, logits / penalty)
-
-
-def _of_any_row(logits, ids, penalty):
-    everything = ids.flatten().expand(len(ids), -1)
-    return _penalised(logits, everything, penalty)
-
-
-def _gathered(logits, ids, penalty):
-    own = logits.gather(1, ids)
-    return logits.scatter(1, ids, torch.where(own < 0, own * penalty, own / penalty))
-
-
-PENALTY = Exercise(
-    id="generation.penalty",
-    title="Not again",
-    minutes=8,
-    difficulty=2,
-    statement=(
-        "Return the scores (B, V) in which every token that stands in its row of `ids` (B, S) has "
-        "become less likely: positive scores divided by `penalty`, negative ones multiplied by it."
-    ),
-    solution=generation.penalise_repetition,
-    reference=_penalised,
-    same_dtype=True,
-    probes=(
-        Probe(
-            "positive scores",
-            lambda: call(torch.tensor([[4.0, 2.0, 1.0]]), torch.tensor([[1]]), 2.0),
-            "Token 1 has been written: its 2 becomes 1, the others stay.",
-        ),
-        Probe(
-            "a negative score",
-            lambda: call(torch.tensor([[4.0, -2.0, 1.0]]), torch.tensor([[1]]), 2.0),
-            "−2 divided by 2 is −1, which is larger: that would be a reward.",
-        ),
-        Probe(
-            "written three times",
-            lambda: call(torch.tensor([[4.0, -2.0, 8.0]]), torch.tensor([[2, 0, 2, 2]]), 2.0),
-            "The penalty asks whether a token has occurred, not how often.",
-        ),
-        Probe(
-            "two texts",
-            lambda: call(uneven(2, 5), torch.tensor([[0, 1, 1], [4, 3, 0]]), 1.3),
-            "Each row is penalised for what it has written itself.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "negative scores rewarded",
-            _always_divided,
-            "Dividing a negative score brings it closer to 0, and makes the token more likely. "
-            "Multiply where the score is negative.",
-        ),
-        Misconception(
-            "always multiplied",
-            _always_multiplied,
-            "Multiplying a positive score by more than 1 makes the token more likely. Divide it.",
-        ),
-        Misconception(
-            "subtracted",
-            _subtracted,
-            "That is another penalty (presence penalty). This one divides or multiplies.",
-        ),
-        Misconception(
-            "once for each occurrence",
-            _every_time,
-            "You penalise a token as often as it occurs. That is a frequency penalty; this one is "
-            "applied once. Collect the ids in a set, or mark them in a table of booleans.",
-        ),
-        Misconception(
-            "every token penalised",
-            _all_tokens,
-            "You changed all scores. Only tokens that stand in `ids` are penalised.",
-        ),
-        Misconception(
-            "the batch taken together",
-            _of_any_row,
-            "You penalise a row for what another row has written. Each row has its own ids.",
-        ),
-    ),
-    alternatives=(Alternative("by gather and scatter", _gathered),),
-    hints=(
-        "Mark what has been seen: zeros of shape (B, V), scatter ones along dim 1 at ids.",
-        "torch.where(logits < 0, logits * penalty, logits / penalty) pushes every score down.",
-        "torch.where(seen, penalised, logits).",
     ),
 )

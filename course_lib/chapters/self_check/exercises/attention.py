@@ -2,13 +2,50 @@
 
 from dataclasses import replace
 
+import torch
+
 from course_lib.study.chapter_parts import find_exercise
+from course_lib.study.check.spec import Misconception, Probe, call
+
+_FIRST_TIME = find_exercise("attention.scaled_dot_product")
+
+
+def _shifted_before_masking(q, k, v, mask=None):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    e = (scores - scores.amax(-1, keepdim=True)).exp()
+    e = e if mask is None else e * mask
+    return e @ v / e.sum(-1, keepdim=True).clamp(min=1e-30)
+
+
+def _one_high_score_hidden():
+    k, v = torch.tensor([[500.0], [0.0], [1.0]]), torch.tensor([[1.0], [2.0], [3.0]])
+    return call(torch.ones(1, 1), k, v, torch.tensor([[False, True, True]]))
+
 
 ATTENTION = replace(
-    find_exercise("attention.scaled_dot_product"),
+    _FIRST_TIME,
     id="self_check.attention",
     title="Attention with a mask, from memory",
     minutes=8,
+    probes=(
+        *_FIRST_TIME.probes,
+        Probe(
+            "a hidden score far above the others",
+            _one_high_score_hidden,
+            "The hidden score is 500 above the others. Nothing of it may be left, not even as the "
+            "maximum that softmax subtracts.",
+        ),
+    ),
+    misconceptions=(
+        *_FIRST_TIME.misconceptions,
+        Misconception(
+            "the maximum taken before masking",
+            _shifted_before_masking,
+            "You subtract the maximum of all scores, the hidden ones included. If that is far "
+            "above the others, their exponentials vanish, and the row becomes zeros. Mask the "
+            "scores first, then take the maximum.",
+        ),
+    ),
     hints=(
         "Five steps: scores, scale, mask, softmax, mean. Section 1 of the notebook `attention` has "
         "each of them.",

@@ -1,10 +1,13 @@
 """RoPE as a whole, from positions to turned queries, in one function."""
 
+import random
+
 import torch
 
 from course_lib import rope
+from course_lib.study.check.generated import random_tensor
 from course_lib.study.check.probe_inputs import uneven
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.study.check.spec import Alternative, Call, Exercise, Misconception, Probe, call
 
 
 def _angles(x, positions, base, exponent=-2.0):
@@ -55,6 +58,38 @@ def _as_transformers(x, positions, base=10_000.0):
     return (x * angles.cos() + torch.cat((-b, a), dim=-1) * angles.sin()).to(x.dtype)
 
 
+def _exchanged(x, positions, base=10_000.0):
+    first, second = _reference(x, positions, base).chunk(2, dim=-1)
+    return torch.cat((second, first), dim=-1)
+
+
+def _in_float32(x, positions, base=10_000.0):
+    width = x.shape[-1]
+    speed = base ** (-2 * torch.arange(width // 2) / width)
+    angle = positions[:, None] * speed
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+
+
+def _by_matrices(x, positions, base=10_000.0):
+    angles = _angles(x, positions, base).to(x.dtype)
+    rows = (angles.cos(), -angles.sin(), angles.sin(), angles.cos())
+    matrices = torch.stack(rows, -1).unflatten(-1, (2, 2))
+    planes = torch.stack(x.chunk(2, dim=-1), -1)
+    return torch.einsum("tprc,...tpc->...rtp", matrices, planes).transpose(-3, -2).flatten(-2)
+
+
+def _inputs(rng: random.Random) -> Call:
+    """Return tokens at any places, near enough that angles in float32 are exact to a millionth."""
+    leading = [rng.randint(1, 3) for _ in range(rng.randint(0, 2))]
+    tokens, width = rng.randint(1, 5), 2 * rng.randint(1, 4)
+    farthest = 200 if width == 2 else 12  # plane 0 alone has whole numbers of radians
+    positions = torch.tensor([rng.randint(0, farthest) for _ in range(tokens)])
+    base = rng.choice(({}, {"base": 1000.0}, {"base": 500_000.0}, {"base": 10_000}))
+    return call(random_tensor(rng, *leading, tokens, width), positions, **base)
+
+
 ROPE = Exercise(
     id="self_check.rope",
     title="RoPE, from memory",
@@ -67,6 +102,7 @@ ROPE = Exercise(
     ),
     solution=rope.turn_to_positions,
     reference=_reference,
+    generator=_inputs,
     probes=(
         Probe(
             "the start of the text",
@@ -87,6 +123,7 @@ ROPE = Exercise(
             "three tokens with gaps",
             lambda: call(uneven(3, 10), torch.tensor([2, 3, 17])),
             "The angles follow the positions that are given, not the rows of x.",
+            gradient=True,
         ),
         Probe(
             "a batch of heads",
@@ -147,8 +184,32 @@ ROPE = Exercise(
             lambda x, positions, base=10_000.0: _complex(x, _angles(x, positions, base, 2.0)),
             "The exponent is negative: plane 0 is the fastest, with 1 radian for each token.",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda x, positions, base=10_000.0: _reference(x.detach(), positions, base),
+            "The numbers are right, but no gradient flows through them, so the projections of "
+            "queries and keys would not learn. Rotate x itself, without detach() or no_grad().",
+        ),
+        Misconception(
+            "angles in degrees",
+            lambda x, positions, base=10_000.0: _complex(
+                x, torch.deg2rad(_angles(x, positions, base))
+            ),
+            "You convert the angles as if they were degrees. position · base^(−2i/D) is in "
+            "radians.",
+        ),
+        Misconception(
+            "the two features exchanged",
+            _exchanged,
+            "The two results of each plane are in each other's place: a · cos − b · sin comes "
+            "first, a · sin + b · cos second.",
+        ),
     ),
-    alternatives=(Alternative("as transformers writes it", _as_transformers),),
+    alternatives=(
+        Alternative("as transformers writes it", _as_transformers),
+        Alternative("as the hints say, in float32", _in_float32),
+        Alternative("by matrices of two rows", _by_matrices),
+    ),
     hints=(
         "Three steps: the speed of each plane, the angle of each token and plane, the turn.",
         "speed = base ** (−2i/D) for i = 0 … D/2 − 1; angle = positions[:, None] * speed, (T, "

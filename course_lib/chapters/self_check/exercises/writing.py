@@ -22,12 +22,11 @@ def _one_by_one(model, tokenizer, texts, new_tokens):
     """Write without `generate`, without a cache and without padding, each text by itself."""
     written = []
     for text in texts:
-        prompt = tokenizer(text).input_ids
-        ids = list(prompt)
+        prompt, new = tokenizer(text).input_ids, []
         with torch.no_grad():
-            while len(ids) < len(prompt) + new_tokens and model.config.eos_token_id not in ids:
-                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
-        written.append(tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True))
+            while len(new) < new_tokens and model.config.eos_token_id not in new:
+                new.append(int(model(torch.tensor([prompt + new])).logits[0, -1].argmax()))
+        written.append(tokenizer.decode(new, skip_special_tokens=True))
     return written
 
 
@@ -71,6 +70,33 @@ def _as_ids(model, tokenizer, texts, new_tokens):
     return written[:, batch.input_ids.shape[1] :].tolist()
 
 
+def _past_the_end(model, tokenizer, texts, new_tokens):
+    batch = _batch(tokenizer, texts)
+    written = model.generate(
+        **batch, max_new_tokens=new_tokens, min_new_tokens=new_tokens, do_sample=False
+    )
+    return _decoded(tokenizer, written[:, batch.input_ids.shape[1] :])
+
+
+def _cut_by_characters(model, tokenizer, texts, new_tokens):
+    whole = _with_prompt(model, tokenizer, texts, new_tokens)
+    return [text[len(prompt) :] for text, prompt in zip(whole, texts, strict=True)]
+
+
+def _special_tokens_left(model, tokenizer, texts, new_tokens):
+    batch = _batch(tokenizer, texts)
+    written = _written(model, tokenizer, batch, new_tokens)
+    return tokenizer.batch_decode(written[:, batch.input_ids.shape[1] :])
+
+
+def _side_set_once(model, tokenizer, texts, new_tokens):
+    tokenizer.padding_side = "left"
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    written = model.generate(**batch, max_new_tokens=new_tokens, do_sample=False)
+    new = written[:, batch["input_ids"].shape[1] :]
+    return [tokenizer.decode(row, skip_special_tokens=True) for row in new]
+
+
 def _text_by_text(model, tokenizer, texts, new_tokens):
     return [_continued(model, tokenizer, [text], new_tokens)[0] for text in texts]
 
@@ -82,8 +108,8 @@ CONTINUE = Exercise(
     difficulty=2,
     statement=(
         "`model` and `tokenizer` are those of transformers. Write `new_tokens` tokens behind each "
-        "of `texts`, always the likeliest one, all texts in one batch. Return a list of the new "
-        "texts, without the prompts and without special tokens."
+        "of `texts`, always the likeliest one, fewer where the model ends the text before. Return "
+        "a list of the new texts, without the prompts and without special tokens."
     ),
     solution=with_transformers.continue_texts,
     reference=_one_by_one,
@@ -112,6 +138,16 @@ CONTINUE = Exercise(
             "three texts of different lengths",
             lambda: _given(["class Test", "x = [1, 2, 3]\nfor i in", "The"], 5),
             "The new tokens of all rows begin at the same column, behind the longest prompt.",
+        ),
+        Probe(
+            "one text ends early",
+            lambda: _given(["if __name__ == '__main__':\n    main()\n", "import"], 4),
+            "The first text is complete: the model writes its end token, and nothing after that.",
+        ),
+        Probe(
+            "a special token in the prompt",
+            lambda: _given(["<|endoftext|>def main("], 3),
+            "The prompt begins with a token that the decoded text does not show.",
         ),
     ),
     misconceptions=(
@@ -157,8 +193,31 @@ CONTINUE = Exercise(
             _as_ids,
             "These are token ids. tokenizer.batch_decode turns rows of them into texts.",
         ),
+        Misconception(
+            "the prompt cut off by characters",
+            _cut_by_characters,
+            "You decode everything and cut off as many characters as the prompt has. A decoded "
+            "prompt need not be as long as the text it came from: special tokens are left out. Cut "
+            "off tokens, before decoding: written[:, batch.input_ids.shape[1]:].",
+        ),
+        Misconception(
+            "written past the end",
+            _past_the_end,
+            "With min_new_tokens the model may not end a text, so it writes on behind the end. "
+            "max_new_tokens alone is the limit.",
+        ),
+        Misconception(
+            "special tokens left in",
+            _special_tokens_left,
+            "A text that ends early is filled up with special tokens, and you decode these as "
+            "well. Say skip_special_tokens=True.",
+        ),
     ),
-    alternatives=(Alternative("text by text", _text_by_text),),
+    alternatives=(
+        Alternative("text by text", _text_by_text),
+        Alternative("without generate", _one_by_one),
+        Alternative("the side set on the tokenizer", _side_set_once),
+    ),
     hints=(
         "Three calls: tokenizer(texts, …), model.generate(…), tokenizer.batch_decode(…).",
         'tokenizer(texts, padding=True, padding_side="left", return_tensors="pt") gives input_ids '

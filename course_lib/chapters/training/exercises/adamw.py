@@ -4,8 +4,9 @@ import math
 
 import torch
 
+from course_lib.chapters.training.exercises.generators import adamw_inputs
 from course_lib.study.check.probe_inputs import uneven
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.training import optimizer
 
 
@@ -138,6 +139,41 @@ def _number_by_number(
     return tuple(torch.tensor(each).view_as(parameter) for each in zip(*new, strict=True))
 
 
+def _settings_ignored(
+    parameter, gradient, m, v, step, rate, betas=None, eps=1e-8, weight_decay=0.01
+):
+    move, m, v = _right(gradient, m, v, step, (0.9, 0.999), eps)
+    return parameter * (1 - rate * weight_decay) - rate * move, m, v
+
+
+def _means_first(*given, **settings):
+    parameter, m, v = _adamw(_right)(*given, **settings)
+    return m, v, parameter
+
+
+def _by_optimizer(
+    parameter, gradient, m, v, step, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01
+):
+    leaf = torch.nn.Parameter(parameter.clone())
+    leaf.grad = gradient.clone()
+    steps = torch.optim.AdamW([leaf], rate, betas, eps, weight_decay)
+    state = {"step": torch.tensor(step - 1.0), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    steps.state[leaf] = state
+    steps.step()
+    return leaf.detach(), state["exp_avg"], state["exp_avg_sq"]
+
+
+def _corrected_rate(
+    parameter, gradient, m, v, step, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01
+):
+    m = m.lerp(gradient, 1 - betas[0])
+    v = (betas[1] * v).addcmul(gradient, gradient, value=1 - betas[1])
+    fix = math.sqrt(1 - betas[1] ** step)
+    moved = -rate * fix / (1 - betas[0] ** step)
+    kept = parameter * (1 - rate * weight_decay)
+    return kept.addcdiv(m, v.sqrt() + eps * fix, value=moved), m, v
+
+
 def _some(size=1.0):
     return uneven(2, 3), uneven(3, 2).mT.contiguous() * size
 
@@ -166,6 +202,7 @@ ADAMW = Exercise(
     ),
     solution=optimizer.adamw_update,
     reference=_number_by_number,
+    generator=adamw_inputs,
     probes=(
         Probe(
             "the first step, no decay",
@@ -183,6 +220,11 @@ ADAMW = Exercise(
                 uneven(2, 3), *[torch.zeros(2, 3) for _ in range(3)], 3, 0.1, weight_decay=0.5
             ),
             "Without a gradient the parameter shrinks by rate · weight_decay, 5 in a hundred.",
+        ),
+        Probe(
+            "decay of a vector",
+            lambda: call(uneven(3), *[torch.zeros(3) for _ in range(3)], 2, 0.1, weight_decay=0.5),
+            "A vector decays like a matrix, if weight_decay says so.",
         ),
         Probe(
             "decay and gradient",
@@ -290,6 +332,27 @@ ADAMW = Exercise(
             _decayed_last,
             "You let the step itself decay too. Shrink the parameter first, then add the step.",
         ),
+        Misconception(
+            "only matrices decayed",
+            _adamw(_right, lambda p, rate, amount: p * (1 - rate * amount * (p.dim() > 1))),
+            "Which parameters decay is decided outside, by the weight_decay of their group. This "
+            "function shrinks whatever it is given.",
+        ),
+        Misconception(
+            "the betas ignored",
+            _settings_ignored,
+            "You compute with 0.9 and 0.999 whatever `betas` is. Use betas[0] and betas[1].",
+        ),
+        Misconception(
+            "m and v first",
+            _means_first,
+            "All three are right. The parameter comes first, then m, then v.",
+        ),
+    ),
+    alternatives=(
+        Alternative("one formula at a time", _adamw(_right)),
+        Alternative("torch.optim.AdamW", _by_optimizer),
+        Alternative("corrections moved to the rate", _corrected_rate),
     ),
     hints=(
         "m = β₁·m + (1 − β₁)·g and v = β₂·v + (1 − β₂)·g². Make new tensors; these two you return.",

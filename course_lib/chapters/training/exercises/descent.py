@@ -3,6 +3,7 @@
 import torch
 
 from course_lib.chapters.training import answers
+from course_lib.chapters.training.exercises.generators import descent_inputs
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -68,6 +69,12 @@ def _by_autograd(weight, batches, rate):
     return weight
 
 
+def _by_formula(weight, batches, rate):
+    for x, y in batches:
+        weight = weight - rate * _of_mean(x, y, weight)
+    return weight
+
+
 DESCEND = Exercise(
     id="training.descend",
     title="The loop of all training",
@@ -80,6 +87,7 @@ DESCEND = Exercise(
     ),
     solution=answers.descend,
     reference=lambda weight, batches, rate: _descended(weight, batches, rate, _of_mean),
+    generator=descent_inputs,
     probes=(
         Probe(
             "one example",
@@ -157,6 +165,7 @@ DESCEND = Exercise(
     alternatives=(
         Alternative("a fresh leaf for each step", _by_autograd),
         Alternative("torch.optim.SGD", _by_optimizer),
+        Alternative("a formula in float32", _by_formula),
     ),
     hints=(
         "Begin with weight = weight.clone().requires_grad_(), so that the given tensor stays.",

@@ -1,8 +1,11 @@
 """Exercises on gradients between the backward pass and the step: clipped, and added up."""
 
+import math
+
 import torch
 
 from course_lib.chapters.training import answers
+from course_lib.chapters.training.exercises.generators import accumulate_inputs, clip_inputs
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.training import gradients
@@ -36,6 +39,17 @@ def _each_by_itself(gradients, limit):
     return [clip([g], limit)[0] for clip in [_clipped_by(_norm)] for g in gradients]
 
 
+def _by_factor(gradients, limit):
+    norm = sum((gradient**2).sum() for gradient in gradients) ** 0.5
+    factor = min(1.0, limit / (norm + 1e-6))
+    return [gradient * factor for gradient in gradients]
+
+
+def _by_numbers(gradients, limit):
+    norm = math.hypot(*(x for gradient in gradients for x in gradient.flatten().tolist()))
+    return [gradient * limit / norm if norm > limit else gradient for gradient in gradients]
+
+
 CLIP = Exercise(
     id="training.clip",
     title="Clip by the norm of all",
@@ -48,6 +62,7 @@ CLIP = Exercise(
     ),
     solution=gradients.clipped,
     reference=_by_torch,
+    generator=clip_inputs,
     probes=(
         Probe(
             "3 and 4",
@@ -131,8 +146,27 @@ CLIP = Exercise(
             _clipped_by(_norm, keep=lambda norm, limit: 1.0),
             "You divide by the norm and forget to multiply by the limit.",
         ),
+        Misconception(
+            "the absolute values added up",
+            _clipped_by(lambda gradients: sum(g.abs().sum() for g in gradients)),
+            "The sum of the absolute values is a different norm. The length of a vector is the "
+            "root of the sum of its squares.",
+        ),
+        Misconception(
+            "the mean of the squares",
+            _clipped_by(
+                lambda gradients: torch.cat([g.flatten() for g in gradients]).square().mean().sqrt()
+            ),
+            "The root of the mean square is the size of a typical number, not the length of the "
+            "whole. Take the root of the sum of squares.",
+        ),
     ),
-    alternatives=(Alternative("torch's clip_grad_norm_", _by_torch),),
+    alternatives=(
+        Alternative("torch's clip_grad_norm_", _by_torch),
+        Alternative("as the hints say", _by_factor),
+        Alternative("only where too long", _clipped_by(_norm)),
+        Alternative("number by number", _by_numbers),
+    ),
     hints=(
         "The norm of all: the root of the sum of all squares, over all tensors.",
         "factor = limit / norm, but at most 1. Guard a norm of 0 with norm + 1e-6.",
@@ -162,6 +196,23 @@ def _token_by_token(gradients, counts):
     return torch.stack(rows).mean(0).float()
 
 
+def _sum_over_sum(gradients, counts):
+    return sum(counts[i] * gradients[i] for i in range(len(counts))) / sum(counts)
+
+
+def _stacked(gradients, counts):
+    shares = torch.tensor(counts) / sum(counts)
+    return torch.tensordot(shares, torch.stack(gradients), dims=1)
+
+
+def _updated_mean(gradients, counts):
+    mean, seen = torch.zeros_like(gradients[0]), 0
+    for gradient, count in zip(gradients, counts, strict=True):
+        seen += count
+        mean = mean + (gradient - mean) * count / seen
+    return mean
+
+
 def _parts(*counts):
     return call(list(uneven(len(counts), 2, 3).unbind()), list(counts))
 
@@ -178,6 +229,7 @@ ACCUMULATE = Exercise(
     ),
     solution=answers.accumulated,
     reference=_token_by_token,
+    generator=accumulate_inputs,
     probes=(
         Probe("one part", lambda: _parts(7), "One part is the whole batch."),
         Probe("two alike", lambda: _parts(5, 5), "Parts of one size count alike: half each."),
@@ -225,6 +277,16 @@ ACCUMULATE = Exercise(
             _running_mean,
             "(mean + new) / 2 gives the last part half of all, and the first hardly anything.",
         ),
+        Misconception(
+            "divided by the largest count",
+            _weighted(lambda counts: [n / max(counts) for n in counts]),
+            "These weights add up to more than 1. Divide by the sum of the counts.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _sum_over_sum),
+        Alternative("stacked", _stacked),
+        Alternative("a running mean", _updated_mean),
     ),
     hints=(
         "Multiplied by its count, a part's gradient is that of its sum. Sums may be added.",

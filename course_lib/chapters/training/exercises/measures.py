@@ -1,11 +1,13 @@
 """Exercises on what a model has learned: bits per byte over many texts, and laws of scaling."""
 
 import math
+import statistics
 
 import numpy as np
 import torch
 
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+from course_lib.chapters.training.exercises.generators import pooled_inputs, power_law_inputs
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.training import evaluation, scaling
 
 
@@ -36,6 +38,29 @@ def _all_bytes(rows, texts):
     return sum(map(_bytes, texts))
 
 
+def _weighted_by(unit):
+    """Return a mean of the texts' own numbers with another weight for each text."""
+
+    def mean(rows, texts):
+        rates = [_bits(row) / _bytes(text) for row, text in zip(rows, texts, strict=True)]
+        weights = list(map(unit, texts))
+        return sum(r * w for r, w in zip(rates, weights, strict=True)) / sum(weights)
+
+    return mean
+
+
+_weighted_by_characters, _weighted_by_bytes = _weighted_by(len), _weighted_by(_bytes)
+
+
+def _as_hinted(log_probabilities, texts):
+    nats = -sum(row.sum() for row in log_probabilities)
+    return (nats / math.log(2) / sum(len(text.encode()) for text in texts)).item()
+
+
+def _in_one_tensor(log_probabilities, texts):
+    return -torch.cat(log_probabilities).sum() / math.log(2) / len("".join(texts).encode())
+
+
 def _scored(*texts_and_tokens):
     """Return log-probabilities of so many tokens for each text, and the texts."""
     texts = [text for text, _ in texts_and_tokens]
@@ -54,6 +79,7 @@ BITS_PER_BYTE = Exercise(
     ),
     solution=evaluation.pooled_bits_per_byte,
     reference=_by_tokens,
+    generator=pooled_inputs,
     probes=(
         Probe(
             "one text",
@@ -110,6 +136,22 @@ BITS_PER_BYTE = Exercise(
             lambda rows, texts: -_by_tokens(rows, texts),
             "Log-probabilities are negative; the bits that they cost are not.",
         ),
+        Misconception(
+            "the texts' numbers weighted by characters",
+            _weighted_by_characters,
+            "Each text's number is per byte, so its weight is its number of bytes, not of "
+            "characters. Simpler: divide the sum of all bits by the sum of all bytes.",
+        ),
+        Misconception(
+            "the mean over the tokens",
+            lambda rows, texts: _by_tokens([row.mean(0, True) for row in rows], texts),
+            "A mean over tokens loses how many there were. Add up the log-probabilities of a text.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _as_hinted),
+        Alternative("all rows in one tensor", _in_one_tensor),
+        Alternative("the texts' numbers weighted by bytes", _weighted_by_bytes),
     ),
     hints=(
         "All nats: -sum(row.sum() for row in log_probabilities). In bits: divided by math.log(2).",
@@ -143,6 +185,24 @@ def _other_way(sizes, losses):
     return math.exp(-height / slope), -1 / float(slope)
 
 
+def _by_sums(sizes, losses):
+    x, y = (torch.tensor(each, dtype=torch.float32).log() for each in (sizes, losses))
+    across = ((x - x.mean()) * (y - y.mean())).sum()
+    slope = across / ((x - x.mean()) ** 2).sum()
+    return (y.mean() - slope * x.mean()).exp(), -slope
+
+
+def _by_lstsq(sizes, losses):
+    x, y = np.log(sizes), np.log(losses)
+    height, slope = np.linalg.lstsq(np.stack([np.ones_like(x), x], 1), y, rcond=None)[0]
+    return np.exp(height), -slope
+
+
+def _by_statistics(sizes, losses):
+    line = statistics.linear_regression(*(list(map(math.log, each)) for each in (sizes, losses)))
+    return math.exp(line.intercept), -line.slope
+
+
 POWER_LAW = Exercise(
     id="training.power_law",
     title="A law in a straight line",
@@ -154,6 +214,7 @@ POWER_LAW = Exercise(
     ),
     solution=scaling.fit_power_law,
     reference=_by_polyfit,
+    generator=power_law_inputs,
     probes=(
         Probe(
             "a perfect law",
@@ -210,6 +271,11 @@ POWER_LAW = Exercise(
             _other_way,
             "You fitted the size to the loss. The errors that count are those of the loss.",
         ),
+    ),
+    alternatives=(
+        Alternative("as the hints say, in float32", _by_sums),
+        Alternative("by least squares", _by_lstsq),
+        Alternative("by the statistics module", _by_statistics),
     ),
     hints=(
         "log(loss) = log(factor) − exponent · log(size): a straight line.",

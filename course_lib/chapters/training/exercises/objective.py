@@ -1,8 +1,12 @@
 """The exercise on what training makes small: the surprise at each next token."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
+from course_lib import softmax
+from course_lib.chapters.training.exercises.generators import next_token_inputs
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.training import objective
@@ -25,7 +29,7 @@ def _by_hand(logits, ids, counted=None):
         for t in range(ids.shape[1] - 1)
         if counted is None or counted[row, t + 1]
     ]
-    return torch.stack(surprises).mean().float()
+    return torch.stack(surprises).mean().to(logits.dtype)
 
 
 def _surprises(logits, ids):
@@ -82,9 +86,44 @@ def _log_of_softmax(logits, ids, counted=None):
     return surprises[_chosen(ids, counted)[:, 1:]].mean()
 
 
+def _every_target(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)[:, 1:]
+    log_p = torch.log_softmax(logits[:, :-1][chosen], -1)
+    return -log_p[:, ids[:, 1:][chosen]].mean()
+
+
+def _zero_ignored(logits, ids, counted=None):
+    targets = torch.where(_chosen(ids, counted), ids, 0)[:, 1:].flatten()
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets, ignore_index=0)
+
+
 def _by_ignore_index(logits, ids, counted=None):
     labels = torch.where(_chosen(ids, counted), ids, -100)
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+
+
+def _as_hinted(logits, ids, counted=None):
+    predictions, targets = logits[:, :-1], ids[:, 1:]
+    if counted is None:
+        return softmax.cross_entropy(predictions.flatten(0, 1), targets.flatten())
+    chosen = counted[:, 1:]
+    return softmax.cross_entropy(predictions[chosen], targets[chosen])
+
+
+def _token_by_token(logits, ids, counted=None):
+    total, number = torch.zeros(()), 0
+    for row in range(ids.shape[0]):
+        for t in range(1, ids.shape[1]):
+            if counted is None or counted[row, t]:
+                before = logits[row, t - 1]
+                total = total + before.logsumexp(-1) - before[ids[row, t]]
+                number += 1
+    return total / number
+
+
+def _weighted_mean(logits, ids, counted=None):
+    weight = _chosen(ids, counted)[:, 1:].float()
+    return (_surprises(logits, ids) * weight).sum() / weight.sum()
 
 
 NEXT_TOKEN_LOSS = Exercise(
@@ -99,17 +138,24 @@ NEXT_TOKEN_LOSS = Exercise(
     ),
     solution=objective.next_token_loss,
     reference=_by_hand,
+    generator=next_token_inputs,
     probes=(
         Probe(
             "one sequence",
             lambda: _inputs(1),
             "Row t of the logits is a guess at the id at t + 1; five ids give four guesses.",
         ),
-        Probe("three sequences", lambda: _inputs(3), "The mean over all guesses of the batch."),
+        Probe(
+            "three sequences",
+            lambda: _inputs(3),
+            "The mean over all guesses of the batch.",
+            gradient=True,
+        ),
         Probe(
             "padding at the end",
             lambda: _inputs(2, [[_T, _T, _T, _T, _T], [_T, _T, _F, _F, _F]]),
             "Padding is neither summed nor counted: the mean is over five surprises.",
+            gradient=True,
         ),
         Probe(
             "only the answer counts",
@@ -187,8 +233,42 @@ NEXT_TOKEN_LOSS = Exercise(
             _summed,
             "A sum grows with the batch, and with it the gradients. Take the mean.",
         ),
+        Misconception(
+            "the gradient cut off",
+            lambda logits, ids, counted=None: _by_hand(logits.detach(), ids, counted),
+            "The number is right, but backward() finds no way from it to the logits: the model "
+            "would not learn. Return the tensor itself, without .item(), detach() or no_grad().",
+        ),
+        Misconception(
+            "the sign wrong",
+            lambda logits, ids, counted=None: -_by_hand(logits, ids, counted),
+            "Log-probabilities are negative; a surprise is minus one of them. Training would make "
+            "the right tokens less likely.",
+        ),
+        Misconception(
+            "every target for every row",
+            _every_target,
+            "log_p[:, targets] takes from each row the columns of all targets. Pair rows and "
+            "targets: log_p[torch.arange(len(targets)), targets], or gather.",
+        ),
+        Misconception(
+            "token 0 left out",
+            _zero_ignored,
+            "ignore_index=0 also leaves out the places where token 0 is a true target. Mark what "
+            "does not count with a number that no token has, like -100.",
+        ),
+        Misconception(
+            "in bits",
+            lambda logits, ids, counted=None: _by_hand(logits, ids, counted) / math.log(2),
+            "These are bits. Losses of training are in nats: leave the natural logarithm as it is.",
+        ),
     ),
-    alternatives=(Alternative("by ignore_index", _by_ignore_index),),
+    alternatives=(
+        Alternative("by ignore_index", _by_ignore_index),
+        Alternative("as the hints say", _as_hinted),
+        Alternative("token by token", _token_by_token),
+        Alternative("a weighted mean", _weighted_mean),
+    ),
     hints=(
         "Which row of the logits is the guess at ids[:, 1]? Row 0. So logits[:, :-1] goes with "
         "ids[:, 1:].",

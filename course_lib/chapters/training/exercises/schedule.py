@@ -2,7 +2,10 @@
 
 import math
 
-from course_lib.study.check.spec import Exercise, Misconception, Probe, call
+import torch
+
+from course_lib.chapters.training.exercises.generators import schedule_inputs
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.training import schedule
 
 
@@ -36,6 +39,29 @@ def _one_step_ahead(step, *, warmup, steps, peak=1.0, final=0.0):
     return _cosine()(step + 1, warmup=warmup, steps=steps, peak=peak, final=final)
 
 
+def _nothing_after_the_end(step, *, warmup, steps, peak=1.0, final=0.0):
+    rate = _cosine()(step, warmup=warmup, steps=steps, peak=peak, final=final)
+    return rate if step < steps else 0.0
+
+
+def _peak_of_one(step, *, warmup, steps, peak=1.0, final=0.0):
+    return _cosine()(step, warmup=warmup, steps=steps, final=final)
+
+
+def _in_float32(step, *, warmup, steps, peak=1.0, final=0.0):
+    if step < warmup:
+        return torch.tensor(peak) * step / warmup
+    progress = (torch.tensor(float(step)) - warmup) / (steps - warmup)
+    return final + (peak - final) * (1 + torch.cos(torch.pi * progress.clamp(max=1))) / 2
+
+
+def _as_a_mean(step, *, warmup, steps, peak=1.0, final=0.0):
+    if step >= steps:
+        return final
+    wave = math.cos((step - warmup) * math.pi / (steps - warmup))
+    return step / warmup * peak if step < warmup else (peak + final + wave * (peak - final)) / 2
+
+
 def _at(step, **settings):
     return call(step, **{"warmup": 10, "steps": 110, "peak": 2.0, "final": 0.2, **settings})
 
@@ -52,6 +78,7 @@ SCHEDULE = Exercise(
     ),
     solution=schedule.cosine_rate,
     reference=_by_corners,
+    generator=schedule_inputs,
     probes=(
         Probe("step 0", lambda: _at(0), "The warm-up begins at 0, not at its first part."),
         Probe("within the warm-up", lambda: _at(3), "Step 3 of 10: three tenths of the peak."),
@@ -166,6 +193,22 @@ SCHEDULE = Exercise(
             "With `step <= warmup` the warm-up holds one step more, and without one you divide by "
             "zero. Let it end before step `warmup`.",
         ),
+        Misconception(
+            "0 after the end",
+            _nothing_after_the_end,
+            "After the last step the rate stays at `final`, which need not be 0.",
+        ),
+        Misconception(
+            "the peak ignored",
+            _peak_of_one,
+            "Your rates reach 1 whatever `peak` is. Both the warm-up and the cosine end or begin "
+            "at it.",
+        ),
+    ),
+    alternatives=(
+        Alternative("as the hints say", _cosine()),
+        Alternative("in float32", _in_float32),
+        Alternative("as a mean of the two rates", _as_a_mean),
     ),
     hints=(
         "Two cases: while step < warmup, peak * step / warmup.",

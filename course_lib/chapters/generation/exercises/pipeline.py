@@ -1,0 +1,213 @@
+"""The exercise on the way from scores to probabilities: the order of the steps."""
+
+import torch
+
+from course_lib import generation
+from course_lib.chapters.generation import answers
+from course_lib.chapters.generation.exercises.generators import distribution_inputs
+from course_lib.study.check.probe_inputs import uneven
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _limits(shares, k, p):
+    """Return the places of a list of shares that stay after top-k and then top-p."""
+    order = sorted(range(len(shares)), key=lambda i: -shares[i])[:k]
+    total = sum(shares[i] for i in order)
+    stays, weight = [], 0.0
+    for i in order:
+        stays.append(i)
+        weight += shares[i] / total
+        if weight >= p:
+            break
+    return stays
+
+
+def _in_loops(logits, temperature, k, p):
+    rows = []
+    for row in logits.double() / temperature:
+        shares = row.softmax(0).tolist()
+        stays = _limits(shares, k, p)
+        total = sum(shares[i] for i in stays)
+        rows.append([shares[i] / total if i in stays else 0.0 for i in range(len(shares))])
+    return torch.tensor(rows, dtype=logits.dtype)
+
+
+def _top_k(scores, k):
+    return scores.masked_fill(scores < scores.topk(k).values[:, -1:], float("-inf"))
+
+
+def _top_p(scores, p):
+    ordered, order = scores.sort(-1, descending=True)
+    shares = ordered.softmax(-1)
+    dropped = shares.cumsum(-1) - shares >= p
+    put_back = torch.zeros_like(dropped).scatter(-1, order, dropped)
+    return scores.masked_fill(put_back, float("-inf"))
+
+
+def _temperature_last(logits, temperature, k, p):
+    return (_top_p(_top_k(logits, k), p) / temperature).softmax(-1)
+
+
+def _top_p_first(logits, temperature, k, p):
+    return _top_k(_top_p(logits / temperature, p), k).softmax(-1)
+
+
+def _not_renormalised(logits, temperature, k, p):
+    shares = (logits / temperature).softmax(-1)
+    return shares.masked_fill(_in_loops(logits, temperature, k, p) == 0, 0.0)
+
+
+def _multiplied(logits, temperature, k, p):
+    return _in_loops(logits, 1 / temperature, k, p)
+
+
+def _scores_returned(logits, temperature, k, p):
+    return generation.keep_top_p(generation.keep_top_k(logits / temperature, k), p)
+
+
+def _softmax_too_early(logits, temperature, k, p):
+    shares = generation.keep_top_k(logits / temperature, k).softmax(-1)
+    return generation.keep_top_p(shares, p).softmax(-1)
+
+
+def _without_temperature(logits, temperature, k, p):
+    return _in_loops(logits, 1.0, k, p)
+
+
+def _without_top_k(logits, temperature, k, p):
+    return _in_loops(logits, temperature, logits.shape[-1], p)
+
+
+def _without_top_p(logits, temperature, k, p):
+    return _in_loops(logits, temperature, k, 1.0)
+
+
+def _with_library(logits, temperature, k, p):
+    scores = generation.keep_top_k(logits / temperature, k)
+    return generation.keep_top_p(scores, p).softmax(-1)
+
+
+def _row_by_row(logits, temperature, k, p):
+    rows = torch.zeros_like(logits)
+    for row, scores in zip(rows, logits / temperature, strict=True):
+        best = scores.topk(k)
+        shares = best.values.softmax(-1)
+        kept = shares.cumsum(-1) - shares < p
+        row[best.indices[kept]] = shares[kept] / shares[kept].sum()
+    return rows
+
+
+_ROW = [[2.0, 1.0, 0.5, 0.0, -1.0]]
+
+DISTRIBUTION = Exercise(
+    id="generation.distribution",
+    title="The whole pipeline",
+    minutes=8,
+    difficulty=2,
+    statement=(
+        "Return the probabilities (B, V) with which tokens are drawn after temperature, then "
+        "top-k, then top-p. You may use `generation.keep_top_k` and `generation.keep_top_p`."
+    ),
+    solution=answers.filtered_distribution,
+    reference=_in_loops,
+    generator=distribution_inputs,
+    probes=(
+        Probe(
+            "nothing dropped",
+            lambda: call(torch.tensor(_ROW), 1.0, 5, 1.0),
+            "With everything switched off this is softmax.",
+        ),
+        Probe(
+            "two kept",
+            lambda: call(torch.tensor(_ROW), 1.0, 2, 1.0),
+            "Two tokens share the whole of 1: 0.731 and 0.269.",
+        ),
+        Probe(
+            "a low temperature with top-p",
+            lambda: call(torch.tensor(_ROW), 0.5, 5, 0.8),
+            "At 0.5 the best token alone has 0.83, so that it reaches 0.8; at 1 it would not.",
+        ),
+        Probe(
+            "a high temperature with top-p",
+            lambda: call(torch.tensor(_ROW), 3.0, 5, 0.8),
+            "Flat shares: more tokens are needed to reach 0.8.",
+        ),
+        Probe(
+            "top-k leaves, top-p takes",
+            lambda: call(torch.tensor([[1.2, 1.0, 0.9, 0.8, 0.7, 0.6]]), 1.0, 3, 0.7),
+            "Top-p measures shares among the three that top-k has left, not among all.",
+        ),
+        Probe(
+            "two rows",
+            lambda: call(uneven(2, 7), 0.8, 4, 0.85),
+            "Every row is filtered and shared out by itself.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "scores returned",
+            _scores_returned,
+            "These are scores. One step is missing: softmax, which shares the whole of 1 among "
+            "what is left.",
+        ),
+        Misconception(
+            "softmax before the last filter",
+            _softmax_too_early,
+            "A filter takes scores, and softmaxes them itself to decide. You handed it "
+            "probabilities, so that it softmaxed twice. One softmax, at the very end.",
+        ),
+        Misconception(
+            "temperature last",
+            _temperature_last,
+            "You filtered first and divided by the temperature afterwards: top-p then keeps the "
+            "tokens of temperature 1. Libraries apply the temperature first.",
+        ),
+        Misconception(
+            "not shared out again",
+            _not_renormalised,
+            "What you removed took part in the sum, so that the rest adds up to less than 1. Set "
+            "scores to -inf and take one softmax at the end.",
+        ),
+        Misconception(
+            "top-p before top-k",
+            _top_p_first,
+            "Your top-p sums shares among all tokens, also those that top-k removes. Each step "
+            "works on what the one before it has left: after top-k the shares are larger, and "
+            "their sum reaches p earlier.",
+        ),
+        Misconception(
+            "temperature multiplied",
+            _multiplied,
+            "Your knob turns the wrong way. Divide the scores by the temperature.",
+        ),
+        Misconception(
+            "no temperature",
+            _without_temperature,
+            "The temperature plays no part in what you return. Divide the scores by it first.",
+        ),
+        Misconception(
+            "no top-k",
+            _without_top_k,
+            "`k` plays no part in what you return. Filter with keep_top_k before keep_top_p.",
+        ),
+        Misconception(
+            "no top-p",
+            _without_top_p,
+            "`p` plays no part in what you return. Filter with keep_top_p after keep_top_k.",
+        ),
+    ),
+    alternatives=(
+        Alternative(
+            "with own filters",
+            lambda logits, temperature, k, p: _top_p(_top_k(logits / temperature, k), p).softmax(
+                -1
+            ),
+        ),
+        Alternative("as the hints say", _with_library),
+        Alternative("row by row", _row_by_row),
+    ),
+    hints=(
+        "Three lines on scores, and a single softmax at the very end.",
+        "scores = logits / temperature, then keep_top_k(scores, k), then keep_top_p(scores, p).",
+    ),
+)
