@@ -166,6 +166,14 @@ CHATML = Exercise(
             "conversation: write the turns in the order given.",
         ),
         Misconception(
+            "no line break in the open turn",
+            lambda messages, add_generation_prompt=False: (
+                _by_adding_up(messages) + "<|im_start|>assistant" * bool(add_generation_prompt)
+            ),
+            "The open turn needs the line break after `assistant` too. Without it the model has to "
+            "write it first, or goes on with the name.",
+        ),
+        Misconception(
             "the open turn closed",
             _closed_prompt,
             "You close the turn that the model is asked to fill. It would see that the answer is "
