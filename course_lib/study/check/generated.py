@@ -38,7 +38,7 @@ def run_on(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
     return run(function, given, found.watch(given) if found.watch else None)
 
 
-def size(value: Any) -> float:
+def size(value: Any) -> int:
     """Return how much there is to read in an input: numbers, letters, items."""
     if isinstance(value, Call):
         return size(value.args) + size(list(value.kwargs.values()))
