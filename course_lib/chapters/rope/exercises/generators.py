@@ -25,7 +25,7 @@ def table_sizes(rng: random.Random) -> Call:
 
 def some_positions(rng: random.Random) -> Call:
     """Positions of any shape, near and far, and the width of a head."""
-    shape = _sizes(rng, rng.randint(0, 3))
+    shape = _sizes(rng, rng.randint(1, 3))
     farthest = rng.choice((5, 100, 100_000))
     numbers = [rng.randint(0, farthest) for _ in range(math.prod(shape))]
     positions = torch.tensor(numbers).reshape(shape)

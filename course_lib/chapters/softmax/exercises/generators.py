@@ -78,7 +78,7 @@ def scores_with_mask(rng: random.Random) -> Call:
 def scores_with_temperature(rng: random.Random) -> Call:
     """Scores and a temperature by which they become moderate, or far apart."""
     shape = _shape(rng)
-    temperature = rng.choice((0.05, 0.3, 1.0, 2, 2.5, 100.0))
+    temperature = rng.choice((0.05, 0.3, 1.0, 2.0, 2.5, 100.0))
     return _along(rng, _scores(rng, shape) * temperature, temperature, axes=len(shape))
 
 
