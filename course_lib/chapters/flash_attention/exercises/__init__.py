@@ -1,11 +1,8 @@
 """The exercises of 10 flash_attention, in the notebook's order."""
 
 from course_lib.chapters.flash_attention.exercises.ends import FINISH, JOIN
-from course_lib.chapters.flash_attention.exercises.traffic import (
-    QUERY_BLOCK,
-    STANDARD_BYTES,
-    TILED_BYTES,
-)
+from course_lib.chapters.flash_attention.exercises.query_block import QUERY_BLOCK
+from course_lib.chapters.flash_attention.exercises.traffic import STANDARD_BYTES, TILED_BYTES
 from course_lib.chapters.flash_attention.exercises.update import UPDATE
 from course_lib.chapters.flash_attention.exercises.walk import TILED
 

@@ -230,7 +230,7 @@ TILED = Exercise(
         ),
         Probe(
             "a long text",
-            lambda: call(uneven(160, 2) / 2, uneven(320, 2) / 3, uneven(320, 3) + 2, 20, 12),
+            lambda: call(uneven(160, 2) / 2, uneven(320, 2) / 3, uneven(320, 3) + 2, 20, 40),
             "The table would have 51,200 numbers; inputs, output and one tile are far fewer.",
         ),
     ),

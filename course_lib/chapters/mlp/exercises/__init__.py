@@ -1,8 +1,10 @@
 """The exercises of 07 mlp, in the notebook's order."""
 
-from course_lib.chapters.mlp.exercises.activations import DEAD, GELU_EXACT, GELU_TANH, SILU
+from course_lib.chapters.mlp.exercises.activations import GELU_EXACT, GELU_TANH, SILU
 from course_lib.chapters.mlp.exercises.balancing import BALANCING
-from course_lib.chapters.mlp.exercises.layers import GATED, MATCHED, MEMORY
+from course_lib.chapters.mlp.exercises.dead_units import DEAD
+from course_lib.chapters.mlp.exercises.layers import GATED, MEMORY
+from course_lib.chapters.mlp.exercises.matched_width import MATCHED
 from course_lib.chapters.mlp.exercises.routing import PARAMETERS, ROUTE
 
 EXERCISES = (
