@@ -120,8 +120,8 @@ DRAW = Exercise(
         ),
         Probe(
             "a sum below 1",
-            lambda: _darts(0.9999999, 0.9, row=[0.25, 0.5, 0.249999, 0.0]),
-            "The shares end at 0.999999. What lies beyond belongs to the last piece, token 2: "
+            lambda: _darts(0.995, 0.9, row=[0.25, 0.5, 0.24, 0.0]),
+            "The shares end at 0.99. What lies beyond belongs to the last piece, token 2: "
             "token 3 has no share, and a token 4 does not exist.",
         ),
     ),

@@ -82,7 +82,7 @@ def distribution_inputs(rng: random.Random) -> Call:
     """Return scores without ties, a temperature, a k within the vocabulary, and a p."""
     vocabulary = rng.randint(1, 7)
     scores = _distinct_scores(rng, rng.randint(1, 4), vocabulary).float()
-    temperature, k = rng.choice((0.5, 1, 1.5, 3.0)), rng.randint(1, vocabulary)
+    temperature, k = rng.choice((0.5, 1.0, 1.5, 3.0)), rng.randint(1, vocabulary)
     return call(scores, temperature, k, _share_to_reach(rng, (scores / temperature).topk(k)[0]))
 
 
@@ -90,7 +90,7 @@ def penalty_inputs(rng: random.Random) -> Call:
     """Return scores of both signs, and ids that repeat."""
     rows, vocabulary, written = rng.randint(1, 4), rng.randint(1, 12), rng.randint(1, 6)
     ids = [[rng.randrange(vocabulary) for _ in range(written)] for _ in range(rows)]
-    return call(_scores(rng, rows, vocabulary), torch.tensor(ids), rng.choice((1.2, 1.5, 2)))
+    return call(_scores(rng, rows, vocabulary), torch.tensor(ids), rng.choice((1.2, 1.5, 2.0)))
 
 
 def cache_inputs(rng: random.Random) -> Call:

@@ -69,7 +69,7 @@ def clip_inputs(rng: random.Random) -> Call:
     """Return gradients of any shapes, long or short or zero, and a limit."""
     scales = [rng.choice((0.0, 0.05, 1.0, 1.0, 10.0)) for _ in range(rng.randint(1, 4))]
     gradients = [random_tensor(rng, *_shape(rng, rng.randint(0, 3)), scale=s) for s in scales]
-    return call(gradients, rng.choice((0.5, 1, 2.5)))
+    return call(gradients, rng.choice((0.5, 1.0, 2.5)))
 
 
 def accumulate_inputs(rng: random.Random) -> Call:
