@@ -67,7 +67,7 @@ print(prompt + tokenizer.decode(written[0].tolist()))
 #
 # By hand, with the probabilities 0.5, 0.25, 0, 0.25: the pieces end at 0.5, 0.75, 0.75 and 1. A dart at 0.6 falls into the
 # second piece. A dart at 0.75 falls on the *fourth*: the third piece has no length, and a token of probability 0 must never
-# be drawn.
+# be drawn. Rounding may leave the sum of all pieces a little below 1; the last piece that has a length then reaches to 1.
 
 # %% id="shares-torch-tensor-0-5-0"
 shares = torch.tensor([[0.5, 0.25, 0.0, 0.25]]).double()

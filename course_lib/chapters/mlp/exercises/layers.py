@@ -116,7 +116,7 @@ GATED = Exercise(
         Misconception(
             "the gradient cut off",
             lambda x, gate, up, down, activation=F.silu: _in_double(
-                *(each.detach() for each in (x, gate, up, down)), activation
+                x.detach(), gate.detach(), up.detach(), down.detach(), activation
             ),
             "The values are right, but neither the weights nor what stands before the layer could "
             "learn. Compute with the tensors themselves: no detach(), no torch.no_grad().",
