@@ -203,8 +203,12 @@ def _alike_on_generated(
 ) -> bool:
     return all(
         _alike(found, probe, *(_run(found, each, probe) for each in (mistake.function, function)))
-        for probe in generated_probes(found)
+        for probe in generated_probes(found, COMPARED)
     )
+
+
+COMPARED = 12
+"""On how many generated inputs a mistake must behave like the answer before it is named."""
 
 
 def _alike(found: Exercise, probe: Probe, mistake: Run, learner: Run) -> bool:
