@@ -217,16 +217,16 @@ def _own_copy(notebook: Notebook) -> Path:
 def _progress(options: argparse.Namespace) -> int:
     from course_lib.study.record.progress import store
 
+    results = store()
     if options.report is not None:
         from course_lib.study.record.report import write_report
 
-        print(f"Written: {write_report(Path(options.report), store())}")
+        print(f"Written: {write_report(Path(options.report), results)}")
         return 0
     from course_lib.study.record.progress_table import progress_table
 
-    print(progress_table())
-    path = store().path
-    print(f"\nKept in {path}." if path else "\nNothing is recorded here.")
+    print(progress_table(results))
+    print(f"\nKept in {results.path}." if results.path else "\nNothing is recorded here.")
     return 0
 
 

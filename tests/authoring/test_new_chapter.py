@@ -15,7 +15,7 @@ from course_lib.authoring.new_chapter import MARK, new_chapter, with_map
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("course_lib", "notebooks", "tests", "README.md", "CONTRIBUTING.md", "pyproject.toml")
-AT_ONCE = (
+GATES = (
     "tests/test_architecture.py",
     "tests/test_heat_flow.py",
     "tests/chapters/heat_flow",
@@ -25,18 +25,35 @@ AT_ONCE = (
     "tests/study/record/test_ability.py",
 )
 
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
-@pytest.fixture
-def copy(tmp_path):
-    """Return a copy of the course in a folder of its own."""
+
+def copied_to(folder):
+    """Copy the course into a folder of its own."""
     left_out = shutil.ignore_patterns("__pycache__", "screenshots", ".ipynb_checkpoints")
     for name in COPIED:
-        source, target = ROOT / name, tmp_path / name
+        source, target = ROOT / name, folder / name
         if source.is_dir():
             shutil.copytree(source, target, ignore=left_out)
         else:
             shutil.copy(source, target)
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return copied_to(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def with_a_filled_chapter(tmp_path_factory):
+    """Return a copy of the course with a new chapter, its blanks filled, its notebook built."""
+    folder = copied_to(tmp_path_factory.mktemp("course"))
+    new_chapter("heat_flow", root=folder)
+    filled(folder)
+    status, said = run(folder, "-m", "course_lib", "build", "heat_flow")
+    assert status == 0, said
+    return folder
 
 
 def contents(folder):
@@ -65,22 +82,34 @@ def filled(folder):
                 path.write_text(text.replace(f"{MARK} ", ""), encoding="utf-8")
 
 
-def test_a_chapter_whose_blanks_are_filled_passes(copy):
+def test_a_blank_that_is_left_is_an_error(copy):
     new_chapter("heat_flow", root=copy)
-    status, said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", AT_ONCE[0])
+    status, said = run(copy, *PYTEST, "tests/test_architecture.py", "-k", "blank")
     assert status == 1
-    assert "test_no_blank_of_a_new_chapter_is_left" in said
-    filled(copy)
+    assert "heat_flow" in said
+
+
+def test_a_filled_chapter_is_clean_and_its_notebook_sound(with_a_filled_chapter):
     for ruff in (("check",), ("format", "--check")):
-        status, said = run(copy, "-m", "ruff", *ruff, "course_lib", "notebooks/source", "tests")
+        places = ("course_lib", "notebooks/source", "tests")
+        status, said = run(with_a_filled_chapter, "-m", "ruff", *ruff, *places)
         assert status == 0, said
-    build = "from course_lib.authoring.build import build, verify; build(['heat_flow'])"
-    status, said = run(copy, "-c", f"{build}; print('faults:', verify(['heat_flow']))")
+    verify = (
+        "from course_lib.authoring.build import verify; print('faults:', verify(['heat_flow']))"
+    )
+    status, said = run(with_a_filled_chapter, "-c", verify)
     assert status == 0, said
     assert "faults: 0" in said
-    mine = "heat_flow or architecture or enough_questions or shown_nowhere"
-    status, said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *AT_ONCE, "-k", mine)
+
+
+def test_a_filled_chapter_passes_the_tests_that_every_chapter_must(with_a_filled_chapter):
+    mine = "heat_flow or architecture"
+    status, said = run(with_a_filled_chapter, *PYTEST, *GATES, "-k", mine)
     assert status == 0, said
+    assert (
+        "heat_flow.scaled"
+        in run(with_a_filled_chapter, *PYTEST, "--collect-only", GATES[-2], "-k", mine)[1]
+    ), "the new exercise is among those that are proven"
 
 
 def test_a_chapter_in_the_middle_moves_the_later_ones(copy):
