@@ -160,6 +160,7 @@ def _carry_out(plan: Plan) -> None:
         for old, new in plan.renamed.items():
             old.rename(new)
         for path, text in plan.written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_whole_text(path, text)
     except OSError:
         for path, content in before.items():

@@ -117,10 +117,8 @@ sizes = {
     "head_dim": 10,
     "max_position_embeddings": 96,
 }
-config = ModelConfig(
-    **sizes, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6}
-)
-their_config = Qwen3Config(**sizes, rope_parameters=config.rope_parameters)
+config = ModelConfig(**sizes, tie_word_embeddings=True)
+their_config = Qwen3Config(**sizes)
 their_config._attn_implementation = "eager"
 theirs, ours = qwen3.Qwen3DecoderLayer(their_config, 0), model.Block(config, 0)
 print(ours.load_state_dict(theirs.state_dict(), strict=True))

@@ -167,7 +167,7 @@ def test_an_error_that_stops_nothing_is_found_as_well(tmp_path):
 
 def test_a_traceback_names_no_folder_of_the_machine(tmp_path):
     source = tmp_path / "raises.py"
-    call = "from course_lib.study.files.merging import merge\nmerge([{}], [], [])"
+    call = "from course_lib.study.files.merging import merge_cells\nmerge_cells([{}], [], [])"
     source.write_text(f'# %% tags=["raises-exception"]\n{call}\n', encoding="utf-8")
     path = build_file(source, tmp_path / "raises.ipynb")
     (shown,) = nbformat.read(path, as_version=4).cells[0].outputs
@@ -229,7 +229,8 @@ def test_exercises_and_questions_of_the_chapter_are_all_met(here):
 
 def test_a_stored_answer_is_found(here):
     path = here / "04_softmax.ipynb"
-    shown = nbformat.v4.new_output("display_data", {"text/plain": f"{EXERCISES[0]}: passed"})
+    said = {"exercise": EXERCISES[0], "outcome": "passed"}
+    shown = nbformat.v4.new_output("display_data", {"text/plain": "…"}, metadata=said)
     change(path, lambda n: by_source(n, f'"{EXERCISES[0]}"').update(outputs=[shown]))
     (found,) = chapter_problems(ENTRY, path)
     assert found.endswith("it says 'passed'")

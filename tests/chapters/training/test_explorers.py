@@ -44,7 +44,7 @@ def test_the_law_is_fitted_without_the_largest_run(monkeypatch):
         for d in (1e5, 4e5, 2e6)
     ]
     outlier = {"parameters": 1e6, "tokens": 1e6, "loss": 9.0}
-    monkeypatch.setattr(explorers, "stored", lambda: {"scaling": [*runs, outlier]})
+    monkeypatch.setattr(explorers, "stored_experiments", lambda: {"scaling": [*runs, outlier]})
     assert explorers.fitted_law().floor == pytest.approx(1.0, abs=0.02)
 
 

@@ -21,6 +21,7 @@ def asked_for_gradients(monkeypatch):
     cut = Misconception("the gradient cut off", lambda x, dim=-1: _right(x, dim).detach(), "Cut.")
     found = replace(
         EXERCISE,
+        generator=None,
         probes=(replace(first, gradient=True), *rest),
         misconceptions=(*EXERCISE.misconceptions, cut),
     )

@@ -15,7 +15,12 @@ import pytest
 
 from course_lib import SYLLABUS
 from course_lib.authoring.replay import execute, untagged_errors
-from course_lib.study.chapter_parts import all_exercises, all_questions, find_exercise
+from course_lib.study.chapter_parts import (
+    all_exercises,
+    all_questions,
+    current_exercise_id,
+    find_exercise,
+)
 from course_lib.study.files.merging import source_of
 from course_lib.study.files.workspace import ensure_workspace
 from course_lib.study.record.progress import FILE_NAME, Store
@@ -33,6 +38,8 @@ MINE = {
     "11_training": {"11-training": "My translation of this paragraph."},
 }
 """What this learner wrote: notebook, cell, a line of it."""
+
+TAUGHT_TWICE = {"transformer.positions"}  # once under another id too, in that version
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +101,15 @@ def test_progress_says_what_it_said_before(learner):
     said = json.loads((learner / "expected.json").read_text(encoding="utf-8"))
     results = Store(learner / FILE_NAME)
     runs, answers = results.exercises(), results.questions()
-    assert sorted(name for name, record in runs.items() if record.passed) == said["passed"]
-    attempted = {k: [r.attempts, r.hints, r.last_diagnosis] for k, r in runs.items()}
-    assert attempted == said["attempted"]
+    now = {current_exercise_id(name) for name in said["passed"]}
+    assert {name for name, record in runs.items() if record.passed} == now
+    for name, attempted in said["attempted"].items():
+        record = runs[current_exercise_id(name)]
+        if current_exercise_id(name) == name and name not in TAUGHT_TWICE:
+            assert [record.attempts, record.hints, record.last_diagnosis] == attempted
+        else:  # two ids were one exercise, and their results are added up
+            assert record.attempts >= attempted[0]
+            assert record.hints >= attempted[1]
     assert {
         k: [r.attempts, r.correct, r.last_correct, r.due.isoformat()] for k, r in answers.items()
     } == said["questions"]

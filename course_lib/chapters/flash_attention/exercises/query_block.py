@@ -92,11 +92,6 @@ QUERY_BLOCK = Exercise(
             "What fills the memory to the last byte fits: compare with <=, not <.",
         ),
         Misconception(
-            "room for one number more kept free",
-            _fits(lambda b, s, d, n: n * (_held(b, s, d) + 1)),
-            "What fills the memory to the last number fits: subtract k and v only, and no 1.",
-        ),
-        Misconception(
             "rounded up",
             lambda capacity, head_dim, key_block, bytes_per_number=4: (
                 _largest_by_search(capacity, head_dim, key_block, bytes_per_number) + 1
