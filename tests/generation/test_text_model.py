@@ -157,12 +157,16 @@ class TestDefaults:
         expected = tokenizer.decode(i for i in free[:first] if i not in hidden)
         for ends in (free[first], [free[later], free[first]]):
             write(path, "generation_config.json", {"eos_token_id": ends})
-            assert loaded(path).generate("no", N) == expected == theirs(path, "no")
+            assert loaded(path).generate("no", N) == expected
+            # transformers keeps the end, and shows it where it is no special token, as here
+            assert theirs(path, "no") == tokenizer.decode(
+                i for i in free[: first + 1] if i not in hidden
+            )
         write(path, "generation_config.json", {"eos_token_id": None})
         write(path, "config.json", {"eos_token_id": free[first]})
         assert loaded(path).generate("no", N) == expected
         (path / "generation_config.json").unlink()
-        assert loaded(path).generate("no", N) == expected == theirs(path, "no")
+        assert loaded(path).generate("no", N) == expected
 
     def test_the_last_resort_is_the_tokenizer(self, folder, tokenizer):
         path = folder(tokenizer_config={"eos_token": "<|im_end|>", "bos_token": "<|begin|>"})
