@@ -18,7 +18,7 @@ from course_lib import find_notebook
 from course_lib.study.chapter_parts import CHAPTERS, all_exercises
 from course_lib.study.check.generated import generated_probes
 from course_lib.study.check.judge import check
-from course_lib.study.check.mutants import mutation_score
+from course_lib.study.check.mutation_score import mutation_score
 from course_lib.study.check.spec import Exercise
 from course_lib.study.outcomes import Outcome
 

@@ -48,6 +48,7 @@ def _checked(exercise_id: str, function: Any) -> Feedback:
     except ValueError as unknown:
         return Feedback.notice(str(unknown))
     _memory.last = exercise_id
+    _bind(function)
     try:
         feedback = check(exercise_id, function)
     except Exception as fault:
@@ -57,6 +58,13 @@ def _checked(exercise_id: str, function: Any) -> Feedback:
         )
     store().record_exercise(exercise_id, feedback.outcome, feedback.diagnosis)
     return feedback
+
+
+def _bind(function: Any) -> None:
+    """Give a function its name before it is checked, so that one that calls itself finds itself."""
+    names = getattr(function, "__globals__", None)
+    if names is not None and function.__qualname__ == function.__name__:
+        names[function.__name__] = function
 
 
 def hint(exercise_id: str | None = None) -> None:

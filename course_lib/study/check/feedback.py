@@ -41,6 +41,7 @@ class Trouble:
     expected: Any = None
     got: Any = None
     error: BaseException | None = None
+    mistake: Misconception | None = None  # one that shows itself, whatever the exercise
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ every machine, so feedback can be repeated; of the inputs that disagree, the sma
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,13 +23,19 @@ def generated_probes(found: Exercise, count: int = COUNT) -> list[Probe]:
     """Return the fixed set of generated inputs of an exercise, as probes."""
     if found.generator is None:
         return []
-    return [Probe(NAME, _maker(found, number), ISOLATES) for number in range(count)]
+    made = (_Generated(found.generator, f"{found.id} {number}") for number in range(count))
+    return [Probe(NAME, inputs, ISOLATES, found.tolerance) for inputs in made]
 
 
-def _maker(found: Exercise, number: int) -> Callable[[], Call]:
-    assert found.generator is not None
-    generator = found.generator
-    return lambda: generator(random.Random(f"{found.id} {number}"))
+@dataclass(frozen=True)
+class _Generated:
+    """Makes one input, the same at every call; two that make the same are equal."""
+
+    generator: Callable[[random.Random], Call]
+    seed: str
+
+    def __call__(self) -> Call:
+        return self.generator(random.Random(self.seed))
 
 
 def size(value: Any) -> int:

@@ -3,8 +3,8 @@
 A result can be right while its gradient is cut off, by `detach()`, `no_grad()` or `.item()`, and a
 model built on it would not train. So all numbers of a result are summed with fixed weights, and the
 slope of that sum along one fixed direction in the inputs is compared. The learner's slope comes
-from autograd. The reference's comes from two values close together, so that the reference may be
-written without torch. Everything is computed in float64.
+from autograd, in the dtypes that the inputs have. The reference's comes from two values close
+together in float64, so that the reference may be written without torch.
 
     slope = d/dt  sum_i w_i f(x + t v)_i   at t = 0
 """
@@ -19,14 +19,16 @@ from torch import Tensor
 from course_lib.study.check.spec import Call
 
 STEP = 1e-5
-_CLOSE = 1e-4  # relative: the error of a central difference is about STEP squared
-_TINY = 1e-7
+_CLOSE = 1e-3  # relative: what float32 loses; the error of a central difference is far smaller
+_TINY = 1e-5
 
 
 def slope_by_difference(function: Callable[..., Any], given: Call) -> float:
     """Return the slope of a function from its values on both sides of the inputs."""
     high, low = (
-        _weighted_sum(_called(function, given, lambda x, place, t=t: x + t * _fixed(x, place)))
+        _weighted_sum(
+            _called(function, given, lambda x, place, t=t: x.double() + t * _fixed(x, place))
+        )
         for t in (STEP, -STEP)
     )
     return (high - low).item() / (2 * STEP)
@@ -65,16 +67,17 @@ def same_slope(expected: float | None, got: float | None) -> bool:
 def _called(
     function: Callable[..., Any], given: Call, change: Callable[[Tensor, int], Tensor]
 ) -> Any:
-    """Call a function on float64 copies of its inputs, each changed according to its place."""
+    """Call a function on copies of its inputs, each tensor of floats changed by its place."""
     place = -1
 
     def changed(value: Any) -> Any:
         nonlocal place
         if isinstance(value, Tensor) and value.is_floating_point():
             place += 1
-            return change(value.detach().double().clone(), place)
+            return change(value.detach().clone(), place)
         if isinstance(value, list | tuple):
-            return type(value)(changed(each) for each in value)
+            parts = [changed(each) for each in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
         return value
 
     args = [changed(value) for value in given.args]

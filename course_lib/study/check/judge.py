@@ -10,17 +10,19 @@ cannot be told from another, shows a probe that is missing.
 import dis
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
+from traceback import format_exception_only
 from types import NoneType
 from typing import Any
 
 from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check.comparison import difference
 from course_lib.study.check.deadline import TooSlow
+from course_lib.study.check.diagnosis import diagnose, explains_most
 from course_lib.study.check.feedback import Feedback, Trouble
 from course_lib.study.check.generated import generated_probes, size
-from course_lib.study.check.gradient import same_slope, slope_by_autograd, slope_by_difference
-from course_lib.study.check.sandbox import CHANGED_INPUT, Run, is_large, run
+from course_lib.study.check.gradient import same_slope
+from course_lib.study.check.probe_runs import expected_result, expected_slope, probe_run
+from course_lib.study.check.sandbox import CHANGED_INPUT, SECONDS_ALLOWED, Run, is_large
 from course_lib.study.check.spec import Exercise, Misconception, Probe
 from course_lib.study.outcomes import Outcome
 
@@ -40,20 +42,12 @@ def behaviour(found: Exercise, function: Callable[..., Any]) -> list[Run]:
     """Run a function on every probe, or until it needs too long or returns far too much."""
     runs = []
     for probe in found.probes:
-        runs.append(_run(found, function, probe))
+        runs.append(probe_run(found, function, probe))
         if isinstance(runs[-1].error, TooSlow | KeyboardInterrupt):
             break
         if is_large(runs[-1].result) and _trouble(found, probe, runs[-1]):
             break  # ten of these might fill the memory
     return runs
-
-
-def _run(found: Exercise, function: Callable[..., Any], probe: Probe) -> Run:
-    given = probe.inputs()
-    outcome = run(function, given, found.watch(given) if found.watch else None)
-    if not probe.gradient or outcome.error is not None:
-        return outcome
-    return replace(outcome, slope=run(slope_by_autograd(function), given).result)
 
 
 def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Feedback:
@@ -67,7 +61,8 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
         first = _generated_trouble(found, function)
     if first is None:
         return Feedback.of(found, Outcome.PASSED)
-    named = diagnose(found, function, runs)
+    failing = [n for n, trouble in enumerate(troubles) if trouble and not trouble.error]
+    named = diagnose(found, function, runs, first.probe or found.probes[0]) or first.mistake
     return Feedback.of(
         found,
         Outcome.NOT_YET if isinstance(first.error, TooSlow | NoneType) else Outcome.RAISED,
@@ -76,7 +71,7 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
         misconception=named,
         printed=next((each.printed for each in runs if each.printed), ""),
         function=function,
-        partly=None if named else explains_most(found, runs, troubles),
+        partly=None if named else explains_most(found, runs, failing),
     )
 
 
@@ -90,7 +85,7 @@ _REMEMBERS = (
 def _remembers(found: Exercise, function: Callable[..., Any]) -> bool:
     """Say whether the first probe, run once more, is right no longer."""
     first = found.probes[0]
-    return _trouble(found, first, _run(found, function, first)) is not None
+    return _trouble(found, first, probe_run(found, function, first)) is not None
 
 
 def _refuses(function: Callable[..., Any], runs: list[Run]) -> bool:
@@ -103,122 +98,68 @@ def _refuses(function: Callable[..., Any], runs: list[Run]) -> bool:
 
 def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
     """Return what is wrong with one run, or None."""
-    given = probe.inputs()
-    expected = found.reference(*given.args, **given.kwargs)
+    expected = expected_result(found, probe)
     if outcome.error is not None:
-        return Trouble("", probe, given, expected=expected, error=outcome.error)
+        return Trouble("", probe, probe.inputs(), expected=expected, error=outcome.error)
     if outcome.side_effect:
-        return Trouble(_advice(outcome.side_effect), probe, given)
+        mistake = _side_effect(outcome.side_effect)
+        return Trouble(mistake.explanation, probe, probe.inputs(), mistake=mistake)
     apart = difference(expected, outcome.result, found.rules(probe))
     if apart is not None:
-        return Trouble(apart.sentence, probe, given, apart.expected, apart.got)
+        return Trouble(apart.sentence, probe, probe.inputs(), apart.expected, apart.got)
     return _gradient_trouble(found, probe, outcome) if probe.gradient else None
 
 
 def _gradient_trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
-    given = probe.inputs()
-    slope = slope_by_difference(found.reference, given)
+    slope = expected_slope(found, probe)
     if same_slope(slope, outcome.slope):
         return None
-    if outcome.slope is None:
-        said = "no gradient flows from them back to the inputs, so nothing before them could learn"
+    mistake = None
+    if outcome.slope_error is not None:
+        raised = "".join(format_exception_only(outcome.slope_error)).strip()
+        said = f"no gradient can be computed from them: {raised}"
+    elif outcome.slope is None:
+        mistake = Misconception("the gradient cut off", _unnamed, _CUTS)
+        said = "no gradient flows from them to the inputs, so nothing before them could learn"
     else:
         said = f"their gradient is not: along one direction it is {outcome.slope:.5g}, "
-        said += f"and should be {slope:.5g}"
-    return Trouble(f"The values are right, but {said}. {_CUTS}", probe, given)
+        said += f"and should be {slope:.5g}. {_CUTS}"
+    sentence = f"The values are right, but {said.rstrip('.')}."
+    return Trouble(sentence, probe, probe.inputs(), mistake=mistake)
 
 
 _CUTS = "`detach()`, `torch.no_grad()`, `.item()`, `.data` and `.numpy()` cut a gradient."
 
 
-def _advice(side_effect: str) -> str:
-    if side_effect == CHANGED_INPUT:
+def _side_effect(what: str) -> Misconception:
+    if what == CHANGED_INPUT:
         remedy = "The caller still needs it. Make a new object: `y = x - 1`, not `x -= 1`."
     else:
         remedy = "That reaches beyond the function, to every later cell. It has been put back."
-    return f"Your function {side_effect}. {remedy}"
+    return Misconception(what, _unnamed, f"Your function {what}. {remedy}")
 
 
-def passes(found: Exercise, function: Callable[..., Any]) -> bool:
+def _unnamed(*_: Any) -> None: ...
+
+
+def passes(found: Exercise, function: Callable[..., Any], seconds: float = SECONDS_ALLOWED) -> bool:
     """Say whether a function is right on every probe and generated input; stop at the first no."""
-    probes = (*found.probes, *generated_probes(found))
-    return all(right_on(found, function, probe) for probe in probes)
-
-
-def right_on(found: Exercise, function: Callable[..., Any], probe: Probe) -> bool:
-    """Say whether a function is right on one probe or generated input."""
-    return _trouble(found, probe, _run(found, function, probe)) is None
+    return all(
+        _trouble(found, probe, probe_run(found, function, probe, seconds)) is None
+        for probe in (*found.probes, *generated_probes(found))
+    )
 
 
 def _generated_trouble(found: Exercise, function: Callable[..., Any]) -> Trouble | None:
     """Run on generated inputs; return what is wrong with the smallest that disagrees, or None."""
     troubles = []
     for probe in generated_probes(found):
-        trouble = _trouble(found, probe, _run(found, function, probe))
+        trouble = _trouble(found, probe, probe_run(found, function, probe))
         if trouble is not None:
             troubles.append(trouble)
             if isinstance(trouble.error, TooSlow | KeyboardInterrupt):
                 break
     return min(troubles, key=lambda trouble: size(trouble.given), default=None)
-
-
-def diagnose(
-    found: Exercise, function: Callable[..., Any], runs: list[Run]
-) -> Misconception | None:
-    """Return the known mistake that behaves like this function on all probes and all else."""
-    if len(runs) < len(found.probes) or all(each.error for each in runs):
-        return None
-    for mistake in found.misconceptions:
-        if all(
-            _alike(found, probe, _run(found, mistake.function, probe), learner)
-            for probe, learner in zip(found.probes, runs, strict=True)
-        ) and _alike_on_generated(found, mistake, function):
-            return mistake
-    return None
-
-
-def explains_most(
-    found: Exercise, runs: list[Run], troubles: list[Trouble | None]
-) -> Misconception | None:
-    """Return the one known mistake that gives most of what fails, where two were made at once."""
-    failing = [n for n, trouble in enumerate(troubles) if trouble and not trouble.error]
-    explained = {}
-    for mistake in found.misconceptions:
-        explained[mistake.name] = sum(
-            _alike(found, found.probes[n], _run(found, mistake.function, found.probes[n]), runs[n])
-            for n in failing
-        )
-    most = max(explained.values(), default=0)
-    best = [each for each in found.misconceptions if explained[each.name] == most]
-    enough = most >= max(FEWEST_EXPLAINED, len(failing) / 2)
-    return best[0] if enough and len(best) == 1 else None
-
-
-FEWEST_EXPLAINED = 2
-"""How many failing probes a mistake must explain to be named in part."""
-
-
-def _alike_on_generated(
-    found: Exercise, mistake: Misconception, function: Callable[..., Any]
-) -> bool:
-    return all(
-        _alike(found, probe, *(_run(found, each, probe) for each in (mistake.function, function)))
-        for probe in generated_probes(found, COMPARED)
-    )
-
-
-COMPARED = 12
-"""On how many generated inputs a mistake must behave like the answer before it is named."""
-
-
-def _alike(found: Exercise, probe: Probe, mistake: Run, learner: Run) -> bool:
-    if mistake.error is not None or learner.error is not None:
-        return type(mistake.error) is type(learner.error)
-    if mistake.side_effect != learner.side_effect:
-        return False
-    if not same_slope(mistake.slope, learner.slope):
-        return False
-    return difference(mistake.result, learner.result, found.rules(probe)) is None
 
 
 def is_stub(function: Callable[..., Any]) -> bool:

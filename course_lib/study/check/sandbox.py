@@ -35,30 +35,31 @@ class Run:
     side_effect: str | None = None
     printed: str = ""
     slope: float | None = None  # of the result along the inputs, where a probe asks for it
+    slope_error: BaseException | None = None
 
 
 def run(
     function: Callable[..., Any],
     arguments: Call,
     watch: contextlib.AbstractContextManager[Any] | None = None,
+    seconds: float = SECONDS_ALLOWED,
 ) -> Run:
     """Call `function` on copies of the arguments and say what happened; never raises.
 
     The call runs under `watch`, which may raise at what the function does.
     """
-    before = copy.deepcopy(arguments)
     given = copy.deepcopy(arguments)
     result, error = None, None
     _load_what_loads_late(function)
     state = GlobalState()
     with muted(CHARACTERS_KEPT) as printed:
         try:
-            with time_limit(SECONDS_ALLOWED), watch or contextlib.nullcontext():
+            with time_limit(seconds), watch or contextlib.nullcontext():
                 result = _as_it_is_now(function(*given.args, **given.kwargs))
         except BaseException as raised:
             error = raised
     side_effect = state.restore()
-    if side_effect is None and not _same_arguments(before, given):
+    if side_effect is None and not _same_arguments(arguments, given):
         side_effect = CHANGED_INPUT
     return Run(result, error, side_effect, printed.getvalue())
 

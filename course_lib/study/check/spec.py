@@ -77,6 +77,7 @@ class Exercise:
     same_dtype: bool = False
     generator: Callable[[random.Random], Call] | None = None  # makes one valid, small input
     watch: Callable[[Call], AbstractContextManager[Any]] | None = None  # what a call runs under
+    tolerance: float = 1.0  # that of generated inputs
 
     def rules(self, probe: Probe) -> Rules:
         """What counts as equal on this probe."""

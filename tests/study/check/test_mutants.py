@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 
 from course_lib.study.chapter_parts import find_exercise
-from course_lib.study.check.mutants import mutants_of, mutation_score, right_everywhere
+from course_lib.study.check.mutants import mutants_of
+from course_lib.study.check.mutation_score import mutation_score, right_everywhere
 from course_lib.study.check.spec import Probe, call
 
 EXERCISE = find_exercise("softmax.stable")
@@ -29,14 +30,14 @@ def rows(rng):
 
 
 def test_each_mutant_changes_one_thing():
-    made = {each.change: each.function for each in mutants_of(clipped_sum)}
-    assert made["Lt -> LtE, line 5"]([0, 1]) == 2.0
-    assert made["Add -> Sub, line 7"]([1, 2]) == -6.0
-    assert made["Mult -> Div, line 7"]([1]) == 2.0
-    assert made["2.0 -> 4.0, line 1"]([1]) == 4.0
-    assert made["line 7 dropped"]([1, 2]) == 0
-    assert made["line 5 dropped"]([-1, 2]) == 2.0
-    assert made["condition turned, line 5"]([-1, 2]) == -2.0
+    made = {str(each): each.function for each in mutants_of(clipped_sum)}
+    assert made["`<=` in place of `<`, line 5"]([0, 1]) == 2.0
+    assert made["`-` in place of `+`, line 7"]([1, 2]) == -6.0
+    assert made["`/` in place of `*`, line 7"]([1]) == 2.0
+    assert made["`4.0` in place of `2.0`, line 1"]([1]) == 4.0
+    assert made["a line left out, line 7"]([1, 2]) == 0
+    assert made["a line left out, line 5"]([-1, 2]) == 2.0
+    assert made["a condition inverted, line 5"]([-1, 2]) == -2.0
     assert clipped_sum([-1, 2]) == 4.0
     assert not [name for name in made if "line 2 " in name], "a docstring is no line to drop"
 
