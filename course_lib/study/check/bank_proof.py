@@ -1,7 +1,7 @@
 """Prove every exercise: what must pass passes, what must fail fails, under its own name.
 
 stub            is "not attempted"
-solution        passes, and so does each alternative
+solution        passes, and so does each alternative; each with half of the tolerance to spare
 misconception   fails, and is diagnosed as itself and as no other
 reference       does not lean on the code that it checks: the solution's own module, and, where the
                 solution stands with the chapter, every module that the chapter is about
@@ -11,13 +11,13 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from course_lib import find_notebook
 from course_lib.study.chapter_parts import CHAPTERS, all_exercises
 from course_lib.study.check.generated import generated_probes
-from course_lib.study.check.judge import check
+from course_lib.study.check.judge import check, passes
 from course_lib.study.check.mutation_score import mutation_score
 from course_lib.study.check.spec import Exercise
 from course_lib.study.outcomes import Outcome
@@ -36,9 +36,14 @@ class Finding:
 def findings(exercise: Exercise) -> Iterator[Finding]:
     """Yield every claim about an exercise with what was found."""
     yield _outcome(exercise, "the stub", _stub, Outcome.NOT_ATTEMPTED)
-    yield _outcome(exercise, "the solution", exercise.solution, Outcome.PASSED)
-    for other in exercise.alternatives:
-        yield _outcome(exercise, f"alternative: {other.name}", other.function, Outcome.PASSED)
+    right = {"the solution": exercise.solution}
+    right |= {f"alternative: {each.name}": each.function for each in exercise.alternatives}
+    strict = _with_half_the_tolerance(exercise)
+    for name, function in right.items():
+        yield _outcome(exercise, name, function, Outcome.PASSED)
+        spared = passes(strict, function)
+        found = "spared" if spared else "used, so that another right answer might fail"
+        yield Finding(exercise.id, f"half of the tolerance, {name}", found, spared)
     for mistake in exercise.misconceptions:
         feedback = check(exercise.id, mistake.function)
         named = feedback.diagnosis == mistake.name and feedback.outcome is not Outcome.PASSED
@@ -91,6 +96,11 @@ def _row(exercise: Exercise) -> list[str]:
         *map(str, (score.made, score.killed, score.equivalent, len(score.survivors))),
         "yes" if all(each.holds for each in found) else "NO",
     ]
+
+
+def _with_half_the_tolerance(exercise: Exercise) -> Exercise:
+    probes = tuple(replace(each, tolerance=each.tolerance / 2) for each in exercise.probes)
+    return replace(exercise, probes=probes, tolerance=exercise.tolerance / 2)
 
 
 def _stub(*_: Any, **__: Any) -> None: ...

@@ -22,7 +22,7 @@ from course_lib.study.check.feedback import Feedback, Trouble
 from course_lib.study.check.generated import generated_probes, size
 from course_lib.study.check.gradient import same_slope
 from course_lib.study.check.probe_runs import expected_result, expected_slope, probe_run
-from course_lib.study.check.sandbox import CHANGED_INPUT, SECONDS_ALLOWED, Run, is_large
+from course_lib.study.check.sandbox import CHANGED_INPUT, Run, is_large
 from course_lib.study.check.spec import Exercise, Misconception, Probe
 from course_lib.study.outcomes import Outcome
 
@@ -102,8 +102,8 @@ def _trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | None:
     if outcome.error is not None:
         return Trouble("", probe, probe.inputs(), expected=expected, error=outcome.error)
     if outcome.side_effect:
-        mistake = _side_effect(outcome.side_effect)
-        return Trouble(mistake.explanation, probe, probe.inputs(), mistake=mistake)
+        sentence = f"Your function {outcome.side_effect}."
+        return Trouble(sentence, probe, probe.inputs(), mistake=_reached(outcome.side_effect))
     apart = difference(expected, outcome.result, found.rules(probe))
     if apart is not None:
         return Trouble(apart.sentence, probe, probe.inputs(), apart.expected, apart.got)
@@ -116,33 +116,34 @@ def _gradient_trouble(found: Exercise, probe: Probe, outcome: Run) -> Trouble | 
         return None
     mistake = None
     if outcome.slope_error is not None:
-        raised = "".join(format_exception_only(outcome.slope_error)).strip()
+        raised = "".join(format_exception_only(outcome.slope_error)).strip().rstrip(".")
         said = f"no gradient can be computed from them: {raised}"
     elif outcome.slope is None:
-        mistake = Misconception("the gradient cut off", _unnamed, _CUTS)
+        mistake = Misconception("the gradient cut off", _itself, _CUTS)
         said = "no gradient flows from them to the inputs, so nothing before them could learn"
     else:
         said = f"their gradient is not: along one direction it is {outcome.slope:.5g}, "
-        said += f"and should be {slope:.5g}. {_CUTS}"
-    sentence = f"The values are right, but {said.rstrip('.')}."
+        said += f"and should be {slope:.5g}"
+    sentence = f"The values are right, but {said}. {_CUTS}"
     return Trouble(sentence, probe, probe.inputs(), mistake=mistake)
 
 
 _CUTS = "`detach()`, `torch.no_grad()`, `.item()`, `.data` and `.numpy()` cut a gradient."
 
 
-def _side_effect(what: str) -> Misconception:
+def _reached(what: str) -> Misconception:
     if what == CHANGED_INPUT:
         remedy = "The caller still needs it. Make a new object: `y = x - 1`, not `x -= 1`."
     else:
         remedy = "That reaches beyond the function, to every later cell. It has been put back."
-    return Misconception(what, _unnamed, f"Your function {what}. {remedy}")
+    return Misconception(f"a function that {what}", _itself, remedy)
 
 
-def _unnamed(*_: Any) -> None: ...
+def _itself(*_: Any) -> None:
+    """Stand for a mistake that is seen as it is made, not by a comparison."""
 
 
-def passes(found: Exercise, function: Callable[..., Any], seconds: float = SECONDS_ALLOWED) -> bool:
+def passes(found: Exercise, function: Callable[..., Any], seconds: float | None = None) -> bool:
     """Say whether a function is right on every probe and generated input; stop at the first no."""
     return all(
         _trouble(found, probe, probe_run(found, function, probe, seconds)) is None

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from course_lib.study.check.gradient import slope_by_autograd, slope_by_difference
-from course_lib.study.check.sandbox import SECONDS_ALLOWED, Run, run
+from course_lib.study.check.sandbox import Run, run
 from course_lib.study.check.spec import Call, Exercise, Misconception, Probe
 
 Watch = Callable[[Call], AbstractContextManager[Any]] | None
@@ -20,13 +20,13 @@ KEPT = 4096
 
 
 def probe_run(
-    found: Exercise, function: Callable[..., Any], probe: Probe, seconds: float = SECONDS_ALLOWED
+    found: Exercise, function: Callable[..., Any], probe: Probe, seconds: float | None = None
 ) -> Run:
     """Run a function on one probe; where the probe asks for a gradient, take that too."""
     return _run(found.watch, function, probe, seconds)
 
 
-def _run(watch: Watch, function: Callable[..., Any], probe: Probe, seconds: float) -> Run:
+def _run(watch: Watch, function: Callable[..., Any], probe: Probe, seconds: float | None) -> Run:
     given = probe.inputs()
     outcome = run(function, given, watch(given) if watch else None, seconds)
     if not probe.gradient or outcome.error is not None:
@@ -42,7 +42,7 @@ def mistake_run(found: Exercise, mistake: Misconception, probe: Probe) -> Run:
 
 @lru_cache(KEPT)
 def _kept_run(watch: Watch, function: Callable[..., Any], probe: Probe) -> Run:
-    return _run(watch, function, probe, SECONDS_ALLOWED)
+    return _run(watch, function, probe, None)
 
 
 def expected_result(found: Exercise, probe: Probe) -> Any:

@@ -42,7 +42,7 @@ def run(
     function: Callable[..., Any],
     arguments: Call,
     watch: contextlib.AbstractContextManager[Any] | None = None,
-    seconds: float = SECONDS_ALLOWED,
+    seconds: float | None = None,
 ) -> Run:
     """Call `function` on copies of the arguments and say what happened; never raises.
 
@@ -54,7 +54,7 @@ def run(
     state = GlobalState()
     with muted(CHARACTERS_KEPT) as printed:
         try:
-            with time_limit(seconds), watch or contextlib.nullcontext():
+            with time_limit(seconds or SECONDS_ALLOWED), watch or contextlib.nullcontext():
                 result = _as_it_is_now(function(*given.args, **given.kwargs))
         except BaseException as raised:
             error = raised

@@ -10,7 +10,8 @@ from course_lib.chapters.generation import answers
 from course_lib.generation import processors
 from course_lib.study.chapter_parts import all_exercises, exercises_of, find_exercise
 from course_lib.study.check import bank_proof as proof
-from course_lib.study.check.spec import Misconception
+from course_lib.study.check.mutation_score import mutation_score
+from course_lib.study.check.spec import Alternative, Misconception
 
 ALL = all_exercises()
 WITHOUT_GENERATOR = {"self_check.continue_texts"}  # forty runs of a model would take seconds
@@ -36,6 +37,12 @@ def test_declaration_is_complete(exercise):
     assert exercise.statement.endswith(".")
     for named in (exercise.probes, exercise.misconceptions, exercise.alternatives):
         assert len({each.name for each in named}) == len(named)
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda each: each.id)
+def test_every_mutant_is_caught_or_no_fault(exercise):
+    if exercise.id not in WITHOUT_GENERATOR:
+        assert mutation_score(exercise).survivors == ()
 
 
 def test_ids_are_unique_and_belong_to_their_notebook():
@@ -70,6 +77,14 @@ def test_two_mistakes_that_probes_cannot_tell_apart_are_found(planted):
     found = not_holding(planted(misconceptions=(first, replace(first, name="twin"))))
     assert [each.claim for each in found] == ["mistake: twin"]
     assert first.name in found[0].found
+
+
+def test_a_right_answer_that_barely_passes_is_found(planted):
+    def rough(x, dim=-1):
+        return torch.softmax(x, dim) * (1 + 7e-5)
+
+    found = not_holding(planted(alternatives=(Alternative("rough", rough),)))
+    assert [each.claim for each in found] == ["half of the tolerance, alternative: rough"]
 
 
 def test_a_reference_that_is_the_solution_is_found(planted):

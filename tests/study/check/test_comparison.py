@@ -16,7 +16,7 @@ def sentence(expected, got, **rules):
     [
         (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0 + 1e-5])),
         (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
-        (torch.tensor([1.0]), torch.tensor([1.003], dtype=torch.float16)),
+        (torch.tensor([1.0], dtype=torch.float16), torch.tensor([1.003])),
         (torch.tensor(2.5), 2.5),
         (2.5, torch.tensor(2.5)),
         (torch.tensor([torch.nan, -torch.inf]), torch.tensor([torch.nan, -torch.inf])),
@@ -117,6 +117,15 @@ def test_tolerance_can_be_widened():
 def test_small_probabilities_are_compared_relatively_down_to_a_floor():
     assert sentence(torch.tensor([1e-3]), torch.tensor([1.01e-3])) is not None
     assert sentence(torch.tensor([1e-12]), torch.tensor([0.0])) is None
+
+
+def test_half_precision_is_no_rounding_where_more_was_given():
+    exact = torch.linspace(0.1, 1.0, 7)
+    for rough in (exact.half(), exact.bfloat16()):
+        assert difference(exact, rough)
+        assert difference(exact.double(), rough)
+        assert not difference(rough, exact)
+    assert not difference(exact.double() + 1e-9, exact), "float32 may be used for float64"
 
 
 def test_an_amount_of_zero_is_as_good_as_no_entry():

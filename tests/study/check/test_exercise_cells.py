@@ -36,6 +36,28 @@ class TestDecorator:
         assert exercise(STABLE)(right) is right
         assert capsys.readouterr().out.startswith("softmax.stable: passed")
 
+    def test_a_function_that_calls_itself_finds_itself_at_its_first_run(self, capsys):
+        cell = """
+@exercise("softmax.stable")
+def stable_softmax(x, dim=-1):
+    if dim != -1:
+        return stable_softmax(x.movedim(dim, -1)).movedim(-1, dim)
+    return torch.softmax(x, -1)
+"""
+        exec(cell, {"exercise": exercise, "torch": torch, "__name__": "__main__"})
+        assert capsys.readouterr().out.startswith("softmax.stable: passed")
+
+    def test_a_method_does_not_become_a_global_name(self, capsys):
+        cell = """
+class Mine:
+    @exercise("softmax.stable")
+    def f(x, dim=-1):
+        return torch.softmax(x, dim)
+"""
+        names = {"exercise": exercise, "torch": torch, "__name__": "__main__"}
+        exec(cell, names)
+        assert "f" not in names
+
     def test_without_a_name(self, capsys):
         assert exercise(right) is right
         assert "Write the exercise's name" in capsys.readouterr().out

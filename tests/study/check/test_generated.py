@@ -8,6 +8,7 @@ import torch
 
 from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check import judge
+from course_lib.study.check.diagnosis import diagnose, explains_most
 from course_lib.study.check.generated import (
     COUNT,
     generated_probes,
@@ -110,9 +111,10 @@ def test_two_mistakes_at_once_are_told_by_the_one_that_explains_most():
     other = Misconception("ones", lambda x, dim=-1: torch.ones_like(x), "No ones.")
     found = replace(EXERCISE, misconceptions=(double, other))
     runs = judge.behaviour(found, too_large_and_wrong_for_long_rows)
-    troubles = [judge._trouble(found, *pair) for pair in zip(found.probes, runs, strict=True)]
-    assert judge.diagnose(found, too_large_and_wrong_for_long_rows, runs) is None
-    assert judge.explains_most(found, runs, troubles) is double
-    assert judge.explains_most(replace(found, misconceptions=(other,)), runs, troubles) is None
+    failing = list(range(len(found.probes)))
+    first = found.probes[0]
+    assert diagnose(found, too_large_and_wrong_for_long_rows, runs, first) is None
+    assert explains_most(found, runs, failing) is double
+    assert explains_most(replace(found, misconceptions=(other,)), runs, failing) is None
     twins = replace(found, misconceptions=(double, replace(double, name="twin")))
-    assert judge.explains_most(twins, runs, troubles) is None, "either of two is neither"
+    assert explains_most(twins, runs, failing) is None, "either of two is neither"
