@@ -73,7 +73,7 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
     (
         "embeddings_and_norms",
         "Embeddings and norms",
-        "How do integers become vectors that a deep network can stand?",
+        "How do integers become vectors that stay usable through a deep network?",
         90,
         ("embeddings", "norms"),
     ),
@@ -102,14 +102,14 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
     (
         "mlp",
         "MLP and experts",
-        "What does the other two thirds of the model do?",
+        "What do the other two thirds of the model do?",
         90,
         ("mlp", "experts"),
     ),
     (
         "transformer",
         "The whole transformer",
-        "How do the parts make a model that loads real weights?",
+        "How do the parts become a model that loads real weights?",
         120,
         ("model", "families", "checkpoint", "pretrained"),
     ),
@@ -131,11 +131,11 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
     (
         "generation",
         "Generation",
-        "How are probabilities turned into text, and why is decoding slow?",
+        "How do probabilities become text, and why is decoding slow?",
         120,
         ("generation",),
     ),
-    ("self_check", "Self-check", "Do I have it?", 90, ()),
+    ("self_check", "Self-check", "Do I understand it?", 90, ()),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

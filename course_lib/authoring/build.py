@@ -108,7 +108,7 @@ def rebuild_problems(path: Path, source: Path | None = None) -> list[str]:
     both = [each for each in wanted if each in stored]
     found += [f"cell {each} differs" for each in both if wanted[each] != stored[each]]
     if both != [each for each in stored if each in wanted]:
-        found.append("the cells stand in another order")
+        found.append("the cells are in a different order")
     remedy = f"`course build {path.stem}` stores the notebook anew"
     return [f"{each} ({source.name} against {path.name}): {remedy}" for each in found]
 

@@ -200,7 +200,7 @@ EDITS = {
     "cell added is in the notebook only": lambda n: n.cells.append(
         nbformat.v4.new_markdown_cell("x", id="added")
     ),
-    "cells stand in another order": lambda n: n.cells.reverse(),
+    "cells are in a different order": lambda n: n.cells.reverse(),
     "cell 1-0 differs": lambda n: by_source(n, "1 / 0").metadata.pop("tags"),
 }
 

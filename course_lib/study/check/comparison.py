@@ -21,6 +21,7 @@ _ROUNDING = {
     torch.complex64: (1e-4, 1e-6),
     torch.complex128: (1e-6, 1e-9),
 }
+_HALF = (torch.float16, torch.bfloat16)
 _EXACT = 2**53  # not every integer beyond it is a float
 _LARGEST = torch.finfo(torch.float64).max  # an integer beyond it cannot become a float
 _FEW = 12  # numbers
@@ -231,6 +232,8 @@ def _value_difference(
     )
     apart = gap[worst].item()
     sentence += f" (difference {apart:.3g})." if math.isfinite(apart) else "."
+    if got.dtype in _HALF and expected.dtype not in _HALF:
+        sentence += f" Yours is {got.dtype}, which keeps fewer digits."
     return Difference(sentence, expected, got)
 
 

@@ -50,7 +50,7 @@ class Source:
 
 
 def reveal(what: str | Callable[..., Any]) -> None:
-    """Show the source behind an exercise, or of any function or class of the library."""
+    """Show the source of an exercise's solution, or of any function or class of the library."""
     if not isinstance(what, str):
         return show_feedback(source_of(what))
     try:

@@ -41,7 +41,7 @@ def token_label(text: str, longest: int = 24) -> str:
     """Return the token as it can be drawn: each character visible, none with a special meaning.
 
     Blanks become ␣ ↵ ⇥; what has no shape, or none in the font, is written as in Python's strings
-    (`\\u4e2d`). The part beyond `longest` drawn signs is left out and marked by an ellipsis.
+    (`\\u4e2d`). What exceeds `longest` drawn characters is cut off and marked by an ellipsis.
     """
     if not text:
         return "∅"
@@ -57,7 +57,7 @@ def token_label(text: str, longest: int = 24) -> str:
 
 
 def drawable_text(text: str) -> str:
-    """Return a sentence as it can be drawn: spaces stay, `$` is a dollar, unknown signs spelled."""
+    """Return a sentence as it can be drawn: spaces stay, `$` is a dollar, others are spelled."""
     return "".join(character if character in " \n" else _glyph(character) for character in text)
 
 

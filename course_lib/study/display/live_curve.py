@@ -30,7 +30,7 @@ def steps_here(patient: int, hurried: int) -> int:
 
 
 class LiveCurve:
-    """Collects records, and draws them at most once in so many seconds, and at the end."""
+    """Collects records, and draws them at most once per interval, and at the end."""
 
     def __init__(
         self, figure: Callable[[Sequence[Record]], Figure], every_seconds: float = 1.0

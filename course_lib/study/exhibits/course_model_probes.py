@@ -40,9 +40,9 @@ from course_lib.model.inspection import (
 from course_lib.pretrained import course_model, course_tokenizer
 
 KINDS = ("repeats", "text")
-PERIODS, ROWS, TOKENS = (12, 20, 31), 2, 64  # so many rows of each period
+PERIODS, ROWS, TOKENS = (12, 20, 31), 2, 64  # rows of each period
 LONGEST = 32  # tokens of a map: more labels cannot be read
-LONG_TEXTS, TIMES = 4, 4  # so many texts, so many times as long as the model was trained on
+LONG_TEXTS, TIMES = 4, 4  # texts, and their length as a multiple of the trained one
 
 
 class Reading(NamedTuple):
@@ -89,7 +89,7 @@ def sample_texts(kind: str) -> SampleTexts:
 
 @cache
 def _held_out(tokens: int) -> tuple[Int[Tensor, "one T"], ...]:
-    """Return so many tokens from the middle of each of some held-out source files."""
+    """Return `tokens` tokens from the middle of each of some held-out source files."""
     long = [
         document.text
         for document in corpus.library_sources()
@@ -169,8 +169,8 @@ def losses_along(
 ) -> Float[Tensor, " T"]:
     """Return the loss at each token of long texts, averaged over the texts.
 
-    With `rope_parameters` queries and keys are turned by them; with a `window` each token reads so
-    many tokens back and no further.
+    `rope_parameters` replace the model's own rotation; with a `window` each token reads only that
+    number of tokens back.
     """
     settings: dict[str, Any] = {"sliding_window": window}
     if rope_parameters is not None:
