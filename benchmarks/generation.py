@@ -3,7 +3,7 @@
     python -m benchmarks.generation              without the contestants that need a C++ compiler
     python -m benchmarks.generation --compiled   with them (they take minutes to compile)
 
-"prefill" reads a prompt; "decode" writes tokens one by one behind a short one, choosing included.
+"prefill" reads a prompt; "decode" generates tokens one by one after a short one, sampling included.
 All run on one thread in float32, in turns, and write the same greedy text; "same text" says so.
 "times theirs" compares with transformers as it comes: dynamic cache, not compiled. "drafting" is
 the course model drafted by its own first layers, which nobody trained for it: expect a loss.
@@ -74,7 +74,7 @@ def their_run(model: Any, ids: Tensor, new: int, **settings: Any) -> Callable[[]
 
 
 def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs:
-    """Return everybody who writes `new` tokens behind `ids`."""
+    """Return every contestant that generates `new` tokens after `ids`."""
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, folder)
         ready = load_model(folder).eval().requires_grad_(False).prepare_to_write()

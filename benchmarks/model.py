@@ -2,8 +2,8 @@
 
     python -m benchmarks.model
 
-"forward" scores every token of a batch of texts. "decoding" writes tokens one at a time behind a
-text that is in the cache: its time is that of one token, and includes choosing it. All run on one
+"forward" scores every token of a batch of texts. "decoding" generates tokens one at a time after a
+text that is in the cache: its time is that of one token, and includes sampling it. All run on one
 thread in float32, in turns. "ours" is prepared to write: it uses PyTorch's kernels, as "sdpa" does,
 and its matrices are stored along their longer axis. Beside it stands our model as it is taught: its
 attention writes its weights, as "eager" does. "times ours" above 1 means that ours is faster.
@@ -99,7 +99,7 @@ def forward_rows(name: str, models: dict[str, nn.Module], batch: int, tokens: in
 
 
 def our_decoding(model: DecoderLM, prompt: Tensor) -> Callable[[], Tensor]:
-    """Return a run that writes behind the prompt and then forgets what it wrote."""
+    """Return a run that generates after the prompt and then resets the cache."""
     batch, length = prompt.shape
     cache = model.make_cache(batch, length + NEW_TOKENS)
     first = model(prompt, cache=cache, last_only=True).logits

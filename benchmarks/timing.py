@@ -50,7 +50,7 @@ def ratio(label: str, rounds: Rounds, name: str, to: str) -> dict[str, Any]:
 
 
 def ratio_of(label: str, ratios: Sequence[float]) -> dict[str, Any]:
-    """Return the same two columns for ratios that were taken in another way."""
+    """Return the same two columns for ratios that were measured differently."""
     several = [*ratios, *ratios] if len(ratios) == 1 else ratios
     low, middle, high = statistics.quantiles(several, n=4, method="inclusive")
     return {label: round(middle, 2), HALF: [round(low, 2), round(high, 2)]}

@@ -8,8 +8,8 @@ same number. They run in turns on one thread. "times ours" above 1 means that ou
 compiled ones are compared with ours compiled. Before they are timed, the losses and the weights
 after three steps are compared.
 
-The second table is the time from a fresh Python to the course model, and what of it comes behind
-the import of torch.
+The second table is the time from a fresh Python to the course model, and how much of it is spent
+after the import of torch.
 """
 
 import subprocess
@@ -162,7 +162,7 @@ TIMER = (
 
 
 def loading_rows(rounds: int = 7) -> list[dict]:
-    """Time fresh processes in turns; `seconds beyond torch` is what comes behind its import."""
+    """Time fresh processes in turns; `seconds beyond torch` is what comes after its import."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in IMPORTS}
     for _ in range(rounds):
         for name, code in IMPORTS.items():

@@ -1,7 +1,7 @@
 """Text without a download: what the running Python says about itself.
 
 A course on language models needs text, and needs to work offline. Every Python carries some
-400 kB of reference documentation (the topics behind `help()`), ten megabytes of source, and the
+400 kB of reference documentation (the topics that `help()` shows), ten megabytes of source, and the
 docstrings in it. Nothing of it is copied here; another Python version has slightly other text, so
 no stored result may depend on it letter for letter.
 

@@ -45,7 +45,7 @@ class Plan:
     """Everything that a new chapter writes, worked out before anything is written."""
 
     written: dict[Path, str]  # new files, and files with another text
-    renamed: dict[Path, Path]  # notebooks that move to another number, old to new
+    renamed: dict[Path, Path]  # notebooks that get a new number, old to new
 
 
 def new_chapter(slug: str, after: str | None = None, root: Path = ROOT) -> list[Path]:

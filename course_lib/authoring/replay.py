@@ -118,7 +118,7 @@ def _plain(text: str) -> str:
 
 
 def untagged_errors(notebook: NotebookNode) -> list[str]:
-    """Return a line for every error in a cell that has no leave to raise.
+    """Return a line for every error in a cell that may not raise.
 
     Errors in the callbacks of widgets stop nothing; they are seen here only.
     """

@@ -46,7 +46,11 @@ def test_odd_words_are_found(sentence, remedy):
 
 
 @pytest.mark.parametrize(
-    "sentence", ["the sign of a gradient", "signs of training", "another model", "a minus sign"]
+    "sentence",
+    [
+        *("the sign of a gradient", "signs of training", "another model", "a minus sign"),
+        *("so many methods that", '# %% [markdown] id="the-token-behind"'),
+    ],
 )
 def test_good_sentences_are_left_alone(sentence):
     assert list(odd_words(sentence)) == []

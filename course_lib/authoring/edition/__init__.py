@@ -1,8 +1,8 @@
-"""The offline edition: the whole course as HTML pages that ask nobody for anything.
+"""The offline edition: the whole course as HTML pages that make no requests.
 
 A page holds its notebook as it was stored: text, formulas as MathML, code, outputs and pictures.
 There is no script in it, no font and no address that a browser would fetch, so it reads the same on
-a train and in twenty years. What answers to the hand needs JupyterLab; the pages say so.
+a train and in twenty years. What is interactive needs JupyterLab; the pages say so.
 
 Taught in:        none
 Checked against:  a browser that reports every request
