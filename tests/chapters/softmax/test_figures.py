@@ -64,7 +64,7 @@ def test_the_title_names_the_token_and_its_part_of_the_line():
     shares = torch.softmax(SCORES, -1)
     start, end = shares[0], shares[:2].sum()
     assert said == (
-        f"At temperature 1 the largest share is {shares[0]:.2f}; "
+        f"At temperature 1 the largest p is {shares[0]:.2f}; "
         f"u = 0.62 falls on $: {start:.2f} to {end:.2f}"
     )
 
@@ -104,16 +104,16 @@ def test_the_entropy_curve_runs_between_its_two_limits(ties, limit):
     ("form", "dtype", "magnitude", "outcome"),
     [
         ("naive", "float16", 5.0, "right"),
-        ("naive", "float16", 10.0, "right, but small shares are 0"),
+        ("naive", "float16", 10.0, "right, but small p are 0"),
         ("naive", "float16", 12.0, "nan"),
-        ("stable", "float16", 12.0, "right, but small shares are 0"),
-        ("naive", "bfloat16", 88.0, "right, but small shares are 0"),
+        ("stable", "float16", 12.0, "right, but small p are 0"),
+        ("naive", "bfloat16", 88.0, "right, but small p are 0"),
         ("naive", "bfloat16", 89.0, "nan"),
         ("naive", "float32", 89.0, "nan"),
         ("stable", "float32", 20.0, "right"),
-        ("naive", "float64", 700.0, "right, but small shares are 0"),
+        ("naive", "float64", 700.0, "right, but small p are 0"),
         ("naive", "float64", 710.0, "nan"),
-        ("stable", "float64", 10_000.0, "right, but small shares are 0"),
+        ("stable", "float64", 10_000.0, "right, but small p are 0"),
     ],
 )
 def test_outcomes_are_what_each_type_really_does(form, dtype, magnitude, outcome):
@@ -142,8 +142,8 @@ def test_the_framed_cell_is_the_chosen_one_and_its_shares_are_written():
     assert frame.get_x() + frame.get_width() / 2 == pytest.approx(math.log10(160))
     assert frame.get_y() + frame.get_height() / 2 == 1.0, "the second row"
     told = [" ".join(words(ax).split()) for ax in (left, right)]
-    assert told[0] == "scores 160 80 0 −80 −160 shares nan 0 0 0 0"
-    assert told[1] == "scores 160 80 0 −80 −160 shares 1 1.8e−35 0 0 0"
+    assert told[0] == "scores 160 80 0 −80 −160 p nan 0 0 0 0"
+    assert told[1] == "scores 160 80 0 −80 −160 p 1 1.8e−35 0 0 0"
     assert figure_title(left.figure).startswith("Naive in bfloat16, up to 160: nan; Stable in")
     for magnitude in (1, LARGEST):
         edge = figures.overflow_map("float64", magnitude).axes[0].patches[0]
@@ -204,7 +204,7 @@ def test_steps_and_cuts_outside_the_scores_are_refused():
 @pytest.mark.parametrize("cut", range(7))
 def test_two_blocks_merge_to_the_same_shares_wherever_the_cut_is(cut):
     left, right = figures.merge(STREAM, cut).axes
-    assert "the same shares as one look at all" in figure_title(left.figure)
+    assert "exact probabilities" in figure_title(left.figure)
     assert len(set(colours(left))) == (1 if cut in (0, 6) else 2)
     total = (STREAM - 3.0).exp().sum()
     assert f"max 3.00   sum {total:.3f}" in words(right)
@@ -219,7 +219,7 @@ def test_the_merge_shows_what_plain_addition_would_give():
     plain = (STREAM[:3] - 2.0).exp().sum() + (STREAM[3:] - 3.0).exp().sum()
     right = (STREAM - 3.0).exp().sum()
     assert f"would be {plain:.3f}: {plain / right:.2f} times too large" in text
-    assert "would be the same this time" in words(figures.merge(STREAM, 6).axes[1])
+    assert "would be the same here" in words(figures.merge(STREAM, 6).axes[1])
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 20.0])
@@ -267,9 +267,9 @@ def test_the_error_curve_finds_where_the_two_step_form_breaks():
     broken, sound = (line.get_ydata() for line in ax.lines[:2])
     assert broken[-1] == 3.0, "the line of infinity"
     assert max(sound) < -2
-    assert words(answers).split("  ")[0].endswith("the truth −20.0000")
+    assert words(answers).split("  ")[0].endswith("exact −20.0000")
     assert "log(softmax(x)) −∞" in words(answers)
-    assert "still holds up to 120" in figure_title(figures.log_softmax_error("float64", 20))
+    assert "is finite up to 120" in figure_title(figures.log_softmax_error("float64", 20))
 
 
 DRAWINGS = {

@@ -16,7 +16,7 @@ def _state_in_double(x):
 
 
 def _running(x, rescale, start=-torch.inf):
-    """Run the one-pass loop with another rule for what becomes of the old sum."""
+    """Run the one-pass loop with a different rule for rescaling the old sum."""
     maximum = torch.full_like(x[..., 0], start)
     total = torch.zeros_like(maximum)
     for score in x.unbind(-1):
@@ -80,7 +80,7 @@ def _as_the_hints_say(x):
 
 ONLINE = Exercise(
     id="softmax.online",
-    title="Softmax in one pass",
+    title="Maximum and sum in one pass",
     minutes=10,
     difficulty=3,
     statement=(
@@ -121,15 +121,15 @@ ONLINE = Exercise(
         Probe(
             "the first scores are −inf",
             lambda: call(torch.tensor([-torch.inf, -torch.inf, 1.0, 0.0])),
-            "Masked scores come first in many rows, and −inf − (−inf) is nan.",
+            "Many rows start with masked scores, and −inf − (−inf) is nan.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the running sum not rescaled",
             lambda x: _running(x, _keep),
-            "What you summed so far was measured from the old maximum. When the maximum grows, "
-            "multiply the sum by exp(old − new) before you add to it.",
+            "The sum so far is measured from the old maximum. When the maximum grows, multiply "
+            "the sum by exp(old − new) before you add to it.",
         ),
         Misconception(
             "rescaled upside down",
@@ -140,36 +140,37 @@ ONLINE = Exercise(
         Misconception(
             "the maximum starts at 0",
             lambda x: _running(x, _proper, start=0.0),
-            "With only negative scores your maximum stays 0, which is none of them. Start at −inf.",
+            "With only negative scores your maximum stays 0, which is not one of them. Start at "
+            "−inf.",
         ),
         Misconception(
-            "the old sum thrown away",
+            "the old sum discarded",
             lambda x: _running(x, lambda old, new: (old == new).float()),
-            "At each new maximum you start again. The scores before it still count, only less: "
+            "At each new maximum you start again. The earlier scores still count, but less: "
             "multiply their sum by exp(old − new).",
         ),
         Misconception(
             "exponentials not shifted",
             _unshifted,
-            "You sum exp(score) itself. It overflows, and it is not what the second number "
-            "means: measure each term from the maximum.",
+            "You sum exp(score) itself. It overflows, and the total is defined differently: "
+            "measure each term from the maximum.",
         ),
         Misconception(
             "nan for scores of −inf",
             _without_guard,
-            "While everything so far is −inf, old − new is −inf − (−inf) = nan. Subtract 0 as "
-            "long as the maximum is not finite.",
+            "While every score so far is −inf, old − new is −inf − (−inf) = nan. Subtract 0 "
+            "instead as long as the maximum is not finite.",
         ),
         Misconception(
             "the maximum starts at a large negative number",
             _from_a_large_number,
-            "In a row of −inf alone your maximum stays at that number, which is none of the "
+            "In a row of only −inf your maximum stays at that number, which is not one of the "
             "scores. Start at −inf, and guard the difference −inf − (−inf).",
         ),
         Misconception(
             "−inf replaced by a finite number",
             _cut_at_ten_thousand,
-            "A hidden score then counts like an ordinary one, and scores below your number are "
+            "A masked score then counts like an ordinary one, and scores below your number are "
             "changed. Leave the scores as they are and guard the difference −inf − (−inf).",
         ),
     ),
@@ -239,11 +240,11 @@ def _merge_by_the_gap(a, b):
 
 MERGE = Exercise(
     id="softmax.merge",
-    title="Two blocks become one",
+    title="Merging two blocks",
     minutes=7,
     difficulty=2,
     statement=(
-        "Two blocks of scores were summed up as pairs (maximum, total). Return the pair of both "
+        "Two blocks of scores are summarised as pairs (maximum, total). Return the pair of both "
         "blocks together, as if they had been one. An empty block has the pair (−inf, 0)."
     ),
     solution=softmax.merge_states,
@@ -266,7 +267,7 @@ MERGE = Exercise(
             "The second total is measured from a lower maximum and must shrink.",
         ),
         Probe(
-            "rows, some one way, some the other",
+            "several rows, each with its own larger block",
             lambda: call(
                 _pair([0.0, 4.0, -2.0], [1.1, 1.7, 2.5]), _pair([1.0, 1.0, -2.5], [2.0] * 3)
             ),
@@ -275,12 +276,12 @@ MERGE = Exercise(
         Probe(
             "maxima around 1000",
             lambda: call(_pair([1000.0], [1.5]), _pair([998.0], [1.5])),
-            "exp(1000) must never be formed; only differences of maxima are safe.",
+            "exp(1000) overflows; only differences of maxima are safe.",
         ),
         Probe(
             "two empty blocks",
             lambda: call(_pair([-torch.inf], [0.0]), _pair([-torch.inf], [0.0])),
-            "Nothing and nothing is nothing: (−inf, 0), not nan.",
+            "Two empty blocks give an empty block: (−inf, 0), not nan.",
         ),
     ),
     misconceptions=(
@@ -293,13 +294,13 @@ MERGE = Exercise(
         Misconception(
             "only the second block rescaled",
             _only_second_rescaled,
-            "Which block has the lower maximum is not known beforehand. Rescale both; for the "
-            "larger one the factor is 1.",
+            "Either block may have the lower maximum. Rescale both; for the larger one the factor "
+            "is 1.",
         ),
         Misconception(
             "rescaled upside down",
             _merge_upside_down,
-            "exp(larger − own) makes a total grow. Seen from a larger maximum every term is "
+            "exp(larger − own) makes a total grow. Measured from a larger maximum every term is "
             "smaller: exp(own − larger).",
         ),
         Misconception(
@@ -310,12 +311,12 @@ MERGE = Exercise(
         Misconception(
             "exponentials not shifted",
             _merge_unshifted,
-            "You go back to exp(maximum), which overflows. Use differences of maxima only.",
+            "You use exp(maximum), which overflows. Use differences of maxima only.",
         ),
         Misconception(
             "nan for two empty blocks",
             _merge_without_guard,
-            "−inf − (−inf) is nan. As long as the larger maximum is −inf, subtract 0.",
+            "−inf − (−inf) is nan. While the larger maximum is −inf, subtract 0 instead.",
         ),
     ),
     alternatives=(
@@ -325,8 +326,8 @@ MERGE = Exercise(
     ),
     hints=(
         "The maximum of everything is the larger of the two maxima.",
-        "A total measured from its own maximum, seen from the larger one, is total · "
-        "exp(own − larger).",
+        "A total measured from its own maximum becomes total · exp(own − larger) when it is "
+        "measured from the larger one.",
         "Guard the case in which both maxima are −inf.",
     ),
 )
