@@ -1,9 +1,9 @@
 """The backward pass of FlashAttention as kernels: one for the queries, one for keys and values.
 
-The gradient of a query collects from the keys that it read, the gradients of a key and its value
-collect from the queries that read them. So there are two walks, one along each side of the table;
-each computes its tiles of weights anew from the saved logsumexp. No two programs write to the same
-place, and the result is the same in every run.
+The gradient of a query sums over the keys that it read; the gradients of a key and its value sum
+over the queries that read them. So there are two loops, one along each side of the table, and each
+recomputes its tiles of weights from the saved logsumexp. No two programs write to the same address,
+so the result is the same in every run.
 
     p = exp(s - L)      dv = p.T @ do      ds = p * (do @ v.T - delta)      delta = sum(do * o)
     dq = ds @ k         dk = ds.T @ q
