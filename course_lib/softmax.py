@@ -148,6 +148,11 @@ def softmax_from_state(
     return (x - state.maximum.unsqueeze(-1)).exp() / state.total.unsqueeze(-1)
 
 
+def logits_bytes(tokens: int, vocabulary: int, bytes_per_number: int = 4) -> int:
+    """Return the memory of one score for each token of a batch and each token of the vocabulary."""
+    return tokens * vocabulary * bytes_per_number
+
+
 def chunked_cross_entropy(
     hidden: Float[Tensor, "N C"],
     table: Float[Tensor, "V C"],

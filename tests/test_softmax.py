@@ -247,6 +247,10 @@ class TestChunkedLoss:
             with pytest.raises(TooLargeError, match=r"\(20, 30\).*600"):
                 softmax.chunked_cross_entropy(hidden, table, targets, 30)
 
+    def test_the_size_of_logits_is_that_of_the_tensor(self):
+        assert softmax.logits_bytes(3, 7) == torch.zeros(3, 7).nbytes
+        assert softmax.logits_bytes(3, 7, 2) == torch.zeros(3, 7, dtype=torch.bfloat16).nbytes
+
     def test_a_chunk_of_nothing(self):
         with pytest.raises(ValueError, match=r"at least 1 .*got 0"):
             softmax.chunked_cross_entropy(scores(2, 3), scores(4, 3), torch.tensor([0, 1]), 0)

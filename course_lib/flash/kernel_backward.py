@@ -37,7 +37,7 @@ def query_leg(
     D: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return dq with what the keys from `first` to `last` add to it."""
+    """Return dq after adding the contributions of the keys from `first` to `last`."""
     for start in range(first, last, BLOCK_S):
         cols = start + tl.arange(0, BLOCK_S)
         k = load_tile(K, cols, S, D, MASKED)
@@ -56,7 +56,7 @@ def query_kernel(
     D: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One tile of queries of one head: their gradient."""
+    """Write the gradient of one tile of queries of one head."""
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1).to(tl.int64)
     rows = tile * BLOCK_T + tl.arange(0, BLOCK_T)
@@ -93,10 +93,10 @@ def key_leg(
     D: tl.constexpr, BLOCK_T: tl.constexpr,
     CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return (dk, dv) with what the queries from `first` to `last` add to them.
+    """Return (dk, dv) after adding the contributions of the queries from `first` to `last`.
 
-    Scores are turned over here, keys by queries. A row behind the last query is all 0, and so is
-    what it adds.
+    Scores are transposed here, keys by queries. A row after the last query is all 0, and so is its
+    contribution.
     """
     for start in range(first, last, BLOCK_T):
         rows = start + tl.arange(0, BLOCK_T)
@@ -124,7 +124,7 @@ def key_kernel(
     D: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One tile of keys and values of one key/value head: their gradients, from all its queries."""
+    """Write the gradients of one tile of keys and values, from all queries of its head."""
     head = tl.program_id(1).to(tl.int64)
     start = tl.program_id(0) * BLOCK_S
     cols = start + tl.arange(0, BLOCK_S)

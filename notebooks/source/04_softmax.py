@@ -655,9 +655,8 @@ print(f"torch.softmax:   {milliseconds(lambda: torch.softmax(table, -1)) / copy:
 
 # %% id="for-name-vocabulary-in-gpt-2"
 for name, vocabulary in (("GPT-2", 50_257), ("Qwen3", 151_936)):
-    print(
-        f"{name:6} {8192 * vocabulary * 4 / 1e9:.2f} GB of logits, and as much for their gradient"
-    )
+    size = softmax.logits_bytes(8192, vocabulary) / 1e9
+    print(f"{name:6} {size:.2f} GB of logits, and as much for their gradient")
 
 # %% [markdown] id="build-it-10"
 # Those logits are hidden states (N, C) times the output table (V, C). They need not exist all at once: the loss needs only

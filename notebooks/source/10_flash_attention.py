@@ -728,10 +728,8 @@ for name, attend in (
         output = attend(*given)
         forward = counted.get_total_flops()
         output.sum().backward()
-    unit = 2 * n * n * width
-    print(
-        f"{name:9} forward {forward / unit:.0f}, with backward {counted.get_total_flops() / unit:.0f} products of n x n x D"
-    )
+    both, unit = counted.get_total_flops(), 2 * n * n * width
+    print(f"{name:9} products of n x n x D: forward {forward / unit:.0f}, both {both / unit:.0f}")
 
 # %% [markdown] id="the-same-forward-and-more-with"
 # The same in the forward pass, and **more** with the backward pass: 7 products instead of 6, since the scores are computed twice. (The

@@ -78,12 +78,12 @@ _TABLES = (
             Option(
                 "Copying V numbers, instead of V·C multiply-adds.",
                 False,
-                "a row of the table has C numbers; V is how many rows there are.",
+                "a row of the table has C numbers; V is the number of rows.",
             ),
             Option(
                 "The same: both read the whole table.",
                 False,
-                "a lookup reads one row and leaves the others alone.",
+                "a lookup reads one row only.",
             ),
             Option(
                 "C multiply-adds, instead of V multiply-adds.",
@@ -95,17 +95,17 @@ _TABLES = (
     SeveralAnswers(
         "embeddings_and_norms.gradient_of_a_table",
         "A batch holds 40 different token ids out of a vocabulary of 50 000, and nothing is tied. "
-        "Which statements about the gradient of the embedding table hold?",
+        "Which statements about the gradient of the embedding table are true?",
         (
             Option(
                 "At most 40 of its rows differ from zero.",
                 True,
-                "only rows that were looked up took part in the result.",
+                "only rows that were looked up affect the result.",
             ),
             Option(
                 "The row of an id that occurs twice receives the sum of both gradients.",
                 True,
-                "the same row was used twice, and gradients of uses add up.",
+                "the same row was used twice, and the gradients of both uses add up.",
             ),
             Option(
                 "It has the shape of the table, however few ids there are.",
@@ -122,7 +122,8 @@ _TABLES = (
     Numeric(
         "embeddings_and_norms.share_of_the_table",
         "A model with {total} billion parameters has a vocabulary of {vocabulary} tokens, a width "
-        "of {width}, and one table tied to its head. Which share of its parameters is that table?",
+        "of {width}, and one table tied to its head. What percentage of its parameters is that "
+        "table?",
         _models,
         _tied_share,
         lambda width, vocabulary, total: (
@@ -140,20 +141,20 @@ _TABLES = (
     ),
     OneAnswer(
         "embeddings_and_norms.what_tying_means",
-        "Embedding and output head are tied. What does that say?",
+        "Embedding and output head are tied. What does that mean?",
         (
             Option(
-                "A token's score is its embedding's dot product with the last state.",
+                "A token's score is the dot product of its embedding with the last hidden state.",
                 True,
                 "the head's row for a token is its row of the table.",
             ),
             Option(
                 "The head is computed from the embedding by one more learned matrix.",
                 False,
-                "there is no matrix in between: it is one tensor with two uses.",
+                "there is no matrix in between: one tensor is used twice.",
             ),
             Option(
-                "Both start from the same numbers and are then trained apart.",
+                "Both start from the same numbers and are then trained separately.",
                 False,
                 "they stay one tensor; its gradient is the sum of both uses.",
             ),
@@ -169,8 +170,8 @@ _TABLES = (
 _NORMS = (
     Numeric(
         "embeddings_and_norms.rms_by_hand",
-        "RMSNorm without weight and with eps = 0 is applied to {values}. What becomes of the first "
-        "number?",
+        "RMSNorm without weight and with eps = 0 is applied to {values}. What is the first number "
+        "of the result?",
         _vectors,
         _first_rms_normed,
         _worked_rms,
@@ -185,8 +186,8 @@ _NORMS = (
     ),
     Numeric(
         "embeddings_and_norms.layer_norm_by_hand",
-        "LayerNorm without weight and bias and with eps = 0 is applied to {values}. What becomes "
-        "of the first number?",
+        "LayerNorm without weight and bias and with eps = 0 is applied to {values}. What is "
+        "the first number of the result?",
         _vectors,
         _first_layer_normed,
         _worked_layer,
@@ -206,12 +207,12 @@ _NORMS = (
             Option(
                 "So that result and gradient stay finite when all features are equal.",
                 True,
-                "the derivative of a root is infinite at 0; eps keeps the root away from it.",
+                "the derivative of a root is infinite at 0; eps keeps its argument above 0.",
             ),
             Option(
                 "So that the result has a variance of exactly 1, whatever the features.",
                 False,
-                "with eps the variance comes out slightly below 1.",
+                "with eps the variance of the result is slightly below 1.",
             ),
             Option(
                 "Because the root of a variance may be negative.",
@@ -221,26 +222,26 @@ _NORMS = (
             Option(
                 "To make up for the division by n instead of n - 1.",
                 False,
-                "the two have nothing to do with each other.",
+                "eps and that division are unrelated.",
             ),
         ),
     ),
     SeveralAnswers(
         "embeddings_and_norms.rms_and_layer",
-        "Which of these hold for RMSNorm and LayerNorm, both without weights, eps negligible?",
+        "Which of these are true of RMSNorm and LayerNorm, if eps is negligible?",
         (
             Option(
-                "Both give the same result for a vector whose mean is 0.",
+                "Without weights, both give the same result for a vector whose mean is 0.",
                 True,
                 "then nothing is subtracted, and the variance is the mean square.",
             ),
             Option(
-                "Both ignore a positive factor: norm(3x) = norm(x).",
+                "Both undo a positive factor: norm(3x) = norm(x).",
                 True,
-                "numerator and denominator grow alike.",
+                "numerator and denominator are multiplied by the same factor.",
             ),
             Option(
-                "Both ignore a constant added to all features: norm(x + 1) = norm(x).",
+                "Both undo a constant added to all features: norm(x + 1) = norm(x).",
                 False,
                 "LayerNorm does, since it subtracts the mean; RMSNorm does not.",
             ),
@@ -260,17 +261,18 @@ _NORMS = (
     OneAnswer(
         "embeddings_and_norms.batch_norm_and_padding",
         "A sentence is put into a batch with a much longer one, and padded. BatchNorm without a "
-        "mask now gives another result for it than in a batch with short ones. Why?",
+        "mask gives a different result for it than in a batch of short ones. Why?",
         (
             Option(
                 "The padding enters mean and variance.",
                 True,
-                "more padding moves the statistics of each feature, and with them every token.",
+                "more padding changes the statistics of each feature, and so the result of every "
+                "token.",
             ),
             Option(
                 "The longer sentence has a larger loss.",
                 False,
-                "the forward pass knows nothing of the loss.",
+                "the forward pass does not depend on the loss.",
             ),
             Option(
                 "Padding changes the sentence's own embedding.",
@@ -280,7 +282,7 @@ _NORMS = (
             Option(
                 "BatchNorm sorts sentences by length.",
                 False,
-                "it sorts nothing; it averages over all tokens it is given.",
+                "it sorts nothing; it averages over all tokens that it gets.",
             ),
         ),
     ),
@@ -289,12 +291,13 @@ _NORMS = (
 _STREAM = (
     OneAnswer(
         "embeddings_and_norms.why_pre_norm",
-        "Why do deep models put the norm in front of the sublayer, x + f(norm(x))?",
+        "Why do deep models put the norm before the sublayer, x + f(norm(x))?",
         (
             Option(
-                "The stream passes every layer untouched, and so does its gradient.",
+                "One path from the loss to every layer consists of additions only.",
                 True,
-                "the `x +` is a path from the loss to every layer that no norm rescales.",
+                "no norm rescales the path along `x +`. The paths through the sublayers add to it, "
+                "so the whole gradient grows slowly with depth.",
             ),
             Option(
                 "It halves the number of norms.",
@@ -307,15 +310,15 @@ _STREAM = (
                 "that is post-norm. With pre-norm the stream grows, since each layer adds to it.",
             ),
             Option(
-                "The sublayer no longer needs weights of its own.",
+                "The sublayer no longer needs its own weights.",
                 False,
-                "a norm has one number for each feature; the sublayer's matrices stay.",
+                "a norm has one number for each feature; the sublayer still needs its matrices.",
             ),
         ),
     ),
     OrderSteps(
         "embeddings_and_norms.rms_in_half",
-        "Put the steps of RMSNorm on a bfloat16 vector into the order of Llama and Qwen3.",
+        "Put the steps of RMSNorm on a bfloat16 vector in the order of Llama and Qwen3.",
         (
             "Cast the vector to float32.",
             "Take the mean of the squares.",
@@ -324,13 +327,13 @@ _STREAM = (
             "Cast back to bfloat16.",
             "Multiply by the weight.",
         ),
-        "Squares are summed in float32, and the cast comes before the weight: another order gives "
-        "other last bits than the released checkpoints were trained with.",
+        "Squares are summed in float32, and the cast comes before the weight. Gemma multiplies by "
+        "the weight first: the last bit of the result differs.",
     ),
     FindTheBug(
         "embeddings_and_norms.variance_bug",
-        "This function should return LayerNorm without weights. It is a little off for every "
-        "input, and badly for short vectors.",
+        "This function should return LayerNorm without weights. Its result is slightly wrong for "
+        "every input, and very wrong for short vectors.",
         code=(
             "import torch\n"
             "\n"
@@ -356,8 +359,8 @@ _STREAM = (
     ),
     FindTheBug(
         "embeddings_and_norms.residual_bug",
-        "A block should be pre-norm. With zero weights in its sublayer it should return x "
-        "unchanged, and it does not.",
+        "This block should be pre-norm. With zero weights in its sublayer it should return x "
+        "unchanged, but it does not. Changing one line repairs it.",
         code=(
             "import torch\n"
             "\n"

@@ -22,7 +22,7 @@ ABILITIES = (
         "derive the backward pass, write it for one tile, and say why one saved number for each "
         "query is enough",
         exercises="backward_tile",
-        questions="logsumexp saved",
+        questions="logsumexp saved score_gradient",
     ),
     ability(
         "flash_attention",

@@ -11,7 +11,7 @@ from course_lib.chapters.embeddings_and_norms.exercises.generators import (
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
-_EPS = 0.1  # large on purpose: a misplaced eps shows
+_EPS = 0.1  # large on purpose: a misplaced eps changes the result
 
 
 def _gain(width):
@@ -97,7 +97,7 @@ LAYER_NORM = Exercise(
     statement=(
         "Return each vector along the last axis with mean 0 and variance 1, times `weight`, plus "
         "`bias`. The variance divides by the number of features; eps is added to it. "
-        "Gradients flow."
+        "The gradient is checked too."
     ),
     solution=norms.layer_norm,
     reference=_in_float64,
@@ -115,21 +115,21 @@ LAYER_NORM = Exercise(
             lambda x, weight, bias, eps=1e-5: _layer_norm_with(
                 x, weight, bias, eps, eps_outside=True
             ),
-            "You add eps to the standard deviation. It belongs to the variance: √(var + eps).",
+            "You add eps to the standard deviation. Add it to the variance: √(var + eps).",
         ),
         Misconception(
             "statistics over the wrong axis",
             lambda x, weight, bias, eps=1e-5: _layer_norm_with(
                 x, weight, bias, eps, dim=-2 if x.dim() > 1 else -1
             ),
-            "Your mean runs over tokens. A token must not depend on its neighbours here: use the "
-            "last axis, the features.",
+            "Your mean runs over tokens. In LayerNorm a token does not depend on its neighbours: "
+            "use the last axis, the features.",
         ),
         Misconception(
             "statistics along the first axis",
             lambda x, weight, bias, eps=1e-5: _layer_norm_with(x, weight, bias, eps, dim=0),
             "Your mean runs along axis 0, over the texts of the batch or the tokens of one text. "
-            "LayerNorm treats each token by itself: use the last axis, -1.",
+            "LayerNorm treats each token separately: use the last axis, -1.",
         ),
         Misconception(
             "eps ignored",
@@ -139,11 +139,11 @@ LAYER_NORM = Exercise(
         Misconception(
             "keepdim forgotten",
             _keepdim_forgotten,
-            "Without keepdim=True the axis of the features disappears, and the mean lines up with "
-            "the wrong axis or with none. Keep it with length 1.",
+            "Without keepdim=True the last axis disappears, and broadcasting aligns the mean with "
+            "the wrong axis, or fails. Keep the axis, with length 1.",
         ),
         Misconception(
-            "mean and variance taken for constants",
+            "mean and variance treated as constants",
             _constant_statistics,
             "The values are right, but the gradient treats mean and variance as constants. They "
             "depend on x: leave them in the graph, without detach() or no_grad().",
@@ -166,7 +166,7 @@ LAYER_NORM = Exercise(
         Misconception(
             "weight and bias forgotten",
             lambda x, weight, bias, eps=1e-5: F.layer_norm(x, x.shape[-1:], eps=eps),
-            "The normalised vector is still to be multiplied by `weight` and moved by `bias`.",
+            "Multiply the normalised vector by `weight` and add `bias`.",
         ),
         Misconception(
             "divided by the variance",
@@ -185,7 +185,7 @@ LAYER_NORM = Exercise(
             "by torch.var",
             lambda x, weight, bias, eps=1e-5: _layer_norm_with(x, weight, bias, eps),
         ),
-        Alternative("as in the hints", _layer_norm_as_hinted),
+        Alternative("as the hints say", _layer_norm_as_hinted),
         Alternative(
             "by torch",
             lambda x, weight, bias, eps=1e-5: F.layer_norm(x, x.shape[-1:], weight, bias, eps),
@@ -236,8 +236,8 @@ RMS_NORM = Exercise(
     minutes=6,
     difficulty=2,
     statement=(
-        "Return x / √(mean(x²) + eps) along the last axis, computed in float32 whatever the type "
-        "of x. Cast it back to the type of x, then multiply by `weight`. Gradients flow."
+        "Return x / √(mean(x²) + eps) along the last axis, computed in float32 for any dtype of x. "
+        "Cast it back to the dtype of x, then multiply by `weight`. The gradient is checked too."
     ),
     solution=norms.rms_norm,
     reference=_rms_by_torch,
@@ -273,8 +273,8 @@ RMS_NORM = Exercise(
         Probe(
             "bfloat16 with a weight",
             lambda: call(uneven(2, 5).bfloat16(), (1 + uneven(5) / 8).bfloat16()),
-            "float32 inside, then the cast, then the weight: in another order the last bit "
-            "differs, and released checkpoints were trained with this one.",
+            "float32 inside, then the cast, then the weight: in a different order the last bit "
+            "differs. Llama and Qwen were trained with this order.",
             tolerance=0.05,
         ),
     ),
@@ -284,8 +284,8 @@ RMS_NORM = Exercise(
             lambda x, weight, eps=1e-6: (
                 F.layer_norm(x.float(), x.shape[-1:], None, None, eps).to(x.dtype) * weight
             ),
-            "That is LayerNorm without a bias. RMSNorm leaves the mean where it is, and divides "
-            "by the root of the mean square.",
+            "That is LayerNorm without a bias. RMSNorm does not subtract the mean; it divides by "
+            "the root of the mean square.",
         ),
         Misconception(
             "the sum of squares, not their mean",
@@ -307,17 +307,17 @@ RMS_NORM = Exercise(
         Misconception(
             "squares in half precision",
             lambda x, weight, eps=1e-6: x / ((x * x).mean(-1, keepdim=True) + eps).sqrt() * weight,
-            "In float16 the square of 400 is infinite, and everything becomes 0. Go to float32 "
-            "for the mean of the squares, as every implementation does.",
+            "In float16 the square of 400 is infinite, and everything becomes 0. Compute the mean "
+            "of the squares in float32.",
         ),
         Misconception(
             "the weight before the cast",
             lambda x, weight, eps=1e-6: F.rms_norm(x.float(), x.shape[-1:], weight.float(), eps).to(
                 x.dtype
             ),
-            "You multiply by `weight` in float32 and cast afterwards. Released models cast first: "
-            "(x.float() * ...).to(x.dtype) * weight. In half precision the last bit differs. "
-            "PyTorch's F.rms_norm with a weight has your order.",
+            "You multiply by `weight` in float32 and cast afterwards, as Gemma does. Llama and "
+            "Qwen cast first: (x.float() * ...).to(x.dtype) * weight. In half precision the last "
+            "bit differs. PyTorch's F.rms_norm with a weight has your order.",
         ),
         Misconception(
             "statistics over everything",
@@ -331,7 +331,7 @@ RMS_NORM = Exercise(
             "You do not use the eps that is given. Models differ in it: add it to the mean square.",
         ),
         Misconception(
-            "the root taken for a constant",
+            "the root treated as a constant",
             lambda x, weight, eps=1e-6: _rms_by_root(x, weight, eps, torch.Tensor.detach),
             "The values are right, but the gradient treats the root as a constant. It depends on "
             "x: leave it in the graph, without detach() or no_grad().",
@@ -345,19 +345,19 @@ RMS_NORM = Exercise(
         Misconception(
             "weight forgotten",
             lambda x, weight, eps=1e-6: _rms_by_torch(x, torch.ones_like(weight), eps),
-            "The normalised vector is still to be multiplied by `weight`.",
+            "Multiply the normalised vector by `weight`.",
         ),
         Misconception(
             "returned in float32",
             lambda x, weight, eps=1e-6: F.rms_norm(x.float(), x.shape[-1:], weight.float(), eps),
-            "The values are right. Cast back: the next layer expects the type that came in.",
+            "The values are right. Cast back: the next layer expects the dtype of the input.",
         ),
     ),
     alternatives=(
         Alternative("divided by the root", _rms_by_root),
-        Alternative("by torch, the weight by itself", _rms_by_torch_in_float32),
+        Alternative("by torch, the weight separately", _rms_by_torch_in_float32),
         Alternative("by the length of each vector", _rms_by_length),
-        Alternative("as in the hints", _rms_as_hinted),
+        Alternative("as the hints say", _rms_as_hinted),
     ),
     hints=(
         "x.float().pow(2).mean(-1, keepdim=True) is the mean square of each vector.",

@@ -25,7 +25,7 @@ def _minus_a_hundred(x, mask, dim=-1):
     return torch.softmax(x.masked_fill(~mask, -100.0), dim) * mask
 
 
-def _shared_out_again(x, mask, dim=-1):
+def _renormalised(x, mask, dim=-1):
     p = torch.softmax(x, dim) * mask
     return p / (p.sum(dim, keepdim=True) + 1e-9)
 
@@ -136,7 +136,7 @@ MASKED = Exercise(
         ),
         Misconception(
             "softmax of everything, renormalised",
-            _shared_out_again,
+            _renormalised,
             "If a masked score is far above the others, their probabilities are 0 and cannot be "
             "renormalised. Mask the scores first, then take softmax.",
         ),
@@ -174,7 +174,7 @@ def _not_normalised(x, temperature, dim=-1):
     return torch.softmax(x, dim) / temperature
 
 
-def _shares_to_a_power(x, temperature, dim=-1):
+def _to_a_power(x, temperature, dim=-1):
     p = torch.softmax(x, dim) ** (1 / temperature)
     return p / p.sum(dim, keepdim=True)
 
@@ -257,7 +257,7 @@ TEMPERATURE = Exercise(
         ),
         Misconception(
             "probabilities to the power 1/temperature",
-            _shares_to_a_power,
+            _to_a_power,
             "On paper this is the same. In floating point a small probability has become 0, and "
             "stays 0 in any power. Divide the scores, before softmax.",
         ),

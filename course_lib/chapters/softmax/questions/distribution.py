@@ -54,7 +54,7 @@ def _draw_temperature(rng: random.Random) -> dict[str, Any]:
     return {"scores": scores, "temperature": rng.choice([0.4, 0.5, 1.5, 2.0, 2.5, 3.0])}
 
 
-def _share(scores: list[float], temperature: float) -> float:
+def _first_probability(scores: list[float], temperature: float) -> float:
     return softmax.softmax_with_temperature(_float64(scores), temperature)[0].item()
 
 
@@ -63,10 +63,10 @@ def _explain_temperature(scores: list[float], temperature: float) -> str:
     powers = [math.exp(score) for score in divided]
     listed = ", ".join(f"{score:.4g}" for score in divided)
     summed = " + ".join(f"{power:.4g}" for power in powers)
-    share = _share(scores, temperature)
+    p = _first_probability(scores, temperature)
     return (
         f"Divide by the temperature: {listed}. Exponentiate: {summed} = {sum(powers):.4g}. "
-        f"The first probability is {powers[0]:.4g} / {sum(powers):.4g} = {share:.4g}."
+        f"The first probability is {powers[0]:.4g} / {sum(powers):.4g} = {p:.4g}."
     )
 
 
@@ -75,23 +75,23 @@ TEMPERATURE = Numeric(
     prompt="The scores are {scores} and the temperature is {temperature}. What is the "
     "probability of the first one?",
     draw=_draw_temperature,
-    answer=_share,
+    answer=_first_probability,
     explain=_explain_temperature,
     slips=(
         Slip(
             "multiplied",
-            lambda scores, temperature: _share(scores, 1 / temperature),
+            lambda scores, temperature: _first_probability(scores, 1 / temperature),
             "You multiplied the scores by the temperature. They are divided by it, so a high "
             "temperature brings them closer together.",
         ),
         Slip(
             "left out",
-            lambda scores, temperature: _share(scores, 1.0),
+            lambda scores, temperature: _first_probability(scores, 1.0),
             "This is the probability at temperature 1: the temperature was left out.",
         ),
         Slip(
             "divided afterwards",
-            lambda scores, temperature: _share(scores, 1.0) / temperature,
+            lambda scores, temperature: _first_probability(scores, 1.0) / temperature,
             "You divided the probability by the temperature. Divide the scores, before `exp`; "
             "otherwise the probabilities no longer add up to 1.",
         ),

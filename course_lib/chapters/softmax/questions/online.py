@@ -174,7 +174,7 @@ def _draw_batch(rng: random.Random) -> dict[str, Any]:
 
 
 def _saved_gigabytes(tokens: int, vocabulary: int, chunk: int) -> float:
-    return 4 * tokens * (vocabulary - chunk) / 1e9
+    return (softmax.logits_bytes(tokens, vocabulary) - softmax.logits_bytes(tokens, chunk)) / 1e9
 
 
 LOGITS_MEMORY = Numeric(
