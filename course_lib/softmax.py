@@ -37,7 +37,7 @@ def logsumexp(x: Float[Tensor, "*shape"], dim: int = -1) -> Float[Tensor, "*redu
     largest = x.amax(dim, keepdim=True)
     # A row of only -inf has no finite maximum to subtract: subtract nothing, and get log(0) = -inf.
     shift = torch.where(largest.isfinite(), largest, 0.0)
-    # `exp_` works in place on the difference, which nobody else holds: one table less in memory.
+    # The difference is a new tensor, so `exp_` can change it in place: one table less in memory.
     return ((x - shift).exp_().sum(dim, keepdim=True).log() + shift).squeeze(dim)
 
 

@@ -1,4 +1,4 @@
-"""The kernels behind one function: which tiles to use, what to check, what to save for backward.
+"""One function for all kernels: which tiles to use, what to check, what to save for backward.
 
 Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691

@@ -620,7 +620,7 @@ passes = {  # (tables read, tables written)
 }
 for name, (read, written) in passes.items():
     moved = 4 * (read + written)  # bytes for each float32 score
-    print(f"{name:25} {read} reads, {written} writes: {5 / moved:.2f} FLOPs for each byte")
+    print(f"{name:25} {read} tables read, {written} written: {5 / moved:.2f} FLOPs per byte")
 
 # %% [markdown] id="even-the-best-form-does-less"
 # Even the best form does less than one FLOP for each byte. An H100 can do about 20 float32 operations in the time in which it

@@ -414,8 +414,8 @@ explorers.flash_attention.fast_memory(kib=128)
 explorers.flash_attention.roofline_points()
 
 # %% [markdown] id="this-counts-every-fetch-from-slow"
-# By this count the tiled point stays left of the ridge of an H100, because every load of keys counts as slow memory. Real
-# devices have a cache in between, which serves many of the repeated loads, so in practice the point lies further to the right. The
+# For a head width of 128 the tiled point stays left of the ridge of an H100, because this count takes every load of keys from slow memory.
+# Real devices have a cache in between, which serves many of the repeated loads, so in practice the point lies further to the right. The
 # cache does not help the standard method: its table is too large.
 
 # %% [markdown] id="6-backward-without-the-table"

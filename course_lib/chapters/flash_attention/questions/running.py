@@ -217,8 +217,7 @@ LOGSUMEXP = OneAnswer(
         Option(
             "L = log l",
             False,
-            "the total is measured from the maximum. Without m the weights come out too large by "
-            "e^m.",
+            "the total is measured from the maximum. Without m the weights are too large by e^m.",
         ),
         Option("L = m", False, "exp(score - m) still lacks the division by the total."),
         Option(

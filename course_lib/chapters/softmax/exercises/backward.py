@@ -72,7 +72,7 @@ BACKWARD = Exercise(
         Probe(
             "the same gradient for all",
             lambda: _given(torch.tensor([2.0, 1.0, 0.1]), torch.tensor([3.0, 3.0, 3.0])),
-            "The probabilities always add up to 1, so raising all of them alike is impossible.",
+            "The probabilities always add up to 1, so they cannot all rise: the gradient is 0.",
         ),
         Probe("rows of a matrix", lambda: _given(uneven(2, 3), uneven(2, 3).flip(0)), AXIS),
         Probe("square, along dim 0", lambda: _given(uneven(3, 3), uneven(3, 3).cos(), 0), AXIS),
