@@ -21,7 +21,7 @@ ABILITIES = (
         "embeddings_and_norms",
         "explain why BatchNorm does not suit language models, and why the other two do",
         exercises="batch_statistics",
-        questions="batch_norm_and_padding",
+        questions="batch_norm_and_padding batch_norm_in_language_models",
     ),
     ability(
         "embeddings_and_norms",

@@ -2,7 +2,8 @@
 
 from course_lib.chapters.embeddings_and_norms.exercises.backward import RMS_NORM_BACKWARD
 from course_lib.chapters.embeddings_and_norms.exercises.blocks import BATCH_STATISTICS, PRE_NORM
-from course_lib.chapters.embeddings_and_norms.exercises.norms import LAYER_NORM, RMS_NORM
+from course_lib.chapters.embeddings_and_norms.exercises.layer_norm import LAYER_NORM
+from course_lib.chapters.embeddings_and_norms.exercises.rms_norm import RMS_NORM
 from course_lib.chapters.embeddings_and_norms.exercises.tables import EMBED, TIED_LOGITS
 
 EXERCISES = (
