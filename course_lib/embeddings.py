@@ -1,10 +1,10 @@
-"""Embeddings: how integers become vectors, and vectors become scores for integers.
+"""Embeddings: how integers become vectors, and vectors become scores for tokens.
 
-A token id says nothing by its size: 17 is not near 18. So each id gets a row of a learned table. To
-pick a row is the same as to multiply the table by a one-hot vector, only without the zeros.
+The size of a token id means nothing: 17 is not near 18. So each id gets a row of a learned table.
+Picking a row equals multiplying a one-hot vector by the table, without the products by zero.
 
     embed(ids)[t]  = table[ids[t]] = one_hot(ids[t]) @ table
-    tied_logits(h) = h @ table.T                  the same table, read the other way round
+    tied_logits(h) = h @ table.T                  the same table as output head
 
 Taught in:        embeddings_and_norms
 Paper:            Press & Wolf 2017, arXiv:1608.05859 (tying); Vaswani et al. 2017, arXiv:1706.03762
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 def embed(ids: Int[Tensor, "*lead"], table: Float[Tensor, "V C"]) -> Float[Tensor, "*lead C"]:
     """Return the row of `table` that belongs to each id.
 
-    `index_select` rather than `table[ids]`: the latter takes -1 for the last row without a word.
+    `index_select` rather than `table[ids]`, which silently takes -1 for the last row.
     """
     rows = table.index_select(0, ids.flatten())  # (number of ids, C)
     return rows.reshape(*ids.shape, table.shape[1])
@@ -42,8 +42,8 @@ def one_hot_embed(
 def scale_embedding(x: Float[Tensor, "*lead C"]) -> Float[Tensor, "*lead C"]:
     """Return the vectors times sqrt(C), as the Transformer of 2017 and Gemma do.
 
-    Rows drawn with standard deviation 1/sqrt(C), right for the output head, come out with features
-    of size 1: as large as the sines and cosines that are added to them.
+    Rows with standard deviation 1/sqrt(C), which suits the output head, get features of size 1: as
+    large as the sines and cosines that are added to them.
     """
     return x * x.shape[-1] ** 0.5
 
@@ -56,11 +56,11 @@ def tied_logits(
 
 
 def embedding_share(vocab_size: int, width: int, parameters: int, tied: bool) -> float:
-    """Return which share of a model's `parameters` sits in its embedding and output head."""
+    """Return the fraction of a model's `parameters` in its embedding and output head."""
     tables = (1 if tied else 2) * vocab_size * width
     if tables > parameters:
         raise ValueError(
-            f"a model holds at least its tables; got parameters={parameters:,} but "
+            f"a model has at least the parameters of its tables; got parameters={parameters:,} but "
             f"{'one table' if tied else 'two tables'} of {vocab_size:,} x {width:,}. "
             "Pass the count of the whole model, and tied=True if embedding and head are one table."
         )
@@ -72,7 +72,7 @@ def require_known_ids(ids: Int[Tensor, "*lead"], vocab_size: int) -> None:
     unknown = ids[(ids < 0) | (ids >= vocab_size)]
     if unknown.numel():
         raise ValueError(
-            f"ids must lie in 0 .. {vocab_size - 1}, one for each row of the table; "
+            f"ids must be in 0 .. {vocab_size - 1}, one for each row of the table; "
             f"got {int(unknown[0])}. Encode the text with the tokenizer that belongs to the model."
         )
 
@@ -81,8 +81,8 @@ def require_known_ids(ids: Int[Tensor, "*lead"], vocab_size: int) -> None:
 def draw_(weight: Tensor, std: float = 0.02) -> Tensor:
     """Fill a weight with normally distributed numbers, and return it.
 
-    On the meta device, where checkpoints are prepared, there is nothing to fill; asking torch to do
-    it all the same makes it load a thousand modules.
+    On the meta device, where checkpoints are prepared, there is nothing to fill, and asking torch
+    to do it would make it load a thousand modules.
     """
     return weight if weight.is_meta else weight.normal_(std=std)
 

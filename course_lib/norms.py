@@ -1,6 +1,6 @@
-"""Normalisation: how vectors keep one size through a deep network.
+"""Normalisation: how vectors keep their size through a deep network.
 
-Every layer adds something to the residual stream. Without a norm the sizes multiply from layer to
+Every layer adds its result to the residual stream. Without norms the sizes multiply from layer to
 layer; a norm brings each vector back to a known size before the next layer reads it.
 
     layer_norm(x) = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias     var divides by C
@@ -31,8 +31,8 @@ def layer_norm(
     bias: Float[Tensor, " C"] | None = None,
     eps: float = 1e-5,
 ) -> Float[Tensor, "... C"]:
-    """Return each vector with mean 0 and variance 1, then scaled by `weight`, moved by `bias`."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))  # half types are summed in float32
+    """Return each vector with mean 0 and variance 1, then scaled by `weight`, shifted by `bias`."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision is summed in float32
     mean = wide.mean(-1, keepdim=True)
     variance = (wide - mean).square().mean(-1, keepdim=True)  # biased: divided by C
     normed = (wide - mean) * torch.rsqrt(variance + eps)
@@ -46,10 +46,10 @@ def layer_norm(
 def rms_norm(
     x: Float[Tensor, "... C"], weight: Float[Tensor, " C"] | None = None, eps: float = 1e-6
 ) -> Float[Tensor, "... C"]:
-    """Return each vector with root mean square 1, then stretched by `weight`.
+    """Return each vector with root mean square 1, then scaled by `weight`.
 
-    The inside runs in float32 whatever comes in, and the result is cast back *before* the weight
-    is applied: the order in which Qwen3 and Llama do it, so that not one bit differs from them.
+    The norm is computed in float32 for any input, and the result is cast back *before* the weight
+    is applied. This is the order of Qwen3 and Llama, so the result is equal to theirs bit for bit.
     """
     wide = x.float()
     mean_square = wide.pow(2).mean(-1, keepdim=True)
@@ -80,8 +80,8 @@ def batch_norm(
 ) -> Float[Tensor, "*lead C"]:
     """Return each feature with mean 0 and variance 1 over the tokens of the batch.
 
-    Without `mask` padding counts as text: what a sentence becomes then depends on how long its
-    neighbours are. With `mask` (True = real token) only real tokens enter the statistics.
+    Without `mask` padding counts as text, so the result for a sentence depends on the length of its
+    neighbours. With `mask` (True = real token) only real tokens enter the statistics.
     """
     mean, variance = batch_statistics(x, mask)
     normed = (x - mean) * torch.rsqrt(variance + eps)
@@ -109,7 +109,7 @@ def post_norm_residual(
 
 
 class StackNorms(NamedTuple):
-    """Root mean squares along a stack of layers; entry 0 is the input, entry l what layer l left.
+    """Root mean squares along a stack of layers; entry 0 is the input, entry l is after layer l.
 
     `signal` is the residual stream, `gradient` the gradient that reaches it from the top, and
     `weight_gradient` the gradient of the weights of layer 1, 2, ... depth.
@@ -123,16 +123,16 @@ class StackNorms(NamedTuple):
 def residual_stack_norms(
     depth: int, arrangement: Arrangement, width: int = 64, tokens: int = 32, seed: int = 0
 ) -> StackNorms:
-    """Run random data up and a random gradient down `depth` untrained layers, and measure both.
+    """Send random data up and a random gradient down `depth` untrained layers, and measure both.
 
-    A layer is what a Transformer layer is before training: a token mixer that averages over all
-    tokens (attention that prefers none yet), then a feed-forward pair of matrices. All matrices
-    keep the size of what they read. "pre" ends with one more norm, as real models do.
+    A layer resembles a Transformer layer before training: a token mixer that averages over all
+    tokens (uniform attention), then two feed-forward matrices. All matrices preserve the size of
+    their input. "pre" ends with one more norm, as real models do.
     """
     if depth < 1 or arrangement not in get_args(Arrangement):
         raise ValueError(
-            f"a stack needs depth >= 1 and an arrangement out of {get_args(Arrangement)}; "
-            f"got depth {depth} and {arrangement!r}. Pass for instance depth=16, arrangement='pre'."
+            f"a stack needs depth >= 1 and an arrangement from {get_args(Arrangement)}; "
+            f"got depth {depth} and {arrangement!r}. Pass for example depth=16, arrangement='pre'."
         )
     generator = torch.Generator().manual_seed(seed)
     streams = [_gaussian(generator, tokens, width)]
@@ -175,7 +175,7 @@ def _random_sublayers(
 
 
 def _gaussian(generator: torch.Generator, *shape: int) -> Tensor:
-    # float64, since without norms 64 layers leave the range in which float32 can be squared
+    # float64, since without norms 64 layers exceed the range in which float32 can be squared
     return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
 
 

@@ -87,7 +87,7 @@ def test_pytorchs_kernel_computes_the_same_norm(make, monkeypatch):
     norm.fused = True
     torch.testing.assert_close(norm(x), expected, rtol=0, atol=1e-6)
     assert calls == [name]
-    # Under autocast the input is of another type than the weight: the kernels do not take that.
+    # Under autocast the dtypes of input and weight differ, which the kernels reject.
     assert norm(x.bfloat16()).isfinite().all()
     assert calls == [name]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from course_lib import softmax
+from course_lib.chapters.softmax.exercises.size_limit import SizeLimit, TooLargeError
 from course_lib.device import seeded
 
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float16: 2e-3}
@@ -202,3 +203,54 @@ def test_surprises_are_those_of_torch_and_their_mean_is_the_cross_entropy():
     assert even.item() == pytest.approx(math.log(8))
     far = softmax.surprises(torch.tensor([[1e4, 0.0]]), torch.tensor([1]))
     assert far.item() == 1e4, "a probability of 0 in float32 has a surprise all the same"
+
+
+class TestBackward:
+    @pytest.mark.parametrize("dim", [0, 1, 2, -1])
+    def test_agrees_with_autograd_along_any_axis(self, dim):
+        z = scores(2, 3, 5).double().requires_grad_()
+        p = torch.softmax(z, dim)
+        gradient = scores(2, 3, 5).double().cos()
+        (expected,) = torch.autograd.grad(p, z, gradient)
+        ours = softmax.softmax_backward(p.detach(), gradient, dim)
+        torch.testing.assert_close(ours, expected)
+
+    def test_by_hand_and_for_a_gradient_that_is_the_same_everywhere(self):
+        p = torch.tensor([0.5, 0.5])
+        assert softmax.softmax_backward(p, torch.tensor([1.0, 0.0])).tolist() == [0.25, -0.25]
+        assert softmax.softmax_backward(p, torch.tensor([3.0, 3.0])).tolist() == [0.0, 0.0]
+
+    def test_a_saturated_row_passes_nothing_and_is_not_nan(self):
+        p = torch.tensor([1.0, 0.0, 0.0])
+        assert softmax.softmax_backward(p, torch.tensor([3.0, -1e6, 1e6])).tolist() == [0.0] * 3
+
+
+class TestChunkedLoss:
+    @pytest.mark.parametrize("chunk", [1, 4, 11, 100])
+    def test_agrees_with_torch_for_any_chunk(self, chunk):
+        hidden, table = scores(5, 3).double(), scores(11, 3).double().sin()
+        targets = torch.tensor([10, 0, 4, 3, 8])
+        expected = F.cross_entropy(hidden @ table.T, targets)
+        ours = softmax.chunked_cross_entropy(hidden, table, targets, chunk)
+        torch.testing.assert_close(ours, expected)
+
+    def test_large_logits_do_not_overflow(self):
+        hidden, table = torch.tensor([[1000.0]]), torch.tensor([[1.0], [0.5], [-1.0]])
+        loss = softmax.chunked_cross_entropy(hidden, table, torch.tensor([1]), 1)
+        assert loss.item() == 500.0
+
+    def test_never_makes_as_many_numbers_as_there_are_logits(self):
+        hidden, table = scores(20, 2), scores(30, 2)
+        targets = torch.arange(20)
+        with SizeLimit(20 * 30):
+            softmax.chunked_cross_entropy(hidden, table, targets, 7)
+            with pytest.raises(TooLargeError, match=r"\(20, 30\).*600"):
+                softmax.chunked_cross_entropy(hidden, table, targets, 30)
+
+    def test_the_size_of_logits_is_that_of_the_tensor(self):
+        assert softmax.logits_bytes(3, 7) == torch.zeros(3, 7).nbytes
+        assert softmax.logits_bytes(3, 7, 2) == torch.zeros(3, 7, dtype=torch.bfloat16).nbytes
+
+    def test_a_chunk_of_nothing(self):
+        with pytest.raises(ValueError, match=r"at least 1 .*got 0"):
+            softmax.chunked_cross_entropy(scores(2, 3), scores(4, 3), torch.tensor([0, 1]), 0)

@@ -1,10 +1,10 @@
 """FlashAttention: exact attention that never writes the table of all scores.
 
-Small files, in the order in which the notebook reads them: `running` (what a query remembers while
-keys come in blocks), `tiles` (which parts of the table are visited), `tiled` (forward and
-backward), `watch` (proof that no table was made), `traffic` (every byte that is moved), and for
-GPUs `kernel`, `kernel_backward` and `fused`. These three need Triton, which does not exist on every
-platform, and are imported by themselves; `kernel_trouble` tells beforehand.
+Files in the order in which the notebook reads them: `online_attention` (the running state of a
+query), `tiles` (which parts of the table are visited), `tiled` (forward and backward), `watch`
+(proof that no table was made), `traffic` (every byte that is moved), and for GPUs `kernel`,
+`kernel_backward` and `fused`. These three need Triton, which is not available on every platform,
+and must be imported explicitly; `kernel_trouble` tells whether that works.
 
 Taught in:        flash_attention
 """

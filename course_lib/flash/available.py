@@ -1,4 +1,4 @@
-"""Whether the kernels can run here, and how, without importing Triton to find out.
+"""Whether the kernels can run here, without importing Triton to find out.
 
 Taught in:        flash_attention
 Checked against:  an import of the kernels
@@ -12,7 +12,7 @@ def kernel_trouble() -> str | None:
     if find_spec("triton") is None:
         return (
             "Triton is not installed, so the kernels cannot run here. On Linux: "
-            "pip install triton. It does not exist for every platform; everything else in this "
-            "chapter runs without it."
+            "pip install triton. It is not available for every platform; everything else in "
+            "this chapter runs without it."
         )
     return None

@@ -1,4 +1,4 @@
-"""The kernels behind one function: which tiles to use, what to check, what to save for backward.
+"""One function for all kernels: which tiles to use, what to check, what to save for backward.
 
 Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691
@@ -23,7 +23,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 class Launch(NamedTuple):
-    """How a kernel is cut up: its tile, the warps of 32 threads for it, loads in flight."""
+    """How a kernel is launched: its tile, its warps of 32 threads, its loads in flight."""
 
     block_t: int
     block_s: int
@@ -37,7 +37,7 @@ class Launch(NamedTuple):
 
 
 def forward_launch(head_dim: int, dtype: torch.dtype) -> Launch:
-    """Return the cut of the forward kernel: as large as registers and shared memory allow."""
+    """Return the tiles of the forward kernel: as large as registers and shared memory allow."""
     if dtype == torch.float32:
         return Launch(64, 32, 4, 2) if head_dim <= 128 else Launch(32, 16, 4, 2)
     if head_dim <= 64:
@@ -46,7 +46,7 @@ def forward_launch(head_dim: int, dtype: torch.dtype) -> Launch:
 
 
 def backward_launch(head_dim: int, dtype: torch.dtype) -> tuple[Launch, Launch]:
-    """Return the cuts of the two backward kernels: the one for queries, the one for keys."""
+    """Return the tiles of the two backward kernels: one for queries, one for keys."""
     if dtype == torch.float32:
         both = Launch(32, 32, 4, 1) if head_dim <= 128 else Launch(16, 16, 4, 1)
         return both, both
@@ -82,7 +82,7 @@ def fused_attention_with_lse(
     _check(q, k, v, causal, scale)
     given = q.dtype
     if INTERPRETED and given == torch.bfloat16:
-        # The interpreter keeps bfloat16 as its bits, in integers, and its products multiply these.
+        # The interpreter stores bfloat16 as integers of the same bits, and multiplies the integers.
         q, k, v = q.float(), k.float(), v.float()
     output, lse = _FusedAttention.apply(q, k, v, causal, scale)
     return output.to(given), lse
@@ -137,7 +137,7 @@ def _sizes(q: Tensor, k: Tensor, scale: float) -> tuple[float, int, int, int]:
 
 
 def _fixed(q: Tensor, causal: bool) -> dict[str, Any]:
-    """Return what a kernel is compiled for; "ieee" keeps float32 products from being shortened."""
+    """Return the compile-time arguments; "ieee" keeps full precision in float32 products."""
     return {"D": q.shape[3], "CAUSAL": causal, "PRECISION": "ieee"}
 
 
@@ -145,7 +145,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> None:
     if q.shape[3] not in HEAD_WIDTHS:
         raise ValueError(
             f"the head width must be one of {HEAD_WIDTHS}, since a kernel's tiles are powers of "
-            f"two; got {q.shape[3]}. Use tiled_attention, or fill the width up with zeros."
+            f"two; got {q.shape[3]}. Use tiled_attention, or pad the width with zeros."
         )
     if q.dtype not in DTYPES or not q.dtype == k.dtype == v.dtype:
         raise ValueError(
@@ -166,7 +166,7 @@ def _check(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> None:
     if not scale > 0:
         raise ValueError(
             f"scale must be positive, since the maximum is taken before scaling; got {scale}. "
-            "For a negative scale turn the sign of q."
+            "For a negative scale use -q."
         )
     if not (INTERPRETED or q.is_cuda):
         raise ValueError(

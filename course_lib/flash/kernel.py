@@ -1,26 +1,26 @@
-"""FlashAttention as a kernel: the walk over the tiles, written for one GPU program each.
+"""FlashAttention as a kernel: the loop over the tiles as a GPU program.
 
 A Triton kernel is a Python function that describes what *one* of many programs does; the programs
-run side by side. A program here owns one tile of queries of one head and walks over the keys, as
-`tiled` does. What it holds in `acc`, `m` and `total` stays on the chip; only inputs, output and one
-logsumexp for each query pass through slow memory.
+run in parallel. A program here has one tile of queries of one head and loops over the keys, like
+`tiled`. Its `acc`, `m` and `total` stay on the chip; only inputs, output and one logsumexp for each
+query go through slow memory.
 
     exp(x) = exp2(x * log2(e))           GPUs have an instruction for exp2, so scores are kept in
                                          base 2; the saved logsumexp is in base e
 
-Scores, sums and maxima are float32 whatever the inputs are; the weights go into the second product
-in the type of the values. Most tiles need no mask, so the walk has two legs: first the tiles that
-all queries may read in full, then those on the diagonal and at the ragged end.
+Scores, sums and maxima are float32 for any inputs; the weights enter the second product in the
+dtype of the values. Most tiles need no mask, so the loop has two legs: first the tiles that all
+queries may read in full, then those on the diagonal and the smaller last one.
 
 With a CUDA device the kernels are compiled. Without one they run in Triton's interpreter, which
-executes them with NumPy on the CPU, one program after the other: slow, and good for learning.
+executes them with NumPy on the CPU, one program after the other: slow, but good for learning.
 
 Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691;
                   Tillet, Kung & Cox 2019, "Triton", doi:10.1145/3315508.3329973
 Checked against:  attention in float64, course_lib.flash.tiled
 Shapes:           T query tokens, S key tokens, D head width; a program's tile is BLOCK_T queries by
-                  BLOCK_S keys; tables of (heads, tokens, D) lie in memory row after row
+                  BLOCK_S keys; tables of (heads, tokens, D) are contiguous
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -35,17 +35,17 @@ import triton
 import triton.language as tl
 from triton.runtime.interpreter import InterpretedFunction
 
-# Decided here and not by the variable alone: Triton reads it when it is imported for the first
-# time, and other libraries (transformers, torch.compile) may have done that long before.
+# Decided here and not by the environment variable alone: Triton reads it only when it is first
+# imported, and other libraries (transformers, torch.compile) may have done that before.
 INTERPRETED = not torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def jit(function: Callable) -> Any:
-    """Return the function as a kernel, in the way decided above, without what is wrapped around."""
+    """Return the undecorated function as a kernel, interpreted or compiled as decided above."""
     return (InterpretedFunction if INTERPRETED else triton.jit)(inspect.unwrap(function))
 
 
-# Triton's own helpers became kernels when it was imported; the same sources, for either way.
+# Triton's own helpers became kernels when it was imported; build ours from the same sources.
 row_max: Any = jit(tl.max.fn)
 row_sum: Any = jit(tl.sum.fn)
 
@@ -54,7 +54,7 @@ LN_2 = tl.constexpr(math.log(2))
 
 @jit
 def load_tile(base, rows, length, D: tl.constexpr, RAGGED: tl.constexpr):
-    """Return some rows of a (length, D) table; rows behind its end are 0."""
+    """Return some rows of a (length, D) table; rows after its end are 0."""
     places = base + rows[:, None] * D + tl.arange(0, D)[None, :]
     if RAGGED:
         return tl.load(places, mask=rows[:, None] < length, other=0.0)
@@ -66,7 +66,7 @@ def score_tile(
     q, k, positions, cols, S,
     CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return the scores of queries (rows) and keys (columns), -inf where one may not be read."""
+    """Return the scores of queries (rows) and keys (columns), -inf where a key is masked."""
     scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
     if MASKED:
         allowed = cols[None, :] < S
@@ -103,8 +103,8 @@ def forward_kernel(
     D: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One tile of queries of one head: output and logsumexp."""
-    tile = tl.num_programs(0) - 1 - tl.program_id(0)  # under a causal mask the longest walk first
+    """Write output and logsumexp of one tile of queries of one head."""
+    tile = tl.num_programs(0) - 1 - tl.program_id(0)  # under a causal mask the longest loop first
     head = tl.program_id(1).to(tl.int64)
     rows = tile * BLOCK_T + tl.arange(0, BLOCK_T)
     positions = S - T + rows  # the queries are the last tokens among the keys

@@ -1,9 +1,9 @@
 """The backward pass of FlashAttention as kernels: one for the queries, one for keys and values.
 
-The gradient of a query collects from the keys that it read, the gradients of a key and its value
-collect from the queries that read them. So there are two walks, one along each side of the table;
-each computes its tiles of weights anew from the saved logsumexp. No two programs write to the same
-place, and the result is the same in every run.
+The gradient of a query sums over the keys that it read; the gradients of a key and its value sum
+over the queries that read them. So there are two loops, one along each side of the table, and each
+recomputes its tiles of weights from the saved logsumexp. No two programs write to the same address,
+so the result is the same in every run.
 
     p = exp(s - L)      dv = p.T @ do      ds = p * (do @ v.T - delta)      delta = sum(do * o)
     dq = ds @ k         dk = ds.T @ q
@@ -37,7 +37,7 @@ def query_leg(
     D: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return dq with what the keys from `first` to `last` add to it."""
+    """Return dq after adding the contributions of the keys from `first` to `last`."""
     for start in range(first, last, BLOCK_S):
         cols = start + tl.arange(0, BLOCK_S)
         k = load_tile(K, cols, S, D, MASKED)
@@ -56,7 +56,7 @@ def query_kernel(
     D: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One tile of queries of one head: their gradient."""
+    """Write the gradient of one tile of queries of one head."""
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1).to(tl.int64)
     rows = tile * BLOCK_T + tl.arange(0, BLOCK_T)
@@ -93,10 +93,10 @@ def key_leg(
     D: tl.constexpr, BLOCK_T: tl.constexpr,
     CAUSAL: tl.constexpr, MASKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Return (dk, dv) with what the queries from `first` to `last` add to them.
+    """Return (dk, dv) after adding the contributions of the queries from `first` to `last`.
 
-    Scores are turned over here, keys by queries. A row behind the last query is all 0, and so is
-    what it adds.
+    Scores are transposed here, keys by queries. A row after the last query is all 0, and so is its
+    contribution.
     """
     for start in range(first, last, BLOCK_T):
         rows = start + tl.arange(0, BLOCK_T)
@@ -124,7 +124,7 @@ def key_kernel(
     D: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr,
     CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One tile of keys and values of one key/value head: their gradients, from all its queries."""
+    """Write the gradients of one tile of keys and values, from all queries of its head."""
     head = tl.program_id(1).to(tl.int64)
     start = tl.program_id(0) * BLOCK_S
     cols = start + tl.arange(0, BLOCK_S)

@@ -1,14 +1,14 @@
-"""Attention that is kept while keys come in blocks: a maximum, a sum, and a sum of values.
+"""The running state of attention over blocks of keys: a maximum, a sum, a sum of values.
 
-These three are all that a query has to remember of the keys that it has read, however many. With
-them its output can be given at any time, and two outputs over different keys can be joined.
+A query needs nothing else about the keys it has read, however many. From the state its output can
+be computed at any time, and outputs over different keys can be joined.
 
     update   m' = max(m, max_j s_j)         r = exp(m - m')         p_j = exp(s_j - m')
              l' = r * l + sum_j p_j         a' = r * a + sum_j p_j * v_j
     finish   output = a / l                 L = m + log(l)
     join     L = log(sum_i exp(L_i))        output = sum_i exp(L_i - L) * output_i
 
-Each value v_j stands *inside* the sum, times its own weight. The division by l waits until the end.
+Each value v_j is *inside* the sum, times its own weight. The division by l comes at the end.
 
 Taught in:        flash_attention
 Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135;
@@ -27,7 +27,7 @@ from course_lib.softmax import logsumexp, masked_softmax
 
 
 class AttentionState(NamedTuple):
-    """What each query remembers of the keys it has read."""
+    """What is kept for each query about the keys it has read."""
 
     maximum: Tensor
     total: Tensor  # sum of exp(score - maximum)
@@ -44,10 +44,10 @@ def empty_state(queries: Float[Tensor, "*heads t D"], value_dim: int) -> Attenti
 def attend_scores(
     state: AttentionState, scores: Float[Tensor, "*heads t s"], v: Float[Tensor, "*heads s Dv"]
 ) -> AttentionState:
-    """Return the state after one tile more; a score of -inf is a key that may not be read."""
+    """Return the state after one more tile; the score of a masked key is -inf."""
     maximum = torch.maximum(state.maximum, scores.amax(-1))
-    shift = finite_or_zero(maximum)  # a row that has read nothing yet: -inf - (-inf) is nan
-    rescale = (state.maximum - shift).exp()  # 1 where the maximum stayed, less where it grew
+    shift = finite_or_zero(maximum)  # nothing read yet: -inf - (-inf) is nan
+    rescale = (state.maximum - shift).exp()  # 1 where the maximum stays, less where it grows
     weights = (scores - shift[..., None]).exp_()
     total = state.total * rescale + weights.sum(-1)
     mixed = state.mixed * rescale[..., None] + weights @ v
@@ -66,12 +66,12 @@ def join_parts(
 ) -> tuple[Float[Tensor, "*heads t Dv"], Float[Tensor, "*heads t"]]:
     """Return output and logsumexp over all keys from those over P parts of them.
 
-    The parts may be computed at the same time, by different workers (split-K, flash-decoding).
+    The parts may be computed in parallel, by different workers (split-K, flash-decoding).
     """
-    shares = masked_softmax(lses, lses > -torch.inf, dim=0)  # (P, *heads, t); a part may be empty
-    return (shares[..., None] * outputs).sum(0), logsumexp(lses, dim=0)
+    weights = masked_softmax(lses, lses > -torch.inf, dim=0)  # (P, *heads, t); a part may be empty
+    return (weights[..., None] * outputs).sum(0), logsumexp(lses, dim=0)
 
 
 def finite_or_zero(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return x with 0 in place of -inf: what may be subtracted from scores of -inf."""
+    """Return x with 0 in place of -inf: a shift that is safe for scores of -inf."""
     return torch.where(x == -torch.inf, 0.0, x)

@@ -1,15 +1,15 @@
 """Attention in tiles: the exact result, without a table of all scores.
 
 A row of softmax can be computed block by block (see `softmax`), if a running maximum m and a
-running sum l are kept. Attention carries one thing more: the sum of values, each times its weight.
-All three are measured from the maximum so far, and all are rescaled when a larger score comes.
+running sum l are kept. Attention adds one more: the sum of values, each times its weight. Both sums
+are measured from the maximum so far, and are rescaled when a larger score is found.
 
     m' = max(m, max_j s_j)                                 s: the scores of one tile
     l' = exp(m - m') * l   + sum_j exp(s_j - m')
     a' = exp(m - m') * a   + sum_j exp(s_j - m') * v_j     in the end output = a / l
 
 The backward pass keeps no weights either. From the saved logsumexp, L = m + log(l), the weights of
-a tile are computed anew, p = exp(s - L), and
+a tile are recomputed, p = exp(s - L), and
 
     dv = p.T @ do      ds = p * (do @ v.T - sum(do * o))      dq = ds @ k      dk = ds.T @ q
 
@@ -40,21 +40,21 @@ from course_lib.flash.tiles import FULL, Reach, Tiling
 
 
 class Memory:
-    """Where tiles are fetched from and put to; here nothing is counted."""
+    """Where tiles are loaded from and stored to; this class counts nothing."""
 
     def load(self, name: str, tile: Tensor) -> Tensor:
-        """Return a tile of a large tensor, fetched into fast memory."""
+        """Return a tile of a large tensor, loaded into fast memory."""
         return tile
 
     def keep(self, name: str, *tensors: Tensor) -> None:
-        """Note what was made in fast memory and stays there."""
+        """Note a result that stays in fast memory."""
 
     def store(self, name: str, place: Tensor, tile: Tensor) -> None:
         """Write a tile back to its place in a large tensor."""
         place.copy_(tile.view(place.shape))  # heads that share a key are no longer stacked
 
     def finish_tile(self, rows: slice, cols: slice) -> None:
-        """Note that one tile of scores is done with."""
+        """Note that one tile of scores is finished."""
 
 
 def tiled_attention(
@@ -70,8 +70,9 @@ def tiled_attention(
 ) -> Float[Tensor, "B H T Dv"]:
     """Return attention, computed in tiles of `query_block` by `key_block` scores.
 
-    `reach` says by a rule who may read whom; `mask` is a table (True = may attend) for what no rule
-    covers, such as padding, and should broadcast rather than be T by S. Both must allow.
+    `reach` is a rule on positions that says which keys a query may read; `mask` is a table (True =
+    may attend) for what no rule covers, such as padding, and should broadcast rather than be T by
+    S. Both must allow.
     """
     blocks = {"query_block": query_block, "key_block": key_block}
     return tiled_attention_with_lse(q, k, v, mask, reach=reach, scale=scale, **blocks)[0]
@@ -107,8 +108,8 @@ def split_attention(
 ) -> Float[Tensor, "B H T Dv"]:
     """Return attention to all keys, computed over `parts` pieces of them that are then joined.
 
-    For decoding: one query fills no device, but the pieces of its long past can be read side by
-    side. Here they are read one after the other; nothing passes between them until the join.
+    For decoding: one query cannot keep a device busy, but the pieces of its long past can be read
+    in parallel. Here they are read one after the other, independently until the join.
     """
     if parts < 1:
         raise ValueError(f"parts must be at least 1; got {parts}. It counts pieces of the keys.")
@@ -129,7 +130,7 @@ def forward_tiles(
     scale: float,
     memory: Memory | None = None,
 ) -> tuple[Float[Tensor, "B H T Dv"], Float[Tensor, "B H T"]]:
-    """Return output and logsumexp: for each tile of queries, one walk over the tiles of keys."""
+    """Return output and logsumexp: for each tile of queries, loop over the tiles of keys."""
     memory = memory or Memory()
     output = q.new_empty(*q.shape[:3], v.shape[3])
     lse = q.new_empty(q.shape[:3], dtype=_working_type(q))
@@ -158,7 +159,7 @@ def backward_tiles(
     grad_output: Float[Tensor, "B H T Dv"],
     grad_lse: Float[Tensor, "B H T"],
 ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B G S D"], Float[Tensor, "B G S Dv"]]:
-    """Return the gradients of q, k and v, with the weights of each tile computed anew."""
+    """Return the gradients of q, k and v, recomputing the weights of each tile."""
     q, k, v, output, lse = saved
     groups, wide = k.shape[1], _working_type(q)
     dq = torch.empty_like(q, memory_format=torch.contiguous_format)
@@ -174,7 +175,7 @@ def backward_tiles(
         for cols in tiling.key_tiles(rows):
             keys, values = k[:, :, cols].to(wide), v[:, :, cols].to(wide)
             scores = _scores(queries * scale, keys, mask, tiling, rows, cols)
-            weights = scores.sub_(shift).exp_()  # (B, G, R * t, s), as they were
+            weights = scores.sub_(shift).exp_()  # (B, G, R * t, s), as in the forward pass
             dv[:, :, cols] += weights.mT @ grads
             ds = (grads @ values.mT).sub_(through_softmax).mul_(weights).mul_(scale)
             dq_rows += ds @ keys
@@ -204,12 +205,12 @@ class _TiledAttention(torch.autograd.Function):
 
 
 def _working_type(x: Tensor) -> torch.dtype:
-    """Return the type in which sums are kept: float32, or float64 for float64."""
+    """Return the dtype in which sums are kept: float32, or float64 for float64."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
 def _stacked(tile: Float[Tensor, "B H t N"], groups: int) -> Float[Tensor, "B G Rt N"]:
-    """Return a tile with those heads stacked that share a key: one product serves them all."""
+    """Return a tile with the heads stacked that share a key: one product for all of them."""
     return stack_group(tile.to(_working_type(tile)), groups)
 
 
@@ -233,7 +234,7 @@ def _scores(
 def _mask_tile(
     mask: Bool[Tensor, "..."] | None, rows: slice, cols: slice
 ) -> Bool[Tensor, "..."] | None:
-    """Return the part of a mask that belongs to a tile; axes of size 1 serve all tiles."""
+    """Return the part of a mask that belongs to a tile; axes of size 1 broadcast."""
     if mask is None:
         return None
     if mask.ndim > 1 and mask.shape[-2] > 1:

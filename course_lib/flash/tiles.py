@@ -1,8 +1,8 @@
-"""Tiles: which rows and columns of the score table are worked on together, and which are skipped.
+"""Tiles: which rows and columns of the table of scores are computed together, or skipped.
 
 The table of scores, T queries by S keys, is cut into tiles that fit into fast memory. What a query
-may read is a *rule* on positions, not a table: a table of yes and no would be as large as the one
-that is to be avoided. A rule also tells which tiles hold nothing, and these are never visited.
+may read is a *rule* on positions: a boolean table would be as large as the one that we avoid. The
+rule also tells which tiles contain no allowed pair; these are skipped.
 
     queries are the last tokens among the keys:  position of query i = S - T + i
     causal: a tile is skipped when its first key comes after its last query
@@ -23,11 +23,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reach:
-    """Who may read whom, as a rule on positions: the masks of `attention` without a table."""
+    """Which keys a query may read, as a rule on positions: the masks of `attention` as rules."""
 
     causal: bool = False
     window: int | None = None  # with itself; reads only backwards, so it is causal too
-    prefix: int = 0  # tokens at the start that everybody may read
+    prefix: int = 0  # tokens at the start that every query may read
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window < 1:
@@ -43,12 +43,12 @@ class Reach:
 
     @property
     def bounded(self) -> bool:
-        """Whether there is anything that a query may not read."""
+        """Whether the rule forbids anything."""
         return self.causal or self.window is not None
 
     def allows(self, positions: Tensor, keys: Tensor) -> Tensor:
         """Return whether a query at each position may read the key at the other one."""
-        offsets = keys - positions  # 0 is itself, negative is before it
+        offsets = keys - positions  # 0 is the token itself, negative is before it
         allowed = offsets <= 0
         if self.window is not None:
             allowed &= offsets > -self.window
@@ -88,7 +88,7 @@ class Tiling:
             yield slice(start, min(start + self.query_block, self.queries))
 
     def key_tiles(self, rows: slice) -> Iterator[slice]:
-        """Yield the keys of each tile in which one of these queries may read something."""
+        """Yield the keys of each tile in which some of these queries may read some key."""
         for start in range(0, self.keys, self.key_block):
             cols = slice(start, min(start + self.key_block, self.keys))
             if self._touched(rows, cols):
@@ -106,7 +106,7 @@ class Tiling:
         return self.reach.allows(positions[:, None], keys)
 
     def _touched(self, rows: slice, cols: slice) -> bool:
-        """Say whether any query of the tile may read any of its keys."""
+        """Return whether any query of the tile may read any of its keys."""
         reach, before = self.reach, self.keys - self.queries
         if not reach.bounded or cols.start < reach.prefix:
             return True
@@ -114,9 +114,9 @@ class Tiling:
         return cols.start <= before + rows.stop - 1 and cols.stop > oldest
 
     def _open(self, rows: slice, cols: slice) -> bool:
-        """Say whether every query of the tile may read all of its keys, so that no mask is needed.
+        """Return whether every query of the tile may read all of its keys, so no mask is needed.
 
-        Tiles inside a prefix are open too; this says no there, and the mask then allows all.
+        Tiles inside a prefix are open too; this returns False there, and the mask allows all.
         """
         reach, before = self.reach, self.keys - self.queries
         oldest = 0 if reach.window is None else before + rows.stop - reach.window

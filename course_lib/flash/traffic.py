@@ -1,8 +1,8 @@
-"""The bytes that attention moves: every tile that is fetched from slow memory, or written back.
+"""The bytes that attention moves: every tile that is loaded from slow memory or written back.
 
-A GPU has two memories. The large one, of gigabytes, is slow (HBM); the small one beside each
-processor, of some hundred kilobytes, is fast (SRAM). Attention does few FLOPs for each byte of the
-table of scores, so what it takes is decided by how often that table, and its inputs, are moved.
+A GPU has two memories. The large one, of gigabytes, is slow (HBM); the small one of each processor,
+a few hundred kilobytes, is fast (SRAM). Attention does few FLOPs for each byte of the table of
+scores, so its time is decided by how often that table, and the inputs, are moved.
 
     standard   reads q, k, v, writes the output, and moves the T x S table four times:
                scores written and read, weights written and read
@@ -12,8 +12,8 @@ table of scores, so what it takes is decided by how often that table, and its in
 A tile of queries may be as large as fast memory (M) allows, about M / D queries. With T = S = n the
 tiled method moves Theta(n^2 D^2 / M), the standard one Theta(n D + n^2): less as long as D^2 < M.
 
-Here the loop of `tiled` itself is run, on memory that counts. The standard method is treated
-kindly: each of its three steps is taken to read each of its operands only once.
+The counted run executes the loop of `tiled` itself, on memory that counts. For the standard method
+we assume the best case: each of its three steps reads each of its operands only once.
 
 Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135, Theorem 2
@@ -32,7 +32,7 @@ from course_lib.softmax import masked_softmax, stable_softmax
 
 
 class TileRecord(NamedTuple):
-    """What can be seen after one tile, or after one block of rows was written."""
+    """The state of a run after one tile, or after one block of rows was written."""
 
     action: str
     rows: slice
@@ -40,7 +40,7 @@ class TileRecord(NamedTuple):
     held: dict[str, int]  # bytes in fast memory
     read: int  # bytes from slow memory so far
     written: int  # bytes to slow memory so far
-    state: tuple[Tensor, ...]  # running maximum, sum and mixture of these rows
+    state: tuple[Tensor, ...]  # running maximum, total and weighted sum of these rows
 
 
 class MeteredMemory(Memory):
@@ -56,13 +56,13 @@ class MeteredMemory(Memory):
         self.steps: list[TileRecord] = []
 
     def load(self, name: str, tile: Tensor) -> Tensor:
-        """Count a tile that is fetched; it takes the place of the last one of its name."""
+        """Count a tile that is loaded; it replaces the previous one of the same name."""
         self.read += tile.nbytes
         self._hold(name, tile.nbytes)
         return tile
 
     def keep(self, name: str, *tensors: Tensor) -> None:
-        """Count what is made in fast memory, and remember the running state for the record."""
+        """Count a result in fast memory, and keep the running state for the record."""
         self._hold(name, sum(tensor.nbytes for tensor in tensors))
         if name == "state":
             self.state = tensors
@@ -73,7 +73,7 @@ class MeteredMemory(Memory):
         self.written += place.nbytes
 
     def finish_tile(self, rows: slice, cols: slice) -> None:
-        """Record a tile that is done with."""
+        """Record a finished tile."""
         self.record("tile", rows, cols)
 
     def record(self, action: str, rows: slice, cols: slice) -> None:
@@ -93,7 +93,7 @@ class MeteredMemory(Memory):
 
 
 class MeteredRun(NamedTuple):
-    """What came out, and what was moved for it."""
+    """The output of a run, and the memory that counted its bytes."""
 
     output: Tensor
     memory: MeteredMemory
@@ -171,7 +171,7 @@ def tiled_bytes(
 ) -> int:
     """Return the bytes that the tiled method moves for one head.
 
-    The size of the key tiles matters only under a causal mask, where tiles are skipped whole.
+    The size of the key tiles matters only under a causal mask, where whole tiles are skipped.
     """
     keys_read = 0
     for start in range(0, queries, query_block):
@@ -183,7 +183,7 @@ def tiled_bytes(
 
 
 def fast_bytes(query_block: int, key_block: int, head_dim: int, bytes_per_number: int = 4) -> int:
-    """Return what the tiles take in fast memory: q, k, v, their scores, and the running state."""
+    """Return the bytes of the tiles in fast memory: q, k, v, scores, and the running state."""
     tiles = (query_block + 2 * key_block) * head_dim + query_block * key_block
     state = query_block * (head_dim + 2)
     return bytes_per_number * (tiles + state)
@@ -192,13 +192,13 @@ def fast_bytes(query_block: int, key_block: int, head_dim: int, bytes_per_number
 def largest_query_block(
     capacity: int, head_dim: int, key_block: int, bytes_per_number: int = 4
 ) -> int:
-    """Return how many queries a tile may have, so that all tiles fit into fast memory."""
+    """Return the largest number of queries in a tile such that all tiles fit into fast memory."""
     room = capacity // bytes_per_number - 2 * key_block * head_dim
     block = room // (2 * head_dim + key_block + 2)
     if block < 1:
         needed = fast_bytes(1, key_block, head_dim, bytes_per_number)
         raise ValueError(
             f"one query and {key_block} keys of width {head_dim} take {needed} bytes; got a "
-            f"capacity of {capacity}. Use fewer keys to a tile."
+            f"capacity of {capacity}. Use fewer keys in a tile."
         )
     return block

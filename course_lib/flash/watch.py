@@ -1,14 +1,13 @@
-"""A watch over allocations: proof that nothing as large as the table of scores was ever made.
+"""A watch over allocations: it proves that nothing as large as the table of scores was made.
 
-Memory that code *could* have saved is easily claimed. This mode stands between PyTorch and its
-kernels, sees every tensor that any operation returns, also in the backward pass, and remembers the
-largest, and the most numbers that were held at the same time; with a limit it stops the operation
-that reaches it. Fused attention is stopped as well: it makes no table either, but it is not what
-one wants to see proven.
+This mode intercepts every PyTorch operation, also in the backward pass. It records the largest
+tensor that is returned, and the most numbers that are held at the same time. With a limit it stops
+the operation that reaches it. Fused attention is stopped as well: it makes no table either, but
+the point is to show a method that does without.
 
-A table cut into tiles that are all kept is a table too, and so is one outside of PyTorch. With
-`live` the numbers of all tensors alive are limited, and Python tells at the end how much memory
-NumPy arrays and lists took.
+A table cut into tiles that are all kept is still a table, and so is one outside PyTorch. With
+`live` the numbers of all living tensors are limited, and so is the memory of NumPy arrays and
+lists, as traced by Python.
 
     with Watch(limit=T * S):
         tiled_attention(q, k, v)
@@ -27,27 +26,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class TableError(ValueError):
-    """Somebody made a tensor as large as the table of scores, or had a fused function do it."""
+    """An operation made a tensor as large as the table of scores, or was a fused function."""
 
 
 class OutsideTorchError(TableError):
-    """Somebody made a table where PyTorch does not see it: in NumPy, or in lists."""
+    """A table was made outside PyTorch: in NumPy, or in lists."""
 
 
-_BYTES = 4  # of one number, at least, in a table outside of PyTorch
-_PYTHONS_OWN = 1 << 16  # bytes: what calls and small objects take anyway
+_BYTES = 4  # per number, at least, in a table outside PyTorch
+_PYTHONS_OWN = 1 << 16  # bytes: what calls and small objects take in any case
 
 _PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "addmv")
 
 
 class Watch(TorchDispatchMode):
-    """Remembers the largest tensor that is made while it is on, and stops one that is too large.
+    """Records the largest tensor that is made while it is on, and stops one that is too large.
 
-    A tensor counts with what it occupies: a view of `limit` elements that repeats one is small.
-    With `tile` it also stops matrix products of more elements than that: a row of scores is no
-    table, but it is no tile either. With `live` it also stops who holds more numbers at the same
-    time, in any number of tensors made while it is on, or as many bytes outside of PyTorch as
-    `limit` numbers take.
+    A tensor's size is the memory that it occupies: a view that repeats one element is small. With
+    `tile` it also stops matrix products of more elements than that: a row of scores is not a
+    table, but it is not a tile either. With `live` it also stops code that holds more numbers at
+    the same time, in any number of tensors, or that takes as many bytes outside PyTorch as `limit`
+    numbers do.
     """
 
     def __init__(
@@ -67,11 +66,11 @@ class Watch(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Say no to torch's guard against torch.compile, which would load all of that: seconds."""
+        """Tell torch not to load its compiler for this mode, which would take seconds."""
         return False
 
     def __enter__(self) -> "Watch":
-        """Begin; with `live`, also to trace what Python and NumPy allocate."""
+        """Start; with `live`, also trace what Python and NumPy allocate."""
         if self.live is not None:
             self._tracing = tracemalloc.is_tracing()
             if not self._tracing:
@@ -81,7 +80,7 @@ class Watch(TorchDispatchMode):
         return super().__enter__()
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        """End, and complain of a table that PyTorch did not see."""
+        """Stop, and raise an error for a table outside PyTorch."""
         super().__exit__(kind, error, trace)
         if self.live is None:
             return
@@ -90,20 +89,20 @@ class Watch(TorchDispatchMode):
             tracemalloc.stop()
         if kind is None and self.limit and outside >= _BYTES * self.limit + _PYTHONS_OWN:
             raise OutsideTorchError(
-                f"{outside} bytes were taken outside of PyTorch at the same time, in NumPy arrays "
-                f"or lists; the table of scores has {self.limit} numbers. Work on one tile at a "
-                "time there too, and keep only the running maximum, sum and mixture."
+                f"{outside} bytes were allocated outside PyTorch at the same time, in NumPy "
+                f"arrays or lists; the table of scores has {self.limit} numbers. Work on one tile "
+                "at a time there too, and keep only the running state."
             )
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Run one operation and look at what it returns."""
+        """Run one operation and check what it returns."""
         name = function.overloadpacket.__name__
         if (self.limit or self.tile) is not None and "attention" in name:
             raise TableError(
-                f"{name} was called, which computes all of attention at once. Here the point is to "
-                "write the walk over the tiles: use matrix products, exp, sums and maxima."
+                f"{name} was called, which computes all of attention at once. Write the loop over "
+                "the tiles yourself, with matrix products, exp, sums and maxima."
             )
         result = function(*args, **(kwargs or {}))
         for made in result if isinstance(result, tuple | list) else (result,):
@@ -121,14 +120,14 @@ class Watch(TorchDispatchMode):
         if self.limit is not None and elements >= self.limit:
             raise TableError(
                 f"{name} made a tensor of shape {tuple(made.shape)}, {elements} numbers; fewer "
-                f"than {self.limit} were wanted, the size of the table of scores. Work on one tile "
-                "at a time, and keep only the running maximum, sum and mixture."
+                f"than {self.limit} are allowed, the size of the table of scores. Work on one tile "
+                "at a time, and keep only the running state."
             )
         if self.tile is not None and name in _PRODUCTS and made.numel() > self.tile:
             raise TableError(
                 f"{name} made a product of shape {tuple(made.shape)}, {made.numel()} numbers; a "
                 f"tile has at most {self.tile}. Cut the keys into blocks too, and carry the "
-                "running maximum, sum and mixture from one to the next."
+                "running state from one to the next."
             )
 
     def _hold(self, name: str, made: Tensor, given: bool) -> None:
@@ -136,7 +135,7 @@ class Watch(TorchDispatchMode):
         place = made.untyped_storage().data_ptr()
         if place not in self._held:
             if given or place == 0:
-                return  # it was there before
+                return  # it existed before
             self._held[place] = [made.untyped_storage().nbytes() // made.element_size(), 0]
             self._now += self._held[place][0]
         self._held[place][1] += 1
@@ -147,7 +146,7 @@ class Watch(TorchDispatchMode):
             raise TableError(
                 f"with the result of {name}, {self._now} numbers are held at the same time, in "
                 f"{len(self._held)} tensors; {self.live} are enough. Tiles that are all kept are a "
-                "table in pieces: forget each one when the running state has taken it in."
+                "table in pieces: discard each one after updating the running state."
             )
 
     def _release(self, gone: weakref.ref, place: int) -> None:

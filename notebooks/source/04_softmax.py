@@ -3,20 +3,23 @@
 #
 # **How do scores become a distribution, and how does that go wrong in floating point?**
 #
-# A language model ends in one score for each token that could come next. Scores are any real numbers; to choose a token,
-# or to measure how surprised the model is, we need probabilities. Softmax makes the one into the other. It takes one line
-# to write, and that line fails on the scores of real models.
+# A language model ends in one score for each token that could come next. These scores, called *logits*, are any real
+# numbers. To choose a token, or to measure how surprised the model is, we need probabilities. Softmax turns scores into
+# probabilities. It takes one line to write, and that line fails on the scores of real models.
 #
 # After this notebook you can
 # - write softmax, its logarithm and its masked form so that no finite score breaks them, and say why each line is there;
-# - turn the temperature knob and predict what happens to the distribution and to its entropy;
-# - derive what the loss tells each score, and why a saturated row learns nothing while a wrong prediction does;
-# - compute softmax in one pass over blocks that never meet, which is the seed of FlashAttention.
+# - change the temperature and predict what happens to the distribution and to its entropy;
+# - derive the gradients of softmax and of the loss, and say why saturated softmax blocks gradient, yet a confidently wrong
+#   prediction gets all of it;
+# - compute the maximum and the sum in one pass over blocks, and merge blocks that were computed apart;
+# - predict what softmax costs in bytes and FLOPs, and compute the loss of a large vocabulary in chunks.
 #
-# About 90 minutes. You need Python and a little PyTorch; nothing is downloaded.
+# About 120 minutes. You need Python and a little PyTorch; nothing is downloaded.
 
 # %% id="imports"
 import math
+import time
 
 import torch
 import torch.nn.functional as F
@@ -24,29 +27,29 @@ import torch.nn.functional as F
 from course_lib import softmax
 from course_lib.device import seeded
 from course_lib.information import entropy
-from course_lib.study import exercise, explorers, quiz, reveal, rounded
+from course_lib.study import exercise, explorers, hint, quiz, reveal, rounded
 
 # %% [markdown] id="1-from-scores-to-shares"
-# ## 1 · From scores to shares
+# ## 1 · From scores to probabilities
 #
-# We want a function that takes any scores $z_1 \dots z_V$ and returns shares $p_1 \dots p_V$ that are positive, add up to
-# 1, and keep the order: a larger score gets a larger share. Dividing each score by their sum will not do, for scores may
-# be negative. So make them positive first. The exponential is positive everywhere and grows:
+# We want a function that takes any scores $z_1 \dots z_V$ and returns probabilities $p_1 \dots p_V$: positive numbers that
+# add up to 1 and keep the order, so that a larger score gets a larger probability. Dividing each score by their sum does not
+# work, because scores may be negative. So make them positive first. The exponential is positive everywhere, and it grows:
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# Small enough for the head: the scores 2, 1 and 0.1. Their exponentials are about 7.39, 2.72 and 1.11, and these add up
-# to 11.21. Divide, and the shares are **0.659, 0.242, 0.099**.
+# Small enough to do in your head: the scores 2, 1 and 0.1. Their exponentials are about 7.39, 2.72 and 1.11, and these add up
+# to 11.21. Divide, and the probabilities are **0.659, 0.242, 0.099**.
 
 # %% id="scores-torch-tensor-2-0-1"
 scores = torch.tensor([2.0, 1.0, 0.1])
 exponentials = torch.exp(scores)
-print("exponentials:", rounded(exponentials, 2), "sum:", rounded(exponentials.sum(), 2))
-shares = exponentials / exponentials.sum()
-print("shares:      ", rounded(shares), "sum:", rounded(shares.sum()))
+print("exponentials: ", rounded(exponentials, 2), "sum:", rounded(exponentials.sum(), 2))
+probabilities = exponentials / exponentials.sum()
+print("probabilities:", rounded(probabilities), "sum:", rounded(probabilities.sum()))
 
 # %% [markdown] id="predict-add-5-to-each-of"
-# > **Predict.** Add 5 to each of the three scores: 7, 6 and 5.1. Do the shares change? And if you *double* each
+# > **Predict.** Add 5 to each of the three scores: 7, 6 and 5.1. Do the probabilities change? What if you *double* each
 # > score instead?
 
 # %% id="for-name-changed-in-plus-5"
@@ -54,28 +57,28 @@ for name, changed in [("plus 5", scores + 5), ("minus 5", scores - 5), ("doubled
     print(f"{name:8}", rounded(softmax.naive_softmax(changed)))
 
 # %% [markdown] id="adding-the-same-number-to-all"
-# Adding the same number to all scores changes nothing: it multiplies numerator and denominator alike.
+# Adding the same number to all scores changes nothing, because it multiplies numerator and denominator by the same factor:
 #
 # $$\frac{e^{z_i + c}}{\sum_j e^{z_j + c}} = \frac{e^c\, e^{z_i}}{e^c \sum_j e^{z_j}} = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# So **only differences of scores matter**. Multiplying does change the shares: it stretches the differences. Both facts
-# will be used again and again in this notebook, the first for safety, the second as a knob.
+# So **only differences of scores matter**. Multiplying does change the probabilities, because it stretches the differences.
+# This notebook uses both facts again and again: the first to avoid overflow, the second as the temperature.
 
 # %% [markdown] id="2-when-the-scores-are-large"
 # ## 2 · When the scores are large
 #
-# With 2, 1 and 0.1 nothing could go wrong. Real scores are not so polite.
+# With 2, 1 and 0.1 nothing could go wrong. Real scores can be much larger.
 #
 # > **Predict.** The scores are now 1000, 1001 and 1002. Only differences matter, so the answer should be that of 0, 1 and
-# > 2. What will the formula, typed exactly as it stands, return?
+# > 2. What does the formula return if you type it exactly as written?
 
 # %% id="scores-torch-tensor-1000-0-1001"
 scores = torch.tensor([1000.0, 1001.0, 1002.0])
 print(torch.exp(scores) / torch.exp(scores).sum())
 
 # %% [markdown] id="three-times-nan-not-a-number"
-# Three times `nan`, "not a number". Each `exp` is infinite in float32, and infinity over infinity has no value. It takes
-# less than you might think:
+# We get `nan`, "not a number", three times. Each `exp` is infinite in float32, and infinity over infinity has no value. The
+# scores need not even be that large:
 
 # %% id="for-dtype-in-torch-float64-torch"
 for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
@@ -84,8 +87,8 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
     print(f"{dtype!s:15} largest number {largest:9.3g}   exp overflows above {limit:.1f}")
 
 # %% [markdown] id="in-float16-a-score-of-12"
-# In float16 a score of 12 is already too much. The way out is in the first section: we may add any constant, so choose
-# one that makes overflow impossible. Subtract the largest score, $c = -\max_j z_j$. Then the largest exponent is
+# In float16 a score of 12 is already too large. The first section shows the way out: we may add any constant, so choose
+# one that makes overflow impossible. Subtract the largest score, $c = -\max_j z_j$. Then the largest exponential is
 # $e^0 = 1$, all others lie between 0 and 1, and their sum lies between 1 and $V$.
 #
 # By hand, for 1000, 1001, 1002: subtract 1002 and get −2, −1, 0; exponentiate and get 0.135, 0.368, 1; divide by their
@@ -93,9 +96,12 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
 
 # %% [markdown] id="build-it"
 # ### Build it
-# Write softmax so that it survives any finite scores. It must work along any axis `dim`, for a tensor of any shape. The
-# cell checks itself when you run it: leave the `def` line as it is and replace the `...`. In this notebook `softmax` is the
-# library's module, so give a function of your own another name; running the first cell again brings the module back.
+# Write softmax so that it works for any finite scores, along any axis `dim` of a tensor of any shape. The result has the
+# shape and the dtype of `x`. Gradients are not checked here.
+#
+# The cell checks itself when you run it: leave the `def` line as it is and replace the `...`. In this notebook `softmax` is
+# the name of the library's module, so give your own functions a different name. If you overwrite it by accident, run the
+# first cell again.
 
 
 # %% id="softmax.stable"
@@ -106,15 +112,15 @@ def stable_softmax(x, dim=-1):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell: it gives a little, then a little more. Done, or curious? Here is the course's own. It
-# stays folded until you have passed, or have run the cell twice.
+# Stuck? Type `hint()` in a new cell; each call gives a little more. Done, or curious? The next cell holds the
+# library's version. It stays folded until you have passed, or have run the cell twice.
 
 # %% id="reveal-softmax-stable"
 reveal("softmax.stable")
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
-# Scores of up to tens of thousands, along each axis of a three-dimensional tensor, next to PyTorch's own softmax:
+# Scores of up to tens of thousands, along each axis of a three-dimensional tensor, compared with PyTorch's own softmax:
 
 # %% id="x-torch-randn-3-4-7"
 x = torch.randn(3, 4, 7, generator=seeded(0)) * 1e4
@@ -122,47 +128,49 @@ for dim in range(3):
     gap = (softmax.stable_softmax(x, dim) - torch.softmax(x, dim)).abs().max().item()
     print(f"dim {dim}: largest difference < 1e-6: {gap < 1e-6}")
 lost = int(softmax.naive_softmax(x).isnan().sum())
-print(f"naive form, numbers that are nan: {lost} of {x.numel()}")
+print(f"naive form: {lost} of {x.numel()} numbers are nan")
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# Where does the naive formula break? Choose the type and move the size of the scores. Both forms really run in that type,
-# nothing is drawn from a formula. Watch the bottom end too: the stable form trades overflow for a harmless *underflow*,
-# where a share that is too small becomes 0.
+# Where does the naive formula break? Choose the dtype and the size of the scores. Both forms really run in that dtype;
+# nothing is drawn from a formula. Look at small probabilities too: the stable form replaces overflow by a harmless
+# *underflow*, where a probability that is too small becomes 0.
 
 # %% id="explorers-softmax-overflow-map-dtype-float16"
 explorers.softmax.overflow_map(dtype="float16", magnitude=10)
 
 # %% [markdown] id="3-the-logarithm-of-a-share"
-# ## 3 · The logarithm of a share
+# ## 3 · The logarithm of a probability
 #
-# Training needs $\log p$, not $p$: the loss of a language model is minus the logarithm of the share of the token that
-# came. That token may have had a score far below the largest, and then its share is tiny.
+# Training needs $\log p$, not $p$: the loss of a language model is minus the logarithm of the probability of the token that
+# came next. That token may have a score far below the largest, and then its probability is tiny.
 #
-# > **Predict.** The scores are 0 and 200. The share of the first is $e^{-200}$, about $10^{-87}$. What is its logarithm,
-# > and what does `torch.softmax(...).log()` return?
+# > **Predict.** The scores are 0 and 200. The probability of the first is $e^{-200}$, about $10^{-87}$. What is its
+# > logarithm, and what does `torch.softmax(...).log()` return?
 
 # %% id="scores-torch-tensor-0-0-200"
 scores = torch.tensor([0.0, 200.0])
 print("log(softmax):", torch.softmax(scores, -1).log())
 for dtype, gap in ((torch.float16, 18.0), (torch.float32, 105.0)):
-    share = torch.softmax(torch.tensor([0.0, gap], dtype=dtype), -1)[0].item()
-    print(f"{dtype}: the share of a score {gap:.0f} below the largest is {share}")
+    p = torch.softmax(torch.tensor([0.0, gap], dtype=dtype), -1)[0].item()
+    print(f"{dtype}: the probability of a score {gap:.0f} below the largest is {p}")
 
 # %% [markdown] id="the-true-answer-is-200-an"
-# The true answer is −200, an unremarkable number. We got −∞, because float32 has no number as small as $10^{-87}$ and
-# rounds it to 0 *before* the logarithm. Nothing that comes later can bring it back. In float16 a gap of 18 is enough.
+# The true answer is −200, an ordinary number. We got −∞, because float32 has no number as small as $10^{-87}$ and
+# rounds it to 0 *before* the logarithm. No later step can bring it back. In float16 a gap of 18 is enough.
 #
-# So never form the share. The logarithm of a quotient is a difference:
+# So never form the probability. The logarithm of a quotient is a difference:
 #
 # $$\log p_i = z_i - \log \sum_j e^{z_j} = z_i - \operatorname{logsumexp}(z)$$
 #
 # and the sum is made safe in the same way as before, $\operatorname{logsumexp}(z) = c + \log \sum_j e^{z_j - c}$ with
-# $c = \max_j z_j$. By hand, for 0 and 200: $c = 200$, the sum is $e^{-200} + 1$, its logarithm is 0 to any precision we
-# have, so logsumexp is 200 and the two logarithms are **−200 and 0**.
+# $c = \max_j z_j$. By hand, for 0 and 200: $c = 200$ and the sum is $e^{-200} + 1$. Its logarithm rounds to 0, so logsumexp
+# is 200 and the two logarithms are **−200 and 0**.
 
 # %% [markdown] id="build-it-2"
 # ### Build it
+# Write the logarithm of softmax along any axis `dim`, for any finite scores. The result has the shape and the dtype of `x`
+# and is always finite.
 
 
 # %% id="softmax.log"
@@ -176,8 +184,8 @@ def log_softmax(x, dim=-1):
 reveal("softmax.log")
 
 # %% [markdown] id="the-library-splits-the-work-in"
-# The library splits the work in two, since logsumexp is useful by itself. Note its second line: what if a whole row is
-# −∞?
+# The library computes logsumexp in a function of its own, since it is useful by itself. Note its second line: what happens
+# if a whole row is −∞?
 
 # %% id="reveal-softmax-logsumexp"
 reveal(softmax.logsumexp)
@@ -192,47 +200,63 @@ print("a row of -inf:                ", softmax.logsumexp(torch.full((3,), -torc
 
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
-# Two scores with a growing gap, computed both ways in the type you choose, against float64. In float16 the detour through
-# the share is lost at a gap of 17 or so, and it has become inaccurate well before.
+# Two scores with a growing gap, computed both ways in the dtype you choose and compared with float64. In float16
+# `log(softmax(x))` is −∞ from a gap of about 17 on, and it is inaccurate well before that.
 
 # %% id="explorers-softmax-log-softmax-error-dtype"
 explorers.softmax.log_softmax_error(dtype="float16", gap=15)
 
 # %% [markdown] id="4-entries-that-must-not-count"
-# ## 4 · Entries that must not count
+# ## 4 · Masked entries
 #
-# In attention a token may look at some tokens and not at others. The hidden ones must get a share of exactly 0, and the
-# rest must add up to 1 again. In this course a mask is **True where a token may attend**.
+# In attention a token may look at some tokens and not at others. A masked token must get a probability of exactly 0, and the
+# rest must add up to 1. In this course a mask is **True where a token may attend**.
 #
-# > **Predict.** Scores 2, 1 and 0.1; the second is hidden. Which of these is right: set its *score* to 0, set its *share*
-# > to 0, or set its score to −∞?
+# > **Predict.** Scores 2, 1 and 0.1; the second is masked. Which of these is right: set its *score* to 0, set its
+# > *probability* to 0, or set its score to −∞?
 
 # %% id="scores-torch-tensor-2-0-1-2"
 scores = torch.tensor([2.0, 1.0, 0.1])
 mask = torch.tensor([True, False, True])
 attempts = {
     "score to 0": torch.softmax(scores * mask, -1),
-    "share to 0": torch.softmax(scores, -1) * mask,
+    "probability to 0": torch.softmax(scores, -1) * mask,
     "score to -inf": torch.softmax(scores.masked_fill(~mask, -torch.inf), -1),
 }
 for name, p in attempts.items():
-    print(f"{name:14}", rounded(p), "sum", rounded(p.sum()))
+    print(f"{name:17}", rounded(p), "sum", rounded(p.sum()))
 
 # %% [markdown] id="a-score-of-0-is-an"
-# A score of 0 is an ordinary score, with $e^0 = 1$. A share set to 0 afterwards leaves the others too small. Only −∞ works:
-# $e^{-\infty} = 0$, before the sum is taken.
+# A score of 0 is an ordinary score, with $e^0 = 1$. Setting the probability to 0 afterwards leaves the others too small. Only
+# −∞ works: $e^{-\infty} = 0$, before the sum is taken.
 #
-# One case is left. A row in which *everything* is hidden occurs in practice, for a padding token for instance. Then the
-# maximum is −∞, and −∞ − (−∞) is `nan`. One `nan` in one row spreads through every later layer. The course defines that a
-# row that may look at nothing takes nothing: all zeros.
+# One case is left. A row in which *everything* is masked occurs in practice, for example for a padding token. Its maximum is
+# −∞, and −∞ − (−∞) is `nan`. One `nan` spreads through every later layer.
+#
+# > **Predict.** Many programs use the most negative finite number instead of −∞, to avoid this `nan`. What do the
+# > probabilities of a fully masked row become then?
 
 # %% id="hidden-torch-full-1-3-torch"
-hidden = torch.full((1, 3), -torch.inf)
-print("torch:", torch.softmax(hidden, -1))
-print("ours: ", softmax.masked_softmax(torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.bool)))
+nothing = torch.zeros(1, 3, dtype=torch.bool)
+zeros = torch.zeros(1, 3)
+lowest = torch.finfo(torch.float32).min
+print("softmax, -inf:      ", torch.softmax(zeros.masked_fill(~nothing, -torch.inf), -1))
+print("softmax, finfo.min: ", rounded(torch.softmax(zeros.masked_fill(~nothing, lowest), -1)))
+print("masked_softmax:     ", softmax.masked_softmax(zeros, nothing))
+
+# %% [markdown] id="with-a-finite-number-the-masked"
+# With a finite number the masked row becomes uniform: it reads exactly the tokens that it must not read. In this course a row
+# that may attend to nothing gets all zeros. PyTorch's fused attention follows the same rule:
+
+# %% id="values-torch-ones-1-3-4"
+values = torch.ones(1, 3, 4)
+out = F.scaled_dot_product_attention(values, values, values, attn_mask=nothing)
+print("attention over nothing:", out.unique().tolist())
 
 # %% [markdown] id="build-it-3"
 # ### Build it
+# `mask` is boolean and may have fewer or shorter axes than `x`: it broadcasts. The result has the shape and the dtype of
+# `x`. A row with nothing allowed is all zeros. Scores are finite, but may be large or far below zero.
 
 
 # %% id="softmax.masked"
@@ -248,17 +272,17 @@ reveal("softmax.masked")
 # %% [markdown] id="5-temperature"
 # ## 5 · Temperature
 #
-# Multiplying all scores stretches their differences. Written as a division by a *temperature* $T$, this is the knob on
-# every chat model:
+# Multiplying all scores stretches their differences. Written as a division by a *temperature* $T$, this is the setting that
+# every chat model offers:
 #
 # $$p_i(T) = \frac{e^{z_i/T}}{\sum_j e^{z_j/T}}$$
 #
-# - $T \to 0$: differences grow without bound, the largest score takes everything (argmax);
+# - $T \to 0$: differences grow without bound, and the largest score gets everything (argmax);
 # - $T = 1$: softmax as it was trained;
-# - $T \to \infty$: all differences vanish, everyone gets $1/V$ (uniform).
+# - $T \to \infty$: all differences vanish, and every token gets $1/V$ (uniform).
 #
-# > **Predict.** Scores 2, 1 and 0, temperature 0.5. That is softmax of 4, 2 and 0. The first share at $T = 1$ is 0.665.
-# > Is it above or below 0.8 now?
+# > **Predict.** Scores 2, 1 and 0, temperature 0.5. That is the softmax of 4, 2 and 0. The first probability at $T = 1$ is
+# > 0.665. Is it above or below 0.8 now?
 
 # %% id="scores-torch-tensor-2-0-1-3"
 scores = torch.tensor([2.0, 1.0, 0.0])
@@ -268,7 +292,8 @@ for temperature in (0.0, 0.1, 0.5, 1.0, 2.0, 10.0, math.inf):
 
 # %% [markdown] id="build-it-4"
 # ### Build it
-# For a temperature above 0. The two ends are limits that the library handles and that you may leave out.
+# For any finite temperature above 0, along any axis `dim`. The library also handles the two limits, 0 and ∞; you may leave
+# them out.
 
 
 # %% id="softmax.temperature"
@@ -283,28 +308,34 @@ reveal("softmax.temperature")
 
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
-# To *draw* a token, take one random number $u$ between 0 and 1 and walk along the cumulative shares until they pass $u$.
-# Hold $u$ fixed and move the temperature: the same random number picks another token, because the steps under it move.
+# To *sample* a token, take one random number $u$ between 0 and 1 and walk along the cumulative probabilities until they
+# exceed $u$. Hold $u$ fixed and change the temperature: the same random number picks a different token, because the
+# cumulative probabilities move.
 
 # %% id="explorers-softmax-temperature"
 explorers.softmax.temperature()
 
 # %% [markdown] id="how-undecided-the-distribution-is-in"
-# How undecided the distribution is, in one number, is its entropy. It climbs from the logarithm of the number of scores
-# that tie for the first place to $\log V$. Let two or three scores tie, and see where the curve begins:
+# Entropy measures in one number how undecided the distribution is. As the temperature grows from 0, entropy climbs from the
+# logarithm of the number of scores that tie for first place to $\log V$. Let two or three scores tie, and see where the curve
+# starts:
 
 # %% id="explorers-softmax-entropy-curve"
 explorers.softmax.entropy_curve()
 
 # %% [markdown] id="6-what-softmax-passes-back"
-# ## 6 · What softmax passes back
+# ## 6 · The gradient of softmax
 #
-# Training moves the scores. How much does share $i$ change when score $j$ moves a little? Differentiate:
+# Training moves the scores. How much does probability $i$ change when score $j$ moves a little? Write $S = \sum_k e^{z_k}$,
+# so that $p_i = e^{z_i} / S$ and $\partial S / \partial z_j = e^{z_j}$. The quotient rule, with $\delta_{ij}$ equal to 1 where
+# $i = j$ and 0 elsewhere, gives
 #
-# $$\frac{\partial p_i}{\partial z_j} = p_i\,(\delta_{ij} - p_j) \qquad\text{or, as a matrix,}\qquad J = \operatorname{diag}(p) - p\,p^\top$$
+# $$\frac{\partial p_i}{\partial z_j} = \frac{\delta_{ij}\, e^{z_i} S - e^{z_i} e^{z_j}}{S^2}
+# = \delta_{ij}\, p_i - p_i\, p_j = p_i\,(\delta_{ij} - p_j)$$
 #
-# Two scores that are equal have shares ½ and ½. Then $J$ has ½ · ½ = **0.25** on its diagonal and **−0.25** beside it: what
-# one share wins the other loses. Each row adds up to 0, since the shares always add up to 1.
+# As a matrix this is the Jacobian $J = \operatorname{diag}(p) - p\,p^\top$. For two equal scores the probabilities are ½ and
+# ½. Then $J$ has ½ · ½ = **0.25** on its diagonal and **−0.25** off it: what one probability gains the other loses. Each row
+# adds up to 0, since the probabilities always add up to 1.
 
 # %% id="print-softmax-softmax-jacobian-torch-tensor"
 print(softmax.softmax_jacobian(torch.tensor([0.5, 0.5])))
@@ -315,31 +346,66 @@ print("agrees with autograd:", torch.allclose(ours, by_autograd))
 print("rows add up to zero: ", torch.allclose(ours.sum(-1), torch.zeros(4, dtype=torch.float64)))
 
 # %% [markdown] id="predict-the-scores-are-0-and"
-# > **Predict.** The scores are 0 and 10, so one share is almost 1. How large is the largest entry of $J$?
+# > **Predict.** The scores are 0 and 10, so one probability is almost 1. How large is the largest entry of $J$?
 
 # %% id="for-gap-in-0-0-2"
 for gap in (0.0, 2.0, 5.0, 10.0, 20.0):
     p = softmax.stable_softmax(torch.tensor([0.0, gap], dtype=torch.float64))
     largest = softmax.softmax_jacobian(p).max()
-    print(f"gap {gap:4.1f}: largest share {p.max():.6f}, largest entry of J {largest:.2e}")
+    print(f"gap {gap:4.1f}: largest probability {p.max():.6f}, largest entry of J {largest:.2e}")
 
 # %% [markdown] id="when-one-share-is-close-to"
-# When one share is close to 1, every entry of $J$ is close to 0: the row is **saturated** and passes almost nothing back.
-# This is why attention divides its scores by $\sqrt{d}$ (notebook [Attention](05_attention.ipynb)): without it, many rows are saturated before training
-# has begun. Move the scale of the scores and watch the whole matrix fade:
+# When one probability is close to 1, every entry of $J$ is close to 0: the row is **saturated**, and almost no gradient passes
+# through it. This is one reason why attention divides its scores by $\sqrt{D}$, where $D$ is the width of a head (notebook
+# [Attention](05_attention.ipynb)). Change the scale of the scores and watch the whole matrix fade:
 
 # %% id="explorers-softmax-jacobian"
 explorers.softmax.jacobian()
 
+# %% [markdown] id="backward-without-the-matrix"
+# ### Backward without the matrix
+# For a vocabulary of 50 257 tokens, $J$ has 2.5 billion entries for each row. Nobody builds it. The backward pass receives
+# $g_i = \partial L / \partial p_i$ from the next layer, and the chain rule sums over all probabilities:
+#
+# $$\frac{\partial L}{\partial z_j} = \sum_i g_i\, p_i\,(\delta_{ij} - p_j) = p_j \Big(g_j - \sum_i p_i\, g_i\Big)$$
+#
+# One dot product for each row, then a subtraction and a multiplication. In words: a score gains where its $g_j$ is above the
+# weighted mean of all $g_i$. By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is
+# ½ · (1 − ½) = **0.25** and ½ · (0 − ½) = **−0.25**, the first column of the matrix above.
+
+# %% id="p-torch-tensor-0-5-0"
+p = torch.tensor([0.5, 0.5])
+print("by hand:      ", softmax.softmax_backward(p, torch.tensor([1.0, 0.0])))
+print("same for all: ", softmax.softmax_backward(p, torch.tensor([3.0, 3.0])))
+
+# %% [markdown] id="build-it-8"
+# ### Build it
+# `p` are the probabilities that the forward pass returned, and `gradient` has the same shape. Return the gradient at the
+# scores, along any axis `dim`, without the $V \times V$ matrix. Some probabilities may be exactly 0.
+
+
+# %% id="softmax.backward"
+@exercise("softmax.backward")
+def softmax_backward(p, gradient, dim=-1):
+    """Return the gradient at the scores from the gradient at the probabilities `p`."""
+    ...
+
+
+# %% id="reveal-softmax-backward"
+reveal("softmax.backward")
+
 # %% [markdown] id="7-the-loss"
 # ## 7 · The loss
 #
-# A language model is trained to be less surprised at the token that came. The surprise at a token with share $p$ is
-# $-\log p$, and the mean over many tokens is the *cross-entropy*. From the scores, without forming a share:
+# A language model is trained to be less surprised by the token that came next. The surprise at a token with probability $p$
+# is $-\log p$, and the mean over many tokens is the *cross-entropy* $L$. From the scores, without forming a probability:
 #
-# $$\ell = \frac1N \sum_n \Big(\operatorname{logsumexp}(z^{(n)}) - z^{(n)}_{t_n}\Big)$$
+# $$L = \frac1N \sum_n \Big(\operatorname{logsumexp}(z^{(n)}) - z^{(n)}_{t_n}\Big)$$
 #
-# By hand: the scores 2, 1 and 0.1 again, and the second token came. Its share was 0.2424, and −log 0.2424 = **1.417** nats.
+# Here $z^{(n)}$ are the scores of row $n$ and $t_n$ is its target, the token that came next.
+#
+# By hand: the scores 2, 1 and 0.1 again, and the target is the second token. Its probability was 0.2424, and −log 0.2424 =
+# **1.417** nats. (A *nat* is the unit of surprise for natural logarithms, as a bit is for base 2.)
 #
 # > **Predict.** A model with a vocabulary of 50 257 tokens that knows nothing gives every token the same score. What is
 # > its loss?
@@ -357,6 +423,8 @@ print("log(50257) =", round(math.log(50257), 3))
 
 # %% [markdown] id="build-it-5"
 # ### Build it
+# `logits` has shape (N, V) and `targets` holds N token ids. Return the mean over the rows, in nats, as a tensor. A target may
+# have a probability that rounds to 0. The gradient of your result is checked too.
 
 
 # %% id="softmax.cross_entropy"
@@ -370,20 +438,28 @@ def cross_entropy(logits, targets):
 reveal("softmax.cross_entropy")
 
 # %% [markdown] id="what-the-loss-tells-each-score"
-# ### What the loss tells each score
-# The gradient of $\operatorname{logsumexp}(z)$ is softmax itself, and the target's score is subtracted. So for each row
+# ### The gradient of the loss
+# For one row, $L = \log S - z_t$ with $S = \sum_k e^{z_k}$. The first term has the derivative
+# $\frac{1}{S} \frac{\partial S}{\partial z_i} = \frac{e^{z_i}}{S} = p_i$: the gradient of logsumexp is softmax. The second
+# contributes −1 at the target and 0 elsewhere. So
 #
-# $$\frac{\partial \ell}{\partial z_i} = p_i - \mathbb{1}[i = t]$$
+# $$\frac{\partial L}{\partial z_i} = p_i - \mathbb{1}[i = t]$$
 #
-# Every score is pushed down by the share it took, and the target's is pushed up by 1. Nothing is divided by a share: the
-# gradient never explodes, even where $p_t$ is 0. And a target that is already certain, $p_t = 1$, gets no push at all. The
-# loss is a mean over $N$ rows, so each row's gradient is divided by $N$.
+# A gradient step lowers every score in proportion to its probability, and raises the target's score by 1 unit more. Nothing is
+# divided by a probability, so the gradient never explodes, even where $p_t$ is 0. If the target is already certain,
+# $p_t = 1$, the gradient is 0. The loss is a mean over $N$ rows, so each row's gradient is divided by $N$.
 #
-# Compare this with section 6. There a saturated row passed almost nothing back. Here the logarithm undoes that: a model that
-# is certain and wrong gets the full push of 1. Turn the scale up below, with a target that does not lead.
+# Compare this with section 6. There a saturated row passed on almost no gradient. Here the logarithm cancels that effect: a
+# model that is confident and wrong gets a gradient of almost −1 at the target. Raise the scale below, with a target that does
+# not have the largest score.
 
 # %% id="explorers-softmax-cross-entropy-gradient"
 explorers.softmax.cross_entropy_gradient()
+
+# %% [markdown] id="build-it-9"
+# ### Build it
+# `logits` (N, V) and `targets` (N) as before. Return the gradient of the mean loss, of shape (N, V), by the formula and
+# without autograd. Scores may be large.
 
 
 # %% id="softmax.gradient"
@@ -410,21 +486,20 @@ print("loss agrees with torch:       ", torch.allclose(loss, expected))
 print("gradient agrees with autograd:", torch.allclose(gradient, by_autograd))
 
 # %% [markdown] id="8-one-pass"
-# ## 8 · One pass
+# ## 8 · Maximum and sum in one pass
 #
 # The stable softmax reads its scores three times: for the maximum, for the sum, for the division. When the scores are
-# large and memory is slow, reading is what costs. Can the maximum and the sum be had together, in *one* pass that never
-# looks back?
+# many and memory is slow, reading is what costs. Can we find the maximum and the sum together, reading each score *once*?
 #
-# The trouble is that the sum is measured from the maximum, and the maximum is not known until the end. So keep both, for
-# what was seen so far. When a new score $z$ raises the maximum from $m$ to $m'$, every term that was summed is too large
-# by the same factor, and one multiplication mends them all (Milakov & Gimelshein 2018, arXiv:1805.02867):
+# The difficulty is that the sum is measured from the maximum, and the maximum is not known until the end. So keep both for
+# the scores seen so far. When a new score $z$ raises the maximum from $m$ to $m'$, every term in the sum is too large
+# by the same factor, and one multiplication corrects them all (Milakov & Gimelshein 2018, arXiv:1805.02867):
 #
 # $$m' = \max(m, z) \qquad \ell' = \ell \cdot e^{m - m'} + e^{z - m'}$$
 #
-# By hand, for the scores 1, 3, 2. After 1: $m = 1$, $\ell = 1$. After 3 the maximum grows by 2, so
-# $\ell = 1 \cdot e^{-2} + 1 = 1.135$. After 2 it stays, so $\ell = 1.135 + e^{-1} =$ **1.503**. That is the sum we had in
-# section 2, as it should be: 1, 3, 2 are 1000, 1002, 1001 moved down by 999.
+# We call $\ell$ the *total*. By hand, for the scores 1, 3, 2. After 1: $m = 1$, $\ell = 1$. After 3 the maximum grows by 2,
+# so $\ell = 1 \cdot e^{-2} + 1 = 1.135$. After 2 it stays, so $\ell = 1.135 + e^{-1} =$ **1.503**. That is the sum from
+# section 2, as it should be: 1, 3, 2 are 1000, 1002, 1001 minus 999.
 
 # %% id="for-seen-in-1-2-3"
 for seen in (1, 2, 3):
@@ -436,8 +511,8 @@ explorers.softmax.online_steps()
 
 # %% [markdown] id="build-it-6"
 # ### Build it
-# Walk over the last axis once. `x.unbind(-1)` gives the scores one by one. Begin with a maximum of −∞ and a total of 0. One
-# of the probes starts with scores of −∞, as a masked row does.
+# Walk over the last axis of `x` once; `x` may have any number of axes. `x.unbind(-1)` gives the scores one by one. Start with
+# a maximum of −∞ and a total of 0. Scores may be −∞, as in a masked row; where all of them are, return (−∞, 0).
 
 
 # %% id="softmax.online"
@@ -448,16 +523,30 @@ def online_state(x):
 
 
 # %% [markdown] id="the-library-s-version-is-short"
-# The library's version is short because it leans on the function of the next section: a new score is a block of one.
+# The library's version is short because it calls the function of the next section: a new score is a block of length one.
 
 # %% id="reveal-softmax-online"
 reveal("softmax.online")
 
+# %% [markdown] id="predict-a-thousand-equal-scores-every"
+# > **Predict.** A thousand equal scores: every term is $e^0 = 1$, so the total is 1000. What does the loop return in bfloat16,
+# > which keeps 8 significant bits?
+
+# %% id="equal-torch-zeros-1000"
+equal = torch.zeros(1000)
+for dtype in (torch.float32, torch.bfloat16):
+    print(f"{dtype!s:15} total {softmax.online_state(equal.to(dtype)).total.item():.0f}")
+print("torch.sum, bfloat16:", equal.bfloat16().exp().sum().item())
+
+# %% [markdown] id="the-sum-stops-at-256-in"
+# The sum stops at 256: in bfloat16, 256 + 1 rounds back to 256. bfloat16 has the *range* for softmax but not the *precision*
+# for its sum. PyTorch adds in float32 and rounds once at the end, and so does every serious kernel.
+
 # %% [markdown] id="9-two-blocks-that-never-meet"
-# ## 9 · Two blocks that never meet
+# ## 9 · Merging two blocks
 #
-# Cut the scores in two. Somebody summed up the first block as $(m_a, \ell_a)$, somebody else the second as
-# $(m_b, \ell_b)$; neither saw the other's scores. Two numbers from each are enough:
+# Cut the scores in two. One worker summarised the first block as $(m_a, \ell_a)$, another worker the second as
+# $(m_b, \ell_b)$; neither saw the other's scores. These two numbers from each are enough:
 #
 # $$m = \max(m_a, m_b) \qquad \ell = \ell_a\, e^{m_a - m} + \ell_b\, e^{m_b - m}$$
 #
@@ -473,7 +562,8 @@ print(f"maximum {merged.maximum:.0f}, total {merged.total:.3f}")
 
 # %% [markdown] id="build-it-7"
 # ### Build it
-# `a` and `b` are pairs; take them apart with `maximum, total = a`.
+# `a` and `b` are pairs of tensors of the same shape, one entry for each row; unpack them with `maximum, total = a`. Return a
+# pair. An empty block has the pair (−∞, 0), and two empty blocks give an empty block.
 
 
 # %% id="softmax.merge"
@@ -491,12 +581,12 @@ explorers.softmax.merge()
 
 # %% [markdown] id="why-this-matters"
 # ### Why this matters
-# But for rounding, the merge does not care in which order, or in which groups, the blocks come. It is *associative* and *commutative*, with
-# the empty block (−∞, 0) as its zero. So a row of any length can be cut anywhere, given to as many workers as there are,
-# and put together in any order.
+# Apart from rounding, order and grouping do not matter: the merge is *commutative* and *associative*, and the empty block
+# (−∞, 0) is its zero. So a row of any length can be cut anywhere, given to any number of workers, and put together in any
+# order.
 #
-# > **Predict.** 1000 scores are cut into ten blocks, summed up apart, and merged in a shuffled order. How far from the
-# > direct softmax will the result be?
+# > **Predict.** 1000 scores are cut into ten blocks, summarised separately, and merged in a shuffled order. How far from the
+# > direct softmax is the result?
 
 # %% id="x-torch-randn-1000-generator-seeded"
 x = torch.randn(1000, generator=seeded(4), dtype=torch.float64) * 50
@@ -510,13 +600,102 @@ gap = (softmax.softmax_from_state(x, together) - torch.softmax(x, -1)).abs().max
 print("largest difference < 1e-14:", gap < 1e-14)
 
 # %% [markdown] id="flashattention-notebook-10-is-this-merge"
-# FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)) is this merge with one thing more carried along, the weighted sum of the values. It reads
-# the scores in blocks that fit into fast memory and never writes the whole row of weights anywhere.
+# FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)) is this merge with one more thing carried along: the
+# weighted sum of the values. It reads the scores in blocks that fit into fast memory and never stores a whole row of weights.
+
+# %% [markdown] id="10-what-softmax-costs"
+# ## 10 · What softmax costs
+#
+# A processor does arithmetic, and it moves numbers between memory and its registers. Which of the two takes longer is decided
+# by the *arithmetic intensity*, the number of FLOPs (floating-point operations) for each byte moved. Softmax does about five
+# operations for each score: a comparison, a subtraction, an exponential, an addition, a division.
+#
+# > **Predict.** Run as separate PyTorch operations, `stable_softmax` reads or writes the whole table of scores how many times?
+
+# %% id="passes-tables-read-tables-written"
+passes = {  # (tables read, tables written)
+    "five operations": (5, 3),  # amax, subtract, exp, sum, divide; three of them write a table
+    "one kernel, three passes": (3, 1),
+    "one kernel, online": (2, 1),
+}
+for name, (read, written) in passes.items():
+    moved = 4 * (read + written)  # bytes for each float32 score
+    print(f"{name:25} {read} tables read, {written} written: {5 / moved:.2f} FLOPs per byte")
+
+# %% [markdown] id="even-the-best-form-does-less"
+# Even the best form does less than one FLOP for each byte. An H100 can do about 20 float32 operations in the time in which it
+# moves one byte, so softmax waits for memory on any such device, and fewer passes mean less time. Now measure: one table
+# of 13 MB, each form as a multiple of a plain copy (one read, one write).
+
+
+# %% tags=["nbval-ignore-output"] id="milliseconds"
+def milliseconds(run):
+    times = []
+    for _ in range(6):  # the first call also allocates memory
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times)
+
+
+table = torch.randn(64, 50257, generator=seeded(6))
+copy = milliseconds(table.clone)
+print(f"copy: {8 * table.numel() / copy / 1e6:.1f} GB/s")
+print(f"five operations: {milliseconds(lambda: softmax.stable_softmax(table)) / copy:.1f} copies")
+print(f"torch.softmax:   {milliseconds(lambda: torch.softmax(table, -1)) / copy:.1f} copies")
+
+# %% [markdown] id="the-loss-of-a-large-vocabulary"
+# The single kernel is faster with the same arithmetic. On a CPU the exponential takes a good part of the time, so the gain is
+# smaller than the count of bytes says; on a GPU the count of bytes decides.
+#
+# ### The loss of a large vocabulary
+# The largest softmax of a language model is the last one.
+#
+# > **Predict.** A batch of 8192 tokens, a vocabulary of 151 936 (Qwen3), float32: how much memory do the logits take?
+
+# %% id="for-name-vocabulary-in-gpt-2"
+for name, vocabulary in (("GPT-2", 50_257), ("Qwen3", 151_936)):
+    size = softmax.logits_bytes(8192, vocabulary) / 1e9
+    print(f"{name:6} {size:.2f} GB of logits, and as much for their gradient")
+
+# %% [markdown] id="build-it-10"
+# Those logits are hidden states (N, C) times the output table (V, C). They need not exist all at once: the loss needs only
+# the maximum, the total and the target's score, and these can be merged from blocks of the vocabulary. For each chunk of rows
+# of the table, compute its logits $(N \times \text{chunk})$, merge their state into the running one, and throw them away. At the
+# end, logsumexp is $m + \log \ell$.
+#
+# ### Build it
+# `hidden` is (N, C), `table` is (V, C), `targets` holds N ids, and the logits are `hidden @ table.T`. V need not be a multiple of
+# `chunk`. Return the mean loss in nats. No tensor of N·V numbers may be made, and not all chunks may be kept: the check looks
+# at the size of every tensor. Gradients are not checked.
+
+
+# %% id="softmax.chunked_loss"
+@exercise("softmax.chunked_loss")
+def chunked_cross_entropy(hidden, table, targets, chunk):
+    """Return the mean cross-entropy of the logits `hidden @ table.T`, `chunk` tokens at a time."""
+    ...
+
+
+# %% id="reveal-softmax-chunked-loss"
+reveal("softmax.chunked_loss")
+
+# %% id="hidden-torch-randn-32-16-generator"
+hidden = torch.randn(32, 16, generator=seeded(7), dtype=torch.float64)
+table = torch.randn(1000, 16, generator=seeded(8), dtype=torch.float64)
+targets = torch.randint(1000, (32,), generator=seeded(9))
+expected = F.cross_entropy(hidden @ table.T, targets)
+for chunk in (1, 300, 1000):
+    ours = softmax.chunked_cross_entropy(hidden, table, targets, chunk)
+    print(f"chunks of {chunk:4}: agrees with torch: {torch.allclose(ours, expected)}")
+
+# %% [markdown] id="the-same-merge-lets-several-gpus"
+# The same merge lets several GPUs each hold a part of the vocabulary and exchange two numbers for each token, together with the
+# target's score. In training, the chunks are computed a second time in the backward pass: the gradient $p - \text{onehot}$
+# needs only the final maximum and total.
 
 # %% [markdown] id="10-claims-that-are-wrong"
-# ## 10 · Claims that are wrong
-#
-# Softmax by hand invites slips, and they are copied. Two that circulate in notes and posts:
+# ## 11 · Claims that are wrong
 #
 # > *"With a temperature of 0.5, softmax([2, 1, 0]) becomes [0.84, 0.11, 0.04]."*
 
@@ -529,35 +708,46 @@ ratios = claimed[0] / claimed[1], computed[0] / computed[1]
 print(f"ratio of the first two: claimed {ratios[0]:.2f}, computed {ratios[1]:.2f} = e²")
 
 # %% [markdown] id="you-can-catch-this-without-a"
-# You can catch this without a computer. The claimed shares do not add up to 1. And at $T = 0.5$ the first two scores are 2
-# apart, so their shares must stand in the ratio $e^2 \approx 7.39$.
+# You can catch this without a computer. The claimed probabilities do not add up to 1. And at $T = 0.5$ the first two scores
+# are 2 apart, so their probabilities must be in the ratio $e^2 \approx 7.39$.
 #
-# > *"softmax([2.1, −0.5, 1.3, 0.8]) = [0.42, 0.03, 0.29, 0.26]."*
+# > *"Cross-entropy compares probabilities, so apply softmax before `F.cross_entropy`."*
 
 # %% id="scores-torch-tensor-2-1-0"
-scores = torch.tensor([2.1, -0.5, 1.3, 0.8])
-claimed = torch.tensor([0.42, 0.03, 0.29, 0.26])
-computed = softmax.stable_softmax(scores)
-print("claimed: ", rounded(claimed))
-print("computed:", rounded(computed))
-implied = claimed.log() - claimed.log()[0] + scores[0]
-print("scores that would give the claim:", rounded(implied, 2))
+logits = torch.zeros(1, 50257)
+logits[0, 42] = 100.0  # certain, and right
+target = torch.tensor([42])
+print("from logits:       ", rounded(F.cross_entropy(logits, target)))
+print("from probabilities:", rounded(F.cross_entropy(torch.softmax(logits, -1), target)))
+print("knows nothing:     ", rounded(F.cross_entropy(torch.zeros(1, 50257), target)))
 
 # %% [markdown] id="this-one-adds-up-to-1"
-# This one adds up to 1, and still it is wrong. Take logarithms of the claimed shares and you get back the scores that would
-# have made them, up to a constant. They are not the scores we started from. Shares and differences of scores determine
-# each other, so every claim about softmax can be checked from either side.
+# `F.cross_entropy` takes logits and applies softmax itself. Probabilities differ by at most 1, so a second softmax can hardly
+# tell them apart: even a model that is certain and right is left with a loss of $\log(V - 1 + e) - 1$. Training still runs,
+# slowly, which is why this mistake is hard to notice.
+#
+# > *"Softmax is scale-invariant: only the ratios of the scores matter."*
+
+# %% id="scores-torch-tensor-2-0-1-4"
+scores = torch.tensor([2.0, 1.0])
+print("scores 2, 1:  ", rounded(softmax.stable_softmax(scores)))
+print("scores 20, 10:", rounded(softmax.stable_softmax(10 * scores)))
+print("scores 12, 11:", rounded(softmax.stable_softmax(10 + scores)))
+
+# %% [markdown] id="differences-of-scores-matter-not-their"
+# Differences of scores matter, not their ratios. That is why temperature has an effect at all.
 
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Softmax is exponentials divided by their sum. Only *differences* of scores matter.
+# 1. Softmax divides exponentials by their sum. Only *differences* of scores matter.
 # 2. Subtract the largest score of each row before `exp`, and nothing overflows. For log p, use z − logsumexp(z) and never
-#    form p. For a hidden entry, use −∞ before softmax, and mind the row with nothing left.
-# 3. Temperature divides the scores: 0 is argmax, ∞ is uniform, and entropy climbs in between.
-# 4. The gradient of the loss at the scores is p − onehot. Through softmax it is diag(p) − ppᵀ, which vanishes where one
-#    share is close to 1.
-# 5. Maximum and sum can be kept in one pass, and two blocks merge into one, in any order.
+#    form p. For a masked entry, use −∞ before softmax, and handle the row in which everything is masked.
+# 3. Temperature divides the scores: 0 is argmax, ∞ is uniform, and entropy grows in between.
+# 4. The gradient of the loss at the scores is p − onehot. Through softmax alone it is p(g − Σpg), which vanishes where one
+#    probability is close to 1.
+# 5. Maximum and sum can be found in one pass, and two blocks merge into one, in any order. Softmax is limited by memory:
+#    fewer passes, and logits that are never stored, are what makes it fast.
 #
 # ### Test yourself
 
@@ -568,6 +758,7 @@ quiz("softmax")
 # ### Papers
 # - Milakov & Gimelshein 2018, *Online normalizer calculation for softmax*, arXiv:1805.02867.
 # - Dao, Fu, Ermon, Rudra & Ré 2022, *FlashAttention*, arXiv:2205.14135, where the merge of section 9 becomes a kernel.
+# - Wijmans et al. 2024, *Cut your losses in large-vocabulary language models*, arXiv:2411.09009, on the loss without logits.
 # - Hinton, Vinyals & Dean 2015, *Distilling the knowledge in a neural network*, arXiv:1503.02531, on temperature.
 #
 # **Next:** [Attention](05_attention.ipynb), where each token uses softmax to decide what to read from the others.

@@ -21,7 +21,7 @@ SHAPES = {  # heads, key heads, queries, keys, width
     "one token": (2, 1, 1, 1, 64),
     "one tile and a tail": (2, 2, 17, 17, 64),
     "a decoding step": (4, 2, 1, 130, 64),
-    "new tokens behind a cache": (4, 2, 33, 200, 32),
+    "new tokens after a cache": (4, 2, 33, 200, 32),
     "several tiles": (2, 1, 200, 200, 128),
     "full tiles": (1, 1, 128, 128, 64),
     "narrow": (6, 2, 40, 70, 16),
@@ -79,9 +79,9 @@ def test_extreme_scores(dtype):
 
 def test_scale_strides_and_agreement_with_the_tiled_form():
     q, k, v = inputs((4, 2, 50, 60, 32), torch.float32)
-    turned = q.detach().transpose(1, 2).contiguous().transpose(1, 2)  # another order in memory
-    ours = fused.fused_attention(turned, k, v, causal=True, scale=0.5)
-    assert not turned.is_contiguous()
+    strided = q.detach().transpose(1, 2).contiguous().transpose(1, 2)  # a different order in memory
+    ours = fused.fused_attention(strided, k, v, causal=True, scale=0.5)
+    assert not strided.is_contiguous()
     assert (ours - tiled_attention(q, k, v, reach=CAUSAL, scale=0.5)).abs().max() < 1e-5
     assert (ours - tiled_attention(q, k, v, reach=CAUSAL)).abs().max() > 0.01
 

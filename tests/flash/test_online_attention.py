@@ -87,7 +87,7 @@ def test_parts_join_in_any_order(cuts):
         output, lse = join_parts(torch.stack(outputs[::order]), torch.stack(lses[::order]))
         assert (output - torch.softmax(scores, -1) @ values).abs().max() < 1e-14
         assert (lse - torch.logsumexp(scores, -1)).abs().max() < 1e-14
-    if 0 not in cuts:  # negative control: the mean of the parts is another thing
+    if 0 not in cuts:  # negative control: the mean of the parts is different
         assert (torch.stack(outputs).mean(0) - output).abs().max() > 0.01
 
 

@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        embeddings_and_norms
-Checked against:  the pictures of `course_lib.chapters.embeddings_and_norms.figures`
+Checked against:  `course_lib.chapters.embeddings_and_norms.figures`
 Shapes:           C features, L layers
 """
 
@@ -18,20 +18,20 @@ DEPTHS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def norm_effects(vector: Sequence[float] = VECTOR) -> Explorer:
-    """Stretch and move a vector, and see what the two norms keep of that."""
+    """Scale and shift a vector, and see which of the two the norms undo."""
     row = torch.tensor(vector, dtype=torch.float64)
 
     def figure(factor: float, shift: float) -> Figure:
         return figures.norm_effects(row, factor, shift)
 
     controls = {
-        "factor": log_slider("stretch ×", 1.0, 0.01, 100.0),
-        "shift": slider("move +", 0.0, -10.0, 10.0, step=0.25),
+        "factor": log_slider("scale ×", 1.0, 0.01, 100.0),
+        "shift": slider("shift +", 0.0, -10.0, 10.0, step=0.25),
     }
     return Explorer(figure, controls, "What LayerNorm and RMSNorm undo, and what they keep.")
 
 
 def sizes_through_depth(depth: int = 32) -> Explorer:
-    """Choose the depth of an untrained stack, and see stream and gradient grow or fade."""
+    """Choose the depth of an untrained stack, and see how stream and gradient change."""
     controls = {"depth": choice("layers", depth, DEPTHS)}
     return Explorer(figures.sizes_through_depth, controls, "Sizes through an untrained stack.")

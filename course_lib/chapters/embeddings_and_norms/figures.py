@@ -1,4 +1,4 @@
-"""The pictures of this chapter: tables of vectors, what norms do to them, and sizes through depth.
+"""The figures of this chapter: tables of vectors, the effects of norms, sizes through depth.
 
 Taught in:        embeddings_and_norms
 Checked against:  course_lib.embeddings and course_lib.norms for the same numbers
@@ -43,7 +43,7 @@ ARRANGEMENTS = {
 
 
 def lookup_as_product(ids: Int[Tensor, " T"], table: Float[Tensor, "V C"]) -> Figure:
-    """Draw one-hot rows, the table, and their product: the rows that were looked up."""
+    """Draw one-hot rows, the table, and their product: the rows of the ids."""
     chosen = one_hot(ids, table.shape[0])
     vectors = chosen @ table.float()
     ratios = [table.shape[0], table.shape[1], table.shape[1]]
@@ -51,7 +51,7 @@ def lookup_as_product(ids: Int[Tensor, " T"], table: Float[Tensor, "V C"]) -> Fi
     names = [str(i) for i in ids.tolist()]
     limit = float(table.abs().max())
     heatmap(left, chosen, names, [str(i) for i in range(table.shape[0])], shades=WEIGHTS)
-    title(left, "one row for each id")
+    title(left, "One row for each id")
     heatmap(middle, table, [str(i) for i in range(table.shape[0])], shades=SIGNED, limit=limit)
     title(middle, "× the table")
     heatmap(right, vectors, names, shades=SIGNED, limit=limit)
@@ -59,8 +59,8 @@ def lookup_as_product(ids: Int[Tensor, " T"], table: Float[Tensor, "V C"]) -> Fi
     return figure
 
 
-def table_shares(shares: Mapping[str, tuple[float, bool]]) -> Figure:
-    """Draw which share of each model is embedding and head, in percent; (share, tied)."""
+def table_shares(shares: Mapping[str, tuple[float, bool]], compare: tuple[str, str]) -> Figure:
+    """Draw what percentage of each model its tables are; the title compares two of the models."""
     names = list(shares)
     figure, ax = new_figure(8.0, 0.9 + 0.42 * len(names))
     for place, name in enumerate(names):
@@ -71,14 +71,14 @@ def table_shares(shares: Mapping[str, tuple[float, bool]]) -> Figure:
         ax.text(100 * share + 0.8, place, f"{100 * share:.1f} %, {words}", va="center", fontsize=9)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.set(xlabel="share of all parameters (%)", xlim=(0, 100))
-    largest = max(names, key=lambda name: shares[name][0])
-    title(ax, f"In {largest} the tables are {100 * shares[largest][0]:.0f} % of the model")
+    ax.set(xlabel="embedding and head, % of all parameters", xlim=(0, 100))
+    found = (f"{100 * shares[name][0]:.0f} % of {name}" for name in compare)
+    title(ax, f"The tables are {' and '.join(found)}")
     return figure
 
 
 def norm_effects(x: Float[Tensor, " C"], factor: Number = 1.0, shift: Number = 0.0) -> Figure:
-    """Draw a vector, moved and stretched, and what LayerNorm and RMSNorm make of it."""
+    """Draw a scaled and shifted vector, and the results of LayerNorm and RMSNorm."""
     moved = x.double() * factor + shift
     panels = (
         (f"x × {factor:g} + {shift:g}", moved, OKABE_ITO.black),
@@ -101,7 +101,7 @@ def norm_effects(x: Float[Tensor, " C"], factor: Number = 1.0, shift: Number = 0
 
 
 def padding_poison(sentence: Float[Tensor, "T C"], longest: int = 40, feature: int = 0) -> Figure:
-    """Draw what BatchNorm's statistics of one feature become as its batch is padded further."""
+    """Draw how BatchNorm's statistics of one feature change as its batch is padded further."""
     lengths = list(range(len(sentence), longest + 1))
     padded = [batch_statistics(_pad(sentence, length)) for length in lengths]
     true_mean, true_variance = batch_statistics(sentence)
@@ -129,42 +129,56 @@ def _pad(sentence: Tensor, length: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def stack_sizes(depth: int, arrangement: str) -> StackNorms:
-    """Return sizes along a stack, the geometric mean of four draws; kept for the next redraw."""
+    """Return sizes along a stack, the geometric mean of four random stacks; cached."""
     draws = [residual_stack_norms(depth, arrangement, 32, 16, seed) for seed in range(4)]  # type: ignore[arg-type]
     return StackNorms(*(torch.stack(part).log().mean(0).exp() for part in zip(*draws, strict=True)))
 
 
 def sizes_through_depth(depth: int = 32) -> Figure:
-    """Draw the size of the stream and of the gradient at each layer of an untrained stack."""
-    figure, (left, right) = new_figure(9.6, 3.7, cols=2, margins=Margins(top=0.85, across=0.9))
-    for arrangement, (name, colour, marker) in ARRANGEMENTS.items():
+    """Draw the size of the stream and of the gradient at each layer of an untrained stack.
+
+    The stack without norms has its own panel, since its sizes would hide those of the others.
+    """
+    margins = Margins(top=0.85, left=0.95, across=0.95)
+    figure, (left, middle, right) = new_figure(12.0, 3.7, cols=3, margins=margins)
+    layers, every = range(depth + 1), max(1, depth // 8)
+    for arrangement in ("post", "pre"):
+        name, colour, marker = ARRANGEMENTS[arrangement]
         sizes = stack_sizes(depth, arrangement)
-        every = max(1, depth // 8)
         style = {"color": colour, "marker": marker, "markevery": every, "label": name}
-        left.plot(range(depth + 1), sizes.signal.tolist(), **style)
-        right.plot(range(depth + 1), sizes.gradient.tolist(), **style)
-    for ax, name in ((left, "root mean square of the stream"), (right, "gradient at the stream")):
-        ax.set(xlabel="layer", ylabel=name, yscale="log")
-    left.legend(frameon=False)
+        left.plot(layers, sizes.signal.tolist(), **style)
+        middle.plot(layers, sizes.gradient.tolist(), **style)
+    without = stack_sizes(depth, "none")
+    ink = ARRANGEMENTS["none"][1]
+    right.plot(layers, without.signal.tolist(), color=ink, label="stream")
+    right.plot(layers, without.gradient.tolist(), color=ink, linestyle="--", label="gradient")
+    _label_sizes(left, middle, right)
     title(left, _signal_finding(depth))
-    title(right, _gradient_finding(depth))
+    title(middle, _gradient_finding(depth))
+    title(right, f"Without norms the stream grows to {without.signal[-1]:.1e}")
     return figure
 
 
+def _label_sizes(left: Axes, middle: Axes, right: Axes) -> None:
+    left.set(ylabel="size of the stream (root mean square)", ylim=(0, None))
+    middle.set(ylabel="gradient at the stream", ylim=(0, None))
+    right.set(ylabel="stream and gradient, logarithmic", yscale="log")
+    for ax in (left, middle, right):
+        ax.set_xlabel("layer")
+        ax.legend(frameon=False)
+
+
 def _signal_finding(depth: int) -> str:
-    post, pre, none = (stack_sizes(depth, name).signal[-1].item() for name in ARRANGEMENTS)
-    return (
-        f"After {depth} layers the stream has size {post:.2g} (post), {pre:.2g} (pre), "
-        f"{none:.1e} (none)"
-    )
+    post, pre = (stack_sizes(depth, name).signal[-1].item() for name in ("post", "pre"))
+    return f"After {depth} layers the stream has size {post:.2g} (post), {pre:.2g} (pre)"
 
 
 def _gradient_finding(depth: int) -> str:
-    post, pre, _ = (
+    post, pre = (
         (sizes.gradient[0] / sizes.gradient[-1]).item()
-        for sizes in (stack_sizes(depth, name) for name in ARRANGEMENTS)
+        for sizes in (stack_sizes(depth, name) for name in ("post", "pre"))
     )
-    return f"From top to bottom the gradient changes by × {post:.2g} (post), × {pre:.2g} (pre)"
+    return f"From top to bottom the gradient changes ×{post:.2g} (post), ×{pre:.2g} (pre)"
 
 
 def cost_bars(ratios: Sequence[tuple[str, float]]) -> Figure:

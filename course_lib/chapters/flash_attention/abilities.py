@@ -12,19 +12,21 @@ ABILITIES = (
     ),
     ability(
         "flash_attention",
-        "write the tiled forward pass, with ragged tails and skipped tiles, and show that no table "
-        "was made",
+        "write the tiled forward pass, with smaller last tiles and skipped tiles, and show that no "
+        "table was made",
         exercises="update finish tiled",
         questions="total tile_step bug_outside bug_rescale approximate causal_tiles",
     ),
     ability(
         "flash_attention",
-        "explain how the backward pass gets by with one saved number for each query",
-        questions="logsumexp saved",
+        "derive the backward pass, write it for one tile, and say why one saved number for each "
+        "query is enough",
+        exercises="backward_tile",
+        questions="logsumexp saved score_gradient",
     ),
     ability(
         "flash_attention",
-        "join parts of a row that were computed apart, as flash-decoding does",
+        "join parts of a row that were computed separately, as flash-decoding does",
         exercises="join",
         questions="decoding join",
     ),

@@ -1,11 +1,12 @@
-"""Answers that only the exercises of this chapter need: tiled attention in its shortest form.
+"""Answers that only the exercises of this chapter need: one head without a mask.
 
-The library's `tiled_attention` adds masks, batches, heads of different number and a backward pass.
-Here is one head without a mask, so that the two loops are all there is to see.
+The library's `tiled_attention` adds masks, batches and grouped heads. Here are the two loops of the
+forward pass alone, and the inner step of the backward pass.
 
 Taught in:        flash_attention
-Checked against:  softmax over all scores at once, in float64; `tiled_attention`
-Shapes:           T queries, S keys, D width of a query and a key, Dv width of a value
+Checked against:  softmax over all scores at once, in float64; autograd; `tiled_attention`
+Shapes:           T queries, S keys; t queries and s keys of one tile; D width of a query and a key,
+                  Dv width of a value
 """
 
 import torch
@@ -22,7 +23,7 @@ def attend_in_blocks(
     query_block: int,
     key_block: int,
 ) -> Float[Tensor, "T Dv"]:
-    """Return attention of one head without a mask: all of the method, in its shortest form."""
+    """Return attention of one head without a mask, in tiles."""
     outputs = []
     for queries in (q * q.shape[1] ** -0.5).split(query_block):
         state = empty_state(queries, v.shape[1])
@@ -30,3 +31,19 @@ def attend_in_blocks(
             state = attend_scores(state, queries @ keys.T, values)
         outputs.append(finish(state)[0])
     return torch.cat(outputs)
+
+
+def backward_of_tile(
+    q: Float[Tensor, "t D"],
+    k: Float[Tensor, "s D"],
+    v: Float[Tensor, "s Dv"],
+    grad: Float[Tensor, "t Dv"],
+    output: Float[Tensor, "t Dv"],
+    lse: Float[Tensor, " t"],
+    scale: float,
+) -> tuple[Float[Tensor, "t D"], Float[Tensor, "s D"], Float[Tensor, "s Dv"]]:
+    """Return what one tile adds to the gradients of q, k and v; `lse` is over all keys."""
+    weights = (q @ k.T * scale - lse[:, None]).exp()  # (t, s), the same as in the forward pass
+    delta = (grad * output).sum(-1, keepdim=True)  # softmax's row sum, over all keys
+    ds = weights * (grad @ v.T - delta) * scale
+    return ds @ k, ds.T @ q, weights.T @ grad

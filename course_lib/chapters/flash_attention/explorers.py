@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        flash_attention
-Checked against:  the pictures of `course_lib.chapters.flash_attention.figures` for the same values
+Checked against:  `course_lib.chapters.flash_attention.figures` for the same values
 Shapes:           one head of T = S tokens
 """
 
@@ -30,7 +30,7 @@ REACHES = {"none": FULL, "causal": CAUSAL}
 
 @cache
 def counted_runs(mask: str) -> tuple[MeteredRun, MeteredRun]:
-    """Return a counted run of either method on the same small head."""
+    """Return a counted run of each method on the same small head."""
     q, k, v = torch.randn(3, TOKENS, WIDTH, generator=seeded(0)) * 2
     capacity = fast_bytes(QUERY_BLOCK, KEY_BLOCK, WIDTH)
     reach = REACHES[mask]
@@ -40,7 +40,7 @@ def counted_runs(mask: str) -> tuple[MeteredRun, MeteredRun]:
 
 
 def tiling(step: int = 8, mask: str = "none") -> Explorer:
-    """Walk over the tiles, and see what lies in fast memory and what has been moved."""
+    """Step through the tiles, and see what is in fast memory and what has been moved."""
     most = len(counted_runs("none")[0].memory.steps)
 
     def figure(step: int, mask: str) -> Figure:
@@ -51,23 +51,23 @@ def tiling(step: int = 8, mask: str = "none") -> Explorer:
         "step": step_slider("tiles done", step, 1, most),
         "mask": choice("mask", mask, tuple(REACHES)),
     }
-    return Explorer(figure, controls, "The walk over the tiles, from a run that counts its bytes.")
+    return Explorer(figure, controls, "The loop over the tiles, from a run that counts its bytes.")
 
 
 def fast_memory(kib: Number = 128, head_dim: int = 64) -> Explorer:
-    """Change the size of fast memory, and see the tiles grow and the traffic fall."""
+    """Change the size of fast memory, and see how tiles and traffic change."""
     controls = {
         "kib": log_slider("fast memory (KiB)", kib, 16.0, 1024.0, steps=48),
         "head_dim": choice("head width D", head_dim, (32, 64, 128)),
     }
-    return Explorer(figures.fast_memory, controls, "What fast memory buys: fewer bytes.")
+    return Explorer(figures.fast_memory, controls, "More fast memory, fewer bytes moved.")
 
 
 def roofline_points(device: str = "H100 SXM", n: int = 8192, head_dim: int = 128) -> Explorer:
-    """Choose a device, a length and a head width, and see what traffic allows."""
+    """Choose a device, a length and a head width, and see the limit set by traffic."""
     controls = {
         "device": choice("device", device, tuple(DEVICES)),
         "n": choice("tokens", n, (512, 1024, 2048, 4096, 8192, 16384, 32768)),
         "head_dim": choice("head width D", head_dim, (32, 64, 128)),
     }
-    return Explorer(figures.roofline_points, controls, "Attention under the roofline, twice.")
+    return Explorer(figures.roofline_points, controls, "Both methods under the roofline.")

@@ -12,22 +12,29 @@ ABILITIES = (
     ),
     ability(
         "softmax",
-        "turn the temperature knob and predict what happens to the distribution and to its entropy",
+        "change the temperature and predict what happens to the distribution and to its entropy",
         exercises="temperature",
         questions="temperature cold",
     ),
     ability(
         "softmax",
-        "derive what the loss tells each score, and why a saturated row learns nothing while a "
-        "wrong prediction does",
-        exercises="cross_entropy gradient",
+        "derive the gradients of softmax and of the loss, and say why saturated softmax blocks "
+        "gradient, yet a confidently wrong prediction gets all of it",
+        exercises="backward cross_entropy gradient",
         questions="saturated gradient",
     ),
     ability(
         "softmax",
-        "compute softmax in one pass over blocks that never meet, which is the seed of "
-        "FlashAttention",
+        "compute the maximum and the sum in one pass over blocks, and merge blocks that were "
+        "computed apart",
         exercises="online merge",
         questions="online_step merge associative bug_online",
+    ),
+    ability(
+        "softmax",
+        "predict what softmax costs in bytes and FLOPs, and compute the loss of a large "
+        "vocabulary in chunks",
+        exercises="chunked_loss",
+        questions="logits_memory",
     ),
 )

@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        softmax
-Checked against:  the pictures of `course_lib.chapters.softmax.figures` for the same values
+Checked against:  `course_lib.chapters.softmax.figures` for the same values
 Shapes:           V scores, one for each token
 """
 
@@ -30,7 +30,7 @@ def temperature(
     temperature: Number = 1.0,
     draw: Number = 0.62,
 ) -> Explorer:
-    """Move the temperature under one fixed random number, and see it pick another token."""
+    """Change the temperature with the random number fixed, and see it pick a different token."""
     row = _row(scores)
 
     def figure(temperature: Number, draw: Number) -> Figure:
@@ -38,15 +38,19 @@ def temperature(
 
     controls = {
         "temperature": log_slider("temperature T", temperature, 0.1, 10.0),
-        "draw": slider("random draw u", draw, 0.0, 0.99),
+        "draw": slider("random number u", draw, 0.0, 0.99),
     }
-    return Explorer(figure, controls, "The same draw picks another token as the temperature moves.")
+    return Explorer(
+        figure,
+        controls,
+        "The same random number picks a different token as the temperature changes.",
+    )
 
 
 def entropy_curve(
     scores: Sequence[Number] = SCORES, temperature: Number = 1.0, tied: int = 1
 ) -> Explorer:
-    """Move along the entropy curve, and let more scores tie for the first place."""
+    """Move along the entropy curve, and let more scores tie for first place."""
     row = _row(scores)
 
     def figure(temperature: Number, tied: int) -> Figure:
@@ -62,12 +66,12 @@ def entropy_curve(
 
 
 def overflow_map(dtype: str = "float16", magnitude: Number = 10.0) -> Explorer:
-    """Choose a type and a size of the scores, and see which form of softmax survives."""
+    """Choose a dtype and the size of the scores, and see which form of softmax works."""
     controls = {
-        "dtype": choice("type", dtype, tuple(figures.precision.DTYPES)),
+        "dtype": choice("dtype", dtype, tuple(figures.precision.DTYPES)),
         "magnitude": log_slider("largest score", magnitude, 1.0, figures.precision.LARGEST, 160),
     }
-    return Explorer(figures.overflow_map, controls, "Where softmax breaks, by type and magnitude.")
+    return Explorer(figures.overflow_map, controls, "Where softmax breaks, by dtype and magnitude.")
 
 
 def online_steps(scores: Sequence[Number] = STREAM, step: int = 4) -> Explorer:
@@ -78,31 +82,31 @@ def online_steps(scores: Sequence[Number] = STREAM, step: int = 4) -> Explorer:
         return figures.online_steps(row, step)
 
     controls = {"step": step_slider("scores seen", step, 0, len(row))}
-    return Explorer(figure, controls, "One pass that never looks back, step by step.")
+    return Explorer(figure, controls, "Maximum and sum in one pass, step by step.")
 
 
 def merge(scores: Sequence[Number] = STREAM, cut: int = 3) -> Explorer:
-    """Cut the scores into two blocks anywhere, and merge what each block remembers."""
+    """Cut the scores into two blocks anywhere, and merge the states of the two."""
     row = _row(scores)
 
     def figure(cut: int) -> Figure:
         return figures.merge(row, cut)
 
     controls = {"cut": step_slider("first block", cut, 0, len(row))}
-    return Explorer(figure, controls, "Two blocks, two numbers each, one result.")
+    return Explorer(figure, controls, "Two blocks, two numbers from each, one result.")
 
 
 def jacobian(
     scores: Sequence[Number] = SCORES, tokens: Sequence[str] = TOKENS, scale: Number = 1.0
 ) -> Explorer:
-    """Scale the scores up, and see the Jacobian vanish as the shares saturate."""
+    """Scale the scores up, and see the Jacobian vanish as softmax saturates."""
     row = _row(scores)
 
     def figure(scale: Number) -> Figure:
         return figures.jacobian(row, tokens, scale)
 
     controls = {"scale": log_slider("scale of scores", scale, 0.1, 20.0)}
-    return Explorer(figure, controls, "How each share answers to each score: diag(p) − p pᵀ.")
+    return Explorer(figure, controls, "How each probability depends on each score: diag(p) − p pᵀ.")
 
 
 def cross_entropy_gradient(
@@ -111,7 +115,7 @@ def cross_entropy_gradient(
     target: int = 2,
     scale: Number = 1.0,
 ) -> Explorer:
-    """Choose the token that came, and see the loss ask for p − onehot."""
+    """Choose the target token, and see that the gradient is p − onehot."""
     row = _row(scores)
 
     def figure(target: int, scale: Number) -> Figure:
@@ -119,16 +123,16 @@ def cross_entropy_gradient(
 
     names = [(plain(token_label(token)), place) for place, token in enumerate(tokens)]
     controls = {
-        "target": choice("token that came", target, names),
+        "target": choice("target token", target, names),
         "scale": log_slider("scale of scores", scale, 0.1, 20.0),
     }
     return Explorer(figure, controls, "The gradient of cross-entropy is p − onehot(target).")
 
 
 def log_softmax_error(dtype: str = "float16", gap: Number = 20.0) -> Explorer:
-    """Move two scores apart, and see the logarithm of a rounded probability fail."""
+    """Move two scores apart, and see where the logarithm of a rounded probability fails."""
     controls = {
-        "dtype": choice("type", dtype, tuple(figures.precision.DTYPES)),
+        "dtype": choice("dtype", dtype, tuple(figures.precision.DTYPES)),
         "gap": slider("gap", gap, 0.0, 120.0, step=0.5, pattern=".1f"),
     }
     return Explorer(figures.log_softmax_error, controls, "log(softmax) against log_softmax.")

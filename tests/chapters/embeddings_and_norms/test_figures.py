@@ -21,10 +21,11 @@ def test_lookup_draws_the_rows_of_the_ids():
     assert figure_title(figure).endswith("= rows 3, 0")
 
 
-def test_shares_name_the_largest():
-    figure = figures.table_shares({"small": (0.31, True), "large": (0.15, False)})
-    assert figure_title(figure) == "In small the tables are 31 % of the model"
-    assert [patch.get_width() for patch in figure.axes[0].patches] == pytest.approx([31, 15])
+def test_the_title_compares_two_models():
+    shares = {"other": (0.5, True), "small": (0.31, True), "large": (0.15, False)}
+    figure = figures.table_shares(shares, compare=("small", "large"))
+    assert figure_title(figure) == "The tables are 31 % of small and 15 % of large"
+    assert [patch.get_width() for patch in figure.axes[0].patches] == pytest.approx([50, 31, 15])
 
 
 def test_both_norms_undo_a_stretch_and_only_one_a_move():
@@ -50,7 +51,10 @@ def test_padding_pulls_the_mean_towards_zero_and_a_mask_holds_it():
 
 def test_sizes_are_the_mean_of_measured_stacks():
     figure = figures.sizes_through_depth(4)
-    drawn = dict(zip(figures.ARRANGEMENTS, figure.axes[0].lines, strict=True))
+    left, middle, right = figure.axes
+    drawn = dict(zip(figures.ARRANGEMENTS, (*left.lines, right.lines[0]), strict=True))
+    assert len(middle.lines) == 2, "the stack without norms would hide the others"
+    assert (left.get_yscale(), right.get_yscale()) == ("linear", "log")
     for name in figures.ARRANGEMENTS:
         measured = [residual_stack_norms(4, name, 32, 16, seed).signal for seed in range(4)]
         expected = torch.stack(measured).log().mean(0).exp()

@@ -39,7 +39,7 @@ def words(ax):
 
 
 @pytest.mark.parametrize("heat", [0.1, 0.5, 1, 10.0])
-def test_the_bars_are_the_shares_at_that_temperature(heat):
+def test_the_bars_are_the_probabilities_at_that_temperature(heat):
     left, right = figures.temperature(SCORES, TOKENS, heat, 0.5).axes
     expected = torch.softmax(SCORES / heat, -1)
     assert heights(left) == pytest.approx(expected.tolist())
@@ -61,10 +61,10 @@ def test_one_draw_picks_another_token_as_the_temperature_moves():
 
 def test_the_title_names_the_token_and_its_part_of_the_line():
     said = figure_title(figures.temperature(SCORES, TOKENS, 1.0, 0.62))
-    shares = torch.softmax(SCORES, -1)
-    start, end = shares[0], shares[:2].sum()
+    p = torch.softmax(SCORES, -1)
+    start, end = p[0], p[:2].sum()
     assert said == (
-        f"At temperature 1 the largest share is {shares[0]:.2f}; "
+        f"At temperature 1 the largest p is {p[0]:.2f}; "
         f"u = 0.62 falls on $: {start:.2f} to {end:.2f}"
     )
 
@@ -73,15 +73,15 @@ def test_a_draw_falls_on_the_part_that_holds_it():
     halves = torch.tensor([0.25, 0.0, 0.75])
     assert [figures.drawn_token(halves, u) for u in (0, 0.2499, 0.25, 0.999)] == [0, 0, 2, 2]
     generator = torch.Generator().manual_seed(0)
-    shares = torch.softmax(SCORES, -1)
+    p = torch.softmax(SCORES, -1)
     draws = torch.rand(20_000, generator=generator).tolist()
-    counts = torch.bincount(torch.tensor([figures.drawn_token(shares, u) for u in draws]))
-    assert (counts / len(draws)).tolist() == pytest.approx(shares.tolist(), abs=0.015)
+    counts = torch.bincount(torch.tensor([figures.drawn_token(p, u) for u in draws]))
+    assert (counts / len(draws)).tolist() == pytest.approx(p.tolist(), abs=0.015)
     rounded = torch.full((10,), 0.1, dtype=torch.float16)
     assert figures.drawn_token(rounded, 0.9999) == 9
     for outside in (1.0, -0.1):
         with pytest.raises(ValueError, match=rf"\b0 .*\b1\b.*{outside}"):
-            figures.drawn_token(shares, outside)
+            figures.drawn_token(p, outside)
 
 
 @pytest.mark.parametrize(("ties", "limit"), [(1, 0.0), (3, math.log(3)), (5, math.log(5))])
@@ -104,16 +104,16 @@ def test_the_entropy_curve_runs_between_its_two_limits(ties, limit):
     ("form", "dtype", "magnitude", "outcome"),
     [
         ("naive", "float16", 5.0, "right"),
-        ("naive", "float16", 10.0, "right, but small shares are 0"),
+        ("naive", "float16", 10.0, "right, but small p are 0"),
         ("naive", "float16", 12.0, "nan"),
-        ("stable", "float16", 12.0, "right, but small shares are 0"),
-        ("naive", "bfloat16", 88.0, "right, but small shares are 0"),
+        ("stable", "float16", 12.0, "right, but small p are 0"),
+        ("naive", "bfloat16", 88.0, "right, but small p are 0"),
         ("naive", "bfloat16", 89.0, "nan"),
         ("naive", "float32", 89.0, "nan"),
         ("stable", "float32", 20.0, "right"),
-        ("naive", "float64", 700.0, "right, but small shares are 0"),
+        ("naive", "float64", 700.0, "right, but small p are 0"),
         ("naive", "float64", 710.0, "nan"),
-        ("stable", "float64", 10_000.0, "right, but small shares are 0"),
+        ("stable", "float64", 10_000.0, "right, but small p are 0"),
     ],
 )
 def test_outcomes_are_what_each_type_really_does(form, dtype, magnitude, outcome):
@@ -136,14 +136,14 @@ def test_the_map_shows_the_breaking_point_of_each_type_and_no_break_of_the_stabl
     assert set(stable.ravel().tolist()) == {0, 1}
 
 
-def test_the_framed_cell_is_the_chosen_one_and_its_shares_are_written():
+def test_the_framed_cell_is_the_chosen_one_and_its_probabilities_are_written():
     left, right = figures.overflow_map("bfloat16", 160).axes
     frame = left.patches[0]
     assert frame.get_x() + frame.get_width() / 2 == pytest.approx(math.log10(160))
     assert frame.get_y() + frame.get_height() / 2 == 1.0, "the second row"
     told = [" ".join(words(ax).split()) for ax in (left, right)]
-    assert told[0] == "scores 160 80 0 −80 −160 shares nan 0 0 0 0"
-    assert told[1] == "scores 160 80 0 −80 −160 shares 1 1.8e−35 0 0 0"
+    assert told[0] == "scores 160 80 0 −80 −160 p nan 0 0 0 0"
+    assert told[1] == "scores 160 80 0 −80 −160 p 1 1.8e−35 0 0 0"
     assert figure_title(left.figure).startswith("Naive in bfloat16, up to 160: nan; Stable in")
     for magnitude in (1, LARGEST):
         edge = figures.overflow_map("float64", magnitude).axes[0].patches[0]
@@ -162,9 +162,9 @@ def test_the_map_refuses_what_it_cannot_run():
 
 @pytest.mark.parametrize("step", range(7))
 def test_each_step_shows_the_state_of_its_prefix(step):
-    scores_panel, table, shares_panel = figures.online_steps(STREAM, step).axes
+    scores_panel, table, p_panel = figures.online_steps(STREAM, step).axes
     assert heights(scores_panel) == STREAM.tolist()
-    drawn = heights(shares_panel)
+    drawn = heights(p_panel)
     if step:
         assert drawn[:step] == pytest.approx(torch.softmax(STREAM[:step], -1).tolist())
         prefix = STREAM[:step]
@@ -174,7 +174,7 @@ def test_each_step_shows_the_state_of_its_prefix(step):
         assert last[2] == f"{prefix.max():.2f}"
         assert last[4] == f"{total:.3f}"
     assert drawn[step:] == [0.0] * (6 - step)
-    marks = shares_panel.lines[0].get_ydata()
+    marks = p_panel.lines[0].get_ydata()
     assert list(marks) == pytest.approx(torch.softmax(STREAM, -1).tolist())
     says_equal = "equal the direct result" in figure_title(table.figure)
     assert says_equal == (step == 6)
@@ -202,9 +202,9 @@ def test_steps_and_cuts_outside_the_scores_are_refused():
 
 
 @pytest.mark.parametrize("cut", range(7))
-def test_two_blocks_merge_to_the_same_shares_wherever_the_cut_is(cut):
+def test_two_blocks_merge_to_the_same_result_wherever_the_cut_is(cut):
     left, right = figures.merge(STREAM, cut).axes
-    assert "the same shares as one look at all" in figure_title(left.figure)
+    assert "exact probabilities" in figure_title(left.figure)
     assert len(set(colours(left))) == (1 if cut in (0, 6) else 2)
     total = (STREAM - 3.0).exp().sum()
     assert f"max 3.00   sum {total:.3f}" in words(right)
@@ -219,7 +219,7 @@ def test_the_merge_shows_what_plain_addition_would_give():
     plain = (STREAM[:3] - 2.0).exp().sum() + (STREAM[3:] - 3.0).exp().sum()
     right = (STREAM - 3.0).exp().sum()
     assert f"would be {plain:.3f}: {plain / right:.2f} times too large" in text
-    assert "would be the same this time" in words(figures.merge(STREAM, 6).axes[1])
+    assert "would be the same here" in words(figures.merge(STREAM, 6).axes[1])
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 20.0])
@@ -267,9 +267,9 @@ def test_the_error_curve_finds_where_the_two_step_form_breaks():
     broken, sound = (line.get_ydata() for line in ax.lines[:2])
     assert broken[-1] == 3.0, "the line of infinity"
     assert max(sound) < -2
-    assert words(answers).split("  ")[0].endswith("the truth −20.0000")
+    assert words(answers).split("  ")[0].endswith("exact −20.0000")
     assert "log(softmax(x)) −∞" in words(answers)
-    assert "still holds up to 120" in figure_title(figures.log_softmax_error("float64", 20))
+    assert "is finite up to 120" in figure_title(figures.log_softmax_error("float64", 20))
 
 
 DRAWINGS = {

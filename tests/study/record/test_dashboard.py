@@ -41,7 +41,7 @@ def test_the_checklist_names_every_ability_with_its_evidence(home):
         assert f"] {ability.text}: " in str(found)
     assert str(found).count("[x]") == 1
     line = next(line for line in str(found).split("\n") if "[x]" in line)
-    assert "the temperature knob" in line
+    assert "change the temperature" in line
     assert line.endswith(": shown, exercises 1 of 1, questions 2 of 2")
     html = data["text/html"]
     assert html.count("<td>✓ shown</td>") == html.count("✓") == 1

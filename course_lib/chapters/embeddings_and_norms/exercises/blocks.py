@@ -1,4 +1,4 @@
-"""Exercises on statistics under a mask, and on where a block puts its norm."""
+"""Exercises on statistics with a mask, and on where a block puts its norm."""
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ def _zeros_counted(x, mask):
 
 BATCH_STATISTICS = Exercise(
     id="embeddings_and_norms.batch_statistics",
-    title="Statistics that padding does not poison",
+    title="Batch statistics without padding",
     minutes=6,
     difficulty=2,
     statement=(
@@ -79,18 +79,18 @@ BATCH_STATISTICS = Exercise(
         Probe(
             "no padding",
             lambda: call(uneven(2, 4, 3), torch.ones(2, 4, dtype=torch.bool)),
-            "With every token real these are the plain statistics over batch and time.",
+            "With every token real these are the plain statistics over texts and tokens.",
         ),
-        Probe("padding of zeros", _padded, "Padding is not text: it must not move the mean."),
+        Probe("padding of zeros", _padded, "Padding is not text: it must not change the mean."),
         Probe(
-            "padding of rubbish",
+            "padding of other numbers",
             lambda: call(uneven(2, 4, 3), _padded().args[1]),
             "Padding may hold anything; only the mask says what is text.",
         ),
         Probe(
             "a single token",
             lambda: call(uneven(1, 2, 3), torch.tensor([[True, False]])),
-            "One token has no spread: its variance is 0.",
+            "With one token the variance is 0.",
         ),
     ),
     misconceptions=(
@@ -103,8 +103,8 @@ BATCH_STATISTICS = Exercise(
         Misconception(
             "padding counted as zeros",
             _zeros_counted,
-            "Setting padding to 0 still counts it: zeros pull the mean towards 0 and shrink or "
-            "stretch the variance. Leave those tokens out.",
+            "If you set padding to 0, it is still counted: zeros pull the mean towards 0 and "
+            "change the variance. Leave those tokens out.",
         ),
         Misconception(
             "statistics of each token",
@@ -122,7 +122,7 @@ BATCH_STATISTICS = Exercise(
             "one number for all features",
             lambda x, mask: (x[mask].mean(), x[mask].var(correction=0)),
             "You average over the features as well. Each feature has its own mean and variance: "
-            "give both of them dim 0.",
+            "use dim 0 for both.",
         ),
         Misconception(
             "the mask inverted",
@@ -158,7 +158,7 @@ BATCH_STATISTICS = Exercise(
         Alternative(
             "by torch.var_mean", lambda x, mask: torch.var_mean(x[mask], 0, correction=0)[::-1]
         ),
-        Alternative("as in the hints", _as_hinted),
+        Alternative("as the hints say", _as_hinted),
     ),
     hints=(
         "x[mask] has one row for each real token.",
@@ -192,9 +192,9 @@ PRE_NORM = Exercise(
     minutes=4,
     difficulty=2,
     statement=(
-        "The Transformer of 2017 computes norm(x + sublayer(x)). Return what modern models compute "
-        "instead: the sublayer reads a normalised copy, and the stream itself stays untouched. "
-        "Gradients flow along both."
+        "The Transformer of 2017 computes norm(x + sublayer(x)). Return the pre-norm form: the "
+        "sublayer reads a normalised copy, and its result is added to the stream itself. "
+        "Gradients must flow along both paths."
     ),
     solution=norms.pre_norm_residual,
     reference=lambda x, sublayer, norm: torch.add(sublayer(norm(x.clone())), x),
@@ -203,7 +203,7 @@ PRE_NORM = Exercise(
         Probe(
             "a sublayer that returns nothing",
             lambda: call(uneven(2, 5), torch.zeros_like, _scaled),
-            "If the sublayer adds 0, the stream must pass through unchanged.",
+            "If the sublayer adds 0, the stream must be unchanged.",
         ),
         Probe(
             "a sublayer that doubles",
@@ -214,37 +214,37 @@ PRE_NORM = Exercise(
         Probe(
             "a large stream",
             lambda: call(uneven(2, 3, 5) * 100, _halves, _scaled),
-            "However large the stream has grown, the sublayer sees vectors of one size.",
+            "However large the stream is, the sublayer reads vectors of one size.",
         ),
     ),
     misconceptions=(
         Misconception(
             "post-norm",
             lambda x, sublayer, norm: norm(x + sublayer(x)),
-            "This is the arrangement of 2017: every layer rescales the stream, so that no path "
-            "leads from the loss to the first layer without passing all norms.",
+            "This is the arrangement of 2017: every layer rescales the stream, so every path from "
+            "the loss to the first layer passes through all norms.",
         ),
         Misconception(
             "the residual from the normalised copy",
             lambda x, sublayer, norm: norm(x) + sublayer(norm(x)),
-            "What you add to is the normalised copy. The stream itself, x, must pass by untouched.",
+            "You add to the normalised copy. Add to the stream itself, x.",
         ),
         Misconception(
             "the result normalised",
             lambda x, sublayer, norm: x + norm(sublayer(x)),
-            "The norm stands behind the sublayer. Pre-norm means that it stands before: the "
-            "sublayer reads norm(x).",
+            "You normalise after the sublayer. In pre-norm the norm comes before it: the sublayer "
+            "reads norm(x).",
         ),
         Misconception(
             "the gradient stopped along the stream",
             lambda x, sublayer, norm: x.detach() + sublayer(norm(x)),
-            "The values are right, but the stream is detached, and the gradient has to pass the "
-            "sublayer. The open road along the stream is the point: add x itself.",
+            "The values are right, but the stream is detached, so the gradient can flow only "
+            "through the sublayer. Add x itself, without detach().",
         ),
         Misconception(
             "the gradient stopped at the sublayer",
             lambda x, sublayer, norm: x + sublayer(norm(x.detach())),
-            "The values are right, but nothing before the norm learns what the sublayer needs. "
+            "The values are right, but no gradient from the sublayer reaches earlier layers. "
             "Normalise x itself, without detach() or no_grad().",
         ),
         Misconception(
@@ -256,8 +256,8 @@ PRE_NORM = Exercise(
         Misconception(
             "the stream normalised, the copy not",
             lambda x, sublayer, norm: norm(x) + sublayer(x),
-            "You normalise the wrong one of the two. The sublayer reads norm(x); what it returns "
-            "is added to x.",
+            "You normalise the wrong one. The sublayer reads norm(x), and its result is added to "
+            "x.",
         ),
         Misconception(
             "the norm left out",
@@ -268,11 +268,10 @@ PRE_NORM = Exercise(
         Misconception(
             "normalised twice",
             lambda x, sublayer, norm: norm(x + sublayer(norm(x))),
-            "You normalise what the sublayer reads and the sum as well. The sum goes on as it is; "
-            "only the copy for the sublayer is normalised.",
+            "You normalise the sublayer's input and the sum as well. Normalise only the input.",
         ),
         Misconception(
-            "the residual forgotten",
+            "the residual left out",
             lambda x, sublayer, norm: sublayer(norm(x)),
             "Without `x +` every layer replaces the stream instead of adding to it.",
         ),
@@ -282,7 +281,7 @@ PRE_NORM = Exercise(
         Alternative(
             "added to the sublayer's result", lambda x, sublayer, norm: sublayer(norm(x)) + x
         ),
-        Alternative("as in the hints", lambda x, sublayer, norm: x + sublayer(norm(x))),
+        Alternative("as the hints say", lambda x, sublayer, norm: x + sublayer(norm(x))),
     ),
     hints=(
         "Which of the two x in norm(x + sublayer(x)) should be normalised, and which not?",

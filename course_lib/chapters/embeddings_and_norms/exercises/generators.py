@@ -1,4 +1,4 @@
-"""Generated inputs for the exercises on embeddings and norms: small, valid, chosen by nobody."""
+"""Generated inputs for the exercises on embeddings and norms: small and valid."""
 
 import random
 
@@ -17,7 +17,7 @@ def _lead(rng: random.Random, fewest: int = 0) -> tuple[int, ...]:
 
 
 def ids_and_table(rng: random.Random) -> Call:
-    """Return ids of one to three axes and a table, square or not, of any floating type."""
+    """Return ids of one to three axes and a table, square or not, of any floating dtype."""
     size, width = rng.randint(1, 12), rng.randint(1, 5)
     width = rng.choice([width, width, size])
     generator = torch_generator(rng)
@@ -26,7 +26,7 @@ def ids_and_table(rng: random.Random) -> Call:
 
 
 def hidden_and_table(rng: random.Random) -> Call:
-    """Return hidden vectors with any axes in front and a table, square or not."""
+    """Return hidden vectors with any number of axes and a table, square or not."""
     width = rng.randint(1, 5)
     size = rng.choice([width, rng.randint(1, 6)])
     dtype = rng.choice(_WIDE)
@@ -36,12 +36,12 @@ def hidden_and_table(rng: random.Random) -> Call:
 
 
 def _eighths(x: torch.Tensor) -> torch.Tensor:
-    """Return numbers whose products are exact, so that sums near 0 have no rounding to show."""
+    """Return numbers whose products are exact, so that sums near 0 have no rounding error."""
     return (8 * x).round() / 8
 
 
 def _vectors(rng: random.Random, dtype: torch.dtype) -> torch.Tensor:
-    """Return vectors, some of which are moved away from 0, equal in all features, or zero."""
+    """Return vectors, some of which are shifted, equal in all features, or zero."""
     width = rng.randint(1, 6)
     x = random_tensor(rng, *_lead(rng), width, scale=rng.choice([0.3, 1.0, 4.0]), dtype=dtype)
     kind = rng.randrange(6)
@@ -57,16 +57,26 @@ def _eps(rng: random.Random) -> dict[str, float]:
 
 
 def layer_norm_inputs(rng: random.Random) -> Call:
-    """Return vectors, a weight and a bias that are not all alike, and often another eps."""
+    """Return vectors, a weight and a bias, and often a different eps."""
     x = _vectors(rng, rng.choice(_WIDE))
     parameters = [random_tensor(rng, x.shape[-1], dtype=x.dtype) for _ in range(2)]
     return call(x, *parameters, **_eps(rng))
 
 
 def rms_norm_inputs(rng: random.Random) -> Call:
-    """Return vectors of a type that float32 holds and a weight of the same type."""
+    """Return vectors in float32 or half precision and a weight of the same dtype."""
     x = _vectors(rng, rng.choice([torch.float32, torch.float16, torch.bfloat16]))
     return call(x, random_tensor(rng, x.shape[-1], dtype=x.dtype), **_eps(rng))
+
+
+def rms_gradient_inputs(rng: random.Random) -> Call:
+    """Return vectors away from 0, a weight and a gradient of the output, often with an eps."""
+    dtype = rng.choice(_WIDE)
+    shape = (*_lead(rng), rng.randint(1, 6))
+    x = random_tensor(rng, *shape, scale=rng.choice([1.0, 4.0]), dtype=dtype)
+    x = x + torch.where(x < 0, -0.5, 0.5)
+    parameters = random_tensor(rng, shape[-1], dtype=dtype), random_tensor(rng, *shape, dtype=dtype)
+    return call(x, *parameters, **_eps(rng))
 
 
 def tokens_and_mask(rng: random.Random) -> Call:
@@ -99,7 +109,7 @@ def _halved_norm(x: torch.Tensor) -> torch.Tensor:
 
 
 def stream_and_layers(rng: random.Random) -> Call:
-    """Return a stream, a sublayer and a norm, each one of several."""
+    """Return a stream, and one of several sublayers and norms."""
     shape = (*_lead(rng), rng.randint(1, 5))
     x = random_tensor(rng, *shape, scale=rng.choice([0.5, 3.0]), dtype=rng.choice(_WIDE))
     return call(x, rng.choice([_mixed, _bent]), rng.choice([_layer_norm, _halved_norm]))

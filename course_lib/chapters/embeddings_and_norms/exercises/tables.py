@@ -1,4 +1,4 @@
-"""Exercises on the embedding table, read forwards (ids to vectors) and backwards (scores)."""
+"""Exercises on the embedding table: ids to vectors, and hidden states to scores."""
 
 import torch
 import torch.nn.functional as F
@@ -35,12 +35,12 @@ def _ids_as_numbers(ids, table):
 
 EMBED = Exercise(
     id="embeddings_and_norms.embed",
-    title="Integers become vectors",
+    title="Look up embeddings",
     minutes=3,
     difficulty=1,
     statement=(
         "Return the row of `table` (V, C) that belongs to each id; `ids` may have one or "
-        "more axes. Gradients reach the table."
+        "more axes; the vectors form a new last axis. Gradients must reach the table."
     ),
     solution=embeddings.embed,
     reference=_row_by_row,
@@ -54,7 +54,7 @@ EMBED = Exercise(
         Probe(
             "the same id twice",
             lambda: call(torch.tensor([1, 3, 1]), uneven(5, 3)),
-            "An id has one row, wherever it stands in the text.",
+            "An id has one row, wherever it is in the text.",
         ),
         Probe(
             "a batch of texts",
@@ -65,7 +65,7 @@ EMBED = Exercise(
         Probe(
             "half precision",
             lambda: call(torch.tensor([4]), uneven(5, 3).half()),
-            "Looking up copies numbers; it must not change their type.",
+            "A lookup copies numbers; it must not change their dtype.",
         ),
     ),
     same_dtype=True,
@@ -85,20 +85,20 @@ EMBED = Exercise(
         Misconception(
             "the batch flattened away",
             lambda ids, table: table[ids.flatten()],
-            "The rows are right, but the texts of the batch have run together. Keep the shape of "
-            "`ids` in front of the width.",
+            "The rows are right, but the texts of the batch are joined into one. Keep the shape of "
+            "`ids` before the last axis.",
         ),
         Misconception(
             "the gradient cut off",
             lambda ids, table: table.detach()[ids],
             "The rows are right, but no gradient reaches the table, so it would never be learned. "
-            "Index `table` itself, without detach(), .data, no_grad() or a detour through lists.",
+            "Index `table` itself, without detach(), .data, no_grad() or lists.",
         ),
         Misconception(
             "everything in float32",
             lambda ids, table: F.one_hot(ids, len(table)).float() @ table.float(),
-            "The one-hot product is right on paper and costs V times as much; and the result "
-            "should have the type of the table.",
+            "The values are right, but the result should have the dtype of the table. (And the "
+            "one-hot product costs V times as much as a lookup.)",
         ),
     ),
     alternatives=(
@@ -117,7 +117,7 @@ EMBED = Exercise(
     ),
     hints=(
         "A tensor can be indexed with a tensor of integers.",
-        "table[ids] picks a row for each id and keeps the shape of `ids` in front.",
+        "table[ids] picks a row for each id and keeps the shape of `ids` before the last axis.",
     ),
 )
 
@@ -129,12 +129,12 @@ def _one_by_one(hidden, table):
 
 TIED_LOGITS = Exercise(
     id="embeddings_and_norms.tied_logits",
-    title="The table read backwards",
+    title="Scores from the same table",
     minutes=4,
     difficulty=1,
     statement=(
         "Return one score for each token of the vocabulary: the dot product of `hidden` (..., C) "
-        "with the token's row of `table` (V, C). Gradients reach both."
+        "with the token's row of `table` (V, C). Gradients must reach both."
     ),
     solution=embeddings.tied_logits,
     reference=_one_by_one,
@@ -153,13 +153,13 @@ TIED_LOGITS = Exercise(
         Probe(
             "a batch",
             lambda: call(uneven(2, 4, 3), uneven(5, 3)),
-            "Axes in front of the last stay as they are.",
+            "Axes before the last stay as they are.",
             gradient=True,
         ),
         Probe(
             "as many tokens as features",
             lambda: call(uneven(2, 3), uneven(3, 3) + torch.arange(3.0)),
-            "With a square table a missing transpose does not fail, it computes something else.",
+            "With a square table a missing transpose raises no error, but the result is wrong.",
         ),
     ),
     misconceptions=(
@@ -186,13 +186,13 @@ TIED_LOGITS = Exercise(
             "That scale belongs to attention scores. The head's scores are plain dot products.",
         ),
         Misconception(
-            "compared by angle",
+            "cosine similarity",
             lambda hidden, table: F.normalize(hidden, dim=-1) @ F.normalize(table, dim=-1).T,
-            "You normalised both sides. In a language model the length counts: a confident state "
-            "is a long one, and frequent tokens may have long rows.",
+            "You normalised both sides. In a language model the lengths matter: a longer hidden "
+            "state gives more confident scores, and frequent tokens may have longer rows.",
         ),
         Misconception(
-            "probabilities already",
+            "softmax applied",
             lambda hidden, table: (hidden @ table.T).softmax(-1),
             "These are probabilities. The head returns scores; softmax comes later, in the loss "
             "or the sampler.",
@@ -207,7 +207,7 @@ TIED_LOGITS = Exercise(
         Alternative(
             "by broadcasting", lambda hidden, table: (hidden[..., None, :] * table).sum(-1)
         ),
-        Alternative("as in the hints", lambda hidden, table: hidden @ table.T),
+        Alternative("as the hints say", lambda hidden, table: hidden @ table.T),
     ),
     hints=(
         "A dot product with every row at once is one matrix product.",

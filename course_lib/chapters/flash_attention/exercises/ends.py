@@ -1,4 +1,4 @@
-"""Exercises on the end of the walk: the output of a row, and parts that are joined."""
+"""Exercises on the end of a row: its output, and joining parts."""
 
 import torch
 
@@ -39,7 +39,7 @@ def _query_by_query(state):
 
 FINISH = Exercise(
     id="flash_attention.finish",
-    title="The end of a row",
+    title="Output and logsumexp of a row",
     minutes=5,
     difficulty=1,
     statement=(
@@ -54,7 +54,7 @@ FINISH = Exercise(
         Probe(
             "one query",
             lambda: call(state_of([2.0], [1.5], [[3.0, 6.0]])),
-            "Divide the mixture by the total; the logsumexp is 2 + log 1.5 = 2.405.",
+            "Divide `mixed` by the total; the logsumexp is 2 + log 1.5 = 2.405.",
         ),
         Probe(
             "three queries",
@@ -64,7 +64,7 @@ FINISH = Exercise(
         Probe(
             "scores around 1000",
             lambda: call(state_of([1000.0], [1.25], [[2.5, 5.0]])),
-            "exp(1000) may not be formed: the logsumexp is 1000 + log 1.25.",
+            "exp(1000) overflows: the logsumexp is 1000 + log 1.25.",
         ),
         Probe(
             "a query that read nothing",
@@ -76,13 +76,13 @@ FINISH = Exercise(
         Misconception(
             "the logsumexp without the maximum",
             _finished(lambda maximum, total: total.log()),
-            "The total is measured from the maximum, so its logarithm is too small by just that: "
-            "add the maximum back. The backward pass would compute weights that are far too large.",
+            "The total is measured from the maximum, so its logarithm is too small by exactly "
+            "that. Add the maximum back, or the backward pass recomputes the wrong weights.",
         ),
         Misconception(
             "not divided by the total",
             _finished(lambda maximum, total: maximum + total.log(), divide=False),
-            "The mixture is still a sum. Divide by the total, so that the weights add up to 1.",
+            "`mixed` is still a sum. Divide by the total, so that the weights add up to 1.",
         ),
         Misconception(
             "exp formed on the way",
@@ -102,13 +102,11 @@ FINISH = Exercise(
         Misconception(
             "nan for a query that read nothing",
             _unguarded,
-            "Its total is 0 and 0 / 0 is nan. Divide by 1 there, and the output stays 0.",
+            "Its total is 0 and 0 / 0 is nan. Divide by 1 instead, and the output stays 0.",
         ),
     ),
     alternatives=(
-        Alternative(
-            "as the hints have it", _finished(lambda maximum, total: maximum + total.log())
-        ),
+        Alternative("as the hints say", _finished(lambda maximum, total: maximum + total.log())),
         Alternative("query by query", _query_by_query),
         Alternative(
             "nan replaced afterwards",
@@ -119,7 +117,7 @@ FINISH = Exercise(
         ),
     ),
     hints=(
-        "Every weight was exp(score − maximum). What must the mixture be divided by?",
+        "Every weight was exp(score − maximum). What must `mixed` be divided by?",
         "logsumexp = log Σ exp(score) = log(exp(m) · l). Turn the product into a sum first.",
         "torch.where(total > 0, total, 1.0) is safe to divide by.",
     ),
@@ -128,8 +126,8 @@ FINISH = Exercise(
 
 def _join_in_double(outputs, lses):
     lse = torch.logsumexp(lses.double(), 0)
-    shares = torch.exp(lses.double() - zero_for_inf(lse))
-    return (shares[..., None] * outputs.double()).sum(0).float(), lse.float()
+    weights = torch.exp(lses.double() - zero_for_inf(lse))
+    return (weights[..., None] * outputs.double()).sum(0).float(), lse.float()
 
 
 def _joined(weigh):
@@ -159,12 +157,13 @@ _LSES = [[0.5, 2.0, -1.0], [1.5, -2.0, -1.5]]
 
 JOIN = Exercise(
     id="flash_attention.join",
-    title="Parts become one",
+    title="Joining parts",
     minutes=8,
     difficulty=2,
     statement=(
         "The keys were cut into P parts, and attention was computed over each: outputs (P, t, Dv) "
-        "and logsumexps (P, t). Return the pair (output, lse) over all keys."
+        "and logsumexps (P, t). Return the pair (output, lse) over all keys. A part without a key "
+        "has the lse −inf; if all have, return zeros and −inf."
     ),
     solution=flash.join_parts,
     reference=_join_in_double,
@@ -174,7 +173,7 @@ JOIN = Exercise(
         Probe(
             "two parts, one query",
             lambda: call(torch.tensor([[[2.0]], [[10.0]]]), torch.tensor([[0.0], [1.0986123]])),
-            "The second part holds three times as much weight: (1 · 2 + 3 · 10) / 4 = 8.",
+            "The second part has three times the weight: (1 · 2 + 3 · 10) / 4 = 8.",
         ),
         Probe(
             "two parts, three queries",
@@ -197,31 +196,31 @@ JOIN = Exercise(
                 torch.stack([torch.zeros(2, 2), uneven(2, 2)]),
                 torch.tensor([[-INF, -INF], [0.5, -INF]]),
             ),
-            "A part without keys has the logsumexp −inf and takes nothing; two of them give zeros.",
+            "A part without keys has the logsumexp −inf and weight 0; two of them give zeros.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the mean of the parts",
             _joined(lambda lses: torch.full_like(lses, 1 / len(lses))),
-            "The parts do not count equally. A part whose keys score higher holds more of the "
-            "weight: its share is exp(its logsumexp − that of all).",
+            "The parts do not count equally. A part whose keys score higher has more weight: "
+            "exp(its logsumexp − the joint one).",
         ),
         Misconception(
-            "shares along the wrong axis",
+            "weights along the wrong axis",
             _joined(lambda lses: torch.softmax(lses, -1).nan_to_num()),
-            "Your softmax runs over the queries. The parts of one query share its weight: they lie "
-            "along the first axis.",
+            "Your softmax runs over the queries. The weights of the parts of one query add up to "
+            "1: take it along the first axis.",
         ),
         Misconception(
-            "weighed by the logsumexp itself",
+            "weighted by the logsumexp itself",
             _joined(lambda lses: lses / lses.sum(0)),
             "A logsumexp is a logarithm and may be negative. The weight of a part is its exp.",
         ),
         Misconception(
             "added up",
             _joined(torch.ones_like),
-            "Each part was divided by its own total already: now the weights add up to P, not 1.",
+            "Each part has already been divided by its own total: now the weights add up to P.",
         ),
         Misconception(
             "exp of the logsumexp itself",
@@ -231,7 +230,7 @@ JOIN = Exercise(
         Misconception(
             "logsumexps added",
             _join_with(lambda lses: lses.sum(0)),
-            "The sums add up, not their logarithms: log Σ exp(Lᵢ), which is logsumexp once more.",
+            "The sums add up, not their logarithms: log Σ exp(Lᵢ), which is a logsumexp again.",
         ),
         Misconception(
             "the largest logsumexp kept",
@@ -248,14 +247,14 @@ JOIN = Exercise(
     alternatives=(
         Alternative("one part after the other", _pairwise),
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             _joined(lambda lses: torch.exp(lses - zero_for_inf(torch.logsumexp(lses, 0)))),
         ),
         Alternative("by a softmax", _joined(lambda lses: torch.softmax(lses, 0).nan_to_num())),
     ),
     hints=(
-        "exp(lse) of a part is the sum of all its exponentials: the weight that it stands for.",
-        "The joint lse is torch.logsumexp(lses, 0). The share of a part is exp(lses − lse).",
-        "output = (shares[..., None] * outputs).sum(0). Mind the case in which lse is −inf.",
+        "exp(lse) of a part is the sum of all its exponentials: its total weight.",
+        "The joint lse is torch.logsumexp(lses, 0). The weight of a part is exp(lses − lse).",
+        "output = (weights[..., None] * outputs).sum(0). Handle the case in which lse is −inf.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Generated inputs for the exercises of this chapter: scores, states, parts and sizes by chance."""
+"""Generated inputs for the exercises of this chapter: random scores, states, parts and sizes."""
 
 import torch
 
@@ -14,22 +14,20 @@ def _size(rng):
 
 
 def standards(rng):
-    """Make the sizes of one head, often with two or four bytes a number."""
+    """Make the sizes of one head, often with two or four bytes per number."""
     more = rng.choice([{}, {"bytes_per_number": 2}, {"bytes_per_number": 4}])
     return call(rng.randrange(1, 40), rng.randrange(1, 40), rng.randrange(1, 20), **more)
 
 
 def tilings(rng):
-    """Make the sizes of one head and its tiles, ragged or not, without a mask."""
+    """Make the sizes of one head and a block of queries, which may not divide them."""
     queries, keys = rng.randrange(1, 40), rng.randrange(1, 40)
-    more = rng.choice([{}, {"bytes_per_number": 2}, {"bytes_per_number": 4}, {"causal": False}])
-    if rng.random() < 0.5:
-        more = {**more, "key_block": rng.randrange(1, 12)}
+    more = rng.choice([{}, {"bytes_per_number": 2}, {"bytes_per_number": 4}])
     return call(queries, keys, rng.randrange(1, 20), rng.randrange(1, 12), **more)
 
 
 def capacities(rng):
-    """Make a memory that a number of queries fill to the last byte, or almost, or all but."""
+    """Make a memory that some queries fill exactly, or almost, or nearly fit into."""
     head_dim, key_block, size = rng.randrange(1, 20), rng.randrange(1, 30), rng.choice([1, 2, 4])
     queries = rng.randrange(1, 30)
     numbers = 2 * head_dim * (queries + key_block) + queries * (key_block + 2)
@@ -57,7 +55,7 @@ def _level(rng):
 
 
 def updates(rng):
-    """Make a state and a tile, in which some scores, or all of a row, may not be read."""
+    """Make a state and a tile, in which some scores, or all of a row, are masked."""
     queries, keys, width = _size(rng), _size(rng), _size(rng)
     level = _level(rng)
     scores = level + rng.choice([-2.0, 0.0, 2.0]) + random_tensor(rng, queries, keys, scale=2.0)
@@ -72,7 +70,7 @@ def finals(rng):
 
 
 def parts(rng):
-    """Make outputs and logsumexps of parts, of which some have no keys to read."""
+    """Make outputs and logsumexps of parts, some without a key that may be read."""
     count, queries, width = _size(rng), _size(rng), _size(rng)
     lses = _level(rng) + random_tensor(rng, count, queries, scale=1.5)
     empty = torch.tensor([rng.random() < 0.2 for _ in range(count * queries)]).view(count, queries)
@@ -81,7 +79,7 @@ def parts(rng):
 
 
 def walks(rng):
-    """Make one head and its tiles: ragged, smaller than a token's row, or larger than all."""
+    """Make one head and its blocks: dividing the lengths or not, or larger than both."""
     queries, keys = rng.randrange(1, 7), rng.randrange(1, 9)
     depth, width = _size(rng), _size(rng)
     scale = rng.choice([0.3, 0.6, 1.0])
@@ -92,3 +90,14 @@ def walks(rng):
         rng.choice([1, 2, 3, queries, queries + 2]),
         rng.choice([2, 3, 3, 5, keys, keys + 3]),
     )
+
+
+def backward_tiles(rng):
+    """Make one tile of the backward pass, with output and logsumexp over more keys than its own."""
+    queries, keys, depth, width = (_size(rng) for _ in range(4))
+    extra, scale = rng.choice([0, 1, 4]), rng.choice([0.5, 1.0, 1.7])
+    q, k = (random_tensor(rng, n, depth) for n in (queries, keys + extra))
+    v, grad = (random_tensor(rng, n, width) for n in (keys + extra, queries))
+    scores = q.double() @ k.double().T * scale
+    output = (torch.softmax(scores, -1) @ v.double()).float()
+    return call(q, k[:keys], v[:keys], grad, output, scores.logsumexp(-1).float(), scale)

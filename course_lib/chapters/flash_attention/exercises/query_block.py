@@ -13,9 +13,9 @@ def _largest_by_search(capacity, head_dim, key_block, bytes_per_number=4):
 
 
 def _held(query_block, key_block, head_dim):
-    q_and_mixture = 2 * query_block * head_dim
+    q_and_sum = 2 * query_block * head_dim
     k_and_v = 2 * key_block * head_dim
-    return q_and_mixture + k_and_v + query_block * key_block + 2 * query_block
+    return q_and_sum + k_and_v + query_block * key_block + 2 * query_block
 
 
 def _fits(held):
@@ -30,35 +30,41 @@ def _fits(held):
 
 QUERY_BLOCK = Exercise(
     id="flash_attention.query_block",
-    title="A tile for this memory",
+    title="The largest tile for a fast memory",
     minutes=8,
     difficulty=2,
     statement=(
-        "Return how many queries a tile may have at most. Fast memory of `capacity` bytes must "
-        "hold q and the mixture (query_block × D each), k and v (key_block × D each), the scores "
-        "(query_block × key_block), and a maximum and a total for each query."
+        "Return the largest number of queries in a tile. Fast memory of `capacity` bytes must "
+        "hold q and the weighted sum (query_block × D each), k and v (key_block × D each), the "
+        "scores (query_block × key_block), and a maximum and a total for each query."
     ),
     solution=flash.largest_query_block,
     reference=_largest_by_search,
     generator=generators.capacities,
     probes=(
         Probe(
-            "small enough for the head",
+            "small enough to do in your head",
             lambda: call(208, 2, 3),
             "52 numbers fit. k and v take 12, each query takes 2 + 2 + 3 + 2 = 9: 40 / 9 is 4.",
         ),
-        Probe("not a power of two", lambda: call(5000, 8, 5), "Any whole number may come out."),
+        Probe(
+            "not a power of two", lambda: call(5000, 8, 5), "The result can be any whole number."
+        ),
         Probe(
             "an A100's 192 KiB",
             lambda: call(192 * 1024, 64, 32, bytes_per_number=2),
-            "Of its registers and shared memory only a part is free in truth.",
+            "In practice only a part of its registers and shared memory is free.",
         ),
         Probe(
             "an exact fit",
             lambda: call(192, 2, 3),
-            "48 numbers fit: 12 for k and v, and four queries of 9 fill the rest to the last one.",
+            "48 numbers fit: 12 for k and v, and four queries of 9 fill the rest exactly.",
         ),
-        Probe("many keys to a tile", lambda: call(65_536, 16, 200), "The scores take most of it."),
+        Probe(
+            "many keys in a tile",
+            lambda: call(65_536, 16, 200),
+            "The scores take most of the memory.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -67,42 +73,42 @@ QUERY_BLOCK = Exercise(
             "The tile of scores lives in fast memory as well: query_block × key_block numbers.",
         ),
         Misconception(
-            "the mixture forgotten",
+            "the weighted sum forgotten",
             _fits(lambda b, s, d, n: n * (_held(b, s, d) - b * d)),
-            "Beside q, each query keeps a mixture of width D.",
+            "Besides q, each query keeps a weighted sum of values, of width D.",
         ),
         Misconception(
             "the values forgotten",
             _fits(lambda b, s, d, n: n * (_held(b, s, d) - s * d)),
-            "Both k and v of the tile must be there: 2 · key_block · D numbers.",
+            "Both k and v of the tile must be in fast memory: 2 · key_block · D numbers.",
         ),
         Misconception(
             "maximum and total forgotten",
             _fits(lambda b, s, d, n: n * (_held(b, s, d) - 2 * b)),
-            "Each query keeps two numbers more, its maximum and its total.",
+            "Each query keeps two more numbers, its maximum and its total.",
         ),
         Misconception(
             "bytes taken for numbers",
             _fits(lambda b, s, d, n: _held(b, s, d)),
-            "The capacity is in bytes. Divide it by the bytes of a number first.",
+            "The capacity is in bytes. Divide it by the bytes per number first.",
         ),
         Misconception(
-            "an exact fit refused",
+            "an exact fit rejected",
             _fits(lambda b, s, d, n: n * _held(b, s, d) + 1),
-            "What fills the memory to the last byte fits: compare with <=, not <.",
+            "Tiles that fill the memory exactly still fit: compare with <=, not <.",
         ),
         Misconception(
             "rounded up",
             lambda capacity, head_dim, key_block, bytes_per_number=4: (
                 _largest_by_search(capacity, head_dim, key_block, bytes_per_number) + 1
             ),
-            "With one query more the tiles no longer fit: round down.",
+            "With one more query the tiles no longer fit: round down.",
         ),
     ),
     alternatives=(
-        Alternative("trying one after the other", _largest_by_search),
+        Alternative("trying one size after the other", _largest_by_search),
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             lambda capacity, head_dim, key_block, bytes_per_number=4: (
                 (capacity // bytes_per_number - 2 * key_block * head_dim)
                 // (2 * head_dim + key_block + 2)
@@ -112,7 +118,7 @@ QUERY_BLOCK = Exercise(
     ),
     hints=(
         "Count the numbers that do not depend on query_block: k and v, 2 · key_block · D.",
-        "Each query adds D for q, D for its mixture, key_block scores, and 2.",
+        "Each query adds D for q, D for its weighted sum, key_block scores, and 2.",
         "(capacity // bytes_per_number − 2 · key_block · D) // (2 · D + key_block + 2)",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises on bytes: what the two methods move."""
+"""Exercises on the bytes that the two methods move."""
 
 from course_lib import flash
 from course_lib.chapters.flash_attention.exercises import generators
@@ -38,13 +38,13 @@ def _without_a_term(term):
 
 _SHAPES = (
     Probe(
-        "small enough for the head",
+        "small enough to do in your head",
         lambda: call(4, 4, 2),
         "q, k, v and output of 8 numbers each, the table of 16 numbers four times, 4 bytes each.",
     ),
     Probe("fewer queries than keys", lambda: call(3, 5, 7), "Queries and keys differ in number."),
     Probe(
-        "two bytes a number",
+        "two bytes per number",
         lambda: call(1024, 2048, 64, bytes_per_number=2),
         "bfloat16 takes two bytes.",
     ),
@@ -52,7 +52,7 @@ _SHAPES = (
 
 STANDARD_BYTES = Exercise(
     id="flash_attention.standard_bytes",
-    title="What the table costs",
+    title="Bytes of the standard method",
     minutes=6,
     difficulty=1,
     statement=(
@@ -68,23 +68,23 @@ STANDARD_BYTES = Exercise(
         Misconception(
             "the table moved once",
             _standard(table=1),
-            "You count the table once. It passes four times: scores written and read, weights "
+            "You count the table once. It is moved four times: scores written and read, weights "
             "written and read.",
         ),
         Misconception(
             "the table written but not read",
             _standard(table=2),
-            "What one step writes the next one reads: four passages, not two.",
+            "What one step writes, the next one reads: four times, not two.",
         ),
         Misconception(
-            "scores and weights taken for one",
+            "the table moved three times",
             _standard(table=3),
-            "Three passages. Both scores and weights are written once and read once: four.",
+            "You count three. Scores and weights are each written once and read once: four.",
         ),
         Misconception(
             "inputs and output forgotten",
             _standard(inputs=0),
-            "q, k and v are read and the output is written, too: 2 (T + S) D numbers.",
+            "q, k and v are read and the output is written too: 2 (T + S) D numbers.",
         ),
         Misconception(
             "the output forgotten",
@@ -101,13 +101,13 @@ STANDARD_BYTES = Exercise(
             lambda queries, keys, head_dim, bytes_per_number=4: flash.standard_bytes(
                 queries, keys, head_dim, 1
             ),
-            "This counts numbers. Multiply by the bytes of one.",
+            "This counts numbers. Multiply by the bytes per number.",
         ),
     ),
     alternatives=(
-        Alternative("the list of passages", _standard_by_list),
+        Alternative("a list of all transfers", _standard_by_list),
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             lambda queries, keys, head_dim, bytes_per_number=4: (
                 bytes_per_number
                 * (4 * queries * keys + 2 * queries * head_dim + 2 * keys * head_dim)
@@ -117,30 +117,24 @@ STANDARD_BYTES = Exercise(
     ),
     hints=(
         "Go through the three steps and write down what each reads and writes.",
-        "The table has T · S numbers and passes four times.",
+        "The table has T · S numbers and is moved four times.",
         "The rest is q and output, T · D each, and k and v, S · D each.",
     ),
 )
 
 
-def _tiled_by_walking(
-    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
-):
+def _tiled_by_walking(queries, keys, head_dim, query_block, bytes_per_number=4):
     moved = 0
     for start in range(0, queries, query_block):
         rows = min(query_block, queries - start)
-        moved += 2 * rows * head_dim * bytes_per_number + rows * max(bytes_per_number, 4)
-        newest = keys - queries + start + rows - 1
-        for first in range(0, keys, key_block):
-            if not causal or first <= newest:
-                moved += 2 * min(key_block, keys - first) * head_dim * bytes_per_number
+        moved += 2 * rows * head_dim * bytes_per_number + 4 * rows
+        for _ in range(keys):
+            moved += 2 * head_dim * bytes_per_number
     return moved
 
 
 def _tiled(rounds=None, both=2, lse=True, extra=lambda queries, head_dim, size: 0):
-    def bytes_moved(
-        queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
-    ):
+    def bytes_moved(queries, keys, head_dim, query_block, bytes_per_number=4):
         walks = rounds(queries, query_block) if rounds else -(-queries // query_block)
         numbers = 2 * queries * head_dim + walks * both * keys * head_dim
         lses = lse * max(bytes_per_number, 4) * queries
@@ -149,16 +143,7 @@ def _tiled(rounds=None, both=2, lse=True, extra=lambda queries, head_dim, size: 
     return bytes_moved
 
 
-def _padded_keys(
-    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
-):
-    keys += -keys % key_block
-    return _tiled()(queries, keys, head_dim, query_block, bytes_per_number=bytes_per_number)
-
-
-def _tiled_by_counting(
-    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
-):
+def _tiled_by_counting(queries, keys, head_dim, query_block, bytes_per_number=4):
     tiles = len(range(0, queries, query_block))
     once = 2 * queries * head_dim * bytes_per_number + 4 * queries
     return once + sum(2 * keys * head_dim * bytes_per_number for _ in range(tiles))
@@ -166,39 +151,33 @@ def _tiled_by_counting(
 
 TILED_BYTES = Exercise(
     id="flash_attention.tiled_bytes",
-    title="What the tiles cost",
+    title="Bytes of the tiled method",
     minutes=8,
     difficulty=2,
     statement=(
         "Return the bytes that the tiled method moves for one head without a mask: q is read once, "
         "all of k and v once for each tile of query_block queries, the output is written once, and "
-        "so is one logsumexp for each query, in float32 (4 bytes). key_block and causal may be "
-        "left aside."
+        "so is one logsumexp for each query, in float32 (4 bytes)."
     ),
     solution=flash.tiled_bytes,
     reference=_tiled_by_walking,
     generator=generators.tilings,
     probes=(
         Probe(
-            "small enough for the head",
+            "small enough to do in your head",
             lambda: call(4, 4, 2, 2),
             "q and output 16 numbers, k and v read twice 32, logsumexp 4: 52 numbers, 208 bytes.",
         ),
         Probe("one tile holds all", lambda: call(6, 9, 5, 6), "Everything is moved once."),
         Probe(
-            "a ragged tail",
+            "a smaller last tile",
             lambda: call(7, 9, 5, 3),
             "7 queries in tiles of 3 are three tiles: k and v are read three times.",
         ),
         Probe(
-            "two bytes a number",
+            "two bytes per number",
             lambda: call(1000, 2048, 64, 128, bytes_per_number=2),
             "bfloat16 takes two bytes; the logsumexp stays in float32.",
-        ),
-        Probe(
-            "tiles of keys",
-            lambda: call(7, 9, 5, 3, 4),
-            "9 keys in tiles of 4: the last tile has one key, and only that one is read.",
         ),
     ),
     misconceptions=(
@@ -210,20 +189,21 @@ TILED_BYTES = Exercise(
         Misconception(
             "read again for each query",
             _tiled(rounds=lambda queries, block: queries),
-            "All queries of a tile share one reading. That is what the tile is for.",
+            "All queries of a tile share one load of the keys. That is what the tile is for.",
         ),
         Misconception(
-            "the tail not counted",
+            "the last tile not counted",
             _tiled(rounds=lambda queries, block: queries // block),
             "The last tile is smaller, and still reads all keys and values: round up.",
         ),
         Misconception(
-            "keys without values",
+            "keys or values only",
             _tiled(both=1),
-            "Each tile of queries reads the values as well as the keys.",
+            "You count half of what is read. Each tile of queries reads all keys and all values, "
+            "and no mask skips any of them.",
         ),
         Misconception(
-            "the logsumexp in the inputs' type",
+            "the logsumexp in the inputs' dtype",
             _tiled(lse=False, extra=lambda queries, head_dim, size: size * queries),
             "The logsumexp is written in float32 whatever the inputs are: 4 bytes each.",
         ),
@@ -233,15 +213,9 @@ TILED_BYTES = Exercise(
             "The output, T × D, is written as well.",
         ),
         Misconception(
-            "parts of a tile",
+            "fractions of a tile",
             _tiled(rounds=lambda queries, block: queries / block),
             "The last tile may be smaller, but it still reads all keys and values: round up.",
-        ),
-        Misconception(
-            "keys filled up to full tiles",
-            _padded_keys,
-            "The last tile of keys is smaller, and only the keys that there are get read: S of "
-            "them for each tile of queries, however they are cut.",
         ),
         Misconception(
             "the logsumexp forgotten",
@@ -249,14 +223,14 @@ TILED_BYTES = Exercise(
             "One logsumexp for each query is written for the backward pass, 4 bytes each.",
         ),
         Misconception(
-            "as many readings as queries in a tile",
+            "the block taken for the number of tiles",
             _tiled(rounds=lambda queries, block: block),
             "The number of tiles is T / query_block, rounded up, not query_block.",
         ),
     ),
     alternatives=(
         Alternative("tile by tile", _tiled_by_walking),
-        Alternative("as the hints have it", _tiled()),
+        Alternative("as the hints say", _tiled()),
         Alternative("tiles counted", _tiled_by_counting),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""The exercise on the running state after one tile more."""
+"""The exercise on updating the running state with one tile."""
 
 import torch
 
@@ -99,18 +99,19 @@ def _walked(state, scores, v):
 
 _NAN = (
     "while all scores of a row are −inf, so is its maximum, and the difference is nan. Subtract 0 "
-    "there."
+    "in that case."
 )
 
 UPDATE = Exercise(
     id="flash_attention.update",
-    title="One tile more",
+    title="Update with one tile",
     minutes=12,
     difficulty=3,
     statement=(
         "`state` holds for each of t queries (maximum, total, mixed) of the keys read so far, with "
         "shapes (t,), (t,) and (t, Dv). A tile brings scores (t, s) and values (s, Dv). Return the "
-        "state after it, as a triple."
+        "state after it, as a triple. Masked scores are −inf; a query that has read nothing keeps "
+        "the empty state (−inf, 0, zeros)."
     ),
     solution=flash.attend_scores,
     reference=_update_in_double,
@@ -123,7 +124,7 @@ UPDATE = Exercise(
                 torch.tensor([[2.0, 1.0, 0.1]]),
                 torch.tensor([[1.0, 0.0], [0.0, 10.0], [5.0, 5.0]]),
             ),
-            "Nothing was read before: this is exp(score − maximum) times the values, summed.",
+            "Nothing was read before: the sum of exp(score − maximum) times the values.",
         ),
         Probe(
             "the maximum stays",
@@ -132,7 +133,7 @@ UPDATE = Exercise(
                 uneven(2, 4) - 2,
                 uneven(4, 3),
             ),
-            "What was kept stays as it is; the tile adds to it.",
+            "The sums so far stay as they are; the tile adds to them.",
         ),
         Probe(
             "the maximum grows",
@@ -141,10 +142,10 @@ UPDATE = Exercise(
                 uneven(2, 4) + 2,
                 uneven(4, 3),
             ),
-            "What was kept was measured from a lower maximum: total and mixed shrink alike.",
+            "The sums so far were measured from a lower maximum: total and mixed both shrink.",
         ),
         Probe(
-            "some rows one way, some the other",
+            "the maximum grows in some rows only",
             lambda: call(
                 state_of([3.0, -2.0, 0.0], [1.5, 1.2, 2.0], uneven(3, 2)),
                 uneven(3, 5),
@@ -158,7 +159,7 @@ UPDATE = Exercise(
             "Only differences of scores may be exponentiated.",
         ),
         Probe(
-            "a row that may read nothing yet",
+            "a row that is masked so far",
             lambda: call(
                 state_of([-INF, 0.0], [0.0, 1.0], [[0.0, 0.0], [1.0, 2.0]]),
                 torch.tensor([[-INF, -INF], [-INF, 1.0]]),
@@ -177,20 +178,20 @@ UPDATE = Exercise(
         Misconception(
             "the accumulator not rescaled",
             _varied(rescale_mixed=_one),
-            "The total shrinks when the maximum grows, and the mixture must shrink with it: both "
-            "are sums measured from the old maximum.",
+            "The total shrinks when the maximum grows, and `mixed` must shrink with it: both are "
+            "sums measured from the old maximum.",
         ),
         Misconception(
             "the total not rescaled",
             _varied(rescale_total=_one),
-            "The mixture shrinks when the maximum grows, and the total must shrink with it: both "
-            "are sums measured from the old maximum.",
+            "`mixed` shrinks when the maximum grows, and the total must shrink with it: both are "
+            "sums measured from the old maximum.",
         ),
         Misconception(
             "nothing rescaled",
             _varied(rescale_total=_one, rescale_mixed=_one),
-            "What was kept is measured from the old maximum. When it grows, multiply total and "
-            "mixture by exp(old − new) before you add.",
+            "The sums so far are measured from the old maximum. When it grows, multiply total and "
+            "mixed by exp(old − new) before you add.",
         ),
         Misconception(
             "rescaled by the wrong maximum",
@@ -201,13 +202,13 @@ UPDATE = Exercise(
         Misconception(
             "rescaled upside down",
             _varied(rescale_total=_upside_down, rescale_mixed=_upside_down),
-            "A larger maximum makes what was kept smaller: multiply by exp(old − new).",
+            "A larger maximum makes the sums so far smaller: multiply by exp(old − new).",
         ),
         Misconception(
             "divided by the total at each step",
             _divided_at_once,
-            "The mixture stays unnormalised until the last tile. Divided now, the next tile would "
-            "be added to something in other units. (It can be done, if you multiply it back.)",
+            "`mixed` stays a sum until the last tile. If you divide now, the next tile is added to "
+            "an average. Divide once, at the end.",
         ),
         Misconception(
             "softmax within the tile",
@@ -216,15 +217,15 @@ UPDATE = Exercise(
             "exp(score − new maximum) and leave the division to the end.",
         ),
         Misconception(
-            "the new maximum too late",
+            "the weights measured from the old maximum",
             _from_old_maximum,
-            "The weights of the tile are measured from the old maximum, what was kept from the "
-            "new one. All must be measured from the new one.",
+            "You measure the weights of the tile from the old maximum, but the sums so far from "
+            "the new one. Measure both from the new one.",
         ),
         Misconception(
             "one maximum for all queries",
             _varied(larger=lambda old, tile: torch.maximum(old, tile.max())),
-            "You take the largest score of the whole tile. Each query has a maximum of its own: "
+            "You take the largest score of the whole tile. Each query has its own maximum: "
             "scores.amax(-1).",
         ),
         Misconception(
@@ -234,7 +235,7 @@ UPDATE = Exercise(
             "exp(old − new) may overflow. Take the larger of the two.",
         ),
         Misconception(
-            "nan for a row that may read nothing",
+            "nan for a row that is masked so far",
             _varied(guard=False),
             f"W{_NAN[1:]}",
         ),
@@ -242,31 +243,31 @@ UPDATE = Exercise(
             "the sum outside the product, and nan",
             _varied(mix=_sum_outside, guard=False),
             "You multiply the sum of the weights by the sum of the values: each weight belongs to "
-            f"its own value, weights @ v. And then: {_NAN}",
+            f"its own value, weights @ v. Also, {_NAN}",
         ),
         Misconception(
             "the accumulator not rescaled, and nan",
             _varied(rescale_mixed=_one, guard=False),
-            "The mixture is measured from the old maximum, as the total is, and must shrink with "
-            f"it. And then: {_NAN}",
+            "`mixed` is measured from the old maximum, like the total, and must shrink with it. "
+            f"Also, {_NAN}",
         ),
         Misconception(
             "nothing rescaled, and nan",
             _varied(rescale_total=_one, rescale_mixed=_one, guard=False),
-            "When the maximum grows, multiply total and mixture by exp(old − new) before you add. "
-            f"And then: {_NAN}",
+            "When the maximum grows, multiply total and mixed by exp(old − new) before you add. "
+            f"Also, {_NAN}",
         ),
     ),
     alternatives=(
         Alternative("in float64, with loops", _update_in_double),
         Alternative("one key after the other", _walked),
-        Alternative("as the hints have it", _varied()),
+        Alternative("as the hints say", _varied()),
     ),
     hints=(
-        "Take the state apart: maximum, total, mixed = state. The new maximum is "
+        "Unpack the state: maximum, total, mixed = state. The new maximum is "
         "torch.maximum(maximum, scores.amax(-1)).",
-        "r = exp(maximum − new) rescales both the total and, with r[:, None], the mixture.",
+        "r = exp(maximum − new) rescales the total and, as r[:, None], `mixed`.",
         "weights = exp(scores − new[:, None]); add weights.sum(-1) to the total and weights @ v to "
-        "the mixture. Where `new` is −inf, subtract 0 instead.",
+        "`mixed`. Where `new` is −inf, subtract 0 instead.",
     ),
 )

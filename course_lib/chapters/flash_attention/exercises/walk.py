@@ -1,4 +1,4 @@
-"""The exercise on the whole walk, under the watch that sees every tensor that is made."""
+"""The exercise on the whole forward pass, under a watch that sees every tensor."""
 
 import numpy as np
 import torch
@@ -18,16 +18,18 @@ def _exact(q, k, v, query_block, key_block):
 
 
 def _no_table(given):
-    """Stop what makes the table, whole or in pieces, or rows of it, where a tile is smaller.
+    """Stop code that makes the table, whole or in pieces, or whole rows of it.
 
-    Copies of the inputs are allowed, padded or in another type: that is memory in proportion to the
-    length. A table can be told from these only where it is large.
+    Copies of the inputs are allowed, padded or in a different dtype: their memory grows only
+    linearly. A table can be distinguished from them only where it is large.
     """
     q, k, v, query_block, key_block = given.args
     table, tile = len(q) * len(k), query_block * key_block
     if tile >= table:
         return flash.Watch()
-    widths = q.shape[1] + v.shape[1] + 2  # a token's inputs, its mixture, a maximum and a total
+    widths = (
+        q.shape[1] + v.shape[1] + 2
+    )  # a token's inputs, its weighted sum, a maximum and a total
     copies = (len(q) + len(k) + query_block + key_block) * widths
     room = 4 * copies + tile * (8 + widths)
     product = max(tile, query_block * (v.shape[1] + 2))
@@ -123,7 +125,7 @@ def _step(state, scores, values, divide, rescale):
 
 
 def _keys_outside(q, k, v, query_block, key_block):
-    """Walk over the keys in the outer loop, as the first FlashAttention did."""
+    """Loop over the keys outside, as the first FlashAttention did."""
     states = [_start(tile, v.shape[1], -torch.inf) for tile in q.split(query_block)]
     for keys, values in zip(k.split(key_block), v.split(key_block), strict=True):
         for i, tile in enumerate(q.split(query_block)):
@@ -133,7 +135,7 @@ def _keys_outside(q, k, v, query_block, key_block):
 
 
 def _padded(q, k, v, query_block, key_block):
-    """Fill the keys up to full tiles, and mask what was added."""
+    """Pad the keys to full tiles, and mask the padding."""
     end = len(k)
     k, v = (F.pad(x, (0, 0, 0, -end % key_block)) for x in (k, v))
     rows = []
@@ -158,7 +160,7 @@ def _by_the_hints(q, k, v, query_block, key_block):
 
 
 def _tiles_in_numpy(q, k, v, query_block, key_block):
-    """Walk in NumPy, tile by tile, in float64."""
+    """Loop in NumPy, tile by tile, in float64."""
     q, k, v = (x.double().numpy() for x in (q, k, v))
     rows = np.zeros((len(q), v.shape[1]))
     for i in range(0, len(q), query_block):
@@ -177,15 +179,15 @@ def _tiles_in_numpy(q, k, v, query_block, key_block):
 
 TILED = Exercise(
     id="flash_attention.tiled",
-    title="The whole walk, without a table",
+    title="Attention without a table",
     minutes=20,
     difficulty=3,
     statement=(
         "Return attention of one head without a mask, q (T, D), k (S, D), v (S, Dv), from tiles of "
         "at most query_block by key_block scores, divided by √D. No tensor of T·S numbers may be "
-        "made on the way, nor a whole row of scores, nor may all tiles be kept: a watch looks at "
-        "every operation, and at the memory. Use "
-        "flash.empty_state, flash.attend_scores and flash.finish, or your own."
+        "made, nor a matrix product larger than a tile, nor may all tiles be kept: a watch checks "
+        "every operation, and the memory. Use flash.empty_state, flash.attend_scores and "
+        "flash.finish, or your own."
     ),
     solution=answers.attend_in_blocks,
     reference=_exact,
@@ -205,12 +207,12 @@ TILED = Exercise(
         Probe(
             "several tiles of queries",
             lambda: call(uneven(32, 2), uneven(18, 2), uneven(18, 5), 8, 18),
-            "Each tile of queries begins with an empty state.",
+            "Each tile of queries starts with an empty state.",
         ),
         Probe(
-            "ragged tails",
+            "smaller last tiles",
             lambda: call(uneven(21, 2), uneven(34, 2) * 0.8, uneven(34, 3), 8, 8),
-            "21 is no multiple of 8, nor is 34: the last tiles are smaller.",
+            "Neither 21 nor 34 is a multiple of 8: the last tiles are smaller.",
         ),
         Probe(
             "negative scores only",
@@ -225,9 +227,9 @@ TILED = Exercise(
             tolerance=100.0,
         ),
         Probe(
-            "few queries and many keys to a tile",
+            "few queries and many keys in a tile",
             lambda: call(uneven(12, 2) / 2, uneven(24, 2) * 0.7, uneven(24, 9), 2, 6),
-            "A tile has at most query_block queries and key_block keys, and not the reverse.",
+            "A tile has at most query_block queries and key_block keys, not the reverse.",
         ),
         Probe(
             "a long text",
@@ -239,8 +241,9 @@ TILED = Exercise(
         Misconception(
             "the whole table at once",
             _whole_table,
-            "The numbers are right, but q @ k.T is the T × S table that must not exist. Take a few "
-            "queries and a few keys at a time, and keep the running state between the tiles.",
+            "The numbers are right, but the T × S table of scores was made, by q @ k.T or inside a "
+            "fused function. Take a few queries and a few keys at a time, and keep the running "
+            "state between the tiles.",
         ),
         Misconception(
             "whole rows of scores",
@@ -251,17 +254,17 @@ TILED = Exercise(
         Misconception(
             "all tiles kept",
             _all_tiles_kept,
-            "Tiles that are all kept are the table, in pieces. When the running state has taken a "
-            "tile in, forget it: keep the maximum, total and mixture, and no scores.",
+            "If all tiles are kept, they are the table in pieces. After the update discard the "
+            "tile: keep the maximum, the total and the weighted sum, and no scores.",
         ),
         Misconception(
             "the whole table in NumPy",
             _in_numpy,
-            "The table exists all the same, only outside of PyTorch. Take a few queries and a few "
+            "The table exists, only outside PyTorch. Take a few queries and a few "
             "keys at a time, and keep the running state between the tiles.",
         ),
         Misconception(
-            "query_block and key_block exchanged",
+            "query_block and key_block swapped",
             lambda q, k, v, query_block, key_block: _walk()(q, k, v, key_block, query_block),
             "You cut the queries by key_block and the keys by query_block. The result is the same, "
             "but the tile is not the one that was chosen to fit into fast memory.",
@@ -269,43 +272,43 @@ TILED = Exercise(
         Misconception(
             "a softmax in each tile",
             _softmax_in_each_tile,
-            "Each tile is divided by a total of its own, so that the weights add up to the number "
-            "of tiles. Keep maximum, total and mixture, and divide once, after the last tile.",
+            "Each tile is divided by its own total, so the weights add up to the number of tiles. "
+            "Keep maximum, total and weighted sum, and divide once, after the last tile.",
         ),
         Misconception(
             "the maximum starts at 0",
             _walk(start=0.0),
-            "Where all scores are far below 0, exp(score − 0) is so small that digits are lost, or "
-            "that nothing is left. Start the maximum at −inf.",
+            "Where all scores are far below 0, exp(score − 0) loses precision or underflows to 0. "
+            "Start the maximum at −inf.",
         ),
         Misconception(
-            "the tail left out",
+            "the last tile left out",
             _walk(drop=True),
-            "Keys behind the last full tile are never read. The last tile is smaller: a slice may "
-            "reach beyond the end, and range(0, S, block) includes its start.",
+            "Keys after the last full tile are never read. The last tile is smaller: a slice may "
+            "reach past the end, and range(0, S, block) includes its start.",
         ),
         Misconception(
-            "the tail filled up and not masked",
+            "the last tile padded and not masked",
             _walk(pad=True),
-            "Keys of zeros have the score 0, not −inf, and take part in the softmax. Mask them, or "
-            "let the last tile be smaller.",
+            "Padding keys of zeros have the score 0, not −inf, so they get weight in the softmax. "
+            "Mask them, or let the last tile be smaller.",
         ),
         Misconception(
             "divided by the total at each step",
             _walk(divide=True),
-            "After the first tile your mixture is an average and no longer a sum; the next tile is "
-            "added in other units. Divide once, after the last tile.",
+            "After the first tile your weighted sum is an average, and the next tile adds a sum to "
+            "it. Divide once, after the last tile.",
         ),
         Misconception(
             "no rescaling between tiles",
             _walk(rescale=False),
-            "When a tile brings a larger score, what was kept must shrink by exp(old − new).",
+            "When a tile brings a larger score, the sums so far must shrink by exp(old − new).",
         ),
         Misconception(
-            "the state not begun anew",
+            "the state not reset",
             _walk(carry=True),
-            "The second tile of queries goes on with the state of the first. Begin each tile of "
-            "queries with an empty one.",
+            "The second tile of queries continues with the state of the first. Start each tile of "
+            "queries with an empty state.",
         ),
         Misconception(
             "the scale forgotten",
@@ -316,7 +319,7 @@ TILED = Exercise(
     alternatives=(
         Alternative("without the library", _walk()),
         Alternative("keys in the outer loop", _keys_outside),
-        Alternative("as the hints have it", _by_the_hints),
+        Alternative("as the hints say", _by_the_hints),
         Alternative("keys padded and masked", _padded),
         Alternative(
             "in float64",

@@ -1,4 +1,4 @@
-"""Time and memory against length, and the speed on a GPU, from stored measurements.
+"""Time and memory against length, and speed on a GPU, from stored measurements.
 
 Taught in:        flash_attention
 Checked against:  the rows of the measurement
@@ -35,7 +35,7 @@ def curves(rows: Rows) -> Figure:
         lengths = [row["tokens"] for row in mine]
         for ax, column in ((left, "milliseconds"), (right, "peak MB")):
             ax.loglog(lengths, [row[column] for row in mine], "o-", color=ink, label=name)
-    for ax, word in ((left, "milliseconds"), (right, "MB made at once, at most")):
+    for ax, word in ((left, "milliseconds"), (right, "largest MB allocated at once")):
         ax.set(xlabel="tokens", ylabel=word)
         ax.minorticks_off()
         lengths = sorted({row["tokens"] for row in rows})
@@ -70,9 +70,9 @@ def throughput(rows: Rows, head_dim: int, causal: bool, direction: str) -> Figur
     last = {row["contestant"]: row["TFLOP/s"] for row in wanted if row["tokens"] == longest}
     others = {name: speed for name, speed in last.items() if name != "ours"}
     best = max(others, key=lambda name: others[name])
-    share = last["ours"] / others[best]
+    fraction = last["ours"] / others[best]
     kind = f"{direction}, D = {head_dim}, {'causal' if causal else 'full'}"
-    title(ax, f"{kind}: at {longest} tokens our kernel reaches {share:.0%} of {best}")
+    title(ax, f"{kind}: at {longest} tokens our kernel reaches {fraction:.0%} of {best}")
     return figure
 
 
@@ -83,4 +83,4 @@ def _by_contestant(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
 
 def _require(rows: Rows) -> None:
     if not rows:
-        raise ValueError("there is nothing to draw: no row of the measurement is of this kind.")
+        raise ValueError("there is nothing to draw: the measurement has no row of this kind.")

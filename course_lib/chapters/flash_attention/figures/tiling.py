@@ -1,4 +1,4 @@
-"""The walk over the tiles, drawn from what a counted run recorded, beside the standard method.
+"""The loop over the tiles, as recorded by a counted run, beside the standard method.
 
 Taught in:        flash_attention
 Checked against:  the record of the run: tiles visited, bytes held and moved, maximum and total
@@ -30,7 +30,7 @@ from course_lib.study.display.plotting import (
 
 _NOT_YET, _DONE, _NOW, _SKIPPED = range(4)
 _TABLE = ListedColormap(["white", "#b9d9ee", OKABE_ITO.orange, MASKED])
-_HELD = {  # what lies in fast memory, from left to right
+_HELD = {  # what is in fast memory, from left to right
     "q": OKABE_ITO.blue,
     "k": OKABE_ITO.green,
     "v": OKABE_ITO.sky,
@@ -45,9 +45,7 @@ def tiling(tiled: MeteredRun, standard: MeteredRun, step: int) -> Figure:
     """Draw a counted run after some of its tiles, and the standard method at the same stage."""
     steps = tiled.memory.steps
     if not 1 <= step <= len(steps):
-        raise ValueError(
-            f"step counts tiles that are done with, from 1 to {len(steps)}; got {step}."
-        )
+        raise ValueError(f"step counts finished tiles, from 1 to {len(steps)}; got {step}.")
     margins = Margins(left=0.6, bottom=0.6, top=0.75, across=0.55)
     figure, axes = new_figure(12, 3.7, cols=4, margins=margins, width_ratios=(3, 4, 3, 3))
     at_stage = -(-step * len(standard.memory.steps) // len(steps))
@@ -73,6 +71,7 @@ def _tiles(ax: Axes, run: MeteredRun, step: int) -> None:
         ax.axvline(edge[0], color=FAINT, linewidth=0.4)
         ax.axhline(edge[1], color=FAINT, linewidth=0.4)
     skipped = (table == _SKIPPED).mean()
+    _legend(ax, {"done": _TABLE(_DONE), "now": _TABLE(_NOW), "skipped": _TABLE(_SKIPPED)})
     rest = f"; {skipped:.0%} is skipped" if skipped else ""
     title(ax, f"Tile {step} of {len(steps)}{rest}")
 
@@ -81,6 +80,13 @@ def _draw_table(ax: Axes, table: np.ndarray, colours: Any, most: int) -> None:
     ax.imshow(table, cmap=colours, vmin=0, vmax=most, aspect="auto", interpolation="nearest")
     ax.set(xlabel="key", ylabel="query", xticks=[], yticks=[])
     ax.spines[:].set_visible(True)
+
+
+def _legend(ax: Axes, colours: dict[str, Any]) -> None:
+    """Name the colours of a table in one row below it."""
+    for place, (name, colour) in enumerate(colours.items()):
+        box = {"facecolor": colour, "edgecolor": FAINT, "linewidth": 0.4, "pad": 1.5}
+        ax.text(0.02 + 0.33 * place, -0.2, name, transform=ax.transAxes, size=8, bbox=box)
 
 
 def _fast_memory(ax: Axes, run: MeteredRun, step: TileRecord) -> None:
@@ -101,7 +107,7 @@ def _fast_memory(ax: Axes, run: MeteredRun, step: TileRecord) -> None:
     rows = step.rows
     said = f"queries {rows.start} to {min(rows.stop, rows.start + _ROWS_WRITTEN) - 1}:"
     ax.text(0, 1.5, f"maximum m and total l of {said}", size=9, color=FAINT, va="center")
-    title(ax, f"{left} of {capacity} bytes hold all that is needed now")
+    title(ax, f"{left} of {capacity} bytes of fast memory are in use")
 
 
 def _standard(ax: Axes, run: MeteredRun, stage: int) -> None:
@@ -111,10 +117,11 @@ def _standard(ax: Axes, run: MeteredRun, stage: int) -> None:
     for each in steps[:stage]:
         table[each.rows] = 1 + list(_PASSAGES).index(each.action)
     _draw_table(ax, table, ListedColormap(["white", *_PASSAGES.values()]), 3)
+    _legend(ax, _PASSAGES)
     doing = {
         "scores": "writes scores",
         "weights": "reads scores, writes weights",
-        "output": "reads weights again",
+        "output": "reads weights, writes output",
     }
     title(ax, f"Standard: {doing[steps[stage - 1].action]}, all in slow memory")
 
@@ -129,13 +136,14 @@ def _bytes_so_far(ax: Axes, now: dict[str, TileRecord], ends: dict[str, MeteredR
     ax.bar_label(bars, [f"{each / 1024:.1f}" for each in moved], padding=2, fontsize=9)
     ax.set(ylim=(0, 1.15 * max(totals)), yticks=[], ylabel="slow memory, KiB so far")
     ax.spines["left"].set_visible(False)
-    title(ax, f"Tiled moves {totals[0] / totals[1]:.0%} of the bytes in the end")
+    title(ax, f"In the end, tiled moves {totals[0] / totals[1]:.0%} of the bytes")
 
 
 class Animation:
-    """Pictures shown one after the other, as one animated PNG; everywhere else, the first of them.
+    """Figures shown one after the other, as one animated PNG.
 
-    A notebook, a code host and an exported page all play it without a script.
+    A notebook, a code host and an exported page all play it without a script; viewers that cannot
+    play it show the first figure.
     """
 
     def __init__(self, figures: Sequence[Figure], said: str, milliseconds: Number = 700) -> None:
@@ -153,7 +161,7 @@ class Animation:
 
 
 def animated_png(figures: Sequence[Figure], milliseconds: Number = 700) -> bytes:
-    """Return the figures as the frames of an animated PNG that runs for ever."""
+    """Return the figures as the frames of an animated PNG that repeats forever."""
     from PIL import Image
 
     pictures = [Image.open(io.BytesIO(png_bytes(each))).convert("RGB") for each in figures]
@@ -173,9 +181,9 @@ def animated_png(figures: Sequence[Figure], milliseconds: Number = 700) -> bytes
 
 
 def tiling_animation(tiled: MeteredRun, standard: MeteredRun) -> Animation:
-    """Return the whole walk, tile after tile."""
+    """Return the whole run, tile by tile."""
     count = len(tiled.memory.steps)
     frames = [tiling(tiled, standard, step) for step in range(1, count + 1)]
-    share = tiled.bytes_moved / standard.bytes_moved
-    said = f"{count} tiles, one after the other; in the end {share:.0%} of the standard's bytes"
+    fraction = tiled.bytes_moved / standard.bytes_moved
+    said = f"{count} tiles, one after the other; tiled moves {fraction:.0%} of the standard's bytes"
     return Animation(frames, said)

@@ -1,10 +1,10 @@
-"""What fast memory buys, and where attention stands under the roofline of a device.
+"""Bytes against the size of fast memory, and attention under the roofline of a device.
 
 Taught in:        flash_attention
 Paper:            Dao et al. 2022, arXiv:2205.14135; Williams et al. 2009,
                   doi:10.1145/1498765.1498785
 Checked against:  the closed formulas of course_lib.flash.traffic
-Shapes:           n tokens that read themselves, D head width, one head
+Shapes:           n tokens that attend to each other, D head width, one head
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ BYTES = 2  # bfloat16
 
 
 def fast_memory(kib: Number, head_dim: int = 64, n: int = 8192) -> Figure:
-    """Draw how the table is cut for a fast memory of that size, and what is moved then."""
+    """Draw how the table is cut for a fast memory of that size, and how much is moved."""
     capacity = int(kib * 1024)
     least = fast_bytes(1, KEY_BLOCK, head_dim, BYTES) / 1024
     if kib < least:
@@ -73,7 +73,7 @@ def _moved(capacity: int, head_dim: int, n: int) -> int:
 
 
 def intensities(n: int, head_dim: int, kib: Number) -> dict[str, float]:
-    """Return the FLOPs of the two products for each byte that either method moves."""
+    """Return the FLOPs of the two products for each byte that each method moves."""
     flops = 4 * n * n * head_dim
     return {
         "standard": flops / standard_bytes(n, n, head_dim, BYTES),
@@ -84,7 +84,7 @@ def intensities(n: int, head_dim: int, kib: Number) -> dict[str, float]:
 def roofline_points(
     device: str = "H100 SXM", n: int = 8192, head_dim: int = 128, kib: Number = 128
 ) -> Figure:
-    """Draw both methods under the roofline of a device: what their traffic allows at most."""
+    """Draw both methods under the roofline of a device: the limit that their traffic sets."""
     if device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}; got {device!r}.")
     chosen = DEVICES[device]
@@ -110,7 +110,7 @@ def roofline_points(
     ax.minorticks_off()
     title(
         ax,
-        f"{device}, n = {n}, D = {head_dim}: traffic allows {reached['standard']:.0f} TFLOP/s to "
-        f"the standard method and {reached['tiled']:.0f} to the tiled one",
+        f"{device}, n = {n}, D = {head_dim}: traffic limits the standard method to "
+        f"{reached['standard']:.0f} TFLOP/s, the tiled one to {reached['tiled']:.0f}",
     )
     return figure

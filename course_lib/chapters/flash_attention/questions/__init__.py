@@ -1,5 +1,6 @@
 """The questions of 10 flash_attention."""
 
+from course_lib.chapters.flash_attention.questions.backward import SCORE_GRADIENT
 from course_lib.chapters.flash_attention.questions.running import (
     APPROXIMATE,
     BUG_OUTSIDE,
@@ -31,6 +32,7 @@ QUESTIONS = (
     FLOPS,
     LOGSUMEXP,
     SAVED,
+    SCORE_GRADIENT,
     CAUSAL_TILES,
     KEYS_READ,
     FAST_MEMORY,

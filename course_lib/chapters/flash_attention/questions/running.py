@@ -1,4 +1,4 @@
-"""Questions on the running state: what is kept, rescaled, saved, and joined."""
+"""Questions on the running state: what is kept, rescaled, saved and joined."""
 
 import math
 import random
@@ -50,14 +50,14 @@ TOTAL = Numeric(
         Slip(
             "not rescaled",
             lambda m, total, a, b: total + 1 + math.exp(b - a),
-            "You added to the old total as it was. It is measured from the old maximum: multiply "
-            "it by e^(old - new) first.",
+            "You added to the old total without rescaling. It is measured from the old maximum: "
+            "multiply it by e^(old - new) first.",
         ),
         Slip(
             "old maximum kept",
             lambda m, total, a, b: total + math.exp(a - m) + math.exp(b - m),
-            "You measured the new terms from the old maximum. That is the same sum in other units; "
-            "the total is measured from the new maximum.",
+            "You measured the new terms from the old maximum. The total after the tile is measured "
+            "from the new one.",
         ),
         Slip(
             "upside down",
@@ -67,7 +67,7 @@ TOTAL = Numeric(
         Slip(
             "only the tile",
             lambda m, total, a, b: 1 + math.exp(b - a),
-            "This is the tile alone. What was read before still counts.",
+            "This is the tile alone. The keys read before still count.",
         ),
     ),
 )
@@ -75,15 +75,15 @@ TOTAL = Numeric(
 
 TILE_STEP = OrderSteps(
     id="flash_attention.tile_step",
-    prompt="A program holds maximum m, total and mixture of its queries. A tile of keys and values "
-    "has arrived. In which order does it work?",
+    prompt="A program holds the maximum m, the total and the weighted sum of its queries. A tile "
+    "of keys and values has been loaded. Put the steps in order.",
     steps=(
-        "Multiply the queries with the keys of the tile: the scores.",
+        "Multiply the queries by the keys of the tile to get the scores.",
         "Compute new, the larger of m and the largest score of each row.",
-        "Multiply total and mixture by e^(m - new).",
+        "Multiply the total and the weighted sum by e^(m - new).",
         "Set m to new.",
         "Add the sum of e^(score - m) to the total, and these weights times the values to the "
-        "mixture.",
+        "weighted sum.",
     ),
     explanation="The rescaling needs the old and the new maximum, so it comes before m is "
     "overwritten, and before anything measured from the new one is added.",
@@ -101,8 +101,8 @@ def _mixes_wrongly(names: dict[str, Any]) -> bool:
 
 BUG_OUTSIDE = FindTheBug(
     id="flash_attention.bug_outside",
-    prompt="This update of the running state by one tile is copied from a blog post. The shapes "
-    "are right; the output of attention is not.",
+    prompt="This update of the running state with one tile is copied from a blog post. The shapes "
+    "are right; the output of attention is wrong.",
     code="""
 import torch
 
@@ -116,13 +116,13 @@ def update(m, total, mixed, scores, v):
 """,
     line=8,
     fixed="mixed = r[:, None] * mixed + p @ v",
-    why="The sum stands outside the product: all values get the same weight, the sum of all. Each "
-    "weight belongs to its own value, and the sum of the products is the matrix product p @ v.",
+    why="The sum is outside the product, so every value gets the same weight, the sum of all "
+    "weights. Multiply each value by its own weight: the matrix product p @ v.",
     why_not={
         4: "the new maximum of each row is the larger of the two.",
-        5: "what was kept shrinks by e^(old - new).",
+        5: "the sums so far shrink by e^(old - new).",
         6: "the weights of the tile are measured from the new maximum.",
-        7: "here a sum of the weights is what is wanted.",
+        7: "the total is the sum of the weights.",
         9: "all three are returned, with the new maximum.",
     },
     shows_bug=_mixes_wrongly,
@@ -138,8 +138,8 @@ def _rescales_wrongly(names: dict[str, Any]) -> bool:
 
 BUG_RESCALE = FindTheBug(
     id="flash_attention.bug_rescale",
-    prompt="Attention of some queries, from their scores, with the keys in blocks. With one block "
-    "the result is right, with several it is off for many inputs.",
+    prompt="This computes attention of some queries from their scores, with the keys in blocks. "
+    "With one block the result is right; with several it is wrong for many inputs.",
     code="""
 import torch
 
@@ -157,13 +157,13 @@ def attend(scores, v, block):
 """,
     line=11,
     fixed="mixed = mixed * torch.exp(m - new)[:, None] + p @ values",
-    why="The mixture is a sum measured from the old maximum, as the total is, and must shrink with "
-    "it. As written, early blocks weigh too much whenever a later one holds a larger score.",
+    why="`mixed` is a sum measured from the old maximum, like the total, and must shrink with it. "
+    "As written, early blocks get too much weight whenever a later one holds a larger score.",
     why_not={
-        4: "nothing was read, so the maximum is -inf: a 0 would be a score that nobody had.",
-        5: "nothing was summed up yet.",
-        6: "nothing was mixed yet.",
-        7: "scores are cut along the keys, values likewise; the last piece may be smaller.",
+        4: "no key has been read, so the maximum is -inf; 0 could exceed every score.",
+        5: "the sum is still empty.",
+        6: "this sum is still empty too.",
+        7: "scores and values are both cut along the keys; the last piece may be smaller.",
         8: "the new maximum of each row is the larger of the two.",
         9: "weights are measured from the new maximum.",
         10: "the total is rescaled before the block is added.",
@@ -179,7 +179,7 @@ APPROXIMATE = OneAnswer(
     prompt="How does the output of FlashAttention differ from that of standard attention?",
     options=(
         Option(
-            "By rounding only: it computes the same sums in another order.",
+            "Only by rounding: it computes the same sums in a different order.",
             True,
             "rescaling is an identity, not an approximation. In float64 both agree to about 1e-15.",
         ),
@@ -198,7 +198,7 @@ APPROXIMATE = OneAnswer(
         Option(
             "The maximum of a row is estimated from its first tile.",
             False,
-            "the maximum is corrected with every tile, and what was summed up is rescaled.",
+            "the maximum is updated with every tile, and the sums so far are rescaled.",
         ),
     ),
 )
@@ -206,19 +206,18 @@ APPROXIMATE = OneAnswer(
 
 LOGSUMEXP = OneAnswer(
     id="flash_attention.logsumexp",
-    prompt="In the end a query has the maximum m and the total l. Which number is saved so that "
-    "the weights can be computed again as exp(score - L)?",
+    prompt="After the last tile a query has the maximum m and the total l. Which number L is saved "
+    "so that the weights can be computed again as exp(score - L)?",
     options=(
         Option(
             "L = m + log l",
             True,
-            "exp(score - m) / l = exp(score - m - log(l)): one number does for two.",
+            "exp(score - m) / l = exp(score - m - log(l)): one number replaces two.",
         ),
         Option(
             "L = log l",
             False,
-            "the total is measured from the maximum. Without m the weights come out too large by "
-            "e^m.",
+            "the total is measured from the maximum. Without m the weights are too large by e^m.",
         ),
         Option("L = m", False, "exp(score - m) still lacks the division by the total."),
         Option(
@@ -238,12 +237,12 @@ SAVED = SeveralAnswers(
         Option(
             "the output",
             True,
-            "with its gradient it gives the row sums that softmax's Jacobian needs.",
+            "with its gradient it gives the row sums that the gradient of softmax needs.",
         ),
         Option(
             "one logsumexp for each query",
             True,
-            "it turns scores into weights without another pass for maximum and total.",
+            "it gives the weights from the scores without a second pass for maximum and total.",
         ),
         Option(
             "the weights",
@@ -254,7 +253,7 @@ SAVED = SeveralAnswers(
         Option(
             "the running maximum after each tile",
             False,
-            "only the final logsumexp matters; the way to it does not.",
+            "only the final logsumexp matters, not the intermediate maxima.",
         ),
     ),
 )
@@ -266,7 +265,7 @@ JOIN = OneAnswer(
     "gave output 12 and logsumexp log 7. What is its output over all keys?",
     options=(
         Option("11", True, "the weights are e^0 = 1 and e^(log 7) = 7: (1 · 4 + 7 · 12) / 8 = 11."),
-        Option("8", False, "that is the mean, as if both parts held the same weight."),
+        Option("8", False, "that is the mean, as if both parts had the same weight."),
         Option("16", False, "each output is an average already; averages do not add up."),
         Option(
             "88",

@@ -11,25 +11,25 @@ BOUND = OneAnswer(
     prompt="Why is the standard method slow on a GPU, for a long text and a head width of 64?",
     options=(
         Option(
-            "The table of scores passes through slow memory several times.",
+            "The table of scores is written to slow memory and read from it several times.",
             True,
-            "there are about D FLOPs for each number moved, while such a device could do hundreds "
-            "for each byte in the same time.",
+            "there are about D FLOPs for each number moved, while the device could do hundreds of "
+            "FLOPs in the time of moving one byte.",
         ),
         Option(
             "Its matrix products have too many FLOPs.",
             False,
-            "the products are what the device does best; FlashAttention does as many and more.",
+            "FlashAttention does the same products, and more in the backward pass.",
         ),
         Option(
-            "Softmax needs a sum over the row, which cannot be parallel.",
+            "Softmax needs a sum over the row, which cannot be computed in parallel.",
             False,
             "rows are independent, and sums are computed in parallel as trees.",
         ),
         Option(
-            "exp is computed by software.",
+            "exp has no hardware instruction.",
             False,
-            "there is an instruction for it. It becomes noticeable only once the traffic is gone.",
+            "there is one. Its cost becomes noticeable only once memory traffic is reduced.",
         ),
     ),
 )
@@ -59,17 +59,17 @@ TABLE = Numeric(
         Slip(
             "one head",
             lambda thousands, heads: _table_gib(thousands, 1),
-            "This is one head. Each head has a table of its own.",
+            "This is one head. Each head has its own table.",
         ),
         Slip(
             "four bytes",
             lambda thousands, heads: 2 * _table_gib(thousands, heads),
-            "You counted 4 bytes for a number; bfloat16 takes 2.",
+            "You counted 4 bytes per number; bfloat16 takes 2.",
         ),
         Slip(
             "numbers, not bytes",
             lambda thousands, heads: _table_gib(thousands, heads) / 2,
-            "This is the count of numbers in units of 2^30. Each takes 2 bytes.",
+            "This is the number of scores in units of 2^30. Each takes 2 bytes.",
         ),
     ),
 )
@@ -77,18 +77,18 @@ TABLE = Numeric(
 
 FLOPS = OneAnswer(
     id="flash_attention.flops",
-    prompt="Training with FlashAttention instead of standard attention: what becomes of the FLOPs?",
+    prompt="You train with FlashAttention instead of standard attention. How do the FLOPs change?",
     options=(
         Option(
             "They grow: backward computes the scores again.",
             True,
-            "five products instead of four in the backward pass. It is faster all the same, since "
-            "what it saves is traffic.",
+            "five products instead of four in the backward pass. It is still faster, because it "
+            "moves fewer bytes.",
         ),
         Option(
             "They fall in proportion to the block size.",
             False,
-            "every score is still computed. What falls with the block size is the traffic.",
+            "every score is still computed. Only the traffic falls with the block size.",
         ),
         Option(
             "They fall from n² to n.",
@@ -116,8 +116,8 @@ def _visited(block: int, n: int) -> float:
 
 CAUSAL_TILES = Numeric(
     id="flash_attention.causal_tiles",
-    prompt="A text of {n} tokens reads itself under a causal mask, in tiles of {block} by {block}. "
-    "How many tiles must be visited?",
+    prompt="A text of {n} tokens attends to itself under a causal mask, in tiles of {block} by "
+    "{block}. How many tiles must be visited?",
     draw=_draw_tiles,
     answer=_visited,
     explain=lambda block, n: (
@@ -133,12 +133,12 @@ CAUSAL_TILES = Numeric(
         Slip(
             "without the diagonal",
             lambda block, n: float((n // block) * (n // block - 1) // 2),
-            "The tiles on the diagonal are allowed in part: they are visited, with a mask.",
+            "The tiles on the diagonal are partly allowed: they are visited, with a mask.",
         ),
         Slip(
             "exactly half",
             lambda block, n: (n // block) ** 2 / 2,
-            "The diagonal counts in full, so it is a little more than half.",
+            "All tiles on the diagonal are visited, so it is a little more than half.",
         ),
     ),
 )
@@ -151,25 +151,25 @@ def _draw_reading(rng: random.Random) -> dict[str, Any]:
 KEYS_READ = Numeric(
     id="flash_attention.keys_read",
     prompt="{n} queries read {n} keys, without a mask. Fast memory has room for tiles of {block} "
-    "queries. How many times are all keys and values fetched from slow memory?",
+    "queries. How many times are all keys and values loaded from slow memory?",
     draw=_draw_reading,
     answer=lambda n, block: float(
         len(list(flash.Tiling(n, n, block, block).query_tiles())),
     ),
     explain=lambda n, block: (
         f"Once for each tile of queries. There are {n} / {block} = {n / block:.2f} tiles, rounded "
-        f"up {-(-n // block)}: the last one is smaller and reads all keys too."
+        f"up {-(-n // block)}: the last one is smaller and also reads all keys."
     ),
     slips=(
         Slip(
             "rounded down",
             lambda n, block: float(n // block),
-            "The queries that are left over make another, smaller tile.",
+            "The remaining queries form one more, smaller tile.",
         ),
         Slip(
             "for each query",
             lambda n, block: float(n),
-            "All queries of a tile share one reading of the keys.",
+            "All queries of a tile share one load of the keys.",
         ),
         Slip("once", lambda n, block: 1.0, "They do not all fit into fast memory at once."),
     ),
@@ -178,29 +178,29 @@ KEYS_READ = Numeric(
 
 FAST_MEMORY = OneAnswer(
     id="flash_attention.fast_memory",
-    prompt="Fast memory is made twice as large, and the tiles of queries with it. What becomes of "
-    "the bytes that tiled attention moves, for a long text?",
+    prompt="Fast memory becomes twice as large, and so do the tiles of queries. How does the "
+    "number of bytes that tiled attention moves change, for a long text?",
     options=(
         Option(
-            "About half: keys are fetched half as often.",
+            "It halves, approximately: keys are loaded half as often.",
             True,
             "the traffic is of the order n² D² / M, and M has doubled.",
         ),
         Option(
-            "Nothing: every key must be read anyway, once.",
+            "It stays the same: every key is read once in any case.",
             False,
-            "they are read again for each tile of queries, and there are fewer of these now.",
+            "keys are read again for each tile of queries, and there are fewer of these now.",
         ),
         Option(
-            "About a quarter.",
+            "It falls to about a quarter.",
             False,
-            "only the number of queries in a tile counts, not both sides of it: the factor is 2.",
+            "only the number of queries in a tile matters, not both of its sides: the factor is 2.",
         ),
         Option(
-            "They double with the size of the tiles.",
+            "It doubles with the size of the tiles.",
             False,
-            "a tile is larger, but there are fewer; a larger tile of queries serves more of them "
-            "with one reading.",
+            "a tile is larger, but there are fewer; in a larger tile more queries share one load "
+            "of the keys.",
         ),
     ),
 )
@@ -208,14 +208,14 @@ FAST_MEMORY = OneAnswer(
 
 DECODING = OneAnswer(
     id="flash_attention.decoding",
-    prompt="While one text is written, a single query reads a cache of 100 000 tokens. Why does "
+    prompt="During generation a single query reads a cache of 100 000 tokens. Why does "
     "flash-decoding cut the keys into parts?",
     options=(
         Option(
-            "Else most processors of the GPU would have nothing to do.",
+            "Otherwise most processors of the GPU would be idle.",
             True,
-            "one query is one tile. Cut, the parts are read side by side and joined by their "
-            "logsumexps at the end.",
+            "one query is one tile. The parts are read in parallel and joined by their logsumexps "
+            "at the end.",
         ),
         Option(
             "The parts can be skipped when their scores are low.",
@@ -230,7 +230,7 @@ DECODING = OneAnswer(
         Option(
             "A sum over 100 000 terms would overflow.",
             False,
-            "the running maximum takes care of that, whatever the length.",
+            "the running maximum prevents that at any length.",
         ),
     ),
 )

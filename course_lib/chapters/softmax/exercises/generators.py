@@ -1,4 +1,4 @@
-"""Generated inputs for the exercises of this chapter: many shapes, ties, scores far from zero."""
+"""Generated inputs for the exercises of this chapter: many shapes, ties, large scores."""
 
 import random
 
@@ -19,9 +19,9 @@ def _shape(rng: random.Random, least: int = 1) -> list[int]:
     return [rng.randint(1, 5) for _ in range(axes)]
 
 
-def _some(rng: random.Random, shape: list[int] | torch.Size, share: float = 0.5) -> torch.Tensor:
-    """Return truth values, True for about that share."""
-    return torch.rand(tuple(shape), generator=torch_generator(rng)) < share
+def _some(rng: random.Random, shape: list[int] | torch.Size, fraction: float = 0.5) -> torch.Tensor:
+    """Return random booleans, of which that fraction is True."""
+    return torch.rand(tuple(shape), generator=torch_generator(rng)) < fraction
 
 
 def _scores(rng: random.Random, shape: list[int]) -> torch.Tensor:
@@ -43,7 +43,7 @@ def _along(rng: random.Random, *given: object, axes: int) -> Call:
 
 
 def some_scores(rng: random.Random) -> Call:
-    """Scores of any shape, now and then in another dtype."""
+    """Scores of any shape, sometimes in a different dtype."""
     shape = _shape(rng)
     dtype = rng.choice((torch.float64, torch.float16, torch.bfloat16, *[torch.float32] * 4))
     if dtype in (torch.float16, torch.bfloat16):
@@ -67,7 +67,7 @@ def scores_far_below(rng: random.Random) -> Call:
 
 
 def scores_with_mask(rng: random.Random) -> Call:
-    """Scores and a mask that may broadcast; some rows are hidden whole."""
+    """Scores and a mask that may broadcast; some rows are fully masked."""
     shape = _shape(rng)
     table = [1 if rng.random() < 0.25 else size for size in shape]
     table = table[rng.randint(0, 1) :] or table
@@ -76,7 +76,7 @@ def scores_with_mask(rng: random.Random) -> Call:
 
 
 def scores_with_temperature(rng: random.Random) -> Call:
-    """Scores and a temperature by which they become moderate, or far apart."""
+    """Scores, and a temperature that brings them close together or moves them far apart."""
     shape = _shape(rng)
     temperature = rng.choice((0.05, 0.3, 1.0, 2.0, 2.5, 100.0))
     return _along(rng, _scores(rng, shape) * temperature, temperature, axes=len(shape))
@@ -104,7 +104,7 @@ def scores_with_targets(rng: random.Random) -> Call:
 
 
 def scores_in_a_row(rng: random.Random) -> Call:
-    """Scores to walk over: now and then thousands below zero, some or all of a row -inf."""
+    """Scores to walk over: sometimes thousands below zero, some or all of a row -inf."""
     shape = _shape(rng)
     x = _scores(rng, shape)
     if rng.random() < 0.3:  # whole thousands, all different: exact in float32, however it is done
@@ -129,3 +129,20 @@ def _state(rng: random.Random, shape: list[int], far: float) -> SoftmaxState:
     total = 1 + random_tensor(rng, *shape).abs()
     empty = _some(rng, shape, rng.choice((0.0, 0.4)))
     return SoftmaxState(maximum.masked_fill(empty, -torch.inf), total.masked_fill(empty, 0.0))
+
+
+def probabilities_with_gradient(rng: random.Random) -> Call:
+    """Probabilities, sometimes saturated, and a gradient of the same shape."""
+    shape = _shape(rng)
+    axes = len(shape)
+    dim = rng.randrange(-axes, axes)
+    p = torch.softmax(_scores(rng, shape), dim)
+    return call(p, random_tensor(rng, *shape, scale=3.0), dim=dim)
+
+
+def states_of_a_model(rng: random.Random) -> Call:
+    """Hidden states, an output table, targets and a chunk, which may exceed the vocabulary."""
+    rows, vocabulary, width = rng.randint(1, 6), rng.randint(1, 9), rng.randint(1, 4)
+    hidden = random_tensor(rng, rows, width, scale=rng.choice((1.0, 30.0)))
+    table = random_tensor(rng, vocabulary, width)
+    return call(hidden, table, _targets(rng, rows, vocabulary), rng.randint(1, vocabulary + 1))

@@ -75,10 +75,10 @@ CROSS_ENTROPY = Exercise(
         Misconception(
             "summed over the rows",
             lambda logits, targets: F.cross_entropy(logits, targets, reduction="sum"),
-            "A sum grows with the batch, and so would the learning rate that fits. Take the mean.",
+            "A sum grows with the batch, and so does its gradient. Take the mean.",
         ),
         Misconception(
-            "the sign turned",
+            "the sign reversed",
             lambda logits, targets: -F.cross_entropy(logits, targets),
             "A loss falls as the model improves: it is minus the log-probability.",
         ),
@@ -90,13 +90,13 @@ CROSS_ENTROPY = Exercise(
         Misconception(
             "softmax twice",
             lambda logits, targets: F.cross_entropy(torch.softmax(logits, -1), targets),
-            "You turned logits into probabilities and then treated those as logits. The model "
-            "still learns, slowly, which is why this mistake lives long.",
+            "You converted logits to probabilities and then treated those as logits. The model "
+            "still learns, slowly, which makes this mistake hard to notice.",
         ),
         Misconception(
             "the probability without its logarithm",
             lambda logits, targets: F.nll_loss(torch.softmax(logits, -1), targets),
-            "Minus the mean probability is not a surprise: a certain miss costs no more than 0.",
+            "Minus the mean probability is not a surprise: a confident mistake would cost only 0.",
         ),
         Misconception(
             "in bits",
@@ -107,7 +107,7 @@ CROSS_ENTROPY = Exercise(
             "the logit itself",
             lambda logits, targets: F.nll_loss(logits, targets),
             "Minus the target's raw score ignores the other scores: raising all of them would "
-            "lower the loss for nothing. Normalise with log-softmax first.",
+            "lower the loss without improving the prediction. Normalise with log-softmax first.",
         ),
         Misconception(
             "every target in every row",
@@ -128,7 +128,7 @@ CROSS_ENTROPY = Exercise(
         Alternative("row by row", _row_by_row),
     ),
     hints=(
-        "You have log_softmax from the exercise before: use the library's, softmax.log_softmax.",
+        "You wrote log_softmax in section 3; the library's version is softmax.log_softmax.",
         "log_p[torch.arange(N), targets] picks one number from each row.",
         "Minus the mean of what you picked.",
     ),
@@ -178,7 +178,7 @@ def _entry_by_entry(logits, targets):
 
 GRADIENT = Exercise(
     id="softmax.gradient",
-    title="What the loss tells each score",
+    title="The gradient of the loss",
     minutes=6,
     difficulty=2,
     statement=(
@@ -192,7 +192,7 @@ GRADIENT = Exercise(
         Probe(
             "one row",
             lambda: call(torch.tensor([[2.0, 1.0, 0.1]]), torch.tensor([1])),
-            "Each score is pushed down by its probability; the target's is pushed up by 1.",
+            "Each entry is its probability, and the target's is less by 1.",
         ),
         Probe("three rows", _three_rows, "The loss is a mean over the rows."),
         Probe("large scores", _unlikely_target, "The probabilities must be the stable ones."),
@@ -204,20 +204,20 @@ GRADIENT = Exercise(
             "This is the gradient of the sum. The loss is the mean over N rows: divide by N.",
         ),
         Misconception(
-            "the sign turned",
+            "the sign reversed",
             lambda logits, targets: -_autograd(logits, targets),
-            "A step against your gradient would make the target less likely.",
+            "A gradient-descent step with your gradient makes the target less likely.",
         ),
         Misconception(
             "the target forgotten",
             lambda logits, targets: torch.softmax(logits, -1) / len(targets),
-            "p is the gradient of logsumexp alone. The target's own score adds −1 at its place.",
+            "p is the gradient of logsumexp alone. The term −z[target] adds −1 at the target.",
         ),
         Misconception(
             "with respect to the probability",
             _by_probability,
-            "−1/p is the derivative by the probability. The chain rule through softmax turns it "
-            "into p − onehot, which stays finite when p is 0.",
+            "−1/p is the derivative with respect to the probability. The chain rule through "
+            "softmax gives p − onehot, which stays finite when p is 0.",
         ),
         Misconception(
             "nothing subtracted before exp",
@@ -232,8 +232,8 @@ GRADIENT = Exercise(
         Misconception(
             "every target in every row",
             _every_target_column,
-            "p[:, targets] is the columns of all targets, in every row. Subtract 1 at one place in "
-            "each row: p[torch.arange(N), targets] -= 1.",
+            "p[:, targets] holds the columns of all targets, in every row. Subtract 1 at one "
+            "position in each row: p[torch.arange(N), targets] -= 1.",
         ),
     ),
     alternatives=(
@@ -243,7 +243,7 @@ GRADIENT = Exercise(
     ),
     hints=(
         "The loss of one row is logsumexp(z) − z[target]. What is the derivative of each part?",
-        "The derivative of logsumexp is softmax. Subtract 1 at the target's place.",
+        "The derivative of logsumexp is softmax. Subtract 1 at the target.",
         "Divide by the number of rows: the loss is their mean.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises on softmax under a mask, and with a temperature."""
+"""Exercises on softmax with a mask, and with a temperature."""
 
 import torch
 
@@ -25,7 +25,7 @@ def _minus_a_hundred(x, mask, dim=-1):
     return torch.softmax(x.masked_fill(~mask, -100.0), dim) * mask
 
 
-def _shared_out_again(x, mask, dim=-1):
+def _renormalised(x, mask, dim=-1):
     p = torch.softmax(x, dim) * mask
     return p / (p.sum(dim, keepdim=True) + 1e-9)
 
@@ -66,7 +66,7 @@ def _with_inverted(mask_of_rows):
 
 MASKED = Exercise(
     id="softmax.masked",
-    title="Softmax under a mask",
+    title="Softmax with a mask",
     minutes=8,
     difficulty=2,
     statement=(
@@ -81,12 +81,12 @@ MASKED = Exercise(
         Probe(
             "everything allowed",
             lambda: _with_inverted([[True, True, True]]),
-            "With nothing hidden this is softmax.",
+            "With nothing masked this is softmax.",
         ),
         Probe(
-            "one entry hidden",
+            "one entry masked",
             lambda: _with_inverted([[True, False, True], [True, True, False]]),
-            "A hidden entry gets 0, and the others share the whole of 1.",
+            "A masked entry gets 0, and the others add up to 1.",
         ),
         Probe(
             "along dim 0",
@@ -96,7 +96,7 @@ MASKED = Exercise(
         Probe(
             "a row with nothing allowed",
             lambda: _with_inverted([[True, True, False], [False, False, False]]),
-            "−inf minus −inf is nan. A row that may look at nothing takes nothing.",
+            "−inf minus −inf is nan. A row with nothing allowed is all zeros.",
         ),
     ),
     misconceptions=(
@@ -106,39 +106,39 @@ MASKED = Exercise(
             'In this course True means "may attend", as in F.scaled_dot_product_attention.',
         ),
         Misconception(
-            "hidden scores set to zero",
+            "masked scores set to zero",
             lambda x, mask, dim=-1: torch.softmax(x * mask, dim),
-            'A score of 0 is not "no weight": exp(0) = 1. A hidden score must be −inf.',
+            "A score of 0 does not mean no weight: exp(0) = 1. A masked score must be −inf.",
         ),
         Misconception(
             "masked after softmax",
             lambda x, mask, dim=-1: torch.softmax(x, dim) * mask,
-            "The hidden entries took part in the sum, so what is left does not add up to 1. Mask "
+            "The masked entries are part of the sum, so what is left does not add up to 1. Mask "
             "the scores, before softmax.",
         ),
         Misconception(
             "nan for an empty row",
             lambda x, mask, dim=-1: torch.softmax(x.masked_fill(~mask, -torch.inf), dim),
-            "With everything hidden, the maximum is −inf and the row becomes 0/0. Treat that row "
-            "by itself.",
+            "With everything masked, the maximum is −inf and the row becomes 0/0. Handle such a "
+            "row separately: subtract 0 and divide by 1.",
         ),
         Misconception(
             "uniform over nothing",
             _uniform_over_nothing,
-            "With a large negative number in place of −inf, a row in which everything is hidden "
-            "becomes uniform: it reads exactly what it must not.",
+            "With a large negative number in place of −inf, a row in which everything is masked "
+            "becomes uniform: it reads exactly what it must not read.",
         ),
         Misconception(
             "−100 in place of −inf",
             _minus_a_hundred,
-            "Scores may lie below −100 themselves, and then the hidden ones win. Only −inf is "
-            "below everything.",
+            "Ordinary scores may be below −100 too, and then the masked ones win. Only −inf is "
+            "below every score.",
         ),
         Misconception(
-            "softmax of everything, shared out again",
-            _shared_out_again,
-            "A hidden score far above the others leaves them probabilities of 0, and nothing can "
-            "be shared out again. Hide the scores first, then take softmax.",
+            "softmax of everything, renormalised",
+            _renormalised,
+            "If a masked score is far above the others, their probabilities are 0 and cannot be "
+            "renormalised. Mask the scores first, then take softmax.",
         ),
         Misconception(
             "nothing subtracted before exp",
@@ -153,7 +153,7 @@ MASKED = Exercise(
         Alternative("row by row", _row_by_row),
     ),
     hints=(
-        "x.masked_fill(~mask, -torch.inf) hides an entry: exp(−inf) is 0.",
+        "x.masked_fill(~mask, -torch.inf) masks an entry: exp(−inf) is 0.",
         "In an empty row the maximum is −inf. Subtract 0 there instead (torch.where).",
         "In an empty row the sum is 0. Divide by 1 there instead.",
     ),
@@ -174,7 +174,7 @@ def _not_normalised(x, temperature, dim=-1):
     return torch.softmax(x, dim) / temperature
 
 
-def _shares_to_a_power(x, temperature, dim=-1):
+def _to_a_power(x, temperature, dim=-1):
     p = torch.softmax(x, dim) ** (1 / temperature)
     return p / p.sum(dim, keepdim=True)
 
@@ -186,7 +186,7 @@ def _scores_shifted_first(x, temperature, dim=-1):
 
 TEMPERATURE = Exercise(
     id="softmax.temperature",
-    title="A knob on softmax",
+    title="Softmax with a temperature",
     minutes=4,
     difficulty=1,
     statement="Return softmax(x / temperature) along `dim`, for any temperature above 0.",
@@ -204,7 +204,7 @@ TEMPERATURE = Exercise(
         Probe(
             "temperature 0.5",
             lambda: call(torch.tensor([2.0, 1.0, 0.0]), 0.5),
-            "Below 1 the largest score gains: 0.867, 0.117, 0.016.",
+            "Below 1 the largest score gets more: 0.867, 0.117, 0.016.",
         ),
         Probe(
             "temperature 4",
@@ -224,14 +224,15 @@ TEMPERATURE = Exercise(
         Probe(
             "large scores, temperature 4",
             lambda: call(torch.tensor([300.0, 296.0]), 4.0),
-            "What must not overflow or vanish is the exponential of the divided scores.",
+            "Overflow and underflow depend on the divided scores, so shift those.",
         ),
     ),
     misconceptions=(
         Misconception(
             "multiplied instead of divided",
             lambda x, temperature, dim=-1: torch.softmax(x * temperature, dim),
-            "Your knob turns the wrong way: raising the temperature must flatten. Divide by it.",
+            "Your temperature works in the wrong direction: a higher one must make the "
+            "distribution flatter. Divide by it.",
         ),
         Misconception(
             "applied to the probabilities",
@@ -256,14 +257,14 @@ TEMPERATURE = Exercise(
         ),
         Misconception(
             "probabilities to the power 1/temperature",
-            _shares_to_a_power,
+            _to_a_power,
             "On paper this is the same. In floating point a small probability has become 0, and "
-            "no power brings it back. Divide the scores, before softmax.",
+            "stays 0 in any power. Divide the scores, before softmax.",
         ),
         Misconception(
             "dim ignored",
             lambda x, temperature, dim=-1: torch.softmax(x / temperature, -1),
-            "You always normalise along the last axis. Pass `dim` on.",
+            "You always normalise along the last axis. Use `dim`.",
         ),
     ),
     alternatives=(
@@ -275,7 +276,7 @@ TEMPERATURE = Exercise(
         ),
     ),
     hints=(
-        "Divide the scores, then do what you did before.",
+        "Divide the scores, then apply the stable softmax.",
         "The shift must be the largest of the divided scores.",
     ),
 )

@@ -1,9 +1,9 @@
-"""Exercises on softmax in one pass: a running maximum, a running sum, and how two of them merge."""
+"""The exercise on the maximum and the sum in one pass."""
 
 import torch
 
 from course_lib import softmax
-from course_lib.chapters.softmax.exercises.generators import scores_in_a_row, two_states
+from course_lib.chapters.softmax.exercises.generators import scores_in_a_row
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -16,7 +16,7 @@ def _state_in_double(x):
 
 
 def _running(x, rescale, start=-torch.inf):
-    """Run the one-pass loop with another rule for what becomes of the old sum."""
+    """Run the one-pass loop with a different rule for rescaling the old sum."""
     maximum = torch.full_like(x[..., 0], start)
     total = torch.zeros_like(maximum)
     for score in x.unbind(-1):
@@ -80,7 +80,7 @@ def _as_the_hints_say(x):
 
 ONLINE = Exercise(
     id="softmax.online",
-    title="Softmax in one pass",
+    title="Maximum and sum in one pass",
     minutes=10,
     difficulty=3,
     statement=(
@@ -121,15 +121,15 @@ ONLINE = Exercise(
         Probe(
             "the first scores are −inf",
             lambda: call(torch.tensor([-torch.inf, -torch.inf, 1.0, 0.0])),
-            "Masked scores come first in many rows, and −inf − (−inf) is nan.",
+            "Many rows start with masked scores, and −inf − (−inf) is nan.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the running sum not rescaled",
             lambda x: _running(x, _keep),
-            "What you summed so far was measured from the old maximum. When the maximum grows, "
-            "multiply the sum by exp(old − new) before you add to it.",
+            "The sum so far is measured from the old maximum. When the maximum grows, multiply "
+            "the sum by exp(old − new) before you add to it.",
         ),
         Misconception(
             "rescaled upside down",
@@ -140,36 +140,37 @@ ONLINE = Exercise(
         Misconception(
             "the maximum starts at 0",
             lambda x: _running(x, _proper, start=0.0),
-            "With only negative scores your maximum stays 0, which is none of them. Start at −inf.",
+            "With only negative scores your maximum stays 0, which is not one of them. Start at "
+            "−inf.",
         ),
         Misconception(
-            "the old sum thrown away",
+            "the old sum discarded",
             lambda x: _running(x, lambda old, new: (old == new).float()),
-            "At each new maximum you start again. The scores before it still count, only less: "
+            "At each new maximum you start again. The earlier scores still count, but less: "
             "multiply their sum by exp(old − new).",
         ),
         Misconception(
             "exponentials not shifted",
             _unshifted,
-            "You sum exp(score) itself. It overflows, and it is not what the second number "
-            "means: measure each term from the maximum.",
+            "You sum exp(score) itself. It overflows, and the total is defined differently: "
+            "measure each term from the maximum.",
         ),
         Misconception(
             "nan for scores of −inf",
             _without_guard,
-            "While everything so far is −inf, old − new is −inf − (−inf) = nan. Subtract 0 as "
-            "long as the maximum is not finite.",
+            "While every score so far is −inf, old − new is −inf − (−inf) = nan. Subtract 0 "
+            "instead as long as the maximum is not finite.",
         ),
         Misconception(
             "the maximum starts at a large negative number",
             _from_a_large_number,
-            "In a row of −inf alone your maximum stays at that number, which is none of the "
+            "In a row of only −inf your maximum stays at that number, which is not one of the "
             "scores. Start at −inf, and guard the difference −inf − (−inf).",
         ),
         Misconception(
             "−inf replaced by a finite number",
             _cut_at_ten_thousand,
-            "A hidden score then counts like an ordinary one, and scores below your number are "
+            "A masked score then counts like an ordinary one, and scores below your number are "
             "changed. Leave the scores as they are and guard the difference −inf − (−inf).",
         ),
     ),
@@ -185,148 +186,5 @@ ONLINE = Exercise(
         "larger = torch.maximum(maximum, score). The old total is measured from the old maximum: "
         "multiply it by exp(maximum − larger).",
         "Then add exp(score − larger). Guard the case in which `larger` is still −inf.",
-    ),
-)
-
-
-def _pair(maximum, total):
-    return softmax.SoftmaxState(torch.tensor(maximum), torch.tensor(total))
-
-
-def _merge_in_double(a, b):
-    logs = [torch.log(part[1].double()) + part[0].double() for part in (a, b)]
-    largest = torch.maximum(a[0], b[0])
-    together = torch.logaddexp(*logs) - largest.double().nan_to_num(neginf=0.0)
-    return largest, together.exp().to(largest.dtype)
-
-
-def _only_second_rescaled(a, b):
-    larger = torch.maximum(a[0], b[0])
-    return larger, a[1] + b[1] * (b[0] - larger.nan_to_num(neginf=0.0)).exp()
-
-
-def _merge_upside_down(a, b):
-    larger = torch.maximum(a[0], b[0])
-    finite = larger.nan_to_num(neginf=0.0)
-    parts = [m.nan_to_num(neginf=0.0) for m in (a[0], b[0])]
-    return larger, a[1] * (finite - parts[0]).exp() + b[1] * (finite - parts[1]).exp()
-
-
-def _merge_without_guard(a, b):
-    larger = torch.maximum(a[0], b[0])
-    return larger, a[1] * (a[0] - larger).exp() + b[1] * (b[0] - larger).exp()
-
-
-def _merge_unshifted(a, b):
-    total = a[1] * a[0].exp() + b[1] * b[0].exp()
-    larger = torch.maximum(a[0], b[0])
-    return larger, total / larger.exp()
-
-
-def _merge_as_the_hints_say(a, b):
-    larger = torch.maximum(a.maximum, b.maximum)
-    shift = torch.where(larger == -torch.inf, 0.0, larger)
-    return larger, a.total * (a.maximum - shift).exp() + b.total * (b.maximum - shift).exp()
-
-
-def _merge_by_the_gap(a, b):
-    """Only the smaller one shrinks, by exp(-gap)."""
-    gap = (a[0] - b[0]).nan_to_num(0.0, torch.inf, -torch.inf)  # nan: both are empty
-    total = torch.where(gap >= 0, a[1] + b[1] * (-gap).exp(), b[1] + a[1] * gap.exp())
-    total = torch.where(a[1] == 0, b[1], torch.where(b[1] == 0, a[1], total))
-    return torch.maximum(a[0], b[0]), total
-
-
-MERGE = Exercise(
-    id="softmax.merge",
-    title="Two blocks become one",
-    minutes=7,
-    difficulty=2,
-    statement=(
-        "Two blocks of scores were summed up as pairs (maximum, total). Return the pair of both "
-        "blocks together, as if they had been one. An empty block has the pair (−inf, 0)."
-    ),
-    solution=softmax.merge_states,
-    reference=_merge_in_double,
-    generator=two_states,
-    probes=(
-        Probe(
-            "equal maxima",
-            lambda: call(_pair([2.0], [1.5]), _pair([2.0], [1.25])),
-            "With one common maximum the totals add.",
-        ),
-        Probe(
-            "the second maximum is larger",
-            lambda: call(_pair([1.0], [1.5]), _pair([3.0], [1.2])),
-            "The first total is measured from a lower maximum and must shrink.",
-        ),
-        Probe(
-            "the first maximum is larger",
-            lambda: call(_pair([3.0], [1.2]), _pair([1.0], [1.5])),
-            "The second total is measured from a lower maximum and must shrink.",
-        ),
-        Probe(
-            "rows, some one way, some the other",
-            lambda: call(
-                _pair([0.0, 4.0, -2.0], [1.1, 1.7, 2.5]), _pair([1.0, 1.0, -2.5], [2.0] * 3)
-            ),
-            "Each row has its own maximum.",
-        ),
-        Probe(
-            "maxima around 1000",
-            lambda: call(_pair([1000.0], [1.5]), _pair([998.0], [1.5])),
-            "exp(1000) must never be formed; only differences of maxima are safe.",
-        ),
-        Probe(
-            "two empty blocks",
-            lambda: call(_pair([-torch.inf], [0.0]), _pair([-torch.inf], [0.0])),
-            "Nothing and nothing is nothing: (−inf, 0), not nan.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "totals added without a common maximum",
-            lambda a, b: (torch.maximum(a[0], b[0]), a[1] + b[1]),
-            "The two totals are in different units: each is measured from its own maximum. Bring "
-            "both to the larger one, with exp(own − larger), and then add.",
-        ),
-        Misconception(
-            "only the second block rescaled",
-            _only_second_rescaled,
-            "Which block has the lower maximum is not known beforehand. Rescale both; for the "
-            "larger one the factor is 1.",
-        ),
-        Misconception(
-            "rescaled upside down",
-            _merge_upside_down,
-            "exp(larger − own) makes a total grow. Seen from a larger maximum every term is "
-            "smaller: exp(own − larger).",
-        ),
-        Misconception(
-            "maxima added",
-            lambda a, b: (a[0] + b[0], a[1] + b[1]),
-            "The largest score of both blocks is the larger of the two maxima, not their sum.",
-        ),
-        Misconception(
-            "exponentials not shifted",
-            _merge_unshifted,
-            "You go back to exp(maximum), which overflows. Use differences of maxima only.",
-        ),
-        Misconception(
-            "nan for two empty blocks",
-            _merge_without_guard,
-            "−inf − (−inf) is nan. As long as the larger maximum is −inf, subtract 0.",
-        ),
-    ),
-    alternatives=(
-        Alternative("through logaddexp", _merge_in_double),
-        Alternative("as the hints say", _merge_as_the_hints_say),
-        Alternative("by the gap between the maxima", _merge_by_the_gap),
-    ),
-    hints=(
-        "The maximum of everything is the larger of the two maxima.",
-        "A total measured from its own maximum, seen from the larger one, is total · "
-        "exp(own − larger).",
-        "Guard the case in which both maxima are −inf.",
     ),
 )

@@ -57,7 +57,7 @@ AXIS = "The sum must run along `dim` and along nothing else."
 
 STABLE = Exercise(
     id="softmax.stable",
-    title="A softmax that survives",
+    title="A stable softmax",
     minutes=6,
     difficulty=1,
     statement="Return probabilities along `dim`, for a tensor of any shape and any finite scores.",
@@ -66,11 +66,11 @@ STABLE = Exercise(
     same_dtype=True,
     generator=some_scores,
     probes=(
-        Probe("three small scores", lambda: call(torch.tensor(SMALL)), "The formula as it stands."),
+        Probe("three small scores", lambda: call(torch.tensor(SMALL)), "The plain formula."),
         Probe(
             "rows of a matrix",
             lambda: call(uneven(2, 3)),
-            "Each row is a case of its own.",
+            "Each row is normalised separately.",
         ),
         Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
         Probe("square, along dim 0", lambda: call(uneven(3, 3), dim=0), AXIS),
@@ -88,7 +88,7 @@ STABLE = Exercise(
         Probe(
             "one row far below the other",
             lambda: call(torch.tensor([[500.0, 499.0], [-500.0, -501.0]])),
-            "What keeps one row safe may sink another: each row needs its own shift.",
+            "A shift that suits one row makes the other underflow: each row needs its own.",
         ),
         Probe(
             "scores far apart within a row",
@@ -98,15 +98,15 @@ STABLE = Exercise(
         Probe(
             "half precision",
             lambda: call(torch.tensor([12.0, 11.0, -3.0], dtype=torch.float16)),
-            "float16 ends at 65504, so exp(12) overflows; the result keeps its dtype.",
+            "The largest float16 is 65504, so exp(12) overflows; the result keeps its dtype.",
         ),
     ),
     misconceptions=(
         Misconception(
             "nothing subtracted before exp",
             lambda x, dim=-1: x.exp() / x.exp().sum(dim, keepdim=True),
-            "The formula is right on paper. In floating point exp overflows above about 88 "
-            "(float32). Subtract the largest score of each row first: the result is the same.",
+            "The formula is right on paper. In float32, exp overflows above about 88. Subtract "
+            "the largest score of each row first: the result is the same.",
         ),
         Misconception(
             "dim ignored",
@@ -122,8 +122,8 @@ STABLE = Exercise(
         Misconception(
             "the sum of everything",
             _sum_of_everything,
-            "You divide by the sum over the whole tensor, so that the rows share one unit of "
-            "probability. Sum along `dim`, with keepdim=True.",
+            "You divide by the sum over the whole tensor, so that all rows together add up to 1. "
+            "Sum along `dim`, with keepdim=True.",
         ),
         Misconception(
             "no axis at all",
@@ -134,14 +134,14 @@ STABLE = Exercise(
         Misconception(
             "keepdim forgotten",
             _keepdim_forgotten,
-            "Without keepdim=True the axis disappears, and broadcasting lines the rest up with "
-            "the wrong axis, or fails. Keep it with length 1.",
+            "Without keepdim=True the axis disappears, and broadcasting aligns the result with "
+            "the wrong axis, or fails. Keep the axis, with length 1.",
         ),
         Misconception(
             "the mean subtracted",
             _mean_subtracted,
             "Any shift is right on paper, but only the largest score makes every exponent zero "
-            "or negative. With the mean, a score far above it still overflows.",
+            "or negative. If you subtract the mean, a score far above it still overflows.",
         ),
         Misconception(
             "the first score subtracted",
@@ -241,13 +241,13 @@ LOG = Exercise(
         Misconception(
             "the shift not added back",
             _shift_lost,
-            "log Σ exp(z − c) is smaller than log Σ exp(z) by c. Add c again, or subtract c "
+            "log Σ exp(z − c) is smaller than log Σ exp(z) by c. Add c back, or subtract c "
             "from z as well.",
         ),
         Misconception(
-            "the sign turned",
+            "the sign reversed",
             lambda x, dim=-1: -torch.log_softmax(x, dim),
-            "These are the surprises −log p. A logarithm of a probability is never positive.",
+            "This is −log p, the surprise. The logarithm of a probability is never positive.",
         ),
         Misconception(
             "in bits",
@@ -257,8 +257,8 @@ LOG = Exercise(
         Misconception(
             "the log of a softmax in float64",
             lambda x, dim=-1: torch.softmax(x.double(), dim).log().to(x.dtype),
-            "More digits only move the limit: from a gap of about 745 on, the probability is 0 in "
-            "float64 too. Never form the probability: log p = z − logsumexp(z).",
+            "Higher precision only moves the limit: above a gap of about 745 the probability is 0 "
+            "in float64 too. Never form the probability: log p = z − logsumexp(z).",
         ),
         Misconception(
             "the logarithm of the sum added",

@@ -1,4 +1,4 @@
-"""What training feels: the Jacobian of softmax, and the gradient of cross-entropy.
+"""Gradients: the Jacobian of softmax, and the gradient of cross-entropy.
 
 Taught in:        softmax
 Checked against:  torch.autograd
@@ -28,7 +28,7 @@ from course_lib.study.display.plotting import (
 
 
 def jacobian(scores: Float[Tensor, " V"], tokens: Sequence[str], scale: Number = 1.0) -> Figure:
-    """Draw how each share answers to each score, for the scores times `scale`."""
+    """Draw how each probability depends on each score, for the scores times `scale`."""
     p = softmax.stable_softmax(scores.double() * scale)
     matrix = softmax.softmax_jacobian(p)
     norm = torch.linalg.matrix_norm(matrix).item()
@@ -38,18 +38,20 @@ def jacobian(scores: Float[Tensor, " V"], tokens: Sequence[str], scale: Number =
     figure, (left, right) = new_figure(9.5, 3.8, cols=2, margins=Margins(top=0.65, across=1.0))
     token_bars(left, p, tokens, numbers=".2f")
     probability_axis(left)
-    title(left, f"Scores × {scale:.3g}: {token_label(tokens[int(p.argmax())])} has {p.max():.3f}")
+    title(
+        left, f"Scores × {scale:.3g}: {token_label(tokens[int(p.argmax())])} has p = {p.max():.3f}"
+    )
     heatmap(right, matrix, tokens, tokens, shades=SIGNED, limit=0.25, numbers=".3f")
-    right.set(ylabel="share that moves", xlabel="score that is pushed")
+    right.set(ylabel="probability that changes", xlabel="score that is raised")
     said = f"The Jacobian has norm {written(norm, '.2g')}"
-    title(right, said if scale == 1 else f"{said}; at scale 1 it had {written(at_one, '.2g')}")
+    title(right, said if scale == 1 else f"{said}; at scale 1 it is {written(at_one, '.2g')}")
     return figure
 
 
 def cross_entropy_gradient(
     logits: Float[Tensor, " V"], tokens: Sequence[str], target: int
 ) -> Figure:
-    """Draw the shares, and what the loss asks of each logit when `target` was the next token."""
+    """Draw the probabilities, and the gradient of the loss when `target` is the next token."""
     if not 0 <= target < len(logits):
         raise ValueError(
             f"target must be the number of a token, 0 to {len(logits) - 1}; got {target}. "
@@ -64,12 +66,12 @@ def cross_entropy_gradient(
     token_bars(left, p, tokens, colours, numbers=".3f")
     probability_axis(left)
     came = token_label(tokens[target])
-    title(left, f"{came} had the probability {p[target]:.3f}: the loss is {loss:.2f} nats")
+    title(left, f"{came} has probability {p[target]:.3f}: the loss is {loss:.2f} nats")
     token_bars(right, gradient, tokens, colours, numbers="+.3f")
     right.axhline(0, color="black", linewidth=0.8)
     right.set(ylim=(-1.15, 1.15), ylabel="gradient of the loss", yticks=(-1, 0, 1))
     title(
         right,
-        f"The loss pulls {came} up by {-gradient[target]:.3f}, and the others down by their share",
+        f"Descent raises {came} by {-gradient[target]:.3f} and lowers the others by their p",
     )
     return figure

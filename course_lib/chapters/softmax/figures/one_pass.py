@@ -1,9 +1,9 @@
-"""Softmax in one pass: the running maximum and sum, and the merging of two blocks.
+"""Maximum and sum in one pass, and the merging of two blocks.
 
 Taught in:        softmax
 Paper:            Milakov & Gimelshein 2018, arXiv:1805.02867
 Checked against:  torch.softmax and torch.logsumexp of all scores at once
-Shapes:           V scores in the order in which they come
+Shapes:           V scores in the order in which they are read
 """
 
 import torch
@@ -31,11 +31,11 @@ from course_lib.study.display.plotting import (
 )
 
 _UNSEEN = "#dddddd"
-_SHARE = OKABE_ITO.green
+_PROBABILITY = OKABE_ITO.green
 
 
 def online_steps(scores: Float[Tensor, " V"], step: int) -> Figure:
-    """Draw the pass over the scores after `step` of them, and the shares if it ended there."""
+    """Draw the pass after `step` scores, and the probabilities if it ended there."""
     if not 0 <= step <= len(scores):
         raise ValueError(
             f"step must be between 0 and the number of scores, {len(scores)}; got {step}. "
@@ -48,7 +48,7 @@ def online_steps(scores: Float[Tensor, " V"], step: int) -> Figure:
     )
     _seen_scores(left, scores, step, states[step])
     _state_table(middle, scores, step, states)
-    _shares_so_far(right, scores, step, states[step])
+    _probabilities_so_far(right, scores, step, states[step])
     return figure
 
 
@@ -107,7 +107,7 @@ def _rescaling(states: list[SoftmaxState], row: int) -> float:
 
 def _step_in_words(scores: Float[Tensor, " V"], step: int, states: list[SoftmaxState]) -> str:
     if step == 0:
-        return "Before the first score there is nothing to rescale"
+        return "Before the first score, nothing to rescale"
     if step == 1:
         return "The first score is the first maximum: exp(0) = 1"
     factor = _rescaling(states, step)
@@ -117,25 +117,29 @@ def _step_in_words(scores: Float[Tensor, " V"], step: int, states: list[SoftmaxS
     return f"No new maximum: the sum stays, and exp(score − max) = {added:.3f} is added"
 
 
-def _shares_so_far(ax: Axes, scores: Float[Tensor, " V"], step: int, state: SoftmaxState) -> None:
-    shares = torch.zeros_like(scores)
+def _probabilities_so_far(
+    ax: Axes, scores: Float[Tensor, " V"], step: int, state: SoftmaxState
+) -> None:
+    so_far = torch.zeros_like(scores)
     if step:
-        shares[:step] = softmax_from_state(scores[:step], state)
+        so_far[:step] = softmax_from_state(scores[:step], state)
     direct = stable_softmax(scores)
     places = range(1, len(scores) + 1)
-    ax.bar(places, shares.tolist(), color=_SHARE, width=0.75)
+    ax.bar(places, so_far.tolist(), color=_PROBABILITY, width=0.75)
     ax.plot(places, direct.tolist(), "k_", markersize=14, markeredgewidth=2.2)
     ax.set(xlabel="step", xticks=places)
     probability_axis(ax, top=1.35)
-    ax.text(0.06, 0.95, "■ from the state so far", color=_SHARE, transform=ax.transAxes, size=9)
-    ax.text(0.06, 0.86, "━ two passes over all", transform=ax.transAxes, size=9)
-    gap = (shares - direct).abs().max().item()
-    agree = "equal the direct result" if gap < 1e-12 else f"are still off by {gap:.2f}"
-    title(ax, f"The shares {agree}")
+    ax.text(
+        0.06, 0.95, "■ from the state so far", color=_PROBABILITY, transform=ax.transAxes, size=9
+    )
+    ax.text(0.06, 0.86, "━ computed directly from all", transform=ax.transAxes, size=9)
+    gap = (so_far - direct).abs().max().item()
+    agree = "equal the direct result" if gap < 1e-12 else f"are off by {gap:.2f} so far"
+    title(ax, f"The probabilities {agree}")
 
 
 def merge(scores: Float[Tensor, " V"], cut: int) -> Figure:
-    """Draw two blocks of scores, what each remembers, and what both remember together."""
+    """Draw two blocks of scores, the state of each, and the state of both together."""
     if not 0 <= cut <= len(scores):
         raise ValueError(
             f"cut must be between 0 and the number of scores, {len(scores)}; got {cut}. "
@@ -150,7 +154,7 @@ def merge(scores: Float[Tensor, " V"], cut: int) -> Figure:
     _two_blocks(left, scores, cut, first, second)
     _merging_in_numbers(right, first, second, both)
     gap = (softmax_from_state(scores, both) - stable_softmax(scores)).abs().max().item()
-    agree = "the same shares as one look at all" if gap < 1e-12 else f"shares off by {gap:.2g}"
+    agree = "exact probabilities" if gap < 1e-12 else f"probabilities off by {gap:.2g}"
     title(right, f"Two numbers from each block give {agree}")
     return figure
 
@@ -189,11 +193,11 @@ def _merging_in_numbers(
 
 
 def _slip(wrong: float, both: SoftmaxState) -> str:
-    """Say what comes out when the sums are added as they are."""
+    """Describe the result of adding the sums without rescaling."""
     ratio = wrong / both.total.item()
     if abs(ratio - 1) < 5e-4:
-        return "Added without it, the sum would be the same this time."
-    return f"Added without it, the sum would be {wrong:.3f}: {ratio:.2f} times too large."
+        return "Without this factor, the sum would be the same here."
+    return f"Without this factor, the sum would be {wrong:.3f}: {ratio:.2f} times too large."
 
 
 def _number(value: Float[Tensor, ""]) -> str:

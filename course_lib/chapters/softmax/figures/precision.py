@@ -42,7 +42,7 @@ DTYPES = {
 FORMS = {"naive": softmax.naive_softmax, "stable": softmax.stable_softmax}
 OUTCOMES = {  # from harmless to fatal
     "right": OKABE_ITO.sky,
-    "right, but small shares are 0": "#0a5c91",
+    "right, but small p are 0": "#0a5c91",
     "wrong": OKABE_ITO.yellow,
     "nan": OKABE_ITO.vermillion,
 }
@@ -51,7 +51,7 @@ LARGEST = 10_000.0  # every type here can still hold a score of this size
 
 
 def outcomes(form: str, dtype: str, magnitudes: Float[Tensor, " M"]) -> Int[Tensor, " M"]:
-    """Return what becomes of the scores ±magnitude: the place of the outcome in `OUTCOMES`."""
+    """Return the outcome for scores ±magnitude, as its index in `OUTCOMES`."""
     scores = (magnitudes.double()[:, None] * torch.tensor(PATTERN).double()).to(DTYPES[dtype])
     got = FORMS[form](scores)
     off = (got.double() - torch.softmax(scores.double(), -1)).abs().amax(-1)
@@ -117,18 +117,18 @@ def _outcome_map(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
 
 
 def _chosen_cell(ax: Axes, form: str, dtype: str, magnitude: Number) -> None:
-    """Write the scores of the framed cell and what this form makes of them."""
+    """Write the scores of the framed cell and the probabilities that this form gives."""
     magnitudes = torch.tensor([magnitude], dtype=torch.float64)
     found = list(OUTCOMES)[int(outcomes(form, dtype, magnitudes)[0])]
     title(ax, f"{form.capitalize()} in {dtype}, up to {_plainly(magnitude)}: {found}")
     scores = (magnitude * torch.tensor(PATTERN).double()).to(DTYPES[dtype])
-    for height, name, row in ((-0.44, "scores", scores), (-0.57, "shares", FORMS[form](scores))):
+    for height, name, row in ((-0.44, "scores", scores), (-0.57, "p", FORMS[form](scores))):
         cells = "".join(f"{_plainly(number):>9}" for number in row.tolist())
-        ax.text(0, height, f"{name}  {cells}", transform=ax.transAxes, size=9, family=MONOSPACED)
+        ax.text(0, height, f"{name:6}  {cells}", transform=ax.transAxes, size=9, family=MONOSPACED)
 
 
 def _plainly(number: Number) -> str:
-    """Return the number in two digits that matter, or a large one without its fraction."""
+    """Return the number with two significant digits, or a large one without its fraction."""
     return written(number, ".0f" if abs(number) >= 100 else ".2g")
 
 
@@ -172,10 +172,10 @@ def _error_curves(ax: Axes, dtype: str, gaps: Float[Tensor, " M"], gap: Number) 
     ax.set(ylim=(lowest - 0.5, infinite + 0.8), xlim=(0, 120))
     ax.set_yticks([lowest, -12, -6, 0, infinite], ["≤ 1e−18", "1e−12", "1e−6", "1", "∞"])
     ax.set(xlabel="gap between the two scores", ylabel="error (nats)")
-    ax.legend(frameon=False, fontsize=9, loc="center right")
     broken = gaps[errors[0].isinf()]
-    where = f"is −∞ from a gap of {broken[0]:.1f}" if len(broken) else "still holds up to 120"
-    title(ax, f"{dtype}: log(softmax) {where}; log_softmax is off by {errors[1].max():.1g} at most")
+    ax.legend(frameon=False, fontsize=9, loc="center")
+    where = f"is −∞ from a gap of {broken[0]:.1f}" if len(broken) else "is finite up to 120"
+    title(ax, f"{dtype}: log(softmax) {where}; log_softmax errs by at most {errors[1].max():.1g}")
 
 
 def _answers(ax: Axes, dtype: str, gap: Number) -> None:
@@ -184,7 +184,7 @@ def _answers(ax: Axes, dtype: str, gap: Number) -> None:
     answers = (
         ("log(softmax(x))", softmax.stable_softmax(scores).log()[1].item(), OKABE_ITO.vermillion),
         ("log_softmax(x)", softmax.log_softmax(scores)[1].item(), OKABE_ITO.blue),
-        ("the truth", torch.log_softmax(scores.double(), -1)[1].item(), "black"),
+        ("exact", torch.log_softmax(scores.double(), -1)[1].item(), "black"),
     )
     for height, (name, value, ink) in zip((0.75, 0.5, 0.25), answers, strict=True):
         said = written(value, ".4f").replace("inf", "∞")

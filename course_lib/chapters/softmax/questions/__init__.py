@@ -23,4 +23,5 @@ QUESTIONS: tuple[Question, ...] = (
     online.MERGE,
     online.ASSOCIATIVE,
     online.BUG_ONLINE,
+    online.LOGITS_MEMORY,
 )

@@ -1,4 +1,4 @@
-"""Questions on what softmax is: shifts, temperature, its Jacobian, cross-entropy's gradient."""
+"""Questions on what softmax is: shifts, temperature, Jacobian, gradient of cross-entropy."""
 
 import math
 import random
@@ -27,8 +27,8 @@ SHIFT = OneAnswer(
         Option(
             "It stays the same.",
             True,
-            "every exponential grows by the same factor e^100, above and below the fraction line, "
-            "and cancels. Only differences between scores matter.",
+            "every exponential grows by the same factor e^100, in the numerator and in the "
+            "denominator, and the factor cancels. Only differences between scores matter.",
         ),
         Option(
             "It moves towards the largest score.",
@@ -38,8 +38,7 @@ SHIFT = OneAnswer(
         Option(
             "It moves towards uniform.",
             False,
-            "that would need smaller differences between the scores; adding leaves them as they "
-            "were.",
+            "that would need smaller differences between the scores; adding leaves them unchanged.",
         ),
         Option(
             "Every probability is multiplied by e^100.",
@@ -55,7 +54,7 @@ def _draw_temperature(rng: random.Random) -> dict[str, Any]:
     return {"scores": scores, "temperature": rng.choice([0.4, 0.5, 1.5, 2.0, 2.5, 3.0])}
 
 
-def _share(scores: list[float], temperature: float) -> float:
+def _first_probability(scores: list[float], temperature: float) -> float:
     return softmax.softmax_with_temperature(_float64(scores), temperature)[0].item()
 
 
@@ -64,37 +63,37 @@ def _explain_temperature(scores: list[float], temperature: float) -> str:
     powers = [math.exp(score) for score in divided]
     listed = ", ".join(f"{score:.4g}" for score in divided)
     summed = " + ".join(f"{power:.4g}" for power in powers)
-    share = _share(scores, temperature)
+    p = _first_probability(scores, temperature)
     return (
         f"Divide by the temperature: {listed}. Exponentiate: {summed} = {sum(powers):.4g}. "
-        f"The first share is {powers[0]:.4g} / {sum(powers):.4g} = {share:.4g}."
+        f"The first probability is {powers[0]:.4g} / {sum(powers):.4g} = {p:.4g}."
     )
 
 
 TEMPERATURE = Numeric(
     id="softmax.temperature",
-    prompt="The scores are {scores} and the temperature is {temperature}. Which probability does "
-    "the first of them get?",
+    prompt="The scores are {scores} and the temperature is {temperature}. What is the "
+    "probability of the first one?",
     draw=_draw_temperature,
-    answer=_share,
+    answer=_first_probability,
     explain=_explain_temperature,
     slips=(
         Slip(
             "multiplied",
-            lambda scores, temperature: _share(scores, 1 / temperature),
+            lambda scores, temperature: _first_probability(scores, 1 / temperature),
             "You multiplied the scores by the temperature. They are divided by it, so a high "
             "temperature brings them closer together.",
         ),
         Slip(
             "left out",
-            lambda scores, temperature: _share(scores, 1.0),
-            "This is the share at temperature 1: the temperature was left out.",
+            lambda scores, temperature: _first_probability(scores, 1.0),
+            "This is the probability at temperature 1: the temperature was left out.",
         ),
         Slip(
             "divided afterwards",
-            lambda scores, temperature: _share(scores, 1.0) / temperature,
-            "You divided the probability by the temperature. It belongs to the scores, before "
-            "`exp`; otherwise the shares no longer add up to 1.",
+            lambda scores, temperature: _first_probability(scores, 1.0) / temperature,
+            "You divided the probability by the temperature. Divide the scores, before `exp`; "
+            "otherwise the probabilities no longer add up to 1.",
         ),
     ),
 )
@@ -102,20 +101,20 @@ TEMPERATURE = Numeric(
 
 COLD = OneAnswer(
     id="softmax.cold",
-    prompt="The scores are [3, 3, 1]. Towards what does the distribution go as the temperature "
+    prompt="The scores are [3, 3, 1]. What does the distribution approach as the temperature "
     "falls to 0?",
     options=(
         Option(
             "[0.5, 0.5, 0]",
             True,
-            "the two largest scores are equal at every temperature, so they share; the distance "
-            "to the third grows without bound.",
+            "the two largest scores are equal at every temperature, so each gets half; the "
+            "distance to the third grows without bound.",
         ),
         Option(
             "[1, 0, 0]",
             False,
-            "nothing prefers the first over the second: equal scores have equal shares at every "
-            "temperature. An `argmax` picks one, softmax does not.",
+            "equal scores have equal probabilities at every temperature. An `argmax` picks one of "
+            "them, softmax does not.",
         ),
         Option(
             "[1/3, 1/3, 1/3]",
@@ -145,20 +144,20 @@ SATURATED = SeveralAnswers(
         Option(
             "Each row of the Jacobian sums to 0.",
             True,
-            "adding a constant to all scores changes nothing, and that is the direction in which "
-            "a row sum looks.",
+            "a row sum is the effect of raising all scores alike, and adding a constant to all "
+            "scores changes nothing.",
         ),
         Option(
-            "Its largest entry is near 1, in the corner of the winner.",
+            "Its largest entry is near 1, at the probability of 0.9999.",
             False,
             "that entry is p (1 - p), about 0.0001 here. It is never more than 0.25, which it "
             "reaches at p = 0.5.",
         ),
         Option(
-            "A cross-entropy loss on such a row could not learn from a wrong winner either.",
+            "A cross-entropy loss on such a row could not learn if the target is the second.",
             False,
             "its gradient is p - onehot, close to -1 for the right token: the logarithm divides by "
-            "the small p. Only a loss without it is stuck.",
+            "the small p. Only a loss without the logarithm is stuck.",
         ),
     ),
 )
@@ -193,8 +192,8 @@ GRADIENT = Numeric(
         Slip(
             "sign",
             lambda scores, target: -_target_gradient(scores, target),
-            "The size is right, the sign is not: raising the logit of the right token lowers the "
-            "loss.",
+            "The absolute value is right, the sign is not: raising the logit of the right token "
+            "lowers the loss.",
         ),
         Slip(
             "probability",
@@ -207,8 +206,8 @@ GRADIENT = Numeric(
             lambda scores, target: softmax.softmax_jacobian(
                 softmax.stable_softmax(_float64(scores))
             )[target, target].item(),
-            "This is p (1 - p), the derivative of the probability. The loss is its logarithm, "
-            "which divides that by p and turns the sign.",
+            "This is p (1 - p), the derivative of the probability. The loss is minus its "
+            "logarithm, which divides by p and reverses the sign.",
         ),
     ),
 )

@@ -47,7 +47,7 @@ def _explain_merge(m_a: int, total_a: float, m_b: int, total_b: float) -> str:
 MERGE = Numeric(
     id="softmax.merge",
     prompt="Block A of a row has the maximum {m_a} and the sum {total_a}; block B has the maximum "
-    "{m_b} and the sum {total_b}. Each sum is that of exp(score - maximum of its own block). What "
+    "{m_b} and the sum {total_b}. Each sum adds exp(score - maximum of its own block). What "
     "is the sum of both blocks together, relative to their common maximum?",
     draw=_draw_blocks,
     answer=_merged_total,
@@ -61,7 +61,7 @@ MERGE = Numeric(
         Slip(
             "both rescaled by the difference",
             lambda m_a, total_a, m_b, total_b: (total_a + total_b) * math.exp(-abs(m_a - m_b)),
-            "You rescaled both sums. The block that holds the common maximum keeps its own.",
+            "You rescaled both sums. The sum of the block with the larger maximum is unchanged.",
         ),
         Slip(
             "wrong block",
@@ -84,7 +84,7 @@ MERGE = Numeric(
 ONLINE_STEPS = OrderSteps(
     id="softmax.online_step",
     prompt="The online softmax keeps a running maximum m and a running sum. The next score "
-    "arrives. In which order does it work?",
+    "arrives. Put its four steps in order.",
     steps=(
         "Compute new, the larger of m and the score.",
         "Multiply the sum by e^(m - new).",
@@ -92,8 +92,8 @@ ONLINE_STEPS = OrderSteps(
         "Add e^(score - m) to the sum.",
     ),
     explanation="The sum is relative to the old maximum, so it is rescaled while both maxima are "
-    "still known. Only then may m be overwritten; and the new term, relative to the new m, comes "
-    "last, since anything added before the rescaling would be rescaled as well.",
+    "still known. Only then may m be overwritten. The new term, relative to the new m, comes "
+    "last: anything added before the rescaling would be rescaled as well.",
 )
 
 
@@ -102,10 +102,10 @@ ASSOCIATIVE = OneAnswer(
     prompt="Merging two states (maximum, sum) is associative. What does that allow?",
     options=(
         Option(
-            "Blocks of a row can be worked on in any grouping, also in parallel.",
+            "Blocks of a row can be processed in any grouping, also in parallel.",
             True,
             "whichever neighbours are merged first, the state of the whole row is the same up to "
-            "rounding. FlashAttention rests on this.",
+            "rounding. FlashAttention relies on this.",
         ),
         Option(
             "Rounding errors cancel, so the result is exact.",
@@ -121,8 +121,8 @@ ASSOCIATIVE = OneAnswer(
         Option(
             "The probabilities are known before the last score has been read.",
             False,
-            "each probability is divided by the sum of the whole row. What can be kept until then "
-            "is the state.",
+            "each probability is divided by the sum of the whole row, which is complete only after "
+            "the last score.",
         ),
     ),
 )
@@ -156,10 +156,59 @@ def online(scores):
     "multiplied by e^(old - new) before the new term is added. The code is right only if the "
     "first score is the largest.",
     why_not={
-        4: "no score was seen, so the maximum is -inf and the sum is empty.",
-        6: "the new maximum is kept apart, since the old one is still needed.",
+        4: "no score has been seen yet, so the maximum is -inf and the sum is 0.",
+        6: "the new maximum gets its own name, since the old one is still needed.",
         8: "the old maximum is overwritten after its last use.",
-        9: "both numbers are what was asked for, once the sum is right.",
+        9: "both numbers are what was asked for, once line 7 is fixed.",
     },
     shows_bug=_online_is_wrong,
+)
+
+
+def _draw_batch(rng: random.Random) -> dict[str, Any]:
+    return {
+        "tokens": 1024 * rng.choice([2, 4, 8, 16]),
+        "vocabulary": 1000 * rng.choice([32, 50, 128, 152, 256]),
+        "chunk": 1000 * rng.choice([2, 4, 8]),
+    }
+
+
+def _saved_gigabytes(tokens: int, vocabulary: int, chunk: int) -> float:
+    return (softmax.logits_bytes(tokens, vocabulary) - softmax.logits_bytes(tokens, chunk)) / 1e9
+
+
+LOGITS_MEMORY = Numeric(
+    id="softmax.logits_memory",
+    prompt="A batch has {tokens} tokens, the vocabulary {vocabulary} tokens, and logits are "
+    "float32. The loss is computed for {chunk} tokens of the vocabulary at a time, keeping one "
+    "chunk of logits. How many gigabytes (10^9 bytes) of logits does this save?",
+    draw=_draw_batch,
+    answer=_saved_gigabytes,
+    explain=lambda tokens, vocabulary, chunk: (
+        f"All logits: 4 · {tokens} · {vocabulary} bytes = {4 * tokens * vocabulary / 1e9:.4g} GB. "
+        f"One chunk: 4 · {tokens} · {chunk} bytes = {4 * tokens * chunk / 1e9:.4g} GB. The "
+        f"difference is {_saved_gigabytes(tokens, vocabulary, chunk):.4g} GB."
+    ),
+    slips=(
+        Slip(
+            "bytes",
+            lambda tokens, vocabulary, chunk: tokens * (vocabulary - chunk) / 1e9,
+            "You counted numbers. A float32 number takes 4 bytes.",
+        ),
+        Slip(
+            "everything",
+            lambda tokens, vocabulary, chunk: 4 * tokens * vocabulary / 1e9,
+            "This is the size of all logits. One chunk of them still exists.",
+        ),
+        Slip(
+            "the chunk",
+            lambda tokens, vocabulary, chunk: 4 * tokens * chunk / 1e9,
+            "This is the size of one chunk, which is what remains.",
+        ),
+        Slip(
+            "bfloat16",
+            lambda tokens, vocabulary, chunk: 2 * tokens * (vocabulary - chunk) / 1e9,
+            "You took 2 bytes for each number. float32 has 4.",
+        ),
+    ),
 )

@@ -30,13 +30,13 @@ OVERFLOW = OneAnswer(
         Option(
             "[0.269, 0.731]",
             False,
-            "these are the exact probabilities, which the formula reaches only after the largest "
-            "score was subtracted.",
+            "these are the exact probabilities. The formula gives them only if the largest score "
+            "is subtracted first.",
         ),
         Option(
             "[0, 1]",
             False,
-            "the larger score does not win: its exponential overflows just as the other one does.",
+            "both exponentials overflow, so the larger score has no advantage: inf / inf is nan.",
         ),
         Option(
             "[inf, inf]",
@@ -49,8 +49,8 @@ OVERFLOW = OneAnswer(
 
 HARMLESS = SeveralAnswers(
     id="softmax.after_the_shift",
-    prompt="A row of finite float32 scores has its maximum subtracted before `exp`. What holds "
-    "from then on?",
+    prompt="A row of finite float32 scores has its maximum subtracted before `exp`. Which of "
+    "these are then true?",
     options=(
         Option(
             "No exponential can overflow.",
@@ -66,8 +66,8 @@ HARMLESS = SeveralAnswers(
         Option(
             "Some probabilities may come out as exactly 0.",
             True,
-            "a score some 100 below the maximum has an exponential that underflows to 0. The true "
-            "value is too small to matter in a sum.",
+            "the exponential of a score more than about 104 below the maximum underflows to 0. "
+            "The true value is too small to matter in a sum.",
         ),
         Option(
             "Taking `log` of the result is safe.",
@@ -99,9 +99,9 @@ def _largest_equal_score(count: int) -> float:
 
 FLOAT16 = Numeric(
     id="softmax.float16",
-    prompt="A row in float16 holds {count} scores that are all equal to x. Softmax is computed as "
-    "the formula stands, without subtracting the maximum. Up to which x does the sum of the "
-    "exponentials stay at or below the largest float16 number, 65504?",
+    prompt="A row in float16 holds {count} scores that are all equal to x. Softmax is computed by "
+    "the plain formula, without subtracting the maximum. What is the largest x for which the sum "
+    "of the exponentials does not exceed the largest float16 number, 65504?",
     draw=_draw_sum,
     answer=_largest_equal_score,
     explain=lambda count: (
@@ -112,7 +112,7 @@ FLOAT16 = Numeric(
         Slip(
             "one exponential",
             lambda count: math.log(LARGEST),
-            "This is where one exponential reaches the limit. Their sum reaches it earlier.",
+            "This is where a single exponential reaches the limit. The sum reaches it earlier.",
         ),
         Slip(
             "base 10",
@@ -142,14 +142,13 @@ BFLOAT16 = OneAnswer(
         Option(
             "At about 89, as in float32.",
             True,
-            "bfloat16 keeps the 8 exponent bits of float32 and with them its range; it pays with "
-            "digits, of which it has only two to three.",
+            "bfloat16 has 8 exponent bits like float32, and so the same range. The price is "
+            "precision: only two to three significant digits.",
         ),
         Option(
             "At about 11 as well.",
             False,
-            "the number of bits does not decide this, but how many of them are exponent: 5 in "
-            "float16, 8 in bfloat16.",
+            "the range depends on the number of exponent bits: 5 in float16, 8 in bfloat16.",
         ),
         Option(
             "At about 710, as in float64.",
@@ -180,20 +179,20 @@ MASKED_ROW = OneAnswer(
         Option(
             "0 everywhere",
             False,
-            "that is what one would like, and what `masked_softmax` does. The plain formula "
-            "computes -inf - (-inf) on the way.",
+            "that is what `masked_softmax` returns. `torch.softmax` subtracts the maximum and so "
+            "computes -inf - (-inf).",
         ),
         Option(
             "the same probability everywhere",
             False,
-            "equal finite scores would give that, also very low ones such as -10000. With -inf "
-            "nothing is left to compare.",
+            "equal finite scores would give that, even very low ones such as -10000. With -inf, "
+            "their differences are nan.",
         ),
         Option(
             "It raises an error.",
             False,
-            "floating-point operations on infinities raise nothing in PyTorch; they return nan and "
-            "go on, which is why it is found so late.",
+            "PyTorch raises no error for operations on infinities; they return nan, which is often "
+            "noticed only much later.",
         ),
     ),
 )
@@ -207,7 +206,7 @@ def _rows_are_wrong(names: dict[str, Any]) -> bool:
 BUG_MAXIMUM = FindTheBug(
     id="softmax.bug_maximum",
     prompt="This function should return the softmax of each row of a matrix, for any finite "
-    "float32 scores. With some matrices whole rows come out as nan.",
+    "float32 scores. For some matrices, whole rows of the result are nan.",
     code="""
 import torch
 
@@ -220,14 +219,14 @@ def softmax(x):
 """,
     line=4,
     fixed="largest = x.amax(dim=-1, keepdim=True)",
-    why="This is the maximum of the whole matrix. A row that lies far below it underflows "
-    "to zeros altogether, and 0 / 0 is nan. Each row needs its own maximum.",
+    why="This is the maximum of the whole matrix. In a row far below it every exponential "
+    "underflows to 0, and 0 / 0 is nan. Each row needs its own maximum.",
     why_not={
-        5: "subtracting is right; what is subtracted is not.",
+        5: "subtracting a maximum is right, but it is the wrong maximum.",
         6: "the exponents are all 0 or less here, so nothing overflows.",
         7: "the sum runs along each row and keeps the axis, as it should.",
-        8: "each row is divided by its own sum. The 0 / 0 arises here, but its cause is further "
-        "up.",
+        8: "each row is divided by its own sum. The 0 / 0 occurs here, but its cause is in an "
+        "earlier line.",
     },
     shows_bug=_rows_are_wrong,
 )
