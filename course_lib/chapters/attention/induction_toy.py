@@ -26,7 +26,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from course_lib.attention import causal_mask, head_scores, repeated_ids, silence_head, split_heads
+from course_lib.attention import (
+    causal_mask,
+    head_scores,
+    mean_head_outputs,
+    repeated_ids,
+    silence_head,
+    split_heads,
+)
 from course_lib.device import seeded, seeded_draws
 from course_lib.rope import apply_rope, rope_angles
 from course_lib.softmax import surprises
@@ -57,16 +64,23 @@ class ToyModel(toy_models.AttentionOnlyModel):
         )
         return logits, torch.stack(weights, dim=1)
 
-    def without_head(self, layer: int, head: int) -> "ToyModel":
-        """Return a copy in which nothing that this head reads reaches the residual stream."""
+    def without_head(
+        self, layer: int, head: int, baseline: Float[Tensor, " D"] | None = None
+    ) -> "ToyModel":
+        """Return a copy in which a constant, zero or `baseline`, replaces what this head reads."""
         if not 0 <= layer < LAYERS:
             raise ValueError(
                 f"layer must lie in 0 .. {LAYERS - 1}, counted from the first; got {layer}. "
                 f"This model has {LAYERS}."
             )
         ablated = copy.deepcopy(self)
-        silence_head(ablated.layers()[layer][1].o_proj, head, HEADS)
+        silence_head(ablated.layers()[layer][1].o_proj, head, HEADS, baseline)
         return ablated
+
+    def head_means(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L H D"]:
+        """Return what each head reads, averaged over all tokens of some texts."""
+        outputs = [attention.o_proj for _, attention in self.layers()]
+        return mean_head_outputs(outputs, HEADS, lambda: self(ids))
 
 
 def _rotation(tokens: int) -> Callable[[Tensor], Tensor]:
