@@ -1,8 +1,8 @@
 """Attention: how a token decides what to read from the others.
 
-Five small files, in the order in which the notebook reads them: `masks` (who may read whom),
-`scaled_dot_product` (the weighted mean, and its grouped form), `cache` (keys and values kept while
-text is written), `multi_head` (the layer with its projections), `heads` (what a trained head does).
+Five small files, in the order of the notebook: `masks` (which token may read which),
+`scaled_dot_product` (the weighted mean, and its grouped form), `cache` (keys and values kept during
+generation), `multi_head` (the layer with its projections), `heads` (scores and ablation of heads).
 
 Taught in:        attention
 """

@@ -76,5 +76,5 @@ def test_an_ablated_output_is_that_of_the_hook():
     by_mean = ablated_output(read, weight, 2)
     torch.testing.assert_close(by_mean.mean((0, 1)), whole.mean((0, 1)))
     assert not torch.allclose(by_mean, whole)
-    with pytest.raises(ValueError, match="'mean' or 'zero'.*'median'"):
+    with pytest.raises(ValueError, match=r"'mean' or 'zero'.*'median'"):
         ablated_output(read, weight, 2, "median")

@@ -237,7 +237,7 @@ def test_scores_and_ablations_show_what_is_passed():
     (ax,) = figures.ablation(losses, before=0.25, uniform=4.1).axes
     assert [bar.get_height() for bar in ax.patches] == [0.5, 2.0, 0.4, 1.5]
     assert [line.get_ydata()[0] for line in ax.lines] == [4.1, 0.25]
-    assert "Without both (mean) the loss is 1.50, with all heads 0.25" in figure_title(ax.figure)
+    assert "1.50 without both (mean ablation), 0.25 with all heads" in figure_title(ax.figure)
 
 
 SCORES = {

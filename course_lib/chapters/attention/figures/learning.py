@@ -92,4 +92,5 @@ def ablation(losses: Mapping[str, Mapping[str, Number]], before: Number, uniform
 def _harm(losses: Mapping[str, Mapping[str, Number]], before: Number) -> str:
     kind, found = list(losses.items())[-1]
     worst = max(found, key=lambda name: found[name])
-    return f"Without {worst} ({kind}) the loss is {found[worst]:.2f}, with all heads {before:.2f}"
+    loss = f"{found[worst]:.2f} without {worst} ({kind} ablation)"
+    return f"The loss is {loss}, {before:.2f} with all heads"

@@ -94,6 +94,7 @@ def attention_maps(
     image = heatmap(right, weights[layer, head], readers, tokens, mask=read)
     bar = figure.colorbar(image, ax=right, fraction=0.04, pad=0.02)
     bar.set_label("weight (grey: masked)")
+    bar.set_ticks([0, 0.5, 1], labels=["0", "0.5", "1"])
     bar.outline.set_visible(False)
     right.tick_params(labelsize=7 if len(tokens) > 24 else 9)
     right.set(xlabel="key (the token that is read)", ylabel="query (the token that reads)")
