@@ -25,7 +25,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import attention, softmax
-from course_lib.chapters.attention import induction_toy
+from course_lib.chapters.attention import ablation, induction_toy
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import course_model_probes
@@ -896,9 +896,7 @@ explorers.attention.missed_heads()
 
 # %% id="zero-and-mean-ablation-differ"
 for layer, head in [(0, 1), (0, 2)]:
-    rise = {
-        kind: course_model_probes.rises("repeats", kind)[layer, head] for kind in ("zero", "mean")
-    }
+    rise = {kind: ablation.rises("repeats", kind)[layer, head] for kind in ("zero", "mean")}
     print(f"head {layer}.{head}: zero ablation {rise['zero']:+.1f} nats,", end=" ")
     print(f"mean ablation {rise['mean']:+.1f} nats")
 
@@ -914,15 +912,15 @@ groups = {
     if (found := (course_scores[kind] > 0.5).nonzero().tolist())
 }
 losses = {
-    kind: {name: course_model_probes.loss("repeats", group, kind) for name, group in groups.items()}
+    kind: {name: ablation.loss("repeats", group, kind) for name, group in groups.items()}
     for kind in ("zero", "mean")
 }
-show(figures.attention.ablation(losses, course_model_probes.loss("repeats"), uniform))
+show(figures.attention.ablation(losses, ablation.loss("repeats"), uniform))
 
 # %% tags=["nbval-ignore-output"] id="before-trained-model-loss-text"
-before = course_model_probes.loss("text")
+before = ablation.loss("text")
 for name, group in groups.items():
-    rise = course_model_probes.loss("text", group, "mean") - before
+    rise = ablation.loss("text", group, "mean") - before
     print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
 
 # %% [markdown] id="on-repeats-the-model-is-lost"

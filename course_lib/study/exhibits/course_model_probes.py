@@ -26,11 +26,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from course_lib import corpus
-from course_lib.attention import head_scores, mean_head_outputs, repeated_ids
+from course_lib.attention import head_scores, repeated_ids
 from course_lib.device import seeded
 from course_lib.model import DecoderLM
 from course_lib.model.inspection import (
     attention_maps,
+    loss_without_each_head,
     mean_loss,
     part_of,
     token_losses,
@@ -39,7 +40,7 @@ from course_lib.model.inspection import (
 from course_lib.pretrained import course_model, course_tokenizer
 
 KINDS = ("repeats", "text")
-PERIODS, ROWS, TOKENS = (12, 20, 31), 2, 64  # rows of each period
+PERIODS, ROWS, TOKENS = (12, 20, 31), 2, 64  # so many rows of each period
 LONGEST = 32  # tokens of a map: more labels cannot be read
 LONG_TEXTS, TIMES = 4, 4  # so many texts, so many times as long as the model was trained on
 
@@ -109,39 +110,17 @@ def head_scores_on(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
     return {**head_scores(maps.transpose(0, 1), ids), "itself": itself}
 
 
-ABLATIONS = ("zero", "mean")  # what replaces the output of a head
-
-
 @cache
-def head_means(kind: str = "repeats") -> Float[Tensor, "L H D"]:
-    """Return what each head reads, averaged over all tokens of a kind of text."""
-    model = course_model()
-    layers = [part_of(model, layer, "attention") for layer in range(len(model.blocks))]
-    outputs = [layer.get_submodule("o_proj") for layer in layers]
-    heads = model.config.num_attention_heads
-    return mean_head_outputs(outputs, heads, lambda: model(sample_texts(kind).ids))
-
-
-@cache
-def rises(kind: str = "repeats", ablation: str = "zero") -> Float[Tensor, "L H"]:
+def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
     """Return by how many nats the loss rises without each head."""
-    config = course_model().config
-    layers, heads = range(config.num_hidden_layers), range(config.num_attention_heads)
-    losses = [[loss(kind, [(layer, head)], ablation) for head in heads] for layer in layers]
-    return torch.tensor(losses) - loss(kind)
+    return loss_without_each_head(course_model(), *sample_texts(kind)) - loss(kind)
 
 
-def loss(kind: str, silent: Sequence[Sequence[int]] = (), ablation: str = "zero") -> float:
-    """Return the mean loss in nats, with the heads (layer, head) of `silent` ablated.
-
-    Their output is replaced by zeros, or by its mean over the texts of that kind.
-    """
-    if ablation not in ABLATIONS:
-        raise ValueError(f"the ablation must be one of {', '.join(ABLATIONS)}; got {ablation!r}.")
+def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
+    """Return the mean loss in nats, with the heads (layer, head) of `silent` switched off."""
     model = course_model()
     for layer, head in silent:
-        baseline = head_means(kind)[layer, head] if ablation == "mean" else None
-        model = without_head(model, layer, head, baseline)
+        model = without_head(model, layer, head)
     return mean_loss(model, *sample_texts(kind)).item()
 
 

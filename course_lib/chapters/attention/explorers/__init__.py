@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.attention import causal_mask
+from course_lib.chapters.attention import ablation as ablation_of_heads
 from course_lib.chapters.attention import figures
 from course_lib.chapters.attention.explorers.widget import AttentionLines
 from course_lib.chapters.attention.figures.scale import WIDTHS
@@ -173,14 +174,14 @@ def missed_heads(
     best = best_head("induction")
 
     def figure(on: str, ablation: str, layer: int, head: int) -> Figure:
-        rises = course_model_probes.rises(on, ablation)
+        rises = ablation_of_heads.rises(on, ablation)
         scores = course_model_probes.head_scores_on(on)
         return figures.missed_heads(rises, scores, on, layer, head)
 
     layers, heads = course_model_probes.head_scores_on()["induction"].shape
     controls = {
         "on": choice("measured on", on, course_model_probes.KINDS),
-        "ablation": choice("ablation", ablation, course_model_probes.ABLATIONS),
+        "ablation": choice("ablation", ablation, ablation_of_heads.ABLATIONS),
         "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),
         "head": choice("head", best[1] if head is None else head, tuple(range(heads))),
     }
