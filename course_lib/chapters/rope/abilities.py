@@ -14,7 +14,7 @@ ABILITIES = (
         "rope",
         "write RoPE in both of its layouts, convert a checkpoint from one to the other, and prove "
         "what the score depends on",
-        exercises="angles halves neighbours convert",
+        exercises="angles halves neighbours convert batch_with_cache",
         questions="shifted score properties values order bug_matrix bug_layout mixed_layouts",
     ),
     ability(
