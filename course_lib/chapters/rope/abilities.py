@@ -5,8 +5,8 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "rope",
-        "say what each way does, where it enters the model, and what it does behind the trained "
-        "length",
+        "say what each way does, where it enters the model, and what it does beyond the "
+        "trained length",
         exercises="sinusoidal alibi_slopes alibi_bias",
         questions="blind beyond slope no_absolute_value",
     ),

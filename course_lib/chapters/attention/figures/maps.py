@@ -85,7 +85,7 @@ def attention_maps(
     layers, heads = weights.shape[:2]
     longest = 0.085 * max(len(token_label(token)) for token in tokens)  # inches of the labels
     margins = Margins(
-        left=0.6, right=0.15, bottom=max(0.6, 0.45 + longest), top=0.65, across=0.7 + longest
+        left=0.6, right=0.85, bottom=max(0.6, 0.45 + longest), top=0.65, across=0.7 + longest
     )
     figure, (left, right) = new_figure(11.5, 5.0, cols=2, margins=margins)
     _mosaic(left, weights, layer, head)
