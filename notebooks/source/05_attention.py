@@ -46,11 +46,11 @@ from course_lib.study.exhibits import course_model_probes
 
 # %% id="tokens-the-cat-slept-it"
 tokens = ["the", " cat", " slept", " it"]
-# what I look for, what I am, what I give: a row for each token
+# what a token looks for, what it offers, what it gives: one row for each token
 queries = torch.tensor([[0, 0, 0, 1], [0, 0, 0, 2], [2, 1, 0, 0], [2, 2, 0, 0.0]])
 keys = torch.tensor([[0, 0, 0, 2], [2, 2, 0, 0], [0, 0, 2, 0], [1, 0, 0, 0.0]])
 values = torch.tensor([[0, 0, 1], [2, 1, 0], [0, 2, 0], [1, 0, 1.0]])
-print("it asks each token:", (queries[3] @ keys.T).tolist())
+print("products of its query with each key:", (queries[3] @ keys.T).tolist())
 
 # %% [markdown] id="a-dot-product-is-large-where"
 # A dot product is large where two vectors point the same way: 2·2 + 2·2 = **8** for *cat*, 2·1 = **2** for *it* itself, and
@@ -178,7 +178,7 @@ explorers.attention.scale(trained=[(16, each) for each in spread])
 # %% id="attention.scaled_dot_product"
 @exercise("attention.scaled_dot_product")
 def scaled_dot_product_attention(q, k, v, mask=None):
-    """Return for each query the values, averaged by how well their keys answer it."""
+    """Return for each query the values, averaged by how well their keys match it."""
     ...
 
 
@@ -251,7 +251,7 @@ explorers.attention.masks()
 # %% id="attention.causal_mask"
 @exercise("attention.causal_mask")
 def causal_mask(queries, keys=None):
-    """Return a boolean table (queries, keys): each query reads itself and what came before."""
+    """Return a boolean table (queries, keys): each query reads itself and earlier tokens."""
     ...
 
 
@@ -376,7 +376,7 @@ reveal("attention.merge_heads")
 # %% id="names-torch-tensor-0-1"
 names = torch.tensor([0, 1])
 print("repeat_interleave:", names.repeat_interleave(3).tolist(), " neighbours share")
-print("repeat:           ", names.repeat(3).tolist(), " every second one")
+print("repeat:           ", names.repeat(3).tolist(), " every second head")
 
 # %% [markdown] id="build-it-5"
 # Checkpoints mean the first: heads 3, 4 and 5 read key/value head 1. The second has the same shape and is wrong.
@@ -474,10 +474,10 @@ print("weights agree:", torch.allclose(weights, expected_weights, atol=1e-6), tu
 # %% id="order-torch-randperm-6-generator-seeded"
 order = torch.randperm(6, generator=seeded(8))
 plain, shuffled = ours(x)[0], ours(x[:, order])[0]
-print("the same vectors, shuffled alike:", torch.allclose(shuffled, plain[:, order], atol=1e-6))
-print("the same tensor:                 ", torch.allclose(shuffled, plain, atol=1e-6))
+print("the same vectors, in the new order:", torch.allclose(shuffled, plain[:, order], atol=1e-6))
+print("the same tensor:                   ", torch.allclose(shuffled, plain, atol=1e-6))
 causal, mixed = (ours(text, attention.causal_mask(6))[0] for text in (x, x[:, order]))
-print("with a causal mask, alike:       ", torch.allclose(mixed, causal[:, order], atol=1e-6))
+print("with a causal mask, in the new order:", torch.allclose(mixed, causal[:, order], atol=1e-6))
 
 # %% [markdown] id="attention-is-a-mean-over-a"
 # Attention is a mean over a *set*. No score contains a position, so to one layer without a mask *dog bites man* and *man bites
@@ -574,7 +574,7 @@ for n in (1024, 2048, 16384, 32768):
 # %% id="layer-attention-multiheadattention-128-4"
 layer = attention.MultiHeadAttention(128, 4)
 text = torch.randn(1, 64, 128, generator=seeded(9))
-with torch.no_grad(), FlopCounterMode(display=False) as afresh:
+with torch.no_grad(), FlopCounterMode(display=False) as recomputed:
     without = [layer(text[:, : t + 1], attention.causal_mask(t + 1))[0][:, -1:] for t in range(64)]
 cache = attention.KVCache(1, 4, capacity=64, head_dim=32)
 with torch.no_grad(), FlopCounterMode(display=False) as kept:
@@ -582,7 +582,7 @@ with torch.no_grad(), FlopCounterMode(display=False) as kept:
 same = torch.allclose(torch.cat(without, 1), torch.cat(cached, 1), atol=1e-5)
 print("the same output:", same)
 print(
-    f"operations saved: {afresh.get_total_flops() / kept.get_total_flops():.0f} times fewer with the cache"
+    f"operations saved: {recomputed.get_total_flops() / kept.get_total_flops():.0f} times fewer with the cache"
 )
 
 # %% [markdown] id="build-it-6"
@@ -651,7 +651,7 @@ print(" ".join(written[:30]))
 held_out = induction_toy.repeated_sequences(16, induction_toy.PERIODS["varying"], seeded(11))
 with torch.no_grad():
     losses = softmax.surprises(model(held_out.ids)[0][:, :-1], held_out.ids[:, 1:])
-known = held_out.repeated[:, :-1]  # the present letter has occurred before
+known = held_out.repeated[:, :-1]  # the current letter has occurred before
 first = held_out.repeated[:, 1:] & ~known  # the next letter is the first of the second round
 print("trained model, first letter of the second round:", rounded(losses[first].mean(), 2), "nats")
 print("all letters after it:                           ", rounded(losses[known].mean(), 2), "nats")
@@ -940,7 +940,8 @@ for name, group in groups.items():
 
 # %% id="mine-queries-keys-t-math-sqrt"
 mine = queries @ keys.T / math.sqrt(4)
-print("slept asks cat:", mine[2, 1].item(), "  cat asks slept:", mine[1, 2].item())
+print("query of slept, key of cat:", mine[2, 1].item(), end="   ")
+print("query of cat, key of slept:", mine[1, 2].item())
 print("scores symmetric: ", torch.equal(mine, mine.T))
 same_projection = keys @ keys.T
 print("if q were k, scores:", torch.equal(same_projection, same_projection.T), end=", ")
@@ -973,9 +974,9 @@ for width in (16, 64, 256):
 # %% id="tokens-written-layers-of-model-64"
 tokens_written, layers_of_model = 64, 1
 held = attention.kv_cache_bytes(layers_of_model, 4, 32, tokens_written, bytes_per_number=4)
-print(f"memory that stays occupied: with the cache {held} bytes, without 0 bytes")
+print(f"memory in use between steps: with the cache {held} bytes, without 0 bytes")
 print(f"operations: with the cache {kept.get_total_flops() / 1e6:.0f} M,", end=" ")
-print(f"without {afresh.get_total_flops() / 1e6:.0f} M")
+print(f"without {recomputed.get_total_flops() / 1e6:.0f} M")
 
 # %% [markdown] id="it-costs-memory-and-saves-operations"
 # It *costs* memory and saves operations. That is why there are so many methods that reduce its size: grouped queries, sliding
@@ -1004,9 +1005,7 @@ for period in (12, 16):
     texts = induction_toy.repeated_sequences(16, (period, period), seeded(12))
     score = attention.head_scores(shortcut(texts.ids)[1], texts.ids)["induction"].max().item()
     losses = [induction_toy.repeat_loss(each, texts) for each in (shortcut, model)]
-    print(
-        f"period {period}: trained on 12 alone {losses[0]:5.2f} nats, score {score:.2f};", end=" "
-    )
+    print(f"period {period}: trained only on 12 {losses[0]:5.2f} nats, score {score:.2f};", end=" ")
     print(f"trained on many {losses[1]:.2f} nats")
 
 # %% [markdown] id="on-its-own-period-the-score"

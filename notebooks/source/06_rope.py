@@ -68,7 +68,7 @@ for layers in (1, 2):
     for _ in range(layers):
         given, other = causal_layer(given), causal_layer(other)
     change = (given - other)[:, -1].abs().max()
-    print(f"{layers} layers: the last output changes: {bool(change > 1e-9)}")
+    print(f"layers: {layers}   the last output changes: {bool(change > 1e-9)}")
 
 # %% [markdown] id="two-places-for-order"
 # With two layers it does not hold: earlier tokens have read different sets, so their outputs carry some information about the
@@ -117,7 +117,7 @@ for t, row in enumerate(positions.sinusoidal_table(3, 4, base=100.0)):
 # %% id="rope.sinusoidal"
 @exercise("rope.sinusoidal")
 def sinusoidal_table(length, width, base=10_000.0):
-    """Return one row per position: sine and cosine of each wave, side by side."""
+    """Return one row per position: sine and cosine of each wave in neighbouring columns."""
     ...
 
 
@@ -180,7 +180,7 @@ for name, table in (("sinusoidal", rows[:48]), ("learned", learned), ("random", 
 
 # %% id="distances-torch-tensor-0-1-2"
 distances = torch.tensor([0, 1, 2, 5, 10, 15, 16, 20, 30, 60, 100, 127, 128, 5000])
-offsets = -distances[None]  # key position minus query position: the past is negative
+offsets = -distances[None]  # key position minus query position: negative for earlier tokens
 buckets = positions.relative_position_bucket(offsets, bidirectional=False)[0]
 for distance, bucket in zip(distances.tolist(), buckets.tolist(), strict=True):
     print(f"{distance} tokens back: bucket {bucket}")
@@ -255,7 +255,7 @@ print("ours, head 1, last query:  ", rounded(ours[0, -1]))
 
 # %% id="q-k-torch-randn-1-8"
 q, k = (torch.randn(1, 8, 4, 16, generator=seeded(seed)) for seed in (2, 3))
-for name, mask in (("causal", causal_mask(4)), ("both ways", None)):
+for name, mask in (("causal", causal_mask(4)), ("both directions", None)):
     same = torch.allclose(
         attention_weights(q, k, mask, bias=ours),
         attention_weights(q, k, mask, bias=theirs),

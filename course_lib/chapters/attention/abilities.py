@@ -26,6 +26,6 @@ ABILITIES = (
         "look at the maps of a trained model, find the heads that copy, and test whether they do "
         "what they seem to do",
         exercises="induction_score ablated_output",
-        questions="induction ablation",
+        questions="induction ablation mean_ablation",
     ),
 )

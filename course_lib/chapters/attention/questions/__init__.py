@@ -24,4 +24,5 @@ QUESTIONS: tuple[Question, ...] = (
     weights.SHUFFLED,
     heads.INDUCTION,
     heads.ABLATION,
+    heads.MEAN_ABLATION,
 )

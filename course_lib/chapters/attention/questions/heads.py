@@ -242,3 +242,35 @@ ABLATION = OneAnswer(
         ),
     ),
 )
+
+
+MEAN_ABLATION = OneAnswer(
+    id="attention.mean_ablation",
+    prompt="With zeros in place of a head's output the loss rises by 3.3 nats. With the mean of "
+    "its output in place of its output it rises by 0.01 nats. What does this say?",
+    options=(
+        Option(
+            "The model needs a constant that the head writes, not what it reads.",
+            True,
+            "the mean keeps the constant and removes everything that differs between tokens. Later "
+            "layers have adapted to the constant, so zeros harm them.",
+        ),
+        Option(
+            "The head is one of the most important for this text.",
+            False,
+            "zeros suggest that, but with the mean the model does without anything that the head "
+            "reads from the text.",
+        ),
+        Option(
+            "The mean still contains what the head reads from each text.",
+            False,
+            "it is one vector for all texts and all tokens, so it cannot tell them apart.",
+        ),
+        Option(
+            "One of the two measurements must be wrong.",
+            False,
+            "they answer two different questions: how the model does with an unusual input, and "
+            "how it does without the information of this head.",
+        ),
+    ),
+)
