@@ -25,10 +25,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import attention, softmax
-from course_lib.chapters.attention import ablation, induction_toy
+from course_lib.chapters.attention import induction_toy
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits import ablated_heads, course_model_probes
 
 # %% [markdown] id="1-a-mean-weighted-by-relevance"
 # ## 1 · A mean, weighted by relevance
@@ -896,7 +896,7 @@ explorers.attention.missed_heads()
 
 # %% id="zero-and-mean-ablation-differ"
 for layer, head in [(0, 1), (0, 2)]:
-    rise = {kind: ablation.rises("repeats", kind)[layer, head] for kind in ("zero", "mean")}
+    rise = {kind: ablated_heads.rises("repeats", kind)[layer, head] for kind in ("zero", "mean")}
     print(f"head {layer}.{head}: zero ablation {rise['zero']:+.1f} nats,", end=" ")
     print(f"mean ablation {rise['mean']:+.1f} nats")
 
@@ -912,15 +912,15 @@ groups = {
     if (found := (course_scores[kind] > 0.5).nonzero().tolist())
 }
 losses = {
-    kind: {name: ablation.loss("repeats", group, kind) for name, group in groups.items()}
+    kind: {name: ablated_heads.loss("repeats", group, kind) for name, group in groups.items()}
     for kind in ("zero", "mean")
 }
-show(figures.attention.ablation(losses, ablation.loss("repeats"), uniform))
+show(figures.attention.ablation(losses, ablated_heads.loss("repeats"), uniform))
 
 # %% tags=["nbval-ignore-output"] id="before-trained-model-loss-text"
-before = ablation.loss("text")
+before = ablated_heads.loss("text")
 for name, group in groups.items():
-    rise = ablation.loss("text", group, "mean") - before
+    rise = ablated_heads.loss("text", group, "mean") - before
     print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
 
 # %% [markdown] id="on-repeats-the-model-is-lost"

@@ -25,10 +25,14 @@ from torch import Tensor
 
 from course_lib import corpus
 from course_lib.chapters.rope.scalings import rope_request
-from course_lib.model.inspection import token_losses
-from course_lib.pretrained import course_tokenizer
+from course_lib.softmax import surprises
 from course_lib.study.exhibits import toy_models
-from course_lib.study.exhibits.course_model_probes import changed, course_model, trained_length
+from course_lib.study.exhibits.course_model_probes import (
+    changed,
+    course_model,
+    course_tokenizer,
+    trained_length,
+)
 
 RULES = ("plain", "interpolation", "NTK-aware", "YaRN")
 WINDOW = "window"
@@ -93,9 +97,12 @@ def texts(count: int = TEXTS) -> Int[Tensor, "N T"]:
 
 def measure(rule: str, factor: int, ids: Int[Tensor, "N T"]) -> Float[Tensor, "N P"]:
     """Return the mean loss in each part of each text under a rule."""
-    model = changed(**settings(rule, factor))
-    losses = torch.cat([token_losses(model, row[None]) for row in ids])
-    return losses.unflatten(1, (PARTS, -1)).mean(-1)
+    model, losses = changed(**settings(rule, factor)), []
+    for row in ids:
+        with torch.no_grad():
+            logits = model(row[None]).logits[:, :-1]
+        losses.append(surprises(logits, row[None, 1:]))
+    return torch.cat(losses).unflatten(1, (PARTS, -1)).mean(-1)
 
 
 def store(path: Path = RESULTS) -> None:

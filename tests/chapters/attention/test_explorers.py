@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from course_lib.attention import causal_mask
-from course_lib.chapters.attention import ablation, explorers, figures
+from course_lib.chapters.attention import explorers, figures
 from course_lib.chapters.attention.explorers import widget as lines_module
 from course_lib.study.display.plotting import png_bytes
-from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits import ablated_heads, course_model_probes
 
 TEXT = ("<s>", " a", "$", "中", "a")
 
@@ -82,7 +82,7 @@ def test_missed_heads_are_measured_on_the_chosen_text(kind):
     moves = {"on": kind, "ablation": "mean", "layer": 0, "head": 2}
     for control, value in moves.items():
         explorer.controls[control].value = value
-    rises = ablation.rises(kind, "mean")
+    rises = ablated_heads.rises(kind, "mean")
     scores = course_model_probes.head_scores_on(kind)
     assert explorer.image == png_bytes(figures.missed_heads(rises, scores, kind, 0, 2))
     explorer.close()

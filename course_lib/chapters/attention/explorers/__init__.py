@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.attention import causal_mask
-from course_lib.chapters.attention import ablation as ablation_of_heads
 from course_lib.chapters.attention import figures
 from course_lib.chapters.attention.explorers.widget import AttentionLines
 from course_lib.chapters.attention.figures.scale import WIDTHS
 from course_lib.study.display.explorer import Explorer, choice, step_slider, text_field
-from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits import ablated_heads, course_model_probes
 
 __all__ = [
     "AttentionLines",
@@ -174,14 +173,14 @@ def missed_heads(
     best = best_head("induction")
 
     def figure(on: str, ablation: str, layer: int, head: int) -> Figure:
-        rises = ablation_of_heads.rises(on, ablation)
+        rises = ablated_heads.rises(on, ablation)
         scores = course_model_probes.head_scores_on(on)
         return figures.missed_heads(rises, scores, on, layer, head)
 
     layers, heads = course_model_probes.head_scores_on()["induction"].shape
     controls = {
         "on": choice("measured on", on, course_model_probes.KINDS),
-        "ablation": choice("ablation", ablation, ablation_of_heads.ABLATIONS),
+        "ablation": choice("ablation", ablation, ablated_heads.ABLATIONS),
         "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),
         "head": choice("head", best[1] if head is None else head, tuple(range(heads))),
     }

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from course_lib.chapters.attention.ablation import head_means, loss, rises
 from course_lib.model.inspection import mean_loss, part_of
 from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits.ablated_heads import head_means, loss, rises
 from course_lib.study.exhibits.course_model_probes import course_model, sample_texts
 
 
