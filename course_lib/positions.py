@@ -1,7 +1,7 @@
-"""Positions: how attention, which sees a set, is told what stands where.
+"""Positions: how attention, which sees a set, gets information about the order of tokens.
 
-Shuffle the tokens and attention gives the same outputs, shuffled. Order has to be put in: either
-into the vectors, one position at a time, or into the scores, one distance at a time.
+Shuffle the tokens and attention gives the same outputs, shuffled. Order has to be added: either to
+the vectors, one position at a time, or to the scores, one distance at a time.
 
     learned      x[t] + table[t]                                       into the vectors; has an end
     sinusoidal   x[t] + [sin(t w_0), cos(t w_0), sin(t w_1), ...]      w_i = base ** (-2i / C)
@@ -28,11 +28,11 @@ from course_lib.embeddings import Embedding
 def learned_positions(
     table: Float[Tensor, "P C"], positions: Int[Tensor, "*tokens"]
 ) -> Float[Tensor, "*tokens C"]:
-    """Return one row of the trained table for each position; behind its end there is nothing."""
+    """Return one row of the trained table for each position; beyond its end there is none."""
     trained = table.shape[0]
     if positions.numel() and not 0 <= int(positions.min()) <= int(positions.max()) < trained:
         raise ValueError(
-            f"a learned table knows the positions 0 to {trained - 1}; got positions from "
+            f"a learned table has rows for the positions 0 to {trained - 1}; got positions from "
             f"{int(positions.min())} to {int(positions.max())}. Shorten the text, or use positions "
             "that are computed, such as sinusoidal ones or RoPE."
         )
@@ -75,9 +75,9 @@ def relative_position_bucket(
 ) -> Int[Tensor, "T S"]:
     """Return the bucket of each offset, key position minus query position, as T5 does.
 
-    Near distances have a bucket each; further ones share buckets that grow by a constant factor;
-    all from `max_distance` on share the last. A model that reads both ways has one half of the
-    buckets for what comes before and one for what comes after.
+    Near distances have a bucket each; larger ones share buckets that grow by a constant factor; all
+    from `max_distance` on share the last. A model that reads in both directions has one half of the
+    buckets for earlier tokens and one for later ones.
     """
     _check_buckets(num_buckets, max_distance, bidirectional)
     if bidirectional:
@@ -86,7 +86,7 @@ def relative_position_bucket(
         distance = offsets.abs()
     else:
         first = torch.zeros_like(offsets)
-        distance = (-offsets).clamp(min=0)  # what comes after is masked in any case
+        distance = (-offsets).clamp(min=0)  # later tokens are masked in any case
     exact = num_buckets // 2
     growth = (distance.clamp(min=1).float() / exact).log() / math.log(max_distance / exact)
     shared = exact + (growth * (num_buckets - exact)).long()
@@ -103,12 +103,12 @@ def relative_position_bias(
 def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
     """Return each head's penalty per token of distance: 2 ** (-8/H), 2 ** (-16/H), ... 2 ** -8.
 
-    If H is no power of two, the heads beyond the largest power take every second slope of the
-    double number, which lie between those already taken.
+    If H is not a power of two, the heads beyond the largest power P below it take every second
+    slope of 2P heads, which are between those already taken.
     """
     if num_heads < 1:
         raise ValueError(
-            f"num_heads must be at least 1; got {num_heads}. Each head gets a slope of its own."
+            f"num_heads must be at least 1; got {num_heads}. Each head gets its own slope."
         )
     power = 2 ** int(math.log2(num_heads))
     slopes = [2 ** (-8 * head / power) for head in range(1, power + 1)]

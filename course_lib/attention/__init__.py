@@ -1,8 +1,8 @@
 """Attention: how a token decides what to read from the others.
 
-Five small files, in the order in which the notebook reads them: `masks` (who may read whom),
-`scaled_dot_product` (the weighted mean, and its grouped form), `cache` (keys and values kept while
-text is written), `multi_head` (the layer with its projections), `heads` (what a trained head does).
+Five small files, in the order of the notebook: `masks` (which token may read which),
+`scaled_dot_product` (the weighted mean, and its grouped form), `cache` (keys and values kept during
+generation), `multi_head` (the layer with its projections), `heads` (scores and ablation of heads).
 
 Taught in:        attention
 """
@@ -17,6 +17,7 @@ from course_lib.attention.heads import (
     head_scores,
     induction_score,
     induction_targets,
+    mean_head_outputs,
     previous_token_score,
     repeated_ids,
     silence_head,
@@ -55,6 +56,7 @@ __all__ = [
     "induction_score",
     "induction_targets",
     "kv_cache_bytes",
+    "mean_head_outputs",
     "merge_heads",
     "mix_values",
     "padding_mask",

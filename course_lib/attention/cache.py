@@ -1,13 +1,13 @@
-"""The KV cache: keys and values of the past, kept instead of computed again.
+"""The KV cache: keys and values of earlier tokens, kept instead of recomputed.
 
-While a model writes, the keys and values of earlier tokens never change, since no token reads what
-comes after it. So each step computes them for the new token only, puts them behind the others, and
-lets the new query read all of them.
+During generation the keys and values of earlier tokens never change, since no token reads later
+tokens. So each step computes them for the new token only, appends them, and lets the new query read
+all of them.
 
     step without cache: t tokens through the layer        step with cache: 1 token, reading t keys
     bytes per token and layer = 2 * G * D * bytes of one number
 
-The memory is set aside once; a step writes one row into it, and copies nothing.
+The memory is allocated once; a step writes one row into it and copies nothing.
 
 Taught in:        attention, generation
 Paper:            Shazeer 2019, arXiv:1911.02150
@@ -27,7 +27,7 @@ from course_lib.attention.scaled_dot_product import grouped_query_attention
 class KVCache:
     """Keys and values of one layer, in memory for `capacity` tokens, of which `length` are used.
 
-    It is made for writing text, not for training: no gradient flows through it.
+    It is meant for generation, not for training: no gradient flows through it.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        """The memory set aside, used or not."""
+        """The memory allocated, used or not."""
         return self._keys.nbytes + self._values.nbytes
 
     @property
@@ -86,9 +86,9 @@ class KVCache:
         return self.keys, self.values
 
     def next_place(self) -> tuple[Float[Tensor, "B G N D"], Float[Tensor, "B G N D"]]:
-        """Return the whole memory, in which place `length` is free, for who writes there alone.
+        """Return the whole memory, for a caller that writes place `length` itself.
 
-        A compiled step does so: it needs shapes that stay. It adds 1 to `length` afterwards.
+        A compiled step does so, since it needs fixed shapes. It adds 1 to `length` afterwards.
         """
         if self.length == self.capacity:
             raise ValueError(
@@ -98,7 +98,7 @@ class KVCache:
         return self._keys, self._values
 
     def truncate(self, length: int) -> None:
-        """Forget everything behind the first `length` tokens."""
+        """Forget everything after the first `length` tokens."""
         if not 0 <= length <= self.length:
             raise ValueError(
                 f"a cache of {self.length} tokens can be cut to between 0 and {self.length}; got "
@@ -157,7 +157,7 @@ def kv_cache_bytes(
     batch: int = 1,
     bytes_per_number: int = 2,
 ) -> int:
-    """Return what the keys and values of a batch of texts take in all layers of a model."""
+    """Return the bytes of the keys and values of a batch of texts in all layers of a model."""
     counts = (num_hidden_layers, num_key_value_heads, head_dim, batch, bytes_per_number)
     if min(counts) < 1 or tokens < 0:
         raise ValueError(

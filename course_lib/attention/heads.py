@@ -1,20 +1,24 @@
 """What a head does, as one number: scores of an attention map.
 
 Trained heads fall into kinds that can be seen in their maps. A previous-token head draws the line
-just below the diagonal, a first-token head the left edge (it has nothing to read, and rests there),
-an induction head the token that followed the last time: having seen "A B ... A" it reads B.
+just below the diagonal, a first-token head reads the left edge (where it puts attention that it
+does not need), an induction head the token that followed last time: after "A B ... A" it reads B.
 
     score = attention on the places in question, averaged over the queries that have such a place
 
-A score of 1 means that the head does nothing else; a head that reads evenly scores about 1/T. What
-a head is good for shows when it is silenced: the loss without it is higher.
+A score of 1 means that the head does nothing else; a head that reads evenly scores about 1/T. To
+measure whether the model needs a head, replace its output by a constant and compare the loss. A
+constant of zero (zero ablation) also removes what the head writes for every token, to which later
+layers have adapted; its mean output (mean ablation) removes only what differs between tokens.
 
 Taught in:        attention
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (induction);
                   Xiao et al. 2023, arXiv:2309.17453 (first token)
 Checked against:  maps written by hand, sums in plain Python, weights set to zero
-Shapes:           B sequences, T tokens; any axes may stand before a map, such as layers and heads
+Shapes:           L layers, H heads, D head width, B sequences, T tokens; any axes may precede a map
 """
+
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -44,7 +48,7 @@ def induction_score(
     repeated = targets.any(-1)  # (T,)
     if not repeated.any():
         raise ValueError(
-            "induction shows only where a token has occurred before, with something behind it; no "
+            "induction shows only where a token has occurred before, with something after it; no "
             f"token does in these {len(ids)}. Score a sequence that repeats, such as random ids "
             "written twice."
         )
@@ -55,7 +59,7 @@ def induction_score(
 def induction_targets(ids: Int[Tensor, " T"]) -> Bool[Tensor, "T T"]:
     """Return for each query (row) the tokens that followed earlier occurrences of the same id.
 
-    In "A B C A" the last row marks B: the token behind the earlier A.
+    In "A B C A" the last row marks B: the token after the earlier A.
     """
     same = ids[:, None] == ids  # (T, T)
     earlier = same.tril(diagonal=-1)
@@ -76,10 +80,16 @@ def head_scores(
     }
 
 
-def silence_head(output: nn.Module, head: int, num_heads: int) -> None:
-    """Change a layer's output projection so that it takes nothing from one of its heads.
+def silence_head(
+    output: nn.Module,
+    head: int,
+    num_heads: int,
+    baseline: Float[Tensor, " D"] | None = None,
+) -> None:
+    """Replace what a layer's output projection receives from one of its heads by a constant.
 
-    The weights stay: a hook sets the numbers that come from this head to zero.
+    The constant is zero, or `baseline`, such as the head's mean output. The weights stay the same:
+    a hook changes the input of the projection.
     """
     if not 0 <= head < num_heads:
         raise ValueError(
@@ -89,10 +99,34 @@ def silence_head(output: nn.Module, head: int, num_heads: int) -> None:
 
     def silence(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         heads = given[0].clone()  # (B, T, H * D): the heads side by side
-        heads.unflatten(-1, (num_heads, -1))[..., head, :] = 0
+        own = heads.unflatten(-1, (num_heads, -1))[..., head, :]
+        own.copy_(torch.zeros_like(own) if baseline is None else baseline)
         return (heads,)
 
     output.register_forward_pre_hook(silence)
+
+
+def mean_head_outputs(
+    outputs: Sequence[nn.Module], num_heads: int, run: Callable[[], object]
+) -> Float[Tensor, "L H D"]:
+    """Return what each head reads, averaged over all texts and tokens that `run()` computes.
+
+    `outputs` are the layers' output projections in the order in which they run. Each mean is the
+    baseline of a mean ablation: it keeps what a head writes everywhere and removes what differs.
+    """
+    means: list[Tensor] = []
+
+    def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        means.append(given[0].unflatten(-1, (num_heads, -1)).mean((0, 1)))
+
+    hooks = [output.register_forward_pre_hook(note) for output in outputs]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(means)
 
 
 def _check_length(weights: Shaped[Tensor, "*heads T T"]) -> None:

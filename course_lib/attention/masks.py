@@ -1,13 +1,13 @@
 """Masks: which token may read which.
 
-A mask is a table of yes and no, one row for each reading token and one column for each token that
-could be read. It is the only difference between a model that reads both ways and one that writes.
+A mask is a boolean table, one row for each query and one column for each key. It decides whether a
+model reads in both directions or only backwards.
 
     True  = may attend          False = may not
     token_offsets[i, j] = position of key j - position of query i      0 on itself, negative = past
 
-There may be fewer queries than keys: while a model writes with a cache, the queries are the newest
-tokens. So the queries here always are the *last* tokens among the keys, and the staircase of a
+There may be fewer queries than keys: during generation with a cache the queries are the newest
+tokens. So the queries here are always the *last* tokens among the keys, and the staircase of a
 causal mask ends in the lower right corner. (PyTorch's `is_causal` starts it in the upper left one.)
 
 Taught in:        attention
@@ -25,7 +25,7 @@ from torch import Tensor
 def token_offsets(
     queries: int, keys: int | None = None, device: torch.device | str | None = None
 ) -> Int[Tensor, "T S"]:
-    """Return how far each key lies from each query: 0 is itself, negative is before it."""
+    """Return the distance from each query to each key: 0 is itself, negative is before it."""
     keys = queries if keys is None else keys
     if queries > keys:
         raise ValueError(
@@ -60,7 +60,7 @@ def sliding_window_mask(
 def prefix_mask(
     queries: int, keys: int | None = None, *, prefix: int, device: torch.device | str | None = None
 ) -> Bool[Tensor, "T S"]:
-    """Let every token read the whole prefix, and behind it read causally."""
+    """Let every token read the whole prefix; after it, reading is causal."""
     causal = causal_mask(queries, keys, device)
     if not 0 <= prefix <= causal.shape[1]:
         raise ValueError(
@@ -74,14 +74,14 @@ def prefix_mask(
 def padding_mask(
     lengths: Int[Tensor, " B"], keys: int, side: str = "right"
 ) -> Bool[Tensor, "B 1 1 S"]:
-    """Let nobody read padding: row b has `lengths[b]` real tokens, with padding on `side` of them.
+    """Hide padding: row b has `lengths[b]` real tokens, with padding on `side` of them.
 
-    It asks for lengths, not for the id of the padding token: in many vocabularies that id is the
-    end-of-text token too, and a mask made from ids would hide real ends.
+    It takes lengths, not the id of the padding token: in many vocabularies that id is also the
+    end-of-text token, and a mask made from ids would hide real ends.
     """
     if side not in ("left", "right"):
         raise ValueError(
-            f"side must be 'left' or 'right'; got {side!r}. It names where the padding stands."
+            f"side must be 'left' or 'right'; got {side!r}. It is the side on which the padding is."
         )
     if int(lengths.min()) < 0 or int(lengths.max()) > keys:
         raise ValueError(
@@ -109,8 +109,8 @@ def additive_mask(
 ) -> Float[Tensor, "*shape"]:
     """Return the form that is added to the scores: 0 where allowed, -inf where not.
 
-    Other libraries often pass masks so. A row that is all -inf has no softmax there (0/0 is nan);
-    the boolean form can say what such a row means, and this course uses it throughout.
+    Many libraries pass masks in this form. With it, softmax of a row that is all -inf is nan (0/0).
+    The boolean form can define such rows, and this course uses it throughout.
     """
     blocked = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
     return blocked.masked_fill(~mask, -torch.inf)

@@ -1,7 +1,7 @@
-"""Multi-head attention: several small attentions side by side, each looking for something else.
+"""Multi-head attention: several small attentions in parallel, each with its own projections.
 
-One softmax gives one average. With H heads a token can read from H places at once: the projections
-cut the model width into heads, each head attends on its own, and a last projection mixes them.
+One softmax gives one average. With H heads a token can read from H places at once: the results of
+the projections are cut into heads, each head attends separately, and a last projection mixes them.
 
     q = split_heads(x @ Wq.T)    k, v likewise, with G <= H heads
     output = merge_heads(attention(q, k, v)) @ Wo.T
@@ -25,7 +25,7 @@ from course_lib.norms import RMSNorm
 
 
 def split_heads(x: Float[Tensor, "B T width"], num_heads: int) -> Float[Tensor, "B H T D"]:
-    """Cut each token's vector into one piece per head, and give each head its own row of tokens."""
+    """Cut each token's vector into one piece per head; the heads become an axis of their own."""
     batch, tokens, width = x.shape
     if num_heads < 1 or width % num_heads:
         raise ValueError(
@@ -45,7 +45,7 @@ class MultiHeadAttention(nn.Module):
     """Self- and cross-attention with any number of key/value heads.
 
     The parameters have the names of Hugging Face's Qwen3. `qk_norm` normalises each head's queries
-    and keys before they are compared, so that no score can grow with the size of the vectors.
+    and keys before they are multiplied, so that scores do not grow with the size of the vectors.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class MultiHeadAttention(nn.Module):
         self.head_dim = head_dim or _even_share(hidden_size, num_attention_heads)
         _check_groups(self.num_heads, self.num_key_value_heads)
         self.scale = scale  # None: 1 / sqrt(head_dim)
-        self.fused = False  # True: where nobody asks for the weights, they are not written
+        self.fused = False  # True: the weights are not materialised unless requested
         width, kv_width = (
             heads * self.head_dim for heads in (self.num_heads, self.num_key_value_heads)
         )
@@ -89,10 +89,11 @@ class MultiHeadAttention(nn.Module):
         cache: KVCache | None = None,
         return_weights: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
-        """Return what the tokens of `x` read, and on request the weights with which they read it.
+        """Return the attention output for the tokens of `x`, and the weights if requested.
 
-        With `context` its tokens are read instead of those of `x` (cross-attention). `rotate` is
-        applied to queries and keys; with a `cache` the keys are those of all tokens so far.
+        With `context`, keys and values come from its tokens instead of `x` (cross-attention).
+        `rotate` is applied to queries and keys; with a `cache` the keys are those of all tokens so
+        far.
         """
         source = x if context is None else context
         q = self.q_norm(split_heads(self.q_proj(x), self.num_heads))

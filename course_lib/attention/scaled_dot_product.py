@@ -1,14 +1,15 @@
-"""Attention: each token asks, every token answers, and the answers are mixed by relevance.
+"""Attention: each token reads the others, weighted by relevance.
 
-A query is compared with every key by a dot product. Softmax turns the comparisons of one query into
-weights that sum to one, and the output is the values averaged with these weights.
+A query is compared with every key by a dot product. Softmax converts the scores of one query to
+weights that sum to one, and the output is the mean of the values with these weights.
 
-    scores  = q @ k.T / sqrt(D)              how well key j answers query i
+    scores  = q @ k.T / sqrt(D)              how well key j matches query i
     weights = softmax(scores where mask)     all 0, never nan, where a query may read nothing
     output  = weights @ v
 
 With q and k independent and of variance 1, a dot product over D features has variance D. Division
-by sqrt(D) brings it back to 1, where softmax still has a gradient.
+by sqrt(D) brings it back to 1: then rows are not decided before training, and gradients
+have the same size at every width.
 
 Taught in:        attention
 Paper:            Vaswani et al. 2017, arXiv:1706.03762;
@@ -36,7 +37,7 @@ def scaled_dot_product_attention(
     bias: Float[Tensor, "..."] | None = None,
     scale: float | None = None,
 ) -> Float[Tensor, "*heads T Dv"]:
-    """Return the values, averaged for each query by how well their keys answer it.
+    """Return the values, averaged for each query by how well their keys match it.
 
     `mask` is boolean (True = may attend), `bias` is added to the scores; both broadcast to the
     shape of the scores. A query that may attend to nothing returns zeros.
@@ -89,9 +90,9 @@ def torch_attention(
     *,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T Dv"]:
-    """Return `grouped_query_attention` as PyTorch's own kernel computes it, up to rounding.
+    """Return `grouped_query_attention`, up to rounding, computed by PyTorch's own kernel.
 
-    It never writes the weights, which saves most of the time of a long text; the chapter on
+    It never materialises the weights, which saves most of the time for a long text; the chapter on
     FlashAttention builds such a kernel.
     """
     return F.scaled_dot_product_attention(
@@ -126,8 +127,8 @@ def mix_values(
 def stack_group(x: Float[Tensor, "B H T N"], groups: int) -> Float[Tensor, "B G RT N"]:
     """Stack the H/G heads that share a key/value head along the token axis.
 
-    To a key it makes no difference whether ten queries come from ten tokens or from two heads of
-    five tokens. So one matrix product per group serves all its heads; the keys stay where they are.
+    The product with the keys does not depend on whether ten queries come from ten tokens or from
+    two heads of five tokens. So one matrix product per group serves all its heads, without copies.
     """
     batch, heads, tokens, width = x.shape
     if groups < 1 or heads % groups:

@@ -99,15 +99,18 @@ def token_losses(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B 
     return surprises(model(ids).logits[:, :-1].float(), ids[:, 1:])
 
 
-def without_head(model: DecoderLM, layer: int, head: int) -> DecoderLM:
+def without_head(
+    model: DecoderLM, layer: int, head: int, baseline: Float[Tensor, " D"] | None = None
+) -> DecoderLM:
     """Return a model in which nothing that this head reads reaches the stream.
 
-    It shares its weights with `model`, which stays as it is. Calls may be nested.
+    With `baseline` that constant takes the place of what it reads. The result shares its weights
+    with `model`, which stays as it is. Calls may be nested.
     """
     ablated = _sharing_weights(model)
     attention = part_of(ablated, layer, "attention")
     output = next(getattr(attention, n) for n in ("o_proj", "c_proj") if hasattr(attention, n))
-    silence_head(output, head, model.config.num_attention_heads)
+    silence_head(output, head, model.config.num_attention_heads, baseline)
     return ablated
 
 

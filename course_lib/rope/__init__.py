@@ -1,7 +1,7 @@
-"""Rotary position embedding, RoPE: where a token sits, as an angle.
+"""Rotary position embedding, RoPE: positions as angles.
 
-Three small files, in the order in which the notebook reads them: `rotation` (angles, the two
-layouts and the way between them), `scaling` (slower planes for longer texts), `parameters` (what
+Three small files, in the order of the notebook: `rotation` (angles, the two layouts and the
+conversion between them), `scaling` (slower planes for longer texts), `parameters` (what
 a checkpoint's config asks for).
 
 Taught in:        rope

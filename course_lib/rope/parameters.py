@@ -1,7 +1,7 @@
 """From the `rope_parameters` of a config to the cosines and sines of a text.
 
 A checkpoint only works with the frequencies it was trained with, and its config says which: a base,
-perhaps a kind of scaling with its numbers, perhaps a part of the head that is not turned.
+perhaps a kind of scaling with its numbers, perhaps a part of the head that is not rotated.
 
     {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, ...}
 
@@ -60,7 +60,7 @@ def rope_cos_sin(
     rope_parameters: Mapping[str, Any],
     max_position_embeddings: int,
 ) -> tuple[Float[Tensor, "*batch T half"], Float[Tensor, "*batch T half"]]:
-    """Return the cosines and sines that turn tokens at `positions`, in float32.
+    """Return the cosines and sines that rotate tokens at `positions`, in float32.
 
     They serve all layers of a model. The attention factor of the scaling is multiplied in.
     """

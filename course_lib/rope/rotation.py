@@ -1,17 +1,17 @@
-"""Rotary position embedding: where a token sits, as an angle.
+"""Rotary position embedding: positions as angles.
 
-Attention compares vectors and is blind to their order. Turning each query and key by an angle that
-grows with its position makes every score depend on the distance between two positions only.
+Attention compares vectors and does not see their order. Rotating each query and key by an angle
+that grows with its position makes every score depend only on the distance between two positions.
 
     angle[t, i] = t * base ** (-2i / D)                       for i = 0 .. D/2 - 1
     (a, b) -> (a cos - b sin, a sin + b cos)                  for each plane i, its pair of features
 
-Which two features make plane i is a convention, and there are two of them in the wild:
+Which two features form plane i is a convention, and two conventions are in use:
 
     halves        i and i + D/2        Qwen, Llama as Hugging Face stores it, GPT-NeoX
     neighbours    2i and 2i + 1        the RoFormer paper, Llama as Meta stores it, GPT-J
 
-Values are not turned: what is read does not depend on where it stood.
+Values are not rotated: what is read does not depend on its position.
 
 Taught in:        rope
 Paper:            Su et al. 2021, arXiv:2104.09864
@@ -31,10 +31,10 @@ Layout = Literal["halves", "neighbours"]
 def rope_frequencies(
     head_dim: int, base: float = 10_000.0, device: torch.device | str | None = None
 ) -> Float[Tensor, " half"]:
-    """Return the angle that each of the D/2 planes turns per token, from fast to slow."""
+    """Return the angle by which each of the D/2 planes rotates per token, from fast to slow."""
     if head_dim < 2 or head_dim % 2:
         raise ValueError(
-            f"head_dim must be even, since RoPE turns features in pairs; got {head_dim}. "
+            f"head_dim must be even, since RoPE rotates features in pairs; got {head_dim}. "
             "Pass the width of one head, not the model's hidden size."
         )
     plane = torch.arange(0, head_dim, 2, device=device).float()
@@ -44,7 +44,7 @@ def rope_frequencies(
 def rope_angles(
     positions: Int[Tensor, "*batch T"], head_dim: int, base: float = 10_000.0
 ) -> Float[Tensor, "*batch T half"]:
-    """Return the angle by which each of the D/2 planes turns at each position."""
+    """Return the angle of each of the D/2 planes at each position."""
     return positions.float()[..., None] * rope_frequencies(head_dim, base, positions.device)
 
 
@@ -53,7 +53,7 @@ def rotate_halves(
     cos: Float[Tensor, "*batch T half"],
     sin: Float[Tensor, "*batch T half"],
 ) -> Float[Tensor, "*heads T D"]:
-    """Turn each plane (i, i + D/2) of each token by its angle."""
+    """Rotate each plane (i, i + D/2) of each token by its angle."""
     a, b = x.chunk(2, dim=-1)  # (*heads, T, D/2) each
     return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
 
@@ -63,7 +63,7 @@ def rotate_neighbours(
     cos: Float[Tensor, "*batch T half"],
     sin: Float[Tensor, "*batch T half"],
 ) -> Float[Tensor, "*heads T D"]:
-    """Turn each plane (2i, 2i + 1) of each token by its angle."""
+    """Rotate each plane (2i, 2i + 1) of each token by its angle."""
     a, b = x[..., 0::2], x[..., 1::2]  # (*heads, T, D/2) each
     pairs = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)  # (*heads, T, D/2, 2)
     return pairs.flatten(-2)
@@ -75,7 +75,7 @@ def apply_rope(
     sin: Float[Tensor, "*batch T half"],
     layout: Layout = "halves",
 ) -> Float[Tensor, "B H T D"]:
-    """Turn the queries or keys of all heads; features beyond twice the planes stay as they are.
+    """Rotate the queries or keys of all heads; features beyond twice the planes are unchanged.
 
     `cos` and `sin` belong to one text, (T, half), or to each of a batch, (B, T, half).
     """
@@ -96,7 +96,7 @@ def apply_rope(
 def turn_to_positions(
     x: Float[Tensor, "*heads T D"], positions: Int[Tensor, " T"], base: float = 10_000.0
 ) -> Float[Tensor, "*heads T D"]:
-    """Return queries or keys turned for where they stand, in halves: all of RoPE in one step."""
+    """Return queries or keys rotated by their positions, in halves: all of RoPE in one step."""
     angles = rope_angles(positions, x.shape[-1], base)  # (T, D/2), in float32
     return rotate_halves(x, angles.cos().to(x.dtype), angles.sin().to(x.dtype))
 
@@ -106,8 +106,8 @@ def neighbours_to_halves(
 ) -> Float[Tensor, "rows ..."]:
     """Reorder a query or key projection made for neighbours, so that it fits `rotate_halves`.
 
-    `rows` is heads times head width; a bias, or the weight of a QK-norm (one head), goes as well.
-    Both the query and the key projection must be reordered; values and output stay.
+    `rows` is heads times head width; a bias, or the weight of a QK-norm (one head), works too.
+    Both the query and the key projection must be reordered; values and output stay the same.
     """
     half = _half_width(weight, num_heads)
     pairs = weight.reshape(num_heads, half, 2, *weight.shape[1:])

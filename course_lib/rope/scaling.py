@@ -1,18 +1,18 @@
 """Longer texts than a model was trained on: slower rotations.
 
-Behind its trained length a model meets angles that it has never seen. Every remedy slows the planes
-down so that the longest text turns them no further than training did; they differ in which planes
-they slow. Fast planes tell neighbours apart and have been round many times, so they need no help;
-slow planes have never completed a turn, and it is there that unseen angles appear.
+Beyond its trained length a model meets distances, and so angles, that it has never seen. Every
+remedy slows planes down; they differ in which ones. Fast planes tell neighbours apart and have
+completed many turns, so all their angles have been seen; slow planes have never completed a turn,
+and it is there that unseen angles appear.
 
-    larger base           all planes but the first, the more the slower      (needs training)
+    larger base (ABF)     all planes but the first, slower planes most       (needs training)
     linear                every plane by the same factor
     NTK-aware             base * factor ** (D / (D - 2)): the slowest plane by factor, the first not
     dynamic               NTK-aware, with a factor that grows with the text
     YaRN                  slow planes by factor, fast ones not, a ramp between; sharper scores
     Llama 3               the same idea with a ramp over wavelengths
     LongRoPE              a factor per plane, found by search
-    proportional          a part of the planes; the others do not turn at all
+    proportional          a part of the planes; the others do not rotate
 
 Taught in:        rope
 Paper:            Chen et al. 2023, arXiv:2306.15595 (linear); Peng et al. 2023, arXiv:2309.00071
@@ -38,14 +38,14 @@ def interpolated_frequencies(
 
 
 def ntk_aware_base(base: float, factor: float, head_dim: int) -> float:
-    """Return the base with which the slowest plane turns `factor` times slower, the fastest not.
+    """Return the base with which the slowest plane rotates `factor` times slower, the fastest not.
 
     The slowest plane has the frequency base ** (-(D - 2) / D); solve for the new base.
     """
     if head_dim <= 2:
         raise ValueError(
             f"head_dim must be more than 2 for a slowest plane to exist; got {head_dim}. "
-            "One plane alone turns at 1 whatever the base."
+            "A single plane has the frequency 1 for every base."
         )
     return base * _checked_factor(factor) ** (head_dim / (head_dim - 2))
 
@@ -67,14 +67,14 @@ def yarn_frequencies(
     beta_slow: float = 1.0,
     truncate: bool = True,
 ) -> Float[Tensor, " half"]:
-    """Return planes slowed by `factor` unless they turn often within the trained length.
+    """Return planes slowed by `factor` unless they make many turns within the trained length.
 
-    More than `beta_fast` turns: left alone. Fewer than `beta_slow`: slowed. Between: a ramp.
+    More than `beta_fast` turns: unchanged. Fewer than `beta_slow`: slowed. Between: a ramp.
     """
     head_dim = 2 * len(frequencies)
 
     def plane_with(turns: float) -> float:
-        """Return the (fractional) plane that turns so often within the trained length."""
+        """Return the (fractional) plane that makes this number of turns in the trained length."""
         return head_dim * math.log(trained_length / (turns * 2 * math.pi)) / (2 * math.log(base))
 
     first, last = plane_with(beta_fast), plane_with(beta_slow)
@@ -83,14 +83,14 @@ def yarn_frequencies(
     first, last = max(first, 0), min(last, head_dim - 1)
     width = last - first or 0.001  # a ramp of no width is a step
     plane = torch.arange(len(frequencies), device=frequencies.device)
-    slowed = ((plane - first) / width).clamp(0, 1)  # 0: left alone, 1: slowed in full
+    slowed = ((plane - first) / width).clamp(0, 1)  # 0: unchanged, 1: slowed by the full factor
     return frequencies * (1 - slowed) + interpolated_frequencies(frequencies, factor) * slowed
 
 
 def yarn_attention_factor(
     factor: float, mscale: float | None = None, mscale_all_dim: float | None = None
 ) -> float:
-    """Return the number that multiplies cosine and sine, so that long texts get sharper scores."""
+    """Return the number that multiplies cosine and sine, so that long texts get sharper weights."""
 
     def strength(weight: float) -> float:
         return 0.1 * weight * math.log(factor) + 1.0 if factor > 1 else 1.0
@@ -107,9 +107,9 @@ def llama3_frequencies(
     high_freq_factor: float,
     trained_length: int,
 ) -> Float[Tensor, " half"]:
-    """Return planes slowed by `factor` unless their wavelength is short against trained_length.
+    """Return planes slowed by `factor` unless their wavelength is short relative to trained_length.
 
-    More than `high_freq_factor` waves fit: left alone. Fewer than `low_freq_factor`: slowed.
+    More than `high_freq_factor` waves fit: unchanged. Fewer than `low_freq_factor`: slowed.
     """
     if not low_freq_factor < high_freq_factor:
         raise ValueError(
@@ -141,7 +141,7 @@ def longrope_attention_factor(factor: float, trained_length: int) -> float:
 def proportional_frequencies(
     frequencies: Float[Tensor, " half"], proportion: float, factor: float = 1.0
 ) -> Float[Tensor, " half"]:
-    """Return the first part of the planes, slowed by `factor`; the others stand still."""
+    """Return the first part of the planes, slowed by `factor`; the others get frequency 0."""
     turning = int(proportion * len(frequencies))
     plane = torch.arange(len(frequencies), device=frequencies.device)
     return interpolated_frequencies(frequencies, factor) * (plane < turning)
@@ -150,7 +150,7 @@ def proportional_frequencies(
 def _checked_factor(factor: float) -> float:
     if factor < 1:
         raise ValueError(
-            f"factor says how many times longer the texts become, so at least 1; got {factor}. "
+            f"factor is new length / trained length, so at least 1; got {factor}. "
             "Pass new length / trained length."
         )
     return factor

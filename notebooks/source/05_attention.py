@@ -3,8 +3,9 @@
 #
 # **How does a token decide what to read from the others?**
 #
-# So far each token was a vector by itself. But a word means what it means because of the others: *it* is the cat, or the
-# mat. Attention is the one place in a Transformer where tokens meet. Everything else works on each token alone.
+# So far each token was a vector by itself. But the meaning of a word depends on the words around it: *it* may be the cat or
+# the mat. Attention is the only part of a Transformer in which tokens exchange information. Every other part works on each
+# token separately.
 #
 # After this notebook you can
 # - write attention with any mask, cut it into heads, let heads share their keys, and say what each line is for;
@@ -12,7 +13,7 @@
 # - say what attention costs in operations and in bytes, with a cache and without;
 # - look at the maps of a trained model, find the heads that copy, and test whether they do what they seem to do.
 #
-# About 120 minutes. You need notebook [Softmax](04_softmax.ipynb); nothing is downloaded.
+# About 140 minutes. You need notebook [Softmax](04_softmax.ipynb); nothing is downloaded.
 
 # %% id="imports"
 import math
@@ -27,40 +28,40 @@ from course_lib import attention, softmax
 from course_lib.chapters.attention import induction_toy
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits import ablated_heads, course_model_probes
 
 # %% [markdown] id="1-a-mean-weighted-by-relevance"
 # ## 1 · A mean, weighted by relevance
 #
-# Take the sentence *the cat slept, it ...* When the model reads *it*, the vector of *it* should take something over from
-# *cat*. So each token plays three parts, and has a vector for each of them:
+# Take the sentence *the cat slept, it ...* When the model reads *it*, the vector of *it* should take over some information
+# from *cat*. Each token therefore has three roles, with a vector for each of them:
 #
 # - its **query** says what it is looking for,
 # - its **key** says what it has to offer,
-# - its **value** is what others get when they read it.
+# - its **value** is what other tokens get when they read it.
 #
-# Queries and keys live in the same space, so that they can be compared. Here are four tokens, by hand. The features of
-# queries and keys mean *noun, animal, verb, article*. A pronoun looks for nouns and animals; a verb for its subject; a noun
-# for its article.
+# Queries and keys have the same number of features, so that they can be compared. Here are four tokens, with vectors chosen
+# by hand. The features of queries and keys mean *noun, animal, verb, article*. A pronoun looks for nouns and animals, a verb
+# for its subject, a noun for its article.
 
 # %% id="tokens-the-cat-slept-it"
 tokens = ["the", " cat", " slept", " it"]
-# what I look for, what I am, what I give: a row for each token
+# what a token looks for, what it offers, what it gives: one row for each token
 queries = torch.tensor([[0, 0, 0, 1], [0, 0, 0, 2], [2, 1, 0, 0], [2, 2, 0, 0.0]])
 keys = torch.tensor([[0, 0, 0, 2], [2, 2, 0, 0], [0, 0, 2, 0], [1, 0, 0, 0.0]])
 values = torch.tensor([[0, 0, 1], [2, 1, 0], [0, 2, 0], [1, 0, 1.0]])
-print("it asks each token:", (queries[3] @ keys.T).tolist())
+print("products of its query with each key:", (queries[3] @ keys.T).tolist())
 
 # %% [markdown] id="a-dot-product-is-large-where"
 # A dot product is large where two vectors point the same way: 2·2 + 2·2 = **8** for *cat*, 2·1 = **2** for *it* itself, and
-# 0 for the two others. These are the scores. Softmax makes weights of them, and the output is the mean of the values with
+# 0 for the two others. These are the scores. Softmax converts them to weights, and the output is the mean of the values with
 # these weights:
 #
 # $$\operatorname{attention}(Q, K, V) = \operatorname{softmax}\!\Big(\frac{Q K^\top}{\sqrt{D}}\Big)\, V$$
 #
-# $D$ is the number of features, here 4, so the scores are divided by 2. (Why, is the next section.)
+# $D$ is the number of features, here 4, so the scores are divided by 2. (Section 2 explains why.)
 #
-# > **Predict.** The scores of *it* are now 0, 4, 0 and 1. Roughly which weight does *cat* get: a half, three quarters, or
+# > **Predict.** The scaled scores of *it* are 0, 4, 0 and 1. Roughly what weight does *cat* get: a half, three quarters, or
 # > more than nine tenths?
 
 # %% id="scores-queries-3-keys-t-math"
@@ -72,12 +73,12 @@ print("weights:     ", rounded(weights))
 print("output:      ", rounded(weights @ values, 2), " the value of cat:", values[1].tolist())
 
 # %% [markdown] id="play-with-it"
-# What *it* has read is almost the value of *cat*, with a little of everything else mixed in.
+# The output for *it* is almost the value of *cat*, with a little of everything else mixed in.
 #
 # ### Play with it
-# All four tokens at once are five matrices. The third one is a *mask*: a model that writes must not read what comes later,
-# so the upper right half is hidden. Switch it off, and see what *slept* does. Change the divisor, and watch the fourth
-# matrix.
+# For all four tokens at once, attention is five matrices. The third shows the *mask*: a model that generates text must not
+# read later tokens, so the upper right half is hidden. Switch the mask off and see which tokens *slept* reads. Change the
+# divisor and watch the fourth matrix.
 
 # %% id="explorers-attention-five-steps"
 explorers.attention.five_steps()
@@ -88,7 +89,7 @@ explorers.attention.five_steps()
 # A dot product is a sum of $D$ terms. If queries and keys have independent entries with mean 0 and variance 1, each term
 # has variance 1, and variances of independent terms add up:
 #
-# $$\operatorname{Var}(q \cdot k) = \sum_{i=1}^{D} \operatorname{Var}(q_i k_i) = D \qquad\text{so}\qquad q \cdot k \text{ spreads by } \sqrt{D}$$
+# $$\operatorname{Var}(q \cdot k) = \sum_{i=1}^{D} \operatorname{Var}(q_i k_i) = D \qquad\text{so}\qquad q \cdot k \text{ has the standard deviation } \sqrt{D}$$
 #
 # > **Predict.** A head has 64 features. How large is a typical score before the division? And what does softmax do with 16
 # > scores of that size?
@@ -102,40 +103,82 @@ for name, scale in [("no scale", 1.0), ("divided by √D", 1 / 8), ("divided by 
     sure = (rows.amax(-1) > 0.9).double().mean().item()
     print(f"{name:14} rows in which one of 16 keys gets over 0.9: {round(sure, 1)}")
 
+# %% [markdown] id="what-the-scale-does-to-gradients"
+# Without the scale, more than half of the rows are decided by the random initial weights, before the model has learned
+# anything. What does that do to learning?
+#
+# > **Predict.** Without the scale, are the gradients at the queries larger or smaller than with ÷ √D? Are they similar for
+# > all queries?
+
+
+# %% id="gradients-at-queries"
+def gradients_at_queries(width, scale):
+    q, k, v, upstream = torch.randn(4, 20, 64, width, generator=seeded(width)).double()
+    q.requires_grad_()
+    output = attention.scaled_dot_product_attention(q, k, v, scale=scale)
+    (gradient,) = torch.autograd.grad((output * upstream).sum(), q)
+    return gradient.square().mean(-1).sqrt().flatten()  # one number for each query
+
+
+for width in (16, 64, 256):
+    for name, scale in [("no scale", 1.0), ("÷ √D", width**-0.5)]:
+        sizes = gradients_at_queries(width, scale)
+        rms = sizes.square().mean().sqrt()
+        tiny = (sizes < rms / 100).double().mean().item()
+        print(f"D = {width:3}, {name:8}: rms {rms:.1f}, below rms/100: {tiny:.0%} of the queries")
+
 # %% [markdown] id="play-with-it-2"
-# Without the scale most rows are all but decided before the model has learned anything. In notebook [Softmax](04_softmax.ipynb) you saw what that
-# means: the Jacobian $\operatorname{diag}(p) - pp^\top$ of a decided row is close to 0, and hardly anything comes back. With
-# the division the scores spread by 1 whatever the width, and softmax stays in the range where it learns.
+# Two things go wrong without the scale. The gradients grow with the width: 3.2 instead of 0.2 at width 256, so a learning
+# rate that suits one width does not suit another. And they are uneven: the Jacobian $\operatorname{diag}(p) - pp^\top$ of a
+# decided row is close to 0 (notebook [Softmax](04_softmax.ipynb)), so at width 256 about 40 % of the queries get almost no
+# gradient, while the undecided rows get very large ones. With ÷ √D the gradient has the same size at every width and is
+# similar for all queries.
 #
 # ### Play with it
-# Left: theory (the line), independent entries (dots) and a model that was trained (triangles; you will meet it in section
-# 9). Right: how much softmax passes back. Both are measured. Note the triangles: **the theory is about the beginning.**
-# Training makes queries and keys depend on each other, and their products larger than √D.
+# Left: theory (the line), independent entries (dots) and the heads of a trained model (triangles; section 10 introduces it).
+# Right: the gradient that reaches the queries, root mean square. Note the triangles: **the theory describes a model before
+# training.**
 
 # %% id="model-toy-heads-trained"
 model = induction_toy.trained()
 sample = induction_toy.repeated_sequences(8, induction_toy.PERIODS["varying"], seeded(1))
-head_queries, head_keys = induction_toy.queries_and_keys(model, sample.ids)  # (L, B, H, T, D) each
-spread = [
-    figures.attention.product_spread(head_queries[layer, :, head], head_keys[layer, :, head])
-    for layer in range(induction_toy.LAYERS)
-    for head in range(induction_toy.HEADS)
-]
+head_queries, head_keys = induction_toy.queries_and_keys(model, sample.ids)  # (L, B, H, T, D)
+
+
+def shuffled(x):  # (..., T, D): each feature in its own random order over the tokens
+    return x.gather(-2, torch.rand(x.shape, generator=seeded(0)).argsort(-2))
+
+
+spread, without_dependence = [], []
+for layer, head in [(layer, head) for layer in range(2) for head in range(4)]:
+    q, k = (x[layer, :, head].flatten(0, 1) for x in (head_queries, head_keys))
+    spread.append(figures.attention.product_spread(q, k))
+    without_dependence.append(figures.attention.product_spread(shuffled(q), shuffled(k)))
 print("trained heads of width 16:", [round(each, 1) for each in spread], "√16 = 4")
+print("each feature shuffled:    ", [round(each, 1) for each in without_dependence])
 
 # %% id="explorers-attention-scale-trained-16-each"
 explorers.attention.scale(trained=[(16, each) for each in spread])
 
 # %% [markdown] id="build-it"
+# In trained heads the products spread more than √16 = 4. This is not because queries and keys have come to depend on each
+# other: when each feature is shuffled over the tokens, which breaks every such dependence, the spread hardly changes. It is
+# because the features have become unequal: a few large ones dominate the sum.
+#
 # ### Build it
-# Queries `q` (..., T, D), keys `k` (..., S, D), values `v` (..., S, Dv); there need not be as many keys as queries. `mask`
-# is True where a query may attend. You have `softmax.stable_softmax` and `softmax.masked_softmax` from notebook [Softmax](04_softmax.ipynb).
+# The function has to meet this specification:
+# - queries `q` (..., T, D), keys `k` (..., S, D), values `v` (..., S, Dv); T and S may differ, and so may D and Dv;
+# - `mask`, where given, is boolean, broadcasts to (..., T, S), and is True where a query may attend;
+# - a query that may attend to nothing returns zeros, not nan;
+# - the result has the dtype of `q`, and gradients flow through it to `q`, `k` and `v`.
+#
+# You have `softmax.stable_softmax` and `softmax.masked_softmax` from notebook [Softmax](04_softmax.ipynb).
 
 
 # %% id="attention.scaled_dot_product"
 @exercise("attention.scaled_dot_product")
 def scaled_dot_product_attention(q, k, v, mask=None):
-    """Return for each query the values, averaged by how well their keys answer it."""
+    """Return for each query the values, averaged by how well their keys match it."""
     ...
 
 
@@ -147,8 +190,8 @@ reveal("attention.scaled_dot_product")
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
-# In float64, next to PyTorch's own, for a mask of each kind. (In float32 two right answers differ in the last digits, which
-# would hide a small mistake.)
+# The library's function and PyTorch's own agree in float64, with a mask of each kind. (In float32 two right answers differ in
+# the last digits, which would hide a small mistake.)
 
 # %% id="q-torch-randn-2-3-5"
 q = torch.randn(2, 3, 5, 8, generator=seeded(2)).double()
@@ -165,15 +208,16 @@ for name, mask in kinds.items():
     print(f"{name:12} largest difference < 1e-12: {gap < 1e-12}")
 
 # %% [markdown] id="3-who-may-read-whom"
-# ## 3 · Who may read whom
+# ## 3 · Which tokens may be read
 #
-# A mask is a table of yes and no: one row for each query, one column for each key. It is the only difference between a model
-# that reads in both directions (BERT) and one that writes (GPT). **True means may attend**, everywhere in this course.
+# A mask is a boolean table: one row for each query, one column for each key. It decides whether a model reads in both
+# directions (BERT) or only backwards, so that it can generate text (GPT). (The two also differ in their training objective:
+# BERT fills in hidden tokens, GPT predicts the next one.) **True means may attend**, everywhere in this course.
 #
-# - *causal*: itself and what came before;
-# - *sliding window*: the last few of these, so that cost stays bounded (Mistral, Gemma);
-# - *prefix*: everything in a given beginning, and causally behind it;
-# - *padding*: texts in a batch have unequal lengths, and nobody reads the filling.
+# - *causal*: the token itself and everything before it;
+# - *sliding window*: the last few of these, so that the cost per token stays bounded (Mistral, Gemma);
+# - *prefix*: everything in a given prefix, and causal after it;
+# - *padding*: texts in a batch have unequal lengths, and the padding must not be read.
 #
 # > **Predict.** In a causal mask for 5 tokens, how many of the 25 pairs are allowed?
 
@@ -183,30 +227,31 @@ print(mask.int())
 print("allowed:", int(mask.sum()), "of", mask.numel(), "= 5 · 6 / 2")
 
 # %% [markdown] id="while-a-model-writes-there-is"
-# While a model writes, there is one new query and many keys. The query is the *last* of the tokens, so it may read all of
-# them. With two new tokens behind three old ones:
+# During generation there are few new queries and many keys. The new queries are the *last* of the tokens, so a single new
+# query may read everything. With two new tokens after three earlier ones:
 
 # %% id="print-attention-causal-mask-2-5"
 print(attention.causal_mask(2, 5).int())
 
 # %% [markdown] id="play-with-it-3"
-# The staircase ends in the lower right corner. (PyTorch's `is_causal=True` begins it in the upper left one: with one new query
-# and many keys, that query would read only the very first token. Section 12 shows it.)
+# The staircase ends in the lower right corner. (PyTorch's `is_causal=True` starts it in the upper left corner: with one new
+# query and many keys, that query would read only the very first token. Section 12 shows it.)
 #
 # ### Play with it
-# Choose a mask, and let only the last few tokens be new.
+# Choose a mask, and reduce the number of new tokens.
 
 # %% id="explorers-attention-masks-kind-sliding-window"
 explorers.attention.masks()
 
 # %% [markdown] id="build-it-2"
 # ### Build it
+# Return a boolean table (queries, keys). The queries are the last of the keys; without `keys` the two numbers are equal.
 
 
 # %% id="attention.causal_mask"
 @exercise("attention.causal_mask")
 def causal_mask(queries, keys=None):
-    """Return a boolean table (queries, keys): each query reads itself and what came before."""
+    """Return a boolean table (queries, keys): each query reads itself and earlier tokens."""
     ...
 
 
@@ -214,7 +259,7 @@ def causal_mask(queries, keys=None):
 reveal("attention.causal_mask")
 
 # %% [markdown] id="the-library-s-version-counts-offsets"
-# The library's version counts *offsets*, the position of the key minus that of the query, because the sliding window needs
+# The library computes *offsets* first, the position of the key minus that of the query, because the sliding window needs
 # them too:
 
 # %% id="reveal-attention-token-offsets"
@@ -222,8 +267,9 @@ reveal(attention.token_offsets)
 
 # %% [markdown] id="build-it-3"
 # ### Build it
-# The padding mask must broadcast over heads and queries: its shape is (B, 1, 1, S). It asks for the *lengths*, not for the
-# id of the padding token, since in many vocabularies that id is also the end of a text.
+# Row b of the padding mask has `lengths[b]` real tokens, which may be 0; `side` names the side of the *padding*, "right" or
+# "left". The mask must broadcast over heads and queries, so its shape is (B, 1, 1, keys). It is computed from the *lengths*,
+# not from the id of the padding token, because in many vocabularies that id also marks the end of a text.
 
 
 # %% id="attention.padding_mask"
@@ -237,50 +283,45 @@ def padding_mask(lengths, keys, side="right"):
 reveal("attention.padding_mask")
 
 # %% [markdown] id="does-it-work-the-test-is"
-# Does it work? The test is not the shape, it is this: **a text must come out the same, with padding and without.**
+# The test of a padding mask is not its shape but this: **a text must give the same output with padding and without.**
 
 # %% id="q-k-v-torch-randn-3"
 q, k, v = torch.randn(3, 1, 1, 4, 8, generator=seeded(4))
 alone = attention.scaled_dot_product_attention(q, k, v)
-rubbish = torch.full((1, 1, 3, 8), 9.0)  # what stands in three places of padding
-q, k, v = (torch.cat((x, rubbish), dim=2) for x in (q, k, v))
+padding = torch.full((1, 1, 3, 8), 9.0)  # arbitrary numbers in three places of padding
+q, k, v = (torch.cat((x, padding), dim=2) for x in (q, k, v))
 mask = attention.padding_mask(torch.tensor([4]), 7)
 for name, used in [("with the mask", mask), ("without", None)]:
     padded = attention.scaled_dot_product_attention(q, k, v, used)[:, :, :4]
     print(f"{name:14} same as alone: {torch.allclose(padded, alone, atol=1e-6)}")
 
-# %% [markdown] id="many-libraries-pass-masks-as-numbers"
-# Many libraries pass masks as numbers that are *added* to the scores: 0 where allowed, −∞ where not. One is made from the
-# other, and a query that may read nothing shows why this course prefers booleans:
-
-# %% id="mask-torch-tensor-true-true-false"
-mask = torch.tensor([[True, True], [False, False]])
-added = attention.additive_mask(mask)
-print(added)
-print("by addition:", torch.softmax(torch.zeros(2, 2) + added, -1).tolist())
-print("by masking: ", attention.scores_to_weights(torch.zeros(2, 2), mask).tolist())
-
 # %% [markdown] id="4-several-heads"
 # ## 4 · Several heads
 #
-# One softmax makes one mean. But *slept* may want its subject and its tense at the same time, from two places, and a mean of
-# two things is neither. So the vector is cut into $H$ pieces, each piece attends by itself, and the results are put side
-# by side again. Each such piece is a **head**.
+# One softmax gives one mean. But *slept* may need its subject and its tense at the same time, from two places, and a mean of
+# two vectors is neither of them. So a layer has $H$ **heads**, each with its own queries, keys and values, and their outputs
+# are put side by side.
 #
-# Where do queries, keys and values come from? From the token's vector, by three matrices that are learned: `q_proj`,
-# `k_proj`, `v_proj`. A fourth, `o_proj`, mixes what the heads have read. Their cost is easy to count: a matrix of 4096 × 4096
-# needs one multiplication and one addition for each entry.
+# Where do queries, keys and values come from? From the token's vector $x$, by three learned matrices: `q_proj`, `k_proj`,
+# `v_proj`. Their results, of width $H \cdot D$, are cut into heads. A fourth matrix, `o_proj`, mixes the outputs of the heads.
+# What is cut is the result of the projection, not $x$ itself.
+#
+# > **Predict.** `x` has 8 features and there are two heads. You change only the last four features of `x`. Whose queries
+# > change: those of head 0, of head 1, or of both?
 
-# %% id="linear-nn-linear-4096-4096-bias"
-linear = nn.Linear(4096, 4096, bias=False, device="meta")  # "meta": shapes only, no numbers
-print(f"{linear.weight.numel() / 1e6:.1f} M multiply-adds per token")
-with FlopCounterMode(display=False) as counter:
-    linear(torch.empty(1, 4096, device="meta"))
-print(f"{counter.get_total_flops() / 1e6:.1f} MFLOPs: each multiply-add counts as two operations")
+# %% id="every-head-reads-all-features"
+x, w_q = torch.randn(3, 8, generator=seeded(5)), torch.randn(8, 8, generator=seeded(6))
+changed = x.clone()
+changed[:, 4:] += 1
+before, after = (each @ w_q.T for each in (x, changed))  # (T, 8): head 0 has the first four
+for head, own in enumerate((slice(0, 4), slice(4, 8))):
+    print(f"queries of head {head} changed: {not torch.allclose(before[:, own], after[:, own])}")
 
 # %% [markdown] id="cutting-into-heads-costs-nothing-but"
-# Cutting into heads costs nothing but attention to detail. The features of one token lie next to each other, and the first
-# $D$ of them belong to the first head:
+# Both: every head sees all features of `x`, through its own rows of the matrix.
+#
+# Cutting into heads needs no arithmetic, only care with the axes. The features of one token are contiguous in memory, and the
+# first $D$ of them belong to the first head:
 #
 # (B, T, H·D) → cut the last axis → (B, T, H, D) → swap → (B, H, T, D)
 #
@@ -293,10 +334,12 @@ print("cut and swapped: ", x.view(1, 2, 2, 2).transpose(1, 2).tolist()[0])
 print("viewed at once:  ", x.view(1, 2, 2, 2).tolist()[0])
 
 # %% [markdown] id="build-it-4"
-# In the second line, head 0 holds all of token 0 and nothing of token 1. The shape is right and the meaning is lost. Nothing
-# raises, and the model even learns a little: this is one of the most expensive lines one can get wrong.
+# In the second line, head 0 holds all of token 0 and nothing of token 1. The shape is right and the numbers are wrong. Nothing
+# raises an error, and the model even learns a little, so this mistake can go unnoticed for a long time.
 #
 # ### Build it
+# `split_heads` cuts (B, T, H·D) into (B, H, T, D), where head h of a token is its h-th piece of neighbouring features.
+# `merge_heads` is the inverse.
 
 
 # %% id="attention.split_heads"
@@ -320,68 +363,27 @@ def merge_heads(x):
 # %% id="reveal-attention-merge-heads"
 reveal("attention.merge_heads")
 
-# %% [markdown] id="with-these-the-whole-layer-is"
-# With these the whole layer is a few lines. Read its `forward`; every option in it has a place in this notebook, except
-# `rotate`, which is notebook [Positions and RoPE](06_rope.ipynb).
-
-# %% id="reveal-attention-multiheadattention-forward"
-reveal(attention.MultiHeadAttention.forward)
-
-# %% [markdown] id="checked-against-the-real-thing-2"
-# ### Checked against the real thing
-# `nn.MultiheadAttention` keeps the three projections in one matrix, and its masks say the opposite: **True means hidden**.
-
-# %% id="theirs-nn-multiheadattention-24-4-bias"
-theirs = nn.MultiheadAttention(24, 4, bias=False, batch_first=True)
-ours = attention.MultiHeadAttention(24, 4)
-with torch.no_grad():
-    parts = (ours.q_proj, ours.k_proj, ours.v_proj)
-    for part, weight in zip(parts, theirs.in_proj_weight.chunk(3), strict=True):
-        part.weight.copy_(weight)
-    ours.o_proj.weight.copy_(theirs.out_proj.weight)
-x, mask = torch.randn(2, 6, 24, generator=seeded(5)), attention.causal_mask(6)
-expected, expected_weights = theirs(x, x, x, attn_mask=~mask, average_attn_weights=False)
-output, weights = ours(x, mask, return_weights=True)
-print("outputs agree:", torch.allclose(output, expected, atol=1e-6))
-print("weights agree:", torch.allclose(weights, expected_weights, atol=1e-6), tuple(weights.shape))
-
-# %% [markdown] id="two-variations"
-# ### Two variations
-# **Cross-attention**: queries from one text, keys and values from another, as in translation, or when a model looks at a
-# picture. Nothing changes but where the keys come from, and the table of weights is no longer square.
-#
-# **QK-norm** (Qwen3, Gemma 3): an RMSNorm over each head's queries and keys, before they meet. However long the vectors
-# grow during training, a score can then not exceed √D times the learned weights.
-
-# %% id="context-torch-randn-2-9-24"
-context = torch.randn(2, 9, 24, generator=seeded(6))
-print("cross-attention:", tuple(ours(x, context=context, return_weights=True)[1].shape))
-normed = attention.MultiHeadAttention(24, 4, qk_norm=True)
-normed.load_state_dict(ours.state_dict(), strict=False)
-for name, layer in [("plain", ours), ("QK-norm", normed)]:
-    small, large = (layer(x * size, return_weights=True)[1] for size in (1, 100))
-    same = torch.allclose(small, large, atol=1e-3)
-    print(f"{name:8} same weights for vectors 100 times longer: {same}")
-
 # %% [markdown] id="5-heads-that-share-their-keys"
 # ## 5 · Heads that share their keys
 #
-# Section 8 will show that a model that writes spends its memory on keys and values. So fewer of them are kept. In
-# **multi-query** attention all query heads read the same keys and values (Shazeer 2019); in **grouped-query** attention $G$
-# key/value heads serve $H/G$ query heads each (Ainslie et al. 2023). $G = H$ is what you have built so far.
+# Section 9 will show that during generation most of the memory beyond the weights goes to keys and values. So models keep
+# fewer of them. In **multi-query** attention all query heads read the same keys and values (Shazeer 2019); in
+# **grouped-query** attention $G$ key/value heads serve $H/G$ query heads each (Ainslie et al. 2023). With $G = H$ each query
+# head has its own, which is called **multi-head** attention.
 #
 # > **Predict.** 6 query heads, 2 key/value heads. Which query heads read key/value head 1?
 
 # %% id="names-torch-tensor-0-1"
 names = torch.tensor([0, 1])
 print("repeat_interleave:", names.repeat_interleave(3).tolist(), " neighbours share")
-print("repeat:           ", names.repeat(3).tolist(), " every second one")
+print("repeat:           ", names.repeat(3).tolist(), " every second head")
 
 # %% [markdown] id="build-it-5"
 # Checkpoints mean the first: heads 3, 4 and 5 read key/value head 1. The second has the same shape and is wrong.
 #
 # ### Build it
-# `k` and `v` have G heads, `q` has H. Copies are allowed here; the library does without, and its trick is worth reading.
+# `q` is (B, H, T, D); `k` and `v` are (B, G, S, D), where G divides H. The mask broadcasts to (B, H, T, S), and gradients
+# must flow. Copies of keys and values are allowed here; the library avoids them.
 
 
 # %% id="attention.grouped_query"
@@ -393,6 +395,11 @@ def grouped_query_attention(q, k, v, mask=None):
 
 # %% id="reveal-attention-grouped-query"
 reveal("attention.grouped_query")
+
+# %% [markdown] id="how-the-library-avoids-copies"
+# The library splits the work into two functions, since some callers need the weights: `attention_weights` computes scores and
+# softmax, `mix_values` the weighted mean. Both avoid copying keys with the same trick: the H/G query heads that share a key
+# are stacked along the token axis.
 
 # %% id="reveal-attention-stack-group"
 reveal(attention.stack_group)
@@ -409,30 +416,82 @@ for groups in (6, 3, 2, 1):
     gap = (attention.grouped_query_attention(q, k, v, mask) - expected).abs().max().item()
     print(f"6 query heads, {groups} key/value heads: largest difference < 1e-12: {gap < 1e-12}")
 
+# %% [markdown] id="6-the-whole-layer"
+# ## 6 · The whole layer
+#
+# Now you have all the parts: project, split, attend, merge, project.
+#
+# > **Predict.** A layer has C = 10, H = 6 query heads, G = 3 key/value heads and D = 4. What are the shapes of the four weight
+# > matrices?
+#
+# ### Build it
+# Assemble the layer from its weights, which are stored as in `nn.Linear` and applied as `x @ w.T`: `w_q` (H·D, C), `w_k` and
+# `w_v` (G·D, C), `w_o` (C, H·D). D and G follow from the shapes; H·D need not equal C. The mask broadcasts to (B, H, T, T),
+# the dtype is kept, and gradients must flow to `x` and all weights. Use the functions of `attention` that you have built.
+
+
+# %% id="attention.multi_head"
+@exercise("attention.multi_head")
+def multi_head_attention(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
+    """Return the output (B, T, C) of a self-attention layer for x (B, T, C)."""
+    ...
+
+
+# %% id="reveal-attention-multi-head"
+reveal("attention.multi_head")
+
+# %% [markdown] id="with-these-the-whole-layer-is"
+# The library has the same layer as a module. Read its `forward`; each option is explained in this notebook, except `rotate`,
+# which belongs to notebook [Positions and RoPE](06_rope.ipynb).
+
+# %% id="reveal-attention-multiheadattention-forward"
+reveal(attention.MultiHeadAttention.forward)
+
+# %% [markdown] id="checked-against-the-real-thing-2"
+# ### Checked against the real thing
+# `nn.MultiheadAttention` keeps the three projections in one matrix, and its masks have the opposite meaning: **True means
+# hidden**.
+
+# %% id="theirs-nn-multiheadattention-24-4-bias"
+theirs = nn.MultiheadAttention(24, 4, bias=False, batch_first=True)
+ours = attention.MultiHeadAttention(24, 4)
+with torch.no_grad():
+    parts = (ours.q_proj, ours.k_proj, ours.v_proj)
+    for part, weight in zip(parts, theirs.in_proj_weight.chunk(3), strict=True):
+        part.weight.copy_(weight)
+    ours.o_proj.weight.copy_(theirs.out_proj.weight)
+x, mask = torch.randn(2, 6, 24, generator=seeded(5)), attention.causal_mask(6)
+expected, expected_weights = theirs(x, x, x, attn_mask=~mask, average_attn_weights=False)
+output, weights = ours(x, mask, return_weights=True)
+print("outputs agree:", torch.allclose(output, expected, atol=1e-6))
+print("weights agree:", torch.allclose(weights, expected_weights, atol=1e-6), tuple(weights.shape))
+
 # %% [markdown] id="6-order-does-not-matter"
-# ## 6 · Order does not matter
+# ## 7 · Attention does not see the order of tokens
 #
 # > **Predict.** You shuffle the tokens of a text and run the layer, without a mask. What happens to the output vectors?
 
 # %% id="order-torch-randperm-6-generator-seeded"
 order = torch.randperm(6, generator=seeded(8))
 plain, shuffled = ours(x)[0], ours(x[:, order])[0]
-print("the same vectors, shuffled alike:", torch.allclose(shuffled, plain[:, order], atol=1e-6))
-print("the same tensor:                 ", torch.allclose(shuffled, plain, atol=1e-6))
+print("the same vectors, in the new order:", torch.allclose(shuffled, plain[:, order], atol=1e-6))
+print("the same tensor:                   ", torch.allclose(shuffled, plain, atol=1e-6))
 causal, mixed = (ours(text, attention.causal_mask(6))[0] for text in (x, x[:, order]))
-print("with a causal mask, alike:       ", torch.allclose(mixed, causal[:, order], atol=1e-6))
+print("with a causal mask, in the new order:", torch.allclose(mixed, causal[:, order], atol=1e-6))
 
 # %% [markdown] id="attention-is-a-mean-over-a"
-# Attention is a mean over a *set*. No score contains a position, so *dog bites man* and *man bites dog* are one text to it:
-# each word comes out with the same vector in both. This is called permutation **equivariance**: shuffle what goes in, and
-# what comes out is shuffled. The causal mask breaks it, since early tokens see less, but says nothing of distance. Where
-# tokens stand must come from elsewhere: notebook [Positions and RoPE](06_rope.ipynb).
+# Attention is a mean over a *set*. No score contains a position, so to one layer without a mask *dog bites man* and *man bites
+# dog* are the same text: each word comes out with the same vector in both. This is called permutation **equivariance**: if the
+# input is shuffled, the output is shuffled in the same way. The causal mask breaks it, since early tokens see fewer tokens,
+# but it says nothing about distance. Information about positions must be added: notebook
+# [Positions and RoPE](06_rope.ipynb).
 
 # %% [markdown] id="7-what-it-costs"
-# ## 7 · What it costs
+# ## 8 · What it costs
 #
-# Each of $n$ queries meets each of $n$ keys, with $D$ multiply-adds, and then each weight meets a value with $D$ more. One
-# multiply-add is two operations: $4 n^2 D$ for a head. And the table of weights has $n^2$ entries.
+# Each of $n$ queries is multiplied with each of $n$ keys, which takes $D$ multiply-adds; then each weight is multiplied with a
+# value, which takes $D$ more. One multiply-add is two operations: $4 n^2 D$ for a head. And the table of weights has $n^2$
+# entries.
 #
 # > **Predict.** You double the length of the text. What happens to the operations, and to the memory for the weights?
 
@@ -453,9 +512,9 @@ for n in (1024, 2048, 4096):
     print(f"{4 * n * n / 2**20:5.1f} MiB of float32 weights, for each head")
 
 # %% [markdown] id="counted-not-estimated-four-times-each"
-# Counted, not estimated: four times, each time. Does the clock agree? Here it runs on your machine, and the exponent is
-# fitted to the longer half of the lengths. The tables are set aside beforehand, so that arithmetic is timed and not the
-# fetching of memory. Expect something near 2; a little less where a short text pays mostly for starting.
+# Each doubling multiplies both by four. Do measured times agree? This cell runs on your machine and fits the exponent to the
+# longer half of the lengths. Memory for the tables is allocated beforehand, so that only arithmetic is timed. Expect an
+# exponent near 2, or a little less, because overhead is a large part of the time for short texts.
 
 
 # %% tags=["nbval-ignore-output"] id="seconds"
@@ -477,22 +536,45 @@ costs = {"CPU time (ms)": measured, "MiB of weights": weights_in_mib}
 show(figures.attention.cost_by_length(lengths, costs))
 
 # %% [markdown] id="twice-the-text-four-times-the"
-# Twice the text, four times the price. That is the reason for sliding windows, for the cache of the next section, and for
-# FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)), which removes the memory but not the operations.
+# So the attention table costs four times as much for twice the text. But a whole layer has its four projections too, and they
+# grow only linearly.
+#
+# > **Predict.** A layer of width 1024 reads 1024 tokens, then 2048. By what factor do its operations grow: 2, less than 3, or
+# > 4?
+
+
+# %% id="a-layer-of-twice-the-length"
+def layer_operations(n, width=1024):
+    with FlopCounterMode(display=False) as counter:
+        layer = attention.MultiHeadAttention(width, 16).to("meta")
+        layer(torch.empty(1, n, width, device="meta"))
+    return counter.get_total_flops()
+
+
+for n in (1024, 2048, 16384, 32768):
+    tables = 4 * n * n * 1024 / layer_operations(n)
+    growth = layer_operations(2 * n) / layer_operations(n)
+    print(f"n = {n:5}: {tables:.0%} of the operations are q·k and weights·v;", end=" ")
+    print(f"twice the text costs {growth:.2f} times as much")
+
+# %% [markdown] id="where-the-square-matters"
+# At a length equal to the width, the part that grows as n² is one third, and doubling the text costs 2.67 times as much. It
+# dominates only for texts much longer than the model is wide. That is where sliding windows help, and FlashAttention
+# (notebook [FlashAttention](10_flash_attention.ipynb)), which avoids the n² memory but not the n² operations.
 
 # %% [markdown] id="8-the-cache"
-# ## 8 · The cache
+# ## 9 · The cache
 #
-# A model writes one token at a time. Token 1000 reads the keys and values of the 999 before it. Those have not changed: no
-# token reads what comes after it, so nothing that is written later can alter them. Compute them once, and keep them.
+# A model generates one token at a time. Token 1000 reads the keys and values of the 999 tokens before it. Those have not
+# changed: no token reads later tokens, so nothing generated later can alter them. They can be computed once and kept.
 #
-# > **Predict.** A layer reads a text of 64 tokens, written one by one. How many times as many operations does it need if it
-# > starts afresh for each new token?
+# > **Predict.** A layer generates 64 tokens, one by one. How many times as many operations does it need if it recomputes
+# > everything for each new token?
 
 # %% id="layer-attention-multiheadattention-128-4"
 layer = attention.MultiHeadAttention(128, 4)
 text = torch.randn(1, 64, 128, generator=seeded(9))
-with torch.no_grad(), FlopCounterMode(display=False) as afresh:
+with torch.no_grad(), FlopCounterMode(display=False) as recomputed:
     without = [layer(text[:, : t + 1], attention.causal_mask(t + 1))[0][:, -1:] for t in range(64)]
 cache = attention.KVCache(1, 4, capacity=64, head_dim=32)
 with torch.no_grad(), FlopCounterMode(display=False) as kept:
@@ -500,17 +582,19 @@ with torch.no_grad(), FlopCounterMode(display=False) as kept:
 same = torch.allclose(torch.cat(without, 1), torch.cat(cached, 1), atol=1e-5)
 print("the same output:", same)
 print(
-    f"operations saved: {afresh.get_total_flops() / kept.get_total_flops():.0f} times fewer with the cache"
+    f"operations saved: {recomputed.get_total_flops() / kept.get_total_flops():.0f} times fewer with the cache"
 )
 
 # %% [markdown] id="build-it-6"
-# The same numbers come out, at a small part of the work. Note that the cached layer got no mask: the one new query may read
-# everything there is.
+# The outputs are the same, for a fraction of the work. Note that the cached layer got no mask: the single new query may read
+# everything in the cache.
 #
 # ### Build it
-# One step, as a function that changes nothing: it gets the caches with room for N tokens, returns copies with the new keys
-# and values in, and the output. What lies in the caches from `position` on is old rubbish; nobody may read it. T is
-# usually 1, but a prompt is read with a larger T: then no new token may read a newer one.
+# Write one step as a pure function. It receives caches (B, G, N, D) with room for N tokens, of which the first `position` are
+# filled; slots from `position` on are stale and must not be read. It returns the output and *copies* of the caches with the T
+# new keys and values written at `position`; the caches passed in stay unchanged. H query heads share the G key/value heads as
+# in section 5. T is usually 1, but a prompt is processed with a larger T: then the new tokens must not read later ones.
+# Gradients must flow.
 
 
 # %% id="attention.cached_step"
@@ -524,15 +608,15 @@ def cached_attention(q, k, v, k_cache, v_cache, position):
 reveal("attention.cached_step")
 
 # %% [markdown] id="a-cache-in-use-is-not"
-# A cache in use is not copied at each step: that would cost more than it saves. The library's `KVCache` sets its memory aside
-# once and writes into it.
+# In practice a cache is not copied at each step: that would cost more than it saves. The library's `KVCache` allocates its
+# memory once and writes into it.
 
 # %% id="reveal-attention-kvcache-append"
 reveal(attention.KVCache.append)
 
 # %% [markdown] id="what-it-costs-in-memory"
 # ### What it costs in memory
-# For each token, each layer and each key/value head: a key and a value, of $D$ numbers each.
+# Each layer stores, for each token and each key/value head, a key and a value of $D$ numbers:
 #
 # $$\text{bytes per token} = 2 \cdot \text{layers} \cdot G \cdot D \cdot \text{bytes per number}$$
 #
@@ -551,67 +635,81 @@ print("a real cache agrees:", small.nbytes == attention.kv_cache_bytes(1, 8, 128
 explorers.attention.cache_bytes()
 
 # %% [markdown] id="9-a-model-whose-heads-you"
-# ## 9 · A model whose heads you can watch
+# ## 10 · A small model whose heads you can watch
 #
-# What do heads learn? Here is a task that needs attention and nothing else: a random text of 8 to 20 letters, again and
-# again. Whoever has understood that it repeats can foretell every letter from the second round on.
+# What do heads learn? Here is a task that needs only attention: a random text of 8 to 20 letters, repeated again and again.
+# Each text begins with the token `<s>`.
+#
+# > **Predict.** From which letter on can a perfect reader predict the text? Careful: it does not know the period.
 
 # %% id="example-toy-heads-repeated-sequences-1"
 example = induction_toy.repeated_sequences(1, (12, 12), seeded(10))
 written = [induction_toy.TOKENS[i] for i in example.ids[0].tolist()]
 print(" ".join(written[:30]))
 
+# %% id="the-first-letter-of-the-second-round"
+held_out = induction_toy.repeated_sequences(16, induction_toy.PERIODS["varying"], seeded(11))
+with torch.no_grad():
+    losses = softmax.surprises(model(held_out.ids)[0][:, :-1], held_out.ids[:, 1:])
+known = held_out.repeated[:, :-1]  # the current letter has occurred before
+first = held_out.repeated[:, 1:] & ~known  # the next letter is the first of the second round
+print("trained model, first letter of the second round:", rounded(losses[first].mean(), 2), "nats")
+print("all letters after it:                           ", rounded(losses[known].mean(), 2), "nats")
+
 # %% [markdown] id="how-can-attention-do-it-to"
-# How can attention do it? To foretell what follows the second *A*, look for the first *A* and read what came **behind**
-# it. But a head compares keys with queries, and the key of the token behind *A* knows nothing of *A*. So two layers work
-# together:
+# The first letter of the second round comes as a surprise, since the period is unknown; from then on every letter can be
+# predicted.
 #
-# 1. a **previous-token head** in layer 0 tells each token what stood before it;
-# 2. an **induction head** in layer 1 looks for "before me stood what you are now", and reads that token.
+# How can attention do it? To predict what follows the second *A*, find the first *A* and read the token **after** it. But a
+# head compares queries with keys, and the key of the token after *A* contains nothing about *A*. So two layers work together:
 #
-# > **Predict.** Two layers of four heads, 40 000 parameters, trained from nothing. Will these two kinds of head appear one
-# > after the other, or at the same time? Slowly, or at once?
+# 1. a **previous-token head** in layer 0 writes into each token which token came before it;
+# 2. an **induction head** in layer 1 lets the query at *A* match keys that are preceded by *A*, and reads those tokens.
+#
+# Section 7 says that attention does not see the order of tokens, so how can a head look back by one? This model rotates its
+# queries and keys by their positions, with the method of notebook [Positions and RoPE](06_rope.ipynb), so scores depend on the
+# distance.
+#
+# > **Predict.** Two layers of four heads, 40 000 parameters, trained from scratch. Will these two kinds of head appear one
+# > after the other, or at the same time? Gradually, or abruptly?
 
 # %% id="learned-history-toy-heads-train-toy"
 learned, history = induction_toy.train_toy(steps=250)  # about ten seconds
 print(sum(weight.numel() for weight in learned.parameters()), "parameters")
 print("loss before about log 63:", abs(history.loss[0] - math.log(63)) < 0.5)
 print("loss after below 0.5:    ", history.loss[-1] < 0.5)
-print("induction head found:    ", history.induction[-1] > 0.5)
+for step in (120, 200):  # measured every 10 steps
+    both = history.previous[step // 10], history.induction[step // 10]
+    print(f"both kinds of head found by step {step}: {min(both) > 0.3};", end=" ")
+    print(f"loss below 3: {history.loss[step // 10] < 3}")
 
 # %% tags=["nbval-ignore-output"] id="show-figures-attention-learning-history"
 show(figures.attention.learning(history))
 
 # %% [markdown] id="play-with-it-4"
-# For a while nothing happens; then both kinds appear together, and the loss falls with them. Neither is of use without the
-# other. In large models the same bump is seen in the loss (Olsson et al. 2022).
+# For about 120 steps the loss falls slowly, to a little over 3 nats, and neither kind of head is visible. Then, within some 60
+# steps, the loss drops almost to zero and both kinds appear; the induction score rises slightly ahead of the previous-token
+# score. Each needs the other to be useful. In large models the same sudden drop is seen in the loss (Olsson et al. 2022).
 #
-# You have just trained it, so your model differs a little from mine. From here on the notebook uses one that was trained in
-# the same way, for 300 steps, and is stored with the course, so that your pictures are those of the text.
-# `induction_toy.train_toy()` makes it again.
+# The model that you have just trained may differ a little between machines. From here on the notebook uses a stored one,
+# trained in the same way for 300 steps, so that your figures match the text. `induction_toy.train_toy()` makes it again.
 #
 # ### Play with it
 # Click a head on the left (or move there with the arrow keys), and point at a token in the left column: the lines lead to
-# what it reads.
+# the tokens that it reads. In the small maps a row is a token that reads, a column a token that is read. Look for three
+# patterns: the line just below the diagonal (previous token), lines further down (induction), and the left edge.
 
 # %% id="weights-model-example-ids-1-0"
 weights = model(example.ids)[1][0][:, :, :30, :30]  # (layers, heads, T, T)
 explorers.attention.lines(weights, written[:30], layer=1, head=2)
 
-# %% [markdown] id="the-same-as-maps-a-row"
-# The same as maps. A row is a token that reads, a column a token that is read. Look for three patterns: the line just below
-# the diagonal (previous token), the lines further down (induction), and the left edge.
-
-# %% id="explorers-attention-maps-weights-written-30"
-explorers.attention.maps(weights, written[:30], layer=0, head=1)
-
 # %% [markdown] id="one-number-for-a-pattern"
 # ### One number for a pattern
-# Looking does not scale to a thousand heads. So each pattern becomes a score: the attention on the places in question,
-# averaged over the queries that have such a place. For the previous token that is the mean of the diagonal below the main
-# one. For induction, the places are those *behind* earlier occurrences of the same token.
+# Nobody can look at the maps of a thousand heads. So each pattern becomes a score: the attention on the keys in question,
+# averaged over the queries that have such a key. For the previous token that is the mean of the diagonal below the main
+# one. For induction, the keys are those *after* earlier occurrences of the same token.
 #
-# By hand, for A B A: only the last token has occurred before. Behind the first A stands B, so B is the one place that
+# By hand, for A B A: only the last token has occurred before. After the first A comes B, so B is the one key that
 # counts. If the last row of weights is [0.2, 0.7, 0.1], the score is **0.7**.
 
 # %% id="row-torch-tensor-1-0-0"
@@ -621,6 +719,8 @@ print("score:", rounded(attention.induction_score(row, torch.tensor([5, 8, 5])))
 
 # %% [markdown] id="build-it-7"
 # ### Build it
+# `weights` is (..., T, T), `ids` is (T,), and the result has the leading axes: one score for each head. If a token has
+# occurred several times, the weights on all its followers are added. Queries whose token is new do not count.
 
 
 # %% id="attention.induction_score"
@@ -637,62 +737,87 @@ reveal("attention.induction_score")
 scores = attention.head_scores(model(sample.ids)[1], sample.ids)
 show(figures.attention.scores_of_heads(scores))
 
-# %% [markdown] id="where-a-head-rests"
-# The division of labour is complete: layer 0 looks back by one, layer 1 copies. And the third table?
-#
-# ### Where a head rests
-# Softmax must give its unit of attention to *something*. What does an induction head read when nothing has repeated yet?
-
-# %% id="with-torch-no-grad"
-with torch.no_grad():
-    all_weights = model(sample.ids)[1]  # (B, L, H, T, T)
-to_first = all_weights[:, 1, :, :, 0].transpose(0, 1)  # (H, B, T): layer 1, weight on <s>
-print("before the repetition:", rounded(to_first[:, ~sample.repeated].mean(-1), 2))
-print("in the repetition:    ", rounded(to_first[:, sample.repeated].mean(-1), 2))
-
 # %% [markdown] id="does-the-head-matter"
-# It rests on the first token, `<s>`, which says nothing, and so reading it changes nothing. Such an **attention sink** appears
-# in nearly every large model (Xiao et al. 2023). A model whose cache drops the oldest tokens drops the sink as well, and breaks
-# down; keeping the first few tokens mends it.
+# The layers have divided the work: layer 0 looks back by one, layer 1 copies. (The third table, the weight on the first token,
+# is explained in section 13.)
 #
-# ### Does the head matter?
-# A map shows what a head *reads*, not whether anybody needs it. So switch it off, and measure the loss.
+# ### Does the model need the head?
+# A map shows what a head *reads*, not whether the model uses it. To find out, **ablate** the head: replace its output by a
+# constant, and measure the loss. Two constants are common:
 #
+# - *zero ablation* replaces the output by zeros;
+# - *mean ablation* replaces it by its mean over many texts and tokens. What the head writes everywhere is kept, and only
+#   what differs between tokens is lost.
+#
+# > **Predict.** A head always writes the same vector, whatever the text. Later layers have learned to expect it. What does
+# > zero ablation say about this head, and what does mean ablation say?
+#
+# ### Build it
+# `read` (B, H, T, D) is what the heads read, before the output projection `w_o` (C, H·D). Return what the layer writes,
+# (B, T, C), with one head replaced by its mean over all texts and tokens, or by zeros for kind="zero". `read` itself stays
+# unchanged.
+
+
+# %% id="attention.ablated_output"
+@exercise("attention.ablated_output")
+def ablated_output(read, w_o, head, kind="mean"):
+    """Return what a layer writes (B, T, C) when a constant replaces what one head reads."""
+    ...
+
+
+# %% id="reveal-attention-ablated-output"
+reveal("attention.ablated_output")
+
+# %% [markdown] id="predict-the-ablations"
 # > **Predict.** Layer 1 has four induction heads. By how much does the loss rise without one of them? Without one of the
 # > previous-token heads in layer 0?
 
 # %% id="held-out-toy-heads-repeated-sequences"
-held_out = induction_toy.repeated_sequences(16, induction_toy.PERIODS["varying"], seeded(11))
-before = induction_toy.repeat_loss(model, held_out)
+before, means = induction_toy.repeat_loss(model, held_out), model.head_means(held_out.ids)
+
+
+def loss_without(*heads, kind):
+    ablated = model
+    for layer, head in heads:
+        baseline = means[layer, head] if kind == "mean" else None
+        ablated = ablated.without_head(layer, head, baseline)
+    return induction_toy.repeat_loss(ablated, held_out)
+
+
+groups = {f"{layer}.{head}": [(layer, head)] for layer in range(2) for head in range(4)}
+groups |= {"0.1, 0.2": [(0, 1), (0, 2)], "layer 1": [(1, head) for head in range(4)]}
 losses = {
-    f"{layer}.{head}": induction_toy.repeat_loss(model.without_head(layer, head), held_out)
-    for layer in range(induction_toy.LAYERS)
-    for head in range(induction_toy.HEADS)
+    kind: {name: loss_without(*heads, kind=kind) for name, heads in groups.items()}
+    for kind in ("zero", "mean")
 }
-both = model.without_head(0, 1).without_head(0, 2)
-losses["0.1 and 0.2"] = induction_toy.repeat_loss(both, held_out)
-show(figures.attention.ablation(losses, before))
+show(figures.attention.ablation(losses, before, math.log(63)))
 
 # %% [markdown] id="no-induction-head-is-missed-the"
-# Hardly any induction head is missed: the three others do the same. Of the previous-token heads 0.1 is missed and 0.2 is not,
-# and yet without both of them the model is lost. So a small effect of one ablation does not mean that the head does nothing.
-# Now all of layer 1:
+# Without any one induction head the loss hardly rises: the three others do the same. Of the previous-token heads, removing 0.1
+# costs 0.6 nats and removing 0.2 costs 0.1 nats or less, yet removing both costs 2 nats. So a small effect of one ablation
+# does not mean that the head does nothing.
+#
+# Without layer 1 the model has only the present and the previous token, which say nothing about the next letter. It should do
+# as well as a uniform guess over 63 tokens:
 
 # %% id="silent-model"
-silent = model
-for head in range(induction_toy.HEADS):
-    silent = silent.without_head(1, head)
-print(f"loss without layer 1: {induction_toy.repeat_loss(silent, held_out):.1f} nats")
-print(f"for one who knows nothing: log 63 = {math.log(63):.1f} nats")
+print(f"uniform guess, log 63:          {math.log(63):.2f} nats")
+for kind in ("mean", "zero"):
+    print(f"without layer 1, {kind} ablation: {losses[kind]['layer 1']:.2f} nats")
+
+# %% [markdown] id="zeros-are-not-neutral"
+# With mean ablation it does. With zeros it does worse than a uniform guess: the later parts of the model have never seen a
+# zero there, and give confident, wrong answers. Zero is not a neutral value.
 
 # %% [markdown] id="10-a-model-that-has-read"
-# ## 10 · A model that has read text
+# ## 11 · A model that has read text
 #
-# The toy has seen nothing but random letters. Does a model that reads text grow the same kinds of heads?
+# The toy has seen only random letters. Does a model that is trained on text develop the same kinds of heads?
 #
-# The course has a model of its own, trained by the course on Python's documentation and sources. It has every part of this
-# notebook: heads that share their keys, QK-norm, a cache. You will build such a model in notebook [The whole transformer](08_transformer.ipynb) and train one in notebook
-# 11; here you only look at its maps. A part of its training was the task of section 9, random tokens that repeat.
+# The course has a model of its own, trained on Python's documentation and sources. It has every part of this notebook: heads
+# that share their keys, QK-norm (section 13), a cache. You will build such a model in notebook
+# [The whole transformer](08_transformer.ipynb) and train one in notebook [Training](11_training.ipynb); here you only look at
+# its maps. A part of its training data was the task of section 10, random tokens that repeat.
 
 # %% id="config-trained-model-course-model-config"
 config = course_model_probes.course_model().config
@@ -702,17 +827,18 @@ print(config.vocab_size, "tokens in the vocabulary, heads of width", config.head
 
 # %% [markdown] id="play-with-it-5"
 # > **Predict.** In the toy, layer 0 looked back by one and layer 1 copied. This model has more layers. Which of the two kinds
-# > will stand in the earlier layer, or does it not matter?
+# > will be in the earlier layer, or does it not matter?
 #
 # ### Play with it
-# Type a text: code, a sentence, a word three times. Its tokens are pieces of words, as in notebook [Tokenization](01_tokenization.ipynb). The picture begins with
-# the head that copies best; go through the others, too. The line break in the first text shows as ↵.
+# Type a text: code, a sentence, a word three times. Its tokens are pieces of words, as in notebook
+# [Tokenization](01_tokenization.ipynb). The figure starts with the head that copies best; look at the others, too. The line
+# break in the first text is shown as ↵.
 
 # %% id="explorers-attention-reading"
 explorers.attention.reading()
 
 # %% [markdown] id="look-at-the-last-row-of"
-# Look at the last row of the large map. A head that copies has met this `(` before, and reads what stood behind it:
+# Look at the last row of the large map. A head that copies finds the earlier `(` and reads what came after it:
 
 # %% id="tokens-weights-trained-model-read-explorers"
 tokens, weights = course_model_probes.read(explorers.attention.SENTENCE)
@@ -721,8 +847,8 @@ read = tokens[weights[layer, head, -1].argmax()]
 print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly {read!r}")
 
 # %% [markdown] id="one-text-proves-little-so-here"
-# One text proves little. So here are the scores of all heads, on random tokens that repeat. The fourth table asks for a kind that
-# you may not think of, a head that reads *itself*: for it attention is no reading at all, it works on each token alone.
+# One text proves little. So here are the scores of all heads, on random tokens that repeat. The fourth table shows one more
+# kind, a head that reads *itself*: it transforms each token separately.
 
 # %% id="course-scores-trained-model-head-scores"
 course_scores = course_model_probes.head_scores_on("repeats")
@@ -739,10 +865,7 @@ for name in ("toy", "course model"):
     print(f"{name:12} looks back by one in an earlier layer than it copies: {earlier}")
 
 # %% [markdown] id="the-same-two-kinds-and-in"
-# The same two kinds, and in the same order, for the same reason: the one prepares what the other looks for.
-#
-# The toy rested on `<s>`, with which all its texts began. The course model has read pieces that begin anywhere, so its first token
-# was never the same. The third table tells how much it rests there nevertheless.
+# The same two kinds, in the same order, for the same reason: the induction head needs what the previous-token head has written.
 #
 # On real text, held-out source code, the same heads (the numbers depend a little on your version of Python, whose sources are
 # the text):
@@ -752,70 +875,63 @@ text_scores = course_model_probes.head_scores_on("text")
 show(figures.attention.scores_of_heads(text_scores))
 
 # %% [markdown] id="which-heads-are-needed"
-# A text seldom repeats itself word for word, and a head that copies has other things to look for, so these scores are lower.
+# On text the induction scores are lower, since text seldom repeats itself word for word and these heads have other things to
+# read. But some previous-token scores are *higher*: heads 3.0 and 3.1 rise from less than 0.2 to more than 0.5. A score
+# depends on the text.
 #
 # ### Which heads are needed?
-# > **Predict.** Silence the best copying head. What happens to the loss on repeats, and what to the loss on text?
+# > **Predict.** Ablate the best copying head. What happens to the loss on repeats, and what to the loss on text?
 #
 # ### Play with it
-# Left, the rise of the loss without each head. Right, the same rises against what the head reads: far right stands who has a
-# habit, far up who is missed. Choose *text*, and other heads.
+# Left, the increase in loss without each head. Right, the same increase against the head's largest score: heads with a clear
+# pattern are on the right, heads that the model needs are high up. Choose *text*, other heads, and *mean* ablation. Which head
+# changes most?
 
 # %% id="explorers-attention-missed-heads"
 explorers.attention.missed_heads()
 
 # %% [markdown] id="two-questions-two-answers-some-heads"
-# Two questions, two answers. Some heads have a clear habit and are hardly missed, since others do the same. And some are missed
-# badly that neither look back by one nor copy. As with the toy, ask for groups:
+# Zero ablation says that head 0.1 is vital for repeats: the loss rises by more than 3 nats. With its mean in place of its
+# output nothing happens. Head 0.2 is vital either way.
+
+# %% id="zero-and-mean-ablation-differ"
+for layer, head in [(0, 1), (0, 2)]:
+    rise = {kind: ablated_heads.rises("repeats", kind)[layer, head] for kind in ("zero", "mean")}
+    print(f"head {layer}.{head}: zero ablation {rise['zero']:+.1f} nats,", end=" ")
+    print(f"mean ablation {rise['mean']:+.1f} nats")
+
+# %% [markdown] id="why-zeroing-misleads"
+# So zeroing misled us: the model needs the constant that head 0.1 writes, not what it reads. Other heads have a clear pattern
+# and their removal costs little, since other heads do the same. As with the toy, ablate groups:
 
 # %% id="groups"
-groups = {}
-for kind in ("previous token", "induction"):
-    groups[f"all {kind} heads"] = (course_scores[kind] > 0.5).nonzero().tolist()
-losses = {name: course_model_probes.loss("repeats", group) for name, group in groups.items()}
-show(figures.attention.ablation(losses, course_model_probes.loss("repeats")))
-nothing = math.log(config.vocab_size)
-for name, group in groups.items():
-    print(f"{name}: {len(group)}; without them the loss is above 0.8 log V:", end=" ")
-    print(losses[name] > 0.8 * nothing)
+uniform = math.log(config.vocab_size)
+groups = {
+    f"{len(found)} {kind} head{'s' * (len(found) > 1)}": found
+    for kind in ("previous token", "induction")
+    if (found := (course_scores[kind] > 0.5).nonzero().tolist())
+}
+losses = {
+    kind: {name: ablated_heads.loss("repeats", group, kind) for name, group in groups.items()}
+    for kind in ("zero", "mean")
+}
+show(figures.attention.ablation(losses, ablated_heads.loss("repeats"), uniform))
 
 # %% tags=["nbval-ignore-output"] id="before-trained-model-loss-text"
-before = course_model_probes.loss("text")
+before = ablated_heads.loss("text")
 for name, group in groups.items():
-    rise = course_model_probes.loss("text", group) - before
+    rise = ablated_heads.loss("text", group, "mean") - before
     print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
 
 # %% [markdown] id="on-repeats-the-model-is-lost"
-# On repeats the model is lost without either group: it does about as well as one who knows nothing, log V, or worse. On text the
-# same loss costs far less, for most of a text can be foretold without copying. What a head is good for depends on what is read.
-
-# %% [markdown] id="10-the-maps-of-any-model"
-# ## 11 · The maps of any model
+# On repeats, without the one previous-token head or the two induction
+# heads, the loss is 12 to 16 nats, far above the 7.6 nats of a uniform guess (log V): the model is confidently wrong. On text
+# the same ablations cost less than 1 nat, since most of a text can be predicted without copying. What a head is needed for
+# depends on the text.
 #
-# The pictures take any weights of shape (layers, heads, T, S), with tokens as strings. Every `transformers` model returns them
-# if it is asked to. Two things to know: it must be loaded with `attn_implementation="eager"`, since the fast kernels never form
-# the table; and `attentions` is a tuple, one tensor for each layer.
-#
-# Here a GPT-2 of 12 layers and 12 heads with random weights, so that nothing is downloaded. With a network, put
-# `GPT2LMHeadModel.from_pretrained("gpt2", attn_implementation="eager")` in its place, and its tokenizer's tokens.
-
-# %% id="shape-n-layer-12-n-head"
-from transformers import GPT2Config, GPT2LMHeadModel
-
-shape = {"n_layer": 12, "n_head": 12, "n_embd": 96, "vocab_size": 64, "n_positions": 32}
-config = GPT2Config(**shape, bos_token_id=0, eos_token_id=0, attn_implementation="eager")
-gpt2 = GPT2LMHeadModel(config).eval()
-with torch.no_grad():
-    output = gpt2(example.ids[:, :24], output_attentions=True)
-their_weights = torch.stack(output.attentions, dim=1)[0]
-print(tuple(their_weights.shape))
-print("rows sum to 1:", torch.allclose(their_weights.sum(-1), torch.ones(())))
-
-# %% id="explorers-attention-maps-their-weights-written"
-explorers.attention.maps(their_weights, written[:24], layer=5, head=5)
-
-# %% [markdown] id="an-untrained-model-has-no-habits"
-# An untrained model has no habits: every head reads everything before it almost evenly.
+# Maps of other models can be drawn in the same way. A `transformers` model returns its weights with `output_attentions=True`
+# if it was loaded with `attn_implementation="eager"`, since the fast kernels never form the table; `attentions` is a tuple with
+# one tensor per layer, and `explorers.attention.maps(torch.stack(output.attentions, dim=1)[0], tokens)` draws them.
 
 # %% [markdown] id="11-claims-that-are-wrong"
 # ## 12 · Claims that are wrong
@@ -824,7 +940,8 @@ explorers.attention.maps(their_weights, written[:24], layer=5, head=5)
 
 # %% id="mine-queries-keys-t-math-sqrt"
 mine = queries @ keys.T / math.sqrt(4)
-print("slept asks cat:", mine[2, 1].item(), "  cat asks slept:", mine[1, 2].item())
+print("query of slept, key of cat:", mine[2, 1].item(), end="   ")
+print("query of cat, key of slept:", mine[1, 2].item())
 print("scores symmetric: ", torch.equal(mine, mine.T))
 same_projection = keys @ keys.T
 print("if q were k, scores:", torch.equal(same_projection, same_projection.T), end=", ")
@@ -832,45 +949,38 @@ even_then = softmax.stable_softmax(same_projection)
 print("weights:", torch.allclose(even_then, even_then.T))
 
 # %% [markdown] id="the-verb-asks-for-its-subject"
-# The verb asks for its subject; the subject does not ask for a verb. Two projections make two different questions. And even
-# with one projection for both, each row is divided by its own sum, so the *weights* would still not be symmetric.
+# The verb looks for its subject; the subject does not look for a verb. Query and key come from two different projections. And
+# even with a single projection for both, each row is divided by its own sum, so the *weights* would still not be symmetric.
 #
-# > *"Dividing by D in place of √D is only another temperature; at initialisation it is harmless."*
-
+# > *"Dividing by D in place of √D only changes the temperature; at initialisation it is harmless."*
 
 # %% id="gradient-at-queries"
-def gradient_at_queries(width, scale):
-    q, k, v, upstream = torch.randn(4, 64, width, generator=seeded(width)).double()
-    q.requires_grad_()
-    output = attention.scaled_dot_product_attention(q, k, v, scale=scale)
-    (gradient,) = torch.autograd.grad((output * upstream).sum(), q)
-    return gradient.square().mean().sqrt().item()
-
-
 for width in (16, 64, 256):
-    root, full = (gradient_at_queries(width, width**-power) for power in (0.5, 1.0))
-    print(f"D = {width:3}: with √D between 0.1 and 0.3: {0.1 < root < 0.3}", end=", ")
-    print(
-        f"with D less by more than √D = {math.sqrt(width):.0f} times: {root / full > math.sqrt(width)}"
+    root, full = (
+        gradients_at_queries(width, width**-power).square().mean().sqrt().item()
+        for power in (0.5, 1.0)
     )
+    print(f"D = {width:3}: with √D between 0.1 and 0.3: {0.1 < root < 0.3}", end=", ")
+    less = root / full > math.sqrt(width)
+    print(f"with D smaller by more than a factor √D = {math.sqrt(width):.0f}: {less}")
 
 # %% [markdown] id="it-is-another-temperature-d-and"
-# It is another temperature, √D, and that is the harm: at width 256 softmax runs at temperature 16, and every token reads
-# evenly. What comes back to the queries is more than 16 times less, since it is divided by the same number as the scores.
-# With √D the gradient is about the same at every width.
+# Dividing by D means a temperature of √D: at width 256 it is 16, and the rows are nearly uniform. The gradient at the queries
+# is more than 16 times smaller, since it is divided by the same number as the scores. With √D it has about the same size at
+# every width.
 #
 # > *"The KV cache saves memory."*
 
 # %% id="tokens-written-layers-of-model-64"
 tokens_written, layers_of_model = 64, 1
 held = attention.kv_cache_bytes(layers_of_model, 4, 32, tokens_written, bytes_per_number=4)
-print(f"memory that stays occupied: with the cache {held} bytes, without 0 bytes")
+print(f"memory in use between steps: with the cache {held} bytes, without 0 bytes")
 print(f"operations: with the cache {kept.get_total_flops() / 1e6:.0f} M,", end=" ")
-print(f"without {afresh.get_total_flops() / 1e6:.0f} M")
+print(f"without {recomputed.get_total_flops() / 1e6:.0f} M")
 
 # %% [markdown] id="it-costs-memory-and-saves-operations"
-# It *costs* memory and saves operations. That is why so much has been invented to make it smaller: grouped queries, sliding
-# windows, fewer bits.
+# It *costs* memory and saves operations. That is why there are so many methods that reduce its size: grouped queries, sliding
+# windows, fewer bits per number.
 #
 # > *"`is_causal=True` is the right flag for a step with a cache."*
 
@@ -882,8 +992,8 @@ ours = attention.grouped_query_attention(q, k, v, attention.causal_mask(1, 5))
 print("the new token should:", ours.item())
 
 # %% [markdown] id="all-scores-are-equal-so-the"
-# All scores are equal, so the right answer is the mean of 0, 1, 2, 3 and 4. The flag puts the triangle in the upper left
-# corner, and the newest token reads the oldest alone.
+# All scores are equal, so the right answer is the mean of 0, 1, 2, 3 and 4. The flag starts the triangle in the upper left
+# corner, and the newest token reads only the oldest.
 #
 # > *"A head with an induction score near 1 has learned to copy."*
 #
@@ -895,25 +1005,94 @@ for period in (12, 16):
     texts = induction_toy.repeated_sequences(16, (period, period), seeded(12))
     score = attention.head_scores(shortcut(texts.ids)[1], texts.ids)["induction"].max().item()
     losses = [induction_toy.repeat_loss(each, texts) for each in (shortcut, model)]
-    print(
-        f"period {period}: trained on 12 alone {losses[0]:5.2f} nats, score {score:.2f};", end=" "
-    )
+    print(f"period {period}: trained only on 12 {losses[0]:5.2f} nats, score {score:.2f};", end=" ")
     print(f"trained on many {losses[1]:.2f} nats")
 
 # %% [markdown] id="on-its-own-period-the-score"
-# On its own period the score is near 1. On another it is worth nothing, and the loss is far worse than that of knowing
-# nothing: the head has learned "11 places back" and never looks at a token. A score describes what a head reads *on the text
-# you gave it*. To say what it does, change the text.
+# On texts of period 12 its score is near 1. On texts of period 16 its loss is far worse than that of a uniform guess: the head
+# has learned "11 places back" and does not look at the tokens. A score describes what a head reads *on the text
+# that was used*. To find out what it does, change the text.
+
+# %% [markdown] id="further-masks-sinks-variations"
+# ## 13 · Further: sinks, additive masks, two variations
+#
+# ### Attention sinks
+# The weights of a row must add up to 1. What does an induction head read when nothing has repeated yet?
+
+# %% id="with-torch-no-grad"
+with torch.no_grad():
+    all_weights = model(sample.ids)[1]  # (B, L, H, T, T)
+to_first = all_weights[:, 1, :, :, 0].transpose(0, 1)  # (H, B, T): layer 1, weight on <s>
+print("before the repetition:", rounded(to_first[:, ~sample.repeated].mean(-1), 2))
+print("in the repetition:    ", rounded(to_first[:, sample.repeated].mean(-1), 2))
+
+# %% [markdown] id="where-a-head-rests"
+# It reads mostly the first token, `<s>`. Such an **attention sink** appears in nearly every large model (Xiao et al. 2023).
+# Does reading `<s>` write nothing? Compute what a head writes when it reads only one token:
+
+# %% id="what-is-written-from-the-sink"
+_, layer_1 = model.layers()[1]
+seen = []
+hook = layer_1.v_proj.register_forward_hook(lambda module, given, value: seen.append(value))
+with torch.no_grad():
+    model(sample.ids)
+    hook.remove()
+    output = layer_1.o_proj.weight.unflatten(1, (4, 16))  # (C, H, D)
+    values = attention.split_heads(seen[0], 4)  # (B, H, T, D)
+    written = torch.einsum("bhtd,chd->bhtc", values, output).norm(dim=-1).mean(0)  # (H, T)
+print("norm of what each head writes from <s>:", rounded(written[:, 0], 0))
+print("from other tokens, on average:         ", rounded(written[:, 1:].mean(-1), 0))
+
+# %% [markdown] id="a-constant-not-nothing"
+# Far from nothing: a vector that is longer than those from other tokens. But it is always the *same* vector, so it carries no
+# information about the text, and the rest of the model has adapted to it. (This is also why zero ablation can mislead.) A
+# cache that drops the oldest tokens drops the sink as well, and the model breaks down; keeping the first few tokens avoids
+# this.
+
+# %% [markdown] id="many-libraries-pass-masks-as-numbers"
+# ### Additive masks
+# Many libraries pass masks as numbers that are *added* to the scores: 0 where allowed, −∞ where not. A boolean mask is easily
+# converted. A query that may read nothing shows why this course prefers booleans:
+
+# %% id="mask-torch-tensor-true-true-false"
+mask = torch.tensor([[True, True], [False, False]])
+added = attention.additive_mask(mask)
+print(added)
+print("by addition:", torch.softmax(torch.zeros(2, 2) + added, -1).tolist())
+print("by masking: ", attention.scores_to_weights(torch.zeros(2, 2), mask).tolist())
+
+# %% [markdown] id="two-variations"
+# ### Cross-attention and QK-norm
+# **Cross-attention**: queries come from one text, keys and values from another, as in translation, or when a model looks at a
+# picture. Only the source of the keys and values changes, and the table of weights is no longer square.
+#
+# **QK-norm** (Qwen3, Gemma 3): an RMSNorm over each head's queries and keys before they are multiplied. However long the
+# vectors grow during training, a score then cannot exceed √D times the learned weights.
+
+# %% id="context-torch-randn-2-9-24"
+x, context = torch.randn(2, 6, 24, generator=seeded(5)), torch.randn(2, 9, 24, generator=seeded(6))
+plain = attention.MultiHeadAttention(24, 4)
+print("cross-attention:", tuple(plain(x, context=context, return_weights=True)[1].shape))
+normed = attention.MultiHeadAttention(24, 4, qk_norm=True)
+normed.load_state_dict(plain.state_dict(), strict=False)
+for name, layer in [("plain", plain), ("QK-norm", normed)]:
+    small, large = (layer(x * size, return_weights=True)[1] for size in (1, 100))
+    same = torch.allclose(small, large, atol=1e-3)
+    print(f"{name:8} same weights for vectors 100 times longer: {same}")
 
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Queries meet keys, softmax makes weights, values are averaged. Keys say whom to read, values what is read.
-# 2. Scores are divided by √D because that is how much a product of D features spreads. Masks come before softmax; True =
-#    may attend; the queries are the last of the keys.
-# 3. Heads are pieces of the width: cut the last axis, *then* swap. With grouped queries neighbouring heads share their keys.
-# 4. Operations and weights grow as n². A cache saves the operations of the past and pays 2 · layers · G · D numbers a token.
-# 5. Without positions attention sees a set. Trained heads have habits, and to know what one is good for, switch it off.
+# 1. Queries are compared with keys, softmax converts scores to weights, values are averaged. Keys decide whom to read, values
+#    what is read.
+# 2. Scores are divided by √D because that is the standard deviation of a product over D features. Masks come before softmax;
+#    True = may attend; the queries are the last of the keys.
+# 3. Every head sees the whole vector: project first, cut the last axis into heads, *then* swap. With grouped queries,
+#    neighbouring heads share their keys.
+# 4. The table of weights grows as n², the projections as n. A cache saves recomputing the past and stores 2 · layers · G · D
+#    numbers per token.
+# 5. Without positions attention sees a set. Trained heads show patterns; to find out whether the model needs a head, ablate
+#    it, with its mean rather than with zeros.
 #
 # ### Test yourself
 
@@ -931,4 +1110,4 @@ quiz("attention")
 # - Michel, Levy & Neubig 2019, *Are sixteen heads really better than one?*, arXiv:1905.10650.
 # - Xiao et al. 2023, *Efficient streaming language models with attention sinks*, arXiv:2309.17453.
 #
-# **Next:** [Positions and RoPE](06_rope.ipynb), where tokens learn where they stand.
+# **Next:** [Positions and RoPE](06_rope.ipynb), where tokens learn where they are.

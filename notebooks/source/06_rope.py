@@ -1,22 +1,23 @@
 # %% [markdown] id="06-positions-and-rope"
 # # 06 · Positions and RoPE
 #
-# **How does a model know what comes first, and what happens past the length it was trained on?**
+# **How does a model know the order of tokens, and what happens beyond the length it was trained on?**
 #
-# Attention compares vectors. A vector says what a token is; nothing in it says where the token stands. So the order of a
-# text has to be put in by hand. There are four ways to do it that matter, and nearly every model you will meet today uses
-# one of them: RoPE, which turns queries and keys like the hands of a clock.
+# Attention compares vectors. A vector says what a token is; nothing in it says where the token is. So information about the
+# order must be added. There are five common ways to do it, and most models today use one of them: RoPE, which rotates queries
+# and keys like the hands of a clock.
 #
 # After this notebook you can
-# - say what each way does, where it enters the model, and what it does behind the trained length;
+# - say what each way does, where it enters the model, and what it does beyond the trained length;
 # - write RoPE in both of its layouts, convert a checkpoint from one to the other, and prove what the score depends on;
 # - read a `rope_parameters` entry of a config, and say which planes it slows and why;
 # - tell what falls with distance under RoPE and what does not.
 #
-# About two hours. You need notebook [Attention](05_attention.ipynb); nothing is downloaded.
+# About two hours and a half. You need notebook [Attention](05_attention.ipynb); nothing is downloaded.
 
 # %% id="imports"
 import math
+import time
 
 import torch
 
@@ -26,8 +27,9 @@ from course_lib.attention import (
     causal_mask,
     previous_token_score,
     scaled_dot_product_attention,
+    token_offsets,
 )
-from course_lib.chapters.rope import position_toys
+from course_lib.chapters.rope import long_texts, position_toys, scalings
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import course_model_probes
@@ -35,8 +37,8 @@ from course_lib.study.exhibits import course_model_probes
 # %% [markdown] id="1-attention-sees-a-set"
 # ## 1 · Attention sees a set
 #
-# > **Predict.** Five tokens go through attention without a mask. Then the same five in the order 3, 0, 4, 1, 2. Which
-# > outputs come out the second time?
+# > **Predict.** Five tokens go through attention without a mask. Then the same five in the order 3, 0, 4, 1, 2. What are the
+# > outputs the second time?
 
 # %% id="x-torch-randn-1-5-8"
 x = torch.randn(1, 5, 8, generator=seeded(0), dtype=torch.float64)
@@ -46,11 +48,32 @@ shuffled = scaled_dot_product_attention(x[:, order], x[:, order], x[:, order])
 print("the same outputs, shuffled:", torch.allclose(shuffled, plain[:, order]))
 
 # %% [markdown] id="the-same-ones-shuffled-along-the"
-# The same ones, shuffled along. "The dog bit the man" and "the man bit the dog" are one and the same bag of words to it. A
-# causal mask helps a little, since the first token then sees one token and the fifth sees five. But among the tokens that
-# it may read, a query still cannot tell the last from the first.
+# The same vectors, in the new order. To one layer of attention, "The dog bit the man" and "the man bit the dog" are the same
+# set of words. A causal mask adds a little information, since the first token then sees one token and the fifth sees five. But
+# within *one* layer a query cannot tell in which order the tokens before it came.
 #
-# There are two places where order can be put in:
+# > **Predict.** Does that still hold for a causal model of *two* layers without positions?
+
+# %% id="two-causal-layers-see-some-order"
+w_q, w_k = torch.randn(2, 8, 8, generator=seeded(20), dtype=torch.float64) / 2
+earlier_shuffled = x[:, [3, 0, 2, 1, 4]]  # the last token stays last
+
+
+def causal_layer(x):
+    return x + scaled_dot_product_attention(x @ w_q, x @ w_k, x, causal_mask(x.shape[1]))
+
+
+for layers in (1, 2):
+    given, other = x, earlier_shuffled
+    for _ in range(layers):
+        given, other = causal_layer(given), causal_layer(other)
+    change = (given - other)[:, -1].abs().max()
+    print(f"layers: {layers}   the last output changes: {bool(change > 1e-9)}")
+
+# %% [markdown] id="two-places-for-order"
+# With two layers it does not hold: earlier tokens have read different sets, so their outputs carry some information about the
+# order, which the second layer can read. Models without any positions do work to some degree (section 13). But the
+# information is weak, and there are two places where it can be added directly:
 # - **into the vectors**, one position at a time: add a row that belongs to position 0, 1, 2, … (section 2);
 # - **into the scores**, one pair at a time: let the score of query $i$ and key $j$ depend on $i - j$ (sections 3 and 4).
 
@@ -70,16 +93,16 @@ except ValueError as error:
     print(error)
 
 # %% [markdown] id="there-is-nothing-to-look-up"
-# There is nothing to look up. Could the rows be *computed* instead? The first Transformer did so, with waves. Take $C/2$
-# waves, from fast to slow, and write down the sine and the cosine of each at position $t$:
+# There is no row for it. Could the rows be *computed* instead? The first Transformer did so, with waves. Take $C/2$ waves, from
+# fast to slow, and write down the sine and the cosine of each at position $t$:
 #
 # $$\text{row}_t = [\sin t\omega_0,\ \cos t\omega_0,\ \sin t\omega_1,\ \cos t\omega_1,\ \dots] \qquad \omega_i = \text{base}^{-2i/C}$$
 #
 # Each pair is a hand on a clock, and the clocks run at different speeds. A fast clock tells neighbours apart, a slow one
 # tells the beginning from the end, as seconds and hours do.
 #
-# Small enough for the head: width $C = 4$ and base 100. There are two waves, with the speeds 1 and $100^{-2/4} = 0.1$. The
-# row of position 1 is sin 1, cos 1, sin 0.1, cos 0.1, or **0.841, 0.540, 0.100, 0.995**.
+# A case small enough for mental arithmetic: width $C = 4$ and base 100. There are two waves, with the speeds 1 and
+# $100^{-2/4} = 0.1$. The row of position 1 is sin 1, cos 1, sin 0.1, cos 0.1, or **0.841, 0.540, 0.100, 0.995**.
 
 # %% id="for-t-row-in-enumerate-positions"
 for t, row in enumerate(positions.sinusoidal_table(3, 4, base=100.0)):
@@ -87,25 +110,27 @@ for t, row in enumerate(positions.sinusoidal_table(3, 4, base=100.0)):
 
 # %% [markdown] id="build-it"
 # ### Build it
+# The result is (length, width), in float32 or better; `width` is even. Sine and cosine of one wave are in neighbouring columns,
+# and positions count from 0.
 
 
 # %% id="rope.sinusoidal"
 @exercise("rope.sinusoidal")
 def sinusoidal_table(length, width, base=10_000.0):
-    """Return one row per position: sine and cosine of each wave, side by side."""
+    """Return one row per position: sine and cosine of each wave in neighbouring columns."""
     ...
 
 
 # %% [markdown] id="stuck-hint-in-a-new-cell"
-# Stuck? `hint()` in a new cell gives a little, then a little more.
+# Stuck? `hint()` in a new cell gives a first hint; run it again for the next.
 
 # %% id="reveal-sinusoidal"
 reveal("rope.sinusoidal")
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
-# Marian, a family of translation models, still uses this table. It writes all sines first and then all cosines. That is
-# another order of the columns, and nothing more:
+# Marian, a family of translation models, still uses this table. It puts all sines first and then all cosines. Only the order
+# of the columns is different:
 
 # %% id="theirs-mariansinusoidalpositionalembedding-64-32"
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
@@ -117,9 +142,8 @@ print("agrees with Marian after sorting the columns:", bool((blocks - theirs).ab
 
 # %% [markdown] id="what-the-waves-are-good-for"
 # ### What the waves are good for
-# Multiply two rows with each other. Each wave adds $\sin m\omega \sin n\omega + \cos m\omega \cos n\omega$, and by a rule from
-# school that is $\cos\,(m-n)\omega$. So the similarity of two rows depends on their **distance** alone, at any place in the
-# text:
+# Take the dot product of two rows. Each wave contributes $\sin m\omega \sin n\omega + \cos m\omega \cos n\omega$, which equals
+# $\cos\,(m-n)\omega$. So the similarity of two rows depends only on their **distance**, at any place in the text:
 
 # %% id="rows-positions-sinusoidal-table-200-32"
 rows = positions.sinusoidal_table(200, 32).double()
@@ -128,9 +152,9 @@ for m, n in ((5, 2), (105, 102), (196, 193)):
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# Left the table itself, in the middle how similar its rows are, and right the same for shuffled rows, as a control: a
-# shuffled table has no stripes. Choose the *learned* table. It was trained in one of the small models of
-# section 9, and nobody told it that neighbours should resemble each other. Did it find stripes?
+# Left the table itself, in the middle the similarity of its rows, and right the same for shuffled rows, as a control: a
+# shuffled table has no stripes. Choose the *learned* table. It was trained in one of the small models of section 11, and
+# nothing in its training asked for neighbours to be similar. Did it develop stripes?
 
 # %% id="explorers-rope-position-table"
 explorers.rope.position_table()
@@ -140,35 +164,36 @@ learned = position_toys.trained("learned").table
 random = torch.randn(learned.shape, generator=seeded(18))
 for name, table in (("sinusoidal", rows[:48]), ("learned", learned), ("random", random)):
     share = figures.rope.share_by_distance(figures.rope.similarities(table))
-    print(f"{name:10} {100 * share:3.0f} % of the similarity of two rows is told by their distance")
+    print(f"{name:10} distance explains {100 * share:3.0f} % of the variance in similarity")
 
 # %% [markdown] id="the-sinusoidal-table-is-all-stripes"
-# The sinusoidal table is all stripes, by construction. A random one has none. The learned one began as random numbers, and
-# training has drawn a faint band along its diagonal: near positions have become a little alike.
+# In the sinusoidal table distance explains everything, by construction; in a random one almost nothing. The learned table
+# started as random numbers, and training has produced a faint band along its diagonal: rows of near positions have become
+# somewhat similar.
 
 # %% [markdown] id="3-a-number-for-each-distance"
 # ## 3 · A number for each distance
 #
-# Adding positions to the vectors mixes *what* with *where*. The other way leaves the vectors alone and adds to each score a
-# number that depends on the distance. T5 **learns** these numbers. Near distances get a number of their own, far ones share
-# one, in buckets that grow:
+# Adding positions to the vectors mixes *what* with *where*. A different approach leaves the vectors alone and adds to each
+# score a number that depends on the distance. T5 **learns** these numbers. Each near distance has its own number; far distances
+# share one, in buckets of growing size:
 
 # %% id="distances-torch-tensor-0-1-2"
 distances = torch.tensor([0, 1, 2, 5, 10, 15, 16, 20, 30, 60, 100, 127, 128, 5000])
-offsets = -distances[None]  # key position minus query position: the past is negative
+offsets = -distances[None]  # key position minus query position: negative for earlier tokens
 buckets = positions.relative_position_bucket(offsets, bidirectional=False)[0]
 for distance, bucket in zip(distances.tolist(), buckets.tolist(), strict=True):
     print(f"{distance} tokens back: bucket {bucket}")
 
 # %% [markdown] id="from-128-on-everything-is-far"
-# The last bucket holds everything that is far. There is always a number to add, whatever the length.
+# The last bucket, 31, holds all distances from 113 on. There is always a number to add, whatever the length.
 #
-# **ALiBi** does not even learn. Each token of distance costs the same, and each head has its own price:
+# **ALiBi** does not learn anything. Each token of distance lowers the score by the same amount, the slope $s_h$ of the head:
 #
 # $$\text{score}_{ij} \leftarrow \text{score}_{ij} - s_h\,|i-j| \qquad s_h = 2^{-8h/H},\quad h = 1 \dots H$$
 #
 # By hand: eight heads have the slopes ½, ¼, ⅛, … 1/256. In the first, a token three places back loses 1.5, so before
-# softmax its factor is $e^{-1.5} = 0.22$. In the last it loses $3/256 = 0.012$, and hardly notices.
+# softmax its factor is $e^{-1.5} = 0.22$. In the last it loses only $3/256 = 0.012$.
 #
 # > **Predict.** A model has four heads instead of eight. Is its steepest slope ½ as well?
 
@@ -178,11 +203,13 @@ for heads in (8, 4, 6):
     print(f"{heads} heads:", ", ".join(f"1/{1 / slope:.4g}" for slope in slopes))
 
 # %% [markdown] id="with-four-heads-it-starts-at"
-# With four heads it starts at ¼: the slopes always end at 1/256, and four steps get there faster. For six heads, no power of
-# two, the rule takes the slopes of four heads and fills up with every second one of eight: ½ and ⅛.
+# With four heads it starts at ¼: the slopes always end at 1/256, and four steps get there faster. For six heads, which is not
+# a power of two, the rule takes the slopes of four heads and adds every second one of eight: ½ and ⅛.
 
 # %% [markdown] id="build-it-2"
 # ### Build it
+# The result is a tensor with `num_heads` slopes, all positive. If H is not a power of two, take the slopes of the largest power
+# P below it, then every second slope of 2P heads, starting with the first, until there are H.
 
 
 # %% id="rope.alibi_slopes"
@@ -196,8 +223,9 @@ def alibi_slopes(num_heads):
 reveal("rope.alibi_slopes")
 
 # %% [markdown] id="now-the-penalty-for-each-pair"
-# Now the penalty for each pair of tokens. While a model writes, its queries are the newest of many keys, so there may be
-# more keys than queries. `token_offsets(queries, keys)` of the last notebook counts them rightly.
+# Now the penalty for each pair of tokens, (heads, queries, keys). During generation the queries are the newest of many keys, so
+# there may be more keys than queries; without `keys` the two numbers are equal. `token_offsets(queries, keys)` of the last
+# notebook, imported above, takes this into account. Nothing is masked here; a key after the query gets a penalty as well.
 
 
 # %% id="rope.alibi_bias"
@@ -212,7 +240,7 @@ reveal("rope.alibi_bias")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
-# BLOOM was trained with ALiBi. Look at what its code adds: slope times the position of the *key*, without any query in it.
+# BLOOM was trained with ALiBi. Its code adds slope times the position of the *key*; the query does not occur in it.
 
 # %% id="theirs-build-alibi-tensor-torch-ones"
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
@@ -223,11 +251,11 @@ print("BLOOM, head 1, every query:", rounded(theirs[0, 0]))
 print("ours, head 1, last query:  ", rounded(ours[0, -1]))
 
 # %% [markdown] id="predict-bloom-s-numbers-grow-where"
-# > **Predict.** BLOOM's numbers grow where ours fall towards the past. Is that the same model?
+# > **Predict.** BLOOM's numbers grow from left to right, ours end at 0. Do the two give the same weights?
 
 # %% id="q-k-torch-randn-1-8"
 q, k = (torch.randn(1, 8, 4, 16, generator=seeded(seed)) for seed in (2, 3))
-for name, mask in (("causal", causal_mask(4)), ("both ways", None)):
+for name, mask in (("causal", causal_mask(4)), ("both directions", None)):
     same = torch.allclose(
         attention_weights(q, k, mask, bias=ours),
         attention_weights(q, k, mask, bias=theirs),
@@ -236,29 +264,29 @@ for name, mask in (("causal", causal_mask(4)), ("both ways", None)):
     print(f"{name}: the same weights: {same}")
 
 # %% [markdown] id="play-with-it-2"
-# Under a causal mask it is. In the row of query $i$ the two differ by the constant $s_h\, i$, and softmax does not see
-# constants (notebook [Softmax](04_softmax.ipynb)). Without the mask they part: there the absolute value matters.
+# With a causal mask they do. In the row of query $i$ the two differ by the constant $s_h\, i$, and softmax ignores constants
+# (notebook [Softmax](04_softmax.ipynb)). Without the mask they do not: for keys after the query the absolute value matters.
 #
 # ### Play with it
-# Choose a head. With equal scores, how far back does it read? Steep heads see a handful of tokens, flat ones hundreds.
+# Choose a head. With equal scores, how far back does it read? Steep heads read a handful of tokens, flat ones hundreds.
 
 # %% id="explorers-rope-alibi"
 explorers.rope.alibi()
 
 # %% [markdown] id="4-turn-do-not-add"
-# ## 4 · Turn, do not add
+# ## 4 · RoPE: rotate instead of adding
 #
-# RoPE puts the distance into the score without adding anything to it. Cut query and key into pairs of features. Each pair
-# is a hand on a clock. **Turn the hand by an angle that grows with the position.** A query at $m$ has been turned by $m$
-# steps, a key at $n$ by $n$ steps, and the angle between the two has changed by $m - n$ steps. A dot product of two hands
-# sees their lengths and the angle between them, and nothing else.
+# RoPE makes the score depend on the distance without adding anything to it. Cut query and key into pairs of features. Each pair
+# is a hand on a clock. **Rotate the hand by an angle that grows with the position.** A query at $m$ has been rotated by $m$
+# steps, a key at $n$ by $n$ steps, so the angle between the two has changed by $m - n$ steps. The dot product of two hands
+# depends only on their lengths and the angle between them.
 #
 # $$\begin{pmatrix} a' \\ b' \end{pmatrix} = \begin{pmatrix} \cos\varphi & -\sin\varphi \\ \sin\varphi & \cos\varphi \end{pmatrix} \begin{pmatrix} a \\ b \end{pmatrix} \qquad \varphi = t \cdot \text{base}^{-2i/D}$$
 #
-# for the token at position $t$ and plane $i = 0 \dots D/2 - 1$ of a head of width $D$. The speeds are those of the
-# sinusoidal table: fast planes for neighbours, slow ones for long ways.
+# for the token at position $t$ and plane $i = 0 \dots D/2 - 1$ of a head of width $D$. A *plane* is such a pair of features. The
+# speeds are those of the sinusoidal table: fast planes for short distances, slow ones for long distances.
 #
-# By hand: width 4, base 100, position 3. The two planes turn by 1 and 0.1 per token, so by **3 and 0.3**.
+# By hand: width 4, base 100, position 3. The two planes rotate by 1 and 0.1 radians per token, so by **3 and 0.3**.
 #
 # > **Predict.** Two heads have the widths 64 and 128, and the same base of 10 000. Which has the slower slowest plane?
 
@@ -266,13 +294,14 @@ explorers.rope.alibi()
 print("width 4, base 100, position 3:", rounded(rope.rope_angles(torch.tensor([3]), 4, 100.0)[0]))
 for head_dim in (4, 64, 128):
     slowest = rope.rope_frequencies(head_dim)[-1].item()
-    print(f"width {head_dim}: the slowest plane turns by {slowest:.6f} per token")
+    print(f"width {head_dim}: the slowest plane rotates by {slowest:.6f} per token")
 
 # %% [markdown] id="build-it-3"
-# The wider one, by a little: the last exponent is $-(D-2)/D$, which comes closer to $-1$.
+# The wider one, by a little: the last exponent is $-(D-2)/D$, which is closer to $-1$.
 #
 # ### Build it
-# Positions may have any shape: a batch in which each text starts elsewhere has a matrix of them.
+# `positions` is a tensor of whole numbers of any shape, since in a batch each text may start at a different position. The
+# result has one more axis, of length head_dim/2. Compute in float32 or better: bfloat16 cannot tell position 256 from 257.
 
 
 # %% id="rope.angles"
@@ -287,24 +316,26 @@ reveal("rope.angles")
 
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
-# A head of width 8 has four clocks. Blue is the query's hand, red the key's. Move $m$ and $n$ apart, and the score goes up
-# and down. Then move *both together*: the hands race around, and what is written below each clock stays as it is.
+# A head of width 8 has four clocks. Blue is the query's hand, orange the key's. Move $m$ and $n$ apart, and the score rises
+# and falls. Then move *both together*: the hands rotate, and the numbers below the clocks stay the same.
 
 # %% id="explorers-rope-clocks"
 explorers.rope.clocks()
 
 # %% [markdown] id="build-it-4"
 # ### Build it
-# Now the turn itself. Which two features make a plane? In Qwen, Llama (as Hugging Face stores it) and most others, plane
-# $i$ is made of the features $i$ and $i + D/2$: cut the vector into two **halves**, and take one feature from each.
+# Now the rotation itself. Which two features form a plane? In Qwen, Llama (as Hugging Face stores it) and most others, plane
+# $i$ consists of the features $i$ and $i + D/2$: cut the vector into two **halves**, and take one feature from each.
 #
-# By hand: (1, 2) turned by a quarter, with cos 0 and sin 1, is $(1\cdot 0 - 2\cdot 1,\ 1\cdot 1 + 2\cdot 0) =$ **(−2, 1)**.
+# By hand: (1, 2) rotated by a quarter turn, with cos 0 and sin 1, is $(1\cdot 0 - 2\cdot 1,\ 1\cdot 1 + 2\cdot 0) =$ **(−2, 1)**.
+#
+# `x` is (…, T, D); `cos` and `sin` are (…, T, D/2) and broadcast over the leading axes of `x`.
 
 
 # %% id="rope.halves"
 @exercise("rope.halves")
 def rotate_halves(x, cos, sin):
-    """Turn each plane (i, i + D/2) of `x` (…, T, D) by its angle; cos and sin are (…, T, D/2)."""
+    """Rotate each plane (i, i + D/2) of `x` (…, T, D) by its angle; cos, sin are (…, T, D/2)."""
     ...
 
 
@@ -312,8 +343,8 @@ def rotate_halves(x, cos, sin):
 reveal("rope.halves")
 
 # %% [markdown] id="does-the-score-depend-on-m"
-# ### Does the score depend on m − n only?
-# Take any query and key, put them at $m$ and $n$, and then move both on by 1 000 and by 100 000 positions.
+# ### Does the score depend only on m − n?
+# Take any query and key at $m$ and $n$, and then move both by 1 000 and by 100 000 positions.
 #
 # > **Predict.** In float64, by how much will the score change? And what if the angles are computed in float32, as in most
 # > models?
@@ -325,11 +356,11 @@ speed = 10_000.0 ** (-torch.arange(0, 128, 2, dtype=torch.float64) / 128)
 
 def score(m, n, dtype):
     """Return the score of q at m and k at n, with angles in this type."""
-    turned = []
+    rotated = []
     for x, t in ((q, m), (k, n)):
         angle = (torch.tensor([[t]], dtype=dtype) * speed.to(dtype)).double()
-        turned.append(rope.rotate_halves(x, angle.cos(), angle.sin()))
-    return (turned[0] @ turned[1].T).item()
+        rotated.append(rope.rotate_halves(x, angle.cos(), angle.sin()))
+    return (rotated[0] @ rotated[1].T).item()
 
 
 # %% id="for-dtype-in-torch-float64-torch"
@@ -345,20 +376,20 @@ for dtype in (torch.float64, torch.float32):
     )
 
 # %% [markdown] id="in-exact-arithmetic-it-does-not"
-# In exact arithmetic it does not change at all. In floating point large angles are coarse, and the score feels it. How far
-# apart are neighbouring numbers at 100 000?
+# In exact arithmetic it does not change at all. In floating point large angles are coarse, and the score changes a little. How
+# large is the gap between neighbouring numbers near 100 000?
 
 # %% id="for-dtype-in-torch-float64-torch-2"
 for dtype in (torch.float64, torch.float32, torch.bfloat16):
     print(f"{dtype!s:15} {2.0**16 * torch.finfo(dtype).eps:.2g} radians")
 
 # %% [markdown] id="checked-against-the-real-thing-3"
-# In bfloat16 an angle of 100 000 would be wrong by many turns. This is why libraries compute angles in float32 even where
+# In bfloat16 an angle of 100 000 would be wrong by many turns. This is why libraries compute angles in float32 even when
 # the model runs in bfloat16.
 #
 # ### Checked against the real thing
-# Queries of four heads through the rotary code of `transformers`' Qwen3, with its base of 1 000 000 and positions that start
-# elsewhere in each text of the batch:
+# Queries of four heads go through the rotary code of `transformers`' Qwen3, with its base of 1 000 000 and a different start
+# position for each text of the batch:
 
 # %% id="config-qwen3config-head-dim-128-max"
 from transformers import Qwen3Config
@@ -375,12 +406,12 @@ ours = rope.apply_rope(heads, angles.cos(), angles.sin())
 print("largest difference < 1e-5:", bool((ours - theirs).abs().max() < 1e-5))
 
 # %% [markdown] id="its-code-looks-different-it-repeats"
-# Its code looks different. It repeats the cosines for both halves and writes the turn as two products, feature by feature,
-# which is known as the Hadamard form:
+# Its code looks different. It repeats the cosines for both halves and writes the rotation as two element-wise products, known
+# as the Hadamard form:
 #
 # $$x' = x \odot \cos + \operatorname{rotate\_half}(x) \odot \sin \qquad \operatorname{rotate\_half}([a, b]) = [-b, a]$$
 #
-# Write out both halves and you find $a\cos - b\sin$ and $b\cos + a\sin$, the same thing.
+# Write out both halves and you find $a\cos - b\sin$ and $b\cos + a\sin$, the same numbers.
 
 # %% id="a-b-heads-chunk-2-dim"
 a, b = heads.chunk(2, dim=-1)
@@ -389,23 +420,23 @@ hadamard = heads * cos + torch.cat((-b, a), -1) * sin
 print("Hadamard form agrees:", torch.allclose(hadamard, ours, atol=1e-6))
 
 # %% [markdown] id="5-two-layouts-in-the-wild"
-# ## 5 · Two layouts in the wild
+# ## 5 · Two layouts
 #
-# The paper on RoPE pairs **neighbours**: plane $i$ is made of the features $2i$ and $2i+1$. Meta's own Llama files and GPT-J
-# do so too. For a head of width 6:
+# The paper on RoPE pairs **neighbours**: plane $i$ consists of the features $2i$ and $2i+1$. Meta's own Llama files and GPT-J
+# do so too. (vLLM calls the two `is_neox_style=True` and `False`.) For a head of width 6:
 #
 # | | plane 0 | plane 1 | plane 2 |
 # |---|---|---|---|
 # | halves | 0 and 3 | 1 and 4 | 2 and 5 |
 # | neighbours | 0 and 1 | 2 and 3 | 4 and 5 |
 #
-# Nothing in a checkpoint says which one it was trained with. You have to know.
+# Nothing in a checkpoint says which one it was trained with. You have to know. Shapes are those of `rotate_halves`.
 
 
 # %% id="rope.neighbours"
 @exercise("rope.neighbours")
 def rotate_neighbours(x, cos, sin):
-    """Turn each plane (2i, 2i + 1) of `x` (…, T, D) by its angle; features keep their places."""
+    """Rotate each plane (2i, 2i + 1) of `x` (…, T, D) by its angle; the order of features stays."""
     ...
 
 
@@ -414,8 +445,8 @@ reveal("rope.neighbours")
 
 # %% [markdown] id="checked-against-the-real-thing-4"
 # ### Checked against the real thing
-# Neighbours have a charm of their own. Read each pair as one complex number $a + b\,\mathrm{i}$, and the turn is a single
-# product: $(a + b\,\mathrm{i}) \cdot e^{\mathrm{i}\varphi}$. Meta's Llama code is written so.
+# Neighbours have an elegant form. Read each pair as one complex number $a + b\,\mathrm{i}$, and the rotation is a single
+# product: $(a + b\,\mathrm{i}) \cdot e^{\mathrm{i}\varphi}$. Meta's Llama code is written this way.
 
 # %% id="x-torch-randn-3-5-8"
 x = torch.randn(3, 5, 8, generator=seeded(7), dtype=torch.float64)
@@ -426,14 +457,14 @@ ours = rope.rotate_neighbours(x, angles.cos(), angles.sin())
 print("the complex product agrees:", torch.allclose(product, ours))
 
 # %% [markdown] id="from-one-to-the-other"
-# ### From one to the other
-# A layout is only a name for the features. The features of a query are the rows of its projection, so sort the rows: within
-# each head, row $2i$ goes to place $i$ and row $2i+1$ to place $D/2 + i$. If queries *and* keys are sorted alike, every dot
-# product keeps its value.
+# ### Convert from one to the other
+# A layout is only an order of the features. The features of a query are the rows of its projection, so reorder the rows: within
+# each head, row $2i$ becomes row $i$ and row $2i+1$ becomes row $D/2 + i$. If queries *and* keys are reordered alike, every dot
+# product keeps its value. (Conversion scripts, such as that of llama.cpp, call this step *permute*.)
 #
 # By hand: rows 0, 1, 2, 3, 4, 5 of a head of width 6 become **0, 2, 4, 1, 3, 5**.
 #
-# > **Predict.** Apply the same sorting to a head of width 4 twice. What comes out? And for width 6?
+# > **Predict.** Apply this reordering twice to a head of width 4. What is the result? And for width 6?
 
 
 # %% id="rope.convert"
@@ -454,10 +485,10 @@ for width in (4, 6):
     print(rope.neighbours_to_halves(once, 1).int().tolist())
 
 # %% [markdown] id="with-width-4-you-are-back"
-# With width 4 you are back where you began, so a test with heads of width 4 cannot tell the way there from the way back.
+# With width 4 you are back at the start, so a test with heads of width 4 cannot tell the conversion from its inverse.
 #
-# Now a whole projection, three heads of width 8, tokens of width 24. Turned as neighbours, or converted and turned as
-# halves: the scores must agree.
+# Now a whole projection: three heads of width 8, tokens of width 24. Rotated as neighbours, or converted and rotated as
+# halves, the scores must agree.
 
 # %% id="tokens-torch-randn-1-5-24"
 tokens = torch.randn(1, 5, 24, generator=seeded(8), dtype=torch.float64)
@@ -473,15 +504,15 @@ def scores(w_q, w_k, layout):
 
 wanted = scores(w_q, w_k, "neighbours")
 converted = [rope.neighbours_to_halves(w, num_heads=3) for w in (w_q, w_k)]
-print("converted, turned as halves:", torch.allclose(scores(*converted, "halves"), wanted))
-print("not converted:              ", torch.allclose(scores(w_q, w_k, "halves"), wanted))
+print("converted, rotated as halves:", torch.allclose(scores(*converted, "halves"), wanted))
+print("not converted:               ", torch.allclose(scores(w_q, w_k, "halves"), wanted))
 
 # %% [markdown] id="mix-them-and-see-who-notices"
-# ### Mix them, and see who notices
-# One of the small models of section 9 was trained with halves. It copies repeating texts. Here it runs on one such text,
-# once as trained and once with neighbours turned. Nothing raises an error; shapes and lengths are all right.
+# ### The wrong layout
+# One of the small models of section 11 was trained with halves. It copies repeating texts. Here it reads such a text, once as
+# trained and once with neighbours rotated. Nothing raises an error; shapes and vector lengths are all right.
 #
-# > **Predict.** For which of the first tokens are the model's predictions still what they were?
+# > **Predict.** For which of the first tokens are the model's predictions unchanged?
 
 # %% id="copier-position-models-trained-rope"
 copier = position_toys.trained("rope")
@@ -498,21 +529,23 @@ for t in (0, 1, 2, 5, 15, 30):
 for layout in ("halves", "neighbours"):
     loss = position_toys.loss_at_distance(copier, 16, layout=layout)
     print(f"{layout}: loss {loss:.1f} nats where the next token can be known")
-print(f"a guess among {position_toys.VOCABULARY} tokens: {math.log(position_toys.VOCABULARY):.1f}")
+print(
+    f"a uniform guess among {position_toys.VOCABULARY} tokens: {math.log(position_toys.VOCABULARY):.1f}"
+)
 
 # %% [markdown] id="the-first-token-is-right-at"
-# The first token is right: at position 0 nothing is turned. The first few look fine, since there is little to read yet. Then
-# the model is lost. A wrong layout does not crash; it looks like a bad model. If a checkpoint you have converted writes well
-# for a word or two and then falls apart, suspect the layout first.
+# The first token is right: at position 0 nothing is rotated. The next few look fine, since there is little to read yet. After
+# that the predictions are wrong. The wrong layout does not crash; it looks like a bad model. If a converted checkpoint
+# generates a few good words and then falls apart, check the layout first.
 
 # %% [markdown] id="6-values-are-not-turned"
-# ## 6 · Values are not turned
+# ## 6 · Values are not rotated
 #
-# Queries and keys meet in a product, and only the *difference* of their turns is left. A value meets nobody: it is read,
-# added to others and passed on. Turn it, and the turn stays in the output.
+# Queries and keys are multiplied with each other, and only the *difference* of their rotations remains. Values are averaged
+# and passed on. If a value is rotated, the rotation remains in the output.
 #
 # > **Predict.** Twelve tokens go through attention with RoPE, once at the positions 0 … 11 and once at 100 … 111. Do the
-# > outputs agree? And if the values are turned as well?
+# > outputs agree? And if the values are rotated as well?
 
 # %% id="q-k-v"
 q, k, v = (
@@ -520,22 +553,100 @@ q, k, v = (
 )
 
 
-def outputs(start, turn_values):
+def outputs(start, rotate_values):
     """Return attention's outputs for tokens that begin at position `start`."""
     angle = (torch.arange(12) + start).double()[:, None] * 100.0 ** (-torch.arange(8) / 8)
-    turned = [rope.apply_rope(part, angle.cos(), angle.sin()) for part in (q, k, v)]
-    return scaled_dot_product_attention(*turned[:2], turned[2] if turn_values else v)
+    rotated = [rope.apply_rope(part, angle.cos(), angle.sin()) for part in (q, k, v)]
+    return scaled_dot_product_attention(*rotated[:2], rotated[2] if rotate_values else v)
 
 
-for turn_values in (False, True):
-    same = torch.allclose(outputs(0, turn_values), outputs(100, turn_values))
-    print(f"values turned: {turn_values!s:5}  the same outputs at another place: {same}")
+for rotate_values in (False, True):
+    same = torch.allclose(outputs(0, rotate_values), outputs(100, rotate_values))
+    print(f"values rotated: {rotate_values!s:5}  same outputs at other positions: {same}")
+
+# %% [markdown] id="7-a-batch-with-a-cache"
+# ## 7 · RoPE in a batch with a cache
+#
+# In a model, RoPE has to handle four things at once, and each is a common source of bugs:
+# - **heads**: angles are (B, T, D/2), queries (B, H, T, D). All heads use the same angles, so an axis must be inserted;
+# - **offsets**: during generation, row b of a batch continues at its own position;
+# - **the cache**: keys are rotated once, when they are new, and stored rotated. A key's position never changes;
+# - **packing**: for training, several short texts are packed into one row, and positions restart at 0 with each text.
+#
+# > **Predict.** Two texts are packed into one row, without a restart of positions and with a mask that keeps them apart. Does
+# > the second text get different outputs than alone?
+#
+# It does not, in exact arithmetic, since scores depend only on distances. But large positions cost precision, and a trained
+# table (section 2) would run out of rows, so positions are restarted all the same.
+#
+# ### Build it
+# `q` (B, H, T, D) and `k` (B, G, T, D) are new and not rotated; `k_cache` (B, G, S, D) is rotated already. Row b continues at
+# `offsets[b]`; where `starts` (B, T) is True, a new text begins at position 0. Use halves. Return the rotated queries, and the
+# cached keys followed by the rotated new keys, (B, G, S + T, D). Keep the dtype; gradients must flow to `q` and `k`.
+
+
+# %% id="rope.batch_with_cache"
+@exercise("rope.batch_with_cache")
+def rope_with_cache(q, k, k_cache, offsets, starts, base=10_000.0):
+    """Return (rotated queries, all keys) for T new tokens of each row."""
+    ...
+
+
+# %% id="reveal-batch-with-cache"
+reveal("rope.batch_with_cache")
+
+# %% [markdown] id="8-what-rope-costs"
+# ## 8 · What RoPE costs
+#
+# A plane takes four multiplications and two additions: 3 operations per feature. Each feature is read once and written once.
+# Compare that with the projection that makes the queries.
+#
+# > **Predict.** 1024 tokens of width 1024, 16 heads of width 64. What fraction of the projection's operations does the rotation
+# > need? And what fraction of its time?
+
+# %% id="the-operations-and-bytes-of-rope"
+tokens_read, heads_read, head_dim = 1024, 16, 64
+width = heads_read * head_dim
+numbers = tokens_read * width
+projection = 2 * numbers * width, 4 * (2 * numbers + width * width)  # operations, float32 bytes
+rotation = 3 * numbers, 4 * (2 * numbers + tokens_read * head_dim)  # cosines and sines too
+for name, (operations, moved) in (("projection", projection), ("rotation", rotation)):
+    print(f"{name:10} {operations / 1e6:7.1f} M operations, {moved / 2**20:4.1f} MiB,", end=" ")
+    print(f"{operations / moved:5.1f} operations per byte")
+print(f"the rotation has {rotation[0] / projection[0]:.2%} of the operations")
+
+# %% tags=["nbval-ignore-output"] id="the-time-of-rope"
+x, weight = torch.randn(1, tokens_read, width), torch.randn(width, width)
+q = torch.randn(1, heads_read, tokens_read, head_dim)
+angles = rope.rope_angles(torch.arange(tokens_read), head_dim)
+cos, sin = angles.cos(), angles.sin()
+
+
+def seconds(function):
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+rotating = seconds(lambda: rope.apply_rope(q, cos, sin))
+print(f"{rotating / seconds(lambda: x @ weight.T):.0%} of the time of the projection,", end=" ")
+print(f"{rotating / seconds(q.clone):.1f} times the time of a plain copy")
+
+# %% [markdown] id="rope-is-memory-bound"
+# RoPE is **memory-bound**: with less than one operation per byte, its time is that of moving the queries and keys, several
+# times, because each step of the formula is a separate pass over memory. Two consequences:
+# - cosines and sines are computed once per forward pass and shared by all layers and heads; they are small;
+# - fast implementations *fuse* the rotation with a neighbouring step, such as the projection, QK-norm or the write into the
+#   cache, so that the features are not moved an extra time.
 
 # %% [markdown] id="7-what-falls-with-distance-and"
-# ## 7 · What falls with distance, and what does not
+# ## 9 · What falls with distance, and what does not
 #
-# It is often said that RoPE "makes scores decay with distance". Let us measure. Take many queries and keys that have
-# nothing to do with each other, and many pairs in which the key *equals* the query.
+# It is often said that RoPE "makes scores decay with distance". Measure it: take many independent queries and keys, and many
+# pairs in which the key *equals* the query.
 #
 # > **Predict.** Which of the two means falls with distance?
 
@@ -543,33 +654,34 @@ for turn_values in (False, True):
 explorers.rope.decay()
 
 # %% [markdown] id="for-a-query-that-equals-its"
-# For a query that equals its key each plane adds $2\cos(\text{distance}\cdot\omega_i)$ on average, and these cosines fall out
-# of step. For independent pairs the mean is 0 at every distance, and the spread is the same everywhere: a turned random
+# For a query that equals its key each plane adds $2\cos(\text{distance}\cdot\omega_i)$ on average, and these cosines get out of
+# phase. For independent pairs the mean is 0 at every distance, and the spread is the same everywhere: a rotated random
 # vector is as random as before.
 #
-# A trained model is neither. It can learn a query whose best key lies five tokens back: choose a key, turn it *back* by
-# five steps, and take that as the query. At a distance of five the position turns it forward again.
+# A trained model is neither. It can learn a query whose best key is five tokens back: take a key, rotate it *back* by
+# five steps, and use that as the query. At a distance of five, RoPE rotates it forward again.
 
 # %% id="key-torch-randn-1-64-generator"
 key = torch.randn(1, 64, generator=seeded(16), dtype=torch.float64)
 steps = rope.rope_angles(torch.arange(12), 64, 100.0).double()
 back = steps[5:6]
-query = rope.rotate_halves(key, back.cos(), -back.sin())  # turned back by five steps
+query = rope.rotate_halves(key, back.cos(), -back.sin())  # rotated back by five steps
 at_distance = rope.rotate_halves(query.expand(12, -1), steps.cos(), steps.sin()) @ key[0]
 for distance in (0, 1, 3, 5, 7, 11):
     print(f"{distance:2} tokens back: {at_distance[distance] / 8:5.1f}")
 print("largest at distance", int(at_distance.argmax()))
 
 # %% [markdown] id="the-score-rises-up-to-distance"
-# The score is largest at distance 5, not at 0. RoPE lets a head prefer any distance that it likes. What is built in is no decay, but
-# the means to see distance.
+# The score is largest at distance 5, not at 0. RoPE lets a head prefer any distance. It has no built-in decay; it makes
+# distance visible.
 
 # %% [markdown] id="8-past-the-trained-length"
-# ## 8 · Past the trained length
+# ## 10 · Beyond the trained length
 #
-# Every angle can be computed, at any position. But has the model ever seen it? A plane that has gone round many times
-# during training has seen all of its angles. A slow plane may have covered a small part of its circle; from there on, each
-# further token brings an angle that no weight was trained for. How long does plane $i$ need for one turn?
+# Every angle can be computed, at any position. Scores depend only on distances, so what is new in a longer text are the
+# *distances*: a query and a key further apart than ever in training. In a plane that completes many turns within the trained
+# length, all angles between query and key have been seen. A slow plane may have covered a small part of its circle; beyond it,
+# each larger distance brings an angle that no weight was trained for. How many tokens does plane $i$ take for one turn?
 #
 # $$\lambda_i = 2\pi \cdot \text{base}^{2i/D}$$
 #
@@ -588,17 +700,38 @@ explorers.rope.wavelengths()
 
 # %% [markdown] id="slow-them-down"
 # ### Slow them down
-# All remedies have one thought in common: if texts become $s$ times as long, slow the planes down, so that none turns
-# further than in training. They differ in *which* planes.
+# All remedies slow planes down when texts become $s$ times as long. They differ in *which* planes:
 #
-# - **Position interpolation** (`linear` in configs): all planes, by $s$. Position 4 is where position 1 was.
+# - **Position interpolation** (`linear` in configs): all planes, by $s$. Position 4 gets the angles that position 1 had.
 # - **NTK-aware**: a larger base. The slowest plane by $s$, the fastest not at all, and the others in between.
-# - **Dynamic**: NTK-aware, with an $s$ that grows with the text. Short texts are left alone.
-# - **YaRN**: planes that turn often in training not at all; planes that do not complete a turn by $s$; a ramp between. And the
-#   scores are made a little sharper.
-# - **Llama 3**: the same thought with a ramp of its own.
+# - **Dynamic**: NTK-aware, with an $s$ that grows with the text. Short texts are unchanged. With a KV cache this has a catch:
+#   keys that were cached earlier were rotated with a smaller base than the new queries.
+# - **YaRN**: planes with more than 32 turns in training not at all; planes with less than 1 turn by $s$; a ramp between. In
+#   addition it multiplies cosine and sine by an **attention factor**, $0.1 \ln s + 1$, which makes the weights sharper.
+# - **Llama 3**: the same idea, with a ramp from 4 turns to 1.
 #
-# The NTK-aware base follows from its one demand. The slowest plane has the frequency $\text{base}^{-(D-2)/D}$, and that is to
+# > **Predict.** Llama 2 with $s = 4$, at a distance of 4 · 4 096 tokens. Under which of these rules does no plane rotate further
+# > than in training?
+
+# %% id="which-planes-rotate-further"
+plain, trained = rope.rope_frequencies(128, 10_000.0), 4096
+never = trained * plain < 2 * math.pi  # planes that never complete a turn in training
+for scaling in ("interpolation", "NTK-aware", "YaRN", "Llama 3"):
+    request = scalings.rope_request(scaling, 4, 128, 10_000.0, trained)
+    slowed, _ = rope.scaled_frequencies(request, 128, trained, 4 * trained)
+    further = 4 * slowed > 1.0001 * plain  # with room for rounding
+    print(
+        f"{scaling:13} {int(further.sum()):2} of 64 planes rotate further than in training;",
+        end=" ",
+    )
+    print(f"of the {int(never.sum())} that never completed a turn: {int((further & never).sum())}")
+
+# %% [markdown] id="the-ntk-aware-base"
+# Only under interpolation. YaRN and Llama 3 let fast planes rotate further, where all angles are known, and keep the planes
+# that never completed a turn within what they have seen. The NTK-aware rule does so only for the very slowest plane: the 17
+# others of this group still reach unseen angles.
+#
+# The NTK-aware base follows from one condition. The slowest plane has the frequency $\text{base}^{-(D-2)/D}$, and it should
 # become $s$ times smaller:
 #
 # $$\text{base}'^{-\frac{D-2}{D}} = \text{base}^{-\frac{D-2}{D}} / s \quad\Longrightarrow\quad \text{base}' = \text{base} \cdot s^{\frac{D}{D-2}}$$
@@ -609,7 +742,7 @@ explorers.rope.wavelengths()
 # %% id="rope.ntk_base"
 @exercise("rope.ntk_base")
 def ntk_aware_base(base, factor, head_dim):
-    """Return the base with which the slowest plane turns `factor` times slower."""
+    """Return the base with which the slowest plane rotates `factor` times slower."""
     ...
 
 
@@ -617,10 +750,11 @@ def ntk_aware_base(base, factor, head_dim):
 reveal("rope.ntk_base")
 
 # %% [markdown] id="qwen3-s-base-is-not-this"
-# ### Qwen3's base is not this
-# Qwen3 has a base of 1 000 000, and it is tempting to read that as "NTK-aware scaling of 10 000". It is a base the model was
-# *trained* with: its pretraining ended on texts of 32 768 tokens with this base, and the weights adapted to it. That is 8 times
-# the length of Llama 2's texts, and the rule for 8 times gives another number:
+# ### Qwen3's base: ABF
+# Qwen3 has a base of 1 000 000, and it is tempting to read that as "NTK-aware scaling of 10 000". It is a base that the model
+# was *trained* with: pretraining began with the base 10 000 on texts of 4 096 tokens; then the base was raised to 1 000 000
+# and training continued on texts of 32 768 tokens. This is called **ABF**, adjusted base frequency (Xiong et al. 2023). The
+# NTK-aware rule for the same stretch, 8 times, gives a different number:
 
 # %% id="for-factor-in-4-8-100"
 for factor in (4, 8, 100):
@@ -631,16 +765,14 @@ slower = rope.rope_frequencies(128, 1e4)[-1] / rope.rope_frequencies(128, 1e6)[-
 print(f"the slowest plane of base 1 000 000 is {slower:.1f} times slower than that of 10 000")
 print(f"that is the rule for texts of {4096 * slower:,.0f} tokens instead of Llama 2's 4,096")
 
-# %% id="show-figures-rope-larger-base-10"
-show(figures.rope.larger_base(10_000, 1_000_000, 4, 128))
-
 # %% [markdown] id="build-it-llama-3-s-rule"
-# The weights of Qwen3 have learned with these slow planes. Put the base 1 000 000 into a model that was trained with
-# 10 000, and you change every plane behind the first under its feet.
+# So ABF and NTK-aware scaling both enlarge the base, but ABF by much more, and with further training. Without that training a
+# base of 1 000 000 in a model trained with 10 000 changes every plane but the first, and the model gets worse.
 #
 # ### Build it: Llama 3's rule
-# Count how often each plane turns within the trained length. From 4 turns on (`high_freq_factor`) leave it alone, up to 1
-# turn (`low_freq_factor`) divide its frequency by the factor, and between blend the two, linearly in the number of turns.
+# Count the turns that each plane makes within the trained length. From 4 turns on (`high_freq_factor`) leave it unchanged, up
+# to 1 turn (`low_freq_factor`) divide its frequency by the factor, and between blend the two, linearly in the number of turns.
+# `frequencies` is (half,), in radians per token, and so is the result.
 #
 # By hand: factor 8, a plane with 2.5 turns. That is half way from 1 to 4, so half of it stays and half is divided by 8:
 # $0.5 + 0.5/8 =$ **0.5625** of the old frequency.
@@ -649,7 +781,7 @@ show(figures.rope.larger_base(10_000, 1_000_000, 4, 128))
 # %% id="rope.llama3"
 @exercise("rope.llama3")
 def llama3_frequencies(frequencies, factor, low_freq_factor, high_freq_factor, trained_length):
-    """Return the frequencies, slowed by `factor` where a plane turns too seldom."""
+    """Return the frequencies, slowed by `factor` for planes with few turns in training."""
     ...
 
 
@@ -658,15 +790,17 @@ reveal("rope.llama3")
 
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
-# By how much does each rule slow each plane? Change the factor and the base.
+# By what factor does each rule slow each plane? Change the stretch and the base. (Dynamic is not drawn: for a given length it
+# is the NTK-aware rule with a different factor.)
 
 # %% id="explorers-rope-slowdown"
 explorers.rope.slowdown()
 
 # %% [markdown] id="checked-against-the-real-thing-5"
 # ### Checked against the real thing
-# A config says all of this in its `rope_parameters`. `transformers` keeps one function for each `rope_type`; here are all of
-# them beside ours, frequencies and attention factor:
+# A config describes all of this in its `rope_parameters`. `transformers` has one function for each `rope_type`. Two more types
+# exist: `longrope` has a separate factor for each plane, found by search, one list for short and one for long texts;
+# `proportional` rotates only a part of the planes. Here are all of them beside ours, frequencies and attention factor:
 
 # %% id="original-original-max-position-embeddings-4096"
 from transformers import LlamaConfig
@@ -694,9 +828,9 @@ for kind, request in requests.items():
     print(f"{kind:12} agrees: {same}   attention factor {our_factor:.3f}")
 
 # %% [markdown] id="measured"
-# ### Measured
-# Enough of angles: what does a *model* make of them? The small RoPE model was trained on texts of 48 tokens that repeat
-# every 8 to 20 tokens, with the base 100: as in Llama 2, some of its planes turn in full within that length and some do not.
+# ### Measured: a small model that copies
+# What does a *model* make of these rules? The small RoPE model was trained on texts of 48 tokens that repeat every 8 to 20
+# tokens, with the base 100. As in Llama 2, some of its planes complete a turn within that length and some do not:
 
 # %% id="print-turns-of-each-plane-in"
 print("turns of each plane in 48 tokens:")
@@ -704,7 +838,7 @@ turns = position_toys.TRAINED_LENGTH * rope.rope_frequencies(32, 100.0) / (2 * m
 print(rounded(turns, 1))
 
 # %% [markdown] id="it-must-now-copy-from-distances"
-# It must now copy from distances up to 128, in texts of twice that length, under each rule and **without any further
+# Now it has to copy from distances up to 128, in texts of twice that length, under each rule and **without any further
 # training**. Plain RoPE is black. "4 times" means texts of 192 tokens, so a distance of 96.
 #
 # > **Predict.** Which rule is the worst at *short* distances, and why?
@@ -713,26 +847,21 @@ print(rounded(turns, 1))
 explorers.rope.context_extension()
 
 # %% [markdown] id="plain-rope-is-good-where-it"
-# - **Plain** RoPE is good where it was trained and falls off a cliff behind.
-# - **Interpolation** is bad everywhere, even at 8 tokens. The cell after the next shows why.
-# - **NTK-aware, YaRN and Llama 3** spare the fast planes and carry the skill further, at a price for short texts.
-# - **Dynamic** pays nothing on short texts, for it leaves them alone. That is its point.
+# - **Plain** RoPE is good at trained lengths and fails abruptly beyond them.
+# - **Interpolation** is bad everywhere, even at 8 tokens. The next cell shows why.
+# - **NTK-aware, YaRN and Llama 3** change the fast planes little or not at all. They work at longer distances, and cost
+#   something at short ones.
+# - **Dynamic** costs nothing on short texts, which it leaves unchanged. That is its purpose.
+# - At 96 tokens, the distance asked for, no rule works: every loss is above 3.5 nats.
 #
-# The numbers, for texts stretched four times:
-
-# %% id="for-scaling-in-plain-interpolation-ntk"
-for scaling in ("plain", "interpolation", "NTK-aware", "dynamic", "YaRN", "Llama 3"):
-    request = figures.rope.rope_request(scaling, 4, 32, 100.0, 48)
-    losses = [position_toys.loss_at_distance(copier, d, rope=request) for d in (8, 16, 32, 64)]
-    print(f"{scaling:13}", "  ".join(f"{loss:4.1f}" for loss in losses), " at 8, 16, 32, 64 tokens")
-
-# %% [markdown] id="why-does-interpolation-hurt-where-nothing"
-# Why does interpolation hurt where nothing was too long? Look into the first layer. Some heads there read the token before
-# the present one, and they find it by its angle, one step of the fast planes. How much of their weight still goes there?
+# This is one small model with one seed: the *shapes* of the curves are meaningful, small differences are not.
+#
+# Why does interpolation hurt at distances that were trained? Some heads of the first layer read the previous token, which they
+# find by its angle, one step of the fast planes. How much of their weight still goes there?
 
 # %% id="for-scaling-in-plain-interpolation-ntk-2"
 for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
-    request = figures.rope.rope_request(scaling, 4, 32, 100.0, 48)
+    request = scalings.rope_request(scaling, 4, 32, 100.0, 48)
     cos, sin = rope.rope_cos_sin(torch.arange(40), 32, request, 48)
     _, weights = copier.attentions[0](
         copier.norms[0](copier.embed(text)),
@@ -741,65 +870,70 @@ for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
         return_weights=True,
     )
     print(
-        f"{scaling:13} on the token before, by head:", rounded(previous_token_score(weights)[0], 2)
+        f"{scaling:13} on the previous token, by head:",
+        rounded(previous_token_score(weights)[0], 2),
     )
 
 # %% [markdown] id="one-small-model-on-one-task"
-# Interpolation makes one step four times smaller: the angle of "one back" now belongs to "four back". These heads have lost
-# their neighbour. Chen et al. 2023 train for some hundreds of steps with the new angles, and the model finds it again.
-#
-# One small model on one task: take the *kinds* of curves from it, not the numbers.
+# Interpolation makes one step four times smaller: the angle that used to mean "one back" now belongs to "four back". These
+# heads no longer find the previous token. Chen et al. 2023 train for some hundreds of steps with the new angles, after which
+# they do.
 
 # %% [markdown] id="a-model-that-has-read-text"
-# ### A model that has read text
-# Copying is a hard test: one lost neighbour, and all is lost. What about text? The course has a model of its own (you will build
-# it in notebook [The whole transformer](08_transformer.ipynb)). It was trained on texts of 256 tokens, with the base 10 000, so it has planes of both kinds:
+# ### Measured: a model that has read text
+# Copying is a hard test: a head that misses the previous token fails completely. What about text? The course model (you will
+# build it in notebook [The whole transformer](08_transformer.ipynb)) was trained on texts of 256 tokens, with the base 10 000:
 
 # %% id="config-trained-model-course-model-config"
 config = course_model_probes.course_model().config
 base = config.rope_parameters["rope_theta"]
 turns = config.max_position_embeddings * rope.rope_frequencies(config.head_dim, base) / math.tau
 print(f"trained on texts of {config.max_position_embeddings} tokens, with the base {base:,.0f}")
-print(f"{int((turns >= 1).sum())} of its {len(turns)} planes turn in full within them")
+print(f"{int((turns >= 1).sum())} of its {len(turns)} planes complete a turn within them")
 
 # %% [markdown] id="it-now-reads-source-files-that"
-# It now reads source files that were held out, four times as long, under each rule and without further training. One more line is
-# drawn, as a bar to measure against: the same model with a **window** of its trained length (notebook [Attention](05_attention.ipynb)). It reads no further
-# back than in training, so every distance that it meets is one that it knows. A rule that stays above this line has carried the
-# model no further than forgetting does.
+# It reads 16 held-out source files of four times that length, under each rule and without further training (`reveal` shows how;
+# the losses are stored, since measuring takes minutes). One more model serves as a baseline: the same model with a **sliding
+# window** of its trained length (notebook [Attention](05_attention.ipynb)). It never meets a distance that was not trained. A
+# rule that is not below this baseline has made no use of more distant tokens.
 #
-# > **Predict.** Copying broke down behind the trained length. Will the loss on text jump as well, or creep up?
+# > **Predict.** Copying failed abruptly beyond the trained length. Will the loss on text jump as well, or rise slowly?
 
-# %% tags=["nbval-ignore-output"] id="explorers-rope-long-text"
+# %% id="reveal-long-texts-measure"
+reveal(long_texts.measure)
+
+# %% id="explorers-rope-long-text"
 explorers.rope.long_text()
 
 # %% [markdown] id="the-left-picture-has-the-loss"
-# The left picture has the loss itself; part of its ups and downs are easy and hard places of the texts. The right one takes
-# them out: it shows how much more each rule costs than the window, at the same tokens. The means of each quarter, in
-# nats (they depend a little on your version of Python, whose sources are the text):
+# The left figure shows the mean loss; part of its ups and downs are easy and hard places of the texts. The right figure removes
+# them: it shows the difference from the window on the same tokens, averaged over the texts. The bands are two standard errors
+# wide on each side. The same by quarters of the text:
 
-# %% tags=["nbval-ignore-output"] id="for-name-curve-in-figures-rope"
-for name, curve in figures.rope.stretches(4).items():
-    quarters = curve.view(4, -1).mean(-1)
-    print(f"{name:13}", rounded(quarters, 2))
+# %% id="for-name-curve-in-figures-rope"
+for rule in long_texts.RULES:
+    mean, error = long_texts.against_window(rule, 1 if rule == "plain" else 4, parts=4)
+    cells = [f"{m:+.2f} ± {e:.2f}" for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
+    print(f"{rule:13}", "   ".join(cells))
 
 # %% [markdown] id="plain-rope-and-the-window-are"
-# - **Plain** RoPE and the window are the same model as long as the text fits. Behind that plain RoPE gets worse, the more the
-#   longer the text. But it creeps: most tokens of a text can be foretold from near ones, at distances that were trained.
-# - **Interpolation** costs much everywhere, short texts included. It moves every neighbour.
-# - **NTK-aware** and **YaRN** cost little inside the trained length, and both help behind it. NTK-aware gives out before the
-#   length it was asked for, since it slows only the slowest plane by the full factor; YaRN so slows every plane that never
-#   turned in full, and holds out longer.
-# - Is any rule clearly *below* the window? That alone would mean that the model makes use of what lies further back. Without
-#   training on long texts these rules keep a long text from doing harm; for a use of it, models are trained on.
+# - **Plain** RoPE and the window are the same model as long as the text fits. Beyond that, plain RoPE gets worse the longer the
+#   text becomes. But it rises slowly: most tokens of a text can be predicted from near ones, at distances that were trained.
+# - **Interpolation** costs about 2 nats everywhere, short texts included. It changes the angle of every neighbour.
+# - **NTK-aware** costs little inside the trained length. It is close to the window in the second quarter; at the end, at the
+#   length it was asked for, it is no better than plain RoPE.
+# - **YaRN** costs 0.09 ± 0.02 nats inside the trained length and stays close to the window in all quarters.
+# - No rule is *below* the window by more than its standard error, and only that would show that the model makes use of more
+#   distant tokens. Without further training these rules limit the harm of a long text; to benefit from long text, models need
+#   training on it.
 #
-# Stretch for 2 times in place of 4: the price of short texts falls, and the rules give out sooner.
+# Stretch by 2 instead of 4: the cost inside falls, and YaRN fails before the end of the text.
 
 # %% [markdown] id="9-all-of-them-on-one"
-# ## 9 · All of them on one page
+# ## 11 · All methods compared
 #
-# Six models, alike in everything but the way they are told positions: two layers of attention, four heads, trained for the
-# same 800 steps on the same texts. `reveal` shows the training; it takes a minute or two for each, and the results are stored
+# Six models that differ only in how positions are encoded: two layers of attention, four heads, trained for the same 800
+# steps on the same texts. `reveal` shows the training; it takes a minute or two for each model, and the weights are stored
 # with the course.
 
 # %% id="reveal-position-models-train"
@@ -807,7 +941,7 @@ reveal(position_toys.train)
 
 # %% [markdown] id="predict-which-of-the-six-can"
 # > **Predict.** Which of the six can copy at all? And which of these still can at 64 tokens, a distance that none of them
-# > has met?
+# > was trained on?
 
 # %% id="explorers-rope-method-comparison"
 explorers.rope.method_comparison(distance=16)
@@ -818,29 +952,29 @@ for method in position_toys.METHODS:
     reachable = [16, 64] if method != "learned" else [16]
     losses = [position_toys.loss_at_distance(model, d) for d in reachable]
     print(f"{method:11}", "  ".join(f"{loss:.1f}" for loss in losses), "at 16 and 64 tokens back")
-print(f"a guess     {math.log(position_toys.VOCABULARY):.1f}")
+print(f"uniform     {math.log(position_toys.VOCABULARY):.1f}")
 one_back = math.exp(-positions.alibi_slopes(4)[0].item())
 print(f"ALiBi, steepest of four heads: one token back counts {one_back:.2f} times the token itself")
 
 # %% [markdown] id="read-it-with-care-it-is"
-# Read it with care: it is *one* small task, 800 steps, one seed.
+# Interpret this with care: it is *one* small task, 800 steps, one seed.
 #
-# - **No positions** is better than a guess among 128, since it sees which tokens the text is made of. What it cannot find is
-#   "the token before".
-# - **Relative** numbers and **RoPE** learn the task: "one back" is something a head can say directly.
-# - **ALiBi** says "near", not "one back". The nearest token is the token itself, and even the steepest of four heads favours
-#   it over the one before by a little only. Two layers of attention could not make much of that.
-# - The **tables** are added to the token, so a layer must first learn to take the two apart. After 800 steps they are on their
-#   way, no further. Behind the trained length the learned one has an end, and the sinusoidal one becomes worse than a guess.
-# - Far beyond its training the relative bias degrades gently: all far distances share a bucket. RoPE falls off its cliff,
-#   which is why section 8 exists.
+# - **No positions** is better than a uniform guess among 128, since it sees which tokens the text contains. What it cannot
+#   find is the previous token.
+# - **Relative** biases and **RoPE** learn the task: a head can express "one back" directly.
+# - **ALiBi** can express "near", but not "one back". The nearest token is the token itself, and even the steepest of four
+#   heads prefers it only slightly to the one before.
+# - The **tables** are added to the token, so a layer must first learn to separate the two. After 800 steps they have made some
+#   progress. Beyond the trained length the learned table has no rows, and the sinusoidal one is worse than a uniform guess.
+# - At long distances the relative bias degrades gradually: all far distances share a bucket. RoPE fails abruptly, which is why
+#   section 10 exists.
 
 # %% [markdown] id="10-claims-that-are-wrong"
-# ## 10 · Claims that are wrong
+# ## 12 · Claims that are wrong
 #
 # > *"RoPE multiplies each pair by the rotation matrix [[cos θ, −sin θ], [−sin θ, cos θ]]."*
 #
-# A rotation keeps every length, and its determinant is 1. Turn (1, 0) and (0, 1), and then (1, 1):
+# A rotation keeps every length, and its determinant is 1. Multiply (1, 0) and (0, 1), and then (1, 1):
 
 # %% id="angle-torch-tensor-0-5"
 angle = torch.tensor(0.5)
@@ -853,8 +987,8 @@ for name, matrix in (
     print(name, "lengths", rounded(torch.stack(lengths)), "determinant", rounded(matrix.det()))
 
 # %% [markdown] id="the-claimed-matrix-keeps-1-0"
-# The claimed matrix keeps (1, 0) and (0, 1), so a quick test with these two passes. It shrinks (1, 1) from 1.414 to 0.563. And
-# worse, the score no longer depends on the distance alone:
+# The claimed matrix keeps the lengths of (1, 0) and (0, 1), so a quick test with these two passes. It shrinks (1, 1) from 1.414
+# to 0.563. And worse, the score no longer depends only on the distance:
 
 # %% id="q-k-torch-tensor-1-0"
 q, k = torch.tensor([1.0, 2.0]).double(), torch.tensor([0.5, 1.0]).double()
@@ -878,44 +1012,68 @@ explorers.rope.rotation_or_not()
 
 # %% id="claimed"
 def claimed(x, cos, sin):
-    """Turn neighbours and put all first features before all second ones."""
+    """Rotate neighbours, and put all first features before all second ones."""
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.cat((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
 
 
 x = torch.arange(6.0)[None]
-angle = torch.zeros(1, 3)  # position 0: nothing may move
+angle = torch.zeros(1, 3)  # position 0: nothing may change
 for name, rotate in (("neighbours", rope.rotate_neighbours), ("claimed", claimed)):
     print(f"{name:11}", rotate(x, angle.cos(), angle.sin())[0].tolist())
 
 # %% [markdown] id="at-position-0-a-rotation-does"
-# At position 0 a rotation does nothing, and yet the features have changed places. What makes this mistake last is that the
-# *scores* survive it, as long as queries and keys are both treated so:
+# At position 0 a rotation does nothing, and yet the features are in a different order. The mistake is hard to notice because
+# the *scores* do not change, as long as queries and keys are treated alike:
 
 # %% id="x-torch-randn-5-8-generator"
 x = torch.randn(5, 8, generator=seeded(17), dtype=torch.float64)
 angles = rope.rope_angles(torch.arange(5), 8).double()
 neighbours = rope.rotate_neighbours(x, angles.cos(), angles.sin())
-turned = claimed(x, angles.cos(), angles.sin())
-print("the same scores:", torch.allclose(neighbours @ neighbours.T, turned @ turned.T))
-print("the same features:", torch.allclose(neighbours, turned))
+concatenated = claimed(x, angles.cos(), angles.sin())
+print("the same scores:", torch.allclose(neighbours @ neighbours.T, concatenated @ concatenated.T))
+print("the same features:", torch.allclose(neighbours, concatenated))
 
 # %% [markdown] id="so-the-model-works-until-its"
-# So the model works, until its keys meet others: a cache filled by another implementation, a kernel that turns in place, a
-# test that compares the turned keys themselves. It is neither layout, and it should not be called one.
+# So the model works, until its keys are used by other code: a cache filled by a different implementation, a kernel that rotates
+# in place, a test that compares the rotated keys themselves. It is neither of the two layouts.
+
+# %% [markdown] id="further-variants"
+# ## 13 · Further: partial rotary, no positions, several axes
+#
+# **Partial rotary.** Some models rotate only a part of each head (`partial_rotary_factor`; GPT-NeoX, Phi). The remaining
+# features compare content independently of distance. `apply_rope` does so when it gets fewer planes than D/2:
+
+# %% id="partial-rotary"
+heads = torch.randn(1, 2, 5, 16, generator=seeded(21))
+angles = rope.rope_angles(torch.arange(5), 8)  # four planes: the first 8 of 16 features
+partly = rope.apply_rope(heads, angles.cos(), angles.sin())
+print("first 8 features changed:  ", not torch.allclose(partly[..., :8], heads[..., :8]))
+print("other features unchanged:  ", torch.equal(partly[..., 8:], heads[..., 8:]))
+
+# %% [markdown] id="further-nope-and-others"
+# **No positions (NoPE).** A causal model without any positions can learn some order (section 1). Some recent models leave RoPE out
+# of every fourth layer or so and keep it in the others (Llama 4, SmolLM3, Command A): layers with RoPE read locally, layers
+# without it have no unseen angles at long distances.
+#
+# **MLA** (DeepSeek) compresses keys, and a rotation cannot pass through the compression; so each head gets a few extra
+# features that carry RoPE, and the compressed ones carry none ("decoupled RoPE").
+#
+# **M-RoPE** (Qwen-VL) gives tokens of pictures and videos three positions, time, row and column, and assigns each plane to one
+# of them.
 
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Attention sees a set. Order is put into the vectors (learned or sinusoidal rows) or into the scores (relative biases,
-#    ALiBi, RoPE).
-# 2. RoPE turns each pair of features of queries and keys by position · base^(−2i/D). Scores then depend on m − n only.
-#    Values are not turned.
-# 3. Two layouts pair the features, halves and neighbours. They differ by an order of rows within each head; mixing them
+# 1. Attention sees a set. Order is added to the vectors (learned or sinusoidal rows) or to the scores (relative biases, ALiBi,
+#    RoPE).
+# 2. RoPE rotates each pair of features of queries and keys by position · base^(−2i/D). Scores then depend only on m − n. Values
+#    are not rotated. In a cache, keys are stored rotated.
+# 3. Two layouts pair the features, halves and neighbours. They differ in the order of rows within each head; mixing them
 #    raises no error and ruins the model.
-# 4. Nothing in RoPE makes scores decay by itself: independent pairs have mean 0 at every distance, equal ones fall.
-# 5. Behind the trained length slow planes meet unseen angles. Interpolation slows all planes, NTK-aware, YaRN and Llama 3
-#    spare the fast ones. A larger base that a model was trained with is none of these.
+# 4. Nothing in RoPE makes scores decay by itself: independent pairs have mean 0 at every distance; for equal ones it falls.
+# 5. Beyond the trained length slow planes meet unseen angles. Interpolation slows all planes; NTK-aware, YaRN and Llama 3
+#    spare the fast ones; ABF enlarges the base and trains on.
 #
 # ### Test yourself
 
@@ -931,7 +1089,8 @@ quiz("rope")
 # - Su et al. 2021, *RoFormer*, arXiv:2104.09864: RoPE.
 # - Chen et al. 2023, *Extending context window of large language models via positional interpolation*, arXiv:2306.15595.
 # - Peng et al. 2023, *YaRN*, arXiv:2309.00071, also on the NTK-aware base.
-# - Xiong et al. 2023, *Effective long-context scaling of foundation models*, arXiv:2309.16039: training on with a larger base.
+# - Xiong et al. 2023, *Effective long-context scaling of foundation models*, arXiv:2309.16039: ABF.
+# - Kazemnejad et al. 2023, *The impact of positional encoding on length generalization in Transformers*, arXiv:2305.19466: NoPE.
 # - Qwen Team 2025, *Qwen3 technical report*, arXiv:2505.09388.
 # - Grattafiori et al. 2024, *The Llama 3 herd of models*, arXiv:2407.21783.
 # - Olsson et al. 2022, *In-context learning and induction heads*, arXiv:2209.11895: the task of the small models.

@@ -12,6 +12,7 @@ from course_lib.attention import (
     head_scores,
     induction_score,
     induction_targets,
+    mean_head_outputs,
     previous_token_score,
     repeated_ids,
     silence_head,
@@ -151,3 +152,32 @@ def test_a_silenced_head_is_one_whose_columns_are_zero():
     for head in (-1, 3):
         with pytest.raises(ValueError, match=rf"0 \.\. 2.*got {head}"):
             silence_head(layer.o_proj, head, 3)
+
+
+def test_a_baseline_takes_the_place_of_what_the_head_reads():
+    layer = MultiHeadAttention(12, 3, 1, head_dim=5)
+    x, baseline = torch.randn(2, 4, 12, generator=seeded(1)), torch.arange(5.0)
+    with torch.no_grad():
+        whole = layer(x)[0]
+        silence_head(layer.o_proj, 1, 3, baseline)
+        replaced = layer(x)[0]
+        layer.o_proj._forward_pre_hooks.clear()
+        silence_head(layer.o_proj, 1, 3)
+        without = layer(x)[0]
+        written = layer.o_proj.weight[:, 5:10] @ baseline
+    torch.testing.assert_close(replaced, without + written)
+    assert not torch.allclose(replaced, whole)
+
+
+def test_mean_head_outputs_are_averages_over_texts_and_tokens_of_each_layer():
+    layers = [MultiHeadAttention(12, 3, 1, head_dim=5) for _ in range(2)]
+    x = torch.randn(2, 4, 12, generator=seeded(1))
+    outputs = [layer.o_proj for layer in layers]
+    with torch.no_grad():
+        means = mean_head_outputs(outputs, 3, lambda: layers[1](x + layers[0](x)[0]))
+        first = layers[0](x)[0]
+        expected = [first.mean((0, 1)), layers[1](x + first)[0].mean((0, 1))]
+    assert means.shape == (2, 3, 5)
+    for layer, mean, written in zip(layers, means, expected, strict=True):
+        torch.testing.assert_close(layer.o_proj.weight @ mean.flatten(), written)
+    assert not any(output._forward_pre_hooks for output in outputs), "no hook is left"

@@ -8,7 +8,7 @@ ABILITIES = (
         "write attention with any mask, cut it into heads, let heads share their keys, and say "
         "what each line is for",
         exercises="scaled_dot_product causal_mask padding_mask split_heads merge_heads "
-        "grouped_query cached_step",
+        "grouped_query multi_head cached_step",
         questions="roles steps bug_mask new_query bug_split group",
     ),
     ability(
@@ -25,7 +25,7 @@ ABILITIES = (
         "attention",
         "look at the maps of a trained model, find the heads that copy, and test whether they do "
         "what they seem to do",
-        exercises="induction_score",
-        questions="induction ablation",
+        exercises="induction_score ablated_output",
+        questions="induction ablation mean_ablation",
     ),
 )

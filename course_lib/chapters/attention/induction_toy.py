@@ -1,12 +1,13 @@
-"""A model small enough to be trained while you wait, whose heads do what those of large ones do.
+"""A model that trains in seconds and develops the same kinds of heads as large models.
 
-Two layers of attention and nothing else: no MLP, no bias. It reads random sequences that repeat,
-and to predict the next token it must find where the present one stood before and read what came
-behind. One layer cannot do that. Within two hundred steps the first layer learns to look one token
-back, and the second to look for tokens whose predecessor is the present one: an induction head.
+Two layers of attention with RoPE and nothing else: no MLP, no bias. It reads random sequences that
+repeat. To predict the next token it must find an earlier occurrence of the present one and read the
+token after it, which one layer cannot do. Within two hundred steps the first layer learns to read
+the previous token, and the second to read tokens whose predecessor equals the present one: an
+induction head.
 
 The period of the repetition must vary. If it is always 12, "read the token 11 places back" solves
-the task without looking at any token; `trained("fixed")` is a model that learned just that.
+the task without looking at any token; `trained("fixed")` learned exactly this.
 
 Taught in:        attention
 Paper:            Elhage et al. 2021, A mathematical framework for transformer circuits;
@@ -26,7 +27,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from course_lib.attention import causal_mask, head_scores, repeated_ids, silence_head, split_heads
+from course_lib.attention import (
+    causal_mask,
+    head_scores,
+    mean_head_outputs,
+    repeated_ids,
+    silence_head,
+    split_heads,
+)
 from course_lib.device import seeded, seeded_draws
 from course_lib.rope import apply_rope, rope_angles
 from course_lib.softmax import surprises
@@ -57,16 +65,23 @@ class ToyModel(toy_models.AttentionOnlyModel):
         )
         return logits, torch.stack(weights, dim=1)
 
-    def without_head(self, layer: int, head: int) -> "ToyModel":
-        """Return a copy in which nothing that this head reads reaches the residual stream."""
+    def without_head(
+        self, layer: int, head: int, baseline: Float[Tensor, " D"] | None = None
+    ) -> "ToyModel":
+        """Return a copy in which a constant, zero or `baseline`, replaces what this head reads."""
         if not 0 <= layer < LAYERS:
             raise ValueError(
                 f"layer must lie in 0 .. {LAYERS - 1}, counted from the first; got {layer}. "
                 f"This model has {LAYERS}."
             )
         ablated = copy.deepcopy(self)
-        silence_head(ablated.layers()[layer][1].o_proj, head, HEADS)
+        silence_head(ablated.layers()[layer][1].o_proj, head, HEADS, baseline)
         return ablated
+
+    def head_means(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L H D"]:
+        """Return what each head reads, averaged over all tokens of some texts."""
+        outputs = [attention.o_proj for _, attention in self.layers()]
+        return mean_head_outputs(outputs, HEADS, lambda: self(ids))
 
 
 def _rotation(tokens: int) -> Callable[[Tensor], Tensor]:
@@ -76,7 +91,7 @@ def _rotation(tokens: int) -> Callable[[Tensor], Tensor]:
 
 
 class Sequences(NamedTuple):
-    """Token ids, and True at the tokens whose successor can be known: those that came before."""
+    """Token ids, and True at the tokens whose successor can be known: those that have occurred."""
 
     ids: Int[Tensor, "B T"]
     repeated: Bool[Tensor, "B T"]
@@ -85,7 +100,7 @@ class Sequences(NamedTuple):
 def repeated_sequences(
     batch: int, periods: tuple[int, int], generator: torch.Generator, tokens: int = LENGTH
 ) -> Sequences:
-    """Return <s> and then a random text, over and over; its length is drawn for each sequence."""
+    """Return <s> and then a random text, repeated; its length is sampled for each sequence."""
     low, high = periods
     if not 1 <= low <= high < len(TOKENS):
         raise ValueError(
@@ -102,7 +117,7 @@ def repeated_sequences(
 
 
 def repeat_loss(model: ToyModel, sequences: Sequences) -> float:
-    """Return the mean surprise where the text repeats, so that the next token can be known."""
+    """Return the mean loss where the text repeats, so that the next token can be known."""
     with torch.no_grad():
         return _surprises(model, sequences.ids)[sequences.repeated[:, :-1]].mean().item()
 
@@ -115,7 +130,7 @@ def _surprises(model: ToyModel, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B las
 def queries_and_keys(
     model: ToyModel, ids: Int[Tensor, "B T"]
 ) -> tuple[Float[Tensor, "L B H T D"], Float[Tensor, "L B H T D"]]:
-    """Return the queries and keys of all heads as they are compared, after their rotation."""
+    """Return the queries and keys of all heads as they are multiplied, after their rotation."""
     rotate, mask = _rotation(ids.shape[1]), causal_mask(ids.shape[1])
     queries, keys = [], []
     with torch.no_grad():
@@ -129,7 +144,7 @@ def queries_and_keys(
 
 
 class History(NamedTuple):
-    """What was measured while the model learned; the scores are those of the best head."""
+    """Measurements during training; the scores are those of the best head."""
 
     steps: list[int]
     loss: list[float]
@@ -140,7 +155,7 @@ class History(NamedTuple):
 def train_toy(
     steps: int = STEPS, kind: Kind = "varying", seed: int = 0, every: int = 10
 ) -> tuple[ToyModel, History]:
-    """Train a toy from scratch and watch its heads every few steps; ten seconds or so."""
+    """Train a toy from scratch and score its heads every few steps; about ten seconds."""
     generator = seeded(seed)
     with seeded_draws(seed):
         model = ToyModel()

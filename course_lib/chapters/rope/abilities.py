@@ -5,8 +5,8 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "rope",
-        "say what each way does, where it enters the model, and what it does behind the trained "
-        "length",
+        "say what each way does, where it enters the model, and what it does beyond the "
+        "trained length",
         exercises="sinusoidal alibi_slopes alibi_bias",
         questions="blind beyond slope no_absolute_value",
     ),
@@ -14,7 +14,7 @@ ABILITIES = (
         "rope",
         "write RoPE in both of its layouts, convert a checkpoint from one to the other, and prove "
         "what the score depends on",
-        exercises="angles halves neighbours convert",
+        exercises="angles halves neighbours convert batch_with_cache",
         questions="shifted score properties values order bug_matrix bug_layout mixed_layouts",
     ),
     ability(

@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        rope
-Checked against:  the pictures of `course_lib.chapters.rope.figures` for the same values
+Checked against:  the figures of `course_lib.chapters.rope.figures` for the same values
 Shapes:           D head width, T positions
 """
 
@@ -11,7 +11,8 @@ import torch
 from matplotlib.figure import Figure
 
 from course_lib.chapters.rope import figures
-from course_lib.chapters.rope.figures import longer, measured, turning
+from course_lib.chapters.rope.figures import measured, rotation
+from course_lib.chapters.rope.long_texts import STRETCHES
 from course_lib.chapters.rope.position_toys import DISTANCES, TRAINED_LENGTH, WIDTH, trained
 from course_lib.device import seeded
 from course_lib.positions import sinusoidal_table
@@ -29,9 +30,9 @@ def clocks(
     n: int = 5,
     base: Number = 100.0,
 ) -> Explorer:
-    """Move the query, the key, or both together, and watch hands and score."""
+    """Move the query, the key, or both together, and watch the hands and the score."""
     query, key = (torch.tensor(each, dtype=torch.float64) for each in (q, k))
-    last = turning.FARTHEST - 1
+    last = rotation.FARTHEST - 1
 
     def figure(m: int, n: int, both: int) -> Figure:
         both = max(0, min(both, last - max(m, n)))  # as far as the map goes
@@ -42,11 +43,11 @@ def clocks(
         "n": step_slider("key at n", n, 0, last),
         "both": step_slider("move both by", 0, 0, last),
     }
-    return Explorer(figure, controls, "Each plane is a clock; the score sees only m − n.")
+    return Explorer(figure, controls, "Each plane is a clock; the score depends only on m − n.")
 
 
 def rotation_or_not(angle: Number = 0.5) -> Explorer:
-    """Turn a circle of vectors with the right matrix and with the mistaken one."""
+    """Multiply a circle of vectors with a rotation and with the mistaken matrix."""
     controls = {"angle": slider("angle (radians)", angle, 0.0, 3.1, step=0.05)}
     return Explorer(figures.rotation_or_not, controls, "A rotation keeps lengths.")
 
@@ -67,11 +68,11 @@ def position_table(table: str = "sinusoidal", seed: int = 0) -> Explorer:
         "table": choice("table", table, tuple(tables)),
         "seed": step_slider("shuffle number", seed, 0, 9),
     }
-    return Explorer(figure, controls, "Which rows of a table resemble each other.")
+    return Explorer(figure, controls, "How similar the rows of a table are.")
 
 
 def alibi(num_heads: int = 8, head: int = 3) -> Explorer:
-    """Choose a number of heads and one of them, and see how far it reaches."""
+    """Choose a number of heads and one of them, and see how far back it reads."""
 
     def figure(num_heads: int, head: int) -> Figure:
         return figures.alibi(num_heads, min(head, num_heads))
@@ -86,7 +87,7 @@ def alibi(num_heads: int = 8, head: int = 3) -> Explorer:
 def wavelengths(
     head_dim: int = 128, base: Number = 10_000.0, trained_length: Number = 4096.0
 ) -> Explorer:
-    """Move the base and the trained length, and count the planes that never turn in full."""
+    """Move the base and the trained length, and count the planes that never complete a turn."""
 
     def figure(base: Number, trained_length: Number) -> Figure:
         return figures.wavelength_map(head_dim, base, trained_length)
@@ -95,7 +96,7 @@ def wavelengths(
         "base": log_slider("base", base, 100.0, 10_000_000.0, steps=50),
         "trained_length": log_slider("trained length", trained_length, 32.0, 131_072.0, steps=48),
     }
-    return Explorer(figure, controls, "How many tokens each plane needs for a full turn.")
+    return Explorer(figure, controls, "The number of tokens each plane takes for a full turn.")
 
 
 def slowdown(
@@ -114,31 +115,29 @@ def slowdown(
 
 
 def context_extension(factor: int = 4) -> Explorer:
-    """Stretch RoPE for longer texts, and see what a trained model makes of them."""
+    """Stretch RoPE for longer texts, and see the loss of a small trained model."""
     controls = {
         "factor": choice("stretched for", factor, [(f"{f} times", f) for f in measured.FACTORS])
     }
     return Explorer(figures.context_extension, controls, "A trained model beyond its length.")
 
 
-def long_text(factor: int = longer.STRETCHES[-1]) -> Explorer:
-    """Stretch the course model's RoPE, and see its loss along texts that are too long."""
-    controls = {
-        "factor": choice("stretched for", factor, [(f"{f} times", f) for f in longer.STRETCHES])
-    }
+def long_text(factor: int = STRETCHES[-1]) -> Explorer:
+    """Stretch the course model's RoPE, and see its loss along texts longer than in training."""
+    controls = {"factor": choice("stretched for", factor, [(f"{f} times", f) for f in STRETCHES])}
     return Explorer(
-        figures.long_text, controls, "The course model on long texts (a new choice takes seconds)."
+        figures.long_text, controls, "The course model on texts longer than in training."
     )
 
 
 def method_comparison(distance: int = 64) -> Explorer:
-    """Choose from how far back to copy, and compare six ways to know positions."""
+    """Choose from how far back to copy, and compare six ways to encode positions."""
     controls = {"distance": choice("copy from", distance, [(f"{d} back", d) for d in DISTANCES])}
     return Explorer(figures.method_comparison, controls, "Six small models, one task.")
 
 
 def decay(head_dim: int = 64, base: Number = 10_000.0) -> Explorer:
-    """Change the base and the head width, and see what falls with distance."""
+    """Change the base and the head width, and see what decays with distance."""
 
     def figure(head_dim: int, base: Number) -> Figure:
         return figures.decay(head_dim, base)

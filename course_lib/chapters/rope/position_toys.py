@@ -1,16 +1,16 @@
-"""Six small models that differ in one thing only: how they are told what stands where.
+"""Six small models that differ only in how positions are encoded.
 
-All learn the same task, to go on repeating a random text. Behind the first period each next token
-is known: it is the one that followed the last time. Finding it takes two steps of attention, one
-that looks at the token before and one that looks for the same token earlier. The first needs
-positions, and both can be asked at any distance.
+All learn the same task: continue a random text that repeats. After the first period each next token
+is known: it is the one that followed last time. Finding it takes two steps of attention, one that
+reads the previous token and one that finds the earlier occurrence. The first needs positions, and
+the task can be set at any distance.
 
     none         a causal mask, nothing else
     learned      a trained row per position, added to the embedding
     sinusoidal   a computed row per position, added to the embedding
     relative     a trained number per head and bucket of distance, added to the scores
     alibi        minus slope times distance, added to the scores
-    rope         queries and keys turned
+    rope         queries and keys rotated
 
 `train` makes a model; `trained` reads a stored one, which `store_weights` made.
 
@@ -46,9 +46,7 @@ from course_lib.study.exhibits import toy_models
 METHODS = ("none", "learned", "sinusoidal", "relative", "alibi", "rope")
 VOCABULARY, WIDTH, LAYERS, HEADS, HEAD_DIM = 128, 64, 2, 4, 32
 TRAINED_LENGTH, SHORTEST, LONGEST = 48, 8, 20  # tokens of a text; its period
-BASE = (
-    100.0  # so that some planes turn in full within 48 tokens and some do not, as in large models
-)
+BASE = 100.0  # some planes complete a turn within 48 tokens and some do not, as in large models
 PLAIN: Mapping[str, Any] = {"rope_type": "default", "rope_theta": BASE}
 STEPS = 800
 DISTANCES = (8, 12, 16, 20, 24, 32, 48, 64, 96, 128)
@@ -56,7 +54,7 @@ WEIGHTS = Path(__file__).parent / "data" / "position_toys.safetensors"
 
 
 class PositionModel(toy_models.AttentionOnlyModel):
-    """Two layers of attention on a residual stream, with one of six ways to know positions."""
+    """Two layers of attention on a residual stream, with one of six ways to encode positions."""
 
     def __init__(self, method: str) -> None:
         super().__init__(VOCABULARY, WIDTH, LAYERS, HEADS, HEAD_DIM)
@@ -74,7 +72,7 @@ class PositionModel(toy_models.AttentionOnlyModel):
         rope: Mapping[str, Any] = PLAIN,
         layout: Layout = "halves",
     ) -> Float[Tensor, "B T V"]:
-        """Return the logits; the other arguments change what `rope` does, to see what follows."""
+        """Return the logits; the other arguments change what `rope` does, for experiments."""
         tokens = ids.shape[1]
         x = self.embed(ids) + self._vectors(tokens)
         rotate = self._rotation(tokens, rope, layout)
@@ -99,7 +97,7 @@ class PositionModel(toy_models.AttentionOnlyModel):
     def _rotation(
         self, tokens: int, rope: Mapping[str, Any], layout: Layout
     ) -> Callable[[Tensor], Tensor] | None:
-        """Return what turns queries and keys."""
+        """Return the function that rotates queries and keys."""
         if self.method != "rope":
             return None
         cos, sin = rope_cos_sin(torch.arange(tokens), HEAD_DIM, rope, TRAINED_LENGTH)
@@ -109,14 +107,14 @@ class PositionModel(toy_models.AttentionOnlyModel):
 def repeated_texts(
     periods: Sequence[int], tokens: int, generator: torch.Generator, pool: int = VOCABULARY
 ) -> Int[Tensor, "B T"]:
-    """Return one random text per period, over and over; no token occurs twice within a period."""
+    """Return one repeated random text per period; no token occurs twice within a period."""
     if not periods:
         raise ValueError("each text needs a period; got none. Pass at least one number.")
     return torch.cat([repeated_ids(pool, period, tokens, generator) for period in periods])
 
 
 def loss_at_distance(model: PositionModel, distance: int, texts: int = 8, **changes: Any) -> float:
-    """Return the mean surprise at tokens that must be copied from so far back, in nats."""
+    """Return the mean loss, in nats, at tokens that must be copied from this distance."""
     ids = repeated_texts([distance] * texts, 2 * distance + 1, seeded(5))
     with torch.no_grad():
         surprise = surprises(model(ids[:, :-1], **changes), ids[:, 1:])

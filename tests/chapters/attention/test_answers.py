@@ -1,10 +1,19 @@
-"""One step of a cache as a pure function, beside attention over the whole sequence at once."""
+"""The chapter's pure functions agree with the library's modules, caches and hooks."""
 
 import pytest
 import torch
 
-from course_lib.attention import causal_mask, grouped_query_attention
-from course_lib.chapters.attention.answers import cached_attention
+from course_lib.attention import (
+    MultiHeadAttention,
+    causal_mask,
+    grouped_query_attention,
+    silence_head,
+)
+from course_lib.chapters.attention.answers import (
+    ablated_output,
+    cached_attention,
+    multi_head_attention,
+)
 
 B, H, G, T, D = 2, 6, 3, 7, 4
 
@@ -41,3 +50,31 @@ def test_the_pure_step_asks_for_room(position):
     said = f"between 0 and the caches' 9 places; got 7 tokens at position {position}. Position"
     with pytest.raises(ValueError, match=said):
         cached_attention(q, k, v, cache, cache, position)
+
+
+def test_the_layer_is_the_module_with_the_same_weights():
+    layer = MultiHeadAttention(10, 6, 3, head_dim=4).double()
+    x = torch.randn(B, T, 10, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    parts = (layer.q_proj, layer.k_proj, layer.v_proj, layer.o_proj)
+    found = multi_head_attention(x, *(part.weight for part in parts), 6, causal_mask(T))
+    torch.testing.assert_close(found, layer(x, causal_mask(T))[0])
+    assert not torch.allclose(found, layer(x)[0])
+    with pytest.raises(ValueError, match=r"24 rows and 5 heads"):
+        multi_head_attention(x, *(part.weight for part in parts), 5)
+
+
+def test_an_ablated_output_is_that_of_the_hook():
+    layer = MultiHeadAttention(10, 6, 3, head_dim=4).double()
+    x = torch.randn(B, T, 10, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    seen = []
+    layer.o_proj.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    whole = layer(x)[0]
+    read = seen[0].unflatten(-1, (6, 4)).transpose(1, 2)
+    silence_head(layer.o_proj, 2, 6)
+    weight = layer.o_proj.weight
+    torch.testing.assert_close(ablated_output(read, weight, 2, "zero"), layer(x)[0])
+    by_mean = ablated_output(read, weight, 2)
+    torch.testing.assert_close(by_mean.mean((0, 1)), whole.mean((0, 1)))
+    assert not torch.allclose(by_mean, whole)
+    with pytest.raises(ValueError, match=r"'mean' or 'zero'.*'median'"):
+        ablated_output(read, weight, 2, "median")

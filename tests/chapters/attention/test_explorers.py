@@ -11,7 +11,7 @@ from course_lib.attention import causal_mask
 from course_lib.chapters.attention import explorers, figures
 from course_lib.chapters.attention.explorers import widget as lines_module
 from course_lib.study.display.plotting import png_bytes
-from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits import ablated_heads, course_model_probes
 
 TEXT = ("<s>", " a", "$", "中", "a")
 
@@ -79,9 +79,11 @@ def test_reading_begins_with_the_head_that_copies_best():
 @pytest.mark.parametrize("kind", course_model_probes.KINDS)
 def test_missed_heads_are_measured_on_the_chosen_text(kind):
     explorer = explorers.missed_heads()
-    for control, value in {"on": kind, "layer": 0, "head": 2}.items():
+    moves = {"on": kind, "ablation": "mean", "layer": 0, "head": 2}
+    for control, value in moves.items():
         explorer.controls[control].value = value
-    rises, scores = course_model_probes.rises(kind), course_model_probes.head_scores_on(kind)
+    rises = ablated_heads.rises(kind, "mean")
+    scores = course_model_probes.head_scores_on(kind)
     assert explorer.image == png_bytes(figures.missed_heads(rises, scores, kind, 0, 2))
     explorer.close()
 

@@ -1,6 +1,5 @@
 """The pictures of the attention chapter draw the numbers that torch gives."""
 
-import math
 import time
 
 import numpy as np
@@ -88,12 +87,26 @@ def test_products_spread_as_theory_says_and_dependent_ones_do_not():
     assert figures.product_spread(alike, alike) == pytest.approx(25, rel=0.1)
 
 
-def test_the_jacobian_fades_without_the_scale_alone():
-    bare, root, full = (figures.jacobian_norms(rule) for rule in ("no scale", "÷ √D", "÷ D"))
-    assert bare[-1] < 0.3 * bare[0]
-    assert max(root) < 1.2 * min(root)
-    assert full[-1] == pytest.approx(math.sqrt(1 / 16 - 1 / 256), rel=0.02), "uniform over 16"
+def autograd_at_queries(width, scale, texts=64, queries=8, keys=16):
+    generator = torch.Generator().manual_seed(width)
+    q = torch.randn(texts, queries, width, generator=generator).double().requires_grad_()
+    k = torch.randn(texts, keys, width, generator=generator).double()
+    v = torch.randn(texts, keys, width, generator=generator).double()
+    read = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scale)
+    upstream = torch.randn(read.shape, generator=generator).double()
+    (gradient,) = torch.autograd.grad((read * upstream).sum(), q)
+    return gradient.square().mean().sqrt().item()
+
+
+def test_only_the_root_keeps_the_gradient_the_same_at_every_width():
+    bare, root, full = (figures.query_gradients(rule) for rule in ("no scale", "÷ √D", "÷ D"))
     assert bare[0] == root[0] == full[0], "at width 1 the three are one"
+    assert bare[-1] > 4 * bare[0]
+    assert max(root[1:]) < 1.15 * min(root[1:]), "from width 2 on"
+    assert full[-1] < root[-1] / 20
+    for power, found in (0.0, bare), (0.5, root), (1.0, full):
+        at_64 = autograd_at_queries(64, 64**-power)
+        assert found[WIDTHS.index(64)] == pytest.approx(at_64, rel=0.15)
 
 
 def test_the_scale_picture_marks_its_width_and_shows_trained_heads():
@@ -104,7 +117,7 @@ def test_the_scale_picture_marks_its_width_and_shows_trained_heads():
     assert list(trained.get_ydata()) == [6.1, 4.4]
     assert marker.get_xdata()[0] == 256
     assert "√256 = 16.0" in figure_title(left.figure)
-    assert list(right.lines[0].get_ydata()) == list(figures.jacobian_norms("no scale"))
+    assert list(right.lines[0].get_ydata()) == list(figures.query_gradients("no scale"))
     with pytest.raises(ValueError, match=r"width.*\b1, 2, .*\b3\b"):
         figures.scale_experiment(width=3)
 
@@ -131,12 +144,14 @@ def test_long_maps_keep_their_largest_weights():
 
 def test_the_chosen_head_is_framed_and_drawn_large():
     weights = maps()
-    left, right = figures.attention_maps(weights, TEXT, layer=1, head=2).axes
+    left, right, bar = figures.attention_maps(weights, TEXT, layer=1, head=2).axes
     (frame,) = left.patches
     image = left.images[0].get_array()
     tall, wide = image.shape[0] / 2, image.shape[1] / 3
     assert (frame.get_x(), frame.get_y()) == pytest.approx((2 * wide - 0.5, tall - 0.5))
-    assert shown(right) == pytest.approx(weights[1, 2].numpy())
+    expected = weights[1, 2].masked_fill(~causal_mask(6), torch.nan).numpy()
+    assert shown(right) == pytest.approx(expected, nan_ok=True)
+    assert bar.get_ylabel() == "weight (grey: masked)"
     labels = [each.get_text() for each in right.get_xticklabels()]
     assert labels == [token_label(token) for token in TEXT]
     assert labels[0] == "<s>"
@@ -164,11 +179,11 @@ def test_a_head_is_named_for_what_it_reads(marked, said):
     assert (kind, share) == (said, pytest.approx(1))
 
 
-def test_an_even_head_has_no_favourite():
+def test_an_even_head_has_no_clear_pattern():
     even = causal_mask(30).float()
     even = (even / even.sum(-1, keepdim=True)).view(1, 1, 30, 30)
     said = figure_title(figures.attention_maps(even, [str(i) for i in range(30)]))
-    assert "no favourite place" in said
+    assert "no clear pattern" in said
 
 
 def test_a_twelve_by_twelve_mosaic_is_drawn_in_time():
@@ -207,7 +222,7 @@ def test_learning_names_the_step_at_which_induction_appears():
         history.induction,
     ]
     assert figure_title(figure) == (
-        "The loss falls from 4.2 to 0.10 nats; An induction head is there by step 20"
+        "The loss falls from 4.2 to 0.10 nats; An induction head has formed by step 20"
     )
     early = figures.learning(History([0], [4.2], [0.1], [0.1]))
     assert "No induction head has formed yet" in figure_title(early)
@@ -217,10 +232,12 @@ def test_scores_and_ablations_show_what_is_passed():
     tables = {"previous token": torch.tensor([[0.1, 0.7], [0.2, 0.3]])}
     (ax,) = figures.scores_of_heads(tables).axes
     assert shown(ax) == pytest.approx(tables["previous token"].numpy())
-    assert figure_title(ax.figure) == "previous token: most in head 0.1"
-    (ax,) = figures.ablation({"0.0": 0.5, "both": 2}, before=0.25).axes
-    assert [bar.get_height() for bar in ax.patches] == [0.5, 2.0]
-    assert "Without both the loss is 2.00; with every head it is 0.25" in figure_title(ax.figure)
+    assert figure_title(ax.figure) == "previous token: highest in 0.1"
+    losses = {"zero": {"0.0": 0.5, "both": 2}, "mean": {"0.0": 0.4, "both": 1.5}}
+    (ax,) = figures.ablation(losses, before=0.25, uniform=4.1).axes
+    assert [bar.get_height() for bar in ax.patches] == [0.5, 2.0, 0.4, 1.5]
+    assert [line.get_ydata()[0] for line in ax.lines] == [4.1, 0.25]
+    assert "1.50 without both (mean ablation), 0.25 with all heads" in figure_title(ax.figure)
 
 
 SCORES = {
@@ -240,15 +257,15 @@ def test_missed_heads_stand_where_their_score_and_their_rise_put_them():
         for line in right.lines
         if not line.get_label().startswith("_")
     }
-    assert set(points) == {"previous token", "induction", "no such habit"}
+    assert set(points) == {"previous token", "induction", "no clear pattern"}
     assert points["previous token"] == [pytest.approx((0.9, 0.5))]
     assert points["induction"] == [pytest.approx((0.6, 1.25))]
-    assert points["no such habit"] == [
+    assert points["no clear pattern"] == [
         pytest.approx((0.1, -0.02)),
         pytest.approx((0.2, 0.01)),
     ]
     assert figure_title(left.figure) == (
-        "On repeats head 1.0 is missed most: by 1.25 nats; "
+        "On repeats, the loss rises most without head 1.0: +1.25 nats; "
         "Head 0.0, previous token 0.90: without it +0.50 nats"
     )
     with pytest.raises(ValueError, match=r"2 layers.*2 heads.*layer 0, head 2\b"):

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from course_lib.chapters.rope import figures
-from course_lib.chapters.rope.figures import longer
+from course_lib.chapters.rope import figures, long_texts
 from course_lib.chapters.rope.figures.distance import PAIRS, expected_for_equal, scores_at
 from course_lib.chapters.rope.figures.measured import (
     FACTORS,
@@ -15,13 +14,12 @@ from course_lib.chapters.rope.figures.measured import (
     method_losses,
     scaled_losses,
 )
-from course_lib.chapters.rope.figures.planes import SCALINGS, frequencies_of, wavelengths
+from course_lib.chapters.rope.figures.planes import frequencies_of, wavelengths
+from course_lib.chapters.rope.figures.rotation import FARTHEST, degrees_apart, rotated, score_map
 from course_lib.chapters.rope.figures.tables import shuffled
-from course_lib.chapters.rope.figures.turning import FARTHEST, degrees_apart, score_map, turned
 from course_lib.chapters.rope.position_toys import DISTANCES, METHODS, trained
+from course_lib.chapters.rope.scalings import SCALINGS, rope_request
 from course_lib.positions import sinusoidal_table
-from course_lib.rope import ntk_aware_base
-from course_lib.study.display.labels import written
 from course_lib.study.display.plotting import figure_title, png_bytes
 
 Q = torch.tensor([1.0, 0.3, -0.5, 0.8, 0.4, 0.9, 0.6, -0.2], dtype=torch.float64)
@@ -38,8 +36,8 @@ def complex_turn(x, position, base):
     return torch.cat((hands.real, hands.imag))
 
 
-def test_hands_are_turned_as_complex_numbers_are():
-    assert torch.allclose(turned(Q, 12, 100.0), complex_turn(Q, 12, 100.0), atol=1e-5)
+def test_hands_are_rotated_as_complex_numbers_are():
+    assert torch.allclose(rotated(Q, 12, 100.0), complex_turn(Q, 12, 100.0), atol=1e-5)
 
 
 @pytest.mark.parametrize(("m", "n"), [(12, 5), (5, 12), (30, 23), (0, 0)])
@@ -132,12 +130,13 @@ def test_a_shuffled_table_has_the_same_rows():
 
 def test_the_position_table_is_drawn_as_it_is():
     table = sinusoidal_table(20, 8)
-    left, middle, right = figures.position_table(table, "sinusoidal").axes
+    left, middle, right, scale = figures.position_table(table, "sinusoidal").axes
     assert torch.allclose(torch.tensor(left.images[0].get_array().data).float(), table)
     assert torch.allclose(
         torch.tensor(middle.images[0].get_array().data), figures.similarities(table)
     )
-    assert "distance alone tells 100 %" in middle.get_title(loc="left").replace("\n", " ")
+    assert scale.get_ylabel() == "cosine of two rows"
+    assert "distance explains 100 %" in middle.get_title(loc="left").replace("\n", " ")
     assert right.images[0].get_array()[3, 3] == pytest.approx(1)
 
 
@@ -183,7 +182,7 @@ def test_no_scaling_makes_a_plane_faster_or_more_than_the_factor_slower(scaling)
 
 def test_an_unknown_scaling_is_refused():
     with pytest.raises(ValueError, match=r"plain, .*'magic'"):
-        figures.rope_request("magic", 4, 128, 1e4, 4096)
+        rope_request("magic", 4, 128, 1e4, 4096)
 
 
 def test_the_slowdown_is_the_ratio_of_frequencies():
@@ -197,15 +196,7 @@ def test_the_slowdown_is_the_ratio_of_frequencies():
     assert curves["NTK-aware"][0] == pytest.approx(1)
     assert "YaRN leaves" in figure_title(ax.figure)
     alone = sum(value == 1 for value in curves["YaRN"])
-    assert f"YaRN leaves {alone} alone" in figure_title(ax.figure)
-
-
-def test_a_larger_base_is_not_the_rule_for_a_factor():
-    (ax,) = figures.larger_base(10_000, 1_000_000, 4, 128).axes
-    trained_curve, rule = (line.get_ydata() for line in ax.lines)
-    assert trained_curve[-1] == pytest.approx(100 ** (126 / 128), rel=1e-3)
-    assert rule[-1] == pytest.approx((ntk_aware_base(1e4, 4.0, 128) / 1e4) ** (126 / 128), rel=1e-3)
-    assert "93.1 times slower" in figure_title(ax.figure)
+    assert f"YaRN leaves {alone} unchanged" in figure_title(ax.figure)
 
 
 def test_wavelengths_are_full_turns():
@@ -244,7 +235,7 @@ def test_context_extension_draws_the_measured_losses():
         assert tuple(losses) == scaled_losses(scaling, 1 if scaling == "plain" else 4)
     at_64 = {name: row[DISTANCES.index(64)] for name, row in curves.items() if name != "plain"}
     best = min(at_64, key=at_64.get)
-    assert f"{best} for 4 times the length has {at_64[best]:.1f}" in figure_title(ax.figure)
+    assert f"{best} stretched 4 times {at_64[best]:.1f}" in figure_title(ax.figure)
     with pytest.raises(ValueError, match=r"factor.*one of"):
         figures.context_extension(3)
 
@@ -275,49 +266,23 @@ def test_method_comparison_draws_the_measured_losses():
     place = DISTANCES.index(64)
     drawn = [0 if math.isnan(row) else row for row in (method_losses(m)[place] for m in METHODS)]
     assert bars == pytest.approx(drawn)
-    assert any("ended" in text.get_text() for text in left.texts)
+    assert any("beyond the table" in text.get_text() for text in left.texts)
     with pytest.raises(ValueError, match=r"distance.*one of.*\b5\b"):
         figures.method_comparison(5)
 
 
-@pytest.mark.parametrize("factor", longer.STRETCHES)
-def test_long_text_draws_the_measured_losses(factor):
+@pytest.mark.parametrize("factor", long_texts.STRETCHES)
+def test_long_text_draws_the_stored_losses(factor):
     left, right = figures.long_text(factor).axes
-    length = longer.trained_length()
-    assert left.get_xlim() == (0, longer.TIMES * length)
-    window = longer.losses(longer.WINDOW).view(longer.STEPS, -1).mean(-1).numpy()
-    for ax, lower in ((left, 0 * window), (right, window)):
-        curves = {line.get_label(): line.get_ydata() for line in ax.lines}
-        assert set(curves) == {*longer.RULES, f"a window of {length}"}
-        assert curves.pop(f"a window of {length}") == pytest.approx(window - lower, abs=1e-6)
-        for rule, drawn in curves.items():
-            whole = longer.losses(rule, 1 if rule == "plain" else factor)
-            expected = whole.view(longer.STEPS, -1).mean(-1).numpy() - lower
-            assert drawn == pytest.approx(expected, abs=1e-6), rule
-    end = {
-        rule: longer.losses(rule, 1 if rule == "plain" else factor)[-length:].mean().item()
-        for rule in longer.RULES
-    }
-    best = min(set(end) - {"plain"}, key=end.get)
-    said = figure_title(left.figure)
-    assert f"has a loss of {end['plain']:.2f}, {best} for {factor} times" in said
-    assert f"the length {end[best]:.2f}" in said
-    bar = longer.losses(longer.WINDOW)[-length:].mean().item()
-    assert f"{written(end['plain'] - bar, '+.2f')} for plain RoPE" in said
-
-
-def test_what_the_chapter_says_of_the_course_model_is_what_was_measured():
-    length = longer.trained_length()
-    found = longer.stretches(longer.TIMES)
-    inside = {name: curve[:length].mean().item() for name, curve in found.items()}
-    behind = {name: curve[-length:].mean().item() for name, curve in found.items()}
-    assert inside["plain"] == pytest.approx(inside[longer.WINDOW], abs=1e-3)
-    price = {rule: inside[rule] - inside["plain"] for rule in longer.RULES}
-    assert price["interpolation"] > 0.1
-    assert max(price["NTK-aware"], price["YaRN"]) < 0.5 * price["interpolation"]
-    assert behind["plain"] > behind[longer.WINDOW]
-    assert min(behind["NTK-aware"], behind["YaRN"]) < behind["plain"]
-    assert behind["plain"] < math.log(longer.course_model().config.vocab_size)
+    window = long_texts.stored_losses("window")
+    assert list(left.lines[0].get_ydata()) == pytest.approx(window.mean(0).tolist())
+    drawn = {line.get_label(): line.get_ydata() for line in right.lines}
+    assert list(drawn.pop("window of 256")) == [0, 0]
+    assert set(drawn) == set(long_texts.RULES)
+    for rule, curve in drawn.items():
+        losses = long_texts.stored_losses(rule, 1 if rule == "plain" else factor)
+        assert list(curve) == pytest.approx((losses - window).mean(0).tolist(), abs=1e-9), rule
+    assert "± 2 standard errors" in figure_title(right.figure)
     with pytest.raises(ValueError, match=r"factor.*\(2, 4\).*\b3\b"):
         figures.long_text(3)
 
@@ -330,7 +295,6 @@ DRAWINGS = {
     "alibi": lambda: figures.alibi(8, 2),
     "wavelength_map": lambda: figures.wavelength_map(64, 10_000, 2048),
     "slowdown": lambda: figures.slowdown(8, 64, 10_000, 2048),
-    "larger_base": lambda: figures.larger_base(10_000, 1_000_000, 4, 128),
     "decay": lambda: figures.decay(32, 100.0),
     "context_extension": lambda: figures.context_extension(2),
     "method_comparison": lambda: figures.method_comparison(16),
@@ -343,16 +307,15 @@ def test_a_picture_drawn_twice_has_the_same_bytes_and_says_something(name):
     assert png_bytes(figure) == png_bytes(DRAWINGS[name]())
     assert figure_title(figure) != "untitled"
     for ax in figure.axes:
-        assert ax.get_title(loc="left"), "each panel states its finding"
+        if ax.get_label() != "<colorbar>":
+            assert ax.get_title(loc="left"), "each panel states its finding"
 
 
 def test_every_picture_is_covered_here():
     numbers = {
         "plane_matrix",
         "reach",
-        "rope_request",
         "share_by_distance",
         "similarities",
-        "stretches",
     }
     assert set(DRAWINGS) == set(figures.__all__) - numbers

@@ -118,7 +118,7 @@ def _token_by_token(q, k, v, k_cache, v_cache, position):
 
 
 def _situation(heads, groups, tokens, capacity, position, batch=2):
-    """Return the arguments of a step; what the caches hold beyond `position` is old rubbish."""
+    """Return the arguments of a step; what the caches hold from `position` on is stale."""
     new = (batch, groups, tokens, 3)
     room = (batch, groups, capacity, 3)
     return call(
@@ -137,9 +137,12 @@ CACHED_STEP = Exercise(
     minutes=12,
     difficulty=3,
     statement=(
-        "T new tokens (usually one) stand at `position` and behind it. Put their keys and values "
-        "into copies of the caches (B, G, N, D), let the new queries (B, H, T, D) read causally "
-        "everything up to themselves, and return (output, k_cache, v_cache). Gradients must flow."
+        "T new tokens (usually one) have the positions `position`, `position` + 1, ... Write "
+        "their keys and values (B, G, T, D) into copies of the caches (B, G, N, D), let each "
+        "new query of `q` (B, H, T, D) attend to everything up to its own position, and return "
+        "(output, k_cache, v_cache). Heads share keys as in grouped_query_attention. The "
+        "caches that are passed in stay unchanged, slots after the new tokens must not be "
+        "read, and gradients must flow."
     ),
     solution=answers.cached_attention,
     reference=_step,
@@ -148,17 +151,18 @@ CACHED_STEP = Exercise(
         Probe(
             "the first token",
             lambda: _situation(heads=2, groups=2, tokens=1, capacity=4, position=0),
-            "Nothing came before: the token reads itself alone, and its output is its own value.",
+            "There are no earlier tokens: the token reads only itself, and its output is its "
+            "own value.",
         ),
         Probe(
             "the third token",
             lambda: _situation(heads=2, groups=2, tokens=1, capacity=5, position=2),
-            "It reads the two before it and itself, not the places that are still unwritten.",
+            "It reads the two before it and itself, not the slots that are still unwritten.",
         ),
         Probe(
             "the last free place",
             lambda: _situation(heads=2, groups=2, tokens=1, capacity=3, position=2),
-            "The cache is full afterwards, and all of it is read.",
+            "Afterwards the cache is full, and all of it is read.",
         ),
         Probe(
             "shared key heads",
@@ -168,7 +172,7 @@ CACHED_STEP = Exercise(
         Probe(
             "three new tokens at once",
             lambda: _situation(heads=2, groups=1, tokens=3, capacity=7, position=2),
-            "Among the new tokens too, none reads a later one.",
+            "No new token reads a later one.",
             gradient=True,
         ),
     ),
@@ -176,77 +180,79 @@ CACHED_STEP = Exercise(
         Misconception(
             "the unwritten places read",
             lambda *given: _step(*given, reads=_whole_capacity),
-            "You attend to the whole cache. Places that are not written yet hold zeros or old "
-            "rubbish, and even a key of zeros gets a weight: exp(0) = 1. Read up to position + T.",
+            "You attend to the whole cache. Slots that are not written yet hold zeros or stale "
+            "numbers, and even a key of zeros gets a weight: exp(0) = 1. Read up to position + "
+            "T.",
         ),
         Misconception(
             "itself left out",
             lambda *given: _step(*given, reads=_past_alone),
-            "The new token reads what came before it and not itself. Write first, then read up to "
-            "and including its own place.",
+            "The new token reads earlier tokens but not itself. Write first, then read up to "
+            "and including its own position.",
         ),
         Misconception(
             "the past forgotten",
             lambda *given: _step(*given, reads=_new_alone),
-            "Only the new tokens are read. The cache is there so that they can read the old ones.",
+            "Only the new tokens are read. They must read the cached ones too.",
         ),
         Misconception(
             "no mask among the new tokens",
             lambda *given: _step(*given, causal=False),
-            "With one new token there is nothing to hide. With several, the first must not read "
-            "the second: use causal_mask(T, position + T).",
+            "With one new token nothing is hidden. With several, the first must not read the "
+            "second: use causal_mask(T, position + T).",
         ),
         Misconception(
             "the staircase starts in the upper left corner",
             lambda *given: _step(*given, reads=_upper_left),
-            "Your new tokens are masked as if they were the first of the text. They are the last: "
-            "causal_mask(T, position + T) ends in the lower right corner.",
+            "Your new tokens are masked as if they were the first tokens of the text. They are "
+            "the last: causal_mask(T, position + T) ends in the lower right corner.",
         ),
         Misconception(
             "written one place too late",
             lambda *given: _step(
                 *given, start=min(given[5] + 1, given[3].shape[2]), reads=lambda p, m, e: p <= m
             ),
-            "Positions count from 0: the first new token belongs to place `position` itself.",
+            "Positions are counted from 0: the first new token goes to slot `position` itself.",
         ),
         Misconception(
-            "always written to the front",
+            "always written at the start",
             lambda *given: _step(*given, start=0),
-            "You overwrite the oldest tokens. Write to the places from `position` on.",
+            "You overwrite the oldest tokens. Write to the slots from `position` on.",
         ),
         Misconception(
             "the values forgotten",
             _values_forgotten,
-            "Your cache of values did not change. The next step would read old values here.",
+            "Your cache of values did not change. The next step would read stale values here.",
         ),
         Misconception(
             "the caches unchanged",
             _caches_lost,
-            "The output is right, but you return the caches as they came: the next step will have "
-            "forgotten this token. Return the copies that hold it.",
+            "The output is right, but you return the caches without the new tokens, so the "
+            "next step cannot read them. Return the copies that contain them.",
         ),
         Misconception(
-            "appended behind the last place",
+            "appended after the last slot",
             _appended,
-            "The caches have room already, and this makes them longer at every step. Write into "
-            "the places from `position` on.",
+            "The caches already have room; appending makes them longer at every step. Write "
+            "into the slots from `position` on.",
         ),
         Misconception(
             "cut to what is used",
             _cut,
-            "You return the used part alone. The room behind it is needed by the next step.",
+            "You return only the part in use. The next step needs the free slots after it.",
         ),
         Misconception(
             "written in place",
             _in_place,
-            "Here the caches must not change under the caller: k_cache.clone() first. (A cache in "
-            "use *is* written in place, and the library's KVCache does so.)",
+            "Here the caches that are passed in must not change: k_cache.clone() first. (In "
+            "practice a cache *is* written in place, as the library's KVCache does.)",
         ),
         Misconception(
             "the gradient cut off",
             _cut_off,
-            "All three are right, but no gradient flows through them. Whoever only generates may "
-            "write torch.no_grad() around the call; inside, leave it out.",
+            "All three are right, but no gradient flows through them. A caller who only "
+            "generates can use torch.no_grad() around the call; inside the function, leave it "
+            "out.",
         ),
     ),
     alternatives=(
@@ -255,9 +261,9 @@ CACHED_STEP = Exercise(
         Alternative("token by token", _token_by_token),
     ),
     hints=(
-        "Three moves: copy and write, read, return all three.",
+        "Three steps: copy and write, attend, return all three.",
         "k_cache = k_cache.clone(); k_cache[:, :, position:end] = k, with end = position + T.",
-        "attention.grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask) with "
-        "mask = attention.causal_mask(T, end) reads.",
+        "attention.grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask) "
+        "with mask = attention.causal_mask(T, end) gives the output.",
     ),
 )

@@ -20,7 +20,7 @@ def _some(rng: random.Random, *shape: int, share: float = 0.6) -> torch.Tensor:
 
 
 def queries_keys_values(rng: random.Random) -> Call:
-    """One attention with any axes in front, often with a mask; in float64 also large scores."""
+    """One attention with any leading axes, often with a mask; in float64 also large scores."""
     lead = _sizes(rng, rng.randint(0, 2), 3)
     queries, keys, width, value_width = _sizes(rng, 4)
     dtype = rng.choice((torch.float32, torch.float32, torch.float64))
@@ -76,7 +76,7 @@ def shared_heads(rng: random.Random) -> Call:
 
 
 def a_step(rng: random.Random) -> Call:
-    """New tokens at some position of caches that hold old rubbish beyond it."""
+    """New tokens at some position of caches that hold stale numbers after it."""
     batch, groups, share, tokens = _sizes(rng, 4, 3)
     width, position = rng.randint(1, 4), rng.randint(0, 4)
     room = position + tokens + rng.randint(0, 3)

@@ -1,4 +1,4 @@
-"""Exercises on several heads: cut a vector into pieces, and put them together again."""
+"""Exercises on several heads: cut a vector into pieces, and join them again."""
 
 import torch
 
@@ -69,7 +69,7 @@ SPLIT = Exercise(
         Probe(
             "three tokens, two heads",
             lambda: call(torch.arange(12.0).reshape(1, 3, 4), 2),
-            "A head keeps its own piece of every token, and no piece of another head.",
+            "A head has its own piece of every token, and nothing of the other heads.",
         ),
         Probe(
             "two texts, three heads",
@@ -79,44 +79,45 @@ SPLIT = Exercise(
         Probe(
             "as many tokens as heads",
             lambda: call(numbers(2, 3, 6), 3),
-            "Where tokens and heads are equally many, a wrong order has the right shape.",
+            "With as many tokens as heads, a wrong axis order has the right shape.",
         ),
     ),
     misconceptions=(
         Misconception(
             "viewed without a transpose",
             _viewed,
-            "The shape is right and the numbers are not: `view(B, H, T, D)` cuts the row of "
-            "numbers as it lies in memory, so a head holds pieces of other heads. First "
+            "The shape is right and the numbers are not: `view(B, H, T, D)` cuts the numbers "
+            "in the order in which they are stored, so a head gets pieces of other heads. Use "
             "view(B, T, H, D), then swap T and H.",
         ),
         Misconception(
             "every H-th feature",
             _interleaved,
-            "You deal the features out like cards: head 0 gets features 0, H, 2H. Checkpoints "
-            "keep the features of a head next to each other: view(B, T, H, D), not (B, T, D, H).",
+            "Your head 0 gets the features 0, H, 2H, ... Checkpoints keep the features of a "
+            "head next to each other: view(B, T, H, D), not (B, T, D, H).",
         ),
         Misconception(
             "tokens before heads",
             _tokens_in_front,
-            "This is (B, T, H, D), one step short: attention would run over the heads of one "
-            "token. Swap axes 1 and 2.",
+            "This is (B, T, H, D), so attention would run over the heads of one token. Swap "
+            "axes 1 and 2.",
         ),
         Misconception(
             "heads before the batch",
             _heads_in_front,
-            "The order is (B, H, T, D): the batch stays in front.",
+            "The order is (B, H, T, D): the batch is the first axis.",
         ),
         Misconception(
             "the number of heads taken for their width",
             _count_taken_for_width,
-            "`num_heads` says how many pieces there are, not how wide one is. The width of one is "
+            "`num_heads` is the number of pieces, not their width. The width of a piece is "
             "width // num_heads.",
         ),
         Misconception(
-            "left whole",
+            "not cut",
             lambda x, num_heads: x[:, None].expand(-1, num_heads, -1, -1),
-            "Each of your heads gets the whole vector. They share it: D = width // num_heads each.",
+            "Each of your heads gets the whole vector. Each should get a piece of D = width // "
+            "num_heads features.",
         ),
     ),
     alternatives=(
@@ -128,8 +129,8 @@ SPLIT = Exercise(
         Alternative("slice by slice", _slice_by_slice),
     ),
     hints=(
-        "Two moves: cut the last axis in two, (B, T, H, D), then bring the heads forward.",
-        "x.view(B, T, num_heads, width // num_heads) does the first. Why must H stand before D?",
+        "Two steps: cut the last axis in two, (B, T, H, D), then move the heads before the tokens.",
+        "x.view(B, T, num_heads, width // num_heads) does the first. Why must H come before D?",
         ".transpose(1, 2) does the second.",
     ),
 )
@@ -154,12 +155,12 @@ def _written_slice_by_slice(x):
 
 MERGE = Exercise(
     id="attention.merge_heads",
-    title="Put the heads together",
+    title="Merge the heads",
     minutes=4,
     difficulty=1,
     statement=(
-        "Return (B, T, H · D) from (B, H, T, D): for each token the pieces of its heads side by "
-        "side, the inverse of splitting."
+        "Return (B, T, H · D) from (B, H, T, D): for each token, the pieces of its heads side "
+        "by side. This is the inverse of splitting."
     ),
     solution=attention.merge_heads,
     reference=_side_by_side,
@@ -174,7 +175,7 @@ MERGE = Exercise(
         Probe(
             "three tokens, two heads",
             lambda: call(torch.arange(12.0).reshape(1, 2, 3, 2)),
-            "A token gets its own pieces back, not those of its neighbours.",
+            "A token gets its own pieces, not those of its neighbours.",
         ),
         Probe(
             "two texts, three heads",
@@ -186,20 +187,19 @@ MERGE = Exercise(
         Misconception(
             "reshaped without a transpose",
             lambda x: x.reshape(x.shape[0], x.shape[2], -1),
-            "In memory the tokens of one head lie next to each other, and reshape goes by memory: "
-            "your token 0 holds several tokens of head 0. Swap heads and tokens first.",
+            "reshape keeps the order in memory, where the tokens of one head are next to each "
+            "other: your token 0 gets several tokens of head 0. Swap heads and tokens first.",
         ),
         Misconception(
-            "dealt like cards",
+            "features interleaved",
             lambda x: x.permute(0, 2, 3, 1).flatten(2),
-            "You interleave the heads' features. The pieces stand one behind the other: "
-            "(B, T, H, D) before you flatten, not (B, T, D, H).",
+            "You interleave the heads' features. The pieces come one after the other: flatten "
+            "(B, T, H, D), not (B, T, D, H).",
         ),
         Misconception(
             "added up",
             lambda x: x.sum(1),
-            "The heads are concatenated, not added. The addition comes with the projection that "
-            "follows.",
+            "The heads are concatenated, not added. The projection that follows mixes them.",
         ),
         Misconception(
             "only transposed",
@@ -209,7 +209,7 @@ MERGE = Exercise(
         Misconception(
             "the tokens joined",
             lambda x: x.flatten(2),
-            "You joined tokens and features: (B, H, T · D). Each token keeps a vector of its own.",
+            "You joined tokens and features: (B, H, T · D). Each token needs its own vector.",
         ),
     ),
     alternatives=(
@@ -218,8 +218,9 @@ MERGE = Exercise(
         Alternative("slice by slice", _written_slice_by_slice),
     ),
     hints=(
-        "Go backwards through the splitting: first swap, then join.",
+        "Reverse the two steps of splitting: first swap, then join.",
         "x.transpose(1, 2) is (B, T, H, D).",
-        "`view` refuses now, since a transpose moves no numbers. reshape(B, T, H * D) copies.",
+        "`view` raises an error here, since the transposed tensor is not contiguous. "
+        "reshape(B, T, H * D) copies.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The exercise on what a trained head does: the induction score."""
+"""The exercise on scoring trained heads: the induction score."""
 
 import torch
 
@@ -92,9 +92,10 @@ INDUCTION = Exercise(
     minutes=10,
     difficulty=3,
     statement=(
-        "For each head, return how much of a repeated token's attention goes to what *followed* "
-        "its earlier occurrences, averaged over the queries whose id has occurred before. "
-        "`weights` is (..., T, T), `ids` is (T,); the result has the axes in front of (T, T)."
+        "For each head, return the weight that a repeated token gives to the tokens that "
+        "*followed* its earlier occurrences, averaged over the queries whose id has occurred "
+        "before. If there are several such keys, their weights are added. `weights` is (..., "
+        "T, T), `ids` is (T,); the result has the leading axes of `weights`."
     ),
     solution=attention.induction_score,
     reference=_induction,
@@ -106,7 +107,7 @@ INDUCTION = Exercise(
                 torch.tensor([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.7, 0.1]]),
                 torch.tensor([5, 8, 5]),
             ),
-            "Only the last token has been seen before; behind the earlier A stands B.",
+            "Only the last token has occurred before; the token after the earlier A is B.",
         ),
         Probe(
             "two heads over A B C A B",
@@ -122,7 +123,7 @@ INDUCTION = Exercise(
                 torch.softmax(numbers(2, 3, 6, 6), -1) * torch.ones(6, 6).tril(),
                 torch.tensor([7, 2, 7, 9, 7, 2]),
             ),
-            "The third 7 has two earlier ones, and so two places that count together.",
+            "The third 7 has two earlier occurrences, so the weights on two keys are added.",
         ),
         Probe(
             "the same id twice in a row",
@@ -130,25 +131,25 @@ INDUCTION = Exercise(
                 torch.tensor([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.2, 0.5, 0.3]]),
                 torch.tensor([5, 5, 8]),
             ),
-            "What followed the first 5 is the second 5 itself: it may read itself.",
+            "The token after the first 5 is the second 5 itself, so its weight on itself counts.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the earlier occurrence itself",
             _same_token,
-            "You score attention to the same token. An induction head reads one place *further*: "
-            "what came next last time is what may come next now.",
+            "You score attention to the same token. An induction head reads the token *after* "
+            "it: what came next last time may come next now.",
         ),
         Misconception(
-            "two places further",
+            "two tokens later",
             _two_to_the_right,
-            "You look two places behind the earlier occurrence. The next token stands one behind.",
+            "You mark the second token after the earlier occurrence. Mark the first one.",
         ),
         Misconception(
             "the latest occurrence only",
             _latest_only,
-            "An id may have occurred several times. All places that followed it count together.",
+            "An id may have occurred several times. The weights on all its followers are added.",
         ),
         Misconception(
             "summed over the queries",
@@ -158,14 +159,14 @@ INDUCTION = Exercise(
         Misconception(
             "averaged over all queries",
             _mean_over_all,
-            "Queries whose id is new have no place to look at; they pull your mean down. Average "
-            "over the repeated ones alone.",
+            "Queries whose id is new have no such key and lower your mean. Average only over "
+            "the repeated ones.",
         ),
         Misconception(
-            "averaged over places",
+            "averaged over marked cells",
             _mean_over_places,
-            "You divide by the number of marked cells. A query with two places counts once, with "
-            "both weights added.",
+            "You divide by the number of marked cells. A query with two marked keys counts "
+            "once, with both weights added.",
         ),
         Misconception(
             "queries and keys swapped",
@@ -175,14 +176,13 @@ INDUCTION = Exercise(
         Misconception(
             "one number for all heads",
             lambda weights, ids: _induction(weights, ids).mean(),
-            "You averaged over heads too. The question is which of them does it: keep the axes in "
-            "front.",
+            "You averaged over heads too. Return one score for each head: keep the leading axes.",
         ),
         Misconception(
-            "its own place left out",
+            "its own position left out",
             _never_itself,
-            "Where the same id stands twice in a row, what followed the first is the query itself, "
-            "and that place counts as well.",
+            "Where the same id occurs twice in a row, the token after the first is the query "
+            "itself, and that key counts as well.",
         ),
     ),
     alternatives=(
@@ -191,9 +191,9 @@ INDUCTION = Exercise(
         Alternative("rolled by one column", _rolled),
     ),
     hints=(
-        "For query t, an earlier place j with ids[j] == ids[t] makes the key j + 1 count.",
+        "For query t, an earlier position j with ids[j] == ids[t] makes the key j + 1 count.",
         "same = ids[:, None] == ids; earlier = same.tril(-1). Shift it one column to the right.",
-        "(weights * marked).sum(-1) is one number for each query; average over the rows in which "
-        "anything is marked.",
+        "(weights * marked).sum(-1) is one number for each query; average over the rows with "
+        "at least one mark.",
     ),
 )

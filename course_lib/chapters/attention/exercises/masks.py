@@ -1,4 +1,4 @@
-"""Exercises on who may read whom: the causal and the padding mask."""
+"""Exercises on masks: the causal and the padding mask."""
 
 import torch
 
@@ -73,13 +73,13 @@ def _row_by_row(queries, keys=None):
 
 CAUSAL = Exercise(
     id="attention.causal_mask",
-    title="No peeking",
+    title="The causal mask",
     minutes=6,
     difficulty=1,
     statement=(
-        "Return a boolean table (queries, keys), True where the query may read the key: itself and "
-        "everything before it. The queries are the last of the keys; without `keys` there are as "
-        "many keys as queries."
+        "Return a boolean table (queries, keys), True where the query may read the key: itself "
+        "and everything before it. The queries are the last of the keys; without `keys` the "
+        "two numbers are equal."
     ),
     solution=attention.causal_mask,
     reference=_staircase,
@@ -95,7 +95,7 @@ CAUSAL = Exercise(
         Probe(
             "the newest of five",
             lambda: call(1, 5),
-            "One new query behind four cached tokens: it is the last, so it may read all five.",
+            "One new query after four cached tokens: it is the last, so it may read all five.",
         ),
         Probe(
             "the newest two of five",
@@ -107,14 +107,14 @@ CAUSAL = Exercise(
         Misconception(
             "itself left out",
             _strict,
-            "No token may read itself in your table, and the first one may read nothing at all. "
-            "The diagonal belongs to it.",
+            "In your table no token may read itself, and the first one may read nothing at "
+            "all. The diagonal is allowed.",
         ),
         Misconception(
             "the future allowed",
             _future,
-            "Your table is turned: tokens read what comes after them. Row i is the query; it may "
-            "read the columns j up to i.",
+            "In your table tokens read what comes after them. Row i is the query; it may read "
+            "the columns j up to i.",
         ),
         Misconception(
             "the mask inverted",
@@ -124,49 +124,50 @@ CAUSAL = Exercise(
         Misconception(
             "the staircase starts in the upper left corner",
             _from_upper_left,
-            "With fewer queries than keys, the queries are the *newest* tokens. Your first query "
-            "reads the first key alone, as if it were the oldest. Shift the staircase by keys − "
-            "queries, so that it ends in the lower right corner.",
+            "With fewer queries than keys, the queries are the *newest* tokens. Your first "
+            "query reads only the first key, as if it were the oldest token. Shift the "
+            "staircase by keys − queries, so that it ends in the lower right corner.",
         ),
         Misconception(
-            "numbers in place of yes and no",
+            "numbers in place of booleans",
             _additive,
-            "This is the additive form, 0 and −inf. It works too, where it is added to the scores, "
-            "but here a mask is boolean: `additive_mask` makes the one into the other.",
+            "This is the additive form, 0 and −inf, which is added to the scores. Here a mask "
+            "is boolean; `additive_mask` converts it to the additive form.",
         ),
         Misconception(
             "zeros and ones",
             lambda queries, keys=None: _staircase(queries, keys).float(),
-            "A mask of floats would be added to the scores by many libraries, as +1 and +0. "
-            "Return booleans: `.bool()`, or a comparison.",
+            "Many libraries would add a mask of floats to the scores, as +1 and +0. Return "
+            "booleans: `.bool()`, or a comparison.",
         ),
         Misconception(
             "a square over all keys",
             _keys_times_keys,
-            "There is one row for each query. You made one for each key.",
+            "There must be one row for each query; you return one for each key.",
         ),
         Misconception(
             "the keys forgotten",
             _queries_times_queries,
-            "There is one column for each key, cached ones included; you ignore `keys`.",
+            "There must be one column for each key, cached ones included; you ignore `keys`.",
         ),
         Misconception(
             "one token of the future",
             _one_too_many_in_the_future,
-            "Each query reads one token after itself: the one that it must predict. Stop at its "
-            "own position: `<=` with its position, or tril(keys − queries).",
+            "Your queries read one token after themselves: the one that they must predict. "
+            "Stop at the query's own position: `<=`, or tril(keys − queries).",
         ),
         Misconception(
             "the upper triangle",
             _upper_triangle,
-            "`triu` keeps what lies above the diagonal: each query itself and what comes after. "
-            "The past lies below: `tril`.",
+            "`triu` keeps the diagonal and what is above it: the query and later tokens. "
+            "Earlier tokens are below: `tril`.",
         ),
         Misconception(
             "the upper triangle, without the diagonal",
             _above_the_diagonal,
-            "`triu(1)` marks what is forbidden, for a mask in which True hides. Here True means "
-            '"may attend", and with earlier keys the diagonal is shifted by keys − queries.',
+            "`triu(1)` marks what is hidden, for a mask in which True means hidden. Here True "
+            'means "may attend", and with earlier keys the diagonal is shifted by keys − '
+            "queries.",
         ),
     ),
     alternatives=(
@@ -180,8 +181,8 @@ CAUSAL = Exercise(
         Alternative("row by row", _row_by_row),
     ),
     hints=(
-        "Compare positions: key j may be read by query i where position j <= position i.",
-        "torch.arange(keys) are the keys' positions. The queries have the last of them: "
+        "Compare positions: query i may read key j where position j <= position i.",
+        "torch.arange(keys) are the positions of the keys. The queries have the last of them: "
         "torch.arange(keys - queries, keys).",
         "key_positions <= query_positions[:, None] is the whole table.",
     ),
@@ -255,17 +256,17 @@ PADDING = Exercise(
         Probe(
             "three texts",
             lambda: call(torch.tensor([3, 1, 4]), 4),
-            "Each text has a length of its own; the longest has no padding.",
+            "Each text has its own length; the longest has no padding.",
         ),
         Probe(
             "padding on the left",
             lambda: call(torch.tensor([3, 1]), 4, side="left"),
-            "Models that write are padded on the left, so that the last place is a token.",
+            "For generation, padding goes on the left, so that the last place holds a token.",
         ),
         Probe(
             "an empty text",
             lambda: call(torch.tensor([0, 2]), 3),
-            "A text without tokens may be there to fill a batch: nothing of it is read.",
+            "An empty text may fill up a batch: none of its places may be read.",
         ),
     ),
     misconceptions=(
@@ -277,49 +278,52 @@ PADDING = Exercise(
         Misconception(
             "the side ignored",
             lambda lengths, keys, side="right": _cell_by_cell(lengths, keys),
-            "Your tokens always stand on the left, with the padding to their right. For "
-            "side='left' it is the other way round.",
+            "Your tokens are always on the left, with the padding to their right. For "
+            "side='left' the padding comes first.",
         ),
         Misconception(
             "the sides swapped",
             lambda lengths, keys, side="right": _cell_by_cell(
                 lengths, keys, "left" if side == "right" else "right"
             ),
-            "`side` names where the *padding* stands, not the tokens.",
+            "`side` is the side of the *padding*, not of the tokens.",
         ),
         Misconception(
             "one table for the whole batch",
             lambda lengths, keys, side="right": _cell_by_cell(lengths, keys, side)[:, 0, 0],
-            "Your table is (B, keys). Scores are (B, H, T, keys), and broadcasting lines up axes "
-            "from the right: B would meet the queries. Put two axes of size 1 between.",
+            "Your table is (B, keys). Scores are (B, H, T, keys), and broadcasting lines up "
+            "axes from the right: B would line up with the queries. Insert two axes of size 1.",
         ),
         Misconception(
             "queries masked in place of keys",
             _over_queries,
-            "You silence the padding as a reader: it reads nothing, and everybody still reads it. "
-            "Hide it as a key, along the last axis.",
+            "You mask padding as queries: it reads nothing, but all other queries still read "
+            "it. Hide it as keys, along the last axis.",
         ),
         Misconception(
             "a square for each text",
             _square,
-            "You hide padding as key and as query. Then a padding query may read nothing, which "
-            "is nan in many libraries; what it reads is never looked at. Hide the keys alone.",
+            "You hide padding as key and as query. Then a padding query may read nothing, "
+            "which gives nan in many libraries. The output of padding queries is never used, "
+            "so hide only the keys.",
         ),
         Misconception(
             "one place too many",
             _one_too_many,
-            "The first padding place is read. Places count from 0, so those *below* the length "
-            "are tokens: `<`, not `<=`.",
+            "The first place of padding is read. Places are counted from 0, so those *below* "
+            "the length are tokens: `<`, not `<=`.",
         ),
         Misconception(
             "one place too few",
             _one_too_few,
-            "The last token is hidden. Places count from 0, so places 0 to length − 1 are tokens.",
+            "The last token is hidden. Places are counted from 0, so places 0 to length − 1 "
+            "are tokens.",
         ),
         Misconception(
             "the slice from −0",
             _sliced_from_the_end,
-            "For an empty text `-length:` is `-0:`, the whole row. Start at keys − length.",
+            "For an empty text, `-length:` is `-0:`, which selects the whole row. Start at "
+            "keys − length.",
         ),
     ),
     alternatives=(
@@ -336,8 +340,8 @@ PADDING = Exercise(
     ),
     hints=(
         "place = torch.arange(keys) are the places 0, 1, ... Which of them hold a token?",
-        "place < lengths[:, None] is one row for each text. For the left side, count the places "
-        "from the other end.",
+        "place < lengths[:, None] has one row for each text. For padding on the left, count "
+        "the places from the other end.",
         "Two axes of size 1 let it broadcast over heads and queries: table[:, None, None, :].",
     ),
 )

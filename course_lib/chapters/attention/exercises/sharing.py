@@ -62,9 +62,10 @@ GROUPED = Exercise(
     minutes=10,
     difficulty=3,
     statement=(
-        "Return attention of `q` (B, H, T, D) over `k` and `v` (B, G, S, D), where G divides H: "
-        "the first H/G query heads read key/value head 0, the next H/G read head 1, and so on. "
-        "Gradients must flow through it."
+        "Return attention of `q` (B, H, T, D) over `k` and `v` (B, G, S, D), where G divides "
+        "H: the first H/G query heads read key/value head 0, the next H/G read head 1, and so "
+        "on. `mask`, where given, broadcasts to (B, H, T, S) and is True where a query may "
+        "attend. Gradients must flow through the result."
     ),
     solution=attention.grouped_query_attention,
     reference=_per_group,
@@ -93,7 +94,7 @@ GROUPED = Exercise(
                 numbers(1, 2, 3, 2, shift=2),
                 torch.ones(3, 3).tril().bool(),
             ),
-            "The same mask holds in every head.",
+            "The mask is the same for every head.",
             gradient=True,
         ),
     ),
@@ -101,31 +102,32 @@ GROUPED = Exercise(
         Misconception(
             "the whole row of heads repeated",
             lambda q, k, v, mask=None: _repeated(q, k, v, mask, keys="all", values="all"),
-            "`repeat` lays the heads out as 0, 1, 0, 1, 0, 1: neighbouring query heads read "
-            "different keys. Checkpoints have them as 0, 0, 0, 1, 1, 1: repeat_interleave. It has "
-            "the right shape either way, so only the numbers tell.",
+            "`repeat` orders the heads as 0, 1, 0, 1, 0, 1, so neighbouring query heads read "
+            "different keys. Checkpoints use 0, 0, 0, 1, 1, 1: repeat_interleave. The shape is "
+            "the same either way.",
         ),
         Misconception(
             "keys and values in different order",
             lambda q, k, v, mask=None: _repeated(q, k, v, mask, values="all"),
-            "Your keys are grouped as 0, 0, 0, 1, 1, 1 and your values as 0, 1, 0, 1, 0, 1. A head "
-            "would find by one head's keys and read another head's values.",
+            "Your keys are grouped as 0, 0, 0, 1, 1, 1 and your values as 0, 1, 0, 1, 0, 1. "
+            "Such a head computes its weights from the keys of one head and reads the values "
+            "of a different one.",
         ),
         Misconception(
             "only the first key head",
             lambda q, k, v, mask=None: _repeated(q, k, v, mask, keys="first", values="first"),
-            "All your query heads read key/value head 0, the others are never used.",
+            "All your query heads read key/value head 0; the others are never used.",
         ),
         Misconception(
             "key heads averaged",
             lambda q, k, v, mask=None: _repeated(q, k, v, mask, keys="mean", values="mean"),
-            "Averaging is how a checkpoint is *converted* to fewer key/value heads. A model that "
-            "has G of them uses each as it is.",
+            "Averaging is how a checkpoint is *converted* to fewer key/value heads. A model "
+            "with G of them uses each one unchanged.",
         ),
         Misconception(
             "query heads dropped",
             _first_queries,
-            "You keep as many query heads as there are key heads. All H of them attend.",
+            "You keep only G query heads. All H of them attend.",
         ),
         Misconception(
             "no scale",
@@ -143,7 +145,7 @@ GROUPED = Exercise(
         Misconception(
             "softmax over the queries",
             lambda q, k, v, mask=None: _repeated(q, k, v, mask, pooled=-2),
-            "Each query has one unit of attention to spend over the keys: dim=-1.",
+            "The weights of each query sum to 1 over the keys: dim=-1.",
         ),
         Misconception(
             "the mask ignored",
@@ -153,8 +155,8 @@ GROUPED = Exercise(
         Misconception(
             "causal whatever the mask",
             _causal_whatever_the_mask,
-            "You hide the future, and not what `mask` hides: it may be any table, such as one of "
-            "padding. Pass it on as it is, not as is_causal=True.",
+            "You hide later tokens whatever `mask` says. It may be any table, such as a "
+            "padding mask. Pass it on unchanged, not as is_causal=True.",
         ),
         Misconception(
             "copied G times",
@@ -179,10 +181,11 @@ GROUPED = Exercise(
         ),
     ),
     hints=(
-        "The plain way: copy each key/value head H/G times, then attend as before. In which order?",
+        "The simple way: copy each key/value head H/G times, then attend as before. In which "
+        "order?",
         "k.repeat_interleave(H // G, dim=1) gives 0, 0, 0, 1, 1, 1.",
         "Without copies: view q as (B, G, H/G, T, D) and k as (B, G, 1, S, D), and broadcast. "
-        "The library goes one step further: it stacks the H/G heads behind each other as if they "
-        "were more tokens.",
+        "The library goes one step further: it stacks the H/G heads along the token axis, as "
+        "if they were more tokens.",
     ),
 )

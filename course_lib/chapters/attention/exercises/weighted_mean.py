@@ -1,4 +1,4 @@
-"""The exercise on attention itself: scores, scale, mask, softmax, weighted mean."""
+"""The exercise on scaled dot-product attention: scores, scale, mask, softmax, weighted mean."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 
 
 def numbers(*shape, shift=0):
-    """Return numbers of that shape between -3 and 3; another `shift` gives other numbers."""
+    """Return numbers of that shape between -3 and 3, which depend on `shift`."""
     count = int(torch.tensor(shape).prod())
     return (3 * torch.sin(torch.arange(count) * 1.7 + 0.3 + shift)).reshape(shape)
 
@@ -118,7 +118,7 @@ def _as_the_hints_say(q, k, v, mask=None):
 
 SCALED_DOT_PRODUCT = Exercise(
     id="attention.scaled_dot_product",
-    title="One attention",
+    title="Scaled dot-product attention",
     minutes=10,
     difficulty=2,
     statement=(
@@ -157,7 +157,7 @@ SCALED_DOT_PRODUCT = Exercise(
             lambda: call(
                 numbers(2, 3, 5, 4), numbers(2, 3, 6, 4, shift=1), numbers(2, 3, 6, 7, shift=2)
             ),
-            "Any axes may stand in front; only the last two take part.",
+            "There may be any number of leading axes; only the last two take part.",
         ),
         Probe(
             "some keys hidden",
@@ -167,7 +167,7 @@ SCALED_DOT_PRODUCT = Exercise(
                 numbers(4, 2, shift=2),
                 torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]).bool(),
             ),
-            "A hidden key gets the weight 0, and the others share the whole of 1.",
+            "A hidden key gets the weight 0, and the weights of the others add up to 1.",
             gradient=True,
         ),
         Probe(
@@ -178,60 +178,61 @@ SCALED_DOT_PRODUCT = Exercise(
                 numbers(4, 3, shift=2),
                 torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0]]).bool(),
             ),
-            "Where everything is hidden nothing is read: zeros, and no nan.",
+            "A query for which every key is hidden returns zeros, not nan.",
         ),
         Probe(
             "large scores",
             lambda: call(20 * numbers(2, 4), 20 * numbers(3, 4, shift=1), numbers(3, 2, shift=2)),
-            "Softmax must be the stable one: scores of a thousand overflow exp.",
+            "Use a stable softmax: scores of a thousand overflow exp.",
         ),
     ),
     misconceptions=(
         Misconception(
             "no scale",
             lambda q, k, v, mask=None: attended(q, k, v, mask, scale=1.0),
-            "The scores are not divided by √D. A dot product over D features has a variance that "
-            "grows as D: without the scale, softmax saturates and its gradient vanishes.",
+            "The scores are not divided by √D. A dot product over D features has the variance "
+            "D: without the scale most rows are decided before training, and gradients grow "
+            "with the width and are very uneven.",
         ),
         Misconception(
             "divided by D",
             lambda q, k, v, mask=None: attended(q, k, v, mask, scale=1 / q.shape[-1]),
-            "You divide by D. The *variance* of the scores is D, so their size is √D: dividing by "
-            "D makes them too small, and every query reads almost evenly.",
+            "You divide by D. The *variance* of the scores is D, so their standard deviation "
+            "is √D: dividing by D makes them too small, and the weights are nearly uniform.",
         ),
         Misconception(
             "scaled by the number of keys",
             lambda q, k, v, mask=None: attended(q, k, v, mask, scale=k.shape[-2] ** -0.5),
-            "You divide by the root of the number of keys. What makes a dot product large is the "
-            "number of features in it: `q.shape[-1]`.",
+            "You divide by the square root of the number of keys. A dot product grows with the "
+            "number of features: `q.shape[-1]`.",
         ),
         Misconception(
             "multiplied by √D",
             lambda q, k, v, mask=None: attended(q, k, v, mask, scale=q.shape[-1] ** 0.5),
-            "You multiply by √D, which makes large scores larger still. Divide.",
+            "You multiply by √D, which makes large scores even larger. Divide.",
         ),
         Misconception(
             "softmax over the queries",
             lambda q, k, v, mask=None: attended(q, k, v, mask, pooled=-2),
-            "Your columns sum to 1, not your rows: the queries compete for each key. Each query "
-            "has one unit of attention to spend over the keys: dim=-1.",
+            "Your columns sum to 1, not your rows. The weights of each query sum to 1 over the "
+            "keys: dim=-1.",
         ),
         Misconception(
             "keys not transposed",
             _keys_as_they_are,
-            "`q @ k` sums over the keys, and works only where there are as many keys as features, "
-            "which hides the mistake. Use k.transpose(-2, -1), so that features meet features.",
+            "`q @ k` runs only where there are as many keys as features, and then it sums over "
+            "the keys. Use k.transpose(-2, -1), so that the sum runs over features.",
         ),
         Misconception(
             "masked after softmax",
             _masked_afterwards,
-            "The hidden keys took part in the sum, so what is left does not add up to 1. Hide "
-            "them before softmax.",
+            "The hidden keys took part in the sum, so the remaining weights do not add up to "
+            "1. Hide them before softmax.",
         ),
         Misconception(
             "hidden scores set to zero",
             _masked_by_zero,
-            "A score of 0 is an ordinary score: exp(0) = 1. A hidden one must be −inf.",
+            "A score of 0 is an ordinary score: exp(0) = 1. A hidden score must be −inf.",
         ),
         Misconception(
             "the mask inverted",
@@ -247,14 +248,14 @@ SCALED_DOT_PRODUCT = Exercise(
         Misconception(
             "nan for an empty row",
             _masked_by_minus_infinity,
-            "With everything hidden the row is −inf throughout, and softmax of it is nan. "
+            "When every key is hidden, the whole row is −inf, and its softmax is nan. "
             "softmax.masked_softmax returns zeros there.",
         ),
         Misconception(
             "uniform over nothing",
             _masked_by_a_large_number,
-            "With a large negative number in place of −inf, a query that may read nothing reads "
-            "everything evenly: exactly what the mask forbids.",
+            "With a large negative number in place of −inf, a query that may read nothing gets "
+            "uniform weights over exactly the keys that the mask hides.",
         ),
         Misconception(
             "the weights returned",
@@ -264,7 +265,7 @@ SCALED_DOT_PRODUCT = Exercise(
         Misconception(
             "no softmax",
             _scores_without_softmax,
-            "You mix the values with raw scores, which may be negative and do not sum to 1.",
+            "You average the values with raw scores, which may be negative and do not sum to 1.",
         ),
         Misconception(
             "nothing subtracted before exp",
@@ -273,15 +274,15 @@ SCALED_DOT_PRODUCT = Exercise(
             "softmax.stable_softmax or softmax.masked_softmax.",
         ),
         Misconception(
-            "keys mixed in place of values",
+            "keys averaged in place of values",
             _mixed_keys,
-            "You average the keys. Keys say whom to read; what is read are the values.",
+            "You average the keys. Keys decide which tokens are read; what is read are the values.",
         ),
         Misconception(
             "scaled by the width of the values",
             lambda q, k, v, mask=None: attended(q, k, v, mask, scale=v.shape[-1] ** -0.5),
-            "You divide by the root of the values' width. A score sums over the features of query "
-            "and key: divide by the root of `q.shape[-1]`.",
+            "You divide by the square root of the values' width. A score sums over the "
+            "features of query and key: divide by the square root of `q.shape[-1]`.",
         ),
         Misconception(
             "the mask added",
@@ -292,8 +293,8 @@ SCALED_DOT_PRODUCT = Exercise(
         Misconception(
             "the gradient through the weights cut off",
             _weights_cut_off,
-            "The result is right, but queries and keys get no gradient and would never learn whom "
-            "to read. Leave out detach() and torch.no_grad().",
+            "The result is right, but queries and keys get no gradient and would never learn "
+            "which tokens to read. Leave out detach() and torch.no_grad().",
         ),
         Misconception(
             "the gradient cut off",
@@ -323,9 +324,9 @@ SCALED_DOT_PRODUCT = Exercise(
         ),
     ),
     hints=(
-        "Five steps: scores = q @ k.transpose(-2, -1), divide by √D, hide, softmax, @ v.",
+        "Five steps: scores = q @ k.transpose(-2, -1), divide by √D, mask, softmax, @ v.",
         "D is q.shape[-1]. Softmax runs along the keys, the last axis of the scores.",
-        "softmax.masked_softmax(scores, mask) hides and normalises, and knows the empty row. "
-        "Without a mask, softmax.stable_softmax(scores).",
+        "softmax.masked_softmax(scores, mask) masks and normalises, and returns zeros for an "
+        "empty row. Without a mask, softmax.stable_softmax(scores).",
     ),
 )

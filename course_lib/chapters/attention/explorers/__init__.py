@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        attention
-Checked against:  the pictures of `course_lib.chapters.attention.figures` for the same values
+Checked against:  `course_lib.chapters.attention.figures` for the same values
 Shapes:           L layers, H heads, T query tokens, S key tokens, D head width
 """
 
@@ -17,7 +17,7 @@ from course_lib.chapters.attention import figures
 from course_lib.chapters.attention.explorers.widget import AttentionLines
 from course_lib.chapters.attention.figures.scale import WIDTHS
 from course_lib.study.display.explorer import Explorer, choice, step_slider, text_field
-from course_lib.study.exhibits import course_model_probes
+from course_lib.study.exhibits import ablated_heads, course_model_probes
 
 __all__ = [
     "AttentionLines",
@@ -46,7 +46,7 @@ def five_steps(
     mask: str = "causal",
     divided_by: str = "√D",
 ) -> Explorer:
-    """Switch the mask and the scale, and follow both through the five matrices."""
+    """Choose the mask and the divisor, and see their effect on the five matrices."""
     q, k, v = (
         torch.tensor(default, dtype=torch.float32) if given is None else given
         for given, default in ((q, QUERIES), (k, KEYS), (v, VALUES))
@@ -74,11 +74,13 @@ def masks(kind: str = "sliding window", size: int = 3, queries: int = 8) -> Expl
         "size": step_slider("window, prefix, pad", size, 1, 8),
         "queries": step_slider("new tokens", queries, 1, 8),
     }
-    return Explorer(figure, controls, "Who may read whom, and what becomes of the weights.")
+    return Explorer(
+        figure, controls, "Which query may read which key, and the weights that result."
+    )
 
 
 def scale(trained: Sequence[tuple[int, float]] = (), width: int = 64, keys: int = 16) -> Explorer:
-    """Choose a head width and a number of keys: what a product is like, and what softmax does."""
+    """Choose a head width and a number of keys: the spread of q·k and the gradient."""
 
     def figure(width: int, keys: int) -> Figure:
         return figures.scale_experiment(trained, width, keys)
@@ -87,7 +89,9 @@ def scale(trained: Sequence[tuple[int, float]] = (), width: int = 64, keys: int 
         "width": choice("head width D", width, WIDTHS),
         "keys": choice("keys", keys, (4, 16, 64)),
     }
-    return Explorer(figure, controls, "How q·k spreads, and how much softmax passes back.")
+    return Explorer(
+        figure, controls, "The spread of q·k, and the gradient that reaches the queries."
+    )
 
 
 def maps(
@@ -102,7 +106,7 @@ def maps(
         "layer": choice("layer", layer, tuple(range(weights.shape[0]))),
         "head": choice("head", head, tuple(range(weights.shape[1]))),
     }
-    return Explorer(figure, controls, "All heads of a model at once, and one of them large.")
+    return Explorer(figure, controls, "All heads of a model, and one of them enlarged.")
 
 
 def lines(
@@ -119,7 +123,7 @@ def lines(
 def cache_bytes(
     layers: int = 32, heads: int = 32, groups: int = 8, head_dim: int = 128, tokens: int = 8192
 ) -> Explorer:
-    """Choose a model and a length, and see what its cache takes with each kind of attention."""
+    """Choose a model and a length, and see the size of its cache for each kind of attention."""
     divisors = tuple(n for n in range(1, heads + 1) if heads % n == 0)
 
     def figure(layers: int, groups: int, head_dim: int, tokens: int) -> Figure:
@@ -135,7 +139,7 @@ def cache_bytes(
 
 
 def reading(text: str = SENTENCE, layer: int | None = None, head: int | None = None) -> Explorer:
-    """Type a text and choose a head of the course model; it begins with the best to copy."""
+    """Type a text and choose a head of the course model; the best induction head comes first."""
     best = best_head("induction")
 
     def figure(text: str, layer: int, head: int) -> Figure:
@@ -160,19 +164,24 @@ def best_head(kind: str, on: str = "repeats") -> tuple[int, int]:
 
 
 def missed_heads(
-    on: str = "repeats", layer: int | None = None, head: int | None = None
+    on: str = "repeats",
+    ablation: str = "zero",
+    layer: int | None = None,
+    head: int | None = None,
 ) -> Explorer:
-    """Choose a kind of text and a head of the course model, and see what it is needed for."""
+    """Choose texts, a head of the course model and an ablation, and see the increase in loss."""
     best = best_head("induction")
 
-    def figure(on: str, layer: int, head: int) -> Figure:
-        rises, scores = course_model_probes.rises(on), course_model_probes.head_scores_on(on)
+    def figure(on: str, ablation: str, layer: int, head: int) -> Figure:
+        rises = ablated_heads.rises(on, ablation)
+        scores = course_model_probes.head_scores_on(on)
         return figures.missed_heads(rises, scores, on, layer, head)
 
     layers, heads = course_model_probes.head_scores_on()["induction"].shape
     controls = {
         "on": choice("measured on", on, course_model_probes.KINDS),
+        "ablation": choice("ablation", ablation, ablated_heads.ABLATIONS),
         "layer": choice("layer", best[0] if layer is None else layer, tuple(range(layers))),
         "head": choice("head", best[1] if head is None else head, tuple(range(heads))),
     }
-    return Explorer(figure, controls, "What each head reads, and what the model is without it.")
+    return Explorer(figure, controls, "What each head reads, and the loss without it.")

@@ -1,7 +1,7 @@
-"""Attention that can be touched: click a head in the mosaic, point at a token, see what it reads.
+"""Interactive attention lines: click a head in the mosaic, point at a token, see what it reads.
 
-A small widget of our own. Its script stands beside this file and loads nothing; the weights travel
-as one byte each. In a saved file the same lines stand still.
+The script is in `widget.js` and loads nothing from the network; each weight is sent as one byte.
+A saved notebook shows a static picture of the same lines.
 
 Taught in:        attention
 Checked against:  `figures.attention.attention_lines`, the bytes that are sent, a real browser
@@ -26,7 +26,7 @@ SCRIPT = Path(__file__).parent / "widget.js"
 
 
 class Lines(anywidget.AnyWidget):
-    """The live view: all maps, and which row of them is drawn."""
+    """The live view: all maps, and the row that is drawn."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")
     weights = traitlets.Bytes().tag(sync=True)  # 0 to 255, in the order L, H, T, S
@@ -72,7 +72,7 @@ class AttentionLines:
         )
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the live view, and for those who cannot show it the first picture and a text."""
+        """Return the live view, with a picture and a text for viewers that cannot show it."""
         live = self.widget._repr_mimebundle_()[0]
         said = f"attention lines: {self.finding}"
         picture = base64.b64encode(self.image).decode()

@@ -15,8 +15,8 @@ from course_lib.chapters.attention.figures.maps import (
 from course_lib.chapters.attention.figures.masks import MASKS, mask_and_weights
 from course_lib.chapters.attention.figures.missed import missed_heads
 from course_lib.chapters.attention.figures.scale import (
-    jacobian_norms,
     product_spread,
+    query_gradients,
     scale_experiment,
 )
 from course_lib.chapters.attention.figures.steps import DIVISORS, five_steps
@@ -30,13 +30,13 @@ __all__ = [
     "cache_bytes",
     "cost_by_length",
     "five_steps",
-    "jacobian_norms",
     "kind_of_head",
     "learning",
     "mask_and_weights",
     "missed_heads",
     "mosaic_image",
     "product_spread",
+    "query_gradients",
     "scale_experiment",
     "scores_of_heads",
 ]

@@ -2,7 +2,7 @@
 
 Taught in:        attention
 Paper:            Shazeer 2019, arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245
-Checked against:  the numbers that were passed in; KVCache.nbytes
+Checked against:  the numbers that were passed in, KVCache.nbytes
 Shapes:           none
 """
 
@@ -18,9 +18,9 @@ _COLOURS = (OKABE_ITO.vermillion, OKABE_ITO.blue, OKABE_ITO.green, OKABE_ITO.ora
 
 
 def growth_exponent(lengths: Sequence[int], costs: Sequence[Number]) -> float:
-    """Return by which power of the length the cost grows: the slope in a doubly logarithmic plot.
+    """Return the power of the length with which the cost grows: the slope in a log-log plot.
 
-    Only the longer half of the lengths counts, since short ones pay mostly for starting.
+    Only the longer half of the lengths counts, since overhead dominates the short ones.
     """
     points = [(math.log(n), math.log(c)) for n, c in zip(lengths, costs, strict=True)]
     points = points[len(points) // 2 - 1 :] if len(points) > 3 else points
@@ -30,7 +30,7 @@ def growth_exponent(lengths: Sequence[int], costs: Sequence[Number]) -> float:
 
 
 def cost_by_length(lengths: Sequence[int], costs: Mapping[str, Sequence[Number]]) -> Figure:
-    """Draw each cost against the length, both on logarithmic axes, with its exponent."""
+    """Draw each cost against the length on logarithmic axes, with its exponent."""
     figure, axes = new_figure(
         5.2 * len(costs), 3.5, cols=len(costs), margins=Margins(left=0.85, top=0.6, across=1.0)
     )

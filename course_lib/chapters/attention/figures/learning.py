@@ -1,4 +1,4 @@
-"""How heads come to be, what they are good for: learning, scores, ablation.
+"""How heads form and what the model needs them for: training, scores, ablation.
 
 Taught in:        attention
 Paper:            Olsson et al. 2022, arXiv:2209.11895
@@ -42,7 +42,7 @@ def learning(history: History) -> Figure:
         right,
         "No induction head has formed yet"
         if half is None
-        else f"An induction head is there by step {half}",
+        else f"An induction head has formed by step {half}",
     )
     return figure
 
@@ -59,20 +59,38 @@ def scores_of_heads(scores: Mapping[str, Float[Tensor, "L H"]]) -> Figure:
         heatmap(ax, table, *names, numbers=".2f")
         ax.set(xlabel="head", ylabel="layer")
         layer, head = divmod(int(table.argmax()), heads)
-        title(ax, f"{name}: most in head {layer}.{head}")
+        title(ax, f"{name}: highest in {layer}.{head}")
     return figure
 
 
-def ablation(losses: Mapping[str, Number], before: Number) -> Figure:
-    """Draw the loss with something switched off, one bar each, against the loss before."""
-    names, heights = list(losses), [float(loss) for loss in losses.values()]
-    worst = max(losses, key=lambda name: losses[name])
-    figure, ax = new_figure(max(6.0, 0.85 * len(names) + 1), 3.4, margins=Margins(top=0.6))
-    bars = ax.bar(range(len(names)), heights, color=OKABE_ITO.blue, width=0.7)
-    ax.bar_label(bars, [f"{height:.2f}" for height in heights], padding=2, fontsize=9)
-    ax.axhline(before, color=FAINT, linestyle="--", linewidth=1.2)
+def ablation(losses: Mapping[str, Mapping[str, Number]], before: Number, uniform: Number) -> Figure:
+    """Draw the loss without some heads for each kind of ablation: {kind: {heads: loss}}.
+
+    `before` is the loss with all heads, `uniform` that of a uniform guess over the vocabulary.
+    """
+    names = list(next(iter(losses.values())))
+    wide = max(7.0, 0.5 * len(names) * len(losses) + 3)
+    figure, ax = new_figure(wide, 3.6, margins=Margins(top=0.6, right=1.9))
+    width = 0.8 / len(losses)
+    colours = (OKABE_ITO.vermillion, OKABE_ITO.blue, OKABE_ITO.green)
+    for i, ((kind, found), colour) in enumerate(zip(losses.items(), colours, strict=False)):
+        places = [j + (i - (len(losses) - 1) / 2) * width for j in range(len(names))]
+        heights = [float(found[name]) for name in names]
+        bars = ax.bar(places, heights, color=colour, width=width, label=f"{kind} ablation")
+        ax.bar_label(bars, [f"{height:.2f}" for height in heights], padding=2, fontsize=8)
+    highest = max(float(uniform), *(float(x) for found in losses.values() for x in found.values()))
+    ax.axhline(uniform, color="black", linestyle=":", linewidth=1.2, label="uniform guess, log V")
+    ax.axhline(before, color=FAINT, linestyle="--", linewidth=1.2, label="with all heads")
     ax.set_xticks(range(len(names)), names)
     ax.tick_params(axis="x", length=0)
-    ax.set(ylabel="loss (nats)", ylim=(0, 1.15 * max(heights)), xlabel="switched off")
-    title(ax, f"Without {worst} the loss is {max(heights):.2f}; with every head it is {before:.2f}")
+    ax.set(ylabel="loss (nats)", ylim=(0, 1.15 * highest), xlabel="heads that are ablated")
+    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    title(ax, _harm(losses, before))
     return figure
+
+
+def _harm(losses: Mapping[str, Mapping[str, Number]], before: Number) -> str:
+    kind, found = list(losses.items())[-1]
+    worst = max(found, key=lambda name: found[name])
+    loss = f"{found[worst]:.2f} without {worst} ({kind} ablation)"
+    return f"The loss is {loss}, {before:.2f} with all heads"

@@ -33,24 +33,24 @@ from course_lib.study.display.plotting import (
 )
 
 _CELL = 40  # pixels: a longer map is shrunk in the mosaic, keeping the largest weight of each block
-_FAVOURITE = 0.25  # a head that gives less than this to any one kind of place has no habit
-_LONGEST = 64  # tokens: more lines than that are a grey smear
+_CLEAR = 0.25  # below this weight on every kind of place, a head has no clear pattern
+_LONGEST = 64  # tokens: more lines than that cannot be told apart
 
 
 def kind_of_head(weights: Float[Tensor, "T S"], tokens: Sequence[str]) -> tuple[str, float]:
     """Return what a head mostly reads, in words, and how much of its attention that takes."""
     if weights.shape[0] != weights.shape[1] or len(tokens) < 2:
-        return "one single key", weights.max().item()
+        return "one key", weights.max().item()
     number = {token: place for place, token in enumerate(dict.fromkeys(tokens))}
-    behind = induction_targets(torch.tensor([number[token] for token in tokens]))
-    repeated = behind.any(-1)
+    followers = induction_targets(torch.tensor([number[token] for token in tokens]))
+    repeated = followers.any(-1)
     found = {
         "the token before": previous_token_score(weights).item(),
         "the first token": first_token_score(weights).item(),
         "itself": weights.diagonal()[1:].mean().item(),
     }
     if repeated.any():
-        followed = (weights.cpu() * behind).sum(-1)[repeated].mean().item()
+        followed = (weights.cpu() * followers).sum(-1)[repeated].mean().item()
         found["what followed last time"] = followed
     return max(found.items(), key=lambda item: item[1])
 
@@ -85,28 +85,34 @@ def attention_maps(
     layers, heads = weights.shape[:2]
     longest = 0.085 * max(len(token_label(token)) for token in tokens)  # inches of the labels
     margins = Margins(
-        left=0.6, right=0.15, bottom=max(0.6, 0.45 + longest), top=0.65, across=0.7 + longest
+        left=0.6, right=0.85, bottom=max(0.6, 0.45 + longest), top=0.65, across=0.7 + longest
     )
     figure, (left, right) = new_figure(11.5, 5.0, cols=2, margins=margins)
     _mosaic(left, weights, layer, head)
     readers = list(tokens)[len(tokens) - weights.shape[2] :]
-    heatmap(right, weights[layer, head], readers, tokens)
+    read = (weights > 0).any(0).any(0)  # a cell that no head reads is hidden by the mask
+    image = heatmap(right, weights[layer, head], readers, tokens, mask=read)
+    bar = figure.colorbar(image, ax=right, fraction=0.04, pad=0.02)
+    bar.set_label("weight (grey: masked)")
+    bar.set_ticks([0, 0.5, 1], labels=["0", "0.5", "1"])
+    bar.outline.set_visible(False)
     right.tick_params(labelsize=7 if len(tokens) > 24 else 9)
-    right.set(xlabel="key: token that is read", ylabel="query: token that reads")
-    title(left, f"{layers} layers of {heads} heads")
-    title(right, f"Layer {layer}, head {head} {_habit(kind, share)}")
+    right.set(xlabel="key (the token that is read)", ylabel="query (the token that reads)")
+    title(left, f"All {layers * heads} heads (the framed one is enlarged)")
+    title(right, f"Layer {layer}, head {head} {_pattern(kind, share)}")
     return figure
 
 
-def _habit(kind: str, share: float) -> str:
-    if share < _FAVOURITE:
-        return f"has no favourite place (no kind of place gets above about {share:.2f})"
+def _pattern(kind: str, share: float) -> str:
+    if share < _CLEAR:
+        return f"has no clear pattern (at most {share:.2f} on any kind of place)"
     return f"reads mostly {kind} ({share:.2f})"
 
 
 def _mosaic(ax: Axes, weights: Float[Tensor, "L H T S"], layer: int, head: int) -> None:
     layers, heads = weights.shape[:2]
     image = mosaic_image(weights)
+    image[image == 0] = np.nan  # hidden by the mask
     tall, wide = (side / count for side, count in zip(image.shape, (layers, heads), strict=True))
     cmap = WEIGHTS.cmap.with_extremes(bad="white")
     ax.imshow(image, cmap=cmap, vmin=0, vmax=1, aspect="auto", interpolation="nearest")

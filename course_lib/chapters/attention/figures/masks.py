@@ -1,4 +1,4 @@
-"""Who may read whom, and what becomes of the weights.
+"""Which token may attend to which, and the weights that result.
 
 Taught in:        attention
 Checked against:  masks written cell by cell
@@ -72,10 +72,10 @@ def mask_and_weights(
     heatmap(left, mask.float(), names[keys - queries :], names, mask=mask)
     heatmap(right, weights, names[keys - queries :], names, mask=mask)
     for ax in (left, right):
-        ax.set(xlabel="key: position that is read", ylabel="query: position that reads")
+        ax.set(xlabel="key position", ylabel="query position")
     share = mask.float().mean().item()
-    title(left, f"{kind}: {int(mask.sum())} of {mask.numel()} pairs allowed ({share:.0%})")
+    title(left, f"{kind}: {int(mask.sum())} of {mask.numel()} pairs allowed ({share:.0%}, yellow)")
     empty = int((~mask.any(-1)).sum())
-    told = "each row of weights adds up to 1" if not empty else f"{empty} rows read nothing: zeros"
-    title(right, told.replace("1 rows read", "1 row reads"))
+    rows = "1 row reads" if empty == 1 else f"{empty} rows read"
+    title(right, f"{rows} nothing: zeros" if empty else "each row of weights adds up to 1")
     return figure

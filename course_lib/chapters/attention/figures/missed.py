@@ -1,4 +1,4 @@
-"""What a head reads against what it is needed for: its score beside the loss without it.
+"""What a head reads, and how much the model needs it: its score and the loss without it.
 
 Taught in:        attention
 Paper:            Michel et al. 2019, arXiv:1905.10650; Olsson et al. 2022, arXiv:2209.11895
@@ -31,8 +31,8 @@ COLOURS = {
     "first token": OKABE_ITO.purple,
     "itself": OKABE_ITO.blue,
 }
-NONE = "no such habit"
-_HABIT = 0.25  # a head that gives less than this to every kind of place has no habit
+NONE = "no clear pattern"
+_CLEAR = 0.25  # below this weight on every kind of place, a head has no clear pattern
 
 
 def missed_heads(
@@ -42,7 +42,7 @@ def missed_heads(
     layer: int = 0,
     head: int = 0,
 ) -> Figure:
-    """Draw by how much the loss on `what` rises without each head, alone and against its score."""
+    """Draw the increase in loss on `what` without each head, and against the head's score."""
     layers, heads = rises.shape
     if not (0 <= layer < layers and 0 <= head < heads):
         raise ValueError(
@@ -53,7 +53,10 @@ def missed_heads(
     figure, (left, right) = new_figure(12.0, 4.0, cols=2, margins=margins, width_ratios=(5, 6))
     _board(left, rises, layer, head)
     first, second = divmod(int(rises.argmax()), heads)
-    title(left, f"On {what} head {first}.{second} is missed most: by {rises.max():.2f} nats")
+    title(
+        left,
+        f"On {what}, the loss rises most without head {first}.{second}: {rises.max():+.2f} nats",
+    )
     kind, score = _kind(scores, layer, head)
     _scatter(right, rises, scores)
     here = (score, rises[layer, head].item())
@@ -87,11 +90,15 @@ def _scatter(
     for layer, row in enumerate(rises.tolist()):
         for head, rise in enumerate(row):
             kind, score = _kind(scores, layer, head)
-            found[kind if score >= _HABIT else NONE].append((score, rise))
+            found[kind if score >= _CLEAR else NONE].append((score, rise))
     for name, points in found.items():
         if points:
             ink = COLOURS.get(name, FAINT)
             ax.plot(*zip(*points, strict=True), "o", color=ink, ms=7, label=name)
     ax.axhline(0, color=FAINT, linewidth=0.8)
-    ax.set(xlim=(-0.03, 1.0), xlabel="largest score of the head", ylabel="rise of the loss (nats)")
+    ax.set(
+        xlim=(-0.03, 1.0),
+        xlabel="largest score of the head (its clearest pattern)",
+        ylabel="increase in loss without the head (nats)",
+    )
     ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,9 +1,9 @@
-"""Why scores are divided by √D: how products grow with the width, and what softmax makes of them.
+"""Why scores are divided by √D: how products and gradients depend on the head width.
 
 Taught in:        attention
 Paper:            Vaswani et al. 2017, arXiv:1706.03762
-Checked against:  the theory, √D, for independent entries; autograd for the Jacobian
-Shapes:           W widths, N products, S keys
+Checked against:  the theory, √D, for independent entries; autograd for the gradients
+Shapes:           N texts, T queries, S keys, D head width
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.softmax import softmax_jacobian, stable_softmax
-from course_lib.study.display.labels import written
-from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
+from course_lib.softmax import stable_softmax
+from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 RULES = {"no scale": 0.0, "÷ √D": 0.5, "÷ D": 1.0}
@@ -25,7 +24,7 @@ _COLOURS = dict(zip(RULES, (OKABE_ITO.vermillion, OKABE_ITO.blue, OKABE_ITO.oran
 
 
 def product_spread(q: Float[Tensor, "... D"], k: Float[Tensor, "... D"]) -> float:
-    """Return the standard deviation of q·k over all pairs, in units of the entries' own two."""
+    """Return the standard deviation of q·k over all pairs, divided by those of the entries."""
     rows_q, rows_k = q.flatten(0, -2).double(), k.flatten(0, -2).double()
     products = rows_q @ rows_k.T
     return (products.std() / (rows_q.std() * rows_k.std())).item()
@@ -39,20 +38,30 @@ def _random_pair(width: int, rows: int) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def jacobian_norms(rule: str, keys: int = 16) -> tuple[float, ...]:
-    """Return the mean norm of softmax's Jacobian for random queries and keys of each width."""
-    norms = []
-    for width in WIDTHS:
-        q, k = _random_pair(width, 256)
-        p = stable_softmax(q[:64] @ k[:keys].T / width ** RULES[rule])
-        norms.append(torch.linalg.matrix_norm(softmax_jacobian(p)).mean().item())
-    return tuple(norms)
+def query_gradients(rule: str, keys: int = 16) -> tuple[float, ...]:
+    """Return the root mean square of the gradient at random queries, for each head width.
+
+    Queries, keys, values and the gradient at the output are independent, with variance 1.
+    """
+    return tuple(_gradient(width, width ** -RULES[rule], keys) for width in WIDTHS)
+
+
+def _gradient(width: int, scale: float, keys: int) -> float:
+    random = np.random.default_rng(width)
+    # 32 texts of 8 queries each: enough for a smooth curve
+    q, upstream = torch.from_numpy(random.standard_normal((2, 32, 8, width)))
+    k, v = torch.from_numpy(random.standard_normal((2, 32, keys, width)))
+    p = stable_softmax(q @ k.mT * scale)
+    at_weights = upstream @ v.mT  # (N, T, S)
+    at_scores = p * (at_weights - (p * at_weights).sum(-1, keepdim=True))
+    at_queries = at_scores @ k * scale
+    return at_queries.square().mean().sqrt().item()
 
 
 def scale_experiment(
     trained: Sequence[tuple[int, float]] = (), width: int = 64, keys: int = 16
 ) -> Figure:
-    """Draw how q·k spreads by width, and how much softmax then passes back.
+    """Draw the spread of q·k by width, and the gradient that reaches the queries.
 
     `trained` are pairs of a head's width and its `product_spread`; `width` is the one marked.
     """
@@ -69,19 +78,15 @@ def scale_experiment(
     found = measured[WIDTHS.index(width)]
     title(left, f"At width {width} q·k spreads by {found:.1f}; √{width} = {width**0.5:.1f}")
     for rule in RULES:
-        right.plot(WIDTHS, jacobian_norms(rule, keys), "o-", color=_COLOURS[rule], label=rule)
+        right.plot(WIDTHS, query_gradients(rule, keys), "o-", color=_COLOURS[rule], label=rule)
     right.legend(frameon=False, fontsize=9, loc="lower left")
-    right.set(xscale="log", ylim=(0, None), xlabel="head width D", ylabel="norm of the Jacobian")
+    right.set(xscale="log", yscale="log", xlabel="head width D")
+    right.set_ylabel("gradient at the queries (rms)")
     for ax in (left, right):
         ax.axvline(width, color="black", linestyle=":", linewidth=1)
         ax.minorticks_off()
         ax.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
     left.set_yticks([1, 4, 16], ["1", "4", "16"])
-    bare, scaled = (jacobian_norms(r, keys)[WIDTHS.index(width)] for r in ("no scale", "÷ √D"))
-    title(right, _passed_back(scaled, bare))
+    bare, scaled = (query_gradients(r, keys)[WIDTHS.index(width)] for r in ("no scale", "÷ √D"))
+    title(right, f"Gradient at width {width}: {bare:.2g} without the scale, {scaled:.2g} with ÷ √D")
     return figure
-
-
-def _passed_back(scaled: Number, bare: Number) -> str:
-    said = f"Softmax passes back {written(scaled, '.2f')} with the scale, "
-    return said + f"{written(bare, '.2f')} without"

@@ -1,4 +1,4 @@
-"""Attention in five matrices: products, scaled, masked, weights, what was read.
+"""Attention in five matrices: products, scaled, masked, weights, output.
 
 Taught in:        attention
 Checked against:  F.scaled_dot_product_attention
@@ -30,7 +30,7 @@ def five_steps(
     if divided_by not in DIVISORS:
         raise ValueError(
             f"divided_by must be one of {', '.join(DIVISORS)}; got {divided_by!r}. "
-            "Attention as it should be divides by √D."
+            "The usual choice is √D."
         )
     products = q @ k.T
     scaled = products / q.shape[-1] ** DIVISORS[divided_by]
@@ -42,7 +42,7 @@ def five_steps(
         (f"2 · divided by {divided_by}", scaled, None, SIGNED, ".1f"),
         ("3 · masked", scaled, mask, SIGNED, None),
         ("4 · softmax", weights, mask, WEIGHTS, ".2f"),
-        ("5 · values mixed", weights @ v, None, SIGNED, ".2f"),
+        ("5 · output", weights @ v, None, SIGNED, ".2f"),
     )
     figure, axes = new_figure(
         13.0,

@@ -1,4 +1,4 @@
-"""The questions that close this notebook: how a token decides what to read from the others.
+"""The quiz of this notebook: how a token decides what to read from the others.
 
 Taught in:        attention
 Checked against:  `course_lib.attention`, from which every numeric answer is computed
@@ -24,4 +24,5 @@ QUESTIONS: tuple[Question, ...] = (
     weights.SHUFFLED,
     heads.INDUCTION,
     heads.ABLATION,
+    heads.MEAN_ABLATION,
 )

@@ -1,4 +1,4 @@
-"""Questions on many heads: cutting, sharing, the cache, and what trained heads do."""
+"""Questions on heads: splitting, sharing, the cache, and trained heads."""
 
 import random
 from typing import Any
@@ -36,13 +36,13 @@ def split(x, heads):
 """,
     line=6,
     fixed="x = x.reshape(batch, tokens, heads, head_dim).transpose(1, 2)",
-    why="`reshape` goes through the numbers as they lie in memory, token after token. Asked for "
-    "heads before tokens, it puts whole tokens into a head. First cut the last axis, (B, T, H, "
-    "D), then swap T and H.",
+    why="`reshape` keeps the numbers in memory order, token after token, so with heads before "
+    "tokens it puts whole tokens into a head. First cut the last axis, (B, T, H, D), then "
+    "swap T and H.",
     why_not={
-        4: "the three sizes are named in the order in which they come.",
-        5: "the heads share the width; each has an equal part.",
-        7: "this only copies the numbers into a row; it changes none of them.",
+        4: "the three sizes are in the right order.",
+        5: "each head gets an equal part of the width.",
+        7: "this only makes the tensor contiguous; it changes no number.",
     },
     shows_bug=_split_is_wrong,
 )
@@ -62,14 +62,14 @@ GROUP = OneAnswer(
         Option(
             "1, 3, 5 and 7",
             False,
-            "that is what `repeat` would give, 0, 1, 0, 1, ... It has the right shape and is not "
-            "how checkpoints are laid out.",
+            "that is what `repeat` would give, 0, 1, 0, 1, ... The shape is right, but "
+            "checkpoints have a different order.",
         ),
         Option(
             "Only 1",
             False,
-            "then query heads 2 to 7 would have nothing to read. Each key/value head serves H/G = "
-            "4 of them.",
+            "then most query heads would have nothing to read. Each key/value head serves H/G "
+            "= 4 of them.",
         ),
         Option(
             "All of them",
@@ -82,35 +82,35 @@ GROUP = OneAnswer(
 
 CACHE = SeveralAnswers(
     id="attention.cache",
-    prompt="A model writes 1000 tokens, one at a time. What does a KV cache change?",
+    prompt="A model generates 1000 tokens, one at a time. What does a KV cache change?",
     options=(
         Option(
-            "Each step computes keys and values of one token in place of all.",
+            "Each step computes the keys and values of one token instead of all.",
             True,
-            "earlier tokens never look at later ones, so their keys and values stay what they "
-            "were.",
+            "earlier tokens never read later ones, so their keys and values do not change.",
         ),
         Option(
-            "It takes memory that grows with the length of the text.",
+            "It uses memory that grows with the length of the text.",
             True,
-            "two vectors per token, layer and key/value head are kept. That is the price.",
+            "two vectors per token, layer and key/value head are kept.",
         ),
         Option(
-            "It makes less memory necessary.",
+            "It reduces the memory that is needed.",
             False,
-            "it is the other way round: without a cache the keys could be thrown away after each "
-            "step. It trades memory for computation.",
+            "the opposite holds: without a cache the keys could be discarded after each step. "
+            "A cache trades memory for computation.",
         ),
         Option(
-            "The new query no longer has to meet every earlier key.",
+            "The new query is no longer multiplied with every earlier key.",
             False,
-            "it still meets all of them: one row of the table of scores per step. What is saved is "
-            "everything above that row.",
+            "it still is, with all of them: one row of the table of scores per step. The rows "
+            "above it are saved.",
         ),
         Option(
-            "The text that comes out is only approximately the same.",
+            "The generated text is only approximately the same.",
             False,
-            "in exact arithmetic nothing changes. Kept numbers and computed numbers are the same.",
+            "in exact arithmetic nothing changes: stored keys and recomputed keys are the same "
+            "numbers.",
         ),
     ),
 )
@@ -151,29 +151,29 @@ BYTES = Numeric(
             lambda layers, heads, groups, width, tokens: _mebibytes(
                 layers, groups, heads, width, tokens
             ),
-            "You counted query heads. Queries are not kept; what is kept are the key/value heads.",
+            "You counted query heads. Queries are not stored; only the key/value heads are.",
         ),
         Slip(
             "keys alone",
             lambda layers, heads, groups, width, tokens: (
                 _mebibytes(layers, heads, groups, width, tokens) / 2
             ),
-            "You counted the keys, or one byte per number. Values are kept too, and a bfloat16 "
-            "number takes two bytes.",
+            "You counted only the keys, or one byte per number. Values are stored too, and a "
+            "bfloat16 number takes two bytes.",
         ),
         Slip(
             "one layer",
             lambda layers, heads, groups, width, tokens: (
                 _mebibytes(layers, heads, groups, width, tokens) / layers
             ),
-            "This is one layer. Each layer keeps its own keys and values.",
+            "This is one layer. Each layer stores its own keys and values.",
         ),
         Slip(
             "four bytes",
             lambda layers, heads, groups, width, tokens: (
                 _mebibytes(layers, heads, groups, width, tokens) * 2
             ),
-            "You took four bytes per number, as in float32. A bfloat16 number takes two.",
+            "You used four bytes per number, as in float32. A bfloat16 number takes two.",
         ),
     ),
 )
@@ -185,22 +185,23 @@ INDUCTION = OneAnswer(
     "does it need for that?",
     options=(
         Option(
-            "B; an earlier layer that tells each token what stood before it",
+            "B; an earlier layer that writes into each token which token came before it",
             True,
-            "the key of B must say `A stood before me`, and B cannot know that by itself: a "
-            "previous-token head below has to bring it there.",
+            "the key of B must contain the information that A came before it, and B does not "
+            "have it by itself: a previous-token head in an earlier layer has to write it "
+            "there.",
         ),
         Option(
-            "B; an earlier layer that tells each token what comes after it",
+            "B; an earlier layer that writes into each token which token comes after it",
             False,
-            "nothing comes from after: the causal mask forbids it. It is B that learns about the A "
-            "before it.",
+            "the causal mask forbids reading later tokens. It is B that gets information about "
+            "the A before it.",
         ),
         Option(
             "The first A; nothing, since equal tokens have equal keys",
             False,
-            "a head that reads its own earlier occurrence exists too, but what it finds there is "
-            "the A it already has. What came next stands one place further.",
+            "such heads exist too, but they find only the A that is already known. The token "
+            "that came next is one position later.",
         ),
         Option(
             "C; a fixed distance that it has learned",
@@ -213,32 +214,63 @@ INDUCTION = OneAnswer(
 
 ABLATION = OneAnswer(
     id="attention.ablation",
-    prompt="You switch one head of a trained model off, and the loss hardly changes. What may you "
+    prompt="You ablate one head of a trained model, and the loss hardly changes. What may you "
     "conclude?",
     options=(
         Option(
-            "On this text the other heads can do without it.",
+            "On this text the model does not need this head while the others work.",
             True,
-            "that is what was measured, and no more. Other heads may do the same work, and it may "
-            "matter on other texts.",
+            "this is what was measured, and no more. Other heads may do the same work, and the "
+            "head may matter on other texts.",
         ),
         Option(
-            "The head does nothing, here or elsewhere.",
+            "The head does nothing, on this text or any other.",
             False,
-            "four heads that do the same thing can each be missed. Switch off all of them "
-            "together, and see.",
+            "if four heads do the same thing, the model can do without any one of them. Ablate "
+            "all four together.",
         ),
         Option(
-            "The head is badly trained and did not find its task.",
+            "The head is badly trained.",
             False,
-            "a head that does its work perfectly is dispensable too if another one does it as "
-            "well.",
+            "even a perfect head is dispensable if a second one does the same.",
         ),
         Option(
             "Its attention map must be nearly uniform.",
             False,
-            "its map may be as sharp as any. What counts for the loss is whether what it reads is "
-            "needed.",
+            "its map may be as sharp as any. What matters for the loss is whether the model "
+            "needs what it reads.",
+        ),
+    ),
+)
+
+
+MEAN_ABLATION = OneAnswer(
+    id="attention.mean_ablation",
+    prompt="With zeros in place of a head's output the loss rises by 3.3 nats. With the mean of "
+    "its output in place of its output it rises by 0.01 nats. What does this say?",
+    options=(
+        Option(
+            "The model needs a constant that the head writes, not what it reads.",
+            True,
+            "the mean keeps the constant and removes everything that differs between tokens. Later "
+            "layers have adapted to the constant, so zeros harm them.",
+        ),
+        Option(
+            "The head is one of the most important for this text.",
+            False,
+            "zeros suggest that, but with the mean the model does without anything that the head "
+            "reads from the text.",
+        ),
+        Option(
+            "The mean still contains what the head reads from each text.",
+            False,
+            "it is one vector for all texts and all tokens, so it cannot tell them apart.",
+        ),
+        Option(
+            "One of the two measurements must be wrong.",
+            False,
+            "they answer two different questions: how the model does with an unusual input, and "
+            "how it does without the information of this head.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Questions on masks: where they belong, how many pairs they leave, rows with nothing left."""
+"""Questions on masks: where they belong, how many pairs they allow, empty rows."""
 
 import random
 from typing import Any
@@ -27,7 +27,7 @@ def _mask_leaks(names: dict[str, Any]) -> bool:
 BUG_MASK = FindTheBug(
     id="attention.bug_mask",
     prompt="This should be attention under a boolean mask, True where a query may attend. Under a "
-    "causal mask the first token comes out as a mixture of all values, later ones included.",
+    "causal mask the output of the first token mixes all values, later ones included.",
     code="""
 import torch
 
@@ -40,11 +40,11 @@ def attention(q, k, v, mask):
 """,
     line=6,
     fixed="scores = scores.masked_fill(~mask, -torch.inf)",
-    why="A score of 0 is an ordinary score, and exp(0) = 1: a hidden key still gets a share. Only "
-    "minus infinity becomes a weight of exactly 0.",
+    why="A score of 0 is an ordinary score, and exp(0) = 1: a hidden key still gets some "
+    "weight. Only minus infinity gives a weight of exactly 0.",
     why_not={
-        4: "each query meets each key, features against features.",
-        5: "the root of the head width, as it should be.",
+        4: "each query is multiplied with each key, summing over features.",
+        5: "the square root of the head width is right.",
         7: "softmax along the keys is right, and it comes after the mask, as it must.",
         8: "the last step is the weighted sum of the values.",
     },
@@ -72,8 +72,8 @@ def _explain_pairs(new: int, cached: int) -> str:
 
 COUNT = Numeric(
     id="attention.count",
-    prompt="A cache holds {cached} tokens, and {new} new ones are read in one step, causally. How "
-    "many pairs of a query and a key that it may read are there?",
+    prompt="A cache holds {cached} tokens, and {new} new ones are processed in one step with a "
+    "causal mask. How many pairs of a query and a key does the mask allow?",
     draw=_draw_pairs,
     answer=_pairs,
     explain=_explain_pairs,
@@ -82,12 +82,12 @@ COUNT = Numeric(
         Slip(
             "all pairs",
             lambda new, cached: new * (cached + new),
-            "You let the new tokens read each other freely. None may read a later one.",
+            "You let the new tokens read each other in both directions. None may read a later one.",
         ),
         Slip(
             "without the diagonal",
             lambda new, cached: new * cached + new * (new - 1) // 2,
-            "Every token may read itself as well: the diagonal belongs to the triangle.",
+            "Every token may read itself as well: the triangle includes the diagonal.",
         ),
         Slip(
             "without the cache",
@@ -100,27 +100,28 @@ COUNT = Numeric(
 
 EMPTY_ROW = SeveralAnswers(
     id="attention.empty_row",
-    prompt="Texts are padded on the left, under a causal mask and a padding mask together. Look at "
-    "a query that is padding itself, at the very start. What holds?",
+    prompt="Texts are padded on the left, under a causal mask and a padding mask together. "
+    "Consider a query that is itself padding, at the very start. Which statements hold?",
     options=(
         Option(
             "It may read nothing at all.",
             True,
-            "all keys up to itself are padding, and everything behind it is the future.",
+            "all keys up to itself are padding, and everything after it is hidden by the "
+            "causal mask.",
         ),
         Option(
             "In `course_lib.attention` it returns zeros.",
             True,
-            "masked softmax gives a row with nothing left the weight 0 throughout.",
+            "masked softmax gives an empty row the weight 0 everywhere.",
         ),
         Option(
             "Softmax over a row of minus infinity gives nan.",
             True,
-            "the row is 0 / 0, and in the next layer this nan reaches others: 0 · nan is nan, so a "
+            "the row is 0 / 0, and in the next layer this nan spreads: 0 · nan is nan, so a "
             "weight of 0 does not keep it out.",
         ),
         Option(
-            "It is harmless whatever comes out, because nobody reads a padding token.",
+            "Its output is harmless, whatever it is, because padding is masked as a key.",
             False,
             "its key is hidden, but its value is still multiplied by the weight 0, and 0 · nan is "
             "nan.",
@@ -128,8 +129,9 @@ EMPTY_ROW = SeveralAnswers(
         Option(
             "Adding -10000 in place of minus infinity makes it return zeros.",
             False,
-            "all its scores are lowered alike, and softmax only sees differences: the row becomes "
-            "an ordinary one over exactly what it must not read.",
+            "all its scores are lowered by the same amount, and softmax depends only on "
+            "differences: the row gets ordinary weights over exactly the keys that it must not "
+            "read.",
         ),
     ),
 )
@@ -137,19 +139,19 @@ EMPTY_ROW = SeveralAnswers(
 
 NEW_QUERY = OneAnswer(
     id="attention.new_query",
-    prompt="One new query meets 100 keys: 99 from the cache and its own. You call "
+    prompt="One new query attends to 100 keys: 99 from the cache and its own. You call "
     "`F.scaled_dot_product_attention(q, k, v, is_causal=True)`. What does the query read?",
     options=(
         Option(
             "Only the very first key.",
             True,
-            "PyTorch's triangle starts in the upper left corner, so row 0 sees column 0 alone. For "
-            "a single new query leave `is_causal` off: it may read everything.",
+            "PyTorch's triangle starts in the upper left corner, so row 0 has only column 0. "
+            "For a single new query leave `is_causal` off: it may read everything.",
         ),
         Option(
             "All 100 keys.",
             False,
-            "that is what is wanted, and what this course's `causal_mask(1, 100)` gives, whose "
+            "that is what is needed, and what this course's `causal_mask(1, 100)` gives, whose "
             "staircase ends in the lower right corner.",
         ),
         Option(
@@ -160,7 +162,7 @@ NEW_QUERY = OneAnswer(
         Option(
             "It raises an error, since the shapes differ.",
             False,
-            "tables of 1 × 100 are allowed, which is why this goes unnoticed.",
+            "a table of 1 × 100 is allowed, so no error points to the mistake.",
         ),
     ),
 )

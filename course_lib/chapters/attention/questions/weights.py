@@ -1,4 +1,4 @@
-"""Questions on the weighted mean: roles, steps, scale, what order does and does not matter."""
+"""Questions on the weighted mean: roles, steps, scale, and the order of tokens."""
 
 import random
 from typing import Any
@@ -23,8 +23,8 @@ ROLES = OneAnswer(
         Option(
             "The weights stay the same and the output doubles.",
             True,
-            "queries and keys alone decide whom a token reads; the values are what is read, and "
-            "the output is linear in them.",
+            "queries and keys alone decide which tokens are read; the values are what is read, "
+            "and the output is linear in them.",
         ),
         Option(
             "The weights become sharper.",
@@ -34,14 +34,14 @@ ROLES = OneAnswer(
         Option(
             "Nothing: softmax normalises it away.",
             False,
-            "softmax normalises the weights. The values are multiplied by them afterwards, with "
-            "nothing behind that would divide again.",
+            "softmax normalises the weights. The values are multiplied by them afterwards and "
+            "are not normalised.",
         ),
         Option(
             "Tokens with large values attract more attention.",
             False,
-            "whether a token is read depends on its key. How long its value is, nobody has looked "
-            "at by then.",
+            "whether a token is read depends on its key. The length of its value plays no part "
+            "in the score.",
         ),
     ),
 )
@@ -53,14 +53,14 @@ STEPS = OrderSteps(
     steps=(
         "Project the tokens to queries, keys and values.",
         "Multiply each query with each key.",
-        "Divide by the root of the head width, and set what may not be read to minus infinity.",
+        "Divide by the square root of the head width, and set masked scores to minus infinity.",
         "Apply softmax along the keys.",
-        "Average the values with what came out.",
+        "Average the values with these weights.",
     ),
     explanation="Scale and mask both belong before softmax: the scale because it is a "
-    "temperature, the mask because a hidden key must be out before the sum is taken. (Which of "
-    "these two comes first makes no difference: minus infinity divided by a number stays what it "
-    "is.)",
+    "temperature, the mask because a hidden key must not take part in the sum. (The order of "
+    "these two makes no difference: minus infinity divided by a positive number is still minus "
+    "infinity.)",
 )
 
 
@@ -89,7 +89,7 @@ def _explain_scaled(width: int, first: int, second: int) -> str:
 SCALED = Numeric(
     id="attention.scaled",
     prompt="A head has the width {width}. The plain dot products of one query with its two keys "
-    "are {first} and {second}. Which weight does the first key get?",
+    "are {first} and {second}. What weight does the first key get?",
     draw=_draw_scores,
     answer=lambda width, first, second: _weights(first, second, width**0.5),
     explain=_explain_scaled,
@@ -97,14 +97,14 @@ SCALED = Numeric(
         Slip(
             "not scaled",
             lambda width, first, second: _weights(first, second, 1.0),
-            "This is the softmax of the plain products. They are divided by the root of the width "
-            "first.",
+            "This is the softmax of the plain products. They must first be divided by the "
+            "square root of the width.",
         ),
         Slip(
             "divided by the width",
             lambda width, first, second: _weights(first, second, width),
-            "You divided by the width. It is the variance of a product that grows with the width; "
-            "its size grows with the root.",
+            "You divided by the width. The variance of a product grows with the width; its "
+            "standard deviation grows with the square root of the width.",
         ),
         Slip(
             "the other key",
@@ -117,30 +117,30 @@ SCALED = Numeric(
 
 BY_WIDTH = SeveralAnswers(
     id="attention.by_width",
-    prompt="Before training, queries and keys have independent entries of variance 1, and the head "
-    "width is 64. By mistake the scores are divided by 64 in place of 8. What follows?",
+    prompt="Before training, queries and keys have independent entries of variance 1, and the "
+    "head width is 64. By mistake the scores are divided by 64 instead of 8. What follows?",
     options=(
         Option(
             "The scores have a standard deviation of 1/8.",
             True,
-            "the products have one of 8, the root of 64, and 8 / 64 = 1/8.",
+            "that of the products is 8, the square root of 64, and 8 / 64 = 1/8.",
         ),
         Option(
-            "Every token reads almost evenly.",
+            "The weights are nearly uniform.",
             True,
-            "with scores so close to each other, softmax is nearly uniform: a temperature of 8 in "
-            "place of 1.",
+            "with scores so close to each other, softmax is nearly uniform: a temperature of 8 "
+            "instead of 1.",
         ),
         Option(
             "Much less gradient reaches queries and keys.",
             True,
-            "what comes back from the scores is multiplied by 1/64 in place of 1/8 on its way to q "
+            "the gradient at the scores is multiplied by 1/64 instead of 1/8 on its way to q "
             "and k.",
         ),
         Option(
             "Softmax saturates.",
             False,
-            "that happens without any scale, where scores are too large. Here they are too small.",
+            "that happens without the scale, when scores are too large. Here they are too small.",
         ),
         Option(
             "The rows of weights no longer add up to 1.",
@@ -156,7 +156,8 @@ SYMMETRY = OneAnswer(
     prompt="In a head without a mask, does token i give token j the same weight as j gives i?",
     options=(
         Option(
-            "No: q of i meets k of j, while q of j meets k of i.",
+            "No: one weight comes from the query of i and the key of j, the other from the "
+            "query of j and the key of i.",
             True,
             "these are two different products, since queries and keys come from two different "
             "projections; and each row is normalised by its own sum besides.",
@@ -164,8 +165,7 @@ SYMMETRY = OneAnswer(
         Option(
             "Yes: a dot product does not depend on the order of its factors.",
             False,
-            "q·k = k·q holds, but it is about one pair of vectors. Turning the roles round brings "
-            "in two other vectors.",
+            "q·k = k·q holds for one pair of vectors. Swapping i and j involves two other vectors.",
         ),
         Option(
             "Yes, as long as no softmax is applied.",
@@ -190,8 +190,8 @@ SHUFFLED = OneAnswer(
         Option(
             "The same vectors come out, shuffled in the same way.",
             True,
-            "attention is a mean over a set: each token finds the same keys and values, only in "
-            "another order. So positions must come from elsewhere.",
+            "attention is a mean over a set: each token finds the same keys and values, only "
+            "in a different order. So information about positions must be added.",
         ),
         Option(
             "Exactly the same tensor comes out.",
@@ -201,12 +201,12 @@ SHUFFLED = OneAnswer(
         Option(
             "The vectors change, since the neighbours of each token changed.",
             False,
-            "no score contains a distance, so a neighbour counts as much as a token far away.",
+            "no score depends on distance, so a neighbour counts as much as a distant token.",
         ),
         Option(
             "Only the first token keeps its vector.",
             False,
-            "the first place is special under a causal mask, where it reads itself alone. Here "
+            "the first token is special under a causal mask, where it reads only itself. Here "
             "there is none.",
         ),
     ),

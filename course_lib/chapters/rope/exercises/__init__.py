@@ -1,5 +1,6 @@
 """The exercises of 06 rope, in the notebook's order."""
 
+from course_lib.chapters.rope.exercises.batches import BATCH
 from course_lib.chapters.rope.exercises.biases import ALIBI_BIAS, ALIBI_SLOPES
 from course_lib.chapters.rope.exercises.layouts import CONVERT
 from course_lib.chapters.rope.exercises.rotations import HALVES, NEIGHBOURS
@@ -14,6 +15,7 @@ EXERCISES = (
     HALVES,
     NEIGHBOURS,
     CONVERT,
+    BATCH,
     NTK_BASE,
     LLAMA3,
 )

@@ -67,21 +67,23 @@ def _next_power(num_heads):
 
 ALIBI_SLOPES = Exercise(
     id="rope.alibi_slopes",
-    title="One slope for each head",
+    title="One slope per head",
     minutes=7,
     difficulty=2,
     statement=(
-        "Return the slopes of `num_heads` heads as a tensor: 2^(−8/H), 2^(−16/H), … 2^(−8). If H "
-        "is no power of two, take the slopes of the largest power P below it, then every second "
-        "slope of 2P heads, from the first on, until there are H."
+        "Return the slopes of `num_heads` heads as a tensor: 2^(−8/H), 2^(−16/H), … 2^(−8). If "
+        "H is not a power of two, take the slopes of the largest power of two P below it, then "
+        "every second slope of 2P heads, starting with the first, until there are H."
     ),
     solution=library.alibi_slopes,
     reference=_slopes,
     generator=a_number_of_heads,
     probes=(
         Probe("8 heads", lambda: call(8), "For eight heads the slopes are ½, ¼, ⅛, … 1/256."),
-        Probe("4 heads", lambda: call(4), "Fewer heads, larger steps: the last is 2⁻⁸ again."),
-        Probe("1 head", lambda: call(1), "One head alone has the slope 2⁻⁸."),
+        Probe(
+            "4 heads", lambda: call(4), "Fewer heads, larger steps: the last slope is 2⁻⁸ again."
+        ),
+        Probe("1 head", lambda: call(1), "A single head has the slope 2⁻⁸."),
         Probe(
             "6 heads", lambda: call(6), "Four slopes as for 4 heads, and ½ and ⅛ from those for 8."
         ),
@@ -98,11 +100,11 @@ ALIBI_SLOPES = Exercise(
         Misconception(
             "one formula for every number of heads",
             lambda num_heads: torch.tensor(_geometric(num_heads)),
-            "For powers of two this is right. Others, such as BLOOM's 112 heads, take the slopes "
-            "of the power below and fill up from the double number.",
+            "This is right for powers of two. For other numbers, such as BLOOM's 112 heads, "
+            "take the slopes of the power of two P below, then add slopes of 2P heads.",
         ),
         Misconception(
-            "halves whatever the number of heads",
+            "½, ¼, ⅛ for every number of heads",
             lambda num_heads: torch.tensor(_geometric(num_heads, start=0.5)),
             "½, ¼, ⅛, … are the slopes of eight heads. With H heads the ratio is 2^(−8/H), so that "
             "the last slope is always 2⁻⁸.",
@@ -110,24 +112,24 @@ ALIBI_SLOPES = Exercise(
         Misconception(
             "filled up with neighbours",
             _without_a_step_between,
-            "Every second slope of 2P heads is already among those of P. Take the others: the "
-            "first, third, fifth, …",
+            "Every second slope of 2P heads is among those of P already. Take the remaining "
+            "ones: the first, third, fifth, …",
         ),
         Misconception(
             "slopes below zero",
             lambda num_heads: -_slopes(num_heads),
-            "Slopes are positive here; the minus sign comes with the bias, −slope · distance.",
+            "Slopes are positive here; the minus sign is part of the bias, −slope · distance.",
         ),
         Misconception(
             "evenly spaced slopes",
             lambda num_heads: torch.linspace(1, 0, num_heads + 1)[:-1],
-            "The slopes form a geometric series: each is the one before times the same factor.",
+            "The slopes form a geometric series: each is the previous one times the same factor.",
         ),
         Misconception(
             "the power of two above",
             _next_power,
-            "You take the first H slopes of the next larger power of two. Take all slopes of the "
-            "power *below* H, then fill up.",
+            "You take the first H slopes of the next larger power of two. Take all slopes of "
+            "the power of two *below* H, then add more.",
         ),
     ),
     alternatives=(
@@ -162,7 +164,7 @@ def _offsets(queries, keys=None, aligned="end"):
 
 
 def _with(form, aligned="end"):
-    """Return a bias made by another form of slope (H, 1, 1) and offset (T, S)."""
+    """Return a bias of the given form, a function of slope (H, 1, 1) and offset (T, S)."""
 
     def bias(slopes, queries, keys=None):
         return form(slopes[:, None, None], _offsets(queries, keys, aligned).float())
@@ -191,8 +193,8 @@ ALIBI_BIAS = Exercise(
     difficulty=2,
     statement=(
         "Return the bias (heads, queries, keys): −slope · |distance| for each head and pair of "
-        "tokens. The queries are the last tokens among the keys; without `keys` there are as many "
-        "keys as queries."
+        "tokens, masked or not. The queries are the last tokens among the keys; without `keys` "
+        "the two numbers are equal."
     ),
     solution=library.alibi_bias,
     reference=_bias,
@@ -201,7 +203,7 @@ ALIBI_BIAS = Exercise(
         Probe(
             "one head, three tokens",
             lambda: call(torch.tensor([0.5]), 3),
-            "The diagonal is 0: a token is at no distance from itself. Next to it stands −0.5.",
+            "The diagonal is 0, since a token has distance 0 from itself. Next to it is −0.5.",
         ),
         Probe(
             "two heads",
@@ -211,52 +213,54 @@ ALIBI_BIAS = Exercise(
         Probe(
             "with a cache",
             lambda: call(torch.tensor([0.5, 0.25, 0.125]), 2, 5),
-            "Two new tokens among five: the queries stand at the positions 3 and 4.",
+            "Two new tokens of five: the queries have the positions 3 and 4.",
         ),
     ),
     misconceptions=(
         Misconception(
             "no absolute value",
             _with(lambda slope, offset: slope * offset),
-            "For what comes before, this is right. What comes after gets a bonus instead of a "
-            "penalty. Under a causal mask nobody notices; in a model that reads both ways it is "
-            "wrong. Take the absolute value of the distance.",
+            "This is right for earlier tokens, but later tokens get a bonus instead of a "
+            "penalty. With a causal mask that has no effect; in a model that reads in both "
+            "directions it is wrong. Take the absolute value of the distance.",
         ),
         Misconception(
-            "the sign turned",
+            "the wrong sign",
             _with(lambda slope, offset: slope * offset.abs()),
-            "This rewards distance: softmax would look at the farthest tokens most of all.",
+            "This rewards distance: the most distant tokens would get the largest weights.",
         ),
         Misconception(
             "the future masked as well",
             _with(
                 lambda slope, offset: (-slope * offset.abs()).masked_fill(offset > 0, -torch.inf)
             ),
-            "The mask is a separate argument of attention. Here only penalties are asked for.",
+            "The mask is a separate argument of attention. Return only the penalties here.",
         ),
         Misconception(
             "queries at the start of the keys",
             _with(lambda slope, offset: -slope * offset.abs(), aligned="start"),
-            "While a model writes with a cache, its queries are the newest tokens: the last query "
-            "stands at the last key. Add keys − queries to the positions of the queries.",
+            "During generation with a cache the queries are the newest tokens: the last query "
+            "has the position of the last key. Add keys − queries to the positions of the "
+            "queries.",
         ),
         Misconception(
             "no absolute value, and queries at the start",
             _with(lambda slope, offset: slope * offset, aligned="start"),
-            "Two things. What comes after the query gets a bonus: take the absolute value. And "
-            "with a cache the queries are the newest tokens: add keys − queries to their place.",
+            "Two mistakes. Later tokens get a bonus: take the absolute value. And with a cache "
+            "the queries are the newest tokens: add keys − queries to their positions.",
         ),
         Misconception(
             "squared distance",
             _with(lambda slope, offset: -slope * offset**2),
-            "ALiBi is linear: each further token costs the same.",
+            "ALiBi is linear: each additional token of distance costs the same.",
         ),
         Misconception(
             "one slope for all heads",
             lambda slopes, queries, keys=None: _bias(
                 slopes.mean().expand(len(slopes)), queries, keys
             ),
-            "Heads must differ: a steep one reads nearby, a flat one reads far.",
+            "Each head has its own slope: steep ones read nearby tokens, flat ones distant "
+            "tokens too.",
         ),
     ),
     alternatives=(

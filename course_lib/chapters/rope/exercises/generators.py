@@ -16,7 +16,7 @@ def _sizes(rng: random.Random, count: int, largest: int = 4) -> list[int]:
 
 
 def table_sizes(rng: random.Random) -> Call:
-    """The sizes of a table of waves, with or without a base of its own."""
+    """The sizes of a table of waves, with or without its own base."""
     length, width = rng.randint(1, 8), 2 * rng.randint(1, 6)
     if rng.random() < 0.4:
         return call(length, width)
@@ -36,7 +36,7 @@ def some_positions(rng: random.Random) -> Call:
 
 
 def features_and_angles(rng: random.Random) -> Call:
-    """Features (..., T, D), the cosines and sines of their planes for all axes in front or none."""
+    """Features (..., T, D), the cosines and sines of their planes, with leading axes or without."""
     lead, (tokens, planes) = _sizes(rng, rng.randint(0, 2), 3), _sizes(rng, 2, 5)
     x = random_tensor(rng, *lead, tokens, 2 * planes).contiguous()
     if lead and rng.random() < 0.5:  # as after (B, T, H, D) -> (B, H, T, D)

@@ -57,9 +57,9 @@ CONVERT = Exercise(
     minutes=8,
     difficulty=3,
     statement=(
-        "`weight` is a query or key projection (heads · D, C), trained with neighbours turned "
-        "together. Return it with its rows reordered, so that turning halves gives the same "
-        "scores. A bias (heads · D) must work as well."
+        "`weight` is a query or key projection (heads · D, C) of a model trained with the "
+        "layout of neighbours. Return it with its rows reordered, so that rotating halves "
+        "gives the same scores. A bias (heads · D) must work as well."
     ),
     solution=rope.neighbours_to_halves,
     reference=_in_loops,
@@ -73,12 +73,12 @@ CONVERT = Exercise(
         Probe(
             "two heads, numbered rows",
             lambda: call(torch.arange(12.0), 2),
-            "Each head is reordered by itself, and the heads stay where they are.",
+            "Each head is reordered separately, and the order of the heads stays the same.",
         ),
         Probe(
             "a projection with three heads",
             lambda: call(uneven(18, 6), 3),
-            "Rows are outputs, columns are inputs: only rows move, each as a whole.",
+            "Rows are outputs, columns are inputs: whole rows are moved.",
         ),
         Probe(
             "wide heads",
@@ -88,35 +88,36 @@ CONVERT = Exercise(
     ),
     misconceptions=(
         Misconception(
-            "the way back",
+            "the inverse",
             _back,
-            "This turns a projection for halves into one for neighbours. With a head width of 4 "
-            "both are the same; with 6 they are not. Row 2i must go to row i.",
+            "This converts halves to neighbours. With a head width of 4 both are the same; "
+            "with 6 they are not. Row 2i must become row i.",
         ),
         Misconception(
             "all heads treated as one",
             lambda weight, num_heads: _in_loops(weight, 1),
-            "You collected the even rows of all heads before the odd ones, so features move from "
-            "head to head. Reorder within each head.",
+            "You collected the even rows of all heads before the odd ones, so features move to "
+            "other heads. Reorder within each head.",
         ),
         Misconception(
             "columns reordered",
             lambda weight, num_heads: (
                 _in_loops(weight, num_heads) if weight.dim() == 1 else _columns(weight, 1)
             ),
-            "A weight of nn.Linear is (outputs, inputs). What is turned are the outputs: rows.",
+            "A weight of nn.Linear is (outputs, inputs). RoPE rotates the outputs, which are "
+            "the rows.",
         ),
         Misconception(
             "nothing moved",
             lambda weight, num_heads: weight.clone(),
-            "Reshaping there and back moves nothing. Between the two the axes of length D/2 and 2 "
-            "must be exchanged: .transpose(1, 2).",
+            "Reshaping forth and back changes nothing. In between, swap the axes of length D/2 "
+            "and 2: .transpose(1, 2).",
         ),
         Misconception(
             "odd rows first",
             _odd_first,
-            "The first feature of each plane is the even one; it goes into the first half. With "
-            "the two exchanged every plane turns the other way.",
+            "The first feature of each plane is the even one; it goes into the first half. If "
+            "the two are swapped, every plane rotates in the opposite direction.",
         ),
     ),
     alternatives=(
@@ -125,8 +126,9 @@ CONVERT = Exercise(
         Alternative("head by head", _head_by_head),
     ),
     hints=(
-        "Row 2i of a head goes to row i, row 2i + 1 to row D/2 + i.",
-        "weight.reshape(num_heads, D // 2, 2, *weight.shape[1:]) shows planes and their two rows.",
+        "Row 2i of a head becomes row i, row 2i + 1 becomes row D/2 + i.",
+        "weight.reshape(num_heads, D // 2, 2, *weight.shape[1:]) has one axis for planes and "
+        "one for their two rows.",
         ".transpose(1, 2), then .reshape(weight.shape).",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises on turning features in pairs: the layout in halves, and the one of neighbours."""
+"""Exercises on rotating pairs of features: the layout of halves, and that of neighbours."""
 
 import torch
 
@@ -9,7 +9,7 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 
 
 def _turned_in_loops(x, cos, sin, places):
-    """Turn each plane with plain Python; `places(i, half)` names the two features of plane i."""
+    """Rotate each plane with plain Python; `places(i, half)` names the two features of plane i."""
     out = x.clone()
     half = x.shape[-1] // 2
     cos, sin = (part.expand(*x.shape[:-1], half) for part in (cos, sin))
@@ -80,7 +80,7 @@ def _with(read, turn, write):
 
 
 def _tables_of_the_other_layout(read, write, spread):
-    """Turn pairs of one layout by cosines that were spread over the features for the other."""
+    """Rotate pairs of one layout by cosines that were spread for the other layout."""
 
     def rotate(x, cos, sin):
         a, b = read(x)
@@ -90,7 +90,7 @@ def _tables_of_the_other_layout(read, write, spread):
 
 
 def _by_matrices(read, write):
-    """Turn each plane by a 2 x 2 matrix of its own."""
+    """Rotate each plane by its own 2 x 2 matrix."""
 
     def rotate(x, cos, sin):
         rows = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), -2)
@@ -118,24 +118,24 @@ _HEADS = uneven(3, 5)  # angles for three tokens and five planes
 
 _PROBES = (
     Probe(
-        "no turn",
+        "angle 0",
         lambda: call(uneven(1, 4), *_turn([0.0, 0.0])),
-        "At the angle 0 nothing moves, and every feature keeps its place.",
+        "At the angle 0 nothing changes, and the order of features stays the same.",
     ),
     Probe(
         "one plane, a quarter turn",
         lambda: call(torch.tensor([[1.0, 2.0]]), *_turn([_QUARTER])),
-        "(1, 2) becomes (−2, 1): a turn to the left, which keeps the length.",
+        "(1, 2) becomes (−2, 1): a counterclockwise rotation, which keeps the length.",
     ),
     Probe(
         "one plane, any angle",
         lambda: call(torch.tensor([[1.0, 2.0]]), *_turn([0.7])),
-        "Both new features need both old ones.",
+        "Each new feature depends on both old ones.",
     ),
     Probe(
-        "two planes, the second turns",
+        "two planes, only the second rotates",
         lambda: call(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), *_turn([0.0, _QUARTER])),
-        "Which two features move together tells the layout.",
+        "The two features that change together show the layout.",
     ),
     Probe(
         "three tokens, five planes",
@@ -145,7 +145,7 @@ _PROBES = (
     Probe(
         "a batch with heads",
         lambda: call(uneven(2, 4, 3, 10), _HEADS.cos(), _HEADS.sin()),
-        "All heads of all texts are turned by the same angles.",
+        "All heads of all texts are rotated by the same angles.",
     ),
 )
 
@@ -153,8 +153,8 @@ _MATRIX = (
     Misconception(
         "minus in both rows",
         _minus_twice,
-        "Your matrix is [[cos, −sin], [−sin, cos]]. That is no rotation: it changes lengths, and "
-        "its determinant is cos² − sin². The second row is (sin, cos).",
+        "Your matrix is [[cos, −sin], [−sin, cos]]. It is not a rotation: it changes lengths, "
+        "and its determinant is cos² − sin². The second row is (sin, cos).",
     ),
     Misconception(
         "minus in no row",
@@ -163,21 +163,21 @@ _MATRIX = (
         "(cos, −sin): a · cos − b · sin.",
     ),
     Misconception(
-        "turned the other way",
+        "rotated in the opposite direction",
         _other_way,
-        "You turn clockwise. Alone that is consistent, but a checkpoint was trained with one way "
-        "and a cache may hold keys turned by other code: a · cos − b · sin comes first.",
+        "You rotate clockwise. That is consistent in itself, but checkpoints and caches use "
+        "the opposite direction: the first feature becomes a · cos − b · sin.",
     ),
     Misconception(
         "the new first feature used for the second",
         _half_done,
         "You overwrote the first feature and then used the new value for the second. Both need "
-        "the old ones: compute both, then put them together.",
+        "the old values: compute both, then join them.",
     ),
     Misconception(
-        "cosine and sine exchanged",
+        "cosine and sine swapped",
         _exchanged,
-        "At the angle 0 nothing may move, and there the cosine is 1: a · cos − b · sin.",
+        "At the angle 0, where the cosine is 1, nothing may change: a · cos − b · sin.",
     ),
 )
 
@@ -191,12 +191,13 @@ def _matrix_mistakes(read, write):
 
 HALVES = Exercise(
     id="rope.halves",
-    title="Turn the halves",
+    title="Rotate the halves",
     minutes=7,
     difficulty=2,
     statement=(
-        "`x` is (…, T, D), `cos` and `sin` are (…, T, D/2). Plane i is made of the features i and "
-        "i + D/2. Return x with each plane turned by its angle."
+        "`x` is (…, T, D), `cos` and `sin` are (…, T, D/2) and broadcast over the leading "
+        "axes. Plane i consists of the features i and i + D/2. Return x with each plane "
+        "rotated by its angle."
     ),
     solution=rope.rotate_halves,
     reference=_halves,
@@ -207,19 +208,19 @@ HALVES = Exercise(
         Misconception(
             "neighbours paired",
             _with(_from_neighbours, _right, _to_neighbours),
-            "You turn the features 2i and 2i + 1 together: the other layout. In Qwen's, plane i "
-            "is made of the features i and i + D/2: x.chunk(2, dim=-1).",
+            "You pair the features 2i and 2i + 1: the other layout. In Qwen's, plane i "
+            "consists of the features i and i + D/2: x.chunk(2, dim=-1).",
         ),
         Misconception(
-            "halves put one below the other",
+            "halves joined along the first axis",
             _with(_from_halves, _right, lambda a, b: torch.cat((a, b))),
-            "torch.cat joins along the first axis unless told otherwise. The features are the last "
-            "axis: dim=-1.",
+            "torch.cat joins along the first axis by default. The features are the last axis: "
+            "dim=-1.",
         ),
         Misconception(
             "even and odd features put into halves",
             _with(_from_neighbours, _right, _to_halves),
-            "You read neighbours and write halves, so the features change their places even at "
+            "You read neighbours and write halves, so the order of features changes even at "
             "the angle 0. Read and write in the same layout.",
         ),
         Misconception(
@@ -239,8 +240,8 @@ HALVES = Exercise(
     ),
     hints=(
         "a, b = x.chunk(2, dim=-1) are the first and second features of all planes.",
-        "A plane turned by its angle is (a · cos − b · sin, a · sin + b · cos).",
-        "torch.cat((…, …), dim=-1) puts the halves back.",
+        "A rotated plane is (a · cos − b · sin, a · sin + b · cos).",
+        "torch.cat((…, …), dim=-1) joins the halves.",
     ),
 )
 
@@ -252,12 +253,13 @@ def _complex_product(x, cos, sin):
 
 NEIGHBOURS = Exercise(
     id="rope.neighbours",
-    title="Turn the neighbours",
+    title="Rotate the neighbours",
     minutes=6,
     difficulty=2,
     statement=(
-        "The same in the other layout: plane i is made of the features 2i and 2i + 1. Return x "
-        "with each plane turned by its angle, every feature in its own place."
+        "The same in the other layout: plane i consists of the features 2i and 2i + 1. `x` is "
+        "(…, T, D), `cos` and `sin` are (…, T, D/2). Return x with each plane rotated by its "
+        "angle, and the features in their original order."
     ),
     solution=rope.rotate_neighbours,
     reference=_neighbours,
@@ -268,27 +270,27 @@ NEIGHBOURS = Exercise(
         Misconception(
             "halves paired",
             _with(_from_halves, _right, _to_halves),
-            "You turn the features i and i + D/2 together: the layout of the exercise before. "
-            "Here neighbours belong together: x[..., 0::2] and x[..., 1::2].",
+            "You pair the features i and i + D/2: the layout of the previous exercise. Here "
+            "neighbours form a plane: x[..., 0::2] and x[..., 1::2].",
         ),
         Misconception(
-            "rotated evens and odds put one behind the other",
+            "rotated evens and odds concatenated",
             _with(_from_neighbours, _right, _to_halves),
-            "You turned the right pairs, and then put all first features before all second ones. "
-            "That is neither layout: at the angle 0 it already moves features about. Interleave "
-            "them again: torch.stack((…, …), dim=-1).flatten(-2).",
+            "You rotated the right pairs, and then put all first features before all second "
+            "ones. That is neither layout: even at the angle 0 the order of features changes. "
+            "Interleave them again: torch.stack((…, …), dim=-1).flatten(-2).",
         ),
         Misconception(
             "cosines spread for the other layout",
             _tables_of_the_other_layout(_from_neighbours, _to_neighbours, _doubled),
-            "You put the cosines one behind the other, as halves need them. Here each cosine "
-            "serves two features in a row: cos.repeat_interleave(2, dim=-1).",
+            "You repeat the whole row of cosines, as halves need it. Here each cosine belongs "
+            "to two neighbouring features: cos.repeat_interleave(2, dim=-1).",
         ),
         Misconception(
-            "the two features of a plane exchanged",
+            "the two features of a plane swapped",
             _with(_from_neighbours, _right, lambda a, b: _to_neighbours(b, a)),
             "Within each plane you write the second feature first. At the angle 0 nothing may "
-            "move.",
+            "change.",
         ),
     ),
     alternatives=(
@@ -302,7 +304,7 @@ NEIGHBOURS = Exercise(
     ),
     hints=(
         "a, b = x[..., 0::2], x[..., 1::2] are the first and second features of all planes.",
-        "Turn as before: (a · cos − b · sin, a · sin + b · cos).",
-        "torch.stack((…, …), dim=-1) makes pairs (…, D/2, 2); .flatten(-2) lays them side by side.",
+        "Rotate as before: (a · cos − b · sin, a · sin + b · cos).",
+        "torch.stack((…, …), dim=-1) makes pairs (…, D/2, 2); .flatten(-2) puts them in a row.",
     ),
 )

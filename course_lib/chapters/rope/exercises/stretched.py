@@ -30,7 +30,7 @@ NTK_BASE = Exercise(
     minutes=6,
     difficulty=2,
     statement=(
-        "Return the base with which the slowest plane, of frequency base^(−(D−2)/D), turns "
+        "Return the base with which the slowest plane, of frequency base^(−(D−2)/D), rotates "
         "`factor` times slower than with the old one."
     ),
     solution=rope.ntk_aware_base,
@@ -55,7 +55,7 @@ NTK_BASE = Exercise(
         Probe(
             "Qwen's base",
             lambda: call(1_000_000.0, 4.0, 128),
-            "The same rule on top of another base.",
+            "The same rule with a different base.",
         ),
     ),
     misconceptions=(
@@ -66,29 +66,29 @@ NTK_BASE = Exercise(
             "new^(−(D−2)/D) = base^(−(D−2)/D) / factor for the new base.",
         ),
         Misconception(
-            "the exponent upside down",
+            "the exponent inverted",
             lambda base, factor, head_dim: base * factor ** ((head_dim - 2) / head_dim),
             "To undo the power (D − 2)/D, raise to its inverse, D/(D − 2).",
         ),
         Misconception(
             "divided where it should grow",
             lambda base, factor, head_dim: base / factor ** (head_dim / (head_dim - 2)),
-            "A larger base turns slower. Yours makes all planes faster.",
+            "A larger base means slower planes. Yours makes all planes faster.",
         ),
         Misconception(
-            "a bracket forgotten",
+            "missing parentheses",
             lambda base, factor, head_dim: base * factor**head_dim / (head_dim - 2),
             "In Python ** binds before /. Write factor ** (head_dim / (head_dim - 2)).",
         ),
         Misconception(
             "D/2 planes taken for D",
             lambda base, factor, head_dim: base * factor ** (head_dim / (head_dim - 1)),
-            "Planes step by two features: the last has the exponent −(D − 2)/D, not −(D − 1)/D.",
+            "Each plane has two features, so the last has the exponent −(D − 2)/D, not −(D − 1)/D.",
         ),
         Misconception(
             "the factor left out",
             lambda base, factor, head_dim: base ** (head_dim / (head_dim - 2)),
-            "Your result does not depend on how much longer the texts become.",
+            "Your result does not depend on `factor`.",
         ),
     ),
     alternatives=(
@@ -169,8 +169,10 @@ LLAMA3 = Exercise(
     difficulty=3,
     statement=(
         "Count the turns, with their fractions, that each plane makes within `trained_length`. "
-        "From `high_freq_factor` turns on, leave its frequency alone; up to `low_freq_factor`, "
-        "divide it by `factor`; between, blend the two frequencies linearly in the number of turns."
+        "From `high_freq_factor` turns on, leave its frequency unchanged; up to "
+        "`low_freq_factor`, divide it by `factor`; between, blend the two frequencies linearly "
+        "in the number of turns. `frequencies` is (planes,), in radians per token, and so is "
+        "the result."
     ),
     solution=rope.llama3_frequencies,
     reference=_plane_by_plane,
@@ -179,7 +181,7 @@ LLAMA3 = Exercise(
         Probe(
             "fast planes only",
             lambda: call(torch.tensor([1.0, 0.8]), 8.0, 1.0, 4.0, 100),
-            "They turn more than 4 times within 100 tokens: nothing changes.",
+            "They make more than 4 turns within 100 tokens: nothing changes.",
         ),
         Probe(
             "slow planes only",
@@ -189,7 +191,7 @@ LLAMA3 = Exercise(
         Probe(
             "one plane between",
             lambda: call(torch.tensor([2.5 * 2 * math.pi / 100]), 8.0, 1.0, 4.0, 100),
-            "2.5 turns lie half way between 1 and 4: the mean of both frequencies.",
+            "2.5 turns are half way between 1 and 4: the mean of both frequencies.",
         ),
         Probe(
             "a head of ten planes",
@@ -206,29 +208,30 @@ LLAMA3 = Exercise(
         Misconception(
             "every plane slowed",
             _blend(lambda waves, low, high: torch.zeros_like(waves)),
-            "This is position interpolation. Fast planes tell neighbours apart: leave them alone.",
+            "This is position interpolation. Fast planes tell neighbours apart: leave them "
+            "unchanged.",
         ),
         Misconception(
             "fast planes slowed",
             _blend(lambda waves, low, high: 1 - _ramp(waves, low, high)),
-            "You divide the planes that turn often and leave the slow ones. Unseen angles appear "
-            "in the slow ones.",
+            "You divide the fast planes and leave the slow ones unchanged. Unseen angles "
+            "appear in the slow ones.",
         ),
         Misconception(
             "a step instead of a ramp",
             _blend(lambda waves, low, high: (waves >= (low + high) / 2).float()),
-            "Between the two limits the frequencies are blended, so that no two neighbouring "
-            "planes are torn apart.",
+            "Between the two limits the frequencies are blended, so that neighbouring planes "
+            "do not differ abruptly.",
         ),
         Misconception(
-            "the turn measured without 2π",
+            "turns counted without 2π",
             _blend(_ramp, turn=1.0),
             "length · frequency is an angle in radians. Divide by 2π to count turns.",
         ),
         Misconception(
             "the blend linear in the wavelength",
             _blend(_over_wavelength),
-            "You ramp over 1/turns. The blend is linear in the number of turns.",
+            "Your ramp is linear in 1/turns. The blend is linear in the number of turns.",
         ),
         Misconception(
             "multiplied by the factor",
@@ -236,15 +239,15 @@ LLAMA3 = Exercise(
             "Slower means a smaller frequency: divide by the factor.",
         ),
         Misconception(
-            "the limits 1 and 4 written in",
+            "the limits 1 and 4 hard-coded",
             _blend(lambda waves, low, high: _ramp(waves, 1.0, 4.0)),
-            "These are Llama's own numbers. Use `low_freq_factor` and `high_freq_factor`.",
+            "These are Llama's numbers. Use `low_freq_factor` and `high_freq_factor`.",
         ),
         Misconception(
-            "the ramp not cut off",
+            "the ramp not clamped",
             _blend(_unclamped),
-            "Below the lower limit your share is negative, and above the upper one it exceeds 1. "
-            "Cut it off: .clamp(0, 1).",
+            "Below the lower limit your share is negative, and above the upper one it exceeds "
+            "1. Clamp it: .clamp(0, 1).",
         ),
     ),
     alternatives=(

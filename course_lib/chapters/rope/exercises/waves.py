@@ -1,4 +1,4 @@
-"""Exercises on waves and angles: the sinusoidal table, and how far each plane of RoPE turns."""
+"""Exercises on waves and angles: the sinusoidal table, and the angles of RoPE's planes."""
 
 import math
 
@@ -22,7 +22,7 @@ def _table(length, width, base=10_000.0):
 
 
 def _waves(length, width, speed, first=0, swapped=False, blocks=False):
-    """Build the table from speeds (width / 2), with one thing done otherwise."""
+    """Build the table from speeds (width / 2), with one thing changed."""
     angle = torch.arange(first, first + length).double()[:, None] * speed
     pair = (angle.cos(), angle.sin()) if swapped else (angle.sin(), angle.cos())
     joined = torch.cat(pair, -1) if blocks else torch.stack(pair, -1).flatten(1)
@@ -80,12 +80,13 @@ def _by_an_outer_product(length, width, base=10_000.0):
 
 SINUSOIDAL = Exercise(
     id="rope.sinusoidal",
-    title="A table of waves",
+    title="A sinusoidal table",
     minutes=8,
     difficulty=2,
     statement=(
-        "Return a tensor (length, width). Columns 2i and 2i + 1 hold the sine and the cosine of "
-        "t · base^(−2i/width), for the positions t = 0, 1, 2 and so on."
+        "Return a tensor (length, width). Columns 2i and 2i + 1 hold the sine and the cosine "
+        "of t · base^(−2i/width), for the positions t = 0, 1, 2, ... `width` is even; the "
+        "result is float32 or better."
     ),
     solution=library.sinusoidal_table,
     reference=_table,
@@ -101,30 +102,34 @@ SINUSOIDAL = Exercise(
             lambda: call(3, 4, base=100.0),
             "The second wave has the speed 100^(−2/4) = 0.1.",
         ),
-        Probe("three waves", lambda: call(5, 6), "Sine and cosine of one wave stand side by side."),
+        Probe(
+            "three waves",
+            lambda: call(5, 6),
+            "Sine and cosine of one wave are in neighbouring columns.",
+        ),
         Probe(
             "five waves, far",
             lambda: call(300, 10),
-            "The speeds, seen far from the start.",
+            "The speeds, checked far from the start.",
             tolerance=_FAR_IN_FLOAT32,
         ),
     ),
     misconceptions=(
         Misconception(
-            "sines first, cosines behind",
+            "sines first, then cosines",
             lambda length, width, base=10_000.0: _waves(
                 length, width, _speeds(width, base), blocks=True
             ),
-            "You filled the left half with sines and the right half with cosines. A model could "
-            "learn with that too, but this table has them side by side: torch.stack(…, dim=-1), "
-            "then flatten the last two axes.",
+            "You filled the left half with sines and the right half with cosines. A model "
+            "could learn with that too, but in this table they alternate: torch.stack(…, "
+            "dim=-1), then flatten the last two axes.",
         ),
         Misconception(
             "the width left out of the exponent",
             lambda length, width, base=10_000.0: _waves(
                 length, width, _speeds(width, base, lambda i, width: -2 * i)
             ),
-            "base^(−2i) falls so fast that all waves but the first stand still. Divide the "
+            "base^(−2i) falls so fast that all waves but the first are constant. Divide the "
             "exponent by the width.",
         ),
         Misconception(
@@ -132,11 +137,11 @@ SINUSOIDAL = Exercise(
             lambda length, width, base=10_000.0: _waves(
                 length, width, _speeds(width, base, lambda i, width: -i / width)
             ),
-            "With i counting waves, the exponent is −2i/width. Yours stops half way: the slowest "
-            "wave is far too fast.",
+            "With i counting waves, the exponent is −2i/width. Yours stops half way, so the "
+            "slowest wave is far too fast.",
         ),
         Misconception(
-            "a wave of its own for each column",
+            "a separate wave for each column",
             _own_wave_per_column,
             "Sine and cosine of one pair must share a speed, or they are not a point on a circle. "
             "Count waves, i = 0 … width/2 − 1, not columns.",
@@ -146,21 +151,22 @@ SINUSOIDAL = Exercise(
             lambda length, width, base=10_000.0: _waves(
                 length, width, _speeds(width, base), first=1
             ),
-            "The first token stands at position 0: its row is 0, 1, 0, 1, …",
+            "The first token has position 0: its row is 0, 1, 0, 1, …",
         ),
         Misconception(
             "cosine before sine",
             lambda length, width, base=10_000.0: _waves(
                 length, width, _speeds(width, base), swapped=True
             ),
-            "The even columns hold sines, the odd ones cosines.",
+            "Even columns hold sines, odd ones cosines.",
         ),
         Misconception(
             "waves that get faster",
             lambda length, width, base=10_000.0: _waves(
                 length, width, _speeds(width, base, lambda i, width: 2 * i / width)
             ),
-            "The exponent is negative: later waves are slower. Yours turn many times per token.",
+            "The exponent is negative: later waves are slower. Yours complete many turns per "
+            "token.",
         ),
         Misconception(
             "the base fixed at 10 000",
@@ -179,8 +185,9 @@ SINUSOIDAL = Exercise(
     hints=(
         "Two tensors first: positions 0 … length − 1, and speeds base ** (−2i/width) for "
         "i = 0 … width/2 − 1.",
-        "positions[:, None] * speed has the shape (length, width/2): one angle for each.",
-        "torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1) puts them side by side.",
+        "positions[:, None] * speed has the shape (length, width/2): one angle for each pair.",
+        "torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1) lets sines and cosines "
+        "alternate.",
     ),
 )
 
@@ -222,12 +229,13 @@ def _plane_by_plane(positions, head_dim, base=10_000.0):
 
 ANGLES = Exercise(
     id="rope.angles",
-    title="How far each plane has turned",
+    title="The angle of each plane",
     minutes=6,
     difficulty=2,
     statement=(
-        "`positions` is a tensor of whole numbers, of any shape. Return, in one more axis of "
-        "length head_dim/2, the angle position · base^(−2i/head_dim) of each plane i."
+        "`positions` is a tensor of whole numbers, of any shape. Return the angle position · "
+        "base^(−2i/head_dim) of each plane i, in one more axis of length head_dim/2, in "
+        "float32 or better."
     ),
     solution=rope.rope_angles,
     reference=_angles,
@@ -236,17 +244,17 @@ ANGLES = Exercise(
         Probe(
             "the first plane",
             lambda: call(torch.tensor([0, 1, 2]), 2),
-            "Plane 0 turns by 1 radian per token, whatever the base.",
+            "Plane 0 rotates by 1 radian per token, whatever the base.",
         ),
         Probe(
             "two planes, base 100",
             lambda: call(torch.tensor([0, 1, 3]), 4, base=100.0),
-            "The second of two planes turns by 100^(−2/4) = 0.1 per token.",
+            "The second of two planes rotates by 100^(−2/4) = 0.1 per token.",
         ),
         Probe(
             "four planes",
             lambda: call(torch.tensor([5, 0, 7]), 8),
-            "The speeds fall by the same factor from plane to plane, 1, 0.1, 0.01, 0.001.",
+            "The speeds fall by the same factor from plane to plane: 1, 0.1, 0.01, 0.001.",
         ),
         Probe(
             "a batch",
@@ -256,8 +264,8 @@ ANGLES = Exercise(
         Probe(
             "far positions",
             lambda: call(torch.tensor([257, 1001, 2051, 4099]), 4),
-            "float32 tells every position from the next; half precision does not beyond 256 "
-            "(bfloat16) or 2 048 (float16).",
+            "float32 distinguishes every position from the next; half precision does not "
+            "beyond 256 (bfloat16) or 2 048 (float16).",
             tolerance=0.05,  # 5e-6 for float32, and 0.15 % for bfloat16, which is off by 0.4 %
         ),
     ),
@@ -265,29 +273,29 @@ ANGLES = Exercise(
         Misconception(
             "the head dimension left out",
             _angles_with(lambda i, width: -2 * i),
-            "base^(−2i) is 1, then 0.00000001: all planes but the first stand still, and the "
-            "width of the head does not matter. The exponent is −2i/head_dim.",
+            "base^(−2i) is 1, then 0.00000001: all planes but the first hardly rotate, and the "
+            "head width has no effect. The exponent is −2i/head_dim.",
         ),
         Misconception(
             "half the exponent",
             _angles_with(lambda i, width: -i / width),
-            "With i = 0, 1, 2, … counting planes, the exponent is −2i/head_dim. Yours ends at the "
-            "square root of where it should.",
+            "With i = 0, 1, 2, … counting planes, the exponent is −2i/head_dim. Your slowest "
+            "frequency is the square root of the right one.",
         ),
         Misconception(
             "the last plane at 1/base",
             _angles_with(_ends_at_the_base),
-            "You spread the exponents evenly from 0 to −1. The last plane has the exponent "
-            "−(head_dim − 2)/head_dim, a little short of −1.",
+            "Your exponents run from 0 to −1. The last plane has the exponent −(head_dim − "
+            "2)/head_dim, slightly above −1.",
         ),
         Misconception(
             "positions off by one",
             _angles_with(_right, shift=1),
-            "The first token stands at 0 and is not turned. Scores would survive, since they see "
-            "differences only, but a cache filled by other code would be off by one.",
+            "The first token has position 0 and is not rotated. Scores would be right, since "
+            "they depend on differences, but not with a cache filled by other code.",
         ),
         Misconception(
-            "planes that turn faster and faster",
+            "planes that get faster",
             _angles_with(lambda i, width: 2 * i / width),
             "The sign of the exponent: later planes are slower, not faster.",
         ),
@@ -306,8 +314,8 @@ ANGLES = Exercise(
         Misconception(
             "computed in bfloat16",
             _in_bfloat16,
-            "bfloat16 has three digits: the positions 256 and 257 are one number there. Compute "
-            "angles in float32 at least, even in a model of half precision.",
+            "bfloat16 has less than three decimal digits: 256 and 257 are the same number. "
+            "Compute angles in float32 or better, even in a half-precision model.",
         ),
     ),
     alternatives=(
@@ -323,6 +331,6 @@ ANGLES = Exercise(
     hints=(
         "torch.arange(0, head_dim, 2) is 2i for each plane.",
         "speed = base ** (-torch.arange(0, head_dim, 2) / head_dim).",
-        "positions[..., None] * speed: a new last axis, whatever the shape before.",
+        "positions[..., None] * speed adds the new last axis for any shape.",
     ),
 )

@@ -1,4 +1,4 @@
-"""ALiBi: how far each head can see when every token of distance costs the same.
+"""ALiBi: how far back each head reads when every token of distance costs the same.
 
 Taught in:        rope
 Paper:            Press et al. 2021, arXiv:2108.12409
@@ -27,7 +27,7 @@ from course_lib.study.display.plotting import (
 
 
 def reach(slope: float, share: float = 0.9, longest: int = 100_000) -> int:
-    """Return how many of the last tokens hold `share` of a head's weight over equal scores."""
+    """Return the number of last tokens that hold `share` of a head's weight over equal scores."""
     # Weights e^(-slope d) are a geometric series: the first n of them hold 1 - e^(-slope n).
     count = torch.log1p(torch.tensor(-share, dtype=torch.float64)) / -slope
     return min(int(count.ceil()), longest)
@@ -65,7 +65,7 @@ def _weights(ax: Axes, weights: Float[Tensor, "H T"], head: int) -> None:
     ax.set(xlabel="key", ylabel="weight of the last query", ylim=(0, 0.6), yticks=[0, 0.3, 0.6])
     ax.set(xticks=[0, tokens - 1])
     here = chosen[-8:].sum().item()
-    title(ax, f"With equal scores, {100 * here:.0f} % of its weight lies on the last 8 tokens")
+    title(ax, f"With equal scores, {100 * here:.0f} % of its weight is on the last 8 tokens")
 
 
 def _reaches(ax: Axes, slopes: Float[Tensor, " H"], head: int) -> None:
@@ -73,9 +73,9 @@ def _reaches(ax: Axes, slopes: Float[Tensor, " H"], head: int) -> None:
     places = range(1, len(reaches) + 1)
     colours = [OKABE_ITO.blue if place == head else OKABE_ITO.sky for place in places]
     ax.bar(places, reaches, color=colours, width=0.75)
-    ax.set(yscale="log", xlabel="head", ylabel="tokens that hold 90 %", ylim=(1, 3000))
+    ax.set(yscale="log", xlabel="head", ylabel="tokens with 90 % of the weight", ylim=(1, 3000))
     ax.set_yticks([1, 10, 100, 1000], ["1", "10", "100", "1 000"])
     ax.minorticks_off()
     ax.set_xticks([1, len(reaches)])
     ax.text(head, reaches[head - 1] * 1.15, str(reaches[head - 1]), ha="center", color=FAINT)
-    title(ax, f"In an endless text the heads reach {min(reaches)} to {max(reaches)} tokens")
+    title(ax, f"In a very long text the heads reach {min(reaches)} to {max(reaches)} tokens")

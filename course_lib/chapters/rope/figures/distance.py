@@ -1,4 +1,4 @@
-"""What falls with distance under RoPE and what does not: measured on random queries and keys.
+"""What decays with distance under RoPE and what does not: measured on random queries and keys.
 
 Taught in:        rope
 Checked against:  the exact mean for q = k, the sum of the planes' cosines
@@ -21,7 +21,7 @@ PAIRS = 400
 def scores_at(
     q: Float[Tensor, "N D"], k: Float[Tensor, "N D"], distances: Int[Tensor, " S"], base: float
 ) -> Float[Tensor, "N S"]:
-    """Return the score of each pair when the key stands so far before the query, over sqrt(D)."""
+    """Return the score of each pair at each distance, divided by sqrt(D)."""
     angles = rope_angles(distances, q.shape[1], base)
     queries = rotate_halves(q[:, None].expand(-1, len(distances), -1), angles.cos(), angles.sin())
     return (queries * k[:, None]).sum(-1) / q.shape[1] ** 0.5
@@ -62,5 +62,5 @@ def decay(head_dim: int, base: Number, longest: int = 512, seed: int = 0) -> Fig
     title(axes[0], f"Independent q and k: the mean stays within {worst:.2f} of 0 at every distance")
     start, end = alike.mean(0)[0].item(), alike.mean(0)[-1].item()
     fall = f"{written(start, '.1f')} to {written(end, '.1f')}"
-    title(axes[1], f"q = k: the mean falls from {fall}, as Σ cos says (dashed)")
+    title(axes[1], f"q = k: the mean falls from {fall}, as the sum of cosines predicts (dashed)")
     return figure

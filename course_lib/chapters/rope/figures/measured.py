@@ -1,7 +1,7 @@
-"""What trained models do with positions: every method on one task, and RoPE past its length.
+"""How trained models use positions: every method on one task, and RoPE beyond its length.
 
-The numbers come from the six small models of `position_toys`, run when a picture is first drawn.
-Each must copy a token from a given distance; a guess costs log V nats.
+The numbers come from the six small models of `position_toys`, run when a figure is first drawn.
+Each must copy a token from a given distance; a uniform guess costs log V nats.
 
 Taught in:        rope
 Checked against:  the loss of a uniform guess
@@ -13,7 +13,7 @@ from functools import cache
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_lib.chapters.rope.figures.planes import COLOURS, SCALINGS, rope_request
+from course_lib.chapters.rope.figures.planes import COLOURS
 from course_lib.chapters.rope.position_toys import (
     BASE,
     DISTANCES,
@@ -26,6 +26,7 @@ from course_lib.chapters.rope.position_toys import (
     loss_at_distance,
     trained,
 )
+from course_lib.chapters.rope.scalings import SCALINGS, rope_request
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
 
 NAMES = {
@@ -56,7 +57,7 @@ GUESS = math.log(VOCABULARY)
 
 @cache
 def method_losses(method: str) -> tuple[float, ...]:
-    """Return the loss of one method's model at each of `DISTANCES`; nan behind a table's end."""
+    """Return the loss of one method's model at each of `DISTANCES`; nan beyond a table's end."""
     model = trained(method)
     ends = TRAINED_LENGTH // 2 if method == "learned" else max(DISTANCES)
     return tuple(loss_at_distance(model, d) if d <= ends else math.nan for d in DISTANCES)
@@ -64,19 +65,19 @@ def method_losses(method: str) -> tuple[float, ...]:
 
 @cache
 def scaled_losses(scaling: str, factor: Number) -> tuple[float, ...]:
-    """Return the RoPE model's loss at each of `DISTANCES` under a scaling it never met."""
+    """Return the RoPE model's loss at each of `DISTANCES` under a scaling, without training."""
     request = rope_request(scaling, factor, HEAD_DIM, BASE, TRAINED_LENGTH)
     return tuple(loss_at_distance(trained("rope"), d, rope=request) for d in DISTANCES)
 
 
 def _distance_axes(ax: Axes) -> None:
     ax.axvspan(SHORTEST, LONGEST, color="#e8e8e8", linewidth=0)
-    ax.text(SHORTEST * 1.03, 7.55, "trained", color=FAINT, size=9, va="top")
+    ax.text(SHORTEST * 1.03, 7.55, "trained distances", color=FAINT, size=9, va="top")
     longest = TRAINED_LENGTH / 2  # a text is twice as long as the distance
     ax.axvline(longest, color=FAINT, linestyle=":", linewidth=1.3)
     ax.text(longest * 1.03, 7.55, "texts longer than trained", color=FAINT, size=9, va="top")
     ax.axhline(GUESS, color=FAINT, linestyle="--", linewidth=1.2)
-    ax.text(SHORTEST * 1.03, GUESS + 0.1, "a guess", color=FAINT, size=9)
+    ax.text(SHORTEST * 1.03, GUESS + 0.1, "uniform guess", color=FAINT, size=9)
     ax.set(xscale="log", xlim=(DISTANCES[0], DISTANCES[-1]), ylim=(0, 7.6))
     ax.set_xticks(DISTANCES, [str(distance) for distance in DISTANCES])
     ax.minorticks_off()
@@ -98,9 +99,8 @@ def context_extension(factor: Number = 4) -> Figure:
     at = {name: scaled_losses(name, factor)[place] for name in SCALINGS if name != "plain"}
     best = min(at, key=lambda name: at[name])
     plain = scaled_losses("plain", 1)[place]
-    said = f"64 tokens back, plain RoPE has a loss of {plain:.1f}"
-    others = "" if factor == 1 else f"; {best} for {factor} times the length has {at[best]:.1f}"
-    title(ax, f"{said}{others}")
+    said = f"From 64 tokens back: plain RoPE {plain:.1f} nats"
+    title(ax, said if factor == 1 else f"{said}, {best} stretched {factor} times {at[best]:.1f}")
     return figure
 
 
@@ -109,7 +109,11 @@ def method_comparison(distance: int = 64) -> Figure:
     if distance not in DISTANCES:
         raise ValueError(f"distance must be one of {DISTANCES}; got {distance}.")
     figure, (left, right) = new_figure(
-        11.5, 4.4, cols=2, margins=Margins(top=0.75, left=1.35, across=0.9), width_ratios=(2, 3)
+        11.5,
+        4.4,
+        cols=2,
+        margins=Margins(top=0.75, left=1.35, right=1.55, across=0.9),
+        width_ratios=(2, 3),
     )
     place = DISTANCES.index(distance)
     losses = {method: method_losses(method) for method in METHODS}
@@ -117,11 +121,12 @@ def method_comparison(distance: int = 64) -> Figure:
         loss = losses[method][place]
         ends = math.isnan(loss)
         left.barh(row, 0 if ends else loss, color=INKS[method], height=0.7)
-        words = "the table has ended" if ends else f"{loss:.2f}"
+        words = "beyond the table" if ends else f"{loss:.2f}"
         left.text(0.1 if ends else loss + 0.1, row, words, va="center", size=9)
     left.axvline(GUESS, color=FAINT, linestyle="--", linewidth=1.2)
     left.set_yticks(range(len(METHODS)), [NAMES[method] for method in METHODS])
     left.invert_yaxis()
+    left.text(GUESS + 0.1, len(METHODS) - 1, "uniform guess", color=FAINT, size=9, va="center")
     left.set(xlim=(0, 8.8), xlabel="loss (nats)", xticks=[0, 2, 4, 6])
     _distance_axes(right)
     for method in METHODS:
@@ -134,6 +139,7 @@ def method_comparison(distance: int = 64) -> Figure:
             ms=4,
             label=NAMES[method],
         )
+    right.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _comparison_titles(left, right, losses, distance)
     return figure
 
@@ -145,12 +151,12 @@ def _comparison_titles(
     there = {m: row[place] for m, row in losses.items() if not math.isnan(row[place])}
     best = min(there, key=lambda method: there[method])
     title(
-        left, f"Copying from {distance} tokens back: {NAMES[best]} is best, {there[best]:.2f} nats"
+        left, f"Copying from {distance} tokens back: {NAMES[best]} is best ({there[best]:.2f} nats)"
     )
     learnt = sum(row[near] < 1 for row in losses.values())
     still = sum(row[DISTANCES.index(64)] < 1 for row in losses.values())
     title(
         right,
-        f"{learnt} of {len(losses)} learned to copy from 16 tokens back; {still} of them still can "
-        "from 64",
+        f"{learnt} of {len(losses)} learned to copy from 16 tokens back; {still} of them can do "
+        "so from 64",
     )

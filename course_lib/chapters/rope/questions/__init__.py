@@ -1,4 +1,4 @@
-"""The questions that close this notebook: positions, rotations, layouts, longer texts.
+"""The quiz of this notebook: positions, rotations, layouts, longer texts.
 
 Taught in:        rope
 Checked against:  `course_lib.positions` and `course_lib.rope`, which compute every numeric answer

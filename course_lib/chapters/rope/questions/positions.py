@@ -1,4 +1,4 @@
-"""Questions on telling attention what stands where: tables, biases, and what lies behind them."""
+"""Questions on encoding positions: tables, biases, and what they do beyond the trained length."""
 
 import random
 from typing import Any
@@ -8,30 +8,31 @@ from course_lib.study.ask.question import Numeric, OneAnswer, Option, SeveralAns
 
 BLIND = OneAnswer(
     id="rope.blind",
-    prompt="A single layer of attention has a causal mask, but nothing that tells positions. What "
-    "can the last token of a text find out about the tokens before it?",
+    prompt="A single layer of attention has a causal mask, but no positions. What can the last "
+    "token of a text find out about the tokens before it?",
     options=(
         Option(
-            "Which ones stand there, but not in which order.",
+            "Which tokens they are, but not their order.",
             True,
-            "it may read all of them, and a mean over a set does not know who came first. A second "
-            "layer would gain a little, since earlier tokens have read less.",
+            "it may read all of them, and a mean over a set does not depend on the order. A "
+            "second layer gets some information about the order, since earlier tokens have "
+            "read fewer tokens.",
         ),
         Option(
-            "Their whole order, since the mask hides what comes later.",
+            "Their whole order, since the mask hides later tokens.",
             False,
-            "the mask hides what comes after the query. Among what it may read, the first token "
-            "and the last one before it look alike.",
+            "the mask hides tokens after the query. Within what it may read, the first token "
+            "and the previous one are not distinguished.",
         ),
         Option(
-            "Which one stands right before it, and no more.",
+            "Only which token comes right before it.",
             False,
-            "no score contains a distance, so nothing marks a neighbour.",
+            "no score depends on distance, so nothing marks a neighbour.",
         ),
         Option(
             "Nothing: attention cannot run without positions.",
             False,
-            "it runs well without. What comes out is what can be said of a bag of words.",
+            "it runs without them; its output depends only on the set of tokens.",
         ),
     ),
 )
@@ -39,24 +40,25 @@ BLIND = OneAnswer(
 
 BEYOND = SeveralAnswers(
     id="rope.beyond",
-    prompt="A model was trained on texts of 1024 tokens. For which ways to tell positions can its "
-    "numbers for token 5000 be computed at all?",
+    prompt="A model was trained on texts of 1024 tokens. For which ways to encode positions can "
+    "the numbers for token 5000 be computed at all?",
     options=(
         Option(
             "a sinusoidal table",
             True,
-            "sine and cosine are defined at every position; whether the model understands them "
-            "there is another matter.",
+            "sine and cosine are defined at every position; whether the model can use them "
+            "there is a different question.",
         ),
         Option(
             "ALiBi",
             True,
-            "the penalty is a slope times a distance, and distances go on for ever.",
+            "the penalty is a slope times a distance, which is defined for every distance.",
         ),
         Option(
             "RoPE",
             True,
-            "every angle can be computed; the slow planes reach angles that training never showed.",
+            "every angle can be computed; the slow planes reach angles that were not seen in "
+            "training.",
         ),
         Option(
             "T5's relative buckets",
@@ -66,7 +68,7 @@ BEYOND = SeveralAnswers(
         Option(
             "a learned table with one row per position",
             False,
-            "the table has 1024 rows. Behind its end there is nothing to look up.",
+            "the table has 1024 rows, and none for later positions.",
         ),
     ),
 )
@@ -84,7 +86,7 @@ def _penalty(heads: int, head: int, distance: int) -> float:
 SLOPE = Numeric(
     id="rope.slope",
     prompt="A model has {heads} ALiBi heads. How much does head number {head}, counted from 1, "
-    "take off the score of a token that stands {distance} tokens back?",
+    "subtract from the score of a token {distance} positions back?",
     draw=_draw_head,
     answer=_penalty,
     explain=lambda heads, head, distance: (
@@ -95,7 +97,7 @@ SLOPE = Numeric(
         Slip(
             "counted from 0",
             lambda heads, head, distance: 2 ** (-8 * (head - 1) / heads) * distance,
-            "You used the slope of the head before: head 1 has 2^(-8/H), not 1.",
+            "You used the slope of the previous head: head 1 has 2^(-8/H), not 1.",
         ),
         Slip(
             "halves",
@@ -113,17 +115,17 @@ SLOPE = Numeric(
 
 SYMMETRIC = OneAnswer(
     id="rope.no_absolute_value",
-    prompt="Somebody writes the ALiBi bias as slope · (j - i), without the absolute value, for "
-    "query i and key j. In which model does nobody notice?",
+    prompt="The ALiBi bias is written as slope · (j - i), without the absolute value, for query i "
+    "and key j. In which model does this make no difference?",
     options=(
         Option(
             "In one with a causal mask.",
             True,
-            "there j is never beyond i, so j - i is minus the distance, and all is right. What "
-            "comes after would get a bonus, but it is masked.",
+            "there j never exceeds i, so j - i is minus the distance. Later tokens would get a "
+            "bonus, but they are masked.",
         ),
         Option(
-            "In one that reads both ways, such as BERT.",
+            "In one that reads in both directions, such as BERT.",
             False,
             "there tokens after the query get a bonus that grows with distance.",
         ),
@@ -135,7 +137,7 @@ SYMMETRIC = OneAnswer(
         Option(
             "In any, since softmax ignores added constants.",
             False,
-            "softmax ignores what is added to a whole row. This differs from key to key.",
+            "softmax ignores a constant added to a whole row. This number differs from key to key.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Questions on RoPE's rotation: what it keeps, what it turns, and the two layouts."""
+"""Questions on RoPE's rotation: what it preserves, what it rotates, and the two layouts."""
 
 import math
 import random
@@ -19,30 +19,29 @@ from course_lib.study.ask.question import (
 
 SHIFTED = OneAnswer(
     id="rope.shifted",
-    prompt="A query stands at position 7, a key at 3. Both move on by 1000 positions. In exact "
+    prompt="A query is at position 7, a key at 3. Both move by 1000 positions. In exact "
     "arithmetic, what happens to their score under RoPE?",
     options=(
         Option(
             "It stays the same.",
             True,
-            "both are turned by the same further angle in every plane, and a dot product does not "
-            "see a turn of both. Only 7 - 3 matters.",
+            "both are rotated by the same additional angle in every plane, and a dot product "
+            "does not change when both vectors are rotated alike. Only 7 - 3 matters.",
         ),
         Option(
             "It shrinks, since both are far from the start.",
             False,
-            "RoPE keeps lengths at every position. Nothing shrinks with position.",
+            "rotations keep lengths at every position. Nothing shrinks with position.",
         ),
         Option(
             "It changes sign in the fast planes.",
             False,
-            "each hand may point anywhere now, but the angle between the two is the old one.",
+            "each hand points in a new direction, but the angle between the two is the same.",
         ),
         Option(
             "It depends on whether 1000 was within the trained length.",
             False,
-            "what the model has seen matters for scores at unseen distances. This distance is 4 "
-            "before and after.",
+            "the trained length matters for unseen distances. This distance is 4 before and after.",
         ),
     ),
 )
@@ -70,41 +69,41 @@ def _by_angle(q: list[int], k: list[int], angle: int | float) -> float:
 def _explain_pair(q: list[int], k: list[int], m: int, n: int) -> str:
     straight, across = q[0] * k[0] + q[1] * k[1], q[0] * k[1] - q[1] * k[0]
     return (
-        f"Only m - n = {m - n} counts: {straight} · cos {m - n} + ({across}) · sin {m - n} = "
-        f"{_turned_score(q, k, m, n):.4g}. Turning both and multiplying gives the same."
+        f"Only m - n = {m - n} matters: {straight} · cos {m - n} + ({across}) · sin {m - n} = "
+        f"{_turned_score(q, k, m, n):.4g}. Rotating both and multiplying gives the same."
     )
 
 
 SCORE = Numeric(
     id="rope.score",
-    prompt="A head of width 2 has one plane, which turns by 1 radian per token. The query {q} "
-    "stands at position {m}, the key {k} at position {n}. What is the dot product of the two "
-    "after RoPE, without a division by the root of the width?",
+    prompt="A head of width 2 has one plane, which rotates by 1 radian per token. The query {q} "
+    "is at position {m}, the key {k} at position {n}. What is the dot product of the two "
+    "after RoPE, without the division by the square root of the width?",
     draw=_draw_pair,
     answer=_turned_score,
     explain=_explain_pair,
     tolerance=0.02,
     slips=(
         Slip(
-            "not turned",
+            "not rotated",
             lambda q, k, m, n: float(q[0] * k[0] + q[1] * k[1]),
-            "This is the product before the turn. The two have turned by different angles.",
+            "This is the product before the rotation. The two are rotated by different angles.",
         ),
         Slip(
-            "the other way",
+            "opposite direction",
             lambda q, k, m, n: _by_angle(q, k, n - m),
-            "You turned clockwise. Positive angles turn to the left: (a cos - b sin, a sin + b "
-            "cos).",
+            "You rotated clockwise. Positive angles are counterclockwise: (a cos - b sin, a "
+            "sin + b cos).",
         ),
         Slip(
             "only the query",
             lambda q, k, m, n: _by_angle(q, k, m),
-            "You turned the query alone. The key is turned as well, by its own position.",
+            "You rotated only the query. The key is rotated as well, by its own position.",
         ),
         Slip(
             "angles added",
             lambda q, k, m, n: _by_angle(q, k, m + n),
-            "You used m + n. What is left between two hands is the difference of their angles.",
+            "You used m + n. The angle between two hands is the difference of their angles.",
         ),
         Slip(
             "degrees",
@@ -117,17 +116,17 @@ SCORE = Numeric(
 
 PROPERTIES = SeveralAnswers(
     id="rope.properties",
-    prompt="What holds for RoPE, whatever the weights of the model are?",
+    prompt="Which statements hold for RoPE, whatever the weights of the model?",
     options=(
         Option(
-            "The length of every query and key stays as it was.",
+            "The length of every query and key stays the same.",
             True,
             "a rotation keeps lengths, in each plane and so in the whole vector.",
         ),
         Option(
-            "The token at position 0 is not turned at all.",
+            "The token at position 0 is not rotated at all.",
             True,
-            "its angles are 0 times the frequencies, so all are 0.",
+            "its angles are 0 times the frequencies.",
         ),
         Option(
             "It adds no parameters.",
@@ -135,16 +134,17 @@ PROPERTIES = SeveralAnswers(
             "angles are computed from positions, a base and the head width. Nothing is trained.",
         ),
         Option(
-            "A score gets smaller the farther apart two tokens are.",
+            "A score gets smaller as two tokens get further apart.",
             False,
-            "that is the mean for a query that equals its key. For others a plane may just as "
-            "well turn towards agreement; independent pairs have mean 0 at every distance.",
+            "that holds for the mean over queries that equal their keys. For others a rotation "
+            "may just as well increase the score; independent pairs have mean 0 at every "
+            "distance.",
         ),
         Option(
             "It is added to the embeddings before the first layer.",
             False,
-            "that is what learned and sinusoidal tables do. RoPE turns queries and keys in every "
-            "layer.",
+            "that is what learned and sinusoidal tables do. RoPE rotates queries and keys in "
+            "every layer.",
         ),
     ),
 )
@@ -152,30 +152,30 @@ PROPERTIES = SeveralAnswers(
 
 VALUES = OneAnswer(
     id="rope.values",
-    prompt="Somebody turns the values as well as queries and keys. What is wrong with the output?",
+    prompt="The values are rotated as well as queries and keys. What is wrong with the output?",
     options=(
         Option(
             "It depends on absolute positions.",
             True,
-            "the same token with the same weight is read as another vector at another place, and "
-            "nothing turns it back. Queries and keys meet in a product, where only the difference "
-            "is left; values do not.",
+            "the same token with the same weight contributes a different vector at a different "
+            "position, and nothing undoes the rotation. Queries and keys are multiplied, and "
+            "only the difference of their rotations remains; values are not.",
         ),
         Option(
             "Its length grows with the position.",
             False,
-            "rotations keep lengths, also those of values. Directions are what changes.",
+            "rotations keep lengths, also those of values. Only directions change.",
         ),
         Option(
             "The attention weights no longer add up to 1.",
             False,
-            "weights come from queries and keys. The values have no part in them.",
+            "weights depend on queries and keys, not on values.",
         ),
         Option(
             "Nothing: the output projection undoes it.",
             False,
-            "that projection is one matrix for all positions, and each position was turned "
-            "otherwise.",
+            "that projection is one matrix for all positions, and each position is rotated by "
+            "a different angle.",
         ),
     ),
 )
@@ -183,18 +183,19 @@ VALUES = OneAnswer(
 
 ORDER = OrderSteps(
     id="rope.order",
-    prompt="A Qwen3 layer reads one new token while writing. In which order does attention work?",
+    prompt="A Qwen3 layer processes one new token during generation. In which order does "
+    "attention work?",
     steps=(
         "Project the token to query, key and value, and cut them into heads.",
         "Normalise query and key of each head (QK-norm).",
-        "Turn query and key by the angles of the token's position.",
+        "Rotate query and key by the angles of the token's position.",
         "Append the key and the value to the cache.",
-        "Compare the query with all keys of the cache and take softmax.",
+        "Multiply the query with all keys of the cache and apply softmax.",
         "Average the values of the cache with these weights.",
     ),
-    explanation="The norm has learned weights per feature, which would mix with the turn if it "
-    "came after it. Keys go into the cache turned: their positions never change, so the work is "
-    "done once. Values go in as they are.",
+    explanation="The norm has a learned weight for each feature, so it must come before the "
+    "rotation, which mixes features. Keys are cached after their rotation: their positions never "
+    "change, so it is done once. Values are cached unchanged.",
 )
 
 
@@ -207,8 +208,8 @@ def _changes_lengths(names: dict[str, Any]) -> bool:
 
 BUG_MATRIX = FindTheBug(
     id="rope.bug_matrix",
-    prompt="This function should turn the planes (i, i + D/2) of each token by their angles. "
-    "Lengths come out changed.",
+    prompt="This function should rotate the planes (i, i + D/2) of each token by their angles. "
+    "But it changes the lengths of the vectors.",
     code="""
 import torch
 
@@ -220,12 +221,12 @@ def rotate(x, cos, sin):
 """,
     line=6,
     fixed="second = b * cos + a * sin",
-    why="With a minus in both rows the matrix is symmetric, and a rotation is not. Its second row "
-    "is (sin, cos).",
+    why="With a minus in both rows the matrix is symmetric, so it is not a rotation. The "
+    "second row must be (sin, cos).",
     why_not={
         4: "the halves are the first and second features of all planes.",
         5: "this is the first row of the rotation, (cos, -sin).",
-        7: "the halves go back where they came from.",
+        7: "the halves are joined in their original order.",
     },
     shows_bug=_changes_lengths,
 )
@@ -240,8 +241,9 @@ def _moves_at_rest(names: dict[str, Any]) -> bool:
 
 BUG_LAYOUT = FindTheBug(
     id="rope.bug_layout",
-    prompt="This function should turn neighbours, the features 2i and 2i + 1, and leave every "
-    "feature in its place. A checkpoint that was trained with neighbours writes nonsense with it.",
+    prompt="This function should rotate neighbours, the features 2i and 2i + 1, and keep the "
+    "order of the features. Text that one model generates with it looks fine, but its "
+    "cached keys do not match those of another implementation.",
     code="""
 import torch
 
@@ -253,10 +255,12 @@ def rotate(x, cos, sin):
 """,
     line=7,
     fixed="return torch.stack((first, second), dim=-1).flatten(-2)",
-    why="The pairs are turned rightly and then all first features are put before all second ones. "
-    "That is neither layout: even at the angle 0 the features change places.",
+    why="The pairs are rotated correctly, but then all first features are put before all "
+    "second ones. That is neither layout: even at the angle 0 the order of features "
+    "changes. Scores stay the same as long as queries and keys are both treated this way, "
+    "which hides the mistake.",
     why_not={
-        4: "even and odd features are the two of each plane.",
+        4: "even and odd features form the planes.",
         5: "this is the first row of the rotation.",
         6: "this is its second row.",
     },
@@ -266,29 +270,29 @@ def rotate(x, cos, sin):
 
 MIXED = OneAnswer(
     id="rope.mixed_layouts",
-    prompt="A checkpoint trained with neighbours is run with code that turns halves, without "
+    prompt="A checkpoint trained with neighbours is run with code that rotates halves, without "
     "converting its weights. Which output is certainly right?",
     options=(
         Option(
             "That of the first token.",
             True,
-            "it stands at position 0, where nothing is turned, and it reads only itself. From the "
-            "second token on the wrong features are turned together.",
+            "it is at position 0, where nothing is rotated, and it reads only itself. From the "
+            "second token on the wrong features are paired.",
         ),
         Option(
             "That of every token up to the trained length.",
             False,
-            "the layouts pair other features, at every position but 0.",
+            "the layouts pair different features, which matters at every position but 0.",
         ),
         Option(
             "None of them.",
             False,
-            "at position 0 all angles are 0, and both layouts leave everything as it is.",
+            "at position 0 all angles are 0, and both layouts change nothing.",
         ),
         Option(
-            "All of them, since the layouts differ by a permutation only.",
+            "All of them, since the layouts differ only by a permutation.",
             False,
-            "they do, and so the weights must be permuted before the code is exchanged.",
+            "they do, and therefore the weights must be permuted too.",
         ),
     ),
 )

@@ -21,11 +21,11 @@ def _wavelength(head_dim: int, base: int, plane: int) -> float:
 WAVELENGTH = Numeric(
     id="rope.wavelength",
     prompt="A head of width {head_dim} uses RoPE with the base {base}. How many tokens does plane "
-    "number {plane}, counted from 0, need for a full turn?",
+    "number {plane}, counted from 0, take for a full turn?",
     draw=_draw_plane,
     answer=_wavelength,
     explain=lambda head_dim, base, plane: (
-        f"It turns by {base}^(-2 · {plane} / {head_dim}) per token, and a full turn is 2π: "
+        f"It rotates by {base}^(-2 · {plane} / {head_dim}) per token, and a full turn is 2π: "
         f"2π · {base}^({2 * plane / head_dim:g}) = {_wavelength(head_dim, base, plane):.6g}."
     ),
     unit="tokens",
@@ -33,7 +33,7 @@ WAVELENGTH = Numeric(
         Slip(
             "without 2π",
             lambda head_dim, base, plane: base ** (2 * plane / head_dim),
-            "This is how many tokens one radian takes. A full turn is 2π radians.",
+            "This is the number of tokens for one radian. A full turn is 2π radians.",
         ),
         Slip(
             "half the exponent",
@@ -59,7 +59,7 @@ def _draw_stretch(rng: random.Random) -> dict[str, Any]:
 
 NTK = Numeric(
     id="rope.ntk",
-    prompt="A model with heads of width {head_dim} was trained with the base {base}. Which base "
+    prompt="A model with heads of width {head_dim} was trained with the base {base}. What base "
     "does the NTK-aware rule give for texts {factor} times as long?",
     draw=_draw_stretch,
     answer=lambda base, factor, head_dim: rope.ntk_aware_base(float(base), float(factor), head_dim),
@@ -76,9 +76,9 @@ NTK = Numeric(
             "D/(D - 2).",
         ),
         Slip(
-            "upside down",
+            "inverted",
             lambda base, factor, head_dim: base * factor ** ((head_dim - 2) / head_dim),
-            "The exponent is upside down: to undo (D - 2)/D, raise to D/(D - 2).",
+            "The exponent is inverted: to undo (D - 2)/D, raise to D/(D - 2).",
         ),
         Slip(
             "the base raised",
@@ -91,31 +91,31 @@ NTK = Numeric(
 
 QWEN = OneAnswer(
     id="rope.qwen_base",
-    prompt="Qwen3 has the base 1 000 000 where Llama 2 has 10 000. What is that?",
+    prompt="Qwen3 has the base 1 000 000 where Llama 2 has 10 000. Where does it come from?",
     options=(
         Option(
-            "A base with which the model was trained.",
+            "The model was trained with it (ABF).",
             True,
-            "in the last stage of training, on long texts, its weights have learned with these "
-            "frequencies. NTK-aware scaling changes the base of a finished model, by a factor that "
-            "the new length dictates.",
+            "in the last stage of pretraining, on long texts, the base was raised and the "
+            "weights adapted to it. NTK-aware scaling changes the base of a finished model, by "
+            "a factor that follows from the new length.",
         ),
         Option(
-            "NTK-aware scaling for texts 100 times as long.",
+            "It is NTK-aware scaling for texts 100 times as long.",
             False,
-            "that rule is for a model that was trained with a smaller base, and 100 times the "
-            "length would give another number, 100 raised to D/(D - 2) times the base.",
+            "that rule is applied without training, and 100 times the length would give a "
+            "different number, 100 raised to D/(D - 2) times the base.",
         ),
         Option(
-            "Position interpolation with the factor 100.",
+            "It is position interpolation with the factor 100.",
             False,
-            "interpolation slows every plane alike. A larger base leaves plane 0 at 1 radian per "
-            "token.",
+            "interpolation slows every plane by the same factor. A larger base leaves plane 0 "
+            "at 1 radian per token.",
         ),
         Option(
-            "The number of positions that the model has a row for.",
+            "It is the number of positions for which the model has a row.",
             False,
-            "RoPE has no table and no rows. The base sets how fast planes turn.",
+            "RoPE has no table and no rows. The base determines how fast planes rotate.",
         ),
     ),
 )
@@ -124,28 +124,30 @@ QWEN = OneAnswer(
 INTERPOLATION = OneAnswer(
     id="rope.interpolation",
     prompt="Position interpolation by 4 keeps all angles of a long text within those of training. "
-    "Why do models still get worse with it, on short texts too, until they are trained a little?",
+    "Why do models still get worse with it, even on short texts, until they are trained a "
+    "little?",
     options=(
         Option(
-            "Neighbours are now only a quarter of a step apart.",
+            "Neighbouring tokens are now only a quarter of a step apart.",
             True,
-            "a head that learned to look one token back looks for an angle that now belongs to "
-            "four tokens back. The other scalings leave the fast planes alone for this reason.",
+            "a head that learned to read the previous token uses an angle that now belongs to "
+            "four tokens back. For this reason the other scalings leave the fast planes "
+            "unchanged.",
         ),
         Option(
             "The slow planes reach angles that were never seen.",
             False,
-            "that is what interpolation prevents: no plane turns further than in training.",
+            "this is what interpolation prevents: no plane rotates further than in training.",
         ),
         Option(
             "Queries and keys become four times shorter.",
             False,
-            "what is divided is the angle. Lengths stay as they are.",
+            "the angles are divided, not the vectors. Lengths stay the same.",
         ),
         Option(
             "Scores depend on absolute positions now.",
             False,
-            "they still depend on the distance alone, divided by 4.",
+            "they still depend only on the distance, divided by 4.",
         ),
     ),
 )
@@ -153,29 +155,31 @@ INTERPOLATION = OneAnswer(
 
 DECAY = OneAnswer(
     id="rope.decay",
-    prompt="Queries and keys are drawn independently, with mean 0. What is the mean of their score "
-    "under RoPE?",
+    prompt="Queries and keys are sampled independently, with mean 0. What is the mean of their "
+    "score under RoPE?",
     options=(
         Option(
             "0 at every distance",
             True,
-            "before the turn the mean of each product is 0, and a turn of one of the two keeps it "
-            "so. What falls with distance is the score of a query with a key equal to it.",
+            "before the rotation the mean of each product is 0, and rotating one of the two "
+            "does not change that. What falls with distance is the mean score of a query with "
+            "a key equal to it.",
         ),
         Option(
             "It falls with distance, from 1 to 0",
             False,
-            "that would need the two to agree at distance 0. Independent vectors do not.",
+            "that would require the two to be similar at distance 0. Independent vectors are not.",
         ),
         Option(
             "It is 0 at distance 0 and grows",
             False,
-            "a rotation keeps the distribution of independent pairs, so no distance is special.",
+            "a rotation does not change the distribution of independent pairs, so no distance "
+            "is special.",
         ),
         Option(
-            "It swings with the slowest plane",
+            "It oscillates with the slowest plane",
             False,
-            "each single score swings. The mean over independent pairs does not.",
+            "each single score oscillates. The mean over independent pairs does not.",
         ),
     ),
 )
@@ -184,28 +188,29 @@ DECAY = OneAnswer(
 WINDOW = OneAnswer(
     id="rope.window",
     prompt="A model was trained on 256 tokens. At token 1000 of a text its loss is 3.6 nats with "
-    "plain RoPE, 3.2 with a scaling rule, and 3.2 with a sliding window of 256 tokens. What has "
-    "the rule achieved?",
+    "plain RoPE, 3.2 with a scaling rule, and 3.2 with a sliding window of 256 tokens. "
+    "What does the rule achieve?",
     options=(
         Option(
-            "It has taken away the harm of the long text, and no more.",
+            "It removes the harm of the long text, and no more.",
             True,
             "the window reads nothing beyond 256 tokens and does as well, so the loss does not "
-            "show that anything further back was of use. A use would put it below the window.",
+            "show that more distant tokens were used. If they were, the rule would be below "
+            "the window.",
         ),
         Option(
-            "It has taught the model to use all 1000 tokens.",
+            "It lets the model use all 1000 tokens.",
             False,
-            "a model that cannot see 744 of them does as well. Compare with a window before you "
-            "say that a long text is used.",
+            "a model that cannot read 744 of them does as well. Compare with a window before "
+            "you claim that a long text is used.",
         ),
         Option(
             "Nothing, since the window needs no rule.",
             False,
-            "against plain RoPE it has won 0.4 nats. It is only no better than reading less.",
+            "it gains 0.4 nats over plain RoPE. It is only no better than reading less.",
         ),
         Option(
-            "It has made the text shorter for the model.",
+            "It makes the text shorter for the model.",
             False,
             "all tokens are still there and can be read; their angles have been slowed.",
         ),

@@ -1,4 +1,4 @@
-"""RoPE as clocks: a query and a key that turn, and a score that sees only their distance.
+"""RoPE as clocks: a query and a key that are rotated, and a score that depends on distance.
 
 Taught in:        rope
 Paper:            Su et al. 2021, arXiv:2104.09864
@@ -31,8 +31,8 @@ _QUERY, _KEY = OKABE_ITO.blue, OKABE_ITO.vermillion
 FARTHEST = 40  # positions on the map of scores
 
 
-def turned(x: Float[Tensor, " D"], position: int, base: float) -> Float[Tensor, " D"]:
-    """Return a query or key as it stands at that position."""
+def rotated(x: Float[Tensor, " D"], position: int, base: float) -> Float[Tensor, " D"]:
+    """Return a query or key, rotated by its position."""
     angles = rope_angles(torch.tensor([position]), len(x), base).double()
     return rotate_halves(x.double()[None], angles.cos(), angles.sin())[0]
 
@@ -55,7 +55,7 @@ def clocks(
     if not (0 <= m < FARTHEST and 0 <= n < FARTHEST):
         raise ValueError(
             f"positions on the map run from 0 to {FARTHEST - 1}; got m = {m} and n = {n}. "
-            "Only their difference matters, so nothing is lost by staying near."
+            "Only their difference matters, so small positions show the same."
         )
     planes = len(q) // 2
     widths = [1.0] * planes + [1.7]
@@ -66,7 +66,7 @@ def clocks(
         margins=Margins(left=0.15, right=0.2, top=0.8, bottom=0.65, across=0.4),
         width_ratios=widths,
     )
-    at_m, at_n = turned(q, m, base), turned(k, n, base)
+    at_m, at_n = rotated(q, m, base), rotated(k, n, base)
     products = (at_m * at_n).reshape(2, planes).sum(0)
     for i in range(planes):
         hands = at_m[i::planes], at_n[i::planes]
@@ -76,7 +76,7 @@ def clocks(
     _score_map(axes[-1], score_map(q, k, base), m, n)
     total = written(products.sum().item(), ".3f")
     figure.suptitle(
-        f"m − n = {written(m - n, '.0f')}: whatever m is, the hands stand as here to each other, "
+        f"m − n = {written(m - n, '.0f')}: for every m, the angles between the hands are these, "
         f"and the score is {total}",
         x=0.012,
         ha="left",
@@ -95,14 +95,16 @@ def degrees_apart(q: Float[Tensor, " 2"], k: Float[Tensor, " 2"]) -> float:
 def _clock(ax: Axes, q: Float[Tensor, " 2"], k: Float[Tensor, " 2"], speed: float) -> None:
     """Draw the two hands of one plane, each as long as its two features."""
     around = torch.linspace(0, 2 * math.pi, 90)
-    size = 1.15 * max(q.norm().item(), k.norm().item())
-    ax.plot(size * around.cos(), size * around.sin(), color=FAINT, linewidth=1)
+    size = max(q.norm().item(), k.norm().item())
+    rim = 1.45 * size  # outside both hands and their names
+    ax.plot(rim * around.cos(), rim * around.sin(), color=FAINT, linewidth=1)
     for hand, ink, name in ((q, _QUERY, "q"), (k, _KEY, "k")):
         x, y = hand.tolist()
         ax.plot([0, x], [0, y], color=ink, linewidth=2.4, solid_capstyle="round")
         ax.plot([x], [y], "o", color=ink, markersize=5)
-        ax.text(1.22 * x, 1.22 * y, name, color=ink, ha="center", va="center", size=10)
-    ax.set(xlim=(-1.3 * size, 1.3 * size), ylim=(-1.3 * size, 1.3 * size), aspect="equal")
+        reach = 1 + 0.22 * size / max(math.hypot(x, y), 1e-9)  # outside the end of the hand
+        ax.text(reach * x, reach * y, name, color=ink, ha="center", va="center", size=10)
+    ax.set(xlim=(-1.1 * rim, 1.1 * rim), ylim=(-1.1 * rim, 1.1 * rim), aspect="equal")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.set_title(f"{speed:.3g} per token", loc="left", fontsize=10, y=0.98, color=FAINT)
@@ -114,12 +116,12 @@ def _score_map(ax: Axes, scores: Float[Tensor, "T S"], m: int, n: int) -> None:
     low, high = max(0, m - n), min(last, last + m - n)
     ax.plot([low - (m - n), high - (m - n)], [low, high], color="black", linewidth=1)
     ax.plot([n], [m], "o", color="black", markersize=7, markerfacecolor="white")
-    ax.set(xlabel="n, position of the key", ylabel="m, of the query")
+    ax.set(xlabel="n, position of the key", ylabel="m, position of the query")
     ax.set(xlim=(-0.5, last + 0.5), ylim=(last + 0.5, -0.5))
     ax.set_xticks([0, last], ["0", str(last)])
     ax.set_yticks([0, last], ["0", str(last)])
     spread = max(scores.diagonal(shift).std().item() for shift in range(-last + 1, last))
-    kept = "constant" if spread < 1e-4 else f"apart by {spread:.2g}"
+    kept = "constant" if spread < 1e-4 else f"differing by {spread:.2g}"
     title(ax, f"All scores: {kept} along each diagonal")
 
 
@@ -137,7 +139,7 @@ def plane_matrix(name: str, angle: Number) -> Float[Tensor, "row col"]:
 
 
 def rotation_or_not(angle: Number) -> Figure:
-    """Draw what a rotation and what the mistaken matrix make of a circle of vectors."""
+    """Draw a circle of vectors after a rotation and after the mistaken matrix."""
     figure, axes = new_figure(8.0, 3.9, cols=2, margins=Margins(top=0.7, across=0.7))
     around = torch.linspace(0, 2 * math.pi, 180, dtype=torch.float64)
     circle = torch.stack((around.cos(), around.sin()))

@@ -1,0 +1,53 @@
+"""The course model with some heads ablated: its loss when a constant replaces their output.
+
+    zero ablation   the constant is zero
+    mean ablation   the constant is the head's mean output over the texts that are measured
+
+Taught in:        attention
+Paper:            Michel et al. 2019, arXiv:1905.10650
+Checked against:  hooks written by hand, `course_model_probes.loss`
+Shapes:           L layers, H heads, D head width
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.attention import mean_head_outputs
+from course_lib.model.inspection import mean_loss, part_of, without_head
+from course_lib.study.exhibits.course_model_probes import course_model, sample_texts
+
+ABLATIONS = ("zero", "mean")
+
+
+@cache
+def head_means(kind: str = "repeats") -> Float[Tensor, "L H D"]:
+    """Return what each head reads, averaged over all tokens of a kind of text."""
+    model = course_model()
+    layers = [part_of(model, layer, "attention") for layer in range(len(model.blocks))]
+    outputs = [layer.get_submodule("o_proj") for layer in layers]
+    heads = model.config.num_attention_heads
+    return mean_head_outputs(outputs, heads, lambda: model(sample_texts(kind).ids))
+
+
+def loss(kind: str, silent: Sequence[Sequence[int]] = (), ablation: str = "zero") -> float:
+    """Return the mean loss in nats on a kind of text, with the heads (layer, head) ablated."""
+    if ablation not in ABLATIONS:
+        raise ValueError(f"the ablation must be one of {', '.join(ABLATIONS)}; got {ablation!r}.")
+    model = course_model()
+    for layer, head in silent:
+        baseline = head_means(kind)[layer, head] if ablation == "mean" else None
+        model = without_head(model, layer, head, baseline)
+    return mean_loss(model, *sample_texts(kind)).item()
+
+
+@cache
+def rises(kind: str = "repeats", ablation: str = "zero") -> Float[Tensor, "L H"]:
+    """Return by how many nats the loss rises without each head."""
+    config = course_model().config
+    layers, heads = range(config.num_hidden_layers), range(config.num_attention_heads)
+    losses = [[loss(kind, [(layer, head)], ablation) for head in heads] for layer in layers]
+    return torch.tensor(losses) - loss(kind)
