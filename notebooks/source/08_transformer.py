@@ -604,7 +604,7 @@ for row in found.rows:
     ):
         own, so_far = (
             "" if size is None else "off" if size > found.tolerance else "right"
-            for size in (row.own, row.so_far)
+            for size in (row.isolated, row.accumulated)
         )
         print(f"{row.name:40} {own:6} {so_far}")
 

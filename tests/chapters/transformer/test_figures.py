@@ -177,13 +177,13 @@ def test_faults_are_large_and_details_that_agree_are_left_out():
     (ax,) = figure.axes
     names = ["layers.0", "layers.1.mlp", "layers.1.mlp.up_proj", "norm", "lm_head"]
     assert ticks(ax.yaxis) == names
-    own = ax.collections[0]
-    assert own.get_sizes().tolist() == [22, 22, 90, 22, 22]
-    assert own.get_offsets()[:, 0].tolist() == pytest.approx([1e-7, 0.3, 0.4, 1e-9, 1e-9])
+    isolated = ax.collections[0]
+    assert isolated.get_sizes().tolist() == [22, 22, 90, 22, 22]
+    assert isolated.get_offsets()[:, 0].tolist() == pytest.approx([1e-7, 0.3, 0.4, 1e-9, 1e-9])
     assert list(ax.lines[0].get_xdata()) == pytest.approx([1e-7, 0.3, 0.4, 0.2])
-    assert ax.get_legend().get_bbox_to_anchor().x0 > ax.bbox.x1, "no dot is behind the legend"
+    assert ax.get_legend().get_bbox_to_anchor().x0 > ax.bbox.x1, "the legend covers no dot"
     assert figure_title(figure) == (
-        "3 of the parts drawn are off so far; the fault is in layers.1.mlp.up_proj"
+        "Accumulated error in 3 of 5 modules; the fault is in layers.1.mlp.up_proj"
     )
 
 
