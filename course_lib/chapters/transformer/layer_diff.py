@@ -13,7 +13,7 @@ Checked against:  faults that the tests plant, one at a time
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from course_lib.chapters.transformer.answers import at_fault
 from course_lib.device import seeded
 from course_lib.model import DecoderLM
 from course_lib.model.decoder import Rotation
@@ -46,9 +47,8 @@ class Divergence(NamedTuple):
     @property
     def faults(self) -> tuple[str, ...]:
         """The modules that differ in isolation although nothing inside them does."""
-        return tuple(
-            faulty_modules([(row.name, row.isolated) for row in self.rows], self.tolerance)
-        )
+        rows = [(row.name, row.isolated, row.accumulated or 0.0) for row in self.rows]
+        return tuple(at_fault(rows, self.tolerance))
 
     def __str__(self) -> str:
         faults = self.faults
@@ -59,15 +59,6 @@ class Divergence(NamedTuple):
             lines.append(f"{row.name:44} {row.isolated:8.0e} {accumulated:>11}{here}")
         verdict = ", ".join(faults) or f"nowhere: all agree within {self.tolerance:.0e}"
         return "\n".join([*lines, f"the fault is in: {verdict}"])
-
-
-def faulty_modules(errors: Sequence[tuple[str, float]], tolerance: float) -> list[str]:
-    """Return the modules that are wrong in isolation and contain no other wrong module.
-
-    `errors` holds the name and the isolated error of each module. Module `a` contains `a.b`.
-    """
-    wrong = [name for name, error in errors if not error <= tolerance]  # nan is wrong, too
-    return [name for name in wrong if not any(each.startswith(name + ".") for each in wrong)]
 
 
 @torch.no_grad()
@@ -115,7 +106,7 @@ class ModuleCall(NamedTuple):
         return _first(self.answers)
 
     def again(self, module: nn.Module, given: Tensor, rotate: Rotation | None) -> Tensor:
-        """Return the output for a different input, with the same mask; `rotate` replaces its own."""
+        """Return the output for a different input, with the same mask and this rotation."""
 
         def exchanged(argument: Any) -> Any:
             return rotate if rotate is not None and inspect.isfunction(argument) else argument

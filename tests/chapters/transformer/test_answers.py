@@ -1,9 +1,14 @@
-"""One block and the whole pass as plain functions, next to the modules."""
+"""The chapter's answers beside the library's modules, and by hand."""
 
 import pytest
 import torch
 
-from course_lib.chapters.transformer.answers import decoder_block, decoder_logits
+from course_lib.chapters.transformer.answers import (
+    at_fault,
+    checkpoint_logits,
+    decoder_block,
+    decoder_logits,
+)
 from course_lib.device import seeded
 from course_lib.model import ModelConfig, build_model
 
@@ -64,3 +69,32 @@ def test_whole_pass_is_the_model(tied):
     torch.testing.assert_close(found, model(IDS).logits)
     without = decoder_logits(IDS, model.model.embed_tokens.weight, [], model.last_norm)
     assert not torch.allclose(without, model(IDS).logits)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_written_modules_are_the_model(tied):
+    config = ModelConfig(61, 24, 36, 3, 4, 2, 10, 64, tie_word_embeddings=tied)
+    model = lively(config)
+    tensors = dict(model.state_dict())
+    if tied:
+        tensors.pop("lm_head.weight")
+    found = checkpoint_logits(config, tensors, IDS)
+    torch.testing.assert_close(found, model(IDS).logits, rtol=1e-4, atol=1e-4)
+    tensors["model.norm.weight"] = 2 * tensors["model.norm.weight"]
+    torch.testing.assert_close(checkpoint_logits(config, tensors, IDS), 2 * found)
+
+
+def test_loading_is_strict():
+    tensors = dict(lively().state_dict())
+    del tensors["model.layers.1.self_attn.q_norm.weight"]
+    with pytest.raises(RuntimeError, match=r"layers\.1\.self_attn\.q_norm"):
+        checkpoint_logits(CONFIG, tensors, IDS)
+
+
+def test_modules_at_fault_by_hand():
+    errors = [("h.1", 0.4, 0.4), ("h.1.mlp", 0.0, 0.4), ("h.10", 0.0, 0.4)]
+    assert at_fault(errors, 1e-5) == ["h.1"]
+    inside = [*errors, ("h.1.mlp.up", float("nan"), 0.0)]
+    assert at_fault(inside, 1e-5) == ["h.1.mlp.up"]
+    assert at_fault([("h.1", 1.0, 1.0), ("h.10", 1.0, 1.0)], 1e-5) == ["h.1", "h.10"]
+    assert at_fault(errors, 0.4) == []

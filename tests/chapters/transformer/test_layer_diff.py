@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from course_lib.attention import MultiHeadAttention, merge_heads, split_heads
-from course_lib.chapters.transformer.layer_diff import faulty_modules, find_divergence
+from course_lib.chapters.transformer.layer_diff import find_divergence
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
 from course_lib.model import ModelConfig, build_model
@@ -208,13 +208,3 @@ def test_models_without_common_names(folders):
     model, _ = pair(folders, "qwen3")
     with pytest.raises(ValueError, match=r"modules.*none"):
         find_divergence(model, torch.nn.Embedding(101, 3), IDS)
-
-
-def test_faulty_modules_by_hand():
-    errors = [("model", 0.4), ("model.h.1", 0.4), ("model.h.1.mlp", 0.0), ("model.h.10", 0.0)]
-    assert faulty_modules(errors, 1e-5) == ["model.h.1"]
-    assert faulty_modules([*errors, ("model.h.1.mlp.up", float("nan"))], 1e-5) == [
-        "model.h.1.mlp.up"
-    ]
-    assert faulty_modules([("h.1", 1.0), ("h.10", 1.0)], 1e-5) == ["h.1", "h.10"]
-    assert faulty_modules(errors, 0.4) == []
