@@ -16,7 +16,7 @@ def _shape(rng, axes):
 
 
 def _stream(rng, *shape, scale=1.0):
-    """Make vectors of which none is 0, since a norm divides by their length."""
+    """Make vectors none of which is 0, since a norm divides by their length."""
     return random_tensor(rng, *shape, scale=scale) + 0.25
 
 
@@ -67,7 +67,7 @@ def passes(rng):
 
 
 def paddings(rng):
-    """Make rows padded on the left, some of nothing else, and any number of new tokens."""
+    """Make rows padded on the left, some padded entirely, and any number of new tokens."""
     rows, tokens = _shape(rng, 2)
     tokens += rng.randrange(3)
     missing = torch.tensor([[rng.choice([0, 0, rng.randrange(tokens + 1)])] for _ in range(rows)])
@@ -78,7 +78,7 @@ _WIDTHS = ((3, 3), (2, 5), (5, 2), (4, 1), (1, 1))
 
 
 def checkpoints(rng, make):
-    """Make the tensors of a file with or without a head, tied or not, by one of several names."""
+    """Make the tensors of a file, with or without a head, tied or not, under various names."""
     shape = rng.choice(_WIDTHS)
     table, head = rng.choice(
         [
@@ -101,7 +101,7 @@ _TYPES = (torch.float32, torch.float32, torch.bfloat16, torch.float64)
 
 
 def state_dicts(rng):
-    """Make slots and tensors of which some are missing, extra, of another shape or type."""
+    """Make slots and tensors; some are missing, extra, or differ in shape or type."""
     slots, others, fitting = {}, {}, {}
     for name in sorted(rng.sample("abcdefgh", rng.randrange(1, 7))):
         shape, kind = rng.choice(_SHAPES), rng.choice(["fits", "fits", "lost", "extra", "apart"])
@@ -115,7 +115,7 @@ def state_dicts(rng):
         elif kind == "apart":
             others[name] = torch.ones(rng.choice([each for each in _SHAPES if each != shape]))
     pairs = list(others.items())
-    for pair in fitting.items():  # where a tensor that fits stands in the file does not matter
+    for pair in fitting.items():  # the place of a matching tensor in the file does not matter
         pairs.insert(rng.randrange(len(pairs) + 1), pair)
     return call(slots, dict(pairs))
 
@@ -129,7 +129,7 @@ def fused(rng):
 
 
 def head_outputs(rng):
-    """Make what the heads of a layer have read, and the weight that they share."""
+    """Make the outputs of the heads of a layer, and the weight of their output projection."""
     batch, heads, tokens, depth, width = _shape(rng, 5)
     read = random_tensor(rng, batch, heads, tokens, depth)
     return call(read, random_tensor(rng, width, heads * depth))
@@ -142,7 +142,7 @@ def families(rng):
 
 
 def _model(vocabulary, factor, offset):
-    """Return a stand-in for a model, which reads every id and where it stands."""
+    """Return a stand-in for a model, which depends on every id and its position."""
 
     def logits_of(ids):
         if ids.dim() != 2:
@@ -165,7 +165,7 @@ def texts(rng):
 
 
 def _third(model, ids):
-    """Return the third token that the model writes, so that a text ends in the middle."""
+    """Return the third token that the model generates, so that the stop token ends the text."""
     for _ in range(3):
         ids = torch.cat([ids, model(ids[None])[0, -1].argmax()[None]])
     return int(ids[-1])

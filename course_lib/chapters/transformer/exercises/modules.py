@@ -21,8 +21,8 @@ def _rotated(x, base):
     half = x.shape[-1] // 2
     speeds = float(base) ** -(torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(x.shape[-2], dtype=torch.float64)[:, None] * speeds
-    turned = torch.complex(*x.double().chunk(2, -1)) * torch.polar(torch.ones_like(angles), angles)
-    return torch.cat((turned.real, turned.imag), -1).to(x.dtype)
+    rotated = torch.complex(*x.double().chunk(2, -1)) * torch.polar(torch.ones_like(angles), angles)
+    return torch.cat((rotated.real, rotated.imag), -1).to(x.dtype)
 
 
 def _attention(x, part, config, causal=True, base=None, qk_norm=True):
@@ -159,7 +159,7 @@ MODULES = Exercise(
         Probe(
             "three layers",
             lambda: _sizes(num_hidden_layers=3),
-            "Each layer has weights of its own, and the layers run in order.",
+            "Each layer has its own weights, and the layers run in order.",
         ),
         Probe(
             "the course's checkpoint",

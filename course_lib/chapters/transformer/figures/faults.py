@@ -28,16 +28,16 @@ def divergence(report: Divergence) -> Figure:
         "o",
         mfc="white",
         color=FAINT,
-        label="accumulated: each model runs alone",
+        label="accumulated error",
     )
     faulty = [row.name in report.faults for row in rows]
     colours = [OKABE_ITO.vermillion if each else OKABE_ITO.blue for each in faulty]
     sizes = [90 if each else 22 for each in faulty]
     isolated = [_drawn(row.isolated) for row in rows]
     ax.scatter(isolated, places, c=colours, s=sizes, zorder=3)
-    ax.plot([], [], "o", color=OKABE_ITO.blue, ms=5, label="isolated: on the reference's input")
+    ax.plot([], [], "o", color=OKABE_ITO.blue, ms=5, label="isolated error")
     if report.faults:
-        ax.plot([], [], "o", color=OKABE_ITO.vermillion, ms=9, label="isolated, at the fault")
+        ax.plot([], [], "o", color=OKABE_ITO.vermillion, ms=9, label="isolated error, at the fault")
     ax.axvline(report.tolerance, color="black", linestyle=":", lw=1.2)
     ax.set(xscale="log", xlim=(_SMALLEST / 2, 20), ylim=(len(rows) - 0.4, -0.6))
     ax.set_xticks([1e-9, 1e-7, 1e-5, 1e-3, 1e-1], ["0", "1e-7", "1e-5", "0.001", "0.1"])
