@@ -725,7 +725,7 @@ for name, logits in (("one favourite", favourite), ("even", even)):
     print(f"{name:14}", rounded(experts.load_balancing_loss(logits, k=1)))
 
 # %% [markdown] id="predict-which-experts-does-the-loss"
-# > **Predict.** Which experts does the loss push *down* when all tokens choose the first: the first only, or also the others?
+# > **Predict.** Whose score does the loss *lower* if all tokens choose the first expert: only the first expert's, or others' too?
 
 # %% id="leaf-favourite-clone-requires-grad"
 leaf = favourite.clone().requires_grad_()

@@ -1258,9 +1258,33 @@ print(
 # differ in one token, and copy one vector of the stream from the first run into the second. If that restores the first run's
 # prediction, the vector carried the difference.
 #
+# By hand: three tokens of width 1, two blocks. The first adds the sum of all tokens to each, the second doubles. The clean input
+# 1, 2, 3 becomes 7, 8, 9 and then 14, 16, 18. The corrupted input 1, 0, 3 becomes 5, 4, 7 and then 10, 8, 14. Copy the clean
+# second token before the first block: all three are restored. Copy it between the blocks: 5, **8**, 7 becomes 10, 16, 14, and the
+# other two stay wrong, since they have already read it.
+#
+# ### Build it
+# `x` (B, T, C) is the stream of the corrupted run before the first block, `blocks` a list of L functions from stream to stream,
+# `clean` (L + 1, B, T, C) the stream of the clean run before each block and after the last. Replace the vector at `position`
+# (0 ≤ position < T) at `place` (0 is before the first block, L after the last) for all B texts, and return the stream after
+# all blocks, (B, T, C). L may be 0. The caller's x stays as it is.
+
+
+# %% id="transformer.patch"
+@exercise("transformer.patch")
+def patched_stream(x, blocks, clean, place, position):
+    """Return the corrupted run's last stream, with one vector copied from the clean run."""
+    ...
+
+
+# %% id="reveal-transformer-patch"
+reveal("transformer.patch")
+
+# %% [markdown] id="patching-the-course-model"
+# ### Where does the course model keep the answer?
 # The clean input: random ids with a period of 16, cut off after position 23. The next token is known from the first round: it is the one
 # at position 8. The corrupted input has a different token at position 8. The logit difference between the two candidates is high
-# on the clean input and low on the corrupted one; 0 means "as corrupted", 1 "as clean".
+# on the clean input and low on the corrupted one; 0 means "as corrupted", 1 "as clean". A hook on each block replaces the vector.
 #
 # > **Predict.** The clean vector is copied into position 8, or into position 23, before each layer and before the last norm. In
 # > which layer does the information move from one to the other?

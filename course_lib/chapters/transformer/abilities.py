@@ -26,7 +26,7 @@ ABILITIES = (
         "transformer",
         "read the residual stream between two layers, and remove a head or a layer to measure what "
         "it contributes",
-        exercises="contributions",
+        exercises="contributions patch",
         questions="lens contribution silent_head",
     ),
     ability(

@@ -106,6 +106,23 @@ def checkpoint_logits(
     return found
 
 
+def patched_stream(
+    x: Float[Tensor, "B T C"],
+    blocks: Sequence[Part],
+    clean: Float[Tensor, "places B T C"],
+    place: int,
+    position: int,
+) -> Float[Tensor, "B T C"]:
+    """Return the stream after all blocks, with one vector replaced by that of a clean run."""
+    for number in range(len(blocks) + 1):
+        if number == place:
+            x = x.clone()
+            x[:, position] = clean[place][:, position]
+        if number < len(blocks):
+            x = blocks[number](x)
+    return x
+
+
 def at_fault(rows: Sequence[tuple[str, float, float]], tolerance: float) -> list[str]:
     """Return the modules that are wrong in isolation and contain no other wrong module."""
     wrong = [name for name, isolated, _ in rows if not isolated <= tolerance]  # nan is wrong, too

@@ -7,6 +7,7 @@ from course_lib.chapters.transformer.exercises.layouts import FUSED
 from course_lib.chapters.transformer.exercises.loading import HEAD, MISFITS
 from course_lib.chapters.transformer.exercises.looking import CONTRIBUTIONS, FAMILY_MASK
 from course_lib.chapters.transformer.exercises.modules import MODULES
+from course_lib.chapters.transformer.exercises.patching import PATCH
 from course_lib.chapters.transformer.exercises.positions import POSITIONS
 from course_lib.chapters.transformer.exercises.writing import GREEDY
 
@@ -22,4 +23,5 @@ EXERCISES = (
     FAULTS,
     CONTRIBUTIONS,
     FAMILY_MASK,
+    PATCH,
 )

@@ -252,3 +252,15 @@ def module_errors(rng):
     sizes = (0.0, 1e-7, 1e-5, 2e-5, 0.3, math.inf, math.nan)
     isolated = [(name, rng.choice(sizes)) for name in names]
     return call([(n, size, rng.choice([size, 0.5])) for n, size in isolated], 1e-5)
+
+
+def patches(rng):
+    """Make a corrupted stream, up to three blocks, a clean run, and where to copy a vector."""
+    shape = _shape(rng, 3)
+    parts = [_writer(0.6, 0.2), _reverse, _reader(1, 0.7), _writer(-1.0, 0.0)]
+    blocks = [lambda x, part=part: x + part(x) for part in rng.choices(parts, k=rng.randrange(4))]
+    clean = [random_tensor(rng, *shape)]
+    for block in blocks:
+        clean.append(block(clean[-1]))
+    place, position = rng.randrange(len(clean)), rng.randrange(shape[1])
+    return call(random_tensor(rng, *shape), blocks, torch.stack(clean), place, position)
