@@ -842,8 +842,27 @@ last = inspection.residual_stream(decoder, ids)[-1]
 print("parts:", len(written), "= 1 embedding + 2 for each of", len(decoder.blocks), "layers")
 print("their sum is the stream:", torch.allclose(written.sum(0), last, atol=1e-2))
 
+# %% [markdown] id="direct-logit-attribution"
+# The last norm divides the whole sum by one number and multiplies each feature by a weight; the head is a dot product. So the logit
+# of a token is a sum as well, with one term for each part (**direct logit attribution**). For the token predicted at the
+# end of the text:
+
+# %% tags=["nbval-ignore-output"] id="logit-by-part"
+final = decoder.model.norm
+with torch.no_grad():
+    logits = decoder(ids).logits[0, -1]
+    best = int(logits.argmax())
+    size = (last[0, -1].square().mean() + final.eps).sqrt()
+    terms = written[:, 0, -1] @ (final.weight * decoder.lm_head.weight[best] / size)
+names = [f"{part} {layer}" for layer in range(4) for part in inspection.PARTS]
+for name, term in zip(["embedding", *names], terms.tolist(), strict=True):
+    print(f"{name:12} {term:+6.2f}")
+print(f"sum {terms.sum():.2f}, logit of {tokenizer.decode([best])!r} {logits[best]:.2f}")
+
 # %% [markdown] id="and-since-the-last-norm-and"
-# And since the last norm and the head can be applied to *any* vector of width C, you can ask the model for its prediction between
+# The last MLP contributes most, the embedding and layer 0 almost nothing *directly*: what they add is read by later layers.
+#
+# Since the last norm and the head can be applied to *any* vector of width C, you can also ask the model for its prediction between
 # any two layers. That is the **logit lens** (nostalgebraist 2020).
 #
 # $$\operatorname{lens}_l = \operatorname{norm}(x_l)\,\text{head}^\top$$
