@@ -990,8 +990,8 @@ for tokens in (1, 16, 256):
 
 # %% [markdown] id="after-the-timing"
 # At equal FLOPs the mixture is several times slower, since it reads more weights, its matrix products are smaller, and routing and
-# sorting take time. It is faster than the dense layer that holds as many parameters. A mixture is a large layer at a reduced price, not
-# a small layer for free.
+# sorting take time. With many tokens it is clearly faster than the dense layer that holds as many parameters; with few, routing takes
+# up most of the advantage. A mixture is a large layer at a reduced price, not a small layer for free.
 #
 # ### Play with it
 # Start with Qwen3-30B-A3B. Make the experts half as wide and use twice as many, 256 and 16: nothing changes
