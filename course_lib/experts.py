@@ -1,7 +1,7 @@
 """Mixture of experts: many feed-forward layers, of which each token uses a few.
 
-A router scores all experts for each token, the best k run, and their outputs are added with the
-router's weights. The model holds the parameters of all experts and pays for k of them.
+A router scores all experts for each token, the best k run, and their outputs are summed with the
+router's weights. The model holds the parameters of all experts and computes k of them per token.
 
     p = softmax(x @ router.T);  chosen = the k largest of p;  g = p[chosen] / sum(p[chosen])
     y = sum over chosen e of g[e] * expert_e(x)
@@ -31,7 +31,7 @@ def route(
 ) -> tuple[Float[Tensor, "N k"], Int[Tensor, "N k"]]:
     """Return the k experts of each token, best first, and the weight (gate) each of them gets.
 
-    With `normalise` the k gates of a token sum to 1; without it, to the router's trust in them.
+    With `normalise` the k gates of a token sum to 1; without it, to their total probability.
     """
     if not 1 <= k <= logits.shape[1]:
         raise ValueError(
@@ -49,9 +49,9 @@ def load_balancing_loss(
 ) -> Float[Tensor, ""]:
     """Return E * sum over experts of (share of choices) * (mean probability).
 
-    The share counts choices and has no gradient; the probability has one, and is pushed down most
-    where the share is large. Padding (`mask` False) does not count. For several layers, pass their
-    logits one below the other, with the mask repeated as often.
+    The share counts choices and has no gradient; the probability has one, and is lowered most where
+    the share is large. Padding (`mask` False) does not count. For several layers, concatenate their
+    logits along the tokens, and repeat the mask accordingly.
     """
     if mask is not None:
         logits = logits[mask]
@@ -63,19 +63,19 @@ def load_balancing_loss(
 
 
 def expert_load(chosen: Int[Tensor, "N k"], num_experts: int) -> Float[Tensor, " E"]:
-    """Return the share of all choices that fell on each expert; 1/E each is perfect balance."""
+    """Return the fraction of all choices that each expert received; 1/E is perfect balance."""
     return torch.bincount(chosen.flatten(), minlength=num_experts).float() / chosen.numel()
 
 
 class Dispatch(NamedTuple):
     """Where each pair (token, choice) goes, so that every expert finds its tokens side by side.
 
-    Pair p stands for choice p // N of token p % N: in the queue of an expert all first choices
-    stand before all second choices, and the last in the queue are dropped when it is too long.
+    Pair p is choice p // N of token p % N: in the queue of an expert all first choices come before
+    all second choices, and the last in the queue are dropped if it is too long.
     """
 
-    order: Int[Tensor, " kept"]  # which pair stands at each place of the list sorted by expert
-    place: Int[Tensor, " pairs"]  # the other way round: at which place a pair stands
+    order: Int[Tensor, " kept"]  # the pair at each place of the list sorted by expert
+    place: Int[Tensor, " pairs"]  # the inverse: the place of each pair
     counts: Int[Tensor, " E"]  # how many pairs each expert keeps
     dropped: Bool[Tensor, "N k"]  # True where the expert was full
 
@@ -85,15 +85,15 @@ def dispatch(chosen: Int[Tensor, "N k"], num_experts: int, capacity: int | None 
     if capacity is not None and capacity < 1:
         raise ValueError(
             f"capacity must be at least 1 pair per expert, or None for no limit; got {capacity}. "
-            "A usual choice is 1.25 * tokens * k / experts, rounded up."
+            "A common choice is 1.25 * tokens * k / experts, rounded up."
         )
     experts, order = chosen.T.flatten().sort(stable=True)  # (k * N,) each
     counts = torch.bincount(experts, minlength=num_experts)
-    place = torch.zeros_like(order)  # a dropped pair will point to the first row, and count for 0
+    place = torch.zeros_like(order)  # a dropped pair points to the first row, and is masked
     ranks = torch.arange(len(order), device=order.device)
     dropped = torch.zeros_like(order, dtype=torch.bool)
     if capacity is not None:
-        first = counts.cumsum(0) - counts  # where the queue of each expert starts
+        first = counts.cumsum(0) - counts  # the start of each expert's queue
         late = ranks - first[experts] >= capacity
         dropped[order] = late
         order, counts = order[~late], counts.clamp(max=capacity)
@@ -111,15 +111,15 @@ def grouped_linear(
         return torch.nn.functional.grouped_mm(x, weights.mT, offs=counts.cumsum(0).int())
     sizes = counts.tolist()
     used = [e for e, size in enumerate(sizes) if size] or [0]
-    # unbind has one gradient for all matrices, weights[e] a gradient as large as all for each
+    # unbind has one gradient for all matrices; weights[e] would make a full-size one for each
     matrices = weights.unbind() if torch.is_grad_enabled() else weights
     queues = x.split([sizes[e] for e in used])
     return torch.cat([rows @ matrices[e].mT for rows, e in zip(queues, used, strict=True)])
 
 
 def _grouped_kernel_pays(x: Tensor, weights: Tensor) -> bool:
-    # PyTorch has had one since 2.10; it wants rows of whole 16-byte units and no float64. On a CPU
-    # it visits idle experts too, which shows when a single token is decoded.
+    # PyTorch has had one since 2.10; it needs rows of whole 16-byte units and no float64. On a CPU
+    # it visits idle experts too, which is slow if a single token is decoded.
     if not hasattr(torch.nn.functional, "grouped_mm") or x.dtype != weights.dtype:
         return False
     if any(width * x.element_size() % 16 for width in (x.shape[-1], weights.shape[1])):
@@ -139,8 +139,8 @@ def run_experts(
 ) -> Float[Tensor, "N C"]:
     """Return the gated sum of the chosen experts, each of them run once on all of its tokens.
 
-    An expert is a `gated_ffn` whose gate and up matrices lie one below the other in `gate_up`. The
-    router's gate is multiplied in before `down`, where rows are narrow; the product is the same.
+    An expert is a `gated_ffn` whose gate and up matrices are concatenated in `gate_up`. The gate of
+    the router is applied before `down`, where rows are narrow; the result is the same.
     """
     tokens, k = gates.shape
     queues = x.index_select(0, groups.order % tokens)  # (kept, C), sorted by expert
@@ -154,7 +154,7 @@ def run_experts(
 
 
 class Routing(NamedTuple):
-    """What the router of one layer did: for the balancing loss and for pictures."""
+    """The decisions of one layer's router: for the balancing loss and for figures."""
 
     logits: Float[Tensor, "N E"]
     gates: Float[Tensor, "N k"]
@@ -167,7 +167,7 @@ class Experts(nn.Module):
 
     In a state dict expert 3 is `3.gate_proj.weight`, `3.up_proj.weight`, `3.down_proj.weight`, as
     in checkpoints. Loading takes these names, or those of the stacked tensors. One expert is not a
-    layer of its own: hooks and replacements apply to this module as a whole, LoRA to its two
+    separate layer: hooks and replacements apply to this module as a whole, LoRA to its two
     parameters (`target_parameters` in peft).
     """
 
@@ -187,7 +187,7 @@ class Experts(nn.Module):
         return run_experts(x, gates, groups, *matrices, self.activation)
 
     def slices(self, gate_up: Tensor, down: Tensor) -> dict[str, Tensor]:
-        """Return the part of the stacked tensors that each name in a file stands for."""
+        """Return the part of the stacked tensors for each name in a file."""
         parts = {}
         for e, (wide, narrow) in enumerate(zip(gate_up.unbind(), down.unbind(), strict=True)):
             gate, up = wide.chunk(2)
@@ -215,7 +215,7 @@ def _stack(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    # A layer with a gap or a misfit keeps its own weights, and the report names what was wrong.
+    # A layer with a missing or misshapen tensor keeps its weights; the report names the tensor.
     gate_up: Tensor = experts.gate_up_proj
     down: Tensor = experts.down_proj
     if prefix + "gate_up_proj" not in state_dict:
@@ -231,7 +231,7 @@ def _stack(
         missing.extend(gaps)
         errors.extend(misfits)
         if not gaps and not misfits:
-            gate_up, down = (  # in the model's own number type, so each part is copied once
+            gate_up, down = (  # in the model's number type, so each part is copied once
                 torch.empty(old.shape, dtype=old.dtype, device=found["0.up_proj.weight"].device)
                 for old in (gate_up, down)
             )
@@ -243,8 +243,8 @@ def _stack(
 class SparseMoE(nn.Module):
     """A feed-forward layer of many experts, named as in Qwen3-MoE and Qwen2-MoE checkpoints.
 
-    `shared_hidden` adds an expert that every token uses, behind a gate of its own (Qwen2-MoE).
-    `capacity_factor` limits each expert to so many times its fair share of the pairs.
+    `shared_hidden` adds an expert that every token uses, with its own sigmoid gate (Qwen2-MoE).
+    `capacity_factor` limits each expert to this multiple of its fair share of the pairs.
     """
 
     def __init__(
@@ -268,11 +268,11 @@ class SparseMoE(nn.Module):
             self.shared_expert_gate = nn.Linear(width, 1, bias=False)
 
     def forward(self, x: Float[Tensor, "*lead C"]) -> Float[Tensor, "*lead C"]:
-        """Send each vector through its experts."""
+        """Apply each vector's experts to it."""
         return self.routed(x)[0]
 
     def routed(self, x: Float[Tensor, "*lead C"]) -> tuple[Float[Tensor, "*lead C"], Routing]:
-        """Do what `forward` does, and tell which way each token went."""
+        """Do what `forward` does, and also return the routing."""
         tokens = x.flatten(0, -2)  # (N, C)
         logits = self.gate(tokens)  # (N, E)
         gates, chosen = route(logits, self.k, self.normalise)
@@ -289,7 +289,7 @@ class SparseMoE(nn.Module):
 
 
 class ExpertParameters(NamedTuple):
-    """Parameters of a mixture: those in memory, and those that one token multiplies with."""
+    """Parameters of a mixture: in memory, and active for one token."""
 
     total: int
     active: int

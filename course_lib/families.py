@@ -1,15 +1,15 @@
 """The other two families from the same parts: encoder-only and encoder-decoder.
 
-What a transformer is good for is decided by who may read whom, and by what is predicted.
+Families differ in who may read whom, and in what is predicted.
 
     family            mask                          what is predicted               for instance
-    encoder-only      everybody reads everybody     tokens that were hidden         BERT
-    encoder-decoder   source: everybody; target:    the target, token by token,     the Transformer
-                      itself causally, and source   from source and past            of 2017, T5
+    encoder-only      every token reads every token tokens that were hidden         BERT
+    encoder-decoder   source: all of itself; target the target, token by token,     the Transformer
+                      causally, and the source      from source and past            of 2017, T5
     decoder-only      causal                        every next token                GPT-2, Qwen3
 
-A decoder-only model learns from every token of any text. Hiding 15 % of the tokens teaches at 15 %
-of the places, and pairs of texts have to be found first.
+A decoder-only model learns from every token of any text. An encoder that hides 15 % of the tokens
+learns from those, and an encoder-decoder needs pairs of texts.
 
 Taught in:        transformer
 Paper:            Vaswani et al. 2017, arXiv:1706.03762; Devlin et al. 2018, arXiv:1810.04805
@@ -46,7 +46,7 @@ class FamilyConfig:
     type_vocab_size: int = 2
     norm_eps: float = 1e-12
     hidden_act: str = "gelu"
-    arrangement: str = "post"  # or "pre": where the norms stand
+    arrangement: str = "post"  # or "pre": the place of the norms
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_attention_heads:
@@ -57,7 +57,7 @@ class FamilyConfig:
         if self.arrangement not in ("pre", "post"):
             raise ValueError(
                 f"arrangement must be 'pre' or 'post'; got {self.arrangement!r}. "
-                "It says where the norms stand: before each part, or after it was added."
+                "The norms come before each part (pre), or after its result is added (post)."
             )
 
 
@@ -96,9 +96,9 @@ class Layer(nn.Module):
 
 
 class EncoderOnly(nn.Module):
-    """A model that reads a whole text at once and says what stands at each place: BERT.
+    """A model that reads a whole text at once and predicts the token at each position: BERT.
 
-    Without a `head` it can `encode`: BERT as it is used to compare or to classify texts.
+    Without a `head` it can only `encode`: BERT as it is used to compare or classify texts.
     """
 
     def __init__(self, config: FamilyConfig, head: bool = True) -> None:
@@ -127,7 +127,7 @@ class EncoderOnly(nn.Module):
         padding: Bool[Tensor, "B T"] | None = None,
         segments: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T C"]:
-        """Return a vector for each token that knows the whole text, to the left and to the right.
+        """Return a vector for each token that depends on the whole text, left and right.
 
         `padding` is True at real tokens; `segments` is 0 in a first text, 1 in a second.
         """
@@ -146,10 +146,10 @@ class EncoderOnly(nn.Module):
         padding: Bool[Tensor, "B T"] | None = None,
         segments: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
-        """Return the scores of the token that stands, or stood, at each place itself."""
+        """Return logits for the token at each position itself, hidden or not."""
         if not self.has_head:
             raise ValueError(
-                "scores of tokens need a head; got an encoder without one, as BertModel saves it. "
+                "logits need a head; got an encoder without one, as BertModel saves it. "
                 "Call `encode` for a vector of each token, or load a BertForMaskedLM."
             )
         x = self.head_act(self.head_dense(self.encode(ids, padding, segments)))
@@ -158,7 +158,7 @@ class EncoderOnly(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """A model that reads one text and writes another: the Transformer of 2017."""
+    """A model that reads one text and generates a second one: the Transformer of 2017."""
 
     def __init__(self, config: FamilyConfig) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class EncoderDecoder(nn.Module):
         encoded: Float[Tensor, "B S C"],
         padding: Bool[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T V"]:
-        """Return the scores of the next token behind each token of the target."""
+        """Return logits for the token after each token of the target."""
         x = self.embed(target)
         causal = causal_mask(target.shape[1], device=target.device)
         for layer in self.decoder:
@@ -219,7 +219,7 @@ def _readable(padding: Bool[Tensor, "B S"] | None) -> Bool[Tensor, "B 1 1 S"] | 
 
 
 class Hidden(NamedTuple):
-    """A text with hidden tokens, and the places that are to be filled in."""
+    """A text with hidden tokens, and the positions that must be predicted."""
 
     ids: Int[Tensor, "B T"]
     chosen: Bool[Tensor, "B T"]
@@ -234,8 +234,8 @@ def hide_tokens(
 ) -> Hidden:
     """Choose a share of the tokens and hide them as BERT does, so that they can be predicted.
 
-    Of the chosen 80 % become `mask_id`, 10 % a random token and 10 % stay: the model must hold a
-    view about every token, since any of them may be asked for.
+    Of the chosen 80 % become `mask_id`, 10 % a random token and 10 % stay. So the model must be
+    able to predict every token, since any of them may be asked for.
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1; got {share}. BERT hides 0.15.")
@@ -249,10 +249,10 @@ def hide_tokens(
 
 
 def family_mask(family: str, source: int, target: int) -> Bool[Tensor, "tokens tokens"]:
-    """Return who reads whom among the tokens of a source and, behind them, of a target.
+    """Return who reads whom among the tokens of a source followed by a target.
 
-    Row i is what token i reads. In an encoder-decoder the source is read in another stream, but
-    who reads whom is this.
+    Row i is what token i reads. In an encoder-decoder the source has a separate stream, but the
+    pattern is this one.
     """
     if source < 1 or target < 1:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Feed-forward layers: what each token does with what attention has brought it.
+"""Feed-forward layers: each token is processed alone, after attention.
 
-Two thirds of a block's weights look at one token at a time: widen it, bend it, narrow it again. A
-gate bends by multiplying: one projection decides how much of the other passes.
+Two thirds of a block's weights act on one token at a time: a wide matrix, an activation, a narrow
+matrix. In a gated layer one projection decides how much of a second one passes.
 
     feed_forward(x) = act(x @ up.T) @ down.T
     gated_ffn(x)    = (act(x @ gate.T) * (x @ up.T)) @ down.T
@@ -76,7 +76,7 @@ def activation_named(name: str) -> Activation:
     if name not in ACTIVATIONS:
         raise ValueError(
             f"hidden_act must be one of {', '.join(sorted(ACTIVATIONS))}; got {name!r}. "
-            "Add the function to course_lib.mlp.ACTIVATIONS to use another one."
+            "Add the function to course_lib.mlp.ACTIVATIONS to use a different one."
         )
     return ACTIVATIONS[name]
 
@@ -91,7 +91,7 @@ def feed_forward(
     down: Float[Tensor, "C F"],
     activation: Activation = torch.relu,
 ) -> Float[Tensor, "*lead C"]:
-    """Return each vector widened to F, bent, and narrowed to C again."""
+    """Return the plain layer's output for each vector: to width F, activation, back to C."""
     return activation(x @ up.mT) @ down.mT
 
 
@@ -102,7 +102,7 @@ def gated_ffn(
     down: Float[Tensor, "C F"],
     activation: Activation = silu,
 ) -> Float[Tensor, "*lead C"]:
-    """Return each vector through a gated layer: SwiGLU, or another of `GATES` by its activation."""
+    """Return a gated layer's output for each vector: SwiGLU, or any of `GATES` by activation."""
     return (activation(x @ gate.mT) * (x @ up.mT)) @ down.mT
 
 
@@ -114,21 +114,21 @@ def matched_hidden_width(width: int, multiple_of: int = 1, expansion: int = 4) -
     if width < 1 or multiple_of < 1:
         raise ValueError(
             f"width and multiple_of must be at least 1; got {width} and {multiple_of}. "
-            "Pass the model's hidden_size, and 1 if no rounding is wanted."
+            "Pass the model's hidden_size, and 1 for no rounding."
         )
     multiples = -(-2 * expansion * width // (3 * multiple_of))  # rounded up, without a fraction
     return multiples * multiple_of
 
 
 def dead_unit_fraction(pre_activations: Float[Tensor, "*lead F"]) -> float:
-    """Return the share of hidden units whose ReLU is 0 for every token given.
+    """Return the fraction of hidden units whose ReLU is 0 for every token given.
 
     Such a unit passes no gradient for these tokens, neither to its own weights nor through them.
     """
     tokens = pre_activations.flatten(0, -2)  # (N, F)
     if len(tokens) == 0:
         raise ValueError(
-            "a unit is called dead for the tokens it has seen; got 0 tokens. "
+            "a unit is dead if it is 0 for all given tokens; got 0 tokens. "
             "Pass pre-activations of shape (tokens, F) with at least one token."
         )
     return (tokens <= 0).all(0).double().mean().item()
@@ -143,7 +143,7 @@ def memory_contributions(
     """Return what each hidden unit adds to the output of `feed_forward`; the rows sum to it.
 
     Row i of `up` is a key, column i of `down` its value: the better x matches the key, the more of
-    the value is written into the stream. A lookup in a memory, with soft matches.
+    the value is added to the stream. A lookup in a memory, with soft matches.
     """
     match = activation(up @ x)  # (F,)
     return match[:, None] * down.mT
@@ -164,7 +164,7 @@ class GatedFFN(nn.Module):
         """Apply the layer to each vector.
 
         The steps are those of `gated_ffn`, but each product is a call of its layer: a hook on the
-        layer sees it, and a layer that was put in its place (LoRA, quantisation) computes it.
+        layer sees it, and a layer that replaces it (LoRA, quantisation) computes it.
         """
         gate = _chosen(self.activation, self.fused)(self.gate_proj(x))  # (..., F)
         narrowed: Tensor = self.down_proj(gate * self.up_proj(x))

@@ -103,16 +103,18 @@ def load_encoder(
         found.files.setdefault(_HEAD, folder)
     with torch.device("meta"):
         model = EncoderOnly(config, headed)
-    slots = {bert_name(name): _turned(name, slot) for name, slot in model.state_dict().items()}
+    slots = {bert_name(name): _transposed(name, slot) for name, slot in model.state_dict().items()}
     require_fit(folder, found, slots, "bert", dtype)
-    weights = {name: _turned(name, found.tensors[bert_name(name)]) for name in model.state_dict()}
+    weights = {
+        name: _transposed(name, found.tensors[bert_name(name)]) for name in model.state_dict()
+    }
     model.load_state_dict(weights, strict=True, assign=True)
     if headed:
         model.lm_head.weight = model.tokens.weight
     return model.to(device=device, dtype=dtype).eval()
 
 
-def _turned(name: str, tensor: Tensor) -> Tensor:
+def _transposed(name: str, tensor: Tensor) -> Tensor:
     """Return the tensor transposed where the two layouts differ."""
     return tensor.T if ".mlp." in name and tensor.ndim == 2 else tensor
 

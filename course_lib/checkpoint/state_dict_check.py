@@ -1,10 +1,10 @@
-"""Do these tensors fit that model? Names and shapes, a tied head, and matrices of other layouts.
+"""Do these tensors match that model? Names and shapes, a tied head, and transposed matrices.
 
-A state dict is a dictionary from names to tensors. Loading it is right when every name of the model
-gets the tensor of that name and of that shape, and no tensor is left over. A file with a tied head
-leaves the head out, and GPT-2's file stores its matrices the other way round.
+A state dict is a dictionary from names to tensors. It matches if every parameter of the model has a
+tensor of its name and shape, and no tensor is left over. The file of a tied model may omit the
+head, and GPT-2's file stores its matrices transposed.
 
-    head = table where tied, else the file's own
+    head = table if tied, else the file's own
     Conv1D:  y = x @ W + b,  W (in, out)          nn.Linear:  y = x @ W.T + b,  W (out, in)
 
 Taught in:        transformer
@@ -21,7 +21,7 @@ from torch import Tensor
 
 
 class Misfits(NamedTuple):
-    """What keeps tensors from becoming the weights of a model; empty where they fit."""
+    """Mismatches between tensors and a model's parameters; all empty if they match."""
 
     missing: list[str]  # the model has it, the file does not
     extra: list[str]  # the file has it, the model does not
@@ -43,9 +43,9 @@ def with_head(
     table: str = "model.embed_tokens.weight",
     head: str = "lm_head.weight",
 ) -> dict[str, Tensor]:
-    """Return the tensors of a file with a head among them: of a tied model it is the embedding.
+    """Return the tensors of a file; in a tied model the head is the embedding table.
 
-    An untied model whose file has no head is left as it is, for `misfits` to complain about.
+    An untied model whose file has no head is left as it is, for `misfits` to report.
     """
     completed = dict(tensors)
     if tied and table in tensors:
@@ -61,12 +61,12 @@ def with_head(
 def separate_fused(
     weight: Float[Tensor, "C fused"], bias: Float[Tensor, " offsets"]
 ) -> dict[str, Tensor]:
-    """Return GPT-2's one matrix for queries, keys and values as three of nn.Linear's layout."""
+    """Return GPT-2's fused matrix of queries, keys and values as three in nn.Linear's layout."""
     width = weight.shape[0]
     if weight.shape[1] != 3 * width or bias.shape != (3 * width,):
         raise ValueError(
             "GPT-2 stores queries, keys and values as one weight (C, 3 C) with a bias (3 C); got "
-            f"{tuple(weight.shape)} and {tuple(bias.shape)}. A weight (3 C, C) is turned already."
+            f"{tuple(weight.shape)} and {tuple(bias.shape)}. A (3 C, C) one is already transposed."
         )
     separate: dict[str, Tensor] = {}
     names = ("q_proj", "k_proj", "v_proj")

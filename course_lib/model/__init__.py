@@ -1,10 +1,10 @@
 """The whole model: one decoder that is Qwen3, Qwen3-MoE, Qwen2, Llama, Mistral or GPT-2.
 
-Small files, in the order in which the notebook reads them: `functions` (positions, text), `config`
-(what distinguishes one model from another), `family_defaults` (what a family means where a config
-says nothing), `decoder` (the block and the model around it), `gpt2` (the one family whose parts
-have other shapes and names), `weight_layout` (the same matrices, fetched faster), `inspection` (the
-stream, the heads, and what happens without them).
+Small files, in the order in which the notebook reads them: `functions` (positions, greedy text),
+`config` (how one model differs from another), `family_defaults` (the values a family uses if a
+config does not give them), `decoder` (the block and the model around it), `gpt2` (the one family
+whose parts have different shapes and names), `weight_layout` (the same matrices, read faster),
+`inspection` (the stream, the heads, and the model without them).
 
 Taught in:        transformer
 """

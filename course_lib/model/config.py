@@ -1,12 +1,12 @@
-"""What distinguishes one decoder from another: a page of numbers and a few switches.
+"""How one decoder differs from another: sizes and a few switches.
 
 The fields are named like the keys of Hugging Face's config.json. Families differ in switches that a
 reader of the config does not see, since they are written into the code of each: whether queries and
-keys are normalised, which projections have a bias. Here they are fields like any other. What is not
-given is what the family means by it (`family_defaults`).
+keys are normalised, which projections have a bias. Here they are ordinary fields. A field that is
+not given has the family's value (`family_defaults`).
 
-    ModelConfig(*sizes, model_type="llama")                   no QK-norm, a head of its own, ...
-    ModelConfig(*sizes, model_type="llama", norm_eps=1e-5)    what is given wins
+    ModelConfig(*sizes, model_type="llama")                   no QK-norm, an untied head, ...
+    ModelConfig(*sizes, model_type="llama", norm_eps=1e-5)    a given value takes precedence
 
 Taught in:        transformer
 Checked against:  the configs of transformers
@@ -79,7 +79,7 @@ class ModelConfig:
         if not self.norm_eps >= 0:
             raise ValueError(
                 f"norm_eps must not be negative, since it keeps a root away from 0; got "
-                f"{self.norm_eps}. Usual are 1e-6 and 1e-5."
+                f"{self.norm_eps}. Typical values are 1e-6 and 1e-5."
             )
         self._check_heads()
         self._check_experts()
@@ -100,7 +100,7 @@ class ModelConfig:
             )
         if self.model_type != "gpt2" and self.head_dim % 2:
             raise ValueError(
-                f"head_dim must be even, since RoPE turns features in pairs; got {self.head_dim}."
+                f"head_dim must be even, since RoPE rotates features in pairs; got {self.head_dim}."
             )
 
     def _check_experts(self) -> None:
@@ -117,12 +117,12 @@ class ModelConfig:
             )
         if experts and self.moe_intermediate_size < 1:
             raise ValueError(
-                "experts need a width of their own, moe_intermediate_size; "
+                "experts need a width, moe_intermediate_size, of at least 1; "
                 f"got {self.moe_intermediate_size}."
             )
 
     def window_of(self, layer: int) -> int | None:
-        """Return how far back a layer reads, or None for as far as there is text."""
+        """Return how many tokens a layer reads, or None if there is no limit."""
         slides = not self.sliding_layers or self.sliding_layers[layer]
         return self.sliding_window if slides else None
 

@@ -1,7 +1,7 @@
-"""The decoder: blocks in a row, each adding what it found to the stream of every token.
+"""The decoder: a stack of blocks, each adding its results to the stream of every token.
 
 A block reads the stream twice. Attention lets tokens read each other, the feed-forward part works
-on each token alone; both look at a normalised copy and add their result to the stream itself.
+on each token alone; both read a normalised copy and add their result to the stream itself.
 
     x = x + attention(norm(x));   x = x + mlp(norm(x));   logits = norm(x) @ head.T
 
@@ -37,7 +37,7 @@ Rotation = Callable[[Tensor], Tensor]
 
 
 class Output(NamedTuple):
-    """What a pass returns; the last two only where they were asked for."""
+    """What a forward pass returns; the last two only on request."""
 
     logits: Tensor  # (B, T, V)
     hidden_states: tuple[Tensor, ...] = ()  # the stream before each block, and after the last norm
@@ -45,7 +45,7 @@ class Output(NamedTuple):
 
 
 class Block(nn.Module):
-    """One layer: attention, then the feed-forward part, each behind a norm and added to x."""
+    """One layer: attention, then the feed-forward part, each reading a normalised x, added to x."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Block(nn.Module):
         cache: KVCache | None = None,
         return_weights: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
-        """Return the stream after this layer, and on request who read whom."""
+        """Return the stream after this layer, and on request the attention weights."""
         read, weights = self.self_attn(
             self.input_layernorm(x),
             mask,
@@ -116,7 +116,7 @@ class DecoderLM(nn.Module):
         self.initialise()
 
     def build(self) -> None:
-        """Make the parts; a family with other parts replaces this."""
+        """Make the parts; a family with different parts overrides this."""
         self.model = Decoder(self.config)
         self.lm_head = nn.Linear(self.config.hidden_size, self.config.vocab_size, bias=False)
         if self.config.tie_word_embeddings:
@@ -131,10 +131,10 @@ class DecoderLM(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def use_kernels(self, fused: bool = True) -> "DecoderLM":
-        """Let PyTorch's kernels compute norms, activations, and attention without its weights.
+        """Use PyTorch's kernels for norms, activations, and attention if weights aren't requested.
 
-        The output is the same up to rounding, and comes sooner. Every layer is still called; what
-        can no longer be seen are the steps inside a norm, an activation or an attention.
+        The output is the same up to rounding, and faster. Every layer is still called; only the
+        steps inside a norm, an activation or an attention are no longer visible.
         """
         for module in self.modules():
             if hasattr(module, "fused"):
@@ -145,7 +145,7 @@ class DecoderLM(nn.Module):
         """Make writing token by token faster: PyTorch's kernels, and matrices stored for it.
 
         The output is the same up to rounding, and all weights are the same; a few are stored
-        transposed. A layer that took the place of a plain `nn.Linear` stays as it is.
+        transposed. A layer that has replaced a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
             if type(module) is nn.Linear:
@@ -163,12 +163,12 @@ class DecoderLM(nn.Module):
         return embedded
 
     def last_norm(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
-        """Normalise the stream behind the last block."""
+        """Normalise the stream after the last block."""
         normalised: Tensor = self.model.norm(x)
         return normalised
 
     def rotation(self, positions: Int[Tensor, "..."]) -> Rotation | None:
-        """Return what turns the queries and keys at these positions, the same in all layers."""
+        """Return the function that rotates queries and keys to these positions, in all layers."""
         cos, sin = rope_cos_sin(
             positions,
             self.config.head_dim,
@@ -179,10 +179,10 @@ class DecoderLM(nn.Module):
             return lambda x: apply_rope(x, cos, sin)  # a part of each head stays as it is
         dtype, half = next(self.parameters()).dtype, cos.shape[-1]
         cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # (..., 1, T, D/2)
-        if torch.compiler.is_compiling():  # a compiler makes most of the plain form
+        if torch.compiler.is_compiling():  # the compiler optimises the plain form best
             return lambda x: rotate_halves(x, cos, sin)
-        # Else the same in fewer operations, prepared once for all layers: each feature times its
-        # cosine, plus its partner half a head away times the sine, which is negative for the first.
+        # Otherwise the same in fewer operations, prepared once for all layers: each feature times
+        # its cosine, plus its partner half a head away times the sine (negative for the first).
         whole_cos, whole_sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
         return lambda x: x * whole_cos + x.roll(half, dims=-1) * whole_sin
 
@@ -203,10 +203,10 @@ class DecoderLM(nn.Module):
         return_hidden: bool = False,
         return_weights: bool = False,
     ) -> Output:
-        """Return the scores of the next token behind each token of `ids`.
+        """Return logits for the token after each token of `ids`.
 
-        `padding` is True where there is a real token, over all tokens so far. With a cache, `ids`
-        are the tokens that it has not seen. `last_only` scores only what follows the last one.
+        `padding` is True at real tokens and covers all tokens so far. With a cache, `ids` are the
+        tokens that are not in it yet. `last_only` computes logits for the last token only.
         """
         seen = cache[0].length if cache else 0
         if positions is None:
@@ -232,13 +232,13 @@ class DecoderLM(nn.Module):
     def _masks(
         self, tokens: int, total: int, padding: Tensor | None, device: torch.device
     ) -> dict[int | None, Tensor | None]:
-        """Return one mask for each kind of layer; None where everything may be read."""
+        """Return one mask for each kind of layer; None if everything may be read."""
         kinds = {self.config.window_of(layer) for layer in range(len(self.blocks))}
         readable = None if padding is None else padding[:, None, None, :]
         masks: dict[int | None, Tensor | None] = {}
         for window in kinds:
             if window is None or window >= total:
-                # One new token may read everything before it: nothing to forbid.
+                # One new token may read everything before it: no mask is needed.
                 order = None if tokens == 1 else causal_mask(tokens, total, device)
             else:
                 order = sliding_window_mask(tokens, total, window=window, device=device)

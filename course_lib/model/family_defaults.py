@@ -1,7 +1,7 @@
-"""What a family's config.json means where it says nothing: the defaults of each family.
+"""The defaults of each family: what applies if a config.json does not give a value.
 
-Families differ in more than sizes. Some of it can be written into config.json and has a default,
-such as the base of RoPE; some cannot, because it stands in the code of the family: whether queries
+Families differ in more than sizes. Some differences can be set in config.json and have a default,
+such as the base of RoPE; others cannot, because they are in the code of the family: whether queries
 and keys are normalised, which projections have a bias.
 
 Taught in:        transformer
@@ -48,5 +48,5 @@ FAMILIES = tuple(FAMILY_DEFAULTS)
 
 
 def default_head_dim(family: str, hidden_size: int, num_attention_heads: int) -> int:
-    """Return the width of a head where a config.json does not say it."""
+    """Return the width of a head if a config.json does not give it."""
     return 128 if family == "qwen3" else hidden_size // max(num_attention_heads, 1)

@@ -1,10 +1,10 @@
-"""GPT-2 from the same skeleton: what changed between 2019 and today, in one file.
+"""GPT-2 in the same structure: what has changed since 2019, in one file.
 
     2019                                   today
     a learned row for each position        RoPE
     LayerNorm with a bias                  RMSNorm
-    one matrix for q, k and v, biases      three matrices, hardly a bias
-    GELU between two matrices              a gate beside them
+    one matrix for q, k and v, biases      three matrices, almost no biases
+    GELU between two matrices              a gated layer of three
 
 Taught in:        transformer
 Paper:            Radford et al. 2019, "Language models are unsupervised multitask learners"
@@ -48,7 +48,7 @@ class FusedAttention(nn.Module):
         cache: KVCache | None = None,
         return_weights: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
-        """Return what the tokens read, and on request the weights with which they read it."""
+        """Return the attention output, and on request the attention weights."""
         q, k, v = (split_heads(part, self.num_heads) for part in self.c_attn(x).chunk(3, dim=-1))
         if cache is not None:
             k, v = cache.append(k, v)
@@ -77,7 +77,7 @@ class GPT2Block(nn.Module):
         cache: KVCache | None = None,
         return_weights: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
-        """Return the stream after this layer, and on request who read whom."""
+        """Return the stream after this layer, and on request the attention weights."""
         read, weights = self.attn(self.ln_1(x), mask, cache, return_weights)
         x = x + read
         return x + self.mlp(self.ln_2(x)), weights
@@ -115,10 +115,10 @@ class GPT2(DecoderLM):
         return embedded
 
     def last_norm(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
-        """Normalise the stream behind the last block."""
+        """Normalise the stream after the last block."""
         normalised: Tensor = self.transformer.ln_f(x)
         return normalised
 
     def rotation(self, positions: Int[Tensor, "..."]) -> Rotation | None:
-        """Positions were added to the stream; queries and keys are not turned."""
+        """Return None: positions were added to the stream; queries and keys are not rotated."""
         return None

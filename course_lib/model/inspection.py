@@ -1,8 +1,8 @@
-"""Looking inside a model while it works: its stream, its heads, and what happens without them.
+"""Looking inside a model: its stream, its heads, and the loss without them.
 
-All blocks write into one stream of vectors, and only ever add. So the stream can be read between
-any two blocks with the model's own last norm and head (the logit lens), it is the sum of what each
-part wrote, and a part can be silenced to see what it was good for (ablation).
+All blocks only add to the stream. So the stream can be read between any two blocks with the model's
+own last norm and head (the logit lens), it is the sum of what each part added, and a part can be
+removed to measure what it contributes (ablation).
 
     stream[0] = embedding,   stream[i + 1] = stream[i] + attention_i + mlp_i
     logit_lens[i] = head(last_norm(stream[i]))
@@ -11,7 +11,7 @@ part wrote, and a part can be silenced to see what it was good for (ablation).
 Taught in:        transformer
 Paper:            nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021, "A
                   mathematical framework for transformer circuits"; Michel et al. 2019,
-                  arXiv:1905.10650 (heads that are not missed)
+                  arXiv:1905.10650 (heads that can be removed)
 Checked against:  hidden states of transformers, weights set to zero by hand
 Shapes:           L layers, P = L + 1 places between them, B batch, T tokens, H heads, C model
                   width, V vocabulary
@@ -35,7 +35,7 @@ _NAMES = {"attention": ("self_attn", "attn"), "mlp": ("mlp",)}
 
 
 def part_of(model: DecoderLM, layer: int, part: str) -> nn.Module:
-    """Return the attention or the MLP of one layer, whatever its family calls it."""
+    """Return the attention or the MLP of one layer, whatever its name in the family."""
     if part not in PARTS:
         raise ValueError(f"a layer has the parts {PARTS}; got {part!r}. Name one of them.")
     _require("layer", layer, len(model.blocks))
@@ -45,7 +45,7 @@ def part_of(model: DecoderLM, layer: int, part: str) -> nn.Module:
 
 @torch.no_grad()
 def attention_maps(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L B H T T"]:
-    """Return who reads whom, for every head of every layer."""
+    """Return the attention weights of every head of every layer."""
     return torch.stack(model(ids, return_weights=True).attentions)
 
 
@@ -53,7 +53,7 @@ def attention_maps(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "
 def stream_parts(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "parts B T C"]:
     """Return what was added to the stream: the embedding, then attention and MLP of each layer.
 
-    There are 2 L + 1 parts, and their sum is the stream behind the last block.
+    There are 2 L + 1 parts, and their sum is the stream after the last block.
     """
     layers = range(len(model.blocks))
     watched = [part_of(model, layer, part) for layer in layers for part in PARTS]
@@ -65,7 +65,7 @@ def stream_parts(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "pa
 
 @torch.no_grad()
 def residual_stream(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B T C"]:
-    """Return the stream before the first block, between the blocks, and behind the last one."""
+    """Return the stream before the first block, between the blocks, and after the last one."""
     with _answers(list(model.blocks)) as answers:
         model(ids)
     return torch.stack([answers[0].given, *(answer.first for answer in answers)])
@@ -78,9 +78,9 @@ def residual_norms(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "
 
 @torch.no_grad()
 def logit_lens(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B T V"]:
-    """Return what the model would answer if it ended at each place of the stream.
+    """Return the logits that the model would give if it ended at each place of the stream.
 
-    The last place holds the model's own answer.
+    The last place holds the model's own logits.
     """
     return torch.stack([model.lm_head(model.last_norm(x)) for x in residual_stream(model, ids)])
 
@@ -89,7 +89,7 @@ def logit_lens(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B 
 def token_losses(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B last"]:
     """Return -log p of each token given those before it, in nats: one fewer than there are tokens.
 
-    The first column belongs to the second token, since nothing stands before the first.
+    The first column belongs to the second token, since nothing comes before the first.
     """
     if ids.shape[1] < 2:
         raise ValueError(
@@ -102,7 +102,7 @@ def token_losses(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B 
 def without_head(
     model: DecoderLM, layer: int, head: int, baseline: Float[Tensor, " D"] | None = None
 ) -> DecoderLM:
-    """Return a model in which nothing that this head reads reaches the stream.
+    """Return a model in which this head adds nothing to the stream.
 
     With `baseline` that constant takes the place of what it reads. The result shares its weights
     with `model`, which stays as it is. Calls may be nested.
@@ -117,16 +117,16 @@ def without_head(
 def head_contributions(
     heads: Float[Tensor, "B H T D"], output: Float[Tensor, "C width"]
 ) -> Float[Tensor, "H B T C"]:
-    """Return what each head alone writes into the stream; the sum is what attention writes.
+    """Return what each head alone adds to the stream; the sum is what attention adds.
 
-    `heads` is what the heads have read, `output` the weight of the projection behind them. Its
-    columns belong to the heads in their order, D for each.
+    `heads` are the outputs of the heads, `output` the weight of the output projection. Its columns
+    belong to the heads in their order, D to each.
     """
     count, head_dim = heads.shape[1], heads.shape[3]
     if output.shape[1] != count * head_dim:
         raise ValueError(
             f"the output projection needs a column for each of {count} x {head_dim} numbers; got "
-            f"a weight of shape {tuple(output.shape)}. Weights are (out, in); turn one of GPT-2."
+            f"a weight of shape {tuple(output.shape)}. Weights are (out, in); transpose GPT-2's."
         )
     columns = output.unflatten(1, (count, head_dim))  # (C, H, D)
     return torch.einsum("bhtd,chd->hbtc", heads, columns)
@@ -148,7 +148,7 @@ def without_layer(
 def loss_without_each_head(
     model: DecoderLM, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B last"] | None = None
 ) -> Float[Tensor, "L H"]:
-    """Return the mean loss with each head silenced alone.
+    """Return the mean loss with each head removed alone.
 
     `counted` chooses among the numbers of `token_losses`; without it all of them count.
     """
@@ -185,7 +185,7 @@ def _sharing_weights(model: DecoderLM) -> DecoderLM:
 
 
 class _Answer:
-    """What one module was given, and the first thing that it returned."""
+    """The first input of one module, and the first value that it returned."""
 
     given: Tensor
     first: Tensor
@@ -193,7 +193,7 @@ class _Answer:
 
 @contextmanager
 def _answers(modules: list[nn.Module]) -> Iterator[list[_Answer]]:
-    """Note what the modules are given and answer, in the order of the list."""
+    """Record the inputs and outputs of the modules, in the order of the list."""
     answers = [_Answer() for _ in modules]
 
     def note(answer: _Answer) -> Callable[[nn.Module, Any, Any], None]:

@@ -1,7 +1,7 @@
 """How a matrix is stored: the same numbers, laid out for a product with one vector.
 
-Such a product takes as long as it takes to fetch the matrix. Memory is faster where neighbours are
-read one after the other, and one axis of a matrix is always stored that way: best the longer one.
+Such a product takes as long as reading the matrix from memory. Memory is faster if adjacent numbers
+are read in sequence. One axis of a matrix is always contiguous: the longer one is the best choice.
 
 Taught in:        generation
 Paper:            none
@@ -18,7 +18,7 @@ def contiguous_along_longer_axis(
 ) -> Shaped[Tensor, "rows columns"]:
     """Return the same matrix, stored so that neighbours along its longer axis are adjacent.
 
-    Only its strides tell the difference. A square matrix is stored row by row.
+    Only its strides differ. A square matrix is stored row by row.
     """
     rows, columns = matrix.shape
     return matrix.T.contiguous().T if rows > columns else matrix.contiguous()

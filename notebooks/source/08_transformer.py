@@ -4,18 +4,19 @@
 # **How do the parts make a model that loads real weights?**
 #
 # You have built every part: tokens, embeddings, norms, softmax, attention, positions, feed-forward layers. This notebook puts
-# them together, and the result is not a sketch. It is one class that *is* Qwen3, Llama or GPT-2, depending on a page of numbers,
-# and it computes what the originals compute.
+# them together. The result is a real model: one class that *is* Qwen3, Llama or GPT-2, depending on its config, and that computes
+# what the originals compute. In section 7 you write such a model yourself and load the course's trained weights into it.
 #
 # After this notebook you can
-# - write a decoder block and a whole decoder, and say what goes wrong when a norm or a residual stands in the wrong place;
+# - write a decoder as modules, from the block to the logits, and say what goes wrong when a norm or a residual connection is in the
+#   wrong place;
 # - load a checkpoint strictly, and know which mistakes strict loading does *not* notice;
-# - find the module at which your model and a reference part;
-# - read the residual stream between two layers, and take a head or a layer away to see what it was good for;
+# - find the module where your model and a reference start to differ;
+# - read the residual stream between two layers, and remove a head or a layer to measure what it contributes;
 # - tell the three families of transformers apart by who reads whom and by what is predicted.
 #
-# About 120 minutes. You need notebooks [Embeddings and norms](03_embeddings_and_norms.ipynb) to [MLP and experts](07_mlp.ipynb); nothing is downloaded. The trained model of this course, a small one, comes
-# with it.
+# About 120 minutes. You need notebooks [Embeddings and norms](03_embeddings_and_norms.ipynb) to [MLP and experts](07_mlp.ipynb); nothing is downloaded. The
+# course's own small trained model comes with it.
 
 # %% id="imports"
 import json
@@ -29,7 +30,7 @@ import torch
 from torch import nn
 
 from course_lib import checkpoint, corpus, families, model, norms
-from course_lib.chapters.transformer import answers
+from course_lib.chapters.transformer import answers, planted_faults
 from course_lib.device import seeded
 from course_lib.information import kl_divergence
 from course_lib.model import ModelConfig, build_model, inspection
@@ -39,15 +40,16 @@ from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, r
 # %% [markdown] id="1-the-block"
 # ## 1 · The block
 #
-# A token enters the model as a vector. From then on this vector only gets *additions*: each layer reads it twice and adds what
-# it has found. What runs from the first layer to the last is called the **residual stream**.
+# A token enters the model as a vector. From then on, layers only *add* to this vector: each layer reads it twice and adds what it
+# has computed. The sequence of sums that runs from the embedding to the last layer is called the **residual stream**; below,
+# "the stream" for short.
 #
 # $$x \leftarrow x + \operatorname{attention}(\operatorname{norm}_1(x)) \qquad
 #   x \leftarrow x + \operatorname{mlp}(\operatorname{norm}_2(x))$$
 #
-# Attention brings something from other tokens; the MLP works on each token alone. Both read a *normalised copy*, so that they see
-# vectors of one size, however long the stream has grown. This is called **pre-norm**. The Transformer of 2017 did it the other
-# way round, **post-norm**: it normalised the sum.
+# Attention brings in information from other tokens; the MLP processes each token on its own. Both read a *normalised copy*, so
+# their inputs have a fixed size however large the stream has become. This is called **pre-norm**. The Transformer of 2017 was
+# **post-norm**: it normalised the sum.
 
 # %% id="show-figures-transformer-block-arrangements"
 show(figures.transformer.block_arrangements())
@@ -58,7 +60,7 @@ show(figures.transformer.block_arrangements())
 #
 # Pre-norm: attention reads 4/2 = 2 and adds 6, so the stream is 10. The MLP reads 10/5 = 2 and adds 4: the stream is **14**.
 #
-# > **Predict.** And post-norm, with the same four parts?
+# > **Predict.** What does a post-norm block with the same four parts return?
 
 # %% id="x-torch-tensor-4-0"
 x = torch.tensor([4.0])
@@ -69,12 +71,13 @@ middle = norms.post_norm_residual(x, attention, first_norm)
 print("post-norm:", rounded(norms.post_norm_residual(middle, mlp, second_norm), 1))
 
 # %% [markdown] id="build-it"
-# (4 + 12) / 2 = 8, then (8 + 16) / 5 = 4.8. In a post-norm block the old x has been divided by ten on its way. In a pre-norm
-# block it is still there, whole: 14 = 4 + 6 + 4. Gradients run along the same path backwards, and notebook [Embeddings and norms](03_embeddings_and_norms.ipynb) has shown what that
-# means for deep stacks.
+# (4 + 12) / 2 = 8, then (8 + 16) / 5 = 4.8. In the post-norm block the original x has been divided by ten. In the pre-norm
+# block it is still there in full: 14 = 4 + 6 + 4. Gradients flow backward along the same path; notebook [Embeddings and norms](03_embeddings_and_norms.ipynb) shows what
+# that means for deep models.
 #
 # ### Build it
-# Both parts, both norms, both residuals. The parts are handed to you as functions.
+# The two parts and their two norms are given to you as functions. x has the shape (..., C), and so has each part's result. Return
+# the stream after the block; training must be able to flow through it, so gradients are checked too.
 
 
 # %% id="transformer.block"
@@ -85,20 +88,21 @@ def decoder_block(x, attention, attention_norm, mlp, mlp_norm):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
 # %% id="reveal-transformer-block"
 reveal("transformer.block")
 
 # %% [markdown] id="the-block-of-the-library-is"
-# The block of the library is this with weights: it hands the mask, the rotation and the cache through to attention.
+# The library's block is the same with weights. It also passes the mask, the rotation and the cache on to attention.
 
 # %% id="reveal-model-block-forward"
 reveal(model.Block.forward)
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
-# A layer of Qwen3 in `transformers`, and ours with its weights. The names are the same, so loading is strict.
+# A layer of Qwen3 in `transformers`, and ours with its weights. The parameter names are the same, so loading is strict: every name
+# must match.
 
 # %% id="logging-getlogger-transformers-setlevel-logging"
 from transformers import Qwen3Config
@@ -139,30 +143,33 @@ print("largest difference < 1e-5:", ((found - expected).abs().max() < 1e-5).item
 # %% [markdown] id="2-the-whole-model"
 # ## 2 · The whole model
 #
-# What is left is little: a lookup in front, one more norm behind the last block, and a head that scores every token of the
-# vocabulary.
+# Little is left: a lookup before the first block, one more norm after the last block, and a head that scores every token of the
+# vocabulary. The scores are called **logits**.
 #
 # $$x = \text{table}[\text{ids}] \qquad x \leftarrow \operatorname{block}_l(x)\ \text{for each } l \qquad
 #   \text{logits} = \operatorname{norm}(x)\,\text{head}^\top$$
 #
-# By hand: a table with the rows (1, 0), (0, 2) and (1, 1), which is the head too; a single block that adds 1 to everything; a norm
-# that divides by the largest number. The id 0 becomes (1, 0), then (2, 1), then (1, ½). Its dot products with the three rows
-# are 1, 1 and 1½: **token 2** comes next.
+# By hand: the table has the rows (1, 0), (0, 2) and (1, 1), and is also the head; a single block adds 1 to every number; the norm
+# divides by the largest number. The id 0 becomes (1, 0), then (2, 1), then (1, ½). Its dot products with the three rows
+# are 1, 1 and 1½: **token 2** is predicted.
 
 # %% id="table-torch-tensor-1-0-0"
 table = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
 by_largest = lambda x: x / x.abs().amax(-1, keepdim=True)
-scores = answers.decoder_logits(torch.tensor([0]), table, [lambda x: x + 1], by_largest)
-print("scores:", scores.tolist())
+logits = answers.decoder_logits(torch.tensor([0]), table, [lambda x: x + 1], by_largest)
+print("logits:", logits.tolist())
 
 # %% [markdown] id="build-it-2"
 # ### Build it
+# `ids` have any shape (...), `table` is (V, C). Each block is a function that takes the stream and returns the stream *after* it;
+# its residual connections are inside. `head` is (V, C), or None in a tied model, whose head is the table. Return logits of shape
+# (..., V). Gradients are checked.
 
 
 # %% id="transformer.forward"
 @exercise("transformer.forward")
 def decoder_logits(ids, table, blocks, last_norm, head=None):
-    """Return the scores of the next token behind each token."""
+    """Return logits for the token after each token, (..., V)."""
     ...
 
 
@@ -170,10 +177,10 @@ def decoder_logits(ids, table, blocks, last_norm, head=None):
 reveal("transformer.forward")
 
 # %% [markdown] id="the-last-norm-is-the-line"
-# The last norm is the line that is forgotten most. Nothing fails without it.
+# The last norm is the line that people forget most often. Nothing fails without it.
 #
-# > **Predict.** The course's trained model, once with and once without its last norm. Does another token win? And how sure is
-# > each of the two?
+# > **Predict.** Run the course's trained model with and without its last norm. Does the predicted token change? How confident is
+# > each version?
 
 # %% tags=["nbval-ignore-output"] id="decoder-tokenizer-course-model-course-tokenizer"
 decoder, tokenizer = course_model(), course_tokenizer()
@@ -182,31 +189,66 @@ ids = torch.tensor([tokenizer.encode(TEXT)])
 stream = inspection.residual_stream(decoder, ids)[-1]
 right, bare = decoder.lm_head(decoder.last_norm(stream)), decoder.lm_head(stream)
 for name, logits in (("with the last norm", right), ("without it", bare)):
-    surest = logits.softmax(-1).amax(-1).median()
-    print(f"{name:18} the winner has a probability of {surest:.2f} (median)")
-print(f"another winner at {(right.argmax(-1) != bare.argmax(-1)).float().mean():.0%} of the tokens")
+    top = logits.softmax(-1).amax(-1).median()
+    print(f"{name:18} median probability of the predicted token: {top:.2f}")
+changed = (right.argmax(-1) != bare.argmax(-1)).float().mean()
+print(f"a different token is predicted at {changed:.0%} of the positions")
 
 # %% [markdown] id="without-the-norm-the-model-is"
-# Without the norm the model is certain of nearly everything: the stream is long, so the scores are large, and softmax saturates.
-# And at some places another token wins, since the norm's weights stretch some features and shrink others.
+# Without the norm the model is certain of nearly everything: the vectors of the stream are long, so the logits are large and softmax
+# saturates. At some positions a different token is predicted, because the norm's weights scale some features up and others down.
 #
-# Here is the class of the library. Read it slowly; you know every line. The rest of the file makes masks, positions and caches.
+# ### A shape walk
+# What shapes does a model compute? A hook on every module of the first layer prints the shape of its output, for 2 texts of 7
+# tokens. All sizes differ: width C = 48, 6 query heads and 2 key/value heads of width 10, F = 72, V = 101.
+#
+# > **Predict.** Before you run it: what are the shapes of the outputs of `q_proj`, `q_norm`, `k_proj` and `gate_proj`?
+
+# %% id="shape-walk"
+seen = []
+
+
+def note(name):
+    def hook(module, given, returned):
+        first = returned[0] if isinstance(returned, tuple) else returned
+        seen.append((name.removeprefix("model."), tuple(first.shape)))
+
+    return hook
+
+
+walked = build_model(config)
+for name, part in walked.named_modules():
+    if name.startswith(("model.layers.0", "model.embed", "model.norm", "lm_head")):
+        part.register_forward_hook(note(name))
+with torch.no_grad():
+    walked(torch.zeros(2, 7, dtype=torch.long))
+print(*(f"{name:36} {shape}" for name, shape in seen), sep="\n")
+
+# %% [markdown] id="after-the-shape-walk"
+# Queries are 6 · 10 = 60 wide, *not* C = 48; keys and values are 2 · 10 = 20. The QK-norms work after the split into heads,
+# (B, H, T, D). The output projection returns to C. The stream is (2, 7, 48) from the embedding to the last norm; only the head
+# leaves it, with V = 101 logits for each token.
+#
+# Here is the forward pass of the library's class. Most of it you know. New are three helpers: `window_of(layer)` says how far back a
+# layer may read, for models with a sliding window; `_masks` combines the causal mask, the window and the padding, once for
+# each kind of layer; `Output` is a named tuple of the logits and, on request, hidden states and attention weights. `positions` and
+# `cache` are the subject of the next section.
 
 # %% id="reveal-model-decoderlm-forward"
 reveal(model.DecoderLM.forward)
 
 # %% [markdown] id="3-where-does-a-token-stand"
-# ## 3 · Where does a token stand?
+# ## 3 · Positions with a cache and with padding
 #
-# Positions look like `arange`, and mostly are. Two things spoil it.
+# The position of a token is its index in its text, counted from 0: usually `arange`. There are two complications.
 #
-# **A cache.** When text is written, the earlier tokens are not passed in again; their keys and values wait in a cache. The new
+# **A cache.** While text is generated, the earlier tokens are not passed in again; their keys and values are kept in a cache. The new
 # token is alone in `ids`, and its position is *not* 0 but the number of tokens before it.
 #
-# **Padding.** Texts of different length share a batch by padding the short ones, on the left when text is to be written. The
-# short text begins in the middle of its row, and there at position 0.
+# **Padding.** Texts of different length share a batch: short ones are padded, on the left if text is to be generated. The first
+# real token of a short text is in the middle of its row; its position is still 0.
 #
-# By hand: a row of two padding tokens and four real ones, all in the cache, and one new token. Four real tokens stand
+# By hand: a row of two padding tokens and four real ones, all in the cache, and one new token. Four real tokens come
 # before it, so its position is **4**; not 0, and not 6.
 
 # %% id="row-torch-tensor-false-false-true"
@@ -216,6 +258,9 @@ print("of the new one: ", model.token_positions(row, 1).tolist())
 
 # %% [markdown] id="build-it-3"
 # ### Build it
+# `padding` (B, S) is True at real tokens and covers all tokens so far, cached and new. All padding is on the left; a row may consist
+# of padding only. Return the positions (B, T) of the last T = `new_tokens` tokens of each row, as integers. Padding tokens get
+# position 0. `new_tokens` may be 0: the result then has the shape (B, 0).
 
 
 # %% id="transformer.positions"
@@ -229,8 +274,8 @@ def token_positions(padding, new_tokens):
 reveal("transformer.positions")
 
 # %% [markdown] id="predict-a-forward-pass-with-a"
-# > **Predict.** A forward pass with a cache, token by token, once with right positions and once with position 0 for every
-# > new token. RoPE sees *distances* only. Does the second go wrong too?
+# > **Predict.** A forward pass with a cache, token by token: once with the right positions, once with position 0 for every
+# > new token. RoPE depends on *distances* only. Does the second give wrong logits?
 
 # %% id="small-build-model-replace-config-vocab"
 small = build_model(replace(config, vocab_size=50)).eval().requires_grad_(False)
@@ -238,24 +283,36 @@ for number, weight in enumerate(small.parameters()):
     weight += 0.2 * torch.randn(weight.shape, generator=seeded(number))
 some = torch.randint(50, (1, 9), generator=seeded(1))
 at_once = small(some).logits[0, -1]
-for name, position in (("counted on", None), ("always 0", torch.tensor([0]))):
+for name, position in (("0, 1, 2, ...", None), ("always 0", torch.tensor([0]))):
     cache = small.make_cache(batch=1, capacity=9)
     for token in some.split(1, dim=1):
         logits = small(token, cache=cache, positions=position).logits[0, -1]
-    print(f"{name:10} equals the pass at once:", torch.allclose(logits, at_once, atol=1e-4))
+    same = torch.allclose(logits, at_once, atol=1e-4)
+    print(f"positions {name:13} same logits as in one pass: {same}")
 
 # %% [markdown] id="it-does-the-keys-in-the"
-# It does. The keys in the cache were turned by their own positions; a query that is turned by 0 has the wrong distance to
-# all of them.
+# It does. The cached keys were rotated by their own positions (in the second run: all by 0); a query rotated by 0 then has the wrong
+# distance to every one of them.
+#
+# One more detail of padding. A padding token on the left has only padding before it, so under mask and causality it may read
+# *nothing*. Softmax of a row without any allowed entry would be 0/0; the library's attention returns zeros there, and no nan
+# reaches the real tokens:
+
+# %% id="all-masked-row"
+padded = torch.cat((torch.zeros(1, 2, dtype=torch.long), some), dim=1)
+real = torch.tensor([[False] * 2 + [True] * 9])
+logits = small(padded, real, positions=model.token_positions(real, 11)).logits
+print("any nan:", logits.isnan().any().item())
+print("real tokens as without padding:", torch.allclose(logits[0, -1], at_once, atol=1e-4))
 
 # %% [markdown] id="4-the-head"
 # ## 4 · The head
 #
-# The table has one row for each token, (V, C), and turns ids into vectors. The head has one row for each token, (V, C), and turns
-# vectors into scores. In a **tied** model they are one tensor (notebook [Embeddings and norms](03_embeddings_and_norms.ipynb)), so a file holds it once and leaves the head out.
+# The embedding table has one row for each token, (V, C), and turns ids into vectors. The head has one row for each token, (V, C), and
+# turns vectors into logits. In a **tied** model they are one tensor (notebook [Embeddings and norms](03_embeddings_and_norms.ipynb)), so a file needs to hold it only
+# once.
 #
-# By hand: 2048 tokens and a width of 256 are 524 288 numbers. In bfloat16 that is 1.05 MB which a tied model does not store
-# twice.
+# By hand: 2048 tokens and a width of 256 are 524 288 numbers. In bfloat16 that is 1.05 MB which a file need not store twice.
 
 # %% id="v-c-2048-256"
 V, C = 2048, 256
@@ -268,7 +325,7 @@ for name in ("tied", "untied"):
     )
 
 # %% [markdown] id="predict-a-file-has-no-lm"
-# > **Predict.** A file has no `lm_head.weight`. Is its model tied?
+# > **Predict.** A file has no `lm_head.weight`. Does that mean that the model is tied? And does a tied model's file always lack it?
 
 # %% id="for-name-in-tied-untied"
 from safetensors.torch import load_file
@@ -278,21 +335,37 @@ for name in ("tied", "untied"):
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save_model(example, folder)
         held = load_file(Path(folder) / "model.safetensors")
-    print(
-        f"{name:6} the file holds {len(held)} tensors, lm_head.weight: {'lm_head.weight' in held}"
-    )
+    has_head = "lm_head.weight" in held
+    print(f"{name:6} the file holds {len(held)} tensors, lm_head.weight among them: {has_head}")
 
 # %% [markdown] id="build-it-4"
-# Usually it is. But whether a model is tied is decided by `tie_word_embeddings` in config.json. If that says *no* and the head is
-# missing, the file is broken, and tying it silently would hide that.
+# The library leaves a tied head out of the file. Not every program does. The published file of Qwen3-0.6B, a tied model, lists
+# 751,632,384 parameters. Count:
+
+# %% id="qwen3-head-stored-twice"
+with torch.device("meta"):  # shapes without memory
+    qwen_06b = build_model(
+        ModelConfig(151_936, 1024, 3072, 28, 16, 8, 128, 40_960, tie_word_embeddings=True)
+    )
+tied = sum(weight.numel() for weight in qwen_06b.parameters())
+print(f"tied: {tied:,} parameters in {len(list(qwen_06b.parameters()))} tensors")
+print(f"with the table stored a second time, as lm_head.weight: {tied + 151_936 * 1024:,}")
+
+# %% [markdown] id="head-exercise-text"
+# So this file holds the same table twice, in 311 tensors instead of 310. Whether a model is tied is decided by
+# `tie_word_embeddings` in config.json, not by what the file happens to contain. If the config says *untied* and the head is missing,
+# the file is broken, and tying it silently would hide that.
 #
 # ### Build it
+# `tensors` is a dictionary from names to tensors. Return a *new* dictionary; the caller's stays as it is. If the model is tied, the
+# head's name maps to the table itself (the same tensor, not a copy), whether or not the file has a head. Otherwise return
+# exactly what the file holds.
 
 
 # %% id="transformer.head"
 @exercise("transformer.head")
 def with_head(tensors, tied, table="model.embed_tokens.weight", head="lm_head.weight"):
-    """Return the tensors of a file with a head among them, where the model is tied."""
+    """Return the tensors of a file; in a tied model the head is the table."""
     ...
 
 
@@ -302,7 +375,7 @@ reveal("transformer.head")
 # %% [markdown] id="5-one-class-six-families"
 # ## 5 · One class, six families
 #
-# What distinguishes Qwen3 from Llama? Less than their names suggest. The library's config has a field for each difference:
+# How does Qwen3 differ from Llama? Less than the names suggest. The library's config has a field for each difference:
 
 # %% id="configs"
 configs = {
@@ -330,7 +403,7 @@ for name, each in configs.items():
     print(f"{name:10} {row[0]!s:8} {row[1]:7} {row[2]!s:8} {row[3]!s:7} {row[4]}")
 
 # %% [markdown] id="gpt-2-alone-needs-a-file"
-# GPT-2 alone needs a file of its own, since its parts have other names and shapes: LayerNorm, a plain MLP with GELU, one matrix
+# Only GPT-2 needs a file of its own, because its parts have different names and shapes: LayerNorm, a plain MLP with GELU, one matrix
 # for queries, keys and values. Its block is the one that you have built.
 
 # %% id="reveal-model-gpt2-gpt2block-forward"
@@ -338,14 +411,15 @@ reveal(model.gpt2.GPT2Block.forward)
 
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
-# For each family: a model of ours with random weights is written to a folder, in the layout of the Hugging Face hub.
-# `transformers` opens the folder and knows nothing of us. Both get the same ids, and both write 32 tokens, always the likeliest.
+# For each family, a model of ours with random weights is written to a folder in the format of the Hugging Face hub.
+# `transformers` opens the folder; it knows nothing about our code. Both get the same ids, and both generate 32 tokens, always the
+# most likely one.
 #
-# `greedy` is the loop that you will write in section 7.
+# `greedy` is the loop that you will write in section 8.
 
 
 # %% id="stirred"
-def stirred(config, seed=0):
+def perturbed(config, seed=0):
     made = build_model(config).eval().requires_grad_(False)
     for number, weight in enumerate(made.parameters(), seed):
         weight += 0.2 * torch.randn(weight.shape, generator=seeded(number))
@@ -365,7 +439,7 @@ disable_progress_bar()
 some = torch.randint(101, (2, 11), generator=seeded(2))
 print("largest difference < 1e-5   same 32 tokens")
 for name, each in configs.items():
-    ours = stirred(each)
+    ours = perturbed(each)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save_model(ours, folder)
         theirs = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
@@ -375,17 +449,17 @@ for name, each in configs.items():
     print(f"{name:10} {(apart < 1e-5).item()!s:16} {texts[0] == texts[1]}")
 
 # %% [markdown] id="6-weights-in-weights-out"
-# ## 6 · Weights in, weights out
+# ## 6 · Loading and saving weights
 #
-# A checkpoint is a folder with a page of words and numbers, `config.json`, and a bag of named tensors. Here is the one of the
+# A checkpoint is a folder with a config, `config.json`, and one or more files of named tensors. Here is the
 # course's own model:
 
 # %% tags=["nbval-ignore-output"] id="words-json-loads-folder-config-json"
 from course_lib.pretrained import FOLDER
 
-words = json.loads((FOLDER / "config.json").read_text())
-for word in ("model_type", "hidden_size", "num_hidden_layers", "num_key_value_heads", "vocab_size"):
-    print(f"{word:20} {words[word]}")
+keys = json.loads((FOLDER / "config.json").read_text())
+for key in ("model_type", "hidden_size", "num_hidden_layers", "num_key_value_heads", "vocab_size"):
+    print(f"{key:20} {keys[key]}")
 
 # %% tags=["nbval-ignore-output"] id="with-safe-open-folder-model-safetensors"
 from safetensors import safe_open
@@ -397,10 +471,10 @@ with safe_open(FOLDER / "model.safetensors", framework="pt") as file:
 print(f"... {len(names)} in all; a head among them: {'lm_head.weight' in names}")
 
 # %% [markdown] id="the-names-are-the-path-to"
-# The names are the path to each parameter, and the library's modules have the names that Hugging Face's have. So loading is
-# `load_state_dict(strict=True)`: every name must find its place, in its shape.
+# Each name is the path to a parameter, and the library's modules have the names that Hugging Face's have. So loading is
+# `load_state_dict(strict=True)`: every name must be found, with the right shape, and none may be left over.
 #
-# > **Predict.** Somebody loads a Qwen3 file into a Llama of the same size. What does not fit?
+# > **Predict.** Someone loads a Qwen3 file into a Llama of the same size. What does not match?
 
 # %% id="llama-qwen-build-model-configs-llama"
 llama, qwen = build_model(configs["llama"]), build_model(config)
@@ -410,16 +484,19 @@ print("misshapen:", misshapen)
 print("extra:    ", len(extra), "such as", extra[:2])
 
 # %% [markdown] id="build-it-5"
-# The norms of queries and keys, two in each layer. With `strict=False` they would be dropped, and the model would compute
-# something that nobody has trained.
+# The norms of queries and keys, two in each layer. With `strict=False` they would be dropped, and the result would be a
+# model that nobody has trained.
 #
 # ### Build it
+# `slots` are a model's parameters by name, `tensors` those of a file. Return three lists of names: missing from the file (in the
+# order of `slots`), extra in the file (in the order of `tensors`), and present in both with different shapes (in the order of
+# `slots`). The number type does not matter: loading converts it.
 
 
 # %% id="transformer.misfits"
 @exercise("transformer.misfits")
 def misfits(slots, tensors):
-    """Return three lists of names: missing in the file, extra in it, of another shape."""
+    """Return three lists of names: missing, extra, and of a different shape."""
     ...
 
 
@@ -427,8 +504,8 @@ def misfits(slots, tensors):
 reveal("transformer.misfits")
 
 # %% [markdown] id="the-library-refuses-a-folder-that"
-# The library refuses a folder that does not fit, before anything is loaded, and says why. Let us break one: the config
-# promises a wider MLP than the file holds.
+# If a folder does not match its config, the library raises an error before anything is loaded, and says why. Let us break one: the
+# config promises a wider MLP than the file holds.
 
 # %% id="with-tempfile-temporarydirectory-as-folder"
 with tempfile.TemporaryDirectory() as folder:
@@ -442,14 +519,15 @@ with tempfile.TemporaryDirectory() as folder:
             print(part)
 
 # %% [markdown] id="a-matrix-the-other-way-round"
-# ### A matrix the other way round
-# Names and shapes do not protect you from everything. GPT-2 keeps queries, keys and values in *one* matrix, and it multiplies
-# from the other side:
+# ### A transposed matrix
+# Names and shapes do not protect you from everything. GPT-2 keeps queries, keys and values in *one* matrix, and its layout is
+# the transpose of `nn.Linear`'s:
 #
 # $$\text{GPT-2:}\quad x\,W + b,\quad W\ (C, 3C) \qquad\qquad \texttt{nn.Linear:}\quad x\,W^\top + b,\quad W\ (\text{out}, \text{in})$$
 #
 # By hand, with C = 1: W = (2, 5, 7) holds the query's number, the key's and the value's. x = 3 gives 6, 15 and 21. With
-# C = 1 there is nothing to turn; from C = 2 on each third is a square, and a square fits both ways round.
+# C = 1 there is nothing to transpose. From C = 2 on each third is a square matrix, whose transpose has the same shape, so a mistake
+# goes unnoticed.
 
 # %% id="separate-checkpoint-separate-fused-torch-tensor"
 separate = checkpoint.separate_fused(torch.tensor([[2.0, 5.0, 7.0]]), torch.zeros(3))
@@ -458,6 +536,8 @@ for name in ("q_proj", "k_proj", "v_proj"):
 
 # %% [markdown] id="build-it-6"
 # ### Build it
+# `weight` is (C, 3C), `bias` is (3C,). Return a dictionary with six entries, `{name}.weight` (C, C) in `nn.Linear`'s layout and
+# `{name}.bias` (C,), for q_proj, k_proj and v_proj. The number type stays the same.
 
 
 # %% id="transformer.fused"
@@ -471,30 +551,27 @@ def separate_fused(weight, bias):
 reveal("transformer.fused")
 
 # %% [markdown] id="the-attention-of-a-random-gpt"
-# The attention of a random GPT-2, computed by the attention that you built in notebook [Attention](05_attention.ipynb). Once with the thirds turned over, once
-# without: both load, and one is wrong.
+# The attention of a random GPT-2, computed by the attention module of notebook [Attention](05_attention.ipynb): once with the thirds transposed, once
+# without. Both load, and one is wrong.
 
 # %% id="gpt2-stirred-configs-gpt2"
 from course_lib.attention import MultiHeadAttention
 
-gpt2 = stirred(configs["gpt2"])
+gpt2 = perturbed(configs["gpt2"])
 fused = gpt2.blocks[0].attn
 separate = checkpoint.separate_fused(fused.c_attn.weight, fused.c_attn.bias)
 separate |= {"o_proj.weight": fused.c_proj.weight.T, "o_proj.bias": fused.c_proj.bias}
 careless = {name: t.T if t.dim() == 2 else t for name, t in separate.items()}
 x = torch.randn(1, 5, 48, generator=seeded(3))
-for name, weights in (("turned over", separate), ("as they lie", careless)):
+wanted = fused(x, mask[:5, :5])[0]
+for name, weights in (("transposed", separate), ("not transposed", careless)):
     plain = MultiHeadAttention(48, 6, qkv_bias=True, output_bias=True)
-    print(f"{name}: {plain.load_state_dict(weights)}", end=" ")
-    print(
-        "equal to GPT-2:",
-        torch.allclose(plain(x, mask[:5, :5])[0], fused(x, mask[:5, :5])[0], atol=1e-4),
-    )
+    print(f"{name:14} {plain.load_state_dict(weights)}", end=" ")
+    print("equal to GPT-2:", torch.allclose(plain(x, mask[:5, :5])[0], wanted, atol=1e-4))
 
 # %% [markdown] id="there-and-back"
-# ### There and back
-# The course model, written to a folder by us, read by `transformers`, written by `transformers`, read by us. Every bit must come
-# back.
+# ### A round trip
+# We write the course model, `transformers` reads it and writes it again, and we read that. Every bit must survive.
 
 # %% id="with-tempfile-temporarydirectory-as-first-tempfi"
 with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
@@ -510,23 +587,101 @@ texts = [greedy(each, ids[0], 32) for each in (decoder, theirs, again)]
 print("the same 32 tokens:", texts[0] == texts[1] == texts[2])
 
 # %% [markdown] id="with-a-network-the-same-line"
-# With a network the same line opens the real ones. On a machine of your own, try
+# With internet access the same call loads published checkpoints. On your own machine, try
 #
 # ```python
 # qwen = checkpoint.load_model("Qwen/Qwen3-0.6B", dtype=torch.bfloat16, download=True)
-# words = checkpoint.load_tokenizer("Qwen/Qwen3-0.6B", download=True)
+# qwen_tokenizer = checkpoint.load_tokenizer("Qwen/Qwen3-0.6B", download=True)
 # ```
 #
-# and give it the text of the next section. Without `download=True` nothing here ever asks the network.
+# and give it the prompt of section 8. Without `download=True` nothing here uses the network.
+
+# %% [markdown] id="your-own-model"
+# ## 7 · Your own model
+#
+# Now write the model yourself, as modules, and load the course's trained weights into it. Load strictly: then the names of your
+# modules must be those of the file. For each layer n:
+#
+# | name in the file | what it is |
+# |---|---|
+# | `model.embed_tokens` | embedding (V, C) |
+# | `model.layers.n.input_layernorm` | RMSNorm before attention |
+# | `model.layers.n.self_attn` | attention, with `q_proj`, `k_proj`, `v_proj`, `o_proj`, `q_norm`, `k_norm` |
+# | `model.layers.n.post_attention_layernorm` | RMSNorm before the MLP |
+# | `model.layers.n.mlp` | gated MLP, with `gate_proj`, `up_proj`, `down_proj` |
+# | `model.norm` | RMSNorm after the last block |
+# | `lm_head` | head (V, C), no bias |
+#
+# You may use the modules of earlier chapters, imported below: `RMSNorm(width, eps)`, `GatedFFN(width, hidden)` and
+# `MultiHeadAttention(width, heads, key_value_heads, head_dim, qk_norm=True, rms_norm_eps=eps)`, which is called as
+# `attention(x, mask, rotate=...)` and returns a pair; the first entry is the output, (B, T, C). `rotate` is a function that rotates
+# queries or keys (B, H, T, D): compute `cos, sin = rope_cos_sin(positions, head_dim, rope_parameters, max_position_embeddings)` once,
+# and use `lambda x: apply_rope(x, cos, sin)`.
+
+# %% id="your-modules"
+from course_lib.attention import MultiHeadAttention, causal_mask
+from course_lib.mlp import GatedFFN
+from course_lib.norms import RMSNorm
+from course_lib.rope import apply_rope, rope_cos_sin
+
+
+class MyBlock(nn.Module):
+    def __init__(self, config):
+        super().__init__()  # then two norms, self_attn and mlp
+
+    def forward(self, x, mask, rotate): ...  # return the stream after this layer
+
+
+class MyDecoder(nn.Module):
+    def __init__(self, config):
+        super().__init__()  # then self.model, an nn.Module with three parts, and self.lm_head
+
+    def forward(self, ids): ...  # return the logits (B, T, V)
+
+
+# %% [markdown] id="your-own-logits"
+# ### Build it
+# Complete both classes, then this function: build `MyDecoder(config)`, load the tensors with `strict=True`, and return the logits
+# (B, T, V) of `ids` (B, T). All tokens are real; their positions are 0, 1, 2, ... If the model is tied, `lm_head.weight` may be missing
+# from `tensors`: `checkpoint.with_head` of section 4 adds it. The check does not compare gradients. Its last probe
+# is the course's checkpoint.
+
+
+# %% id="transformer.modules"
+@exercise("transformer.modules")
+def my_logits(config, tensors, ids):
+    """Build MyDecoder, load `tensors` strictly, and return the logits (B, T, V)."""
+    ...
+
+
+# %% id="reveal-transformer-modules"
+reveal("transformer.modules")
+
+# %% [markdown] id="your-model-on-the-checkpoint"
+# ### Checked against the real thing
+# The modules of the solution, with the weights of the course's checkpoint, beside the library's model and `transformers`. If you
+# have passed, put `my_logits` in the place of `answers.checkpoint_logits`.
+
+# %% id="your-model-and-the-others"
+held = {n: t.float() for n, t in load_file(FOLDER / "model.safetensors").items()}
+mine = answers.checkpoint_logits(decoder.config, held, ids)
+with torch.no_grad():
+    others = {"the library": decoder(ids).logits, "transformers": theirs(ids).logits}
+for name, logits in others.items():
+    apart = ((mine - logits).abs().max() / logits.abs().max()).item()
+    print(f"{name:12} largest difference / largest logit < 1e-5: {apart < 1e-5}")
+
+# %% [markdown] id="after-your-model"
+# Equal up to rounding in float32. So everything that the rest of the course measures on its model, you could measure on yours.
 
 # %% [markdown] id="7-writing"
-# ## 7 · Writing
+# ## 8 · Generating text
 #
-# The model scores what comes next. To write, take the likeliest token, put it behind the text, and ask again. That is the
-# *greedy* loop; notebook [Generation](12_generation.ipynb) is about better ones.
+# The model scores what comes next. To generate text, take the most likely token, append it, and repeat. That is *greedy*
+# decoding; notebook [Generation](12_generation.ipynb) is about better methods.
 #
-# By hand, with a "model" that always scores the successor highest, in a ring of five tokens: behind 4, 1 comes 2, then 3, then 4,
-# then 0. If 3 is the stop token, the text is 2, 3.
+# By hand, with a "model" that always scores the successor highest, in a ring of five tokens: after 4, 1 comes 2, then 3, then 4,
+# then 0. If 3 is the stop token, the completion is 2, 3.
 
 
 # %% id="successor"
@@ -539,12 +694,15 @@ print(model.greedy_continuation(successor, torch.tensor([4, 1]), 4, stop=3))
 
 # %% [markdown] id="build-it-7"
 # ### Build it
+# `logits_of` takes ids (1, T) and returns logits (1, T, V); it has no memory, so it needs the whole text each time. `ids` is (T,).
+# Return a list of at most `new_tokens` ids, without the prompt. If the stop token is generated, it is the last entry. A stop
+# token in the prompt does not count, 0 is a token like any other, and `stop=None` means that nothing stops the text.
 
 
 # %% id="transformer.greedy"
 @exercise("transformer.greedy")
 def greedy_continuation(logits_of, ids, new_tokens, stop=None):
-    """Return the ids that follow when the likeliest token is taken each time."""
+    """Return the ids that follow if the most likely token is taken each time."""
     ...
 
 
@@ -552,8 +710,8 @@ def greedy_continuation(logits_of, ids, new_tokens, stop=None):
 reveal("transformer.greedy")
 
 # %% [markdown] id="what-does-the-course-model-write"
-# What does the course model write? It is small and has read a few megabytes of Python, so it knows how Python looks and not what it
-# means. Greedy text likes to run in circles, the more so the smaller the model.
+# What does the course model generate? It is small and was trained on a few megabytes of Python, so it knows what Python looks like,
+# not what it means. Greedy text tends to repeat itself, more so with small models.
 
 # %% tags=["nbval-ignore-output"] id="prompt-class-stack-n-def-init"
 prompt = "class Stack:\n    def __init__(self):\n"
@@ -561,80 +719,122 @@ prompt_ids = torch.tensor(tokenizer.encode(prompt))
 print(prompt + tokenizer.decode(greedy(decoder, prompt_ids, 40)))
 
 # %% [markdown] id="the-loop-passes-the-whole-text"
-# The loop passes the whole text through the model for every token. With the cache of notebook [Attention](05_attention.ipynb) only the new one goes in, and the
-# text must be the same to the token:
+# The loop passes the whole text through the model for every token. With the cache of notebook [Attention](05_attention.ipynb) only the new token goes in. The
+# completion must be identical:
 
 # %% id="cache-decoder-make-cache-batch-1"
 cache = decoder.make_cache(batch=1, capacity=len(prompt_ids) + 40)
-new, written = prompt_ids[None], []
+new, generated = prompt_ids[None], []
 with torch.no_grad():
     for _ in range(40):
         new = decoder(new, cache=cache, last_only=True).logits[:, -1].argmax(-1, keepdim=True)
-        written.append(int(new))
-print("the same 40 tokens with a cache:", written == greedy(decoder, prompt_ids, 40))
+        generated.append(int(new))
+print("the same 40 tokens with a cache:", generated == greedy(decoder, prompt_ids, 40))
 tokens_in = sum(len(prompt_ids) + step for step in range(40))
 print(f"through the model: {tokens_in} tokens without a cache, {len(prompt_ids) + 39} with it")
 
 # %% [markdown] id="8-when-the-two-do-not"
-# ## 8 · When the two do not agree
+# ## 9 · Finding a fault
 #
-# You have written a model after a paper, loaded real weights, nothing complained, and the text is bad. Somewhere there is a
-# slip. Comparing the outputs tells you that there is one; comparing the streams after each layer tells you where it *begins*,
-# but everything behind it looks wrong too.
+# You have implemented a model from a paper and loaded published weights; nothing raised an error, and the text is bad. Comparing
+# the outputs tells you that something is wrong. Comparing the streams after each layer tells you where it *begins*, but everything
+# after that looks wrong too.
 #
-# There is a better way: give each of your modules the very input that its namesake in the reference got.
+# There is a better way: give each of your modules the input that the module of the same name received in the reference.
 #
-# - **own**: how far a module is off on the *reference's* input. That is the fault itself.
-# - **so far**: how far it is off when both models run by themselves. That is the fault and all that came before.
+# - **isolated** error: the difference on the *reference's* input. That is the fault itself.
+# - **accumulated** error: the difference when each model runs alone. That is the fault and everything before it.
 #
-# A module that is off by itself, while everything inside it is right, is where to look.
+# The fault is in a module whose isolated error is large while everything inside it is right.
 #
-# > **Predict.** The gate and the up matrix of the last layer's MLP are exchanged. Which modules are off so far? Which are off by
-# > themselves?
+# > **Predict.** The gate and the up matrix of the last layer's MLP are exchanged. Which modules have an accumulated error? Which have
+# > an isolated error?
 
 # %% id="found-report-gate-and-up-exchanged"
-from course_lib.chapters.transformer.planted_faults import FAULTS, report
-
-found = report("gate and up exchanged in layer 2")
-print(f"{'':40} own    so far")
+found = planted_faults.report("gate and up exchanged in layer 2")
+print(f"{'':40} isolated  accumulated")
 for row in found.rows:
-    if (
-        row.name.startswith(("model.layers.2", "model.norm", "lm_head"))
-        and "_attn." not in row.name
-    ):
-        own, so_far = (
-            "" if size is None else "off" if size > found.tolerance else "right"
-            for size in (row.own, row.so_far)
+    after_layer_1 = row.name.startswith(("model.layers.2", "model.norm", "lm_head"))
+    if after_layer_1 and "_attn." not in row.name:
+        isolated, accumulated = (
+            "wrong" if size > found.tolerance else "right"
+            for size in (row.isolated, row.accumulated)
         )
-        print(f"{row.name:40} {own:6} {so_far}")
+        print(f"{row.name:40} {isolated:9} {accumulated}")
 
 # %% [markdown] id="the-norm-and-the-head-behind"
-# The norm and the head after it are off so far, and right by themselves; so is `down_proj`. Layer 2 and its MLP are off by
-# themselves, but only because of the two matrices inside: those are what the report names. Do the same for every
-# fault in the list, each of which people have really made:
+# The last norm and the head have an accumulated error and are right in isolation; so is `down_proj`. Layer 2 and its MLP are wrong in
+# isolation, but only because two matrices inside them are.
+#
+# ### Build it
+# Write the rule. `rows` is a list of (name, isolated error, accumulated error), in the order of the model. A module contains every
+# module whose name continues its own *after a dot*. An error is acceptable if it is at most `tolerance`; nan is not. Return the
+# names, in the order of the rows, of the modules that are wrong in isolation and contain no module that is wrong in isolation.
+
+
+# %% id="transformer.faults"
+@exercise("transformer.faults")
+def modules_at_fault(rows, tolerance):
+    """Return the names of the modules where the fault is."""
+    ...
+
+
+# %% id="reveal-transformer-faults"
+reveal("transformer.faults")
+
+# %% [markdown] id="faults-listed"
+# The report applies this rule. Here it is for a list of faults, each of them a mistake that people have really made:
 
 # %% id="for-fault-in-faults"
-for fault in FAULTS:
-    found = ", ".join(report(fault).faults).replace("model.", "") or "nowhere"
-    print(f"{fault:51} -> {found}")
+for fault in planted_faults.FAULTS:
+    found = ", ".join(planted_faults.report(fault).faults).replace("model.", "") or "nowhere"
+    print(f"{fault:55} -> {found}")
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# Choose a fault. Filled dots are *own*, rings are *so far*; the dotted line is what counts as equal. Watch the rings: they move to
-# the right at the fault and stay there.
+# Choose a fault. Filled dots are isolated errors, rings are accumulated errors; the dotted line is the tolerance. Watch the rings:
+# they move to the right at the fault and stay there.
 
 # %% id="explorers-transformer-fault-kind-residual-from"
 explorers.transformer.fault(kind="residual from the normalised input in layer 1")
 
 # %% [markdown] id="to-use-it-for-your-own"
-# To use it for your own model: `find_divergence(ours, theirs, ids)` from `course_lib.chapters.transformer.layer_diff`, where `theirs` is a
-# model of `transformers`.
+# ### A fault without a name
+# Now one that is not in the list. The model below has loaded its weights strictly, and it is wrong:
+
+# %% id="a-fault-without-a-name"
+suspect = planted_faults.mystery(1)  # 1 to 4
+with torch.no_grad():
+    apart = (
+        suspect(planted_faults.IDS).logits - planted_faults.reference()(planted_faults.IDS).logits
+    )
+print("logits differ:", (apart.abs().max() > 0.1).item())
+
+# %% [markdown] id="find-the-mystery"
+# > **Predict.** In which of its modules would you look? Compare it yourself, in a new cell, before you go on:
+# > `print(find_divergence(suspect, planted_faults.reference(), planted_faults.IDS))`, with
+# > `from course_lib.chapters.transformer.layer_diff import find_divergence`.
+#
+# The report says *where*. *What* is wrong you find by testing hypotheses about that module. Here: all projections inside attention are
+# right in isolation, so the fault is in what happens between them: mask, rotation, scale, softmax. Recompute the module with
+# one of them changed, and compare:
+
+# %% id="what-is-the-mystery"
+from course_lib.chapters.transformer.layer_diff import find_divergence
+
+for name, scale in (("as it is", suspect.blocks[1].self_attn.scale), ("1 / sqrt(D)", 10**-0.5)):
+    suspect.blocks[1].self_attn.scale = scale
+    report = find_divergence(suspect, planted_faults.reference(), planted_faults.IDS)
+    print(f"scale {name:12} fault in: {', '.join(report.faults) or 'nowhere'}")
+
+# %% [markdown] id="after-the-mystery"
+# The scores were divided by √C instead of √D. Three more models are waiting: `mystery(2)` to `mystery(4)`. `find_divergence(ours,
+# theirs, ids)` works for your own model as well; `theirs` is a model from `transformers`.
 
 # %% [markdown] id="9-looking-inside"
-# ## 9 · Looking inside
+# ## 10 · Looking inside
 #
-# Blocks only add. So the stream behind the last block is a *sum*: the embedding, and what each attention and each MLP has
-# written.
+# Blocks only add. So the stream after the last block is a *sum*: the embedding, plus the output of each attention and each MLP.
 
 # %% id="written-inspection-stream-parts-decoder-ids"
 written = inspection.stream_parts(decoder, ids)
@@ -642,42 +842,60 @@ last = inspection.residual_stream(decoder, ids)[-1]
 print("parts:", len(written), "= 1 embedding + 2 for each of", len(decoder.blocks), "layers")
 print("their sum is the stream:", torch.allclose(written.sum(0), last, atol=1e-2))
 
+# %% [markdown] id="direct-logit-attribution"
+# The last norm divides the whole sum by one number and multiplies each feature by a weight; the head is a dot product. So the logit
+# of a token is a sum as well, with one term for each part (**direct logit attribution**). For the token predicted at the
+# end of the text:
+
+# %% tags=["nbval-ignore-output"] id="logit-by-part"
+final = decoder.model.norm
+with torch.no_grad():
+    logits = decoder(ids).logits[0, -1]
+    best = int(logits.argmax())
+    size = (last[0, -1].square().mean() + final.eps).sqrt()
+    terms = written[:, 0, -1] @ (final.weight * decoder.lm_head.weight[best] / size)
+names = [f"{part} {layer}" for layer in range(4) for part in inspection.PARTS]
+for name, term in zip(["embedding", *names], terms.tolist(), strict=True):
+    print(f"{name:12} {term:+6.2f}")
+print(f"sum {terms.sum():.2f}, logit of {tokenizer.decode([best])!r} {logits[best]:.2f}")
+
 # %% [markdown] id="and-since-the-last-norm-and"
-# And since the last norm and the head can be applied to *any* vector of that size, you can ask the model for its answer between
+# The last MLP contributes most, the embedding and layer 0 almost nothing *directly*: what they add is read by later layers.
+#
+# Since the last norm and the head can be applied to *any* vector of width C, you can also ask the model for its prediction between
 # any two layers. That is the **logit lens** (nostalgebraist 2020).
 #
 # $$\operatorname{lens}_l = \operatorname{norm}(x_l)\,\text{head}^\top$$
 #
-# > **Predict.** What does the lens say at the very bottom, about a bare embedding, in a model whose head *is* the table?
+# > **Predict.** What does the lens predict at the very bottom, from the embedding alone, in a model whose head *is* the table?
 
 # %% id="reveal-inspection-logit-lens"
 reveal(inspection.logit_lens)
 
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
-# Type any text. On the left is how long the vectors are; on the right what the model would answer if it ended at each layer. Bold
-# is what stays until the end; in the last layer that is everything.
+# Type any text. The left panel shows the length of the vectors, the right one what the model would predict if it ended at each layer.
+# The colour is the probability of that token. Bold predictions no longer change in later layers; in the last layer all are bold.
 
 # %% tags=["nbval-ignore-output"] id="explorers-transformer-inside-text-def-add"
 explorers.transformer.inside(text="def add(a, b):\n    return a")
 
 # %% [markdown] id="at-the-bottom-every-token-predicts"
-# At the bottom every token "predicts" itself: an embedding is most similar to its own row. The layers above have to push that
-# away and write something else. Common continuations are often there early; rarer ones show up late.
+# At the bottom every token "predicts" itself: an embedding is most similar to its own row. The layers above have to remove that and
+# write something else. Common continuations often appear early, rarer ones late.
 #
-# Be careful with this picture. The lens reads middle layers with the last layer's eyes. An answer that is not at the top may be
-# there in another form.
+# Be careful with this picture. The lens applies the last layer's norm and head to middle layers. An answer that is not at the top may
+# already be there in a different form.
 
 # %% [markdown] id="what-each-head-writes"
-# ### What each head writes
-# One step further down: attention itself is a sum over its heads. The heads' results lie side by side, H·D numbers for each
-# token, and the output weight (C, H·D) mixes them. A matrix times numbers side by side is a sum of parts, so head h alone
-# writes
+# ### What each head adds
+# One step further down: attention itself is a sum over its heads. The heads' outputs are concatenated, H·D numbers for each
+# token, and the output weight (C, H·D) mixes them. A matrix times a concatenation is a sum of parts, so head h alone adds
 #
 # $$\text{heads}_h\; W_o[:,\; hD : (h+1)D]^\top$$
 #
-# By hand: two heads of width 1 have read 2 and 3, and the output weight has the rows (1, 10) and (100, 1000). The first head
-# writes (2, 200), the second (30, 3000). Together they are (32, 3200), which is what the layer adds.
+# By hand: two heads of width 1 have outputs 2 and 3, and the output weight has the rows (1, 10) and (100, 1000). The first head
+# adds (2, 200), the second (30, 3000). Together they are (32, 3200), which is what the layer adds.
 
 # %% id="heads-torch-tensor-2-0-3"
 heads = torch.tensor([[[[2.0]], [[3.0]]]])  # (B, H, T, D)
@@ -686,6 +904,8 @@ print("each head:", inspection.head_contributions(heads, output)[:, 0, 0].tolist
 
 # %% [markdown] id="build-it-8"
 # ### Build it
+# `heads` is (B, H, T, D), the heads' outputs before they are merged; `output` is the weight of the output projection, (C, H·D).
+# Return a tensor (H, B, T, C): what each head alone adds. Its sum over the first axis is what attention adds.
 
 
 # %% id="transformer.contributions"
@@ -699,29 +919,29 @@ def head_contributions(heads, output):
 reveal("transformer.contributions")
 
 # %% [markdown] id="take-one-away"
-# ### Take one away
-# Because a head's part is only added, it can be left out. What the loss does then says what the head was good for: on *these*
-# texts, with all others in place (Michel et al. 2019). Here its part becomes 0. That is a rough way, since the layers behind it have
-# never met a stream without this part; some put its mean over many texts there instead.
+# ### Remove one head
+# Because a head's contribution is only added, it can be left out. The rise of the loss then measures what the head contributed: on
+# *these* texts, with all other heads in place (Michel et al. 2019). Here the contribution is replaced by 0. That is crude, since the
+# later layers have never seen a stream without it; some authors insert its mean over many texts instead (notebook
+# [Attention](05_attention.ipynb) compares the two).
 #
-# Two kinds of text. **Repeats**: random ids, over and over, with a period of 16. From the second round on every token can be
-# known, but only by looking back. **Text**: documentation that the model has not been trained on.
+# Two kinds of text. **Repeats**: random ids that repeat with a period of 16. From the second round on every token can be
+# predicted, but only by looking back. **Text**: documentation that the model has not been trained on.
 #
-# > **Predict.** On which of the two will single heads be missed more?
+# > **Predict.** On which of the two does removing one head raise the loss more?
 
 # %% tags=["nbval-ignore-output"] id="rises-what-explorers-transformer-rises-what"
 rises = {what: explorers.transformer.rises(what) for what in ("repeats", "text")}
 show(figures.transformer.head_effects(rises))
 
-
 # %% [markdown] id="who-are-the-heads-that-are"
-# On repeats: there everything hangs on a few heads, while most could go. On text the loss rises less, by more heads.
+# On repeats: there the loss depends on a few heads, while most can be removed. On text the loss rises less, for more heads.
 #
-# Some of these numbers are larger than ln 2048 = 7.6 nats, the loss of a model that gives all its 2048 tokens the same probability.
-# A model that has lost the thread does not shrug. It expects Python, is sure of it, and gets random ids.
+# Some losses rise by more than ln 2048 = 7.6 nats, the loss of a model that gives all its 2048 tokens the same probability. A damaged
+# model is not uncertain: it predicts Python with confidence and gets random ids.
 #
-# Who are the heads that are missed on repeats? Notebook [Attention](05_attention.ipynb) has given names to two kinds: the *previous-token* head looks one token
-# back, and the *induction* head looks for what followed last time.
+# Which heads matter on repeats? Notebook [Attention](05_attention.ipynb) has given names to two kinds: the *previous-token* head reads the token
+# before, and the *induction* head searches for what followed last time.
 
 # %% tags=["nbval-ignore-output"] id="repeats-explorers-transformer-texts-repeats-0"
 from course_lib.attention import induction_score, previous_token_score
@@ -740,12 +960,12 @@ for name, score in kinds.items():
     print(f"without it the loss rises by {rise:.2f}")
 
 # %% [markdown] id="find-both-in-the-picture-above"
-# Find both in the picture above. Repeating takes one of each, in this order: the first moves "what came before me" up one token, the
-# second searches for it. A head of layer 0 that is missed on both kinds of text does something that every layer behind it builds on.
-# Where the loss rises only a little without one of them, other heads of its layer do the same work; the last
-# section comes back to that.
+# Find both in the figure above. Repeating takes one of each, in this order: the first copies "what came before me" into each token,
+# the second searches for it. A head of layer 0 that matters on both kinds of text computes something that the later layers rely on.
+# Where the loss rises only a little without one of these heads, other heads of its layer do the same work; the section on wrong
+# claims comes back to that.
 #
-# Single heads are one view; whole parts are another. How much is the attention of each layer missed, and how much its MLP?
+# Next, whole parts. How much does the loss rise without the attention of each layer, and without its MLP?
 
 
 # %% tags=["nbval-ignore-output"] id="without-part"
@@ -753,39 +973,57 @@ def without_part(what, part):
     ids, counted = explorers.transformer.texts(what)
     whole = inspection.mean_loss(decoder, ids, counted)
     layers = range(len(decoder.blocks))
-    poorer = [inspection.without_layer(decoder, layer, (part,)) for layer in layers]
-    return torch.stack([inspection.mean_loss(each, ids, counted) for each in poorer]) - whole
+    ablated = [inspection.without_layer(decoder, layer, (part,)) for layer in layers]
+    return torch.stack([inspection.mean_loss(each, ids, counted) for each in ablated]) - whole
 
 
 effects = {w: {p: without_part(w, p) for p in inspection.PARTS} for w in ("repeats", "text")}
 show(figures.transformer.part_effects(effects))
 
 # %% [markdown] id="play-with-it-3"
-# Repeats live on attention: take a layer's attention away and they may be lost altogether, since finding the earlier
-# occurrence takes at least two layers in a row (notebook [Attention](05_attention.ipynb)). Text is hurt less: much of it can be guessed without looking back
-# far.
+# On repeats two attentions are essential, those of layers 0 and 1, because finding the earlier occurrence takes two layers in a row
+# (notebook [Attention](05_attention.ipynb)); the other two hardly matter. On text every part matters. To see how far these numbers can be trusted,
+# measure the same on more text, with the standard error over texts:
+
+# %% tags=["nbval-ignore-output"] id="parts-with-errors"
+more = torch.tensor(tokenizer.encode(corpus.held_out_text(30_000))[: 32 * 96]).view(32, 96)
+whole = inspection.token_losses(decoder, more)
+for layer in range(len(decoder.blocks)):
+    for part in inspection.PARTS:
+        ablated = inspection.without_layer(decoder, layer, (part,))
+        rise = (inspection.token_losses(ablated, more) - whole).mean(1)  # one number for each text
+        error = rise.std() / len(rise) ** 0.5
+        print(f"layer {layer} without {part:9} {rise.mean():+.2f} ± {error:.2f} nats")
+print(f"whole model {whole.mean():.2f} nats, equal probabilities {math.log(2048):.2f}")
+
+# %% [markdown] id="parts-with-errors-text"
+# Without the attention of layer 0 the loss on text is worse than with equal probabilities. That does not say how much a token has to
+# look back: it says that all later layers depend on what this one adds, so that the stream is no longer one that they can read.
+# Removing a part measures what *this* model relies on. The attentions of layers 1 to 3 each cost a few tenths of a nat, well outside
+# the error.
 #
 # ### Play with it
-# Take away a head, the attention or the MLP of a layer, or a whole layer. On the right is the loss along the text. On repeats the
-# first round is grey: nothing can be known there. The dotted line is the loss of a model that gives all tokens the same probability.
+# Remove a head, the attention or the MLP of a layer, or a whole layer. The right panel shows the loss along the text. On repeats the
+# first round is grey: nothing can be predicted there. The dotted line is the loss of a model that gives all tokens the same
+# probability.
 
 # %% tags=["nbval-ignore-output"] id="explorers-transformer-ablate-what-repeats-part"
 layer, head = divmod(int(rises["repeats"].argmax()), decoder.config.num_attention_heads)
 explorers.transformer.ablate(what="repeats", part="one head", layer=layer, head=head)
 
 # %% [markdown] id="10-three-families"
-# ## 10 · Three families
+# ## 11 · Three families
 #
-# The same parts make other models too. What distinguishes them is *who reads whom* and *what is predicted*:
+# Other models are made of the same parts. They differ in *who reads whom* and in *what is predicted*:
 #
-# | family | who reads whom | what is predicted | known by |
+# | family | who reads whom | what is predicted | example |
 # |---|---|---|---|
-# | encoder-only | everybody reads everybody | tokens that were hidden | BERT |
-# | encoder-decoder | the source itself, both ways; the target causally, and all of the source | the target | the Transformer of 2017, T5 |
-# | decoder-only | everybody reads what came before | every next token | GPT-2, Qwen3 |
+# | encoder-only | every token reads every token | tokens that were hidden | BERT |
+# | encoder-decoder | source: all of the source; target: causally the target, and all of the source | the target | the Transformer of 2017, T5 |
+# | decoder-only | each token reads itself and the tokens before it | every next token | GPT-2, Qwen3 |
 #
-# By hand: a source of 2 and a target of 1. In an encoder-decoder the source reads 2 · 2 pairs, the target token reads the source,
-# 2, and itself, 1: **7** of 9 pairs. In a decoder-only model they are 1 + 2 + 3 = **6**.
+# By hand: a source of 2 and a target of 1. In an encoder-decoder the source tokens read 2 · 2 pairs, the target token reads the source,
+# 2, and itself, 1: **7** of 9 pairs. In a decoder-only model there are 1 + 2 + 3 = **6**.
 
 # %% id="for-family-in-encoder-only-encoder"
 for family in ("encoder-only", "encoder-decoder", "decoder-only"):
@@ -794,12 +1032,15 @@ for family in ("encoder-only", "encoder-decoder", "decoder-only"):
 
 # %% [markdown] id="build-it-9"
 # ### Build it
+# `family` is "encoder-only", "encoder-decoder" or "decoder-only"; `source` and `target` are lengths of at least 1. Return a
+# bool tensor of shape (source + target, source + target): row i is True at the columns that token i may read. The source comes
+# first.
 
 
 # %% id="transformer.family_mask"
 @exercise("transformer.family_mask")
 def family_mask(family, source, target):
-    """Return who reads whom among a source and, behind it, a target: row reads column."""
+    """Return who reads whom among a source followed by a target: row i reads column j."""
     ...
 
 
@@ -814,7 +1055,7 @@ explorers.transformer.families(kind="encoder-decoder", source=4, target=4)
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
-# A mask is a claim about a model. Test it on models: change one token, and see whose output moves.
+# A mask is a claim about a model. Test it on models: change one token, and see which outputs change.
 
 
 # %% id="moved"
@@ -830,7 +1071,7 @@ def moved(run, text):
 # %% id="shape-families-familyconfig-101-48-72"
 shape = families.FamilyConfig(101, 48, 72, 2, 6)
 encoder, both = families.EncoderOnly(shape).eval(), families.EncoderDecoder(shape).eval()
-random_decoder, text = stirred(config), torch.arange(5)[None]
+random_decoder, text = perturbed(config), torch.arange(5)[None]
 read = {
     "encoder-only": lambda t: encoder.encode(t),
     "decoder-only": lambda t: inspection.residual_stream(random_decoder, t)[-1],
@@ -844,46 +1085,47 @@ with torch.no_grad():
     print("encoder-decoder  reads as its mask says:", torch.equal(target_rows, expected))
 
 # %% [markdown] id="and-the-encoder-itself-is-bert"
-# And the encoder itself is BERT, number for number. Its parts have other names in `transformers`; the library's `bert_name`
+# And the encoder itself is BERT, with equal outputs. Its parts have different names in `transformers`; the library's `bert_name`
 # translates them.
 
 # %% id="words"
 from transformers import BertConfig, BertForMaskedLM
 
-words = {
+bert_config = {
     "vocab_size": 101,
     "hidden_size": 48,
     "intermediate_size": 72,
     "num_hidden_layers": 2,
     "num_attention_heads": 6,
 }
-bert = BertForMaskedLM(BertConfig(**words, attn_implementation="eager")).eval()
+bert = BertForMaskedLM(BertConfig(**bert_config, attn_implementation="eager")).eval()
 
 # %% id="given-bert-state-dict"
 given = bert.state_dict()
 renamed = {}
 for name, slot in encoder.state_dict().items():
     theirs_name = checkpoint.bert_name(name)
-    turned = slot.shape != given[theirs_name].shape  # InOutLinear multiplies from the other side
-    renamed[name] = given[theirs_name].T if turned else given[theirs_name]
+    transposed = slot.shape != given[theirs_name].shape  # InOutLinear stores (in, out)
+    renamed[name] = given[theirs_name].T if transposed else given[theirs_name]
 print(encoder.load_state_dict(renamed, strict=True))
 with torch.no_grad():
     apart = (encoder(text) - bert(text).logits).abs().max()
 print("largest difference < 1e-5:", (apart < 1e-5).item())
 
 # %% [markdown] id="which-one-for-what"
-# ### Which one for what?
+# ### Which family for which task?
 #
 # | task | why | family |
 # |---|---|---|
-# | sort texts, find similar ones, mark words | nothing is written; every token may know the whole text | encoder-only |
+# | classify texts, find similar ones, tag words | nothing is generated; every token may read the whole text | encoder-only |
 # | translate, summarise: one text in, another out | the source is read once, in both directions | encoder-decoder |
-# | chat, code, anything new | every task is a text that goes on | decoder-only |
+# | chat, code, open-ended tasks | every task is a text to be continued | decoder-only |
 #
-# All three can be bent to the others' tasks. Yet nearly all large models today are decoder-only. Two reasons can be counted.
+# All three can be adapted to the others' tasks. Yet nearly all large language models today are decoder-only. Two of the reasons can
+# be measured.
 #
-# **Every token is a lesson.** A decoder predicts each next token of any text. An encoder learns only where something was
-# hidden, and what is hidden cannot be read: hide more, and there is less to learn it from. BERT hides 15 of 100 tokens.
+# **Every token is a training example.** A decoder predicts each next token of any text. An encoder learns only where something was
+# hidden, and what is hidden cannot be read: the more is hidden, the less is left to predict it from. BERT hides 15 of 100 tokens.
 
 # %% tags=["nbval-ignore-output"] id="ids-of-text-torch-randint-5"
 ids_of_text = torch.randint(5, 101, (50, 100), generator=seeded(4))
@@ -893,7 +1135,7 @@ print("decoder-only predicts:  ", ids_of_text[:, 1:].numel())
 print("encoder-only predicts:  ", int(hidden.chosen.sum()))
 
 # %% [markdown] id="what-has-been-read-stays-read"
-# **What has been read stays read.** Add one token to a text. How many of the vectors that were there must be computed again?
+# **Earlier results stay valid.** Add one token to a text. How many of the vectors computed before must be computed again?
 
 # %% id="longer-torch-cat-some-1-torch"
 longer = torch.cat((some[:1], torch.tensor([[7]])), dim=1)
@@ -903,15 +1145,15 @@ with torch.no_grad():
         print(f"{name}: {int(changed.sum())} of {changed.numel()} vectors change")
 
 # %% [markdown] id="in-a-decoder-none-which-is"
-# In a decoder none, which is why keys and values can be kept while text is written. The third reason is no number: a model
-# that continues texts needs no new head for a new task; it is asked.
+# In a decoder none, which is why keys and values can be cached while text is generated. A third reason is not a number: a model
+# that continues texts needs no new head for a new task, only a prompt.
 
 # %% [markdown] id="11-claims-that-are-wrong"
-# ## 11 · Claims that are wrong
+# ## 12 · Wrong claims
 #
-# > *"The text is fine, so the weights are loaded right."*
+# > *"The text looks fine, so the weights are loaded correctly."*
 #
-# Double the base of RoPE, a slip that no loading notices, and measure:
+# Double the base of RoPE, a mistake that loading cannot notice, and measure:
 
 # %% tags=["nbval-ignore-output"] id="wrong-checkpoint-load-model-folder-dtype"
 wrong = checkpoint.load_model(FOLDER, dtype=torch.float32)
@@ -933,28 +1175,27 @@ for first in range(0, 256, 64):
     print(f"tokens {first:3} to {first + 63:3}: {apart[first : first + 64].mean():.3f} nats apart")
 
 # %% [markdown] id="on-a-short-text-the-loss"
-# On a short text the loss moves by little, and what is written may be the same to the token. Yet it is another model: the two
-# distributions (their KL divergence, notebook [Language models](02_language_models.ipynb)) are apart from the start, and further apart where there is more to look back on.
-# Compare logits, not impressions.
+# The loss changes little, and the generated text may be identical. Yet it is a different model: the two predicted distributions differ
+# (their KL divergence, notebook [Language models](02_language_models.ipynb)) from the start, about twice as much after 64 tokens, where there is more to look back on, and
+# then no further. Compare logits, not impressions.
 #
-# > *"Padding is masked, so it cannot matter where it stands."*
+# > *"Padding is masked, so its place cannot matter."*
 #
-# With learned positions it does. A random GPT-2, a text of 4
-# tokens, three padding tokens in front of it:
+# With learned positions it does. A random GPT-2, a text of 4 tokens, three padding tokens before it:
 
 # %% id="alone-gpt2-some-1-4-logits"
 alone = gpt2(some[:1, :4]).logits
 padded = torch.cat((torch.zeros(1, 3, dtype=torch.long), some[:1, :4]), dim=1)
 real = torch.tensor([[False] * 3 + [True] * 4])
-counted_from_0 = model.token_positions(real, 7)
-for name, positions in (("0 to 6", None), ("from the first real token", counted_from_0)):
+from_first = model.token_positions(real, 7)
+for name, positions in (("0 to 6", None), ("from the first real token", from_first)):
     logits = gpt2(padded, real, positions=positions).logits[:, 3:]
     print(f"positions {name}: as without padding:", torch.allclose(logits, alone, atol=1e-4))
 
 # %% [markdown] id="tying-the-head-makes-the-model"
 # > *"Tying the head makes the model cheaper to run."*
 #
-# It makes it *smaller*. The multiplication with the head is the same:
+# It makes it *smaller*. The multiplication by the head is the same:
 
 # %% id="for-tied-in-true-false"
 from torch.utils.flop_counter import FlopCounterMode
@@ -967,34 +1208,158 @@ for tied in (True, False):
     print(f"tied {tied!s:5} parameters {numbers:6}  FLOPs {counter.get_total_flops()}")
 
 # %% [markdown] id="a-head-that-can-be-taken"
-# > *"A head that can be taken away without harm does nothing."*
+# > *"A head that can be removed without harm does nothing."*
 #
-# Take the heads of one layer away one by one and add up what that
-# costs; then take all of them at once.
+# Remove the heads of one layer one by one and add up the rises of the loss; then remove all of them at once.
 
 # %% tags=["nbval-ignore-output"] id="ids-repeats-known-explorers-transformer-texts"
 ids_repeats, known = explorers.transformer.texts("repeats")
 usual = inspection.mean_loss(decoder, ids_repeats, known)
 for layer in range(len(decoder.blocks)):
-    poorer = inspection.without_layer(decoder, layer, ("attention",))
-    together = inspection.mean_loss(poorer, ids_repeats, known) - usual
+    ablated = inspection.without_layer(decoder, layer, ("attention",))
+    together = inspection.mean_loss(ablated, ids_repeats, known) - usual
     singly = rises["repeats"][layer]
-    print(
-        f"layer {layer}: singly {rounded(singly, 2)}, sum {singly.sum():.2f}, at once {together:.2f}"
-    )
+    print(f"layer {layer}: one by one {rounded(singly, 2)}", end=" ")
+    print(f"sum {singly.sum():.2f}, all at once {together:.2f}")
 
 # %% [markdown] id="where-the-last-number-is-far"
-# Where the last number is far above the sum, the heads stand in for each other: each can go as long as the others stay.
+# Where the last number is far above the sum, as in layer 1, the heads back each other up: each can be removed as long as the others stay.
+
+# %% [markdown] id="further-initialisation"
+# ## Further: initialisation
+#
+# A new model starts from random weights. The library draws every matrix from a normal distribution with standard deviation 0.02; norms
+# start at 1. A model that knows nothing should give every token about the same probability: a loss of ln V.
+#
+# > **Predict.** The same model with a standard deviation of 0.2. Is its loss also near ln V?
+
+# %% tags=["nbval-ignore-output"] id="initialisation"
+random_ids = torch.randint(2048, (4, 32), generator=seeded(0))
+print(f"ln V = {math.log(2048):.2f} nats")
+for std in (0.02, 0.2):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        fresh = build_model(decoder.config)
+        fresh.initialise(std)
+    grown = inspection.residual_norms(fresh, random_ids).mean((1, 2))
+    loss = inspection.mean_loss(fresh, random_ids)
+    print(f"std {std}: loss {loss:.1f} nats, stream grows {grown[-1] / grown[0]:.0f}-fold")
+
+# %% [markdown] id="after-initialisation"
+# No: large random logits are confidently wrong, and training first has to undo them. The norm before each part fixes the size of
+# what it *reads*; the size of what it *adds* grows with its matrices, and the stream with it. GPT-2 and many later models also divide
+# the initial weights of the two output projections (`o_proj`, `down_proj`) by √(2 · layers), so that the stream does not grow with
+# depth.
+
+# %% [markdown] id="further-memory-while-loading"
+# ## Further: memory while loading
+#
+# A model that is built with random weights and then loaded needs memory for both. On torch's `meta` device modules have shapes and no
+# memory; `load_state_dict(assign=True)` then makes the file's tensors the parameters, without a copy. Large checkpoints are
+# split into several files (shards); `model.safetensors.index.json` says which tensor is in which file, so that one file at a time
+# can be read.
+
+# %% id="meta-and-assign"
+with torch.device("meta"):
+    empty = build_model(decoder.config)
+print("weights without memory:", all(weight.is_meta for weight in empty.parameters()))
+tensors = checkpoint.with_head(load_file(FOLDER / "model.safetensors"), tied=True)
+empty.load_state_dict(tensors, strict=True, assign=True)
+table = empty.model.embed_tokens.weight
+print(
+    "the file's own tensors, not copies:", table.data_ptr() == tensors["lm_head.weight"].data_ptr()
+)
+
+# %% [markdown] id="further-activation-patching"
+# ## Further: activation patching
+#
+# Removing a part shows that it matters. *Activation patching* shows which information it carries. Run the model on two inputs that
+# differ in one token, and copy one vector of the stream from the first run into the second. If that restores the first run's
+# prediction, the vector carried the difference.
+#
+# By hand: three tokens of width 1, two blocks. The first adds the sum of all tokens to each, the second doubles. The clean input
+# 1, 2, 3 becomes 7, 8, 9 and then 14, 16, 18. The corrupted input 1, 0, 3 becomes 5, 4, 7 and then 10, 8, 14. Copy the clean
+# second token before the first block: all three are restored. Copy it between the blocks: 5, **8**, 7 becomes 10, 16, 14, and the
+# other two stay wrong, since they have already read it.
+#
+# ### Build it
+# `x` (B, T, C) is the stream of the corrupted run before the first block, `blocks` a list of L functions from stream to stream,
+# `clean` (L + 1, B, T, C) the stream of the clean run before each block and after the last. Replace the vector at `position`
+# (0 ≤ position < T) at `place` (0 is before the first block, L after the last) for all B texts, and return the stream after
+# all blocks, (B, T, C). L may be 0. The caller's x stays as it is.
+
+
+# %% id="transformer.patch"
+@exercise("transformer.patch")
+def patched_stream(x, blocks, clean, place, position):
+    """Return the corrupted run's last stream, with one vector copied from the clean run."""
+    ...
+
+
+# %% id="reveal-transformer-patch"
+reveal("transformer.patch")
+
+# %% [markdown] id="patching-the-course-model"
+# ### Where does the course model keep the answer?
+# The clean input: random ids with a period of 16, cut off after position 23. The next token is known from the first round: it is the one
+# at position 8. The corrupted input has a different token at position 8. The logit difference between the two candidates is high
+# on the clean input and low on the corrupted one; 0 means "as corrupted", 1 "as clean". A hook on each block replaces the vector.
+#
+# > **Predict.** The clean vector is copied into position 8, or into position 23, before each layer and before the last norm. In
+# > which layer does the information move from one to the other?
+
+# %% tags=["nbval-ignore-output"] id="patching-inputs"
+clean = explorers.transformer.texts("repeats")[0][:1, :24]
+corrupted = clean.clone()
+corrupted[0, 8] = (clean[0, 8] + 500) % 2048
+candidates = [clean[0, 8], corrupted[0, 8]]
+clean_stream = inspection.residual_stream(decoder, clean)
+
+
+def preference(ids):
+    with torch.no_grad():
+        first, second = decoder(ids).logits[0, -1, candidates]
+    return (first - second).item()
+
+
+high, low = preference(clean), preference(corrupted)
+print(f"logit difference: clean {high:+.1f}, corrupted {low:+.1f}")
+
+
+# %% tags=["nbval-ignore-output"] id="patching"
+def patched(place, position):
+    def copy_clean(module, given):
+        x = given[0].clone()
+        x[0, position] = clean_stream[place, 0, position]
+        return (x, *given[1:])
+
+    hook = [*decoder.blocks, decoder.model.norm][place].register_forward_pre_hook(copy_clean)
+    try:
+        return (preference(corrupted) - low) / (high - low)
+    finally:
+        hook.remove()
+
+
+for place, name in enumerate(("layer 0", "layer 1", "layer 2", "layer 3", "the norm")):
+    row = [f"{position}: {patched(place, position):5.2f}" for position in (7, 8, 9, 23)]
+    print(f"before {name:8}  position", "   ".join(row))
+
+# %% [markdown] id="after-patching"
+# Before layers 0 and 1 the answer is at position 8, in the token itself; before layer 2 all of it is at position 23, where
+# it is needed. So layer 1 moves it, which is where the best induction head is. (Wang et al. 2022 analyse a whole circuit
+# of GPT-2 in this way.)
 
 # %% [markdown] id="12-recap"
 # ## Recap
 #
-# 1. A block adds twice: `x + attention(norm(x))`, then `x + mlp(norm(x))`. The stream itself is never normalised, until once at
-#    the end.
-# 2. One class is six families; what distinguishes them are a few fields of a config.
-# 3. Strict loading checks names and shapes. It cannot see a turned square, exchanged matrices, an eps or a base.
-# 4. To find a fault, give each module the reference's input. What is off by itself is at fault; what is off so far only suffers.
-# 5. The stream is a sum. So it can be read early, and a head or a layer can be left out of it.
+# 1. A block adds twice: `x + attention(norm(x))`, then `x + mlp(norm(x))`. The stream itself is normalised only once, after the last
+#    block.
+# 2. One class covers six families; they differ in a few fields of the config.
+# 3. Strict loading checks names and shapes. It cannot notice a transposed square matrix, two exchanged matrices, a wrong eps or a
+#    wrong base.
+# 4. To find a fault, give each module the reference's input. A large isolated error is a fault; an accumulated error alone is a
+#    consequence.
+# 5. The stream is a sum. So it can be read early, and the contribution of a head or a layer can be removed or replaced.
 #
 # ### Test yourself
 
@@ -1010,7 +1375,8 @@ quiz("transformer")
 # - Xiong et al. 2020, *On layer normalization in the transformer architecture*, arXiv:2002.04745
 # - Michel, Levy & Neubig 2019, *Are sixteen heads really better than one?*, arXiv:1905.10650
 # - nostalgebraist 2020, *interpreting GPT: the logit lens*
+# - Wang et al. 2022, *Interpretability in the wild: a circuit for indirect object identification in GPT-2 small*, arXiv:2211.00593
 # - Elhage et al. 2021, *A mathematical framework for transformer circuits*
 # - Qwen team 2025, *Qwen3 technical report*, arXiv:2505.09388
 #
-# **Next:** [Counting parameters](09_parameter_counting.ipynb). The model is built. What does it weigh, what does it cost, and will it fit?
+# **Next:** [Counting parameters](09_parameter_counting.ipynb). The model is built. How large is it, what does it cost, and will it fit?

@@ -200,10 +200,10 @@ def test_a_wrong_base_is_seen(tiny):
     [
         ({"model_type": "bert"}, "model_type must be one of .*; got 'bert'"),
         ({"num_key_value_heads": 4}, "must be a multiple of num_key_value_heads; got 6 and 4"),
-        ({"head_dim": 9}, "head_dim must be even, since RoPE turns features in pairs; got 9"),
+        ({"head_dim": 9}, "head_dim must be even, since RoPE rotates features in pairs; got 9"),
         ({"num_hidden_layers": 0}, "num_hidden_layers must be at least 1; got 0"),
         ({"num_experts": 4, "num_experts_per_tok": 5}, "between 1 and num_experts; got 5 of 4"),
-        ({"num_experts": 4, "num_experts_per_tok": 2}, "moe_intermediate_size; got 0"),
+        ({"num_experts": 4, "num_experts_per_tok": 2}, "moe_intermediate_size.*got 0"),
         ({"sliding_layers": (True,)}, "sliding_layers must name each of the 3 layers, or none"),
     ],
 )

@@ -234,5 +234,5 @@ def test_errors_name_rule_value_and_remedy():
         inspection.without_layer(model, 0, ("ffn",))
     with pytest.raises(ValueError, match=r"two are needed; got 1\. Pass a longer"):
         inspection.token_losses(model, IDS[:, :1])
-    with pytest.raises(ValueError, match=r"each of 4 x 10 numbers; got.*\(40, 24\).*turn one"):
+    with pytest.raises(ValueError, match=r"each of 4 x 10 numbers; got.*\(40, 24\).*transpose"):
         inspection.head_contributions(torch.ones(1, 4, 2, 10), torch.ones(40, 24))

@@ -5,8 +5,8 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "mlp",
-        "write GELU in both of its forms, SiLU and a gated layer such as SwiGLU, and say what "
-        "each choice is good for",
+        "write GELU in both of its forms, SiLU and a gated layer such as SwiGLU, and explain the "
+        "advantages of each",
         exercises="gelu_exact gelu_tanh silu dead_units gated_ffn",
         questions="alone gelus dead unit names bug_gated",
     ),
@@ -24,9 +24,9 @@ ABILITIES = (
     ),
     ability(
         "mlp",
-        "write the router of a mixture of experts and the loss that keeps its experts busy, and "
-        "count what a mixture holds in memory against what works for one token",
-        exercises="route balancing expert_parameters",
+        "write a mixture of experts, from the router to the output, keep its experts evenly "
+        "loaded, and compare its parameters, FLOPs and memory traffic with a dense layer's",
+        exercises="route moe_forward balancing bias_step expert_parameters",
         questions="moe_steps gate softmax_order bug_route balance balance_gradient capacity active "
         "room",
     ),

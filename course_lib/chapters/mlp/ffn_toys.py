@@ -1,13 +1,13 @@
-"""Small models of text that differ in one thing only: their feed-forward layers.
+"""Small models of text that differ only in their feed-forward layers.
 
-A model guesses the next byte from the last eight. It has no attention: eight rows are looked up and
-laid side by side, and everything else is done by two feed-forward layers with residual connections.
-So what such a model can do, its layers do, and it learns in a second.
+A model predicts the next byte from the last eight. It has no attention: eight rows are looked up
+and concatenated, and two feed-forward layers with residual connections do the rest. So differences
+between such models are differences between their layers, and one trains in a second.
 
-    x = table[bytes], laid out;   x = x + layer(rms_norm(x)), twice;   logits = head(rms_norm(x))
+    x = table[bytes], flattened;   x = x + layer(rms_norm(x)), twice;   logits = head(rms_norm(x))
 
-`train` makes a model in the notebook. `longer_runs` reads the losses of longer runs with several
-seeds, which `python -m course_lib.chapters.mlp.ffn_toys` made in some minutes.
+`train` trains a model in the notebook. `longer_runs` reads the losses of longer runs with several
+seeds, which `python -m course_lib.chapters.mlp.ffn_toys` makes in some minutes.
 
 Taught in:        mlp
 Checked against:  the entropy of single bytes; training again, from the same seed
@@ -46,9 +46,9 @@ from course_lib.study.exhibits import toy_models
 CONTEXT, BYTE_WIDTH, LAYERS = 8, 8, 2
 WIDTH = CONTEXT * BYTE_WIDTH
 HIDDEN = 4 * WIDTH
-GATED_HIDDEN = 2 * HIDDEN // 3  # not more parameters than the plain layer
+GATED_HIDDEN = 2 * HIDDEN // 3  # at most as many parameters as the plain layer
 NUM_EXPERTS, CHOICES = 8, 2
-EXPERT_HIDDEN = GATED_HIDDEN // CHOICES + 1  # two of them work as much as one gated layer
+EXPERT_HIDDEN = GATED_HIDDEN // CHOICES + 1  # two need as many FLOPs as one gated layer
 BATCH, RATE, BALANCE = 128, 6e-3, 0.02
 VARIANTS: Mapping[str, tuple[bool, str]] = {  # whether gated, and the activation
     "ReLU": (False, "relu"),
@@ -63,14 +63,14 @@ STORED = Path(__file__).parent / "data" / "ffn_toys.json"
 
 
 class Examples(NamedTuple):
-    """Contexts of bytes, and the byte that followed each of them."""
+    """Contexts of bytes, and the byte that follows each of them."""
 
     contexts: Int[Tensor, "N T"]
     following: Int[Tensor, " N"]
 
 
 def examples(text: str) -> Examples:
-    """Return every stretch of eight bytes of a text, with the byte after it."""
+    """Return every run of eight bytes of a text, with the byte after it."""
     stream = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long()
     windows = stream.unfold(0, CONTEXT + 1, 1)
     return Examples(windows[:, :-1], windows[:, -1])
@@ -78,7 +78,7 @@ def examples(text: str) -> Examples:
 
 @cache
 def lessons() -> tuple[Examples, Examples]:
-    """Return the examples to train on, and others from documents that are held out."""
+    """Return the training examples, and examples from held-out documents."""
     return examples(corpus.train_text(200_000)), examples(corpus.held_out_text(10_000))
 
 
@@ -97,10 +97,10 @@ class PlainFFN(nn.Module):
 
 
 class RandomMoE(SparseMoE):
-    """A mixture whose router draws lots: as even as chance, and deaf to the token."""
+    """A mixture that routes at random: evenly loaded, and independent of the token."""
 
     def routed(self, x: Float[Tensor, "*lead C"]) -> tuple[Float[Tensor, "*lead C"], Routing]:
-        """Send each vector to experts that are drawn by lot, with gates drawn by lot."""
+        """Send each vector to random experts, with random gate weights."""
         tokens = x.flatten(0, -2)
         logits = torch.randn(len(tokens), self.gate.out_features)
         gates, chosen = route(logits, self.k)
@@ -110,15 +110,15 @@ class RandomMoE(SparseMoE):
 
 
 class Passage(NamedTuple):
-    """What a model made of a batch, and what went on inside it."""
+    """The logits of a batch, and what the layers received and routed."""
 
     logits: Float[Tensor, "N 256"]
-    given: list[Tensor]  # what each layer was given, (N, C)
-    routings: list[Routing]  # what the router of each layer did, where there is one
+    given: list[Tensor]  # the input of each layer, (N, C)
+    routings: list[Routing]  # the routing of each layer that has a router
 
 
 class ByteModel(nn.Module):
-    """A guess at the next byte from the last eight, by feed-forward layers alone."""
+    """Predicts the next byte from the last eight, by feed-forward layers alone."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
@@ -129,11 +129,11 @@ class ByteModel(nn.Module):
         self.head = nn.Linear(WIDTH, 256, bias=False)
 
     def forward(self, contexts: Int[Tensor, "N T"]) -> Float[Tensor, "N 256"]:
-        """Return a score for each byte that could come next."""
+        """Return logits for the next byte."""
         return self.passage(contexts).logits
 
     def passage(self, contexts: Int[Tensor, "N T"]) -> Passage:
-        """Do what `forward` does, and tell what went on inside."""
+        """Do what `forward` does, and also return the inputs and routings of the layers."""
         x, given, routings = self.table(contexts).flatten(1), [], []
         for norm, layer in zip(self.norms, self.layers, strict=True):
             given.append(norm(x))
@@ -158,14 +158,16 @@ def untrained(name: str) -> ByteModel:
     mixture = RandomMoE if name == "random" else SparseMoE
     layers = [mixture(WIDTH, EXPERT_HIDDEN, NUM_EXPERTS, CHOICES) for _ in range(LAYERS)]
     for layer in layers:
-        for matrices in layer.experts.parameters():  # as nn.Linear begins, for a fair comparison
+        for (
+            matrices
+        ) in layer.experts.parameters():  # initialised like nn.Linear, for a fair comparison
             bound = matrices.shape[-1] ** -0.5
             nn.init.uniform_(matrices, -bound, bound)
     return ByteModel([*layers])
 
 
 def train(name: str, data: Examples, steps: int, seed: int = 0, rate: float = RATE) -> ByteModel:
-    """Return a model after so many steps; the same seed gives the same model."""
+    """Return a model after this number of steps; the same seed gives the same model."""
     with seeded_draws(seed):
         model = untrained(name)
         optimizer = torch.optim.AdamW(
@@ -192,13 +194,13 @@ def _step(model: ByteModel, optimizer: Any, batch: Examples, balance: bool) -> N
 
 @torch.no_grad()
 def loss_on(model: ByteModel, data: Examples) -> float:
-    """Return the mean surprise at the byte that came, in nats."""
+    """Return the mean cross-entropy of the next byte, in nats."""
     return cross_entropy(model(data.contexts), data.following).item()
 
 
 @torch.no_grad()
 def pre_activations(model: ByteModel, data: Examples) -> list[Tensor]:
-    """Return, for each layer, what its activation is given, (N, F)."""
+    """Return the pre-activations of each layer, (N, F)."""
     inputs = model.passage(data.contexts).given
     found = []
     for layer, x in zip(model.layers, inputs, strict=True):
@@ -209,13 +211,13 @@ def pre_activations(model: ByteModel, data: Examples) -> list[Tensor]:
 
 
 def dead_fractions(model: ByteModel, data: Examples) -> list[float]:
-    """Return the share of each layer's units that are at or below 0 for every example."""
+    """Return the fraction of each layer's units that are at most 0 for every example."""
     return [dead_unit_fraction(numbers) for numbers in pre_activations(model, data)]
 
 
 @torch.no_grad()
 def loads(model: ByteModel, data: Examples) -> Float[Tensor, "layers E"]:
-    """Return each expert's load as a multiple of its fair share, layer by layer."""
+    """Return each expert's load as a multiple of the mean, layer by layer."""
     routings = model.passage(data.contexts).routings
     return torch.stack([expert_load(r.chosen, NUM_EXPERTS) * NUM_EXPERTS for r in routings])
 
@@ -230,12 +232,12 @@ def losses(names: tuple[str, ...], steps: int, seeds: tuple[int, ...]) -> dict[s
 
 
 def longer_runs() -> dict[str, Any]:
-    """Return what the stored longer runs found: losses by steps and name, loads by router."""
+    """Return the stored results of the longer runs: losses by steps and name, loads by router."""
     return toy_models.stored_results(STORED)
 
 
 def _measured() -> dict[str, Any]:
-    """Train everything that `longer_runs` tells about."""
+    """Train everything that `longer_runs` reports."""
     data, held_out = lessons()
     by_steps: dict[str, dict[str, list[float]]] = {}
     busiest: dict[str, list[list[float]]] = {name: [] for name in ROUTERS}

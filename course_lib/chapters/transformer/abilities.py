@@ -5,9 +5,9 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "transformer",
-        "write a decoder block and a whole decoder, and say what goes wrong when a norm or a "
-        "residual stands in the wrong place",
-        exercises="block forward positions greedy",
+        "write a decoder as modules, from the block to the logits, and say what goes wrong when a "
+        "norm or a residual connection is in the wrong place",
+        exercises="block forward positions greedy modules",
         questions="pass_steps block_by_hand bug_block last_norm position work",
     ),
     ability(
@@ -18,14 +18,15 @@ ABILITIES = (
     ),
     ability(
         "transformer",
-        "find the module at which your model and a reference part",
+        "find the module where your model and a reference start to differ",
+        exercises="faults",
         questions="report",
     ),
     ability(
         "transformer",
-        "read the residual stream between two layers, and take a head or a layer away to see what "
-        "it was good for",
-        exercises="contributions",
+        "read the residual stream between two layers, and remove a head or a layer to measure what "
+        "it contributes",
+        exercises="contributions patch",
         questions="lens contribution silent_head",
     ),
     ability(

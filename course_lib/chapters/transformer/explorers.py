@@ -1,4 +1,4 @@
-"""The pictures of this chapter with controls.
+"""The figures of this chapter with controls.
 
 Taught in:        transformer
 Checked against:  the pictures of `course_lib.chapters.transformer.figures` for the same values
@@ -40,7 +40,7 @@ SOURCE, TARGET = ("le", " petit", " chat", " dort"), ("the", " small", " cat", "
 def inside(
     text: str = PROMPT, model: DecoderLM | None = None, tokenizer: ByteBPE | None = None
 ) -> Explorer:
-    """Type a text: how its stream grows, and what each layer would say comes next."""
+    """Type a text: how its stream grows, and what each layer predicts."""
     decoder = model or course_model()
     words = tokenizer or course_tokenizer()
     vocabulary = spelled(words)
@@ -77,7 +77,7 @@ def texts(what: str) -> tuple[Tensor, Tensor]:
 
 @cache
 def rises(what: str) -> Tensor:
-    """Return how much the loss rises without each head, (L, H)."""
+    """Return the rise in loss without each head, (L, H)."""
     ids, counted = texts(what)
     whole = mean_loss(course_model(), ids, counted)
     return loss_without_each_head(course_model(), ids, counted) - whole
@@ -92,19 +92,19 @@ def usual(what: str) -> Tensor:
 def ablate(
     what: str = "repeats", part: str = "one head", layer: int = 0, head: int = 0
 ) -> Explorer:
-    """Choose what to take away from the course model, and where the loss is measured."""
+    """Choose what to remove from the course model, and the texts for the loss."""
     model = course_model()
 
     def figure(what: str, part: str, layer: int, head: int) -> Figure:
         ids, counted = texts(what)
         if part == "one head":
-            poorer, missing = without_head(model, layer, head), f"head {head} of layer {layer}"
+            ablated, missing = without_head(model, layer, head), f"head {head} of layer {layer}"
         elif part == "the whole layer":
-            poorer, missing = without_layer(model, layer), f"layer {layer}"
+            ablated, missing = without_layer(model, layer), f"layer {layer}"
         else:
-            poorer = without_layer(model, layer, (part,))
+            ablated = without_layer(model, layer, (part,))
             missing = f"the {figures.spoken(part)} of layer {layer}"
-        without = token_losses(poorer, ids).mean(0)
+        without = token_losses(ablated, ids).mean(0)
         framed = (layer, head) if part == "one head" else None
         first = int(counted[0].int().argmax())
         vocabulary = model.config.vocab_size
@@ -115,15 +115,15 @@ def ablate(
 
     controls = {
         "what": choice("measured on", what, ("repeats", "text")),
-        "part": choice("taken away", part, ("one head", *PARTS, "the whole layer")),
+        "part": choice("removed", part, ("one head", *PARTS, "the whole layer")),
         "layer": step_slider("layer", layer, 0, model.config.num_hidden_layers - 1),
         "head": step_slider("head", head, 0, model.config.num_attention_heads - 1),
     }
-    return Explorer(figure, controls, "The course model without a part of itself.")
+    return Explorer(figure, controls, "The course model without one of its parts.")
 
 
 def families(kind: str = "decoder-only", source: int = 4, target: int = 4) -> Explorer:
-    """Choose a family and a text of two parts: who reads whom, and what is to be predicted."""
+    """Choose a family and the lengths of two texts: who reads whom, and what is predicted."""
 
     def figure(kind: str, source: int, target: int) -> Figure:
         return figures.family(kind, SOURCE[:source], TARGET[:target], hidden=(source,))
@@ -137,7 +137,7 @@ def families(kind: str = "decoder-only", source: int = 4, target: int = 4) -> Ex
 
 
 def fault(kind: str = "gate and up exchanged in layer 2") -> Explorer:
-    """Plant a fault in a small Qwen3, and see which module the report names."""
+    """Choose a fault of a small Qwen3, and see which module the report names."""
 
     def figure(kind: str) -> Figure:
         return figures.divergence(report(kind))

@@ -1,11 +1,11 @@
-"""Where two models part: every module on its own, given what the reference's module was given.
+"""Where two models start to differ: every module tested in isolation, on the reference's input.
 
-Compare outputs alone, and everything behind the first fault looks wrong. Here each of our modules
-is run on the input that its namesake in the reference received. A module that still answers
-differently, while all modules inside it answer alike, is where the fault is.
+If only outputs are compared, everything after the first fault looks wrong. Here each of our modules
+also runs on the input that the module of the same name received in the reference. A module whose
+output still differs, while all modules inside it agree, contains the fault.
 
-    own     difference on the reference's input           the fault itself
-    so far  difference when each model runs by itself     the fault and all that came before it
+    isolated     difference on the reference's input       the fault itself
+    accumulated  difference when each model runs alone     the fault and everything before it
 
 Taught in:        transformer
 Checked against:  faults that the tests plant, one at a time
@@ -21,20 +21,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from course_lib.chapters.transformer.answers import at_fault
 from course_lib.device import seeded
 from course_lib.model import DecoderLM
 from course_lib.model.decoder import Rotation
 
 ROTARY = "rotary_emb"
-ROUTED = ".experts"  # works on what the router before it chose; the mixture around both is compared
+ROUTED = ".experts"  # its input depends on the router; the mixture around both is compared
 
 
 class ModuleDifference(NamedTuple):
-    """One module: how far it is off, relative to the largest number of the reference."""
+    """The errors of one module, relative to the largest number in the reference's output."""
 
     name: str
-    own: float
-    so_far: float | None  # None where only one of the models runs this module by itself
+    isolated: float
+    accumulated: float | None  # None where only one of the models has this module
 
 
 class Divergence(NamedTuple):
@@ -45,21 +46,19 @@ class Divergence(NamedTuple):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """The modules that differ though nothing inside them does."""
-        wrong = [row.name for row in self.rows if not row.own <= self.tolerance]
-        return tuple(
-            name for name in wrong if not any(each.startswith(name + ".") for each in wrong)
-        )
+        """The modules that differ in isolation although nothing inside them does."""
+        rows = [(row.name, row.isolated, row.accumulated or 0.0) for row in self.rows]
+        return tuple(at_fault(rows, self.tolerance))
 
     def __str__(self) -> str:
         faults = self.faults
-        lines = [f"{'module':44} {'own':>8} {'so far':>8}"]
+        lines = [f"{'module':44} {'isolated':>8} {'accumulated':>11}"]
         for row in self.rows:
-            so_far = "" if row.so_far is None else f"{row.so_far:.0e}"
+            accumulated = "" if row.accumulated is None else f"{row.accumulated:.0e}"
             here = "  <- here" if row.name in faults else ""
-            lines.append(f"{row.name:44} {row.own:8.0e} {so_far:>8}{here}")
+            lines.append(f"{row.name:44} {row.isolated:8.0e} {accumulated:>11}{here}")
         verdict = ", ".join(faults) or f"nowhere: all agree within {self.tolerance:.0e}"
-        return "\n".join([*lines, f"they part at: {verdict}"])
+        return "\n".join([*lines, f"the fault is in: {verdict}"])
 
 
 @torch.no_grad()
@@ -68,7 +67,7 @@ def find_divergence(
 ) -> Divergence:
     """Run both models on the same ids and compare every module that has the same name in both.
 
-    `reference` is a model of transformers, or another one with its names.
+    `reference` is a model from transformers, or any other model with the same module names.
     """
     theirs, mine = _calls(reference, ids), _calls(ours, ids)
     rotate = _their_rotation(theirs)
@@ -79,18 +78,18 @@ def find_divergence(
         if name not in mine or name not in theirs or name.endswith(ROUTED):
             continue
         answer = mine[name].again(module, theirs[name].given, rotate)
-        so_far = _difference_so_far(mine[name].answer, theirs[name].answer)
-        rows.append(ModuleDifference(name, _difference(answer, theirs[name].answer), so_far))
+        accumulated = _accumulated(mine[name].answer, theirs[name].answer)
+        rows.append(ModuleDifference(name, _difference(answer, theirs[name].answer), accumulated))
     if not rows:
         raise ValueError(
-            "the two models must share names of modules; got none in common. Compare with the "
-            "model of transformers that has the same model_type."
+            "the two models must have modules with the same names; got none in common. Compare "
+            "with the model from transformers that has the same model_type."
         )
     return Divergence(tuple(rows), tolerance)
 
 
 class ModuleCall(NamedTuple):
-    """With what a module was called, and what it answered."""
+    """The arguments of one call of a module, and what it returned."""
 
     arguments: tuple[Any, ...]
     named: Mapping[str, Any]
@@ -98,16 +97,16 @@ class ModuleCall(NamedTuple):
 
     @property
     def given(self) -> Any:
-        """What the module works on."""
+        """The module's input."""
         return self.arguments[0] if self.arguments else self.named.get("hidden_states")
 
     @property
     def answer(self) -> Tensor:
-        """The first thing that it returned."""
+        """The first value that it returned."""
         return _first(self.answers)
 
     def again(self, module: nn.Module, given: Tensor, rotate: Rotation | None) -> Tensor:
-        """Return the answer to another input, with the same mask and with `rotate` if there is."""
+        """Return the output for a different input, with the same mask and this rotation."""
 
         def exchanged(argument: Any) -> Any:
             return rotate if rotate is not None and inspect.isfunction(argument) else argument
@@ -118,7 +117,7 @@ class ModuleCall(NamedTuple):
 
 
 def _calls(model: nn.Module, ids: Tensor) -> dict[str, ModuleCall]:
-    """Return how each module was called in one run of the model."""
+    """Return how each module was called in one forward pass of the model."""
     found: dict[str, ModuleCall] = {}
 
     def watch(name: str, module: nn.Module) -> RemovableHandle:
@@ -142,31 +141,31 @@ def _first(answers: Any) -> Any:
 
 
 def _their_rotation(theirs: Mapping[str, ModuleCall]) -> Rotation | None:
-    """Return what turns queries and keys in the reference, from the angles that it computed."""
+    """Return the rotation of queries and keys in the reference, from the angles it computed."""
     found = [call.answers for name, call in theirs.items() if name.endswith(ROTARY)]
     if not found:
         return None
     cos, sin = (each[:, None] for each in found[0])  # (B, 1, T, D)
 
     def rotate(x: Float[Tensor, "B H T D"]) -> Float[Tensor, "B H T D"]:
-        turned, rest = x.split([cos.shape[-1], x.shape[-1] - cos.shape[-1]], dim=-1)
-        first, second = turned.chunk(2, dim=-1)
-        return torch.cat((turned * cos + torch.cat((-second, first), -1) * sin, rest), -1)
+        rotated, rest = x.split([cos.shape[-1], x.shape[-1] - cos.shape[-1]], dim=-1)
+        first, second = rotated.chunk(2, dim=-1)
+        return torch.cat((rotated * cos + torch.cat((-second, first), -1) * sin, rest), -1)
 
     return rotate
 
 
 def _rotary_row(ours: DecoderLM, rotate: Rotation, ids: Tensor) -> ModuleDifference:
-    """Return how differently the two models turn the same vectors."""
+    """Return how differently the two models rotate the same vectors."""
     shape = (len(ids), 1, ids.shape[1], ours.config.head_dim)
     probe = torch.randn(shape, generator=seeded(0)).to(next(ours.parameters()))
     own = ours.rotation(torch.arange(ids.shape[1], device=ids.device))
-    turned = probe if own is None else own(probe)
-    return ModuleDifference(f"model.{ROTARY}", _difference(turned, rotate(probe)), None)
+    rotated = probe if own is None else own(probe)
+    return ModuleDifference(f"model.{ROTARY}", _difference(rotated, rotate(probe)), None)
 
 
-def _difference_so_far(found: Tensor, expected: Tensor) -> float:
-    """Return `_difference`; heads may stand before the tokens in one model, behind in the other."""
+def _accumulated(found: Tensor, expected: Tensor) -> float:
+    """Return `_difference`; one model may have the heads before the tokens, the other after."""
     if found.dim() == 4 == expected.dim():
         return min(_difference(each, expected) for each in (found, found.transpose(1, 2)))
     return _difference(found, expected)

@@ -1,7 +1,8 @@
-"""Faults to be found: a small model next to its reference, with one thing wrong at a time.
+"""Planted faults: a small model beside its reference, with one thing wrong at a time.
 
-Each fault is a slip that people make when they write a model after a paper and load somebody else's
-weights into it. None of them raises an error; the text that comes out is merely bad.
+Each fault is a mistake that people make when they implement a paper and load published weights into
+their model. None of them raises an error; the generated text is just bad. `FAULTS` are listed in
+the notebook with their names. `MYSTERIES` are not: there the reader has to find out what is wrong.
 
 Taught in:        transformer
 Checked against:  transformers' Qwen3 on the same random weights
@@ -61,9 +62,9 @@ def _residual(model: DecoderLM) -> None:
     block.forward = MethodType(forward, block)
 
 
-def _turned_over(model: DecoderLM) -> None:
+def _reshaped(model: DecoderLM) -> None:
     weight = model.get_parameter("model.layers.2.self_attn.o_proj.weight")
-    # 48 x 60: the numbers of the turned matrix, read into the shape that fits.
+    # 48 x 60: the numbers of the transposed matrix, reshaped to fit.
     weight.data = weight.data.T.reshape(weight.shape).contiguous()
 
 
@@ -77,6 +78,36 @@ def _no_last_norm(model: DecoderLM) -> None:
     model.model.norm = nn.Identity()  # type: ignore[assignment]
 
 
+def _scaled_by_width(model: DecoderLM) -> None:
+    attention: Any = model.blocks[1].self_attn
+    attention.scale = CONFIG.hidden_size**-0.5
+
+
+def _keys_and_values(model: DecoderLM) -> None:
+    attention: Any = model.blocks[2].self_attn
+    attention.k_proj, attention.v_proj = attention.v_proj, attention.k_proj
+
+
+def _activation_on_up(model: DecoderLM) -> None:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        narrowed: Tensor = self.down_proj(self.gate_proj(x) * self.activation(self.up_proj(x)))
+        return narrowed
+
+    mlp = model.blocks[0].mlp
+    mlp.forward = MethodType(forward, mlp)
+
+
+def _shifted_rows(model: DecoderLM) -> None:
+    table = model.get_parameter("model.embed_tokens.weight").data
+    model.model.embed_tokens.weight = nn.Parameter(table.roll(1, 0), requires_grad=False)
+
+
+MYSTERIES: tuple[Callable[[DecoderLM], None], ...] = (
+    _scaled_by_width,
+    _keys_and_values,
+    _activation_on_up,
+    _shifted_rows,
+)
 FAULTS: dict[str, Callable[[DecoderLM], None]] = {
     "none": lambda model: None,
     "wrong eps in one norm": _wrong_eps,
@@ -84,7 +115,7 @@ FAULTS: dict[str, Callable[[DecoderLM], None]] = {
     "wrong base of RoPE": _wrong_base,
     "gate and up exchanged in layer 2": _gate_and_up,
     "residual from the normalised input in layer 1": _residual,
-    "output weight reshaped instead of turned in layer 2": _turned_over,
+    "output weight reshaped instead of transposed in layer 2": _reshaped,
     "no causal mask in layer 2": _no_mask,
     "last norm forgotten": _no_last_norm,
 }
@@ -92,7 +123,7 @@ FAULTS: dict[str, Callable[[DecoderLM], None]] = {
 
 @cache
 def reference() -> nn.Module:
-    """Return a small random Qwen3 of transformers, its weights large enough to matter."""
+    """Return a small random Qwen3 from transformers, with weights large enough to matter."""
     import transformers
 
     words = asdict(CONFIG)
@@ -122,13 +153,26 @@ def faulty(fault: str) -> DecoderLM:
         raise ValueError(
             f"a planted fault must be one of {', '.join(FAULTS)}; got {fault!r}. Choose one."
         )
+    return _with(FAULTS[fault])
+
+
+def mystery(number: int) -> DecoderLM:
+    """Return our model with the reference's weights and a fault that is not named."""
+    if not 1 <= number <= len(MYSTERIES):
+        raise ValueError(
+            f"there are mysteries 1 to {len(MYSTERIES)}; got {number}. Choose one of them."
+        )
+    return _with(MYSTERIES[number - 1])
+
+
+def _with(fault: Callable[[DecoderLM], None]) -> DecoderLM:
     ours = build_model(CONFIG).eval().requires_grad_(False)
     ours.load_state_dict(reference().state_dict(), strict=True)
-    FAULTS[fault](ours)
+    fault(ours)
     return ours
 
 
 @cache
 def report(fault: str) -> Divergence:
-    """Return where our model with this fault and the reference part."""
+    """Return where our model with this fault starts to differ from the reference."""
     return find_divergence(faulty(fault), reference(), IDS)

@@ -45,9 +45,9 @@ def test_the_curve_and_its_slope_are_torchs(name, theirs):
 
 def test_the_title_counts_what_is_negative_and_what_meets_no_slope():
     said = figure_title(figures.activation("ReLU", ARRIVING))
-    assert said == "ReLU: 50% of what arrives is negative, and 50% meets a slope near 0"
+    assert said == "ReLU: 50% of the inputs are negative; at 50% the slope is below 0.01"
     smooth = figure_title(figures.activation("GELU", ARRIVING))
-    assert "and 12% meets" in smooth, "only the number at -6 does"
+    assert "at 12% the slope" in smooth, "only the number at -6 does"
     assert torch.equal(slope(torch.relu, ARRIVING), (ARRIVING > 0).double())
 
 
@@ -56,7 +56,7 @@ def test_the_histogram_shows_shares_and_says_what_lies_outside():
     counts = [stairs.get_data().values for stairs in bottom.patches]
     assert sum(part.sum() for part in counts) == pytest.approx(7 / 8)
     assert counts[0].sum() == pytest.approx(3 / 8)
-    assert words(bottom) == "12.5% lies outside"
+    assert words(bottom) == "12.5% are outside"
     assert words(figures.activation("SiLU", ARRIVING[1:]).axes[1]) == ""
 
 
@@ -75,16 +75,18 @@ def test_the_dead_are_drawn_seed_by_seed_and_the_worst_is_named():
     (ax,) = figures.dead_units([0.01, 0.1], found).axes
     assert list(ax.lines[0].get_ydata()) == pytest.approx([0.1, 0.6])
     assert list(ax.lines[2].get_ydata()) == [0.5, 0.7]
-    assert "Up to 70% of the units of a ReLU layer are dead, at a rate of 0.1" in figure_title(
-        ax.figure
+    assert (
+        "Up to 70% of the units of a ReLU layer are negative for every example, at a rate of 0.1"
+        in figure_title(ax.figure)
     )
 
 
 @pytest.mark.parametrize(
     ("gate", "theirs"), [("swiglu", F.silu), ("reglu", F.relu), ("glu", torch.sigmoid)]
 )
-def test_the_surface_is_the_bent_gate_times_up(gate, theirs):
-    left, right = figures.gate_surface(gate, -2.0).axes
+def test_the_surface_is_the_activated_gate_times_up(gate, theirs):
+    left, right, scale = figures.gate_surface(gate, -2.0).axes
+    assert scale.get_ylabel() == "act(gate) · up"
     image = left.images[0]
     surface = torch.tensor(image.get_array().data)
     line = torch.linspace(-4, 4, 81, dtype=torch.float64)
@@ -94,7 +96,7 @@ def test_the_surface_is_the_bent_gate_times_up(gate, theirs):
     assert torch.allclose(lines(right)[0], -2.0 * theirs(line))
     assert left.lines[0].get_ydata()[0] == -2.0
     at_two = format(-2 * theirs(torch.tensor(2.0)).item(), ".2f").replace("-", "−")
-    assert f"lets {at_two} pass" in figure_title(left.figure)
+    assert f"a gate of 2 gives {at_two}" in figure_title(left.figure)
 
 
 def test_unknown_names_are_answered():
@@ -155,7 +157,7 @@ def test_loads_are_ranked_and_named():
     assert [bar.get_facecolor() for bar in left.containers[0]].count(
         to_rgba(OKABE_ITO.vermillion)
     ) == 1
-    assert "left alone: from 0.20 to 3.00 of a fair share" in figure_title(left.figure)
+    assert "left alone: from 0.20 to 3.00 × the mean load" in figure_title(left.figure)
     assert right.get_ylim() == left.get_ylim()
 
 
@@ -175,7 +177,7 @@ def test_what_is_dropped_is_what_the_library_drops(factor):
     assert int((cells == 1).sum() + (cells == 2).sum()) == int(groups.counts.sum())
     assert int((cells == 0).sum()) == 4 * limit - int(groups.counts.sum())
     said = figure_title(left.figure)
-    assert f"{limit} places each: {int(groups.dropped.sum())} of 12 choices are dropped" in said
+    assert f"{limit} slots each: {int(groups.dropped.sum())} of 12 choices are dropped" in said
     assert "Nothing is dropped from a factor of 1.75 on" in said
     place = next(i for i, x in enumerate(right.lines[0].get_xdata()) if x == factor)
     assert right.lines[0].get_ydata()[place] == pytest.approx(int(groups.dropped.sum()) / 12)
@@ -219,7 +221,7 @@ def test_products_near_zero_and_the_share_of_the_largest_are_counted():
     assert gates.share_needed(passed) == 2 / 4
 
 
-def test_pairs_are_counted_in_the_cell_where_they_stand():
+def test_pairs_are_counted_in_their_cell():
     shares = gates.pair_shares(
         torch.tensor([[-5.95, 5.95, 0.05, 9.0]]), torch.tensor([[-5.95, -5.95, 0.05, 0.0]])
     )
@@ -227,12 +229,12 @@ def test_pairs_are_counted_in_the_cell_where_they_stand():
     assert shares[0, 0] == shares[0, -1] == shares[30, 30] == 0.25
 
 
-def test_pairing_by_lot_keeps_the_numbers_and_parts_the_pairs():
+def test_random_pairing_keeps_the_numbers_and_breaks_the_pairs():
     gate, up = pairs()
-    lots = gates.strangers(gate, up)
-    assert lots.shape == gate.shape
-    assert not torch.allclose(lots.sort().values, gates.products(gate, up).sort().values)
-    same = gates.strangers(torch.full_like(gate, 2.0), up)
+    control = gates.paired_at_random(gate, up)
+    assert control.shape == gate.shape
+    assert not torch.allclose(control.sort().values, gates.products(gate, up).sort().values)
+    same = gates.paired_at_random(torch.full_like(gate, 2.0), up)
     assert torch.allclose(
         same.flatten().sort().values, (F.silu(torch.tensor(2.0)) * up).flatten().sort().values
     )
@@ -256,16 +258,19 @@ def test_the_gates_of_each_layer_are_drawn():
 
 def test_the_units_at_work_are_drawn_on_the_surface():
     gate, up = pairs()
-    left, right = figures.units_at_work("Layer 3", gate, up).axes
+    left, right, scale = figures.units_at_work("Layer 3", gate, up).axes
+    assert scale.get_ylabel() == "fraction of all units"
     drawn = left.images[0].get_array()
     assert np.ma.filled(drawn, 0) == pytest.approx(gates.pair_shares(gate, up).numpy())
-    trained, lots = lines(right)[:2]
+    trained, control = lines(right)[:2]
     passed = F.silu(gate) * up
     assert torch.allclose(trained, gates.carried(passed).double(), atol=1e-6)
-    assert torch.allclose(lots, gates.carried(gates.strangers(gate, up)).double(), atol=1e-6)
+    assert torch.allclose(
+        control, gates.carried(gates.paired_at_random(gate, up)).double(), atol=1e-6
+    )
     said = figure_title(left.figure)
     assert f"Layer 3: {gates.near_zero(passed):.0%} of the products are near 0" in said
-    assert f"{gates.share_needed(passed):.0%} of the units carry 90%" in said
+    assert f"{gates.share_needed(passed):.0%} of the units hold 90%" in said
 
 
 DRAWINGS = {
@@ -289,7 +294,8 @@ DRAWINGS = {
 def test_a_picture_drawn_twice_has_the_same_bytes_and_states_its_finding(name):
     figure = DRAWINGS[name]()
     assert png_bytes(figure) == png_bytes(DRAWINGS[name]())
-    panels = figure.axes[:1] if name == "activation" else figure.axes  # two panels, one finding
+    panels = [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
+    panels = panels[:1] if name == "activation" else panels  # two panels, one finding
     assert all(ax.get_title(loc="left") for ax in panels), "each panel states its finding"
 
 

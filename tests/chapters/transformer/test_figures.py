@@ -60,6 +60,7 @@ def test_bars_and_title_say_what_is_predicted():
     colours = [bar.get_facecolor() for bar in right.patches]
     assert colours[:3] == [colours[0]] * 3 != colours[3:]
     assert words(right).count("is predicted") == 2
+    assert ticks(figure.axes[0].yaxis) == ["a", "b", "c", "<start>", "x"], "inputs, not targets"
     said = figure_title(figure)
     assert "encoder-decoder: 18 of 25 pairs" in said
     assert "learns from 2 of 5 tokens: the target" in said
@@ -83,7 +84,9 @@ def test_norms_are_drawn_and_the_longest_named():
         [4, 5, 90],
         [2, 5, 10],
     ]
-    assert figure_title(figure) == "The stream grows 5-fold (dashed: median); ␣three ends longest"
+    assert figure_title(figure) == (
+        "The stream grows 5-fold (dashed: median); the vector of ␣three ends longest (red)"
+    )
 
 
 def test_answers_settle_where_they_stay():
@@ -92,7 +95,8 @@ def test_answers_settle_where_they_stay():
 
 def test_the_lens_shows_the_last_place_on_top():
     figure = figures.lens(LOGITS, WORDS, ["p", "q", "r"])
-    (ax,) = figure.axes
+    ax, scale = figure.axes
+    assert scale.get_ylabel() == "probability of the predicted token"
     assert ticks(ax.yaxis) == ["layer 2", "layer 1", "layer 0", "embedding"]
     drawn = np.array(words(ax)).reshape(4, 3)
     assert list(drawn[0]) == ["␣of", r"\$x", r"\$x"]
@@ -106,12 +110,12 @@ def test_the_lens_shows_the_last_place_on_top():
     ]
     shares = ax.images[0].get_array()
     assert shares[0, 0] == pytest.approx(LOGITS[3, 0].softmax(-1).max().item())
-    assert "2 of 3 answers are settled (bold) before the last layer" in figure_title(figure)
+    assert "2 of 3 predictions are final (bold) before the last layer" in figure_title(figure)
 
 
 def test_both_side_by_side():
     figure = figures.stream_and_lens(NORMS[:, :3], LOGITS[:3], WORDS, ["p", "q", "r"])
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 3  # the third is the colour scale
     assert len(figure.axes[0].lines) == 4
     assert len(figure.axes[1].texts) == 9
 
@@ -140,7 +144,7 @@ def test_parts_stand_beside_each_other():
     figure = figures.part_effects({"repeats": parts})
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == [0.5, 3.0, 1.0, 0.25]
-    assert "the attention of layer 1 is missed most: +3.00" in figure_title(figure)
+    assert "the attention of layer 1 costs most: +3.00" in figure_title(figure)
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["attention", "MLP"]
 
@@ -153,7 +157,7 @@ def test_ablation_counts_from_where_it_is_told():
     assert [list(line.get_ydata()) for line in right.lines] == [whole.tolist(), without.tolist()]
     assert left.patches[0].get_xy() == (0.5, 0.5)
     marked = figures.ablation(RISES, whole, without, "text", "layer 1", vocab_size=2048)
-    assert marked.axes[1].lines[2].get_label() == "all tokens alike: 7.6 nats"
+    assert marked.axes[1].lines[2].get_label() == "equal probabilities: 7.6 nats"
     unframed = figures.ablation(RISES, whole, without, "text", "layer 1")
     assert not unframed.axes[0].patches
     assert "goes from 5.50 to 6.75" in figure_title(unframed)
@@ -177,13 +181,13 @@ def test_faults_are_large_and_details_that_agree_are_left_out():
     (ax,) = figure.axes
     names = ["layers.0", "layers.1.mlp", "layers.1.mlp.up_proj", "norm", "lm_head"]
     assert ticks(ax.yaxis) == names
-    own = ax.collections[0]
-    assert own.get_sizes().tolist() == [22, 22, 90, 22, 22]
-    assert own.get_offsets()[:, 0].tolist() == pytest.approx([1e-7, 0.3, 0.4, 1e-9, 1e-9])
+    isolated = ax.collections[0]
+    assert isolated.get_sizes().tolist() == [22, 22, 90, 22, 22]
+    assert isolated.get_offsets()[:, 0].tolist() == pytest.approx([1e-7, 0.3, 0.4, 1e-9, 1e-9])
     assert list(ax.lines[0].get_xdata()) == pytest.approx([1e-7, 0.3, 0.4, 0.2])
-    assert ax.get_legend().get_bbox_to_anchor().x0 > ax.bbox.x1, "no dot is behind the legend"
+    assert ax.get_legend().get_bbox_to_anchor().x0 > ax.bbox.x1, "the legend covers no dot"
     assert figure_title(figure) == (
-        "3 of the parts drawn are off so far; the fault is in layers.1.mlp.up_proj"
+        "Accumulated error in 3 of 5 modules; the fault is in layers.1.mlp.up_proj"
     )
 
 

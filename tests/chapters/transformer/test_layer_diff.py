@@ -59,10 +59,10 @@ def pair(folders, name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_equal_models_part_nowhere(name, folders):
+def test_equal_models_differ_nowhere(name, folders):
     report = find_divergence(*pair(folders, name), IDS)
     assert report.faults == ()
-    assert "they part at: nowhere: all agree within 1e-05" in str(report)
+    assert "nowhere: all agree within 1e-05" in str(report)
     names = {row.name for row in report.rows}
     wanted = {"lm_head"} | {
         f"transformer.h.{i}.{part}" if name == "gpt2" else f"model.layers.{i}.{part}"
@@ -168,26 +168,26 @@ def test_a_planted_fault_is_named(plant, faults, folders):
     assert (model(IDS).logits - reference(IDS).logits).abs().max() > 1e-4
 
 
-def test_what_comes_behind_a_fault_is_off_only_so_far(folders):
+def test_what_comes_after_a_fault_has_only_an_accumulated_error(folders):
     model, reference = pair(folders, "qwen3")
     wrong_eps(model)
     report = {row.name: row for row in find_divergence(model, reference, IDS).rows}
-    behind = report["model.layers.2.input_layernorm"]
-    assert behind.own < 1e-5 < 1e-3 < behind.so_far
+    after = report["model.layers.2.input_layernorm"]
+    assert after.isolated < 1e-5 < 1e-3 < after.accumulated
     before = report["model.layers.0.mlp"]
-    assert before.own < 1e-5 > before.so_far
+    assert before.isolated < 1e-5 > before.accumulated
 
 
 @pytest.mark.parametrize("tokens", [17, 6, 2])  # 6 and 2 are the numbers of heads, too
-def test_heads_before_tokens_are_compared_with_heads_behind_them(tokens, folders):
+def test_heads_before_tokens_are_compared_with_heads_after_them(tokens, folders):
     report = find_divergence(*pair(folders, "qwen3"), IDS[:, :tokens])
     rows = {row.name: row for row in report.rows}
     for name in ("q_norm", "k_norm"):
-        assert rows[f"model.layers.0.self_attn.{name}"].so_far < 1e-5
+        assert rows[f"model.layers.0.self_attn.{name}"].accumulated < 1e-5
     model, reference = pair(folders, "qwen3")
     wrong_embedding_row(model)
     rows = {row.name: row for row in find_divergence(model, reference, IDS[:, :tokens]).rows}
-    assert rows["model.layers.0.self_attn.q_norm"].so_far > 1e-2
+    assert rows["model.layers.0.self_attn.q_norm"].accumulated > 1e-2
 
 
 def test_two_faults_are_both_named(folders):

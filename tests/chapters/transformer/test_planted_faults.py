@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from course_lib.chapters.transformer.planted_faults import FAULTS, IDS, faulty, reference, report
+from course_lib.chapters.transformer.layer_diff import find_divergence
+from course_lib.chapters.transformer.planted_faults import (
+    FAULTS,
+    IDS,
+    MYSTERIES,
+    faulty,
+    mystery,
+    reference,
+    report,
+)
 
 NAMED = {
     "none": (),
@@ -15,7 +24,7 @@ NAMED = {
         "model.layers.2.mlp.up_proj",
     ),
     "residual from the normalised input in layer 1": ("model.layers.1",),
-    "output weight reshaped instead of turned in layer 2": ("model.layers.2.self_attn.o_proj",),
+    "output weight reshaped instead of transposed in layer 2": ("model.layers.2.self_attn.o_proj",),
     "no causal mask in layer 2": ("model.layers.2.self_attn",),
     "last norm forgotten": ("model.norm",),
 }
@@ -47,3 +56,25 @@ def test_planting_leaves_the_reference_alone():
 def test_unknown_fault():
     with pytest.raises(ValueError, match=r"none, wrong eps.*'typo'"):
         faulty("typo")
+
+
+FOUND = (  # what the report names, mystery by mystery
+    ("model.layers.1.self_attn",),
+    ("model.layers.2.self_attn.k_proj", "model.layers.2.self_attn.v_proj"),
+    ("model.layers.0.mlp",),
+    ("model.embed_tokens",),
+)
+
+
+@pytest.mark.parametrize("number", range(1, len(MYSTERIES) + 1))
+def test_mysteries_are_found(number):
+    suspect = mystery(number)
+    assert find_divergence(suspect, reference(), IDS).faults == FOUND[number - 1]
+    with torch.no_grad():
+        assert (suspect(IDS).logits - reference()(IDS).logits).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("number", [0, len(MYSTERIES) + 1])
+def test_unknown_mystery(number):
+    with pytest.raises(ValueError, match=rf"1 to 4; got {number}"):
+        mystery(number)

@@ -22,23 +22,23 @@ def _plain_probes(at_one):
         Probe(
             "0, 1 and −1",
             lambda: call(torch.tensor([0.0, 1.0, -1.0])),
-            f"At 0 nothing passes, at 1 the result is {at_one}, at −1 it is 1 less than that.",
+            f"At 0 the result is 0, at 1 it is {at_one}, at −1 it is 1 less than that.",
         ),
         Probe(
             "from −3 to 3",
             lambda: call(torch.linspace(-3, 3, 13)),
-            "Between the two straight ends the curve bends, and below 0 it dips.",
+            "Between its two straight ends the curve is smooth, with a minimum below 0.",
             gradient=True,
         ),
         Probe(
             "a matrix in float64",
             lambda: call(uneven(3, 4).double()),
-            "Each number is treated alone, in its own type.",
+            "Each number is computed separately, in its own type.",
         ),
         Probe(
-            "far out",
+            "large numbers",
             lambda: call(torch.tensor([-1000.0, -90.0, 90.0, 1000.0])),
-            "Far to the left the result is 0, far to the right it is x; never nan.",
+            "For large negative x the result is 0, for large positive x it is x; never nan.",
         ),
     )
 
@@ -47,8 +47,8 @@ def _cut_off(function):
     return Misconception(
         "the gradient cut off",
         lambda x: function(x.detach()),
-        "The values are right, but nothing before this activation could learn. Compute with x "
-        "itself: no detach(), no torch.no_grad(), no .item() and no NumPy.",
+        "The values are right, but nothing before this activation could be trained. Compute with "
+        "x itself: no detach(), no torch.no_grad(), no .item() and no NumPy.",
     )
 
 
@@ -56,19 +56,19 @@ _OTHERS = {
     "relu": Misconception(
         "ReLU",
         torch.relu,
-        "You cut at 0. This curve is smooth: a little below 0 it still lets something through.",
+        "You cut off at 0. This curve is smooth: slightly negative numbers still pass in part.",
     ),
     "silu": Misconception(
         "SiLU",
         lambda x: x * torch.sigmoid(x),
-        "x · sigmoid(x) is SiLU. GELU multiplies x by another S-shaped curve, the probability "
+        "x · sigmoid(x) is SiLU. GELU multiplies x by a different S-shaped curve, the probability "
         "that a standard normal number is below x.",
     ),
     "quick": Misconception(
         "sigmoid(1.702 x) taken for GELU",
         _quick,
-        "x · sigmoid(1.702 x) is a third formula, a rough fit that some older models used. It is "
-        "off by as much as 0.02.",
+        "x · sigmoid(1.702 x) is a third formula, a rough approximation that some older models "
+        "used. Its error is as large as 0.02.",
     ),
 }
 
@@ -79,7 +79,7 @@ GELU_EXACT = Exercise(
     difficulty=1,
     statement=(
         "Return x times the probability that a standard normal number is below x, for each "
-        "number of a tensor. `torch.erf` is there for you."
+        "number of a tensor, in its type. You may use `torch.erf`."
     ),
     solution=mlp.gelu_exact,
     reference=lambda x: F.gelu(x.double()).to(x.dtype),
@@ -101,18 +101,18 @@ GELU_EXACT = Exercise(
         Misconception(
             "the probability alone",
             lambda x: 0.5 * (1 + torch.erf(x / math.sqrt(2))),
-            "This is the share of x that passes. Multiply it by x.",
+            "This is only the factor. Multiply it by x.",
         ),
         Misconception(
             "the density instead of the probability",
             lambda x: x * torch.exp(-x * x / 2) / math.sqrt(2 * math.pi),
-            "You multiply by the bell curve, which vanishes on both sides. It is the area under "
-            "it, up to x, that is wanted.",
+            "You multiply by the density, which goes to 0 on both sides. Use the area under it, up "
+            "to x.",
         ),
         Misconception(
             "the tanh form taken for exact",
             lambda x: F.gelu(x, approximate="tanh"),
-            "The tanh form is a fit. It is off by up to 0.0005, which is far more than rounding.",
+            "The tanh form is an approximation. Its error is up to 0.0005, far more than rounding.",
         ),
         _OTHERS["quick"],
         _OTHERS["silu"],
@@ -164,22 +164,22 @@ GELU_TANH = Exercise(
         Misconception(
             "√(2/π) forgotten",
             lambda x: _tanh_form(x, scale=1.0),
-            "Multiply what stands inside tanh by √(2/π) = 0.7979.",
+            "Multiply the argument of tanh by √(2/π) = 0.7979.",
         ),
         Misconception(
-            "the cube outside the bracket",
+            "the cube outside the parentheses",
             lambda x: 0.5 * x * (1 + torch.tanh(_ROOT_TWO_PI * x + 0.044715 * x**3)),
-            "√(2/π) multiplies the cubic term as well: put both terms into one bracket.",
+            "√(2/π) multiplies the cubic term as well: put both terms in one pair of parentheses.",
         ),
         Misconception(
             "a square for the cube",
             lambda x: _tanh_form(x, power=2),
-            "An even power would push both sides the same way. The term is x³.",
+            "An even power would shift both sides in the same direction. The term is x³.",
         ),
         Misconception(
             "the exact form",
             F.gelu,
-            "This is GELU itself. Weights that were trained with the tanh form want the tanh "
+            "This is the exact GELU. Weights that were trained with the tanh form need the tanh "
             "form; the two differ by up to 0.0005.",
         ),
         _OTHERS["quick"],
@@ -196,7 +196,7 @@ GELU_TANH = Exercise(
         ),
     ),
     hints=(
-        "Write the inside first: x + 0.044715 * x**3.",
+        "Write the inner sum first: x + 0.044715 * x**3.",
         "Multiply it by math.sqrt(2 / math.pi), and take torch.tanh.",
         "½ (1 + tanh) runs from 0 to 1; multiply it by x.",
     ),
@@ -217,10 +217,10 @@ SILU = Exercise(
         Misconception(
             "the sigmoid alone",
             torch.sigmoid,
-            "This is the share of x that passes. Multiply it by x.",
+            "This is only the factor. Multiply it by x.",
         ),
         Misconception(
-            "the sign turned in the sigmoid",
+            "a wrong sign in the sigmoid",
             lambda x: x * torch.sigmoid(-x),
             "1 / (1 + exp(x)) falls as x grows. The sigmoid is 1 / (1 + exp(−x)).",
         ),
@@ -239,7 +239,7 @@ SILU = Exercise(
         Misconception(
             "negative inputs cut off",
             lambda x: torch.relu(x) * torch.sigmoid(x),
-            "SiLU keeps the dip below 0, and with it a gradient for negative inputs.",
+            "SiLU is negative below 0, and has a gradient for negative inputs.",
         ),
         Misconception(
             "sigmoid(1.702 x)",

@@ -1,4 +1,4 @@
-"""The exercise on the loss that keeps experts equally busy."""
+"""The exercise on the loss that balances the load of the experts."""
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ def _balance_slowly(logits, k):
 
 
 def _balance_by_loop(logits, k):
-    """Compute it expert after expert, in torch, so that a gradient flows."""
+    """Compute it expert by expert, in torch, so that a gradient flows."""
     p = torch.softmax(logits, -1)
     places = p.topk(k).indices
     total = torch.zeros((), dtype=logits.dtype)
@@ -68,8 +68,9 @@ BALANCING = Exercise(
     minutes=10,
     difficulty=3,
     statement=(
-        "From logits (N, E) of a router with k choices per token, return "
-        "E · Σₑ (choices of e per token) · (mean probability of e)."
+        "From logits (N, E) of a router with k choices per token, return the scalar "
+        "E · Σₑ (choices of e per token) · (mean probability of e). Gradients flow through the "
+        "probabilities."
     ),
     solution=experts.load_balancing_loss,
     reference=_balance_slowly,
@@ -78,7 +79,7 @@ BALANCING = Exercise(
         Probe(
             "all to one expert",
             lambda: call(torch.tensor([[9.0, 0.0, 0.0], [9.0, 0.0, 0.0]]), 1),
-            "One expert gets everything, so the loss is near its largest value, E = 3.",
+            "One expert gets all tokens, so the loss is near its maximum, E = 3.",
         ),
         Probe(
             "two experts each",
@@ -96,8 +97,8 @@ BALANCING = Exercise(
         _balanced_loss(
             "without the factor E",
             lambda logits, k: {"factor": 1},
-            "Without E the loss in balance is k / E, so its weight would have to change with the "
-            "number of experts. Multiply the sum by E (a mean over experts loses the E again).",
+            "Without E the loss in balance is k / E, so its weight would depend on the number of "
+            "experts. Multiply the sum by E. (A mean over experts would cancel the E again.)",
         ),
         _balanced_loss(
             "divided by all choices",
@@ -108,35 +109,34 @@ BALANCING = Exercise(
         _balanced_loss(
             "counts times counts",
             lambda logits, k: {"probability": lambda p, chosen: chosen.sum(1).mean(0)},
-            "Counts have no gradient, and so nothing would be learned. One factor must be the "
+            "Counts have no gradient, so the router could not be trained. One factor must be the "
             "mean probability.",
         ),
         _balanced_loss(
             "probability times probability",
             lambda logits, k: {"share": lambda chosen: torch.softmax(logits, -1).mean(0) * k},
-            "Probabilities may be even while choices are not. One factor must count where the "
-            "tokens went.",
+            "Probabilities may be even while choices are not. One factor must count the choices.",
         ),
         _balanced_loss(
             "only the first choice counted",
             lambda logits, k: {"share": lambda chosen: chosen[:, 0].mean(0)},
-            "A token uses k experts, and all k of them have work to do. Count every choice.",
+            "A token uses k experts, and each of them has to process it. Count every choice.",
         ),
         _balanced_loss(
             "gates instead of probabilities",
             lambda logits, k: {"probability": _gates_alone},
             "The second factor is the mean of the whole softmax. Experts that were not chosen "
-            "need a gradient most of all.",
+            "need a gradient too.",
         ),
         Misconception(
             "the gradient cut off",
             lambda logits, k: _balance(logits.detach(), k),
-            "The value is right, but the router could not learn from it. Counts have no gradient, "
-            "so it must flow through the mean probability: no detach() or torch.no_grad() there.",
+            "The value is right, but the router could not be trained with it. Counts have no "
+            "gradient, so it must flow through the mean probability: no detach() there.",
         ),
     ),
     alternatives=(
-        Alternative("one expert after the other", _balance_by_loop),
+        Alternative("expert by expert", _balance_by_loop),
         Alternative("as the hints have it", _balance_by_bincount),
         Alternative("by a mask of choices", _balance_by_mask),
     ),

@@ -1,4 +1,4 @@
-"""The exercise on units that ReLU has switched off."""
+"""The exercise on ReLU units that are 0 for every token."""
 
 import torch
 
@@ -20,7 +20,7 @@ DEAD = Exercise(
     difficulty=2,
     statement=(
         "Pre-activations have the shape (..., F): any number of tokens, F hidden units. Return, "
-        "as a number, the share of units whose ReLU is 0 for every token."
+        "as a number, the fraction of units whose ReLU is 0 for every token."
     ),
     solution=mlp.dead_unit_fraction,
     reference=_count,
@@ -38,7 +38,7 @@ DEAD = Exercise(
         Probe(
             "exactly 0",
             lambda: call(torch.tensor([[0.0, 1.0, -1.0], [0.0, -1.0, 2.0]])),
-            "ReLU of 0 is 0, and no gradient passes there either.",
+            "ReLU of 0 is 0, and its gradient there is 0 too.",
         ),
         Probe(
             "a batch of sentences",
@@ -46,28 +46,28 @@ DEAD = Exercise(
             "All tokens of all sentences count, along both leading axes.",
         ),
         Probe(
-            "silent in one sentence only",
+            "negative in one sentence only",
             lambda: call(torch.tensor([[[-1.0, -1.0], [-2.0, -1.0]], [[3.0, -1.0], [-1.0, -2.0]]])),
-            "The first unit is silent throughout the first sentence and wakes in the second.",
+            "The first unit is negative throughout the first sentence and active in the second.",
         ),
         Probe(
-            "a silent token",
+            "a token that activates no unit",
             lambda: call(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 2.0, 3.0]])),
-            "One token that wakes nobody does not make a unit dead.",
+            "One token that activates no unit does not make a unit dead.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "the share of zeros",
+            "the fraction of zeros",
             lambda z: (z <= 0).double().mean().item(),
-            "You count single zeros. That a unit is silent for some tokens is how ReLU works; it "
-            "is dead when it is silent for all of them.",
+            "You count single zeros. A ReLU unit is normally 0 for some tokens; it is dead if it "
+            "is 0 for all of them.",
         ),
         Misconception(
             "tokens instead of units",
             lambda z: (z.flatten(0, -2) <= 0).all(1).double().mean().item(),
-            "You ask which tokens wake no unit. Ask, for each unit, whether all tokens are at or "
-            "below 0: reduce over the tokens.",
+            "You count tokens that activate no unit. For each unit, test whether all tokens are at "
+            "or below 0: reduce over the tokens.",
         ),
         Misconception(
             "0 counted as alive",
@@ -75,23 +75,23 @@ DEAD = Exercise(
             "At exactly 0 ReLU gives 0 and its gradient in PyTorch is 0 too. Use <=.",
         ),
         Misconception(
-            "silent once",
+            "negative for one token",
             lambda z: (z.flatten(0, -2) <= 0).any(0).double().mean().item(),
-            "One silent token does not kill a unit: `all`, not `any`.",
+            "One token is not enough: `all`, not `any`.",
         ),
         Misconception(
             "negative on average",
             lambda z: (z.flatten(0, -2).mean(0) <= 0).double().mean().item(),
-            "A unit with a negative mean still fires for some tokens. Look at each token.",
+            "A unit with a negative mean may still be active for some tokens. Test each token.",
         ),
         Misconception(
             "each sentence by itself",
             lambda z: (z <= 0).all(-2).double().mean().item(),
-            "You find the dead units of each sentence and average. A unit that any sentence wakes "
-            "is alive: put the tokens of all sentences together first, flatten(0, -2).",
+            "You average over the dead units of each sentence. A unit that is active in any "
+            "sentence is not dead: combine the tokens of all sentences first, flatten(0, -2).",
         ),
         Misconception(
-            "the number instead of the share",
+            "the number instead of the fraction",
             lambda z: (z.flatten(0, -2) <= 0).all(0).double().sum().item(),
             "Divide by the number of units.",
         ),
@@ -108,7 +108,7 @@ DEAD = Exercise(
         ),
     ),
     hints=(
-        "pre_activations.flatten(0, -2) puts all tokens below one another, (N, F).",
+        "pre_activations.flatten(0, -2) combines all tokens, (N, F).",
         "(tokens <= 0).all(0) is True for each dead unit.",
         "The mean of that, as a number: .double().mean().item().",
     ),

@@ -27,8 +27,8 @@ GATED = Exercise(
     minutes=7,
     difficulty=2,
     statement=(
-        "`gate` and `up` are (F, C), `down` is (C, F), x is (..., C). Return each vector of x "
-        "through the gated layer: the activated gate times up, narrowed by down."
+        "`gate` and `up` are (F, C), `down` is (C, F), x is (..., C). Return (..., C): the gated "
+        "layer applied to each vector of x, the activated gate times up, multiplied by down."
     ),
     solution=mlp.gated_ffn,
     reference=_in_double,
@@ -43,22 +43,22 @@ GATED = Exercise(
                 torch.tensor([[10.0, 7.0]]),
                 F.relu,
             ),
-            "relu(2) · 3 · 10 = 60; the second gate, relu(−1), is shut.",
+            "relu(2) · 3 · 10 = 60; the second gate, relu(−1), is closed.",
         ),
         Probe("one token", lambda: _layer((), 4, 6), "SwiGLU: the activation is SiLU."),
         Probe(
             "a batch of sentences",
             lambda: _layer((2, 3), 4, 6),
-            "Each vector by itself.",
+            "Each vector separately.",
             gradient=True,
         ),
         Probe(
             "as wide as the model",
             lambda: _layer((2,), 3, 3),
-            "Square matrices hide a transpose that is missing.",
+            "Square matrices hide a missing transpose.",
         ),
         Probe(
-            "another activation",
+            "a different activation",
             lambda: _layer((5,), 4, 6, activation=F.gelu),
             "With GELU on the gate the layer is GEGLU.",
         ),
@@ -67,18 +67,18 @@ GATED = Exercise(
         Misconception(
             "gate and up swapped",
             lambda x, gate, up, down, activation=F.silu: _in_double(x, up, gate, down, activation),
-            "The activation bends the gate's half; up passes as it is. With a checkpoint's "
-            "weights the layers are not interchangeable.",
+            "The activation applies to the gate; up stays linear. With a checkpoint's weights the "
+            "two are not interchangeable.",
         ),
         Misconception(
-            "both halves bent",
+            "both projections activated",
             lambda x, gate, up, down, activation=F.silu: (
                 (activation(x @ gate.mT) * activation(x @ up.mT)) @ down.mT
             ),
-            "One half stays linear: activate the gate only.",
+            "up stays linear: activate the gate only.",
         ),
         Misconception(
-            "bent after the product",
+            "activated after the product",
             lambda x, gate, up, down, activation=F.silu: (
                 activation((x @ gate.mT) * (x @ up.mT)) @ down.mT
             ),
@@ -89,7 +89,7 @@ GATED = Exercise(
             lambda x, gate, up, down, activation=F.silu: (
                 (activation(x @ gate.mT) + x @ up.mT) @ down.mT
             ),
-            "A gate lets a share of the other half through: multiply, number by number.",
+            "A gate scales the other projection: multiply elementwise.",
         ),
         Misconception(
             "no gate at all",
@@ -106,7 +106,7 @@ GATED = Exercise(
             lambda x, gate, up, down, activation=F.silu: _in_double(
                 x, gate, up, down, torch.sigmoid
             ),
-            "A sigmoid makes the first gated layer, GLU. Use `activation`.",
+            "A sigmoid gives GLU, the first gated layer. Use `activation`.",
         ),
         Misconception(
             "weights not transposed",
@@ -118,14 +118,14 @@ GATED = Exercise(
             lambda x, gate, up, down, activation=F.silu: _in_double(
                 x.detach(), gate.detach(), up.detach(), down.detach(), activation
             ),
-            "The values are right, but neither the weights nor what stands before the layer could "
-            "learn. Compute with the tensors themselves: no detach(), no torch.no_grad().",
+            "The values are right, but neither the weights nor earlier layers could be trained. "
+            "Compute with the tensors themselves: no detach(), no torch.no_grad().",
         ),
     ),
     alternatives=(
         Alternative("by F.linear", _in_double),
         Alternative(
-            "both halves in one product",
+            "gate and up in one product",
             lambda x, gate, up, down, activation=F.silu: (
                 lambda g, u: (activation(g) * u) @ down.mT
             )(*(x @ torch.cat([gate, up]).mT).chunk(2, -1)),
@@ -139,7 +139,7 @@ GATED = Exercise(
     ),
     hints=(
         "x @ gate.mT has the shape (..., F). So has x @ up.mT.",
-        "activation(x @ gate.mT) * (x @ up.mT) multiplies number by number.",
+        "activation(x @ gate.mT) * (x @ up.mT) multiplies elementwise.",
         "Then @ down.mT brings it back to (..., C).",
     ),
 )
@@ -152,7 +152,7 @@ def _one_by_one(x, up, down, activation=torch.relu):
 
 MEMORY = Exercise(
     id="mlp.memory",
-    title="What each unit writes",
+    title="What each unit adds",
     minutes=6,
     difficulty=2,
     statement=(
@@ -170,7 +170,7 @@ MEMORY = Exercise(
                 torch.tensor([[1.0, 1.0], [-1.0, 0.0], [0.0, 2.0]]),
                 torch.tensor([[1.0, 5.0, 0.0], [0.0, 5.0, -1.0]]),
             ),
-            "The keys match by 3, −1 and 4; a negative match writes nothing.",
+            "The keys match by 3, −1 and 4; a negative match adds nothing.",
         ),
         Probe(
             "four features, six units",
@@ -185,46 +185,46 @@ MEMORY = Exercise(
         Probe(
             "GELU",
             lambda: call(uneven(4), uneven(6, 4) / 4, uneven(4, 6).roll(1, 1), F.gelu),
-            "With GELU a slightly negative match still writes a little.",
+            "With GELU a slightly negative match still adds a little.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the sum of all",
             lambda x, up, down, activation=torch.relu: activation(up @ x) @ down.mT,
-            "This is the layer's output. Keep what each unit adds apart, one row each.",
+            "This is the layer's output. Keep the units separate, one row each.",
         ),
         Misconception(
-            "the keys written back",
+            "keys used as values",
             lambda x, up, down, activation=torch.relu: activation(up @ x)[:, None] * up,
-            "Rows of `up` are the keys that are compared. What is written is the value, a column "
-            "of `down`.",
+            "Rows of `up` are the keys that are compared with x. What is added is the value, a "
+            "column of `down`.",
         ),
         Misconception(
             "a softmax over the keys",
             lambda x, up, down, activation=torch.relu: torch.softmax(up @ x, 0)[:, None] * down.mT,
-            "Attention shares one unit of weight among its keys. Here each key is judged by "
-            "itself, through the activation.",
+            "In attention the weights of all keys sum to 1. Here each match goes through the "
+            "activation separately.",
         ),
         Misconception(
-            "the match not bent",
+            "no activation",
             lambda x, up, down, activation=torch.relu: (up @ x)[:, None] * down.mT,
-            "Without the activation, a key that points the other way writes minus its value.",
+            "Without the activation, a key with a negative match would subtract its value.",
         ),
         Misconception(
-            "bent after the value",
+            "activated after the value",
             lambda x, up, down, activation=torch.relu: activation((up @ x)[:, None] * down.mT),
             "The activation is applied to the match. Values may be negative.",
         ),
         Misconception(
             "one row for each feature",
             lambda x, up, down, activation=torch.relu: activation(up @ x) * down,
-            "These are the same numbers, (C, F). Rows should be units: transpose.",
+            "These are the same numbers as (C, F). Rows must be units: transpose.",
         ),
     ),
     alternatives=(
         Alternative(
-            "by an outer scaling",
+            "with einsum",
             lambda x, up, down, activation=torch.relu: torch.einsum(
                 "f,cf->fc", activation(up @ x), down
             ),

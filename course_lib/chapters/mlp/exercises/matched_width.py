@@ -1,4 +1,4 @@
-"""The exercise on the width at which a gated layer is as large as a plain one."""
+"""The exercise on the width at which a gated layer has as many parameters as a plain one."""
 
 import math
 
@@ -21,7 +21,7 @@ MATCHED = Exercise(
     difficulty=2,
     statement=(
         "A plain layer has F = expansion · width hidden units. Return the F with which a gated "
-        "layer has as many parameters, rounded up to a multiple of `multiple_of`."
+        "layer has as many parameters, rounded up once to a multiple of `multiple_of`."
     ),
     solution=mlp.matched_hidden_width,
     reference=_smallest_enough,
@@ -30,7 +30,7 @@ MATCHED = Exercise(
         Probe(
             "192",
             lambda: call(192),
-            "Two matrices of 192 · 768 hold as much as three of 192 · 512.",
+            "Two matrices of 192 · 768 have as many parameters as three of 192 · 512.",
         ),
         Probe(
             "Llama-2-7B",
@@ -40,16 +40,16 @@ MATCHED = Exercise(
         Probe(
             "nothing to round",
             lambda: call(96, multiple_of=256),
-            "8/3 of 96 is 256, a multiple of 256 already.",
+            "8/3 of 96 is 256, which is already a multiple of 256.",
         ),
         Probe(
             "just above a multiple",
             lambda: call(99, multiple_of=256),
-            "8/3 of 99 is 264: rounding up means 512, however near 256 is.",
+            "8/3 of 99 is 264: rounding up gives 512, although 256 is closer.",
         ),
         Probe("expansion 2", lambda: call(90, expansion=2), "2/3 of what the plain layer has."),
         Probe(
-            "a third too many",
+            "a fraction of two thirds",
             lambda: call(97, multiple_of=2, expansion=1),
             "2/3 of 97 is 64.67: more than 64, so 66.",
         ),
@@ -60,8 +60,7 @@ MATCHED = Exercise(
             lambda width, multiple_of=1, expansion=4: (
                 math.ceil(expansion * width / multiple_of) * multiple_of
             ),
-            "A gated layer has three matrices. At equal width it has half as many parameters "
-            "again.",
+            "A gated layer has three matrices. At equal width it has 50 % more parameters.",
         ),
         Misconception(
             "rounded down",
@@ -76,48 +75,48 @@ MATCHED = Exercise(
                 math.ceil(2 * expansion * width // 3 / multiple_of) * multiple_of
             ),
             "// 3 rounds down before you round up: 256.33 becomes 256, which is already a "
-            "multiple, although a little more is needed. Round once, upwards, at the end.",
+            "multiple but too small. Round once, up, at the end.",
         ),
         Misconception(
             "rounded to the nearest, then up",
             lambda width, multiple_of=1, expansion=4: (
                 math.ceil(round(2 * expansion * width / 3) / multiple_of) * multiple_of
             ),
-            "You round twice, and the first time it may go down: 256.33 becomes 256, which is "
-            "already a multiple. Round once, upwards, at the end.",
+            "You round twice, and the first time possibly down: 256.33 becomes 256, which is "
+            "already a multiple. Round once, up, at the end.",
         ),
         Misconception(
             "rounded to the nearest",
             lambda width, multiple_of=1, expansion=4: (
                 round(2 * expansion * width / 3 / multiple_of) * multiple_of
             ),
-            "The rule is to round up, also from just above a multiple.",
+            "Round up, even from just above a multiple.",
         ),
         Misconception(
             "one multiple too many",
             lambda width, multiple_of=1, expansion=4: (
                 (2 * expansion * width // 3 // multiple_of + 1) * multiple_of
             ),
-            "What is a multiple already stays as it is.",
+            "A number that is already a multiple stays as it is.",
         ),
         Misconception(
             "3/2 for 2/3",
             lambda width, multiple_of=1, expansion=4: (
                 math.ceil(3 * expansion * width / 2 / multiple_of) * multiple_of
             ),
-            "Three matrices for two: each must be narrower, so multiply by 2/3.",
+            "Three matrices instead of two: each must be narrower, so multiply by 2/3.",
         ),
         Misconception(
             "expansion ignored",
             lambda width, multiple_of=1, expansion=4: (
                 math.ceil(8 * width / 3 / multiple_of) * multiple_of
             ),
-            "8/3 is 2/3 of 4. For another expansion, take 2/3 of that one.",
+            "8/3 is 2/3 of 4. For a different expansion, take 2/3 of that.",
         ),
         Misconception(
             "the multiple ignored",
             lambda width, multiple_of=1, expansion=4: math.ceil(2 * expansion * width / 3),
-            "Round up to a multiple of `multiple_of`: hardware likes round widths.",
+            "Round up to a multiple of `multiple_of`: such widths are faster on hardware.",
         ),
     ),
     alternatives=(
@@ -127,7 +126,7 @@ MATCHED = Exercise(
                 math.ceil(2 * expansion * width / 3 / multiple_of) * multiple_of
             ),
         ),
-        Alternative("multiple after multiple", _smallest_enough),
+        Alternative("multiple by multiple", _smallest_enough),
         Alternative(
             "first to a whole unit, then to a multiple",
             lambda width, multiple_of=1, expansion=4: (

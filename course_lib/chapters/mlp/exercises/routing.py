@@ -1,4 +1,4 @@
-"""Exercises on experts: the router, and what a mixture weighs."""
+"""Exercises on experts: the router, and the parameters of a mixture."""
 
 import torch
 
@@ -31,7 +31,7 @@ def _best_logits_only(logits, k, normalise=True):
     return torch.softmax(best, -1), chosen
 
 
-def _row_after_row(logits, k, normalise=True):
+def _row_by_row(logits, k, normalise=True):
     rows = []
     for row in torch.softmax(logits, -1):
         gates, chosen = row.sort(descending=True)
@@ -61,8 +61,9 @@ ROUTE = Exercise(
     difficulty=2,
     statement=(
         "From logits (N, E), return the pair (gates, chosen), both (N, k): softmax over the "
-        "experts, then the k largest of each token, best first. With `normalise`, the gates of a "
-        "token sum to 1; without, they stay as softmax gave them."
+        "experts, then the k largest of each token, best first. With `normalise`, the gate weights "
+        "of a token sum to 1; without it they are the softmax values. Gates keep the type of the "
+        "logits."
     ),
     solution=experts.route,
     reference=_route_slowly,
@@ -72,21 +73,21 @@ ROUTE = Exercise(
         Probe(
             "one token, two of three",
             lambda: call(torch.tensor([[2.0, 1.0, 0.1]]), 2),
-            "Shares 0.659 and 0.242 become 0.731 and 0.269.",
+            "Probabilities 0.659 and 0.242 become gates 0.731 and 0.269.",
         ),
         Probe(
             "the best is not the first",
             lambda: call(torch.tensor([[0.1, 1.0, 2.0, -1.0], [3.0, -2.0, 0.5, 1.5]]), 3),
-            "`chosen` holds numbers of experts, the best first.",
+            "`chosen` holds the numbers of the experts, best first.",
             gradient=True,
         ),
         Probe(
             "not normalised",
             lambda: call(uneven(3, 5), 2, normalise=False),
-            "The gates are the shares among all experts, and sum to less than 1.",
+            "The gates are softmax values over all experts, and sum to less than 1.",
             gradient=True,
         ),
-        Probe("one expert each", lambda: call(uneven(4, 3), 1), "Normalised, one gate is 1."),
+        Probe("one expert each", lambda: call(uneven(4, 3), 1), "A single normalised gate is 1."),
         Probe(
             "logits around 1000",
             lambda: call(torch.tensor([[1000.0, 1001.0, 999.0]]), 2),
@@ -97,49 +98,49 @@ ROUTE = Exercise(
         Misconception(
             "gates not renormalised",
             lambda logits, k, normalise=True: torch.softmax(logits, -1).topk(k),
-            "The shares of the chosen sum to less than 1: divide them by their sum, or the layer "
-            "shrinks what it passes on.",
+            "The probabilities of the chosen experts sum to less than 1: divide them by their sum, "
+            "or the layer's output shrinks.",
         ),
         Misconception(
             "normalised over all tokens",
             _one_total,
-            "You divide by the sum over all tokens. Each token's own k gates sum to 1: sum over "
+            "You divide by the sum over all tokens. The k gates of each token sum to 1: sum over "
             "the last axis, with keepdim=True.",
         ),
         Misconception(
             "softmax over the chosen only",
             _best_logits_only,
-            "Softmax over the k best logits equals normalised gates, to the last digit. But with "
-            "normalise=False the gates are shares among all E experts: softmax first.",
+            "Softmax over the k best logits equals the normalised gates. But with normalise=False "
+            "the gates are probabilities among all E experts: softmax first.",
         ),
         Misconception(
             "softmax over the tokens",
             lambda logits, k, normalise=True: _routed(torch.softmax(logits, 0), k, normalise),
-            "You let tokens compete for an expert. Each token chooses among experts: dim=-1.",
+            "Your softmax runs over tokens. Each token chooses among experts: dim=-1.",
         ),
         Misconception(
             "softmax a second time",
             _softmax_twice,
-            "Shares are not scores. To make gates sum to 1, divide them by their sum; a second "
-            "softmax flattens them.",
+            "These are probabilities already. To make gates sum to 1, divide them by their sum; a "
+            "second softmax makes them more even.",
         ),
         Misconception(
             "a sigmoid for each expert",
             lambda logits, k, normalise=True: _routed(torch.sigmoid(logits), k, normalise),
-            "Some models score each expert by a sigmoid (DeepSeek-V3). Here the experts of a "
-            "token share one softmax.",
+            "Some models apply a sigmoid to each score (DeepSeek-V3). Here a softmax runs over the "
+            "experts of a token.",
         ),
         Misconception(
             "the worst experts",
             lambda logits, k, normalise=True: _routed(
                 torch.softmax(logits, -1), k, normalise, largest=False
             ),
-            "You take the k smallest shares.",
+            "You take the k smallest probabilities.",
         ),
         Misconception(
             "logits divided by their sum",
             lambda logits, k, normalise=True: _routed(logits, k, normalise),
-            "Logits may be negative. Softmax makes shares of them first.",
+            "Logits may be negative. Apply softmax first.",
         ),
         Misconception(
             "nothing subtracted before exp",
@@ -151,12 +152,12 @@ ROUTE = Exercise(
             lambda logits, k, normalise=True: _routed(
                 torch.softmax(logits.detach(), -1), k, normalise
             ),
-            "The gates are right, but the router could not learn: what it learns comes through "
+            "The gates are right, but the router could not be trained: its gradient flows through "
             "them. Only `chosen` has no gradient. Compute the gates from the logits themselves.",
         ),
     ),
     alternatives=(
-        Alternative("one token after the other, sorted", _row_after_row),
+        Alternative("token by token, sorted", _row_by_row),
         Alternative(
             "as the hints have it",
             lambda logits, k, normalise=True: _routed(torch.softmax(logits, -1), k, normalise),
@@ -229,8 +230,8 @@ PARAMETERS = Exercise(
     difficulty=2,
     statement=(
         "Return the pair (total, active) of one mixture: all its parameters, and those that one "
-        "token multiplies with. Experts are gated layers without biases; the router is a matrix "
-        "(E, C). A shared expert, where there is one, is a gated layer with a gate (1, C)."
+        "token is multiplied with. Experts are gated layers without biases; the router is a matrix "
+        "(E, C). A shared expert, if there is one, is a gated layer with an additional gate (1, C)."
     ),
     solution=experts.expert_parameters,
     reference=_count_by_shapes,
@@ -239,9 +240,9 @@ PARAMETERS = Exercise(
         Probe(
             "two experts, one active",
             lambda: call(2, 3, 2, 1),
-            "An expert has 3 · 2 · 3 = 18, the router 4: 40 in all, 22 at work.",
+            "An expert has 3 · 2 · 3 = 18, the router 4: 40 in total, 22 active.",
         ),
-        Probe("three of eight", lambda: call(5, 7, 8, 3), "The router works for every token."),
+        Probe("three of eight", lambda: call(5, 7, 8, 3), "The router is used for every token."),
         Probe(
             "with a shared expert",
             lambda: call(5, 7, 8, 3, shared_hidden=11),
@@ -250,14 +251,14 @@ PARAMETERS = Exercise(
         Probe(
             "one layer of Qwen3-30B-A3B",
             lambda: call(2048, 768, 128, 8),
-            "604.2 million in memory, 38.0 million at work.",
+            "604.2 million in total, 38.0 million active.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the router forgotten",
             _count(router=False),
-            "The router has one row for each expert, E · C numbers, and every token uses them all.",
+            "The router has one row for each expert, E · C numbers; every token uses all of them.",
         ),
         Misconception(
             "two matrices instead of three",
@@ -265,14 +266,14 @@ PARAMETERS = Exercise(
             "A gated expert has gate, up and down: 3 · C · F.",
         ),
         Misconception(
-            "the shared expert counted as idle",
+            "the shared expert not counted as active",
             _count(shared_active=False),
             "Every token uses the shared expert: it counts as active too.",
         ),
         Misconception(
             "the shared expert's gate forgotten",
             _count(shared_gate=False),
-            "The shared expert has a gate of its own, one row of C numbers.",
+            "The shared expert has its own gate, one row of C numbers.",
         ),
         Misconception(
             "only k rows of the router",
@@ -284,10 +285,10 @@ PARAMETERS = Exercise(
             lambda width, hidden, num_experts, k, shared_hidden=None: _count()(
                 width, hidden, num_experts, num_experts, shared_hidden
             ),
-            "A token runs through k experts only; the others wait in memory.",
+            "A token is multiplied with k experts only; the others are just in memory.",
         ),
         Misconception(
-            "active as a share of the total",
+            "active as a fraction of the total",
             lambda width, hidden, num_experts, k, shared_hidden=None: (
                 (total := _count()(width, hidden, num_experts, k, shared_hidden)[0]),
                 total * k // num_experts,

@@ -1,4 +1,4 @@
-"""The pictures of this chapter: activations, gates, a layer as memory, experts and their size.
+"""The figures of this chapter: activations, gates, a layer as memory, experts and their size.
 
 Taught in:        mlp
 Checked against:  course_lib.mlp, course_lib.experts and torch.nn.functional for the same numbers

@@ -1,4 +1,4 @@
-"""Activations: the curve, its slope, and the numbers that really arrive under it.
+"""Activations: the curve, its slope, and a histogram of real pre-activations.
 
 Taught in:        mlp
 Checked against:  torch.nn.functional and autograd, read back from the drawn curves
@@ -27,7 +27,8 @@ from course_lib.study.display.plotting import (
 
 CURVES: Mapping[str, Activation] = {"ReLU": torch.relu, "GELU": gelu_exact, "SiLU": silu}
 REACH = 5.0  # curves are drawn from -REACH to REACH
-FLAT = 0.01  # a smaller slope passes next to nothing
+FLAT = 0.01  # a smaller slope counts as near 0
+CLOSED = 0.1  # a smaller product counts as near 0
 TITLES = {"swiglu": "SwiGLU", "geglu": "GEGLU", "reglu": "ReGLU", "glu": "GLU"}
 
 
@@ -39,7 +40,7 @@ def slope(activation: Activation, x: Float[Tensor, "*shape"]) -> Float[Tensor, "
 
 
 def activation(name: str, arriving: Float[Tensor, "*shape"]) -> Figure:
-    """Draw an activation, its slope, and a histogram of the numbers that arrive at it."""
+    """Draw an activation, its slope, and a histogram of its inputs."""
     if name not in CURVES:
         raise ValueError(
             f"the activation must be one of {', '.join(CURVES)}; got {name!r}. "
@@ -62,7 +63,7 @@ def activation(name: str, arriving: Float[Tensor, "*shape"]) -> Figure:
     top.legend(frameon=False, loc="upper left")
     title(
         top,
-        f"{name}: {below:.0%} of what arrives is negative, and {flat:.0%} meets a slope near 0",
+        f"{name}: {below:.0%} of the inputs are negative; at {flat:.0%} the slope is below {FLAT}",
     )
     _histogram(bottom, numbers)
     return figure
@@ -71,15 +72,19 @@ def activation(name: str, arriving: Float[Tensor, "*shape"]) -> Figure:
 def _histogram(ax: Axes, numbers: Float[Tensor, " N"]) -> None:
     edges = torch.linspace(-REACH, REACH, 61, dtype=torch.float64)
     counts = torch.histogram(numbers.cpu(), edges).hist / len(numbers)
-    for half, colour in ((slice(0, 30), OKABE_ITO.vermillion), (slice(30, 60), OKABE_ITO.sky)):
+    for half, colour, label in (
+        (slice(0, 30), OKABE_ITO.vermillion, "negative"),
+        (slice(30, 60), OKABE_ITO.sky, "positive"),
+    ):
         ends = edges[half.start : half.stop + 1].tolist()
-        ax.stairs(counts[half].tolist(), ends, fill=True, color=colour)
-    ax.set(xlim=(-REACH, REACH), xlabel="what arrives (pre-activation)", ylabel="share")
+        ax.stairs(counts[half].tolist(), ends, fill=True, color=colour, label=label)
+    ax.set(xlim=(-REACH, REACH), xlabel="input (pre-activation)", ylabel="fraction")
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
     ax.locator_params(axis="y", nbins=4)
     outside = (numbers.abs() > REACH).double().mean().item()
     if outside > 0.0005:
         ax.text(
-            0.99, 0.85, f"{outside:.1%} lies outside", transform=ax.transAxes, ha="right", size=9
+            0.99, 0.85, f"{outside:.1%} are outside", transform=ax.transAxes, ha="right", size=9
         )
 
 
@@ -100,8 +105,8 @@ def gelu_forms(reach: Number = 4.0) -> Figure:
         right.plot(x.tolist(), error.clamp_min(1e-9).tolist(), color=colour, lw=2, label=name)
     left.set(xlabel="x", ylabel="value")
     left.legend(frameon=False, fontsize=9)
-    title(left, "Three curves that look like one")
-    right.set(yscale="log", ylim=(1e-7, 1e-1), xlabel="x", ylabel="distance from GELU")
+    title(left, "Three curves that look identical")
+    right.set(yscale="log", ylim=(1e-7, 1e-1), xlabel="x", ylabel="difference from GELU")
     right.set_yticks([1e-6, 1e-4, 1e-2])
     right.minorticks_off()
     sigmoid, tanh = worst.values()
@@ -110,9 +115,9 @@ def gelu_forms(reach: Number = 4.0) -> Figure:
 
 
 def dead_units(rates: Sequence[Number], found: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
-    """Draw the share of dead units in the last layer against the learning rate.
+    """Draw the fraction of always-negative units in the last layer against the learning rate.
 
-    `found[name][i]` holds the shares of several seeds at `rates[i]`.
+    `found[name][i]` holds the fractions of several seeds at `rates[i]`. Such a ReLU unit is dead.
     """
     figure, ax = new_figure(7.5, 3.6)
     colours = {"ReLU": OKABE_ITO.vermillion, "GELU": OKABE_ITO.blue}
@@ -122,7 +127,12 @@ def dead_units(rates: Sequence[Number], found: Mapping[str, Sequence[Sequence[fl
         ax.plot(rates, means, color=colour, lw=2, label=name)
         for rate, shares in zip(rates, by_rate, strict=True):
             ax.plot([rate] * len(shares), shares, "o", color=colour, ms=5, alpha=0.7)
-    ax.set(xscale="log", ylim=(-0.03, 1.0), xlabel="learning rate", ylabel="share of dead units")
+    ax.set(
+        xscale="log",
+        ylim=(-0.03, 1.0),
+        xlabel="learning rate",
+        ylabel="units negative for all examples",
+    )
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.minorticks_off()
     ax.legend(frameon=False)
@@ -134,7 +144,11 @@ def dead_units(rates: Sequence[Number], found: Mapping[str, Sequence[Sequence[fl
         ),
         key=lambda each: each[2],
     )
-    title(ax, f"Up to {most:.0%} of the units of a {name} layer are dead, at a rate of {rate:g}")
+    title(
+        ax,
+        f"Up to {most:.0%} of the units of a {name} layer are negative for every example, "
+        f"at a rate of {rate:g}",
+    )
     return figure
 
 
@@ -155,7 +169,7 @@ def gate_surface(gate: str = "swiglu", up: Number = 1.0) -> Figure:
     line = torch.linspace(-reach, reach, count, dtype=torch.float64)
     opened = GATES[gate](line)
     surface = line[:, None] * opened[None, :]  # rows are up, columns are gate
-    figure, (left, right) = new_figure(9.5, 4.0, cols=2, margins=Margins(top=0.75, across=1.0))
+    figure, (left, right) = new_figure(10.2, 4.0, cols=2, margins=Margins(top=0.75, across=1.7))
     left.imshow(
         surface.numpy(),
         cmap=SIGNED.cmap,
@@ -164,16 +178,19 @@ def gate_surface(gate: str = "swiglu", up: Number = 1.0) -> Figure:
         aspect="auto",
         extent=(-reach, reach, -reach, reach),
     )
-    left.contour(line, line, surface, levels=(-4, -1, 1, 4), colors="black", linewidths=0.7)
+    lines = left.contour(line, line, surface, levels=(-4, -1, 1, 4), colors="black", linewidths=0.7)
+    left.clabel(lines, fmt="%g", fontsize=8)
+    scale = figure.colorbar(left.images[0], ax=left, fraction=0.05, pad=0.02)
+    scale.set_label("act(gate) · up")
     left.axhline(up, color=OKABE_ITO.green, lw=2, linestyle="--")
     left.set(xlabel="gate", ylabel="up")
     left.set(xticks=[-4, 0, 4], yticks=[-4, 0, 4])
-    shut = (surface.abs() < 0.1).double().mean().item()
-    title(left, f"{TITLES[gate]}: on {shut:.0%} of this square next to nothing passes")
+    closed = (surface.abs() < CLOSED).double().mean().item()
+    title(left, f"{TITLES[gate]}: on {closed:.0%} of this square the product is below ±{CLOSED}")
     right.plot(line.tolist(), (opened * up).tolist(), color=OKABE_ITO.green, lw=2.2)
     right.axhline(0, color=FAINT, linewidth=0.8)
-    right.set(xlim=(-reach, reach), ylim=(-8, 8), xlabel="gate", ylabel="result")
+    right.set(xlim=(-reach, reach), ylim=(-8, 8), xlabel="gate", ylabel="act(gate) · up")
     right.set(xticks=[-4, 0, 4], yticks=[-8, 0, 8])
     at_two = written((GATES[gate](line.new_tensor(2.0)) * up).item(), ".2f")
-    title(right, f"With up = {written(up, '.1f')} a gate of 2 lets {at_two} pass")
+    title(right, f"With up = {written(up, '.1f')} a gate of 2 gives {at_two}")
     return figure

@@ -1,8 +1,8 @@
-"""The two numbers that meet in a hidden unit of a trained gated layer, and what comes of them.
+"""Gate, up and their product in the hidden units of a trained gated layer.
 
-A gated layer multiplies silu(gate) by up. Where either is small, next to nothing is written into
-the stream: a layer of many units writes with a few. Beside each layer stands a control: the same
-gates and ups, paired by lot.
+A gated layer multiplies silu(gate) by up. If either is small, almost nothing is added to the
+stream, so few of the units contribute. Each layer has a control: the same gates and ups in random
+pairs.
 
     share of the k largest = sum of their squares / sum of all squares, for each token
 
@@ -25,45 +25,49 @@ from course_lib.device import seeded
 from course_lib.mlp import silu
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, WEIGHTS, Margins, new_figure, title
 
-SMALL = 0.1  # a product below this share of the layer's root mean square counts as near 0
+SMALL = 0.1  # a product below this fraction of the layer's root mean square counts as near 0
 REACH = 6.0  # gates and ups are drawn from -REACH to REACH
 BINS = 60  # cells along each side of that square
-LEVELS = (-1.0, -0.1, 0.1, 1.0)  # products whose lines are drawn
 MOST = 0.9  # of a token's sum of squares
 INKS = (OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.purple, OKABE_ITO.vermillion)
 
 
 def products(gate: Float[Tensor, "*shape"], up: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Return what each hidden unit of a SwiGLU layer passes on."""
+    """Return the product of each hidden unit of a SwiGLU layer."""
     return silu(gate) * up
 
 
 def near_zero(passed: Float[Tensor, "N F"]) -> float:
-    """Return the share of products that are small beside their root mean square."""
-    return (passed.abs() < SMALL * passed.square().mean().sqrt()).double().mean().item()
+    """Return the fraction of products that are small compared with their root mean square."""
+    return (passed.abs() < small_product(passed)).double().mean().item()
+
+
+def small_product(passed: Float[Tensor, "N F"]) -> float:
+    """Return the size below which a product of this layer counts as near 0."""
+    return SMALL * passed.square().mean().sqrt().item()
 
 
 def carried(passed: Float[Tensor, "N F"]) -> Float[Tensor, " F"]:
-    """Return which share of the sum of squares the 1, 2, 3 ... largest units of a token carry."""
+    """Return the fraction of the sum of squares in the 1, 2, 3 ... largest units of a token."""
     squares = passed.square().sort(-1, descending=True).values
     return (squares.cumsum(-1) / squares.sum(-1, keepdim=True)).mean(0)
 
 
 def share_needed(passed: Float[Tensor, "N F"]) -> float:
-    """Return the share of units that carries `MOST` of the sum of squares."""
+    """Return the fraction of units that accounts for `MOST` of the sum of squares."""
     return (int((carried(passed) < MOST).sum()) + 1) / passed.shape[1]
 
 
-def strangers(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
-    """Return the products of the same numbers when gates and ups are paired by lot."""
+def paired_at_random(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
+    """Return the products of the same gates and ups in random pairs."""
     order = torch.randperm(up.numel(), generator=seeded(0)).to(up.device)
     return products(gate.flatten()[order.flip(0)], up.flatten()[order]).view_as(gate)
 
 
 def gates_by_layer(layers: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
-    """Draw what arrives at the gates of each layer, and how much of it comes to nothing.
+    """Draw the gates of each layer, and how many products are near 0.
 
-    Each layer is a name and the numbers of its gates and ups, (N, F) both.
+    Each layer is a name with its gates and ups, both (N, F).
     """
     figure, (left, right) = new_figure(
         11.0, 3.8, cols=2, margins=Margins(top=0.75, across=0.9), width_ratios=(6, 5)
@@ -73,7 +77,7 @@ def gates_by_layer(layers: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
         shares = torch.histogram(gate.flatten().cpu().float(), edges).hist / gate.numel()
         left.stairs(shares.tolist(), edges.tolist(), color=ink, linewidth=1.8, label=name)
     left.axvline(0, color=FAINT, linewidth=0.8)
-    left.set(xlim=(-REACH, REACH), xlabel="what arrives at the gate", ylabel="share")
+    left.set(xlim=(-REACH, REACH), xlabel="gate (pre-activation)", ylabel="fraction")
     left.locator_params(axis="y", nbins=4)
     left.legend(frameon=False, fontsize=9)
     below = [(gate < 0).double().mean().item() for gate, _ in layers.values()]
@@ -87,7 +91,7 @@ def gates_by_layer(layers: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
         )
         right.bar_label(bars, [f"{height:.0%}" for height in heights], padding=2, fontsize=9)
     right.set_xticks(range(len(layers)), list(layers))
-    right.set(ylim=(0, 1.2), yticks=[0, 0.5, 1], ylabel="share")
+    right.set(ylim=(0, 1.2), yticks=[0, 0.5, 1], ylabel="fraction")
     right.legend(frameon=False, fontsize=9, loc="upper right", ncols=2)
     title(left, f"Between {min(below):.0%} and {max(below):.0%} of the gates are below 0")
     title(right, f"Between {min(small):.0%} and {max(small):.0%} of the products are near 0")
@@ -95,32 +99,32 @@ def gates_by_layer(layers: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
 
 
 def units_at_work(name: str, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Figure:
-    """Draw where the units of a layer stand on the surface of SwiGLU, and how few do the work."""
+    """Draw the units of a layer on the surface of SwiGLU, and how many contribute most."""
     figure, (left, right) = new_figure(
-        10.5, 4.2, cols=2, margins=Margins(top=0.75, across=1.0), width_ratios=(1, 1)
+        11.3, 4.2, cols=2, margins=Margins(top=0.75, across=1.8), width_ratios=(1, 1)
     )
     passed = products(gate, up)
     _surface(left, gate, up)
     title(left, f"{name}: {near_zero(passed):.0%} of the products are near 0")
     count = passed.shape[1]
     units = [100 * (i + 1) / count for i in range(count)]
-    lots = strangers(gate, up)
+    shuffled = paired_at_random(gate, up)
     for values, ink, style, said in (
         (passed, OKABE_ITO.blue, "-", "as trained"),
-        (lots, FAINT, "--", "paired by lot"),
+        (shuffled, FAINT, "--", "paired at random"),
     ):
         right.plot(units, carried(values).tolist(), style, color=ink, lw=2.2, label=said)
     right.axhline(MOST, color=FAINT, linestyle=":", linewidth=1.2)
     right.set(xscale="log", ylim=(0, 1.02), yticks=[0, 0.5, 0.9, 1])
-    right.set(xlabel="largest units of a token (%)", ylabel="share of the sum of squares")
+    right.set(xlabel="largest units of a token (%)", ylabel="fraction of the sum of squares")
     right.set_xticks([0.2, 1, 10, 100], ["0.2", "1", "10", "100"])
     right.minorticks_off()
     right.legend(frameon=False, fontsize=9, loc="lower right")
-    needed, drawn = share_needed(passed), share_needed(lots)
+    needed, control = share_needed(passed), share_needed(shuffled)
     title(
         right,
-        f"{needed:.0%} of the units carry {MOST:.0%} of what a token gets; paired by lot, "
-        f"{drawn:.0%}",
+        f"{needed:.0%} of the units hold {MOST:.0%} of a token's squares; paired at random, "
+        f"{control:.0%}",
     )
     return figure
 
@@ -128,18 +132,24 @@ def units_at_work(name: str, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"
 def _surface(ax: Axes, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> None:
     """Draw how often each pair of gate and up occurs, and lines of equal product."""
     shares = pair_shares(gate, up)
-    cmap = WEIGHTS.cmap.with_extremes(bad=WEIGHTS.cmap(0.0))  # where nothing stands
+    cmap = WEIGHTS.cmap.with_extremes(bad=WEIGHTS.cmap(0.0))  # empty cells
     square = (-REACH, REACH, -REACH, REACH)
     common = LogNorm(1e-5, 1e-2, clip=True)
-    ax.imshow(shares.numpy(), extent=square, origin="lower", aspect="auto", cmap=cmap, norm=common)
+    image = ax.imshow(
+        shares.numpy(), extent=square, origin="lower", aspect="auto", cmap=cmap, norm=common
+    )
     line = torch.linspace(-REACH, REACH, 121, dtype=torch.float64)
     heights = (line[:, None] * silu(line)).numpy()
-    ax.contour(line.numpy(), line.numpy(), heights, LEVELS, colors="white", linewidths=1.0)
-    ax.set(xlabel="gate (lines: product ±0.1 and ±1)", ylabel="up")
+    small = small_product(products(gate, up))
+    levels = (-small / SMALL, -small, small, small / SMALL)
+    ax.contour(line.numpy(), line.numpy(), heights, levels, colors="white", linewidths=1.0)
+    scale = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
+    scale.set_label("fraction of all units")
+    ax.set(xlabel=f"gate (lines: product ±{small:.2g} and ±{small / SMALL:.2g})", ylabel="up")
 
 
 def pair_shares(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "BINS BINS"]:
-    """Return the share of pairs in each cell of the square, rows from the lowest up."""
+    """Return the fraction of pairs in each cell of the square, rows from the lowest up."""
     column, row = (((x + REACH) * BINS / (2 * REACH)).floor().long() for x in (gate, up))
     inside = (column >= 0) & (column < BINS) & (row >= 0) & (row < BINS)
     cell = (row * BINS + column)[inside]

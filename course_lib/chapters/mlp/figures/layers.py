@@ -1,4 +1,4 @@
-"""Feed-forward layers: their share of a model, variants of equal size, and the layer as memory.
+"""Feed-forward layers: their fraction of a model, variants of equal size, the layer as memory.
 
 Taught in:        mlp
 Checked against:  course_lib.mlp.memory_contributions and the losses that are drawn
@@ -32,7 +32,7 @@ PARTS = {
 
 
 def block_shares(counts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Draw which share of each model is feed-forward, attention, embedding and head."""
+    """Draw the fractions of each model in feed-forward, attention, and embedding and head."""
     figure, ax = new_figure(8.5, 1.1 + 0.5 * len(counts))
     shares = {}
     for place, (model, parts) in enumerate(counts.items()):
@@ -51,7 +51,7 @@ def block_shares(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         shares[model] = parts["feed-forward"] / blocks
     ax.set_yticks(range(len(counts)), list(counts))
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1), xlabel="share of all parameters")
+    ax.set(xlim=(0, 1), xlabel="fraction of all parameters")
     ax.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.45, -0.28), fontsize=9)
     low, high = min(shares.values()), max(shares.values())
     title(ax, f"Feed-forward layers hold {low:.0%} to {high:.0%} of the parameters of the blocks")
@@ -70,6 +70,7 @@ def variants(losses: Mapping[str, Sequence[float]]) -> Figure:
         ax.text(place + 0.3, means[name], f"{means[name]:.3f}", va="center", fontsize=9)
     ax.set_xticks(range(len(names)), names)
     ax.set(xlim=(-0.5, len(names) - 0.2), ylabel="held-out loss (nats per byte)")
+    ax.set_xlabel("orange: plain layers, blue: gated layers")
     best, worst = min(names, key=means.__getitem__), max(names, key=means.__getitem__)
     spread = max(max(each) - min(each) for each in losses.values())
     title(
@@ -81,7 +82,7 @@ def variants(losses: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def variants_in_time(by_steps: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Draw how far each kind of layer is below ReLU, seed by seed, as training gets longer."""
+    """Draw the advantage of each kind of layer over ReLU, seed by seed, for longer training."""
     steps = list(by_steps)
     names = [name for name in by_steps[steps[0]] if name != "ReLU" and name in by_steps[steps[-1]]]
     colours = (OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.sky, OKABE_ITO.blue)
@@ -93,11 +94,11 @@ def variants_in_time(by_steps: Mapping[str, Mapping[str, Sequence[float]]]) -> F
         last[name] = means[-1]
         ax.plot(range(len(steps)), means, color=colour, lw=2, label=name)
         for place, each in enumerate(gaps):
-            aside = place + 0.03 * (number - 1.5)  # beside the dots of the others
+            aside = place + 0.03 * (number - 1.5)  # next to the dots of the other kinds
             ax.plot([aside] * len(each), each, "o", color=colour, ms=4, alpha=0.7)
     ax.axhline(0, color=FAINT, lw=1, linestyle=":")
     ax.set_xticks(range(len(steps)), steps)
-    ax.set(xlabel="training steps", ylabel="loss below that of ReLU (nats)")
+    ax.set(xlabel="training steps", ylabel="loss of ReLU minus loss (nats)")
     ax.legend(frameon=False, ncols=2)
     best = max(last, key=last.__getitem__)
     title(ax, f"After {steps[-1]} steps {best} is {last[best]:.3f} nats below ReLU")
@@ -111,7 +112,7 @@ def _gaps(losses: Mapping[str, Sequence[float]], name: str) -> list[float]:
 def memory(
     x: Float[Tensor, " 2"], keys: Float[Tensor, "F 2"], values: Float[Tensor, "F 2"]
 ) -> Figure:
-    """Draw the keys with their matches to x, and the values that are added up to the output."""
+    """Draw the keys with their matches to x, and the values that sum to the output."""
     x, keys, values = x.double(), keys.double(), values.double()
     parts = memory_contributions(x, keys, values.mT)  # (F, 2)
     output = feed_forward(x, keys, values.mT)
@@ -128,7 +129,7 @@ def memory(
     _arrows(right, parts.cumsum(0) - parts, parts, colours)
     _arrows(right, torch.zeros(1, 2), output[None], ["black"])
     strongest = int(parts.norm(dim=-1).argmax())
-    title(right, f"Their values add up to the output; most comes from value {strongest + 1}")
+    title(right, f"Their values sum to the output; value {strongest + 1} contributes most")
     for ax, reach in ((left, 1.7), (right, 3.0)):
         ax.axhline(0, color=FAINT, lw=0.6)
         ax.axvline(0, color=FAINT, lw=0.6)
@@ -141,7 +142,7 @@ def memory(
 def _arrows(
     ax: Axes, starts: Float[Tensor, "M 2"], ways: Float[Tensor, "M 2"], colours: Sequence[str]
 ) -> None:
-    """Draw one arrow for each row: where it starts, and which way it goes."""
+    """Draw one arrow for each row, given its start and its direction."""
     columns = [column.tolist() for column in (*starts.T, *ways.T)]
     style: dict[str, Any] = {
         "angles": "xy",

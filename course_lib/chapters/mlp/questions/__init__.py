@@ -1,4 +1,4 @@
-"""The questions that close this notebook: activations, gated layers, mixtures of experts.
+"""The quiz of this notebook: activations, gated layers, mixtures of experts.
 
 Taught in:        mlp
 Checked against:  `course_lib.mlp` and `course_lib.experts`, which compute every numeric answer

@@ -17,19 +17,18 @@ from course_lib.study.ask.question import (
 
 ALONE = OneAnswer(
     id="mlp.alone",
-    prompt="A feed-forward layer gets a sentence of ten vectors. You change the vector at the "
-    "third place. Which of its outputs change?",
+    prompt="A feed-forward layer is applied to a sentence of ten vectors. You change the third "
+    "vector. Which outputs change?",
     options=(
         Option(
             "The third one only.",
             True,
-            "each vector goes through the layer by itself. Tokens exchange nothing here; that is "
-            "the work of attention.",
+            "each vector is processed separately. Tokens exchange information only in attention.",
         ),
         Option(
             "The third and all later ones.",
             False,
-            "that is what a causal attention layer does. A feed-forward layer knows no order.",
+            "that is what a causal attention layer does. A feed-forward layer ignores the order.",
         ),
         Option(
             "All ten.",
@@ -39,15 +38,14 @@ ALONE = OneAnswer(
         Option(
             "None, as long as its length stays the same.",
             False,
-            "the layer does not look at lengths; a vector in another direction gives another "
-            "output.",
+            "the length does not matter: a different direction gives a different output.",
         ),
     ),
 )
 
 GELUS = SeveralAnswers(
     id="mlp.gelus",
-    prompt="What holds for GELU(x) = x · P(a standard normal number is below x)?",
+    prompt="Which statements about GELU(x) = x · P(a standard normal number is below x) are true?",
     options=(
         Option(
             "It has a gradient for moderately negative x.",
@@ -62,13 +60,13 @@ GELUS = SeveralAnswers(
         Option(
             "Its tanh form gives the same numbers up to float32 rounding.",
             False,
-            "the tanh form is a fit, off by up to 0.0005, thousands of times the rounding of "
-            "numbers of this size.",
+            "the tanh form is an approximation with an error of up to 0.0005, thousands of times "
+            "the rounding of numbers of this size.",
         ),
         Option(
             "It never decreases as x grows.",
             False,
-            "from the far left it falls to its lowest point near x = -0.75, and only then rises.",
+            "for large negative x it decreases, down to its minimum near x = -0.75; then it rises.",
         ),
         Option(
             "It equals x · sigmoid(x).",
@@ -81,29 +79,29 @@ GELUS = SeveralAnswers(
 DEAD = OneAnswer(
     id="mlp.dead",
     prompt="A hidden unit of a ReLU layer has a negative pre-activation for every token of the "
-    "training text. What will training do with its row of `up`?",
+    "training text. The optimizer uses no weight decay, and the layers below are frozen. What does "
+    "training do to its row of `up`?",
     options=(
         Option(
             "Nothing: its gradient is 0.",
             True,
-            "ReLU's slope is 0 wherever the unit is silent, so no token asks for a change. Only a "
-            "change in the layers below could wake it.",
+            "ReLU's slope is 0 at every token. With weight decay the row would shrink, and layers "
+            "below that are trained could change its inputs.",
         ),
         Option(
-            "Push it up until it fires for some token.",
+            "Increase it until the unit is active for some token.",
             False,
-            "for that, a token would have to pass a gradient through the unit, and ReLU passes "
-            "none below 0.",
+            "that would need a gradient through the unit, and ReLU passes none below 0.",
         ),
         Option(
             "Change it at random.",
             False,
-            "a gradient of 0 moves nothing, neither in a direction nor at random.",
+            "a gradient of 0 changes nothing.",
         ),
         Option(
             "Change it slowly, since the slope is small.",
             False,
-            "that would describe GELU or SiLU, whose slope below 0 is small. ReLU's is exactly 0.",
+            "that is true of GELU or SiLU, whose slope below 0 is small. ReLU's is exactly 0.",
         ),
     ),
 )
@@ -122,7 +120,7 @@ def _silu(x: float) -> float:
 UNIT = Numeric(
     id="mlp.unit",
     prompt="In a SwiGLU layer, one hidden unit has the gate pre-activation {gate} and the up "
-    "value {up}. What number goes into `down`?",
+    "value {up}. What is the unit's value before `down`?",
     draw=_draw_unit,
     answer=lambda gate, up: _silu(gate) * up,
     explain=lambda gate, up: (
@@ -133,23 +131,22 @@ UNIT = Numeric(
         Slip(
             "swapped",
             lambda gate, up: gate * _silu(up),
-            "You bent the up value. SiLU is applied to the gate, and up passes as it is.",
+            "You applied SiLU to up. It is applied to the gate; up stays linear.",
         ),
         Slip(
-            "both bent",
+            "both activated",
             lambda gate, up: _silu(gate) * _silu(up),
-            "You bent both. Only the gate goes through SiLU.",
+            "You applied SiLU to both. It is applied to the gate only.",
         ),
         Slip(
             "after the product",
             lambda gate, up: _silu(gate * up),
-            "You bent the product. The gate is bent first, then multiplied.",
+            "You applied SiLU to the product. Apply it to the gate first, then multiply.",
         ),
         Slip(
             "sigmoid",
             lambda gate, up: up * _silu(gate) / gate,
-            "You let sigmoid(gate) of the up value pass. That is GLU; SiLU has the gate's own "
-            "value as a further factor.",
+            "You multiplied up by sigmoid(gate). That is GLU; SiLU(gate) is gate · sigmoid(gate).",
         ),
     ),
 )
@@ -158,13 +155,13 @@ NAMES = OneAnswer(
     id="mlp.names",
     prompt="`(gelu(x @ gate.T) * (x @ up.T)) @ down.T`: what is this layer called?",
     options=(
-        Option("GEGLU", True, "the gate's activation gives the name: GELU makes GEGLU."),
+        Option("GEGLU", True, "the gate's activation gives the name: GELU gives GEGLU."),
         Option("SwiGLU", False, "Swi stands for Swish, an older name of SiLU. Here it is GELU."),
         Option("GLU", False, "the first of the family has a sigmoid on its gate, not GELU."),
         Option(
             "A plain layer with GELU",
             False,
-            "a plain layer has two matrices and multiplies no two projections of x.",
+            "a plain layer has two matrices and does not multiply two projections of x.",
         ),
     ),
 )
@@ -189,7 +186,7 @@ MATCHED = Numeric(
         Slip(
             "unchanged",
             lambda width, multiple: 4 * width,
-            "With F = 4C the gated layer has half as many parameters again: three matrices.",
+            "With F = 4C the gated layer has 50 % more parameters: three matrices.",
         ),
         Slip(
             "halved",
@@ -206,18 +203,18 @@ MATCHED = Numeric(
 
 MEMORY = SeveralAnswers(
     id="mlp.memory",
-    prompt="Seen as a memory, a plain feed-forward layer has the rows of `up` as keys and the "
-    "columns of `down` as values. What holds?",
+    prompt="As a memory, a plain feed-forward layer has the rows of `up` as keys and the columns "
+    "of `down` as values. Which statements are true?",
     options=(
         Option(
-            "Its output is a sum with one part for each hidden unit.",
+            "Its output is a sum with one term for each hidden unit.",
             True,
-            "part i is the activated match of key i times value i.",
+            "term i is the activated match of key i times value i.",
         ),
         Option(
-            "Several keys may match at once and all of them write.",
+            "Several keys may match at once, and each adds its value.",
             True,
-            "each unit is judged by itself; nothing makes their matches compete.",
+            "each match goes through the activation separately; they do not compete.",
         ),
         Option(
             "The matches sum to 1, as attention weights do.",
@@ -242,24 +239,25 @@ def _gated_is_wrong(names: dict[str, Any]) -> bool:
 
 BUG_GATED = FindTheBug(
     id="mlp.bug_gated",
-    prompt="This SwiGLU layer loads a checkpoint's weights without complaint and writes nonsense.",
+    prompt="This SwiGLU layer loads a checkpoint's weights without an error, and the model "
+    "generates nonsense.",
     code="""
 import torch.nn.functional as F
 
 def swiglu(x, gate, up, down):
-    opened = F.linear(x, gate)
-    carried = F.linear(x, up)
-    hidden = opened * F.silu(carried)
+    gated = F.linear(x, gate)
+    linear = F.linear(x, up)
+    hidden = gated * F.silu(linear)
     return F.linear(hidden, down)
 """,
     line=6,
-    fixed="hidden = F.silu(opened) * carried",
-    why="SiLU sits on the wrong half. The gate is bent and up stays linear; the shapes are the "
-    "same either way, so nothing complains.",
+    fixed="hidden = F.silu(gated) * linear",
+    why="SiLU is applied to the wrong projection. The gate is activated and up stays linear; the "
+    "shapes are the same either way, so no error is raised.",
     why_not={
-        4: "the gate's projection is right; it is bent further down, or should be.",
-        5: "what is carried is linear in x, as it should be.",
-        7: "the product is narrowed to the width of the model.",
+        4: "the gate's projection is right; the activation should follow further down.",
+        5: "up is linear in x, as it should be.",
+        7: "the product is projected to the width of the model.",
     },
     shows_bug=_gated_is_wrong,
 )

@@ -1,4 +1,4 @@
-"""Questions on mixtures as a whole: balance, capacity, parameters in memory and at work."""
+"""Questions on mixtures as a whole: balance, capacity, total and active parameters."""
 
 import math
 import random
@@ -16,7 +16,7 @@ def _draw_shares(rng: random.Random) -> dict[str, Any]:
 
 
 def _two_kinds(count: int, first: float) -> float:
-    """Return the library's loss when all tokens give `first` to one expert, the rest evenly."""
+    """Return the library's loss if all tokens give `first` to one expert, the rest evenly."""
     rest = (1 - first) / (count - 1)
     logits = torch.tensor([[first, *[rest] * (count - 1)]] * 2).log()
     return experts.load_balancing_loss(logits, 1).item()
@@ -30,19 +30,19 @@ BALANCE = Numeric(
     draw=_draw_shares,
     answer=_two_kinds,
     explain=lambda count, first: (
-        f"All tokens choose the first expert: its share of choices is 1, the others' is 0. The "
+        f"All tokens choose the first expert: it has 1 choice per token, the others 0. The "
         f"loss is {count} · 1 · {first} = {count * first:.4g}. In perfect balance it would be 1."
     ),
     slips=(
         Slip(
             "without E",
             lambda count, first: first,
-            "The sum is multiplied by the number of experts, so that balance is 1 for any number.",
+            "The sum is multiplied by the number of experts, so that balance always gives 1.",
         ),
         Slip(
             "probabilities only",
             lambda count, first: count * (first**2 + (1 - first) ** 2 / (count - 1)),
-            "You multiplied probabilities by probabilities. One factor is the share of choices.",
+            "You multiplied probabilities by probabilities. One factor counts choices per token.",
         ),
         Slip(
             "counts only",
@@ -54,30 +54,30 @@ BALANCE = Numeric(
 
 GRADIENT = SeveralAnswers(
     id="mlp.balance_gradient",
-    prompt="The balancing loss multiplies, for each expert, a share of choices by a mean "
-    "probability. What holds?",
+    prompt="The balancing loss multiplies, for each expert, its choices per token by its mean "
+    "probability. Which statements are true?",
     options=(
         Option(
-            "The share of choices has no gradient.",
+            "The number of choices has no gradient.",
             True,
-            "it counts; a count does not change when a logit moves a little.",
+            "it is a count, which does not change if a logit changes a little.",
         ),
         Option(
-            "Its gradient pushes down most the probability of the busiest expert.",
+            "Its gradient lowers the probability of the busiest expert most.",
             True,
-            "the derivative by an expert's mean probability is E times its share of choices.",
+            "the derivative by an expert's mean probability is E times its choices per token.",
         ),
         Option(
             "It makes each token spread its gates evenly.",
             False,
-            "it looks at means over tokens only. Each token may be certain, as long as different "
+            "it depends only on means over tokens. Each token may be certain, as long as different "
             "tokens are certain of different experts.",
         ),
         Option(
-            "A router that draws lots has a high balancing loss.",
+            "A router that chooses at random has a high balancing loss.",
             False,
-            "lots are even, so its loss is about as low as it can be. Even is not the same as "
-            "good.",
+            "random choices are even, so its loss is about as low as possible. Even is not the "
+            "same as good.",
         ),
     ),
 )
@@ -91,7 +91,7 @@ def _draw_capacity(rng: random.Random) -> dict[str, Any]:
 
 
 def _dropped(tokens: int, count: int, factor: float, q: int) -> float:
-    """Return what one long queue loses, by letting the library sort q pairs into one expert."""
+    """Return the number of choices that one expert with q choices drops, by the library."""
     capacity = math.ceil(factor * tokens * 2 / count)
     groups = experts.dispatch(torch.zeros(q, 1, dtype=torch.long), count, capacity)
     return float(groups.dropped.sum())
@@ -104,20 +104,20 @@ CAPACITY = Numeric(
     draw=_draw_capacity,
     answer=_dropped,
     explain=lambda tokens, count, factor, q: (
-        f"The fair share is {tokens} · 2 / {count} = {tokens * 2 / count:g} choices. The capacity "
+        f"The mean load is {tokens} · 2 / {count} = {tokens * 2 / count:g} choices. The capacity "
         f"is {factor} times that, rounded up: {math.ceil(factor * tokens * 2 / count)}. Of {q}, "
-        f"{_dropped(tokens, count, factor, q):.0f} find no room."
+        f"{_dropped(tokens, count, factor, q):.0f} are dropped."
     ),
     slips=(
         Slip(
             "one choice each",
             lambda tokens, count, factor, q: q - math.ceil(factor * tokens / count),
-            "Each token makes 2 choices, so the fair share is twice tokens / experts.",
+            "Each token makes 2 choices, so the mean load is twice tokens / experts.",
         ),
         Slip(
             "kept",
             lambda tokens, count, factor, q: float(math.ceil(factor * tokens * 2 / count)),
-            "This is what the expert keeps. The rest is dropped.",
+            "This is the number that the expert keeps. The others are dropped.",
         ),
     ),
 )
@@ -139,8 +139,8 @@ def _million(width: int, hidden: int, count: int, k: int) -> float:
 ACTIVE = Numeric(
     id="mlp.active",
     prompt="A mixture has width {width} and {count} gated experts of hidden width {hidden}, of "
-    "which each token uses {k}. With how many million parameters, router included, does one token "
-    "multiply?",
+    "which each token uses {k}. How many million parameters, including the router, are active for "
+    "one token?",
     draw=_draw_mixture,
     answer=_million,
     explain=lambda width, hidden, count, k: (
@@ -155,7 +155,7 @@ ACTIVE = Numeric(
             lambda width, hidden, count, k: (
                 experts.expert_parameters(width, hidden, count, k).total / 1e6
             ),
-            "These are all parameters. A token runs through its own experts only.",
+            "These are all parameters. A token uses only its own experts.",
         ),
         Slip(
             "two matrices",
@@ -168,18 +168,18 @@ ACTIVE = Numeric(
 ROOM = OneAnswer(
     id="mlp.room",
     prompt="A mixture uses 8 of its 128 experts for each token. How much memory do its weights "
-    "need when it generates text, compared with the same experts all used for each token?",
+    "need during generation, compared with using all 128 experts for each token?",
     options=(
         Option(
             "The same: all 128 experts.",
             True,
-            "the next token may choose any of them, and in a batch of some size nearly all are "
-            "chosen. What is saved is work, not room.",
+            "the next token may choose any of them, and in a larger batch nearly all are chosen. A "
+            "mixture saves FLOPs, not memory.",
         ),
         Option(
             "1/16 of it.",
             False,
-            "8 of 128 is the share that works for one token. Another token chooses others.",
+            "8 of 128 are active for one token. The next token chooses others.",
         ),
         Option(
             "1/16 of it, plus the router.",
@@ -190,7 +190,7 @@ ROOM = OneAnswer(
         Option(
             "Twice as much, for the gradients.",
             False,
-            "generating computes no gradients; and in training they come on top of all 128.",
+            "generation computes no gradients; in training they come on top of all 128.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Questions on the router: what it does in which order, and which gates it hands out."""
+"""Questions on the router: the order of its steps, and its gate weights."""
 
 import random
 from typing import Any
@@ -17,18 +17,17 @@ from course_lib.study.ask.question import (
 
 STEPS = OrderSteps(
     id="mlp.moe_steps",
-    prompt="A mixture of experts as in Qwen3 gets a batch of vectors. In which order does it work?",
+    prompt="A mixture of experts as in Qwen3 gets a batch of vectors. What is the order of the "
+    "steps?",
     steps=(
         "Multiply each vector by the router's matrix: one logit for each expert.",
         "Take softmax over the experts.",
-        "Keep the k largest shares of each token.",
-        "Divide these k shares by their sum.",
+        "Keep the k largest probabilities of each token, divided by their sum: its gate weights.",
         "Run each expert on the tokens that chose it.",
-        "Add up each token's k results, weighted by its gates.",
+        "Sum each token's k results, weighted by its gate weights.",
     ),
-    explanation="The choice comes before the work: that is what saves the work of the other "
-    "experts. The gates must be shares of the kept experts, so they are normalised after the "
-    "choice and before they weigh anything.",
+    explanation="The choice comes before the experts run: that is what saves the FLOPs of the "
+    "other experts. Softmax comes before the choice, since Qwen3 takes it over all experts.",
 )
 
 
@@ -44,7 +43,7 @@ def _gate(logits: list[float], normalise: bool = True) -> float:
 def _explain_gate(logits: list[float]) -> str:
     best, second = sorted(logits, reverse=True)[:2]
     return (
-        f"The two largest logits are {best} and {second}. Their shares stand as e^{best} to "
+        f"The two largest logits are {best} and {second}. Their gates have the ratio e^{best} to "
         f"e^{second}, so the second gate is 1 / (1 + e^({best} - {second})) = {_gate(logits):.4g}. "
         "The other two experts cancel."
     )
@@ -61,7 +60,7 @@ GATE = Numeric(
         Slip(
             "not normalised",
             lambda logits: _gate(logits, normalise=False),
-            "This is its share among all four. The kept shares are divided by their sum.",
+            "This is its probability among all four. The kept ones are divided by their sum.",
         ),
         Slip(
             "the best",
@@ -73,7 +72,7 @@ GATE = Numeric(
             lambda logits: torch.softmax(
                 torch.softmax(torch.tensor(logits, dtype=torch.float64), 0).topk(2).values, 0
             )[1].item(),
-            "You took softmax of shares. They are divided by their sum instead.",
+            "You took the softmax of probabilities. Divide them by their sum instead.",
         ),
     ),
 )
@@ -87,13 +86,13 @@ ORDER = OneAnswer(
         Option(
             "Not at all.",
             True,
-            "the sum over all experts divides every share alike and cancels when the kept ones "
-            "are divided by theirs. Without that division the two would differ.",
+            "the sum over all experts is a common divisor and cancels when the kept ones are "
+            "divided by their sum. Without that division the two would differ.",
         ),
         Option(
             "The second router's gates are smaller.",
             False,
-            "both sets of gates sum to 1, so one cannot be smaller as a whole.",
+            "both sets of gates sum to 1, so one cannot be smaller overall.",
         ),
         Option(
             "They may choose different experts.",
@@ -132,10 +131,10 @@ def route(logits, k):
     line=6,
     fixed="total = gates.sum(dim=-1, keepdim=True)",
     why="This is the sum over all tokens. With one token it is right, with N tokens each gate "
-    "comes out N times too small or so. Sum over each token's own k gates.",
+    "is too small by a factor of about N. Sum over the k gates of each token.",
     why_not={
         4: "softmax runs over the experts, token by token.",
-        5: "the k largest shares of each token, and which experts they belong to.",
+        5: "the k largest probabilities of each token, and the experts they belong to.",
         7: "dividing by a total is right; the total is not.",
         8: "both are returned, the gates and the choices.",
     },

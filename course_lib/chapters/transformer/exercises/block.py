@@ -15,32 +15,32 @@ def read_the_one_before(x):
     return x.roll(1, dims=-2) * 0.5
 
 
-def bend(x):
-    """Stand in for an MLP: bend every feature."""
+def nonlinear(x):
+    """Stand in for an MLP: a nonlinear function of every feature."""
     return torch.relu(x) - 0.3
 
 
-def write_nothing(x):
+def add_nothing(x):
     """Stand in for a part that adds nothing."""
     return torch.zeros_like(x)
 
 
-def to_one_size(x):
-    """Stand in for the first norm: every vector gets the mean square 1."""
+def to_unit_size(x):
+    """Stand in for the first norm: every vector gets a mean square of 1."""
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True))
 
 
 def to_half_size(x):
-    """Stand in for the second norm, whose weight is another one."""
+    """Stand in for the second norm, which has a different weight."""
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True)) / 2
 
 
-def _block_in_words(x, attention, attention_norm, mlp, mlp_norm):
+def _block_on_copies(x, attention, attention_norm, mlp, mlp_norm):
     middle = torch.add(attention(attention_norm(x.clone())), x)
     return torch.add(mlp(mlp_norm(middle.clone())), middle)
 
 
-_PARTS = (read_the_one_before, to_one_size, bend, to_half_size)
+_PARTS = (read_the_one_before, to_unit_size, nonlinear, to_half_size)
 
 BLOCK = Exercise(
     id="transformer.block",
@@ -48,38 +48,38 @@ BLOCK = Exercise(
     minutes=8,
     difficulty=2,
     statement=(
-        "Return the stream after one pre-norm layer: attention, then the MLP. Each reads a "
-        "normalised copy, through its own norm, and adds to the stream."
+        "Return the stream after one pre-norm layer: attention, then the MLP. Each reads a copy "
+        "normalised by its own norm, and its result is added to the stream."
     ),
     solution=answers.decoder_block,
-    reference=_block_in_words,
+    reference=_block_on_copies,
     generator=generators.blocks,
     probes=(
         Probe(
-            "parts that write nothing",
-            lambda: call(uneven(3, 4), write_nothing, to_one_size, write_nothing, to_half_size),
-            "If neither part writes, the stream passes through unchanged.",
+            "parts that add nothing",
+            lambda: call(uneven(3, 4), add_nothing, to_unit_size, add_nothing, to_half_size),
+            "If neither part adds anything, the stream passes through unchanged.",
         ),
         Probe(
             "attention alone",
-            lambda: call(uneven(3, 4), read_the_one_before, to_one_size, write_nothing, torch.neg),
-            "Attention reads through its own norm, and is added to the stream.",
+            lambda: call(uneven(3, 4), read_the_one_before, to_unit_size, add_nothing, torch.neg),
+            "Attention reads through its own norm, and its result is added to the stream.",
         ),
         Probe(
             "the MLP alone",
-            lambda: call(uneven(3, 4), write_nothing, to_one_size, bend, to_half_size),
-            "The MLP reads through its own norm, and is added to the stream.",
+            lambda: call(uneven(3, 4), add_nothing, to_unit_size, nonlinear, to_half_size),
+            "The MLP reads through its own norm, and its result is added to the stream.",
         ),
         Probe(
             "both",
             lambda: call(uneven(2, 3, 5), *_PARTS),
-            "The MLP comes second: it reads a stream into which attention has written.",
+            "The MLP comes second: it reads the stream that attention has added to.",
             gradient=True,
         ),
         Probe(
             "a large stream",
             lambda: call(100 * uneven(3, 4), *_PARTS),
-            "However long the vectors have grown, the parts see them in one size.",
+            "However long the vectors are, the parts read them normalised.",
         ),
     ),
     misconceptions=(
@@ -103,37 +103,37 @@ BLOCK = Exercise(
             lambda x, attention, attention_norm, mlp, mlp_norm: (
                 x + attention(attention_norm(x)) + mlp(mlp_norm(x))
             ),
-            "Here the MLP does not see what attention brought. A few models do that on purpose "
-            "(GPT-J), to run both at once; Qwen, Llama and GPT-2 go one after the other.",
+            "Here the MLP does not see what attention has added. A few models do that on purpose "
+            "(GPT-J), to compute both in parallel; Qwen, Llama and GPT-2 compute them in sequence.",
         ),
         Misconception(
-            "what attention wrote is lost",
+            "what attention added is lost",
             lambda x, attention, attention_norm, mlp, mlp_norm: (
                 x + mlp(mlp_norm(x + attention(attention_norm(x))))
             ),
-            "The MLP reads the right thing, but its result is added to the old x. Add it to the "
-            "stream that attention has written into.",
+            "The MLP reads the right input, but its result is added to the old x. Add it to the "
+            "stream that attention has added to.",
         ),
         Misconception(
             "the MLP reads without a norm",
             lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(y))(
                 x + attention(attention_norm(x))
             ),
-            "Both parts have a norm of their own in front: mlp(mlp_norm(x)).",
+            "Each part reads through its own norm: mlp(mlp_norm(x)).",
         ),
         Misconception(
             "attention reads without a norm",
             lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(mlp_norm(y)))(
                 x + attention(x)
             ),
-            "Both parts have a norm of their own in front: attention(attention_norm(x)).",
+            "Each part reads through its own norm: attention(attention_norm(x)).",
         ),
         Misconception(
             "the norms exchanged",
             lambda x, attention, attention_norm, mlp, mlp_norm: (
                 lambda y: y + mlp(attention_norm(y))
             )(x + attention(mlp_norm(x))),
-            "Each part has the norm that was trained with it: attention_norm stands before "
+            "Each part has the norm that was trained with it: attention_norm comes before "
             "attention, mlp_norm before the MLP.",
         ),
         Misconception(
@@ -141,28 +141,28 @@ BLOCK = Exercise(
             lambda x, attention, attention_norm, mlp, mlp_norm: (
                 lambda y: y + attention(attention_norm(y))
             )(x + mlp(mlp_norm(x))),
-            "Attention comes first. The MLP then works on what attention has brought.",
+            "Attention comes first. The MLP then reads what attention has added.",
         ),
         Misconception(
             "one norm for both",
             lambda x, attention, attention_norm, mlp, mlp_norm: (
                 lambda y: y + mlp(attention_norm(y))
             )(x + attention(attention_norm(x))),
-            "The MLP's norm has weights of its own. Use mlp_norm for it.",
+            "The MLP's norm has its own weights. Use mlp_norm for it.",
         ),
         Misconception(
-            "the norm behind each part",
+            "the norm after each part",
             lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp_norm(mlp(y)))(
                 x + attention_norm(attention(x))
             ),
-            "You normalise what a part has written. Normalise what it reads.",
+            "You normalise the output of each part. Normalise its input.",
         ),
         Misconception(
             "attention replaces the stream",
             lambda x, attention, attention_norm, mlp, mlp_norm: (lambda y: y + mlp(mlp_norm(y)))(
                 attention(attention_norm(x))
             ),
-            "The MLP adds, but attention has replaced the stream. It must be added as well: "
+            "The MLP's result is added, but attention's replaces the stream. Add it too: "
             "x + attention(...).",
         ),
         Misconception(
@@ -170,35 +170,35 @@ BLOCK = Exercise(
             lambda x, attention, attention_norm, mlp, mlp_norm: mlp(
                 mlp_norm(x + attention(attention_norm(x)))
             ),
-            "Attention adds, but the MLP has replaced the stream. There is a residual around each "
-            "of the two.",
+            "Attention's result is added, but the MLP's replaces the stream. There is a residual "
+            "connection around each of the two.",
         ),
         Misconception(
             "nothing is added",
             lambda x, attention, attention_norm, mlp, mlp_norm: mlp(
                 mlp_norm(attention(attention_norm(x)))
             ),
-            "Each part replaces the stream. It must be added: x + attention(...).",
+            "Each part replaces the stream. Add its result instead: x + attention(...).",
         ),
         Misconception(
             "the gradient cut off",
-            lambda x, attention, attention_norm, mlp, mlp_norm: _block_in_words(
+            lambda x, attention, attention_norm, mlp, mlp_norm: _block_on_copies(
                 x.detach(), attention, attention_norm, mlp, mlp_norm
             ),
-            "The values are right, but nothing below this layer could learn. Compute with x "
+            "The values are right, but nothing before this layer could be trained. Compute with x "
             "itself: no detach(), no torch.no_grad().",
         ),
         Misconception(
             "the parts read a detached copy",
-            lambda x, attention, attention_norm, mlp, mlp_norm: _block_in_words(
+            lambda x, attention, attention_norm, mlp, mlp_norm: _block_on_copies(
                 x,
                 lambda y: attention(y.detach()),
                 attention_norm,
                 lambda y: mlp(y.detach()),
                 mlp_norm,
             ),
-            "The stream keeps its gradient, the two parts lose theirs. A normalised copy is the "
-            "norm of x; it needs no detach().",
+            "The stream keeps its gradient, but none flows through the two parts. The normalised "
+            "copy is mlp_norm(x); it needs no detach().",
         ),
     ),
     alternatives=(
@@ -216,7 +216,7 @@ BLOCK = Exercise(
                 x,
             ),
         ),
-        Alternative("on copies, with torch.add", _block_in_words),
+        Alternative("on copies, with torch.add", _block_on_copies),
     ),
     hints=(
         "Two lines of the same form, one for each part.",

@@ -1,4 +1,4 @@
-"""The exercise on the whole pass: from ids to the scores of the next token."""
+"""The exercise on the forward pass: from ids to logits for the next token."""
 
 from functools import reduce
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from course_lib.chapters.transformer import answers
 from course_lib.chapters.transformer.exercises import generators
-from course_lib.chapters.transformer.exercises.block import to_half_size, to_one_size
+from course_lib.chapters.transformer.exercises.block import to_half_size, to_unit_size
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -17,8 +17,8 @@ def count_up(x):
     return x + 1.0
 
 
-def turn_over(x):
-    """Stand in for a block: the features in the opposite order, twice as large."""
+def reverse(x):
+    """Stand in for a block: the features in reverse order, doubled."""
     return 2.0 * x.flip(-1)
 
 
@@ -30,7 +30,7 @@ def _logits_by_loop(ids, table, blocks, last_norm, head=None):
 
 
 def _pass(ids, table, blocks, last_norm, head=None, between=lambda x: x, step=None):
-    """Compute the pass with one of its steps replaced."""
+    """Compute the forward pass with one of its steps replaced."""
     x = table[ids]
     for block in blocks:
         x = between(block(x) if step is None else step(x, block))
@@ -49,9 +49,9 @@ FORWARD = Exercise(
     minutes=8,
     difficulty=2,
     statement=(
-        "Return the scores of the next token behind each token: look up, run the blocks in their "
-        "order, normalise once more, multiply by the head (V, C). Without a head the table is it. "
-        "A block returns the stream after it."
+        "Return logits for the token after each token: look up the ids, apply the blocks in their "
+        "order, normalise once more, multiply by the head (V, C). If head is None, the table is "
+        "the head. A block takes the stream and returns the stream after it."
     ),
     solution=answers.decoder_logits,
     reference=_logits_by_loop,
@@ -60,29 +60,29 @@ FORWARD = Exercise(
         Probe(
             "no blocks at all",
             lambda: call(torch.tensor([2, 0]), uneven(5, 3), [], to_half_size),
-            "Lookup, norm and head alone: the scores compare an embedding with all embeddings.",
+            "Lookup, norm and head alone: the logits compare an embedding with all embeddings.",
         ),
         Probe(
             "one block",
-            lambda: call(torch.tensor([1, 4, 1]), uneven(5, 3), [count_up], to_one_size),
-            "A block returns the stream after it; the residual is inside.",
+            lambda: call(torch.tensor([1, 4, 1]), uneven(5, 3), [count_up], to_unit_size),
+            "A block returns the stream after it; its residual connections are inside.",
         ),
         Probe(
             "four blocks whose order matters",
             lambda: call(
                 torch.tensor([3, 2]),
                 uneven(5, 3),
-                [count_up, turn_over, count_up, count_up],
+                [count_up, reverse, count_up, count_up],
                 to_half_size,
             ),
-            "Each block reads what the block before it has left.",
+            "Each block reads what the block before it returned.",
         ),
         Probe(
-            "a head of its own",
+            "an untied head",
             lambda: call(
-                torch.tensor([0, 1]), uneven(5, 3), [turn_over], to_one_size, uneven(5, 3).cos()
+                torch.tensor([0, 1]), uneven(5, 3), [reverse], to_unit_size, uneven(5, 3).cos()
             ),
-            "An untied model scores with a matrix of its own.",
+            "An untied model has a separate matrix for its head.",
             gradient=True,
         ),
         Probe(
@@ -90,7 +90,7 @@ FORWARD = Exercise(
             lambda: call(
                 torch.tensor([[4, 0, 2], [1, 1, 3]]), uneven(5, 4), [count_up], to_half_size
             ),
-            "Every token of every text gets a row of scores, (B, T, V).",
+            "Every token of every text gets a row of logits, (B, T, V).",
             gradient=True,
         ),
     ),
@@ -100,76 +100,76 @@ FORWARD = Exercise(
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks, lambda x: x, head
             ),
-            "Behind the last block the stream has any size. One more norm stands before the head.",
+            "After the last block the stream can have any size. Apply last_norm before the head.",
         ),
         Misconception(
-            "a norm behind every block",
+            "a norm after every block",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks, last_norm, head, between=last_norm
             ),
-            "The blocks have their own norms inside. This one stands behind the last block only.",
+            "The blocks have their own norms inside. This one comes after the last block only.",
         ),
         Misconception(
             "the table although there is a head",
             lambda ids, table, blocks, last_norm, head=None: _pass(ids, table, blocks, last_norm),
-            "An untied model has a head of its own. Use the table only where head is None.",
+            "An untied model has its own head. Use the table only if head is None.",
         ),
         Misconception(
             "all blocks read the embedding",
             _blocks_side_by_side,
-            "Each block got the embedding. Hand every block what the one before it has returned.",
+            "Every block reads the embedding here. Pass each block what the previous one returned.",
         ),
         Misconception(
             "the blocks from the last to the first",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks[::-1], last_norm, head
             ),
-            "The first block of the list reads the embedding, the last one stands before the norm.",
+            "The first block of the list reads the embedding, the last one comes before the norm.",
         ),
         Misconception(
             "the norm before the blocks",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, last_norm(table), blocks, lambda x: x, head if head is not None else table
             ),
-            "You normalise the embedding. Each block normalises what it reads; this norm stands "
-            "behind the last block, where nobody else does it.",
+            "You normalise the embedding. Each block normalises its own input; this norm comes "
+            "after the last block, where nothing else normalises.",
         ),
         Misconception(
             "the residual added twice",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks, last_norm, head, step=lambda x, block: x + block(x)
             ),
-            "A block returns the stream after it, its residual is inside. x = block(x) is enough.",
+            "A block returns the stream after it, with the residual added. x = block(x) is enough.",
         ),
         Misconception(
-            "probabilities instead of scores",
+            "probabilities instead of logits",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks, last_norm, head
             ).softmax(-1),
-            "Scores are wanted, before any softmax: the loss and the sampler take it from there.",
+            "Return logits, before any softmax: the loss and the sampler apply it.",
         ),
         Misconception(
-            "the last token alone",
+            "the last token only",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks, last_norm, head
             )[..., -1, :],
-            "Every token gets scores: in training each of them is a question with an answer.",
+            "Every token gets logits: in training each of them is a prediction.",
         ),
         Misconception(
             "the gradient cut off",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table, blocks, last_norm, head
             ).detach(),
-            "The scores are right, but no loss made of them could train the model. Leave out "
-            "detach() and torch.no_grad(): who only wants to write sets that outside.",
+            "The logits are right, but no loss computed from them could train the model. Leave out "
+            "detach() and torch.no_grad(): a caller that only generates text sets no_grad itself.",
         ),
         Misconception(
             "the looked-up vectors cut off from the table",
             lambda ids, table, blocks, last_norm, head=None: _pass(
                 ids, table.detach(), blocks, last_norm, table if head is None else head
             ),
-            "The table would learn through the head at most, never as an embedding. table[ids] "
-            "carries a gradient back to the rows that were looked up; leave out detach().",
+            "The table would be trained through the head at most, never as an embedding. "
+            "table[ids] passes a gradient to the rows that were looked up; leave out detach().",
         ),
     ),
     alternatives=(
@@ -186,6 +186,6 @@ FORWARD = Exercise(
     hints=(
         "table[ids] has a vector for each token.",
         "A for loop over the blocks: x = block(x).",
-        "last_norm(x) @ table.T, or @ head.T where there is a head.",
+        "last_norm(x) @ table.T, or @ head.T if there is a head.",
     ),
 )

@@ -1,8 +1,12 @@
-"""Generated inputs for the exercises of this chapter: shapes, parts, masks and texts by chance."""
+"""Generated inputs for the exercises of this chapter: random shapes, parts, masks and texts."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 
+from course_lib.device import seeded
+from course_lib.model import ModelConfig
 from course_lib.study.check.generated import random_tensor
 from course_lib.study.check.spec import call
 
@@ -12,7 +16,7 @@ def _shape(rng, axes):
 
 
 def _stream(rng, *shape, scale=1.0):
-    """Make vectors of which none is 0, since a norm divides by their length."""
+    """Make vectors none of which is 0, since a norm divides by their length."""
     return random_tensor(rng, *shape, scale=scale) + 0.25
 
 
@@ -63,7 +67,7 @@ def passes(rng):
 
 
 def paddings(rng):
-    """Make rows padded on the left, some of nothing else, and any number of new tokens."""
+    """Make rows padded on the left, some padded entirely, and any number of new tokens."""
     rows, tokens = _shape(rng, 2)
     tokens += rng.randrange(3)
     missing = torch.tensor([[rng.choice([0, 0, rng.randrange(tokens + 1)])] for _ in range(rows)])
@@ -74,7 +78,7 @@ _WIDTHS = ((3, 3), (2, 5), (5, 2), (4, 1), (1, 1))
 
 
 def checkpoints(rng, make):
-    """Make the tensors of a file with or without a head, tied or not, by one of several names."""
+    """Make the tensors of a file, with or without a head, tied or not, under various names."""
     shape = rng.choice(_WIDTHS)
     table, head = rng.choice(
         [
@@ -97,7 +101,7 @@ _TYPES = (torch.float32, torch.float32, torch.bfloat16, torch.float64)
 
 
 def state_dicts(rng):
-    """Make slots and tensors of which some are missing, extra, of another shape or type."""
+    """Make slots and tensors; some are missing, extra, or differ in shape or type."""
     slots, others, fitting = {}, {}, {}
     for name in sorted(rng.sample("abcdefgh", rng.randrange(1, 7))):
         shape, kind = rng.choice(_SHAPES), rng.choice(["fits", "fits", "lost", "extra", "apart"])
@@ -111,7 +115,7 @@ def state_dicts(rng):
         elif kind == "apart":
             others[name] = torch.ones(rng.choice([each for each in _SHAPES if each != shape]))
     pairs = list(others.items())
-    for pair in fitting.items():  # where a tensor that fits stands in the file does not matter
+    for pair in fitting.items():  # the place of a matching tensor in the file does not matter
         pairs.insert(rng.randrange(len(pairs) + 1), pair)
     return call(slots, dict(pairs))
 
@@ -125,7 +129,7 @@ def fused(rng):
 
 
 def head_outputs(rng):
-    """Make what the heads of a layer have read, and the weight that they share."""
+    """Make the outputs of the heads of a layer, and the weight of their output projection."""
     batch, heads, tokens, depth, width = _shape(rng, 5)
     read = random_tensor(rng, batch, heads, tokens, depth)
     return call(read, random_tensor(rng, width, heads * depth))
@@ -138,7 +142,7 @@ def families(rng):
 
 
 def _model(vocabulary, factor, offset):
-    """Return a stand-in for a model, which reads every id and where it stands."""
+    """Return a stand-in for a model, which depends on every id and its position."""
 
     def logits_of(ids):
         if ids.dim() != 2:
@@ -161,7 +165,102 @@ def texts(rng):
 
 
 def _third(model, ids):
-    """Return the third token that the model writes, so that a text ends in the middle."""
+    """Return the third token that the model generates, so that the stop token ends the text."""
     for _ in range(3):
         ids = torch.cat([ids, model(ids[None])[0, -1].argmax()[None]])
     return int(ids[-1])
+
+
+SMALL = {
+    "vocab_size": 7,
+    "hidden_size": 12,
+    "intermediate_size": 9,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 6,
+    "max_position_embeddings": 32,
+    "tie_word_embeddings": True,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 100.0},
+}
+
+
+def _shapes(config):
+    """Return the name and the shape of each tensor of a Qwen3 file."""
+    width, depth = config.hidden_size, config.head_dim
+    wide, narrow = (n * depth for n in (config.num_attention_heads, config.num_key_value_heads))
+    inner = {
+        "input_layernorm": (width,),
+        "self_attn.q_proj": (wide, width),
+        "self_attn.k_proj": (narrow, width),
+        "self_attn.v_proj": (narrow, width),
+        "self_attn.o_proj": (width, wide),
+        "self_attn.q_norm": (depth,),
+        "self_attn.k_norm": (depth,),
+        "post_attention_layernorm": (width,),
+        "mlp.gate_proj": (config.intermediate_size, width),
+        "mlp.up_proj": (config.intermediate_size, width),
+        "mlp.down_proj": (width, config.intermediate_size),
+    }
+    found = {"model.embed_tokens": (config.vocab_size, width), "model.norm": (width,)}
+    for layer in range(config.num_hidden_layers):
+        found |= {f"model.layers.{layer}.{name}": shape for name, shape in inner.items()}
+    return found if config.tie_word_embeddings else found | {"lm_head": found["model.embed_tokens"]}
+
+
+def checkpoint_of(config, ids, seed=0):
+    """Make a call: a config, the tensors of its file, and ids."""
+    source, tensors = seeded(seed), {}
+    for name, shape in _shapes(config).items():
+        drawn = torch.randn(shape, generator=source)
+        scaled = 1 + drawn / 3 if len(shape) == 1 else drawn / math.sqrt(shape[-1])
+        tensors[f"{name}.weight"] = scaled
+    return call(config, tensors, ids)
+
+
+def whole_models(rng):
+    """Make a small Qwen3 with its tensors, and one to three texts of equal length."""
+    narrow = rng.choice([1, 2])
+    sizes = {
+        "vocab_size": rng.randrange(5, 12),
+        "hidden_size": rng.choice([4, 8, 10]),
+        "intermediate_size": rng.randrange(3, 12),
+        "num_hidden_layers": rng.randrange(1, 4),
+        "num_attention_heads": narrow * rng.choice([1, 2, 3]),
+        "num_key_value_heads": narrow,
+        "head_dim": rng.choice([2, 4, 6]),
+        "tie_word_embeddings": rng.random() < 0.5,
+        "norm_eps": rng.choice([1e-6, 1e-5, 0.01]),
+        "rope_parameters": {"rope_type": "default", "rope_theta": rng.choice([3.0, 50.0, 1e6])},
+    }
+    config = ModelConfig(**SMALL | sizes)
+    shape = (rng.randrange(1, 4), rng.randrange(1, 7))
+    ids = torch.randint(config.vocab_size, shape, generator=seeded(rng.randrange(1000)))
+    return checkpoint_of(config, ids, rng.randrange(1000))
+
+
+def module_errors(rng):
+    """Make the errors of nested modules, in the order of a model; 1 and 10 must not be confused."""
+    names = []
+    for layer in rng.sample([1, 2, 10, 11], rng.randrange(1, 4)):
+        names.append(f"layers.{layer}")
+        for part in rng.sample(["attn", "mlp", "norm"], rng.randrange(0, 4)):
+            names.append(f"layers.{layer}.{part}")
+            if part != "norm" and rng.random() < 0.6:
+                names += [f"layers.{layer}.{part}.{each}" for each in ("up", "up_proj")]
+    names += rng.sample(["norm", "lm_head"], rng.randrange(0, 3))
+    sizes = (0.0, 1e-7, 1e-5, 2e-5, 0.3, math.inf, math.nan)
+    isolated = [(name, rng.choice(sizes)) for name in names]
+    return call([(n, size, rng.choice([size, 0.5])) for n, size in isolated], 1e-5)
+
+
+def patches(rng):
+    """Make a corrupted stream, up to three blocks, a clean run, and where to copy a vector."""
+    shape = _shape(rng, 3)
+    parts = [_writer(0.6, 0.2), _reverse, _reader(1, 0.7), _writer(-1.0, 0.0)]
+    blocks = [lambda x, part=part: x + part(x) for part in rng.choices(parts, k=rng.randrange(4))]
+    clean = [random_tensor(rng, *shape)]
+    for block in blocks:
+        clean.append(block(clean[-1]))
+    place, position = rng.randrange(len(clean)), rng.randrange(shape[1])
+    return call(random_tensor(rng, *shape), blocks, torch.stack(clean), place, position)

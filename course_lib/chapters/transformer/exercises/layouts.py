@@ -1,4 +1,4 @@
-"""The exercise on GPT-2's matrices, which are stored the other way round."""
+"""The exercise on GPT-2's matrices, which are stored transposed."""
 
 import torch
 
@@ -26,19 +26,19 @@ def _separated(weights, biases, names=_NAMES):
     return found
 
 
-def _turned(weight):
+def _transposed(weight):
     return [part.T for part in weight.chunk(3, dim=1)]
 
 
 FUSED = Exercise(
     id="transformer.fused",
-    title="Take GPT-2's matrix apart",
+    title="Split GPT-2's fused matrix",
     minutes=8,
     difficulty=3,
     statement=(
         "GPT-2 computes queries, keys and values, side by side in this order, as x @ weight + bias "
         "with weight (C, 3C). Return `{name}.weight` and `{name}.bias` for q_proj, k_proj and "
-        "v_proj as `nn.Linear` wants them: it computes x @ weight.T + bias."
+        "v_proj in the layout of `nn.Linear`, which computes x @ weight.T + bias."
     ),
     solution=state_dict_check.separate_fused,
     reference=_fused_by_hand,
@@ -47,71 +47,71 @@ FUSED = Exercise(
         Probe(
             "a width of 1",
             lambda: call(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([4.0, 5.0, 6.0])),
-            "Three numbers: of the query, the key and the value.",
+            "Three numbers: one each for the query, the key and the value.",
         ),
         Probe(
             "a width of 2",
             lambda: call(uneven(2, 6), uneven(6)),
-            "Each part is C columns; turned over, it is a weight of nn.Linear.",
+            "Each part is C columns; its transpose is a weight of nn.Linear.",
         ),
         Probe(
             "a width of 4 in float64",
             lambda: call(uneven(4, 12).double(), uneven(12).double().cos()),
-            "All are square, so a weight the wrong way round loads without complaint.",
+            "All three are square, so a weight that is not transposed loads without an error.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "not turned over",
+            "not transposed",
             lambda weight, bias: _separated(weight.chunk(3, dim=1), bias.chunk(3)),
-            "These are weights for x @ W. nn.Linear turns its weight over before it multiplies, so "
-            "hand it W.T. Both are square: nothing complains, and the text is rubbish.",
+            "These are weights for x @ W. nn.Linear transposes its weight before it multiplies, so "
+            "it needs W.T. Both are square: no error is raised, and the text is nonsense.",
         ),
         Misconception(
-            "reshaped instead of turned over",
+            "reshaped instead of transposed",
             lambda weight, bias: _separated(weight.reshape(3, *[len(weight)] * 2), bias.chunk(3)),
-            "reshape reads the same numbers in the same order into other rows. To make rows of "
-            "columns, use .T.",
+            "reshape keeps the order of the numbers and changes only the shape. To turn columns "
+            "into rows, use .T.",
         ),
         Misconception(
-            "turned over and read as rows of all three",
+            "every third row of the transpose",
             lambda weight, bias: _separated(
                 [weight.T[number::3] for number in range(3)],
                 [bias[number::3] for number in range(3)],
             ),
-            "Queries, keys and values stand side by side, C columns each, not alternating.",
+            "Queries, keys and values are side by side, C columns each, not alternating.",
         ),
         Misconception(
             "keys first",
             lambda weight, bias: _separated(
-                _turned(weight), bias.chunk(3), ("k_proj", "q_proj", "v_proj")
+                _transposed(weight), bias.chunk(3), ("k_proj", "q_proj", "v_proj")
             ),
             "The first C columns are the queries.",
         ),
         Misconception(
             "keys and values exchanged",
             lambda weight, bias: _separated(
-                _turned(weight), bias.chunk(3), ("q_proj", "v_proj", "k_proj")
+                _transposed(weight), bias.chunk(3), ("q_proj", "v_proj", "k_proj")
             ),
             "The order is queries, keys, values.",
         ),
         Misconception(
             "one bias for all",
-            lambda weight, bias: _separated(_turned(weight), [bias[: len(weight)]] * 3),
-            "The bias is cut into three as well.",
+            lambda weight, bias: _separated(_transposed(weight), [bias[: len(weight)]] * 3),
+            "The bias is split into three parts as well.",
         ),
     ),
     alternatives=(
         Alternative(
-            "turned first, then cut into rows",
+            "transposed first, then split into rows",
             lambda weight, bias: _separated(weight.T.chunk(3, dim=0), bias.chunk(3)),
         ),
-        Alternative("as the hints have it", lambda w, b: _separated(_turned(w), b.chunk(3))),
+        Alternative("as the hints have it", lambda w, b: _separated(_transposed(w), b.chunk(3))),
         Alternative("number by number", _fused_by_hand),
     ),
     hints=(
-        "weight.chunk(3, dim=1) cuts the columns into three parts, bias.chunk(3) the bias.",
-        "Each part must be turned over: part.T.",
+        "weight.chunk(3, dim=1) splits the columns into three parts, bias.chunk(3) the bias.",
+        "Each part must be transposed: part.T.",
         "zip the three names, the three weights and the three biases.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises on loading weights: the tied head, and tensors that do not fit."""
+"""Exercises on loading weights: the tied head, and tensors that do not match."""
 
 import torch
 
@@ -33,8 +33,8 @@ HEAD = Exercise(
     difficulty=1,
     statement=(
         "`tensors` are those of a checkpoint file, by name. Return a new dictionary with all of "
-        "them in which a *tied* model has its head: the very table of the embedding. An untied "
-        "model keeps what the file holds."
+        "them; if the model is *tied*, its head is the embedding table: the same tensor, not a "
+        "copy. An untied model keeps exactly what the file holds."
     ),
     solution=state_dict_check.with_head,
     reference=_head_by_cases,
@@ -44,54 +44,54 @@ HEAD = Exercise(
         Probe(
             "tied, no head in the file",
             lambda: call({_TABLE: uneven(5, 3), _NORM: uneven(3)}, True),
-            "The usual case: the file leaves the head out, and the embedding is it.",
+            "A common case: the file has no head, and the embedding table is the head.",
         ),
         Probe(
             "untied, with its own head",
             lambda: call(Held({_TABLE: uneven(5, 3), _HEAD: uneven(5, 3).cos()}), False),
-            "A head of its own must not be overwritten.",
+            "A separate head must not be overwritten.",
         ),
         Probe(
             "tied, stored twice",
             lambda: call({_TABLE: uneven(4, 3), _HEAD: uneven(4, 3)}, True),
-            "Some files hold the same table twice.",
+            "Some files hold the same table twice, such as that of Qwen3-0.6B.",
         ),
         Probe(
             "untied, the head is missing",
             lambda: call({_TABLE: uneven(5, 3), _NORM: uneven(3)}, False),
-            "Nothing may be made up: the file is broken, and whoever loads it must notice.",
+            "Do not invent a head: the file is broken, and the loader must be able to notice.",
         ),
         Probe(
             "GPT-2's names",
             lambda: call({"transformer.wte.weight": uneven(5, 2)}, True, "transformer.wte.weight"),
-            "The table has another name in another family.",
+            "The table has a different name in GPT-2.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the untied head overwritten",
             lambda tensors, tied, table=_TABLE, head=_HEAD: {**tensors, head: tensors[table]},
-            "You tie every model. An untied one has learned another head: keep it.",
+            "You tie every model. An untied model has learned a separate head: keep it.",
         ),
         Misconception(
-            "filled in wherever it is missing",
+            "filled in whenever it is missing",
             _head_where_missing,
-            "If an untied model's head is missing, the file is broken. Whether to tie is said by "
-            "the config, not by what happens to be there.",
+            "If an untied model's head is missing, the file is broken. The config says whether to "
+            "tie, not the contents of the file.",
         ),
         Misconception(
             "left out",
             lambda tensors, tied, table=_TABLE, head=_HEAD: dict(tensors),
-            "Without its head the model cannot be loaded strictly; loaded loosely it would score "
-            "with random numbers.",
+            "Without its head the model cannot be loaded strictly; loaded with strict=False its "
+            "head would stay random.",
         ),
         Misconception(
-            "turned over",
+            "transposed",
             lambda tensors, tied, table=_TABLE, head=_HEAD: (
                 {**tensors, head: tensors[table].T} if tied else dict(tensors)
             ),
             "nn.Linear stores its weight as (out, in) = (V, C), which is the shape of the table. "
-            "The turning is done when it multiplies.",
+            "It transposes when it multiplies.",
         ),
         Misconception(
             "moved instead of shared",
@@ -100,29 +100,29 @@ HEAD = Exercise(
                 if tied
                 else dict(tensors)
             ),
-            "The embedding still needs its table: both names get it.",
+            "The embedding still needs its table: both names refer to it.",
         ),
         Misconception(
             "a copy of the table",
             lambda tensors, tied, table=_TABLE, head=_HEAD: (
                 {**tensors, head: tensors[table].clone()} if tied else dict(tensors)
             ),
-            "A copy holds the same numbers today; after one step of training the two differ, and "
-            "the memory is spent twice. Put the tensor itself under the head's name.",
+            "A copy has the same numbers at first; after one training step the two differ, and it "
+            "takes memory twice. Store the tensor itself under the head's name.",
         ),
         Misconception(
-            "an untied file handed back as it is",
+            "the caller's dictionary returned",
             lambda tensors, tied, table=_TABLE, head=_HEAD: (
                 {**tensors, head: tensors[table]} if tied else tensors
             ),
-            "Where nothing is tied you return the caller's own dictionary, and whoever changes "
-            "one changes both. Make a new one in either case: dict(tensors).",
+            "If nothing is tied you return the caller's own dictionary, and a change to one "
+            "changes both. Make a new one in either case: dict(tensors).",
         ),
         Misconception(
-            "written into the file's dictionary",
+            "the caller's dictionary changed",
             _written_into_the_file,
-            "The caller's dictionary has changed, and whoever counts or saves it finds one tensor "
-            "too many. Make a new one: dict(tensors).",
+            "You add an entry to the caller's dictionary, which then has one tensor too many. Make "
+            "a new one: dict(tensors).",
         ),
     ),
     alternatives=(
@@ -176,7 +176,7 @@ def _by_order(slots, tensors):
     return list(slots)[len(pairs) :], list(tensors)[len(pairs) :], wrong
 
 
-def _could_be_stretched(slot, tensor):
+def _not_broadcastable(slot, tensor):
     try:
         return torch.broadcast_shapes(slot.shape, tensor.shape) != slot.shape
     except RuntimeError:
@@ -190,8 +190,8 @@ MISFITS = Exercise(
     difficulty=2,
     statement=(
         "`slots` are the parameters of a model by name, `tensors` those of a file. Return three "
-        "lists of names: missing in the file, extra in the file, and of another shape. Where all "
-        "three are empty, the file may be loaded."
+        "lists of names: missing from the file, extra in the file, and with a different shape. If "
+        "all three are empty, the file can be loaded."
     ),
     solution=state_dict_check.misfits,
     reference=_misfits_by_loop,
@@ -203,9 +203,9 @@ MISFITS = Exercise(
             "Nothing is wrong: three empty lists.",
         ),
         Probe(
-            "in another order",
+            "in a different order",
             lambda: call({"a": uneven(2, 3), "b": uneven(2)}, {"b": uneven(2), "a": uneven(2, 3)}),
-            "Names decide, not places.",
+            "Names matter, not the order.",
         ),
         Probe(
             "one missing, one too many",
@@ -213,17 +213,17 @@ MISFITS = Exercise(
                 {"a": uneven(2), "b": uneven(3), "d": uneven(4)},
                 {"a": uneven(2), "c": uneven(3), "d": uneven(4)},
             ),
-            "A name that is only almost right is missing on one side and extra on the other.",
+            "A name that is almost right is missing on one side and extra on the other.",
         ),
         Probe(
-            "turned over",
+            "transposed",
             lambda: call({"a": uneven(2, 3), "b": uneven(4)}, {"a": uneven(3, 2), "b": uneven(4)}),
-            "As many numbers in another shape are another matrix.",
+            "The same number of elements in a different shape is a different matrix.",
         ),
         Probe(
             "one number for many",
             lambda: call({"a": uneven(3), "b": uneven(2, 2)}, {"a": uneven(1), "b": uneven(2, 2)}),
-            "A shape that could be stretched is still another shape.",
+            "A shape that could be broadcast is still a different shape.",
         ),
         Probe(
             "two of each",
@@ -231,31 +231,31 @@ MISFITS = Exercise(
                 {"a": uneven(1), "b": uneven(2), "c": uneven(3), "d": uneven(2, 5)},
                 {"c": uneven(4), "d": uneven(2, 4), "e": uneven(1), "f": uneven(1)},
             ),
-            "All misfits are named, in the order of their dictionary.",
+            "Every mismatch is listed, in the order of its dictionary.",
         ),
         Probe(
-            "in another type",
+            "in a different number type",
             lambda: call({"a": uneven(2, 3)}, {"a": uneven(2, 3).bfloat16()}),
-            "A file in bfloat16 fits: only the shape decides, and loading converts the numbers.",
+            "A file in bfloat16 matches: only the shape counts, and loading converts the numbers.",
         ),
     ),
     misconceptions=(
         Misconception(
             "matched by their order",
             _by_order,
-            "You match the first with the first. A file may hold its tensors in any order; match "
-            "them by name.",
+            "You match the first slot with the first tensor. A file may hold its tensors in any "
+            "order; match them by name.",
         ),
         Misconception(
-            "counted, not compared",
+            "numbers of elements compared",
             lambda slots, tensors: _misfits(slots, tensors, lambda a, b: a.numel() != b.numel()),
-            "You compare how many numbers there are. A turned matrix has as many and is another "
-            "one: compare .shape.",
+            "You compare how many numbers there are. A transposed matrix has as many: compare "
+            ".shape.",
         ),
         Misconception(
-            "stretching allowed",
-            lambda slots, tensors: _misfits(slots, tensors, _could_be_stretched),
-            "A single number would be copied into every place. A weight must have exactly the "
+            "broadcasting allowed",
+            lambda slots, tensors: _misfits(slots, tensors, _not_broadcastable),
+            "A single number would be copied into every element. A weight must have exactly the "
             "slot's shape.",
         ),
         Misconception(
@@ -263,26 +263,26 @@ MISFITS = Exercise(
             lambda slots, tensors: _misfits(
                 slots, tensors, lambda a, b: (a.shape, a.dtype) != (b.shape, b.dtype)
             ),
-            "A tensor of the right shape in another type can be loaded: copying converts it. "
+            "A tensor of the right shape in a different type can be loaded: copying converts it. "
             "Compare the shapes alone.",
         ),
         Misconception(
-            "extra tensors passed over",
+            "extra tensors ignored",
             lambda slots, tensors: (lambda found: (found[0], [], found[2]))(
                 _misfits(slots, tensors)
             ),
-            "What is left over is a sign of another architecture, a bias or a norm that this model "
-            "does not have. It would be dropped without a word.",
+            "A tensor that is left over indicates a different architecture: a bias or a norm that "
+            "this model does not have. It would be dropped silently.",
         ),
         Misconception(
             "missing and extra exchanged",
             lambda slots, tensors: (lambda found: (found[1], found[0], found[2]))(
                 _misfits(slots, tensors)
             ),
-            "Missing is what the model has and the file has not.",
+            "Missing means: the model has it, the file does not.",
         ),
         Misconception(
-            "missing ones counted as misshapen too",
+            "missing tensors listed as misshapen too",
             lambda slots, tensors: (
                 *_misfits(slots, tensors)[:2],
                 [n for n in slots if n not in tensors or slots[n].shape != tensors[n].shape],
@@ -303,8 +303,8 @@ MISFITS = Exercise(
         Alternative("in one loop each", _misfits_by_loop),
     ),
     hints=(
-        "`name in tensors` asks for a key of a dictionary.",
+        "`name in tensors` is True if the dictionary has that key.",
         "[name for name in slots if name not in tensors] is the first list.",
-        "The third asks for names that are in both, with slots[name].shape != tensors[name].shape.",
+        "The third has the names that are in both, with slots[name].shape != tensors[name].shape.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises on looking inside: what each head writes, and who reads whom in each family."""
+"""Exercises on looking inside: what each head adds, and who reads whom in each family."""
 
 import torch
 
@@ -26,11 +26,11 @@ def _with_columns(heads, columns):
 
 CONTRIBUTIONS = Exercise(
     id="transformer.contributions",
-    title="What each head writes",
+    title="What each head adds",
     minutes=10,
     difficulty=3,
     statement=(
-        "`heads` (B, H, T, D) is what the heads of a layer have read, before they are merged and "
+        "`heads` (B, H, T, D) are the outputs of a layer's heads, before they are merged and "
         "multiplied by the output weight (C, H·D). Return what each head alone adds to the stream, "
         "(H, B, T, C)."
     ),
@@ -43,24 +43,24 @@ CONTRIBUTIONS = Exercise(
             lambda: call(
                 torch.tensor([[[[2.0]], [[3.0]]]]), torch.tensor([[1.0, 10.0], [100.0, 1000.0]])
             ),
-            "The first head meets the first column, the second the second.",
+            "The first head is multiplied by the first column, the second by the second.",
         ),
         Probe(
             "one head",
             lambda: call(uneven(1, 1, 3, 2), uneven(5, 2)),
-            "A single head writes everything that attention writes.",
+            "A single head adds everything that attention adds.",
         ),
         Probe(
             "all sizes different",
             lambda: call(uneven(2, 3, 4, 5), uneven(7, 15)),
-            "Head h owns the columns h·D to (h+1)·D of the output weight.",
+            "Head h uses columns h·D to (h+1)·D of the output weight.",
         ),
         Probe(
             "a silent head",
             lambda: call(
                 uneven(1, 2, 3, 2) * torch.tensor([0.0, 1.0])[:, None, None], uneven(3, 4)
             ),
-            "A head that has read nothing writes nothing.",
+            "A head whose output is 0 adds nothing.",
         ),
     ),
     misconceptions=(
@@ -73,12 +73,12 @@ CONTRIBUTIONS = Exercise(
             "row, not every H-th.",
         ),
         Misconception(
-            "what all heads write together, shared out",
+            "the sum divided among the heads",
             lambda heads, output: (
                 heads.transpose(1, 2).flatten(2) @ output.T / heads.shape[1]
             ).expand(heads.shape[1], -1, -1, -1),
-            "This is the sum divided by the number of heads. Each head writes something of its "
-            "own, through its own columns.",
+            "This is the sum divided by the number of heads. Each head adds something different, "
+            "through its own columns.",
         ),
         Misconception(
             "the first head's columns for all",
@@ -92,15 +92,15 @@ CONTRIBUTIONS = Exercise(
             "the batch first",
             lambda heads, output: _contributions_by_loop(heads, output).transpose(0, 1),
             "The heads come first, (H, B, T, C), so that a sum over the first axis is what "
-            "attention writes.",
+            "attention adds.",
         ),
         Misconception(
             "all heads but one",
             lambda heads, output: (
                 heads.transpose(1, 2).flatten(2) @ output.T - _contributions_by_loop(heads, output)
             ),
-            "You silenced each head in turn, and returned what is left. Asked for is what that "
-            "head writes: silence all the others.",
+            "You removed each head in turn and returned what is left. Return what that head adds: "
+            "remove all the others.",
         ),
         Misconception(
             "heads and tokens not exchanged",
@@ -114,7 +114,7 @@ CONTRIBUTIONS = Exercise(
         Misconception(
             "the sum over the heads",
             lambda heads, output: heads.transpose(1, 2).flatten(2) @ output.T,
-            "This is what the layer does. Stop before the heads are added up.",
+            "This is what the layer computes. Stop before the heads are summed.",
         ),
         Misconception(
             "the weight read in the wrong order",
@@ -139,7 +139,7 @@ CONTRIBUTIONS = Exercise(
                 ]
             ),
         ),
-        Alternative("one head not silenced at a time", _contributions_by_loop),
+        Alternative("all other heads set to zero", _contributions_by_loop),
         Alternative(
             "all at once",
             lambda heads, output: _with_columns(
@@ -149,7 +149,7 @@ CONTRIBUTIONS = Exercise(
     ),
     hints=(
         "output.split(D, dim=1) has the columns of each head, (C, D).",
-        "heads[:, h] is (B, T, D); times its columns turned over it is (B, T, C).",
+        "heads[:, h] is (B, T, D); times its transposed columns it is (B, T, C).",
         "torch.stack puts the heads first.",
     ),
 )
@@ -194,14 +194,18 @@ def _open_target(source, target):
 
 
 def _by_columns(family, source, target):
-    """Set the columns that everybody may read."""
+    """Set the columns that every token may read."""
     mask = _causal(source, target)
-    open_to_all = {"encoder-only": source + target, "encoder-decoder": source, "decoder-only": 0}
-    mask[:, : open_to_all[family]] = True
+    readable_by_all = {
+        "encoder-only": source + target,
+        "encoder-decoder": source,
+        "decoder-only": 0,
+    }
+    mask[:, : readable_by_all[family]] = True
     return mask
 
 
-def _blind_target(source, target):
+def _without_cross_attention(source, target):
     mask = _causal(source, target)
     mask[:source, :source] = True
     mask[source:, :source] = False
@@ -222,8 +226,8 @@ FAMILY_MASK = Exercise(
     difficulty=2,
     statement=(
         'For `family` "encoder-only", "encoder-decoder" or "decoder-only", return the mask among '
-        "the tokens of a source and, behind them, of a target: row i is True where token i may "
-        "read."
+        "the tokens of a source followed by a target, (source + target, source + target): row i "
+        "is True at the tokens that token i may read."
     ),
     solution=families.family_mask,
     reference=_mask_by_loop,
@@ -248,15 +252,15 @@ FAMILY_MASK = Exercise(
         Probe(
             "a long target",
             lambda: call("encoder-decoder", 1, 4),
-            "Within the target no token reads a later one: that is what it has to predict.",
+            "Within the target no token reads a later one, since that is what it must predict.",
         ),
     ),
     misconceptions=(
         Misconception(
             "an encoder-decoder that is causal everywhere",
             _mask_with({"encoder-decoder": _causal}),
-            "The source is complete when it is read, so nothing needs hiding in it: its tokens "
-            "read one another in both directions.",
+            "The source is complete before it is encoded, so nothing in it must be hidden: its "
+            "tokens read one another in both directions.",
         ),
         Misconception(
             "the target reads ahead",
@@ -266,19 +270,19 @@ FAMILY_MASK = Exercise(
         Misconception(
             "the source reads the target",
             _mask_with({"encoder-decoder": _source_sees_target}),
-            "The source is encoded before the first word of the target is written, and every "
-            "target token would leak into those before it through the source.",
+            "The source is encoded before the first target token is generated; and through the "
+            "source every target token would leak into earlier ones.",
         ),
         Misconception(
             "the target does not read the source",
-            _mask_with({"encoder-decoder": _blind_target}),
+            _mask_with({"encoder-decoder": _without_cross_attention}),
             "Cross-attention is what connects the two: every target token reads all of the source.",
         ),
         Misconception(
             "a causal encoder",
             _mask_with({"encoder-only": _causal}),
-            "An encoder hides tokens by replacing them, not by its mask: everybody reads "
-            "everybody.",
+            "An encoder hides tokens by replacing them, not by its mask: every token reads every "
+            "token.",
         ),
         Misconception(
             "a decoder that reads everything",
@@ -288,35 +292,35 @@ FAMILY_MASK = Exercise(
         Misconception(
             "no token reads itself",
             _mask_with({"decoder-only": lambda s, t: _causal(s, t).tril(-1)}),
-            "A token reads itself too. Without it the first one would have nothing to read.",
+            "A token reads itself too. Otherwise the first one would have nothing to read.",
         ),
         Misconception(
             "an encoder of the source alone",
             _mask_with({"encoder-only": lambda s, t: _open(s, s)}),
-            "An encoder gets one text: source and target side by side, as one row of tokens.",
+            "An encoder gets one text: source and target in one sequence.",
         ),
         Misconception(
             "the column reads the row",
             lambda family, source, target: _mask_by_loop(family, source, target).T,
-            "Row i says what token i reads. You have it the other way round, so every token reads "
-            "what comes after it: torch.tril, not torch.triu.",
+            "Row i says what token i reads. Your mask is transposed, so every token reads what "
+            "comes after it: torch.tril, not torch.triu.",
         ),
         Misconception(
-            "minus infinity where reading is forbidden",
+            "minus infinity where reading is not allowed",
             lambda family, source, target: torch.zeros(
                 source + target, source + target
             ).masked_fill(~_mask_by_loop(family, source, target), -torch.inf),
-            "This is what is added to the scores later. Here the mask itself is wanted, True where "
-            "a token may read.",
+            "This is the additive mask, which is added to the scores. Return the boolean mask: "
+            "True where a token may read.",
         ),
         Misconception(
             "1 and 0 instead of True and False",
             lambda family, source, target: _mask_by_loop(family, source, target).float(),
             "The pattern is right, but these are numbers, and `scores.masked_fill(~mask, …)` needs "
-            "truth values. Add .bool(), or compare.",
+            "booleans. Add .bool(), or compare.",
         ),
         Misconception(
-            "True where reading is forbidden",
+            "True where reading is not allowed",
             lambda family, source, target: ~_mask_by_loop(family, source, target),
             "In this course True means *may read*. torch.nn's layers use the opposite.",
         ),
@@ -337,6 +341,6 @@ FAMILY_MASK = Exercise(
     hints=(
         "torch.ones(n, n).tril().bool() is causal.",
         "An encoder-decoder starts from the causal mask: set the columns of the source to True.",
-        "mask[:, :source] = True gives the source to everybody, and itself in both directions.",
+        "mask[:, :source] = True lets every token read the source, also in both directions.",
     ),
 )

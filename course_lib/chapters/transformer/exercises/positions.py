@@ -24,14 +24,14 @@ def _row(*real):
 
 POSITIONS = Exercise(
     id="transformer.positions",
-    title="Where do the new tokens stand?",
+    title="Positions of the new tokens",
     minutes=8,
     difficulty=2,
     statement=(
-        "`padding` (B, S) is True at real tokens, over all tokens so far. The last `new_tokens` of "
-        "each row are new, those before them are in the cache. Return the positions (B, T) of the "
-        "new ones, counted from 0 at the first real token of the row; padding gets 0. All padding "
-        "stands on the left."
+        "`padding` (B, S) is True at real tokens and covers all tokens so far. The last "
+        "`new_tokens` of each row are new, those before them are in the cache. Return the "
+        "positions (B, T) of the new ones, counted from 0 at the first real token of the row; "
+        "padding gets 0. All padding is on the left."
     ),
     solution=functions.token_positions,
     reference=_positions_by_loop,
@@ -43,29 +43,29 @@ POSITIONS = Exercise(
             "Without cache and padding: 0, 1, 2, 3.",
         ),
         Probe(
-            "one token behind a cache",
+            "one token after a cache",
             lambda: call(torch.ones(2, 6, dtype=torch.bool), 1),
             "Five tokens are cached, so the new one has position 5.",
         ),
         Probe(
             "two texts of different length",
             lambda: call(torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]).bool(), 5),
-            "The shorter text begins behind its padding, and there at 0.",
+            "The shorter text begins after its padding, at position 0.",
         ),
         Probe(
             "padding and a cache",
             lambda: call(torch.tensor([[0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]]).bool(), 2),
-            "The positions go on where the cached real tokens of each row have ended.",
+            "The positions continue after the cached real tokens of each row.",
         ),
         Probe(
             "new tokens that are padding",
             lambda: call(_row(0, 0, 0, 1), 3),
-            "Padding has a place too, though nobody reads it: 0, and never a negative number.",
+            "Padding gets position 0, never a negative number, although it is masked.",
         ),
         Probe(
             "no new tokens",
             lambda: call(_row(0, 1, 1), 0),
-            "No new tokens have no positions: shape (1, 0).",
+            "No new tokens, no positions: shape (1, 0).",
         ),
     ),
     misconceptions=(
@@ -73,7 +73,7 @@ POSITIONS = Exercise(
             "positions not offset by the cache",
             lambda padding, new_tokens: torch.arange(new_tokens).expand(len(padding), -1),
             "You count the new tokens from 0. The cached ones come first: with five of them the "
-            "next token has position 5. Text written so repeats itself or falls apart.",
+            "next token has position 5. Generated text repeats itself or breaks down.",
         ),
         Misconception(
             "padding skipped, the cache forgotten",
@@ -101,34 +101,34 @@ POSITIONS = Exercise(
             lambda padding, new_tokens: (padding.cumsum(-1) - 1)[
                 :, padding.shape[1] - new_tokens :
             ],
-            "Padding gets −1. A learned table would read its *last* row there, or refuse. Use 0.",
+            "Padding gets −1. A learned table would return its *last* row, or raise. Use 0.",
         ),
         Misconception(
             "padding at position 1",
             lambda padding, new_tokens: (padding.cumsum(-1) - 1).masked_fill(~padding, 1)[
                 :, padding.shape[1] - new_tokens :
             ],
-            "Real tokens are right. Some programs put 1 at padding, and since nobody reads padding "
-            "that does no harm; here it is to be 0.",
+            "Real tokens are right. Some programs put 1 at padding, which does no harm since it is "
+            "masked; here it must be 0.",
         ),
         Misconception(
             "counted back from the end",
             lambda padding, new_tokens: (
                 padding.sum(-1, keepdim=True) - new_tokens + torch.arange(new_tokens)
             ),
-            "Right where all new tokens are real. Where some are padding you count below 0; a "
-            "learned table would read its *last* rows there, or refuse. Use 0: clamp(min=0).",
+            "Right if all new tokens are real. At padding you get negative numbers; a learned "
+            "table would return its *last* rows, or raise. Use clamp(min=0).",
         ),
         Misconception(
             "the first instead of the last",
             lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[:, :new_tokens],
-            "New tokens stand at the end of the row: keep the last columns.",
+            "New tokens are at the end of the row: keep the last columns.",
         ),
         Misconception(
-            "[:, -0:] taken for nothing",
+            "[:, -0:] taken to be empty",
             lambda padding, new_tokens: (padding.cumsum(-1) - 1).clamp(min=0)[:, -new_tokens:],
             "With no new tokens you return all positions: −0 is 0, and [:, 0:] is everything. "
-            "Count from the front: [:, S - new_tokens:].",
+            "Slice from the front: [:, S - new_tokens:].",
         ),
     ),
     alternatives=(

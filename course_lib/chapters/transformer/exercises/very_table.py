@@ -1,8 +1,8 @@
-"""A watch over what an answer does with the tensors of a file: none is copied, and the caller keeps
-the dictionary.
+"""Checks what an answer does with the tensors of a file: it copies none, and it does not return the
+caller's own dictionary.
 
 Results are compared by their values, which cannot tell a table from its copy. So the call runs
-under a mode that sees every operation, and the dictionary of the caller tells when it comes back.
+under a dispatch mode that sees every operation, and the caller's dictionary detects its return.
 """
 
 from copy import deepcopy
@@ -13,15 +13,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class CopiedError(ValueError):
-    """Somebody made a new tensor where the very one of the file is wanted."""
+    """A new tensor was made where the file's own tensor is required."""
 
 
 class HandedBackError(ValueError):
-    """Somebody returned the dictionary of the caller where a new one is wanted."""
+    """The caller's dictionary was returned where a new one is required."""
 
 
 class VeryTable(TorchDispatchMode):
-    """Stops whoever makes a tensor, or returns the caller's own dictionary."""
+    """Raises if a tensor is made, or if the caller's own dictionary is returned."""
 
     on: ClassVar["VeryTable | None"] = None
     handed_back = False
@@ -40,34 +40,34 @@ class VeryTable(TorchDispatchMode):
         super().__exit__(kind, error, trace)
         if kind is None and self.handed_back:
             raise HandedBackError(
-                "the dictionary that was returned is the caller's own; whoever changes one "
-                "changes both. Make a new one with the same tensors: dict(tensors)."
+                "the dictionary that was returned is the caller's own, so a change to one changes "
+                "both. Make a new one with the same tensors: dict(tensors)."
             )
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Run one operation; only views of what is there, and comparisons, may come of it."""
+        """Run one operation; it may return views of existing tensors, and comparisons."""
         made = function(*args, **(kwargs or {}))
         if isinstance(made, Tensor) and made.is_floating_point() and made.numel() > 1:
             given = {x.untyped_storage().data_ptr() for x in args if isinstance(x, Tensor)}
             name = function.overloadpacket.__name__
             if name == "lift_fresh" or made.untyped_storage().data_ptr() not in given:
                 raise CopiedError(
-                    f"{name} made a new tensor. A tied head is the "
-                    "very table, one place in memory under two names: training changes both, and "
-                    "a copy would cost as much again. Put the tensor itself under both names."
+                    f"{name} made a new tensor. A tied head is the table itself, one tensor under "
+                    "two names: training changes both, and a copy would need as much memory "
+                    "again. Store the same tensor under both names."
                 )
         return made
 
 
 class Held(dict):
-    """The dictionary of a caller, who notices when it is handed back."""
+    """A caller's dictionary that detects when it is returned."""
 
     callers = False
 
     def __deepcopy__(self, memo: dict) -> "Held":
-        """Copy for a call; or note, under the watch, that the result is the caller's own."""
+        """Copy for a call; or note, under the mode, that the result is the caller's own."""
         if VeryTable.on is not None and self.callers:
             VeryTable.on.handed_back = True
         copied = Held({name: deepcopy(each, memo) for name, each in self.items()})
@@ -79,4 +79,4 @@ class Held(dict):
         return dict(self)
 
 
-Held.__name__ = "dict"  # so that feedback shows it as what it is to a learner
+Held.__name__ = "dict"  # so that feedback shows an ordinary dict

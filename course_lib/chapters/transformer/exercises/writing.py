@@ -1,4 +1,4 @@
-"""The exercise on writing text: the greedy loop."""
+"""The exercise on generating text: the greedy loop."""
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ def next_letter(ids):
 
 
 def next_by_sum(ids):
-    """Stand in for a model that reads the whole text: the sum of all ids decides."""
+    """Stand in for a model that depends on the whole text: the sum of all ids decides."""
     _require_batch(ids)
     return F.one_hot(ids.cumsum(-1) % 7, 7).float()
 
@@ -23,8 +23,8 @@ def next_by_sum(ids):
 def _require_batch(ids):
     if ids.dim() != 2:
         raise ValueError(
-            f"a model takes ids of shape (B, T), here (1, T); got {tuple(ids.shape)}. Put an axis "
-            "in front: ids[None]."
+            f"a model takes ids of shape (B, T), here (1, T); got {tuple(ids.shape)}. Add an axis: "
+            "ids[None]."
         )
 
 
@@ -40,7 +40,7 @@ def _greedy_by_loop(logits_of, ids, new_tokens, stop=None):
 
 
 def _greedy(logits_of, ids, new_tokens, stop=None, keep=None, row=-1, fed_back=True):
-    """Write greedily with one of the steps replaced."""
+    """Generate greedily with one of the steps replaced."""
     text, written = ids.tolist(), []
     for _ in range(new_tokens):
         shown = (text + written) if fed_back else text
@@ -50,7 +50,7 @@ def _greedy(logits_of, ids, new_tokens, stop=None, keep=None, row=-1, fed_back=T
     return written
 
 
-def _likeliest_of_all_rows(logits_of, ids, new_tokens, stop=None):
+def _best_of_all_rows(logits_of, ids, new_tokens, stop=None):
     def last_row_only(text):
         return logits_of(text).amax(1, keepdim=True)
 
@@ -71,7 +71,7 @@ def _stop_zero_ignored(logits_of, ids, new_tokens, stop=None):
 
 
 def _by_topk(logits_of, ids, new_tokens, stop=None):
-    """Write on a tensor that grows, and return its end."""
+    """Append to a growing tensor, and return its end."""
     text = ids[None]
     while text.shape[1] < len(ids) + new_tokens:
         text = torch.cat([text, logits_of(text)[:, -1].topk(1).indices], dim=1)
@@ -80,8 +80,8 @@ def _by_topk(logits_of, ids, new_tokens, stop=None):
     return text[0, len(ids) :].tolist()
 
 
-def _again_and_again(logits_of, ids, new_tokens, stop=None):
-    """Write one token and let the same function write the rest."""
+def _recursively(logits_of, ids, new_tokens, stop=None):
+    """Generate one token and let the same function generate the rest."""
     if new_tokens == 0:
         return []
     first = logits_of(ids[None])[0, -1].argmax()
@@ -89,7 +89,7 @@ def _again_and_again(logits_of, ids, new_tokens, stop=None):
         return [int(first)]
     return [
         int(first),
-        *_again_and_again(logits_of, torch.cat([ids, first[None]]), new_tokens - 1, stop),
+        *_recursively(logits_of, torch.cat([ids, first[None]]), new_tokens - 1, stop),
     ]
 
 
@@ -103,13 +103,13 @@ def _without_stop_token(logits_of, ids, new_tokens, stop=None):
 
 GREEDY = Exercise(
     id="transformer.greedy",
-    title="Write, always the likeliest token",
+    title="Greedy decoding",
     minutes=8,
     difficulty=2,
     statement=(
         "`logits_of` takes ids (1, T) and returns logits (1, T, V). Return, as a list, the "
-        "`new_tokens` ids that follow `ids` (T,) when the likeliest is taken each time. If `stop` "
-        "is written, it is the last one."
+        "`new_tokens` ids that follow `ids` (T,) if the most likely token is taken each time. If "
+        "the token `stop` is generated, it is the last one."
     ),
     solution=functions.greedy_continuation,
     reference=_greedy_by_loop,
@@ -118,17 +118,17 @@ GREEDY = Exercise(
         Probe(
             "one token",
             lambda: call(next_letter, torch.tensor([3, 1]), 1),
-            "What follows the last token is decided by the last row of scores.",
+            "The last row of logits predicts what follows the last token.",
         ),
         Probe(
             "four tokens",
             lambda: call(next_letter, torch.tensor([0, 3]), 4),
-            "Each new token is read before the next one is chosen.",
+            "Each new token is part of the input for the next one.",
         ),
         Probe(
             "a model that reads everything",
             lambda: call(next_by_sum, torch.tensor([1, 2, 6]), 5),
-            "The whole text goes in every time, since the model itself remembers nothing.",
+            "The whole text is passed in every time, since the model has no memory.",
         ),
         Probe(
             "none",
@@ -138,7 +138,7 @@ GREEDY = Exercise(
         Probe(
             "a stop token",
             lambda: call(next_letter, torch.tensor([1]), 6, 3),
-            "The stop token ends the text and belongs to it.",
+            "The stop token ends the text and is part of it.",
         ),
         Probe(
             "token 0 stops",
@@ -148,96 +148,96 @@ GREEDY = Exercise(
         Probe(
             "a stop token in the prompt",
             lambda: call(next_letter, torch.tensor([4, 2, 4]), 3, 2),
-            "Only a stop token that is *written* ends the text.",
+            "Only a *generated* stop token ends the text.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "the first row of scores",
+            "the first row of logits",
             lambda logits_of, ids, new_tokens, stop=None: _greedy(
                 logits_of, ids, new_tokens, stop, row=0
             ),
-            "Row t scores what follows token t. What comes next is in the last row: [0, -1].",
+            "Row t predicts what follows token t. The next token is predicted by the last row: "
+            "[0, -1].",
         ),
         Misconception(
-            "what is written is not read",
+            "generated tokens not passed in again",
             lambda logits_of, ids, new_tokens, stop=None: _greedy(
                 logits_of, ids, new_tokens, stop, fed_back=False
             ),
-            "The prompt alone goes in each time, so the same token comes out each time. Put what "
-            "is written behind it.",
+            "Only the prompt is passed in each time, so the same token comes out each time. Append "
+            "what was generated.",
         ),
         Misconception(
-            "only the newest token is read",
+            "only the newest token passed in",
             lambda logits_of, ids, new_tokens, stop=None: _greedy(
                 logits_of, ids, new_tokens, stop, keep=-1
             ),
-            "One token alone is all the model gets to see. That works with a cache, which holds "
-            "the keys and values of the others; here there is none.",
+            "The model sees a single token. That works with a cache, which holds the keys and "
+            "values of the others; here there is none.",
         ),
         Misconception(
             "the prompt returned too",
             lambda logits_of, ids, new_tokens, stop=None: (
                 ids.tolist() + _greedy(logits_of, ids, new_tokens, stop)
             ),
-            "Return what was written, without the prompt.",
+            "Return what was generated, without the prompt.",
         ),
         Misconception(
             "the last new_tokens of the text",
             _cut_from_the_end,
-            "You cut the text from its end. If it stops early, part of the prompt comes along, and "
-            "[-0:] is everything. Cut where the prompt ends, or keep what is written in a list of "
-            "its own.",
+            "You take the end of the text. If generation stops early, that includes part of the "
+            "prompt, and [-0:] is everything. Slice where the prompt ends, or keep the generated "
+            "ids in a separate list.",
         ),
         Misconception(
-            "a window that moves on",
+            "a window of fixed length",
             _moving_window,
-            "For every token that comes, you drop one from the front. The text grows: all of it "
-            "goes in.",
+            "For every new token you drop one from the front. The text grows: pass in all of it.",
         ),
         Misconception(
-            "the largest score of all rows",
-            _likeliest_of_all_rows,
-            "You looked for the largest score of all tokens. Only the last row, [0, -1], is about "
-            "what comes next.",
+            "the largest logit of all rows",
+            _best_of_all_rows,
+            "You took the largest logit over all positions. Only the last row, [0, -1], predicts "
+            "the next token.",
         ),
         Misconception(
             "one token too many",
             lambda logits_of, ids, new_tokens, stop=None: _greedy(
                 logits_of, ids, new_tokens + 1, stop
             ),
-            "You write one more than was asked for: `range(new_tokens)` has new_tokens turns.",
+            "You generate one too many: `range(new_tokens)` has new_tokens iterations.",
         ),
         Misconception(
             "stop ignored",
             lambda logits_of, ids, new_tokens, stop=None: _greedy(logits_of, ids, new_tokens),
-            "After the stop token nothing more is written.",
+            "After the stop token, generation ends.",
         ),
         Misconception(
             "token 0 never stops",
             _stop_zero_ignored,
-            "`if stop and …` is also False when stop is 0, which is a token. Compare: "
-            "`if token == stop`, or ask `stop is not None`.",
+            "`if stop and …` is also False if stop is 0, which is a token. Compare with "
+            "`if token == stop`, or test `stop is not None`.",
         ),
         Misconception(
             "the stop token left out",
             _without_stop_token,
-            "The stop token is written too; the caller may want to see that the text has ended.",
+            "The stop token is returned too, so that the caller can see that the text has ended.",
         ),
         Misconception(
-            "a stop token in the prompt ends it",
+            "a stop token in the prompt ends the text",
             _stops_at_the_prompt,
-            "A chat prompt is full of stop tokens, one behind each turn. Look at what is written.",
+            "A chat prompt has a stop token after every turn. Compare only generated tokens.",
         ),
     ),
     alternatives=(
         Alternative("as the hints have it", _greedy),
-        Alternative("on a tensor that grows", _by_topk),
-        Alternative("by calling itself", _again_and_again),
+        Alternative("on a growing tensor", _by_topk),
+        Alternative("recursively", _recursively),
     ),
     hints=(
-        "Keep the text as a list and make a tensor of shape (1, T) of it in each turn.",
-        "logits_of(...)[0, -1].argmax() is the next id; int() makes a number of it.",
+        "Keep the text as a list and make a tensor of shape (1, T) from it in each iteration.",
+        "logits_of(...)[0, -1].argmax() is the next id; int() converts it to a number.",
         "Append it to the text; stop if it is the stop token.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The pictures of this chapter: blocks, families, faults, the stream, and models without a part.
+"""The figures of this chapter: blocks, families, faults, the stream, and ablated models.
 
 Taught in:        transformer
 Checked against:  course_lib.model, course_lib.families and the chapter's `layer_diff`

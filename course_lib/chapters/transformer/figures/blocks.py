@@ -1,4 +1,4 @@
-"""A block as a drawing: the stream from bottom to top, and where the norms stand.
+"""A block as a drawing: the stream from bottom to top, and where the norms are.
 
 Taught in:        transformer
 Checked against:  the boxes and arrows of the drawn figure
@@ -21,7 +21,7 @@ def block_arrangements() -> Figure:
         ax.set(xlim=(0, 1), ylim=(0, 10))
     _pre(left)
     _post(right)
-    title(left, "Pre-norm: from bottom to top the stream meets no norm, only sums")
+    title(left, "Pre-norm: nothing but additions on the stream")
     title(right, "Post-norm: the stream passes through 2 norms in each block")
     return figure
 

@@ -1,4 +1,4 @@
-"""Three families side by side: who reads whom, and what is to be predicted.
+"""One of three families: who reads whom, and what is predicted.
 
 Taught in:        transformer
 Paper:            Raffel et al. 2019, arXiv:1910.10683
@@ -25,10 +25,11 @@ from course_lib.study.display.plotting import (
     title,
 )
 
+START = "<start>"  # what a decoder reads to predict the first token of its target
 OBJECTIVES = {
     "encoder-only": "hidden tokens, from both sides",
-    "encoder-decoder": "the target, from source and past",
-    "decoder-only": "every next token, from the past",
+    "encoder-decoder": "the target, from the source and earlier tokens",
+    "decoder-only": "every next token, from earlier tokens",
 }
 
 
@@ -43,13 +44,10 @@ def predicted(family: str, source: int, target: int, hidden: Sequence[int]) -> l
 def family(
     kind: str, source: Sequence[str], target: Sequence[str], hidden: Sequence[int] = (2,)
 ) -> Figure:
-    """Draw one family on a source and a target; `hidden` are the places an encoder must guess."""
+    """Draw one family on a source and a target; `hidden` are the positions an encoder predicts."""
     tokens = [*source, *target]
     aims = predicted(kind, len(source), len(target), hidden)
-    seen = [
-        "[MASK]" if kind == "encoder-only" and aim else token
-        for token, aim in zip(tokens, aims, strict=True)
-    ]
+    seen = _inputs(kind, source, target, aims)
     mask = family_mask(kind, len(source), len(target))
     margins = Margins(left=1.0, right=0.2, bottom=1.0, top=0.75, across=1.0)
     figure, (left, right) = new_figure(10.5, 4.6, cols=2, margins=margins, width_ratios=(5, 5))
@@ -64,8 +62,18 @@ def family(
     return figure
 
 
+def _inputs(
+    kind: str, source: Sequence[str], target: Sequence[str], aims: Sequence[bool]
+) -> list[str]:
+    """Return the tokens that the model reads: masked ones hidden, a target shifted by a start."""
+    if kind == "encoder-decoder":
+        return [*source, START, *target[:-1]]
+    pairs = zip([*source, *target], aims, strict=True)
+    return ["[MASK]" if kind == "encoder-only" and aim else token for token, aim in pairs]
+
+
 def _aims(ax: Axes, kind: str, tokens: Sequence[str], aims: Sequence[bool]) -> None:
-    """Draw the text from top to bottom, what is predicted filled."""
+    """Draw the text from top to bottom; predicted tokens are orange."""
     ax.set_axis_off()
     ax.set(xlim=(0, 1), ylim=(len(tokens) - 0.5, -0.5))
     for place, (token, aim) in enumerate(zip(tokens, aims, strict=True)):

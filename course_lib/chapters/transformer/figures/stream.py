@@ -1,4 +1,4 @@
-"""The residual stream: how long its vectors are, and what they say if read early.
+"""The residual stream: the length of its vectors, and the predictions of the logit lens.
 
 Taught in:        transformer
 Paper:            nostalgebraist 2020, "interpreting GPT: the logit lens"
@@ -27,7 +27,7 @@ from course_lib.study.display.plotting import (
 
 
 def places(count: int) -> list[str]:
-    """Return the names of the places of a stream, from below."""
+    """Return the names of the places of a stream, from the embedding up."""
     return ["embedding", *(f"layer {layer}" for layer in range(count - 1))]
 
 
@@ -41,7 +41,7 @@ def residual_norms(norms: Float[Tensor, "P T"], tokens: Sequence[str]) -> Figure
 def lens(
     logits: Float[Tensor, "P T V"], vocabulary: Sequence[str], tokens: Sequence[str]
 ) -> Figure:
-    """Draw what each place of the stream says comes next, the last place on top."""
+    """Draw the prediction at each place of the stream, the last place on top."""
     figure, ax = new_figure(0.9 * len(tokens) + 1.8, 0.42 * len(logits) + 1.6)
     _lens(ax, logits, vocabulary, tokens)
     return figure
@@ -53,8 +53,8 @@ def stream_and_lens(
     vocabulary: Sequence[str],
     tokens: Sequence[str],
 ) -> Figure:
-    """Draw both side by side."""
-    margins = Margins(left=0.85, right=0.15, bottom=0.85, top=0.75, across=1.15)
+    """Draw the lengths and the logit lens side by side."""
+    margins = Margins(left=0.85, right=0.55, bottom=0.85, top=0.75, across=1.15)
     figure, (left, right) = new_figure(13, 4.4, cols=2, margins=margins, width_ratios=(3, 8))
     _norms(left, norms, tokens)
     _lens(right, logits, vocabulary, tokens)
@@ -76,20 +76,20 @@ def _norms(ax: Axes, norms: Float[Tensor, "P T"], tokens: Sequence[str]) -> None
     grown = (middle[-1] / middle[0]).item()
     title(
         ax,
-        f"The stream grows {grown:.3g}-fold (dashed: median); {token_label(tokens[longest])} "
-        "ends longest",
+        f"The stream grows {grown:.3g}-fold (dashed: median); the vector of "
+        f"{token_label(tokens[longest])} ends longest (red)",
     )
 
 
 def _plain_ticks(ax: Axes, low: float, high: float) -> None:
-    """Mark 1, 3, 10, 30 ... as plain numbers, as many as there is room for."""
+    """Label 1, 3, 10, 30 ... as plain numbers within the range."""
     marks = [base * 10.0**power for power in range(-3, 5) for base in (1, 3)]
     inside = [mark for mark in marks if 0.8 * low <= mark <= 1.2 * high] or [low, high]
     ax.set_yticks(inside, [f"{mark:.3g}" for mark in inside])
 
 
 def settled(logits: Float[Tensor, "P T V"]) -> list[int]:
-    """Return for each token the first place from which on the final answer is at the top."""
+    """Return for each token the first place from which the final prediction stays at the top."""
     best = logits.argmax(-1)  # (P, T)
     agrees = (best == best[-1]).int()
     stays = agrees.flip(0).cumprod(0).sum(0)  # how many places, counted from the end
@@ -119,16 +119,18 @@ def _lens(
                 color=readable_on(colours[row, column]),
             )
     ax.tick_params(axis="x", labelrotation=45, labelsize=8)
-    ax.set_xlabel("token that is read; in each cell: what comes next (colour: its probability)")
+    ax.set_xlabel("token that is read; in each cell: the predicted next token")
     ax.xaxis.label.set_color(FAINT)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01)
+    bar.set_label("probability of the predicted token")
     early = sum(place < len(logits) - 1 for place in first)
-    title(ax, f"{early} of {len(first)} answers are settled (bold) before the last layer")
+    title(ax, f"{early} of {len(first)} predictions are final (bold) before the last layer")
 
 
 def top_words(
     logits: Float[Tensor, " V"], vocabulary: Sequence[str], count: int = 5
 ) -> list[tuple[str, float]]:
-    """Return the likeliest tokens and their probabilities."""
+    """Return the most likely tokens and their probabilities."""
     share, best = torch.softmax(logits, -1).topk(count)
     return [
         (vocabulary[number], probability)

@@ -1,4 +1,4 @@
-"""A model without a part of itself: how much each head and each layer is missed.
+"""A model without one of its parts: how much the loss rises without each head and each layer.
 
 Taught in:        transformer
 Paper:            Michel et al. 2019, arXiv:1905.10650
@@ -50,7 +50,7 @@ def _board(ax: Axes, rises: Float[Tensor, "L H"]) -> None:
 
 
 def spoken(part: str) -> str:
-    """Return a part of a layer as one says it."""
+    """Return a part's name as it is written in text."""
     return part.replace("mlp", "MLP")
 
 
@@ -65,7 +65,7 @@ def part_effects(effects: Mapping[str, Mapping[str, Float[Tensor, " L"]]]) -> Fi
             x = [layer + (number - 0.5) * width for layer in range(len(rises))]
             ax.bar(x, rises.tolist(), width=width, color=colours[number], label=spoken(part))
         ax.set_xticks(range(len(rises)))
-        ax.set(xlabel="layer", ylabel="rise of the loss (nats)")
+        ax.set(xlabel="layer", ylabel="rise in loss (nats)")
         ax.axhline(0, color="black", lw=0.8)
         ax.legend(frameon=False, fontsize=9)
         part, layer, rise = max(
@@ -77,7 +77,8 @@ def part_effects(effects: Mapping[str, Mapping[str, Float[Tensor, " L"]]]) -> Fi
             key=lambda found: found[2],
         )
         title(
-            ax, f"On {what}, the {spoken(part)} of layer {layer} is missed most: {rise:+.2f} nats"
+            ax,
+            f"On {what}, removing the {spoken(part)} of layer {layer} costs most: {rise:+.2f} nats",
         )
     return figure
 
@@ -94,8 +95,8 @@ def ablation(
 ) -> Figure:
     """Draw all heads with one framed, and the loss along the text with and without a part.
 
-    The losses before `first_counted` are drawn, but not counted. With a `vocab_size` a line stands
-    at the loss of a model that gives every token the same probability.
+    The losses before `first_counted` are drawn, but not counted. With a `vocab_size` a line marks
+    the loss of a model that gives every token the same probability.
     """
     margins = Margins(left=0.6, right=2.65, bottom=0.6, top=0.75, across=0.9)
     figure, (left, right) = new_figure(13, 4.0, cols=2, margins=margins, width_ratios=(5, 6))
@@ -103,7 +104,7 @@ def ablation(
     if head is not None:
         corner = (head[1] - 0.5, head[0] - 0.5)
         left.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=2.5))
-    title(left, f"Rise of the loss on {what} without each head (nats)")
+    title(left, f"Rise in loss on {what} without each head (nats)")
     steps = range(1, len(whole) + 1)
     if first_counted:
         right.axvspan(1, first_counted + 0.5, color="#eeeeee")
@@ -113,7 +114,7 @@ def ablation(
     )
     if vocab_size is not None:
         even = math.log(vocab_size)
-        label = f"all tokens alike: {even:.1f} nats"
+        label = f"equal probabilities: {even:.1f} nats"
         right.axhline(even, color=FAINT, lw=1.2, linestyle=":", label=label)
     right.set(
         xlabel="position of the token that is predicted", ylabel="loss (nats)", ylim=(0, None)

@@ -1,4 +1,4 @@
-"""The questions that close this notebook: steps, loading, looking inside, the three families.
+"""The quiz of this notebook: steps, loading, looking inside, the three families.
 
 Taught in:        transformer
 Checked against:  `course_lib.model`, `checkpoint` and `families`, which compute the numeric answers

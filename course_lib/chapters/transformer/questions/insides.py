@@ -1,4 +1,4 @@
-"""Questions on looking inside: the divergence report, the logit lens, heads and their removal."""
+"""Questions on looking inside: the divergence report, the logit lens, removing heads."""
 
 import random
 from typing import Any
@@ -11,31 +11,31 @@ from course_lib.study.ask.question_parts import Option, Slip
 
 REPORT = OneAnswer(
     id="transformer.report",
-    prompt="A report compares your model with a reference. *Own* gives each of your modules the "
-    "reference's input; *so far* lets both models run by themselves. Own is 0 everywhere except at "
-    "`layers.3.mlp` and at `layers.3`, which holds it; so far is large from layer 3 to the head. "
-    "Where do you look?",
+    prompt="A report compares your model with a reference. The *isolated* error of a module is "
+    "measured on the reference's input, the *accumulated* error with each model running alone. The "
+    "isolated error is 0 everywhere except at `layers.3.mlp` and at `layers.3`, which contains it; "
+    "the accumulated error is large from layer 3 to the head. Where do you look?",
     options=(
         Option(
             "In the MLP of layer 3.",
             True,
-            "given the right input it answers wrongly, and nothing inside it does. All that comes "
-            "behind only passes the damage on.",
+            "its output is wrong on the right input, and nothing inside it is wrong. Everything "
+            "after it only passes the error on.",
         ),
         Option(
-            "In the head, where the difference is seen first by a user.",
+            "In the head, whose output the user sees.",
             False,
-            "given the right input the head answers rightly.",
+            "on the right input the head's output is right.",
         ),
         Option(
-            "In layer 3 and in all layers behind it.",
+            "In layer 3 and in all layers after it.",
             False,
-            "those behind it are right by themselves; they get a wrong stream.",
+            "the layers after it are right in isolation; they receive a wrong stream.",
         ),
         Option(
-            "In layer 2, whose output layer 3 has read.",
+            "In layer 2, whose output layer 3 reads.",
             False,
-            "layer 2 agrees with the reference, by itself and so far.",
+            "layer 2 agrees with the reference, in isolation and accumulated.",
         ),
     ),
 )
@@ -43,29 +43,29 @@ REPORT = OneAnswer(
 LENS = SeveralAnswers(
     id="transformer.lens",
     prompt="The logit lens reads the stream between two blocks with the model's last norm and "
-    "head. What holds?",
+    "head. Which statements are true?",
     options=(
         Option(
-            "Behind the last block it gives the model's own answer.",
+            "After the last block it gives the model's own prediction.",
             True,
             "there the last norm and the head are what the model itself applies.",
         ),
         Option(
             "Before the first block it depends on each token alone.",
             True,
-            "no token has read another one yet; only its embedding is there.",
+            "no token has read any other token yet; the stream holds only its embedding.",
         ),
         Option(
-            "Without the last norm the order of the scores is the same.",
+            "Without the last norm the order of the logits would be the same.",
             False,
-            "the norm's weights differ by feature, so the order may change, and with LayerNorm a "
-            "mean is taken away as well.",
+            "the norm's weights differ by feature, so the order may change; LayerNorm also "
+            "subtracts a mean.",
         ),
         Option(
             "If a token is not at the top in the middle, the model does not know it yet.",
             False,
-            "it may know it in another form. The lens reads with the last layer's eyes, and middle "
-            "layers need not write for them.",
+            "it may hold the answer in a different form. The lens applies the last layer's norm "
+            "and head, for which middle layers need not prepare their output.",
         ),
     ),
 )
@@ -85,12 +85,12 @@ def _written(a: float, b: float, c: float, d: float, weights: list[int], head: i
 
 CONTRIBUTION = Numeric(
     id="transformer.contribution",
-    prompt="Two heads of width 2 have read ({a}, {b}) and ({c}, {d}). The output weight writes one "
-    "feature, with the row {weights}. How much does the *second* head add to that feature?",
+    prompt="Two heads of width 2 have the outputs ({a}, {b}) and ({c}, {d}). The row of the output "
+    "weight for one feature is {weights}. How much does the *second* head add to that feature?",
     draw=_draw_heads,
     answer=_written,
     explain=lambda a, b, c, d, weights: (
-        f"The heads lie side by side: {a}, {b}, {c}, {d}. The second head owns the last two "
+        f"The outputs are concatenated: {a}, {b}, {c}, {d}. The second head uses the last two "
         f"columns: {c} · {weights[2]} + {d} · {weights[3]} = {_written(a, b, c, d, weights):g}."
     ),
     slips=(
@@ -99,12 +99,12 @@ CONTRIBUTION = Numeric(
             lambda a, b, c, d, weights: (
                 a * weights[0] + b * weights[1] + c * weights[2] + d * weights[3]
             ),
-            "That is what both heads write together.",
+            "That is what both heads add together.",
         ),
         Slip(
             "every second column",
             lambda a, b, c, d, weights: c * weights[1] + d * weights[3],
-            "A head owns columns that stand together, here the last two.",
+            "A head uses adjacent columns, here the last two.",
         ),
         Slip(
             "the first head's columns",
@@ -121,29 +121,29 @@ CONTRIBUTION = Numeric(
 
 SILENT_HEAD = OneAnswer(
     id="transformer.silent_head",
-    prompt="You silence one head and the loss on your texts does not change. What follows?",
+    prompt="You remove one head and the loss on your texts does not change. What follows?",
     options=(
         Option(
-            "On these texts, the others can do without this head.",
+            "On these texts, the model does not need this head.",
             True,
-            "no more and no less. Another head may do the same work, and other texts may need "
-            "this one: an induction head is idle where nothing repeats.",
+            "exactly that. Another head may do the same work, and other texts may need this one: "
+            "an induction head contributes nothing if nothing repeats.",
         ),
         Option(
             "The head computes nothing.",
             False,
-            "it may compute something that another head computes too, or something that these "
-            "texts do not ask for.",
+            "it may compute something that another head computes too, or that these texts do not "
+            "need.",
         ),
         Option(
-            "Two such heads can be silenced together without harm.",
+            "Two such heads can be removed together without harm.",
             False,
-            "they may stand in for each other: silence both, and what they did is lost.",
+            "they may back each other up: remove both, and their function is lost.",
         ),
         Option(
             "The head attends evenly to all tokens.",
             False,
-            "what is read and whether it is needed are two questions.",
+            "what a head reads and whether it is needed are separate questions.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Questions on the three families: masks, predictions, tasks, and why one of them won."""
+"""Questions on the three families: masks, predictions, tasks, and why decoders prevailed."""
 
 import random
 from typing import Any
@@ -19,8 +19,9 @@ def _pairs(source: int, target: int, family: str = "encoder-decoder") -> float:
 MASK_SIZE = Numeric(
     id="transformer.mask_size",
     prompt="An encoder-decoder reads a source of {source} tokens and is trained on a target of "
-    "{target}. Counting all three attentions of a layer pair (the encoder's, the decoder's own, "
-    "the cross-attention), how many pairs (reader, read) are allowed?",
+    "{target}. Count all three attentions of one encoder and one decoder layer: the encoder's, the "
+    "decoder's self-attention and the cross-attention. How many pairs (reading token, read token) "
+    "does the mask allow?",
     draw=_draw_mask,
     answer=_pairs,
     explain=lambda source, target: (
@@ -42,7 +43,7 @@ MASK_SIZE = Numeric(
         Slip(
             "the target reads ahead",
             lambda source, target: source**2 + target * source + target**2,
-            "Within the target each token reads itself and what came before only.",
+            "Within the target each token reads only itself and earlier tokens.",
         ),
         Slip(
             "cross-attention left out",
@@ -68,10 +69,9 @@ def _more(texts: int, tokens: int, share: int) -> float:
 
 PREDICTIONS = Numeric(
     id="transformer.predictions",
-    prompt="{texts} texts of {tokens} tokens each go through two models once. A decoder-only model "
-    "predicts every token from those before it, except each text's first. A BERT hides {share} % "
-    "of all tokens and predicts those. How many times as many predictions does the decoder learn "
-    "from?",
+    prompt="Two models are trained on {texts} texts of {tokens} tokens each, once. A decoder-only "
+    "model predicts every token of a text except the first. A BERT hides {share} % of all tokens "
+    "and predicts those. How many times as many predictions does the decoder learn from?",
     draw=_draw_texts,
     answer=_more,
     explain=lambda texts, tokens, share: (
@@ -82,79 +82,80 @@ PREDICTIONS = Numeric(
     tolerance=0.02,
     slips=(
         Slip(
-            "the other way round",
+            "inverted",
             lambda texts, tokens, share: 1 / _more(texts, tokens, share),
-            "The decoder makes more predictions, so the quotient is larger than 1.",
+            "The decoder makes more predictions, so the ratio is larger than 1.",
         ),
         Slip(
-            "those that are not hidden",
+            "the tokens that are not hidden",
             lambda texts, tokens, share: (100 - share) / share,
-            "The decoder predicts all tokens, not only those that the other one leaves visible.",
+            "The decoder predicts all tokens, not only those that BERT leaves visible.",
         ),
     ),
 )
 
 TASKS = OneAnswer(
     id="transformer.tasks",
-    prompt="A million finished reviews are to be sorted into friendly and unfriendly ones, day by "
-    "day, on small machines. Nothing is to be written. What speaks for an encoder-only model?",
+    prompt="A million reviews must be classified as positive or negative every day, on small "
+    "machines. No text is generated. What is the argument for an encoder-only model?",
     options=(
         Option(
-            "One pass gives the answer, and every token reads all.",
+            "One pass gives the answer, and every token reads the whole text.",
             True,
-            "nothing has to be hidden from anybody, since nothing is generated. A vector for the "
-            "text comes out of one pass of a small model.",
+            "nothing is generated, so no token has to be hidden from another. One pass of a small "
+            "model gives a vector for the text.",
         ),
         Option(
             "Only an encoder can classify.",
             False,
-            "a decoder can too: ask it, or train a head on its last token. The question is the "
-            "price.",
+            "a decoder can too: prompt it, or train a classifier on its last token. The difference "
+            "is the cost.",
         ),
         Option(
             "A causal mask loses the first half of each text.",
             False,
-            "the last token of a causal model reads all that comes before it.",
+            "the last token of a causal model reads everything before it.",
         ),
         Option(
             "Encoders need no attention.",
             False,
-            "they use the same attention with another mask.",
+            "they use the same attention with a different mask.",
         ),
     ),
 )
 
 DECODER_WON = SeveralAnswers(
     id="transformer.decoder_won",
-    prompt="Why have decoder-only models become the usual ones?",
+    prompt="Why have decoder-only models become the most common ones?",
     options=(
         Option(
-            "Every token of any text is a question with an answer.",
+            "Every token of any text is a training example.",
             True,
-            "no pairs of texts have to be found, and nothing has to be hidden: each pass teaches "
-            "at every token.",
+            "no pairs of texts are needed and nothing has to be hidden: each pass trains on every "
+            "token.",
         ),
         Option(
-            "Every task can be written as a text that goes on.",
+            "Every task can be written as a text to be continued.",
             True,
             "a question, some examples, a translation: the model that continues texts needs no new "
             "head for a new task.",
         ),
         Option(
-            "What has been read need not be read again: keys and values of the past never change.",
+            "Earlier keys and values never change, so they need not be computed again.",
             True,
-            "no token reads a later one, so the cache stays right while text is written.",
+            "no token reads a later one, so the cache stays valid while text is generated.",
         ),
         Option(
             "A causal mask lets a token know more about its text.",
             False,
-            "it knows less: only what came before. For understanding a finished text that is a "
-            "price.",
+            "it knows less: only what came before. For understanding a complete text that is a "
+            "disadvantage.",
         ),
         Option(
             "Encoders cannot be made large.",
             False,
-            "they can: T5 had 11 billion parameters in 2019. It was not size that stopped them.",
+            "they can: the encoder-decoder T5 had 11 billion parameters in 2019. Size was not the "
+            "obstacle.",
         ),
     ),
 )

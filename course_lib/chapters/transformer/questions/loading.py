@@ -1,4 +1,4 @@
-"""Questions on checkpoints: how many tensors, how large, what strict loading notices."""
+"""Questions on checkpoints: number of tensors, size, what strict loading notices."""
 
 import random
 from functools import cache
@@ -14,7 +14,7 @@ from course_lib.study.ask.question_parts import Option, Slip
 
 @cache
 def _tied_model() -> DecoderLM:
-    """Return a Qwen3 of one layer without memory, of which only the names are wanted."""
+    """Return a Qwen3 of one layer on the meta device, for its parameter names."""
     with torch.device("meta"):
         return build_model(ModelConfig(5, 4, 4, 1, 2, 1, 2, 8, tie_word_embeddings=True))
 
@@ -32,26 +32,26 @@ def _tensors(layers: int) -> float:
 TENSORS = Numeric(
     id="transformer.tensors",
     prompt="A Qwen3 with {layers} layers has four attention matrices, two QK-norms, three MLP "
-    "matrices and two norms in each layer, no biases, and a tied head. How many tensors does its "
-    "file hold?",
+    "matrices and two norms in each layer, no biases, and a tied head, which the file does not "
+    "store again. How many tensors does the file hold?",
     draw=_draw_tensors,
     answer=_tensors,
     explain=lambda layers: (
         f"Each layer has 4 + 2 + 3 + 2 = 11 tensors: {layers} · 11 = {11 * layers}. With the "
-        f"embedding and the last norm they are {_tensors(layers):.0f}. The tied head is the "
-        "embedding and is not stored again."
+        f"embedding and the last norm they are {_tensors(layers):.0f}. (Some files do store a tied "
+        "head a second time: that of Qwen3-0.6B holds one tensor more.)"
     ),
     tolerance=0.001,
     slips=(
         Slip(
             "the head stored again",
             lambda layers: 11 * layers + 3,
-            "A tied head is the embedding; the file leaves it out.",
+            "This file does not store the tied head again.",
         ),
         Slip(
-            "the layers alone",
+            "the layers only",
             lambda layers: 11 * layers,
-            "The embedding and the last norm belong to no layer.",
+            "The embedding and the last norm are outside the layers.",
         ),
         Slip(
             "without QK-norms",
@@ -70,15 +70,15 @@ def _draw_file(rng: random.Random) -> dict[str, Any]:
 
 
 def _saved(vocab: int, width: int) -> float:
-    """Return the size of the head that a tied model's file leaves out."""
+    """Return the size of the head that a tied model's file need not store."""
     table = torch.empty(vocab, width, dtype=torch.bfloat16, device="meta")
     return with_head({"table": table}, True, "table")["lm_head.weight"].nbytes / 1e6
 
 
 FILE_SIZE = Numeric(
     id="transformer.tied_bytes",
-    prompt="A model has {vocab} tokens in its vocabulary and is {width} wide. In bfloat16, how "
-    "many megabytes (millions of bytes) smaller is its file if the head is tied?",
+    prompt="A model has {vocab} tokens in its vocabulary and width {width}. In bfloat16, how many "
+    "megabytes (millions of bytes) smaller is its file if the head is tied and stored only once?",
     draw=_draw_file,
     answer=_saved,
     explain=lambda vocab, width: (
@@ -102,33 +102,33 @@ FILE_SIZE = Numeric(
 
 NOTICED = SeveralAnswers(
     id="transformer.noticed",
-    prompt="You load a checkpoint into your own model by `load_state_dict(strict=True)`, and it "
-    "raises no error. Which mistakes can *still* be there?",
+    prompt="You load a checkpoint into your own model with `load_state_dict(strict=True)`, and it "
+    "raises no error. Which mistakes are *still* possible?",
     options=(
         Option(
             "Gate and up of the MLP are exchanged.",
             True,
-            "both are (F, C), so each fits into the other's place.",
+            "both are (F, C), so each fits in place of the other.",
         ),
         Option(
-            "A square matrix is turned over.",
+            "A square matrix is transposed.",
             True,
-            "its shape does not change when it is turned.",
+            "its transpose has the same shape.",
         ),
         Option(
             "The base of RoPE is wrong.",
             True,
-            "it is no tensor at all; it stands in config.json.",
+            "it is not a tensor; it is a value in config.json.",
         ),
         Option(
             "Your model lacks the norms of queries and keys that the file holds.",
             False,
-            "their tensors would be left over, and strict loading refuses that.",
+            "their tensors would be left over, and strict loading raises an error.",
         ),
         Option(
             "Your model's vocabulary is larger than the file's.",
             False,
-            "the embedding would have another shape.",
+            "the embedding would have a different shape.",
         ),
     ),
 )
@@ -136,18 +136,18 @@ NOTICED = SeveralAnswers(
 EXTRA = OneAnswer(
     id="transformer.extra",
     prompt="Loading stops with: extra tensors `model.layers.0.self_attn.q_norm.weight`, "
-    "`...k_norm.weight`, and so on in each layer. What is the likeliest cause?",
+    "`...k_norm.weight`, and so on in each layer. What is the most likely cause?",
     options=(
         Option(
             "The model was built without QK-norm, as Qwen2 and Llama are.",
             True,
-            "Qwen3 normalises queries and keys of each head. The file has weights for that, and "
-            "the model has no place for them.",
+            "Qwen3 normalises the queries and keys of each head. The file has weights for that, "
+            "and the model has no parameters for them.",
         ),
         Option(
             "The file is damaged.",
             False,
-            "a damaged file cannot be read, or lacks tensors. It does not make up sensible names.",
+            "a damaged file cannot be read, or lacks tensors. It does not gain sensible names.",
         ),
         Option(
             "The head is tied.",
@@ -155,9 +155,9 @@ EXTRA = OneAnswer(
             "then lm_head.weight would be missing. It has nothing to do with attention.",
         ),
         Option(
-            "Nothing is wrong: what is extra may be dropped with strict=False.",
+            "Nothing is wrong: extra tensors may be dropped with strict=False.",
             False,
-            "the model would compute other scores than it was trained with, without a word.",
+            "the model would silently compute something different from what was trained.",
         ),
     ),
 )
@@ -173,7 +173,7 @@ def _draw_column(rng: random.Random) -> dict[str, Any]:
 
 
 def _column(heads: int, head_dim: int, h: int) -> float:
-    """Number the columns, take the matrix apart, and look where a value's first number was."""
+    """Number the columns, split the matrix, and find the column of a value's first number."""
     width = heads * head_dim
     columns = torch.arange(3.0 * width).expand(width, -1)
     parts = separate_fused(columns, torch.zeros(3 * width))
@@ -188,7 +188,7 @@ COLUMN = Numeric(
     draw=_draw_column,
     answer=_column,
     explain=lambda heads, head_dim, h: (
-        f"C = {heads} · {head_dim} = {heads * head_dim}. The values begin behind queries and keys, "
+        f"C = {heads} · {head_dim} = {heads * head_dim}. The values begin after queries and keys, "
         f"at 2C = {2 * heads * head_dim}; head {h} is {h} · {head_dim} further: "
         f"{_column(heads, head_dim, h):.0f}."
     ),
@@ -196,7 +196,7 @@ COLUMN = Numeric(
         Slip(
             "the keys",
             lambda heads, head_dim, h: heads * head_dim + h * head_dim,
-            "There begin its keys. The values come behind them.",
+            "Its keys begin there. The values come after the keys.",
         ),
         Slip(
             "head by head",
@@ -207,7 +207,7 @@ COLUMN = Numeric(
         Slip(
             "one head too far",
             lambda heads, head_dim, h: 2 * heads * head_dim + (h + 1) * head_dim,
-            "The first head is head 0, so only h heads stand before head h.",
+            "The first head is head 0, so h heads come before head h.",
         ),
     ),
 )

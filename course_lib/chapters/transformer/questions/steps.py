@@ -1,4 +1,4 @@
-"""Questions on the steps of a decoder: the block, the last norm, positions, the work of writing."""
+"""Questions on the steps of a decoder: the block, the last norm, positions, the greedy loop."""
 
 import random
 from typing import Any
@@ -13,19 +13,19 @@ from course_lib.study.ask.question_parts import Option, Slip
 
 STEPS = OrderSteps(
     id="transformer.pass_steps",
-    prompt="A model like Qwen3 with a single layer gets a text. In which order does it work?",
+    prompt="A model like Qwen3 with a single layer reads a text. What is the order of the steps?",
     steps=(
         "Look up a row of the table for each id.",
-        "Normalise a copy of the stream and make queries, keys and values of it.",
-        "Turn queries and keys by their positions.",
-        "Add what attention has read to the stream.",
-        "Normalise a copy of the new stream and send it through the MLP.",
+        "Normalise a copy of the stream and project it to queries, keys and values.",
+        "Rotate queries and keys by their positions.",
+        "Add the output of attention to the stream.",
+        "Normalise a copy of the new stream and apply the MLP to it.",
         "Add the MLP's result to the stream.",
         "Normalise once more and multiply by the head.",
     ),
     explanation="Each part reads a normalised copy and adds to the stream itself, attention before "
     "the MLP. The rotation needs queries and keys, so it follows the projections; the last norm "
-    "stands behind all blocks, right before the head.",
+    "comes after all blocks, right before the head.",
 )
 
 
@@ -47,9 +47,9 @@ def _block(x: float, d: int, a: int, m: int) -> float:
 
 BLOCK = Numeric(
     id="transformer.block_by_hand",
-    prompt="A stream one number wide holds {x}. In this pre-norm block the first norm divides by "
+    prompt="A stream of width 1 holds {x}. In this pre-norm block the first norm divides by "
     "{d} and attention multiplies by {a}; the second norm divides by 2 and the MLP multiplies by "
-    "{m}. What does the stream hold behind the block?",
+    "{m}. What is the stream after the block?",
     draw=_draw_block,
     answer=_block,
     explain=lambda x, d, a, m: (
@@ -60,18 +60,18 @@ BLOCK = Numeric(
         Slip(
             "post-norm",
             lambda x, d, a, m: (x + a * x) / d * (1 + m) / 2,
-            "You rescaled the stream itself. In a pre-norm block only what a part reads is "
-            "normalised; x passes by untouched.",
+            "You rescaled the stream itself. In a pre-norm block only the input of each part is "
+            "normalised; x itself stays unchanged.",
         ),
         Slip(
             "side by side",
             lambda x, d, a, m: x + a * x / d + m * x / 2,
-            "The MLP reads the stream that attention has written into, not the old one.",
+            "The MLP reads the stream that attention has added to, not the old one.",
         ),
         Slip(
             "no residual",
             lambda x, d, a, m: m * (a * x / d) / 2,
-            "Both parts add to the stream; you let them replace it.",
+            "Both parts add to the stream; you replaced it.",
         ),
     ),
 )
@@ -85,8 +85,8 @@ def _block_is_wrong(names: dict[str, Any]) -> bool:
 
 BUG_BLOCK = FindTheBug(
     id="transformer.bug_block",
-    prompt="A block as in Qwen3 is to be written with as little code as possible. It runs, and "
-    "loads a checkpoint's weights without complaint.",
+    prompt="This block is meant to be Qwen3's. It runs, and a checkpoint's weights load into it "
+    "without an error.",
     code="""
 def block(x, attention, attention_norm, mlp, mlp_norm):
     normed = attention_norm(x)
@@ -97,42 +97,42 @@ def block(x, attention, attention_norm, mlp, mlp_norm):
     line=3,
     fixed="x = x + attention(normed)",
     why="The residual is taken from the normalised copy, so the stream is rescaled here, in every "
-    "layer. x itself must pass by untouched.",
+    "layer. Add to x itself.",
     why_not={
         2: "attention reads a normalised copy, as it should.",
-        4: "the MLP has a norm of its own, and reads what attention has written into.",
-        5: "here x itself is added to, and not the copy.",
+        4: "the MLP has its own norm, and reads the stream that attention has added to.",
+        5: "here the result is added to x itself, not to the copy.",
     },
     shows_bug=_block_is_wrong,
 )
 
 LAST_NORM = OneAnswer(
     id="transformer.last_norm",
-    prompt="Somebody forgets the last norm, an RMSNorm whose weights happen to be all 1. What is "
-    "different about the model's answers?",
+    prompt="Someone forgets the last norm, an RMSNorm whose weights all happen to be 1. What "
+    "changes in the model's predictions?",
     options=(
         Option(
-            "The probabilities, but not which token is likeliest.",
+            "The probabilities, but not which token is most likely.",
             True,
             "without weights the norm divides a token's whole vector by one positive number, so "
-            "all its scores change by the same factor. That acts like a temperature. With trained "
-            "weights, which differ by feature, the likeliest token changes too.",
+            "all its logits change by the same factor. That acts like a temperature. With trained "
+            "weights, which differ by feature, the most likely token may change too.",
         ),
         Option(
             "Nothing, since softmax normalises anyway.",
             False,
-            "softmax does not mind if a number is *added* to all scores. A factor changes the "
+            "softmax does not change if a number is *added* to all logits. A factor changes the "
             "probabilities.",
         ),
         Option(
-            "The scores become random numbers.",
+            "The logits become random numbers.",
             False,
-            "the stream holds all that it held; it is only longer or shorter.",
+            "the direction of each vector is unchanged; only its length differs.",
         ),
         Option(
             "Later tokens are affected, the first one is not.",
             False,
-            "every token's vector has its own length, the first one's too.",
+            "every token's vector has its own length, including the first one's.",
         ),
     ),
 )
@@ -153,14 +153,14 @@ def _position(padding: int, real: int, new: int) -> float:
 
 POSITION = Numeric(
     id="transformer.position",
-    prompt="In a batch one row has {padding} padding tokens on its left and then {real} real "
-    "ones; all of these are in the cache. Now {new} more tokens come. Which position, counted "
-    "from 0, does the last of them have?",
+    prompt="In a batch, one row has {padding} padding tokens on the left and then {real} real "
+    "tokens; all of these are in the cache. Now {new} more tokens are passed in. What is the "
+    "position of the last of them, counted from 0?",
     draw=_draw_position,
     answer=_position,
     explain=lambda padding, real, new: (
-        f"Padding has no place in the text. {real} real tokens have the positions 0 to "
-        f"{real - 1}; the new ones go on with {real}, and the last has "
+        f"Padding is not part of the text. {real} real tokens have the positions 0 to "
+        f"{real - 1}; the new ones continue with {real}, and the last has "
         f"{_position(padding, real, new):.0f}."
     ),
     tolerance=0.0005,
@@ -173,7 +173,7 @@ POSITION = Numeric(
         Slip(
             "not offset by the cache",
             lambda padding, real, new: new - 1,
-            "You counted the new tokens alone. Those in the cache come first.",
+            "You counted only the new tokens. Those in the cache come first.",
         ),
         Slip(
             "from 1",
@@ -189,7 +189,7 @@ def _draw_work(rng: random.Random) -> dict[str, Any]:
 
 
 def _work(prompt_tokens: int, new: int) -> float:
-    """Count the tokens that the greedy loop hands to a model without a cache."""
+    """Count the tokens that the greedy loop passes to a model without a cache."""
     handed = 0
 
     def logits_of(ids: Tensor) -> Tensor:
@@ -203,9 +203,9 @@ def _work(prompt_tokens: int, new: int) -> float:
 
 WORK = Numeric(
     id="transformer.work",
-    prompt="The greedy loop without a cache reads a prompt of {prompt_tokens} tokens and writes "
-    "{new} tokens. How many tokens go through the model in all, counting a token again each time "
-    "that it does?",
+    prompt="The greedy loop without a cache gets a prompt of {prompt_tokens} tokens and generates "
+    "{new} tokens. How many tokens go through the model in total, counting each token once for "
+    "every pass?",
     draw=_draw_work,
     answer=_work,
     explain=lambda prompt_tokens, new: (
@@ -219,13 +219,13 @@ WORK = Numeric(
         Slip(
             "with a cache",
             lambda prompt_tokens, new: prompt_tokens + new - 1,
-            "That is the work with a cache, where each token goes through once. Without it every "
-            "pass begins from the first token.",
+            "That is the number with a cache, where each token goes through once. Without it every "
+            "pass starts from the first token.",
         ),
         Slip(
-            "the prompt every time, what is written never",
+            "only the prompt in every pass",
             lambda prompt_tokens, new: prompt_tokens * new,
-            "What has been written is read again too, so the passes get longer.",
+            "Generated tokens are passed in again too, so the passes get longer.",
         ),
         Slip(
             "one token too many in each pass",
