@@ -47,12 +47,12 @@ _NOT_DONE_HERE: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class CheckpointDefaults:
-    """How a checkpoint wants to be used; whoever calls may choose differently."""
+    """The generation settings of a checkpoint; a caller may override them."""
 
     sampling: Sampling
     stop_ids: tuple[int, ...]
     before: tuple[int, ...]  # the ids that go in front of every prompt
-    after: tuple[int, ...]  # and behind it; mostly none
+    after: tuple[int, ...]  # and after it; mostly none
     first_id: int | None  # what an empty prompt begins with
     hidden_ids: frozenset[int]  # special tokens, which are not part of the text
     max_new_tokens: int | None = None
@@ -135,7 +135,7 @@ def _ids(name: str, places: tuple[Mapping[str, Any], ...], path: Path) -> tuple[
 def _around(
     step: Mapping[str, Any], special: Mapping[str, int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the ids that a tokenizer's post-processor puts in front of a text and behind it."""
+    """Return the ids that a tokenizer's post-processor puts before and after a text."""
     steps = step.get("processors") or [step]
     template = next((each for each in steps if each.get("type") == "TemplateProcessing"), None)
     if template is None:

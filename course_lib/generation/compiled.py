@@ -1,7 +1,7 @@
 """A decoding step as one compiled program.
 
 What is left after fusing are some twenty small operations in each layer, and Python between them.
-`torch.compile` turns a whole step into one program of C++ (or of a GPU), in which neighbouring
+`torch.compile` makes a whole step one program of C++ (or of a GPU), in which neighbouring
 operations share one loop. It asks for shapes that never change: so the step looks at the whole
 cache, written or not, under a mask, and is told the place of the new token as a tensor.
 
@@ -36,7 +36,7 @@ class CompiledDecoder(FusedDecoder):
 
     def __init__(self, model: DecoderLM, compiler: Compiler = torch.compile) -> None:
         super().__init__(model)
-        self.cos, self.sin = self.turns.real.contiguous(), self.turns.imag.contiguous()
+        self.cos, self.sin = self.rotations.real.contiguous(), self.rotations.imag.contiguous()
         self.step = compiler(decoding_step, fullgraph=True)
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class CompiledDecoder(FusedDecoder):
         *,
         last_only: bool = False,
     ) -> Output:
-        """Return the scores of the next token behind each token of `ids`, as `DecoderLM` does."""
+        """Return the logits of the next token after each token of `ids`, as `DecoderLM` does."""
         if cache is None or ids.shape[1] != 1:
             return super().__call__(ids, padding, cache, positions, last_only=last_only)
         place = torch.tensor([cache[0].length], device=ids.device)
@@ -83,18 +83,18 @@ def decoding_step(
     x: Any,
     place: Any,
     visible: Any,
-    turns: tuple[Any, Any],
+    rotations: tuple[Any, Any],
     memory: Sequence[tuple[Any, Any]],
     layers: Sequence[FusedLayer],
     head: Any,
     eps: float,
 ) -> Any:
-    """Return the scores behind one new token of each row; its keys and values go into `memory`.
+    """Return the logits after one new token of each row; its keys and values go into `memory`.
 
     A pure stretch of tensor operations, as a compiler likes it: no checks, no shapes that change.
     """
     for layer, (keys, values) in zip(layers, memory, strict=True):
-        x = _attend(x, layer, keys, values, place, visible, turns, eps)
+        x = _attend(x, layer, keys, values, place, visible, rotations, eps)
         gate, up = (_norm(x, eps) @ layer.gate_up).chunk(2, dim=-1)
         x = x + (F.silu(gate) * up) @ layer.down
     return _norm(x, eps) @ head
@@ -107,7 +107,7 @@ def _attend(
     values: Any,
     place: Any,
     visible: Any,
-    turns: tuple[Any, Any],
+    rotations: tuple[Any, Any],
     eps: float,
 ) -> Any:
     batch, groups, _, width = keys.shape
@@ -115,7 +115,7 @@ def _attend(
     qk, v = heads[:, :-groups], heads[:, -groups:]
     if layer.qk_norm is not None:
         qk = _norm(qk, eps) * layer.qk_norm
-    qk = _turn(qk, *turns)
+    qk = _rotate(qk, *rotations)
     q, k = qk[:, :-groups], qk[:, -groups:]
     keys.index_copy_(2, place, k[:, :, None])
     values.index_copy_(2, place, v[:, :, None])
@@ -134,7 +134,7 @@ def _norm(x: Any, eps: float) -> Any:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + x.shape[-1] * eps)
 
 
-def _turn(x: Any, cos: Any, sin: Any) -> Any:
+def _rotate(x: Any, cos: Any, sin: Any) -> Any:
     """Turn neighbouring features; without complex numbers, which compilers do not fuse."""
     a, b = x[..., 0::2], x[..., 1::2]
     return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)

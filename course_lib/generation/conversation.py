@@ -1,7 +1,7 @@
-"""A conversation: one message after another, of which none is read twice.
+"""A conversation: message after message, none of which is read twice.
 
 Each turn hands the model the whole conversation again, longer by an answer and a question. The keys
-and values of its beginning are still there, so only what is new is read.
+and values of its first part are still cached, so only what is new is read.
 
     read before:   a b c d e            asked now:   a b c d f g
     kept:          a b c d              read:                f g

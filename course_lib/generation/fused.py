@@ -62,7 +62,7 @@ class FusedDecoder:
         self.layers = [_fused(block, model) for block in model.blocks]
         head = model.lm_head.weight * _norm_weight(model.model.norm)
         self.head = contiguous_along_longer_axis(head.T)
-        self.turns = _turns(model)
+        self.rotations = _rotations(model)
         # A number in a tensor is added in half the time that Python's number takes.
         widths = (self.config.hidden_size, self.config.head_dim)
         self.small = {n: torch.tensor(n * self.config.norm_eps).to(self.head) for n in widths}
@@ -84,18 +84,20 @@ class FusedDecoder:
         *,
         last_only: bool = False,
     ) -> Output:
-        """Return the scores of the next token behind each token of `ids`, as `DecoderLM` does."""
+        """Return the logits of the next token after each token of `ids`, as `DecoderLM` does."""
         batch, tokens = ids.shape
         cache = self.make_cache(batch, tokens) if cache is None else cache
         seen = cache[0].length
-        turns = self.turns[seen : seen + tokens] if positions is None else self.turns[positions]
-        turns = turns.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
+        rotations = (
+            self.rotations[seen : seen + tokens] if positions is None else self.rotations[positions]
+        )
+        rotations = rotations.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
         mask = None if padding is None else padding[:, None, None, :]
         if tokens > 1:
             mask = combine_masks(causal_mask(tokens, seen + tokens, ids.device), mask)
         x = F.embedding(ids.flatten(), self.embedding)  # (B * T, C)
         for layer, own_cache in zip(self.layers, cache, strict=True):
-            x = self._block(x, layer, own_cache, turns, mask, batch)
+            x = self._block(x, layer, own_cache, rotations, mask, batch)
         x = x.view(batch, tokens, -1)
         x = self._norm(x[:, -1:] if last_only else x)
         return Output((x.flatten(0, 1) @ self.head).view(batch, -1, self.head.shape[1]))
@@ -105,7 +107,7 @@ class FusedDecoder:
         x: Tensor,
         layer: FusedLayer,
         cache: KVCache,
-        turns: Tensor,
+        rotations: Tensor,
         mask: Tensor | None,
         batch: int,
     ) -> Tensor:
@@ -116,7 +118,7 @@ class FusedDecoder:
         qk, v = heads.narrow(2, 0, queries + groups), heads.narrow(2, queries + groups, groups)
         if layer.qk_norm is not None:
             qk = self._norm(qk) * layer.qk_norm
-        qk = torch.view_as_real(_as_complex(qk) * turns).view(qk.shape).transpose(1, 2)
+        qk = torch.view_as_real(_as_complex(qk) * rotations).view(qk.shape).transpose(1, 2)
         q, k = qk.narrow(1, 0, queries), qk.narrow(1, queries, groups)  # (B, H or G, T, D)
         keys, values = cache.append(k, v.transpose(1, 2))
         read = F.scaled_dot_product_attention(
@@ -177,8 +179,8 @@ def _norm_weight(norm: RMSNorm) -> Tensor:
     return norm.weight * len(norm.weight) ** 0.5
 
 
-def _turns(model: DecoderLM) -> Tensor:
-    """Return for each position the complex number by which each pair of features is turned."""
+def _rotations(model: DecoderLM) -> Tensor:
+    """Return for each position the complex number by which each pair of features is rotated."""
     config, device = model.config, model.lm_head.weight.device
     positions = torch.arange(config.max_position_embeddings, device=device)
     cos, sin = rope_cos_sin(
@@ -224,6 +226,6 @@ def _check(model: DecoderLM) -> None:
         )
     if model.lm_head.weight.dtype != torch.float32:
         raise ValueError(
-            f"the fused path turns features as complex float32 numbers; got weights in "
+            f"the fused path rotates features as complex float32 numbers; got weights in "
             f"{model.lm_head.weight.dtype}. Call model.float(), or generate with the model itself."
         )
