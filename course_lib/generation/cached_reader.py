@@ -59,7 +59,7 @@ def tokens_through_layers(prompt: int, new: int, *, cached: bool) -> int:
 def most_tokens_per_second(
     parameters: int, bytes_per_parameter: int, bytes_per_second: float
 ) -> float:
-    """Return the limit that memory sets at batch 1: every weight is fetched for each token."""
+    """Return the limit that memory sets at batch 1, if every weight is fetched for each token."""
     return bytes_per_second / (parameters * bytes_per_parameter)
 
 
