@@ -73,7 +73,7 @@ def parameter_parts(config: ModelConfig) -> tuple[Part, ...]:
             "experts", sparse * experts, f"E·3·C·F + E·C = {experts:,} in each of {sparse} layers"
         ),
         Part("norms", norm_parameters(width, layers, gpt2), f"(2·{layers} + 1)·C" + "·2" * gpt2),
-        Part("head", head, "V·C"),
+        Part("output head", head, "V·C"),
     )
     return tuple(part for part in parts if part.parameters)
 
@@ -133,7 +133,7 @@ def total_parameters(config: ModelConfig) -> int:
 
 def parameters_without_embeddings(config: ModelConfig) -> int:
     """Return the parameters that are neither embedding nor head."""
-    tables = ("embedding", "positions", "head")
+    tables = ("embedding", "positions", "output head")
     return sum(part.parameters for part in parameter_parts(config) if part.name not in tables)
 
 
