@@ -439,7 +439,7 @@ mfu = accounting.model_flops_utilisation(tokens_per_second, 6 * met, 1024 * peak
 print(f"8,000 tokens per second on each machine would be an MFU of {mfu:.0%}")
 
 # %% [markdown] id="build-it-mfu"
-# About two months. That last line left attention out.
+# Weeks: about seven. The last line left attention out.
 #
 # ### Build it
 # Now with attention: three times the 4 L n d of a forward pass. `parameters` is N, `attention_width` is d; `tokens_per_second` and
@@ -815,8 +815,8 @@ for dtype in ("bfloat16", "int8", "int4"):
         for name in ("L4", "RTX 4090", "H100 SXM")
     ]
     print(f"{dtype:8}", *(f"{rate:6.0f}" for rate in rates), "  on L4, RTX 4090, H100")
-mixture_read = accounting.parameters_read(mixture, 1)
-print(f"all weights are {total / mixture_read:.1f} times what one token of {'Qwen3-30B-A3B'} reads")
+times = accounting.total_parameters(mixture) / accounting.parameters_read(mixture, 1)
+print(f"Qwen3-30B-A3B has {times:.1f} times the weights that a step for one text reads")
 
 # %% [markdown] id="build-it-9"
 # For a mixture the difference is large: a bound from *all* its weights would be too low by about that factor.
@@ -873,7 +873,7 @@ print(
 )
 
 # %% [markdown] id="play-with-it-5"
-# More than half of it in the stored run: one division predicts the order of magnitude. (A little more than 100 % is possible: the
+# On an idle machine it is typically half of the bound or more: one division predicts the order of magnitude. (A little more than 100 % is possible: the
 # bandwidth is itself a measurement, and no program reaches all of it.) What is missing is the time to start many small operations.
 # On a fast GPU, where a model as small as this one is read in a moment, the fraction is lower.
 #

@@ -62,8 +62,8 @@ SAVED = SeveralAnswers(
         Option(
             "It fetches every weight of the model.",
             True,
-            "the new token is multiplied with every matrix, and each has to come from memory. (A "
-            "mixture of experts fetches only the experts that the token uses.)",
+            "the new token is multiplied with every matrix, and each has to come from memory; a "
+            "mixture of experts would fetch only the experts that the token uses.",
         ),
         Option(
             "It reads the keys and values of all earlier tokens.",
