@@ -1,13 +1,13 @@
-"""A decoding step as one compiled program.
+"""A decode step as one compiled program.
 
-What is left after fusing are some twenty small operations in each layer, and Python between them.
-`torch.compile` makes a whole step one program of C++ (or of a GPU), in which neighbouring
-operations share one loop. It asks for shapes that never change: so the step looks at the whole
-cache, written or not, under a mask, and is told the place of the new token as a tensor.
+After fusing, each layer still has about twenty small operations, with Python between them.
+`torch.compile` makes one C++ (or GPU) program of a whole step, in which neighbouring operations
+share a loop. It needs shapes that never change: so the step attends to the whole cache, filled or
+not, under a mask, and gets the position of the new token as a tensor.
 
     keys[place] = k;  weights = softmax(q @ keys.T where place is visible)       over all N places
 
-The first step compiles, which takes from seconds to a minute and needs a C++ compiler.
+The first step compiles, which takes seconds to a minute and needs a C++ compiler.
 
 Taught in:        generation
 Paper:            none
@@ -32,7 +32,7 @@ Compiler = Callable[..., Callable[..., Tensor]]
 
 
 class CompiledDecoder(FusedDecoder):
-    """A `FusedDecoder` whose steps of one token are compiled; prompts are read as before."""
+    """A `FusedDecoder` whose steps of one token are compiled; prefill is not."""
 
     def __init__(self, model: DecoderLM, compiler: Compiler = torch.compile) -> None:
         super().__init__(model)
@@ -54,7 +54,7 @@ class CompiledDecoder(FusedDecoder):
             return super().__call__(ids, padding, cache, positions, last_only=last_only)
         place = torch.tensor([cache[0].length], device=ids.device)
         where = place if positions is None else positions[:, 0]
-        # Room in the cache is asked for before anything is written.
+        # Check the capacity of the cache before anything is written.
         memory = [layer.next_place() for layer in cache]
         logits = self.step(
             self.embedding[ids[:, 0]],
@@ -71,7 +71,7 @@ class CompiledDecoder(FusedDecoder):
         return Output(logits[:, None])
 
     def _visible(self, place: Tensor, capacity: int, padding: Tensor | None) -> Tensor:
-        """Return which places may be read, (B or 1, 1, 1, N)."""
+        """Return the mask of places that may be attended to, (B or 1, 1, 1, N)."""
         visible = torch.arange(capacity, device=place.device) <= place
         if padding is None:
             return visible.view(1, 1, 1, capacity)
@@ -91,7 +91,7 @@ def decoding_step(
 ) -> Any:
     """Return the logits after one new token of each row; its keys and values go into `memory`.
 
-    A pure stretch of tensor operations, as a compiler likes it: no checks, no shapes that change.
+    Only tensor operations, which compile well: no checks, no shapes that change.
     """
     for layer, (keys, values) in zip(layers, memory, strict=True):
         x = _attend(x, layer, keys, values, place, visible, rotations, eps)
@@ -135,6 +135,6 @@ def _norm(x: Any, eps: float) -> Any:
 
 
 def _rotate(x: Any, cos: Any, sin: Any) -> Any:
-    """Turn neighbouring features; without complex numbers, which compilers do not fuse."""
+    """Rotate pairs of neighbouring features, without complex numbers, which are not fused."""
     a, b = x[..., 0::2], x[..., 1::2]
     return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)

@@ -1,14 +1,13 @@
-"""The same decoder, laid out for writing one token at a time.
+"""The same decoder, rearranged for decoding one token at a time.
 
-Decoding is bound by two things that have nothing to do with arithmetic: every weight is fetched
-from memory once per token, and every small operation costs a few microseconds before it begins.
-Nothing can be done about the first without changing the weights. This file does something about
-the second, and computes the same logits, but for rounding.
+Two things besides arithmetic limit decoding: every weight is fetched from memory for each token,
+and every small operation takes a few microseconds to start. The first cannot be avoided without
+changing the weights. This file reduces the second, and computes the same logits, up to rounding.
 
     one matrix for queries, keys and values, one for gate and up       5 products become 2
     norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
     each matrix is contiguous along its longer axis                    fetched faster
-    features in the layout "neighbours": turning a pair is one complex product
+    features in the layout "neighbours": rotating a pair is one complex product
 
 Taught in:        generation
 Paper:            Pope et al. 2022, arXiv:2211.05102
@@ -49,9 +48,8 @@ class FusedLayer(NamedTuple):
 class FusedDecoder:
     """A `DecoderLM` for generation only: same call, same logits, fewer and larger operations.
 
-    It takes a copy of the weights and calls none of the model's layers, so it is made for a model
-    whose layers are plain: with hooks or with replaced layers (LoRA, quantisation) it raises an
-    error. What happens to the model later does not reach it.
+    It copies the weights and calls none of the model's layers, so a model with hooks or replaced
+    layers (LoRA, quantisation) raises an error. Later changes to the model have no effect on it.
     """
 
     @torch.no_grad()
@@ -63,7 +61,7 @@ class FusedDecoder:
         head = model.lm_head.weight * _norm_weight(model.model.norm)
         self.head = contiguous_along_longer_axis(head.T)
         self.rotations = _rotations(model)
-        # A number in a tensor is added in half the time that Python's number takes.
+        # Adding a tensor takes half the time of adding a Python number.
         widths = (self.config.hidden_size, self.config.head_dim)
         self.small = {n: torch.tensor(n * self.config.norm_eps).to(self.head) for n in widths}
 
@@ -189,13 +187,13 @@ def _rotations(model: DecoderLM) -> Tensor:
     return torch.complex(cos, sin)
 
 
-# The modules whose weights are read here, and what holds them together.
+# The modules whose weights are read here, and their containers.
 _PLAIN = (DecoderLM, Decoder, nn.ModuleList, Block, MultiHeadAttention, GatedFFN, RMSNorm,
           nn.Linear, Embedding, nn.Identity)  # fmt: skip
 
 
 def _altered(model: DecoderLM) -> list[str]:
-    """Return the names of modules that compute more, or something else, than their weights say."""
+    """Return the names of modules that compute something else than plain use of their weights."""
     found = []
     for name, module in model.named_modules():
         hooks = (module._forward_hooks, module._forward_pre_hooks, vars(module).get("forward"))
@@ -221,7 +219,7 @@ def _check(model: DecoderLM) -> None:
     if altered := _altered(model):
         raise ValueError(
             "the fused path reads weights and calls no layer, so it would leave out what a hook or "
-            f"a replaced layer does; got such a one at {altered[0]} ({len(altered)} in all). "
+            f"a replaced layer does; got one at {altered[0]} ({len(altered)} in all). "
             "Remove hooks and merge adapters, or generate with the model itself."
         )
     if model.lm_head.weight.dtype != torch.float32:

@@ -16,7 +16,6 @@
 #
 # About 130 minutes. You need Python and a little PyTorch; nothing is downloaded.
 
-
 # %% id="imports"
 import time
 from dataclasses import replace
@@ -46,7 +45,6 @@ from course_lib.study.display.memory_meter import MemoryMeter
 # Small enough to do by hand: C = 4, two query heads that share one key/value head, D = 4. Queries 4 · 8 = 32, keys 4 · 4 = 16,
 # values 16, output 8 · 4 = 32, together **96**.
 
-
 # %% id="print-by-the-formula-accounting-attention"
 print("by the formula:", accounting.attention_parameters(4, 2, 1, 4))
 shapes = [(8, 4), (4, 4), (4, 4), (4, 8)]
@@ -55,7 +53,6 @@ print("by the shapes: ", sum(rows * columns for rows, columns in shapes))
 # %% [markdown] id="predict-qwen3-0-6b-has-c"
 # > **Predict.** Qwen3-0.6B has C = 1024, 16 query heads, 8 key/value heads and D = 128. Is its attention larger or smaller
 # > than $4\,C^2$, the formula in many textbooks?
-
 
 # %% id="config-models-qwen3-0-6b"
 for name in ("Qwen3-0.6B", "Qwen3-4B"):
@@ -87,7 +84,6 @@ def attention_parameters(hidden_size, num_attention_heads, num_key_value_heads, 
 # Stuck? Run `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
 # The library's function also counts what some models have in addition: biases (Qwen2 for q, k and v, GPT-2 for all) and the two
 # small norms of Qwen3.
-
 
 # %% id="reveal-parameter-counting-attention"
 reveal("parameter_counting.attention")
@@ -136,7 +132,6 @@ reveal("parameter_counting.mlp")
 # By hand, a toy: V = 10, C = 4, one layer with the attention of 96 and the gated layer of 60, tied. The table has 40, the layer
 # 96 + 60 + 8 = 164, the last norm 4: together **208**. Untied it would be 248.
 
-
 # %% id="toy-replace"
 sizes = {"vocab_size": 10, "hidden_size": 4, "intermediate_size": 5, "num_hidden_layers": 1}
 heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4}
@@ -151,7 +146,6 @@ print(
 # %% [markdown] id="predict-qwen3-0-6b-v-151"
 # > **Predict.** Qwen3-0.6B: V = 151 936, C = 1024, tied. What fraction of its parameters is the table: a tenth, a quarter, or a
 # > half?
-
 
 # %% id="for-name-in-qwen3-0-6b"
 for name in ("Qwen3-0.6B", "Qwen3-8B"):
@@ -181,7 +175,6 @@ def total_parameters(config):
 # %% [markdown] id="the-library-adds-up-its-parts"
 # The library adds up its parts; each of them has its formula.
 
-
 # %% id="reveal-parameter-counting-model"
 reveal("parameter_counting.model")
 
@@ -192,7 +185,6 @@ reveal(accounting.parameter_parts)
 # ### Checked against the real thing
 # A formula should be checked against a real model. On PyTorch's *meta* device a tensor has a shape and no memory, so even the
 # largest model can be built in a moment. Fifteen published configurations, built with the course's code and with `transformers`:
-
 
 # %% id="built"
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -221,7 +213,6 @@ for name, config in MODELS.items():
 # The same as areas; all widths are on one linear scale. Point at a part to read its formula, choose a different model, tie and
 # untie the output head.
 
-
 # %% id="explorers-parameter-counting-icicle-qwen3-8b"
 explorers.parameter_counting.icicle("Qwen3-8B")
 
@@ -240,7 +231,6 @@ explorers.parameter_counting.icicle("Qwen3-8B")
 # > **Predict.** The name says Qwen3-30B-A3B: 30 billion, 3 of them active. E = 128 and k = 8, so a sixteenth of the experts
 # > is active. A sixteenth of 30 would be 1.9. Where does the rest of the 3 come from?
 
-
 # %% id="mixture-models-qwen3-30b-a3b"
 mixture = MODELS["Qwen3-30B-A3B"]
 total, active = accounting.total_parameters(mixture), accounting.active_parameters(mixture)
@@ -252,7 +242,6 @@ for part in accounting.parameter_parts(mixture):
 # %% [markdown] id="build-it-4"
 # Attention, the two tables and the router are used for every token. (The active count includes the embedding, as is the
 # convention, though a token uses only one row of it.) As an icicle, the mixture is nearly all experts:
-
 
 # %% id="show-figures-parameter-counting-icicle-qwen3"
 show(figures.parameter_counting.icicle("Qwen3-30B-A3B", mixture))
@@ -298,7 +287,6 @@ for name in ("Qwen3-30B-A3B", "Qwen3-235B-A22B"):
 #
 # > **Predict.** A projection of 4096 × 4096, one token: how many multiply–adds, how many FLOPs?
 
-
 # %% id="print-by-hand-accounting-flops-per"
 print("by hand:", accounting.flops_per_token(1000, 2, 8, 5))
 with FlopCounterMode(display=False) as counter:
@@ -329,7 +317,6 @@ reveal("parameter_counting.flops_per_token")
 # Four families shrunk to a size that runs quickly, each with its own features: a Qwen3, a Llama, a GPT-2 and a mixture. They
 # really run, and `torch.utils.flop_counter` counts every matrix product.
 # Three texts of 17 tokens: forward, then backward.
-
 
 # %% id="shape-vocab-size-311-num-hidden"
 shape = {"vocab_size": 311, "num_hidden_layers": 3, "intermediate_size": 160, "hidden_size": 72}
@@ -362,7 +349,6 @@ for name, config in small.items():
 # > **Predict.** From which text length on does attention take more FLOPs than all matrices: a thousand tokens, ten thousand, a
 # > million?
 
-
 # %% id="for-name-in-qwen3-0-6b-2"
 for name in ("Qwen3-0.6B", "Qwen3-8B", "Llama-3-70B"):
     config = MODELS[name]
@@ -379,7 +365,6 @@ for name in ("Qwen3-0.6B", "Qwen3-8B", "Llama-3-70B"):
 # $2N = 4 L n d$ at $n = N / (2 L d)$. For short texts "2 N" is a good rule; for long ones it misses the larger part. The small
 # model gets there first, since N shrinks faster than L · d.
 
-
 # %% [markdown] id="6-what-training-costs"
 # ## 6 · The FLOPs of training
 #
@@ -390,7 +375,6 @@ for name in ("Qwen3-0.6B", "Qwen3-8B", "Llama-3-70B"):
 #
 # By hand: GPT-3 has 175 billion parameters and was trained on 300 billion tokens: $6 \cdot 1.75 \cdot 10^{11} \cdot 3 \cdot 10^{11} =$
 # **3.15 · 10²³**. Brown et al. 2020 give 3.14 · 10²³.
-
 
 # %% id="print-f-gpt-3-accounting-training"
 print(f"GPT-3: {accounting.training_flops(175 * 10**9, 300 * 10**9):.3g} FLOPs")
@@ -423,7 +407,6 @@ reveal("parameter_counting.training_flops")
 # instead; for Qwen3-8B that is 8 % more.
 #
 # > **Predict.** Qwen3-8B on 36 trillion tokens (Qwen team 2025), on 1024 H100 at an MFU of 40 %: days, weeks or months?
-
 
 # %% id="flops-accounting-training-flops-accounting-total"
 config = MODELS["Qwen3-8B"]
@@ -467,7 +450,6 @@ reveal("parameter_counting.mfu")
 # By hand: 8.19 billion parameters in bfloat16 are **16.4 GB**. A GB is 10⁹ bytes in this notebook. (A GiB is 2³⁰ bytes, 7 % more.
 # A board of "80 GB" holds a few per cent more than 80 · 10⁹ bytes, and drivers use some of it, so 10⁹ is the safe assumption.)
 
-
 # %% id="for-dtype-in-float32-bfloat16-int8"
 for dtype in ("float32", "bfloat16", "int8", "int4"):
     weights = accounting.inference_memory(MODELS["Qwen3-8B"], 0, dtype=dtype).weights
@@ -482,7 +464,6 @@ for dtype in ("float32", "bfloat16", "int8", "int4"):
 # 0.6 GB. H is not in the formula: queries are not kept. The batch is: all texts share the weights, but each has its own cache.
 #
 # > **Predict.** Sixteen texts at once. From which length on is the cache larger than the model?
-
 
 # %% id="print-one-token-accounting-kv-cache"
 print("one token:", accounting.kv_cache_bytes(36, 8, 128, tokens=1), "bytes")
@@ -514,7 +495,6 @@ reveal("parameter_counting.kv_cache")
 # A small model on this machine, in two number types, with a cache for three texts of 500 tokens. Predicted bytes, and the sizes of
 # the real tensors:
 
-
 # %% id="config-replace-small-qwen3-0-6b"
 config = replace(small["Qwen3-0.6B"], vocab_size=8192, hidden_size=256, intermediate_size=768)
 for dtype in ("float32", "bfloat16"):
@@ -533,7 +513,6 @@ for dtype in ("float32", "bfloat16"):
 # is the same model if every query head had its own keys and values: this is what grouped-query attention saves. Try Llama-2-7B,
 # which shares nothing, and GPT-2.
 
-
 # %% id="explorers-parameter-counting-cache-growth-qwen3"
 explorers.parameter_counting.cache_growth("Qwen3-8B", batch=16)
 
@@ -551,7 +530,6 @@ explorers.parameter_counting.cache_growth("Qwen3-8B", batch=16)
 # **activations**: the tensors of the forward pass that the backward pass needs. They grow with the batch and the length.
 #
 # > **Predict.** Qwen3-8B takes 16.4 GB in bfloat16. Can it be trained with AdamW on a GPU of 80 GB?
-
 
 # %% id="mixed-weight-bytes-6-gradient-bytes"
 mixed = {"weight_bytes": 6, "gradient_bytes": 2, "activation_number_bytes": 2}
@@ -581,7 +559,6 @@ print(f"together     {needed.total / 1e9:6.1f} GB")
 # **162**. QK-norm keeps its inputs and normalised inputs too, $2\,(H + G)\,D$ more.
 #
 # > **Predict.** Qwen3-8B at T = 2048: which row of the table is the largest?
-
 
 # %% id="activations-by-part"
 C, F, H, G, D, L, T = 4096, 12288, 32, 8, 128, 36, 2048
@@ -670,7 +647,6 @@ for name, config in small.items():
 # What fits where? The figure counts the course's own model, whose attention keeps its tables. Change the model and the length:
 # which part becomes the largest?
 
-
 # %% id="explorers-parameter-counting-training-bytes-qwen"
 explorers.parameter_counting.training_bytes("Qwen3-0.6B", device="RTX 4090")
 
@@ -681,7 +657,6 @@ explorers.parameter_counting.training_bytes("Qwen3-0.6B", device="RTX 4090")
 # figures below are from NVIDIA's data sheets of the A100 (SXM, 80 GB), H100 (SXM), H200 and L4, and for the RTX 4090 from its
 # paper *NVIDIA Ada GPU Architecture*. They are for dense bfloat16 matrices; several of these sheets print twice as many,
 # "with sparsity", which no ordinary model uses.
-
 
 # %% id="for-device-in-devices-values"
 for device in DEVICES.values():
@@ -704,7 +679,6 @@ for device in DEVICES.values():
 #
 # > **Predict.** Decoding one token in bfloat16: each weight is two bytes, fetched for one multiplication and one addition. What is
 # > the intensity? And for a prompt of 2048 tokens, where each weight that arrives is used 2048 times?
-
 
 # %% id="config-models-qwen3-8b"
 config = MODELS["Qwen3-8B"]
@@ -744,7 +718,6 @@ reveal("parameter_counting.roofline")
 # prefill is on the slope. Then add texts to decode. With short texts (512 tokens) it climbs far. With long ones it stops early,
 # for any batch: the caches grow with the batch, and each text reads its own cache.
 
-
 # %% id="explorers-parameter-counting-roofline-qwen3-8b"
 explorers.parameter_counting.roofline("Qwen3-8B", device="H100 SXM")
 
@@ -766,7 +739,6 @@ explorers.parameter_counting.roofline("Qwen3-8B", device="H100 SXM")
 # $$E\,\Big(1 - \big(1 - \tfrac{k}{E}\big)^{B}\Big)$$
 #
 # > **Predict.** E = 128 and k = 8, as in Qwen3-30B-A3B. How many experts do 16 tokens use: 16, 80, or 128?
-
 
 # %% id="experts-used"
 generator = seeded(2)
@@ -882,7 +854,6 @@ print(
 # Find the smallest device for Qwen3-8B with 16 texts of 8192 tokens. What does int4 change? Then take Qwen3-30B-A3B and compare
 # its speed for one text, and for 64, with that of Qwen3-4B.
 
-
 # %% id="explorers-parameter-counting-will-it-fit"
 explorers.parameter_counting.will_it_fit("Qwen3-8B", device="L4")
 
@@ -906,7 +877,6 @@ print([name for name, each in MODELS.items() if each.intermediate_size == 14336]
 #
 # > *"The output head of Qwen3-8B costs nothing, since it is the embedding."*
 
-
 # %% id="tied-accounting-total-parameters-replace-config"
 tied = accounting.total_parameters(replace(config, tie_word_embeddings=True))
 print(f"its output head has {accounting.total_parameters(config) - tied:,} parameters of its own")
@@ -917,7 +887,6 @@ print("tied:", [name for name, each in MODELS.items() if each.tie_word_embedding
 # even at 27 billion parameters. Read `tie_word_embeddings` in the config.
 #
 # > *"A decoder has 12 L C² parameters, not counting its tables."*
-
 
 # %% id="for-name-in-gpt-2-llama"
 for name in ("GPT-2", "Llama-2-7B", "Qwen3-0.6B", "Qwen3-32B", "Llama-3.2-1B"):
@@ -934,7 +903,6 @@ for name in ("GPT-2", "Llama-2-7B", "Qwen3-0.6B", "Qwen3-32B", "Llama-3.2-1B"):
 #
 # > *"The width of a head is hidden_size / num_attention_heads."*
 
-
 # %% id="for-name-each-in-models-items"
 for name, each in MODELS.items():
     if each.hidden_size != each.num_attention_heads * each.head_dim:
@@ -950,7 +918,6 @@ for name, each in MODELS.items():
 #
 # > *"Grouped-query attention makes models smaller."*
 
-
 # %% id="unshared-replace-config-num-key-value"
 unshared = replace(config, num_key_value_heads=config.num_attention_heads)
 sizes = [accounting.inference_memory(each, 8192, 16) for each in (config, unshared)]
@@ -961,7 +928,6 @@ print(f"cache:      {sizes[1].cache / sizes[0].cache:.0f} times as large without
 # Slightly, as a side effect. What shrinks is the cache.
 #
 # > *"A mixture with 3 billion active parameters generates as fast as a dense model of 3 billion."*
-
 
 # %% id="h100-devices-h100-sxm"
 h100 = DEVICES["H100 SXM"]
@@ -979,7 +945,6 @@ for batch in (1, 4, 64):
 # fast. The mixture still needs as few FLOPs, which matters in training and for long prompts; but decode is not limited by FLOPs.
 #
 # > *"FLOPs tell how long it takes."*
-
 
 # %% id="config-models-qwen3-8b-3"
 config = MODELS["Qwen3-8B"]
@@ -1003,7 +968,6 @@ print(
 #    cache.
 #
 # ### Test yourself
-
 
 # %% id="quiz-parameter-counting"
 quiz("parameter_counting")

@@ -77,7 +77,7 @@ def test_frequencies_are_those_of_transformers_distribution(sampling):
     statistic, limit = chi_square(counts, expected)
     assert statistic < limit
     other, other_limit = chi_square(counts, torch.softmax(logits[0].double() / 3, -1))
-    assert other > other_limit  # the test can tell another temperature
+    assert other > other_limit  # the test detects a different temperature
 
 
 def test_greedy_takes_the_best_and_penalties_count():

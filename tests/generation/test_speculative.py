@@ -77,7 +77,7 @@ def test_a_round_writes_with_the_targets_probabilities():
 
 
 def swapped(drafted, target, draft, uniform):
-    """Keep a draft with probability q / p: also what the target never says."""
+    """Keep a draft with probability q / p: also what the target never generates."""
     if accepted_count(draft[0, drafted], target[0, drafted], uniform[:1]):
         return drafted
     return draw(residual_distribution(target[0], draft[0])[None], uniform[1:])
@@ -90,13 +90,13 @@ def redrawn_from_target(drafted, target, draft, uniform):
     return draw(target[:1], uniform[1:])
 
 
-def test_keeping_with_the_ratio_upside_down_writes_what_the_target_never_says():
+def test_keeping_with_the_ratio_upside_down_generates_what_the_target_never_does():
     counts = rounds(3000, swapped)
     # 3 is drafted with probability 0.4, and p = 0 < q keeps it every time
     assert counts[3] / 3000 == pytest.approx(0.4, abs=0.04)
 
 
-def test_a_rejected_draft_redrawn_from_the_target_is_too_often_the_draft_s_choice():
+def test_a_rejected_draft_sampled_from_the_target_is_too_often_the_draft_s_choice():
     counts = rounds(3000, redrawn_from_target)
     assert counts[3] == 0  # a support that is right hides the mistake
     # 1 is drafted and kept with 0.2, and drawn instead of a 3 with 0.4 * 0.3

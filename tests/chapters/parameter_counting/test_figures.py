@@ -1,4 +1,4 @@
-"""The pictures of the chapter on counting draw what the account says, and name what they show."""
+"""The figures of the chapter on counting show what the library computes, in shapes and titles."""
 
 import itertools
 from dataclasses import replace
@@ -98,7 +98,7 @@ def test_the_cache_is_drawn_for_the_batch_for_one_and_without_sharing():
         assert values == pytest.approx(expected)
     assert drawn["weights, bfloat16"][0] == pytest.approx(16.38147072)
     assert figure_title(ax.figure) == (
-        "Qwen3-8B, 16 texts: from 6,944 tokens on the cache outweighs the weights"
+        "Qwen3-8B, 16 texts: from 6,944 tokens on the cache is larger than the weights"
     )
 
 

@@ -125,7 +125,7 @@ BEAM_STEP = Exercise(
         Probe(
             "a batch",
             lambda: call(-uneven(2, 3).exp(), -(uneven(2, 3, 5) * 2).exp(), 4),
-            "Each row is a search of its own.",
+            "Each row is a separate search.",
         ),
     ),
     misconceptions=(

@@ -109,7 +109,7 @@ ACTIVATIONS = Exercise(
         Probe(
             "three texts",
             lambda: call(3, 7, 12, 20, 4, 2, 5),
-            "Three times as much: a token attends only to tokens of its own text.",
+            "Three times as much: a token attends only to its own text.",
         ),
         Probe(
             "Llama-3-8B at 2048 tokens",
@@ -132,7 +132,7 @@ ACTIVATIONS = Exercise(
         _mistake(
             "tables for the key/value heads",
             lambda b, t, c, f, h, g, d: b * t * (6 * c + 2 * (h + g) * d + 2 * g * t + 5 * f),
-            "Each *query* head has attention weights of its own, also where keys are shared.",
+            "Each *query* head has its own attention weights, also where keys are shared.",
         ),
         _mistake(
             "keys and values as wide as queries",

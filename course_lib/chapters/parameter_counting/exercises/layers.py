@@ -93,12 +93,12 @@ ATTENTION = Exercise(
             "heads as wide as hidden_size / heads",
             lambda c, h, g, d: 2 * c * c + 2 * c * g * c // h,
             "You did not use head_dim. In Qwen3-0.6B it is 128, while 1024 / 16 would be 64: the "
-            "width of a head is a number of its own in the config.",
+            "width of a head is a separate number in the config.",
         ),
         _attention(
             "four square matrices",
             lambda c, h, g, d: 4 * c * c,
-            "4·C² is attention as in GPT-2: every head with a key and a value of its own, all "
+            "4·C² is attention as in GPT-2: every head with its own key and value, all "
             "heads together as wide as the model. Here neither need hold: use all four sizes.",
         ),
         _attention(

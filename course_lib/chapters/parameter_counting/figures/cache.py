@@ -15,7 +15,7 @@ TOKENS = tuple(2**power for power in range(7, 21))
 
 
 def crossing(config: ModelConfig, batch: int, dtype: str = "bfloat16") -> int:
-    """Return the first length at which the caches of a batch outweigh the weights."""
+    """Return the first length at which the caches of a batch are larger than the weights."""
     one = inference_memory(config, 1, batch, dtype)
     return int(one.weights // one.cache) + 1
 
@@ -49,7 +49,9 @@ def cache_growth(
     ax.minorticks_off()
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
     reach = "" if where <= longest else f", beyond its context length of {longest:,}"
-    title(ax, f"{name}, {many}: from {where:,} tokens on the cache outweighs the weights{reach}")
+    title(
+        ax, f"{name}, {many}: from {where:,} tokens on the cache is larger than the weights{reach}"
+    )
     return figure
 
 
