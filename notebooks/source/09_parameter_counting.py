@@ -679,6 +679,8 @@ for device in DEVICES.values():
 #
 # > **Predict.** Decoding one token in bfloat16: each weight is two bytes, fetched for one multiplication and one addition. What is
 # > the intensity? And for a prompt of 2048 tokens, where each weight that arrives is used 2048 times?
+#
+# `accounting.model_step` counts the FLOPs of one pass as in section 5, and the bytes that it reads; section 10 shows how.
 
 # %% id="config-models-qwen3-8b"
 config = MODELS["Qwen3-8B"]
@@ -696,7 +698,7 @@ for name, step in steps.items():
 # The same model, the same weights. Prefill of 2048 tokens (with logits for the last position only) has an intensity of two
 # thousand and is limited by arithmetic. Decode of one text has an intensity of one and is limited by memory: the tensor cores of
 # an H100, its units for matrix products, are idle more than 99 % of the time. A batch of 32 helps, because all texts share the
-# weights that arrive, but each brings its own cache.
+# weights that arrive, but each adds its own cache.
 #
 # ### Build it
 # The device computes and moves bytes at the same time. The intensity may be below 1.
@@ -768,9 +770,10 @@ def decode_step_bytes(config, context, batch=1, bytes_per_number=2):
 reveal("parameter_counting.step_bytes")
 
 # %% [markdown] id="the-library-s-step"
-# The library's `model_step`, used in section 9, counts the same for prefill and for mixtures, with `parameters_read`:
+# The library's `model_step`, used in section 9, counts the same for prefill and for mixtures:
 
 # %% id="reveal-accounting-parameters-read"
+reveal(accounting.model_step)
 reveal(accounting.parameters_read)
 
 # %% [markdown] id="the-limit-on-devices"

@@ -478,7 +478,7 @@ explorers.generation.cache()
 #
 # ### Build it
 # The caches have room for $N$ tokens, and `length` of them are filled. Where do the new rows go, and which places may each new
-# token attend to? Off-by-one errors are easy here. Return copies: the inputs must not change.
+# token attend to? Off-by-one errors are common here. Return copies: the inputs must not change.
 
 
 # %% id="generation.cache"
@@ -565,8 +565,8 @@ print(f"100 tokens: {gain:.1f} times as fast with the cache")
 #
 # $$\text{tokens per second} \le \frac{\text{memory bandwidth in bytes per second}}{\text{bytes of the weights}}$$
 #
-# (Not quite all weights: of the embedding table one row is looked up, and a mixture of experts fetches only the experts that
-# its tokens use. Notebook [Counting parameters](09_parameter_counting.ipynb) counts this exactly.)
+# (Not quite all weights: only one row of the embedding table is looked up, and a mixture of experts fetches only the experts
+# that its tokens use. Notebook [Counting parameters](09_parameter_counting.ipynb) counts this exactly.)
 #
 # > **Predict.** A model of 8 billion parameters of 2 bytes each, on a laptop with a memory bandwidth of 100 GB per second. How
 # > many tokens per second at most?
@@ -653,7 +653,7 @@ for text in ("if x", "if x:", "if x: y", "if x:\n    y"):
     print(f"{text!r:16} shown: {stop.shown(text)!r}")
 
 # %% [markdown] id="the-stream"
-# Not yet: it is shown as soon as a different character than the line break follows. A stream from the course model:
+# Not yet: it is shown once a character other than a line break follows. A stream from the course model:
 
 # %% tags=["nbval-ignore-output"] id="pieces-stream-text-model-tokenizer-def"
 pieces = stream_text(model, tokenizer, "def get", 30, Sampling(0.7, top_p=0.9),
