@@ -540,6 +540,10 @@ def without_cache(count):
     return text[:, ids.shape[1] :]
 
 
+print("same text as with the cache:", torch.equal(without_cache(20), generate(model, ids, 20)))
+
+
+# %% tags=["nbval-ignore-output"] id="what-the-cache-gains"
 def rate(run, tokens):
     """Return tokens per second, the better of two runs."""
     taken = []
@@ -550,9 +554,6 @@ def rate(run, tokens):
     return tokens / min(taken)
 
 
-print("same text as with the cache:", torch.equal(without_cache(20), generate(model, ids, 20)))
-
-# %% tags=["nbval-ignore-output"] id="what-the-cache-gains"
 gain = rate(lambda: generate(model, ids, 100), 1) / rate(lambda: without_cache(100), 1)
 print(f"100 tokens: {gain:.1f} times as fast with the cache")
 
