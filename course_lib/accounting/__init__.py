@@ -1,9 +1,9 @@
-"""The budget of a model: what it holds, what it computes, what it moves, and how fast it can be.
+"""The budget of a model: its parameters, FLOPs, bytes, and the limits of its speed.
 
-Nothing here builds a model: a page of numbers is enough to tell parameters, FLOPs and bytes.
+Nothing here builds a model: its config is enough to calculate parameters, FLOPs and bytes.
 
 Five small files, in the order in which the notebook reads them: `models` (the configurations),
-`parameters`, `compute` (FLOPs), `memory` (bytes), `limits` (the roofline and what it allows).
+`parameters`, `compute` (FLOPs), `memory` (bytes), `limits` (the roofline and its consequences).
 
 Taught in:        parameter_counting
 """
@@ -22,6 +22,7 @@ from course_lib.accounting.limits import (
     arithmetic_intensity,
     decode_tokens_per_second,
     model_step,
+    parameters_read,
     ridge_intensity,
     roofline,
     time_bound,
@@ -75,6 +76,7 @@ __all__ = [
     "model_step",
     "norm_parameters",
     "parameter_parts",
+    "parameters_read",
     "parameters_without_embeddings",
     "ridge_intensity",
     "roofline",

@@ -1,10 +1,10 @@
-"""FLOPs: what a model computes. A multiplication and the addition after it count as two.
+"""FLOPs: what a model computes. A multiplication and an addition count as two.
 
     forward, per token   2 * N  +  4 * n * d * layers      N matrices, n tokens read, d = H*D
     training             6 * N * tokens                    backward costs twice the forward pass
 
-Backward multiplies twice where forward multiplies once: to get the gradient of the input and that
-of the weight. Attention's own products are the second term: q with n keys, weights with n values.
+Backward has two matrix products where forward has one: for the gradient of the input and for that
+of the weight. The second term is attention itself: q with n keys, attention weights with n values.
 
 Taught in:        parameter_counting
 Paper:            Kaplan et al. 2020, arXiv:2001.08361;
@@ -20,7 +20,7 @@ from course_lib.model import ModelConfig
 def flops_per_token(
     parameters: int, num_hidden_layers: int, attention_width: int, context: int
 ) -> int:
-    """Return the forward FLOPs of one token that reads `context` tokens, itself included.
+    """Return the forward FLOPs of one token that attends to `context` tokens, itself included.
 
     `attention_width` is heads times head width.
     """
@@ -33,9 +33,9 @@ def training_flops(parameters: int, tokens: int) -> int:
 
 
 def attention_flops(config: ModelConfig, tokens: int, past: int = 0, batch: int = 1) -> int:
-    """Return the FLOPs of q with k and of weights with v, in all layers.
+    """Return the FLOPs of q·k and of attention weights times v, in all layers.
 
-    A mask forbids half of the pairs and saves nothing, unless the code skips what is masked.
+    A causal mask hides half of the pairs. It saves FLOPs only if the code skips masked pairs.
     """
     width = config.num_attention_heads * config.head_dim
     return 4 * config.num_hidden_layers * batch * tokens * (past + tokens) * width
@@ -46,7 +46,7 @@ def forward_flops(
 ) -> int:
     """Return the FLOPs of all matrix products of a forward pass, exactly.
 
-    `past` tokens are in the cache already; `last_only` scores what follows the last token alone.
+    `past` tokens are in the cache already; `last_only` computes logits for the last token only.
     """
     head = config.vocab_size * config.hidden_size
     scored = 1 if last_only else tokens
@@ -57,10 +57,13 @@ def forward_flops(
 def model_flops_utilisation(
     tokens_per_second: int | float, flops_per_token: int | float, peak_flops: int | float
 ) -> float:
-    """Return the share of the machine's FLOPs that went into the model's own products (MFU)."""
+    """Return the fraction of the peak that the model's own FLOPs use (MFU).
+
+    `flops_per_token` leaves out what is computed a second time, as with checkpointing.
+    """
     if peak_flops <= 0:
         raise ValueError(
-            f"peak_flops must be positive; got {peak_flops}. Take the dense figure of the device "
-            "for the number type in use, not the one for sparse matrices."
+            f"peak_flops must be positive; got {peak_flops}. Use the device's dense "
+            "figure for the dtype, not the one for sparse matrices."
         )
     return tokens_per_second * flops_per_token / peak_flops

@@ -1,11 +1,12 @@
-"""The roofline: how fast a device can be at best, given what is computed and what is moved.
+"""The roofline: how fast a device can be at best, given the FLOPs and bytes of the work.
 
-A device has two speeds, FLOPs and bytes per second. A step that does few FLOPs for each byte that
-it fetches waits for the memory, one that does many waits for the arithmetic.
+A device has two speeds, FLOPs per second and bytes per second. Work with few FLOPs for each byte
+fetched is limited by memory bandwidth; work with many is limited by arithmetic.
 
     intensity = FLOPs / bytes          ridge = peak FLOPs per second / bandwidth
     attainable FLOPs per second = min(peak, intensity * bandwidth)
-    decode: tokens per second <= batch * bandwidth / (bytes of weights + bytes of cache)
+    decode: tokens per second <= batch * bandwidth / (bytes of weights read + bytes of cache)
+    of E experts with k for each token, B tokens use E * (1 - (1 - k/E)**B) on average
 
 Prefill multiplies each weight with all tokens of the prompt, decode with one token per text: the
 same bytes for far fewer FLOPs.
@@ -28,10 +29,10 @@ Number = int | float
 
 
 class Device(NamedTuple):
-    """What the data sheet of a device says; FLOPs are dense ones, in bfloat16 added up in float32.
+    """A device by its data sheet; FLOPs are dense, in bfloat16 with float32 accumulation.
 
-    Data sheets quote twice as many for matrices of which half is zero. A GB of memory is taken as
-    10^9 bytes; boards hold a few per cent more, of which drivers take some.
+    Data sheets quote twice as many for matrices of which half the entries are zero. A GB of memory
+    is taken as 10^9 bytes; boards have a few per cent more, and drivers use some of it.
     """
 
     name: str
@@ -58,13 +59,13 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
 
 
 def arithmetic_intensity(flops: Number, bytes_moved: Number) -> float:
-    """Return the FLOPs for each byte that comes from memory or goes there."""
+    """Return the FLOPs for each byte that is read from memory or written to it."""
     _require_positive(bytes_moved=bytes_moved)
     return flops / bytes_moved
 
 
 def ridge_intensity(peak_flops: Number, bandwidth: Number) -> float:
-    """Return the intensity from which on the arithmetic is what limits a device."""
+    """Return the intensity above which arithmetic is the limit of a device."""
     _require_positive(peak_flops=peak_flops, bandwidth=bandwidth)
     return peak_flops / bandwidth
 
@@ -78,17 +79,18 @@ def roofline(intensity: Number, peak_flops: Number, bandwidth: Number) -> float:
 def decode_tokens_per_second(
     weight_bytes: Number, cache_bytes: Number, bandwidth: Number, batch: int = 1
 ) -> float:
-    """Return the most tokens per second that a batch of texts can get, were FLOPs free.
+    """Return the limit that memory bandwidth sets on the tokens per second of a batch of texts.
 
-    Each step reads all weights once, for the whole batch, and the cache of every text;
-    `cache_bytes` is the cache of the whole batch.
+    Each step reads `weight_bytes` once, for the whole batch, and `cache_bytes`, the caches of the
+    whole batch. Of an embedding table and of a mixture, not all weights are read
+    (`parameters_read`).
     """
     _require_positive(weight_bytes=weight_bytes, bandwidth=bandwidth, batch=batch)
     return batch * bandwidth / (weight_bytes + cache_bytes)
 
 
 class PassCost(NamedTuple):
-    """One forward pass: what it computes, and what it must move at least."""
+    """One forward pass: its FLOPs, and the bytes that it must move at least."""
 
     flops: int
     bytes_moved: Number
@@ -102,33 +104,38 @@ class PassCost(NamedTuple):
 def model_step(
     config: ModelConfig, tokens: int, past: int = 0, batch: int = 1, dtype: str = "bfloat16"
 ) -> PassCost:
-    """Return the cost of running `tokens` new tokens of each text behind `past` cached ones.
+    """Return the cost of running `tokens` new tokens of each text after `past` cached ones.
 
-    Prefill is many tokens and no past, decode one token and a long past. Of the experts those are
-    read that some token of the batch uses; they are expected to be used equally often.
+    Prefill is many tokens and no past, decode one token and a long past. Logits are computed for
+    the last position only.
     """
     flops = forward_flops(config, tokens, past, batch, last_only=True)
-    weights = _parameters_read(config, batch * tokens) * bytes_per_number(dtype)
+    weights = parameters_read(config, batch * tokens) * bytes_per_number(dtype)
     return PassCost(flops, weights + inference_memory(config, past + tokens, batch, dtype).cache)
 
 
 def time_bound(step: PassCost, device: Device) -> tuple[float, Literal["compute", "memory"]]:
-    """Return the least seconds that a step takes on a device, and which of its speeds decides."""
+    """Return the minimum seconds of a step on a device, and which of its speeds is the limit."""
     compute, memory = step.flops / device.peak_flops, step.bytes_moved / device.bandwidth
     return (compute, "compute") if compute > memory else (memory, "memory")
 
 
-def _parameters_read(config: ModelConfig, tokens: int) -> Number:
-    """Return how many parameters `tokens` tokens touch: of a table for look-up, their rows."""
+def parameters_read(config: ModelConfig, tokens: int) -> Number:
+    """Return how many parameters a pass over `tokens` tokens reads.
+
+    Of an embedding table that is only looked up, it reads a row for each token. Of the experts it
+    reads those that some token uses, on average E * (1 - (1 - k/E)**tokens) if all are equally
+    likely.
+    """
     table = config.vocab_size * config.hidden_size
     count: Number = total_parameters(config)
     if not config.tie_word_embeddings:
         count -= table - min(tokens * config.hidden_size, table)
     sparse = sum(config.is_sparse(layer) for layer in range(config.num_hidden_layers))
     if sparse:
-        idle = (1 - config.num_experts_per_tok / config.num_experts) ** tokens
+        unused = (1 - config.num_experts_per_tok / config.num_experts) ** tokens
         expert = 3 * config.hidden_size * config.moe_intermediate_size
-        count -= sparse * config.num_experts * idle * expert
+        count -= sparse * config.num_experts * unused * expert
     return count
 
 

@@ -1,16 +1,16 @@
-"""Bytes: what a model takes to hold, to run and to train.
+"""Bytes: the memory that a model needs to be stored, run and trained.
 
     weights        parameters * bytes of one number
     KV cache       2 * layers * G * D * bytes * tokens * batch         keys and values
     training       weights + gradients + 2 moments of Adam + activations + 4 tables of logits
 
-An activation is what the forward pass keeps because the backward pass will need it. With
-checkpointing only the input of each block is kept, and one block at a time is computed again.
+Activations are the tensors that the forward pass keeps for the backward pass. With checkpointing
+only the input of each block is kept, and one block at a time is computed again.
 
 Taught in:        parameter_counting
 Paper:            Korthikanti et al. 2022, arXiv:2205.05198 (activations);
                   Chen et al. 2016, arXiv:1604.06174 (checkpointing)
-Checked against:  `nbytes` of tensors, and the tensors that autograd keeps, one by one
+Checked against:  `nbytes` of tensors, and the tensors that autograd keeps
 Shapes:           B batch, T tokens, V vocabulary, C model width, F FFN width, H query heads,
                   G key/value heads, D head width, E experts, k of them used
 """
@@ -23,7 +23,7 @@ from course_lib.model import ModelConfig
 
 _BYTES = {"float64": 8.0, "float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "float8": 1.0,
           "int8": 1.0, "int4": 0.5}  # fmt: skip
-# How many numbers an activation keeps for each hidden unit, besides its output.
+# How many numbers an activation function keeps for each hidden unit, besides its output.
 _ACTIVATION_KEEPS = {"relu": 0, "silu": 2, "gelu": 3, "gelu_new": 4, "gelu_pytorch_tanh": 4}
 
 
@@ -37,14 +37,14 @@ def bytes_per_number(dtype: str) -> float:
 
 
 class InferenceMemory(NamedTuple):
-    """The bytes that must be there to write text."""
+    """The bytes that generation needs."""
 
-    weights: float  # half a byte each, for int4
+    weights: float  # half a byte for each parameter in int4
     cache: int
 
     @property
     def total(self) -> float:
-        """Both together."""
+        """The sum of both."""
         return self.weights + self.cache
 
 
@@ -64,7 +64,7 @@ def inference_memory(
 
 
 class TrainingMemory(NamedTuple):
-    """The bytes at the peak of a training step: at the loss, with all gradients in place."""
+    """The bytes at the peak of a training step: at the loss, with all gradients allocated."""
 
     weights: int
     gradients: int
@@ -74,7 +74,7 @@ class TrainingMemory(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All of them together."""
+        """The sum of all."""
         return sum(self)
 
 
@@ -91,9 +91,9 @@ def training_memory(
     """Return the bytes of one step with AdamW; the defaults are those of plain float32.
 
     For bfloat16 with float32 master weights pass weight_bytes=6, gradient_bytes=2 and
-    activation_number_bytes=2. The logits count four times: themselves, their log-probabilities,
-    and the gradient of each. With checkpointing the sum is an upper bound, since the logits are
-    gone by the time a block is computed again.
+    activation_number_bytes=2. The logits count four times: logits, log-probabilities, and
+    the gradient of each. With checkpointing the sum is an upper bound, since the logits are freed
+    before a block is computed again.
     """
     n = total_parameters(config)
     return TrainingMemory(
@@ -112,9 +112,9 @@ def activation_bytes(
     bytes_per_number: int = 4,
     checkpointing: bool = False,
 ) -> int:
-    """Return what the course's model keeps between its forward and its backward pass.
+    """Return the bytes that the course's model keeps between its forward and its backward pass.
 
-    The scores of attention are T numbers per head and token, so they grow with T * T.
+    Attention scores are T numbers per head and token, so they grow with T * T.
     """
     layers = range(config.num_hidden_layers)
     blocks = [_block_bytes(config, layer, tokens, bytes_per_number) for layer in layers]
@@ -136,17 +136,17 @@ def _block_bytes(config: ModelConfig, layer: int, tokens: int, size: int) -> int
         config.head_dim,
     )
     numbers = 2 * _norm_numbers(config)
-    numbers += 2 * (heads + groups) * head_dim  # q, k, v, and what the heads bring back
+    numbers += 2 * (heads + groups) * head_dim  # q, k, v, and the output of the heads
     if config.qk_norm and config.model_type != "gpt2":
         numbers += (heads + groups) * (2 * head_dim + 1)  # before and within the norm
     numbers += heads * (2 * tokens + 1)  # the softmax: its exponentials, their sum, the weights
-    integers = heads  # which rows of it are empty, one byte each
+    integers = heads  # which rows have no key to attend to, one byte each
     if config.is_sparse(layer):
         moe, chosen = config.moe_intermediate_size, config.num_experts_per_tok
         units = (_ACTIVATION_KEEPS[config.hidden_act] + 4) * moe
         numbers += chosen * (units + config.hidden_size + 1) + 2 * config.num_experts + 2
         numbers += (chosen + 1) * config.norm_topk_prob  # the gates and their sum
-        integers += 4 * 8 * chosen  # who goes where
+        integers += 4 * 8 * chosen  # which token goes to which expert
     else:
         rest = 1 if config.model_type == "gpt2" else 3  # its output; with a gate, `up` and product
         numbers += (_ACTIVATION_KEEPS[config.hidden_act] + rest) * config.intermediate_size
@@ -154,5 +154,5 @@ def _block_bytes(config: ModelConfig, layer: int, tokens: int, size: int) -> int
 
 
 def _norm_numbers(config: ModelConfig) -> int:
-    """Return what a norm keeps of one token: input, normed, output; LayerNorm centres it twice."""
+    """Return the numbers a norm keeps of a token: input, normalised, output; LayerNorm one more."""
     return (4 if config.model_type == "gpt2" else 3) * config.hidden_size + 1

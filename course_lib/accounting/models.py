@@ -1,4 +1,4 @@
-"""The configurations that the chapter counts: published models, as their config.json has them.
+"""The configurations of published models, as in their config.json.
 
 Taught in:        parameter_counting
 Checked against:  the totals in the tests, and transformers' models on the meta device

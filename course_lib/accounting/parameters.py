@@ -3,7 +3,7 @@
     attention   C * H*D  +  2 * C * G*D  +  H*D * C           q, then k and v, then output
     MLP         3 * C * F  with a gate,  2 * C * F  without
     experts     E * 3 * C * F  +  E * C                       all experts, and the router
-    tables      V * C, once if the head is tied to the embedding, else twice
+    tables      V * C, once if the output head is tied to the embedding, else twice
 
 Taught in:        parameter_counting
 Checked against:  the models themselves on the meta device, ours and those of transformers
@@ -19,7 +19,7 @@ from course_lib.model import ModelConfig
 
 
 class Part(NamedTuple):
-    """One component in all layers together: its parameters, and why there are so many."""
+    """One component in all layers together: its parameters, and their formula."""
 
     name: str
     parameters: int
@@ -35,7 +35,7 @@ def attention_parameters(
     output_bias: bool = False,
     qk_norm: bool = False,
 ) -> int:
-    """Return the parameters of one attention layer; only queries have a part for every head."""
+    """Return the parameters of one attention layer."""
     width, kv_width = num_attention_heads * head_dim, num_key_value_heads * head_dim
     count = hidden_size * width + 2 * hidden_size * kv_width + width * hidden_size
     count += (width + 2 * kv_width) * qkv_bias + hidden_size * output_bias
@@ -52,12 +52,12 @@ def mlp_parameters(
 
 
 def norm_parameters(hidden_size: int, num_hidden_layers: int, bias: bool = False) -> int:
-    """Return the parameters of the norms: two in each layer and one behind the last."""
+    """Return the parameters of the norms: two in each layer and one after the last."""
     return (2 * num_hidden_layers + 1) * hidden_size * (2 if bias else 1)
 
 
 def parameter_parts(config: ModelConfig) -> tuple[Part, ...]:
-    """Return all components that have parameters, from the embedding to the head."""
+    """Return all components that have parameters, from the embedding to the output head."""
     gpt2, layers, width = config.model_type == "gpt2", config.num_hidden_layers, config.hidden_size
     sparse = _sparse_layers(config)
     dense = mlp_parameters(width, config.intermediate_size, gated=not gpt2, bias=gpt2)
@@ -73,13 +73,13 @@ def parameter_parts(config: ModelConfig) -> tuple[Part, ...]:
             "experts", sparse * experts, f"E·3·C·F + E·C = {experts:,} in each of {sparse} layers"
         ),
         Part("norms", norm_parameters(width, layers, gpt2), f"(2·{layers} + 1)·C" + "·2" * gpt2),
-        Part("head", head, "V·C"),
+        Part("output head", head, "V·C"),
     )
     return tuple(part for part in parts if part.parameters)
 
 
 def inner_parts(config: ModelConfig) -> Mapping[str, tuple[Part, ...]]:
-    """Return what attention, MLP and experts are made of, under the names of `parameter_parts`."""
+    """Return what attention, MLP and experts are made of, with the names of `parameter_parts`."""
     gpt2, layers, width = config.model_type == "gpt2", config.num_hidden_layers, config.hidden_size
     heads, groups, depth = config.num_attention_heads, config.num_key_value_heads, config.head_dim
     sparse, experts = _sparse_layers(config), config.num_experts
@@ -127,13 +127,13 @@ def _with_biases(whole: Part, matrices: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def total_parameters(config: ModelConfig) -> int:
-    """Return the number of parameters; a tied head is the embedding and counts once."""
+    """Return the number of parameters; a tied output head counts once."""
     return sum(part.parameters for part in parameter_parts(config))
 
 
 def parameters_without_embeddings(config: ModelConfig) -> int:
     """Return the parameters that are neither embedding nor head."""
-    tables = ("embedding", "positions", "head")
+    tables = ("embedding", "positions", "output head")
     return sum(part.parameters for part in parameter_parts(config) if part.name not in tables)
 
 
@@ -144,9 +144,9 @@ def active_parameters(config: ModelConfig) -> int:
 
 
 def matmul_parameters(config: ModelConfig) -> int:
-    """Return the parameters that one token is multiplied with: active matrices, head included.
+    """Return the parameters that one token is multiplied with: active matrices and the output head.
 
-    A row of the embedding is looked up, norms and biases are added or scale: no matrix product.
+    A row of the embedding is looked up; norms and biases scale or add: no matrix products.
     """
     gpt2, sparse = config.model_type == "gpt2", _sparse_layers(config)
     heads = (config.num_attention_heads, config.num_key_value_heads, config.head_dim)

@@ -1,11 +1,11 @@
-"""Generation: from the scores of a model to text.
+"""Generation: from a model's logits to text.
 
 Small files, in the order in which the notebook reads them: `processors` (what is done to the
-scores), `drawing` (from a distribution to a token), `stopping` (when a text is finished),
-`reading` (a model with its cache: prefill and decode), `decoding` (the loop: `generate` and
+logits), `sampling` (from a distribution to a token), `stopping` (when a text is finished),
+`cached_reader` (a model with its cache: prefill and decode), `decoding` (the loop: `generate` and
 `stream`), `beam`, `speculative`, `fused` and `compiled` (the same model laid out for speed),
 `checkpoint_defaults` (what a checkpoint says about its use), `text_model` (text in, text out: what
-`course_lib.load` returns) and `conversation` (turn after turn on one cache).
+`course_lib.load` returns) and `conversation` (several turns on one cache).
 
     generate(model, ids, 40)                                             greedy
     generate(model, ids, 40, Sampling(temperature=0.8, top_p=0.9))       sampled
@@ -13,7 +13,7 @@ scores), `drawing` (from a distribution to a token), `stopping` (when a text is 
 Taught in:        generation
 """
 
-from course_lib.generation.beam import Beams, BeamStep, beam_search
+from course_lib.generation.beam import Beams, BeamStep, beam_search, best_extensions
 from course_lib.generation.cached_reader import (
     LanguageModel,
     Reader,
@@ -72,6 +72,7 @@ __all__ = [
     "accepted_count",
     "apply_temperature",
     "beam_search",
+    "best_extensions",
     "choose",
     "draw",
     "first_layers",

@@ -1,16 +1,16 @@
-"""Beam search: keep the K best beginnings instead of one.
+"""Beam search: keep the K best unfinished texts instead of one.
 
-Greedy decoding takes the best token and is stuck with it. A beam keeps the K texts that are most
+Greedy decoding takes the best token and cannot revise it. A beam keeps the K texts that are most
 likely so far, extends each by every token, and keeps the K best of all K * V extensions. A text
-that ends leaves the beam for the list of finished ones, where it competes by its mean surprise:
+that ends moves from the beam to the list of finished texts, which are ranked by
 
     score = log p(text) / length ** length_penalty        above 0 favours longer texts (!)
 
-log p is negative, so that dividing it by more brings it closer to 0: a penalty of 1 compares means
-per token, 0 compares whole texts, in which every further token costs.
+log p is negative, so dividing it by a larger number brings it closer to 0. A penalty of 1 compares
+the mean log p per token; 0 compares log p of whole texts, which falls with every token.
 
 Taught in:        generation
-Paper:            Wu et al. 2016, arXiv:1609.08144 (length penalty, in another form)
+Paper:            Wu et al. 2016, arXiv:1609.08144 (with a different length penalty)
 Checked against:  transformers' generate(num_beams=K); a search through all texts
 Shapes:           B batch, K beams, C = 2K or more candidates, T prompt tokens, N new tokens
 """
@@ -32,19 +32,19 @@ from course_lib.generation.processors import GREEDY, Sampling, process
 from course_lib.generation.stopping import NEVER, Stop
 from course_lib.softmax import log_softmax
 
-OUT = -1e9  # the score of what must not win; finite, so that it can be divided and compared
+OUT = -1e9  # the score of what must not win; finite, so it can be divided and compared
 
 
 class BeamStep(NamedTuple):
-    """One step of the search: which beams went on, from where, with which token."""
+    """One step of the search: the beams that were kept, what they extend, and with which token."""
 
     parents: Int[Tensor, "B K"]  # the beam that each new beam extends
     tokens: Int[Tensor, "B K"]
-    scores: Float[Tensor, "B K"]  # log p of the whole text written so far
+    scores: Float[Tensor, "B K"]  # log p of all new tokens so far
 
 
 class Beams(NamedTuple):
-    """What beam search found: the best text of each row, its score, and the way there."""
+    """What beam search found: the best text of each row, its score, and every step."""
 
     ids: Int[Tensor, "B N"]
     scores: Float[Tensor, " B"]
@@ -58,10 +58,10 @@ class _Finished:
     texts: Tensor  # (B, K, longest)
     scores: Tensor  # (B, K), OUT where there is none
     lengths: Tensor  # (B, K)
-    there: Tensor  # (B, K), True where there is one
+    there: Tensor  # (B, K), True where there is a text
 
     def add(self, texts: Tensor, scores: Tensor, length: int, there: Tensor) -> None:
-        """Let candidates compete with those that are here already."""
+        """Keep the K best of these candidates and the texts that are here already."""
         lengths = torch.full_like(self.lengths[:, :1], length).expand(scores.shape)
         both = torch.cat((self.scores, scores), dim=1)
         best = both.topk(self.scores.shape[1]).indices
@@ -87,8 +87,8 @@ def beam_search(
 ) -> Beams:
     """Return the text that scores best among those that a beam of `num_beams` finds.
 
-    `early_stopping` ends a row as soon as K of its texts have ended; otherwise it goes on as long
-    as the best running text could still win. Of `sampling` only the processors are used.
+    `early_stopping` ends a row as soon as K of its texts have ended; otherwise the search goes on
+    as long as the best running text could still win. Only the processors of `sampling` are used.
     """
     check_padding(ids, padding)
     _check(num_beams, max_new_tokens)
@@ -102,8 +102,21 @@ def beam_search(
     return Beams(best.texts[:, 0, :longest].clone(), best.scores[:, 0].clone(), tuple(steps))
 
 
+def best_extensions(
+    scores: Float[Tensor, "B K"], log_probabilities: Float[Tensor, "B K V"], count: int
+) -> tuple[Float[Tensor, "B C"], Int[Tensor, "B C"], Int[Tensor, "B C"]]:
+    """Return scores, parents and tokens of the `count` best of all K * V extensions, best first.
+
+    `scores` is log p of each beam so far, `log_probabilities` that of each next token after it.
+    """
+    total = scores[:, :, None] + log_probabilities  # (B, K, V)
+    best, places = total.flatten(1).topk(count)
+    vocabulary = log_probabilities.shape[2]
+    return best, places // vocabulary, places % vocabulary
+
+
 class _Search:
-    """The state between two steps; K beams of B rows stand below each other as B * K rows."""
+    """The state between two steps; K beams for each of B rows are stored as B * K rows."""
 
     def __init__(
         self,
@@ -133,7 +146,7 @@ class _Search:
         self.processors = sampling.processors
         self.texts = torch.full((*shape, self.longest), filler, device=device)
         self.scores = torch.full(shape, OUT, device=device)
-        self.scores[:, 0] = 0  # all beams begin alike: only one of them may be extended
+        self.scores[:, 0] = 0  # all beams start equal: only one of them may be extended
         nothing = torch.zeros(shape, dtype=torch.long, device=device)
         out = torch.full(shape, OUT, device=device)
         self.finished = _Finished(self.texts.clone(), out, nothing, nothing.bool())
@@ -143,14 +156,14 @@ class _Search:
         self.logits = self.reader.read(ids.repeat_interleave(self.beams, dim=0), each)
 
     def step(self) -> BeamStep:
-        """Extend all beams by one token, and read it."""
+        """Extend all beams by one token, and run the model on it."""
         scores, parents, tokens = self._best_extensions()
         texts = _rows(self.texts, parents)
         texts[:, :, self.length] = tokens
         self.length += 1
         ended = self._ended(texts)
         self._finish(texts, scores, ended)
-        # What has ended does not run on; a candidate that was kept in reserve takes its place.
+        # A text that has ended leaves the beam; the next best candidate takes its place.
         running = scores + ended.float() * OUT
         best = (scores if ended.all() else running).topk(self.beams).indices
         self.scores, self.texts = running.gather(1, best), _rows(texts, best)
@@ -165,13 +178,11 @@ class _Search:
     def _best_extensions(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return scores, parents and tokens of the best candidates among all K * V, (B, C) each."""
         so_far = self.texts[:, :, : self.length].flatten(0, 1)
-        surprise = process(
+        logs = process(
             log_softmax(self.logits.float()), torch.cat((self.prompts, so_far), 1), self.processors
         )
-        vocabulary = surprise.shape[-1]
-        total = surprise.view(self.batch, self.beams, vocabulary) + self.scores[:, :, None]
-        scores, places = total.flatten(1).topk(self.candidates)
-        return scores, places // vocabulary, places % vocabulary
+        each = logs.view(self.batch, self.beams, -1)
+        return best_extensions(self.scores, each, self.candidates)
 
     def _ended(self, texts: Tensor) -> Tensor:
         if self.length == self.longest:
@@ -183,17 +194,17 @@ class _Search:
         return torch.tensor(ended, device=texts.device)
 
     def _finish(self, texts: Tensor, scores: Tensor, ended: Tensor) -> None:
-        """Put what has ended among the finished, if it was one of the K best."""
+        """Add what has ended to the finished texts, if it was one of the K best."""
         ended = ended.clone()
-        ended[:, self.beams :] = False  # behind the K best there are only reserves
+        ended[:, self.beams :] = False  # candidates after the K best do not count
         full = self.finished.there.all(1, keepdim=True) & self.early_stopping
-        shares = scores / self.length**self.length_penalty
-        shares = shares + full.float() * OUT + (~self.hopeful).float() * OUT + (~ended) * OUT
-        self.finished.add(texts, shares, self.length, ended)
+        ranks = scores / self.length**self.length_penalty
+        ranks = ranks + full.float() * OUT + (~self.hopeful).float() * OUT + (~ended) * OUT
+        self.finished.add(texts, ranks, self.length, ended)
 
     def _can_go_on(self, ended: Tensor) -> bool:
-        # The best running text is judged by its present length: with a penalty above 0 it could
-        # still improve, so that this gives up a little early. transformers does the same.
+        # The best running text is judged at its present length. With a penalty above 0 it could
+        # still improve, so this stops a little early. transformers does the same.
         reachable = self.scores[:, :1] / self.length**self.length_penalty
         worst = torch.where(
             self.finished.there, self.finished.scores.min(1, keepdim=True).values, OUT
@@ -204,7 +215,7 @@ class _Search:
 
 
 def _rows(texts: Tensor, chosen: Tensor) -> Tensor:
-    """Return for each row of the batch the chosen ones of its texts."""
+    """Return the chosen texts of each row of the batch."""
     return texts.gather(1, chosen[:, :, None].expand(-1, -1, texts.shape[2]))
 
 

@@ -1,14 +1,14 @@
-"""Reading: a model with a memory of the text so far.
+"""Reading: a model with its KV cache.
 
 The prompt is read in one pass (prefill): many tokens, large matrix products, the processor is busy.
-After that each pass reads a single token (decode): matrix times vector, and all weights travel
-from memory for it. Both passes fill the cache, so that no token is ever read twice.
+After that each pass reads a single token (decode): matrix times vector, and all weights are
+fetched from memory for it. Both fill the cache, so no token passes through the layers twice.
 
     prefill: read T tokens at once        decode: read 1 token, attend to all S so far
 
-Rows of different length stand in one batch with padding on their *left*, so that the last column
-is the newest token of every row. A padded place is hidden from attention and has no position: each
-row counts from 0 at its own first token.
+Prompts of different length are padded on the *left*, so that the last column holds the newest token
+of every row. Padding is masked in attention, and each row counts positions from 0 at its own first
+token.
 
 Taught in:        generation
 Paper:            Pope et al. 2022, arXiv:2211.05102 (prefill and decode)
@@ -30,7 +30,7 @@ from course_lib.model import Output, token_positions
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """What generation asks of a model: room for its cache, and a pass."""
+    """What generation needs from a model: a cache and a forward pass."""
 
     def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
         """Return an empty cache for each layer."""
@@ -44,14 +44,14 @@ class LanguageModel(Protocol):
         *,
         last_only: bool = False,
     ) -> Output:
-        """Return the scores of the next token behind each token of `ids`."""
+        """Return the logits of the next token after each token of `ids`."""
 
 
 def tokens_through_layers(prompt: int, new: int, *, cached: bool) -> int:
-    """Return how many tokens pass through the layers while `new` tokens are written.
+    """Return how many tokens pass through the layers while `new` tokens are generated.
 
     Without a cache each pass reads the whole text so far; with one, each token is read once. The
-    token written last is not read at all.
+    last new token is not read at all.
     """
     return prompt + new - 1 if cached else sum(range(prompt, prompt + new))
 
@@ -59,18 +59,18 @@ def tokens_through_layers(prompt: int, new: int, *, cached: bool) -> int:
 def most_tokens_per_second(
     parameters: int, bytes_per_parameter: int, bytes_per_second: float
 ) -> float:
-    """Return the limit that memory sets at batch 1: every weight is fetched for each token."""
+    """Return the limit that memory sets at batch 1, if every weight is fetched for each token."""
     return bytes_per_second / (parameters * bytes_per_parameter)
 
 
 def left_pad(
     rows: Sequence[Sequence[int]], pad_id: int = 0
 ) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
-    """Return rows of different length as one batch, and where its real tokens are."""
+    """Return rows of different length as one batch, and a mask that is True at real tokens."""
     if not rows or not all(rows):
         raise ValueError(
             "a batch needs at least one row, and a row at least one token; got lengths "
-            f"{[len(row) for row in rows]}. Begin an empty text with the tokenizer's first token."
+            f"{[len(row) for row in rows]}. Start an empty text with the tokenizer's BOS token."
         )
     longest = max(len(row) for row in rows)
     missing = [longest - len(row) for row in rows]
@@ -80,10 +80,10 @@ def left_pad(
 
 
 def check_padding(ids: Int[Tensor, "B T"], padding: Bool[Tensor, "..."] | None) -> None:
-    """Refuse a batch whose rows do not all end with a real token."""
+    """Raise an error unless every row ends with a real token and is padded on its left."""
     if ids.shape[1] < 1:
         raise ValueError(
-            "a model continues a text of at least one token; got none. Begin with a first token."
+            "a model continues a text of at least one token; got none. Start with one, such as BOS."
         )
     if padding is None:
         return
@@ -94,19 +94,19 @@ def check_padding(ids: Int[Tensor, "B T"], padding: Bool[Tensor, "..."] | None) 
         )
     if not padding[:, -1].all() or (padding[:, :-1] & ~padding[:, 1:]).any():
         raise ValueError(
-            "padding must stand on the left of each row, False then True; got "
+            "padding must be on the left of each row, False then True; got "
             f"{padding.int().tolist()}. Pad with left_pad, so that every row ends with its newest "
             "token."
         )
 
 
 class Reader:
-    """A model, its cache, and where each row of the batch is."""
+    """A model, its cache, and the padding of each row of the batch."""
 
     def __init__(self, model: LanguageModel, batch: int, capacity: int) -> None:
         self.model = model
         self.cache = model.make_cache(batch, capacity)
-        self.padding: Tensor | None = None  # (B, S); None as long as there was none
+        self.padding: Tensor | None = None  # (B, S); None while there is none
 
     @property
     def length(self) -> int:
@@ -116,15 +116,15 @@ class Reader:
     def read(
         self, ids: Int[Tensor, "B T"], padding: Bool[Tensor, "B T"] | None = None
     ) -> Float[Tensor, "B V"]:
-        """Read new tokens; return the scores of what comes behind the last one."""
+        """Read new tokens; return the logits after the last one."""
         return self._pass(ids, padding, last_only=True)[:, -1]
 
     def read_all(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
-        """Read new tokens; return the scores of what comes behind each of them."""
+        """Read new tokens; return the logits after each of them."""
         return self._pass(ids, None, last_only=False)
 
     def truncate(self, length: int) -> None:
-        """Forget everything behind the first `length` tokens."""
+        """Forget everything after the first `length` tokens."""
         for layer in self.cache:
             layer.truncate(length)
         if self.padding is not None:
@@ -158,5 +158,5 @@ class Reader:
 def without_padding(
     ids: Int[Tensor, "B T"], padding: Bool[Tensor, "B T"] | None
 ) -> Int[Tensor, "B T"]:
-    """Return the ids with NO_TOKEN in the places of padding, as processors want them."""
+    """Return the ids with NO_TOKEN in place of padding, as processors expect."""
     return ids if padding is None else ids.masked_fill(~padding, NO_TOKEN)

@@ -1,8 +1,8 @@
-"""What a checkpoint says about its own use: where texts end, how to sample, what begins a prompt.
+"""The generation settings of a checkpoint: stop ids, sampling, and tokens around every prompt.
 
-The weights alone do not tell when a text is finished. That is written beside them, by whoever
-trained the model: `generation_config.json` holds the stop ids and the sampling that was found to
-work, and `tokenizer.json` the tokens that go around every prompt.
+The weights alone do not tell when a text is finished. The files beside them do:
+`generation_config.json` holds the stop ids and the sampling settings that its authors recommend,
+and `tokenizer.json` the tokens that go around every prompt.
 
     stop ids    generation_config.json, else config.json, else tokenizer_config.json
     sampling    do_sample false, or absent: greedy; else temperature, top_k, top_p, min_p
@@ -24,8 +24,8 @@ from course_lib.tokenization.huggingface import Tokenizer
 
 GENERATION_CONFIG, CONFIG = "generation_config.json", "config.json"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
-TOP_K = 50  # what transformers takes where a checkpoint samples and does not say
-# What else a checkpoint may ask for, with the values that ask for nothing.
+TOP_K = 50  # the default of transformers for checkpoints that sample
+# Other settings that a checkpoint may have, with the values that switch them off.
 _NOT_DONE_HERE: dict[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "min_length": (0,),
@@ -47,19 +47,19 @@ _NOT_DONE_HERE: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class CheckpointDefaults:
-    """How a checkpoint wants to be used; whoever calls may choose differently."""
+    """The generation settings of a checkpoint; a caller may override them."""
 
     sampling: Sampling
     stop_ids: tuple[int, ...]
-    before: tuple[int, ...]  # the ids that go in front of every prompt
-    after: tuple[int, ...]  # and behind it; mostly none
-    first_id: int | None  # what an empty prompt begins with
+    before: tuple[int, ...]  # the ids that go before every prompt
+    after: tuple[int, ...]  # and after it; mostly none
+    first_id: int | None  # what an empty prompt becomes
     hidden_ids: frozenset[int]  # special tokens, which are not part of the text
     max_new_tokens: int | None = None
 
 
 def checkpoint_defaults(folder: Path, tokenizer: Tokenizer) -> CheckpointDefaults:
-    """Return what the files beside the weights say about generation."""
+    """Return the generation settings from the files beside the weights."""
     config = read_settings(folder / CONFIG)
     path = folder / GENERATION_CONFIG
     settings = read_settings(path) if path.is_file() else config
@@ -87,7 +87,7 @@ def checkpoint_defaults(folder: Path, tokenizer: Tokenizer) -> CheckpointDefault
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file that need not be there."""
+    """Return the content of a JSON file that may be missing."""
     if not path.is_file():
         return {}
     try:
@@ -121,7 +121,7 @@ def _number(settings: Mapping[str, Any], name: str) -> float | None:
 
 
 def _ids(name: str, places: tuple[Mapping[str, Any], ...], path: Path) -> tuple[int, ...]:
-    """Return the ids under this name in the first place that has any; one id or a list of them."""
+    """Return the ids under this name in the first file that has any; one id or a list of them."""
     found: Any = next((each[name] for each in places if each.get(name) is not None), [])
     ids = found if isinstance(found, list) else [found]
     if not all(type(each) is int for each in ids):
@@ -135,7 +135,7 @@ def _ids(name: str, places: tuple[Mapping[str, Any], ...], path: Path) -> tuple[
 def _around(
     step: Mapping[str, Any], special: Mapping[str, int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the ids that a tokenizer's post-processor puts in front of a text and behind it."""
+    """Return the ids that a tokenizer's post-processor puts before and after a text."""
     steps = step.get("processors") or [step]
     template = next((each for each in steps if each.get("type") == "TemplateProcessing"), None)
     if template is None:

@@ -1,13 +1,13 @@
-"""A decoding step as one compiled program.
+"""A decode step as one compiled program.
 
-What is left after fusing are some twenty small operations in each layer, and Python between them.
-`torch.compile` turns a whole step into one program of C++ (or of a GPU), in which neighbouring
-operations share one loop. It asks for shapes that never change: so the step looks at the whole
-cache, written or not, under a mask, and is told the place of the new token as a tensor.
+After fusing, each layer still has about twenty small operations, with Python between them.
+`torch.compile` makes one C++ (or GPU) program of a whole step, in which neighbouring operations
+share a loop. It needs shapes that never change: so the step attends to the whole cache, filled or
+not, under a mask, and gets the position of the new token as a tensor.
 
     keys[place] = k;  weights = softmax(q @ keys.T where place is visible)       over all N places
 
-The first step compiles, which takes from seconds to a minute and needs a C++ compiler.
+The first step compiles, which takes seconds to a minute and needs a C++ compiler.
 
 Taught in:        generation
 Paper:            none
@@ -32,11 +32,11 @@ Compiler = Callable[..., Callable[..., Tensor]]
 
 
 class CompiledDecoder(FusedDecoder):
-    """A `FusedDecoder` whose steps of one token are compiled; prompts are read as before."""
+    """A `FusedDecoder` whose steps of one token are compiled; prefill is not."""
 
     def __init__(self, model: DecoderLM, compiler: Compiler = torch.compile) -> None:
         super().__init__(model)
-        self.cos, self.sin = self.turns.real.contiguous(), self.turns.imag.contiguous()
+        self.cos, self.sin = self.rotations.real.contiguous(), self.rotations.imag.contiguous()
         self.step = compiler(decoding_step, fullgraph=True)
 
     @torch.no_grad()
@@ -49,12 +49,12 @@ class CompiledDecoder(FusedDecoder):
         *,
         last_only: bool = False,
     ) -> Output:
-        """Return the scores of the next token behind each token of `ids`, as `DecoderLM` does."""
+        """Return the logits of the next token after each token of `ids`, as `DecoderLM` does."""
         if cache is None or ids.shape[1] != 1:
             return super().__call__(ids, padding, cache, positions, last_only=last_only)
         place = torch.tensor([cache[0].length], device=ids.device)
         where = place if positions is None else positions[:, 0]
-        # Room in the cache is asked for before anything is written.
+        # Check the capacity of the cache before anything is written.
         memory = [layer.next_place() for layer in cache]
         logits = self.step(
             self.embedding[ids[:, 0]],
@@ -71,7 +71,7 @@ class CompiledDecoder(FusedDecoder):
         return Output(logits[:, None])
 
     def _visible(self, place: Tensor, capacity: int, padding: Tensor | None) -> Tensor:
-        """Return which places may be read, (B or 1, 1, 1, N)."""
+        """Return the mask of places that may be attended to, (B or 1, 1, 1, N)."""
         visible = torch.arange(capacity, device=place.device) <= place
         if padding is None:
             return visible.view(1, 1, 1, capacity)
@@ -83,18 +83,18 @@ def decoding_step(
     x: Any,
     place: Any,
     visible: Any,
-    turns: tuple[Any, Any],
+    rotations: tuple[Any, Any],
     memory: Sequence[tuple[Any, Any]],
     layers: Sequence[FusedLayer],
     head: Any,
     eps: float,
 ) -> Any:
-    """Return the scores behind one new token of each row; its keys and values go into `memory`.
+    """Return the logits after one new token of each row; its keys and values go into `memory`.
 
-    A pure stretch of tensor operations, as a compiler likes it: no checks, no shapes that change.
+    Only tensor operations, which compile well: no checks, no shapes that change.
     """
     for layer, (keys, values) in zip(layers, memory, strict=True):
-        x = _attend(x, layer, keys, values, place, visible, turns, eps)
+        x = _attend(x, layer, keys, values, place, visible, rotations, eps)
         gate, up = (_norm(x, eps) @ layer.gate_up).chunk(2, dim=-1)
         x = x + (F.silu(gate) * up) @ layer.down
     return _norm(x, eps) @ head
@@ -107,7 +107,7 @@ def _attend(
     values: Any,
     place: Any,
     visible: Any,
-    turns: tuple[Any, Any],
+    rotations: tuple[Any, Any],
     eps: float,
 ) -> Any:
     batch, groups, _, width = keys.shape
@@ -115,7 +115,7 @@ def _attend(
     qk, v = heads[:, :-groups], heads[:, -groups:]
     if layer.qk_norm is not None:
         qk = _norm(qk, eps) * layer.qk_norm
-    qk = _turn(qk, *turns)
+    qk = _rotate(qk, *rotations)
     q, k = qk[:, :-groups], qk[:, -groups:]
     keys.index_copy_(2, place, k[:, :, None])
     values.index_copy_(2, place, v[:, :, None])
@@ -134,7 +134,7 @@ def _norm(x: Any, eps: float) -> Any:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + x.shape[-1] * eps)
 
 
-def _turn(x: Any, cos: Any, sin: Any) -> Any:
-    """Turn neighbouring features; without complex numbers, which compilers do not fuse."""
+def _rotate(x: Any, cos: Any, sin: Any) -> Any:
+    """Rotate pairs of neighbouring features, without complex numbers, which are not fused."""
     a, b = x[..., 0::2], x[..., 1::2]
     return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)

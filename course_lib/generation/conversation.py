@@ -1,13 +1,13 @@
-"""A conversation: one message after another, of which none is read twice.
+"""A conversation: message after message, none of which is read twice.
 
-Each turn hands the model the whole conversation again, longer by an answer and a question. The keys
-and values of its beginning are still there, so only what is new is read.
+Each turn passes the whole conversation to the model again, with one more answer and question. The
+keys and values of its first part are still cached, so only what is new is read.
 
     read before:   a b c d e            asked now:   a b c d f g
     kept:          a b c d              read:                f g
 
 Taught in:        generation
-Checked against:  the same conversation, read anew at every turn
+Checked against:  the same conversation, read again in full at every turn
 Shapes:           B = 1, T new tokens
 """
 
@@ -37,7 +37,7 @@ class RememberingModel:
         self.read: list[int] = []  # the ids whose keys and values are in the cache
 
     def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
-        """Return the cache of the last text, with room for this one, to be filled from its start.
+        """Return the cache of the last text, with room for this one, to be filled from the start.
 
         What it holds stays in memory; the first pass finds out how much of it can be used.
         """
@@ -47,7 +47,7 @@ class RememberingModel:
             )
         if not self.cache or self.cache[0].capacity < capacity:
             held, self.cache = self.cache, self.model.make_cache(1, 2 * capacity)
-            for old, new in zip(held, self.cache, strict=False):  # none is held at first
+            for old, new in zip(held, self.cache, strict=False):  # there is none at first
                 old.length = len(self.read)
                 new.append(old.keys, old.values)
         for layer in self.cache:
@@ -63,20 +63,20 @@ class RememberingModel:
         *,
         last_only: bool = False,
     ) -> Output:
-        """Return the scores after the last token; a new text is read from where it is new."""
+        """Return the logits after the last token; a text is read from its first new token on."""
         layers, given = self.cache if cache is None else cache, ids[0].tolist()
         if layers[0].length == 0:
-            known = min(_common(self.read, given), len(given) - 1)  # the last one gives the scores
+            known = min(_common(self.read, given), len(given) - 1)  # the last one gives the logits
             for layer in layers:
                 layer.length = known
             self.read, given, ids = given[:known], given[known:], ids[:, known:]
         output = self.model(ids, padding, layers, positions, last_only=last_only)
-        self.read += given  # not before the pass is over: it may be interrupted
+        self.read += given  # only after the pass, which may be interrupted
         return output
 
 
 class Conversation:
-    """What was said so far, and the model's memory of it."""
+    """The messages so far, and the cache of them."""
 
     def __init__(self, model: TextModel, sampling: Sampling, seed: int | None = None) -> None:
         self.model = model
@@ -88,7 +88,7 @@ class Conversation:
         self.messages: list[Message] = []
 
     def say(self, text: str, max_new_tokens: int = ANSWER_TOKENS) -> Pieces:
-        """Yield the answer in pieces; as much of it as was written is remembered."""
+        """Yield the answer in pieces; what was generated of it is remembered."""
         asked = [*self.messages, {"role": "user", "content": text}]
         answer: list[str] = []
         try:
@@ -100,11 +100,11 @@ class Conversation:
                 self.messages = [*asked, {"role": "assistant", "content": "".join(answer)}]
 
     def continue_text(self, text: str, max_new_tokens: int = ANSWER_TOKENS) -> Pieces:
-        """Yield what a base model writes after a text; nothing of it is remembered."""
+        """Yield what a base model generates after a text; it is not remembered."""
         return self._pieces(self.model.prompt_ids(text), max_new_tokens)
 
     def reset(self) -> None:
-        """Forget what was said."""
+        """Forget all messages."""
         self.messages = []
 
     def _pieces(self, ids: list[int], max_new_tokens: int) -> Pieces:
@@ -115,6 +115,6 @@ class Conversation:
 
 
 def _common(before: Sequence[int], now: Sequence[int]) -> int:
-    """Return with how many equal ids both begin."""
+    """Return the length of the common prefix."""
     pairs = zip(before, now, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,9 +1,9 @@
-"""Decoding: read the text, choose a token, write it behind the text, again.
+"""Decoding: read the text, choose a token, append it, repeat.
 
     logits = model(text);  token = choose(logits);  text = text + token
 
-The loop is the same for greedy and for sampled text, for one row and for a batch, to the end or as
-a stream. Only the first pass reads many tokens; every later one reads the token just written.
+The loop is the same for greedy and for sampled text, for one row and for a batch, all at once or as
+a stream. The first pass reads the prompt; every later one reads only the newest token.
 
 Taught in:        generation
 Paper:            none
@@ -40,10 +40,10 @@ def generate(
     pad_id: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "B N"]:
-    """Return what the model writes behind each row of `ids`, at most `max_new_tokens` tokens.
+    """Return what the model generates after each row of `ids`, at most `max_new_tokens` tokens.
 
     `padding` is True where `ids` are real tokens; rows of different length are padded on the left.
-    A row that has ended is filled up with `pad_id`, by default the first stop id.
+    A row that has ended is filled with `pad_id`, by default the first stop id.
     """
     tokens = stream(
         model,
@@ -103,9 +103,9 @@ def stream_text(
     stop_strings: tuple[str, ...] = (),
     generator: torch.Generator | None = None,
 ) -> Iterator[str]:
-    """Yield what the model writes behind `prompt`, in pieces that never have to be taken back.
+    """Yield what the model generates after `prompt`, in pieces that never have to be taken back.
 
-    A character of several tokens comes when it is whole. What ends the text is not part of it.
+    A character of several tokens is shown once it is complete. A stop string is not shown.
     """
     stop = Stop(stop_ids, stop_strings, tokenizer.decode)
     ids = torch.tensor([tokenizer.encode(prompt)])
@@ -141,6 +141,6 @@ def _filler(stop: Stop, pad_id: int | None) -> int:
 def _check_count(max_new_tokens: int) -> None:
     if max_new_tokens < 1:
         raise ValueError(
-            f"max_new_tokens must be at least 1; got {max_new_tokens}. It counts the tokens that "
-            "are written, not those of the prompt."
+            f"max_new_tokens must be at least 1; got {max_new_tokens}. It counts new "
+            "tokens, not those of the prompt."
         )

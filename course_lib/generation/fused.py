@@ -1,14 +1,13 @@
-"""The same decoder, laid out for writing one token at a time.
+"""The same decoder, rearranged for decoding one token at a time.
 
-Decoding is bound by two things that have nothing to do with arithmetic: every weight is fetched
-from memory once per token, and every small operation costs a few microseconds before it begins.
-Nothing can be done about the first without changing the weights. This file does something about
-the second, and computes the same logits, but for rounding.
+Two things besides arithmetic limit decoding: every weight is fetched from memory for each token,
+and every small operation takes a few microseconds to start. The first cannot be avoided without
+changing the weights. This file reduces the second, and computes the same logits, up to rounding.
 
     one matrix for queries, keys and values, one for gate and up       5 products become 2
     norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
     each matrix is contiguous along its longer axis                    fetched faster
-    features in the layout "neighbours": turning a pair is one complex product
+    features in the layout "neighbours": rotating a pair is one complex product
 
 Taught in:        generation
 Paper:            Pope et al. 2022, arXiv:2211.05102
@@ -49,9 +48,8 @@ class FusedLayer(NamedTuple):
 class FusedDecoder:
     """A `DecoderLM` for generation only: same call, same logits, fewer and larger operations.
 
-    It takes a copy of the weights and calls none of the model's layers, so it is made for a model
-    whose layers are plain: with hooks or with replaced layers (LoRA, quantisation) it raises an
-    error. What happens to the model later does not reach it.
+    It copies the weights and calls none of the model's layers, so a model with hooks or replaced
+    layers (LoRA, quantisation) raises an error. Later changes to the model have no effect on it.
     """
 
     @torch.no_grad()
@@ -62,8 +60,8 @@ class FusedDecoder:
         self.layers = [_fused(block, model) for block in model.blocks]
         head = model.lm_head.weight * _norm_weight(model.model.norm)
         self.head = contiguous_along_longer_axis(head.T)
-        self.turns = _turns(model)
-        # A number in a tensor is added in half the time that Python's number takes.
+        self.rotations = _rotations(model)
+        # Adding a tensor takes half the time of adding a Python number.
         widths = (self.config.hidden_size, self.config.head_dim)
         self.small = {n: torch.tensor(n * self.config.norm_eps).to(self.head) for n in widths}
 
@@ -84,18 +82,20 @@ class FusedDecoder:
         *,
         last_only: bool = False,
     ) -> Output:
-        """Return the scores of the next token behind each token of `ids`, as `DecoderLM` does."""
+        """Return the logits of the next token after each token of `ids`, as `DecoderLM` does."""
         batch, tokens = ids.shape
         cache = self.make_cache(batch, tokens) if cache is None else cache
         seen = cache[0].length
-        turns = self.turns[seen : seen + tokens] if positions is None else self.turns[positions]
-        turns = turns.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
+        rotations = (
+            self.rotations[seen : seen + tokens] if positions is None else self.rotations[positions]
+        )
+        rotations = rotations.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
         mask = None if padding is None else padding[:, None, None, :]
         if tokens > 1:
             mask = combine_masks(causal_mask(tokens, seen + tokens, ids.device), mask)
         x = F.embedding(ids.flatten(), self.embedding)  # (B * T, C)
         for layer, own_cache in zip(self.layers, cache, strict=True):
-            x = self._block(x, layer, own_cache, turns, mask, batch)
+            x = self._block(x, layer, own_cache, rotations, mask, batch)
         x = x.view(batch, tokens, -1)
         x = self._norm(x[:, -1:] if last_only else x)
         return Output((x.flatten(0, 1) @ self.head).view(batch, -1, self.head.shape[1]))
@@ -105,7 +105,7 @@ class FusedDecoder:
         x: Tensor,
         layer: FusedLayer,
         cache: KVCache,
-        turns: Tensor,
+        rotations: Tensor,
         mask: Tensor | None,
         batch: int,
     ) -> Tensor:
@@ -116,7 +116,7 @@ class FusedDecoder:
         qk, v = heads.narrow(2, 0, queries + groups), heads.narrow(2, queries + groups, groups)
         if layer.qk_norm is not None:
             qk = self._norm(qk) * layer.qk_norm
-        qk = torch.view_as_real(_as_complex(qk) * turns).view(qk.shape).transpose(1, 2)
+        qk = torch.view_as_real(_as_complex(qk) * rotations).view(qk.shape).transpose(1, 2)
         q, k = qk.narrow(1, 0, queries), qk.narrow(1, queries, groups)  # (B, H or G, T, D)
         keys, values = cache.append(k, v.transpose(1, 2))
         read = F.scaled_dot_product_attention(
@@ -177,8 +177,8 @@ def _norm_weight(norm: RMSNorm) -> Tensor:
     return norm.weight * len(norm.weight) ** 0.5
 
 
-def _turns(model: DecoderLM) -> Tensor:
-    """Return for each position the complex number by which each pair of features is turned."""
+def _rotations(model: DecoderLM) -> Tensor:
+    """Return for each position the complex number by which each pair of features is rotated."""
     config, device = model.config, model.lm_head.weight.device
     positions = torch.arange(config.max_position_embeddings, device=device)
     cos, sin = rope_cos_sin(
@@ -187,13 +187,13 @@ def _turns(model: DecoderLM) -> Tensor:
     return torch.complex(cos, sin)
 
 
-# The modules whose weights are read here, and what holds them together.
+# The modules whose weights are read here, and their containers.
 _PLAIN = (DecoderLM, Decoder, nn.ModuleList, Block, MultiHeadAttention, GatedFFN, RMSNorm,
           nn.Linear, Embedding, nn.Identity)  # fmt: skip
 
 
 def _altered(model: DecoderLM) -> list[str]:
-    """Return the names of modules that compute more, or something else, than their weights say."""
+    """Return the names of modules that compute something else than plain use of their weights."""
     found = []
     for name, module in model.named_modules():
         hooks = (module._forward_hooks, module._forward_pre_hooks, vars(module).get("forward"))
@@ -219,11 +219,11 @@ def _check(model: DecoderLM) -> None:
     if altered := _altered(model):
         raise ValueError(
             "the fused path reads weights and calls no layer, so it would leave out what a hook or "
-            f"a replaced layer does; got such a one at {altered[0]} ({len(altered)} in all). "
+            f"a replaced layer does; got one at {altered[0]} ({len(altered)} in all). "
             "Remove hooks and merge adapters, or generate with the model itself."
         )
     if model.lm_head.weight.dtype != torch.float32:
         raise ValueError(
-            f"the fused path turns features as complex float32 numbers; got weights in "
+            f"the fused path rotates features as complex float32 numbers; got weights in "
             f"{model.lm_head.weight.dtype}. Call model.float(), or generate with the model itself."
         )

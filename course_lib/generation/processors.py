@@ -1,18 +1,18 @@
-"""Logits processors: what is done to the scores before a token is drawn from them.
+"""Logits processors: what is done to the logits before a token is sampled.
 
-A model scores every token of the vocabulary, and a long tail of bad tokens shares a few percent of
-the probability: drawn often enough, the tail spoils every long text. Each processor here takes
-scores and returns scores. A token that must not come gets -inf, so that softmax afterwards gives
-the others its share: no step of its own is needed to make the rest sum to one.
+A long tail of bad tokens has a few percent of the probability together, and over a long text some
+of them are sampled. Each processor here takes logits and returns logits. A token that must not be
+sampled gets -inf; softmax afterwards distributes its probability over the others, so no separate
+step has to make the rest sum to one.
 
     temperature   z / t
-    top-k         keep z[i] >= the k-th largest score                ties with it stay
+    top-k         keep z[i] >= the k-th largest logit                ties with it stay
     top-p         keep the fewest tokens, best first, whose probabilities reach p
     min-p         keep p[i] >= min_p * max(p)
-    repetition    z / penalty where z >= 0, z * penalty where z < 0, for tokens already there
+    repetition    z / penalty where z >= 0, z * penalty where z < 0, for tokens already in the text
 
-Order matters: temperature changes which tokens top-p and min-p keep. It comes first here, as in
-most libraries, behind the repetition penalty.
+Order matters: temperature changes which tokens top-p and min-p keep. Here it comes after the
+repetition penalty and before the filters, as in most libraries.
 
 Taught in:        generation
 Paper:            Fan et al. 2018, arXiv:1805.04833 (top-k); Holtzman et al. 2019, arXiv:1904.09751
@@ -31,24 +31,24 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-NO_TOKEN = -1  # stands in a row of ids where there is padding instead of a token
+NO_TOKEN = -1  # marks padding in a row of ids
 
-# Takes the scores (B, V) and the ids of the text so far (B, S); returns the new scores.
+# Takes the logits (B, V) and the ids of the text so far (B, S); returns the new logits.
 Processor = Callable[[Tensor, Tensor], Tensor]
 
 
 def apply_temperature(logits: Float[Tensor, "B V"], temperature: float) -> Float[Tensor, "B V"]:
-    """Return the scores divided by `temperature`: below 1 sharper, above 1 flatter."""
+    """Return the logits divided by `temperature`: below 1 sharper, above 1 flatter."""
     if not temperature > 0:
         raise ValueError(
-            f"temperature must be greater than 0, since scores are divided by it; got "
-            f"{temperature}. For the largest score only, take Sampling(temperature=0)."
+            f"temperature must be greater than 0, since logits are divided by it; got "
+            f"{temperature}. For greedy decoding use Sampling(temperature=0)."
         )
     return logits / temperature
 
 
 def keep_top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
-    """Keep the k largest scores of each row, and all that equal the smallest of these."""
+    """Keep the k largest logits of each row, and all that equal the smallest of these."""
     if k < 1:
         raise ValueError(f"top-k keeps at least one token; got k = {k}. Use None to keep all.")
     smallest = logits.topk(min(k, logits.shape[-1])).values[..., -1:]  # (B, 1)
@@ -58,17 +58,16 @@ def keep_top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
 def keep_top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
     """Keep the fewest tokens, best first, whose probabilities together reach `p`.
 
-    Seen from the other end: starting with the least likely, drop tokens while all that is dropped
-    weighs no more than 1 - p. The token that crosses the line stays, and so does the best one.
+    Computed from the other end: starting with the least likely, drop tokens while their total is at
+    most 1 - p. The token with which the sum reaches p stays, and so does the best one. Of equally
+    likely tokens, the sort decides which are dropped first.
     """
     if not 0 <= p <= 1:
-        raise ValueError(
-            f"top-p is a share of the probability, between 0 and 1; got {p}. Usual is 0.9."
-        )
+        raise ValueError(f"top-p is a probability, between 0 and 1; got {p}. Typically 0.9.")
     ascending, order = logits.sort(-1)
     weight = ascending.softmax(-1).cumsum(-1)  # of a token and all that are less likely
     dropped = weight <= 1 - p
-    dropped[..., -1] = False  # rounding, or p = 0, must not leave nothing to draw
+    dropped[..., -1] = False  # rounding, or p = 0, must not drop every token
     return logits.masked_fill(dropped.scatter(-1, order, dropped), -torch.inf)
 
 
@@ -76,8 +75,8 @@ def keep_min_p(logits: Float[Tensor, "B V"], min_p: float) -> Float[Tensor, "B V
     """Keep the tokens that are at least `min_p` times as likely as the likeliest one."""
     if not 0 <= min_p <= 1:
         raise ValueError(
-            "min-p is a share of the largest probability, between 0 and 1; got "
-            f"{min_p}. Usual is 0.05 to 0.1."
+            "min-p is a fraction of the largest probability, between 0 and 1; got "
+            f"{min_p}. Typically 0.05 to 0.1."
         )
     probabilities = logits.softmax(-1)
     threshold = min_p * probabilities.amax(-1, keepdim=True)
@@ -87,14 +86,14 @@ def keep_min_p(logits: Float[Tensor, "B V"], min_p: float) -> Float[Tensor, "B V
 def penalise_repetition(
     logits: Float[Tensor, "B V"], ids: Int[Tensor, "B S"], penalty: float
 ) -> Float[Tensor, "B V"]:
-    """Make every token that stands in `ids` less likely by `penalty`, once, however often it does.
+    """Make every token that occurs in `ids` less likely, once, however often it occurs.
 
-    A negative score is multiplied, since dividing it would bring it closer to 0: a reward.
+    A negative logit is multiplied, since dividing it would bring it closer to 0: a reward.
     """
     if not penalty > 0:
         raise ValueError(
             f"the repetition penalty must be greater than 0; got {penalty}. 1 changes nothing, "
-            "1.1 to 1.3 is usual, below 1 rewards repetition."
+            "1.1 to 1.3 is typical, below 1 rewards repetition."
         )
     batch, vocabulary = logits.shape
     seen = torch.zeros(batch, vocabulary + 1, dtype=torch.bool, device=logits.device)
@@ -107,7 +106,7 @@ def penalise_repetition(
 def process(
     logits: Float[Tensor, "B V"], ids: Int[Tensor, "B S"], processors: Iterable[Processor]
 ) -> Float[Tensor, "B V"]:
-    """Return the scores after each processor in turn."""
+    """Return the logits after all processors, applied in order."""
     for processor in processors:
         logits = processor(logits, ids)
     return logits
@@ -117,7 +116,7 @@ def process(
 class Sampling:
     """How the next token is chosen; None and 1 switch a step off, temperature 0 means greedy.
 
-    `more` are processors of your own; they run behind the repetition penalty, before temperature.
+    `more` are your own processors; they run after the repetition penalty, before temperature.
     """
 
     temperature: float = 1.0
@@ -131,14 +130,14 @@ class Sampling:
         if not self.temperature >= 0:
             raise ValueError(
                 f"temperature must be zero or more; got {self.temperature}. "
-                "Use 0 for the largest score only, 1 to leave the scores as they are."
+                "Use 0 for greedy decoding, 1 to leave the logits as they are."
             )
         example = torch.zeros(1, 2)
         process(example, torch.zeros(1, 1, dtype=torch.long), self._own())  # reports bad settings
 
     @property
     def is_greedy(self) -> bool:
-        """Whether the largest score wins, and nothing is drawn."""
+        """Whether the largest logit wins, and nothing is sampled."""
         return self.temperature == 0
 
     @property

@@ -1,14 +1,14 @@
-"""Speculative decoding: a small model guesses, the large one checks several guesses in one pass.
+"""Speculative decoding: a small model drafts, the large one checks several tokens in one pass.
 
-A pass of the large model costs about the same for one token as for five, since its weights have to
-travel from memory either way. So a small model drafts k tokens, the large one scores all of them
-at once, and a draft token x is kept with probability
+A pass of the large model takes about as long for five tokens as for one, since its weights have to
+be fetched from memory either way. So a small model drafts k tokens, the large one scores all of
+them at once, and a draft token x is kept with probability
 
     min(1, p(x) / q(x))            p: the large model's distribution, q: the draft's
 
-The first rejected token is replaced by a draw from max(0, p - q), rescaled: exactly what is
-missing where q proposes too little. Each written token then has the distribution p, as if the large
-model had written alone. If all k are kept, the same pass gives one more token for nothing.
+The first rejected token is replaced by a sample from max(0, p - q), rescaled: exactly what is
+missing where q proposes too little. Each new token then has the distribution p, as if the large
+model had generated it alone. If all k are kept, the same pass gives one more token for free.
 
 Taught in:        generation
 Paper:            Leviathan et al. 2022, arXiv:2211.17192; Chen et al. 2023, arXiv:2302.01318
@@ -34,7 +34,8 @@ from course_lib.model import DecoderLM
 def first_layers(model: DecoderLM, count: int) -> DecoderLM:
     """Return a draft model made of the first `count` layers of `model`, on the same weights.
 
-    Nobody trained it to speak after so few layers; it costs no memory, and its vocabulary fits.
+    It was not trained to predict after so few layers, but it needs no memory of its own and has the
+    same vocabulary.
     """
     layers = model.config.num_hidden_layers
     if not 1 <= count <= layers:
@@ -59,37 +60,37 @@ def first_layers(model: DecoderLM, count: int) -> DecoderLM:
 def accepted_count(
     target: Float[Tensor, " k"], draft: Float[Tensor, " k"], uniform: Float[Tensor, " k"]
 ) -> int:
-    """Return how many draft tokens are kept, given what each model thinks of them.
+    """Return how many draft tokens are kept, given their probabilities.
 
     `target` and `draft` are the probabilities p(x) and q(x) of the drafted tokens themselves. Token
-    i is kept if uniform[i] < p / q; nothing is kept behind the first that is not.
+    i is kept if uniform[i] < p / q; nothing is kept after the first that is not.
     """
     kept = uniform * draft < target  # written without a division, since q may be tiny
     return int(kept.long().cumprod(0).sum())
 
 
 def acceptance_rate(target: Float[Tensor, " V"], draft: Float[Tensor, " V"]) -> float:
-    """Return with which probability a token drafted from `draft` is kept: sum of min(p, q)."""
+    """Return the probability that a token sampled from `draft` is kept: the sum of min(p, q)."""
     return torch.minimum(target, draft).sum().item()
 
 
 def tokens_per_pass(acceptance: float, draft_tokens: int) -> float:
-    """Return how many tokens a round writes on average, if each draft is kept with `acceptance`.
+    """Return the mean tokens of a round, if each tested draft is kept with `acceptance`.
 
-    The i-th token is written if the i - 1 before it were kept: 1 + a + a^2 + ... + a^k.
+    Token i + 1 is added if the i drafts before it were kept: 1 + a + a^2 + ... + a^k.
     """
     return sum((acceptance**i for i in range(draft_tokens + 1)), 0.0)
 
 
 def speed_up(acceptance: float, draft_tokens: int, cost: float) -> float:
-    """Return how many times as fast drafting is; `cost` is a draft pass in passes of the target."""
+    """Return the speed-up of drafting; `cost` is the time of a draft pass / a target pass."""
     return tokens_per_pass(acceptance, draft_tokens) / (1 + draft_tokens * cost)
 
 
 def residual_distribution(
     target: Float[Tensor, " V"], draft: Float[Tensor, " V"]
 ) -> Float[Tensor, " V"]:
-    """Return what the target wants beyond what the draft proposes: max(0, p - q), rescaled."""
+    """Return the distribution that replaces a rejected draft: max(0, p - q), rescaled."""
     missing = (target - draft).clamp(min=0)
     total = missing.sum()
     return missing / total if total > 0 else target  # p = q: nothing is ever rejected
@@ -97,21 +98,21 @@ def residual_distribution(
 
 def verify(
     drafted: Int[Tensor, " k"],
-    target: Float[Tensor, "behind V"],
+    target: Float[Tensor, "after V"],
     draft: Float[Tensor, "before V"],
-    uniform: Float[Tensor, " darts"],
+    uniform: Float[Tensor, " numbers"],
 ) -> Int[Tensor, " n"]:
-    """Return the tokens that one round writes: the kept drafts and one more, 1 to k + 1 tokens.
+    """Return the tokens that one round adds: the kept drafts and one more, 1 to k + 1 tokens.
 
-    `target` has k + 1 rows: the last is the distribution behind all drafted tokens. The first k
-    numbers of `uniform` decide about the drafts, the last one draws the token behind them.
+    `target` has k + 1 rows: the last is the distribution after all drafted tokens. The first k
+    numbers of `uniform` decide about the drafts, the last one samples the token after them.
     """
     k = len(drafted)
     if target.shape[0] != k + 1 or draft.shape[0] != k or len(uniform) != k + 1:
         raise ValueError(
             f"{k} drafted tokens need {k} distributions of the draft, {k + 1} of the target and "
             f"{k + 1} random numbers; got {draft.shape[0]}, {target.shape[0]} and {len(uniform)}. "
-            "The target also says what comes behind the last drafted token."
+            "The last row of the target is the distribution after the last drafted token."
         )
     each = torch.arange(k, device=drafted.device)
     n = accepted_count(target[each, drafted], draft[each, drafted], uniform[:k])
@@ -120,28 +121,30 @@ def verify(
 
 
 class Speculated(NamedTuple):
-    """A text, and what writing it took."""
+    """A text, and what it took to generate it."""
 
     ids: Int[Tensor, "one N"]
     passes: int  # of the large model
     drafted: int
     accepted: int
+    rejected: int  # drafts after a rejected one are neither: they are never tested
 
     @property
     def acceptance(self) -> float:
-        """The share of drafted tokens that were kept."""
-        return self.accepted / self.drafted if self.drafted else 0.0
+        """The fraction of tested drafts that were kept: the `acceptance` of `tokens_per_pass`."""
+        tested = self.accepted + self.rejected
+        return self.accepted / tested if tested else 0.0
 
 
 @dataclass
 class _Writer:
-    """One of the two models, and how far it has read the text."""
+    """One of the two models, and what it has read of the text."""
 
     reader: Reader
     sampling: Sampling
 
     def distributions(self, text: Tensor, count: int) -> Tensor:
-        """Read what is new in `text`; return the distributions behind its last `count` tokens."""
+        """Read what is new in `text`; return the distributions after its last `count` tokens."""
         logits = self.reader.read_all(text[:, self.reader.length :])[0, -count:]
         size = text.shape[1]
         rows = [
@@ -150,7 +153,7 @@ class _Writer:
         ]
         return torch.cat(rows).cpu().double()
 
-    def forget_behind(self, length: int) -> None:
+    def forget_after(self, length: int) -> None:
         """Forget drafted tokens that were not kept."""
         self.reader.truncate(min(length, self.reader.length))
 
@@ -167,7 +170,7 @@ def speculative_generate(
     stop: Stop = NEVER,
     generator: torch.Generator | None = None,
 ) -> Speculated:
-    """Return what `model` writes behind `ids`, drafted by `draft_model`; both share a vocabulary.
+    """Return what `model` generates after `ids`, drafted by `draft_model`, of equal vocabulary.
 
     Greedy text is that of `model` alone; sampled text has its distribution.
     """
@@ -176,7 +179,7 @@ def speculative_generate(
     prompt, end = ids.shape[1], ids.shape[1] + max_new_tokens
     large = _Writer(Reader(model, 1, end), sampling)
     small = _Writer(Reader(draft_model, 1, end), sampling)
-    text, passes, drafted_count, accepted = ids, 0, 0, 0
+    text, passes, drafted_count, accepted, rejected = ids, 0, 0, 0, 0
     while text.shape[1] < end and not stop.ended(text[0, prompt:].tolist()):
         k = min(draft_tokens, end - text.shape[1] - 1)
         uniform = torch.rand(2 * k + 1, generator=generator, dtype=torch.float64)
@@ -185,25 +188,26 @@ def speculative_generate(
         drafted = proposal[0, text.shape[1] :].cpu()
         kept = verify(drafted, target, torch.cat([*rows, target[:0]]), uniform[k:])
         passes, drafted_count, accepted = passes + 1, drafted_count + k, accepted + len(kept) - 1
+        rejected += len(kept) <= k
         written = _up_to_stop(text, kept, prompt, stop)
         text = torch.cat((text, written.to(ids.device)[None]), dim=1)
         for writer in (large, small):
-            writer.forget_behind(text.shape[1] - 1)
-    return Speculated(text[:, prompt:].clone(), passes, drafted_count, accepted)
+            writer.forget_after(text.shape[1] - 1)
+    return Speculated(text[:, prompt:].clone(), passes, drafted_count, accepted, rejected)
 
 
 def _propose(small: _Writer, text: Tensor, uniform: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Return the text with the draft's tokens behind it, and the distributions they came from."""
+    """Return the text with the drafted tokens appended, and the distributions they came from."""
     rows: list[Tensor] = []
-    for dart in uniform:
+    for u in uniform:
         rows.append(small.distributions(text, 1))
-        token = draw(rows[-1], dart[None]).to(text.device)
+        token = draw(rows[-1], u[None]).to(text.device)
         text = torch.cat((text, token[None]), dim=1)
     return text, rows
 
 
 def _up_to_stop(text: Tensor, written: Tensor, prompt: int, stop: Stop) -> Tensor:
-    """Return the new tokens without those behind the one that ends the text."""
+    """Return the new tokens without those after the one that ends the text."""
     before = text[0, prompt:].tolist()
     new = written.tolist()
     for n in range(1, len(new)):
@@ -215,11 +219,11 @@ def _up_to_stop(text: Tensor, written: Tensor, prompt: int, stop: Stop) -> Tenso
 def _check(ids: Tensor, max_new_tokens: int, draft_tokens: int) -> None:
     if ids.shape[0] != 1:
         raise ValueError(
-            f"speculative decoding writes one text at a time; got a batch of {ids.shape[0]}. Rows "
-            "would keep different numbers of tokens; call it once for each."
+            f"speculative decoding continues one text at a time; got a batch of {ids.shape[0]}. "
+            "Rows would keep different numbers of tokens; call it once for each."
         )
     if max_new_tokens < 1 or draft_tokens < 1:
         raise ValueError(
             "max_new_tokens and draft_tokens must be at least 1; got "
-            f"{max_new_tokens} and {draft_tokens}. Usual are 3 to 8 drafted tokens in each round."
+            f"{max_new_tokens} and {draft_tokens}. Typically a round drafts 3 to 8 tokens."
         )

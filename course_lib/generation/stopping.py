@@ -1,8 +1,8 @@
 """Stopping: when a text is finished, and how much of it may be shown already.
 
-A model never stops by itself. It writes a token that we have agreed to read as an end, or a string
-that means one, such as the start of the next question. A string may end in the middle of a token,
-and begin several tokens before.
+A model never stops by itself. It generates a token that is agreed to mean the end, or a string that
+does, such as the start of the next question. A stop string may end in the middle of a token and
+start several tokens earlier.
 
 Taught in:        generation
 Paper:            none
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Decode = Callable[[list[int]], str]
-UNFINISHED = "\ufffd"  # what decoders show for bytes that are no character yet
+UNFINISHED = "\ufffd"  # what decoders show for bytes of an incomplete character
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Stop:
             )
         if "" in self.strings:
             raise ValueError(
-                f"a stop string must have a character; got {self.strings}. The empty string is in "
-                "every text, so that nothing would ever be written."
+                f"a stop string needs at least one character; got {self.strings}. The empty one is "
+                "in every text, so generation would stop at once."
             )
 
     def ended(self, written: Sequence[int]) -> bool:
@@ -55,8 +55,8 @@ class Stop:
     def shown(self, text: str) -> str:
         """Return as much of an unfinished `text` as can be shown without having to take it back.
 
-        Held back are bytes that are no character yet, and an ending that may turn out to be the
-        beginning of a stop string.
+        The bytes of an incomplete character are held back, and an ending that may turn out to be
+        the start of a stop string.
         """
         place = self.place_in(text)
         if place is not None:
@@ -70,6 +70,6 @@ NEVER = Stop()
 
 
 def _overlap(text: str, string: str) -> int:
-    """Return the length of the longest ending of `text` that is a beginning of `string`."""
+    """Return the length of the longest ending of `text` that is a prefix of `string`."""
     lengths = range(min(len(text), len(string) - 1), 0, -1)
     return next((n for n in lengths if text.endswith(string[:n])), 0)

@@ -1,12 +1,11 @@
 """The front door: a checkpoint as one object that takes text and returns text.
 
-Everything else in the course works on ids and tensors. Here the parts are put together for someone
-who wants the result: the tokenizer around the model, the stop ids and the sampling that the
-checkpoint asks for, its chat template.
+Everything else in the course works on ids and tensors. Here the parts are put together for users:
+the model with its tokenizer, and the checkpoint's stop ids, sampling settings and chat template.
 
     model = course_lib.load("Qwen/Qwen3-0.6B")
     model.generate("The capital of France is")          the completion, without the prompt
-    model.stream("The capital of France is")            the same in pieces, as they are written
+    model.stream("The capital of France is")            the same in pieces, as they are generated
     model.chat([{"role": "user", "content": "Hello"}])  an answer in pieces
 
 Taught in:        generation
@@ -46,7 +45,7 @@ from course_lib.tokenization.chat_template import (
 )
 from course_lib.tokenization.huggingface import Tokenizer
 
-NEW_TOKENS, ANSWER_TOKENS = 256, 1024  # the limits where neither caller nor checkpoint names one
+NEW_TOKENS, ANSWER_TOKENS = 256, 1024  # the limits if neither caller nor checkpoint gives one
 
 
 @dataclass(repr=False)
@@ -101,8 +100,8 @@ class TextModel:
     ) -> str | list[str]:
         """Return the completion of a prompt, without the prompt; a list of prompts gives a list.
 
-        It ends with a stop id of the checkpoint, before one of the strings `stop`, after
-        `max_new_tokens` tokens, or where the context length is full. Sampling is the checkpoint's
+        It ends at a stop id of the checkpoint, before one of the strings `stop`, after
+        `max_new_tokens` tokens, or at the context length. Sampling settings are the checkpoint's
         unless given here: temperature (0 is greedy), top_k, top_p, min_p, repetition_penalty.
         """
         if isinstance(prompt, str):
@@ -148,7 +147,7 @@ class TextModel:
         seed: int | None = None,
         **sampling: Unpack[SamplingChanges],
     ) -> Iterator[str]:
-        """Return the completion in pieces, as they are written; otherwise like `generate`."""
+        """Return the completion in pieces, as they are generated; otherwise like `generate`."""
         ids = self.prompt_ids(prompt)
         count = self.room(ids, max_new_tokens)
         generator = None if seed is None else seeded(seed)
@@ -165,10 +164,10 @@ class TextModel:
         seed: int | None = None,
         **sampling: Unpack[SamplingChanges],
     ) -> Iterator[str]:
-        """Return the assistant's answer to a conversation in pieces, as they are written.
+        """Return the assistant's answer to a conversation in pieces, as they are generated.
 
-        `tools` and `variables` go to the chat template; special tokens that a message spells stay
-        text.
+        `tools` and `variables` go to the chat template. Special tokens spelled out in a message
+        are treated as text.
         """
         ids = self.chat_ids(messages, tools, variables)
         count = self.room(ids, max_new_tokens, ANSWER_TOKENS)
@@ -176,7 +175,7 @@ class TextModel:
         return self.pieces(ids, count, self.sampling(**sampling), _strings(stop), generator)
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Return the ids of a prompt; special tokens in it are special, as in transformers."""
+        """Return the ids of a prompt; special tokens in it are parsed, as in transformers."""
         defaults = self.defaults
         text = self.tokenizer.encode(prompt, allowed_special="all")
         ids = [*defaults.before, *text, *defaults.after]
@@ -184,8 +183,8 @@ class TextModel:
             return [defaults.first_id]
         if not ids:
             raise ValueError(
-                "a prompt must have at least one token, as this checkpoint names no first token "
-                "(bos_token_id); got ''. Begin the text yourself."
+                "a prompt must have at least one token, since this checkpoint has no first token "
+                "(bos_token_id); got ''. Give a prompt that is not empty."
             )
         return ids
 
@@ -229,7 +228,7 @@ class TextModel:
         generator: torch.Generator | None = None,
         reader: LanguageModel | None = None,
     ) -> Iterator[str]:
-        """Yield what is written after `ids`; `reader` may stand in for the model."""
+        """Yield what is generated after `ids`; `reader` may replace the model."""
         decode = self._decoder(ids)
         stop = Stop(self.defaults.stop_ids, stop_strings, decode)
         prompt = torch.tensor([ids], device=self.device)
@@ -240,7 +239,7 @@ class TextModel:
     def room(
         self, ids: Sequence[int], asked: int | None = None, otherwise: int = NEW_TOKENS
     ) -> int:
-        """Return how many tokens may follow these: as asked for, within the context length."""
+        """Return how many tokens to generate: as requested, within the context length."""
         limit = self.config.max_position_embeddings
         if len(ids) >= limit:
             raise ValueError(
@@ -252,7 +251,7 @@ class TextModel:
         return min(asked, limit - len(ids))
 
     def _decoder(self, prompt: list[int]) -> Decode:
-        """Return how written ids become text: special tokens are hidden, spaces are kept."""
+        """Return the function that decodes new ids: special tokens are hidden, spaces are kept."""
         hidden, known, decode = (
             self.defaults.hidden_ids,
             self.tokenizer.tokens,
@@ -264,7 +263,7 @@ class TextModel:
 
         if isinstance(self.tokenizer, ByteBPE):
             return lambda ids: decode(visible(ids))
-        # Others drop the space in front of a text, so the prompt is decoded along with it.
+        # Other tokenizers drop a leading space, so the prompt is decoded together with the text.
         shown = visible(prompt)
         length = len(decode(shown))
         return lambda ids: decode([*shown, *visible(ids)])[length:]
@@ -277,11 +276,11 @@ def load(
     device: torch.device | str | None = None,
     download: bool = True,
 ) -> TextModel:
-    """Return a checkpoint ready to write: a folder, a hub name, or the course's own model.
+    """Return a checkpoint ready to generate: a folder, a hub name, or the course's own model.
 
     The weights go to the best device of this machine, in the number type of the file; on a CPU,
-    float16 becomes float32, which is faster there. `download=False` keeps a hub name off the
-    network.
+    float16 becomes float32, which is faster there. With `download=False` a hub name is only
+    looked up in the local cache.
     """
     folder = FOLDER if name_or_folder is None else local_folder(name_or_folder, download)
     _require_decoder(folder)
@@ -300,10 +299,10 @@ def _require_decoder(folder: Path) -> None:
     settings = read_settings(folder / CONFIG)
     if settings and settings.get("model_type") not in FAMILIES:
         raise ValueError(
-            f"only a decoder of a known family writes text, model_type one of {FAMILIES}; got "
+            f"only a decoder of a known family generates text, model_type one of {FAMILIES}; got "
             f"{settings.get('model_type')!r} in {folder}. Load this checkpoint with transformers."
         )
-    load_config(folder)  # complains of everything else, before any weight is read
+    load_config(folder)  # raises an error for everything else, before any weight is read
 
 
 def _strings(stop: str | Sequence[str]) -> tuple[str, ...]:

@@ -3,19 +3,18 @@
 #
 # **Where do the parameters, FLOPs and bytes come from, and will it fit?**
 #
-# A config.json is a page of numbers. From it you can tell, before you download or rent anything, how many parameters a model
-# has, how much it computes for a token, how much memory it needs, and how fast it can write at best. No measurement is
-# needed, only multiplication. This notebook does the multiplications, and checks each of them against something that was
-# really built, computed or stored.
+# A config.json is a page of numbers. From it you can calculate, before you download or rent anything, how many parameters a
+# model has, how many FLOPs a token takes, how much memory it needs, and how fast it can generate at most. This notebook does
+# the multiplications, and checks each of them against something that was really built, computed or stored.
 #
 # After this notebook you can
-# - count the parameters of any model of the Qwen3, Llama, Mistral or GPT-2 kind exactly, and name the four usual slips;
-# - tell the FLOPs of a token and of a training run, and how long a run takes;
-# - tell the bytes of weights, of a KV cache and of a training step;
-# - draw a roofline, say why reading a prompt and writing an answer are limited by different things, and bound the tokens
-#   per second of a model on a device.
+# - count the parameters of any model of the Qwen3, Llama, Mistral or GPT-2 families exactly, and name the four common mistakes;
+# - calculate the FLOPs of a token and of a training run, how long a run takes, and its utilisation;
+# - calculate the bytes of weights, of a KV cache and of a training step, with its activations;
+# - draw a roofline, say why prefill and decode have different limits, and bound the tokens per second of a model on a device
+#   by the bytes that a step reads.
 #
-# About 100 minutes. You need Python and a little PyTorch; nothing is downloaded.
+# About 130 minutes. You need Python and a little PyTorch; nothing is downloaded.
 
 # %% id="imports"
 import time
@@ -32,10 +31,10 @@ from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, s
 from course_lib.study.display.memory_meter import MemoryMeter
 
 # %% [markdown] id="1-a-matrix-is-a-product"
-# ## 1 · A matrix is a product
+# ## 1 · The parameters of attention
 #
-# A parameter is one number of a matrix (or of a vector). A matrix that turns $a$ numbers into $b$ has $a \cdot b$ of them, so
-# counting a model means finding its matrices. The letters are those of the whole course: C is the model's width, H the number
+# A parameter is one number of a matrix (or of a vector). A matrix that maps $a$ numbers to $b$ numbers has $a \cdot b$ of them,
+# so counting a model means finding its matrices. The letters are those of the whole course: C is the model width, H the number
 # of query heads, G the number of key/value heads, D the width of one head, F the width of the feed-forward layer, L the
 # number of layers, V the size of the vocabulary.
 #
@@ -43,7 +42,7 @@ from course_lib.study.display.memory_meter import MemoryMeter
 #
 # $$\underbrace{C \cdot HD}_{\text{queries}} + \underbrace{C \cdot GD}_{\text{keys}} + \underbrace{C \cdot GD}_{\text{values}} + \underbrace{HD \cdot C}_{\text{output}}$$
 #
-# Small enough for the head: C = 4, two query heads that share one key/value head, D = 4. Queries 4 · 8 = 32, keys 4 · 4 = 16,
+# Small enough to do by hand: C = 4, two query heads that share one key/value head, D = 4. Queries 4 · 8 = 32, keys 4 · 4 = 16,
 # values 16, output 8 · 4 = 32, together **96**.
 
 # %% id="print-by-the-formula-accounting-attention"
@@ -53,20 +52,24 @@ print("by the shapes: ", sum(rows * columns for rows, columns in shapes))
 
 # %% [markdown] id="predict-qwen3-0-6b-has-c"
 # > **Predict.** Qwen3-0.6B has C = 1024, 16 query heads, 8 key/value heads and D = 128. Is its attention larger or smaller
-# > than $4\,C^2$, the number that is in many textbooks?
+# > than $4\,C^2$, the formula in many textbooks?
 
 # %% id="config-models-qwen3-0-6b"
-config = MODELS["Qwen3-0.6B"]
-sizes = (config.num_attention_heads, config.num_key_value_heads, config.head_dim)
-print(f"attention of one layer: {accounting.attention_parameters(config.hidden_size, *sizes):,}")
-print(f"4·C²:                   {4 * config.hidden_size**2:,}")
-print("all heads together are", config.num_attention_heads * config.head_dim, "wide")
+for name in ("Qwen3-0.6B", "Qwen3-4B"):
+    config = MODELS[name]
+    heads = (config.num_attention_heads, config.num_key_value_heads, config.head_dim)
+    counted = accounting.attention_parameters(config.hidden_size, *heads)
+    width = config.num_attention_heads * config.head_dim
+    print(f"{name}: C = {config.hidden_size}, all query heads together are {width} wide")
+    print(f"  attention of one layer {counted:,}, 4·C² = {4 * config.hidden_size**2:,}")
 
 # %% [markdown] id="build-it"
-# Larger by half, although keys and values are shared. The width of a head is a number of its own: 16 heads of 128 are 2048 wide,
-# twice the model. $4\,C^2$ is right only if $HD = C$ and $G = H$.
+# Larger by half in Qwen3-0.6B, although keys and values are shared. The width of a head is a separate number in the config: 16
+# heads of 128 are 2048 wide, twice the model. $4\,C^2$ counts four square matrices, as in GPT-2, where $HD = C$ and $G = H$. In
+# Qwen3-4B the number is right by coincidence: no matrix is square, but $HD + GD = 2\,C$.
 #
 # ### Build it
+# Key/value heads may be fewer than query heads, and all heads together need not be as wide as the model. There are no biases.
 # The cell checks itself when you run it: leave the `def` line as it is and replace the `...`.
 
 
@@ -78,14 +81,15 @@ def attention_parameters(hidden_size, num_attention_heads, num_key_value_heads, 
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
-# It also counts what some models have besides: biases (Qwen2 for q, k and v, GPT-2 for all) and the two small norms of Qwen3.
+# Stuck? Run `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
+# The library's function also counts what some models have in addition: biases (Qwen2 for q, k and v, GPT-2 for all) and the two
+# small norms of Qwen3.
 
 # %% id="reveal-parameter-counting-attention"
 reveal("parameter_counting.attention")
 
 # %% [markdown] id="2-the-feed-forward-layer"
-# ## 2 · The feed-forward layer
+# ## 2 · The parameters of the feed-forward layer
 #
 # A plain layer has two matrices, a gated one three (notebook [MLP and experts](07_mlp.ipynb)):
 #
@@ -104,6 +108,7 @@ print(f"attention {attention:,}   feed-forward {mlp:,}   ratio {mlp / attention}
 
 # %% [markdown] id="build-it-2"
 # ### Build it
+# Gated, the layer has three matrices; with `gated=False`, two.
 
 
 # %% id="parameter_counting.mlp"
@@ -119,10 +124,10 @@ reveal("parameter_counting.mlp")
 # %% [markdown] id="3-the-whole-model"
 # ## 3 · The whole model
 #
-# What is left: the embedding, a table of $V \cdot C$; the head, another table of the same size, unless it is *tied* and the
-# embedding is used twice; and norms, two in each layer and one at the end, of C numbers each.
+# What is left: the embedding, a table of $V \cdot C$; the *output head*, a second table of the same size, unless it is *tied*,
+# that is, the embedding is used for both; and norms of C numbers each, two in each layer and one at the end.
 #
-# $$N = \underbrace{V C}_{\text{embedding}} + L\,\big(\text{attention} + \text{MLP} + 2C\big) + C + \underbrace{V C}_{\text{head, if untied}}$$
+# $$N = \underbrace{V C}_{\text{embedding}} + L\,\big(\text{attention} + \text{MLP} + 2C\big) + C + \underbrace{V C}_{\text{output head, if untied}}$$
 #
 # By hand, a toy: V = 10, C = 4, one layer with the attention of 96 and the gated layer of 60, tied. The table has 40, the layer
 # 96 + 60 + 8 = 164, the last norm 4: together **208**. Untied it would be 248.
@@ -132,14 +137,14 @@ sizes = {"vocab_size": 10, "hidden_size": 4, "intermediate_size": 5, "num_hidden
 heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4}
 toy = replace(MODELS["Llama-3-8B"], **sizes, **heads, tie_word_embeddings=True)
 for part in accounting.parameter_parts(toy):
-    print(f"{part.name:10} {part.parameters:4}   {part.formula}")
+    print(f"{part.name:11} {part.parameters:4}   {part.formula}")
 untied = replace(toy, tie_word_embeddings=False)
 print(
-    "together  ", accounting.total_parameters(toy), " untied", accounting.total_parameters(untied)
+    "together   ", accounting.total_parameters(toy), " untied", accounting.total_parameters(untied)
 )
 
 # %% [markdown] id="predict-qwen3-0-6b-v-151"
-# > **Predict.** Qwen3-0.6B: V = 151 936, C = 1024, tied. Which share of its parameters is the table: a tenth, a quarter, or a
+# > **Predict.** Qwen3-0.6B: V = 151 936, C = 1024, tied. What fraction of its parameters is the table: a tenth, a quarter, or a
 # > half?
 
 # %% id="for-name-in-qwen3-0-6b"
@@ -147,16 +152,17 @@ for name in ("Qwen3-0.6B", "Qwen3-8B"):
     print(name)
     for part in accounting.parameter_parts(MODELS[name]):
         share = part.parameters / accounting.total_parameters(MODELS[name])
-        print(f"  {part.name:10} {part.parameters:13,}  {share:6.2%}   {part.formula}")
+        print(f"  {part.name:11} {part.parameters:13,}  {share:6.2%}   {part.formula}")
 
 # %% [markdown] id="build-it-3"
-# A quarter in the small model, and twice 8 % in the large one. Norms are a ten-thousandth and less. Now you.
+# A quarter in the small model; in the large one two tables of 8 % each. Norms are a ten-thousandth and less.
 #
 # ### Build it
 # You get a config with Hugging Face's names: `config.vocab_size`, `config.hidden_size`, `config.intermediate_size`,
 # `config.num_hidden_layers`, `config.num_attention_heads`, `config.num_key_value_heads`, `config.head_dim`,
-# `config.tie_word_embeddings`, and `config.qk_norm`: where it is set (Qwen3), each layer has two more norms of `head_dim`
-# numbers, one for queries and one for keys. You may use `accounting.attention_parameters` and `accounting.mlp_parameters`.
+# `config.tie_word_embeddings`, and `config.qk_norm`: where it is True (Qwen3), each layer has two more norms of `head_dim`
+# numbers, one for queries and one for keys. All feed-forward layers are gated, and there are no biases. You may use
+# `accounting.attention_parameters` and `accounting.mlp_parameters`.
 
 
 # %% id="parameter_counting.model"
@@ -167,7 +173,7 @@ def total_parameters(config):
 
 
 # %% [markdown] id="the-library-adds-up-its-parts"
-# The library adds up its parts; each of them knows its formula.
+# The library adds up its parts; each of them has its formula.
 
 # %% id="reveal-parameter-counting-model"
 reveal("parameter_counting.model")
@@ -177,9 +183,8 @@ reveal(accounting.parameter_parts)
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
-# A formula is worth nothing until something was built. On PyTorch's *meta* device a tensor has a shape and no memory, so even
-# the largest model can be built in a moment. Fifteen published configurations; the model of this course, and that of
-# `transformers`:
+# A formula should be checked against a real model. On PyTorch's *meta* device a tensor has a shape and no memory, so even the
+# largest model can be built in a moment. Fifteen published configurations, built with the course's code and with `transformers`:
 
 # %% id="built"
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -202,46 +207,49 @@ for name, config in MODELS.items():
     print(f"{name:16} {counted:15,}  {tied:6}  all equal: {built(config) == [counted, counted]}")
 
 # %% [markdown] id="play-with-it"
-# Every one to the last parameter.
+# Each of them is exact.
 #
 # ### Play with it
-# The same as areas. All widths are linear: what looks small is small. Point at a part to read its formula, choose another model,
-# tie and untie the head.
+# The same as areas; all widths are on one linear scale. Point at a part to read its formula, choose a different model, tie and
+# untie the output head.
 
 # %% id="explorers-parameter-counting-icicle-qwen3-8b"
 explorers.parameter_counting.icicle("Qwen3-8B")
 
 # %% [markdown] id="4-parameters-that-are-there-and"
-# ## 4 · Parameters that are there, and parameters that work
+# ## 4 · Total and active parameters of a mixture
 #
-# A mixture of experts (notebook [MLP and experts](07_mlp.ipynb)) has E gated layers in place of one, and each token uses k of them. So there are two counts.
-# The *total* has to be in memory. The *active* parameters are the total without the experts that a token does not use:
+# A mixture of experts (notebook [MLP and experts](07_mlp.ipynb)) has E gated layers instead of one, and each token uses k of
+# them. So there are two counts. The *total* has to be in memory. The *active* parameters are the total without the experts that a
+# token does not use:
 #
 # $$N_{active} = N - L\,(E - k) \cdot 3\,C F_e$$
 #
-# By hand: two layers, E = 4 experts of 3 · 2 · 3 = 18 parameters, k = 1. In each layer 3 experts are idle, so
-# 2 · 3 · 18 = **108** parameters do not work.
+# By hand: two layers, E = 4 experts of 3 · 2 · 3 = 18 parameters, k = 1. In each layer 3 experts are not used, so
+# 2 · 3 · 18 = **108** parameters are not active.
 #
 # > **Predict.** The name says Qwen3-30B-A3B: 30 billion, 3 of them active. E = 128 and k = 8, so a sixteenth of the experts
-# > works. A sixteenth of 30 would be 1.9. Where does the rest of the 3 come from?
+# > is active. A sixteenth of 30 would be 1.9. Where does the rest of the 3 come from?
 
 # %% id="mixture-models-qwen3-30b-a3b"
 mixture = MODELS["Qwen3-30B-A3B"]
 total, active = accounting.total_parameters(mixture), accounting.active_parameters(mixture)
 print(f"total {total:,}   active {active:,}")
 for part in accounting.parameter_parts(mixture):
-    works = part.parameters - (total - active) * (part.name == "experts")
-    print(f"  {part.name:10} {part.parameters:14,} of which work {works:13,}")
+    used = part.parameters - (total - active) * (part.name == "experts")
+    print(f"  {part.name:11} {part.parameters:14,} active {used:13,}")
 
 # %% [markdown] id="build-it-4"
-# Attention, the two tables and the router work for every token. (The active count includes the embedding, as is usual, though
-# of that a token uses one row.) As an icicle, the mixture is nearly all experts:
+# Attention, the two tables and the router are used for every token. (The active count includes the embedding, as is the
+# convention, though a token uses only one row of it.) As an icicle, the mixture is nearly all experts:
 
 # %% id="show-figures-parameter-counting-icicle-qwen3"
 show(figures.parameter_counting.icicle("Qwen3-30B-A3B", mixture))
 
 # %% [markdown] id="build-it-10"
 # ### Build it
+# Every layer of this model is a mixture: `config.num_experts`, `config.num_experts_per_tok`, `config.moe_intermediate_size`. Count
+# everything except the experts that a token does not use; the router counts whole.
 
 
 # %% id="parameter_counting.active"
@@ -263,19 +271,19 @@ for name in ("Qwen3-30B-A3B", "Qwen3-235B-A22B"):
     print(f"{name:16} active {active:14,}: {active / total:.1%} of all")
 
 # %% [markdown] id="5-what-a-token-costs"
-# ## 5 · What a token costs
+# ## 5 · The FLOPs of a token
 #
-# A FLOP is one operation on numbers: a multiplication, or an addition. A weight meets a token once. It is multiplied, and the
-# product is added to a sum: **two** FLOPs for each parameter. Some papers and tools count *multiply–adds* instead, which are half as
-# many; before you compare two figures, find out which.
+# A FLOP is one operation on numbers: a multiplication, or an addition. For each token, a weight is multiplied once, and the
+# product is added to a sum: **two** FLOPs for each parameter. Some papers and tools count *multiply–adds* instead, which are half
+# as many; before you compare two figures, find out which.
 #
-# One thing costs and has no parameters: attention itself. The query meets $n$ keys, and $n$ values are weighted, each of width
-# $d = HD$, in each of L layers. That is two products of $2\,n d$ FLOPs:
+# One thing takes FLOPs and has no parameters: attention itself. The query is multiplied with $n$ keys, and $n$ values are
+# weighted, each of width $d = HD$, in each of L layers. These are two products of $2\,n d$ FLOPs:
 #
 # $$\text{FLOPs per token} = 2N + 4\,L\,n\,d$$
 #
-# By hand: 1000 parameters, 2 layers, d = 8, n = 5: 2000 + 4 · 2 · 5 · 8 = **2320**. N counts the matrices that a token is multiplied
-# with: the head is among them, tied or not, and the embedding is not, since a row is looked up and not multiplied.
+# By hand: 1000 parameters, 2 layers, d = 8, n = 5: 2000 + 4 · 2 · 5 · 8 = **2320**. Here N counts the matrices that a token is
+# multiplied with: the output head is among them, tied or not, and the embedding is not, since a row is looked up.
 #
 # > **Predict.** A projection of 4096 × 4096, one token: how many multiply–adds, how many FLOPs?
 
@@ -291,6 +299,7 @@ print(
 # PyTorch's own counter agrees with the factor 2.
 #
 # ### Build it
+# `parameters` is N, `attention_width` is d, and the token attends to `context` tokens, itself included.
 
 
 # %% id="parameter_counting.flops_per_token"
@@ -305,8 +314,8 @@ reveal("parameter_counting.flops_per_token")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
-# Four families shrunk to a size that runs in no time, each with its own switches: a Qwen3, a Llama, a GPT-2 and a mixture. They
-# really run, while `torch.utils.flop_counter` watches every matrix product.
+# Four families shrunk to a size that runs quickly, each with its own features: a Qwen3, a Llama, a GPT-2 and a mixture. They
+# really run, and `torch.utils.flop_counter` counts every matrix product.
 # Three texts of 17 tokens: forward, then backward.
 
 # %% id="shape-vocab-size-311-num-hidden"
@@ -334,10 +343,10 @@ for name, config in small.items():
     )
 
 # %% [markdown] id="equal-and-the-backward-pass-takes"
-# Equal, and the backward pass takes exactly twice as much as the forward pass. (The library's `forward_flops` counts a whole
-# text: every token pays for all of the pairs, also for those that the mask forbids, because the plain code computes them.)
+# Equal, and the backward pass takes exactly twice as many FLOPs as the forward pass. (The library's `forward_flops` counts a
+# whole text. It includes the pairs of tokens that the causal mask hides, because the plain code computes them.)
 #
-# > **Predict.** From which length of text on does attention cost more than all matrices: a thousand tokens, ten thousand, a
+# > **Predict.** From which text length on does attention take more FLOPs than all matrices: a thousand tokens, ten thousand, a
 # > million?
 
 # %% id="for-name-in-qwen3-0-6b-2"
@@ -353,18 +362,18 @@ for name in ("Qwen3-0.6B", "Qwen3-8B", "Llama-3-70B"):
     )
 
 # %% [markdown] id="2n-4-l-n-d-at"
-# $2N = 4 L n d$ at $n = N / (2 L d)$. For short texts "2 N" is a good rule; for long ones it forgets the larger half. The small
-# model suffers first, since N shrinks faster than its attention.
+# $2N = 4 L n d$ at $n = N / (2 L d)$. For short texts "2 N" is a good rule; for long ones it misses the larger part. The small
+# model gets there first, since N shrinks faster than L · d.
 
 # %% [markdown] id="6-what-training-costs"
-# ## 6 · What training costs
+# ## 6 · The FLOPs of training
 #
-# Forward costs 2 FLOPs for each parameter and token. Backward has two products where forward has one: from the gradient of the
+# Forward takes 2 FLOPs for each parameter and token. Backward has two products where forward has one: from the gradient of the
 # output it computes the gradient of the *input* and that of the *weight*. That is 4 more:
 #
 # $$\text{training FLOPs} \approx 6\,N \cdot \text{tokens}$$
 #
-# By hand: GPT-3 has 175 billion parameters and saw 300 billion tokens: $6 \cdot 1.75 \cdot 10^{11} \cdot 3 \cdot 10^{11} =$
+# By hand: GPT-3 has 175 billion parameters and was trained on 300 billion tokens: $6 \cdot 1.75 \cdot 10^{11} \cdot 3 \cdot 10^{11} =$
 # **3.15 · 10²³**. Brown et al. 2020 give 3.14 · 10²³.
 
 # %% id="print-f-gpt-3-accounting-training"
@@ -372,6 +381,7 @@ print(f"GPT-3: {accounting.training_flops(175 * 10**9, 300 * 10**9):.3g} FLOPs")
 
 # %% [markdown] id="build-it-6"
 # ### Build it
+# Forward and backward, without attention's own products.
 
 
 # %% id="parameter_counting.training_flops"
@@ -385,19 +395,25 @@ def training_flops(parameters, tokens):
 reveal("parameter_counting.training_flops")
 
 # %% [markdown] id="how-long-does-that-take-no"
-# How long does that take? No run reaches the peak of its machines. The share that it does reach, counting only what the model itself
-# asks for, is called *model FLOPs utilisation*, MFU (Chowdhery et al. 2022). That is 6 N for each token, and for long texts three
-# times attention's 4 L n d; what a machine computes a second time to save memory does not count. Values around 40 % are good.
+# How long does that take? No run reaches the peak of its machines. The fraction of the peak that the model's own FLOPs use is
+# called *model FLOPs utilisation*, MFU (Chowdhery et al. 2022):
 #
-# Which N? That of section 5: the matrices that a token meets, without the embedding. Many papers take all parameters instead; for
-# Qwen3-8B that is 8 % more.
+# $$\text{MFU} = \frac{\text{tokens per second} \cdot (6\,N + 12\,L\,n\,d)}{\text{peak FLOPs per second}}$$
+#
+# Count 6 N for each token, plus 12 L n d for attention, which matters in long texts. What a machine computes a second time to
+# save memory does not count. Values around 40 % are good.
+#
+# Which N? That of section 5: the matrices that a token is multiplied with, without the embedding. Many papers take all parameters
+# instead; for Qwen3-8B that is 8 % more.
 #
 # > **Predict.** Qwen3-8B on 36 trillion tokens (Qwen team 2025), on 1024 H100 at an MFU of 40 %: days, weeks or months?
 
 # %% id="flops-accounting-training-flops-accounting-total"
 config = MODELS["Qwen3-8B"]
 met, all_of_them = accounting.matmul_parameters(config), accounting.total_parameters(config)
-print(f"{met / 1e9:.2f} billion are multiplied with; all are {all_of_them / met - 1:.0%} more")
+print(
+    f"{met / 1e9:.2f} billion are multiplied with; all parameters are {all_of_them / met - 1:.0%} more"
+)
 flops = accounting.training_flops(met, 36 * 10**12)
 peak = DEVICES["H100 SXM"].peak_flops
 print(f"{flops:.3g} FLOPs: {flops / (1024 * peak * 0.4) / 86400:.0f} days")
@@ -405,15 +421,34 @@ tokens_per_second = 8000 * 1024
 mfu = accounting.model_flops_utilisation(tokens_per_second, 6 * met, 1024 * peak)
 print(f"8,000 tokens per second on each machine would be an MFU of {mfu:.0%}")
 
-# %% [markdown] id="7-what-a-model-weighs"
-# ## 7 · What a model weighs
+# %% [markdown] id="build-it-mfu"
+# Weeks: about seven. The last line left attention out.
 #
-# Bytes are parameters times the bytes of one number: 4 in float32, 2 in bfloat16, 1 in int8, half a byte in int4. A *byte* is
-# eight *bits*: a "4-bit" model takes half a byte for each parameter, and not four.
+# ### Build it
+# Now with attention: three times the 4 L n d of a forward pass. `parameters` is N, `attention_width` is d; `tokens_per_second` and
+# `peak_flops` are those of the whole machine. Return a fraction between 0 and 1.
+
+
+# %% id="parameter_counting.mfu"
+@exercise("parameter_counting.mfu")
+def training_utilisation(
+    parameters, num_hidden_layers, attention_width, context, tokens_per_second, peak_flops
+):
+    """Return the MFU of a training run on texts of `context` tokens."""
+    ...
+
+
+# %% id="reveal-parameter-counting-mfu"
+reveal("parameter_counting.mfu")
+
+# %% [markdown] id="7-what-a-model-weighs"
+# ## 7 · The bytes of weights and of a KV cache
+#
+# The bytes of the weights are parameters times the bytes of one number: 4 in float32, 2 in bfloat16, 1 in int8, half a byte in
+# int4. A *byte* is eight *bits*: a "4-bit" model takes half a byte for each parameter, not four.
 #
 # By hand: 8.19 billion parameters in bfloat16 are **16.4 GB**. A GB is 10⁹ bytes in this notebook. (A GiB is 2³⁰ bytes, 7 % more.
-# Memory chips are made in powers of two, so that a board of "80 GB" holds a few per cent more than 80 · 10⁹ bytes; drivers take
-# some of it. Taking it as 10⁹ is on the safe side.)
+# A board of "80 GB" holds a few per cent more than 80 · 10⁹ bytes, and drivers use some of it, so 10⁹ is the safe assumption.)
 
 # %% id="for-dtype-in-float32-bfloat16-int8"
 for dtype in ("float32", "bfloat16", "int8", "int4"):
@@ -421,13 +456,12 @@ for dtype in ("float32", "bfloat16", "int8", "int4"):
     print(f"Qwen3-8B in {dtype:8} {weights / 1e9:5.1f} GB = {weights / 2**30:5.1f} GiB")
 
 # %% [markdown] id="besides-its-weights-a-model-that"
-# Besides its weights a model that writes keeps the keys and values of every token so far, the *KV cache* (notebook [Attention](05_attention.ipynb)):
+# Besides its weights, a model that generates keeps the keys and values of every token so far, the *KV cache* (notebook [Attention](05_attention.ipynb)):
 #
 # $$\text{cache} = 2 \cdot L \cdot G \cdot D \cdot \text{bytes} \cdot \text{tokens} \cdot \text{batch}$$
 #
 # By hand, Qwen3-8B: 2 · 36 · 8 · 128 = 73 728 numbers for each token, in bfloat16 **147 456 bytes**. A text of 4096 tokens takes
-# 0.6 GB. Note what is not in the formula, H: queries are not kept. And note what is, the batch: weights are shared by all texts,
-# a cache is not.
+# 0.6 GB. H is not in the formula: queries are not kept. The batch is: all texts share the weights, but each has its own cache.
 #
 # > **Predict.** Sixteen texts at once. From which length on is the cache larger than the model?
 
@@ -437,10 +471,11 @@ for batch in (1, 16):
     cache = accounting.kv_cache_bytes(36, 8, 128, 4096, batch)
     print(f"{batch:2} texts of 4096 tokens: {cache / 1e9:.1f} GB")
 weights = accounting.inference_memory(MODELS["Qwen3-8B"], 0).weights
-print(f"16 texts weigh as much as the model at {weights * 4096 / cache:,.0f} tokens")
+print(f"the cache of 16 texts is as large as the model at {weights * 4096 / cache:,.0f} tokens")
 
 # %% [markdown] id="build-it-7"
 # ### Build it
+# `batch` texts of `tokens` tokens each, in all layers; `bytes_per_number` is the size of one number.
 
 
 # %% id="parameter_counting.kv_cache"
@@ -457,8 +492,8 @@ reveal("parameter_counting.kv_cache")
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
-# A small model on this machine, in two number types, with a cache for three texts of 500 tokens. Predicted bytes, and what the
-# tensors say of themselves:
+# A small model on this machine, in two number types, with a cache for three texts of 500 tokens. Predicted bytes, and the sizes of
+# the real tensors:
 
 # %% id="config-replace-small-qwen3-0-6b"
 config = replace(small["Qwen3-0.6B"], vocab_size=8192, hidden_size=256, intermediate_size=768)
@@ -474,25 +509,25 @@ for dtype in ("float32", "bfloat16"):
 
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
-# The line of the cache climbs, that of the weights does not. Where they cross, the texts weigh more than the model. The dotted line
-# is the same model if every query head had keys and values of its own: this is what grouped heads are for. Try Llama-2-7B, which
-# shares nothing, and GPT-2.
+# The line of the cache rises, that of the weights does not. Where they cross, the cache is as large as the model. The dotted line
+# is the same model if every query head had its own keys and values: this is what grouped-query attention saves. Try Llama-2-7B,
+# which shares nothing, and GPT-2.
 
 # %% id="explorers-parameter-counting-cache-growth-qwen3"
 explorers.parameter_counting.cache_growth("Qwen3-8B", batch=16)
 
 # %% [markdown] id="8-what-training-weighs"
-# ## 8 · What training weighs
+# ## 8 · The bytes of training
 #
-# A training step keeps more beside the weights:
+# A training step in mixed precision with AdamW keeps, for each parameter,
 #
-# - a **gradient** for each parameter;
-# - two **moments** for each parameter, if the optimizer is Adam or AdamW, in float32;
-# - a float32 **copy** of the weights, if these are in bfloat16, because small steps vanish in 8 bits of precision;
-# - the **activations**: what the forward pass computed and the backward pass will need.
+# - the **weight** in bfloat16, 2 bytes;
+# - its **gradient** in bfloat16, 2 bytes;
+# - a **copy of the weight** in float32, 4 bytes, because small updates are lost in bfloat16's 8 bits of precision;
+# - the optimizer's two **moments** in float32, 4 + 4 bytes.
 #
-# The first three are a matter of the number of parameters: 2 + 2 + 4 + 4 + 4 = **16 bytes** for each, eight times the bfloat16
-# weights alone.
+# That is 2 + 2 + 4 + 4 + 4 = **16 bytes** for each parameter, eight times the bfloat16 weights alone. Then there are the
+# **activations**: the tensors of the forward pass that the backward pass needs. They grow with the batch and the length.
 #
 # > **Predict.** Qwen3-8B takes 16.4 GB in bfloat16. Can it be trained with AdamW on a GPU of 80 GB?
 
@@ -504,14 +539,68 @@ for name, size in needed._asdict().items():
 print(f"together     {needed.total / 1e9:6.1f} GB")
 
 # %% [markdown] id="no-131-gb-before-the-first"
-# No: 131 GB before the first activation. (*weights* includes the float32 copy. *logits* are the scores of all tokens, (T, V), four
-# times: themselves, their logarithms of probabilities, and a gradient of each.) Several machines have to share it, or fewer
-# parameters have to be trained.
+# No: 131 GB without any activations. (*weights* includes the float32 copy. *logits* are the logits of all tokens, (T, V), four
+# times: logits, log-probabilities, and a gradient of each.) Several GPUs have to share it, or fewer parameters have to be trained.
 #
-# Activations grow with the text: with tokens × layers × widths, and the scores of attention even with tokens² (FlashAttention,
-# notebook [FlashAttention](10_flash_attention.ipynb), does away with that part). *Checkpointing* (Chen et al. 2016) trades them for work: only the input of each block is
-# kept, and when its turn comes in the backward pass, the block is run again. The price is a second forward pass, 8 N in place of
-# 6 N.
+# ### Where the activations come from
+# Autograd keeps every tensor that a gradient needs. A matrix product keeps its input, for the gradient of its weight. A product of
+# two activations keeps both factors. Softmax keeps its result. Through one block of the course's model, that is for each token
+#
+# | part | what is kept | numbers |
+# |---|---|---|
+# | two norms | input, normalised input, output (the input of the next matrices) | $2 \cdot 3\,C$ |
+# | attention | q, k, v, and the output of the heads (the input of the output matrix) | $2\,(H + G)\,D$ |
+# | softmax | exponentials and weights, a row of T numbers for each query head | $2\,H\,T$ |
+# | feed-forward | gate, its sigmoid, SiLU(gate), up, their product | $5\,F$ |
+#
+# $$\text{activations of a block} = \text{batch} \cdot T \cdot \big(6\,C + 2\,(H + G)\,D + 2\,H\,T + 5\,F\big)\ \text{numbers}$$
+#
+# By hand: one text of T = 2 tokens, C = 4, H = 2, G = 1, D = 4, F = 5. For each token 24 + 24 + 8 + 25 = 81 numbers, for both
+# **162**. QK-norm keeps its inputs and normalised inputs too, $2\,(H + G)\,D$ more.
+#
+# > **Predict.** Qwen3-8B at T = 2048: which row of the table is the largest?
+
+# %% id="activations-by-part"
+C, F, H, G, D, L, T = 4096, 12288, 32, 8, 128, 36, 2048
+each = {"norms": 6 * C, "attention": 2 * 2 * (H + G) * D, "softmax": 2 * H * T, "MLP": 5 * F}
+for name, numbers in each.items():
+    print(f"{name:10} {2 * L * T * numbers / 1e9:5.1f} GB in bfloat16")
+found = accounting.activation_bytes(MODELS["Qwen3-8B"], T, batch=1, bytes_per_number=2)
+print(
+    f"together within 1 % of the library's count: {abs(2 * L * T * sum(each.values()) / found - 1) < 0.01}"
+)
+
+# %% [markdown] id="build-it-activations"
+# The softmax, in more than half of the bytes, and its row is the only one that grows with T for each token, so with T² for a
+# text. FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)) keeps no such table. Korthikanti et al. 2022 do the same
+# count for a GPT block.
+#
+# ### Build it
+# The numbers (not bytes) of one block without QK-norm, for `batch` texts of `tokens` tokens. Leave out the single numbers that
+# norms and softmax keep for each row.
+
+
+# %% id="parameter_counting.activations"
+@exercise("parameter_counting.activations")
+def block_activations(
+    batch,
+    tokens,
+    hidden_size,
+    intermediate_size,
+    num_attention_heads,
+    num_key_value_heads,
+    head_dim,
+):
+    """Return how many numbers one gated block keeps for the backward pass."""
+    ...
+
+
+# %% id="reveal-parameter-counting-activations"
+reveal("parameter_counting.activations")
+
+# %% [markdown] id="checkpointing"
+# *Activation checkpointing* (Chen et al. 2016) trades activations for FLOPs: only the input of each block is kept, and in the
+# backward pass the block is run again. The price is a second forward pass, 8 N instead of 6 N.
 
 # %% id="for-tokens-in-1024-2048-4096"
 for tokens in (1024, 2048, 4096):
@@ -523,8 +612,8 @@ for tokens in (1024, 2048, 4096):
 
 # %% [markdown] id="checked-against-the-real-thing-4"
 # ### Checked against the real thing
-# One step of training on this machine: forward, loss, backward, with AdamW's moments in place. The meter adds up the bytes of
-# every tensor while it lives and remembers the most.
+# One training step on this machine: forward, loss, backward, with AdamW's moments in place. The meter adds up the bytes of all
+# tensors that exist at the same time, and reports the maximum.
 
 
 # %% id="learn"
@@ -555,18 +644,18 @@ for name, config in small.items():
 
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
-# What fits where? The picture counts the course's own model, whose attention keeps its scores. Change the model and the length,
-# and watch which colour takes over.
+# What fits where? The figure counts the course's own model, whose attention keeps its tables. Change the model and the length:
+# which part becomes the largest?
 
 # %% id="explorers-parameter-counting-training-bytes-qwen"
 explorers.parameter_counting.training_bytes("Qwen3-0.6B", device="RTX 4090")
 
 # %% [markdown] id="9-two-speeds"
-# ## 9 · Two speeds
+# ## 9 · The roofline
 #
-# A device has two speeds: how many FLOPs it computes in a second, and how many bytes it fetches from memory in a second. The
+# A device has two speeds: how many FLOPs it computes per second, and how many bytes it fetches from memory per second. The
 # figures below are from NVIDIA's data sheets of the A100 (SXM, 80 GB), H100 (SXM), H200 and L4, and for the RTX 4090 from its
-# paper *NVIDIA Ada GPU Architecture*. They are for bfloat16 matrices without zeros; several of these sheets print twice as many,
+# paper *NVIDIA Ada GPU Architecture*. They are for dense bfloat16 matrices; several of these sheets print twice as many,
 # "with sparsity", which no ordinary model uses.
 
 # %% id="for-device-in-devices-values"
@@ -576,20 +665,22 @@ for device in DEVICES.values():
         f"{device.name:15} {device.peak_flops / 1e12:5.0f} TFLOPS  {device.bandwidth / 1e12:5.2f} TB/s",
         end="",
     )
-    print(f"  {device.memory / 1e9:4.0f} GB  {ridge:4.0f} FLOPs in the time of one byte")
+    print(f"  {device.memory / 1e9:4.0f} GB  {ridge:4.0f} FLOPs per byte")
 
 # %% [markdown] id="read-the-last-column-again-while"
-# Read the last column again: while one *byte* arrives, an H100 computes 295 operations. Work that does fewer FLOPs for each
-# byte that it fetches waits for the memory. FLOPs for each byte is called the *intensity* of the work, and the device's own
-# ratio its *ridge* (Williams et al. 2009):
+# Read the last column again: while one *byte* arrives, an H100 computes 295 operations. Work with fewer FLOPs for each byte that
+# it fetches waits for memory. FLOPs per byte is called the *arithmetic intensity* of the work, and the device's own ratio its
+# *ridge* (Williams et al. 2009):
 #
 # $$\text{attainable FLOPs per second} = \min(\text{peak},\ \text{intensity} \cdot \text{bandwidth})$$
 #
-# By hand: a device with a peak of 100 and a bandwidth of 10. Work with an intensity of 5 reaches 5 · 10 = **50**, and the arithmetic
-# is idle half of the time. Work with an intensity of 20 could be fed at 200, but only **100** can be computed. The ridge is at 10.
+# By hand: a device with a peak of 100 and a bandwidth of 10. Work with an intensity of 5 reaches 5 · 10 = **50**, half of the
+# peak. Work with an intensity of 20 could be fed at 200, but only **100** can be computed. The ridge is at 10.
 #
-# > **Predict.** Writing one token in bfloat16: each weight is two bytes, fetched for one multiplication and one addition. What is
-# > the intensity? And reading a prompt of 2048 tokens, where each weight that arrives is used 2048 times?
+# > **Predict.** Decoding one token in bfloat16: each weight is two bytes, fetched for one multiplication and one addition. What is
+# > the intensity? And for a prompt of 2048 tokens, where each weight that arrives is used 2048 times?
+#
+# `accounting.model_step` counts the FLOPs of one pass as in section 5, and the bytes that it reads; section 10 shows how.
 
 # %% id="config-models-qwen3-8b"
 config = MODELS["Qwen3-8B"]
@@ -604,12 +695,13 @@ for name, step in steps.items():
     print(f"intensity {step.intensity:6.0f}: at least {least * 1e3:5.1f} ms, limited by {limit}")
 
 # %% [markdown] id="build-it-8"
-# The same model, the same weights. Reading 2048 tokens (*prefill*; only what follows the last one is scored) has an intensity
-# of two thousand and is limited by arithmetic. Writing one (*decode*) has an intensity of one and is limited by memory: the
-# tensor cores of an H100, its units for products of matrices, are idle more than 99 % of the time. A batch of 32 helps, because
-# all texts share the weights that arrive, but each brings a cache of its own.
+# The same model, the same weights. Prefill of 2048 tokens (with logits for the last position only) has an intensity of two
+# thousand and is limited by arithmetic. Decode of one text has an intensity of one and is limited by memory: the tensor cores of
+# an H100, its units for matrix products, are idle more than 99 % of the time. A batch of 32 helps, because all texts share the
+# weights that arrive, but each adds its own cache.
 #
 # ### Build it
+# The device computes and moves bytes at the same time. The intensity may be below 1.
 
 
 # %% id="parameter_counting.roofline"
@@ -624,37 +716,88 @@ reveal("parameter_counting.roofline")
 
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
-# Both axes are logarithmic: on the slope memory decides, under the roof arithmetic. Move the prompt to the left until prefill
-# leaves the roof. Then add texts to decode. With short texts (512 tokens) it climbs far; with long ones it is stuck, however
-# many there are: the caches grow with the batch, and a cache has no one to share with.
+# Both axes are logarithmic: on the slope memory is the limit, under the flat roof arithmetic. Move the prompt to the left until
+# prefill is on the slope. Then add texts to decode. With short texts (512 tokens) it climbs far. With long ones it stops early,
+# for any batch: the caches grow with the batch, and each text reads its own cache.
 
 # %% id="explorers-parameter-counting-roofline-qwen3-8b"
 explorers.parameter_counting.roofline("Qwen3-8B", device="H100 SXM")
 
 # %% [markdown] id="10-how-fast-can-it-write"
-# ## 10 · How fast can it write?
+# ## 10 · The speed limit of decoding
 #
-# Since decode waits for memory, its speed limit is a division. A step reads all weights, once for the whole batch, and all caches;
-# it gives every text one token:
+# Decode waits for memory, so its speed limit is a division. A step reads the weights once for the whole batch, and all caches; it
+# gives every text one token:
 #
-# $$\text{tokens per second} \le \frac{\text{batch} \cdot \text{bandwidth}}{\text{bytes of weights} + \text{bytes of all caches}}$$
+# $$\text{tokens per second} \le \frac{\text{batch} \cdot \text{bandwidth}}{\text{bytes of weights read} + \text{bytes of all caches}}$$
 #
-# By hand: 16 GB of weights, no cache, 2 TB per second: 2000 / 16 = **125** tokens per second. Nothing in this formula is about
-# arithmetic. Half the bytes, twice the speed: this is why models are quantised even where they would fit.
+# By hand: 16 GB of weights, no cache, 2 TB per second: 2000 / 16 = **125** tokens per second. FLOPs are not in this formula. Half
+# the bytes, twice the speed: this is why models are quantised even where they would fit.
+#
+# Which weights does a step read? Of an untied embedding table only one row for each text, since it is looked up. And of a mixture
+# only the experts that some token of the batch uses. One token uses k of E experts and misses a given one with probability
+# $1 - k/E$; $B$ tokens all miss it with probability $(1 - k/E)^B$, if routing is even. So on average they use
+#
+# $$E\,\Big(1 - \big(1 - \tfrac{k}{E}\big)^{B}\Big)$$
+#
+# > **Predict.** E = 128 and k = 8, as in Qwen3-30B-A3B. How many experts do 16 tokens use: 16, 80, or 128?
+
+# %% id="experts-used"
+generator = seeded(2)
+for batch in (1, 4, 16, 64):
+    formula = 128 * (1 - (1 - 8 / 128) ** batch)
+    picks = torch.rand(300, batch, 128, generator=generator).topk(8).indices.flatten(1)
+    used = sum(len(set(row.tolist())) for row in picks) / 300
+    print(
+        f"{batch:2} tokens use {formula:5.1f} experts; random routing agrees: {abs(used - formula) < 1}"
+    )
+
+# %% [markdown] id="build-it-step-bytes"
+# ### Build it
+# The bytes that one decode step of a *dense* model reads, for `batch` texts of `context` tokens: all weights once, except that of
+# an untied embedding table each text reads one row; and all caches. A tied table is read whole, since it is the output head.
+# You may use `accounting.total_parameters` and `accounting.kv_cache_bytes`.
+
+
+# %% id="parameter_counting.step_bytes"
+@exercise("parameter_counting.step_bytes")
+def decode_step_bytes(config, context, batch=1, bytes_per_number=2):
+    """Return the bytes of weights and caches that one decode step reads."""
+    ...
+
+
+# %% id="reveal-parameter-counting-step-bytes"
+reveal("parameter_counting.step_bytes")
+
+# %% [markdown] id="the-library-s-step"
+# The library's `model_step`, used in section 9, counts the same for prefill and for mixtures:
+
+# %% id="reveal-accounting-parameters-read"
+reveal(accounting.model_step)
+reveal(accounting.parameters_read)
+
+# %% [markdown] id="the-limit-on-devices"
+# Divided by the bandwidth, for Qwen3-8B with one text of 2048 tokens:
 
 # %% id="print-accounting-decode-tokens-per-second"
-print(accounting.decode_tokens_per_second(16e9, 0, 2e12))
+print("by hand:", accounting.decode_tokens_per_second(16e9, 0, 2e12))
 config = MODELS["Qwen3-8B"]
 for dtype in ("bfloat16", "int8", "int4"):
-    needed = accounting.inference_memory(config, 2048, 1, dtype)
+    read = accounting.parameters_read(config, 1) * accounting.bytes_per_number(dtype)
+    cache = accounting.inference_memory(config, 2048, 1, dtype).cache
     rates = [
-        accounting.decode_tokens_per_second(*needed, DEVICES[name].bandwidth)
+        accounting.decode_tokens_per_second(read, cache, DEVICES[name].bandwidth)
         for name in ("L4", "RTX 4090", "H100 SXM")
     ]
     print(f"{dtype:8}", *(f"{rate:6.0f}" for rate in rates), "  on L4, RTX 4090, H100")
+times = accounting.total_parameters(mixture) / accounting.parameters_read(mixture, 1)
+print(f"Qwen3-30B-A3B has {times:.1f} times the weights that a step for one text reads")
 
 # %% [markdown] id="build-it-9"
+# For a mixture the difference is large: a bound from *all* its weights would be too low by about that factor.
+#
 # ### Build it
+# `weight_bytes` are the bytes of the weights that a step reads, `cache_bytes` those of all caches of the batch together.
 
 
 # %% id="parameter_counting.decode"
@@ -669,15 +812,15 @@ reveal("parameter_counting.decode")
 
 # %% [markdown] id="checked-against-the-real-thing-5"
 # ### Checked against the real thing
-# This machine has a bandwidth as well. Measure it with a matrix of a quarter of a GB times a vector, which reads every number once.
-# Then let a model write whose weights are larger than any cache of a processor. Your numbers will differ from the stored ones.
+# This machine has a memory bandwidth too. Measure it with a matrix of a quarter of a GB times a vector, which reads every number
+# once. Then run a model whose weights are larger than any processor cache. Your numbers will differ from the stored ones.
 #
-# > **Predict.** How near will the model come to its bound: a tenth of it, a half, nearly all?
+# > **Predict.** How close will the model come to its bound: a tenth of it, a half, nearly all?
 
 
 # %% id="seconds"
 def seconds(work, device, repeats=5):
-    """Return the shortest of several times, which is the least disturbed one."""
+    """Return the shortest of several times, the least disturbed one."""
     times = []
     for _ in range(repeats):
         synchronize(device)
@@ -705,15 +848,14 @@ print(
 )
 
 # %% [markdown] id="play-with-it-5"
-# More than half of it in the stored run, though no arithmetic was counted: one division gives the size of what happens. (A little
-# more than 100 % can come out as well: the bandwidth is itself a measurement, and nothing reaches all of it.) What is missing is
-# the time that many small operations take to start. On a fast GPU, where bytes take hardly any time, a model as small as this one
-# stays further below.
+# On an idle machine it is typically half of the bound or more: one division predicts the order of magnitude. (A little more than 100 % is possible: the
+# bandwidth is itself a measurement, and no program reaches all of it.) What is missing is the time to start many small operations.
+# On a fast GPU, where a model as small as this one is read in a moment, the fraction is lower.
 #
 # ### Play with it
-# Now all of it together. Left: bytes, and the memory of the devices. Right: the speed limit for every number of texts; grey points
-# do not fit any more. Find the smallest device for Qwen3-8B with 16 texts of 8192 tokens. What does int4 change? Then take
-# Qwen3-30B-A3B and compare its speed for one text, and for 64, with that of Qwen3-4B.
+# Everything together. Left: bytes, and the memory of the devices. Right: the speed limit for every batch; grey points do not fit.
+# Find the smallest device for Qwen3-8B with 16 texts of 8192 tokens. What does int4 change? Then take Qwen3-30B-A3B and compare
+# its speed for one text, and for 64, with that of Qwen3-4B.
 
 # %% id="explorers-parameter-counting-will-it-fit"
 explorers.parameter_counting.will_it_fit("Qwen3-8B", device="L4")
@@ -733,18 +875,19 @@ print(
 print([name for name, each in MODELS.items() if each.intermediate_size == 14336])
 
 # %% [markdown] id="it-would-be-a-9-billion"
-# It would be a 9-billion model. 14336 is the width of Llama-3-8B and Mistral-7B, from which such diagrams are copied. Count, and
-# the copy gives itself away.
+# It would be a 9-billion model. 14336 is the width of Llama-3-8B and Mistral-7B, from which such diagrams are copied. Counting
+# finds the error.
 #
-# > *"The head of Qwen3-8B costs nothing, since it is the embedding."*
+# > *"The output head of Qwen3-8B costs nothing, since it is the embedding."*
 
 # %% id="tied-accounting-total-parameters-replace-config"
 tied = accounting.total_parameters(replace(config, tie_word_embeddings=True))
-print(f"its head has {accounting.total_parameters(config) - tied:,} parameters of its own")
+print(f"its output head has {accounting.total_parameters(config) - tied:,} parameters of its own")
 print("tied:", [name for name, each in MODELS.items() if each.tie_word_embeddings])
 
 # %% [markdown] id="small-models-tie-their-head-larger"
-# Small models tie their head, larger ones do not; within one family both occur.
+# In these families the small models are tied and the large ones are not. It is not a rule of size: Gemma 2 ties its output head
+# even at 27 billion parameters. Read `tie_word_embeddings` in the config.
 #
 # > *"A decoder has 12 L C² parameters, not counting its tables."*
 
@@ -770,11 +913,11 @@ for name, each in MODELS.items():
         wrong = accounting.total_parameters(replace(each, head_dim=int(quotient)))
         gap = wrong / accounting.total_parameters(each) - 1
         print(
-            f"{name:16} quotient {quotient:3.0f}, head_dim {each.head_dim}: the count would be off by {gap:+.1%}"
+            f"{name:16} quotient {quotient:3.0f}, head_dim {each.head_dim}: with the quotient the count is off by {gap:+.1%}"
         )
 
 # %% [markdown] id="five-of-the-fifteen-have-heads"
-# Five of the fifteen have heads that are wider than that. `head_dim` is a field of its own in the config: read it.
+# Five of the fifteen have wider heads. `head_dim` is a separate field of the config: read it.
 #
 # > *"Grouped-query attention makes models smaller."*
 
@@ -785,9 +928,9 @@ print(f"parameters: {sizes[1].weights / sizes[0].weights - 1:+.1%} without shari
 print(f"cache:      {sizes[1].cache / sizes[0].cache:.0f} times as large without sharing")
 
 # %% [markdown] id="a-little-as-a-side-effect"
-# A little, as a side effect. What shrinks is the cache.
+# Slightly, as a side effect. What shrinks is the cache.
 #
-# > *"A mixture with 3 billion active parameters writes as fast as a dense model of 3 billion."*
+# > *"A mixture with 3 billion active parameters generates as fast as a dense model of 3 billion."*
 
 # %% id="h100-devices-h100-sxm"
 h100 = DEVICES["H100 SXM"]
@@ -800,9 +943,9 @@ for batch in (1, 4, 64):
     print(line)
 
 # %% [markdown] id="for-a-single-text-yes-it"
-# For a single text, yes: it reads the active experts only, and beats even the dense model of 4 billion. But other texts of a batch
-# choose other experts. With 64 of them nearly all experts are read in each step, and the dense model is more than twice as fast. In
-# FLOPs the mixture is as cheap as ever, which is what counts in training and for long prompts; but decode is not limited by FLOPs.
+# For a single text, yes: it reads only the active experts, and beats even the dense model of 4 billion. But the other texts of a
+# batch use other experts. With 64 of them nearly all experts are read in each step, and the dense model is more than twice as
+# fast. The mixture still needs as few FLOPs, which matters in training and for long prompts; but decode is not limited by FLOPs.
 #
 # > *"FLOPs tell how long it takes."*
 
@@ -817,14 +960,15 @@ print(
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Parameters are products of sizes from the config. Watch four things: key/value heads, biases that are not there, a head that
-#    may be tied, and the head's width.
-# 2. A token costs 2 FLOPs for each parameter that it meets, and 4 L n d for attention. Training costs 6 N for each token. A
-#    mixture is stored whole and computes with a part.
+# 1. Parameters are products of sizes from the config. Watch four things: key/value heads, biases that are not there, an output
+#    head that may be tied, and the width of a head.
+# 2. A token takes 2 FLOPs for each parameter that it is multiplied with, and 4 L n d for attention. Training takes three times
+#    that, 6 N + 12 L n d. A mixture is stored whole and computes with a part.
 # 3. Weights are parameters times bytes. The cache is 2 L G D times bytes, tokens *and* batch. AdamW in mixed precision takes 16
-#    bytes for each parameter, and activations come on top.
-# 4. Intensity is FLOPs for each byte. Prefill is under the roof, limited by arithmetic; decode on the slope, limited by memory.
-# 5. Tokens per second ≤ batch · bandwidth / (weights + caches). Batches share weights, and nobody shares a cache.
+#    bytes for each parameter, and activations come on top: for each token 6 C + 2 (H + G) D + 2 H T + 5 F numbers in a block.
+# 4. Intensity is FLOPs per byte. Prefill is limited by arithmetic, decode by memory.
+# 5. Tokens per second ≤ batch · bandwidth / (weights read + caches). The texts of a batch share the weights; each reads its own
+#    cache.
 #
 # ### Test yourself
 

@@ -73,7 +73,7 @@ def test_each_part_is_what_our_model_holds(name):
     places = {
         "wte": "embedding", "embed_tokens": "embedding", "wpe": "positions",
         "self_attn": "attention", "attn": "attention", "mlp": "MLP",
-        "experts": "experts", "gate": "experts", "lm_head": "head",
+        "experts": "experts", "gate": "experts", "lm_head": "output head",
     }  # fmt: skip
     held = {}
     for path, parameter in model.named_parameters():
@@ -131,7 +131,7 @@ def test_formulas_name_what_is_counted():
         "C·H·D + 2·C·G·D + H·D·C + 2·D = 6,291,712 in each of 28 layers"
     )
     assert formulas["MLP"] == "3·C·F = 9,437,184 in each of 28 layers"
-    assert "head" not in formulas
+    assert "output head" not in formulas
 
 
 @pytest.mark.parametrize("name", TOTALS)

@@ -74,7 +74,7 @@ def ids():
 
 @pytest.fixture(scope="session")
 def their_generate(theirs):
-    """Return what transformers writes behind the prompt, without the prompt."""
+    """Return what transformers generates after the prompt, without the prompt."""
 
     def run(ids, padding=None, **settings):
         mask = torch.ones_like(ids) if padding is None else padding.long()

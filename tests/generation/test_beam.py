@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from course_lib.device import seeded
-from course_lib.generation import Sampling, Stop, beam_search, generate, left_pad
+from course_lib.generation import (
+    Sampling,
+    Stop,
+    beam_search,
+    best_extensions,
+    generate,
+    left_pad,
+)
 from course_lib.generation.beam import Beams
 
 N, PAD = 10, 60
@@ -100,6 +107,15 @@ def test_a_wide_beam_finds_the_best_of_all_texts(make_pair):
     found = beam_search(model, ids, 3, num_beams=25, length_penalty=0.0)
     assert found.ids.tolist() == [list(best)]
     assert found.scores.item() == pytest.approx(texts[best], abs=1e-5)
+
+
+def test_the_best_extensions_by_hand():
+    scores = torch.tensor([[-1.0, -2.0]])
+    logs = torch.tensor([[[-3.0, -0.5, -4.0], [-0.25, -6.0, -1.0]]])
+    best, parents, tokens = best_extensions(scores, logs, 4)
+    assert best.tolist() == [[-1.5, -2.25, -3.0, -4.0]]
+    assert parents.tolist() == [[0, 1, 1, 0]]
+    assert tokens.tolist() == [[1, 0, 2, 0]]
 
 
 def test_the_steps_lead_to_the_text(model, ids):

@@ -1,4 +1,4 @@
-"""Turn after turn on one cache: the same answers as when everything is read anew."""
+"""Several turns on one cache: the same answers as when everything is read again."""
 
 import contextlib
 

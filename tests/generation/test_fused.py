@@ -109,7 +109,7 @@ for parameter in model.parameters():
     parameter += 0.15 * torch.randn_like(parameter)
 compiled = CompiledDecoder(model)
 ids = torch.randint(61, (2, 7))
-for new in (9, 12):  # another capacity is another shape
+for new in (9, 12):  # a different capacity is a different shape
     assert torch.equal(generate(compiled, ids, new), generate(model, ids, new))
 print("the same text")
 """

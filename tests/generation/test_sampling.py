@@ -26,25 +26,25 @@ def chi_square(counts, probabilities):
     return statistic, limit
 
 
-def test_darts_by_hand():
+def test_numbers_by_hand():
     p = torch.tensor([[0.5, 0.0, 0.3, 0.2]]).double()
-    darts = torch.tensor([0.0, 0.49, 0.5, 0.79, 0.81, 0.999]).double()
-    assert draw(p.expand(6, -1), darts).tolist() == [0, 0, 2, 2, 3, 3]
+    numbers = torch.tensor([0.0, 0.49, 0.5, 0.79, 0.81, 0.999]).double()
+    assert draw(p.expand(6, -1), numbers).tolist() == [0, 0, 2, 2, 3, 3]
 
 
 def test_a_token_of_probability_zero_is_never_drawn():
     almost_one = torch.tensor([1 - 2**-53]).double()
     for p in ([0.0, 1.0, 0.0], [0.1] * 10 + [0.0], [0.3, 0.3, 0.4, 0.0, 0.0]):
         row = torch.tensor([p]).double()
-        for dart in (torch.zeros(1).double(), almost_one):
-            assert row[0, draw(row, dart)] > 0
+        for number in (torch.zeros(1).double(), almost_one):
+            assert row[0, draw(row, number)] > 0
     assert draw(torch.tensor([[0.0, 0.0, 1.0]]), torch.zeros(1)).tolist() == [2]
 
 
 def test_weights_that_do_not_sum_to_one_are_shares():
-    darts = torch.tensor([0.2, 0.3, 0.9]).double()
+    numbers = torch.tensor([0.2, 0.3, 0.9]).double()
     p = torch.tensor([[1.0, 3.0]]).double().expand(3, -1)
-    assert draw(p, darts).tolist() == [0, 1, 1]
+    assert draw(p, numbers).tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_frequencies_are_those_of_transformers_distribution(sampling):
     statistic, limit = chi_square(counts, expected)
     assert statistic < limit
     other, other_limit = chi_square(counts, torch.softmax(logits[0].double() / 3, -1))
-    assert other > other_limit  # the test can tell another temperature
+    assert other > other_limit  # the test detects a different temperature
 
 
 def test_greedy_takes_the_best_and_penalties_count():

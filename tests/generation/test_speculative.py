@@ -32,7 +32,7 @@ class TestByHand:
         assert accepted_count(p, q, torch.tensor([0.99, 0.24])) == 2
         assert accepted_count(p, q, torch.tensor([0.99, 0.26])) == 1
 
-    def test_nothing_behind_a_rejection(self):
+    def test_nothing_after_a_rejection(self):
         p, q = torch.tensor([0.1, 0.9, 0.9]), torch.tensor([0.9, 0.1, 0.1])
         assert accepted_count(p, q, torch.tensor([0.5, 0.0, 0.0])) == 0
 
@@ -43,24 +43,24 @@ class TestByHand:
     def test_a_round(self):
         target = torch.stack((P, Q, P))
         draft = torch.stack((Q, Q))
-        dart = torch.tensor([0.9, 0.9, 0.99]).double()
+        uniform = torch.tensor([0.9, 0.9, 0.99]).double()
         # 0 is kept since p > q, 3 since p = q; the last draw is from P
-        assert verify(torch.tensor([0, 3]), target, draft, dart).tolist() == [0, 3, 2]
+        assert verify(torch.tensor([0, 3]), target, draft, uniform).tolist() == [0, 3, 2]
         # 3 has probability 0 under P: rejected at once; 0.8 falls on token 1 of the residual
-        dart = torch.tensor([0.0, 0.0, 0.8]).double()
-        assert verify(torch.tensor([3, 0]), target, draft, dart).tolist() == [1]
+        uniform = torch.tensor([0.0, 0.0, 0.8]).double()
+        assert verify(torch.tensor([3, 0]), target, draft, uniform).tolist() == [1]
         assert verify(
-            torch.tensor([], dtype=torch.long), P[None], P[:0].view(0, 4), dart[2:]
+            torch.tensor([], dtype=torch.long), P[None], P[:0].view(0, 4), uniform[2:]
         ).tolist() == [2]
 
 
 def rounds(count, rule=verify):
     """Return how often each first token is written when Q drafts one token for P."""
     generator = seeded(0)
-    darts = torch.rand(count, 3, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(count, 3, generator=generator, dtype=torch.float64)
     drafted = torch.multinomial(Q, count, replacement=True, generator=generator)
     target, draft = torch.stack((P, P)), Q[None]
-    first = [rule(drafted[i : i + 1], target, draft, darts[i, :2])[0] for i in range(count)]
+    first = [rule(drafted[i : i + 1], target, draft, uniform[i, :2])[0] for i in range(count)]
     return torch.bincount(torch.stack(first), minlength=4)
 
 
@@ -77,7 +77,7 @@ def test_a_round_writes_with_the_targets_probabilities():
 
 
 def swapped(drafted, target, draft, uniform):
-    """Keep a draft with probability q / p: also what the target never says."""
+    """Keep a draft with probability q / p: also what the target never generates."""
     if accepted_count(draft[0, drafted], target[0, drafted], uniform[:1]):
         return drafted
     return draw(residual_distribution(target[0], draft[0])[None], uniform[1:])
@@ -90,13 +90,13 @@ def redrawn_from_target(drafted, target, draft, uniform):
     return draw(target[:1], uniform[1:])
 
 
-def test_keeping_with_the_ratio_upside_down_writes_what_the_target_never_says():
+def test_keeping_with_the_ratio_upside_down_generates_what_the_target_never_does():
     counts = rounds(3000, swapped)
     # 3 is drafted with probability 0.4, and p = 0 < q keeps it every time
     assert counts[3] / 3000 == pytest.approx(0.4, abs=0.04)
 
 
-def test_a_rejected_draft_redrawn_from_the_target_is_too_often_the_draft_s_choice():
+def test_a_rejected_draft_sampled_from_the_target_is_too_often_the_draft_s_choice():
     counts = rounds(3000, redrawn_from_target)
     assert counts[3] == 0  # a support that is right hides the mistake
     # 1 is drafted and kept with 0.2, and drawn instead of a 3 with 0.4 * 0.3
@@ -133,10 +133,19 @@ def test_a_perfect_draft_is_always_kept(model, ids):
     found = speculative_generate(model, model, ids[:1], 20, draft_tokens=4)
     assert found.acceptance == 1.0
     assert found.passes == 4
+    assert found.rejected == 0
     sampled = speculative_generate(
         model, model, ids[:1], 20, Sampling(1.0, top_k=9), draft_tokens=4, generator=seeded(1)
     )
     assert sampled.passes <= 5  # rounding may reject one
+
+
+def test_acceptance_predicts_the_tokens_of_a_round(model, ids):
+    found = speculative_generate(model, related(model), ids[:1], 60, draft_tokens=3)
+    assert 0 < found.rejected <= found.passes
+    assert found.acceptance == found.accepted / (found.accepted + found.rejected)
+    assert found.acceptance > found.accepted / found.drafted  # drafts after a rejection lower that
+    assert tokens_per_pass(found.acceptance, 3) == pytest.approx(60 / found.passes, rel=0.15)
 
 
 class Table:

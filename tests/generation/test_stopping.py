@@ -18,7 +18,7 @@ def test_ids_and_strings_by_hand():
     assert stop.ended([0, 4])
     assert not stop.ended([4, 0])  # it would have ended before
     assert stop.ended([1, 0])  # "b" + "a"
-    assert stop.ended([2, 2])  # "ab" + "ab": from the middle of one token into another
+    assert stop.ended([2, 2])  # "ab" + "ab": from the middle of one token into the next
     assert not stop.ended([0, 1])
     assert not stop.ended([])
     assert not NEVER.ended([0, 1, 2, 3, 4])

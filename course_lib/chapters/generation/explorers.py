@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        generation
-Checked against:  the pictures of `course_lib.chapters.generation.figures` for the same values
+Checked against:  the figures of `course_lib.chapters.generation.figures` for the same values
 Shapes:           T tokens of a text, V vocabulary
 """
 
@@ -19,17 +19,17 @@ from course_lib.study.display.plotting import Number
 PROMPT = "The function returns a new"
 LOOPING = "return self.path, self.name, self.path, self.name, self."
 CODE = "import os\n\ndef join(path, name):\n    return os.path"
-LONGEST = 24  # tokens; more columns cannot be read
+LONGEST = 24  # tokens; more labels would not be legible
 
 
 def next_logits(text: str) -> Float[Tensor, "T V"]:
-    """Return what the course model would say behind each of the last tokens of a text."""
+    """Return the course model's logits after each of the last tokens of a text."""
     with torch.inference_mode():
         return course_model()(torch.tensor([text_ids(text)])).logits[0]
 
 
 def text_ids(text: str) -> list[int]:
-    """Return the last ids of a text; an empty one begins with a line break."""
+    """Return the last ids of a text; an empty text becomes a line break."""
     return list(course_tokenizer().encode(text or "\n"))[-LONGEST:]
 
 
@@ -44,26 +44,26 @@ def pipeline(
     temperature: Number = 1.0,
     k: int = 40,
     p: Number = 0.9,
-    dart: Number = 0.5,
+    u: Number = 0.5,
 ) -> Explorer:
-    """Type a text and turn every knob between the model's scores and its next token."""
+    """Type a text and change every setting between the model's logits and its next token."""
     vocabulary = spelled()
 
-    def figure(text: str, temperature: Number, k: int, p: Number, dart: Number) -> Figure:
-        return figures.pipeline(next_logits(text)[-1], vocabulary, temperature, k, p, dart)
+    def figure(text: str, temperature: Number, k: int, p: Number, u: Number) -> Figure:
+        return figures.pipeline(next_logits(text)[-1], vocabulary, temperature, k, p, u)
 
     controls = {
         "text": text_field("text", text),
         "temperature": log_slider("temperature", temperature, 0.1, 5.0),
         "k": step_slider("top-k", k, 1, 100),
         "p": slider("top-p", p, 0.01, 1.0),
-        "dart": slider("random number u", dart, 0.0, 0.99),
+        "u": slider("random number u", u, 0.0, 0.99),
     }
-    return Explorer(figure, controls, "From the course model's scores to a token, step by step.")
+    return Explorer(figure, controls, "From the course model's logits to a token, step by step.")
 
 
 def nucleus(text: str = CODE, p: Number = 0.9, k: int = 10) -> Explorer:
-    """See how many tokens top-p keeps behind each token of a text."""
+    """See how many tokens top-p keeps after each token of a text."""
     vocabulary = spelled()
 
     def figure(text: str, p: Number, k: int) -> Figure:
@@ -75,11 +75,15 @@ def nucleus(text: str = CODE, p: Number = 0.9, k: int = 10) -> Explorer:
         "p": slider("top-p", p, 0.05, 0.99),
         "k": step_slider("top-k", k, 1, 100),
     }
-    return Explorer(figure, controls, "Top-k keeps as many tokens everywhere, top-p does not.")
+    return Explorer(
+        figure,
+        controls,
+        "Top-k keeps the same number everywhere; top-p adapts to the distribution.",
+    )
 
 
 def penalty(text: str = LOOPING, penalty: Number = 1.3) -> Explorer:
-    """Turn the repetition penalty behind a text that repeats itself."""
+    """Change the repetition penalty after a text that repeats itself."""
     vocabulary = spelled()
 
     def figure(text: str, penalty: Number) -> Figure:
@@ -89,20 +93,24 @@ def penalty(text: str = LOOPING, penalty: Number = 1.3) -> Explorer:
         "text": text_field("text", text),
         "penalty": slider("penalty", penalty, 0.5, 3.0, step=0.05),
     }
-    return Explorer(figure, controls, "Scores before (grey) and after the repetition penalty.")
+    return Explorer(
+        figure, controls, "Logits before (grey) and after (blue) the repetition penalty."
+    )
 
 
 def cache(prompt: int = 12, new: int = 16) -> Explorer:
-    """Choose how long the prompt is and how much is written, with and without a cache."""
+    """Choose the number of prompt tokens and of new tokens, with and without a cache."""
     controls = {
         "prompt": step_slider("prompt tokens", prompt, 1, 48),
         "new": step_slider("new tokens", new, 1, 48),
     }
-    return Explorer(figures.cache_growth, controls, "What passes through the layers in each pass.")
+    return Explorer(
+        figures.cache_growth, controls, "Which tokens pass through the layers in each pass."
+    )
 
 
 def beam_tree(text: str = PROMPT, beams: int = 4, steps: int = 7) -> Explorer:
-    """Let a beam run, and see which beginnings it gives up."""
+    """Run a beam search, and see which beams it drops."""
     vocabulary = spelled()
 
     def figure(text: str, beams: int, steps: int) -> Figure:
@@ -116,14 +124,16 @@ def beam_tree(text: str = PROMPT, beams: int = 4, steps: int = 7) -> Explorer:
         "beams": step_slider("beams", beams, 1, 6),
         "steps": step_slider("tokens", steps, 2, 8),
     }
-    return Explorer(figure, controls, "A beam as a tree; below each token log p of its text.")
+    return Explorer(figure, controls, "Beam search as a tree; under each token log p of its text.")
 
 
 def drafts(acceptance: Number = 0.7, cost: Number = 0.2, k: int = 4) -> Explorer:
-    """Set how often a draft is kept and what it costs, and look for the best length of a draft."""
+    """Set how often a draft is kept and what it costs, and find the best number of drafts."""
     controls = {
-        "acceptance": slider("kept", acceptance, 0.0, 1.0),
-        "cost": slider("draft pass / pass", cost, 0.01, 1.0),
+        "acceptance": slider("P(draft kept)", acceptance, 0.0, 1.0),
+        "cost": slider("draft time / pass time", cost, 0.01, 1.0),
         "k": step_slider("drafted tokens k", k, 1, 12),
     }
-    return Explorer(figures.gain, controls, "When drafting pays, and when it does not.")
+    return Explorer(
+        figures.gain, controls, "When speculative decoding is faster, and when it is not."
+    )

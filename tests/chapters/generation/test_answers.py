@@ -1,12 +1,23 @@
-"""Filters in a row beside `next_distribution`; one step of a cache beside `KVCache`."""
+"""Filters beside `next_distribution`, a cache beside `KVCache`, a loop beside `generate`."""
 
 import pytest
 import torch
 
 from course_lib.attention import KVCache, causal_mask
-from course_lib.chapters.generation.answers import filtered_distribution, update_cache
+from course_lib.chapters.generation.answers import (
+    filtered_distribution,
+    sample_tokens,
+    update_cache,
+)
+from course_lib.chapters.generation.toys import ReadAgainError, counted_model, each_token_once
 from course_lib.device import seeded
-from course_lib.generation import Sampling, next_distribution
+from course_lib.generation import (
+    Sampling,
+    generate,
+    next_distribution,
+    tokens_through_layers,
+)
+from course_lib.study.check.spec import call
 
 NOTHING = torch.zeros(1, 1, dtype=torch.long)
 
@@ -35,3 +46,24 @@ def test_the_pure_cache_step_is_the_cache():
     assert keys[:, :, 7:].isnan().all()
     with pytest.raises(ValueError, match="of 9 places; got length 7 and 3 new tokens"):
         update_cache(keys, values, k[:, :, :3], v[:, :, :3], 7)
+
+
+IDS = torch.tensor([[3, 1, 4], [6, 0, 2]])
+
+
+def test_the_loop_samples_as_generate_does():
+    model, sampling = counted_model(1), Sampling(1.0)
+    uniform = torch.rand(5, 2, generator=seeded(9), dtype=torch.float64).T
+    expected = generate(model, IDS, 5, sampling, generator=seeded(9))
+    assert torch.equal(sample_tokens(model, IDS, uniform), expected)
+
+
+def test_the_loop_reads_each_token_once_and_a_loop_without_a_cache_is_caught():
+    model, uniform = counted_model(0), torch.rand(2, 4, generator=seeded(3)).double()
+    given, before = call(model, IDS, uniform), model.tokens
+    with each_token_once(given):
+        sample_tokens(model, IDS, uniform)
+    most = 2 * tokens_through_layers(3, 4, cached=True)
+    assert most <= model.tokens - before <= most + 2
+    with pytest.raises(ReadAgainError, match=r"\b24 tokens.*\b14\b"), each_token_once(given):
+        model(torch.zeros(2, 12, dtype=torch.long))

@@ -30,7 +30,7 @@ def tree():
     [
         (
             "pipeline",
-            {"text": TEXT, "temperature": 0.5, "k": 7, "p": 0.6, "dart": 0.9},
+            {"text": TEXT, "temperature": 0.5, "k": 7, "p": 0.6, "u": 0.9},
             lambda: figures.pipeline(logits()[-1], explorers.spelled(), 0.5, 7, 0.6, 0.9),
         ),
         (

@@ -51,19 +51,19 @@ def test_the_pipeline_shows_each_step_of_the_best_tokens():
     assert "u = 0.95" in figure_title(figure)
 
 
-def test_the_pipeline_marks_the_token_that_the_dart_hits():
-    for dart in (0.0, 0.999):
-        last, line = figures.pipeline(LOGITS, WORDS, 1.0, 3, 1.0, dart).axes[-2:]
+def test_the_pipeline_marks_the_token_that_the_number_selects():
+    for u in (0.0, 0.999):
+        last, line = figures.pipeline(LOGITS, WORDS, 1.0, 3, 1.0, u).axes[-2:]
         shares = keep_top_k(LOGITS[None], 3).softmax(-1)[0]
-        place = int((shares.cumsum(0) <= dart).sum())
+        place = int((shares.cumsum(0) <= u).sum())
         order = LOGITS.argsort(descending=True)[:SHOWN].tolist()
         marked = [bar.get_facecolor() == to_rgba(OKABE_ITO.orange) for bar in last.patches]
         assert marked == [i == place for i in order] + [False]
         hit = line.collections[0].get_facecolor().tolist().index(list(to_rgba(OKABE_ITO.orange)))
         piece = line.collections[0].get_paths()[hit].get_extents()
-        assert piece.x0 <= dart <= piece.x1
+        assert piece.x0 <= u <= piece.x1
         assert piece.width == pytest.approx(shares[place].item(), abs=1e-6)
-        assert line.lines[0].get_xdata()[0] == dart
+        assert line.lines[0].get_xdata()[0] == u
 
 
 def test_nucleus_sizes():
@@ -76,13 +76,16 @@ def test_nucleus_sizes():
 
 def test_the_penalty_stands_beside_the_score_before():
     best = LOGITS.argsort(descending=True).tolist()
-    ids = [best[0], best[0], best[7]]
+    ids = [best[0], best[0], best[7], best[20], best[29], best[25]]
+    places = [*best[:6], best[7], best[20], best[25], best[29]]
     figure = figures.penalty_effect(LOGITS, ids, WORDS, 2.0)
     after = penalise_repetition(LOGITS[None], torch.tensor([ids]), 2.0)[0]
     shown = heights(figure.axes[0])
-    assert shown[:SHOWN] == pytest.approx(LOGITS[best[:SHOWN]].tolist())
-    assert shown[SHOWN:] == pytest.approx(after[best[:SHOWN]].tolist())
-    assert "2 of the 10 best (×)" in figure_title(figure)
+    assert shown[:SHOWN] == pytest.approx(LOGITS[places].tolist())
+    assert shown[SHOWN:] == pytest.approx(after[places].tolist())
+    assert min(shown[:SHOWN]) < 0, "the rule for negative logits is seen"
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert [label.endswith(" ×") for label in labels] == [place in ids for place in places]
     assert WORDS[int(after.argmax())].strip() in figure_title(figure)
 
 
@@ -133,7 +136,7 @@ def test_a_beam_tree_leads_back_to_the_prompt():
         [5, 6, 9],
     ]
     figure = figures.beam_tree(found, [4, 7, 8], WORDS)
-    assert "is not the greedy one; 2 of 6 nodes were given up" in figure_title(figure)
+    assert "is not the greedy one; 2 of 6 nodes were dropped" in figure_title(figure)
     assert "is the greedy one" in figure_title(figures.beam_tree(found, [5, 6, 8], WORDS))
     marked = [
         text.get_text().split("\n")[0]
@@ -164,8 +167,8 @@ def test_gain_and_loss():
     assert line.get_ydata().tolist() == pytest.approx(
         [speed_up(0.7, k, 0.2) for k in line.get_xdata().tolist()]
     )
-    assert "2.77 tokens a pass, 1.54 times as fast; best is k = 3" in figure_title(figure)
-    assert "a loss" in figure_title(figures.gain(0.1, 0.9, 5))
+    assert "2.77 tokens a pass, speed-up 1.54; best is k = 3" in figure_title(figure)
+    assert "slower" in figure_title(figures.gain(0.1, 0.9, 5))
 
 
 def picture(figure):

@@ -1,4 +1,4 @@
-"""The pictures of the chapter on counting draw what the account says, and name what they show."""
+"""The figures of the chapter on counting show what the library computes, in shapes and titles."""
 
 import itertools
 from dataclasses import replace
@@ -66,7 +66,7 @@ def test_tying_removes_the_head():
     )
     tied = retied(EIGHT, True)
     assert "tied: 7.57 B" in figure_title(figures.icicle("Qwen3-8B", tied))
-    assert "head" not in [cell.name for cell in cells(tied)]
+    assert "output head" not in [cell.name for cell in cells(tied)]
     assert retied(tied, False) == EIGHT
 
 
@@ -91,20 +91,20 @@ def test_the_cache_is_drawn_for_the_batch_for_one_and_without_sharing():
     for label, batch, heads in (
         ("16 texts", 16, 8),
         ("one text", 1, 8),
-        ("16 texts, no keys", 16, 32),
+        ("16 texts, no heads", 16, 32),
     ):
         values = next(value for name, value in reversed(drawn.items()) if name.startswith(label))
         expected = [kv_cache_bytes(36, heads, 128, n, batch) / 1e9 for n in TOKENS]
         assert values == pytest.approx(expected)
     assert drawn["weights, bfloat16"][0] == pytest.approx(16.38147072)
     assert figure_title(ax.figure) == (
-        "Qwen3-8B, 16 texts: from 6,944 tokens on the cache outweighs the weights"
+        "Qwen3-8B, 16 texts: from 6,944 tokens on the cache is larger than the weights"
     )
 
 
 def test_a_crossing_beyond_the_longest_text_is_called_so():
     said = figure_title(figures.cache_growth("Llama-2-7B", MODELS["Llama-2-7B"], 1))
-    assert said.endswith("but it was made for 4,096")
+    assert said.endswith("beyond its context length of 4,096")
     (ax,) = figures.cache_growth("Llama-2-7B", MODELS["Llama-2-7B"], 1).axes
     assert not any("shared" in line.get_label() for line in ax.lines), "nothing is shared"
 
@@ -128,7 +128,7 @@ def test_every_point_lies_under_the_roof_where_its_intensity_says():
 def test_the_roofline_says_how_much_of_the_peak_is_used():
     said = figure_title(figures.roofline("Qwen3-8B", EIGHT, H100))
     share = model_step(EIGHT, 1, 2047).intensity * 3.35e12 / 989e12
-    assert f"decode of one text uses {share:.1%} of the peak at best" in said
+    assert f"decode of one text uses {share:.1%} of the peak at most" in said
     assert said.endswith("prefill of 2,048 tokens 100%")
 
 
@@ -158,6 +158,25 @@ def test_names_of_devices_do_not_cover_each_other():
     assert left.get_ylabel() == "TB"
 
 
+def test_the_smallest_device_that_has_room_is_in_the_figure():
+    left, _ = figures.will_it_fit("Qwen3-8B", EIGHT, L4, "bfloat16", 16, 8192).axes
+    assert [line.get_ydata()[0] for line in left.lines] == [24.0, 80.0]
+    assert left.get_ylim()[1] > 80.0
+
+
+def test_a_size_is_not_written_over_the_limit_of_the_device():
+    rtx = DEVICES["RTX 4090"]
+    ax = figures.training_bytes("Qwen3-0.6B", MODELS["Qwen3-0.6B"], rtx, 2048, 4).axes[0]
+    written = [text for text in ax.texts if "21.8" in text.get_text()]
+    assert [text.get_position()[0] for text in written] == [24.0], "beside the line, not on it"
+
+
+def test_narrow_tables_of_a_mixture_have_names():
+    names = [text.get_text() for text in figures.icicle("x", MIXTURE).axes[0].texts]
+    assert "embedding" in names
+    assert "output head" in names
+
+
 @pytest.mark.parametrize(
     ("size", "said"),
     [(0, "0 GB"), (18.9e6, "0.0189 GB"), (999.6e9, "1,000 GB"), (25.8e12, "25.8 TB"),
@@ -185,10 +204,10 @@ def figures_total(config, context, batch, dtype):
 @pytest.mark.parametrize(
     ("name", "device", "batch", "ending"),
     [
-        ("Qwen3-8B", "H100 SXM", 1, "tokens per second; there is room for 105"),
-        ("Qwen3-8B", "L4", 16, "L4 has room for 12; with more memory it could be 194"),
+        ("Qwen3-8B", "H100 SXM", 1, "tokens per second; there is room for 105 texts"),
+        ("Qwen3-8B", "L4", 16, "L4 has room for 12 texts; with more memory: 194 tokens per second"),
         ("Llama-3-70B", "H100 SXM", 1, "H100 SXM has no room for even one text"),
-        ("Qwen3-8B", "H100 SXM", 64, "for each text; there is room for 105"),
+        ("Qwen3-8B", "H100 SXM", 64, "for each text; there is room for 105 texts"),
     ],
 )
 def test_the_verdict_says_what_is_possible(name, device, batch, ending):
@@ -228,9 +247,9 @@ def test_training_is_stacked_part_by_part():
 @pytest.mark.parametrize(
     ("name", "device", "ending"),
     [
-        ("Qwen3-0.6B", "RTX 4090", "GB do not fit, the 21.8 GB with checkpointing do"),
-        ("Qwen3-0.6B", "H200 SXM", "GB fit; with checkpointing 21.8 GB would do"),
-        ("Qwen3-8B", "L4", "neither 282 GB fit nor, with checkpointing, 148 GB"),
+        ("Qwen3-0.6B", "RTX 4090", "GB do not fit, 21.8 GB with checkpointing do"),
+        ("Qwen3-0.6B", "H200 SXM", "GB fit; with checkpointing 21.8 GB"),
+        ("Qwen3-8B", "L4", "282 GB do not fit, nor do 148 GB with checkpointing"),
     ],
 )
 def test_the_verdict_on_training(name, device, ending):

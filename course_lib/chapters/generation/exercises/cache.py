@@ -1,4 +1,4 @@
-"""The exercise on memory: one step of a cache of fixed size."""
+"""The exercise on the cache: one step with a cache of fixed size."""
 
 import torch
 
@@ -46,7 +46,7 @@ def _new_see_each_other(keys, values, k, v, length):
     return _step(keys, values, k, v, length, allowed=lambda place, own, length: place < end)
 
 
-def _old_alone(*given):
+def _only_old(*given):
     return _step(*given, allowed=lambda place, own, length: place < length)
 
 
@@ -63,7 +63,7 @@ def _swapped(keys, values, k, v, length):
     return _step(keys, values, v, k, length)
 
 
-def _turned_round(*given):
+def _inverted(*given):
     return _step(*given, allowed=lambda place, own, length: place > own)
 
 
@@ -87,7 +87,7 @@ def _zeros_and_ones(*given):
     return keys, values, mask.float()
 
 
-def _new_alone(keys, values, k, v, length):
+def _only_new(keys, values, k, v, length):
     keys, values, mask = _step(keys, values, k, v, length)
     return keys, values, mask[:, length : length + k.shape[2]]
 
@@ -143,13 +143,14 @@ def _situation(tokens, capacity, length):
 
 CACHE = Exercise(
     id="generation.cache",
-    title="Where the new row goes",
+    title="Write into a cache",
     minutes=9,
     difficulty=2,
     statement=(
-        "`keys` and `values` (B, G, N, D) have room for N tokens, of which `length` are written; T "
-        "new ones, `k` and `v` (B, G, T, D), come behind them. Return (keys, values, mask): copies "
-        "with the new rows in, and a mask (T, N), True where a new token may read."
+        "`keys` and `values` (B, G, N, D) have room for N tokens, of which `length` are filled; T "
+        "new ones, `k` and `v` (B, G, T, D), come after them. Return (keys, values, mask): copies "
+        "that contain the new rows, and a boolean mask (T, N), True where a new token may attend: "
+        "to all filled places up to and including its own. Do not change the inputs."
     ),
     solution=answers.update_cache,
     reference=_step,
@@ -158,119 +159,120 @@ CACHE = Exercise(
         Probe(
             "the first token",
             lambda: _situation(tokens=1, capacity=3, length=0),
-            "An empty cache: the token goes to place 0 and reads itself alone.",
+            "An empty cache: the token goes to place 0 and attends only to itself.",
         ),
         Probe(
             "one more",
             lambda: _situation(tokens=1, capacity=5, length=2),
-            "Two are written, at 0 and 1. The third goes to place 2 and reads 0, 1 and 2.",
+            "Two places are filled, 0 and 1. The third token goes to place 2 and attends to 0, 1 "
+            "and 2.",
         ),
         Probe(
             "the last free place",
             lambda: _situation(tokens=1, capacity=4, length=3),
-            "Now the cache is full, and all of it is read.",
+            "Now the cache is full, and the token attends to all of it.",
         ),
         Probe(
             "three at once",
             lambda: _situation(tokens=3, capacity=7, length=2),
-            "Among the new tokens, too, none reads a later one.",
+            "Among the new tokens, too, none attends to a later one.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "the last one overwritten",
+            "the last token overwritten",
             _overwritten,
-            "You wrote to length − 1, where the newest old token stands. Places are counted from "
-            "0, so the first free one is `length` itself.",
+            "You wrote to length − 1, the place of the newest cached token. Places are counted "
+            "from 0, so the first free one is `length` itself.",
         ),
         Misconception(
             "a gap left",
             _gap,
-            "You wrote to length + 1, and left a place that holds rubbish and will be read.",
+            "You wrote to length + 1 and left an unfilled place that will be attended to.",
         ),
         Misconception(
-            "unwritten places read",
+            "unfilled places attended to",
             _all_read,
-            "Your mask allows the whole cache. What is not written yet holds zeros or old numbers, "
-            "and softmax gives them a share.",
+            "Your mask allows the whole cache. Unfilled places hold zeros or old numbers, and "
+            "softmax gives them weight.",
         ),
         Misconception(
             "itself left out",
             _itself_hidden,
-            "A token reads itself as well: place <= own place, not <.",
+            "A token attends to itself as well: place <= own place, not <.",
         ),
         Misconception(
-            "new tokens read ahead",
+            "new tokens attend to later ones",
             _new_see_each_other,
-            "All new tokens may read all new tokens. Each may read up to itself.",
+            "Each new token attends to all new tokens. It may attend only up to itself.",
         ),
         Misconception(
-            "the old ones alone",
-            _old_alone,
-            "Your tokens read what was written before this step, but neither each other nor "
-            "themselves.",
+            "only the cached tokens",
+            _only_old,
+            "Your tokens attend to what was cached before this step, but neither to each other "
+            "nor to themselves.",
         ),
         Misconception(
-            "the mask turned round",
-            _turned_round,
-            "Your mask is True where a token must not read. In this course True means: may read.",
+            "the mask inverted",
+            _inverted,
+            "Your mask is True where a token must not attend. In this course True means: may "
+            "attend.",
         ),
         Misconception(
-            "numbers in place of a mask",
+            "an additive mask",
             _scores_to_add,
-            "You return what would be added to the scores, 0 and −inf. Asked for is the mask: True "
-            "and False.",
+            "You return what would be added to the attention scores, 0 and −inf. Return a boolean "
+            "mask: True and False.",
         ),
         Misconception(
-            "grown, not filled",
+            "appended, not filled",
             _grown,
-            "You glued the new rows on and returned what is written. The cache has its room from "
-            "the start, N places: write into it, and let the mask hide the rest.",
+            "You concatenated the new rows to the filled part. The cache keeps its N places: write "
+            "into it, and let the mask hide the rest.",
         ),
         Misconception(
             "the triangle in the wrong corner",
             _triangle_in_the_corner,
-            "Token i of the new ones stands at place length + i, not i. Your mask is that of an "
-            "empty cache.",
+            "New token i is at place length + i, not i. Your mask is that of an empty cache.",
         ),
         Misconception(
             "values forgotten",
             _values_forgotten,
-            "The keys are written, the values are not: tokens are found and read as nonsense.",
+            "You wrote the keys but not the values: attention finds a token and reads the wrong "
+            "value.",
         ),
         Misconception(
             "keys and values swapped",
             _swapped,
-            "You wrote the new keys into the values and the other way round.",
+            "You wrote the new keys into the values and the new values into the keys.",
         ),
         Misconception(
             "one place too many",
             _one_ahead,
-            "Each token also reads the place after its own: the next token, or one that is not "
-            "written yet. Token i stands at place length + i, and that is the last that it reads.",
+            "Each token also attends to the place after its own: the next token, or an unfilled "
+            "one. Token i is at place length + i, the last that it attends to.",
         ),
         Misconception(
-            "0 and 1 in place of a mask",
+            "0 and 1 instead of a mask",
             _zeros_and_ones,
             "These are numbers. A mask holds True and False: compare, or end with .bool().",
         ),
         Misconception(
-            "a mask over the new tokens alone",
-            _new_alone,
-            "Your mask is (T, T). The new tokens also read the old ones: it is (T, N), over the "
-            "cache.",
+            "a mask over the new tokens only",
+            _only_new,
+            "Your mask is (T, T). The new tokens also attend to the cached ones: it is (T, N).",
         ),
         Misconception(
             "written at the end",
             _at_the_end,
-            "You wrote to the last places of the cache. The new rows follow the `length` written "
+            "You wrote to the last places of the cache. The new rows follow the `length` filled "
             "ones.",
         ),
         Misconception(
             "the upper triangle",
             _upper_triangle,
-            "Your tokens read themselves and what comes later. They read what came before: tril, "
-            "<=.",
+            "Your tokens attend to themselves and to later ones. They attend to earlier ones: "
+            "tril, or <=.",
         ),
     ),
     alternatives=(
@@ -282,7 +284,7 @@ CACHE = Exercise(
     hints=(
         "Copy first: keys = keys.clone(). The new rows go to length … length + T − 1.",
         "keys[:, :, length : length + T] = k, and the same for the values.",
-        "places = torch.arange(N); the new tokens stand at places[length : length + T]; each reads "
-        "places <= its own: compare with [:, None].",
+        "places = torch.arange(N); the new tokens are at places[length : length + T]; each attends "
+        "to places <= its own: compare with [:, None].",
     ),
 )

@@ -1,10 +1,9 @@
-"""Exercises on speculative decoding: what is kept, and what replaces the first that is not."""
+"""The exercise on which drafted tokens are kept."""
 
 import torch
-import torch.nn.functional as F
 
 from course_lib import generation
-from course_lib.chapters.generation.exercises.generators import accept_inputs, residual_inputs
+from course_lib.chapters.generation.exercises.generators import accept_inputs
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -57,22 +56,24 @@ def _numbers(target, draft, uniform):
 
 ACCEPT = Exercise(
     id="generation.accept",
-    title="Accept or reject",
+    title="Accept or reject a draft",
     minutes=8,
     difficulty=2,
     statement=(
         "Each drafted token has a probability under the large model (`target`), one under the "
-        "draft model (`draft`) and a random number (`uniform`), all (k,). It is kept with "
-        "probability min(1, target / draft). Return how many are kept before the first rejection."
+        "draft model (`draft`) and a random number in [0, 1) (`uniform`), all (k,). Token i is "
+        "kept if uniform[i] < target[i] / draft[i], that is, with probability min(1, target / "
+        "draft). Return how many are kept before the first rejection; a number or a tensor of one "
+        "element."
     ),
     solution=generation.accepted_count,
     reference=_kept,
     generator=accept_inputs,
     probes=(
         Probe(
-            "the large model likes it more",
+            "likelier under the large model",
             lambda: _numbers([0.6], [0.2], [0.99]),
-            "min(1, 3) = 1: kept whatever the random number.",
+            "min(1, 3) = 1: kept for any random number.",
         ),
         Probe(
             "half as likely",
@@ -80,7 +81,7 @@ ACCEPT = Exercise(
             "Kept with probability 0.5; 0.45 is below.",
         ),
         Probe(
-            "half as likely, unlucky",
+            "half as likely, rejected",
             lambda: _numbers([0.2], [0.4], [0.55]),
             "0.55 is above 0.5: rejected.",
         ),
@@ -92,17 +93,17 @@ ACCEPT = Exercise(
         Probe(
             "unlikely for both",
             lambda: _numbers([0.04], [0.05], [0.7]),
-            "Only the ratio counts, 0.8 here, not how likely the token is.",
+            "Only the ratio counts, 0.8 here, not the probabilities themselves.",
         ),
         Probe(
-            "nothing behind a rejection",
+            "nothing after a rejection",
             lambda: _numbers([0.5, 0.1, 0.9], [0.5, 0.8, 0.3], [0.3, 0.5, 0.1]),
-            "The third token continues a text that does not exist any more.",
+            "The third token continues a text that no longer exists.",
         ),
         Probe(
             "rejected at once",
             lambda: _numbers([0.1, 0.5], [0.5, 0.4], [0.9, 0.1]),
-            "0.9 is above 0.2. The second would be kept, but it comes too late.",
+            "0.9 is above 0.2. The second would pass, but nothing is kept after a rejection.",
         ),
         Probe(
             "all four",
@@ -114,34 +115,34 @@ ACCEPT = Exercise(
         Misconception(
             "q over p",
             lambda target, draft, uniform: _kept(draft, target, uniform),
-            "You turned the ratio round: what the draft likes too much is now always kept. The "
-            "large model decides: target / draft.",
+            "Your ratio is upside down: what the draft model proposes too often is now always "
+            "kept. It is target / draft.",
         ),
         Misconception(
             "kept with the target's probability",
             lambda target, draft, uniform: _kept(target, torch.ones_like(draft), uniform),
-            "You keep a token with probability p. But it was drafted with probability q already, "
-            "so that it would come out with p · q. Divide by q.",
+            "You keep a token with probability p. It was already drafted with probability q, so it "
+            "would appear with p · q. Divide by q.",
         ),
         Misconception(
-            "counted behind the first rejection",
+            "counted after the first rejection",
             _not_stopped,
-            "You count all tokens that pass. Those behind a rejected one were drafted for another "
-            "text: stop at the first (cumprod, or a loop with break).",
+            "You count all tokens that pass. Those after a rejected one were drafted for a "
+            "different text: stop at the first rejection (cumprod, or a loop with break).",
         ),
         Misconception(
             "the rejected one counted",
             _rejected_counted,
-            "You count the token at which you stop. It is rejected, and something else will stand "
-            "in its place: count only what is kept.",
+            "You count the token at which you stop. It is rejected and will be replaced: count "
+            "only what is kept.",
         ),
         Misconception(
             "kept when the large model prefers it",
             lambda target, draft, uniform: _kept(
                 target, draft, uniform, rule=lambda p, q, u: p >= q
             ),
-            "Without the random number every token that the draft overrates is rejected, and the "
-            "distribution is no longer that of the large model.",
+            "Without the random number every token that the draft model overrates is rejected, and "
+            "the distribution is no longer that of the large model.",
         ),
         Misconception(
             "kept when the number is above",
@@ -159,8 +160,8 @@ ACCEPT = Exercise(
         Misconception(
             "argmax over no rejection",
             _first_rejected,
-            "argmax finds the first rejection, but where nothing is rejected it is 0, and you keep "
-            "nothing. Then all k are kept.",
+            "argmax (of the rejected) or argmin (of the kept) finds the first rejection, but where "
+            "nothing is rejected it returns 0. Then all k are kept.",
         ),
     ),
     alternatives=(
@@ -169,188 +170,8 @@ ACCEPT = Exercise(
         Alternative("the place of the first rejection", _by_index),
     ),
     hints=(
-        "uniform < target / draft keeps a token. Written uniform * draft < target it needs no "
-        "division.",
+        "A token is kept if uniform < target / draft. Written as uniform * draft < target this "
+        "needs no division.",
         "kept.long().cumprod(0) is 1 up to the first rejection and 0 from there on.",
-    ),
-)
-
-
-def _missing(target, draft):
-    gaps = [max(p - q, 0.0) for p, q in zip(target.tolist(), draft.tolist(), strict=True)]
-    total = sum(gaps)
-    shares = [gap / total for gap in gaps] if total else target.tolist()
-    return torch.tensor(shares, dtype=target.dtype)
-
-
-def _absolute(target, draft):
-    gap = (target - draft).abs()
-    return gap / gap.sum()
-
-
-def _softmaxed(target, draft):
-    return (target - draft).clamp(min=0).softmax(-1)
-
-
-def _excluded(target, draft):
-    kept = target.masked_fill(draft > target, 0.0)
-    return kept / kept.sum()
-
-
-def _unclamped_above(target, draft):
-    total = (target - draft).clamp(min=0).sum()
-    return (target - draft) / total if total > 0 else target.clone()
-
-
-def _even_where_equal(target, draft):
-    gaps = (target - draft).clamp(min=0)
-    return gaps / gaps.sum() if gaps.any() else torch.full_like(gaps, 1 / len(gaps))
-
-
-def _zeros_where_equal(target, draft):
-    gaps = (target - draft).clamp(min=0)
-    return gaps / gaps.sum() if gaps.any() else gaps
-
-
-def _ratios(target, draft):
-    ratios = target / draft
-    return ratios / ratios.sum()
-
-
-def _clamped(target, draft):
-    missing = (target - draft).clamp(min=0)
-    return target if missing.sum() == 0 else missing / missing.sum()
-
-
-def _normalised(target, draft):
-    missing = F.relu(target - draft)
-    return F.normalize(missing, p=1, dim=0) if missing.any() else target
-
-
-def _shares(*rows):
-    return call(*(torch.tensor(row, dtype=torch.float64) for row in rows))
-
-
-RESIDUAL = Exercise(
-    id="generation.residual",
-    title="What is missing",
-    minutes=7,
-    difficulty=3,
-    statement=(
-        "A drafted token was rejected. Return the distribution (V,) from which its replacement is "
-        "drawn: max(0, target − draft), shared out so that it adds up to 1. Where both are equal, "
-        "return `target`."
-    ),
-    solution=generation.residual_distribution,
-    reference=_missing,
-    generator=residual_inputs,
-    probes=(
-        Probe(
-            "two tokens",
-            lambda: _shares([0.7, 0.3], [0.4, 0.6]),
-            "The draft proposes the first too rarely: all that is missing is the first.",
-        ),
-        Probe(
-            "three of four are missing",
-            lambda: _shares([0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.1, 0.6]),
-            "The gaps 0.3, 0.1 and 0.1 share the whole of 1: 0.6, 0.2, 0.2.",
-        ),
-        Probe(
-            "the draft cannot say it",
-            lambda: _shares([0.5, 0.25, 0.25], [0.0, 0.5, 0.5]),
-            "A token that the draft never proposes comes in this way alone.",
-        ),
-        Probe(
-            "equal",
-            lambda: _shares([0.6, 0.4], [0.6, 0.4]),
-            "Nothing is missing, and 0 / 0 is nan.",
-        ),
-    ),
-    misconceptions=(
-        Misconception(
-            "the target itself",
-            lambda target, draft: target.clone(),
-            "Drawn from the target, tokens that were often proposed are counted twice: once as "
-            "kept drafts, once here. Draw only what is missing, max(0, p − q).",
-        ),
-        Misconception(
-            "divided before it is clamped",
-            lambda target, draft: ((target - draft) / (target - draft).sum()).clamp(min=0),
-            "All gaps together, also the negative ones, are 0: both distributions add up to 1. "
-            "Clamp first, then divide by what is left.",
-        ),
-        Misconception(
-            "not shared out",
-            lambda target, draft: (target - draft).clamp(min=0),
-            "These gaps add up to less than 1. Divide by their sum.",
-        ),
-        Misconception(
-            "the gap in either direction",
-            _absolute,
-            "Where the draft proposes too much nothing is missing. Clamp at 0 instead of taking "
-            "the absolute value.",
-        ),
-        Misconception(
-            "what the draft wants more",
-            lambda target, draft: _missing(draft, target),
-            "You turned the difference round. Missing is what the target has more of.",
-        ),
-        Misconception(
-            "softmax of the gaps",
-            _softmaxed,
-            "These are shares already, not scores: softmax would give a gap of 0 a share too. "
-            "Divide by the sum.",
-        ),
-        Misconception(
-            "only the overrated excluded",
-            _excluded,
-            "You kept the full probability of what is underrated. Only the part that the draft "
-            "does not deliver is missing: p − q.",
-        ),
-        Misconception(
-            "nan where nothing is missing",
-            lambda target, draft: (
-                (target - draft).clamp(min=0) / (target - draft).clamp(min=0).sum()
-            ),
-            "If both agree the sum is 0, and 0 / 0 is nan. Return the target there.",
-        ),
-        Misconception(
-            "not clamped",
-            lambda target, draft: target - draft,
-            "These differences can be negative, and they add up to 0. Take max(0, p − q) of each, "
-            "then divide by their sum.",
-        ),
-        Misconception(
-            "clamped in the sum only",
-            _unclamped_above,
-            "Your sum is right, but negative gaps are still among what you divide: a probability "
-            "is never below 0. Clamp once, and use that in both places.",
-        ),
-        Misconception(
-            "even where nothing is missing",
-            _even_where_equal,
-            "Where both distributions are equal, every token became equally likely. Return the "
-            "target.",
-        ),
-        Misconception(
-            "zeros where nothing is missing",
-            _zeros_where_equal,
-            "Where both are equal you return zeros, which is no distribution. Return the target.",
-        ),
-        Misconception(
-            "ratios in place of gaps",
-            _ratios,
-            "You divide target by draft. That decides whether a draft is kept; what is missing "
-            "after a rejection is the difference.",
-        ),
-    ),
-    alternatives=(
-        Alternative("as the hints say", _clamped),
-        Alternative("by F.normalize", _normalised),
-        Alternative("number by number", _missing),
-    ),
-    hints=(
-        "(target − draft).clamp(min=0) is what is missing.",
-        "Divide by its sum, unless that is 0.",
     ),
 )

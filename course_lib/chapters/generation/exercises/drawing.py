@@ -1,4 +1,4 @@
-"""The exercise on the draw: from probabilities to a token."""
+"""The exercise on sampling: from probabilities and a random number to a token."""
 
 import torch
 
@@ -38,7 +38,7 @@ def _from_the_best(probabilities, uniform):
     return order.gather(1, place)[:, 0]
 
 
-def _one_dart_for_all(probabilities, uniform):
+def _one_number_for_all(probabilities, uniform):
     return _walk(probabilities, uniform[:1].expand(len(uniform)))
 
 
@@ -79,98 +79,105 @@ def _at_most_the_last(probabilities, uniform):
 _SHARES = [0.5, 0.25, 0.0, 0.125, 0.125]
 
 
-def _darts(*darts, row=_SHARES):
-    rows = torch.tensor([row] * len(darts), dtype=torch.float64)
-    return call(rows, torch.tensor(darts, dtype=torch.float64))
+def _numbers(*numbers, row=_SHARES):
+    rows = torch.tensor([row] * len(numbers), dtype=torch.float64)
+    return call(rows, torch.tensor(numbers, dtype=torch.float64))
 
 
 DRAW = Exercise(
     id="generation.draw",
-    title="Throw a dart",
+    title="Sample a token",
     minutes=6,
     difficulty=2,
     statement=(
-        "The shares of each row of `probabilities` (B, V) lie side by side on a line from 0 to 1. "
-        "Return for each row the token whose piece holds uniform[b], in [0, 1). A piece holds its "
-        "left end and not its right one. Rounding may leave a sum a little below 1: the last piece "
-        "that is not empty then reaches to 1."
+        "Lay the probabilities of each row of `probabilities` (B, V) side by side on a line from 0 "
+        "to 1, in the order of the vocabulary. Return for each row the token (B,) whose interval "
+        "contains uniform[b], a number in [0, 1). An interval contains its left end, not its right "
+        "one. If rounding leaves a sum below 1, the last interval that is not empty extends to 1."
     ),
     solution=generation.draw,
     reference=_walk,
     generator=draw_inputs,
     probes=(
         Probe(
-            "inside a piece", lambda: _darts(0.1, 0.6, 0.8, 0.95), "The running sums are the ends."
+            "inside an interval",
+            lambda: _numbers(0.1, 0.6, 0.8, 0.95),
+            "The running sums are where the intervals end.",
         ),
         Probe(
             "on the edge",
-            lambda: _darts(0.5, 0.875),
-            "0.5 is where the first piece ends and the second begins: it belongs to the second.",
+            lambda: _numbers(0.5, 0.875),
+            "0.5 is where the first interval ends and the second starts: it belongs to the second.",
         ),
         Probe(
-            "an empty piece",
-            lambda: _darts(0.75, 0.74),
-            "A token of probability 0 has a piece without length, and is never drawn.",
+            "an empty interval",
+            lambda: _numbers(0.75, 0.74),
+            "A token of probability 0 has an interval of length 0 and is never sampled.",
         ),
-        Probe("a dart at 0", lambda: _darts(0.0, row=[0.0, 0.25, 0.75]), "Not the impossible one."),
+        Probe(
+            "the number 0",
+            lambda: _numbers(0.0, row=[0.0, 0.25, 0.75]),
+            "Token 0 has probability 0, so 0 falls into the interval of token 1.",
+        ),
         Probe(
             "not in order of likelihood",
-            lambda: _darts(0.05, 0.3, 0.99, row=[0.125, 0.625, 0.25]),
-            "The pieces lie in the order of the vocabulary.",
+            lambda: _numbers(0.05, 0.3, 0.99, row=[0.125, 0.625, 0.25]),
+            "The intervals are in the order of the vocabulary.",
         ),
         Probe(
             "a sum below 1",
-            lambda: _darts(0.995, 0.9, row=[0.25, 0.5, 0.24, 0.0]),
-            "The shares end at 0.99. What lies beyond belongs to the last piece, token 2: "
-            "token 3 has no share, and a token 4 does not exist.",
+            lambda: _numbers(0.995, 0.9, row=[0.25, 0.5, 0.24, 0.0]),
+            "The sum is 0.99. Numbers above it belong to token 2, the last with an interval: "
+            "token 3 has probability 0, and there is no token 4.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "one place too early",
+            "one token too early",
             _before_the_piece,
-            "Count the pieces that end at or before the dart: that is the index of the one that "
-            "holds it. You are one before it.",
+            "Count the intervals that end at or before the number: that is the index of the token. "
+            "You return one less.",
         ),
         Misconception(
-            "the right end counted in",
+            "the right end included",
             _boundary_below,
-            "At a boundary you stay in the piece that ends there, so that a dart at 0 hits a token "
-            "of probability 0. Count the ends with <= u.",
+            "At a boundary you stay in the interval that ends there, so the number 0 can select a "
+            "token of probability 0. Count the ends with <= u.",
         ),
         Misconception(
             "the first that is more likely than u",
             _first_more_likely,
-            "You compare single probabilities with the dart. Add them up: what counts is where a "
-            "piece ends.",
+            "You compare single probabilities with the number. Add them up: what counts is where "
+            "an interval ends.",
         ),
         Misconception(
             "sorted first",
             _from_the_best,
-            "The frequencies are right, but the rule is another: the pieces lie in the order of "
-            "the vocabulary. Leave them there.",
+            "The frequencies are right, but the intervals are in the order of the vocabulary. Do "
+            "not sort.",
         ),
         Misconception(
             "the likeliest token",
             lambda probabilities, uniform: probabilities.argmax(-1),
-            "That is greedy decoding: the dart plays no part. Find the piece on which it falls.",
+            "That is greedy decoding: the number has no effect. Find the interval that contains "
+            "it.",
         ),
         Misconception(
-            "one dart for all rows",
-            _one_dart_for_all,
+            "one number for all rows",
+            _one_number_for_all,
             "You used the first number for every row. Each row has its own: uniform[:, None].",
         ),
         Misconception(
             "beyond the last token",
             _count_of_ends,
             "If rounding leaves the sum of a row below 1, a number can lie beyond all ends, and "
-            "you return V, which is no token. Let the last piece that is not empty reach to 1.",
+            "you return V, which is no token. Let the last interval that is not empty extend to 1.",
         ),
         Misconception(
             "an impossible last token",
             _clamped_count,
             "You clamp at V − 1, but that token may have probability 0. A number beyond all ends "
-            "belongs to the last token that has a share.",
+            "belongs to the last token with a probability above 0.",
         ),
         Misconception(
             "token 0 beyond the ends",
@@ -178,19 +185,19 @@ DRAW = Exercise(
                 (probabilities.cumsum(-1) > uniform[:, None]).long().argmax(-1)
             ),
             "If rounding leaves the sum of a row below 1, no end may be above the number, and "
-            "argmax over nothing is 0. The last token that has a share is meant then.",
+            "argmax of all False is 0. Return the last token with a probability above 0.",
         ),
     ),
     alternatives=(
         Alternative("as the hints say", _without_the_last_end),
         Alternative("by searchsorted", _by_searchsorted),
         Alternative("a loop", _by_a_loop),
-        Alternative("the last with a share", _at_most_the_last),
+        Alternative("at most the last possible token", _at_most_the_last),
     ),
     hints=(
-        "probabilities.cumsum(-1) is where each piece ends.",
-        "How many pieces end at or before the dart? (ends <= uniform[:, None]).sum(-1).",
-        "The last piece reaches to 1, even where rounding leaves ends[:, -1:] below it: "
+        "probabilities.cumsum(-1) is where each interval ends.",
+        "How many intervals end at or before the number? (ends <= uniform[:, None]).sum(-1).",
+        "The last interval extends to 1, even where rounding leaves ends[:, -1:] below it: "
         "ends.masked_fill(ends >= ends[:, -1:], 2.0) before you compare.",
     ),
 )

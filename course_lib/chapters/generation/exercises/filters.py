@@ -1,4 +1,4 @@
-"""The exercise on top-k, and what exercises on filters share."""
+"""The exercise on top-k, and helpers for all exercises on filters."""
 
 import torch
 
@@ -11,7 +11,7 @@ NEVER = float("-inf")
 
 
 def row_by_row(rule):
-    """Return a filter that asks `rule` which places of a row (a list of scores) stay."""
+    """Return a filter that keeps the places of a row (a list of logits) that `rule` returns."""
 
     def kept(logits, *settings):
         rows = []
@@ -24,17 +24,17 @@ def row_by_row(rule):
 
 
 def best_first(row):
-    """Return the places of a row, those of the largest scores first."""
+    """Return the places of a row, those of the largest logits first."""
     return sorted(range(len(row)), key=lambda i: -row[i])
 
 
 def shares_of(row):
-    """Return the softmax of a list of scores, as a list."""
+    """Return the softmax of a list of logits, as a list."""
     return torch.tensor(row, dtype=torch.float64).softmax(0).tolist()
 
 
 def logs(*rows):
-    """Return scores that have these probabilities."""
+    """Return logits that have these probabilities."""
     return torch.tensor(rows).log()
 
 
@@ -97,12 +97,12 @@ def _by_counting(logits, k):
 
 TOP_K = Exercise(
     id="generation.top_k",
-    title="The k best",
+    title="Top-k",
     minutes=6,
     difficulty=1,
     statement=(
-        "Return the scores (B, V) with all but the k largest of each row set to -inf. Whatever "
-        "equals the k-th largest stays too; k may be larger than V."
+        "Return the logits (B, V) with all but the k largest of each row set to -inf. Whatever "
+        "equals the k-th largest stays too. k may be larger than V. Keep the dtype."
     ),
     solution=generation.keep_top_k,
     reference=row_by_row(_k_with_ties),
@@ -112,7 +112,7 @@ TOP_K = Exercise(
         Probe(
             "one row, two to keep",
             lambda: call(torch.tensor([[1.0, 4.0, 2.0, 3.0]]), 2),
-            "The two largest scores stay where they are, the others become -inf.",
+            "The two largest logits stay where they are, the others become -inf.",
         ),
         Probe(
             "rows of different size",
@@ -122,17 +122,17 @@ TOP_K = Exercise(
         Probe(
             "a tie for the last place",
             lambda: call(torch.tensor([[5.0, 3.0, 1.0, 3.0, 3.0]]), 2),
-            "Three tokens share the second place. Nothing says which to prefer, so all stay.",
+            "Three tokens tie for second place. Nothing says which to prefer, so all stay.",
         ),
         Probe(
             "a tie for the first place",
             lambda: call(torch.tensor([[5.0, 1.0, 5.0, 3.0]]), 2),
-            "The second largest score is 5 again: equal scores count one by one.",
+            "The second largest logit is 5 again: equal logits count one by one.",
         ),
         Probe(
-            "negative scores",
+            "negative logits",
             lambda: call(-uneven(3, 5).abs() - 1, 2),
-            "A dropped score must lie below every kept one, and 0 does not.",
+            "A dropped logit must be below every kept one, and 0 is not.",
         ),
         Probe(
             "k larger than the vocabulary",
@@ -144,52 +144,52 @@ TOP_K = Exercise(
         Misconception(
             "ties broken by place",
             _k_places,
-            "You keep exactly k tokens: of equal ones, those whose places topk happens to return. "
-            "Their place means nothing. Compare with the k-th largest score instead.",
+            "You keep exactly k tokens: of equal ones, those whose indices topk happens to return. "
+            "The index means nothing. Compare with the k-th largest logit instead.",
         ),
         Misconception(
             "the k-th itself dropped",
             row_by_row(_limit_excluded),
-            "You drop what is equal to the limit, so that fewer than k stay. Drop what is smaller.",
+            "You drop what equals the limit, so fewer than k stay. Drop only what is smaller.",
         ),
         Misconception(
             "the smallest kept",
             row_by_row(_keep_the_smallest),
-            "You sorted upwards and kept the beginning: the worst tokens. Keep the largest.",
+            "You sorted in ascending order and kept the first: the worst tokens. Keep the largest.",
         ),
         Misconception(
             "one limit for all rows",
             _limit_of_everything,
-            "You took the k largest of the whole batch. Each row is a text of its own: use topk "
+            "You took the k largest of the whole batch. Each row is a separate text: use topk "
             "along the last axis, and keep that axis for the comparison.",
         ),
         Misconception(
             "dropped means 0",
             _zeros_for_dropped,
-            "A score of 0 is a score like any other: exp(0) = 1. Only -inf becomes probability 0.",
+            "A logit of 0 is a logit like any other: exp(0) = 1. Only -inf becomes probability 0.",
         ),
         Misconception(
-            "a very low score in place of -inf",
+            "a very low logit instead of -inf",
             _very_low,
-            "After softmax it is the same, but -1e9 is still a score: a later step may scale it, "
-            "compare it, or overflow on it in float16. -inf says that this token cannot come.",
+            "After softmax it is the same, but a later step may scale -1e9, compare it, or "
+            "overflow in float16. Only -inf rules the token out at every step.",
         ),
         Misconception(
-            "k not bounded",
+            "k larger than V",
             _k_unbounded,
-            "topk raises an error when asked for more than there are. Use min(k, V).",
+            "topk raises an error if k is larger than V. Use min(k, V).",
         ),
         Misconception(
             "the k largest values",
             row_by_row(_k_different),
-            "You counted equal scores as one. The two largest of 5, 5 and 3 are both fives, so the "
-            "limit is 5: sort with repetitions, as topk does.",
+            "You counted equal logits as one. The two largest of 5, 5 and 3 are both fives, so the "
+            "limit is 5: count repetitions, as topk does.",
         ),
         Misconception(
-            "the scores alone",
+            "only the values",
             lambda logits, k: logits.topk(min(k, logits.shape[-1])).values,
-            "You return the k largest scores, without their places. The result has the shape of "
-            "the input, with -inf at every place that is dropped.",
+            "You return the k largest logits without their places. The result has the shape of "
+            "the input, with -inf wherever a token is dropped.",
         ),
     ),
     alternatives=(
@@ -199,8 +199,8 @@ TOP_K = Exercise(
         Alternative("by counting", _by_counting),
     ),
     hints=(
-        "Find the k-th largest score of each row; everything below it goes.",
-        "logits.topk(k).values is sorted downwards; its last column is the limit: [:, -1:].",
+        "Find the k-th largest logit of each row; everything below it is dropped.",
+        "logits.topk(k).values is in descending order; its last column is the limit: [:, -1:].",
         "logits.masked_fill(logits < limit, -torch.inf). Take min(k, logits.shape[-1]) for k.",
     ),
 )

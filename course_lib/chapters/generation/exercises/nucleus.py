@@ -1,4 +1,4 @@
-"""The exercise on top-p, the nucleus."""
+"""The exercise on top-p (nucleus sampling)."""
 
 import torch
 
@@ -129,12 +129,13 @@ def _without_sorting(logits, p):
 
 TOP_P = Exercise(
     id="generation.top_p",
-    title="The nucleus",
+    title="Top-p",
     minutes=10,
     difficulty=3,
     statement=(
-        "Return the scores (B, V) with all set to -inf but the fewest tokens, best first, whose "
-        "probabilities together reach p. At least the best one stays."
+        "Return the logits (B, V), keeping the fewest tokens, most likely first, whose "
+        "probabilities together reach p, and setting all others to -inf. The most likely token "
+        "always stays. Inputs have no ties. Keep the dtype."
     ),
     solution=generation.keep_top_p,
     reference=row_by_row(_crossing_stays),
@@ -149,7 +150,7 @@ TOP_P = Exercise(
         Probe(
             "the second one crosses",
             lambda: call(logs([0.5, 0.3, 0.15, 0.05]), 0.7),
-            "0.5 is too little, 0.8 is enough: the token that crosses the line stays.",
+            "0.5 is too little, 0.8 is enough: the token with which the sum reaches p stays.",
         ),
         Probe(
             "reached exactly",
@@ -159,33 +160,35 @@ TOP_P = Exercise(
         Probe(
             "not in order",
             lambda: call(logs([0.05, 0.5, 0.15, 0.3]), 0.7),
-            "Sort first, and put the decision back to where each token stands.",
+            "Sort first, then map the decision back to each token's own place.",
         ),
         Probe(
             "two rows",
             lambda: call(logs([0.1, 0.2, 0.7], [0.3, 0.36, 0.34]), 0.65),
-            "A sure row keeps one token, an unsure row two: that is the point of top-p.",
+            "A confident row keeps one token, an uncertain row two: that is the point of top-p.",
         ),
         Probe(
             "a tiny p",
             lambda: call(uneven(2, 5), 0.01),
-            "The best token crosses the line at once, and stays.",
+            "The best token reaches p at once, and stays.",
         ),
-        Probe("nearly all", lambda: call(uneven(3, 7), 0.97), "Only the tail beyond 0.97 goes."),
+        Probe(
+            "nearly all", lambda: call(uneven(3, 7), 0.97), "Only the tail beyond 0.97 is dropped."
+        ),
     ),
     misconceptions=(
         Misconception(
             "the crossing token dropped",
             row_by_row(_crossing_dropped),
-            "You keep tokens while their sum stays within p, so that what is kept weighs less than "
-            "p, and nothing at all is left when the best token alone is above it. The token that "
-            "crosses the line belongs to the nucleus.",
+            "You keep tokens while their sum stays within p, so what is kept has less than p, and "
+            "nothing is left when the best token alone exceeds it. The token with which the sum "
+            "reaches p belongs to the nucleus.",
         ),
         Misconception(
             "the crossing token dropped, unless it is the first",
             row_by_row(_all_but_the_first_crossing),
-            "You saved the best token, but the rule is the same for all: the token with which the "
-            "sum reaches p stays.",
+            "You kept the best token as a special case, but the rule is the same for all: the "
+            "token with which the sum reaches p stays.",
         ),
         Misconception(
             "a threshold for each token",
@@ -195,7 +198,7 @@ TOP_P = Exercise(
         Misconception(
             "summed from the worst",
             row_by_row(_from_the_worst),
-            "You sorted upwards and kept the beginning. Sum from the most likely one down.",
+            "You summed from the least likely token up. Sum from the most likely one down.",
         ),
         Misconception(
             "not sorted",
@@ -206,26 +209,26 @@ TOP_P = Exercise(
         Misconception(
             "dropped means 0",
             _zero_outside,
-            "A score of 0 is a score like any other: exp(0) = 1, more than most tokens have. Only "
+            "A logit of 0 is a logit like any other: exp(0) = 1, more than most tokens have. Only "
             "-inf becomes probability 0.",
         ),
         Misconception(
             "probabilities returned",
             _shares_outside,
-            "The choice is right. But you return probabilities, and what is left no longer adds up "
-            "to 1. Decide by the probabilities, and set the *scores* outside to -inf.",
+            "The right tokens are kept. But you return probabilities, and they no longer add up to "
+            "1. Decide by the probabilities, and set the *logits* of the others to -inf.",
         ),
         Misconception(
-            "not put back in place",
+            "not mapped back",
             _not_put_back,
-            "You decided in sorted order and applied it to the unsorted scores. Use the indices of "
+            "You decided in sorted order and applied it to the unsorted logits. Use the indices of "
             "sort: scatter, or gather with their argsort.",
         ),
         Misconception(
-            "put back by gather with the order",
+            "mapped back by gather with the order",
             _gathered,
-            "`order` says where each sorted token comes from. gather(-1, order) sorts once more; "
-            "to go back, scatter(-1, order, dropped), or gather with order.argsort(-1).",
+            "`order` says where each sorted token comes from. gather(-1, order) permutes once "
+            "more; to invert it use scatter(-1, order, dropped), or gather with order.argsort(-1).",
         ),
         Misconception(
             "one token more where p is reached exactly",
@@ -234,29 +237,29 @@ TOP_P = Exercise(
             "reached p already: drop where before >= p.",
         ),
         Misconception(
-            "sorted scores returned",
+            "sorted logits returned",
             _sorted_returned,
-            "The right scores are left, but in sorted order: place i no longer belongs to token i. "
-            "Put the decision back to where each token stood.",
+            "The right logits are left, but in sorted order: place i no longer belongs to token i. "
+            "Map the decision back to each token's own place.",
         ),
         Misconception(
-            "1 − p in place of p",
+            "1 − p instead of p",
             lambda logits, p: _downwards(logits, 1 - p),
             "You stop when the sum reaches 1 − p. From the best token down the limit is p; 1 − p "
             "is what may be dropped, counted from the worst.",
         ),
     ),
     alternatives=(
-        Alternative("by a walk", row_by_row(_crossing_stays)),
-        Alternative("downwards", _downwards),
+        Alternative("token by token", row_by_row(_crossing_stays)),
+        Alternative("as the hints say", _downwards),
         Alternative("shifted by one", _shifted),
         Alternative("back by argsort", _back_by_argsort),
         Alternative("without sorting", _without_sorting),
     ),
     hints=(
-        "Sort the scores of each row downwards, softmax them, and take the running sum.",
+        "Sort the logits of each row in descending order, take their softmax and the running sum.",
         "A token stays if what comes *before* it, without itself, is still below p.",
-        "sorted, order = logits.sort(-1, descending=True); before = cumsum − own share; drop "
-        "before >= p; put back with torch.zeros_like(...).scatter(-1, order, ...).",
+        "sorted, order = logits.sort(-1, descending=True); before = cumsum − own probability; "
+        "drop before >= p; map back with torch.zeros_like(...).scatter(-1, order, ...).",
     ),
 )

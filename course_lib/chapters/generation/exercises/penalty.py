@@ -1,4 +1,4 @@
-"""The exercise on the repetition penalty: scores against what was written."""
+"""The exercise on the repetition penalty."""
 
 import torch
 
@@ -81,12 +81,13 @@ def _one_by_one(logits, ids, penalty):
 
 PENALTY = Exercise(
     id="generation.penalty",
-    title="Not again",
+    title="The repetition penalty",
     minutes=8,
     difficulty=2,
     statement=(
-        "Return the scores (B, V) in which every token that stands in its row of `ids` (B, S) has "
-        "become less likely: positive scores divided by `penalty`, negative ones multiplied by it."
+        "Return the logits (B, V) with every token that occurs in its row of `ids` (B, S) made "
+        "less likely, once: positive logits divided by `penalty`, negative ones multiplied by it. "
+        "`penalty` is above 1. Keep the dtype."
     ),
     solution=generation.penalise_repetition,
     reference=_penalised,
@@ -94,47 +95,48 @@ PENALTY = Exercise(
     same_dtype=True,
     probes=(
         Probe(
-            "positive scores",
+            "positive logits",
             lambda: call(torch.tensor([[4.0, 2.0, 1.0]]), torch.tensor([[1]]), 2.0),
-            "Token 1 has been written: its 2 becomes 1, the others stay.",
+            "Token 1 occurs in the text: its 2 becomes 1, the others stay.",
         ),
         Probe(
-            "a negative score",
+            "a negative logit",
             lambda: call(torch.tensor([[4.0, -2.0, 1.0]]), torch.tensor([[1]]), 2.0),
             "−2 divided by 2 is −1, which is larger: that would be a reward.",
         ),
         Probe(
-            "written three times",
+            "three occurrences",
             lambda: call(torch.tensor([[4.0, -2.0, 8.0]]), torch.tensor([[2, 0, 2, 2]]), 2.0),
-            "The penalty asks whether a token has occurred, not how often.",
+            "What counts is whether a token has occurred, not how often.",
         ),
         Probe(
             "both signs in one row",
             lambda: call(torch.tensor([[4.0, -2.0, 1.0]]), torch.tensor([[0, 1]]), 2.0),
-            "4 is divided, −2 is multiplied: each score by its own sign.",
+            "4 is divided, −2 is multiplied: the sign of each logit decides.",
         ),
         Probe(
             "two texts",
             lambda: call(uneven(2, 5), torch.tensor([[0, 1, 1], [4, 3, 0]]), 1.3),
-            "Each row is penalised for what it has written itself.",
+            "Each row is penalised for its own tokens.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "negative scores rewarded",
+            "negative logits rewarded",
             _always_divided,
-            "Dividing a negative score brings it closer to 0, and makes the token more likely. "
-            "Multiply where the score is negative.",
+            "Dividing a negative logit brings it closer to 0 and makes the token more likely. "
+            "Multiply where the logit is negative.",
         ),
         Misconception(
             "always multiplied",
             _always_multiplied,
-            "Multiplying a positive score by more than 1 makes the token more likely. Divide it.",
+            "Multiplying a positive logit by more than 1 makes the token more likely. Divide it.",
         ),
         Misconception(
             "subtracted",
             _subtracted,
-            "That is another penalty (presence penalty). This one divides or multiplies.",
+            "Subtracting is a different method, the presence penalty. This one divides or "
+            "multiplies.",
         ),
         Misconception(
             "once for each occurrence",
@@ -145,35 +147,35 @@ PENALTY = Exercise(
         Misconception(
             "every token penalised",
             _all_tokens,
-            "You changed all scores. Only tokens that stand in `ids` are penalised.",
+            "You changed all logits. Only tokens that occur in `ids` are penalised.",
         ),
         Misconception(
             "the batch taken together",
             _of_any_row,
-            "You penalise a row for what another row has written. Each row has its own ids.",
+            "You penalise a row for the tokens of a different row. Each row has its own ids.",
         ),
         Misconception(
             "one sign for a whole row",
             _by_the_sum,
-            "One sign decides for all scores of a row. Ask each score by itself: torch.where("
-            "scores < 0, scores * penalty, scores / penalty).",
+            "The sign of one logit decides for its whole row. Decide for each logit separately: "
+            "torch.where(logits < 0, logits * penalty, logits / penalty).",
         ),
         Misconception(
-            "one sign for all scores",
+            "one sign for all logits",
             _all_or_nothing,
-            "You divide only if all scores are positive, and multiply otherwise. Ask each score by "
-            "itself, with torch.where instead of if.",
+            "You divide only if all logits are positive, and multiply otherwise. Decide for each "
+            "logit separately, with torch.where instead of if.",
         ),
         Misconception(
             "the signs exchanged",
             lambda logits, ids, penalty: _penalised(logits, ids, 1 / penalty),
-            "You multiply positive scores and divide negative ones, which makes each token more "
-            "likely. It is the other way round.",
+            "You multiply positive logits and divide negative ones, which makes each token more "
+            "likely. Divide positive ones, multiply negative ones.",
         ),
         Misconception(
             "only the last token",
             lambda logits, ids, penalty: _penalised(logits, ids[:, -1:], penalty),
-            "You penalise the token that was written last. All tokens of the row count.",
+            "You penalise only the last token. All tokens of the row count.",
         ),
     ),
     alternatives=(
@@ -183,7 +185,7 @@ PENALTY = Exercise(
     ),
     hints=(
         "Mark what has been seen: zeros of shape (B, V), scatter ones along dim 1 at ids.",
-        "torch.where(logits < 0, logits * penalty, logits / penalty) pushes every score down.",
+        "torch.where(logits < 0, logits * penalty, logits / penalty) lowers every logit.",
         "torch.where(seen, penalised, logits).",
     ),
 )

@@ -1,4 +1,4 @@
-"""The exercise on the way from scores to probabilities: the order of the steps."""
+"""The exercise on the order of the steps from logits to probabilities."""
 
 import torch
 
@@ -10,7 +10,7 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 
 
 def _limits(shares, k, p):
-    """Return the places of a list of shares that stay after top-k and then top-p."""
+    """Return the indices of the probabilities that stay after top-k and then top-p."""
     order = sorted(range(len(shares)), key=lambda i: -shares[i])[:k]
     total = sum(shares[i] for i in order)
     stays, weight = [], 0.0
@@ -105,8 +105,9 @@ DISTRIBUTION = Exercise(
     minutes=8,
     difficulty=2,
     statement=(
-        "Return the probabilities (B, V) with which tokens are drawn after temperature, then "
-        "top-k, then top-p. You may use `generation.keep_top_k` and `generation.keep_top_p`."
+        "Return the probabilities (B, V) after temperature, then top-k, then top-p, each applied "
+        "to what the step before it left. The temperature is positive, k at most V. You may use "
+        "`generation.keep_top_k` and `generation.keep_top_p`."
     ),
     solution=answers.filtered_distribution,
     reference=_in_loops,
@@ -115,46 +116,45 @@ DISTRIBUTION = Exercise(
         Probe(
             "nothing dropped",
             lambda: call(torch.tensor(_ROW), 1.0, 5, 1.0),
-            "With everything switched off this is softmax.",
+            "With all filters off this is softmax.",
         ),
         Probe(
             "two kept",
             lambda: call(torch.tensor(_ROW), 1.0, 2, 1.0),
-            "Two tokens share the whole of 1: 0.731 and 0.269.",
+            "Two tokens are left, with probabilities 0.731 and 0.269.",
         ),
         Probe(
             "a low temperature with top-p",
             lambda: call(torch.tensor(_ROW), 0.5, 5, 0.8),
-            "At 0.5 the best token alone has 0.83, so that it reaches 0.8; at 1 it would not.",
+            "At 0.5 the best token alone has 0.83 and reaches 0.8; at 1 it would not.",
         ),
         Probe(
             "a high temperature with top-p",
             lambda: call(torch.tensor(_ROW), 3.0, 5, 0.8),
-            "Flat shares: more tokens are needed to reach 0.8.",
+            "The distribution is flatter: more tokens are needed to reach 0.8.",
         ),
         Probe(
-            "top-k leaves, top-p takes",
+            "top-p after top-k",
             lambda: call(torch.tensor([[1.2, 1.0, 0.9, 0.8, 0.7, 0.6]]), 1.0, 3, 0.7),
-            "Top-p measures shares among the three that top-k has left, not among all.",
+            "Top-p sums probabilities among the three tokens that top-k has left, not among all.",
         ),
         Probe(
             "two rows",
             lambda: call(uneven(2, 7), 0.8, 4, 0.85),
-            "Every row is filtered and shared out by itself.",
+            "Every row is filtered and normalised separately.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "scores returned",
+            "logits returned",
             _scores_returned,
-            "These are scores. One step is missing: softmax, which shares the whole of 1 among "
-            "what is left.",
+            "These are logits. One step is missing: softmax, which makes what is left add up to 1.",
         ),
         Misconception(
             "softmax before the last filter",
             _softmax_too_early,
-            "A filter takes scores, and softmaxes them itself to decide. You handed it "
-            "probabilities, so that it softmaxed twice. One softmax, at the very end.",
+            "A filter takes logits and computes their softmax itself. You passed probabilities, so "
+            "softmax was applied twice. Apply one softmax, at the very end.",
         ),
         Misconception(
             "temperature last",
@@ -163,37 +163,37 @@ DISTRIBUTION = Exercise(
             "tokens of temperature 1. Libraries apply the temperature first.",
         ),
         Misconception(
-            "not shared out again",
+            "not normalised again",
             _not_renormalised,
-            "What you removed took part in the sum, so that the rest adds up to less than 1. Set "
-            "scores to -inf and take one softmax at the end.",
+            "The removed tokens are still in the denominator, so the rest adds up to less than 1. "
+            "Set logits to -inf and take one softmax at the end.",
         ),
         Misconception(
             "top-p before top-k",
             _top_p_first,
-            "Your top-p sums shares among all tokens, also those that top-k removes. Each step "
-            "works on what the one before it has left: after top-k the shares are larger, and "
-            "their sum reaches p earlier.",
+            "Your top-p sums probabilities over all tokens, also those that top-k removes. Each "
+            "step works on what the one before it left: after top-k the probabilities are larger, "
+            "and their sum reaches p earlier.",
         ),
         Misconception(
             "temperature multiplied",
             _multiplied,
-            "Your knob turns the wrong way. Divide the scores by the temperature.",
+            "You multiply by the temperature. Divide the logits by it.",
         ),
         Misconception(
             "no temperature",
             _without_temperature,
-            "The temperature plays no part in what you return. Divide the scores by it first.",
+            "The temperature has no effect on your result. Divide the logits by it first.",
         ),
         Misconception(
             "no top-k",
             _without_top_k,
-            "`k` plays no part in what you return. Filter with keep_top_k before keep_top_p.",
+            "`k` has no effect on your result. Filter with keep_top_k before keep_top_p.",
         ),
         Misconception(
             "no top-p",
             _without_top_p,
-            "`p` plays no part in what you return. Filter with keep_top_p after keep_top_k.",
+            "`p` has no effect on your result. Filter with keep_top_p after keep_top_k.",
         ),
     ),
     alternatives=(
@@ -207,7 +207,7 @@ DISTRIBUTION = Exercise(
         Alternative("row by row", _row_by_row),
     ),
     hints=(
-        "Three lines on scores, and a single softmax at the very end.",
+        "Three lines on logits, and a single softmax at the very end.",
         "scores = logits / temperature, then keep_top_k(scores, k), then keep_top_p(scores, p).",
     ),
 )

@@ -1,4 +1,4 @@
-"""The exercise on min-p: each score against the best of its row."""
+"""The exercise on min-p."""
 
 import math
 
@@ -63,6 +63,11 @@ def _by_scores(logits, min_p):
     return torch.where(logits >= limit, logits, NEVER)
 
 
+def _log_subtracted(logits, min_p):
+    limit = logits.amax(-1, keepdim=True) - math.log(min_p)
+    return logits.masked_fill(logits < limit, NEVER)
+
+
 def _by_ratio(logits, min_p):
     ratio = (logits - logits.max(-1, keepdim=True).values).exp()
     return logits.masked_fill(~(ratio >= min_p), NEVER)
@@ -70,12 +75,12 @@ def _by_ratio(logits, min_p):
 
 MIN_P = Exercise(
     id="generation.min_p",
-    title="A share of the best",
+    title="Min-p",
     minutes=5,
     difficulty=1,
     statement=(
-        "Return the scores (B, V) with -inf for every token whose probability is below min_p "
-        "times the largest probability of its row."
+        "Return the logits (B, V) with -inf for every token whose probability is below min_p "
+        "times the largest probability of its row. 0 < min_p <= 1. Keep the dtype."
     ),
     solution=generation.keep_min_p,
     reference=row_by_row(_of_the_best),
@@ -85,22 +90,22 @@ MIN_P = Exercise(
         Probe(
             "by hand",
             lambda: call(logs([0.5, 0.3, 0.15, 0.05]), 0.2),
-            "The limit is 0.2 · 0.5 = 0.1: the last token goes.",
+            "The limit is 0.2 · 0.5 = 0.1: the last token is dropped.",
         ),
         Probe(
-            "an unsure row",
+            "an uncertain row",
             lambda: call(logs([0.2, 0.16, 0.24, 0.14, 0.16, 0.1]), 0.5),
-            "The limit is half of 0.24. Nobody reaches 0.5, and still most tokens stay.",
+            "The limit is half of 0.24. No token reaches 0.5, and still most stay.",
         ),
         Probe(
-            "a sure and an unsure row",
+            "a confident and an uncertain row",
             lambda: call(logs([0.9, 0.06, 0.03, 0.01], [0.4, 0.35, 0.2, 0.05]), 0.1),
-            "Each row is measured by its own best token.",
+            "Each row has its own limit, from its own best token.",
         ),
         Probe(
-            "negative scores",
+            "negative logits",
             lambda: call(torch.tensor([[-1.0, -1.5, -6.0]]), 0.3),
-            "The rule is about probabilities. Scores can be negative.",
+            "The rule is about probabilities. Logits can be negative.",
         ),
         Probe(
             "min_p of 1",
@@ -112,25 +117,25 @@ MIN_P = Exercise(
         Misconception(
             "an absolute limit",
             row_by_row(_absolute),
-            "You compare with min_p itself. Where the model is unsure, no token may be that "
+            "You compare with min_p itself. Where the model is uncertain, no token may be that "
             "likely. The limit is min_p times the largest probability.",
         ),
         Misconception(
-            "a share of the scores",
+            "a fraction of the largest logit",
             row_by_row(_of_the_scores),
-            "You took a share of the largest score. Scores have no zero point; probabilities do. "
-            "Softmax first.",
+            "You multiplied the largest logit by min_p. Softmax ignores a constant added to all "
+            "logits, so a fraction of one means nothing. Take the softmax first.",
         ),
         Misconception(
             "the best of all rows",
             _of_the_total,
-            "Your limit comes from the surest row of the batch. Take the maximum of each row, "
-            "amax(-1, keepdim=True).",
+            "Your limit comes from the most confident row of the batch. Take the maximum of each "
+            "row, amax(-1, keepdim=True).",
         ),
         Misconception(
             "dropped means 0",
             _zero_below,
-            "A score of 0 is a score like any other: exp(0) = 1. Only -inf becomes probability 0.",
+            "A logit of 0 is a logit like any other: exp(0) = 1. Only -inf becomes probability 0.",
         ),
         Misconception(
             "the wrong side kept",
@@ -146,14 +151,20 @@ MIN_P = Exercise(
         Misconception(
             "probabilities returned",
             _probabilities_left,
-            "The choice is right. But you return probabilities, and the next step expects scores: "
-            "set the scores of what is dropped to -inf.",
+            "The right tokens are kept. But you return probabilities, and the next step expects "
+            "logits: set the logits of what is dropped to -inf.",
         ),
         Misconception(
             "subtracted from the best",
             row_by_row(_minus),
-            "You drop what is more than min_p below the best. The limit is a share of the best, so "
-            "multiply: min_p times the largest probability.",
+            "You drop what is more than min_p below the best. The limit is a fraction of the best: "
+            "min_p times the largest probability.",
+        ),
+        Misconception(
+            "max − log(min_p)",
+            _log_subtracted,
+            "In logits the limit is max + log(min_p). log(min_p) is negative, so subtracting it "
+            "puts the limit above the best token and drops all of them.",
         ),
         Misconception(
             "along the wrong axis",
@@ -163,7 +174,7 @@ MIN_P = Exercise(
     ),
     alternatives=(
         Alternative("as the hints say", _by_probabilities),
-        Alternative("on the scores", _by_scores),
+        Alternative("on the logits", _by_scores),
         Alternative("relative to the best", _by_ratio),
     ),
     hints=(

@@ -1,7 +1,7 @@
-"""The pictures of this chapter: choosing a token, memory, a beam as a tree, drafts.
+"""The figures of this chapter: choosing a token, the cache, beam search, speculative decoding.
 
 Taught in:        generation
-Checked against:  the library's own functions, read back from the drawn shapes
+Checked against:  the library's own functions, read back from the figures
 """
 
 from course_lib.chapters.generation.figures.choosing import nucleus_sizes, penalty_effect, pipeline

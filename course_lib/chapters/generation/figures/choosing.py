@@ -1,7 +1,7 @@
-"""From scores to a token: the distribution after each step, and how many tokens top-p keeps.
+"""From logits to a token: the distribution after each step, and how many tokens top-p keeps.
 
 Taught in:        generation
-Checked against:  the library's processors, read back from the drawn bars
+Checked against:  the library's processors, read back from the bars
 Shapes:           V vocabulary, T tokens of a text
 """
 
@@ -32,8 +32,9 @@ from course_lib.study.display.plotting import (
     title,
 )
 
-SHOWN = 10  # tokens; the rest is summed up in one bar
-NAMED = 4  # pieces of the line; each name costs a millisecond of every redraw
+SHOWN = 10  # tokens; the rest is one bar
+LOWEST = 4  # tokens of the text in the figure of the penalty, so that negative logits are seen
+NAMED = 4  # intervals of the line; each name costs a millisecond of every redraw
 
 
 def pipeline(
@@ -42,14 +43,14 @@ def pipeline(
     temperature: Number,
     k: int,
     p: Number,
-    dart: Number,
+    u: Number,
 ) -> Figure:
-    """Draw the shares of the likeliest tokens after each step, and below them the line of 1 on
-    which what is left lies, in the order of the vocabulary, with the dart in it.
+    """Draw the probabilities of the likeliest tokens after each step, and below them the line from
+    0 to 1 with the intervals of the tokens that are left, and the random number u on it.
     """
     stages = _stages(logits.double()[None], float(temperature), k, float(p))
     order = logits.argsort(descending=True, stable=True)[:SHOWN].tolist()
-    chosen = int(draw(stages[-1][1][None], torch.tensor([dart], dtype=torch.float64)))
+    chosen = int(draw(stages[-1][1][None], torch.tensor([u], dtype=torch.float64)))
     kept = [int((shares > 0).sum()) for _, shares in stages]
     room = Margins(left=1.15, right=0.15, bottom=1.5, top=0.62, across=0.16)
     figure, axes = new_figure(11, 4.9, cols=4, margins=room)
@@ -62,40 +63,42 @@ def pipeline(
     title(
         axes[0],
         f"Of {kept[0]} tokens top-k keeps {kept[2]} and top-p {kept[3]}; "
-        f"u = {dart:.2f} draws {word}",
+        f"u = {u:.2f} selects {word}",
         width=9.5,
     )
     _line(figure.add_axes((1.15 / 11, 0.5 / 4.9, 9.7 / 11, 0.34 / 4.9)), stages[-1][1], vocabulary,
-          chosen, float(dart))  # fmt: skip
+          chosen, float(u))  # fmt: skip
     return figure
 
 
 def _line(
-    ax: Axes, shares: Float[Tensor, " V"], vocabulary: Sequence[str], chosen: int, dart: float
+    ax: Axes, shares: Float[Tensor, " V"], vocabulary: Sequence[str], chosen: int, u: float
 ) -> None:
-    """Draw the pieces of the line from 0 to 1, the one that the dart hits in orange."""
+    """Draw the intervals of the line from 0 to 1, the one that contains u in orange."""
     left = shares.nonzero().flatten().tolist()
     widths = shares[left].tolist()
     starts = [0.0, *accumulate(widths[:-1])]
     colours = [OKABE_ITO.orange if i == chosen else OKABE_ITO.sky for i in left]
     ax.broken_barh(list(zip(starts, widths, strict=True)), (0, 1), facecolors=colours,
                    edgecolors="white", linewidth=0.6)  # fmt: skip
-    wide = sorted(range(len(left)), key=lambda piece: -widths[piece])[:NAMED]
-    for piece in wide:
-        word = token_label(vocabulary[left[piece]], 12)
-        if widths[piece] > 0.011 * (len(word) + 1):
-            ax.text(starts[piece] + widths[piece] / 2, 0.5, word, ha="center", va="center", size=8)
-    ax.plot([dart], [1.25], marker="v", color=OKABE_ITO.vermillion, markersize=7, clip_on=False)
+    wide = sorted(range(len(left)), key=lambda part: -widths[part])[:NAMED]
+    for part in wide:
+        word = token_label(vocabulary[left[part]], 12)
+        if widths[part] > 0.011 * (len(word) + 1):
+            ax.text(starts[part] + widths[part] / 2, 0.5, word, ha="center", va="center", size=8)
+    ax.plot([u], [1.25], marker="v", color=OKABE_ITO.vermillion, markersize=7, clip_on=False)
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.set_yticks([])
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=9)
-    ax.set_xlabel("the line on which the dart u falls: what is left, in the order of token ids")
+    ax.set_xlabel(
+        "the tokens that are left on a line from 0 to 1, in the order of their ids; triangle: u"
+    )
 
 
 def _stages(
     logits: Float[Tensor, "one V"], temperature: float, k: int, p: float
 ) -> list[tuple[str, Tensor]]:
-    """Return the name and the shares of each step."""
+    """Return the name of each step and the probabilities after it."""
     warm = apply_temperature(logits, temperature)
     few = keep_top_k(warm, k)
     nucleus = keep_top_p(few, p)
@@ -110,7 +113,7 @@ def _stages(
 
 def _stage(ax: Axes, shares: Tensor, order: list[int], chosen: int | None) -> None:
     values = [*shares[order].tolist(), float(shares.sum() - shares[order].sum())]
-    values[-1] = max(values[-1], 0.0)  # rounding may leave a little less than nothing
+    values[-1] = max(values[-1], 0.0)  # rounding may leave a tiny negative number
     colours = [OKABE_ITO.orange if i == chosen else OKABE_ITO.blue for i in order]
     ax.barh(range(len(values)), values, color=[*colours, FAINT], height=0.75)
     for place in (*range(3), len(values) - 1):  # each number costs a millisecond of every redraw
@@ -121,7 +124,7 @@ def _stage(ax: Axes, shares: Tensor, order: list[int], chosen: int | None) -> No
 
 
 def nucleus_sizes(logits: Float[Tensor, "T V"], tokens: Sequence[str], p: Number, k: int) -> Figure:
-    """Draw how many tokens top-p keeps behind each token of a text; top-k always keeps k."""
+    """Draw how many tokens top-p keeps after each token of a text; top-k always keeps k."""
     kept = (keep_top_p(logits.double(), float(p)) > -torch.inf).sum(-1).tolist()
     figure, ax = new_figure(10, 3.6, margins=Margins(left=0.8, bottom=0.95, top=0.55))
     bars = ax.bar(range(len(kept)), kept, color=OKABE_ITO.blue, width=0.75)
@@ -141,20 +144,30 @@ def nucleus_sizes(logits: Float[Tensor, "T V"], tokens: Sequence[str], p: Number
 def penalty_effect(
     logits: Float[Tensor, " V"], ids: Sequence[int], vocabulary: Sequence[str], penalty: Number
 ) -> Figure:
-    """Draw the scores of the likeliest tokens before and after the repetition penalty."""
+    """Draw logits before and after the repetition penalty: the largest, and the text's lowest."""
     changed = penalise_repetition(logits[None], torch.tensor([list(ids)]), float(penalty))[0]
-    order = logits.argsort(descending=True, stable=True)[:SHOWN].tolist()
-    seen = set(ids)
+    order = _largest_and_lowest(logits, set(ids))
+    seen, count = set(ids), len(order)
     figure, ax = new_figure(9, 3.8, margins=Margins(left=0.8, bottom=0.95, top=0.55))
-    for places, scores, colour in ((-0.2, logits, MASKED), (0.2, changed, OKABE_ITO.blue)):
-        ax.bar([i + places for i in range(SHOWN)], scores[order].tolist(), width=0.4, color=colour)
+    bars = ((-0.2, logits, MASKED, "before"), (0.2, changed, OKABE_ITO.blue, "after"))
+    for places, scores, colour, name in bars:
+        ax.bar([i + places for i in range(count)], scores[order].tolist(), width=0.4,
+               color=colour, label=name)  # fmt: skip
     ax.axhline(0, color=FAINT, linewidth=1)
     labels = [token_label(vocabulary[i], 10) + (" ×" if i in seen else "") for i in order]
-    ax.set_xticks(range(SHOWN), labels, rotation=90)
-    ax.set_ylabel("score")
+    ax.set_xticks(range(count), labels, rotation=90)
+    ax.set_ylabel("logit")
+    ax.legend(loc="upper right", frameon=False, ncols=2)
     before, after = (int(scores.argmax()) for scores in (logits, changed))
-    words = token_label(vocabulary[after])
+    word = token_label(vocabulary[after])
     verb = "stays" if before == after else "becomes"
-    title(ax, f"Penalty {penalty:.2f}: {sum(i in seen for i in order)} of the {SHOWN} best (×) "
-          f"were written before; the best token {verb} {words}")  # fmt: skip
+    title(ax, f"Penalty {penalty:.2f} on tokens of the text (×): the best token {verb} {word}")
     return figure
+
+
+def _largest_and_lowest(logits: Tensor, seen: set[int]) -> list[int]:
+    """Return the tokens to show, largest logit first; among them the lowest of the text."""
+    order = logits.argsort(descending=True, stable=True).tolist()
+    lowest = set([token for token in order if token in seen][-LOWEST:])
+    largest = [token for token in order if token not in lowest][: SHOWN - len(lowest)]
+    return [token for token in order if token in lowest or token in largest]

@@ -1,8 +1,8 @@
-"""What a cache saves and what it costs.
+"""What a KV cache saves and what it costs.
 
 Taught in:        generation
 Checked against:  sums in plain Python, `kv_cache_bytes`
-Shapes:           N new tokens, S places of a cache
+Shapes:           N new tokens, S positions of a cache
 """
 
 import torch
@@ -19,10 +19,10 @@ UNWRITTEN, READ, COMPUTED = 0, 1, 2
 
 
 def cache_states(prompt: int, new: int, cached: bool) -> Int[Tensor, "steps places"]:
-    """Return for each pass what happens at each place: COMPUTED, READ from the cache, UNWRITTEN.
+    """Return for each pass what happens at each position: COMPUTED, READ from the cache, UNWRITTEN.
 
-    The first pass reads the prompt; each of the others reads one token more. The token written
-    last is read by no pass.
+    The first pass reads the prompt; each of the others reads one more token. The last new token is
+    not read by any pass.
     """
     states = torch.full((new, prompt + new - 1), UNWRITTEN)
     for step in range(new):
@@ -45,7 +45,7 @@ def cache_growth(prompt: int, new: int) -> Figure:
         ax.imshow(
             states.numpy(), cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest"
         )
-        ax.set(xlabel="place in the text", ylabel="pass")
+        ax.set(xlabel="position in the text", ylabel="pass")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         ax.axvline(prompt - 0.5, color=FAINT, linewidth=1, linestyle=":")
@@ -66,7 +66,7 @@ def cache_growth(prompt: int, new: int) -> Figure:
 def bytes_per_step(
     parameters: int, layers: int, groups: int, head_dim: int, longest: int, bytes_per_number: int
 ) -> Figure:
-    """Draw what a decoding step fetches from memory as the text grows: weights, keys, values."""
+    """Draw the bytes that a decode step fetches as the text grows: weights, keys and values."""
     weights = parameters * bytes_per_number
     tokens = torch.linspace(1, longest, 60).long().tolist()
     cache = [kv_cache_bytes(layers, groups, head_dim, t, 1, bytes_per_number) for t in tokens]
@@ -76,9 +76,9 @@ def bytes_per_step(
     upper = [(weights + size) / unit for size in cache]
     ax.fill_between(tokens, weights / unit, upper, color=OKABE_ITO.orange, label="keys and values")
     ax.set(xlim=(1, longest), ylim=(0, 1.25 * upper[-1]))
-    ax.set(xlabel="tokens in the text", ylabel=f"{name} per token written")
+    ax.set(xlabel="tokens in the text", ylabel=f"{name} per new token")
     ax.legend(loc="upper left", frameon=False, ncols=2)
     each = kv_cache_bytes(layers, groups, head_dim, 1, 1, bytes_per_number)
     equal = weights / each
-    title(ax, f"Keys and values weigh as much as the weights at {equal:,.0f} tokens")
+    title(ax, f"The cache is as large as the weights at {equal:,.0f} tokens")
     return figure

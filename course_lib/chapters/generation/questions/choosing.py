@@ -25,24 +25,24 @@ GREEDY = OneAnswer(
             "It need not be the most likely text of its length.",
             True,
             "a token that is a little less likely may be followed by much likelier ones. Beam "
-            "search keeps several beginnings for that reason.",
+            "search keeps several unfinished texts for that reason.",
         ),
         Option(
             "It is the most likely text of its length.",
             False,
-            "the product of the best single steps is not the best product: a later step may pay "
-            "for an earlier one.",
+            "the best single steps do not give the best product: after a less likely token the "
+            "next ones may be much likelier.",
         ),
         Option(
-            "It is another text each time.",
+            "It is different each time.",
             False,
-            "nothing is drawn, so the same prompt gives the same text, but for rounding.",
+            "nothing is sampled, so the same prompt gives the same text, up to rounding.",
         ),
         Option(
-            "It is a draw from the model's distribution at temperature 1.",
+            "It is a sample from the model's distribution at temperature 1.",
             False,
-            "at temperature 1 less likely tokens are drawn in their share; greedy is the limit of "
-            "temperature 0.",
+            "at temperature 1 each token is sampled with its probability; greedy is the limit as "
+            "the temperature goes to 0.",
         ),
     ),
 )
@@ -56,7 +56,7 @@ def _draw_shares(rng: random.Random) -> dict[str, Any]:
 
 
 def _together(shares: list[float], p: float) -> float:
-    """Return what the kept tokens weigh, of the whole, before they are shared out again."""
+    """Return the probability of the kept tokens together, before renormalising."""
     probabilities = torch.tensor([shares], dtype=torch.float64)
     return probabilities[keep_top_p(probabilities.log(), p) > -torch.inf].sum().item()
 
@@ -67,26 +67,26 @@ def _within(shares: list[float], p: float) -> float:
 
 NUCLEUS = Numeric(
     id="generation.nucleus",
-    prompt="Six tokens have the probabilities {shares}. Top-p keeps some of them, with p = {p}. "
-    "Which probability do the kept ones have together, before they are shared out again?",
+    prompt="Six tokens have the probabilities {shares}. Top-p with p = {p} keeps some of them. "
+    "What is the total probability of the kept ones, before renormalising?",
     draw=_draw_shares,
     answer=_together,
     explain=lambda shares, p: (
         f"Added up from the largest: {', '.join(f'{total:.2f}' for total in accumulate(shares))}. "
-        f"The first sum that reaches {p} is {_together(shares, p):.2f}: the token that crosses the "
-        "line stays."
+        f"The first sum that reaches {p} is {_together(shares, p):.2f}: the token with which "
+        "the sum reaches p stays."
     ),
     slips=(
         Slip(
             "the crossing token dropped",
             _within,
-            "You stopped before the token that crosses the line. What is kept must reach p, so "
-            "that token belongs to it.",
+            "You stopped before the token with which the sum reaches p. What is kept must reach "
+            "p, so that token is kept too.",
         ),
         Slip(
             "p itself",
             lambda shares, p: p,
-            "Tokens are kept whole, so that their sum is p or more, hardly ever p itself.",
+            "Tokens are kept or dropped whole, so their sum is p or more, rarely exactly p.",
         ),
     ),
     tolerance=0.004,
@@ -101,24 +101,24 @@ ORDER = OneAnswer(
         Option(
             "It falls or stays the same.",
             True,
-            "a low temperature gives the best tokens a larger share, so that fewer of them reach "
-            "0.9.",
+            "a low temperature makes the best tokens likelier, so fewer of them are needed to "
+            "reach 0.9.",
         ),
         Option(
             "It rises or stays the same.",
             False,
-            "that is what a higher temperature does: flat shares need more tokens to reach 0.9.",
+            "that is what a higher temperature does: a flat distribution needs more tokens.",
         ),
         Option(
             "It never changes: temperature does not change the order of the tokens.",
             False,
-            "the order stays, the shares do not, and top-p adds up shares. For top-k this would "
-            "be right.",
+            "the order stays, the probabilities do not, and top-p adds up probabilities. For top-k "
+            "this would be right.",
         ),
         Option(
             "It never changes: p is measured at temperature 1.",
             False,
-            "that would hold if top-p came first. Here it sees the shares after the temperature.",
+            "that would hold if top-p came first. Here it sees the result of the temperature.",
         ),
     ),
 )
@@ -126,33 +126,33 @@ ORDER = OneAnswer(
 
 MIN_P = SeveralAnswers(
     id="generation.min_p",
-    prompt="What holds for min-p with a limit of 0.1, and temperature 1?",
+    prompt="Which statements hold for min-p 0.1 at temperature 1?",
     options=(
         Option(
-            "Where one token has 0.95, it keeps that token alone.",
+            "Where one token has 0.95, it keeps only that token.",
             True,
             "the limit is 0.095, and all others together have 0.05.",
         ),
         Option(
-            "Where 100 tokens share everything alike, it keeps all of them.",
+            "Where 100 tokens are equally likely, it keeps all of them.",
             True,
             "the limit is a tenth of 0.01, and each has 0.01.",
         ),
         Option(
             "The most likely token always stays.",
             True,
-            "it has once, and not a tenth of, the largest probability.",
+            "it has the largest probability itself, and the limit is a tenth of that.",
         ),
         Option(
             "It keeps at most ten tokens.",
             False,
-            "with equal shares it keeps any number. Ten tokens of at least 0.1 would be an "
-            "absolute limit.",
+            "with equal probabilities it keeps any number. At most ten tokens could pass an "
+            "absolute limit of 0.1.",
         ),
         Option(
             "It keeps tokens whose probabilities add up to 0.9.",
             False,
-            "that is top-p. Min-p compares each token with the best one and adds up nothing.",
+            "that is top-p. Min-p compares each token with the best one and adds nothing up.",
         ),
     ),
 )
@@ -167,7 +167,7 @@ def _rewards(names: dict[str, Any]) -> bool:
 
 BUG_PENALTY = FindTheBug(
     id="generation.bug_penalty",
-    prompt="This function should make tokens that were already written less likely. Some of them "
+    prompt="This function should make tokens that occur in the text less likely. Some of them "
     "become more likely instead.",
     code="""
 import torch
@@ -180,12 +180,12 @@ def penalise(logits, ids, penalty):
 """,
     line=6,
     fixed="penalised = torch.where(logits < 0, logits * penalty, logits / penalty)",
-    why="A negative score divided by 2 is closer to 0, that is, larger. Negative scores are "
+    why="A negative logit divided by 2 is closer to 0, that is, larger. Negative logits must be "
     "multiplied.",
     why_not={
-        4: "the table has a place for each row and token, all False at first.",
+        4: "the mask has an entry for each row and token, all False at first.",
         5: "this marks the tokens of each row; a token that occurs twice is marked once.",
-        7: "only marked tokens change, as it should be.",
+        7: "only marked tokens change, which is right.",
     },
     shows_bug=_rewards,
 )
@@ -193,7 +193,7 @@ def penalise(logits, ids, penalty):
 
 TIES = PredictOutput(
     id="generation.prints_ties",
-    prompt="Which scores does this top-k keep?",
+    prompt="Which logits does this top-k keep?",
     code="""
 import torch
 
@@ -201,7 +201,7 @@ logits = torch.tensor([5.0, 3.0, 1.0, 3.0, 3.0, 0.0])
 limit = logits.topk(2).values[-1]
 print((logits >= limit).tolist())
 """,
-    why="The second largest score is 3, and three tokens have it. Nothing tells them apart, so all "
+    why="The second largest logit is 3, and three tokens have it. Nothing tells them apart, so all "
     "of them stay.",
     mistakes=(
         Mistake(
@@ -222,10 +222,10 @@ LENGTH = OneAnswer(
     "favour?",
     options=(
         Option(
-            "Longer texts, in spite of its name.",
+            "Longer texts, despite its name.",
             True,
-            "log p is negative, and dividing it by more brings it closer to 0: a larger `a` "
-            "rewards length.",
+            "log p is negative, and dividing it by a larger number brings it closer to 0: a "
+            "larger `a` rewards length.",
         ),
         Option(
             "Shorter texts, as the name says.",
@@ -235,10 +235,10 @@ LENGTH = OneAnswer(
         Option(
             "Neither: all texts are divided by the same number.",
             False,
-            "each is divided by its own length, and they end at different steps.",
+            "each is divided by its own length, and texts end at different steps.",
         ),
         Option(
-            "Likelier texts of any length.",
+            "More likely texts of any length.",
             False,
             "with a = 0 the likeliest text wins. A larger one moves away from that.",
         ),

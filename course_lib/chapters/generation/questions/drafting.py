@@ -11,17 +11,17 @@ from course_lib.study.ask.question_parts import Option, Slip
 
 ROUND = OrderSteps(
     id="generation.round",
-    prompt="One round of speculative decoding. In which order does it go?",
+    prompt="Put the steps of one round of speculative decoding in order.",
     steps=(
-        "The small model writes k tokens, one after the other.",
+        "The small model drafts k tokens, one after the other.",
         "The large model scores all k of them in a single pass.",
         "Each drafted token is kept with probability min(1, p / q), up to the first rejection.",
-        "One more token is drawn: from what is missing, or behind the last draft if all were kept.",
-        "The small model goes on behind that token, with caches that have forgotten the rejected.",
+        "One more token is sampled: from the residual, or after the last draft if all were kept.",
+        "Both caches are cut back to the kept tokens, and the small model goes on after them.",
     ),
-    explanation="The large model can score k tokens at once because they are there already. How "
-    "many are kept decides from which distribution of this pass the next token is drawn, and "
-    "without that token there is nothing for the next round to go on from.",
+    explanation="The large model can score k tokens in one pass because all of them are known. How "
+    "many are kept decides from which row of this pass the extra token is sampled, and the next "
+    "round starts after that token.",
 )
 
 
@@ -40,7 +40,7 @@ def _accepted(p: list[float], q: list[float]) -> float:
 ACCEPTANCE = Numeric(
     id="generation.acceptance",
     prompt="Three tokens have the probabilities {p} under the large model and {q} under the draft "
-    "model. With which probability is a drafted token kept?",
+    "model. What is the probability that a drafted token is kept?",
     draw=_draw_pair,
     answer=_accepted,
     explain=lambda p, q: (
@@ -53,12 +53,12 @@ ACCEPTANCE = Numeric(
         Slip(
             "the mean of min(1, p / q)",
             lambda p, q: sum(min(1.0, a / b) for a, b in zip(p, q, strict=True)) / 3,
-            "You averaged over the tokens as if each were drafted equally often. Weigh with q.",
+            "You averaged over the tokens as if each were drafted equally often. Weight by q.",
         ),
         Slip(
-            "both draw the same",
+            "both sample the same",
             lambda p, q: sum(a * b for a, b in zip(p, q, strict=True)),
-            "That is the probability that two independent draws agree. The rule keeps more.",
+            "That is the probability that two independent samples agree. The rule keeps more.",
         ),
     ),
 )
@@ -72,8 +72,8 @@ def _not_missing(names: dict[str, Any]) -> bool:
 BUG_RESIDUAL = FindTheBug(
     id="generation.bug_residual",
     prompt="After a rejection this function should return the distribution from which the "
-    "replacement is drawn. Texts written with it are not distributed like those of the large "
-    "model.",
+    "replacement is sampled. Texts generated with it do not have the large model's "
+    "distribution.",
     code="""
 def replacement(target, draft):
     missing = target.clone()
@@ -85,14 +85,14 @@ def replacement(target, draft):
 """,
     line=2,
     fixed="missing = target - draft",
-    why="What the draft proposed and was kept is already part of the text. Only what the draft "
-    "proposes too rarely is missing: target minus draft, where that is positive.",
+    why="Kept drafts already provide part of each token's probability. Only the rest is missing: "
+    "target minus draft, where that is positive.",
     why_not={
-        3: "where the draft proposes too much, nothing is missing: 0, not a negative share.",
-        4: "the sum is needed to share everything out.",
+        3: "where the draft model proposes a token too often, nothing is missing: 0.",
+        4: "the sum is needed for normalising.",
         5: "if nothing is missing there is no rejection; this only avoids 0 / 0.",
-        6: "that case returns the target, as good as any.",
-        7: "the shares add up to 1 again.",
+        6: "there any distribution would do; the target is one.",
+        7: "the result adds up to 1.",
     },
     shows_bug=_not_missing,
 )
@@ -104,7 +104,7 @@ GAIN = OneAnswer(
     "has the same weights. Every draft is kept. What is gained?",
     options=(
         Option(
-            "Nothing: drafting costs as much as writing, and the checks come on top.",
+            "Nothing: drafting a token costs as much as generating it, and checking comes on top.",
             True,
             "the number of passes of the target falls, but each drafted token costs a pass of a "
             "model of the same size.",
@@ -123,7 +123,7 @@ GAIN = OneAnswer(
         Option(
             "Half the time, since both models work at once.",
             False,
-            "they take turns: the target cannot check what is not drafted yet.",
+            "they alternate: the target cannot check what has not been drafted yet.",
         ),
     ),
 )

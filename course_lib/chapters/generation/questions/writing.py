@@ -1,4 +1,4 @@
-"""Questions on writing: the cache, prefill and decode, padding, stopping."""
+"""Questions on decoding: the cache, prefill and decode, padding, stopping."""
 
 import random
 from typing import Any
@@ -22,7 +22,7 @@ def _times_as_many(prompt: int, new: int) -> float:
 
 RECOMPUTED = Numeric(
     id="generation.recomputed",
-    prompt="Behind a prompt of {prompt} tokens {new} tokens are written. How many times as many "
+    prompt="{new} tokens are generated after a prompt of {prompt} tokens. How many times as many "
     "tokens pass through the layers without a cache as with one?",
     draw=_draw_lengths,
     answer=_times_as_many,
@@ -41,8 +41,8 @@ RECOMPUTED = Numeric(
         Slip(
             "the number of passes",
             lambda prompt, new: float(new),
-            "The passes get longer, and with a cache the prompt has to pass once as well, so it is "
-            "not one for each new token.",
+            "The passes get longer, and with a cache the prompt passes once as well, so the ratio "
+            "is not one for each new token.",
         ),
         Slip(
             "the prompt each time",
@@ -56,31 +56,33 @@ RECOMPUTED = Numeric(
 
 SAVED = SeveralAnswers(
     id="generation.what_a_cache_saves",
-    prompt="A model with a KV cache writes its 500th token. What does this step still do?",
+    prompt="A dense model with a KV cache generates its 500th token at batch 1. What does this "
+    "step still do?",
     options=(
         Option(
             "It fetches every weight of the model.",
             True,
-            "the new token passes through every matrix, and all of it has to come from memory.",
+            "the new token is multiplied with every matrix, and each has to come from memory; a "
+            "mixture of experts would fetch only the experts that the token uses.",
         ),
         Option(
             "It reads the keys and values of all earlier tokens.",
             True,
-            "they are not computed again, but the new query is compared with each key.",
+            "they are not computed again, but the new query attends to each of them.",
         ),
         Option(
             "It computes one new key and one new value in each layer and key/value head.",
             True,
-            "those of the token written last; they are put behind the others.",
+            "those of the newest token; they are appended to the cache.",
         ),
         Option(
             "It computes the keys of the earlier tokens again.",
             False,
-            "those never change, since no token reads what comes after it: that is why they can be "
-            "kept.",
+            "they never change, since no token attends to later ones: that is why they can be "
+            "cached.",
         ),
         Option(
-            "It takes as long as the first step after an empty prompt, whatever the length.",
+            "It takes as long as the first step, whatever the length of the text.",
             False,
             "the part that reads keys and values grows with the text.",
         ),
@@ -101,14 +103,14 @@ def _fastest(billions: int, bandwidth: int) -> float:
 
 BANDWIDTH = Numeric(
     id="generation.bandwidth",
-    prompt="A dense model has {billions} billion parameters of 2 bytes each. The memory delivers "
-    "{bandwidth} GB (10^9 bytes) in a second. Caches and everything else aside: how many tokens "
-    "in a second can be written at most, at batch 1?",
+    prompt="A dense model has {billions} billion parameters of 2 bytes each. The memory bandwidth "
+    "is {bandwidth} GB (10^9 bytes) per second. Ignoring caches and everything else: at most how "
+    "many tokens per second can be generated at batch 1?",
     draw=_draw_machine,
     answer=_fastest,
     explain=lambda billions, bandwidth: (
         f"Each token needs every weight once: {2 * billions} GB. {bandwidth} / {2 * billions} = "
-        f"{_fastest(billions, bandwidth):.4g} tokens in a second, however fast the arithmetic."
+        f"{_fastest(billions, bandwidth):.4g} tokens per second, however fast the arithmetic is."
     ),
     unit="tokens/s",
     slips=(
@@ -128,20 +130,20 @@ BANDWIDTH = Numeric(
 
 LEFT = OneAnswer(
     id="generation.left",
-    prompt="Prompts of different length are continued in one batch. Why do they stand on the "
-    "right, with the padding on the left?",
+    prompt="Prompts of different length are continued in one batch. Why is the padding "
+    "on the left?",
     options=(
         Option(
             "So that the last column is the newest token of every row.",
             True,
-            "the scores of the next token are taken from the last column, and new tokens are put "
-            "behind it, in one place for all rows.",
+            "the logits of the next token come from the last column, and new tokens are appended "
+            "in one column for all rows.",
         ),
         Option(
-            "Because a causal mask hides what stands on the left.",
+            "Because a causal mask hides what is on the left.",
             False,
-            "it hides what stands on the right. Padding on the left can be read unless a second "
-            "mask forbids it.",
+            "it hides what is on the right. Padding on the left is attended to unless a second "
+            "mask hides it.",
         ),
         Option(
             "So that all real tokens have the same positions in every row.",
@@ -152,8 +154,8 @@ LEFT = OneAnswer(
         Option(
             "Because training pads on the left as well.",
             False,
-            "training usually pads on the right, or packs texts without padding. It needs no last "
-            "column.",
+            "training usually pads on the right, or packs texts without padding. It uses the "
+            "logits of all positions.",
         ),
     ),
 )
@@ -161,31 +163,31 @@ LEFT = OneAnswer(
 
 STOP_STRING = OneAnswer(
     id="generation.stop_string",
-    prompt="A text is streamed token by token and shall end before the string `User:`. The tokens "
-    "`Us` and `er:` come one after the other. What must a stream do?",
+    prompt="A text is streamed token by token and must end before the string `User:`. The tokens "
+    "`Us` and `er:` arrive one after the other. What must the stream do?",
     options=(
         Option(
             "Hold back `Us` until it is clear that it does not become `User:`.",
             True,
-            "what was shown cannot be taken back, so an ending that could be the beginning of the "
-            "stop string waits.",
+            "what was shown cannot be taken back, so an ending that may be the start of the stop "
+            "string is held back.",
         ),
         Option(
             "Compare each token with `User:` and stop at the one that equals it.",
             False,
-            "no token equals it here. Strings end anywhere in a token, so the joined text is "
+            "no token equals it here. A string can end inside a token, so the decoded text is "
             "searched.",
         ),
         Option(
             "Encode `User:` and stop when these ids appear.",
             False,
-            "the same string can be cut in several ways: its beginning may be the end of a longer "
-            "token.",
+            "the same string can be split into tokens in several ways: its start may be the end of "
+            "a longer token.",
         ),
         Option(
             "Show `Us` and remove it afterwards.",
             False,
-            "somebody may have read it, or a program may have acted on it.",
+            "the user may have read it, or a program may have acted on it.",
         ),
     ),
 )

@@ -1,10 +1,13 @@
-"""The exercises of 09 parameter_counting, in the notebook's order."""
+"""The exercises of 09 parameter_counting, in the order of the notebook."""
 
+from course_lib.chapters.parameter_counting.exercises.activations import ACTIVATIONS
 from course_lib.chapters.parameter_counting.exercises.cache import CACHE
 from course_lib.chapters.parameter_counting.exercises.layers import ATTENTION, MLP
 from course_lib.chapters.parameter_counting.exercises.limits import DECODE, ROOFLINE
 from course_lib.chapters.parameter_counting.exercises.mixtures import ACTIVE
 from course_lib.chapters.parameter_counting.exercises.models import MODEL
+from course_lib.chapters.parameter_counting.exercises.steps import STEP_BYTES
+from course_lib.chapters.parameter_counting.exercises.utilisation import MFU
 from course_lib.chapters.parameter_counting.exercises.work import TOKEN_FLOPS, TRAINING_FLOPS
 
 EXERCISES = (
@@ -14,7 +17,10 @@ EXERCISES = (
     ACTIVE,
     TOKEN_FLOPS,
     TRAINING_FLOPS,
+    MFU,
     CACHE,
+    ACTIVATIONS,
     ROOFLINE,
+    STEP_BYTES,
     DECODE,
 )

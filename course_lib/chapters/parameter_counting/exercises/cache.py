@@ -12,7 +12,7 @@ _DTYPES = {1: torch.int8, 2: torch.bfloat16, 4: torch.float32, 8: torch.float64}
 def _cache_by_tensor(
     num_hidden_layers, num_key_value_heads, head_dim, tokens, batch=1, bytes_per_number=2
 ):
-    """Ask a tensor that holds everything and takes no memory."""
+    """Make one tensor of all keys and values, without memory, and ask for its size."""
     shape = (2, num_hidden_layers, batch, num_key_value_heads, tokens, head_dim)
     return torch.empty(shape, dtype=_DTYPES[bytes_per_number], device="meta").nbytes
 
@@ -32,7 +32,7 @@ def _cache_by_layer(
 
 
 def _cache(name, change, explanation):
-    """Declare a mistake by what it does to the right number of bytes."""
+    """Declare a mistake by how it changes the right number of bytes."""
 
     def function(
         num_hidden_layers, num_key_value_heads, head_dim, tokens, batch=1, bytes_per_number=2
@@ -59,8 +59,8 @@ CACHE = Exercise(
     minutes=5,
     difficulty=1,
     statement=(
-        "Return the bytes that the keys and values of a batch of texts, `tokens` tokens each, take "
-        "in all layers of a model."
+        "Return the bytes of the keys and values of `batch` texts of `tokens` tokens each, in all "
+        "layers of a model."
     ),
     solution=accounting.kv_cache_bytes,
     reference=_cache_by_tensor,
@@ -93,8 +93,7 @@ CACHE = Exercise(
         _cache(
             "batch forgotten",
             lambda right, given: right // given["batch"],
-            "Every text of the batch has keys and values of its own. Weights are shared by a "
-            "batch, a cache is not.",
+            "Every text of the batch has its own keys and values.",
         ),
         _cache(
             "keys without values",
@@ -119,13 +118,13 @@ CACHE = Exercise(
         _cache(
             "the width of a head forgotten",
             lambda right, given: right // given["width"],
-            "A key is head_dim numbers and not one, and a value too.",
+            "A key has head_dim numbers, not one, and so has a value.",
         ),
         _cache(
             "two bytes counted twice",
             lambda right, given: right * 2,
             "A factor 2 too many: one 2 is for key and value; the bytes of a number are "
-            "bytes_per_number alone.",
+            "bytes_per_number only.",
         ),
         _cache(
             "numbers instead of bytes",
@@ -151,7 +150,7 @@ CACHE = Exercise(
     ),
     alternatives=(
         Alternative("the size of a tensor", _cache_by_tensor),
-        Alternative("as the hints have it", _cache_by_product),
+        Alternative("as the hints say", _cache_by_product),
         Alternative("layer by layer", _cache_by_layer),
     ),
     hints=(

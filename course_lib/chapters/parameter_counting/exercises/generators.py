@@ -1,16 +1,16 @@
-"""Generated inputs for the exercises of this chapter: sizes by chance, equal ones included."""
+"""Generated inputs for the exercises of this chapter: random sizes, equal ones included."""
 
 from dataclasses import replace
 
 from course_lib.model import ModelConfig
 from course_lib.study.check.spec import call
 
-# Every size is different, so that no two can be confused without being noticed.
+# Every size is different, so that confusing two of them changes the result.
 SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64, tie_word_embeddings=True)
 
 
 def _heads(rng):
-    """Return numbers of query heads and of key/value heads, each serving equally many."""
+    """Return a number of query heads and a number of key/value heads that divides it."""
     shared = rng.randrange(1, 5)
     return shared * rng.choice([1, 1, 2, 3, 4]), shared
 
@@ -75,7 +75,7 @@ def trainings(rng):
 
 
 def caches(rng):
-    """Make the sizes of a cache, sometimes of a batch, sometimes in another type."""
+    """Make the sizes of a cache, sometimes of a batch, sometimes in a different number type."""
     more = {}
     if rng.random() < 0.6:
         more["batch"] = rng.randrange(1, 6)
@@ -100,3 +100,27 @@ def decodes(rng):
     cache = rng.choice([0.0, weights * _power(rng, -1.5, 1.5)])
     batch = rng.choice([(), (1,), (rng.randrange(2, 65),)])
     return call(weights, cache, _power(rng, 2, 13), *batch)
+
+
+def activations(rng):
+    """Make a batch, a length, and the sizes of a block."""
+    heads, groups = _heads(rng)
+    sizes = (rng.randrange(1, 40), rng.randrange(1, 60), heads, groups, rng.randrange(1, 20))
+    return call(rng.randrange(1, 5), rng.randrange(1, 30), *sizes)
+
+
+def steps(rng):
+    """Make the config of a small dense model, a length, often a batch and a number type."""
+    more = {}
+    if rng.random() < 0.7:
+        more["batch"] = rng.randrange(1, 6)
+    if rng.random() < 0.5:
+        more["bytes_per_number"] = rng.choice([1, 2, 4])
+    return call(replace(SMALL, **_sizes(rng)), rng.randrange(1, 50), **more)
+
+
+def utilisations(rng):
+    """Make a model and the speed and peak of a machine that trains it."""
+    parameters = rng.randrange(1, 10**6)
+    sizes = (rng.randrange(9), rng.randrange(1, 200), rng.randrange(1, 500))
+    return call(parameters, *sizes, _power(rng, 0, 4), _power(rng, 9, 13))

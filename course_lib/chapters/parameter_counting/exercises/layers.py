@@ -20,7 +20,7 @@ def _attention_by_shape(hidden_size, num_attention_heads, num_key_value_heads, h
 
 
 def _weights(*sizes):
-    """Count the weights of layers that are made, without memory for their numbers."""
+    """Count the weights of real layers, made without memory for their numbers."""
     layers = [nn.Linear(inputs, outputs, bias=False, device="meta") for inputs, outputs in sizes]
     return sum(layer.weight.numel() for layer in layers)
 
@@ -47,7 +47,8 @@ ATTENTION = Exercise(
     difficulty=1,
     statement=(
         "Return the number of parameters in the four matrices of one attention layer: queries, "
-        "keys, values and output. There are no biases."
+        "keys, values and output. There are no biases. The key/value heads may be fewer than the "
+        "query heads, and all heads together need not be as wide as the model."
     ),
     solution=accounting.attention_parameters,
     reference=_attention_by_shape,
@@ -66,7 +67,7 @@ ATTENTION = Exercise(
         Probe(
             "two query heads share a key/value head",
             lambda: call(4, 2, 1, 3),
-            "Only queries and output have a part for each query head.",
+            "Only the query and output matrices grow with the number of query heads.",
         ),
         Probe(
             "Qwen3-0.6B",
@@ -92,13 +93,13 @@ ATTENTION = Exercise(
             "heads as wide as hidden_size / heads",
             lambda c, h, g, d: 2 * c * c + 2 * c * g * c // h,
             "You did not use head_dim. In Qwen3-0.6B it is 128, while 1024 / 16 would be 64: the "
-            "width of a head is a number of its own in the config.",
+            "width of a head is a separate number in the config.",
         ),
         _attention(
             "four square matrices",
             lambda c, h, g, d: 4 * c * c,
-            "4·C² is attention as in GPT-2: every head with a key and a value of its own, all "
-            "heads together as wide as the model. Here both can be otherwise: use all four sizes.",
+            "4·C² is attention as in GPT-2: every head with its own key and value, all "
+            "heads together as wide as the model. Here neither need hold: use all four sizes.",
         ),
         _attention(
             "queries as wide as the model",
@@ -114,12 +115,12 @@ ATTENTION = Exercise(
         _attention(
             "the output matrix forgotten",
             lambda c, h, g, d: c * h * d + 2 * c * g * d,
-            "What the heads bring back is mixed by a fourth matrix, from H·D to C.",
+            "The outputs of the heads are mixed by a fourth matrix, from H·D to C.",
         ),
         _attention(
             "one matrix for keys and values together",
             lambda c, h, g, d: 2 * c * h * d + c * g * d,
-            "A key and a value are computed by one matrix each, so C·G·D counts twice.",
+            "Keys and values have one matrix each, so C·G·D counts twice.",
         ),
         _attention(
             "one head of keys and values for all",
@@ -135,8 +136,8 @@ ATTENTION = Exercise(
         _attention(
             "grouped heads in the output as well",
             lambda c, h, g, d: c * h * d + 3 * c * g * d,
-            "Every query head brings something back, also where several share one value. The "
-            "output matrix has H·D columns.",
+            "Every query head has its own output, also where several share one value. The output "
+            "matrix has H·D columns.",
         ),
     ),
     alternatives=(
@@ -146,7 +147,7 @@ ATTENTION = Exercise(
                 2 * hidden_size * head_dim * (num_attention_heads + num_key_value_heads)
             ),
         ),
-        Alternative("as the hints have it", _attention_by_shape),
+        Alternative("as the hints say", _attention_by_shape),
         Alternative("layers made and counted", _attention_of_layers),
     ),
     hints=(
@@ -187,7 +188,11 @@ MLP = Exercise(
         Probe("plain", lambda: call(4, 5, gated=False), "Two matrices of 20 make 40."),
         Probe("four times as wide", lambda: call(6, 24, False), "Only here is it 8·C²."),
         Probe("Qwen3-8B", lambda: call(4096, 12288), "Its F is three times its C."),
-        Probe("Llama-2-7B", lambda: call(4096, 11008), "F is in the config, not a rule of C."),
+        Probe(
+            "Llama-2-7B",
+            lambda: call(4096, 11008),
+            "F is in the config; it does not follow from C.",
+        ),
     ),
     misconceptions=(
         _mlp(
@@ -198,12 +203,12 @@ MLP = Exercise(
         _mlp(
             "always three matrices",
             lambda c, f, gated: 3 * c * f,
-            "Without a gate there are two: into the hidden units, and back.",
+            "Without a gate there are two: up and down.",
         ),
         _mlp(
             "hidden width taken as four times the model's",
             lambda c, f, gated: (12 if gated else 8) * c * c,
-            "4·C is a habit of older models. Use intermediate_size.",
+            "4·C is the convention of older models. Use intermediate_size.",
         ),
         _mlp(
             "biases counted that do not exist",
@@ -211,9 +216,9 @@ MLP = Exercise(
             "You added a bias to each matrix. GPT-2 has them, today's models do not.",
         ),
         _mlp(
-            "the way back forgotten",
+            "the down matrix forgotten",
             lambda c, f, gated: (2 if gated else 1) * c * f,
-            "After the activation a matrix leads from F back to C.",
+            "After the activation function a matrix goes from F back to C.",
         ),
         _mlp(
             "gate and plain mixed up",
@@ -223,7 +228,7 @@ MLP = Exercise(
     ),
     alternatives=(
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             lambda hidden_size, intermediate_size, gated=True: (
                 (3 if gated else 2) * hidden_size * intermediate_size
             ),
@@ -243,7 +248,7 @@ MLP = Exercise(
         ),
     ),
     hints=(
-        "How many matrices lead into the hidden units, and how many back?",
+        "How many matrices go from C to F, and how many back?",
         "Each of them has hidden_size · intermediate_size parameters.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Exercises on the roofline, and on how fast a model can write at best."""
+"""Exercises on the roofline, and on the speed limit of decoding."""
 
 from course_lib import accounting
 from course_lib.chapters.parameter_counting.exercises import generators
@@ -6,7 +6,7 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 
 
 def _slower_of_two(intensity, peak_flops, bandwidth):
-    """Take the time of one byte's worth of work: moving and computing run side by side."""
+    """Compare the times of moving one byte and of its work, which overlap."""
     moving, computing = 1 / bandwidth, intensity / peak_flops
     return intensity / max(moving, computing)
 
@@ -24,9 +24,9 @@ ROOFLINE = Exercise(
     minutes=5,
     difficulty=2,
     statement=(
-        "Return the FLOPs per second that a device can reach at best: it computes peak_flops in a "
-        "second, moves `bandwidth` bytes in a second, both at the same time, and the work has "
-        "`intensity` FLOPs for each byte."
+        "Return the FLOPs per second that a device can reach at best. It computes at most "
+        "peak_flops per second and at the same time moves at most `bandwidth` bytes per second; "
+        "the work has `intensity` FLOPs for each byte."
     ),
     solution=accounting.roofline,
     reference=_slower_of_two,
@@ -35,18 +35,23 @@ ROOFLINE = Exercise(
         Probe(
             "few FLOPs for a byte",
             lambda: call(5.0, 100.0, 10.0),
-            "10 bytes a second bring work for 50 FLOPs; the arithmetic waits.",
+            "10 bytes per second are work for 50 FLOPs per second; the arithmetic waits.",
         ),
         Probe(
             "many FLOPs for a byte",
             lambda: call(20.0, 100.0, 10.0),
             "The memory could feed 200, but only 100 can be computed.",
         ),
-        Probe("at the ridge", lambda: call(10.0, 100.0, 10.0), "Both speeds are just used up."),
+        Probe("at the ridge", lambda: call(10.0, 100.0, 10.0), "Both speeds are fully used."),
+        Probe(
+            "less than one FLOP for a byte",
+            lambda: call(0.25, 100.0, 10.0),
+            "10 bytes per second are work for 2.5 FLOPs per second.",
+        ),
         Probe(
             "decode on an H100",
             lambda: call(1.0, 989e12, 3.35e12),
-            "One FLOP for a byte: 0.3 % of the peak.",
+            "One FLOP for each byte: 0.3 % of the peak.",
         ),
         Probe(
             "prefill on an H100",
@@ -58,29 +63,34 @@ ROOFLINE = Exercise(
         _roofline(
             "always the peak",
             lambda i, peak, bandwidth: peak,
-            "The peak is reached only if the memory brings work quickly enough. Below the ridge it "
-            "brings intensity · bandwidth.",
+            "The peak is reached only if the memory delivers data fast enough. Below the ridge it "
+            "allows intensity · bandwidth.",
+        ),
+        _roofline(
+            "intensity times the peak",
+            lambda i, peak, bandwidth: min(peak, i * peak),
+            "The slope is intensity · *bandwidth*: that many FLOPs per second the memory can feed.",
         ),
         _roofline(
             "no roof",
             lambda i, peak, bandwidth: i * bandwidth,
-            "The slope has a roof: no intensity makes the arithmetic faster than its peak.",
+            "No intensity makes the arithmetic faster than its peak: take the minimum.",
         ),
         _roofline(
-            "the share of the peak",
+            "the fraction of the peak",
             lambda i, peak, bandwidth: min(1, i * bandwidth / peak),
-            "This is the share of the peak that can be reached. Multiply by peak_flops.",
+            "This is the fraction of the peak that can be reached. Multiply by peak_flops.",
         ),
         _roofline(
             "intensities compared",
             lambda i, peak, bandwidth: min(i, peak / bandwidth),
-            "You compared the work's intensity with the ridge, which is a good test. The result is "
-            "FLOPs per second: the smaller of the two times the bandwidth.",
+            "You compared the intensity with the ridge, which tells which limit applies. The "
+            "result should be FLOPs per second: the smaller of the two times the bandwidth.",
         ),
         _roofline(
             "the larger of the two",
             lambda i, peak, bandwidth: max(peak, i * bandwidth),
-            "The slower of the two decides: min, not max.",
+            "The slower of the two is the limit: min, not max.",
         ),
         _roofline(
             "one after the other",
@@ -94,9 +104,9 @@ ROOFLINE = Exercise(
             "The bandwidth is in bytes already: no factor 8.",
         ),
         _roofline(
-            "bytes for a FLOP",
+            "intensity inverted",
             lambda i, peak, bandwidth: min(peak, bandwidth / i),
-            "Intensity is FLOPs for each byte, so the memory feeds intensity · bandwidth FLOPs.",
+            "Intensity is FLOPs for each byte, so the memory can feed intensity · bandwidth.",
         ),
     ),
     alternatives=(
@@ -107,7 +117,7 @@ ROOFLINE = Exercise(
             ),
         ),
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             lambda intensity, peak_flops, bandwidth: min(peak_flops, intensity * bandwidth),
         ),
         Alternative("by times", _slower_of_two),
@@ -136,34 +146,34 @@ def _decode(name, formula, explanation):
 
 DECODE = Exercise(
     id="parameter_counting.decode",
-    title="How fast a model can write",
+    title="The speed limit of decoding",
     minutes=6,
     difficulty=2,
     statement=(
-        "A batch of texts gets one new token each in every step. A step reads all weights once, "
-        "and the cache of the whole batch, cache_bytes. Return the most tokens per second, of all "
-        "texts together, at `bandwidth` bytes per second."
+        "In every decode step each text of a batch gets one new token. A step reads weight_bytes "
+        "once, and cache_bytes, the caches of the whole batch. Return the most tokens per second "
+        "of all texts together, at `bandwidth` bytes per second."
     ),
     solution=accounting.decode_tokens_per_second,
     reference=_tokens_by_time,
     generator=generators.decodes,
     probes=(
-        Probe("no cache", lambda: call(8.0, 0.0, 100.0), "100 bytes a second, 8 for each token."),
+        Probe("no cache", lambda: call(8.0, 0.0, 100.0), "100 bytes per second, 8 for each token."),
         Probe("with a cache", lambda: call(8.0, 2.0, 100.0), "The cache is read as well."),
         Probe(
             "a batch of four",
             lambda: call(8.0, 8.0, 100.0, batch=4),
-            "One reading of the weights serves four tokens; the cache is that of all four.",
+            "The weights are read once for four tokens; the cache is that of all four texts.",
         ),
         Probe(
             "Qwen3-8B on an H100",
-            lambda: call(16.38e9, 0.6e9, 3.35e12),
-            "About 197 tokens per second, whatever the arithmetic could do.",
+            lambda: call(15.14e9, 0.3e9, 3.35e12),
+            "About 217 tokens per second, however fast the arithmetic is.",
         ),
         Probe(
             "the same, 32 texts",
-            lambda: call(16.38e9, 19.3e9, 3.35e12, batch=32),
-            "The weights are shared, the caches are not.",
+            lambda: call(15.14e9, 9.66e9, 3.35e12, batch=32),
+            "All texts share the weights, but each reads its own cache.",
         ),
     ),
     misconceptions=(
@@ -176,12 +186,12 @@ DECODE = Exercise(
         _decode(
             "cache forgotten",
             lambda w, c, s, b: b * s / w,
-            "Every step also reads the keys and values of all texts so far.",
+            "Every step also reads the keys and values of all texts.",
         ),
         _decode(
             "the cache multiplied by the batch",
             lambda w, c, s, b: b * s / (w + b * c),
-            "cache_bytes is the cache of the whole batch already.",
+            "cache_bytes is already the cache of the whole batch.",
         ),
         _decode(
             "the cache of one text",
@@ -192,13 +202,12 @@ DECODE = Exercise(
             "weights read for each text",
             lambda w, c, s, b: b * s / (b * w + c),
             "You read the weights once for each text. A step reads them once for the whole batch, "
-            "which is why batches pay.",
+            "which is why a batch raises the throughput.",
         ),
         _decode(
-            "weights and caches side by side",
+            "weights and caches at the same time",
             lambda w, c, s, b: b * s / max(w, c),
-            "Weights and caches come through the same memory, one after the other: add their "
-            "bytes.",
+            "Weights and caches share one bandwidth: add their bytes.",
         ),
         _decode(
             "seconds for a token",
@@ -213,7 +222,7 @@ DECODE = Exercise(
     ),
     alternatives=(
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             lambda weight_bytes, cache_bytes, bandwidth, batch=1: (
                 batch / ((weight_bytes + cache_bytes) / bandwidth)
             ),
@@ -229,6 +238,6 @@ DECODE = Exercise(
     hints=(
         "How many bytes does one step read?",
         "weight_bytes + cache_bytes. Divided by the bandwidth, this is the time of a step.",
-        "A step brings `batch` tokens.",
+        "A step gives `batch` tokens.",
     ),
 )

@@ -46,13 +46,14 @@ def _of_a_smaller_model(config):
 
 ACTIVE = Exercise(
     id="parameter_counting.active",
-    title="The parameters that work for one token",
+    title="The active parameters",
     minutes=6,
     difficulty=2,
     statement=(
         "Every layer of this model is a mixture of config.num_experts gated experts of width "
         "config.moe_intermediate_size, of which a token uses config.num_experts_per_tok. Return "
-        "the parameters of the whole model without the experts that a token does not use."
+        "the parameters of the whole model without the experts that a token does not use. Count "
+        "everything else: embedding, router, attention, norms, output head."
     ),
     solution=accounting.active_parameters,
     reference=_count_active,
@@ -88,12 +89,14 @@ ACTIVE = Exercise(
         Misconception(
             "all experts counted as active",
             count,
-            "This is what has to be in memory. One token runs through num_experts_per_tok of them.",
+            "All experts have to be in memory, but one token uses only num_experts_per_tok of "
+            "them.",
         ),
         Misconception(
             "the whole model divided",
             lambda config: count(config) * config.num_experts_per_tok / config.num_experts,
-            "Attention, tables, norms and router work for every token. Only experts are idle.",
+            "Attention, embedding, norms and router are used for every token. Only experts are "
+            "not.",
         ),
         Misconception(
             "the router divided as well",
@@ -103,28 +106,28 @@ ACTIVE = Exercise(
                 * (config.num_experts - config.num_experts_per_tok)
                 * config.hidden_size
             ),
-            "To find the best, the router scores all experts: it is used whole.",
+            "The router computes a score for every expert: all of it is used.",
         ),
         Misconception(
             "one layer only",
             lambda config: (
                 count(config) - (config.num_experts - config.num_experts_per_tok) * _expert(config)
             ),
-            "You left out the idle experts of one layer. There are some in every layer.",
+            "You left out the unused experts of one layer. There are some in every layer.",
         ),
         Misconception(
-            "the working experts left out",
+            "the active experts left out",
             lambda config: (
                 count(config)
                 - config.num_hidden_layers * config.num_experts_per_tok * _expert(config)
             ),
-            "You took away the experts that work. Idle are the others: num_experts − "
+            "You subtracted the active experts. Subtract the others: num_experts − "
             "num_experts_per_tok in each layer.",
         ),
         Misconception(
             "only the experts counted",
             lambda config: config.num_hidden_layers * config.num_experts_per_tok * _expert(config),
-            "These are the experts at work. Attention, tables and norms work as well.",
+            "These are only the active experts. Attention, embedding and norms count too.",
         ),
         Misconception(
             "two matrices in an expert",
@@ -158,22 +161,22 @@ ACTIVE = Exercise(
                 - config.num_hidden_layers * config.num_experts * config.hidden_size
             ),
             "Each layer has a router, one row of hidden_size numbers for each expert, and every "
-            "token meets all of it.",
+            "token uses all of it.",
         ),
         Misconception(
             "the embedding left out",
             lambda config: _count_active(config) - config.vocab_size * config.hidden_size,
-            "Some papers leave the embedding out. Here everything counts but idle experts.",
+            "Some papers leave the embedding out. Here everything counts except unused experts.",
         ),
     ),
     alternatives=(
-        Alternative("as the hints have it", _by_what_is_idle),
+        Alternative("as the hints say", _by_what_is_idle),
         Alternative("tensor by tensor", _count_active),
-        Alternative("a model of the working experts", _of_a_smaller_model),
+        Alternative("a model of the active experts", _of_a_smaller_model),
     ),
     hints=(
-        "Begin with accounting.total_parameters(config). What does one token not use?",
-        "In each layer num_experts − num_experts_per_tok experts are idle.",
+        "Start with accounting.total_parameters(config). What does one token not use?",
+        "In each layer num_experts − num_experts_per_tok experts are not used.",
         "An expert is a gated layer: accounting.mlp_parameters(config.hidden_size, "
         "config.moe_intermediate_size).",
     ),

@@ -106,7 +106,8 @@ MODEL = Exercise(
     statement=(
         "Return the number of parameters of a dense model with gated feed-forward layers and no "
         "biases. You get its config, with Hugging Face's names: config.vocab_size, "
-        "config.hidden_size, config.tie_word_embeddings, config.qk_norm and so on."
+        "config.hidden_size, config.tie_word_embeddings, config.qk_norm and so on. A tied output "
+        "head is the embedding and counts once; two norms in each layer and one after the last."
     ),
     solution=accounting.total_parameters,
     reference=count,
@@ -123,7 +124,7 @@ MODEL = Exercise(
             lambda: call(SMALL),
             "Queries and keys have a norm each, of head_dim numbers, shared by all heads.",
         ),
-        Probe("untied", lambda: call(_UNTIED), "The head is a second table."),
+        Probe("untied", lambda: call(_UNTIED), "The output head is a second table."),
         Probe(
             "Qwen3-0.6B",
             lambda: call(accounting.MODELS["Qwen3-0.6B"]),
@@ -142,22 +143,22 @@ MODEL = Exercise(
     ),
     misconceptions=(
         _off_by(
-            "a tied head counted twice",
+            "a tied output head counted twice",
             lambda config: _table(config) * config.tie_word_embeddings,
-            "With tie_word_embeddings the head *is* the embedding: one table in memory, and in "
-            "the file. Count it once.",
+            "With tie_word_embeddings the output head *is* the embedding: one table in memory and "
+            "in the file. Count it once.",
         ),
         _off_by(
-            "an untied head left out",
+            "an untied output head left out",
             lambda config: -_table(config) * (not config.tie_word_embeddings),
-            "Without tie_word_embeddings the head is a table of its own, as large as the "
+            "Without tie_word_embeddings the output head is a separate table, as large as the "
             "embedding: 622 million parameters in Qwen3-8B.",
         ),
         _off_by(
             "tied and untied exchanged",
             lambda config: _table(config) * (1 if config.tie_word_embeddings else -1),
-            "tie_word_embeddings=True means that the head *is* the embedding and adds nothing. "
-            "You added it there, and left it out where it is a table of its own.",
+            "tie_word_embeddings=True means that the output head *is* the embedding and adds "
+            "nothing. You added it there, and left it out where it is a separate table.",
         ),
         _off_by(
             "the embedding forgotten",
@@ -191,18 +192,18 @@ MODEL = Exercise(
             "all norms forgotten",
             lambda config: -_norms(config) - _qk_norms(config),
             "You counted matrices only. Norms are vectors of parameters: two of hidden_size in "
-            "each layer, one behind the last; with config.qk_norm also two of head_dim in each.",
+            "each layer, one after the last; with config.qk_norm also two of head_dim in each.",
         ),
         _off_by(
             "norms of the stream forgotten",
             lambda config: -_norms(config),
-            "Each norm has hidden_size parameters: two in every layer, one behind the last. Few, "
-            "but the count is exact only with them.",
+            "Each norm has hidden_size parameters: two in every layer, one after the last. They "
+            "are few, but the count is exact only with them.",
         ),
         _off_by(
             "the last norm forgotten",
             lambda config: -config.hidden_size,
-            "One norm stands behind the last block, before the head.",
+            "There is one more norm after the last block, before the output head.",
         ),
         _off_by(
             "one norm in each layer",
@@ -217,7 +218,7 @@ MODEL = Exercise(
         _off_by(
             "one QK-norm in each layer",
             lambda config: -_qk_norms(config) // 2,
-            "Queries have a norm and keys have another: 2 · head_dim in each layer.",
+            "Queries have one norm and keys have one: 2 · head_dim in each layer.",
         ),
         _off_by(
             "QK-norm in one layer",
@@ -232,24 +233,24 @@ MODEL = Exercise(
                 * config.head_dim
                 * config.qk_norm
             ),
-            "All query heads share one norm of head_dim numbers, and all key heads another.",
+            "All query heads share one norm of head_dim numbers, and all key heads share one.",
         ),
         _off_by(
             "a bias in each norm",
             _norms,
-            "LayerNorm has a weight and a bias, RMSNorm a weight only.",
+            "LayerNorm has a weight and a bias, RMSNorm only a weight.",
         ),
     ),
     alternatives=(
         Alternative("tensor by tensor", count),
-        Alternative("as the hints have it", _by_parts),
+        Alternative("as the hints say", _by_parts),
         Alternative("in one formula", _in_one_formula),
     ),
     hints=(
         "Go through the model: embedding, then in each layer two norms, attention and MLP, then "
-        "the last norm and the head. You have functions for two of these: "
+        "the last norm and the output head. You have functions for two of these: "
         "accounting.attention_parameters and accounting.mlp_parameters.",
-        "The head counts only if config.tie_word_embeddings is False.",
+        "The output head counts only if config.tie_word_embeddings is False.",
         "With config.qk_norm each layer has 2 · head_dim parameters more; "
         "attention_parameters(..., qk_norm=config.qk_norm) counts them.",
     ),

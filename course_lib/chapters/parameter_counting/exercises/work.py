@@ -30,9 +30,10 @@ TOKEN_FLOPS = Exercise(
     minutes=6,
     difficulty=2,
     statement=(
-        "Return the FLOPs of one token's forward pass: the products with `parameters` weights, and "
-        "in each of num_hidden_layers layers those of its query with `context` keys and of the "
-        "weights with as many values. All heads of a layer are attention_width wide together."
+        "Return the forward FLOPs of one token: the products with `parameters` weights, and in "
+        "each of num_hidden_layers layers those of its query with `context` keys and of the "
+        "attention weights with as many values. All query heads of a layer are attention_width "
+        "wide together. A multiplication and an addition count as two."
     ),
     solution=accounting.flops_per_token,
     reference=_token_by_products,
@@ -47,7 +48,7 @@ TOKEN_FLOPS = Exercise(
         Probe(
             "no matrices",
             lambda: call(0, 3, 5, 7),
-            "3 layers; q·k takes 2 · 5 · 7 FLOPs, mixing the values as many.",
+            "3 layers; q·k takes 2 · 5 · 7 FLOPs, the weighted sum of values the same.",
         ),
         Probe(
             "Qwen3-8B at 4096 tokens",
@@ -69,21 +70,21 @@ TOKEN_FLOPS = Exercise(
         _token(
             "attention left out",
             lambda n, layers, d, t: 2 * n,
-            "2 · N counts the matrices. The query also meets every key, and every value is "
-            "weighted: no parameter stands for that work.",
+            "2 · N counts the matrices. The query is also multiplied with every key, and "
+            "every value with its weight: work that has no parameters.",
         ),
         _token(
             "only the scores counted",
             lambda n, layers, d, t: 2 * n + 2 * layers * d * t,
             "There are two products in attention: q with the keys, and the weights with the "
             "values. Each takes 2 · context · width FLOPs. (Half of the context because of the "
-            "mask? This token stands at the end: it reads all `context` tokens.)",
+            "mask? This token is the last one: it attends to all `context` tokens.)",
         ),
         _token(
             "the work of a whole text",
             lambda n, layers, d, t: t * (2 * n + 4 * layers * d * t),
-            "This is the work for a whole text of `context` tokens. Asked for is one token, which "
-            "passes through the matrices once and reads the others' keys and values.",
+            "This is the work for a whole text of `context` tokens. One token passes "
+            "through the matrices once and attends to the keys and values of the others.",
         ),
         _token(
             "attention of one layer",
@@ -98,10 +99,10 @@ TOKEN_FLOPS = Exercise(
         _token(
             "a training step",
             lambda n, layers, d, t: 6 * n + 12 * layers * d * t,
-            "6 FLOPs for a parameter are forward and backward together. Here is only forward.",
+            "6 FLOPs for a parameter are forward and backward together. Count only forward.",
         ),
         _token(
-            "multiply-adds for the parameters alone",
+            "multiply-adds for the parameters only",
             lambda n, layers, d, t: n + 4 * layers * d * t,
             "You counted attention in FLOPs and the matrices in multiply-adds. Each parameter "
             "takes a multiplication and an addition: 2 FLOPs.",
@@ -110,7 +111,7 @@ TOKEN_FLOPS = Exercise(
     alternatives=(
         Alternative("layer by layer", _token_by_products),
         Alternative(
-            "as the hints have it",
+            "as the hints say",
             lambda parameters, num_hidden_layers, attention_width, context: (
                 2 * parameters + 4 * num_hidden_layers * context * attention_width
             ),
@@ -176,7 +177,7 @@ TRAINING_FLOPS = Exercise(
         _training(
             "forward only",
             2,
-            "2 · N · tokens is one pass forward. The backward pass costs twice as much again.",
+            "2 · N · tokens is one pass forward. The backward pass costs twice that.",
         ),
         _training(
             "multiply-adds",
@@ -184,10 +185,11 @@ TRAINING_FLOPS = Exercise(
             "You counted a multiplication and an addition as one. As FLOPs they are two.",
         ),
         _training(
-            "backward as dear as forward",
+            "backward as costly as forward, or backward alone",
             4,
-            "Backward has two products where forward has one: the gradient of the input, and the "
-            "gradient of the weight.",
+            "4·N is what you get if backward costs as much as forward, and also if you count only "
+            "backward. Forward is 2·N; backward has two products where forward has one, so 4·N "
+            "more.",
         ),
         _training(
             "forward run twice",
@@ -203,13 +205,13 @@ TRAINING_FLOPS = Exercise(
     ),
     alternatives=(
         Alternative("product by product", _training_by_products),
-        Alternative("as the hints have it", lambda n, tokens: (2 + 2 + 2) * n * tokens),
+        Alternative("as the hints say", lambda n, tokens: (2 + 2 + 2) * n * tokens),
         Alternative("a whole number from floats", lambda n, tokens: 6.0 * n * tokens),
     ),
     hints=(
         "One token forward: 2 FLOPs for each parameter.",
-        "Backward computes two things for each matrix: the gradient of what came in, and of the "
-        "weight itself. Each is a product as large as the forward one.",
+        "Backward computes two gradients for each matrix, of its input and of its weight. Each is "
+        "a product as large as the forward one.",
         "2 + 2 + 2 for each parameter and token.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        parameter_counting
 Checked against:  the chapter's `figures` for the same values
@@ -20,7 +20,7 @@ PROMPTS = tuple((f"{tokens:,}", tokens) for tokens in (2**power for power in ran
 
 
 def icicle(name: str = "Qwen3-8B", tied: bool | None = None) -> Icicle:
-    """Point at a part of a model to read its formula; tie or untie its head."""
+    """Point at a part of a model to read its formula; tie or untie its output head."""
     return Icicle(name, tied)
 
 
@@ -43,7 +43,7 @@ def will_it_fit(
         "batch": choice("texts at once", batch, BATCHES),
         "context": choice("tokens in each", context, CONTEXTS),
     }
-    return Explorer(figure, controls, "Will it fit, and how fast can it be at best?")
+    return Explorer(figure, controls, "Will it fit, and how fast can it be at most?")
 
 
 def roofline(
@@ -65,11 +65,13 @@ def roofline(
         "batch": choice("decode: texts", batch, BATCHES),
         "context": choice("decode: tokens", context, CONTEXTS),
     }
-    return Explorer(figure, controls, "The roofline: what waits for memory, and what does not.")
+    return Explorer(
+        figure, controls, "The roofline: what is limited by memory, and what by arithmetic."
+    )
 
 
 def cache_growth(name: str = "Qwen3-8B", batch: int = 16, dtype: str = "bfloat16") -> Explorer:
-    """Choose a model and a batch: from which length on does the cache outweigh the weights?"""
+    """Choose a model and a batch: from which length on is the cache larger than the weights?"""
 
     def figure(name: str, batch: int, dtype: str) -> Figure:
         return figures.cache_growth(name, MODELS[name], batch, dtype)
@@ -79,13 +81,13 @@ def cache_growth(name: str = "Qwen3-8B", batch: int = 16, dtype: str = "bfloat16
         "batch": choice("texts at once", batch, BATCHES),
         "dtype": choice("weights in", dtype, DTYPES),
     }
-    return Explorer(figure, controls, "The KV cache against the weights, as texts get longer.")
+    return Explorer(figure, controls, "The KV cache and the weights, as texts get longer.")
 
 
 def training_bytes(
     name: str = "Qwen3-0.6B", device: str = "RTX 4090", tokens: int = 2048, batch: int = 4
 ) -> Explorer:
-    """Choose a model, a device and a batch: what does training take, and what fits?"""
+    """Choose a model, a device and a batch: how much memory does training need, and what fits?"""
 
     def figure(name: str, device: str, tokens: int, batch: int) -> Figure:
         return figures.training_bytes(name, MODELS[name], DEVICES[device], tokens, batch)

@@ -1,7 +1,7 @@
-"""The icicle that can be touched: point at a part to read its formula, tie or untie the head.
+"""The interactive icicle: point at a part to read its formula, tie or untie the output head.
 
-A small widget of our own. Its script stands beside this file and loads nothing; the rectangles of
-all models travel as numbers and words. In a saved file the picture of the first model stands still.
+A small widget. Its script is in the file beside this one and loads nothing; the rectangles of all
+models are sent as numbers and text. A saved notebook holds a static picture of the first model.
 
 Taught in:        parameter_counting
 Checked against:  `figures.parameter_counting.icicle`, `course_lib.accounting`, a real browser
@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).parent / "widget.js"
 
 
 class Rectangles(anywidget.AnyWidget):
-    """The live view: the rectangles of all models, and which of them are drawn."""
+    """The live view: the rectangles of all models, and which of them is shown."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")
     models: Any = traitlets.List().tag(sync=True)  # name, findings and cells, untied and tied
@@ -31,7 +31,7 @@ class Rectangles(anywidget.AnyWidget):
 
 
 def sent(name: str) -> dict[str, Any]:
-    """Return what the live view draws for a model: its cells and its finding, untied and tied."""
+    """Return the data of a model for the live view: its cells and its title, untied and tied."""
     both = [retied(MODELS[name], tied) for tied in (False, True)]
     return {
         "name": name,
@@ -53,7 +53,7 @@ class Icicle:
         self.widget: Any = Rectangles(models=[sent(each) for each in MODELS], name=name, tied=tied)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the live view, and for those who cannot show it the first picture and a text."""
+        """Return the live view, with a picture and a text for readers that cannot show it."""
         live = self.widget._repr_mimebundle_()[0]
         said = f"icicle of parameters: {self.finding}"
         picture = base64.b64encode(self.image).decode()

@@ -1,7 +1,7 @@
-"""The pictures of this chapter: where parameters are, what fits, and how fast it can be.
+"""The figures of this chapter: where parameters are, what fits, and how fast it can be.
 
 Taught in:        parameter_counting
-Checked against:  course_lib.accounting, read back from the drawn shapes
+Checked against:  course_lib.accounting, read back from the figures
 """
 
 from course_lib.chapters.parameter_counting.figures.cache import cache_growth

@@ -15,7 +15,7 @@ TOKENS = tuple(2**power for power in range(7, 21))
 
 
 def crossing(config: ModelConfig, batch: int, dtype: str = "bfloat16") -> int:
-    """Return the first length at which the caches of a batch outweigh the weights."""
+    """Return the first length at which the caches of a batch are larger than the weights."""
     one = inference_memory(config, 1, batch, dtype)
     return int(one.weights // one.cache) + 1
 
@@ -23,14 +23,14 @@ def crossing(config: ModelConfig, batch: int, dtype: str = "bfloat16") -> int:
 def cache_growth(
     name: str, config: ModelConfig, batch: int = 16, dtype: str = "bfloat16"
 ) -> Figure:
-    """Draw the caches of a batch, of one text, and of as many key/value heads as query heads."""
+    """Draw the cache of a batch, of one text, and of a batch without grouped heads."""
     figure, ax = new_figure(8.5, 4.2, margins=Margins(left=0.85, right=2.3, top=0.7))
     weights = inference_memory(config, 0, 1, dtype).weights
     many = "one text" if batch == 1 else f"{batch} texts"
     groups, heads = config.num_key_value_heads, config.num_attention_heads
     if groups < heads:
         unshared = _gigabytes(config, batch, heads)
-        ax.plot(TOKENS, unshared, ":", color=FAINT, lw=1.6, label=f"{many}, no keys shared")
+        ax.plot(TOKENS, unshared, ":", color=FAINT, lw=1.6, label=f"{many}, no heads shared")
     ax.plot(TOKENS, _gigabytes(config, batch, groups), color=OKABE_ITO.orange, lw=2.6, label=many)
     if batch > 1:
         ax.plot(
@@ -38,7 +38,7 @@ def cache_growth(
         )
     ax.axhline(weights / 1e9, color=OKABE_ITO.blue, lw=2, label=f"weights, {dtype}")
     longest = config.max_position_embeddings
-    ax.axvline(longest, color=FAINT, lw=1, linestyle="--", label=f"longest text, {longest:,}")
+    ax.axvline(longest, color=FAINT, lw=1, linestyle="--", label=f"context length, {longest:,}")
     where = crossing(config, batch, dtype)
     ax.plot([where], [weights / 1e9], "o", color="black", ms=7)
     ax.set(xscale="log", yscale="log", xlim=(TOKENS[0], TOKENS[-1]), ylim=(1e-3, 1e6))
@@ -48,8 +48,10 @@ def cache_growth(
     ax.set_yticks([1e-3, 1e-1, 1e1, 1e3, 1e5], ["0.001", "0.1", "10", "1 000", "100 000"])
     ax.minorticks_off()
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
-    reach = "" if where <= longest else f", but it was made for {longest:,}"
-    title(ax, f"{name}, {many}: from {where:,} tokens on the cache outweighs the weights{reach}")
+    reach = "" if where <= longest else f", beyond its context length of {longest:,}"
+    title(
+        ax, f"{name}, {many}: from {where:,} tokens on the cache is larger than the weights{reach}"
+    )
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Will it fit, and how fast can it be: bytes against memory, and tokens per second against batch.
+"""Will it fit, and how fast can it be: bytes and memory, tokens per second and batch.
 
 Taught in:        parameter_counting
 Checked against:  course_lib.accounting
@@ -19,12 +19,12 @@ from course_lib.chapters.parameter_counting.figures.sizes import scale, written_
 from course_lib.model import ModelConfig
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
-DTYPES = ("bfloat16", "int8", "int4")  # all are multiplied in bfloat16
+DTYPES = ("bfloat16", "int8", "int4")  # products are computed in bfloat16 for all
 BATCHES = tuple(2**power for power in range(11))
 
 
 def largest_batch(config: ModelConfig, context: int, dtype: str, device: Device) -> int:
-    """Return how many texts of that length fit beside the weights; 0 if not even one does."""
+    """Return how many texts of that length fit in memory with the weights; 0 if not even one."""
     one = inference_memory(config, context, 1, dtype)
     return max(0, int((device.memory - one.weights) // one.cache))
 
@@ -32,7 +32,7 @@ def largest_batch(config: ModelConfig, context: int, dtype: str, device: Device)
 def tokens_per_second(
     config: ModelConfig, context: int, batch: int, dtype: str, device: Device
 ) -> float:
-    """Return the most tokens per second of all texts, when each is `context` tokens long."""
+    """Return the limit of tokens per second of all texts, each `context` tokens long."""
     return batch / time_bound(model_step(config, 1, context - 1, batch, dtype), device)[0]
 
 
@@ -44,7 +44,7 @@ def will_it_fit(
     batch: int = 1,
     context: int = 4096,
 ) -> Figure:
-    """Draw weights and cache under the memory of every device, and the speed for every batch."""
+    """Draw weights and cache with the memory of devices, and the speed limit for every batch."""
     figure, (left, right) = new_figure(
         10.5, 4.0, cols=2, margins=Margins(top=0.85, bottom=0.6, across=0.9, left=0.75)
     )
@@ -63,13 +63,18 @@ def will_it_fit(
 
 
 def _bytes_and_limits(ax: Axes, needed: InferenceMemory, device: Device) -> None:
-    largest = max(1.25 * needed.total, 1.15 * device.memory)
+    enough = min((d.memory for d in DEVICES.values() if d.memory >= needed.total), default=0)
+    largest = max(1.25 * needed.total, 1.15 * device.memory, 1.15 * enough)
     unit, letters = scale(largest)
     top, weights, cache = (size / unit for size in (largest, needed.weights, needed.cache))
     ax.bar([0], [weights], color=OKABE_ITO.blue, width=0.9)
     ax.bar([0], [cache], bottom=[weights], color=OKABE_ITO.orange, width=0.9)
     _limits(ax, device, unit, top)
-    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # no limit strikes a word out
+    paper = {
+        "facecolor": "white",
+        "edgecolor": "none",
+        "pad": 0.5,
+    }  # so that no line crosses a word
     for words, middle, size, ink in (
         ("weights", weights / 2, weights, OKABE_ITO.blue),
         ("cache", weights + cache / 2, cache, "#9a6a00"),
@@ -81,9 +86,9 @@ def _bytes_and_limits(ax: Axes, needed: InferenceMemory, device: Device) -> None
 
 
 def _limits(ax: Axes, device: Device, unit: float, top: float) -> None:
-    """Draw the memory of the device, and of others as far as their names find room."""
+    """Draw the memory of the device, and of others if there is space for their names."""
     named: list[float] = []
-    others = (each.memory for each in DEVICES.values() if each.memory != device.memory)
+    others = sorted({each.memory for each in DEVICES.values()} - {device.memory})
     for memory in (device.memory, *others):
         size = memory / unit
         if size > top or any(abs(size - other) < 0.08 * top for other in named):
@@ -113,11 +118,11 @@ def _speeds(
         side = "left" if most < 64 else "right"
         ax.text(most, 1.25, "  memory is full  ", color=OKABE_ITO.vermillion, size=8.5, ha=side)
     ax.set(xscale="log", yscale="log", xlim=(0.8, 1300), ylim=(1, top))
-    ax.set(xlabel="texts at once", ylabel="tokens per second, at best")
+    ax.set(xlabel="texts at once", ylabel="tokens per second, at most")
     ax.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])
     ticks = ["1", "10", "100", "1 000", "10 000", "100 000", "1 million"]
     ax.set_yticks([10.0**power for power in range(7)], ticks)
-    ax.set_ylim(1, top)  # ticks beyond it would widen the axis
+    ax.set_ylim(1, top)  # ticks above it would widen the axis
     ax.minorticks_off()
     title(ax, _verdict(device, most, batch, here))
 
@@ -125,7 +130,9 @@ def _speeds(
 def _verdict(device: Device, most: int, batch: int, here: float) -> str:
     if most == 0:
         return f"{device.name} has no room for even one text"
+    room = f"{most:,} texts" if most > 1 else "one text"
     if batch > most:
-        return f"{device.name} has room for {most:,}; with more memory it could be {here:,.0f}"
+        more = f"with more memory: {here:,.0f} tokens per second"
+        return f"{device.name} has room for {room}; {more}"
     each = f", {here / batch:,.0f} for each text" if batch > 1 else ""
-    return f"At most {here:,.0f} tokens per second{each}; there is room for {most:,}"
+    return f"At most {here:,.0f} tokens per second{each}; there is room for {room}"

@@ -22,14 +22,14 @@ COLOURS = {
     "MLP": OKABE_ITO.green,
     "experts": OKABE_ITO.green,
     "norms": "#777777",
-    "head": OKABE_ITO.vermillion,
+    "output head": OKABE_ITO.vermillion,
 }
 _WHOLE = "#dddddd"
 LEVELS = ("model", "parts", "matrices")
 
 
 class Cell(NamedTuple):
-    """One rectangle: its level, where it starts, how wide it is (both in parameters), its words."""
+    """One rectangle: its level, start and width (both in parameters), name and formula."""
 
     level: int
     start: int
@@ -40,7 +40,7 @@ class Cell(NamedTuple):
 
 
 def retied(config: ModelConfig, tied: bool) -> ModelConfig:
-    """Return the configuration with its head tied to the embedding, or not."""
+    """Return the configuration with its output head tied to the embedding, or not."""
     return replace(config, tie_word_embeddings=tied)
 
 
@@ -67,7 +67,7 @@ def _lighter(colour: str, share: float) -> str:
 
 
 def written_count(parameters: int) -> str:
-    """Return a number of parameters as one says it: 8.19 B, 622 M, 74 k."""
+    """Return a number of parameters with three digits: 8.19 B, 622 M, 74 k."""
     for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
         if parameters >= size:
             return f"{parameters / size:.3g} {letter}"
@@ -75,7 +75,7 @@ def written_count(parameters: int) -> str:
 
 
 def icicle(name: str, config: ModelConfig) -> Figure:
-    """Draw the parameters of a model; the width of every rectangle is its share."""
+    """Draw the parameters of a model; the width of every rectangle is its fraction of them."""
     figure, ax = new_figure(10, 3.4, margins=Margins(left=0.8, right=0.2, bottom=0.6, top=0.65))
     total = total_parameters(config)
     for cell in cells(config):
@@ -91,9 +91,9 @@ def icicle(name: str, config: ModelConfig) -> Figure:
 
 def _rectangle(ax: Axes, cell: Cell, total: int) -> None:
     where = (cell.start / 1e9, cell.level)
-    ax.add_patch(
-        Rectangle(where, cell.parameters / 1e9, 0.96, facecolor=cell.colour, edgecolor="white")
-    )
+    edge = 1.0 if cell.parameters > 0.01 * total else 0.2  # a wide edge would hide a thin cell
+    ax.add_patch(Rectangle(where, cell.parameters / 1e9, 0.96, facecolor=cell.colour,
+                           edgecolor="white", linewidth=edge))  # fmt: skip
     share, ink = cell.parameters / total, readable_on(cell.colour)
     centre = (cell.start + cell.parameters / 2) / 1e9
     long = f"{cell.name}\n{written_count(cell.parameters)} · {share:.0%}"
@@ -110,10 +110,12 @@ def _rectangle(ax: Axes, cell: Cell, total: int) -> None:
             color=ink,
             rotation=0 if share > 0.075 else 90,
         )
+    elif cell.name in ("embedding", "output head") and share > 0.004:  # no matrices below: room
+        ax.text(centre, 2.48, cell.name, ha="center", va="center", size=8, rotation=90)
 
 
 def finding(name: str, config: ModelConfig) -> str:
-    """Return what the icicle of a model shows: its total, and the three largest parts."""
+    """Return the title of an icicle: the total, and the three largest parts."""
     total = total_parameters(config)
     largest = sorted(parameter_parts(config), key=lambda part: -part.parameters)[:3]
     shares = ", ".join(f"{part.name} {part.parameters / total:.0%}" for part in largest)

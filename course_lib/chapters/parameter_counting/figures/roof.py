@@ -1,4 +1,4 @@
-"""The roofline of a device, with the two phases of writing text as points under it.
+"""The roofline of a device, with prefill and decode as points on it.
 
 Taught in:        parameter_counting
 Paper:            Williams et al. 2009, "Roofline", doi:10.1145/1498765.1498785
@@ -32,7 +32,7 @@ def roofline(
     batch: int = 1,
     context: int = 2048,
 ) -> Figure:
-    """Draw prefill of one text for all lengths, decode for all batches, and the chosen of each."""
+    """Draw prefill of one text for all lengths, decode for all batches, and the selected ones."""
     figure, ax = new_figure(8.5, 4.3, margins=Margins(left=0.85, right=2.4, top=0.85))
     peak, bandwidth = device.peak_flops, device.bandwidth
     ridge = accounting.ridge_intensity(peak, bandwidth)
@@ -48,7 +48,7 @@ def roofline(
     _path(ax, prefill, read, device, OKABE_ITO.blue, names[0])
     _path(ax, decode, chosen, device, OKABE_ITO.orange, names[1])
     ax.set(xscale="log", yscale="log", xlim=_SPAN, ylim=(0.05, 2000))
-    ax.set(xlabel="intensity: FLOPs for each byte", ylabel="TFLOPS at best")
+    ax.set(xlabel="intensity (FLOPs per byte)", ylabel="TFLOPS at most")
     ax.set_xticks([1, 10, 100, 1000, 10000], ["1", "10", "100", "1000", "10000"])
     ax.set_yticks([0.1, 1, 10, 100, 1000], ["0.1", "1", "10", "100", "1000"])
     ax.minorticks_off()
@@ -57,7 +57,7 @@ def roofline(
     shares = [attained(step, device) / peak for step in (chosen, read)]
     title(
         ax,
-        f"{name} on {device.name}: decode of {texts} uses {_share(shares[0])} of the peak at best, "
+        f"{name} on {device.name}: decode of {texts} uses {_share(shares[0])} of the peak at most, "
         f"prefill of {prompt:,} tokens {_share(shares[1])}",
     )
     return figure

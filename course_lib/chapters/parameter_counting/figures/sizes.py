@@ -1,14 +1,14 @@
-"""Bytes as one says them: in GB, and where these would be thousands, in TB or PB.
+"""Bytes with three digits, in GB, TB or PB.
 
 Taught in:        parameter_counting
-Checked against:  sizes written out by hand
+Checked against:  sizes written by hand
 """
 
 UNITS = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"))
 
 
 def scale(largest: int | float) -> tuple[float, str]:
-    """Return the unit in which a picture with sizes up to `largest` bytes is drawn."""
+    """Return the unit for a figure with sizes up to `largest` bytes."""
     return next(((unit, name) for unit, name in UNITS if largest >= unit), UNITS[-1])
 
 

@@ -25,29 +25,29 @@ from course_lib.study.ask.question import (
 
 WAITING = OneAnswer(
     id="parameter_counting.waiting",
-    prompt="A GPU writes one text with an 8-billion model. Its tensor cores are busy less than 1 % "
-    "of the time. Why?",
+    prompt="A GPU generates one text with a dense model of 8 billion parameters. Its tensor cores "
+    "are busy less than 1 % of the time. Why?",
     options=(
         Option(
             "Each weight is fetched for two FLOPs.",
             True,
-            "one token uses a weight once, for a multiplication and an addition. To fetch its two "
+            "one token uses a weight once, for a multiplication and an addition. Fetching its two "
             "bytes takes hundreds of times as long.",
         ),
         Option(
             "Softmax and norms are slow on a GPU.",
             False,
-            "they are a small part of a step, and they too mostly wait for memory.",
+            "they are a small part of a step, and they are limited by memory too.",
         ),
         Option(
             "Attention grows with the square of the length.",
             False,
-            "one new token reads each key once. The square is that of a whole prompt.",
+            "one new token reads each key once. The square holds for a whole prompt.",
         ),
         Option(
-            "A text of one row leaves most of the weights unused.",
+            "With a batch of one, most of the weights are unused.",
             False,
-            "every weight of a dense model is used for every token. That is the trouble: all have "
+            "every weight of a dense model is used for every token. The problem is that all have "
             "to be fetched.",
         ),
     ),
@@ -69,15 +69,15 @@ def _rate(weights: float, cache: float, batch: int, bandwidth: float) -> float:
 
 DECODE = Numeric(
     id="parameter_counting.decode_rate",
-    prompt="A model's weights take {weights} GB. It writes {batch} texts at once, whose caches "
-    "take {cache} GB together. The memory delivers {bandwidth} TB per second. At most how many "
+    prompt="A decode step reads {weights} GB of weights, for {batch} texts at once, whose caches "
+    "take {cache} GB together. The bandwidth is {bandwidth} TB per second. At most how many "
     "tokens per second can all texts together get?",
     draw=_draw_decode,
     answer=_rate,
     explain=lambda weights, cache, batch, bandwidth: (
         f"A step reads {weights} + {cache} = {weights + cache:.4g} GB, so at most "
         f"{bandwidth * 1000:.4g} / {weights + cache:.4g} = "
-        f"{bandwidth * 1000 / (weights + cache):.4g} steps fit into a second. Each brings {batch} "
+        f"{bandwidth * 1000 / (weights + cache):.4g} steps per second. Each gives {batch} "
         f"tokens: {_rate(weights, cache, batch, bandwidth):.4g}."
     ),
     unit="tokens per second",
@@ -85,7 +85,7 @@ DECODE = Numeric(
         Slip(
             "steps",
             lambda weights, cache, batch, bandwidth: bandwidth * 1000 / (weights + cache),
-            "These are steps. Each step brings a token for every text of the batch.",
+            "These are steps per second. Each step gives a token to every text of the batch.",
         ),
         Slip(
             "no cache",
@@ -110,8 +110,8 @@ DECODE = Numeric(
 
 LARGER_BATCH = SeveralAnswers(
     id="parameter_counting.larger_batch",
-    prompt="A dense model writes text with a batch of 4. You double the batch; lengths stay. What "
-    "doubles in one step?",
+    prompt="A dense model generates text with a batch of 4. You double the batch; lengths stay. "
+    "What doubles in a decode step?",
     options=(
         Option(
             "the FLOPs",
@@ -121,12 +121,12 @@ LARGER_BATCH = SeveralAnswers(
         Option(
             "the bytes of the KV cache",
             True,
-            "each text has keys and values of its own.",
+            "each text has its own keys and values.",
         ),
         Option(
             "the bytes of weights that are read",
             False,
-            "they are read once for the whole batch, which is why batches pay.",
+            "they are read once for the whole batch, which is why batches raise the throughput.",
         ),
         Option(
             "the memory for the weights",
@@ -134,10 +134,10 @@ LARGER_BATCH = SeveralAnswers(
             "all texts share the same weights, as many as before.",
         ),
         Option(
-            "the least time that a step takes",
+            "the minimum time of a step",
             False,
-            "at this size it is set by the bytes that are read, and most of these are weights, "
-            "which do not grow.",
+            "for small batches it is set by the bytes that are read, and most of these are "
+            "weights, which do not grow.",
         ),
     ),
 )
@@ -158,13 +158,13 @@ def _batch_at_ridge(peak: int, bandwidth: float, size: int) -> float:
 RIDGE = Numeric(
     id="parameter_counting.ridge",
     prompt="A device computes {peak} TFLOPS and reads {bandwidth} TB per second. A model's weights "
-    "take {size} bytes each, and a step of decoding reads nothing else. From which batch on is "
-    "the arithmetic the limit?",
+    "take {size} bytes each, and a decode step reads nothing else. From which batch on is "
+    "arithmetic the limit?",
     draw=_draw_ridge,
     answer=_batch_at_ridge,
     explain=lambda peak, bandwidth, size: (
-        f"The ridge is at {peak} / {bandwidth} = {peak / bandwidth:.4g} FLOPs for a byte. A weight "
-        f"of {size} bytes gives 2 FLOPs to each text, that is 2 / {size} · batch for a byte. Both "
+        f"The ridge is at {peak} / {bandwidth} = {peak / bandwidth:.4g} FLOPs per byte. A weight "
+        f"of {size} bytes takes 2 FLOPs for each text, that is 2 / {size} · batch per byte. Both "
         f"are equal at a batch of {_batch_at_ridge(peak, bandwidth, size):.4g}."
     ),
     unit="texts",
@@ -225,7 +225,7 @@ FITS = Numeric(
     id="parameter_counting.fits",
     prompt="{name} takes {weights} GB in bfloat16, and its cache {token} bytes for each token. The "
     "device has {memory} GB (10⁹ bytes). How many texts of {context} tokens can it hold at once, "
-    "if nothing else needs room?",
+    "if nothing else needs memory?",
     draw=_draw_fits,
     answer=_texts,
     explain=lambda name, weights, token, memory, context: (
@@ -239,7 +239,7 @@ FITS = Numeric(
         Slip(
             "weights forgotten",
             lambda name, weights, token, memory, context: float(memory * 1e9 // (token * context)),
-            "The weights need room as well: take them off first.",
+            "The weights need memory as well: subtract them first.",
         ),
         Slip(
             "weights for each text",
@@ -253,24 +253,25 @@ FITS = Numeric(
             lambda name, weights, token, memory, context: float(
                 (memory - weights) * 1e9 // (token * context / 2)
             ),
-            "The bytes for each token count keys and values already; you halved them.",
+            "The bytes per token already count keys and values; you halved them.",
         ),
     ),
 )
 
 STEPS = OrderSteps(
     id="parameter_counting.plan",
-    prompt="You have a config.json, a data sheet and a length of texts, and you want to know how "
-    "many tokens per second a device can write at best. In which order do you work?",
+    prompt="You have the config.json of a dense model, a data sheet and a length of texts, and you "
+    "want to estimate how many tokens per second a device can generate at most. Put the steps in "
+    "order.",
     steps=(
         "Count the parameters from the config.",
         "Multiply by the bytes of the number type to get the weights.",
-        "Take the weights off the device's memory.",
+        "Subtract the weights from the device's memory.",
         "Divide what is left by the cache of one text to get the batch.",
         "Divide the bandwidth by weights and caches together to get steps per second.",
         "Multiply by the batch.",
     ),
-    explanation="Each line needs the one before. The batch cannot be known before the room that "
+    explanation="Each step needs the one before. The batch depends on the memory that "
     "the weights leave, and the time of a step depends on the caches of the whole batch.",
 )
 
@@ -294,13 +295,13 @@ def tokens_per_second(weights, cache_of_one, bandwidth, batch):
 """,
     line=3,
     fixed="moved = weights + caches",
-    why="A step reads the weights once, for all texts together. As it stands, a larger batch "
-    "would bring nothing.",
+    why="A step reads the weights once, for all texts together. As it is, a larger batch "
+    "would hardly raise the tokens per second.",
     why_not={
         2: "every text has its own cache.",
         4: "bytes divided by bytes per second are seconds.",
         5: "steps per second are the inverse of the seconds for a step.",
-        6: "each step brings a token to every text.",
+        6: "each step gives a token to every text.",
     },
     shows_bug=_rate_is_wrong,
 )

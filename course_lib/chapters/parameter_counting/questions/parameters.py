@@ -53,7 +53,7 @@ ATTENTION = Numeric(
         Slip(
             "no output",
             lambda width, heads, groups, depth: width * depth * (heads + 2 * groups) / 1e6,
-            "The fourth matrix is missing: the output, as large as that of the queries.",
+            "The fourth matrix is missing: the output, as large as the query matrix.",
         ),
         Slip(
             "multi-query",
@@ -63,8 +63,9 @@ ATTENTION = Numeric(
         Slip(
             "square",
             lambda width, heads, groups, depth: 4 * width * width / 1e6,
-            "4 times the width squared holds only if every head has its own key and value and all "
-            "heads together are as wide as the model.",
+            "4 times the width squared counts four square matrices. That is right if every head "
+            "has its own key and value and all heads together are as wide as the model; here use "
+            "the sizes that are given.",
         ),
     ),
 )
@@ -112,7 +113,7 @@ def _explain_model(**sizes: int) -> str:
         f"{sizes['ffn']} = {mlp / 1e6:.4g} million. Times {layers}: "
         f"{layers * (attention + mlp) / 1e9:.4g} billion. Two tables: 2 · {vocab} · {width} = "
         f"{2 * vocab * width / 1e9:.4g} billion. Together {_billion(**sizes):.4g} billion; the "
-        "norms are too few to be seen."
+        "norms are too few to matter."
     )
 
 
@@ -120,8 +121,8 @@ MODEL = Numeric(
     id="parameter_counting.model_size",
     prompt="A model has {layers} layers of width {width}. Each has {heads} query heads and "
     "{groups} key/value heads of width 128, and a gated feed-forward layer of width {ffn}; there "
-    "are no biases. The vocabulary has {vocab} entries, and the head is not tied to the embedding. "
-    "How many billion parameters has the model?",
+    "are no biases. The vocabulary has {vocab} entries, and the output head is not tied to the "
+    "embedding. How many billion parameters does the model have?",
     draw=_draw_model,
     answer=_billion,
     explain=_explain_model,
@@ -130,7 +131,7 @@ MODEL = Numeric(
         Slip(
             "one table",
             lambda **sizes: total_parameters(_config(True, **sizes)) / 1e9,
-            "You counted one table. An untied head is a second one.",
+            "You counted one table. An untied output head is a second one.",
         ),
         Slip(
             "no gate",
@@ -147,7 +148,7 @@ MODEL = Numeric(
         Slip(
             "no tables",
             lambda **sizes: _billion(**sizes) - 2 * sizes["vocab"] * sizes["width"] / 1e9,
-            "These are the parameters of the blocks. Embedding and head count as well.",
+            "These are the parameters of the blocks. Embedding and output head count as well.",
         ),
     ),
 )
@@ -155,29 +156,29 @@ MODEL = Numeric(
 UNTIED = OneAnswer(
     id="parameter_counting.untied",
     prompt="Two models differ only in `tie_word_embeddings`. What does the untied one have more "
-    "of, when both write text?",
+    "of when both generate text?",
     options=(
         Option(
             "Parameters in memory, but no FLOPs.",
             True,
-            "its head is a table of its own. Both models multiply with a head once for each token; "
-            "in the tied one it happens to be the embedding. Looking up a row is no product.",
+            "its output head is a separate table. Both models multiply with an output head once "
+            "for each token; in the tied one it is the embedding. Looking up a row is no product.",
         ),
         Option(
             "Parameters and FLOPs, both by the size of the table.",
             False,
-            "the tied model computes scores with the same table, in as many FLOPs. The embedding "
-            "is only looked up.",
+            "the tied model computes its logits with the embedding, with the same FLOPs. Looking "
+            "up a row costs none.",
         ),
         Option(
             "FLOPs, but no parameters.",
             False,
-            "an untied head is a second table of vocabulary times width, and it has to be stored.",
+            "an untied output head is a second table of vocabulary times width, which is stored.",
         ),
         Option(
-            "Neither: the head is counted in the embedding.",
+            "Neither: the output head is counted in the embedding.",
             False,
-            "this is true of tied models only. Qwen3-8B is untied: its head has 622 million "
+            "this is true only of tied models. Qwen3-8B is untied: its output head has 622 million "
             "parameters of its own.",
         ),
     ),
@@ -185,7 +186,7 @@ UNTIED = OneAnswer(
 
 WHAT_COUNTS = SeveralAnswers(
     id="parameter_counting.what_counts",
-    prompt="Which changes of a Qwen3 config change the number of its parameters?",
+    prompt="Which changes to a Qwen3 config change the number of parameters?",
     options=(
         Option(
             "half as many `num_key_value_heads`",
@@ -201,18 +202,18 @@ WHAT_COUNTS = SeveralAnswers(
         Option(
             "twice the `max_position_embeddings`",
             False,
-            "RoPE computes angles and stores nothing. In GPT-2, which has a table of positions, it "
+            "RoPE computes angles and has no parameters. GPT-2 has a table of positions; there it "
             "would count.",
         ),
         Option(
-            "another `rope_theta`",
+            "a different `rope_theta`",
             False,
-            "the base of the angles is one number of the config and no weight.",
+            "the base of the angles is a number in the config, not a weight.",
         ),
         Option(
             "twice the `num_experts_per_tok` of a mixture",
             False,
-            "more experts work for a token, but there are as many as before.",
+            "each token uses more experts, but their number stays the same.",
         ),
     ),
 )
@@ -242,16 +243,16 @@ def parameters(layers, width, heads, groups, head_dim, ffn, vocab):
 """,
     line=5,
     fixed="attention = queries + keys + keys + output",
-    why="Values have as many heads as keys, `groups`, and not as many as queries. With as "
-    "many groups as heads the two are equal, so the slip shows only in grouped models.",
+    why="Values have as many heads as keys, `groups`, not as many as queries. If there are as "
+    "many groups as heads the two are equal, so the error shows only in grouped models.",
     why_not={
         2: "each query head has its own part of this matrix.",
         3: "keys have `groups` heads.",
-        4: "all query heads bring something back.",
+        4: "every query head has an output.",
         6: "gate, up and down are three matrices of equal size.",
         7: "RMSNorm has one weight for each feature and no bias; a block has two of them.",
-        8: "all blocks are alike.",
-        9: "embedding, blocks, the last norm, and a head of its own.",
+        8: "all blocks have the same size.",
+        9: "embedding, blocks, the last norm, and an untied output head.",
     },
     shows_bug=_miscounts,
 )
@@ -259,27 +260,28 @@ def parameters(layers, width, heads, groups, head_dim, ffn, vocab):
 MORE_EXPERTS = OneAnswer(
     id="parameter_counting.more_experts",
     prompt="A mixture has 64 experts, of which a token uses 4. You double the number of experts "
-    "and leave everything else. What doubles with it, or nearly?",
+    "and change nothing else. What doubles, or nearly doubles?",
     options=(
         Option(
             "The memory for the weights.",
             True,
-            "nearly all parameters are in experts, and every one has to be there.",
+            "nearly all parameters are in experts, and all experts have to be in memory.",
         ),
         Option(
             "The FLOPs of a token.",
             False,
-            "a token still uses 4 experts. Only the router scores twice as many, which is little.",
+            "a token still uses 4 experts. Only the router computes twice as many scores, which is "
+            "little.",
         ),
         Option(
             "The KV cache.",
             False,
-            "the cache belongs to attention. Feed-forward layers keep nothing from token to token.",
+            "the cache belongs to attention. Feed-forward layers keep nothing between tokens.",
         ),
         Option(
             "The active parameters.",
             False,
-            "4 experts are active as before, and attention has not changed.",
+            "4 experts are active, as before; attention has not changed.",
         ),
     ),
 )

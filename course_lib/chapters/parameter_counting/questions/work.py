@@ -39,8 +39,8 @@ def _gflops(billions: int, layers: int, heads: int, context: int) -> float:
 TOKEN = Numeric(
     id="parameter_counting.token",
     prompt="One token passes through matrices of {billions} billion parameters. The model has "
-    "{layers} layers with {heads} query heads of width 128, and the token reads {context} tokens. "
-    "How many GFLOPs is its forward pass?",
+    "{layers} layers with {heads} query heads of width 128, and the token attends to {context} "
+    "tokens. How many GFLOPs is its forward pass?",
     draw=_draw_token,
     answer=_gflops,
     explain=lambda billions, layers, heads, context: (
@@ -58,8 +58,8 @@ TOKEN = Numeric(
         Slip(
             "matrices only",
             lambda billions, **_: 2.0 * billions,
-            "The query also meets every key, and every value is weighted: 4 · layers · context · "
-            "width.",
+            "The query is also multiplied with every key, and every value is weighted: 4 · layers "
+            "· context · width.",
         ),
         Slip(
             "scores only",
@@ -146,7 +146,7 @@ def _gigabytes(name: str, billions: float, dtype: str) -> float:
 WEIGHTS = Numeric(
     id="parameter_counting.weights",
     prompt="{name} has {billions} billion parameters. How many GB (10⁹ bytes) do its weights take "
-    "in {dtype}? Scales and other additions of quantised formats do not count.",
+    "in {dtype}? Leave out the scales of quantised formats.",
     draw=_draw_weights,
     answer=_gigabytes,
     explain=lambda name, billions, dtype: (
@@ -193,8 +193,8 @@ def _cache_gb(layers: int, heads: int, groups: int, tokens: int, batch: int) -> 
 CACHE = Numeric(
     id="parameter_counting.cache",
     prompt="A model has {layers} layers with {heads} query heads and {groups} key/value heads of "
-    "width 128. It writes {batch} texts of {tokens} tokens at once. How many GB (10⁹ bytes) is its "
-    "KV cache in bfloat16?",
+    "width 128. It generates {batch} texts of {tokens} tokens at once. How many GB (10⁹ bytes) is "
+    "its KV cache in bfloat16?",
     draw=_draw_cache,
     answer=_cache_gb,
     explain=lambda layers, heads, groups, tokens, batch: (
@@ -222,7 +222,7 @@ CACHE = Numeric(
         Slip(
             "keys only",
             lambda **drawn: _cache_gb(**drawn) / 2,
-            "The cache holds a key and a value, or: each of its numbers takes two bytes.",
+            "The cache holds a key *and* a value, and each of its numbers takes two bytes.",
         ),
         Slip(
             "one layer",
@@ -251,8 +251,8 @@ def _state(name: str, billions: float) -> float:
 TRAINING_STATE = Numeric(
     id="parameter_counting.training_state",
     prompt="{name}, {billions} billion parameters, is trained with AdamW: weights and gradients "
-    "in bfloat16, beside them a copy of the weights in float32, and both moments in float32. How "
-    "many GB (10⁹ bytes) is that, before the first activation?",
+    "in bfloat16, a copy of the weights in float32, and both moments in float32. How "
+    "many GB (10⁹ bytes) is that, without activations?",
     draw=_draw_state,
     answer=_state,
     explain=lambda name, billions: (
@@ -269,12 +269,12 @@ TRAINING_STATE = Numeric(
         Slip(
             "weights only",
             lambda name, billions: 2 * billions,
-            "These are the weights in bfloat16. Training keeps much more beside them.",
+            "These are only the weights in bfloat16. Training keeps much more.",
         ),
         Slip(
             "moments in bfloat16",
             lambda name, billions: 8 * billions,
-            "8 bytes would be all numbers in bfloat16 and no copy in float32.",
+            "8 bytes would be all numbers in bfloat16, and no copy in float32.",
         ),
     ),
 )
@@ -282,17 +282,17 @@ TRAINING_STATE = Numeric(
 CHECKPOINTING = SeveralAnswers(
     id="parameter_counting.checkpointing",
     prompt="With activation checkpointing, only the input of each block is kept for the backward "
-    "pass, and the block is run again when its turn comes. What holds?",
+    "pass, and the block is run again in the backward pass. Which statements hold?",
     options=(
         Option(
             "The machine computes about a third more.",
             True,
-            "a second forward pass comes on top: 8 FLOPs for a parameter instead of 6.",
+            "there is a second forward pass: 8 FLOPs for each parameter instead of 6.",
         ),
         Option(
             "The activations of one whole block still have to fit.",
             True,
-            "when a block is run again, all it keeps is there at once, for this block alone.",
+            "when a block is run again, all its activations are in memory, for this block only.",
         ),
         Option(
             "The memory for Adam's moments shrinks.",
@@ -307,8 +307,8 @@ CHECKPOINTING = SeveralAnswers(
         Option(
             "The model FLOPs utilisation rises by a third.",
             False,
-            "MFU counts the model's own 6 FLOPs only. What is computed twice does not count, so "
-            "it rather falls.",
+            "MFU counts only the model's own 6 FLOPs. What is computed twice does not count, so it "
+            "falls.",
         ),
     ),
 )
