@@ -632,7 +632,7 @@ def train(model, optimizer, batches, rates, limit):
 # %% id="reveal-training-train"
 reveal("training.train")
 
-# %% [markdown] id="library-loop"
+# %% [markdown] id="one-step-in-the-library"
 # The library's loop is a class, `Training`, which also draws the batches and can be saved and resumed. One step of it:
 
 # %% id="reveal-training-step"
@@ -813,14 +813,16 @@ print(
 )
 
 # %% [markdown] id="cost-conclusion"
-# The optimizer's time does not depend on the batch, so large batches share it among more tokens. That is one reason for large
+# The optimizer's time does not depend on the batch, so large batches share it among more tokens. (With several devices the gradients,
+# 4 N bytes, also have to be exchanged in every step, and large batches share that time too.) That is one reason for large
 # batches; the sweeps at the end of this notebook show what they cost in return.
 
 # %% [markdown] id="8-train-one"
 # ## 9 · Train one
 #
 # Now all of it together. First the data: one long row of tokens in a file, mapped into memory, so that of a file of many
-# gigabytes only what is used is read. The tokens here are bytes: a vocabulary of 256, and nothing to prepare.
+# gigabytes only what is used is read. Documents follow one another with a separator between them. This *packing* avoids padding: a
+# crop may contain parts of several documents, and every token is a target. The tokens here are bytes: a vocabulary of 256, and nothing to prepare.
 
 # %% id="folder-path-tempfile-mkdtemp"
 folder = Path(tempfile.mkdtemp())

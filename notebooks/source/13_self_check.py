@@ -233,7 +233,7 @@ print("by hand:", [round(math.cos(1), 3), round(math.sin(1), 3)])
 
 # %% id="self_check.rope"
 @exercise("self_check.rope")
-def turn(x, positions, base=10_000.0):
+def rotate(x, positions, base=10_000.0):
     """Return x (…, T, D) with each plane rotated according to the positions (T)."""
     ...
 

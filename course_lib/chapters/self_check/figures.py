@@ -1,7 +1,7 @@
 """The figure of this chapter: how an answer is forgotten, asked again, and remembered longer.
 
 Taught in:        self_check
-Paper:            Ye, Su and Cao 2022, doi:10.1145/3534678.3539081 (the scheduler behind fsrs)
+Paper:            Ye, Su and Cao 2022, doi:10.1145/3534678.3539081 (the scheduler of fsrs)
 Checked against:  the scheduler's own states
 """
 

@@ -20,8 +20,8 @@ def _angles(x, positions, base, exponent=-2.0):
 def _complex(x, angles):
     """Rotate halves as complex numbers, which needs no matrix."""
     a, b = x.double().chunk(2, dim=-1)
-    turned = torch.complex(a, b) * torch.exp(1j * angles)
-    return torch.cat((turned.real, turned.imag), dim=-1).to(x.dtype)
+    rotated = torch.complex(a, b) * torch.exp(1j * angles)
+    return torch.cat((rotated.real, rotated.imag), dim=-1).to(x.dtype)
 
 
 def _reference(x, positions, base=10_000.0):
@@ -30,8 +30,8 @@ def _reference(x, positions, base=10_000.0):
 
 def _neighbours(x, positions, base=10_000.0):
     pairs = torch.view_as_complex(x.double().unflatten(-1, (-1, 2)).contiguous())
-    turned = pairs * torch.exp(1j * _angles(x, positions, base))
-    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+    rotated = pairs * torch.exp(1j * _angles(x, positions, base))
+    return torch.view_as_real(rotated).flatten(-2).to(x.dtype)
 
 
 def _minus_twice(x, positions, base=10_000.0):

@@ -218,26 +218,31 @@ def _draw_training(rng: random.Random) -> dict[str, Any]:
     return {"billions": rng.choice((0.6, 1.7, 4.0, 8.2, 14.8, 32.8))}
 
 
+def _training_gigabytes(billions: float, numbers: int) -> float:
+    return numbers * accounting.bytes_per_number("float32") * billions
+
+
 TRAINING = Numeric(
     id="self_check.training_bytes",
     prompt="A model of {billions} billion parameters is trained with AdamW. Weights, gradients and "
     "both moments are stored in float32. How many GB (10⁹ bytes) do they take, without "
     "activations?",
     draw=_draw_training,
-    answer=lambda billions: 16 * billions,
+    answer=lambda billions: _training_gigabytes(billions, 4),
     explain=lambda billions: (
-        f"Four numbers of 4 bytes for each parameter, 16 · {billions} = {16 * billions:.4g} GB."
+        f"Four numbers of 4 bytes for each parameter: 16 · {billions} = "
+        f"{_training_gigabytes(billions, 4):.4g} GB."
     ),
     unit="GB",
     slips=(
         Slip(
             "weights alone",
-            lambda billions: 4 * billions,
+            lambda billions: _training_gigabytes(billions, 1),
             "That is the weights. Gradients, m and v take as much each.",
         ),
         Slip(
             "three numbers",
-            lambda billions: 12 * billions,
+            lambda billions: _training_gigabytes(billions, 3),
             "There are four numbers for each parameter: the weight, its gradient, m and v.",
         ),
     ),
