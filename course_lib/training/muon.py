@@ -22,6 +22,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -64,7 +65,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: list[Tensor],
+        params: ParamsT,
         lr: float = 1e-3,
         momentum: float = 0.95,
         weight_decay: float = 0.1,

@@ -473,8 +473,8 @@ for peak in (best / 8, best, best * 8):
 show(figures.training.sweep(rates, "warmup", "steps of warm-up"))
 
 # %% [markdown] id="rate-sweep-read"
-# Too low is worse here: the model does not get far in 150 steps. Far too high, plain descent would diverge; AdamW's bounded
-# steps and clipping (section 6) only make training worse.
+# Too low is worse here: the model does not get far in 150 steps. At a rate that is far too high plain descent
+# would diverge. With AdamW's bounded steps and clipping (section 6) training only gets worse.
 #
 # The two curves differ in *warm-up*: the rate rises from 0 over the first 20 steps. The reasons usually given are that v rests
 # on few gradients at first, and that the first gradients all point to the same few facts (most tokens never occur). Large
@@ -1119,7 +1119,7 @@ print(f"the course's own model: {tokens / parameters:.0f} tokens per parameter")
 
 # %% [markdown] id="beyond-twenty"
 # Twenty is the best ratio for the *training* budget. A model that many people will use is trained on far more, since a smaller
-# model is cheaper to run for ever after: Llama 3 8B read 15 trillion tokens, nearly 1900 per parameter.
+# model is cheaper to run: Llama 3 8B read 15 trillion tokens, nearly 1900 per parameter.
 #
 # > **Predict.** Our own law rests on bytes, on models of ten to a hundred thousand parameters, and on at most ten times as many
 # > bytes as the largest has parameters. Will it ask for more than 20 bytes per parameter, or fewer?
@@ -1251,7 +1251,7 @@ show(figures.training.sweep(both, "optimizer", "optimizer"))
 # %% [markdown] id="batch-text"
 # Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. It also needs only one moment instead of two, and pays
 # with matrix products in every step, whose cost does not depend on the batch. Do not generalize from 150 steps of a tiny model:
-# whether a new optimizer wins at scale, with both rates tuned, is a matter of dispute each time.
+# whether a new optimizer wins at scale, with both rates tuned, has to be measured at scale.
 #
 # **Batch size.** The same 154 thousand tokens, in batches of 4, 16 or 64 rows, which makes 600, 150 or 37 steps.
 #

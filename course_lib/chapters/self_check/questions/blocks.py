@@ -215,7 +215,7 @@ RESIDUAL = OneAnswer(
 
 
 def _draw_training(rng: random.Random) -> dict[str, Any]:
-    return {"billions": rng.choice((0.6, 1.7, 4.0, 8.2, 14.8, 32.8))}
+    return {"billions": rng.choice((0.6, 1.7, 8.2, 14.8, 32.8))}
 
 
 def _training_gigabytes(billions: float, numbers: int) -> float:

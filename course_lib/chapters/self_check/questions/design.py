@@ -99,7 +99,7 @@ FASTER = OpenQuestion(
         ),
         Criterion(
             "A KV cache is used, kept small, and shared by prompts with the same beginning.",
-            "Nothing is computed twice.",
+            "Then nothing has to be computed twice.",
         ),
         Criterion(
             "Speculative decoding is considered; it does not change the output distribution.",
