@@ -773,8 +773,8 @@ h100 = DEVICES["H100 SXM"]
 print(f"an H100 is busy from {ridge_intensity(h100.peak_flops, h100.bandwidth):.0f} FLOPs per byte")
 
 # %% [markdown] id="measure-the-parts"
-# (The rest of the FLOPs is attention.) So the matrix products need a batch of several hundred tokens or more, and AdamW is limited by memory at any size. Measured on
-# this machine, with a batch of 32 tokens and one of 1024:
+# (The rest of the FLOPs is attention.) So the matrix products need a batch of several hundred tokens or more, and AdamW is
+# limited by memory at any size. Measured on this machine, with a batch of 32 tokens and one of 1024:
 
 
 # %% tags=["nbval-ignore-output"] id="measure-step-parts"
@@ -813,16 +813,17 @@ print(
 )
 
 # %% [markdown] id="cost-conclusion"
-# The optimizer's time does not depend on the batch, so large batches share it among more tokens. (With several devices the gradients,
-# 4 N bytes, also have to be exchanged in every step, and large batches share that time too.) That is one reason for large
-# batches; the sweeps at the end of this notebook show what they cost in return.
+# The optimizer's time does not depend on the batch, so large batches share it among more tokens. (With several devices the
+# gradients, 4 N bytes, also have to be exchanged in every step, and large batches share that time too.) That is one reason for
+# large batches; the sweeps at the end of this notebook show what they cost in return.
 
 # %% [markdown] id="8-train-one"
 # ## 9 · Train one
 #
 # Now all of it together. First the data: one long row of tokens in a file, mapped into memory, so that of a file of many
-# gigabytes only what is used is read. Documents follow one another with a separator between them. This *packing* avoids padding: a
-# crop may contain parts of several documents, and every token is a target. The tokens here are bytes: a vocabulary of 256, and nothing to prepare.
+# gigabytes only what is used is read. Documents follow one another with a separator between them. This *packing* avoids
+# padding: a crop may contain parts of several documents, and every token is a target. The tokens here are bytes: a vocabulary
+# of 256, and nothing to prepare.
 
 # %% id="folder-path-tempfile-mkdtemp"
 folder = Path(tempfile.mkdtemp())
@@ -945,8 +946,8 @@ print("without the generator:  ", goes_on("generator"))
 #
 # ## 11 · What was learned, in bits per byte
 #
-# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook [Language models](02_language_models.ipynb)).
-# For several texts: add up all bits, add up all bytes, and divide once.
+# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook
+# [Language models](02_language_models.ipynb)). For several texts: add up all bits, add up all bytes, and divide once.
 #
 # By hand: a text of 6 bytes cost 3 bits, one of 2 bytes cost 8. Together 11 / 8 = **1.375** bits per byte. The mean of 0.5
 # and 4 would be 2.25: the short text would count as much as the long one.
@@ -1085,11 +1086,11 @@ print(f"E = {law.floor:.1f}   exponent of N: {law.alpha:.2f}   exponent of D: {l
 show(figures.training.scaling(runs, law, largest))
 
 # %% [markdown] id="three-unknown-numbers-are-found-by"
-# E, A and B are found by least squares for each pair of exponents on a grid; the best pair wins. (On the left a color is a model
-# size, on the right a length of training.) Fifteen small runs make a rough law, and you can see how rough. There is one seed each,
-# and the rates were not tuned for every size: with the most text the model of 63 thousand parameters even beats that of 107
-# thousand, the star. And E comes out as 0, which is impossible for text. All our runs are so far above the floor that they say
-# nothing about it. Large laboratories do the same with hundreds of runs, to decide what to train for months.
+# E, A and B are found by least squares for each pair of exponents on a grid; the best pair wins. (On the left a color is a
+# model size, on the right a length of training.) Fifteen small runs make a rough law, and you can see how rough. There is one
+# seed each, and the rates were not tuned for every size: with the most text the model of 63 thousand parameters even beats
+# that of 107 thousand, the star. And E comes out as 0, which is impossible for text. All our runs are so far above the floor
+# that they say nothing about it. Large laboratories do the same with hundreds of runs, to decide what to train for months.
 #
 # **How to spend a budget.** Training costs about 6 FLOPs per parameter and token, so a budget of C FLOPs buys N · D = C / 6. Put
 # D = C / 6N into the law and set the derivative with respect to N to zero:
@@ -1249,9 +1250,9 @@ both += [{"optimizer": "Muon", **run} for run in stored["muon"]]
 show(figures.training.sweep(both, "optimizer", "optimizer"))
 
 # %% [markdown] id="batch-text"
-# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. It also needs only one moment instead of two, and pays
-# with matrix products in every step, whose cost does not depend on the batch. Do not generalize from 150 steps of a tiny model:
-# whether a new optimizer wins at scale, with both rates tuned, has to be measured at scale.
+# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. It also needs only one moment instead of two, and
+# pays with matrix products in every step, whose cost does not depend on the batch. Do not generalize from 150 steps of a tiny
+# model: whether a new optimizer wins at scale, with both rates tuned, has to be measured at scale.
 #
 # **Batch size.** The same 154 thousand tokens, in batches of 4, 16 or 64 rows, which makes 600, 150 or 37 steps.
 #
@@ -1282,8 +1283,8 @@ for run in tiny_decoders.stored_experiments()["curriculum"]:
 # why, and nobody has trained the course's own model, with its 2048 tokens, without its curriculum.
 
 # %% [markdown] id="float16-has-more-digits-and-a"
-# **float16 and loss scaling.** float16 has more digits than bfloat16 and a smaller range. There the small *gradients* are lost. The
-# remedy is to multiply the loss by a large number before `backward()` and divide the gradients by it afterwards:
+# **float16 and loss scaling.** float16 has more digits than bfloat16 and a smaller range. There the small *gradients* are
+# lost. The remedy is to multiply the loss by a large number before `backward()` and divide the gradients by it afterwards:
 
 # %% id="tiny-torch-tensor-2e-8"
 tiny = torch.tensor(2e-8)
