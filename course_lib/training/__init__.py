@@ -1,19 +1,20 @@
-"""Training: how a pile of text becomes weights.
+"""Training: how text becomes weights.
 
 Small files, in the order in which the notebook reads them:
 
-    objective       the surprise at each next token, shifted by one
-    descent         the loop in five lines, and a valley in which it has trouble
-    optimizer       AdamW, a single step and over groups of parameters
+    objective       the mean cross-entropy of each next token, shifted by one
+    descent         plain descent and AdamW in a valley that is steep across and flat along
+    optimizer       AdamW, as a single step and over groups of parameters
     schedule        warm-up and cosine
-    gradients       clipping by the norm of all, shares of a batch in parts
+    gradients       clipping by the global norm, shares of a batch in parts
     data            crops of a memory-mapped row of tokens, random ids that repeat
-    loop            one step after another
-    training_state  a run saved, and resumed exactly
-    evaluation      bits per byte, and what the heads do
-    scaling         how much loss more parameters and more tokens save
-    recipes         what the course's own models are made of
-    runs            a recipe under way in a folder
+    loop            the training loop
+    training_state  save a run, and resume it exactly
+    evaluation      bits per byte, and attention scores of the heads
+    scaling         how the loss falls with parameters and tokens
+    muon            an optimizer for matrices, to compare with AdamW
+    recipes         how the course's own models are trained
+    runs            a recipe that is trained in a folder, and can be resumed
 
 All but the last two are imported here. `recipes` and `runs` need the tokenizers and the course's
 texts; import them by name.
@@ -44,7 +45,7 @@ from course_lib.training.gradients import (
     share_of,
 )
 from course_lib.training.loop import Draw, Plan, StepReport, Training, split
-from course_lib.training.objective import MeanSurprise, expected_initial_loss, next_token_loss
+from course_lib.training.objective import MeanCrossEntropy, expected_initial_loss, next_token_loss
 from course_lib.training.optimizer import AdamW, adamw_step, adamw_update, decay_groups
 from course_lib.training.scaling import PowerLaw, ScalingLaw, fit_power_law, fit_scaling_law
 from course_lib.training.schedule import cosine_rate
@@ -54,7 +55,7 @@ __all__ = [
     "AdamW",
     "Batch",
     "Draw",
-    "MeanSurprise",
+    "MeanCrossEntropy",
     "Plan",
     "PowerLaw",
     "RepeatProbe",

@@ -1,11 +1,11 @@
-"""Batches: crops of a long row of tokens, and sequences that say everything twice.
+"""Batches: crops of a long row of tokens, and random sequences that repeat.
 
-Text becomes one long row of token ids in a file. The file is mapped into memory, so that a row of
-many gigabytes costs no more than the crops that are read from it. A crop begins anywhere: the model
-should not learn that texts begin at position zero.
+Text becomes one long row of token ids in a file. The file is mapped into memory, so that of a row
+of many gigabytes only the crops are read. A crop starts anywhere: the model should not learn that
+texts start at position zero.
 
-Random ids that repeat are no language, but they teach one thing well: to look up what came after
-the last time. All that is needed for it stands in the sequence, and nothing else helps.
+Random ids that repeat are not language, but they teach one thing well: to find the previous
+occurrence of a token and copy what came after it. Nothing else lowers the loss on them.
 
 Taught in:        training
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (repeated random tokens)
@@ -29,14 +29,14 @@ ID_TYPE = np.uint16  # two bytes a token, enough for 65 536 of them
 
 
 class Batch(NamedTuple):
-    """Token ids, and True at those that the model is asked to foretell."""
+    """Token ids, and a mask that is True at the prediction targets."""
 
     ids: Int[Tensor, "B T"]
     counted: Bool[Tensor, "B T"]
 
 
 def write_tokens(path: Path, documents: Iterable[Sequence[int]], separator: int) -> int:
-    """Write the documents in a row, each behind a separator, and return the number of tokens."""
+    """Write the documents in a row, a separator before each; return the number of tokens."""
     total = 0
 
     def write(part: Path) -> None:
@@ -46,7 +46,7 @@ def write_tokens(path: Path, documents: Iterable[Sequence[int]], separator: int)
                 row = np.asarray([separator, *ids])
                 if row.min() < 0 or row.max() > np.iinfo(ID_TYPE).max:
                     raise ValueError(
-                        f"ids must lie from 0 to {np.iinfo(ID_TYPE).max}, since a token takes two "
+                        f"ids must be from 0 to {np.iinfo(ID_TYPE).max}, since a token takes two "
                         f"bytes; got {row.min()} to {row.max()}. Use a smaller vocabulary."
                     )
                 row.astype(ID_TYPE).tofile(file)
@@ -57,14 +57,14 @@ def write_tokens(path: Path, documents: Iterable[Sequence[int]], separator: int)
 
 
 def read_tokens(path: Path) -> np.ndarray:
-    """Return the row of tokens of a file, mapped into memory rather than read."""
+    """Return the tokens of a file, mapped into memory rather than read."""
     return np.memmap(path, dtype=ID_TYPE, mode="r")
 
 
 def random_crops(
     row: np.ndarray, count: int, length: int, generator: torch.Generator
 ) -> Int[Tensor, "B T"]:
-    """Return `count` pieces of the row, each beginning anywhere."""
+    """Return `count` crops of the row, each from a random start."""
     if len(row) < length:
         raise ValueError(
             f"a crop must not be longer than the row of tokens; got {length} of {len(row)}. "
@@ -83,16 +83,17 @@ def repeating_batch(
     choices: Int[Tensor, " V"],
     generator: torch.Generator,
 ) -> Batch:
-    """Return a random text of different ids, over and over; its length is drawn for each row.
+    """Return rows in which a random text of different ids repeats; its length varies by row.
 
-    Counted are the ids that can be known: those behind an id that came before. The first id of the
-    second round is none of them, since what stands before it was never followed by anything.
+    The targets are the ids that can be predicted: those after an id that occurred before. The
+    first id of the second period is not one of them, since the id before it, the last of the first
+    period, occurs for the first time.
     """
     low, high = periods
     if not 1 <= low <= high <= len(choices):
         raise ValueError(
             f"periods must be two lengths from 1 to {len(choices)}, the smaller first; got "
-            f"{periods}. A text of that length holds no id twice."
+            f"{periods}. A text must not be longer than the number of different ids."
         )
     ids = torch.empty(count, length, dtype=torch.long)
     counted = torch.zeros(count, length, dtype=torch.bool)

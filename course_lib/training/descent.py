@@ -1,9 +1,9 @@
-"""Going downhill: a valley in which plain gradient descent has trouble, and AdamW too.
+"""A valley that is steep across and flat along, with the paths of plain descent and AdamW.
 
-A gradient says which way is up, here. Gradient descent takes a step the other way and asks again.
-One rate must suit all directions: where the valley is steep, a large step jumps from wall to wall;
-where it is flat, a small one gets nowhere. AdamW divides each coordinate by the size of its own
-gradients, which helps as long as the valley lies along the coordinates.
+Gradient descent takes a step against the gradient, then computes it again. One rate must suit all
+directions: across the valley a large step jumps from wall to wall; along its floor a small one
+makes no progress. AdamW divides each coordinate by the size of its own gradients, which helps most
+if the valley runs along a coordinate; in a rotated valley it needs more steps or a higher rate.
 
     loss = ½ · pᵀ H p;   gradient = H p;   plain descent is stable while rate < 2 / steepest
 
@@ -30,9 +30,10 @@ def valley(steep: float, flat: float, degrees: float = 0.0) -> Float[Tensor, "2 
             "the curvatures must be positive, the steeper one first; "
             f"got {steep} and {flat}. Their ratio is the condition number."
         )
-    turn = math.radians(degrees)
+    angle = math.radians(degrees)
     axes = torch.tensor(
-        [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]], dtype=torch.float64
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]],
+        dtype=torch.float64,
     )
     return axes @ torch.diag(torch.tensor([flat, steep], dtype=torch.float64)) @ axes.mT
 
@@ -45,7 +46,7 @@ def height(points: Float[Tensor, "*rows 2"], hessian: Float[Tensor, "2 2"]) -> F
 def sgd_path(
     hessian: Float[Tensor, "2 2"], start: Float[Tensor, " 2"], rate: float, steps: int
 ) -> Float[Tensor, "P 2"]:
-    """Return where plain gradient descent is after each step, the start first."""
+    """Return the points of plain gradient descent, from the start to the last step."""
     return _path(start, steps, lambda point, _step: point - rate * (hessian @ point))
 
 
@@ -56,7 +57,7 @@ def adamw_path(
     steps: int,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> Float[Tensor, "P 2"]:
-    """Return where AdamW without decay is after each step, the start first."""
+    """Return the points of AdamW without decay, from the start to the last step."""
     m, v = torch.zeros_like(start), torch.zeros_like(start)
 
     def move(point: Tensor, step: int) -> Tensor:

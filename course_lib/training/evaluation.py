@@ -1,10 +1,10 @@
-"""What a model has learned, measured on text it has not seen and on its attention heads.
+"""What a model has learned, measured on held-out text and on its attention heads.
 
-Bits per byte compare models whatever their tokens are. For that every token must be scored, the
-first one too, which is scored behind the separator of documents. A text longer than the context is
-read in windows that overlap by half, so that no token has less than half a context before it.
+Bits per byte compare models with different tokenizers. For that every token must be scored, also
+the first one, which comes after the document separator. A text longer than the context is read in
+windows that overlap by half, so that no later token has less than half a context before it.
 
-Whether heads look things up is asked where nothing else helps: on random ids that repeat.
+Whether heads look things up is measured where nothing else helps: on random ids that repeat.
 
 Taught in:        training
 Checked against:  log-probabilities of the text in one window; periods and scores by hand
@@ -54,7 +54,7 @@ def _window(model: DecoderLM, row: Int[Tensor, " N"]) -> Float[Tensor, " M"]:
 
 
 def text_bits_per_byte(model: DecoderLM, text: str, ids: Sequence[int], separator: int) -> float:
-    """Return how many bits the model needs for a byte of the text whose ids these are."""
+    """Return the bits per byte that the model needs for a text with these ids."""
     nats = -token_log_probabilities(model, ids, separator).mean().item()
     return bits_per_byte(nats, len(ids), len(text.encode()))
 
@@ -62,14 +62,14 @@ def text_bits_per_byte(model: DecoderLM, text: str, ids: Sequence[int], separato
 def pooled_bits_per_byte(
     log_probabilities: Sequence[Float[Tensor, "..."]], texts: Sequence[str]
 ) -> float:
-    """Return the bits for a byte of all texts together, from the log-probabilities of their tokens.
+    """Return the bits per byte of all texts together, from the log-probabilities of their tokens.
 
-    Bits and bytes are added up before they are divided: the mean of the texts' own numbers would
-    let a short text count as much as a long one.
+    Bits and bytes are added up before dividing: in a mean of the texts' own values a short text
+    would count as much as a long one.
     """
     if len(log_probabilities) != len(texts) or not any(texts):
         raise ValueError(
-            "each text needs the log-probabilities of its tokens, and one text must hold a byte; "
+            "each text needs the log-probabilities of its tokens, and one text must not be empty; "
             f"got {len(log_probabilities)} rows for {len(texts)} texts."
         )
     nats = -sum(row.double().sum().item() for row in log_probabilities)
@@ -77,7 +77,7 @@ def pooled_bits_per_byte(
 
 
 class RepeatProbe(NamedTuple):
-    """What a model does with random ids that repeat: its loss there, and the work of each head."""
+    """The loss of a model on random ids that repeat, and the scores of each head."""
 
     loss: float
     previous: Float[Tensor, "L H"]
@@ -97,7 +97,7 @@ def probe_repeats(
         )
         ids = text.repeat(1, -(-length // period))[:, :length]
         output = model(ids.to(next(model.parameters()).device), return_weights=True)
-        # What follows an id that came before can be known; that is first asked at `period`.
+        # What follows an id that occurred before can be predicted, first at position `period`.
         log_p = log_softmax(output.logits[:, period:-1].float().cpu())
         losses.append(-log_p.gather(-1, ids[:, period + 1 :, None]).mean())
         maps = torch.stack(output.attentions, dim=1).float().cpu()  # (rows, L, H, T, T)

@@ -1,12 +1,12 @@
-"""What happens to gradients between the backward pass and the step: scaled, added, cut.
+"""Gradients between the backward pass and the step: clipping and accumulation.
 
-One long gradient can undo a thousand steps. Clipping shortens it and keeps its direction, which it
-can only do if all tensors are scaled by the same number: the norm is that of all of them together.
+A gradient is now and then a hundred times as long as usual. Clipping shortens it and keeps its
+direction, so all tensors are scaled by the same number: the norm is that of all of them together.
 
     norm = √(sum over all tensors of ‖g‖²);   g = g · min(1, limit / norm)
 
-A batch too large for memory is computed in parts whose gradients add up. Each part's loss counts by
-its share of the counted tokens, so that the sum is the gradient of the mean over all of them.
+A batch too large for memory is computed in parts whose gradients add up. The loss of each part
+is weighted by its share of the targets, so that the sum is the gradient of the mean over all.
 
 Taught in:        training
 Paper:            Pascanu et al. 2013, arXiv:1211.5063
@@ -29,10 +29,10 @@ def global_norm(gradients: Iterable[Tensor]) -> Float[Tensor, ""]:
 
 
 def clip_factor(norm: Float[Tensor, ""], limit: float) -> Float[Tensor, ""]:
-    """Return the number that shortens gradients of this norm to the limit, and 1 if they fit."""
+    """Return the factor that scales gradients of this norm to the limit, at most 1."""
     if limit <= 0:
-        raise ValueError(f"the limit of the norm must be positive; got {limit}. Usual is 1.0.")
-    # A little more than the norm, so that a gradient of length zero is not divided by zero.
+        raise ValueError(f"the limit of the norm must be positive; got {limit}. Typical is 1.0.")
+    # The small number avoids a division by zero for a gradient of length zero.
     return (limit / (norm + 1e-6)).clamp(max=1.0)
 
 
@@ -44,10 +44,10 @@ def clipped(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
 
 @torch.no_grad()
 def clip_by_global_norm(tensors: Tensor | Iterable[Tensor], limit: float) -> Float[Tensor, ""]:
-    """Shorten gradients in place to the limit, and return how long they were.
+    """Clip gradients in place to the limit, and return their norm before.
 
-    The tensors are gradients, or parameters whose gradients are meant; those without one are
-    left out. `clip_by_global_norm(model.parameters(), 1.0)` is
+    The tensors are gradients, or parameters whose gradients are clipped; parameters without one
+    are skipped. `clip_by_global_norm(model.parameters(), 1.0)` is
     `torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)`.
     """
     given = [tensors] if isinstance(tensors, Tensor) else tensors
@@ -60,16 +60,16 @@ def clip_by_global_norm(tensors: Tensor | Iterable[Tensor], limit: float) -> Flo
 
 
 def _gradient(tensor: Tensor) -> Tensor | None:
-    """Return the gradient of a parameter; any other tensor is a gradient itself."""
+    """Return the gradient of a parameter; any other tensor is itself a gradient."""
     is_parameter = isinstance(tensor, nn.Parameter) or (tensor.is_leaf and tensor.requires_grad)
     return tensor.grad if is_parameter else tensor
 
 
 def share_of(part_counted: int, all_counted: int) -> float:
-    """Return by how much a part's mean loss counts in the mean over the whole batch."""
+    """Return the weight of a part's mean loss in the mean over the whole batch."""
     if not 0 < part_counted <= all_counted:
         raise ValueError(
-            "a part must hold at least one counted token, and no more than all parts together; "
+            "a part must have at least one target, and no more than all parts together; "
             f"got {part_counted} of {all_counted}."
         )
     return part_counted / all_counted

@@ -1,8 +1,8 @@
-"""The training loop: draw a batch, compute the loss and its gradients, clip them, take a step.
+"""The training loop: draw a batch, compute loss and gradients, clip them, take a step.
 
-Everything that decides what comes next can be saved: weights, moments, the step, and the random
-generator from which batches are drawn. A run that was killed and resumed from its last save ends
-with the same weights, bit for bit, as a run without interruption.
+Everything that determines the next step can be saved: weights, moments, the number of steps, and
+the random generator from which batches are drawn. A run that was killed and resumed from its last
+save ends with the same weights, bit for bit, as a run without interruption.
 
 Taught in:        training
 Checked against:  transformers' model with torch.optim.AdamW, step for step; a killed run
@@ -24,12 +24,12 @@ from course_lib.training.optimizer import AdamW, decay_groups
 from course_lib.training.schedule import cosine_rate
 from course_lib.training.training_state import resume_training, save_training
 
-Draw = Callable[[int, torch.Generator], Batch]  # the step, and where chance comes from
+Draw = Callable[[int, torch.Generator], Batch]  # the step and the random generator
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model is trained, whatever it is trained on."""
+    """The settings of a run, apart from the model and the data."""
 
     steps: int
     warmup: int
@@ -38,13 +38,13 @@ class Plan:
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.1
     max_norm: float = 1.0
-    parts: int = 1  # a batch is computed in so many parts, one after the other
+    parts: int = 1  # the number of parts in which a batch is computed
     autocast: bool = False  # products in bfloat16, sums and weights in float32
     seed: int = 0
 
 
 class StepReport(NamedTuple):
-    """What one step measured before it changed the weights."""
+    """The measurements of one step, made before it changed the weights."""
 
     loss: float
     norm: float
@@ -52,11 +52,11 @@ class StepReport(NamedTuple):
 
 
 class Training:
-    """A model on its way through a plan."""
+    """A model, its data, its optimizer and the number of steps done."""
 
     def __init__(self, model: nn.Module, draw: Draw, plan: Plan, compiled: bool = False) -> None:
         if isinstance(model, DecoderLM):
-            model.use_kernels()  # no step looks at attention weights, so none are written
+            model.use_kernels()  # attention weights are not needed, so they are not stored
         self.model, self.draw, self.plan = model, draw, plan
         self.forward = torch.compile(model) if compiled else model
         self.generator = torch.Generator().manual_seed(plan.seed)
@@ -65,14 +65,14 @@ class Training:
         self.done = 0
 
     def step(self) -> StepReport:
-        """Take one step on a fresh batch."""
+        """Take one step on a new batch."""
         plan, optimizer = self.plan, self.optimizer
         batch = self.draw(self.done, self.generator)
         optimizer.zero_grad()
         loss = sum(self._backward(part, share) for part, share in split(batch, plan.parts))
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = clip_by_global_norm(parameters, plan.max_norm)
-        # The schedule begins with 0; the first step here is its second.
+        # The schedule starts with a rate of 0; the first step here uses its second value.
         rate = cosine_rate(
             self.done + 1, warmup=plan.warmup, steps=plan.steps, peak=plan.peak, final=plan.final
         )
@@ -83,7 +83,7 @@ class Training:
         return StepReport(loss, norm.item(), rate)
 
     def _backward(self, batch: Batch, share: float) -> float:
-        """Add a part's share to the gradients, and return its share of the loss."""
+        """Add the gradients of a part, weighted by its share, and return its share of the loss."""
         device = next(self.model.parameters()).device
         ids, counted = batch.ids.to(device), batch.counted.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.autocast):
@@ -93,16 +93,16 @@ class Training:
         return loss.item()
 
     def save(self, path: str | Path) -> None:
-        """Write everything that decides what comes next, completely or not at all."""
+        """Write everything that determines the next step, completely or not at all."""
         save_training(path, self.model, self.optimizer, self.done, self.generator)
 
     def resume(self, path: str | Path) -> None:
-        """Go on where a saved run with the same plan stood."""
+        """Resume a saved run with the same plan."""
         self.done = resume_training(path, self.model, self.optimizer, self.generator)
 
 
 def split(batch: Batch, parts: int) -> list[tuple[Batch, float]]:
-    """Cut a batch into parts, each with its share of the counted ids."""
+    """Split a batch into parts, each with its share of the targets."""
     if not 1 <= parts <= len(batch.ids):
         raise ValueError(
             f"a batch of {len(batch.ids)} sequences has 1 to {len(batch.ids)} parts; got {parts}."

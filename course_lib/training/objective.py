@@ -1,13 +1,13 @@
-"""What training makes small: the surprise at each next token.
+"""The objective of training: the mean cross-entropy of each next token.
 
-Row t of the logits scores what stands at t + 1, so logits and targets are shifted against each
-other by one. Some targets do not count: padding, or what nobody could know. The mean is taken over
-those that do; dividing by all would pay a model for padding.
+Row t of the logits predicts the token at t + 1, so logits and targets are shifted against each
+other by one. Some targets do not count: padding, or tokens that cannot be predicted. The mean is
+taken over those that do; dividing by all would reward a model for padding.
 
     loss = sum over counted t of -log p(ids[t + 1] | ids[..t]) / number of counted t
 
-Logits are the largest tensor of a training step. What autograd would do with them in a dozen passes
-is one formula, derived in `softmax`: the gradient is (p - onehot(target)) / number of rows.
+Logits are the largest tensor of a training step, and autograd would pass over them a dozen times.
+The gradient, derived in `softmax`, is one formula: (p - onehot(target)) / number of rows.
 
 Taught in:        training
 Checked against:  F.cross_entropy with ignore_index, transformers' `labels`
@@ -24,7 +24,7 @@ from torch import Tensor
 from course_lib.softmax import logsumexp
 
 
-class MeanSurprise(torch.autograd.Function):
+class MeanCrossEntropy(torch.autograd.Function):
     """Cross-entropy with its gradient as a formula."""
 
     @staticmethod
@@ -38,7 +38,7 @@ class MeanSurprise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Float[Tensor, ""]) -> tuple[Float[Tensor, "N V"], None]:
-        """Return (p - onehot) / N, times what comes from above."""
+        """Return (p - onehot) / N, times the upstream gradient."""
         logits, total, targets = ctx.saved_tensors
         gradient = (logits - total.unsqueeze(-1)).exp_()
         gradient[torch.arange(len(targets), device=targets.device), targets] -= 1.0
@@ -50,20 +50,20 @@ def next_token_loss(
     ids: Int[Tensor, "B T"],
     counted: Bool[Tensor, "B T"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Return the mean surprise in nats; `counted` is True at the ids that are to be foretold.
+    """Return the mean cross-entropy in nats; `counted` is True at the prediction targets.
 
-    The first id of a sequence has nothing before it and never counts.
+    The first id of a sequence has nothing before it and is never a target.
     """
     predictions, targets = logits[:, :-1], ids[:, 1:]
     if counted is None or counted[:, 1:].all():
-        return MeanSurprise.apply(predictions.flatten(0, 1), targets.flatten())
+        return MeanCrossEntropy.apply(predictions.flatten(0, 1), targets.flatten())
     chosen = counted[:, 1:]
     if not chosen.any():
         raise ValueError(
-            "at least one id behind the first must count, or there is no mean; got none. "
+            "at least one id after the first must be a target, or there is no mean; got none. "
             "Pass True in `counted` where an id is real text."
         )
-    return MeanSurprise.apply(predictions[chosen], targets[chosen])
+    return MeanCrossEntropy.apply(predictions[chosen], targets[chosen])
 
 
 def expected_initial_loss(vocab_size: int) -> float:

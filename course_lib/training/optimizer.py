@@ -1,7 +1,7 @@
-"""AdamW: steps whose size hardly depends on the size of the gradient.
+"""AdamW: steps whose length hardly depends on the size of the gradient.
 
-m is a running mean of the gradient, v of its square. Their quotient m / √v is about ±1 wherever
-the gradient keeps its sign, and small where the sign keeps changing. Both begin at zero and are
+m is a running mean of the gradient, v of its square. The quotient m / √v is about ±1 where the
+gradient keeps its sign, and small where the sign keeps changing. Both start at zero and are
 therefore too small at first; dividing by 1 - βᵗ corrects that. Weight decay acts on the weights
 themselves (hence "decoupled"): as part of the gradient, it would be divided by √v too.
 
@@ -37,7 +37,7 @@ def adamw_update(
     eps: float = 1e-8,
     weight_decay: float = 0.01,
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """Return the new parameter, m and v, as the formula stands; `step` counts from 1."""
+    """Return the new parameter, m and v by the formula above; `step` counts from 1."""
     if step < 1:
         raise ValueError(
             f"steps count from 1, since the bias correction of step 0 divides by zero; got {step}."
@@ -63,7 +63,7 @@ def adamw_step(
 ) -> None:
     """Do in place what `adamw_update` computes, with one new tensor; `step` counts from 1.
 
-    Call it under `torch.no_grad()`: a step is not part of what is differentiated.
+    Call it under `torch.no_grad()`: a step is not differentiated.
     """
     m.lerp_(gradient, 1 - betas[0])
     v.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
@@ -90,17 +90,17 @@ class AdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        if not isinstance(params, Tensor):  # torch has an error of its own for a bare tensor
+        if not isinstance(params, Tensor):  # torch raises its own error for a bare tensor
             params = list(params)  # type: ignore[assignment]
             if not params:
                 raise ValueError(
-                    "there must be parameters to change; got none. Pass model.parameters()."
+                    "there must be parameters to optimize; got none. Pass model.parameters()."
                 )
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group of parameters; settings that it lacks are those of the constructor."""
+        """Add a group of parameters; missing settings are those of the constructor."""
         _check_settings(self.defaults | param_group)
         super().add_param_group(param_group)
 
@@ -108,7 +108,7 @@ class AdamW(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient, and return the loss of the closure.
 
-        A closure, which most training loops do without, computes the gradients and the loss.
+        A closure, which most training loops do not use, computes the gradients and the loss.
         """
         loss = None
         if closure is not None:
@@ -133,17 +133,17 @@ class AdamW(torch.optim.Optimizer):
         return loss
 
     def _next_state(self, parameter: Tensor) -> tuple[int, Tensor, Tensor]:
-        """Count a step of a parameter, and return the count and its m and v."""
+        """Increase the step count of a parameter; return the count, m and v."""
         state = self.state[parameter]
         if not state:
-            state["step"] = 0  # a plain number: counting a tensor up takes as long as a small step
+            state["step"] = 0  # a plain number: increasing a tensor takes as long as a small step
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         state["step"] += 1
         return state["step"], state["exp_avg"], state["exp_avg_sq"]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of an AdamW, this one or torch's, over the same parameters."""
+        """Load the state of an AdamW, this one or torch's, over the same parameters."""
         misfit = self._misfit(state_dict)
         if misfit:
             raise ValueError(
@@ -155,12 +155,12 @@ class AdamW(torch.optim.Optimizer):
             state["step"] = int(state["step"])  # torch's AdamW counts with a tensor
 
     def _misfit(self, state_dict: dict[str, Any]) -> str:
-        """Return what in a state dict does not fit this optimizer, or nothing."""
+        """Return how a state dict does not match this optimizer, or an empty text."""
         saved = state_dict.get("param_groups", [])
         if any(not self.defaults.keys() <= group.keys() for group in saved):
             return "the state of a different kind of optimizer"
         if any(group.get("amsgrad") or group.get("maximize") for group in saved):
-            return "a state with amsgrad or maximize, which this AdamW does not have"
+            return "a state with amsgrad or maximize, which this AdamW does not support"
         wanted, found = ([len(g["params"]) for g in gs] for gs in (self.param_groups, saved))
         if wanted != found:
             return f"groups of {found} parameters for groups of {wanted}"
@@ -180,21 +180,21 @@ def _check_settings(settings: dict[str, Any]) -> None:
     lr, betas, eps, decay = (settings[key] for key in ("lr", "betas", "eps", "weight_decay"))
     if not all(0 <= beta < 1 for beta in betas):
         raise ValueError(
-            f"betas must be at least 0 and below 1; got {betas}. Typical are (0.9, 0.999), for "
-            "language models (0.9, 0.95)."
+            f"betas must be at least 0 and below 1; got {betas}. Typical values are (0.9, 0.999), "
+            "for language models (0.9, 0.95)."
         )
     if lr < 0 or eps <= 0 or decay < 0:
         raise ValueError(
             "eps must be positive, lr and weight_decay must not be negative; "
-            f"got eps={eps}, lr={lr}, weight_decay={decay}. Typical are 1e-8, 1e-3 and 0.01."
+            f"got eps={eps}, lr={lr}, weight_decay={decay}. Typical values: 1e-8, 1e-3 and 0.01."
         )
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return two groups: matrices, which decay, and gains and biases, which do not.
 
-    Decay keeps matrices from growing without need. The gain of a norm does its work at the size
-    that it has, and pulling it towards zero would only switch its feature off.
+    Decay keeps matrices from growing without need. Norm gains should not be pulled to zero: that
+    would only switch features off.
     """
     wanted = [p for p in model.parameters() if p.requires_grad]
     return [

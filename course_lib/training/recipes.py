@@ -1,7 +1,7 @@
-"""The recipes of the course's own models: what they are made of, and how they are trained.
+"""The recipes of the course's own models: their shapes, their data, and how they are trained.
 
     course-model  the model in `course_lib/pretrained`; an hour or two on one core
-    quick         a small one with the same abilities in little; some minutes
+    quick         a small one that also learns to look things up; some minutes
 
 Taught in:        training
 Checked against:  the stored model's config and log
@@ -43,8 +43,8 @@ class Recipe:
     text_rows: int  # sequences of a batch that are crops of text
     repeat_rows: int  # sequences of a batch that are random ids, repeated
     periods: tuple[int, int]
-    growth: tuple[int, int]  # random ids come from so many at first, from all after so many steps
-    shares: tuple[tuple[str, float], ...]  # which text is cropped how often
+    growth: tuple[int, int]  # kinds of random ids at first, and steps until all are used
+    shares: tuple[tuple[str, float], ...]  # each source of text and its share of the crops
     characters: int | None = None  # how much of each kind of text is used
     look_every: int = 100
     save_every: int = 250
@@ -66,7 +66,7 @@ class Recipe:
         )
 
     def fresh_model(self) -> DecoderLM:
-        """Return the model before its first step, the same each time."""
+        """Return the untrained model, the same each time."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.plan.seed)
             return build_model(self.config())
@@ -108,12 +108,12 @@ QUICK = replace(
     context=96,
     hidden_size=96,
     intermediate_size=256,
-    layers=2,  # the fewest in which one can look for what another has left
+    layers=2,  # the fewest in which a head can use what a head of an earlier layer wrote
     heads=4,
     key_value_heads=2,
     head_dim=24,
     text_rows=8,
-    repeat_rows=16,  # most of a batch: what looks things up is then found within minutes
+    repeat_rows=16,  # most of a batch, so that induction heads appear within minutes
     periods=(8, 32),
     growth=(32, 600),
     look_every=25,
@@ -125,7 +125,7 @@ RECIPES = {recipe.name: recipe for recipe in (COURSE_MODEL, QUICK)}
 
 
 def train_tokenizer(recipe: Recipe) -> ByteBPE:
-    """Learn the tokenizer from the same texts that the model will read, in their shares."""
+    """Train the tokenizer on the texts that the model will read."""
     names = [name for name, _ in recipe.shares]
     texts = [corpus.train_text(recipe.characters, source=name) for name in names]
     return ByteBPE.train(texts, recipe.vocab_size, special_tokens=(SEPARATOR,))
@@ -178,10 +178,10 @@ class Mixture:
         return Batch(torch.cat([text, repeats.ids]), counted)
 
     def choices(self, step: int) -> Int[Tensor, " N"]:
-        """Return the ids that may repeat: few at first, so that looking up can be found out.
+        """Return the ids that may repeat: few at first, all of them later.
 
-        A few ids are met so often that the model soon tells them apart; only then is comparing
-        them worth anything.
+        The idea was that the model soon tells a few ids apart, which it must before it can look
+        them up. The small runs of `chapters.training.tiny_decoders` do not confirm that it helps.
         """
         first, steps = self.recipe.growth
         size = first + (len(self.order) - first) * step // steps

@@ -1,8 +1,8 @@
-"""A run of a recipe in a folder: prepared, gone on with where it stood, watched, and stored.
+"""A run of a recipe in a folder: prepare, train or resume, watch, and store the model.
 
     FOLDER/tokenizer.json, *.tokens    the tokenizer and the texts as ids
-    FOLDER/state.pt                    everything that decides what comes next
-    FOLDER/log.jsonl                   what was measured, a line for each look
+    FOLDER/state.pt                    everything that determines the next step
+    FOLDER/log.jsonl                   the measurements, a line for each record
     FOLDER/model/                      the finished model in the layout of the hub
 
 Taught in:        training
@@ -36,7 +36,7 @@ Record = dict[str, Any]
 
 
 class RecipeRun:
-    """A recipe under way in a folder; made again on the same folder, it goes on."""
+    """A recipe in training in a folder; created again with the same folder, it resumes."""
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,12 +55,12 @@ class RecipeRun:
 
     @property
     def state(self) -> Path:
-        """Where the state is kept."""
+        """The file of the training state."""
         return self.folder / "state.pt"
 
     @property
     def log(self) -> Path:
-        """Where the measurements are kept."""
+        """The file of the measurements."""
         return self.folder / "log.jsonl"
 
     @property
@@ -74,14 +74,14 @@ class RecipeRun:
         self.training.resume(self.state)
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
         records = [json.loads(line) for line in lines if line.endswith("}")]
-        # Looks behind the last saved state will be taken again.
+        # Records after the last saved state will be measured again.
         self.records = [each for each in records if each["step"] <= self.training.done]
         self._write_log()
 
     def go_on(
         self, until: int | None = None, watch: Callable[[Record], None] | None = None
     ) -> None:
-        """Train to a step, or to the end of the plan; `watch` is told of each look."""
+        """Train to a step, or to the end of the plan; `watch` is called with each record."""
         last = min(until or self.recipe.plan.steps, self.recipe.plan.steps)
         before = self.records[-1]["seconds"] if self.records else 0.0
         began, losses = time.perf_counter(), []
@@ -125,7 +125,7 @@ class RecipeRun:
         write_whole_text(self.log, text)
 
     def store(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write model and tokenizer as `transformers` loads them, and the log beside them."""
+        """Write model and tokenizer as `transformers` loads them, and the log with them."""
         separator = self.tokenizer.special_tokens[SEPARATOR]
         words = {"bos_token_id": separator, "eos_token_id": separator}
         model = self.recipe.fresh_model()

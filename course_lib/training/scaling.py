@@ -1,12 +1,12 @@
-"""How the loss falls with parameters and tokens: a few small runs, a law, and what it foretells.
+"""Scaling laws: how the loss falls with parameters and tokens, and what a fitted law predicts.
 
-A model has two reasons to be worse than it could be: too few parameters, and too little text. The
-law gives each a term that falls as a power, above a floor that no model of the family gets below.
-A power is a straight line where both axes are logarithmic.
+A model may have too few parameters, and too little text. The law has a term for each that falls as
+a power, above a floor that no model of the family can reach. A power is a straight line where both
+axes are logarithmic.
 
     loss(N, D) = E + A · N^-α + B · D^-β;      training costs about C = 6 · N · D
 
-For given α and β the other three are found by least squares; α and β are looked up on a grid.
+For given α and β the other three are found by least squares; α and β are searched on a grid.
 
 Taught in:        training
 Paper:            Kaplan et al. 2020, arXiv:2001.08361; Hoffmann et al. 2022, arXiv:2203.15556
@@ -35,7 +35,7 @@ class PowerLaw(NamedTuple):
 
 
 def fit_power_law(sizes: Sequence[Number], losses: Sequence[Number]) -> PowerLaw:
-    """Return the power law that is a straight line through the logarithms."""
+    """Return the power law of the least-squares line through the logarithms."""
     if len(sizes) != len(losses) or len(set(sizes)) < 2 or min(*sizes, *losses) <= 0:
         raise ValueError(
             "a power law needs two different sizes or more, a loss for each, all positive; "
@@ -58,11 +58,11 @@ class ScalingLaw:
     beta: float
 
     def loss(self, parameters: Number, tokens: Number) -> float:
-        """Return the loss that the law foretells."""
+        """Return the loss that the law predicts."""
         return self.floor + self.a * parameters**-self.alpha + self.b * tokens**-self.beta
 
     def best_size(self, flops: Number) -> float:
-        """Return how many parameters make the loss lowest if training costs 6 · N · D = flops."""
+        """Return the number of parameters with the lowest loss for a budget 6 · N · D = flops."""
         if flops <= 0:
             raise ValueError(f"a budget must be positive; got {flops} FLOPs.")
         ratio = (self.alpha * self.a) / (self.beta * self.b)
@@ -76,7 +76,7 @@ def fit_scaling_law(
     """Return the law with the smallest squared error on these runs."""
     if not 5 <= len(losses) == len(parameters) == len(tokens):
         raise ValueError(
-            "five unknown numbers need five runs or more, each with parameters, tokens and loss; "
+            "five unknowns need five runs or more, each with parameters, tokens and loss; "
             f"got {len(parameters)}, {len(tokens)} and {len(losses)}."
         )
     n = torch.tensor(parameters, dtype=torch.float64)
@@ -86,7 +86,7 @@ def fit_scaling_law(
     terms = _terms(n, d, pairs)  # (G, R, 3)
     found = torch.linalg.lstsq(terms, y.expand(len(pairs), -1)[..., None]).solution  # (G, 3, 1)
     errors = ((terms @ found).squeeze(-1) - y).square().sum(-1)
-    # A term that rises with size, or a floor below nothing, is no law.
+    # A term that rises with size, or a floor below zero, is not allowed.
     errors = errors.masked_fill((found.squeeze(-1) < 0).any(-1), math.inf)
     if not errors.isfinite().any():
         raise ValueError(
@@ -103,7 +103,7 @@ def fit_scaling_law(
 def _terms(
     n: Float[Tensor, " R"], d: Float[Tensor, " R"], pairs: Float[Tensor, "G 2"]
 ) -> Float[Tensor, "G R 3"]:
-    """Return 1, N^-α and D^-β of each run, with sizes measured from their middle."""
+    """Return 1, N^-α and D^-β of each run, with sizes divided by their geometric mean."""
     alpha, beta = pairs[:, :1], pairs[:, 1:]
     powers = [
         (-exponent * (size.log() - size.log().mean())).exp()

@@ -1,8 +1,8 @@
-"""How fast to learn when: slowly at first, then fast, then ever more slowly.
+"""The learning rate of each step: a linear warm-up, then half a cosine.
 
-The first gradients point where every sequence agrees (away from tokens that never occur), and
-AdamW's means have seen little; large steps then do lasting damage. At the end small steps let the
-weights settle.
+At first AdamW's means rest on few gradients, and all gradients point to the same few facts (most
+tokens never occur). A warm-up keeps these steps small, which matters most in large models. At the
+end small steps let the weights settle.
 
     warm-up:  rate = peak · step / warmup
     after:    rate = final + (peak - final) · (1 + cos(π · progress)) / 2
@@ -22,7 +22,7 @@ def cosine_rate(
     if not 0 <= warmup < steps:
         raise ValueError(
             "the warm-up must end before the last step; "
-            f"got a warm-up of {warmup} of {steps} steps. A few per cent are usual."
+            f"got a warm-up of {warmup} of {steps} steps. Typical is a few per cent of the steps."
         )
     if step < warmup:
         return peak * step / warmup

@@ -3,8 +3,8 @@
     save_training("state.pt", model, optimizer, step)
     step = resume_training("state.pt", model, optimizer)  # in a new process
 
-The file is replaced as a whole, so that a kill while it is written leaves the previous one intact.
-Whatever else decides the next step must be made again as it was: the data and the schedule.
+The file is replaced as a whole, so a kill during writing leaves the previous one intact.
+The data and the schedule are not in the file; create them again as they were.
 
 Taught in:        training
 Checked against:  a run without interruption, bit for bit
@@ -27,9 +27,9 @@ def save_training(
     step: int,
     generator: torch.Generator | None = None,
 ) -> None:
-    """Write everything that decides what comes next, completely or not at all.
+    """Write everything that determines the next step, completely or not at all.
 
-    `generator` is where batches are drawn from; for torch's global one, which dropout uses too,
+    `generator` is the one that draws the batches; for torch's global one, which dropout also uses,
     pass `torch.default_generator`.
     """
     state = {
@@ -49,16 +49,16 @@ def resume_training(
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator | None = None,
 ) -> int:
-    """Load a saved run into its parts, and return the number of steps done.
+    """Load a saved run into model, optimizer and generator; return the number of steps done.
 
-    If the file does not fit the parts, an error says so and nothing is changed.
+    If the file does not match them, a ValueError is raised and nothing is changed.
     """
     state = _read(Path(path))
     _check_model(model, state["model"])
     if (generator is None) != (state["generator"] is None):
         wanted = "none was saved" if state["generator"] is None else "one was saved"
         raise ValueError(
-            f"a run is resumed with a generator exactly if it was saved with one; {wanted} in "
+            f"pass a generator if and only if the run was saved with one; {wanted} in "
             f"{str(path)!r}. Pass to resume_training what was passed to save_training."
         )
     optimizer.load_state_dict(state["optimizer"])
@@ -93,8 +93,8 @@ def _check_model(model: nn.Module, saved: dict[str, Any]) -> None:
     if any(wrong):
         first = next(name for names in wrong for name in names)
         raise ValueError(
-            "a run is resumed with the model that it began with; the saved weights do not fit: "
-            f"{len(wrong.missing)} missing, {len(wrong.extra)} left over and "
+            "a run must be resumed with the model that it started with; the saved weights differ: "
+            f"{len(wrong.missing)} missing, {len(wrong.extra)} unexpected and "
             f"{len(wrong.misshapen)} of a different shape, the first {first!r}. "
             "Build the model from the same configuration."
         )

@@ -1,37 +1,41 @@
 # %% [markdown] id="11-training"
 # # 11 · Training
 #
-# **How does a pile of text become weights?**
+# **How does text become weights?**
 #
-# You have built every part of a decoder. Its weights so far were random, or somebody else's. Here you make your own. Nothing
-# about it is mysterious: show the model a text, ask how surprised it is at each next token, and change every weight a little
-# so that it is less surprised. Most of the craft is in *how much* and *in which way*, and in noticing when it goes wrong.
+# You have built every part of a decoder. So far its weights were random, or trained by somebody else. Here you train your own.
+# The idea is simple: show the model a text, measure how badly it predicted each next token, and change every weight a little in
+# the direction that reduces this loss. Most of the craft lies in *how much* to change, and in noticing when something is wrong.
 #
 # After this notebook you can
 # - write the objective with its shift and its padding, and say what the first loss must be;
 # - write AdamW, the learning-rate schedule and clipping, each identical to the library that people use;
-# - compute a large batch in parts, and train in mixed precision, without changing what is learned;
+# - assemble a training loop that computes a large batch in parts, and train in mixed precision without changing what is
+#   learned;
 # - resume a killed run bit for bit;
-# - train a model while you watch, see the moment when it learns to look things up, and foretell what a larger one will
-#   reach.
+# - train a model while you watch, see the moment when it learns to look things up, and predict what a larger one will reach.
 #
-# About 120 minutes. You need Python and a little PyTorch; nothing is downloaded. One cell trains for half a minute or more;
-# the numbers of such cells differ a little from machine to machine.
+# About 150 minutes. You need Python and a little PyTorch; nothing is downloaded. One cell trains for some minutes if you let it;
+# its numbers differ slightly from machine to machine.
 
 # %% id="imports"
+import itertools
 import lzma
 import math
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from course_lib import corpus
-from course_lib.chapters.training import answers, tiny_decoders
+from course_lib.accounting import DEVICES, ridge_intensity
+from course_lib.chapters.training import answers, sweeps, tiny_decoders
 from course_lib.chapters.training.tiny_decoders import byte_config, byte_plan, byte_row, fresh
 from course_lib.device import seeded
 
@@ -40,7 +44,16 @@ from course_lib.pretrained import FOLDER, course_model, course_tokenizer, traini
 from course_lib.softmax import cross_entropy
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.display.live_curve import LiveCurve, steps_here
-from course_lib.training import data, descent, evaluation, gradients, objective, optimizer, scaling
+from course_lib.training import (
+    data,
+    descent,
+    evaluation,
+    gradients,
+    muon,
+    objective,
+    optimizer,
+    scaling,
+)
 from course_lib.training.loop import Training
 from course_lib.training.recipes import COURSE_MODEL
 from course_lib.training.schedule import cosine_rate
@@ -49,31 +62,31 @@ from course_lib.training.training_state import resume_training, save_training
 # %% [markdown] id="1-the-objective"
 # ## 1 · The objective
 #
-# A decoder reads T tokens and returns T rows of logits. Row t has seen the tokens 0 … t, and it is the model's guess at
-# token t + 1. So one text of T tokens holds T − 1 exercises at once, and the causal mask sees to it that no row can look up
-# its answer.
+# A decoder reads T tokens and returns T rows of logits. Row t has seen the tokens 0 … t and predicts token t + 1. So one text
+# of T tokens holds T − 1 predictions, and the causal mask makes sure that no row can read its own answer.
 #
-# > **Predict.** Four tokens go in: "The cat sat down". Four rows of logits come out. How many of them can be scored, and row
-# > 0 at which token?
+# > **Predict.** Four tokens go in: "The cat sat down". Four rows of logits come out. How many of them have a target, and which
+# > token is the target of row 0?
 
 # %% id="show-figures-training-shift-the-cat"
 show(figures.training.shift(["The", " cat", " sat", " down"]))
 
 # %% [markdown] id="the-loss-is-the-mean-surprise"
-# The loss is the mean surprise over the rows that have something to be scored at:
+# The loss is the mean *cross-entropy*: the negative log-probability of each target (its surprise, in the words of notebook
+# [Language models](02_language_models.ipynb)), averaged over all targets.
 #
 # $$\ell = \frac{\sum_{t\ \text{counted}} -\log p_t(\text{id}_{t+1})}{\text{number of counted}\ t}$$
 #
-# Texts differ in length, and a batch is a rectangle, so short texts are filled up with *padding*. Padding is not to be
-# learned. It must disappear from the sum **and** from the number that divides it.
+# Texts differ in length, and a batch is a rectangle, so short texts are filled with *padding*. The model should not learn to
+# predict padding. It must be left out of the sum **and** out of the number that divides it.
 #
-# By hand: a model gives the three next tokens the probabilities ½, ¼ and ⅛, so the surprises are 0.693, 1.386 and 2.079. If
-# the last one is padding, the loss is (0.693 + 1.386) / 2 = **1.040**. Divide by 3 instead, and the same model looks better:
+# By hand: a model gives three targets the probabilities ½, ¼ and ⅛, so their losses are 0.693, 1.386 and 2.079 nats. If the
+# last one is padding, the loss is (0.693 + 1.386) / 2 = **1.040**. Divide by 3 instead, and the same model looks better:
 # 0.693.
 
 # %% id="surprises-torch-tensor-1-2-1"
 surprises = -torch.tensor([1 / 2, 1 / 4, 1 / 8]).log()
-print("surprises:            ", rounded(surprises))
+print("loss of each target:  ", rounded(surprises))
 print("mean of the first two:", rounded(surprises[:2].mean()))
 print("divided by all three: ", rounded(surprises[:2].sum() / 3))
 show(
@@ -82,14 +95,16 @@ show(
 
 # %% [markdown] id="build-it"
 # ### Build it
-# `counted`, where it is given, is True at the ids that are to be foretold. It is shifted together with them. Chapter [Softmax](04_softmax.ipynb)'s
-# `cross_entropy(logits, targets)`, for rows (N, V), is on your desk.
+# `logits` is (B, T, V), `ids` is (B, T). `counted`, if given, is (B, T) and True at the prediction targets; it is shifted
+# together with the ids, so the first id of a row is never a target. At least one target is marked. Return one mean over all
+# targets of the batch, a tensor without axes. The gradient is checked as well as the value. You may use
+# `cross_entropy(logits, targets)` of notebook [Softmax](04_softmax.ipynb), for logits (N, V) and targets (N,).
 
 
 # %% id="training.next_token_loss"
 @exercise("training.next_token_loss")
 def next_token_loss(logits, ids, counted=None):
-    """Return the mean surprise, in nats, at each next id that counts."""
+    """Return the mean cross-entropy in nats over the prediction targets."""
     ...
 
 
@@ -100,11 +115,16 @@ def next_token_loss(logits, ids, counted=None):
 reveal("training.next_token_loss")
 
 # %% [markdown] id="checked-against-the-real-thing"
-# `MeanSurprise` is chapter [Softmax](04_softmax.ipynb)'s cross-entropy with the gradient that you derived there, p − onehot, written as a formula: the
-# logits are the largest tensor of a training step, and autograd would go over them a dozen times.
-#
+# The library's version computes the cross-entropy with a class of its own. Autograd would pass over the logits a dozen times,
+# and they are the largest tensor of a training step. So `MeanCrossEntropy` has the gradient that you derived in notebook
+# [Softmax](04_softmax.ipynb), p − onehot, written as a formula:
+
+# %% id="reveal-mean-cross-entropy"
+reveal(objective.MeanCrossEntropy)
+
+# %% [markdown] id="checked-against-torch"
 # ### Checked against the real thing
-# PyTorch leaves out every target that is −100. `transformers` sets them so, and shifts inside the model.
+# PyTorch ignores every target that is −100. `transformers` marks padding that way, and shifts inside the model.
 
 # %% id="logits-ids"
 logits, ids = (
@@ -117,13 +137,13 @@ theirs = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
 print("agrees with torch:", torch.allclose(objective.next_token_loss(logits, ids, counted), theirs))
 
 # %% [markdown] id="2-the-first-number"
-# ## 2 · The first number
+# ## 2 · The first loss
 #
-# The model of this chapter is a Qwen3 in everything but size (notebook [The whole transformer](08_transformer.ipynb)): two layers of width 64, about a hundred thousand
-# parameters. Its tokens are bytes, so V is 256. `byte_config` is its configuration, and `fresh` makes it with its first, random
-# weights, the same each time.
+# The model of this chapter is a Qwen3 in everything but size (notebook [The whole transformer](08_transformer.ipynb)): two layers
+# of width 64, about a hundred thousand parameters. Its tokens are bytes, so V is 256. `byte_config` is its configuration, and
+# `fresh` returns it with random initial weights, the same each time.
 #
-# > **Predict.** Fresh from the factory, it sees its first batch, of random bytes. What is its loss?
+# > **Predict.** Before any training, the model sees a batch of random bytes. What is its loss?
 
 
 # %% id="first-loss"
@@ -138,34 +158,51 @@ def first_loss(vocabulary, scale=1.0):
 print(f"the first loss with a vocabulary of 256: {first_loss(256):.2f} nats")
 
 # %% [markdown] id="it-knows-nothing-so-it-finds"
-# It knows nothing, so it finds all tokens about equally likely, and each costs $\ln V$. Here ln 256 = **5.545**. That is the
-# first check of every run. It costs one batch and finds many faults: too large a start, a forgotten scale, a model that can
-# see the answer. Other vocabularies, and a start that is too large:
+# An untrained model finds all tokens about equally likely, so each costs $\ln V$. Here ln 256 = **5.545**. Check this number
+# first in every run. It takes one batch and reveals many faults: initial weights that are too large, a missing scale, a model
+# that can see the answer. Here are other vocabulary sizes, and initial weights that are too large:
 
 # %% id="sizes-64-256-1024-4096"
 sizes = (64, 256, 1024, 4096)
 losses = {
-    "as the course begins": {size: first_loss(size) for size in sizes},
+    "usual initial weights": {size: first_loss(size) for size in sizes},
     "embedding ten times as large": {size: first_loss(size, 10.0) for size in sizes},
 }
 show(figures.training.first_losses(losses))
 
 # %% [markdown] id="the-embedding-is-also-the-output"
-# The embedding is also the output layer here (the head is *tied*), so a table ten times as large gives logits ten times as
-# large: a model that is sure of itself before it has seen anything, and pays for it.
+# The orange points stay at the same height whatever V is. The reason is that the embedding is also the output layer here (the
+# head is *tied*). A hidden state still points along the embedding of the token that was just read, and with a table ten times
+# as large that token gets a huge logit. Each row is certain that its own token comes again:
+
+# %% id="own-token-repeats"
+model, ids = fresh(byte_config()), torch.randint(256, (4, 64), generator=seeded(2))
+with torch.no_grad():
+    model.get_parameter("model.embed_tokens.weight").mul_(10.0)
+    logits = model(ids).logits
+own = logits.gather(-1, ids[..., None])
+print(
+    f"logit of the token just read: {own.mean():.1f}, typical size of a logit: {logits.std():.1f}"
+)
+print("the most likely next token is the one just read:", (logits.argmax(-1) == ids).all().item())
+
+# %% [markdown] id="wrong-and-certain"
+# It is right once in V times and otherwise loses about 12.8 nats, the gap between that logit and the others. Notebook
+# [Softmax](04_softmax.ipynb) showed the same thing: being certain and wrong is expensive.
 
 # %% [markdown] id="3-the-loop"
 # ## 3 · The loop
 #
-# A gradient says in which direction the loss grows. Take a step the other way, ask again, go on. That is all:
+# The gradient points in the direction in which the loss grows fastest. Take a step in the opposite direction, compute the
+# gradient again, and repeat:
 #
 # $$w \leftarrow w - \text{rate} \cdot \frac{\partial \ell}{\partial w}$$
 #
-# By hand: the model is w · x with w = 2, and for x = 3 the answer should be 1. It says 6, the squared error is 25, its slope
-# in w is 2 · 5 · 3 = 30. With a rate of 0.1 the weight goes from 2 to 2 − 3 = **−1**.
+# By hand: the model is w · x with w = 2, and for x = 3 the answer should be 1. It predicts 6, the squared error is 25, and its
+# derivative with respect to w is 2 · 5 · 3 = 30. With a learning rate of 0.1 the weight goes from 2 to 2 − 3 = **−1**.
 #
-# > **Predict.** In PyTorch `loss.backward()` puts the slope into `w.grad`. You call it for two batches in a row whose slopes
-# > are 30 and 30. What is in `w.grad`?
+# > **Predict.** In PyTorch `loss.backward()` puts the gradient into `w.grad`. You call it for two batches in a row, and the
+# > gradient of each is 30. What is in `w.grad`?
 
 # %% id="w-torch-tensor-2-0-requires"
 w = torch.tensor([2.0], requires_grad=True)
@@ -174,11 +211,12 @@ for _ in range(2):
     print("w.grad:", w.grad.item())
 
 # %% [markdown] id="build-it-2"
-# It adds up. That is useful (section 6), and the cause of one of the oldest mistakes: somebody must empty it before the next
-# batch.
+# It adds up. That is useful (section 6), and the cause of one of the oldest mistakes: the gradient has to be cleared before the
+# next batch.
 #
 # ### Build it
-# The loop of all training, for a model so small that its loss fits on one line. `batches` is a list of pairs (x, y).
+# Write the loop for a model so small that its loss fits on one line. `weight` is (C,); `batches` is a list of pairs (x, y) of
+# shapes (N, C) and (N,), and N may differ between batches. Leave the given weight unchanged.
 
 
 # %% id="training.descend"
@@ -193,12 +231,12 @@ reveal("training.descend")
 
 # %% [markdown] id="overfit-one-batch-first"
 # ### Overfit one batch first
-# Before you spend hours, spend seconds: train on *one* batch, over and over. A model with more parameters than the batch has
-# tokens can learn it by heart. If it cannot, something is broken, and no amount of data will mend it.
+# Before you spend hours, spend seconds: train on *one* batch, again and again. A model with more parameters than the batch has
+# tokens can memorize it. If it cannot, something is broken, and more data will not help.
 #
-# The steps are those of AdamW, which section 4 takes apart; here it is enough that each goes downhill.
+# The steps are those of AdamW, which section 4 explains; here it is enough that each reduces the loss.
 #
-# > **Predict.** Two loops. One scores row t at token t + 1. The other forgot the shift. Which of them gets to a lower loss?
+# > **Predict.** Two loops. One scores row t at token t + 1. The other forgot the shift. Which one reaches a lower loss?
 
 
 # %% id="by-heart"
@@ -225,20 +263,19 @@ curves = {"Shifted by one": right_losses, "Not shifted": wrong_losses}
 show(figures.training.one_batch(curves, objective.expected_initial_loss(256)))
 
 # %% [markdown] id="the-one-with-the-mistake-looks"
-# The one with the mistake looks better, and that is what makes it dangerous. It has learned to repeat the token that it just
-# read. A loss that is too good is as suspicious as one that does not fall.
+# The loop with the mistake looks better, which makes the mistake dangerous. That model has learned to repeat the token that it
+# just read. A loss that is too good is as suspicious as one that does not fall.
 #
-# Look at the first step too. The wrong one *begins* below ln V. Since the head is tied, a row's logits point a little to the
-# token that it has just read, before anything is learned. The right one gains from that only where a byte stands twice in a
-# row, as the spaces of an indentation do. Ask both to go on with the text that they learned
-# by heart:
+# Look at the first step too. The wrong loop *starts* below ln V. As in section 2, the tied head favors the token that was just
+# read, before anything is learned. The correct loop gains from that only where a byte occurs twice in a row, as the spaces of
+# an indentation do. Ask both models to continue the text that they memorized:
 
 # %% id="with-torch-no-grad"
 with torch.no_grad():
     for name, model in (("shifted", right), ("not shifted", wrong)):
-        said = model(batch).logits.argmax(-1)
-        next_right = (said[:, :-1] == batch[:, 1:]).float().mean().item()
-        own_again = (said == batch).float().mean().item()
+        predicted = model(batch).logits.argmax(-1)
+        next_right = (predicted[:, :-1] == batch[:, 1:]).float().mean().item()
+        own_again = (predicted == batch).float().mean().item()
         print(
             f"{name:12} more than 4 of 5 next bytes right: {next_right > 0.8}, "
             f"repeats its input: {own_again > 0.8}"
@@ -247,19 +284,64 @@ with torch.no_grad():
 # %% [markdown] id="4-adamw"
 # ## 4 · AdamW
 #
-# Plain descent has one rate for all weights. Where the loss is a long valley, steep across and flat along its floor, no rate
-# fits: more than 2 / steepness, and it jumps from wall to wall, higher each time; less, and it crawls along the floor.
+# Plain gradient descent has one learning rate for all weights. Where the loss is a long valley, steep across and flat along its
+# floor, no rate suits both directions: above 2 / steepness the steps jump from wall to wall, higher each time; below it, they
+# crawl along the floor. AdamW combines three ideas. Take them one at a time.
 #
-# Adam (Kingma & Ba 2015) gives each weight a step of its own size. It keeps two running means for each weight: m of the
-# gradient, v of its square. m / √v is about ±1 where the gradient keeps its sign, and small where it only trembles. AdamW
-# (Loshchilov & Hutter 2019) adds weight decay, in the right place:
+# **Momentum** replaces the gradient g by a running mean of it. Across the valley the gradients change sign and cancel; along
+# the floor they agree and persist.
+#
+# $$m = \beta_1 m + (1-\beta_1) g, \qquad p = p - \text{rate}\cdot m$$
+#
+# **RMSProp** divides the gradient by its typical size, the root of a running mean of its square. Steep and flat coordinates then
+# move equally far.
+#
+# $$v = \beta_2 v + (1-\beta_2) g^2, \qquad p = p - \text{rate}\cdot\frac{g}{\sqrt v+\epsilon}$$
+#
+# **Adam** (Kingma & Ba 2015) does both: it divides m by √v. The quotient is about ±1 where the gradient keeps its sign, and
+# small where the sign keeps changing.
+#
+# > **Predict.** In a valley a hundred times as steep across as along, each method gets the best of twenty rates and 40
+# > steps. By what factor does momentum lower the loss, compared with plain descent: about 2, 20 or 200?
+
+# %% id="four-rules"
+hessian, start = descent.valley(100.0, 1.0), torch.tensor([-4.0, 0.6], dtype=torch.float64)
+
+
+def lowest(move):
+    """Return the lowest loss that 40 steps reach with any of twenty rates."""
+    found = []
+    for rate in [0.005 * 1.3**k for k in range(20)]:
+        p, m, v = start, torch.zeros_like(start), torch.zeros_like(start)
+        for _ in range(40):
+            g = hessian @ p
+            m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
+            p = p - rate * move(g, m, v)
+        found.append(descent.height(p, hessian).item())
+    return min(found)
+
+
+# %% id="four-rules-run"
+for name, move in {
+    "plain descent": lambda g, m, v: g,
+    "momentum": lambda g, m, v: m,
+    "RMSProp": lambda g, m, v: g / v.sqrt(),
+    "both: Adam without correction": lambda g, m, v: m / v.sqrt(),
+}.items():
+    print(f"{name:30} loss {lowest(move):.2f}")
+
+# %% [markdown] id="adamw-whole"
+# In this valley dividing by √v helps most, since the steep and the flat direction are exactly the two coordinates.
+#
+# AdamW (Loshchilov & Hutter 2019) adds two things: a *correction*, because both means start at 0 and are too small at first,
+# and *weight decay*, which shrinks the weights themselves instead of changing the gradient. Together, for step t = 1, 2, …:
 #
 # $$m = \beta_1 m + (1-\beta_1) g \qquad v = \beta_2 v + (1-\beta_2) g^2$$
 # $$\hat m = \frac{m}{1-\beta_1^t} \qquad \hat v = \frac{v}{1-\beta_2^t} \qquad
 # p = p - \text{rate}\cdot\lambda\, p - \text{rate}\cdot\frac{\hat m}{\sqrt{\hat v}+\epsilon}$$
 #
-# > **Predict.** One weight has a gradient of 0.001, another one of 1000. Both take their first step with a rate of 0.1,
-# > without decay. How far does each go?
+# > **Predict.** One weight has a gradient of 0.001, another a gradient of 1000. Both take their first step with a rate of 0.1,
+# > without decay. How far does each move?
 
 # %% id="weights-zero-torch-zeros-2-torch"
 weights, zero = torch.zeros(2), torch.zeros(2)
@@ -269,27 +351,27 @@ print("gradients:", [round(g, 3) for g in steep.tolist()], " moved by:", rounded
 
 # %% [markdown] id="by-hand-for-g-1000-m"
 # By hand, for g = 1000: m = 0.1 · 1000 = 100 and v = 0.001 · 1 000 000 = 1000. Corrected for t = 1 they become 100 / 0.1 =
-# 1000 and 1000 / 0.001 = 1 000 000, whose root is 1000. The quotient is **1**, the step 0.1. For 0.001 it comes out the
-# same.
+# 1000 and 1000 / 0.001 = 1 000 000, whose root is 1000. The quotient is **1**, the step 0.1. For 0.001 the result is the same.
 #
 # Two letters are left. **λ** is the strength of the decay: with a rate of 0.1 and λ = 0.5 a weight of 2 loses 0.1 · 0.5 · 2 =
-# **0.1** in a step, whatever its gradient. **ε** keeps the quotient finite where v is 0, as for a token that never came: 0 / (0 +
-# ε) = 0. It stands *beside* the root. Inside, ε = 10⁻⁸ would act like √10⁻⁸ = 10⁻⁴, which is more than many gradients of a
-# large model.
+# **0.1** in a step, whatever its gradient. **ε** keeps the quotient finite where v is 0, as for a token that never occurred:
+# 0 / (0 + ε) = 0. It is added *after* the root. Inside the root, ε = 10⁻⁸ would act like √10⁻⁸ = 10⁻⁴, which is larger than
+# many gradients of a large model.
 
 # %% [markdown] id="why-the-correction"
 # ### Why the correction
-# m and v begin at 0, so at first they are too small, and not by the same factor. Dividing by $1-\beta^t$ makes each exactly
-# right if the gradient stays what it is. Set β₂ to 0.999, PyTorch's default, and to 0.95, which is usual for language
-# models, and see what would happen without it.
+# m and v start at 0, so at first they are too small, and not by the same factor. Dividing by $1-\beta^t$ makes each exactly
+# right if the gradient stays constant. Set β₂ to 0.999, PyTorch's default, and to 0.95, which is common for language models,
+# and see what would happen without the correction.
 
 # %% id="explorers-training-bias-correction"
 explorers.training.bias_correction()
 
 # %% [markdown] id="build-it-3"
 # ### Build it
-# Return three new tensors: the parameter, m and v. The m and v that you return are the running means themselves; the
-# corrected ones are used in this step only.
+# All four tensors have the same shape, which may be any. Return three new tensors: the parameter, m and v. The m and v that you
+# return are the running means without the correction; the corrected ones are used in this step only. `step` counts from 1.
+# Whether a parameter decays is decided by the caller, through `weight_decay`.
 
 
 # %% id="training.adamw"
@@ -305,7 +387,7 @@ def adamw_update(
 reveal("training.adamw")
 
 # %% [markdown] id="the-optimizer-of-the-library-does"
-# The optimizer of the library does the same in place, without making new tensors, and keeps m and v for each parameter:
+# The library's optimizer does the same in place, without allocating new tensors, and keeps m and v for each parameter:
 
 # %% id="reveal-optimizer-adamw-step"
 reveal(optimizer.adamw_step)
@@ -333,19 +415,35 @@ print("largest difference after 50 steps < 1e-6:", gap < 1e-6)
 # %% [markdown] id="play-with-it"
 # ### Play with it
 # A valley a hundred times as steep across as along. Plain descent is stable only below 2 / 100. Move its rate across that
-# limit. Then **turn the valley**: plain descent takes no notice, for it knows no coordinates. AdamW loses its advantage,
-# because it can scale each coordinate, and the valley lies between them.
+# limit. Then **rotate the valley**. Plain descent behaves the same, since it knows no coordinates. AdamW rescales coordinates
+# separately, and the rotated valley runs diagonally to them. At 45° and the rate shown it loses. Before you conclude anything,
+# move *its* rate to 0.5, or the number of steps to 100.
 
 # %% id="explorers-training-valley"
 explorers.training.valley()
 
 # %% [markdown] id="who-decays"
-# So AdamW is no magic. It helps with models because their tensors have gradients of very different size, each along
-# coordinates of its own: embeddings of rare tokens, norms, matrices in different layers.
+# The loss of each method at 45°, for the rates and steps of the sliders:
+
+# %% id="rotated-valley"
+rotated, diagonal = descent.valley(100.0, 1.0, 45.0), torch.tensor([-4.0, 0.6]).double()
+diagonal = torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() @ diagonal / math.sqrt(2)
+for steps in (40, 100):
+    ends = {"plain, rate 0.018": descent.sgd_path(rotated, diagonal, 0.018, steps)[-1]}
+    for rate in (0.25, 0.5):
+        path = descent.adamw_path(rotated, diagonal, rate, steps, (0.9, 0.98))
+        ends[f"AdamW, rate {rate}"] = path[-1]
+    found = {name: round(descent.height(end, rotated).item(), 2) for name, end in ends.items()}
+    print(f"after {steps:3} steps:", found)
+
+# %% [markdown] id="who-decays-2"
+# Rotated, AdamW needs more steps or a higher rate, and then it wins again: momentum does not depend on the coordinates. A single
+# comparison at one rate says little about two optimizers. In models AdamW helps because tensors have gradients of very different
+# size, each along coordinates of its own: embeddings of rare tokens, norms, matrices in different layers.
 #
-# ### Who decays
-# Decay pulls weights towards zero. For matrices that keeps them from growing without need. A gain of a norm does its work at
-# the size that it has. So two groups:
+# ### Which parameters decay
+# Decay pulls weights towards zero, which keeps matrices from growing without need. Norm gains should not be pulled to zero:
+# that would only switch features off. So there are two groups:
 
 # %% id="model-fresh-byte-config"
 model = fresh(byte_config())
@@ -359,17 +457,38 @@ for group in groups:
     )
 
 # %% [markdown] id="5-how-fast-when"
-# ## 5 · How fast, when
+# ## 5 · The learning rate
 #
-# Two observations, both found by trying. A new model learns best if the rate **rises from 0** over the first steps: its
-# first gradients all point to the same few facts (most tokens never occur), and v has seen too little to know how large
-# gradients are. And it ends best if the rate **falls** towards the end, so that the weights settle instead of trembling.
+# No other setting matters as much. Here is what it does to our model: 150 steps at width 32, seven peak rates, three seeds each
+# (`python -m course_lib.chapters.training.sweeps` repeats all sweeps of this notebook).
+#
+# > **Predict.** The best rate is somewhere in the middle. Which is worse, a rate eight times too low or eight times too high?
+
+# %% id="rate-sweep"
+rates = sweeps.stored_sweeps()["rates"]
+mean = {r["peak"]: sum(r["losses"]) / 3 for r in rates if r["warmup"] == 0}
+best = min(mean, key=mean.get)
+for peak in (best / 8, best, best * 8):
+    print(f"peak {peak:.3f}: {mean[peak]:.2f} nats, {mean[peak] - mean[best]:.2f} above the best")
+show(figures.training.sweep(rates, "warmup", "steps of warm-up"))
+
+# %% [markdown] id="rate-sweep-read"
+# Too low is worse here: the model does not get far in 150 steps. At a rate that is far too high plain descent
+# would diverge. With AdamW's bounded steps and clipping (section 6) training only gets worse.
+#
+# The two curves differ in *warm-up*: the rate rises from 0 over the first 20 steps. The reasons usually given are that v rests
+# on few gradients at first, and that the first gradients all point to the same few facts (most tokens never occur). Large
+# models become unstable early, and nearly all of them are warmed up. In this small model it does not change the best result by
+# more than the seeds differ, and at low rates it costs steps. It does allow a peak that is twice as high.
+#
+# At the end of a run the rate **falls**, so that the weights settle instead of moving back and forth. The usual shape is half a
+# cosine:
 #
 # $$\text{rate}(s) = \begin{cases}\text{peak}\cdot s/\text{warmup} & s < \text{warmup}\\[2pt]
 # \text{final} + (\text{peak}-\text{final})\cdot\tfrac12\big(1+\cos(\pi\,\tfrac{s-\text{warmup}}{\text{steps}-\text{warmup}})\big) & \text{after}\end{cases}$$
 #
 # By hand, with a peak of 2, a final rate of 0.2, 10 steps of warm-up and 110 in all: step 3 has 2 · 0.3 = **0.6**. Step 60
-# is half way down, and the cosine of 90° is 0, so it has 0.2 + 1.8 · ½ = **1.1**.
+# is halfway down, and the cosine of 90° is 0, so it has 0.2 + 1.8 · ½ = **1.1**.
 #
 # > **Predict.** And step 35, a quarter of the way down: above or below a straight line's 1.55?
 
@@ -380,6 +499,7 @@ for step in (0, 3, 10, 35, 60, 109, 110, 140):
 
 # %% [markdown] id="build-it-4"
 # ### Build it
+# `step` counts from 0 and may lie beyond `steps`, where the rate stays at `final`. `warmup` may be 0. Return a plain number.
 
 
 # %% id="training.schedule"
@@ -405,18 +525,18 @@ print("agrees with transformers at all 111 steps:", max(gaps) < 1e-12)
 explorers.training.schedule()
 
 # %% [markdown] id="6-gradients-cut-and-added-up"
-# ## 6 · Gradients, cut and added up
+# ## 6 · Clipping and accumulating gradients
 #
-# Now and then a batch has a gradient a hundred times as long as usual. One such step can undo a thousand. *Clipping*
-# shortens it: measure the length of all gradients taken as **one long vector**, and if it is above the limit, multiply all
-# of them by the same number.
+# Now and then a batch has a gradient a hundred times as long as usual, a *spike*. With plain descent the step would be a hundred
+# times as long too. *Clipping* prevents that: measure the length of all gradients taken as **one long vector**, and if it exceeds
+# the limit, multiply all of them by the same number.
 #
 # $$\text{norm} = \sqrt{\textstyle\sum_{\text{tensors}} \lVert g\rVert^2} \qquad g \leftarrow g\cdot\min\!\big(1,\ \tfrac{\text{limit}}{\text{norm}}\big)$$
 #
-# By hand: two tensors with one number each, 3 and 4. Together they are 5 long. For a limit of 1 both are divided by 5: **0.6
+# By hand: two tensors with one number each, 3 and 4. Together they have length 5. For a limit of 1 both are divided by 5: **0.6
 # and 0.8**.
 #
-# > **Predict.** What would become of 3 and 4 if each tensor were clipped by itself, and what does that do to the direction
+# > **Predict.** What would happen to 3 and 4 if each tensor were clipped by its own norm, and what does that do to the direction
 # > of the step?
 
 # %% id="pair-torch-tensor-3-0-torch"
@@ -429,7 +549,8 @@ explorers.training.clipping()
 
 # %% [markdown] id="build-it-5"
 # ### Build it
-# A list of tensors in, a list of new tensors out.
+# `gradients` is a list of tensors of any shapes. Return a list of new tensors and leave the given ones unchanged. Gradients
+# within the limit stay as they are, and a norm of 0 must not cause a division by zero.
 
 
 # %% id="training.clip"
@@ -457,27 +578,29 @@ print(
 
 # %% [markdown] id="a-large-batch-in-parts"
 # ### A large batch in parts
-# The batch that you want does not fit into memory? Compute it in parts. `backward()` adds up, so nothing else is needed, but
-# for the *weights of the parts*. Each part's loss is a mean over its own tokens; the loss that you want is a mean over all.
+# The batch that you want does not fit into memory? Compute it in parts (*micro-batches*) and accumulate their gradients.
+# `backward()` adds them up, so only the *weights of the parts* need care. The loss of each part is a mean over its own targets;
+# the loss that you want is a mean over all.
 #
-# > **Predict.** One part has 1 counted token, and its gradient is 6. Another has 9, and its gradient is 1. What is the
-# > gradient of the mean over all ten tokens?
+# > **Predict.** One part has 1 target, and its gradient is 6. Another has 9, and its gradient is 1. What is the gradient of the
+# > mean over all ten targets?
 
 # %% id="parts-torch-tensor-6-0-torch"
 parts = [torch.tensor(6.0), torch.tensor(1.0)]
-print("by their tokens:", round(answers.accumulated(parts, [1, 9]).item(), 3))
-print("as if alike:    ", answers.accumulated(parts, [5, 5]).item())
+print("weighted by targets:", round(answers.accumulated(parts, [1, 9]).item(), 3))
+print("weighted equally:   ", answers.accumulated(parts, [5, 5]).item())
 
 # %% [markdown] id="build-it-6"
-# One token of ten and nine of ten: 6 · 0.1 + 1 · 0.9 = **1.5**, and not 3.5, the mean of the two.
+# One target of ten and nine of ten: 6 · 0.1 + 1 · 0.9 = **1.5**, and not 3.5, the mean of the two.
 #
 # ### Build it
+# `gradients` is a list of tensors of one shape, `counts` the number of targets of each part, all positive.
 
 
 # %% id="training.accumulate"
 @exercise("training.accumulate")
 def accumulated(gradients, counts):
-    """Return the gradient of the mean over all counted tokens, from those of the parts' means."""
+    """Return the gradient of the mean over all targets, from those of the parts' means."""
     ...
 
 
@@ -485,8 +608,38 @@ def accumulated(gradients, counts):
 reveal("training.accumulate")
 
 # %% [markdown] id="the-loop-of-the-library-takes"
-# The loop of the library takes the number of parts as part of its plan. Two runs, four steps: in one piece and in three
-# parts.
+# ### Build the whole loop
+# Now put the pieces together. A step of training is always the same six lines: clear the gradients, run forward and backward for
+# each part, clip, set the learning rate, let the optimizer take its step, report.
+#
+# - `batches` is a list; a batch is a list of parts (ids, counted), each (B, T). `model(ids).logits` is (B, T, V).
+# - `rates` holds one learning rate per batch, for every group in `optimizer.param_groups`.
+# - The loss of a batch is the mean over **all** its targets; the norm is measured **before** clipping.
+# - The model and the optimizer are changed in place. Return a list with (loss, norm) of each step, as plain numbers.
+#
+# You may use `objective.next_token_loss(logits, ids, counted)` and `gradients.clip_by_global_norm(tensors, limit)`, which clips
+# in place and returns the norm before. The check looks at the losses of several steps in a row, so it notices a wrong step at the
+# next loss.
+
+
+# %% id="training.train"
+@exercise("training.train")
+def train(model, optimizer, batches, rates, limit):
+    """Take one step for each batch and its rate, and return (loss, norm) of each step."""
+    ...
+
+
+# %% id="reveal-training-train"
+reveal("training.train")
+
+# %% [markdown] id="one-step-in-the-library"
+# The library's loop is a class, `Training`, which also draws the batches and can be saved and resumed. One step of it:
+
+# %% id="reveal-training-step"
+reveal(Training.step)
+
+# %% [markdown] id="parts-agree"
+# The number of parts is a setting of its plan. Two runs, four steps: with the batch in one piece and in three parts.
 
 # %% id="weights"
 weights = []
@@ -502,8 +655,8 @@ print("one piece and three parts agree within 1e-4:", torch.allclose(*weights, a
 # %% [markdown] id="7-mixed-precision"
 # ## 7 · Mixed precision
 #
-# A product of matrices in bfloat16 needs half the memory traffic of float32, and chips that have units for it compute it
-# many times as fast. Can we do everything in bfloat16?
+# A matrix product in bfloat16 moves half the bytes of float32, and chips with units for it compute it many times as fast: the
+# data sheet of an H100 lists 989 TFLOPS for bfloat16 and 67 for plain float32. Can we do everything in bfloat16?
 
 # %% id="for-dtype-in-torch-float32-torch"
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
@@ -523,10 +676,9 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
     print(f"{dtype!s:15} {weight.item():.3f}")
 
 # %% [markdown] id="in-bfloat16-it-never-leaves-1"
-# In bfloat16 it never leaves 1: the next number is 1.0078, and 1.001 is rounded back, a thousand times. float16 comes near 2:
-# its numbers lie 0.00098 apart here, so it takes each step a little short. So *weights, m, v
-# and the loss stay in float32*, and only the products are computed in bfloat16. PyTorch's `autocast` chooses, operation by
-# operation:
+# In bfloat16 it never leaves 1: the next number is 1.0078, so 1.001 is rounded back to 1, a thousand times. float16 comes near
+# 2: its numbers are 0.00098 apart here, so each step is rounded down a little. So *weights, m, v and the loss stay in float32*,
+# and only the matrix products are computed in bfloat16. PyTorch's `autocast` chooses, operation by operation:
 
 # %% id="layer-x-torch-nn-linear-8"
 layer, x = torch.nn.Linear(8, 8), torch.randn(2, 8, generator=seeded(6))
@@ -545,26 +697,16 @@ print(
     layer.weight.grad.dtype,
 )
 
-# %% [markdown] id="float16-has-more-digits-and-a"
-# float16 has more digits and a smaller range. There it is the small *gradients* that get lost, and the remedy is to multiply
-# the loss by a large number before `backward()` and divide the gradients by it afterwards (*loss scaling*):
-
-# %% id="tiny-torch-tensor-2e-8"
-tiny = torch.tensor(2e-8)
-print("2e-8 in float16:            ", tiny.half().item())
-print("scaled by 1024, then back:  ", f"{((tiny * 1024).half().float() / 1024).item():.1e}")
-print("2e-8 in bfloat16, unscaled: ", f"{tiny.bfloat16().item():.1e}")
-
 # %% [markdown] id="and-does-it-matter-three-stored"
-# And does it matter? Three stored runs of one small model, equal but for the types:
+# Does it matter? Three stored runs of one small model that differ only in their number types:
 
 # %% id="show-figures-training-precision-byte-training"
 show(figures.training.precision(tiny_decoders.stored_experiments()["precision"], every=20))
 
 # %% [markdown] id="not-much-here-a-short-run"
-# Not much, here: a short run at a high rate, whose steps are longer than the gaps between the numbers of bfloat16. A long run ends
-# at a small rate. Take weights of usual size and steps as long as the rate (AdamW's are), and count the weights that do not move
-# at all:
+# Not much here: this is a short run at a high rate, whose steps are longer than the gaps between the numbers of bfloat16. A long
+# run ends at a small rate. Take weights of typical size and steps as long as the rate (AdamW's are), and count the weights that
+# do not change at all:
 
 # %% id="weight-torch-randn-500-generator-seeded"
 weight = (torch.randn(500, generator=seeded(9)) * 0.05).bfloat16()
@@ -573,11 +715,10 @@ for rate in (5e-3, 5e-4, 5e-5):
     print(f"rate {rate:.0e}: about {10 * round(10 * stuck)} % of the weights stay where they are")
 
 # %% [markdown] id="what-it-gains-depends-on-the"
-# What it gains depends on the machine. Many CPUs have no units for bfloat16, and are slower with it. Yours:
+# What you gain depends on the machine. GPUs with tensor cores gain most. Many CPUs have no units for bfloat16 and are slower with
+# it. Yours:
 
 # %% tags=["nbval-ignore-output"] id="for-autocast-in-false-true"
-import time
-
 for autocast in (False, True):
     plan = byte_plan(100, autocast=autocast)
     training = Training(fresh(byte_config()), tiny_decoders.text_batches(byte_row()), plan)
@@ -590,11 +731,99 @@ for autocast in (False, True):
         f"{'bfloat16 products' if autocast else 'float32':18} {16 * 64 / took:10,.0f} tokens per second"
     )
 
-# %% [markdown] id="8-train-one"
-# ## 8 · Train one
+# %% [markdown] id="cost-of-a-step"
+# ## 8 · What a step costs
 #
-# Now all of it together. First the data: one long row of tokens in a file, mapped into memory, so that a row of many
-# gigabytes costs only what is read of it. The tokens here are bytes: a vocabulary of 256, and nothing to prepare.
+# A step computes three things: the forward pass, the backward pass and the optimizer's update. For N parameters in matrices and
+# D tokens in the batch:
+#
+# | | FLOPs | reads and writes of weight-sized tensors | FLOPs per byte (float32) |
+# |---|---|---|---|
+# | forward | 2 N D | weights: 4 N bytes | D / 2 |
+# | backward | 4 N D | weights and gradients: 8 N bytes | D / 2 |
+# | AdamW | about 15 N | reads w, g, m, v, writes w, m, v: 28 N bytes | about ½ |
+#
+# Backward costs twice as much as forward, because each product of the forward pass needs two: one for the gradient of its input,
+# one for that of its weight. Hence the rule of thumb of 6 FLOPs per parameter and token. (Activations, which are left out here,
+# grow with D; notebook [Counting parameters](09_parameter_counting.ipynb) counts them.)
+#
+# > **Predict.** A GPU needs some 300 FLOPs per byte to be busy. Which parts of a step can use its arithmetic, and does the
+# > optimizer take a larger share of a step with a small batch or with a large one?
+
+# %% id="count-the-flops"
+model = fresh(byte_config(256))
+batch, flops = data.random_crops(byte_row(), 16, 64, seeded(3)), []
+with FlopCounterMode(display=False) as counter:
+    loss = objective.next_token_loss(model(batch).logits, batch)
+flops.append(counter.get_total_flops())
+with FlopCounterMode(display=False) as counter:
+    loss.backward()
+flops.append(counter.get_total_flops())
+matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
+print(f"backward costs {flops[1] / flops[0]:.1f} times as much as forward")
+print(f"6 N D is {6 * matrices * batch.numel() / sum(flops):.0%} of what was counted")
+
+# %% id="state-bytes"
+adamw = optimizer.AdamW(model.parameters())
+adamw.step()
+p = model.get_parameter("model.embed_tokens.weight")
+tensors = [p, p.grad, adamw.state[p]["exp_avg"], adamw.state[p]["exp_avg_sq"]]
+print("bytes per parameter for w, g, m, v:", sum(t.element_size() for t in tensors))
+h100 = DEVICES["H100 SXM"]
+print(f"an H100 is busy from {ridge_intensity(h100.peak_flops, h100.bandwidth):.0f} FLOPs per byte")
+
+# %% [markdown] id="measure-the-parts"
+# (The rest of the FLOPs is attention.) So the matrix products need a batch of several hundred tokens or more, and AdamW is
+# limited by memory at any size. Measured on this machine, with a batch of 32 tokens and one of 1024:
+
+
+# %% tags=["nbval-ignore-output"] id="measure-step-parts"
+def seconds_of_parts(rows, length, repeats=3):
+    """Return the time of forward, backward, clipping and AdamW, the shortest of some steps."""
+    ids, found = data.random_crops(byte_row(), rows, length, seeded(3)), []
+    for _ in range(repeats):
+        adamw.zero_grad()
+        moments = [time.perf_counter()]
+        loss = objective.next_token_loss(model(ids).logits, ids)
+        for part in (loss.backward, lambda: gradients.clip_by_global_norm(model.parameters(), 1.0)):
+            moments.append(time.perf_counter())
+            part()
+        moments.append(time.perf_counter())
+        adamw.step()
+        moments.append(time.perf_counter())
+        found.append([b - a for a, b in itertools.pairwise(moments)])
+    return [min(times) for times in zip(*found, strict=True)]
+
+
+# %% tags=["nbval-ignore-output"] id="measure-step-shares"
+measured = {"32 tokens": seconds_of_parts(1, 32), "1024 tokens": seconds_of_parts(16, 64)}
+for name, times in measured.items():
+    shares = ", ".join(
+        f"{part} {t / sum(times):.0%}"
+        for part, t in zip(("forward", "backward", "clipping", "AdamW"), times, strict=True)
+    )
+    print(f"{name:12} {1000 * sum(times):5.0f} ms: {shares}")
+
+# %% id="optimizer-share"
+small, large = (times[-1] / sum(times) for times in measured.values())
+print("AdamW takes a larger share of the small batch:", small > large)
+print(
+    "forward and backward take most of the large one:",
+    sum(measured["1024 tokens"][:2]) > 0.5 * sum(measured["1024 tokens"]),
+)
+
+# %% [markdown] id="cost-conclusion"
+# The optimizer's time does not depend on the batch, so large batches share it among more tokens. (With several devices the
+# gradients, 4 N bytes, also have to be exchanged in every step, and large batches share that time too.) That is one reason for
+# large batches; the sweeps at the end of this notebook show what they cost in return.
+
+# %% [markdown] id="8-train-one"
+# ## 9 · Train one
+#
+# Now all of it together. First the data: one long row of tokens in a file, mapped into memory, so that of a file of many
+# gigabytes only what is used is read. Documents follow one another with a separator between them. This *packing* avoids
+# padding: a crop may contain parts of several documents, and every token is a target. The tokens here are bytes: a vocabulary
+# of 256, and nothing to prepare.
 
 # %% id="folder-path-tempfile-mkdtemp"
 folder = Path(tempfile.mkdtemp())
@@ -606,9 +835,11 @@ crops = data.random_crops(row, 2, 24, seeded(7))
 print("crops:", tuple(crops.shape), crops.dtype)
 
 # %% [markdown] id="a-crop-begins-anywhere-text-alone"
-# A crop begins anywhere. Text alone would do. But we want to watch a particular ability appear, so two thirds of each batch
-# are *random bytes that repeat*. No one can know a random byte the first time. The second time one can, by looking up what
-# came after it before: that is what an induction head does (notebook [Attention](05_attention.ipynb)). Only the repetition counts in the loss.
+# A crop starts anywhere in the row. Text alone would do. But we want to watch one ability appear, so two thirds of each batch
+# are *random bytes that repeat*. Nobody can predict a random byte the first time. The second time it can be looked up: find the
+# previous occurrence of the current byte, and read what came after it. That is what an induction head does (notebook
+# [Attention](05_attention.ipynb)). The mark `^` shows the targets of the loss. They start one byte after the first repeated byte.
+# That byte cannot be looked up: the byte before it, the last of the first period, occurs for the first time.
 
 # %% id="repeats-data-repeated-ids-2-16"
 repeats = data.repeating_batch(2, 16, (4, 6), torch.arange(256), seeded(8))
@@ -617,11 +848,11 @@ for ids, known in zip(*repeats, strict=True):
     print(" ".join("  ^" if k else "   " for k in known.tolist()))
 
 # %% [markdown] id="predict-which-falls-first-the-loss"
-# > **Predict.** Which falls first: the loss on text, or the loss on repeats? And how: slowly, or all at once?
+# > **Predict.** Which falls first: the loss on text, or the loss on repeats? And how: gradually, or all at once?
 #
-# A Qwen3-shaped model of about a hundred thousand parameters, two layers. On a quiet machine it takes less than a minute. You can
-# interrupt it (the square ■ above) and keep what is there. In this stored copy it was stopped early; run the cell to see it
-# live. Below it is the picture that a whole run leaves. Both losses are of bytes that the model was not trained on.
+# A Qwen3-shaped model of about a hundred thousand parameters, two layers. On two quiet cores the whole run takes one to four
+# minutes. You can interrupt it (the square ■ above) and keep what is there. In this stored copy it was stopped early; run the
+# cell to see it live. Below it is the figure of a whole run. Both losses are measured on bytes that the model was not trained on.
 
 # %% tags=["nbval-ignore-output"] id="steps-steps-here-patient-600-hurried"
 steps = steps_here(patient=900, hurried=30)
@@ -637,31 +868,39 @@ bar.close()
 show(figures.training.live(tiny_decoders.stored_experiments()["live"], 900))
 
 # %% [markdown] id="text-first-and-little-by-little"
-# Text first, and little by little: which bytes are common, which follow which. On the repeats hardly anything happens for five
-# hundred steps. Then the loss falls within a hundred or two, and in the same steps the score of the best induction head rises.
+# The loss on text falls first, and gradually: which bytes are common, which follow which. The loss on repeats hardly moves for
+# some time. Then it falls within a few hundred steps, and in the same steps the score of the best induction head rises:
 
-# %% [markdown] id="one-step-in-the-library"
-# One step, in the library:
-
-# %% id="reveal-training-step"
-reveal(Training.step)
+# %% id="live-facts"
+looks = tiny_decoders.stored_experiments()["live"]
+before, after = figures.training.runs.cliff(looks)
+print(
+    f"repeats: {before['repeat loss']:.1f} nats at step {before['step']}, "
+    f"{after['repeat loss']:.1f} at step {after['step']}, {looks[-1]['repeat loss']:.2f} at the end"
+)
+print(
+    f"induction: {before['induction']:.2f} at step {before['step']}, {after['induction']:.2f} at step {after['step']}"
+)
 
 # %% [markdown] id="the-same-run-longer-and-stored"
-# And this is the long run that made the course's own model, as it was logged. Walk along it. The repeats are drawn from all its
-# 2048 tokens, so at first they become *worse* than ln 2048 = 7.6: what text teaches about likely tokens is wrong for random
-# ones. Early on a head looks one token back, which helps with text, and gives it up again. For the repeats that alone is of no
-# use. Then such a head and one in a later layer, which looks for what the first one left, come up *together*: each makes the
-# other's gradient larger, and the loss falls off a cliff (Olsson et al. 2022 call it a phase change).
+# This is the long run that made the course's own model, as it was logged. Walk along it. At first the repeats become *worse* than
+# ln 2048 = 7.6, the loss of a uniform guess. Two things push in that direction: text teaches which tokens are common, which is
+# wrong for random ones; and this run had a curriculum, in which the repeats used 64 different tokens at first and all 2048 only
+# from step 2500 on. The log cannot tell the two apart. (Whether such a curriculum helps is measured at the end of this notebook.)
 #
-# The cliff of your own run, above, is less steep, but it is the same one: both scores rise while the loss falls.
+# Early on a head attends to the previous token, which helps with text, and gives it up again. For the repeats that alone is of no
+# use. Then such a head and one in a later layer, which uses what the first one wrote, appear *together*: each makes the other's
+# gradient larger, and the loss drops sharply (Olsson et al. 2022 call it a phase change). The shaded steps are those of the drop.
+#
+# The drop of your own run, above, is the same one: both scores rise while the loss falls.
 
 # %% tags=["nbval-ignore-output"] id="explorers-training-phase-change"
 explorers.training.phase_change()
 
 # %% [markdown] id="9-stop-and-go-on-exactly"
-# ## 9 · Stop, and go on exactly
+# ## 10 · Stop, and resume exactly
 #
-# Runs get killed. To go on as if nothing had happened, *everything that decides what comes next* must be in the file.
+# Runs get killed. To resume as if nothing had happened, *everything that determines the next step* must be in the file.
 #
 # > **Predict.** The weights, of course. What else? Name three things.
 
@@ -690,7 +929,7 @@ def goes_on(forget=None):
         name: getattr(spare if name == forget else second, name)
         for name in ("model", "optimizer", "generator")
     }
-    second.done = resume_training(path, **parts)  # what is forgotten goes to the spare
+    second.done = resume_training(path, **parts)  # what is forgotten is loaded into the spare
     for _ in range(3):
         second.step()
     pairs = zip(second.model.parameters(), whole.model.parameters(), strict=True)
@@ -702,22 +941,26 @@ print("without m and v:        ", goes_on("optimizer"))
 print("without the generator:  ", goes_on("generator"))
 
 # %% [markdown] id="10-what-was-learned-in-bits"
-# The last two are the ones that nobody notices: the curve goes on with a small bump, or none. Without the generator the run
-# sees its first batches again.
+# Forgetting the moments or the generator goes unnoticed: the curve continues with a small bump, or none. Without the generator
+# the run sees its first batches again.
 #
-# ## 10 · What was learned, in bits per byte
+# ## 11 · What was learned, in bits per byte
 #
-# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook [Language models](02_language_models.ipynb)). For many texts together:
-# add up all bits, add up all bytes, and divide once.
+# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook
+# [Language models](02_language_models.ipynb)). For several texts: add up all bits, add up all bytes, and divide once.
 #
 # By hand: a text of 6 bytes cost 3 bits, one of 2 bytes cost 8. Together 11 / 8 = **1.375** bits per byte. The mean of 0.5
 # and 4 would be 2.25: the short text would count as much as the long one.
+#
+# ### Build it
+# `log_probabilities` is a list with one tensor per text, the natural log-probabilities of its tokens; `texts` are the strings.
+# Count bytes in UTF-8, and return a plain number.
 
 
 # %% id="training.bits_per_byte"
 @exercise("training.bits_per_byte")
 def pooled_bits_per_byte(log_probabilities, texts):
-    """Return the bits for one byte of all texts; the log-probabilities of their tokens are natural."""
+    """Return the bits per byte of all texts together, from the log-probabilities of their tokens."""
     ...
 
 
@@ -726,7 +969,8 @@ reveal("training.bits_per_byte")
 
 # %% [markdown] id="the-course-s-own-model-beside"
 # The course's own model beside a compressor that has read the training documentation. The text is held out; neither has seen
-# it. (Quite fair it is not: the model has read the library's sources too, and brings its weights along.) The model reads the text in windows that overlap by half, so that no token is scored with little before it.
+# it. (The comparison is not quite fair: the model has read the library's sources too, and its weights are not counted.) The model
+# reads the text in windows that overlap by half, so that no token is scored with little context.
 
 # %% id="model-tokenizer-course-model-course-tokenizer"
 model, tokenizer = course_model(), course_tokenizer()
@@ -746,12 +990,11 @@ print("a byte needs less than a third of its 8 bits: ", bits < 8 / 3)
 
 # %% [markdown] id="how-it-was-trained"
 # ### How it was trained
-# The recipe is one object, and one command trains it from scratch: `course train --recipe course-model`. A smaller one,
-# `--recipe quick`, takes some minutes, and both can be killed and go on. It has two layers, the fewest that can look up, and
-# its progress bar lets you watch the cliff: about half-way the loss on repeats falls while the induction score rises. What came
-# of the long one stands in the *model card*, a page that
-# should lie beside every trained model: from what it learned and why, how, on which machine and for how long, and what it
-# scores beside simpler things.
+# The recipe is one object, and one command trains the model from scratch: `course train --recipe course-model`. A smaller one,
+# `--recipe quick`, takes some minutes; both can be killed and resumed. The small one has two layers, the fewest that can look
+# things up, and its progress bar lets you watch the drop: about halfway the loss on repeats falls while the induction score
+# rises. The *model card* describes the long run. Every trained model should come with such a page: what it was trained on and
+# why, how, on which machine and for how long, and how it scores beside simpler models.
 
 # %% id="plan-course-model-plan"
 plan = COURSE_MODEL.plan
@@ -771,30 +1014,30 @@ card = (FOLDER / "README.md").read_text(encoding="utf-8")
 print(card[card.index("## What it was trained on") :])
 
 # %% [markdown] id="two-numbers-for-one-model-1"
-# The scores hold for the text that the card names: bits per byte compare only what was measured on the same text. The last two
-# lines ask whether its heads look things up.
+# The scores hold for the text that the card names: bits per byte can only be compared on the same text. The last two lines of the
+# card measure whether the model's heads look things up.
 
 # %% [markdown] id="its-log-is-stored-beside-it"
-# Its log is stored beside it; you walked along it in section 8. What it shows, in two comparisons:
+# Its log is stored with it; you walked along it in section 9. Two comparisons from it:
 
 # %% id="looks-training-log"
 looks = training_log()
 before, after = figures.training.runs.cliff(looks)
 print("induction rises in the same steps:", after["induction"] > before["induction"] + 0.3)
 print(
-    "text is learned all the while:    ",
+    "the loss on text falls throughout: ",
     looks[-1]["bits per byte"] < before["bits per byte"] < looks[0]["bits per byte"],
 )
 
 # %% [markdown] id="11-what-would-a-larger-one"
-# ## 11 · What would a larger one reach?
+# ## 12 · What would a larger model reach?
 #
-# Two things limit a model: too few parameters N, and too little text D. Each makes a part of the loss that falls as a power,
-# and a power is a straight line where both axes are logarithmic (Kaplan et al. 2020; Hoffmann et al. 2022):
+# Two things limit a model: too few parameters N, and too little text D. Each contributes a term to the loss that falls as a
+# power, and a power is a straight line where both axes are logarithmic (Kaplan et al. 2020; Hoffmann et al. 2022):
 #
 # $$\ell(N, D) = E + A\,N^{-\alpha} + B\,D^{-\beta}$$
 #
-# E is what remains with a model and a text without end: the randomness of language itself.
+# E is what would remain with infinitely many parameters and tokens: the randomness of language itself.
 #
 # > **Predict.** A term is 8 for one million parameters, 4 for ten million. What will it be for a hundred million?
 
@@ -811,6 +1054,8 @@ print(
 # Each factor of ten halves it, and 10^−0.301 = ½.
 #
 # ### Build it
+# Sizes and losses are lists of positive numbers in any order. Fit the least-squares line to their logarithms, and return factor
+# and exponent of loss = factor · size^(−exponent).
 
 
 # %% id="training.power_law"
@@ -828,8 +1073,8 @@ print("by hand:", rounded(torch.tensor(scaling.fit_power_law([1.0, 10.0, 100.0],
 
 # %% [markdown] id="now-measure-the-smallest-of-the"
 # Now measure. The smallest of the course's runs fits into a cell: ten thousand parameters, 128 thousand bytes of text. The
-# others are stored: four sizes, four lengths, a rate schedule of its own for each. The largest of the sixteen is kept from
-# the fit, to see whether the law foretells it. (`python -m course_lib.chapters.training.tiny_decoders scaling` makes all again.)
+# others are stored: four sizes, four lengths, each with a schedule of its own length. The largest of the sixteen is left out of
+# the fit, to test whether the law predicts it. (`python -m course_lib.chapters.training.tiny_decoders scaling` repeats them all.)
 
 # %% id="runs-beyond-byte-training-stored-scaling"
 *runs, largest = tiny_decoders.stored_experiments()["scaling"]
@@ -841,30 +1086,60 @@ print(f"E = {law.floor:.1f}   exponent of N: {law.alpha:.2f}   exponent of D: {l
 show(figures.training.scaling(runs, law, largest))
 
 # %% [markdown] id="three-unknown-numbers-are-found-by"
-# Three unknown numbers are found by least squares for each pair of exponents on a grid; the best pair wins. Fifteen small
-# runs make a rough law, and you see how rough: one seed each, and rates that were not tuned for every size, leave points
-# beside their lines. And E comes out as 0, which no text can have. All our runs are so far above the floor that they say nothing
-# about it. Large laboratories do the same with hundreds of runs, to choose what to train for months.
+# E, A and B are found by least squares for each pair of exponents on a grid; the best pair wins. (On the left a color is a
+# model size, on the right a length of training.) Fifteen small runs make a rough law, and you can see how rough. There is one
+# seed each, and the rates were not tuned for every size: with the most text the model of 63 thousand parameters even beats
+# that of 107 thousand, the star. And E comes out as 0, which is impossible for text. All our runs are so far above the floor
+# that they say nothing about it. Large laboratories do the same with hundreds of runs, to decide what to train for months.
 #
-# Training costs about 6 FLOPs for each parameter and token (notebook [Counting parameters](09_parameter_counting.ipynb)), so a budget C buys N · D = C / 6. Which N is best?
+# **How to spend a budget.** Training costs about 6 FLOPs per parameter and token, so a budget of C FLOPs buys N · D = C / 6. Put
+# D = C / 6N into the law and set the derivative with respect to N to zero:
 #
-# > **Predict.** Our runs read at most ten times as many tokens as the largest model has parameters. For a given budget, would
-# > you rather have had a smaller model and more text, or the other way round?
+# $$\alpha A N^{-\alpha} = \beta B D^{-\beta} \quad\Rightarrow\quad N \propto C^{\,\beta/(\alpha+\beta)},\qquad
+# D \propto C^{\,\alpha/(\alpha+\beta)}$$
+#
+# With equal exponents both grow as √C: a hundred times the budget buys ten times the parameters and ten times the text. Then the
+# ratio of tokens to parameters is a constant. Hoffmann et al. trained 400 models and found about **20 tokens per parameter**, the
+# number that everybody quotes. Their data, fitted once more by Besiroglu et al. (2024), give:
+
+# %% id="tokens-per-parameter"
+published = scaling.ScalingLaw(floor=1.8172, a=482.01, alpha=0.3478, b=2085.43, beta=0.3658)
+for flops in (1e19, 1e21, 1e23, 1e25):
+    best = published.best_size(flops)
+    print(
+        f"{flops:.0e} FLOPs: {best / 1e9:6.2f} billion parameters, "
+        f"{flops / 6 / best**2:.0f} tokens per parameter"
+    )
+parameters = sum(p.numel() for p in course_model().parameters())
+tokens = (
+    COURSE_MODEL.plan.steps
+    * COURSE_MODEL.context
+    * (COURSE_MODEL.text_rows + COURSE_MODEL.repeat_rows)
+)
+print(f"the course's own model: {tokens / parameters:.0f} tokens per parameter")
+
+# %% [markdown] id="beyond-twenty"
+# Twenty is the best ratio for the *training* budget. A model that many people will use is trained on far more, since a smaller
+# model is cheaper to run: Llama 3 8B read 15 trillion tokens, nearly 1900 per parameter.
+#
+# > **Predict.** Our own law rests on bytes, on models of ten to a hundred thousand parameters, and on at most ten times as many
+# > bytes as the largest has parameters. Will it ask for more than 20 bytes per parameter, or fewer?
 
 # %% id="explorers-training-best-size"
 explorers.training.best_size()
 
 # %% [markdown] id="a-smaller-model-and-more-text"
-# A smaller model and more text: the best point lies left of the thick part, where our runs were. So here the law speaks of what
-# nobody has measured. That is what such laws are made for, and why the last step is always to train the one that they chose.
+# Hundreds of bytes per parameter: the best point lies left of the thick part, where our runs were. Do not believe it. With β as
+# small as ours, and only sixteen untuned runs, the law is extrapolated to models smaller than any that we trained. What to take
+# from it is the method: fit, pick the best size, and then train *that* model, because only a measurement can confirm a law.
 
 # %% [markdown] id="12-claims-that-are-wrong"
-# ## 12 · Claims that are wrong
+# ## 13 · Claims that are wrong
 #
-# > *"Weight decay is L2 regularisation: add λ·w to the gradient."*
+# > *"Weight decay is L2 regularization: add λ·w to the gradient."*
 #
-# For plain descent it is. Two equal weights, one with large gradients and one with small ones; their gradients change sign,
-# so only the decay moves them for good:
+# For plain descent it is. Take two equal weights, one with large gradients and one with small ones. Their gradients alternate in
+# sign, so only the decay moves them permanently:
 
 # %% id="for-name-in-gradient-in-decay"
 for name, in_gradient in (("decay as AdamW does it", False), ("λ·w put into the gradient", True)):
@@ -878,50 +1153,144 @@ for name, in_gradient in (("decay as AdamW does it", False), ("λ·w put into th
     print(f"{name:26} weights after 500 steps: {rounded(w, 2)}")
 
 # %% [markdown] id="adamw-pulls-both-alike-as-a"
-# AdamW pulls both alike. As a part of the gradient, the pull is divided by √v: the weight with large gradients hardly feels
-# it, and the other is crushed.
+# AdamW shrinks both by the same factor. As a part of the gradient, the decay is divided by √v: the weight with large gradients
+# hardly shrinks, and the other is driven to zero.
 #
 # > *"Gradient accumulation: average the losses of the micro-batches, and you have the large batch."*
 #
-# Only if all of them have the same number of counted tokens. With padding, or where only answers count, they do not.
-# Training code in wide use had this mistake until 2024.
+# Only if all of them have the same number of targets. With padding, or where only answers count, they do not. Widely used
+# training code had this mistake until 2024.
 
 # %% id="surprise-counts-torch-tensor-4-0"
-surprise, counts = torch.tensor([4.0, 1.0]), torch.tensor([2, 98])  # mean of each part, its tokens
-print("mean of the means:  ", surprise.mean().item())
-print("mean over all tokens:", round((surprise * counts).sum().item() / counts.sum().item(), 2))
+losses, counts = torch.tensor([4.0, 1.0]), torch.tensor([2, 98])  # mean of each part, its targets
+print("mean of the means:   ", losses.mean().item())
+print("mean over all targets:", round((losses * counts).sum().item() / counts.sum().item(), 2))
 
 # %% [markdown] id="adamw-divides-by-the-size-of"
 # > *"AdamW divides by the size of the gradient anyway, so clipping is pointless."*
 #
-# A single long gradient stays in v for about 1 / (1 − β₂) steps, and as long as it is there it makes every step short.
-# Clipping keeps it out. A hundred ordinary steps, one gradient of 1000, and then sixty ordinary ones:
+# A spike cannot make a long step, that is true. It does harm in two other ways. Its direction stays in m for about ten steps, so
+# it undoes some ordinary steps. And its square stays in v, where it shortens all steps that follow. Five hundred
+# ordinary gradients of 1, then one of −1000, and ordinary ones again:
+
 
 # %% id="for-name-limit-in-not-clipped"
-for name, limit in (("not clipped", math.inf), ("clipped to 1", 1.0)):
-    w, m, v = torch.zeros(1), torch.zeros(1), torch.zeros(1)
-    for step in range(1, 162):
-        g = torch.tensor([1000.0 if step == 101 else 1.0]).clamp(max=limit)
+def spike(beta2):
+    """Return the steps undone by a spike and the number of short steps; in front, if clipped."""
+    w, m, v, moves = torch.zeros(2), torch.zeros(2), torch.zeros(2), []
+    for step in range(1, 6501):
+        g = torch.tensor([-1.0, -1000.0]) if step == 501 else torch.ones(2)
         last = w
-        w, m, v = optimizer.adamw_update(w, g, m, v, step, 0.01, weight_decay=0.0)
-    print(f"{name:13} sixty steps later a step is {(last - w).item() / 0.01:.2f} of the rate")
+        w, m, v = optimizer.adamw_update(w, g, m, v, step, 0.01, (0.9, beta2), weight_decay=0.0)
+        moves.append((last - w) / 0.01)
+    moves = torch.stack(moves)
+    return rounded((-moves).clamp(min=0).sum(0), 0), (moves < 0.5).sum(0).tolist()
+
+
+print("(clipped to 1, not clipped)")
+for beta2 in (0.95, 0.98, 0.999):
+    undone, short = spike(beta2)
+    print(f"β₂ {beta2}: steps undone {undone}, later steps of less than half the length {short}")
+
+# %% [markdown] id="spike-read"
+# One spike undoes 5 to 19 steps, not thousands. The longer price is in v: with β₂ = 0.999 it takes thousands of steps until a
+# step has half its length again, with 0.95 some two hundred. Clipping keeps the spike out of both means. When you see a spike in
+# a run, look at its batch first (a broken document?), then lower the peak rate or β₂.
 
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Row t is scored at token t + 1; padding leaves the sum and the count. The first loss is ln V, and one batch can be
-#    learned by heart. If not, stop and look.
-# 2. AdamW moves each weight by about the rate, whatever its gradient's size. Correct both means, put ε beside the root, and
-#    let decay pull at the weight itself.
-# 3. Warm up, then follow a cosine. Clip by the norm of all tensors together. Parts of a batch count by their tokens.
-# 4. Products in bfloat16, weights and means in float32. A resumed run needs weights, m and v, the step and the generator.
-# 5. An ability can appear all at once, where two parts need each other. The loss over many sizes follows powers, which say
-#    how to spend a budget.
+# 1. Row t is scored at token t + 1; padding leaves the sum and the count. The first loss is ln V, and a model can memorize one
+#    batch. If not, stop and look.
+# 2. AdamW moves each weight by about the learning rate, whatever the size of its gradient. Correct both means, add ε after the
+#    root, and let decay act on the weight itself.
+# 3. Tune the peak rate first; warm up, then follow a cosine. Clip by the norm of all tensors together. Parts of a batch count by
+#    their targets.
+# 4. Products in bfloat16, weights and moments in float32: 16 bytes per parameter, 6 FLOPs per parameter and token. A resumed run
+#    needs weights, m and v, the step and the generator.
+# 5. An ability can appear all at once, where two parts need each other. The loss falls as a power of size and data; about 20
+#    tokens per parameter make the best use of a training budget.
 #
 # ### Test yourself
 
 # %% id="quiz-training"
 quiz("training")
+
+# %% [markdown] id="further"
+# ## Further · Schedules, Muon, batch size, a curriculum, float16
+#
+# Four comparisons, each over several peak rates and three seeds, all on our small model. A difference smaller than the bars is
+# no difference.
+#
+# **Warm-up, stable, decay (WSD).** A cosine must know the number of steps in advance. WSD (Hu et al. 2024) stays at the peak and
+# falls only over the last part, here a fifth. A run can then be continued from the stable part for as long as you like.
+#
+# > **Predict.** How much is the fall at the end worth, compared with a constant rate?
+
+# %% id="schedule-sweep"
+show(figures.training.sweep(sweeps.stored_sweeps()["schedules"], "schedule", "schedule"))
+
+# %% [markdown] id="muon-text"
+# The fall at the end is worth a few hundredths of a nat, and falling too early costs more than that: in this run of 300 steps the
+# best constant rate even beats the best cosine, since every step at a low rate makes less progress. WSD is best here. Hu et al.
+# (2024) report that in long runs it is as good as a cosine of the right length.
+#
+# **Muon** (Jordan et al. 2024) treats a weight matrix as a whole. Its step is the momentum with all singular values set to about
+# 1, so that every direction of the matrix moves equally far. Five iterations of three matrix products each come close enough:
+
+# %% id="muon-check"
+m = torch.randn(24, 40, generator=seeded(3)) @ torch.diag(torch.logspace(0, -2, 40))
+step = muon.newton_schulz(m)
+print("singular values of the momentum:", rounded(torch.linalg.svdvals(m)[[0, -1]], 2))
+values = torch.linalg.svdvals(step)
+print("of the step: all between 0.6 and 1.3:", bool((values > 0.6).all() and (values < 1.3).all()))
+stored = sweeps.stored_sweeps()
+both = [{"optimizer": "AdamW", **run} for run in stored["rates"] if run["warmup"] == 20]
+both += [{"optimizer": "Muon", **run} for run in stored["muon"]]
+show(figures.training.sweep(both, "optimizer", "optimizer"))
+
+# %% [markdown] id="batch-text"
+# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. It also needs only one moment instead of two, and
+# pays with matrix products in every step, whose cost does not depend on the batch. Do not generalize from 150 steps of a tiny
+# model: whether a new optimizer wins at scale, with both rates tuned, has to be measured at scale.
+#
+# **Batch size.** The same 154 thousand tokens, in batches of 4, 16 or 64 rows, which makes 600, 150 or 37 steps.
+#
+# > **Predict.** Which batch size reaches the lowest loss for the same tokens, and which needs the highest rate?
+
+# %% id="batch-sweep"
+show(figures.training.sweep(sweeps.stored_sweeps()["batches"], "rows", "rows per batch"))
+
+# %% [markdown] id="curriculum-text"
+# For the same tokens the smallest batch wins clearly: it takes sixteen times as many steps as the largest. Large batches give a
+# less noisy gradient, but here the number of steps counts more. They pay off in *time*, because a device processes a large batch
+# more efficiently (section 8) and many devices can share it. The best rates differ less than you might expect from plain descent,
+# since AdamW's steps do not depend on the size of the gradient.
+#
+# **A curriculum.** The course's own model saw repeats of only 64 different tokens at first, in the hope that a few tokens, met
+# often, are easier to tell apart. Does that help? The live run of section 9, with all 256 bytes from the start and with 32 of
+# them growing to 256 by step 300:
+
+# %% id="curriculum"
+for run in tiny_decoders.stored_experiments()["curriculum"]:
+    kind = "32 bytes at first" if run["growth"] else "all bytes at once"
+    print(
+        f"seed {run['seed']}, {kind}: repeat loss {run['repeat loss']:.2f}, induction {run['induction']:.2f}"
+    )
+
+# %% [markdown] id="further-end"
+# For all three seeds the curriculum does harm, and one of them does not reach the drop within 900 steps. These runs do not show
+# why, and nobody has trained the course's own model, with its 2048 tokens, without its curriculum.
+
+# %% [markdown] id="float16-has-more-digits-and-a"
+# **float16 and loss scaling.** float16 has more digits than bfloat16 and a smaller range. There the small *gradients* are
+# lost. The remedy is to multiply the loss by a large number before `backward()` and divide the gradients by it afterwards:
+
+# %% id="tiny-torch-tensor-2e-8"
+tiny = torch.tensor(2e-8)
+print("2e-8 in float16:            ", tiny.half().item())
+print("scaled by 1024, then back:  ", f"{((tiny * 1024).half().float() / 1024).item():.1e}")
+print("2e-8 in bfloat16, unscaled: ", f"{tiny.bfloat16().item():.1e}")
 
 # %% [markdown] id="papers"
 # ### Papers
@@ -932,6 +1301,9 @@ quiz("training")
 # - Micikevicius et al. 2018, *Mixed precision training*, arXiv:1710.03740.
 # - Olsson et al. 2022, *In-context learning and induction heads*, arXiv:2209.11895, on the phase change.
 # - Kaplan et al. 2020, *Scaling laws for neural language models*, arXiv:2001.08361; Hoffmann et al. 2022, *Training
-#   compute-optimal large language models*, arXiv:2203.15556.
+#   compute-optimal large language models*, arXiv:2203.15556; Besiroglu et al. 2024, *Chinchilla scaling: a replication attempt*,
+#   arXiv:2404.10102.
+# - Hu et al. 2024, *MiniCPM*, arXiv:2404.06395, on WSD; Jordan et al. 2024, *Muon: an optimizer for hidden layers in neural
+#   networks* (blog post); Liu et al. 2025, *Muon is scalable for LLM training*, arXiv:2502.16982.
 #
-# **Next:** [Generation](12_generation.ipynb), where probabilities are turned into text.
+# **Next:** [Generation](12_generation.ipynb), where probabilities become text.

@@ -95,7 +95,7 @@ def test_short_and_zero_gradients_stay():
 def test_shares_weigh_parts_by_their_tokens():
     assert share_of(3, 4) == 0.75
     for part, whole in ((0, 4), (5, 4)):
-        with pytest.raises(ValueError, match="at least one counted token"):
+        with pytest.raises(ValueError, match="at least one target"):
             share_of(part, whole)
 
 

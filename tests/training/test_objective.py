@@ -60,5 +60,5 @@ def test_equal_scores_cost_the_logarithm_of_the_vocabulary():
 def test_nothing_to_count_is_refused():
     only_first = torch.zeros_like(IDS, dtype=torch.bool)
     only_first[:, 0] = True
-    with pytest.raises(ValueError, match="at least one id behind the first must count"):
+    with pytest.raises(ValueError, match="at least one id after the first"):
         next_token_loss(LOGITS, IDS, only_first)

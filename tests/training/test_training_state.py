@@ -97,7 +97,7 @@ def snapshot(model, optimizer, generator):
     ("parts", "complaint"),
     [
         (lambda: begun(width=6), "3 of a different shape, the first '0.weight'"),
-        (lambda: (nn.Linear(3, 1), *begun()[1:]), "2 missing, 4 left over"),
+        (lambda: (nn.Linear(3, 1), *begun()[1:]), "2 missing, 4 unexpected"),
         (lambda: begun(lambda p: AdamW([{"params": [q]} for q in p])), r"\[4\].*\[1, 1, 1, 1\]"),
         (lambda: begun(lambda p: AdamW(list(p)[::-1])), r"\(4, 3\) for a parameter of shape"),
     ],

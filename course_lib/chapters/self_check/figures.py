@@ -1,7 +1,7 @@
-"""The picture of this chapter: how one question is forgotten, asked again, and remembered longer.
+"""The figure of this chapter: how an answer is forgotten, asked again, and remembered longer.
 
 Taught in:        self_check
-Paper:            Ye, Su and Cao 2022, doi:10.1145/3534678.3539081 (the scheduler behind fsrs)
+Paper:            Ye, Su and Cao 2022, doi:10.1145/3534678.3539081 (the scheduler of fsrs)
 Checked against:  the scheduler's own states
 """
 
@@ -16,12 +16,12 @@ from course_lib.study.record import schedule
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
-_AFTER = 0.4  # how much further the last curve is drawn, as a share of its wait
-_DOTS = 40  # about so many for each curve
+_AFTER = 0.4  # how far the last curve is drawn after its due date, as a share of the wait
+_DOTS = 40  # points per curve, approximately
 
 
 class Review(NamedTuple):
-    """One answer: when it was given, whether it was right, and how long the question then rests."""
+    """One answer: its day, whether it was correct, and the wait until the question is due again."""
 
     day: float
     right: bool
@@ -30,7 +30,7 @@ class Review(NamedTuple):
 
 
 def reviews(answers: Sequence[bool], late: Number = 0.0) -> list[Review]:
-    """Return the history of a question that is answered `late` days after it was due each time."""
+    """Return the history of a question that is answered `late` days after each due date."""
     found: list[Review] = []
     state, at = None, _START
     for right in answers:
@@ -42,11 +42,11 @@ def reviews(answers: Sequence[bool], late: Number = 0.0) -> list[Review]:
 
 
 def forgetting(answers: Sequence[bool], late: Number = 0.0) -> Figure:
-    """Draw the chance to remember an answer over time, with each time that it was asked."""
+    """Draw the probability of remembering an answer over time, with each review."""
     history = reviews(answers, late)
     if not history:
         raise ValueError(
-            "a history needs at least one answer; got none. Pass True for a right one."
+            "a history needs at least one answer; got none. Pass True for a correct one."
         )
     figure, ax = new_figure(9.0, 3.4, margins=Margins(0.8, 0.3, 0.6, 0.6))
     last = history[-1]
@@ -58,11 +58,14 @@ def forgetting(answers: Sequence[bool], late: Number = 0.0) -> Figure:
         ax.plot(days, chances, color=OKABE_ITO.blue)
     for right, colour, mark in ((True, OKABE_ITO.green, "o"), (False, OKABE_ITO.vermillion, "X")):
         asked = [each.day for each in history if each.right is right]
-        name = "answered right" if right else "answered wrong"
+        name = "correct" if right else "wrong"
         if asked:
-            ax.scatter(asked, [1.0] * len(asked), color=colour, marker=mark, label=name, zorder=3)
+            style = {"color": colour, "marker": mark, "s": 26, "edgecolor": "white", "zorder": 3}
+            ax.scatter(asked, [1.0] * len(asked), label=name, **style)
     ax.axhline(0.9, color=FAINT, linewidth=1, linestyle=":")
-    ax.set(ylim=(0.6, 1.05), xlabel="days since the first answer", ylabel="chance to remember")
+    ax.set(
+        ylim=(0.6, 1.05), xlabel="days since the first answer", ylabel="probability of remembering"
+    )
     ax.set_yticks([0.6, 0.7, 0.8, 0.9, 1.0], ["60 %", "70 %", "80 %", "90 %", "100 %"])
     ax.legend(frameon=False, fontsize=9, loc="lower left", ncols=2)
     title(ax, said(history))
@@ -70,13 +73,13 @@ def forgetting(answers: Sequence[bool], late: Number = 0.0) -> Figure:
 
 
 def _whole_days(start: float, end: float) -> list[float]:
-    """Return moments from start to end; the scheduler counts days, so between them are none."""
+    """Return days from start to end; the scheduler counts in whole days."""
     length = round(end - start)
     return [start + day for day in range(0, length, max(1, length // _DOTS))] + [start + length]
 
 
 def said(history: Sequence[Review]) -> str:
-    """Return how the waits developed, in a sentence."""
+    """Return a sentence on how the waits changed."""
     waits = [round(each.wait) for each in history]
     days = f"{waits[-1]} day{'' if waits[-1] == 1 else 's'}"
     if not history[-1].right:

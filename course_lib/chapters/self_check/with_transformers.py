@@ -1,8 +1,7 @@
-"""Writing text as most programs do it: a folder or a name, `transformers`, and its `generate`.
+"""Text generation as most programs do it: a folder or a name, `transformers`, and `generate`.
 
-What the chapters built by hand is behind a few calls of a library. What is left to get right is
-what the library cannot know: on which side to fill up, how many tokens to add, where the new ones
-begin.
+A few library calls do what the chapters built by hand. What remains is what the library cannot
+know: the side of the padding, the number of tokens to add, and where the new ones start.
 
 Taught in:        self_check
 Checked against:  the course's own model and greedy loop, token by token
@@ -17,7 +16,7 @@ from typing import Any
 def load(folder: str | Path) -> tuple[Any, Any]:
     """Return the model and the tokenizer in `folder`, or those of that name on the hub.
 
-    A tokenizer without a padding token gets the one that ends a text; any would do, since the
+    A tokenizer without a padding token gets the end-of-text token; any token would do, since the
     attention mask hides it.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -37,11 +36,11 @@ def load(folder: str | Path) -> tuple[Any, Any]:
 
 
 def continue_texts(model: Any, tokenizer: Any, texts: Sequence[str], new_tokens: int) -> list[str]:
-    """Return what the model writes behind each text: the likeliest tokens, one after the other.
+    """Return the greedy continuation of each text.
 
-    Each text gets at most `new_tokens` of them, fewer if it ends before; only these are returned.
+    Each has at most `new_tokens` tokens, fewer if the model ends the text; prompts are left out.
     """
-    # The next token stands behind the last one of a row, so a short row is filled up before it.
+    # The next token is predicted from the last column, so short rows are padded on the left.
     batch = tokenizer(list(texts), padding=True, padding_side="left", return_tensors="pt")
     written = model.generate(  # (B, T and at most new_tokens more)
         input_ids=batch.input_ids.to(model.device),

@@ -18,9 +18,9 @@ ABILITIES = (
     ),
     ability(
         "training",
-        "compute a large batch in parts, and train in mixed precision, without changing what is "
-        "learned",
-        exercises="accumulate",
+        "assemble a training loop that computes a large batch in parts, and train in mixed "
+        "precision without changing what is learned",
+        exercises="accumulate train",
         questions="added_up bug_accumulate bfloat16",
     ),
     ability(
@@ -31,7 +31,7 @@ ABILITIES = (
     ability(
         "training",
         "train a model while you watch, see the moment when it learns to look things up, and "
-        "foretell what a larger one will reach",
+        "predict what a larger one will reach",
         exercises="power_law",
         questions="cliff exponent budget",
     ),

@@ -1,20 +1,21 @@
-"""Answers that only the exercises of this chapter need: plain descent, and gradients of parts.
+"""Answers that only the exercises of this chapter need: plain descent, gradients of parts, a loop.
 
-The library trains with AdamW (`train`) and lets PyTorch add up the gradients of the parts of a
-batch. These functions are the same ideas with nothing around them.
+The library's loop, `course_lib.training.loop`, is a class that can be saved and resumed. These
+functions are the same ideas with nothing around them.
 
 Taught in:        training
-Checked against:  torch.optim.SGD, one large batch
-Shapes:           N examples, C features
+Checked against:  torch.optim.SGD, one large batch, the library's loop
+Shapes:           N examples, C features; B sequences, T tokens
 """
 
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from course_lib.training.gradients import share_of
+from course_lib.training.gradients import clip_by_global_norm, share_of
+from course_lib.training.objective import next_token_loss
 
 
 def descend(
@@ -46,3 +47,32 @@ def accumulated(gradients: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
     for gradient, count in zip(gradients, counts, strict=True):
         total = total + share_of(count, sum(counts)) * gradient
     return total
+
+
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Sequence[tuple[Tensor, Tensor]]],
+    rates: Sequence[float],
+    limit: float,
+) -> list[tuple[float, float]]:
+    """Take one step for each batch and its rate, and return (loss, norm) of each step.
+
+    A batch is a list of parts (ids, counted). The loss is the mean over all counted targets of the
+    batch; the norm is that of its gradient before clipping.
+    """
+    report = []
+    for parts, rate in zip(batches, rates, strict=True):
+        optimizer.zero_grad()
+        loss, total = 0.0, sum(int(counted[:, 1:].sum()) for _, counted in parts)
+        for ids, counted in parts:
+            share = int(counted[:, 1:].sum()) / total
+            part = share * next_token_loss(model(ids).logits, ids, counted)
+            part.backward()
+            loss += part.item()
+        norm = clip_by_global_norm(model.parameters(), limit)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        report.append((loss, norm.item()))
+    return report

@@ -1,13 +1,14 @@
-"""Decoders so small that training one is a matter of seconds, and what longer runs of them found.
+"""Decoders that train in seconds, and the stored results of longer runs.
 
 They are Qwen3 in everything but size, and they read bytes: a vocabulary of 256, nothing to prepare,
-and a loss that is bits per byte but for a factor. `train_bytes` makes one in the notebook. Three
-experiments that take minutes are stored; `python -m course_lib.chapters.training.tiny_decoders`
-makes them again, all of them or those named after it.
+and a loss that is bits per byte times ln 2. `train_bytes` trains one in the notebook. Experiments
+that take minutes are stored; `python -m course_lib.chapters.training.tiny_decoders` repeats them,
+all of them or those whose names follow.
 
-    live       one run in which looking things up is learned, measured at every look
+    live       one run in which looking things up is learned, measured every 20 steps
+    curriculum the same run for three seeds, with few kinds of bytes at first and without
     scaling    the loss on held-out text for four sizes and four lengths of training
-    precision  the same run in float32, with products in bfloat16, and all in bfloat16
+    precision  the same run in float32, with products in bfloat16, and entirely in bfloat16
 
 Taught in:        training
 Paper:            Hoffmann et al. 2022, arXiv:2203.15556 (sizes and tokens)
@@ -43,6 +44,7 @@ TEXT = 4_000_000  # characters of the standard library's sources
 WIDTHS = (16, 32, 48, 64)
 LENGTHS = (125, 250, 500, 1000)  # steps
 LIVE_STEPS, PRECISION_STEPS = 900, 240
+CURRICULUM_SEEDS = (0, 1, 2)
 STORED = Path(__file__).parent / "data" / "tiny_decoders.json"
 
 Record = dict[str, Any]
@@ -72,13 +74,13 @@ def byte_config(width: int = 64, layers: int = 2) -> ModelConfig:
 
 
 def fresh(config: ModelConfig, seed: int = 0) -> DecoderLM:
-    """Return the model before its first step, the same each time."""
+    """Return the untrained model, the same each time."""
     with seeded_draws(seed):
         return build_model(config)
 
 
 def text_batches(row: np.ndarray, count: int = 16) -> Draw:
-    """Return what draws crops of text, all of whose bytes count."""
+    """Return a function that draws crops of text; all of their bytes count."""
 
     def draw(_step: int, generator: torch.Generator) -> Batch:
         ids = random_crops(row, count, CONTEXT, generator)
@@ -87,12 +89,16 @@ def text_batches(row: np.ndarray, count: int = 16) -> Draw:
     return draw
 
 
-def mixed_batches(row: np.ndarray, text: int = 8, repeats: int = 16, growth: int = 300) -> Draw:
-    """Return what draws crops of text and random bytes that repeat, of few kinds at first."""
+def mixed_batches(row: np.ndarray, text: int = 8, repeats: int = 16, growth: int = 0) -> Draw:
+    """Return a function that draws crops of text and random bytes that repeat.
+
+    The random bytes are of all 256 kinds. With `growth` they are of 32 kinds at first, and of all
+    from step `growth` on: a curriculum.
+    """
 
     def draw(step: int, generator: torch.Generator) -> Batch:
         crops = random_crops(row, text, CONTEXT, generator)
-        kinds = min(BYTES, 32 + (BYTES - 32) * step // growth)
+        kinds = BYTES if step >= growth else 32 + (BYTES - 32) * step // growth
         choices = torch.randperm(BYTES, generator=generator)[:kinds]
         ids, counted = repeating_batch(repeats, CONTEXT, PERIODS, choices, generator)
         everywhere = torch.ones_like(crops, dtype=torch.bool)
@@ -102,14 +108,14 @@ def mixed_batches(row: np.ndarray, text: int = 8, repeats: int = 16, growth: int
 
 
 def byte_plan(steps: int, width: int = 64, **changes: Any) -> Plan:
-    """Return a plan of so many steps; wider models take smaller ones."""
+    """Return a plan with that number of steps; wider models get smaller learning rates."""
     peak = 0.04 * width**-0.5
     settings: dict[str, Any] = {"warmup": 20, "peak": peak, "final": peak / 10}
     return Plan(**{"steps": steps, "betas": (0.9, 0.98), **settings, **changes})
 
 
 def train_bytes(width: int, steps: int, seed: int = 0) -> DecoderLM:
-    """Return a model of that width after so many steps on text."""
+    """Return a model of that width after that number of steps on text."""
     model = fresh(byte_config(width), seed)
     training = Training(model, text_batches(byte_row(TEXT)), byte_plan(steps, width, seed=seed))
     for _ in range(steps):
@@ -125,7 +131,7 @@ def held_out_crops(count: int = 256) -> Int[Tensor, "B T"]:
 
 @torch.no_grad()
 def held_out_loss(model: DecoderLM, count: int = 256) -> float:
-    """Return the mean surprise at each byte of held-out crops but their first, in nats."""
+    """Return the mean cross-entropy of held-out crops in nats; first bytes are not scored."""
     ids = held_out_crops(count)
     logits = model(ids[:, :-1]).logits.float()
     return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).item()
@@ -133,7 +139,7 @@ def held_out_loss(model: DecoderLM, count: int = 256) -> float:
 
 @torch.no_grad()
 def look(training: Training, losses: list[float]) -> Record:
-    """Return what there is to know about a run now; `losses` are those since the last look."""
+    """Return a record of the run as it is now; `losses` are those since the last record."""
     assert isinstance(training.model, DecoderLM)
     everything = torch.arange(BYTES)
     ids, known = repeating_batch(12, CONTEXT, PERIODS, everything, seeded(1))
@@ -150,7 +156,7 @@ def look(training: Training, losses: list[float]) -> Record:
 
 
 def watched(training: Training, steps: int, every: int) -> Iterator[Record]:
-    """Take so many steps, and yield a look at the run before the first and every few of them."""
+    """Train for `steps` steps; yield a record before the first and after every `every` steps."""
     yield look(training, [])
     losses = []
     for step in range(1, steps + 1):
@@ -161,16 +167,23 @@ def watched(training: Training, steps: int, every: int) -> Iterator[Record]:
 
 
 def stored_experiments() -> dict[str, Any]:
-    """Return what the stored experiments found, by their names."""
+    """Return the results of the stored experiments, by name."""
     return toy_models.stored_results(STORED)
 
 
-def _live() -> list[Record]:
-    training = Training(fresh(byte_config()), mixed_batches(byte_row()), byte_plan(LIVE_STEPS))
+def _mixed_run(seed: int = 0, growth: int = 0) -> list[Record]:
+    plan = byte_plan(LIVE_STEPS, seed=seed)
+    draw = mixed_batches(byte_row(), growth=growth)
+    return list(watched(Training(fresh(byte_config(), seed), draw, plan), LIVE_STEPS, 20))
+
+
+def _curriculum() -> list[Record]:
     found = []
-    for record in watched(training, LIVE_STEPS, 20):
-        found.append(record)
-        print(record, flush=True)
+    for seed in CURRICULUM_SEEDS:
+        for growth in (0, 300):
+            last = _mixed_run(seed, growth)[-1]
+            found.append({"seed": seed, "growth": growth, **last})
+            print(found[-1], flush=True)
     return found
 
 
@@ -206,14 +219,15 @@ def _precision() -> dict[str, list[float]]:
 
 
 EXPERIMENTS: dict[str, Callable[[], Any]] = {
-    "live": _live,
+    "live": _mixed_run,
+    "curriculum": _curriculum,
     "scaling": _scaling,
     "precision": _precision,
 }
 
 
 def main(names: list[str]) -> None:
-    """Run the named experiments, or all, and store what they found beside the others."""
+    """Run the named experiments, or all, and store their results beside the others."""
     for name in names or list(EXPERIMENTS):
         with toy_models.one_thread():
             new = {name: EXPERIMENTS[name]()}

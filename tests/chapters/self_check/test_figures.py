@@ -44,8 +44,8 @@ def test_right_and_wrong_answers_are_marked():
     marks = {dots.get_label(): dots.get_offsets()[:, 0].tolist() for dots in ax.collections}
     history = self_check.reviews([True, False, True])
     assert marks == {
-        "answered right": [history[0].day, history[2].day],
-        "answered wrong": [history[1].day],
+        "correct": [history[0].day, history[2].day],
+        "wrong": [history[1].day],
     }
 
 

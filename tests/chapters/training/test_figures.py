@@ -43,7 +43,7 @@ def lines(ax):
 def test_each_row_stands_above_the_token_after_it():
     (ax,) = figures.shift(["a", " b", "c"]).axes
     assert words(ax) == ["a", "␣b", "", "row 0", "␣b", "c", "", "row 1", "c", "nothing", "row 2"]
-    assert figure_title(ax.figure) == "3 tokens give 2 guesses; 2 of them count"
+    assert "3 tokens give 3 rows of logits; 2 of them have a target" in figure_title(ax.figure)
 
 
 def test_padding_is_grey_and_not_counted():
@@ -51,7 +51,7 @@ def test_padding_is_grey_and_not_counted():
     targets = [patch for patch in figure.axes[0].patches if patch.get_y() < 0]
     grey = [patch.get_facecolor() == to_rgba(MASKED) for patch in targets]
     assert grey == [False, True, True, False]
-    assert "3 guesses; 1 of them count" in figure_title(figure)
+    assert "4 rows of logits; 1 of them" in figure_title(figure)
     with pytest.raises(ValueError, match=r"\b1 marks.*\b2 tokens"):
         figures.shift(["a", "b"], [True])
 
@@ -108,19 +108,20 @@ def test_moves_with_and_without_correction_by_hand():
     assert plain.tolist() == pytest.approx([0.1 / math.sqrt(0.001), 0.19 / math.sqrt(0.001999)])
     assert right.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
     said = figure_title(figures.bias_correction(0.9, 0.95))
-    assert "m holds 0.1 of the truth, v 0.05; Not corrected, step 1 is 0.45 times" in said
+    assert "m is 0.1 of the true mean, v 0.05; Uncorrected, step 1 is 0.45 times" in said
 
 
 def test_clipping_keeps_the_direction_only_with_one_factor():
     (ax,) = figures.clipping(3.0, 4.0, 1.0).axes
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == [
-        "as it is: 5.00 long",
-        "each tensor by itself: 1.41 long",
+        "no longer than the limit",
+        "not clipped: 5.00 long",
+        "each tensor separately: 1.41 long",
         "by the norm of all: 1.00 long",
     ]
     angle = math.degrees(math.atan2(4, 3)) - 45
-    assert f"turns the step by {angle:.0f}°" in figure_title(ax.figure)
+    assert f"rotates the step by {angle:.0f}°" in figure_title(ax.figure)
     assert "nothing changes" in figure_title(figures.clipping(0.3, 0.4, 1.0))
 
 
@@ -131,7 +132,7 @@ def test_a_live_curve_leaves_room_for_what_is_to_come():
     said = "Step 20 of 60: text 4.50 nats, repeats 6.10; The best induction head scores 0.06"
     assert figure_title(left.figure) == said
     assert lines(right)[1] == [r["induction"] for r in RECORDS[:3]]
-    assert "Nothing seen yet" in figure_title(figures.live([], 60))
+    assert "Nothing measured yet" in figure_title(figures.live([], 60))
 
 
 def test_the_cliff_is_found_where_the_loss_falls():
@@ -144,7 +145,7 @@ def test_the_cliff_is_found_where_the_loss_falls():
 
 def test_the_phase_change_is_shaded_and_a_look_is_marked():
     whole = figure_title(figures.phase_change(RECORDS))
-    assert whole.startswith("From step 30 to 40 it falls from 5.9 to 1.4; In the same steps")
+    assert whole.startswith("From step 30 to 40 the loss falls from 5.9 to 1.4; In the same steps")
     left, _ = figures.phase_change(RECORDS, 1).axes
     assert lines(left)[0] == FALL
     (shade,) = left.patches
@@ -170,8 +171,8 @@ def test_runs_stand_beside_the_lines_of_the_law():
     ]
     told = LAW.loss(200_000, 2_000_000)
     said = figure_title(left.figure)
-    assert "6 runs, and a law that misses none by more than 0.01" in said
-    assert f"{told:.2f} foretold, 2.00 measured" in said
+    assert "6 runs; the law is off by at most 0.01" in said
+    assert f"{told:.2f} predicted, 2.00 measured" in said
     assert list(right.lines[-1].get_xdata()) == [200_000]
 
 
@@ -195,3 +196,21 @@ def test_the_best_size_shows_which_part_was_measured():
     assert len(known) > 10
     (ax,) = figures.best_size(LAW, 6e13, RUNS).axes
     assert len(ax.lines) == 2, "a budget far above all runs"
+
+
+def test_a_sweep_draws_means_and_the_range_of_the_seeds():
+    runs = [
+        {"peak": peak, "kind": kind, "losses": losses}
+        for kind, peak, losses in (
+            ("a", 0.1, [3.0, 2.0, 2.5]),
+            ("a", 0.2, [1.0, 1.5, 1.1]),
+            ("b", 0.1, [0.5, 0.6, 0.7]),
+        )
+    ]
+    (ax,) = figures.sweep(runs, "kind", "kind").axes
+    bars = ax.containers
+    assert list(bars[0].lines[0].get_ydata()) == pytest.approx([2.5, 1.2])
+    low, high = (cap.get_ydata() for cap in bars[0].lines[1])
+    assert list(low) == pytest.approx([2.0, 1.0])
+    assert list(high) == pytest.approx([3.0, 1.5])
+    assert "a: 1.20 at 0.2; b: 0.60 at 0.1" in figure_title(ax.figure)

@@ -1,4 +1,4 @@
-"""Small decoders of bytes: what is drawn, what is repeated, and that training them teaches."""
+"""Small decoders of bytes: their batches, their records, and that training lowers the loss."""
 
 import json
 
@@ -30,16 +30,17 @@ def test_a_batch_is_crops_of_text_and_bytes_that_repeat():
     steps = ids[:3, 1:] - ids[:3, :-1]
     assert ((steps == 1) | (steps == -250)).all(), "crops of the row as it is"
     assert counted[:3].all()
-    assert not counted[3:, :8].any(), "nobody knows the first round"
-    assert len(ids[3:].unique()) <= 32, "few kinds at first"
+    assert not counted[3:, :8].any(), "the first period cannot be predicted"
 
 
-def test_the_kinds_grow_to_all_bytes():
+def test_a_curriculum_grows_to_all_bytes_and_without_one_all_come_at_once():
     draw = mixed_batches(ROW, text=1, repeats=200, growth=10)
     # all kinds occur: of 256, one is missing from 3200 free draws once in a thousand times
     for step, kinds in ((0, 32), (5, 144), (10, 256), (999, 256)):
         ids, _ = draw(step, seeded(0))
         assert len(ids[1:].unique()) == kinds, step
+    ids, _ = mixed_batches(ROW, text=1, repeats=200)(0, seeded(0))
+    assert len(ids[1:].unique()) == 256
 
 
 def test_the_same_seed_gives_the_same_model():

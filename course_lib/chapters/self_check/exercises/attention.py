@@ -1,4 +1,4 @@
-"""Attention once more, from memory: the exercise of the chapter `attention` with fewer hints."""
+"""Attention again, from memory: the exercise of the chapter `attention` with fewer hints."""
 
 from dataclasses import replace
 
@@ -30,9 +30,9 @@ ATTENTION = replace(
     probes=(
         *_FIRST_TIME.probes,
         Probe(
-            "a hidden score far above the others",
+            "a masked score far above the others",
             _one_high_score_hidden,
-            "The hidden score is 500 above the others. Nothing of it may be left, not even as the "
+            "The masked score is 500 above the others. It must have no effect, not even as the "
             "maximum that softmax subtracts.",
         ),
     ),
@@ -41,14 +41,14 @@ ATTENTION = replace(
         Misconception(
             "the maximum taken before masking",
             _shifted_before_masking,
-            "You subtract the maximum of all scores, the hidden ones included. If that is far "
-            "above the others, their exponentials vanish, and the row becomes zeros. Mask the "
-            "scores first, then take the maximum.",
+            "You subtract the maximum of all scores, including masked ones. If that is far above "
+            "the others, their exponentials underflow, and the row becomes zeros. Mask the scores "
+            "first, then take the maximum.",
         ),
     ),
     hints=(
-        "Five steps: scores, scale, mask, softmax, mean. Section 1 of the notebook `attention` has "
-        "each of them.",
-        "Scores are (…, T, S). Hide before softmax, and think of a row that may read nothing.",
+        "Notebook `attention`, section 1, has the five steps: scores, scale, mask, softmax, "
+        "weighted mean.",
+        "Scores are (…, T, S). Mask before softmax, and consider a row that may read nothing.",
     ),
 )

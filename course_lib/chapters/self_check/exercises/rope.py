@@ -1,4 +1,4 @@
-"""RoPE as a whole, from positions to turned queries, in one function."""
+"""RoPE as a whole, from positions to rotated queries, in one function."""
 
 import random
 
@@ -18,10 +18,10 @@ def _angles(x, positions, base, exponent=-2.0):
 
 
 def _complex(x, angles):
-    """Turn halves as complex numbers, which needs no matrix."""
+    """Rotate halves as complex numbers, which needs no matrix."""
     a, b = x.double().chunk(2, dim=-1)
-    turned = torch.complex(a, b) * torch.exp(1j * angles)
-    return torch.cat((turned.real, turned.imag), dim=-1).to(x.dtype)
+    rotated = torch.complex(a, b) * torch.exp(1j * angles)
+    return torch.cat((rotated.real, rotated.imag), dim=-1).to(x.dtype)
 
 
 def _reference(x, positions, base=10_000.0):
@@ -30,8 +30,8 @@ def _reference(x, positions, base=10_000.0):
 
 def _neighbours(x, positions, base=10_000.0):
     pairs = torch.view_as_complex(x.double().unflatten(-1, (-1, 2)).contiguous())
-    turned = pairs * torch.exp(1j * _angles(x, positions, base))
-    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+    rotated = pairs * torch.exp(1j * _angles(x, positions, base))
+    return torch.view_as_real(rotated).flatten(-2).to(x.dtype)
 
 
 def _minus_twice(x, positions, base=10_000.0):
@@ -81,10 +81,10 @@ def _by_matrices(x, positions, base=10_000.0):
 
 
 def _inputs(rng: random.Random) -> Call:
-    """Return tokens at any places, near enough that angles in float32 are exact to a millionth."""
+    """Return tokens at positions for which angles in float32 are exact to a millionth."""
     leading = [rng.randint(1, 3) for _ in range(rng.randint(0, 2))]
     tokens, width = rng.randint(1, 5), 2 * rng.randint(1, 4)
-    farthest = 200 if width == 2 else 12  # plane 0 alone has whole numbers of radians
+    farthest = 200 if width == 2 else 12  # the angles of plane 0 are whole numbers
     positions = torch.tensor([rng.randint(0, farthest) for _ in range(tokens)])
     base = rng.choice(({}, {"base": 1000.0}, {"base": 500_000.0}, {"base": 100_000.0}))
     return call(random_tensor(rng, *leading, tokens, width), positions, **base)
@@ -96,9 +96,10 @@ ROPE = Exercise(
     minutes=12,
     difficulty=2,
     statement=(
-        "`x` is (…, T, D), queries or keys; `positions` (T) says where each token stands. Turn "
-        "plane i, made of the features i and i + D/2, by position · base^(−2i/D), as Qwen3 does, "
-        "and return x turned."
+        "Rotate `x` (…, T, D), queries or keys with even D, to their `positions` (T), and return a "
+        "tensor of the same shape and dtype. Plane i consists of the features i and i + D/2, as in "
+        "Qwen3. The speed of each plane follows from i, D and `base`, as in the RoPE paper. The "
+        "gradient is checked too."
     ),
     solution=rope.turn_to_positions,
     reference=_reference,
@@ -107,17 +108,17 @@ ROPE = Exercise(
         Probe(
             "the start of the text",
             lambda: call(uneven(1, 4), torch.tensor([0])),
-            "At position 0 no plane has turned: x stays as it is.",
+            "At position 0 no plane is rotated: x is unchanged.",
         ),
         Probe(
             "one plane, position 1",
             lambda: call(torch.tensor([[1.0, 0.0]]), torch.tensor([1])),
-            "Plane 0 turns by 1 radian for each token: (cos 1, sin 1).",
+            "Plane 0 rotates by 1 radian per token: (cos 1, sin 1).",
         ),
         Probe(
             "two planes, base 100",
             lambda: call(uneven(1, 4), torch.tensor([3]), base=100.0),
-            "The second of two planes turns by 100^(−2/4) = 0.1 for each token.",
+            "The second of two planes rotates by 100^(−2/4) = 0.1 radians per token.",
         ),
         Probe(
             "three tokens with gaps",
@@ -128,66 +129,67 @@ ROPE = Exercise(
         Probe(
             "a batch of heads",
             lambda: call(uneven(2, 3, 5, 6), torch.arange(40, 45), base=1e6),
-            "All heads of all texts are turned alike; the last two axes are tokens and features.",
+            "All heads of all texts are rotated equally; the last two axes are tokens and "
+            "features.",
         ),
     ),
     misconceptions=(
         Misconception(
             "put back as neighbours",
             _put_back_as_neighbours,
-            "The planes are turned rightly, but you put their two features side by side. They go "
-            "back where they came from: torch.cat of the two halves.",
+            "The rotation is correct, but you put the two features of a plane side by side. They "
+            "go back to their places: torch.cat of the two halves.",
         ),
         Misconception(
             "neighbours paired",
             _neighbours,
-            "You turn the features 2i and 2i + 1 together. That is RoPE too, but in the other "
-            "layout: weights of Qwen or Llama in Hugging Face's format need halves.",
+            "You pair the features 2i and 2i + 1. That is RoPE too, but in a different layout: "
+            "weights of Qwen or Llama in Hugging Face's format need halves.",
         ),
         Misconception(
             "half the exponent",
             lambda x, positions, base=10_000.0: _complex(x, _angles(x, positions, base, -1.0)),
-            "There are D/2 planes, so the exponent −2i/D runs from 0 to almost −1. Yours stops "
-            "half way.",
+            "There are D/2 planes, so the exponent −2i/D runs from 0 to almost −1. Yours ends at "
+            "about −½.",
         ),
         Misconception(
-            "rows counted in place of positions",
+            "row numbers instead of positions",
             lambda x, positions, base=10_000.0: _reference(x, torch.arange(len(positions)), base),
-            "You turn the rows by 0, 1, 2, … A token that comes with a cache behind it stands "
-            "elsewhere: use `positions`.",
+            "You rotate the rows to the positions 0, 1, 2, … With a cache a token has a different "
+            "position: use `positions`.",
         ),
         Misconception(
             "the base ignored",
             lambda x, positions, base=10_000.0: _reference(x, positions),
-            "You compute with 10 000 whatever `base` is. Qwen3 has 1 000 000.",
+            "You use 10 000 whatever `base` is. Qwen3 has 1 000 000.",
         ),
         Misconception(
-            "turned the other way",
+            "rotated in the wrong direction",
             lambda x, positions, base=10_000.0: _reference(x, -positions, base),
-            "You turn clockwise. Alone it is consistent, but it is not what checkpoints were "
-            "trained with: a · cos − b · sin comes first.",
+            "You rotate clockwise. That is consistent in itself, but checkpoints were trained with "
+            "the opposite direction: the first feature is a · cos − b · sin.",
         ),
         Misconception(
             "minus in both rows",
             _minus_twice,
-            "[[cos, −sin], [−sin, cos]] is no rotation: it changes lengths. The second feature is "
-            "a · sin + b · cos.",
+            "[[cos, −sin], [−sin, cos]] is not a rotation: it changes lengths. The second feature "
+            "is a · sin + b · cos.",
         ),
         Misconception(
             "only the cosines",
             _shrunk,
-            "x · cos makes features shorter. A turn also moves a part of each feature into its "
-            "partner: that is what the sines are for.",
+            "x · cos makes vectors shorter. A rotation also moves a part of each feature into the "
+            "other one; that is what the sines are for.",
         ),
         Misconception(
             "faster and faster planes",
             lambda x, positions, base=10_000.0: _complex(x, _angles(x, positions, base, 2.0)),
-            "The exponent is negative: plane 0 is the fastest, with 1 radian for each token.",
+            "The exponent is negative: plane 0 is the fastest, with 1 radian per token.",
         ),
         Misconception(
             "the gradient cut off",
             lambda x, positions, base=10_000.0: _reference(x.detach(), positions, base),
-            "The numbers are right, but no gradient flows through them, so the projections of "
+            "The values are right, but no gradient flows through them, so the projections of "
             "queries and keys would not learn. Rotate x itself, without detach() or no_grad().",
         ),
         Misconception(
@@ -195,14 +197,14 @@ ROPE = Exercise(
             lambda x, positions, base=10_000.0: _complex(
                 x, torch.deg2rad(_angles(x, positions, base))
             ),
-            "You convert the angles as if they were degrees. position · base^(−2i/D) is in "
+            "You convert the angles as if they were degrees. position · base^(−2i/D) is already in "
             "radians.",
         ),
         Misconception(
-            "the two features exchanged",
+            "the two features swapped",
             _exchanged,
-            "The two results of each plane are in each other's place: a · cos − b · sin comes "
-            "first, a · sin + b · cos second.",
+            "The two results of each plane are swapped: a · cos − b · sin comes first, "
+            "a · sin + b · cos second.",
         ),
     ),
     alternatives=(
@@ -211,7 +213,8 @@ ROPE = Exercise(
         Alternative("by matrices of two rows", _by_matrices),
     ),
     hints=(
-        "Three steps: the speed of each plane, the angle of each token and plane, the turn.",
+        "Notebook `rope` has it in three steps: the speed of each plane, the angle of each token "
+        "and plane, the rotation.",
         "speed = base ** (−2i/D) for i = 0 … D/2 − 1; angle = positions[:, None] * speed, (T, "
         "D/2).",
         "a, b = x.chunk(2, dim=-1); the result is cat of (a · cos − b · sin, a · sin + b · cos).",

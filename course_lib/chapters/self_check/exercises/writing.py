@@ -1,4 +1,4 @@
-"""The exercise on writing with `transformers`, on the course's own model."""
+"""The exercise on text generation with `transformers`, with the course's own model."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ def _given(texts, new_tokens):
 
 
 def _one_by_one(model, tokenizer, texts, new_tokens):
-    """Write without `generate`, without a cache and without padding, each text by itself."""
+    """Continue each text separately, without `generate`, without a cache and without padding."""
     written = []
     for text in texts:
         prompt, new = tokenizer(text).input_ids, []
@@ -107,9 +107,9 @@ CONTINUE = Exercise(
     minutes=12,
     difficulty=2,
     statement=(
-        "`model` and `tokenizer` are those of transformers. Write `new_tokens` tokens behind each "
-        "of `texts`, always the likeliest one, fewer where the model ends the text before. Return "
-        "a list of the new texts, without the prompts and without special tokens."
+        "`model` and `tokenizer` are those of transformers. Continue each of `texts` greedily by "
+        "`new_tokens` tokens, fewer where the model ends the text. Return a list of the new texts, "
+        "without the prompts and without special tokens."
     ),
     solution=with_transformers.continue_texts,
     reference=_one_by_one,
@@ -117,12 +117,12 @@ CONTINUE = Exercise(
         Probe(
             "one text, one token",
             lambda: _given(["def main("], 1),
-            "The likeliest next token, as text.",
+            "The most likely next token, as text.",
         ),
         Probe(
             "one text, four tokens",
             lambda: _given(["Return the number of"], 4),
-            "Each token is written with all before it in view.",
+            "Each new token is predicted from all tokens before it.",
         ),
         Probe(
             "the same text twice",
@@ -132,85 +132,86 @@ CONTINUE = Exercise(
         Probe(
             "a short text beside a long one",
             lambda: _given(["import", "If the file does not exist, an exception is raised and"], 4),
-            "Rows are filled up on the left, and what fills them up must not be read.",
+            "Rows are padded on the left, and the padding must be masked.",
         ),
         Probe(
             "three texts of different lengths",
             lambda: _given(["class Test", "x = [1, 2, 3]\nfor i in", "The"], 5),
-            "The new tokens of all rows begin at the same column, behind the longest prompt.",
+            "The new tokens of all rows start at the same column, after the longest prompt.",
         ),
         Probe(
             "one text ends early",
             lambda: _given(["if __name__ == '__main__':\n    main()\n", "import"], 4),
-            "The first text is complete: the model writes its end token, and nothing after that.",
+            "The first text is complete: the model generates its end token, and nothing after it.",
         ),
         Probe(
             "a special token in the prompt",
             lambda: _given(["<|endoftext|>def main("], 3),
-            "The prompt begins with a token that the decoded text does not show.",
+            "The prompt starts with a token that the decoded text does not contain.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the prompt returned too",
             _with_prompt,
-            "`generate` returns the prompt with what follows it. Cut it off by its length in "
+            "`generate` returns the prompt and the new tokens. Cut it off by its length in "
             "tokens: written[:, batch.input_ids.shape[1]:].",
         ),
         Misconception(
-            "filled up on the right",
+            "padded on the right",
             lambda *given: _continued(*given, side="right"),
-            "The tokenizer fills up short rows behind their end unless told otherwise, so the next "
-            'token is asked of padding. Say padding_side="left".',
+            "The tokenizer pads on the right by default, so the next token is predicted from "
+            'padding. Pass padding_side="left".',
         ),
         Misconception(
             "padding read as text",
             lambda *given: _continued(*given, mask=False),
-            "`generate` got no attention mask, or one of ones only, so short texts begin with "
-            "tokens that nobody wrote. Pass attention_mask=batch.attention_mask.",
+            "`generate` got no attention mask, or one with ones only, so the padding is read as "
+            "the beginning of short texts. Pass attention_mask=batch.attention_mask.",
         ),
         Misconception(
             "only the last token of the prompt",
             _last_token_only,
-            "You pass the last token alone. That is enough for a step with a cache, but here "
-            "nothing was read before: pass the whole prompt.",
+            "You pass only the last token. That is enough for a step with a filled cache, but here "
+            "nothing has been read yet: pass the whole prompt.",
         ),
         Misconception(
             "one token short",
             lambda model, tokenizer, texts, new_tokens: _continued(
                 model, tokenizer, texts, max(new_tokens - 1, 1)
             ),
-            "One token is missing at the end. max_new_tokens counts what is written, without the "
+            "One token is missing at the end. max_new_tokens counts the new tokens, without the "
             "prompt.",
         ),
         Misconception(
             "only the first text",
             lambda *given: _continued(*given)[:1],
-            "You return what follows the first text. batch_decode gives one text for each row.",
+            "You return the continuation of the first text only. batch_decode returns one text per "
+            "row.",
         ),
         Misconception(
-            "ids in place of text",
+            "ids instead of text",
             _as_ids,
-            "These are token ids. tokenizer.batch_decode turns rows of them into texts.",
+            "These are token ids. tokenizer.batch_decode converts rows of ids to texts.",
         ),
         Misconception(
             "the prompt cut off by characters",
             _cut_by_characters,
-            "You decode everything and cut off as many characters as the prompt has. A decoded "
-            "prompt need not be as long as the text it came from: special tokens are left out. Cut "
-            "off tokens, before decoding: written[:, batch.input_ids.shape[1]:].",
+            "You decode everything and cut off as many characters as the prompt has. But a decoded "
+            "prompt may be shorter than its text, since special tokens are left out. Cut off "
+            "tokens, before decoding: written[:, batch.input_ids.shape[1]:].",
         ),
         Misconception(
-            "written past the end",
+            "generated past the end",
             _past_the_end,
-            "With min_new_tokens the model may not end a text, so it writes on behind the end. "
-            "max_new_tokens alone is the limit.",
+            "With min_new_tokens the model cannot end a text, so it continues after the end. Use "
+            "max_new_tokens alone.",
         ),
         Misconception(
             "special tokens left in",
             _special_tokens_left,
-            "A text that ends early is filled up with special tokens, and you decode these as "
-            "well. Say skip_special_tokens=True.",
+            "A text that ends early is padded with special tokens, and you decode these as well. "
+            "Pass skip_special_tokens=True.",
         ),
     ),
     alternatives=(
@@ -219,9 +220,10 @@ CONTINUE = Exercise(
         Alternative("the side set on the tokenizer", _side_set_once),
     ),
     hints=(
-        "Three calls: tokenizer(texts, …), model.generate(…), tokenizer.batch_decode(…).",
+        "Notebook `generation` has padding and masks in a batch; here it takes three calls: "
+        "tokenizer(texts, …), model.generate(…), tokenizer.batch_decode(…).",
         'tokenizer(texts, padding=True, padding_side="left", return_tensors="pt") gives input_ids '
-        "and attention_mask; generate wants both.",
+        "and attention_mask; pass both to generate.",
         "generate(…, max_new_tokens=new_tokens, do_sample=False) returns prompt and new tokens: "
         "cut at input_ids.shape[1]. skip_special_tokens=True leaves out padding and end tokens.",
     ),

@@ -5,6 +5,7 @@ Checked against:  the library, which computes every numeric answer; code that is
 """
 
 from course_lib.chapters.self_check.questions import (
+    blocks,
     bugs,
     design,
     numbers,
@@ -30,21 +31,35 @@ PARTS: dict[str, tuple[Question, ...]] = {
         outputs.MASKS,
         outputs.SHAPES,
         bugs.SHARED,
+        bugs.LEAK,
         parts.ABSOLUTE,
         numbers.ANGLE,
         parts.ALIBI,
+    ),
+    "norms, MLPs and blocks": (
+        blocks.NORM,
+        blocks.PRINTS_NORM,
+        blocks.DEAD,
+        blocks.BALANCE,
+        blocks.ACTIVE,
+        blocks.BLOCK,
+        blocks.RESIDUAL,
+        bugs.NORM,
     ),
     "models and their cost": (
         parts.FAMILIES,
         parts.DECODERS,
         numbers.GROUPS,
         numbers.PROMPT,
+        blocks.TRAINING,
+        blocks.DECODE,
         serving.FLASH,
         numbers.TABLE,
         serving.FLASH_FACTS,
     ),
-    "training and writing": (
+    "training and generation": (
         bugs.LOSS,
+        bugs.NAN,
         text.STEP,
         numbers.RATE,
         bugs.ADAMW,

@@ -1,4 +1,4 @@
-"""Questions on short code with one wrong line; tests run it as shown and repaired."""
+"""Questions on short code with one wrong line; tests run it as shown and as corrected."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ def _loss_is_off(names: dict[str, Any]) -> bool:
 LOSS = FindTheBug(
     id="self_check.bug_loss",
     prompt="This is the loss of a language model for `logits` (B, T, V) and `ids` (B, T). It falls "
-    "quickly in training, and the model writes nonsense.",
+    "quickly in training, and the model generates nonsense.",
     code="""
 def next_token_loss(logits, ids):
     log_p = logits.log_softmax(-1)
@@ -30,13 +30,13 @@ def next_token_loss(logits, ids):
 """,
     line=3,
     fixed="predicted = log_p[:, :-1]",
-    why="What stands at position t predicts the token at t + 1. As shown, each position is asked "
-    "for the token that it has just read, which is easy to copy.",
+    why="Row t predicts the token at t + 1. As shown, each row is scored at the token that it "
+    "has just read, which is easy to copy.",
     why_not={
-        2: "the logarithm of softmax over the vocabulary, the last axis, is what is needed.",
-        4: "the first token is nobody's target, so the targets begin with the second one.",
-        5: "gather takes from each row the number that belongs to its target.",
-        6: "the surprise is minus the mean of these logarithms.",
+        2: "the logarithm of softmax over the vocabulary, the last axis, is correct.",
+        4: "the first token has nothing before it, so the targets start with the second one.",
+        5: "gather takes from each row the log-probability of its target.",
+        6: "the loss is minus the mean of these log-probabilities.",
     },
     shows_bug=_loss_is_off,
 )
@@ -71,14 +71,14 @@ def write(step, ids, new_tokens):
     line=7,
     fixed="scores = step(ids[-1], len(ids) - 1, cache)",
     why="The token is already part of `ids`, so its position is len(ids) - 1. As shown, one "
-    "position is left out between the prompt and the first new token, and RoPE turns by one angle "
-    "too much.",
+    "position is skipped between the prompt and the first new token, and RoPE rotates by one "
+    "position too many.",
     why_not={
-        2: "one empty cache for the whole text is right.",
+        2: "one empty cache for the whole text is correct.",
         3: "the prompt has the positions 0, 1, 2 and so on.",
-        4: "each token of the prompt fills the cache; the last scores are those that count.",
-        5: "each round adds one token.",
-        6: "the token with the largest score is added, which is what greedy means.",
+        4: "each token of the prompt fills the cache; only the last scores are used.",
+        5: "each pass of the loop adds one token.",
+        6: "greedy decoding appends the token with the largest score.",
         8: "prompt and new tokens are returned together.",
     },
     shows_bug=_positions_are_off,
@@ -98,8 +98,8 @@ def _decay_is_off(names: dict[str, Any]) -> bool:
 
 ADAMW = FindTheBug(
     id="self_check.bug_adamw",
-    prompt="This should be one step of AdamW for one weight. Weights that get no gradient stay as "
-    "they are, although they should shrink.",
+    prompt="This should be one step of AdamW for one weight. Weights without a gradient do not "
+    "change, although they should shrink.",
     code="""
 def adamw(w, grad, m, v, step, rate=0.1, decay=0.1):
     m = 0.9 * m + 0.1 * grad
@@ -112,15 +112,15 @@ def adamw(w, grad, m, v, step, rate=0.1, decay=0.1):
 """,
     line=6,
     fixed="w = w - rate * decay * w",
-    why="Decay pulls the weight itself towards 0, beside what the gradient wants. A part of the "
-    "gradient is no decay: without gradient, nothing shrinks.",
+    why="Decay shrinks the weight itself, independently of the gradient. As shown, a share of the "
+    "gradient is subtracted instead, so without a gradient nothing shrinks.",
     why_not={
-        2: "the mean of the gradients moves by a tenth of the new one.",
-        3: "the mean of the squares moves by a hundredth of the new square.",
-        4: "the mean began at 0; this undoes that, and `step` counts from 1.",
-        5: "the same for the squares, with their own number.",
-        7: "the mean, divided by the root of the mean square, with a small number against 0.",
-        8: "the two means are needed again in the next step.",
+        2: "the running mean moves a tenth of the way to the new gradient.",
+        3: "the mean of the squares moves a hundredth of the way to the new square.",
+        4: "the mean started at 0; this corrects for it, and `step` counts from 1.",
+        5: "the same for the squares, with their own beta.",
+        7: "the mean divided by the root of the mean square; the small number avoids 0 / 0.",
+        8: "the next step needs both means.",
     },
     shows_bug=_decay_is_off,
 )
@@ -134,8 +134,8 @@ def _groups_are_mixed(names: dict[str, Any]) -> bool:
 
 SHARED = FindTheBug(
     id="self_check.bug_shared",
-    prompt="Keys of G heads should be laid out for H query heads, neighbours sharing one. Weights "
-    "of released models load and give nonsense.",
+    prompt="Keys of G heads should be repeated for H query heads, so that neighboring query heads "
+    "share one. Weights of released models load and give nonsense.",
     code="""
 def shared(k, heads):
     batch, groups, tokens, width = k.shape
@@ -144,8 +144,9 @@ def shared(k, heads):
 """,
     line=4,
     fixed="return k.repeat_interleave(copies, dim=1)",
-    why="`repeat` lays the whole row of heads down again: 0 1 0 1. Query heads 0, 1, 2 share key "
-    "head 0, so each head must be repeated by itself: 0 0 0 1 1 1.",
+    why="With two key heads and six query heads, `repeat` copies the whole row of heads: "
+    "0 1 0 1 0 1. Query heads 0, 1 and 2 share key head 0, so each head must be repeated in place: "
+    "0 0 0 1 1 1.",
     why_not={
         2: "the axes are batch, key heads, tokens, features.",
         3: "each key head serves this many query heads.",
@@ -162,8 +163,8 @@ def _bytes_are_off(names: dict[str, Any]) -> bool:
 
 BYTES = FindTheBug(
     id="self_check.bug_bytes",
-    prompt="This should turn the mean loss of a model on a text into bits per byte. For English "
-    "the figures agree with those of others, for Chinese they are three times too large.",
+    prompt="This should convert the mean loss of a model on a text into bits per byte. For English "
+    "the results agree with published ones, for Chinese they are three times too large.",
     code="""
 import math
 
@@ -174,11 +175,104 @@ def bits_per_byte(nats_per_token, tokens, text):
 """,
     line=6,
     fixed="return bits / len(text.encode())",
-    why="The length of a string counts characters. A Chinese one takes three bytes in UTF-8, an "
-    "English one takes one.",
+    why="The length of a string counts characters. In UTF-8 a Chinese character takes three "
+    "bytes, an English letter one.",
     why_not={
-        4: "the mean is per token, so the sum is this.",
+        4: "the mean is per token, so this is the sum.",
         5: "a nat is 1 / ln 2 bits.",
     },
     shows_bug=_bytes_are_off,
+)
+
+
+def _norm_is_misplaced(names: dict[str, Any]) -> bool:
+    x = torch.tensor([3.0, -1.0])
+    out = names["block"](x, lambda h: h / h.norm(), lambda h: 0 * h, lambda h: 0 * h)
+    return not torch.equal(out, x)
+
+
+NORM = FindTheBug(
+    id="self_check.bug_norm",
+    prompt="This should be a pre-norm block, with one norm for both places. A checkpoint loads "
+    "without errors, and the model's text is nonsense.",
+    code="""
+def block(x, norm, attention, mlp):
+    h = norm(x)
+    x = h + attention(h)
+    h = norm(x)
+    return x + mlp(h)
+""",
+    line=3,
+    fixed="x = x + attention(h)",
+    why="A sublayer reads the normed hidden states, but its output is added to the residual stream "
+    "itself. As shown, the stream is replaced by its normed copy in every block.",
+    why_not={
+        2: "attention reads a normed copy of the hidden states.",
+        4: "the MLP reads a normed copy of the sum.",
+        5: "here the output is added to the residual stream, as it should be.",
+    },
+    shows_bug=_norm_is_misplaced,
+)
+
+
+def _future_leaks(names: dict[str, Any]) -> bool:
+    x = torch.sin(torch.arange(12.0)).reshape(4, 3)
+    changed = x.clone()
+    changed[2:] += 1.0
+    before, after = (names["attend"](each, each, each)[:2] for each in (x, changed))
+    return not torch.allclose(before, after)
+
+
+LEAK = FindTheBug(
+    id="self_check.bug_leak",
+    prompt="This should be causal self-attention. The training loss falls to almost nothing within "
+    "a few hundred steps, on held-out text too, and generated text is poor.",
+    code="""
+import torch
+
+def attend(q, k, v):
+    scores = q @ k.mT / k.shape[-1] ** 0.5
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(2)
+    weights = scores.masked_fill(future, float("-inf")).softmax(-1)
+    return weights @ v
+""",
+    line=5,
+    fixed="future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)",
+    why="triu(2) leaves the first diagonal above the main one visible, so each token reads its "
+    "successor, which is its target. In generation there is no successor to read.",
+    why_not={
+        4: "scores are divided by the root of the head width.",
+        6: "masked scores become -inf before softmax, and their weights 0.",
+        7: "the weights average the values.",
+    },
+    shows_bug=_future_leaks,
+)
+
+
+def _loss_is_nan(names: dict[str, Any]) -> bool:
+    log_p = torch.tensor([[-0.5, -1.5, float("-inf")]] * 3)
+    targets, counted = torch.tensor([0, 1, 2]), torch.tensor([True, True, False])
+    found = names["mean_loss"](log_p, targets, counted)
+    return not torch.allclose(found, torch.tensor(1.0))
+
+
+NAN = FindTheBug(
+    id="self_check.bug_nan",
+    prompt="This should be the mean loss over the targets that count. The id used for padding is "
+    "never allowed as an output, so its log-probability is -inf. The loss is nan.",
+    code="""
+def mean_loss(log_p, targets, counted):
+    picked = log_p.gather(-1, targets[..., None]).squeeze(-1)
+    total = -(picked * counted).sum()
+    return total / counted.sum()
+""",
+    line=3,
+    fixed="total = -picked[counted].sum()",
+    why="-inf times 0 is nan, and one nan makes the sum nan. Select the targets that count instead "
+    "of multiplying the others by 0.",
+    why_not={
+        2: "gather takes from each row the log-probability of its target.",
+        4: "the mean is over the number of targets that count, which is not 0 here.",
+    },
+    shows_bug=_loss_is_nan,
 )

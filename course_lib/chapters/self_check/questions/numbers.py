@@ -1,4 +1,4 @@
-"""Questions that are answered by a number, each time with other ones."""
+"""Questions that are answered with a number; their numbers differ each time."""
 
 import math
 import random
@@ -29,8 +29,8 @@ def _angle(head_dim: int, base: int, plane: int, position: int) -> float:
 
 ANGLE = Numeric(
     id="self_check.angle",
-    prompt="A head of width {head_dim} uses RoPE with the base {base}. By how many radians is "
-    "plane number {plane}, counted from 0, turned at position {position}?",
+    prompt="A head of width {head_dim} uses RoPE with base {base}. By how many radians is plane "
+    "number {plane}, counted from 0, rotated at position {position}?",
     draw=_draw_angle,
     answer=_angle,
     explain=lambda head_dim, base, plane, position: (
@@ -47,12 +47,12 @@ ANGLE = Numeric(
         Slip(
             "counted from 1",
             lambda head_dim, base, plane, position: _angle(head_dim, base, plane - 1, position),
-            "The first plane has number 0 and turns by 1 radian for each token.",
+            "The first plane has number 0 and rotates by 1 radian per token.",
         ),
         Slip(
             "one position only",
             lambda head_dim, base, plane, position: _angle(head_dim, base, plane, 1),
-            "That is the angle for each token. The plane has turned so far at each position.",
+            "That is the angle per token. Multiply it by the position.",
         ),
     ),
 )
@@ -74,8 +74,8 @@ def _prompt_seconds(billions: float, rate: int, tokens: int) -> float:
 PROMPT = Numeric(
     id="self_check.prompt_seconds",
     prompt="A dense model of {billions} billion parameters reads a prompt of {tokens} tokens on a "
-    "GPU that sustains {rate} TFLOPS. Count the products with its weights, of a multiplication and "
-    "an addition each, and nothing else. How many seconds does it take?",
+    "GPU that sustains {rate} TFLOPS. Count one multiplication and one addition per parameter and "
+    "token, and nothing else. How many seconds does it take?",
     draw=_draw_prompt,
     answer=_prompt_seconds,
     explain=lambda billions, rate, tokens: (
@@ -87,12 +87,12 @@ PROMPT = Numeric(
         Slip(
             "six per parameter",
             lambda **drawn: 3 * _prompt_seconds(**drawn),
-            "6 FLOPs for each parameter and token are those of training: 2 forward, 4 backward.",
+            "6 FLOPs per parameter and token are for training: 2 forward, 4 backward.",
         ),
         Slip(
             "one per parameter",
             lambda **drawn: _prompt_seconds(**drawn) / 2,
-            "A multiplication and an addition are two FLOPs for each parameter.",
+            "A multiplication and an addition are two FLOPs per parameter.",
         ),
     ),
 )
@@ -124,7 +124,7 @@ def _survivors(probabilities: list[float], p: float) -> list[float]:
 NUCLEUS = Numeric(
     id="self_check.nucleus",
     prompt="Five tokens have the probabilities {probabilities}. Top-p with {p} drops some of "
-    "them, and one of those that stay is drawn. With which probability is it the first token?",
+    "them, and one of the rest is sampled. What is the probability that it is the first token?",
     draw=_draw_nucleus,
     answer=_best_after,
     explain=lambda probabilities, p: (
@@ -136,12 +136,12 @@ NUCLEUS = Numeric(
         Slip(
             "the crossing token left out",
             lambda probabilities, p: probabilities[0] / sum(_survivors(probabilities, p)[:-1]),
-            "The token with which the sum reaches the limit stays.",
+            "The token with which the sum reaches the limit is kept.",
         ),
         Slip(
-            "not made to sum to 1",
+            "not normalized",
             lambda probabilities, p: probabilities[0],
-            "What was cut off is shared out: divide by the sum of those that stay.",
+            "Normalize: divide by the sum of the probabilities that are kept.",
         ),
     ),
 )
@@ -161,23 +161,24 @@ def _rate(steps: int, warmup: int, step: int) -> float:
 RATE = Numeric(
     id="self_check.rate",
     prompt="A run has {steps} steps, of which the first {warmup} are a linear warm-up. Then the "
-    "rate falls to 0 on half a cosine. Which share of its peak does it have at step {step}?",
+    "rate falls to 0 on half a cosine. What fraction of its peak is it at step {step}?",
     draw=_draw_rate,
     answer=_rate,
     explain=lambda steps, warmup, step: (
-        f"({step} - {warmup}) / ({steps} - {warmup}) = {(step - warmup) / (steps - warmup):.3g} of "
-        f"the way down; (1 + cos(π · that)) / 2 = {_rate(steps, warmup, step):.4g}."
+        f"Progress after the warm-up: ({step} - {warmup}) / ({steps} - {warmup}) = "
+        f"{(step - warmup) / (steps - warmup):.3g}; (1 + cos(π · progress)) / 2 = "
+        f"{_rate(steps, warmup, step):.4g}."
     ),
     slips=(
         Slip(
             "a straight line",
             lambda steps, warmup, step: 1 - (step - warmup) / (steps - warmup),
-            "That falls on a straight line. A cosine stays high for longer, then falls faster.",
+            "That is a straight line. A cosine stays high for longer, then falls faster.",
         ),
         Slip(
             "warm-up counted in",
             lambda steps, warmup, step: (1 + math.cos(math.pi * step / steps)) / 2,
-            "The cosine begins where the warm-up ends.",
+            "The cosine starts where the warm-up ends.",
         ),
     ),
 )
@@ -205,8 +206,8 @@ def _saved(layers: int, heads: int, groups: int, width: int, tokens: int) -> flo
 GROUPS = Numeric(
     id="self_check.cache_saved",
     prompt="A model has {layers} layers with {heads} query heads of width {width}. Its cache holds "
-    "{tokens} tokens in bfloat16. How many GB (10⁹ bytes) are saved if {groups} key/value heads "
-    "are shared by all queries, in place of one for each?",
+    "{tokens} tokens in bfloat16. How many GB (10⁹ bytes) are saved if the query heads share "
+    "{groups} key/value heads, instead of having one each?",
     draw=_draw_groups,
     answer=_saved,
     explain=lambda layers, heads, groups, width, tokens: (
@@ -218,17 +219,17 @@ GROUPS = Numeric(
         Slip(
             "keys alone",
             lambda **drawn: _saved(**drawn) / 2,
-            "Keys and values are cached, both.",
+            "Both keys and values are cached.",
         ),
         Slip(
             "what remains",
             lambda layers, heads, groups, width, tokens: _cache(layers, groups, width, tokens),
-            "That is what the cache still takes. Asked is what it no longer takes.",
+            "That is the size of the remaining cache. The question is what is saved.",
         ),
         Slip(
             "four bytes",
             lambda **drawn: 2 * _saved(**drawn),
-            "bfloat16 takes 2 bytes for each number.",
+            "A bfloat16 number takes 2 bytes.",
         ),
     ),
 )
@@ -261,7 +262,8 @@ TABLE = Numeric(
         Slip(
             "the table once",
             lambda width, tokens: 2 * (4 * tokens * width + tokens * tokens) / 1e6,
-            "The table is moved four times: each of two tables is written and read again.",
+            "The table is moved four times: scores and weights are each written once and read "
+            "once.",
         ),
         Slip(
             "the table alone",
@@ -271,7 +273,7 @@ TABLE = Numeric(
         Slip(
             "four bytes",
             lambda width, tokens: 2 * _moved(width, tokens),
-            "float16 takes 2 bytes for each number.",
+            "A float16 number takes 2 bytes.",
         ),
     ),
 )

@@ -17,13 +17,13 @@ for left, right in merges:
         place += 1
 print(word)
 """,
-    why="First b an an a, then b an ana, since only the second `an` is followed by `a`, then "
-    "ban ana.",
+    why="After the first merge: b an an a. After the second: b an ana, since only the second `an` "
+    "is followed by `a`. After the third: ban ana.",
     mistakes=(
         Mistake(
             "['b', 'ana', 'na']",
-            "When the second merge is applied, there is no single `n` left: the first one has "
-            "made both `an`.",
+            "When the second merge is applied, no single `n` is left: the first merge made both "
+            "into `an`.",
         ),
         Mistake(
             "['banana']",
@@ -31,14 +31,14 @@ print(word)
         ),
         Mistake(
             "['ban', 'an', 'a']",
-            "The second merge joins `an` and the `a` behind it before the third one is tried.",
+            "The second merge joins `an` and the `a` after it before the third is tried.",
         ),
     ),
 )
 
 MASKS = PredictOutput(
     id="self_check.prints_masks",
-    prompt="Two ways to hide the second half of four equal scores.",
+    prompt="Two ways to mask the second half of four equal scores.",
     code="""
 import torch
 
@@ -48,24 +48,23 @@ before = scores.masked_fill(~mask, float("-inf")).softmax(0)
 after = scores.softmax(0) * mask
 print(before.sum().item(), after.sum().item())
 """,
-    why="Hidden before softmax, two scores share the whole of 1. Hidden afterwards, four have "
-    "shared it, and two of the shares are thrown away.",
+    why="Masked before softmax, the two remaining weights sum to 1. Masked afterwards, four "
+    "weights of 0.25 were computed, and two of them are set to 0.",
     mistakes=(
         Mistake(
             "1.0 1.0",
-            "The second way throws weights away after they were made to sum to 1.",
+            "The second way removes weights after softmax has made all four sum to 1.",
         ),
         Mistake(
             "0.5 0.5",
-            "Where a score is -inf, its exponential is 0, and the sum that softmax divides by has "
-            "only two parts.",
+            "The exponential of -inf is 0, so the sum that softmax divides by has only two terms.",
         ),
     ),
 )
 
 SHAPES = PredictOutput(
     id="self_check.prints_shapes",
-    prompt="Three heads are cut out of a width of 12, for 2 texts of 5 tokens.",
+    prompt="A width of 12 is split into three heads, for 2 texts of 5 tokens.",
     code="""
 import torch
 
@@ -75,36 +74,36 @@ scores = q @ q.transpose(-2, -1)
 print(tuple(q.shape))
 print(tuple(scores.shape))
 """,
-    why="The heads move in front of the tokens, so that each head has a matrix of tokens by "
+    why="The head axis moves before the token axis, so each head has a matrix of tokens by "
     "features. Its scores are tokens by tokens.",
     mistakes=(
         Mistake(
             "(2, 5, 3, 4)\n(2, 5, 3, 3)",
-            "That is without the transposition: each token would compare its own heads.",
+            "That is without the transpose: each token would compare its own heads.",
         ),
         Mistake(
             "(2, 3, 5, 4)\n(2, 3, 4, 4)",
-            "A product sums over the last axis of the left side: over features, not over tokens.",
+            "A matrix product sums over the last axis of the left factor: features, not tokens.",
         ),
     ),
 )
 
 DIAGONAL = PredictOutput(
     id="self_check.prints_rows",
-    prompt="Two new tokens meet five keys: three from the cache, and their own.",
+    prompt="Two new tokens attend to five keys: three from the cache, and their own two.",
     code="""
 import torch
 
 mask = torch.ones(2, 5).tril(diagonal=3)
 print(mask.sum(1).int().tolist())
 """,
-    why="The first new token stands at position 3 and reads positions 0 to 3, the second one reads "
-    "all five.",
+    why="The first new token is at position 3 and reads positions 0 to 3; the second reads all "
+    "five.",
     mistakes=(
         Mistake(
             "[1, 2]",
-            "That is diagonal=0, the mask in the upper left corner: the new tokens would not read "
-            "the cache.",
+            "That is diagonal=0, aligned to the upper left corner: the new tokens would hardly "
+            "read the cache.",
         ),
         Mistake(
             "[3, 4]",
@@ -116,7 +115,7 @@ print(mask.sum(1).int().tolist())
 
 PENALTY = PredictOutput(
     id="self_check.prints_penalty",
-    prompt="A repetition penalty of 2. Three tokens were written: token 0 once, token 1 twice.",
+    prompt="A repetition penalty of 2. Three tokens were generated: token 0 once, token 1 twice.",
     code="""
 import torch
 
@@ -126,21 +125,22 @@ seen = logits[written]
 logits[written] = torch.where(seen < 0, seen * 2, seen / 2)
 print(logits.tolist())
 """,
-    why="A positive score is divided, a negative one multiplied, so that both fall. Token 1 stands "
-    "twice among the written ones, and both times the same -1 becomes the same -2.",
+    why="Positive logits are divided and negative ones multiplied, so both fall. Token 1 occurs "
+    "twice, but both copies are computed from the same -1 and give the same -2.",
     mistakes=(
         Mistake(
             "[2.0, -4.0, 3.0, -2.0]",
-            "Both copies of token 1 are computed from the score as it was, and write the same "
-            "result into one place.",
+            "Both copies of token 1 are computed from the original logit and write the same result "
+            "to the same place.",
         ),
         Mistake(
             "[2.0, -0.5, 3.0, -2.0]",
-            "A negative score is multiplied. Divided, it would come closer to 0: a reward.",
+            "A negative logit is multiplied. Divided, it would come closer to 0, which is a "
+            "reward.",
         ),
         Mistake(
             "[2.0, -2.0, 1.5, -4.0]",
-            "Only written tokens change. Tokens 2 and 3 were not written.",
+            "Only generated tokens change. Tokens 2 and 3 were not generated.",
         ),
     ),
 )

@@ -4,28 +4,29 @@ from course_lib.study.ask.question import OneAnswer, Option, SeveralAnswers
 
 COST = OneAnswer(
     id="self_check.attention_cost",
-    prompt="A layer of attention reads n tokens at once; its width is fixed. Which of its work "
-    "grows with the square of n?",
+    prompt="An attention layer of fixed width reads n tokens at once. Which part of its work grows "
+    "with the square of n?",
     options=(
         Option(
             "The scores and the weighted means: each of n queries meets n keys and n values.",
             True,
-            "there are n · n pairs, and each pair costs one dot product and one share of a mean.",
+            "there are n · n pairs, and each costs one dot product and one term of a weighted "
+            "mean.",
         ),
         Option(
             "The projections to queries, keys and values: n vectors meet n columns.",
             False,
-            "their matrices have the model's width on both sides, whatever n is. Twice the tokens "
-            "take twice the work.",
+            "these matrices have a fixed size, whatever n is. Twice the tokens take twice the "
+            "work.",
         ),
         Option(
             "Softmax alone; all products are linear in n.",
             False,
-            "softmax does touch n · n numbers, but so do the products before and behind it, with "
-            "as many multiplications per number as the heads are wide.",
+            "softmax does process n · n numbers, but so do the products before and after it, and "
+            "they take one multiplication per feature of a head for each number.",
         ),
         Option(
-            "Nothing, if each position may read only what stands before it.",
+            "Nothing, if each position may read only earlier positions.",
             False,
             "the mask forbids about half of the pairs. Half of n · n still grows with the square.",
         ),
@@ -38,21 +39,21 @@ ROOT = OneAnswer(
     "product divided by √d?",
     options=(
         Option(
-            "So that softmax does not saturate, the more the wider the head.",
+            "Otherwise softmax saturates, more so for wider heads.",
             True,
-            "d products of variance 1 add up to variance d, so their size is √d. A saturated "
-            "softmax passes almost no gradient on.",
+            "d products of variance 1 add up to a variance of d, a typical size of √d. A saturated "
+            "softmax has almost no gradient.",
         ),
         Option(
             "So that the weights of each query add up to 1.",
             False,
-            "softmax sees to that, whatever the scores are.",
+            "softmax guarantees that, whatever the scores are.",
         ),
         Option(
             "So that each score is a cosine, between -1 and 1.",
             False,
-            "for a cosine one divides by the lengths of both vectors. Scaled scores have variance "
-            "1 and go beyond 1 quite often.",
+            "a cosine divides by the lengths of both vectors. Scaled scores have variance 1 and "
+            "often exceed 1.",
         ),
         Option(
             "So that exp does not overflow where queries and keys are long.",
@@ -64,49 +65,50 @@ ROOT = OneAnswer(
 
 ABSOLUTE = SeveralAnswers(
     id="self_check.rope_or_absolute",
-    prompt="One model adds a learned vector for each position to its embeddings, another uses "
-    "RoPE. What holds for the one with RoPE, and not for the other?",
+    prompt="One model adds a learned vector for each position to its embeddings; the other uses "
+    "RoPE. What is true of the model with RoPE only?",
     options=(
         Option(
-            "Moving a query and a key on by the same distance leaves their score as it is.",
+            "Shifting a query and a key by the same number of positions does not change their "
+            "score.",
             True,
-            "both are turned further by the same angle, and only the difference of angles enters "
-            "the product. Two added vectors promise nothing of the kind.",
+            "both are rotated by the same additional angle, and only the difference of angles "
+            "enters the product. Added position vectors have no such property.",
         ),
         Option(
             "Positions enter in every layer.",
             True,
-            "queries and keys are turned in each layer anew; added vectors enter once, below the "
-            "first one.",
+            "queries and keys are rotated in every layer; added vectors enter once, before the "
+            "first layer.",
         ),
         Option(
-            "No parameter is spent on positions.",
+            "No parameters are needed for positions.",
             True,
-            "the angles are computed. The other model has one vector for each position it knows.",
+            "the angles are computed. The other model has one vector for each position.",
         ),
         Option(
             "Texts far longer than those of training are read as well as short ones.",
             False,
-            "it can be run on them, for angles exist for every position. But the slow planes reach "
-            "angles that training never showed, and quality falls.",
+            "it can be run on them, since angles exist for every position. But the slow planes "
+            "reach angles that did not occur in training, and quality falls.",
         ),
         Option(
             "The values carry their position into the result.",
             False,
-            "values are not turned. What is read does not say where it was read.",
+            "values are not rotated, so the result does not contain their positions.",
         ),
     ),
 )
 
 ALIBI = OneAnswer(
     id="self_check.alibi",
-    prompt="How does ALiBi tell a model where tokens stand?",
+    prompt="How does ALiBi give a model the positions of tokens?",
     options=(
         Option(
-            "It takes slope · distance off each score, with a fixed slope for each head.",
+            "It subtracts slope · distance from each score, with a fixed slope for each head.",
             True,
-            "nothing is learned and nothing ends: every distance has its penalty, also one that "
-            "training never showed.",
+            "nothing is learned, and every distance has a penalty, including distances that did "
+            "not occur in training.",
         ),
         Option(
             "It adds a learned number to each score, one for each range of distances.",
@@ -116,10 +118,10 @@ ALIBI = OneAnswer(
         Option(
             "It adds sines and cosines of the position to the embeddings.",
             False,
-            "that is the table of 2017. ALiBi leaves embeddings alone.",
+            "that is the sinusoidal table of 2017. ALiBi does not change embeddings.",
         ),
         Option(
-            "It turns queries and keys by an angle that grows with the position.",
+            "It rotates queries and keys by an angle that grows with the position.",
             False,
             "that is RoPE. ALiBi changes scores, not vectors.",
         ),
@@ -128,68 +130,71 @@ ALIBI = OneAnswer(
 
 FAMILIES = SeveralAnswers(
     id="self_check.families",
-    prompt="Which of these choices follow from what each family of models can see?",
+    prompt="Which of these choices follow from what each family of models can read?",
     options=(
         Option(
-            "Marking the names in a given text with an encoder: each token may look both ways.",
+            "Marking the names in a given text with an encoder: each token may attend in both "
+            "directions.",
             True,
-            "the text is complete, so nothing has to be hidden, and what follows a word helps.",
+            "the text is complete, so nothing has to be masked, and the words that follow help.",
         ),
         Option(
-            "Translating with an encoder and a decoder: the source is read whole, the target is "
-            "written step by step.",
+            "Translating with an encoder and a decoder: the source is read as a whole, the target "
+            "is generated token by token.",
             True,
             "the encoder has no causal mask, the decoder has one and reads the encoder's output.",
         ),
         Option(
-            "Answering in a chat with a decoder: the answer continues what stands there.",
+            "Answering in a chat with a decoder: the answer continues the conversation so far.",
             True,
-            "one causal text holds the questions, the answers and what comes next.",
+            "one causal text contains the questions, the answers and what comes next.",
         ),
         Option(
-            "Writing long texts with an encoder: it sees more than a decoder does.",
+            "Generating long texts with an encoder: it sees more than a decoder does.",
             False,
-            "it fills holes, whose number must be known beforehand, and was never trained to go "
-            "on from the left alone.",
+            "it fills gaps, whose number must be known in advance, and was never trained to "
+            "continue from the left context alone.",
         ),
         Option(
-            "Judging whether a text is polite needs an encoder: a decoder never sees it whole.",
+            "Judging whether a text is polite needs an encoder: a decoder never sees it as a "
+            "whole.",
             False,
-            "the last token of a decoder has read the whole text, and can be asked for a verdict.",
+            "the last token of a decoder has read the whole text, and its hidden state can be "
+            "classified.",
         ),
     ),
 )
 
 DECODERS = SeveralAnswers(
     id="self_check.why_decoders",
-    prompt="Which of these speak for decoder-only models as models for everything?",
+    prompt="Which of these are reasons to use decoder-only models for everything?",
     options=(
         Option(
-            "Every token of a text is a target in one pass of training.",
+            "Every token of a text is a target in one training pass.",
             True,
-            "a masked model learns from the hidden tokens only, often about one in seven.",
+            "a masked model learns from the masked tokens only, often about one in seven.",
         ),
         Option(
-            "Every task can be put as a text that is to be continued.",
+            "Every task can be written as a text to be continued.",
             True,
             "one objective and one model serve them all, without a new head for each.",
         ),
         Option(
-            "The keys and values of what was read stay valid while the model writes.",
+            "Cached keys and values stay valid while the model generates.",
             True,
-            "no earlier token ever looks at a later one, so a cache can be kept. In a model that "
-            "looks both ways every new token changes all vectors.",
+            "no earlier token attends to a later one, so they never change. In a bidirectional "
+            "model every new token changes all vectors.",
         ),
         Option(
-            "A token that sees only what is before it is understood better.",
+            "A token that sees only earlier tokens is understood better.",
             False,
-            "it is the price, not the gain: where the text is complete, both sides help.",
+            "this is the price: where the text is complete, both sides help.",
         ),
         Option(
-            "They need nothing that tells positions.",
+            "They need no position information.",
             False,
-            "the mask gives order away to some degree, but released models rely on RoPE and its "
-            "like all the same.",
+            "the causal mask reveals the order to some degree, but nearly all released models use "
+            "RoPE or a similar method.",
         ),
     ),
 )

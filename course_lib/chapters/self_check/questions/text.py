@@ -9,11 +9,11 @@ PIECES = OneAnswer(
         Option(
             "Any text can be spelled, and common words still cost one token.",
             True,
-            "what is frequent is merged into one piece; what is rare falls apart into smaller "
-            "ones, down to bytes.",
+            "frequent strings are merged into one piece; rare ones are split into smaller pieces, "
+            "down to bytes.",
         ),
         Option(
-            "Pieces are the parts with a meaning of their own, such as stem and ending.",
+            "Pieces are the parts of words that carry meaning, such as stems and endings.",
             False,
             "merges follow counts. Some pieces look like stems and endings, many do not.",
         ),
@@ -40,23 +40,23 @@ PADDING = OneAnswer(
         Option(
             "End its texts.",
             True,
-            "the true end of each text is left out with the padding, so nothing ever teaches the "
-            "model to predict it. Leave positions out by a mask of what is padding.",
+            "the real end of each text is left out with the padding, so nothing teaches the model "
+            "to predict it. Use a mask of the padding instead.",
         ),
         Option(
             "Read batches of texts of different lengths.",
             False,
-            "that is a matter of the attention mask, which does not look at targets.",
+            "that depends on the attention mask, not on the targets.",
         ),
         Option(
-            "Tell the beginning of a text from its middle.",
+            "Distinguish the beginning of a text from its middle.",
             False,
-            "beginnings are read as before. What is missing is a target.",
+            "beginnings are read as before. Only a target is missing.",
         ),
         Option(
             "Predict the token right before the end.",
             False,
-            "that token is an ordinary target. The one behind it is left out.",
+            "that token is an ordinary target. The one after it is left out.",
         ),
     ),
 )
@@ -64,50 +64,50 @@ PADDING = OneAnswer(
 PERPLEXITY = OneAnswer(
     id="self_check.two_perplexities",
     prompt="Two models read the same text with different tokenizers. Their perplexities per token "
-    "are 12 and 20. Which one is the better model of this text?",
+    "are 12 and 20. Which is the better model of this text?",
     options=(
         Option(
-            "That cannot be told without their numbers of tokens.",
+            "That cannot be decided without their numbers of tokens.",
             True,
-            "a perplexity is per token, and tokens differ. Bits per byte put both on one scale: "
+            "perplexity is per token, and the tokens differ. Bits per byte put both on one scale: "
             "log2(perplexity) · tokens / bytes.",
         ),
         Option(
             "The one with 12, since it is less surprised by each token.",
             False,
-            "its tokens may be shorter, and short ones are easier to guess. There are more of them "
-            "then.",
+            "its tokens may be shorter, and short tokens are easier to predict. It then needs more "
+            "of them.",
         ),
         Option(
             "The one with 20, since its tokens must be longer.",
             False,
-            "they may be, but nothing here says so, and it might still be the worse one.",
+            "they may be, but that does not follow, and it might still be the worse model.",
         ),
         Option(
             "Neither: perplexity measures tokenizers, not models.",
             False,
-            "with one and the same tokenizer it compares models well.",
+            "for models with the same tokenizer it is a good comparison.",
         ),
     ),
 )
 
 CHAT = OrderSteps(
     id="self_check.one_answer",
-    prompt="A chat program turns a message into the first token of its answer. Put its steps in "
+    prompt="A chat program computes the first token of its answer to a message. Put its steps in "
     "order.",
     steps=(
-        "Frame the conversation by the chat template, and open the model's turn.",
-        "Cut the text at its special tokens, and each part into ids.",
+        "Format the conversation with the chat template, and open the model's turn.",
+        "Split the text at its special tokens, and encode each part as ids.",
         "Look up a vector for each id.",
-        "Pass the vectors through all blocks, and keep the keys and values of each.",
+        "Pass the vectors through all blocks, and cache the keys and values of each.",
         "Norm the last vector and multiply it by the output head.",
         "Change the logits: temperature, then top-p.",
-        "Take softmax and draw one id.",
-        "Turn the id into bytes, and show them once they are whole characters.",
+        "Apply softmax and sample one id.",
+        "Decode the id to bytes, and show them once they form whole characters.",
     ),
-    explanation="The template comes first, since its markers become special tokens; scores are "
-    "changed before softmax turns them into probabilities; and a single token need not be a whole "
-    "character, so text comes last.",
+    explanation="The template comes first, since its markers become special tokens; logits are "
+    "changed before softmax makes them probabilities; and a token need not be a whole character, "
+    "so text comes last.",
 )
 
 ENCODING = OrderSteps(
@@ -118,26 +118,26 @@ ENCODING = OrderSteps(
         "Cut out the special tokens, the longest first.",
         "Split each remaining part into words by a pattern.",
         "Write each word as its UTF-8 bytes.",
-        "Apply the merges within each word, the one learned first before later ones.",
+        "Apply the merges within each word, in the order in which they were learned.",
         "Replace each piece by its id.",
     ),
-    explanation="Special tokens are cut out before anything could split them; merges never cross "
-    "the borders that the pattern draws; and bytes come before merges, since pieces are made of "
-    "bytes.",
+    explanation="Special tokens are cut out first, so that nothing can split them; merges never "
+    "cross the word boundaries of the pattern; and bytes come before merges, since pieces consist "
+    "of bytes.",
 )
 
 STEP = OrderSteps(
     id="self_check.training_step",
     prompt="Put one step of training a language model in order.",
     steps=(
-        "Draw a batch of texts; the targets are the same ids, moved on by one.",
+        "Draw a batch of texts; the targets are the same ids, shifted by one.",
         "Run the model, which gives logits for each position.",
-        "Average the surprise at the targets.",
-        "Run backward, which gives a gradient for each weight.",
-        "Clip the gradients by their common norm.",
+        "Average the cross-entropy over the targets.",
+        "Run backward, which computes a gradient for each weight.",
+        "Clip the gradients by their global norm.",
         "Let AdamW change the weights.",
         "Clear the gradients for the next batch.",
     ),
-    explanation="Gradients are clipped after they are complete and before they are used. They add "
-    "up from one backward pass to the next, so they are cleared once they have been used.",
+    explanation="Gradients are clipped when they are complete and before they are used. Each "
+    "backward pass adds to them, so they are cleared once they have been used.",
 )

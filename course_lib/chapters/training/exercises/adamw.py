@@ -14,7 +14,7 @@ def _adamw(
     rule,
     decay=lambda p, rate, amount: p * (1 - rate * amount),
 ):
-    """Return AdamW with another rule: (g, m, v, step, betas, eps) -> (move, m, v)."""
+    """Return AdamW with a different rule: (g, m, v, step, betas, eps) -> (move, m, v)."""
 
     def update(
         parameter,
@@ -127,7 +127,7 @@ def _decayed_last(
 def _number_by_number(
     parameter, gradient, m, v, step, rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01
 ):
-    """Do the whole step for each number by itself, in Python's own arithmetic."""
+    """Compute the whole step for each number separately, in Python's own arithmetic."""
     rows = zip(*(t.flatten().tolist() for t in (parameter, gradient, m, v)), strict=True)
     new = []
     for weight, g, old_m, old_v in rows:
@@ -197,8 +197,9 @@ ADAMW = Exercise(
     minutes=12,
     difficulty=3,
     statement=(
-        "Return the new parameter and the new m and v, in that order. `step` counts from 1. The "
-        "m and v that you return are the running means themselves, without the correction."
+        "Return the new parameter and the new m and v, in that order, as new tensors. All four "
+        "tensors have the same shape, which may be any. `step` counts from 1. The m and v that you "
+        "return are the running means without the correction."
     ),
     solution=optimizer.adamw_update,
     reference=_number_by_number,
@@ -207,146 +208,149 @@ ADAMW = Exercise(
         Probe(
             "the first step, no decay",
             lambda: _first(0.0),
-            "Corrected, m is g and v is g²: each number moves by the rate, against its sign.",
+            "Corrected, m is g and v is g²: each number moves by the rate, against the sign of g.",
         ),
         Probe(
             "a later step, no decay",
             lambda: _begun(7, rate=0.1, weight_decay=0.0),
-            "The old means count too; the correction is that of step 7.",
+            "The old means count too; the correction is the one for step 7.",
         ),
         Probe(
             "decay alone",
             lambda: call(
                 uneven(2, 3), *[torch.zeros(2, 3) for _ in range(3)], 3, 0.1, weight_decay=0.5
             ),
-            "Without a gradient the parameter shrinks by rate · weight_decay, 5 in a hundred.",
+            "Without a gradient the parameter shrinks by rate · weight_decay, here 5 %.",
         ),
         Probe(
             "decay of a vector",
             lambda: call(uneven(3), *[torch.zeros(3) for _ in range(3)], 2, 0.1, weight_decay=0.5),
-            "A vector decays like a matrix, if weight_decay says so.",
+            "A vector decays like a matrix; the caller decides, through weight_decay.",
         ),
         Probe(
             "decay and gradient",
             lambda: _begun(4, rate=0.1, weight_decay=0.5),
-            "The decay pulls at the parameter as it was, and knows nothing of v.",
+            "The decay uses the old parameter and is not divided by √v.",
         ),
         Probe(
             "a large epsilon",
             lambda: _begun(4, rate=0.1, eps=0.3, weight_decay=0.0),
-            "An ε of 0.3 shows where it stands: beside the root, after the correction.",
+            "An ε of 0.3 shows where it is added: after the root and after the correction.",
         ),
         Probe(
             "other betas",
             lambda: _begun(3, rate=0.05, betas=(0.5, 0.8), weight_decay=0.1),
-            "The first beta belongs to m, the second to v.",
+            "The first beta is for m, the second for v.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "bias correction forgotten",
+            "no bias correction",
             _adamw(_uncorrected),
-            "m and v begin at zero, so after one step m is a tenth of the gradient and √v about a "
-            "thirtieth of it: the first steps are three times too long. Divide m by 1 − β₁ᵗ and v "
-            "by 1 − β₂ᵗ.",
+            "m and v start at zero. With the default betas m is a tenth of the gradient after one "
+            "step and √v about a thirtieth of it, so the first step is three times too long. "
+            "Divide m by 1 − β₁ᵗ and v by 1 − β₂ᵗ.",
         ),
         Misconception(
             "L2 instead of decoupled decay",
             _l2,
             "You added weight_decay · parameter to the gradient. There it is divided by √v like "
-            "the rest, so that weights with large gradients hardly decay. AdamW takes rate · "
+            "the rest, so that weights with large gradients hardly decay. AdamW subtracts rate · "
             "weight_decay · parameter from the parameter itself.",
         ),
         Misconception(
             "epsilon inside the root",
             _adamw(_inside),
-            "√(v̂ + ε) with ε = 1e-8 acts like 1e-4 outside the root. The formula is √v̂ + ε.",
+            "√(v̂ + ε) with ε = 1e-8 acts like an ε of 1e-4 outside the root. The formula is √v̂ + "
+            "ε.",
         ),
         Misconception(
             "steps counted from zero",
             _adamw(_from_zero),
             "You correct with the power step − 1, which divides by zero at the first step. `step` "
-            "is 1 then, so use it as it is.",
+            "is already 1 there, so use it unchanged.",
         ),
         Misconception(
             "only m corrected",
             _adamw(_half_corrected),
-            "v begins at zero as m does, and with β₂ = 0.999 it needs the correction for much "
+            "v starts at zero as m does, and with β₂ = 0.999 it needs the correction for much "
             "longer. Divide v by 1 − β₂ᵗ as well.",
         ),
         Misconception(
-            "the square forgotten",
+            "no square",
             _adamw(_not_squared),
-            "v is the running mean of g². A mean of g itself may be negative, and has no root.",
+            "v is the running mean of g². A mean of g itself may be negative and then has no root.",
         ),
         Misconception(
             "epsilon before the correction",
             _adamw(_epsilon_first),
-            "You add ε to √v and correct afterwards, so that ε is corrected too. (Early versions "
-            "of Adam did.) First v̂ = v / (1 − β₂ᵗ), then √v̂ + ε.",
+            "You add ε to √v and correct afterwards, so ε is corrected too. (Early versions of "
+            "Adam did this.) First v̂ = v / (1 − β₂ᵗ), then √v̂ + ε.",
         ),
         Misconception(
-            "the means of the step before",
+            "the means of the previous step",
             _adamw(_of_last_time),
-            "You move by m and v as they came in. Bring this gradient into them first.",
+            "You move by the old m and v. Update them with this gradient first.",
         ),
         Misconception(
             "uphill",
             _adamw(lambda *given: (-_right(*given)[0], *_right(*given)[1:])),
-            "The gradient points to where the loss grows. Subtract rate · m̂ / (√v̂ + ε).",
+            "The gradient points in the direction in which the loss grows. Subtract rate · m̂ / "
+            "(√v̂ + ε).",
         ),
         Misconception(
             "no decay",
             _adamw(_right, lambda p, rate, amount: p),
-            "This is Adam. AdamW takes rate · weight_decay · parameter from the parameter as well.",
+            "This is Adam. AdamW also subtracts rate · weight_decay · parameter from the "
+            "parameter.",
         ),
         Misconception(
-            "the corrected means carried on",
+            "the corrected means returned",
             _adamw(_carried_on),
-            "You return m̂ and v̂. The next step would correct what is corrected. Carry on m and v.",
+            "You return m̂ and v̂. The next step would correct them a second time. Return m and v.",
         ),
         Misconception(
-            "the root forgotten",
+            "no square root",
             _adamw(_no_root),
-            "v is a mean of squares: dividing by it makes the step shrink as gradients grow. "
+            "v is a mean of squares: dividing by v itself makes the step shrink as gradients grow. "
             "Divide by its root.",
         ),
         Misconception(
             "the betas exchanged",
             _adamw(_swapped),
-            "betas[0] is for m, which must turn quickly; betas[1] for v, which must be steady.",
+            "betas[0] is for m, which must react quickly; betas[1] is for v, which must be steady.",
         ),
         Misconception(
             "beta and 1 − beta exchanged",
             _adamw(_weights_exchanged),
-            "β is the share of the old mean, and 1 − β that of the new gradient; with β = 0.9 the "
-            "old counts nine times as much.",
+            "β is the weight of the old mean, and 1 − β that of the new gradient; with β = 0.9 the "
+            "old mean counts nine times as much.",
         ),
         Misconception(
             "decay without the rate",
             _adamw(_right, lambda p, rate, amount: p * (1 - amount)),
-            "The parameter shrinks by rate · weight_decay, so that decay follows the schedule too.",
+            "The parameter shrinks by rate · weight_decay, so the decay follows the schedule too.",
         ),
         Misconception(
             "decay after the step",
             _decayed_last,
-            "You let the step itself decay too. Shrink the parameter first, then add the step.",
+            "You decay the step itself too. Shrink the parameter first, then take the step.",
         ),
         Misconception(
             "only matrices decayed",
             _adamw(_right, lambda p, rate, amount: p * (1 - rate * amount * (p.dim() > 1))),
-            "Which parameters decay is decided outside, by the weight_decay of their group. This "
-            "function shrinks whatever it is given.",
+            "Which parameters decay is decided by the caller, with the weight_decay of their "
+            "group. This function shrinks any parameter.",
         ),
         Misconception(
             "the betas ignored",
             _settings_ignored,
-            "You compute with 0.9 and 0.999 whatever `betas` is. Use betas[0] and betas[1].",
+            "You use 0.9 and 0.999 whatever `betas` is. Use betas[0] and betas[1].",
         ),
         Misconception(
             "m and v first",
             _means_first,
-            "All three are right. The parameter comes first, then m, then v.",
+            "All three are correct, but in the wrong order: the parameter, then m, then v.",
         ),
     ),
     alternatives=(
@@ -355,9 +359,9 @@ ADAMW = Exercise(
         Alternative("corrections moved to the rate", _corrected_rate),
     ),
     hints=(
-        "m = β₁·m + (1 − β₁)·g and v = β₂·v + (1 − β₂)·g². Make new tensors; these two you return.",
-        "m_hat = m / (1 - betas[0] ** step), and v_hat in the same way.",
-        "parameter - rate * weight_decay * parameter, and from that rate * m_hat / (v_hat.sqrt() + "
-        "eps).",
+        "m = β₁·m + (1 − β₁)·g and v = β₂·v + (1 − β₂)·g², as new tensors. Return these two.",
+        "m_hat = m / (1 - betas[0] ** step), and v_hat likewise with betas[1].",
+        "First parameter - rate * weight_decay * parameter; from that subtract "
+        "rate * m_hat / (v_hat.sqrt() + eps).",
     ),
 )

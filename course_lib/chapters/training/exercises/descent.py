@@ -1,4 +1,4 @@
-"""The exercise on the loop of all training: a gradient, a step, and the gradient forgotten."""
+"""The exercise on the training loop: compute a gradient, take a step, clear the gradient."""
 
 import torch
 
@@ -19,7 +19,7 @@ def _error(x, y, weight):
 
 
 def _descended(weight, batches, rate, gradient):
-    """Walk over the batches with a gradient written as a formula."""
+    """Take one step per batch with the gradient written as a formula."""
     weight = weight.double()
     for x, y in batches:
         weight = weight - rate * gradient(x.double(), y.double(), weight)
@@ -42,7 +42,7 @@ def _made_anew(weight, batches, rate):
     weight = weight.clone().requires_grad_()
     for place, (x, y) in enumerate(batches):
         if place:
-            raise TypeError("the .grad of what is no leaf is None")
+            raise TypeError("the .grad of a tensor that is not a leaf is None")
         weight = weight - rate * _of_mean(x, y, weight)
     return weight
 
@@ -77,13 +77,13 @@ def _by_formula(weight, batches, rate):
 
 DESCEND = Exercise(
     id="training.descend",
-    title="The loop of all training",
+    title="Gradient descent",
     minutes=8,
     difficulty=2,
     statement=(
-        "Return the weights (C,) after one step of gradient descent for each batch (x, y), one "
-        "after the other. A prediction is x @ weight, the loss of a batch is its mean squared "
-        "error, and backward() finds the gradient. Leave the given weights as they are."
+        "Return the weights (C,) after one step of gradient descent for each batch (x, y), in "
+        "order. A prediction is x @ weight, the loss of a batch is its mean squared error, and "
+        "backward() computes the gradient. Leave the given weights unchanged."
     ),
     solution=answers.descend,
     reference=lambda weight, batches, rate: _descended(weight, batches, rate, _of_mean),
@@ -104,73 +104,75 @@ DESCEND = Exercise(
         Probe(
             "two batches",
             lambda: call(uneven(3), _batches(4, 4), rate=0.1),
-            "The second gradient is asked at the new weights, and is only its own.",
+            "The second gradient is computed at the new weights, from its own batch only.",
         ),
         Probe(
             "three batches of different size",
             lambda: call(uneven(3), _batches(5, 2, 4), rate=0.05),
-            "One step for each batch, however large it is.",
+            "One step per batch, whatever its size.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "gradients not zeroed",
+            "gradients not cleared",
             _not_zeroed,
             "backward() adds to .grad. Without weight.grad = None (or optimizer.zero_grad()) the "
-            "second step uses the first batch's gradient once more, and so on: the steps grow.",
+            "second step uses the first batch's gradient again, and so on: the steps grow.",
         ),
         Misconception(
             "a new tensor at each step",
             _made_anew,
-            "weight = weight - rate * weight.grad makes a new tensor, the result of a computation. "
-            "backward() fills the .grad of leaves only, so there is none at the second batch. "
-            "Change the weight in place, under torch.no_grad(): weight -= rate * weight.grad.",
+            "weight = weight - rate * weight.grad creates a new tensor that is not a leaf. "
+            "backward() fills .grad for leaves only, so it is None at the second batch. Change the "
+            "weight in place, under torch.no_grad(): weight -= rate * weight.grad.",
         ),
         Misconception(
             "the factor 2 left out",
             lambda w, b, rate: _descended(w, b, rate / 2, _of_mean),
-            "Your steps are half as long: the derivative of a square brings a factor 2.",
+            "Your steps are half as long: the derivative of a square has a factor of 2.",
         ),
         Misconception(
             "uphill",
             lambda w, b, rate: _descended(w, b, -rate, _of_mean),
-            "The gradient points to where the loss grows. Subtract it.",
+            "The gradient points in the direction in which the loss grows. Subtract it.",
         ),
         Misconception(
-            "zeroed before the step",
+            "cleared before the step",
             lambda weight, batches, rate: weight.clone(),
-            "The weights did not move: the gradient was gone when the step was taken. The order "
-            "is backward, step, zero (or zero, backward, step).",
+            "The weights did not move: the gradient had been cleared before the step. The order is "
+            "backward, step, clear (or clear, backward, step).",
         ),
         Misconception(
             "the sum over the batch",
             lambda w, b, rate: _descended(
                 w, b, rate, lambda x, y, weight: 2 * x.mT @ _error(x, y, weight)
             ),
-            "You went down the sum of the squared errors, so that a larger batch takes larger "
-            "steps. The loss is their mean.",
+            "You used the sum of the squared errors, so a larger batch takes larger steps. The "
+            "loss is their mean.",
         ),
         Misconception(
             "all gradients at the start",
             _all_at_the_start,
-            "You took one step with the gradients of all batches at the first weights. Each batch "
-            "has a step of its own, from where the last one led.",
+            "You took one step with the gradients of all batches at the first weights. Take one "
+            "step per batch, each from the weights that the previous one left.",
         ),
         Misconception(
             "only the last batch",
             lambda w, b, rate: _descended(w, b[-1:], rate, _of_mean),
-            "Only the last batch moved the weights. Go on from the weights of the step before.",
+            "Only the last batch changed the weights. Start each step from the weights of the "
+            "previous one.",
         ),
     ),
     alternatives=(
-        Alternative("a fresh leaf for each step", _by_autograd),
+        Alternative("a new leaf for each step", _by_autograd),
         Alternative("torch.optim.SGD", _by_optimizer),
         Alternative("a formula in float32", _by_formula),
     ),
     hints=(
-        "Begin with weight = weight.clone().requires_grad_(), so that the given tensor stays.",
+        "Start with weight = weight.clone().requires_grad_(), so that the given tensor is "
+        "unchanged.",
         "In the loop: loss = (x @ weight - y).square().mean(), then loss.backward().",
-        "The step must not be recorded: with torch.no_grad(): weight -= rate * weight.grad. Then "
-        "weight.grad = None. At the end return weight.detach().",
+        "Autograd must not record the step: with torch.no_grad(): weight -= rate * weight.grad. "
+        "Then weight.grad = None. At the end return weight.detach().",
     ),
 )

@@ -15,7 +15,7 @@ def _shape(rng: random.Random, axes: int) -> list[int]:
 
 
 def next_token_inputs(rng: random.Random) -> Call:
-    """Return logits and ids, often with a mask; at times every target is a very unlikely one."""
+    """Return logits and ids, often with a mask; sometimes every target is very unlikely."""
     rows, length, vocabulary = rng.randint(1, 4), rng.randint(2, 5), rng.randint(2, 12)
     unlikely = rng.random() < 0.2
     logits = random_tensor(rng, rows, length, vocabulary, scale=100.0 if unlikely else 2.0)
@@ -38,7 +38,7 @@ def descent_inputs(rng: random.Random) -> Call:
 
 
 def adamw_inputs(rng: random.Random) -> Call:
-    """Return a step for a number, a vector, a matrix or more, at any time of a run."""
+    """Return a step for a number, a vector, a matrix or more, at any step of a run."""
     shape = _shape(rng, rng.randint(0, 3))
     parameter, gradient, m = (random_tensor(rng, *shape) for _ in range(3))
     v = (m.abs() + 0.1) ** 2 * rng.uniform(0.5, 2.0)
@@ -55,7 +55,7 @@ def adamw_inputs(rng: random.Random) -> Call:
 
 
 def schedule_inputs(rng: random.Random) -> Call:
-    """Return a step near a corner of the schedule, or anywhere."""
+    """Return a step near a corner of the schedule, or any step."""
     steps = rng.randint(1, 30)
     warmup = rng.choice((0, steps - 1, rng.randrange(steps)))
     corners = (0, warmup - 1, warmup, warmup + 1, steps - 1, steps, steps + 1)

@@ -1,4 +1,4 @@
-"""Exercises on gradients between the backward pass and the step: clipped, and added up."""
+"""Exercises on gradients between the backward pass and the step: clipping, accumulation."""
 
 import math
 
@@ -20,7 +20,7 @@ def _by_torch(gradients, limit):
 
 
 def _clipped_by(measure, grow=False, keep=lambda norm, limit: limit):
-    """Return a clipping that takes another number for the norm, or another factor."""
+    """Return a clipping function with a different norm or a different factor."""
 
     def clip(gradients, limit):
         norm = measure(gradients)
@@ -52,13 +52,13 @@ def _by_numbers(gradients, limit):
 
 CLIP = Exercise(
     id="training.clip",
-    title="Clip by the norm of all",
+    title="Clip by the global norm",
     minutes=7,
     difficulty=2,
     statement=(
-        "Return the gradients (a list of tensors) so that all together they are no longer than "
-        "`limit`: if they are, all are shortened by the same factor. Leave the given ones as they "
-        "are."
+        "Return the gradients (a list of tensors) clipped by their global norm: taken as one long "
+        "vector, they may be no longer than `limit`. If they are, multiply all of them by the same "
+        "factor. Leave the given tensors unchanged."
     ),
     solution=gradients.clipped,
     reference=_by_torch,
@@ -67,54 +67,54 @@ CLIP = Exercise(
         Probe(
             "3 and 4",
             lambda: call([torch.tensor([3.0]), torch.tensor([4.0])], 1.0),
-            "Together they are 5 long: a fifth of each, 0.6 and 0.8.",
+            "Together they have length 5: a fifth of each is 0.6 and 0.8.",
         ),
         Probe(
             "one tensor, limit 2",
             lambda: call([uneven(2, 3)], 2.0),
-            "The result is as long as the limit, whatever that is.",
+            "The result has the length of the limit, whatever that is.",
         ),
         Probe(
-            "short already",
+            "within the limit",
             lambda: call([uneven(3) * 0.01, uneven(2, 2) * 0.02], 1.0),
-            "Gradients within the limit stay as they are.",
+            "Gradients within the limit are unchanged.",
         ),
         Probe(
             "a long one and a short one",
             lambda: call([uneven(4) * 10, uneven(2, 3) * 0.1], 1.0),
-            "The short one is shortened too, or the direction of the whole would change.",
+            "The short one is scaled too, or the direction of the whole would change.",
         ),
         Probe(
-            "many just within their own limit",
+            "many, each within the limit",
             lambda: call([torch.full((2,), 0.6) for _ in range(4)], 1.0),
             "Each is shorter than 1; all together are not.",
         ),
         Probe(
             "all zero",
             lambda: call([torch.zeros(2), torch.zeros(1, 2)], 1.0),
-            "A norm of 0 must not be divided by.",
+            "Do not divide by a norm of 0.",
         ),
     ),
     misconceptions=(
         Misconception(
             "each tensor by itself",
             _each_by_itself,
-            "You gave each tensor its own factor. That turns the direction of the step, towards "
+            "You gave each tensor its own factor. That changes the direction of the step, towards "
             "the tensors with small gradients. Take one norm over all of them.",
         ),
         Misconception(
-            "each number cut off",
+            "each number clamped",
             lambda gradients, limit: [g.clamp(-limit, limit) for g in gradients],
-            "Cutting each number at the limit turns the direction too, and leaves a long gradient "
-            "of many small numbers as long as it was.",
+            "Clamping each number at the limit changes the direction too, and leaves a long "
+            "gradient of many small numbers unchanged.",
         ),
         Misconception(
             "short gradients stretched",
             _clipped_by(_norm, grow=True),
-            "Gradients within the limit must stay as they are: the factor is at most 1.",
+            "Gradients within the limit must not change: the factor is at most 1.",
         ),
         Misconception(
-            "the root forgotten",
+            "no square root",
             _clipped_by(lambda gradients: _norm(gradients) ** 2),
             "The sum of the squares is the square of the length. Take its root.",
         ),
@@ -127,7 +127,7 @@ CLIP = Exercise(
         Misconception(
             "the longest tensor's norm",
             _clipped_by(lambda gradients: max(g.norm() for g in gradients)),
-            "You measure only the longest tensor; a hundred short ones are long together.",
+            "You measure only the longest tensor; a hundred short ones can be long together.",
         ),
         Misconception(
             "the largest number",
@@ -138,13 +138,13 @@ CLIP = Exercise(
         Misconception(
             "the mean of the norms",
             _clipped_by(lambda gradients: sum(g.norm() for g in gradients) / len(gradients)),
-            "A mean of norms does not grow with the number of tensors; the length of the whole "
+            "A mean of norms does not grow with the number of tensors, but the length of the whole "
             "does. Add the squares of the norms, then take the root.",
         ),
         Misconception(
             "always to a length of 1",
             _clipped_by(_norm, keep=lambda norm, limit: 1.0),
-            "You divide by the norm and forget to multiply by the limit.",
+            "You divide by the norm but do not multiply by the limit.",
         ),
         Misconception(
             "the absolute values added up",
@@ -164,11 +164,11 @@ CLIP = Exercise(
     alternatives=(
         Alternative("torch's clip_grad_norm_", _by_torch),
         Alternative("as the hints say", _by_factor),
-        Alternative("only where too long", _clipped_by(_norm)),
+        Alternative("only if too long", _clipped_by(_norm)),
         Alternative("number by number", _by_numbers),
     ),
     hints=(
-        "The norm of all: the root of the sum of all squares, over all tensors.",
+        "The global norm is the root of the sum of all squares, over all tensors.",
         "factor = limit / norm, but at most 1. Guard a norm of 0 with norm + 1e-6.",
         "[gradient * factor for gradient in gradients]",
     ),
@@ -176,7 +176,7 @@ CLIP = Exercise(
 
 
 def _weighted(weights):
-    """Return an accumulation with other weights for the parts."""
+    """Return an accumulation with different weights for the parts."""
 
     def accumulate(gradients, counts):
         return sum(w * g for w, g in zip(weights(counts), gradients, strict=True))
@@ -223,59 +223,64 @@ ACCUMULATE = Exercise(
     minutes=6,
     difficulty=2,
     statement=(
-        "A batch was computed in parts. `gradients` holds the gradient of each part's mean loss, "
-        "`counts` how many tokens counted in it. Return the gradient of the mean loss over all "
-        "counted tokens of the batch."
+        "A batch was computed in parts. `gradients` holds the gradient of the mean loss of each "
+        "part, `counts` its number of targets. Return the gradient of the mean loss over all "
+        "targets of the batch."
     ),
     solution=answers.accumulated,
     reference=_token_by_token,
     generator=accumulate_inputs,
     probes=(
         Probe("one part", lambda: _parts(7), "One part is the whole batch."),
-        Probe("two alike", lambda: _parts(5, 5), "Parts of one size count alike: half each."),
-        Probe("a small and a large part", lambda: _parts(1, 9), "One token of ten: a tenth."),
+        Probe(
+            "two of equal size",
+            lambda: _parts(5, 5),
+            "Parts of equal size have equal weight: half each.",
+        ),
+        Probe("a small and a large part", lambda: _parts(1, 9), "One target of ten: a tenth."),
         Probe("four parts", lambda: _parts(4, 2, 8, 6), "The shares are 0.2, 0.1, 0.4 and 0.3."),
     ),
     misconceptions=(
         Misconception(
             "added up, not divided",
             _weighted(lambda counts: [1.0] * len(counts)),
-            "The sum over the parts is longer the more parts there are, as if the learning rate "
-            "had been multiplied by their number. Each part counts by its share.",
+            "The sum grows with the number of parts, as if the learning rate had been multiplied "
+            "by it. Weight each part by its share of the targets.",
         ),
         Misconception(
-            "every part alike",
+            "equal weights",
             _weighted(lambda counts: [1 / len(counts)] * len(counts)),
-            "A mean of means: a token of a small part counts more than one of a large part. Weigh "
-            "each part by its share of the tokens. (Widely used training code had this for years.)",
+            "This is a mean of means: a target in a small part counts more than one in a large "
+            "part. Weight each part by its share of the targets. (Widely used training code had "
+            "this mistake for years.)",
         ),
         Misconception(
             "only the last part",
             _weighted(lambda counts: [0.0] * (len(counts) - 1) + [1.0]),
-            "What the other parts found is lost, as it is when gradients are zeroed between "
-            "parts. Zero them once for each step.",
+            "The gradients of the other parts are lost, as happens when they are cleared between "
+            "parts. Clear them once per step.",
         ),
         Misconception(
             "weighted, not divided",
             _weighted(lambda counts: counts),
-            "This is the gradient of the sum over all tokens. Divide by how many there are.",
+            "This is the gradient of the sum over all targets. Divide by their number.",
         ),
         Misconception(
             "each divided by its own count",
             _weighted(lambda counts: [1 / n for n in counts]),
-            "Each gradient is that of a mean already, so a small part now counts even more. "
-            "Multiply by its count, and divide by all counts together.",
+            "Each gradient is already that of a mean, so a small part now counts even more. "
+            "Multiply by its count, and divide by the sum of all counts.",
         ),
         Misconception(
             "divided twice",
             _weighted(lambda counts: [1 / sum(counts)] * len(counts)),
-            "The gradients are those of means: their sum must not be divided by the number of "
-            "tokens once more. Multiply each by its count first.",
+            "The gradients are already those of means, so dividing their sum by the number of "
+            "targets divides twice. Multiply each by its count first.",
         ),
         Misconception(
-            "halved again and again",
+            "averaged one after the other",
             _running_mean,
-            "(mean + new) / 2 gives the last part half of all, and the first hardly anything.",
+            "(mean + new) / 2 gives the last part half of the weight, and the first very little.",
         ),
         Misconception(
             "divided by the largest count",
@@ -289,7 +294,8 @@ ACCUMULATE = Exercise(
         Alternative("a running mean", _updated_mean),
     ),
     hints=(
-        "Multiplied by its count, a part's gradient is that of its sum. Sums may be added.",
-        "So: the sum of counts[i] · gradients[i], divided by the sum of the counts.",
+        "Multiplied by its count, the gradient of a part is that of its summed loss. Sums can be "
+        "added.",
+        "So return the sum of counts[i] * gradients[i], divided by the sum of the counts.",
     ),
 )

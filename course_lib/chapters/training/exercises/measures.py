@@ -1,4 +1,4 @@
-"""Exercises on what a model has learned: bits per byte over many texts, and laws of scaling."""
+"""Exercises on what a model has learned: bits per byte over many texts, and scaling laws."""
 
 import math
 import statistics
@@ -25,7 +25,7 @@ def _bits(row):
 
 
 def _per(unit):
-    """Return all bits over another number of units."""
+    """Return all bits divided by a different number of units."""
     return lambda rows, texts: sum(map(_bits, rows)) / unit(rows, texts)
 
 
@@ -39,7 +39,7 @@ def _all_bytes(rows, texts):
 
 
 def _weighted_by(unit):
-    """Return a mean of the texts' own numbers with another weight for each text."""
+    """Return a weighted mean of the texts' own bits per byte."""
 
     def mean(rows, texts):
         rates = [_bits(row) / _bytes(text) for row, text in zip(rows, texts, strict=True)]
@@ -62,7 +62,7 @@ def _in_one_tensor(log_probabilities, texts):
 
 
 def _scored(*texts_and_tokens):
-    """Return log-probabilities of so many tokens for each text, and the texts."""
+    """Return log-probabilities for the given number of tokens of each text, and the texts."""
     texts = [text for text, _ in texts_and_tokens]
     rows = [-(1.0 + 0.5 * torch.arange(n) + 2.0 * i) for i, (_, n) in enumerate(texts_and_tokens)]
     return call(rows, texts)
@@ -70,12 +70,13 @@ def _scored(*texts_and_tokens):
 
 BITS_PER_BYTE = Exercise(
     id="training.bits_per_byte",
-    title="One number for many texts",
+    title="Bits per byte of many texts",
     minutes=6,
     difficulty=2,
     statement=(
-        "`log_probabilities` holds for each text the natural log-probabilities of its tokens. "
-        "Return how many bits the model needs for one byte (UTF-8) of all the texts together."
+        "`log_probabilities` is a list with one tensor per text: the natural log-probabilities of "
+        "its tokens. Return how many bits the model needs per byte (UTF-8) of all `texts` "
+        "together, as a plain number."
     ),
     solution=evaluation.pooled_bits_per_byte,
     reference=_by_tokens,
@@ -84,13 +85,13 @@ BITS_PER_BYTE = Exercise(
         Probe(
             "one text",
             lambda: _scored(("hello world", 3)),
-            "Minus the sum of the logarithms, in bits, over eleven bytes.",
+            "Minus the sum of the log-probabilities, in bits, divided by eleven bytes.",
         ),
         Probe(
             "beyond ASCII",
             lambda: _scored(("naïve 字", 4)),
-            "The text has 7 characters and 10 bytes; other tokenizers cut it otherwise, but bytes "
-            "are the same for all.",
+            "The text has 7 characters and 10 bytes. Tokenizers split it differently, but its "
+            "bytes are always the same.",
         ),
         Probe(
             "a long and a short text",
@@ -102,59 +103,60 @@ BITS_PER_BYTE = Exercise(
         Misconception(
             "left in nats",
             lambda rows, texts: _by_tokens(rows, texts) * math.log(2),
-            "A natural logarithm is in nats. One bit is ln 2 of them: divide by math.log(2).",
+            "A natural logarithm is in nats. One bit is ln 2 nats: divide by math.log(2).",
         ),
         Misconception(
             "multiplied by ln 2",
             lambda rows, texts: _by_tokens(rows, texts) * math.log(2) ** 2,
-            "A bit is less than a nat, so there are more of them: divide by ln 2.",
+            "A bit is smaller than a nat, so there are more bits than nats: divide by ln 2.",
         ),
         Misconception(
             "per token",
             _per(lambda rows, texts: sum(len(row) for row in rows)),
-            "Bits per token depend on how large the tokens are. A tokenizer with longer tokens "
-            "would look worse for nothing. Divide by the bytes of the texts.",
+            "Bits per token depend on the size of the tokens. A model with longer tokens would "
+            "look worse for that reason alone. Divide by the bytes of the texts.",
         ),
         Misconception(
             "per character",
             _per(lambda rows, texts: sum(map(len, texts))),
-            "len(text) counts characters; ï is one of them and two bytes. Use len(text.encode()).",
+            "len(text) counts characters; ï is one character and two bytes. Use "
+            "len(text.encode()).",
         ),
         Misconception(
             "per text",
             _per(lambda rows, texts: len(texts)),
-            "This is what a text costs on average. Divide by the bytes of all texts.",
+            "This is the mean cost of a text. Divide by the bytes of all texts.",
         ),
         Misconception(
             "the mean of the texts' numbers",
             _mean_of_texts,
-            "In a mean of ratios a text of two bytes weighs as much as a book. Divide the sum by "
-            "the sum.",
+            "In a mean of ratios a text of two bytes weighs as much as a book. Divide the sum of "
+            "the bits by the sum of the bytes.",
         ),
         Misconception(
-            "the sign turned",
+            "the wrong sign",
             lambda rows, texts: -_by_tokens(rows, texts),
-            "Log-probabilities are negative; the bits that they cost are not.",
+            "Log-probabilities are negative; the number of bits is positive.",
         ),
         Misconception(
-            "the texts' numbers weighted by characters",
+            "weighted by characters",
             _weighted_by_characters,
-            "Each text's number is per byte, so its weight is its number of bytes, not of "
+            "The value of each text is per byte, so its weight is its number of bytes, not of "
             "characters. Simpler: divide the sum of all bits by the sum of all bytes.",
         ),
         Misconception(
             "the mean over the tokens",
             lambda rows, texts: _by_tokens([row.mean(0, True) for row in rows], texts),
-            "A mean over tokens loses how many there were. Add up the log-probabilities of a text.",
+            "A mean over tokens loses their number. Add up the log-probabilities of each text.",
         ),
     ),
     alternatives=(
         Alternative("as the hints say", _as_hinted),
         Alternative("all rows in one tensor", _in_one_tensor),
-        Alternative("the texts' numbers weighted by bytes", _weighted_by_bytes),
+        Alternative("a mean weighted by bytes", _weighted_by_bytes),
     ),
     hints=(
-        "All nats: -sum(row.sum() for row in log_probabilities). In bits: divided by math.log(2).",
+        "All nats: -sum(row.sum() for row in log_probabilities). Divide by math.log(2) for bits.",
         "All bytes: sum(len(text.encode()) for text in texts). Return a float (.item()).",
     ),
 )
@@ -166,7 +168,7 @@ def _by_polyfit(sizes, losses):
 
 
 def _fitted(x=np.log, y=np.log, factor=math.exp, exponent=lambda slope: -slope):
-    """Return a fit in which one of the parts is another."""
+    """Return a fit in which one part is replaced."""
 
     def fit(sizes, losses):
         slope, height = np.polyfit(x(sizes), y(losses), 1)
@@ -205,12 +207,13 @@ def _by_statistics(sizes, losses):
 
 POWER_LAW = Exercise(
     id="training.power_law",
-    title="A law in a straight line",
+    title="Fit a power law",
     minutes=7,
     difficulty=2,
     statement=(
-        "Return (factor, exponent) of the law loss = factor · size^(−exponent) that is the "
-        "least-squares line through log(size) and log(loss)."
+        "Return (factor, exponent) of the law loss = factor · size^(−exponent), fitted as the "
+        "least-squares line through log(size) and log(loss). `sizes` and `losses` are lists of "
+        "positive numbers, in any order."
     ),
     solution=scaling.fit_power_law,
     reference=_by_polyfit,
@@ -227,33 +230,33 @@ POWER_LAW = Exercise(
             "Eight times the size halves the loss: the exponent is a third.",
         ),
         Probe(
-            "runs that tremble",
+            "noisy runs",
             lambda: call([1e4, 3e4, 1e5, 1e6], [3.2, 2.9, 2.2, 1.8]),
-            "All runs have a say, not only the first and the last.",
+            "All runs count, not only the first and the last.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the slope itself",
             _fitted(exponent=lambda slope: slope),
-            "The slope is negative, since the loss falls. The law has a minus sign of its own, so "
-            "the exponent is minus the slope.",
+            "The slope is negative, since the loss falls. The law already has a minus sign, so the "
+            "exponent is minus the slope.",
         ),
         Misconception(
-            "the factor left as a logarithm",
+            "the logarithm of the factor",
             _fitted(factor=lambda height: height),
-            "The line's height is log(factor). Return exp of it.",
+            "The intercept of the line is log(factor). Return its exp.",
         ),
         Misconception(
             "the pair exchanged",
             lambda sizes, losses: _by_polyfit(sizes, losses)[::-1],
-            "Both numbers are right. The factor comes first, then the exponent.",
+            "Both numbers are correct, but the factor comes first, then the exponent.",
         ),
         Misconception(
             "logarithms of two bases",
             _fitted(x=np.log10, y=np.log10),
-            "A line through logarithms to base 10 has the height log10(factor): the factor is ten "
-            "to that power, not exp of it.",
+            "A line through logarithms to base 10 has the intercept log10(factor): the factor is "
+            "10 to that power, not exp of it.",
         ),
         Misconception(
             "only the loss as a logarithm",
@@ -264,12 +267,13 @@ POWER_LAW = Exercise(
         Misconception(
             "only the ends",
             _ends,
-            "You drew the line through the first run and the last. The others count too.",
+            "Your line passes through the first and the last run only. The others count too.",
         ),
         Misconception(
-            "the line the other way",
+            "size fitted to loss",
             _other_way,
-            "You fitted the size to the loss. The errors that count are those of the loss.",
+            "You fitted log(size) as a function of log(loss). Minimize the squared errors of "
+            "log(loss).",
         ),
     ),
     alternatives=(

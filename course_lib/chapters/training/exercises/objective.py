@@ -1,4 +1,4 @@
-"""The exercise on what training makes small: the surprise at each next token."""
+"""The exercise on the objective: the mean cross-entropy of each next token."""
 
 import math
 
@@ -16,7 +16,7 @@ _T, _F = True, False
 
 
 def _inputs(rows, counted=None, scale=1.0):
-    """Return logits of five tokens over a vocabulary of six, ids, and what counts."""
+    """Return logits of five tokens over a vocabulary of six, ids, and the targets' mask."""
     given = (uneven(rows, 5, 6) * scale, _IDS[:rows].clone())
     return call(*given) if counted is None else call(*given, torch.tensor(counted))
 
@@ -132,9 +132,9 @@ NEXT_TOKEN_LOSS = Exercise(
     minutes=9,
     difficulty=2,
     statement=(
-        "Return the mean surprise in nats at each next token, from logits (B, T, V) and ids "
-        "(B, T). Where `counted` is given, only the ids at which it is True are to be foretold; "
-        "the first id of a sequence never is."
+        "Return the mean cross-entropy of the next token in nats, from logits (B, T, V) and ids "
+        "(B, T). `counted` (B, T), if given, is True at the prediction targets; the first id of a "
+        "row is never one. The gradient is checked too."
     ),
     solution=objective.next_token_loss,
     reference=_by_hand,
@@ -143,18 +143,18 @@ NEXT_TOKEN_LOSS = Exercise(
         Probe(
             "one sequence",
             lambda: _inputs(1),
-            "Row t of the logits is a guess at the id at t + 1; five ids give four guesses.",
+            "Row t of the logits predicts the id at t + 1; five ids give four predictions.",
         ),
         Probe(
             "three sequences",
             lambda: _inputs(3),
-            "The mean over all guesses of the batch.",
+            "The mean over all predictions of the batch.",
             gradient=True,
         ),
         Probe(
             "padding at the end",
             lambda: _inputs(2, [[_T, _T, _T, _T, _T], [_T, _T, _F, _F, _F]]),
-            "Padding is neither summed nor counted: the mean is over five surprises.",
+            "Padding is neither summed nor counted: the mean is over the targets that are left.",
             gradient=True,
         ),
         Probe(
@@ -165,85 +165,85 @@ NEXT_TOKEN_LOSS = Exercise(
         Probe(
             "large logits",
             lambda: _inputs(2, scale=1000.0),
-            "A surprise of hundreds of nats is finite.",
+            "A loss of hundreds of nats is finite.",
         ),
     ),
     misconceptions=(
         Misconception(
             "targets not shifted",
             _not_shifted,
-            "Row t of the logits has read the id at t, so scoring it there asks a model to repeat "
-            "what it was just told. Score row t at the id of t + 1: logits[:, :-1], ids[:, 1:].",
+            "Row t of the logits has read the id at t, so scoring it there asks the model to "
+            "repeat its input. Score row t at the id at t + 1: logits[:, :-1] against ids[:, 1:].",
         ),
         Misconception(
             "shifted the wrong way",
             _shifted_backwards,
-            "You score each row at the id *before* its own, which the model has read. What is to "
-            "be foretold comes after: logits[:, :-1] against ids[:, 1:].",
+            "You score each row at the id *before* its own, which the model has read. The target "
+            "is the id after it: logits[:, :-1] against ids[:, 1:].",
         ),
         Misconception(
             "mean over padding",
             _over_padding,
-            "You set the surprise at padding to 0 and then divide by all places. The more padding "
-            "a batch has, the smaller its loss and its gradients. Divide by the number counted.",
+            "You set the loss of padding to 0 and then divide by all positions. The more padding a "
+            "batch has, the smaller its loss and its gradients. Divide by the number of targets.",
         ),
         Misconception(
-            "padding counted like text",
+            "padding counted as text",
             lambda logits, ids, counted=None: _by_hand(logits, ids),
-            "`counted` plays no part in what you return: a model would learn to write padding.",
+            "Your result does not depend on `counted`: a model would learn to generate padding.",
         ),
         Misconception(
             "the mask not shifted",
             _mask_not_shifted,
-            "`counted` says which ids are to be foretold. The guess at the id at t + 1 is row t: "
-            "take counted[:, 1:], as you take ids[:, 1:].",
+            "`counted` marks ids that are targets. Row t predicts the id at t + 1: take "
+            "counted[:, 1:], as you take ids[:, 1:].",
         ),
         Misconception(
             "each sequence averaged first",
             _each_sequence_first,
             "In a mean of means a token of a short text weighs more than one of a long text. Take "
-            "one mean over all counted tokens of the batch.",
+            "one mean over all targets of the batch.",
         ),
         Misconception(
-            "divided by all that is marked",
+            "divided by everything marked",
             _divided_by_all_marked,
-            "You divide by counted.sum(). The first id of a sequence may be marked and is never "
-            "foretold: count what is left after the shift, counted[:, 1:].",
+            "You divide by counted.sum(). The first id of a row may be marked but is never a "
+            "target: count what is left after the shift, counted[:, 1:].",
         ),
         Misconception(
             "softmax before cross-entropy",
             lambda logits, ids, counted=None: _by_hand(torch.softmax(logits, -1), ids, counted),
-            "cross_entropy takes logits and has the softmax in itself; given probabilities, it "
-            "takes the softmax of a softmax. Pass the logits as they are.",
+            "cross_entropy takes logits and applies softmax itself; given probabilities, it "
+            "computes the softmax of a softmax. Pass the logits unchanged.",
         ),
         Misconception(
             "the logarithm of a softmax",
             _log_of_softmax,
-            "A probability that is rounded to 0 has the logarithm −inf. Take log_softmax, or "
-            "cross_entropy, which never form the probability.",
+            "A probability that is rounded to 0 has the logarithm −inf. Use log_softmax or "
+            "cross_entropy, which never compute the probability.",
         ),
         Misconception(
             "padding as token 0",
             _padding_as_token_0,
-            "With 0 in its place the padding is a target like any other, namely token 0. Leave "
-            "these places out (F.cross_entropy does so for the target -100).",
+            "Replaced by 0, the padding is a target like any other, namely token 0. Leave these "
+            "positions out (F.cross_entropy ignores the target -100).",
         ),
         Misconception(
             "summed instead of averaged",
             _summed,
-            "A sum grows with the batch, and with it the gradients. Take the mean.",
+            "A sum grows with the batch, and so do its gradients. Take the mean.",
         ),
         Misconception(
             "the gradient cut off",
             lambda logits, ids, counted=None: _by_hand(logits.detach(), ids, counted),
-            "The number is right, but backward() finds no way from it to the logits: the model "
+            "The value is right, but no gradient flows from it back to the logits, so the model "
             "would not learn. Return the tensor itself, without .item(), detach() or no_grad().",
         ),
         Misconception(
-            "the sign wrong",
+            "the wrong sign",
             lambda logits, ids, counted=None: -_by_hand(logits, ids, counted),
-            "Log-probabilities are negative; a surprise is minus one of them. Training would make "
-            "the right tokens less likely.",
+            "Log-probabilities are negative, and the loss is minus their mean. With your sign "
+            "training would make the right tokens less likely.",
         ),
         Misconception(
             "every target for every row",
@@ -254,13 +254,13 @@ NEXT_TOKEN_LOSS = Exercise(
         Misconception(
             "token 0 left out",
             _zero_ignored,
-            "ignore_index=0 also leaves out the places where token 0 is a true target. Mark what "
-            "does not count with a number that no token has, like -100.",
+            "ignore_index=0 also ignores the positions where token 0 is a real target. Mark "
+            "padding with a number that is no token id, such as -100.",
         ),
         Misconception(
             "in bits",
             lambda logits, ids, counted=None: _by_hand(logits, ids, counted) / math.log(2),
-            "These are bits. Losses of training are in nats: leave the natural logarithm as it is.",
+            "This is the loss in bits. Training losses are in nats: do not divide by ln 2.",
         ),
     ),
     alternatives=(
@@ -270,11 +270,11 @@ NEXT_TOKEN_LOSS = Exercise(
         Alternative("a weighted mean", _weighted_mean),
     ),
     hints=(
-        "Which row of the logits is the guess at ids[:, 1]? Row 0. So logits[:, :-1] goes with "
-        "ids[:, 1:].",
-        "softmax.cross_entropy(logits, targets), from the chapter `softmax`, takes rows (N, V) and "
-        "ids (N,). predictions.flatten(0, 1) and targets.flatten() make them.",
-        "chosen = counted[:, 1:] is a mask over the targets; predictions[chosen] are the rows that "
-        "count.",
+        "Which row of the logits predicts ids[:, 1]? Row 0. So logits[:, :-1] goes with ids[:, "
+        "1:].",
+        "cross_entropy(logits, targets) takes rows (N, V) and ids (N,). predictions.flatten(0, 1) "
+        "and targets.flatten() have these shapes.",
+        "chosen = counted[:, 1:] is a mask over the targets; use predictions[chosen] and "
+        "targets[chosen].",
     ),
 )

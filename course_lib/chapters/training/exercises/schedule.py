@@ -1,4 +1,4 @@
-"""The exercise on how fast to learn when."""
+"""The exercise on the learning-rate schedule."""
 
 import math
 
@@ -10,7 +10,7 @@ from course_lib.training import schedule
 
 
 def _by_corners(step, *, warmup, steps, peak=1.0, final=0.0):
-    """Return the rate with cos² of half the angle, which is the same curve."""
+    """Return the rate from cos² of half the angle, which is the same curve."""
     if warmup > step:
         return step * (peak / warmup)
     angle = math.pi / 2 * min(step - warmup, steps - warmup) / (steps - warmup)
@@ -25,7 +25,7 @@ def _cosine(
     rising=lambda step, warmup: step < warmup,
     end=lambda progress: min(1.0, progress),
 ):
-    """Return a schedule in which one of the parts is another."""
+    """Return a schedule in which one part is replaced."""
 
     def rate(step, *, warmup, steps, peak=1.0, final=0.0):
         if rising(step, warmup):
@@ -72,25 +72,26 @@ SCHEDULE = Exercise(
     minutes=7,
     difficulty=2,
     statement=(
-        "Return the learning rate of a step, counted from 0: from 0 up to `peak` in a straight "
-        "line over `warmup` steps, then down to `final` along half a cosine until `steps`, and "
-        "`final` ever after."
+        "Return the learning rate of a step, counted from 0. It rises linearly from 0 to `peak` "
+        "over `warmup` steps (which may be 0), falls to `final` along half a cosine until `steps`, "
+        "and stays at `final` after that."
     ),
     solution=schedule.cosine_rate,
     reference=_by_corners,
     generator=schedule_inputs,
     probes=(
-        Probe("step 0", lambda: _at(0), "The warm-up begins at 0, not at its first part."),
+        Probe("step 0", lambda: _at(0), "The warm-up starts at 0, not at peak / warmup."),
         Probe("within the warm-up", lambda: _at(3), "Step 3 of 10: three tenths of the peak."),
         Probe("the warm-up is over", lambda: _at(10), "At step `warmup` the rate is the peak."),
         Probe(
             "a quarter of the way down",
             lambda: _at(35),
-            "A cosine begins slowly: after a quarter, 85 % of the way is left, not 75.",
+            "A cosine starts slowly: after a quarter of the steps, 85 % of the span is left, not "
+            "75 %.",
         ),
-        Probe("half way down", lambda: _at(60), "Half way between the peak and the final rate."),
+        Probe("halfway down", lambda: _at(60), "Halfway between the peak and the final rate."),
         Probe("the last step", lambda: _at(109), "One step before the end, not quite at it."),
-        Probe("beyond the end", lambda: _at(140), "The rate stays at `final`."),
+        Probe("after the end", lambda: _at(140), "The rate stays at `final`."),
         Probe(
             "down to nothing",
             lambda: _at(85, final=0.0),
@@ -106,103 +107,104 @@ SCHEDULE = Exercise(
         Misconception(
             "one step ahead",
             _one_step_ahead,
-            "Your rates are those of the next step. Steps count from 0, and step 0 has the rate 0.",
+            "You return the rate of the next step. Steps count from 0, and step 0 has a rate of 0.",
         ),
         Misconception(
-            "warm-up from its first part",
+            "warm-up with step + 1",
             _cosine(rise=lambda s, w, peak, final: peak * (s + 1) / w),
-            "With (step + 1) / warmup the first step already learns, and the peak comes a step "
-            "early. Some training code does so; here the rate of step 0 is 0: step / warmup.",
+            "With (step + 1) / warmup the first rate is above 0, and the peak comes one step "
+            "early. Some training code does this; here the rate of step 0 is 0: step / warmup.",
         ),
         Misconception(
-            "warm-up in one part more",
+            "warm-up divided by warmup + 1",
             _cosine(rise=lambda s, w, peak, final: peak * (s + 1) / (w + 1)),
-            "With (step + 1) / (warmup + 1) the first step already learns. Some training code does "
-            "so; here the rate of step 0 is 0: step / warmup.",
+            "With (step + 1) / (warmup + 1) the first rate is above 0. Some training code does "
+            "this; here the rate of step 0 is 0: step / warmup.",
         ),
         Misconception(
             "the cosine from step 0",
             _cosine(progress=lambda step, warmup, steps: step / steps),
-            "The cosine begins where the warm-up ends; with step / steps the rate jumps there. "
+            "The cosine starts where the warm-up ends; with step / steps the rate jumps there. "
             "Count from the warm-up: (step − warmup) / (steps − warmup).",
         ),
         Misconception(
             "the end one step early",
             _cosine(progress=lambda step, warmup, steps: (step - warmup) / (steps - 1 - warmup)),
             "You reach the final rate at the last step. It belongs to step `steps`, which is never "
-            "taken; so the last step still teaches something if `final` is 0.",
+            "taken, so that the last step still has an effect if `final` is 0.",
         ),
         Misconception(
             "a whole wave",
             _cosine(shape=lambda progress: (1 + math.cos(2 * math.pi * progress)) / 2),
-            "Your rate goes down and up again. Half a cosine is from 0 to π.",
+            "Your rate falls and rises again. Half a cosine runs from 0 to π.",
         ),
         Misconception(
             "a quarter of a wave",
             _cosine(shape=lambda progress: math.cos(math.pi / 2 * progress)),
-            "cos from 0 to π/2 is steepest at the end. The schedule levels out there: (1 + cos) / "
-            "2, from 0 to π.",
+            "cos from 0 to π/2 is steepest at the end. The schedule is flat there: (1 + cos) / 2, "
+            "from 0 to π.",
         ),
         Misconception(
             "divided by all steps",
             _cosine(progress=lambda step, warmup, steps: (step - warmup) / steps),
-            "At step `steps` your progress is less than 1, since the warm-up is among the steps "
-            "that you divide by. The way down is steps − warmup long.",
+            "At step `steps` your progress is less than 1, since you divide by all steps, the "
+            "warm-up included. The fall takes steps − warmup steps.",
         ),
         Misconception(
             "degrees",
             _cosine(shape=lambda progress: (1 + math.cos(180 * progress)) / 2),
-            "math.cos takes radians: half a turn is math.pi, not 180.",
+            "math.cos takes radians: half a circle is math.pi, not 180.",
         ),
         Misconception(
             "a straight line down",
             _cosine(shape=lambda progress: 1 - progress),
-            "That is a linear decay, which is in use as well. The share that is left of a cosine "
-            "is (1 + cos(π · progress)) / 2.",
+            "That is a linear decay, which is used too. Here the remaining share is "
+            "(1 + cos(π · progress)) / 2.",
         ),
         Misconception(
             "the final rate forgotten",
             _cosine(blend=lambda peak, final, share: peak * share),
-            "You go down to 0. The cosine spans peak − final, and stands on final.",
+            "Your rate falls to 0. The cosine spans peak − final and is added to final.",
         ),
         Misconception(
-            "the final rate on top",
+            "the final rate added to the peak",
             _cosine(blend=lambda peak, final, share: final + peak * share),
-            "You add `final` to a cosine that spans all of the peak, so that it begins above it. "
-            "The cosine spans peak − final.",
+            "You add `final` to a cosine of height peak, so the rate starts above the peak. The "
+            "cosine spans peak − final.",
         ),
         Misconception(
             "cut off at the final rate",
             _cosine(blend=lambda peak, final, share: max(final, peak * share)),
-            "You follow the cosine down to 0 and cut it off at `final`: flat for the last part. "
-            "Squeeze the whole cosine between peak and final instead.",
+            "You follow the cosine to 0 and cut it off at `final`, so the last part is flat. Scale "
+            "the whole cosine to fit between peak and final instead.",
         ),
         Misconception(
-            "climbs again after the end",
+            "rises again after the end",
             _cosine(end=lambda progress: progress),
-            "Past the end the cosine turns upwards. Keep the progress at 1 there.",
+            "After the end the cosine rises again. Limit the progress to 1.",
         ),
         Misconception(
             "warm-up from the final rate",
             _cosine(rise=lambda s, w, peak, final: final + (peak - final) * s / w),
-            "You warm up from `final`. The warm-up begins at 0; `final` is only the end.",
+            "You warm up from `final`. The warm-up starts at 0; `final` is only the end of the "
+            "cosine.",
         ),
         Misconception(
-            "no step without warm-up",
+            "warm-up one step too long",
             _cosine(rising=lambda step, warmup: step <= warmup),
-            "With `step <= warmup` the warm-up holds one step more, and without one you divide by "
-            "zero. Let it end before step `warmup`.",
+            "With `step <= warmup` the warm-up has one step too many, and without a warm-up you "
+            "divide by zero. Use `step < warmup`.",
         ),
         Misconception(
             "0 after the end",
             _nothing_after_the_end,
-            "After the last step the rate stays at `final`, which need not be 0.",
+            "After the last step the rate stays at `final`, which may be above 0.",
         ),
         Misconception(
             "the peak ignored",
             _peak_of_one,
-            "Your rates reach 1 whatever `peak` is. Both the warm-up and the cosine end or begin "
-            "at it.",
+            "Your rates reach 1 whatever `peak` is. The warm-up ends at `peak`, and the cosine "
+            "starts there.",
         ),
     ),
     alternatives=(

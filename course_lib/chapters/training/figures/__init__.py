@@ -1,4 +1,4 @@
-"""The pictures of this chapter: the objective, one step, a whole run, and laws of scaling.
+"""The pictures of this chapter: the objective, one step, whole runs, sweeps, scaling laws.
 
 Taught in:        training
 Checked against:  course_lib.training for the same numbers, read back from the drawn shapes
@@ -8,6 +8,7 @@ from course_lib.chapters.training.figures.objective import first_losses, one_bat
 from course_lib.chapters.training.figures.runs import live, phase_change, precision
 from course_lib.chapters.training.figures.scaling import best_size, scaling
 from course_lib.chapters.training.figures.steps import bias_correction, clipping, schedule, valley
+from course_lib.chapters.training.figures.sweeps import sweep
 
 __all__ = [
     "best_size",
@@ -21,5 +22,6 @@ __all__ = [
     "scaling",
     "schedule",
     "shift",
+    "sweep",
     "valley",
 ]

@@ -1,4 +1,4 @@
-"""Whole runs: a curve that grows while a model learns, the cliff, and number types.
+"""Whole runs: a curve that grows while a model learns, the sharp drop, and number types.
 
 Taught in:        training
 Paper:            Olsson et al. 2022, arXiv:2209.11895 (the phase change)
@@ -33,11 +33,11 @@ def _scores(ax: Axes, records: Sequence[Record]) -> None:
 
 
 def live(records: Sequence[Record], steps: int) -> Figure:
-    """Draw what is known of a run so far, with room for all its steps."""
+    """Draw the measurements of a run so far, with room for all its steps."""
     figure, (left, right) = new_figure(10.0, 3.4, cols=2, margins=Margins(top=0.45, across=0.9))
     for name, words, colour in (
         ("text loss", "held-out text", OKABE_ITO.blue),
-        ("repeat loss", "where ids repeat", OKABE_ITO.vermillion),
+        ("repeat loss", "repeats", OKABE_ITO.vermillion),
     ):
         left.plot(*column(records, name), "o-", color=colour, markersize=3, label=words)
     left.set(xlabel="step", ylabel="loss (nats)", ylim=(0, None))
@@ -47,7 +47,7 @@ def live(records: Sequence[Record], steps: int) -> Figure:
     for ax in (left, right):
         ax.set_xlim(0, steps)
     if not records:
-        title(left, f"Nothing seen yet of {steps} steps")
+        title(left, f"Nothing measured yet of {steps} steps")
         return figure
     last = records[-1]
     done = f"Step {last['step']} of {steps}"
@@ -57,15 +57,15 @@ def live(records: Sequence[Record], steps: int) -> Figure:
 
 
 def cliff(records: Sequence[Record]) -> tuple[Record, Record]:
-    """Return the looks between which the loss on repeats made most of its fall.
+    """Return the two records between which most of the drop of the repeat loss lies.
 
-    The first is the last one before the fall with at least 75 % of the whole span left, the second
+    The first is the last one before the drop with at least 75 % of the whole span left, the second
     the first one with at most 25 %.
     """
     looks = [each for each in records if each.get("repeat loss") is not None]
     if len(looks) < 2:
         raise ValueError(
-            f"a fall needs two looks or more; got {len(looks)} with a loss on repeats."
+            f"a drop needs two records or more; got {len(looks)} with a loss on repeats."
         )
     losses = [each["repeat loss"] for each in looks]
     low, span = min(losses), max(losses) - min(losses)
@@ -75,35 +75,35 @@ def cliff(records: Sequence[Record]) -> tuple[Record, Record]:
 
 
 def phase_change(records: Sequence[Record], look: int | None = None) -> Figure:
-    """Draw the loss on ids that repeat and the scores of the best heads; `look` is marked."""
+    """Draw the loss on repeats and the scores of the best heads; record `look` is marked."""
     before, after = cliff(records)
     here = records[-1 if look is None else look]
     figure, (left, right) = new_figure(10.0, 3.7, cols=2, margins=Margins(top=0.7, across=0.9))
     left.plot(*column(records, "repeat loss"), color=OKABE_ITO.vermillion, linewidth=2)
-    left.set(xlabel="step", ylabel="loss where ids repeat (nats)", ylim=(0, None))
+    left.set(xlabel="step", ylabel="loss on repeats (nats)", ylim=(0, None))
     _scores(right, records)
-    right.legend(frameon=False, fontsize=9, loc="center right")
     for ax in (left, right):
-        ax.axvspan(before["step"], after["step"], color=OKABE_ITO.yellow, alpha=0.35, linewidth=0)
+        span = before["step"], after["step"]
+        ax.axvspan(*span, color=OKABE_ITO.yellow, alpha=0.35, linewidth=0, label="the drop")
         if look is not None:
             ax.axvline(here["step"], color="black", linestyle=":", linewidth=1.5)
         ax.set_xlim(0, records[-1]["step"])
+    left.legend(frameon=False, fontsize=9, loc="upper right")
+    right.legend(frameon=False, fontsize=9, loc="center right")
     if look is None:
-        span = f"From step {before['step']} to {after['step']}"
-        title(
-            left, f"{span} it falls from {before['repeat loss']:.1f} to {after['repeat loss']:.1f}"
-        )
+        fall = f"{before['repeat loss']:.1f} to {after['repeat loss']:.1f}"
+        title(left, f"From step {before['step']} to {after['step']} the loss falls from {fall}")
         rise = f"{before['induction']:.2f} to {after['induction']:.2f}"
         title(right, f"In the same steps induction goes from {rise}")
     else:
-        title(left, f"Step {here['step']}: {here['repeat loss']:.2f} nats where ids repeat")
+        title(left, f"Step {here['step']}: {here['repeat loss']:.2f} nats on repeats")
         scores = f"previous token {here['previous']:.2f}, induction {here['induction']:.2f}"
         title(right, f"Step {here['step']}: {scores}")
     return figure
 
 
 def precision(curves: Mapping[str, Sequence[float]], every: int) -> Figure:
-    """Draw the loss of equal runs in different number types, a point for so many steps."""
+    """Draw the loss of runs that differ in their number types, a point every `every` steps."""
     figure, (left, right) = new_figure(10.0, 3.5, cols=2, margins=Margins(top=0.65, across=0.9))
     exact_name, exact = next(iter(curves.items()))
     for (name, losses), colour in zip(curves.items(), OKABE_ITO, strict=False):

@@ -1,4 +1,4 @@
-"""Laws of scaling: runs and the law that was fitted to them, and the best size for a budget.
+"""Scaling laws: runs and the law that was fitted to them, and the best size for a budget.
 
 Taught in:        training
 Paper:            Hoffmann et al. 2022, arXiv:2203.15556
@@ -8,6 +8,7 @@ Checked against:  course_lib.training.scaling for the same runs
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,13 +27,13 @@ def scaling(runs: Sequence[Run], law: ScalingLaw, beyond: Run | None = None) -> 
     _family(left, runs, sizes, "parameters", "tokens", lambda size, x: law.loss(size, x))
     _family(right, runs, lengths, "tokens", "parameters", lambda length, x: law.loss(x, length))
     worst = max(abs(law.loss(r["parameters"], r["tokens"]) - r["loss"]) for r in runs)
-    title(left, f"{len(runs)} runs, and a law that misses none by more than {worst:.2f} nats")
+    title(left, f"{len(runs)} runs; the law is off by at most {worst:.2f} nats")
     said = f"{law.floor:.2f} + {law.a:.3g}·N^−{law.alpha:.2f} + {law.b:.3g}·D^−{law.beta:.2f}"
     if beyond is not None:
         for ax, axis in ((left, "tokens"), (right, "parameters")):
             ax.plot([beyond[axis]], [beyond["loss"]], "*", color="black", markersize=13)
         told = law.loss(beyond["parameters"], beyond["tokens"])
-        said = f"The star was not fitted: {told:.2f} foretold, {beyond['loss']:.2f} measured"
+        said = f"The star was not fitted: {told:.2f} predicted, {beyond['loss']:.2f} measured"
     title(right, said)
     return figure
 
@@ -41,7 +42,9 @@ def _family(
     ax: Axes, runs: Sequence[Run], groups: Sequence[int], group: str, axis: str, law: Any
 ) -> None:
     """Draw the runs of each group with the law's line through them."""
-    colours = ("#440154", "#3b528b", "#21918c", "#5ec962", "#b5a900")  # dark to light, in order
+    model_sizes, lengths = plt.get_cmap("viridis"), plt.get_cmap("plasma")
+    palette = model_sizes if group == "parameters" else lengths
+    colours = [palette(place) for place in np.linspace(0.0, 0.85, len(groups))]  # dark to light
     places = [run[axis] for run in runs]
     grid = np.geomspace(min(places) * 0.9, max(places) * 2.2, 60)
     for value, colour in zip(groups, colours, strict=False):
@@ -68,29 +71,29 @@ def best_size(law: ScalingLaw, flops: Number, runs: Sequence[Run] = ()) -> Figur
     losses = np.array([law.loss(size, float(flops) / (6 * size)) for size in sizes])
     lowest = law.loss(best, float(flops) / (6 * best))
     figure, ax = new_figure(7.5, 3.6, margins=Margins(top=0.65))
-    ax.plot(sizes, losses, color=OKABE_ITO.blue, linewidth=1.5, linestyle="--", label="foretold")
+    ax.plot(sizes, losses, color=OKABE_ITO.blue, linewidth=1.5, linestyle="--", label="predicted")
     known = _within(sizes, runs, "parameters") & _within(float(flops) / 6 / sizes, runs, "tokens")
     if known.any():
-        label = "sizes and lengths like those measured"
+        label = "within the measured sizes and lengths"
         ax.plot(sizes[known], losses[known], color=OKABE_ITO.blue, linewidth=4, label=label)
     ax.legend(frameon=False, fontsize=9, loc="upper center")
     ax.plot([best], [lowest], "o", color=OKABE_ITO.vermillion, markersize=9)
     words = lowest + 0.55 * (min(losses[0], losses[-1]) - lowest)
     ax.text(best / 12, words, "too small a model", color=FAINT)
     ax.text(best * 12, words, "too little text", color=FAINT, ha="right")
-    ax.set(xscale="log", ylabel="loss foretold (nats)")
-    ax.set_xlabel("parameters N, each with D = budget / 6N tokens")
+    ax.set(xscale="log", ylabel="predicted loss (nats)")
+    ax.set_xlabel("parameters N (each with D = budget / 6N tokens)")
     tokens = float(flops) / (6 * best)
     title(
         ax,
-        f"{float(flops):.1e} FLOPs buy most with {_short(best)} parameters and {_short(tokens)} "
-        f"tokens: {lowest:.2f} nats",
+        f"Best use of {float(flops):.1e} FLOPs: {_short(best)} parameters, {_short(tokens)} tokens "
+        f"({tokens / best:.0f} per parameter), {lowest:.2f} nats",
     )
     return figure
 
 
 def _within(places: np.ndarray, runs: Sequence[Run], axis: str) -> np.ndarray:
-    """Say at which places runs were measured on both sides, or at the place itself."""
+    """Say which places lie within the range of the measured runs."""
     measured = [run[axis] for run in runs]
     if not measured:
         return np.zeros(len(places), dtype=bool)
@@ -98,7 +101,7 @@ def _within(places: np.ndarray, runs: Sequence[Run], axis: str) -> np.ndarray:
 
 
 def _short(number: float) -> str:
-    """Return a large number in thousands, millions or billions."""
+    """Return a large number in thousands (k), millions (M) or billions (G)."""
     for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= size:
             return f"{number / size:.3g}{letter}"

@@ -1,4 +1,4 @@
-"""One step: how fast when, which way, how far.
+"""One step: its learning rate, its direction and its length.
 
 Taught in:        training
 Checked against:  course_lib.training's schedule, descent, gradients and optimizer
@@ -21,21 +21,22 @@ from course_lib.training.gradients import clipped
 from course_lib.training.optimizer import adamw_update
 from course_lib.training.schedule import cosine_rate
 
-START = (-4.0, 0.6)  # along the floor of the valley and up its wall, whichever way it runs
+START = (-4.0, 0.6)  # along the floor of the valley, and up its wall
 
 
 def schedule(
     step: int, warmup: int = 100, steps: int = 1000, peak: Number = 2e-3, final: Number = 2e-4
 ) -> Figure:
-    """Draw the learning rate over a whole run, and where one step stands."""
+    """Draw the learning rate over a whole run, and mark one step."""
     rates = [
         cosine_rate(each, warmup=warmup, steps=steps, peak=float(peak), final=float(final))
         for each in range(steps + 1)
     ]
     here = rates[min(step, steps)]
     figure, ax = new_figure(7.5, 3.3, margins=Margins(left=0.95, top=0.5))
-    ax.axvspan(0, warmup, color=OKABE_ITO.yellow, alpha=0.35, linewidth=0)
+    ax.axvspan(0, warmup, color=OKABE_ITO.yellow, alpha=0.35, linewidth=0, label="warm-up")
     ax.plot(range(steps + 1), rates, color=OKABE_ITO.blue, linewidth=2)
+    ax.legend(frameon=False, fontsize=9, loc="upper right")
     ax.plot([step], [here], "o", color=OKABE_ITO.vermillion, markersize=9, clip_on=False)
     ax.set(xlabel="step", ylabel="learning rate", xlim=(0, steps), ylim=(0, 1.08 * float(peak)))
     phase = "warming up" if step < warmup else "following the cosine"
@@ -53,7 +54,7 @@ def valley(
 ) -> Figure:
     """Draw the paths of plain descent and AdamW down a valley, and their losses."""
     hessian = valley_of(float(steep), 1.0, float(degrees))
-    start = _turned(degrees)
+    start = _rotated_start(degrees)
     paths = {
         "plain descent": sgd_path(hessian, start, float(sgd_rate), steps),
         "AdamW": adamw_path(hessian, start, float(adamw_rate), steps, (0.9, 0.98)),
@@ -74,14 +75,14 @@ def valley(
     right.minorticks_off()
     limit = 2 / float(steep)
     word = "below" if sgd_rate < limit else "above"
-    title(left, f"A valley {steep:g} times as steep as flat, turned by {degrees:.0f}°")
+    title(left, f"A valley {steep:g} times as steep as flat, rotated by {degrees:.0f}°")
     better = min(ends, key=ends.__getitem__)
     title(right, f"Plain rate {word} 2/{steep:g} = {limit:.3g}; {better} ends lower")
     return figure
 
 
-def _turned(degrees: Number) -> Float[Tensor, " 2"]:
-    """Return the start at the same place of the valley, whichever way it runs."""
+def _rotated_start(degrees: Number) -> Float[Tensor, " 2"]:
+    """Return the start at the same place of the valley for any rotation."""
     angle = math.radians(degrees)
     along = torch.tensor([math.cos(angle), math.sin(angle)], dtype=torch.float64)
     across = torch.tensor([-math.sin(angle), math.cos(angle)], dtype=torch.float64)
@@ -111,7 +112,7 @@ def moves(beta1: float, beta2: float, steps: int, corrected: bool) -> Float[Tens
 
 
 def bias_correction(beta1: Number = 0.9, beta2: Number = 0.999, steps: int = 60) -> Figure:
-    """Draw the running means of a gradient that is always 1, and the steps that they make."""
+    """Draw the running means of a constant gradient of 1, and the steps that they give."""
     betas = float(beta1), float(beta2)
     time = list(range(1, steps + 1))
     plain, right_ones = (moves(*betas, steps, corrected) for corrected in (False, True))
@@ -125,16 +126,16 @@ def bias_correction(beta1: Number = 0.9, beta2: Number = 0.999, steps: int = 60)
     left.set(xlabel="step", ylabel="running mean of a constant 1", ylim=(0, 1.1))
     left.legend(frameon=False, fontsize=9)
     title(
-        left, f"After the first step m holds {1 - betas[0]:.2g} of the truth, v {1 - betas[1]:.2g}"
+        left, f"After the first step m is {1 - betas[0]:.2g} of the true mean, v {1 - betas[1]:.2g}"
     )
-    right.plot(time, plain.tolist(), color=OKABE_ITO.vermillion, lw=2, label="not corrected")
+    right.plot(time, plain.tolist(), color=OKABE_ITO.vermillion, lw=2, label="uncorrected")
     right.plot(time, right_ones.tolist(), color=OKABE_ITO.green, lw=2, label="corrected")
-    right.set(xlabel="step", ylabel="length of the step, in rates", ylim=(0, None))
+    right.set(xlabel="step", ylabel="length of the step (learning rates)", ylim=(0, None))
     right.legend(frameon=False, fontsize=9)
     worst = int((plain - 1).abs().argmax())
     title(
         right,
-        f"Not corrected, step {worst + 1} is {plain[worst]:.2g} times as long as it should be",
+        f"Uncorrected, step {worst + 1} is {plain[worst]:.2g} times as long as it should be",
     )
     return figure
 
@@ -145,21 +146,22 @@ def clipping(first: Number = 4.0, second: Number = 1.0, limit: Number = 1.0) -> 
     parts = list(whole.split(1))
     together = torch.cat(clipped(parts, float(limit)))
     apart = torch.cat([clipped([part], float(limit))[0] for part in parts])
-    figure, ax = new_figure(7.0, 4.2, margins=Margins(top=0.65))
-    ax.add_patch(Circle((0, 0), float(limit), facecolor=OKABE_ITO.yellow, alpha=0.3))
+    figure, ax = new_figure(9.0, 4.2, margins=Margins(top=0.65, right=3.0))
+    style = {"facecolor": OKABE_ITO.yellow, "alpha": 0.3}
+    ax.add_patch(Circle((0, 0), float(limit), **style, label="no longer than the limit"))
     for name, arrow, colour in (
-        ("as it is", whole, FAINT),
-        ("each tensor by itself", apart, OKABE_ITO.vermillion),
+        ("not clipped", whole, FAINT),
+        ("each tensor separately", apart, OKABE_ITO.vermillion),
         ("by the norm of all", together, OKABE_ITO.blue),
     ):
         style = {"arrowstyle": "-|>", "color": colour, "lw": 2.2, "shrinkA": 0, "shrinkB": 0}
         ax.annotate("", tuple(arrow.tolist()), (0, 0), arrowprops=style)
         ax.plot([], [], color=colour, linewidth=2.2, label=f"{name}: {arrow.norm():.2f} long")
-    reach = max(5.2, float(limit) + 0.2)
-    ax.set(xlim=(-0.4, reach), ylim=(-0.4, reach * 0.62), aspect="equal")
+    low = -float(limit) - 0.2
+    ax.set(xlim=(low, 5.2), ylim=(low, max(3.3, 0.1 - low)), aspect="equal")
     ax.set(xlabel="gradient of the first tensor", ylabel="gradient of the second")
-    ax.legend(frameon=False, fontsize=9, loc="upper left")
-    turned = math.degrees(abs(math.atan2(*apart.tolist()) - math.atan2(*whole.tolist())))
-    kept = "Within the limit, nothing changes" if whole.norm() <= limit else "One factor for all"
-    title(ax, f"{kept}; each tensor by itself turns the step by {turned:.0f}°")
+    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    rotation = math.degrees(abs(math.atan2(*apart.tolist()) - math.atan2(*whole.tolist())))
+    kept = "Within the limit nothing changes" if whole.norm() <= limit else "One factor for all"
+    title(ax, f"{kept}; separate clipping rotates the step by {rotation:.0f}°")
     return figure

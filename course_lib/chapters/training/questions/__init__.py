@@ -1,4 +1,4 @@
-"""The questions that close this notebook: how a pile of text becomes weights.
+"""The questions that close this notebook: how text becomes weights.
 
 Taught in:        training
 Checked against:  `course_lib.training`, from which every numeric answer is computed

@@ -1,4 +1,4 @@
-"""Questions on the objective: its shift, its first value, what counts, and the first check."""
+"""Questions on the objective: its shift, its first value, padding, and the first check."""
 
 import math
 import random
@@ -17,24 +17,24 @@ SHIFT = OneAnswer(
         Option(
             "4",
             True,
-            "row 2 has read the ids 5, 2 and 9 and is the guess at what follows them.",
+            "row 2 has read the ids 5, 2 and 9 and predicts the next one.",
         ),
         Option(
             "9",
             False,
-            "row 2 has read the 9 already. Scored there, the model would learn to repeat its "
-            "input, which it can do without understanding anything.",
+            "row 2 has already read the 9. Scored there, the model would learn to repeat its "
+            "input, which takes no understanding.",
         ),
         Option(
             "2",
             False,
-            "that id stands before the one that row 2 belongs to. The shift is in the other "
+            "that id comes before the one that row 2 read last. The shift goes in the other "
             "direction.",
         ),
         Option(
-            "None, since row 2 is the last that is cut off.",
+            "None, since row 2 is the last row and is cut off.",
             False,
-            "the row that has no target is row 3: nothing follows the last id.",
+            "the row without a target is row 3: nothing follows the last id.",
         ),
     ),
 )
@@ -42,14 +42,14 @@ SHIFT = OneAnswer(
 
 FIRST_LOSS = Numeric(
     id="training.first_loss",
-    prompt="A fresh model with a vocabulary of {vocabulary} tokens is shown its first batch. Which "
+    prompt="An untrained model with a vocabulary of {vocabulary} tokens sees its first batch. What "
     "loss do you expect, in nats?",
     draw=lambda rng: {"vocabulary": rng.choice([512, 1024, 2048, 4096, 32000, 50257, 151936])},
     answer=lambda vocabulary: expected_initial_loss(vocabulary),
     explain=lambda vocabulary: (
         f"It finds all tokens about equally likely, so each costs ln {vocabulary} = "
-        f"{math.log(vocabulary):.4g} nats. A first loss far above means that its first logits are "
-        "too large; one far below, that it sees the answer."
+        f"{math.log(vocabulary):.4g} nats. A first loss far above that means that the initial "
+        "logits are too large; one far below, that the model can see the answer."
     ),
     unit="nats",
     slips=(
@@ -61,7 +61,7 @@ FIRST_LOSS = Numeric(
         Slip(
             "base 10",
             lambda vocabulary: math.log10(vocabulary),
-            "That is the logarithm to base 10. Nats take the natural one.",
+            "That is the logarithm to base 10. Nats use the natural logarithm.",
         ),
         Slip(
             "share",
@@ -79,9 +79,9 @@ def _draw_padding(rng: random.Random) -> dict[str, Any]:
 
 
 def _padded_loss(surprises: list[float], kept: int) -> float:
-    """Return the loss of a sequence with these surprises, of which the first `kept` count."""
+    """Return the loss of a sequence with these target losses, of which the first `kept` count."""
     size = len(surprises)
-    # Two tokens, the second of them right: its surprise is s where the other leads by this much.
+    # Two tokens, of which the second is the target: its loss is s if the other leads by this much.
     lead = torch.tensor([*surprises, 1.0], dtype=torch.float64).expm1().log()
     logits = torch.stack([lead, torch.zeros_like(lead)], dim=-1)[None]
     counted = torch.arange(size + 1)[None] <= kept
@@ -90,8 +90,8 @@ def _padded_loss(surprises: list[float], kept: int) -> float:
 
 PADDING = Numeric(
     id="training.padding",
-    prompt="The surprises at the targets of one sequence are {surprises} nats. Only the first "
-    "{kept} targets are text, the others are padding. What is the loss?",
+    prompt="The losses of the targets of one sequence are {surprises} nats. Only the first {kept} "
+    "targets are text, the others are padding. What is the loss of the sequence?",
     draw=_draw_padding,
     answer=_padded_loss,
     explain=lambda surprises, kept: (
@@ -103,13 +103,13 @@ PADDING = Numeric(
         Slip(
             "divided by all",
             lambda surprises, kept: sum(surprises[:kept]) / len(surprises),
-            "You left the padding out of the sum, but divided by all places. The loss would fall "
-            "with each padding token that is added.",
+            "You left the padding out of the sum, but divided by all positions. The loss would "
+            "fall with each padding token that is added.",
         ),
         Slip(
             "padding included",
             lambda surprises, kept: sum(surprises) / len(surprises),
-            "This is the mean over padding too: the model would be taught to write it.",
+            "This mean includes padding: the model would be trained to generate it.",
         ),
         Slip(
             "summed",
@@ -122,31 +122,31 @@ PADDING = Numeric(
 
 OVERFIT = OneAnswer(
     id="training.overfit",
-    prompt="Before a long run you train a new model on one batch of 8 sequences of text, again and "
-    "again. After 500 steps its loss on that batch still stands near ln V. What is likely?",
+    prompt="Before a long run you train a new model on one batch of 8 text sequences, again and "
+    "again. After 500 steps its loss on that batch is still near ln V. What is the likely cause?",
     options=(
         Option(
             "Something is broken: the targets, the gradients or the step.",
             True,
-            "a model with many more parameters than the batch has tokens can learn it by heart. "
-            "If it does not, no amount of data will help; look for the fault on this one batch.",
+            "a model with many more parameters than the batch has tokens can memorize it. If it "
+            "does not, more data will not help; look for the fault on this one batch.",
         ),
         Option(
             "The batch is too small to learn a language from.",
             False,
-            "it is, but nobody asks for a language here. Learning eight sequences by heart needs "
-            "no more than eight sequences.",
+            "that is true, but the aim here is to memorize eight sequences, and for that eight "
+            "sequences are enough.",
         ),
         Option(
             "The model overfits.",
             False,
-            "overfitting would show as a loss near 0 on this batch. Here that is the aim.",
+            "overfitting would show as a loss near 0 on this batch. Here that is the goal.",
         ),
         Option(
             "Weight decay holds the weights back.",
             False,
-            "at usual strengths it takes a small share of each weight in 500 steps, far too "
-            "little to keep the loss at its first value.",
+            "at typical strengths it removes a small share of each weight in 500 steps, far too "
+            "little to keep the loss at its initial value.",
         ),
     ),
 )

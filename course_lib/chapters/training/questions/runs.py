@@ -1,4 +1,4 @@
-"""Questions on runs: what a resumed one needs, number types, the cliff, and laws of scaling."""
+"""Questions on runs: resuming, number types, the phase change, and scaling laws."""
 
 import math
 import random
@@ -9,13 +9,13 @@ from course_lib.training.scaling import ScalingLaw, fit_power_law
 
 RESUME = SeveralAnswers(
     id="training.resume",
-    prompt="A run is killed and goes on from a file. What must the file hold, besides the weights, "
-    "so that the next weights are bit for bit those of a run that was left in peace?",
+    prompt="A run is killed and resumed from a file. What must the file contain, besides the "
+    "weights, so that the next weights are bit for bit those of a run without interruption?",
     options=(
         Option(
             "AdamW's m and v for each parameter.",
             True,
-            "the next step is made of them. With zeros in their place it is another step.",
+            "the next step is computed from them. With zeros in their place it would be different.",
         ),
         Option(
             "The number of steps done.",
@@ -23,20 +23,20 @@ RESUME = SeveralAnswers(
             "the schedule and the bias correction depend on it.",
         ),
         Option(
-            "The state of the random generator, or the place in the data.",
+            "The state of the random generator, or the position in the data.",
             True,
-            "the next batch depends on it; from the seed alone, the run would see its first "
-            "batches again.",
+            "the next batch depends on it. Started from the seed again, the run would see its "
+            "first batches once more.",
         ),
         Option(
             "The gradients of the last step.",
             False,
-            "they have done their work and are set to nothing before the next one.",
+            "they have been used, and are cleared before the next step.",
         ),
         Option(
             "The losses so far.",
             False,
-            "they are worth keeping for the curve, but no step depends on them.",
+            "they are worth keeping for the loss curve, but no step depends on them.",
         ),
     ),
 )
@@ -44,19 +44,19 @@ RESUME = SeveralAnswers(
 
 BFLOAT16 = OneAnswer(
     id="training.bfloat16",
-    prompt="A weight of 1.0 is to change by 0.001. bfloat16 has 8 bits of precision, so that the "
-    "next number above 1 is 1.0078. What happens if the weight itself is kept in bfloat16?",
+    prompt="A weight of 1.0 should increase by 0.001. bfloat16 has 8 bits of precision: the next "
+    "number above 1 is 1.0078. What happens if the weight itself is stored in bfloat16?",
     options=(
         Option(
-            "It stays at 1.0, each time.",
+            "It stays at 1.0, every time.",
             True,
-            "1.001 rounds to 1.0. Small steps are lost one by one, however many there are. "
-            "Mixed precision keeps weights in float32 and rounds only for the products.",
+            "1.001 rounds to 1.0. Small steps are lost one by one, however many there are. Mixed "
+            "precision keeps the weights in float32 and rounds only for the products.",
         ),
         Option(
             "It becomes 1.001 with a small error.",
             False,
-            "the neighbours of 1.0 are 0.9961 and 1.0078; there is no number near 1.001 but 1.",
+            "the neighbors of 1.0 are 0.9961 and 1.0078; the number nearest to 1.001 is 1.",
         ),
         Option(
             "It becomes 1.0078.",
@@ -66,7 +66,7 @@ BFLOAT16 = OneAnswer(
         Option(
             "It overflows.",
             False,
-            "bfloat16 has the range of float32. What it lacks is precision.",
+            "bfloat16 has the range of float32. It lacks precision.",
         ),
     ),
 )
@@ -74,31 +74,32 @@ BFLOAT16 = OneAnswer(
 
 CLIFF = OneAnswer(
     id="training.cliff",
-    prompt="A small model is trained on random ids that repeat, and on text. For a long time the "
-    "loss on the repeats does not move, while that on text falls. Then it drops to a fraction "
-    "within a few hundred steps. What happened?",
+    prompt="A small model is trained on text and on random ids that repeat. For a long time the "
+    "loss on the repeats hardly moves, while the loss on text falls. Then the loss on the repeats "
+    "drops to a fraction within a few hundred steps. What happened?",
     options=(
         Option(
             "Heads in two layers learned to work together.",
             True,
-            "neither is of use alone: one must look one token back, the other for what that one "
-            "left. Once both point the right way a little, each makes the other's gradient larger.",
+            "neither helps the repeats alone: one must attend to the previous token, the other "
+            "must use what the first one wrote. Once both do so a little, each makes the other's "
+            "gradient larger.",
         ),
         Option(
-            "The model learned the repeated sequences by heart.",
+            "The model memorized the repeated sequences.",
             False,
-            "they are drawn afresh for each batch. There is nothing to learn by heart.",
+            "they are drawn anew for each batch, so there is nothing to memorize.",
         ),
         Option(
             "The learning rate was lowered at that moment.",
             False,
-            "the schedule is smooth, and runs with a constant rate show the same cliff.",
+            "the schedule is smooth and has no jump at that step.",
         ),
         Option(
-            "The embeddings of the last rare tokens had at last been trained.",
+            "The embeddings of the last rare tokens had finally been trained.",
             False,
-            "that happens bit by bit. And with all embeddings trained, one layer of attention "
-            "would still not see the cliff.",
+            "that happens gradually. And a model with one layer of attention would not show the "
+            "drop even with all embeddings trained.",
         ),
     ),
 )
@@ -116,8 +117,9 @@ def _exponent(times: int, first: float, second: float) -> float:
 
 EXPONENT = Numeric(
     id="training.exponent",
-    prompt="The part of the loss that falls with the number of parameters is {first} nats for a "
-    "model, and {second} for one with {times} times as many. It follows A · N^(−α). What is α?",
+    prompt="The part of the loss that falls with the number of parameters is {first} nats for one "
+    "model, and {second} nats for a model with {times} times as many parameters. It follows "
+    "A · N^(−α). What is α?",
     draw=_draw_exponent,
     answer=_exponent,
     explain=lambda times, first, second: (
@@ -128,18 +130,18 @@ EXPONENT = Numeric(
         Slip(
             "slope on plain axes",
             lambda times, first, second: (first - second) / (times - 1),
-            "That is the slope between the two points as they are. A power is a straight line "
+            "That is the slope between the two points on plain axes. A power is a straight line "
             "through the logarithms.",
         ),
         Slip(
             "only the loss as a logarithm",
             lambda times, first, second: math.log(first / second) / (times - 1),
-            "You took the logarithm of the losses only. Take that of the sizes too.",
+            "You took the logarithm of the losses only. Take the logarithm of the sizes too.",
         ),
         Slip(
             "upside down",
             lambda times, first, second: math.log(times) / math.log(first / second),
-            "That is 1/α: how fast the parameters grow as the loss falls.",
+            "That is 1/α. Divide the logarithm of the losses by that of the sizes.",
         ),
     ),
 )
@@ -151,21 +153,22 @@ def _draw_budget(rng: random.Random) -> dict[str, Any]:
 
 BUDGET = Numeric(
     id="training.budget",
-    prompt="In a family of models both exponents of the law E + A·N^(−α) + B·D^(−β) are equal. For "
-    "a certain budget of FLOPs {parameters} million parameters are best. The budget becomes "
+    prompt="A family of models follows the law E + A·N^(−α) + B·D^(−β) with α = β. For a certain "
+    "training budget in FLOPs, {parameters} million parameters are best. The budget becomes "
     "{times} times as large. How many million parameters are best now?",
     draw=_draw_budget,
     answer=lambda parameters, times: parameters * _growth(times),
     explain=lambda parameters, times: (
-        "Training costs 6 · N · D. With equal exponents the best N and the best D grow alike, each "
-        f"by √{times} = {_growth(times):.4g}: {parameters * _growth(times):.4g} million."
+        "Training costs 6 · N · D, and the best N grows as the budget to the power β / (α + β), "
+        f"here ½. So N and D each grow by √{times} = {_growth(times):.4g}: "
+        f"{parameters * _growth(times):.4g} million."
     ),
     unit="million",
     slips=(
         Slip(
             "all into parameters",
             lambda parameters, times: parameters * times,
-            "You put the whole budget into parameters. More parameters want more text as well.",
+            "You put the whole budget into parameters. More parameters need more text as well.",
         ),
         Slip(
             "all into text",
@@ -177,6 +180,6 @@ BUDGET = Numeric(
 
 
 def _growth(times: int) -> float:
-    """Return by how much the best size grows with the budget where both exponents are equal."""
+    """Return the factor by which the best size grows with the budget, for equal exponents."""
     law = ScalingLaw(floor=1.0, a=400.0, alpha=0.34, b=400.0, beta=0.34)
     return law.best_size(1e18 * times) / law.best_size(1e18)

@@ -22,18 +22,17 @@ from course_lib.training.schedule import cosine_rate
 
 LOOP = OrderSteps(
     id="training.loop",
-    prompt="One step of training, with gradients zeroed at the beginning of each step. Put it in "
-    "order.",
+    prompt="Put one step of training in order. Gradients are cleared at its beginning.",
     steps=(
-        "Draw a batch and set all gradients to nothing.",
+        "Draw a batch and clear all gradients.",
         "Run the model and compute the loss.",
-        "Run backward, which fills the gradients.",
-        "Measure the norm of all gradients, and shorten them if it is above the limit.",
+        "Run backward, which computes the gradients.",
+        "Measure the norm of all gradients, and clip them if it is above the limit.",
         "Let the optimizer change the weights.",
     ),
-    explanation="Clipping stands between backward and the step: before, there is nothing to clip, "
-    "and after, it comes too late. Zeroing may stand at the beginning or behind the step, but "
-    "never between backward and the step.",
+    explanation="Clipping comes between backward and the step: before backward there is nothing to "
+    "clip, and after the step it is too late. Clearing may come at the beginning or after the "
+    "step, but never between backward and the step.",
 )
 
 
@@ -48,8 +47,8 @@ for _ in range(3):
     (3 * w).backward()
 print(w.grad.item())
 """,
-    why="The derivative of 3w is 3, and each backward() adds it to what is in w.grad already: 3, "
-    "6, 9. In a training loop somebody has to empty it.",
+    why="The derivative of 3w is 3, and each backward() adds it to what is already in w.grad: 3, "
+    "6, 9. A training loop has to clear it.",
     mistakes=(
         Mistake("3.0", "Each backward() adds its gradient to the one that is there."),
         Mistake("6.0", "The value of w plays no part: the derivative of 3w is 3, three times."),
@@ -74,14 +73,15 @@ def _first_step(weight: float, gradient: float, rate: float) -> float:
 
 FIRST_STEP = Numeric(
     id="training.first_step",
-    prompt="A weight of {weight} has the gradient {gradient}. AdamW takes its first step with the "
-    "rate {rate}, betas (0.9, 0.999), a tiny epsilon and no weight decay. What is the weight then?",
+    prompt="A weight of {weight} has the gradient {gradient}. AdamW takes its first step with a "
+    "learning rate of {rate}, betas (0.9, 0.999), a tiny epsilon and no weight decay. What is the "
+    "weight after it?",
     draw=_draw_first_step,
     answer=_first_step,
     tolerance=0.001,
     explain=lambda weight, gradient, rate: (
         "After one step the corrected m is g and the corrected v is g², so m / √v is the sign of "
-        f"the gradient. The weight moves by the rate: "
+        f"the gradient. The weight moves by the learning rate: "
         f"{weight} {'−' if gradient > 0 else '+'} {rate} = "
         f"{_first_step(weight, gradient, rate):.4g}."
     ),
@@ -89,20 +89,20 @@ FIRST_STEP = Numeric(
         Slip(
             "plain descent",
             lambda weight, gradient, rate: weight - rate * gradient,
-            "That is the step of plain gradient descent. AdamW divides the gradient by its size.",
+            "That is a step of plain gradient descent. AdamW divides the gradient by its size.",
         ),
         Slip(
             "no correction",
             lambda weight, gradient, rate: (
                 weight - math.copysign(rate * 0.1 / math.sqrt(0.001), gradient)
             ),
-            "You took m = 0.1 g and v = 0.001 g² as they are. The bias correction makes g and g² "
-            "of them.",
+            "You used m = 0.1 g and v = 0.001 g² without correction. The bias correction turns "
+            "them into g and g².",
         ),
         Slip(
             "uphill",
             lambda weight, gradient, rate: weight + math.copysign(rate, gradient),
-            "The size of the step is right, its direction is not: it goes against the gradient.",
+            "The size of the step is right, but it must go against the gradient.",
         ),
     ),
 )
@@ -111,31 +111,32 @@ FIRST_STEP = Numeric(
 DECOUPLED = OneAnswer(
     id="training.decoupled",
     prompt="Two weights are equal. For a long time the gradient of the first has been a hundred "
-    "times as large as that of the second, both with changing sign. Compare how weight decay pulls "
-    "at them.",
+    "times as large as that of the second, both with alternating sign. How does weight decay act "
+    "on them?",
     options=(
         Option(
-            "In AdamW both are pulled alike; with an L2 term in the gradient the first is pulled a "
+            "In AdamW both shrink equally; with an L2 term in the gradient the first shrinks a "
             "hundred times less.",
             True,
-            "AdamW takes rate · λ · weight from both. An L2 term is divided by √v together with "
-            "the gradient, and √v of the first is a hundred times as large.",
+            "AdamW subtracts rate · λ · weight from both. An L2 term is divided by √v together "
+            "with the gradient, and √v of the first is a hundred times as large.",
         ),
         Option(
-            "In AdamW the first is pulled a hundred times less; with an L2 term in the gradient "
-            "both are pulled alike.",
+            "In AdamW the first shrinks a hundred times less; with an L2 term in the gradient "
+            "both shrink equally.",
             False,
-            "it is the other way round: decoupled means that v plays no part in the decay.",
+            "it is the reverse: decoupled means that the decay does not depend on v.",
         ),
         Option(
-            "Both are pulled alike in both cases.",
+            "Both shrink equally in both cases.",
             False,
-            "that holds for plain gradient descent, where L2 and decay are one. Adam divides.",
+            "that holds for plain gradient descent, where L2 and decay are the same. Adam divides.",
         ),
         Option(
-            "The first is pulled a hundred times more in both cases.",
+            "The first shrinks a hundred times more in both cases.",
             False,
-            "a larger gradient never strengthens the decay; divided by √v it weakens it.",
+            "a larger gradient never strengthens the decay; in an L2 term it weakens it, through "
+            "√v.",
         ),
     ),
 )
@@ -159,7 +160,7 @@ def _explain_rate(step: int, warmup: int, steps: int, peak: float, final: float)
     rate = cosine_rate(step, warmup=warmup, steps=steps, peak=peak, final=final)
     return (
         f"{step - warmup} of {steps - warmup} steps after the warm-up are done, {progress:.2f} of "
-        f"the way. The cosine leaves (1 + cos(π · {progress:.2f})) / 2 = {share:.4f} of the span: "
+        f"them. The cosine leaves (1 + cos(π · {progress:.2f})) / 2 = {share:.4f} of the span: "
         f"{final:g} + {peak - final:g} · {share:.4f} = {rate:.4g}."
     )
 
@@ -179,12 +180,12 @@ RATE = Numeric(
             lambda step, warmup, steps, peak, final: (
                 peak - (peak - final) * (step - warmup) / (steps - warmup)
             ),
-            "You went down in a straight line. The cosine is above it at first, and below later.",
+            "You used a straight line. The cosine is above it at first, and below it later.",
         ),
         Slip(
             "to zero",
             _without_final,
-            "You let the cosine go down to 0. It ends at the final rate.",
+            "Your cosine falls to 0. It ends at the final rate.",
         ),
     ),
 )
@@ -206,20 +207,20 @@ CLIP = Numeric(
         .item()
     ),
     explain=lambda first, second, limit: (
-        f"Together they are √({first}² + {second}²) = {math.hypot(first, second):g} long. Both "
-        f"are multiplied by {limit:g} / {math.hypot(first, second):g}, and the first becomes "
-        f"{first * limit / math.hypot(first, second):.4g} long."
+        f"Together they have length √({first}² + {second}²) = {math.hypot(first, second):g}. Both "
+        f"are multiplied by {limit:g} / {math.hypot(first, second):g}, and the norm of the "
+        f"first becomes {first * limit / math.hypot(first, second):.4g}."
     ),
     slips=(
         Slip(
             "by itself",
             lambda first, second, limit: limit,
-            "You clipped the first tensor by itself. One factor, from the norm of all, fits both.",
+            "You clipped the first tensor separately. Both get one factor, from the global norm.",
         ),
         Slip(
             "lengths added",
             lambda first, second, limit: first * limit / (first + second),
-            "You added the two norms. Squares add up: the norm of both is the root of their sum.",
+            "You added the two norms. Add their squares, and take the root of the sum.",
         ),
         Slip(
             "no root",
@@ -241,9 +242,9 @@ def _accumulates_wrongly(names: dict[str, Any]) -> bool:
 
 BUG_ACCUMULATE = FindTheBug(
     id="training.bug_accumulate",
-    prompt="This should leave in `weight.grad` the gradient of the mean loss over a batch that is "
-    "given in parts of equal size. With plain gradient descent it trains as if the learning rate "
-    "were too high, and the more parts, the worse.",
+    prompt="This should leave in `weight.grad` the gradient of the mean loss over a batch given in "
+    "parts of equal size. With plain gradient descent, training behaves as if the learning rate "
+    "were too high, and more so with more parts.",
     code="""
 def gradient_of(weight, parts, mean_loss):
     weight.grad = None
@@ -252,13 +253,13 @@ def gradient_of(weight, parts, mean_loss):
 """,
     line=4,
     fixed="(mean_loss(weight, part) / len(parts)).backward()",
-    why="backward() adds up the gradients of all parts, so that four parts give four times the "
-    "mean. Each loss must be divided by the number of parts (or multiplied by the part's share of "
-    "the tokens, if parts differ).",
+    why="backward() adds up the gradients of all parts, so four parts give four times the mean. "
+    "Divide each loss by the number of parts (or, if parts differ in size, multiply it by the "
+    "part's share of the targets).",
     why_not={
-        1: "all that is needed is passed in.",
-        2: "the gradient is emptied once for each step. Inside the loop it would be wrong.",
-        3: "every part is visited once.",
+        1: "everything that is needed is passed in.",
+        2: "the gradient is cleared once per step. Inside the loop that would be wrong.",
+        3: "every part is used once.",
     },
     shows_bug=_accumulates_wrongly,
 )
