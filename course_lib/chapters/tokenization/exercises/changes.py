@@ -186,7 +186,7 @@ COUNT_CHANGES = Exercise(
             "zeros kept",
             _zeros_kept,
             "Pairs whose number does not change are in your result with 0. Leave them out: most "
-            "pairs of a long word do not change, and nobody needs to look at them.",
+            "pairs of a long word do not change.",
         ),
         Misconception(
             "signs exchanged",

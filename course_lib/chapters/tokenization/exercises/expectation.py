@@ -20,7 +20,7 @@ def _shares_of(text, log_probs):
 
 
 def _averaged(words, log_probs, share, total=None):
-    """Return counts weighted by `share`, and log p of the words unless another total is given."""
+    """Return counts weighted by `share`, and log p of the words unless `total` is given."""
     counts, sum_of_logs = {}, 0.0
     for word, count in words.items():
         ways, mass = _shares_of(word, log_probs)

@@ -28,7 +28,7 @@ INJECTION = OneAnswer(
         Option(
             "As the special token, since that is what its name says.",
             False,
-            "then the user could end the turn and open one of the system. Whoever can write "
+            "then the user could end the turn and open one of the system. A user who can write "
             "special tokens can write the system prompt.",
         ),
         Option(
