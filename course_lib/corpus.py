@@ -1,9 +1,9 @@
 """Text without a download: what the running Python says about itself.
 
-A course on language models needs text, and needs to work offline. Every Python carries some
-400 kB of reference documentation (the topics that `help()` shows), ten megabytes of source, and the
-docstrings in it. Nothing of it is copied here; another Python version has slightly other text, so
-no stored result may depend on it letter for letter.
+A course on language models needs text, and needs to work offline. Every Python carries some 400 kB
+of reference documentation (the topics of `help()`), ten megabytes of source, and the docstrings
+in it. Nothing of it is copied here; a different Python version has slightly different text, so no
+stored result may depend on it letter for letter.
 
     held out:  first byte of sha256(name of the document) < 26        (a chance of one in ten)
 
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# One thought in several scripts, in the course's own words, to compare what it costs in tokens.
+# One sentence in several languages, in the course's own words, to compare its cost in tokens.
 SAMPLES: dict[str, str] = {
     "English": "Every word you read here was first cut into pieces and turned into numbers.",
     "German": "Jedes Wort, das du hier liest, wurde erst in Stücke zerlegt und dann zu Zahlen.",
@@ -48,7 +48,7 @@ _SKIPPED_FOLDERS = frozenset(
 
 
 class Document(NamedTuple):
-    """One text with the name that decides to which side of the split it belongs."""
+    """A text with its name, which decides on which side of the split it is."""
 
     name: str
     text: str
@@ -110,12 +110,12 @@ SOURCES: dict[str, Callable[[], tuple[Document, ...]]] = {
 
 
 def is_held_out(name: str) -> bool:
-    """Say whether the document of this name is held out, which one in ten is by chance."""
+    """Say whether the document of this name is held out (about 10 % are)."""
     return hashlib.sha256(name.encode()).digest()[0] < 26
 
 
 def train_text(characters: int | None = None, source: str = "documentation") -> str:
-    """Return the first `characters` of the training documents, or all there are."""
+    """Return the first `characters` of the training documents, or all of them."""
     return _joined(source, characters, held_out=False)
 
 

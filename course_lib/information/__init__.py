@@ -1,9 +1,9 @@
-"""Information: how much a message says, how short it can be written, how safely it can be sent.
+"""Information: how much a message contains, how short a code can be, how safely it can be sent.
 
 measures      the units: entropy, cross-entropy, divergence, perplexity, bits per byte
 huffman       source coding with a word of whole bits for each symbol
 arithmetic    source coding down to the entropy, driven by any language model
-channel       sending bits over a line that flips some of them, and the limit to that
+channel       sending bits over a channel that flips some of them, and the limit for that
 """
 
 from course_lib.information.arithmetic import cumulative_frequencies, decode, encode, narrow

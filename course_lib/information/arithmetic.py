@@ -2,16 +2,16 @@
 
 Huffman's words have whole bits, a waste when the next token is nearly certain and worth a tenth of
 one. An arithmetic coder writes the whole text as a single number in [0, 1). Each token keeps its
-share of the interval that is left, in proportion to its probability; a number inside the last
-interval tells all tokens. Its length is the sum of -log2 p, the model's own surprise at the text:
+share of the remaining interval, in proportion to its probability; a number inside the last interval
+determines all tokens. Its length is the sum of -log2 p, the model's own surprise at the text:
 
     low'  = low + width * (probability of the tokens below)
     high' = low + width * (probability of the tokens below, and of this one)
 
 Real numbers would need ever more digits. So the ends of the interval are 32-bit integers. As soon
-as it lies in one half of the range, one bit of the number is settled: it is sent, and the half is
-doubled. A small interval across the middle settles nothing; then the middle half is doubled, and
-the coder remembers how many bits now wait for the next settled one.
+as the interval is inside one half of the range, one bit of the number is settled: it is sent, and
+the half is doubled. A small interval across the middle settles nothing; then the middle half is
+doubled, and the coder remembers how many bits now wait for the next settled one.
 
 Encoder and decoder ask the same model, so a better language model is a better compressor. The model
 must give the same answer both times, to the last bit: use one machine and one number of threads.
@@ -52,7 +52,7 @@ def narrow(
 def cumulative_frequencies(p: Float[Tensor, " V"]) -> Int[Tensor, " edges"]:
     """Return V + 1 whole numbers from 0 to TOTAL in steps proportional to p, but of at least 1.
 
-    Even a token of probability zero keeps a sliver, so that every text can be encoded.
+    Even a token of probability zero keeps a part, so that every text can be encoded.
     """
     p = check_distribution(p, "p").double().cpu()
     V = p.shape[0]
@@ -119,8 +119,8 @@ def decode(data: bytes, model: NextToken, length: int) -> list[int]:
 def _doubling(low: int, high: int) -> int | None:
     """Return where the half of the range starts that contains [low, high), or None if none does.
 
-    The halves tried are the lower, the upper and the middle one. Whoever fits in none of them is
-    wider than a quarter.
+    The halves tried are the lower, the upper and the middle one. An interval that fits in none of
+    them is wider than a quarter.
     """
     for start in (0, HALF, QUARTER):
         if start <= low and high <= start + HALF:

@@ -1,4 +1,4 @@
-"""The noisy channel: how fast bits can be sent over a line that flips some of them.
+"""The noisy channel: how fast bits can be sent if some of them are flipped.
 
 The binary symmetric channel flips each bit with probability f. Sending each bit three times makes
 errors rarer, at a price: a third of the rate. Shannon found that the price has a limit. At any rate
@@ -10,7 +10,7 @@ below the capacity, long codes make errors as rare as you like; above it, no cod
 At a rate R > C at least the share e of the message bits arrives wrong, where R (1 - H(e)) = C.
 
 A linear code multiplies the message by a table of bits, modulo 2. The decoder looks for the code
-word that differs least from what it received: the best guess, and for 2 ** k words a slow one.
+word that differs least from what it received: the most likely one, and slow to find among 2 ** k.
 
 Taught in:        language_models
 Paper:            Shannon 1948; Hamming 1950, "Error Detecting and Error Correcting Codes"

@@ -1,8 +1,8 @@
 """Huffman coding: the shortest code that gives every symbol a word of whole bits.
 
-Frequent symbols get short words, rare ones long words, and no word is the beginning of another, so
-that a stream of words needs no gaps. Huffman's tree joins the two rarest symbols, again and again.
-Its average word length L, in bits, is the least that any such code can have, and
+Frequent symbols get short words, rare ones long words, and no word is the beginning of a different
+one, so that a stream of words needs no gaps. Huffman's tree joins the two rarest symbols, again and
+again. Its average word length L, in bits, is the least that any such code can have, and
 
     H <= L < H + 1        H the entropy of the symbols
 
@@ -47,7 +47,7 @@ def word_lengths(p: Float[Tensor, " V"]) -> dict[int, int]:
 
 
 def canonical_code(lengths: Mapping[int, int]) -> dict[int, str]:
-    """Return words of the given lengths, none the beginning of another, counting upwards."""
+    """Return words of the given lengths, none a prefix of a different one, counting upwards."""
     code, word, previous = {}, 0, 0
     for symbol, length in sorted(lengths.items(), key=lambda item: (item[1], item[0])):
         word <<= length - previous

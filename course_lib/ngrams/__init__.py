@@ -1,9 +1,9 @@
 """Language models by counting, and what every language model has in common.
 
-counts       n-grams of a text, and how soon they run thin
+counts       n-grams of a text, and how quickly they become sparse
 smoothing    add-k and Kneser-Ney: from counts to distributions with room for the unseen
-text         the chain rule for a whole text, and drawing a text from a model
-tasks        causal, masked and prefix modelling: what is visible, what is predicted
+text         the chain rule for a whole text, and sampling a text from a model
+objectives   causal, masked and prefix modeling: what is visible, what is predicted
 """
 
 from course_lib.ngrams.counts import Sparsity, continuation_counts, count_ngrams, sparsity

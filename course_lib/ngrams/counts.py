@@ -1,4 +1,4 @@
-"""Counting n-grams: what followed what in a text, and how soon the counts run thin.
+"""Counting n-grams: what followed what in a text, and how quickly the counts become sparse.
 
 V ** n different runs of n tokens are possible, but a text of T tokens contains at most T - n + 1 of
 them. With every step of n a larger share of the n-grams in a new text was never counted before.
@@ -34,14 +34,14 @@ def continuation_counts(ids: Sequence[int], n: int) -> Counter[NGram]:
 
 @dataclass(frozen=True)
 class Sparsity:
-    """How thinly a text covers the n-grams that could occur."""
+    """How few of the possible n-grams a text contains."""
 
     n: int
     possible: int
     seen: int
     seen_once: int
     new_share: float
-    """The share of the n-grams in another text that were never seen in this one."""
+    """The share of the n-grams in a second text that were never seen in this one."""
 
 
 def sparsity(ids: Sequence[int], other: Sequence[int], n: int, vocabulary_size: int) -> Sparsity:

@@ -2,9 +2,9 @@
 
     causal   predict every token from those before it       GPT, Llama, Qwen
     masked   predict hidden tokens from all the others      BERT
-    prefix   read a beginning in both directions, go on     T5 as a prefix model, UniLM
+    prefix   read a prefix in both directions, continue     T5 as a prefix model, UniLM
 
-The table of what is visible is about predictions: row t tells which tokens may be read to work out
+The table of what is visible is about predictions: row t tells which tokens may be read to compute
 position t, and a token that is to be predicted never sees itself. In a Transformer the output at
 position t predicts token t + 1, so there the same table appears shifted by one row.
 
@@ -25,7 +25,7 @@ class Task(NamedTuple):
     """What may be seen and what must be predicted, for one text of T tokens."""
 
     visible: Bool[Tensor, "T T"]
-    """Row t, column s: may token s be read to work out position t?"""
+    """Row t, column s: may token s be read to compute position t?"""
     predicted: Bool[Tensor, " T"]
     """Must the token at position t be predicted?"""
 
@@ -49,7 +49,7 @@ def masked_task(length: int, hidden: Int[Tensor, " hidden"]) -> Task:
 
 
 def prefix_task(length: int, prefix: int) -> Task:
-    """Return prefix language modelling: read the given beginning both ways, then go on from it."""
+    """Return prefix language modelling: read the prefix in both directions, then continue."""
     if not 0 <= prefix <= length:
         raise ValueError(
             f"the prefix is part of the text and has 0 to {length} tokens; got {prefix}. "

@@ -1,16 +1,16 @@
-"""Smoothed n-gram models: what came next, the last time these tokens were seen?
+"""Smoothed n-gram models: what came next when these tokens were seen before?
 
-An n-gram model looks at the last n - 1 tokens only, the context h, and answers by counting. Most
+An n-gram model uses only the last n - 1 tokens, the context h, and counts what followed. Most
 n-grams of a new text were never counted, and a model that calls one of them impossible gives the
-whole text a probability of zero. So something must be kept back for the unseen. With c for counts
-and h' for h without its oldest token:
+whole text a probability of zero. So some probability must be reserved for the unseen. With c for
+counts and h' for h without its oldest token:
 
     add-k        p(w | h) = (c(h w) + k) / (c(h) + k V)
     Kneser-Ney   p(w | h) = (max(c(h w) - D, 0) + D types(h) p(w | h')) / c(h)
 
 types(h) is the number of different tokens seen after h. Below the highest order, Kneser-Ney counts
 not how often h w occurred but after how many different tokens: "Francisco" is frequent, yet follows
-one word only, so it is no good guess elsewhere.
+one word only, so it is unlikely elsewhere.
 
 Taught in:        language_models
 Paper:            Kneser and Ney 1995; Chen and Goodman 1998, TR-10-98, Harvard
@@ -58,10 +58,10 @@ def add_k(counts: Float[Tensor, "*batch V"], k: float) -> Float[Tensor, "*batch 
 def discounted(
     counts: Float[Tensor, " V"], lower: Float[Tensor, " V"], discount: float
 ) -> Float[Tensor, " V"]:
-    """Return the counts, each less `discount`, and the mass so gained spread like `lower`.
+    """Return the counts minus `discount`, with the mass taken spread in proportion to `lower`.
 
-    This is one level of Kneser-Ney, divided by the total so that it sums to one: what the longer
-    context does not know, `lower`, the distribution of the shorter one, answers.
+    This is one level of Kneser-Ney, divided by the total so that it sums to one. `lower` is the
+    distribution of the shorter context.
     """
     total = counts.sum()
     if total == 0:
@@ -78,7 +78,7 @@ def estimated_discount(counts: Mapping[NGram, int]) -> float:
     """Return n1 / (n1 + 2 n2), where n1 n-grams were counted once and n2 of them twice.
 
     This is the leave-one-out estimate of Ney, Essen and Kneser 1994. A text too small or too
-    regular to have both kinds gets 0.75, a usual value.
+    regular to have both kinds gets 0.75, a typical value.
     """
     once = sum(times == 1 for times in counts.values())
     twice = sum(times == 2 for times in counts.values())
@@ -106,9 +106,9 @@ class AddK:
 class KneserNey:
     """The interpolated Kneser-Ney model, with one discount for each order.
 
-    The chain of ever shorter contexts ends in the uniform distribution, so nothing is impossible. A
-    context that was never seen passes the question on to the next shorter one. Near the start of a
-    text, where there is no full context yet, the shorter ones answer too.
+    The chain of ever shorter contexts ends in the uniform distribution, so nothing is impossible.
+    For a context that was never seen, and near the start of a text, where there is no full context
+    yet, the next shorter context is used.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class KneserNey:
         ]
         self.tables = [ContextTable(level, vocabulary_size) for level in levels]
         self.floor = torch.full((vocabulary_size,), 1 / vocabulary_size, dtype=torch.float64)
-        # A text comes back to the same contexts, so the latest answers are kept, up to 32 MiB.
+        # Contexts recur in a text, so the latest results are kept, up to 32 MiB.
         self._remembered = lru_cache(max(order, 2**22 // vocabulary_size))(self._distribution)
 
     def __call__(self, context: Sequence[int]) -> Float[Tensor, " V"]:

@@ -6,15 +6,15 @@ joined is all that a byte-level BPE tokenizer learns.
 
     best pair = argmax over pairs of (count, tie rule)
 
-The tie rule belongs to the algorithm: equally frequent pairs are common, and whichever is merged
-first changes what comes after. `tokenizers` takes the pair with the smaller ids, Stanford's CS336
-the pair with the larger bytes, and a plain loop over a dictionary the pair that it saw first.
+The tie rule belongs to the algorithm: equally frequent pairs are common, and the one merged first
+changes all later merges. `tokenizers` takes the pair with the smaller ids, Stanford's CS336 the
+pair with the larger bytes, and a plain loop over a dictionary the pair that it saw first.
 
-Taken literally this is hopeless: every merge would read the whole corpus. Three observations make
-it fast. A word that occurs 5 000 times is counted once, with weight 5 000. A merge changes only
-the counts next to it, so counts are kept up to date instead of being taken anew, and a pair knows
-the words in which it occurs. And the largest count is on top of a heap, whose entries may be out
-of date: one that is goes back with its present count.
+Taken literally this is far too slow: every merge would read the whole corpus. Three observations
+make it fast. A word that occurs 5 000 times is counted once, with weight 5 000. A merge changes
+only the counts next to it, so counts are kept up to date instead of being counted again, and for
+each pair the words that contain it are known. And the largest count is on top of a heap, whose
+entries may be out of date: such an entry is pushed again with its present count.
 
 Taught in:        tokenization
 Paper:            Sennrich et al. 2016, arXiv:1508.07909
@@ -56,8 +56,10 @@ def count_pairs(words: Iterable[tuple[Sequence[int], int]]) -> Counter[Pair]:
 def merge(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     """Return the ids with every occurrence of the pair, from left to right, replaced.
 
-    `new_id` must be new: an occurrence that ends where another begins ("aaa" for the pair "aa") is
-    recognised by its first half being gone.
+    >>> merge([1, 1, 1, 2], (1, 1), 256)
+    [256, 1, 2]
+
+    `new_id` must not occur in `ids`.
     """
     left, right = pair
     merged: list[int] = []
@@ -70,7 +72,7 @@ def merge(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
 
 
 class PairCounts:
-    """The words of a corpus, each held once, with pair counts that follow every merge."""
+    """The words of a corpus, each stored once, with pair counts kept up to date."""
 
     def __init__(self, words: Iterable[tuple[list[int], int]]) -> None:
         self.words: list[list[int]] = []
@@ -88,7 +90,7 @@ class PairCounts:
                 self.places[pair].add(place)
 
     def merge(self, pair: Pair, new_id: int) -> Iterable[Pair]:
-        """Apply one merge to every word that contains the pair; return the pairs that arose."""
+        """Apply one merge to every word that contains the pair; return the new pairs."""
         counts, places = self.counts, self.places
         arose: dict[Pair, int] = defaultdict(int)
         joined = 0

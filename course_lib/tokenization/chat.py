@@ -13,8 +13,8 @@ layout is written twice below: as Python, and as the Jinja template that a token
 `chat_template`.
 
 Rendering to *text* and then encoding with all special tokens allowed is how injection happens: a
-message that spells `<|im_end|>` would end its own turn. `encode_chat` never takes that road: what
-comes from a message stays text.
+message that spells `<|im_end|>` would end its own turn. `encode_chat` avoids that: what comes
+from a message stays text.
 
 Taught in:        tokenization
 Checked against:  `transformers`' apply_chat_template with CHATML_TEMPLATE

@@ -1,14 +1,14 @@
-"""What a tokenizer costs: how much text a token covers, and what no token covers.
+"""What a tokenizer costs: how much text a token covers, and what is unknown.
 
 Context length, the KV cache, speed and price are counted in tokens, so a tokenizer that needs twice
-as many for a language makes that language twice as dear. Bytes per token compares tokenizers on
-one text; for two languages compare the tokens of the same thought.
+as many for a language makes that language twice as expensive. Bytes per token compares tokenizers
+on one text; for two languages compare the tokens of the same sentence.
 
     bytes per token = bytes of the text in UTF-8 / tokens
     out of vocabulary = units that are not known / units
 
 Taught in:        tokenization
-Paper:            Petrov et al. 2023, arXiv:2305.15425 (the same thought in many languages)
+Paper:            Petrov et al. 2023, arXiv:2305.15425 (the same sentences in many languages)
 Checked against:  counts by hand, a tokenizer trained to the smaller size
 """
 
@@ -32,7 +32,7 @@ class Length(NamedTuple):
 
     @property
     def tokens_per_character(self) -> float:
-        """How many tokens a character needs on average; in an unlucky script more than one."""
+        """The average number of tokens per character; above 1 in a script without merges."""
         return self.tokens / self.characters
 
 
@@ -48,12 +48,12 @@ def length(encode: Callable[[str], Sequence[int]], text: str) -> Length:
 def characters_that_fit(
     context: int, bytes_per_token: int | float, bytes_per_character: int | float
 ) -> float:
-    """Return how many characters of a language a context of so many tokens holds."""
+    """Return how many characters of a language fit into a context of `context` tokens."""
     return context * bytes_per_token / bytes_per_character
 
 
 def out_of_vocabulary(units: Sequence[str], known: Container[str]) -> float:
-    """Return the share of the units, such as words or characters, that are not known."""
+    """Return the share of the units, such as words or characters, that are unknown."""
     if not units:
         raise ValueError(
             "a share needs at least one unit to count; got none. Pass the words of a text."

@@ -2,9 +2,9 @@
 
 Without it, BPE would learn tokens such as "of the" or "dog." and spend its vocabulary on accidents
 of punctuation. Each pattern is a list of alternatives, tried from left to right: contractions,
-letters with the character before them, digits, other signs, white space. The patterns differ in how
-many digits they keep together (GPT-2 all, GPT-4 three, Qwen one) and in what may stand in front of
-letters (GPT-2 a space, the others any one sign).
+letters with the character before them, digits, other visible characters, white space. The patterns
+differ in how many digits they keep together (GPT-2 all, GPT-4 three, Qwen one) and in what may
+stand in front of letters (GPT-2 a space, the others any one character).
 
     "it's 2024!"   GPT-2  it 's ␣2024 !      GPT-4  it 's ␣ 202 4 !      Qwen  it 's ␣ 2 0 2 4 !
 

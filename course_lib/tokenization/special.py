@@ -1,13 +1,14 @@
 """Special tokens: integers that mean something other than text.
 
-A model must see where a document ends or whose turn it is. Such marks get ids of their own that no
-text can produce. Two rules keep them apart from text. Where two names begin at the same place the
+A model must see where a document ends or whose turn it is. Such marks have ids that no text
+can produce. Two rules keep them apart from text. Where two names begin at the same place the
 longer one counts, or `<|im_start|>user` could never win against `<|im_start|>`. And text that
-merely spells the name of a special token is text, unless the caller says otherwise: who lets a
-user's message become `<|im_end|>` lets the user write the system prompt.
+merely spells the name of a special token is text, unless the caller says otherwise: a
+server that turns `<|im_end|>` in a user's message into the special token lets the user write the
+system prompt.
 
     "a<|b|>c"  with "<|b|>" allowed   a · <|b|> · c         (the middle is one id)
-    "a<|b|>c"  with nothing allowed   a<|b|>c               (letters and signs)
+    "a<|b|>c"  with nothing allowed   a<|b|>c               (ordinary characters)
 
 Taught in:        tokenization
 Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
@@ -48,7 +49,7 @@ def choose_allowed(special: Mapping[str, int], allowed: Collection[str] | str) -
 def split_on_special(text: str, special: Collection[str]) -> list[tuple[str, bool]]:
     """Return the parts of the text in order, each with whether it is a special token.
 
-    Names are found from left to right; where several begin at one place the longest counts.
+    Names are found from left to right; where several begin at one place the longest wins.
     """
     parts, end = [], 0
     for match in _finder(special).finditer(text) if special else ():

@@ -1,9 +1,10 @@
 """WordPiece: the tokenizer of BERT, greedy and with an unknown token.
 
-Training joins pairs as BPE does, but prefers pairs that occur together more often than their parts
-would by chance. Encoding forgets how the pieces were made: it takes the longest piece of the
+Training here prefers pairs that occur together more often than their parts would by chance, which
+is the rule usually given; Google's trainer is unpublished, and that of `tokenizers` counts pairs as
+BPE does. Encoding ignores how the pieces were made: it takes the longest piece of the
 vocabulary that begins the word, then the longest that continues it (written with `##`), and so on.
-A word that cannot be finished becomes `[UNK]` as a whole.
+A word that cannot be completed becomes `[UNK]` as a whole.
 
     score(a, b) = count(ab) / (count(a) · count(b))
 

@@ -6,15 +6,20 @@
 # You will build a modern language model from its parts, prove each part equal to the libraries that people use, count what
 # it costs, and make it fast. All of it runs on this machine, without a network.
 #
+# You need Python: functions, lists, dicts, classes. From notebook 02 on you also need a little PyTorch (tensors, shapes,
+# broadcasting) and school mathematics (logarithms, sums, derivatives). No knowledge of neural networks is assumed. The whole
+# course takes about as long as a few weekends; the map below says how long each notebook takes, and the cell after it adds that
+# up.
+#
 # This notebook takes about 20 minutes. After it you know your way around, have solved a first exercise, and have seen the
-# whole way from text to the next token once.
+# whole path from text to the next token once.
 #
 # New to notebooks? Click into the grey cell below and press **Shift + Enter**. It runs, and the next cell is selected.
 
 # %% id="imports"
 import torch
 
-from course_lib import softmax
+from course_lib import SYLLABUS, softmax
 from course_lib.chapters.start_here import bigram_tour as tour
 from course_lib.device import this_machine
 from course_lib.study import exercise, figures, hint, quiz, reveal, show, shown_places, solved
@@ -24,40 +29,44 @@ from course_lib.study import exercise, figures, hint, quiz, reveal, show, shown_
 #
 # Each station is one notebook. They build on each other from left to right, and each says at its top what you will be able
 # to do after it. The ring around a station fills as you solve its exercises. Run this cell again whenever you want to see
-# where you stand.
+# your progress.
 
 # %% id="show-figures-start-here-course-map"
 show(figures.start_here.course_map(solved()))
 
+# %% id="hours-in-all"
+minutes = sum(notebook.minutes for notebook in SYLLABUS)
+print(f"{len(SYLLABUS)} notebooks, about {minutes / 60:.0f} hours")
+
 # %% [markdown] id="2-this-machine"
 # ## 2 · This machine
 #
-# Nothing in the course needs a GPU. Where there is one it is used, with the same results. The next cell looks at what is
-# here, by trying it:
+# Nothing in the course needs a GPU. Where there is one it is used, with the same results. The next cell tests what this
+# machine can do:
 
 # %% tags=["nbval-ignore-output"] id="for-line-in-this-machine-report"
 for line in this_machine().report():
     print(line)
 
 # %% [markdown] id="if-something-looks-wrong-run-python3"
-# If something looks wrong, run `python3 start.py doctor` in a terminal. It looks for the usual causes and names the remedy.
+# If something looks wrong, run `python3 start.py doctor` in a terminal. It looks for the usual causes and says what to do.
 
 # %% [markdown] id="3-how-a-notebook-goes"
-# ## 3 · How a notebook goes
+# ## 3 · How a notebook is organized
 #
 # Every idea takes the same path, so you always know where you are:
 #
-# 1. **Why** it is needed, often with a **Predict** prompt. Say your guess aloud before you run the cell; being wrong is
-#    how you notice what you did not know.
-# 2. The **formula**, and the same thing in numbers small enough for the head.
+# 1. **Why** it is needed, often with a **Predict** prompt. Say your guess aloud before you run the cell; a wrong guess shows
+#    you what you did not know.
+# 2. The **formula**, and the same thing in numbers small enough to do in your head.
 # 3. **Build it**: an exercise.
-# 4. **Reveal**: how the course's own library does it. The library is the companion of these notebooks; you can import
+# 4. **Reveal**: the course's own implementation. It is part of a library, `course_lib`; you can import
 #    every part of it, and later notebooks do.
-# 5. **Checked against the real thing**: the library next to PyTorch or another independent implementation.
-# 6. **Play with it**: a picture with controls. They work while the notebook is running; a saved file shows the picture.
+# 5. **Checked against the real thing**: the library compared with PyTorch or another independent implementation.
+# 6. **Play with it**: an interactive figure. It works while the notebook is running; a saved file shows the picture.
 #
-# `Run All` always works, whatever you have solved. Later cells use the library, never your answer, so nothing that you
-# leave open blocks your way.
+# `Run All` always works, whatever you have solved. Later cells use the library, never your answer, so an unsolved exercise
+# never stops you.
 
 # %% [markdown] id="4-your-first-exercise"
 # ## 4 · Your first exercise
@@ -65,10 +74,10 @@ for line in this_machine().report():
 # Computers store text as bytes. The letter `H` is the byte 72; the emoji 🙂 takes four bytes. These bytes are the first
 # integers that a language model could read, and for some models they are the only ones.
 #
-# The cell below is an exercise. Run it as it stands: it answers that you have not attempted it yet. Then replace the `...`
-# and run it again. Try a **wrong** answer too, for instance `return [ord(c) for c in text]`, and read what it says: the
-# mistakes that people make are known to the course, and yours is compared with them by what it *does*, not by how it is
-# written.
+# The cell below is an exercise: write a function that takes a string and returns the bytes of its UTF-8 form as a list of
+# integers, for any string, the empty one included. Run the cell as it is: it says that you have not attempted it yet. Then
+# replace the `...` and run it again. Try a **wrong** answer too, for instance `return [ord(c) for c in text]`, and read the
+# feedback: the course knows common mistakes, and compares your function with them by its *results*, not by how it is written.
 
 
 # %% id="start_here.text_to_ids"
@@ -79,10 +88,10 @@ def text_to_ids(text):
 
 
 # %% [markdown] id="stuck-hint-gives-a-hint-for"
-# Stuck? `hint()` gives a hint for the exercise that ran last; each call gives a little more.
+# Stuck? `hint()` gives a hint for the exercise that ran last; each call gives a little more. Remove the `#` and run the cell:
 
 # %% id="hint"
-hint()
+# hint()
 
 # %% [markdown] id="and-this-shows-the-library-s"
 # And this shows the course's own solution. Before you have passed it is folded, so that you do not see it by accident. Click
@@ -94,23 +103,23 @@ reveal("start_here.text_to_ids")
 # %% [markdown] id="5-your-work-and-your-progress"
 # ## 5 · Your work and your progress
 #
-# - **Your notebooks** are your own copy. An update of the course brings new text to cells that you have not touched, and
-#   never overwrites one that you have. `python3 start.py reset 04` gives you a fresh notebook 04 and keeps yours beside it.
-# - **Your progress** (which exercises passed, which questions you answered) is kept on this machine only. See it with
-#   `python3 start.py progress`; forget it with `python3 start.py reset --progress`.
+# - **Your notebooks** are your own copy. An update of the course brings new text to cells that you have not changed, and
+#   never overwrites one that you have. `python3 start.py reset 04` gives you a fresh notebook 04 and keeps your old one beside it.
+# - **Your progress** (which exercises you passed, which questions you answered) is kept on this machine only. See it with
+#   `python3 start.py progress`; delete it with `python3 start.py reset --progress`.
 #
-# Here is where they are:
+# This is where they are stored:
 
 # %% tags=["nbval-ignore-output"] id="for-line-in-shown-places"
 for line in shown_places():
     print(line)
 
 # %% [markdown] id="6-the-tour-one-token-in"
-# ## 6 · The tour: one token in sixty seconds
+# ## 6 · A tour: how a model produces one token
 #
-# A language model does one thing: it reads text and says how likely each token is to come next. Here is the whole way,
-# with the smallest thing that deserves the name. It has learned nothing but *which byte follows which*, by counting them in
-# a few sentences. Every stage is also there in a model with billions of parameters; each gets a notebook of its own.
+# A language model does one thing: it reads text and says how likely each token is to come next. Here is the whole path,
+# with the smallest possible model. All it has learned is *which byte follows which*, by counting them in
+# a few sentences. A model with billions of parameters has the same five stages, and each stage has a notebook of its own.
 #
 # **Text becomes integers.**
 
@@ -120,8 +129,9 @@ ids = tour.text_to_ids(text)
 print(ids[:12], "...", len(ids), "integers")
 
 # %% [markdown] id="an-integer-picks-a-row-of"
-# **An integer picks a row of numbers.** Here the row of a byte holds the logarithm of how often each byte came after it.
-# In a real model the row is learned, and many layers work on it before the next step.
+# **An integer selects a row of numbers.** Here the row of a byte contains, for each of the 256 bytes, the logarithm of how often
+# that byte came next. A byte that never came gets a count of 0.0001 instead of 0, so that it has a logarithm. In a real model the
+# row is learned, and many layers work on it before the next step.
 #
 # > **Predict.** After the letter `h` in this text, which two letters can come?
 
@@ -131,17 +141,18 @@ row = scores[ord("h")]
 print("best scored after 'h':", [chr(i) for i in row.topk(2).indices.tolist()])
 
 # %% [markdown] id="scores-become-probabilities-and-a-random"
-# **Scores become probabilities.** Models call these scores *logits*. A byte that never came gets a count of 0.0001 instead
-# of 0, so that it has a logarithm; its probability is almost nothing.
+# **Scores become probabilities.** Models call these scores *logits*. *Softmax* takes the exponential of each score and divides by
+# the sum of all exponentials, so that the results are positive and sum to 1. (Here the exponential undoes the logarithm, so the
+# probabilities are the counts divided by their total.)
 #
-# **A random number picks the next integer.** Take a number u between 0 and 1, add up the probabilities from the first byte
-# to the last, and stop where the sum passes u.
+# **A random number selects the next integer.** Take a random number u between 0 and 1, add up the probabilities from the first
+# byte to the last, and stop where the sum exceeds u. This is called *sampling*.
 
 # %% id="probabilities-softmax-stable-softmax-row"
 probabilities = softmax.stable_softmax(row)
 for i in tour.text_to_ids("aez"):
     print(f"{chr(i)!r:>5}  score {row[i]:6.2f}  probability {probabilities[i]:.3f}")
-print("u = 0.95 draws", repr(chr(tour.drawn_id(probabilities, 0.95))))
+print("u = 0.95 samples", repr(chr(tour.drawn_id(probabilities, 0.95))))
 
 # %% id="start-the-cat-sat-on-th"
 start = "the cat sat on th"
@@ -154,12 +165,13 @@ show(
         row,
         [chr(i) if 32 <= i < 127 else f"byte {i}" for i in range(256)],
         drawn=tour.drawn_id(probabilities, 0.95),
+        top=2,  # no other byte ever came after h
+        columns="abcdefghijklmnop",
     )
 )
 
 # %% [markdown] id="again-and-again-the-new-byte"
-# **Again and again.** The new byte is appended, its row is read, and the next one is drawn. That is all that generation
-# is.
+# **Repeat.** The new byte is appended, its row is read, and the next one is sampled. That is all that generation is.
 
 # %% id="generator-torch-generator-manual-seed-0"
 generator = torch.Generator().manual_seed(0)
@@ -169,12 +181,12 @@ for u in torch.rand(60, generator=generator).tolist():
 print(tour.ids_to_text(written))
 
 # %% [markdown] id="it-sounds-a-little-like-the"
-# It sounds a little like the text it counted, and makes no sense: it remembers one byte. To do better, a model must look
-# further back than that, and must see that two different histories can mean the same. The rest of the course is about how.
+# It resembles the text that it counted, and makes no sense: it remembers one byte. To do better, a model must look
+# further back, and must recognize that two different contexts can mean the same. The rest of the course is about how.
 #
-# **And now a trained one.** The course carries a small transformer of its own, which has read the documentation and the
-# sources of Python's standard library. Its stages are the same five; only the way from the integers to the scores is longer.
-# How it was made, and how you make it again, is in notebook [Training](11_training.ipynb).
+# **And now a trained model.** The course carries a small transformer of its own, trained on the documentation and the
+# source files of Python's standard library. Its stages are the same five; only the step from the integers to the scores is longer.
+# How it was trained, and how you can train it again, is in notebook [Training](11_training.ipynb).
 
 # %% id="trained-model-and-tokenizer"
 from course_lib.pretrained import course_model, course_tokenizer
@@ -187,7 +199,7 @@ print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {tokenizer.vo
 print(pieces)
 
 # %% [markdown] id="what-is-written-behind-open"
-# > **Predict.** What is written behind `open(` in Python? Name two tokens that the model should find likely.
+# > **Predict.** What comes after `open(` in Python? Name two tokens that the model should find likely.
 
 # %% id="trained-model-one-step"
 logits = model(torch.tensor([ids])).logits[0, -1]
@@ -205,8 +217,8 @@ show(
 )
 
 # %% [markdown] id="trained-model-again-and-again"
-# Again and again: here are a few lines that it writes behind a beginning of yours. Change `prompt` and `seed`, and run the
-# cell again.
+# Repeat: here are a few lines that it writes after your prompt. Change `prompt` and `seed`, and run the
+# cell again. (It computes 120 tokens one by one, which takes a few seconds.)
 
 # %% tags=["nbval-ignore-output"] id="trained-model-writes"
 prompt, seed = "def read_lines(path):\n", 0
@@ -217,10 +229,10 @@ for u in torch.rand(120, generator=torch.Generator().manual_seed(seed)).tolist()
 print(tokenizer.decode(written))
 
 # %% [markdown] id="trained-model-smile"
-# It has learned how Python looks: names, indents, docstrings, brackets that close. It has not learned what Python means.
+# It has learned what Python looks like: names, indentation, docstrings, matching brackets. It has not learned what Python means.
 
 # %% [markdown] id="7-try-the-quiz"
-# ## 7 · Try the quiz
+# ## 7 · The quiz
 #
 # Each notebook ends with a quiz. Choose, press **Check**, and read why. Your answers are recorded with your progress.
 
@@ -232,8 +244,8 @@ quiz("start_here")
 #
 # 1. Run cells with Shift + Enter; predict before you run.
 # 2. An exercise checks itself when its cell runs, and tells you what your function does, not only that it is wrong.
-# 3. `hint()` helps, `reveal("name")` shows the library's version.
-# 4. Your copy and your progress stay yours; `python3 start.py doctor` finds what is broken.
+# 3. `hint()` helps; `reveal("name")` shows the library's version.
+# 4. Your notebooks and your progress stay on this machine; `python3 start.py doctor` finds what is broken.
 # 5. Text → integers → rows of numbers → scores → probabilities → the next integer.
 #
 # **Next:** open the notebook whose station comes next on the map.

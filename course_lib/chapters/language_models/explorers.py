@@ -1,7 +1,7 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
 Taught in:        language_models
-Checked against:  the pictures of `course_lib.chapters.language_models.figures` for the same values
+Checked against:  the figures of `course_lib.chapters.language_models.figures` for the same values
 Shapes:           V outcomes
 """
 
@@ -42,11 +42,11 @@ def tasks(tokens: Sequence[str] = SENTENCE, prefix: int = 3, hidden: int = 2) ->
         "hidden": choice("hidden token", hidden, names),
     }
     figure = partial(figures.tasks, tokens)
-    return Explorer(figure, controls, "Three ways to set the task: what is seen, what is asked.")
+    return Explorer(figure, controls, "Three tasks: what is visible, what is predicted.")
 
 
 def sampled_text(models: Mapping[int, NextToken], order: int = 3) -> Explorer:
-    """Let models of different orders write, at a temperature and from a seed of your choice."""
+    """Sample from models of different orders, with a temperature and a seed of your choice."""
 
     def figure(order: int, temperature: Number, seed: int) -> Figure:
         model = models[order]
@@ -58,17 +58,17 @@ def sampled_text(models: Mapping[int, NextToken], order: int = 3) -> Explorer:
         "temperature": log_slider("temperature", 1.0, 0.25, 2.0, steps=24),
         "seed": step_slider("seed", 0, 0, 20),
     }
-    return Explorer(figure, controls, "What counting n-grams has learned, in its own words.")
+    return Explorer(figure, controls, "Text sampled from n-gram models.")
 
 
 def coin(heads: Number = 0.9) -> Explorer:
-    """Bend a coin and see what a toss of it is worth."""
+    """Bias a coin and see the entropy of a toss."""
     controls = {"heads": slider("share of heads", heads, 0.0, 1.0)}
     return Explorer(figures.coin, controls, "Entropy is the average surprise.")
 
 
 def distribution(weights: Sequence[Number] = WEIGHTS, names: Sequence[str] = NAMES) -> Explorer:
-    """Give each outcome a weight and watch the entropy of the shares."""
+    """Give each outcome a weight and watch the entropy of the distribution."""
 
     def figure(**moved: Number) -> Figure:
         return figures.distribution(_shares(list(moved.values())), names)
@@ -81,7 +81,7 @@ def distribution(weights: Sequence[Number] = WEIGHTS, names: Sequence[str] = NAM
 
 
 def divergence(heat: Number = 1.0, shift: int = 1) -> Explorer:
-    """Make a model too sure, too shy, or sure of the wrong thing, and see what it pays."""
+    """Make a model overconfident, underconfident or wrong, and see what it pays."""
     p = _shares(WEIGHTS)
 
     def figure(heat: Number, shift: int) -> Figure:
@@ -96,7 +96,7 @@ def divergence(heat: Number = 1.0, shift: int = 1) -> Explorer:
 
 
 def huffman(skew: Number = 0.6, count: int = 6) -> Explorer:
-    """Let the shares fall faster or slower, and see the tree lean."""
+    """Make the probabilities more or less equal, and see the tree change."""
 
     def figure(skew: Number, count: int) -> Figure:
         shares = _shares([2.0 ** (-float(skew) * place) for place in range(count)])
@@ -110,7 +110,7 @@ def huffman(skew: Number = 0.6, count: int = 6) -> Explorer:
 
 
 def coder_models() -> dict[str, NextToken]:
-    """Return three models of the letters of a word, from knowing nothing to knowing it well."""
+    """Return three models of the letters of a word, from uniform to bigram counts."""
     ids = [LETTERS.index(letter) for letter in WORD]
     return {
         "uniform": uniform(len(LETTERS)),
@@ -119,8 +119,8 @@ def coder_models() -> dict[str, NextToken]:
     }
 
 
-def arithmetic(model: str = "letter counts", step: int = 3) -> Explorer:
-    """Walk through the coder, and see a better model leave a wider interval."""
+def arithmetic(model: str = "letter counts", step: int = len(WORD)) -> Explorer:
+    """Step through the coder, and see a better model leave a wider interval."""
     ids = [LETTERS.index(letter) for letter in WORD]
     models = coder_models()
 
@@ -135,12 +135,12 @@ def arithmetic(model: str = "letter counts", step: int = 3) -> Explorer:
 
 
 def capacity(flip: Number = 0.1) -> Explorer:
-    """Make the line noisier and see what it can still carry."""
+    """Make the channel noisier and see its capacity."""
     controls = {"flip": slider("flip probability", flip, 0.0, 1.0)}
-    return Explorer(figures.capacity_curve, controls, "The capacity of a line that flips bits.")
+    return Explorer(figures.capacity_curve, controls, "The capacity of a channel that flips bits.")
 
 
 def code_errors(flip: Number = 0.1) -> Explorer:
-    """Send random messages with several codes over a noisier and noisier line."""
+    """Send random messages with several codes over a noisy channel."""
     controls = {"flip": slider("flip probability", flip, 0.01, 0.4)}
     return Explorer(figures.code_errors, controls, "Codes below and above capacity, simulated.")

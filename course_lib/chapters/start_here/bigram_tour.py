@@ -1,9 +1,9 @@
-"""The sixty-second tour: from text to the next token, with counting in place of a network.
+"""A short tour: from text to the next token, with counting in place of a network.
 
 Each stage of a language model is here in its smallest form. Text becomes integers (the bytes of its
-UTF-8 form), an integer picks a row of numbers, the row is read as scores, the scores become
-probabilities, and a random number picks the next integer. A real model differs in how the row is
-made, and in nothing else that matters here.
+UTF-8 form), an integer selects a row of numbers, the row is read as scores, the scores become
+probabilities, and a random number selects the next integer. A real model differs only in how the
+row is computed.
 
     scores[a, b] = log(how often b followed a + smallest)
 
@@ -27,12 +27,12 @@ def text_to_ids(text: str) -> list[int]:
 
 
 def ids_to_text(ids: Sequence[int]) -> str:
-    """Return the text of these bytes; bytes that form no character show as `�`."""
+    """Return the text of these bytes; invalid bytes show as `�`."""
     return bytes(ids).decode("utf-8", errors="replace")
 
 
 def follow_scores(ids: Sequence[int], smallest: float = 1e-4) -> Float[Tensor, "256 256"]:
-    """Return for each byte how much each other byte is expected next: log of its count."""
+    """Return for each byte the score of each next byte: the log of its count."""
     if len(ids) < 2:
         raise ValueError(
             f"counting what follows needs at least two ids; got {len(ids)}. Pass a longer text."

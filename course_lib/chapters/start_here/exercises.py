@@ -6,7 +6,7 @@ from itertools import chain
 from course_lib.chapters.start_here import bigram_tour as tour
 from course_lib.study.check.spec import Alternative, Call, Exercise, Misconception, Probe, call
 
-# One to four bytes each, the last and first of each length, and characters that look like nothing.
+# One to four bytes each, the last and first of each length, and invisible characters.
 _CHARACTERS = " \t\nAz09~\0\x7f\x80é\u00a0\u0301߿ࠀ中\u200b\ufeff\uffff𐀀🙂\U0010ffff"
 
 
@@ -45,7 +45,7 @@ TEXT_TO_IDS = Exercise(
         Probe("an accent", lambda: call("é"), "é is one character and two bytes, 195 and 169."),
         Probe("Chinese", lambda: call("你好"), "These characters take three bytes each."),
         Probe("an emoji", lambda: call("a🙂"), "🙂 takes four bytes."),
-        Probe("blanks at the ends", lambda: call(" a\n"), "Blanks and line breaks are bytes too."),
+        Probe("spaces at the ends", lambda: call(" a\n"), "Spaces and line breaks are bytes too."),
     ),
     misconceptions=(
         Misconception(
@@ -57,34 +57,34 @@ TEXT_TO_IDS = Exercise(
         Misconception(
             "characters that are not ASCII dropped",
             lambda text: list(text.encode("ascii", errors="ignore")),
-            "Everything but plain English letters is lost. UTF-8 has bytes for every character.",
+            "Everything outside ASCII is lost. UTF-8 has bytes for every character.",
         ),
         Misconception(
             "bytes, not a list",
             lambda text: text.encode("utf-8"),
-            "The bytes are right. Turn them into a list of integers: list(...).",
+            "The bytes are right. Convert them to a list of integers: list(...).",
         ),
         Misconception(
-            "another encoding",
+            "a different encoding",
             lambda text: list(text.encode("utf-16-le")),
             "UTF-16 spends at least two bytes on each character. Models are trained on UTF-8.",
         ),
         Misconception(
-            "blanks at the ends stripped",
+            "spaces at the ends stripped",
             lambda text: list(text.strip().encode("utf-8")),
-            "A blank or a line break at the beginning or the end is part of the text. Encode the "
+            "A space or a line break at the beginning or the end is part of the text. Encode the "
             "text as it is, without strip().",
         ),
         Misconception(
             "a list for each character",
             lambda text: [list(each.encode("utf-8")) for each in text],
-            "You return one list for each character. The bytes of all characters stand in one "
+            "You return one list for each character. The bytes of all characters belong in one "
             "list: encode the whole text at once.",
         ),
         Misconception(
-            "a mark in front",
+            "a byte order mark in front",
             lambda text: list(text.encode("utf-8-sig")),
-            "utf-8-sig writes three bytes in front, 239, 187 and 191, as a mark of the encoding. "
+            "utf-8-sig writes three bytes in front, 239, 187 and 191, the byte order mark. "
             'Use "utf-8", which writes the text alone.',
         ),
     ),
@@ -98,8 +98,8 @@ TEXT_TO_IDS = Exercise(
         Alternative("as in the hints", lambda text: [*text.encode("utf-8")]),
     ),
     hints=(
-        'A string knows its bytes: try "Hi!".encode("utf-8") in a new cell.',
-        "A bytes object is a sequence of integers; list() spells it out.",
+        'A string has a method for it: try "Hi!".encode("utf-8") in a new cell.',
+        "A bytes object is a sequence of integers; list() makes a list of it.",
     ),
 )
 

@@ -61,16 +61,16 @@ def course_map(
 
 
 def _progress(done: Mapping[str, tuple[int, int]], notebooks: Sequence[Notebook]) -> str:
-    """Say how far the learner is, and where to go on."""
+    """Return the title: how many exercises are solved, and where the next one is."""
     counts = [done.get(notebook.slug, (0, 0)) for notebook in notebooks]
     passed, total = sum(p for p, _ in counts), sum(t for _, t in counts)
     ahead = [n for n, (p, t) in zip(notebooks, counts, strict=True) if p < t]
     if not ahead:
-        return f"All {total} exercises solved" if total else "The way through the course"
+        return f"All {total} exercises solved" if total else "The path through the course"
     goal = f"{ahead[0].number:02d} {ahead[0].title}"
     if passed == 0:
-        return f"{total} exercises lie ahead; the first are in {goal}"
-    return f"{passed} of {total} exercises solved; go on in {goal}"
+        return f"{total} exercises; the first are in {goal}"
+    return f"{passed} of {total} exercises solved; continue with {goal}"
 
 
 def _path(ax: Axes, places: Sequence[tuple[float, float]]) -> None:
@@ -116,21 +116,23 @@ def next_token_tour(
     vocabulary: Sequence[str],
     drawn: int,
     top: int = 8,
+    columns: Sequence[str] = (),
 ) -> Figure:
-    """Draw one step of a language model: text, ids, vectors, logits, and the token that is drawn.
+    """Draw one step of a language model: text, ids, vectors, logits, and the token chosen.
 
     `logits` score each entry of `vocabulary` as the token that comes after `tokens`; an entry that
-    cannot come has -inf. `drawn` is the number of the entry that was sampled.
+    cannot come has -inf. `drawn` is the index of the entry that was chosen. `columns` names the
+    first numbers of each vector, if they have names.
     """
     _check_tour(tokens, ids, vectors, logits, vocabulary, drawn)
     p = stable_softmax(logits.detach().cpu().double())
     shown = _candidates(p, drawn, top)
     figure, panels = new_figure(
-        12.5, 4.0, cols=5, margins=Margins(0.2, 0.3, 0.3, 0.85, 0.85), width_ratios=(4, 3, 5, 4, 4)
+        12.5, 4.0, cols=5, margins=Margins(0.2, 0.3, 0.6, 0.85, 0.85), width_ratios=(4, 3, 5, 4, 4)
     )
     _text_panel(panels[0], tokens, vocabulary[drawn])
     _id_panel(panels[1], tokens, ids)
-    _vector_panel(panels[2], tokens, vectors)
+    _vector_panel(panels[2], vectors, columns)
     names = [vocabulary[i] for i in shown]
     colours = [OKABE_ITO.orange if i == drawn else OKABE_ITO.blue for i in shown]
     _bar_panel(panels[3], names, logits.detach().cpu().double()[shown].tolist(), colours, ".1f")
@@ -139,8 +141,8 @@ def next_token_tour(
     for number, (ax, head) in enumerate(zip(panels, heads, strict=True), start=1):
         ax.set_title(f"{number}  {head}", loc="left", fontsize=10, color=FAINT, y=1.02)
     share = written(p[drawn].item(), ".2g")
-    said = f"The model gives {token_label(vocabulary[drawn])} a probability of {share}"
-    figure.suptitle(f"{said}, and the draw picks it", x=0.2 / 12.5, ha="left", fontsize=12)
+    said = f"The next token is {token_label(vocabulary[drawn])}; its probability was {share}"
+    figure.suptitle(said, x=0.2 / 12.5, ha="left", fontsize=12)
     return figure
 
 
@@ -170,13 +172,13 @@ def _check_tour(
 
 
 def _candidates(p: Float[Tensor, " V"], drawn: int, top: int) -> list[int]:
-    """Return the likeliest tokens that can come at all, always with the drawn one among them."""
+    """Return the most likely tokens that are possible, always including the one chosen."""
     likeliest = [i for i in p.argsort(descending=True, stable=True)[:top].tolist() if p[i] > 0]
     return likeliest if drawn in likeliest else [*likeliest[: top - 1], drawn]
 
 
 def _text_panel(ax: Axes, tokens: Sequence[str], following: str) -> None:
-    """Write the text as a reader sees it, its end if it is long, and what follows it."""
+    """Write the text, or its end if it is long, and the token that follows."""
     ax.set_axis_off()
     words = drawable_text("".join(tokens)).split("\n")
     lines = [part for line in words for part in textwrap.wrap(line, 20) or [""]]
@@ -197,13 +199,15 @@ def _id_panel(ax: Axes, tokens: Sequence[str], ids: Sequence[int]) -> None:
         ax.text(1.0, row, str(ids[row]), va="center", ha="right", size=10, color=OKABE_ITO.blue)
 
 
-def _vector_panel(ax: Axes, tokens: Sequence[str], vectors: Float[Tensor, "T C"]) -> None:
+def _vector_panel(ax: Axes, vectors: Float[Tensor, "T C"], columns: Sequence[str]) -> None:
     part = vectors[-_LAST_TOKENS:, :_FIRST_NUMBERS]
     heatmap(ax, part, shades=SIGNED)
-    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xticks(range(len(columns)), columns, fontsize=8)
     left_out = vectors.shape[1] - part.shape[1]
     words = f"{part.shape[1]} numbers for each token"
-    ax.set_xlabel(f"first {words}" if left_out else words, fontsize=9, color=FAINT)
+    words = f"first {words}" if left_out else words
+    ax.set_xlabel(f"{words};\nblue below 0, red above", fontsize=9, color=FAINT)
 
 
 def _bar_panel(

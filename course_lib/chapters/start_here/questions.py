@@ -1,4 +1,4 @@
-"""The quiz of 00 start_here: three questions, to see how a quiz goes."""
+"""The quiz of 00 start_here: three questions, to see how a quiz works."""
 
 from course_lib.study.ask.question import OneAnswer, Option, OrderSteps, SeveralAnswers
 
@@ -10,8 +10,7 @@ QUESTIONS = (
             Option(
                 "1",
                 False,
-                "It is one character. Outside plain English letters, one character needs more "
-                "than one byte.",
+                "It is one character. Outside ASCII, a character needs more than one byte.",
             ),
             Option(
                 "2",
@@ -35,7 +34,7 @@ QUESTIONS = (
                 True,
                 "Later cells use the library, never your answer.",
             ),
-            Option("The pictures with controls", True, "They draw what the library computes."),
+            Option("The interactive figures", True, "They draw what the library computes."),
             Option("The quiz at its end", True, "Questions are independent of exercises."),
             Option(
                 "Its station on the map turns green",
@@ -49,12 +48,12 @@ QUESTIONS = (
         "Put the stages of producing one token in order.",
         (
             "Text becomes integers",
-            "Integers pick rows of numbers",
+            "Integers select rows of numbers",
             "Rows become scores",
             "Scores become probabilities",
-            "A random number picks the next integer",
+            "A random number selects the next integer",
         ),
-        "Every language model goes this way, whatever its size; they differ in how rows "
-        "become scores.",
+        "Every language model has these stages, whatever its size; they differ in how rows become "
+        "scores.",
     ),
 )

@@ -5,21 +5,20 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "tokenization",
-        "train byte-level BPE, the tokenizer of GPT, Llama and Qwen, and get the same merges as "
-        "the library that they use",
-        exercises="count_pairs merge",
+        "train byte-level BPE, the tokenizer of GPT, Llama 3 and Qwen, and learn the same merges "
+        "as the library that they use",
+        exercises="count_pairs merge train_bpe count_changes",
         questions="pair_count training bug_merge",
     ),
     ability(
         "tokenization",
-        "encode a text by merge rank and decode any ids back, without ever losing a byte",
-        exercises="encode_by_rank decode",
+        "encode a text by merge rank, and decode any sequence of tokens, also while it arrives",
+        exercises="encode_by_rank decode stream_decode",
         questions="utf8 no_unknown rank digits half_character",
     ),
     ability(
         "tokenization",
-        "explain WordPiece and Unigram, the two other tokenizers that you will meet, and compute "
-        "what they do",
+        "explain WordPiece and Unigram, the two other common tokenizers, and compute what they do",
         exercises="wordpiece viterbi expected_counts",
         questions="wordpiece_score all_or_nothing ways share best_way",
     ),
@@ -32,7 +31,7 @@ ABILITIES = (
     ),
     ability(
         "tokenization",
-        "measure what a vocabulary costs, and refute what is commonly said about tokens",
+        "measure what a vocabulary costs, and refute common claims about tokens",
         questions="window vocabulary",
     ),
 )

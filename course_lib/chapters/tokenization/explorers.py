@@ -1,10 +1,10 @@
-"""The pictures of this chapter with controls.
+"""The interactive figures of this chapter.
 
-The tokenizers are trained when a picture first needs them, in a second or two, on the text that the
-running Python carries. Another Python has slightly other text, so other merges.
+The tokenizers are trained when a figure first needs them, in a few seconds, on the documentation of
+the running Python. A different Python version has slightly different text, so different merges.
 
 Taught in:        tokenization
-Checked against:  the pictures of `course_lib.chapters.tokenization.figures` for the same values
+Checked against:  the figures of `course_lib.chapters.tokenization.figures` for the same values
 """
 
 import math
@@ -30,9 +30,9 @@ TYPED = (
     "Naïve, 字, 👩\u200d💻: bytes at first!"
 )
 SIZES = (256, 512, 1024, 2048, 4096)
-SAME_THOUGHT = ("English", "German", "Chinese", "Arabic", "Hindi")
+SAME_SENTENCE = ("English", "German", "Chinese", "Arabic", "Hindi")
 
-# Shares of pieces for which every rule of thumb fails somewhere; they need not add up to 1.
+# Probabilities of pieces for which every greedy rule fails somewhere; the sum need not be 1.
 SHARES = {
     "h": 0.03, "u": 0.06, "g": 0.05, "s": 0.08, "i": 0.06, "n": 0.07, "e": 0.06,
     "hu": 0.01, "ug": 0.09, "hug": 0.04, "gs": 0.03, "in": 0.09, "ing": 0.08, "gi": 0.01,
@@ -56,15 +56,19 @@ def tokenizers() -> dict[str, Tokenizer]:
     }
 
 
+def _byte_level() -> list[str]:
+    return [name for name, each in tokenizers().items() if isinstance(each, ByteBPE)]
+
+
 @cache
 def largest() -> ByteBPE:
-    """Return the tokenizer of which the smaller ones are the beginnings."""
+    """Return the largest tokenizer; the smaller ones are its first merges."""
     return ByteBPE.train([corpus.train_text()], SIZES[-1])
 
 
 @cache
 def lengths() -> dict[str, list[Length]]:
-    """Return how long some texts are in tokens, for each size of the vocabulary."""
+    """Return the length of some texts in tokens, for each vocabulary size."""
     texts = {
         "documentation": corpus.held_out_text(30_000),
         "code": corpus.held_out_text(30_000, "sources"),
@@ -78,17 +82,19 @@ def two_tokenizers(
     text: str = TYPED,
     left: str = "BPE 1024, GPT-2 pattern",
     right: str = "BPE 1024, Qwen pattern",
+    byte_level_only: bool = False,
 ) -> Explorer:
-    """Type a text and see what two tokenizers make of it."""
+    """Type a text and compare the tokens of two tokenizers."""
 
     def figure(text: str, left: str, right: str) -> Figure:
         named = tokenizers()
         return figures.two_tokenizers(text, (left, named[left]), (right, named[right]))
 
+    names = _byte_level() if byte_level_only else list(tokenizers())
     controls = {
         "text": text_field("your text", text),
-        "left": choice("left", left, tuple(tokenizers())),
-        "right": choice("right", right, tuple(tokenizers())),
+        "left": choice("left", left, names),
+        "right": choice("right", right, names),
     }
     return Explorer(
         figure, controls, "One text, two tokenizers: token, id, and merge rank or log p."
@@ -98,7 +104,7 @@ def two_tokenizers(
 def merge_tree(
     word: str = " tokenization", step: int = MOST_BYTES, tokenizer: ByteBPE | None = None
 ) -> Explorer:
-    """Type a word and watch it being merged, the lowest rank first."""
+    """Type a word and watch its merges, the lowest rank first."""
 
     def figure(word: str, step: int) -> Figure:
         return figures.merge_tree(tokenizer or largest(), word, step)
@@ -107,13 +113,15 @@ def merge_tree(
         "word": text_field("your word", word),
         "step": step_slider("merges done", step, 0, MOST_BYTES),
     }
-    return Explorer(figure, controls, "A word in bytes, and the merges that join them, by rank.")
+    return Explorer(
+        figure, controls, "A word in bytes, and the merges that join them, in order of rank."
+    )
 
 
 def viterbi_lattice(
     text: str = "hugging", end: int = LONGEST, pieces: Mapping[str, float] = PIECES
 ) -> Explorer:
-    """Walk along a word and see the best way to each position."""
+    """Move along a word and see the best path to each position."""
 
     def figure(text: str, end: int) -> Figure:
         return figures.viterbi_lattice(text, pieces, end)
@@ -122,11 +130,13 @@ def viterbi_lattice(
         "text": text_field("your word", text),
         "end": step_slider("position", end, 1, LONGEST),
     }
-    return Explorer(figure, controls, "Each arc is a piece with its log p; the thick path is best.")
+    return Explorer(
+        figure, controls, "Each arc is a piece with its log p; the thick path is the best."
+    )
 
 
 def compression(text: str = "documentation", size: int = 1024) -> Explorer:
-    """Choose a text and a size of the vocabulary, and see what doubling it brought."""
+    """Choose a text and a vocabulary size, and see how much the last doubling saved."""
 
     def figure(text: str, size: int) -> Figure:
         return figures.compression(SIZES, lengths(), text, size)
@@ -135,17 +145,16 @@ def compression(text: str = "documentation", size: int = 1024) -> Explorer:
         "text": choice("text", text, tuple(lengths())),
         "size": choice("vocabulary size", size, SIZES),
     }
-    return Explorer(figure, controls, "How much text a token covers, against vocabulary size.")
+    return Explorer(figure, controls, "Bytes of text per token against vocabulary size.")
 
 
 def fertility(tokenizer: str = "BPE 4096, GPT-2 pattern") -> Explorer:
-    """Choose a tokenizer and see what the same thought costs in several languages."""
+    """Choose a tokenizer and see what the same sentence costs in several languages."""
 
     def figure(tokenizer: str) -> Figure:
         encode = tokenizers()[tokenizer].encode
         measured = {name: length(encode, text) for name, text in corpus.SAMPLES.items()}
-        return figures.fertility(measured, SAME_THOUGHT, "English")
+        return figures.fertility(measured, SAME_SENTENCE, "English")
 
-    named = [name for name, each in tokenizers().items() if isinstance(each, ByteBPE)]
-    controls = {"tokenizer": choice("tokenizer", tokenizer, named)}
-    return Explorer(figure, controls, "One thought in several languages, counted in tokens.")
+    controls = {"tokenizer": choice("tokenizer", tokenizer, _byte_level())}
+    return Explorer(figure, controls, "One sentence in several languages, counted in tokens.")

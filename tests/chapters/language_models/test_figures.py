@@ -73,10 +73,10 @@ def test_the_curves_of_sparsity_are_the_rows():
     assert once == pytest.approx([0.03, 0.2])
     assert new == [0.0, 0.01]
     assert figure_title(left.figure) == (
-        "Of 26.2 possible 2-grams one was seen; 1% of the 2-grams of a new text were never counted"
+        "One possible 2-gram in 26.2 was seen; 1% of the 2-grams of a new text were never counted"
     )
     large = [Sparsity(6, 256**6, 84_000, 1, 0.3)]
-    assert "Of 3.4 · 10⁹ possible 6-grams" in figure_title(figures.sparsity_curves(large))
+    assert "One possible 6-gram in 3.4 · 10⁹" in figure_title(figures.sparsity_curves(large))
 
 
 def test_a_sampled_text_is_written_out_with_the_likeliest_bytes():
@@ -87,11 +87,11 @@ def test_a_sampled_text_is_written_out_with_the_likeliest_bytes():
     assert [label.get_text() for label in right.get_xticklabels()][:2] == ["e", "␣"]
     assert bars(right)[0].get_height() == pytest.approx(0.3)
     said = figure_title(left.figure)
-    assert "n = 1: each byte is drawn after a look at nothing" in said
+    assert "n = 1: each byte is sampled given nothing" in said
     assert "at temperature 0.5" in said
     open_choice = figure_title(figures.sampled_text(b"x", uniform(256)([]), 3, 1.0))
-    assert "a look at the last 2 bytes" in open_choice
-    assert "as open as between 256 bytes" in open_choice
+    assert "sampled given the last 2 bytes" in open_choice
+    assert "Perplexity of the next byte: 256" in open_choice
     assert "temperature" not in open_choice
 
 
@@ -117,7 +117,7 @@ def test_the_parts_of_the_entropy_add_up_to_it():
     assert [bar.get_height() for bar in bars(left)] == P.tolist()
     widths = [bar.get_width() for bar in bars(right)]
     assert widths == pytest.approx([0.5, 0.5, 0.375, 0.375])
-    assert "Entropy 1.750 bits: as open as 3.36" in figure_title(left.figure)
+    assert "Entropy 1.750 bits: perplexity 3.36" in figure_title(left.figure)
     with_zero = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
     assert "Entropy 1.000 bits" in figure_title(figures.distribution(with_zero, NAMES[:3]))
 
@@ -129,7 +129,7 @@ def test_the_price_of_a_wrong_model_is_what_torch_says():
     assert [bar.get_width() for bar in bars(right)] == pytest.approx([1.75, price, 2.0, backwards])
     said = figure_title(right.figure)
     assert "pays 2.000 bits: 1.750 unavoidable, 0.250 for being wrong" in said
-    assert "a adds most: 0.50 of the time, expected 0.25" in said
+    assert "a costs most: it happens 50%, expected 25%" in said
     assert "expects what happens" in figure_title(figures.divergence(P, P, NAMES))
 
 
@@ -138,7 +138,10 @@ def test_surprise_is_drawn_in_bits_for_each_byte():
     figure = figures.surprise("ab", {"one": nats, "two": 2 * nats})
     drawn = figure.axes[0].images[0].get_array().data
     assert drawn.tolist() == [pytest.approx([1.0, 3.0]), pytest.approx([2.0, 6.0])]
-    assert figure_title(figure) == "Bits per byte: one 2.00, two 4.00"
+    spaced = figures.surprise("ab", {"n = 1": nats}).axes[0]
+    assert [label.get_text() for label in spaced.get_yticklabels()] == ["n = 1"]
+    assert figure_title(spaced.figure) == "Bits per byte: 2.00 with n = 1"
+    assert figure_title(figure) == "Bits per byte: 2.00 with one, 4.00 with two"
 
 
 def test_the_tree_spells_the_words():
@@ -193,7 +196,7 @@ def test_each_step_of_the_coder_is_told():
     assert "shortest number inside: 0.1, digits after the point: 1" in words(figure.axes[0])
     before = figures.arithmetic_steps([1, 0], model, "abc", 0)
     assert "After nothing: the interval is 1 wide, worth 0.00 bits" in figure_title(before)
-    assert "settled: none yet" in words(before.axes[0])
+    assert "settled binary digits: none yet" in words(before.axes[0])
     assert "shortest" not in words(before.axes[0])
     with pytest.raises(ValueError, match=r"\b0 and .*\b2\b.*\b3\b"):
         figures.arithmetic_steps([1, 0], model, "abc", 3)
@@ -203,7 +206,7 @@ def test_the_capacity_is_one_minus_the_entropy_of_a_flip():
     (ax,) = figures.capacity_curve(0.1).axes
     entropy = torch.distributions.Bernoulli(torch.tensor(0.1)).entropy().item() / math.log(2)
     assert ax.lines[1].get_ydata()[0] == pytest.approx(1 - entropy, abs=1e-5)
-    assert "one bit carries 0.531 bits" in figure_title(ax.figure)
+    assert "a bit sent carries 0.531 bits" in figure_title(ax.figure)
     assert min(ax.lines[0].get_ydata()) == pytest.approx(0.0, abs=1e-9)
 
 
@@ -268,3 +271,12 @@ def test_a_picture_drawn_twice_has_the_same_bytes_and_says_what_it_finds(name):
 
 def test_every_picture_is_covered_here():
     assert set(DRAWINGS) == set(figures.__all__) - {"shown_text"}
+
+
+@pytest.mark.parametrize("flip", [0.05, 0.1, 0.25, 0.4])
+def test_the_names_of_codes_do_not_overlap(flip):
+    places = [text.get_position() for text in figures.code_errors(flip, blocks=50).axes[0].texts]
+    assert len(places) == 6
+    for i, (x, y) in enumerate(places):
+        for a, b in places[:i]:
+            assert abs(x - a) >= 0.3 or abs(y - b) >= 0.18

@@ -30,11 +30,11 @@ def test_every_chapter_of_the_course_is_on_the_map():
 @pytest.mark.parametrize(
     ("done", "said"),
     [
-        ({}, "The way through the course"),
-        ({"c0": (0, 1), "c1": (0, 4)}, "5 exercises lie ahead; the first are in 00 Chapter 0"),
-        ({"c0": (1, 1), "c1": (2, 4)}, "3 of 5 exercises solved; go on in 01 Chapter 1"),
+        ({}, "The path through the course"),
+        ({"c0": (0, 1), "c1": (0, 4)}, "5 exercises; the first are in 00 Chapter 0"),
+        ({"c0": (1, 1), "c1": (2, 4)}, "3 of 5 exercises solved; continue with 01 Chapter 1"),
         ({"c0": (1, 1), "c1": (4, 4)}, "All 5 exercises solved"),
-        ({"elsewhere": (1, 2)}, "The way through the course"),
+        ({"elsewhere": (1, 2)}, "The path through the course"),
     ],
 )
 def test_the_title_says_how_far_the_learner_is(done, said):
@@ -88,9 +88,16 @@ def test_the_tour_shows_each_stage():
     first, second, third = (bar.get_facecolor() for bar in shares.patches)
     assert first == third != second, "the drawn token stands out"
     share = format(expected[1].item(), ".2g")
-    assert figure_title(figure) == (
-        f"The model gives ␣sat a probability of {share}, and the draw picks it"
+    assert figure_title(figure) == (f"The next token is ␣sat; its probability was {share}")
+
+
+def test_numbers_of_the_vectors_can_have_names():
+    named = start_here.next_token_tour(
+        TOKENS, IDS, VECTORS[:, :2], LOGITS, VOCABULARY, drawn=0, columns="ab"
     )
+    labels = [label.get_text() for label in named.axes[2].get_xticklabels()]
+    assert labels == ["a", "b"]
+    assert "blue below 0, red above" in named.axes[2].get_xlabel()
 
 
 def test_an_unlikely_draw_is_among_the_candidates_of_a_large_vocabulary():

@@ -45,7 +45,7 @@ def measured(name):
             "fertility",
             {"tokenizer": "BPE 1024, Qwen pattern"},
             lambda: figures.fertility(
-                measured("BPE 1024, Qwen pattern"), explorers.SAME_THOUGHT, "English"
+                measured("BPE 1024, Qwen pattern"), explorers.SAME_SENTENCE, "English"
             ),
         ),
     ],

@@ -130,7 +130,7 @@ def test_the_lattice_shows_every_piece_and_the_best_path():
         assert f"{piece} {score:.1f}".replace("-", "−") in shown
     total = 0.05 + 0.1 * 0.25 + 0.1 * 0.3 + 0.1 * 0.2 * 0.3
     assert figure_title(ax.figure) == (
-        f"Of 4 ways to cut hug the best is hug, with {0.05 / total:.0%} of the probability"
+        f"Of 4 segmentations of hug the best is hug: {0.05 / total:.0%} of the probability"
     )
     bold = [text.get_text() for text in ax.texts if text.get_weight() == "bold"]
     assert bold == ["hug −3.0"]
@@ -139,16 +139,16 @@ def test_the_lattice_shows_every_piece_and_the_best_path():
 
 def test_the_lattice_stops_at_a_position_and_lets_unknown_letters_through():
     (ax,) = figures.viterbi_lattice("hug", LOGS, 2).axes
-    assert figure_title(ax.figure).startswith("Of 2 ways to cut hu the best is hu, with 83%")
+    assert figure_title(ax.figure).startswith("Of 2 segmentations of hu the best is hu: 83%")
     (ax,) = figures.viterbi_lattice("x", LOGS).axes
-    assert figure_title(ax.figure) == "There is one way to cut x: x"
+    assert figure_title(ax.figure) == "x has one segmentation: x"
     assert "x −50.0" in words(ax)
     for wrong in ("", "h" * 13):
         with pytest.raises(ValueError, match=rf"\b1 to 12 characters.* {len(wrong)}\b"):
             figures.viterbi_lattice(wrong, LOGS)
 
 
-def test_compression_draws_each_text_and_says_what_doubling_brought():
+def test_compression_draws_each_text_and_says_what_doubling_saved():
     (ax,) = figures.compression(SIZES, LENGTHS, "two", 1024).axes
     assert list(ax.lines[0].get_ydata()) == pytest.approx([1.0, 100 / 60, 2.0])
     assert list(ax.lines[1].get_ydata()) == pytest.approx([1.0, 1.0, 2.0])
@@ -158,13 +158,17 @@ def test_compression_draws_each_text_and_says_what_doubling_brought():
         figures.compression(SIZES, LENGTHS, "one", 512)
     )
     assert "fewer" not in figure_title(figures.compression(SIZES, LENGTHS, "one", 256))
-    one, two = (text.get_position()[1] for text in ax.texts)
-    assert abs(one - two) >= 0.1, "names of curves that end together stand apart"
+    (shared,) = ax.texts
+    assert shared.get_text() == "one, two", "curves that end together share one label"
+    assert shared.get_position()[1] == pytest.approx(2.0)
+    higher = {"one": LENGTHS["one"], "two": [*LENGTHS["one"][:2], Length(20, 100, 100)]}
+    (ax,) = figures.compression(SIZES, higher, "two", 1024).axes
+    assert [text.get_text() for text in ax.texts] == ["one", "two"]
     with pytest.raises(ValueError, match=r"one, two .* 256, 512, 1024.*'x' .*\b7\b"):
         figures.compression(SIZES, LENGTHS, "x", 7)
 
 
-def test_fertility_compares_tokens_and_names_the_dearest():
+def test_fertility_compares_tokens_and_names_the_most_expensive():
     lengths = {
         "English": Length(10, 40, 40),
         "Hindi": Length(85, 40, 100),
@@ -174,8 +178,11 @@ def test_fertility_compares_tokens_and_names_the_dearest():
     assert [bar.get_width() for bar in left.patches] == [1.0, 8.5]
     assert [bar.get_width() for bar in right.patches] == pytest.approx([4.0, 100 / 85, 2.5])
     said = figure_title(left.figure)
-    assert "Hindi pays 8.5 times as many tokens as English" in said
+    assert "Hindi needs 8.5 times as many tokens as English" in said
     assert "A token covers 4.0 bytes of English, 1.2 of Hindi" in said
+    single = {"English": Length(40, 40, 40), "Hindi": Length(100, 40, 100)}
+    said = figure_title(figures.fertility(single, ("English", "Hindi"), "English"))
+    assert "In every text a token covers 1.0 bytes" in said
 
 
 DRAWINGS = {

@@ -69,7 +69,7 @@ def _by_divmod(low, high, cumulative_low, cumulative_high, total):
 
 
 def _in_one_division(low, high, cumulative_low, cumulative_high, total):
-    """Weigh both ends: an edge lies between low and high as its share between 0 and total."""
+    """Take the weighted mean of low and high for each edge."""
     return (
         (low * (total - cumulative_low) + high * cumulative_low) // total,
         (low * (total - cumulative_high) + high * cumulative_high) // total,
@@ -91,8 +91,8 @@ NARROW = Exercise(
     minutes=8,
     difficulty=2,
     statement=(
-        "The interval [low, high) of whole numbers is shared among the tokens in proportion to "
-        "their frequencies, which add up to `total`. The token that came owns the part from "
+        "The interval [low, high) of whole numbers is divided among the tokens in proportion to "
+        "their frequencies, which add up to `total`. The next token owns the part from "
         "`cumulative_low` to `cumulative_high` of `total`. Return the new (low, high), both "
         "rounded down."
     ),
@@ -133,7 +133,7 @@ NARROW = Exercise(
         Probe(
             "just below a whole number",
             lambda: call(7, 4_000_000_008, 100_000_000, 137_046_015, 2**28),
-            "The exact end lies so little below a whole number that a float rounds up to it.",
+            "The exact end is so little below a whole number that a float rounds up to it.",
         ),
     ),
     misconceptions=(
@@ -146,13 +146,13 @@ NARROW = Exercise(
         Misconception(
             "low overwritten too early",
             _after_low_has_moved,
-            "Your second line uses the low of your first one, and with it another width. Keep the "
-            "old low and the width in variables, or return both ends in one expression.",
+            "Your second line uses the low of your first one, and with it a different width. Keep "
+            "the old low and the width in variables, or return both ends in one expression.",
         ),
         Misconception(
             "low left out",
             _low_left_out,
-            "You return the part as measured from 0. It lies inside [low, high): add low to both.",
+            "You return the part measured from 0. It is inside [low, high): add low to both ends.",
         ),
         Misconception(
             "divided before multiplied",
@@ -181,8 +181,8 @@ NARROW = Exercise(
         Misconception(
             "real numbers, cut off",
             _cut_off,
-            "`/` rounds to the nearest float before you cut off what follows the point, and now "
-            "and then that is the next whole number. Stay with whole numbers: use //.",
+            "`/` rounds to the nearest float before you cut off the fraction, and sometimes that "
+            "is the next whole number. Use integers only: //.",
         ),
         Misconception(
             "rounded to the nearest",
@@ -193,13 +193,13 @@ NARROW = Exercise(
         Misconception(
             "high taken for the width",
             _width_of_high,
-            "You multiply by high. The interval has high − low numbers to share.",
+            "You multiply by high. The interval contains high − low numbers.",
         ),
     ),
     alternatives=(
         Alternative("in fractions", _in_fractions),
         Alternative("by divmod", _by_divmod),
-        Alternative("both ends weighed", _in_one_division),
+        Alternative("a weighted mean of both ends", _in_one_division),
         Alternative("as in the hints", _as_hinted),
     ),
     hints=(

@@ -38,21 +38,20 @@ COUNT = Exercise(
         Probe("single tokens", lambda: call([5, 3, 5, 5], 1), "With n = 1, keys are tuples too."),
         Probe("pairs", lambda: call([1, 2, 1, 2, 3], 2), "Each token but the last begins a pair."),
         Probe("triples", lambda: call([1, 2, 1, 2, 1, 4], 3), "Runs overlap, all but one token."),
-        Probe("one token repeated", lambda: call([7, 7, 7, 7], 2), "Four 7s hold three pairs."),
+        Probe("one token repeated", lambda: call([7, 7, 7, 7], 2), "Four 7s contain three pairs."),
         Probe("both orders", lambda: call([1, 2, 2, 1], 2), "1 2 and 2 1 are different pairs."),
-        Probe("a text that is too short", lambda: call([4], 2), "No run of two fits into one."),
+        Probe("a text that is too short", lambda: call([4], 2), "It contains no run of two."),
     ),
     misconceptions=(
         Misconception(
             "runs that do not overlap",
             lambda ids, n: _windows(ids, n, range(0, len(ids) - n + 1, n)),
-            "You step forward by n and miss the runs that begin in between. A model must know what "
-            "follows each token: step by 1.",
+            "You step forward by n and miss the runs that begin in between: step by 1.",
         ),
         Misconception(
             "the last run forgotten",
             lambda ids, n: _windows(ids, n, range(len(ids) - n)),
-            "A text of T tokens holds T − n + 1 runs. `range` leaves out its end: "
+            "A text of T tokens contains T − n + 1 runs. `range` leaves out its end: "
             "range(len(ids) - n + 1).",
         ),
         Misconception(
@@ -63,19 +62,19 @@ COUNT = Exercise(
         Misconception(
             "each counted once",
             lambda ids, n: dict.fromkeys(_counted_by_hand(ids, n), 1),
-            "You record that a run occurs, not how often. Add 1 each time it comes again.",
+            "You record that a run occurs, not how often. Add 1 each time it occurs.",
         ),
         Misconception(
             "the order ignored",
             lambda ids, n: Counter(
                 tuple(sorted(ids[start : start + n])) for start in range(len(ids) - n + 1)
             ),
-            "You sort the tokens of a run. What came first is the point: 1 2 is not 2 1.",
+            "You sort the tokens of a run. The order matters: 1 2 is not 2 1.",
         ),
         Misconception(
             "single tokens without their tuple",
             lambda ids, n: Counter(ids) if n == 1 else _counted_by_hand(ids, n),
-            "For n = 1 your keys are bare ids. Keep one form for every n: (5,) is a run of one.",
+            "For n = 1 your keys are bare ids. Use tuples for every n: (5,) is a run of one.",
         ),
     ),
     alternatives=(
@@ -125,7 +124,8 @@ ADD_K = Exercise(
     difficulty=2,
     statement=(
         "The last axis of `counts` says how often each token of the vocabulary followed a context. "
-        "Return the probabilities of the next token as if each had been seen k times more."
+        "Return the probabilities of the next token as if each had been seen k more times. "
+        "`counts` may have any number of leading axes, and is not changed."
     ),
     solution=ngrams.add_k,
     reference=_add_k_in_fractions,
@@ -159,7 +159,7 @@ ADD_K = Exercise(
     ),
     misconceptions=(
         Misconception(
-            "the total left as it was",
+            "the total unchanged",
             lambda counts, k: (counts + k) / counts.sum(-1, keepdim=True),
             "You raised every count but divide by the old total, so the shares add up to more than "
             "1. The total grows by k for each token of the vocabulary.",
@@ -177,8 +177,8 @@ ADD_K = Exercise(
         Misconception(
             "only the unseen raised",
             _unseen_raised,
-            "You raised only the zeros. Add k to all: else a token seen once may end up rarer than "
-            "one that was never seen.",
+            "You raised only the zeros. Add k to all counts: otherwise a token seen once may get "
+            "less than one that was never seen.",
         ),
         Misconception(
             "one total for all contexts",
@@ -186,7 +186,7 @@ ADD_K = Exercise(
             "You divide by the total over all contexts. Sum along the last axis, keepdim=True.",
         ),
         Misconception(
-            "made for one context only",
+            "written for one context only",
             lambda counts, k: (counts + k) / (counts.sum() + k * len(counts)),
             "For a table of contexts, sum() adds up all rows and len() counts the rows. Use "
             "sum(-1, keepdim=True) and shape[-1].",
@@ -208,7 +208,7 @@ ADD_K = Exercise(
         ),
     ),
     hints=(
-        "Add k to every count first. The rest is: divide each by the sum of its row.",
+        "Add k to every count first. Then divide each by the sum of its row.",
         "raised.sum(-1, keepdim=True) is the total of each row, k · V included.",
     ),
 )

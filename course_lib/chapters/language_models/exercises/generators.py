@@ -1,4 +1,4 @@
-"""Generated inputs for the exercises on language models: small, valid, not chosen by anybody."""
+"""Generated inputs for the exercises on language models: small, valid and random."""
 
 import math
 import random
@@ -27,7 +27,7 @@ def length_and_prefix(rng: random.Random) -> Call:
 
 
 def ids_and_n(rng: random.Random) -> Call:
-    """Return a text, now and then shorter than n, and n."""
+    """Return a text, sometimes shorter than n, and n."""
     return call(rng.choices(rng.choice(_ALPHABETS), k=rng.randint(1, 12)), rng.randint(1, 4))
 
 
@@ -106,7 +106,7 @@ def perplexity_and_sizes(rng: random.Random) -> Call:
 def interval_and_share(rng: random.Random) -> Call:
     """Return an interval of up to 32 bits and the share of one token.
 
-    Now and then the exact end lies one share below a whole number, where a float rounds up.
+    Sometimes the exact end is one share below a whole number, where a float rounds up.
     """
     bits = rng.choice([3, 6, 12, 31])
     total = rng.choice([rng.randint(2, 9), 2 ** rng.choice([4, 14, 28])])

@@ -44,7 +44,8 @@ ENTROPY = Exercise(
     difficulty=1,
     statement=(
         "Return −Σ p log p over the last axis of `p`, with logarithms to `base`: the average "
-        "surprise at a draw. A probability of 0 contributes 0."
+        "surprise of one sample. `p` may have any number of leading axes. A "
+        "probability of 0 contributes 0."
     ),
     solution=information.entropy,
     reference=_entropy_by_loops,
@@ -56,8 +57,8 @@ ENTROPY = Exercise(
             lambda: call(double([0.9, 0.1])),
             "The rare side is surprising, but it is rare: 0.469 bits on average.",
         ),
-        Probe("in nats", lambda: call(double([0.5, 0.3, 0.2]), base=math.e), "The base is free."),
-        Probe("in base 4", lambda: call(double([0.5, 0.3, 0.2]), base=4.0), "The base is free."),
+        Probe("in nats", lambda: call(double([0.5, 0.3, 0.2]), base=math.e), "Mind the unit."),
+        Probe("in base 4", lambda: call(double([0.5, 0.3, 0.2]), base=4.0), "Mind the unit."),
         Probe(
             "a batch of rows",
             lambda: call(three_rows()),
@@ -66,15 +67,15 @@ ENTROPY = Exercise(
         Probe(
             "a certain outcome",
             lambda: call(double([0.0, 1.0, 0.0])),
-            "log 0 is −∞, and 0 · −∞ is nan; but what never happens surprises nobody.",
+            "log 0 is −∞, and 0 · −∞ is nan; but an outcome that never happens adds no surprise.",
         ),
     ),
     misconceptions=(
         Misconception(
             "nan where p is 0",
             lambda p, base=2.0: -(p * p.log()).sum(-1) / math.log(base),
-            "0 · log 0 is nan in floating point and 0 in the formula, its limit. Use "
-            "torch.xlogy(p, p), which knows that.",
+            "0 · log 0 is nan in floating point, while its limit is 0. torch.xlogy(p, p) gives 0 "
+            "there.",
         ),
         Misconception(
             "always in nats",
@@ -84,17 +85,18 @@ ENTROPY = Exercise(
         Misconception(
             "always in bits",
             lambda p, base=2.0: _by_torch(p, 2.0),
-            "You always answer in bits. `base` chooses the unit: divide by log(base).",
+            "Your result is always in bits. `base` chooses the unit: divide by log(base).",
         ),
         Misconception(
-            "the sign turned",
+            "the sign reversed",
             lambda p, base=2.0: -_by_torch(p, base),
             "Logarithms of probabilities are negative; surprise is minus them.",
         ),
         Misconception(
             "one number for all rows",
             lambda p, base=2.0: _by_torch(p, base).sum(),
-            "You summed over the rows too. Sum along the last axis only: .sum(-1).",
+            "You return one sum over all rows. If you select with p[p > 0], the result is flat "
+            "and the rows are lost: use torch.where or torch.xlogy, then .sum(-1).",
         ),
         Misconception(
             "surprises averaged without their weights",
@@ -117,7 +119,7 @@ ENTROPY = Exercise(
     hints=(
         "The surprise at one outcome is −log p. Entropy is its average, weighted by p.",
         "torch.xlogy(p, p) is p · log p with 0 for p = 0. Sum it along the last axis.",
-        "A logarithm to another base is log(x) / log(base): divide by math.log(base).",
+        "A logarithm to any base is log(x) / log(base): divide by math.log(base).",
     ),
 )
 
@@ -170,19 +172,19 @@ KL = Exercise(
     generator=two_distributions_without_0_over_0,
     probes=(
         Probe(
-            "a coin taken for a fair one",
+            "a biased coin, predicted to be fair",
             lambda: call(double([0.75, 0.25]), double([0.5, 0.5])),
-            "1 bit is paid where 0.811 would do: 0.189 bits too many.",
+            "The model pays 1 bit; 0.811 bits are unavoidable, so it pays 0.189 too many.",
         ),
         Probe(
             "the model is right",
             lambda: call(double([0.5, 0.3, 0.2]), double([0.5, 0.3, 0.2])),
-            "Without an error there is no price: 0.",
+            "A correct model pays nothing extra: 0.",
         ),
         Probe(
             "in nats",
             lambda: call(double([0.5, 0.3, 0.2]), double([0.2, 0.2, 0.6]), base=math.e),
-            "The order of the arguments matters, and the base is free.",
+            "The order of the arguments matters, and `base` sets the unit.",
         ),
         Probe(
             "a batch of rows",
@@ -192,19 +194,20 @@ KL = Exercise(
         Probe(
             "an outcome that never happens",
             lambda: call(double([0.5, 0.5, 0.0]), double([0.25, 0.25, 0.5])),
-            "Where p is 0 nothing is paid, whatever the model expects there.",
+            "Where p is 0 nothing is added, whatever the model predicts there.",
         ),
         Probe(
             "the model rules out what happens",
             lambda: call(double([0.5, 0.5]), double([1.0, 0.0])),
-            "A model that gives 0 to something that happens pays without limit.",
+            "The divergence is infinite if the model gives probability 0 to something that "
+            "happens.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the arguments swapped",
             lambda p, q, base=2.0: _divergence_by_loops(q, p, base),
-            "You average over q. What happens is drawn by p; q is only the model. The divergence "
+            "You average over q. Outcomes are sampled from p; q is only the model. The divergence "
             "is not symmetric.",
         ),
         Misconception(
@@ -216,42 +219,43 @@ KL = Exercise(
         Misconception(
             "the difference of the entropies",
             lambda p, q, base=2.0: _entropy_by_loops(q, base) - _entropy_by_loops(p, base),
-            "H(q) − H(p) averages the surprise of q over q. The model is used on what p draws: "
+            "H(q) − H(p) averages the surprise of q over q. The outcomes are sampled from p: "
             "cross-entropy minus entropy.",
         ),
         Misconception(
             "nan where p is 0",
             lambda p, q, base=2.0: (p * (p / q).log()).sum(-1) / math.log(base),
             "0 · log(0 / q) is nan in floating point and 0 in the formula. torch.xlogy(p, p) and "
-            "torch.xlogy(p, q) know that.",
+            "torch.xlogy(p, q) give 0 there.",
         ),
         Misconception(
             "always in nats",
             lambda p, q, base=2.0: _divergence_by_torch(p, q, math.e),
-            "torch's kl_div and log answer in nats. Divide by log(base).",
+            "torch's kl_div and log use nats. Divide by log(base).",
         ),
         Misconception(
-            "the sign turned",
+            "the sign reversed",
             lambda p, q, base=2.0: -_divergence_by_loops(p, q, base),
-            "Σ p log(q / p) is never positive. A divergence is a price, 0 or more: p stands above "
-            "q in the fraction.",
+            "Σ p log(q / p) is never positive. A divergence is 0 or more: p is the numerator of "
+            "the fraction.",
         ),
         Misconception(
             "one number for all rows",
             lambda p, q, base=2.0: _divergence_by_loops(p, q, base).sum(),
-            "You summed over the rows too. Sum along the last axis only: .sum(-1).",
+            "You return one sum over all rows. If you select with p[p > 0], the result is flat "
+            "and the rows are lost: use torch.where or torch.xlogy, then .sum(-1).",
         ),
         Misconception(
             "each term without its sign",
             _absolute,
-            "You took absolute values. Some terms are negative, where the model expects more than "
-            "happens; only their sum cannot be.",
+            "You took absolute values. Some terms are negative, where the model predicts more "
+            "than happens; only their sum cannot be.",
         ),
         Misconception(
             "both directions averaged",
             _both_ways,
-            "You made it symmetric. A model that is asked about what p draws pays in one "
-            "direction only.",
+            "You made it symmetric. Outcomes are sampled from p and predicted by q, so only one "
+            "direction counts.",
         ),
     ),
     alternatives=(

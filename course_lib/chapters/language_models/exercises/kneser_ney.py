@@ -57,14 +57,14 @@ CONTINUATION = Exercise(
             "2 occurs three times, always after 1: that is one context.",
         ),
         Probe(
-            "as many contexts as occurrences",
+            "three contexts",
             lambda: call([1, 9, 2, 9, 3, 9], 1),
             "9 comes after 1, 2 and 3. The 1 at the start has nothing before it.",
         ),
         Probe("runs of two", lambda: call([0, 1, 2, 3, 1, 2, 0, 1, 2, 4], 2), "1 2 after 0 and 3."),
         Probe("one token repeated", lambda: call([7, 7, 7, 7], 1), "7 comes after 7: one context."),
         Probe(
-            "the first run comes again",
+            "the first run occurs again",
             lambda: call([5, 6, 5, 6], 2),
             "The start of the text is not a token and counts as no context.",
         ),
@@ -74,12 +74,12 @@ CONTINUATION = Exercise(
             "occurrences counted",
             lambda ids, n: Counter(_grams(ids, n)),
             "You count how often the run occurs. A word that is frequent but always follows the "
-            "same one would look like a good guess everywhere. Count different predecessors.",
+            "same word would look likely everywhere. Count different predecessors.",
         ),
         Misconception(
             "predecessors counted with repetition",
             lambda ids, n: Counter(_grams(ids[1:], n)),
-            "You count each predecessor again each time it comes. Only different ones count: take "
+            "You count each predecessor every time it occurs. Count different predecessors: take "
             "a set, or the keys of the longer counts.",
         ),
         Misconception(
@@ -180,7 +180,8 @@ DISCOUNTED = Exercise(
     statement=(
         "`counts` (V) says how often each token followed a context, `lower` (V) is the "
         "distribution of the shorter context. Take `discount` from each count that is not 0, "
-        "spread what was taken in proportion to `lower`, and divide by the total."
+        "spread the mass taken in proportion to `lower`, over seen and unseen tokens alike, and "
+        "divide by the total of the counts, which is above 0."
     ),
     solution=ngrams.discounted,
     reference=_discounted_by_loops,
@@ -189,35 +190,36 @@ DISCOUNTED = Exercise(
         Probe(
             "the lower one is uniform",
             lambda: call(_double(3, 1, 0, 0), _double(0.25, 0.25, 0.25, 0.25), 0.5),
-            "Two counts give up 0.5 each; that 1 is shared by four: 0.25 each, over a total of 4.",
+            "Two counts lose 0.5 each; that mass of 1 is spread over four tokens, 0.25 each, and "
+            "the total is 4.",
         ),
         Probe(
             "the lower one prefers the unseen",
             lambda: call(_double(3, 1, 0, 0), _double(0.1, 0.1, 0.7, 0.1), 0.75),
-            "What the context never saw gets its share from the shorter context.",
+            "Tokens never seen in this context get their share from the shorter context.",
         ),
         Probe(
             "all tokens seen",
             lambda: call(_double(5, 2, 3), _double(0.2, 0.5, 0.3), 0.4),
-            "Seen tokens get a part of what was taken, too.",
+            "Seen tokens get a part of the discounted mass too.",
         ),
         Probe(
             "one token, seen often",
             lambda: call(_double(0, 8, 0, 0, 0), _double(0.1, 0.2, 0.3, 0.2, 0.2), 0.8),
-            "One type gives up one discount, however often it occurred.",
+            "One type loses one discount, however often it occurred.",
         ),
     ),
     misconceptions=(
         Misconception(
-            "what was taken is lost",
+            "the discounted mass is lost",
             lambda counts, lower, discount: _kept(counts, discount) / counts.sum(),
-            "Your shares add up to less than 1. What the counts gave up must be spread over the "
-            "vocabulary, in proportion to `lower`.",
+            "Your shares add up to less than 1. The mass taken from the counts must be spread "
+            "over the vocabulary, in proportion to `lower`.",
         ),
         Misconception(
             "counts below zero",
             _not_clamped,
-            "You take the discount from counts of 0 as well. They have nothing to give: "
+            "You take the discount from counts of 0 as well. They would become negative: "
             "clamp(min=0).",
         ),
         Misconception(
@@ -231,14 +233,14 @@ DISCOUNTED = Exercise(
             lambda counts, lower, discount: (
                 (_kept(counts, discount) + discount * _types(counts) / len(counts)) / counts.sum()
             ),
-            "You share what was taken equally among all tokens. Share it in proportion to `lower`: "
-            "the shorter context knows which tokens are likely.",
+            "You spread the mass equally over all tokens. Spread it in proportion to `lower`, "
+            "which says which tokens are likely.",
         ),
         Misconception(
             "interpolated with the discount as weight",
             _linear,
             "You mix the two distributions with fixed weights. A discount is a fixed amount: it "
-            "hardly hurts a count of 100 and takes most of a count of 1.",
+            "hardly changes a count of 100 and takes most of a count of 1.",
         ),
         Misconception(
             "weighted by occurrences",
@@ -251,8 +253,8 @@ DISCOUNTED = Exercise(
             lambda counts, lower, discount: (
                 (_kept(counts, discount) + discount * len(counts) * lower) / counts.sum()
             ),
-            "You count every token of the vocabulary as a giver. Only those with a count above 0 "
-            "gave something: (counts > 0).sum().",
+            "You take a discount for every token of the vocabulary. Only those with a count above "
+            "0 are discounted: (counts > 0).sum().",
         ),
     ),
     alternatives=(
@@ -262,8 +264,8 @@ DISCOUNTED = Exercise(
         Alternative("as in the hints", _as_hinted),
     ),
     hints=(
-        "What does each count keep? (counts - discount).clamp(min=0).",
-        "How much was taken in all? discount times the number of counts above 0.",
+        "What remains of each count? (counts - discount).clamp(min=0).",
+        "How much mass was taken in total? discount times the number of counts above 0.",
         "(kept + taken * lower) / counts.sum().",
     ),
 )

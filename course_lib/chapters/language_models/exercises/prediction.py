@@ -37,27 +37,27 @@ CROSS_ENTROPY = Exercise(
     minutes=5,
     difficulty=2,
     statement=(
-        "p draws the outcomes, q predicts them. Return the average surprise −Σ p log q over the "
-        "last axis, with logarithms to `base`. Where p is 0 nothing is added."
+        "Outcomes are sampled from p and predicted by q. Return the average surprise −Σ p log q "
+        "over the last axis, with logarithms to `base`. Where p is 0 nothing is added."
     ),
     solution=information.cross_entropy,
     reference=_surprise_by_loops,
     generator=two_distributions,
     probes=(
         Probe(
-            "a coin taken for a fair one",
+            "a biased coin, predicted to be fair",
             lambda: call(double([0.75, 0.25]), double([0.5, 0.5])),
-            "A model that expects a fair coin pays 1 bit at each toss of any coin.",
+            "A model that predicts a fair coin pays 1 bit for each toss of any coin.",
         ),
         Probe(
             "three outcomes",
             lambda: call(double([0.5, 0.3, 0.2]), double([0.2, 0.2, 0.6])),
-            "What happens decides the weights; the model decides the surprises.",
+            "p gives the weights, the model gives the surprises.",
         ),
         Probe(
             "in nats",
             lambda: call(double([0.5, 0.3, 0.2]), double([0.3, 0.6, 0.1]), base=math.e),
-            "The base is free.",
+            "`base` sets the unit.",
         ),
         Probe(
             "a batch of rows",
@@ -65,7 +65,7 @@ CROSS_ENTROPY = Exercise(
             "Each pair of rows has its own cross-entropy.",
         ),
         Probe(
-            "neither gives it a chance",
+            "impossible under both",
             lambda: call(double([0.5, 0.5, 0.0]), double([0.25, 0.75, 0.0])),
             "0 · log 0 is nan in floating point; here it must be 0.",
         ),
@@ -84,13 +84,13 @@ CROSS_ENTROPY = Exercise(
         Misconception(
             "the arguments swapped",
             lambda p, q, base=2.0: _surprise_by_loops(q, p, base),
-            "You weight by the model's q and take the surprise of p. Outcomes happen as often as p "
-            "says and surprise as q says: −Σ p log q.",
+            "You weight by the model's q and take the surprise of p. Outcomes occur with the "
+            "probabilities p, and their surprise is −log q: −Σ p log q.",
         ),
         Misconception(
             "the entropy of p",
             lambda p, q, base=2.0: _surprise_by_loops(p, p, base),
-            "q is not used. This is what a perfect model would pay.",
+            "q is not used. This is the loss of a perfect model.",
         ),
         Misconception(
             "the entropy of q",
@@ -111,8 +111,9 @@ CROSS_ENTROPY = Exercise(
         Misconception(
             "a huge number for infinity",
             lambda p, q, base=2.0: -torch.nan_to_num(p * q.log()).sum(-1) / math.log(base),
-            "nan_to_num turns nan into 0, and −∞ into the lowest float as well. What the model "
-            "rules out and what happens all the same costs without limit: use torch.xlogy(p, q).",
+            "nan_to_num turns nan into 0, and −∞ into the lowest float as well. An outcome that "
+            "happens although the model rules it out costs infinitely many bits: use "
+            "torch.xlogy(p, q).",
         ),
         Misconception(
             "probabilities taken for scores",
@@ -137,7 +138,7 @@ CROSS_ENTROPY = Exercise(
             "The natural logarithm gives nats. Divide by log(base), which is log 2 for bits.",
         ),
         Misconception(
-            "the sign turned",
+            "the sign reversed",
             lambda p, q, base=2.0: -_surprise_by_loops(p, q, base),
             "A logarithm of a probability is negative; surprise is minus it.",
         ),
@@ -152,8 +153,8 @@ CROSS_ENTROPY = Exercise(
         ),
     ),
     hints=(
-        "It is entropy with another distribution inside the logarithm.",
-        "torch.xlogy(p, q) is p · log q with 0 where p is 0; sum it, turn the sign.",
+        "It is entropy with a different distribution inside the logarithm.",
+        "torch.xlogy(p, q) is p · log q with 0 where p is 0; sum it and change the sign.",
         "Divide by math.log(base).",
     ),
 )
@@ -244,7 +245,7 @@ BITS_PER_BYTE = Exercise(
         ),
     ),
     hints=(
-        "Perplexity is 2 to the power of bits per token. Turn that round.",
+        "Perplexity is 2 to the power of bits per token. Invert that.",
         "How many bits does the whole text cost? How many does a byte?",
         "math.log2(perplexity) * tokens / byte_count.",
     ),

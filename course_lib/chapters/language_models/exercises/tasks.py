@@ -39,8 +39,7 @@ def _masked_rows(length, hidden):
 
 
 def _masked_only_itself(length, hidden):
-    predicted = _flags(length, hidden)
-    return ~torch.diag(predicted), predicted
+    return ~torch.diag(_flags(length, hidden)), _flags(length, hidden)
 
 
 def _masked_all_predicted(length, hidden):
@@ -77,9 +76,10 @@ MASKED = Exercise(
     minutes=6,
     difficulty=1,
     statement=(
-        "A text has `length` tokens; those at the positions in the tensor `hidden` are covered. "
-        "Return the pair (visible, predicted) of bool tensors: visible[t, s] says whether token s "
-        "may be read to work out position t, predicted[t] whether position t must be worked out."
+        "A text has `length` tokens; those at the positions in the tensor `hidden` (maybe none) "
+        "are hidden. Return the pair (visible, predicted) of bool tensors: visible[t, s] says "
+        "whether token s may be read to compute position t, predicted[t] whether the token at "
+        "position t must be predicted."
     ),
     solution=ngrams.masked_task,
     reference=_masked_by_loops,
@@ -88,12 +88,12 @@ MASKED = Exercise(
         Probe(
             "one token hidden",
             lambda: call(4, torch.tensor([1])),
-            "The hidden token is read by nobody, and the tokens on both sides of it are.",
+            "No position reads the hidden token; all read the tokens beside it.",
         ),
         Probe(
             "two tokens hidden",
             lambda: call(5, torch.tensor([3, 1])),
-            "A hidden token is covered for every position, also for the other hidden one.",
+            "A hidden token is invisible to every position, also to the other hidden one.",
         ),
         Probe(
             "the last token hidden",
@@ -103,44 +103,44 @@ MASKED = Exercise(
         Probe(
             "nothing hidden",
             lambda: call(3, torch.tensor([], dtype=torch.long)),
-            "With nothing covered, everything is seen and nothing has to be predicted.",
+            "With nothing hidden, everything is visible and nothing is predicted.",
         ),
     ),
     misconceptions=(
         Misconception(
             "the hidden tokens are still seen",
             _masked_everything_seen,
-            "In your table every token is read by all, the hidden ones too. A model that sees the "
-            "token that it must predict copies it and learns nothing.",
+            "In your table all positions read the hidden tokens too. A model that sees the token "
+            "that it must predict copies it and learns nothing.",
         ),
         Misconception(
             "only earlier tokens are seen",
             _masked_causally,
-            "You kept the tokens after a position from being read. That is the causal task; a "
+            "You do not let a position read later tokens. That is the causal task; a "
             "masked model reads on both sides.",
         ),
         Misconception(
             "rows hidden instead of columns",
             _masked_rows,
-            "You blinded the hidden positions: their rows are empty, yet others still read them. "
-            "Row t is who looks, column s is who is looked at: clear the columns.",
+            "You cleared the rows of the hidden positions, yet other positions still read them. "
+            "Row t reads, column s is read: clear the columns.",
         ),
         Misconception(
             "each hidden from itself only",
             _masked_only_itself,
-            "Your hidden tokens still see each other. They are all covered at once, in the one "
+            "Your hidden tokens still see each other. They are all hidden at once, in the one "
             "text that the model reads.",
         ),
         Misconception(
             "every token predicted",
             _masked_all_predicted,
-            "Tokens that are seen need no prediction. Only the hidden positions are counted.",
+            "Visible tokens are not predicted. Only the hidden positions are.",
         ),
         Misconception(
             "numbers instead of truth values",
             _as_numbers(_masked_by_loops),
-            "Your tables hold 0 and 1. A mask is a tensor of torch.bool: ~ and indexing do other "
-            "things with numbers. Make it with dtype=torch.bool, or compare.",
+            "Your tables contain 0 and 1. A mask is a tensor of torch.bool: ~ and indexing work "
+            "differently with numbers. Make it with dtype=torch.bool, or compare.",
         ),
     ),
     alternatives=(
@@ -198,9 +198,9 @@ PREFIX = Exercise(
     minutes=7,
     difficulty=2,
     statement=(
-        "The first `prefix` of `length` tokens are given and may read each other in both "
-        "directions. Each later token is predicted from all before it. Return (visible, predicted) "
-        "as in the exercise before. A prefix of 0 is the causal task."
+        "The first `prefix` of `length` tokens are given; each of them may read the whole prefix, "
+        "itself included. Each later token is predicted from all before it. Return (visible, "
+        "predicted) as in the exercise before. A prefix of 0 is the causal task."
     ),
     solution=ngrams.prefix_task,
     reference=_prefix_by_loops,
@@ -214,24 +214,24 @@ PREFIX = Exercise(
         Probe(
             "a prefix of two",
             lambda: call(5, 2),
-            "Inside the prefix both directions are open; after it only the past is.",
+            "Within the prefix everything is visible; after it only earlier tokens are.",
         ),
         Probe("a prefix of four", lambda: call(6, 4), "The square of the prefix is all True."),
-        Probe("nothing but prefix", lambda: call(3, 3), "Nothing is left to be predicted."),
+        Probe("all tokens in the prefix", lambda: call(3, 3), "Nothing is left to be predicted."),
     ),
     misconceptions=(
         Misconception(
             "the prefix reads in one direction",
             lambda length, prefix: (_square(length, 0), _from(length, prefix)),
-            "Your prefix is read causally. It is given, not predicted, so nothing is spoiled when "
-            "its tokens see what comes after them: open the whole square.",
+            "Your prefix is read causally. It is given, not predicted, so its tokens may see "
+            "later ones and themselves: open the whole square.",
         ),
         Misconception(
             "a prediction sees itself",
             lambda length, prefix: (_square(length, prefix, 0), _from(length, prefix)),
             "On your diagonal a token is read to predict that same token. Only s < t is allowed: "
-            "tril(-1). The table of a Transformer has its diagonal because the output there stands "
-            "for the next token.",
+            "tril(-1). The table of a Transformer has its diagonal because the output at t "
+            "predicts token t + 1.",
         ),
         Misconception(
             "the prefix is predicted too",
@@ -251,20 +251,20 @@ PREFIX = Exercise(
         Misconception(
             "the future is seen",
             lambda length, prefix: (_square(length, prefix).T, _from(length, prefix)),
-            "Your table is transposed: a row reads the tokens after it. Row t is who looks, so the "
-            "past lies to the left, below the diagonal.",
+            "Your table is transposed: a row reads the tokens after it. Row t reads, so earlier "
+            "tokens are to the left, below the diagonal.",
         ),
         Misconception(
             "numbers instead of truth values",
             _as_numbers(_prefix_by_loops),
-            "Your tables hold 0 and 1. A mask is a tensor of torch.bool: make it with "
+            "Your tables contain 0 and 1. A mask is a tensor of torch.bool: make it with "
             "dtype=torch.bool, or by a comparison.",
         ),
         Misconception(
-            "one future token seen",
+            "one future token visible",
             lambda length, prefix: (_square(length, prefix, 1), _from(length, prefix)),
-            "tril(1) opens the diagonal and the place to its right: a token is read to predict "
-            "itself, and so is the one after it. Only s < t is allowed: tril(-1).",
+            "tril(1) opens the diagonal and the column to its right, so a prediction may read its "
+            "own token and the one after it. Only s < t is allowed: tril(-1).",
         ),
         Misconception(
             "the first prediction left out",

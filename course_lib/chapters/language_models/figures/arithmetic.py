@@ -1,4 +1,4 @@
-"""The arithmetic coder step by step: each token keeps its share of the interval that is left.
+"""The arithmetic coder step by step: each token keeps its share of the remaining interval.
 
 Taught in:        language_models
 Paper:            Witten, Neal and Cleary 1987, "Arithmetic Coding for Data Compression"
@@ -29,11 +29,11 @@ from course_lib.study.display.plotting import (
 
 DIGITS = 60
 WHOLE = 2**DIGITS
-"""Steps from 0 to 1: fine enough for a dozen tokens without doubling the interval in between."""
+"""Integers from 0 to 1: enough for a dozen tokens without doubling the interval."""
 
 
 class CodingStep(NamedTuple):
-    """The interval before a token, the edges of all tokens' parts in it, and what it becomes."""
+    """The interval before a token, the edges of all parts in it, and the interval after it."""
 
     low: int
     high: int
@@ -68,7 +68,7 @@ def shortest_number(low: int, high: int) -> str:
         number = -(-low // unit)  # the first multiple of the unit that is not below
         if number * unit < high:
             return f"{number:0{digits}b}"
-    raise ValueError(f"an interval must hold at least one number; got {low} to {high}.")
+    raise ValueError(f"an interval must contain at least one number; got {low} to {high}.")
 
 
 def arithmetic_steps(
@@ -98,7 +98,7 @@ def arithmetic_steps(
         f"worth {surprise:.2f} bits",
     )
     settled = settled_bits(low, high) or "none yet"
-    said = f"binary digits that are settled: {settled}"
+    said = f"settled binary digits: {settled}"
     if step == len(steps):
         number = shortest_number(low, high)
         said += f"     shortest number inside: 0.{number}, digits after the point: {len(number)}"

@@ -1,4 +1,4 @@
-"""The noisy line: its capacity, and what codes below and above it achieve, simulated.
+"""The noisy channel: its capacity, and simulated codes below and above it.
 
 Taught in:        language_models
 Paper:            Shannon 1948; Hamming 1950
@@ -36,11 +36,11 @@ from course_lib.study.display.plotting import (
 
 BELOW = tuple((k, 4 * k) for k in (1, 2, 4, 6, 8, 10))
 ABOVE = tuple((k, k * 4 // 3) for k in (3, 6, 9))
-FLOOR = 1e-3  # errors rarer than this are drawn here
+FLOOR = 1e-3  # rarer errors are drawn at this height
 
 
 def capacity_curve(flip: Number) -> Figure:
-    """Draw the capacity over the share of flipped bits, beside the share of intact bits."""
+    """Draw the capacity against the probability of a flip, and the rates of two codes."""
     flips = torch.linspace(0, 1, 101, dtype=torch.float64).tolist()
     here = capacity(float(flip))
     figure, ax = new_figure(7.5, 3.6, margins=Margins(top=0.5))
@@ -51,7 +51,7 @@ def capacity_curve(flip: Number) -> Figure:
         ax.text(0.5, code.rate + 0.015, f"{name}: rate {code.rate:.2f}", size=9, ha="center")
     probability_axis(ax, "message bits per bit sent")
     ax.set(xlabel="probability that a bit is flipped", xlim=(0, 1))
-    title(ax, f"With {flip:.0%} of the bits flipped, one bit carries {here:.3f} bits of message")
+    title(ax, f"With {flip:.0%} of the bits flipped, a bit sent carries {here:.3f} bits of message")
     return figure
 
 
@@ -70,16 +70,16 @@ def _random_code(k: int, n: int) -> LinearCode:
 
 @cache
 def measured(code: LinearCode, flip: Number, blocks: int) -> ErrorRates:
-    """Return the error rates of a code over so many blocks, the same each time."""
+    """Return the error rates of a code over `blocks` blocks, the same each time."""
     return error_rates(code, float(flip), blocks, seeded(blocks))
 
 
 def code_errors(flip: Number, blocks: int = 400) -> Figure:
-    """Draw which error rates codes reach at which rates, and what longer blocks do to them."""
+    """Draw the error rates of codes against their rates, and against the block length."""
     if not 0 < flip < 0.5:
         raise ValueError(
             f"flip must lie between 0 and 0.5, both excluded; got {flip}. A line that flips more "
-            "than half of the bits is read upside down."
+            "than half of the bits should be inverted first."
         )
     limit = capacity(float(flip))
     figure, (left, right) = new_figure(
@@ -99,15 +99,20 @@ def _map(ax: Axes, flip: Number, blocks: int, limit: float) -> None:
     ax.axvline(limit, color=OKABE_ITO.vermillion, linestyle="--", linewidth=1.4)
     k, n = BELOW[-1]
     shown = {**_codes(), f"random {k} of {n}": _random_code(k, n)}
+    labels: list[tuple[float, float]] = []
     for name, code in shown.items():
         height = _height(measured(code, flip, blocks * k // code.k).bit)  # as many bits each
         ax.plot([code.rate], [height], "o", color=OKABE_ITO.blue, markersize=7)
-        ax.text(min(code.rate + 0.02, 0.93), height + 0.06, name, size=9)
+        across, above = min(code.rate + 0.02, 0.93), height + 0.06
+        while any(abs(x - across) < 0.3 and abs(y - above) < 0.18 for x, y in labels):
+            above -= 0.06
+        labels.append((across, above))
+        ax.text(across, above, name, size=9)
     ax.set(ylim=(_height(0.0) - 0.05, 0), xlim=(0, 1.15))
     ax.set_yticks([-3, -2, -1], ["≤ 0.1%", "1%", "10%"])
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     ax.set(xlabel="rate", ylabel="message bits wrong")
-    title(ax, f"Capacity {limit:.3f}; no code at all can lie in the coloured region")
+    title(ax, f"Capacity {limit:.3f}; no code can be in the coloured region")
 
 
 def _height(share: float) -> float:

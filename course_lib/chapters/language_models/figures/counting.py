@@ -31,7 +31,7 @@ COLUMNS, ROWS, CANDIDATES = 62, 8, 8
 
 
 def sparsity_curves(rows: Sequence[Sparsity]) -> Figure:
-    """Draw how many n-grams there could be, how many there are, and how many are new."""
+    """Draw how many n-grams are possible, how many were seen, and how many are new."""
     orders = [row.n for row in rows]
     figure, (left, right) = new_figure(10, 3.7, cols=2, margins=Margins(across=0.95, top=0.7))
     left.plot(orders, [row.possible for row in rows], "o-", color=FAINT, label="possible")
@@ -41,7 +41,7 @@ def sparsity_curves(rows: Sequence[Sparsity]) -> Figure:
     left.legend(frameon=False, fontsize=9)
     last = rows[-1]
     share = last.possible / last.seen
-    title(left, f"Of {_power(share)} possible {last.n}-grams one was seen")
+    title(left, f"One possible {last.n}-gram in {_power(share)} was seen")
     once = [row.seen_once / row.seen for row in rows]
     right.plot(orders, once, "o-", color=OKABE_ITO.orange, label="of those seen: seen only once")
     new = [row.new_share for row in rows]
@@ -62,7 +62,7 @@ def _power(number: float) -> str:
 def sampled_text(
     text: bytes, p: Float[Tensor, " V"], order: int, temperature: int | float
 ) -> Figure:
-    """Draw a text that a model of bytes wrote, and the bytes that it might write next."""
+    """Draw a text sampled from a model of bytes, and the most likely next bytes."""
     figure, (left, right) = new_figure(
         11, 2.9, cols=2, margins=Margins(left=0.2, top=0.65, across=0.75), width_ratios=(7, 3)
     )
@@ -72,18 +72,18 @@ def sampled_text(
     lines = [words[start : start + COLUMNS] for start in range(0, len(words), COLUMNS)]
     left.text(0, 1, "\n".join(lines[:ROWS]), va="top", family=MONOSPACED, size=10, linespacing=1.45)
     seen = "nothing" if order == 1 else f"the last {order - 1} byte{'s' if order > 2 else ''}"
-    title(left, f"n = {order}: each byte is drawn after a look at {seen}")
+    title(left, f"n = {order}: each byte is sampled given {seen}")
     best = p.topk(CANDIDATES)
     names = [chr(byte) for byte in best.indices.tolist()]
     token_bars(right, best.values, names, OKABE_ITO.green)
     probability_axis(right)
     choices = 2 ** entropy(p.double()).item()
     heat = "" if temperature == 1 else f", at temperature {temperature:.3g}"
-    title(right, f"The next one is as open as between {choices:.3g} bytes{heat}")
+    title(right, f"Perplexity of the next byte: {choices:.3g}{heat}")
     return figure
 
 
 def shown_text(text: bytes) -> str:
-    """Return a text of bytes in one line: line breaks as a sign, what is not ASCII as a dot."""
+    """Return a text of bytes in one line: line breaks as ↵, what is not ASCII as a dot."""
     letters = "".join(chr(byte) if byte < 128 else "·" for byte in text)
     return drawable_text(letters.replace("\n", "↵").replace("\t", " "))

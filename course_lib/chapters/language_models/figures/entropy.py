@@ -29,7 +29,7 @@ from course_lib.study.display.plotting import (
 
 
 def coin(heads: Number) -> Figure:
-    """Draw the entropy of a coin over its bias, and where its two surprises come from."""
+    """Draw the entropy of a coin against its bias, and the surprise of each side."""
     if not 0 <= heads <= 1:
         raise ValueError(f"heads must be a probability from 0 to 1; got {heads}. Pass a share.")
     biases = torch.linspace(0, 1, 101, dtype=torch.float64)
@@ -52,7 +52,7 @@ def coin(heads: Number) -> Figure:
     rare = "tails" if heads > 0.5 else "heads"
     title(
         right,
-        "Both sides surprise alike"
+        "Both sides are equally surprising"
         if heads == 0.5
         else f"{rare.capitalize()} surprises more, but counts less in the average",
     )
@@ -60,7 +60,7 @@ def coin(heads: Number) -> Figure:
 
 
 def distribution(p: Float[Tensor, " V"], names: Sequence[str]) -> Figure:
-    """Draw a distribution, the surprise at each outcome, and what it adds to the entropy."""
+    """Draw a distribution, and what each outcome adds to the entropy."""
     bits = self_information(p)
     parts = p * bits.nan_to_num(posinf=0.0)
     total, most = parts.sum().item(), math.log2(len(p))
@@ -77,7 +77,7 @@ def distribution(p: Float[Tensor, " V"], names: Sequence[str]) -> Figure:
         right.text(place - 0.02, height, words, size=9, ha="right", va="center", color=FAINT)
     right.set(xlim=(0, most * 1.02), ylim=(-0.8, 0.8), xlabel="Σ p · (−log2 p) in bits", yticks=[])
     right.spines["left"].set_visible(False)
-    title(right, f"Entropy {total:.3f} bits: as open as {2**total:.2f} equally likely outcomes")
+    title(right, f"Entropy {total:.3f} bits: perplexity {2**total:.2f}")
     return figure
 
 

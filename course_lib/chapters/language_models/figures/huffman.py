@@ -26,7 +26,7 @@ from course_lib.study.display.plotting import (
 
 
 def huffman_tree(p: Float[Tensor, " V"], names: Sequence[str]) -> Figure:
-    """Draw the tree whose branches spell the code words, and the words with their cost."""
+    """Draw the tree whose branches spell the code words, and the words with their lengths."""
     code = huffman_code(p)
     least, mean = entropy(p).item(), average_length(code, p)
     figure, (left, right) = new_figure(
@@ -35,7 +35,7 @@ def huffman_tree(p: Float[Tensor, " V"], names: Sequence[str]) -> Figure:
     _tree(left, code, p, names)
     title(
         left,
-        "The rarest symbols hang deepest"
+        "The rarest symbols have the longest words"
         if len(set(map(len, code.values()))) > 1
         else "All words have the same length",
     )

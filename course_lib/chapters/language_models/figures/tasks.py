@@ -1,4 +1,4 @@
-"""Three tables of what is visible: causal, masked and prefix language modelling.
+"""Three tables of what is visible: causal, masked and prefix language modeling.
 
 Taught in:        language_models
 Paper:            Raffel et al. 2019, arXiv:1910.10683
@@ -30,7 +30,7 @@ KEY = (
 
 
 def tasks(tokens: Sequence[str], prefix: int, hidden: int) -> Figure:
-    """Draw the three tasks for one text, with a prefix of so many tokens and one token hidden."""
+    """Draw the three tasks for one text, with a prefix of `prefix` tokens and one hidden token."""
     length = len(tokens)
     found = {
         "causal": causal_task(length),
@@ -44,7 +44,7 @@ def tasks(tokens: Sequence[str], prefix: int, hidden: int) -> Figure:
         start = place * (length + 1)
         rows = task.predicted.nonzero().flatten().tolist()
         ax.plot([start + length - 0.25] * len(rows), rows, "<", color=PREDICTED)
-        under = f"{name}: may this one be read?"
+        under = f"{name}: token that may be read"
         ax.text(start - 0.5, -0.2, under, transform=ax.get_xaxis_transform(), va="top")
         said.append(f"{name} {_counted(task)}")
     labels = [token_label(token) for token in tokens]
@@ -81,7 +81,7 @@ def _counted(task: Task) -> str:
 
 def _grid(ax: Axes, length: int) -> None:
     width = 3 * (length + 1)
-    ax.set(ylabel="to work out this token …")
+    ax.set(ylabel="token to predict")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.hlines([row - 0.5 for row in range(length + 1)], -0.5, width - 0.5, "white", linewidth=1.5)

@@ -17,7 +17,7 @@ from course_lib.study.ask.question import (
 
 HUFFMAN = OneAnswer(
     id="language_models.huffman_waste",
-    prompt="One of two symbols comes with probability 0.95. A Huffman code for single symbols "
+    prompt="One of two symbols has probability 0.95. A Huffman code for single symbols "
     "spends 1 bit on each, although the entropy is 0.29 bits. What helps?",
     options=(
         Option(
@@ -48,12 +48,12 @@ HUFFMAN = OneAnswer(
 
 CODER_STEPS = OrderSteps(
     id="language_models.coder_steps",
-    prompt="An arithmetic decoder holds an interval and the number that it received. In which "
-    "order does it find the next token and get ready for the one after it?",
+    prompt="An arithmetic decoder has an interval and the number that it received. In which order "
+    "does it find the next token and prepare for the one after it?",
     steps=(
         "Ask the model for the distribution, given the tokens decoded so far.",
         "Divide the interval among the tokens, in proportion to their probabilities.",
-        "Find the part in which the received number lies: its token is the one that was sent.",
+        "Find the part that contains the received number: its token was sent.",
         "Make that part the new interval and append the token to the context.",
     ),
     explanation="The decoder repeats what the encoder did: the same context gives the same "
@@ -75,8 +75,8 @@ def _bits(first: float, count: int, second_count: int) -> float:
 INTERVAL = Numeric(
     id="language_models.interval",
     prompt="A model always gives the token `a` the probability {first} and `b` the rest. An "
-    "arithmetic coder has encoded a text with {count} times `a` and {second_count} times `b`. How "
-    "many bits is the width of its interval worth, −log2(width)?",
+    "arithmetic coder has encoded a text with {count} times `a` and {second_count} times `b`. "
+    "What is −log2 of the width of its interval, in bits?",
     unit="bits",
     draw=_draw_interval,
     answer=_bits,
@@ -89,7 +89,7 @@ INTERVAL = Numeric(
         Slip(
             "a bit each",
             lambda first, count, second_count: count + second_count,
-            "You counted one bit for each token. A token costs what it surprises.",
+            "You counted one bit for each token. A token costs its surprise.",
         ),
         Slip(
             "swapped",
@@ -111,7 +111,7 @@ def _draw_flip(rng: random.Random) -> dict[str, Any]:
 
 CAPACITY = Numeric(
     id="language_models.capacity_bsc",
-    prompt="A line flips each bit with probability {flip}, independently of the others. What is "
+    prompt="A channel flips each bit with probability {flip}, independently of the others. What is "
     "its capacity, in bits of message per bit sent?",
     unit="bits",
     draw=_draw_flip,
@@ -130,8 +130,8 @@ CAPACITY = Numeric(
         Slip(
             "share",
             lambda flip: 1 - flip,
-            "This is the share of bits that arrive right. But nobody tells the receiver which "
-            "ones, and that costs more.",
+            "This is the share of bits that arrive unchanged. But the receiver does not know "
+            "which ones, and that costs more.",
         ),
         Slip(
             "twice the share",
@@ -145,14 +145,14 @@ CAPACITY = Numeric(
 ABOVE_CAPACITY = OneAnswer(
     id="language_models.above_capacity",
     prompt="A channel has capacity 0.5. You use random codes at rate 0.25 and at rate 0.75, and "
-    "make the blocks of both longer and longer. What happens to the share of blocks that arrive "
-    "wrong?",
+    "increase the block length of both. What happens to the share of blocks that are decoded "
+    "wrongly?",
     options=(
         Option(
             "It goes to 0 at rate 0.25 and to 1 at rate 0.75.",
             True,
             "below capacity the noise of a long block becomes predictable and leaves room between "
-            "the words; above it there are more words than the noise leaves room for.",
+            "the words; above it there are more code words than the noise leaves room for.",
         ),
         Option(
             "It goes to 0 at both rates, more slowly at 0.75.",
@@ -168,7 +168,7 @@ ABOVE_CAPACITY = OneAnswer(
         Option(
             "It stays the same, since the rate decides it.",
             False,
-            "the rate decides the direction. The length decides how far you get.",
+            "the rate decides whether it rises or falls, the length how far.",
         ),
     ),
 )
@@ -181,8 +181,9 @@ def _loses_the_text(names: dict[str, Any]) -> bool:
 
 BUG_ENCODER = FindTheBug(
     id="language_models.bug_encoder",
-    prompt="This encoder should narrow an interval for each symbol; `shares` gives each symbol its "
-    "part of the line from 0 to 1. Short texts are already encoded wrongly.",
+    prompt="This encoder should narrow an interval for each symbol; `shares` gives each symbol "
+    "its part of the line from 0 to 1. Even short texts are encoded wrongly. Which single line "
+    "must change, with all others left as they are?",
     code="""
 def encode(text, shares):
     low, high = 0.0, 1.0
@@ -195,15 +196,16 @@ def encode(text, shares):
 """,
     line=7,
     fixed="high = low + width * (end - start)",
-    why="`low` has already moved when `high` is computed. From the new low, the part is "
-    "width · (end − start) wide; measured with `end`, it reaches into the parts of other symbols.",
+    why="`low` has already moved when `high` is computed. (Exchanging lines 6 and 7 would also "
+    "repair it, but changes two lines.) From the new low, the part is width · (end − start) wide; "
+    "measured with `end`, it reaches into the parts of other symbols.",
     why_not={
-        2: "before the first symbol the whole line is open.",
+        2: "before the first symbol the interval is the whole line.",
         3: "the symbols are encoded in their order.",
         4: "the part of this symbol, measured on the line from 0 to 1.",
         5: "the width is taken before either end moves.",
         6: "the new low lies at the share `start` of the old interval.",
-        8: "any number in the interval stands for the text.",
+        8: "any number in the interval represents the text.",
     },
     shows_bug=_loses_the_text,
 )

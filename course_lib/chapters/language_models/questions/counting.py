@@ -28,7 +28,7 @@ CHAIN_RULE = OneAnswer(
             "differ in how well they estimate the factors.",
         ),
         Option(
-            "That a token depends on the few tokens before it only.",
+            "That a token depends only on the few tokens before it.",
             False,
             "that is what an n-gram model assumes in addition. The factors of the chain rule are "
             "given all tokens before.",
@@ -59,7 +59,7 @@ TASKS = SeveralAnswers(
         Option(
             "The masked task with 2 hidden tokens predicts 2 tokens in one pass.",
             True,
-            "the 8 others are seen, and predicting what is seen would be copying.",
+            "the 8 others are visible, and predicting a visible token would be copying.",
         ),
         Option(
             "The prefix task with a prefix of 4 predicts 10 tokens in one pass.",
@@ -69,7 +69,7 @@ TASKS = SeveralAnswers(
         Option(
             "In the masked task, the second hidden token may read the first.",
             False,
-            "both are covered in the one text that the model reads, so neither sees the other.",
+            "both are hidden in the one text that the model reads, so neither sees the other.",
         ),
     ),
 )
@@ -93,9 +93,9 @@ def _smoothed(count: int, total: int, size: int, k: float) -> float:
 
 ADD_K = Numeric(
     id="language_models.add_k_share",
-    prompt="A context was seen {total} times, and {count} of these times the token `the` followed. "
-    "The vocabulary has {size} tokens. Which probability does add-k smoothing with k = {k} give to "
-    "`the` in this context?",
+    prompt="A context was seen {total} times, and {count} of these times the token `the` "
+    "followed. The vocabulary has {size} tokens. What probability does add-k smoothing with k = "
+    "{k} give to `the` in this context?",
     draw=_draw_counts,
     answer=_smoothed,
     explain=lambda count, total, size, k: (
@@ -132,26 +132,26 @@ CONTINUATION = OneAnswer(
         Option(
             "`cup`, since it follows many different words.",
             True,
-            "the shorter context is asked in how many contexts a word occurs: 15 against 1. A word "
-            "that goes with many words may well go with a new one.",
+            "the lower order counts in how many contexts a word occurs: 15 against 1. A word that "
+            "follows many words may well follow a new one.",
         ),
         Option(
             "`Francisco`, since it is more frequent.",
             False,
-            "so says a model that falls back to plain unigram counts. That `Francisco` needs `San` "
-            "is just what these counts do not show.",
+            "that is the answer of plain unigram counts. They do not show that `Francisco` needs "
+            "`San`.",
         ),
         Option(
-            "Both alike, since neither was seen after `green`.",
+            "Both are equally probable, since neither was seen after `green`.",
             False,
             "the bigram counts are equal, both 0. Then the distribution of the shorter context "
             "decides, and there they differ.",
         ),
         Option(
-            "Neither can be told without the discount D.",
+            "It cannot be decided without the discount D.",
             False,
-            "D decides how much probability unseen words get together. How they share it depends "
-            "on the numbers of contexts.",
+            "D decides how much probability unseen words get together. How it is divided among "
+            "them depends on the numbers of contexts.",
         ),
     ),
 )
@@ -178,11 +178,11 @@ def add_k(counts, vocabulary, k):
 """,
     line=3,
     fixed="total = total + k * len(vocabulary)",
-    why="`counts` holds only the tokens that were seen. Every token of the vocabulary gets k, also "
-    "the unseen ones, so the total grows by k times the size of the vocabulary.",
+    why="`counts` contains only the tokens that were seen. Every token of the vocabulary gets k, "
+    "unseen ones too, so the total grows by k times the size of the vocabulary.",
     why_not={
         2: "the total number of times that the context was seen.",
-        4: "a place for the result.",
+        4: "the dict for the result.",
         5: "every token of the vocabulary gets a share, also those never seen.",
         6: "a token that was never counted has the count 0.",
         7: "the raised count over the total is right; the total is not.",

@@ -21,8 +21,8 @@ COIN = OneAnswer(
         Option(
             "Far below 1 bit, about 0.08.",
             True,
-            "heads is worth 0.014 bits and nearly always comes; tails is worth 6.6 bits and comes "
-            "once in a hundred tosses.",
+            "heads has a surprise of 0.014 bits and is nearly certain; tails has 6.6 bits and "
+            "occurs once in a hundred tosses.",
         ),
         Option(
             "Exactly 1 bit, since there are two outcomes.",
@@ -38,7 +38,7 @@ COIN = OneAnswer(
             "0 bits, since the outcome is practically certain.",
             False,
             "only a coin that always shows the same side has entropy 0. A hundred tosses of this "
-            "one still hold about 8 bits.",
+            "one still carry about 8 bits.",
         ),
     ),
 )
@@ -57,16 +57,16 @@ def _charged(p: float, q: float) -> float:
 def _explain_charged(p: float, q: float) -> str:
     surprises = -math.log2(q), -math.log2(1 - q)
     return (
-        f"Heads surprises the model by -log2 {q} = {surprises[0]:.4g} bits, tails by -log2 "
-        f"{1 - q:.4g} = {surprises[1]:.4g}. They come with probability {p} and {1 - p:.4g}: "
+        f"For the model, heads has a surprise of -log2 {q} = {surprises[0]:.4g} bits, tails by "
+        f"-log2 {1 - q:.4g} = {surprises[1]:.4g}. They occur with probability {p} and {1 - p:.4g}: "
         f"{p} · {surprises[0]:.4g} + {1 - p:.4g} · {surprises[1]:.4g} = {_charged(p, q):.4g}."
     )
 
 
 CROSS_ENTROPY = Numeric(
     id="language_models.cross_entropy_coin",
-    prompt="A coin shows heads with probability {p}. A model believes that it is {q}. How many "
-    "bits of surprise does the model have per toss on average?",
+    prompt="A coin shows heads with probability {p}. A model believes that it is {q}. What is the "
+    "average surprise of the model per toss, in bits?",
     unit="bits",
     draw=_draw_model,
     answer=_charged,
@@ -76,7 +76,7 @@ CROSS_ENTROPY = Numeric(
             "swapped",
             lambda p, q: _charged(q, p),
             "You weighted the surprises of the coin's own probabilities by what the model "
-            "believes. The coin decides how often, the model how surprising.",
+            "believes. The coin gives the weights, the model the surprises.",
         ),
         Slip(
             "nats",
@@ -124,12 +124,12 @@ KL = SeveralAnswers(
             "Training on text lowers it without knowing the entropy of p.",
             True,
             "the loss is the cross-entropy, H(p) + KL(p, q), and H(p) does not depend on the "
-            "model. What lowers the one lowers the other.",
+            "model. Lowering one lowers the other.",
         ),
         Option(
             "It is negative if q is less spread out than p.",
             False,
-            "single terms may be negative, their sum never is. A model that is too sure pays more.",
+            "single terms may be negative, their sum never is. An overconfident model pays more.",
         ),
     ),
 )
@@ -147,7 +147,7 @@ def _draw_report(rng: random.Random) -> dict[str, Any]:
 BITS_PER_BYTE = Numeric(
     id="language_models.bits_per_byte_report",
     prompt="A model reports a perplexity of {perplexity} per token on a text of {tokens} tokens, "
-    "which are {byte_count} bytes. How many bits does it need for one byte?",
+    "or {byte_count} bytes. How many bits does it need for one byte?",
     unit="bits per byte",
     draw=_draw_report,
     answer=information.bits_per_byte_from_perplexity,
@@ -168,7 +168,7 @@ BITS_PER_BYTE = Numeric(
             "You took the natural logarithm, so these are nats per byte. Use log2.",
         ),
         Slip(
-            "upside down",
+            "inverted",
             lambda perplexity, tokens, byte_count: math.log2(perplexity) * byte_count / tokens,
             "You multiplied by bytes per token. The bits of a token are divided among its bytes.",
         ),

@@ -129,7 +129,7 @@ ENCODE = Exercise(
             "Each merge makes the next one possible: go on until nothing is left to merge.",
         ),
         Probe(
-            "the better pair stands to the right",
+            "the pair of lower rank is further right",
             lambda: call([0, 1, 2], _INNER_FIRST),
             "(1, 2) was learned before (0, 1), so it is merged first although it comes later.",
         ),
@@ -139,7 +139,7 @@ ENCODE = Exercise(
             "What counts is the rank, the first number, not the id of the new token.",
         ),
         Probe(
-            "listed in another order",
+            "a dict in a different order",
             lambda: call([0, 1, 2, 3], _LISTED_LATE_FIRST),
             "A dict may list its pairs in any order; the rank is the first number of the value.",
         ),
@@ -151,21 +151,23 @@ ENCODE = Exercise(
         Probe(
             "a run of five",
             lambda: call([0, 0, 0, 0, 0], _RUN),
-            "Equal pairs are merged from the left, so the odd one out is the last.",
+            "Equal pairs are merged from the left, so the last 0 is left over.",
         ),
         Probe(
             "the same merge in two places",
             lambda: call([1, 2, 9, 1, 2, 0], _INNER_FIRST),
             "Both occurrences are merged before anything of a higher rank.",
         ),
-        Probe("nothing to merge", lambda: call([3, 2, 1, 0], _LADDER), "The ids as they were."),
-        Probe("an empty word", lambda: call([], _LADDER), "Nothing in, nothing out."),
+        Probe(
+            "nothing to merge", lambda: call([3, 2, 1, 0], _LADDER), "The ids come back unchanged."
+        ),
+        Probe("an empty word", lambda: call([], _LADDER), "An empty word has no tokens."),
     ),
     misconceptions=(
         Misconception(
             "leftmost pair first",
             _choosing(lambda place, rank, new_id: place),
-            "You take the first pair that is known. Encoding must repeat the training: among all "
+            "You take the first pair that is known. Encoding must replay the training: among all "
             "neighbours in the word, the pair that was learned first is merged first.",
         ),
         Misconception(
@@ -182,13 +184,13 @@ ENCODE = Exercise(
         Misconception(
             "ordered by the new id",
             _choosing(lambda place, rank, new_id: (new_id, place)),
-            "You compare ids of new tokens. They often grow with the rank, but nothing says that "
-            "they do: a vocabulary may be numbered in any order. Compare merges[pair][0].",
+            "You compare ids of new tokens. They often grow with the rank, but need not: a "
+            "vocabulary may be numbered in any order. Compare merges[pair][0].",
         ),
         Misconception(
             "in the order of the dict",
             _in_listed_order,
-            "You take the place of a pair in the dict for its rank. A dict that was loaded from a "
+            "You use the position of a pair in the dict as its rank. A dict that was loaded from a "
             "file may be in any order: compare merges[pair][0].",
         ),
         Misconception(
@@ -203,7 +205,7 @@ ENCODE = Exercise(
             "at length: an early merge can make a longer token impossible.",
         ),
         Misconception(
-            "one merge and no more",
+            "only one merge",
             _one_merge,
             "You merge once. Repeat until no neighbours in the word are in `merges`.",
         ),

@@ -111,9 +111,9 @@ CHATML = Exercise(
             "The turns stay in the order in which they are given.",
         ),
         Probe(
-            "blanks in the content",
+            "spaces in the content",
             lambda: call(_conversation("", "  two\n\nlines \n")),
-            "What the user wrote is not tidied up.",
+            "The content stays exactly as the user wrote it.",
         ),
     ),
     misconceptions=(
@@ -126,19 +126,19 @@ CHATML = Exercise(
         Misconception(
             "no line break between turns",
             _changed(lambda text: text.replace("<|im_end|>\n", "<|im_end|>")),
-            "Each turn ends with `<|im_end|>` and a line break. It seems idle, but the model has "
-            "seen it in every conversation, and other tokens mean another distribution.",
+            "Each turn ends with `<|im_end|>` and a line break. It looks redundant, but the model "
+            "has seen it in every conversation, and different tokens give a different "
+            "distribution.",
         ),
         Misconception(
             "a line break before the end mark",
             _changed(lambda text: text.replace("<|im_end|>", "\n<|im_end|>")),
-            "You begin a new line before `<|im_end|>`. The content is followed by the mark at "
-            "once.",
+            "You begin a new line before `<|im_end|>`. The mark follows the content directly.",
         ),
         Misconception(
-            "content tidied up",
+            "content stripped",
             _stripped,
-            "You strip the content. Blanks and line breaks belong to what was said; code depends "
+            "You strip the content. Spaces and line breaks are part of the message; code depends "
             "on them.",
         ),
         Misconception(
@@ -162,7 +162,7 @@ CHATML = Exercise(
         Misconception(
             "system messages in front",
             _system_in_front,
-            "You move the system's messages to the front. Where a turn stands is part of the "
+            "You move the system's messages to the front. The order of turns is part of the "
             "conversation: write the turns in the order given.",
         ),
         Misconception(
@@ -176,14 +176,14 @@ CHATML = Exercise(
         Misconception(
             "the open turn closed",
             _closed_prompt,
-            "You close the turn that the model is asked to fill. It would see that the answer is "
-            "over already.",
+            "You close the turn that the model is asked to fill. It would see an answer that is "
+            "already finished.",
         ),
         Misconception(
-            "a system message of your own",
+            "an invented system message",
             _default_system,
-            "You add a system message where there is none. Some templates do; this one says only "
-            "what it was given.",
+            "You add a system message where there is none. Some templates do; this one writes "
+            "only the messages it is given.",
         ),
     ),
     alternatives=(

@@ -85,15 +85,17 @@ COUNT_PAIRS = Exercise(
     difficulty=1,
     statement=(
         "`words` is a list of (ids, count): a word as a list of token ids, and how often the "
-        "corpus holds it. Return a dict or Counter from each pair (left, right) of neighbours to "
-        "how often it occurs in the whole corpus."
+        "corpus contains it. Return a dict or Counter from each pair (left, right) of neighbours "
+        "to how often it occurs in the whole corpus."
     ),
     solution=bpe_training.count_pairs,
     reference=_counted_by_hand,
     generator=counted_words,
     probes=(
         Probe(
-            "one word", lambda: call([([5, 3, 8], 1)]), "Three tokens hold two pairs: they overlap."
+            "one word",
+            lambda: call([([5, 3, 8], 1)]),
+            "Three tokens form two pairs, which overlap.",
         ),
         Probe(
             "one word, seen often",
@@ -114,7 +116,8 @@ COUNT_PAIRS = Exercise(
         Probe(
             "one token repeated",
             lambda: call([([7, 7, 7, 7], 1)]),
-            "Four 7s hold three pairs of neighbours, although a merge could join only two of them.",
+            "Four 7s contain three pairs of neighbours, although a merge could join only two of "
+            "them.",
         ),
         Probe(
             "a word of one token", lambda: call([([6], 9)]), "There is no neighbour, so no pair."
@@ -131,7 +134,7 @@ COUNT_PAIRS = Exercise(
             "each pair once in each word",
             _once_in_each_word,
             "A pair may occur several times in one word, and each occurrence counts. A set of the "
-            "pairs forgets that: add up over the places.",
+            "pairs loses that: count at every position.",
         ),
         Misconception(
             "pairs that do not overlap",
@@ -141,13 +144,14 @@ COUNT_PAIRS = Exercise(
         Misconception(
             "pairs across words",
             _across_words,
-            "You joined the words into one row, so the end of one and the beginning of the next "
-            "became neighbours. Words are cut apart before counting so that this cannot happen.",
+            "You joined the words into one sequence, so the end of one and the beginning of the "
+            "next became neighbours. Words are cut apart before counting so that this cannot "
+            "happen.",
         ),
         Misconception(
-            "the count of the word kept, not added",
+            "counts overwritten, not added",
             lambda words: {pair: count for ids, count in words for pair in pairwise(ids)},
-            "You write the count of the last word over what was there. The same pair comes again "
+            "You overwrite the earlier count. The same pair comes again "
             "in other words and in the same word: add to what you have, counts[pair] += count.",
         ),
         Misconception(
@@ -156,10 +160,10 @@ COUNT_PAIRS = Exercise(
             "You sort the two tokens of a pair. A merge joins left to right: `th` is not `ht`.",
         ),
         Misconception(
-            "runs counted as a merge would take them",
+            "runs counted without overlap",
             _runs_not_overlapping,
-            "In a run such as 7 7 7 you leave out the pair that a merge could not join as well. "
-            "Counting looks at all neighbours; only merging must not overlap.",
+            "In a run such as 7 7 7 you leave out the second pair, because a merge could not join "
+            "it as well. Counting looks at all neighbours; only merging must not overlap.",
         ),
     ),
     alternatives=(
@@ -168,7 +172,7 @@ COUNT_PAIRS = Exercise(
         Alternative("as in the hints", _as_hinted),
     ),
     hints=(
-        "Two loops: over the words, and inside over the places of a word.",
+        "Two loops: over the words, and inside over the positions of a word.",
         "zip(ids, ids[1:]) gives the pairs of neighbours; a tuple can be a key of a dict.",
         "counts[pair] += count, with counts = Counter().",
     ),

@@ -42,19 +42,23 @@ def _joined(ids, tokens):
 
 DECODE = Exercise(
     id="tokenization.decode",
-    title="Decoding any ids",
+    title="Decoding any sequence of tokens",
     minutes=5,
     difficulty=2,
     statement=(
-        "`tokens` is a dict from an id to the bytes of its token. Return the text (a str) of "
-        "`ids`. Whatever the ids, no error: bytes that are not UTF-8 become the replacement "
-        "character �."
+        "`tokens` is a dict from an id to the bytes of its token, and contains every id in `ids`. "
+        "Return the text of `ids`, a str. Their bytes may not be valid UTF-8, even when joined: "
+        "never raise an error, but let invalid bytes become the replacement character �."
     ),
     solution=byte_bpe.decode,
     reference=_by_a_decoder,
     generator=ids_and_tokens,
     probes=(
-        Probe("plain letters", lambda: call([0, 1, 6], _SPLIT_GLYPHS), "Blanks are in the tokens."),
+        Probe(
+            "plain letters",
+            lambda: call([0, 1, 6], _SPLIT_GLYPHS),
+            "Spaces are part of the tokens.",
+        ),
         Probe(
             "one character in two tokens",
             lambda: call([0, 2, 3, 6], _SPLIT_GLYPHS),
@@ -104,14 +108,14 @@ DECODE = Exercise(
         Misconception(
             "an error for broken bytes",
             lambda ids, tokens: _joined(ids, tokens).decode("utf-8"),
-            "Without `errors` Python raises UnicodeDecodeError. A model can produce any ids in any "
-            'order, so decoding must survive them: errors="replace".',
+            "Without `errors` Python raises UnicodeDecodeError. A model can produce tokens in any "
+            'order, so decoding must survive invalid bytes: errors="replace".',
         ),
         Misconception(
             "broken bytes left out",
             lambda ids, tokens: _joined(ids, tokens).decode("utf-8", "ignore"),
-            'errors="ignore" drops what it cannot read without a trace, and text that was wrong '
-            'looks right. "replace" leaves a visible mark.',
+            'errors="ignore" silently drops what it cannot read, and text that was wrong looks '
+            'right. "replace" leaves a visible mark.',
         ),
         Misconception(
             "one byte, one character",
@@ -122,7 +126,7 @@ DECODE = Exercise(
         Misconception(
             "spaces between tokens",
             lambda ids, tokens: b" ".join(tokens[i] for i in ids).decode("utf-8", "replace"),
-            "The blanks of the text are inside the tokens already. Join with nothing in between.",
+            "The spaces of the text are inside the tokens already. Join with nothing in between.",
         ),
         Misconception(
             "still bytes",

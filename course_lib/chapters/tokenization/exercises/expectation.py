@@ -20,7 +20,7 @@ def _shares_of(text, log_probs):
 
 
 def _averaged(words, log_probs, share, total=None):
-    """Return counts weighted by `share`, and log p of the words unless another total is given."""
+    """Return counts weighted by `share`, and log p of the words unless `total` is given."""
     counts, sum_of_logs = {}, 0.0
     for word, count in words.items():
         ways, mass = _shares_of(word, log_probs)
@@ -138,18 +138,18 @@ EXPECTED_COUNTS = Exercise(
     generator=words_and_pieces,
     probes=(
         Probe(
-            "one way only",
+            "one segmentation",
             lambda: call({"ba": 1}, _FEW),
             "b a is the only segmentation: each piece is used once, and p = 0.2.",
         ),
         Probe(
-            "two ways",
+            "two segmentations",
             lambda: call({"ab": 1}, _FEW),
             "a b has 0.2 and ab has 0.1, so a third of the use goes to ab.",
         ),
-        Probe("a frequent word", lambda: call({"ab": 12}, _FEW), "Twelve times as much of all."),
+        Probe("a frequent word", lambda: call({"ab": 12}, _FEW), "Everything is multiplied by 12."),
         Probe(
-            "a piece twice in one way",
+            "a piece twice in one segmentation",
             lambda: call({"aab": 1}, _FEW),
             "In a a b the piece a is used twice.",
         ),
@@ -163,35 +163,36 @@ EXPECTED_COUNTS = Exercise(
         Misconception(
             "the best segmentation only",
             _best_way_only,
-            "You count along the best way. Expectation counts every way, each in proportion to its "
-            "probability; else a piece that is second best everywhere would seem useless.",
+            "You count the best segmentation only. Expectation counts every segmentation, each in "
+            "proportion to its probability; otherwise a piece that is second best everywhere would "
+            "seem useless.",
         ),
         Misconception(
             "the counts along the best segmentation",
             _best_way_full_sum,
-            "Your sum of logarithms is right, but you count the pieces of the best way only. Count "
-            "every way, each weighted by its share of the word's probability.",
+            "Your sum of logarithms is right, but you count the pieces of the best segmentation "
+            "only. Count every one, each weighted by its share of the word's probability.",
         ),
         Misconception(
             "the sum along the best segmentation",
             _best_way_sum_only,
-            "Your counts are right, but log p(word) is that of the best way alone. p(word) is the "
-            "sum over all segmentations: take the logarithm of that total.",
+            "Your counts are right, but log p(word) is that of the best segmentation alone. "
+            "p(word) is the sum over all segmentations: take the logarithm of that total.",
         ),
         Misconception(
-            "all ways count the same",
+            "all segmentations count the same",
             lambda words, log_probs: _averaged(
                 words, log_probs, lambda part, mass, ways: 1 / len(ways)
             ),
-            "You weigh all segmentations alike. Weigh each by its probability, divided by that of "
-            "all segmentations of the word.",
+            "You weight all segmentations equally. Weight each by its probability, divided by "
+            "that of all segmentations of the word.",
         ),
         Misconception(
             "not divided by the total",
             lambda words, log_probs: _averaged(
                 words, log_probs, lambda part, mass, ways: part * mass
             ),
-            "You weigh by the probability itself, so a rare word counts for next to nothing. The "
+            "You weight by the probability itself, so a rare word counts for next to nothing. The "
             "word *did* occur: the weights of its segmentations must add up to 1.",
         ),
         Misconception(
@@ -200,9 +201,9 @@ EXPECTED_COUNTS = Exercise(
             "A word that occurs twelve times uses its pieces twelve times: multiply by its count.",
         ),
         Misconception(
-            "each piece once for each way",
+            "each piece once for each segmentation",
             _once_per_way,
-            "A piece that stands twice in a segmentation is used twice there.",
+            "A piece that occurs twice in a segmentation is used twice there.",
         ),
         Misconception(
             "probability instead of its logarithm",

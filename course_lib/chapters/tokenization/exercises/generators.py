@@ -1,4 +1,4 @@
-"""Generated inputs for the exercises on tokenizers: small, valid, and not chosen by anybody."""
+"""Generated inputs for the exercises on tokenizers: small, valid and random."""
 
 import math
 import random
@@ -22,15 +22,22 @@ def counted_words(rng: random.Random) -> Call:
     return call(words)
 
 
+def small_corpus(rng: random.Random) -> Call:
+    """Return words with small counts, so that pairs are often equally frequent, and a number."""
+    alphabet = rng.choice(_ALPHABETS)
+    words = [(_ids(rng, alphabet, 6, 1), rng.randint(1, 4)) for _ in range(rng.randrange(6))]
+    return call(words, rng.randrange(7))
+
+
 def word_and_merge(rng: random.Random) -> Call:
-    """Return ids, a pair of which they hold some, and an id that is new."""
+    """Return ids, a pair that may occur in them, and a new id."""
     alphabet = rng.choice(_ALPHABETS)
     pair = tuple(rng.choices(alphabet[:2] if rng.randrange(2) else alphabet, k=2))
     return call(_ids(rng, alphabet, 9), pair, rng.choice([256, 1024, _LARGE]))
 
 
 def word_and_ranks(rng: random.Random) -> Call:
-    """Return a word and merges as training makes them, but numbered and listed in any order."""
+    """Return a word and merges as training learns them, but numbered and listed in any order."""
     letters = rng.choice(_ALPHABETS)[:3]
     numbers = rng.sample(range(300, 400), k=8)
     tokens, merges = list(letters), {}
@@ -48,7 +55,7 @@ _TEXTS = ("a", " b", "é", "中文", "🧩", "\n", "日本", "x🙂")
 
 
 def ids_and_tokens(rng: random.Random) -> Call:
-    """Return ids and tokens that are characters, halves of characters, or no characters at all."""
+    """Return ids and tokens that are characters, parts of characters, or invalid bytes."""
     text = "".join(rng.choices(_TEXTS, k=3)).encode()
     cuts = sorted({0, len(text), *rng.sample(range(len(text)), k=min(3, len(text)))})
     pieces = [text[a:b] for a, b in pairwise(cuts)]
@@ -61,24 +68,34 @@ def ids_and_tokens(rng: random.Random) -> Call:
     return call(ids, {numbers[i]: pieces[i] for i in order})
 
 
+def streamed_tokens(rng: random.Random) -> Call:
+    """Return tokens that cut a text, with some invalid bytes in it, at any place."""
+    broken = (b"\xff", b"\xf0\x9f", b"\xad", b"\xe0\x80", b"\xe4\xb8", "\ufffd".encode())
+    parts = [rng.choice(_TEXTS).encode() for _ in range(rng.randrange(5))]
+    parts += rng.sample(broken, k=rng.randrange(3))
+    data = b"".join(rng.sample(parts, k=len(parts)))
+    inside = sorted(rng.sample(range(len(data)), k=min(rng.randrange(6), len(data))))
+    return call([data[a:b] for a, b in pairwise([0, *inside, len(data)]) if a < b])
+
+
 def _strings(rng: random.Random, letters: str, longest: int, count: int) -> set[str]:
     return {"".join(rng.choices(letters, k=rng.randint(1, longest))) for _ in range(count)}
 
 
 def word_and_vocabulary(rng: random.Random) -> Call:
-    """Return a word and pieces with and without ##, which may or may not spell it."""
+    """Return a word and pieces with and without ##, which may or may not cover it."""
     letters = rng.choice(["ab", "abc", "aé中"])
     begins = sorted(_strings(rng, letters, 4, rng.randint(1, 5)))
     goes_on = sorted("##" + piece for piece in _strings(rng, letters, 3, rng.randint(1, 6)))
     pieces = rng.sample(begins + goes_on, k=len(begins) + len(goes_on))
     word = "".join(rng.choices(letters, k=rng.randint(1, 7)))
-    if rng.randrange(3):  # a word that the pieces spell, if greed allows it
+    if rng.randrange(3):  # a word made of pieces, which greedy matching may miss
         word = rng.choice(begins) + "".join(p[2:] for p in rng.choices(goes_on, k=rng.randrange(3)))
     return call(word, pieces, **({} if rng.randrange(3) else {"unknown": "<unk>"}))
 
 
 def _pieces(rng: random.Random, letters: str, longest: int, count: int) -> dict[str, float]:
-    """Return the logarithms of random shares: of all letters and of some longer pieces."""
+    """Return random log probabilities of all letters and of some longer pieces."""
     pieces = sorted({*letters, *_strings(rng, letters, longest, count)})
     shares = [rng.uniform(0.02, 1.0) ** len(piece) for piece in pieces]
     listed = rng.sample(list(zip(pieces, shares, strict=True)), k=len(pieces))
@@ -105,7 +122,7 @@ def text_and_pieces(rng: random.Random) -> Call:
 
 
 def words_and_pieces(rng: random.Random) -> Call:
-    """Return short words with their counts, and pieces that spell each of them."""
+    """Return short words with their counts, and pieces that cover each of them."""
     letters = rng.choice(["ab", "abc", "é中"])
     words = sorted(_strings(rng, letters, 5, rng.randint(1, 3)))
     return call(
@@ -134,7 +151,7 @@ _FRAGMENTS = (
 
 
 def text_with_names(rng: random.Random) -> Call:
-    """Return a text of names, parts of names and names in capitals; and the names that count."""
+    """Return a text of names, parts of names and capitalized names, and the special names."""
     text = "".join(rng.choice(rng.choice([_NAMES, _FRAGMENTS])) for _ in range(rng.randrange(8)))
     return call(text, rng.sample(_NAMES, k=rng.randrange(6)))
 

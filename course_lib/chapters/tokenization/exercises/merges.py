@@ -1,4 +1,4 @@
-"""The exercise on joining one pair everywhere in a word."""
+"""The exercise on merging one pair everywhere in a word."""
 
 from itertools import pairwise
 
@@ -116,7 +116,7 @@ MERGE = Exercise(
     difficulty=2,
     statement=(
         "Return a new list in which every occurrence of `pair`, found from left to right, is "
-        "replaced by `new_id`. Occurrences must not overlap, and `ids` must stay as it is."
+        "replaced by `new_id`. Occurrences must not overlap, and `ids` must not change."
     ),
     solution=bpe_training.merge,
     reference=_by_places,
@@ -134,10 +134,10 @@ MERGE = Exercise(
         Probe(
             "the last token stands alone",
             lambda: call([1, 2, 8], (1, 2), 9),
-            "A token that has no right neighbour any more is kept.",
+            "A last token without a right neighbour is kept.",
         ),
         Probe(
-            "the other way round",
+            "the reverse order",
             lambda: call([2, 1, 3, 2, 1, 2], (1, 2), 9),
             "Only left followed by right is the pair.",
         ),
@@ -149,10 +149,14 @@ MERGE = Exercise(
         Probe(
             "ids of two digits",
             lambda: call([11, 21, 2], (1, 2), 9),
-            "11 ends and 21 begins with digits of the pair; the ids themselves are others.",
+            "11 ends and 21 begins with digits of the pair; the ids themselves are different.",
         ),
-        Probe("nothing to merge", lambda: call([3, 1, 3, 2], (1, 2), 9), "The list as it was."),
-        Probe("an empty word", lambda: call([], (1, 2), 9), "Nothing in, nothing out."),
+        Probe(
+            "nothing to merge",
+            lambda: call([3, 1, 3, 2], (1, 2), 9),
+            "The list comes back unchanged.",
+        ),
+        Probe("an empty word", lambda: call([], (1, 2), 9), "An empty word stays empty."),
     ),
     misconceptions=(
         Misconception(
@@ -182,25 +186,25 @@ MERGE = Exercise(
             "from the right",
             _from_the_right,
             "In a run of three your merge joins the last two. Every BPE library goes from left to "
-            "right, and other ids would come out otherwise.",
+            "right; from the right, the ids would be different.",
         ),
         Misconception(
             "either order",
             _in_either_order,
             "You also replace right followed by left. The new token stands for one sequence of "
-            "bytes, so decoding would return other text.",
+            "bytes, so decoding would return different text.",
         ),
         Misconception(
             "the input changed",
             _in_place,
-            "You changed the list that you were given. Whoever passed it may still need it: build "
-            "a new one.",
+            "You changed the list that you were given. The caller may still need it: build a new "
+            "one.",
         ),
         Misconception(
             "one place too far",
             _one_too_far,
-            "You look at ids[i + 1] for the last token too, where nothing follows. Ask first "
-            "whether there is a neighbour, or compare the slice ids[i:i + 2].",
+            "You look at ids[i + 1] for the last token too, where nothing follows. Check first "
+            "that there is a neighbour, or compare the slice ids[i:i + 2].",
         ),
         Misconception(
             "the last token lost",
@@ -216,7 +220,7 @@ MERGE = Exercise(
     ),
     hints=(
         "Walk with an index that moves by two after a merge and by one otherwise: a `while` loop.",
-        "Mind the end: at the last token there is no right neighbour to look at.",
+        "Be careful at the end: the last token has no right neighbour.",
         "ids[i:i + 2] == list(pair) is False at the end instead of raising an error.",
     ),
 )

@@ -84,7 +84,7 @@ SPLIT = Exercise(
     statement=(
         "`special` is a list of names. Return the parts of `text` in order, as a list of (part, "
         "is_special). Names are found from left to right; where several begin at the same place "
-        "the longest counts. No empty parts."
+        "the longest wins. Leave out empty parts."
     ),
     solution=special.split_on_special,
     reference=_letter_by_letter,
@@ -94,7 +94,7 @@ SPLIT = Exercise(
         Probe(
             "one in the middle",
             lambda: call("one<|end|>two", _NAMES),
-            "Text, a special token, text. The signs < | > are letters of the name.",
+            "Text, a special token, text. The characters < | > are part of the name.",
         ),
         Probe(
             "at both ends and doubled",
@@ -104,12 +104,12 @@ SPLIT = Exercise(
         Probe(
             "one name begins another",
             lambda: call("<|start|>user hi<|end|>", _NAMES),
-            "Both <|start|> and <|start|>user begin here: the longer one counts.",
+            "Both <|start|> and <|start|>user begin here: the longer one wins.",
         ),
         Probe(
             "the longer one listed first",
             lambda: call("<s>ab<s>a<s>", ["<s>ab", "<s>a"]),
-            "The order of the list says nothing, in either direction.",
+            "The order of the list does not matter.",
         ),
         Probe(
             "overlapping names",
@@ -118,11 +118,11 @@ SPLIT = Exercise(
         ),
         Probe("almost a name", lambda: call("<|end| > <|en", _NAMES), "Not quite a name is text."),
         Probe(
-            "another case",
+            "a different case",
             lambda: call("<|END|>a<|End|>", _NAMES),
-            "A name in capitals is not the name.",
+            "A name in capitals is a different string.",
         ),
-        Probe("no names at all", lambda: call("a<|end|>b", []), "Then everything is text."),
+        Probe("no names at all", lambda: call("a<|end|>b", []), "Everything is text."),
         Probe("an empty text", lambda: call("", _NAMES), "No parts."),
     ),
     misconceptions=(
@@ -161,13 +161,13 @@ SPLIT = Exercise(
             "You stop after the first special token. Go on with the rest of the text.",
         ),
         Misconception(
-            "capitals or not",
+            "upper and lower case treated alike",
             _any_case,
-            "You ignore the case. A special token is one exact string; <|END|> is plain text, "
-            "which a user may have written.",
+            "You ignore upper and lower case. A special token is one exact string; <|END|> is "
+            "plain text, which a user may have written.",
         ),
         Misconception(
-            "special tokens dropped",
+            "special tokens left out",
             lambda text, special: [
                 part for part in _letter_by_letter(text, special) if not part[1]
             ],
@@ -175,15 +175,15 @@ SPLIT = Exercise(
         ),
     ),
     alternatives=(
-        Alternative("letter by letter", _letter_by_letter),
+        Alternative("character by character", _letter_by_letter),
         Alternative("re.split", lambda text, special: _filled(_found(text, _longest(special)))),
         Alternative("re.finditer", _between_matches),
     ),
     hints=(
-        "re.split with a group, re.split('(a|b)', text), keeps what it split at: parts at odd "
-        "places are the names.",
-        "Sort the names by length first, and re.escape each of them. An empty list is a case of "
-        "its own.",
+        "re.split with a group, re.split('(a|b)', text), keeps the separators: the parts at odd "
+        "indices are the names.",
+        "Sort the names by length first, and re.escape each of them. Treat an empty list "
+        "separately.",
         "Or without re: walk through the text; at each place, which names does text.startswith "
         "find there? Take the longest.",
     ),

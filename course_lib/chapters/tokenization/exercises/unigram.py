@@ -146,15 +146,15 @@ VITERBI = Exercise(
     statement=(
         "`log_probs` is a dict from a piece to the logarithm of its probability; every character "
         "of `text` is a piece. Return the list of pieces that spell `text` with the largest sum. "
-        "Do it in one pass from left to right: keep the best way to each position."
+        "Do it in one pass from left to right: keep the best path to each position."
     ),
     solution=segmentation.viterbi,
     reference=_by_trying_all,
     generator=text_and_pieces,
     probes=(
-        Probe("one character", lambda: call("h", _HUG), "There is only one way."),
+        Probe("one character", lambda: call("h", _HUG), "There is only one segmentation."),
         Probe(
-            "two ways",
+            "two segmentations",
             lambda: call("ug", _HUG),
             "ug with 0.2 against u · g with 0.06 · 0.07: the product counts.",
         ),
@@ -181,12 +181,12 @@ VITERBI = Exercise(
         Probe(
             "the same piece again",
             lambda: call("aababbaba", _COUNT),
-            "Each position keeps its own best way, however long the text is.",
+            "Each position keeps its own best path, however long the text is.",
         ),
         Probe(
             "a long piece without halves",
             lambda: call("huggings", _LONG),
-            "hugging is a piece of seven letters, and no way leads to it by joining two pieces.",
+            "hugging is a piece of seven letters, and no two pieces join to form it.",
         ),
         Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
     ),
@@ -194,8 +194,8 @@ VITERBI = Exercise(
         Misconception(
             "longest match",
             _longest_match,
-            "You take the longest piece each time, as WordPiece does. A long piece may be rare, or "
-            "may leave a rest that is.",
+            "You take the longest piece each time, as WordPiece does. A long piece may be rare, "
+            "or may leave a rest that is rare.",
         ),
         Misconception(
             "fewest pieces",
@@ -214,14 +214,14 @@ VITERBI = Exercise(
         Misconception(
             "the most probable last piece",
             _likeliest_end,
-            "At each position you compare the last pieces alone. Compare the sums: the best way to "
-            "where the piece begins, plus the piece.",
+            "At each position you compare the last pieces alone. Compare the sums: the best path "
+            "to where the piece begins, plus the piece.",
         ),
         Misconception(
             "neighbours joined, as BPE does",
             _neighbours_joined,
-            "You join the two neighbours that gain most, again and again. A piece whose halves are "
-            "no pieces is never reached that way: try every piece that ends at a position.",
+            "You join the two neighbours that gain most, again and again. A piece whose halves "
+            "are not pieces is never reached that way: try every piece that ends at a position.",
         ),
         Misconception(
             "probabilities added",
@@ -237,12 +237,11 @@ VITERBI = Exercise(
         Misconception(
             "from the end to the beginning",
             lambda text, log_probs: _by_trying_all(text, log_probs)[::-1],
-            "You followed the path back from the end and returned it as you found it. Turn it "
-            "round.",
+            "You followed the path back from the end and returned it as you found it. Reverse it.",
         ),
     ),
     alternatives=(
-        Alternative("all ways tried", _by_trying_all),
+        Alternative("all segmentations tried", _by_trying_all),
         Alternative("by recursion that remembers, deeper than usual", _memoised_recursion),
         Alternative("with the pieces kept at each position", _with_whole_paths),
         Alternative("as in the hints", _as_hinted),
@@ -251,6 +250,6 @@ VITERBI = Exercise(
         "best[0] = 0. For each end from 1: over all begins for which text[begin:end] is a piece, "
         "the largest best[begin] + log_probs[piece].",
         "Remember for each end the begin that won.",
-        "From the last position, follow the remembered begins back to 0, and turn the list round.",
+        "From the last position, follow the remembered begins back to 0, and reverse the list.",
     ),
 )

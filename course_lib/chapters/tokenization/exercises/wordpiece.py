@@ -140,8 +140,8 @@ WORDPIECE = Exercise(
     minutes=10,
     difficulty=2,
     statement=(
-        "Take the longest piece in `vocabulary` that begins the word, then the longest that goes "
-        "on from there, written with `##` in front, and so on to the end. If no piece fits at some "
+        "Take the longest piece in `vocabulary` that begins the word, then the longest that "
+        "continues it, written with `##` in front, and so on to the end. If no piece fits at some "
         "point, the answer for the whole word is `[unknown]`, a list of one. Return a list of "
         "pieces."
     ),
@@ -167,9 +167,9 @@ WORDPIECE = Exercise(
             "int is the longest start, and then ##o fits. in + ##to is never considered.",
         ),
         Probe(
-            "no way back",
+            "no backtracking",
             lambda: call("intto", ["in", "int", "##tto", "##x"]),
-            "int is the longest start, and nothing goes on from there: the word is unknown, "
+            "int is the longest start, and nothing continues from there: the word is unknown, "
             "although in + ##tto would spell it.",
         ),
         Probe(
@@ -183,7 +183,9 @@ WORDPIECE = Exercise(
             "There is `##an`, but nothing that may begin with a: the word is unknown.",
         ),
         Probe(
-            "another name", lambda: call("☃", _PIECES, unknown="<unk>"), "`unknown` is its name."
+            "a different name",
+            lambda: call("☃", _PIECES, unknown="<unk>"),
+            "`unknown` gives the name.",
         ),
     ),
     misconceptions=(
@@ -202,7 +204,7 @@ WORDPIECE = Exercise(
             "only begin it: they are different tokens with different ids.",
         ),
         Misconception(
-            "never marked",
+            "`##` never added",
             _never_marked,
             "Inside the word you look for pieces without `##`. From the second piece on, put `##` "
             "in front before you look it up.",
@@ -214,10 +216,10 @@ WORDPIECE = Exercise(
             "word: if none with ## fits, the word is unknown.",
         ),
         Misconception(
-            "marks taken off",
+            "`##` removed",
             _marks_dropped,
             "You found the right pieces and returned them without `##`. The mark is part of the "
-            "name, by which the id is looked up.",
+            "name under which the id is found.",
         ),
         Misconception(
             "only the rest unknown",
@@ -228,7 +230,7 @@ WORDPIECE = Exercise(
         Misconception(
             "unknown characters skipped",
             _character_skipped,
-            "You drop characters that no piece holds. Text would vanish without a trace.",
+            "You drop characters that no piece holds. Text would be lost silently.",
         ),
         Misconception(
             "each unknown character marked",
@@ -236,10 +238,10 @@ WORDPIECE = Exercise(
             "You go on after a character that no piece holds. The whole word becomes one unknown.",
         ),
         Misconception(
-            "second thoughts",
+            "backtracking",
             _with_second_thoughts,
-            "When you are stuck you go back and try a shorter piece. WordPiece never does: it is "
-            "greedy, and where greed fails the word is unknown.",
+            "When you are stuck you go back and try a shorter piece. WordPiece never does: where "
+            "the greedy choice fails, the word is unknown.",
         ),
     ),
     alternatives=(

@@ -1,8 +1,8 @@
-"""All ways to cut a word, drawn over its letters, with the best way so far to each position.
+"""All segmentations of a word, drawn over its letters, with the best path to each position.
 
 Taught in:        tokenization
 Paper:            Kudo 2018, arXiv:1804.10959
-Checked against:  every segmentation, written out
+Checked against:  every segmentation, listed
 """
 
 import math
@@ -11,20 +11,22 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc
+from matplotlib.patheffects import withStroke
 
 from course_lib.study.display.labels import token_label, written
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 from course_lib.tokenization.segmentation import UNKNOWN, forward, lattice, viterbi
 
 LONGEST = 12  # characters
+ROOMY = 8  # characters; longer words get smaller labels
 
 
 def viterbi_lattice(text: str, log_probs: Mapping[str, float], end: int | None = None) -> Figure:
-    """Draw the lattice of a word, and the best way to the position `end`, by default the last."""
+    """Draw the lattice of a word and the best path to position `end`, by default the last."""
     if not 0 < len(text) <= LONGEST:
         raise ValueError(
             f"the lattice has room for 1 to {LONGEST} characters; got {len(text)}. "
-            "Write one short word."
+            "Type one short word."
         )
     end = len(text) if end is None else min(max(end, 1), len(text))
     arcs = lattice(text, log_probs)
@@ -70,10 +72,10 @@ def _arc(ax: Axes, text: str, left: int, right: int, score: float, best: bool, s
         label,
         ha="center",
         va="bottom",
-        size=9,
+        size=9 if len(text) <= ROOMY else 7.5,
         color=ink if seen else FAINT,
         weight="bold" if best else "normal",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        path_effects=[withStroke(linewidth=2, foreground="white")],
         zorder=4,
     )
 
@@ -90,7 +92,11 @@ def _positions(ax: Axes, text: str, best: list[float], end: int) -> None:
             letter = token_label(text[k])
             ax.text(k + 0.5, -0.18, letter, ha="center", va="center", size=12)
     ax.text(
-        -0.3, -0.92, "below each position: the best sum of log p to get there", size=9, color=FAINT
+        -0.3,
+        -0.92,
+        "below each position: the largest sum of log p of a path that ends there",
+        size=9,
+        color=FAINT,
     )
 
 
@@ -101,9 +107,9 @@ def _finding(
     ways = _ways(arcs)[end]
     said = " · ".join(token_label(piece) for piece in path)
     if ways == 1:
-        return f"There is one way to cut {token_label(text[:end])}: {said}"
+        return f"{token_label(text[:end])} has one segmentation: {said}"
     word = token_label(text[:end])
-    return f"Of {ways} ways to cut {word} the best is {said}, with {share:.0%} of the probability"
+    return f"Of {ways} segmentations of {word} the best is {said}: {share:.0%} of the probability"
 
 
 def _ways(arcs: list[list[tuple[int, float]]]) -> list[int]:

@@ -18,7 +18,7 @@ LONGEST = 24  # bytes
 
 
 class Node(NamedTuple):
-    """A token of the tree: where it stands, how high, and of which rank it is."""
+    """A token of the tree: its horizontal place, its height and its rank."""
 
     token: int
     x: float
@@ -27,7 +27,7 @@ class Node(NamedTuple):
 
 
 class Join(NamedTuple):
-    """One merge: two nodes and the one that they became."""
+    """One merge: two nodes and the node that replaces them."""
 
     left: Node
     right: Node
@@ -35,7 +35,7 @@ class Join(NamedTuple):
 
 
 def merge_history(tokenizer: ByteBPE, word: str) -> tuple[list[Node], list[Join]]:
-    """Return the bytes of a word as nodes, and its merges in the order in which they happen."""
+    """Return the bytes of a word as nodes, and its merges in the order of application."""
     leaves = [
         Node(tokenizer.vocabulary[bytes([byte])], float(x), 0.0)
         for x, byte in enumerate(word.encode())
@@ -60,7 +60,7 @@ def merge_tree(tokenizer: ByteBPE, word: str, step: int | None = None) -> Figure
     if not 0 < len(word.encode()) <= LONGEST:
         raise ValueError(
             f"a tree has room for 1 to {LONGEST} bytes; got {len(word.encode())}. "
-            "Write one short word."
+            "Type one short word."
         )
     leaves, joins = merge_history(tokenizer, word)
     done = joins if step is None else joins[: max(step, 0)]
@@ -83,7 +83,7 @@ def merge_tree(tokenizer: ByteBPE, word: str, step: int | None = None) -> Figure
 
 
 def _tops(leaves: list[Node], joins: list[Join]) -> list[Node]:
-    """Return the tokens that are left, from left to right."""
+    """Return the tokens that remain, from left to right."""
     nodes = [*leaves, *(join.joined for join in joins)]
     gone = {node for join in joins for node in join[:2]}
     return sorted((node for node in nodes if node not in gone), key=lambda node: node.x)
@@ -97,7 +97,7 @@ def _draw_join(ax: Axes, join: Join, newest: bool) -> None:
 
 
 def _label(ax: Axes, node: Node, words: str, left: bool) -> None:
-    """Write above a node what it is; a token that is left over stands out."""
+    """Write the name above a node; a token that remains is in bold."""
     weight, ink = ("bold", "black") if left else ("normal", FAINT)
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     style: dict[str, Any] = {"weight": weight, "color": ink, "size": 8.5}
@@ -105,7 +105,7 @@ def _label(ax: Axes, node: Node, words: str, left: bool) -> None:
 
 
 def _text(tokenizer: ByteBPE, token: int) -> str:
-    """Return a token's text, or its bytes where they are none."""
+    """Return the text of a token, or its bytes if they are not valid text."""
     data = tokenizer.tokens[token]
     try:
         return token_label(data.decode())

@@ -27,20 +27,19 @@ COLOURS = (
 def compression(
     sizes: Sequence[int], lengths: Mapping[str, Sequence[Length]], chosen: str, size: int
 ) -> Figure:
-    """Draw bytes per token against vocabulary size for each text, and what a doubling brings."""
+    """Draw bytes per token against vocabulary size for each text, and the saving of a doubling."""
     if chosen not in lengths or size not in sizes:
         raise ValueError(
             f"the text must be one of {', '.join(lengths)} and the size one of "
             f"{', '.join(map(str, sizes))}; got {chosen!r} and {size}. Choose from these."
         )
     figure, ax = new_figure(8.5, 4.0, margins=Margins(right=1.55, top=0.65))
-    places = _apart({name: row[-1].bytes_per_token for name, row in lengths.items()})
+    ends = {name: row[-1].bytes_per_token for name, row in lengths.items()}
     for (name, row), colour in zip(lengths.items(), COLOURS, strict=False):
         heights = [each.bytes_per_token for each in row]
         bold = name == chosen
         ax.plot(sizes, heights, "o-", color=colour, linewidth=2.8 if bold else 1.2, markersize=4)
-        weight, ink = ("bold", colour) if bold else ("normal", FAINT)
-        ax.text(sizes[-1] * 1.06, places[name], name, va="center", size=9, weight=weight, color=ink)
+    _name_curves(ax, sizes[-1] * 1.06, ends, chosen)
     row = lengths[chosen]
     here = sizes.index(size)
     ax.plot([size], [row[here].bytes_per_token], "o", color="black", markersize=9, zorder=5)
@@ -55,19 +54,26 @@ def compression(
     return figure
 
 
-def _apart(heights: Mapping[str, float]) -> dict[str, float]:
-    """Return heights for the names, lifted where two would stand on one another."""
-    gap, lowest = 0.065 * max(heights.values()), -1.0
-    places = {}
-    for name in sorted(heights, key=lambda name: heights[name]):
-        places[name] = lowest = max(heights[name], lowest + gap)
-    return places
+def _name_curves(ax: Axes, x: float, ends: Mapping[str, float], chosen: str) -> None:
+    """Write the names where the curves end; curves that end together share one label."""
+    gap = 0.065 * max(ends.values())
+    groups: list[list[str]] = []
+    for name in sorted(ends, key=lambda name: ends[name]):
+        if groups and ends[name] - ends[groups[-1][0]] < gap:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    for group in groups:
+        height = sum(ends[name] for name in group) / len(group)
+        weight, ink = ("bold", "black") if chosen in group else ("normal", FAINT)
+        label = ", ".join(group)
+        ax.text(x, height, label, va="center", size=9, weight=weight, color=ink)
 
 
 def fertility(lengths: Mapping[str, Length], thought: Sequence[str], base: str) -> Figure:
-    """Draw bytes per token for each text, and for the texts that say the same, tokens against one.
+    """Draw bytes per token for each text, and for texts with the same meaning the ratio of tokens.
 
-    `thought` names the texts that say the same thing, `base` the one they are compared with.
+    `thought` names the texts with the same meaning, `base` the one they are compared with.
     """
     figure, (left, right) = new_figure(
         10, 3.6, cols=2, margins=Margins(left=0.8, top=0.65, across=1.0)
@@ -76,18 +82,18 @@ def fertility(lengths: Mapping[str, Length], thought: Sequence[str], base: str) 
     colours = [OKABE_ITO.orange if name == base else OKABE_ITO.blue for name in ratios]
     _bars(left, ratios, colours, "×{:.1f}")
     left.axvline(1, color=FAINT, linestyle=":", linewidth=1.3)
-    left.set(xlabel=f"tokens for the same thought, {base} = 1")
-    dearest = max(ratios, key=lambda name: ratios[name])
-    title(left, f"{dearest} pays {ratios[dearest]:.1f} times as many tokens as {base}")
+    left.set(xlabel=f"tokens for the same sentence, {base} = 1")
+    longest = max(ratios, key=lambda name: ratios[name])
+    title(left, f"{longest} needs {ratios[longest]:.1f} times as many tokens as {base}")
     covered = {name: each.bytes / each.tokens for name, each in lengths.items()}
     _bars(right, covered, [OKABE_ITO.sky] * len(covered), "{:.2f}")
     right.set(xlabel="bytes per token")
     best = max(covered, key=lambda name: covered[name])
     worst = min(covered, key=lambda name: covered[name])
-    title(
-        right,
-        f"A token covers {covered[best]:.1f} bytes of {best}, {covered[worst]:.1f} of {worst}",
-    )
+    found = f"A token covers {covered[best]:.1f} bytes of {best}, {covered[worst]:.1f} of {worst}"
+    if covered[best] == covered[worst]:
+        found = f"In every text a token covers {covered[best]:.1f} bytes"
+    title(right, found)
     return figure
 
 

@@ -1,7 +1,7 @@
-"""The same text under two tokenizers: every token with its id and what the tokenizer knows of it.
+"""The same text under two tokenizers: every token with its id and its merge rank or log p.
 
-A token is drawn as its text where it has one. A token that holds a part of a character has none: it
-is drawn as its bytes, and a bracket names the glyph that it makes together with its neighbours.
+A token is drawn as its text where that is valid. A token that holds part of a character is drawn
+as its bytes, and a bracket names the character that it forms together with its neighbours.
 
 Taught in:        tokenization
 Checked against:  the ids of each tokenizer; bytes that join to the text again
@@ -26,10 +26,10 @@ from course_lib.tokenization.huggingface import Tokenizer
 from course_lib.tokenization.wordpiece import WordPiece
 
 SIZE = 8.5  # points
-ADVANCE = 0.602 * SIZE / 72  # inches from one monospaced sign to the next
+ADVANCE = 0.602 * SIZE / 72  # inches from one monospaced character to the next
 WIDTH = 5.2  # inches for one text
-SIGNS = int(WIDTH / ADVANCE)  # in a row
-ROWS = 5  # rows that are drawn of a long text
+COLUMNS = int(WIDTH / ADVANCE)  # in a row
+ROWS = 5  # rows drawn of a long text
 TALL = 4.7  # lines from one row to the next
 WHOLE = ("#dcecf7", "#b9d9ef")  # neighbours differ
 BROKEN = ("#fbe3b5", "#f6d08a")  # a part of a character
@@ -42,24 +42,24 @@ class Piece(NamedTuple):
     label: str
     number: int
     note: str
-    data: bytes  # none where the tokenizer does not keep the text's bytes
+    data: bytes  # empty where the tokenizer does not keep the bytes of the text
     unknown: bool = False
 
     @property
     def broken(self) -> bool:
-        """Whether the bytes are no text of their own."""
+        """Whether the bytes alone are not valid UTF-8."""
         return "\ufffd" in self.data.decode("utf-8", errors="replace")
 
 
 class Cluster(NamedTuple):
-    """Tokens that cannot be told apart on the page: one glyph, or a single token."""
+    """A single token, or several tokens that together form one glyph."""
 
     pieces: tuple[Piece, ...]
     glyph: str = ""
 
 
 def pieces_of(tokenizer: Tokenizer, text: str) -> list[Piece]:
-    """Return the tokens of the text with the third line of each: rank, log p, or nothing."""
+    """Return the tokens of the text, each with its note: merge rank, log p, or nothing."""
     ids = tokenizer.encode(text)
     if isinstance(tokenizer, ByteBPE):
         ranks = {new: rank for rank, new in tokenizer.merge_table.values()}
@@ -89,15 +89,15 @@ def _in_the_font() -> frozenset[int]:
 
 
 def _visible(text: str) -> str:
-    """Return the text as it can be drawn in the monospaced font, one sign beside the other."""
+    """Return the text in characters that the monospaced font can draw side by side."""
     spelled = "".join(c if _is_drawn(c) or ord(c) < 256 else _code(c) for c in text)
-    return token_label(spelled, longest=SIGNS - 4).replace(r"\$", "$")
+    return token_label(spelled, longest=COLUMNS - 4).replace(r"\$", "$")
 
 
 def _is_drawn(character: str) -> bool:
-    """Say whether the font has the character; one written from the right would turn the row."""
-    turns = bidirectional(character) in ("R", "AL", "AN", "RLE", "RLO", "RLI")
-    return ord(character) in _in_the_font() and not turns
+    """Say whether the font has the character; right-to-left text would reverse the row."""
+    right_to_left = bidirectional(character) in ("R", "AL", "AN", "RLE", "RLO", "RLI")
+    return ord(character) in _in_the_font() and not right_to_left
 
 
 def _code(character: str) -> str:
@@ -105,7 +105,7 @@ def _code(character: str) -> str:
 
 
 def clusters(pieces: Sequence[Piece], text: str) -> Iterator[Cluster]:
-    """Yield the tokens, with those that make up one glyph together in one cluster."""
+    """Yield the tokens; those that form one glyph together share a cluster."""
     if not pieces or b"".join(piece.data for piece in pieces) != text.encode():
         yield from (Cluster((piece,)) for piece in pieces)
         return
@@ -124,7 +124,7 @@ def clusters(pieces: Sequence[Piece], text: str) -> Iterator[Cluster]:
 
 
 def _with_room(pieces: list[Piece], glyph: str) -> Cluster:
-    """Return the cluster of a glyph, its last token wide enough for the glyph's name below."""
+    """Return the cluster of a glyph; its last token is widened to fit the name below."""
     missing = len(_named(glyph)) + 3 - sum(map(_width, pieces))
     last = pieces[-1]
     wider = f"{last.label:^{_width(last) - 1 + max(missing, 0)}}"
@@ -132,7 +132,7 @@ def _with_room(pieces: list[Piece], glyph: str) -> Cluster:
 
 
 def _named(glyphs: str) -> str:
-    """Return the glyph, or where it cannot be drawn its code points."""
+    """Return the glyph, or its code points if the font cannot draw it."""
     if all(map(_is_drawn, glyphs)):
         return _visible(glyphs)
     codes = [_code(character) for character in glyphs]
@@ -144,17 +144,17 @@ def _width(piece: Piece) -> int:
 
 
 def _rows(found: Sequence[Cluster]) -> list[list[Cluster]]:
-    """Break the clusters into rows; one that is wider than a row is broken too."""
+    """Break the clusters into rows, and a cluster that is wider than a row into tokens."""
     rows: list[list[Cluster]] = [[]]
-    room = SIGNS
+    room = COLUMNS
     for cluster in found:
         width = sum(map(_width, cluster.pieces))
-        parts = [cluster] if width <= SIGNS else [Cluster((p,)) for p in cluster.pieces]
+        parts = [cluster] if width <= COLUMNS else [Cluster((p,)) for p in cluster.pieces]
         for part in parts:
             width = sum(map(_width, part.pieces))
             if width > room:
                 rows.append([])
-                room = SIGNS
+                room = COLUMNS
             rows[-1].append(part)
             room -= width
     return rows
@@ -174,7 +174,7 @@ def two_tokenizers(text: str, left: tuple[str, Tokenizer], right: tuple[str, Tok
 
 
 def _strip(ax: Axes, rows: list[list[Cluster]]) -> None:
-    """Draw rows of tokens, four lines of text for each: token, id, note, and the bracket."""
+    """Draw rows of tokens, each with four lines of text: token, id, note and bracket."""
     ax.set_axis_off()
     ax.set(xlim=(0, WIDTH / ADVANCE), ylim=(ROWS * TALL + 0.9, 0))
     boxes: list[list[tuple[float, float]]] = []
@@ -201,7 +201,7 @@ def _write(ax: Axes, height: float, line: str, ink: str) -> None:
 
 
 def _lines(row: list[Cluster]) -> list[str]:
-    """Return the four lines below one another in which each token has its columns."""
+    """Return the four lines of a row, in which each token has its own columns."""
     lines = ["", "", "", ""]
     for cluster in row:
         start = len(lines[0])
@@ -225,7 +225,7 @@ def _colour(piece: Piece, shade: int) -> str:
 
 
 def _bracket(cluster: Cluster, width: int) -> str:
-    """Return the line below a cluster: what its tokens make together."""
+    """Return the line below a cluster, which names the glyph that its tokens form."""
     if not cluster.glyph:
         return " " * width
     return "└" + f"{_named(cluster.glyph):─^{width - 3}}" + "┘ "

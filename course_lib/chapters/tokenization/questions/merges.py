@@ -29,9 +29,9 @@ def _bytes_of(letters: int, ideographs: int, emoji: int) -> float:
 
 UTF8 = Numeric(
     id="tokenization.utf8",
-    prompt="A text holds {letters} plain Latin letters, {ideographs} common Chinese characters "
+    prompt="A text contains {letters} plain Latin letters, {ideographs} common Chinese characters "
     "(between U+4E00 and U+9FFF) and {emoji} emoji of one code point each (above U+1F000). How "
-    "many bytes has it in UTF-8?",
+    "many bytes does it have in UTF-8?",
     draw=_draw_text,
     answer=_bytes_of,
     explain=lambda letters, ideographs, emoji: (
@@ -81,15 +81,15 @@ NO_UNKNOWN = OneAnswer(
             "training, and this one does not try.",
         ),
         Option(
-            "It was trained on so much text that nothing new comes.",
+            "Its training text was so large that nothing new can appear.",
             False,
-            "new characters and words come every day. It holds after training on a single word "
-            "too.",
+            "new characters and words appear every day. And it is true even after training on a "
+            "single word.",
         ),
         Option(
             "It drops what it does not know.",
             False,
-            "then decoding could not return the text that was encoded, which it always does.",
+            "then decoding could not return the original text, which it always does.",
         ),
     ),
 )
@@ -108,19 +108,19 @@ def _count_of_an(long: int, short: int, other: int) -> float:
 
 PAIR_COUNT = Numeric(
     id="tokenization.pair_count",
-    prompt="A corpus holds the word `banana` {long} times, `ban` {short} times and `nab` {other} "
-    "times, each spelled in letters. How often does the pair (a, n), in this order, occur?",
+    prompt="A corpus contains the word `banana` {long} times, `ban` {short} times and `nab` "
+    "{other} times, each spelled in letters. How often does the pair (a, n), in this order, occur?",
     draw=_draw_counts,
     answer=_count_of_an,
     explain=lambda long, short, other: (
-        f"`banana` holds a n twice, `ban` once, and `nab` only n a: 2 · {long} + {short} = "
+        f"`banana` contains a n twice, `ban` once, and `nab` only n a: 2 · {long} + {short} = "
         f"{_count_of_an(long, short, other):.0f}."
     ),
     slips=(
         Slip(
             "once in each word",
             lambda long, short, other: long + short,
-            "`banana` holds the pair twice, and every occurrence counts.",
+            "`banana` contains the pair twice, and every occurrence counts.",
         ),
         Slip(
             "either order",
@@ -138,17 +138,17 @@ PAIR_COUNT = Numeric(
 
 TRAINING = OrderSteps(
     id="tokenization.training",
-    prompt="In which order does the training of byte-level BPE work, for one merge?",
+    prompt="Training byte-level BPE: in which order are the steps of the first merge carried out?",
     steps=(
         "Cut the text into words and count each different word.",
         "Spell each different word in bytes.",
         "Count the pairs of neighbours, each word with its count as weight.",
         "Choose the most frequent pair.",
-        "Give the pair a new id and replace it in every word that holds it.",
+        "Give the pair a new id and replace it in every word that contains it.",
     ),
-    explanation="Words are counted first, so that a frequent word is worked on once. Their "
-    "spelling in bytes is the first row of tokens. Only then are there pairs to count, one of "
-    "which is chosen and replaced. From then on the last three steps repeat.",
+    explanation="Words are counted first, so that a frequent word is worked on once. Their bytes "
+    "are the first tokens. Only then are there pairs to count, one of which is chosen and "
+    "replaced. From then on the last three steps repeat.",
 )
 
 
@@ -178,7 +178,7 @@ def merge(ids, pair, new_id):
     why="The new token stands for both halves of the pair. Moving on by one leaves the right half "
     "in the list, and its letters appear twice in the text.",
     why_not={
-        2: "an empty list and the first place are where one begins.",
+        2: "the result starts empty, and the index at the first position.",
         3: "the last token is looked at too, since it may stand alone.",
         4: "at the last token the slice holds one id, which equals no pair.",
         5: "the new token does belong here.",
@@ -225,19 +225,19 @@ DIGITS = OneAnswer(
     prompt="Before BPE sees it, how does the pattern of Qwen cut the text `in 2024`?",
     options=(
         Option(
-            "`in`, a blank, `2`, `0`, `2`, `4`",
+            "`in`, a space, `2`, `0`, `2`, `4`",
             True,
-            "each digit is a word of its own, and a blank is not joined to digits. Numbers then "
+            "each digit is a word of its own, and a space is not joined to digits. Numbers then "
             "look alike wherever they stand, at the price of more tokens.",
         ),
         Option(
-            "`in` and ` 2024`, with its blank",
+            "`in` and ` 2024`, with its space",
             False,
-            "that is the pattern of GPT-2, which keeps all digits and the blank before them "
+            "that is the pattern of GPT-2, which keeps all digits and the space before them "
             "together.",
         ),
         Option(
-            "`in`, a blank, `202`, `4`",
+            "`in`, a space, `202`, `4`",
             False,
             "that is the pattern of GPT-4: up to three digits at a time, from the left.",
         ),
@@ -254,7 +254,7 @@ DIGITS = OneAnswer(
 HALF_CHARACTER = SeveralAnswers(
     id="tokenization.half_character",
     prompt="A chat window shows the text of each token as soon as the model produces it. The next "
-    "token holds the first two of the four bytes of an emoji. What holds?",
+    "token contains the first two of the four bytes of an emoji. Which of these are true?",
     options=(
         Option(
             "The token alone is not valid UTF-8.",
@@ -264,19 +264,19 @@ HALF_CHARACTER = SeveralAnswers(
         Option(
             "Decoding it alone with `errors='replace'` gives the replacement character.",
             True,
-            "something that cannot be read is marked as such; the emoji is gone, although it was "
-            "about to be completed.",
+            "the half character is shown as �, and the emoji is lost although the rest of it was "
+            "about to arrive.",
         ),
         Option(
             "The window should wait for the rest of the character.",
             True,
-            "it keeps the bytes back and joins them with those of the next token.",
+            "it holds the bytes back and joins them with those of the next token.",
         ),
         Option(
             "The tokenizer must have been trained wrongly.",
             False,
-            "merges join bytes by frequency and know nothing of characters. Rare characters stay "
-            "in several tokens in every byte-level vocabulary.",
+            "merges join frequent pairs of bytes, whatever characters they belong to. Rare "
+            "characters stay in several tokens in every byte-level vocabulary.",
         ),
         Option(
             "The model cannot produce this emoji.",

@@ -24,7 +24,8 @@ def _score(pair: int, left: int, right: int) -> float:
 SCORE = Numeric(
     id="tokenization.wordpiece_score",
     prompt="In the corpus the piece `q` occurs {left} times, the piece `##u` {right} times, and "
-    "`q` is followed by `##u` {pair} times. Which score does WordPiece give to this pair?",
+    "`q` is followed by `##u` {pair} times. What is the score of this pair, by the rule usually "
+    "given for WordPiece?",
     draw=_draw_score,
     answer=_score,
     explain=lambda pair, left, right: (
@@ -35,7 +36,8 @@ SCORE = Numeric(
         Slip(
             "sum",
             lambda pair, left, right: pair / (left + right),
-            "You divided by the sum of the two counts. Meeting by chance is a product.",
+            "You divided by the sum of the two counts. Under chance the two would meet in "
+            "proportion to the product.",
         ),
         Slip(
             "left only",
@@ -45,12 +47,12 @@ SCORE = Numeric(
         Slip(
             "square root",
             lambda pair, left, right: pair / math.sqrt(left * right),
-            "You took the square root of the product. WordPiece divides by the product itself.",
+            "You took the square root of the product. The score divides by the product itself.",
         ),
         Slip(
             "plain count",
             lambda pair, left, right: float(pair),
-            "The plain count is what BPE goes by.",
+            "The plain count is what BPE uses.",
         ),
     ),
 )
@@ -64,8 +66,8 @@ ALL_OR_NOTHING = OneAnswer(
         Option(
             "`[UNK]`",
             True,
-            "a word that cannot be finished is given up as a whole. BERT's own splitting would "
-            "have cut the sign off first, which spares it this fate for punctuation.",
+            "a word that cannot be completed becomes `[UNK]` as a whole. BERT splits off "
+            "punctuation before this step, but `☃` is a symbol, not punctuation.",
         ),
         Option(
             "`token` `##s` `[UNK]`",
@@ -75,7 +77,7 @@ ALL_OR_NOTHING = OneAnswer(
         Option(
             "`token` `##s`",
             False,
-            "nothing is left out silently: a model would read something that was not written.",
+            "nothing is left out silently: the model would read something that nobody wrote.",
         ),
         Option(
             "`token` `##s` and the three bytes of the snowman",
@@ -99,13 +101,14 @@ def _ways(letters: int) -> float:
 
 WAYS = Numeric(
     id="tokenization.ways",
-    prompt="A word has {letters} letters, and every run of its letters is a piece. In how many "
-    "ways can it be segmented?",
+    prompt="A word has {letters} letters, and every run of its letters is a piece. How many "
+    "segmentations does it have?",
     draw=_draw_length,
     answer=_ways,
     explain=lambda letters: (
         f"Between the letters are {letters - 1} places, each of them a cut or not: 2 to the power "
-        f"of {letters - 1} = {_ways(letters):.0f}. Viterbi needs only {letters} steps."
+        f"of {letters - 1} = {_ways(letters):.0f}. Viterbi looks at each of the "
+        f"{letters * (letters + 1) // 2} pieces once."
     ),
     slips=(
         Slip(
@@ -144,8 +147,9 @@ SHARE = Numeric(
     draw=_draw_shares,
     answer=_share,
     explain=lambda whole, left, right: (
-        f"The two ways have {whole} and {left} · {right} = {left * right:.4g}. The share of the "
-        f"first is {whole} / ({whole} + {left * right:.4g}) = {_share(whole, left, right):.4g}."
+        f"The two segmentations have {whole} and {left} · {right} = {left * right:.4g}. The share "
+        f"of the first is {whole} / ({whole} + {left * right:.4g}) = "
+        f"{_share(whole, left, right):.4g}."
     ),
     slips=(
         Slip(
@@ -175,8 +179,8 @@ BEST_WAY = SeveralAnswers(
         Option(
             "Its beginning, up to any of its cuts, is the best way to get there.",
             True,
-            "else a better beginning would make a better whole. This is why one number for each "
-            "position is enough.",
+            "otherwise a better beginning would make the whole better. This is why one number for "
+            "each position is enough.",
         ),
         Option(
             "It has the largest product of probabilities.",
@@ -195,10 +199,10 @@ BEST_WAY = SeveralAnswers(
             "that is WordPiece's rule. The longest piece may be rare or leave a bad rest.",
         ),
         Option(
-            "Finding it takes twice as long for each letter more.",
+            "Each additional letter doubles the time to find it.",
             False,
-            "the number of segmentations doubles, but the pass over the lattice only gets one step "
-            "longer.",
+            "the number of segmentations doubles, but the pass over the lattice grows only by the "
+            "pieces that end at the new letter.",
         ),
     ),
 )

@@ -16,7 +16,7 @@ from course_lib.tokenization.special import split_on_special
 
 INJECTION = OneAnswer(
     id="tokenization.injection",
-    prompt="A user writes a message that contains the letters `<|im_end|>`. How should a chat "
+    prompt="A user writes a message that contains the characters `<|im_end|>`. How should a chat "
     "server encode it?",
     options=(
         Option(
@@ -28,14 +28,14 @@ INJECTION = OneAnswer(
         Option(
             "As the special token, since that is what its name says.",
             False,
-            "then the user could end the turn and open one of the system. Whoever can write "
+            "then the user could end the turn and open one of the system. A user who can write "
             "special tokens can write the system prompt.",
         ),
         Option(
             "By rendering the whole conversation and allowing all special tokens.",
             False,
-            "that is the usual way in which the hole arises: in the rendered text nobody can tell "
-            "the user's letters from the frame's.",
+            "that is how the hole usually arises: in the rendered text nobody can tell the user's "
+            "characters from those of the frame.",
         ),
         Option(
             "By deleting them from the message first.",
@@ -70,7 +70,8 @@ def split(text, special):
     why="A regular expression tries its alternatives in the order written and takes the first that "
     "fits. The longest name must stand first.",
     why_not={
-        5: "the names are escaped, as they hold signs such as | that mean something in a pattern.",
+        5: "the names are escaped, because they contain characters such as | that have a meaning "
+        "in a pattern.",
         6: "the group in parentheses keeps the names among the parts.",
         7: "empty parts at the ends and between neighbours are left out on purpose.",
     },
@@ -83,10 +84,10 @@ TEMPLATE = SeveralAnswers(
     prompt="Which of these are true of a chat template such as ChatML?",
     options=(
         Option(
-            "The model was trained on this layout and does worse in another.",
+            "The model was trained on this layout and does worse with a different one.",
             True,
-            "to the model a role is nothing but tokens at a certain place. Other tokens, or a "
-            "missing line break, are another situation.",
+            "to the model a role is nothing but tokens at a certain place. Different tokens, or a "
+            "missing line break, are a different situation.",
         ),
         Option(
             "With `add_generation_prompt` the text ends inside a turn of the assistant.",
@@ -101,7 +102,7 @@ TEMPLATE = SeveralAnswers(
         Option(
             "The model receives the conversation as a list of messages.",
             False,
-            "it receives one row of integers. Messages exist only outside.",
+            "it receives one sequence of integers. Messages exist only outside the model.",
         ),
         Option(
             "An instruction in the system turn cannot be overridden by a user.",
@@ -123,9 +124,9 @@ def _draw_window(rng: random.Random) -> dict[str, Any]:
 
 WINDOW = Numeric(
     id="tokenization.window",
-    prompt="A context holds {context} tokens. In some language a token covers {bytes_per_token} "
-    "bytes on average, and a character takes {bytes_per_character} bytes. About how many "
-    "characters fit?",
+    prompt="A context has room for {context} tokens. In some language a token covers "
+    "{bytes_per_token} bytes on average, and a character takes {bytes_per_character} bytes. About "
+    "how many characters fit?",
     draw=_draw_window,
     answer=characters_that_fit,
     explain=lambda context, bytes_per_token, bytes_per_character: (
@@ -166,7 +167,7 @@ WINDOW = Numeric(
 VOCABULARY = OneAnswer(
     id="tokenization.vocabulary",
     prompt="A tokenizer is trained twice on one text, the second time to twice the vocabulary. "
-    "What is to be expected?",
+    "What should you expect?",
     options=(
         Option(
             "Somewhat fewer tokens, and an embedding table twice as large.",
