@@ -71,5 +71,7 @@ def test_separated_matrices_do_what_conv1d_does():
 
 
 def test_turned_weight_is_refused():
-    with pytest.raises(ValueError, match=r"\(C, 3 C\).*got \(6, 2\) and \(6,\).*already transposed"):
+    with pytest.raises(
+        ValueError, match=r"\(C, 3 C\).*got \(6, 2\) and \(6,\).*already transposed"
+    ):
         separate_fused(torch.ones(6, 2), torch.ones(6))

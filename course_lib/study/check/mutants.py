@@ -276,7 +276,7 @@ def _swap(old: Any, new: Any) -> str:
 
 
 def _called(node: ast.Call) -> str:
-    return getattr(node.func, "attr", None) or getattr(node.func, "id", "a call")
+    return str(getattr(node.func, "attr", None) or getattr(node.func, "id", "a call"))
 
 
 def _is_docstring(line: ast.stmt) -> bool:

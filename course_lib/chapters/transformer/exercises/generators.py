@@ -171,7 +171,7 @@ def _third(model, ids):
     return int(ids[-1])
 
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "vocab_size": 7,
     "hidden_size": 12,
     "intermediate_size": 9,
