@@ -1,6 +1,7 @@
 """Generated inputs for the exercises of this chapter: random shapes, parts, masks and texts."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
