@@ -45,6 +45,7 @@ from course_lib.training.gradients import (
     share_of,
 )
 from course_lib.training.loop import Draw, Plan, StepReport, Training, split
+from course_lib.training.muon import Muon, muon_update, newton_schulz
 from course_lib.training.objective import MeanCrossEntropy, expected_initial_loss, next_token_loss
 from course_lib.training.optimizer import AdamW, adamw_step, adamw_update, decay_groups
 from course_lib.training.scaling import PowerLaw, ScalingLaw, fit_power_law, fit_scaling_law
@@ -56,6 +57,7 @@ __all__ = [
     "Batch",
     "Draw",
     "MeanCrossEntropy",
+    "Muon",
     "Plan",
     "PowerLaw",
     "RepeatProbe",
@@ -75,6 +77,8 @@ __all__ = [
     "fit_scaling_law",
     "global_norm",
     "height",
+    "muon_update",
+    "newton_schulz",
     "next_token_loss",
     "pooled_bits_per_byte",
     "probe_repeats",

@@ -33,17 +33,18 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+# %% id="imports-3"
 from course_lib import corpus
 from course_lib.accounting import DEVICES, ridge_intensity
 from course_lib.chapters.training import answers, sweeps, tiny_decoders
 from course_lib.chapters.training.tiny_decoders import byte_config, byte_plan, byte_row, fresh
 from course_lib.device import seeded
-
-# %% id="imports-2"
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer, training_log
 from course_lib.softmax import cross_entropy
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.display.live_curve import LiveCurve, steps_here
+
+# %% id="imports-2"
 from course_lib.training import (
     data,
     descent,
