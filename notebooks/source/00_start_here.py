@@ -6,10 +6,10 @@
 # You will build a modern language model from its parts, prove each part equal to the libraries that people use, count what
 # it costs, and make it fast. All of it runs on this machine, without a network.
 #
-# You need Python: functions, lists, dicts, classes. From notebook 02 on you also need a little PyTorch (tensors, shapes,
-# broadcasting) and school mathematics (logarithms, sums, derivatives). No knowledge of neural networks is assumed. The whole
-# course takes about as long as a few weekends; the map below says how long each notebook takes, and the cell after it adds that
-# up.
+# You need Python: functions, lists, dicts, classes. From [Language models](02_language_models.ipynb) on you also need a little
+# PyTorch (tensors, shapes, broadcasting) and school mathematics (logarithms, sums, derivatives). No knowledge of neural networks
+# is assumed. The whole course takes a few weekends; the map below says how long each notebook takes, and the cell after it adds
+# that up.
 #
 # This notebook takes about 20 minutes. After it you know your way around, have solved a first exercise, and have seen the
 # whole path from text to the next token once.
