@@ -93,7 +93,7 @@ def _activation_on_up(model: DecoderLM) -> None:
         narrowed: Tensor = self.down_proj(self.gate_proj(x) * self.activation(self.up_proj(x)))
         return narrowed
 
-    mlp = model.blocks[0].mlp
+    mlp: Any = model.blocks[0].mlp
     mlp.forward = MethodType(forward, mlp)
 
 

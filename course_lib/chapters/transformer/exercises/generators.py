@@ -1,6 +1,7 @@
 """Generated inputs for the exercises of this chapter: random shapes, parts, masks and texts."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -171,7 +172,7 @@ def _third(model, ids):
     return int(ids[-1])
 
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "vocab_size": 7,
     "hidden_size": 12,
     "intermediate_size": 9,
