@@ -437,11 +437,11 @@ explorers.mlp.units_at_work()
 
 # %% tags=["nbval-ignore-output"] id="units-with-their-columns"
 from course_lib.chapters.mlp.figures.gates import share_needed
-from course_lib.pretrained import course_model
 
+blocks = course_model_probes.course_model().blocks
 for number, (gate, up) in enumerate(heard):
     products = mlp.silu(gate) * up
-    columns = course_model().blocks[number].mlp.down_proj.weight.norm(dim=0)  # (F,)
+    columns = blocks[number].mlp.down_proj.weight.norm(dim=0)  # (F,)
     alone, added = share_needed(products), share_needed(products * columns)
     print(f"layer {number}: 90 % from {alone:.1%} of the units; times their columns {added:.1%}")
 
