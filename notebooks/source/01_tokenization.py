@@ -15,7 +15,7 @@
 # - keep special tokens apart from text, frame a conversation, and say where prompt injection begins;
 # - measure what a vocabulary costs, and refute common claims about tokens.
 #
-# About 120 minutes, and 40 more to assemble a trainer and a streaming decoder. Nothing is downloaded. The training text is the
+# About 160 minutes, 40 of them to assemble a trainer and a streaming decoder. Nothing is downloaded. The training text is the
 # documentation of your own Python. Other versions of Python have slightly different documentation, so numbers that depend on
 # it vary a little; where the text quotes one, it says "about".
 

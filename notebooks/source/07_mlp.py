@@ -15,7 +15,7 @@
 # - write a mixture of experts, from the router to the output, keep its experts evenly loaded, and compare its parameters, FLOPs
 #   and memory traffic with a dense layer's.
 #
-# About 90 minutes. You need Python and a little PyTorch; nothing is downloaded. Four cells train small models, together for half a
+# About 110 minutes. You need Python and a little PyTorch; nothing is downloaded. Four cells train small models, together for half a
 # minute or so; their numbers differ a little from machine to machine.
 
 # %% id="imports"

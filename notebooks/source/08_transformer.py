@@ -15,7 +15,7 @@
 # - read the residual stream between two layers, and remove a head or a layer to measure what it contributes;
 # - tell the three families of transformers apart by who reads whom and by what is predicted.
 #
-# About 120 minutes. You need notebooks [Embeddings and norms](03_embeddings_and_norms.ipynb) to [MLP and experts](07_mlp.ipynb); nothing is downloaded. The
+# About 150 minutes. You need notebooks [Embeddings and norms](03_embeddings_and_norms.ipynb) to [MLP and experts](07_mlp.ipynb); nothing is downloaded. The
 # course's own small trained model comes with it.
 
 # %% id="imports"

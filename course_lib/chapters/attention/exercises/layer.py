@@ -141,7 +141,7 @@ MULTI_HEAD = Exercise(
     solution=answers.multi_head_attention,
     reference=_layer,
     generator=a_layer,
-    tolerance=4.0,  # four matrix products in float32 follow one another
+    tolerance=4.0,  # as many products as in a probe below
     same_dtype=True,
     probes=(
         Probe(
@@ -158,6 +158,7 @@ MULTI_HEAD = Exercise(
             "wider than the model",
             lambda: _situation(heads=3, groups=3, width=2, model_width=4, tokens=5),
             "H·D is 6 and C is 4. The head width comes from w_q, not from C.",
+            tolerance=4.0,  # four matrix products in float32 follow one another
         ),
         Probe(
             "four query heads, two key/value heads",
