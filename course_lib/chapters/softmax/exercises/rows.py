@@ -60,7 +60,10 @@ STABLE = Exercise(
     title="A softmax that survives",
     minutes=6,
     difficulty=1,
-    statement="Return probabilities along `dim`, for a tensor of any shape and any finite scores.",
+    statement=(
+        "Return probabilities along `dim`, for a tensor of any shape and any finite scores."
+        " Gradients must flow through it."
+    ),
     solution=softmax.stable_softmax,
     reference=_in_double,
     same_dtype=True,
@@ -73,7 +76,7 @@ STABLE = Exercise(
             "Each row is a case of its own.",
         ),
         Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
-        Probe("square, along dim 0", lambda: call(uneven(3, 3), dim=0), AXIS),
+        Probe("square, along dim 0", lambda: call(uneven(3, 3), dim=0), AXIS, gradient=True),
         Probe("the middle axis of three", lambda: call(uneven(2, 3, 4), dim=1), AXIS),
         Probe(
             "scores around 1000",
@@ -198,12 +201,24 @@ def _pair_by_pair(x, dim=-1):
     return x - total.unsqueeze(dim)
 
 
+def _constant_logsumexp(x, dim=-1):
+    return x - x.logsumexp(dim, keepdim=True).detach()
+
+
+def _sum_to_base_two(x, dim=-1):
+    shifted = x - x.amax(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log2()
+
+
 LOG = Exercise(
     id="softmax.log",
     title="The logarithm of softmax",
     minutes=6,
     difficulty=2,
-    statement="Return log(softmax(x)) along `dim`, finite wherever the scores are finite.",
+    statement=(
+        "Return log(softmax(x)) along `dim`, finite wherever the scores are finite."
+        " Gradients must flow through it."
+    ),
     solution=softmax.log_softmax,
     reference=lambda x, dim=-1: torch.log_softmax(x.double(), dim).to(x.dtype),
     same_dtype=True,
@@ -212,7 +227,7 @@ LOG = Exercise(
         Probe(
             "three small scores", lambda: call(torch.tensor(SMALL)), "The formula: z − log Σ eᶻ."
         ),
-        Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
+        Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS, gradient=True),
         Probe(
             "two scores 200 apart",
             lambda: call(torch.tensor([0.0, 200.0])),
@@ -268,6 +283,29 @@ LOG = Exercise(
             "dim ignored",
             lambda x, dim=-1: torch.log_softmax(x, -1),
             "You always normalise along the last axis. Use `dim`.",
+        ),
+        Misconception(
+            "the gradient of the sum cut off",
+            _constant_logsumexp,
+            "The values are right, but the logarithm of the sum counts as a constant for the "
+            "gradient: every score would get 1, not 1 − p. Leave out detach() and no_grad().",
+        ),
+        Misconception(
+            "the logarithm of the sum to base 2",
+            _sum_to_base_two,
+            "exp and log must be each other's inverse: with exp goes the natural logarithm, "
+            ".log().",
+        ),
+        Misconception(
+            "to base 10",
+            lambda x, dim=-1: torch.log_softmax(x, dim) / torch.log(torch.tensor(10.0)),
+            "You took logarithms to base 10. Losses in deep learning use the natural logarithm.",
+        ),
+        Misconception(
+            "a small number added before the logarithm",
+            lambda x, dim=-1: (torch.softmax(x, dim) + 1e-9).log(),
+            "The small number is a floor: nothing falls below its logarithm, about −20.7. "
+            "Never form the probability: log p = z − logsumexp(z).",
         ),
     ),
     alternatives=(
