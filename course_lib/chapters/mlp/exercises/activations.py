@@ -118,6 +118,12 @@ GELU_EXACT = Exercise(
         _OTHERS["silu"],
         _OTHERS["relu"],
         _cut_off(F.gelu),
+        Misconception(
+            "divided by 2, not by its root",
+            lambda x: 0.5 * x * (1 + torch.erf(x / 2)),
+            "The argument of erf is x / √2: a standard normal number has the variance 1, and "
+            "erf belongs to ½.",
+        ),
     ),
     alternatives=(
         Alternative("by torch's own", F.gelu),

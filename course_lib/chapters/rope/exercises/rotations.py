@@ -141,6 +141,7 @@ _PROBES = (
         "three tokens, five planes",
         lambda: call(uneven(3, 10), _HEADS.cos(), _HEADS.sin()),
         "Each token has its own angles, one for each plane.",
+        gradient=True,
     ),
     Probe(
         "a batch with heads",
@@ -197,6 +198,7 @@ HALVES = Exercise(
     statement=(
         "`x` is (…, T, D), `cos` and `sin` are (…, T, D/2). Plane i is made of the features i and "
         "i + D/2. Return x with each plane turned by its angle."
+        " Gradients must flow through it."
     ),
     solution=rope.rotate_halves,
     reference=_halves,
@@ -258,6 +260,7 @@ NEIGHBOURS = Exercise(
     statement=(
         "The same in the other layout: plane i is made of the features 2i and 2i + 1. Return x "
         "with each plane turned by its angle, every feature in its own place."
+        " Gradients must flow through it."
     ),
     solution=rope.rotate_neighbours,
     reference=_neighbours,

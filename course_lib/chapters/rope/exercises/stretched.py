@@ -90,6 +90,16 @@ NTK_BASE = Exercise(
             lambda base, factor, head_dim: base ** (head_dim / (head_dim - 2)),
             "Your result does not depend on how much longer the texts become.",
         ),
+        Misconception(
+            "the base raised as well",
+            lambda base, factor, head_dim: (base * factor) ** (head_dim / (head_dim - 2)),
+            "Only the factor gets the power D/(D − 2): the old base stands in front as it is.",
+        ),
+        Misconception(
+            "the base fixed at 10 000",
+            lambda base, factor, head_dim: 10_000.0 * factor ** (head_dim / (head_dim - 2)),
+            "Use the argument `base`. Qwen3 was trained with 1 000 000.",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -171,6 +181,7 @@ LLAMA3 = Exercise(
         "Count the turns, with their fractions, that each plane makes within `trained_length`. "
         "From `high_freq_factor` turns on, leave its frequency alone; up to `low_freq_factor`, "
         "divide it by `factor`; between, blend the two frequencies linearly in the number of turns."
+        " The given tensor is not changed."
     ),
     solution=rope.llama3_frequencies,
     reference=_plane_by_plane,
@@ -245,6 +256,17 @@ LLAMA3 = Exercise(
             _blend(_unclamped),
             "Below the lower limit your share is negative, and above the upper one it exceeds 1. "
             "Cut it off: .clamp(0, 1).",
+        ),
+        Misconception(
+            "no ramp between the limits",
+            _blend(lambda waves, low, high: (waves >= high).float()),
+            "You slow every plane below the upper limit in full. Between the two limits the "
+            "frequencies are blended.",
+        ),
+        Misconception(
+            "whole turns only",
+            _blend(lambda waves, low, high: _ramp(waves.floor(), low, high)),
+            "You drop the fraction of the last turn: 2.5 turns count as 2.5.",
         ),
     ),
     alternatives=(
