@@ -95,6 +95,7 @@ NARROW = Exercise(
         "their frequencies, which add up to `total`. The token that came owns the part from "
         "`cumulative_low` to `cumulative_high` of `total`. Return the new (low, high), both "
         "rounded down."
+        " Both stand in one tuple."
     ),
     solution=information.narrow,
     reference=_in_fractions,

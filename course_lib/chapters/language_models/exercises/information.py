@@ -68,6 +68,16 @@ ENTROPY = Exercise(
             lambda: call(double([0.0, 1.0, 0.0])),
             "log 0 is −∞, and 0 · −∞ is nan; but what never happens surprises nobody.",
         ),
+        Probe(
+            "all but certain",
+            lambda: call(double([1 - 1e-6, 1e-6])),
+            "One in a million is rare, but not 0: it counts.",
+        ),
+        Probe(
+            "4 096 outcomes",
+            lambda: call(torch.full((2**12,), 2**-12, dtype=torch.float64)),
+            "Each of them is rare, and together they are worth 12 bits.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -101,6 +111,12 @@ ENTROPY = Exercise(
             lambda p, base=2.0: -torch.where(p > 0, p, 1.0).log().mean(-1) / math.log(base),
             "Your average counts each outcome equally. A surprise counts as often as it happens: "
             "weight it by p.",
+        ),
+        Misconception(
+            "always to base 10",
+            lambda p, base=2.0: _by_torch(p, 10.0),
+            "You always take logarithms to base 10. `base` chooses the unit: divide the "
+            "natural logarithm by log(base).",
         ),
     ),
     alternatives=(
@@ -199,6 +215,16 @@ KL = Exercise(
             lambda: call(double([0.5, 0.5]), double([1.0, 0.0])),
             "A model that gives 0 to something that happens pays without limit.",
         ),
+        Probe(
+            "all but certain",
+            lambda: call(double([1 - 1e-6, 1e-6]), double([0.5, 0.5])),
+            "One in a million is rare, but not 0: it counts.",
+        ),
+        Probe(
+            "nearly the same",
+            lambda: call(double([0.5001, 0.2999, 0.2]), double([0.5, 0.3, 0.2])),
+            "A small error has a small price, and it is not 0.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -252,6 +278,12 @@ KL = Exercise(
             _both_ways,
             "You made it symmetric. A model that is asked about what p draws pays in one "
             "direction only.",
+        ),
+        Misconception(
+            "always to base 10",
+            lambda p, q, base=2.0: _divergence_by_loops(p, q, 10.0),
+            "You always take logarithms to base 10. `base` chooses the unit: divide the "
+            "natural logarithm by log(base).",
         ),
     ),
     alternatives=(
