@@ -50,6 +50,7 @@ BLOCK = Exercise(
     statement=(
         "Return the stream after one pre-norm layer: attention, then the MLP. Each reads a "
         "normalised copy, through its own norm, and adds to the stream."
+        " Gradients must flow through it."
     ),
     solution=answers.decoder_block,
     reference=_block_in_words,

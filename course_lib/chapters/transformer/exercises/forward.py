@@ -43,6 +43,10 @@ def _blocks_side_by_side(ids, table, blocks, last_norm, head=None):
     return last_norm(sum(written, x)) @ (table if head is None else head).T
 
 
+def _norm_in_the_loop(ids, table, blocks, last_norm, head=None):
+    return _pass(ids, table, blocks, lambda x: x, head, between=last_norm)
+
+
 FORWARD = Exercise(
     id="transformer.forward",
     title="The whole model",
@@ -52,6 +56,7 @@ FORWARD = Exercise(
         "Return the scores of the next token behind each token: look up, run the blocks in their "
         "order, normalise once more, multiply by the head (V, C). Without a head the table is it. "
         "A block returns the stream after it."
+        " Gradients must flow through it."
     ),
     solution=answers.decoder_logits,
     reference=_logits_by_loop,
@@ -170,6 +175,12 @@ FORWARD = Exercise(
             ),
             "The table would learn through the head at most, never as an embedding. table[ids] "
             "carries a gradient back to the rows that were looked up; leave out detach().",
+        ),
+        Misconception(
+            "a norm after every block, none of its own",
+            _norm_in_the_loop,
+            "You normalise inside the loop, after every block. The blocks have their own "
+            "norms; this one stands once, after the loop.",
         ),
     ),
     alternatives=(

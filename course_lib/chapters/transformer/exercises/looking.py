@@ -24,6 +24,12 @@ def _with_columns(heads, columns):
     return torch.einsum("bhtd,chd->hbtc", heads, columns)
 
 
+def _second_columns_from_the_second_on(heads, output):
+    columns = output.unflatten(1, (heads.shape[1], heads.shape[3]))
+    numbers = torch.arange(heads.shape[1]).clamp(max=1)
+    return _with_columns(heads, columns[:, numbers])
+
+
 CONTRIBUTIONS = Exercise(
     id="transformer.contributions",
     title="What each head writes",
@@ -33,6 +39,7 @@ CONTRIBUTIONS = Exercise(
         "`heads` (B, H, T, D) is what the heads of a layer have read, before they are merged and "
         "multiplied by the output weight (C, H·D). Return what each head alone adds to the stream, "
         "(H, B, T, C)."
+        " Gradients must flow through it."
     ),
     solution=inspection.head_contributions,
     reference=_contributions_by_loop,
@@ -54,6 +61,7 @@ CONTRIBUTIONS = Exercise(
             "all sizes different",
             lambda: call(uneven(2, 3, 4, 5), uneven(7, 15)),
             "Head h owns the columns h·D to (h+1)·D of the output weight.",
+            gradient=True,
         ),
         Probe(
             "a silent head",
@@ -125,6 +133,17 @@ CONTRIBUTIONS = Exercise(
             ),
             "You reshaped (C, H·D) to (H, D, C), which mixes up its rows. Split the last axis "
             "first: output.unflatten(1, (H, D)).",
+        ),
+        Misconception(
+            "each divided by the number of heads",
+            lambda heads, output: _contributions_by_loop(heads, output) / heads.shape[1],
+            "Attention adds its heads, it does not average them. What a head writes is not "
+            "divided by anything.",
+        ),
+        Misconception(
+            "the second head's columns for all that follow",
+            _second_columns_from_the_second_on,
+            "From the second head on your columns begin at the same place. Head h begins at h·D.",
         ),
     ),
     alternatives=(
@@ -215,6 +234,13 @@ def _source_sees_target(source, target):
     return mask
 
 
+def _two_islands(source, target):
+    mask = torch.zeros(source + target, source + target).bool()
+    mask[:source, :source] = True
+    mask[source:, source:] = True
+    return mask
+
+
 FAMILY_MASK = Exercise(
     id="transformer.family_mask",
     title="Who reads whom",
@@ -224,6 +250,7 @@ FAMILY_MASK = Exercise(
         'For `family` "encoder-only", "encoder-decoder" or "decoder-only", return the mask among '
         "the tokens of a source and, behind them, of a target: row i is True where token i may "
         "read."
+        " The mask is a tensor of truth values (torch.bool)."
     ),
     solution=families.family_mask,
     reference=_mask_by_loop,
@@ -319,6 +346,12 @@ FAMILY_MASK = Exercise(
             "True where reading is forbidden",
             lambda family, source, target: ~_mask_by_loop(family, source, target),
             "In this course True means *may read*. torch.nn's layers use the opposite.",
+        ),
+        Misconception(
+            "an encoder whose two parts do not meet",
+            _mask_with({"encoder-only": _two_islands}),
+            "An encoder gets one text, source and target side by side: every token reads all "
+            "of it.",
         ),
     ),
     alternatives=(
