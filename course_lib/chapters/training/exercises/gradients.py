@@ -282,6 +282,18 @@ ACCUMULATE = Exercise(
             _weighted(lambda counts: [n / max(counts) for n in counts]),
             "These weights add up to more than 1. Divide by the sum of the counts.",
         ),
+        Misconception(
+            "divided by the number of parts",
+            _weighted(lambda counts: [n / len(counts) for n in counts]),
+            "Multiplied by their counts, the parts are sums over tokens. Divide by the number"
+            " of tokens, not by that of the parts.",
+        ),
+        Misconception(
+            "few tokens weigh most",
+            _weighted(lambda counts: [1 / n / sum(1 / m for m in counts) for n in counts]),
+            "Your weights add up to 1, but they are upside down. A part with more tokens has "
+            "a larger share: count / sum of the counts.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _sum_over_sum),

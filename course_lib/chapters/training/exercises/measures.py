@@ -97,6 +97,12 @@ BITS_PER_BYTE = Exercise(
             lambda: _scored(("a longer text than the other", 6), ("ab", 1)),
             "Add up the bits, add up the bytes, and then divide.",
         ),
+        Probe(
+            "an accent in two parts",
+            lambda: _scored(("e\u0301\r\n", 2)),
+            "Bytes are counted as the text has them: e and its accent are three, the line "
+            "break is two.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -146,6 +152,12 @@ BITS_PER_BYTE = Exercise(
             "the mean over the tokens",
             lambda rows, texts: _by_tokens([row.mean(0, True) for row in rows], texts),
             "A mean over tokens loses how many there were. Add up the log-probabilities of a text.",
+        ),
+        Misconception(
+            "to base 10",
+            lambda rows, texts: _by_tokens(rows, texts) * math.log10(2),
+            "Bits are logarithms to base 2. From natural logarithms you get there by dividing"
+            " by math.log(2), not by math.log(10).",
         ),
     ),
     alternatives=(
