@@ -124,6 +124,11 @@ DRAW = Exercise(
             "The shares end at 0.99. What lies beyond belongs to the last piece, token 2: "
             "token 3 has no share, and a token 4 does not exist.",
         ),
+        Probe(
+            "many small shares",
+            lambda: _darts(0.25, 0.7001, 0.99999, row=[2**-12] * 2**12),
+            "4 096 tokens of equal probability: however small, every share counts.",
+        ),
     ),
     misconceptions=(
         Misconception(
