@@ -86,6 +86,19 @@ def _rolled(weights, ids):
     return (on_places * repeated).sum(-1) / repeated.sum()
 
 
+def _mean_over_own_places(weights, ids):
+    places = _followers(ids.tolist())
+    rows = [weights[..., t, own].mean(-1) for t, own in enumerate(places) if own]
+    return torch.stack(rows).mean(0)
+
+
+def _shifted_down(weights, ids):
+    earlier = (ids[:, None] == ids).tril(-1)
+    marked = torch.zeros_like(earlier)
+    marked[1:] = earlier[:-1]
+    return (weights * marked).sum(-1)[..., marked.any(-1)].mean(-1)
+
+
 INDUCTION = Exercise(
     id="attention.induction_score",
     title="Find the heads that copy",
@@ -95,6 +108,8 @@ INDUCTION = Exercise(
         "For each head, return how much of a repeated token's attention goes to what *followed* "
         "its earlier occurrences, averaged over the queries whose id has occurred before. "
         "`weights` is (..., T, T), `ids` is (T,); the result has the axes in front of (T, T)."
+        " Some id occurs at least twice; in A A, what followed the first A is the second, the"
+        " query itself, and counts."
     ),
     solution=attention.induction_score,
     reference=_induction,
@@ -183,6 +198,17 @@ INDUCTION = Exercise(
             _never_itself,
             "Where the same id stands twice in a row, what followed the first is the query itself, "
             "and that place counts as well.",
+        ),
+        Misconception(
+            "averaged over the places of a query",
+            _mean_over_own_places,
+            "A query with two places reads both: add their weights. Only the queries are averaged.",
+        ),
+        Misconception(
+            "moved down, not right",
+            _shifted_down,
+            "You moved the marks to the next query. What followed is the next *key*: move "
+            "them one column to the right.",
         ),
     ),
     alternatives=(
