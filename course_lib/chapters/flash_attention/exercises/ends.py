@@ -104,6 +104,12 @@ FINISH = Exercise(
             _unguarded,
             "Its total is 0 and 0 / 0 is nan. Divide by 1 there, and the output stays 0.",
         ),
+        Misconception(
+            "a logarithm to base 2",
+            _finished(lambda maximum, total: maximum + total.log2()),
+            "exp and log must be each other's inverse: with exp goes the natural logarithm, "
+            ".log().",
+        ),
     ),
     alternatives=(
         Alternative(

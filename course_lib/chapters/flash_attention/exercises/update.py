@@ -111,6 +111,7 @@ UPDATE = Exercise(
         "`state` holds for each of t queries (maximum, total, mixed) of the keys read so far, with "
         "shapes (t,), (t,) and (t, Dv). A tile brings scores (t, s) and values (s, Dv). Return the "
         "state after it, as a triple."
+        " The given state is not changed."
     ),
     solution=flash.attend_scores,
     reference=_update_in_double,

@@ -165,6 +165,11 @@ ACTIVE = Exercise(
             lambda config: _count_active(config) - config.vocab_size * config.hidden_size,
             "Some papers leave the embedding out. Here everything counts but idle experts.",
         ),
+        Misconception(
+            "the whole model divided, rounded down",
+            lambda config: count(config) * config.num_experts_per_tok // config.num_experts,
+            "Attention, tables, norms and router work for every token. Only experts are idle.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints have it", _by_what_is_idle),

@@ -124,6 +124,11 @@ SPLIT = Exercise(
         ),
         Probe("no names at all", lambda: call("a<|end|>b", []), "Then everything is text."),
         Probe("an empty text", lambda: call("", _NAMES), "No parts."),
+        Probe(
+            "line ends and an accent",
+            lambda: call("e\u0301\r\n<|end|>\r\n", _NAMES),
+            "What stands between names stays as it is.",
+        ),
     ),
     misconceptions=(
         Misconception(

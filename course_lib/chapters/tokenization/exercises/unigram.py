@@ -189,6 +189,11 @@ VITERBI = Exercise(
             "hugging is a piece of seven letters, and no way leads to it by joining two pieces.",
         ),
         Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
+        Probe(
+            "an accent in two parts",
+            lambda: call("e\u0301", {"\u00e9": -0.1, "e": -1.0, "\u0301": -2.0}),
+            "e and its accent are two characters. The text is not changed before it is cut.",
+        ),
     ),
     misconceptions=(
         Misconception(

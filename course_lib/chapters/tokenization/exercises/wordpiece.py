@@ -185,6 +185,11 @@ WORDPIECE = Exercise(
         Probe(
             "another name", lambda: call("☃", _PIECES, unknown="<unk>"), "`unknown` is its name."
         ),
+        Probe(
+            "an accent in two parts",
+            lambda: call("éa", ["é", "e", "##́a"]),
+            "e and its accent are two characters. The word is not changed before it is cut.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -130,6 +130,11 @@ POSITIONS = Exercise(
             "With no new tokens you return all positions: −0 is 0, and [:, 0:] is everything. "
             "Count from the front: [:, S - new_tokens:].",
         ),
+        Misconception(
+            "padding and text exchanged",
+            lambda padding, new_tokens: _positions_by_loop(~padding, new_tokens),
+            "In `padding` True means a real token. You count the padding.",
+        ),
     ),
     alternatives=(
         Alternative(
