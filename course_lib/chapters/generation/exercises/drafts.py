@@ -64,6 +64,7 @@ ACCEPT = Exercise(
         "Each drafted token has a probability under the large model (`target`), one under the "
         "draft model (`draft`) and a random number (`uniform`), all (k,). It is kept with "
         "probability min(1, target / draft). Return how many are kept before the first rejection."
+        " A number equal to the ratio rejects the token."
     ),
     solution=generation.accepted_count,
     reference=_kept,
@@ -108,6 +109,11 @@ ACCEPT = Exercise(
             "all four",
             lambda: _numbers([0.5, 0.3, 0.2, 0.4], [0.4, 0.4, 0.3, 0.4], [0.9, 0.7, 0.6, 0.9]),
             "Each ratio is above its number: 1, 0.75, 0.67, 1.",
+        ),
+        Probe(
+            "rare for both",
+            lambda: _numbers([1e-6, 0.4], [2e-6, 0.5], [0.4, 0.9]),
+            "The ratio of two small probabilities is still their ratio: 0.5.",
         ),
     ),
     misconceptions=(
@@ -161,6 +167,13 @@ ACCEPT = Exercise(
             _first_rejected,
             "argmax finds the first rejection, but where nothing is rejected it is 0, and you keep "
             "nothing. Then all k are kept.",
+        ),
+        Misconception(
+            "kept when the number is strictly above",
+            lambda target, draft, uniform: _kept(
+                target, draft, uniform, rule=lambda p, q, u: u > min(1.0, p / q)
+            ),
+            "You keep where you should reject. A number below the ratio keeps the token.",
         ),
     ),
     alternatives=(
@@ -231,6 +244,31 @@ def _shares(*rows):
     return call(*(torch.tensor(row, dtype=torch.float64) for row in rows))
 
 
+_STEP = 2**-21  # exact beside 1/2 in float32 too
+
+
+def _nearly_equal():
+    draft = torch.tensor([0.5, 0.25, 0.125, 0.0625, 0.0625], dtype=torch.float64)
+    return call(draft + _STEP * torch.tensor([2, -2, 1, -1, 0]), draft)
+
+
+def _gaps_or_target(target, draft, share, gap=lambda gap: gap.clamp(min=0)):
+    """Return the target where both are equal, and something else than its share elsewhere."""
+    return target if torch.equal(target, draft) else share(gap(target - draft))
+
+
+def _propped_up(target, draft):
+    return _gaps_or_target(target, draft, lambda gaps: gaps / (gaps.sum() + 1e-8))
+
+
+def _close_is_equal(target, draft):
+    return target if torch.allclose(target, draft, atol=1e-3) else _missing(target, draft)
+
+
+def _target_where_places_agree(target, draft):
+    return torch.where(target == draft, target, _missing(target, draft))
+
+
 RESIDUAL = Exercise(
     id="generation.residual",
     title="What is missing",
@@ -239,7 +277,7 @@ RESIDUAL = Exercise(
     statement=(
         "A drafted token was rejected. Return the distribution (V,) from which its replacement is "
         "drawn: max(0, target − draft), shared out so that it adds up to 1. Where both are equal, "
-        "return `target`."
+        "return `target`. Equal means in all places; a single place that agrees gets 0."
     ),
     solution=generation.residual_distribution,
     reference=_missing,
@@ -264,6 +302,12 @@ RESIDUAL = Exercise(
             "equal",
             lambda: _shares([0.6, 0.4], [0.6, 0.4]),
             "Nothing is missing, and 0 / 0 is nan.",
+        ),
+        Probe(
+            "nearly equal",
+            _nearly_equal,
+            "Gaps of a millionth are gaps: they share the whole of 1. Where two numbers agree"
+            " nothing is missing.",
         ),
     ),
     misconceptions=(
@@ -342,6 +386,43 @@ RESIDUAL = Exercise(
             _ratios,
             "You divide target by draft. That decides whether a draft is kept; what is missing "
             "after a rejection is the difference.",
+        ),
+        Misconception(
+            "not shared out unless equal",
+            lambda target, draft: _gaps_or_target(target, draft, lambda gaps: gaps),
+            "These gaps add up to less than 1. Divide by their sum.",
+        ),
+        Misconception(
+            "the gap in either direction unless equal",
+            lambda target, draft: _gaps_or_target(
+                target, draft, lambda gaps: gaps / gaps.sum(), torch.abs
+            ),
+            "Where the draft proposes too much nothing is missing. Clamp at 0 instead of "
+            "taking the absolute value.",
+        ),
+        Misconception(
+            "softmax of the gaps unless equal",
+            lambda target, draft: _gaps_or_target(target, draft, lambda gaps: gaps.softmax(-1)),
+            "These are shares already, not scores: softmax would give a gap of 0 a share too."
+            " Divide by the sum.",
+        ),
+        Misconception(
+            "a small number in the denominator",
+            _propped_up,
+            "Where both are close the small number weighs as much as the gaps, and the result"
+            " adds up to less than 1. Divide by the sum alone, unless it is 0.",
+        ),
+        Misconception(
+            "close taken for equal",
+            _close_is_equal,
+            "Small gaps are gaps: a rejected token is replaced by what is missing, however "
+            "little. Return the target only where nothing at all is missing.",
+        ),
+        Misconception(
+            "the target where single places agree",
+            _target_where_places_agree,
+            "Your result adds up to more than 1. Where a single place agrees nothing is "
+            "missing there: 0. Only if all agree is it the target.",
         ),
     ),
     alternatives=(

@@ -217,12 +217,12 @@ KL = Exercise(
         ),
         Probe(
             "all but certain",
-            lambda: call(double([1 - 1e-6, 1e-6]), double([0.5, 0.5])),
+            lambda: call(double([1 - 1e-6, 1e-6]), double([1 - 1e-12, 1e-12])),
             "One in a million is rare, but not 0: it counts.",
         ),
         Probe(
             "nearly the same",
-            lambda: call(double([0.5001, 0.2999, 0.2]), double([0.5, 0.3, 0.2])),
+            lambda: call(double([0.5009, 0.2991, 0.2]), double([0.5, 0.3, 0.2])),
             "A small error has a small price, and it is not 0.",
         ),
     ),

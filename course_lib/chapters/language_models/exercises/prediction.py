@@ -81,7 +81,7 @@ CROSS_ENTROPY = Exercise(
         ),
         Probe(
             "all but certain",
-            lambda: call(double([1 - 1e-6, 1e-6]), double([0.5, 0.5])),
+            lambda: call(double([1 - 1e-6, 1e-6]), double([1 - 1e-12, 1e-12])),
             "One in a million is rare, but not 0: it counts.",
         ),
     ),
