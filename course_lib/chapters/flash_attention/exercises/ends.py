@@ -163,6 +163,12 @@ def _pairwise(outputs, lses):
 
 _LSES = [[0.5, 2.0, -1.0], [1.5, -2.0, -1.5]]
 
+
+def _to_base_two(lses):
+    largest = zero_for_inf(lses.amax(0))
+    return largest + (lses - largest).exp().sum(0).log2()
+
+
 JOIN = Exercise(
     id="flash_attention.join",
     title="Parts become one",
@@ -248,6 +254,12 @@ JOIN = Exercise(
             _joined(lambda lses: torch.exp(lses - torch.logsumexp(lses, 0))),
             "If all parts are empty, −inf − (−inf) is nan. Subtract 0 where the joint logsumexp is "
             "−inf.",
+        ),
+        Misconception(
+            "a logarithm to base 2",
+            _join_with(_to_base_two),
+            "exp and log must be each other's inverse: with exp goes the natural logarithm, "
+            ".log().",
         ),
     ),
     alternatives=(

@@ -161,6 +161,13 @@ DESCEND = Exercise(
             lambda w, b, rate: _descended(w, b[-1:], rate, _of_mean),
             "Only the last batch moved the weights. Go on from the weights of the step before.",
         ),
+        Misconception(
+            "divided by the number of batches",
+            lambda weight, batches, rate: _descended(
+                weight, batches, rate / len(batches), _of_mean
+            ),
+            "Each batch makes a full step of its own. Only the rows of one batch are averaged.",
+        ),
     ),
     alternatives=(
         Alternative("a fresh leaf for each step", _by_autograd),

@@ -159,6 +159,12 @@ BITS_PER_BYTE = Exercise(
             "Bits are logarithms to base 2. From natural logarithms you get there by dividing"
             " by math.log(2), not by math.log(10).",
         ),
+        Misconception(
+            "bytes of UTF-16",
+            _per(lambda rows, texts: sum(len(text.encode("utf-16")) for text in texts)),
+            "UTF-16 spends at least two bytes on each character, and two more on a mark. The "
+            "bytes that count are those of UTF-8.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _as_hinted),
