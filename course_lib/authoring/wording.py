@@ -12,7 +12,7 @@ RULES: dict[str, str] = {
     r"\bbehind\b": "`after`, for order and time",
     r"\bfore(tells?|told|telling)\b": "`predict`",
     r"\bso many (times|\w+ as)\b|\b(with|in|of|after|for|return) so many\b": "`n`, or `k times`",
-    r"\b(two|three|ten|unknown|drawn) signs\b|\b(each|one|per) sign\b": "`character`",
+    r"\b(two|three|ten|unknown|drawn) signs\b|\b(each|per) sign\b": "`character`",
     r"\bin earnest\b": "`in practice`",
     r"\b(the|a|this) darts?\b|\bdraws? lots\b": "`sample`",
     r"\bmend(s|ed|ing)?\b": "`fix`",

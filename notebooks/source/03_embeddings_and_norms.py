@@ -404,7 +404,8 @@ for name, norm in (("BatchNorm", norms.batch_norm), ("LayerNorm", norms.layer_no
 # %% [markdown] id="build-it-5"
 # ### Build it
 # `x` is (B, T, C) and `mask` is (B, T), True at real tokens; at least one is True. Return the pair (mean, variance), each of shape (C), over the
-# real tokens of all texts. The variance divides by the number of real tokens. Padding may hold any finite numbers.
+# real tokens of all texts. The variance divides by the number of real tokens. Padding may hold anything,
+# including nan and inf. The gradient is checked too.
 
 
 # %% id="embeddings_and_norms.batch_statistics"

@@ -97,7 +97,7 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
 # %% [markdown] id="build-it"
 # ### Build it
 # Write softmax so that it works for any finite scores, along any axis `dim` of a tensor of any shape. The result has the
-# shape and the dtype of `x`. Gradients are not checked here.
+# shape and the dtype of `x`. The gradient is checked too.
 #
 # The cell checks itself when you run it: leave the `def` line as it is and replace the `...`. In this notebook `softmax` is
 # the name of the library's module, so give your own functions a different name. If you overwrite it by accident, run the
@@ -170,7 +170,7 @@ for dtype, gap in ((torch.float16, 18.0), (torch.float32, 105.0)):
 # %% [markdown] id="build-it-2"
 # ### Build it
 # Write the logarithm of softmax along any axis `dim`, for any finite scores. The result has the shape and the dtype of `x`
-# and is always finite.
+# and is always finite. The gradient is checked too.
 
 
 # %% id="softmax.log"
@@ -256,7 +256,8 @@ print("attention over nothing:", out.unique().tolist())
 # %% [markdown] id="build-it-3"
 # ### Build it
 # `mask` is boolean and may have fewer or shorter axes than `x`: it broadcasts. The result has the shape and the dtype of
-# `x`. A row with nothing allowed is all zeros. Scores are finite, but may be large or far below zero.
+# `x`. A row with nothing allowed is all zeros. Scores are finite, but may be large or far below zero. The
+# gradient is checked too and must not be nan.
 
 
 # %% id="softmax.masked"
@@ -293,7 +294,7 @@ for temperature in (0.0, 0.1, 0.5, 1.0, 2.0, 10.0, math.inf):
 # %% [markdown] id="build-it-4"
 # ### Build it
 # For any finite temperature above 0, along any axis `dim`. The library also handles the two limits, 0 and ∞; you may leave
-# them out.
+# them out. The gradient is checked too.
 
 
 # %% id="softmax.temperature"

@@ -339,7 +339,7 @@ print("viewed at once:  ", x.view(1, 2, 2, 2).tolist()[0])
 #
 # ### Build it
 # `split_heads` cuts (B, T, H·D) into (B, H, T, D), where head h of a token is its h-th piece of neighbouring features.
-# `merge_heads` is the inverse.
+# `merge_heads` is the inverse. The gradient of both is checked too.
 
 
 # %% id="attention.split_heads"

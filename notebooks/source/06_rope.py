@@ -329,7 +329,8 @@ explorers.rope.clocks()
 #
 # By hand: (1, 2) rotated by a quarter turn, with cos 0 and sin 1, is $(1\cdot 0 - 2\cdot 1,\ 1\cdot 1 + 2\cdot 0) =$ **(−2, 1)**.
 #
-# `x` is (…, T, D); `cos` and `sin` are (…, T, D/2) and broadcast over the leading axes of `x`.
+# `x` is (…, T, D); `cos` and `sin` are (…, T, D/2) and broadcast over the leading axes of `x`. The gradient is
+# checked too.
 
 
 # %% id="rope.halves"
@@ -430,7 +431,8 @@ print("Hadamard form agrees:", torch.allclose(hadamard, ours, atol=1e-6))
 # | halves | 0 and 3 | 1 and 4 | 2 and 5 |
 # | neighbours | 0 and 1 | 2 and 3 | 4 and 5 |
 #
-# Nothing in a checkpoint says which one it was trained with. You have to know. Shapes are those of `rotate_halves`.
+# Nothing in a checkpoint says which one it was trained with. You have to know. Shapes are those of `rotate_halves`, and
+# the gradient is checked too.
 
 
 # %% id="rope.neighbours"

@@ -546,7 +546,7 @@ print("the layer: ", mlp.feed_forward(x, keys, values.mT).tolist())
 # %% [markdown] id="build-it-5"
 # ### Build it
 # x is a single vector (C,), `up` is (F, C), `down` is (C, F), all of one type; `activation` is a function. Return a matrix (F, C) whose
-# rows sum to the layer's output.
+# rows sum to the layer's output. The gradient is checked too.
 
 
 # %% id="mlp.memory"

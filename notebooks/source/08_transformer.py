@@ -905,7 +905,8 @@ print("each head:", inspection.head_contributions(heads, output)[:, 0, 0].tolist
 # %% [markdown] id="build-it-8"
 # ### Build it
 # `heads` is (B, H, T, D), the heads' outputs before they are merged; `output` is the weight of the output projection, (C, H·D).
-# Return a tensor (H, B, T, C): what each head alone adds. Its sum over the first axis is what attention adds.
+# Return a tensor (H, B, T, C): what each head alone adds. Its sum over the first axis is what attention adds. The
+# gradient is checked too.
 
 
 # %% id="transformer.contributions"

@@ -1,6 +1,7 @@
 """The one exercise of 00 start_here: small enough to be about the exercises themselves."""
 
 import random
+import unicodedata
 from itertools import chain
 
 from course_lib.chapters.start_here import bigram_tour as tour
@@ -30,6 +31,10 @@ def _by_hand(text):
     return ids
 
 
+def _composed(text):
+    return list(unicodedata.normalize("NFC", text).encode("utf-8"))
+
+
 TEXT_TO_IDS = Exercise(
     id="start_here.text_to_ids",
     title="Text becomes integers",
@@ -46,6 +51,16 @@ TEXT_TO_IDS = Exercise(
         Probe("Chinese", lambda: call("你好"), "These characters take three bytes each."),
         Probe("an emoji", lambda: call("a🙂"), "🙂 takes four bytes."),
         Probe("spaces at the ends", lambda: call(" a\n"), "Spaces and line breaks are bytes too."),
+        Probe(
+            "a combining accent",
+            lambda: call("e\u0301"),
+            "e and a combining accent are two characters: 1 and 2 bytes. Do not change the text.",
+        ),
+        Probe(
+            "a line break of two characters",
+            lambda: call("a\r\nb"),
+            "A carriage return is a byte too.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -86,6 +101,30 @@ TEXT_TO_IDS = Exercise(
             lambda text: list(text.encode("utf-8-sig")),
             "utf-8-sig writes three bytes in front, 239, 187 and 191, the byte order mark. "
             'Use "utf-8", which writes the text alone.',
+        ),
+        Misconception(
+            "UTF-16 with a byte order mark",
+            lambda text: list(text.encode("utf-16")),
+            "UTF-16 spends at least two bytes on each character, and starts with two more, the "
+            "byte order mark. Models are trained on UTF-8.",
+        ),
+        Misconception(
+            "question marks for what Latin-1 lacks",
+            lambda text: list(text.encode("latin-1", errors="replace")),
+            "Latin-1 has 256 characters, and all others become question marks. UTF-8 has "
+            "bytes for every character.",
+        ),
+        Misconception(
+            "question marks for what ASCII lacks",
+            lambda text: list(text.encode("ascii", errors="replace")),
+            "ASCII has 128 characters, and all others become question marks. UTF-8 has bytes "
+            "for every character.",
+        ),
+        Misconception(
+            "accents composed first",
+            _composed,
+            "You join a letter and its accent into one character. Decoding the ids must give back "
+            "the same text: encode it unchanged.",
         ),
     ),
     alternatives=(

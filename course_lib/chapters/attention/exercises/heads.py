@@ -54,7 +54,8 @@ SPLIT = Exercise(
     difficulty=2,
     statement=(
         "Cut each token's vector into `num_heads` pieces of neighbouring features, and return "
-        "(B, H, T, D) from (B, T, H · D): head h of token t is the h-th piece."
+        "(B, H, T, D) from (B, T, H · D): head h of token t is the h-th piece. "
+        "Gradients must flow through it."
     ),
     solution=attention.split_heads,
     reference=_head_by_head,
@@ -75,6 +76,7 @@ SPLIT = Exercise(
             "two texts, three heads",
             lambda: call(numbers(2, 4, 15), 3),
             "Axes in the order batch, heads, tokens, features.",
+            gradient=True,
         ),
         Probe(
             "as many tokens as heads",
@@ -160,7 +162,8 @@ MERGE = Exercise(
     difficulty=1,
     statement=(
         "Return (B, T, H · D) from (B, H, T, D): for each token, the pieces of its heads side "
-        "by side. This is the inverse of splitting."
+        "by side. This is the inverse of splitting. "
+        "Gradients must flow through it."
     ),
     solution=attention.merge_heads,
     reference=_side_by_side,
@@ -181,6 +184,7 @@ MERGE = Exercise(
             "two texts, three heads",
             lambda: call(numbers(2, 3, 4, 5)),
             "One vector of width H · D for each token of each text.",
+            gradient=True,
         ),
     ),
     misconceptions=(

@@ -86,6 +86,19 @@ def _rolled(weights, ids):
     return (on_places * repeated).sum(-1) / repeated.sum()
 
 
+def _mean_over_own_keys(weights, ids):
+    places = _followers(ids.tolist())
+    rows = [weights[..., t, own].mean(-1) for t, own in enumerate(places) if own]
+    return torch.stack(rows).mean(0)
+
+
+def _shifted_down(weights, ids):
+    earlier = (ids[:, None] == ids).tril(-1)
+    marked = torch.zeros_like(earlier)
+    marked[1:] = earlier[:-1]
+    return (weights * marked).sum(-1)[..., marked.any(-1)].mean(-1)
+
+
 INDUCTION = Exercise(
     id="attention.induction_score",
     title="Find the heads that copy",
@@ -95,7 +108,9 @@ INDUCTION = Exercise(
         "For each head, return the weight that a repeated token gives to the tokens that "
         "*followed* its earlier occurrences, averaged over the queries whose id has occurred "
         "before. If there are several such keys, their weights are added. `weights` is (..., "
-        "T, T), `ids` is (T,); the result has the leading axes of `weights`."
+        "T, T), `ids` is (T,); the result has the leading axes of `weights`. "
+        "Some id occurs at least twice. In A A, the token after the first A is the query itself, "
+        "and it counts."
     ),
     solution=attention.induction_score,
     reference=_induction,
@@ -183,6 +198,17 @@ INDUCTION = Exercise(
             _never_itself,
             "Where the same id occurs twice in a row, the token after the first is the query "
             "itself, and that key counts as well.",
+        ),
+        Misconception(
+            "averaged over the keys of a query",
+            _mean_over_own_keys,
+            "If a query has two such keys, add their weights. Only the queries are averaged.",
+        ),
+        Misconception(
+            "shifted down, not right",
+            _shifted_down,
+            "You shifted the marks to the next query. The token that followed is the next *key*: "
+            "shift them one column to the right.",
         ),
     ),
     alternatives=(

@@ -56,6 +56,21 @@ def _as_the_hints_say(q, k, v, mask=None):
     return attention.scaled_dot_product_attention(q, k, v, mask)
 
 
+def _mask_inverted(q, k, v, mask=None):
+    return _repeated(q, k, v, None if mask is None else ~mask)
+
+
+def _keys_and_values_cut_off(q, k, v, mask=None):
+    return _repeated(q, k.detach(), v.detach(), mask)
+
+
+def _overflowing(q, k, v, mask=None):
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+    e = (q @ k.mT / q.shape[-1] ** 0.5).exp()
+    e = e if mask is None else e * mask
+    return e @ v / e.sum(-1, keepdim=True)
+
+
 GROUPED = Exercise(
     id="attention.grouped_query",
     title="Heads that share their keys",
@@ -96,6 +111,15 @@ GROUPED = Exercise(
             ),
             "The mask is the same for every head.",
             gradient=True,
+        ),
+        Probe(
+            "large scores",
+            lambda: call(
+                20 * numbers(1, 4, 3, 2),
+                20 * numbers(1, 2, 3, 2, shift=1),
+                numbers(1, 2, 3, 2, shift=2),
+            ),
+            "Use a stable softmax: scores of a thousand overflow exp.",
         ),
     ),
     misconceptions=(
@@ -168,6 +192,23 @@ GROUPED = Exercise(
             lambda q, k, v, mask=None: _repeated(q.detach(), k.detach(), v.detach(), mask),
             "The result is right, but no gradient flows through it, so nothing before it can "
             "learn. Leave out detach() and torch.no_grad().",
+        ),
+        Misconception(
+            "the mask inverted",
+            _mask_inverted,
+            'In this course True means "may attend", as in F.scaled_dot_product_attention.',
+        ),
+        Misconception(
+            "the gradient of keys and values cut off",
+            _keys_and_values_cut_off,
+            "The result is right, but keys and values get no gradient. Copy the heads without "
+            "detach() or torch.no_grad().",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _overflowing,
+            "exp overflows for large scores, as in the notebook `softmax`. Use "
+            "softmax.stable_softmax or softmax.masked_softmax, or the library's attention.",
         ),
     ),
     alternatives=(

@@ -116,6 +116,12 @@ def _as_the_hints_say(q, k, v, mask=None):
     return softmax.masked_softmax(scores, mask) @ v
 
 
+def _over_queries_unguarded(q, k, v, mask=None):
+    scores = _scores(q, k)
+    scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+    return torch.softmax(scores, -2) @ v
+
+
 SCALED_DOT_PRODUCT = Exercise(
     id="attention.scaled_dot_product",
     title="Scaled dot-product attention",
@@ -168,7 +174,6 @@ SCALED_DOT_PRODUCT = Exercise(
                 torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]).bool(),
             ),
             "A hidden key gets the weight 0, and the weights of the others add up to 1.",
-            gradient=True,
         ),
         Probe(
             "a query that may read nothing",
@@ -184,6 +189,17 @@ SCALED_DOT_PRODUCT = Exercise(
             "large scores",
             lambda: call(20 * numbers(2, 4), 20 * numbers(3, 4, shift=1), numbers(3, 2, shift=2)),
             "Use a stable softmax: scores of a thousand overflow exp.",
+        ),
+        Probe(
+            "different keys for each query",
+            lambda: call(
+                numbers(3, 4),
+                numbers(4, 4, shift=1),
+                numbers(4, 2, shift=2),
+                torch.tensor([[1, 0, 0, 1], [1, 1, 0, 0], [0, 1, 1, 1]]).bool(),
+            ),
+            "Each query may read different keys. Gradients must flow to queries, keys and values.",
+            gradient=True,
         ),
     ),
     misconceptions=(
@@ -307,6 +323,12 @@ SCALED_DOT_PRODUCT = Exercise(
             _in_float32,
             "Your result is float32 whatever comes in. Keep the dtype of the inputs: no .float(), "
             "or go back with .to(q.dtype).",
+        ),
+        Misconception(
+            "softmax over the queries, nan for a hidden key",
+            _over_queries_unguarded,
+            "Your columns sum to 1, not your rows, and a key that no query may read gives nan. The "
+            "weights of each query sum to 1 over the keys: dim=-1.",
         ),
     ),
     alternatives=(

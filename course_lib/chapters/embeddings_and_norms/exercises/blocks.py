@@ -58,9 +58,43 @@ def _padded():
     return call(x, mask)
 
 
+def _padded_with_nan():
+    x, mask = _padded().args
+    x[~mask] = torch.tensor([torch.nan, torch.inf, 1.0])
+    return call(x, mask)
+
+
+def _far_from_zero():
+    x = 1000 + (256 * uneven(2, 2, 3)).round() / 256  # mean and deviations are exact in float32
+    return call(x, torch.ones(2, 2, dtype=torch.bool))
+
+
 def _zeros_counted(x, mask):
     shown = (x * mask[..., None]).flatten(0, -2)
     return shown.mean(0), shown.var(0, correction=0)
+
+
+def _times_mask(x, mask):
+    real = mask[..., None].to(x.dtype)
+    mean = (x * real).sum((0, 1)) / mask.sum()
+    return mean, ((x - mean).square() * real).sum((0, 1)) / mask.sum()
+
+
+def _padding_deviates(x, mask):
+    shown = x * mask[..., None]
+    mean = shown.sum((0, 1)) / mask.sum()
+    return mean, (shown - mean).square().sum((0, 1)) / mask.sum()
+
+
+def _difference_of_squares(x, mask):
+    mean = x[mask].mean(0)
+    return mean, x[mask].square().mean(0) - mean.square()
+
+
+def _all_text_by_text(x, mask):
+    means = torch.stack([text[real].mean(0) for text, real in zip(x, mask, strict=True)])
+    variances = [text[real].var(0, correction=0) for text, real in zip(x, mask, strict=True)]
+    return means.mean(0), torch.stack(variances).mean(0)
 
 
 BATCH_STATISTICS = Exercise(
@@ -70,7 +104,8 @@ BATCH_STATISTICS = Exercise(
     difficulty=2,
     statement=(
         "Return the pair (mean, variance) of each feature of x (B, T, C) over all tokens where "
-        "`mask` (B, T) is True. The variance divides by the number of those tokens."
+        "`mask` (B, T) is True. The variance divides by the number of those tokens. "
+        "Padding may hold anything, including nan and inf. The gradient is checked too."
     ),
     solution=norms.batch_statistics,
     reference=_statistics_by_loop,
@@ -86,11 +121,22 @@ BATCH_STATISTICS = Exercise(
             "padding of other numbers",
             lambda: call(uneven(2, 4, 3), _padded().args[1]),
             "Padding may hold anything; only the mask says what is text.",
+            gradient=True,
         ),
         Probe(
             "a single token",
             lambda: call(uneven(1, 2, 3), torch.tensor([[True, False]])),
             "With one token the variance is 0.",
+        ),
+        Probe(
+            "padding of nan",
+            _padded_with_nan,
+            "nan times 0 is nan: padding must be left out, not multiplied by 0.",
+        ),
+        Probe(
+            "features around 1000",
+            _far_from_zero,
+            "The variance is far below the squared mean: subtract the mean before you square.",
         ),
     ),
     misconceptions=(
@@ -150,6 +196,31 @@ BATCH_STATISTICS = Exercise(
             "the unbiased variance",
             lambda x, mask: (x[mask].mean(0), x[mask].var(0, correction=1).nan_to_num()),
             "You divide by n − 1. Normalisation divides by n.",
+        ),
+        Misconception(
+            "padding multiplied by 0",
+            _times_mask,
+            "nan · 0 and inf · 0 are nan, and padding may hold them. Select with x[mask], or "
+            "replace with torch.where(mask[..., None], x, 0.0).",
+        ),
+        Misconception(
+            "padding adds to the variance",
+            _padding_deviates,
+            "A padded position set to 0 still differs from the mean, and you add the square of "
+            "that difference. Apply the mask to the deviations too.",
+        ),
+        Misconception(
+            "mean of squares minus squared mean",
+            _difference_of_squares,
+            "On paper it is the variance. In float32, the difference of two large, nearly equal "
+            "numbers has few correct digits. Take the mean of (x − mean)².",
+        ),
+        Misconception(
+            "text by text, nan for an empty text",
+            _all_text_by_text,
+            "You take the statistics of each text and average them: a token of a short text "
+            "counts more, and a text without tokens gives nan. Pool all real tokens first: "
+            "x[mask].",
         ),
     ),
     alternatives=(

@@ -84,7 +84,27 @@ _LAYER_NORM_PROBES = (
         lambda: call(torch.full((2, 5), 7.0), torch.ones(5), torch.zeros(5)),
         "The variance is 0: eps keeps the division from being 0/0.",
     ),
+    Probe(
+        "features around 1000",
+        lambda: call(1000 + (256 * uneven(3, 4)).round() / 256, torch.ones(4), torch.zeros(4)),
+        "The variance is far below the squared mean: subtract the mean before you square.",
+    ),
 )
+
+
+def _difference_of_squares(x, weight, bias, eps=1e-5):
+    mean = x.mean(-1, keepdim=True)
+    variance = (x.square().mean(-1, keepdim=True) - mean.square()).clamp(min=0)
+    return (x - mean) / (variance + eps).sqrt() * weight + bias
+
+
+def _not_centred(x, weight, bias, eps=1e-5):
+    return x / (x.var(-1, keepdim=True, correction=0) + eps).sqrt() * weight + bias
+
+
+def _bias_first(x, weight, bias, eps=1e-5):
+    return (F.layer_norm(x, x.shape[-1:], eps=eps) + bias) * weight
+
 
 LAYER_NORM = Exercise(
     id="embeddings_and_norms.layer_norm",
@@ -174,6 +194,24 @@ LAYER_NORM = Exercise(
                 + bias
             ),
             "The variance is a square. Divide by its root, the standard deviation.",
+        ),
+        Misconception(
+            "mean of squares minus squared mean",
+            _difference_of_squares,
+            "On paper it is the variance. In float32, the difference of two large, nearly equal "
+            "numbers has few correct digits. Take the mean of (x − mean)².",
+        ),
+        Misconception(
+            "the mean not subtracted",
+            _not_centred,
+            "You divide x itself by the standard deviation. Subtract the mean first: "
+            "(x − mean) / √(variance + eps).",
+        ),
+        Misconception(
+            "bias before weight",
+            _bias_first,
+            "You add the bias and then multiply the sum by the weight. Multiply first, then add "
+            "the bias.",
         ),
     ),
     alternatives=(

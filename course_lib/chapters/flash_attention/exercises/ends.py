@@ -104,6 +104,11 @@ FINISH = Exercise(
             _unguarded,
             "Its total is 0 and 0 / 0 is nan. Divide by 1 instead, and the output stays 0.",
         ),
+        Misconception(
+            "a logarithm to base 2",
+            _finished(lambda maximum, total: maximum + total.log2()),
+            "The inverse of exp is the natural logarithm: use .log().",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _finished(lambda maximum, total: maximum + total.log())),
@@ -154,6 +159,12 @@ def _pairwise(outputs, lses):
 
 
 _LSES = [[0.5, 2.0, -1.0], [1.5, -2.0, -1.5]]
+
+
+def _to_base_two(lses):
+    largest = zero_for_inf(lses.amax(0))
+    return largest + (lses - largest).exp().sum(0).log2()
+
 
 JOIN = Exercise(
     id="flash_attention.join",
@@ -242,6 +253,11 @@ JOIN = Exercise(
             _joined(lambda lses: torch.exp(lses - torch.logsumexp(lses, 0))),
             "If all parts are empty, −inf − (−inf) is nan. Subtract 0 where the joint logsumexp is "
             "−inf.",
+        ),
+        Misconception(
+            "a logarithm to base 2",
+            _join_with(_to_base_two),
+            "The inverse of exp is the natural logarithm: use .log().",
         ),
     ),
     alternatives=(

@@ -149,6 +149,13 @@ def _tiled_by_counting(queries, keys, head_dim, query_block, bytes_per_number=4)
     return once + sum(2 * keys * head_dim * bytes_per_number for _ in range(tiles))
 
 
+def _queries_and_keys_swapped(
+    queries, keys, head_dim, query_block, key_block=1, causal=False, bytes_per_number=4
+):
+    again = -(-keys // query_block) * 2 * queries * head_dim
+    return (2 * queries * head_dim + again) * bytes_per_number + 4 * queries
+
+
 TILED_BYTES = Exercise(
     id="flash_attention.tiled_bytes",
     title="Bytes of the tiled method",
@@ -226,6 +233,17 @@ TILED_BYTES = Exercise(
             "the block taken for the number of tiles",
             _tiled(rounds=lambda queries, block: block),
             "The number of tiles is T / query_block, rounded up, not query_block.",
+        ),
+        Misconception(
+            "queries read again for each tile of keys",
+            _queries_and_keys_swapped,
+            "You swapped queries and keys in the part that is read again: each tile of queries "
+            "reads all S keys and values.",
+        ),
+        Misconception(
+            "a logsumexp for each number of the output",
+            _tiled(lse=False, extra=lambda queries, head_dim, size: size * queries * head_dim),
+            "There is one logsumexp for each query, not for each feature of its output.",
         ),
     ),
     alternatives=(

@@ -111,7 +111,8 @@ UPDATE = Exercise(
         "`state` holds for each of t queries (maximum, total, mixed) of the keys read so far, with "
         "shapes (t,), (t,) and (t, Dv). A tile brings scores (t, s) and values (s, Dv). Return the "
         "state after it, as a triple. Masked scores are −inf; a query that has read nothing keeps "
-        "the empty state (−inf, 0, zeros)."
+        "the empty state (−inf, 0, zeros). "
+        "The given state is not changed."
     ),
     solution=flash.attend_scores,
     reference=_update_in_double,

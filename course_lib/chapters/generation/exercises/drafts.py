@@ -110,6 +110,11 @@ ACCEPT = Exercise(
             lambda: _numbers([0.5, 0.3, 0.2, 0.4], [0.4, 0.4, 0.3, 0.4], [0.9, 0.7, 0.6, 0.9]),
             "Each ratio is above its number: 1, 0.75, 0.67, 1.",
         ),
+        Probe(
+            "rare under both models",
+            lambda: _numbers([1e-6, 0.4], [2e-6, 0.5], [0.4, 0.9]),
+            "The ratio of two small probabilities is still their ratio: 0.5.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -162,6 +167,13 @@ ACCEPT = Exercise(
             _first_rejected,
             "argmax (of the rejected) or argmin (of the kept) finds the first rejection, but where "
             "nothing is rejected it returns 0. Then all k are kept.",
+        ),
+        Misconception(
+            "kept when the number is strictly above",
+            lambda target, draft, uniform: _kept(
+                target, draft, uniform, rule=lambda p, q, u: u > min(1.0, p / q)
+            ),
+            "You keep where you should reject. A number below the ratio keeps the token.",
         ),
     ),
     alternatives=(

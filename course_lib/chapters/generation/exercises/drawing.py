@@ -130,6 +130,11 @@ DRAW = Exercise(
             "The sum is 0.99. Numbers above it belong to token 2, the last with an interval: "
             "token 3 has probability 0, and there is no token 4.",
         ),
+        Probe(
+            "many small probabilities",
+            lambda: _numbers(0.25, 0.7001, 0.99999, row=[2**-12] * 2**12),
+            "4 096 tokens of equal probability: each has its interval, however small.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -127,6 +127,13 @@ def _without_sorting(logits, p):
     return logits.masked_fill(before >= p, NEVER)
 
 
+def _overflowing(logits, p):
+    ordered, order = logits.sort(-1, descending=True)
+    shares = ordered.exp() / ordered.exp().sum(-1, keepdim=True)
+    dropped = shares.cumsum(-1) - shares >= p
+    return logits.masked_fill(torch.zeros_like(dropped).scatter(-1, order, dropped), NEVER)
+
+
 TOP_P = Exercise(
     id="generation.top_p",
     title="Top-p",
@@ -174,6 +181,12 @@ TOP_P = Exercise(
         ),
         Probe(
             "nearly all", lambda: call(uneven(3, 7), 0.97), "Only the tail beyond 0.97 is dropped."
+        ),
+        Probe(
+            "logits far from 0",
+            lambda: call(torch.tensor([[150.0, 100.0, 149.0], [-150.0, -151.0, -190.0]]), 0.9),
+            "exp(150) is infinite and exp(−150) is 0 in float32. Only differences between "
+            "logits matter.",
         ),
     ),
     misconceptions=(
@@ -247,6 +260,12 @@ TOP_P = Exercise(
             lambda logits, p: _downwards(logits, 1 - p),
             "You stop when the sum reaches 1 − p. From the best token down the limit is p; 1 − p "
             "is what may be dropped, counted from the worst.",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _overflowing,
+            "exp overflows above about 88 (float32) and is 0 below about −104, and the "
+            "probabilities become nan. Use softmax.",
         ),
     ),
     alternatives=(

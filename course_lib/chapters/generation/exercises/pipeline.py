@@ -99,6 +99,13 @@ def _row_by_row(logits, temperature, k, p):
 
 _ROW = [[2.0, 1.0, 0.5, 0.0, -1.0]]
 
+
+def _overflowing(logits, temperature, k, p):
+    shares = _with_library(logits, temperature, k, p)
+    e = (logits / temperature).exp().masked_fill(shares == 0, 0.0)
+    return e / e.sum(-1, keepdim=True)
+
+
 DISTRIBUTION = Exercise(
     id="generation.distribution",
     title="The whole pipeline",
@@ -142,6 +149,14 @@ DISTRIBUTION = Exercise(
             "two rows",
             lambda: call(uneven(2, 7), 0.8, 4, 0.85),
             "Every row is filtered and normalised separately.",
+        ),
+        Probe(
+            "logits far from 0",
+            lambda: call(
+                torch.tensor([[150.0, 149.0, 100.0], [-151.0, -150.0, -190.0]]), 1.0, 3, 0.95
+            ),
+            "exp(150) is infinite and exp(−150) is 0 in float32. Only differences between "
+            "logits matter.",
         ),
     ),
     misconceptions=(
@@ -194,6 +209,12 @@ DISTRIBUTION = Exercise(
             "no top-p",
             _without_top_p,
             "`p` has no effect on your result. Filter with keep_top_p after keep_top_k.",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _overflowing,
+            "exp overflows above about 88 (float32) and is 0 below about −104, and the "
+            "probabilities become nan. Use softmax.",
         ),
     ),
     alternatives=(

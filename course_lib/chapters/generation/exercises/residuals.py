@@ -63,6 +63,31 @@ def _shares(*rows):
     return call(*(torch.tensor(row, dtype=torch.float64) for row in rows))
 
 
+_STEP = 2**-21  # 1/2 + _STEP is exact in float32 too
+
+
+def _nearly_equal():
+    draft = torch.tensor([0.5, 0.25, 0.125, 0.0625, 0.0625], dtype=torch.float64)
+    return call(draft + _STEP * torch.tensor([2, -2, 1, -1, 0]), draft)
+
+
+def _target_or(target, draft, result, gap=lambda gap: gap.clamp(min=0)):
+    """Return the target where both are equal, and otherwise `result` of the gaps."""
+    return target if torch.equal(target, draft) else result(gap(target - draft))
+
+
+def _small_number_added(target, draft):
+    return _target_or(target, draft, lambda gaps: gaps / (gaps.sum() + 1e-8))
+
+
+def _close_is_equal(target, draft):
+    return target if torch.allclose(target, draft, atol=1e-3) else _missing(target, draft)
+
+
+def _target_at_equal_entries(target, draft):
+    return torch.where(target == draft, target, _missing(target, draft))
+
+
 RESIDUAL = Exercise(
     id="generation.residual",
     title="The residual distribution",
@@ -70,8 +95,8 @@ RESIDUAL = Exercise(
     difficulty=3,
     statement=(
         "A drafted token was rejected. Return the distribution (V,) from which its replacement is "
-        "sampled: max(0, target − draft), divided by its sum. If both distributions are equal, "
-        "return `target`."
+        "sampled: max(0, target − draft), divided by its sum. If both distributions are equal in "
+        "every entry, return `target`; if only some entries are equal, these get 0."
     ),
     solution=generation.residual_distribution,
     reference=_missing,
@@ -96,6 +121,12 @@ RESIDUAL = Exercise(
             "equal",
             lambda: _shares([0.6, 0.4], [0.6, 0.4]),
             "Nothing is missing, and 0 / 0 is nan.",
+        ),
+        Probe(
+            "nearly equal",
+            _nearly_equal,
+            "Gaps of a millionth are gaps: divided by their sum they add up to 1. An entry that is "
+            "equal in both gets 0.",
         ),
     ),
     misconceptions=(
@@ -174,6 +205,43 @@ RESIDUAL = Exercise(
             _ratios,
             "You divide target by draft. The ratio decides whether a draft is kept; what is "
             "missing after a rejection is the difference.",
+        ),
+        Misconception(
+            "not normalised unless equal",
+            lambda target, draft: _target_or(target, draft, lambda gaps: gaps),
+            "These gaps add up to less than 1. Divide by their sum.",
+        ),
+        Misconception(
+            "the absolute difference unless equal",
+            lambda target, draft: _target_or(
+                target, draft, lambda gaps: gaps / gaps.sum(), torch.abs
+            ),
+            "Where the draft model proposes a token too often, nothing is missing. Clamp at 0 "
+            "instead of taking the absolute value.",
+        ),
+        Misconception(
+            "softmax of the gaps unless equal",
+            lambda target, draft: _target_or(target, draft, lambda gaps: gaps.softmax(-1)),
+            "These are differences of probabilities, not logits: softmax would give a gap of 0 a "
+            "probability too. Divide by the sum.",
+        ),
+        Misconception(
+            "a small number added to the denominator",
+            _small_number_added,
+            "Where both are close, the small number matters next to the gaps, and the result "
+            "adds up to less than 1. Divide by the sum alone, unless it is 0.",
+        ),
+        Misconception(
+            "close treated as equal",
+            _close_is_equal,
+            "Small gaps are gaps: the replacement of a rejected token comes from them, however "
+            "small they are. Return the target only where nothing at all is missing.",
+        ),
+        Misconception(
+            "the target where single entries are equal",
+            _target_at_equal_entries,
+            "Your result adds up to more than 1. Where a single entry is equal, nothing is missing "
+            "there: it gets 0. Return the target only if all entries are equal.",
         ),
     ),
     alternatives=(

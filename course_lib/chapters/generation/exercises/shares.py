@@ -73,6 +73,16 @@ def _by_ratio(logits, min_p):
     return logits.masked_fill(~(ratio >= min_p), NEVER)
 
 
+def _of_exponentials(logits, min_p):
+    weights = logits.exp()
+    return logits.masked_fill(weights < min_p * weights.amax(-1, keepdim=True), NEVER)
+
+
+def _best_of_each_token(logits, min_p):
+    shares = logits.softmax(-1)
+    return logits.masked_fill(shares < min_p * shares.amax(0), NEVER)
+
+
 MIN_P = Exercise(
     id="generation.min_p",
     title="Min-p",
@@ -80,7 +90,8 @@ MIN_P = Exercise(
     difficulty=1,
     statement=(
         "Return the logits (B, V) with -inf for every token whose probability is below min_p "
-        "times the largest probability of its row. 0 < min_p <= 1. Keep the dtype."
+        "times the largest probability of its row. 0 < min_p <= 1. Keep the dtype. "
+        "The given logits are not changed."
     ),
     solution=generation.keep_min_p,
     reference=row_by_row(_of_the_best),
@@ -111,6 +122,12 @@ MIN_P = Exercise(
             "min_p of 1",
             lambda: call(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 1.0),
             "The limit is the largest probability, and what equals it is not below it.",
+        ),
+        Probe(
+            "logits far from 0",
+            lambda: call(torch.tensor([[120.0, 119.5, 100.0], [-200.0, -200.5, -220.0]]), 0.1),
+            "exp(120) is infinite and exp(−200) is 0 in float32. Only differences between "
+            "logits matter.",
         ),
     ),
     misconceptions=(
@@ -170,6 +187,18 @@ MIN_P = Exercise(
             "along the wrong axis",
             _across_the_batch,
             "You took softmax or the maximum over the batch. Each row is a distribution: dim=-1.",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _of_exponentials,
+            "exp overflows above about 88 (float32) and is 0 below about −104, where different "
+            "logits become equal. Use softmax, or subtract the largest logit of the row first.",
+        ),
+        Misconception(
+            "the best of each column",
+            _best_of_each_token,
+            "Your limit comes from the same token in other rows, amax(0). Take the largest "
+            "probability of each row: amax(-1, keepdim=True).",
         ),
     ),
     alternatives=(

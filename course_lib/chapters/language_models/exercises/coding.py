@@ -93,8 +93,8 @@ NARROW = Exercise(
     statement=(
         "The interval [low, high) of whole numbers is divided among the tokens in proportion to "
         "their frequencies, which add up to `total`. The next token owns the part from "
-        "`cumulative_low` to `cumulative_high` of `total`. Return the new (low, high), both "
-        "rounded down."
+        "`cumulative_low` to `cumulative_high` of `total`. Return the new (low, high) as a "
+        "tuple, both rounded down."
     ),
     solution=information.narrow,
     reference=_in_fractions,

@@ -69,6 +69,16 @@ ENTROPY = Exercise(
             lambda: call(double([0.0, 1.0, 0.0])),
             "log 0 is −∞, and 0 · −∞ is nan; but an outcome that never happens adds no surprise.",
         ),
+        Probe(
+            "almost certain",
+            lambda: call(double([1 - 1e-6, 1e-6])),
+            "One in a million is rare, but not 0: it counts.",
+        ),
+        Probe(
+            "4 096 outcomes",
+            lambda: call(torch.full((2**12,), 2**-12, dtype=torch.float64)),
+            "Each is rare, and the entropy is still 12 bits.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -103,6 +113,12 @@ ENTROPY = Exercise(
             lambda p, base=2.0: -torch.where(p > 0, p, 1.0).log().mean(-1) / math.log(base),
             "Your average counts each outcome equally. A surprise counts as often as it happens: "
             "weight it by p.",
+        ),
+        Misconception(
+            "always to base 10",
+            lambda p, base=2.0: _by_torch(p, 10.0),
+            "You always take logarithms to base 10. `base` chooses the unit: divide the "
+            "natural logarithm by log(base).",
         ),
     ),
     alternatives=(
@@ -202,6 +218,16 @@ KL = Exercise(
             "The divergence is infinite if the model gives probability 0 to something that "
             "happens.",
         ),
+        Probe(
+            "almost certain",
+            lambda: call(double([1 - 1e-6, 1e-6]), double([1 - 1e-12, 1e-12])),
+            "One in a million is rare, but not 0: it counts.",
+        ),
+        Probe(
+            "nearly equal",
+            lambda: call(double([0.5009, 0.2991, 0.2]), double([0.5, 0.3, 0.2])),
+            "A small difference gives a small divergence, but not 0.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -256,6 +282,12 @@ KL = Exercise(
             _both_ways,
             "You made it symmetric. Outcomes are sampled from p and predicted by q, so only one "
             "direction counts.",
+        ),
+        Misconception(
+            "always to base 10",
+            lambda p, q, base=2.0: _divergence_by_loops(p, q, 10.0),
+            "You always take logarithms to base 10. `base` chooses the unit: divide the "
+            "natural logarithm by log(base).",
         ),
     ),
     alternatives=(

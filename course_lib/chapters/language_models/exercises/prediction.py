@@ -79,6 +79,11 @@ CROSS_ENTROPY = Exercise(
             lambda: call(double([0.25, 0.75]), double([0.0, 1.0]), base=math.e),
             "Infinite in any unit: the largest float is not infinite.",
         ),
+        Probe(
+            "almost certain",
+            lambda: call(double([1 - 1e-6, 1e-6]), double([1 - 1e-12, 1e-12])),
+            "One in a million is rare, but not 0: it counts.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -142,6 +147,12 @@ CROSS_ENTROPY = Exercise(
             lambda p, q, base=2.0: -_surprise_by_loops(p, q, base),
             "A logarithm of a probability is negative; surprise is minus it.",
         ),
+        Misconception(
+            "always to base 10",
+            lambda p, q, base=2.0: _surprise_by_loops(p, q, 10.0),
+            "You always take logarithms to base 10. `base` chooses the unit: divide the "
+            "natural logarithm by log(base).",
+        ),
     ),
     alternatives=(
         Alternative("outcome by outcome", _surprise_by_loops),
@@ -167,7 +178,8 @@ BITS_PER_BYTE = Exercise(
     difficulty=2,
     statement=(
         "A model reports its `perplexity` per token on a text of `tokens` tokens that has "
-        "`byte_count` bytes. Return the bits that it spends on one byte."
+        "`byte_count` bytes. Return the bits that it spends on one byte. "
+        "A perplexity is at least 1, and so are both counts."
     ),
     solution=information.bits_per_byte_from_perplexity,
     reference=lambda perplexity, tokens, byte_count: math.log2(perplexity) * tokens / byte_count,
@@ -222,6 +234,11 @@ BITS_PER_BYTE = Exercise(
             lambda perplexity, tokens, byte_count: math.log2(perplexity * tokens / byte_count),
             "Surprises add up over tokens, perplexities do not. Take log2 of the perplexity "
             "first, then multiply by tokens and divide by bytes.",
+        ),
+        Misconception(
+            "a logarithm to base 10",
+            lambda perplexity, tokens, byte_count: math.log10(perplexity) * tokens / byte_count,
+            "Bits are logarithms to base 2: math.log2.",
         ),
     ),
     alternatives=(

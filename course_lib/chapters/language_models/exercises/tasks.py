@@ -142,6 +142,14 @@ MASKED = Exercise(
             "Your tables contain 0 and 1. A mask is a tensor of torch.bool: ~ and indexing work "
             "differently with numbers. Make it with dtype=torch.bool, or compare.",
         ),
+        Misconception(
+            "True where a token is hidden",
+            lambda length, hidden: (
+                ~_masked_by_loops(length, hidden)[0],
+                _flags(length, hidden),
+            ),
+            "In `visible`, True marks what can be seen. You marked what is hidden.",
+        ),
     ),
     alternatives=(
         Alternative("by loops", _masked_by_loops),
@@ -277,6 +285,14 @@ PREFIX = Exercise(
             lambda length, prefix: _prefix_by_loops(length, prefix + 1),
             "You take one token more for the prefix. Positions count from 0, so the first `prefix` "
             "tokens are those below `prefix`: :prefix and >= prefix.",
+        ),
+        Misconception(
+            "True where a token is hidden",
+            lambda length, prefix: (
+                ~_prefix_by_loops(length, prefix)[0],
+                _from(length, prefix),
+            ),
+            "In `visible`, True marks what can be seen. You marked what is hidden.",
         ),
     ),
     alternatives=(

@@ -118,6 +118,12 @@ GELU_EXACT = Exercise(
         _OTHERS["silu"],
         _OTHERS["relu"],
         _cut_off(F.gelu),
+        Misconception(
+            "divided by 2, not by √2",
+            lambda x: 0.5 * x * (1 + torch.erf(x / 2)),
+            "The argument of erf is x / √2: the standard normal distribution has variance 1, but "
+            "erf is defined for variance ½.",
+        ),
     ),
     alternatives=(
         Alternative("by torch's own", F.gelu),

@@ -62,6 +62,12 @@ def _balanced_loss(name, parts, explanation):
     return Misconception(name, loss, explanation)
 
 
+def _overflowing(logits, k):
+    e = logits.exp()
+    p = e / e.sum(-1, keepdim=True)
+    return _balance(logits, k, probability=lambda *_: p.mean(0))
+
+
 BALANCING = Exercise(
     id="mlp.balancing",
     title="The load-balancing loss",
@@ -91,6 +97,11 @@ BALANCING = Exercise(
             "more experts than tokens",
             lambda: call(uneven(2, 7) / 2, 3),
             "Both factors are means over tokens; the sum runs over all experts.",
+        ),
+        Probe(
+            "logits far from 0",
+            lambda: call(torch.tensor([[200.0, 100.0, 199.0], [-202.0, -201.0, -300.0]]), 2),
+            "exp(200) is infinite and exp(−200) is 0 in float32. Use a stable softmax.",
         ),
     ),
     misconceptions=(
@@ -133,6 +144,12 @@ BALANCING = Exercise(
             lambda logits, k: _balance(logits.detach(), k),
             "The value is right, but the router could not be trained with it. Counts have no "
             "gradient, so it must flow through the mean probability: no detach() there.",
+        ),
+        Misconception(
+            "nothing subtracted before exp",
+            _overflowing,
+            "exp overflows above about 88 (float32) and is 0 below about −104, and the "
+            "probabilities become nan. Use torch.softmax.",
         ),
     ),
     alternatives=(

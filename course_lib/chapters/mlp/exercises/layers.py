@@ -21,6 +21,10 @@ def _in_double(x, gate, up, down, activation=F.silu):
     return F.linear(wide, down.double()).to(x.dtype)
 
 
+def _down_reshaped(x, gate, up, down, activation=F.silu):
+    return (activation(x @ gate.mT) * (x @ up.mT)) @ down.reshape(down.shape[::-1])
+
+
 GATED = Exercise(
     id="mlp.gated_ffn",
     title="A gated layer: SwiGLU",
@@ -121,6 +125,19 @@ GATED = Exercise(
             "The values are right, but neither the weights nor earlier layers could be trained. "
             "Compute with the tensors themselves: no detach(), no torch.no_grad().",
         ),
+        Misconception(
+            "the residual added",
+            lambda x, gate, up, down, activation=F.silu: (
+                x + _in_double(x, gate, up, down, activation)
+            ),
+            "Return what the layer computes. The block adds it to the stream.",
+        ),
+        Misconception(
+            "down reshaped, not transposed",
+            _down_reshaped,
+            "reshape keeps the numbers in memory order, so it mixes the rows. The transpose is "
+            "down.mT.",
+        ),
     ),
     alternatives=(
         Alternative("by F.linear", _in_double),
@@ -157,7 +174,8 @@ MEMORY = Exercise(
     difficulty=2,
     statement=(
         "For one vector x (C,), `up` (F, C) and `down` (C, F): return a matrix (F, C) whose row i "
-        "is what hidden unit i adds to the output of the plain layer."
+        "is what hidden unit i adds to the output of the plain layer. "
+        "Gradients must flow through it."
     ),
     solution=mlp.memory_contributions,
     reference=_one_by_one,
@@ -176,6 +194,7 @@ MEMORY = Exercise(
             "four features, six units",
             lambda: call(uneven(4), uneven(6, 4), uneven(4, 6).roll(1, 1)),
             "Row i is the match of key i times value i, which is column i of down.",
+            gradient=True,
         ),
         Probe(
             "as wide as the model",
@@ -220,6 +239,14 @@ MEMORY = Exercise(
             "one row for each feature",
             lambda x, up, down, activation=torch.relu: activation(up @ x) * down,
             "These are the same numbers as (C, F). Rows must be units: transpose.",
+        ),
+        Misconception(
+            "down reshaped, not transposed",
+            lambda x, up, down, activation=torch.relu: (
+                activation(up @ x)[:, None] * down.reshape(up.shape)
+            ),
+            "reshape keeps the numbers in memory order, so it mixes the rows. The transpose is "
+            "down.mT.",
         ),
     ),
     alternatives=(

@@ -168,6 +168,12 @@ ACTIVE = Exercise(
             lambda config: _count_active(config) - config.vocab_size * config.hidden_size,
             "Some papers leave the embedding out. Here everything counts except unused experts.",
         ),
+        Misconception(
+            "the whole model divided, rounded down",
+            lambda config: count(config) * config.num_experts_per_tok // config.num_experts,
+            "Attention, embedding, norms and router are used for every token. Only experts are "
+            "not.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _by_what_is_idle),

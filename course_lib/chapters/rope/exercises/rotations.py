@@ -141,6 +141,7 @@ _PROBES = (
         "three tokens, five planes",
         lambda: call(uneven(3, 10), _HEADS.cos(), _HEADS.sin()),
         "Each token has its own angles, one for each plane.",
+        gradient=True,
     ),
     Probe(
         "a batch with heads",
@@ -197,7 +198,8 @@ HALVES = Exercise(
     statement=(
         "`x` is (…, T, D), `cos` and `sin` are (…, T, D/2) and broadcast over the leading "
         "axes. Plane i consists of the features i and i + D/2. Return x with each plane "
-        "rotated by its angle."
+        "rotated by its angle. "
+        "Gradients must flow through it."
     ),
     solution=rope.rotate_halves,
     reference=_halves,
@@ -259,7 +261,8 @@ NEIGHBOURS = Exercise(
     statement=(
         "The same in the other layout: plane i consists of the features 2i and 2i + 1. `x` is "
         "(…, T, D), `cos` and `sin` are (…, T, D/2). Return x with each plane rotated by its "
-        "angle, and the features in their original order."
+        "angle, and the features in their original order. "
+        "Gradients must flow through it."
     ),
     solution=rope.rotate_neighbours,
     reference=_neighbours,

@@ -90,6 +90,16 @@ NTK_BASE = Exercise(
             lambda base, factor, head_dim: base ** (head_dim / (head_dim - 2)),
             "Your result does not depend on `factor`.",
         ),
+        Misconception(
+            "the base raised as well",
+            lambda base, factor, head_dim: (base * factor) ** (head_dim / (head_dim - 2)),
+            "Only the factor is raised to the power D/(D − 2). It multiplies the old base.",
+        ),
+        Misconception(
+            "the base fixed at 10 000",
+            lambda base, factor, head_dim: 10_000.0 * factor ** (head_dim / (head_dim - 2)),
+            "Use the argument `base`. Qwen3 was trained with 1 000 000.",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -172,7 +182,8 @@ LLAMA3 = Exercise(
         "From `high_freq_factor` turns on, leave its frequency unchanged; up to "
         "`low_freq_factor`, divide it by `factor`; between, blend the two frequencies linearly "
         "in the number of turns. `frequencies` is (planes,), in radians per token, and so is "
-        "the result."
+        "the result. "
+        "The given tensor is not changed."
     ),
     solution=rope.llama3_frequencies,
     reference=_plane_by_plane,
@@ -248,6 +259,17 @@ LLAMA3 = Exercise(
             _blend(_unclamped),
             "Below the lower limit your share is negative, and above the upper one it exceeds "
             "1. Clamp it: .clamp(0, 1).",
+        ),
+        Misconception(
+            "no ramp between the limits",
+            _blend(lambda waves, low, high: (waves >= high).float()),
+            "You slow down every plane below the upper limit by the full factor. Between the two "
+            "limits, blend the frequencies.",
+        ),
+        Misconception(
+            "whole turns only",
+            _blend(lambda waves, low, high: _ramp(waves.floor(), low, high)),
+            "You drop the fraction of a turn: 2.5 turns count as 2.5.",
         ),
     ),
     alternatives=(

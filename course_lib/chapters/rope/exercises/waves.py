@@ -173,6 +173,13 @@ SINUSOIDAL = Exercise(
             lambda length, width, base=10_000.0: _table(length, width),
             "Use the argument `base`.",
         ),
+        Misconception(
+            "waves counted from 1",
+            lambda length, width, base=10_000.0: _waves(
+                length, width, _speeds(width, base, lambda i, width: -2 * (i + 1) / width)
+            ),
+            "The first wave has i = 0: its speed is 1 for any base.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say, in float32", _as_the_hints_say),
@@ -225,6 +232,10 @@ def _angles_as_the_hints_say(positions, head_dim, base=10_000.0):
 def _plane_by_plane(positions, head_dim, base=10_000.0):
     planes = [positions / base ** (2 * i / head_dim) for i in range(head_dim // 2)]
     return torch.stack(planes, dim=-1)
+
+
+def _both_features(positions, head_dim, base=10_000.0):
+    return torch.cat((_angles(positions, head_dim, base),) * 2, -1)
 
 
 ANGLES = Exercise(
@@ -316,6 +327,17 @@ ANGLES = Exercise(
             _in_bfloat16,
             "bfloat16 has less than three decimal digits: 256 and 257 are the same number. "
             "Compute angles in float32 or better, even in a half-precision model.",
+        ),
+        Misconception(
+            "the angles written twice",
+            _both_features,
+            "A plane has two features and one angle. Return head_dim/2 angles; code that needs "
+            "each angle twice repeats it later, when it rotates the features.",
+        ),
+        Misconception(
+            "planes counted from 1",
+            _angles_with(lambda i, width: -2 * (i + 1) / width),
+            "The first plane has i = 0: it rotates by 1 radian per token for any base.",
         ),
     ),
     alternatives=(

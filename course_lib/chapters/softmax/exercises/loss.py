@@ -121,6 +121,17 @@ CROSS_ENTROPY = Exercise(
             "The loss is right, but no gradient flows from it, so nothing can learn. Return the "
             "tensor itself, without .item(), detach() or torch.no_grad().",
         ),
+        Misconception(
+            "to base 10",
+            lambda logits, targets: F.cross_entropy(logits, targets) / torch.tensor(10.0).log(),
+            "This is the same quantity to base 10. Training losses are quoted in nats.",
+        ),
+        Misconception(
+            "a small number added before the logarithm",
+            lambda logits, targets: F.nll_loss((torch.softmax(logits, -1) + 1e-9).log(), targets),
+            "The small number limits the loss: no target costs more than about 20.7 nats, however "
+            "unlikely. Use log-softmax, which needs no such correction.",
+        ),
     ),
     alternatives=(
         Alternative("by torch", F.cross_entropy),

@@ -32,7 +32,8 @@ def _renormalised(x, mask, dim=-1):
 
 def _overflowing(x, mask, dim=-1):
     e = x.exp() * mask
-    return (e / e.sum(dim, keepdim=True)).nan_to_num(0.0)
+    total = e.sum(dim, keepdim=True)
+    return e / total.masked_fill(total == 0, 1.0)
 
 
 def _by_torch(x, mask, dim=-1):
@@ -71,7 +72,8 @@ MASKED = Exercise(
     difficulty=2,
     statement=(
         "Return probabilities over the entries where `mask` is True, zero elsewhere. "
-        "A row in which nothing is allowed is all zeros."
+        "A row in which nothing is allowed is all zeros. "
+        "Gradients must flow through it and must not be nan."
     ),
     solution=softmax.masked_softmax,
     reference=_masked_in_double,
@@ -97,6 +99,7 @@ MASKED = Exercise(
             "a row with nothing allowed",
             lambda: _with_inverted([[True, True, False], [False, False, False]]),
             "−inf minus −inf is nan. A row with nothing allowed is all zeros.",
+            gradient=True,
         ),
     ),
     misconceptions=(
@@ -189,7 +192,10 @@ TEMPERATURE = Exercise(
     title="Softmax with a temperature",
     minutes=4,
     difficulty=1,
-    statement="Return softmax(x / temperature) along `dim`, for any temperature above 0.",
+    statement=(
+        "Return softmax(x / temperature) along `dim`, for any temperature above 0. "
+        "Gradients must flow through it."
+    ),
     solution=softmax.softmax_with_temperature,
     reference=lambda x, temperature, dim=-1: torch.softmax(x.double() / temperature, dim).to(
         x.dtype
@@ -215,6 +221,7 @@ TEMPERATURE = Exercise(
             "columns of a matrix",
             lambda: call(uneven(2, 3), 0.7, dim=0),
             AXIS,
+            gradient=True,
         ),
         Probe(
             "temperature 0.01",

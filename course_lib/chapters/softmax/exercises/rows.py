@@ -60,7 +60,10 @@ STABLE = Exercise(
     title="A stable softmax",
     minutes=6,
     difficulty=1,
-    statement="Return probabilities along `dim`, for a tensor of any shape and any finite scores.",
+    statement=(
+        "Return probabilities along `dim`, for a tensor of any shape and any finite scores. "
+        "Gradients must flow through it."
+    ),
     solution=softmax.stable_softmax,
     reference=_in_double,
     same_dtype=True,
@@ -73,7 +76,7 @@ STABLE = Exercise(
             "Each row is normalised separately.",
         ),
         Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
-        Probe("square, along dim 0", lambda: call(uneven(3, 3), dim=0), AXIS),
+        Probe("square, along dim 0", lambda: call(uneven(3, 3), dim=0), AXIS, gradient=True),
         Probe("the middle axis of three", lambda: call(uneven(2, 3, 4), dim=1), AXIS),
         Probe(
             "scores around 1000",
@@ -99,6 +102,11 @@ STABLE = Exercise(
             "half precision",
             lambda: call(torch.tensor([12.0, 11.0, -3.0], dtype=torch.float16)),
             "The largest float16 is 65504, so exp(12) overflows; the result keeps its dtype.",
+        ),
+        Probe(
+            "the largest in the middle",
+            lambda: call(torch.tensor([0.0, 400.0, -400.0])),
+            "The largest score may be anywhere in its row.",
         ),
     ),
     misconceptions=(
@@ -198,12 +206,24 @@ def _pair_by_pair(x, dim=-1):
     return x - total.unsqueeze(dim)
 
 
+def _constant_logsumexp(x, dim=-1):
+    return x - x.logsumexp(dim, keepdim=True).detach()
+
+
+def _sum_to_base_two(x, dim=-1):
+    shifted = x - x.amax(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log2()
+
+
 LOG = Exercise(
     id="softmax.log",
     title="The logarithm of softmax",
     minutes=6,
     difficulty=2,
-    statement="Return log(softmax(x)) along `dim`, finite wherever the scores are finite.",
+    statement=(
+        "Return log(softmax(x)) along `dim`, finite wherever the scores are finite. "
+        "Gradients must flow through it."
+    ),
     solution=softmax.log_softmax,
     reference=lambda x, dim=-1: torch.log_softmax(x.double(), dim).to(x.dtype),
     same_dtype=True,
@@ -212,7 +232,7 @@ LOG = Exercise(
         Probe(
             "three small scores", lambda: call(torch.tensor(SMALL)), "The formula: z − log Σ eᶻ."
         ),
-        Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS),
+        Probe("columns of a matrix", lambda: call(uneven(2, 3), dim=0), AXIS, gradient=True),
         Probe(
             "two scores 200 apart",
             lambda: call(torch.tensor([0.0, 200.0])),
@@ -269,6 +289,28 @@ LOG = Exercise(
             "dim ignored",
             lambda x, dim=-1: torch.log_softmax(x, -1),
             "You always normalise along the last axis. Use `dim`.",
+        ),
+        Misconception(
+            "the gradient of the sum cut off",
+            _constant_logsumexp,
+            "The values are right, but the gradient treats the logarithm of the sum as a constant. "
+            "It depends on every score: leave out detach() and no_grad().",
+        ),
+        Misconception(
+            "the logarithm of the sum to base 2",
+            _sum_to_base_two,
+            "The inverse of exp is the natural logarithm: use .log().",
+        ),
+        Misconception(
+            "to base 10",
+            lambda x, dim=-1: torch.log_softmax(x, dim) / torch.log(torch.tensor(10.0)),
+            "You took logarithms to base 10. Losses in deep learning use the natural logarithm.",
+        ),
+        Misconception(
+            "a small number added before the logarithm",
+            lambda x, dim=-1: (torch.softmax(x, dim) + 1e-9).log(),
+            "The small number is a floor: no result is below its logarithm, about −20.7. Do not "
+            "compute the probability first: log p = z − logsumexp(z).",
         ),
     ),
     alternatives=(

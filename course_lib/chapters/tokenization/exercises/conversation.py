@@ -70,6 +70,11 @@ def _conversation(*contents):
     return [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False) if c]
 
 
+def _between_turns_only(messages, add_generation_prompt=False):
+    text = _by_adding_up(messages).removesuffix("\n")
+    return text + "\n<|im_start|>assistant\n" if add_generation_prompt else text
+
+
 CHATML = Exercise(
     id="tokenization.chatml",
     title="A conversation as one text",
@@ -114,6 +119,11 @@ CHATML = Exercise(
             "spaces in the content",
             lambda: call(_conversation("", "  two\n\nlines \n")),
             "The content stays exactly as the user wrote it.",
+        ),
+        Probe(
+            "braces, a carriage return and an accent",
+            lambda: call(_conversation("", "{role} {content}\r\n100 % cafe\u0301")),
+            "Whatever the content contains, it is not changed.",
         ),
     ),
     misconceptions=(
@@ -184,6 +194,12 @@ CHATML = Exercise(
             _default_system,
             "You add a system message where there is none. Some templates do; this one writes "
             "only the messages it is given.",
+        ),
+        Misconception(
+            "no line break after the last turn",
+            _between_turns_only,
+            '"\\n".join puts a line break between turns and none after the last one. Every '
+            "turn ends with `<|im_end|>` and a line break.",
         ),
     ),
     alternatives=(

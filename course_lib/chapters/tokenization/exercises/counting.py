@@ -78,6 +78,14 @@ def _runs_not_overlapping(words):
     return found
 
 
+def _last_pair_missing(words):
+    found = Counter()
+    for ids, count in words:
+        for pair in pairwise(ids[:-1]):
+            found[pair] += count
+    return found
+
+
 COUNT_PAIRS = Exercise(
     id="tokenization.count_pairs",
     title="Counting pairs of neighbours",
@@ -86,7 +94,8 @@ COUNT_PAIRS = Exercise(
     statement=(
         "`words` is a list of (ids, count): a word as a list of token ids, and how often the "
         "corpus contains it. Return a dict or Counter from each pair (left, right) of neighbours "
-        "to how often it occurs in the whole corpus."
+        "to how often it occurs in the whole corpus. "
+        "The words are not changed."
     ),
     solution=bpe_training.count_pairs,
     reference=_counted_by_hand,
@@ -164,6 +173,11 @@ COUNT_PAIRS = Exercise(
             _runs_not_overlapping,
             "In a run such as 7 7 7 you leave out the second pair, because a merge could not join "
             "it as well. Counting looks at all neighbours; only merging must not overlap.",
+        ),
+        Misconception(
+            "the last pair of a word missing",
+            _last_pair_missing,
+            "range(len(ids) − 2) stops one position too early: n tokens contain n − 1 pairs.",
         ),
     ),
     alternatives=(

@@ -85,6 +85,12 @@ DECODE = Exercise(
             "中 is complete over two tokens; only the end is broken.",
         ),
         Probe("nothing", lambda: call([], _SPLIT_GLYPHS), "No ids, no text."),
+        Probe(
+            "an accent in its own token",
+            lambda: call([0, 1, 2], {0: b"e", 1: "\u0301".encode(), 2: b"\r\n"}),
+            "e and a combining accent are two characters and stay two; so do the carriage return "
+            "and the line feed.",
+        ),
     ),
     misconceptions=(
         Misconception(

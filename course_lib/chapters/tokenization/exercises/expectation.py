@@ -158,6 +158,11 @@ EXPECTED_COUNTS = Exercise(
             lambda: call({"abab": 3, "b": 2}, _FEW),
             "Uses add up over words, and so do the logarithms.",
         ),
+        Probe(
+            "a combining accent",
+            lambda: call({"e\u0301": 2}, {"e": -0.7, "\u0301": -1.4, "\u00e9": -0.1}),
+            "e and its combining accent are two characters. Do not change the words first.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -124,6 +124,11 @@ SPLIT = Exercise(
         ),
         Probe("no names at all", lambda: call("a<|end|>b", []), "Everything is text."),
         Probe("an empty text", lambda: call("", _NAMES), "No parts."),
+        Probe(
+            "line breaks and an accent",
+            lambda: call("e\u0301\r\n<|end|>\r\n", _NAMES),
+            "The text between names is not changed.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -189,6 +189,11 @@ VITERBI = Exercise(
             "hugging is a piece of seven letters, and no two pieces join to form it.",
         ),
         Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
+        Probe(
+            "a combining accent",
+            lambda: call("e\u0301", {"\u00e9": -0.1, "e": -1.0, "\u0301": -2.0}),
+            "e and its combining accent are two characters. Do not change the text first.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -187,6 +187,11 @@ WORDPIECE = Exercise(
             lambda: call("☃", _PIECES, unknown="<unk>"),
             "`unknown` gives the name.",
         ),
+        Probe(
+            "a combining accent",
+            lambda: call("e\u0301a", ["\u00e9", "e", "##\u0301a"]),
+            "e and its combining accent are two characters. Do not change the word first.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -162,6 +162,13 @@ DESCEND = Exercise(
             "Only the last batch changed the weights. Start each step from the weights of the "
             "previous one.",
         ),
+        Misconception(
+            "divided by the number of batches",
+            lambda weight, batches, rate: _descended(
+                weight, batches, rate / len(batches), _of_mean
+            ),
+            "Each batch is a full step. Only the rows within a batch are averaged.",
+        ),
     ),
     alternatives=(
         Alternative("a new leaf for each step", _by_autograd),

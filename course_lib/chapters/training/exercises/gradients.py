@@ -287,6 +287,18 @@ ACCUMULATE = Exercise(
             _weighted(lambda counts: [n / max(counts) for n in counts]),
             "These weights add up to more than 1. Divide by the sum of the counts.",
         ),
+        Misconception(
+            "divided by the number of parts",
+            _weighted(lambda counts: [n / len(counts) for n in counts]),
+            "Multiplied by their counts, the parts are sums over tokens. Divide by the number of "
+            "tokens, not by the number of parts.",
+        ),
+        Misconception(
+            "the largest weight for the fewest tokens",
+            _weighted(lambda counts: [1 / n / sum(1 / m for m in counts) for n in counts]),
+            "Your weights add up to 1, but they are inverted. A part with more tokens has a larger "
+            "weight: count / sum of the counts.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _sum_over_sum),

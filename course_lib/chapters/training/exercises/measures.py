@@ -98,6 +98,12 @@ BITS_PER_BYTE = Exercise(
             lambda: _scored(("a longer text than the other", 6), ("ab", 1)),
             "Add up the bits, add up the bytes, and then divide.",
         ),
+        Probe(
+            "a combining accent",
+            lambda: _scored(("e\u0301\r\n", 2)),
+            "Count the bytes of the text as it is: e and its combining accent take three, the "
+            "line break takes two.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -148,6 +154,18 @@ BITS_PER_BYTE = Exercise(
             "the mean over the tokens",
             lambda rows, texts: _by_tokens([row.mean(0, True) for row in rows], texts),
             "A mean over tokens loses their number. Add up the log-probabilities of each text.",
+        ),
+        Misconception(
+            "to base 10",
+            lambda rows, texts: _by_tokens(rows, texts) * math.log10(2),
+            "Bits are logarithms to base 2. To convert natural logarithms, divide by "
+            "math.log(2), not by math.log(10).",
+        ),
+        Misconception(
+            "bytes of UTF-16",
+            _per(lambda rows, texts: sum(len(text.encode("utf-16")) for text in texts)),
+            "UTF-16 spends at least two bytes on each character, and two more on the byte order "
+            "mark. Count the bytes of UTF-8.",
         ),
     ),
     alternatives=(

@@ -126,6 +126,11 @@ def _weighted_mean(logits, ids, counted=None):
     return (_surprises(logits, ids) * weight).sum() / weight.sum()
 
 
+def _mask_inverted(logits, ids, counted=None):
+    chosen = _chosen(ids, counted)
+    return _surprises(logits, ids)[(chosen if counted is None else ~chosen)[:, 1:]].mean()
+
+
 NEXT_TOKEN_LOSS = Exercise(
     id="training.next_token_loss",
     title="The objective, shifted by one",
@@ -261,6 +266,17 @@ NEXT_TOKEN_LOSS = Exercise(
             "in bits",
             lambda logits, ids, counted=None: _by_hand(logits, ids, counted) / math.log(2),
             "This is the loss in bits. Training losses are in nats: do not divide by ln 2.",
+        ),
+        Misconception(
+            "to base 10",
+            lambda logits, ids, counted=None: _by_hand(logits, ids, counted) / math.log(10),
+            "These are logarithms to base 10. Training losses are in nats: leave the natural "
+            "logarithm as it is.",
+        ),
+        Misconception(
+            "the mask inverted",
+            _mask_inverted,
+            "True marks what counts. You average over the rest: leave out the `~`.",
         ),
     ),
     alternatives=(

@@ -49,7 +49,8 @@ BLOCK = Exercise(
     difficulty=2,
     statement=(
         "Return the stream after one pre-norm layer: attention, then the MLP. Each reads a copy "
-        "normalised by its own norm, and its result is added to the stream."
+        "normalised by its own norm, and its result is added to the stream. "
+        "Gradients must flow through it."
     ),
     solution=answers.decoder_block,
     reference=_block_on_copies,

@@ -43,6 +43,10 @@ def _blocks_side_by_side(ids, table, blocks, last_norm, head=None):
     return last_norm(sum(written, x)) @ (table if head is None else head).T
 
 
+def _norm_in_the_loop(ids, table, blocks, last_norm, head=None):
+    return _pass(ids, table, blocks, lambda x: x, head, between=last_norm)
+
+
 FORWARD = Exercise(
     id="transformer.forward",
     title="The whole model",
@@ -51,7 +55,8 @@ FORWARD = Exercise(
     statement=(
         "Return logits for the token after each token: look up the ids, apply the blocks in their "
         "order, normalise once more, multiply by the head (V, C). If head is None, the table is "
-        "the head. A block takes the stream and returns the stream after it."
+        "the head. A block takes the stream and returns the stream after it. "
+        "Gradients must flow through it."
     ),
     solution=answers.decoder_logits,
     reference=_logits_by_loop,
@@ -170,6 +175,12 @@ FORWARD = Exercise(
             ),
             "The table would be trained through the head at most, never as an embedding. "
             "table[ids] passes a gradient to the rows that were looked up; leave out detach().",
+        ),
+        Misconception(
+            "the last norm after every block",
+            _norm_in_the_loop,
+            "You normalise inside the loop, after every block. The blocks have their own "
+            "norms; apply the last norm once, after the loop.",
         ),
     ),
     alternatives=(

@@ -24,6 +24,12 @@ def _with_columns(heads, columns):
     return torch.einsum("bhtd,chd->hbtc", heads, columns)
 
 
+def _second_columns_from_the_second_on(heads, output):
+    columns = output.unflatten(1, (heads.shape[1], heads.shape[3]))
+    numbers = torch.arange(heads.shape[1]).clamp(max=1)
+    return _with_columns(heads, columns[:, numbers])
+
+
 CONTRIBUTIONS = Exercise(
     id="transformer.contributions",
     title="What each head adds",
@@ -32,7 +38,8 @@ CONTRIBUTIONS = Exercise(
     statement=(
         "`heads` (B, H, T, D) are the outputs of a layer's heads, before they are merged and "
         "multiplied by the output weight (C, H·D). Return what each head alone adds to the stream, "
-        "(H, B, T, C)."
+        "(H, B, T, C). "
+        "Gradients must flow through it."
     ),
     solution=inspection.head_contributions,
     reference=_contributions_by_loop,
@@ -54,6 +61,7 @@ CONTRIBUTIONS = Exercise(
             "all sizes different",
             lambda: call(uneven(2, 3, 4, 5), uneven(7, 15)),
             "Head h uses columns h·D to (h+1)·D of the output weight.",
+            gradient=True,
         ),
         Probe(
             "a silent head",
@@ -125,6 +133,16 @@ CONTRIBUTIONS = Exercise(
             ),
             "You reshaped (C, H·D) to (H, D, C), which mixes up its rows. Split the last axis "
             "first: output.unflatten(1, (H, D)).",
+        ),
+        Misconception(
+            "each divided by the number of heads",
+            lambda heads, output: _contributions_by_loop(heads, output) / heads.shape[1],
+            "Attention sums the outputs of its heads; it does not average them. Do not divide.",
+        ),
+        Misconception(
+            "the second head's columns for all later heads",
+            _second_columns_from_the_second_on,
+            "From the second head on, your columns start at the same index. Head h starts at h·D.",
         ),
     ),
     alternatives=(
@@ -219,6 +237,13 @@ def _source_sees_target(source, target):
     return mask
 
 
+def _two_islands(source, target):
+    mask = torch.zeros(source + target, source + target).bool()
+    mask[:source, :source] = True
+    mask[source:, source:] = True
+    return mask
+
+
 FAMILY_MASK = Exercise(
     id="transformer.family_mask",
     title="Who reads whom",
@@ -227,7 +252,8 @@ FAMILY_MASK = Exercise(
     statement=(
         'For `family` "encoder-only", "encoder-decoder" or "decoder-only", return the mask among '
         "the tokens of a source followed by a target, (source + target, source + target): row i "
-        "is True at the tokens that token i may read."
+        "is True at the tokens that token i may read. "
+        "The mask has dtype torch.bool."
     ),
     solution=families.family_mask,
     reference=_mask_by_loop,
@@ -323,6 +349,11 @@ FAMILY_MASK = Exercise(
             "True where reading is not allowed",
             lambda family, source, target: ~_mask_by_loop(family, source, target),
             "In this course True means *may read*. torch.nn's layers use the opposite.",
+        ),
+        Misconception(
+            "an encoder split into two parts",
+            _mask_with({"encoder-only": _two_islands}),
+            "An encoder gets source and target as one text: every token reads all of it.",
         ),
     ),
     alternatives=(

@@ -130,6 +130,11 @@ POSITIONS = Exercise(
             "With no new tokens you return all positions: −0 is 0, and [:, 0:] is everything. "
             "Slice from the front: [:, S - new_tokens:].",
         ),
+        Misconception(
+            "True read as padding",
+            lambda padding, new_tokens: _positions_by_loop(~padding, new_tokens),
+            "In `padding`, True marks a real token. You count the padding.",
+        ),
     ),
     alternatives=(
         Alternative(
