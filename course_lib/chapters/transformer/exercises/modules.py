@@ -131,6 +131,7 @@ MODULES = Exercise(
     solution=answers.checkpoint_logits,
     reference=_logits_in_double,
     generator=generators.whole_models,
+    tolerance=4.0,  # float32 alone uses up to 0.8 of the ordinary tolerance over two layers
     probes=(
         Probe(
             "one layer, one token",
