@@ -85,7 +85,8 @@ def settings(rule: str, factor: int = 1) -> Mapping[str, Any]:
 def texts(count: int = TEXTS) -> Int[Tensor, "N T"]:
     """Return held-out texts, TIMES trained lengths and one token each."""
     tokens = TIMES * trained_length() + 1
-    encode, found = course_tokenizer().encode_ordinary, []
+    encode = course_tokenizer().encode_ordinary
+    found: list[list[int]] = []
     for document in corpus.library_sources():
         if len(found) < count and corpus.is_held_out(document.name):
             middle = document.text[len(document.text) // 3 :][: 12 * tokens]
