@@ -215,6 +215,11 @@ def _sum_to_base_two(x, dim=-1):
     return shifted - shifted.exp().sum(dim, keepdim=True).log2()
 
 
+def _shifted_by_the_mean(x, dim=-1):
+    shifted = x - x.mean(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+
+
 LOG = Exercise(
     id="softmax.log",
     title="The logarithm of softmax",
@@ -242,6 +247,11 @@ LOG = Exercise(
             "scores around 1000",
             lambda: call(torch.tensor([[1000.0, 1001.0], [-1000.0, -1001.0]])),
             "The sum of exponentials overflows or vanishes unless the scores are shifted.",
+        ),
+        Probe(
+            "two scores 150 apart",
+            lambda: call(torch.tensor([150.0, 0.0])),
+            "exp(150) is infinite in float32: only the largest score may be subtracted.",
         ),
     ),
     misconceptions=(
@@ -311,6 +321,12 @@ LOG = Exercise(
             lambda x, dim=-1: (torch.softmax(x, dim) + 1e-9).log(),
             "The small number is a floor: nothing falls below its logarithm, about −20.7. "
             "Never form the probability: log p = z − logsumexp(z).",
+        ),
+        Misconception(
+            "the mean subtracted",
+            _shifted_by_the_mean,
+            "Any shift is right on paper, but only the largest score makes every exponent "
+            "zero or negative. With the mean, a score far above it still overflows.",
         ),
     ),
     alternatives=(
