@@ -95,6 +95,7 @@ def test_a_wrong_gradient_is_told_with_both_numbers(asked_for_gradients):
 
 
 def test_without_the_question_nothing_is_asked():
-    assert judge.check("softmax.stable", lambda x, dim=-1: _right(x, dim).detach()).outcome == (
-        "passed"
-    )
+    def cut(p, base=2.0):
+        return torch.special.entr(p.detach()).sum(-1) / math.log(base)
+
+    assert judge.check("language_models.entropy", cut).outcome == "passed"
