@@ -92,9 +92,7 @@ def test_it_states_what_was_recorded(results):
 def test_an_ability_is_shown_once_all_its_evidence_is_there(results):
     results.record_exercise("softmax.temperature", "passed")
     results.record_question("softmax.temperature", True)
-    line = (
-        "change the temperature and predict what happens to the distribution and to its entropy"
-    )
+    line = "change the temperature and predict what happens to the distribution and to its entropy"
     assert cells(html_report(results, AT), line)[-1] == "begun"
     results.record_question("softmax.cold", True)
     assert cells(html_report(results, AT), line)[-1] == "shown"
