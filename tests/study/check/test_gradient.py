@@ -132,6 +132,7 @@ def test_a_gradient_that_cannot_be_computed_is_told_as_an_error(asked_for_gradie
 
 
 def test_without_the_question_nothing_is_asked():
-    assert judge.check("softmax.stable", lambda x, dim=-1: _right(x, dim).detach()).outcome == (
-        "passed"
-    )
+    def cut(p, base=2.0):
+        return torch.special.entr(p.detach()).sum(-1) / math.log(base)
+
+    assert judge.check("language_models.entropy", cut).outcome == "passed"

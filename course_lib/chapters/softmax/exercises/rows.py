@@ -95,18 +95,13 @@ STABLE = Exercise(
         ),
         Probe(
             "scores far apart within a row",
-            lambda: call(torch.tensor([400.0, 0.0, -400.0])),
+            lambda: call(torch.tensor([[400.0, 0.0, -400.0], [0.0, 400.0, -400.0]])),
             "Only shifting by the largest score bounds every exponential by 1.",
         ),
         Probe(
             "half precision",
             lambda: call(torch.tensor([12.0, 11.0, -3.0], dtype=torch.float16)),
             "The largest float16 is 65504, so exp(12) overflows; the result keeps its dtype.",
-        ),
-        Probe(
-            "the largest in the middle",
-            lambda: call(torch.tensor([0.0, 400.0, -400.0])),
-            "The largest score may be anywhere in its row.",
         ),
     ),
     misconceptions=(
@@ -215,6 +210,11 @@ def _sum_to_base_two(x, dim=-1):
     return shifted - shifted.exp().sum(dim, keepdim=True).log2()
 
 
+def _shifted_by_the_mean(x, dim=-1):
+    shifted = x - x.mean(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+
+
 LOG = Exercise(
     id="softmax.log",
     title="The logarithm of softmax",
@@ -243,6 +243,11 @@ LOG = Exercise(
             lambda: call(torch.tensor([[1000.0, 1001.0], [-1000.0, -1001.0]])),
             "The sum of exponentials overflows or vanishes unless the scores are shifted.",
             tolerance=4.0,  # float32 has steps of 6e-5 there
+        ),
+        Probe(
+            "two scores 150 apart",
+            lambda: call(torch.tensor([150.0, 0.0])),
+            "exp(150) is infinite in float32: shift the scores before exp.",
         ),
     ),
     misconceptions=(
@@ -311,6 +316,12 @@ LOG = Exercise(
             lambda x, dim=-1: (torch.softmax(x, dim) + 1e-9).log(),
             "The small number is a floor: no result is below its logarithm, about −20.7. Do not "
             "compute the probability first: log p = z − logsumexp(z).",
+        ),
+        Misconception(
+            "the mean subtracted",
+            _shifted_by_the_mean,
+            "On paper any shift is right, but only the largest score makes every exponent zero or "
+            "negative. With the mean, a score far above it still overflows.",
         ),
     ),
     alternatives=(
