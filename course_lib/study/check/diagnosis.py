@@ -14,7 +14,12 @@ from course_lib.study.check.comparison import difference
 from course_lib.study.check.generated import generated_probes
 from course_lib.study.check.gradient import same_slope
 from course_lib.study.check.mutants import may_loop, mutants_of
-from course_lib.study.check.probe_runs import mistake_run, probe_run
+from course_lib.study.check.probe_runs import (
+    expected_result,
+    expected_slope,
+    mistake_run,
+    probe_run,
+)
 from course_lib.study.check.sandbox import Run
 from course_lib.study.check.spec import Exercise, Misconception, Probe
 from course_lib.study.check.wrapped_mutants import wrapped_mutants
@@ -43,7 +48,8 @@ def diagnose(
         (
             mistake
             for mistake in chain(found.misconceptions, faults)
-            if all(
+            if _is_wrong(found, failing, mistake_run(found, mistake, failing))
+            and all(
                 _alike(found, probe, mistake_run(found, mistake, probe), learner)
                 for probe, learner in known
             )
@@ -51,6 +57,15 @@ def diagnose(
         ),
         None,
     )
+
+
+def _is_wrong(found: Exercise, probe: Probe, outcome: Run) -> bool:
+    """Say whether a mistake shows on a probe: what is close to an answer may be close to right."""
+    if outcome.error is not None or outcome.side_effect is not None:
+        return True
+    if difference(expected_result(found, probe), outcome.result, found.rules(probe)) is not None:
+        return True
+    return probe.gradient and not same_slope(expected_slope(found, probe), outcome.slope)
 
 
 @lru_cache(maxsize=16)

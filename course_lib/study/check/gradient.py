@@ -61,7 +61,8 @@ def same_slope(expected: float | None, got: float | None) -> bool:
     """Say whether two slopes agree up to the error of a difference."""
     if expected is None or got is None:
         return expected is got
-    return math.isclose(expected, got, rel_tol=_CLOSE, abs_tol=_TINY)
+    both_nan = expected != expected and got != got
+    return both_nan or math.isclose(expected, got, rel_tol=_CLOSE, abs_tol=_TINY)
 
 
 def _called(

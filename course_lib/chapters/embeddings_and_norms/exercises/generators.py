@@ -66,6 +66,8 @@ def layer_norm_inputs(rng: random.Random) -> Call:
 def rms_norm_inputs(rng: random.Random) -> Call:
     """Return vectors in float32 or half precision and a weight of the same dtype."""
     x = _vectors(rng, rng.choice([torch.float32, torch.float16, torch.bfloat16]))
+    if rng.randrange(4) == 0:
+        x = x.float() / 1000  # as small as the root of the default eps
     return call(x, random_tensor(rng, x.shape[-1], dtype=x.dtype), **_eps(rng))
 
 

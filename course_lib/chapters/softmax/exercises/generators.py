@@ -126,6 +126,8 @@ def two_states(rng: random.Random) -> Call:
 
 def _state(rng: random.Random, shape: list[int], far: float) -> SoftmaxState:
     maximum = random_tensor(rng, *shape, scale=3.0) + far
+    if rng.randrange(3) == 0:
+        maximum = maximum.round()  # ties, and a maximum of 0
     total = 1 + random_tensor(rng, *shape).abs()
     empty = _some(rng, shape, rng.choice((0.0, 0.4)))
     return SoftmaxState(maximum.masked_fill(empty, -torch.inf), total.masked_fill(empty, 0.0))
