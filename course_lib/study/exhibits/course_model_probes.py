@@ -15,7 +15,7 @@ Shapes:           L layers, H heads, B texts, T tokens, F hidden width, N = B T 
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
@@ -42,7 +42,7 @@ from course_lib.pretrained import course_model, course_tokenizer
 KINDS = ("repeats", "text")
 PERIODS, ROWS, TOKENS = (12, 20, 31), 2, 64  # rows of each period
 LONGEST = 32  # tokens of a map: more labels cannot be read
-LONG_TEXTS, TIMES = 4, 4  # texts, and their length as a multiple of the trained one
+HELD_OUT_TEXTS = 4
 
 
 class Reading(NamedTuple):
@@ -95,7 +95,7 @@ def _held_out(tokens: int) -> tuple[Int[Tensor, "one T"], ...]:
         for document in corpus.library_sources()
         if corpus.is_held_out(document.name) and len(document.text) > 12 * tokens
     ]
-    chosen = long[:: max(1, len(long) // LONG_TEXTS)][:LONG_TEXTS]
+    chosen = long[:: max(1, len(long) // HELD_OUT_TEXTS)][:HELD_OUT_TEXTS]
     encode = course_tokenizer().encode_ordinary
     middles = [encode(text[len(text) // 3 :][: 12 * tokens])[:tokens] for text in chosen]
     return tuple(torch.tensor([ids]) for ids in middles if len(ids) == tokens)
@@ -162,22 +162,6 @@ def changed(**settings: Any) -> DecoderLM:
 def trained_length() -> int:
     """Return how many tokens the texts had that the model was trained on."""
     return course_model().config.max_position_embeddings
-
-
-def losses_along(
-    rope_parameters: Mapping[str, Any] | None = None, window: int | None = None
-) -> Float[Tensor, " T"]:
-    """Return the loss at each token of long texts, averaged over the texts.
-
-    `rope_parameters` replace the model's own rotation; with a `window` each token reads only that
-    number of tokens back.
-    """
-    settings: dict[str, Any] = {"sliding_window": window}
-    if rope_parameters is not None:
-        settings["rope_parameters"] = rope_parameters
-    model = changed(**settings)
-    rows = _held_out(TIMES * trained_length() + 1)
-    return torch.cat([token_losses(model, ids) for ids in rows]).mean(0)
 
 
 def _check_kind(kind: str) -> None:

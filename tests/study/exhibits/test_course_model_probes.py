@@ -12,11 +12,9 @@ from course_lib.model.inspection import part_of
 from course_lib.study.exhibits import course_model_probes
 from course_lib.study.exhibits.course_model_probes import (
     KINDS,
-    LONG_TEXTS,
     LONGEST,
     PERIODS,
     ROWS,
-    TIMES,
     TOKENS,
     changed,
     course_model,
@@ -24,7 +22,6 @@ from course_lib.study.exhibits.course_model_probes import (
     head_scores_on,
     hidden_units,
     loss,
-    losses_along,
     read,
     rises,
     sample_texts,
@@ -168,21 +165,6 @@ def test_other_settings_leave_the_shared_model_alone():
     near = other(ids).logits
     assert torch.allclose(near[:, :4], expected[:, :4], atol=1e-4)
     assert not torch.allclose(near[:, 20:], expected[:, 20:], atol=0.1)
-
-
-def test_losses_along_a_text_follow_the_settings(monkeypatch):
-    monkeypatch.setattr(course_model_probes, "TIMES", 1)  # one trained length: quick
-    length = course_model_probes.trained_length()
-    plain = losses_along()
-    rows = course_model_probes._held_out(length + 1)
-    assert 1 < len(rows) <= LONG_TEXTS
-    expected = torch.stack([cross_entropies(ids)[0] for ids in rows]).mean(0)
-    assert plain.shape == (length,)
-    assert torch.allclose(plain, expected, atol=1e-3)
-    assert torch.allclose(losses_along(window=length), plain, atol=1e-3), "nothing is hidden yet"
-    linear = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
-    assert losses_along(linear).mean() > plain.mean() + 0.1
-    assert TIMES > 1
 
 
 def test_what_the_chapters_say_of_the_heads_is_so():
