@@ -1,4 +1,4 @@
-"""What the course's own model does inside: its heads, its gates, its losses along a long text.
+"""What the course's own model does inside: its heads and its gates.
 
 Several notebooks teach the parts of a model before a later one puts them together. Here the parts
 of a trained one can be looked at already: who reads whom in a text, what is lost without a head,
@@ -34,7 +34,6 @@ from course_lib.model.inspection import (
     loss_without_each_head,
     mean_loss,
     part_of,
-    token_losses,
     without_head,
 )
 from course_lib.pretrained import course_model, course_tokenizer

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from course_lib import corpus
 from course_lib.chapters.mlp.figures.gates import near_zero, share_needed, strangers
 from course_lib.model.inspection import part_of
-from course_lib.study.exhibits import course_model_probes
 from course_lib.study.exhibits.course_model_probes import (
     KINDS,
     LONGEST,
