@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.chapters.rope.answers import packed_positions, rope_with_cache
+from course_lib.chapters.rope.answers import _packed_positions, rope_with_cache
 from course_lib.device import seeded
 from course_lib.rope import turn_to_positions
 
@@ -16,7 +16,7 @@ def heads(count, tokens, seed):
 def test_positions_by_hand():
     starts = torch.tensor([[0, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]]).bool()
     expected = [[7, 8, 0, 1], [0, 1, 0, 0], [4, 5, 6, 7]]
-    assert packed_positions(torch.tensor([7, 2, 4]), starts).tolist() == expected
+    assert _packed_positions(torch.tensor([7, 2, 4]), starts).tolist() == expected
 
 
 def test_each_text_is_rotated_as_if_it_were_alone():
