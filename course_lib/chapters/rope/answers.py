@@ -28,17 +28,10 @@ def rope_with_cache(
 
     Row b continues at position `offsets[b]`; a token at which `starts` is True has position 0.
     """
-    positions = _packed_positions(offsets, starts)
+    places = torch.arange(starts.shape[1], device=starts.device).expand_as(starts)
+    latest = torch.where(starts, places, -1).cummax(1).values  # -1: no text has begun yet
+    positions = torch.where(latest < 0, offsets[:, None] + places, places - latest)
     angles = rope_angles(positions, q.shape[-1], base)  # (B, T, D/2)
     cos, sin = angles.cos(), angles.sin()
     keys = torch.cat((k_cache, apply_rope(k, cos, sin)), dim=2)
     return apply_rope(q, cos, sin), keys
-
-
-def _packed_positions(
-    offsets: Int[Tensor, " B"], starts: Bool[Tensor, "B T"]
-) -> Int[Tensor, "B T"]:
-    """Return the position of each new token within its own text."""
-    places = torch.arange(starts.shape[1], device=starts.device).expand_as(starts)
-    latest = torch.where(starts, places, -1).cummax(1).values  # -1: no text has begun yet
-    return torch.where(latest < 0, offsets[:, None] + places, places - latest)

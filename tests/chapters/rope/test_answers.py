@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.chapters.rope.answers import _packed_positions, rope_with_cache
+from course_lib.chapters.rope.answers import rope_with_cache
 from course_lib.device import seeded
 from course_lib.rope import turn_to_positions
 
@@ -15,8 +15,13 @@ def heads(count, tokens, seed):
 
 def test_positions_by_hand():
     starts = torch.tensor([[0, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]]).bool()
-    expected = [[7, 8, 0, 1], [0, 1, 0, 0], [4, 5, 6, 7]]
-    assert _packed_positions(torch.tensor([7, 2, 4]), starts).tolist() == expected
+    positions = torch.tensor([[7.0, 8, 0, 1], [0, 1, 0, 0], [4, 5, 6, 7]])
+    one_plane = torch.tensor([1.0, 0.0]).expand(3, 1, 4, 2)  # which rotates by 1 for each token
+    rotated, _ = rope_with_cache(
+        one_plane, one_plane, one_plane, torch.tensor([7, 2, 4]), starts, base=100.0
+    )
+    torch.testing.assert_close(rotated[:, 0, :, 0], positions.cos())
+    torch.testing.assert_close(rotated[:, 0, :, 1], positions.sin())
 
 
 def test_each_text_is_rotated_as_if_it_were_alone():

@@ -78,4 +78,4 @@ def test_a_mask_is_made_of_truth_values():
 
     feedback = check("attention.causal_mask", numbers)
     assert feedback.outcome == "not yet"
-    assert "truth values" in str(feedback)
+    assert "expected dtype torch.bool" in str(feedback)
