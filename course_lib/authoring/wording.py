@@ -11,7 +11,7 @@ from collections.abc import Iterator
 RULES: dict[str, str] = {
     r"\bbehind\b": "`after`, for order and time",
     r"\bfore(tells?|told|telling)\b": "`predict`",
-    r"\bso many (times|\w+ as)\b|\b(with|in|of|after|for|return) so many\b": "`the number of`, `k times`",
+    r"\bso many (times|\w+ as)\b|\b(with|in|of|after|for|return) so many\b": "`the number of`",
     r"\b(two|three|ten|unknown|drawn) signs\b|\b(each|per) sign\b": "`character`",
     r"\bin earnest\b": "`in practice`",
     r"\b(the|a|this) darts?\b|\bdraws? lots\b": "`sample`",
