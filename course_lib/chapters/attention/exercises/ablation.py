@@ -106,8 +106,9 @@ def _situation(batch, heads, tokens, width, model_width, head, **kind):
 def heads_to_ablate(rng: random.Random) -> Call:
     """What some heads have read, an output projection, and the head to ablate."""
     batch, heads, tokens, width = (rng.randint(1, 3) for _ in range(4))
-    read = random_tensor(rng, batch, heads, tokens, width)
-    w_o = random_tensor(rng, rng.randint(1, 5), heads * width)
+    dtype = rng.choice((torch.float32, torch.float32, torch.float64))
+    read = random_tensor(rng, batch, heads, tokens, width, dtype=dtype)
+    w_o = random_tensor(rng, rng.randint(1, 5), heads * width, dtype=dtype)
     head = rng.randrange(heads)
     if rng.random() < 0.4:
         return call(read, w_o, head)
@@ -124,7 +125,8 @@ ABLATION = Exercise(
         "projection `w_o` (C, H·D), which is applied as x @ w_o.T. Return what the layer writes, "
         "(B, T, C), when head `head` (counted from 0) is replaced by a constant. For kind='mean' "
         "the constant is that head's output averaged over all texts and all tokens, a vector of D "
-        "numbers; for kind='zero' it is zero. The other heads, and `read` itself, stay unchanged."
+        "numbers; for kind='zero' it is zero. The other heads, and `read` itself, stay unchanged. "
+        "Keep the dtype."
     ),
     solution=answers.ablated_output,
     reference=_without,

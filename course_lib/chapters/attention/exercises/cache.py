@@ -20,19 +20,20 @@ def _filled(cache, new, start):
     return torch.cat((cache[:, :, :start], new[:, :, :room], cache[:, :, start + room :]), dim=2)
 
 
-def _step(q, k, v, k_cache, v_cache, position, reads=None, start=None, causal=True):
-    """Do the step; `reads`, `start` and `causal` change how far it reads, where it writes, and
-    whether a new token may read a newer one."""
+def _step(q, k, v, k_cache, v_cache, position, reads=None, start=None, causal=True, scale=None):
+    """Do the step; `reads`, `start`, `causal` and `scale` change how far it reads, where it writes,
+    whether a new token may read a newer one, and the factor of the scores."""
     start = position if start is None else start
     end = position + q.shape[2]
     k_cache, v_cache = _filled(k_cache, k, start), _filled(v_cache, v, start)
-    keys = k_cache.shape[2]
+    keys = k_cache.shape[2] if reads in (_whole_capacity, _masked_capacity) else end
     places = torch.arange(keys)
     mine = position + torch.arange(q.shape[2])[:, None]
     mask = places <= mine if causal else (places < end).expand(q.shape[2], -1)
     if reads is not None:
         mask = reads(places, mine, end)
-    read = attended(q, _shared(k_cache, q.shape[1]), _shared(v_cache, q.shape[1]), mask)
+    seen = (_shared(cache[:, :, :keys], q.shape[1]) for cache in (k_cache, v_cache))
+    read = attended(q, *seen, mask, scale)
     return read, k_cache, v_cache
 
 
@@ -40,8 +41,16 @@ def _whole_capacity(places, mine, end):
     return (places >= 0).expand(len(mine), -1)
 
 
+def _masked_capacity(places, mine, end):
+    return places <= mine
+
+
 def _past_alone(places, mine, end):
     return places < mine
+
+
+def _past_alone_if_any(places, mine, end):
+    return _past_alone(places, mine, end) if mine[0] else places <= mine
 
 
 def _new_alone(places, mine, end):
@@ -93,6 +102,11 @@ def _cut_off(q, k, v, k_cache, v_cache, position):
         return _step(q, k, v, k_cache, v_cache, position)
 
 
+def _keys_detached(q, *rest):
+    *caches, position = rest
+    return _step(q, *(each.detach() for each in caches), position)
+
+
 def _as_the_hints_say(q, k, v, k_cache, v_cache, position):
     tokens = k.shape[2]
     end = position + tokens
@@ -131,6 +145,13 @@ def _situation(heads, groups, tokens, capacity, position, batch=2):
     )
 
 
+def _later_slots_of_nan():
+    given = _situation(heads=2, groups=2, tokens=2, capacity=6, position=1)
+    for cache in given.args[3:5]:
+        cache[:, :, 3:] = torch.nan
+    return given
+
+
 CACHED_STEP = Exercise(
     id="attention.cached_step",
     title="One step with a cache",
@@ -142,7 +163,7 @@ CACHED_STEP = Exercise(
         "new query of `q` (B, H, T, D) attend to everything up to its own position, and return "
         "(output, k_cache, v_cache). Heads share keys as in grouped_query_attention. The "
         "caches that are passed in stay unchanged, slots after the new tokens must not be "
-        "read, and gradients must flow."
+        "read, since they may hold anything, nan too, and gradients must flow."
     ),
     solution=answers.cached_attention,
     reference=_step,
@@ -174,6 +195,11 @@ CACHED_STEP = Exercise(
             lambda: _situation(heads=2, groups=1, tokens=3, capacity=7, position=2),
             "No new token reads a later one.",
             gradient=True,
+        ),
+        Probe(
+            "later slots that hold nan",
+            _later_slots_of_nan,
+            "A weight of 0 does not hide nan: 0 · nan is nan. Cut the caches at position + T.",
         ),
     ),
     misconceptions=(
@@ -253,6 +279,29 @@ CACHED_STEP = Exercise(
             "All three are right, but no gradient flows through them. A caller who only "
             "generates can use torch.no_grad() around the call; inside the function, leave it "
             "out.",
+        ),
+        Misconception(
+            "later slots masked, but still multiplied",
+            lambda *given: _step(*given, reads=_masked_capacity),
+            "Your weights of later slots are 0, but 0 · nan is nan, so what such a slot holds "
+            "still reaches the output. Cut keys and values at position + T before you attend.",
+        ),
+        Misconception(
+            "the scores not divided by √D",
+            lambda *given: _step(*given, scale=1.0),
+            "Divide the scores by the square root of the head width, as in every attention.",
+        ),
+        Misconception(
+            "the keys and values detached",
+            _keys_detached,
+            "All three are right, but no gradient reaches k, v and the caches. Copy with clone() "
+            "and leave detach() out.",
+        ),
+        Misconception(
+            "itself left out, except in an empty cache",
+            lambda *given: _step(*given, reads=_past_alone_if_any),
+            "After cached tokens, your new token reads those before it but not itself. The "
+            "diagonal starts at column `position`: tril(position), not tril(position − 1).",
         ),
     ),
     alternatives=(

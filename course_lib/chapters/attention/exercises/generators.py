@@ -7,6 +7,8 @@ import torch
 from course_lib.study.check.generated import random_tensor, torch_generator
 from course_lib.study.check.spec import Call, call
 
+_DTYPES = (torch.float32, torch.float32, torch.float64, torch.bfloat16)
+
 
 def _sizes(rng: random.Random, count: int, largest: int = 5) -> list[int]:
     if rng.random() < 0.2:
@@ -53,12 +55,12 @@ def lengths_and_side(rng: random.Random) -> Call:
 def whole_vectors(rng: random.Random) -> Call:
     """Vectors (B, T, H * D) and their number of heads."""
     batch, tokens, heads, width = _sizes(rng, 4)
-    return call(random_tensor(rng, batch, tokens, heads * width), heads)
+    return call(random_tensor(rng, batch, tokens, heads * width, dtype=rng.choice(_DTYPES)), heads)
 
 
 def pieces(rng: random.Random) -> Call:
     """Heads (B, H, T, D)."""
-    return call(random_tensor(rng, *_sizes(rng, 4)))
+    return call(random_tensor(rng, *_sizes(rng, 4), dtype=rng.choice(_DTYPES)))
 
 
 def shared_heads(rng: random.Random) -> Call:
@@ -82,7 +84,10 @@ def a_step(rng: random.Random) -> Call:
     room = position + tokens + rng.randint(0, 3)
     q = random_tensor(rng, batch, groups * share, tokens, width)
     k, v = (random_tensor(rng, batch, groups, tokens, width) for _ in range(2))
-    caches = (random_tensor(rng, batch, groups, room, width) for _ in range(2))
+    caches = [random_tensor(rng, batch, groups, room, width) for _ in range(2)]
+    if rng.random() < 0.3:
+        for cache in caches:
+            cache[:, :, position:] = torch.nan
     return call(q, k, v, *caches, position)
 
 

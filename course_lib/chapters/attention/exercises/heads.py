@@ -41,7 +41,7 @@ def _as_the_hints_say(x, num_heads):
 def _slice_by_slice(x, num_heads):
     batch, tokens, width = x.shape
     piece = width // num_heads
-    out = torch.empty(batch, num_heads, tokens, piece)
+    out = x.new_empty(batch, num_heads, tokens, piece)
     for head in range(num_heads):
         out[:, head] = x[:, :, head * piece : (head + 1) * piece]
     return out
@@ -55,7 +55,7 @@ SPLIT = Exercise(
     statement=(
         "Cut each token's vector into `num_heads` pieces of neighbouring features, and return "
         "(B, H, T, D) from (B, T, H · D): head h of token t is the h-th piece. "
-        "Gradients must flow through it."
+        "Keep the dtype. Gradients must flow through it."
     ),
     solution=attention.split_heads,
     reference=_head_by_head,
@@ -82,6 +82,11 @@ SPLIT = Exercise(
             "as many tokens as heads",
             lambda: call(numbers(2, 3, 6), 3),
             "With as many tokens as heads, a wrong axis order has the right shape.",
+        ),
+        Probe(
+            "float64",
+            lambda: call(numbers(2, 3, 4).double(), 2),
+            "Nothing is computed, so nothing may be rounded: the dtype stays.",
         ),
     ),
     misconceptions=(
@@ -121,6 +126,12 @@ SPLIT = Exercise(
             "Each of your heads gets the whole vector. Each should get a piece of D = width // "
             "num_heads features.",
         ),
+        Misconception(
+            "features before tokens",
+            lambda x, num_heads: _head_by_head(x, num_heads).mT,
+            "This is (B, H, D, T), the form in which keys enter the product. Here the tokens come "
+            "before the features: (B, H, T, D).",
+        ),
     ),
     alternatives=(
         Alternative(
@@ -149,7 +160,7 @@ def _merged_as_the_hints_say(x):
 
 def _written_slice_by_slice(x):
     batch, heads, tokens, width = x.shape
-    out = torch.empty(batch, tokens, heads * width)
+    out = x.new_empty(batch, tokens, heads * width)
     for head in range(heads):
         out[:, :, head * width : (head + 1) * width] = x[:, head]
     return out
@@ -163,7 +174,7 @@ MERGE = Exercise(
     statement=(
         "Return (B, T, H · D) from (B, H, T, D): for each token, the pieces of its heads side "
         "by side. This is the inverse of splitting. "
-        "Gradients must flow through it."
+        "Keep the dtype. Gradients must flow through it."
     ),
     solution=attention.merge_heads,
     reference=_side_by_side,
@@ -185,6 +196,11 @@ MERGE = Exercise(
             lambda: call(numbers(2, 3, 4, 5)),
             "One vector of width H · D for each token of each text.",
             gradient=True,
+        ),
+        Probe(
+            "float64",
+            lambda: call(numbers(1, 2, 3, 2).double()),
+            "Nothing is computed, so nothing may be rounded: the dtype stays.",
         ),
     ),
     misconceptions=(

@@ -116,9 +116,10 @@ def a_layer(rng: random.Random) -> Call:
     batch, tokens, model_width = rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 5)
     heads = groups * share
     sizes = (heads * width, groups * width, groups * width)
-    weights = [random_tensor(rng, n, model_width) for n in sizes]
-    x = random_tensor(rng, batch, tokens, model_width)
-    w_o = random_tensor(rng, model_width, heads * width)
+    dtype = rng.choice((torch.float32, torch.float32, torch.float64))
+    weights = [random_tensor(rng, n, model_width, dtype=dtype) for n in sizes]
+    x = random_tensor(rng, batch, tokens, model_width, dtype=dtype)
+    w_o = random_tensor(rng, model_width, heads * width, dtype=dtype)
     if rng.random() < 0.3:
         return call(x, *weights, w_o, heads)
     shape = rng.choice(((tokens, tokens), (batch, 1, 1, tokens), (batch, 1, tokens, tokens)))

@@ -37,7 +37,8 @@ def _additive(queries, keys=None):
 
 
 def _keys_times_keys(queries, keys=None):
-    return _staircase(_both(queries, keys)[1])
+    keys = _both(queries, keys)[1]
+    return torch.ones(keys, keys).tril().bool()
 
 
 def _queries_times_queries(queries, keys=None):
@@ -101,6 +102,11 @@ CAUSAL = Exercise(
             "the newest two of five",
             lambda: call(2, 5),
             "The first of two new tokens may not read the second; both read the three before them.",
+        ),
+        Probe(
+            "the newest two of 1500",
+            lambda: call(2, 1500),
+            "A text may be of any length: a table that is made in advance ends somewhere.",
         ),
     ),
     misconceptions=(
@@ -168,6 +174,12 @@ CAUSAL = Exercise(
             "`triu(1)` marks what is hidden, for a mask in which True means hidden. Here True "
             'means "may attend", and with earlier keys the diagonal is shifted by keys − '
             "queries.",
+        ),
+        Misconception(
+            "the table transposed",
+            lambda queries, keys=None: _staircase(queries, keys).T,
+            "Your table is (keys, queries). Queries are the rows and keys the columns, as in the "
+            "scores q @ k.T.",
         ),
     ),
     alternatives=(
@@ -267,6 +279,11 @@ PADDING = Exercise(
             "an empty text",
             lambda: call(torch.tensor([0, 2]), 3),
             "An empty text may fill up a batch: none of its places may be read.",
+        ),
+        Probe(
+            "a long text",
+            lambda: call(torch.tensor([1400, 3]), 1500, side="left"),
+            "A text may be of any length.",
         ),
     ),
     misconceptions=(

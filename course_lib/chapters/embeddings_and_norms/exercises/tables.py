@@ -67,6 +67,16 @@ EMBED = Exercise(
             lambda: call(torch.tensor([4]), uneven(5, 3).half()),
             "A lookup copies numbers; it must not change their dtype.",
         ),
+        Probe(
+            "fewer tokens than features",
+            lambda: call(torch.tensor([2, 0]), uneven(3, 5)),
+            "The first axis of the table counts the tokens, the second the features.",
+        ),
+        Probe(
+            "a large id",
+            lambda: call(torch.tensor([5000, 7]), uneven(5001, 2)),
+            "A vocabulary has tens of thousands of tokens.",
+        ),
     ),
     same_dtype=True,
     misconceptions=(
@@ -99,6 +109,23 @@ EMBED = Exercise(
             lambda ids, table: F.one_hot(ids, len(table)).float() @ table.float(),
             "The values are right, but the result should have the dtype of the table. (And the "
             "one-hot product costs V times as much as a lookup.)",
+        ),
+        Misconception(
+            "columns picked by table[:, ids]",
+            lambda ids, table: table[:, ids],
+            "The ids index the second axis here, which counts features. Tokens are the rows: "
+            "table[ids].",
+        ),
+        Misconception(
+            "scaled by the root of the width",
+            lambda ids, table: table[ids] * table.shape[1] ** 0.5,
+            "Some models, such as the Transformer of 2017 and Gemma, multiply by √C afterwards. "
+            "A lookup returns the rows as they are.",
+        ),
+        Misconception(
+            "ids counted from 1",
+            lambda ids, table: table[ids - 1],
+            "Ids start at 0: id 0 is the first row. With ids − 1 it would be the last.",
         ),
     ),
     alternatives=(
@@ -196,6 +223,11 @@ TIED_LOGITS = Exercise(
             lambda hidden, table: (hidden @ table.T).softmax(-1),
             "These are probabilities. The head returns scores; softmax comes later, in the loss "
             "or the sampler.",
+        ),
+        Misconception(
+            "the scores transposed",
+            lambda hidden, table: table @ hidden.mT if hidden.dim() > 1 else table @ hidden,
+            "Your scores are (V, T). The vocabulary is the last axis: hidden @ table.T.",
         ),
     ),
     alternatives=(

@@ -109,6 +109,12 @@ FINISH = Exercise(
             _finished(lambda maximum, total: maximum + total.log2()),
             "The inverse of exp is the natural logarithm: use .log().",
         ),
+        Misconception(
+            "the −inf of an empty row replaced",
+            lambda state: tuple(each.nan_to_num() for each in _unguarded(state)),
+            "nan_to_num replaces −inf too, by the lowest finite number. A query that has read "
+            "nothing keeps lse = −inf; guard only the division.",
+        ),
     ),
     alternatives=(
         Alternative("as the hints say", _finished(lambda maximum, total: maximum + total.log())),

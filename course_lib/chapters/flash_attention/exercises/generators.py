@@ -83,10 +83,11 @@ def walks(rng):
     queries, keys = rng.randrange(1, 7), rng.randrange(1, 9)
     depth, width = _size(rng), _size(rng)
     scale = rng.choice([0.3, 0.6, 1.0])
+    dtype = rng.choice([torch.float32, torch.float32, torch.float64])
     return call(
-        random_tensor(rng, queries, depth, scale=scale),
-        random_tensor(rng, keys, depth, scale=scale),
-        random_tensor(rng, keys, width),
+        random_tensor(rng, queries, depth, scale=scale, dtype=dtype),
+        random_tensor(rng, keys, depth, scale=scale, dtype=dtype),
+        random_tensor(rng, keys, width, dtype=dtype),
         rng.choice([1, 2, 3, queries, queries + 2]),
         rng.choice([2, 3, 3, 5, keys, keys + 3]),
     )

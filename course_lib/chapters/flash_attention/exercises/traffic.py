@@ -48,6 +48,11 @@ _SHAPES = (
         lambda: call(1024, 2048, 64, bytes_per_number=2),
         "bfloat16 takes two bytes.",
     ),
+    Probe(
+        "a long text",
+        lambda: call(100_001, 131_071, 129),
+        "Far more than 2**31 bytes: count in Python's integers.",
+    ),
 )
 
 STANDARD_BYTES = Exercise(
@@ -185,6 +190,11 @@ TILED_BYTES = Exercise(
             "two bytes per number",
             lambda: call(1000, 2048, 64, 128, bytes_per_number=2),
             "bfloat16 takes two bytes; the logsumexp stays in float32.",
+        ),
+        Probe(
+            "a long text",
+            lambda: call(5001, 131_071, 257, 512),
+            "More than 2**31 bytes, and an odd number of numbers: count in Python's integers.",
         ),
     ),
     misconceptions=(

@@ -75,10 +75,24 @@ def _softmax_rows(scores):
 def _softmax_in_each_tile(q, k, v, query_block, key_block):
     rows = []
     for queries in q.split(query_block):
-        rows.append(torch.zeros(len(queries), v.shape[1]))
+        rows.append(v.new_zeros(len(queries), v.shape[1]))
         for keys, values in zip(k.split(key_block), v.split(key_block), strict=True):
             rows[-1] += torch.softmax(queries @ keys.T / q.shape[1] ** 0.5, -1) @ values
     return torch.cat(rows)
+
+
+def _mean_of_tiles(q, k, v, query_block, key_block):
+    tiles = -(-len(k) // key_block)
+    return _softmax_in_each_tile(q, k, v, query_block, key_block) / tiles
+
+
+def _full_tiles_alone(q, k, v, query_block, key_block):
+    """Read and write full tiles only; the rows that are left stay zeros."""
+    rows, keys = (len(x) // n * n for x, n in ((q, query_block), (k, key_block)))
+    out = q.new_zeros(len(q), v.shape[1])
+    if rows and keys:
+        out[:rows] = _walk()(q[:rows], k[:keys], v[:keys], query_block, key_block)
+    return out
 
 
 def _walk(
@@ -108,9 +122,9 @@ def _walk(
 
 def _start(tile, width, maximum):
     return (
-        torch.full((len(tile),), maximum),
-        torch.zeros(len(tile)),
-        torch.zeros(len(tile), width),
+        tile.new_full((len(tile),), maximum),
+        tile.new_zeros(len(tile)),
+        tile.new_zeros(len(tile), width),
     )
 
 
@@ -161,6 +175,7 @@ def _by_the_hints(q, k, v, query_block, key_block):
 
 def _tiles_in_numpy(q, k, v, query_block, key_block):
     """Loop in NumPy, tile by tile, in float64."""
+    dtype = q.dtype
     q, k, v = (x.double().numpy() for x in (q, k, v))
     rows = np.zeros((len(q), v.shape[1]))
     for i in range(0, len(q), query_block):
@@ -174,7 +189,7 @@ def _tiles_in_numpy(q, k, v, query_block, key_block):
             mixed = mixed * r + weights @ v[j : j + key_block]
             maximum = larger
         rows[i : i + query_block] = mixed / total
-    return torch.from_numpy(rows).float()
+    return torch.from_numpy(rows).to(dtype)
 
 
 TILED = Exercise(
@@ -184,14 +199,15 @@ TILED = Exercise(
     difficulty=3,
     statement=(
         "Return attention of one head without a mask, q (T, D), k (S, D), v (S, Dv), from tiles of "
-        "at most query_block by key_block scores, divided by √D. No tensor of T·S numbers may be "
-        "made, nor a matrix product larger than a tile, nor may all tiles be kept: a watch checks "
-        "every operation, and the memory. Use flash.empty_state, flash.attend_scores and "
-        "flash.finish, or your own."
+        "at most query_block by key_block scores, divided by √D, in the dtype of q. No tensor of "
+        "T·S numbers may be made, nor a matrix product larger than a tile, nor may all tiles be "
+        "kept: a watch checks every operation, and the memory. Use flash.empty_state, "
+        "flash.attend_scores and flash.finish, or your own."
     ),
     solution=answers.attend_in_blocks,
     reference=_exact,
     generator=generators.walks,
+    same_dtype=True,
     watch=_no_table,
     probes=(
         Probe(
@@ -235,6 +251,13 @@ TILED = Exercise(
             "a long text",
             lambda: call(uneven(160, 2) / 2, uneven(320, 2) / 3, uneven(320, 3) + 2, 20, 40),
             "The table would have 51,200 numbers; inputs, output and one tile are far fewer.",
+        ),
+        Probe(
+            "float64",
+            lambda: call(
+                *(x.double() for x in (uneven(12, 2), uneven(18, 2), uneven(18, 3))), 5, 6
+            ),
+            "The result has the dtype of q: the running state must have it as well.",
         ),
     ),
     misconceptions=(
@@ -314,6 +337,18 @@ TILED = Exercise(
             "the scale forgotten",
             _walk(scale=False),
             "Scores are divided by √D, as in the chapter `attention`.",
+        ),
+        Misconception(
+            "the mean of the tiles' outputs",
+            _mean_of_tiles,
+            "Each tile has its own softmax, and you average the results. A tile with larger scores "
+            "must count more: keep maximum, total and weighted sum, and divide once at the end.",
+        ),
+        Misconception(
+            "full tiles only",
+            _full_tiles_alone,
+            "T // query_block and S // key_block round down, so the last queries get no output and "
+            "the last keys are never read. Use range(0, T, query_block): the last tile is smaller.",
         ),
     ),
     alternatives=(

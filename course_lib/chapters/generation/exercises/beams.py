@@ -75,6 +75,16 @@ def _by_sorting(scores, log_probabilities, count):
     return total.gather(1, order), parents[order], torch.arange(vocabulary).repeat(beams)[order]
 
 
+def _best_last(scores, log_probabilities, count):
+    return tuple(each.flip(-1) for each in _as_hinted(scores, log_probabilities, count))
+
+
+def _through_probabilities(scores, log_probabilities, count):
+    product = scores.exp()[:, :, None] * log_probabilities.exp()
+    best, parents, tokens = _from_totals(product, count)
+    return best.log(), parents, tokens
+
+
 def _search(*rows, logs, count):
     return call(torch.tensor(rows), torch.tensor(logs), count)
 
@@ -126,6 +136,11 @@ BEAM_STEP = Exercise(
             "a batch",
             lambda: call(-uneven(2, 3).exp(), -(uneven(2, 3, 5) * 2).exp(), 4),
             "Each row is a separate search.",
+        ),
+        Probe(
+            "long texts",
+            lambda: _search([-903.0, -901.0], logs=[[[-0.5, -4.0], [-3.0, -2.0]]], count=3),
+            "exp(−900) is 0, even in float64. Stay with logarithms.",
         ),
     ),
     misconceptions=(
@@ -180,6 +195,18 @@ BEAM_STEP = Exercise(
             _of_the_best_beam,
             "You extend only the beam that is best so far. Another beam may overtake it with its "
             "next token.",
+        ),
+        Misconception(
+            "the best last",
+            _best_last,
+            "These are the right extensions in ascending order. Return the best first: topk does "
+            "so, and sort needs descending=True.",
+        ),
+        Misconception(
+            "computed with probabilities",
+            _through_probabilities,
+            "The probability of a long text underflows to 0 and its logarithm is −inf. Add the "
+            "logarithms; never take exp.",
         ),
     ),
     alternatives=(

@@ -141,6 +141,13 @@ def _situation(tokens, capacity, length):
     return call(uneven(*room), uneven(*room) + 10, uneven(*new) + 20, uneven(*new) + 30, length)
 
 
+def _stale():
+    given = _situation(tokens=2, capacity=6, length=1)
+    for cache in given.args[:2]:
+        cache[:, :, 1:] = torch.nan
+    return given
+
+
 CACHE = Exercise(
     id="generation.cache",
     title="Write into a cache",
@@ -150,7 +157,8 @@ CACHE = Exercise(
         "`keys` and `values` (B, G, N, D) have room for N tokens, of which `length` are filled; T "
         "new ones, `k` and `v` (B, G, T, D), come after them. Return (keys, values, mask): copies "
         "that contain the new rows, and a boolean mask (T, N), True where a new token may attend: "
-        "to all filled places up to and including its own. Do not change the inputs."
+        "to all filled places up to and including its own. Free places may hold anything, nan too. "
+        "Do not change the inputs."
     ),
     solution=answers.update_cache,
     reference=_step,
@@ -176,6 +184,11 @@ CACHE = Exercise(
             "three at once",
             lambda: _situation(tokens=3, capacity=7, length=2),
             "Among the new tokens, too, none attends to a later one.",
+        ),
+        Probe(
+            "free places that hold nan",
+            _stale,
+            "What a free place holds is replaced, not multiplied by 0 or added to.",
         ),
     ),
     misconceptions=(

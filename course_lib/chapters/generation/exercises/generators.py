@@ -152,6 +152,7 @@ def beam_inputs(rng: random.Random) -> Call:
         logits = torch.randn(batch, beams, vocabulary, generator=generator, dtype=torch.float64)
         logs = (2 * logits).log_softmax(-1)
         scores = -3 * torch.rand(batch, beams, generator=generator, dtype=torch.float64)
+        scores += rng.choice((0, 0, -250, -900))  # as after a long text
         gaps = (scores[:, :, None] + logs).flatten(1).sort(-1).values.diff()
         if not gaps.numel() or gaps.min() > _MARGIN:
             count = rng.choice((beams, rng.randint(1, beams * vocabulary)))

@@ -119,6 +119,11 @@ PENALTY = Exercise(
             lambda: call(uneven(2, 5), torch.tensor([[0, 1, 1], [4, 3, 0]]), 1.3),
             "Each row is penalised for its own tokens.",
         ),
+        Probe(
+            "a large id",
+            lambda: call(uneven(1, 5001), torch.tensor([[5000, 3]]), 1.5),
+            "A vocabulary has tens of thousands of tokens.",
+        ),
     ),
     misconceptions=(
         Misconception(

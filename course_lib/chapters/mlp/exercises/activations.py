@@ -52,6 +52,15 @@ def _cut_off(function):
     )
 
 
+def _factor_cut(factor):
+    return Misconception(
+        "the factor detached",
+        lambda x: x * factor(x.detach()),
+        "The values are right, but the gradient is not: it flows only through x, not through the "
+        "S-shaped factor that multiplies it. Compute both from x itself.",
+    )
+
+
 _OTHERS = {
     "relu": Misconception(
         "ReLU",
@@ -124,6 +133,7 @@ GELU_EXACT = Exercise(
             "The argument of erf is x / √2: the standard normal distribution has variance 1, but "
             "erf is defined for variance ½.",
         ),
+        _factor_cut(torch.special.ndtr),
     ),
     alternatives=(
         Alternative("by torch's own", F.gelu),
@@ -192,6 +202,19 @@ GELU_TANH = Exercise(
         _OTHERS["silu"],
         _OTHERS["relu"],
         _cut_off(_tanh_form),
+        _factor_cut(
+            lambda x: 0.5 * (1 + torch.tanh(_ROOT_TWO_PI * (x + 0.044715 * x**3))),
+        ),
+        Misconception(
+            "√2 / π for √(2/π)",
+            lambda x: _tanh_form(x, scale=math.sqrt(2) / math.pi),
+            "The root covers the whole fraction: math.sqrt(2 / math.pi) = 0.7979, not 0.4502.",
+        ),
+        Misconception(
+            "½ forgotten",
+            lambda x: 2 * _tanh_form(x),
+            "1 + tanh runs from 0 to 2, and the factor from 0 to 1. Multiply by ½.",
+        ),
     ),
     alternatives=(
         Alternative("by torch's own", lambda x: F.gelu(x, approximate="tanh")),
@@ -259,6 +282,13 @@ SILU = Exercise(
             "sigmoid.",
         ),
         _cut_off(F.silu),
+        _factor_cut(torch.sigmoid),
+        Misconception(
+            "softmax for the sigmoid",
+            lambda x: x * torch.softmax(x, -1),
+            "softmax makes the numbers of a row compete. The sigmoid looks at each number alone: "
+            "torch.sigmoid.",
+        ),
     ),
     alternatives=(
         Alternative("as a quotient", lambda x: x / (1 + torch.exp(-x))),

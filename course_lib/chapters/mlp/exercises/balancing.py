@@ -68,6 +68,21 @@ def _overflowing(logits, k):
     return _balance(logits, k, probability=lambda *_: p.mean(0))
 
 
+def _over_tokens(logits, k):
+    return _balance(logits, k, probability=lambda *_: torch.softmax(logits, 0).mean(0))
+
+
+def _constant_probability(logits, k):
+    loss = _balance(logits, k, probability=lambda p, chosen: p.detach().mean(0))
+    return loss + 0.0 * logits.sum()
+
+
+def _all_in_a_tie(logits, k):
+    p = torch.softmax(logits, -1)
+    share = (p >= p.topk(k).values[:, -1:]).to(p.dtype).mean(0)
+    return _balance(logits, k, share=lambda chosen: share)
+
+
 BALANCING = Exercise(
     id="mlp.balancing",
     title="The load-balancing loss",
@@ -102,6 +117,11 @@ BALANCING = Exercise(
             "logits far from 0",
             lambda: call(torch.tensor([[200.0, 100.0, 199.0], [-202.0, -201.0, -300.0]]), 2),
             "exp(200) is infinite and exp(−200) is 0 in float32. Use a stable softmax.",
+        ),
+        Probe(
+            "all logits equal",
+            lambda: call(torch.zeros(3, 4), 1),
+            "In a tie a token still uses k experts, whichever they are: the loss is k.",
         ),
     ),
     misconceptions=(
@@ -150,6 +170,24 @@ BALANCING = Exercise(
             _overflowing,
             "exp overflows above about 88 (float32) and is 0 below about −104, and the "
             "probabilities become nan. Use torch.softmax.",
+        ),
+        Misconception(
+            "softmax over the tokens",
+            _over_tokens,
+            "Your probabilities sum to 1 over the tokens. The router distributes each token over "
+            "the experts: softmax along the last axis.",
+        ),
+        Misconception(
+            "the probabilities detached",
+            _constant_probability,
+            "The value is right, but the gradient at the logits is 0: the probabilities were "
+            "detached. They are the factor through which it must flow.",
+        ),
+        Misconception(
+            "more than k choices in a tie",
+            _all_in_a_tie,
+            "Comparing with the k-th largest value keeps all that are equal to it. Count the "
+            "indices that topk returns: k for each token.",
         ),
     ),
     alternatives=(

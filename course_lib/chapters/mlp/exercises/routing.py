@@ -93,6 +93,11 @@ ROUTE = Exercise(
             lambda: call(torch.tensor([[1000.0, 1001.0, 999.0]]), 2),
             "Softmax must not overflow.",
         ),
+        Probe(
+            "half precision",
+            lambda: call(torch.tensor([[2.0, 0.5, 3.0], [-1.0, 1.0, 0.0]]).bfloat16(), 2),
+            "Gates keep the type of the logits.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -252,6 +257,11 @@ PARAMETERS = Exercise(
             "one layer of Qwen3-30B-A3B",
             lambda: call(2048, 768, 128, 8),
             "604.2 million in total, 38.0 million active.",
+        ),
+        Probe(
+            "more than 2**33, and odd sizes",
+            lambda: call(7169, 2049, 257, 9, shared_hidden=2049),
+            "Larger than any number of 32 bits: count in Python's integers, not in tensors.",
         ),
     ),
     misconceptions=(
