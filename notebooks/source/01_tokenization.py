@@ -709,8 +709,9 @@ print("p(ab):", round(math.exp(total), 3))
 # ### Build it: expected counts
 # `words` is a dict from a word to its count. Return a pair: a dict from each piece to its average number of uses in the corpus,
 # and the sum over the corpus of log p(word), where p(word) is the sum over all segmentations. Pieces that are never used may be
-# missing or 0. The words are short, so you may list all segmentations. The library goes forwards once and backwards once, with
-# the same recurrence as Viterbi and a sum in place of the maximum.
+# missing or 0. The words are short, so you may list all segmentations. A word may be so improbable that exp of its logarithm
+# rounds to 0: subtract the largest sum before exp, and add it again after the logarithm. The library goes forwards once and
+# backwards once, with the same recurrence as Viterbi and a sum in place of the maximum.
 
 
 # %% id="tokenization.expected_counts"

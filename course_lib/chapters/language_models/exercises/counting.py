@@ -72,6 +72,21 @@ COUNT = Exercise(
             "You sort the tokens of a run. The order matters: 1 2 is not 2 1.",
         ),
         Misconception(
+            "runs joined into strings",
+            lambda ids, n: {
+                " ".join(map(str, gram)): count for gram, count in _counted_by_hand(ids, n).items()
+            },
+            "Your keys are strings. A key is the tuple of n ids: tuple(ids[start:start + n]).",
+        ),
+        Misconception(
+            "shares instead of counts",
+            lambda ids, n: {
+                gram: count / (len(ids) - n + 1) for gram, count in _counted_by_hand(ids, n).items()
+            },
+            "You divide by the number of runs. Return the counts themselves; probabilities are "
+            "computed from them later.",
+        ),
+        Misconception(
             "single tokens without their tuple",
             lambda ids, n: Counter(ids) if n == 1 else _counted_by_hand(ids, n),
             "For n = 1 your keys are bare ids. Use tuples for every n: (5,) is a run of one.",

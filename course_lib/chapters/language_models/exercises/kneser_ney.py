@@ -27,6 +27,14 @@ def _wrapped_to_the_end(ids, n):
     return {gram: len(kinds) for gram, kinds in before.items()}
 
 
+def _start_as_a_token(ids, n):
+    before = {}
+    for start in range(len(ids) - n + 1):
+        gram = tuple(ids[start : start + n])
+        before.setdefault(gram, set()).add(ids[start - 1] if start else None)
+    return {gram: len(kinds) for gram, kinds in before.items()}
+
+
 def _run_by_run(ids, n):
     ends = [tuple(ids[i : i + n]) for i in range(1, len(ids) - n + 1)]
     return {gram: len({ids[i] for i, end in enumerate(ends) if end == gram}) for gram in ends}
@@ -93,6 +101,26 @@ CONTINUATION = Exercise(
             _wrapped_to_the_end,
             "For the run at the start, ids[start - 1] is ids[-1], the last token of the text. "
             "Nothing comes before the first run: begin at start = 1.",
+        ),
+        Misconception(
+            "the last run forgotten",
+            lambda ids, n: _sets_of_predecessors(ids[:-1], n),
+            "`range` leaves out its end, so you miss the run at the end of the text: "
+            "range(1, len(ids) - n + 1).",
+        ),
+        Misconception(
+            "single tokens without their tuple",
+            lambda ids, n: {
+                gram[0] if n == 1 else gram: count
+                for gram, count in _sets_of_predecessors(ids, n).items()
+            },
+            "For n = 1 your keys are bare ids. Use tuples for every n: (9,) is a run of one.",
+        ),
+        Misconception(
+            "the start counted as a predecessor",
+            _start_as_a_token,
+            "For the first run you record None, or another mark, as the token before it. The "
+            "beginning of the text is not a token: begin at start = 1.",
         ),
         Misconception(
             "the start counted as a context",

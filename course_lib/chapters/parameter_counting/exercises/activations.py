@@ -116,6 +116,12 @@ ACTIVATIONS = Exercise(
             lambda: call(1, 2048, 4096, 14336, 32, 8, 128),
             "More than half of it are the two tables of attention.",
         ),
+        Probe(
+            "odd sizes, three texts of 8191 tokens",
+            lambda: call(3, 8191, 4097, 12_289, 33, 3, 129),
+            "Billions of numbers, to the last one: float32 rounds such a count, and a 32-bit "
+            "integer overflows.",
+        ),
     ),
     misconceptions=(
         _mistake(

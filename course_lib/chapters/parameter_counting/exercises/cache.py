@@ -88,6 +88,12 @@ CACHE = Exercise(
             lambda: call(36, 8, 128, 32768, batch=16),
             "77 GB: more than four times the model's weights.",
         ),
+        Probe(
+            "many bytes of odd sizes",
+            lambda: call(61, 7, 129, 100_003, batch=3),
+            "66 billion bytes, to the last one: float32 rounds such a number, and a 32-bit "
+            "integer overflows.",
+        ),
     ),
     misconceptions=(
         _cache(

@@ -7,6 +7,8 @@ from course_lib.study.check.spec import call
 
 # Every size is different, so that confusing two of them changes the result.
 SMALL = ModelConfig(50, 12, 20, 3, 4, 2, 8, 64, tie_word_embeddings=True)
+# An odd number of billions, which neither a 32-bit integer nor float32 can hold.
+LARGE_AND_ODD = ModelConfig(150_001, 5119, 17_409, 40, 33, 11, 130, 64)
 
 
 def _heads(rng):

@@ -75,6 +75,12 @@ ATTENTION = Exercise(
             "Its heads are 2048 wide together, twice the model's width.",
         ),
         Probe("Qwen3-8B", lambda: call(4096, 32, 8, 128), "Four query heads share each key."),
+        Probe(
+            "billions of parameters",
+            lambda: call(49_999, 195, 15, 257),
+            "Above 2³¹ a 32-bit integer overflows, and above 2²⁴ float32 rounds. Python's own "
+            "integers do neither.",
+        ),
     ),
     misconceptions=(
         _attention(
@@ -193,6 +199,16 @@ MLP = Exercise(
             lambda: call(4096, 11008),
             "F is in the config; it does not follow from C.",
         ),
+        Probe(
+            "Llama-3.1-405B",
+            lambda: call(16_384, 53_248),
+            "2,617,245,696: above 2³¹, where a 32-bit integer overflows.",
+        ),
+        Probe(
+            "a large odd count",
+            lambda: call(4097, 12_289),
+            "Above 2²⁴ float32 cannot hold odd numbers. Python's own integers are exact.",
+        ),
     ),
     misconceptions=(
         _mlp(
@@ -224,6 +240,18 @@ MLP = Exercise(
             "gate and plain mixed up",
             lambda c, f, gated: (2 if gated else 3) * c * f,
             "The gate is the additional matrix: gated means three.",
+        ),
+        _mlp(
+            "a square gate",
+            lambda c, f, gated: 2 * c * f + (f * f if gated else 0),
+            "The gate is not applied to the output of up: both read the input, so the gate goes "
+            "from C to F as well. Count three matrices of C · F.",
+        ),
+        _mlp(
+            "gated width cut to two thirds",
+            lambda c, f, gated: 3 * c * (2 * f // 3) if gated else 2 * c * f,
+            "Designers choose two thirds of the width to make room for the gate, but "
+            "intermediate_size is the width after that choice. Use it as it is.",
         ),
     ),
     alternatives=(

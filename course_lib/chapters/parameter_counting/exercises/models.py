@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from course_lib import accounting
 from course_lib.chapters.parameter_counting.exercises import generators
-from course_lib.chapters.parameter_counting.exercises.generators import SMALL
+from course_lib.chapters.parameter_counting.exercises.generators import LARGE_AND_ODD, SMALL
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 _UNTIED = replace(SMALL, tie_word_embeddings=False)
@@ -139,6 +139,11 @@ MODEL = Exercise(
             "Llama-3-8B",
             lambda: call(accounting.MODELS["Llama-3-8B"]),
             "8,030,261,248: untied, without QK-norm.",
+        ),
+        Probe(
+            "large and odd sizes",
+            lambda: call(LARGE_AND_ODD),
+            "Billions of parameters, to the last one: float32 rounds such a count.",
         ),
     ),
     misconceptions=(

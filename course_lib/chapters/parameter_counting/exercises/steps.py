@@ -7,7 +7,7 @@ import torch
 from course_lib import accounting
 from course_lib.chapters.parameter_counting import answers
 from course_lib.chapters.parameter_counting.exercises import generators
-from course_lib.chapters.parameter_counting.exercises.generators import SMALL
+from course_lib.chapters.parameter_counting.exercises.generators import LARGE_AND_ODD, SMALL
 from course_lib.chapters.parameter_counting.exercises.models import count
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -110,6 +110,11 @@ STEP_BYTES = Exercise(
             "Qwen3-8B, 2048 tokens",
             lambda: call(accounting.MODELS["Qwen3-8B"], 2048),
             "15.1 GB of weights, not 16.4, and 0.3 GB of keys and values.",
+        ),
+        Probe(
+            "large and odd sizes",
+            lambda: call(LARGE_AND_ODD, 1001, batch=3, bytes_per_number=1),
+            "Billions of bytes, to the last one: float32 rounds such a number.",
         ),
     ),
     misconceptions=(

@@ -60,6 +60,11 @@ TOKEN_FLOPS = Exercise(
             lambda: call(7_568_097_280, 36, 4096, 40960),
             "With so much text attention costs more than all matrices.",
         ),
+        Probe(
+            "large and odd sizes",
+            lambda: call(1_000_000_007, 61, 4099, 10_001),
+            "Billions of FLOPs, to the last one: float32 rounds such a count.",
+        ),
     ),
     misconceptions=(
         _token(
@@ -95,6 +100,12 @@ TOKEN_FLOPS = Exercise(
             "attention of all tokens",
             lambda n, layers, d, t: 2 * n + 4 * layers * d * t * t,
             "context² is the work for a whole text. One token has one query.",
+        ),
+        _token(
+            "the token itself not counted",
+            lambda n, layers, d, t: 2 * n + 4 * layers * d * (t - 1),
+            "`context` is the number of keys that the query meets. A token attends to itself as "
+            "well, and `context` includes it: do not subtract 1.",
         ),
         _token(
             "a training step",
@@ -201,6 +212,12 @@ TRAINING_FLOPS = Exercise(
             "tokens forgotten",
             lambda parameters, tokens: 6 * parameters,
             "Every token passes through all parameters: multiply by the number of tokens.",
+        ),
+        Misconception(
+            "tokens added instead of multiplied",
+            lambda parameters, tokens: 6 * parameters + tokens,
+            "6 · N is the work for one token. Each of the tokens costs that much: multiply by "
+            "their number instead of adding it.",
         ),
     ),
     alternatives=(

@@ -40,6 +40,12 @@ def _by_index(weight, num_heads):
     return weight[(starts + order).flatten()]
 
 
+def _for_weights_only(weight, num_heads):
+    rows, columns = weight.shape
+    planes = weight.reshape(num_heads, rows // num_heads // 2, 2, columns)
+    return planes.transpose(1, 2).reshape(rows, columns)
+
+
 def _as_the_hints_say(weight, num_heads):
     width = len(weight) // num_heads
     planes = weight.reshape(num_heads, width // 2, 2, *weight.shape[1:])
@@ -106,6 +112,24 @@ CONVERT = Exercise(
             ),
             "A weight of nn.Linear is (outputs, inputs). RoPE rotates the outputs, which are "
             "the rows.",
+        ),
+        Misconception(
+            "all columns reordered as one head",
+            lambda weight, num_heads: torch.cat((weight[..., 0::2], weight[..., 1::2]), -1),
+            "You reorder along the last axis. The outputs, which RoPE rotates, are the first axis "
+            "of a weight: move whole rows, in each head separately.",
+        ),
+        Misconception(
+            "a weight only, not a bias",
+            _for_weights_only,
+            "Your code expects two axes. A bias (heads · D) has one and must be reordered as "
+            "well: keep what follows the first axis with weight.shape[1:].",
+        ),
+        Misconception(
+            "heads left as an axis of their own",
+            lambda weight, num_heads: torch.stack(_in_loops(weight, num_heads).chunk(num_heads)),
+            "The rows are in the right order, but the result still has an axis for heads. Join "
+            "the heads again: .reshape(weight.shape).",
         ),
         Misconception(
             "nothing moved",

@@ -141,6 +141,16 @@ SINUSOIDAL = Exercise(
             "slowest wave is far too fast.",
         ),
         Misconception(
+            "the slowest wave at 1/base",
+            lambda length, width, base=10_000.0: _waves(
+                length,
+                width,
+                _speeds(width, base, lambda i, width: -i / max(width // 2 - 1, 1)),
+            ),
+            "You divide i by width/2 − 1, so that the last wave has the speed 1/base, as some "
+            "libraries do. Here the exponent is −2i/width, and the last wave stays faster.",
+        ),
+        Misconception(
             "a separate wave for each column",
             _own_wave_per_column,
             "Sine and cosine of one pair must share a speed, or they are not a point on a circle. "

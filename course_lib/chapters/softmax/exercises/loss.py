@@ -127,6 +127,12 @@ CROSS_ENTROPY = Exercise(
             "This is the same quantity to base 10. Training losses are quoted in nats.",
         ),
         Misconception(
+            "softmax over the rows",
+            lambda logits, targets: F.nll_loss(torch.log_softmax(logits, 0), targets),
+            "You normalize along dim=0, over the rows. Each row is a prediction of its own: "
+            "normalize over the V scores of the row, dim=-1.",
+        ),
+        Misconception(
             "a small number added before the logarithm",
             lambda logits, targets: F.nll_loss((torch.softmax(logits, -1) + 1e-9).log(), targets),
             "The small number limits the loss: no target costs more than about 20.7 nats, however "

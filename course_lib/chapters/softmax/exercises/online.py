@@ -39,6 +39,10 @@ def _upside_down(old, new):
     return (new - old.nan_to_num(neginf=0.0)).exp()
 
 
+def _upside_down_unless_empty(old, new):
+    return torch.where(old == -torch.inf, 0.0, _upside_down(old, new))
+
+
 def _without_guard(x):
     maximum = torch.full_like(x[..., 0], -torch.inf)
     total = torch.zeros_like(maximum)
@@ -148,6 +152,30 @@ ONLINE = Exercise(
             lambda x: _running(x, lambda old, new: (old == new).float()),
             "At each new maximum you start again. The earlier scores still count, but less: "
             "multiply their sum by exp(old − new).",
+        ),
+        Misconception(
+            "the logarithm of the whole sum returned",
+            lambda x: (x.amax(-1), torch.logsumexp(x, -1)),
+            "Your second number is logsumexp, maximum + log(total). Return the total itself, the "
+            "sum of exp(score − maximum).",
+        ),
+        Misconception(
+            "over the first axis",
+            lambda x: _running(x.movedim(0, -1), _proper),
+            "You walk over the first axis. The scores of one row are along the last axis: loop "
+            "over x.unbind(-1).",
+        ),
+        Misconception(
+            "the last axis kept",
+            lambda x: tuple(each.unsqueeze(-1) for each in _running(x, _proper)),
+            "Your results still have a last axis, of length 1. Start from tensors of the shape "
+            "x.shape[:-1], or use squeeze(-1) at the end.",
+        ),
+        Misconception(
+            "rescaled upside down, with old scores of −inf guarded",
+            lambda x: _running(x, _upside_down_unless_empty),
+            "You multiply by exp(new − old), which makes the old sum larger. A larger maximum "
+            "makes each old term smaller: exp(old − new).",
         ),
         Misconception(
             "exponentials not shifted",

@@ -12,6 +12,7 @@ _INNER_FIRST = {(1, 2): (0, 10), (0, 1): (1, 11), (11, 2): (2, 12), (10, 3): (3,
 _RENUMBERED = {(1, 2): (0, 77), (0, 1): (1, 30), (77, 3): (2, 12)}  # ids say nothing about rank
 _LISTED_LATE_FIRST = {(0, 1): (1, 30), (1, 2): (0, 77), (77, 3): (2, 12)}
 _LONG_AND_LATE = {(2, 3): (0, 10), (0, 1): (1, 11), (1, 2): (2, 12), (0, 12): (3, 13)}  # abc last
+_FAR_DOWN = {(0, 1): (49_000, 10), (1, 2): (5000, 11)}  # as in a vocabulary of 50 000
 _RUN = {(0, 0): (0, 10), (10, 10): (1, 11)}
 
 
@@ -159,6 +160,11 @@ ENCODE = Exercise(
             "Both occurrences are merged before anything of a higher rank.",
         ),
         Probe(
+            "ranks of 5000 and 49 000",
+            lambda: call([0, 1, 2, 0, 1], _FAR_DOWN),
+            "A large vocabulary has tens of thousands of merges. No rank is too high.",
+        ),
+        Probe(
             "nothing to merge", lambda: call([3, 2, 1, 0], _LADDER), "The ids come back unchanged."
         ),
         Probe("an empty word", lambda: call([], _LADDER), "An empty word has no tokens."),
@@ -203,6 +209,12 @@ ENCODE = Exercise(
             _longest_match,
             "You look for the longest token that begins here, as WordPiece does. BPE does not look "
             "at length: an early merge can make a longer token impossible.",
+        ),
+        Misconception(
+            "rank 0 taken for no merge",
+            lambda ids, merges: _rank_after_rank(ids, {p: v for p, v in merges.items() if v[0]}),
+            "The pair that was learned first has rank 0, and 0 counts as False in a condition. "
+            "Ask `pair in merges`, or compare with None.",
         ),
         Misconception(
             "only one merge",

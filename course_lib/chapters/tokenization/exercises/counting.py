@@ -129,6 +129,11 @@ COUNT_PAIRS = Exercise(
             "them.",
         ),
         Probe(
+            "billions of occurrences",
+            lambda: call([([1, 2], 2**24 + 1), ([3, 1, 2], 2**31)]),
+            "Counts of a large corpus are exact: no float32, no 32-bit integer.",
+        ),
+        Probe(
             "a word of one token", lambda: call([([6], 9)]), "There is no neighbour, so no pair."
         ),
     ),

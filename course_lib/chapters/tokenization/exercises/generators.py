@@ -40,12 +40,13 @@ def word_and_ranks(rng: random.Random) -> Call:
     """Return a word and merges as training learns them, but numbered and listed in any order."""
     letters = rng.choice(_ALPHABETS)[:3]
     numbers = rng.sample(range(300, 400), k=8)
+    apart = rng.choice([1, 1, 2500])  # how far ranks are apart
     tokens, merges = list(letters), {}
     for rank, new_id in enumerate(numbers[: rng.randrange(8)]):
         left = [pair for pair in product(tokens, repeat=2) if pair not in merges]
         merges_of_late = [pair for pair in left if max(pair) >= 300]
         pair = rng.choice(merges_of_late if merges_of_late and rng.randrange(2) else left)
-        merges[pair] = (rank, new_id)
+        merges[pair] = (rank * apart, new_id)
         tokens.append(new_id)
     listed = rng.sample(sorted(merges), k=len(merges))
     return call(_ids(rng, letters, 9), {pair: merges[pair] for pair in listed})

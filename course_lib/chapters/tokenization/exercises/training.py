@@ -156,6 +156,11 @@ TRAIN_BPE = Exercise(
             lambda: call([([1, 2], 1), ([5], 3)], 4),
             "After one merge every word is a single token: return what was learned.",
         ),
+        Probe(
+            "two frequent pairs, one occurrence apart",
+            lambda: call([([1, 2], 2**24), ([3, 4], 2**24 + 1)], 1),
+            "16,777,217 is more than 16,777,216, though float32 cannot tell them apart.",
+        ),
         Probe("no merges requested", lambda: call([([1, 2], 1)], 0), "An empty list."),
     ),
     misconceptions=(

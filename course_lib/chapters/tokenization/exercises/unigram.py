@@ -18,6 +18,7 @@ def logs(**shares):
 _HUG = logs(h=0.05, u=0.06, g=0.07, s=0.08, hu=0.15, ug=0.2, hug=0.1, gs=0.02)
 _LONG = _HUG | logs(i=0.02, n=0.03, hugging=0.01, ing=0.001)
 _GREED = logs(a=0.2, b=0.2, c=0.2, ab=0.1, bc=0.15, abc=0.001, cd=0.15, d=0.01)
+_TWELVE = logs(segmentation=0.001, **dict.fromkeys("segmntaio", 0.1))
 _COUNT = logs(a=0.3, b=0.28, ab=0.05, ba=0.01, aba=0.02)
 
 
@@ -134,6 +135,10 @@ def _added_shares(text, log_probs):
     return _best_of(text, log_probs, lambda found: sum(math.exp(log_probs[p]) for p in found[0]))
 
 
+def _of_limited_length(text, log_probs):
+    return _by_trying_all(text, {piece: log_probs[piece] for piece in log_probs if len(piece) < 9})
+
+
 def _on_average(text, log_probs):
     return _best_of(text, log_probs, lambda found: found[1] / max(len(found[0]), 1))
 
@@ -188,6 +193,17 @@ VITERBI = Exercise(
             lambda: call("huggings", _LONG),
             "hugging is a piece of seven letters, and no two pieces join to form it.",
         ),
+        Probe(
+            "a piece of twelve letters",
+            lambda: call("segmentation", _TWELVE),
+            "A piece may be as long as the text: try every begin, however far back.",
+        ),
+        Probe(
+            "sums below −1000",
+            lambda: call("abcab", {"a": -300.0, "b": -450.0, "c": -500.0, "ab": -700.0}),
+            "ab c ab sums to −1900, beyond what a probability could hold. Start with −inf where "
+            "no path is known yet.",
+        ),
         Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
         Probe(
             "a combining accent",
@@ -238,6 +254,12 @@ VITERBI = Exercise(
             _on_average,
             "You divide by the number of pieces. The probability of a segmentation is the product "
             "itself; dividing rewards cutting into many pieces.",
+        ),
+        Misconception(
+            "a limit on the length of a piece",
+            _of_limited_length,
+            "You look back only a few characters, so a long piece is never found. Try every begin "
+            "from 0 on, or look back as far as the longest piece in `log_probs`.",
         ),
         Misconception(
             "from the end to the beginning",

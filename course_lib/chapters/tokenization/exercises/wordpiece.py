@@ -152,6 +152,13 @@ WORDPIECE = Exercise(
         Probe("one piece", lambda: call("want", _PIECES), "The whole word is in the vocabulary."),
         Probe("three pieces", lambda: call("unwanted", _PIECES), "un, then ##want, then ##ed."),
         Probe(
+            "a piece of twelve letters",
+            lambda: call(
+                "unconventionally", ["un", "##convent", "##ional", "##conventional", "##ly"]
+            ),
+            "##conventional is the longest that fits: a piece may be as long as the word.",
+        ),
+        Probe(
             "continued only",
             lambda: call("wanted", _PIECES),
             "A piece inside the word needs its ##: both `ed` and `##ed` are there.",

@@ -66,6 +66,8 @@ def _loop(
     loss_of: Any = _mean,
     reported: Any = sum,
     set_rate: Any = lambda group, rate: group.update(lr=rate),
+    groups: slice = slice(None),
+    late: bool = False,
 ) -> list[tuple[float, float]]:
     """Train; each keyword replaces one piece of a step."""
     report = []
@@ -77,9 +79,12 @@ def _loop(
             loss.backward()
             losses.append(loss.item())
         norm = clip(model, limit)
-        for group in optimizer.param_groups:
+        if late:
+            optimizer.step()
+        for group in optimizer.param_groups[groups]:
             set_rate(group, rate)
-        optimizer.step()
+        if not late:
+            optimizer.step()
         report.append((reported(losses), norm))
     return report
 
@@ -289,6 +294,18 @@ TRAIN = Exercise(
             partial(_loop, set_rate=lambda group, rate: None),
             "The optimizer keeps the rate that it was made with. Before each step set "
             'group["lr"] = rate for every group in optimizer.param_groups.',
+        ),
+        Misconception(
+            "the rate set in the first group only",
+            partial(_loop, groups=slice(1)),
+            "You set the rate of optimizer.param_groups[0] only. An optimizer may have several "
+            "groups, and the others keep the rate that they were made with: loop over all.",
+        ),
+        Misconception(
+            "the rate set after the step",
+            partial(_loop, late=True),
+            "You set the rate after optimizer.step(), so each step uses the rate of the step "
+            "before it. Set it first.",
         ),
         Misconception(
             "the rate multiplied in",

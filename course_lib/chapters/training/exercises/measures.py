@@ -205,6 +205,11 @@ def _other_way(sizes, losses):
     return math.exp(-height / slope), -1 / float(slope)
 
 
+def _through_the_origin(sizes, losses):
+    x, y = np.log(sizes), np.log(losses)
+    return 1.0, -float(x @ y / (x @ x))
+
+
 def _by_sums(sizes, losses):
     x, y = (torch.tensor(each, dtype=torch.float32).log() for each in (sizes, losses))
     across = ((x - x.mean()) * (y - y.mean())).sum()
@@ -252,6 +257,11 @@ POWER_LAW = Exercise(
             lambda: call([1e4, 3e4, 1e5, 1e6], [3.2, 2.9, 2.2, 1.8]),
             "All runs count, not only the first and the last.",
         ),
+        Probe(
+            "losses that rise with the size",
+            lambda: call([10.0, 1000.0, 100.0], [2.0, 8.0, 4.0]),
+            "The loss doubles each time, so the exponent is −0.301. Do not drop its sign.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -286,6 +296,18 @@ POWER_LAW = Exercise(
             "only the ends",
             _ends,
             "Your line passes through the first and the last run only. The others count too.",
+        ),
+        Misconception(
+            "a line through the origin",
+            _through_the_origin,
+            "Your line has no intercept, which fixes the factor at 1. Subtract the means of both "
+            "logarithms before you compute the slope; the intercept is ȳ − slope · x̄.",
+        ),
+        Misconception(
+            "the exponent never negative",
+            _fitted(exponent=abs),
+            "You take the absolute value of the slope. It is right while the loss falls. Where "
+            "the loss rises with the size, the exponent is negative: return minus the slope.",
         ),
         Misconception(
             "size fitted to loss",

@@ -28,6 +28,11 @@ def _faults(rows, tolerance, wrong=None, contains=None, which=1):
     return [name for name in names if not any(contains(name, each) for each in names)]
 
 
+def _only_leaves(rows, tolerance):
+    leaves = [row for row in rows if not any(each[0].startswith(row[0] + ".") for each in rows)]
+    return _by_loop(leaves, tolerance)
+
+
 def _from_the_innermost(rows, tolerance):
     """Go through the modules from the longest name to the shortest, and strike out containers."""
     wrong = {name for name, isolated, _ in rows if math.isnan(isolated) or isolated > tolerance}
@@ -89,6 +94,15 @@ FAULTS = Exercise(
             "nan is larger than nothing, and still wrong.",
         ),
         Probe(
+            "a module at fault whose contents are right",
+            lambda: call(
+                [("mlp.up", 0.0, 0.0), ("mlp.down", 0.0, 0.2), ("mlp", 0.2, 0.2), ("attn", 1, 1)],
+                1e-5,
+            ),
+            "Both matrices are right, so the MLP itself combines them wrongly. It comes before "
+            "attn, as in the rows.",
+        ),
+        Probe(
             "exactly at the tolerance",
             lambda: call([("attn", 1e-5, 0.1), ("mlp", 2e-5, 0.1)], 1e-5),
             "At most the tolerance counts as equal.",
@@ -135,6 +149,19 @@ FAULTS = Exercise(
                 rows, tolerance, wrong=lambda size: not size < tolerance
             ),
             "An error equal to the tolerance is accepted: <=.",
+        ),
+        Misconception(
+            "only modules without contents",
+            _only_leaves,
+            "You drop every module that contains another one. A module whose contents are all "
+            "right can be wrong itself, for example in how it adds them up. Drop it only if "
+            "something inside is wrong too.",
+        ),
+        Misconception(
+            "sorted by name",
+            lambda rows, tolerance: sorted(_by_loop(rows, tolerance)),
+            "The right modules, in the order of the alphabet. Keep the order of the rows, which "
+            "is that of the computation: the first fault comes first.",
         ),
         Misconception(
             "the first wrong module only",

@@ -124,9 +124,9 @@ def state_dicts(rng):
 def fused(rng):
     """Make a weight and a bias of queries, keys and values side by side."""
     width = rng.randrange(1, 6)
-    kind = rng.choice([torch.float32, torch.float32, torch.float64])
-    weight = random_tensor(rng, width, 3 * width, dtype=kind)
-    return call(weight, random_tensor(rng, 3 * width, dtype=kind))
+    kind = rng.choice([torch.float32, torch.float64, torch.bfloat16])
+    weight = random_tensor(rng, width, 3 * width).to(kind)
+    return call(weight, random_tensor(rng, 3 * width).to(kind))
 
 
 def head_outputs(rng):

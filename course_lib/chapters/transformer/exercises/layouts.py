@@ -38,11 +38,13 @@ FUSED = Exercise(
     statement=(
         "GPT-2 computes queries, keys and values, side by side in this order, as x @ weight + bias "
         "with weight (C, 3C). Return `{name}.weight` and `{name}.bias` for q_proj, k_proj and "
-        "v_proj in the layout of `nn.Linear`, which computes x @ weight.T + bias."
+        "v_proj in the layout of `nn.Linear`, which computes x @ weight.T + bias. The "
+        "dtype stays the same."
     ),
     solution=state_dict_check.separate_fused,
     reference=_fused_by_hand,
     generator=generators.fused,
+    same_dtype=True,
     probes=(
         Probe(
             "a width of 1",
@@ -53,6 +55,11 @@ FUSED = Exercise(
             "a width of 2",
             lambda: call(uneven(2, 6), uneven(6)),
             "Each part is C columns; its transpose is a weight of nn.Linear.",
+        ),
+        Probe(
+            "a width of 3 in bfloat16",
+            lambda: call(uneven(3, 9).bfloat16(), uneven(9).cos().bfloat16()),
+            "Most checkpoints are stored in half precision, and stay so.",
         ),
         Probe(
             "a width of 4 in float64",
@@ -94,6 +101,25 @@ FUSED = Exercise(
                 _transposed(weight), bias.chunk(3), ("q_proj", "v_proj", "k_proj")
             ),
             "The order is queries, keys, values.",
+        ),
+        Misconception(
+            "the bias lost",
+            lambda weight, bias: _separated(_transposed(weight), torch.zeros_like(bias).chunk(3)),
+            "Your biases are all 0. Split `bias` into three parts and return those.",
+        ),
+        Misconception(
+            "names without _proj",
+            lambda weight, bias: _separated(_transposed(weight), bias.chunk(3), ("q", "k", "v")),
+            "The course's model calls these layers q_proj, k_proj and v_proj. Under other names "
+            "the weights are not found when they are loaded.",
+        ),
+        Misconception(
+            "always float32",
+            lambda weight, bias: _separated(
+                [part.float() for part in _transposed(weight)], bias.float().chunk(3)
+            ),
+            "You convert to float32. A checkpoint in another dtype keeps it: only split and "
+            "transpose.",
         ),
         Misconception(
             "one bias for all",
