@@ -54,7 +54,8 @@ def run(
     state = GlobalState()
     with muted(CHARACTERS_KEPT) as printed:
         try:
-            with time_limit(seconds or SECONDS_ALLOWED), watch or contextlib.nullcontext():
+            # The limit ends before the watch does, so that it cannot interrupt the end of a watch.
+            with watch or contextlib.nullcontext(), time_limit(seconds or SECONDS_ALLOWED):
                 result = _as_it_is_now(function(*given.args, **given.kwargs))
         except BaseException as raised:
             error = raised

@@ -72,6 +72,10 @@ def _not_transposed(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
     return _layer(x, w_q.T, w_k.T, w_v.T, w_o.T, num_heads, mask)
 
 
+def _inverted(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
+    return _layer(x, w_q, w_k, w_v, w_o, num_heads, mask if mask is None else ~mask)
+
+
 def _cut_off(*given):
     with torch.no_grad():
         return _layer(*given)
@@ -265,6 +269,16 @@ MULTI_HEAD = Exercise(
             _cut_off,
             "The result is right, but no gradient flows through it, so neither `x` nor the weights "
             "would learn. Leave out detach() and torch.no_grad().",
+        ),
+        Misconception(
+            "no scale",
+            lambda *given: _layer(*given, scale=1.0),
+            "Divide the scores by √D, or the softmax becomes too sharp as the heads get wider.",
+        ),
+        Misconception(
+            "the mask inverted",
+            _inverted,
+            "True means that a query may attend. Hide where the mask is False.",
         ),
     ),
     alternatives=(

@@ -188,6 +188,11 @@ TIED_LOGITS = Exercise(
             lambda: call(uneven(2, 3), uneven(3, 3) + torch.arange(3.0)),
             "With a square table a missing transpose raises no error, but the result is wrong.",
         ),
+        Probe(
+            "a large vocabulary",
+            lambda: call(torch.tensor([[0.5, -2.0]]), uneven(5001, 2)),
+            "A vocabulary has tens of thousands of tokens, each with a score.",
+        ),
     ),
     misconceptions=(
         Misconception(

@@ -139,6 +139,11 @@ TOP_K = Exercise(
             lambda: call(uneven(2, 3), 7),
             "There are only V tokens to keep: take min(k, V).",
         ),
+        Probe(
+            "a large vocabulary",
+            lambda: call(uneven(1, 5001), 2000),
+            "A vocabulary has tens of thousands of tokens, and k may be large too.",
+        ),
     ),
     misconceptions=(
         Misconception(

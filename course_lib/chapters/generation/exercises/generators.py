@@ -9,6 +9,7 @@ from course_lib.chapters.generation.toys import counted_model
 from course_lib.study.check.generated import random_tensor, torch_generator
 from course_lib.study.check.spec import Call, call
 
+_CLOSE = 1e-4  # to a boundary: too close for half precision, far for float32
 _MARGIN = 1e-3  # how far a limit is from every value that is compared with it
 
 
@@ -179,7 +180,9 @@ def round_inputs(rng: random.Random) -> Call:
     for i, token in enumerate(drafted):
         p, q = float(target[i][token]), float(draft[i][token])
         uniform.append(rng.random())
-        while abs(uniform[-1] * q - p) < _MARGIN * q:
+        if 0 < p < q and rng.random() < 0.5:
+            uniform[-1] = p / q + rng.choice((-2, 2)) * _CLOSE
+        while abs(uniform[-1] * q - p) < _CLOSE * q:
             uniform[-1] = rng.random()
     numbers = torch.tensor([*uniform, rng.random()], dtype=torch.float64)
     return call(torch.tensor(drafted), torch.stack(target), torch.stack(draft), numbers)

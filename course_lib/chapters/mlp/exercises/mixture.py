@@ -46,6 +46,13 @@ def _mixture(
     return (gates[..., None] * outputs.gather(1, index)).sum(1)
 
 
+def _over_tokens(x, router, gate, up, down, k):
+    def pick(_):
+        return torch.softmax(x @ router.T, 0).topk(k, -1)
+
+    return _mixture(x, router, gate, up, down, k, pick=pick)
+
+
 def _as_hinted(x, router, gate, up, down, k):
     gates, chosen = torch.softmax(x @ router.T, -1).topk(k, -1)
     gates = gates / gates.sum(-1, keepdim=True)
@@ -183,6 +190,12 @@ MOE_FORWARD = Exercise(
             lambda *given: _mixture(*given, weigh=lambda g: g.detach()),
             "The values are right, but the router could not be trained: its gradient flows through "
             "the gate weights. Leave out detach().",
+        ),
+        Misconception(
+            "softmax over the tokens",
+            _over_tokens,
+            "Your shares sum to 1 over the tokens, so other tokens change the gate weights. "
+            "Each token is distributed over the experts: softmax along the last axis.",
         ),
     ),
     alternatives=(
