@@ -96,6 +96,14 @@ MASKED = Exercise(
             "The mask broadcasts, and the sum runs along `dim`.",
         ),
         Probe(
+            "scores around −20 000",
+            lambda: call(
+                torch.tensor([-20_000.0, 0.0, -20_001.0]), torch.tensor([True, False, True])
+            ),
+            "The allowed scores may be lower than any number you put in for the masked one, "
+            "except −inf.",
+        ),
+        Probe(
             "in float64",
             lambda: call(uneven(2, 3).double(), torch.tensor([[True, True, False]])),
             "The result keeps the dtype of `x`.",
