@@ -152,6 +152,11 @@ def a_batch(rng: random.Random) -> Call:
     return call(q, k, k_cache, offsets, starts, base=rng.choice((100.0, 1e6)))
 
 
+def _in_bfloat16(situation):
+    q, k, k_cache, *places = situation.args
+    return call(*(each.bfloat16() for each in (q, k, k_cache)), *places, **situation.kwargs)
+
+
 BATCH = Exercise(
     id="rope.batch_with_cache",
     title="RoPE in a batch with a cache",
@@ -192,6 +197,12 @@ BATCH = Exercise(
             "a text begins in a packed row",
             lambda: _situation((1, 3, 1, 2, 4), [7], [[0, 0, 1, 0, 0]]),
             "Positions 7, 8, then 0, 1, 2.",
+        ),
+        Probe(
+            "in bfloat16",
+            lambda: _in_bfloat16(_situation((1, 2, 1, 3, 4), [3], [[0, 0]])),
+            "Rotate in float32 if you like, but return the dtype of `q` and `k`.",
+            tolerance=8.0,
         ),
         Probe(
             "three rows, packed, with gradients",

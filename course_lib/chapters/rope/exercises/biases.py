@@ -215,6 +215,12 @@ ALIBI_BIAS = Exercise(
             lambda: call(torch.tensor([0.5, 0.25, 0.125]), 2, 5),
             "Two new tokens of five: the queries have the positions 3 and 4.",
         ),
+        Probe(
+            "1500 keys",
+            lambda: call(torch.tensor([0.5]), 2, 1500),
+            "No length is the largest: compute the table, rather than cut it from one of fixed "
+            "size.",
+        ),
     ),
     misconceptions=(
         Misconception(

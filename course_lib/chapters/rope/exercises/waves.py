@@ -108,6 +108,11 @@ SINUSOIDAL = Exercise(
             "Sine and cosine of one wave are in neighbouring columns.",
         ),
         Probe(
+            "a table of one row",
+            lambda: call(1, 4),
+            "Position 0 alone: 0, 1, 0, 1, in a table (1, 4).",
+        ),
+        Probe(
             "five waves, far",
             lambda: call(300, 10),
             "The speeds, checked far from the start.",

@@ -52,7 +52,8 @@ BACKWARD = Exercise(
     difficulty=2,
     statement=(
         "Given the probabilities `p` that softmax returned along `dim`, and the gradient of the "
-        "loss at `p`, return the gradient at the scores. Do not build the V × V Jacobian."
+        "loss at `p`, return the gradient at the scores. Do not build the V × V Jacobian. "
+        "The result keeps the dtype of `p`."
     ),
     solution=softmax.softmax_backward,
     reference=_by_the_matrix,
@@ -77,6 +78,11 @@ BACKWARD = Exercise(
         Probe("rows of a matrix", lambda: _given(uneven(2, 3), uneven(2, 3).flip(0)), AXIS),
         Probe("square, along dim 0", lambda: _given(uneven(3, 3), uneven(3, 3).cos(), 0), AXIS),
         Probe("the middle axis", lambda: _given(uneven(2, 3, 4), uneven(2, 3, 4).cos(), 1), AXIS),
+        Probe(
+            "in float64",
+            lambda: _given(uneven(2, 3).double(), uneven(2, 3).double().cos()),
+            "The gradient has the dtype of `p`.",
+        ),
         Probe(
             "a saturated row",
             lambda: _given(torch.tensor([200.0, 0.0, -1.0]), torch.tensor([1.0, -2.0, 5.0])),

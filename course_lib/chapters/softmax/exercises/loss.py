@@ -66,6 +66,11 @@ CROSS_ENTROPY = Exercise(
             gradient=True,
         ),
         Probe(
+            "scores around −1000",
+            lambda: call(torch.tensor([[-1000.0, -1002.0], [1000.0, 998.0]]), torch.tensor([1, 0])),
+            "Each row is measured from its own maximum, not from that of the whole batch.",
+        ),
+        Probe(
             "a very unlikely target",
             _unlikely_target,
             "A score 200 below the largest costs 200 nats. It is not infinite.",

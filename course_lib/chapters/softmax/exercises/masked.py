@@ -72,7 +72,7 @@ MASKED = Exercise(
     difficulty=2,
     statement=(
         "Return probabilities over the entries where `mask` is True, zero elsewhere. "
-        "A row in which nothing is allowed is all zeros. "
+        "A row in which nothing is allowed is all zeros. The result keeps the dtype of `x`. "
         "Gradients must flow through it and must not be nan."
     ),
     solution=softmax.masked_softmax,
@@ -94,6 +94,19 @@ MASKED = Exercise(
             "along dim 0",
             lambda: call(uneven(3, 2), torch.tensor([[True], [False], [True]]), dim=0),
             "The mask broadcasts, and the sum runs along `dim`.",
+        ),
+        Probe(
+            "scores around −20 000",
+            lambda: call(
+                torch.tensor([-20_000.0, 0.0, -20_001.0]), torch.tensor([True, False, True])
+            ),
+            "The allowed scores may be lower than any number you put in for the masked one, "
+            "except −inf.",
+        ),
+        Probe(
+            "in float64",
+            lambda: call(uneven(2, 3).double(), torch.tensor([[True, True, False]])),
+            "The result keeps the dtype of `x`.",
         ),
         Probe(
             "a row with nothing allowed",

@@ -96,6 +96,11 @@ MERGE = Exercise(
             "exp(1000) overflows; only differences of maxima are safe.",
         ),
         Probe(
+            "maxima around −20 000",
+            lambda: call(_pair([-20_000.0], [1.5]), _pair([-20_002.0], [1.5])),
+            "A finite maximum is never too low to count: only −inf stands for an empty block.",
+        ),
+        Probe(
             "two empty blocks",
             lambda: call(_pair([-torch.inf], [0.0]), _pair([-torch.inf], [0.0])),
             "Two empty blocks give an empty block: (−inf, 0), not nan.",

@@ -123,6 +123,11 @@ ONLINE = Exercise(
             "Nothing is exponentiated before the maximum is subtracted.",
         ),
         Probe(
+            "scores around −1000",
+            lambda: call(torch.tensor([-1000.0, -1002.0, -1001.0])),
+            "A finite score is never too low to count: only −inf stands for no score.",
+        ),
+        Probe(
             "the first scores are −inf",
             lambda: call(torch.tensor([-torch.inf, -torch.inf, 1.0, 0.0])),
             "Many rows start with masked scores, and −inf − (−inf) is nan.",

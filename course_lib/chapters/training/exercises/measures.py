@@ -241,6 +241,7 @@ POWER_LAW = Exercise(
     solution=scaling.fit_power_law,
     reference=_by_polyfit,
     generator=power_law_inputs,
+    tolerance=8.0,  # sums in float32, of sizes that are far from 1, are right too
     probes=(
         Probe(
             "a perfect law",
