@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import corpus
-from course_lib.chapters.mlp.figures.gates import near_zero, share_needed, strangers
+from course_lib.chapters.mlp.figures.gates import near_zero, paired_at_random, share_needed
 from course_lib.model.inspection import part_of
 from course_lib.study.exhibits.course_model_probes import (
     KINDS,
@@ -188,7 +188,9 @@ def test_what_the_chapters_say_of_the_gates_is_so():
         below.append((gate < 0).double().mean().item())
         small.append(near_zero(passed))
         needed.append(share_needed(passed))
-        assert needed[-1] < share_needed(strangers(gate, up)), "gate and up know of each other"
+        assert needed[-1] < share_needed(paired_at_random(gate, up)), (
+            "gates and ups depend on each other"
+        )
         assert not (passed == 0).any()
     # layer by layer; another Python has slightly other sources to read
     assert below == pytest.approx([0.70, 0.77, 0.78, 0.75], abs=0.03)
