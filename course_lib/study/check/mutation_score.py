@@ -4,7 +4,7 @@ A mutant that passes is either no fault at all, which a thousand generated input
 what the probes and the generator do not look at.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,16 @@ def mutation_score(exercise: Exercise) -> MutationScore:
         else:
             survivors.append(f"{name}, {mutant}")
     return MutationScore(killed, equivalent, tuple(survivors))
+
+
+def survivors(exercises: Iterable[Exercise]) -> list[str]:
+    """Return a line for each mutant that no check of its exercise catches."""
+    return [
+        f"{exercise.id}: {each}"
+        for exercise in exercises
+        if exercise.generator
+        for each in mutation_score(exercise).survivors
+    ]
 
 
 def _all_mutants(exercise: Exercise) -> Iterator[tuple[str, Mutant]]:
