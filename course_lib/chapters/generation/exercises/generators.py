@@ -112,7 +112,9 @@ def accept_inputs(rng: random.Random) -> Call:
         q = rng.uniform(0.05, 1.0)
         p = rng.choice((0.0, q, rng.uniform(0.0, 1.0), rng.uniform(0.5 * q, q)))
         u = rng.random()
-        while abs(u - p / q) < _MARGIN:
+        if 0.01 < p < 0.99 * q and rng.random() < 0.5:
+            u = p / q + rng.choice((-2, 2)) * _CLOSE
+        while abs(u - p / q) < _CLOSE:
             u = rng.random()
         target.append(p)
         draft.append(q)
