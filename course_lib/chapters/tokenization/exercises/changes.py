@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from course_lib.chapters.tokenization import answers
 from course_lib.chapters.tokenization.exercises.generators import word_and_merge
+from course_lib.chapters.tokenization.exercises.merges import joined
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
@@ -15,19 +16,6 @@ def counted(words):
         for pair in pairwise(ids):
             counts[pair] = counts.get(pair, 0) + count
     return counts
-
-
-def joined(ids, pair, new_id):
-    """Replace every occurrence of the pair."""
-    found, place = [], 0
-    while place < len(ids):
-        if tuple(ids[place : place + 2]) == pair:
-            found.append(new_id)
-            place += 2
-        else:
-            found.append(ids[place])
-            place += 1
-    return found
 
 
 def joined_once(ids, pair, new_id):

@@ -7,7 +7,8 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 from course_lib.tokenization import bpe_training
 
 
-def _by_places(ids, pair, new_id):
+def joined(ids, pair, new_id):
+    """Replace every occurrence of the pair."""
     merged, place = [], 0
     while place < len(ids):
         if list(ids[place : place + 2]) == list(pair):
@@ -65,7 +66,7 @@ def _right_half_kept(ids, pair, new_id):
 
 
 def _from_the_right(ids, pair, new_id):
-    return _by_places(list(ids)[::-1], pair[::-1], new_id)[::-1]
+    return joined(list(ids)[::-1], pair[::-1], new_id)[::-1]
 
 
 def _in_either_order(ids, pair, new_id):
@@ -81,7 +82,7 @@ def _in_either_order(ids, pair, new_id):
 
 
 def _in_place(ids, pair, new_id):
-    ids[:] = _by_places(ids, pair, new_id)
+    ids[:] = joined(ids, pair, new_id)
     return ids
 
 
@@ -119,7 +120,7 @@ MERGE = Exercise(
         "replaced by `new_id`. Occurrences must not overlap, and `ids` must not change."
     ),
     solution=bpe_training.merge,
-    reference=_by_places,
+    reference=joined,
     generator=word_and_merge,
     probes=(
         Probe("in the middle", lambda: call([5, 1, 2, 6], (1, 2), 9), "Two tokens become one."),
@@ -214,7 +215,7 @@ MERGE = Exercise(
         ),
     ),
     alternatives=(
-        Alternative("with an index", _by_places),
+        Alternative("with an index", joined),
         Alternative("with an iterator", _looking_back),
         Alternative("in a copy", _in_a_copy),
     ),

@@ -7,10 +7,10 @@ from course_lib.chapters.tokenization import answers
 from course_lib.chapters.tokenization.exercises.changes import (
     changes_of,
     counted,
-    joined,
     joined_once,
 )
 from course_lib.chapters.tokenization.exercises.generators import small_corpus
+from course_lib.chapters.tokenization.exercises.merges import joined
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 
