@@ -28,7 +28,7 @@ from course_lib.authoring.replay import (
     shown_outcome,
     untagged_errors,
 )
-from course_lib.authoring.source import plain_metadata, read_source, with_ids
+from course_lib.authoring.source import FOLDED, plain_metadata, read_source, with_ids
 from course_lib.study.chapter_parts import exercises_of, has_part
 from course_lib.study.display.saving import drop_views
 from course_lib.study.outcomes import Outcome
@@ -113,8 +113,9 @@ def rebuild_problems(path: Path, source: Path | None = None) -> list[str]:
     return [f"{each} ({source.name} against {path.name}): {remedy}" for each in found]
 
 
-def _inputs(cell: NotebookNode) -> tuple[str, str, tuple[str, ...]]:
-    return cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ()))
+def _inputs(cell: NotebookNode) -> tuple[str, str, tuple[str, ...], bool]:
+    tags = tuple(cell.metadata.get("tags", ()))
+    return cell.cell_type, cell.source, tags, cell.metadata.get(FOLDED, False)
 
 
 def chapter_problems(entry: Notebook, path: Path) -> list[str]:

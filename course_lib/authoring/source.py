@@ -7,6 +7,8 @@ none, one is derived from what the cell says and written into the source, so tha
 rename nothing.
 
 Notebook files allow letters, digits, `-` and `_` in an id; anything else becomes a dash there.
+
+A section whose heading begins with "Further" lies off the main path: JupyterLab opens it folded.
 """
 
 import re
@@ -16,7 +18,9 @@ from pathlib import Path
 from nbformat import NotebookNode, v4
 
 EXERCISE = re.compile(r"""^@exercise\(\s*["']([^"']+)["']""", re.MULTILINE)
+FOLDED = "jp-MarkdownHeadingCollapsed"  # JupyterLab's own name for it
 _MARKER = re.compile(r"^# ?%%(?!%)")
+_FURTHER = re.compile(r"## (?:\d+ · )?Further\b")
 
 
 def plain_metadata() -> NotebookNode:
@@ -126,5 +130,7 @@ def read_source(path: Path) -> NotebookNode:
         fresh.id = file_id(cell.metadata["id"])
         if cell.metadata.get("tags"):
             fresh.metadata["tags"] = list(cell.metadata["tags"])
+        if cell.cell_type == "markdown" and _FURTHER.match(cell.source):
+            fresh.metadata[FOLDED] = True
         kept.append(fresh)
     return v4.new_notebook(cells=kept, metadata=plain_metadata())

@@ -17,6 +17,7 @@ from course_lib.authoring.build import (
     solved_problems,
     verify,
 )
+from course_lib.authoring.source import FOLDED
 from course_lib.study.chapter_parts import exercises_of
 
 EXERCISES = [each.id for each in exercises_of("softmax")]
@@ -202,6 +203,7 @@ EDITS = {
     ),
     "cells are in a different order": lambda n: n.cells.reverse(),
     "cell 1-0 differs": lambda n: by_source(n, "1 / 0").metadata.pop("tags"),
+    "cell quiz-softmax differs": lambda n: n.cells[-1].metadata.update({FOLDED: True}),
 }
 
 

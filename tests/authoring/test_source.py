@@ -2,7 +2,14 @@
 
 import pytest
 
-from course_lib.authoring.source import derived_id, exercise_of, file_id, read_source, with_ids
+from course_lib.authoring.source import (
+    FOLDED,
+    derived_id,
+    exercise_of,
+    file_id,
+    read_source,
+    with_ids,
+)
 
 TEXT = """\
 # %% [markdown]
@@ -87,6 +94,16 @@ def test_cells_keep_kind_text_and_tags_and_nothing_else(tmp_path):
     ]
     assert notebook.metadata.kernelspec.name == "python3"
     assert "version" not in notebook.metadata.language_info
+
+
+@pytest.mark.parametrize(
+    ("heading", "folded"),
+    [("## Further: sinks", True), ("## 13 · Further · sinks", True), ("## Furthermore", False)],
+)
+def test_a_section_off_the_main_path_opens_folded(tmp_path, heading, folded):
+    text = f"# %% [markdown]\n# {heading}\n# Words.\n\n# %%\n# ## Further, in code\n"
+    cells = read(tmp_path, with_ids(text)).cells
+    assert [FOLDED in cell.metadata for cell in cells] == [folded, False]
 
 
 def test_an_id_given_twice_is_an_error_also_when_only_the_file_s_letters_agree():
