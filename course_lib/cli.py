@@ -197,10 +197,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_bank() -> int:
-    from course_lib.study.check.bank_proof import bank_problems, bank_table
+    from course_lib.study.chapter_parts import all_exercises
+    from course_lib.study.check.bank_proof import bank_report
 
-    print(bank_table())
-    problems = bank_problems()
+    table, problems = bank_report(all_exercises())
+    print(table)
     print("\n".join(["", *problems] if problems else ["", "Every claim holds."]))
     return int(bool(problems))
 

@@ -208,8 +208,7 @@ def test_the_bank_fails_when_a_claim_does(
     problems: list[str],
     status: int,
 ) -> None:
-    monkeypatch.setattr(proof, "bank_table", lambda: "the table")
-    monkeypatch.setattr(proof, "bank_problems", lambda: problems)
+    monkeypatch.setattr(proof, "bank_report", lambda _: ("the table", problems))
     assert cli.main(["check", "--bank"]) == status
     printed = capsys.readouterr().out
     assert printed.startswith("the table")

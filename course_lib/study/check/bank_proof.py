@@ -9,13 +9,13 @@ reference       does not lean on the code that it checks: the solution's own mod
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from course_lib import find_notebook
-from course_lib.study.chapter_parts import CHAPTERS, all_exercises
+from course_lib.study.chapter_parts import CHAPTERS
 from course_lib.study.check.generated import generated_probes
 from course_lib.study.check.judge import check, passes
 from course_lib.study.check.mutation_score import mutation_score
@@ -31,6 +31,9 @@ class Finding:
     claim: str
     found: str
     holds: bool
+
+    def __str__(self) -> str:
+        return f"{self.exercise}, {self.claim}: {self.found}"
 
 
 def findings(exercise: Exercise) -> Iterator[Finding]:
@@ -52,38 +55,34 @@ def findings(exercise: Exercise) -> Iterator[Finding]:
     yield _independence(exercise)
 
 
-def bank_problems() -> list[str]:
-    """Return a sentence for each claim that does not hold, over the whole course."""
-    return [
-        f"{each.exercise}, {each.claim}: {each.found}"
-        for exercise in all_exercises()
-        for each in findings(exercise)
-        if not each.holds
-    ]
-
-
 COLUMNS = (
     *("exercise", "probes", "generated", "alternatives", "mistakes", "diagnosed"),
     *("mutants", "killed", "equivalent", "survivors", "holds"),
 )
 
 
-def bank_table() -> str:
-    """Return a table of all exercises: probes, right answers, mistakes told apart, mutants."""
-    rows = [_row(exercise) for exercise in all_exercises()]
+def bank_report(exercises: Iterable[Exercise]) -> tuple[str, list[str]]:
+    """Return a table of the exercises, and a sentence for each claim that does not hold.
+
+    The table counts probes, right answers, mistakes told apart and mutants.
+    """
+    rows, problems = [], []
+    for exercise in exercises:
+        found = list(findings(exercise))
+        rows.append(_row(exercise, found))
+        problems += [str(each) for each in found if not each.holds]
     numbers = range(1, len(COLUMNS) - 1)
     totals = [str(sum(int(row[column]) for row in rows)) for column in numbers]
-    holds = "yes" if all(row[-1] == "yes" for row in rows) else "NO"
-    lines = [list(COLUMNS), *rows, [f"{len(rows)} exercises", *totals, holds]]
+    lines = [list(COLUMNS), *rows, [f"{len(rows)} exercises", *totals, "NO" if problems else "yes"]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    return "\n".join(
+    table = "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+    return table, problems
 
 
-def _row(exercise: Exercise) -> list[str]:
-    found = list(findings(exercise))
+def _row(exercise: Exercise, found: list[Finding]) -> list[str]:
     mistakes = [each for each in found if each.claim.startswith("mistake")]
     score = mutation_score(exercise)
     return [

@@ -1,4 +1,4 @@
-"""Every exercise ever registered is proven here; a new one needs no new test."""
+"""The proof finds what it should, and every declaration is complete."""
 
 from dataclasses import replace
 
@@ -10,6 +10,8 @@ from course_lib.chapters.generation import answers
 from course_lib.generation import processors
 from course_lib.study.chapter_parts import all_exercises, exercises_of, find_exercise
 from course_lib.study.check import bank_proof as proof
+from course_lib.study.check import mutation_score
+from course_lib.study.check.mutation_score import MutationScore
 from course_lib.study.check.spec import Alternative, Misconception
 
 ALL = all_exercises()
@@ -18,11 +20,6 @@ WITHOUT_GENERATOR = {"self_check.continue_texts"}  # forty runs of a model would
 
 def not_holding(exercise):
     return [finding for finding in proof.findings(exercise) if not finding.holds]
-
-
-@pytest.mark.parametrize("exercise", ALL, ids=lambda each: each.id)
-def test_every_claim_holds(exercise):
-    assert not_holding(exercise) == []
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda each: each.id)
@@ -51,8 +48,6 @@ def planted(monkeypatch):
 
     def plant(exercise_id="softmax.stable", **changes):
         changed = replace(find_exercise(exercise_id), **changes)
-        others = [each for each in ALL if each.id != changed.id]
-        monkeypatch.setattr(proof, "all_exercises", lambda: [*others, changed])
         monkeypatch.setattr("course_lib.study.check.judge.find_exercise", lambda _: changed)
         return changed
 
@@ -126,9 +121,11 @@ def test_a_wrong_solution_is_found(planted):
 
 
 def test_table_counts_what_is_there(monkeypatch):
+    monkeypatch.setattr(mutation_score, "INPUTS", 50)
     two = [find_exercise("softmax.gradient"), find_exercise("language_models.narrow")]
-    monkeypatch.setattr(proof, "all_exercises", lambda: two)
-    heading, *rows, total = (line.split() for line in proof.bank_table().splitlines())
+    table, problems = proof.bank_report(two)
+    assert problems == []
+    heading, *rows, total = (line.split() for line in table.splitlines())
     assert heading == list(proof.COLUMNS)
     counted = [dict(zip(heading, row, strict=True)) for row in rows]
     for each, row in zip(two, counted, strict=True):
@@ -142,9 +139,8 @@ def test_table_counts_what_is_there(monkeypatch):
     assert total == ["2", "exercises", *sums, "yes"]
 
 
-def test_problems_are_sentences(planted):
-    planted(solution=softmax.naive_softmax)
-    assert any(
-        problem.startswith("softmax.stable, the solution: softmax.stable: not yet")
-        for problem in proof.bank_problems()
-    )
+def test_problems_are_sentences_and_the_table_says_no(planted, monkeypatch):
+    monkeypatch.setattr(proof, "mutation_score", lambda _: MutationScore(0, 0, ()))
+    table, problems = proof.bank_report([planted(solution=softmax.naive_softmax)])
+    assert problems[0].startswith("softmax.stable, the solution: softmax.stable: not yet")
+    assert [line.split()[-1] for line in table.splitlines()] == ["holds", "NO", "NO"]
