@@ -26,6 +26,7 @@ print(*survivors(exercises), sep="\\n")
 """
 
 
+@pytest.mark.timeout(1800)  # alone a minute or two; a busy machine takes ten times as long
 @pytest.mark.parametrize("slug", SLUGS)
 def test_every_claim_holds_and_every_mutant_is_caught_or_no_fault(slug):
     done = subprocess.run(
