@@ -1,8 +1,8 @@
-"""The browser in which the course is tested: found on this machine, or installed where that is due.
+"""The browser in which the course is tested: found on this machine, or installed where allowed.
 
     python -m course_lib.authoring.browser     run the browser's tests, as `course test` does
 
-Chromium comes from the system's own packages. Where it cannot be installed, the tests are left out
+Chromium comes from the system's packages. Where it cannot be installed, the tests are skipped
 and a line says so; on Linux under CI that is a failure, since nobody would read the line there.
 """
 
@@ -32,7 +32,7 @@ def may_install() -> bool:
 
 
 def install_browser() -> None:
-    """Install Chromium from the system's packages; whether it worked is seen by looking for it."""
+    """Install Chromium from the system's packages; the caller checks whether that worked."""
     print("Installing Chromium from the system's packages (needed once)", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"]
@@ -56,7 +56,7 @@ def missing_is_failure(environment: Mapping[str, str]) -> bool:
 
 
 def main() -> int:
-    """Run the browser's tests in the browser that is there; return their exit status."""
+    """Run the browser tests in the browser found; return their exit status."""
     if find_browser() is None and may_install():
         install_browser()
     if find_browser() is None:

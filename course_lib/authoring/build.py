@@ -1,4 +1,4 @@
-"""What authors do with notebooks: build them from their sources and prove that they are sound.
+"""Build notebooks from their sources, and prove that they are sound.
 
 `build` turns `notebooks/source/NN_slug.py` into an executed `notebooks/NN_slug.ipynb`; two builds
 of one source give the same bytes. `verify` holds every notebook of the catalogue against its
@@ -46,12 +46,12 @@ def chosen(names: Sequence[str] = ()) -> list[Notebook]:
 
 
 def source_path(entry: Notebook) -> Path:
-    """Return where the author's text of a notebook is."""
+    """Return the path of a notebook's source."""
     return SOURCES / f"{entry.stem}.py"
 
 
 def notebook_path(entry: Notebook) -> Path:
-    """Return where the executed notebook is stored."""
+    """Return the path of the executed notebook."""
     return NOTEBOOKS / f"{entry.stem}.ipynb"
 
 
@@ -82,7 +82,7 @@ def build_file(source: Path, target: Path) -> Path:
 
 
 def settle(notebook: NotebookNode) -> None:
-    """Drop from an executed notebook what differs from run to run or names this machine."""
+    """Remove from an executed notebook what differs from run to run or names this machine."""
     notebook.metadata = plain_metadata()
     drop_views(notebook)
     for cell in notebook.cells:

@@ -116,7 +116,7 @@ def card(run: RecipeRun, model: DecoderLM) -> str:
 
 
 def recipe_rows(run: RecipeRun) -> list[tuple[str, str]]:
-    """Return what was chosen, and what it took."""
+    """Return the settings, and the time that training took."""
     plan, recipe = run.recipe.plan, run.recipe
     tokens = (recipe.text_rows + recipe.repeat_rows) * recipe.context
     last: Record = run.records[-1]

@@ -1,4 +1,4 @@
-"""Begin a chapter: `course new SLUG` writes a small one that works, to be filled and replaced.
+"""Start a chapter: `course new SLUG` writes a small working one, to be filled in and replaced.
 
 A chapter is a folder, a subject module and a notebook, with their tests and a line of the
 catalogue. What is written here runs as it is; every sentence that only its author can write is
@@ -42,7 +42,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a new chapter writes, worked out before anything is written."""
+    """Everything that a new chapter writes, prepared before anything is written."""
 
     written: dict[Path, str]  # new files, and files with another text
     renamed: dict[Path, Path]  # notebooks that get a new number, old to new
@@ -153,7 +153,7 @@ def with_map(readme: str, catalogue: list[Notebook]) -> str:
 
 
 def _carry_out(plan: Plan) -> None:
-    """Rename and write; where that fails, put back what was there."""
+    """Rename and write; if that fails, restore what was there."""
     touched = {*plan.written, *plan.renamed, *plan.renamed.values()}
     before = {path: path.read_bytes() if path.exists() else None for path in touched}
     try:

@@ -1,4 +1,4 @@
-"""Run notebooks the way a learner does, on this interpreter, and look at what came out.
+"""Run notebooks as a learner does, on this interpreter, and inspect their outputs.
 
 Three runs: `execute` fills a notebook with outputs; `replay_untouched` runs a stored notebook in a
 process of its own and compares every output strictly; `exercise_outcomes` tells how the exercises
@@ -37,7 +37,7 @@ NO_FEEDBACK = "no feedback"
 
 
 class ThisInterpreter(KernelSpecManager):
-    """Finds one kernel only: the Python that runs this line, whatever else is installed."""
+    """Finds only one kernel, the running Python, whatever else is installed."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """Return the specification of a kernel on the running interpreter."""
@@ -56,7 +56,7 @@ class PlainClient(NotebookClient):
 
 @contextmanager
 def kernel_environment() -> Iterator[dict[str, str]]:
-    """Give the variables for a kernel that knows the course and nothing of its user."""
+    """Return the environment of a kernel that has the course and none of the user's settings."""
     root = str(Path(__file__).resolve().parents[2])
     with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -76,7 +76,7 @@ def kernel_environment() -> Iterator[dict[str, str]]:
 def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> None:
     """Run every cell in `folder` and put the outputs in place; stop at the first error.
 
-    With `keep_going` errors stay in the outputs, as when a person runs one cell after the other.
+    With `keep_going` errors stay in the outputs, as when a person runs one cell after another.
     """
     with kernel_environment() as environment:
         os.makedirs(environment["JUPYTER_RUNTIME_DIR"])
@@ -162,7 +162,7 @@ def exercise_outcomes(path: Path, solved: bool = False) -> dict[str, str]:
 
 
 def solved_source(exercise_id: str, source: str) -> str:
-    """Return the text of an exercise cell with the library's solution in place of the body."""
+    """Return the text of an exercise cell with its body replaced by the library's solution."""
     defined = re.search(r"^(?:class|def) (\w+)", source, re.MULTILINE)
     return (
         "from course_lib.study.chapter_parts import find_exercise\n"

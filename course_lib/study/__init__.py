@@ -1,12 +1,12 @@
-"""The classroom: it shows, asks, checks and remembers, and knows no chapter.
+"""The classroom: the engine that displays, asks, checks and records; it contains no chapter.
 
-What a notebook imports stands here; each name is loaded when it is first asked for, so that a part
-of the classroom can be used without paying for the others.
+A notebook imports these names; each is loaded on first use, so that one part
+of the classroom can be used without loading the others.
 
     from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, show
 
     display     how things look: house style, explorers, tables, the static form for saved files
-    record      what is remembered: progress, evidence, repetition, dashboard, report
+    record      what is recorded: progress, evidence, repetition, dashboard, report
     check       exercises: specification, decorator, sandbox, diagnosis, feedback, proof of the bank
     ask         questions: kinds, grading, cards, terminal, quiz
     files       the learner's copy of the notebooks: workspace, three-way merge, doctor

@@ -108,7 +108,7 @@ def current_exercise_id(exercise_id: str) -> str:
 def find_exercise(exercise_id: str) -> "Exercise":
     """Return one exercise, for a retired id the one that teaches the same now.
 
-    An unknown name is answered with the nearest known one.
+    The error for an unknown name suggests the nearest known one.
     """
     exercise_id = current_exercise_id(exercise_id)
     for each in exercises_of(exercise_id.partition(".")[0]):

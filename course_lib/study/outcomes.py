@@ -1,10 +1,10 @@
-"""What can come of an exercise: one vocabulary for feedback, for the record and for replays."""
+"""The outcomes of an exercise: one vocabulary for feedback, for the record and for replays."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What can come of checking a function."""
+    """The outcome of checking a function."""
 
     PASSED = "passed"
     NOT_ATTEMPTED = "not attempted"

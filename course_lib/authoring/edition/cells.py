@@ -52,10 +52,10 @@ def markdown() -> mistune.Markdown:
 
 
 class _Renderer(mistune.HTMLRenderer):
-    """Colours blocks of code, and gives headings a name that links can point at."""
+    """Colours blocks of code, and gives headings an anchor for links."""
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        """Lead from page to page: the notebooks link to each other's files."""
+        """Make links between notebooks point to their pages."""
         return super().link(text, re.sub(r"^(\d\d_\w+)\.ipynb(?=$|#)", r"\1.html", url), title)
 
     def block_code(self, code: str, info: str | None = None) -> str:
@@ -68,7 +68,7 @@ class _Renderer(mistune.HTMLRenderer):
 
 
 def formula(latex: str, display: str = "inline") -> str:
-    """Return a formula as MathML, with its source for whoever cannot see it."""
+    """Return a formula as MathML, with its source as the alternative text."""
     return convert(html.unescape(latex).strip(), display=display)
 
 

@@ -1,1 +1,1 @@
-"""Questions: their kinds, grading, cards, the terminal's and the notebook's quiz."""
+"""Questions: kinds, grading, cards, and the quiz in a terminal or a notebook."""

@@ -1,7 +1,7 @@
-"""What all question cards share: the prompt, the Check button, the verdict, and their look.
+"""What all question cards have in common: the prompt, the Check button, the verdict, the style.
 
-Cards are made of ipywidgets only, so they can be worked with the keyboard alone and follow the
-notebook's theme. A card knows what was answered; what becomes of it is for whoever made the card.
+Cards consist of ipywidgets only, so they can be used with the keyboard alone and follow the
+notebook's theme. A card knows what was answered; its maker decides what happens to the answer.
 """
 
 import random
@@ -53,7 +53,7 @@ class Card:
         return None
 
     def answer(self) -> Any:
-        """Return what is answered now; raise NoAnswerError with a sentence if nothing is."""
+        """Return the current answer; raise NoAnswerError with a sentence if there is none."""
         raise NotImplementedError
 
     def assessed(self) -> tuple[int, int] | None:
@@ -91,7 +91,7 @@ class Card:
 
 
 def beside(control: widgets.Widget, text: str) -> widgets.HBox:
-    """Return a control with a text at its right that breaks into lines."""
+    """Return a control with text to its right that wraps."""
     return widgets.HBox(
         [control, widgets.HTML(lines(text), layout={"width": "auto", "flex": "1 1 0"})],
         layout=FULL,
@@ -99,19 +99,19 @@ def beside(control: widgets.Widget, text: str) -> widgets.HBox:
 
 
 def listed(texts: list[str]) -> str:
-    """Return texts as HTML, a letter before each."""
+    """Return texts as HTML, each after its letter."""
     return lines(
         "<br>".join(f"<b>{letter(place)}.</b> {rich(text)}" for place, text in enumerate(texts))
     )
 
 
 def lines(content: str) -> str:
-    """Set text in the notebook's own line height; that of controls is wider."""
+    """Set text in the notebook's own line height; controls use a larger one."""
     return f'<div style="line-height: 1.6">{content}</div>'
 
 
 def framed(colour: str, content: str) -> str:
-    """Return HTML beside a bar of that colour; screen readers say it when it appears."""
+    """Return HTML next to a bar of that colour; screen readers announce it when it appears."""
     return (
         f'<div role="status" style="border-left: 4px solid {colour}; padding-left: 0.75em; '
         f'margin-top: 0.4em; line-height: 1.6">{content}</div>'
@@ -119,5 +119,5 @@ def framed(colour: str, content: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return the text with a capital at its beginning."""
+    """Return the text with its first letter capitalised."""
     return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""One card for each kind of question: its prompt, something to answer with, Check, the verdict."""
+"""One card for each kind of question: its prompt, a way to answer, Check, the verdict."""
 
 import random
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class SeveralAnswersCard(Card):
 
 
 class NumericCard(Card):
-    """A field for a number, and a button that asks the same with other numbers."""
+    """A field for a number, and a button that asks the same question with new numbers."""
 
     def _make_inputs(self) -> list[widgets.Widget]:
         self.field = widgets.Text(placeholder="a number", layout={"width": "12em"})
@@ -106,7 +106,7 @@ class NumericCard(Card):
 
 
 class OrderStepsCard(Card):
-    """A list of places beside each step."""
+    """A list of positions next to each step."""
 
     def _make_inputs(self) -> list[widgets.Widget]:
         assert isinstance(self.question, OrderSteps)
@@ -247,6 +247,6 @@ def card(
 
 
 def _code_label(number: int, text: str, *, chosen: bool) -> str:
-    """Return a line as the label of a button, in which only such spaces keep their width."""
+    """Return a line as a button's label, in which only non-breaking spaces keep their width."""
     mark = "▶" if chosen else " "
     return f"{mark} {number:>2}  {text}".replace(" ", "\N{NO-BREAK SPACE}")

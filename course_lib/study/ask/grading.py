@@ -1,7 +1,7 @@
-"""The judgement of an answer to a quiz question: right or wrong, and what there is to learn.
+"""Grade an answer to a quiz question: right or wrong, and why.
 
-`grade` is pure: it shows nothing and keeps nothing. Its explanation speaks of what the learner
-chose and of what is right; paragraphs are separated by line breaks, `code` stands in backticks.
+`grade` is pure: it displays nothing and stores nothing. Its explanation covers what the learner
+chose and what is right; paragraphs are separated by line breaks, `code` is in backticks.
 """
 
 import math
@@ -40,7 +40,7 @@ class Verdict:
 def grade(question: Question, answer: Any, drawn: Drawn | None = None) -> Verdict:
     """Return the verdict on an answer; a Numeric question also needs the numbers it was asked with.
 
-    What an answer is for each kind stands at the top of `course_lib.study.ask.question`.
+    `course_lib.study.ask.question` lists what an answer is for each kind of question.
     """
     match question:
         case OneAnswer():
@@ -84,12 +84,12 @@ def parse_number(text: str) -> float:
 
 
 def same_output(given: str, printed: str) -> bool:
-    """Whether a typed text is this output: spaces, line breaks and the kind of quotes are free."""
+    """Whether a typed text is this output, up to spaces, line breaks and the kind of quotes."""
     return _words(given) == _words(printed)
 
 
 def _same_values(given: str, printed: str) -> bool:
-    """Whether a typed text differs from this output in how numbers are written, if at all."""
+    """Whether a typed text differs from this output at most in how numbers are written."""
     return [_value(word) for word in NUMBER.findall(_plain(given))] == [
         _value(word) for word in NUMBER.findall(_plain(printed))
     ]

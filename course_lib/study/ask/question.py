@@ -1,7 +1,7 @@
 """The kinds of quiz question.
 
-A question is worth asking if it has one reading, one key, and something to learn from each answer.
-So a question states, beside its right answer, why every other one is wrong.
+A question is worth asking if it has one reading, one key, and a lesson in each answer.
+So a question states not only its right answer but why every other one is wrong.
 
     OneAnswer      choose one option                 answer: index of the option
     SeveralAnswers choose every option that holds    answer: indices of the options
@@ -103,7 +103,7 @@ class Numeric(Asked):
 
     @property
     def task(self) -> str:
-        """What the learner is to do, which the other kinds say once for all."""
+        """What the learner has to do; the other kinds have one fixed instruction."""
         return f"Give a number in {self.unit}." if self.unit else "Give a number."
 
     def asked(self, drawn: Drawn) -> str:
@@ -111,7 +111,7 @@ class Numeric(Asked):
         return self.prompt.format(**drawn)
 
     def fresh(self, rng: random.Random) -> dict[str, Any]:
-        """Draw numbers with which none of the slips comes near the right answer."""
+        """Draw numbers for which no slip comes close to the right answer."""
         for _ in range(DRAWS):
             drawn = self.draw(rng)
             truth = self.truth(drawn)
@@ -123,7 +123,7 @@ class Numeric(Asked):
         )
 
     def example(self) -> dict[str, Any]:
-        """Return the numbers of the static form: always the same ones."""
+        """Return the numbers of the static form, which are always the same."""
         return self.fresh(random.Random(self.id))
 
     def truth(self, drawn: Drawn) -> float:
@@ -137,7 +137,7 @@ class Numeric(Asked):
 
 @dataclass(frozen=True)
 class OrderSteps(Asked):
-    """Put the steps, declared in their right order, back into it."""
+    """Put the steps back into the right order, in which they are declared."""
 
     task: ClassVar = "Put the steps into their right order."
     steps: tuple[str, ...]
@@ -211,7 +211,7 @@ class FindTheBug(Asked):
 
 @dataclass(frozen=True)
 class PredictOutput(Asked):
-    """Say what `code` prints; the truth is what it prints when it runs, here and now."""
+    """Say what `code` prints; the right answer is found by running it."""
 
     task: ClassVar = "What does this print?"
     code: str
@@ -239,7 +239,7 @@ class PredictOutput(Asked):
 
 @dataclass(frozen=True)
 class OpenQuestion(Asked):
-    """Write an answer, then tick which criteria it meets; `enough` of them make it a good one."""
+    """Write an answer, then tick the criteria that it meets; `enough` make it a good one."""
 
     task: ClassVar = "Write your answer first; then compare it with a rubric."
     rubric: tuple[Criterion, ...]
@@ -266,7 +266,7 @@ Question = (
 
 
 def shown_order(question: Question) -> tuple[int, ...]:
-    """Return in which order options or steps are shown: shuffled, but the same everywhere."""
+    """Return the order in which options or steps are shown: shuffled, but the same everywhere."""
     match question:
         case OneAnswer(options=parts) | SeveralAnswers(options=parts) | OrderSteps(steps=parts):
             order = sorted(range(len(parts)), key=lambda index: _digest(f"{question.id} {index}"))

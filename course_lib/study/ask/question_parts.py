@@ -1,4 +1,4 @@
-"""What quiz questions are made of: a name and a prompt, options, slips, criteria, and their checks.
+"""The parts of quiz questions: a name and a prompt, options, slips, criteria, and their checks.
 
 A question without an explanation or with two equal options would be noticed by a learner. With
 these checks its author notices it first, when the module is imported.
@@ -23,7 +23,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An output that learners expect and that does not come, and why it does not."""
+    """An output that learners expect, and why it is not printed."""
 
     output: str
     why: str
@@ -31,7 +31,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that a good free answer contains, and what it is there for."""
+    """One thing that a good free answer contains, and why it matters."""
 
     text: str
     why: str
@@ -39,20 +39,20 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Slip:
-    """A wrong formula that learners use, and what somebody who used it is told."""
+    """A wrong formula that learners use, and the explanation for those who used it."""
 
     name: str
     formula: Callable[..., float]
     why: str
 
     def value(self, drawn: Mapping[str, Any]) -> float:
-        """Return what somebody who makes this slip answers for these numbers."""
+        """Return the answer to which this slip leads for these numbers."""
         return float(self.formula(**drawn))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What all kinds have: a name of their own, and a sentence to read."""
+    """What all kinds have: a unique name, and a prompt."""
 
     id: str
     prompt: str

@@ -1,8 +1,8 @@
-"""The quiz of a notebook: questions that can be answered in place, each with an explanation.
+"""A notebook's quiz: questions to answer in place, each with an explanation.
 
     quiz("softmax")      the questions of one notebook
     mixed_quiz()         questions of all notebooks, drawn anew each time
-    due_quiz()           what should be repeated now
+    due_quiz()           the questions that are due for repetition
 
 In a running notebook every question has a Check button, and each new answer goes to the progress
 store. In a saved file the same output is a text of the questions, without answers.
@@ -79,7 +79,7 @@ class Quiz:
         self.status.value = f'<div role="status"><b>{rich(self.score())}</b>{notice}</div>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """Return the live view, and for those who cannot show it the static form."""
+        """Return the live view, and the static form for programs that cannot show it."""
         asked = self.questions if self.saved is None else ()
         static = list(rows(self.heading, asked, self.saved or ""))
         live = self.widget._repr_mimebundle_()
@@ -87,7 +87,7 @@ class Quiz:
 
 
 def quiz(slug: str, part: str | None = None) -> Quiz:
-    """Return the quiz of one notebook, or a part of it; as the last line of a cell it is shown."""
+    """Return the quiz of one notebook, or a part of it; it is shown as the last line of a cell."""
     found = asked_questions(slug, part)
     titles = {notebook.slug: notebook.title for notebook in SYLLABUS}
     return Quiz(f"Check yourself: {part or titles.get(slug, slug)}", found, store())
@@ -104,7 +104,7 @@ def mixed_quiz(count: int = 10) -> Quiz:
 
 
 def due_quiz(count: int = 10) -> Quiz:
-    """Return the questions whose time to be repeated has come, the most forgotten ones first."""
+    """Return the questions that are due for repetition, the least remembered first."""
     results = store()
     found = what_to_repeat(results).due[:count]
     return Quiz("Check yourself: what is due", found, results, saved=DRAWN)

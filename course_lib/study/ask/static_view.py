@@ -1,10 +1,10 @@
 """A quiz as it stands in a saved file: the questions without the answers, as Markdown and as text.
 
-Where no kernel runs, no button can be pressed: on a code host, in an exported page, in a file that
-is opened again. There the learner still reads every question. Both forms are the same on every
+Without a kernel no button works: on a code host, in an exported page, in a file that
+is opened again. The learner can still read every question there. Both forms are the same on every
 machine, since options keep their place and numeric questions show one fixed example.
 
-Checked against:  what two Markdown parsers make of it, JupyterLab in a real browser
+Checked against:  the output of two Markdown parsers, JupyterLab in a real browser
 """
 
 import re
@@ -52,7 +52,7 @@ def rows(heading: str, questions: Sequence[Question], note: str = "") -> Iterato
 
 
 def question_rows(number: int, question: Question, prompt: str, note: str = "") -> Iterator[Row]:
-    """Yield the paragraphs of one question; `note` comes after what the learner is to do."""
+    """Yield the paragraphs of one question; `note` comes after the instruction."""
     yield Row("prompt", f"{number}.", prompt)
     yield from _parts(question)
     yield Row("task", "", question.task + note)

@@ -37,7 +37,7 @@ class SkippedError(Exception):
 
 
 class StoppedError(Exception):
-    """The learner has had enough for now."""
+    """The learner wants to stop for now."""
 
 
 def session(slug: str | None, count: int, mixed: bool, write: Write = print) -> None:
@@ -158,7 +158,7 @@ def _line(read: Read, asking: str) -> str:
 
 
 def _text(read: Read, asking: str) -> str:
-    """Return typed lines up to the first empty one."""
+    """Return the typed lines before the first empty one."""
     lines = [_line(read, f"{asking}\n")]
     while typed := read(""):
         lines.append(typed)

@@ -3,8 +3,8 @@
 stub            is "not attempted"
 solution        passes, and so does each alternative; each with half of the tolerance to spare
 misconception   fails, and is diagnosed as itself and as no other
-reference       does not lean on the code that it checks: the solution's own module, and, where the
-                solution stands with the chapter, every module that the chapter is about
+reference       does not use the code that it checks: the solution's own module, and, where the
+                solution is in the chapter's folder, every module that the chapter teaches
 """
 
 import inspect
@@ -128,8 +128,8 @@ def _independence(exercise: Exercise) -> Finding:
 def _under_test(solution: Callable[..., Any]) -> tuple[str, ...]:
     """Return the modules and packages whose functions a reference must not use.
 
-    A solution in the library has its module. One that stands with a chapter calls functions of the
-    modules that the chapter is about, so these count as well.
+    A solution in the library has its module. One in a chapter's folder calls functions of the
+    modules that the chapter teaches, so these count as well.
     """
     own = inspect.unwrap(solution).__module__
     if not own.startswith(f"{CHAPTERS}."):

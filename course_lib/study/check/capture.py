@@ -1,4 +1,4 @@
-"""Keep the output of a function away from the notebook, whichever way it takes."""
+"""Keep the output of a function out of the notebook, however it is written."""
 
 import contextlib
 import io
@@ -9,26 +9,26 @@ from typing import Any
 
 
 class BoundedText(io.StringIO):
-    """A standard output that keeps the beginning and forgets the rest."""
+    """A standard output that keeps the beginning and drops the rest."""
 
     def __init__(self, characters: int) -> None:
         super().__init__()
         self.characters = characters
 
     def write(self, text: str) -> int:
-        """Write what there is room for."""
+        """Write as much as there is room for."""
         room = self.characters - self.tell()
         if room > 0:
             super().write(text[:room])
         return len(text)
 
     def close(self) -> None:
-        """Stay open: what was written is read later."""
+        """Stay open, since what was written is read later."""
 
 
 @contextlib.contextmanager
 def muted(characters: int) -> Iterator[BoundedText]:
-    """Collect the beginning of what is printed; what goes around `print` is dropped.
+    """Collect the beginning of what is printed; output that bypasses `print` is dropped.
 
     A kernel also shows what reaches its file descriptors: through `os.write`, `sys.__stdout__`, or
     another program.

@@ -59,7 +59,7 @@ def difference(
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, in words for a sentence."""
+    """Return what kind of thing a value is, as words for a sentence."""
     if value is None:
         return "nothing (None)"
     if isinstance(value, torch.Tensor):
@@ -155,7 +155,7 @@ def _mapping_difference(expected: Mapping, got: Any, rules: Rules, where: str) -
 
 
 def _nothing(value: Any, others: Mapping) -> bool:
-    """Say whether an entry says as much as no entry: an amount of 0 among amounts, all floats."""
+    """Say whether an entry means the same as no entry: an amount of 0 among floats."""
     amounts = bool(others) and all(isinstance(each, float) for each in others.values())
     return amounts and _single(value) == 0
 
@@ -263,7 +263,7 @@ def _comparable(tensor: torch.Tensor) -> torch.Tensor:
 def _coarser_rounding(expected: torch.Tensor, got: torch.Tensor) -> tuple[float, float]:
     """Return what counts as rounding: that of the inputs' dtype, or of float32 where one used it.
 
-    An answer in half precision where float32 was asked for has lost digits that it was given.
+    An answer in half precision has lost digits where the inputs had float32.
     """
     exact = (0.0, 0.0)
     if expected.dtype not in _ROUNDING:  # integers and truth values do not round

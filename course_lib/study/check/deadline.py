@@ -1,7 +1,7 @@
 """Stop a function that does not end.
 
-Where there are signals, the time that counts is the function's own, that of the processor: on a
-busy machine a right answer waits for its turn, and must not be called endless for that. A function
+Where signals exist, the limit applies to the function's own processor time: on a
+busy machine a right answer has to wait, and must not be called endless for that. A function
 that only waits is stopped too, after `PATIENCE` times as long by the clock.
 
 `TooSlow` is raised inside the function once its time is up: by a signal, or, where there are none

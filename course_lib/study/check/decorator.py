@@ -1,6 +1,6 @@
-"""What stands in an exercise's cell: `@exercise` checks the function beneath it, `hint` helps.
+"""What an exercise's cell uses: `@exercise` checks the function below it, `hint` helps.
 
-A function is checked the moment its cell runs, shown as feedback, and recorded.
+A function is checked as soon as its cell runs; the result is shown and recorded.
 """
 
 import inspect
@@ -26,7 +26,7 @@ _memory = _Memory()
 
 
 def exercise(exercise_id: Any) -> Callable[[Any], Any]:
-    """Check the function beneath as soon as its cell runs; the function itself stays as it is."""
+    """Check the function below as soon as its cell runs; the function itself is left unchanged."""
     if not isinstance(exercise_id, str):
         show_feedback(Feedback.notice('Write the exercise\'s name: `@exercise("softmax.stable")`.'))
         return exercise_id

@@ -1,4 +1,4 @@
-"""Name a wrong answer by what it behaves like.
+"""Name a wrong answer by the mistake that behaves like it.
 
 First come the mistakes that the exercise declares. Where none of them fits, right answers with one
 small fault are tried: an operator, a bound, an argument that is ignored. A name is given only if
@@ -35,7 +35,7 @@ MOST_FAULTS = 150
 def diagnose(
     found: Exercise, function: Callable[..., Any], runs: list[Run], failing: Probe
 ) -> Misconception | None:
-    """Return what behaves like this function on all probes and all else, or None.
+    """Return the mistake that behaves like this function everywhere, or None.
 
     `failing` is the probe, or the generated input, on which the function was found wrong.
     """
@@ -70,7 +70,7 @@ def _is_wrong(found: Exercise, probe: Probe, outcome: Run) -> bool:
 
 @lru_cache(maxsize=16)
 def _single_faults(found: Exercise) -> tuple[Misconception, ...]:
-    """Return right answers with one fault each, as mistakes; none that might loop for ever."""
+    """Return right answers with one fault each, as mistakes; none that might loop forever."""
     right = [found.solution, *(each.function for each in found.alternatives)]
     sources = [mutants_of(each) for each in right if not may_loop(each)]
     mutants = (mutant for mutant in chain(wrapped_mutants(found), *sources) if mutant.tells)
@@ -103,7 +103,7 @@ def _alike(found: Exercise, probe: Probe, mistake: Run, learner: Run) -> bool:
 
 
 def explains_most(found: Exercise, runs: list[Run], failing: list[int]) -> Misconception | None:
-    """Return the one known mistake that gives most of what fails, where two were made at once."""
+    """Return the known mistake that explains most failures, where two were made at once."""
     explained = {}
     for mistake in found.misconceptions:
         explained[mistake.name] = sum(

@@ -1,4 +1,4 @@
-"""What a learner reads after a cell: the same words as HTML and as plain text.
+"""The feedback below a cell: the same words as HTML and as plain text.
 
 The HTML carries its meaning in words and tags, so that it also reads well where styles are
 stripped. The plain text is stable from run to run, so that a stored notebook can be compared.

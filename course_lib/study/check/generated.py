@@ -1,4 +1,4 @@
-"""Generated inputs: what nobody thought of as a probe.
+"""Generated inputs: cases that no author thought of as a probe.
 
 An exercise declares a generator of valid inputs. After the named probes have passed, a function is
 run on a fixed set of them and compared with the reference. The set is the same each time and on
@@ -39,7 +39,7 @@ class _Generated:
 
 
 def size(value: Any) -> int:
-    """Return how much there is to read in an input: numbers, letters, items."""
+    """Return how much there is to read in an input: numbers, characters, items."""
     if isinstance(value, Call):
         return size(value.args) + size(list(value.kwargs.values()))
     if isinstance(value, torch.Tensor):
@@ -59,7 +59,7 @@ def torch_generator(rng: random.Random) -> torch.Generator:
 def random_tensor(
     rng: random.Random, *shape: int, scale: float | int = 1.0, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """Return normal numbers times `scale`; now and then with ties, or laid out against the rows."""
+    """Return normal numbers times `scale`, sometimes with ties, sometimes stored transposed."""
     x = scale * torch.randn(shape, generator=torch_generator(rng), dtype=torch.float64)
     kind = rng.randrange(6)
     if kind == 0:

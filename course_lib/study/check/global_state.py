@@ -1,8 +1,8 @@
-"""The global state that a learner's function could change: taken before, put back afterwards.
+"""The global state that a learner's function could change: saved before, restored afterwards.
 
-Only what would spoil later cells without being seen. Drawing random numbers is no fault, so the
-random states are put back without a word; a changed setting of torch is named. What a function has
-to name in order to change it (a patched torch, the working folder) is left to the learner.
+Only what would silently spoil later cells. Drawing random numbers is no fault, so the
+random states are restored without a remark; a changed setting of torch is named. What a function
+has to name in order to change it (a patched torch, the working folder) is left to the learner.
 """
 
 import random
@@ -30,7 +30,7 @@ class GlobalState:
         self._python_random = random.getstate()
 
     def restore(self) -> str | None:
-        """Put everything back; name the first setting that had changed."""
+        """Restore everything; name the first setting that had changed."""
         changed = []
         for (what, read, write), before in zip(_SETTINGS, self._settings, strict=True):
             if read() != before:

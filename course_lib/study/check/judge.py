@@ -2,7 +2,7 @@
 
 An exercise carries, beside its probes and an independent reference, the mistakes that people make,
 written as code. A learner's function is run on every probe. When it disagrees with the reference,
-its behaviour is compared with that of each known mistake, and the one that behaves alike on every
+its behaviour is compared with that of each known mistake; the one that behaves the same on every
 probe is the diagnosis. The same bank of mistakes tests the probes: a mistake that passes, or that
 cannot be told from another, shows a probe that is missing.
 """
@@ -83,13 +83,13 @@ _REMEMBERS = (
 
 
 def _remembers(found: Exercise, function: Callable[..., Any]) -> bool:
-    """Say whether the first probe, run once more, is right no longer."""
+    """Say whether the first probe, run once more, is no longer right."""
     first = found.probes[0]
     return _trouble(found, first, probe_run(found, function, first)) is not None
 
 
 def _refuses(function: Callable[..., Any], runs: list[Run]) -> bool:
-    """Say whether a body only raises NotImplementedError, which torch raises for its own ends."""
+    """Say whether a body only raises NotImplementedError, which torch also raises itself."""
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return "NotImplementedError" in names and all(
         isinstance(each.error, NotImplementedError) for each in runs
@@ -174,7 +174,7 @@ def is_stub(function: Callable[..., Any]) -> bool:
 
 
 def _signature_complaint(found: Exercise, function: Callable[..., Any]) -> str | None:
-    """Say how a signature cannot take the arguments of the probes, or None where it can."""
+    """Say why a signature cannot take the arguments of the probes, or None where it can."""
     wanted = inspect.signature(inspect.unwrap(found.solution))
     names = f"({', '.join(_without_annotation(each) for each in wanted.parameters.values())})"
     try:

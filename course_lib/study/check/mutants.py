@@ -1,6 +1,6 @@
 """Mutants: right answers with one small fault each, made by program, that the checks must catch.
 
-An author thinks of the mistakes that he knows. A mutant changes one thing in a right answer that
+An author thinks of familiar mistakes. A mutant changes one thing in a right answer that
 nobody chose: an operator, a comparison, an axis, a constant, a bound, a keyword or a line that is
 left out.
 """
@@ -131,7 +131,7 @@ def _compiled(tree: ast.FunctionDef, plain: Callable[..., Any]) -> Callable[...,
 
 
 class Change(NamedTuple):
-    """One change of a definition: what it is, how to make it, and whether the words tell much."""
+    """One change of a definition: what it is, how to make it, whether its description helps."""
 
     what: str
     apply: Callable[[], None]

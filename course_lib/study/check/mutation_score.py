@@ -1,7 +1,7 @@
 """How many mutants of an exercise's right answers the checks catch.
 
-A mutant that passes is either no fault at all, which a thousand generated inputs tell, or it shows
-what the probes and the generator do not look at.
+A mutant that passes is either no fault at all, which a thousand generated inputs show, or it
+reveals what the probes and the generator do not look at.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -87,7 +87,7 @@ def right_everywhere(exercise: Exercise, function: Callable[..., Any]) -> bool:
 
 
 def _is_right(exercise: Exercise, function: Callable[..., Any], probe: Probe) -> bool:
-    """Call a function itself: it has shown in the sandbox that it does no harm."""
+    """Call a function directly: in the sandbox it did no harm."""
     given = probe.inputs()
     watch = exercise.watch(given) if exercise.watch else nullcontext()
     with watch, time_limit(SECONDS_FOR_ONE):

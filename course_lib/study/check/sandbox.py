@@ -28,7 +28,7 @@ _LARGE = 1_000_000  # numbers, letters or items: more than any exercise asks for
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one call: a result or an error, and what it did on the side."""
+    """The outcome of one call: a result or an error, and its side effects."""
 
     result: Any = None
     error: BaseException | None = None
@@ -89,7 +89,7 @@ def _as_it_is_now(result: Any) -> Any:
 
 
 def is_large(result: Any) -> bool:
-    """Say whether a result, or one of its first parts, is far larger than any that is asked for."""
+    """Say whether a result, or one of its first parts, is far larger than any exercise asks for."""
     parts = result[:100] if isinstance(result, list | tuple) else ()
     return max(map(_size, (result, *parts))) > _LARGE
 

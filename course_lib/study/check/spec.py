@@ -1,6 +1,6 @@
 """What an exercise is made of: the types with which a chapter declares its exercises.
 
-A declaration needs these names and nothing of the engine that runs it.
+A declaration needs these names and nothing else of the engine.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Explorers: a picture with controls, which is also a plain picture where nothing can be moved.
+"""Explorers: a figure with controls, and a plain picture where there is no kernel.
 
 The figure is a pure function of the values of its controls. In a running notebook, moving a control
 draws it again; in a saved file, on a code host or in an exported page, the same output shows the
@@ -43,7 +43,7 @@ def slider(
 
 
 def log_slider(description: str, value: Number, low: Number, high: Number, steps: int = 80) -> Any:
-    """Return a slider over positive numbers on which equal ways are equal factors."""
+    """Return a slider over positive numbers on a logarithmic scale."""
     from math import log10
 
     ends = {"min": log10(low), "max": log10(high), "step": (log10(high) - log10(low)) / steps}
@@ -63,7 +63,7 @@ def choice(description: str, value: Any, options: Sequence[Any]) -> Any:
 
 
 def text_field(description: str, value: str) -> Any:
-    """Return a line to type in; the picture follows every key."""
+    """Return a text field; the picture is redrawn after every key."""
     return _control("Text", description, value)
 
 
@@ -88,11 +88,11 @@ class Explorer:
         self.widget = self._assemble()
 
     def values(self) -> dict[str, Any]:
-        """Return the value of each control now."""
+        """Return the current value of each control."""
         return {name: control.value for name, control in self.controls.items()}
 
     def redraw(self, _change: Any = None) -> None:
-        """Draw the picture for the controls' present values."""
+        """Draw the picture for the controls' current values."""
         try:
             drawn = self.figure(**self.values())
             self.image, self.finding, self.error = png_bytes(drawn), figure_title(drawn), ""
@@ -142,7 +142,7 @@ class Explorer:
         return f"explorer: {self.summary}\n  starts at {start}\n  shows: {self.first_finding}"
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the live view, and for those who cannot show it the first picture and a text."""
+        """Return the live view, and a picture with a text for programs that cannot show it."""
         live = self.widget._repr_mimebundle_() if self.widget is not None else {}
         picture = base64.b64encode(self.first_image).decode()
         data = {**live, "image/png": picture, "text/plain": self._describe()}
@@ -150,6 +150,6 @@ class Explorer:
 
 
 def _for_screen_readers(finding: str) -> str:
-    """Return the finding as a status that is read aloud and takes no room."""
+    """Return the finding as a status for screen readers, which takes no space."""
     hidden = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
     return f'<span role="status" style="{hidden}">{html.escape(finding)}</span>'

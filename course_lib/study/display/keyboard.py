@@ -1,4 +1,4 @@
-"""Keys for the controls that have the focus, and not for the notebook around them.
+"""Keep key presses in the focused control away from the notebook's shortcuts.
 
 JupyterLab's shortcuts work wherever no text can be typed: with the focus on a list of answers an
 arrow key would select another cell, and the digit 1 would turn the cell into a heading.

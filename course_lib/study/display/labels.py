@@ -40,8 +40,8 @@ def _glyph(character: str) -> str:
 def token_label(text: str, longest: int = 24) -> str:
     """Return the token as it can be drawn: each character visible, none with a special meaning.
 
-    Blanks become ␣ ↵ ⇥; what has no shape, or none in the font, is written as in Python's strings
-    (`\\u4e2d`). What exceeds `longest` drawn characters is cut off and marked by an ellipsis.
+    Whitespace becomes ␣ ↵ ⇥; what is invisible, or not in the font, is written as in Python's
+    strings (`\\u4e2d`). What exceeds `longest` drawn characters is cut off and marked by an ellipsis.
     """
     if not text:
         return "∅"
@@ -57,7 +57,7 @@ def token_label(text: str, longest: int = 24) -> str:
 
 
 def drawable_text(text: str) -> str:
-    """Return a sentence as it can be drawn: spaces stay, `$` is a dollar, others are spelled."""
+    """Return a sentence as it can be drawn: spaces stay, `$` is a dollar, others are escaped."""
     return "".join(character if character in " \n" else _glyph(character) for character in text)
 
 
@@ -67,7 +67,7 @@ def plain(label: str) -> str:
 
 
 def balanced(text: str, longest: int) -> str:
-    """Return the text in as few lines of `longest` letters as it needs, all about equally long."""
+    """Wrap text into as few lines of at most `longest` characters as possible, about equal."""
 
     def wrap(width: int) -> list[str]:
         return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

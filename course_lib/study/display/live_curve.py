@@ -43,7 +43,7 @@ class LiveCurve:
         self._waiting = False
 
     def __call__(self, record: Record) -> None:
-        """Add what was measured; the picture follows when its time has come."""
+        """Add a measurement; the picture is redrawn once the interval has passed."""
         self.records.append(record)
         self._waiting = True
         if time.monotonic() - self._drawn_at >= self.every_seconds:
@@ -58,7 +58,7 @@ class LiveCurve:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """Draw what is not drawn yet, also where the cell was interrupted."""
+        """Draw what is not drawn yet, even if the cell was interrupted."""
         if self._waiting:
             self._draw()
 

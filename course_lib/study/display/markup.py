@@ -1,4 +1,4 @@
-"""The little markup of questions: `code` between backticks is code, *words* between stars weigh.
+"""The small markup of questions: `code` in backticks, *emphasis* between asterisks.
 
 Nothing else has a meaning, so `<s>` or `a < b` show as they are written, in HTML as in Markdown.
 Colours are those of the notebook's theme, dark or light.

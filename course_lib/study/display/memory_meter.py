@@ -1,4 +1,4 @@
-"""How much memory tensors take at the worst moment, counted as they come and go, on any device.
+"""Peak memory of tensors, counted as they are made and freed, on any device.
 
 A GPU's allocator keeps such a count itself; a CPU's does not. So every result of an operation is
 noted with the bytes of its storage, and forgotten when the storage is freed.
@@ -8,7 +8,7 @@ noted with the bytes of its storage, and forgotten when the storage is freed.
     print(meter.peak)
 
 Taught in:        parameter_counting
-Checked against:  tensors whose lives are known
+Checked against:  tensors with known lifetimes
 """
 
 import weakref
@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class MemoryMeter(TorchDispatchMode):
-    """Adds up the bytes of all tensors that live, those of `held` included; remembers the most."""
+    """Adds up the bytes of all live tensors, including `held`; keeps the peak."""
 
     def __init__(self, held: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class MemoryMeter(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Run an operation and note what it made."""
+        """Run an operation and record what it allocated."""
         result = operation(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):

@@ -185,7 +185,7 @@ def token_bars(
 def probability_axis(ax: Axes, label: str = "probability", top: Number = 1.1) -> None:
     """Let the axes run from 0 to a little above 1, whatever the bars do: heights stay comparable.
 
-    Three marks are enough; each costs a millisecond of every redraw.
+    Three ticks are enough; each costs a millisecond of every redraw.
     """
     ax.set(ylim=(0, top), ylabel=label)
     ax.set_yticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
@@ -252,7 +252,7 @@ def _write_numbers(ax: Axes, image: AxesImage, shown: np.ma.MaskedArray, pattern
 
 
 def readable_on(colour: Any) -> str:
-    """Return black or white, whichever can be read on that colour."""
+    """Return black or white, whichever is readable on that colour."""
     red, green, blue = matplotlib.colors.to_rgb(colour)
     linear = [
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)

@@ -1,4 +1,4 @@
-"""Values as a learner should see them: short, rounded, and the same on every machine."""
+"""Values as a learner reads them: short, rounded, and the same on every machine."""
 
 import re
 import reprlib
@@ -29,7 +29,7 @@ def shown(value: Any) -> str:
 
 
 class _Short(reprlib.Repr):
-    """`repr`, but of no more than is read, with rounded numbers, and never raising."""
+    """A `repr` that is short, rounds numbers and never raises."""
 
     def __init__(self) -> None:
         super().__init__()

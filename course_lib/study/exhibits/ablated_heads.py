@@ -46,7 +46,7 @@ def loss(kind: str, silent: Sequence[Sequence[int]] = (), ablation: str = "zero"
 
 @cache
 def rises(kind: str = "repeats", ablation: str = "zero") -> Float[Tensor, "L H"]:
-    """Return by how many nats the loss rises without each head."""
+    """Return the rise of the loss, in nats, without each head."""
     config = course_model().config
     layers, heads = range(config.num_hidden_layers), range(config.num_attention_heads)
     losses = [[loss(kind, [(layer, head)], ablation) for head in heads] for layer in layers]

@@ -1,8 +1,8 @@
 """What the course's own model does inside: its heads and its gates.
 
 Several notebooks teach the parts of a model before a later one puts them together. Here the parts
-of a trained one can be looked at already: who reads whom in a text, what is lost without a head,
-which numbers meet in a feed-forward layer, and what another rotation does to texts that are too
+of a trained one can be looked at already: which token attends to which, what is lost without a
+head, which numbers meet in a feed-forward layer, and what another rotation does to texts that are too
 long. Two kinds of text are kept ready: `repeats`, random ids that repeat, where looking back helps
 and nothing else does, and `text`, held-out source code of Python.
 
@@ -111,7 +111,7 @@ def head_scores_on(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
 
 @cache
 def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
-    """Return by how many nats the loss rises without each head."""
+    """Return the rise of the loss, in nats, without each head."""
     return loss_without_each_head(course_model(), *sample_texts(kind)) - loss(kind)
 
 
@@ -124,7 +124,7 @@ def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
 
 
 class HiddenUnits(NamedTuple):
-    """The two numbers that meet in each hidden unit of a gated layer."""
+    """The two numbers that are multiplied in each hidden unit of a gated layer."""
 
     gate: Float[Tensor, "N F"]
     up: Float[Tensor, "N F"]
@@ -132,7 +132,7 @@ class HiddenUnits(NamedTuple):
 
 @cache
 def hidden_units(kind: str = "text") -> tuple[HiddenUnits, ...]:
-    """Return what arrives at the hidden units of each layer, for every token of a kind of text."""
+    """Return the inputs of the hidden units of each layer, for every token of a kind of text."""
     model = course_model()
     layers = [part_of(model, layer, "mlp") for layer in range(len(model.blocks))]
     found: list[HiddenUnits] = []

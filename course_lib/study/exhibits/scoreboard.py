@@ -73,7 +73,7 @@ def text() -> str:
 def model_row(contestant: str, log_probabilities: Float[Tensor, " T"]) -> ScoreboardRow:
     """Return the row of a model, from the log-probability in nats of each token of the text.
 
-    Every token must be scored, the first one too, or the model is spared a part of the text.
+    Every token must be scored, including the first, or the model skips part of the text.
     """
     nats_per_token = -log_probabilities.mean().item()
     size = len(text().encode())

@@ -104,7 +104,7 @@ def pace(step: int, steps: int) -> float:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one core: products this small wait longer for a second one than it helps."""
+    """Compute on one core: for products this small a second one costs more than it saves."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Look for what can be wrong with an installation, and say how to put each thing right.
+"""Look for what can be wrong with an installation, and say how to fix it.
 
 Every check is a function of facts, so that a test can plant any fault; `examine` collects the facts
 of this machine. The report is made to be pasted whole into a bug report.
@@ -28,7 +28,7 @@ REINSTALL = "Delete the folder .venv beside start.py and run `python3 start.py l
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: what was found, and the remedy where it is wrong."""
+    """One check: what was found, and the remedy where something is wrong."""
 
     name: str
     ok: bool
@@ -93,7 +93,7 @@ def check_torch(version: str | None, problem: str | None) -> Check:
 
 
 def check_widgets(extensions: Sequence[str]) -> Check:
-    """Check that JupyterLab has what shows the sliders: the names of its extensions are given."""
+    """Check that JupyterLab can display sliders, given the names of its extensions."""
     missing = [name for name in WIDGETS if name not in extensions]
     found = f"missing in JupyterLab: {', '.join(missing)}" if missing else "both extensions there"
     return Check("Widgets", not missing, found, REINSTALL)

@@ -1,4 +1,4 @@
-"""Three texts of a notebook made one: as shipped before, as shipped now, and the learner's.
+"""Merge three versions of a notebook: as shipped before, as shipped now, and the learner's.
 
 Cells are followed by their ids. For each cell the question is who changed it since it was shipped:
 
@@ -38,12 +38,12 @@ def source_of(cell: Cell) -> str:
 
 
 def inputs_of(cell: Cell) -> tuple[str, str]:
-    """Return what a person types in a cell: its kind and its text."""
+    """Return what a person can edit in a cell: its kind and its text."""
     return str(cell.get("cell_type", "code")), source_of(cell)
 
 
 def without_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a notebook as it is before anything ran."""
+    """Return a copy of a notebook without outputs."""
     clean = copy.deepcopy(notebook)
     clean.get("metadata", {}).pop("widgets", None)
     for cell in clean["cells"]:
@@ -146,7 +146,7 @@ def _statements(text: str) -> list[ast.stmt] | None:
 
 
 class Merge:
-    """One merge: the learner's cells, those shipped before and those shipped now."""
+    """One merge: the learner's cells, the cells shipped before and the cells shipped now."""
 
     def __init__(self, base: list[Cell], theirs: list[Cell], mine: list[Cell]) -> None:
         self.base = {cell["id"]: cell for cell in base}

@@ -1,4 +1,4 @@
-"""The learner's copy of the notebooks, which an update brings forward and never overwrites.
+"""The learner's copy of the notebooks, which an update merges into and never overwrites.
 
 The notebooks that the course ships are stored with outputs. A learner works in copies without them,
 in a folder of their own:
@@ -85,12 +85,12 @@ class UpdateReport:
 
 
 def update() -> UpdateReport:
-    """Bring the learner's folder forward to the notebooks that the course ships now."""
+    """Update the learner's folder to the notebooks that the course ships now."""
     return ensure_workspace()
 
 
 def ensure_workspace(target: Path | None = None, shipped: Path | None = None) -> UpdateReport:
-    """Make the learner's folder or bring it forward; what the learner wrote stays."""
+    """Make or update the learner's folder; what the learner wrote stays."""
     folder = target or workspace_path()
     source = shipped or shipped_notebooks()
     report = UpdateReport(folder)

@@ -1,1 +1,1 @@
-"""What is remembered: progress, evidence, repetition, dashboard, report."""
+"""What is recorded: progress, evidence, repetition, dashboard, report."""

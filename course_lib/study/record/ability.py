@@ -1,6 +1,6 @@
 """What a learner can do after a notebook, and which exercises and questions are evidence for it.
 
-Each chapter declares its abilities as `ABILITIES`, in the words that stand at the top of its
+Each chapter declares its abilities as `ABILITIES`, in the words at the top of its
 notebook.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ability:
-    """One thing to be able to do, and the names (without the slug) of what shows it."""
+    """One ability, and the names (without the slug) of the exercises and questions that show it."""
 
     slug: str
     text: str

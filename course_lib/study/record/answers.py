@@ -27,7 +27,7 @@ class QuestionRecord:
 
     @property
     def due(self) -> datetime:
-        """From when on it should be asked again."""
+        """When it should be asked again."""
         return schedule.due(self.state)
 
 
@@ -43,7 +43,7 @@ def answers(file: sqlite3.Connection, question_id: str | None = None) -> list[tu
 def state_after(log: list[tuple]) -> str | None:
     """Return the scheduler's state after the answers to one question.
 
-    Answers of older files have none; their state is what the scheduler makes of them now.
+    Answers in older files have none; their state is computed from them.
     """
     if log and log[-1][-1] is not None:
         return str(log[-1][-1])

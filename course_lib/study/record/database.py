@@ -1,7 +1,7 @@
 """A small SQLite file that survives the accidents of a learner's machine.
 
-The progress of a learner is worth more than the program that writes it. A kernel is killed in the
-middle of a sentence, two notebooks write at once, a disk fills up, a home folder is read-only. So:
+A learner's progress is worth more than the program that writes it. A kernel is killed in the
+middle of a write, two notebooks write at once, a disk fills up, a home folder is read-only. So:
 
     acknowledged   what `run` returned from is on the disk (rollback journal, synchronous=EXTRA)
     shared         every call opens, waits for its turn, commits and closes

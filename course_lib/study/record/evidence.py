@@ -16,7 +16,7 @@ from course_lib.study.record.progress import ExerciseRecord, QuestionRecord, Sto
 
 
 class Count(NamedTuple):
-    """How many are done, of how many there are."""
+    """How many are done, out of the total."""
 
     done: int
     known: int
@@ -27,7 +27,7 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is recorded for some exercises and questions."""
+    """The record of a group of exercises and questions."""
 
     exercises: Count  # passed
     questions: Count  # right at the last answer
@@ -43,7 +43,7 @@ class Evidence:
 
     @property
     def word(self) -> str:
-        """How strong the evidence is, in a word."""
+        """How strong the evidence is, as one word."""
         if self.share == 1:
             return "shown"
         return "begun" if self.answered or self.exercises.done else "no evidence yet"

@@ -1,7 +1,7 @@
 """What to repeat: which questions are due, which to draw for a mixture, what is still open.
 
 Questions that were answered come back when the scheduler says so, the most forgotten one first.
-A mixture goes round the chapters instead, and prefers what was never asked.
+A mixture takes turns among the chapters instead, and prefers what was never asked.
 """
 
 import random
@@ -24,7 +24,7 @@ NAMED = 8
 
 @dataclass(frozen=True)
 class Repetition:
-    """What a learner should come back to, computed from what was recorded."""
+    """What a learner should repeat, computed from the record."""
 
     at: datetime
     due: "tuple[Question, ...]"
@@ -50,7 +50,7 @@ class Repetition:
         return [line for line in said if line] or ["Nothing is recorded that could be repeated."]
 
     def waiting(self) -> str:
-        """Return in what time the next question is due, as people say it."""
+        """Return how long it is until the next question is due, in words."""
         if self.next_due is None:
             return "never, since none was answered"
         hours = max(0.0, (self.next_due - self.at).total_seconds() / 3600)
@@ -82,7 +82,7 @@ def what_to_repeat(results: Store, at: datetime | None = None) -> Repetition:
 def due_questions(
     questions: "Iterable[Question]", records: dict[str, QuestionRecord], at: datetime
 ) -> "list[Question]":
-    """Return the questions whose time has come, the least likely to be remembered first."""
+    """Return the questions that are due, the least likely to be remembered first."""
     due = [each for each in questions if each.id in records and records[each.id].due <= at]
     return sorted(due, key=lambda each: schedule.retrievability(records[each.id].state, at))
 

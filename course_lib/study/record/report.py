@@ -129,7 +129,7 @@ def _picture(found: Sequence[Chapter]) -> str:
 
 
 def _span(results: Store) -> str:
-    """Say from when to when results were recorded."""
+    """Return the dates of the first and last result."""
     passed = [each.first_passed for each in results.exercises().values() if each.first_passed]
     times = [*passed, *(each.last_at for each in results.questions().values())]
     return f"Recorded from {_date(min(times))} to {_date(max(times))}." if times else ""

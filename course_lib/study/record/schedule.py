@@ -1,9 +1,9 @@
 """When a question should be asked again: spaced repetition, by the scheduler of `fsrs`.
 
-A right answer moves the next time further away each time, a wrong one brings it back to the next
-day. FSRS keeps two numbers for each question, how firmly it sits and how hard it is, and asks
-again when the chance to remember has fallen to 90 percent. Its state is a text that is kept with
-each answer, so that a later version of the scheduler goes on from where an earlier one was.
+Each right answer lengthens the interval, a wrong one shortens it to the next
+day. FSRS keeps two numbers for each question, its stability and its difficulty, and asks
+again when the chance of remembering has fallen to 90 percent. Its state is a text stored with
+each answer, so that a later version of the scheduler continues where an earlier one stopped.
 
 Nothing here is random, so equal answers at equal times give equal states.
 """
@@ -19,7 +19,7 @@ SCHEDULER = Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=Fal
 
 
 def rating(correct: bool, met: int | None = None, criteria: int | None = None) -> Rating:
-    """Return what an answer is worth: a good free answer that misses criteria counts as hard."""
+    """Return the rating of an answer: a good free answer that misses criteria counts as hard."""
     if not correct:
         return Rating.Again
     return Rating.Good if met == criteria else Rating.Hard
@@ -40,7 +40,7 @@ def replayed(answers: Iterable[tuple[bool, datetime]]) -> str | None:
 
 
 def due(state: str) -> datetime:
-    """Return from when on the question should be asked again."""
+    """Return when the question should be asked again."""
     return datetime.fromisoformat(json.loads(state)["due"])
 
 
