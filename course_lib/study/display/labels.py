@@ -41,7 +41,8 @@ def token_label(text: str, longest: int = 24) -> str:
     """Return the token as it can be drawn: each character visible, none with a special meaning.
 
     Whitespace becomes ␣ ↵ ⇥; what is invisible, or not in the font, is written as in Python's
-    strings (`\\u4e2d`). What exceeds `longest` drawn characters is cut off and marked by an ellipsis.
+    strings (`\\u4e2d`). What exceeds `longest` drawn characters is cut off and marked by an
+    ellipsis.
     """
     if not text:
         return "∅"

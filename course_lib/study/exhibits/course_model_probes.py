@@ -2,9 +2,9 @@
 
 Several notebooks teach the parts of a model before a later one puts them together. Here the parts
 of a trained one can be looked at already: which token attends to which, what is lost without a
-head, which numbers meet in a feed-forward layer, and what another rotation does to texts that are too
-long. Two kinds of text are kept ready: `repeats`, random ids that repeat, where looking back helps
-and nothing else does, and `text`, held-out source code of Python.
+head, which numbers meet in a feed-forward layer, and what a different rotation does to texts that
+are too long. There are two kinds of text: `repeats`, random ids that repeat, where looking back
+helps and nothing else does, and `text`, held-out source code of Python.
 
     rise of a head = loss without it - loss with it
 
