@@ -28,26 +28,26 @@ library_name: transformers
 pipeline_tag: text-generation
 ---
 
-# {name}: a small model to look into
+# {name}: a small model to look inside
 
 A Qwen3-shaped decoder of {millions:.1f} million parameters ({layers} layers, width {width}, \
 {heads} heads on {kv} key/value heads, context {context}), with a byte-level BPE of {vocab} tokens.
 It was trained by this course, offline, so that every notebook has a real model at hand. It shows \
-what trained models show: heads that look one token back, heads that look up what followed last \
-time, a residual stream that grows. It knows little: it writes text that looks like Python, and \
-nothing it says about Python should be believed.
+what larger trained models show: heads that attend to the previous token, induction heads, which \
+look up what followed the current token last time, and a residual stream whose norm grows with \
+depth. It knows little: its text looks like Python, but do not rely on what it says about it.
 
 ## What it was trained on, and why
 
-Two things, side by side in every batch:
+Every batch mixes two kinds of sequences:
 
 - **Text** ({text_rows} of {rows} sequences): {texts} of the standard library of Python {python}, \
 except documents that are held out (one in ten, chosen by a hash of the name).
-- **Random ids that repeat** ({repeat_rows} of {rows} sequences): a row of different random \
-tokens, {low} to {high} long, over and over. This is no language. It is there so that heads which \
-look things up appear within a short training; the tokens are drawn from {few} at first and from \
-the whole vocabulary after {growth} steps. Heads that were made so are real, but they are clearer \
-than those of a model that has only read.
+- **Random ids that repeat** ({repeat_rows} of {rows} sequences): a random sequence of \
+{low} to {high} different tokens, repeated to the end. This is not language. It makes induction \
+heads appear within a short training run; the tokens are drawn from {few} at first and from the \
+whole vocabulary after {growth} steps. The heads are real, but clearer than those of a model \
+trained on text alone.
 
 ## Recipe
 
@@ -55,7 +55,8 @@ than those of a model that has only read.
 |---|---|
 {recipe}
 
-The whole curve is in `training_log.jsonl`. `course train --recipe {name}` makes the model again.
+The training curve is in `training_log.jsonl`. `course train --recipe {name}` trains the model \
+again.
 
 ## What it scores
 
