@@ -206,7 +206,7 @@ class TestPipe:
             ("word " * 400, [], "context length of 256"),
         ],
     )
-    def test_what_is_wrong_is_told(self, inside, text, options, told):
+    def test_what_is_wrong_is_reported(self, inside, text, options, told):
         status, out, err = inside(text, *options)
         assert status == 1
         assert told in err

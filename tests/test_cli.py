@@ -80,7 +80,7 @@ def test_python_m_runs_the_same_commands() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["doctor", "--port", "1"]])
-def test_what_is_no_command_is_refused_with_the_usage(
+def test_an_unknown_command_is_answered_with_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -95,7 +95,7 @@ def test_a_notebook_has_many_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["lab", "check", "reset", "review", "build"])
-def test_an_unknown_notebook_is_answered_with_the_nearest(
+def test_an_unknown_notebook_error_names_the_nearest(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([command, "sofmax"]) == 1
@@ -104,7 +104,7 @@ def test_an_unknown_notebook_is_answered_with_the_nearest(
     assert f"There are: {SYLLABUS[0].stem}" in capsys.readouterr().err
 
 
-def test_an_unknown_exercise_is_answered_with_the_nearest(
+def test_an_unknown_exercise_error_names_the_nearest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["check", "softmax.stabel"]) == 1

@@ -67,7 +67,7 @@ def test_the_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:97", "meta", "cpu,cuda"])
-def test_a_device_that_cannot_compute_is_refused(
+def test_a_device_that_cannot_compute_is_an_error(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("COURSE_DEVICE", name)

@@ -128,7 +128,7 @@ def test_gradient_of_balancing_loss_is_transformers():
     torch.testing.assert_close(ours, theirs)
 
 
-def test_files_of_transformers_load_and_are_written_alike(tmp_path):
+def test_files_of_transformers_load_and_are_written_the_same(tmp_path):
     from safetensors.torch import load_file, save_file
 
     config = Qwen3MoeConfig(

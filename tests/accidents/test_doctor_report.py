@@ -104,7 +104,7 @@ def test_what_the_doctor_itself_needs_is_told_in_a_sentence(machine):
     assert "`python3 start.py doctor`" in said
 
 
-def test_the_report_can_be_shown_to_anybody(machine):
+def test_the_report_can_be_shown_to_anyone(machine):
     Store(machine.home / FILE_NAME).record_exercise("softmax.stable", "not yet", "a wrong axis")
     secrets = {"HF_TOKEN": "hf_private", "USER": "ada-private", "GIT_AUTHOR_EMAIL": "ada@private"}
     _, printed, said = report(machine, **secrets)

@@ -77,7 +77,7 @@ def test_targets_against_plain_python(ids):
     assert induction_targets(torch.tensor(ids)).tolist() == expected
 
 
-def test_targets_never_lie_in_the_future():
+def test_targets_are_never_in_the_future():
     ids = torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(0))
     assert not (induction_targets(ids) & ~causal_mask(40)).any()
     assert induction_targets(ids).any()
@@ -137,7 +137,7 @@ def test_scores_of_several_sequences_are_means_each_with_its_own_ids():
     assert not torch.allclose(swapped["induction"], found["induction"])
 
 
-def test_a_silenced_head_is_one_whose_columns_are_zero():
+def test_an_ablated_head_is_one_whose_columns_are_zero():
     layer = MultiHeadAttention(12, 3, 1, head_dim=5)
     x, before = torch.randn(2, 4, 12, generator=seeded(1)), layer.o_proj.weight.clone()
     whole = layer(x)[0]

@@ -188,7 +188,7 @@ def test_a_notebook_has_several_names(here, name):
     assert chosen() == [ENTRY]
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(here):
+def test_an_unknown_name_error_names_the_nearest(here):
     with pytest.raises(ValueError, match=r"'sofmax'.*'softmax'"):
         chosen(["sofmax"])
     with pytest.raises(ValueError, match=r"'qqq'.*04_softmax"):

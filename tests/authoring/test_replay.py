@@ -65,7 +65,7 @@ def test_the_folder_of_a_run_is_shown_under_a_lasting_name(tmp_path):
     assert notebook.cells[1].outputs[0].data["text/plain"] == "'…/llm-insides'"
 
 
-def test_nothing_of_a_run_stays_behind(tmp_path, monkeypatch):
+def test_a_run_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(replay.tempfile, "tempdir", str(tmp_path))
     with kernel_environment() as environment:
         os.makedirs(environment["IPYTHONDIR"])
@@ -85,7 +85,7 @@ def test_a_learner_s_run_goes_on_after_an_error(tmp_path):
     assert "raised ZeroDivisionError: division by zero" in line
 
 
-def test_a_cell_with_leave_to_raise_is_no_fault(tmp_path):
+def test_a_cell_that_may_raise_is_not_a_fault(tmp_path):
     cell = v4.new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]})
     notebook = v4.new_notebook(cells=[cell])
     execute(notebook, tmp_path)

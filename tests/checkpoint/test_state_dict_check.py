@@ -51,7 +51,7 @@ def test_untied_head_stays():
     assert HEAD not in with_head({TABLE: table}, tied=False)
 
 
-def test_tied_head_that_differs_is_refused():
+def test_tied_head_that_differs_is_an_error():
     tensors = {TABLE: torch.ones(4, 2), HEAD: torch.zeros(4, 2)}
     with pytest.raises(ValueError, match=r"tied head is the embedding.*differ.*=false"):
         with_head(tensors, tied=True)
@@ -70,7 +70,7 @@ def test_separated_matrices_do_what_conv1d_does():
         torch.testing.assert_close(getattr(attention, name)(x), theirs)
 
 
-def test_turned_weight_is_refused():
+def test_a_transposed_weight_is_an_error():
     with pytest.raises(
         ValueError, match=r"\(C, 3 C\).*got \(6, 2\) and \(6,\).*already transposed"
     ):

@@ -90,7 +90,7 @@ def test_the_compiled_step_before_it_is_compiled(both, ids):
     torch.testing.assert_close(stepping(ids).logits, model(ids).logits, rtol=0, atol=2e-5)
 
 
-def test_a_full_cache_is_refused_before_anything_is_written(ids):
+def test_a_full_cache_is_an_error_before_anything_is_written(ids):
     stepping = CompiledDecoder(DecoderLM(ModelConfig(**SIZES)), compiler=as_it_is)
     reader = Reader(stepping, 3, 9)
     reader.read(ids)

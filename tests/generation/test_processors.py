@@ -95,7 +95,7 @@ def test_all_together_in_their_order():
     assert not torch.equal(ours, process(x, IDS, tuple(reversed(sampling.processors))))
 
 
-def test_your_own_processors_stand_behind_the_penalty():
+def test_your_own_processors_come_after_the_penalty():
     def forbid(logits, ids):
         return logits.masked_fill(torch.arange(V) == 3, -torch.inf)
 
@@ -164,6 +164,6 @@ def test_settings_that_mean_nothing(settings, said):
         Sampling(**settings)
 
 
-def test_division_by_zero_is_refused():
+def test_division_by_zero_is_an_error():
     with pytest.raises(ValueError, match=r"\b0\.0\b.*Sampling\(temperature=0\)"):
         apply_temperature(rows("plain"), 0.0)

@@ -90,7 +90,7 @@ def redrawn_from_target(drafted, target, draft, uniform):
     return draw(target[:1], uniform[1:])
 
 
-def test_keeping_with_the_ratio_upside_down_generates_what_the_target_never_does():
+def test_an_inverted_acceptance_ratio_generates_what_the_target_never_does():
     counts = rounds(3000, swapped)
     # 3 is drafted with probability 0.4, and p = 0 < q keeps it every time
     assert counts[3] / 3000 == pytest.approx(0.4, abs=0.04)

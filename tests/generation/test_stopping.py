@@ -34,7 +34,7 @@ def test_what_can_be_shown_by_hand():
 
 
 @given(st.text("abc\n", max_size=12), st.sampled_from(["ab", "aab", "b\nb", "c"]))
-def test_nothing_shown_is_ever_taken_back(text, string):
+def test_nothing_shown_is_retracted(text, string):
     stop = Stop(strings=(string,), decode=decode)
     final = text.split(string)[0]
     for end in range(len(text) + 1):

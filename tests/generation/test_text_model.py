@@ -229,7 +229,7 @@ class TestDefaults:
             ({"do_sample": True, "top_p": "much"}, "generation_config.json"),
         ],
     )
-    def test_nonsense_is_told(self, folder, settings, named):
+    def test_nonsense_is_an_error(self, folder, settings, named):
         path = folder(generation_config=settings)
         with pytest.raises(ValueError, match=named):
             loaded(path)
@@ -258,7 +258,7 @@ class TestStopStrings:
         assert "".join(model.stream(prompts[0], 40, stop=["never", '"""'])) == expected
         assert model.generate(prompts, 40, stop=['"""'])[0] == expected
 
-    def test_an_empty_one_is_refused(self):
+    def test_an_empty_one_is_an_error(self):
         with pytest.raises(ValueError, match="stop string"):
             course_lib.load(device="cpu").generate("no", stop="")
 
@@ -366,7 +366,7 @@ class TestLoading:
             ({"hidden_size": "wide"}, "hidden_size"),
         ],
     )
-    def test_what_is_no_known_decoder_is_told(self, folder, changes, named):
+    def test_an_unknown_decoder_is_an_error(self, folder, changes, named):
         path = folder()
         write(path, "config.json", changes)
         with pytest.raises(ValueError, match=named):

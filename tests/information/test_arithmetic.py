@@ -178,22 +178,22 @@ def test_the_empty_text():
 
 
 @pytest.mark.parametrize("token", [-1, V])
-def test_ids_outside_the_vocabulary_are_refused(token):
+def test_ids_outside_the_vocabulary_are_errors(token):
     with pytest.raises(ValueError, match=rf"\b0 and 3\b.* {token}\b"):
         encode([0, token], uniform(V))
 
 
-def test_a_negative_length_is_refused():
+def test_a_negative_length_is_an_error():
     with pytest.raises(ValueError, match=r"negative.*-1\b"):
         decode(b"", uniform(V), -1)
 
 
-def test_a_model_that_returns_no_distribution_is_refused():
+def test_a_model_that_returns_no_distribution_is_an_error():
     with pytest.raises(ValueError, match=r"\bp .*sum.* 2\b"):
         encode([0], lambda context: torch.ones(2))
 
 
-def test_a_vocabulary_larger_than_the_total_is_refused(monkeypatch):
+def test_a_vocabulary_larger_than_the_total_is_an_error(monkeypatch):
     monkeypatch.setattr("course_lib.information.arithmetic.TOTAL", 16)
     assert cumulative_frequencies(torch.ones(8) / 8).tolist() == list(range(0, 17, 2))
     with pytest.raises(ValueError, match=r"\b8 tokens.*\b9\b"):

@@ -147,7 +147,7 @@ def test_an_error_free_channel_makes_no_errors():
 
 
 @pytest.mark.parametrize("flip", [-0.1, 1.1, math.nan])
-def test_probabilities_out_of_range_are_refused(flip):
+def test_probabilities_out_of_range_are_errors(flip):
     for call in (binary_entropy, capacity):
         with pytest.raises(ValueError, match=rf"0 and 1.*{flip}"):
             call(flip)
@@ -155,7 +155,7 @@ def test_probabilities_out_of_range_are_refused(flip):
         transmit(torch.zeros(3, dtype=torch.long), flip, seeded())
 
 
-def test_codes_that_cannot_be_are_refused():
+def test_codes_that_cannot_be_are_errors():
     with pytest.raises(ValueError, match=r"\b3 rows.*\b2 columns"):
         LinearCode(torch.ones(3, 2, dtype=torch.long))
     with pytest.raises(ValueError, match=r"\b1 to 16\b.*\b17 rows.*\b20"):

@@ -123,7 +123,7 @@ def test_bits_per_byte_compares_tokenizers_where_perplexity_does_not():
 
 
 @pytest.mark.parametrize("measure", DISTRIBUTION_MEASURES)
-def test_what_is_no_distribution_is_refused(measure):
+def test_what_is_no_distribution_is_an_error(measure):
     with pytest.raises(ValueError, match=r"\bp .*sum.* 1\.1\b"):
         measure(torch.tensor([[0.5, 0.5], [0.5, 0.6]]))
     with pytest.raises(ValueError, match=r"\bp .*sum.* 0\b"):
@@ -142,7 +142,7 @@ def test_the_error_names_the_argument_that_is_wrong(measure):
 
 @pytest.mark.parametrize("base", [1.0, 0.5, 0.0, -2.0, math.nan])
 @pytest.mark.parametrize("measure", DISTRIBUTION_MEASURES)
-def test_bases_that_are_no_unit_are_refused(measure, base):
+def test_bases_that_are_no_unit_are_errors(measure, base):
     with pytest.raises(ValueError, match=rf"1; .*{base}.*2.0 for bits"):
         measure(torch.tensor([0.5, 0.5]), base)
 
@@ -153,7 +153,7 @@ def test_self_information_takes_probabilities_only(p):
         self_information(torch.tensor([p]))
 
 
-def test_scores_out_of_range_are_refused():
+def test_scores_out_of_range_are_errors():
     with pytest.raises(ValueError, match=r"negative.*-1\.5\b"):
         perplexity(-1.5)
     with pytest.raises(ValueError, match=r"\b1\b.*\b0\.5\b"):

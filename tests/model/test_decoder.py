@@ -109,7 +109,7 @@ def greedy(model, ids, padding, cached, tokens=64):
 
 @pytest.mark.parametrize("cached", [True, False], ids=["cached", "whole text"])
 @torch.no_grad()
-def test_greedy_continuation_of_64_tokens_behind_prompts_of_two_lengths(pair, cached):
+def test_greedy_continuation_of_64_tokens_after_prompts_of_two_lengths(pair, cached):
     reference, model = pair
     prompt, padding = IDS[:, :9], torch.ones(2, 9, dtype=torch.bool)
     padding[0, :4] = False

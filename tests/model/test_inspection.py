@@ -106,7 +106,7 @@ def test_lens_at_the_start_knows_the_token_alone():
     assert not torch.allclose(lens[1, 0, 0], lens[1, 0, 2])
 
 
-def test_looking_leaves_no_hooks_behind(model):
+def test_looking_leaves_no_hooks(model):
     inspection.residual_stream(model, IDS)
     inspection.stream_parts(model, IDS)
     assert not any(module._forward_hooks for module in model.modules())
@@ -137,7 +137,7 @@ def test_head_is_silenced_like_zero_weights(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layer", [0, 2])
-def test_silent_layer_passes_the_stream_on(kind, layer):
+def test_a_layer_of_zeros_passes_the_stream_on(kind, layer):
     model = lively(kind)
     stream = inspection.residual_stream(inspection.without_layer(model, layer), IDS)
     assert torch.equal(stream[layer + 1], stream[layer])
@@ -185,7 +185,7 @@ def test_copies_share_the_weights(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_silent_layer_still_fills_its_cache(kind):
+def test_a_layer_of_zeros_still_fills_its_cache(kind):
     model = inspection.without_layer(lively(kind), 0)
     cache = model.make_cache(2, 9)
     pieces = [model(part, cache=cache).logits for part in IDS.split((5, 1, 3), dim=1)]

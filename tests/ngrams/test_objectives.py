@@ -58,6 +58,6 @@ def test_a_prefix_is_part_of_the_text(prefix):
 
 
 @pytest.mark.parametrize("hidden", [[-1], [0, 5]])
-def test_hidden_positions_lie_in_the_text(hidden):
+def test_hidden_positions_are_in_the_text(hidden):
     with pytest.raises(ValueError, match=r"\b0 and 4\b.*\[.*\]"):
         masked_task(5, torch.tensor(hidden))

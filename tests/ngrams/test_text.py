@@ -92,11 +92,11 @@ def test_one_seed_gives_one_text():
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("inf"), float("nan")])
-def test_temperatures_out_of_range_are_refused(temperature):
+def test_temperatures_out_of_range_are_errors(temperature):
     with pytest.raises(ValueError, match=rf"finite.*\b0; .*{temperature}"):
         sample(uniform(2), 1, torch.Generator(), temperature=temperature)
 
 
-def test_an_empty_vocabulary_is_refused():
+def test_an_empty_vocabulary_is_an_error():
     with pytest.raises(ValueError, match=r"one token.*vocabulary_size.* 0\b"):
         uniform(0)

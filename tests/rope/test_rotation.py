@@ -223,13 +223,13 @@ def test_errors_say_what_is_wrong():
 # All of RoPE in one step
 
 
-def test_turned_to_a_position_by_hand():
+def test_rotated_to_a_position_by_hand():
     turned = turn_to_positions(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
     torch.testing.assert_close(turned, torch.tensor([[math.cos(1), math.sin(1)]]))
 
 
 @pytest.mark.parametrize("base", [10_000.0, 1e6])
-def test_turned_to_positions_as_transformers_does(base):
+def test_rotated_to_positions_as_transformers_does(base):
     config = Qwen3Config(head_dim=D, rope_parameters={"rope_type": "default", "rope_theta": base})
     positions = torch.tensor([0, 1, 5, 6, 40])
     x = normal(B, H, T, D).float()
@@ -238,7 +238,7 @@ def test_turned_to_positions_as_transformers_does(base):
     torch.testing.assert_close(turn_to_positions(x, positions, base), expected)
 
 
-def test_scores_of_turned_vectors_see_distances_only():
+def test_scores_of_rotated_vectors_depend_on_distances_only():
     q, k = normal(1, T, D), normal(1, T, D, seed=1)
     near, far = torch.arange(T), torch.arange(T) + 100
     here = turn_to_positions(q, near) @ turn_to_positions(k, near).mT

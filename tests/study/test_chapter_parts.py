@@ -14,7 +14,7 @@ def test_a_chapter_is_found_by_its_name():
 
 
 @pytest.mark.parametrize(("package", "kind"), [(figures, "figures"), (explorers, "explorers")])
-def test_an_unknown_chapter_is_refused_with_the_nearest_one(package, kind):
+def test_an_unknown_chapter_error_names_the_nearest(package, kind):
     with pytest.raises(AttributeError, match=rf"'softmx'.*{kind}.*'softmax'"):
         _ = package.softmx
     with pytest.raises(AttributeError, match=r"'zzz'.*softmax"):

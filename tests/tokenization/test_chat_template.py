@@ -215,7 +215,7 @@ def test_json_in_ascii_shows_no_mark(tokenizers):
         (DEFAULT_SYSTEM, [{"role": "user", "content": b"bytes"}], "JSON"),
     ],
 )
-def test_what_a_template_does_not_accept_is_told(source, messages, told):
+def test_what_a_template_does_not_accept_is_an_error(source, messages, told):
     with pytest.raises(ValueError, match=told):
         ChatTemplate(source).render(messages)
 

@@ -194,14 +194,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_foreign_and_malformed_content_is_refused(name):
+def test_foreign_and_malformed_content_is_an_error(name):
     content, text = REFUSED[name]
     with pytest.raises(ValueError, match=text):
         huggingface.from_json(content)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"version https://git-lfs"])
-def test_files_that_are_no_json_are_refused(tmp_path, data):
+def test_files_that_are_no_json_are_errors(tmp_path, data):
     (tmp_path / "tokenizer.json").write_bytes(data)
     with pytest.raises(ValueError, match=r"must be JSON in UTF-8; got '.*tokenizer.json', which"):
         huggingface.load_tokenizer_json(tmp_path / "tokenizer.json")

@@ -77,7 +77,7 @@ def test_settings_of_a_folder_are_followed(tmp_path):
     assert ours.encode("cafe\u0301 2024<|im_end|>", "all") == [*ours.encode("café 2024"), 951]
 
 
-def test_settings_that_would_change_ids_are_refused(tmp_path):
+def test_settings_that_would_change_ids_are_errors(tmp_path):
     for content, value in [
         ({"tokenizer_class": "CLIPTokenizer"}, "got CLIPTokenizer"),
         ({"add_prefix_space": True}, "add_prefix_space=True"),
@@ -136,7 +136,7 @@ def test_merges_from_ranks_by_hand():
     assert vocab_files.merges_from_ranks(random_order) == expected
 
 
-def test_malformed_files_are_refused(tmp_path):
+def test_malformed_files_are_errors(tmp_path):
     path = tmp_path / "ranks.tiktoken"
     for data, value in [
         (b"YQ== 0\nYg==\n", "line 2"),

@@ -8,7 +8,7 @@ from course_lib.device import seeded
 from course_lib.training.data import random_crops, read_tokens, repeating_batch, write_tokens
 
 
-def test_documents_stand_in_a_row_behind_separators(tmp_path):
+def test_documents_follow_each_other_after_separators(tmp_path):
     path = tmp_path / "row.tokens"
     assert write_tokens(path, [[5, 6], [], [7]], separator=9) == 6
     row = read_tokens(path)
@@ -19,7 +19,7 @@ def test_documents_stand_in_a_row_behind_separators(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [[70_000], [-1]])
-def test_ids_that_do_not_fit_are_refused(tmp_path, bad):
+def test_ids_that_do_not_fit_are_errors(tmp_path, bad):
     with pytest.raises(ValueError, match=r"0 to 65535.*smaller vocabulary"):
         write_tokens(tmp_path / "row.tokens", [bad], separator=0)
     assert not (tmp_path / "row.tokens").exists()
@@ -58,6 +58,6 @@ def test_random_ids_repeat_with_every_period_and_only_then_count():
 
 
 @pytest.mark.parametrize("periods", [(0, 3), (5, 4), (3, 11)])
-def test_impossible_periods_are_refused(periods):
+def test_impossible_periods_are_errors(periods):
     with pytest.raises(ValueError, match="two lengths from 1 to 10"):
         repeating_batch(1, 20, periods, torch.arange(10), seeded(0))

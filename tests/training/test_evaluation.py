@@ -58,7 +58,7 @@ def test_bits_per_byte_counts_bytes_not_letters(tiny):
     assert found == pytest.approx(nats * 50 / 60 / math.log(2), rel=1e-5)
 
 
-def test_an_untrained_model_cannot_foretell_repeats(tiny):
+def test_an_untrained_model_cannot_predict_repeats(tiny):
     probe = probe_repeats(tiny("qwen3", hidden_size=16), rows=2, length=96)
     assert probe.loss > 3.5
     assert probe.previous.shape == probe.induction.shape == (3, 6)
@@ -88,6 +88,6 @@ def test_a_model_that_looks_up_scores_one(tiny):
     assert probe.previous.item() == 0.0
 
 
-def test_nothing_to_score_is_refused(tiny):
+def test_nothing_to_score_is_an_error(tiny):
     with pytest.raises(ValueError, match="there must be tokens to score"):
         token_log_probabilities(tiny("qwen3"), [], separator=0)

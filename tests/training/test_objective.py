@@ -36,7 +36,7 @@ def test_padding_neither_counts_nor_divides():
     torch.testing.assert_close(next_token_loss(disturbed, IDS, counted), expected)
 
 
-def test_transformers_shifts_its_labels_alike(tiny_reference):
+def test_transformers_shifts_its_labels_the_same_way(tiny_reference):
     model = tiny_reference("qwen3")
     ids = torch.randint(101, (2, 9), generator=seeded(4))
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_transformers_shifts_its_labels_alike(tiny_reference):
     torch.testing.assert_close(next_token_loss(output.logits, ids), output.loss)
 
 
-def test_a_row_scores_the_id_behind_it():
+def test_a_row_scores_the_id_after_it():
     ids = torch.tensor([[2, 0, 1]])
     logits = torch.full((1, 3, 4), -30.0)
     logits[0, 0, 0] = logits[0, 1, 1] = 30.0
@@ -57,7 +57,7 @@ def test_equal_scores_cost_the_logarithm_of_the_vocabulary():
     assert expected_initial_loss(11) == pytest.approx(math.log(11), abs=1e-6)
 
 
-def test_nothing_to_count_is_refused():
+def test_nothing_to_count_is_an_error():
     only_first = torch.zeros_like(IDS, dtype=torch.bool)
     only_first[:, 0] = True
     with pytest.raises(ValueError, match="at least one id after the first"):

@@ -200,7 +200,7 @@ def stepped(make, weights):
         (lambda p: torch.optim.AdamW(p, amsgrad=True), parameters(), "amsgrad"),
     ],
 )
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(make, weights, complaint):
+def test_a_state_that_does_not_fit_is_an_error_and_changes_nothing(make, weights, complaint):
     optimizer = stepped(AdamW, parameters())
     before = copy.deepcopy(optimizer.state_dict())
     with pytest.raises(ValueError, match=complaint):

@@ -140,7 +140,7 @@ def test_stored_model_loads_everywhere_with_the_same_logits(whole, tmp_path):
     assert (tmp_path / "training_log.jsonl").read_text() == whole.log.read_text()
 
 
-def test_a_state_of_an_earlier_version_is_refused_and_kept(tmp_path):
+def test_a_state_of_an_earlier_version_is_an_error_and_kept(tmp_path):
     RecipeRun(TINY, tmp_path).go_on(until=1)
     path = tmp_path / "state.pt"
     old = torch.load(path)

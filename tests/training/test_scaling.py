@@ -13,13 +13,13 @@ def losses(law=TRUE):
     return [law.loss(n, d) for n, d in RUNS]
 
 
-def test_the_law_behind_the_runs_is_found():
+def test_the_law_of_the_runs_is_found():
     found = fit_scaling_law(*zip(*RUNS, strict=True), losses())
     assert (found.alpha, found.beta) == pytest.approx((0.5, 0.4), abs=1e-6)
     assert (found.floor, found.a, found.b) == pytest.approx((1.3, 30.0, 200.0), rel=1e-6)
 
 
-def test_it_foretells_runs_that_it_has_not_seen_though_losses_tremble():
+def test_it_predicts_unseen_runs_from_noisy_losses():
     noise = np.random.default_rng(0).normal(0, 0.005, len(RUNS))
     found = fit_scaling_law(
         *zip(*RUNS, strict=True), [y + e for y, e in zip(losses(), noise, strict=True)]
@@ -52,7 +52,7 @@ def test_by_hand_a_hundredth_for_a_tenfold():
     assert found == pytest.approx((2.0, 2.0))
 
 
-def test_what_cannot_be_fitted_is_refused():
+def test_what_cannot_be_fitted_is_an_error():
     with pytest.raises(ValueError, match="two different sizes"):
         fit_power_law([5.0, 5.0], [1.0, 2.0])
     with pytest.raises(ValueError, match=r"five runs or more.*got 2, 2 and 2"):

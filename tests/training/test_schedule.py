@@ -42,6 +42,6 @@ def test_no_warm_up_begins_at_the_peak():
 
 
 @pytest.mark.parametrize("warmup", [-1, 8, 9])
-def test_a_warm_up_longer_than_the_run_is_refused(warmup):
+def test_a_warm_up_longer_than_the_run_is_an_error(warmup):
     with pytest.raises(ValueError, match="must end before the last step"):
         cosine_rate(0, warmup=warmup, steps=8)

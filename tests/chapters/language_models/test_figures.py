@@ -189,7 +189,7 @@ def test_bits_are_settled_when_the_whole_interval_agrees():
         shortest_number(7, 7)
 
 
-def test_each_step_of_the_coder_is_told():
+def test_each_step_of_the_coder_is_listed():
     model = lambda context: torch.tensor([0.5, 0.25, 0.25])  # noqa: E731
     figure = figures.arithmetic_steps([1, 0], model, "abc", 2)
     assert figure_title(figure) == "After “ba”: the interval is 0.125 wide, worth 3.00 bits"
@@ -242,7 +242,7 @@ def test_the_coloured_region_begins_at_the_capacity():
 
 
 @pytest.mark.parametrize("flip", [0, 0.5, 0.7])
-def test_lines_that_say_nothing_or_the_opposite_are_refused(flip):
+def test_lines_that_say_nothing_or_the_opposite_are_errors(flip):
     with pytest.raises(ValueError, match=rf"\b0 and 0\.5\b.*{flip}"):
         figures.code_errors(flip)
 

@@ -41,7 +41,7 @@ def test_hands_are_rotated_as_complex_numbers_are():
 
 
 @pytest.mark.parametrize(("m", "n"), [(12, 5), (5, 12), (30, 23), (0, 0)])
-def test_the_clocks_show_the_turned_hands_and_their_score(m, n):
+def test_the_clocks_show_the_rotated_hands_and_their_score(m, n):
     figure = figures.clocks(Q, K, m, n, 100.0)
     *clocks, score_panel = figure.axes
     q, k = complex_turn(Q, m, 100.0), complex_turn(K, n, 100.0)
@@ -80,7 +80,7 @@ def test_the_map_of_scores_is_constant_along_diagonals_and_not_across():
     )
 
 
-def test_positions_off_the_map_are_refused():
+def test_positions_off_the_map_are_errors():
     with pytest.raises(ValueError, match=rf"\b0 to {FARTHEST - 1}\b.*m = {FARTHEST}\b.*n = 0\b"):
         figures.clocks(Q, K, FARTHEST, 0)
 
@@ -180,7 +180,7 @@ def test_no_scaling_makes_a_plane_faster_or_more_than_the_factor_slower(scaling)
     assert torch.equal(plain, unchanged)
 
 
-def test_an_unknown_scaling_is_refused():
+def test_an_unknown_scaling_is_an_error():
     with pytest.raises(ValueError, match=r"plain, .*'magic'"):
         rope_request("magic", 4, 128, 1e4, 4096)
 

@@ -125,6 +125,6 @@ def test_the_stored_weights_are_those_that_training_writes(tmp_path, monkeypatch
     assert all(weight.dtype == torch.float16 for weight in stored.values())
 
 
-def test_an_unknown_method_is_refused():
+def test_an_unknown_method_is_an_error():
     with pytest.raises(ValueError, match=r"method.*none, .*'magic'"):
         PositionModel("magic")

@@ -194,7 +194,7 @@ def test_each_step_is_put_into_words(step, said):
     assert said in figure_title(figures.online_steps(STREAM, step))
 
 
-def test_steps_and_cuts_outside_the_scores_are_refused():
+def test_steps_and_cuts_outside_the_scores_are_errors():
     with pytest.raises(ValueError, match=r"\b0 and .*\b6\b.*\b7\b"):
         figures.online_steps(STREAM, 7)
     with pytest.raises(ValueError, match=r"\b0 and .*\b6\b.*-1\b"):
@@ -247,7 +247,7 @@ def test_the_gradient_is_that_of_autograd(target):
     assert orange == [target]
 
 
-def test_a_target_outside_the_vocabulary_is_refused():
+def test_a_target_outside_the_vocabulary_is_an_error():
     with pytest.raises(ValueError, match=r"\b0 to 4\b.*\b5\b"):
         figures.cross_entropy_gradient(SCORES, TOKENS, 5)
 

@@ -63,7 +63,7 @@ def test_no_words_of_a_map_overlap_or_leave_it(count):
     assert all(ground.x0 <= b.x0 and b.x1 <= ground.x1 and ground.y0 <= b.y0 for b in boxes)
 
 
-def test_more_passed_than_there_are_is_refused():
+def test_more_passed_than_there_are_is_an_error():
     with pytest.raises(ValueError, match=r"\b5 of 4\b.*'softmax'"):
         start_here.course_map({"softmax": (5, 4)})
 
@@ -121,7 +121,7 @@ def test_a_long_text_shows_its_end():
     assert figure.axes[2].images[0].get_array().shape == (8, 3)
 
 
-def test_the_tour_is_drawn_alike_each_time():
+def test_the_tour_is_drawn_the_same_each_time():
     first, second = (
         start_here.next_token_tour(TOKENS, IDS, VECTORS, LOGITS, VOCABULARY, drawn=3)
         for _ in range(2)

@@ -139,7 +139,7 @@ def test_heads_are_named_by_what_they_cost():
     assert "On text: without head 2 of layer 0 the loss rises by 0.30 nats" in said
 
 
-def test_parts_stand_beside_each_other():
+def test_parts_are_side_by_side():
     parts = {"attention": torch.tensor([0.5, 3.0]), "mlp": torch.tensor([1.0, 0.25])}
     figure = figures.part_effects({"repeats": parts})
     heights = [bar.get_height() for bar in figure.axes[0].patches]

@@ -60,7 +60,7 @@ class TestOutcomes:
 
         assert "got nothing (None). Is a `return` missing?" in str(check(STABLE, forgets))
 
-    def test_what_is_kept_from_call_to_call_is_told(self):
+    def test_what_is_kept_from_call_to_call_is_reported(self):
         def grows(text, ids=[]):  # noqa: B006
             ids += text.encode()
             return list(ids)

@@ -46,7 +46,7 @@ def test_a_reading_holds_the_tokens_and_maps_of_the_text():
     assert weights.triu(1).abs().max() == 0
 
 
-def test_a_long_text_is_read_from_its_beginning_and_a_short_one_refused():
+def test_a_long_text_is_read_from_its_beginning_and_a_short_one_is_an_error():
     tokens, _ = read("value " * 200)
     assert len(tokens) == LONGEST
     assert ("value " * 200).startswith("".join(tokens))

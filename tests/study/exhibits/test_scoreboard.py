@@ -110,7 +110,7 @@ def test_the_picture_shows_each_row_in_the_colour_of_its_kind():
     assert png_bytes(figure) == png_bytes(figures.bars(ROWS))
 
 
-def test_an_empty_scoreboard_is_refused():
+def test_an_empty_scoreboard_is_an_error():
     with pytest.raises(ValueError, match=r"one row.*none"):
         figures.bars([])
 

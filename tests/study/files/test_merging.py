@@ -267,7 +267,7 @@ def learner_edits(draw, cells, round_number):
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_no_word_of_the_learner_is_ever_lost(data):
+def test_nothing_that_the_learner_wrote_is_lost(data):
     base = shipped_cells(data.draw(UPSTREAM))
     mine = copy.deepcopy(base)
     for round_number in range(3):

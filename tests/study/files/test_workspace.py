@@ -261,7 +261,7 @@ def test_a_notebook_has_several_names(course, name):
     assert reset_notebook(name, course.mine, course.shipped).name == NAME
 
 
-def test_an_unknown_notebook_is_answered_with_the_nearest(course):
+def test_an_unknown_notebook_error_names_the_nearest(course):
     with pytest.raises(ValueError, match=r"'sofmax'.*'softmax'"):
         reset_notebook("sofmax", course.mine, course.shipped)
 

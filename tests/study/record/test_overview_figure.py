@@ -48,7 +48,7 @@ def test_each_ability_has_a_square_filled_by_its_share_and_none_is_invented():
     assert shares == pytest.approx([1.0, 0.0, 0.75, 1.0, 0.25])
 
 
-def test_rows_are_named_and_stand_beside_each_other():
+def test_rows_are_named_and_are_side_by_side():
     figure = evidence.overview(CHAPTERS)
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == [r"00 Chapter \$ 0", r"01 Chapter \$ 1", r"02 Chapter \$ 2"]

@@ -21,7 +21,7 @@ def record(*outcomes):
     return answers.question_record(log)
 
 
-def test_due_are_the_answered_questions_whose_time_has_come_most_forgotten_first():
+def test_due_questions_come_least_remembered_first():
     first, second, third, fourth = SOFTMAX[:4]
     records = {
         first.id: record((True, 1)),  # due after two days
