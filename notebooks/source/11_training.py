@@ -79,7 +79,7 @@ show(figures.training.shift(["The", " cat", " sat", " down"]))
 # The loss is the mean *cross-entropy*: the negative log-probability of each target (its surprise, in the words of notebook
 # [Language models](02_language_models.ipynb)), averaged over all targets.
 #
-# $$\ell = \frac{\sum_{t\ \text{counted}} -\log p_t(\text{id}_{t+1})}{\text{number of counted}\ t}$$
+# $$\ell = \frac{\sum_{t} -\log p_t(\text{id}_{t+1})}{\text{number of}\ t} \qquad\text{over all } t \text{ whose target, } \text{id}_{t+1}\text{, counts}$$
 #
 # Texts differ in length, and a batch is a rectangle, so short texts are filled with *padding*. The model should not learn to
 # predict padding. It must be left out of the sum **and** out of the number that divides it.
@@ -407,8 +407,9 @@ for group in groups:
 # %% [markdown] id="5-how-fast-when"
 # ## 5 · The learning rate
 #
-# No other setting matters as much. Here is what it does to our model: 150 steps at width 32, seven peak rates, three seeds each
-# (`python -m course_lib.chapters.training.sweeps` repeats all sweeps of this notebook).
+# No other setting matters as much. Here is what it does to our model: 150 steps at width 32, seven peak rates, three seeds each.
+# A point is the mean of the three, and its bar reaches from the best seed to the worst. (The runs are stored;
+# `python -m course_lib.chapters.training.sweeps` repeats all sweeps of this notebook.)
 #
 # > **Predict.** The best rate is somewhere in the middle. Which is worse, a rate eight times too low or eight times too high?
 
@@ -1267,9 +1268,10 @@ both += [{"optimizer": "Muon", **run} for run in stored["muon"]]
 show(figures.training.sweep(both, "optimizer", "optimizer"))
 
 # %% [markdown] id="batch-text"
-# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. It also needs only one moment instead of two, and
-# pays with matrix products in every step, whose cost does not depend on the batch. Do not generalize from 150 steps of a tiny
-# model: whether a new optimizer wins at scale, with both rates tuned, has to be measured at scale.
+# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. (Its best rate is the highest that was tried.) It
+# also needs only one moment instead of two, and pays with matrix products in every step, whose cost does not depend on the
+# batch. Do not generalize from 150 steps of a tiny model: whether a new optimizer wins at scale, with both rates tuned, has to
+# be measured at scale.
 #
 # **Batch size.** The same 154 thousand tokens, in batches of 4, 16 or 64 rows, which makes 600, 150 or 37 steps.
 #

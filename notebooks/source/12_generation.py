@@ -15,7 +15,8 @@
 # - explain why one token at a time is slow, and build a round of speculative decoding, which speeds up a large model with a
 #   small one without changing its distribution.
 #
-# About 150 minutes. You need notebooks [Softmax](04_softmax.ipynb), [Attention](05_attention.ipynb) and [The whole transformer](08_transformer.ipynb). Nothing is downloaded.
+# About 150 minutes. You need notebooks [Softmax](04_softmax.ipynb), [Attention](05_attention.ipynb) and [The whole
+# transformer](08_transformer.ipynb). Nothing is downloaded.
 
 # %% id="imports"
 import copy
@@ -60,7 +61,7 @@ print(prompt + tokenizer.decode(written[0].tolist()))
 # %% [markdown] id="no-a-token-that-is-second"
 # No: after a token that is only second best now, the following tokens may be much more likely. Section 7 searches for such
 # texts. Notice also how the text repeats itself. Once a phrase has occurred twice, the model finds it likely to occur again,
-# and greedy decoding never leaves such a loop.
+# and greedy decoding hardly ever leaves such a loop.
 #
 # The other rule **samples**. Lay the probabilities side by side on a line of length 1 and pick a random point on it: each token
 # is chosen as often as its probability says. The point, a number $u$ in $[0, 1)$, is the only randomness there is:
@@ -271,14 +272,10 @@ explorers.generation.pipeline(temperature=0.8)
 # ## 6 · The repetition penalty
 #
 # A simple remedy against loops is the **repetition penalty** (Keskar et al. 2019): every token that occurs in the text so far
-# becomes less likely. Its logit is divided by a number $\theta$ above 1.
+# becomes less likely. Its logit is divided by a number $\theta$ above 1, the penalty.
 #
-# > **Predict.** A token occurs in the text, its logit is −2, the penalty is 2. What is −2 divided by 2, and is the token now
-# > less likely?
-#
-# −1, which is *more* likely: division brings a negative number closer to 0. So negative logits are multiplied:
-#
-# $$z_i \leftarrow \begin{cases} z_i / \theta & z_i \ge 0\\ z_i \cdot \theta & z_i < 0\end{cases} \qquad\text{for each token } i \text{ in the text, once}$$
+# > **Predict.** Two tokens occur in the text, with the logits 2 and −2; the penalty is 2. What is −2 divided by 2, and is that
+# > token now less likely? What should be done with it instead?
 
 # %% id="row-past-torch-tensor-2-0"
 row, past = torch.tensor([[2.0, -2.0, 4.0]]), torch.tensor([[0, 1, 1]])
@@ -286,6 +283,10 @@ print("before:", row.tolist()[0])
 print("after: ", generation.penalise_repetition(row, past, 2.0).tolist()[0])
 
 # %% [markdown] id="build-it-5"
+# −2 divided by 2 is −1, which is *more* likely: division brings a negative number closer to 0. So negative logits are multiplied:
+#
+# $$z_i \leftarrow \begin{cases} z_i / \theta & z_i \ge 0\\ z_i \cdot \theta & z_i < 0\end{cases} \qquad\text{for each token } i \text{ in the text, once}$$
+#
 # The penalty depends on where zero is, and for softmax zero means nothing: add 10 to every logit and the probabilities stay
 # the same, but the penalty has a different effect. It is a heuristic.
 #
@@ -359,13 +360,8 @@ reveal("generation.beam_step")
 #
 # $$\text{score} = \frac{\log p(\text{text})}{\text{length}^{\,a}}$$
 #
-# > **Predict.** $a$ is called the *length penalty*. Does a larger one make texts shorter or longer?
-#
-# By hand: one text has $\log p = -6$ and 4 tokens, a second one −9 and 9 tokens. With $a = 0$ the scores are −6 and −9: the short
-# one wins. With $a = 1$ they are −1.5 and −1: the long one wins. Dividing a negative number by a larger one brings it closer to
-# 0, so the "penalty" **rewards** length.
-#
-# In a real search, with texts that end at a line break and at most 16 tokens:
+# > **Predict.** $a$ is called the *length penalty*. Does a larger one make texts shorter or longer? The next cell searches for
+# > texts that end at a line break, of at most 16 tokens.
 
 # %% id="lengths-by-penalty"
 line_break = Stop(ids=(tokenizer.encode("\n")[0],))
@@ -375,6 +371,10 @@ for a in (0.0, 1.0, 2.0):
     print(f"a = {a}: {found.ids.shape[1]:2} tokens {text!r}")
 
 # %% [markdown] id="does-the-search-find-better-texts"
+# By hand: one text has $\log p = -6$ and 4 tokens, a second one −9 and 9 tokens. With $a = 0$ the scores are −6 and −9: the short
+# one wins. With $a = 1$ they are −1.5 and −1: the long one wins. Dividing a negative number by a larger one brings it closer to
+# 0, so the "penalty" **rewards** length.
+#
 # Does the search find more likely texts than greedy decoding? By $\log p$ of the whole text, it should:
 
 # %% id="greedy-generation-beam-search-model-ids"
@@ -385,7 +385,8 @@ print("six beams are at least as likely:", bool(wide.scores >= greedy.scores))
 
 # %% [markdown] id="a-wider-beam-is-no-promise"
 # A wider beam does not guarantee this: it may drop the beam that greedy decoding would have kept. It usually finds a more
-# likely text. Here is the search as a tree, with log p under each token. Dropped beams are grey, the best text is coloured.
+# likely text. Here is the search as a tree, with log p under each token. Dropped beams are grey, the best text is orange, the
+# other beams that are left at the end are black.
 
 # %% tags=["nbval-ignore-output"] id="explorers-generation-beam-tree"
 explorers.generation.beam_tree()
@@ -400,7 +401,7 @@ explorers.generation.beam_tree()
 # So far we chose tokens. Now to the time it takes. To predict one token, the model reads the whole text; for the next token it
 # reads it again. Without a cache, generating 16 tokens after a prompt of 12 sends this many tokens through every layer:
 #
-# > **Predict.** $12 + 13 + \dots + 27$. More or less than 200?
+# > **Predict.** $12 + 13 + \dots + 27$. More or less than 200? And with a cache, if each token is read once?
 
 # %% id="for-cached-in-false-true"
 for cached in (False, True):
@@ -421,8 +422,9 @@ explorers.generation.cache()
 # The light blue part is not free. A new token does not *compute* old keys again, but it *reads* every one of them.
 #
 # ### Build it
-# The caches have room for $N$ tokens, and `length` of them are filled. Where do the new rows go, and which places may each new
-# token attend to? Off-by-one errors are common here. Return copies: the inputs must not change.
+# The caches `keys` and `values` (B, G, N, D) have room for $N$ tokens, and `length` of them are filled. The rows of T new tokens,
+# `k` and `v` (B, G, T, D), come after them. A new token may attend to all earlier tokens and to itself. Where do the new rows
+# go, and what is the mask (T, N)? Off-by-one errors are common here. Return copies: the inputs must not change.
 
 
 # %% id="generation.cache"
@@ -495,7 +497,7 @@ print(f"100 tokens: {gain:.1f} times as fast with the cache")
 # ## 9 · Why decoding is slow
 #
 # A decode step multiplies each weight by one number and adds. These are two operations for a weight that had to be fetched from
-# memory. Today's processors do hundreds of operations in that time. So they wait, and what counts is not arithmetic but
+# memory. In that time a GPU could do hundreds of operations and a CPU dozens. So they wait, and what counts is not arithmetic but
 # **bytes**:
 #
 # $$\text{tokens per second} \le \frac{\text{memory bandwidth in bytes per second}}{\text{bytes of the weights}}$$
@@ -720,9 +722,9 @@ explorers.generation.drafts()
 
 # %% id="small-generation-first-layers-model-2"
 small = generation.first_layers(model, 2)
-found = generation.speculative_generate(model, small, ids, 24, draft_tokens=3)
-print("the text is that of the large model:", torch.equal(found.ids, generate(model, ids, 24)))
-print("fewer passes than tokens:", found.passes < 24)
+speculated = generation.speculative_generate(model, small, ids, 24, draft_tokens=3)
+print("the text is that of the large model:", torch.equal(speculated.ids, generate(model, ids, 24)))
+print("fewer passes than tokens:", speculated.passes < 24)
 
 # %% [markdown] id="14-claims-that-are-wrong"
 # Fewer passes. But with a draft that costs half a pass no speed-up can be expected; it is measured under *Further*. In practice
@@ -899,8 +901,11 @@ explorers.generation.penalty()
 # after a rejection were never tested. Counting them as rejected gives a smaller number, and a prediction that is too low:
 
 # %% tags=["nbval-ignore-output"] id="print-f-found-passes-passes-for"
-print(f"{24 / found.passes:.2f} tokens in each of {found.passes} passes")
-for name, a in (("tested ", found.acceptance), ("drafted", found.accepted / found.drafted)):
+print(f"{24 / speculated.passes:.2f} tokens in each of {speculated.passes} passes")
+for name, a in (
+    ("tested ", speculated.acceptance),
+    ("drafted", speculated.accepted / speculated.drafted),
+):
     print(
         f"a = kept / {name} = {a:.2f}: {generation.tokens_per_pass(a, 3):.2f} tokens per pass,",
         end=" ",
