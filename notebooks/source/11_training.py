@@ -1000,7 +1000,8 @@ print("the most likely next token is the one just read:", (logits.argmax(-1) == 
 # %% [markdown] id="the-optimizer-of-the-library-does"
 # ## Further: AdamW in place, and in a rotated valley
 #
-# The library's optimizer does the same in place, without allocating new tensors, and keeps m and v for each parameter:
+# The library's optimizer computes the update of section 4 in place, with one new tensor instead of many, and keeps m and v for
+# each parameter:
 
 # %% id="reveal-optimizer-adamw-step"
 reveal(optimizer.adamw_step)
@@ -1064,8 +1065,7 @@ print("one piece and three parts agree within 1e-4:", torch.allclose(*weights, a
 # %% [markdown] id="further-number-types"
 # ## Further: number types in real runs
 #
-# Does it matter where weights are stored in bfloat16? Three stored runs of one small model that differ only in their number
-# types:
+# Does it matter which numbers are stored in bfloat16? Three stored runs of one small model that differ only in this:
 
 # %% id="show-figures-training-precision-byte-training"
 show(figures.training.precision(tiny_decoders.stored_experiments()["precision"], every=20))

@@ -689,8 +689,11 @@ def speculative_round(drafted, target, draft, uniform):
 reveal("generation.speculative_round")
 
 # %% [markdown] id="checked-against-the-real-thing-4"
+# After a round both models have read drafts that were not kept, so their caches are cut back to the text that was. The next round
+# starts there. The library does this in `speculative_generate`.
+#
 # ### Checked against the real thing
-# Three thousand rounds with these two distributions. The first new token should have the frequencies of $p$, although every
+# Three thousand rounds with the two distributions of the figure. The first new token should have the frequencies of $p$, although every
 # draft was sampled from $q$:
 
 # %% id="darts-torch-rand-3000-3-generator"
