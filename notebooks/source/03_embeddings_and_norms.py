@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from course_lib import embeddings, norms
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.exhibits.course_model_probes import course_model, course_tokenizer
+from course_lib.study.exhibits import course_model_probes
 
 # %% [markdown] id="1-an-id-is-a-name"
 # ## 1 · An id is a name
@@ -60,6 +60,9 @@ small = torch.randn(6, 4, generator=seeded(0))
 show(figures.embeddings_and_norms.lookup_as_product(torch.tensor([2, 0, 4, 2]), small))
 
 # %% [markdown] id="build-it"
+# In the figure a one-hot row is yellow at its 1 and dark at its zeros. Each one selects a row of the table; a row that occurs twice
+# is copied twice.
+#
 # ### Build it
 # `ids` is an integer tensor of any shape: one text, or a batch of them. Return one vector for each id, in a new last axis: (B, T)
 # ids and a (V, C) table give (B, T, C). The result has the dtype of the table, and gradients must reach the table.
@@ -108,10 +111,10 @@ print(f"rows that 8192 different tokens touch: {8192 / 151_936:.1%}")
 # similarity*, the dot product of the two vectors after both are scaled to length 1.
 #
 # > **Predict.** The course's own small model was trained on Python code and its documentation. Which tokens have rows most similar
-# > to those of ` True`, ` list` and ` 1`? (Each token starts with a blank.)
+# > to those of ` True`, ` list`, ` 1` and ` can`? (Each token starts with a blank.)
 
 # %% id="model-tokenizer-course-model-course-tokenizer"
-model, tokenizer = course_model(), course_tokenizer()
+model, tokenizer = course_model_probes.course_model(), course_model_probes.course_tokenizer()
 rows = F.normalize(model.model.embed_tokens.weight.detach(), dim=-1)  # (V, C), each of length 1
 for word in (" True", " list", " 1", " can"):
     (token,) = tokenizer.encode(word)
@@ -302,7 +305,7 @@ reveal("embeddings_and_norms.rms_norm")
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# Scale the vector, then shift it. Both norms undo a scale completely. Only LayerNorm undoes a shift: RMSNorm keeps a shift that all
+# Scale the vector, then shift it (the dashed line is the mean of the features). Both norms undo a scale completely. Only LayerNorm undoes a shift: RMSNorm keeps a shift that all
 # features share, and a large one drowns the rest.
 
 # %% id="explorers-embeddings-and-norms-norm-effects"

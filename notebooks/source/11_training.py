@@ -19,8 +19,8 @@
 # its numbers differ slightly from machine to machine.
 
 # %% id="imports"
+import copy
 import itertools
-import lzma
 import math
 import sys
 import tempfile
@@ -33,12 +33,15 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from course_lib.device import default_device, seeded, synchronize
+
+device = default_device()
+
 # %% id="imports-3"
 from course_lib import corpus
 from course_lib.accounting import DEVICES, ridge_intensity
 from course_lib.chapters.training import answers, sweeps, tiny_decoders
 from course_lib.chapters.training.tiny_decoders import byte_config, byte_plan, byte_row, fresh
-from course_lib.device import seeded
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer, training_log
 from course_lib.softmax import cross_entropy
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
@@ -76,7 +79,7 @@ show(figures.training.shift(["The", " cat", " sat", " down"]))
 # The loss is the mean *cross-entropy*: the negative log-probability of each target (its surprise, in the words of notebook
 # [Language models](02_language_models.ipynb)), averaged over all targets.
 #
-# $$\ell = \frac{\sum_{t\ \text{counted}} -\log p_t(\text{id}_{t+1})}{\text{number of counted}\ t}$$
+# $$\ell = \frac{\sum_{t} -\log p_t(\text{id}_{t+1})}{\text{number of}\ t} \qquad\text{over all } t \text{ whose target, } \text{id}_{t+1}\text{, counts}$$
 #
 # Texts differ in length, and a batch is a rectangle, so short texts are filled with *padding*. The model should not learn to
 # predict padding. It must be left out of the sum **and** out of the number that divides it.
@@ -100,6 +103,8 @@ show(
 # together with the ids, so the first id of a row is never a target. At least one target is marked. Return one mean over all
 # targets of the batch, a tensor without axes. The gradient is checked as well as the value. You may use
 # `cross_entropy(logits, targets)` of notebook [Softmax](04_softmax.ipynb), for logits (N, V) and targets (N,).
+#
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
 
 
 # %% id="training.next_token_loss"
@@ -109,19 +114,8 @@ def next_token_loss(logits, ids, counted=None):
     ...
 
 
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
-
 # %% id="reveal-training-next-token-loss"
 reveal("training.next_token_loss")
-
-# %% [markdown] id="checked-against-the-real-thing"
-# The library's version computes the cross-entropy with a class of its own. Autograd would pass over the logits a dozen times,
-# and they are the largest tensor of a training step. So `MeanCrossEntropy` has the gradient that you derived in notebook
-# [Softmax](04_softmax.ipynb), p − onehot, written as a formula:
-
-# %% id="reveal-mean-cross-entropy"
-reveal(objective.MeanCrossEntropy)
 
 # %% [markdown] id="checked-against-torch"
 # ### Checked against the real thing
@@ -149,10 +143,10 @@ print("agrees with torch:", torch.allclose(objective.next_token_loss(logits, ids
 
 # %% id="first-loss"
 def first_loss(vocabulary, scale=1.0):
-    model = fresh(replace(byte_config(), vocab_size=vocabulary))
+    model = fresh(replace(byte_config(), vocab_size=vocabulary)).to(device)
     with torch.no_grad():
         model.get_parameter("model.embed_tokens.weight").mul_(scale)
-        ids = torch.randint(vocabulary, (4, 64), generator=seeded(2))
+        ids = torch.randint(vocabulary, (4, 64), generator=seeded(2)).to(device)
         return objective.next_token_loss(model(ids).logits, ids).item()
 
 
@@ -161,7 +155,8 @@ print(f"the first loss with a vocabulary of 256: {first_loss(256):.2f} nats")
 # %% [markdown] id="it-knows-nothing-so-it-finds"
 # An untrained model finds all tokens about equally likely, so each costs $\ln V$. Here ln 256 = **5.545**. Check this number
 # first in every run. It takes one batch and reveals many faults: initial weights that are too large, a missing scale, a model
-# that can see the answer. Here are other vocabulary sizes, and initial weights that are too large:
+# that can see the answer. Here are other vocabulary sizes, and initial weights that are too large (why they give 12.8 nats is
+# explained under *Further* at the end):
 
 # %% id="sizes-64-256-1024-4096"
 sizes = (64, 256, 1024, 4096)
@@ -170,26 +165,6 @@ losses = {
     "embedding ten times as large": {size: first_loss(size, 10.0) for size in sizes},
 }
 show(figures.training.first_losses(losses))
-
-# %% [markdown] id="the-embedding-is-also-the-output"
-# The orange points stay at the same height whatever V is. The reason is that the embedding is also the output layer here (the
-# head is *tied*). A hidden state still points along the embedding of the token that was just read, and with a table ten times
-# as large that token gets a huge logit. Each row is certain that its own token comes again:
-
-# %% id="own-token-repeats"
-model, ids = fresh(byte_config()), torch.randint(256, (4, 64), generator=seeded(2))
-with torch.no_grad():
-    model.get_parameter("model.embed_tokens.weight").mul_(10.0)
-    logits = model(ids).logits
-own = logits.gather(-1, ids[..., None])
-print(
-    f"logit of the token just read: {own.mean():.1f}, typical size of a logit: {logits.std():.1f}"
-)
-print("the most likely next token is the one just read:", (logits.argmax(-1) == ids).all().item())
-
-# %% [markdown] id="wrong-and-certain"
-# It is right once in V times and otherwise loses about 12.8 nats, the gap between that logit and the others. Notebook
-# [Softmax](04_softmax.ipynb) showed the same thing: being certain and wrong is expensive.
 
 # %% [markdown] id="3-the-loop"
 # ## 3 · The loop
@@ -242,12 +217,14 @@ reveal("training.descend")
 
 # %% id="by-heart"
 def by_heart(ids, shifted, steps=60):
-    model, losses = fresh(byte_config()), []
+    model, losses = fresh(byte_config()).to(device), []
     adamw = optimizer.AdamW(model.parameters(), lr=5e-3)
     for _ in range(steps):
         logits = model(ids).logits
-        unshifted = cross_entropy(logits.flatten(0, 1), ids.flatten())
-        loss = objective.next_token_loss(logits, ids) if shifted else unshifted
+        if shifted:
+            loss = objective.next_token_loss(logits, ids)
+        else:
+            loss = cross_entropy(logits.flatten(0, 1), ids.flatten())
         adamw.zero_grad()
         loss.backward()
         adamw.step()
@@ -255,11 +232,11 @@ def by_heart(ids, shifted, steps=60):
     return model, losses
 
 
-batch = data.random_crops(byte_row(), 4, 64, seeded(3))
-right, right_losses = by_heart(batch, shifted=True)
-wrong, wrong_losses = by_heart(batch, shifted=False)
+batch = data.random_crops(byte_row(), 4, 64, seeded(3)).to(device)
 
 # %% tags=["nbval-ignore-output"] id="curves-shifted-by-one-right-losses"
+right, right_losses = by_heart(batch, shifted=True)
+wrong, wrong_losses = by_heart(batch, shifted=False)
 curves = {"Shifted by one": right_losses, "Not shifted": wrong_losses}
 show(figures.training.one_batch(curves, objective.expected_initial_loss(256)))
 
@@ -267,9 +244,10 @@ show(figures.training.one_batch(curves, objective.expected_initial_loss(256)))
 # The loop with the mistake looks better, which makes the mistake dangerous. That model has learned to repeat the token that it
 # just read. A loss that is too good is as suspicious as one that does not fall.
 #
-# Look at the first step too. The wrong loop *starts* below ln V. As in section 2, the tied head favors the token that was just
-# read, before anything is learned. The correct loop gains from that only where a byte occurs twice in a row, as the spaces of
-# an indentation do. Ask both models to continue the text that they memorized:
+# Look at the first step too. The wrong loop *starts* below ln V. The embedding is also the output layer here (the head is
+# *tied*), and a hidden state still resembles the embedding of the token that was just read. So that token gets a somewhat larger
+# logit before anything is learned. The correct loop gains from that only where a byte occurs twice in a row, as the spaces of an
+# indentation do. Ask both models to continue the text that they memorized:
 
 # %% id="with-torch-no-grad"
 with torch.no_grad():
@@ -332,7 +310,8 @@ for name, move in {
     print(f"{name:30} loss {lowest(move):.2f}")
 
 # %% [markdown] id="adamw-whole"
-# In this valley dividing by √v helps most, since the steep and the flat direction are exactly the two coordinates.
+# Momentum lowers the loss about 25 times. In this valley dividing by √v helps even more, since the steep and the flat direction
+# are exactly the two coordinates.
 #
 # AdamW (Loshchilov & Hutter 2019) adds two things: a *correction*, because both means start at 0 and are too small at first,
 # and *weight decay*, which shrinks the weights themselves instead of changing the gradient. Together, for step t = 1, 2, …:
@@ -358,8 +337,7 @@ print("gradients:", [round(g, 3) for g in steep.tolist()], " moved by:", rounded
 # **0.1** in a step, whatever its gradient. **ε** keeps the quotient finite where v is 0, as for a token that never occurred:
 # 0 / (0 + ε) = 0. It is added *after* the root. Inside the root, ε = 10⁻⁸ would act like √10⁻⁸ = 10⁻⁴, which is larger than
 # many gradients of a large model.
-
-# %% [markdown] id="why-the-correction"
+#
 # ### Why the correction
 # m and v start at 0, so at first they are too small, and not by the same factor. Dividing by $1-\beta^t$ makes each exactly
 # right if the gradient stays constant. Set β₂ to 0.999, PyTorch's default, and to 0.95, which is common for language models,
@@ -387,12 +365,6 @@ def adamw_update(
 # %% id="reveal-training-adamw"
 reveal("training.adamw")
 
-# %% [markdown] id="the-optimizer-of-the-library-does"
-# The library's optimizer does the same in place, without allocating new tensors, and keeps m and v for each parameter:
-
-# %% id="reveal-optimizer-adamw-step"
-reveal(optimizer.adamw_step)
-
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 # Fifty steps beside `torch.optim.AdamW`, two groups of parameters, one of which decays:
@@ -413,34 +385,9 @@ for step in range(50):
 gap = max((p - q).abs().max().item() for p, q in zip(ours, theirs, strict=True))
 print("largest difference after 50 steps < 1e-6:", gap < 1e-6)
 
-# %% [markdown] id="play-with-it"
-# ### Play with it
-# A valley a hundred times as steep across as along. Plain descent is stable only below 2 / 100. Move its rate across that
-# limit. Then **rotate the valley**. Plain descent behaves the same, since it knows no coordinates. AdamW rescales coordinates
-# separately, and the rotated valley runs diagonally to them. At 45° and the rate shown it loses. Before you conclude anything,
-# move *its* rate to 0.5, or the number of steps to 100.
-
-# %% id="explorers-training-valley"
-explorers.training.valley()
-
-# %% [markdown] id="who-decays"
-# The loss of each method at 45°, for the rates and steps of the sliders:
-
-# %% id="rotated-valley"
-rotated, diagonal = descent.valley(100.0, 1.0, 45.0), torch.tensor([-4.0, 0.6]).double()
-diagonal = torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() @ diagonal / math.sqrt(2)
-for steps in (40, 100):
-    ends = {"plain, rate 0.018": descent.sgd_path(rotated, diagonal, 0.018, steps)[-1]}
-    for rate in (0.25, 0.5):
-        path = descent.adamw_path(rotated, diagonal, rate, steps, (0.9, 0.98))
-        ends[f"AdamW, rate {rate}"] = path[-1]
-    found = {name: round(descent.height(end, rotated).item(), 2) for name, end in ends.items()}
-    print(f"after {steps:3} steps:", found)
-
 # %% [markdown] id="who-decays-2"
-# Rotated, AdamW needs more steps or a higher rate, and then it wins again: momentum does not depend on the coordinates. A single
-# comparison at one rate says little about two optimizers. In models AdamW helps because tensors have gradients of very different
-# size, each along coordinates of its own: embeddings of rare tokens, norms, matrices in different layers.
+# In models AdamW helps because tensors have gradients of very different size, each along coordinates of its own: embeddings of
+# rare tokens, norms, matrices in different layers.
 #
 # ### Which parameters decay
 # Decay pulls weights towards zero, which keeps matrices from growing without need. Norm gains should not be pulled to zero:
@@ -460,8 +407,9 @@ for group in groups:
 # %% [markdown] id="5-how-fast-when"
 # ## 5 · The learning rate
 #
-# No other setting matters as much. Here is what it does to our model: 150 steps at width 32, seven peak rates, three seeds each
-# (`python -m course_lib.chapters.training.sweeps` repeats all sweeps of this notebook).
+# No other setting matters as much. Here is what it does to our model: 150 steps at width 32, seven peak rates, three seeds each.
+# A point is the mean of the three, and its bar reaches from the best seed to the worst. (The runs are stored;
+# `python -m course_lib.chapters.training.sweeps` repeats all sweeps of this notebook.)
 #
 # > **Predict.** The best rate is somewhere in the middle. Which is worse, a rate eight times too low or eight times too high?
 
@@ -545,9 +493,6 @@ pair = [torch.tensor([3.0]), torch.tensor([4.0])]
 print("by the norm of all:", [round(g.item(), 3) for g in gradients.clipped(pair, 1.0)])
 print("each by itself:    ", [round(gradients.clipped([g], 1.0)[0].item(), 3) for g in pair])
 
-# %% id="explorers-training-clipping"
-explorers.training.clipping()
-
 # %% [markdown] id="build-it-5"
 # ### Build it
 # `gradients` is a list of tensors of any shapes. Return a list of new tensors and leave the given ones unchanged. Gradients
@@ -592,7 +537,9 @@ print("weighted by targets:", round(answers.accumulated(parts, [1, 9]).item(), 3
 print("weighted equally:   ", answers.accumulated(parts, [5, 5]).item())
 
 # %% [markdown] id="build-it-6"
-# One target of ten and nine of ten: 6 · 0.1 + 1 · 0.9 = **1.5**, and not 3.5, the mean of the two.
+# One target of ten and nine of ten: 6 · 0.1 + 1 · 0.9 = **1.5**, and not 3.5, the mean of the two. The mean of the parts' means
+# is right only if all parts have the same number of targets. With padding, or where only answers count, they do not. Widely used
+# training code had this mistake until 2024.
 #
 # ### Build it
 # `gradients` is a list of tensors of one shape, `counts` the number of targets of each part, all positive.
@@ -639,20 +586,6 @@ reveal("training.train")
 # %% id="reveal-training-step"
 reveal(Training.step)
 
-# %% [markdown] id="parts-agree"
-# The number of parts is a setting of its plan. Two runs, four steps: with the batch in one piece and in three parts.
-
-# %% id="weights"
-weights = []
-for parts in (1, 3):
-    training = Training(
-        fresh(byte_config(16)), tiny_decoders.mixed_batches(byte_row()), byte_plan(100, parts=parts)
-    )
-    for _ in range(4):
-        training.step()
-    weights.append(torch.cat([p.detach().flatten() for p in training.model.parameters()]))
-print("one piece and three parts agree within 1e-4:", torch.allclose(*weights, atol=1e-4))
-
 # %% [markdown] id="7-mixed-precision"
 # ## 7 · Mixed precision
 #
@@ -682,55 +615,13 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
 # and only the matrix products are computed in bfloat16. PyTorch's `autocast` chooses, operation by operation:
 
 # %% id="layer-x-torch-nn-linear-8"
-layer, x = torch.nn.Linear(8, 8), torch.randn(2, 8, generator=seeded(6))
-with torch.autocast("cpu", torch.bfloat16):
+layer, x = torch.nn.Linear(8, 8).to(device), torch.randn(2, 8, generator=seeded(6)).to(device)
+with torch.autocast(device.type, torch.bfloat16):
     y = layer(x)
-    loss = F.cross_entropy(y, torch.tensor([3, 5]))
+    loss = F.cross_entropy(y, torch.tensor([3, 5], device=device))
 loss.backward()
-print(
-    "weight:",
-    layer.weight.dtype,
-    " product:",
-    y.dtype,
-    " loss:",
-    loss.dtype,
-    " gradient:",
-    layer.weight.grad.dtype,
-)
-
-# %% [markdown] id="and-does-it-matter-three-stored"
-# Does it matter? Three stored runs of one small model that differ only in their number types:
-
-# %% id="show-figures-training-precision-byte-training"
-show(figures.training.precision(tiny_decoders.stored_experiments()["precision"], every=20))
-
-# %% [markdown] id="not-much-here-a-short-run"
-# Not much here: this is a short run at a high rate, whose steps are longer than the gaps between the numbers of bfloat16. A long
-# run ends at a small rate. Take weights of typical size and steps as long as the rate (AdamW's are), and count the weights that
-# do not change at all:
-
-# %% id="weight-torch-randn-500-generator-seeded"
-weight = (torch.randn(500, generator=seeded(9)) * 0.05).bfloat16()
-for rate in (5e-3, 5e-4, 5e-5):
-    stuck = ((weight - rate).bfloat16() == weight).float().mean().item()
-    print(f"rate {rate:.0e}: about {10 * round(10 * stuck)} % of the weights stay where they are")
-
-# %% [markdown] id="what-it-gains-depends-on-the"
-# What you gain depends on the machine. GPUs with tensor cores gain most. Many CPUs have no units for bfloat16 and are slower with
-# it. Yours:
-
-# %% tags=["nbval-ignore-output"] id="for-autocast-in-false-true"
-for autocast in (False, True):
-    plan = byte_plan(100, autocast=autocast)
-    training = Training(fresh(byte_config()), tiny_decoders.text_batches(byte_row()), plan)
-    training.step()
-    begin = time.perf_counter()
-    for _ in range(5):
-        training.step()
-    took = (time.perf_counter() - begin) / 5
-    print(
-        f"{'bfloat16 products' if autocast else 'float32':18} {16 * 64 / took:10,.0f} tokens per second"
-    )
+print("weight:", layer.weight.dtype, " product:", y.dtype)
+print("loss:  ", loss.dtype, " gradient:", layer.weight.grad.dtype)
 
 # %% [markdown] id="cost-of-a-step"
 # ## 8 · What a step costs
@@ -752,7 +643,7 @@ for autocast in (False, True):
 # > optimizer take a larger share of a step with a small batch or with a large one?
 
 # %% id="count-the-flops"
-model = fresh(byte_config(256))
+model = fresh(byte_config(256))  # stays on the CPU, where it is measured below
 batch, flops = data.random_crops(byte_row(), 16, 64, seeded(3)), []
 with FlopCounterMode(display=False) as counter:
     loss = objective.next_token_loss(model(batch).logits, batch)
@@ -775,7 +666,8 @@ print(f"an H100 is busy from {ridge_intensity(h100.peak_flops, h100.bandwidth):.
 
 # %% [markdown] id="measure-the-parts"
 # (The rest of the FLOPs is attention.) So the matrix products need a batch of several hundred tokens or more, and AdamW is
-# limited by memory at any size. Measured on this machine, with a batch of 32 tokens and one of 1024:
+# limited by memory at any size. Measured with a batch of 32 tokens and one of 1024, on the CPU: a model this small does not keep a
+# GPU busy, so there the time would be that of starting its many small operations.
 
 
 # %% tags=["nbval-ignore-output"] id="measure-step-parts"
@@ -813,12 +705,11 @@ print(
     sum(measured["1024 tokens"][:2]) > 0.5 * sum(measured["1024 tokens"]),
 )
 
-# %% [markdown] id="cost-conclusion"
+# %% [markdown] id="8-train-one"
 # The optimizer's time does not depend on the batch, so large batches share it among more tokens. (With several devices the
 # gradients, 4 N bytes, also have to be exchanged in every step, and large batches share that time too.) That is one reason for
-# large batches; the sweeps at the end of this notebook show what they cost in return.
-
-# %% [markdown] id="8-train-one"
+# large batches; a sweep under *Further* shows what they cost in return.
+#
 # ## 9 · Train one
 #
 # Now all of it together. First the data: one long row of tokens in a file, mapped into memory, so that of a file of many
@@ -857,7 +748,8 @@ for ids, known in zip(*repeats, strict=True):
 
 # %% tags=["nbval-ignore-output"] id="steps-steps-here-patient-600-hurried"
 steps = steps_here(patient=900, hurried=30)
-training = Training(fresh(byte_config()), tiny_decoders.mixed_batches(byte_row()), byte_plan(steps))
+tiny = fresh(byte_config()).to(device)
+training = Training(tiny, tiny_decoders.mixed_batches(byte_row()), byte_plan(steps))
 bar = tqdm(total=steps, unit="step", file=sys.stdout)
 with LiveCurve(lambda looks: figures.training.live(looks, steps)) as curve:
     for record in tiny_decoders.watched(training, steps, every=10):
@@ -870,7 +762,7 @@ show(figures.training.live(tiny_decoders.stored_experiments()["live"], 900))
 
 # %% [markdown] id="text-first-and-little-by-little"
 # The loss on text falls first, and gradually: which bytes are common, which follow which. The loss on repeats hardly moves for
-# some time. Then it falls within a few hundred steps, and in the same steps the score of the best induction head rises:
+# some time. Then most of it goes within about a hundred steps, and in the same steps the score of the best induction head rises:
 
 # %% id="live-facts"
 looks = tiny_decoders.stored_experiments()["live"]
@@ -883,25 +775,17 @@ print(
     f"induction: {before['induction']:.2f} at step {before['step']}, {after['induction']:.2f} at step {after['step']}"
 )
 
-# %% [markdown] id="the-same-run-longer-and-stored"
-# This is the long run that made the course's own model, as it was logged. Walk along it. At first the repeats become *worse* than
-# ln 2048 = 7.6, the loss of a uniform guess. Two things push in that direction: text teaches which tokens are common, which is
-# wrong for random ones; and this run had a curriculum, in which the repeats used 64 different tokens at first and all 2048 only
-# from step 2500 on. The log cannot tell the two apart. (Whether such a curriculum helps is measured at the end of this notebook.)
-#
-# Early on a head attends to the previous token, which helps with text, and gives it up again. For the repeats that alone is of no
-# use. Then such a head and one in a later layer, which uses what the first one wrote, appear *together*: each makes the other's
-# gradient larger, and the loss drops sharply (Olsson et al. 2022 call it a phase change). The shaded steps are those of the drop.
-#
-# The drop of your own run, above, is the same one: both scores rise while the loss falls.
-
-# %% tags=["nbval-ignore-output"] id="explorers-training-phase-change"
-explorers.training.phase_change()
-
 # %% [markdown] id="9-stop-and-go-on-exactly"
+# Why so suddenly? A head that attends to the previous token is of no use for the repeats alone, and neither is one that could use
+# what the first one writes. Once both exist a little, in two layers, each makes the other's gradient larger, and the loss drops
+# sharply. Olsson et al. (2022) call it a phase change. The course's own model went through the same drop; its log is under
+# *Further*.
+#
 # ## 10 · Stop, and resume exactly
 #
-# Runs get killed. To resume as if nothing had happened, *everything that determines the next step* must be in the file.
+# Runs get killed. To resume as if nothing had happened, *everything that determines the next step* must be in the file. (This
+# section computes on the CPU, where every operation gives the same bits each time. On a GPU some operations add in a varying
+# order, unless PyTorch is told to be deterministic.)
 #
 # > **Predict.** The weights, of course. What else? Name three things.
 
@@ -941,97 +825,11 @@ print("everything resumed:     ", goes_on())
 print("without m and v:        ", goes_on("optimizer"))
 print("without the generator:  ", goes_on("generator"))
 
-# %% [markdown] id="10-what-was-learned-in-bits"
+# %% [markdown] id="11-what-would-a-larger-one"
 # Forgetting the moments or the generator goes unnoticed: the curve continues with a small bump, or none. Without the generator
 # the run sees its first batches again.
 #
-# ## 11 · What was learned, in bits per byte
-#
-# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook
-# [Language models](02_language_models.ipynb)). For several texts: add up all bits, add up all bytes, and divide once.
-#
-# By hand: a text of 6 bytes cost 3 bits, one of 2 bytes cost 8. Together 11 / 8 = **1.375** bits per byte. The mean of 0.5
-# and 4 would be 2.25: the short text would count as much as the long one.
-#
-# ### Build it
-# `log_probabilities` is a list with one tensor per text, the natural log-probabilities of its tokens; `texts` are the strings.
-# Count bytes in UTF-8, and return a plain number.
-
-
-# %% id="training.bits_per_byte"
-@exercise("training.bits_per_byte")
-def pooled_bits_per_byte(log_probabilities, texts):
-    """Return the bits per byte of all texts together, from the log-probabilities of their tokens."""
-    ...
-
-
-# %% id="reveal-training-bits-per-byte"
-reveal("training.bits_per_byte")
-
-# %% [markdown] id="the-course-s-own-model-beside"
-# The course's own model beside a compressor that has read the training documentation. The text is held out; neither has seen
-# it. (The comparison is not quite fair: the model has read the library's sources too, and its weights are not counted.) The model
-# reads the text in windows that overlap by half, so that no token is scored with little context.
-
-# %% id="model-tokenizer-course-model-course-tokenizer"
-model, tokenizer = course_model(), course_tokenizer()
-text = corpus.held_out_text(1500)
-ids = tokenizer.encode_ordinary(text)
-separator = tokenizer.special_tokens["<|endoftext|>"]
-scores = evaluation.token_log_probabilities(model, ids, separator)
-bits = evaluation.pooled_bits_per_byte([scores], [text])
-before = corpus.train_text().encode()
-packed = (
-    8
-    * (len(lzma.compress(before + text.encode())) - len(lzma.compress(before)))
-    / len(text.encode())
-)
-print("fewer bits than lzma after the training text:", bits < packed)
-print("a byte needs less than a third of its 8 bits: ", bits < 8 / 3)
-
-# %% [markdown] id="how-it-was-trained"
-# ### How it was trained
-# The recipe is one object, and one command trains the model from scratch: `course train --recipe course-model`. A smaller one,
-# `--recipe quick`, takes some minutes; both can be killed and resumed. The small one has two layers, the fewest that can look
-# things up, and its progress bar lets you watch the drop: about halfway the loss on repeats falls while the induction score
-# rises. The *model card* describes the long run. Every trained model should come with such a page: what it was trained on and
-# why, how, on which machine and for how long, and how it scores beside simpler models.
-
-# %% id="plan-course-model-plan"
-plan = COURSE_MODEL.plan
-print(
-    f"{COURSE_MODEL.layers} layers of width {COURSE_MODEL.hidden_size}, vocabulary {COURSE_MODEL.vocab_size}"
-)
-print(
-    f"a batch: {COURSE_MODEL.text_rows} crops of text, {COURSE_MODEL.repeat_rows} repeats, {COURSE_MODEL.context} tokens each"
-)
-print(
-    f"rate up to {plan.peak} in {plan.warmup} steps, then down to {plan.final}; decay {plan.weight_decay}, clipped to {plan.max_norm}"
-)
-print("text:", dict(COURSE_MODEL.shares))
-
-# %% id="card-folder-readme-md-read-text"
-card = (FOLDER / "README.md").read_text(encoding="utf-8")
-print(card[card.index("## What it was trained on") :])
-
-# %% [markdown] id="two-numbers-for-one-model-1"
-# The scores hold for the text that the card names: bits per byte can only be compared on the same text. The last two lines of the
-# card measure whether the model's heads look things up.
-
-# %% [markdown] id="its-log-is-stored-beside-it"
-# Its log is stored with it; you walked along it in section 9. Two comparisons from it:
-
-# %% id="looks-training-log"
-looks = training_log()
-before, after = figures.training.runs.cliff(looks)
-print("induction rises in the same steps:", after["induction"] > before["induction"] + 0.3)
-print(
-    "the loss on text falls throughout: ",
-    looks[-1]["bits per byte"] < before["bits per byte"] < looks[0]["bits per byte"],
-)
-
-# %% [markdown] id="11-what-would-a-larger-one"
-# ## 12 · What would a larger model reach?
+# ## 11 · What would a larger model reach?
 #
 # Two things limit a model: too few parameters N, and too little text D. Each contributes a term to the loss that falls as a
 # power, and a power is a straight line where both axes are logarithmic (Kaplan et al. 2020; Hoffmann et al. 2022):
@@ -1043,13 +841,8 @@ print(
 # > **Predict.** A term is 8 for one million parameters, 4 for ten million. What will it be for a hundred million?
 
 # %% id="per-ten-4-8"
-per_ten = 4 / 8
-print(
-    "for a hundred million:",
-    4 * per_ten,
-    "  exponent:",
-    round(-math.log(per_ten) / math.log(10), 3),
-)
+factor, exponent = scaling.fit_power_law([1.0, 10.0], [8.0, 4.0])  # in millions
+print(f"for a hundred million: {factor * 100**-exponent:.1f}   exponent: {exponent:.3f}")
 
 # %% [markdown] id="build-it-7"
 # Each factor of ten halves it, and 10^−0.301 = ½.
@@ -1069,18 +862,13 @@ def fit_power_law(sizes, losses):
 # %% id="reveal-training-power-law"
 reveal("training.power_law")
 
-# %% id="print-by-hand-rounded-torch-tensor"
-print("by hand:", rounded(torch.tensor(scaling.fit_power_law([1.0, 10.0, 100.0], [8.0, 4.0, 2.0]))))
-
 # %% [markdown] id="now-measure-the-smallest-of-the"
-# Now measure. The smallest of the course's runs fits into a cell: ten thousand parameters, 128 thousand bytes of text. The
-# others are stored: four sizes, four lengths, each with a schedule of its own length. The largest of the sixteen is left out of
-# the fit, to test whether the law predicts it. (`python -m course_lib.chapters.training.tiny_decoders scaling` repeats them all.)
+# Now measure: four model sizes, four lengths of training, each with a schedule of its own length. These sixteen runs take some
+# minutes and are stored (`python -m course_lib.chapters.training.tiny_decoders scaling` repeats them). The largest is left out
+# of the fit, to test whether the law predicts it.
 
 # %% id="runs-beyond-byte-training-stored-scaling"
 *runs, largest = tiny_decoders.stored_experiments()["scaling"]
-again = tiny_decoders.held_out_loss(tiny_decoders.train_bytes(runs[0]["width"], 125))
-print("the cell finds what is stored, within 0.1 nats:", abs(again - runs[0]["loss"]) < 0.1)
 columns = [[float(run[name]) for run in runs] for name in ("parameters", "tokens", "loss")]
 law = scaling.fit_scaling_law(*columns)
 print(f"E = {law.floor:.1f}   exponent of N: {law.alpha:.2f}   exponent of D: {law.beta:.2f}")
@@ -1121,21 +909,10 @@ print(f"the course's own model: {tokens / parameters:.0f} tokens per parameter")
 
 # %% [markdown] id="beyond-twenty"
 # Twenty is the best ratio for the *training* budget. A model that many people will use is trained on far more, since a smaller
-# model is cheaper to run: Llama 3 8B read 15 trillion tokens, nearly 1900 per parameter.
+# model is cheaper to run: Llama 3 8B read 15 trillion tokens, nearly 1900 per parameter. (What our own law asks for, and why not
+# to believe it, is under *Further*.)
 #
-# > **Predict.** Our own law rests on bytes, on models of ten to a hundred thousand parameters, and on at most ten times as many
-# > bytes as the largest has parameters. Will it ask for more than 20 bytes per parameter, or fewer?
-
-# %% id="explorers-training-best-size"
-explorers.training.best_size()
-
-# %% [markdown] id="a-smaller-model-and-more-text"
-# Hundreds of bytes per parameter: the best point lies left of the thick part, where our runs were. Do not believe it. With β as
-# small as ours, and only sixteen untuned runs, the law is extrapolated to models smaller than any that we trained. What to take
-# from it is the method: fit, pick the best size, and then train *that* model, because only a measurement can confirm a law.
-
-# %% [markdown] id="12-claims-that-are-wrong"
-# ## 13 · Claims that are wrong
+# ## 12 · Claims that are wrong
 #
 # > *"Weight decay is L2 regularization: add λ·w to the gradient."*
 #
@@ -1155,19 +932,8 @@ for name, in_gradient in (("decay as AdamW does it", False), ("λ·w put into th
 
 # %% [markdown] id="adamw-pulls-both-alike-as-a"
 # AdamW shrinks both by the same factor. As a part of the gradient, the decay is divided by √v: the weight with large gradients
-# hardly shrinks, and the other is driven to zero.
+# hardly changes, and the other is driven to zero.
 #
-# > *"Gradient accumulation: average the losses of the micro-batches, and you have the large batch."*
-#
-# Only if all of them have the same number of targets. With padding, or where only answers count, they do not. Widely used
-# training code had this mistake until 2024.
-
-# %% id="surprise-counts-torch-tensor-4-0"
-losses, counts = torch.tensor([4.0, 1.0]), torch.tensor([2, 98])  # mean of each part, its targets
-print("mean of the means:   ", losses.mean().item())
-print("mean over all targets:", round((losses * counts).sum().item() / counts.sum().item(), 2))
-
-# %% [markdown] id="adamw-divides-by-the-size-of"
 # > *"AdamW divides by the size of the gradient anyway, so clipping is pointless."*
 #
 # A spike cannot make a long step, that is true. It does harm in two other ways. Its direction stays in m for about ten steps, so
@@ -1176,10 +942,10 @@ print("mean over all targets:", round((losses * counts).sum().item() / counts.su
 
 
 # %% id="for-name-limit-in-not-clipped"
-def spike(beta2):
+def spike(beta2, steps):
     """Return the steps undone by a spike and the number of short steps; in front, if clipped."""
     w, m, v, moves = torch.zeros(2), torch.zeros(2), torch.zeros(2), []
-    for step in range(1, 6501):
+    for step in range(1, steps + 1):
         g = torch.tensor([-1.0, -1000.0]) if step == 501 else torch.ones(2)
         last = w
         w, m, v = optimizer.adamw_update(w, g, m, v, step, 0.01, (0.9, beta2), weight_decay=0.0)
@@ -1189,8 +955,8 @@ def spike(beta2):
 
 
 print("(clipped to 1, not clipped)")
-for beta2 in (0.95, 0.98, 0.999):
-    undone, short = spike(beta2)
+for beta2, steps in ((0.95, 1000), (0.98, 1000), (0.999, 6500)):
+    undone, short = spike(beta2, steps)
     print(f"β₂ {beta2}: steps undone {undone}, later steps of less than half the length {short}")
 
 # %% [markdown] id="spike-read"
@@ -1198,29 +964,280 @@ for beta2 in (0.95, 0.98, 0.999):
 # step has half its length again, with 0.95 some two hundred. Clipping keeps the spike out of both means. When you see a spike in
 # a run, look at its batch first (a broken document?), then lower the peak rate or β₂.
 
-# %% [markdown] id="recap"
-# ## Recap
+# %% [markdown] id="further-inside-the-loss"
+# ## Further: inside the loss
 #
-# 1. Row t is scored at token t + 1; padding leaves the sum and the count. The first loss is ln V, and a model can memorize one
-#    batch. If not, stop and look.
-# 2. AdamW moves each weight by about the learning rate, whatever the size of its gradient. Correct both means, add ε after the
-#    root, and let decay act on the weight itself.
-# 3. Tune the peak rate first; warm up, then follow a cosine. Clip by the norm of all tensors together. Parts of a batch count by
-#    their targets.
-# 4. Products in bfloat16, weights and moments in float32: 16 bytes per parameter, 6 FLOPs per parameter and token. A resumed run
-#    needs weights, m and v, the step and the generator.
-# 5. An ability can appear all at once, where two parts need each other. The loss falls as a power of size and data; about 20
-#    tokens per parameter make the best use of a training budget.
-#
-# ### Test yourself
+# ### The gradient as a formula
+# The library's version of the loss computes the cross-entropy with a class of its own. Autograd would pass over the logits a dozen
+# times, and they are the largest tensor of a training step. So `MeanCrossEntropy` has the gradient that you derived in notebook
+# [Softmax](04_softmax.ipynb), p − onehot, written as a formula:
 
-# %% id="quiz-training"
-quiz("training")
+# %% id="reveal-mean-cross-entropy"
+reveal(objective.MeanCrossEntropy)
+
+# %% [markdown] id="the-embedding-is-also-the-output"
+# ### Why large initial weights start at 12.8 nats
+# In the figure of section 2 the orange points stay at the same height whatever V is. The reason is that the embedding is also
+# the output layer here (the head is *tied*). A hidden state still points along the embedding of the token that was just read,
+# and with a table ten times as large that token gets a huge logit. Each row is certain that its own token comes again:
+
+# %% id="own-token-repeats"
+model = fresh(byte_config()).to(device)
+ids = torch.randint(256, (4, 64), generator=seeded(2)).to(device)
+with torch.no_grad():
+    model.get_parameter("model.embed_tokens.weight").mul_(10.0)
+    logits = model(ids).logits
+own = logits.gather(-1, ids[..., None])
+print(
+    f"logit of the token just read: {own.mean():.1f}, typical size of a logit: {logits.std():.1f}"
+)
+print("the most likely next token is the one just read:", (logits.argmax(-1) == ids).all().item())
+
+# %% [markdown] id="wrong-and-certain"
+# It is right once in V times and otherwise loses about 12.8 nats, the gap between that logit and the others. Notebook
+# [Softmax](04_softmax.ipynb) showed the same thing: being certain and wrong is expensive.
+
+# %% [markdown] id="the-optimizer-of-the-library-does"
+# ## Further: AdamW in place, and in a rotated valley
+#
+# The library's optimizer computes the update of section 4 in place, with one new tensor instead of many, and keeps m and v for
+# each parameter:
+
+# %% id="reveal-optimizer-adamw-step"
+reveal(optimizer.adamw_step)
+
+# %% [markdown] id="play-with-it"
+# ### Play with it
+# A valley a hundred times as steep across as along. Plain descent is stable only below 2 / 100. Move its rate across that
+# limit. Then **rotate the valley**. Plain descent behaves the same, since it knows no coordinates. AdamW rescales coordinates
+# separately, and the rotated valley runs diagonally to them. At 45° and the rate shown it loses. Before you conclude anything,
+# move *its* rate to 0.5, or the number of steps to 100.
+
+# %% id="explorers-training-valley"
+explorers.training.valley()
+
+# %% [markdown] id="who-decays"
+# The loss of each method at 45°, for the rates and steps of the sliders:
+
+# %% id="rotated-valley"
+rotated, diagonal = descent.valley(100.0, 1.0, 45.0), torch.tensor([-4.0, 0.6]).double()
+diagonal = torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() @ diagonal / math.sqrt(2)
+for steps in (40, 100):
+    ends = {"plain, rate 0.018": descent.sgd_path(rotated, diagonal, 0.018, steps)[-1]}
+    for rate in (0.25, 0.5):
+        path = descent.adamw_path(rotated, diagonal, rate, steps, (0.9, 0.98))
+        ends[f"AdamW, rate {rate}"] = path[-1]
+    found = {name: round(descent.height(end, rotated).item(), 2) for name, end in ends.items()}
+    print(f"after {steps:3} steps:", found)
+
+# %% [markdown] id="rotated-valley-read"
+# Rotated, AdamW needs more steps or a higher rate, and then it wins again: momentum does not depend on the coordinates. A single
+# comparison at one rate says little about two optimizers.
+
+# %% [markdown] id="further-clipping"
+# ## Further: clipping, and a batch in parts
+#
+# A gradient of two tensors with one number each. Move both numbers and the limit. When does clipping each tensor separately
+# rotate the step most, and when not at all?
+
+# %% id="explorers-training-clipping"
+explorers.training.clipping()
+
+# %% [markdown] id="parts-agree"
+# Separate clipping keeps the direction only if it shortens both tensors by the same factor: if they are equally long, or within
+# the limit.
+#
+# The number of parts is a setting of a run's plan. Two runs, four steps: with the batch in one piece and in three parts.
+
+# %% id="weights"
+weights = []
+for parts in (1, 3):
+    training = Training(
+        fresh(byte_config(16)).to(device),
+        tiny_decoders.mixed_batches(byte_row()),
+        byte_plan(100, parts=parts),
+    )
+    for _ in range(4):
+        training.step()
+    weights.append(torch.cat([p.detach().flatten() for p in training.model.parameters()]))
+print("one piece and three parts agree within 1e-4:", torch.allclose(*weights, atol=1e-4))
+
+# %% [markdown] id="further-number-types"
+# ## Further: number types in real runs
+#
+# Does it matter which numbers are stored in bfloat16? Three stored runs of one small model that differ only in this:
+
+# %% id="show-figures-training-precision-byte-training"
+show(figures.training.precision(tiny_decoders.stored_experiments()["precision"], every=20))
+
+# %% [markdown] id="not-much-here-a-short-run"
+# Not much here: this is a short run at a high rate, whose steps are longer than the gaps between the numbers of bfloat16. A long
+# run ends at a small rate. Take weights of typical size and steps as long as the rate (AdamW's are), and count the weights that
+# do not change at all:
+
+# %% id="weight-torch-randn-500-generator-seeded"
+weight = (torch.randn(500, generator=seeded(9)) * 0.05).bfloat16()
+for rate in (5e-3, 5e-4, 5e-5):
+    stuck = ((weight - rate).bfloat16() == weight).float().mean().item()
+    print(f"rate {rate:.0e}: about {10 * round(10 * stuck)} % of the weights stay where they are")
+
+# %% [markdown] id="what-it-gains-depends-on-the"
+# What you gain in speed depends on the machine. GPUs with tensor cores gain most, on models that are large enough. Many CPUs have
+# no units for bfloat16 and are slower with it. Yours:
+
+# %% tags=["nbval-ignore-output"] id="for-autocast-in-false-true"
+for autocast in (False, True):
+    plan = byte_plan(100, autocast=autocast)
+    tiny = fresh(byte_config()).to(device)
+    training = Training(tiny, tiny_decoders.text_batches(byte_row()), plan)
+    training.step()
+    synchronize(device)
+    begin = time.perf_counter()
+    for _ in range(3):
+        training.step()
+    synchronize(device)
+    took = (time.perf_counter() - begin) / 3
+    name = "bfloat16 products" if autocast else "float32"
+    print(f"{name:18} {16 * 64 / took:10,.0f} tokens per second")
+
+# %% [markdown] id="float16-has-more-digits-and-a"
+# **float16 and loss scaling.** float16 has more digits than bfloat16 and a smaller range. There the small *gradients* are
+# lost. The remedy is to multiply the loss by a large number before `backward()` and divide the gradients by it afterwards:
+
+# %% id="tiny-torch-tensor-2e-8"
+tiny = torch.tensor(2e-8)
+print("2e-8 in float16:            ", tiny.half().item())
+print("scaled by 1024, then back:  ", f"{((tiny * 1024).half().float() / 1024).item():.1e}")
+print("2e-8 in bfloat16, unscaled: ", f"{tiny.bfloat16().item():.1e}")
+
+# %% [markdown] id="10-what-was-learned-in-bits"
+# ## Further: the course's own model
+#
+# ### What was learned, in bits per byte
+# A loss in nats per token cannot be compared between tokenizers. Bits per byte can (notebook
+# [Language models](02_language_models.ipynb)). For several texts: add up all bits, add up all bytes, and divide once.
+#
+# By hand: a text of 6 bytes cost 3 bits, one of 2 bytes cost 8. Together 11 / 8 = **1.375** bits per byte. The mean of 0.5
+# and 4 would be 2.25: the short text would count as much as the long one.
+#
+# ### Build it
+# `log_probabilities` is a list with one tensor per text, the natural log-probabilities of its tokens; `texts` are the strings.
+# Count bytes in UTF-8, and return a plain number.
+
+
+# %% id="training.bits_per_byte"
+@exercise("training.bits_per_byte")
+def pooled_bits_per_byte(log_probabilities, texts):
+    """Return the bits per byte of all texts together, from the log-probabilities of their tokens."""
+    ...
+
+
+# %% id="reveal-training-bits-per-byte"
+reveal("training.bits_per_byte")
+
+# %% [markdown] id="the-course-s-own-model-beside"
+# The course's own model beside a compressor that has read the training documentation. The text is held out; neither has seen
+# it. (The comparison is not quite fair: the model has read the library's sources too, and its weights are not counted.) The model
+# reads the text in windows that overlap by half, so that no token is scored with little context.
+
+# %% id="model-tokenizer-course-model-course-tokenizer"
+import lzma
+
+model, tokenizer = copy.deepcopy(course_model()).to(device), course_tokenizer()
+text = corpus.held_out_text(1500)
+ids = tokenizer.encode_ordinary(text)
+separator = tokenizer.special_tokens["<|endoftext|>"]
+scores = evaluation.token_log_probabilities(model, ids, separator).cpu()
+bits = evaluation.pooled_bits_per_byte([scores], [text])
+before = corpus.train_text().encode()
+added = len(lzma.compress(before + text.encode())) - len(lzma.compress(before))
+packed = 8 * added / len(text.encode())
+print("fewer bits than lzma after the training text:", bits < packed)
+print("a byte needs less than a third of its 8 bits: ", bits < 8 / 3)
+
+# %% [markdown] id="how-it-was-trained"
+# ### How it was trained
+# The recipe is one object, and one command trains the model from scratch: `course train --recipe course-model`. A smaller one,
+# `--recipe quick`, takes some minutes; both can be killed and resumed. Its progress bar lets you watch the drop of section 9:
+# about halfway the loss on repeats falls while the induction score rises.
+
+# %% id="plan-course-model-plan"
+plan = COURSE_MODEL.plan
+print(
+    f"{COURSE_MODEL.layers} layers of width {COURSE_MODEL.hidden_size}, vocabulary {COURSE_MODEL.vocab_size}"
+)
+print(
+    f"a batch: {COURSE_MODEL.text_rows} crops of text, {COURSE_MODEL.repeat_rows} repeats, {COURSE_MODEL.context} tokens each"
+)
+print(
+    f"rate up to {plan.peak} in {plan.warmup} steps, then down to {plan.final}; decay {plan.weight_decay}, clipped to {plan.max_norm}"
+)
+print("text:", dict(COURSE_MODEL.shares))
+
+# %% [markdown] id="model-card"
+# The *model card* describes the run. Every trained model should come with such a page: what it was trained on and why, how, on
+# which machine and for how long, and how it scores beside simpler models. Bits per byte can only be compared on the same text,
+# the one that the card names. Its last two lines measure whether the model's heads look things up.
+
+# %% id="card-folder-readme-md-read-text"
+card = (FOLDER / "README.md").read_text(encoding="utf-8")
+print(card[card.index("## What it was trained on") :])
+
+# %% [markdown] id="the-same-run-longer-and-stored"
+# ### Its log
+# Walk along it. At first the repeats become *worse* than ln 2048 = 7.6, the loss of a uniform guess. Two things push in that
+# direction: text teaches which tokens are common, which is wrong for random ones; and this run had a curriculum, in which the
+# repeats used 64 different tokens at first and all 2048 only from step 2500 on. The log cannot tell the two apart.
+#
+# Early on a head attends to the previous token, which helps with text, and gives it up again. Later such a head and one in a
+# later layer, which uses what the first one wrote, appear *together*. The shaded steps are those of the drop.
+
+# %% tags=["nbval-ignore-output"] id="explorers-training-phase-change"
+explorers.training.phase_change()
+
+# %% id="looks-training-log"
+looks = training_log()
+before, after = figures.training.runs.cliff(looks)
+print("induction rises in the same steps:", after["induction"] > before["induction"] + 0.3)
+print(
+    "the loss on text falls throughout: ",
+    looks[-1]["bits per byte"] < before["bits per byte"] < looks[0]["bits per byte"],
+)
+
+# %% [markdown] id="curriculum-read"
+# ### Did its curriculum help?
+# The hope was that a few tokens, met often, are easier to tell apart. The live run of section 9, with all 256 bytes from the
+# start and with 32 of them growing to 256 by step 300:
+
+# %% id="curriculum"
+for run in tiny_decoders.stored_experiments()["curriculum"]:
+    kind = "32 bytes at first" if run["growth"] else "all bytes at once"
+    print(
+        f"seed {run['seed']}, {kind}: repeat loss {run['repeat loss']:.2f}, induction {run['induction']:.2f}"
+    )
+
+# %% [markdown] id="further-end"
+# For all three seeds the curriculum does harm, and one of them does not reach the drop within 900 steps. These runs do not show
+# why, and nobody has trained the course's own model, with its 2048 tokens, without its curriculum.
+
+# %% [markdown] id="further-our-law"
+# ## Further: the best size by our own law
+#
+# > **Predict.** Our own law rests on bytes, on models of ten to a hundred thousand parameters, and on at most ten times as many
+# > bytes as the largest has parameters. Will it ask for more than 20 bytes per parameter, or fewer?
+
+# %% id="explorers-training-best-size"
+explorers.training.best_size()
+
+# %% [markdown] id="a-smaller-model-and-more-text"
+# Hundreds of bytes per parameter: the best point lies left of the thick part, where our runs were. Do not believe it. With β as
+# small as ours, and only fifteen untuned runs, the law is extrapolated to models smaller than any that we trained. What to take
+# from it is the method: fit, pick the best size, and then train *that* model, because only a measurement can confirm a law.
 
 # %% [markdown] id="further"
-# ## Further · Schedules, Muon, batch size, a curriculum, float16
+# ## Further: schedules, Muon, batch size
 #
-# Four comparisons, each over several peak rates and three seeds, all on our small model. A difference smaller than the bars is
+# Three comparisons, each over several peak rates and three seeds, all on our small model. A difference smaller than the bars is
 # no difference.
 #
 # **Warm-up, stable, decay (WSD).** A cosine must know the number of steps in advance. WSD (Hu et al. 2024) stays at the peak and
@@ -1251,9 +1268,10 @@ both += [{"optimizer": "Muon", **run} for run in stored["muon"]]
 show(figures.training.sweep(both, "optimizer", "optimizer"))
 
 # %% [markdown] id="batch-text"
-# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. It also needs only one moment instead of two, and
-# pays with matrix products in every step, whose cost does not depend on the batch. Do not generalize from 150 steps of a tiny
-# model: whether a new optimizer wins at scale, with both rates tuned, has to be measured at scale.
+# Muon ends about 0.3 nats lower, at rates at which AdamW no longer improves. (Its best rate is the highest that was tried.) It
+# also needs only one moment instead of two, and pays with matrix products in every step, whose cost does not depend on the
+# batch. Do not generalize from 150 steps of a tiny model: whether a new optimizer wins at scale, with both rates tuned, has to
+# be measured at scale.
 #
 # **Batch size.** The same 154 thousand tokens, in batches of 4, 16 or 64 rows, which makes 600, 150 or 37 steps.
 #
@@ -1265,33 +1283,27 @@ show(figures.training.sweep(sweeps.stored_sweeps()["batches"], "rows", "rows per
 # %% [markdown] id="curriculum-text"
 # For the same tokens the smallest batch wins clearly: it takes sixteen times as many steps as the largest. Large batches give a
 # less noisy gradient, but here the number of steps counts more. They pay off in *time*, because a device processes a large batch
-# more efficiently (section 8) and many devices can share it. The best rates differ less than you might expect from plain descent,
-# since AdamW's steps do not depend on the size of the gradient.
+# more efficiently (section 8) and many devices can share it. The largest batch needs a higher rate (0.016) than the smallest
+# (0.008), but by no means one sixteen times as high; the curve of 16 rows is flat within its bars.
+
+# %% [markdown] id="recap"
+# ## Recap
 #
-# **A curriculum.** The course's own model saw repeats of only 64 different tokens at first, in the hope that a few tokens, met
-# often, are easier to tell apart. Does that help? The live run of section 9, with all 256 bytes from the start and with 32 of
-# them growing to 256 by step 300:
+# 1. Row t is scored at token t + 1; padding leaves the sum and the count. The first loss is ln V, and a model can memorize one
+#    batch. If not, stop and look.
+# 2. AdamW moves each weight by about the learning rate, whatever the size of its gradient. Correct both means, add ε after the
+#    root, and let decay act on the weight itself.
+# 3. Tune the peak rate first; warm up, then follow a cosine. Clip by the norm of all tensors together. Parts of a batch count by
+#    their targets.
+# 4. Products in bfloat16, weights and moments in float32: 16 bytes per parameter, 6 FLOPs per parameter and token. A resumed run
+#    needs weights, m and v, the step and the generator.
+# 5. An ability can appear all at once, where two parts need each other. The loss falls as a power of size and data; about 20
+#    tokens per parameter make the best use of a training budget.
+#
+# ### Test yourself
 
-# %% id="curriculum"
-for run in tiny_decoders.stored_experiments()["curriculum"]:
-    kind = "32 bytes at first" if run["growth"] else "all bytes at once"
-    print(
-        f"seed {run['seed']}, {kind}: repeat loss {run['repeat loss']:.2f}, induction {run['induction']:.2f}"
-    )
-
-# %% [markdown] id="further-end"
-# For all three seeds the curriculum does harm, and one of them does not reach the drop within 900 steps. These runs do not show
-# why, and nobody has trained the course's own model, with its 2048 tokens, without its curriculum.
-
-# %% [markdown] id="float16-has-more-digits-and-a"
-# **float16 and loss scaling.** float16 has more digits than bfloat16 and a smaller range. There the small *gradients* are
-# lost. The remedy is to multiply the loss by a large number before `backward()` and divide the gradients by it afterwards:
-
-# %% id="tiny-torch-tensor-2e-8"
-tiny = torch.tensor(2e-8)
-print("2e-8 in float16:            ", tiny.half().item())
-print("scaled by 1024, then back:  ", f"{((tiny * 1024).half().float() / 1024).item():.1e}")
-print("2e-8 in bfloat16, unscaled: ", f"{tiny.bfloat16().item():.1e}")
+# %% id="quiz-training"
+quiz("training")
 
 # %% [markdown] id="papers"
 # ### Papers

@@ -15,7 +15,8 @@
 # - explain why one token at a time is slow, and build a round of speculative decoding, which speeds up a large model with a
 #   small one without changing its distribution.
 #
-# About 150 minutes. You need notebooks [Softmax](04_softmax.ipynb), [Attention](05_attention.ipynb) and [The whole transformer](08_transformer.ipynb). Nothing is downloaded.
+# About 150 minutes. You need notebooks [Softmax](04_softmax.ipynb), [Attention](05_attention.ipynb) and [The whole
+# transformer](08_transformer.ipynb). Nothing is downloaded.
 
 # %% id="imports"
 import copy
@@ -23,12 +24,14 @@ import time
 
 import torch
 
-from course_lib import attention, generation
-from course_lib.device import seeded
+from course_lib import generation
+from course_lib.device import default_device, seeded, synchronize
 from course_lib.generation import GREEDY, Sampling, Stop, generate, stream, stream_text
 from course_lib.model import token_positions
 from course_lib.pretrained import FOLDER, course_model, course_tokenizer
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+
+device = default_device()
 
 # %% [markdown] id="the-course-model-is-small-it"
 # The course model is small: it was trained for an hour on one processor core, on Python's documentation and sources. Its text
@@ -36,9 +39,9 @@ from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, r
 # larger.
 
 # %% id="model-tokenizer-course-model-course-tokenizer"
-model, tokenizer = course_model(), course_tokenizer()
+model, tokenizer = copy.deepcopy(course_model()).to(device), course_tokenizer()
 prompt = "The function returns a new"
-ids = torch.tensor([tokenizer.encode(prompt)])
+ids = torch.tensor([tokenizer.encode(prompt)], device=device)
 with torch.inference_mode():
     logits = model(ids).logits[:, -1]
 print("one logit for each token of the vocabulary:", logits.shape[1] == len(tokenizer.tokens))
@@ -58,7 +61,7 @@ print(prompt + tokenizer.decode(written[0].tolist()))
 # %% [markdown] id="no-a-token-that-is-second"
 # No: after a token that is only second best now, the following tokens may be much more likely. Section 7 searches for such
 # texts. Notice also how the text repeats itself. Once a phrase has occurred twice, the model finds it likely to occur again,
-# and greedy decoding never leaves such a loop.
+# and greedy decoding hardly ever leaves such a loop.
 #
 # The other rule **samples**. Lay the probabilities side by side on a line of length 1 and pick a random point on it: each token
 # is chosen as often as its probability says. The point, a number $u$ in $[0, 1)$, is the only randomness there is:
@@ -80,6 +83,8 @@ for u in (0.0, 0.49, 0.5, 0.6, 0.75, 0.99):
 # You get `probabilities` (B, V), a row for each text of a batch, and `uniform` (B,), one number for each row. Rounding may make
 # the sum of a row slightly less than 1: the last interval that is not empty then extends to 1. Leave the `def` line as it is
 # and replace the `...`. The cell checks itself when you run it.
+#
+# Stuck? Run `hint()` in a new cell; each call says a little more.
 
 
 # %% id="generation.draw"
@@ -89,22 +94,8 @@ def draw(probabilities, uniform):
     ...
 
 
-# %% [markdown] id="hint-in-a-new-cell-helps"
-# Stuck? Run `hint()` in a new cell; each call says a little more.
-
 # %% id="reveal-generation-draw"
 reveal("generation.draw")
-
-# %% [markdown] id="drawn-ten-thousand-times-each-token"
-# Over ten thousand samples each token should occur as often as its probability says:
-
-# %% id="darts-torch-rand-10-000-generator"
-uniform = torch.rand(10_000, generator=seeded(0), dtype=torch.float64)
-sampled = generation.draw(shares.expand(10_000, -1), uniform)
-frequencies = torch.bincount(sampled, minlength=4) / 10_000
-print("probabilities:", rounded(shares[0], 2))
-print("frequencies within 0.015:", bool((frequencies - shares[0]).abs().max() < 0.015))
-print("impossible token sampled:", int(frequencies[2] * 10_000), "times")
 
 # %% [markdown] id="2-the-tail-and-top-k"
 # ## 2 · The tail, and top-k
@@ -242,29 +233,15 @@ after = generation.apply_temperature(generation.keep_top_p(row, 0.8), 0.5)
 for name, left in (("temperature first", before), ("temperature last ", after)):
     print(f"{name}: {int((left > -torch.inf).sum())} kept:", rounded(left.softmax(-1)[0]))
 
-# %% [markdown] id="build-it-4"
+# %% [markdown] id="build-it-9"
 # A low temperature makes the best token so likely that it reaches 0.8 alone. Libraries differ here: `transformers` and this
 # course apply the temperature first, then top-k, then top-p, then min-p; llama.cpp applies the temperature last by default. The
 # same settings can mean something different in a different program.
 #
-# `Sampling` puts the steps in order. Temperature 0 cannot be divided by; it is the usual way to write *greedy*, since dividing
-# by a smaller and smaller temperature moves all probability to the largest logit. Your own step is any function that takes
-# logits and the ids so far and returns logits; it goes into `more`. This one rules out a single token:
-
-
-# %% id="without"
-def without(token):
-    """Return a step that rules out one token."""
-    return lambda logits, ids: logits.index_fill(1, torch.tensor([token]), -torch.inf)
-
-
-best = int(logits.argmax())
-other = generate(model, ids, 1, Sampling(0.0, more=(without(best),))).item()
-print("greedy takes the second best instead:", other == logits[0].topk(2).indices[1].item())
-
-# %% [markdown] id="build-it-9"
-# The same mechanism makes *constrained decoding*: a step that rules out every token with which the text could no longer become
-# valid JSON, for instance.
+# The library's `Sampling` holds the settings and puts the steps in order. Temperature 0 cannot be divided by; it is the usual way
+# to write *greedy*, since dividing by a smaller and smaller temperature moves all probability to the largest logit. You can add
+# steps of your own. One that rules out every token with which the text could no longer become valid JSON makes *constrained
+# decoding*, for instance.
 #
 # ### Build it
 # Temperature, top-k, top-p, each applied to what the step before it left, and one softmax at the end. `temperature` is
@@ -285,41 +262,20 @@ reveal("generation.distribution")
 # ### Play with it
 # The whole pipeline on the course model. Raise the temperature with top-p at 1, then lower top-p again. Then keep the settings
 # and move only $u$: under the bars is the line of section 1, with an interval for each token that is left. The intervals are in
-# the order of the vocabulary, so a small $u$ need not select a likely token.
+# the order of the vocabulary, so a small $u$ need not select a likely token. (Under *Further* at the end the filters are compared
+# with those of `transformers`: they are identical to the last bit.)
 
 # %% tags=["nbval-ignore-output"] id="explorers-generation-pipeline-temperature-0-8"
 explorers.generation.pipeline(temperature=0.8)
-
-# %% [markdown] id="checked-against-the-real-thing"
-# ### Checked against the real thing
-# The same filters from `transformers`, on a thousand rows of random logits rounded to one digit, so that there are many ties.
-# "Identical" means equal to the last bit.
-
-# %% id="many-torch-randn-1000-50-generator"
-from transformers.generation import logits_process as theirs
-
-many = (torch.randn(1000, 50, generator=seeded(1)) * 2).round(decimals=1)
-none = torch.zeros(1000, 1, dtype=torch.long)
-pairs = {
-    "top-k 5": (generation.keep_top_k(many, 5), theirs.TopKLogitsWarper(5)),
-    "top-p 0.9": (generation.keep_top_p(many, 0.9), theirs.TopPLogitsWarper(0.9)),
-    "min-p 0.1": (generation.keep_min_p(many, 0.1), theirs.MinPLogitsWarper(0.1)),
-}
-for name, (ours, their) in pairs.items():
-    print(f"{name:10} identical:", torch.equal(ours, their(none, many)))
 
 # %% [markdown] id="6-not-again"
 # ## 6 · The repetition penalty
 #
 # A simple remedy against loops is the **repetition penalty** (Keskar et al. 2019): every token that occurs in the text so far
-# becomes less likely. Its logit is divided by a number $\theta$ above 1.
+# becomes less likely. Its logit is divided by a number $\theta$ above 1, the penalty.
 #
-# > **Predict.** A token occurs in the text, its logit is −2, the penalty is 2. What is −2 divided by 2, and is the token now
-# > less likely?
-#
-# −1, which is *more* likely: division brings a negative number closer to 0. So negative logits are multiplied:
-#
-# $$z_i \leftarrow \begin{cases} z_i / \theta & z_i \ge 0\\ z_i \cdot \theta & z_i < 0\end{cases} \qquad\text{for each token } i \text{ in the text, once}$$
+# > **Predict.** Two tokens occur in the text, with the logits 2 and −2; the penalty is 2. What is −2 divided by 2, and is that
+# > token now less likely? What should be done with it instead?
 
 # %% id="row-past-torch-tensor-2-0"
 row, past = torch.tensor([[2.0, -2.0, 4.0]]), torch.tensor([[0, 1, 1]])
@@ -327,6 +283,10 @@ print("before:", row.tolist()[0])
 print("after: ", generation.penalise_repetition(row, past, 2.0).tolist()[0])
 
 # %% [markdown] id="build-it-5"
+# −2 divided by 2 is −1, which is *more* likely: division brings a negative number closer to 0. So negative logits are multiplied:
+#
+# $$z_i \leftarrow \begin{cases} z_i / \theta & z_i \ge 0\\ z_i \cdot \theta & z_i < 0\end{cases} \qquad\text{for each token } i \text{ in the text, once}$$
+#
 # The penalty depends on where zero is, and for softmax zero means nothing: add 10 to every logit and the probabilities stay
 # the same, but the penalty has a different effect. It is a heuristic.
 #
@@ -345,18 +305,11 @@ def penalise_repetition(logits, ids, penalty):
 # %% id="reveal-generation-penalty"
 reveal("generation.penalty")
 
-# %% [markdown] id="the-figure-of-the-penalty"
-# The largest logits after a text that repeats itself, and the lowest logits of tokens of that text (×). From which penalty on
-# is the best token a different one? Watch the full stop: its logit is negative, so it moves *away* from zero.
-
-# %% tags=["nbval-ignore-output"] id="explorers-generation-penalty"
-explorers.generation.penalty()
-
 # %% [markdown] id="greedy-text-with-and-without-it"
 # Greedy text with and without it. Count the distinct tokens:
 
 # %% id="start-torch-tensor-tokenizer-encode-for"
-start = torch.tensor([tokenizer.encode("for i in range(")])
+start = torch.tensor([tokenizer.encode("for i in range(")], device=device)
 plain = generate(model, start, 40)[0].tolist()
 varied = generate(model, start, 40, Sampling(0.0, repetition_penalty=1.3))[0].tolist()
 print("more distinct tokens with the penalty:", len(set(varied)) > len(set(plain)))
@@ -407,20 +360,8 @@ reveal("generation.beam_step")
 #
 # $$\text{score} = \frac{\log p(\text{text})}{\text{length}^{\,a}}$$
 #
-# > **Predict.** $a$ is called the *length penalty*. Does a larger one make texts shorter or longer?
-#
-# By hand: one text has $\log p = -6$ and 4 tokens, a second one −9 and 9 tokens. With $a = 0$ the scores are −6 and −9: the short
-# one wins. With $a = 1$ they are −1.5 and −1: the long one wins. Dividing a negative number by a larger one brings it closer to
-# 0, so the "penalty" **rewards** length.
-
-# %% id="for-a-in-0-0-1"
-for a in (0.0, 1.0, 2.0):
-    short, long = -6 / 4**a, -9 / 9**a
-    winner = "long" if long > short else "short"
-    print(f"a = {a}: short {short:6.2f}, long {long:6.2f}, the {winner} one wins")
-
-# %% [markdown] id="the-length-penalty-in-a-run"
-# In a real search, with texts that end at a line break and at most 16 tokens:
+# > **Predict.** $a$ is called the *length penalty*. Does a larger one make texts shorter or longer? The next cell searches for
+# > texts that end at a line break, of at most 16 tokens.
 
 # %% id="lengths-by-penalty"
 line_break = Stop(ids=(tokenizer.encode("\n")[0],))
@@ -430,6 +371,10 @@ for a in (0.0, 1.0, 2.0):
     print(f"a = {a}: {found.ids.shape[1]:2} tokens {text!r}")
 
 # %% [markdown] id="does-the-search-find-better-texts"
+# By hand: one text has $\log p = -6$ and 4 tokens, a second one −9 and 9 tokens. With $a = 0$ the scores are −6 and −9: the short
+# one wins. With $a = 1$ they are −1.5 and −1: the long one wins. Dividing a negative number by a larger one brings it closer to
+# 0, so the "penalty" **rewards** length.
+#
 # Does the search find more likely texts than greedy decoding? By $\log p$ of the whole text, it should:
 
 # %% id="greedy-generation-beam-search-model-ids"
@@ -440,23 +385,23 @@ print("six beams are at least as likely:", bool(wide.scores >= greedy.scores))
 
 # %% [markdown] id="a-wider-beam-is-no-promise"
 # A wider beam does not guarantee this: it may drop the beam that greedy decoding would have kept. It usually finds a more
-# likely text. Here is the search as a tree, with log p under each token. Dropped beams are grey, the best text is coloured.
+# likely text. Here is the search as a tree, with log p under each token. Dropped beams are grey, the best text is orange, the
+# other beams that are left at the end are black.
 
 # %% tags=["nbval-ignore-output"] id="explorers-generation-beam-tree"
 explorers.generation.beam_tree()
 
-# %% [markdown] id="after-the-tree"
+# %% [markdown] id="8-read-once-write-many"
 # Log p can only fall. Notice how similar the beams become: at the end they often share all their first tokens. And a likely
 # text is not always a good one. The most likely continuation is often short, generic and repetitive. That is why chat models
 # sample, and why beam search is used for tasks such as translation, where few answers are right.
-
-# %% [markdown] id="8-read-once-write-many"
+#
 # ## 8 · The KV cache
 #
 # So far we chose tokens. Now to the time it takes. To predict one token, the model reads the whole text; for the next token it
 # reads it again. Without a cache, generating 16 tokens after a prompt of 12 sends this many tokens through every layer:
 #
-# > **Predict.** $12 + 13 + \dots + 27$. More or less than 200?
+# > **Predict.** $12 + 13 + \dots + 27$. More or less than 200? And with a cache, if each token is read once?
 
 # %% id="for-cached-in-false-true"
 for cached in (False, True):
@@ -477,8 +422,9 @@ explorers.generation.cache()
 # The light blue part is not free. A new token does not *compute* old keys again, but it *reads* every one of them.
 #
 # ### Build it
-# The caches have room for $N$ tokens, and `length` of them are filled. Where do the new rows go, and which places may each new
-# token attend to? Off-by-one errors are common here. Return copies: the inputs must not change.
+# The caches `keys` and `values` (B, G, N, D) have room for $N$ tokens, and `length` of them are filled. The rows of T new tokens,
+# `k` and `v` (B, G, T, D), come after them. A new token may attend to all earlier tokens and to itself. Where do the new rows
+# go, and what is the mask (T, N)? Off-by-one errors are common here. Return copies: the inputs must not change.
 
 
 # %% id="generation.cache"
@@ -511,18 +457,6 @@ def sample_tokens(model, ids, uniform):
 # %% id="reveal-generation-loop"
 reveal("generation.loop")
 
-# %% [markdown] id="the-library-s-reader-is-a"
-# The library's `Reader` is a model together with its cache; `read` returns the logits after the last new token. Prefill and
-# decode are the same call:
-
-# %% id="reader-generation-reader-model-batch-1" tags=["nbval-ignore-output"]
-reader = generation.Reader(model, batch=1, capacity=ids.shape[1] + 2)
-with torch.inference_mode():
-    after_prompt = reader.read(ids)  # prefill
-    print("prefill has read", reader.length, "tokens")
-    reader.read(after_prompt.argmax(-1, keepdim=True))  # decode
-print("one decode step later:", reader.length, "tokens")
-
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 # With or without a cache, the text must be the same. Here is greedy decoding without one, and its time beside that of
@@ -548,8 +482,10 @@ def rate(run, tokens):
     """Return tokens per second, the better of two runs."""
     taken = []
     for _ in range(2):
+        synchronize(device)
         start = time.perf_counter()
         run()
+        synchronize(device)
         taken.append(time.perf_counter() - start)
     return tokens / min(taken)
 
@@ -561,7 +497,7 @@ print(f"100 tokens: {gain:.1f} times as fast with the cache")
 # ## 9 · Why decoding is slow
 #
 # A decode step multiplies each weight by one number and adds. These are two operations for a weight that had to be fetched from
-# memory. Today's processors do hundreds of operations in that time. So they wait, and what counts is not arithmetic but
+# memory. In that time a GPU could do hundreds of operations and a CPU dozens. So they wait, and what counts is not arithmetic but
 # **bytes**:
 #
 # $$\text{tokens per second} \le \frac{\text{memory bandwidth in bytes per second}}{\text{bytes of the weights}}$$
@@ -608,7 +544,7 @@ print(f"prefill {prefill:8.0f} tokens per second\ndecode  {decode:8.0f} tokens p
 
 # %% id="rows-tokenizer-encode-text-for-text" tags=["nbval-ignore-output"]
 rows = [tokenizer.encode(text) for text in ("import", "def join(path, name):", "The result")]
-batch, padding = generation.left_pad(rows, pad_id=0)
+batch, padding = (part.to(device) for part in generation.left_pad(rows, pad_id=0))
 print("padding mask (1 = real token):")
 for flags, places in zip(padding.int(), token_positions(padding, batch.shape[1]), strict=True):
     print("  ", flags.tolist(), " positions", places.tolist())
@@ -623,15 +559,14 @@ print("the next token of each row:", token_positions(grown, 1).flatten().tolist(
 # %% [markdown] id="build-it-10"
 # Three different positions: each row counts its own tokens. `token_positions` is the function that you wrote in notebook [The
 # whole transformer](08_transformer.ipynb), section 3.
-
-# %% [markdown] id="checked-against-the-real-thing-3"
+#
 # ### Checked against the real thing
 # In a batch each row must get the text that it gets alone:
 
 # %% id="together-generate-model-batch-15-padding" tags=["nbval-ignore-output"]
 together = generate(model, batch, 15, padding=padding)
 for row, text in zip(rows, together, strict=True):
-    alone = generate(model, torch.tensor([row]), 15)[0]
+    alone = generate(model, torch.tensor([row], device=device), 15)[0]
     print(f"{len(row)} tokens of prompt, same as alone:", torch.equal(alone, text))
 unmasked = generate(model, batch, 15)
 print("without the mask, all rows the same:", torch.equal(unmasked, together))
@@ -662,21 +597,6 @@ pieces = stream_text(model, tokenizer, "def get", 30, Sampling(0.7, top_p=0.9),
 print("def get", end="")
 for piece in pieces:
     print(piece, end="")
-
-# %% [markdown] id="underneath-lies-stream-which-yields-ids"
-# `stream_text` is built on `stream`, which yields ids. `generate` collects the same ids, so the two cannot differ:
-
-# %% id="settings-sampling-0-9-top-k"
-settings = Sampling(0.9, top_k=50)
-parts = stream(model, ids, 20, settings, generator=seeded(3))
-whole = generate(model, ids, 20, settings, generator=seeded(3))
-print("same ids:", torch.equal(torch.stack(list(parts), dim=1), whole))
-
-# %% [markdown] id="the-library-s-stream"
-# Compare it with your loop of section 8. What is added: padding, processors, stopping, and `yield`.
-
-# %% id="reveal-generation-stream"
-reveal(generation.stream)
 
 # %% [markdown] id="12-a-small-model-guesses-the"
 # ## 12 · Speculative decoding
@@ -769,8 +689,11 @@ def speculative_round(drafted, target, draft, uniform):
 reveal("generation.speculative_round")
 
 # %% [markdown] id="checked-against-the-real-thing-4"
+# After a round both models have read drafts that were not kept, so their caches are cut back to the text that was. The next round
+# starts there. The library does this in `speculative_generate`.
+#
 # ### Checked against the real thing
-# Three thousand rounds with these two distributions. The first new token should have the frequencies of $p$, although every
+# Three thousand rounds with the two distributions of the figure. The first new token should have the frequencies of $p$, although every
 # draft was sampled from $q$:
 
 # %% id="darts-torch-rand-3000-3-generator"
@@ -802,33 +725,64 @@ explorers.generation.drafts()
 
 # %% id="small-generation-first-layers-model-2"
 small = generation.first_layers(model, 2)
-found = generation.speculative_generate(model, small, ids, 24, draft_tokens=3)
-print("the text is that of the large model:", torch.equal(found.ids, generate(model, ids, 24)))
-print("fewer passes than tokens:", found.passes < 24)
+speculated = generation.speculative_generate(model, small, ids, 24, draft_tokens=3)
+print("the text is that of the large model:", torch.equal(speculated.ids, generate(model, ids, 24)))
+print("fewer passes than tokens:", speculated.passes < 24)
 
-# %% [markdown] id="which-acceptance"
-# Is it faster? The formula needs $a$, the fraction of *tested* drafts that were kept. Drafts after a rejection were never
-# tested. Counting them as rejected gives a smaller number, and a prediction that is too low:
+# %% [markdown] id="14-claims-that-are-wrong"
+# Fewer passes. But with a draft that costs half a pass no speed-up can be expected; it is measured under *Further*. In practice
+# the draft model is ten times smaller or more, and was trained on the same text.
+#
+# ## 13 · Claims that are wrong
+#
+# > *"Greedy decoding gives the most likely text."*
+#
+# Not even for two tokens. Take two possible first tokens, with the probabilities 0.6 and 0.4. After the first one both second
+# tokens have 0.5; after the other they have 0.9 and 0.1:
 
-# %% tags=["nbval-ignore-output"] id="print-f-found-passes-passes-for"
-print(f"{24 / found.passes:.2f} tokens in each of {found.passes} passes")
-for name, a in (("tested ", found.acceptance), ("drafted", found.accepted / found.drafted)):
-    print(
-        f"a = kept / {name} = {a:.2f}: {generation.tokens_per_pass(a, 3):.2f} tokens per pass,",
-        end=" ",
-    )
-    print(f"speed-up {generation.speed_up(a, 3, 0.5):.2f}")
-alone = rate(lambda: generate(model, ids, 24), 24)
-drafting = rate(lambda: generation.speculative_generate(model, small, ids, 24, draft_tokens=3), 24)
-print(f"measured speed-up {drafting / alone:.2f}")
+# %% id="table-torch-tensor-0-6-0"
+table = torch.tensor([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1]])  # first token; second after 0; after 1
+greedy_text = table[0].max() * table[1].max()
+best_text = max(table[0, 0] * table[1].max(), table[0, 1] * table[2].max())
+print(f"greedy: 0.6 · 0.5 = {greedy_text:.2f}, best: 0.4 · 0.9 = {best_text:.2f}")
 
-# %% [markdown] id="after-the-speed-up"
-# With a draft that costs half a pass, no speed-up can be expected. In practice the draft model is ten times smaller or more, and
-# was trained on the same text.
+# %% [markdown] id="zeroed-claim"
+# > *"Setting probabilities to 0 after softmax is as good as setting logits to −∞ before."*
+
+# %% id="p-torch-tensor-0-5-0"
+p = torch.tensor([0.5, 0.3, 0.15, 0.05])
+zeroed = p * (p >= 0.3)
+print("zeroed after softmax:", rounded(zeroed, 2), "sum", rounded(zeroed.sum(), 2))
+u = torch.tensor([0.9]).double()
+careless = int((zeroed.double().cumsum(0) <= u).sum())
+print("u = 0.9 selects token", careless, "of 4 tokens numbered 0 to 3")
+
+# %% [markdown] id="zeroed-read"
+# What is left does not add up to 1, and a number above the sum selects a token that does not exist. `torch.multinomial`
+# normalises silently; your own loop does not, nor does a comparison of two distributions as in section 12.
+
+# %% [markdown] id="further-transformers"
+# ## Further: compared with `transformers`
+#
+# ### The filters
+# The same filters on a thousand rows of random logits rounded to one digit, so that there are many ties. "Identical" means equal
+# to the last bit.
+
+# %% id="many-torch-randn-1000-50-generator"
+from transformers.generation import logits_process as theirs
+
+many = (torch.randn(1000, 50, generator=seeded(1)) * 2).round(decimals=1)
+none = torch.zeros(1000, 1, dtype=torch.long)
+pairs = {
+    "top-k 5": (generation.keep_top_k(many, 5), theirs.TopKLogitsWarper(5)),
+    "top-p 0.9": (generation.keep_top_p(many, 0.9), theirs.TopPLogitsWarper(0.9)),
+    "min-p 0.1": (generation.keep_min_p(many, 0.1), theirs.MinPLogitsWarper(0.1)),
+}
+for name, (ours, their) in pairs.items():
+    print(f"{name:10} identical:", torch.equal(ours, their(none, many)))
 
 # %% [markdown] id="13-side-by-side-with-the"
-# ## 13 · Compared with `transformers`
-#
+# ### Whole texts
 # The course model is an ordinary checkpoint, so `transformers` loads the same files.
 
 # %% id="transformers-logging-set-verbosity-error"
@@ -836,7 +790,8 @@ import transformers
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-other = transformers.AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
+other = transformers.AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32)
+other = other.eval().to(device)
 print("the same vocabulary:", other.config.vocab_size == model.config.vocab_size)
 
 
@@ -856,41 +811,9 @@ beams = generation.beam_search(model, ids, 25, num_beams=4).ids
 print("4 beams:", torch.equal(beams, their_text(num_beams=4)))
 
 # %% [markdown] id="sampled-texts-and-speed"
-# Sampled texts cannot be equal, since each library uses its random numbers differently. Their distributions must be, and the
-# filters of section 5 were identical bit for bit. What makes decoding faster without changing a token is at the end of this
-# notebook, under *Further*.
-
-# %% [markdown] id="14-claims-that-are-wrong"
-# ## 14 · Claims that are wrong
+# Sampled texts cannot be equal, since each library uses its random numbers differently. Their distributions must be.
 #
-# > *"A KV cache makes the cost of a token independent of the length of the text."*
-
-
-# %% id="keys-read"
-def keys_read(length):
-    """Return how many keys one decode step reads, in one layer and head."""
-    cache = attention.KVCache(1, 1, length + 1, 4)
-    cache.append(torch.zeros(1, 1, length, 4), torch.zeros(1, 1, length, 4))
-    keys, _ = cache.append(torch.ones(1, 1, 1, 4), torch.ones(1, 1, 1, 4))
-    return keys.shape[2]
-
-
-for length in (10, 100, 1000):
-    print(f"after {length:4} tokens a step reads {keys_read(length):4} keys")
-
-# %% [markdown] id="what-no-longer-grows-is-the"
-# What no longer grows is the number of tokens that pass through the layers. The number of keys that are *read* grows by one
-# with each step.
-#
-# > *"Greedy decoding gives the most likely text."*
-
-# %% id="table-torch-tensor-0-6-0"
-table = torch.tensor([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1]])  # first token; second after 0; after 1
-greedy_text = table[0].max() * table[1].max()
-best_text = max(table[0, 0] * table[1].max(), table[0, 1] * table[2].max())
-print(f"greedy: 0.6 · 0.5 = {greedy_text:.2f}, best: 0.4 · 0.9 = {best_text:.2f}")
-
-# %% [markdown] id="greedy-and-a-tiny-top-p"
+# ### Ties
 # > *"Temperature 0 is the same as a very small top-p: both take the best token."*
 
 # %% id="ties-of-greedy-and-top-p"
@@ -905,37 +828,99 @@ print("transformers the same as ours:", torch.equal(kept, theirs_kept))
 # Only if there is no tie. Of two equally likely tokens `argmax` takes the first, and top-p keeps whichever its sort puts last.
 # Section 2 let all ties through; top-p does not, neither here nor in `transformers`. With real logits exact ties are rare, but
 # in bfloat16, with its eight bits of precision, they do occur.
-#
-# > *"Setting probabilities to 0 after softmax is as good as setting logits to −∞ before."*
 
-# %% id="p-torch-tensor-0-5-0"
-p = torch.tensor([0.5, 0.3, 0.15, 0.05])
-zeroed = p * (p >= 0.3)
-print("zeroed after softmax:", rounded(zeroed, 2), "sum", rounded(zeroed.sum(), 2))
-u = torch.tensor([0.9]).double()
-careless = int((zeroed.double().cumsum(0) <= u).sum())
-print("u = 0.9 selects token", careless, "of 4 tokens numbered 0 to 3")
+# %% [markdown] id="further-loop"
+# ## Further: the library's loop
+#
+# The library's `Reader` is a model together with its cache; `read` returns the logits after the last new token. Prefill and
+# decode are the same call:
 
-# %% [markdown] id="recap"
-# What is left does not add up to 1, and a number above the sum selects a token that does not exist. `torch.multinomial`
-# normalises silently; your own loop does not, nor does a comparison of two distributions as in section 12.
-#
-# ## Recap
-#
-# 1. Every filter takes logits and returns logits, with $-\infty$ for what is ruled out; one softmax at the end makes the rest
-#    add up to 1. Temperature comes first, and it changes what top-p keeps.
-# 2. Top-k keeps ties; top-p keeps the token with which the sum reaches p; min-p compares with the best token; the repetition
-#    penalty multiplies negative logits.
-# 3. Beam search looks for a likely text, which is not always a good one. Its length penalty rewards length.
-# 4. With a cache each token passes through the layers once. Decoding is slow because every weight is fetched for every token;
-#    batches and drafts share the fetching.
-# 5. A draft is kept with probability $\min(1, p/q)$ and replaced from $\max(0, p - q)$: the text has the large model's
-#    distribution, whatever the draft model is.
-#
-# ### Test yourself
+# %% id="reader-generation-reader-model-batch-1" tags=["nbval-ignore-output"]
+reader = generation.Reader(model, batch=1, capacity=ids.shape[1] + 2)
+with torch.inference_mode():
+    after_prompt = reader.read(ids)  # prefill
+    print("prefill has read", reader.length, "tokens")
+    reader.read(after_prompt.argmax(-1, keepdim=True))  # decode
+print("one decode step later:", reader.length, "tokens")
 
-# %% id="quiz-generation"
-quiz("generation")
+# %% [markdown] id="underneath-lies-stream-which-yields-ids"
+# `stream_text` is built on `stream`, which yields ids. `generate` collects the same ids, so the two cannot differ:
+
+# %% id="settings-sampling-0-9-top-k"
+settings = Sampling(0.9, top_k=50)
+parts = stream(model, ids, 20, settings, generator=seeded(3))
+whole = generate(model, ids, 20, settings, generator=seeded(3))
+print("same ids:", torch.equal(torch.stack(list(parts), dim=1), whole))
+
+# %% [markdown] id="the-library-s-stream"
+# Compare it with your loop of section 8. What is added: padding, processors, stopping, and `yield`.
+
+# %% id="reveal-generation-stream"
+reveal(generation.stream)
+
+# %% [markdown] id="further-own-step"
+# ### A step of your own
+# A step is any function that takes logits and the ids so far and returns logits; it goes into `more`. This one rules out a single
+# token:
+
+
+# %% id="without"
+def without(token):
+    """Return a step that rules out one token."""
+    return lambda logits, ids: logits.index_fill(
+        1, torch.tensor([token], device=device), -torch.inf
+    )
+
+
+best = int(logits.argmax())
+instead = generate(model, ids, 1, Sampling(0.0, more=(without(best),))).item()
+print("greedy takes the second best instead:", instead == logits[0].topk(2).indices[1].item())
+
+# %% [markdown] id="further-sampling"
+# ## Further: sampling and the penalty, measured
+#
+# Over ten thousand samples each token should occur as often as its probability says:
+
+# %% id="darts-torch-rand-10-000-generator"
+uniform = torch.rand(10_000, generator=seeded(0), dtype=torch.float64)
+sampled = generation.draw(shares.expand(10_000, -1), uniform)
+frequencies = torch.bincount(sampled, minlength=4) / 10_000
+print("probabilities:", rounded(shares[0], 2))
+print("frequencies within 0.015:", bool((frequencies - shares[0]).abs().max() < 0.015))
+print("impossible token sampled:", int(frequencies[2] * 10_000), "times")
+
+# %% [markdown] id="the-figure-of-the-penalty"
+# The repetition penalty on real logits: the largest ones after a text that repeats itself, and the lowest logits of tokens of
+# that text (×). From which penalty on is the best token a different one? Watch the full stop: its logit is negative, so it moves
+# *away* from zero.
+
+# %% tags=["nbval-ignore-output"] id="explorers-generation-penalty"
+explorers.generation.penalty()
+
+# %% [markdown] id="which-acceptance"
+# ## Further: the speed-up of drafting, measured
+#
+# Is drafting with the first two layers faster? The formula needs $a$, the fraction of *tested* drafts that were kept. Drafts
+# after a rejection were never tested. Counting them as rejected gives a smaller number, and a prediction that is too low:
+
+# %% tags=["nbval-ignore-output"] id="print-f-found-passes-passes-for"
+print(f"{24 / speculated.passes:.2f} tokens in each of {speculated.passes} passes")
+for name, a in (
+    ("tested ", speculated.acceptance),
+    ("drafted", speculated.accepted / speculated.drafted),
+):
+    print(
+        f"a = kept / {name} = {a:.2f}: {generation.tokens_per_pass(a, 3):.2f} tokens per pass,",
+        end=" ",
+    )
+    print(f"speed-up {generation.speed_up(a, 3, 0.5):.2f}")
+alone = rate(lambda: generate(model, ids, 24), 24)
+drafting = rate(lambda: generation.speculative_generate(model, small, ids, 24, draft_tokens=3), 24)
+print(f"measured speed-up {drafting / alone:.2f}")
+
+# %% [markdown] id="after-the-speed-up"
+# Only the fraction of the tested drafts predicts the tokens per pass. The speed-up is below 1: half a pass for each draft is too
+# much.
 
 # %% [markdown] id="and-the-time-at-this-size"
 # ## Further: faster decoding of the same text
@@ -967,6 +952,24 @@ rates = {name: rate(run, 25) for name, run in contestants.items()}
 for name, found in rates.items():
     times = found / rates["transformers, generate"]
     print(f"{name:24} {found:6.0f} tokens per second, {times:.1f} times as many as theirs")
+
+# %% [markdown] id="recap"
+# ## Recap
+#
+# 1. Every filter takes logits and returns logits, with $-\infty$ for what is ruled out; one softmax at the end makes the rest
+#    add up to 1. Temperature comes first, and it changes what top-p keeps.
+# 2. Top-k keeps ties; top-p keeps the token with which the sum reaches p; min-p compares with the best token; the repetition
+#    penalty multiplies negative logits.
+# 3. Beam search looks for a likely text, which is not always a good one. Its length penalty rewards length.
+# 4. With a cache each token passes through the layers once. Decoding is slow because every weight is fetched for every token;
+#    batches and drafts share the fetching.
+# 5. A draft is kept with probability $\min(1, p/q)$ and replaced from $\max(0, p - q)$: the text has the large model's
+#    distribution, whatever the draft model is.
+#
+# ### Test yourself
+
+# %% id="quiz-generation"
+quiz("generation")
 
 # %% [markdown] id="papers"
 # ### Papers

@@ -8,7 +8,7 @@
 # shows what is recorded of your work, and brings back what you are about to forget.
 #
 # After this notebook you can
-# - say from memory why the parts of a model are as they are, and what speaks against the alternatives;
+# - say from memory why the parts of a model are as they are, and what argues against the alternatives;
 # - compute what a model costs, and predict what a few lines of code print;
 # - find the one wrong line in short code, and put the steps of a process in order;
 # - write attention, RoPE and text generation without looking them up;
@@ -63,9 +63,12 @@ checklist()
 # for you, and how *stable* your memory of it is, in days. With stability $S$ the probability of remembering after $t$ days falls
 # from 1 as
 #
-# $$R(t) = \left(1 + f \cdot \frac{t}{S}\right)^{-d}, \qquad f, d \text{ such that } R(S) = 0.9$$
+# $$R(t) = \left(1 + f \cdot \frac{t}{S}\right)^{-d}$$
 #
-# When it reaches 0.9 the question is due. Each correct answer increases $S$, more so if you had nearly forgotten. A wrong answer
+# where $d$ is a constant, fitted like all of FSRS, and $f$ is chosen so that $R(S) = 0.9$: the stability is the time after which
+# you still remember with a probability of 90 %.
+#
+# At that time the question is due. Each correct answer increases $S$, more so if you had nearly forgotten. A wrong answer
 # makes it small again.
 #
 # > **Predict.** You answer a question correctly each time it is due. The first wait is two days. How long is the fourth?
@@ -332,7 +335,7 @@ for text, theirs in zip(texts, written, strict=True):
 # %% [markdown] id="5-three-things-to-design"
 # ## 5 · Three things to design
 #
-# There is no key for these. Write half a page for each, as you would for a colleague, with numbers where you can compute them
+# There is no answer key for these. Write half a page for each, as you would for a colleague, with numbers where you can compute them
 # (notebook [Counting parameters](09_parameter_counting.ipynb) has the functions). Then press Compare: a model answer and a list of
 # criteria appear. Tick what your text really contains. The result is recorded as your own judgment, and counted separately. Your
 # text is not stored.

@@ -132,7 +132,7 @@ def held_out_crops(count: int = 256) -> Int[Tensor, "B T"]:
 @torch.no_grad()
 def held_out_loss(model: DecoderLM, count: int = 256) -> float:
     """Return the mean cross-entropy of held-out crops in nats; first bytes are not scored."""
-    ids = held_out_crops(count)
+    ids = held_out_crops(count).to(next(model.parameters()).device)
     logits = model(ids[:, :-1]).logits.float()
     return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).item()
 
@@ -142,7 +142,9 @@ def look(training: Training, losses: list[float]) -> Record:
     """Return a record of the run as it is now; `losses` are those since the last record."""
     assert isinstance(training.model, DecoderLM)
     everything = torch.arange(BYTES)
-    ids, known = repeating_batch(12, CONTEXT, PERIODS, everything, seeded(1))
+    device = next(training.model.parameters()).device
+    batch = repeating_batch(12, CONTEXT, PERIODS, everything, seeded(1))
+    ids, known = (part.to(device) for part in batch)
     output = training.model(ids, return_weights=True)
     scores = head_scores(torch.stack(output.attentions, dim=1), ids)
     return {

@@ -73,3 +73,10 @@ def test_training_lowers_the_loss_on_held_out_text(monkeypatch):
     after = held_out_loss(tiny_decoders.train_bytes(16, 40))
     assert before == pytest.approx(np.log(256), abs=0.5)
     assert after < before - 3
+
+
+def test_the_smallest_stored_run_is_what_training_finds():
+    run = tiny_decoders.stored_experiments()["scaling"][0]
+    again = held_out_loss(tiny_decoders.train_bytes(run["width"], 125))
+    assert run["tokens"] == 125 * 16 * CONTEXT
+    assert again == pytest.approx(run["loss"], abs=0.1)

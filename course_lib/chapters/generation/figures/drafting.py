@@ -61,9 +61,9 @@ def gain(acceptance: Number, cost: Number, k: int) -> Figure:
     """Draw the speed-up over the number of drafts; `cost` is draft time / time of a large pass."""
     counts = list(range(1, MOST + 1))
     gains = [speed_up(float(acceptance), count, float(cost)) for count in counts]
-    figure, ax = new_figure(8, 3.6, margins=Margins(left=0.8, bottom=0.6, top=0.6))
+    figure, ax = new_figure(8, 3.6, margins=Margins(left=0.8, right=1.1, bottom=0.6, top=0.6))
     ax.axhline(1, color=FAINT, linestyle=":", linewidth=1.3)
-    ax.text(MOST + 0.3, 1, "no speed-up", color=FAINT, ha="right", va="bottom", size=9)
+    ax.text(MOST + 0.6, 1, "no speed-up", color=FAINT, va="center", size=9)
     ax.plot(counts, gains, "o-", color=OKABE_ITO.blue, linewidth=2)
     ax.plot([k], [gains[k - 1]], "o", color=OKABE_ITO.vermillion, markersize=10, clip_on=False)
     ax.set(xlim=(0.5, MOST + 0.5), ylim=(0, max(2.0, 1.2 * max(gains))))
