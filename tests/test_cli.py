@@ -410,11 +410,16 @@ def test_the_test_needs_the_whole_course(
 def test_train_goes_on_and_stores_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from course_lib.training import recipes
+    from course_lib.study.exhibits import scoreboard
+    from course_lib.training import recipes, runs
 
     plan = replace(recipes.QUICK.plan, steps=4, warmup=1)
     tiny = replace(recipes.QUICK, plan=plan, vocab_size=280, layers=1, characters=9000)
+    tiny = replace(tiny, shares=(("documentation", 1.0),))
     monkeypatch.setitem(recipes.RECIPES, "quick", tiny)
+    monkeypatch.setattr(scoreboard, "first_rows", lambda: scoreboard.compressor_rows("zlib"))
+    monkeypatch.setattr(scoreboard, "text", lambda: "Return the length of the text.\n" * 9)
+    monkeypatch.setattr(runs, "LOOK_CHARACTERS", 200)
     folder = tmp_path / "run"
     assert cli.main(["train", "--folder", str(folder), "--until", "2"]) == 0
     assert cli.main(["train", "--folder", str(folder)]) == 0
