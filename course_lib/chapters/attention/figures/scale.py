@@ -25,7 +25,7 @@ _COLOURS = dict(zip(RULES, (OKABE_ITO.vermillion, OKABE_ITO.blue, OKABE_ITO.oran
 
 def product_spread(q: Float[Tensor, "... D"], k: Float[Tensor, "... D"]) -> float:
     """Return the standard deviation of q·k over all pairs, divided by those of the entries."""
-    rows_q, rows_k = q.flatten(0, -2).double(), k.flatten(0, -2).double()
+    rows_q, rows_k = (x.flatten(0, -2).cpu().double() for x in (q, k))
     products = rows_q @ rows_k.T
     return (products.std() / (rows_q.std() * rows_k.std())).item()
 
