@@ -128,3 +128,9 @@ def test_the_stored_weights_are_those_that_training_writes(tmp_path, monkeypatch
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match=r"method.*none, .*'magic'"):
         PositionModel("magic")
+
+
+@pytest.mark.parametrize("method", [each for each in METHODS if each != "learned"])
+def test_a_model_computes_where_its_texts_are(method):  # a learned table reads its positions
+    ids = torch.zeros(2, TRAINED_LENGTH, dtype=torch.long, device="meta")
+    assert PositionModel(method).to("meta")(ids).device.type == "meta"
