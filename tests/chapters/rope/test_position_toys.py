@@ -73,8 +73,9 @@ def test_without_positions_the_order_of_what_came_before_means_nothing():
     mixed[0, :19] = ids[0, torch.randperm(19, generator=generator(1))]
 
     def first_layer(model, ids):
-        x = model.embed(ids) + model._vectors(20)
-        bias, rotate = model._bias(20), model._rotation(20, position_toys.PLAIN, "halves")
+        places = torch.arange(20)
+        x = model.embed(ids) + model._vectors(places)
+        bias, rotate = model._bias(places), model._rotation(places, position_toys.PLAIN, "halves")
         mask = torch.ones(20, 20, dtype=torch.bool).tril()
         return model.attentions[0](model.norms[0](x), mask, bias=bias, rotate=rotate)[0][0, -1]
 
