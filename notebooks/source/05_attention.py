@@ -214,8 +214,8 @@ print("allowed:", int(mask.sum()), "of", mask.numel(), "= 5 · 6 / 2")
 print(attention.causal_mask(2, 5).int())
 
 # %% [markdown] id="play-with-it-3"
-# In both tables the staircase ends in the lower right corner. (PyTorch's `is_causal=True` starts it in the upper left corner: with one new
-# query and many keys, that query would read only the very first token. Section 12 shows it.)
+# In both tables the staircase ends in the lower right corner. (PyTorch's `is_causal=True` starts it in the upper left corner:
+# with one new query and many keys, that query would read only the very first token. Section 12 shows it.)
 #
 # ### Play with it
 # Choose a mask, and reduce the number of new tokens.
@@ -746,10 +746,10 @@ for kind in ("mean", "zero"):
 #
 # The toy has seen only random letters. Does a model that is trained on text develop the same kinds of heads?
 #
-# The course has a model of its own, trained on Python's documentation and sources: four layers of four heads, two of which share
-# the keys of each key/value head. You will build such a model in notebook
-# [The whole transformer](08_transformer.ipynb) and train one in notebook [Training](11_training.ipynb); here you only look at
-# its maps. A part of its training data was the task of section 10, random tokens that repeat.
+# The course has a model of its own, trained on Python's documentation and sources: four layers of four heads, in which
+# two query heads share each key/value head. You will build such a model in notebook [The whole transformer](08_transformer.ipynb)
+# and train one in notebook [Training](11_training.ipynb); here you only look at its maps. A part of its training data was the
+# task of section 10, random tokens that repeat.
 #
 # > **Predict.** In the toy, layer 0 looked back by one and layer 1 copied. This model has more layers. Which of the two kinds
 # > will be in the earlier layer, or does it not matter?
@@ -865,7 +865,8 @@ reveal(attention.stack_group)
 reveal(attention.MultiHeadAttention.forward)
 
 # %% [markdown] id="a-cache-in-use-is-not"
-# **The cache.** Keys and values of new tokens are written into memory that was allocated once. What is returned are views of it, not copies:
+# **The cache.** Keys and values of new tokens are written into memory that was allocated once. What is returned are views of
+# it, not copies:
 
 # %% id="reveal-attention-kvcache-append"
 reveal(attention.KVCache.append)
@@ -896,8 +897,8 @@ print("each feature shuffled:    ", [round(each, 1) for each in without_dependen
 show(figures.attention.scale_experiment([(16, each) for each in spread], width=16))
 
 # %% [markdown] id="trained-heads-have-unequal-features"
-# The products spread more than √16. The reason is not dependence: after shuffling, the spread is almost the same. The features have become
-# unequal, and a few large ones dominate the sum.
+# The products spread more than √16. The reason is not dependence: after shuffling, the spread is almost the same. The
+# features have become unequal, and a few large ones dominate the sum.
 
 # %% [markdown] id="counted-not-estimated-four-times-each"
 # ## Further: measured times

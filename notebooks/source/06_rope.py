@@ -26,7 +26,6 @@ from course_lib import positions, rope
 from course_lib.attention import (
     attention_weights,
     causal_mask,
-    previous_token_score,
     scaled_dot_product_attention,
     token_offsets,
 )
@@ -578,7 +577,6 @@ cos, sin = angles.cos(), angles.sin()
 def seconds(function):
     times = []
     for _ in range(10):
-        synchronize(device)
         start = time.perf_counter()
         function()
         synchronize(device)
@@ -1011,6 +1009,8 @@ explorers.rope.context_extension()
 # find by its angle, one step of the fast planes. How much of their weight still goes there?
 
 # %% id="for-scaling-in-plain-interpolation-ntk-2"
+from course_lib.attention import previous_token_score
+
 for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
     request = scalings.rope_request(scaling, 4, 32, 100.0, 48)
     cos, sin = rope.rope_cos_sin(torch.arange(40, device=device), 32, request, 48)

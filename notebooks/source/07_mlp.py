@@ -15,9 +15,9 @@
 # - write a mixture of experts, from the router to the output, keep its experts evenly loaded, and compare its parameters, FLOPs
 #   and memory traffic with a dense layer's.
 #
-# About an hour and a half, without the sections at the end that are called *Further*: nothing else depends on them. You need Python
-# and a little PyTorch; nothing is downloaded. A few cells train small models, together for less than half a minute; their numbers differ a
-# little from machine to machine.
+# About an hour and a half, without the sections at the end that are called *Further*: nothing else depends on them. You need
+# Python and a little PyTorch; nothing is downloaded. A few cells train small models, together for less than half a minute;
+# their numbers differ a little from machine to machine.
 
 # %% id="imports"
 import math
@@ -257,8 +257,8 @@ explorers.mlp.activation({"layer 2": second, "layer 1": first}, name="ReLU")
 # come back only if the layers below change its inputs. What kills units is a large step, which moves their weights so far that no
 # token activates them any more. A unit with GELU or SiLU still has some slope there. (*Further* measures both.)
 #
-# By hand: three tokens, two units. The first unit gets 1, −2, −1, the second −1, −2, −3. The second is dead, so the fraction of dead
-# units is 1 of 2, **0.5**. That the first is zero for two tokens out of three does not matter.
+# By hand: three tokens, two units. The first unit gets 1, −2, −1, the second −1, −2, −3. The second is dead, so the fraction
+# of dead units is 1 of 2, **0.5**. That the first is zero for two tokens out of three does not matter.
 
 # %% id="seen-torch-tensor-1-0-1"
 seen = torch.tensor([[1.0, -1.0], [-2.0, -2.0], [-1.0, -3.0]], requires_grad=True)
@@ -621,9 +621,9 @@ print("agrees with transformers:", torch.allclose(ours, theirs))
 
 # %% [markdown] id="does-it-work"
 # ### Does it work?
-# Three mixtures of 8 experts, 2 for each token, learned to predict bytes as in section 3, for 800 steps with four seeds (stored). The
-# first router has no balancing loss, the second has one, the third is a *control*: it routes at random. A load of 1 is the mean over all
-# experts; the figure shows the first seed.
+# Three mixtures of 8 experts, 2 for each token, learned to predict bytes as in section 3, for 800 steps with four seeds
+# (stored). The first router has no balancing loss, the second has one, the third is a *control*: it routes at random. A load
+# of 1 is the mean over all experts; the figure shows the first seed.
 
 # %% id="measured-byte-models-stored"
 measured = ffn_toys.longer_runs()
@@ -1032,8 +1032,8 @@ for tokens in (1, 16, 256):
     print(f"and {mixture / large:4.2f} × that of equal parameters")
 
 # %% [markdown] id="after-the-timing"
-# At equal FLOPs the mixture is slower, mostly by a factor of several. With many tokens it is clearly faster than the dense layer that holds as many
-# parameters; with few, routing takes up most of the advantage.
+# At equal FLOPs the mixture is slower, mostly by a factor of several. With many tokens it is clearly faster than the dense
+# layer that holds as many parameters; with few, routing takes up most of the advantage.
 
 # %% [markdown] id="further-mixtures-at-scale"
 # ## Further: mixtures at scale

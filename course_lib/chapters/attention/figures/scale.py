@@ -76,7 +76,11 @@ def scale_experiment(
     left.legend(frameon=False, fontsize=9, loc="upper left")
     left.set(xscale="log", yscale="log", xlabel="head width D", ylabel="spread of q·k")
     found = measured[WIDTHS.index(width)]
-    title(left, f"At width {width} q·k spreads by {found:.1f}; √{width} = {width**0.5:.1f}")
+    said = f"At width {width} q·k spreads by {found:.1f}; √{width} = {width**0.5:.1f}"
+    if trained:
+        spreads = [spread for _, spread in trained]
+        said += f"; in trained heads by {min(spreads):.1f} to {max(spreads):.1f}"
+    title(left, said)
     for rule in RULES:
         right.plot(WIDTHS, query_gradients(rule, keys), "o-", color=_COLOURS[rule], label=rule)
     right.legend(frameon=False, fontsize=9, loc="lower left")
