@@ -572,6 +572,8 @@ explorers.attention.cache_bytes()
 # Each text begins with the token `<s>`.
 #
 # > **Predict.** From which letter on can a perfect reader predict the text? Careful: it does not know the period.
+#
+# The cell prints such a text, and measures a small model that was trained on this task beforehand.
 
 # %% id="the-first-letter-of-the-second-round"
 model = induction_toy.trained().to(device)
@@ -623,8 +625,8 @@ show(figures.attention.learning(history))
 # steps, the loss drops almost to zero and both kinds appear; the induction score rises slightly ahead of the previous-token
 # score. Each needs the other to be useful. In large models the same sudden drop is seen in the loss (Olsson et al. 2022).
 #
-# The model that you have just trained may differ a little between machines. From here on the notebook uses a stored one,
-# trained in the same way for 300 steps, so that your figures match the text. `induction_toy.train_toy()` makes it again.
+# The model that you have just trained may differ a little between machines. So the notebook uses the stored one, trained in
+# the same way for 300 steps, and your figures match the text. `induction_toy.train_toy()` makes it again.
 #
 # ### Play with it
 # Click a head on the left (or move there with the arrow keys), and point at a token in the left column: the lines lead to
@@ -992,10 +994,9 @@ for name, group in groups.items():
     print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
 
 # %% [markdown] id="on-repeats-the-model-is-lost"
-# On repeats, without the one previous-token head or the two induction
-# heads, the loss is 12 to 16 nats, far above the 7.6 nats of a uniform guess (log V): the model is confidently wrong. On text
-# the same ablations cost less than 1 nat, since most of a text can be predicted without copying. What a head is needed for
-# depends on the text.
+# On repeats, without the one previous-token head or the two induction heads, the loss is 12 to 16 nats, far above the 7.6 nats
+# of a uniform guess (log V): the model is confidently wrong. On text the same ablations cost less than 1 nat, since most of a
+# text can be predicted without copying. What a head is needed for depends on the text.
 #
 # Maps of other models can be drawn in the same way. A `transformers` model returns its weights with `output_attentions=True`
 # if it was loaded with `attn_implementation="eager"`, since the fast kernels never form the table; `attentions` is a tuple with

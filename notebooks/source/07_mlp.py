@@ -759,8 +759,8 @@ print(f"a dense layer with as many FLOPs per token has 8 · 768 = {8 * 768} hidd
 
 # %% [markdown] id="play-with-it-5"
 # 29.0 of its 30.5 billion parameters are experts, and 1.8 of its 3.4 billion active ones; attention, embedding and head are the
-# rest (the full account is in notebook [Counting parameters](09_parameter_counting.ipynb)). A token needs the FLOPs of a gated layer with F = 6144, which is that of Qwen3-1.7B,
-# and can choose from sixteen times as many entries.
+# rest (the full account is in notebook [Counting parameters](09_parameter_counting.ipynb)). A token needs the FLOPs of a gated
+# layer with F = 6144, which is that of Qwen3-1.7B, and can choose from sixteen times as many entries.
 #
 # ### FLOPs, bytes and arithmetic intensity
 # Each weight that is used takes 2 FLOPs per token (a multiplication and an addition) and must be read from memory once per batch, 2
