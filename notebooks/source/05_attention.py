@@ -13,7 +13,8 @@
 # - say what attention costs in operations and in bytes, with a cache and without;
 # - look at the maps of a trained model, find the heads that copy, and test whether they do what they seem to do.
 #
-# About 140 minutes. You need notebook [Softmax](04_softmax.ipynb); nothing is downloaded.
+# About two hours, without the sections at the end that are called *Further*: nothing else depends on them. You need notebook
+# [Softmax](04_softmax.ipynb); nothing is downloaded.
 
 # %% id="imports"
 import math
@@ -26,9 +27,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import attention, softmax
 from course_lib.chapters.attention import induction_toy
-from course_lib.device import seeded
+from course_lib.device import default_device, seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import ablated_heads, course_model_probes
+
+device = default_device()  # models run here; small examples and float64 checks stay on the CPU
 
 # %% [markdown] id="1-a-mean-weighted-by-relevance"
 # ## 1 · A mean, weighted by relevance
@@ -121,50 +124,30 @@ def gradients_at_queries(width, scale):
 
 
 for width in (16, 64, 256):
-    for name, scale in [("no scale", 1.0), ("÷ √D", width**-0.5)]:
+    for name, scale in [("no scale", 1.0), ("÷ √D", width**-0.5), ("÷ D", 1 / width)]:
         sizes = gradients_at_queries(width, scale)
         rms = sizes.square().mean().sqrt()
         tiny = (sizes < rms / 100).double().mean().item()
-        print(f"D = {width:3}, {name:8}: rms {rms:.1f}, below rms/100: {tiny:.0%} of the queries")
+        print(f"D = {width:3}, {name:8}: rms {rms:.2f}, below rms/100: {tiny:.0%} of the queries")
 
 # %% [markdown] id="play-with-it-2"
-# Two things go wrong without the scale. The gradients grow with the width: 3.2 instead of 0.2 at width 256, so a learning
+# Two things go wrong without the scale. The gradients grow with the width: about 3.2 instead of 0.2 at width 256, so a learning
 # rate that suits one width does not suit another. And they are uneven: the Jacobian $\operatorname{diag}(p) - pp^\top$ of a
 # decided row is close to 0 (notebook [Softmax](04_softmax.ipynb)), so at width 256 about 40 % of the queries get almost no
 # gradient, while the undecided rows get very large ones. With ÷ √D the gradient has the same size at every width and is
 # similar for all queries.
 #
+# Dividing by $D$ is too much. It amounts to a temperature of √D, 16 at width 256: the rows are nearly uniform, and the wider the
+# head, the smaller the gradient.
+#
 # ### Play with it
-# Left: theory (the line), independent entries (dots) and the heads of a trained model (triangles; section 10 introduces it).
-# Right: the gradient that reaches the queries, root mean square. Note the triangles: **the theory describes a model before
-# training.**
-
-# %% id="model-toy-heads-trained"
-model = induction_toy.trained()
-sample = induction_toy.repeated_sequences(8, induction_toy.PERIODS["varying"], seeded(1))
-head_queries, head_keys = induction_toy.queries_and_keys(model, sample.ids)  # (L, B, H, T, D)
-
-
-def shuffled(x):  # (..., T, D): each feature in its own random order over the tokens
-    return x.gather(-2, torch.rand(x.shape, generator=seeded(0)).argsort(-2))
-
-
-spread, without_dependence = [], []
-for layer, head in [(layer, head) for layer in range(2) for head in range(4)]:
-    q, k = (x[layer, :, head].flatten(0, 1) for x in (head_queries, head_keys))
-    spread.append(figures.attention.product_spread(q, k))
-    without_dependence.append(figures.attention.product_spread(shuffled(q), shuffled(k)))
-print("trained heads of width 16:", [round(each, 1) for each in spread], "√16 = 4")
-print("each feature shuffled:    ", [round(each, 1) for each in without_dependence])
+# Left: theory (the line) and independent entries (dots). Right: the gradient that reaches the queries, root mean square. Choose
+# a width and a number of keys.
 
 # %% id="explorers-attention-scale-trained-16-each"
-explorers.attention.scale(trained=[(16, each) for each in spread])
+explorers.attention.scale()
 
 # %% [markdown] id="build-it"
-# In trained heads the products spread more than √16 = 4. This is not because queries and keys have come to depend on each
-# other: when each feature is shuffled over the tokens, which breaks every such dependence, the spread hardly changes. It is
-# because the features have become unequal: a few large ones dominate the sum.
-#
 # ### Build it
 # The function has to meet this specification:
 # - queries `q` (..., T, D), keys `k` (..., S, D), values `v` (..., S, Dv); T and S may differ, and so may D and Dv;
@@ -173,6 +156,8 @@ explorers.attention.scale(trained=[(16, each) for each in spread])
 # - the result has the dtype of `q`, and gradients flow through it to `q`, `k` and `v`.
 #
 # You have `softmax.stable_softmax` and `softmax.masked_softmax` from notebook [Softmax](04_softmax.ipynb).
+#
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
 
 # %% id="attention.scaled_dot_product"
@@ -181,9 +166,6 @@ def scaled_dot_product_attention(q, k, v, mask=None):
     """Return for each query the values, averaged by how well their keys match it."""
     ...
 
-
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
 # %% id="reveal-attention-scaled-dot-product"
 reveal("attention.scaled_dot_product")
@@ -219,23 +201,21 @@ for name, mask in kinds.items():
 # - *prefix*: everything in a given prefix, and causal after it;
 # - *padding*: texts in a batch have unequal lengths, and the padding must not be read.
 #
-# > **Predict.** In a causal mask for 5 tokens, how many of the 25 pairs are allowed?
+# During generation there are few new queries and many keys. The new queries are the *last* of the tokens, so a single new query
+# may read everything.
+#
+# > **Predict.** In a causal mask for 5 tokens, how many of the 25 pairs are allowed? And with two new tokens after three earlier
+# > ones, which of the 10?
 
 # %% id="mask-attention-causal-mask-5"
 mask = attention.causal_mask(5)
 print(mask.int())
 print("allowed:", int(mask.sum()), "of", mask.numel(), "= 5 · 6 / 2")
-
-# %% [markdown] id="while-a-model-writes-there-is"
-# During generation there are few new queries and many keys. The new queries are the *last* of the tokens, so a single new
-# query may read everything. With two new tokens after three earlier ones:
-
-# %% id="print-attention-causal-mask-2-5"
 print(attention.causal_mask(2, 5).int())
 
 # %% [markdown] id="play-with-it-3"
-# The staircase ends in the lower right corner. (PyTorch's `is_causal=True` starts it in the upper left corner: with one new
-# query and many keys, that query would read only the very first token. Section 12 shows it.)
+# In both tables the staircase ends in the lower right corner. (PyTorch's `is_causal=True` starts it in the upper left corner:
+# with one new query and many keys, that query would read only the very first token. Section 12 shows it.)
 #
 # ### Play with it
 # Choose a mask, and reduce the number of new tokens.
@@ -257,13 +237,6 @@ def causal_mask(queries, keys=None):
 
 # %% id="reveal-attention-causal-mask"
 reveal("attention.causal_mask")
-
-# %% [markdown] id="the-library-s-version-counts-offsets"
-# The library computes *offsets* first, the position of the key minus that of the query, because the sliding window needs
-# them too:
-
-# %% id="reveal-attention-token-offsets"
-reveal(attention.token_offsets)
 
 # %% [markdown] id="build-it-3"
 # ### Build it
@@ -383,7 +356,7 @@ print("repeat:           ", names.repeat(3).tolist(), " every second head")
 #
 # ### Build it
 # `q` is (B, H, T, D); `k` and `v` are (B, G, S, D), where G divides H. The mask broadcasts to (B, H, T, S), and gradients
-# must flow. Copies of keys and values are allowed here; the library avoids them.
+# must flow. Copies of keys and values are allowed here; the library avoids them (see *Further*).
 
 
 # %% id="attention.grouped_query"
@@ -396,16 +369,9 @@ def grouped_query_attention(q, k, v, mask=None):
 # %% id="reveal-attention-grouped-query"
 reveal("attention.grouped_query")
 
-# %% [markdown] id="how-the-library-avoids-copies"
-# The library splits the work into two functions, since some callers need the weights: `attention_weights` computes scores and
-# softmax, `mix_values` the weighted mean. Both avoid copying keys with the same trick: the H/G query heads that share a key
-# are stacked along the token axis.
-
-# %% id="reveal-attention-stack-group"
-reveal(attention.stack_group)
-
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
+# PyTorch's function shares keys with `enable_gqa=True`:
 
 # %% id="q-torch-randn-2-6-5"
 q = torch.randn(2, 6, 5, 8, generator=seeded(7)).double()
@@ -440,17 +406,11 @@ def multi_head_attention(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
 # %% id="reveal-attention-multi-head"
 reveal("attention.multi_head")
 
-# %% [markdown] id="with-these-the-whole-layer-is"
-# The library has the same layer as a module. Read its `forward`; each option is explained in this notebook, except `rotate`,
-# which belongs to notebook [Positions and RoPE](06_rope.ipynb).
-
-# %% id="reveal-attention-multiheadattention-forward"
-reveal(attention.MultiHeadAttention.forward)
-
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
-# `nn.MultiheadAttention` keeps the three projections in one matrix, and its masks have the opposite meaning: **True means
-# hidden**.
+# The library has the same layer as a module, `attention.MultiHeadAttention(width, num_heads)`. It returns a pair: the output, and
+# the weights if you ask for them with `return_weights=True`, else None. PyTorch's `nn.MultiheadAttention` keeps the three
+# projections in one matrix, and its masks have the opposite meaning: **True means hidden**.
 
 # %% id="theirs-nn-multiheadattention-24-4-bias"
 theirs = nn.MultiheadAttention(24, 4, bias=False, batch_first=True)
@@ -485,8 +445,7 @@ print("with a causal mask, in the new order:", torch.allclose(mixed, causal[:, o
 # input is shuffled, the output is shuffled in the same way. The causal mask breaks it, since early tokens see fewer tokens,
 # but it says nothing about distance. Information about positions must be added: notebook
 # [Positions and RoPE](06_rope.ipynb).
-
-# %% [markdown] id="7-what-it-costs"
+#
 # ## 8 · What it costs
 #
 # Each of $n$ queries is multiplied with each of $n$ keys, which takes $D$ multiply-adds; then each weight is multiplied with a
@@ -511,33 +470,9 @@ for n in (1024, 2048, 4096):
     )
     print(f"{4 * n * n / 2**20:5.1f} MiB of float32 weights, for each head")
 
-# %% [markdown] id="counted-not-estimated-four-times-each"
-# Each doubling multiplies both by four. Do measured times agree? This cell runs on your machine and fits the exponent to the
-# longer half of the lengths. Memory for the tables is allocated beforehand, so that only arithmetic is timed. Expect an
-# exponent near 2, or a little less, because overhead is a large part of the time for short texts.
-
-
-# %% tags=["nbval-ignore-output"] id="seconds"
-def seconds(n):
-    q, k, v = torch.randn(3, n, 32, generator=seeded(0))
-    scores, weights, times = torch.empty(n, n), torch.empty(n, n), []
-    for _ in range(15):
-        start = time.process_time()
-        torch.matmul(q / math.sqrt(32), k.T, out=scores)
-        torch.softmax(scores, dim=-1, out=weights) @ v
-        times.append(time.process_time() - start)
-    return min(times)
-
-
-lengths = [128, 256, 512, 1024, 2048]
-measured = [1000 * seconds(n) for n in lengths]
-weights_in_mib = [4 * n * n / 2**20 for n in lengths]
-costs = {"CPU time (ms)": measured, "MiB of weights": weights_in_mib}
-show(figures.attention.cost_by_length(lengths, costs))
-
 # %% [markdown] id="twice-the-text-four-times-the"
-# So the attention table costs four times as much for twice the text. But a whole layer has its four projections too, and they
-# grow only linearly.
+# Counted, not estimated: for twice the text, the table of weights costs four times as many operations and bytes. (Measured times
+# agree: see *Further*.) But a whole layer has its four projections too, and they grow only linearly.
 #
 # > **Predict.** A layer of width 1024 reads 1024 tokens, then 2048. By what factor do its operations grow: 2, less than 3, or
 # > 4?
@@ -561,8 +496,7 @@ for n in (1024, 2048, 16384, 32768):
 # At a length equal to the width, the part that grows as n² is one third, and doubling the text costs 2.67 times as much. It
 # dominates only for texts much longer than the model is wide. That is where sliding windows help, and FlashAttention
 # (notebook [FlashAttention](10_flash_attention.ipynb)), which avoids the n² memory but not the n² operations.
-
-# %% [markdown] id="8-the-cache"
+#
 # ## 9 · The cache
 #
 # A model generates one token at a time. Token 1000 reads the keys and values of the 999 tokens before it. Those have not
@@ -572,22 +506,23 @@ for n in (1024, 2048, 16384, 32768):
 # > everything for each new token?
 
 # %% id="layer-attention-multiheadattention-128-4"
-layer = attention.MultiHeadAttention(128, 4)
-text = torch.randn(1, 64, 128, generator=seeded(9))
+layer = attention.MultiHeadAttention(128, 4).to(device)
+text = torch.randn(1, 64, 128, generator=seeded(9)).to(device)
+masks = [attention.causal_mask(t + 1, device=device) for t in range(64)]
 with torch.no_grad(), FlopCounterMode(display=False) as recomputed:
-    without = [layer(text[:, : t + 1], attention.causal_mask(t + 1))[0][:, -1:] for t in range(64)]
-cache = attention.KVCache(1, 4, capacity=64, head_dim=32)
+    without = [layer(text[:, : t + 1], masks[t])[0][:, -1:] for t in range(64)]
+cache = attention.KVCache(1, 4, capacity=64, head_dim=32, device=device)
 with torch.no_grad(), FlopCounterMode(display=False) as kept:
     cached = [layer(text[:, t : t + 1], cache=cache)[0] for t in range(64)]
 same = torch.allclose(torch.cat(without, 1), torch.cat(cached, 1), atol=1e-5)
 print("the same output:", same)
-print(
-    f"operations saved: {recomputed.get_total_flops() / kept.get_total_flops():.0f} times fewer with the cache"
-)
+times = recomputed.get_total_flops() / kept.get_total_flops()
+print(f"operations saved: {times:.0f} times fewer with the cache")
+print(f"memory in use between steps: with the cache {cache.nbytes} bytes, without 0 bytes")
 
 # %% [markdown] id="build-it-6"
-# The outputs are the same, for a fraction of the work. Note that the cached layer got no mask: the single new query may read
-# everything in the cache.
+# The outputs are the same, for a fraction of the work. The price is memory: a cache does not save memory, as is often said, it
+# costs memory. Note that the cached layer got no mask: the single new query may read everything in the cache.
 #
 # ### Build it
 # Write one step as a pure function. It receives caches (B, G, N, D) with room for N tokens, of which the first `position` are
@@ -607,14 +542,10 @@ def cached_attention(q, k, v, k_cache, v_cache, position):
 # %% id="reveal-attention-cached-step"
 reveal("attention.cached_step")
 
-# %% [markdown] id="a-cache-in-use-is-not"
+# %% [markdown] id="what-it-costs-in-memory"
 # In practice a cache is not copied at each step: that would cost more than it saves. The library's `KVCache` allocates its
 # memory once and writes into it.
-
-# %% id="reveal-attention-kvcache-append"
-reveal(attention.KVCache.append)
-
-# %% [markdown] id="what-it-costs-in-memory"
+#
 # ### What it costs in memory
 # Each layer stores, for each token and each key/value head, a key and a value of $D$ numbers:
 #
@@ -641,14 +572,17 @@ explorers.attention.cache_bytes()
 # Each text begins with the token `<s>`.
 #
 # > **Predict.** From which letter on can a perfect reader predict the text? Careful: it does not know the period.
+#
+# The cell prints such a text, and measures a small model that was trained on this task beforehand.
 
-# %% id="example-toy-heads-repeated-sequences-1"
-example = induction_toy.repeated_sequences(1, (12, 12), seeded(10))
+# %% id="the-first-letter-of-the-second-round"
+model = induction_toy.trained().to(device)
+example = induction_toy.repeated_sequences(1, (12, 12), seeded(10)).to(device)
 written = [induction_toy.TOKENS[i] for i in example.ids[0].tolist()]
 print(" ".join(written[:30]))
 
-# %% id="the-first-letter-of-the-second-round"
-held_out = induction_toy.repeated_sequences(16, induction_toy.PERIODS["varying"], seeded(11))
+varying = induction_toy.PERIODS["varying"]
+held_out = induction_toy.repeated_sequences(16, varying, seeded(11)).to(device)
 with torch.no_grad():
     losses = softmax.surprises(model(held_out.ids)[0][:, :-1], held_out.ids[:, 1:])
 known = held_out.repeated[:, :-1]  # the current letter has occurred before
@@ -674,7 +608,7 @@ print("all letters after it:                           ", rounded(losses[known].
 # > after the other, or at the same time? Gradually, or abruptly?
 
 # %% id="learned-history-toy-heads-train-toy"
-learned, history = induction_toy.train_toy(steps=250)  # about ten seconds
+learned, history = induction_toy.train_toy(steps=250, device=device)  # some seconds
 print(sum(weight.numel() for weight in learned.parameters()), "parameters")
 print("loss before about log 63:", abs(history.loss[0] - math.log(63)) < 0.5)
 print("loss after below 0.5:    ", history.loss[-1] < 0.5)
@@ -691,8 +625,8 @@ show(figures.attention.learning(history))
 # steps, the loss drops almost to zero and both kinds appear; the induction score rises slightly ahead of the previous-token
 # score. Each needs the other to be useful. In large models the same sudden drop is seen in the loss (Olsson et al. 2022).
 #
-# The model that you have just trained may differ a little between machines. From here on the notebook uses a stored one,
-# trained in the same way for 300 steps, so that your figures match the text. `induction_toy.train_toy()` makes it again.
+# The model that you have just trained may differ a little between machines. So the notebook uses the stored one, trained in
+# the same way for 300 steps, and your figures match the text. `induction_toy.train_toy()` makes it again.
 #
 # ### Play with it
 # Click a head on the left (or move there with the arrow keys), and point at a token in the left column: the lines lead to
@@ -734,12 +668,13 @@ def induction_score(weights, ids):
 reveal("attention.induction_score")
 
 # %% id="scores-toy-heads-head-scores-model"
+sample = induction_toy.repeated_sequences(8, varying, seeded(1)).to(device)
 scores = attention.head_scores(model(sample.ids)[1], sample.ids)
 show(figures.attention.scores_of_heads(scores))
 
 # %% [markdown] id="does-the-head-matter"
 # The layers have divided the work: layer 0 looks back by one, layer 1 copies. (The third table, the weight on the first token,
-# is explained in section 13.)
+# is explained under *Further*.)
 #
 # ### Does the model need the head?
 # A map shows what a head *reads*, not whether the model uses it. To find out, **ablate** the head: replace its output by a
@@ -805,27 +740,19 @@ print(f"uniform guess, log 63:          {math.log(63):.2f} nats")
 for kind in ("mean", "zero"):
     print(f"without layer 1, {kind} ablation: {losses[kind]['layer 1']:.2f} nats")
 
-# %% [markdown] id="zeros-are-not-neutral"
+# %% [markdown] id="10-a-model-that-has-read"
 # With mean ablation it does. With zeros it does worse than a uniform guess: the later parts of the model have never seen a
 # zero there, and give confident, wrong answers. Zero is not a neutral value.
-
-# %% [markdown] id="10-a-model-that-has-read"
+#
 # ## 11 · A model that has read text
 #
 # The toy has seen only random letters. Does a model that is trained on text develop the same kinds of heads?
 #
-# The course has a model of its own, trained on Python's documentation and sources. It has every part of this notebook: heads
-# that share their keys, QK-norm (section 13), a cache. You will build such a model in notebook
-# [The whole transformer](08_transformer.ipynb) and train one in notebook [Training](11_training.ipynb); here you only look at
-# its maps. A part of its training data was the task of section 10, random tokens that repeat.
-
-# %% id="config-trained-model-course-model-config"
-config = course_model_probes.course_model().config
-print(config.num_hidden_layers, "layers of", config.num_attention_heads, "heads,", end=" ")
-print("with", config.num_key_value_heads, "key/value heads in each layer")
-print(config.vocab_size, "tokens in the vocabulary, heads of width", config.head_dim)
-
-# %% [markdown] id="play-with-it-5"
+# The course has a model of its own, trained on Python's documentation and sources: four layers of four heads, in which
+# two query heads share each key/value head. You will build such a model in notebook [The whole transformer](08_transformer.ipynb)
+# and train one in notebook [Training](11_training.ipynb); here you only look at its maps. A part of its training data was the
+# task of section 10, random tokens that repeat.
+#
 # > **Predict.** In the toy, layer 0 looked back by one and layer 1 copied. This model has more layers. Which of the two kinds
 # > will be in the earlier layer, or does it not matter?
 #
@@ -850,11 +777,8 @@ print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly 
 # One text proves little. So here are the scores of all heads, on random tokens that repeat. The fourth table shows one more
 # kind, a head that reads *itself*: it transforms each token separately.
 
-# %% id="course-scores-trained-model-head-scores"
-course_scores = course_model_probes.head_scores_on("repeats")
-show(figures.attention.scores_of_heads(course_scores))
-
 # %% id="found"
+course_scores = course_model_probes.head_scores_on("repeats")
 found = {}
 for kind in ("previous token", "induction"):
     for name, table in (("toy", scores[kind]), ("course model", course_scores[kind])):
@@ -863,12 +787,152 @@ for kind in ("previous token", "induction"):
 for name in ("toy", "course model"):
     earlier = found[name, "previous token"] < found[name, "induction"]
     print(f"{name:12} looks back by one in an earlier layer than it copies: {earlier}")
+show(figures.attention.scores_of_heads(course_scores))
+
+# %% [markdown] id="11-claims-that-are-wrong"
+# The same two kinds, in the same order, for the same reason: the induction head needs what the previous-token head has written.
+# Which of these heads the model needs depends on the text and on the kind of ablation (see *Further*).
+#
+# ## 12 · Claims that are wrong
+#
+# > *"Attention is symmetric: what i gives to j, j gives to i, since a dot product does not depend on the order."*
+
+# %% id="mine-queries-keys-t-math-sqrt"
+mine = queries @ keys.T / math.sqrt(4)
+print("query of slept, key of cat:", mine[2, 1].item(), end="   ")
+print("query of cat, key of slept:", mine[1, 2].item())
+print("scores symmetric: ", torch.equal(mine, mine.T))
+same_projection = keys @ keys.T
+print("if q were k, scores:", torch.equal(same_projection, same_projection.T), end=", ")
+even_then = softmax.stable_softmax(same_projection)
+print("weights:", torch.allclose(even_then, even_then.T))
+
+# %% [markdown] id="the-verb-asks-for-its-subject"
+# The verb looks for its subject; the subject does not look for a verb. Query and key come from two different projections. And
+# even with a single projection for both, each row is divided by its own sum, so the *weights* would still not be symmetric.
+#
+# > *"`is_causal=True` is the right flag for a step with a cache."*
+
+# %% id="q-k-torch-zeros-1-1"
+q, k = torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 5, 4)
+v = torch.arange(5.0).reshape(1, 1, 5, 1)  # the value of token j is j
+print("is_causal=True reads:", F.scaled_dot_product_attention(q, k, v, is_causal=True).item())
+ours = attention.grouped_query_attention(q, k, v, attention.causal_mask(1, 5))
+print("the new token should:", ours.item())
+
+# %% [markdown] id="all-scores-are-equal-so-the"
+# All scores are equal, so the right answer is the mean of 0, 1, 2, 3 and 4. The flag starts the triangle in the upper left
+# corner, and the newest token reads only the oldest.
+#
+# > *"A head with an induction score near 1 has learned to copy."*
+#
+# Train the same model on texts whose period is always 12, and see:
+
+# %% id="shortcut-toy-heads-trained-fixed"
+shortcut = induction_toy.trained("fixed").to(device)
+for period in (12, 16):
+    texts = induction_toy.repeated_sequences(16, (period, period), seeded(12)).to(device)
+    score = attention.head_scores(shortcut(texts.ids)[1], texts.ids)["induction"].max().item()
+    losses = [induction_toy.repeat_loss(each, texts) for each in (shortcut, model)]
+    print(f"period {period}: trained only on 12 {losses[0]:5.2f} nats, score {score:.2f};", end=" ")
+    print(f"trained on many {losses[1]:.2f} nats")
+
+# %% [markdown] id="on-its-own-period-the-score"
+# On texts of period 12 its score is near 1. On texts of period 16 its loss is far worse than that of a uniform guess: the head
+# has learned "11 places back" and does not look at the tokens. A score describes what a head reads *on the text
+# that was used*. To find out what it does, change the text.
+
+# %% [markdown] id="the-library-s-version-counts-offsets"
+# ## Further: how the library does it
+#
+# **Masks.** The library computes *offsets* first, the position of the key minus that of the query, because the sliding window
+# needs them too:
+
+# %% id="reveal-attention-token-offsets"
+reveal(attention.token_offsets)
+
+# %% [markdown] id="how-the-library-avoids-copies"
+# **Shared keys.** The library splits attention into two functions, since some callers need the weights: `attention_weights`
+# computes scores and softmax, `mix_values` the weighted mean. Both avoid copying keys with the same trick: the H/G query heads
+# that share a key are stacked along the token axis.
+
+# %% id="reveal-attention-stack-group"
+reveal(attention.stack_group)
+
+# %% [markdown] id="with-these-the-whole-layer-is"
+# **The layer.** Here is the module's `forward`. Its options are explained in this notebook, except `bias` and `rotate`, which belong
+# to notebook [Positions and RoPE](06_rope.ipynb).
+
+# %% id="reveal-attention-multiheadattention-forward"
+reveal(attention.MultiHeadAttention.forward)
+
+# %% [markdown] id="a-cache-in-use-is-not"
+# **The cache.** Keys and values of new tokens are written into memory that was allocated once. What is returned are views of
+# it, not copies:
+
+# %% id="reveal-attention-kvcache-append"
+reveal(attention.KVCache.append)
+
+# %% [markdown] id="further-the-scale-in-a-trained-model"
+# ## Further: the scale in a trained model
+#
+# The theory of section 2 describes a model before training. Here are the heads of the toy of section 10, which have 16 features.
+# Do their products spread by √16 = 4? And if they spread more, is it because queries and keys have come to depend on each other?
+# Shuffling each feature over the tokens breaks every such dependence, and keeps the size of each feature.
+
+# %% id="model-toy-heads-trained"
+head_queries, head_keys = induction_toy.queries_and_keys(model, sample.ids)  # (L, B, H, T, D)
+
+
+def shuffled(x):  # (..., T, D): each feature in its own random order over the tokens
+    order = torch.rand(x.shape, generator=seeded(0)).argsort(-2).to(x.device)
+    return x.gather(-2, order)
+
+
+spread, without_dependence = [], []
+for layer, head in [(layer, head) for layer in range(2) for head in range(4)]:
+    q, k = (x[layer, :, head].flatten(0, 1) for x in (head_queries, head_keys))
+    spread.append(figures.attention.product_spread(q, k))
+    without_dependence.append(figures.attention.product_spread(shuffled(q), shuffled(k)))
+print("trained heads of width 16:", [round(each, 1) for each in spread], "√16 = 4")
+print("each feature shuffled:    ", [round(each, 1) for each in without_dependence])
+show(figures.attention.scale_experiment([(16, each) for each in spread], width=16))
+
+# %% [markdown] id="trained-heads-have-unequal-features"
+# The products spread more than √16. The reason is not dependence: after shuffling, the spread is almost the same. The
+# features have become unequal, and a few large ones dominate the sum.
+
+# %% [markdown] id="counted-not-estimated-four-times-each"
+# ## Further: measured times
+#
+# Section 8 counted operations. Do measured times agree? This cell runs on the CPU (a GPU would need much longer texts to be busy)
+# and fits the exponent to the longer half of the lengths. Memory for the tables is allocated beforehand, so that only arithmetic is
+# timed. Expect an exponent near 2, or a little less, because overhead is a large part of the time for short texts.
+
+
+# %% tags=["nbval-ignore-output"] id="seconds"
+def seconds(n):
+    q, k, v = torch.randn(3, n, 32, generator=seeded(0))
+    scores, weights, times = torch.empty(n, n), torch.empty(n, n), []
+    for _ in range(15):
+        start = time.process_time()
+        torch.matmul(q / math.sqrt(32), k.T, out=scores)
+        torch.softmax(scores, dim=-1, out=weights) @ v
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+lengths = [128, 256, 512, 1024, 2048]
+measured = [1000 * seconds(n) for n in lengths]
+weights_in_mib = [4 * n * n / 2**20 for n in lengths]
+costs = {"CPU time (ms)": measured, "MiB of weights": weights_in_mib}
+show(figures.attention.cost_by_length(lengths, costs))
 
 # %% [markdown] id="the-same-two-kinds-and-in"
-# The same two kinds, in the same order, for the same reason: the induction head needs what the previous-token head has written.
+# ## Further: which heads a model of text needs
 #
-# On real text, held-out source code, the same heads (the numbers depend a little on your version of Python, whose sources are
-# the text):
+# The scores of section 11 were measured on random tokens that repeat. Here are the same heads on real text, held-out source code (the
+# numbers depend a little on your version of Python, whose sources are the text):
 
 # %% tags=["nbval-ignore-output"] id="text-scores-trained-model-head-scores"
 text_scores = course_model_probes.head_scores_on("text")
@@ -904,6 +968,12 @@ for layer, head in [(0, 1), (0, 2)]:
 # So zeroing misled us: the model needs the constant that head 0.1 writes, not what it reads. Other heads have a clear pattern
 # and their removal costs little, since other heads do the same. As with the toy, ablate groups:
 
+# %% id="config-trained-model-course-model-config"
+config = course_model_probes.course_model().config
+print(config.num_hidden_layers, "layers of", config.num_attention_heads, "heads,", end=" ")
+print("with", config.num_key_value_heads, "key/value heads in each layer")
+print(config.vocab_size, "tokens in the vocabulary, heads of width", config.head_dim)
+
 # %% id="groups"
 uniform = math.log(config.vocab_size)
 groups = {
@@ -924,97 +994,16 @@ for name, group in groups.items():
     print(f"on text: {before:.2f} nats; without {name} {rise:+.2f}")
 
 # %% [markdown] id="on-repeats-the-model-is-lost"
-# On repeats, without the one previous-token head or the two induction
-# heads, the loss is 12 to 16 nats, far above the 7.6 nats of a uniform guess (log V): the model is confidently wrong. On text
-# the same ablations cost less than 1 nat, since most of a text can be predicted without copying. What a head is needed for
-# depends on the text.
+# On repeats, without the one previous-token head or the two induction heads, the loss is 12 to 16 nats, far above the 7.6 nats
+# of a uniform guess (log V): the model is confidently wrong. On text the same ablations cost less than 1 nat, since most of a
+# text can be predicted without copying. What a head is needed for depends on the text.
 #
 # Maps of other models can be drawn in the same way. A `transformers` model returns its weights with `output_attentions=True`
 # if it was loaded with `attn_implementation="eager"`, since the fast kernels never form the table; `attentions` is a tuple with
 # one tensor per layer, and `explorers.attention.maps(torch.stack(output.attentions, dim=1)[0], tokens)` draws them.
 
-# %% [markdown] id="11-claims-that-are-wrong"
-# ## 12 · Claims that are wrong
-#
-# > *"Attention is symmetric: what i gives to j, j gives to i, since a dot product does not depend on the order."*
-
-# %% id="mine-queries-keys-t-math-sqrt"
-mine = queries @ keys.T / math.sqrt(4)
-print("query of slept, key of cat:", mine[2, 1].item(), end="   ")
-print("query of cat, key of slept:", mine[1, 2].item())
-print("scores symmetric: ", torch.equal(mine, mine.T))
-same_projection = keys @ keys.T
-print("if q were k, scores:", torch.equal(same_projection, same_projection.T), end=", ")
-even_then = softmax.stable_softmax(same_projection)
-print("weights:", torch.allclose(even_then, even_then.T))
-
-# %% [markdown] id="the-verb-asks-for-its-subject"
-# The verb looks for its subject; the subject does not look for a verb. Query and key come from two different projections. And
-# even with a single projection for both, each row is divided by its own sum, so the *weights* would still not be symmetric.
-#
-# > *"Dividing by D in place of √D only changes the temperature; at initialisation it is harmless."*
-
-# %% id="gradient-at-queries"
-for width in (16, 64, 256):
-    root, full = (
-        gradients_at_queries(width, width**-power).square().mean().sqrt().item()
-        for power in (0.5, 1.0)
-    )
-    print(f"D = {width:3}: with √D between 0.1 and 0.3: {0.1 < root < 0.3}", end=", ")
-    less = root / full > math.sqrt(width)
-    print(f"with D smaller by more than a factor √D = {math.sqrt(width):.0f}: {less}")
-
-# %% [markdown] id="it-is-another-temperature-d-and"
-# Dividing by D means a temperature of √D: at width 256 it is 16, and the rows are nearly uniform. The gradient at the queries
-# is more than 16 times smaller, since it is divided by the same number as the scores. With √D it has about the same size at
-# every width.
-#
-# > *"The KV cache saves memory."*
-
-# %% id="tokens-written-layers-of-model-64"
-tokens_written, layers_of_model = 64, 1
-held = attention.kv_cache_bytes(layers_of_model, 4, 32, tokens_written, bytes_per_number=4)
-print(f"memory in use between steps: with the cache {held} bytes, without 0 bytes")
-print(f"operations: with the cache {kept.get_total_flops() / 1e6:.0f} M,", end=" ")
-print(f"without {recomputed.get_total_flops() / 1e6:.0f} M")
-
-# %% [markdown] id="it-costs-memory-and-saves-operations"
-# It *costs* memory and saves operations. That is why there are so many methods that reduce its size: grouped queries, sliding
-# windows, fewer bits per number.
-#
-# > *"`is_causal=True` is the right flag for a step with a cache."*
-
-# %% id="q-k-torch-zeros-1-1"
-q, k = torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 5, 4)
-v = torch.arange(5.0).reshape(1, 1, 5, 1)  # the value of token j is j
-print("is_causal=True reads:", F.scaled_dot_product_attention(q, k, v, is_causal=True).item())
-ours = attention.grouped_query_attention(q, k, v, attention.causal_mask(1, 5))
-print("the new token should:", ours.item())
-
-# %% [markdown] id="all-scores-are-equal-so-the"
-# All scores are equal, so the right answer is the mean of 0, 1, 2, 3 and 4. The flag starts the triangle in the upper left
-# corner, and the newest token reads only the oldest.
-#
-# > *"A head with an induction score near 1 has learned to copy."*
-#
-# Train the same model on texts whose period is always 12, and see:
-
-# %% id="shortcut-toy-heads-trained-fixed"
-shortcut = induction_toy.trained("fixed")
-for period in (12, 16):
-    texts = induction_toy.repeated_sequences(16, (period, period), seeded(12))
-    score = attention.head_scores(shortcut(texts.ids)[1], texts.ids)["induction"].max().item()
-    losses = [induction_toy.repeat_loss(each, texts) for each in (shortcut, model)]
-    print(f"period {period}: trained only on 12 {losses[0]:5.2f} nats, score {score:.2f};", end=" ")
-    print(f"trained on many {losses[1]:.2f} nats")
-
-# %% [markdown] id="on-its-own-period-the-score"
-# On texts of period 12 its score is near 1. On texts of period 16 its loss is far worse than that of a uniform guess: the head
-# has learned "11 places back" and does not look at the tokens. A score describes what a head reads *on the text
-# that was used*. To find out what it does, change the text.
-
 # %% [markdown] id="further-masks-sinks-variations"
-# ## 13 · Further: sinks, additive masks, two variations
+# ## Further: sinks, additive masks, two variations
 #
 # ### Attention sinks
 # The weights of a row must add up to 1. What does an induction head read when nothing has repeated yet?

@@ -13,7 +13,8 @@
 # - read a `rope_parameters` entry of a config, and say which planes it slows and why;
 # - tell what falls with distance under RoPE and what does not.
 #
-# About two hours and a half. You need notebook [Attention](05_attention.ipynb); nothing is downloaded.
+# About two hours, without the sections at the end that are called *Further*: nothing else depends on them. You need notebook
+# [Attention](05_attention.ipynb); nothing is downloaded.
 
 # %% id="imports"
 import math
@@ -25,14 +26,15 @@ from course_lib import positions, rope
 from course_lib.attention import (
     attention_weights,
     causal_mask,
-    previous_token_score,
     scaled_dot_product_attention,
     token_offsets,
 )
 from course_lib.chapters.rope import long_texts, position_toys, scalings
-from course_lib.device import seeded
+from course_lib.device import default_device, seeded, synchronize
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import course_model_probes
+
+device = default_device()  # models run here; small examples and float64 checks stay on the CPU
 
 # %% [markdown] id="1-attention-sees-a-set"
 # ## 1 · Attention sees a set
@@ -72,12 +74,11 @@ for layers in (1, 2):
 
 # %% [markdown] id="two-places-for-order"
 # With two layers it does not hold: earlier tokens have read different sets, so their outputs carry some information about the
-# order, which the second layer can read. Models without any positions do work to some degree (section 13). But the
+# order, which the second layer can read. Models without any positions do work to some degree (see *Further*). But the
 # information is weak, and there are two places where it can be added directly:
 # - **into the vectors**, one position at a time: add a row that belongs to position 0, 1, 2, … (section 2);
 # - **into the scores**, one pair at a time: let the score of query $i$ and key $j$ depend on $i - j$ (sections 3 and 4).
-
-# %% [markdown] id="2-a-row-for-each-position"
+#
 # ## 2 · A row for each position
 #
 # GPT-2 keeps a table with one row for each position and adds row $t$ to the embedding of token $t$. The rows are trained
@@ -112,6 +113,8 @@ for t, row in enumerate(positions.sinusoidal_table(3, 4, base=100.0)):
 # ### Build it
 # The result is (length, width), in float32 or better; `width` is even. Sine and cosine of one wave are in neighbouring columns,
 # and positions count from 0.
+#
+# Stuck? `hint()` in a new cell gives a first hint; run it again for the next.
 
 
 # %% id="rope.sinusoidal"
@@ -120,9 +123,6 @@ def sinusoidal_table(length, width, base=10_000.0):
     """Return one row per position: sine and cosine of each wave in neighbouring columns."""
     ...
 
-
-# %% [markdown] id="stuck-hint-in-a-new-cell"
-# Stuck? `hint()` in a new cell gives a first hint; run it again for the next.
 
 # %% id="reveal-sinusoidal"
 reveal("rope.sinusoidal")
@@ -149,27 +149,6 @@ print("agrees with Marian after sorting the columns:", bool((blocks - theirs).ab
 rows = positions.sinusoidal_table(200, 32).double()
 for m, n in ((5, 2), (105, 102), (196, 193)):
     print(f"row {m} · row {n} = {rows[m] @ rows[n]:.4f}")
-
-# %% [markdown] id="play-with-it"
-# ### Play with it
-# Left the table itself, in the middle the similarity of its rows, and right the same for shuffled rows, as a control: a
-# shuffled table has no stripes. Choose the *learned* table. It was trained in one of the small models of section 11, and
-# nothing in its training asked for neighbours to be similar. Did it develop stripes?
-
-# %% id="explorers-rope-position-table"
-explorers.rope.position_table()
-
-# %% id="learned-position-models-trained-learned-table"
-learned = position_toys.trained("learned").table
-random = torch.randn(learned.shape, generator=seeded(18))
-for name, table in (("sinusoidal", rows[:48]), ("learned", learned), ("random", random)):
-    share = figures.rope.share_by_distance(figures.rope.similarities(table))
-    print(f"{name:10} distance explains {100 * share:3.0f} % of the variance in similarity")
-
-# %% [markdown] id="the-sinusoidal-table-is-all-stripes"
-# In the sinusoidal table distance explains everything, by construction; in a random one almost nothing. The learned table
-# started as random numbers, and training has produced a faint band along its diagonal: rows of near positions have become
-# somewhat similar.
 
 # %% [markdown] id="3-a-number-for-each-distance"
 # ## 3 · A number for each distance
@@ -224,8 +203,9 @@ reveal("rope.alibi_slopes")
 
 # %% [markdown] id="now-the-penalty-for-each-pair"
 # Now the penalty for each pair of tokens, (heads, queries, keys). During generation the queries are the newest of many keys, so
-# there may be more keys than queries; without `keys` the two numbers are equal. `token_offsets(queries, keys)` of the last
-# notebook, imported above, takes this into account. Nothing is masked here; a key after the query gets a penalty as well.
+# there may be more keys than queries; without `keys` the two numbers are equal. `token_offsets(queries, keys)`, imported above,
+# takes this into account: for each pair it returns the position of the key minus that of the query. Nothing is masked here; a key
+# after the query gets a penalty as well.
 
 
 # %% id="rope.alibi_bias"
@@ -240,7 +220,10 @@ reveal("rope.alibi_bias")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
-# BLOOM was trained with ALiBi. Its code adds slope times the position of the *key*; the query does not occur in it.
+# BLOOM was trained with ALiBi. Its code adds slope times the position of the *key*; the query does not occur in it. So its numbers
+# grow from left to right, while ours end at 0.
+#
+# > **Predict.** Do the two give the same weights, with a causal mask and without one?
 
 # %% id="theirs-build-alibi-tensor-torch-ones"
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
@@ -250,10 +233,6 @@ ours = positions.alibi_bias(positions.alibi_slopes(8), 4)
 print("BLOOM, head 1, every query:", rounded(theirs[0, 0]))
 print("ours, head 1, last query:  ", rounded(ours[0, -1]))
 
-# %% [markdown] id="predict-bloom-s-numbers-grow-where"
-# > **Predict.** BLOOM's numbers grow from left to right, ours end at 0. Do the two give the same weights?
-
-# %% id="q-k-torch-randn-1-8"
 q, k = (torch.randn(1, 8, 4, 16, generator=seeded(seed)) for seed in (2, 3))
 for name, mask in (("causal", causal_mask(4)), ("both directions", None)):
     same = torch.allclose(
@@ -375,18 +354,13 @@ for dtype in (torch.float64, torch.float32):
     print(
         "    moved by 100 000: change below 1e-9:", gaps[1] < 1e-9, "  below 0.5: ", gaps[1] < 0.5
     )
-
-# %% [markdown] id="in-exact-arithmetic-it-does-not"
-# In exact arithmetic it does not change at all. In floating point large angles are coarse, and the score changes a little. How
-# large is the gap between neighbouring numbers near 100 000?
-
-# %% id="for-dtype-in-torch-float64-torch-2"
 for dtype in (torch.float64, torch.float32, torch.bfloat16):
-    print(f"{dtype!s:15} {2.0**16 * torch.finfo(dtype).eps:.2g} radians")
+    print(f"{dtype}: near 100 000, numbers are {2.0**16 * torch.finfo(dtype).eps:.2g} apart")
 
 # %% [markdown] id="checked-against-the-real-thing-3"
-# In bfloat16 an angle of 100 000 would be wrong by many turns. This is why libraries compute angles in float32 even when
-# the model runs in bfloat16.
+# In exact arithmetic it does not change at all. In floating point large angles are coarse: neighbouring float32 numbers near
+# 100 000 are 0.008 radians apart, so the score changes a little. In bfloat16 they are 512 apart, and the angle would be wrong by
+# many turns. This is why libraries compute angles in float32 even when the model runs in bfloat16.
 #
 # ### Checked against the real thing
 # Queries of four heads go through the rotary code of `transformers`' Qwen3, with its base of 1 000 000 and a different start
@@ -405,20 +379,6 @@ theirs, _ = qwen3.apply_rotary_pos_emb(heads, heads, cos, sin)
 angles = rope.rope_angles(where, 128, 1_000_000.0)
 ours = rope.apply_rope(heads, angles.cos(), angles.sin())
 print("largest difference < 1e-5:", bool((ours - theirs).abs().max() < 1e-5))
-
-# %% [markdown] id="its-code-looks-different-it-repeats"
-# Its code looks different. It repeats the cosines for both halves and writes the rotation as two element-wise products, known
-# as the Hadamard form:
-#
-# $$x' = x \odot \cos + \operatorname{rotate\_half}(x) \odot \sin \qquad \operatorname{rotate\_half}([a, b]) = [-b, a]$$
-#
-# Write out both halves and you find $a\cos - b\sin$ and $b\cos + a\sin$, the same numbers.
-
-# %% id="a-b-heads-chunk-2-dim"
-a, b = heads.chunk(2, dim=-1)
-cos, sin = (torch.cat((part, part), -1)[:, None] for part in (angles.cos(), angles.sin()))
-hadamard = heads * cos + torch.cat((-b, a), -1) * sin
-print("Hadamard form agrees:", torch.allclose(hadamard, ours, atol=1e-6))
 
 # %% [markdown] id="5-two-layouts-in-the-wild"
 # ## 5 · Two layouts
@@ -444,19 +404,6 @@ def rotate_neighbours(x, cos, sin):
 
 # %% id="reveal-neighbours"
 reveal("rope.neighbours")
-
-# %% [markdown] id="checked-against-the-real-thing-4"
-# ### Checked against the real thing
-# Neighbours have an elegant form. Read each pair as one complex number $a + b\,\mathrm{i}$, and the rotation is a single
-# product: $(a + b\,\mathrm{i}) \cdot e^{\mathrm{i}\varphi}$. Meta's Llama code is written this way.
-
-# %% id="x-torch-randn-3-5-8"
-x = torch.randn(3, 5, 8, generator=seeded(7), dtype=torch.float64)
-angles = rope.rope_angles(torch.arange(5), 8).double()
-as_complex = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-product = torch.view_as_real(as_complex * torch.polar(torch.ones_like(angles), angles)).flatten(-2)
-ours = rope.rotate_neighbours(x, angles.cos(), angles.sin())
-print("the complex product agrees:", torch.allclose(product, ours))
 
 # %% [markdown] id="from-one-to-the-other"
 # ### Convert from one to the other
@@ -494,6 +441,7 @@ for width in (4, 6):
 
 # %% id="tokens-torch-randn-1-5-24"
 tokens = torch.randn(1, 5, 24, generator=seeded(8), dtype=torch.float64)
+angles = rope.rope_angles(torch.arange(5), 8).double()
 w_q, w_k = (torch.randn(24, 24, generator=seeded(s), dtype=torch.float64) for s in (9, 10))
 
 
@@ -511,14 +459,15 @@ print("not converted:               ", torch.allclose(scores(w_q, w_k, "halves")
 
 # %% [markdown] id="mix-them-and-see-who-notices"
 # ### The wrong layout
-# One of the small models of section 11 was trained with halves. It copies repeating texts. Here it reads such a text, once as
-# trained and once with neighbours rotated. Nothing raises an error; shapes and vector lengths are all right.
+# A small model of two layers was trained with halves to go on copying a text that repeats (it is one of six that are compared
+# under *Further*). Here it reads such a text, once as trained and once with neighbours rotated. Nothing raises an error; shapes
+# and vector lengths are all right.
 #
 # > **Predict.** For which of the first tokens are the model's predictions unchanged?
 
 # %% id="copier-position-models-trained-rope"
-copier = position_toys.trained("rope")
-text = position_toys.repeated_texts([12], 40, seeded(11))
+copier = position_toys.trained("rope").to(device)
+text = position_toys.repeated_texts([12], 40, seeded(11)).to(device)
 with torch.no_grad():
     right, mixed = (
         copier(text, layout=layout).softmax(-1)[0] for layout in ("halves", "neighbours")
@@ -539,8 +488,7 @@ print(
 # The first token is right: at position 0 nothing is rotated. The next few look fine, since there is little to read yet. After
 # that the predictions are wrong. The wrong layout does not crash; it looks like a bad model. If a converted checkpoint
 # generates a few good words and then falls apart, check the layout first.
-
-# %% [markdown] id="6-values-are-not-turned"
+#
 # ## 6 · Values are not rotated
 #
 # Queries and keys are multiplied with each other, and only the *difference* of their rotations remains. Values are averaged
@@ -616,11 +564,13 @@ for name, (operations, moved) in (("projection", projection), ("rotation", rotat
     print(f"{name:10} {operations / 1e6:7.1f} M operations, {moved / 2**20:4.1f} MiB,", end=" ")
     print(f"{operations / moved:5.1f} operations per byte")
 print(f"the rotation has {rotation[0] / projection[0]:.2%} of the operations")
+passes = 4 * (0.5 + 0.5) + 2 * (1 + 0.5) + (1 + 1)  # products; difference and sum; cat
+print(f"its seven steps read and write {passes / 2:.1f} times as many features as a copy")
 
 # %% tags=["nbval-ignore-output"] id="the-time-of-rope"
-x, weight = torch.randn(1, tokens_read, width), torch.randn(width, width)
-q = torch.randn(1, heads_read, tokens_read, head_dim)
-angles = rope.rope_angles(torch.arange(tokens_read), head_dim)
+x, weight = (torch.randn(rows, width).to(device) for rows in (tokens_read, width))
+q = torch.randn(1, heads_read, tokens_read, head_dim).to(device)
+angles = rope.rope_angles(torch.arange(tokens_read, device=device), head_dim)
 cos, sin = angles.cos(), angles.sin()
 
 
@@ -629,22 +579,24 @@ def seconds(function):
     for _ in range(10):
         start = time.perf_counter()
         function()
+        synchronize(device)
         times.append(time.perf_counter() - start)
     return min(times)
 
 
 rotating = seconds(lambda: rope.apply_rope(q, cos, sin))
-print(f"{rotating / seconds(lambda: x @ weight.T):.0%} of the time of the projection,", end=" ")
-print(f"{rotating / seconds(q.clone):.1f} times the time of a plain copy")
+print(f"{rotating / seconds(lambda: x @ weight.T):.0%} of the time of the projection")
+print(f"{rotating / seconds(q.clone):.0f} times the time of a copy")
 
 # %% [markdown] id="rope-is-memory-bound"
-# RoPE is **memory-bound**: with less than one operation per byte, its time is that of moving the queries and keys, several
-# times, because each step of the formula is a separate pass over memory. Two consequences:
+# RoPE is **memory-bound**: with less than one operation per byte, its time is that of moving the queries and keys, and it moves
+# them several times. Each step of the formula (four products, a difference, a sum, and `cat`) is a separate pass over memory. On a
+# CPU the formula takes far longer than 4.5 copies, since memory for each intermediate result has to be requested as well. Two
+# consequences:
 # - cosines and sines are computed once per forward pass and shared by all layers and heads; they are small;
 # - fast implementations *fuse* the rotation with a neighbouring step, such as the projection, QK-norm or the write into the
 #   cache, so that the features are not moved an extra time.
-
-# %% [markdown] id="7-what-falls-with-distance-and"
+#
 # ## 9 · What falls with distance, and what does not
 #
 # It is often said that RoPE "makes scores decay with distance". Measure it: take many independent queries and keys, and many
@@ -676,8 +628,7 @@ print("largest at distance", int(at_distance.argmax()))
 # %% [markdown] id="the-score-rises-up-to-distance"
 # The score is largest at distance 5, not at 0. RoPE lets a head prefer any distance. It has no built-in decay; it makes
 # distance visible.
-
-# %% [markdown] id="8-past-the-trained-length"
+#
 # ## 10 · Beyond the trained length
 #
 # Every angle can be computed, at any position. Scores depend only on distances, so what is new in a longer text are the
@@ -829,10 +780,206 @@ for kind, request in requests.items():
     same = torch.allclose(ours, theirs) and math.isclose(our_factor, their_factor)
     print(f"{kind:12} agrees: {same}   attention factor {our_factor:.3f}")
 
+# %% [markdown] id="a-model-that-has-read-text"
+# ### Measured: a model that has read text
+# What does a *model* make of these rules, without any further training? The course model (you will build it in notebook
+# [The whole transformer](08_transformer.ipynb)) was trained on texts of 256 tokens, with the base 10 000. It reads 16 held-out
+# source files of four times that length under each rule. (The losses are stored, since measuring takes minutes.)
+#
+# One more model serves as a baseline: the same model with a **sliding window** of its trained length (notebook
+# [Attention](05_attention.ipynb)). It never meets a distance that was not trained. A rule that is not below this baseline has made
+# no use of more distant tokens.
+#
+# > **Predict.** Beyond the trained length plain RoPE meets unseen distances. Will the loss on text jump there, or rise slowly?
+
+# %% id="explorers-rope-long-text"
+explorers.rope.long_text()
+
+# %% [markdown] id="the-left-picture-has-the-loss"
+# The left figure shows the mean loss; part of its ups and downs are easy and hard places of the texts. The right figure removes
+# them: it shows the difference from the window on the same tokens, averaged over the texts. The bands are two standard errors
+# wide on each side. The same by quarters of the text:
+
+# %% id="for-name-curve-in-figures-rope"
+for rule in long_texts.RULES:
+    mean, error = long_texts.against_window(rule, 1 if rule == "plain" else 4, parts=4)
+    cells = [f"{m:+.2f} ± {e:.2f}" for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
+    print(f"{rule:13}", "   ".join(cells))
+
+# %% [markdown] id="plain-rope-and-the-window-are"
+# - **Plain** RoPE and the window are the same model as long as the text fits. Beyond that, plain RoPE gets worse the longer the
+#   text becomes. But it rises slowly: most tokens of a text can be predicted from near ones, at distances that were trained.
+# - **Interpolation** costs about 2 nats everywhere, short texts included. It makes one step four times smaller: the angle that
+#   used to mean "one back" now belongs to "four back", and heads that read the previous token no longer find it (measured under
+#   *Further*).
+# - **NTK-aware** costs little inside the trained length. It is close to the window in the second quarter; at the end, at the
+#   length it was asked for, it is no better than plain RoPE.
+# - **YaRN** costs 0.09 ± 0.02 nats inside the trained length and stays close to the window in all quarters.
+# - No rule is *below* the window by more than its standard error, and only that would show that the model makes use of more
+#   distant tokens. Without further training these rules limit the harm of a long text; to benefit from long text, models need
+#   training on it.
+#
+# Stretch by 2 instead of 4: the cost inside falls, and YaRN fails before the end of the text.
+#
+# ## 11 · Claims that are wrong
+#
+# > *"RoPE multiplies each pair by the rotation matrix [[cos θ, −sin θ], [−sin θ, cos θ]]."*
+#
+# A rotation keeps every length, and its determinant is 1. Multiply (1, 0) and (0, 1), and then (1, 1):
+
+# %% id="angle-torch-tensor-0-5"
+angle = torch.tensor(0.5)
+c, s = angle.cos(), angle.sin()
+for name, matrix in (
+    ("rotation", torch.stack([torch.stack([c, -s]), torch.stack([s, c])])),
+    ("claimed ", torch.stack([torch.stack([c, -s]), torch.stack([-s, c])])),
+):
+    lengths = [(matrix @ torch.tensor(v)).norm() for v in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])]
+    print(name, "lengths", rounded(torch.stack(lengths)), "determinant", rounded(matrix.det()))
+
+# %% [markdown] id="the-claimed-matrix-keeps-1-0"
+# The claimed matrix keeps the lengths of (1, 0) and (0, 1), so a quick test with these two passes. It shrinks (1, 1) from 1.414
+# to 0.563. And worse, the score no longer depends only on the distance.
+# Move the slider, and see the circle become an ellipse:
+
+# %% id="q-k-torch-tensor-1-0"
+q, k = torch.tensor([1.0, 2.0]).double(), torch.tensor([0.5, 1.0]).double()
+for name in ("a rotation", "minus in both rows"):
+    found = []
+    for m, n in ((5, 3), (6, 4), (25, 23)):
+        at_m, at_n = (figures.rope.plane_matrix(name, float(t)) for t in (m, n))
+        found.append(torch.dot(at_m @ q, at_n @ k))
+    print(f"{name:18} scores at m − n = 2:", rounded(torch.stack(found)))
+explorers.rope.rotation_or_not()
+
+# %% [markdown] id="for-the-interleaved-layout-rotate-the"
+# > *"For the interleaved layout, rotate the even and the odd features and concatenate them:*
+# > `torch.cat((x_even * cos - x_odd * sin, x_even * sin + x_odd * cos), dim=-1)`*."*
+
+
+# %% id="claimed"
+def claimed(x, cos, sin):
+    """Rotate neighbours, and put all first features before all second ones."""
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.cat((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+
+
+x = torch.arange(6.0)[None]
+angle = torch.zeros(1, 3)  # position 0: nothing may change
+for name, rotate in (("neighbours", rope.rotate_neighbours), ("claimed", claimed)):
+    print(f"{name:11}", rotate(x, angle.cos(), angle.sin())[0].tolist())
+
+x = torch.randn(5, 8, generator=seeded(17), dtype=torch.float64)
+angles = rope.rope_angles(torch.arange(5), 8).double()
+neighbours = rope.rotate_neighbours(x, angles.cos(), angles.sin())
+concatenated = claimed(x, angles.cos(), angles.sin())
+print("the same scores:", torch.allclose(neighbours @ neighbours.T, concatenated @ concatenated.T))
+print("the same features:", torch.allclose(neighbours, concatenated))
+
+# %% [markdown] id="so-the-model-works-until-its"
+# At position 0 a rotation does nothing, and yet the features are in a different order. The mistake is hard to notice because the
+# *scores* do not change, as long as queries and keys are treated alike. So the model works, until its keys are used by other code:
+# a cache filled by a different implementation, a kernel that rotates in place, a test that compares the rotated keys themselves. It
+# is neither of the two layouts.
+
+# %% [markdown] id="play-with-it"
+# ## Further: a table of positions has stripes
+#
+# Left the table itself, in the middle the similarity of its rows, and right the same for shuffled rows, as a control: a
+# shuffled table has no stripes. Choose the *learned* table. It was trained in one of six small models (see the next section), and
+# nothing in its training asked for neighbours to be similar. Did it develop stripes?
+
+# %% id="explorers-rope-position-table"
+explorers.rope.position_table()
+
+# %% id="learned-position-models-trained-learned-table"
+learned = position_toys.trained("learned").table
+random = torch.randn(learned.shape, generator=seeded(18))
+for name, table in (("sinusoidal", rows[:48]), ("learned", learned), ("random", random)):
+    share = figures.rope.share_by_distance(figures.rope.similarities(table))
+    print(f"{name:10} distance explains {100 * share:3.0f} % of the variance in similarity")
+
+# %% [markdown] id="the-sinusoidal-table-is-all-stripes"
+# In the sinusoidal table distance explains everything, by construction; in a random one almost nothing. The learned table
+# started as random numbers, and training has produced a faint band along its diagonal: rows of near positions have become
+# somewhat similar.
+
+# %% [markdown] id="9-all-of-them-on-one"
+# ## Further: all methods compared
+#
+# Six models that differ only in how positions are encoded: two layers of attention, four heads, trained for the same 800
+# steps on the same texts, which repeat. Each must go on copying. `reveal` shows the training; it takes a minute or two for each
+# model, and the weights are stored with the course.
+
+# %% id="reveal-position-models-train"
+reveal(position_toys.train)
+
+# %% [markdown] id="predict-which-of-the-six-can"
+# > **Predict.** Which of the six can copy at all? And which of these still can at 64 tokens, a distance that none of them
+# > was trained on?
+
+# %% id="explorers-rope-method-comparison"
+explorers.rope.method_comparison(distance=16)
+
+# %% id="for-method-in-position-models-methods"
+for method in position_toys.METHODS:
+    model = position_toys.trained(method).to(device)
+    reachable = [16, 64] if method != "learned" else [16]
+    losses = [position_toys.loss_at_distance(model, d) for d in reachable]
+    print(f"{method:11}", "  ".join(f"{loss:.1f}" for loss in losses), "at 16 and 64 tokens back")
+print(f"uniform     {math.log(position_toys.VOCABULARY):.1f}")
+one_back = math.exp(-positions.alibi_slopes(4)[0].item())
+print(f"ALiBi, steepest of four heads: one token back counts {one_back:.2f} times the token itself")
+
+# %% [markdown] id="read-it-with-care-it-is"
+# Interpret this with care: it is *one* small task, 800 steps, one seed.
+#
+# - **No positions** is better than a uniform guess among 128, since it sees which tokens the text contains. What it cannot
+#   find is the previous token.
+# - **Relative** biases and **RoPE** learn the task: a head can express "one back" directly.
+# - **ALiBi** can express "near", but not "one back". The nearest token is the token itself, and even the steepest of four
+#   heads prefers it only slightly to the one before.
+# - The **tables** are added to the token, so a layer must first learn to separate the two. After 800 steps they have made some
+#   progress. Beyond the trained length the learned table has no rows, and the sinusoidal one is worse than a uniform guess.
+# - At long distances the relative bias degrades gradually: all far distances share a bucket. RoPE fails abruptly, which is why
+#   section 10 exists.
+
+# %% [markdown] id="its-code-looks-different-it-repeats"
+# ## Further: the rotation in other code
+#
+# The code of `transformers` looks different from yours. It repeats the cosines for both halves and writes the rotation as two
+# element-wise products, known as the Hadamard form:
+#
+# $$x' = x \odot \cos + \operatorname{rotate\_half}(x) \odot \sin \qquad \operatorname{rotate\_half}([a, b]) = [-b, a]$$
+#
+# Write out both halves and you find $a\cos - b\sin$ and $b\cos + a\sin$, the same numbers.
+
+# %% id="a-b-heads-chunk-2-dim"
+angles = rope.rope_angles(where, 128, 1_000_000.0)
+a, b = heads.chunk(2, dim=-1)
+cos, sin = (torch.cat((part, part), -1)[:, None] for part in (angles.cos(), angles.sin()))
+rotated = rope.apply_rope(heads, angles.cos(), angles.sin())
+hadamard = heads * cos + torch.cat((-b, a), -1) * sin
+print("Hadamard form agrees:", torch.allclose(hadamard, rotated, atol=1e-6))
+
+# %% [markdown] id="checked-against-the-real-thing-4"
+# Neighbours have an elegant form. Read each pair as one complex number $a + b\,\mathrm{i}$, and the rotation is a single
+# product: $(a + b\,\mathrm{i}) \cdot e^{\mathrm{i}\varphi}$. Meta's Llama code is written this way.
+
+# %% id="x-torch-randn-3-5-8"
+x = torch.randn(3, 5, 8, generator=seeded(7), dtype=torch.float64)
+angles = rope.rope_angles(torch.arange(5), 8).double()
+as_complex = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+product = torch.view_as_real(as_complex * torch.polar(torch.ones_like(angles), angles)).flatten(-2)
+ours = rope.rotate_neighbours(x, angles.cos(), angles.sin())
+print("the complex product agrees:", torch.allclose(product, ours))
+
 # %% [markdown] id="measured"
-# ### Measured: a small model that copies
-# What does a *model* make of these rules? The small RoPE model was trained on texts of 48 tokens that repeat every 8 to 20
-# tokens, with the base 100. As in Llama 2, some of its planes complete a turn within that length and some do not:
+# ## Further: scaling and a model that copies
+#
+# What do the rules of section 10 do to a model that copies? The small model of section 5 was trained on texts of 48 tokens that
+# repeat every 8 to 20 tokens, with the base 100. As in Llama 2, some of its planes complete a turn within that length and some do
+# not:
 
 # %% id="print-turns-of-each-plane-in"
 print("turns of each plane in 48 tokens:")
@@ -862,12 +1009,14 @@ explorers.rope.context_extension()
 # find by its angle, one step of the fast planes. How much of their weight still goes there?
 
 # %% id="for-scaling-in-plain-interpolation-ntk-2"
+from course_lib.attention import previous_token_score
+
 for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
     request = scalings.rope_request(scaling, 4, 32, 100.0, 48)
-    cos, sin = rope.rope_cos_sin(torch.arange(40), 32, request, 48)
+    cos, sin = rope.rope_cos_sin(torch.arange(40, device=device), 32, request, 48)
     _, weights = copier.attentions[0](
         copier.norms[0](copier.embed(text)),
-        causal_mask(40),
+        causal_mask(40, device=device),
         rotate=lambda x, cos=cos, sin=sin: rope.apply_rope(x, cos, sin),
         return_weights=True,
     )
@@ -881,10 +1030,9 @@ for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
 # heads no longer find the previous token. Chen et al. 2023 train for some hundreds of steps with the new angles, after which
 # they do.
 
-# %% [markdown] id="a-model-that-has-read-text"
-# ### Measured: a model that has read text
-# Copying is a hard test: a head that misses the previous token fails completely. What about text? The course model (you will
-# build it in notebook [The whole transformer](08_transformer.ipynb)) was trained on texts of 256 tokens, with the base 10 000:
+# %% [markdown] id="how-the-text-was-measured"
+# Copying is a hard test: a head that misses the previous token fails completely. So the course model of section 10 is harmed less.
+# It too has planes of both kinds. `reveal` shows how its losses were measured:
 
 # %% id="config-trained-model-course-model-config"
 config = course_model_probes.course_model().config
@@ -893,155 +1041,11 @@ turns = config.max_position_embeddings * rope.rope_frequencies(config.head_dim, 
 print(f"trained on texts of {config.max_position_embeddings} tokens, with the base {base:,.0f}")
 print(f"{int((turns >= 1).sum())} of its {len(turns)} planes complete a turn within them")
 
-# %% [markdown] id="it-now-reads-source-files-that"
-# It reads 16 held-out source files of four times that length, under each rule and without further training (`reveal` shows how;
-# the losses are stored, since measuring takes minutes). One more model serves as a baseline: the same model with a **sliding
-# window** of its trained length (notebook [Attention](05_attention.ipynb)). It never meets a distance that was not trained. A
-# rule that is not below this baseline has made no use of more distant tokens.
-#
-# > **Predict.** Copying failed abruptly beyond the trained length. Will the loss on text jump as well, or rise slowly?
-
 # %% id="reveal-long-texts-measure"
 reveal(long_texts.measure)
 
-# %% id="explorers-rope-long-text"
-explorers.rope.long_text()
-
-# %% [markdown] id="the-left-picture-has-the-loss"
-# The left figure shows the mean loss; part of its ups and downs are easy and hard places of the texts. The right figure removes
-# them: it shows the difference from the window on the same tokens, averaged over the texts. The bands are two standard errors
-# wide on each side. The same by quarters of the text:
-
-# %% id="for-name-curve-in-figures-rope"
-for rule in long_texts.RULES:
-    mean, error = long_texts.against_window(rule, 1 if rule == "plain" else 4, parts=4)
-    cells = [f"{m:+.2f} ± {e:.2f}" for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
-    print(f"{rule:13}", "   ".join(cells))
-
-# %% [markdown] id="plain-rope-and-the-window-are"
-# - **Plain** RoPE and the window are the same model as long as the text fits. Beyond that, plain RoPE gets worse the longer the
-#   text becomes. But it rises slowly: most tokens of a text can be predicted from near ones, at distances that were trained.
-# - **Interpolation** costs about 2 nats everywhere, short texts included. It changes the angle of every neighbour.
-# - **NTK-aware** costs little inside the trained length. It is close to the window in the second quarter; at the end, at the
-#   length it was asked for, it is no better than plain RoPE.
-# - **YaRN** costs 0.09 ± 0.02 nats inside the trained length and stays close to the window in all quarters.
-# - No rule is *below* the window by more than its standard error, and only that would show that the model makes use of more
-#   distant tokens. Without further training these rules limit the harm of a long text; to benefit from long text, models need
-#   training on it.
-#
-# Stretch by 2 instead of 4: the cost inside falls, and YaRN fails before the end of the text.
-
-# %% [markdown] id="9-all-of-them-on-one"
-# ## 11 · All methods compared
-#
-# Six models that differ only in how positions are encoded: two layers of attention, four heads, trained for the same 800
-# steps on the same texts. `reveal` shows the training; it takes a minute or two for each model, and the weights are stored
-# with the course.
-
-# %% id="reveal-position-models-train"
-reveal(position_toys.train)
-
-# %% [markdown] id="predict-which-of-the-six-can"
-# > **Predict.** Which of the six can copy at all? And which of these still can at 64 tokens, a distance that none of them
-# > was trained on?
-
-# %% id="explorers-rope-method-comparison"
-explorers.rope.method_comparison(distance=16)
-
-# %% id="for-method-in-position-models-methods"
-for method in position_toys.METHODS:
-    model = position_toys.trained(method)
-    reachable = [16, 64] if method != "learned" else [16]
-    losses = [position_toys.loss_at_distance(model, d) for d in reachable]
-    print(f"{method:11}", "  ".join(f"{loss:.1f}" for loss in losses), "at 16 and 64 tokens back")
-print(f"uniform     {math.log(position_toys.VOCABULARY):.1f}")
-one_back = math.exp(-positions.alibi_slopes(4)[0].item())
-print(f"ALiBi, steepest of four heads: one token back counts {one_back:.2f} times the token itself")
-
-# %% [markdown] id="read-it-with-care-it-is"
-# Interpret this with care: it is *one* small task, 800 steps, one seed.
-#
-# - **No positions** is better than a uniform guess among 128, since it sees which tokens the text contains. What it cannot
-#   find is the previous token.
-# - **Relative** biases and **RoPE** learn the task: a head can express "one back" directly.
-# - **ALiBi** can express "near", but not "one back". The nearest token is the token itself, and even the steepest of four
-#   heads prefers it only slightly to the one before.
-# - The **tables** are added to the token, so a layer must first learn to separate the two. After 800 steps they have made some
-#   progress. Beyond the trained length the learned table has no rows, and the sinusoidal one is worse than a uniform guess.
-# - At long distances the relative bias degrades gradually: all far distances share a bucket. RoPE fails abruptly, which is why
-#   section 10 exists.
-
-# %% [markdown] id="10-claims-that-are-wrong"
-# ## 12 · Claims that are wrong
-#
-# > *"RoPE multiplies each pair by the rotation matrix [[cos θ, −sin θ], [−sin θ, cos θ]]."*
-#
-# A rotation keeps every length, and its determinant is 1. Multiply (1, 0) and (0, 1), and then (1, 1):
-
-# %% id="angle-torch-tensor-0-5"
-angle = torch.tensor(0.5)
-c, s = angle.cos(), angle.sin()
-for name, matrix in (
-    ("rotation", torch.stack([torch.stack([c, -s]), torch.stack([s, c])])),
-    ("claimed ", torch.stack([torch.stack([c, -s]), torch.stack([-s, c])])),
-):
-    lengths = [(matrix @ torch.tensor(v)).norm() for v in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])]
-    print(name, "lengths", rounded(torch.stack(lengths)), "determinant", rounded(matrix.det()))
-
-# %% [markdown] id="the-claimed-matrix-keeps-1-0"
-# The claimed matrix keeps the lengths of (1, 0) and (0, 1), so a quick test with these two passes. It shrinks (1, 1) from 1.414
-# to 0.563. And worse, the score no longer depends only on the distance:
-
-# %% id="q-k-torch-tensor-1-0"
-q, k = torch.tensor([1.0, 2.0]).double(), torch.tensor([0.5, 1.0]).double()
-for name in ("a rotation", "minus in both rows"):
-    found = []
-    for m, n in ((5, 3), (6, 4), (25, 23)):
-        at_m, at_n = (figures.rope.plane_matrix(name, float(t)) for t in (m, n))
-        found.append(torch.dot(at_m @ q, at_n @ k))
-    print(f"{name:18} scores at m − n = 2:", rounded(torch.stack(found)))
-
-# %% [markdown] id="move-the-slider-and-see-the"
-# Move the slider, and see the circle become an ellipse:
-
-# %% id="explorers-rope-rotation-or-not"
-explorers.rope.rotation_or_not()
-
-# %% [markdown] id="for-the-interleaved-layout-rotate-the"
-# > *"For the interleaved layout, rotate the even and the odd features and concatenate them:*
-# > `torch.cat((x_even * cos - x_odd * sin, x_even * sin + x_odd * cos), dim=-1)`*."*
-
-
-# %% id="claimed"
-def claimed(x, cos, sin):
-    """Rotate neighbours, and put all first features before all second ones."""
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.cat((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
-
-
-x = torch.arange(6.0)[None]
-angle = torch.zeros(1, 3)  # position 0: nothing may change
-for name, rotate in (("neighbours", rope.rotate_neighbours), ("claimed", claimed)):
-    print(f"{name:11}", rotate(x, angle.cos(), angle.sin())[0].tolist())
-
-# %% [markdown] id="at-position-0-a-rotation-does"
-# At position 0 a rotation does nothing, and yet the features are in a different order. The mistake is hard to notice because
-# the *scores* do not change, as long as queries and keys are treated alike:
-
-# %% id="x-torch-randn-5-8-generator"
-x = torch.randn(5, 8, generator=seeded(17), dtype=torch.float64)
-angles = rope.rope_angles(torch.arange(5), 8).double()
-neighbours = rope.rotate_neighbours(x, angles.cos(), angles.sin())
-concatenated = claimed(x, angles.cos(), angles.sin())
-print("the same scores:", torch.allclose(neighbours @ neighbours.T, concatenated @ concatenated.T))
-print("the same features:", torch.allclose(neighbours, concatenated))
-
-# %% [markdown] id="so-the-model-works-until-its"
-# So the model works, until its keys are used by other code: a cache filled by a different implementation, a kernel that rotates
-# in place, a test that compares the rotated keys themselves. It is neither of the two layouts.
-
 # %% [markdown] id="further-variants"
-# ## 13 · Further: partial rotary, no positions, several axes
+# ## Further: partial rotary, no positions, several axes
 #
 # **Partial rotary.** Some models rotate only a part of each head (`partial_rotary_factor`; GPT-NeoX, Phi). The remaining
 # features compare content independently of distance. `apply_rope` does so when it gets fewer planes than D/2:
@@ -1097,4 +1101,4 @@ quiz("rope")
 # - Grattafiori et al. 2024, *The Llama 3 herd of models*, arXiv:2407.21783.
 # - Olsson et al. 2022, *In-context learning and induction heads*, arXiv:2209.11895: the task of the small models.
 #
-# **Next:** [MLP and experts](07_mlp.ipynb), the other two thirds of the model.
+# **Next:** [MLP and experts](07_mlp.ipynb), the other two thirds of every block.

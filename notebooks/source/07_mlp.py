@@ -15,8 +15,9 @@
 # - write a mixture of experts, from the router to the output, keep its experts evenly loaded, and compare its parameters, FLOPs
 #   and memory traffic with a dense layer's.
 #
-# About 110 minutes. You need Python and a little PyTorch; nothing is downloaded. Four cells train small models, together for half a
-# minute or so; their numbers differ a little from machine to machine.
+# About an hour and a half, without the sections at the end that are called *Further*: nothing else depends on them. You need
+# Python and a little PyTorch; nothing is downloaded. A few cells train small models, together for less than half a minute;
+# their numbers differ a little from machine to machine.
 
 # %% id="imports"
 import math
@@ -26,9 +27,13 @@ import torch.nn.functional as F
 
 from course_lib import experts, mlp
 from course_lib.chapters.mlp import answers, ffn_toys
-from course_lib.device import seeded
+from course_lib.device import default_device, seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import course_model_probes
+
+device = (
+    default_device()
+)  # models are trained here; small examples and float64 checks stay on the CPU
 
 # %% [markdown] id="1-each-token-by-itself"
 # ## 1 · Each token by itself
@@ -43,15 +48,13 @@ from course_lib.study.exhibits import course_model_probes
 # Small enough for mental arithmetic: x = 1, `up` has the two rows 2 and −1, `down` is the row (10, 7), and act is ReLU, which keeps
 # positive numbers and sets the rest to 0. The pre-activations are 2 and −1, ReLU turns them into 2 and 0, and the output is
 # 2 · 10 + 0 · 7 = **20**.
-
-# %% id="up-down-torch-tensor-2-0"
-up, down = torch.tensor([[2.0], [-1.0]]), torch.tensor([[10.0, 7.0]])
-print("output:", mlp.feed_forward(torch.tensor([1.0]), up, down))
-
-# %% [markdown] id="predict-a-sentence-of-five-vectors"
+#
 # > **Predict.** A sentence of five vectors goes through the layer. You change the third vector. Which outputs change?
 
 # %% id="width-hidden-6-24"
+up, down = torch.tensor([[2.0], [-1.0]]), torch.tensor([[10.0, 7.0]])
+print("output:", mlp.feed_forward(torch.tensor([1.0]), up, down))
+
 width, hidden = 6, 24
 up = torch.randn(hidden, width, generator=seeded(0))
 down = torch.randn(width, hidden, generator=seeded(1))
@@ -97,8 +100,7 @@ print(f"GPT-2: {sum(counts['GPT-2'].values()) / 124_439_808:.1%} of its 124,439,
 # shares keys and values among heads, they hold almost four fifths of the blocks, and two thirds of the *whole* model. Qwen3-0.6B is
 # unusual: its attention is twice as wide as the model itself. And in a small model the embedding table is a large part
 # of the whole.
-
-# %% [markdown] id="2-why-it-must-bend"
+#
 # ## 2 · Why an activation is needed
 #
 # > **Predict.** Leave the activation out. What can two matrices in a row do that one cannot?
@@ -120,17 +122,12 @@ print("equal to one matrix:", torch.allclose(straight, one_matrix, atol=1e-4))
 #
 # By hand: 84.1 % of all standard normal numbers are below 1, so gelu(1) = 1 · 0.841 = **0.841**. And 15.9 % are below −1,
 # so gelu(−1) = −1 · 0.159 = **−0.159**. A negative number is not cut off; a small part of it passes.
-
-# %% id="x-torch-tensor-3-0-1"
-x = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0])
-print("x:   ", x.tolist())
-print("relu:", torch.relu(x).tolist())
-print("gelu:", rounded(mlp.gelu_exact(x)))
-
-# %% [markdown] id="build-it"
+#
 # ### Build it
-# x is a tensor of any shape, in float32 or float64; return the same shape and type. Numbers may be as large as ±1000 and must not give
-# nan. Gradients are checked. The cell checks itself when you run it: leave the `def` line as it is and replace the `...`.
+# x is a tensor of any shape, in float32 or float64; return the same shape and type. Numbers may be as large as ±1000, and neither the
+# result nor its gradient may be nan. The cell checks itself when you run it: leave the `def` line as it is and replace the `...`.
+#
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
 
 # %% id="mlp.gelu_exact"
@@ -139,9 +136,6 @@ def gelu_exact(x):
     """Return x times the probability that a standard normal number is below x."""
     ...
 
-
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
 # %% id="reveal-mlp-gelu-exact"
 reveal("mlp.gelu_exact")
@@ -171,7 +165,7 @@ reveal("mlp.gelu_tanh")
 # $$\operatorname{silu}(x) = x \cdot \sigma(x) = \frac{x}{1 + e^{-x}}$$
 #
 # By hand, at 1: the sigmoid of 1 is 1 / (1 + 0.368) = **0.731**, and so is silu(1). In the exercise, again, numbers may be as large as
-# ±1000.
+# ±1000, and the gradient may not be nan. (At −1000 the quotient above is right. Is its gradient?)
 
 # %% id="one-torch-tensor-1-0"
 one = torch.tensor(1.0)
@@ -181,6 +175,7 @@ print(
 )
 print(f"exact:     {mlp.gelu_exact(one):.4f}")
 print(f"silu:      {mlp.silu(one):.4f}")
+print(f"exact at −1: {mlp.gelu_exact(-one):.4f}")
 
 
 # %% id="mlp.silu"
@@ -208,7 +203,10 @@ for name, (ours, theirs) in pairs.items():
 
 # %% [markdown] id="three-formulas-go-by-the-name"
 # Three formulas are called GELU: the exact one, the tanh form, and $x \cdot \sigma(1.702\,x)$. On a plot they are
-# indistinguishable. Their difference from the exact form, on a logarithmic axis, shows how good each approximation is:
+# indistinguishable. Their difference from the exact form, on a logarithmic axis, shows how good each approximation is. The error of the
+# tanh form is thousands of times the rounding of float32, so it is not the same function. In a config, `gelu` is the exact form;
+# `gelu_new` and `gelu_pytorch_tanh` are the tanh form. Use the form that the weights were trained with: with the other one, logits
+# differ in the fourth digit, and people search for the bug for days.
 
 # %% id="show-figures-mlp-gelu-forms"
 show(figures.mlp.gelu_forms())
@@ -230,7 +228,7 @@ explorers.mlp.activation(name="ReLU")
 # two feed-forward layers with residual connections do the rest.
 
 # %% id="data-held-out-byte-models-lessons"
-data, held_out = ffn_toys.lessons()
+data, held_out = (part.to(device) for part in ffn_toys.lessons())
 context = bytes(data.contexts[1000].tolist()), bytes([data.following[1000].item()])
 print("each example:", len(context[0]), "bytes and the one that followed")
 print("parameters:", sum(p.numel() for p in ffn_toys.untrained("ReLU").parameters()))
@@ -247,9 +245,7 @@ print(f"equal probabilities: {math.log(256):.2f} nats per byte; after 500 steps:
 # %% tags=["nbval-ignore-output"] id="first-second-byte-models-pre-activations"
 first, second = ffn_toys.pre_activations(reader, held_out)
 for name, numbers in (("first", first), ("second", second)):
-    print(
-        f"{name:6} layer: {(numbers < 0).double().mean():.0%} of the pre-activations are negative"
-    )
+    print(f"{name:6} layer: {(numbers < 0).float().mean():.0%} of the pre-activations are negative")
 explorers.mlp.activation({"layer 2": second, "layer 1": first}, name="ReLU")
 
 # %% [markdown] id="in-the-second-layer-nine-of"
@@ -258,10 +254,11 @@ explorers.mlp.activation({"layer 2": second, "layer 1": first}, name="ReLU")
 #
 # But what about a unit that is zero for **every** token? Below 0 the slope of ReLU is exactly 0, so no token passes a gradient
 # through the unit. It is called *dead*. Its own weights get no gradient; only weight decay still shrinks them (AdamW does that). It can
-# come back only if the layers below change its inputs.
+# come back only if the layers below change its inputs. What kills units is a large step, which moves their weights so far that no
+# token activates them any more. A unit with GELU or SiLU still has some slope there. (*Further* measures both.)
 #
-# By hand: three tokens, two units. The first unit gets 1, −2, −1, the second −1, −2, −3. The second is dead, so the fraction of dead
-# units is 1 of 2, **0.5**. That the first is zero for two tokens out of three does not matter.
+# By hand: three tokens, two units. The first unit gets 1, −2, −1, the second −1, −2, −3. The second is dead, so the fraction
+# of dead units is 1 of 2, **0.5**. That the first is zero for two tokens out of three does not matter.
 
 # %% id="seen-torch-tensor-1-0-1"
 seen = torch.tensor([[1.0, -1.0], [-2.0, -2.0], [-1.0, -3.0]], requires_grad=True)
@@ -295,29 +292,6 @@ def dead_unit_fraction(pre_activations):
 # %% id="reveal-mlp-dead-units"
 reveal("mlp.dead_units")
 
-# %% [markdown] id="what-kills-units-a-step-that"
-# What kills units? A large step can move a unit's weights so far that no token activates it any more, and it stays there. Train the same
-# model at three learning rates, with ReLU and with GELU, and count the units of the last layer that are negative for each of
-# the ten thousand held-out examples. A ReLU unit of this kind is dead; a GELU unit is not, since its slope is not 0. Dots are
-# seeds:
-
-
-# %% tags=["nbval-ignore-output"] id="dead"
-def dead(name, rate, seed):
-    model = ffn_toys.train(name, data, 100, seed, rate)
-    return ffn_toys.dead_fractions(model, held_out)[1]
-
-
-rates, found = (0.003, 0.01, 0.03), {}
-for name in ("ReLU", "GELU"):
-    found[name] = [[dead(name, rate, seed) for seed in (0, 1)] for rate in rates]
-show(figures.mlp.dead_units(rates, found))
-
-# %% [markdown] id="with-relu-a-good-part-of"
-# With ReLU a considerable part of the layer dies within a hundred steps once the rate is high. A GELU unit on the negative side still
-# has some slope, so it can come back. Mind what this does *not* show: a model with dead units may still reach a good loss,
-# because the other units are enough. Dead units are wasted parameters, not a broken model.
-
 # %% [markdown] id="4-gates"
 # ## 4 · Gates
 #
@@ -333,17 +307,14 @@ show(figures.mlp.dead_units(rates, found))
 #
 # By hand, with ReLU: x = 1, the gates are 2 and −1, the ups 3 and 5, `down` is (10, 7). The first unit passes
 # relu(2) · 3 = 6, the second is closed, relu(−1) · 5 = 0. The output is 6 · 10 = **60**.
+#
+# > **Predict.** Someone swaps `gate` and `up` when loading a checkpoint. Both have the shape (F, C). What happens?
 
 # %% id="gate-up-torch-tensor-2-0"
 gate, up = torch.tensor([[2.0], [-1.0]]), torch.tensor([[3.0], [5.0]])
 down, x = torch.tensor([[10.0, 7.0]]), torch.tensor([1.0])
 print("ReGLU: ", mlp.gated_ffn(x, gate, up, down, torch.relu).item())
 print("SwiGLU:", rounded(mlp.gated_ffn(x, gate, up, down), 2)[0])
-
-# %% [markdown] id="predict-someone-swaps-gate-and-up"
-# > **Predict.** Someone swaps `gate` and `up` when loading a checkpoint. Both have the shape (F, C). What happens?
-
-# %% id="print-gate-and-up-swapped-swiglu"
 print("gate and up swapped, SwiGLU:  ", rounded(mlp.gated_ffn(x, up, gate, down), 2)[0])
 print("gate and up swapped, bilinear:", mlp.gated_ffn(x, up, gate, down, mlp.identity).item())
 print("in the right order, bilinear: ", mlp.gated_ffn(x, gate, up, down, mlp.identity).item())
@@ -392,63 +363,7 @@ print("largest difference < 1e-6:", ((ours(x) - theirs(x)).abs().max() < 1e-6).i
 # %% id="explorers-mlp-gate-surface-gate-swiglu"
 explorers.mlp.gate_surface(gate="swiglu", up=1.0)
 
-# %% [markdown] id="what-arrives-at-a-real-gate"
-# ### The gates of a trained model
-# The surface shows what is possible. What happens in practice? The course has its own model, with SwiGLU layers, trained on Python's
-# documentation and sources (you will build it in notebook [The whole transformer](08_transformer.ipynb)). Here it reads some held-out source code, and we record all of
-# its hidden units. The printed numbers depend a little on your version of Python, whose sources are the text.
-#
-# > **Predict.** In section 3, ReLU units were zero for most inputs. SiLU is never exactly zero. Will the inputs of its gates
-# > be mostly negative all the same?
-
-# %% tags=["nbval-ignore-output"] id="heard-trained-model-hidden-units-text"
-heard = course_model_probes.hidden_units("text")
-print(
-    len(heard[0].gate), "tokens,", heard[0].gate.shape[1], "units in each of", len(heard), "layers"
-)
-show(figures.mlp.gates_by_layer({f"layer {i}": tuple(each) for i, each in enumerate(heard)}))
-
-# %% [markdown] id="mostly-negative-in-every-layer-a"
-# Mostly negative, in every layer. A closed gate passes almost nothing, and a product is also small if *up* is. "Near 0" means
-# here: below a tenth of the layer's typical product (its root mean square). In contrast to ReLU none of them is exactly 0:
-
-# %% tags=["nbval-ignore-output"] id="for-number-gate-up-in-enumerate"
-exact = max((mlp.silu(gate) * up == 0).double().mean().item() for gate, up in heard)
-never = max(mlp.dead_unit_fraction(gate) for gate, _ in heard)
-print(f"products of exactly 0, in any layer: at most {exact:.1%}")
-print(f"units whose gate is negative for every token, in any layer: at most {never:.1%}")
-
-# %% [markdown] id="play-with-it-6"
-# ### Play with it
-# Left, the surface from above: the colour shows how many units have this pair of gate and up; between the inner white lines a product
-# is "near 0". Right, the units of each token in order of size: how many of them account for most of the sum of squared products?
-# The dashed line is a control, the same gates and ups paired at random.
-
-# %% tags=["nbval-ignore-output"] id="explorers-mlp-units-at-work"
-explorers.mlp.units_at_work()
-
-# %% [markdown] id="a-small-part-of-the-units"
-# A small fraction of the units accounts for nearly all of a token's sum of squares. The control shows why. Where the curves
-# agree, the two distributions explain it, a few open gates among many closed ones; the gap is the correlation of gate and up. Choose
-# *repeats*, random tokens without meaning, and see the same layers behave differently. In large models with ReLU an even larger part
-# is zero, and its work can be skipped (Li et al. 2022).
-#
-# What a unit adds to the stream is its product times its column of `down`. Do the columns change the picture?
-
-# %% tags=["nbval-ignore-output"] id="units-with-their-columns"
-from course_lib.chapters.mlp.figures.gates import share_needed
-
-blocks = course_model_probes.course_model().blocks
-for number, (gate, up) in enumerate(heard):
-    products = mlp.silu(gate) * up
-    columns = blocks[number].mlp.down_proj.weight.norm(dim=0)  # (F,)
-    alone, added = share_needed(products), share_needed(products * columns)
-    print(f"layer {number}: 90 % from {alone:.1%} of the units; times their columns {added:.1%}")
-
-# %% [markdown] id="after-the-columns"
-# Hardly: the columns of a layer have similar lengths.
-
-# %% [markdown] id="5-a-fair-comparison"
+# %% [markdown] id="build-it-4"
 # ## 5 · A fair comparison
 #
 # A gated layer has three matrices, a plain one has two. At equal F it has 50 % more parameters, so it would be no surprise if it were
@@ -457,12 +372,7 @@ for number, (gate, up) in enumerate(heard):
 #
 # By hand: C = 192. The plain layer has 768 hidden units and 2 · 192 · 768 = 294 912 parameters. Two thirds of 768 is
 # **512**, and 3 · 192 · 512 = 294 912.
-
-# %% id="print-width-192-mlp-matched-hidden"
-print("width 192:", mlp.matched_hidden_width(192), "hidden units")
-print("parameters:", 2 * 192 * 768, "and", 3 * 192 * mlp.matched_hidden_width(192))
-
-# %% [markdown] id="build-it-4"
+#
 # > **Predict.** Llama-2-7B has C = 4096 and rounds up to a multiple of 256. Which F is in its config?
 #
 # ### Build it
@@ -482,33 +392,25 @@ def matched_hidden_width(width, multiple_of=1, expansion=4):
 reveal("mlp.matched_width")
 
 # %% id="print-llama-2-7b-mlp-matched"
+print("width 192:", mlp.matched_hidden_width(192), "hidden units")
+print("parameters:", 2 * 192 * 768, "and", 3 * 192 * mlp.matched_hidden_width(192))
 print("Llama-2-7B:", mlp.matched_hidden_width(4096, multiple_of=256))
 
-# %% [markdown] id="that-is-the-odd-number-11008"
+# %% [markdown] id="two-seeds-are-too-few-to"
 # That explains the strange number 11008 in its config. (Later models do not follow the rule: Qwen3-8B uses 12288, which is 3 C.)
 #
-# Now compare. Five models of equal size, two seeds each, 150 steps: a *short* training. Each dot is one model, its height the
-# loss on documents that it has not been trained on.
-
-# %% tags=["nbval-ignore-output"] id="names-tuple-byte-models-variants"
-names = tuple(ffn_toys.VARIANTS)
-sizes = [sum(p.numel() for p in ffn_toys.untrained(name).parameters()) for name in names]
-print("parameters:", dict(zip(names, sizes, strict=True)))
-show(figures.mlp.variants(ffn_toys.losses(names, steps=150, seeds=(0, 1))))
-
-# %% [markdown] id="two-seeds-are-too-few-to"
-# Two seeds are too few to be convincing, and 150 steps are only the beginning. Here is the same with four seeds and up to
-# 3200 steps, trained beforehand by `python -m course_lib.chapters.mlp.ffn_toys` (some minutes). Each dot is one seed: its advantage
-# over the ReLU model with the *same* seed:
-
-# %% id="longer-byte-models-stored-losses"
-longer = ffn_toys.longer_runs()["losses"]
-show(figures.mlp.variants_in_time(longer))
+# Now compare five models of equal size, with the network of section 3: two with plain layers, ReLU and GELU, and three with gated
+# ones. A single run may be chance, so there are four seeds, and up to 3200 steps, trained beforehand (*Further* trains some of
+# them here). Each dot is one seed: its advantage over the ReLU model with the *same* seed, on documents that neither has been trained
+# on.
 
 # %% id="for-name-in-names-1"
+longer = ffn_toys.longer_runs()["losses"]
+names = tuple(ffn_toys.VARIANTS)
 for name in names[1:]:
     gaps = [r - v for r, v in zip(longer["3200"]["ReLU"], longer["3200"][name], strict=True)]
     print(f"{name:6} below ReLU by {sum(gaps) / 4:+.3f} nats, seeds from {min(gaps):+.3f} up")
+show(figures.mlp.variants_in_time(longer))
 
 # %% [markdown] id="read-the-dots-not-only-the"
 # Look at the dots, not only the lines. At 200 steps some seeds still disagree. From 800 steps on every variant is below ReLU in
@@ -519,8 +421,7 @@ for name in names[1:]:
 # Shazeer 2020 found much the same in a T5 model, and attributed the success, for want of an explanation, to "divine
 # benevolence". A small model of bytes with one learning rate for all proves nothing about large ones. But you have seen the
 # effect together with its spread, at equal size, which is how such a question should be asked.
-
-# %% [markdown] id="6-the-layer-as-a-memory"
+#
 # ## 6 · The layer as a memory
 #
 # Write the plain layer as a sum over its hidden units:
@@ -562,33 +463,10 @@ reveal("mlp.memory")
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
 # Six keys, six values, two features. Rotate x and see which keys match; on the right their values are added head to
-# tail. Grey keys have a negative match and add nothing.
+# tail. Grey keys have a negative match and add nothing. (*Further* looks for such entries in the small model of section 3.)
 
 # %% id="explorers-mlp-memory-direction-60"
 explorers.mlp.memory(direction=60)
-
-# %% [markdown] id="does-the-little-model-of-section"
-# Does the small model of section 3 hold such entries? Take the units of its last layer that are active for few of the ten thousand
-# held-out examples. What a *key* responds to can be seen from the contexts that activate it most. What the *value* predicts can be
-# read with the output head: which next bytes does it make more likely?
-
-# %% tags=["nbval-ignore-output"] id="fires-second-0-double-mean-0"
-active = (second > 0).double().mean(0)
-rare = [unit for unit in active.argsort().tolist() if active[unit] > 0.004][:6]
-values = reader.layers[1].down_proj.weight  # (C, F)
-raised = (reader.head.weight * reader.last_norm.weight) @ values  # (256, F)
-for unit in rare:
-    order = second[:, unit].argsort(descending=True)[:200].tolist()
-    contexts = dict.fromkeys(bytes(held_out.contexts[i].tolist()) for i in order)
-    raises = bytes(raised[:, unit].topk(3).indices.tolist())
-    print(f"unit {unit:3} active {active[unit]:.1%}, raises {raises}, after", *list(contexts)[:4])
-
-# %% [markdown] id="look-along-each-row-the-contexts"
-# Look along each row. The contexts of some units end alike, or have the same letter at one of the eight positions; those of others have
-# nothing in common that one could see. So some keys of this model can be read. Its values are harder to read, since each of
-# them shifts the prediction only a little, together with those of all other active units. In large models, too, many keys cannot be put
-# into words, and one meaning is spread over many units. The memory is a *view* of the layer. The view is exact; what is stored in it
-# has to be found out each time.
 
 # %% [markdown] id="7-many-layers-of-which-few"
 # ## 7 · Mixture of experts
@@ -603,23 +481,20 @@ for unit in rare:
 #
 # By hand: scores 2, 1 and 0.1, k = 2. Softmax gives 0.659, 0.242, 0.099 (you know them from notebook [Softmax](04_softmax.ipynb)). The two largest are
 # kept and divided by their sum 0.901: gate weights of **0.731 and 0.269**.
+#
+# > **Predict.** A second router keeps the two largest *scores* first, 2 and 1, and takes the softmax of these. What are its gate
+# > weights?
 
 # %% id="logits-torch-tensor-2-0-1"
 logits = torch.tensor([[2.0, 1.0, 0.1]])
 for normalise in (True, False):
     gates, chosen = experts.route(logits, 2, normalise)
     print(f"normalise={normalise!s:5} gates {rounded(gates[0])}, experts {chosen[0].tolist()}")
-
-# %% [markdown] id="predict-another-router-keeps-the-two"
-# > **Predict.** A second router keeps the two largest *scores* first, 2 and 1, and takes the softmax of these. What are its gate
-# > weights?
-
-# %% id="best-logits-topk-2-values"
 best = logits.topk(2).values
 print("softmax of the best scores:", rounded(torch.softmax(best, -1)[0]))
 
 # %% [markdown] id="build-it-6"
-# The same. What softmax divides by is common to all experts, and cancels when the kept probabilities are divided by their sum. So
+# The same as the normalised ones. What softmax divides by is common to all experts, and cancels when the kept probabilities are divided by their sum. So
 # "softmax before or after top-k" makes no difference *if* the gate weights are normalised, and a large one if they are not: then they
 # sum to less than 1, and the layer's output shrinks when the router is uncertain. Qwen3-MoE normalises
 # (`norm_topk_prob`), Qwen2-MoE does not. The config says which; a wrong guess raises no error.
@@ -660,7 +535,7 @@ reveal("mlp.moe_forward")
 # %% [markdown] id="from-the-loop-to-the-library"
 # The loop is right, and with 128 experts slow: 384 small matrix products and as many selections. The library sorts all pairs
 # (token, choice) by expert instead, so that each expert finds its tokens side by side and one grouped product serves them all. The
-# same sums, checked:
+# same sums, checked (*Further* shows the code):
 
 # %% id="loop-and-library"
 block = experts.SparseMoE(width=32, hidden=24, num_experts=8, k=2)
@@ -669,21 +544,11 @@ x = torch.randn(9, 32, generator=seeded(5))
 loop = answers.moe_forward(x, block.gate.weight, gate, up, block.experts.down_proj, 2)
 print("the loop equals the library:", torch.allclose(loop, block(x), atol=1e-6))
 
-# %% [markdown] id="how-dispatch-reads"
-# If you want to read how, here are its two functions. `order` lists the pairs sorted by expert, `counts` says how many each
-# expert has, `place` leads back. (What `capacity` does is the subject of section 9.)
-
-# %% id="reveal-experts-dispatch"
-reveal(experts.dispatch)
-
-# %% id="reveal-experts-run-experts"
-reveal(experts.run_experts)
-
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
 # The block of Qwen3-MoE in `transformers`, and ours with its weights:
 
-# %% id="shape-hidden-size-32-moe-intermediate"
+# %% id="ours-experts-sparsemoe-width-32-hidden"
 from transformers import Qwen3MoeConfig
 from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3_moe
 
@@ -694,7 +559,6 @@ theirs = qwen3_moe.Qwen3MoeSparseMoeBlock(config)
 for number, weight in enumerate(theirs.parameters()):
     torch.nn.init.normal_(weight, std=0.2, generator=seeded(number))
 
-# %% id="ours-experts-sparsemoe-width-32-hidden"
 ours = experts.SparseMoE(width=32, hidden=24, num_experts=8, k=2)
 print(ours.load_state_dict(theirs.state_dict(), strict=True))
 x = torch.randn(2, 9, 32, generator=seeded(5))
@@ -717,6 +581,8 @@ print("largest difference < 1e-6:", ((ours(x) - theirs(x)).abs().max() < 1e-6).i
 #
 # By hand: E = 4, k = 1. In balance each $f_e$ is ¼ and each $P_e$ is ¼, so the loss is 4 · 4 · ¹⁄₁₆ = **1**. If all tokens
 # choose the first expert with a probability of 0.7, only $f_1 = 1$ counts: 4 · 1 · 0.7 = **2.8**.
+#
+# > **Predict.** Whose score does the loss *lower* if all tokens choose the first expert: only the first expert's, or others' too?
 
 # %% id="favourite-torch-tensor-0-7-0"
 favourite = torch.tensor([0.7, 0.1, 0.1, 0.1]).log().expand(8, 4)
@@ -724,10 +590,6 @@ even = torch.eye(4).repeat(2, 1) * 1e-3  # every expert is first for two tokens,
 for name, logits in (("one favourite", favourite), ("even", even)):
     print(f"{name:14}", rounded(experts.load_balancing_loss(logits, k=1)))
 
-# %% [markdown] id="predict-which-experts-does-the-loss"
-# > **Predict.** Whose score does the loss *lower* if all tokens choose the first expert: only the first expert's, or others' too?
-
-# %% id="leaf-favourite-clone-requires-grad"
 leaf = favourite.clone().requires_grad_()
 (gradient,) = torch.autograd.grad(experts.load_balancing_loss(leaf, k=1), leaf)
 print("gradient at the scores of one token:", rounded(gradient[0]))
@@ -757,36 +619,16 @@ theirs = qwen3_moe.load_balancing_loss_func((logits,), num_experts=6, top_k=2)
 ours = experts.load_balancing_loss(logits, k=2)
 print("agrees with transformers:", torch.allclose(ours, theirs))
 
-# %% [markdown] id="the-library-s-version-also-takes"
-# The library's version also takes a `mask`. Padding tokens are all alike, so they all choose the same experts; if they are counted,
-# the loss sees an imbalance that does not exist:
-
-# %% id="real-torch-eye-6-repeat-4"
-real = torch.eye(6).repeat(4, 1)  # 24 tokens, spread evenly over 6 experts
-padded = torch.cat([real, torch.tensor([[1.0, 0, 0, 0, 0, 0]]).expand(40, 6)])
-mask = torch.arange(64) < 24
-print("padding counted:", rounded(experts.load_balancing_loss(padded, k=1)))
-print("with a mask:    ", rounded(experts.load_balancing_loss(padded, k=1, mask=mask)))
-
 # %% [markdown] id="does-it-work"
 # ### Does it work?
-# Three mixtures of 8 experts, 2 for each token, learn to predict bytes as before. The first router has no balancing loss, the second
-# has one, the third is a *control*: it routes at random. A load of 1 is the mean over all experts.
-
-# %% tags=["nbval-ignore-output"] id="mixtures-name-byte-models-trained-name"
-mixtures = {name: ffn_toys.train(name, data, steps=200) for name in ffn_toys.ROUTERS}
-loads = {name: ffn_toys.loads(model, held_out)[1] for name, model in mixtures.items()}
-show(figures.mlp.expert_loads(loads))
-for name, model in mixtures.items():
-    print(f"{name:11} held-out loss {ffn_toys.loss_on(model, held_out):.3f} nats per byte")
-
-# %% [markdown] id="one-run-may-be-luck-four"
-# One run may be chance. Four seeds and 800 steps, stored:
+# Three mixtures of 8 experts, 2 for each token, learned to predict bytes as in section 3, for 800 steps with four seeds
+# (stored). The first router has no balancing loss, the second has one, the third is a *control*: it routes at random. A load
+# of 1 is the mean over all experts; the figure shows the first seed.
 
 # %% id="measured-byte-models-stored"
 measured = ffn_toys.longer_runs()
 for name in ffn_toys.ROUTERS:
-    busiest = [max(loads) for loads in measured["loads in the last layer"][name]]
+    busiest = [max(each) for each in measured["loads in the last layer"][name]]
     losses = measured["losses"]["800"][name]
     print(
         f"{name:11} busiest expert: {min(busiest):.2f} to {max(busiest):.2f} × the mean", end="; "
@@ -794,6 +636,8 @@ for name in ffn_toys.ROUTERS:
     print(f"loss {min(losses):.3f} to {max(losses):.3f}")
 dense = measured["losses"]["800"]["SwiGLU"]
 print(f"one SwiGLU layer with equal FLOPs per token: {min(dense):.3f} to {max(dense):.3f}")
+first_seed = {name: each[0] for name, each in measured["loads in the last layer"].items()}
+show(figures.mlp.expert_loads({name: torch.tensor(each) for name, each in first_seed.items()}))
 
 # %% [markdown] id="read-it-in-this-order-left"
 # Line by line:
@@ -869,23 +713,11 @@ for name, skew in (("a biased router", 1.0), ("without the bias", 0.0)):
 # %% id="explorers-mlp-capacity-factor-1-25"
 explorers.mlp.capacity(factor=1.25, skew=1.0)
 
-# %% [markdown] id="some-things-are-needed-by-every"
-# Some features are useful for every token, and each expert would have to learn them separately. A *shared expert* (Dai et al. 2024)
-# processes every token, in addition to the k that the router chooses. In Qwen2-MoE its output is multiplied by a separate sigmoid gate:
-
-# %% id="block-experts-sparsemoe-width-32-hidden"
-block = experts.SparseMoE(width=32, hidden=24, num_experts=8, k=2, shared_hidden=48)
-x = torch.randn(5, 32, generator=seeded(7))
-with torch.no_grad():
-    shared = torch.sigmoid(block.shared_expert_gate(x)) * block.shared_expert(x)
-    whole = block(x)
-    block.shared_expert = None
-    print("output = routed + shared:", torch.allclose(whole, block(x) + shared, atol=1e-6))
-
-# %% [markdown] id="qwen3-moe-has-no-shared-expert"
-# Qwen3-MoE has no shared expert, and it drops nothing: at inference its experts take any number of tokens.
-
 # %% [markdown] id="10-what-a-mixture-weighs"
+# Some features are useful for every token, and each expert would have to learn them separately. A *shared expert* (Dai et al. 2024)
+# processes every token, in addition to the k that the router chooses. In Qwen2-MoE its output is multiplied by a separate sigmoid
+# gate of shape (1, C). Qwen3-MoE has no shared expert, and it drops nothing: at inference its experts take any number of tokens.
+#
 # ## 10 · What a mixture costs
 #
 # Two numbers describe the size of a mixture. *Total* parameters must be in memory. *Active* parameters are those that one token is
@@ -895,13 +727,7 @@ with torch.no_grad():
 #
 # The router, $E\,C$, is in both: to find the k best, it scores all experts. By hand: C = 2, F = 3, two experts, one active. An
 # expert has 3 · 2 · 3 = 18 parameters, the router 4. Total 4 + 36 = **40**, active 4 + 18 = **22**.
-
-# %% id="print-experts-expert-parameters-width-2"
-print(experts.expert_parameters(width=2, hidden=3, num_experts=2, k=1))
-block = experts.SparseMoE(width=2, hidden=3, num_experts=2, k=1)
-print("parameters of the module:", sum(p.numel() for p in block.parameters()))
-
-# %% [markdown] id="build-it-8"
+#
 # ### Build it
 # All arguments are positive integers. `shared_hidden`, if given, is the hidden width of one shared gated expert, which has an additional
 # gate of shape (1, C) and counts in both numbers. Return a pair of integers (total, active). No biases anywhere.
@@ -922,6 +748,10 @@ reveal("mlp.expert_parameters")
 # > billion parameters, 3 billion of them active. How many of each are in its mixtures?
 
 # %% id="layer-experts-expert-parameters-width-2048"
+print(experts.expert_parameters(width=2, hidden=3, num_experts=2, k=1))
+block = experts.SparseMoE(width=2, hidden=3, num_experts=2, k=1)
+print("parameters of the module:", sum(p.numel() for p in block.parameters()))
+
 layer = experts.expert_parameters(width=2048, hidden=768, num_experts=128, k=8)
 print(f"one layer:  {layer.total:14,} in memory, {layer.active:13,} active")
 print(f"48 layers:  {48 * layer.total:14,} in memory, {48 * layer.active:13,} active")
@@ -929,8 +759,8 @@ print(f"a dense layer with as many FLOPs per token has 8 · 768 = {8 * 768} hidd
 
 # %% [markdown] id="play-with-it-5"
 # 29.0 of its 30.5 billion parameters are experts, and 1.8 of its 3.4 billion active ones; attention, embedding and head are the
-# rest (the full account is in notebook [Counting parameters](09_parameter_counting.ipynb)). A token needs the FLOPs of a gated layer with F = 6144, which is that of Qwen3-1.7B,
-# and can choose from sixteen times as many entries.
+# rest (the full account is in notebook [Counting parameters](09_parameter_counting.ipynb)). A token needs the FLOPs of a gated
+# layer with F = 6144, which is that of Qwen3-1.7B, and can choose from sixteen times as many entries.
 #
 # ### FLOPs, bytes and arithmetic intensity
 # Each weight that is used takes 2 FLOPs per token (a multiplication and an addition) and must be read from memory once per batch, 2
@@ -959,39 +789,9 @@ for tokens in (1, 16, 256, 4096, 65_536):
 # token both read only what they use, and their intensity is the same. From a few dozen tokens on the mixture reads 16 times as many
 # bytes for the same FLOPs. That is why mixtures are served in large batches.
 #
-# FLOPs are not time. Measure three layers on the CPU: a mixture of 32 experts with 4 active, a dense layer with the same FLOPs per
-# token, and a dense layer with all of the mixture's parameters.
-
-# %% id="time-dense-and-mixture"
-import time
-
-
-def best_time(layer, x, runs=7):
-    times = []
-    for _ in range(runs + 1):  # the first call is a warm-up
-        start = time.perf_counter()
-        layer(x)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
-
-
-sparse = experts.SparseMoE(width=256, hidden=128, num_experts=32, k=4).requires_grad_(False)
-same_flops, all_parameters = (mlp.GatedFFN(256, n * 128).requires_grad_(False) for n in (4, 32))
-
-# %% tags=["nbval-ignore-output"] id="ratios-dense-and-mixture"
-for tokens in (1, 16, 256):
-    x = torch.randn(tokens, 256, generator=seeded(tokens))
-    mixture, small, large = (best_time(each, x) for each in (sparse, same_flops, all_parameters))
-    print(
-        f"{tokens:3} tokens: the mixture takes {mixture / small:4.1f} × the time of equal FLOPs",
-        end=" ",
-    )
-    print(f"and {mixture / large:4.2f} × that of equal parameters")
-
-# %% [markdown] id="after-the-timing"
-# At equal FLOPs the mixture is several times slower, since it reads more weights, its matrix products are smaller, and routing and
-# sorting take time. With many tokens it is clearly faster than the dense layer that holds as many parameters; with few, routing takes
-# up most of the advantage. A mixture is a large layer at a reduced price, not a small layer for free.
+# FLOPs are not time: at equal FLOPs a mixture is several times slower than a dense layer, since it reads more weights, its matrix
+# products are smaller, and routing and sorting take time (*Further* measures it). A mixture is a large layer at a reduced price,
+# not a small layer for free.
 #
 # ### Play with it
 # Start with Qwen3-30B-A3B. Make the experts half as wide and use twice as many, 256 and 16: nothing changes
@@ -1014,34 +814,6 @@ print("the fair hidden size would have been", mlp.matched_hidden_width(C), "and 
 # %% [markdown] id="at-the-same-f-the-gated"
 # At the same F the gated layer has **50 % more parameters** and FLOPs. It may well be better, and section 5
 # says that it is; but this experiment cannot tell.
-#
-# > *"GELU is 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))."*
-
-# %% id="x-torch-linspace-6-6-120"
-x = torch.linspace(-6, 6, 120_001, dtype=torch.float64)
-gap = (mlp.gelu_exact(x) - mlp.gelu_tanh(x)).abs()
-print(f"largest difference {gap.max():.6f}, at |x| = {abs(x[gap.argmax()]):.2f}")
-print(f"in units of float32's rounding at 1: {gap.max() / torch.finfo(torch.float32).eps:,.0f}")
-half = mlp.gelu_exact(x.bfloat16()) != mlp.gelu_tanh(x.bfloat16())
-print("some results differ even in bfloat16:", half.any().item())
-
-# %% [markdown] id="that-is-the-fit-and-it"
-# That is the *approximation*, and its error is thousands of times the rounding. In a config, `gelu` is the exact form; `gelu_new` and
-# `gelu_pytorch_tanh` are the tanh form. Use the form that the weights were trained with. With the other one, logits differ
-# in the fourth digit, and people search for the bug for days.
-#
-# > *"Attention is what makes a Transformer; the feed-forward layers are about a third of it."*
-
-# %% id="for-model-count-in-counts-items"
-for model, count in counts.items():
-    of_blocks = count["feed-forward"] / (count["feed-forward"] + count["attention"])
-    of_all = count["feed-forward"] / sum(count.values())
-    print(f"{model:11} feed-forward: {of_blocks:.0%} of the blocks, {of_all:.0%} of the model")
-print(f"Qwen3-30B-A3B: {48 * layer.total / 30_532_122_624:.0%} of the model")
-
-# %% [markdown] id="it-is-the-other-way-round"
-# The opposite is true. Feed-forward layers are about two thirds of the blocks, between 60 % and 78 % here, and nearly all of a mixture.
-# As a fraction of the *whole* model they are smaller in small models, where the embedding table is large.
 #
 # > *"A mixture that uses 8 of its 128 experts needs 1/16 of the memory."*
 
@@ -1070,6 +842,198 @@ learned = sum(measured["losses"]["800"]["balanced"]) / 4
 print(
     f"four seeds, 800 steps: random {at_random:.2f}, learned and balanced {learned:.2f} nats per byte"
 )
+
+# %% [markdown] id="what-kills-units-a-step-that"
+# ## Further: what kills units
+#
+# A large step can move a unit's weights so far that no token activates it any more, and it stays there. Train the model of section 3
+# at three learning rates, with ReLU and with GELU, and count the units of the last layer that are negative for each of the ten
+# thousand held-out examples. A ReLU unit of this kind is dead; a GELU unit is not, since its slope is not 0. Dots are seeds:
+
+
+# %% tags=["nbval-ignore-output"] id="dead"
+def dead(name, rate, seed):
+    model = ffn_toys.train(name, data, 100, seed, rate)
+    return ffn_toys.dead_fractions(model, held_out)[1]
+
+
+rates, found = (0.003, 0.01, 0.03), {}
+for name in ("ReLU", "GELU"):
+    found[name] = [[dead(name, rate, seed) for seed in (0, 1)] for rate in rates]
+show(figures.mlp.dead_units(rates, found))
+
+# %% [markdown] id="with-relu-a-good-part-of"
+# With ReLU a considerable part of the layer dies within a hundred steps once the rate is high. A GELU unit on the negative side still
+# has some slope, so it can come back. Mind what this does *not* show: a model with dead units may still reach a good loss,
+# because the other units are enough. Dead units are wasted parameters, not a broken model.
+
+# %% [markdown] id="what-arrives-at-a-real-gate"
+# ## Further: the gates of a trained model
+#
+# The surface shows what is possible. What happens in practice? The course has its own model, with SwiGLU layers, trained on Python's
+# documentation and sources (you will build it in notebook [The whole transformer](08_transformer.ipynb)). Here it reads some held-out source code, and we record all of
+# its hidden units. The printed numbers depend a little on your version of Python, whose sources are the text.
+#
+# > **Predict.** In section 3, ReLU units were zero for most inputs. SiLU is never exactly zero. Will the inputs of its gates
+# > be mostly negative all the same?
+
+# %% tags=["nbval-ignore-output"] id="heard-trained-model-hidden-units-text"
+heard = course_model_probes.hidden_units("text")
+print(
+    len(heard[0].gate), "tokens,", heard[0].gate.shape[1], "units in each of", len(heard), "layers"
+)
+show(figures.mlp.gates_by_layer({f"layer {i}": tuple(each) for i, each in enumerate(heard)}))
+
+# %% [markdown] id="mostly-negative-in-every-layer-a"
+# Mostly negative, in every layer. A closed gate passes almost nothing, and a product is also small if *up* is. "Near 0" means
+# here: below a tenth of the layer's typical product (its root mean square). In contrast to ReLU none of them is exactly 0:
+
+# %% tags=["nbval-ignore-output"] id="for-number-gate-up-in-enumerate"
+exact = max((mlp.silu(gate) * up == 0).float().mean().item() for gate, up in heard)
+never = max(mlp.dead_unit_fraction(gate) for gate, _ in heard)
+print(f"products of exactly 0, in any layer: at most {exact:.1%}")
+print(f"units whose gate is negative for every token, in any layer: at most {never:.1%}")
+
+# %% [markdown] id="play-with-it-6"
+# ### Play with it
+# Left, the surface from above: the colour shows how many units have this pair of gate and up; between the inner white lines a product
+# is "near 0". Right, the units of each token in order of size: how many of them account for most of the sum of squared products?
+# The dashed line is a control, the same gates and ups paired at random.
+
+# %% tags=["nbval-ignore-output"] id="explorers-mlp-units-at-work"
+explorers.mlp.units_at_work()
+
+# %% [markdown] id="a-small-part-of-the-units"
+# A small fraction of the units accounts for nearly all of a token's sum of squares. The control shows why. Where the curves
+# agree, the two distributions explain it, a few open gates among many closed ones; the gap is the correlation of gate and up. Choose
+# *repeats*, random tokens without meaning, and see the same layers behave differently. In large models with ReLU an even larger part
+# is zero, and its work can be skipped (Li et al. 2022).
+#
+# What a unit adds to the stream is its product times its column of `down`. Do the columns change the picture?
+
+# %% tags=["nbval-ignore-output"] id="units-with-their-columns"
+from course_lib.chapters.mlp.figures.gates import share_needed
+
+blocks = course_model_probes.course_model().blocks
+for number, (gate, up) in enumerate(heard):
+    products = mlp.silu(gate) * up
+    columns = blocks[number].mlp.down_proj.weight.norm(dim=0)  # (F,)
+    alone, added = share_needed(products), share_needed(products * columns)
+    print(f"layer {number}: 90 % from {alone:.1%} of the units; times their columns {added:.1%}")
+
+# %% [markdown] id="after-the-columns"
+# Hardly: the columns of a layer have similar lengths.
+
+# %% [markdown] id="that-is-the-odd-number-11008"
+# ## Further: train the five layers yourself
+#
+# Five models of equal size, two seeds each, 150 steps: a *short* training. Each dot is one model, its height the loss on documents
+# that it has not been trained on. Two seeds and 150 steps are too few to be convincing; compare with the figure of section 5, which
+# `python -m course_lib.chapters.mlp.ffn_toys` makes in some minutes.
+
+# %% tags=["nbval-ignore-output"] id="names-tuple-byte-models-variants"
+sizes = [sum(p.numel() for p in ffn_toys.untrained(name).parameters()) for name in names]
+print("parameters:", dict(zip(names, sizes, strict=True)))
+show(figures.mlp.variants(ffn_toys.losses(names, steps=150, seeds=(0, 1), device=device)))
+
+# %% [markdown] id="does-the-little-model-of-section"
+# ## Further: entries of a trained memory
+#
+# Does the small model of section 3 hold such entries? Take the units of its last layer that are active for few of the ten thousand
+# held-out examples. What a *key* responds to can be seen from the contexts that activate it most. What the *value* predicts can be
+# read with the output head: which next bytes does it make more likely?
+
+# %% tags=["nbval-ignore-output"] id="fires-second-0-double-mean-0"
+active = (second > 0).float().mean(0)
+rare = [unit for unit in active.argsort().tolist() if active[unit] > 0.004][:6]
+values = reader.layers[1].down_proj.weight  # (C, F)
+raised = (reader.head.weight * reader.last_norm.weight) @ values  # (256, F)
+for unit in rare:
+    order = second[:, unit].argsort(descending=True)[:200].tolist()
+    contexts = dict.fromkeys(bytes(held_out.contexts[i].tolist()) for i in order)
+    raises = bytes(raised[:, unit].topk(3).indices.tolist())
+    print(f"unit {unit:3} active {active[unit]:.1%}, raises {raises}, after", *list(contexts)[:4])
+
+# %% [markdown] id="look-along-each-row-the-contexts"
+# Look along each row. The contexts of some units end alike, or have the same letter at one of the eight positions; those of others have
+# nothing in common that one could see. So some keys of this model can be read. Its values are harder to read, since each of
+# them shifts the prediction only a little, together with those of all other active units. In large models, too, many keys cannot be put
+# into words, and one meaning is spread over many units. The memory is a *view* of the layer. The view is exact; what is stored in it
+# has to be found out each time.
+
+# %% [markdown] id="how-dispatch-reads"
+# ## Further: how the library runs experts
+#
+# The library sorts all pairs (token, choice) by expert. `order` lists the sorted pairs, `counts` says how many each expert has, `place`
+# leads back. With a `capacity` (section 9) an expert drops its last pairs.
+
+# %% id="reveal-experts-dispatch"
+reveal(experts.dispatch)
+
+# %% id="reveal-experts-run-experts"
+reveal(experts.run_experts)
+
+# %% [markdown] id="the-library-s-version-also-takes"
+# ## Further: padding, and a shared expert
+#
+# The library's balancing loss also takes a `mask`. Padding tokens are all alike, so they all choose the same experts; if they are counted,
+# the loss sees an imbalance that does not exist:
+
+# %% id="real-torch-eye-6-repeat-4"
+real = torch.eye(6).repeat(4, 1)  # 24 tokens, spread evenly over 6 experts
+padded = torch.cat([real, torch.tensor([[1.0, 0, 0, 0, 0, 0]]).expand(40, 6)])
+mask = torch.arange(64) < 24
+print("padding counted:", rounded(experts.load_balancing_loss(padded, k=1)))
+print("with a mask:    ", rounded(experts.load_balancing_loss(padded, k=1, mask=mask)))
+
+# %% [markdown] id="some-things-are-needed-by-every"
+# The shared expert of section 9, as in Qwen2-MoE: what it adds, times its gate, is the difference between the layer with it and without
+# it.
+
+# %% id="block-experts-sparsemoe-width-32-hidden"
+block = experts.SparseMoE(width=32, hidden=24, num_experts=8, k=2, shared_hidden=48)
+x = torch.randn(5, 32, generator=seeded(7))
+with torch.no_grad():
+    shared = torch.sigmoid(block.shared_expert_gate(x)) * block.shared_expert(x)
+    whole = block(x)
+    block.shared_expert = None
+    print("output = routed + shared:", torch.allclose(whole, block(x) + shared, atol=1e-6))
+
+# %% [markdown] id="further-dense-and-mixture-timed"
+# ## Further: dense and mixture, timed
+#
+# Three layers on the CPU (layers as small as these would leave a GPU idle): a mixture of 32 experts with 4 active, a dense layer with
+# the same FLOPs per token, and a dense layer with all of the mixture's parameters.
+
+# %% id="time-dense-and-mixture"
+import time
+
+
+def best_time(layer, x, runs=7):
+    times = []
+    for _ in range(runs + 1):  # the first call is a warm-up
+        start = time.perf_counter()
+        layer(x)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+sparse = experts.SparseMoE(width=256, hidden=128, num_experts=32, k=4).requires_grad_(False)
+same_flops, all_parameters = (mlp.GatedFFN(256, n * 128).requires_grad_(False) for n in (4, 32))
+
+# %% tags=["nbval-ignore-output"] id="ratios-dense-and-mixture"
+for tokens in (1, 16, 256):
+    x = torch.randn(tokens, 256, generator=seeded(tokens))
+    mixture, small, large = (best_time(each, x) for each in (sparse, same_flops, all_parameters))
+    print(
+        f"{tokens:3} tokens: the mixture takes {mixture / small:4.1f} × the time of equal FLOPs",
+        end=" ",
+    )
+    print(f"and {mixture / large:4.2f} × that of equal parameters")
+
+# %% [markdown] id="after-the-timing"
+# At equal FLOPs the mixture is slower, mostly by a factor of several. With many tokens it is clearly faster than the dense
+# layer that holds as many parameters; with few, routing takes up most of the advantage.
 
 # %% [markdown] id="further-mixtures-at-scale"
 # ## Further: mixtures at scale

@@ -60,9 +60,9 @@ class ToyModel(toy_models.AttentionOnlyModel):
         self, ids: Int[Tensor, "B T"]
     ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B L H T T"]]:
         """Return the logits, and the attention weights of all heads."""
-        logits, weights = self.run_layers(
-            self.embed(ids), rotate=_rotation(ids.shape[1]), return_weights=True
-        )
+        rotate = _rotation(ids.shape[1], ids.device)
+        with ids.device:  # where the mask is made
+            logits, weights = self.run_layers(self.embed(ids), rotate=rotate, return_weights=True)
         return logits, torch.stack(weights, dim=1)
 
     def without_head(
@@ -84,8 +84,8 @@ class ToyModel(toy_models.AttentionOnlyModel):
         return mean_head_outputs(outputs, HEADS, lambda: self(ids))
 
 
-def _rotation(tokens: int) -> Callable[[Tensor], Tensor]:
-    angles = rope_angles(torch.arange(tokens), WIDTH // HEADS)
+def _rotation(tokens: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+    angles = rope_angles(torch.arange(tokens, device=device), WIDTH // HEADS)
     cos, sin = angles.cos(), angles.sin()
     return lambda x: apply_rope(x, cos, sin)
 
@@ -96,11 +96,18 @@ class Sequences(NamedTuple):
     ids: Int[Tensor, "B T"]
     repeated: Bool[Tensor, "B T"]
 
+    def to(self, device: torch.device | str) -> "Sequences":
+        """Return the same sequences on a device."""
+        return Sequences(self.ids.to(device), self.repeated.to(device))
+
 
 def repeated_sequences(
     batch: int, periods: tuple[int, int], generator: torch.Generator, tokens: int = LENGTH
 ) -> Sequences:
-    """Return <s> and then a random text, repeated; its length is sampled for each sequence."""
+    """Return <s> and then a random text, repeated; its length is sampled for each sequence.
+
+    They are drawn on the CPU, so that they are the same everywhere.
+    """
     low, high = periods
     if not 1 <= low <= high < len(TOKENS):
         raise ValueError(
@@ -131,7 +138,8 @@ def queries_and_keys(
     model: ToyModel, ids: Int[Tensor, "B T"]
 ) -> tuple[Float[Tensor, "L B H T D"], Float[Tensor, "L B H T D"]]:
     """Return the queries and keys of all heads as they are multiplied, after their rotation."""
-    rotate, mask = _rotation(ids.shape[1]), causal_mask(ids.shape[1])
+    rotate = _rotation(ids.shape[1], ids.device)
+    mask = causal_mask(ids.shape[1], device=ids.device)
     queries, keys = [], []
     with torch.no_grad():
         x = model.embed(ids)
@@ -153,21 +161,25 @@ class History(NamedTuple):
 
 
 def train_toy(
-    steps: int = STEPS, kind: Kind = "varying", seed: int = 0, every: int = 10
+    steps: int = STEPS,
+    kind: Kind = "varying",
+    seed: int = 0,
+    every: int = 10,
+    device: torch.device | str = "cpu",
 ) -> tuple[ToyModel, History]:
     """Train a toy from scratch and score its heads every few steps; about ten seconds."""
     generator = seeded(seed)
     with seeded_draws(seed):
-        model = ToyModel()
+        model = ToyModel().to(device)
     training = toy_models.RepeatTraining(model, steps)
-    probe = repeated_sequences(8, PERIODS[kind], seeded(seed + 1))
+    probe = repeated_sequences(8, PERIODS[kind], seeded(seed + 1)).to(device)
     history = History([], [], [], [])
     with toy_models.one_thread():
         for step in range(steps + 1):
             if step % every == 0 or step == steps:
                 _note(history, step, model, probe)
             if step < steps:
-                batch = repeated_sequences(32, PERIODS[kind], generator)
+                batch = repeated_sequences(32, PERIODS[kind], generator).to(device)
                 training.step(_surprises(model, batch.ids), batch.repeated[:, :-1])
     return model, history
 

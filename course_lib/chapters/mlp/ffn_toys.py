@@ -68,6 +68,10 @@ class Examples(NamedTuple):
     contexts: Int[Tensor, "N T"]
     following: Int[Tensor, " N"]
 
+    def to(self, device: torch.device | str) -> "Examples":
+        """Return the same examples on a device."""
+        return Examples(self.contexts.to(device), self.following.to(device))
+
 
 def examples(text: str) -> Examples:
     """Return every run of eight bytes of a text, with the byte after it."""
@@ -102,7 +106,7 @@ class RandomMoE(SparseMoE):
     def routed(self, x: Float[Tensor, "*lead C"]) -> tuple[Float[Tensor, "*lead C"], Routing]:
         """Send each vector to random experts, with random gate weights."""
         tokens = x.flatten(0, -2)
-        logits = torch.randn(len(tokens), self.gate.out_features)
+        logits = torch.randn(len(tokens), self.gate.out_features).to(x.device)
         gates, chosen = route(logits, self.k)
         groups = dispatch(chosen, self.gate.out_features)
         y = self.experts(tokens, gates, groups)
@@ -167,16 +171,20 @@ def untrained(name: str) -> ByteModel:
 
 
 def train(name: str, data: Examples, steps: int, seed: int = 0, rate: float = RATE) -> ByteModel:
-    """Return a model after this number of steps; the same seed gives the same model."""
+    """Return a model after this number of steps, on the device of the data.
+
+    The same seed gives the same model, up to rounding: what is drawn is drawn on the CPU.
+    """
+    device = data.following.device
     with seeded_draws(seed):
-        model = untrained(name)
+        model = untrained(name).to(device)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         )
         draws = seeded(seed)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - step / steps))
-            batch = torch.randint(len(data.following), (BATCH,), generator=draws)
+            batch = torch.randint(len(data.following), (BATCH,), generator=draws).to(device)
             _step(model, optimizer, Examples(*(part[batch] for part in data)), name == "balanced")
     return model
 
@@ -222,9 +230,14 @@ def loads(model: ByteModel, data: Examples) -> Float[Tensor, "layers E"]:
     return torch.stack([expert_load(r.chosen, NUM_EXPERTS) * NUM_EXPERTS for r in routings])
 
 
-def losses(names: tuple[str, ...], steps: int, seeds: tuple[int, ...]) -> dict[str, list[float]]:
+def losses(
+    names: tuple[str, ...],
+    steps: int,
+    seeds: tuple[int, ...],
+    device: torch.device | str = "cpu",
+) -> dict[str, list[float]]:
     """Return the held-out loss of each kind of model, one for each seed."""
-    data, held_out = lessons()
+    data, held_out = (part.to(device) for part in lessons())
     return {
         name: [loss_on(train(name, data, steps, seed), held_out) for seed in seeds]
         for name in names

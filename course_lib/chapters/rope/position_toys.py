@@ -73,34 +73,37 @@ class PositionModel(toy_models.AttentionOnlyModel):
         layout: Layout = "halves",
     ) -> Float[Tensor, "B T V"]:
         """Return the logits; the other arguments change what `rope` does, for experiments."""
-        tokens = ids.shape[1]
-        x = self.embed(ids) + self._vectors(tokens)
-        rotate = self._rotation(tokens, rope, layout)
-        return self.run_layers(x, bias=self._bias(tokens), rotate=rotate)[0]
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        x = self.embed(ids) + self._vectors(positions)
+        bias, rotate = self._bias(positions), self._rotation(positions, rope, layout)
+        with ids.device:  # where the mask is made
+            return self.run_layers(x, bias=bias, rotate=rotate)[0]
 
-    def _vectors(self, tokens: int) -> Tensor | float:
+    def _vectors(self, positions: Int[Tensor, " T"]) -> Tensor | float:
         """Return what is added to the embeddings."""
         if self.method == "learned":
-            return learned_positions(self.table, torch.arange(tokens))
-        return sinusoidal_table(tokens, WIDTH) if self.method == "sinusoidal" else 0.0
+            return learned_positions(self.table, positions)
+        if self.method == "sinusoidal":
+            return sinusoidal_table(len(positions), WIDTH, device=positions.device)
+        return 0.0
 
-    def _bias(self, tokens: int) -> Float[Tensor, "H T T"] | None:
+    def _bias(self, positions: Int[Tensor, " T"]) -> Float[Tensor, "H T T"] | None:
         """Return what is added to the scores."""
         if self.method == "alibi":
-            return alibi_bias(alibi_slopes(HEADS), tokens)
+            return alibi_bias(alibi_slopes(HEADS).to(positions.device), len(positions))
         if self.method != "relative":
             return None
-        offsets = token_offsets(tokens)
+        offsets = token_offsets(len(positions), device=positions.device)
         buckets = relative_position_bucket(offsets, 32, TRAINED_LENGTH, bidirectional=False)
         return relative_position_bias(self.table, buckets)
 
     def _rotation(
-        self, tokens: int, rope: Mapping[str, Any], layout: Layout
+        self, positions: Int[Tensor, " T"], rope: Mapping[str, Any], layout: Layout
     ) -> Callable[[Tensor], Tensor] | None:
         """Return the function that rotates queries and keys."""
         if self.method != "rope":
             return None
-        cos, sin = rope_cos_sin(torch.arange(tokens), HEAD_DIM, rope, TRAINED_LENGTH)
+        cos, sin = rope_cos_sin(positions, HEAD_DIM, rope, TRAINED_LENGTH)
         return lambda x: apply_rope(x, cos, sin, layout)
 
 
@@ -116,6 +119,7 @@ def repeated_texts(
 def loss_at_distance(model: PositionModel, distance: int, texts: int = 8, **changes: Any) -> float:
     """Return the mean loss, in nats, at tokens that must be copied from this distance."""
     ids = repeated_texts([distance] * texts, 2 * distance + 1, seeded(5))
+    ids = ids.to(model.embed.weight.device)
     with torch.no_grad():
         surprise = surprises(model(ids[:, :-1], **changes), ids[:, 1:])
     return surprise[:, distance:].mean().item()

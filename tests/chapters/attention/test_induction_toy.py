@@ -10,6 +10,7 @@ from course_lib.chapters.attention.induction_toy import (
     LAYERS,
     PERIODS,
     TOKENS,
+    ToyModel,
     queries_and_keys,
     repeat_loss,
     repeated_sequences,
@@ -103,6 +104,14 @@ def test_queries_and_keys_are_those_that_are_compared():
     future = torch.ones(ids.shape[1], ids.shape[1]).triu(1).bool()
     weights = torch.softmax(scores.masked_fill(future, -torch.inf), -1)
     assert torch.allclose(weights, model(ids)[1], atol=1e-5)
+
+
+def test_a_toy_computes_where_its_sequences_are():
+    model, found = ToyModel().to("meta"), sequences(batch=2).to("meta")
+    logits, weights = model(found.ids)
+    q, k = queries_and_keys(model, found.ids)
+    made = (*found, logits, weights, q, k, model.head_means(found.ids))
+    assert all(each.device.type == "meta" for each in made)
 
 
 def test_a_few_steps_learn_something_and_are_the_same_each_time():

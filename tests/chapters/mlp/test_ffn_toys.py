@@ -41,6 +41,13 @@ def test_a_model_learns_what_it_is_shown(name):
     assert after < 0.75
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_model_computes_where_its_examples_are(name):
+    model, data = ffn_toys.untrained(name).to("meta"), TEXT_DATA.to("meta")
+    made = (*data, model(data.contexts), *ffn_toys.pre_activations(model, data))
+    assert all(each.device.type == "meta" for each in made)
+
+
 def test_one_seed_gives_one_model_and_leaves_the_global_draws_alone():
     state = torch.get_rng_state()
     one, same, other = (ffn_toys.train("GELU", TEXT_DATA, 3, seed) for seed in (0, 0, 1))

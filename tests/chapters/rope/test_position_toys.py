@@ -73,8 +73,9 @@ def test_without_positions_the_order_of_what_came_before_means_nothing():
     mixed[0, :19] = ids[0, torch.randperm(19, generator=generator(1))]
 
     def first_layer(model, ids):
-        x = model.embed(ids) + model._vectors(20)
-        bias, rotate = model._bias(20), model._rotation(20, position_toys.PLAIN, "halves")
+        places = torch.arange(20)
+        x = model.embed(ids) + model._vectors(places)
+        bias, rotate = model._bias(places), model._rotation(places, position_toys.PLAIN, "halves")
         mask = torch.ones(20, 20, dtype=torch.bool).tril()
         return model.attentions[0](model.norms[0](x), mask, bias=bias, rotate=rotate)[0][0, -1]
 
@@ -128,3 +129,9 @@ def test_the_stored_weights_are_those_that_training_writes(tmp_path, monkeypatch
 def test_an_unknown_method_is_an_error():
     with pytest.raises(ValueError, match=r"method.*none, .*'magic'"):
         PositionModel("magic")
+
+
+@pytest.mark.parametrize("method", [each for each in METHODS if each != "learned"])
+def test_a_model_computes_where_its_texts_are(method):  # a learned table reads its positions
+    ids = torch.zeros(2, TRAINED_LENGTH, dtype=torch.long, device="meta")
+    assert PositionModel(method).to("meta")(ids).device.type == "meta"

@@ -77,5 +77,10 @@ def mask_and_weights(
     title(left, f"{kind}: {int(mask.sum())} of {mask.numel()} pairs allowed ({share:.0%}, yellow)")
     empty = int((~mask.any(-1)).sum())
     rows = "1 row reads" if empty == 1 else f"{empty} rows read"
-    title(right, f"{rows} nothing: zeros" if empty else "each row of weights adds up to 1")
+    title(
+        right,
+        f"{rows} nothing: zeros"
+        if empty
+        else "each row of weights adds up to 1 (blue: 0, yellow: 1)",
+    )
     return figure

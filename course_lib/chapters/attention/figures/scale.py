@@ -25,7 +25,7 @@ _COLOURS = dict(zip(RULES, (OKABE_ITO.vermillion, OKABE_ITO.blue, OKABE_ITO.oran
 
 def product_spread(q: Float[Tensor, "... D"], k: Float[Tensor, "... D"]) -> float:
     """Return the standard deviation of q·k over all pairs, divided by those of the entries."""
-    rows_q, rows_k = q.flatten(0, -2).double(), k.flatten(0, -2).double()
+    rows_q, rows_k = (x.flatten(0, -2).cpu().double() for x in (q, k))
     products = rows_q @ rows_k.T
     return (products.std() / (rows_q.std() * rows_k.std())).item()
 
@@ -76,7 +76,11 @@ def scale_experiment(
     left.legend(frameon=False, fontsize=9, loc="upper left")
     left.set(xscale="log", yscale="log", xlabel="head width D", ylabel="spread of q·k")
     found = measured[WIDTHS.index(width)]
-    title(left, f"At width {width} q·k spreads by {found:.1f}; √{width} = {width**0.5:.1f}")
+    said = f"At width {width} q·k spreads by {found:.1f}; √{width} = {width**0.5:.1f}"
+    if trained:
+        spreads = [spread for _, spread in trained]
+        said += f"; in trained heads by {min(spreads):.1f} to {max(spreads):.1f}"
+    title(left, said)
     for rule in RULES:
         right.plot(WIDTHS, query_gradients(rule, keys), "o-", color=_COLOURS[rule], label=rule)
     right.legend(frameon=False, fontsize=9, loc="lower left")

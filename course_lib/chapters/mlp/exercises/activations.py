@@ -38,7 +38,9 @@ def _plain_probes(at_one):
         Probe(
             "large numbers",
             lambda: call(torch.tensor([-1000.0, -90.0, 90.0, 1000.0])),
-            "For large negative x the result is 0, for large positive x it is x; never nan.",
+            "For large negative x the result is 0 and so is the gradient; for large positive x the "
+            "result is x and the gradient is 1. Neither is ever nan.",
+            gradient=True,
         ),
     )
 
@@ -236,7 +238,10 @@ SILU = Exercise(
     title="SiLU",
     minutes=3,
     difficulty=1,
-    statement="Return x times its sigmoid, for each number of a tensor, however large.",
+    statement=(
+        "Return x times its sigmoid, for each number of a tensor, however large. The gradient must "
+        "be right as well, and never nan."
+    ),
     solution=mlp.silu,
     reference=lambda x: F.silu(x.double()).to(x.dtype),
     same_dtype=True,
@@ -258,6 +263,13 @@ SILU = Exercise(
             lambda x: x * torch.exp(x) / (1 + torch.exp(x)),
             "exp(x) is infinite above about 88, and infinity over infinity is nan. Use exp(−x), "
             "or torch.sigmoid.",
+        ),
+        Misconception(
+            "nan in the gradient of large negative x",
+            lambda x: x / (1 + torch.exp(-x)),
+            "The values are right. But exp(1000) is infinite, and the gradient of the quotient is "
+            "infinity over infinity, nan: one such number ruins a training step. torch.sigmoid "
+            "computes the same factor safely.",
         ),
         Misconception(
             "tanh in place of the sigmoid",
@@ -291,13 +303,12 @@ SILU = Exercise(
         ),
     ),
     alternatives=(
-        Alternative("as a quotient", lambda x: x / (1 + torch.exp(-x))),
         Alternative("by torch's own", F.silu),
         Alternative("as the hint has it", lambda x: x * torch.sigmoid(x)),
         Alternative("through tanh", lambda x: x * (1 + torch.tanh(x / 2)) / 2),
     ),
     hints=(
-        "The sigmoid is 1 / (1 + exp(−x)), and torch.sigmoid computes it safely.",
+        "The sigmoid is 1 / (1 + exp(−x)). torch.sigmoid computes it, and its gradient, safely.",
         "x * torch.sigmoid(x)",
     ),
 )

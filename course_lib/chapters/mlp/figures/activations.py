@@ -46,7 +46,7 @@ def activation(name: str, arriving: Float[Tensor, "*shape"]) -> Figure:
             f"the activation must be one of {', '.join(CURVES)}; got {name!r}. "
             "Use one of these names."
         )
-    numbers = arriving.detach().flatten().double()
+    numbers = arriving.detach().flatten().cpu().double()
     flat = (slope(CURVES[name], numbers).abs() < FLAT).double().mean().item()
     below = (numbers < 0).double().mean().item()
     x = torch.linspace(-REACH, REACH, 401, dtype=torch.float64)
@@ -71,7 +71,7 @@ def activation(name: str, arriving: Float[Tensor, "*shape"]) -> Figure:
 
 def _histogram(ax: Axes, numbers: Float[Tensor, " N"]) -> None:
     edges = torch.linspace(-REACH, REACH, 61, dtype=torch.float64)
-    counts = torch.histogram(numbers.cpu(), edges).hist / len(numbers)
+    counts = torch.histogram(numbers, edges).hist / len(numbers)
     for half, colour, label in (
         (slice(0, 30), OKABE_ITO.vermillion, "negative"),
         (slice(30, 60), OKABE_ITO.sky, "positive"),
@@ -186,7 +186,7 @@ def gate_surface(gate: str = "swiglu", up: Number = 1.0) -> Figure:
     left.set(xlabel="gate", ylabel="up")
     left.set(xticks=[-4, 0, 4], yticks=[-4, 0, 4])
     closed = (surface.abs() < CLOSED).double().mean().item()
-    title(left, f"{TITLES[gate]}: on {closed:.0%} of this square the product is below ±{CLOSED}")
+    title(left, f"{TITLES[gate]}: on {closed:.0%} of this square the product is within ±{CLOSED}")
     right.plot(line.tolist(), (opened * up).tolist(), color=OKABE_ITO.green, lw=2.2)
     right.axhline(0, color=FAINT, linewidth=0.8)
     right.set(xlim=(-reach, reach), ylim=(-8, 8), xlabel="gate", ylabel="act(gate) · up")

@@ -20,7 +20,7 @@ from course_lib.study.display.plotting import SIGNED, Margins, heatmap, new_figu
 
 def similarities(table: Float[Tensor, "T C"]) -> Float[Tensor, "T T"]:
     """Return the cosine of each pair of rows."""
-    rows = torch.nn.functional.normalize(table.double(), dim=-1)
+    rows = torch.nn.functional.normalize(table.cpu().double(), dim=-1)
     return rows @ rows.T
 
 
