@@ -61,8 +61,7 @@ class ToyModel(toy_models.AttentionOnlyModel):
     ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B L H T T"]]:
         """Return the logits, and the attention weights of all heads."""
         rotate = _rotation(ids.shape[1], ids.device)
-        with ids.device:  # where the mask is made
-            logits, weights = self.run_layers(self.embed(ids), rotate=rotate, return_weights=True)
+        logits, weights = self.run_layers(self.embed(ids), rotate=rotate, return_weights=True)
         return logits, torch.stack(weights, dim=1)
 
     def without_head(

@@ -76,8 +76,7 @@ class PositionModel(toy_models.AttentionOnlyModel):
         positions = torch.arange(ids.shape[1], device=ids.device)
         x = self.embed(ids) + self._vectors(positions)
         bias, rotate = self._bias(positions), self._rotation(positions, rope, layout)
-        with ids.device:  # where the mask is made
-            return self.run_layers(x, bias=bias, rotate=rotate)[0]
+        return self.run_layers(x, bias=bias, rotate=rotate)[0]
 
     def _vectors(self, positions: Int[Tensor, " T"]) -> Tensor | float:
         """Return what is added to the embeddings."""

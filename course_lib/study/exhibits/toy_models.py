@@ -65,7 +65,7 @@ class AttentionOnlyModel(nn.Module):
         return_weights: bool = False,
     ) -> tuple[Float[Tensor, "B T V"], list[Float[Tensor, "B H T T"]]]:
         """Return the logits for embedded tokens, and the weights of each layer where requested."""
-        mask, weights = causal_mask(x.shape[1]), []
+        mask, weights = causal_mask(x.shape[1], device=x.device), []
         for norm, attention in self.layers():
             read, read_weights = attention(
                 norm(x), mask, bias=bias, rotate=rotate, return_weights=return_weights
