@@ -25,6 +25,7 @@ import json
 import math
 import time
 import unicodedata
+from collections import Counter
 from itertools import pairwise
 
 import regex
@@ -915,8 +916,6 @@ reveal("tokenization.count_changes")
 reveal(bpe_training.PairCounts.merge)
 
 # %% tags=["nbval-ignore-output"] id="words-looked-at"
-from collections import Counter
-
 started = time.perf_counter()
 bpe_training.count_pairs(counted)
 recount_seconds = time.perf_counter() - started
@@ -1041,7 +1040,6 @@ explorers.tokenization.two_tokenizers(left="WordPiece 1024", right="Unigram 800"
 
 # %% id="shares-h-0-03-u-0"
 import random
-from collections import Counter
 
 from course_lib.tokenization import segmentation
 
@@ -1207,7 +1205,6 @@ print("with a scan and with a heap:", same)
 
 # %% id="pieces-held-out-start-start-7"
 from array import array
-from collections import Counter
 
 chunks = [held_out[start : start + 7] for start in range(0, len(held_out), 7)]
 print("in chunks of 7 characters:", list(tokenizer.encode_iterable(chunks)) == encoded[0])
