@@ -16,9 +16,9 @@
 # - measure what a vocabulary costs, and refute common claims about tokens.
 #
 # About 160 minutes, 40 of them to assemble a trainer and a streaming decoder. The sections called *Further*, before the recap, are
-# folded in JupyterLab and can be skipped. Nothing is downloaded. The training text is the
-# documentation of your own Python. Other versions of Python have slightly different documentation, so numbers that depend on
-# it vary a little; where the text quotes one, it says "about".
+# folded in JupyterLab and can be skipped. Nothing is downloaded. The training text is the documentation of your own Python. Other
+# versions of Python have slightly different documentation, so numbers that depend on it vary a little; where the text quotes one,
+# it says "about".
 
 # %% id="imports"
 import json
@@ -94,9 +94,9 @@ for language, sample in corpus.SAMPLES.items():
 
 # %% [markdown] id="five-of-these-samples-say-the"
 # The woman at a computer looks like one character and is three code points: a woman, an invisible joiner and a computer. What a
-# reader sees as one symbol may be several characters, and one character may be several bytes. The
-# second table shows the course's samples. The first five are the same sentence: counted in characters, Chinese is by far the shortest; in bytes it is as long as
-# English.
+# reader sees as one symbol may be several characters, and one character may be several bytes. The second table shows the course's
+# samples of text. The first five are the same sentence: counted in characters, Chinese is by far the shortest; in bytes it is as
+# long as English.
 #
 # There are only 256 bytes. A vocabulary that contains all of them can spell any text in any script, so **nothing is ever
 # unknown**. The price is length: one token for each byte. What remains is to make common sequences of bytes shorter.
@@ -106,7 +106,8 @@ for language, sample in corpus.SAMPLES.items():
 #
 # Byte-pair encoding, BPE, does this by counting. Start with single bytes. Count all pairs of neighbours in the corpus,
 # replace the most frequent pair by a new token, and repeat until the vocabulary has the size you want
-# (Sennrich et al. 2016, arXiv:1508.07909).
+# (Sennrich et al. 2016, arXiv:1508.07909). The corpus has been cut into words before, and only neighbours in the same word are
+# counted; section 4 says how and why.
 #
 # $$\text{next merge} = \operatorname{arg\,max}_{(a, b)} \; \sum_{\text{words } w} \text{count}(w) \cdot \#\{\,i : w_i = a,\; w_{i+1} = b\,\}$$
 #
@@ -152,7 +153,7 @@ reveal("tokenization.count_pairs")
 # %% [markdown] id="build-it-2"
 # ### Build it: apply a merge
 # Then the pair is replaced, from left to right, in every word. One case takes thought. In a run such as `aaa` the pair `aa` occurs
-# twice, but the two occurrences share the middle letter. Only one of them can be replaced, and the left one is: `aaa` becomes
+# twice, but the two occurrences share the middle letter. Only one of them can be replaced, and it is the left one: `aaa` becomes
 # `A a`, and `aaaaa` becomes `A A a`.
 #
 # Return a new list in which every occurrence of `pair` is replaced by `new_id`, found from left to right and without overlap.
@@ -264,8 +265,8 @@ for name, pattern in (("cut into words", patterns.GPT2_PATTERN), ("not cut", r"(
 
 # %% [markdown] id="so-text-is-cut-into-words"
 # So text is cut into words *before* anything is counted, by a regular expression, and no token ever crosses a cut. The pattern
-# of GPT-2 has six alternatives, where `\p{L}` is any letter, `\p{N}` any digit and `\s` white space. At each place the first one
-# that matches wins:
+# of GPT-2 has six alternatives. In them `\p{L}` is any letter, `\p{N}` any digit, `\s` white space, `\S` anything else, and
+# `(?!\S)` means "not directly before `\S`". At each place the first alternative that matches wins:
 
 # %% id="the-gpt2-pattern"
 alternatives = {
@@ -286,9 +287,14 @@ print("together they are the pattern:", "|".join(alternatives) == patterns.GPT2_
 # The space goes with the word that follows it, which is why the fifth alternative leaves the last space for that word. So the
 # same word has one token inside a sentence, with its space, and a different one at the start of a line.
 #
-# GPT-4's pattern differs in four ways: contractions may be in capitals (`(?i:…)`); any one character that is no letter, digit
-# or line break may stand before letters (`[^\r\n\p{L}\p{N}]?\p{L}+`), so that `.name` and `(x` are words; digits are cut after at
-# most three and do not take the space before them (`\p{N}{1,3}`); and line breaks stay with the punctuation before them or form a word of their own (`\s*[\r\n]+`).
+# GPT-4's pattern differs in four ways:
+#
+# - contractions may be in capitals: `(?i:…)`;
+# - any one character that is no letter, digit or line break may stand before letters, so that `.name` and `(x` are words:
+#   `[^\r\n\p{L}\p{N}]?\p{L}+`;
+# - digits are cut after at most three and do not take the space before them: `\p{N}{1,3}`;
+# - line breaks stay with the punctuation before them or form a word of their own: `\s*[\r\n]+`.
+#
 # Qwen's is the same with single digits.
 #
 # > **Predict.** How many words is ` 12345` with each of the three patterns?
@@ -573,8 +579,8 @@ reveal("tokenization.viterbi")
 # and ab with 0.1, together 0.3. So the word was segmented as a · b with probability two thirds: a and b are used **⅔** times
 # each, ab is used **⅓** times.
 #
-# BPE starts with too few tokens and adds some. Unigram starts with too many pieces, all frequent substrings, and between the steps
-# of EM drops those that the corpus misses least. You can build a part of this in *Further: training Unigram*.
+# BPE starts with too few tokens and adds some. Unigram starts with too many pieces, the frequent substrings of the corpus, and
+# between the steps of EM drops those that it misses least. You can build a part of this in *Further: training Unigram*.
 
 # %% id="shares-a-0-5-b-0"
 from course_lib.tokenization import unigram_training
@@ -741,8 +747,10 @@ print(f"logits of 8192 tokens in float32: {8192 * table_rows * 4 / 1e9:.1f} GB")
 # for each byte read, the memory and not the arithmetic limits the speed (a GPU can do several hundred FLOPs in the time in which
 # it reads one byte), so the step is cheaper per token in a batch, which reads the table once for all its rows.
 #
-# The tokenizer itself does no arithmetic at all: its time goes into looking things up. How many megabytes per second?
-# Qwen3 was trained on 36 trillion tokens, which at 4 bytes each is 144 TB. Predict the order of magnitude for Python.
+# The tokenizer itself does no arithmetic at all: its time goes into looking things up. Qwen3 was trained on 36 trillion tokens,
+# which at 4 bytes each is 144 TB.
+#
+# > **Predict.** How many megabytes per second does the course's tokenizer encode, in Python: 0.01, 1 or 100?
 
 
 # %% tags=["nbval-ignore-output"] id="megabytes-per-second"
@@ -786,7 +794,7 @@ for size, share in zip(sizes[1:], saved_share, strict=True):
 # the other curves: this vocabulary was trained on English documentation. On Chinese it saves nothing, however large it grows,
 # because no merge was ever learned there.
 #
-# Now complete the table of section 1. To be fair, all three kinds are trained on the same 40 000 characters, to about 1024 tokens.
+# Now complete the table of section 1. To be fair, all three kinds of tokenizer are trained on the same 40 000 characters, to about 1024 tokens.
 # (Unigram ends a few below, since it drops pieces that are never used.)
 #
 # > **Predict.** Which of the three needs the most tokens?
@@ -806,7 +814,7 @@ for name, each in kinds.items():
     print(f"{name:15} vocabulary {each.vocab_size:4}   sequence {len(ids):6}   unknown {share:.2%}")
 
 # %% [markdown] id="why-the-score-wastes-tokens"
-# WordPiece, by a quarter to a third. The score of section 7 is the reason. It favours pairs of *rare* pieces, such as `q ##u`, so it
+# WordPiece: about a third more than BPE, a quarter more than Unigram. The score of section 7 is the reason. It favours pairs of *rare* pieces, such as `q ##u`, so it
 # spends the vocabulary on long pieces of rare words, while frequent words stay in several pieces.
 
 # %% [markdown] id="the-same-thought-in-other-languages"
@@ -880,9 +888,9 @@ print(
 # %% [markdown] id="the-same-fast"
 # ## Further: training without recounting
 #
-# The plain loop of section 3 reads the whole corpus for every merge. With real text and tens of thousands of merges that is far too slow. But a
-# merge changes only the words that contain the pair, and in these only the pairs next to it. So keep the counts, and change
-# them.
+# The plain loop of section 3 reads the whole corpus for every merge. With real text and tens of thousands of merges that is far
+# too slow. But a merge changes only the words that contain the pair, and in these only the pairs next to it. So keep the counts,
+# and change them.
 #
 # By hand: the word `mint` occurs 4 times, and `i n` is merged. Then `m in t` has
 # - lost (m, i), (i, n) and (n, t): each count falls by 1 for each occurrence of the word, here by **4**;
