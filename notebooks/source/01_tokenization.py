@@ -794,8 +794,8 @@ for size, share in zip(sizes[1:], saved_share, strict=True):
 # the other curves: this vocabulary was trained on English documentation. On Chinese it saves nothing, however large it grows,
 # because no merge was ever learned there.
 #
-# Now complete the table of section 1. To be fair, all three kinds of tokenizer are trained on the same 40 000 characters, to about 1024 tokens.
-# (Unigram ends a few below, since it drops pieces that are never used.)
+# Now complete the table of section 1. To be fair, all three kinds of tokenizer are trained on the same 40 000 characters, to about
+# 1024 tokens. (Unigram ends a few below, since it drops pieces that are never used.)
 #
 # > **Predict.** Which of the three needs the most tokens?
 
@@ -814,8 +814,9 @@ for name, each in kinds.items():
     print(f"{name:15} vocabulary {each.vocab_size:4}   sequence {len(ids):6}   unknown {share:.2%}")
 
 # %% [markdown] id="why-the-score-wastes-tokens"
-# WordPiece: about a third more than BPE, a quarter more than Unigram. The score of section 7 is the reason. It favours pairs of *rare* pieces, such as `q ##u`, so it
-# spends the vocabulary on long pieces of rare words, while frequent words stay in several pieces.
+# WordPiece: about a third more than BPE, a quarter more than Unigram. The score of section 7 is the reason. It favours pairs of
+# *rare* pieces, such as `q ##u`, so it spends the vocabulary on long pieces of rare words, while frequent words stay in several
+# pieces.
 
 # %% [markdown] id="the-same-thought-in-other-languages"
 # ### The same sentence in other languages

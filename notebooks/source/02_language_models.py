@@ -14,8 +14,8 @@
 # - compress a text with your language model, and say how far any code can go, with noise and without.
 #
 # About 120 minutes. The sections called *Further*, before the recap, are folded in JupyterLab and can be skipped. Nothing is
-# downloaded: the text is the documentation of your own Python. A different version of Python
-# has slightly different documentation, so a few printed numbers differ from machine to machine in their last digits.
+# downloaded: the text is the documentation of your own Python. A different version of Python has slightly different documentation,
+# so a few printed numbers differ from machine to machine in their last digits.
 
 # %% id="imports"
 import itertools
@@ -213,7 +213,8 @@ print("a text that uses the third token once:", math.prod([0.75] * 20 + [0.0]))
 #
 # $$p(w \mid h) = \frac{c(h\,w) + k}{c(h) + k\,V}$$
 #
-# By hand, with counts 3, 1, 0 and $k = 1$: the total is $4 + 3 = 7$, and the probabilities are
+# Here $c(h) = \sum_{w'} c(h\,w')$ is the number of times that the context was seen with a next token, and $V$ is the size of the
+# vocabulary. By hand, with counts 3, 1, 0 and $k = 1$: the total is $4 + 3 = 7$, and the probabilities are
 # $\frac47, \frac27, \frac17$, or **0.571, 0.286, 0.143**.
 #
 # ### Build it: add-k smoothing
@@ -254,8 +255,9 @@ by_k = {
 print("bits per byte:", {k: round(bits, 2) for k, bits in by_k.items()})
 
 # %% [markdown] id="ask-the-shorter-context"
-# $k = 1$ is the worst of the four, by about 0.4 bits: it adds 256 invented counts to each context, which outweigh the real ones. But a small $k$ is no
-# solution either. It treats all unseen tokens alike, as if `e` and `\x07` were equally likely after a new context.
+# $k = 1$ is the worst of the four: it needs about 0.4 bits more than the best. It adds 256 invented counts to each context, which
+# outweigh the real ones. But a small $k$ is no solution either. It treats all unseen tokens alike, as if `e` and `\x07` were
+# equally likely after a new context.
 #
 # ### Use the shorter context
 # Take a fixed *discount* $D$ from every count that is not zero, and let the shorter context $h'$, which is $h$ without its
@@ -329,7 +331,8 @@ reveal("language_models.continuation")
 
 # %% [markdown] id="the-whole-model-is-a-chain"
 # The whole model is a chain of such levels: plain counts at the top, continuation counts below, the uniform distribution
-# at the bottom. No token has probability zero, and every context has a distribution.
+# at the bottom. A context that was never seen at one level gets the distribution of the next shorter one as it is. So no token has
+# probability zero, and every context has a distribution.
 #
 # One number is still missing, $D$. The library estimates one discount for each level, from the number $n_1$ of n-grams counted
 # once and the number $n_2$ counted twice: $D = n_1 / (n_1 + 2 n_2)$ (Ney, Essen and Kneser 1994). With that you could rebuild the
@@ -724,7 +727,8 @@ print("three times, f = 0.1:", round(3 * 0.1**2 * 0.9 + 0.1**3, 3), "of the bits
 # ## 11 · The same table, trained
 #
 # Counting is one way to fill the table of a bigram model. Neural language models are trained instead: start from any numbers and
-# lower the loss, step by step. Do both for the same table. $W$ has a row of 256 scores, *logits*, for each previous byte.
+# lower the loss, step by step. (*Adam*, below, decides how far each number moves in a step; notebook
+# [Training](11_training.ipynb) explains it.) Do both for the same table. $W$ has a row of 256 scores, *logits*, for each previous byte.
 # Softmax turns a row into probabilities: exponentials, divided by their sum (notebook [Softmax](04_softmax.ipynb)). The loss is
 # the cross-entropy over all pairs of neighbours in the training text.
 #
@@ -791,7 +795,7 @@ print(scoreboard.table(board))
 show(scoreboard_figure.bars(board))
 
 # %% [markdown] id="read-it-with-care-bz2-sorts"
-# Each model beats the one before, and a text that is really coded has the length that the surprise promised, to 0.01 bits. The
+# Every larger $n$ beats the smaller ones, and a text that is really coded has the length that the surprise promised, to 0.01 bits. The
 # 5-gram beats every compressor that reads the text alone, but not bz2 after training. (How far can such numbers be trusted? See
 # *Further: how sure is a difference?*)
 #
@@ -978,4 +982,5 @@ quiz("language_models")
 # - Devlin et al. 2018, *BERT*, arXiv:1810.04805; Raffel et al. 2019, *T5*, arXiv:1910.10683, on masked and prefix tasks.
 # - Delétang et al. 2023, *Language modeling is compression*, arXiv:2309.10668.
 #
-# **Next:** [Embeddings and norms](03_embeddings_and_norms.ipynb), where each token gets a learned vector, and similar tokens get similar ones.
+# **Next:** [Embeddings and norms](03_embeddings_and_norms.ipynb), where each token gets a learned vector, and similar tokens get
+# similar ones.

@@ -566,8 +566,8 @@ explorers.softmax.merge()
 # %% [markdown] id="why-this-matters"
 # ### Why this matters
 # Apart from rounding, order and grouping do not matter: the merge is *commutative* and *associative*, and the empty block
-# (−∞, 0) is its neutral element. So a row of any length can be cut anywhere, given to any number of workers, and put together in any
-# order.
+# (−∞, 0) is its neutral element. So a row of any length can be cut anywhere, given to any number of workers, and put together in
+# any order.
 #
 # > **Predict.** 1000 scores are cut into ten blocks, summarised separately, and merged in a shuffled order. How far from the
 # > direct softmax is the result?
