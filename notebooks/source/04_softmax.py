@@ -136,7 +136,8 @@ explorers.softmax.overflow_map(dtype="float16", magnitude=10)
 # ## 3 · The logarithm of a probability
 #
 # Training needs $\log p$, not $p$: the loss of a language model is minus the logarithm of the probability of the token that
-# came next. That token may have a score far below the largest, and then its probability is tiny.
+# came next. (Here and below, log is the natural logarithm.) That token may have a score far below the largest, and then its
+# probability is tiny.
 #
 # > **Predict.** The scores are 0 and 200. The probability of the first is $e^{-200}$, about $10^{-87}$. What is its
 # > logarithm, and what does `torch.softmax(...).log()` return?
@@ -357,8 +358,8 @@ explorers.softmax.jacobian()
 #
 # $$\frac{\partial L}{\partial z_j} = \sum_i g_i\, p_i\,(\delta_{ij} - p_j) = p_j \Big(g_j - \sum_i p_i\, g_i\Big)$$
 #
-# One dot product for each row, then a subtraction and a multiplication. In words: a score gains where its $g_j$ is above the
-# weighted mean of all $g_i$. By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is
+# One dot product for each row, then a subtraction and a multiplication. In words: the gradient at a score is positive where its
+# $g_j$ is above the weighted mean of all $g_i$, and negative where it is below. By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is
 # ½ · (1 − ½) = **0.25** and ½ · (0 − ½) = **−0.25**, the first column of the matrix above.
 
 # %% id="p-torch-tensor-0-5-0"
@@ -594,7 +595,8 @@ print("largest difference < 1e-14:", gap < 1e-14)
 # by the *arithmetic intensity*, the number of FLOPs (floating-point operations) for each byte moved. Softmax does about five
 # operations for each score: a comparison, a subtraction, an exponential, an addition, a division.
 #
-# > **Predict.** Run as separate PyTorch operations, `stable_softmax` reads or writes the whole table of scores how many times?
+# > **Predict.** The library's `stable_softmax` consists of separate PyTorch operations. How many times, in all, is the whole table of
+# > scores read or written?
 
 # %% id="passes-tables-read-tables-written"
 passes = {  # (tables read, tables written)
