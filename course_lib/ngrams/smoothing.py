@@ -97,10 +97,15 @@ class AddK:
         check_text(ids, order, vocabulary_size)
         self.order, self.k = order, k
         self.table = ContextTable(count_ngrams(ids, order), vocabulary_size)
+        # Contexts recur in a text, so the latest results are kept, up to 32 MiB.
+        self._remembered = lru_cache(max(1, 2**22 // vocabulary_size))(self._distribution)
 
     def __call__(self, context: Sequence[int]) -> Float[Tensor, " V"]:
         """Return the distribution of the token that follows `context`."""
-        return add_k(self.table[_last(context, self.order - 1)], self.k)
+        return self._remembered(_last(context, self.order - 1)).clone()
+
+    def _distribution(self, context: NGram) -> Float[Tensor, " V"]:
+        return add_k(self.table[context], self.k)
 
 
 class KneserNey:

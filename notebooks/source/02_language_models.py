@@ -13,14 +13,16 @@
 # - compute entropy, cross-entropy and KL divergence, and turn a perplexity into bits per byte;
 # - compress a text with your language model, and say how far any code can go, with noise and without.
 #
-# About 120 minutes. Nothing is downloaded: the text is the documentation of your own Python. A different version of Python
-# has slightly different documentation, so a few printed numbers differ from machine to machine in their last digits.
+# About 120 minutes. The sections called *Further*, before the recap, are folded in JupyterLab and can be skipped. Nothing is
+# downloaded: the text is the documentation of your own Python. A different version of Python has slightly different documentation,
+# so a few printed numbers differ from machine to machine in their last digits.
 
 # %% id="imports"
 import itertools
 import math
 import time
 import zlib
+from collections import Counter
 
 import torch
 
@@ -45,6 +47,8 @@ from course_lib.tokenization.byte_bpe import ByteBPE
 # A language of two letters will do. At the start, both are equally likely. After `a`, the next letter is `b` with probability
 # three quarters; after `b` both are equally likely. By hand:
 # $p(\text{abb}) = \frac12 \cdot \frac34 \cdot \frac12 = \frac{3}{16} =$ **0.1875**.
+#
+# > **Predict.** There are 16 texts of four letters. What is the sum of their sixteen probabilities?
 
 
 # %% id="two-letters"
@@ -57,11 +61,6 @@ def two_letters(context):
 
 factors = ngrams.log_probabilities(two_letters, [0, 1, 1]).exp()
 print("factors:", rounded(factors), " product:", round(factors.prod().item(), 4))
-
-# %% [markdown] id="predict-there-are-16-texts-of"
-# > **Predict.** There are 16 texts of four letters. What is the sum of their sixteen probabilities?
-
-# %% id="texts-list-itertools-product-0-1"
 texts = list(itertools.product([0, 1], repeat=4))
 total = sum(ngrams.log_probabilities(two_letters, text).sum().exp() for text in texts)
 print(f"{len(texts)} texts, together: {total:.6f}")
@@ -103,7 +102,9 @@ reveal(ngrams.log_probabilities)
 # | masked | all tokens except the hidden ones | the hidden ones | BERT |
 # | prefix | the whole prefix, then earlier tokens | the tokens after the prefix | UniLM, T5 as a prefix model |
 #
-# One rule holds for all three: a token that is predicted is never visible to itself.
+# One rule holds for all three: a token that is predicted is never visible to itself. The tokens of a prefix are not predicted; each
+# may read the whole prefix, itself included. (Inside a Transformer the output at position $t$ predicts token $t+1$, so there the
+# causal table appears shifted by one row, with its diagonal visible: notebook [Attention](05_attention.ipynb).)
 #
 # > **Predict.** A text has six tokens. From how many tokens, on average, does a causal model predict? And a masked model
 # > that hides one of the six?
@@ -115,12 +116,15 @@ explorers.language_models.tasks()
 # The causal model predicts from 0, 1, 2, 3, 4, 5 tokens, 2.5 on average. The masked one has all 5 others, which makes its
 # task easier, but it learns from one prediction where the causal model has six. And it cannot *write*: when a text grows,
 # the tokens after the next one do not exist yet. A causal model, at each position, uses only tokens that will exist when it
-# writes.
+# writes. After this section everything is causal.
 #
 # ### Build it: the masked task
 # `visible` is a bool tensor of shape (length, length): row $t$ reads, column $s$ is read. `predicted` is a bool tensor of shape
 # (length,). `hidden` is a tensor of positions, in any order, maybe empty. A hidden token is invisible to every position. Return
 # the pair.
+#
+# Stuck? Put `hint()` in a new cell. The cell after the exercise shows the course's own solution, folded until you have passed or
+# have run that cell twice.
 
 
 # %% id="language_models.masked"
@@ -130,42 +134,8 @@ def masked_task(length, hidden):
     ...
 
 
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The next cell shows the course's own solution, folded until you have passed or have run the
-# cell twice.
-
 # %% id="reveal-masked"
 reveal("language_models.masked")
-
-# %% [markdown] id="the-prefix-task-is-the-causal"
-# ### Build it: the prefix task
-# The prefix task is the causal one with an open square in its corner. A question is given, say, and its answer is to be
-# written. Each token of the question may read the whole question, *itself included*, since the model is not asked to predict
-# it. Later tokens are predicted from all tokens before them. A prefix of 0 is the causal task, and the prefix may be the whole
-# text. Return bool tensors, as above.
-
-
-# %% id="language_models.prefix"
-@exercise("language_models.prefix")
-def prefix_task(length, prefix):
-    """Return (visible, predicted) when the first `prefix` tokens are given."""
-    ...
-
-
-# %% id="reveal-prefix"
-reveal("language_models.prefix")
-
-# %% id="causal-prefix-ngrams-causal-task-6"
-causal, prefix = ngrams.causal_task(6), ngrams.prefix_task(6, 0)
-print("a prefix of 0 is causal:", torch.equal(causal.visible, prefix.visible))
-masked = ngrams.masked_task(6, torch.tensor([2, 4]))
-seen_by_itself = [task.visible.diagonal()[task.predicted].any().item() for task in (causal, masked)]
-print("a predicted token sees itself:", seen_by_itself)
-
-# %% [markdown] id="everything-from-here-on-is-causal"
-# From here on everything is causal. One remark for later: inside a Transformer the output at position $t$ predicts
-# token $t+1$, so there the same table appears shifted by one row, with its diagonal visible
-# (notebook [Attention](05_attention.ipynb)).
 
 # %% [markdown] id="3-counting"
 # ## 3 · Counting n-grams
@@ -200,17 +170,11 @@ def count_ngrams(ids, n):
 # %% id="reveal-count"
 reveal("language_models.count")
 
-# %% [markdown] id="a-real-text"
+# %% [markdown] id="with-n-1-the-model-knows"
 # ### A real text
 # The training text is Python's own documentation. One document in ten, chosen by a hash of its name, is held out, and no model
 # in this notebook is trained on it. Without that rule the best model would be the one that memorized the text.
-
-# %% tags=["nbval-ignore-output"] id="train-held-out-train-text-encode"
-train, held_out = train_text().encode(), scoreboard.text().encode()
-print(f"training text: {len(train):,} bytes, held-out text used here: {len(held_out):,} bytes")
-print(held_out[:200].decode())
-
-# %% [markdown] id="with-n-1-the-model-knows"
+#
 # With $n = 1$ the model knows which letters are frequent. With $n = 2$ it knows pairs, and so on. Longer contexts tell
 # more, if they were ever seen.
 #
@@ -218,17 +182,13 @@ print(held_out[:200].decode())
 # > occurs in it: 1 %, 10 %, a third?
 
 # %% tags=["nbval-ignore-output"] id="rows-ngrams-sparsity-train-held-out"
+train, held_out = train_text().encode(), scoreboard.text().encode()
+print(f"training text: {len(train):,} bytes, held-out text used here: {len(held_out):,} bytes")
 rows = [ngrams.sparsity(train, held_out, n, 256) for n in range(1, 7)]
 for row in rows:
     once = row.seen_once / row.seen
     print(f"n = {row.n}: {row.seen:6} seen, {once:4.0%} of them once; new: {row.new_share:6.1%}")
 show(figures.language_models.sparsity_curves(rows))
-
-# %% id="shares-row-new-share-for-row"
-shares = [row.new_share for row in rows]
-print("the share of unseen n-grams grows with n:", shares == sorted(shares))
-print("a fifth or more of the 6-grams are new:", shares[-1] > 0.2)
-print("possible 6-grams per 6-gram seen, above 10⁹:", rows[-1].possible / rows[-1].seen > 1e9)
 
 # %% [markdown] id="about-a-third-of-them-on"
 # About a third of them (the exact share depends on your Python). This is the dilemma of counting. A short context
@@ -253,7 +213,8 @@ print("a text that uses the third token once:", math.prod([0.75] * 20 + [0.0]))
 #
 # $$p(w \mid h) = \frac{c(h\,w) + k}{c(h) + k\,V}$$
 #
-# By hand, with counts 3, 1, 0 and $k = 1$: the total is $4 + 3 = 7$, and the probabilities are
+# Here $c(h) = \sum_{w'} c(h\,w')$ is the number of times that the context was seen with a next token, and $V$ is the size of the
+# vocabulary. By hand, with counts 3, 1, 0 and $k = 1$: the total is $4 + 3 = 7$, and the probabilities are
 # $\frac47, \frac27, \frac17$, or **0.571, 0.286, 0.143**.
 #
 # ### Build it: add-k smoothing
@@ -271,10 +232,6 @@ def add_k(counts, k):
 # %% id="reveal-add-k"
 reveal("language_models.add_k")
 
-# %% id="print-k-1-rounded-ngrams-add"
-print("k = 1:   ", rounded(ngrams.add_k(row, 1.0)))
-print("k = 0.01:", rounded(ngrams.add_k(row, 0.01)))
-
 # %% [markdown] id="how-large-should-k-be-let"
 # How much does $k$ matter? We measure on the held-out text, in bits per byte; less is better, and section 7 explains the
 # unit. (To *choose* a $k$, take a third text, for validation: a choice made on the held-out text is a little training on it.)
@@ -283,25 +240,24 @@ print("k = 0.01:", rounded(ngrams.add_k(row, 0.01)))
 # > good choice?
 
 
-# %% id="bits-per-byte"
+# %% tags=["nbval-ignore-output"] id="bits-per-byte"
 def bits_per_byte(model, data):
     """Return the average surprise of the model at a byte of the data."""
     return -ngrams.log_probabilities(model, data).mean().item() / math.log(2)
 
 
+print("by hand, k = 1:   ", rounded(ngrams.add_k(row, 1.0)))
+print("         k = 0.01:", rounded(ngrams.add_k(row, 0.01)))
 sample_of_text = held_out[:4000]
 by_k = {
     k: bits_per_byte(ngrams.AddK(train, 3, 256, k), sample_of_text) for k in (1.0, 0.1, 0.01, 0.001)
 }
-print("k = 1 is the worst of the four:", max(by_k, key=by_k.get) == 1.0)
-print("and costs at least 0.2 bits a byte:", by_k[1.0] - min(by_k.values()) > 0.2)
-
-# %% tags=["nbval-ignore-output"] id="print-k-round-bits-2-for"
-print({k: round(bits, 2) for k, bits in by_k.items()})
+print("bits per byte:", {k: round(bits, 2) for k, bits in by_k.items()})
 
 # %% [markdown] id="ask-the-shorter-context"
-# Adding 1 everywhere adds 256 invented counts to each context, which outweigh the real ones. But a small $k$ is no
-# solution either. It treats all unseen tokens alike, as if `e` and `\x07` were equally likely after a new context.
+# $k = 1$ is the worst of the four: it needs about 0.4 bits more than the best. It adds 256 invented counts to each context, which
+# outweigh the real ones. But a small $k$ is no solution either. It treats all unseen tokens alike, as if `e` and `\x07` were
+# equally likely after a new context.
 #
 # ### Use the shorter context
 # Take a fixed *discount* $D$ from every count that is not zero, and let the shorter context $h'$, which is $h$ without its
@@ -313,13 +269,7 @@ print({k: round(bits, 2) for k, bits in by_k.items()})
 # Essen and Kneser 1994), in the interpolated form of Chen and Goodman (1998). By hand: the counts 3, 1, 0, 0 with $D = 0.5$
 # keep 2.5 and 0.5. Two types lost 0.5 each, so a mass of 1 is spread. If the shorter context gives all four the same probability,
 # each gets 0.25: 2.75, 0.75, 0.25, 0.25 over a total of 4, or **0.6875, 0.1875, 0.0625, 0.0625**.
-
-# %% id="counts-torch-tensor-3-0-1"
-counts = torch.tensor([3.0, 1.0, 0.0, 0.0], dtype=torch.float64)
-alike = torch.full((4,), 0.25, dtype=torch.float64)
-print(rounded(ngrams.discounted(counts, alike, 0.5), 4))
-
-# %% [markdown] id="build-it-discounting"
+#
 # ### Build it: one level of discounting
 # `counts` and `lower` are float tensors of shape (V,). `lower` is a distribution, and at least one count is above 0. Seen and unseen
 # tokens alike get their part of the discounted mass.
@@ -335,9 +285,22 @@ def discounted(counts, lower, discount):
 # %% id="reveal-kneser-ney"
 reveal("language_models.kneser_ney")
 
+# %% id="counts-torch-tensor-3-0-1"
+counts = torch.tensor([3.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+alike = torch.full((4,), 0.25, dtype=torch.float64)
+print(rounded(ngrams.discounted(counts, alike, 0.5), 4))
+
 # %% [markdown] id="how-many-contexts-not-how-often"
 # ### How many contexts, not how often
-# Kneser and Ney (1995) improved the shorter contexts. Look at this text of words:
+# Kneser and Ney (1995) improved the shorter contexts. Look at this text of words: *san francisco is far . in san francisco a cup is
+# big . san francisco has the cup . my cup*. The words `francisco` and `cup` occur three times each.
+#
+# > **Predict.** The model meets a new context, `green`. Which word should be more probable next, `francisco` or `cup`?
+#
+# `francisco` occurs only after `san`, whereas `cup` follows many words. What matters in a *new* context is in how many contexts a
+# word has been seen:
+#
+# $$p_\text{cont}(w) = \frac{\text{number of different tokens before } w}{\text{the same number, summed over all tokens}}$$
 
 # %% id="story-san-francisco-is-far-in"
 story = "san francisco is far . in san francisco a cup is big . san francisco has the cup . my cup"
@@ -348,20 +311,7 @@ times, contexts = ngrams.count_ngrams(ids, 1), ngrams.continuation_counts(ids, 1
 for word in ("francisco", "cup"):
     gram = (names.index(word),)
     print(f"{word:10} occurs {times[gram]} times; different words before it: {contexts[gram]}")
-
-# %% [markdown] id="predict-the-model-meets-a-new"
-# > **Predict.** The model meets a new context, `green`. Which word should be more probable next, `francisco` or `cup`?
-#
-# Both occur equally often. But `francisco` occurs only after `san`, whereas `cup` follows many words. What matters in a *new*
-# context is in how many contexts a word has been seen:
-#
-# $$p_\text{cont}(w) = \frac{\text{number of different tokens before } w}{\text{the same number, summed over all tokens}}$$
-
-# %% id="all-contexts-contexts-total"
-all_contexts = contexts.total()
-for word in ("francisco", "cup"):
-    share = contexts[(names.index(word),)]
-    print(f"continuation probability of {word}: {share} / {all_contexts}")
+    print(f"{'':10} continuation probability {contexts[gram]} / {contexts.total()}")
 
 # %% [markdown] id="build-it-4"
 # ### Build it: continuation counts
@@ -381,36 +331,30 @@ reveal("language_models.continuation")
 
 # %% [markdown] id="the-whole-model-is-a-chain"
 # The whole model is a chain of such levels: plain counts at the top, continuation counts below, the uniform distribution
-# at the bottom. No token has probability zero, and every context has a distribution.
+# at the bottom. A context that was never seen at one level gets the distribution of the next shorter one as it is. So no token has
+# probability zero, and every context has a distribution.
 #
 # One number is still missing, $D$. The library estimates one discount for each level, from the number $n_1$ of n-grams counted
 # once and the number $n_2$ counted twice: $D = n_1 / (n_1 + 2 n_2)$ (Ney, Essen and Kneser 1994). With that you could rebuild the
-# 5-gram model from your own functions.
+# 5-gram model from your own functions. In every context, seen or not, its probabilities must sum to 1. And at equal $n$, Kneser-Ney
+# should beat add-k with the best $k$.
 
 # %% id="reveal-ngrams-kneserney-distribution"
 reveal(ngrams.KneserNey._distribution)
 
-# %% tags=["nbval-ignore-output"] id="discounts-by-hand"
-times = list(ngrams.continuation_counts(train, 1).values())
-ones, twos = times.count(1), times.count(2)
-print("by hand for level 1:", round(ones / (ones + 2 * twos), 3))
-bigram_model = ngrams.KneserNey(train, 2, 256)
-print("the library's, for levels 1 and 2:", rounded(torch.tensor(bigram_model.discounts)))
-
-# %% [markdown] id="checked"
-# ### Checked
-# In every context, seen or not, the probabilities must sum to 1. And at equal $n$, Kneser-Ney should beat add-k with the best $k$:
-
-# %% id="kneser-ney-n-ngrams-kneserney-train"
+# %% tags=["nbval-ignore-output"] id="kneser-ney-n-ngrams-kneserney-train"
 kneser_ney = {n: ngrams.KneserNey(train, n, 256) for n in range(1, 6)}
 sums = [
     kneser_ney[n](context).sum().item() for n in (1, 3, 5) for context in (b"", b"the ", b"\0~\0~")
 ]
 print("largest distance of a sum from 1 below 1e-9:", max(abs(total - 1) for total in sums) < 1e-9)
+times = list(ngrams.continuation_counts(train, 1).values())
+ones, twos = times.count(1), times.count(2)
+print("discount by hand for level 1:", round(ones / (ones + 2 * twos), 3))
+print("the library's for all levels:", rounded(torch.tensor(kneser_ney[5].discounts)))
 by_order = {n: bits_per_byte(model, sample_of_text) for n, model in kneser_ney.items()}
+print("bits per byte:", {n: round(bits, 2) for n, bits in by_order.items()})
 print("beats the best add-k at n = 3:", by_order[3] < min(by_k.values()))
-falling = [by_order[n] for n in range(1, 6)]
-print("gets better with every n up to 5:", falling == sorted(falling, reverse=True))
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
@@ -418,12 +362,10 @@ print("gets better with every n up to 5:", falling == sorted(falling, reverse=Tr
 # letters to something that looks like documentation from a distance. A low temperature makes the model repeat itself; a high
 # one makes it more random. (Shannon did this in 1948, by opening books at random pages.)
 
-# %% tags=["nbval-ignore-output"] id="for-n-model-in-kneser-ney"
+# %% tags=["nbval-ignore-output"] id="explorers-language-models-sampled-text-kneser"
 for n, model in kneser_ney.items():
     text = ngrams.sample(model, 150, seeded(3))
     print(f"n = {n}:", figures.language_models.shown_text(bytes(text)))
-
-# %% tags=["nbval-ignore-output"] id="explorers-language-models-sampled-text-kneser"
 explorers.language_models.sampled_text(kneser_ney, order=5)
 
 # %% [markdown] id="5-surprise"
@@ -465,9 +407,6 @@ def entropy(p, base=2.0):
 # %% id="reveal-entropy"
 reveal("language_models.entropy")
 
-# %% [markdown] id="checked-against-the-real-thing"
-# ### Checked against the real thing
-
 # %% id="p-torch-softmax-torch-randn-4"
 p = torch.softmax(torch.randn(4, 9, generator=seeded(0), dtype=torch.float64) * 2, -1)
 in_nats = torch.distributions.Categorical(probs=p).entropy()
@@ -478,13 +417,11 @@ print("256 alike:        ", information.entropy(torch.full((256,), 1 / 256)).ite
 
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
-# Bias the coin. The rare side becomes ever more surprising, but also ever rarer; the average goes to 0.
+# Bias the coin. The rare side becomes ever more surprising, but also ever rarer; the average goes to 0. Below it are four outcomes
+# with weights that you choose. Can you make the entropy exactly 1 bit? What is the largest possible value?
 
 # %% id="explorers-language-models-coin"
 explorers.language_models.coin()
-
-# %% [markdown] id="four-outcomes-with-weights-that-you"
-# Four outcomes with weights that you choose. Can you make the entropy exactly 1 bit? What is the largest possible value?
 
 # %% id="explorers-language-models-distribution"
 explorers.language_models.distribution()
@@ -541,9 +478,6 @@ def kl_divergence(p, q, base=2.0):
 # %% id="reveal-kl"
 reveal("language_models.kl")
 
-# %% [markdown] id="checked-against-the-real-thing-2"
-# ### Checked against the real thing
-
 # %% id="p-torch-softmax-torch-randn-5"
 p = torch.softmax(torch.randn(5, 7, generator=seeded(1), dtype=torch.float64), -1)
 q = torch.softmax(torch.randn(5, 7, generator=seeded(2), dtype=torch.float64), -1)
@@ -552,7 +486,7 @@ print("KL agrees with torch:", torch.allclose(information.kl_divergence(p, q), b
 print("never below 0:       ", bool((information.kl_divergence(p, q) >= 0).all()))
 
 # %% [markdown] id="play-with-it-3"
-# Note the order of arguments in torch: the model comes first there, as a logarithm.
+# Note the order of arguments in `torch.nn.functional.kl_div`: the model comes first there, as a logarithm.
 #
 # ### Play with it
 # Make the model overconfident (left end of the first control), too flat (right end), or wrong about which outcome is which. With
@@ -576,18 +510,12 @@ chosen = {f"n = {n}": kneser_ney[n] for n in (1, 3, 5)}
 scores = {
     name: ngrams.log_probabilities(model, sentence.encode()) for name, model in chosen.items()
 }
-show(figures.language_models.surprise(sentence, scores))
-
-# %% id="means-nats-mean-item-math-log"
-means = [-nats.mean().item() / math.log(2) for nats in scores.values()]
-print("longer contexts, less surprise:", means[0] > means[1] > means[2])
 starts = [place for place in range(1, len(sentence)) if sentence[place - 1] == " "]
 inside = [place for place in range(1, len(sentence)) if place not in starts]
-five = -scores["n = 5"] / math.log(2)
-print(
-    "word starts are more surprising than the rest:",
-    bool(five[starts].mean() > five[inside].mean()),
-)
+bits = -scores["n = 5"] / math.log(2)
+print(f"n = 5, first bytes of words: {bits[starts].mean():.1f} bits")
+print(f"n = 5, other bytes:          {bits[inside].mean():.1f} bits")
+show(figures.language_models.surprise(sentence, scores))
 
 # %% [markdown] id="with-n-5-most-of-a"
 # With $n = 5$ most bytes of a word cost almost nothing once it has begun. The bits are spent at its beginning, where several words
@@ -643,13 +571,6 @@ for name, scored in (("bytes", byte_scores), ("tokens", token_scores)):
     bits = information.bits_per_byte_from_perplexity(perplexity, len(scored), len(held_out))
     print(f"{name:6}: perplexity {perplexity:6.2f} over {len(scored)}, {bits:.2f} bits per byte")
 
-# %% id="byte-bits-token-bits"
-byte_bits, token_bits = (
-    -scored.sum().item() / math.log(2) / len(held_out) for scored in (byte_scores, token_scores)
-)
-print("the perplexity per token is higher:", token_scores.mean().item() < byte_scores.mean().item())
-print("but tokens need fewer bits per byte:", token_bits < byte_bits)
-
 # %% [markdown] id="the-model-over-tokens-has-the"
 # The model over tokens has the *higher* perplexity and is the better model: its context of two tokens is longer than one of two
 # bytes. Before you compare two perplexities, check that the tokens are the same.
@@ -695,15 +616,13 @@ for size in (1, 2, 4, 8):
     spent = information.average_length(information.huffman_code(blocks), blocks) / size
     print(f"blocks of {size}: {len(blocks):3} words, {spent:.3f} bits per symbol")
 
-# %% [markdown] id="a-word-has-at-least-one"
-# A word has at least one bit, so coding single symbols wastes most of it. In a block the waste is less than 1 bit for all its
-# symbols together. But for blocks of 8 bytes a code would need $256^8$ words. Is there a way to treat the whole text as one
-# block?
-
 # %% [markdown] id="9-the-arithmetic-coder"
 # ## 9 · The arithmetic coder
 #
-# A text becomes one number between 0 and 1. Start with the whole interval. Each token owns a part of it, as wide as its
+# A word has at least one bit, so coding single symbols wastes most of it. In a block the waste is less than 1 bit for all its
+# symbols together. But for blocks of 8 bytes a code would need $256^8$ words. Is there a way to treat the whole text as one block?
+#
+# There is. A text becomes one number between 0 and 1. Start with the whole interval. Each token owns a part of it, as wide as its
 # probability; the next token of the text selects its part, and the rest is dropped:
 #
 # $$\text{low}' = \text{low} + \text{width} \cdot P(\text{tokens below}) \qquad
@@ -759,33 +678,57 @@ explorers.language_models.arithmetic()
 # ### Encode a whole text
 # The course's coder works with 32-bit integers: whenever the interval is inside one half, that bit is sent and the half is
 # doubled. It takes any function that predicts the next token, as in section 1.
+#
+# Prediction *is* compression: a model that predicts better compresses better, bit for bit, and the size of the file is the loss of
+# the model on that text. It is also a fair comparison, since a compressed file does not depend on tokens or units. One thing is
+# not counted: the receiver needs the model as well, so its size matters when one text is sent once.
 
 # %% id="reveal-information-encode"
 reveal(information.encode)
 
-# %% id="coded-information-encode-sample-of-text"
+# %% tags=["nbval-ignore-output"] id="coded-information-encode-sample-of-text"
 coded = information.encode(sample_of_text, kneser_ney[5])
 decoded = bytes(information.decode(coded, kneser_ney[5], len(sample_of_text)))
 surprise_in_bytes = by_order[5] * len(sample_of_text) / 8
 print("decoded without an error:", decoded == sample_of_text)
-print("at most two bytes more than the surprise:", len(coded) - surprise_in_bytes <= 2)
+print(f"text {len(sample_of_text)} bytes, surprise {surprise_in_bytes:.1f} bytes")
+print(f"coded {len(coded)} bytes; zlib: {len(zlib.compress(sample_of_text, 9))} bytes")
 
-# %% tags=["nbval-ignore-output"] id="print"
-print(
-    f"text {len(sample_of_text)} bytes, surprise {surprise_in_bytes:.1f}, coded {len(coded)} bytes"
-)
-print("zlib:", len(zlib.compress(sample_of_text, 9)), "bytes")
+# %% [markdown] id="10-a-noisy-line"
+# ## 10 · A noisy channel
+#
+# We have removed what is redundant. To send the rest over a channel that flips bits, redundancy must be added again, of the right
+# kind. The *binary symmetric channel* flips each bit with probability $f$. The **rate** of a code is the number of message bits for
+# each bit sent. The simplest code sends each bit three times, rate ⅓, and takes the majority: a bit is lost only if two or three
+# copies are flipped.
+#
+# By hand, for $f = 0.1$: $3 \cdot 0.01 \cdot 0.9 + 0.001 =$ **0.028**. Better than 0.1, but at a third of the speed. Must the
+# rate go to zero if the errors are to go to zero? Until 1948 that was the common belief. Shannon found a limit that
+# is *not* zero, the **capacity**:
+#
+# $$C = 1 - H(f)$$
+#
+# At any rate below $C$, long codes make errors as rare as you like; even codes chosen *at random* do. Above it, no code does: the
+# longer the blocks, the more of them are lost. (*Further: codes for a noisy channel* simulates both.)
+#
+# > **Predict.** One bit in ten is flipped. Is the capacity nearer to 0.9 or to 0.5?
 
-# %% [markdown] id="prediction-is-compression-a-model-that"
-# Prediction *is* compression. A model that predicts better compresses better, bit for bit, and the size of the
-# file is the loss of the model on that text. It is also a fair comparison, since a compressed file does not depend on tokens or
-# units. One thing is not counted: the receiver needs the model as well, so its size matters when one text is sent once.
+# %% id="for-flip-in-0-0-0"
+for flip in (0.0, 0.01, 0.1, 0.25, 0.5):
+    print(f"f = {flip:<4}: capacity {information.capacity(flip):.3f}")
+print("three times, f = 0.1:", round(3 * 0.1**2 * 0.9 + 0.1**3, 3), "of the bits are wrong")
+
+# %% [markdown] id="only-0-531-it-is-not"
+# Only 0.531. Nine of ten bits arrive unchanged, but the receiver does not know which. At $f = 0.5$ the bits received are independent
+# of the bits sent. Compression and error correction are complementary: the first removes the redundancy that a model can predict,
+# the second adds redundancy that a decoder can use.
 
 # %% [markdown] id="10-a-trained-bigram"
-# ## 10 · The same table, trained
+# ## 11 · The same table, trained
 #
 # Counting is one way to fill the table of a bigram model. Neural language models are trained instead: start from any numbers and
-# lower the loss, step by step. Do both for the same table. $W$ has a row of 256 scores, *logits*, for each previous byte.
+# lower the loss, step by step. (*Adam*, below, decides how far each number moves in a step; notebook
+# [Training](11_training.ipynb) explains it.) Do both for the same table. $W$ has a row of 256 scores, *logits*, for each previous byte.
 # Softmax turns a row into probabilities: exponentials, divided by their sum (notebook [Softmax](04_softmax.ipynb)). The loss is
 # the cross-entropy over all pairs of neighbours in the training text.
 #
@@ -834,7 +777,7 @@ per_byte = (time.perf_counter() - started) / 1000  # seconds
 print(f"time for each predicted byte: about {1000 * per_byte:.2f} ms in Python")
 
 # %% [markdown] id="11-the-scoreboard"
-# ## 11 · The scoreboard
+# ## 12 · The scoreboard
 #
 # From here to the end of the course, models are compared on one text: the beginning of the held-out documentation, in bits
 # per byte. Here are the first rows. "After training" means that the compressor has read the training text first, as our models
@@ -851,83 +794,41 @@ board = [
 print(scoreboard.table(board))
 show(scoreboard_figure.bars(board))
 
-# %% id="bits-row-contestant-row-bits-for"
-bits = {row.contestant: row.bits for row in board}
-ladder = ["uniform", "unigram", "bigram", "Kneser-Ney trigram", "Kneser-Ney 5-gram"]
-steps = [bits[name] for name in ladder]
-print("each model beats the one before:", steps == sorted(steps, reverse=True))
-gap = abs(bits["Kneser-Ney trigram, really coded"] - bits["Kneser-Ney trigram"])
-print("coded length equals surprise, to 0.01 bits:", gap < 0.01)
-print("the trigram loses to bz2:", bits["Kneser-Ney trigram"] > bits["bz2, alone"])
-print(
-    "the 5-gram beats every compressor that reads the text alone:",
-    all(bits["Kneser-Ney 5-gram"] < bits[f"{name}, alone"] for name in scoreboard.COMPRESSORS),
-)
-print("but not bz2 after training:", bits["Kneser-Ney 5-gram"] > bits["bz2, after training"])
-
-# %% [markdown] id="how-sure-is-a-difference"
-# How far can such numbers be trusted? The trigram of tokens has about 2.30 bits and the 5-gram of bytes about 2.34, on one text of
-# 20 000 bytes. Cut the text into 20 blocks, take the difference in each, and compare the average with its standard error, the
-# standard deviation divided by $\sqrt{20}$. An average of less than two standard errors may be chance.
-
-# %% tags=["nbval-ignore-output"] id="difference-with-error"
-starts = torch.tensor([0, *(len(tokenizer.tokens[i]) for i in ids)]).cumsum(0)[:-1]
-by_tokens = torch.zeros(len(held_out), dtype=torch.float64)
-by_tokens[starts] = token_scores  # the bits of a token, at its first byte
-by_bytes = ngrams.log_probabilities(kneser_ney[5], held_out)
-blocks = (by_tokens - by_bytes)[:20_000].reshape(20, -1).mean(-1) / math.log(2)
-error = blocks.std() / math.sqrt(20)
-print(f"tokens are better by {blocks.mean():.3f} ± {error:.3f} bits per byte")
-print(f"blocks in which bytes are better: {int((blocks < 0).sum())} of 20")
-
 # %% [markdown] id="read-it-with-care-bz2-sorts"
-# Read it with care. bz2 sorts *all* contexts of the text, of any length, and after training it finds long passages that
+# Every larger $n$ beats the smaller ones, and a text that is really coded has the length that the surprise promised, to 0.01 bits. The
+# 5-gram beats every compressor that reads the text alone, but not bz2 after training. (How far can such numbers be trusted? See
+# *Further: how sure is a difference?*)
+#
+# bz2 sorts *all* contexts of the text, of any length, and after training it finds long passages that
 # documentation repeats; a context of four bytes cannot see those. So what our models lack is this: they need longer
 # contexts, and they need to treat *similar* contexts alike. That is what the rest of the course builds.
 #
 # Each later notebook with a model adds its row to this table. One such row is ready: the course carries a small transformer
 # that was trained on this documentation, and on the source files of Python and their docstrings
-# (notebook [Training](11_training.ipynb)). Its context is up to 256 tokens.
+# (notebook [Training](11_training.ipynb)). Its context is up to 256 tokens. It has read about 27 times as much text as the counting
+# models; *Further: is the comparison fair?* looks at what that does.
 #
 # > **Predict.** How many bits does it need for a byte? The best row so far is that of bz2 after training.
 
-# %% id="row-of-the-course-model"
+# %% tags=["nbval-ignore-output"] id="board-with-the-course-model"
 trained = scoreboard.course_model_row()
 best = min(board, key=lambda row: row.bits)
-print("the transformer beats every row above:", trained.bits < best.bits)
-print(
-    "and the Kneser-Ney trigram by more than a bit:", trained.bits < bits["Kneser-Ney trigram"] - 1
-)
-
-# %% tags=["nbval-ignore-output"] id="board-with-the-course-model"
 board.append(trained)
-print(
-    f"{trained.contestant}: {trained.bits:.2f} bits per byte; before it {best.contestant}: {best.bits:.2f}"
-)
+print(f"{trained.contestant}: {trained.bits:.2f} bits per byte")
+print(f"the best before it, {best.contestant}: {best.bits:.2f}")
 show(scoreboard_figure.bars(board))
 
-# %% [markdown] id="the-course-model-has-read-more"
-# The comparison is not quite fair, in two ways. The transformer has read the sources too, about 27 times as much text as the
-# counting models. By its recipe it went about 3.5 times through the sources and 14 times through the documentation. And no
-# document of the test is in its training text, but sentences are: about 14 % of the test text, in runs of 50 characters or more, also
-# stands in its training files, most of it in the source of the debugger, whose docstrings repeat its documentation. The effect is
-# small: the transformer needs 1.31 bits per byte in these passages and 1.44 elsewhere, so even without them it is
-# far ahead of every other row. And 27 times the text would not help a 5-gram with what happened six bytes ago.
-
-# %% tags=["nbval-ignore-output"] id="how-much-more"
-more = len(train_text(source="sources")) / len(train_text())
-print(f"the sources are {more:.1f} times as long as the documentation")
-
-# %% id="reveal-scoreboard-model-row"
-reveal(scoreboard.model_row)
-
 # %% [markdown] id="12-claims-that-are-wrong"
-# ## 12 · Claims that are wrong
+# ## 13 · Claims that are wrong
 #
 # > *"The model with the lower perplexity is the better model."*
 #
 # Take one model, and count its predictions in two ways: byte by byte, or in pairs of bytes, each pair with the product of its
 # two probabilities. It is the same model; every text keeps its probability.
+#
+# > *"KL divergence is the distance between two distributions."*
+#
+# A distance is the same in both directions. Try a model that hedges on a sure thing, and one that is certain about an open thing.
 
 # %% id="scores-ngrams-log-probabilities-kneser-ney"
 scores = ngrams.log_probabilities(kneser_ney[3], sample_of_text)
@@ -939,56 +840,87 @@ both = [
     for perplexity, each in ((singly, scores), (paired, pairs))
 ]
 print("bits per byte are equal:", math.isclose(*both))
-
-# %% [markdown] id="kl-divergence-is-the-distance-between"
-# > *"KL divergence is the distance between two distributions."*
-
-# %% id="sure-open-minded-torch-tensor-1"
 certain, even = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])
 print("KL(certain, even):", information.kl_divergence(certain, even).item())
 print("KL(even, certain):", information.kl_divergence(even, certain).item())
 
 # %% [markdown] id="a-distance-is-the-same-in"
-# A distance is the same in both directions. Here one direction costs 1 bit and the other is infinite: hedging on a sure thing
-# costs 1 bit; certainty about an open one costs infinitely many.
+# The same model has two perplexities and one number of bits per byte. And one direction of the divergence costs 1 bit, the other is
+# infinite: hedging on a sure thing costs 1 bit; certainty about an open one costs infinitely many.
 
-# %% [markdown] id="10-a-noisy-line"
-# ## 13 · Further: a noisy channel
+# %% [markdown] id="the-prefix-task-is-the-causal"
+# ## Further: the prefix task
 #
-# This section is not used in later notebooks and can be skipped. We have removed what is redundant. To send the rest over a
-# channel that flips bits, redundancy must be added again, of the right kind. The *binary symmetric channel* flips each bit with
-# probability $f$. The **rate** of a code is the number of message bits for each bit sent. The simplest code sends each bit three
-# times, rate ⅓, and takes the majority: a bit is lost only if two or three copies are flipped.
+# The prefix task is the causal one with an open square in its corner. A question is given, say, and its answer is to be
+# written. Each token of the question may read the whole question, *itself included*, since the model is not asked to predict
+# it. Later tokens are predicted from all tokens before them.
 #
-# By hand, for $f = 0.1$: $3 \cdot 0.01 \cdot 0.9 + 0.001 =$ **0.028**. Better than 0.1, but at a third of the speed. Must the
-# rate go to zero if the errors are to go to zero? Until 1948 that was the common belief. Shannon found a limit that
-# is *not* zero, the **capacity**:
-#
-# $$C = 1 - H(f)$$
-#
-# At any rate below $C$, long codes make errors as rare as you like. Above it, no code does.
-#
-# > **Predict.** One bit in ten is flipped. Is the capacity nearer to 0.9 or to 0.5?
+# ### Build it: the prefix task
+# A prefix of 0 is the causal task, and the prefix may be the whole text. Return bool tensors, as in section 2.
 
-# %% id="for-flip-in-0-0-0"
-for flip in (0.0, 0.01, 0.1, 0.25, 0.5):
-    print(f"f = {flip:<4}: capacity {information.capacity(flip):.3f}")
-print("three times, f = 0.1:", round(3 * 0.1**2 * 0.9 + 0.1**3, 3), "of the bits are wrong")
 
-# %% [markdown] id="only-0-531-it-is-not"
-# Only 0.531. Nine of ten bits arrive unchanged, but the receiver does not know which. At $f = 0.5$ the bits received are
-# independent of the bits sent. And at $f = 1$? Move the control. (The Hamming code in the figure sends 4 message bits with 3
-# *parities*, sums of message bits modulo 2, and corrects any single flip.)
+# %% id="language_models.prefix"
+@exercise("language_models.prefix")
+def prefix_task(length, prefix):
+    """Return (visible, predicted) when the first `prefix` tokens are given."""
+    ...
+
+
+# %% id="reveal-prefix"
+reveal("language_models.prefix")
+
+# %% id="causal-prefix-ngrams-causal-task-6"
+causal, prefix = ngrams.causal_task(6), ngrams.prefix_task(6, 0)
+print("a prefix of 0 is causal:", torch.equal(causal.visible, prefix.visible))
+masked = ngrams.masked_task(6, torch.tensor([2, 4]))
+seen_by_itself = [task.visible.diagonal()[task.predicted].any().item() for task in (causal, masked)]
+print("a predicted token sees itself:", seen_by_itself)
+
+# %% [markdown] id="how-sure-is-a-difference"
+# ## Further: how sure is a difference?
+#
+# The trigram of tokens has about 2.30 bits and the 5-gram of bytes about 2.34, on one text of 20 000 bytes. Cut the text into 20
+# blocks, take the difference in each, and compare the average with its standard error, the standard deviation divided by
+# $\sqrt{20}$. An average of less than two standard errors may be chance.
+
+# %% tags=["nbval-ignore-output"] id="difference-with-error"
+starts = torch.tensor([0, *(len(tokenizer.tokens[i]) for i in ids)]).cumsum(0)[:-1]
+by_tokens = torch.zeros(len(held_out), dtype=torch.float64)
+by_tokens[starts] = token_scores  # the bits of a token, at its first byte
+by_bytes = ngrams.log_probabilities(kneser_ney[5], held_out)
+blocks = (by_tokens - by_bytes)[:20_000].reshape(20, -1).mean(-1) / math.log(2)
+error = blocks.std() / math.sqrt(20)
+print(f"tokens are better by {blocks.mean():.3f} ± {error:.3f} bits per byte")
+print(f"blocks in which bytes are better: {int((blocks < 0).sum())} of 20")
+
+# %% [markdown] id="the-course-model-has-read-more"
+# ## Further: is the comparison fair?
+#
+# Not quite, in two ways. The transformer has read the sources too, about 27 times as much text as the
+# counting models. By its recipe it went about 3.5 times through the sources and 14 times through the documentation. And no
+# document of the test is in its training text, but sentences are: about 14 % of the test text, in runs of 50 characters or more, also
+# stands in its training files, most of it in the source of the debugger, whose docstrings repeat its documentation. The effect is
+# small: the transformer needs 1.31 bits per byte in these passages and 1.44 elsewhere, so even without them it is
+# far ahead of every other row. And 27 times the text would not help a 5-gram with what happened six bytes ago.
+
+# %% tags=["nbval-ignore-output"] id="how-much-more"
+more = len(train_text(source="sources")) / len(train_text())
+print(f"the sources are {more:.1f} times as long as the documentation")
+
+# %% [markdown] id="simulated"
+# ## Further: codes for a noisy channel
+#
+# First the capacity for every $f$. What is it at $f = 1$? Move the control. (The Hamming code in the figure sends 4 message bits with
+# 3 *parities*, sums of message bits modulo 2, and corrects any single flip.)
+#
+# Then a simulation. Random messages are sent with several codes and decoded to the nearest code word. On the left each code is a
+# point: its rate and its errors. On the right are codes whose parities are chosen *at random*, with longer and longer blocks: at a
+# rate below capacity the errors die out, above it they take over. Increase $f$ until the green line rises too. (Decoding compares
+# the received block with all $2^k$ code words, which is why the blocks stay short. Codes in real use have structure that makes
+# decoding fast.)
 
 # %% id="explorers-language-models-capacity"
 explorers.language_models.capacity()
-
-# %% [markdown] id="simulated"
-# ### Simulated
-# Random messages are sent with several codes and decoded to the nearest code word. On the left each code is a point: its rate and
-# its errors. On the right are codes whose parities are chosen *at random*, with longer and longer blocks: at a rate below capacity
-# the errors die out, above it they take over. Increase $f$ until the green line rises too. (Decoding compares the received block with
-# all $2^k$ code words, which is why the blocks stay short. Codes in real use have structure that makes decoding fast.)
 
 # %% tags=["nbval-ignore-output"] id="explorers-language-models-code-errors"
 explorers.language_models.code_errors()
@@ -1004,10 +936,6 @@ def blocks_wrong(k, n, flip=0.1):
 print(f"capacity {information.capacity(0.1):.3f}")
 print("rate 0.25, blocks of 8 and 40, errors fall:", blocks_wrong(2, 8) > 2 * blocks_wrong(10, 40))
 print("rate 0.75, blocks of 4 and 12, errors grow:", blocks_wrong(3, 4) < blocks_wrong(9, 12))
-
-# %% [markdown] id="compression-and-protection-are-two-sides"
-# Compression and error correction are complementary. The first removes the redundancy that a model can predict. The second
-# adds redundancy that a decoder can use.
 
 # %% [markdown] id="claim-repetition"
 # > *"Sending everything three times is the best that one can do at a third of the speed."*
@@ -1054,4 +982,5 @@ quiz("language_models")
 # - Devlin et al. 2018, *BERT*, arXiv:1810.04805; Raffel et al. 2019, *T5*, arXiv:1910.10683, on masked and prefix tasks.
 # - Delétang et al. 2023, *Language modeling is compression*, arXiv:2309.10668.
 #
-# **Next:** [Embeddings and norms](03_embeddings_and_norms.ipynb), where each token gets a learned vector, and similar tokens get similar ones.
+# **Next:** [Embeddings and norms](03_embeddings_and_norms.ipynb), where each token gets a learned vector, and similar tokens get
+# similar ones.

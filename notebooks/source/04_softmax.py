@@ -40,6 +40,9 @@ from course_lib.study import exercise, explorers, hint, quiz, reveal, rounded
 #
 # Small enough to do in your head: the scores 2, 1 and 0.1. Their exponentials are about 7.39, 2.72 and 1.11, and these add up
 # to 11.21. Divide, and the probabilities are **0.659, 0.242, 0.099**.
+#
+# > **Predict.** Add 5 to each of the three scores: 7, 6 and 5.1. Do the probabilities change? What if you *double* each
+# > score instead?
 
 # %% id="scores-torch-tensor-2-0-1"
 scores = torch.tensor([2.0, 1.0, 0.1])
@@ -47,12 +50,6 @@ exponentials = torch.exp(scores)
 print("exponentials: ", rounded(exponentials, 2), "sum:", rounded(exponentials.sum(), 2))
 probabilities = exponentials / exponentials.sum()
 print("probabilities:", rounded(probabilities), "sum:", rounded(probabilities.sum()))
-
-# %% [markdown] id="predict-add-5-to-each-of"
-# > **Predict.** Add 5 to each of the three scores: 7, 6 and 5.1. Do the probabilities change? What if you *double* each
-# > score instead?
-
-# %% id="for-name-changed-in-plus-5"
 for name, changed in [("plus 5", scores + 5), ("minus 5", scores - 5), ("doubled", scores * 2)]:
     print(f"{name:8}", rounded(softmax.naive_softmax(changed)))
 
@@ -75,21 +72,18 @@ for name, changed in [("plus 5", scores + 5), ("minus 5", scores - 5), ("doubled
 # %% id="scores-torch-tensor-1000-0-1001"
 scores = torch.tensor([1000.0, 1001.0, 1002.0])
 print(torch.exp(scores) / torch.exp(scores).sum())
-
-# %% [markdown] id="three-times-nan-not-a-number"
-# We get `nan`, "not a number", three times. Each `exp` is infinite in float32, and infinity over infinity has no value. The
-# scores need not even be that large:
-
-# %% id="for-dtype-in-torch-float64-torch"
 for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
     largest = torch.finfo(dtype).max
     limit = math.log(largest)
     print(f"{dtype!s:15} largest number {largest:9.3g}   exp overflows above {limit:.1f}")
 
 # %% [markdown] id="in-float16-a-score-of-12"
-# In float16 a score of 12 is already too large. The first section shows the way out: we may add any constant, so choose
-# one that makes overflow impossible. Subtract the largest score, $c = -\max_j z_j$. Then the largest exponential is
-# $e^0 = 1$, all others lie between 0 and 1, and their sum lies between 1 and $V$.
+# We get `nan`, "not a number", three times. Each `exp` is infinite in float32, and infinity over infinity has no value. The scores
+# need not even be that large: in float16 a score of 12 is already too large.
+#
+# The first section shows the way out: we may add any constant, so choose one that makes overflow impossible. Subtract the largest
+# score, $c = -\max_j z_j$. Then the largest exponential is $e^0 = 1$, all others lie between 0 and 1, and the sum of all lies between
+# 1 and $V$.
 #
 # By hand, for 1000, 1001, 1002: subtract 1002 and get −2, −1, 0; exponentiate and get 0.135, 0.368, 1; divide by their
 # sum 1.503 and get **0.090, 0.245, 0.665**.
@@ -102,6 +96,9 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
 # The cell checks itself when you run it: leave the `def` line as it is and replace the `...`. In this notebook `softmax` is
 # the name of the library's module, so give your own functions a different name. If you overwrite it by accident, run the
 # first cell again.
+#
+# Stuck? Type `hint()` in a new cell; each call gives a little more. The cell after the exercise holds the library's version. It
+# stays folded until you have passed, or have run that cell twice.
 
 
 # %% id="softmax.stable"
@@ -110,10 +107,6 @@ def stable_softmax(x, dim=-1):
     """Return probabilities along `dim`; never overflow."""
     ...
 
-
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Type `hint()` in a new cell; each call gives a little more. Done, or curious? The next cell holds the
-# library's version. It stays folded until you have passed, or have run the cell twice.
 
 # %% id="reveal-softmax-stable"
 reveal("softmax.stable")
@@ -143,7 +136,8 @@ explorers.softmax.overflow_map(dtype="float16", magnitude=10)
 # ## 3 · The logarithm of a probability
 #
 # Training needs $\log p$, not $p$: the loss of a language model is minus the logarithm of the probability of the token that
-# came next. That token may have a score far below the largest, and then its probability is tiny.
+# came next. (Here and below, log is the natural logarithm.) That token may have a score far below the largest, and then its
+# probability is tiny.
 #
 # > **Predict.** The scores are 0 and 200. The probability of the first is $e^{-200}$, about $10^{-87}$. What is its
 # > logarithm, and what does `torch.softmax(...).log()` return?
@@ -243,17 +237,14 @@ lowest = torch.finfo(torch.float32).min
 print("softmax, -inf:      ", torch.softmax(zeros.masked_fill(~nothing, -torch.inf), -1))
 print("softmax, finfo.min: ", rounded(torch.softmax(zeros.masked_fill(~nothing, lowest), -1)))
 print("masked_softmax:     ", softmax.masked_softmax(zeros, nothing))
-
-# %% [markdown] id="with-a-finite-number-the-masked"
-# With a finite number the masked row becomes uniform: it reads exactly the tokens that it must not read. In this course a row
-# that may attend to nothing gets all zeros. PyTorch's fused attention follows the same rule:
-
-# %% id="values-torch-ones-1-3-4"
 values = torch.ones(1, 3, 4)
 out = F.scaled_dot_product_attention(values, values, values, attn_mask=nothing)
-print("attention over nothing:", out.unique().tolist())
+print("torch's attention over nothing:", out.unique().tolist())
 
 # %% [markdown] id="build-it-3"
+# With a finite number the masked row becomes uniform: it reads exactly the tokens that it must not read. In this course a row
+# that may attend to nothing gets all zeros. PyTorch's fused attention follows the same rule: its output for such a row is 0.
+#
 # ### Build it
 # `mask` is boolean and may have fewer or shorter axes than `x`: it broadcasts. The result has the shape and the dtype of
 # `x`. A row with nothing allowed is all zeros. Scores are finite, but may be large or far below zero. The
@@ -337,6 +328,8 @@ explorers.softmax.entropy_curve()
 # As a matrix this is the Jacobian $J = \operatorname{diag}(p) - p\,p^\top$. For two equal scores the probabilities are ½ and
 # ½. Then $J$ has ½ · ½ = **0.25** on its diagonal and **−0.25** off it: what one probability gains the other loses. Each row
 # adds up to 0, since the probabilities always add up to 1.
+#
+# > **Predict.** The scores are 0 and 10, so one probability is almost 1. How large is the largest entry of $J$?
 
 # %% id="print-softmax-softmax-jacobian-torch-tensor"
 print(softmax.softmax_jacobian(torch.tensor([0.5, 0.5])))
@@ -345,11 +338,6 @@ by_autograd = torch.autograd.functional.jacobian(lambda z: torch.softmax(z, -1),
 ours = softmax.softmax_jacobian(softmax.stable_softmax(scores))
 print("agrees with autograd:", torch.allclose(ours, by_autograd))
 print("rows add up to zero: ", torch.allclose(ours.sum(-1), torch.zeros(4, dtype=torch.float64)))
-
-# %% [markdown] id="predict-the-scores-are-0-and"
-# > **Predict.** The scores are 0 and 10, so one probability is almost 1. How large is the largest entry of $J$?
-
-# %% id="for-gap-in-0-0-2"
 for gap in (0.0, 2.0, 5.0, 10.0, 20.0):
     p = softmax.stable_softmax(torch.tensor([0.0, gap], dtype=torch.float64))
     largest = softmax.softmax_jacobian(p).max()
@@ -370,8 +358,8 @@ explorers.softmax.jacobian()
 #
 # $$\frac{\partial L}{\partial z_j} = \sum_i g_i\, p_i\,(\delta_{ij} - p_j) = p_j \Big(g_j - \sum_i p_i\, g_i\Big)$$
 #
-# One dot product for each row, then a subtraction and a multiplication. In words: a score gains where its $g_j$ is above the
-# weighted mean of all $g_i$. By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is
+# One dot product for each row, then a subtraction and a multiplication. In words: the gradient at a score is positive where its
+# $g_j$ is above the weighted mean of all $g_i$, and negative where it is below. By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is
 # ½ · (1 − ½) = **0.25** and ½ · (0 − ½) = **−0.25**, the first column of the matrix above.
 
 # %% id="p-torch-tensor-0-5-0"
@@ -473,9 +461,6 @@ def cross_entropy_gradient(logits, targets):
 # %% id="reveal-softmax-gradient"
 reveal("softmax.gradient")
 
-# %% [markdown] id="checked-against-the-real-thing-2"
-# ### Checked against the real thing
-
 # %% id="logits-torch-randn-6-11-generator"
 logits = (torch.randn(6, 11, generator=seeded(2)) * 3).double().requires_grad_()
 targets = torch.randint(11, (6,), generator=seeded(3))
@@ -523,13 +508,12 @@ def online_state(x):
     ...
 
 
-# %% [markdown] id="the-library-s-version-is-short"
-# The library's version is short because it calls the function of the next section: a new score is a block of length one.
-
 # %% id="reveal-softmax-online"
 reveal("softmax.online")
 
 # %% [markdown] id="predict-a-thousand-equal-scores-every"
+# The library's version is short because it calls the function of the next section: a new score is a block of length one.
+#
 # > **Predict.** A thousand equal scores: every term is $e^0 = 1$, so the total is 1000. What does the loop return in bfloat16,
 # > which keeps 8 significant bits?
 
@@ -583,8 +567,8 @@ explorers.softmax.merge()
 # %% [markdown] id="why-this-matters"
 # ### Why this matters
 # Apart from rounding, order and grouping do not matter: the merge is *commutative* and *associative*, and the empty block
-# (−∞, 0) is its zero. So a row of any length can be cut anywhere, given to any number of workers, and put together in any
-# order.
+# (−∞, 0) is its neutral element. So a row of any length can be cut anywhere, given to any number of workers, and put together in
+# any order.
 #
 # > **Predict.** 1000 scores are cut into ten blocks, summarised separately, and merged in a shuffled order. How far from the
 # > direct softmax is the result?
@@ -611,7 +595,8 @@ print("largest difference < 1e-14:", gap < 1e-14)
 # by the *arithmetic intensity*, the number of FLOPs (floating-point operations) for each byte moved. Softmax does about five
 # operations for each score: a comparison, a subtraction, an exponential, an addition, a division.
 #
-# > **Predict.** Run as separate PyTorch operations, `stable_softmax` reads or writes the whole table of scores how many times?
+# > **Predict.** The library's `stable_softmax` consists of separate PyTorch operations. How many times, in all, is the whole table of
+# > scores read or written?
 
 # %% id="passes-tables-read-tables-written"
 passes = {  # (tables read, tables written)
@@ -726,17 +711,6 @@ print("knows nothing:     ", rounded(F.cross_entropy(torch.zeros(1, 50257), targ
 # `F.cross_entropy` takes logits and applies softmax itself. Probabilities differ by at most 1, so a second softmax can hardly
 # tell them apart: even a model that is certain and right is left with a loss of $\log(V - 1 + e) - 1$. Training still runs,
 # slowly, which is why this mistake is hard to notice.
-#
-# > *"Softmax is scale-invariant: only the ratios of the scores matter."*
-
-# %% id="scores-torch-tensor-2-0-1-4"
-scores = torch.tensor([2.0, 1.0])
-print("scores 2, 1:  ", rounded(softmax.stable_softmax(scores)))
-print("scores 20, 10:", rounded(softmax.stable_softmax(10 * scores)))
-print("scores 12, 11:", rounded(softmax.stable_softmax(10 + scores)))
-
-# %% [markdown] id="differences-of-scores-matter-not-their"
-# Differences of scores matter, not their ratios. That is why temperature has an effect at all.
 
 # %% [markdown] id="recap"
 # ## Recap

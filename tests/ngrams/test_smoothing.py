@@ -123,11 +123,11 @@ def test_only_the_last_tokens_of_a_context_matter():
 
 
 def test_changing_an_answer_does_not_change_the_model():
-    model = KneserNey([0, 1, 0, 1, 2], 3, V)
-    for context in ([], [0], [0, 1], [2, 2]):
-        before = model(context)
-        before.zero_()
-        assert model(context).sum().item() == pytest.approx(1)
+    for model in (KneserNey([0, 1, 0, 1, 2], 3, V), AddK([0, 1, 0, 1, 2], 3, V, 0.1)):
+        for context in ([], [0], [0, 1], [2, 2]):
+            before = model(context)
+            before.zero_()
+            assert model(context).sum().item() == pytest.approx(1)
 
 
 def test_large_vocabularies_and_single_token_texts():

@@ -9,7 +9,6 @@ from course_lib.chapters.language_models.exercises.tasks import MASKED, PREFIX
 
 EXERCISES = (
     MASKED,
-    PREFIX,
     COUNT,
     ADD_K,
     DISCOUNTED,
@@ -19,4 +18,5 @@ EXERCISES = (
     KL,
     BITS_PER_BYTE,
     NARROW,
+    PREFIX,
 )

@@ -103,7 +103,7 @@ COUNT = Exercise(
     hints=(
         "Which starts are possible? The first is 0; the last leaves room for n tokens.",
         "tuple(ids[start:start + n]) can be a key of a dict; a list cannot.",
-        "collections.Counter counts whatever it is given: Counter(... for start in range(...)).",
+        "A Counter counts whatever it is given: Counter(... for start in range(...)).",
     ),
 )
 

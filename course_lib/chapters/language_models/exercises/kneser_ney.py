@@ -140,8 +140,8 @@ CONTINUATION = Exercise(
     hints=(
         "A run with the token before it is a run of n + 1 tokens.",
         "Each different run of n + 1 tokens is one context of its last n tokens.",
-        "Counter(longer[1:] for longer in count_ngrams(ids, n + 1)): iterating over a Counter "
-        "gives each key once.",
+        "Counter(longer[1:] for longer in ngrams.count_ngrams(ids, n + 1)): iterating over a "
+        "Counter gives each key once.",
     ),
 )
 

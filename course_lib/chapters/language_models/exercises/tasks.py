@@ -208,7 +208,7 @@ PREFIX = Exercise(
     statement=(
         "The first `prefix` of `length` tokens are given; each of them may read the whole prefix, "
         "itself included. Each later token is predicted from all before it. Return (visible, "
-        "predicted) as in the exercise before. A prefix of 0 is the causal task."
+        "predicted) as in the masked task. A prefix of 0 is the causal task."
     ),
     solution=ngrams.prefix_task,
     reference=_prefix_by_loops,

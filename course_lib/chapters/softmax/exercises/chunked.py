@@ -131,7 +131,7 @@ CHUNKED = Exercise(
         Probe(
             "one chunk holds all",
             lambda: call(*_model(5, 7, 2), 7),
-            "With a single chunk this is the cross-entropy of the exercise before.",
+            "With a single chunk this is the cross-entropy of section 7.",
         ),
         Probe(
             "two full chunks",
