@@ -72,7 +72,7 @@ def _is_wrong(found: Exercise, probe: Probe, outcome: Run) -> bool:
 def _single_faults(found: Exercise) -> tuple[Misconception, ...]:
     """Return right answers with one fault each, as mistakes; none that might loop for ever."""
     right = [found.solution, *(each.function for each in found.alternatives)]
-    sources = [mutants_of(each) for each in right if not may_loop(each)]
+    sources = [mutants_of(each, found.adapted) for each in right if not may_loop(each)]
     mutants = (mutant for mutant in chain(wrapped_mutants(found), *sources) if mutant.tells)
     return tuple(
         Misconception(f"a right answer with {each.change}", each.function, _ONE_CHANGE)
