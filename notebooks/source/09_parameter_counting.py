@@ -70,9 +70,9 @@ for name in ("Qwen3-0.6B", "Qwen3-4B"):
 #
 # ### Build it
 # Key/value heads may be fewer than query heads, and all heads together need not be as wide as the model. There are no biases.
-# The cell checks itself when you run it: leave the `def` line as it is and replace the `...`. Stuck? Run `hint()` in a new cell. The solution stays
-# folded until you have passed, or have run the cell twice. (The library's function also counts what some models have in addition:
-# biases, in Qwen2 for q, k and v, in GPT-2 for all, and the two small norms of Qwen3.)
+# The cell checks itself when you run it: leave the `def` line as it is and replace the `...`. Stuck? Run `hint()` in a new cell. The
+# solution stays folded until you have passed, or have run the cell twice. (The library's function also counts what some models have
+# in addition: biases, in Qwen2 for q, k and v, in GPT-2 for all, and the two small norms of Qwen3.)
 
 
 # %% id="parameter_counting.attention"
@@ -342,12 +342,8 @@ for name in ("Qwen3-0.6B", "Qwen3-8B", "Llama-3-70B"):
 # > **Predict.** Qwen3-8B, a context of 1024 tokens. Which part takes most: projections, scores, or the MLP? And at 65 536?
 
 # %% id="flops-by-part"
-print(
-    "toy:",
-    accounting.flops_by_part(toy, 3),
-    "together",
-    sum(accounting.flops_by_part(toy, 3).values()),
-)
+by_part = accounting.flops_by_part(toy, 3)
+print("toy:", by_part, "together", sum(by_part.values()))
 for name in ("Qwen3-0.6B", "Qwen3-8B"):
     for context in (1024, 8192, 65536):
         found = accounting.flops_by_part(MODELS[name], context)
@@ -734,8 +730,8 @@ def decode_step_bytes(config, context, batch=1, bytes_per_number=2):
 reveal("parameter_counting.step_bytes")
 
 # %% [markdown] id="the-limit-on-devices"
-# The library's `parameters_read` counts the same, for mixtures too (its source is in a Further section). Divided by the bandwidth, for
-# Qwen3-8B with one text of 2048 tokens:
+# The library's `parameters_read` counts the weights that a step reads, for mixtures too (its source is in a Further section). Bandwidth
+# divided by the bytes of weights and cache, for Qwen3-8B with one text of 2048 tokens:
 
 # %% id="print-accounting-decode-tokens-per-second"
 print("by hand:", accounting.decode_tokens_per_second(16e9, 0, 2e12))
