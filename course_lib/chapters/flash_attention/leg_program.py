@@ -19,6 +19,7 @@ from types import FunctionType
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 import triton.language as tl
 from jaxtyping import Float, Int
@@ -27,7 +28,7 @@ from triton.runtime.errors import InterpreterError
 
 from course_lib.flash import kernel
 
-GUARD = 1 << 14
+GUARD = 1 << 18
 """How many numbers of nan stand before and after a table."""
 
 
@@ -77,17 +78,33 @@ def run_leg(
     BLOCK_S: int,
 ) -> tuple[Float[Tensor, "t D"], Float[Tensor, " t"], Float[Tensor, " t"]]:
     """Return (acc, m, total) after the leg, on the CPU and in float32."""
+    _check_sizes((acc, q), (m, total, positions), (K, V), D)
     device = torch.device("cpu" if kernel.INTERPRETED else "cuda")
     state = [x.to(device).contiguous() for x in (acc, m, total, q)]
     keys, values = (_guarded(x.to(device)) for x in (K, V))
     out = torch.full((acc.numel() + 2 * m.numel(),), torch.nan, device=device)
-    with _reductions(), _own_errors():
+    with _reductions(), _own_errors(), np.errstate(all="ignore"):
         program[(1,)](
             out, *state, keys, values, positions.to(device), first, last, scale, S,
             D=D, BLOCK_T=len(m), BLOCK_S=BLOCK_S,
         )  # fmt: skip
     found = out.cpu().split([acc.numel(), len(m), len(m)])
     return found[0].view(acc.shape), found[1], found[2]
+
+
+def _check_sizes(
+    tiles: tuple[Tensor, ...], rows: tuple[Tensor, ...], tables: tuple[Tensor, ...], width: int
+) -> None:
+    """Raise an error where the program would read or write outside of a tensor."""
+    queries = len(rows[0])
+    fits = all(len(each) == queries for each in rows)
+    fits = fits and all(each.shape == (queries, width) for each in tiles)
+    if not fits or any(each.shape[1] != width for each in tables):
+        shapes = [tuple(each.shape) for each in (*tiles, *rows, *tables)]
+        raise ValueError(
+            f"{queries} queries of width D = {width} need (t, D) for acc and q, (t,) for m, total "
+            f"and positions, (S, D) for K and V; got {shapes}. Use one t and one D."
+        )
 
 
 def _guarded(table: Tensor) -> Tensor:

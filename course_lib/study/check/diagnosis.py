@@ -43,7 +43,8 @@ def diagnose(
         return None
     shown = probe_run(found, function, failing)
     known = [(failing, shown), *zip(found.probes, runs, strict=True)]
-    faults = () if shown.error else _single_faults(found)
+    slow = found.adapter is not None  # a hundred runs of something else than plain Python
+    faults = () if shown.error or slow else _single_faults(found)
     return next(
         (
             mistake
@@ -72,7 +73,7 @@ def _is_wrong(found: Exercise, probe: Probe, outcome: Run) -> bool:
 def _single_faults(found: Exercise) -> tuple[Misconception, ...]:
     """Return right answers with one fault each, as mistakes; none that might loop for ever."""
     right = [found.solution, *(each.function for each in found.alternatives)]
-    sources = [mutants_of(each, found.adapted) for each in right if not may_loop(each)]
+    sources = [mutants_of(each) for each in right if not may_loop(each)]
     mutants = (mutant for mutant in chain(wrapped_mutants(found), *sources) if mutant.tells)
     return tuple(
         Misconception(f"a right answer with {each.change}", each.function, _ONE_CHANGE)

@@ -59,6 +59,16 @@ def test_every_mutant_is_caught_or_harmless():
     assert survivors <= HARMLESS
 
 
+@needs_triton
+@pytest.mark.parametrize("wrong", [{0: (16, 32)}, {2: (15,)}, {4: (50, 8)}, {11: 32}], ids=str)
+def test_nothing_is_read_or_written_outside_of_a_tensor(wrong):
+    shapes = ((16, 16), (16,), (16,), (16, 16), (50, 16), (50, 16))
+    given = [torch.zeros(wrong.get(place, shape)) for place, shape in enumerate(shapes)]
+    width = wrong.get(11, 16)
+    with pytest.raises((ValueError, TypeError), match=r"\b16\b"):
+        LEG.solution(*given, 0, 50, torch.arange(34, 50), 0.4, 50, width, 16)
+
+
 def without_state(acc, m, total, q, K, V, first, last, positions, scale, S, D, BLOCK_S):
     return tl.exp2([acc, m][2]), m, total
 

@@ -9,7 +9,6 @@ import torch
 
 from course_lib.study.check import judge
 from course_lib.study.check.bank_proof import findings
-from course_lib.study.check.diagnosis import _single_faults
 from course_lib.study.check.mutation_score import mutation_score
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 from course_lib.study.outcomes import Outcome
@@ -32,6 +31,10 @@ def doubled(x):
 
 def tripled(x):
     return [3 * each for each in x]
+
+
+def power(x):
+    return [2**each for each in x]
 
 
 def fails(x):
@@ -67,6 +70,7 @@ def test_the_adapter_makes_what_the_probes_can_call(plant):
     assert judge.check(EXERCISE.id, doubled).outcome is Outcome.PASSED
     assert judge.check(EXERCISE.id, on_tensors(doubled)).outcome is Outcome.PASSED
     assert judge.check(EXERCISE.id, tripled).diagnosis == "tripled"
+    assert judge.check(EXERCISE.id, power).diagnosis is None  # `**` in place of `*` is not tried
     plant(replace(EXERCISE, adapter=None))
     assert judge.check(EXERCISE.id, doubled).outcome is not Outcome.PASSED
 
@@ -82,8 +86,6 @@ def test_mutants_are_adapted_too():
     score = mutation_score(EXERCISE)
     assert score.killed > 0
     assert not score.survivors
-    faults = [each.function(torch.tensor([3.0])) for each in _single_faults(EXERCISE)]
-    assert any(torch.equal(each, torch.tensor([2 / 3])) for each in faults)
 
 
 def test_an_exercise_that_cannot_run_says_why_and_fails_nobody(plant):
