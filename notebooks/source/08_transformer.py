@@ -462,7 +462,9 @@ reveal("transformer.misfits")
 # `MultiHeadAttention(width, heads, key_value_heads, head_dim, qk_norm=True, rms_norm_eps=eps)`, which is called as
 # `attention(x, mask, rotate=...)` and returns a pair; the first entry is the output, (B, T, C). `rotate` is a function that rotates
 # queries or keys (B, H, T, D): compute `cos, sin = rope_cos_sin(positions, head_dim, rope_parameters, max_position_embeddings)` once,
-# and use `lambda x: apply_rope(x, cos, sin)`.
+# and use `lambda x: apply_rope(x, cos, sin)`. `causal_mask(T)` is the mask. All sizes are fields of `config`: `vocab_size`,
+# `hidden_size`, `intermediate_size`, `num_hidden_layers`, `num_attention_heads`, `num_key_value_heads`, `head_dim`,
+# `max_position_embeddings`, and besides them `norm_eps` and `rope_parameters`.
 
 # %% id="your-modules"
 from course_lib.attention import MultiHeadAttention, causal_mask
@@ -825,7 +827,8 @@ with torch.no_grad():
 #
 # > *"The text looks fine, so the weights are loaded correctly."*
 #
-# Double the base of RoPE, a mistake that loading cannot notice, and measure:
+# Double the base of RoPE, a mistake that loading cannot notice, and measure the loss on the text of section 10 (`texts` returns its
+# ids, and which of the losses count):
 
 # %% tags=["nbval-ignore-output"] id="wrong-checkpoint-load-model-folder-dtype"
 wrong = checkpoint.load_model(FOLDER, dtype=torch.float32).to(device)

@@ -640,7 +640,8 @@ for device in DEVICES.values():
 # > **Predict.** Decoding one token in bfloat16: each weight is two bytes, fetched for one multiplication and one addition. What is
 # > the intensity? And for a prompt of 2048 tokens, where each weight that arrives is used 2048 times?
 #
-# `accounting.model_step` counts the FLOPs of one pass as in section 5, and the bytes that it reads; section 10 derives it.
+# *Prefill* is the pass over a whole prompt; *decode* is a pass for one new token, with the keys and values of the earlier ones in the
+# cache. `accounting.model_step` counts the FLOPs of one pass as in section 5, and the bytes that it reads; section 10 derives it.
 
 # %% id="config-models-qwen3-8b"
 config = MODELS["Qwen3-8B"]

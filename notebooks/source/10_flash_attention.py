@@ -6,8 +6,8 @@
 # Attention compares every token with every other. Written down, the scores of a long text form a table that is larger than
 # the model. Writing and reading this table, not the arithmetic, is what makes attention slow. In this notebook you compute
 # the same result without the table: in tiles, with the running maximum and total of notebook [Softmax](04_softmax.ipynb). You
-# check every allocation to prove it, count every byte that it saves, and read a kernel, a program for the GPU, from top to
-# bottom.
+# check every allocation to prove it, count every byte that it saves, read a kernel, a program for the GPU, from top to bottom, and
+# write its inner loop yourself.
 #
 # After this notebook you can
 # - say why attention is bound by memory traffic, and compute the bytes that the standard and the tiled method move;
@@ -31,7 +31,7 @@ from course_lib.device import default_device, seeded, synchronize
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
 
-device = default_device()
+device = default_device()  # timings run here; small examples and float64 checks stay on the CPU
 
 # %% [markdown] id="1-two-memories"
 # ## 1 · Two memories
@@ -238,8 +238,8 @@ print(
 )
 
 # %% [markdown] id="the-table-grows-with-the-square"
-# The table grows with the square of the length. The tiled form makes nothing larger than its output and its tiles, so its memory
-# grows in proportion to the length.
+# The table grows with the square of the length. The tiled form makes nothing larger than its output, which `new_empty` sets aside, and
+# its tiles, so its memory grows in proportion to the length.
 
 # %% [markdown] id="build-it-3"
 # ### Build it
@@ -685,11 +685,11 @@ for name, attend in {
 
 # %% [markdown] id="then-from-a-longer-measurement-that"
 # On a CPU the tiled form is usually faster than the standard one, although it is a Python loop: a tile of scores stays in the
-# processor's cache, while the table has to go to main memory and back. On a GPU it is slower: each operation of the loop is a kernel of
-# its own, too small to keep the device busy. There tiling pays only inside one kernel.
+# processor's cache, while the table has to go to main memory and back. On a GPU, at this length, it is much slower: each operation of the
+# loop is a kernel of its own, too small to keep the device busy. There tiling pays only inside one kernel.
 #
-# Next, a longer measurement on a CPU that is stored with the course. Both axes are logarithmic, so the slope is the power of $n$: time grows
-# with the square for all, memory with the square only for the standard method.
+# Next, a longer measurement on a CPU that is stored with the course. Both axes are logarithmic, so the slope is the power of $n$: time
+# grows with the square for all, memory with the square only for the standard method.
 
 # %% tags=["nbval-ignore-output"] id="measured-stored-flash-attention-cpu"
 measured = stored_benchmark("flash_attention", "cpu")
@@ -776,8 +776,9 @@ for block in (1, 7, 50):
 # %% [markdown] id="key-tiles-returns-the-tiles-that"
 # ## Further: which tiles are visited
 #
-# The library's `key_tiles` returns the tiles of section 4 that are visited. It calls `_touched`, which compares only the first and last positions of the tile:
-# a tile is visited if its first key is not after the last query, and its last key is not before the window of the first query.
+# The library's `key_tiles` returns the tiles of section 4 that are visited. It calls `_touched`, which compares only the first and
+# last positions of the tile: a tile is visited if its first key is not after the last query, and its last key is not before the window
+# of the first query.
 
 # %% id="reveal-flash-tiling-key-tiles"
 reveal(flash.Tiling.key_tiles)
@@ -829,7 +830,7 @@ print("exponent of M:", round(slope(capacity, [moved(2**17, 64, x) for x in capa
 #    makes it slow.
 # 2. For each query, keep a maximum, a total and a weighted sum of values. Both sums are measured from the maximum and shrink by
 #    $e^{m-m'}$ when it grows; the only division comes last.
-# 3. Keys are loaded once for each block of queries, so a larger fast memory means fewer bytes: $\Theta(n^2 D^2/M)$.
+# 3. Keys are loaded once for each block of queries, so a larger fast memory means fewer bytes: twice the memory, about half of them.
 # 4. The backward pass keeps one logsumexp for each query and recomputes each tile of weights: more FLOPs, less traffic, the exact
 #    gradient. The row sum that softmax needs is $g_i \cdot o_i$.
 # 5. Parts of a row are joined by their logsumexps, in any order; tiles that a mask forbids are skipped.
