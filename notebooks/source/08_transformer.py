@@ -972,8 +972,6 @@ reveal("transformer.fused")
 # without. Both load, and one is wrong.
 
 # %% id="gpt2-stirred-configs-gpt2"
-from course_lib.attention import MultiHeadAttention
-
 gpt2 = perturbed(configs["gpt2"])
 fused = gpt2.blocks[0].attn
 separate = checkpoint.separate_fused(fused.c_attn.weight, fused.c_attn.bias)
