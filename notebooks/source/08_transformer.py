@@ -19,9 +19,7 @@
 # course's own small trained model comes with it.
 
 # %% id="imports"
-import copy
 import json
-import logging
 import math
 import tempfile
 from dataclasses import replace
@@ -38,7 +36,6 @@ from course_lib.model import ModelConfig, build_model, inspection
 from course_lib.pretrained import course_model, course_tokenizer
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 
-logging.getLogger("transformers").setLevel(logging.ERROR)  # no remarks about random weights
 device = default_device()  # the course model runs here; small random models stay on the CPU
 
 # %% [markdown] id="1-the-block"
@@ -144,7 +141,9 @@ reveal("transformer.forward")
 # > each version?
 
 # %% tags=["nbval-ignore-output"] id="decoder-tokenizer-course-model-course-tokenizer"
-decoder, tokenizer = copy.deepcopy(course_model()).to(device), course_tokenizer()
+from copy import deepcopy
+
+decoder, tokenizer = deepcopy(course_model()).to(device), course_tokenizer()
 TEXT = "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return a"
 ids = torch.tensor([tokenizer.encode(TEXT)], device=device)
 stream = inspection.residual_stream(decoder, ids)[-1]
@@ -370,9 +369,10 @@ def greedy(logits_of, ids, new_tokens):
 
 # %% id="disable-progress-bar"
 from transformers import AutoModelForCausalLM
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 disable_progress_bar()
+set_verbosity_error()  # no remarks about random weights
 some = torch.randint(101, (2, 11), generator=seeded(2))
 print("largest difference < 1e-5   same 32 tokens")
 for name, each in configs.items():

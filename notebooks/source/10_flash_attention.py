@@ -16,7 +16,7 @@
 # - join parts of a row that were computed separately, as flash-decoding does;
 # - read a Triton kernel for all of this, write its inner loop, and choose its tiles for a given fast memory.
 #
-# About 150 minutes. You need notebooks [Softmax](04_softmax.ipynb) and [Attention](05_attention.ipynb); nothing is downloaded.
+# About 130 minutes. You need notebooks [Softmax](04_softmax.ipynb) and [Attention](05_attention.ipynb); nothing is downloaded.
 # A GPU is useful but not needed.
 
 # %% id="imports"
