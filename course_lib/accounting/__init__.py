@@ -10,6 +10,7 @@ Taught in:        parameter_counting
 
 from course_lib.accounting.compute import (
     attention_flops,
+    flops_by_part,
     flops_per_token,
     forward_flops,
     model_flops_utilisation,
@@ -65,6 +66,7 @@ __all__ = [
     "attention_parameters",
     "bytes_per_number",
     "decode_tokens_per_second",
+    "flops_by_part",
     "flops_per_token",
     "forward_flops",
     "inference_memory",

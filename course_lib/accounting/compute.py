@@ -13,7 +13,7 @@ Checked against:  torch.utils.flop_counter, forward and backward
 Shapes:           B batch, T new tokens, S all tokens so far
 """
 
-from course_lib.accounting.parameters import matmul_parameters
+from course_lib.accounting.parameters import matmul_parameters, matmul_parts
 from course_lib.model import ModelConfig
 
 
@@ -39,6 +39,21 @@ def attention_flops(config: ModelConfig, tokens: int, past: int = 0, batch: int 
     """
     width = config.num_attention_heads * config.head_dim
     return 4 * config.num_hidden_layers * batch * tokens * (past + tokens) * width
+
+
+def flops_by_part(config: ModelConfig, context: int) -> dict[str, int]:
+    """Return the forward FLOPs of one token that reads `context` tokens, itself included, by part.
+
+    "projections" are the four matrices of attention, "scores" its products without parameters: q
+    with the keys, and the weights with the values.
+    """
+    matrices = {name: 2 * numbers for name, numbers in matmul_parts(config).items()}
+    return {
+        "projections": matrices["attention"],
+        "scores": attention_flops(config, 1, past=context - 1),
+        "MLP": matrices["MLP"],
+        "output head": matrices["output head"],
+    }
 
 
 def forward_flops(

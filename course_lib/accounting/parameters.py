@@ -148,12 +148,18 @@ def matmul_parameters(config: ModelConfig) -> int:
 
     A row of the embedding is looked up; norms and biases scale or add: no matrix products.
     """
+    return sum(matmul_parts(config).values())
+
+
+def matmul_parts(config: ModelConfig) -> dict[str, int]:
+    """Return the parameters that one token is multiplied with, by part."""
     gpt2, sparse = config.model_type == "gpt2", _sparse_layers(config)
     heads = (config.num_attention_heads, config.num_key_value_heads, config.head_dim)
     attention = config.num_hidden_layers * attention_parameters(config.hidden_size, *heads)
     dense = mlp_parameters(config.hidden_size, config.intermediate_size, gated=not gpt2)
     mlp = (config.num_hidden_layers - sparse) * dense + sparse * _experts(config)[1]
-    return attention + mlp + config.vocab_size * config.hidden_size
+    head = config.vocab_size * config.hidden_size
+    return {"attention": attention, "MLP": mlp, "output head": head}
 
 
 def _sparse_layers(config: ModelConfig) -> int:

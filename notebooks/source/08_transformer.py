@@ -20,7 +20,6 @@
 
 # %% id="imports"
 import json
-import logging
 import math
 import tempfile
 from dataclasses import replace
@@ -31,11 +30,13 @@ from torch import nn
 
 from course_lib import checkpoint, corpus, families, model, norms
 from course_lib.chapters.transformer import answers, planted_faults
-from course_lib.device import seeded
+from course_lib.device import default_device, seeded
 from course_lib.information import kl_divergence
 from course_lib.model import ModelConfig, build_model, inspection
 from course_lib.pretrained import course_model, course_tokenizer
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
+
+device = default_device()  # the course model runs here; small random models stay on the CPU
 
 # %% [markdown] id="1-the-block"
 # ## 1 · The block
@@ -88,57 +89,14 @@ def decoder_block(x, attention, attention_norm, mlp, mlp_norm):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
+# Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice. The library's block,
+# shown after it, is the same with weights. It also passes the mask, the rotation and the cache on to attention.
 
 # %% id="reveal-transformer-block"
 reveal("transformer.block")
 
-# %% [markdown] id="the-block-of-the-library-is"
-# The library's block is the same with weights. It also passes the mask, the rotation and the cache on to attention.
-
 # %% id="reveal-model-block-forward"
 reveal(model.Block.forward)
-
-# %% [markdown] id="checked-against-the-real-thing"
-# ### Checked against the real thing
-# A layer of Qwen3 in `transformers`, and ours with its weights. The parameter names are the same, so loading is strict: every name
-# must match.
-
-# %% id="logging-getlogger-transformers-setlevel-logging"
-from transformers import Qwen3Config
-from transformers.models.qwen3 import modeling_qwen3 as qwen3
-
-logging.getLogger("transformers").setLevel(logging.ERROR)  # no remarks about random weights
-
-# %% id="sizes"
-sizes = {
-    "vocab_size": 101,
-    "hidden_size": 48,
-    "intermediate_size": 72,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 10,
-    "max_position_embeddings": 96,
-}
-config = ModelConfig(**sizes, tie_word_embeddings=True)
-their_config = Qwen3Config(**sizes)
-their_config._attn_implementation = "eager"
-theirs, ours = qwen3.Qwen3DecoderLayer(their_config, 0), model.Block(config, 0)
-print(ours.load_state_dict(theirs.state_dict(), strict=True))
-
-# %% id="x-torch-randn-2-7-48"
-x = torch.randn(2, 7, 48, generator=seeded(0))
-places = torch.arange(7)
-whole = build_model(config)
-mask = torch.ones(7, 7).tril().bool()
-angles = qwen3.Qwen3RotaryEmbedding(their_config)(x, places[None])
-additive = torch.zeros(7, 7).masked_fill(~mask, -torch.inf)[None, None]
-with torch.no_grad():
-    found = ours(x, mask, whole.rotation(places))[0]
-    expected = theirs(x, position_embeddings=angles, attention_mask=additive)
-expected = expected[0] if isinstance(expected, tuple) else expected
-print("largest difference < 1e-5:", ((found - expected).abs().max() < 1e-5).item())
 
 # %% [markdown] id="2-the-whole-model"
 # ## 2 · The whole model
@@ -183,9 +141,11 @@ reveal("transformer.forward")
 # > each version?
 
 # %% tags=["nbval-ignore-output"] id="decoder-tokenizer-course-model-course-tokenizer"
-decoder, tokenizer = course_model(), course_tokenizer()
+from copy import deepcopy
+
+decoder, tokenizer = deepcopy(course_model()).to(device), course_tokenizer()
 TEXT = "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return a"
-ids = torch.tensor([tokenizer.encode(TEXT)])
+ids = torch.tensor([tokenizer.encode(TEXT)], device=device)
 stream = inspection.residual_stream(decoder, ids)[-1]
 right, bare = decoder.lm_head(decoder.last_norm(stream)), decoder.lm_head(stream)
 for name, logits in (("with the last norm", right), ("without it", bare)):
@@ -199,10 +159,24 @@ print(f"a different token is predicted at {changed:.0%} of the positions")
 # saturates. At some positions a different token is predicted, because the norm's weights scale some features up and others down.
 #
 # ### A shape walk
-# What shapes does a model compute? A hook on every module of the first layer prints the shape of its output, for 2 texts of 7
-# tokens. All sizes differ: width C = 48, 6 query heads and 2 key/value heads of width 10, F = 72, V = 101.
+# What shapes does a model compute? Here is a small config, like Qwen3's, that serves for all small models below. A hook on every
+# module of the first layer prints the shape of its output, for 2 texts of 7 tokens. All sizes differ: width C = 48, 6 query heads and
+# 2 key/value heads of width 10, F = 72, V = 101.
 #
 # > **Predict.** Before you run it: what are the shapes of the outputs of `q_proj`, `q_norm`, `k_proj` and `gate_proj`?
+
+# %% id="sizes"
+sizes = {
+    "vocab_size": 101,
+    "hidden_size": 48,
+    "intermediate_size": 72,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "head_dim": 10,
+    "max_position_embeddings": 96,
+}
+config = ModelConfig(**sizes, tie_word_embeddings=True)
 
 # %% id="shape-walk"
 seen = []
@@ -293,17 +267,6 @@ for name, position in (("0, 1, 2, ...", None), ("always 0", torch.tensor([0]))):
 # %% [markdown] id="it-does-the-keys-in-the"
 # It does. The cached keys were rotated by their own positions (in the second run: all by 0); a query rotated by 0 then has the wrong
 # distance to every one of them.
-#
-# One more detail of padding. A padding token on the left has only padding before it, so under mask and causality it may read
-# *nothing*. Softmax of a row without any allowed entry would be 0/0; the library's attention returns zeros there, and no nan
-# reaches the real tokens:
-
-# %% id="all-masked-row"
-padded = torch.cat((torch.zeros(1, 2, dtype=torch.long), some), dim=1)
-real = torch.tensor([[False] * 2 + [True] * 9])
-logits = small(padded, real, positions=model.token_positions(real, 11)).logits
-print("any nan:", logits.isnan().any().item())
-print("real tokens as without padding:", torch.allclose(logits[0, -1], at_once, atol=1e-4))
 
 # %% [markdown] id="4-the-head"
 # ## 4 · The head
@@ -313,46 +276,25 @@ print("real tokens as without padding:", torch.allclose(logits[0, -1], at_once, 
 # once.
 #
 # By hand: 2048 tokens and a width of 256 are 524 288 numbers. In bfloat16 that is 1.05 MB which a file need not store twice.
-
-# %% id="v-c-2048-256"
-V, C = 2048, 256
-print(f"{V * C:,} numbers, {V * C * 2 / 1e6:.2f} MB in bfloat16")
-for name in ("tied", "untied"):
-    example = build_model(replace(config, tie_word_embeddings=name == "tied"))
-    same = example.lm_head.weight is example.model.embed_tokens.weight
-    print(
-        f"{name:6} one tensor: {same!s:5} parameters: {sum(p.numel() for p in example.parameters())}"
-    )
-
-# %% [markdown] id="predict-a-file-has-no-lm"
+#
 # > **Predict.** A file has no `lm_head.weight`. Does that mean that the model is tied? And does a tied model's file always lack it?
 
 # %% id="for-name-in-tied-untied"
 from safetensors.torch import load_file
 
+print(f"{2048 * 256:,} numbers, {2048 * 256 * 2 / 1e6:.2f} MB in bfloat16")
 for name in ("tied", "untied"):
     example = build_model(replace(config, tie_word_embeddings=name == "tied"))
+    same = example.lm_head.weight is example.model.embed_tokens.weight
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save_model(example, folder)
         held = load_file(Path(folder) / "model.safetensors")
     has_head = "lm_head.weight" in held
-    print(f"{name:6} the file holds {len(held)} tensors, lm_head.weight among them: {has_head}")
-
-# %% [markdown] id="build-it-4"
-# The library leaves a tied head out of the file. Not every program does. The published file of Qwen3-0.6B, a tied model, lists
-# 751,632,384 parameters. Count:
-
-# %% id="qwen3-head-stored-twice"
-with torch.device("meta"):  # shapes without memory
-    qwen_06b = build_model(
-        ModelConfig(151_936, 1024, 3072, 28, 16, 8, 128, 40_960, tie_word_embeddings=True)
-    )
-tied = sum(weight.numel() for weight in qwen_06b.parameters())
-print(f"tied: {tied:,} parameters in {len(list(qwen_06b.parameters()))} tensors")
-print(f"with the table stored a second time, as lm_head.weight: {tied + 151_936 * 1024:,}")
+    print(f"{name:6} one tensor: {same!s:5} file: {len(held)} tensors, head among them: {has_head}")
 
 # %% [markdown] id="head-exercise-text"
-# So this file holds the same table twice, in 311 tensors instead of 310. Whether a model is tied is decided by
+# The library leaves a tied head out of the file. Not every program does: the published file of Qwen3-0.6B, a tied model, holds the same
+# table twice, in 311 tensors instead of 310 (counted in a Further section). Whether a model is tied is decided by
 # `tie_word_embeddings` in config.json, not by what the file happens to contain. If the config says *untied* and the head is missing,
 # the file is broken, and tying it silently would hide that.
 #
@@ -375,7 +317,8 @@ reveal("transformer.head")
 # %% [markdown] id="5-one-class-six-families"
 # ## 5 · One class, six families
 #
-# How does Qwen3 differ from Llama? Less than the names suggest. The library's config has a field for each difference:
+# How does Qwen3 differ from Llama? Less than the names suggest. The library's config has a field for each difference
+# (only GPT-2 needs a file of its own, because its parts have different names and shapes; a Further section shows it):
 
 # %% id="configs"
 configs = {
@@ -402,13 +345,6 @@ for name, each in configs.items():
     row = (each.qk_norm, biases, each.num_experts or "no", each.sliding_window or "no", kind)
     print(f"{name:10} {row[0]!s:8} {row[1]:7} {row[2]!s:8} {row[3]!s:7} {row[4]}")
 
-# %% [markdown] id="gpt-2-alone-needs-a-file"
-# Only GPT-2 needs a file of its own, because its parts have different names and shapes: LayerNorm, a plain MLP with GELU, one matrix
-# for queries, keys and values. Its block is the one that you have built.
-
-# %% id="reveal-model-gpt2-gpt2block-forward"
-reveal(model.gpt2.GPT2Block.forward)
-
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 # For each family, a model of ours with random weights is written to a folder in the format of the Hugging Face hub.
@@ -433,9 +369,10 @@ def greedy(logits_of, ids, new_tokens):
 
 # %% id="disable-progress-bar"
 from transformers import AutoModelForCausalLM
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 disable_progress_bar()
+set_verbosity_error()  # no remarks about random weights
 some = torch.randint(101, (2, 11), generator=seeded(2))
 print("largest difference < 1e-5   same 32 tokens")
 for name, each in configs.items():
@@ -455,15 +392,13 @@ for name, each in configs.items():
 # course's own model:
 
 # %% tags=["nbval-ignore-output"] id="words-json-loads-folder-config-json"
+from safetensors import safe_open
+
 from course_lib.pretrained import FOLDER
 
 keys = json.loads((FOLDER / "config.json").read_text())
 for key in ("model_type", "hidden_size", "num_hidden_layers", "num_key_value_heads", "vocab_size"):
     print(f"{key:20} {keys[key]}")
-
-# %% tags=["nbval-ignore-output"] id="with-safe-open-folder-model-safetensors"
-from safetensors import safe_open
-
 with safe_open(FOLDER / "model.safetensors", framework="pt") as file:
     names = list(file.keys())
     for name in sorted(names)[:12]:
@@ -487,6 +422,10 @@ print("extra:    ", len(extra), "such as", extra[:2])
 # The norms of queries and keys, two in each layer. With `strict=False` they would be dropped, and the result would be a
 # model that nobody has trained.
 #
+# Strict loading checks names and shapes, and nothing else. It cannot notice a square matrix that is transposed (GPT-2's are stored
+# that way; a Further section splits one), two matrices of one shape that are exchanged, a wrong eps or a wrong base of RoPE.
+# Section 9 finds such faults.
+#
 # ### Build it
 # `slots` are a model's parameters by name, `tensors` those of a file. Return three lists of names: missing from the file (in the
 # order of `slots`), extra in the file (in the order of `tensors`), and present in both with different shapes (in the order of
@@ -502,99 +441,6 @@ def misfits(slots, tensors):
 
 # %% id="reveal-transformer-misfits"
 reveal("transformer.misfits")
-
-# %% [markdown] id="the-library-refuses-a-folder-that"
-# If a folder does not match its config, the library raises an error before anything is loaded, and says why. Let us break one: the
-# config promises a wider MLP than the file holds.
-
-# %% id="with-tempfile-temporarydirectory-as-folder"
-with tempfile.TemporaryDirectory() as folder:
-    checkpoint.save_model(qwen, folder)
-    path = Path(folder) / "config.json"
-    path.write_text(path.read_text().replace('"intermediate_size": 72', '"intermediate_size": 80'))
-    try:
-        checkpoint.load_model(folder)
-    except ValueError as error:
-        for part in str(error).replace(folder, "FOLDER").split("; ")[:3]:
-            print(part)
-
-# %% [markdown] id="a-matrix-the-other-way-round"
-# ### A transposed matrix
-# Names and shapes do not protect you from everything. GPT-2 keeps queries, keys and values in *one* matrix, and its layout is
-# the transpose of `nn.Linear`'s:
-#
-# $$\text{GPT-2:}\quad x\,W + b,\quad W\ (C, 3C) \qquad\qquad \texttt{nn.Linear:}\quad x\,W^\top + b,\quad W\ (\text{out}, \text{in})$$
-#
-# By hand, with C = 1: W = (2, 5, 7) holds the query's number, the key's and the value's. x = 3 gives 6, 15 and 21. With
-# C = 1 there is nothing to transpose. From C = 2 on each third is a square matrix, whose transpose has the same shape, so a mistake
-# goes unnoticed.
-
-# %% id="separate-checkpoint-separate-fused-torch-tensor"
-separate = checkpoint.separate_fused(torch.tensor([[2.0, 5.0, 7.0]]), torch.zeros(3))
-for name in ("q_proj", "k_proj", "v_proj"):
-    print(name, (torch.tensor([3.0]) @ separate[f"{name}.weight"].T).tolist())
-
-# %% [markdown] id="build-it-6"
-# ### Build it
-# `weight` is (C, 3C), `bias` is (3C,). Return a dictionary with six entries, `{name}.weight` (C, C) in `nn.Linear`'s layout and
-# `{name}.bias` (C,), for q_proj, k_proj and v_proj. The number type stays the same.
-
-
-# %% id="transformer.fused"
-@exercise("transformer.fused")
-def separate_fused(weight, bias):
-    """Return GPT-2's fused weight and bias as those of q_proj, k_proj and v_proj."""
-    ...
-
-
-# %% id="reveal-transformer-fused"
-reveal("transformer.fused")
-
-# %% [markdown] id="the-attention-of-a-random-gpt"
-# The attention of a random GPT-2, computed by the attention module of notebook [Attention](05_attention.ipynb): once with the thirds transposed, once
-# without. Both load, and one is wrong.
-
-# %% id="gpt2-stirred-configs-gpt2"
-from course_lib.attention import MultiHeadAttention
-
-gpt2 = perturbed(configs["gpt2"])
-fused = gpt2.blocks[0].attn
-separate = checkpoint.separate_fused(fused.c_attn.weight, fused.c_attn.bias)
-separate |= {"o_proj.weight": fused.c_proj.weight.T, "o_proj.bias": fused.c_proj.bias}
-careless = {name: t.T if t.dim() == 2 else t for name, t in separate.items()}
-x = torch.randn(1, 5, 48, generator=seeded(3))
-wanted = fused(x, mask[:5, :5])[0]
-for name, weights in (("transposed", separate), ("not transposed", careless)):
-    plain = MultiHeadAttention(48, 6, qkv_bias=True, output_bias=True)
-    print(f"{name:14} {plain.load_state_dict(weights)}", end=" ")
-    print("equal to GPT-2:", torch.allclose(plain(x, mask[:5, :5])[0], wanted, atol=1e-4))
-
-# %% [markdown] id="there-and-back"
-# ### A round trip
-# We write the course model, `transformers` reads it and writes it again, and we read that. Every bit must survive.
-
-# %% id="with-tempfile-temporarydirectory-as-first-tempfi"
-with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-    checkpoint.save_model(decoder, first)
-    theirs = AutoModelForCausalLM.from_pretrained(first, attn_implementation="eager").eval()
-    theirs.save_pretrained(second)
-    again = checkpoint.load_model(second)
-    kept = {
-        name: torch.equal(t, again.state_dict()[name]) for name, t in decoder.state_dict().items()
-    }
-print(f"all tensors equal bit for bit: {all(kept.values())}")
-texts = [greedy(each, ids[0], 32) for each in (decoder, theirs, again)]
-print("the same 32 tokens:", texts[0] == texts[1] == texts[2])
-
-# %% [markdown] id="with-a-network-the-same-line"
-# With internet access the same call loads published checkpoints. On your own machine, try
-#
-# ```python
-# qwen = checkpoint.load_model("Qwen/Qwen3-0.6B", dtype=torch.bfloat16, download=True)
-# qwen_tokenizer = checkpoint.load_tokenizer("Qwen/Qwen3-0.6B", download=True)
-# ```
-#
-# and give it the prompt of section 8. Without `download=True` nothing here uses the network.
 
 # %% [markdown] id="your-own-model"
 # ## 7 · Your own model
@@ -616,7 +462,9 @@ print("the same 32 tokens:", texts[0] == texts[1] == texts[2])
 # `MultiHeadAttention(width, heads, key_value_heads, head_dim, qk_norm=True, rms_norm_eps=eps)`, which is called as
 # `attention(x, mask, rotate=...)` and returns a pair; the first entry is the output, (B, T, C). `rotate` is a function that rotates
 # queries or keys (B, H, T, D): compute `cos, sin = rope_cos_sin(positions, head_dim, rope_parameters, max_position_embeddings)` once,
-# and use `lambda x: apply_rope(x, cos, sin)`.
+# and use `lambda x: apply_rope(x, cos, sin)`. `causal_mask(T)` is the mask. All sizes are fields of `config`: `vocab_size`,
+# `hidden_size`, `intermediate_size`, `num_hidden_layers`, `num_attention_heads`, `num_key_value_heads`, `head_dim`,
+# `max_position_embeddings`, and besides them `norm_eps` and `rope_parameters`.
 
 # %% id="your-modules"
 from course_lib.attention import MultiHeadAttention, causal_mask
@@ -660,19 +508,20 @@ reveal("transformer.modules")
 # %% [markdown] id="your-model-on-the-checkpoint"
 # ### Checked against the real thing
 # The modules of the solution, with the weights of the course's checkpoint, beside the library's model and `transformers`. If you
-# have passed, put `my_logits` in the place of `answers.checkpoint_logits`.
+# have passed, put `my_logits` in the place of `answers.checkpoint_logits`. All three are equal up to rounding in float32. So everything
+# that the rest of the course measures on its model you could measure on yours.
 
 # %% id="your-model-and-the-others"
 held = {n: t.float() for n, t in load_file(FOLDER / "model.safetensors").items()}
-mine = answers.checkpoint_logits(decoder.config, held, ids)
+kind = {"dtype": torch.float32, "attn_implementation": "eager"}
+theirs = AutoModelForCausalLM.from_pretrained(FOLDER, **kind).eval()
+text = ids.cpu()
+mine = answers.checkpoint_logits(decoder.config, held, text)
 with torch.no_grad():
-    others = {"the library": decoder(ids).logits, "transformers": theirs(ids).logits}
+    others = {"the library": course_model()(text).logits, "transformers": theirs(text).logits}
 for name, logits in others.items():
     apart = ((mine - logits).abs().max() / logits.abs().max()).item()
     print(f"{name:12} largest difference / largest logit < 1e-5: {apart < 1e-5}")
-
-# %% [markdown] id="after-your-model"
-# Equal up to rounding in float32. So everything that the rest of the course measures on its model, you could measure on yours.
 
 # %% [markdown] id="7-writing"
 # ## 8 · Generating text
@@ -712,15 +561,14 @@ reveal("transformer.greedy")
 # %% [markdown] id="what-does-the-course-model-write"
 # What does the course model generate? It is small and was trained on a few megabytes of Python, so it knows what Python looks like,
 # not what it means. Greedy text tends to repeat itself, more so with small models.
+#
+# The loop passes the whole text through the model for every token. With the cache of notebook [Attention](05_attention.ipynb) only the new token goes in. The
+# completion must be identical:
 
 # %% tags=["nbval-ignore-output"] id="prompt-class-stack-n-def-init"
 prompt = "class Stack:\n    def __init__(self):\n"
-prompt_ids = torch.tensor(tokenizer.encode(prompt))
+prompt_ids = torch.tensor(tokenizer.encode(prompt), device=device)
 print(prompt + tokenizer.decode(greedy(decoder, prompt_ids, 40)))
-
-# %% [markdown] id="the-loop-passes-the-whole-text"
-# The loop passes the whole text through the model for every token. With the cache of notebook [Attention](05_attention.ipynb) only the new token goes in. The
-# completion must be identical:
 
 # %% id="cache-decoder-make-cache-batch-1"
 cache = decoder.make_cache(batch=1, capacity=len(prompt_ids) + 40)
@@ -782,22 +630,6 @@ def modules_at_fault(rows, tolerance):
 # %% id="reveal-transformer-faults"
 reveal("transformer.faults")
 
-# %% [markdown] id="faults-listed"
-# The report applies this rule. Here it is for a list of faults, each of them a mistake that people have really made:
-
-# %% id="for-fault-in-faults"
-for fault in planted_faults.FAULTS:
-    found = ", ".join(planted_faults.report(fault).faults).replace("model.", "") or "nowhere"
-    print(f"{fault:55} -> {found}")
-
-# %% [markdown] id="play-with-it"
-# ### Play with it
-# Choose a fault. Filled dots are isolated errors, rings are accumulated errors; the dotted line is the tolerance. Watch the rings:
-# they move to the right at the fault and stay there.
-
-# %% id="explorers-transformer-fault-kind-residual-from"
-explorers.transformer.fault(kind="residual from the normalised input in layer 1")
-
 # %% [markdown] id="to-use-it-for-your-own"
 # ### A fault without a name
 # Now one that is not in the list. The model below has loaded its weights strictly, and it is wrong:
@@ -842,35 +674,13 @@ last = inspection.residual_stream(decoder, ids)[-1]
 print("parts:", len(written), "= 1 embedding + 2 for each of", len(decoder.blocks), "layers")
 print("their sum is the stream:", torch.allclose(written.sum(0), last, atol=1e-2))
 
-# %% [markdown] id="direct-logit-attribution"
-# The last norm divides the whole sum by one number and multiplies each feature by a weight; the head is a dot product. So the logit
-# of a token is a sum as well, with one term for each part (**direct logit attribution**). For the token predicted at the
-# end of the text:
-
-# %% tags=["nbval-ignore-output"] id="logit-by-part"
-final = decoder.model.norm
-with torch.no_grad():
-    logits = decoder(ids).logits[0, -1]
-    best = int(logits.argmax())
-    size = (last[0, -1].square().mean() + final.eps).sqrt()
-    terms = written[:, 0, -1] @ (final.weight * decoder.lm_head.weight[best] / size)
-names = [f"{part} {layer}" for layer in range(4) for part in inspection.PARTS]
-for name, term in zip(["embedding", *names], terms.tolist(), strict=True):
-    print(f"{name:12} {term:+6.2f}")
-print(f"sum {terms.sum():.2f}, logit of {tokenizer.decode([best])!r} {logits[best]:.2f}")
-
 # %% [markdown] id="and-since-the-last-norm-and"
-# The last MLP contributes most, the embedding and layer 0 almost nothing *directly*: what they add is read by later layers.
-#
-# Since the last norm and the head can be applied to *any* vector of width C, you can also ask the model for its prediction between
+# Since the last norm and the head can be applied to *any* vector of width C, you can ask the model for its prediction between
 # any two layers. That is the **logit lens** (nostalgebraist 2020).
 #
 # $$\operatorname{lens}_l = \operatorname{norm}(x_l)\,\text{head}^\top$$
 #
 # > **Predict.** What does the lens predict at the very bottom, from the embedding alone, in a model whose head *is* the table?
-
-# %% id="reveal-inspection-logit-lens"
-reveal(inspection.logit_lens)
 
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
@@ -940,77 +750,6 @@ show(figures.transformer.head_effects(rises))
 #
 # Some losses rise by more than ln 2048 = 7.6 nats, the loss of a model that gives all its 2048 tokens the same probability. A damaged
 # model is not uncertain: it predicts Python with confidence and gets random ids.
-#
-# Which heads matter on repeats? Notebook [Attention](05_attention.ipynb) has given names to two kinds: the *previous-token* head reads the token
-# before, and the *induction* head searches for what followed last time.
-
-# %% tags=["nbval-ignore-output"] id="repeats-explorers-transformer-texts-repeats-0"
-from course_lib.attention import induction_score, previous_token_score
-
-repeats = explorers.transformer.texts("repeats")[0]
-maps = inspection.attention_maps(decoder, repeats)  # (L, B, H, T, T)
-induction = [induction_score(maps[:, b], ids) for b, ids in enumerate(repeats)]
-kinds = {
-    "previous-token": previous_token_score(maps).mean(1),
-    "induction": torch.stack(induction).mean(0),
-}
-for name, score in kinds.items():
-    layer, head = divmod(int(score.argmax()), score.shape[1])
-    rise = rises["repeats"][layer, head]
-    print(f"best {name} head: layer {layer}, head {head}, score {score.max():.2f};", end=" ")
-    print(f"without it the loss rises by {rise:.2f}")
-
-# %% [markdown] id="find-both-in-the-picture-above"
-# Find both in the figure above. Repeating takes one of each, in this order: the first copies "what came before me" into each token,
-# the second searches for it. A head of layer 0 that matters on both kinds of text computes something that the later layers rely on.
-# Where the loss rises only a little without one of these heads, other heads of its layer do the same work; the section on wrong
-# claims comes back to that.
-#
-# Next, whole parts. How much does the loss rise without the attention of each layer, and without its MLP?
-
-
-# %% tags=["nbval-ignore-output"] id="without-part"
-def without_part(what, part):
-    ids, counted = explorers.transformer.texts(what)
-    whole = inspection.mean_loss(decoder, ids, counted)
-    layers = range(len(decoder.blocks))
-    ablated = [inspection.without_layer(decoder, layer, (part,)) for layer in layers]
-    return torch.stack([inspection.mean_loss(each, ids, counted) for each in ablated]) - whole
-
-
-effects = {w: {p: without_part(w, p) for p in inspection.PARTS} for w in ("repeats", "text")}
-show(figures.transformer.part_effects(effects))
-
-# %% [markdown] id="play-with-it-3"
-# On repeats two attentions are essential, those of layers 0 and 1, because finding the earlier occurrence takes two layers in a row
-# (notebook [Attention](05_attention.ipynb)); the other two hardly matter. On text every part matters. To see how far these numbers can be trusted,
-# measure the same on more text, with the standard error over texts:
-
-# %% tags=["nbval-ignore-output"] id="parts-with-errors"
-more = torch.tensor(tokenizer.encode(corpus.held_out_text(30_000))[: 32 * 96]).view(32, 96)
-whole = inspection.token_losses(decoder, more)
-for layer in range(len(decoder.blocks)):
-    for part in inspection.PARTS:
-        ablated = inspection.without_layer(decoder, layer, (part,))
-        rise = (inspection.token_losses(ablated, more) - whole).mean(1)  # one number for each text
-        error = rise.std() / len(rise) ** 0.5
-        print(f"layer {layer} without {part:9} {rise.mean():+.2f} ± {error:.2f} nats")
-print(f"whole model {whole.mean():.2f} nats, equal probabilities {math.log(2048):.2f}")
-
-# %% [markdown] id="parts-with-errors-text"
-# Without the attention of layer 0 the loss on text is worse than with equal probabilities. That does not say how much a token has to
-# look back: it says that all later layers depend on what this one adds, so that the stream is no longer one that they can read.
-# Removing a part measures what *this* model relies on. The attentions of layers 1 to 3 each cost a few tenths of a nat, well outside
-# the error.
-#
-# ### Play with it
-# Remove a head, the attention or the MLP of a layer, or a whole layer. The right panel shows the loss along the text. On repeats the
-# first round is grey: nothing can be predicted there. The dotted line is the loss of a model that gives all tokens the same
-# probability.
-
-# %% tags=["nbval-ignore-output"] id="explorers-transformer-ablate-what-repeats-part"
-layer, head = divmod(int(rises["repeats"].argmax()), decoder.config.num_attention_heads)
-explorers.transformer.ablate(what="repeats", part="one head", layer=layer, head=head)
 
 # %% [markdown] id="10-three-families"
 # ## 11 · Three families
@@ -1048,14 +787,411 @@ def family_mask(family, source, target):
 # %% id="reveal-transformer-family-mask"
 reveal("transformer.family_mask")
 
-# %% [markdown] id="play-with-it-4"
+# %% [markdown] id="which-one-for-what"
+# ### Which family for which task?
+#
+# | task | why | family |
+# |---|---|---|
+# | classify texts, find similar ones, tag words | nothing is generated; every token may read the whole text | encoder-only |
+# | translate, summarise: one text in, another out | the source is read once, in both directions | encoder-decoder |
+# | chat, code, open-ended tasks | every task is a text to be continued | decoder-only |
+#
+# All three can be adapted to the others' tasks. Yet nearly all large language models today are decoder-only. Two of the reasons can
+# be counted.
+#
+# **Every token is a training example.** A decoder predicts each next token of any text. An encoder learns only where something was
+# hidden, and what is hidden cannot be read: the more is hidden, the less is left to predict it from. BERT hides 15 of 100 tokens. So a
+# text of 100 tokens gives a decoder 99 predictions to learn from, and BERT 15 (counted in a Further section).
+#
+# **Earlier results stay valid.** Add one token to a text. How many of the vectors computed before must be computed again?
+
+# %% id="longer-torch-cat-some-1-torch"
+shape = families.FamilyConfig(101, 48, 72, 2, 6)
+encoder, random_decoder = families.EncoderOnly(shape).eval(), perturbed(config)
+read = {
+    "encoder-only": lambda t: encoder.encode(t),
+    "decoder-only": lambda t: inspection.residual_stream(random_decoder, t)[-1],
+}
+longer = torch.cat((some[:1], torch.tensor([[7]])), dim=1)
+with torch.no_grad():
+    for name, run in read.items():
+        changed = (run(longer)[:, :-1] - run(some[:1])).abs().amax(-1) > 1e-4  # not by rounding
+        print(f"{name}: {int(changed.sum())} of {changed.numel()} vectors change")
+
+# %% [markdown] id="in-a-decoder-none-which-is"
+# In a decoder none, which is why keys and values can be cached while text is generated. A third reason is not a number: a model
+# that continues texts needs no new head for a new task, only a prompt.
+
+# %% [markdown] id="11-claims-that-are-wrong"
+# ## 12 · Wrong claims
+#
+# > *"The text looks fine, so the weights are loaded correctly."*
+#
+# Double the base of RoPE, a mistake that loading cannot notice, and measure the loss on the text of section 10 (`texts` returns its
+# ids, and which of the losses count):
+
+# %% tags=["nbval-ignore-output"] id="wrong-checkpoint-load-model-folder-dtype"
+wrong = checkpoint.load_model(FOLDER, dtype=torch.float32).to(device)
+base = decoder.config.rope_parameters["rope_theta"]
+doubled = {"rope_type": "default", "rope_theta": 2 * base}
+wrong.config = replace(wrong.config, rope_parameters=doubled)
+held_out, counted = (x.to(device) for x in explorers.transformer.texts("text"))
+for name, each in ((f"base {base:g}", decoder), (f"base {2 * base:g}", wrong)):
+    print(f"{name:11} loss on text {inspection.mean_loss(each, held_out, counted):.2f} nats")
+
+# %% tags=["nbval-ignore-output"] id="print-first-8-greedy-tokens-agree"
+texts = [tokenizer.decode(greedy(each, prompt_ids, 20)) for each in (decoder, wrong)]
+print("the same text of 20 tokens:", texts[0] == texts[1])
+held_out = torch.tensor(tokenizer.encode(corpus.held_out_text(20_000))[: 4 * 256], device=device)
+with torch.no_grad():
+    right, off = (each(held_out.view(4, 256)).logits for each in (decoder, wrong))
+apart = kl_divergence(right.softmax(-1), off.softmax(-1), math.e).mean(0)  # (T,)
+for first in range(0, 256, 64):
+    print(f"tokens {first:3} to {first + 63:3}: {apart[first : first + 64].mean():.3f} nats apart")
+
+# %% [markdown] id="on-a-short-text-the-loss"
+# The loss changes little, and the generated text may be identical. Yet it is a different model: the two predicted distributions differ
+# (their KL divergence, notebook [Language models](02_language_models.ipynb)) from the start, about twice as much after 64 tokens, where there is more to look back on, and
+# then no further. Compare logits, not impressions.
+#
+# > *"A head that can be removed without harm does nothing."*
+#
+# Remove the heads of one layer one by one and add up the rises of the loss; then remove all of them at once.
+
+# %% tags=["nbval-ignore-output"] id="ids-repeats-known-explorers-transformer-texts"
+ids_repeats, known = (x.to(device) for x in explorers.transformer.texts("repeats"))
+usual = inspection.mean_loss(decoder, ids_repeats, known)
+for layer in range(len(decoder.blocks)):
+    ablated = inspection.without_layer(decoder, layer, ("attention",))
+    together = inspection.mean_loss(ablated, ids_repeats, known) - usual
+    singly = rises["repeats"][layer]
+    print(f"layer {layer}: one by one {rounded(singly, 2)}", end=" ")
+    print(f"sum {singly.sum():.2f}, all at once {together:.2f}")
+
+# %% [markdown] id="where-the-last-number-is-far"
+# Where the last number is far above the sum, as in layer 1, the heads back each other up: each can be removed as long as the others stay.
+
+# %% [markdown] id="checked-against-the-real-thing"
+# ## Further: one block against `transformers`
+#
+# A layer of Qwen3 in `transformers`, and ours with its weights. The parameter names are the same, so loading is strict: every name
+# must match.
+
+# %% id="logging-getlogger-transformers-setlevel-logging"
+from transformers import Qwen3Config
+from transformers.models.qwen3 import modeling_qwen3 as qwen3
+
+their_config = Qwen3Config(**sizes)
+their_config._attn_implementation = "eager"
+their_block, our_block = qwen3.Qwen3DecoderLayer(their_config, 0), model.Block(config, 0)
+print(our_block.load_state_dict(their_block.state_dict(), strict=True))
+
+# %% id="x-torch-randn-2-7-48"
+x = torch.randn(2, 7, 48, generator=seeded(0))
+places = torch.arange(7)
+whole = build_model(config)
+mask = torch.ones(7, 7).tril().bool()
+angles = qwen3.Qwen3RotaryEmbedding(their_config)(x, places[None])
+additive = torch.zeros(7, 7).masked_fill(~mask, -torch.inf)[None, None]
+with torch.no_grad():
+    found = our_block(x, mask, whole.rotation(places))[0]
+    expected = their_block(x, position_embeddings=angles, attention_mask=additive)
+expected = expected[0] if isinstance(expected, tuple) else expected
+print("largest difference < 1e-5:", ((found - expected).abs().max() < 1e-5).item())
+
+# %% [markdown] id="all-masked-text"
+# ## Further: a row that may read nothing
+#
+# A padding token on the left has only padding before it, so under mask and causality it may read *nothing*. Softmax of a row without any allowed entry would be 0/0; the library's attention returns zeros there, and no nan
+# reaches the real tokens:
+
+# %% id="all-masked-row"
+nine = torch.randint(50, (1, 9), generator=seeded(1))  # the text of section 3
+padded = torch.cat((torch.zeros(1, 2, dtype=torch.long), nine), dim=1)
+real = torch.tensor([[False] * 2 + [True] * 9])
+logits = small(padded, real, positions=model.token_positions(real, 11)).logits
+print("any nan:", logits.isnan().any().item())
+print("real tokens as without padding:", torch.allclose(logits[0, -1], at_once, atol=1e-4))
+
+# %% [markdown] id="build-it-4"
+# ## Further: a table that is stored twice
+#
+# The library leaves a tied head out of the file. The published file of Qwen3-0.6B, a tied model, lists 751,632,384 parameters. Count:
+
+# %% id="qwen3-head-stored-twice"
+with torch.device("meta"):  # shapes without memory
+    qwen_06b = build_model(
+        ModelConfig(151_936, 1024, 3072, 28, 16, 8, 128, 40_960, tie_word_embeddings=True)
+    )
+tied = sum(weight.numel() for weight in qwen_06b.parameters())
+print(f"tied: {tied:,} parameters in {len(list(qwen_06b.parameters()))} tensors")
+print(f"with the table stored a second time, as lm_head.weight: {tied + 151_936 * 1024:,}")
+
+# %% [markdown] id="gpt-2-alone-needs-a-file"
+# ## Further: GPT-2
+#
+# Only GPT-2 needs a file of its own, because its parts have different names and shapes: LayerNorm, a plain MLP with GELU, one matrix
+# for queries, keys and values. Its block is the one that you have built.
+
+# %% id="reveal-model-gpt2-gpt2block-forward"
+reveal(model.gpt2.GPT2Block.forward)
+
+# %% [markdown] id="a-matrix-the-other-way-round"
+# ### A transposed matrix
+# GPT-2 keeps queries, keys and values in *one* matrix, and its layout is the transpose of `nn.Linear`'s:
+#
+# $$\text{GPT-2:}\quad x\,W + b,\quad W\ (C, 3C) \qquad\qquad \texttt{nn.Linear:}\quad x\,W^\top + b,\quad W\ (\text{out}, \text{in})$$
+#
+# By hand, with C = 1: W = (2, 5, 7) holds the query's number, the key's and the value's. x = 3 gives 6, 15 and 21. With
+# C = 1 there is nothing to transpose. From C = 2 on each third is a square matrix, whose transpose has the same shape, so a mistake
+# goes unnoticed.
+
+# %% id="separate-checkpoint-separate-fused-torch-tensor"
+separate = checkpoint.separate_fused(torch.tensor([[2.0, 5.0, 7.0]]), torch.zeros(3))
+for name in ("q_proj", "k_proj", "v_proj"):
+    print(name, (torch.tensor([3.0]) @ separate[f"{name}.weight"].T).tolist())
+
+# %% [markdown] id="build-it-6"
+# ### Build it
+# `weight` is (C, 3C), `bias` is (3C,). Return a dictionary with six entries, `{name}.weight` (C, C) in `nn.Linear`'s layout and
+# `{name}.bias` (C,), for q_proj, k_proj and v_proj. The number type stays the same.
+
+
+# %% id="transformer.fused"
+@exercise("transformer.fused")
+def separate_fused(weight, bias):
+    """Return GPT-2's fused weight and bias as those of q_proj, k_proj and v_proj."""
+    ...
+
+
+# %% id="reveal-transformer-fused"
+reveal("transformer.fused")
+
+# %% [markdown] id="the-attention-of-a-random-gpt"
+# The attention of a random GPT-2, computed by the attention module of notebook [Attention](05_attention.ipynb): once with the thirds transposed, once
+# without. Both load, and one is wrong.
+
+# %% id="gpt2-stirred-configs-gpt2"
+gpt2 = perturbed(configs["gpt2"])
+fused = gpt2.blocks[0].attn
+separate = checkpoint.separate_fused(fused.c_attn.weight, fused.c_attn.bias)
+separate |= {"o_proj.weight": fused.c_proj.weight.T, "o_proj.bias": fused.c_proj.bias}
+careless = {name: t.T if t.dim() == 2 else t for name, t in separate.items()}
+x = torch.randn(1, 5, 48, generator=seeded(3))
+wanted = fused(x, mask[:5, :5])[0]
+for name, weights in (("transposed", separate), ("not transposed", careless)):
+    plain = MultiHeadAttention(48, 6, qkv_bias=True, output_bias=True)
+    print(f"{name:14} {plain.load_state_dict(weights)}", end=" ")
+    print("equal to GPT-2:", torch.allclose(plain(x, mask[:5, :5])[0], wanted, atol=1e-4))
+
+# %% [markdown] id="padding-with-gpt2"
+# > *"Padding is masked, so its place cannot matter."*
+#
+# With learned positions it does. A random GPT-2, a text of 4 tokens, three padding tokens before it:
+
+# %% id="alone-gpt2-some-1-4-logits"
+alone = gpt2(some[:1, :4]).logits
+padded = torch.cat((torch.zeros(1, 3, dtype=torch.long), some[:1, :4]), dim=1)
+real = torch.tensor([[False] * 3 + [True] * 4])
+from_first = model.token_positions(real, 7)
+for name, positions in (("0 to 6", None), ("from the first real token", from_first)):
+    logits = gpt2(padded, real, positions=positions).logits[:, 3:]
+    print(f"positions {name}: as without padding:", torch.allclose(logits, alone, atol=1e-4))
+
+# %% [markdown] id="the-library-refuses-a-folder-that"
+# ## Further: more on loading
+#
+# If a folder does not match its config, the library raises an error before anything is loaded, and says why. Let us break one: the
+# config promises a wider MLP than the file holds.
+
+# %% id="with-tempfile-temporarydirectory-as-folder"
+with tempfile.TemporaryDirectory() as folder:
+    checkpoint.save_model(qwen, folder)
+    path = Path(folder) / "config.json"
+    path.write_text(path.read_text().replace('"intermediate_size": 72', '"intermediate_size": 80'))
+    try:
+        checkpoint.load_model(folder)
+    except ValueError as error:
+        for part in str(error).replace(folder, "FOLDER").split("; ")[:3]:
+            print(part)
+
+# %% [markdown] id="there-and-back"
+# ### A round trip
+# We write the course model, `transformers` reads it and writes it again, and we read that. Every bit must survive.
+
+# %% id="with-tempfile-temporarydirectory-as-first-tempfi"
+original = course_model()
+with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+    checkpoint.save_model(original, first)
+    read_there = AutoModelForCausalLM.from_pretrained(first, attn_implementation="eager").eval()
+    read_there.save_pretrained(second)
+    again = checkpoint.load_model(second)
+    tensors = again.state_dict()
+    kept = [torch.equal(t, tensors[name]) for name, t in original.state_dict().items()]
+print(f"all tensors equal bit for bit: {all(kept)}")
+texts = [greedy(each, ids[0].cpu(), 32) for each in (original, read_there, again)]
+print("the same 32 tokens:", texts[0] == texts[1] == texts[2])
+
+# %% [markdown] id="with-a-network-the-same-line"
+# With internet access `load_model` also loads published checkpoints. On your own machine, try
+#
+# ```python
+# qwen = checkpoint.load_model("Qwen/Qwen3-0.6B", dtype=torch.bfloat16, download=True)
+# qwen_tokenizer = checkpoint.load_tokenizer("Qwen/Qwen3-0.6B", download=True)
+# ```
+#
+# and give it the prompt of section 8. Without `download=True` nothing here uses the network.
+
+# %% [markdown] id="further-memory-while-loading"
+# ### Memory while loading
+# A model that is built with random weights and then loaded needs memory for both. On torch's `meta` device modules have shapes and no
+# memory; `load_state_dict(assign=True)` then makes the file's tensors the parameters, without a copy. Large checkpoints are
+# split into several files (shards); `model.safetensors.index.json` says which tensor is in which file, so that one file at a time
+# can be read.
+
+# %% id="meta-and-assign"
+with torch.device("meta"):
+    empty = build_model(decoder.config)
+print("weights without memory:", all(weight.is_meta for weight in empty.parameters()))
+tensors = checkpoint.with_head(load_file(FOLDER / "model.safetensors"), tied=True)
+empty.load_state_dict(tensors, strict=True, assign=True)
+table = empty.model.embed_tokens.weight
+print(
+    "the file's own tensors, not copies:", table.data_ptr() == tensors["lm_head.weight"].data_ptr()
+)
+
+# %% [markdown] id="faults-listed"
+# ## Further: planted faults
+#
+# The report of section 9 applies the rule that you wrote there. Here it is for a list of faults, each of them a mistake that people
+# have really made:
+
+# %% id="for-fault-in-faults"
+for fault in planted_faults.FAULTS:
+    found = ", ".join(planted_faults.report(fault).faults).replace("model.", "") or "nowhere"
+    print(f"{fault:55} -> {found}")
+
+# %% [markdown] id="play-with-it"
 # ### Play with it
+# Choose a fault. Filled dots are isolated errors, rings are accumulated errors; the dotted line is the tolerance. Watch the rings:
+# they move to the right at the fault and stay there.
+
+# %% id="explorers-transformer-fault-kind-residual-from"
+explorers.transformer.fault(kind="residual from the normalised input in layer 1")
+
+# %% [markdown] id="direct-logit-attribution"
+# ## Further: the terms of a logit
+#
+# The stream is a sum (section 10). The last norm divides the whole sum by one number and multiplies each feature by a weight; the
+# head is a dot product. So the logit of a token is a sum as well, with one term for each part (**direct logit attribution**). For the
+# token predicted at the end of the text:
+
+# %% tags=["nbval-ignore-output"] id="logit-by-part"
+final = decoder.model.norm
+with torch.no_grad():
+    logits = decoder(ids).logits[0, -1]
+    best = int(logits.argmax())
+    size = (last[0, -1].square().mean() + final.eps).sqrt()
+    terms = written[:, 0, -1] @ (final.weight * decoder.lm_head.weight[best] / size)
+names = [f"{part} {layer}" for layer in range(4) for part in inspection.PARTS]
+for name, term in zip(["embedding", *names], terms.tolist(), strict=True):
+    print(f"{name:12} {term:+6.2f}")
+print(f"sum {terms.sum():.2f}, logit of {tokenizer.decode([best])!r} {logits[best]:.2f}")
+
+# %% [markdown] id="after-logit-by-part"
+# The last MLP contributes most, the embedding and layer 0 almost nothing *directly*: what they add is read by later layers.
+#
+# The library's logit lens of section 10:
+
+# %% id="reveal-inspection-logit-lens"
+reveal(inspection.logit_lens)
+
+# %% [markdown] id="whole-parts"
+# ## Further: which heads and which parts matter
+#
+# Which heads matter on repeats? Notebook [Attention](05_attention.ipynb) has given names to two kinds: the *previous-token* head reads the token
+# before, and the *induction* head searches for what followed last time.
+
+# %% tags=["nbval-ignore-output"] id="repeats-explorers-transformer-texts-repeats-0"
+from course_lib.attention import induction_score, previous_token_score
+
+repeats = explorers.transformer.texts("repeats")[0].to(device)
+maps = inspection.attention_maps(decoder, repeats)  # (L, B, H, T, T)
+induction = [induction_score(maps[:, b], ids) for b, ids in enumerate(repeats)]
+kinds = {
+    "previous-token": previous_token_score(maps).mean(1),
+    "induction": torch.stack(induction).mean(0),
+}
+for name, score in kinds.items():
+    layer, head = divmod(int(score.argmax()), score.shape[1])
+    rise = rises["repeats"][layer, head]
+    print(f"best {name} head: layer {layer}, head {head}, score {score.max():.2f};", end=" ")
+    print(f"without it the loss rises by {rise:.2f}")
+
+# %% [markdown] id="find-both-in-the-picture-above"
+# Find both in the figure of section 10. Repeating takes one of each, in this order: the first copies "what came before me" into each token,
+# the second searches for it. A head of layer 0 that matters on both kinds of text computes something that the later layers rely on.
+# Where the loss rises only a little without one of these heads, other heads of its layer do the same work; the section on wrong
+# claims comes back to that.
+#
+# Next, whole parts. How much does the loss rise without the attention of each layer, and without its MLP?
+
+
+# %% tags=["nbval-ignore-output"] id="without-part"
+def without_part(what, part):
+    ids, counted = (x.to(device) for x in explorers.transformer.texts(what))
+    whole = inspection.mean_loss(decoder, ids, counted)
+    layers = range(len(decoder.blocks))
+    ablated = [inspection.without_layer(decoder, layer, (part,)) for layer in layers]
+    losses = torch.stack([inspection.mean_loss(each, ids, counted) for each in ablated])
+    return (losses - whole).cpu()
+
+
+effects = {w: {p: without_part(w, p) for p in inspection.PARTS} for w in ("repeats", "text")}
+show(figures.transformer.part_effects(effects))
+
+# %% [markdown] id="play-with-it-3"
+# On repeats two attentions are essential, those of layers 0 and 1, because finding the earlier occurrence takes two layers in a row
+# (notebook [Attention](05_attention.ipynb)); the other two hardly matter. On text every part matters. To see how far these numbers can be trusted,
+# measure the same on more text, with the standard error over texts:
+
+# %% tags=["nbval-ignore-output"] id="parts-with-errors"
+more = torch.tensor(tokenizer.encode(corpus.held_out_text(30_000))[: 32 * 96], device=device)
+more = more.view(32, 96)
+whole = inspection.token_losses(decoder, more)
+for layer in range(len(decoder.blocks)):
+    for part in inspection.PARTS:
+        ablated = inspection.without_layer(decoder, layer, (part,))
+        rise = (inspection.token_losses(ablated, more) - whole).mean(1)  # one number for each text
+        error = rise.std() / len(rise) ** 0.5
+        print(f"layer {layer} without {part:9} {rise.mean():+.2f} ± {error:.2f} nats")
+print(f"whole model {whole.mean():.2f} nats, equal probabilities {math.log(2048):.2f}")
+
+# %% [markdown] id="parts-with-errors-text"
+# Without the attention of layer 0 the loss on text is worse than with equal probabilities. That does not say how much a token has to
+# look back: it says that all later layers depend on what this one adds, so that the stream is no longer one that they can read.
+# Removing a part measures what *this* model relies on. The attentions of layers 1 to 3 each cost a few tenths of a nat, well outside
+# the error.
+
+# %% [markdown] id="play-with-ablation"
+# ### Play with it
+# Remove a head, the attention or the MLP of a layer, or a whole layer. The right panel shows the loss along the text. On repeats the
+# first round is grey: nothing can be predicted there. The dotted line is the loss of a model that gives all tokens the same
+# probability.
+
+# %% tags=["nbval-ignore-output"] id="explorers-transformer-ablate-what-repeats-part"
+layer, head = divmod(int(rises["repeats"].argmax()), decoder.config.num_attention_heads)
+explorers.transformer.ablate(what="repeats", part="one head", layer=layer, head=head)
+
+# %% [markdown] id="play-with-it-4"
+# ## Further: the three families checked
+#
+# Choose a family and the lengths of source and target: who reads whom, and what is predicted?
 
 # %% id="explorers-transformer-families-kind-encoder-deco"
 explorers.transformer.families(kind="encoder-decoder", source=4, target=4)
 
 # %% [markdown] id="checked-against-the-real-thing-3"
-# ### Checked against the real thing
 # A mask is a claim about a model. Test it on models: change one token, and see which outputs change.
 
 
@@ -1070,13 +1206,7 @@ def moved(run, text):
 
 
 # %% id="shape-families-familyconfig-101-48-72"
-shape = families.FamilyConfig(101, 48, 72, 2, 6)
-encoder, both = families.EncoderOnly(shape).eval(), families.EncoderDecoder(shape).eval()
-random_decoder, text = perturbed(config), torch.arange(5)[None]
-read = {
-    "encoder-only": lambda t: encoder.encode(t),
-    "decoder-only": lambda t: inspection.residual_stream(random_decoder, t)[-1],
-}
+both, text = families.EncoderDecoder(shape).eval(), torch.arange(5)[None]
 with torch.no_grad():
     for family, run in read.items():
         expected = families.family_mask(family, 2, 3)
@@ -1113,20 +1243,8 @@ with torch.no_grad():
     apart = (encoder(text) - bert(text).logits).abs().max()
 print("largest difference < 1e-5:", (apart < 1e-5).item())
 
-# %% [markdown] id="which-one-for-what"
-# ### Which family for which task?
-#
-# | task | why | family |
-# |---|---|---|
-# | classify texts, find similar ones, tag words | nothing is generated; every token may read the whole text | encoder-only |
-# | translate, summarise: one text in, another out | the source is read once, in both directions | encoder-decoder |
-# | chat, code, open-ended tasks | every task is a text to be continued | decoder-only |
-#
-# All three can be adapted to the others' tasks. Yet nearly all large language models today are decoder-only. Two of the reasons can
-# be measured.
-#
-# **Every token is a training example.** A decoder predicts each next token of any text. An encoder learns only where something was
-# hidden, and what is hidden cannot be read: the more is hidden, the less is left to predict it from. BERT hides 15 of 100 tokens.
+# %% [markdown] id="predictions-counted"
+# How many predictions does each learn from, on 50 texts of 100 tokens?
 
 # %% tags=["nbval-ignore-output"] id="ids-of-text-torch-randint-5"
 ids_of_text = torch.randint(5, 101, (50, 100), generator=seeded(4))
@@ -1135,65 +1253,9 @@ print("tokens:                 ", ids_of_text.numel())
 print("decoder-only predicts:  ", ids_of_text[:, 1:].numel())
 print("encoder-only predicts:  ", int(hidden.chosen.sum()))
 
-# %% [markdown] id="what-has-been-read-stays-read"
-# **Earlier results stay valid.** Add one token to a text. How many of the vectors computed before must be computed again?
-
-# %% id="longer-torch-cat-some-1-torch"
-longer = torch.cat((some[:1], torch.tensor([[7]])), dim=1)
-with torch.no_grad():
-    for name, run in read.items():
-        changed = (run(longer)[:, :-1] - run(some[:1])).abs().amax(-1) > 1e-4  # not by rounding
-        print(f"{name}: {int(changed.sum())} of {changed.numel()} vectors change")
-
-# %% [markdown] id="in-a-decoder-none-which-is"
-# In a decoder none, which is why keys and values can be cached while text is generated. A third reason is not a number: a model
-# that continues texts needs no new head for a new task, only a prompt.
-
-# %% [markdown] id="11-claims-that-are-wrong"
-# ## 12 · Wrong claims
-#
-# > *"The text looks fine, so the weights are loaded correctly."*
-#
-# Double the base of RoPE, a mistake that loading cannot notice, and measure:
-
-# %% tags=["nbval-ignore-output"] id="wrong-checkpoint-load-model-folder-dtype"
-wrong = checkpoint.load_model(FOLDER, dtype=torch.float32)
-base = decoder.config.rope_parameters["rope_theta"]
-doubled = {"rope_type": "default", "rope_theta": 2 * base}
-wrong.config = replace(wrong.config, rope_parameters=doubled)
-held_out, counted = explorers.transformer.texts("text")
-for name, each in ((f"base {base:g}", decoder), (f"base {2 * base:g}", wrong)):
-    print(f"{name:11} loss on text {inspection.mean_loss(each, held_out, counted):.2f} nats")
-
-# %% tags=["nbval-ignore-output"] id="print-first-8-greedy-tokens-agree"
-texts = [tokenizer.decode(greedy(each, prompt_ids, 20)) for each in (decoder, wrong)]
-print("the same text of 20 tokens:", texts[0] == texts[1])
-ids_of_text = tokenizer.encode(corpus.held_out_text(20_000))[: 4 * 256]
-with torch.no_grad():
-    right, off = (each(torch.tensor(ids_of_text).view(4, 256)).logits for each in (decoder, wrong))
-apart = kl_divergence(right.softmax(-1), off.softmax(-1), math.e).mean(0)  # (T,)
-for first in range(0, 256, 64):
-    print(f"tokens {first:3} to {first + 63:3}: {apart[first : first + 64].mean():.3f} nats apart")
-
-# %% [markdown] id="on-a-short-text-the-loss"
-# The loss changes little, and the generated text may be identical. Yet it is a different model: the two predicted distributions differ
-# (their KL divergence, notebook [Language models](02_language_models.ipynb)) from the start, about twice as much after 64 tokens, where there is more to look back on, and
-# then no further. Compare logits, not impressions.
-#
-# > *"Padding is masked, so its place cannot matter."*
-#
-# With learned positions it does. A random GPT-2, a text of 4 tokens, three padding tokens before it:
-
-# %% id="alone-gpt2-some-1-4-logits"
-alone = gpt2(some[:1, :4]).logits
-padded = torch.cat((torch.zeros(1, 3, dtype=torch.long), some[:1, :4]), dim=1)
-real = torch.tensor([[False] * 3 + [True] * 4])
-from_first = model.token_positions(real, 7)
-for name, positions in (("0 to 6", None), ("from the first real token", from_first)):
-    logits = gpt2(padded, real, positions=positions).logits[:, 3:]
-    print(f"positions {name}: as without padding:", torch.allclose(logits, alone, atol=1e-4))
-
 # %% [markdown] id="tying-the-head-makes-the-model"
+# ## Further: a tied head takes as many FLOPs
+#
 # > *"Tying the head makes the model cheaper to run."*
 #
 # It makes it *smaller*. The multiplication by the head is the same:
@@ -1208,24 +1270,6 @@ for tied in (True, False):
     numbers = sum(weight.numel() for weight in example.parameters())
     print(f"tied {tied!s:5} parameters {numbers:6}  FLOPs {counter.get_total_flops()}")
 
-# %% [markdown] id="a-head-that-can-be-taken"
-# > *"A head that can be removed without harm does nothing."*
-#
-# Remove the heads of one layer one by one and add up the rises of the loss; then remove all of them at once.
-
-# %% tags=["nbval-ignore-output"] id="ids-repeats-known-explorers-transformer-texts"
-ids_repeats, known = explorers.transformer.texts("repeats")
-usual = inspection.mean_loss(decoder, ids_repeats, known)
-for layer in range(len(decoder.blocks)):
-    ablated = inspection.without_layer(decoder, layer, ("attention",))
-    together = inspection.mean_loss(ablated, ids_repeats, known) - usual
-    singly = rises["repeats"][layer]
-    print(f"layer {layer}: one by one {rounded(singly, 2)}", end=" ")
-    print(f"sum {singly.sum():.2f}, all at once {together:.2f}")
-
-# %% [markdown] id="where-the-last-number-is-far"
-# Where the last number is far above the sum, as in layer 1, the heads back each other up: each can be removed as long as the others stay.
-
 # %% [markdown] id="further-initialisation"
 # ## Further: initialisation
 #
@@ -1235,13 +1279,14 @@ for layer in range(len(decoder.blocks)):
 # > **Predict.** The same model with a standard deviation of 0.2. Is its loss also near ln V?
 
 # %% tags=["nbval-ignore-output"] id="initialisation"
-random_ids = torch.randint(2048, (4, 32), generator=seeded(0))
+random_ids = torch.randint(2048, (4, 32), generator=seeded(0)).to(device)
 print(f"ln V = {math.log(2048):.2f} nats")
 for std in (0.02, 0.2):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         fresh = build_model(decoder.config)
         fresh.initialise(std)
+    fresh = fresh.to(device)
     grown = inspection.residual_norms(fresh, random_ids).mean((1, 2))
     loss = inspection.mean_loss(fresh, random_ids)
     print(f"std {std}: loss {loss:.1f} nats, stream grows {grown[-1] / grown[0]:.0f}-fold")
@@ -1251,25 +1296,6 @@ for std in (0.02, 0.2):
 # what it *reads*; the size of what it *adds* grows with its matrices, and the stream with it. GPT-2 and many later models also divide
 # the initial weights of the two output projections (`o_proj`, `down_proj`) by √(2 · layers), so that the stream does not grow with
 # depth.
-
-# %% [markdown] id="further-memory-while-loading"
-# ## Further: memory while loading
-#
-# A model that is built with random weights and then loaded needs memory for both. On torch's `meta` device modules have shapes and no
-# memory; `load_state_dict(assign=True)` then makes the file's tensors the parameters, without a copy. Large checkpoints are
-# split into several files (shards); `model.safetensors.index.json` says which tensor is in which file, so that one file at a time
-# can be read.
-
-# %% id="meta-and-assign"
-with torch.device("meta"):
-    empty = build_model(decoder.config)
-print("weights without memory:", all(weight.is_meta for weight in empty.parameters()))
-tensors = checkpoint.with_head(load_file(FOLDER / "model.safetensors"), tied=True)
-empty.load_state_dict(tensors, strict=True, assign=True)
-table = empty.model.embed_tokens.weight
-print(
-    "the file's own tensors, not copies:", table.data_ptr() == tensors["lm_head.weight"].data_ptr()
-)
 
 # %% [markdown] id="further-activation-patching"
 # ## Further: activation patching
@@ -1310,10 +1336,10 @@ reveal("transformer.patch")
 # > which layer does the information move from one to the other?
 
 # %% tags=["nbval-ignore-output"] id="patching-inputs"
-clean = explorers.transformer.texts("repeats")[0][:1, :24]
+clean = explorers.transformer.texts("repeats")[0][:1, :24].to(device)
 corrupted = clean.clone()
 corrupted[0, 8] = (clean[0, 8] + 500) % 2048
-candidates = [clean[0, 8], corrupted[0, 8]]
+candidates = [int(clean[0, 8]), int(corrupted[0, 8])]
 clean_stream = inspection.residual_stream(decoder, clean)
 
 

@@ -70,7 +70,9 @@ for name in ("Qwen3-0.6B", "Qwen3-4B"):
 #
 # ### Build it
 # Key/value heads may be fewer than query heads, and all heads together need not be as wide as the model. There are no biases.
-# The cell checks itself when you run it: leave the `def` line as it is and replace the `...`.
+# The cell checks itself when you run it: leave the `def` line as it is and replace the `...`. Stuck? Run `hint()` in a new cell. The
+# solution stays folded until you have passed, or have run the cell twice. (The library's function also counts what some models have
+# in addition: biases, in Qwen2 for q, k and v, in GPT-2 for all, and the two small norms of Qwen3.)
 
 
 # %% id="parameter_counting.attention"
@@ -79,11 +81,6 @@ def attention_parameters(hidden_size, num_attention_heads, num_key_value_heads, 
     """Return the parameters of the four matrices of one attention layer; no biases."""
     ...
 
-
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Run `hint()` in a new cell. The solution stays folded until you have passed, or have run the cell twice.
-# The library's function also counts what some models have in addition: biases (Qwen2 for q, k and v, GPT-2 for all) and the two
-# small norms of Qwen3.
 
 # %% id="reveal-parameter-counting-attention"
 reveal("parameter_counting.attention")
@@ -172,19 +169,13 @@ def total_parameters(config):
     ...
 
 
-# %% [markdown] id="the-library-adds-up-its-parts"
-# The library adds up its parts; each of them has its formula.
-
 # %% id="reveal-parameter-counting-model"
 reveal("parameter_counting.model")
-
-# %% id="reveal-accounting-parameter-parts"
-reveal(accounting.parameter_parts)
 
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 # A formula should be checked against a real model. On PyTorch's *meta* device a tensor has a shape and no memory, so even the
-# largest model can be built in a moment. Fifteen published configurations, built with the course's code and with `transformers`:
+# largest model can be built in a moment. Fifteen published configurations, built with the course's code and with `transformers`: Is each count exact?
 
 # %% id="built"
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -205,16 +196,6 @@ for name, config in MODELS.items():
     counted = accounting.total_parameters(config)
     tied = "tied" if config.tie_word_embeddings else "untied"
     print(f"{name:16} {counted:15,}  {tied:6}  all equal: {built(config) == [counted, counted]}")
-
-# %% [markdown] id="play-with-it"
-# Each of them is exact.
-#
-# ### Play with it
-# The same as areas; all widths are on one linear scale. Point at a part to read its formula, choose a different model, tie and
-# untie the output head.
-
-# %% id="explorers-parameter-counting-icicle-qwen3-8b"
-explorers.parameter_counting.icicle("Qwen3-8B")
 
 # %% [markdown] id="4-parameters-that-are-there-and"
 # ## 4 · Total and active parameters of a mixture
@@ -239,14 +220,10 @@ for part in accounting.parameter_parts(mixture):
     used = part.parameters - (total - active) * (part.name == "experts")
     print(f"  {part.name:11} {part.parameters:14,} active {used:13,}")
 
-# %% [markdown] id="build-it-4"
-# Attention, the two tables and the router are used for every token. (The active count includes the embedding, as is the
-# convention, though a token uses only one row of it.) As an icicle, the mixture is nearly all experts:
-
-# %% id="show-figures-parameter-counting-icicle-qwen3"
-show(figures.parameter_counting.icicle("Qwen3-30B-A3B", mixture))
-
 # %% [markdown] id="build-it-10"
+# Attention, the two tables and the router are used for every token. (The active count includes the embedding, as is the
+# convention, though a token uses only one row of it.)
+#
 # ### Build it
 # Every layer of this model is a mixture: `config.num_experts`, `config.num_experts_per_tok`, `config.moe_intermediate_size`. Count
 # everything except the experts that a token does not use; the router counts whole.
@@ -261,14 +238,6 @@ def active_parameters(config):
 
 # %% id="reveal-parameter-counting-active"
 reveal("parameter_counting.active")
-
-# %% id="for-name-in-qwen3-30b-a3b"
-for name in ("Qwen3-30B-A3B", "Qwen3-235B-A22B"):
-    total, active = (
-        accounting.total_parameters(MODELS[name]),
-        accounting.active_parameters(MODELS[name]),
-    )
-    print(f"{name:16} active {active:14,}: {active / total:.1%} of all")
 
 # %% [markdown] id="5-what-a-token-costs"
 # ## 5 · The FLOPs of a token
@@ -364,6 +333,31 @@ for name in ("Qwen3-0.6B", "Qwen3-8B", "Llama-3-70B"):
 # %% [markdown] id="2n-4-l-n-d-at"
 # $2N = 4 L n d$ at $n = N / (2 L d)$. For short texts "2 N" is a good rule; for long ones it misses the larger part. The small
 # model gets there first, since N shrinks faster than L · d.
+#
+# ### Which part computes how much?
+# The same numbers by part: attention's four *projections*, its *scores* (q with the keys, and the weights with the values), the MLP
+# and the output head. Only the scores grow with the context. By hand, with the toy of section 3 and a context of 3: the projections
+# take 2 · 96 = 192 FLOPs, the scores 4 · 3 · 8 = 96, the MLP 2 · 60 = 120, the output head 2 · 40 = 80; together **488**.
+#
+# > **Predict.** Qwen3-8B, a context of 1024 tokens. Which part takes most: projections, scores, or the MLP? And at 65 536?
+
+# %% id="flops-by-part"
+by_part = accounting.flops_by_part(toy, 3)
+print("toy:", by_part, "together", sum(by_part.values()))
+for name in ("Qwen3-0.6B", "Qwen3-8B"):
+    for context in (1024, 8192, 65536):
+        found = accounting.flops_by_part(MODELS[name], context)
+        whole = sum(found.values())
+        row = (f"{part} {flops / whole:4.0%}" for part, flops in found.items())
+        print(f"{name:10} {context:6,} tokens:", ", ".join(row))
+
+# %% id="explorers-parameter-counting-flop-shares"
+explorers.parameter_counting.flop_shares("Qwen3-8B")
+
+# %% [markdown] id="after-the-shares"
+# In Qwen3-8B the MLP takes most at 1024 tokens, and scores are a few per cent; at 65 536 tokens the scores take more than all matrices
+# together. In the small model the output head is a fifth of the FLOPs at 1024 tokens, since its vocabulary is as large as that of the
+# large model. (FLOPs are not time: notebook [FlashAttention](10_flash_attention.ipynb) counts the bytes of the scores.)
 
 # %% [markdown] id="6-what-training-costs"
 # ## 6 · The FLOPs of training
@@ -490,23 +484,6 @@ def kv_cache_bytes(
 # %% id="reveal-parameter-counting-kv-cache"
 reveal("parameter_counting.kv_cache")
 
-# %% [markdown] id="checked-against-the-real-thing-3"
-# ### Checked against the real thing
-# A small model on this machine, in two number types, with a cache for three texts of 500 tokens. Predicted bytes, and the sizes of
-# the real tensors:
-
-# %% id="config-replace-small-qwen3-0-6b"
-config = replace(small["Qwen3-0.6B"], vocab_size=8192, hidden_size=256, intermediate_size=768)
-for dtype in ("float32", "bfloat16"):
-    model = build_model(config).to(getattr(torch, dtype))
-    predicted = accounting.inference_memory(config, tokens=500, batch=3, dtype=dtype)
-    weights = sum(p.nbytes for p in model.parameters())
-    cache = sum(layer.nbytes for layer in model.make_cache(batch=3, capacity=500))
-    print(
-        f"{dtype:8} weights {predicted.weights:10,.0f} predicted, {weights:10,} measured", end="; "
-    )
-    print(f"cache {predicted.cache:9,} predicted, {cache:9,} measured")
-
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
 # The line of the cache rises, that of the weights does not. Where they cross, the cache is as large as the model. The dotted line
@@ -598,19 +575,10 @@ def block_activations(
 # %% id="reveal-parameter-counting-activations"
 reveal("parameter_counting.activations")
 
-# %% [markdown] id="checkpointing"
+# %% [markdown] id="checked-against-the-real-thing-4"
 # *Activation checkpointing* (Chen et al. 2016) trades activations for FLOPs: only the input of each block is kept, and in the
 # backward pass the block is run again. The price is a second forward pass, 8 N instead of 6 N.
-
-# %% id="for-tokens-in-1024-2048-4096"
-for tokens in (1024, 2048, 4096):
-    plain, saving = (
-        accounting.activation_bytes(MODELS["Qwen3-0.6B"], tokens, 1, 2, checkpointing=each)
-        for each in (False, True)
-    )
-    print(f"{tokens} tokens: {plain / 1e9:5.1f} GB, with checkpointing {saving / 1e9:4.2f} GB")
-
-# %% [markdown] id="checked-against-the-real-thing-4"
+#
 # ### Checked against the real thing
 # One training step on this machine: forward, loss, backward, with AdamW's moments in place. The meter adds up the bytes of all
 # tensors that exist at the same time, and reports the maximum.
@@ -642,14 +610,6 @@ for name, config in small.items():
     )
     print(abs(meter.peak / predicted - 1) < 0.02)
 
-# %% [markdown] id="play-with-it-3"
-# ### Play with it
-# What fits where? The figure counts the course's own model, whose attention keeps its tables. Change the model and the length:
-# which part becomes the largest?
-
-# %% id="explorers-parameter-counting-training-bytes-qwen"
-explorers.parameter_counting.training_bytes("Qwen3-0.6B", device="RTX 4090")
-
 # %% [markdown] id="9-two-speeds"
 # ## 9 · The roofline
 #
@@ -680,7 +640,8 @@ for device in DEVICES.values():
 # > **Predict.** Decoding one token in bfloat16: each weight is two bytes, fetched for one multiplication and one addition. What is
 # > the intensity? And for a prompt of 2048 tokens, where each weight that arrives is used 2048 times?
 #
-# `accounting.model_step` counts the FLOPs of one pass as in section 5, and the bytes that it reads; section 10 shows how.
+# *Prefill* is the pass over a whole prompt; *decode* is a pass for one new token, with the keys and values of the earlier ones in the
+# cache. `accounting.model_step` counts the FLOPs of one pass as in section 5, and the bytes that it reads; section 10 derives it.
 
 # %% id="config-models-qwen3-8b"
 config = MODELS["Qwen3-8B"]
@@ -769,15 +730,9 @@ def decode_step_bytes(config, context, batch=1, bytes_per_number=2):
 # %% id="reveal-parameter-counting-step-bytes"
 reveal("parameter_counting.step_bytes")
 
-# %% [markdown] id="the-library-s-step"
-# The library's `model_step`, used in section 9, counts the same for prefill and for mixtures:
-
-# %% id="reveal-accounting-parameters-read"
-reveal(accounting.model_step)
-reveal(accounting.parameters_read)
-
 # %% [markdown] id="the-limit-on-devices"
-# Divided by the bandwidth, for Qwen3-8B with one text of 2048 tokens:
+# The library's `parameters_read` counts the weights that a step reads, for mixtures too (its source is in a Further section). Bandwidth
+# divided by the bytes of weights and cache, for Qwen3-8B with one text of 2048 tokens:
 
 # %% id="print-accounting-decode-tokens-per-second"
 print("by hand:", accounting.decode_tokens_per_second(16e9, 0, 2e12))
@@ -863,24 +818,10 @@ explorers.parameter_counting.will_it_fit("Qwen3-8B", device="L4")
 # %% [markdown] id="11-claims-that-are-wrong"
 # ## 11 · Claims that are wrong
 #
-# > *"Qwen3-8B has an intermediate size of 14336."*
-
-# %% id="config-models-qwen3-8b-2"
-config = MODELS["Qwen3-8B"]
-claimed = replace(config, intermediate_size=14336)
-print(f"with 14336: {accounting.total_parameters(claimed) / 1e9:.2f} B parameters")
-print(
-    f"with {config.intermediate_size}: {accounting.total_parameters(config) / 1e9:.2f} B parameters"
-)
-print([name for name, each in MODELS.items() if each.intermediate_size == 14336])
-
-# %% [markdown] id="it-would-be-a-9-billion"
-# It would be a 9-billion model. 14336 is the width of Llama-3-8B and Mistral-7B, from which such diagrams are copied. Counting
-# finds the error.
-#
 # > *"The output head of Qwen3-8B costs nothing, since it is the embedding."*
 
 # %% id="tied-accounting-total-parameters-replace-config"
+config = MODELS["Qwen3-8B"]
 tied = accounting.total_parameters(replace(config, tie_word_embeddings=True))
 print(f"its output head has {accounting.total_parameters(config) - tied:,} parameters of its own")
 print("tied:", [name for name, each in MODELS.items() if each.tie_word_embeddings])
@@ -888,21 +829,6 @@ print("tied:", [name for name, each in MODELS.items() if each.tie_word_embedding
 # %% [markdown] id="small-models-tie-their-head-larger"
 # In these families the small models are tied and the large ones are not. It is not a rule of size: Gemma 2 ties its output head
 # even at 27 billion parameters. Read `tie_word_embeddings` in the config.
-#
-# > *"A decoder has 12 L C² parameters, not counting its tables."*
-
-# %% id="for-name-in-gpt-2-llama"
-for name in ("GPT-2", "Llama-2-7B", "Qwen3-0.6B", "Qwen3-32B", "Llama-3.2-1B"):
-    each = MODELS[name]
-    rule = 12 * each.num_hidden_layers * each.hidden_size**2
-    right = accounting.parameters_without_embeddings(each)
-    print(
-        f"{name:13} rule {rule / 1e9:6.3f} B, counted {right / 1e9:6.3f} B: {rule / right - 1:+.1%}"
-    )
-
-# %% [markdown] id="the-rule-is-gpt-2-s"
-# The rule is GPT-2's: four matrices C × C for attention, two C × 4C for the feed-forward layer. It happens to fit Llama-2-7B, whose
-# gated layer was sized to match (notebook [MLP and experts](07_mlp.ipynb)). For models with wide heads or wide layers it is far off.
 #
 # > *"The width of a head is hidden_size / num_attention_heads."*
 
@@ -918,17 +844,6 @@ for name, each in MODELS.items():
 
 # %% [markdown] id="five-of-the-fifteen-have-heads"
 # Five of the fifteen have wider heads. `head_dim` is a separate field of the config: read it.
-#
-# > *"Grouped-query attention makes models smaller."*
-
-# %% id="unshared-replace-config-num-key-value"
-unshared = replace(config, num_key_value_heads=config.num_attention_heads)
-sizes = [accounting.inference_memory(each, 8192, 16) for each in (config, unshared)]
-print(f"parameters: {sizes[1].weights / sizes[0].weights - 1:+.1%} without sharing")
-print(f"cache:      {sizes[1].cache / sizes[0].cache:.0f} times as large without sharing")
-
-# %% [markdown] id="a-little-as-a-side-effect"
-# Slightly, as a side effect. What shrinks is the cache.
 #
 # > *"A mixture with 3 billion active parameters generates as fast as a dense model of 3 billion."*
 
@@ -956,6 +871,129 @@ times = [accounting.time_bound(step, h100)[0] for step in (one, many)]
 print(
     f"32 texts instead of one: {many.flops / one.flops:.0f} times the FLOPs, {times[1] / times[0]:.1f} times the time"
 )
+
+# %% [markdown] id="the-library-adds-up-its-parts"
+# ## Further: the parts in the library
+#
+# The library adds up its parts; each of them has its formula.
+
+# %% id="reveal-accounting-parameter-parts"
+reveal(accounting.parameter_parts)
+
+# %% [markdown] id="play-with-it"
+# The parameters as areas; all widths are on one linear scale. Point at a part to read its formula, choose a different model, tie and
+# untie the output head.
+
+# %% id="explorers-parameter-counting-icicle-qwen3-8b"
+explorers.parameter_counting.icicle("Qwen3-8B")
+
+# %% [markdown] id="build-it-4"
+# A mixture is nearly all experts:
+
+# %% id="show-figures-parameter-counting-icicle-qwen3"
+show(figures.parameter_counting.icicle("Qwen3-30B-A3B", mixture))
+
+# %% id="for-name-in-qwen3-30b-a3b"
+for name in ("Qwen3-30B-A3B", "Qwen3-235B-A22B"):
+    total, active = (
+        accounting.total_parameters(MODELS[name]),
+        accounting.active_parameters(MODELS[name]),
+    )
+    print(f"{name:16} active {active:14,}: {active / total:.1%} of all")
+
+# %% [markdown] id="checked-against-the-real-thing-3"
+# ## Further: weights and cache, measured
+#
+# A small model on this machine, in two number types, with a cache for three texts of 500 tokens. Predicted bytes, and the sizes of
+# the real tensors:
+
+# %% id="config-replace-small-qwen3-0-6b"
+config = replace(small["Qwen3-0.6B"], vocab_size=8192, hidden_size=256, intermediate_size=768)
+for dtype in ("float32", "bfloat16"):
+    model = build_model(config).to(getattr(torch, dtype))
+    predicted = accounting.inference_memory(config, tokens=500, batch=3, dtype=dtype)
+    weights = sum(p.nbytes for p in model.parameters())
+    cache = sum(layer.nbytes for layer in model.make_cache(batch=3, capacity=500))
+    print(
+        f"{dtype:8} weights {predicted.weights:10,.0f} predicted, {weights:10,} measured", end="; "
+    )
+    print(f"cache {predicted.cache:9,} predicted, {cache:9,} measured")
+
+# %% [markdown] id="checkpointing-counted"
+# ## Further: what checkpointing saves
+#
+# The activations of Qwen3-0.6B, with and without the activation checkpointing of section 8:
+
+# %% id="for-tokens-in-1024-2048-4096"
+for tokens in (1024, 2048, 4096):
+    plain, saving = (
+        accounting.activation_bytes(MODELS["Qwen3-0.6B"], tokens, 1, 2, checkpointing=each)
+        for each in (False, True)
+    )
+    print(f"{tokens} tokens: {plain / 1e9:5.1f} GB, with checkpointing {saving / 1e9:4.2f} GB")
+
+# %% [markdown] id="play-with-it-3"
+# ## Further: what fits in training?
+#
+# What fits where? The figure counts the course's own model, whose attention keeps its tables. Change the model and the length:
+# which part becomes the largest?
+
+# %% id="explorers-parameter-counting-training-bytes-qwen"
+explorers.parameter_counting.training_bytes("Qwen3-0.6B", device="RTX 4090")
+
+# %% [markdown] id="the-library-s-step"
+# ## Further: the cost of a step in the library
+#
+# The library's `model_step`, used in section 9, counts the same for prefill and for mixtures:
+
+# %% id="reveal-accounting-parameters-read"
+reveal(accounting.model_step)
+reveal(accounting.parameters_read)
+
+# %% [markdown] id="claim-intermediate-size"
+# ## Further: more claims that are wrong
+#
+# > *"Qwen3-8B has an intermediate size of 14336."*
+
+# %% id="config-models-qwen3-8b-2"
+config = MODELS["Qwen3-8B"]
+claimed = replace(config, intermediate_size=14336)
+print(f"with 14336: {accounting.total_parameters(claimed) / 1e9:.2f} B parameters")
+print(
+    f"with {config.intermediate_size}: {accounting.total_parameters(config) / 1e9:.2f} B parameters"
+)
+print([name for name, each in MODELS.items() if each.intermediate_size == 14336])
+
+# %% [markdown] id="it-would-be-a-9-billion"
+# It would be a 9-billion model. 14336 is the width of Llama-3-8B and Mistral-7B, from which such diagrams are copied. Counting
+# finds the error.
+#
+# > *"A decoder has 12 L C² parameters, not counting its tables."*
+
+# %% id="for-name-in-gpt-2-llama"
+for name in ("GPT-2", "Llama-2-7B", "Qwen3-0.6B", "Qwen3-32B", "Llama-3.2-1B"):
+    each = MODELS[name]
+    rule = 12 * each.num_hidden_layers * each.hidden_size**2
+    right = accounting.parameters_without_embeddings(each)
+    print(
+        f"{name:13} rule {rule / 1e9:6.3f} B, counted {right / 1e9:6.3f} B: {rule / right - 1:+.1%}"
+    )
+
+# %% [markdown] id="the-rule-is-gpt-2-s"
+# The rule is GPT-2's: four matrices C × C for attention, two C × 4C for the feed-forward layer. It happens to fit Llama-2-7B, whose
+# gated layer was sized to match (notebook [MLP and experts](07_mlp.ipynb)). For models with wide heads or wide layers it is far off.
+#
+# > *"Grouped-query attention makes models smaller."*
+
+# %% id="unshared-replace-config-num-key-value"
+config = MODELS["Qwen3-8B"]
+unshared = replace(config, num_key_value_heads=config.num_attention_heads)
+sizes = [accounting.inference_memory(each, 8192, 16) for each in (config, unshared)]
+print(f"parameters: {sizes[1].weights / sizes[0].weights - 1:+.1%} without sharing")
+print(f"cache:      {sizes[1].cache / sizes[0].cache:.0f} times as large without sharing")
+
+# %% [markdown] id="a-little-as-a-side-effect"
+# Slightly, as a side effect. What shrinks is the cache.
 
 # %% [markdown] id="recap"
 # ## Recap

@@ -6,15 +6,15 @@
 # Attention compares every token with every other. Written down, the scores of a long text form a table that is larger than
 # the model. Writing and reading this table, not the arithmetic, is what makes attention slow. In this notebook you compute
 # the same result without the table: in tiles, with the running maximum and total of notebook [Softmax](04_softmax.ipynb). You
-# check every allocation to prove it, count every byte that it saves, and read a kernel, a program for the GPU, from top to
-# bottom.
+# check every allocation to prove it, count every byte that it saves, read a kernel, a program for the GPU, from top to bottom, and
+# write its inner loop yourself.
 #
 # After this notebook you can
 # - say why attention is bound by memory traffic, and compute the bytes that the standard and the tiled method move;
 # - write the tiled forward pass, with smaller last tiles and skipped tiles, and show that no table was made;
 # - derive the backward pass, write it for one tile, and say why one saved number for each query is enough;
 # - join parts of a row that were computed separately, as flash-decoding does;
-# - read a Triton kernel for all of this, and choose its tiles for a given fast memory.
+# - read a Triton kernel for all of this, write its inner loop, and choose its tiles for a given fast memory.
 #
 # About 130 minutes. You need notebooks [Softmax](04_softmax.ipynb) and [Attention](05_attention.ipynb); nothing is downloaded.
 # A GPU is useful but not needed.
@@ -27,9 +27,11 @@ import torch.nn.functional as F
 
 from course_lib import attention, flash
 from course_lib.accounting import DEVICES, ridge_intensity
-from course_lib.device import seeded
+from course_lib.device import default_device, seeded, synchronize
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
+
+device = default_device()  # timings run here; small examples and float64 checks stay on the CPU
 
 # %% [markdown] id="1-two-memories"
 # ## 1 · Two memories
@@ -43,9 +45,9 @@ from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_
 # [Counting parameters](09_parameter_counting.ipynb)):
 
 # %% id="for-device-in-devices-values"
-for device in DEVICES.values():
-    ridge = ridge_intensity(device.peak_flops, device.bandwidth)
-    print(f"{device.name:11} {ridge:4.0f} FLOPs for each byte")
+for gpu in DEVICES.values():
+    ridge = ridge_intensity(gpu.peak_flops, gpu.bandwidth)
+    print(f"{gpu.name:15} {ridge:4.0f} FLOPs for each byte")
 
 # %% [markdown] id="now-take-attention-as-notebook-05"
 # Now take attention as in notebook [Attention](05_attention.ipynb), in three steps, for one head with $T$ queries, $S$ keys
@@ -64,12 +66,12 @@ table = 2 * n * n * heads
 print(
     f"table: {table / 2**30:.0f} GiB;  q, k, v and output together: {4 * 2 * n * width * heads / 2**30:.0f} GiB"
 )
-device = DEVICES["H100 SXM"]
-print(f"an H100 holds {device.memory / 2**30:.0f} GiB")
-seconds = heads * flash.standard_bytes(n, n, width, 2) / device.bandwidth
+h100 = DEVICES["H100 SXM"]
+print(f"an H100 holds {h100.memory / 2**30:.0f} GiB")
+seconds = heads * flash.standard_bytes(n, n, width, 2) / h100.bandwidth
 flops = 4 * heads * n * n * width
 print(
-    f"moving it all takes {1e3 * seconds:.0f} ms, computing it {1e3 * flops / device.peak_flops:.0f} ms"
+    f"moving it all takes {1e3 * seconds:.0f} ms, computing it {1e3 * flops / h100.peak_flops:.0f} ms"
 )
 
 # %% [markdown] id="the-table-takes-most-of-the"
@@ -213,7 +215,7 @@ figures.flash_attention.tiling_animation(*explorers.flash_attention.counted_runs
 
 # %% id="n-512"
 n = 512
-q, k, v = torch.randn(3, 1, 1, n, 16, generator=seeded(0))
+q, k, v = torch.randn(3, 1, 1, n, 16, generator=seeded(0)).to(device)
 with flash.Watch() as standard:
     attention.scaled_dot_product_attention(q, k, v)
 with flash.Watch() as tiled:
@@ -225,7 +227,7 @@ print(f"tiled:    the largest tensor has {tiled.largest} numbers, made by {tiled
 # > **Predict.** The text becomes twice as long, with the same tiles. By what factor does each of the two numbers grow?
 
 # %% id="longer-torch-randn-3-1-1"
-longer = torch.randn(3, 1, 1, 2 * n, 16, generator=seeded(1))
+longer = torch.randn(3, 1, 1, 2 * n, 16, generator=seeded(1)).to(device)
 with flash.Watch() as standard_longer:
     attention.scaled_dot_product_attention(*longer)
 with flash.Watch() as tiled_longer:
@@ -236,8 +238,8 @@ print(
 )
 
 # %% [markdown] id="the-table-grows-with-the-square"
-# The table grows with the square of the length. The tiled form makes nothing larger than its output and its tiles, so its memory
-# grows in proportion to the length.
+# The table grows with the square of the length. The tiled form makes nothing larger than its output, which `new_empty` sets aside, and
+# its tiles, so its memory grows in proportion to the length.
 
 # %% [markdown] id="build-it-3"
 # ### Build it
@@ -262,7 +264,7 @@ reveal("flash_attention.tiled")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 # The library's full version takes batches, heads, shared keys (GQA), masks and any lengths. Compared with PyTorch's own, for
-# lengths that are not multiples of the blocks:
+# lengths that are not multiples of the blocks (on the CPU, since not every GPU computes in float64):
 
 # %% id="q-torch-randn-2-8-1000"
 q = torch.randn(2, 8, 1000, 64, generator=seeded(2), dtype=torch.float64)
@@ -290,8 +292,9 @@ print(f"{len(visited)} of {16 * 16} tiles visited, {len(masked)} of them with a 
 
 # %% [markdown] id="16-cdot-17-2-136-a"
 # $16 \cdot 17 / 2 = 136$: a little more than half, and closer to half the longer the text. The other masks of notebook
-# [Attention](05_attention.ipynb) are rules too. A sliding window leaves a band of tiles, so the number of tiles grows only in
-# proportion to the length:
+# [Attention](05_attention.ipynb) are rules too. A tile is visited unless its first key comes after its last query, or its last key
+# before the window of its first query. A sliding window leaves a band of tiles, so the number of tiles grows only in proportion to
+# the length:
 
 # %% id="for-name-reach-in"
 for name, reach in {
@@ -302,16 +305,6 @@ for name, reach in {
     tiling = flash.Tiling(4096, 4096, 256, 256, reach)
     count = sum(len(list(tiling.key_tiles(rows))) for rows in tiling.query_tiles())
     print(f"{name:14} {count:3} of 256 tiles")
-
-# %% [markdown] id="key-tiles-returns-the-tiles-that"
-# `key_tiles` returns the tiles that are visited. It calls `_touched`, which compares only the first and last positions of the tile:
-# a tile is visited if its first key is not after the last query, and its last key is not before the window of the first query.
-
-# %% id="reveal-flash-tiling-key-tiles"
-reveal(flash.Tiling.key_tiles)
-
-# %% id="reveal-flash-tiling-touched"
-reveal(flash.Tiling._touched)
 
 # %% id="q-k-v-torch-randn-3"
 q, k, v = torch.randn(3, 1, 2, 300, 32, generator=seeded(4), dtype=torch.float64)
@@ -404,19 +397,6 @@ reveal("flash_attention.query_block")
 
 # %% id="explorers-flash-attention-fast-memory-kib"
 explorers.flash_attention.fast_memory(kib=128)
-
-# %% [markdown] id="under-the-roofline"
-# ### Under the roofline
-# Fewer bytes for the same FLOPs: the point moves to the right, towards the ridge where arithmetic becomes the limit. Choose a
-# short text, or a device with little bandwidth, and see how much is left to gain.
-
-# %% id="explorers-flash-attention-roofline-points"
-explorers.flash_attention.roofline_points()
-
-# %% [markdown] id="this-counts-every-fetch-from-slow"
-# For a head width of 128 the tiled point stays left of the ridge of an H100, because this count takes every load of keys from slow memory.
-# Real devices have a cache in between, which serves many of the repeated loads, so in practice the point lies further to the right. The
-# cache does not help the standard method: its table is too large.
 
 # %% [markdown] id="6-backward-without-the-table"
 # ## 6 · Backward without the table
@@ -593,12 +573,51 @@ if trouble is None:
     print("agrees with torch:", torch.equal(maxima, x.amax(-1)))
 
 # %% [markdown] id="two-functions-are-the-heart-of"
-# ### FlashAttention as a kernel
-# Two functions do the work. `forward_leg` is your exercise of section 2 and the inner loop of section 3. `tl.dot` is the matrix
-# product of two tiles. It differs from your version in five details: exponentials have base 2 (GPUs have an instruction for that);
-# the scale is applied inside the exponential; tiles without a mask are compiled separately from those with one; there is no guard
-# against −∞, because every query can read at least one key of the first tile; and the weights are cast to the dtype of the
-# values before the second product.
+# ### The inner loop of FlashAttention
+# One program has one tile of queries of one head. Its inner loop goes over the keys: your exercise of section 2, inside the loop of
+# section 3. Now you write it in Triton. These are the pieces that you need:
+#
+# | in Triton | what it does |
+# |---|---|
+# | `start + tl.arange(0, BLOCK_S)` | the numbers of the keys in a tile, `cols` |
+# | `kernel.load_tile(K, cols, S, D, True)` | a masked load: the rows `cols` of a table (S, D); rows from S on are zeros |
+# | `tl.dot(a, b, input_precision="ieee")` | the matrix product of two tiles, summed in float32; both must have the same dtype |
+# | `tl.trans(k)` | the transposed tile |
+# | `tl.where(allowed, scores, -float("inf"))` | scores where `allowed` is true, −∞ elsewhere |
+# | `kernel.row_max(x, 1)`, `kernel.row_sum(x, 1)` | the maximum and the sum of each row |
+# | `tl.maximum(a, b)`, `tl.exp2(x)`, `x.to(v.dtype)` | the larger of two, $2^x$, a conversion |
+#
+# (`ieee` keeps full precision in float32, where a GPU would otherwise round the factors.)
+#
+# GPUs have an instruction for $2^x$, so exponents have base 2: $e^{s} = 2^{s \log_2 e}$. The argument `scale` is
+# $\log_2 e / \sqrt D$. A score $q \cdot k$ times `scale` is the exponent, and the maximum $m$ is the largest *exponent*. By hand,
+# for D = 64: `scale` is $1.4427 / 8 = 0.1803$. A product $q \cdot k = 16$ has the exponent 2.885, and $2^{2.885} = 7.389 = e^{16/8}$.
+
+# %% [markdown] id="build-it-the-leg"
+# ### Build it
+# `acc` (BLOCK_T, D), `m` and `total` (BLOCK_T,) are the weighted sum, the maximum and the total so far, `q` (BLOCK_T, D) the queries,
+# and `positions` (BLOCK_T,) their positions. `K` and `V` are the addresses of two tables of S rows and D columns. Go from key `first` to
+# `last` in steps of `BLOCK_S`; the last tile may reach past S. A query may read the keys up to its own position, itself included.
+# Return (acc, m, total). Every query can read a key of the first tile, so −∞ − (−∞) cannot occur. Sums are float32 for any
+# inputs; before the second product the weights are converted to the dtype of the values.
+#
+# The check puts your function into a small kernel. It is interpreted on a CPU and compiled on an NVIDIA GPU. Memory outside the
+# tables is filled with nan. Where Triton is not installed, the check says so and skips the exercise.
+
+
+# %% id="flash_attention.leg"
+@exercise("flash_attention.leg")
+def forward_leg(acc, m, total, q, K, V, first, last, positions, scale, S, D, BLOCK_S):
+    """Return (acc, m, total) after the keys from `first` to `last`, in Triton."""
+    ...
+
+
+# %% id="reveal-flash-attention-leg"
+reveal("flash_attention.leg")
+
+# %% [markdown] id="the-librarys-leg"
+# The library's own `forward_leg` does the same, with two refinements. Tiles without a mask are compiled separately from those with
+# one (`MASKED`), so most tiles compare no positions. And `tl.dot` takes the rescaled `acc` as a third argument, to which it adds.
 
 # %% tags=["nbval-ignore-output"] id="trouble-or-reveal-kernel-forward-leg"
 trouble or reveal(kernel.forward_leg.fn)
@@ -618,10 +637,10 @@ trouble or reveal(kernel.forward_kernel.fn)
 
 # %% tags=["nbval-ignore-output"] id="if-trouble-is-none"
 if trouble is None:
-    device = "cpu" if fused.INTERPRETED else "cuda"
-    q = torch.randn(1, 4, 100, 64, generator=seeded(8)).to(device).requires_grad_()
+    where = "cpu" if fused.INTERPRETED else "cuda"
+    q = torch.randn(1, 4, 100, 64, generator=seeded(8)).to(where).requires_grad_()
     k, v = (
-        torch.randn(1, 2, 130, 64, generator=seeded(i)).to(device).requires_grad_() for i in (9, 10)
+        torch.randn(1, 2, 130, 64, generator=seeded(i)).to(where).requires_grad_() for i in (9, 10)
     )
     ours = fused.fused_attention(q, k, v, causal=True)
     theirs = flash.tiled_attention(*(x.double() for x in (q, k, v)), reach=flash.CAUSAL)
@@ -645,29 +664,32 @@ if trouble is None:
 # %% [markdown] id="9-measured"
 # ## 9 · Measured
 #
-# What does tiling cost and save in practice? On the CPU, our tiled form against the standard one and PyTorch's own fused
-# attention. First here and now, on your machine, for one length:
+# What does tiling cost and save in practice? First our tiled form against the standard one and PyTorch's own fused attention, here
+# and now, on your device, for one length:
 
 # %% tags=["nbval-ignore-output"] id="q-k-v-torch-randn-3-3"
 import time
 
-q, k, v = torch.randn(3, 1, 2, 2048, 64)
+q, k, v = torch.randn(3, 1, 2, 2048, 64).to(device)
 for name, attend in {
     "standard": attention.scaled_dot_product_attention,
     "tiled": flash.tiled_attention,
     "torch": F.scaled_dot_product_attention,
 }.items():
     attend(q, k, v)  # the first call sets memory aside
+    synchronize(device)
     start = time.perf_counter()
     attend(q, k, v)
+    synchronize(device)
     print(f"{name:9} {1e3 * (time.perf_counter() - start):6.1f} ms")
 
 # %% [markdown] id="then-from-a-longer-measurement-that"
-# Even on a CPU the tiled form is usually faster than the standard one, although it is a Python loop: a tile of scores stays in the
-# processor's cache, while the table has to go to main memory and back.
+# On a CPU the tiled form is usually faster than the standard one, although it is a Python loop: a tile of scores stays in the
+# processor's cache, while the table has to go to main memory and back. On a GPU, at this length, it is much slower: each operation of the
+# loop is a kernel of its own, too small to keep the device busy. There tiling pays only inside one kernel.
 #
-# Next, a longer measurement that is stored with the course. Both axes are logarithmic, so the slope is the power of $n$: time grows
-# with the square for all, memory with the square only for the standard method.
+# Next, a longer measurement on a CPU that is stored with the course. Both axes are logarithmic, so the slope is the power of $n$: time
+# grows with the square for all, memory with the square only for the standard method.
 
 # %% tags=["nbval-ignore-output"] id="measured-stored-flash-attention-cpu"
 measured = stored_benchmark("flash_attention", "cpu")
@@ -719,7 +741,9 @@ print("computed:", rounded(torch.softmax(scores, -1) @ v))
 from torch.utils.flop_counter import FlopCounterMode
 
 n, width = 256, 32
-given = [torch.randn(1, 1, n, width, generator=seeded(i)).requires_grad_() for i in range(3)]
+given = [
+    torch.randn(1, 1, n, width, generator=seeded(i)).to(device).requires_grad_() for i in range(3)
+]
 for name, attend in (
     ("standard", attention.scaled_dot_product_attention),
     ("tiled", lambda *x: flash.tiled_attention(*x, query_block=64, key_block=64)),
@@ -749,8 +773,35 @@ for block in (1, 7, 50):
 # Rescaling is an identity. The sums are the same, added in a different order, and the difference is the rounding of float64. Methods
 # that drop keys are approximate; FlashAttention drops none.
 
+# %% [markdown] id="key-tiles-returns-the-tiles-that"
+# ## Further: which tiles are visited
+#
+# The library's `key_tiles` returns the tiles of section 4 that are visited. It calls `_touched`, which compares only the first and
+# last positions of the tile: a tile is visited if its first key is not after the last query, and its last key is not before the window
+# of the first query.
+
+# %% id="reveal-flash-tiling-key-tiles"
+reveal(flash.Tiling.key_tiles)
+
+# %% id="reveal-flash-tiling-touched"
+reveal(flash.Tiling._touched)
+
+# %% [markdown] id="under-the-roofline"
+# ## Further: under the roofline
+#
+# Fewer bytes for the same FLOPs: the point moves to the right, towards the ridge where arithmetic becomes the limit. Choose a
+# short text, or a device with little bandwidth, and see how much is left to gain.
+
+# %% id="explorers-flash-attention-roofline-points"
+explorers.flash_attention.roofline_points()
+
+# %% [markdown] id="this-counts-every-fetch-from-slow"
+# For a head width of 128 the tiled point stays left of the ridge of an H100, because this count takes every load of keys from slow memory.
+# Real devices have a cache in between, which serves many of the repeated loads, so in practice the point lies further to the right. The
+# cache does not help the standard method: its table is too large.
+
 # %% [markdown] id="the-theorem-by-a-fit"
-# ## Further · The theorem, by a fit
+# ## Further: the theorem, by a fit
 #
 # Fast memory of $M$ numbers holds blocks of about $M/D$ queries. So all keys are read $n D/M$ times, which makes
 # $\Theta(n^2 D^2 / M)$ numbers, against $\Theta(nD + n^2)$ of the standard method (Dao et al. 2022, Theorem 2; Θ leaves out constant
@@ -779,7 +830,7 @@ print("exponent of M:", round(slope(capacity, [moved(2**17, 64, x) for x in capa
 #    makes it slow.
 # 2. For each query, keep a maximum, a total and a weighted sum of values. Both sums are measured from the maximum and shrink by
 #    $e^{m-m'}$ when it grows; the only division comes last.
-# 3. Keys are loaded once for each block of queries, so a larger fast memory means fewer bytes: $\Theta(n^2 D^2/M)$.
+# 3. Keys are loaded once for each block of queries, so a larger fast memory means fewer bytes: twice the memory, about half of them.
 # 4. The backward pass keeps one logsumexp for each query and recomputes each tile of weights: more FLOPs, less traffic, the exact
 #    gradient. The row sum that softmax needs is $g_i \cdot o_i$.
 # 5. Parts of a row are joined by their logsumexps, in any order; tiles that a mask forbids are skipped.

@@ -8,6 +8,7 @@ from course_lib.accounting import (
     MODELS,
     active_parameters,
     attention_flops,
+    flops_by_part,
     flops_per_token,
     forward_flops,
     matmul_parameters,
@@ -81,3 +82,44 @@ def test_by_hand():
 def test_peak_must_be_positive():
     with pytest.raises(ValueError, match=r"peak_flops.*\b0\b"):
         model_flops_utilisation(1.0, 1.0, 0)
+
+
+def counted_by_part(model, ids):
+    """Return the FLOPs that torch counts in the modules of a model."""
+    with FlopCounterMode(display=False, depth=6) as counter:
+        model(ids)
+    found = {name: sum(each.values()) for name, each in counter.get_flop_counts().items()}
+
+    def inside(*ends):
+        return sum(flops for name, flops in found.items() if name.endswith(ends))
+
+    projections = inside("q_proj", "k_proj", "v_proj", "o_proj")
+    return {
+        "projections": projections,
+        "scores": inside(".self_attn") - projections,
+        "MLP": inside(".mlp"),
+        "output head": inside("lm_head"),
+    }
+
+
+@pytest.mark.parametrize("name", ["qwen3", "untied", "qwen3_moe"])
+def test_the_parts_of_a_token_are_those_that_torch_counts(name):
+    model = build_model(SMALL[name])
+    tokens = 17
+    counted = counted_by_part(model, IDS[:1])
+    assert {part: flops // tokens for part, flops in counted.items()} == flops_by_part(
+        SMALL[name], tokens
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parts_add_up(name):
+    for context in (1, 4096):
+        whole = forward_flops(MODELS[name], 1, past=context - 1)
+        assert sum(flops_by_part(MODELS[name], context).values()) == whole
+
+
+def test_the_parts_by_hand():
+    toy = ModelConfig(10, 4, 5, 1, 2, 1, 4, 8, tie_word_embeddings=True)
+    expected = {"projections": 192, "scores": 4 * 3 * 8, "MLP": 120, "output head": 80}
+    assert flops_by_part(toy, 3) == expected

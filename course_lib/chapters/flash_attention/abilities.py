@@ -32,8 +32,9 @@ ABILITIES = (
     ),
     ability(
         "flash_attention",
-        "read a Triton kernel for all of this, and choose its tiles for a given fast memory",
-        exercises="query_block",
+        "read a Triton kernel for all of this, write its inner loop, and choose its tiles for a "
+        "given fast memory",
+        exercises="query_block leg",
         questions="fast_memory",
     ),
 )

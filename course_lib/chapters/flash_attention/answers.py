@@ -1,7 +1,8 @@
 """Answers that only the exercises of this chapter need: one head without a mask.
 
 The library's `tiled_attention` adds masks, batches and grouped heads. Here are the two loops of the
-forward pass alone, and the inner step of the backward pass.
+forward pass alone, the inner step of the backward pass, and the inner loop of the forward kernel.
+The last is written in Triton, which is not available everywhere; it is imported only where it is.
 
 Taught in:        flash_attention
 Checked against:  softmax over all scores at once, in float64; autograd; `tiled_attention`
@@ -13,7 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.flash import attend_scores, empty_state, finish
+from course_lib.flash import attend_scores, empty_state, finish, kernel_trouble
+
+if kernel_trouble() is None:
+    import triton.language as tl
+
+    from course_lib.flash import kernel
 
 
 def attend_in_blocks(
@@ -47,3 +53,22 @@ def backward_of_tile(
     delta = (grad * output).sum(-1, keepdim=True)  # softmax's row sum, over all keys
     ds = weights * (grad @ v.T - delta) * scale
     return ds @ k, ds.T @ q, weights.T @ grad
+
+
+def forward_leg(acc, m, total, q, K, V, first, last, positions, scale, S, D, BLOCK_S):  # type: ignore[no-untyped-def]
+    """Return (acc, m, total) after the keys from `first` to `last`: blocks, inside a kernel."""
+    for start in range(first, last, BLOCK_S):
+        cols = start + tl.arange(0, BLOCK_S)
+        k = kernel.load_tile(K, cols, S, D, True)  # (BLOCK_S, D)
+        scores = tl.dot(q, tl.trans(k), input_precision="ieee")
+        allowed = (cols[None, :] < S) & (cols[None, :] <= positions[:, None])
+        scores = tl.where(allowed, scores, -float("inf"))
+        m_new = tl.maximum(m, kernel.row_max(scores, 1) * scale)
+        rescale = tl.exp2(m - m_new)
+        weights = tl.exp2(scores * scale - m_new[:, None])
+        v = kernel.load_tile(V, cols, S, D, True)
+        total = total * rescale + kernel.row_sum(weights, 1)
+        added = tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+        acc = acc * rescale[:, None] + added
+        m = m_new
+    return acc, m, total

@@ -43,7 +43,8 @@ def diagnose(
         return None
     shown = probe_run(found, function, failing)
     known = [(failing, shown), *zip(found.probes, runs, strict=True)]
-    faults = () if shown.error else _single_faults(found)
+    slow = found.adapter is not None  # a hundred runs of something else than plain Python
+    faults = () if shown.error or slow else _single_faults(found)
     return next(
         (
             mistake

@@ -76,6 +76,11 @@ class Feedback:
         return Feedback("exercise", Outcome.NOTICE, lines=(Line("", sentence),))
 
     @staticmethod
+    def skipped(exercise: Exercise, reason: str) -> "Feedback":
+        """Return the feedback on an exercise that cannot be run on this machine."""
+        return Feedback(exercise.id, Outcome.NOT_ATTEMPTED, lines=(Line("", reason),))
+
+    @staticmethod
     def of(
         exercise: Exercise,
         outcome: Outcome,
@@ -191,7 +196,8 @@ def _error_lines(error: BaseException, function: Callable[..., Any] | None) -> l
 
 def learner_trace(error: BaseException, function: Callable[..., Any] | None) -> str:
     """Return the learner's own lines of a traceback; the frames of the course are left out."""
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    written = inspect.unwrap(function) if function else None
+    file = getattr(getattr(written, "__code__", None), "co_filename", None)
     rows: list[str] = []
     step = error.__traceback__
     while step is not None:

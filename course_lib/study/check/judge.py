@@ -32,9 +32,13 @@ def check(exercise_id: str, function: Callable[..., Any]) -> Feedback:
     found = find_exercise(exercise_id)
     if is_stub(function):
         return Feedback.of(found, Outcome.NOT_ATTEMPTED)
+    missing = found.missing() if found.missing else None
+    if missing:
+        return Feedback.skipped(found, missing)
     complaint = _signature_complaint(found, function)
     if complaint:
         return Feedback.of(found, Outcome.NOT_YET, trouble=Trouble(complaint))
+    function = found.adapted(function)
     return _judge(found, function, behaviour(found, function))
 
 

@@ -86,8 +86,16 @@ def may_loop(function: Callable[..., Any]) -> bool:
     return tree is None or any(isinstance(node, ast.While) for node in ast.walk(tree))
 
 
-def mutants_of(function: Callable[..., Any]) -> Iterator[Mutant]:
-    """Yield the mutants of a function whose source can be read and which needs no closure."""
+Adapter = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def mutants_of(
+    function: Callable[..., Any], adapted: Adapter = lambda plain: plain
+) -> Iterator[Mutant]:
+    """Yield the mutants of a function whose source can be read and which needs no closure.
+
+    `adapted` is the exercise's: it makes of each mutant what the probes can call.
+    """
     plain = inspect.unwrap(function)
     if not inspect.isfunction(plain) or plain.__closure__:
         return
@@ -100,7 +108,7 @@ def mutants_of(function: Callable[..., Any]) -> Iterator[Mutant]:
         change.apply()
         made = _compiled(mutated, plain)
         if made is not None:
-            yield Mutant(change.what, made, line, change.tells)
+            yield Mutant(change.what, adapted(made), line, change.tells)
 
 
 def _definition(plain: Callable[..., Any]) -> ast.FunctionDef | None:

@@ -66,7 +66,7 @@ def _all_mutants(exercise: Exercise) -> Iterator[tuple[str, Mutant]]:
     right = {"solution": exercise.solution}
     right |= {each.name: each.function for each in exercise.alternatives}
     for name, function in right.items():
-        for mutant in mutants_of(function):
+        for mutant in mutants_of(function, exercise.adapted):
             yield name, mutant
     for mutant in wrapped_mutants(exercise):
         yield "solution", mutant

@@ -78,6 +78,14 @@ class Exercise:
     generator: Callable[[random.Random], Call] | None = None  # makes one valid, small input
     watch: Callable[[Call], AbstractContextManager[Any]] | None = None  # what a call runs under
     tolerance: float = 1.0  # that of generated inputs
+    adapter: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    """Makes, of a function that runs inside something else, one that the probes can call."""
+    missing: Callable[[], str | None] | None = None
+    """Says what this machine lacks to run the exercise, and the remedy; None if nothing."""
+
+    def adapted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as the probes call it."""
+        return self.adapter(function) if self.adapter else function
 
     def rules(self, probe: Probe) -> Rules:
         """What counts as equal on this probe."""

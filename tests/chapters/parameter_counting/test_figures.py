@@ -10,6 +10,7 @@ from course_lib.accounting import (
     DEVICES,
     MODELS,
     Device,
+    flops_by_part,
     inner_parts,
     kv_cache_bytes,
     model_step,
@@ -26,6 +27,7 @@ from course_lib.chapters.parameter_counting.figures.fit import (
 )
 from course_lib.chapters.parameter_counting.figures.icicle import cells, retied, written_count
 from course_lib.chapters.parameter_counting.figures.roof import PROMPTS
+from course_lib.chapters.parameter_counting.figures.shares import CONTEXTS, half, shares
 from course_lib.chapters.parameter_counting.figures.sizes import written_bytes
 from course_lib.study.display.plotting import figure_title
 
@@ -261,3 +263,22 @@ def test_a_larger_head_makes_a_wider_picture_of_the_whole():
     untied = replace(SMALL, tie_word_embeddings=False)
     widths = [figures.icicle("x", each).axes[0].get_xlim()[1] for each in (SMALL, untied)]
     assert widths == pytest.approx([0.59604992, 0.59604992 + 151936 * 1024 / 1e9])
+
+
+@pytest.mark.parametrize("name", ["Qwen3-8B", "Qwen3-0.6B", "Qwen3-30B-A3B", "GPT-2"])
+def test_the_shares_fill_the_figure_and_cross_where_it_says(name):
+    config = MODELS[name]
+    figure = figures.flop_shares(name, config)
+    (ax,) = figure.axes
+    (scores,) = (each for each in ax.collections if "scores" in each.get_label())
+    points = scores.get_paths()[0].vertices
+    assert points[:, 1].max() == pytest.approx(100)
+    for context in CONTEXTS:
+        lowest = min(y for x, y in points if x == context)
+        assert 100 - lowest == pytest.approx(100 * shares(config, context)["scores"])
+    where = half(config)
+    assert f"{where:,} tokens" in figure_title(figure)
+    found = flops_by_part(config, where)
+    assert 2 * found["scores"] >= sum(found.values())
+    before = flops_by_part(config, where - 1)
+    assert 2 * before["scores"] < sum(before.values())

@@ -2,6 +2,7 @@
 
 from course_lib.chapters.flash_attention.exercises.backward_tile import BACKWARD_TILE
 from course_lib.chapters.flash_attention.exercises.ends import FINISH, JOIN
+from course_lib.chapters.flash_attention.exercises.leg import LEG
 from course_lib.chapters.flash_attention.exercises.query_block import QUERY_BLOCK
 from course_lib.chapters.flash_attention.exercises.traffic import STANDARD_BYTES, TILED_BYTES
 from course_lib.chapters.flash_attention.exercises.update import UPDATE
@@ -16,4 +17,5 @@ EXERCISES = (
     QUERY_BLOCK,
     BACKWARD_TILE,
     JOIN,
+    LEG,
 )

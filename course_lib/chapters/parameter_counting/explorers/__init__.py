@@ -12,7 +12,15 @@ from course_lib.chapters.parameter_counting.explorers.widget import Icicle
 from course_lib.chapters.parameter_counting.figures.fit import DTYPES
 from course_lib.study.display.explorer import Explorer, choice
 
-__all__ = ["Icicle", "cache_growth", "icicle", "roofline", "training_bytes", "will_it_fit"]
+__all__ = [
+    "Icicle",
+    "cache_growth",
+    "flop_shares",
+    "icicle",
+    "roofline",
+    "training_bytes",
+    "will_it_fit",
+]
 
 BATCHES = tuple(2**power for power in range(11))
 CONTEXTS = tuple((f"{tokens:,}", tokens) for tokens in (2**power for power in range(9, 18)))
@@ -22,6 +30,15 @@ PROMPTS = tuple((f"{tokens:,}", tokens) for tokens in (2**power for power in ran
 def icicle(name: str = "Qwen3-8B", tied: bool | None = None) -> Icicle:
     """Point at a part of a model to read its formula; tie or untie its output head."""
     return Icicle(name, tied)
+
+
+def flop_shares(name: str = "Qwen3-8B") -> Explorer:
+    """Choose a model: which part computes how much, as the context grows."""
+    return Explorer(
+        lambda name: figures.flop_shares(name, MODELS[name]),
+        {"name": choice("model", name, tuple(MODELS))},
+        "The FLOPs of a token by part.",
+    )
 
 
 def will_it_fit(
