@@ -114,8 +114,8 @@ for share in (0.01, float(tail)):
 
 # %% [markdown] id="more-than-half-of-all-texts"
 # Much more than a hundredth. Not every position is as open as this one, but even with a tail of a hundredth four texts of ten
-# contain a tail token. And a text does not recover from one, since the model conditions on everything that was generated. So
-# the tail is cut off. **Top-k** (Fan et al. 2018) keeps the $k$ largest logits and sets the rest to $-\infty$:
+# contain a tail token. And a text often does not recover from a bad one, since the model conditions on everything
+# that was generated. So the tail is cut off. **Top-k** (Fan et al. 2018) keeps the $k$ largest logits and sets the rest to $-\infty$:
 #
 # $$z_i \leftarrow -\infty \quad\text{where } z_i < z_{(k)}$$
 #
@@ -235,7 +235,7 @@ for name, left in (("temperature first", before), ("temperature last ", after)):
 
 # %% [markdown] id="build-it-9"
 # A low temperature makes the best token so likely that it reaches 0.8 alone. Libraries differ here: `transformers` and this
-# course apply the temperature first, then top-k, then top-p, then min-p; llama.cpp applies the temperature last by default. The
+# course apply the temperature before the filters: temperature, top-k, top-p, min-p; llama.cpp applies the temperature last by default. The
 # same settings can mean something different in a different program.
 #
 # The library's `Sampling` holds the settings and puts the steps in order. Temperature 0 cannot be divided by; it is the usual way
@@ -288,7 +288,8 @@ print("after: ", generation.penalise_repetition(row, past, 2.0).tolist()[0])
 # $$z_i \leftarrow \begin{cases} z_i / \theta & z_i \ge 0\\ z_i \cdot \theta & z_i < 0\end{cases} \qquad\text{for each token } i \text{ in the text, once}$$
 #
 # The penalty depends on where zero is, and for softmax zero means nothing: add 10 to every logit and the probabilities stay
-# the same, but the penalty has a different effect. It is a heuristic.
+# the same, but the penalty has a different effect. It is a heuristic. In the library the penalty comes first,
+# before the temperature and the filters, so that a filter sees the penalised logits.
 #
 # ### Build it
 # `ids` (B, S) are the tokens of each text so far. A token is penalised once, however often it occurs, and only in its own row;
@@ -361,7 +362,8 @@ reveal("generation.beam_step")
 # $$\text{score} = \frac{\log p(\text{text})}{\text{length}^{\,a}}$$
 #
 # > **Predict.** $a$ is called the *length penalty*. Does a larger one make texts shorter or longer? The next cell searches for
-# > texts that end at a line break, of at most 16 tokens.
+# > texts of at most 16 tokens. The token `\n` ends a text (a line break with indentation is a different token and does not); a
+# > text that reaches 16 tokens counts as finished.
 
 # %% id="lengths-by-penalty"
 line_break = Stop(ids=(tokenizer.encode("\n")[0],))
@@ -502,8 +504,8 @@ print(f"100 tokens: {gain:.1f} times as fast with the cache")
 #
 # $$\text{tokens per second} \le \frac{\text{memory bandwidth in bytes per second}}{\text{bytes of the weights}}$$
 #
-# (Not quite all weights: only one row of the embedding table is looked up, and a mixture of experts fetches only the experts
-# that its tokens use. Notebook [Counting parameters](09_parameter_counting.ipynb) counts this exactly.)
+# (Not quite all weights: of an *untied* embedding table only one row is looked up, and a mixture of experts fetches only the
+# experts that its tokens use. Notebook [Counting parameters](09_parameter_counting.ipynb) counts this exactly.)
 #
 # > **Predict.** A model of 8 billion parameters of 2 bytes each, on a laptop with a memory bandwidth of 100 GB per second. How
 # > many tokens per second at most?
@@ -569,7 +571,7 @@ for row, text in zip(rows, together, strict=True):
     alone = generate(model, torch.tensor([row], device=device), 15)[0]
     print(f"{len(row)} tokens of prompt, same as alone:", torch.equal(alone, text))
 unmasked = generate(model, batch, 15)
-print("without the mask, all rows the same:", torch.equal(unmasked, together))
+print("without the mask, the same texts as with it:", torch.equal(unmasked, together))
 
 # %% [markdown] id="11-stopping-and-streaming"
 # ## 11 · Stopping and streaming
@@ -602,8 +604,9 @@ for piece in pieces:
 # ## 12 · Speculative decoding
 #
 # A pass over one token fetches all the weights. A pass over five tokens fetches them once, too. So let a small, fast *draft
-# model* generate five tokens, and let the large model, the *target*, read all five in one pass: that gives its own distribution
-# at each of these positions (Leviathan et al. 2022, Chen et al. 2023).
+# model* generate five tokens, and let the large model, the *target*, read the newest token of the text and all five
+# drafts in one pass: that gives its own distribution for the place of each draft, and one for the place after them (Leviathan
+# et al. 2022, Chen et al. 2023).
 #
 # For greedy decoding, keep the drafted tokens that agree with the target's choice, up to the first that does not. With sampling
 # the rule is about probabilities. The draft model proposes token $x$ with probability $q(x)$; the target would choose it with
@@ -634,7 +637,7 @@ reveal("generation.accept")
 
 # %% [markdown] id="when-a-draft-is-rejected-another"
 # With $q/p$, tokens that the draft model proposes too often would always be kept, and those that it proposes too rarely would
-# be rejected: the difference between the models would grow.
+# sometimes be rejected: the difference between the models would grow.
 #
 # When a draft is rejected, a replacement is sampled from what the draft model proposes too rarely, the **residual
 # distribution**:
@@ -674,8 +677,9 @@ reveal("generation.residual")
 # Now a whole round. The draft model proposed the k tokens `drafted` (k,), each sampled from its row of `draft` (k, V). One pass
 # of the target gave `target` (k + 1, V): row i is its distribution for the place of draft i, row k the one after all drafts.
 # `uniform` holds k + 1 numbers: one for each draft, and a last one for the token that ends the round. This is a replacement
-# for the first rejected draft, or, if all k are kept, a sample from row k: a token for free. Return the new tokens, between 1
-# and k + 1. You may use `generation.accepted_count`, `generation.residual_distribution` and `generation.draw`.
+# for the first rejected draft, or, if all k are kept, a sample from row k: a token for free. Return the new tokens as
+# a tensor (n,), with n between 1 and k + 1. You may use `generation.accepted_count`,
+# `generation.residual_distribution` and `generation.draw`.
 
 
 # %% id="generation.speculative_round"
@@ -860,8 +864,8 @@ reveal(generation.stream)
 
 # %% [markdown] id="further-own-step"
 # ### A step of your own
-# A step is any function that takes logits and the ids so far and returns logits; it goes into `more`. This one rules out a single
-# token:
+# A step is any function that takes logits and the ids so far and returns logits. It goes into `more` of `Sampling` and
+# runs after the repetition penalty and before the temperature. This one rules out a single token:
 
 
 # %% id="without"
@@ -890,9 +894,9 @@ print("frequencies within 0.015:", bool((frequencies - shares[0]).abs().max() < 
 print("impossible token sampled:", int(frequencies[2] * 10_000), "times")
 
 # %% [markdown] id="the-figure-of-the-penalty"
-# The repetition penalty on real logits: the largest ones after a text that repeats itself, and the lowest logits of tokens of
-# that text (×). From which penalty on is the best token a different one? Watch the full stop: its logit is negative, so it moves
-# *away* from zero.
+# The repetition penalty on real logits: the largest ones after a text that repeats itself, and the lowest of the tokens of
+# that text. All tokens of the text are marked ×. From which penalty on is the best token a different one? Watch the full stop:
+# its logit is negative, so it moves *away* from zero.
 
 # %% tags=["nbval-ignore-output"] id="explorers-generation-penalty"
 explorers.generation.penalty()
@@ -920,7 +924,8 @@ print(f"measured speed-up {drafting / alone:.2f}")
 
 # %% [markdown] id="after-the-speed-up"
 # Only the fraction of the tested drafts predicts the tokens per pass. The speed-up is below 1: half a pass for each draft is too
-# much.
+# much. The measured speed-up may be lower still: a round also takes time that the formula leaves out, for random numbers,
+# comparisons and cutting back the caches, and a pass over four tokens may take longer than a pass over one.
 
 # %% [markdown] id="and-the-time-at-this-size"
 # ## Further: faster decoding of the same text
@@ -953,11 +958,14 @@ for name, found in rates.items():
     times = found / rates["transformers, generate"]
     print(f"{name:24} {found:6.0f} tokens per second, {times:.1f} times as many as theirs")
 
+# %% [markdown] id="after-the-contestants"
+# `prepare_to_write` alone gains little at this size. Most of the gain comes from fewer, larger operations.
+
 # %% [markdown] id="recap"
 # ## Recap
 #
 # 1. Every filter takes logits and returns logits, with $-\infty$ for what is ruled out; one softmax at the end makes the rest
-#    add up to 1. Temperature comes first, and it changes what top-p keeps.
+#    add up to 1. Temperature comes before the filters, and it changes what top-p keeps.
 # 2. Top-k keeps ties; top-p keeps the token with which the sum reaches p; min-p compares with the best token; the repetition
 #    penalty multiplies negative logits.
 # 3. Beam search looks for a likely text, which is not always a good one. Its length penalty rewards length.

@@ -146,8 +146,9 @@ PENALTY = Exercise(
         Misconception(
             "once for each occurrence",
             _every_time,
-            "You penalise a token as often as it occurs. That is a frequency penalty; this one is "
-            "applied once. Collect the ids in a set, or mark them in a table of booleans.",
+            "You penalise a token as often as it occurs (a frequency penalty does so, by "
+            "subtracting). This one is applied once. Collect the ids in a set, or mark "
+            "them in a table of booleans.",
         ),
         Misconception(
             "every token penalised",

@@ -175,7 +175,8 @@ DISTRIBUTION = Exercise(
             "temperature last",
             _temperature_last,
             "You filtered first and divided by the temperature afterwards: top-p then keeps the "
-            "tokens of temperature 1. Libraries apply the temperature first.",
+            "tokens of temperature 1. Here, as in `transformers`, the "
+            "temperature comes first.",
         ),
         Misconception(
             "not normalised again",

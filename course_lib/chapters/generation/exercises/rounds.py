@@ -127,8 +127,9 @@ ROUND = Exercise(
     statement=(
         "The draft model proposed the tokens `drafted` (k,), each sampled from its row of `draft` "
         "(k, V). `target` (k + 1, V) holds the large model's distributions: row i before token i, "
-        "row k after all of them. Return the new tokens of this round, 1 to k + 1. Keep token i "
-        "while uniform[i] < target / draft. Replace the first rejected one by a sample from the "
+        "row k after all of them. Return the new tokens of this round, a tensor "
+        "of 1 to k + 1 ids. Keep token i while uniform[i] < target / draft. Replace the first "
+        "rejected one by a sample from the "
         "residual distribution of its row and stop. If all k are kept, sample one more from row k. "
         "`uniform` is (k + 1,); its last number is for this sample. You may use "
         "`generation.accepted_count`, `generation.residual_distribution` and `generation.draw`."

@@ -17,7 +17,8 @@ ROUND = OrderSteps(
         "The large model scores all k of them in a single pass.",
         "Each drafted token is kept with probability min(1, p / q), up to the first rejection.",
         "One more token is sampled: from the residual, or after the last draft if all were kept.",
-        "Both caches are cut back to the kept tokens, and the small model goes on after them.",
+        "Both caches are cut back to the kept tokens, and the next round starts after the "
+        "new token.",
     ),
     explanation="The large model can score k tokens in one pass because all of them are known. How "
     "many are kept decides from which row of this pass the extra token is sampled, and the next "
@@ -104,7 +105,7 @@ GAIN = OneAnswer(
     "has the same weights. Every draft is kept. What is gained?",
     options=(
         Option(
-            "Nothing: drafting a token costs as much as generating it, and checking comes on top.",
+            "Nothing: k drafts and one check are k + 1 passes of that size, for k + 1 tokens.",
             True,
             "the number of passes of the target falls, but each drafted token costs a pass of a "
             "model of the same size.",

@@ -60,7 +60,7 @@ SAVED = SeveralAnswers(
     "step still do?",
     options=(
         Option(
-            "It fetches every weight of the model.",
+            "It fetches the weights of every layer.",
             True,
             "the new token is multiplied with every matrix, and each has to come from memory; a "
             "mixture of experts would fetch only the experts that the token uses.",
