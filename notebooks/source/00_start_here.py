@@ -78,6 +78,9 @@ for line in this_machine().report():
 # integers, for any string, the empty one included. Run the cell as it is: it says that you have not attempted it yet. Then
 # replace the `...` and run it again. Try a **wrong** answer too, for instance `return [ord(c) for c in text]`, and read the
 # feedback: the course knows common mistakes, and compares your function with them by its *results*, not by how it is written.
+#
+# Later exercises work on tensors. There an answer works wherever its inputs are, so that it also runs on a GPU: make a new tensor
+# on the device of an input, as in `torch.arange(n, device=x.device)`. The check tries this without a GPU.
 
 
 # %% id="start_here.text_to_ids"
