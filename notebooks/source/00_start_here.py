@@ -41,8 +41,9 @@ print(f"{len(SYLLABUS)} notebooks, about {minutes / 60:.0f} hours")
 # %% [markdown] id="2-this-machine"
 # ## 2 · This machine
 #
-# Nothing in the course needs a GPU. Where there is one it is used, with the same results. The next cell tests what this
-# machine can do:
+# Nothing in the course needs a GPU. Where there is one, notebooks that run models or measure times use it. They print the same on
+# a CPU, apart from the times. Small examples and the checks of exercises are computed on the CPU everywhere. If the environment
+# variable `COURSE_DEVICE` is set to `cpu` when the course starts, so is everything else. The next cell tests what this machine can do:
 
 # %% tags=["nbval-ignore-output"] id="for-line-in-this-machine-report"
 for line in this_machine().report():
