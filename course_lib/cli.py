@@ -80,7 +80,12 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--quick", action="store_true", help="leave out the browser and the notebooks"
     )
     of["check"].add_argument(
-        "name", nargs="?", metavar="NN", help=f"{notebook}, or one exercise (softmax.stable)"
+        "names", nargs="*", metavar="NN", help=f"{notebook}, or one exercise (softmax.stable)"
+    )
+    of["check"].add_argument(
+        "--device",
+        metavar="NAME",
+        help="for authors: replay the stored notebooks on cuda, mps or cpu and compare the outputs",
     )
     of["check"].add_argument(
         "--bank",
@@ -174,26 +179,31 @@ def _test(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     if options.bank:
         return _check_bank()
+    if options.device:
+        from course_lib.authoring.device_replay import replay_on
+
+        return int(replay_on(options.device, options.names) > 0)
+    names = options.names or [notebook.slug for notebook in SYLLABUS]
+    wrong = [name for name in names if _check_own_copy(name)]
+    return int(bool(wrong))
+
+
+def _check_own_copy(name: str) -> bool:
+    """Run a learner's notebook, tell how its exercises stand, and return whether one is wrong."""
     from course_lib.authoring.replay import exercise_outcomes
     from course_lib.study.chapter_parts import find_exercise
     from course_lib.study.outcomes import Outcome
 
-    name = options.name or ""
     exercise = find_exercise(name).id if "." in name else None
-    chosen = [find_notebook(name.partition(".")[0])] if name else list(SYLLABUS)
-    bad = False
-    for notebook in chosen:
-        print(f"{notebook.stem}: running your copy", flush=True)
-        outcomes = exercise_outcomes(_own_copy(notebook))
-        for each, outcome in outcomes.items():
-            if exercise in (None, each):
-                print(f"  {each:<36} {outcome}")
-                bad = bad or outcome not in (Outcome.PASSED, Outcome.NOT_ATTEMPTED)
-        if exercise is not None and exercise not in outcomes:
-            raise ValueError(
-                f"Your copy of {notebook.stem} has no cell with {exercise!r} any more."
-            )
-    return int(bad)
+    notebook = find_notebook(name.partition(".")[0])
+    print(f"{notebook.stem}: running your copy", flush=True)
+    outcomes = exercise_outcomes(_own_copy(notebook))
+    if exercise is not None and exercise not in outcomes:
+        raise ValueError(f"Your copy of {notebook.stem} has no cell with {exercise!r} any more.")
+    shown = {each: it for each, it in outcomes.items() if exercise in (None, each)}
+    for each, outcome in shown.items():
+        print(f"  {each:<36} {outcome}")
+    return any(it not in (Outcome.PASSED, Outcome.NOT_ATTEMPTED) for it in shown.values())
 
 
 def _check_bank() -> int:

@@ -30,15 +30,16 @@ def default_device() -> torch.device:
     """Return the best device that computes here, or the one that COURSE_DEVICE names."""
     chosen = os.environ.get("COURSE_DEVICE", "").strip()
     if chosen:
-        return _device_named(chosen)
+        return device_named(chosen)
     for name in ("cuda", "mps"):
         if _computes(torch.device(name), torch.float32):
             return torch.device(name)
     return torch.device("cpu")
 
 
-def _device_named(name: str) -> torch.device:
-    rule = f"COURSE_DEVICE must name a device that computes on this machine; got {name!r}. "
+def device_named(name: str, setting: str = "COURSE_DEVICE") -> torch.device:
+    """Return the device that a setting names, once it has computed something here."""
+    rule = f"{setting} must name a device that computes on this machine; got {name!r}. "
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -143,7 +144,10 @@ class Machine:
                 f"The notebooks run on the CPU ({self.device_name}, {self.cores} cores). "
                 "They are made for that; no GPU is needed."
             )
-        return f"The notebooks run on the GPU ({self.device_name}, as {self.device})."
+        return (
+            f"Models run on the GPU ({self.device_name}, as {self.device}); small examples and the "
+            "checks of exercises run on the CPU."
+        )
 
     def _room(self) -> str:
         memory = "unknown" if self.free_memory is None else _gigabytes(self.free_memory)

@@ -194,7 +194,7 @@ def test_the_report_of_a_gpu() -> None:
         triton_missing=None,
     )
     _, where, _, room, kernels = gpu.report()
-    assert where == "The notebooks run on the GPU (NVIDIA H200, as cuda)."
+    assert where.startswith("Models run on the GPU (NVIDIA H200, as cuda); small examples")
     assert room.endswith("GPU memory 140.0 GB.")
     assert kernels == "Triton 3.7.1 compiles kernels for this GPU."
     without = dataclasses.replace(gpu, device="cpu")

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from course_lib.authoring.named_calls import unknown_calls
 from course_lib.authoring.replay import MAY_RAISE, untagged_errors
 from course_lib.authoring.source import exercise_of
 from course_lib.study.display.saving import STATIC_FORMS, WIDGET_VIEW
@@ -37,7 +38,7 @@ _MACHINE = re.compile(
 def lint(path: Path) -> list[str]:
     """Return a sentence for each fault of a stored notebook; an empty list for a sound one."""
     notebook = nbformat.read(path, as_version=4)
-    found = [*_whole(notebook, path), *_closing_parts(notebook)]
+    found = [*_whole(notebook, path), *_closing_parts(notebook), *unknown_calls(notebook)]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             found += [f"cell {cell.id}: {fault}" for fault in _code_cell(cell)]

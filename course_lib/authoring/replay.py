@@ -172,9 +172,14 @@ def solved_source(exercise_id: str, source: str) -> str:
     )
 
 
-def replay_untouched(path: Path) -> str | None:
-    """Run a stored notebook again and compare; return what differs, or None if nothing does."""
+def replay_untouched(path: Path, device: str | None = None) -> str | None:
+    """Run a stored notebook again and compare; return what differs, or None if nothing does.
+
+    The notebook computes on `device`, or where it does by default.
+    """
     with kernel_environment() as environment:
+        if device is not None:
+            environment["COURSE_DEVICE"] = device
         runtime = environment["JUPYTER_RUNTIME_DIR"]
         os.makedirs(runtime)
         settings = Path(runtime, "pytest.ini")

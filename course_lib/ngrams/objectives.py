@@ -43,7 +43,7 @@ def masked_task(length: int, hidden: Int[Tensor, " hidden"]) -> Task:
             f"hidden positions must lie between 0 and {length - 1}; got {hidden.tolist()}. "
             f"Count the {length} tokens of the text from 0."
         )
-    predicted = torch.zeros(length, dtype=torch.bool)
+    predicted = torch.zeros(length, dtype=torch.bool, device=hidden.device)
     predicted[hidden] = True
     return Task((~predicted).expand(length, length).clone(), predicted)
 

@@ -41,8 +41,9 @@ print(f"{len(SYLLABUS)} notebooks, about {minutes / 60:.0f} hours")
 # %% [markdown] id="2-this-machine"
 # ## 2 · This machine
 #
-# Nothing in the course needs a GPU. Where there is one it is used, with the same results. The next cell tests what this
-# machine can do:
+# Nothing in the course needs a GPU. Where there is one, notebooks that run models or measure times use it. They print the same on
+# a CPU, apart from the times. Small examples and the checks of exercises are computed on the CPU everywhere. If the environment
+# variable `COURSE_DEVICE` is set to `cpu` when the course starts, so is everything else. The next cell tests what this machine can do:
 
 # %% tags=["nbval-ignore-output"] id="for-line-in-this-machine-report"
 for line in this_machine().report():
@@ -78,6 +79,9 @@ for line in this_machine().report():
 # integers, for any string, the empty one included. Run the cell as it is: it says that you have not attempted it yet. Then
 # replace the `...` and run it again. Try a **wrong** answer too, for instance `return [ord(c) for c in text]`, and read the
 # feedback: the course knows common mistakes, and compares your function with them by its *results*, not by how it is written.
+#
+# Later exercises work on tensors. There an answer works wherever its inputs are, so that it also runs on a GPU: make a new tensor
+# on the device of an input, as in `torch.arange(n, device=x.device)`. The check tries this without a GPU.
 
 
 # %% id="start_here.text_to_ids"

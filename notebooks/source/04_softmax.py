@@ -195,7 +195,7 @@ print("a row of -inf:                ", softmax.logsumexp(torch.full((3,), -torc
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
 # Two scores with a growing gap, computed both ways in the dtype you choose and compared with float64. In float16
-# `log(softmax(x))` is −∞ from a gap of about 17 on, and it is inaccurate well before that.
+# the logarithm of the softmax is −∞ from a gap of about 17 on, and it is inaccurate well before that.
 
 # %% id="explorers-softmax-log-softmax-error-dtype"
 explorers.softmax.log_softmax_error(dtype="float16", gap=15)

@@ -299,7 +299,7 @@ for head, own in enumerate((slice(0, 4), slice(4, 8))):
 # (B, T, H·D) → cut the last axis → (B, T, H, D) → swap → (B, H, T, D)
 #
 # > **Predict.** Two tokens of width 4, [0 1 2 3] and [4 5 6 7], are cut into two heads. Which numbers does head 0 hold?
-# > And what do you get from `view(B, H, T, D)`, which has the right shape at once?
+# > And what do you get from `.view(B, H, T, D)`, which has the right shape at once?
 
 # %% id="x-torch-arange-8-reshape-1"
 x = torch.arange(8).reshape(1, 2, 4)

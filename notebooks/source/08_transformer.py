@@ -203,7 +203,7 @@ print(*(f"{name:36} {shape}" for name, shape in seen), sep="\n")
 # (B, H, T, D). The output projection returns to C. The stream is (2, 7, 48) from the embedding to the last norm; only the head
 # leaves it, with V = 101 logits for each token.
 #
-# Here is the forward pass of the library's class. Most of it you know. New are three helpers: `window_of(layer)` says how far back a
+# Here is the forward pass of the library's class. Most of it you know. New are three helpers: `config.window_of(layer)` says how far back a
 # layer may read, for models with a sliding window; `_masks` combines the causal mask, the window and the padding, once for
 # each kind of layer; `Output` is a named tuple of the logits and, on request, hidden states and attention weights. `positions` and
 # `cache` are the subject of the next section.
@@ -407,7 +407,7 @@ print(f"... {len(names)} in all; a head among them: {'lm_head.weight' in names}"
 
 # %% [markdown] id="the-names-are-the-path-to"
 # Each name is the path to a parameter, and the library's modules have the names that Hugging Face's have. So loading is
-# `load_state_dict(strict=True)`: every name must be found, with the right shape, and none may be left over.
+# `.load_state_dict(strict=True)`: every name must be found, with the right shape, and none may be left over.
 #
 # > **Predict.** Someone loads a Qwen3 file into a Llama of the same size. What does not match?
 
@@ -660,7 +660,7 @@ for name, scale in (("as it is", suspect.blocks[1].self_attn.scale), ("1 / sqrt(
     print(f"scale {name:12} fault in: {', '.join(report.faults) or 'nowhere'}")
 
 # %% [markdown] id="after-the-mystery"
-# The scores were divided by √C instead of √D. Three more models are waiting: `mystery(2)` to `mystery(4)`. `find_divergence(ours,
+# The scores were divided by √C instead of √D. Three more models are waiting: `planted_faults.mystery(number)` for 2, 3 and 4. `find_divergence(ours,
 # theirs, ids)` works for your own model as well; `theirs` is a model from `transformers`.
 
 # %% [markdown] id="9-looking-inside"
@@ -1045,7 +1045,7 @@ print("the same 32 tokens:", texts[0] == texts[1] == texts[2])
 # %% [markdown] id="further-memory-while-loading"
 # ### Memory while loading
 # A model that is built with random weights and then loaded needs memory for both. On torch's `meta` device modules have shapes and no
-# memory; `load_state_dict(assign=True)` then makes the file's tensors the parameters, without a copy. Large checkpoints are
+# memory; `.load_state_dict(assign=True)` then makes the file's tensors the parameters, without a copy. Large checkpoints are
 # split into several files (shards); `model.safetensors.index.json` says which tensor is in which file, so that one file at a time
 # can be read.
 
@@ -1379,7 +1379,7 @@ for place, name in enumerate(("layer 0", "layer 1", "layer 2", "layer 3", "the n
 # %% [markdown] id="12-recap"
 # ## Recap
 #
-# 1. A block adds twice: `x + attention(norm(x))`, then `x + mlp(norm(x))`. The stream itself is normalised only once, after the last
+# 1. A block adds twice: *x + attention(norm(x))*, then *x + mlp(norm(x))*. The stream itself is normalised only once, after the last
 #    block.
 # 2. One class covers six families; they differ in a few fields of the config.
 # 3. Strict loading checks names and shapes. It cannot notice a transposed square matrix, two exchanged matrices, a wrong eps or a

@@ -525,7 +525,7 @@ print(
 # %% [markdown] id="a-large-batch-in-parts"
 # ### A large batch in parts
 # The batch that you want does not fit into memory? Compute it in parts (*micro-batches*) and accumulate their gradients.
-# `backward()` adds them up, so only the *weights of the parts* need care. The loss of each part is a mean over its own targets;
+# `.backward()` adds them up, so only the *weights of the parts* need care. The loss of each part is a mean over its own targets;
 # the loss that you want is a mean over all.
 #
 # > **Predict.** One part has 1 target, and its gradient is 6. Another has 9, and its gradient is 1. What is the gradient of the
@@ -1102,7 +1102,7 @@ for autocast in (False, True):
 
 # %% [markdown] id="float16-has-more-digits-and-a"
 # **float16 and loss scaling.** float16 has more digits than bfloat16 and a smaller range. There the small *gradients* are
-# lost. The remedy is to multiply the loss by a large number before `backward()` and divide the gradients by it afterwards:
+# lost. The remedy is to multiply the loss by a large number before `.backward()` and divide the gradients by it afterwards:
 
 # %% id="tiny-torch-tensor-2e-8"
 tiny = torch.tensor(2e-8)

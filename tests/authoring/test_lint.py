@@ -43,12 +43,13 @@ def faults(tmp_path, notebook):
     return lint(path)
 
 
+IMPORT = "from course_lib.study import hint, reveal\n"
 SOUND = [
     code("print(2)", printed("2\n")),
     code("show(figure)", shown(png=PNG, plain="figure: two lines")),
     code("1 / 0", raised(), tags=["raises-exception"]),
     code("bar", printed(" 45%|████▌     | 9/20 [00:01]"), tags=["nbval-ignore-output"]),
-    code('@exercise("mini.a")\ndef f():\n' + "    x = 1\n" * 20),
+    code(f'{IMPORT}@exercise("mini.a")\ndef f():\n' + "    x = 1\n" * 20),
     code("# a remark\n\n" * 20 + "x = 1"),
     code(
         "picture", shown(html=f'<img src="data:image/png;base64,+/tmp/{PNG}">', plain="a picture")
@@ -89,7 +90,9 @@ BROKEN = {
     "raised ValueError: no": code("x", raised("ValueError", "no")),
     "tagged raises-exception and raises nothing": code("x", tags=["raises-exception"]),
     "16 lines of code, above 15": code("x = 1\n" * 16),
-    "26 lines of code, above 25": code('@exercise("mini.a")\n' + "x = 1\n" * 25),
+    "26 lines of code, above 25": code(
+        f'{IMPORT}@exercise("mini.a")\ndef f():\n' + "    x = 1\n" * 23
+    ),
     "a progress bar": code("x", printed(" 45%|████▌     | 9/20 [00:01<00:01,  8.9it/s]")),
     "one machine: /home/ann": code("x", printed("saved in /home/ann/course\n")),
     "one machine: C:\\Users": code("x", printed("saved in C:\\Users\\ann\n")),

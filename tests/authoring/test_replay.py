@@ -126,6 +126,17 @@ def test_a_text_that_differs_is_found(stored, tmp_path):
     assert "x is 2" in report
 
 
+def test_a_replay_computes_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DEVICE", "cuda:97")
+    source = "from course_lib.device import default_device\nprint(default_device())"
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(source)])
+    output = v4.new_output("stream", name="stdout", text="cpu\n")
+    notebook.cells[0].outputs, notebook.cells[0].execution_count = [output], 1
+    path = save(notebook, tmp_path / "device.ipynb")
+    assert replay_untouched(path, "cpu") is None
+    assert "cuda:97" in replay_untouched(path)
+
+
 def test_outcomes_as_they_stand_and_solved(tmp_path):
     wrong = STUB.replace(EXERCISE.id, OTHER.id).replace("...", "return 1 / 0")
     wrong = "print(1)\n" + wrong  # other outputs may come before the feedback

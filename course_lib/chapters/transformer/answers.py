@@ -99,7 +99,7 @@ def checkpoint_logits(
             logits: Tensor = self.lm_head(self.model.norm(x))
             return logits
 
-    mine = MyDecoder()
+    mine = MyDecoder().to(ids.device)
     mine.load_state_dict(with_head(tensors, config.tie_word_embeddings), strict=True)
     with torch.no_grad():
         found: Tensor = mine(ids)

@@ -3,7 +3,8 @@
 An exercise carries, beside its probes and an independent reference, the mistakes that people make,
 written as code. A learner's function is run on every probe. When it disagrees with the reference,
 its behaviour is compared with that of each known mistake; the one that behaves the same on every
-probe is the diagnosis. The same bank of mistakes tests the probes: a mistake that passes, or that
+probe is the diagnosis. A function that agrees everywhere must also work where its inputs are on a
+different device. The same bank of mistakes tests the probes: a mistake that passes, or that
 cannot be told from another, shows a probe that is missing.
 """
 
@@ -21,6 +22,7 @@ from course_lib.study.check.diagnosis import diagnose, explains_most
 from course_lib.study.check.feedback import Feedback, Trouble
 from course_lib.study.check.generated import generated_probes, size
 from course_lib.study.check.gradient import same_slope
+from course_lib.study.check.made_on_cpu import cpu_trouble
 from course_lib.study.check.probe_runs import expected_result, expected_slope, probe_run
 from course_lib.study.check.sandbox import CHANGED_INPUT, Run, is_large
 from course_lib.study.check.spec import Exercise, Misconception, Probe
@@ -64,7 +66,7 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
     if first is None:
         first = _generated_trouble(found, function)
     if first is None:
-        return Feedback.of(found, Outcome.PASSED)
+        return _right_on_the_cpu(found, function)
     failing = [n for n, trouble in enumerate(troubles) if trouble and not trouble.error]
     named = diagnose(found, function, runs, first.probe or found.probes[0]) or first.mistake
     return Feedback.of(
@@ -76,6 +78,16 @@ def _judge(found: Exercise, function: Callable[..., Any], runs: list[Run]) -> Fe
         printed=next((each.printed for each in runs if each.printed), ""),
         function=function,
         partly=None if named else explains_most(found, runs, failing),
+    )
+
+
+def _right_on_the_cpu(found: Exercise, function: Callable[..., Any]) -> Feedback:
+    """Return the feedback on an answer that is right wherever the probes have looked so far."""
+    trouble = cpu_trouble(found, function)
+    if trouble is None:
+        return Feedback.of(found, Outcome.PASSED)
+    return Feedback.of(
+        found, Outcome.NOT_YET, trouble=trouble, misconception=trouble.mistake, function=function
     )
 
 

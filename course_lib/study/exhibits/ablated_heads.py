@@ -18,7 +18,11 @@ from torch import Tensor
 
 from course_lib.attention import mean_head_outputs
 from course_lib.model.inspection import mean_loss, part_of, without_head
-from course_lib.study.exhibits.course_model_probes import course_model, sample_texts
+from course_lib.study.exhibits.course_model_probes import (
+    course_model,
+    model_on_device,
+    texts_on_device,
+)
 
 ABLATIONS = ("zero", "mean")
 
@@ -26,22 +30,24 @@ ABLATIONS = ("zero", "mean")
 @cache
 def head_means(kind: str = "repeats") -> Float[Tensor, "L H D"]:
     """Return what each head reads, averaged over all tokens of a kind of text."""
-    model = course_model()
+    model = model_on_device()
     layers = [part_of(model, layer, "attention") for layer in range(len(model.blocks))]
     outputs = [layer.get_submodule("o_proj") for layer in layers]
     heads = model.config.num_attention_heads
-    return mean_head_outputs(outputs, heads, lambda: model(sample_texts(kind).ids))
+    means = mean_head_outputs(outputs, heads, lambda: model(texts_on_device(kind).ids))
+    return means.cpu()
 
 
 def loss(kind: str, silent: Sequence[Sequence[int]] = (), ablation: str = "zero") -> float:
     """Return the mean loss in nats on a kind of text, with the heads (layer, head) ablated."""
     if ablation not in ABLATIONS:
         raise ValueError(f"the ablation must be one of {', '.join(ABLATIONS)}; got {ablation!r}.")
-    model = course_model()
+    model, texts = model_on_device(), texts_on_device(kind)
     for layer, head in silent:
-        baseline = head_means(kind)[layer, head] if ablation == "mean" else None
+        mean = head_means(kind)[layer, head].to(texts.ids.device)
+        baseline = mean if ablation == "mean" else None
         model = without_head(model, layer, head, baseline)
-    return mean_loss(model, *sample_texts(kind)).item()
+    return mean_loss(model, *texts).item()
 
 
 @cache

@@ -4,7 +4,8 @@ Several notebooks teach the parts of a model before a later one puts them togeth
 of a trained one can be looked at already: which token attends to which, what is lost without a
 head, which numbers meet in a feed-forward layer, and what a different rotation does to texts that
 are too long. There are two kinds of text: `repeats`, random ids that repeat, where looking back
-helps and nothing else does, and `text`, held-out source code of Python.
+helps and nothing else does, and `text`, held-out source code of Python. Everything is computed
+on the default device, and returned on the CPU.
 
     rise of a head = loss without it - loss with it
 
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from course_lib import corpus
 from course_lib.attention import head_scores, repeated_ids
-from course_lib.device import seeded
+from course_lib.device import default_device, seeded
 from course_lib.model import DecoderLM
 from course_lib.model.inspection import (
     attention_maps,
@@ -60,8 +61,17 @@ def read(text: str) -> Reading:
             f"a map needs two tokens, so that one can read the other; got {len(ids)}. "
             "Type a longer text."
         )
-    maps = attention_maps(course_model(), torch.tensor([ids]))
+    model = model_on_device()
+    maps = attention_maps(model, torch.tensor([ids], device=default_device())).cpu()
     return Reading([words.decode([number]) for number in ids], maps[:, 0])
+
+
+@cache
+def model_on_device() -> DecoderLM:
+    """Return the course model on the default device; the one that all share stays on the CPU."""
+    if default_device().type == "cpu":
+        return course_model()
+    return copy.deepcopy(course_model()).to(default_device())
 
 
 class SampleTexts(NamedTuple):
@@ -86,6 +96,11 @@ def sample_texts(kind: str) -> SampleTexts:
     return SampleTexts(torch.cat(rows), torch.cat(counted))
 
 
+def texts_on_device(kind: str) -> SampleTexts:
+    """Return the texts of a kind beside `model_on_device`."""
+    return SampleTexts(*(part.to(default_device()) for part in sample_texts(kind)))
+
+
 @cache
 def _held_out(tokens: int) -> tuple[Int[Tensor, "one T"], ...]:
     """Return `tokens` tokens from the middle of each of some held-out source files."""
@@ -103,24 +118,26 @@ def _held_out(tokens: int) -> tuple[Int[Tensor, "one T"], ...]:
 @cache
 def head_scores_on(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
     """Return how much each head reads the places that give its kind a name."""
-    ids = sample_texts(kind).ids
-    maps = attention_maps(course_model(), ids)  # (L, B, H, T, T)
+    ids = texts_on_device(kind).ids
+    maps = attention_maps(model_on_device(), ids)  # (L, B, H, T, T)
     itself = maps[..., 1:, 1:].diagonal(dim1=-2, dim2=-1).mean((1, -1))
-    return {**head_scores(maps.transpose(0, 1), ids), "itself": itself}
+    scores = {**head_scores(maps.transpose(0, 1), ids), "itself": itself}
+    return {name: score.cpu() for name, score in scores.items()}
 
 
 @cache
 def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
     """Return the rise of the loss, in nats, without each head."""
-    return loss_without_each_head(course_model(), *sample_texts(kind)) - loss(kind)
+    losses = loss_without_each_head(model_on_device(), *texts_on_device(kind))
+    return losses.cpu() - loss(kind)
 
 
 def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
     """Return the mean loss in nats, with the heads (layer, head) of `silent` switched off."""
-    model = course_model()
+    model = model_on_device()
     for layer, head in silent:
         model = without_head(model, layer, head)
-    return mean_loss(model, *sample_texts(kind)).item()
+    return mean_loss(model, *texts_on_device(kind)).item()
 
 
 class HiddenUnits(NamedTuple):
@@ -133,18 +150,18 @@ class HiddenUnits(NamedTuple):
 @cache
 def hidden_units(kind: str = "text") -> tuple[HiddenUnits, ...]:
     """Return the inputs of the hidden units of each layer, for every token of a kind of text."""
-    model = course_model()
+    model = model_on_device()
     layers = [part_of(model, layer, "mlp") for layer in range(len(model.blocks))]
     found: list[HiddenUnits] = []
 
     def keep(layer: Any, given: tuple[Tensor, ...]) -> None:
         x = given[0].flatten(0, 1)  # (N, C)
-        found.append(HiddenUnits(layer.gate_proj(x), layer.up_proj(x)))
+        found.append(HiddenUnits(layer.gate_proj(x).cpu(), layer.up_proj(x).cpu()))
 
     with ExitStack() as hooks:
         for layer in layers:
             hooks.callback(layer.register_forward_pre_hook(keep).remove)
-        model(sample_texts(kind).ids)
+        model(texts_on_device(kind).ids)
     return tuple(found)
 
 

@@ -71,6 +71,16 @@ def test_fewer_digits_shapes_and_types_are_not(answer):
     assert check(ENTROPY, answer).outcome == "not yet"
 
 
+def test_an_answer_works_wherever_its_inputs_are():
+    def spread(ids, table):
+        one_hot = ids[..., None] == torch.arange(len(table))
+        return one_hot.to(table.dtype) @ table
+
+    feedback = check("embeddings_and_norms.embed", spread)
+    assert feedback.outcome == "not yet"
+    assert feedback.diagnosis == "a tensor made on the CPU"
+
+
 def test_a_mask_is_made_of_truth_values():
     def numbers(queries, keys=None, device=None):
         keys = queries if keys is None else keys

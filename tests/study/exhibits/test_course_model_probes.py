@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from course_lib import corpus
 from course_lib.chapters.mlp.figures.gates import near_zero, paired_at_random, share_needed
 from course_lib.model.inspection import part_of
+from course_lib.study.exhibits import course_model_probes
 from course_lib.study.exhibits.course_model_probes import (
     KINDS,
     LONGEST,
@@ -196,3 +197,15 @@ def test_what_the_chapters_say_of_the_gates_is_so():
     assert below == pytest.approx([0.70, 0.77, 0.78, 0.75], abs=0.03)
     assert small == pytest.approx([0.28, 0.30, 0.31, 0.37], abs=0.03)
     assert needed == pytest.approx([0.116, 0.111, 0.103, 0.072], abs=0.015)
+
+
+def test_the_model_and_its_texts_are_on_the_default_device_and_the_shared_one_stays(monkeypatch):
+    monkeypatch.setattr(course_model_probes, "default_device", lambda: torch.device("meta"))
+    elsewhere = course_model_probes.model_on_device.__wrapped__()
+    assert all(each.is_meta for each in elsewhere.parameters())
+    assert all(each.is_meta for each in course_model_probes.texts_on_device("repeats"))
+    assert not any(each.is_meta for each in course_model().parameters())
+
+
+def test_on_a_cpu_there_is_one_model():
+    assert course_model_probes.model_on_device() is course_model()

@@ -93,7 +93,7 @@ def _by_columns(read, w_o, head, kind="mean"):
 
 
 def _by_where(read, w_o, head, kind="mean"):
-    chosen = (torch.arange(read.shape[1]) == head)[:, None, None]
+    chosen = torch.arange(read.shape[1], device=read.device)[:, None, None] == head
     means = read.mean((0, 2), keepdim=True) if kind == "mean" else torch.zeros_like(read)
     return torch.where(chosen, means, read).transpose(1, 2).flatten(2) @ w_o.T
 

@@ -92,7 +92,7 @@ def _by_torch(q, k, v, k_cache, v_cache, position):
     past = slice(0, position)
     keys = torch.cat((k_cache[:, :, past], k), dim=2)
     values = torch.cat((v_cache[:, :, past], v), dim=2)
-    mask = torch.ones(q.shape[2], keys.shape[2]).tril(position).bool()
+    mask = q.new_ones(q.shape[2], keys.shape[2]).tril(position).bool()
     read = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
     return read, _filled(k_cache, k, position), _filled(v_cache, v, position)
 
@@ -113,7 +113,7 @@ def _as_the_hints_say(q, k, v, k_cache, v_cache, position):
     k_cache, v_cache = k_cache.clone(), v_cache.clone()
     k_cache[:, :, position:end] = k
     v_cache[:, :, position:end] = v
-    mask = attention.causal_mask(tokens, end)
+    mask = attention.causal_mask(tokens, end, q.device)
     read = attention.grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask)
     return read, k_cache, v_cache
 
@@ -313,6 +313,6 @@ CACHED_STEP = Exercise(
         "Three steps: copy and write, attend, return all three.",
         "k_cache = k_cache.clone(); k_cache[:, :, position:end] = k, with end = position + T.",
         "attention.grouped_query_attention(q, k_cache[:, :, :end], v_cache[:, :, :end], mask) "
-        "with mask = attention.causal_mask(T, end) gives the output.",
+        "with mask = attention.causal_mask(T, end, q.device) gives the output.",
     ),
 )

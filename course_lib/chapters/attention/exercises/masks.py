@@ -234,14 +234,14 @@ def _sliced_from_the_end(lengths, keys, side="right"):
 
 
 def _by_slices(lengths, keys, side="right"):
-    mask = torch.zeros(len(lengths), 1, 1, keys, dtype=torch.bool)
+    mask = lengths.new_zeros(len(lengths), 1, 1, keys, dtype=torch.bool)
     for b, length in enumerate(lengths.tolist()):
         mask[b, ..., slice(length) if side == "right" else slice(keys - length, None)] = True
     return mask
 
 
 def _padding_as_the_hints_say(lengths, keys, side="right"):
-    place = torch.arange(keys)
+    place = torch.arange(keys, device=lengths.device)
     table = (place if side == "right" else place.flip(0)) < lengths[:, None]
     return table[:, None, None, :]
 
@@ -347,16 +347,17 @@ PADDING = Exercise(
         Alternative(
             "by sorting places",
             lambda lengths, keys, side="right": (
-                (torch.arange(keys) < lengths.view(-1, 1, 1, 1))
+                lengths.view(-1, 1, 1, 1).gt(torch.arange(keys, device=lengths.device))
                 if side == "right"
-                else (torch.arange(keys) >= keys - lengths.view(-1, 1, 1, 1))
+                else torch.arange(-keys, 0, device=lengths.device) >= -lengths.view(-1, 1, 1, 1)
             ),
         ),
         Alternative("by slices", _by_slices),
         Alternative("as the hints say", _padding_as_the_hints_say),
     ),
     hints=(
-        "place = torch.arange(keys) are the places 0, 1, ... Which of them hold a token?",
+        "place = torch.arange(keys, device=lengths.device) are the places 0, 1, ... Which of them "
+        "hold a token?",
         "place < lengths[:, None] has one row for each text. For padding on the left, count "
         "the places from the other end.",
         "Two axes of size 1 let it broadcast over heads and queries: table[:, None, None, :].",

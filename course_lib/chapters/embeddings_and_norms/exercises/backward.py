@@ -57,7 +57,7 @@ def _vector_by_vector(x, weight, gradient, eps=1e-6):
 def _by_the_jacobian(x, weight, gradient, eps=1e-6):
     r = (x.square().mean(-1, keepdim=True) + eps) ** -0.5
     normed = (r * x).unsqueeze(-1)
-    identity = torch.eye(x.shape[-1], dtype=x.dtype)
+    identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     matrix = r.unsqueeze(-1) * (identity - normed @ normed.mT / x.shape[-1])
     dx = (matrix @ (gradient * weight).unsqueeze(-1)).squeeze(-1)
     return dx, torch.einsum("...c,...c->c", gradient, normed.squeeze(-1))

@@ -71,8 +71,8 @@ def _by_sorting(scores, log_probabilities, count):
     batch, beams, vocabulary = log_probabilities.shape
     total = (scores[..., None] + log_probabilities).reshape(batch, beams * vocabulary)
     order = total.argsort(-1, descending=True)[:, :count]
-    parents = torch.arange(beams).repeat_interleave(vocabulary)
-    return total.gather(1, order), parents[order], torch.arange(vocabulary).repeat(beams)[order]
+    pairs = torch.arange(beams * vocabulary, device=order.device)
+    return total.gather(1, order), (pairs // vocabulary)[order], (pairs % vocabulary)[order]
 
 
 def _best_last(scores, log_probabilities, count):

@@ -105,7 +105,7 @@ def _in_copies(keys, values, k, v, length):
     keys, values = keys.clone(), values.clone()
     keys[:, :, length : length + k.shape[2]] = k
     values[:, :, length : length + k.shape[2]] = v
-    places = torch.arange(keys.shape[2])
+    places = torch.arange(keys.shape[2], device=keys.device)
     return keys, values, places <= places[length : length + k.shape[2]][:, None]
 
 
@@ -113,12 +113,12 @@ def _by_cat(keys, values, k, v, length):
     new, room = k.shape[2], keys.shape[2]
     keys = torch.cat((keys[:, :, :length], k, keys[:, :, length + new :]), 2)
     values = torch.cat((values[:, :, :length], v, values[:, :, length + new :]), 2)
-    return keys, values, torch.ones(new, room).tril(length).bool()
+    return keys, values, keys.new_ones(new, room).tril(length).bool()
 
 
 def _by_slice_scatter(keys, values, k, v, length):
     end = length + k.shape[2]
-    mask = torch.ones(keys.shape[2], keys.shape[2], dtype=torch.bool).tril()[length:end]
+    mask = keys.new_ones(keys.shape[2], keys.shape[2], dtype=torch.bool).tril()[length:end]
     return (
         keys.slice_scatter(k, 2, length, end),
         values.slice_scatter(v, 2, length, end),
@@ -128,7 +128,7 @@ def _by_slice_scatter(keys, values, k, v, length):
 
 def _row_by_row(keys, values, k, v, length):
     keys, values = keys.clone(), values.clone()
-    mask = torch.zeros(k.shape[2], keys.shape[2], dtype=torch.bool)
+    mask = k.new_zeros(k.shape[2], keys.shape[2], dtype=torch.bool)
     for i in range(k.shape[2]):
         keys[:, :, length + i] = k[:, :, i]
         values[:, :, length + i] = v[:, :, i]
@@ -297,7 +297,7 @@ CACHE = Exercise(
     hints=(
         "Copy first: keys = keys.clone(). The new rows go to length … length + T − 1.",
         "keys[:, :, length : length + T] = k, and the same for the values.",
-        "places = torch.arange(N); the new tokens are at places[length : length + T]; each attends "
-        "to places <= its own: compare with [:, None].",
+        "places = torch.arange(N, device=keys.device); the new tokens are at "
+        "places[length : length + T]; each attends to places <= its own: compare with [:, None].",
     ),
 )

@@ -67,11 +67,11 @@ def _by_a_loop(probabilities, uniform):
         possible = row.nonzero()[:, 0].tolist()
         ends = row.cumsum(0)
         tokens.append(next((i for i in possible if ends[i] > u), possible[-1]))
-    return torch.tensor(tokens)
+    return torch.tensor(tokens, device=probabilities.device)
 
 
 def _at_most_the_last(probabilities, uniform):
-    places = torch.arange(probabilities.shape[-1])
+    places = torch.arange(probabilities.shape[-1], device=probabilities.device)
     last = torch.where(probabilities > 0, places, 0).amax(-1)
     return torch.minimum(_count_of_ends(probabilities, uniform), last)
 

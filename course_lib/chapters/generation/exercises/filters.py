@@ -18,7 +18,7 @@ def row_by_row(rule):
         for row in logits.tolist():
             stays = rule(row, *settings)
             rows.append([z if i in stays else NEVER for i, z in enumerate(row)])
-        return torch.tensor(rows, dtype=logits.dtype)
+        return logits.new_tensor(rows)
 
     return kept
 

@@ -96,7 +96,7 @@ def _prefill_first(model, ids, uniform):
     (batch, prompt), new = ids.shape, uniform.shape[1]
     cache = model.make_cache(batch, prompt + new)
     logits = model(ids, cache=cache).logits[:, -1]
-    found = torch.empty(batch, new, dtype=torch.long)
+    found = torch.empty(batch, new, dtype=torch.long, device=ids.device)
     for step in range(new):
         found[:, step] = generation.draw(logits.softmax(-1), uniform[:, step])
         logits = model(found[:, step, None], cache=cache).logits[:, -1]

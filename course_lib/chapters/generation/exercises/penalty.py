@@ -13,7 +13,7 @@ def _penalised(logits, ids, penalty):
     for row, seen in zip(rows, ids.tolist(), strict=True):
         for i in set(seen):
             row[i] = row[i] / penalty if row[i] > 0 else row[i] * penalty
-    return torch.tensor(rows, dtype=logits.dtype)
+    return logits.new_tensor(rows)
 
 
 def _always_divided(logits, ids, penalty):
@@ -36,7 +36,7 @@ def _every_time(logits, ids, penalty):
     for row, seen in zip(rows, ids.tolist(), strict=True):
         for i in seen:
             row[i] = row[i] / penalty if row[i] > 0 else row[i] * penalty
-    return torch.tensor(rows, dtype=logits.dtype)
+    return logits.new_tensor(rows)
 
 
 def _all_tokens(logits, ids, penalty):

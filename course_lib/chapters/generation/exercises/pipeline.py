@@ -29,7 +29,7 @@ def _in_loops(logits, temperature, k, p):
         stays = _limits(shares, k, p)
         total = sum(shares[i] for i in stays)
         rows.append([shares[i] / total if i in stays else 0.0 for i in range(len(shares))])
-    return torch.tensor(rows, dtype=logits.dtype)
+    return logits.new_tensor(rows)
 
 
 def _top_k(scores, k):

@@ -12,7 +12,7 @@ def _missing(target, draft):
     gaps = [max(p - q, 0.0) for p, q in zip(target.tolist(), draft.tolist(), strict=True)]
     total = sum(gaps)
     shares = [gap / total for gap in gaps] if total else target.tolist()
-    return torch.tensor(shares, dtype=target.dtype)
+    return target.new_tensor(shares)
 
 
 def _absolute(target, draft):

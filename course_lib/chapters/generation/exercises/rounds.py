@@ -27,9 +27,9 @@ def _one_by_one(drafted, target, draft, uniform, replacement=_missing, number=la
     for i, token in enumerate(drafted.tolist()):
         if uniform[i] * draft[i, token] >= target[i, token]:
             new.append(_sample(replacement(target[i], draft[i]), uniform[number(i, k)]))
-            return torch.tensor(new)
+            return drafted.new_tensor(new)
         new.append(token)
-    return torch.tensor([*new, _sample(target[k], uniform[number(k, k)])])
+    return drafted.new_tensor([*new, _sample(target[k], uniform[number(k, k)])])
 
 
 def _from_the_target(*given):
@@ -59,7 +59,7 @@ def _upside_down(drafted, target, draft, uniform):
         kept += 1
     k = len(drafted)
     row = target[k] if kept == k else _missing(target[kept], draft[kept])
-    return torch.tensor([*drafted[:kept].tolist(), _sample(row, uniform[k])])
+    return drafted.new_tensor([*drafted[:kept].tolist(), _sample(row, uniform[k])])
 
 
 def _kept_alone(*given):

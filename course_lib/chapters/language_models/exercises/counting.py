@@ -115,7 +115,7 @@ def _add_k_in_fractions(counts, k):
         [float((Fraction(each) + exact) / (Fraction(sum(row)) + size * exact)) for each in row]
         for row in rows
     ]
-    return torch.tensor(smoothed, dtype=counts.dtype).reshape(counts.shape)
+    return counts.new_tensor(smoothed).reshape(counts.shape)
 
 
 def _add_k_by_loops(counts, k):

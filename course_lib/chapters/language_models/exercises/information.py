@@ -29,7 +29,7 @@ def _by_torch(p, base=2.0):
 def _entropy_by_loops(p, base=2.0):
     rows = p.reshape(-1, p.shape[-1]).tolist()
     found = [sum(-each * math.log(each, base) for each in row if each > 0) for row in rows]
-    return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
+    return p.new_tensor(found).reshape(p.shape[:-1])
 
 
 def _entropy_by_where(p, base=2.0):
@@ -153,7 +153,7 @@ def _divergence_by_loops(p, q, base=2.0):
 
     rows = [each.reshape(-1, p.shape[-1]).tolist() for each in (p, q)]
     found = [sum(map(one, *pair)) for pair in zip(*rows, strict=True)]
-    return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
+    return p.new_tensor(found).reshape(p.shape[:-1])
 
 
 def _ratios(p, q, base=2.0):

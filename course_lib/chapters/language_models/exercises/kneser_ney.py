@@ -153,7 +153,7 @@ def _discounted_by_loops(counts, lower, discount):
         max(count - discount, 0.0) / total + weight * below
         for count, below in zip(counts.tolist(), lower.tolist(), strict=True)
     ]
-    return torch.tensor(shares, dtype=counts.dtype)
+    return counts.new_tensor(shares)
 
 
 def _kept(counts, discount):

@@ -24,7 +24,7 @@ def _surprise_by_loops(p, q, base=2.0):
         )
         for pair in zip(*rows, strict=True)
     ]
-    return torch.tensor(found, dtype=p.dtype).reshape(p.shape[:-1])
+    return p.new_tensor(found).reshape(p.shape[:-1])
 
 
 def _as_hinted(p, q, base=2.0):

@@ -11,7 +11,7 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 
 
 def _flags(length, positions):
-    flags = torch.zeros(length, dtype=torch.bool)
+    flags = torch.zeros(length, dtype=torch.bool, device=positions.device)
     flags[positions] = True
     return flags
 
@@ -49,18 +49,18 @@ def _masked_all_predicted(length, hidden):
 
 def _masked_columns(length, hidden):
     predicted = _flags(length, hidden)
-    visible = torch.ones(length, length, dtype=torch.bool)
+    visible = torch.ones(length, length, dtype=torch.bool, device=hidden.device)
     visible[:, hidden] = False
     return visible, predicted
 
 
 def _masked_by_comparison(length, hidden):
-    predicted = (torch.arange(length)[:, None] == hidden).any(-1)
+    predicted = (torch.arange(length, device=hidden.device)[:, None] == hidden).any(-1)
     return torch.logical_not(predicted).repeat(length, 1), predicted
 
 
 def _masked_as_hinted(length, hidden):
-    predicted = torch.zeros(length).bool()
+    predicted = torch.zeros(length, device=hidden.device).bool()
     predicted[hidden] = True
     return (~predicted).expand(length, length), predicted
 

@@ -25,14 +25,14 @@ def _balance_slowly(logits, k):
     for e in range(count):
         choices = sum(e in sorted(range(count), key=lambda i: -row[i])[:k] for row in rows)
         total += choices / len(rows) * sum(row[e] for row in rows) / len(rows)
-    return torch.tensor(count * total, dtype=logits.dtype)
+    return logits.new_tensor(count * total)
 
 
 def _balance_by_loop(logits, k):
     """Compute it expert by expert, in torch, so that a gradient flows."""
     p = torch.softmax(logits, -1)
     places = p.topk(k).indices
-    total = torch.zeros((), dtype=logits.dtype)
+    total = logits.new_zeros(())
     for e in range(logits.shape[1]):
         total = total + (places == e).sum() / len(logits) * p[:, e].mean()
     return logits.shape[1] * total

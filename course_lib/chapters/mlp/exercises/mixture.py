@@ -224,7 +224,7 @@ def _bias_by_loop(bias, chosen, rate):
     moved = []
     for old, count in zip(bias.tolist(), counts, strict=True):
         moved.append(old + rate if count < fair else old - rate if count > fair else old)
-    return torch.tensor(moved, dtype=bias.dtype)
+    return bias.new_tensor(moved)
 
 
 def _bias(bias, chosen, rate, step=torch.sign, direction=1.0, fair=None):

@@ -47,7 +47,7 @@ def _step(q, k, k_cache, offsets, starts, base=10_000.0, *, positions=None, keys
 
 
 def _places(starts):
-    return torch.arange(starts.shape[1]).expand_as(starts)
+    return torch.arange(starts.shape[1], device=starts.device).expand_as(starts)
 
 
 def _with_positions(positions):
@@ -97,7 +97,7 @@ def _as_the_hints_say(q, k, k_cache, offsets, starts, base=10_000.0):
             position = 0 if begin else position + 1
             row.append(position)
         rows.append(row)
-    angles = rope.rope_angles(torch.tensor(rows), q.shape[-1], base)
+    angles = rope.rope_angles(torch.tensor(rows, device=q.device), q.shape[-1], base)
     cos, sin = angles.cos()[:, None], angles.sin()[:, None]
     q, k = (rope.rotate_halves(x, cos, sin).to(x.dtype) for x in (q, k))
     return q, torch.cat((k_cache, k), dim=2)
@@ -114,7 +114,7 @@ def _by_a_running_maximum(q, k, k_cache, offsets, starts, base=10_000.0):
 
 def _in_hadamard_form(q, k, k_cache, offsets, starts, base=10_000.0):
     half = q.shape[-1] // 2
-    speed = base ** (-torch.arange(half).float() / half)
+    speed = base ** (-torch.arange(half, device=q.device).float() / half)
     angle = _counted(offsets, starts)[:, None, :, None] * torch.cat((speed, speed))
     cos, sin = angle.cos(), angle.sin()
 

@@ -167,19 +167,19 @@ def _with(form, aligned="end"):
     """Return a bias of the given form, a function of slope (H, 1, 1) and offset (T, S)."""
 
     def bias(slopes, queries, keys=None):
-        return form(slopes[:, None, None], _offsets(queries, keys, aligned).float())
+        return form(slopes[:, None, None], _offsets(queries, keys, aligned).to(slopes))
 
     return bias
 
 
 def _bias_as_the_hints_say(slopes, queries, keys=None):
-    distance = attention.token_offsets(queries, keys).abs()
+    distance = attention.token_offsets(queries, keys, slopes.device).abs()
     return -slopes[:, None, None] * distance
 
 
 def _filled_cell_by_cell(slopes, queries, keys=None):
     keys = queries if keys is None else keys
-    out = torch.zeros(len(slopes), queries, keys)
+    out = slopes.new_zeros(len(slopes), queries, keys)
     for i in range(queries):
         for j in range(keys):
             out[:, i, j] = -slopes * abs(keys - queries + i - j)
@@ -275,7 +275,8 @@ ALIBI_BIAS = Exercise(
         Alternative("cell by cell", _filled_cell_by_cell),
     ),
     hints=(
-        "course_lib.attention.token_offsets(queries, keys) is key position minus query position.",
+        "course_lib.attention.token_offsets(queries, keys, slopes.device) is key position minus "
+        "query position.",
         "Its absolute value is the distance, with the shape (queries, keys).",
         "-slopes[:, None, None] * distance broadcasts over the heads.",
     ),

@@ -133,7 +133,7 @@ def _plane_by_plane(frequencies, factor, low_freq_factor, high_freq_factor, trai
         else:
             share = (waves - low_freq_factor) / (high_freq_factor - low_freq_factor)
             out.append(share * frequency + (1 - share) * frequency / factor)
-    return torch.tensor(out)
+    return torch.tensor(out, device=frequencies.device)
 
 
 def _blend(kept, *, slow=lambda frequency, factor: frequency / factor, turn=2 * math.pi):

@@ -240,7 +240,7 @@ def _in_bfloat16(positions, head_dim, base=10_000.0):
 
 
 def _angles_as_the_hints_say(positions, head_dim, base=10_000.0):
-    speed = base ** (-torch.arange(0, head_dim, 2) / head_dim)
+    speed = base ** (-torch.arange(0, head_dim, 2, device=positions.device) / head_dim)
     return positions[..., None] * speed
 
 
@@ -359,15 +359,17 @@ ANGLES = Exercise(
         Alternative(
             "by an outer product",
             lambda positions, head_dim, base=10_000.0: torch.einsum(
-                "...,i->...i", positions.float(), _speeds(head_dim, base).float()
+                "...,i->...i",
+                positions.float(),
+                _speeds(head_dim, base).to(positions.device).float(),
             ),
         ),
         Alternative("as the hints say", _angles_as_the_hints_say),
         Alternative("plane by plane", _plane_by_plane),
     ),
     hints=(
-        "torch.arange(0, head_dim, 2) is 2i for each plane.",
-        "speed = base ** (-torch.arange(0, head_dim, 2) / head_dim).",
+        "two_i = torch.arange(0, head_dim, 2, device=positions.device) is 2i for each plane.",
+        "speed = base ** (-two_i / head_dim).",
         "positions[..., None] * speed adds the new last axis for any shape.",
     ),
 )

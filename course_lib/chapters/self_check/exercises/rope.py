@@ -13,7 +13,7 @@ from course_lib.study.check.spec import Alternative, Call, Exercise, Misconcepti
 def _angles(x, positions, base, exponent=-2.0):
     """Return the angle of each plane in float64; `exponent` makes one of the mistakes."""
     width = x.shape[-1]
-    planes = torch.arange(width // 2, dtype=torch.float64)
+    planes = torch.arange(width // 2, dtype=torch.float64, device=x.device)
     return positions.double()[:, None] * base ** (exponent * planes / width)
 
 
@@ -65,7 +65,7 @@ def _exchanged(x, positions, base=10_000.0):
 
 def _in_float32(x, positions, base=10_000.0):
     width = x.shape[-1]
-    speed = base ** (-2 * torch.arange(width // 2) / width)
+    speed = base ** (-2 * torch.arange(width // 2, device=x.device) / width)
     angle = positions[:, None] * speed
     a, b = x.chunk(2, dim=-1)
     cos, sin = angle.cos(), angle.sin()

@@ -25,7 +25,8 @@ def _one_by_one(model, tokenizer, texts, new_tokens):
         prompt, new = tokenizer(text).input_ids, []
         with torch.no_grad():
             while len(new) < new_tokens and model.config.eos_token_id not in new:
-                new.append(int(model(torch.tensor([prompt + new])).logits[0, -1].argmax()))
+                ids = torch.tensor([prompt + new], device=model.device)
+                new.append(int(model(ids).logits[0, -1].argmax()))
         written.append(tokenizer.decode(new, skip_special_tokens=True))
     return written
 

@@ -12,7 +12,7 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 
 def _in_double(hidden, table, targets, chunk):
     scores = (hidden.double() @ row for row in table.double())  # one token of the vocabulary each
-    total = torch.full((len(hidden),), -torch.inf, dtype=torch.float64)
+    total = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float64)
     for score in scores:
         total = torch.logaddexp(total, score)
     at_target = torch.stack(
@@ -32,7 +32,7 @@ def _walk(rescale=True, add_back=True, drop=False, mean=True, start=-torch.inf):
     """Return the whole method with one of its parts changed."""
 
     def loss(hidden, table, targets, chunk):
-        maximum = torch.full((len(hidden),), start, dtype=hidden.dtype)
+        maximum = hidden.new_full((len(hidden),), start)
         total = torch.zeros_like(maximum)
         end = len(table) // chunk * chunk if drop and len(table) >= chunk else len(table)
         for rows in table[:end].split(chunk):
@@ -53,7 +53,7 @@ def _all_logits(hidden, table, targets, chunk):
 
 
 def _unshifted(hidden, table, targets, chunk):
-    total = torch.full((len(hidden),), -torch.inf, dtype=hidden.dtype)
+    total = hidden.new_full((len(hidden),), -torch.inf)
     for rows in table.split(chunk):
         total = torch.logaddexp(total, (hidden @ rows.T).exp().sum(-1).log())
     return (total - (hidden * table[targets]).sum(-1)).mean()
@@ -75,7 +75,7 @@ def _a_loss_for_each_chunk(hidden, table, targets, chunk):
 
 
 def _target_not_shifted(hidden, table, targets, chunk):
-    total = torch.full((len(hidden),), -torch.inf, dtype=hidden.dtype)
+    total = hidden.new_full((len(hidden),), -torch.inf)
     at_target = torch.zeros_like(total)
     for start in range(0, len(table), chunk):
         logits = hidden @ table[start : start + chunk].T
@@ -86,7 +86,7 @@ def _target_not_shifted(hidden, table, targets, chunk):
 
 
 def _picked_in_its_chunk(hidden, table, targets, chunk):
-    total = torch.full((len(hidden),), -torch.inf, dtype=hidden.dtype)
+    total = hidden.new_full((len(hidden),), -torch.inf)
     at_target = torch.zeros_like(total)
     for start in range(0, len(table), chunk):
         logits = hidden @ table[start : start + chunk].T
@@ -98,7 +98,7 @@ def _picked_in_its_chunk(hidden, table, targets, chunk):
 
 def _as_the_hints_say(hidden, table, targets, chunk):
     n = len(hidden)
-    state = softmax.SoftmaxState(torch.full((n,), -torch.inf), torch.zeros(n))
+    state = softmax.SoftmaxState(hidden.new_full((n,), -torch.inf), hidden.new_zeros(n))
     for rows in table.split(chunk):
         logits = hidden @ rows.T
         state = softmax.merge_states(state, softmax.online_state(logits))
@@ -232,8 +232,8 @@ CHUNKED = Exercise(
         Alternative("token by token in float64", _in_double),
     ),
     hints=(
-        "Start with state = softmax.SoftmaxState(torch.full((N,), -torch.inf), torch.zeros(N)), "
-        "and loop over table.split(chunk).",
+        "Start with state = softmax.SoftmaxState(hidden.new_full((N,), -torch.inf), "
+        "hidden.new_zeros(N)), and loop over table.split(chunk).",
         "Inside: logits = hidden @ rows.T, then "
         "state = softmax.merge_states(state, softmax.online_state(logits)).",
         "The target's score needs no chunk: (hidden * table[targets]).sum(-1). The loss of a row "

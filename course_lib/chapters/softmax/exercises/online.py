@@ -72,8 +72,8 @@ def _by_torch(x):
 
 
 def _as_the_hints_say(x):
-    maximum = torch.full(x.shape[:-1], -torch.inf)
-    total = torch.zeros(x.shape[:-1])
+    maximum = torch.full_like(x[..., 0], -torch.inf)
+    total = torch.zeros_like(maximum)
     for score in x.unbind(-1):
         larger = torch.maximum(maximum, score)
         shift = torch.where(larger == -torch.inf, 0.0, larger)

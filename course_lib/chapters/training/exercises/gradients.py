@@ -201,8 +201,8 @@ def _sum_over_sum(gradients, counts):
 
 
 def _stacked(gradients, counts):
-    shares = torch.tensor(counts) / sum(counts)
-    return torch.tensordot(shares, torch.stack(gradients), dims=1)
+    stacked = torch.stack(gradients)
+    return torch.tensordot(stacked.new_tensor(counts) / sum(counts), stacked, dims=1)
 
 
 def _updated_mean(gradients, counts):

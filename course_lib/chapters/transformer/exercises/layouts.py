@@ -14,7 +14,7 @@ def _fused_by_hand(weight, bias):
     width, found = weight.shape[0], {}
     for number, name in enumerate(_NAMES):
         rows = [[weight[i, number * width + o].item() for i in range(width)] for o in range(width)]
-        found[f"{name}.weight"] = torch.tensor(rows, dtype=weight.dtype)
+        found[f"{name}.weight"] = weight.new_tensor(rows)
         found[f"{name}.bias"] = bias[number * width : (number + 1) * width]
     return found
 

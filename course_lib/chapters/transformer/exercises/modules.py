@@ -19,8 +19,9 @@ def _normalised(x, weight, eps):
 def _rotated(x, base):
     """Rotate the pairs (i, i + D/2) of (B, H, T, D) as complex numbers."""
     half = x.shape[-1] // 2
-    speeds = float(base) ** -(torch.arange(half, dtype=torch.float64) / half)
-    angles = torch.arange(x.shape[-2], dtype=torch.float64)[:, None] * speeds
+    plane = torch.arange(half, dtype=torch.float64, device=x.device)
+    place = torch.arange(x.shape[-2], dtype=torch.float64, device=x.device)
+    angles = place[:, None] * float(base) ** -(plane / half)
     rotated = torch.complex(*x.double().chunk(2, -1)) * torch.polar(torch.ones_like(angles), angles)
     return torch.cat((rotated.real, rotated.imag), -1).to(x.dtype)
 
@@ -38,7 +39,7 @@ def _attention(x, part, config, causal=True, base=None, qk_norm=True):
     q, k, v = found
     groups = config.num_attention_heads // config.num_key_value_heads
     scores = q @ k.repeat_interleave(groups, 1).mT / config.head_dim**0.5
-    later = torch.ones(tokens, tokens).triu(1).bool()
+    later = x.new_ones(tokens, tokens).triu(1).bool()
     weights = (scores.masked_fill(later, -torch.inf) if causal else scores).softmax(-1)
     read = (weights @ v.repeat_interleave(groups, 1)).transpose(1, 2).flatten(2)
     return read @ part["o_proj.weight"].T
@@ -93,7 +94,7 @@ def _with(**changes):
 
 
 def _library_model(config, tensors, ids):
-    model = build_model(config).requires_grad_(False)
+    model = build_model(config).requires_grad_(False).to(ids.device)
     held = dict(tensors)
     held.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])
     model.load_state_dict(held, strict=True)
@@ -254,9 +255,11 @@ MODULES = Exercise(
         "MyDecoder: self.model = nn.Module(), and in it embed_tokens = nn.Embedding(V, C), layers "
         "= nn.ModuleList of MyBlock(config), norm = RMSNorm; beside it lm_head = nn.Linear(C, V, "
         "bias=False).",
-        "forward: mask = causal_mask(T); cos, sin = rope_cos_sin(torch.arange(T), head_dim, "
-        "rope_parameters, max_position_embeddings); rotate = lambda x: apply_rope(x, cos, sin).",
-        "my_logits: model = MyDecoder(config); model.load_state_dict(checkpoint.with_head(tensors, "
-        "config.tie_word_embeddings), strict=True); return model(ids), under torch.no_grad().",
+        "forward: mask = causal_mask(T, device=ids.device); positions = torch.arange(T, "
+        "device=ids.device); cos, sin = rope_cos_sin(positions, head_dim, rope_parameters, "
+        "max_position_embeddings); rotate = lambda x: apply_rope(x, cos, sin).",
+        "my_logits: model = MyDecoder(config).to(ids.device); "
+        "model.load_state_dict(checkpoint.with_head(tensors, config.tie_word_embeddings), "
+        "strict=True); return model(ids), under torch.no_grad().",
     ),
 )

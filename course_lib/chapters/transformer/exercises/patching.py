@@ -22,7 +22,7 @@ def _reverse(x):
 
 def _by_recursion(x, blocks, clean, place, position):
     if place == 0:
-        one = torch.arange(x.shape[1])[:, None] == position
+        one = torch.arange(x.shape[1], device=x.device)[:, None] == position
         x = torch.where(one, clean[0], x)
     if not blocks:
         return x

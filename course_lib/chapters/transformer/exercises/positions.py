@@ -15,7 +15,7 @@ def _positions_by_loop(padding, new_tokens):
             places.append(seen)
             seen += real
         rows.append(places[len(row) - new_tokens :])
-    return torch.tensor(rows, dtype=torch.long)
+    return torch.tensor(rows, dtype=torch.long, device=padding.device)
 
 
 def _row(*real):
@@ -140,9 +140,9 @@ POSITIONS = Exercise(
         Alternative(
             "from the number of padding tokens",
             lambda padding, new_tokens: (
-                torch.arange(padding.shape[1] - new_tokens, padding.shape[1])
+                torch.arange(padding.shape[1], device=padding.device)
                 - (~padding).sum(-1, keepdim=True)
-            ).clamp(min=0),
+            ).clamp(min=0)[:, padding.shape[1] - new_tokens :],
         ),
         Alternative("token by token", _positions_by_loop),
         Alternative(

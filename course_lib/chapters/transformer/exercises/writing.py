@@ -11,7 +11,9 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 def next_letter(ids):
     """Stand in for a model: the successor of each token scores highest, 5 tokens in a ring."""
     _require_batch(ids)
-    return F.one_hot((ids + 1) % 5, 5).float() + torch.tensor([0.01, 0.02, 0.03, 0.04, 0.05])
+    return F.one_hot((ids + 1) % 5, 5).float() + torch.tensor([0.01, 0.02, 0.03, 0.04, 0.05]).to(
+        ids.device
+    )
 
 
 def next_by_sum(ids):
@@ -32,7 +34,8 @@ def _greedy_by_loop(logits_of, ids, new_tokens, stop=None):
     text = list(ids.tolist())
     start = len(text)
     for _ in range(new_tokens):
-        scores = logits_of(torch.tensor(text).reshape(1, -1))[0][-1].tolist()
+        row = torch.tensor(text, device=ids.device)
+        scores = logits_of(row[None])[0][-1].tolist()
         text.append(scores.index(max(scores)))
         if text[-1] == stop:
             break
@@ -44,7 +47,8 @@ def _greedy(logits_of, ids, new_tokens, stop=None, keep=None, row=-1, fed_back=T
     text, written = ids.tolist(), []
     for _ in range(new_tokens):
         shown = (text + written) if fed_back else text
-        written.append(int(logits_of(torch.tensor([shown[keep:]]))[0, row].argmax()))
+        read = torch.tensor([shown[keep:]], device=ids.device)
+        written.append(int(logits_of(read)[0, row].argmax()))
         if written[-1] == stop:
             break
     return written

@@ -1,0 +1,234 @@
+"""Library functions work wherever their inputs are, tried on torch's `meta` device.
+
+The exercises' solutions are tried in `tests/study/check/test_answers_elsewhere.py`. Here are all
+other functions that take tensors: called, or left out with the reason.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import torch
+
+from course_lib import (
+    SYLLABUS,
+    attention,
+    embeddings,
+    families,
+    flash,
+    generation,
+    mlp,
+    norms,
+    positions,
+    rope,
+    softmax,
+)
+from course_lib.flash import traffic
+from course_lib.model import DecoderLM, ModelConfig, inspection, weight_layout
+from course_lib.study.chapter_parts import all_exercises
+from course_lib.study.check.made_on_cpu import tensors_of
+from course_lib.training import descent, gradients, muon, optimizer
+
+META = torch.device("meta")
+
+
+def x(*shape):
+    return torch.empty(shape, device=META)
+
+
+def ids(*shape):
+    return torch.empty(shape, dtype=torch.long, device=META)
+
+
+def flags(*shape):
+    return torch.empty(shape, dtype=torch.bool, device=META)
+
+
+def model():
+    return DecoderLM(ModelConfig(7, 8, 12, 2, 2, 1, 4, 64)).to(META)
+
+
+HEADS = x(2, 4, 5, 6), x(2, 2, 5, 6), x(2, 2, 5, 6)
+STATE = flash.AttentionState(x(4), x(4), x(4, 3))
+ROPE = {"rope_type": "default", "rope_theta": 1e4}
+YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}
+
+
+def adamw_step():
+    changed = x(3), x(3), x(3)
+    optimizer.adamw_step(changed[0], x(3), *changed[1:], 1, 0.1)
+    return changed
+
+
+def metered(attend, **blocks):
+    return attend(x(4, 6), x(5, 6), x(5, 3), query_block=2, **blocks)
+
+
+def cached_step():
+    cache = attention.KVCache(2, 2, 9, 6, device=META)
+    return attention.attention_step(*HEADS, cache)
+
+
+CALLS = {
+    "attention.additive_mask": lambda: attention.additive_mask(flags(3, 4)),
+    "attention.attention_step": cached_step,
+    "attention.attention_weights": lambda: attention.attention_weights(*HEADS[:2]),
+    "attention.combine_masks": lambda: attention.combine_masks(flags(3, 4), None, flags(4)),
+    "attention.first_token_score": lambda: attention.heads.first_token_score(x(2, 5, 5)),
+    "attention.induction_targets": lambda: attention.heads.induction_targets(ids(5)),
+    "attention.mix_values": lambda: attention.mix_values(x(2, 4, 5, 5), HEADS[2]),
+    "attention.prefix_mask": lambda: attention.prefix_mask(3, 5, prefix=2, device=META),
+    "attention.previous_token_score": lambda: attention.heads.previous_token_score(x(2, 5, 5)),
+    "attention.scores_to_weights": lambda: attention.scores_to_weights(x(2, 5, 5), flags(5, 5)),
+    "attention.sliding_window_mask": lambda: attention.sliding_window_mask(
+        3, 5, window=2, device=META
+    ),
+    "attention.stack_group": lambda: attention.scaled_dot_product.stack_group(HEADS[0], 2),
+    "attention.token_offsets": lambda: attention.token_offsets(3, 5, META),
+    "attention.torch_attention": lambda: attention.scaled_dot_product.torch_attention(*HEADS),
+    "embeddings.draw_": lambda: embeddings.draw_(x(3, 4)),
+    "embeddings.scale_embedding": lambda: embeddings.scale_embedding(x(2, 3, 4)),
+    "families.shift_right": lambda: families.shift_right(ids(2, 5), 0),
+    "flash.empty_state": lambda: flash.online_attention.empty_state(x(4, 6), 3),
+    "flash.finite_or_zero": lambda: flash.online_attention.finite_or_zero(x(4)),
+    "flash.metered_standard_attention": lambda: metered(traffic.metered_standard_attention),
+    "flash.metered_tiled_attention": lambda: metered(traffic.metered_tiled_attention, key_block=2),
+    "flash.split_attention": lambda: flash.split_attention(*HEADS, parts=2),
+    "flash.tiled_attention": lambda: flash.tiled_attention(*HEADS),
+    "flash.tiled_attention_with_lse": lambda: flash.tiled_attention_with_lse(*HEADS),
+    "generation.apply_temperature": lambda: generation.apply_temperature(x(2, 7), 0.5),
+    "generation.next_distribution": lambda: generation.next_distribution(
+        x(2, 7), ids(2, 3), generation.Sampling(0.5, 3, 0.9)
+    ),
+    "mlp.feed_forward": lambda: mlp.feed_forward(x(2, 3, 4), x(6, 4), x(4, 6), mlp.silu),
+    "mlp.identity": lambda: mlp.identity(x(3)),
+    "model.attention_maps": lambda: inspection.attention_maps(model(), ids(2, 5)),
+    "model.contiguous_along_longer_axis": lambda: weight_layout.contiguous_along_longer_axis(
+        x(3, 4)
+    ),
+    "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
+    "model.loss_without_each_head": lambda: inspection.loss_without_each_head(model(), ids(2, 5)),
+    "model.mean_loss": lambda: inspection.mean_loss(model(), ids(2, 5)),
+    "model.residual_norms": lambda: inspection.residual_norms(model(), ids(2, 5)),
+    "model.residual_stream": lambda: inspection.residual_stream(model(), ids(2, 5)),
+    "model.stream_parts": lambda: inspection.stream_parts(model(), ids(2, 5)),
+    "model.token_losses": lambda: inspection.token_losses(model(), ids(2, 5)),
+    "norms.batch_norm": lambda: norms.batch_norm(x(2, 3, 4)),
+    "norms.post_norm_residual": lambda: norms.post_norm_residual(x(3, 4), mlp.silu, norms.rms_norm),
+    "positions.relative_position_bias": lambda: positions.relative_position_bias(
+        x(32, 3), ids(4, 5)
+    ),
+    "positions.relative_position_bucket": lambda: positions.relative_position_bucket(ids(4, 5)),
+    "rope.apply_rope": lambda: rope.apply_rope(x(2, 4, 5, 6), x(5, 3), x(5, 3)),
+    "rope.halves_to_neighbours": lambda: rope.halves_to_neighbours(x(12, 8), 3),
+    "rope.interpolated_frequencies": lambda: rope.scaling.interpolated_frequencies(x(3), 2.0),
+    "rope.longrope_frequencies": lambda: rope.scaling.longrope_frequencies(x(3), [1.0, 2.0, 3.0]),
+    "rope.proportional_frequencies": lambda: rope.scaling.proportional_frequencies(x(4), 0.5),
+    "rope.rope_cos_sin": lambda: rope.rope_cos_sin(ids(2, 5), 6, ROPE, 64),
+    "rope.rope_frequencies": lambda: rope.rope_frequencies(6, device=META),
+    "rope.scaled_frequencies": lambda: rope.parameters.scaled_frequencies(YARN, 6, 64, device=META),
+    "rope.yarn_frequencies": lambda: rope.scaling.yarn_frequencies(x(3), 1e4, 2.0, 16),
+    "softmax.logsumexp": lambda: softmax.logsumexp(x(3, 4)),
+    "softmax.naive_softmax": lambda: softmax.naive_softmax(x(3, 4)),
+    "softmax.softmax_from_state": lambda: softmax.softmax_from_state(
+        x(3, 4), softmax.SoftmaxState(x(3), x(3))
+    ),
+    "softmax.softmax_jacobian": lambda: softmax.softmax_jacobian(x(3, 4)),
+    "softmax.surprises": lambda: softmax.surprises(x(3, 4), ids(3)),
+    "training.adamw_path": lambda: descent.adamw_path(x(2, 2), x(2), 0.1, 3),
+    "training.adamw_step": adamw_step,
+    "training.clip_by_global_norm": lambda: gradients.clip_by_global_norm([x(3), x(4)], 1.0),
+    "training.clip_factor": lambda: gradients.clip_factor(x(), 1.0),
+    "training.global_norm": lambda: gradients.global_norm([x(3), x(4)]),
+    "training.height": lambda: descent.height(x(3, 2), x(2, 2)),
+    "training.muon_update": lambda: muon.muon_update(x(3, 4), x(3, 4), x(3, 4), 0.1),
+    "training.newton_schulz": lambda: muon.newton_schulz(x(3, 4)),
+    "training.sgd_path": lambda: descent.sgd_path(x(2, 2), x(2), 0.1, 3),
+}
+
+READS = "reads numbers: its work is a loop over them, or its result plain numbers"
+CHECKS = "raises an error for values out of range"
+COUNTS = "counts, or selects by a mask, so that a shape depends on values"
+CHOOSES = "generates text, and each token depends on the one before"
+DRAWS = "draws with a generator on the CPU and moves what it drew"
+PARTS = "is a part of a function that is called here, and gets its tensors"
+FILES = "reads files, and moves what it has read"
+ASKS = "asks a device, and takes no tensors"
+KERNEL = "runs a Triton kernel, which needs a GPU or numbers"
+
+CANNOT_RUN = {
+    READS: {
+        *("information.cumulative_frequencies", "information.word_lengths"),
+        *("information.huffman_code", "information.average_length"),
+        *("information.encode", "information.decode", "ngrams.log_probabilities", "ngrams.sample"),
+        *("generation.acceptance_rate", "generation.check_padding", "generation.without_padding"),
+    },
+    CHECKS: {
+        "attention.head_scores",
+        *("embeddings.one_hot", "embeddings.one_hot_embed", "embeddings.require_known_ids"),
+        *("positions.learned_positions", "information.self_information"),
+        *("information.check_distribution", "generation.process"),
+    },
+    COUNTS: {
+        "experts.expert_load",
+        "experts.dispatch",
+        "experts.grouped_linear",
+        "experts.run_experts",
+    },
+    CHOOSES: {
+        *("generation.beam_search", "generation.generate", "generation.stream"),
+        *("generation.choose", "generation.speculative_generate"),
+    },
+    DRAWS: {"information.transmit", "families.hide_tokens", "training.repeating_batch"},
+    PARTS: {
+        *("attention.silence_head", "model.without_head"),
+        *("flash.forward_tiles", "flash.backward_tiles"),
+    },
+    FILES: {
+        *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
+        "generation.load",
+    },
+    ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
+    KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},
+}
+
+
+def functions_that_take_tensors():
+    """Return the public functions of the subject by the name of their module and their own."""
+    found = {}
+    for subject in (name for notebook in SYLLABUS for name in notebook.modules):
+        top = importlib.import_module(f"course_lib.{subject}")
+        inner = pkgutil.walk_packages(getattr(top, "__path__", []), f"{top.__name__}.")
+        for name in (top.__name__, *(each.name for each in inner if "kernel" not in each.name)):
+            for function in vars(importlib.import_module(name)).values():
+                if getattr(function, "__module__", "") == name and inspect.isroutine(function):
+                    found[f"{subject}.{function.__name__}"] = inspect.unwrap(function)
+    return {name: each for name, each in found.items() if _is_public(name) and _takes(each)}
+
+
+def _is_public(name):
+    return not name.split(".")[1].startswith("_")
+
+
+def _takes(function):
+    parameters = inspect.signature(function).parameters.values()
+    return any(
+        word in str(each.annotation) for each in parameters for word in ("Tensor", "torch.device")
+    )
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_work_wherever_their_inputs_are(name):
+    tensors = [*tensors_of(CALLS[name]())]
+    assert tensors
+    assert all(each.is_meta for each in tensors)
+
+
+def test_no_function_is_left_out():
+    solutions = {inspect.unwrap(each.solution) for each in all_exercises()}
+    others = {n for n, each in functions_that_take_tensors().items() if each not in solutions}
+    left_out = set().union(*CANNOT_RUN.values())
+    assert others - set(CALLS) - left_out == set()
+    assert left_out <= others
+    assert not left_out & set(CALLS)
