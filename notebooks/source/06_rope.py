@@ -182,7 +182,7 @@ for heads in (8, 4, 6):
     print(f"{heads} heads:", ", ".join(f"1/{1 / slope:.4g}" for slope in slopes))
 
 # %% [markdown] id="with-four-heads-it-starts-at"
-# With four heads it starts at ¼: the slopes always end at 1/256, and four steps get there faster. For six heads, which is not
+# With four heads it starts at ¼: the smallest slope is always 1/256, and four steps get there faster. For six heads, which is not
 # a power of two, the rule takes the slopes of four heads and adds every second one of eight: ½ and ⅛.
 
 # %% [markdown] id="build-it-2"
@@ -256,7 +256,8 @@ explorers.rope.alibi()
 # ## 4 · RoPE: rotate instead of adding
 #
 # RoPE makes the score depend on the distance without adding anything to it. Cut query and key into pairs of features. Each pair
-# is a hand on a clock. **Rotate the hand by an angle that grows with the position.** A query at $m$ has been rotated by $m$
+# is a hand on a clock. **Rotate the hand by an angle that grows with the position**,
+# counterclockwise, as angles are counted in mathematics. A query at $m$ has been rotated by $m$
 # steps, a key at $n$ by $n$ steps, so the angle between the two has changed by $m - n$ steps. The dot product of two hands
 # depends only on their lengths and the angle between them.
 #
@@ -355,11 +356,12 @@ for dtype in (torch.float64, torch.float32):
         "    moved by 100 000: change below 1e-9:", gaps[1] < 1e-9, "  below 0.5: ", gaps[1] < 0.5
     )
 for dtype in (torch.float64, torch.float32, torch.bfloat16):
-    print(f"{dtype}: near 100 000, numbers are {2.0**16 * torch.finfo(dtype).eps:.2g} apart")
+    print(f"{dtype}: near 100 000, numbers are {2.0**16 * torch.finfo(dtype).eps:.3g} apart")
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # In exact arithmetic it does not change at all. In floating point large angles are coarse: neighbouring float32 numbers near
-# 100 000 are 0.008 radians apart, so the score changes a little. In bfloat16 they are 512 apart, and the angle would be wrong by
+# 100 000 are 0.008 radians apart, so the score changes a little: by less than 0.01 after 1 000
+# positions, by less than 0.5 after 100 000. In bfloat16 they are 512 apart, and the angle would be wrong by
 # many turns. This is why libraries compute angles in float32 even when the model runs in bfloat16.
 #
 # ### Checked against the real thing
@@ -384,14 +386,14 @@ print("largest difference < 1e-5:", bool((ours - theirs).abs().max() < 1e-5))
 # ## 5 · Two layouts
 #
 # The paper on RoPE pairs **neighbours**: plane $i$ consists of the features $2i$ and $2i+1$. Meta's own Llama files and GPT-J
-# do so too. (vLLM calls the two `is_neox_style=True` and `False`.) For a head of width 6:
+# do so too. (vLLM: `is_neox_style=True` for halves, `False` for neighbours.) For a head of width 6:
 #
 # | | plane 0 | plane 1 | plane 2 |
 # |---|---|---|---|
 # | halves | 0 and 3 | 1 and 4 | 2 and 5 |
 # | neighbours | 0 and 1 | 2 and 3 | 4 and 5 |
 #
-# Nothing in a checkpoint says which one it was trained with. You have to know. Shapes are those of `rotate_halves`, and
+# Nothing in the weights says which one they were trained with, and few configs do (`rope_interleave`). You have to know. Shapes are those of `rotate_halves`, and
 # the gradient is checked too.
 
 
@@ -409,7 +411,8 @@ reveal("rope.neighbours")
 # ### Convert from one to the other
 # A layout is only an order of the features. The features of a query are the rows of its projection, so reorder the rows: within
 # each head, row $2i$ becomes row $i$ and row $2i+1$ becomes row $D/2 + i$. If queries *and* keys are reordered alike, every dot
-# product keeps its value. (Conversion scripts, such as that of llama.cpp, call this step *permute*.)
+# product keeps its value. (Hugging Face's conversion script for Meta's Llama files calls this step *permute*. The function of
+# that name in llama.cpp is the inverse: it goes from halves back to neighbours.)
 #
 # By hand: rows 0, 1, 2, 3, 4, 5 of a head of width 6 become **0, 2, 4, 1, 3, 5**.
 #
@@ -485,8 +488,8 @@ print(
 )
 
 # %% [markdown] id="the-first-token-is-right-at"
-# The first token is right: at position 0 nothing is rotated. The next few look fine, since there is little to read yet. After
-# that the predictions are wrong. The wrong layout does not crash; it looks like a bad model. If a converted checkpoint
+# The first prediction is unchanged: at position 0 nothing is rotated. The next few change little: until the text repeats, after
+# 12 tokens, there is nothing to copy, and both versions guess. After that the predictions are wrong. The wrong layout does not crash; it looks like a bad model. If a converted checkpoint
 # generates a few good words and then falls apart, check the layout first.
 #
 # ## 6 · Values are not rotated
@@ -575,12 +578,15 @@ cos, sin = angles.cos(), angles.sin()
 
 
 def seconds(function):
-    times = []
+    """Return the shortest of ten times, on one thread where this is a CPU."""
+    times, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
     for _ in range(10):
         start = time.perf_counter()
         function()
         synchronize(device)
         times.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
     return min(times)
 
 
@@ -590,9 +596,8 @@ print(f"{rotating / seconds(q.clone):.0f} times the time of a copy")
 
 # %% [markdown] id="rope-is-memory-bound"
 # RoPE is **memory-bound**: with less than one operation per byte, its time is that of moving the queries and keys, and it moves
-# them several times. Each step of the formula (four products, a difference, a sum, and `cat`) is a separate pass over memory. On a
-# CPU the formula takes far longer than 4.5 copies, since memory for each intermediate result has to be requested as well. Two
-# consequences:
+# them several times. Each step of the formula (four products, a difference, a sum, and `cat`) is a separate pass over memory. Measured,
+# the formula takes longer than 4.5 copies, but far less than the projection before it. Two consequences:
 # - cosines and sines are computed once per forward pass and shared by all layers and heads; they are small;
 # - fast implementations *fuse* the rotation with a neighbouring step, such as the projection, QK-norm or the write into the
 #   cache, so that the features are not moved an extra time.
@@ -608,8 +613,8 @@ print(f"{rotating / seconds(q.clone):.0f} times the time of a copy")
 explorers.rope.decay()
 
 # %% [markdown] id="for-a-query-that-equals-its"
-# For a query that equals its key each plane adds $2\cos(\text{distance}\cdot\omega_i)$ on average, and these cosines get out of
-# phase. For independent pairs the mean is 0 at every distance, and the spread is the same everywhere: a rotated random
+# For a query that equals its key each plane adds $2\cos(\text{distance}\cdot\omega_i)$ on average, before the division by √D, and
+# these cosines get out of phase. (The bands are one standard deviation on each side.) For independent pairs the mean is 0 at every distance, and the spread is the same everywhere: a rotated random
 # vector is as random as before.
 #
 # A trained model is neither. It can learn a query whose best key is five tokens back: take a key, rotate it *back* by
@@ -655,13 +660,14 @@ explorers.rope.wavelengths()
 # ### Slow them down
 # All remedies slow planes down when texts become $s$ times as long. They differ in *which* planes:
 #
-# - **Position interpolation** (`linear` in configs): all planes, by $s$. Position 4 gets the angles that position 1 had.
+# - **Position interpolation** (`linear` in configs): all planes, by $s$. With $s = 4$, position 4 gets the angles
+#   that position 1 had.
 # - **NTK-aware**: a larger base. The slowest plane by $s$, the fastest not at all, and the others in between.
 # - **Dynamic**: NTK-aware, with an $s$ that grows with the text. Short texts are unchanged. With a KV cache this has a catch:
 #   keys that were cached earlier were rotated with a smaller base than the new queries.
 # - **YaRN**: planes with more than 32 turns in training not at all; planes with less than 1 turn by $s$; a ramp between. In
 #   addition it multiplies cosine and sine by an **attention factor**, $0.1 \ln s + 1$, which makes the weights sharper.
-# - **Llama 3**: the same idea, with a ramp from 4 turns to 1.
+# - **Llama 3**: the same idea, with a ramp from 4 turns to 1 and without an attention factor.
 #
 # > **Predict.** Llama 2 with $s = 4$, at a distance of 4 · 4 096 tokens. Under which of these rules does no plane rotate further
 # > than in training?
@@ -725,7 +731,7 @@ print(f"that is the rule for texts of {4096 * slower:,.0f} tokens instead of Lla
 # ### Build it: Llama 3's rule
 # Count the turns that each plane makes within the trained length. From 4 turns on (`high_freq_factor`) leave it unchanged, up
 # to 1 turn (`low_freq_factor`) divide its frequency by the factor, and between blend the two, linearly in the number of turns.
-# `frequencies` is (half,), in radians per token, and so is the result.
+# `frequencies` is (planes,), in radians per token, and so is the result.
 #
 # By hand: factor 8, a plane with 2.5 turns. That is half way from 1 to 4, so half of it stays and half is divided by 8:
 # $0.5 + 0.5/8 =$ **0.5625** of the old frequency.
@@ -798,7 +804,7 @@ explorers.rope.long_text()
 # %% [markdown] id="the-left-picture-has-the-loss"
 # The left figure shows the mean loss; part of its ups and downs are easy and hard places of the texts. The right figure removes
 # them: it shows the difference from the window on the same tokens, averaged over the texts. The bands are two standard errors
-# wide on each side. The same by quarters of the text:
+# wide on each side. The next cell prints the same differences by quarters of the text, each ± *one* standard error:
 
 # %% id="for-name-curve-in-figures-rope"
 for rule in long_texts.RULES:
@@ -941,7 +947,8 @@ print(f"ALiBi, steepest of four heads: one token back counts {one_back:.2f} time
 #   heads prefers it only slightly to the one before.
 # - The **tables** are added to the token, so a layer must first learn to separate the two. After 800 steps they have made some
 #   progress. Beyond the trained length the learned table has no rows, and the sinusoidal one is worse than a uniform guess.
-# - At long distances the relative bias degrades gradually: all far distances share a bucket. RoPE fails abruptly, which is why
+# - At long distances the relative bias degrades gradually: all far distances share a bucket (in this model from 45 tokens
+#   on, so that the last bucket was trained). At 64 tokens neither of the two can copy. RoPE fails abruptly, which is why
 #   section 10 exists.
 
 # %% [markdown] id="its-code-looks-different-it-repeats"
@@ -988,7 +995,7 @@ print(rounded(turns, 1))
 
 # %% [markdown] id="it-must-now-copy-from-distances"
 # Now it has to copy from distances up to 128, in texts of twice that length, under each rule and **without any further
-# training**. Plain RoPE is black. "4 times" means texts of 192 tokens, so a distance of 96.
+# training**. Plain RoPE is black (up to 24 tokens its curve lies under that of *dynamic*). "4 times" means texts of 192 tokens, so a distance of 96.
 #
 # > **Predict.** Which rule is the worst at *short* distances, and why?
 
@@ -999,7 +1006,7 @@ explorers.rope.context_extension()
 # - **Plain** RoPE is good at trained lengths and fails abruptly beyond them.
 # - **Interpolation** is bad everywhere, even at 8 tokens. The next cell shows why.
 # - **NTK-aware, YaRN and Llama 3** change the fast planes little or not at all. They work at longer distances, and cost
-#   something at short ones.
+#   1 to 2.5 nats at short ones, although the previous token is still found (next cell).
 # - **Dynamic** costs nothing on short texts, which it leaves unchanged. That is its purpose.
 # - At 96 tokens, the distance asked for, no rule works: every loss is above 3.5 nats.
 #
@@ -1027,8 +1034,8 @@ for scaling in ("plain", "interpolation", "NTK-aware", "YaRN"):
 
 # %% [markdown] id="one-small-model-on-one-task"
 # Interpolation makes one step four times smaller: the angle that used to mean "one back" now belongs to "four back". These
-# heads no longer find the previous token. Chen et al. 2023 train for some hundreds of steps with the new angles, after which
-# they do.
+# heads no longer find the previous token. Chen et al. 2023 train with the new angles for up to 1000 steps, after which the
+# loss is low again.
 
 # %% [markdown] id="how-the-text-was-measured"
 # Copying is a hard test: a head that misses the previous token fails completely. So the course model of section 10 is harmed less.
@@ -1059,8 +1066,9 @@ print("other features unchanged:  ", torch.equal(partly[..., 8:], heads[..., 8:]
 
 # %% [markdown] id="further-nope-and-others"
 # **No positions (NoPE).** A causal model without any positions can learn some order (section 1). Some recent models leave RoPE out
-# of every fourth layer or so and keep it in the others (Llama 4, SmolLM3, Command A): layers with RoPE read locally, layers
-# without it have no unseen angles at long distances.
+# of every fourth layer or so and keep it in the others (Llama 4, SmolLM3, Command A). Layers
+# without it have no unseen angles at long distances. In Llama 4 and Command A the layers with RoPE also read only locally; in
+# SmolLM3 they read everything.
 #
 # **MLA** (DeepSeek) compresses keys, and a rotation cannot pass through the compression; so each head gets a few extra
 # features that carry RoPE, and the compressed ones carry none ("decoupled RoPE").

@@ -106,8 +106,8 @@ ALIBI_SLOPES = Exercise(
         Misconception(
             "½, ¼, ⅛ for every number of heads",
             lambda num_heads: torch.tensor(_geometric(num_heads, start=0.5)),
-            "½, ¼, ⅛, … are the slopes of eight heads. With H heads the ratio is 2^(−8/H), so that "
-            "the last slope is always 2⁻⁸.",
+            "½, ¼, ⅛, … are the slopes of eight heads. With a power of two H the ratio is "
+            "2^(−8/H), so that the last slope is 2⁻⁸.",
         ),
         Misconception(
             "filled up with neighbours",

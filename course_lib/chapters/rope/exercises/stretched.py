@@ -269,7 +269,7 @@ LLAMA3 = Exercise(
         Misconception(
             "whole turns only",
             _blend(lambda waves, low, high: _ramp(waves.floor(), low, high)),
-            "You drop the fraction of a turn: 2.5 turns count as 2.5.",
+            "You drop the fraction of a turn: 2.5 turns must count as 2.5, not as 2.",
         ),
     ),
     alternatives=(

@@ -72,4 +72,4 @@ def _titles(left: Axes, right: Axes, factor: int) -> None:
     title(left, f"Last quarter, mean of {TEXTS} texts: plain RoPE {plain} nats, {best} {rule}")
     more = against_window(best, 1 if best == "plain" else factor, TIMES)
     mean, error = written(more.mean[-1].item(), "+.2f"), f"{more.error[-1]:.2f}"
-    title(right, f"{best} against the window: {mean} ± {error} (bands: ± 2 standard errors)")
+    title(right, f"{best} against the window: {mean} (standard error {error}; bands: ± 2)")

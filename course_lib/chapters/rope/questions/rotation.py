@@ -70,7 +70,8 @@ def _explain_pair(q: list[int], k: list[int], m: int, n: int) -> str:
     straight, across = q[0] * k[0] + q[1] * k[1], q[0] * k[1] - q[1] * k[0]
     return (
         f"Only m - n = {m - n} matters: {straight} · cos {m - n} + ({across}) · sin {m - n} = "
-        f"{_turned_score(q, k, m, n):.4g}. Rotating both and multiplying gives the same."
+        f"{_turned_score(q, k, m, n):.4g}, where {straight} = q·k and "
+        f"{across} = q₀k₁ - q₁k₀. Rotating both and multiplying gives the same."
     )
 
 
