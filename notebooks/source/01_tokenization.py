@@ -9,7 +9,7 @@
 # the model can see the letters of a word, and whether a user can take over a conversation by typing ten characters.
 #
 # After this notebook you can
-# - train byte-level BPE, the tokenizer of GPT, Llama 3 and Qwen, and learn the same merges as the library that they use;
+# - train byte-level BPE, the tokenizer of GPT, Llama 3 and Qwen, and learn the same merges as Hugging Face's `tokenizers`;
 # - encode a text by merge rank, and decode any sequence of tokens, also while it arrives;
 # - explain WordPiece and Unigram, the two other common tokenizers, and compute what they do;
 # - keep special tokens apart from text, frame a conversation, and say where prompt injection begins;
@@ -205,8 +205,9 @@ reveal("tokenization.train_bpe")
 
 # %% [markdown] id="the-byte-alphabet"
 # ### How bytes are written
-# Which id does a byte get? GPT-2 numbers the bytes in an order of its own: first the printable ones, from `!` on, then the rest. So
-# `!` has the id 0, and `T`, the 52nd printable byte, has 51. In files each byte is written as one printable character. A printable
+# Which id does a byte get? GPT-2 numbers the bytes in an order of its own: first the printable ones, then the rest. To call a byte
+# printable, read it as the character with that code point (Latin-1): byte 54 is `T`, byte C3 is `Ã`. Printable are 188 of them: `!`
+# to `~`, `¡` to `¬` and `®` to `ÿ`. So `!` has the id 0, and `T`, the 52nd printable byte, has 51. In files each byte is written as one printable character. A printable
 # byte stands for itself, and the others get characters from U+0100 on, so that a space shows as `Ġ` and a line break as `Ċ`. A
 # character of two bytes shows as two: `é` is written `Ã©`.
 
@@ -218,11 +219,11 @@ for shown in ("!", "T", " ", "\n", " cat", "é"):
 
 # %% [markdown] id="less-than-one-in-fifty-and"
 # ### Checked against the real thing
-# First the plain loop: from 100 000 characters of documentation it must learn the same merges as the library's trainer,
-# `ByteBPE.train`. The loop reads all words for every merge, so it gets only 30 of the 768 merges. (The library changes only the
-# counts that a merge affects: see *Further: training without recounting*.)
+# First the plain loop: from 100 000 characters of documentation it must learn the same merges as the trainer in
+# `course_lib`, `ByteBPE.train`. The loop reads all words for every merge, so it gets only 30 of the 768 merges. (`ByteBPE` changes
+# only the counts that a merge affects: see *Further: training without recounting*.)
 #
-# Then `tokenizers`, written in Rust, which trains the tokenizers of most open models. On the same text it must learn the same merges
+# Then `tokenizers`, written in Rust, which runs the tokenizers of most open models and can train new ones. On the same text it must learn the same merges
 # in the same order, ties included. Its file writes bytes as characters, so ours are written the same way.
 
 # %% id="text-corpus-train-text-100-000"
@@ -265,7 +266,7 @@ for name, pattern in (("cut into words", patterns.GPT2_PATTERN), ("not cut", r"(
 
 # %% [markdown] id="so-text-is-cut-into-words"
 # So text is cut into words *before* anything is counted, by a regular expression, and no token ever crosses a cut. The pattern
-# of GPT-2 has six alternatives. In them `\p{L}` is any letter, `\p{N}` any digit, `\s` white space, `\S` anything else, and
+# of GPT-2 has six alternatives. In them `\p{L}` is any letter, `\p{N}` any digit or other number character (½, Ⅳ), `\s` white space, `\S` anything else, and
 # `(?!\S)` means "not directly before `\S`". At each place the first alternative that matches wins:
 
 # %% id="the-gpt2-pattern"
@@ -313,7 +314,8 @@ for name in ("GPT2", "GPT4", "QWEN"):
 # ### Play with it
 # Type any text and compare two byte-level tokenizers. Below each token you see its id and the rank of the merge that made it; a
 # single byte has none. A token that holds only part of a character is drawn as its bytes, in orange, and a bracket names the
-# character that it forms together with its neighbours. Choose *bytes alone* on one side to see the text before any merge.
+# character that it forms together with its neighbours, by its code points where the picture's font lacks it (`+1`: one more
+# code point). Choose *bytes alone* on one side to see the text before any merge.
 
 # %% tags=["nbval-ignore-output"] id="explorers-tokenization-two-tokenizers"
 explorers.tokenization.two_tokenizers(byte_level_only=True)
@@ -354,7 +356,7 @@ def encode_by_rank(ids, merges):
 reveal("tokenization.encode_by_rank")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
-# The library's version keeps the ranks of all neighbouring pairs in a list, so that after a merge only two of them are looked
+# The course's own version keeps the ranks of all neighbouring pairs in a list, so that after a merge only two of them are looked
 # up again.
 #
 # ### Checked against the real thing
@@ -382,6 +384,7 @@ print("spellings of one word:  ", len(spellings))
 #
 # ### Play with it
 # A word becomes a tree. Each bracket is a merge, labelled with the token it makes and its rank; the height shows the order.
+# The tokenizer here has 4096 tokens, so ranks go up to 3839. The merge done last is orange.
 # Move *merges done* down and watch the word come apart. Then delete the space in front: a different word, different tokens.
 
 # %% tags=["nbval-ignore-output"] id="explorers-tokenization-merge-tree"
@@ -408,7 +411,7 @@ print("together:  ", byte_bpe.decode(ids, tokenizer.tokens))
 #
 # ### Build it: decode
 # `tokens` is a dict from an id to its bytes, and contains every id in `ids`. Return a `str`. Never raise: invalid bytes become
-# `�`, as `errors="replace"` does. (An id that is not in the vocabulary is a different matter: the library raises an error.)
+# `�`, as `errors="replace"` does. (An id that is not in the vocabulary is a different matter: `course_lib` raises an error.)
 
 
 # %% id="tokenization.decode"
@@ -486,7 +489,8 @@ reveal("tokenization.wordpiece")
 #
 # By hand: `the` occurs 50 times, `that` 40 times and `quit` 3 times. BPE counts `t ##h` 90 times and merges it first. By this
 # score, with 90 times `t` at the beginning of a word and 90 times `##h`, the pair gets 90 / (90 · 90) = **0.011**. The rare
-# `q` occurs 3 times, `##u` 3 times, and always together: 3 / (3 · 3) = **0.333**. So `q ##u` is merged first.
+# `q` occurs 3 times, `##u` 3 times, and always together: 3 / (3 · 3) = **0.333**. `##u ##i` has the same score, so both come
+# long before `t ##h`. (The course's trainer merges `##u ##i` first.)
 #
 # The trainer for WordPiece in `tokenizers` does not use this score: it counts pairs as BPE does (*Further: WordPiece trained by
 # counts*).
@@ -501,7 +505,8 @@ for pair in found.counts:
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
-# BERT also lowers capitals, strips accents and cuts at punctuation before. The library does the same. With one vocabulary, the
+# Before that, the uncased BERT also lowers capitals and strips accents, and every BERT cuts at punctuation. `course_lib` does the
+# same. With one vocabulary, the
 # ids must agree.
 
 # %% id="pieces-wordpiece-train-text-1024"
@@ -709,7 +714,9 @@ print("and the text is the same:        ", turns.decode(careless) == turns.decod
 
 # %% [markdown] id="the-user-wrote-a-system-message"
 # The user wrote a system message. `encode_chat` avoids this: it encodes each part separately, special tokens for the frame,
-# plain text for what somebody said. With `transformers` the caller must take care (`split_special_tokens=True`). None of this ends
+# plain text for what somebody said. With `transformers` the caller must do the same: encode what somebody said on its own, with
+# `split_special_tokens=True`, and put the frame around it. (Given the whole rendered text, the option would spell out the frame
+# too.) None of this ends
 # prompt injection, for a model may also obey plain words. It ends the kind that the tokenizer is responsible for.
 
 # %% id="reveal-chat-encode-chat"
@@ -814,15 +821,16 @@ for name, each in kinds.items():
     print(f"{name:15} vocabulary {each.vocab_size:4}   sequence {len(ids):6}   unknown {share:.2%}")
 
 # %% [markdown] id="why-the-score-wastes-tokens"
-# WordPiece: about a third more than BPE, a quarter more than Unigram. The score of section 7 is the reason. It favours pairs of
+# WordPiece: about a third more than BPE, almost a quarter more than Unigram. The score of section 7 is the reason. It favours pairs of
 # *rare* pieces, such as `q ##u`, so it spends the vocabulary on long pieces of rare words, while frequent words stay in several
 # pieces.
 
 # %% [markdown] id="the-same-thought-in-other-languages"
 # ### The same sentence in other languages
-# The number of tokens that a language needs for a text is called its *fertility*. Bytes per token cannot be compared across
-# languages, since a Hindi letter has three bytes. So compare one sentence in several languages (Petrov et al. 2023,
-# arXiv:2305.15425):
+# The number of tokens per word is called the *fertility* of a tokenizer (Rust et al. 2021, arXiv:2012.15613). Words and bytes
+# cannot be compared across languages: Chinese has no spaces, and a Hindi letter has three bytes. So compare one sentence in
+# several languages; the ratio to English is called the *premium* (Petrov et al. 2023, arXiv:2305.15425). The right half shows
+# bytes per token all the same: 1.0 means that no merge was ever used.
 
 # %% tags=["nbval-ignore-output"] id="explorers-tokenization-fertility"
 explorers.tokenization.fertility()
@@ -916,7 +924,8 @@ def count_changes(ids, pair, new_id):
 reveal("tokenization.count_changes")
 
 # %% [markdown] id="pair-counts-walk-through"
-# The library's trainer does this for all words. Read it with three things in mind. `places` remembers in which words a pair
+# The library's trainer does this for all words. Read it with four things in mind. `occurrences` counts single
+# tokens; only the score of section 7 needs it. `places` remembers in which words a pair
 # occurs, so only those are visited. `weight` is the count of the word. And nothing to the left of the first merged place
 # changes, so both loops start one token before it: the first subtracts the old pairs, the second adds the new ones. Pairs
 # that contain the new token are collected in `arose` and returned, since they are new candidates for the next merge.
@@ -1012,8 +1021,8 @@ best = sorted(log_probs, key=log_probs.get, reverse=True)[:5]
 print("most probable:", {piece: round(math.exp(log_probs[piece]), 3) for piece in best})
 
 # %% [markdown] id="em-is-content-when-every-word"
-# The likelihood is highest when every word is a piece of its own, so EM alone does not keep the vocabulary small. Therefore the
-# trainer *prunes* between the steps: for each piece it computes how much less probable the corpus would be if other pieces had
+# Here EM ends with every word a piece of its own: it raises the likelihood and does not ask how many pieces that takes, so EM
+# alone does not keep the vocabulary small. Therefore the trainer *prunes* between the steps: for each piece it computes how much less probable the corpus would be if other pieces had
 # to spell it, and drops the quarter of the pieces with the smallest loss, until the number you want is left.
 
 # %% id="reveal-unigram-training-prune"
@@ -1023,8 +1032,9 @@ reveal(unigram_training.prune)
 # ### Checked against the real thing
 # SentencePiece writes the space before a word as `▁`, and treats it as part of the word. Trained on a short text, our pieces go
 # into the Unigram model of `tokenizers`; the ids must agree. A character that no piece covers is `<unk>`, unless the
-# vocabulary also has the 256 bytes as pieces. This *byte fallback* is how Llama 1 and 2, whose SentencePiece vocabulary has
-# 32 000 pieces, spell rare characters. Then compare the three kinds of tokenizer on a text of yours.
+# vocabulary also has the 256 bytes as pieces. This *byte fallback* is how Llama 1 and 2 spell rare characters (their
+# SentencePiece vocabulary of 32 000 pieces was made by BPE, not by Unigram). Then compare the kinds of tokenizer, two at a time,
+# on a text of yours. (Unigram saw less text, so that its training takes seconds: a character that it never met is `<unk>`.)
 
 # %% id="unigram-unigram-train-corpus-train-text"
 from course_lib.tokenization.unigram import BYTE_PIECES
@@ -1065,7 +1075,7 @@ for cut, product in (("hug", 0.04), ("h · ug", 0.03 * 0.09)):
 # %% [markdown] id="text-ids-text-always-gives-the"
 # ## Further: one text, many token sequences
 #
-# Text → ids → text always gives the text back. The other direction does not hold:
+# With byte-level BPE, text → ids → text always gives the text back. The other direction does not hold:
 #
 # > **Predict.** Take the ids of the letters `i` and `n`, one after the other, decode them, and encode the text. Are they
 # > the same two ids?

@@ -5,7 +5,7 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "self_check",
-        "say from memory why the parts of a model are as they are, and what speaks against the "
+        "say from memory why the parts of a model are as they are, and what argues against the "
         "alternatives",
         questions="why_pieces end_as_padding two_perplexities attention_cost root_of_d "
         "rope_or_absolute alibi layer_or_rms dead_unit expert_balance residual_stream families "

@@ -6,7 +6,7 @@ ABILITIES = (
     ability(
         "tokenization",
         "train byte-level BPE, the tokenizer of GPT, Llama 3 and Qwen, and learn the same merges "
-        "as the library that they use",
+        "as Hugging Face's `tokenizers`",
         exercises="count_pairs merge train_bpe count_changes",
         questions="pair_count training bug_merge",
     ),

@@ -44,7 +44,7 @@ PIECES = {piece: math.log(share) for piece, share in SHARES.items()}
 @cache
 def tokenizers() -> dict[str, Tokenizer]:
     """Return the tokenizers to choose from, by name."""
-    text, short = [corpus.train_text(100_000)], [corpus.train_text(20_000)]
+    text, short = [corpus.train_text(100_000)], [corpus.train_text(40_000)]
     return {
         "bytes alone": ByteBPE.train(["a"], 256),
         "BPE 1024, GPT-2 pattern": ByteBPE.train(text, 1024),
@@ -70,7 +70,7 @@ def largest() -> ByteBPE:
 def lengths() -> dict[str, list[Length]]:
     """Return the length of some texts in tokens, for each vocabulary size."""
     texts = {
-        "documentation": corpus.held_out_text(30_000),
+        "documentation": corpus.held_out_text(),
         "code": corpus.held_out_text(30_000, "sources"),
         **{name: corpus.SAMPLES[name] for name in ("German", "Chinese", "Hindi", "emoji")},
     }

@@ -17,7 +17,7 @@ def logs(**shares):
 
 _HUG = logs(h=0.05, u=0.06, g=0.07, s=0.08, hu=0.15, ug=0.2, hug=0.1, gs=0.02)
 _LONG = _HUG | logs(i=0.02, n=0.03, hugging=0.01, ing=0.001)
-_GREED = logs(a=0.2, b=0.2, c=0.2, ab=0.1, bc=0.15, abc=0.001, cd=0.15, d=0.01)
+_GREED = logs(a=0.2, b=0.18, c=0.2, ab=0.1, bc=0.15, abc=0.001, cd=0.15, d=0.01)
 _TWELVE = logs(segmentation=0.001, **dict.fromkeys("segmntaio", 0.1))
 _COUNT = logs(a=0.3, b=0.28, ab=0.05, ba=0.01, aba=0.02)
 

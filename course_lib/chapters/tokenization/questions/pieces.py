@@ -82,7 +82,7 @@ ALL_OR_NOTHING = OneAnswer(
         Option(
             "`token` `##s` and the three bytes of the snowman",
             False,
-            "WordPiece has no bytes to fall back on. Unigram and byte-level BPE may have them.",
+            "WordPiece has no bytes to fall back on. Byte-level BPE always has, and Unigram may.",
         ),
     ),
 )
@@ -131,7 +131,7 @@ WAYS = Numeric(
 
 
 def _draw_shares(rng: random.Random) -> dict[str, Any]:
-    whole, left, right = (rng.randint(1, 9) / 20 for _ in range(3))
+    whole, left, right = (rng.randint(1, 6) / 20 for _ in range(3))
     return {"whole": whole, "left": left, "right": right}
 
 
