@@ -19,6 +19,9 @@ window.course = (() => {
     !outputs(cell).some((output) => output.innerText.startsWith("Loading widget")) &&
     pictures(cell).every((picture) => picture.complete);
 
+  // What stands in a folded section is not on the page, and would be waited for forever.
+  const unfold = () => window.jupyterapp.commands.execute("notebook:expand-all-headings");
+
   async function show(place) {
     await panel().content.scrollToItem(place);
     while (!isDrawn(cells()[place])) await new Promise((done) => setTimeout(done, 50));
@@ -53,7 +56,8 @@ window.course = (() => {
         kernelPreference: { shouldStart: false, canStart: false, autoStartDefault: false },
       }),
 
-    choose(id) {
+    async choose(id) {
+      await unfold();
       const place = find(id);
       panel().content.deselectAll();
       panel().content.activeCellIndex = place;
@@ -64,6 +68,7 @@ window.course = (() => {
     // Go through the notebook as a reader does; tell of each view, picture or formula that fails.
     async broken() {
       const found = [];
+      await unfold();
       for (const [place, cell] of cells().entries()) {
         await show(place);
         const failures = [
