@@ -63,6 +63,7 @@ from course_lib.rewards.verifiers import (
 )
 from course_lib.rewards.voting import (
     best_of_n,
+    best_of_n_accuracy,
     majority_accuracy,
     majority_vote,
     multinomial,
@@ -85,6 +86,7 @@ __all__ = [
     "answer_texts",
     "best_baseline",
     "best_of_n",
+    "best_of_n_accuracy",
     "check_finite",
     "clipped_objective",
     "exact_gradient",

@@ -27,7 +27,7 @@ EPSILON = 1e-4  # trl's; the standard deviation of a group of equal rewards is 0
 
 
 def group_advantages(
-    rewards: Float[Tensor, "P G"], *, scale: bool = True, epsilon: float = EPSILON
+    rewards: Float[Tensor, "P G"], epsilon: float = EPSILON, *, scale: bool = True
 ) -> Float[Tensor, "P G"]:
     """Return how far each reward is from the mean of its group, in standard deviations.
 

@@ -80,6 +80,26 @@ def majority_accuracy(shares: Sequence[float], n: int) -> float:
     return right
 
 
+def best_of_n_accuracy(share: float, n: int, accepts_right: float, accepts_wrong: float) -> float:
+    """Return how often best of n is right with a verifier that accepts or rejects.
+
+    An answer is right with probability `share`; the verifier accepts right and wrong ones with
+    these probabilities. One of the accepted answers is taken, or one of all if none is accepted.
+    """
+    chances = (share, accepts_right, accepts_wrong)
+    if n < 1 or not all(0 <= chance <= 1 for chance in chances):
+        raise ValueError(
+            "best of n needs n of at least 1 and probabilities from 0 to 1; got "
+            f"n={n}, share={share}, accepts_right={accepts_right}, accepts_wrong={accepts_wrong}."
+        )
+    right, wrong = share * accepts_right, (1 - share) * accepts_wrong  # and accepted
+    none = (1 - right - wrong) ** n
+    if none == 1:
+        return share
+    after_none = (share - right) / (1 - right - wrong) if none else 0.0
+    return (1 - none) * right / (right + wrong) + none * after_none
+
+
 def multinomial(counts: Sequence[int], shares: Sequence[float]) -> float:
     """Return the probability of these counts among independent draws."""
     log = math.lgamma(sum(counts) + 1)

@@ -9,6 +9,7 @@ import pytest
 
 from course_lib.rewards import (
     best_of_n,
+    best_of_n_accuracy,
     majority_accuracy,
     majority_vote,
     multinomial,
@@ -68,6 +69,22 @@ def test_the_accuracy_of_a_vote_is_what_simulated_votes_have():
     assert majority_accuracy((0.4, 0.35, 0.25), n) == pytest.approx(right, abs=0.03)
 
 
+@pytest.mark.parametrize("accepts", [(0.9, 0.2), (1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.3, 0.6)])
+def test_best_of_n_with_a_verifier_is_the_mean_over_all_outcomes(accepts):
+    share, n = 0.3, 3
+    kinds = [(True, True), (True, False), (False, True), (False, False)]  # right, accepted
+    chance = {
+        (right, passed): (share if right else 1 - share)
+        * (accepts[1 - right] if passed else 1 - accepts[1 - right])
+        for right, passed in kinds
+    }
+    total = 0.0
+    for outcome in itertools.product(kinds, repeat=n):
+        taken = [right for right, passed in outcome if passed] or [right for right, _ in outcome]
+        total += math.prod(chance[each] for each in outcome) * sum(taken) / len(taken)
+    assert best_of_n_accuracy(share, n, *accepts) == pytest.approx(total)
+
+
 class TestBadInput:
     @pytest.mark.parametrize(("n", "c", "k"), [(4, 5, 1), (4, 1, 5), (4, 1, 0), (4, -1, 2)])
     def test_pass_at_k(self, n, c, k):
@@ -81,5 +98,7 @@ class TestBadInput:
             best_of_n(["a"], [math.nan])
         with pytest.raises(ValueError, match="0 answers"):
             majority_vote([])
+        with pytest.raises(ValueError, match="share=2"):
+            best_of_n_accuracy(2, 3, 0.5, 0.5)
         with pytest.raises(ValueError, match=r"0\.5"):
             majority_accuracy((0.5, 0.4), 3)
