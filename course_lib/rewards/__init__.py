@@ -13,7 +13,9 @@ Small files, in the order in which the notebook reads them:
     voting            majority votes, best of n, pass@k
 
     training = RewardTraining(model, task, RewardPlan(steps=100), reference)
-    while training.done < 100: print(training.step().reward)
+    while training.done < 100:
+        training.step()
+        print(training.measures.reward)
 
 Taught in:        rewards
 """
@@ -28,10 +30,10 @@ from course_lib.rewards.advantages import (
 from course_lib.rewards.clipping import clipped_objective, importance_ratio, is_clipped
 from course_lib.rewards.kl_estimators import ESTIMATORS, exact_kl, k1, k2, k3
 from course_lib.rewards.learning import (
-    Batch,
+    Judged,
+    Measures,
     RewardPlan,
     RewardTraining,
-    StepReport,
     Task,
     answer_texts,
 )
@@ -74,12 +76,12 @@ from course_lib.rewards.voting import (
 __all__ = [
     "ESTIMATORS",
     "OBJECTIVES",
-    "Batch",
+    "Judged",
+    "Measures",
     "Objective",
     "RewardPlan",
     "RewardTraining",
     "Rollouts",
-    "StepReport",
     "Task",
     "advantages_of",
     "answer_log_probabilities",

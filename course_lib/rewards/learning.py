@@ -34,8 +34,8 @@ from course_lib.rewards.objectives import (
     ratio_of,
 )
 from course_lib.rewards.rollouts import Rollouts, answer_log_probabilities, sample_answers
-from course_lib.training import AdamW, clip_by_global_norm, cosine_rate, decay_groups
-from course_lib.training.training_state import resume_training, save_training
+from course_lib.training.data import Batch
+from course_lib.training.loop import Plan, Training
 
 Question = TypeVar("Question")
 
@@ -52,35 +52,34 @@ class Task(Generic[Question]):
 
 
 @dataclass(frozen=True)
-class RewardPlan:
+class RewardPlan(Plan):
     """The settings of a run, apart from the models and the task."""
 
-    steps: int = 100
+    steps: int = 100  # of the optimizer
+    warmup: int = 2
+    peak: float = 4e-4
+    final: float = 4e-5
+    weight_decay: float = 0.0  # it would pull towards 0, away from the reference
     prompts: int = 8
     group: int = 8
     max_new_tokens: int = 48
-    peak: float = 4e-4
-    final: float = 4e-5
-    warmup: int = 2
-    betas: tuple[float, float] = (0.9, 0.95)
-    max_norm: float = 1.0
     updates: int = 1  # steps of the optimizer on each batch of answers
     temperature: float = 1.0
-    seed: int = 0
     objective: Objective = field(default_factory=lambda: OBJECTIVES["GRPO"])
 
 
-class Batch(NamedTuple):
-    """The answers of one step, and what they are worth."""
+class Judged(NamedTuple):
+    """The answers to a batch of questions, and what they are worth."""
 
     rollouts: Rollouts
     texts: list[str]
     rewards: Float[Tensor, "P G"]
     advantages: Float[Tensor, "P G"]
+    reference: Float[Tensor, "B T"] | None  # log-probabilities under the reference
 
 
-class StepReport(NamedTuple):
-    """The measurements of one step; those of the loss are of its last update."""
+class Measures(NamedTuple):
+    """The measurements of a step, made before it changed the weights."""
 
     reward: float  # mean over all answers
     silent: float  # fraction of groups whose rewards are all equal: they teach nothing
@@ -88,12 +87,16 @@ class StepReport(NamedTuple):
     kl: float  # to the reference, in nats for each answer, by k3; nan without a reference
     surprise: float  # mean of -log p of the sampled tokens, an estimate of the entropy, in nats
     clipped: float  # fraction of the tokens at which the clip switched the gradient off
-    loss: float
-    norm: float  # of the gradient, before it was clipped
 
 
-class RewardTraining(Generic[Question]):
-    """A policy, the reference that it should stay close to, a task, and the steps done."""
+class RewardTraining(Training, Generic[Question]):
+    """A policy, the reference that it should stay close to, a task, and the steps done.
+
+    `judged` and `measures` are those of the last step.
+    """
+
+    judged: Judged
+    measures: Measures
 
     def __init__(
         self,
@@ -102,30 +105,16 @@ class RewardTraining(Generic[Question]):
         plan: RewardPlan,
         reference: DecoderLM | None = None,
     ) -> None:
-        self.model, self.task, self.plan = model.use_kernels(), task, plan
-        self.reference = reference
-        self.generator = torch.Generator().manual_seed(plan.seed)
-        groups = decay_groups(model, 0.0)  # decay would pull towards 0, away from the reference
-        self.optimizer = AdamW(groups, lr=plan.peak, betas=plan.betas)
-        self.done = 0
-        self.last: Batch | None = None
+        super().__init__(model, self._answers, plan)
+        self.policy, self.task, self.settings, self.reference = model, task, plan, reference
 
-    def step(self) -> StepReport:
-        """Sample answers to new questions, judge them, and update the policy."""
-        batch = self.last = self.sample()
-        reference = self._reference_log_probabilities(batch.rollouts)
-        for _ in range(self.plan.updates):
-            report = self._update(batch, reference)
-        self.done += 1
-        return report
-
-    def sample(self) -> Batch:
+    def sample(self) -> Judged:
         """Return answers to new questions, with rewards and advantages."""
-        plan, task = self.plan, self.task
+        plan, task = self.settings, self.task
         source = random.Random(int(torch.randint(2**62, (), generator=self.generator)))
         questions = [task.draw(source) for _ in range(plan.prompts)]
         rollouts = sample_answers(
-            self.model,
+            self.policy,
             [task.prompt(question) for question in questions],
             plan.group,
             plan.max_new_tokens,
@@ -138,46 +127,50 @@ class RewardTraining(Generic[Question]):
             [task.reward(questions[i // plan.group], text) for i, text in enumerate(texts)]
         ).view(plan.prompts, plan.group)
         check_finite(rewards)
-        return Batch(rollouts, texts, rewards, advantages_of(plan.objective, rewards))
+        advantages = advantages_of(plan.objective, rewards)
+        return Judged(rollouts, texts, rewards, advantages, self._under_reference(rollouts))
 
-    def _update(self, batch: Batch, reference: Tensor | None) -> StepReport:
-        plan, rollouts = self.plan, batch.rollouts
-        new = answer_log_probabilities(self.model, rollouts, plan.temperature)
-        advantages = batch.advantages.flatten().to(new.device)
-        loss = policy_loss(
+    def _answers(self, step: int, generator: torch.Generator) -> Batch:
+        """Return the batch of a step as ids: new answers, or the same for another update."""
+        if step % self.settings.updates == 0:
+            self.judged = self.sample()
+        rollouts = self.judged.rollouts
+        counted = torch.cat((torch.zeros_like(rollouts.prompt_mask), rollouts.mask), 1)
+        return Batch(torch.cat((rollouts.prompts, rollouts.answers), 1), counted)
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of the answers that were sampled last, with its graph."""
+        plan, judged = self.settings, self.judged
+        rollouts = judged.rollouts
+        new = answer_log_probabilities(self.policy, rollouts, plan.temperature)
+        self.measures = _measures(plan.objective, judged, new.detach())
+        return policy_loss(
             plan.objective,
             new,
             rollouts.log_probabilities,
-            advantages,
+            judged.advantages.flatten().to(new.device),
             rollouts.mask,
-            reference,
+            judged.reference,
             plan.max_new_tokens,
         )
-        self.optimizer.zero_grad()
-        loss.backward()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = clip_by_global_norm(parameters, plan.max_norm).item()
-        rate = cosine_rate(
-            self.done + 1, warmup=plan.warmup, steps=plan.steps, peak=plan.peak, final=plan.final
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        return _report(plan.objective, batch, new.detach(), reference, loss.item(), norm)
 
     @torch.no_grad()
-    def _reference_log_probabilities(self, rollouts: Rollouts) -> Tensor | None:
+    def _under_reference(self, rollouts: Rollouts) -> Tensor | None:
         if self.reference is None:
             return None
-        return answer_log_probabilities(self.reference, rollouts, self.plan.temperature)
+        return answer_log_probabilities(self.reference, rollouts, self.settings.temperature)
 
     def save(self, path: str | Path) -> None:
-        """Write everything that determines the next step, completely or not at all."""
-        save_training(path, self.model, self.optimizer, self.done, self.generator)
+        """Write everything that determines the next step, completely or not at all.
 
-    def resume(self, path: str | Path) -> None:
-        """Resume a saved run with the same plan, task and reference."""
-        self.done = resume_training(path, self.model, self.optimizer, self.generator)
+        Answers are not saved, so a run is saved before it samples new ones.
+        """
+        if self.done % self.settings.updates:
+            raise ValueError(
+                f"a run with {self.settings.updates} updates on each batch of answers is saved "
+                f"between batches; got {self.done} steps. Save after a multiple of the updates."
+            )
+        super().save(path)
 
 
 def answer_texts(rollouts: Rollouts, task: Task[Any]) -> list[str]:
@@ -185,28 +178,20 @@ def answer_texts(rollouts: Rollouts, task: Task[Any]) -> list[str]:
     return [task.decode([i for i in row if i != task.stop_id]) for row in rollouts.rows()]
 
 
-def _report(
-    objective: Objective,
-    batch: Batch,
-    new: Tensor,
-    reference: Tensor | None,
-    loss: float,
-    norm: float,
-) -> StepReport:
-    old, mask = batch.rollouts.log_probabilities, batch.rollouts.mask
-    advantages = batch.advantages.flatten().to(new.device)[:, None].expand_as(new)
+def _measures(objective: Objective, judged: Judged, new: Float[Tensor, "B T"]) -> Measures:
+    rollouts, rewards = judged.rollouts, judged.rewards
+    old, mask = rollouts.log_probabilities, rollouts.mask
+    advantages = judged.advantages.flatten().to(new.device)[:, None].expand_as(new)
     ratio = ratio_of(objective, new, old, mask)
     off = is_clipped(ratio, advantages, objective.low, objective.high) & mask
-    equal = batch.rewards.amax(-1) == batch.rewards.amin(-1)
-    kl = float("nan") if reference is None else k3(new, reference).sum(-1).mean().item()
+    equal = rewards.amax(-1) == rewards.amin(-1)
+    kl = None if judged.reference is None else k3(new, judged.reference).sum(-1).mean()
     tokens = mask.sum().item()
-    return StepReport(
-        batch.rewards.mean().item(),
-        equal.float().mean().item(),
-        tokens / len(mask),
-        kl,
-        -old.sum().item() / tokens,
-        off.sum().item() / tokens,
-        loss,
-        norm,
+    return Measures(
+        reward=rewards.mean().item(),
+        silent=equal.float().mean().item(),
+        length=tokens / len(mask),
+        kl=float("nan") if kl is None else kl.item(),
+        surprise=-old.sum().item() / tokens,
+        clipped=off.sum().item() / tokens,
     )

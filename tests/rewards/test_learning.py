@@ -11,7 +11,6 @@ from course_lib.rewards import (
     OBJECTIVES,
     RewardPlan,
     RewardTraining,
-    StepReport,
     Task,
     answer_texts,
     sample_answers,
@@ -46,6 +45,11 @@ def repeats(question, text):
     return text.count(question) / 4
 
 
+def stepped(training):
+    training.step()
+    return training.measures
+
+
 TASK = Task(
     draw=lambda source: source.choice("abc"),
     prompt=lambda question: [LETTERS.index(question)],
@@ -59,7 +63,7 @@ TASK = Task(
 def test_each_method_learns_a_small_task(name):
     plan = replace(PLAN, steps=40, objective=OBJECTIVES[name])
     training = RewardTraining(model(), TASK, plan, model())
-    rewards = [training.step().reward for _ in range(40)]
+    rewards = [stepped(training).reward for _ in range(40)]
     assert sum(rewards[-5:]) > 2 * sum(rewards[:5])
 
 
@@ -68,43 +72,54 @@ def test_a_reward_of_nothing_teaches_nothing():
     training = RewardTraining(model(), replace(TASK, reward=lambda *_: 0.5), plan)
     before = [p.clone() for p in training.model.parameters()]
     report = training.step()
-    assert report.silent == 1.0
+    assert training.measures.silent == 1.0
     assert report.norm == 0.0
     assert all(map(torch.equal, before, training.model.parameters()))
 
 
 def test_a_resumed_run_is_the_run_without_interruption(tmp_path):
     whole = RewardTraining(model(), TASK, PLAN, model())
-    reports = [whole.step() for _ in range(6)]
+    reports = [(whole.step(), whole.measures) for _ in range(6)]
     first = RewardTraining(model(), TASK, PLAN, model())
     for _ in range(3):
         first.step()
     first.save(tmp_path / "state.pt")
     second = RewardTraining(model(seed=1), TASK, PLAN, model())
     second.resume(tmp_path / "state.pt")
-    assert [second.step() for _ in range(3)] == reports[3:]
+    assert [(second.step(), second.measures) for _ in range(3)] == reports[3:]
     assert all(map(torch.equal, whole.model.parameters(), second.model.parameters()))
 
 
-def test_the_report_of_the_first_update():
+def test_the_measures_of_the_first_update():
     training = RewardTraining(model(), TASK, PLAN, model())
-    report = training.step()
-    assert report.kl == pytest.approx(0.0, abs=1e-6)
-    assert report.clipped == 0.0
+    report, measures = training.step(), training.measures
+    assert measures.kl == pytest.approx(0.0, abs=1e-6)
+    assert measures.clipped == 0.0
     assert abs(report.loss) < 1e-5  # the ratio is 1, and the advantages of a group add up to 0
     assert report.norm > 0.01
-    assert 0 < report.surprise < 1.5 * math.log(8)
-    assert 1 <= report.length <= 4
-    assert report._fields == StepReport._fields
+    assert 0 < measures.surprise < 1.5 * math.log(8)
+    assert 1 <= measures.length <= 4
+    texts = training.judged.texts
+    assert measures.reward == pytest.approx(training.judged.rewards.mean().item())
+    assert len(texts) == 24
 
 
-def test_several_updates_reuse_the_answers_and_meet_the_clip():
+def test_several_updates_reuse_the_answers_and_meet_the_clip(tmp_path):
     plain = replace(PLAN.objective, kl_weight=0.0)
-    plan = replace(PLAN, updates=6, peak=0.1, objective=plain)
+    plan = replace(PLAN, steps=24, updates=6, peak=0.1, objective=plain)
     training = RewardTraining(model(), TASK, plan)
-    reports = [training.step() for _ in range(4)]
-    assert max(report.clipped for report in reports) > 0
-    assert all(math.isnan(report.kl) for report in reports)
+    seen, clipped = [], []
+    for _ in range(12):
+        clipped.append(stepped(training).clipped)
+        seen.append(training.judged)
+    assert all(each is seen[0] for each in seen[:6])
+    assert seen[6] is not seen[0]
+    assert clipped[0] == clipped[6] == 0.0
+    assert max(clipped) > 0
+    assert math.isnan(training.measures.kl)
+    training.step()
+    with pytest.raises(ValueError, match=r"6 updates .* got 13 steps"):
+        training.save(tmp_path / "state.pt")
 
 
 def test_the_texts_leave_out_the_token_that_ends_them():

@@ -68,8 +68,8 @@ def _by_a_matrix(rewards, values, mask, gamma, lam):
     masked = values * mask
     later = torch.cat((masked[:, 1:], torch.zeros_like(masked[:, :1])), 1)
     surprises = (rewards + gamma * later - masked) * mask
-    gaps = torch.arange(tokens) - torch.arange(tokens)[:, None]
-    weights = torch.where(gaps >= 0, torch.tensor(gamma * lam).double() ** gaps.clamp(min=0), 0.0)
+    distance = (torch.arange(tokens) - torch.arange(tokens)[:, None]).abs()
+    weights = (torch.tensor(gamma * lam).double() ** distance).triu()
     return (surprises.double() @ weights.T).to(rewards.dtype)
 
 
