@@ -136,6 +136,13 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("generation",),
     ),
     ("self_check", "Self-check", "Do I understand it?", 120, ()),
+    (
+        "fine_tuning",
+        "Fine-tuning",
+        "How does a text model become an assistant?",
+        150,
+        ("fine_tuning", "assistant"),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))
