@@ -110,7 +110,7 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         default="quick",
         metavar="NAME",
         help="quick (the default), course-model, or a stage of the assistant: arithmetic-base, "
-        "assistant, assistant-dpo",
+        "assistant, assistant-dpo, assistant-grpo",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -294,15 +294,17 @@ def _update(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from course_lib.assistant.recipes import STAGES
+    from course_lib.rewards.assistant_grpo import GRPO_STAGE
     from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
 
-    name, known = options.recipe, [*RECIPES, *STAGES]
+    stages = STAGES | {GRPO_STAGE.name: GRPO_STAGE}
+    name, known = options.recipe, [*RECIPES, *stages]
     if name not in known:
         raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
     folder = Path(options.folder or course_home() / "models" / name)
-    if name in STAGES:
-        return _train_stage(STAGES[name], folder, options)
+    if name in stages:
+        return _train_stage(stages[name], folder, options)
     from course_lib.authoring.model_card import write_card
     from course_lib.training.runs import RecipeRun
 
@@ -315,8 +317,10 @@ def _train(options: argparse.Namespace) -> int:
 
 def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> int:
     from course_lib.assistant.runs import StageRun
+    from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
 
-    run = StageRun(stage, folder, options.seed, Path(options.start) if options.start else None)
+    kind = RewardRun if stage is GRPO_STAGE else StageRun
+    run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
     _go_on(run, stage.name, options)
     run.store(folder / "model")
     return _trained(folder)

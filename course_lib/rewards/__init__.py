@@ -11,6 +11,7 @@ Small files, in the order in which the notebook reads them:
     rollouts          a group of answers to each prompt, with log-probabilities
     learning          the loop: sample, judge, update; saved and resumed exactly
     voting            majority votes, best of n, pass@k
+    assistant_grpo    the recipe of a stage of the assistant; import it by name
 
     training = RewardTraining(model, task, RewardPlan(steps=100), reference)
     while training.done < 100:

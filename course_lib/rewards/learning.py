@@ -92,7 +92,7 @@ class Measures(NamedTuple):
 class RewardTraining(Training, Generic[Question]):
     """A policy, the reference that it should stay close to, a task, and the steps done.
 
-    `judged` and `measures` are those of the last step.
+    `judged` and `measures` are those of the last step, `history` holds those of all steps.
     """
 
     judged: Judged
@@ -107,6 +107,7 @@ class RewardTraining(Training, Generic[Question]):
     ) -> None:
         super().__init__(model, self._answers, plan)
         self.policy, self.task, self.settings, self.reference = model, task, plan, reference
+        self.history: list[Measures] = []
 
     def sample(self) -> Judged:
         """Return answers to new questions, with rewards and advantages."""
@@ -144,6 +145,7 @@ class RewardTraining(Training, Generic[Question]):
         rollouts = judged.rollouts
         new = answer_log_probabilities(self.policy, rollouts, plan.temperature)
         self.measures = _measures(plan.objective, judged, new.detach())
+        self.history.append(self.measures)
         return policy_loss(
             plan.objective,
             new,

@@ -7,8 +7,9 @@ Shapes:           none
 
 from matplotlib.figure import Figure
 
+from course_lib.assistant.stages import stage_log
 from course_lib.chapters.rewards import figures
-from course_lib.study.display.explorer import Explorer, choice, slider
+from course_lib.study.display.explorer import Explorer, choice, slider, step_slider
 from course_lib.study.display.plotting import Number
 
 REWARDS = (1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)  # of eight answers to one prompt
@@ -39,6 +40,17 @@ def group(method: str = "GRPO") -> Explorer:
         return figures.group(list(answers.values()), method)
 
     return Explorer(figure, controls, "A group of eight answers: rewards, and advantages.")
+
+
+def training_run(look: int = 0) -> Explorer:
+    """Move through the stored run of `assistant-grpo`, and read its answers at each look."""
+    records = stage_log("assistant-grpo")
+
+    def figure(look: int) -> Figure:
+        return figures.training_run(records, look)
+
+    controls = {"look": step_slider("look", look, 0, len(records) - 1)}
+    return Explorer(figure, controls, "The assistant learns by GRPO: its curves and its answers.")
 
 
 def compute(

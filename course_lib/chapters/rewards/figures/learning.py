@@ -16,7 +16,7 @@ Record = Mapping[str, Any]
 SHOWN = 3  # answers beside the curves
 
 
-def training_run(records: Sequence[Record], place: int, questions: Sequence[str]) -> Figure:
+def training_run(records: Sequence[Record], place: int) -> Figure:
     """Draw the curves of a run, a mark at one record, and the answers at that step."""
     here, steps = records[place], [each["step"] for each in records]
     margins = Margins(left=0.75, bottom=0.65, top=0.6, across=0.35)
@@ -35,12 +35,12 @@ def training_run(records: Sequence[Record], place: int, questions: Sequence[str]
     ax.legend(loc="lower right", frameon=False, fontsize=9)
     title(ax, f"Step {here['step']}: {here['sampled']:.0%} exact, {here['thinking']:.0%} thinking")
     page.axis("off")
-    for i, (question, answer) in enumerate(zip(questions, here["answers"], strict=True)):
+    for i, answer in enumerate(here["answers"][:SHOWN]):
         top = 0.95 - i / SHOWN
         text, right = answer["text"], answer["right"]
         colour = OKABE_ITO.green if right else OKABE_ITO.vermillion
         page.text(
-            0, top, question, color=OKABE_ITO.black, size=10, transform=page.transAxes, va="top"
+            0, top, answer["question"], color=OKABE_ITO.black, size=10, transform=page.transAxes, va="top"
         )
         shown = text if len(text) <= 58 else text[:57] + "…"
         page.text(
