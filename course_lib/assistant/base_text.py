@@ -4,6 +4,10 @@
     solutions    a question and its answer, in each of the three ways
     tables       sums of single digits, the facts that every column needs
 
+In the first pages an answer follows its question after one character. A model that has read nothing
+else learns to look a fixed distance back, and is lost when a chat template comes between. So later
+pages vary the distance.
+
 The questions are phrased as users will phrase them. A base model that has never seen a phrasing
 does not learn it from a short fine-tuning.
 
@@ -11,11 +15,8 @@ Taught in:        fine_tuning
 """
 
 import random
-from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from course_lib.assistant.arithmetic import answer, draw_question
 from course_lib.assistant.tokenizer import END_OF_TEXT
@@ -25,17 +26,25 @@ from course_lib.training.data import Batch
 KINDS = ("worksheet", "thinking", "direct", "chatter", "table")
 SHARES = (0.15, 0.40, 0.12, 0.08, 0.25)  # of the documents
 GAPS = (" ", " ", " ", "\n", "\n")  # between a question and its answer
+WIDEST = 9
 
 
-def document(source: random.Random) -> str:
-    """Return a page of one of `KINDS`."""
+def document(source: random.Random, varied: bool = False) -> str:
+    """Return a page of one of `KINDS`; if `varied`, with gaps of one to nine characters."""
     (kind,) = source.choices(KINDS, SHARES)
     if kind == "worksheet":
         return "\n".join(str(draw_question(source)) for _ in range(4))
     if kind == "table":
         return " ".join(_fact(source) for _ in range(6))
     question = draw_question(source)
-    return f"{question}{source.choice(GAPS)}{answer(question, kind, source)}"
+    if not varied:
+        return f"{question}{source.choice(GAPS)}{answer(question, kind, source)}"
+    before, between = (_gap(source, source.randint(low, WIDEST)) for low in (0, 1))
+    return f"{before}{question}{between}{answer(question, kind, source)}"
+
+
+def _gap(source: random.Random, length: int) -> str:
+    return "".join(source.choice(GAPS) for _ in range(length))
 
 
 def _fact(source: random.Random) -> str:
@@ -43,21 +52,25 @@ def _fact(source: random.Random) -> str:
     return f"{a}+{b}{'+1' if carry else ''}={a + b + carry}"
 
 
-def row_of_documents(tokenizer: ByteBPE, length: int, source: random.Random) -> list[int]:
+def row_of_documents(
+    tokenizer: ByteBPE, length: int, source: random.Random, varied: bool = False
+) -> list[int]:
     """Return ids of pages in a row, a separator before each, cut at the length."""
     ids: list[int] = []
+    first = tokenizer.special_tokens[END_OF_TEXT]
     while len(ids) < length:
-        ids += [tokenizer.special_tokens[END_OF_TEXT], *tokenizer.encode_ordinary(document(source))]
+        ids += [first, *tokenizer.encode_ordinary(document(source, varied))]
     return ids[:length]
 
 
-def base_batch(tokenizer: ByteBPE, rows: int, length: int, generator: torch.Generator) -> Batch:
+def base_batch(
+    tokenizer: ByteBPE,
+    rows: int,
+    length: int,
+    generator: torch.Generator,
+    varied: bool = False,
+) -> Batch:
     """Return rows of pages; every id is a target."""
     source = random.Random(int(torch.randint(2**62, (), generator=generator)))
-    ids = as_tensor([row_of_documents(tokenizer, length, source) for _ in range(rows)])
+    ids = torch.tensor([row_of_documents(tokenizer, length, source, varied) for _ in range(rows)])
     return Batch(ids, torch.ones_like(ids, dtype=torch.bool))
-
-
-def as_tensor(rows: Sequence[Sequence[int]]) -> Int[Tensor, "B T"]:
-    """Return rows of equal length as one tensor."""
-    return torch.tensor(rows, dtype=torch.long)
