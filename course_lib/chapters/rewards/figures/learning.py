@@ -40,7 +40,13 @@ def training_run(records: Sequence[Record], place: int) -> Figure:
         text, right = answer["text"], answer["right"]
         colour = OKABE_ITO.green if right else OKABE_ITO.vermillion
         page.text(
-            0, top, answer["question"], color=OKABE_ITO.black, size=10, transform=page.transAxes, va="top"
+            0,
+            top,
+            answer["question"],
+            color=OKABE_ITO.black,
+            size=10,
+            transform=page.transAxes,
+            va="top",
         )
         shown = text if len(text) <= 58 else text[:57] + "…"
         page.text(

@@ -42,9 +42,9 @@ def clip(ratio: Number, advantage: Number, low: Number, high: Number) -> Figure:
     ax.legend(
         loc="upper left" if float(advantage) < 0 else "lower right", frameon=False, fontsize=9
     )
-    slope = 0.0 if stopped else float(advantage)
+    slope = "0" if stopped else f"{float(advantage):+.1f}"
     says = "the clip has stopped this token" if stopped else "this token still moves"
-    title(ax, f"ratio {ratio:.2f}, A = {advantage:+.1f}: the slope is {slope:+.1f}; {says}")
+    title(ax, f"ratio {ratio:.2f}, A = {advantage:+.1f}: the slope is {slope}; {says}")
     return figure
 
 
