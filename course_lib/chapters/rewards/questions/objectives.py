@@ -29,8 +29,8 @@ def _population(size: int, right: int) -> float:
 ADVANTAGE = Numeric(
     id="rewards.advantage",
     prompt="Of {size} answers to a prompt {right} are right, with reward 1, and the others wrong, "
-    "with reward 0. What advantage does GRPO give to a right one? (The deviation divides by "
-    "G − 1; leave out epsilon.)",
+    "with reward 0. The standard deviation divides by G − 1, and epsilon is left out. What "
+    "advantage does GRPO give to a right one?",
     draw=_draw_group,
     answer=_advantage,
     explain=lambda size, right: (

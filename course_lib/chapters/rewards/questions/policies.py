@@ -15,7 +15,7 @@ def _draw_bandit(rng: random.Random) -> dict[str, Any]:
     return {"p": p, "r": rng.choice((2, 3, 5)), "other": rng.choice((0, 1))}
 
 
-def _slope(p: float, r: float, other: float) -> float:
+def _slope(p: float, r: int, other: int) -> float:
     logits = torch.tensor([p, 1 - p], dtype=torch.float64).log()
     return exact_gradient(logits, torch.tensor([r, other], dtype=torch.float64))[0].item()
 
@@ -78,8 +78,8 @@ BASELINE = OneAnswer(
 
 def _draw_ratio(rng: random.Random) -> dict[str, Any]:
     return {
-        "ratio": rng.choice((0.4, 0.6, 0.7, 1.4, 1.6)),
-        "a": rng.choice((-3, -2, 2, 3)),
+        "ratio": rng.choice((0.5, 0.7, 1.4, 1.6)),
+        "a": rng.choice((-3.5, -1.7, 1.7, 3.5)),
     }
 
 
@@ -138,10 +138,13 @@ def advantages(rewards, values, mask, gamma, lam):
     why="The value of a padding token must not be read by the last real token: nothing follows "
     "the end of an answer, so its next value is 0.",
     why_not={
-        4: "nothing follows the last column.",
+        3: "padding keeps an advantage of 0.",
+        4: "after the last column no advantage follows.",
+        5: "after the last column no value follows.",
         6: "an advantage needs the next one, so the loop runs from the end.",
         7: "this is δ[t], as long as `later` is right.",
         8: "at padding the advantage is set to 0.",
+        10: "each column is stored as it is computed.",
     },
     shows_bug=_keeps_too_much,
 )

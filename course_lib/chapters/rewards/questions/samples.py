@@ -9,7 +9,7 @@ from course_lib.study.ask.question_parts import Option, Slip
 
 
 def _draw_pass(rng: random.Random) -> dict[str, Any]:
-    n = rng.choice((5, 6, 8, 10))
+    n = rng.choice((7, 9, 11))
     return {"n": n, "c": rng.randint(1, n // 2), "k": rng.randint(2, n // 2)}
 
 
