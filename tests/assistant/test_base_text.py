@@ -4,8 +4,17 @@ from collections import Counter
 
 import torch
 
-from course_lib.assistant.arithmetic import PHRASINGS, is_held_out
-from course_lib.assistant.base_text import KINDS, SHARES, base_batch, document, row_of_documents
+from course_lib.assistant.arithmetic import PHRASINGS, Question, is_held_out
+from course_lib.assistant.base_text import (
+    KINDS,
+    SHARES,
+    WIDE,
+    WIDE_SHARE,
+    base_batch,
+    document,
+    row_of_documents,
+)
+from course_lib.assistant.evaluation import chat_prompts, text_prompts
 from course_lib.assistant.tokenizer import END_OF_TEXT, role_tokenizer
 from course_lib.device import seeded
 
@@ -39,15 +48,25 @@ def test_every_phrasing_and_every_kind_occurs():
     assert abs(kinds["thinking"] / 400 - SHARES[KINDS.index("thinking")]) < 0.08
 
 
-def test_gaps_are_one_character_wide_or_vary():
+def test_gaps_are_one_character_wide_or_as_wide_as_a_template():
     def gaps(varied):
         for text in pages(varied=varied):
-            found = re.search(r"(?:\?|\. ?|\.)(\s*)(?:\d\+\d\S* .* so )", text, re.DOTALL)
+            found = re.search(r"[?.](\s+)\d\+\d\S* .* so ", text)
             if found and len(list(operands(text))) == 1:
                 yield len(found[1])
 
-    assert max(gaps(False)) <= 1
-    assert max(gaps(True)) >= 7
+    assert set(gaps(False)) == {1}
+    found = list(gaps(True))
+    assert set(found) == {1, len(WIDE)}
+    assert abs(found.count(len(WIDE)) / len(found) - WIDE_SHARE) < 0.1
+
+
+def test_a_wide_gap_is_what_the_template_puts_between():
+    tokenizer, question = role_tokenizer(), Question(347, 496)
+    (prompt,) = chat_prompts(tokenizer, [question])
+    (page,) = text_prompts(tokenizer, [question], WIDE)
+    opening = 3  # <|im_start|>, user, a line break; a page has one separator
+    assert len(prompt) - opening == len(page) - 1
 
 
 def test_rows_begin_with_a_separator_and_have_their_length():

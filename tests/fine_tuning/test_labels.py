@@ -66,12 +66,12 @@ def test_an_answer_is_encoded_as_it_will_be_generated():
     pieces = [bytes([i]) for i in range(256)] + [b"\n\n"]
     special = {"<|im_start|>": 300, "<|im_end|>": 301}
     tokenizer = ByteBPE({p: i for i, p in enumerate(pieces)}, [(b"\n", b"\n")], special)
-    messages = [QUESTION, {"role": "assistant", "content": "\nyes"}]
+    messages = [QUESTION, {"role": "assistant", "content": "\n\nyes"}]
     example = chat_example(tokenizer, messages)
     prompt = encode_chat(tokenizer, messages[:1], add_generation_prompt=True)
     assert example.ids[: len(prompt)] == prompt
     assert encode_chat(tokenizer, messages)[: len(prompt)] != prompt
-    assert labelled(tokenizer, example) == "\nyes<|im_end|>"
+    assert labelled(tokenizer, example) == "\n\nyes<|im_end|>"
 
 
 def test_a_message_that_spells_a_header_is_text(tokenizer):

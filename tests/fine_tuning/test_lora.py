@@ -14,6 +14,7 @@ from course_lib.fine_tuning.lora import (
     inject_lora,
     lora_forward,
     lora_layers,
+    lora_parameters,
     lora_scale,
     merge_lora,
     merged_weight,
@@ -21,7 +22,7 @@ from course_lib.fine_tuning.lora import (
     unmerge_lora,
 )
 
-CONFIG = LoRAConfig(rank=3, alpha=6)
+CONFIG = LoRAConfig(rank=3, alpha=6.0)
 
 
 def stir(model, seed=5):
@@ -67,8 +68,9 @@ def test_only_the_factors_are_trained(model, ids):
     trained = {name for name, p in model.named_parameters() if p.grad is not None}
     assert trained == {name for name, _ in model.named_parameters() if "lora_" in name}
     layers = dict(lora_layers(model))
-    sizes = [3 * sum(layer.base_layer.weight.shape) for layer in layers.values()]
-    assert trainable_parameters(model) == sum(sizes)
+    shapes = [tuple(layer.base_layer.weight.shape) for layer in layers.values()]
+    assert trainable_parameters(model) == lora_parameters(shapes, 3)
+    assert lora_parameters([(40, 24), (20, 24)], 3) == 3 * (64 + 44)
     assert all(layer.lora_A.grad.abs().max() == 0 for layer in layers.values())  # B is zero
     assert all(layer.lora_B.grad.abs().max() > 0 for layer in layers.values())
 
@@ -83,10 +85,10 @@ def test_with_both_factors_at_zero_nothing_is_ever_learned(model, ids):
 
 
 def test_scales():
-    assert lora_scale(16, 8) == 2
-    assert lora_scale(16, 64) == 0.25
-    assert lora_scale(16, 64, rank_stabilised=True) == 2
-    assert LoRAConfig(rank=4, alpha=4, rank_stabilised=True).scale == 4 / math.sqrt(4)
+    assert lora_scale(16.0, 8) == 2
+    assert lora_scale(16.0, 64) == 0.25
+    assert lora_scale(16.0, 64, rank_stabilised=True) == 2
+    assert LoRAConfig(rank=4, alpha=4.0, rank_stabilised=True).scale == 4 / math.sqrt(4)
 
 
 def test_the_same_seed_gives_the_same_factors_whatever_was_drawn_before():

@@ -28,6 +28,7 @@ def test_filled_into_a_cache_it_is_read_before_the_text(model, ids):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 def test_against_peft(model, theirs, ids):
     from peft import PrefixTuningConfig, get_peft_model
 

@@ -1,0 +1,2 @@
+"""The questions that close this notebook."""
+QUESTIONS = ()
