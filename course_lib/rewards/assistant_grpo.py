@@ -32,7 +32,7 @@ from course_lib.training.runs import Record
 Reward = Callable[[Question, str], float]
 
 PLAN = RewardPlan(
-    steps=100,
+    steps=80,
     warmup=2,
     peak=4e-4,
     final=4e-5,

@@ -735,13 +735,13 @@ generator = seeded(3)
 for n in (1, 4, 16, 64, 256, 1024):
     right = torch.rand(2000, n, generator=generator) < 0.3
     noise = torch.randn(2000, n, generator=generator)
-    tail = noise / torch.rand(2000, n, generator=generator).sqrt()  # heavy: now and then enormous
-    scores = torch.where(right, 2 + 0.5 * noise, tail)
+    tail = noise / torch.rand(2000, n, generator=generator) ** (1 / 3)  # now and then enormous
+    scores = torch.where(right, 3 + 0.5 * noise, tail)
     picked = right.gather(1, scores.argmax(1, keepdim=True)).float().mean()
     print(f"n = {n:4}: best of n is right in {picked:.2f}")
 
 # %% [markdown]
-# This verifier gives right answers about 2 and wrong ones about 0, but now and then a wrong one gets an enormous score. The more
+# This verifier gives right answers about 3 and wrong ones about 0, but now and then a wrong one gets an enormous score. The more
 # samples, the more surely one of these is among them, and the maximum picks it. Best of n is an optimizer too, and it hacks rewards
 # like any other.
 
