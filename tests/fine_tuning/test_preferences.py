@@ -53,7 +53,9 @@ def test_simpo_and_kto_by_hand():
     for (a, _, b, _), is_good in zip(PAIRS, good, strict=True):
         gain = beta * (a - b - kl)
         expected += (1 - sigmoid(gain)) * 2.0 if is_good else (1 - sigmoid(-gain)) * 0.5
-    found = kto_loss(c, rc, torch.tensor(good), torch.tensor(kl, dtype=torch.float64), beta, (2.0, 0.5))
+    found = kto_loss(
+        c, rc, torch.tensor(good), torch.tensor(kl, dtype=torch.float64), beta, (2.0, 0.5)
+    )
     assert found.item() == pytest.approx(expected / 3, rel=1e-12)
     negative = kto_loss(c, rc, torch.tensor(good), torch.tensor(-1.0).double(), beta)
     none = kto_loss(c, rc, torch.tensor(good), torch.tensor(0.0).double(), beta)

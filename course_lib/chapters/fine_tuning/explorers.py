@@ -21,7 +21,7 @@ def preference_loss(beta: Number = 0.1, margin: Number = 0.0) -> Explorer:
     return Explorer(figures.preference_loss, controls, "The loss of a pair against its margin.")
 
 
-def ranks(rank: int = 8) -> Explorer:
+def ranks(rank: int = 4) -> Explorer:
     """Choose a rank, and compare quality and memory with full fine-tuning."""
     records = stored_runs()
 
