@@ -6,7 +6,7 @@ Checked against:  a run that was stopped and one that was not; the stored folder
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,5 +115,5 @@ def _converted(model: DecoderLM, dtype: torch.dtype) -> DecoderLM:
     return copy.to(dtype)
 
 
-def _write_json(path: Path, content: dict[str, object]) -> None:
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
     write_whole_text(path, json.dumps(content, indent=2) + "\n")
