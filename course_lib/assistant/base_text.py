@@ -5,8 +5,8 @@
     tables       sums of single digits, the facts that every column needs
 
 In the first pages an answer follows its question after one character. A model that has read nothing
-else learns to look a fixed distance back, and is lost when a chat template comes between. So later
-pages vary the distance.
+else learns to look a fixed distance back, and is lost when a chat template comes between, which
+takes five tokens. So the later pages mostly leave a gap of five.
 
 The questions are phrased as users will phrase them. A base model that has never seen a phrasing
 does not learn it from a short fine-tuning.
@@ -26,25 +26,20 @@ from course_lib.training.data import Batch
 KINDS = ("worksheet", "thinking", "direct", "chatter", "table")
 SHARES = (0.15, 0.40, 0.12, 0.08, 0.25)  # of the documents
 GAPS = (" ", " ", " ", "\n", "\n")  # between a question and its answer
-WIDEST = 9
+WIDE = "\n\n\n \n"  # as long as what a chat template puts between them
+WIDE_SHARE = 0.7
 
 
 def document(source: random.Random, varied: bool = False) -> str:
-    """Return a page of one of `KINDS`; if `varied`, with gaps of one to nine characters."""
+    """Return a page of one of `KINDS`, some with a wide gap if `varied`."""
     (kind,) = source.choices(KINDS, SHARES)
     if kind == "worksheet":
         return "\n".join(str(draw_question(source)) for _ in range(4))
     if kind == "table":
         return " ".join(_fact(source) for _ in range(6))
     question = draw_question(source)
-    if not varied:
-        return f"{question}{source.choice(GAPS)}{answer(question, kind, source)}"
-    before, between = (_gap(source, source.randint(low, WIDEST)) for low in (0, 1))
-    return f"{before}{question}{between}{answer(question, kind, source)}"
-
-
-def _gap(source: random.Random, length: int) -> str:
-    return "".join(source.choice(GAPS) for _ in range(length))
+    gap = WIDE if varied and source.random() < WIDE_SHARE else source.choice(GAPS)
+    return f"{question}{gap}{answer(question, kind, source)}"
 
 
 def _fact(source: random.Random) -> str:

@@ -1,7 +1,7 @@
 """The assistant's stages: what each starts from, what it reads, and for how long.
 
     arithmetic-pages  pages about sums, from random weights; ten minutes on one core
-    arithmetic-base   the same with a varied layout, from arithmetic-pages; two minutes
+    arithmetic-base   the same with wider gaps, from arithmetic-pages; two minutes
     assistant         conversations, from the base; half a minute
     assistant-dpo     its own answers in pairs, plain over chatter, from the assistant
 
@@ -45,7 +45,7 @@ CONFIG = ModelConfig(
     tie_word_embeddings=True,
 )
 PAGES_PLAN = Plan(steps=2000, warmup=60, peak=3e-3, final=1e-4, betas=(0.9, 0.98))
-BASE_PLAN = Plan(steps=300, warmup=20, peak=1e-3, final=1e-4, betas=(0.9, 0.98))
+BASE_PLAN = Plan(steps=500, warmup=20, peak=1.5e-3, final=1e-4, betas=(0.9, 0.98))
 BASE_ROWS, BASE_LENGTH = 24, 80
 
 CHAT_PLAN = Plan(steps=60, warmup=5, peak=1e-3, final=1e-4, weight_decay=0.0)
@@ -125,7 +125,7 @@ def start_pages(seed: int, before: Path | None = None) -> Training:
 
 
 def start_base(seed: int, before: Path | None = None) -> Training:
-    """Return the training on pages of varied layout, before its first step."""
+    """Return the training on pages with wider gaps, before its first step."""
     model = load_folder(before or stage_folder("arithmetic-pages"))
     return Training(model, partial(draw_pages, varied=True), replace(BASE_PLAN, seed=seed))
 
@@ -166,11 +166,11 @@ STAGES = {
         ),
         Stage(
             "arithmetic-base",
-            "A base model: `arithmetic-pages` after more pages, in which the layout varies. It "
-            "continues pages; it knows no roles and no end of a turn.",
+            "A base model: `arithmetic-pages` after more pages, most of which leave a gap between "
+            "question and answer. It continues pages; it knows no roles and no end of a turn.",
             start_base,
             chats=False,
-            look_every=100,
+            look_every=50,
             save_every=100,
         ),
         Stage(

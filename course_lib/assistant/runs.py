@@ -6,7 +6,7 @@ Checked against:  a run that was stopped and one that was not; the stored folder
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from course_lib.training.loop import Training
 from course_lib.training.runs import LoggedRun, Record
 
 LOOK_QUESTIONS, CARD_QUESTIONS = 100, 500
+GAP = " "  # after a question on a page, so that an answer comes
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def stage_score(model: DecoderLM, chats: bool, sampling: Sampling, count: int) -
     """Return how good answers to the first held-out questions are, in a chat or after a text."""
     questions, tokenizer = held_out_questions(count), role_tokenizer()
     prompts = (
-        chat_prompts(tokenizer, questions) if chats else text_prompts(tokenizer, questions, " ")
+        chat_prompts(tokenizer, questions) if chats else text_prompts(tokenizer, questions, GAP)
     )
     return score(questions, completions(model, tokenizer, prompts, sampling))
 
@@ -114,5 +115,5 @@ def _converted(model: DecoderLM, dtype: torch.dtype) -> DecoderLM:
     return copy.to(dtype)
 
 
-def _write_json(path: Path, content: dict[str, object]) -> None:
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
     write_whole_text(path, json.dumps(content, indent=2) + "\n")

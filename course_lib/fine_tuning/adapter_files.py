@@ -113,7 +113,7 @@ def load_adapter(model: DecoderLM, folder: str | Path) -> LoRAConfig:
         inject_lora(model, config)
     set_adapter_tensors(model, tensors)
     for _, layer in lora_layers(model):
-        layer.scale = config.scale
+        layer.set_scale(config)
     if rows is not None:
         _set_rows(embedding(model), settings["trainable_token_indices"], rows)
     return config
@@ -148,4 +148,6 @@ def _config(settings: Mapping[str, Any], folder: Path) -> LoRAConfig:
             "out."
         )
     stabilised = bool(settings.get("use_rslora"))
-    return LoRAConfig(settings["r"], settings["lora_alpha"], tuple(sorted(targets)), stabilised)
+    return LoRAConfig(
+        settings["r"], float(settings["lora_alpha"]), tuple(sorted(targets)), stabilised
+    )

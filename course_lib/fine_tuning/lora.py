@@ -14,7 +14,7 @@ Shapes:           r rank, weights (out, in)
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -59,20 +59,26 @@ def lora_forward(
     weight: Float[Tensor, "O I"],
     a: Float[Tensor, "R I"],
     b: Float[Tensor, "O R"],
-    scale: float,
+    alpha: float,
 ) -> Float[Tensor, "*lead O"]:
-    """Return the output of the frozen weight plus the scaled change, without forming B A."""
-    return x @ weight.mT + scale * ((x @ a.mT) @ b.mT)
+    """Return the output of the frozen weight plus the change times α / r, without forming B A."""
+    return x @ weight.mT + lora_scale(alpha, len(a)) * ((x @ a.mT) @ b.mT)
 
 
 def merged_weight(
     weight: Float[Tensor, "O I"],
     a: Float[Tensor, "R I"],
     b: Float[Tensor, "O R"],
-    scale: float,
+    alpha: float,
 ) -> Float[Tensor, "O I"]:
-    """Return the one matrix that does the same: W + s B A."""
-    return weight + scale * (b @ a)
+    """Return the one matrix that does the same: W + (α / r) B A."""
+    return weight + lora_scale(alpha, len(a)) * (b @ a)
+
+
+def lora_parameters(shapes: Iterable[tuple[int, int]], rank: int) -> int:
+    """Return how many numbers LoRA trains beside weights of these shapes (out, in)."""
+    lora_scale(1.0, rank)  # raises an error for a rank that is not possible
+    return sum(rank * (outputs + inputs) for outputs, inputs in shapes)
 
 
 class LoRALinear(nn.Module):
@@ -81,18 +87,24 @@ class LoRALinear(nn.Module):
     def __init__(self, base: nn.Linear, config: LoRAConfig, generator: torch.Generator) -> None:
         super().__init__()
         outputs, inputs = base.weight.shape
-        self.base_layer, self.scale, self.merged = base, config.scale, False
+        self.base_layer, self.merged = base, False
+        self.set_scale(config)
         first = torch.empty(config.rank, inputs)
         nn.init.kaiming_uniform_(first, a=math.sqrt(5), generator=generator)
         self.lora_A = nn.Parameter(first.to(base.weight))
         self.lora_B = nn.Parameter(base.weight.new_zeros(outputs, config.rank))
+
+    def set_scale(self, config: LoRAConfig) -> None:
+        """Let the change count as this config says."""
+        self.alpha = config.scale * config.rank  # that α / r is the scale, rank-stabilised or not
 
     def forward(self, x: Float[Tensor, "*lead I"]) -> Float[Tensor, "*lead O"]:
         """Apply the frozen layer and, unless it is merged into it, the change."""
         y: Tensor = self.base_layer(x)
         if self.merged:
             return y
-        return y + self.scale * ((x @ self.lora_A.mT) @ self.lora_B.mT)
+        scale = lora_scale(self.alpha, len(self.lora_A))
+        return y + scale * ((x @ self.lora_A.mT) @ self.lora_B.mT)
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -103,7 +115,7 @@ class LoRALinear(nn.Module):
                 "that is merged already. Un-merge it first."
             )
         weight = self.base_layer.weight
-        weight.copy_(merged_weight(weight, self.lora_A, self.lora_B, self.scale))
+        weight.copy_(merged_weight(weight, self.lora_A, self.lora_B, self.alpha))
         self.merged = True
 
     @torch.no_grad()
@@ -112,7 +124,7 @@ class LoRALinear(nn.Module):
         if not self.merged:
             raise ValueError("only a change that is merged can be taken out; got one that is not.")
         weight = self.base_layer.weight
-        weight.copy_(merged_weight(weight, self.lora_A, self.lora_B, -self.scale))
+        weight.copy_(merged_weight(weight, self.lora_A, self.lora_B, -self.alpha))
         self.merged = False
 
 

@@ -54,8 +54,11 @@ def preference_margin(
     reference_chosen: Float[Tensor, " B"],
     reference_rejected: Float[Tensor, " B"],
 ) -> Float[Tensor, " B"]:
-    """Return by how much the policy prefers the chosen answer more than the reference does."""
-    return (chosen - reference_chosen.detach()) - (rejected - reference_rejected.detach())
+    """Return by how much the policy prefers the chosen answer more than the reference does.
+
+    Compute the reference's log-probabilities under `torch.no_grad()`: it is not trained.
+    """
+    return (chosen - reference_chosen) - (rejected - reference_rejected)
 
 
 def dpo_loss(
@@ -109,7 +112,7 @@ def kto_loss(
     those of good and bad answers.
     """
     _check_beta(beta)
-    gain = beta * ((policy - reference.detach()) - kl.detach().clamp(min=0))
+    gain = beta * ((policy - reference) - kl.detach().clamp(min=0))
     losses = torch.where(
         good, weights[0] * (1 - torch.sigmoid(gain)), weights[1] * (1 - torch.sigmoid(-gain))
     )

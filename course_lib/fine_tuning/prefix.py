@@ -30,18 +30,18 @@ def with_prefix(
     return torch.cat((prefix.expand(len(x), -1, -1, -1), x), dim=2)
 
 
-class PrefixLayer:
+class PrefixLayer(KVCache):
     """A layer's part of the prefix, in the role of its cache; gradients flow into it."""
 
     def __init__(self, keys: Float[Tensor, "G P D"], values: Float[Tensor, "G P D"]) -> None:
-        self.keys, self.values = keys, values
+        self._keys, self._values = keys[None], values[None]  # no memory of its own
         self.length = keys.shape[1]
 
     def append(
         self, k: Float[Tensor, "B G T D"], v: Float[Tensor, "B G T D"]
     ) -> tuple[Float[Tensor, "B G S D"], Float[Tensor, "B G S D"]]:
         """Return the prefix and the new keys and values; nothing is remembered."""
-        return with_prefix(self.keys, k), with_prefix(self.values, v)
+        return with_prefix(self.keys[0], k), with_prefix(self.values[0], v)
 
 
 class Prefix(nn.Module):
