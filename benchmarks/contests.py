@@ -143,4 +143,12 @@ CONTESTS = (
         {"contestant": "course_lib.load"},
         about=("measured", "model"),
     ),
+    Contest(
+        "64 answers to 8 prompts, in one batch",
+        "a loop over transformers' generate",
+        "rewards",
+        "against the loop",
+        {"contestant": "ours, greedy"},
+        True,
+    ),
 )  # fmt: skip

@@ -83,7 +83,7 @@ def main() -> None:
                 "contestant": name,
                 "answers": PROMPTS * GROUP,
                 "tokens per processor second": round(tokens / median(rounds, name)),
-                **ratio("time, of the loop's", rounds, name, LOOP),
+                **ratio("against the loop", rounds, name, LOOP),
                 "same answers": torch.equal(greedy[name], expected) if name in greedy else None,
             }
             for name in contestants
