@@ -70,8 +70,10 @@ def seeds(runs: Sequence[Sequence[Record]], key: str, label: str) -> Figure:
 
 
 def hacking(records: Sequence[Record]) -> Figure:
-    """Draw the reward that is paid and the accuracy that was meant, over the steps."""
-    steps = [each["step"] for each in records]
+    """Draw the reward that is paid and the accuracy that was meant, over the steps.
+
+    The first record, made before any step, has no reward yet.
+    """
     figure, ax = new_figure(8, 3.6, margins=Margins(left=0.8, bottom=0.65, top=0.6))
     lines = {
         "reward paid": ("reward", OKABE_ITO.vermillion),
@@ -80,12 +82,13 @@ def hacking(records: Sequence[Record]) -> Figure:
         "exact, greedy": ("greedy", OKABE_ITO.green),
     }
     for name, (key, colour) in lines.items():
-        ax.plot(
-            steps, [each[key] for each in records], "o-", color=colour, markersize=3, label=name
-        )
-    ax.set(xlabel="step", ylabel="fraction, reward", ylim=(0, 1.05))
-    ax.legend(loc="upper left", frameon=False, fontsize=9, ncols=2)
+        points = [(each["step"], each[key]) for each in records if key in each]
+        ax.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3, label=name)
+    ax.set(xlabel="step", ylabel="fraction, reward", ylim=(0, 1.35))
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    ax.legend(loc="upper left", frameon=False, fontsize=9, ncols=4)
+    paid = [each["reward"] for each in records if "reward" in each]
     first, last = records[0], records[-1]
-    title(ax, f"The reward rises from {first['reward']:.2f} to {last['reward']:.2f}, while greedy "
+    title(ax, f"The reward rises from {paid[0]:.2f} to {paid[-1]:.2f}, while greedy "
           f"accuracy goes from {first['greedy']:.0%} to {last['greedy']:.0%}")  # fmt: skip
     return figure
