@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] id="14-fine-tuning"
 # # 14 · Fine-tuning
 #
 # **How does a text model become an assistant?**
@@ -18,7 +18,7 @@
 #
 # About 150 minutes. It builds on [Training](11_training.ipynb) and [Generation](12_generation.ipynb); nothing is downloaded.
 
-# %%
+# %% id="device-default-device"
 import copy
 import random
 import tempfile
@@ -37,42 +37,43 @@ from course_lib.training import Plan, Training, next_token_loss
 device = default_device()
 tokenizer = assistant.role_tokenizer()
 
-# %% [markdown]
+# %% [markdown] id="1-a-model-of-pages"
 # ## 1 · A model of pages
 #
 # Our model is small: half a million parameters, and a world of sums. Its *base* has read pages of three kinds: worksheets
 # with questions, solutions, and tables of digits. A solution may think in columns, from the right, or give the sum at once, or
 # chatter:
 
-# %%
+# %% id="question-assistant-question-347-496"
 question = assistant.Question(347, 496)
 source = random.Random(0)
 for way in assistant.WAYS:
     print(f"{way:9}", question, "→", assistant.answer(question, way, source))
 
-# %% [markdown]
+# %% [markdown] id="only-the-first-kind-can-be"
 # Only the first kind can be right often. A model of three layers cannot add three columns and carry twice within one step,
 # but it can write down one column at a time.
 #
-# > **Predict.** The base has read this question a thousand times with other numbers. What does it write after
-# > "What is 347 plus 496?" and a line break?
+# > **Predict.** The base has read such questions thousands of times, on pages. What does it write after "What is 347 plus
+# > 496?" on a page, and what if the same question comes as a chat?
 
-# %%
+# %% id="base-assistant-load-stage-arithmetic-base"
 base = assistant.load_stage("arithmetic-base", device)
-for gap in ("\n", " "):
-    prompts = assistant.text_prompts(tokenizer, [question], gap)
-    (text,) = assistant.completions(base, tokenizer, prompts, max_new_tokens=36)
-    print(f"after {gap!r}: {text!r}")
+pages = assistant.text_prompts(tokenizer, [question], " ")
+chats = assistant.chat_prompts(tokenizer, [question])
+for name, prompts in (("page", pages), ("chat", chats)):
+    (text,) = assistant.completions(base, tokenizer, prompts, max_new_tokens=40)
+    print(f"{name}: {text!r}")
 
-# %% [markdown]
-# Whatever it writes continues a *page*. It does not know that somebody is waiting for an answer, and nothing tells it where
-# to stop except the end of the page.
+# %% [markdown] id="whatever-it-writes-continues-a-page"
+# On a page it knows what to do. The tokens of a chat it has never read, and what it writes there is no answer. It does not know
+# that somebody asked, and that somebody will read.
 #
 # To measure the model, some pairs of numbers are **held out**: no page contains them. Which ones is decided by a hash of the
 # pair. A formula is a trap. The rule "hold out the pair if (7919·a + 104729·b) mod 10 is 0" looks as good as random, and is
 # not:
 
-# %%
+# %% id="sums-torch-zeros-2-10-dtype"
 sums = torch.zeros(2, 10, dtype=torch.long)
 for a in range(100, 300):
     for b in range(100, 300):
@@ -82,23 +83,23 @@ print("held out, by the last digit of the sum")
 print("by the formula:", sums[0].tolist())
 print("by a hash:     ", sums[1].tolist())
 
-# %% [markdown]
+# %% [markdown] id="both-multipliers-end-in-9-so"
 # Both multipliers end in 9, so the rule only asks whether the sum ends in 0. With this split no such sum is ever trained on,
 # and the evaluation consists of nothing else.
 
-# %% [markdown]
+# %% [markdown] id="2-from-a-conversation-to-labels"
 # ## 2 · From a conversation to labels
 #
 # A conversation becomes one sequence by a *chat template* (notebook [Tokenization](01_tokenization.ipynb)). Special tokens
 # frame each turn and name its speaker:
 
-# %%
+# %% id="messages-assistant-conversation-question-843"
 messages = assistant.conversation(question, "843.")
 print(render_chatml(messages))
 ids = encode_chat(tokenizer, messages)
 print(len(ids), "ids:", ids[:6], "...")
 
-# %% [markdown]
+# %% [markdown] id="training-goes-on-as-before-predict"
 # Training goes on as before: predict each token from those before it. But only the *answer* counts. The model reads the
 # question, and should not learn to write it. So each id gets a **label**: itself where it counts, −100 where it does not.
 # (−100 is the number that PyTorch's cross-entropy leaves out.) The token that ends the turn belongs to the answer: without it
@@ -107,10 +108,10 @@ print(len(ids), "ids:", ids[:6], "...")
 # By hand: let 8 open a turn, 2 name the assistant, 9 end a turn. In `8 1 5 9 8 2 6 7 9` the answer is `6 7 9`, and the labels
 # are six times −100, then **6, 7, 9**.
 
-# %%
+# %% id="print-fine-tuning-answer-labels-8"
 print(fine_tuning.answer_labels([8, 1, 5, 9, 8, 2, 6, 7, 9], header=[8, 2], end=9))
 
-# %% [markdown]
+# %% [markdown] id="build-it"
 # Labels stand at the place of their own id. The shift by one, logits at $t$ against the id at $t + 1$, happens in the loss,
 # and only there.
 #
@@ -119,25 +120,25 @@ print(fine_tuning.answer_labels([8, 1, 5, 9, 8, 2, 6, 7, 9], header=[8, 2], end=
 # belongs to it; without one it goes on to the last id. A conversation may hold several answers, or none. Return a list.
 
 
-# %%
+# %% id="fine_tuning.labels"
 @exercise("fine_tuning.labels")
 def answer_labels(ids, header, end):
     """Return the label of each id: itself in an answer, -100 elsewhere."""
     ...
 
 
-# %% [markdown]
+# %% [markdown] id="stuck-type-hint-in-a-new"
 # Stuck? Type `hint()` in a new cell. The next cell holds the library's version.
 
-# %%
+# %% id="reveal-fine-tuning-labels"
 reveal("fine_tuning.labels")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 # The labels of a whole conversation in two turns, read back as text; and the loss with these labels beside PyTorch's own
 # cross-entropy, which does its shift by hand here:
 
-# %%
+# %% id="example-fine-tuning-chat-example"
 example = fine_tuning.chat_example(
     tokenizer, [*messages, *assistant.conversation(question, "Yes.")]
 )
@@ -150,12 +151,12 @@ expected = F.cross_entropy(logits[0, :-1], labels[0, 1:])
 ours = next_token_loss(logits, row, labels != -100)
 print("equal to F.cross_entropy:", torch.allclose(ours, expected))
 
-# %% [markdown]
+# %% [markdown] id="encoded-apart-or-together"
 # ### Encoded apart, or together?
 # At generation the prompt is finished before the answer begins, so its last token ends where the answer starts. With a
 # subword tokenizer, prompt and answer encoded *together* may have a token across this boundary:
 
-# %%
+# %% id="prompt-answer-return-none"
 from course_lib.pretrained import course_tokenizer
 
 prompt, answer = "return", " None"
@@ -164,11 +165,11 @@ for text in (prompt + " ", answer.strip()):
     print(repr(text), words.encode_ordinary(text))
 print(repr(prompt + answer), words.encode_ordinary(prompt + answer))
 
-# %% [markdown]
+# %% [markdown] id="trained-on-the-ids-encoded-together"
 # Trained on the ids encoded together, the model never sees a prompt that ends in a lone space followed by "None". So
 # `chat_example` encodes each answer apart, exactly as it will be generated.
 
-# %% [markdown]
+# %% [markdown] id="3-rows-of-different-length"
 # ## 3 · Rows of different length
 #
 # Conversations differ in length. **Padding** fills the short ones up; what is filled in is computed and thrown away.
@@ -181,47 +182,47 @@ print(repr(prompt + answer), words.encode_ordinary(prompt + answer))
 # By hand: a row with documents `0 0 1 1 1`. The positions are `0 1 0 1 2`. Of the 15 pairs that a causal mask allows, the
 # six from the second document to the first fall away: 3 + 6 = **9** are left.
 
-# %%
+# %% id="documents-torch-tensor-0-0-1"
 documents = torch.tensor([[0, 0, 1, 1, 1]])
 print(fine_tuning.packed_positions(documents).tolist())
 print(int(fine_tuning.packed_mask(documents).sum()), "pairs")
 show(figures.fine_tuning.mask_of_documents(torch.tensor([0] * 4 + [1] * 6 + [2] * 3)))
 
-# %% [markdown]
+# %% [markdown] id="build-it-2"
 # ### Build it
 # `documents` (B, T) holds the number of each token's document; equal numbers stand side by side. Return a boolean mask of
 # shape (B, 1, T, T), True where the query may attend to the key. The axis of size 1 is for the heads.
 
 
-# %%
+# %% id="fine_tuning.packed_mask"
 @exercise("fine_tuning.packed_mask")
 def packed_mask(documents):
     """Return True where the query's document is the key's, and the key is not later."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-packed-mask"
 reveal("fine_tuning.packed_mask")
 
-# %% [markdown]
+# %% [markdown] id="build-it-3"
 # ### Build it
 # And the positions (B, T): each token's place in its own document, counted from 0.
 
 
-# %%
+# %% id="fine_tuning.packed_positions"
 @exercise("fine_tuning.packed_positions")
 def packed_positions(documents):
     """Return the position of each token within its own document."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-packed-positions"
 reveal("fine_tuning.packed_positions")
 
-# %% [markdown]
+# %% [markdown] id="predict-the-same-twenty-conversations-each"
 # > **Predict.** The same twenty conversations, each alone, padded, and packed. How far apart are the three losses?
 
-# %%
+# %% id="examples-recipes-chat-examples-20"
 examples = recipes.chat_examples(20)
 packed = fine_tuning.Packed(*(part.to(device) for part in fine_tuning.pack_examples(examples, 120)))
 padded = fine_tuning.pad_examples(examples)
@@ -234,16 +235,16 @@ with torch.no_grad():
 print("padded and packed agree:", torch.allclose(in_rows, filled_up, atol=1e-5))
 print("packed without the mask:", "the same" if torch.allclose(careless, in_rows) else "different")
 
-# %%
+# %% id="tokens-sum-len-each-ids-for"
 tokens = sum(len(each.ids) for each in examples)
 for name, places in (("padded", padded.ids.numel()), ("packed", packed.ids.numel())):
     print(f"{name}: {places} places for {tokens} tokens, {1 - tokens / places:.0%} wasted")
 
-# %% [markdown]
+# %% [markdown] id="with-rope-starting-positions-again-makes"
 # With RoPE, starting positions again makes no difference: only distances within a document count. With learned positions it
 # does. What always matters is the mask.
 
-# %% [markdown]
+# %% [markdown] id="4-fine-tuning-all-weights"
 # ## 4 · Fine-tuning all weights
 #
 # The loop is that of [Training](11_training.ipynb): batches of conversations, the same loss, a smaller learning rate, few
@@ -251,7 +252,7 @@ for name, places in (("padded", padded.ids.numel()), ("packed", packed.ids.numel
 # worse: every step of pre-training lowered the logits of tokens that never came. So let each start as a copy of a token that
 # the model knows: the turn's marks from a line break, the names of the roles from a space.
 
-# %%
+# %% id="model-copy-deepcopy-base-requires-grad"
 model = copy.deepcopy(base).requires_grad_(True)
 recipes.open_roles(model)
 plan = Plan(steps=12, warmup=2, peak=1e-3, weight_decay=0.0)
@@ -259,14 +260,14 @@ training = Training(model, recipes.draw_chats(plan), plan)
 losses = [training.step().loss for _ in range(plan.steps)]
 print("the loss falls:", sum(losses[-3:]) < sum(losses[:3]))
 
-# %% [markdown]
+# %% [markdown] id="twelve-steps-are-enough-to-see"
 # Twelve steps are enough to see the format appear. The stored model took sixty, half a minute on one core
 # (`course train --recipe assistant`):
 
-# %%
+# %% id="show-figures-fine-tuning-stage-curve"
 show(figures.fine_tuning.stage_curve(assistant.stage_log("assistant"), "Fine-tuning"))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="tuned-assistant-load-stage-assistant-device"
 tuned = assistant.load_stage("assistant", device)
 questions = assistant.held_out_questions(64)
 greedy = assistant.answers(tuned, tokenizer, questions)
@@ -276,7 +277,7 @@ print("sampled:", found := assistant.score(questions, sampled))
 print("exact, by way:", {way: round(found.exact_of[way], 2) for way in assistant.WAYS})
 print("an answer:    ", questions[0], "→", greedy[0])
 
-# %% [markdown]
+# %% [markdown] id="what-was-forgotten"
 # The answers come in all three ways, as in the conversations it has read, and only those that think are often right. Nobody
 # told it which way is better. That is what preferences are for, and rewards, in the next notebook.
 #
@@ -284,7 +285,7 @@ print("an answer:    ", questions[0], "→", greedy[0])
 # Fine-tuning changes all weights for one purpose. What the base could do before can get worse, which is called *forgetting*.
 # Measure it on pages that nobody has trained on, in bits per byte (here a token is a byte):
 
-# %%
+# %% id="pages-recipes-draw-pages-0-seeded"
 pages = recipes.draw_pages(0, seeded(123), varied=True).ids.to(device)
 
 
@@ -296,37 +297,33 @@ def bits_per_byte(model):
 before, after = bits_per_byte(base), bits_per_byte(tuned)
 print("the base reads pages better:", before < after)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="print-f-base-before-3f-bits"
 print(f"base {before:.3f} bits per byte, fine-tuned {after:.3f}")
 
-# %% [markdown]
+# %% [markdown] id="what-a-short-fine-tuning-cannot"
 # A lower learning rate, fewer epochs, or some pages mixed into the batches keep more. Training less also does: that is part of
 # LoRA's appeal.
 #
 # ### What a short fine-tuning cannot do
 # The course also keeps the base as it was before its last 500 steps, `arithmetic-pages`. It adds just as well on its pages, but
-# there an answer always follows its question *at once*. A chat template puts five tokens between the two. Fine-tune both in the
-# same way:
+# there an answer always follows its question *at once*. A chat template puts five tokens between the two. Both were fine-tuned in
+# the same way, with three seeds each:
 
-# %% tags=["nbval-ignore-output"]
+# %%
+from course_lib.chapters.fine_tuning.lora_runs import all_runs, base_runs
+
 for name in ("arithmetic-pages", "arithmetic-base"):
-    log = assistant.stage_log(name)[-1]
-    model = assistant.load_stage(name, device)
-    recipes.open_roles(model)
-    replies = assistant.answers(model, tokenizer, questions[:32])
-    with torch.no_grad():
-        batch = fine_tuning.pad_examples(recipes.chat_examples(64, seed=7))
-        ids, counted = batch.ids.to(device), batch.counted.to(device)
-        loss = next_token_loss(model(ids).logits, ids, counted).item()
-    print(f"{name}: greedy on pages {log['greedy']:.0%}, loss on conversations {loss:.2f}")
+    on_pages = assistant.stage_log(name)[-1]["greedy"]
+    runs = [each["exact of thinking"] for each in base_runs() if each["base"] == name]
+    print(f"{name:16} on pages {on_pages:.0%}; thinking answers that are right in a chat: "
+          f"{min(runs):.0%} to {max(runs):.0%}")  # fmt: skip
 
-# %% [markdown]
-# Both solve their pages. On conversations, before any fine-tuning, the first is lost: it looks for the operands a fixed number of
-# places back. After the same sixty steps it answers in the right form with the wrong numbers (the tests of this course repeat the
-# comparison). A short fine-tuning teaches a *form*. The skill, and the phrasing of the questions, must be in the base, and
-# not tied to one layout.
+# %% [markdown] id="both-solve-their-pages-on-conversations"
+# Both solve their pages. But the first looks for the operands a fixed number of places back, and in a chat it finds something
+# else: it answers in the right form, with the wrong numbers. A short fine-tuning teaches a *form*. The skill, and the phrasing of
+# the questions, must be in the base, and not tied to one layout.
 
-# %% [markdown]
+# %% [markdown] id="5-lora"
 # ## 5 · LoRA
 #
 # AdamW keeps two numbers for each weight, and a gradient. For a large model they cost far more memory than the weights
@@ -341,34 +338,34 @@ for name in ("arithmetic-pages", "arithmetic-base"):
 # By hand: $W = (1\; 2)$, $A = (1\; {-1})$, $B = (3)$, $\alpha = r = 1$, $x = (2\; 1)$. Then $xW^\top = 4$ and
 # $xA^\top B^\top = 1 · 3 = 3$, together **7**. Merged, $W + BA = (4\; {-1})$, and $(2\; 1)$ times that is 8 − 1 = **7** again.
 
-# %%
+# %% id="weight-a-b-torch-tensor-1"
 weight, a, b = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, -1.0]]), torch.tensor([[3.0]])
 x = torch.tensor([[2.0, 1.0]])
 print(fine_tuning.lora_forward(x, weight, a, b, alpha=1.0).item())
 print(fine_tuning.merged_weight(weight, a, b, alpha=1.0).tolist())
 
-# %% [markdown]
+# %% [markdown] id="build-it-4"
 # ### Build it
 # `x` has shape (..., in), `weight` (out, in), `a` (r, in), `b` (out, r). Return (..., out). Do not form the product of `b` and
 # `a`: it is as large as the weight. The gradient is checked too.
 
 
-# %%
+# %% id="fine_tuning.lora"
 @exercise("fine_tuning.lora")
 def lora_forward(x, weight, a, b, alpha):
     """Return the frozen weight's output plus the change times alpha / r."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-lora"
 reveal("fine_tuning.lora")
 
-# %% [markdown]
+# %% [markdown] id="why-not-both-at-zero"
 # ### Why not both at zero?
 # > **Predict.** With $B = 0$ the change is zero whatever $A$ is. Which of the two gets a gradient in the first step? And if both
 # > were zero?
 
-# %%
+# %% id="x-target-torch-randn-8-5"
 x, target = torch.randn(8, 5, generator=seeded(0)), torch.randn(8, 4, generator=seeded(1))
 frozen = torch.randn(4, 5, generator=seeded(2))
 for name, first in (
@@ -379,7 +376,7 @@ for name, first in (
     (fine_tuning.lora_forward(x, frozen, a, b, 4.0) - target).square().mean().backward()
     print(f"{name:8} moves A: {bool(a.grad.any())!s:5}  moves B: {bool(b.grad.any())}")
 
-# %% [markdown]
+# %% [markdown] id="merging"
 # $\partial L/\partial B$ contains $A$, and $\partial L/\partial A$ contains $B$. One of them must be there to begin with.
 #
 # ### Merging
@@ -390,22 +387,22 @@ for name, first in (
 # Return the merged weight. Do not change `weight` itself.
 
 
-# %%
+# %% id="fine_tuning.merged"
 @exercise("fine_tuning.merged")
 def merged_weight(weight, a, b, alpha):
     """Return W + (alpha / r) B A."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-merged"
 reveal("fine_tuning.merged")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 # A whole model: inject, train a little, merge, un-merge. (The tests compare outputs, gradients, merged weights and files with
 # the library *peft*, in both directions.)
 
-# %%
+# %% id="lora-assistant-load-stage-arithmetic-base"
 lora = assistant.load_stage("arithmetic-base", device)
 recipes.open_roles(lora)
 config = fine_tuning.LoRAConfig(rank=4, alpha=8.0)
@@ -426,7 +423,7 @@ with torch.no_grad():
     fine_tuning.unmerge_lora(lora)
     print("un-merged, within 1e-4:         ", torch.allclose(lora(row).logits, apart, atol=1e-4))
 
-# %%
+# %% id="try"
 try:
     fine_tuning.merge_lora(lora)
     fine_tuning.merge_lora(lora)
@@ -434,7 +431,7 @@ except ValueError as error:
     print(error)
 fine_tuning.unmerge_lora(lora)
 
-# %% [markdown]
+# %% [markdown] id="how-much-is-trained"
 # ### How much is trained?
 # By hand: a weight (5, 3) with rank 2. $A$ has 2 · 3 numbers, $B$ has 5 · 2: **16**, where the weight has 15. LoRA saves
 # nothing on small matrices! For a weight of 4096 × 4096 and rank 8 it is 65 536 of 16.8 million, 0.4 %.
@@ -443,17 +440,17 @@ fine_tuning.unmerge_lora(lora)
 # `shapes` is a list of shapes (out, in). Return the number of trained numbers as an integer.
 
 
-# %%
+# %% id="fine_tuning.trainable"
 @exercise("fine_tuning.trainable")
 def lora_parameters(shapes, rank):
     """Return how many numbers LoRA trains beside weights of these shapes."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-trainable"
 reveal("fine_tuning.trainable")
 
-# %%
+# %% id="qwen"
 qwen = [
     (4096, 2560),
     (1024, 2560),
@@ -469,7 +466,7 @@ for rank in (1, 8, 64):
     print(f"rank {rank:2}: {trained / 1e6:6.1f} M trained of {total / 1e6:.0f} M, {trained / total:.2%}; "
           f"AdamW's two moments take {8 * trained / 1e9:.2f} GB instead of {8 * total / 1e9:.0f}")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="what-it-saves-and-what-it"
 # ### What it saves, and what it does not
 # Count the FLOPs of one weight for one token, in units of 2 · in · out. The forward pass takes 1. The backward pass takes 1 for
 # the gradient of the *input*, which must flow on to earlier layers, and 1 for the gradient of the *weight*. LoRA drops only the
@@ -487,17 +484,15 @@ for rank in (1, 8, 64):
 # The same conversations, sixty steps each, stored with the course (`python -m course_lib.chapters.fine_tuning.lora_runs`). The
 # dashed line is full fine-tuning.
 
-# %%
+# %% id="explorers-fine-tuning-ranks"
 explorers.fine_tuning.ranks()
 
-# %% [markdown]
+# %% [markdown] id="the-rows-that-lora-leaves-out"
 # ### The rows that LoRA leaves out
 # LoRA changes linear layers. But the template's tokens are rows of the *embedding*. In the runs above these rows were trained
 # too, a few hundred numbers. Without them:
 
-# %%
-from course_lib.chapters.fine_tuning.lora_runs import all_runs
-
+# %% id="for-each-in-all-runs"
 for each in all_runs():
     if each["rank"] == 4:
         rows = "with" if each["rows"] else "without"
@@ -505,23 +500,24 @@ for each in all_runs():
             f"rank 4, {rows:7} the roles' rows: {each['trained']} trained, loss {each['loss']:.3f}"
         )
 
-# %% [markdown]
+# %% [markdown] id="several-adapters-one-base"
 # ### Several adapters, one base
 # An adapter is a small file, and the base is loaded once. Here are its settings and tensors, in peft's own format:
 
-# %%
+# %% id="with-tempfile-temporarydirectory-as-folder"
 with tempfile.TemporaryDirectory() as folder:
     fine_tuning.save_adapter(lora, config, folder)
     for path in sorted(Path(folder).iterdir()):
-        print(f"{path.name}: {path.stat().st_size / 1024:.0f} kB")
+        print(f"{path.name}: {path.stat().st_size / 1024:.1f} kB")
     again = assistant.load_stage("arithmetic-base", device)
     recipes.open_roles(again)
     fine_tuning.load_adapter(again, folder)
 with torch.no_grad():
-    print("the same outputs:", torch.equal(again(row).logits, lora(row).logits))
+    same = torch.allclose(again(row).logits, lora(row).logits, atol=1e-4)
+    print("the same outputs, within 1e-4:", same)
 print(*list(fine_tuning.adapter_tensors(lora))[:2], sep="\n")
 
-# %% [markdown]
+# %% [markdown] id="6-prefixes-prompts-bottlenecks"
 # ## 6 · Prefixes, prompts, bottlenecks
 #
 # A prompt acts on the text after it only through its keys and values, in the cache (notebook
@@ -534,21 +530,21 @@ print(*list(fine_tuning.adapter_tensors(lora))[:2], sep="\n")
 # gradient is checked too, since the prefix is what is trained.
 
 
-# %%
+# %% id="fine_tuning.prefix"
 @exercise("fine_tuning.prefix")
 def prefixed_attention(q, k, v, prefix_k, prefix_v):
     """Return causal attention in which every query may also read the whole prefix."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-prefix"
 reveal("fine_tuning.prefix")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
 # Take the keys and values of a real prompt as the prefix. It must act exactly like the prompt:
 
-# %%
+# %% id="prompt-tokenizer-encode-ordinary-add-12"
 prompt = tokenizer.encode_ordinary("Add 12 and 30.\n")
 prefix = fine_tuning.Prefix.of_prompt(base, prompt)
 text = torch.tensor([tokenizer.encode_ordinary("What is 347 plus 496?")], device=device)
@@ -559,12 +555,12 @@ with torch.no_grad():
     steered = fine_tuning.prefixed_output(base, prefix, text).logits
 print("acts like the prompt, within 1e-4:", torch.allclose(steered, whole, atol=1e-4))
 
-# %% [markdown]
+# %% [markdown] id="a-trained-prefix-is-more-than"
 # A trained prefix is more than a prompt: it may hold keys and values that no text produces. **Prompt tuning** is its little
 # sister and learns only the embeddings of P tokens. **Bottleneck adapters** put a small network after each layer's output;
 # between its two matrices is a nonlinearity, so it cannot be merged. Compare what each trains in our model:
 
-# %%
+# %% id="size-base-config"
 size = base.config
 shapes = [tuple(layer.base_layer.weight.shape) for _, layer in fine_tuning.lora_layers(lora)]
 bottleneck = fine_tuning.inject_adapters(copy.deepcopy(base), 8)
@@ -578,7 +574,7 @@ table = {
 for name, count in table.items():
     print(f"{name:32} {count:7} numbers")
 
-# %% [markdown]
+# %% [markdown] id="7-learning-from-pairs"
 # ## 7 · Learning from pairs
 #
 # Our assistant chatters in a third of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
@@ -589,34 +585,34 @@ for name, count in table.items():
 # Only differences count. The loss is minus the logarithm of the likelihood, $-\log\sigma(r_c - r_r)$. By hand: equal rewards
 # give $-\log ½ =$ **0.693**; a difference of 2 in the right direction gives log(1 + e⁻²) = **0.127**.
 
-# %%
+# %% id="for-c-r-in-1-0"
 for c, r in ((1.0, 1.0), (2.0, 0.0), (0.0, 2.0)):
     print(c, r, rounded(fine_tuning.bradley_terry_loss(torch.tensor([c]), torch.tensor([r]))))
 
-# %% [markdown]
+# %% [markdown] id="build-it-5"
 # ### Build it
 # `chosen` and `rejected` hold the rewards of N pairs. Return the mean loss as a tensor. Rewards may be hundreds apart. The
 # gradient is checked too.
 
 
-# %%
+# %% id="fine_tuning.bradley_terry"
 @exercise("fine_tuning.bradley_terry")
 def bradley_terry_loss(chosen, rejected):
     """Return the mean of -log sigmoid(chosen - rejected)."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-bradley-terry"
 reveal("fine_tuning.bradley_terry")
 
-# %% [markdown]
+# %% [markdown] id="a-reward-model"
 # ### A reward model
 # A **reward model** is a decoder with a linear layer that reads one number from the hidden state of the *last real token*:
 # only there has it read the whole answer. In a padded batch that is a different place in each row.
 #
 # > **Predict.** What does a reward model return for a short answer if it reads the last column of a padded batch?
 
-# %%
+# %% id="judge-fine-tuning-rewardmodel-copy-deepcopy"
 judge = fine_tuning.RewardModel(copy.deepcopy(tuned)).to(device)
 pair = [fine_tuning.chat_example(tokenizer, assistant.conversation(question, reply)).ids
         for reply in ("843.", "Good question! I would say 843.")]  # fmt: skip
@@ -634,7 +630,7 @@ print("read at:", fine_tuning.last_token(real).tolist(), "of", width)
 print("the padding does not matter:    ", torch.allclose(rewards[:1], alone, atol=1e-5))
 print("read at the last column instead:", torch.allclose(at_padding, alone, atol=1e-5))
 
-# %% [markdown]
+# %% [markdown] id="the-log-probability-of-an-answer"
 # ### The log-probability of an answer
 # What follows needs $\log\pi(y \mid x)$, the log-probability of a whole answer. The probability of a sequence is a product, so
 # its logarithm is a **sum** over the answer's tokens.
@@ -644,17 +640,17 @@ print("read at the last column instead:", torch.allclose(at_padding, alone, atol
 # at $t + 1$. Return one sum for each row. A label in the first place does not count. The gradient is checked too.
 
 
-# %%
+# %% id="fine_tuning.log_probability"
 @exercise("fine_tuning.log_probability")
 def sequence_log_probability(logits, labels):
     """Return the sum of the log-probabilities of each row's labels."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-log-probability"
 reveal("fine_tuning.log_probability")
 
-# %% [markdown]
+# %% [markdown] id="dpo-the-policy-is-the-reward"
 # ### DPO: the policy is the reward model
 # One would like to maximise the reward without moving far from the *reference* $\pi_\text{ref}$, the model before:
 #
@@ -672,7 +668,7 @@ reveal("fine_tuning.log_probability")
 #
 # A reward model without a reward model, trained as a policy (Rafailov et al. 2023). The solution, checked on three answers:
 
-# %%
+# %% id="reference-torch-tensor-0-5-0"
 reference = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 reward, beta = torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64), 0.7
 
@@ -687,45 +683,45 @@ others = torch.rand(10_000, 3, generator=seeded(0), dtype=torch.float64)
 highest = max(objective(each / each.sum()).item() for each in others)
 print("π*:", rounded(best), "beats 10,000 random policies:", objective(best).item() > highest)
 
-# %% [markdown]
+# %% [markdown] id="build-it-6"
 # ### Build it
 # Four tensors of N log-probabilities each: the policy's for the chosen and rejected answers, and the reference's. Return the
 # mean loss. Margins may be hundreds. The gradient is checked too.
 
 
-# %%
+# %% id="fine_tuning.dpo"
 @exercise("fine_tuning.dpo")
 def dpo_loss(chosen, rejected, reference_chosen, reference_rejected, beta):
     """Return the mean of -log sigmoid(beta * margin)."""
     ...
 
 
-# %%
+# %% id="reveal-fine-tuning-dpo"
 reveal("fine_tuning.dpo")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-4"
 # ### Checked against the real thing
 # Written once more with PyTorch's own functions. (The tests also run trl's `DPOTrainer` on the same models and pairs.)
 
-# %%
+# %% id="c-r-rc-rr-torch-randn"
 c, r, rc, rr = (torch.randn(5, generator=seeded(i)) * 9 for i in range(4))
 ours = fine_tuning.dpo_loss(c, r, rc, rr, beta=0.1)
 print("agrees:", torch.allclose(ours, -F.logsigmoid(0.1 * ((c - rc) - (r - rr))).mean()))
 
-# %% [markdown]
+# %% [markdown] id="play-with-it"
 # ### Play with it
 # The slope of the loss is how hard a pair still pulls. A pair that is satisfied stops pulling, and β says when. IPO has a square
 # instead: it aims at one margin, and pulls back beyond it.
 
-# %%
+# %% id="explorers-fine-tuning-preference-loss"
 explorers.fine_tuning.preference_loss()
 
-# %% [markdown]
+# %% [markdown] id="less-chatter"
 # ### Less chatter
 # The pairs come from the assistant itself: of four sampled answers to a question, a plain one is chosen over one that chatters.
 # Nothing says which answer is *right*. A few steps, live:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="policy-assistant-load-stage-assistant-device"
 policy = assistant.load_stage("assistant", device)
 pairs = recipes.own_pairs(policy, 24, seed=5)
 batch = fine_tuning.pair_batch(pairs)
@@ -737,14 +733,14 @@ for _ in range(plan.steps):
     print(f"loss before {report.loss:.3f}; after: pairs {now.accuracy:.0%}, log-probability of the "
           f"chosen {now.chosen:.2f}, of the rejected {now.rejected:.2f}")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="the-first-loss-is-log-2"
 # The first loss is log 2, whatever the pairs: the policy still is its reference. The whole run takes forty steps
 # (`course train --recipe assistant-dpo`):
 
-# %%
+# %% id="show-figures-fine-tuning-stage-curve-2"
 show(figures.fine_tuning.stage_curve(assistant.stage_log("assistant-dpo"), "DPO"))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="preferred-assistant-load-stage-assistant-dpo"
 preferred = assistant.load_stage("assistant-dpo", device)
 pairs = recipes.own_pairs(tuned, 64, seed=6)
 held_out = fine_tuning.pair_batch(pairs)
@@ -756,12 +752,12 @@ print(f"pairs in the right order {now.accuracy:.0%}")
 replies = assistant.answers(preferred, tokenizer, questions, assistant.SAMPLED)
 print("sampled:", assistant.score(questions, replies))
 
-# %% [markdown]
+# %% [markdown] id="chatter-is-nearly-gone-the-probability"
 # Chatter is nearly gone. The probability that left it went to thinking and to direct answers, so more answers are right, though
-# nobody asked for that. And look at the two log-probabilities: the rejected answers fell a long way, while the chosen ones
+# nobody asked for that. And look at the two log-probabilities: the rejected answers fell by several nats, while the chosen ones
 # hardly moved. The loss rewards the *difference*.
 
-# %% [markdown]
+# %% [markdown] id="further-relatives-of-dpo"
 # ## Further: relatives of DPO
 #
 # | | compares | loss of a pair | needs |
@@ -774,7 +770,7 @@ print("sampled:", assistant.score(questions, replies))
 # The margin of DPO has no target: a pair that is always won pulls ever more weakly, but forever. IPO stops at $1/2\beta$. SimPO
 # saves the reference's memory and its forward pass. KTO needs no pairs: a thumb up or down is enough.
 
-# %%
+# %% id="c-r-rc-rr-torch-tensor"
 c, r, rc, rr = (torch.tensor([each]) for each in (-6.0, -9.0, -6.5, -8.0))
 print("DPO  ", rounded(fine_tuning.dpo_loss(c, r, rc, rr, beta=0.1)))
 print(
@@ -786,13 +782,13 @@ print("SimPO", rounded(fine_tuning.simpo_loss(c / 4, r / 4, beta=2.0, gamma=0.5)
 good = torch.tensor([True])
 print("KTO  ", rounded(fine_tuning.kto_loss(c, rc, good, torch.tensor(0.2), beta=0.1)))
 
-# %% [markdown]
+# %% [markdown] id="8-what-it-costs"
 # ## 8 · What it costs
 #
 # For a model of N parameters in bfloat16, with AdamW's moments and gradients as in
 # [Counting parameters](09_parameter_counting.ipynb), in bytes for each parameter of the model:
 
-# %%
+# %% id="per-weight-weights-2-gradients-2"
 per_weight = {"weights": 2, "gradients": 2, "moments and master copy": 12}
 parameters, share = 4e9, 0.008  # LoRA of rank 8 above
 for name, trained in (("all weights", 1.0), ("LoRA, rank 8", share)):
@@ -801,64 +797,66 @@ for name, trained in (("all weights", 1.0), ("LoRA, rank 8", share)):
 print(f"DPO with a reference copy: {parameters * 2 / 1e9:.0f} GB more; with LoRA none: "
       "switch the adapter off and the base is the reference")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="and-time-a-step-reads-every"
 # And time. A step reads every token of a conversation once, forwards and backwards. DPO reads two answers, and both again with
 # the reference (forwards only): about 2 · (3 + 1) = 8 units where fine-tuning on one answer takes 3. The reference's
 # log-probabilities never change, so they can be computed once and stored.
 #
 # > **Predict.** 20 conversations of 30 to 70 tokens: which share of the FLOPs is wasted by padding to the longest?
 
-# %%
+# %% id="lengths-sorted-len-each-ids-for"
 lengths = sorted(len(each.ids) for each in examples)
 print(f"lengths {lengths[0]} to {lengths[-1]}, mean {sum(lengths) / len(lengths):.0f}:",
       f"{1 - sum(lengths) / (len(lengths) * lengths[-1]):.0%} wasted")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="9-claims-that-are-wrong"
 # ## 9 · Claims that are wrong
 #
 # > *"DPO must mask the prompt, or the model learns to write prompts."*
 
-# %%
+# %% id="c-r-rc-rr-torch-randn-2"
 c, r, rc, rr = (torch.randn(6, generator=seeded(20 + i)) for i in range(4))
 of_prompt, of_prompt_by_reference = -14.0, -11.0
 with_prompt = fine_tuning.dpo_loss(c + of_prompt, r + of_prompt, rc + of_prompt_by_reference,
                                    rr + of_prompt_by_reference)  # fmt: skip
 print("the same loss:", torch.allclose(with_prompt, fine_tuning.dpo_loss(c, r, rc, rr)))
 
-# %% [markdown]
+# %% [markdown] id="both-answers-have-the-same-prompt"
 # Both answers have the same prompt, so its log-probability cancels. Masking saves nothing but a little rounding. (With *means*
 # over tokens, as in IPO and SimPO, it matters.)
 #
 # > *"LoRA of rank 8 trains hundreds of times faster."*
 
-# %%
+# %% id="width-rank-4096-8"
 width, rank = 4096, 8
 full = 3 * 2 * width * width
 low = 2 * 2 * width * width + 3 * 2 * rank * 2 * width
 print(f"FLOPs for a token and a weight of {width} × {width}: LoRA {low / full:.0%} of full")
 
-# %% [markdown]
+# %% [markdown] id="the-frozen-weights-are-still-multiplied"
 # The frozen weights are still multiplied, forwards and backwards. What shrinks is memory.
 #
 # > *"DPO raises the probability of the chosen answer."*
 
-# %%
-c, r, rc, rr = (torch.tensor([each]) for each in (-7.0, -57.0, -6.0, -20.0))
-print("at the start:", rounded(fine_tuning.dpo_loss(rc, rr, rc, rr)))
-print(
-    "now:         ",
-    rounded(fine_tuning.dpo_loss(c, r, rc, rr)),
-    "and the chosen answer is less likely",
-)
+# %% tags=["nbval-ignore-output"]
+hasty = assistant.load_stage("assistant", device)
+plan = Plan(steps=8, warmup=1, peak=1e-3, weight_decay=0.0)
+training = fine_tuning.PreferenceTraining(hasty, lambda step, generator: batch, plan, beta=0.1)
+losses = [training.step().loss for _ in range(plan.steps)]
+for name, each in (("before", tuned), ("after", hasty)):
+    now = fine_tuning.pair_statistics(each, tuned, batch)
+    print(f"{name:6} chosen {now.chosen:7.2f}, rejected {now.rejected:7.2f}")
+print(f"the loss fell from {losses[0]:.2f} to {losses[-1]:.2f}")
 
-# %% [markdown]
-# The loss falls as long as the rejected answer loses more than the chosen one.
+# %% [markdown] id="the-loss-falls-as-long-as"
+# With a rate twenty times as high, the chosen answers lose as well, on the very pairs that are trained on. The loss falls all the
+# same, as long as the rejected answers lose more.
 #
 # > *"Zero-initialise both factors of LoRA to be safe."*
 #
 # Section 5 shows it: neither factor ever gets a gradient. The model stays the base, at full cost.
 
-# %% [markdown]
+# %% [markdown] id="recap"
 # ## Recap
 #
 # 1. A label is the id itself in an answer, its end included, and −100 elsewhere. The loss does the shift, once.
@@ -871,10 +869,10 @@ print(
 #
 # ### Test yourself
 
-# %%
+# %% id="quiz-fine-tuning"
 quiz("fine_tuning")
 
-# %% [markdown]
+# %% [markdown] id="papers"
 # ### Papers
 # - Ouyang et al. 2022, *Training language models to follow instructions with human feedback*, arXiv:2203.02155.
 # - Hu et al. 2021, *LoRA: low-rank adaptation of large language models*, arXiv:2106.09685.

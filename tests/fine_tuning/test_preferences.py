@@ -122,7 +122,7 @@ class TestAgainstTrl:
 
     @pytest.fixture(scope="class", autouse=True)
     def _installed(self):
-        pytest.importorskip("trl", reason="trl is optional: pip install trl datasets")
+        pytest.importorskip("trl", reason="trl is optional: install llm-insides[references]")
 
     @pytest.mark.parametrize(("kind", "loss"), [("sigmoid", dpo_loss), ("ipo", ipo_loss)])
     def test_dpo_trainer(self, tokenizer, tmp_path, kind, loss):

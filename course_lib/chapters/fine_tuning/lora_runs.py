@@ -1,27 +1,34 @@
-"""The assistant fine-tuned in full and by LoRA of several ranks: the same data, the same steps.
+"""The assistant fine-tuned in full and by LoRA, and from two bases: the same data and steps.
 
 A run of sixty steps takes some seconds, all of them minutes, so their results are stored;
-`python -m course_lib.chapters.fine_tuning.lora_runs` repeats them.
+`python -m course_lib.chapters.fine_tuning.lora_runs` repeats them, all or those that are named.
+
+    runs   all weights, LoRA of several ranks, and LoRA without the rows of the roles
+    bases  all weights, from the base and from its first part, for three seeds
 
 Taught in:        fine_tuning
 Paper:            Hu et al. 2021, arXiv:2106.09685
 Checked against:  training again, from the same seed
 """
 
+import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from course_lib.assistant import load_stage
+from course_lib.assistant import SAMPLED, load_stage, stage_folder
 from course_lib.assistant.recipes import (
     CHAT_PLAN,
     chat_examples,
     draw_chats,
     open_roles,
     role_sources,
+    start_chats,
 )
+from course_lib.assistant.runs import stage_score
 from course_lib.fine_tuning import (
     LoRAConfig,
     embedding,
@@ -32,11 +39,14 @@ from course_lib.fine_tuning import (
     train_rows_only,
     trainable_parameters,
 )
+from course_lib.generation import GREEDY
 from course_lib.model import DecoderLM
 from course_lib.study.exhibits import toy_models
 from course_lib.training import Plan, Training, next_token_loss
 
 RANKS = (1, 4, 16)
+SEEDS = (0, 1, 2)
+QUESTIONS = 200
 RATE = 5e-3  # LoRA takes a larger rate than full fine-tuning
 HELD_OUT = 200  # conversations
 STORED = Path(__file__).parent / "data" / "lora_runs.json"
@@ -90,10 +100,32 @@ def run(rank: int | None, rows: bool = True, seed: int = 0, steps: int = CHAT_PL
     return {"rank": rank, "rows": rows, "seed": seed, "trained": trained, "loss": loss}
 
 
+def run_from(base: str, seed: int) -> Record:
+    """Fine-tune all weights of a stage; return how good its greedy answers are."""
+    training = start_chats(seed, stage_folder(base))
+    while training.done < training.plan.steps:
+        training.step()
+    model = training.model
+    assert isinstance(model, DecoderLM)
+    sampled, greedy = (stage_score(model, True, each, QUESTIONS) for each in (SAMPLED, GREEDY))
+    return {
+        "base": base,
+        "seed": seed,
+        "sampled": sampled.exact,
+        "greedy": greedy.exact,
+        "exact of thinking": round(sampled.exact_of["thinking"], 3),
+    }
+
+
 @cache
-def all_runs() -> tuple[Record, ...]:
-    """Return the stored results of every run."""
-    return tuple(toy_models.stored_results(STORED)["runs"])
+def stored() -> dict[str, list[Record]]:
+    """Return the stored results of each experiment."""
+    return toy_models.stored_results(STORED)
+
+
+def all_runs() -> list[Record]:
+    """Return the runs of all weights and of LoRA."""
+    return stored()["runs"]
 
 
 def stored_runs() -> list[Record]:
@@ -101,15 +133,36 @@ def stored_runs() -> list[Record]:
     return [each for each in all_runs() if each["rows"]]
 
 
-def main() -> None:
-    """Repeat all runs, and store their results."""
-    found = []
-    with toy_models.one_thread():
-        for rank, rows in ((None, True), *((rank, True) for rank in RANKS), (4, False)):
-            found.append(run(rank, rows))
-            print(found[-1], flush=True)
-    toy_models.store_results(STORED, {"runs": found})
+def base_runs() -> list[Record]:
+    """Return the runs from the two bases."""
+    return stored()["bases"]
+
+
+def _runs() -> Iterator[Record]:
+    for rank, rows in ((None, True), *((rank, True) for rank in RANKS), (4, False)):
+        yield run(rank, rows)
+
+
+def _bases() -> Iterator[Record]:
+    for seed in SEEDS:
+        for base in ("arithmetic-base", "arithmetic-pages"):
+            yield run_from(base, seed)
+
+
+EXPERIMENTS = {"runs": _runs, "bases": _bases}
+
+
+def main(names: list[str]) -> None:
+    """Repeat the named experiments, or all, and store their results beside the others."""
+    for name in names or list(EXPERIMENTS):
+        found = []
+        with toy_models.one_thread():
+            for record in EXPERIMENTS[name]():
+                found.append(record)
+                print(record, flush=True)
+        others = toy_models.stored_results(STORED) if STORED.is_file() else {}
+        toy_models.store_results(STORED, others | {name: found})
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
