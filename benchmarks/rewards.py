@@ -31,7 +31,7 @@ from course_lib.rewards import sample_answers
 
 PROMPTS, GROUP, NEW = 8, 8, 32
 NO_STOP = -1  # no token has this id
-LOOP = "transformers, one answer at a time"
+OURS = "ours, greedy"
 Runs = dict[str, Callable[[], Tensor]]
 
 
@@ -57,11 +57,11 @@ def runs() -> Runs:
         return theirs.generate(ids, attention_mask=padding.long(), **fixed)[:, ids.shape[1] :]
 
     return {
-        "ours, greedy": lambda: generate(FusedDecoder(model), ids, NEW, padding=padding),
+        OURS: lambda: generate(FusedDecoder(model), ids, NEW, padding=padding),
         "ours, sampled": lambda: (
             sample_answers(model, prompts, GROUP, NEW, NO_STOP, generator=seeded(0)).answers
         ),
-        LOOP: loop,
+        "transformers, one answer at a time": loop,
         "transformers, one group at a time": groups,
         "transformers, one batch": batch,
     }
@@ -73,7 +73,7 @@ def main() -> None:
     with torch.inference_mode():
         greedy = {name: run() for name, run in contestants.items() if name != "ours, sampled"}
         rounds = race(contestants, budget=20.0, least=3)
-    expected = greedy["ours, greedy"]
+    expected = greedy[OURS]
     tokens = PROMPTS * GROUP * NEW
     record(
         "rewards",
@@ -83,7 +83,7 @@ def main() -> None:
                 "contestant": name,
                 "answers": PROMPTS * GROUP,
                 "tokens per processor second": round(tokens / median(rounds, name)),
-                **ratio("against the loop", rounds, name, LOOP),
+                **ratio("times ours", rounds, name, OURS),
                 "same answers": torch.equal(greedy[name], expected) if name in greedy else None,
             }
             for name in contestants

@@ -20,13 +20,13 @@ from course_lib.rewards.assistant_grpo import (
 )
 
 
-def short_stage(steps=4):
-    plan = replace(PLAN, steps=steps, prompts=2, group=4)
+def short_stage():
+    plan = replace(PLAN, steps=2, warmup=1, prompts=2, group=4, max_new_tokens=24)
     return replace(
         GRPO_STAGE,
         start=lambda seed, before: assistant_training(replace(plan, seed=seed), start=before),
-        look_every=2,
-        save_every=2,
+        look_every=1,
+        save_every=1,
     )
 
 
@@ -55,7 +55,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, quick_looks):
     stage = short_stage()
     whole = RewardRun(stage, tmp_path / "whole")
     whole.go_on()
-    RewardRun(stage, tmp_path / "parts").go_on(2)
+    RewardRun(stage, tmp_path / "parts").go_on(1)
     parts = RewardRun(stage, tmp_path / "parts")
     parts.go_on()
     assert all(map(torch.equal, whole.model.parameters(), parts.model.parameters()))
