@@ -577,7 +577,7 @@ for name, count in table.items():
 # %% [markdown] id="7-learning-from-pairs"
 # ## 7 · Learning from pairs
 #
-# Our assistant chatters in a third of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
+# Our assistant chatters in a quarter of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
 # easy. Bradley and Terry (1952) turn such choices into numbers: give every answer a reward $r$, and let
 #
 # $$p(\text{chosen} \succ \text{rejected}) = \sigma(r_c - r_r)$$
