@@ -57,7 +57,7 @@ for way in assistant.WAYS:
 # > **Predict.** The base has read such questions thousands of times, on pages. What does it write after "What is 347 plus
 # > 496?" on a page, and what if the same question comes as a chat?
 
-# %% id="base-assistant-load-stage-arithmetic-base"
+# %% tags=["nbval-ignore-output"] id="base-assistant-load-stage-arithmetic-base"
 base = assistant.load_stage("arithmetic-base", device)
 asked = [question, *assistant.held_out_questions(4)]
 pages = assistant.text_prompts(tokenizer, asked, " ")
@@ -68,8 +68,8 @@ for name, prompts in (("page", pages), ("chat", chats)):
         print(f"    {each!s:23} → {text}")
 
 # %% [markdown] id="whatever-it-writes-continues-a-page"
-# On a page it knows what to do. The tokens of a chat it has never read, so it falls back on what pages look like: columns of digits
-# with a wrong sum, or simply the next question of a worksheet. It does not know that somebody asked.
+# On a page it knows what to do. The tokens of a chat it has never read, so it falls back on what pages look like: columns of digits,
+# often with one copied wrongly, or simply the next question of a worksheet. It does not know that somebody asked.
 #
 # To measure the model, some pairs of numbers are **held out**: no page contains them. Which ones is decided by a hash of the
 # pair. A formula is a trap. The rule "hold out the pair if (7919·a + 104729·b) mod 10 is 0" looks as good as random, and is
@@ -415,6 +415,8 @@ fresh = copy.deepcopy(base)
 recipes.open_roles(fresh)
 with torch.no_grad():
     print("a fresh adapter changes nothing:", torch.equal(lora(row).logits, fresh(row).logits))
+
+# %%
 plan = Plan(steps=4, warmup=1, peak=5e-3, weight_decay=0.0)
 training = Training(lora, recipes.draw_chats(plan), plan)
 reports = [training.step() for _ in range(plan.steps)]
@@ -623,6 +625,8 @@ ids = torch.tensor([each + [0] * (width - len(each)) for each in pair], device=d
 real = torch.arange(width, device=device) < torch.tensor(
     [[len(each)] for each in pair], device=device
 )
+
+# %%
 with torch.no_grad():
     rewards = judge(ids, real)
     alone = judge(ids[:1, : len(pair[0])], real[:1, : len(pair[0])])
