@@ -109,7 +109,7 @@ def stage_score(model: DecoderLM, chats: bool, sampling: Sampling, count: int) -
 
 
 def _converted(model: DecoderLM, dtype: torch.dtype) -> DecoderLM:
-    """Return a copy of the model in another number type."""
+    """Return a copy of the model in a different number type."""
     copy = type(model)(model.config)
     copy.load_state_dict(model.state_dict())
     return copy.to(dtype)

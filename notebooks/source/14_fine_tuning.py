@@ -57,17 +57,19 @@ for way in assistant.WAYS:
 # > **Predict.** The base has read such questions thousands of times, on pages. What does it write after "What is 347 plus
 # > 496?" on a page, and what if the same question comes as a chat?
 
-# %% id="base-assistant-load-stage-arithmetic-base"
+# %% tags=["nbval-ignore-output"] id="base-assistant-load-stage-arithmetic-base"
 base = assistant.load_stage("arithmetic-base", device)
-pages = assistant.text_prompts(tokenizer, [question], " ")
-chats = assistant.chat_prompts(tokenizer, [question])
+asked = [question, *assistant.held_out_questions(4)]
+pages = assistant.text_prompts(tokenizer, asked, " ")
+chats = assistant.chat_prompts(tokenizer, asked)
 for name, prompts in (("page", pages), ("chat", chats)):
-    (text,) = assistant.completions(base, tokenizer, prompts, max_new_tokens=40)
-    print(f"{name}: {text!r}")
+    print(f"as a {name}:")
+    for each, text in zip(asked, assistant.completions(base, tokenizer, prompts), strict=True):
+        print(f"    {each!s:23} → {text}")
 
 # %% [markdown] id="whatever-it-writes-continues-a-page"
-# On a page it knows what to do. The tokens of a chat it has never read, and what it writes there is no answer. It does not know
-# that somebody asked, and that somebody will read.
+# On a page it knows what to do. The tokens of a chat it has never read, so it falls back on what pages look like: columns of digits,
+# often with one copied wrongly, or simply the next question of a worksheet. It does not know that somebody asked.
 #
 # To measure the model, some pairs of numbers are **held out**: no page contains them. Which ones is decided by a hash of the
 # pair. A formula is a trap. The rule "hold out the pair if (7919·a + 104729·b) mod 10 is 0" looks as good as random, and is
@@ -309,7 +311,7 @@ print(f"base {before:.3f} bits per byte, fine-tuned {after:.3f}")
 # there an answer always follows its question *at once*. A chat template puts five tokens between the two. Both were fine-tuned in
 # the same way, with three seeds each:
 
-# %%
+# %% id="for-name-in-arithmetic-pages-arithmetic"
 from course_lib.chapters.fine_tuning.lora_runs import all_runs, base_runs
 
 for name in ("arithmetic-pages", "arithmetic-base"):
@@ -413,6 +415,8 @@ fresh = copy.deepcopy(base)
 recipes.open_roles(fresh)
 with torch.no_grad():
     print("a fresh adapter changes nothing:", torch.equal(lora(row).logits, fresh(row).logits))
+
+# %%
 plan = Plan(steps=4, warmup=1, peak=5e-3, weight_decay=0.0)
 training = Training(lora, recipes.draw_chats(plan), plan)
 reports = [training.step() for _ in range(plan.steps)]
@@ -577,7 +581,7 @@ for name, count in table.items():
 # %% [markdown] id="7-learning-from-pairs"
 # ## 7 · Learning from pairs
 #
-# Our assistant chatters in a third of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
+# Our assistant chatters in a quarter of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
 # easy. Bradley and Terry (1952) turn such choices into numbers: give every answer a reward $r$, and let
 #
 # $$p(\text{chosen} \succ \text{rejected}) = \sigma(r_c - r_r)$$
@@ -621,6 +625,8 @@ ids = torch.tensor([each + [0] * (width - len(each)) for each in pair], device=d
 real = torch.arange(width, device=device) < torch.tensor(
     [[len(each)] for each in pair], device=device
 )
+
+# %%
 with torch.no_grad():
     rewards = judge(ids, real)
     alone = judge(ids[:1, : len(pair[0])], real[:1, : len(pair[0])])
@@ -838,19 +844,21 @@ print(f"FLOPs for a token and a weight of {width} × {width}: LoRA {low / full:.
 #
 # > *"DPO raises the probability of the chosen answer."*
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="hasty-assistant-load-stage-assistant-device"
 hasty = assistant.load_stage("assistant", device)
-plan = Plan(steps=8, warmup=1, peak=1e-3, weight_decay=0.0)
+plan = Plan(steps=8, warmup=1, peak=3e-3, weight_decay=0.0)
 training = fine_tuning.PreferenceTraining(hasty, lambda step, generator: batch, plan, beta=0.1)
 losses = [training.step().loss for _ in range(plan.steps)]
 for name, each in (("before", tuned), ("after", hasty)):
     now = fine_tuning.pair_statistics(each, tuned, batch)
     print(f"{name:6} chosen {now.chosen:7.2f}, rejected {now.rejected:7.2f}")
-print(f"the loss fell from {losses[0]:.2f} to {losses[-1]:.2f}")
+print(f"the loss fell from {losses[0]:.2f} to {losses[-1]:.1e}")
+print("an answer:", assistant.answers(hasty, tokenizer, [question]))
 
 # %% [markdown] id="the-loss-falls-as-long-as"
-# With a rate twenty times as high, the chosen answers lose as well, on the very pairs that are trained on. The loss falls all the
-# same, as long as the rejected answers lose more.
+# With a rate sixty times as high, the chosen answers lose dozens of nats, on the very pairs that are trained on, and the model is
+# ruined. The loss calls that a success: it is almost 0, since the rejected answers have lost even more. Watch the log-probabilities,
+# not the loss.
 #
 # > *"Zero-initialise both factors of LoRA to be safe."*
 #

@@ -4,7 +4,6 @@ import torch
 from course_lib.assistant.arithmetic import Question, held_out_questions
 from course_lib.assistant.evaluation import (
     SAMPLED,
-    answers,
     chat_prompts,
     completions,
     score,
@@ -37,8 +36,12 @@ def test_a_batch_of_different_lengths_gives_what_each_row_gives_alone():
 
 
 def test_sampling_follows_its_seed():
-    model, tokenizer, questions = fresh_base().eval(), role_tokenizer(), held_out_questions(3)
-    one, same, other = (answers(model, tokenizer, questions, SAMPLED, seed) for seed in (1, 1, 2))
+    model, tokenizer = fresh_base().eval(), role_tokenizer()
+    prompts = chat_prompts(tokenizer, held_out_questions(3))
+    one, same, other = (
+        completions(model, tokenizer, prompts, SAMPLED, seed, max_new_tokens=6)
+        for seed in (1, 1, 2)
+    )
     assert one == same != other
 
 

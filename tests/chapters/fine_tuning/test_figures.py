@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib.chapters.fine_tuning import explorers, figures
-from course_lib.chapters.fine_tuning.lora_runs import all_runs, stored_runs
+from course_lib.chapters.fine_tuning.lora_runs import all_runs, base_runs, stored_runs
 from course_lib.fine_tuning import dpo_loss, packed_mask
 from course_lib.study.display.plotting import figure_title, png_bytes
 
@@ -46,6 +46,15 @@ def test_what_the_stored_runs_show():
     assert by_rank[16]["loss"] < by_rank[1]["loss"]
     assert without["loss"] > by_rank[without["rank"]]["loss"]
     assert by_rank[4]["trained"] < by_rank[None]["trained"] / 10
+
+
+def test_a_base_of_one_layout_is_lost_in_a_chat():
+    right = {"arithmetic-base": [], "arithmetic-pages": []}
+    for each in base_runs():
+        right[each["base"]].append(each["exact of thinking"])
+    assert {len(each) for each in right.values()} == {3}
+    assert min(right["arithmetic-base"]) > 0.7
+    assert max(right["arithmetic-pages"]) < 0.3
 
 
 def test_stage_curves_draw_the_log():
