@@ -814,3 +814,6 @@ quiz("rewards")
 # - Wang et al. 2022, *Self-consistency*, arXiv:2203.11171; Chen et al. 2021, *Evaluating large language models trained on code*,
 #   arXiv:2107.03374 (pass@k).
 # - Gao, Schulman & Hilton 2022, *Scaling laws for reward model overoptimization*, arXiv:2210.10760.
+#
+# **Next:** the assistant has learned, and many people want to ask it. The chapter after this one is about serving: how thousands of
+# users share one model.
