@@ -14,7 +14,7 @@ from course_lib.study.ask.question_parts import Option, Slip
 SCALE = Numeric(
     id="fine_tuning.scale",
     prompt="LoRA with α = {alpha} and rank {rank}. By which factor is x Aᵀ Bᵀ multiplied?",
-    draw=lambda rng: {"alpha": rng.choice((16, 32, 48)), "rank": rng.choice((4, 8, 64))},
+    draw=lambda rng: {"alpha": rng.choice((10, 20, 50)), "rank": rng.choice((16, 64))},
     answer=lambda alpha, rank: fine_tuning.lora_scale(float(alpha), rank),
     explain=lambda alpha, rank: f"α / r = {alpha} / {rank} = {alpha / rank:g}.",
     slips=(
