@@ -416,7 +416,7 @@ recipes.open_roles(fresh)
 with torch.no_grad():
     print("a fresh adapter changes nothing:", torch.equal(lora(row).logits, fresh(row).logits))
 
-# %%
+# %% id="plan-plan-steps-4-warmup-1"
 plan = Plan(steps=4, warmup=1, peak=5e-3, weight_decay=0.0)
 training = Training(lora, recipes.draw_chats(plan), plan)
 reports = [training.step() for _ in range(plan.steps)]
@@ -626,7 +626,7 @@ real = torch.arange(width, device=device) < torch.tensor(
     [[len(each)] for each in pair], device=device
 )
 
-# %%
+# %% id="with-torch-no-grad"
 with torch.no_grad():
     rewards = judge(ids, real)
     alone = judge(ids[:1, : len(pair[0])], real[:1, : len(pair[0])])

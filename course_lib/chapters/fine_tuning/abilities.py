@@ -28,6 +28,6 @@ ABILITIES = (
         "derive DPO from the KL-constrained optimum, write it, and predict what it does to the "
         "log-probabilities of chosen and rejected answers",
         exercises="bradley_terry log_probability dpo",
-        questions="bug_reward start_loss mask_prompt chosen_falls beta derivation which_loss",
+        questions="bug_reward margin_loss mask_prompt chosen_falls beta derivation which_loss",
     ),
 )

@@ -22,8 +22,8 @@ from course_lib.chapters.fine_tuning.questions.preferences import (
     BETA,
     BUG_REWARD,
     CHOSEN_FALLS,
+    MARGIN_LOSS,
     MASK_PROMPT,
-    START_LOSS,
     STEPS,
     WHICH_LOSS,
 )
@@ -44,7 +44,7 @@ QUESTIONS = (
     NEW_ROLES,
     PREFIX_MEMORY,
     BUG_REWARD,
-    START_LOSS,
+    MARGIN_LOSS,
     MASK_PROMPT,
     CHOSEN_FALLS,
     BETA,

@@ -14,7 +14,7 @@ from course_lib.study.ask.question_parts import Option, Slip
 SCALE = Numeric(
     id="fine_tuning.scale",
     prompt="LoRA with α = {alpha} and rank {rank}. By which factor is x Aᵀ Bᵀ multiplied?",
-    draw=lambda rng: {"alpha": rng.choice((16, 32, 48)), "rank": rng.choice((4, 8, 64))},
+    draw=lambda rng: {"alpha": rng.choice((10, 20, 50)), "rank": rng.choice((16, 64))},
     answer=lambda alpha, rank: fine_tuning.lora_scale(float(alpha), rank),
     explain=lambda alpha, rank: f"α / r = {alpha} / {rank} = {alpha / rank:g}.",
     slips=(
@@ -82,7 +82,7 @@ TRAINED = Numeric(
         fine_tuning.lora_parameters([(hidden, width)] * layers, rank)
     ),
     explain=lambda layers, width, hidden, rank: (
-        f"{layers} · {rank} · ({width} + {hidden}) = {layers * rank * (width + hidden):,}."
+        f"{layers} · {rank} · ({width} + {hidden}) = {layers * rank * (width + hidden)}."
     ),
     slips=(
         Slip(
@@ -168,7 +168,7 @@ NEW_ROLES = OneAnswer(
     "layers learns the format badly; full fine-tuning learns it well. What is missing?",
     options=(
         Option(
-            "The rows of these tokens in the embedding must be trained too.",
+            "Trained rows of the embedding for these tokens",
             True,
             "LoRA changes linear layers. The rows of the new tokens are random, or worse, and stay "
             "so unless they are trained, or at least start from known tokens.",
@@ -212,7 +212,7 @@ PREFIX_MEMORY = Numeric(
     ),
     explain=lambda length, layers, heads, width: (
         f"keys and values in every layer: 2 · {layers} · {heads} · {length} · {width} = "
-        f"{2 * layers * heads * length * width:,}."
+        f"{2 * layers * heads * length * width}."
     ),
     slips=(
         Slip(

@@ -78,13 +78,13 @@ BUG_LABELS = FindTheBug(
 def example(prompt_ids, answer_ids, end):
     ids = prompt_ids + answer_ids + [end]
     labels = [-100] * len(ids)
-    start = len(prompt_ids) + 1
+    start = 1 + len(prompt_ids)
     labels[start:] = ids[start:]
     return ids, labels
 """,
     line=4,
     fixed="start = len(prompt_ids)",
-    why="The first token of the answer stands at `len(prompt_ids)`. With + 1 it gets no label, "
+    why="The first token of the answer stands at `len(prompt_ids)`. With 1 + it gets no label, "
     "though it often decides how the answer goes on.",
     why_not={
         2: "the end of the turn belongs to the ids, and to the labels.",
@@ -170,7 +170,8 @@ PACKED_PAIRS = Numeric(
     draw=_draw_lengths,
     answer=_pairs,
     explain=lambda first, second: (
-        f"n(n + 1)/2 for each: {first * (first + 1) // 2} + {second * (second + 1) // 2}."
+        f"n(n + 1)/2 for each: {first * (first + 1) // 2} + {second * (second + 1) // 2} = "
+        f"{(first * (first + 1) + second * (second + 1)) // 2}."
     ),
     slips=(
         Slip(

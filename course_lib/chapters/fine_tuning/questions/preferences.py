@@ -43,32 +43,44 @@ def _reads_padding(rewards: Callable[..., torch.Tensor]) -> bool:
     return rewards(hidden, lambda x: x, real).tolist() != [2.0, 3.0]
 
 
-START_LOSS = Numeric(
-    id="fine_tuning.start_loss",
-    prompt="DPO begins with a policy that equals its reference, β = {beta}. The chosen answer has "
-    "the log-probability −{chosen}, the rejected one −{rejected}. What is the loss?",
+MARGIN_LOSS = Numeric(
+    id="fine_tuning.margin_loss",
+    prompt="DPO with β = {beta}: compared with the reference, the chosen answer of a pair has "
+    "gained {gained} nats and the rejected one has lost {lost}. What is the loss of this pair?",
     draw=lambda rng: {
-        "beta": rng.choice((0.1, 0.2, 0.5)),
-        "chosen": rng.randint(5, 20),
-        "rejected": rng.randint(25, 60),
+        "beta": rng.choice((0.1, 0.2)),
+        "gained": rng.randint(1, 5),
+        "lost": rng.randint(6, 12),
     },
-    answer=lambda beta, chosen, rejected: _loss_at_the_start(beta, chosen, rejected),
-    explain=lambda beta, chosen, rejected: (
-        "every gain over the reference is 0, so the margin is 0 and the loss is log 2 = 0.693."
+    answer=lambda beta, gained, lost: _pair_loss(beta, gained, lost),
+    explain=lambda beta, gained, lost: (
+        f"The margin is {gained} + {lost}, and log(1 + exp(-{beta} * {gained + lost})) = "
+        f"{math.log1p(math.exp(-beta * (gained + lost))):.4f}."
     ),
     slips=(
         Slip(
-            "without the reference",
-            lambda beta, chosen, rejected: math.log1p(math.exp(-beta * (rejected - chosen))),
-            "the margin is measured from the reference, which gives the same log-probabilities.",
+            "the loss of the rejected answer subtracted",
+            lambda beta, gained, lost: math.log1p(math.exp(-beta * (gained - lost))),
+            "a loss of the rejected answer makes the margin larger: gained minus (minus lost).",
+        ),
+        Slip(
+            "without β",
+            lambda beta, gained, lost: math.log1p(math.exp(-(gained + lost))),
+            "the margin is multiplied by β.",
+        ),
+        Slip(
+            "the chosen answer alone",
+            lambda beta, gained, lost: math.log1p(math.exp(-beta * gained)),
+            "the margin is the difference between both gains.",
         ),
     ),
 )
 
 
-def _loss_at_the_start(beta: float, chosen: int, rejected: int) -> float:
-    c, r = torch.tensor([-float(chosen)]), torch.tensor([-float(rejected)])
-    return fine_tuning.dpo_loss(c, r, c, r, beta).item()
+def _pair_loss(beta: float, gained: int, lost: int) -> float:
+    zero = torch.zeros(1, dtype=torch.float64)
+    chosen, rejected = zero + gained, zero - lost
+    return fine_tuning.dpo_loss(chosen, rejected, zero, zero, beta).item()
 
 
 MASK_PROMPT = OneAnswer(
