@@ -143,4 +143,9 @@ CONTESTS = (
         {"contestant": "course_lib.load"},
         about=("measured", "model"),
     ),
+    *(
+        _rows("64 answers to 8 prompts", f"transformers' generate, {how}", "rewards", "rollouts",
+              f"transformers, {how}")
+        for how in ("one answer at a time", "one group at a time", "one batch")
+    ),
 )  # fmt: skip

@@ -136,6 +136,20 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("generation",),
     ),
     ("self_check", "Self-check", "Do I understand it?", 120, ()),
+    (
+        "fine_tuning",
+        "Fine-tuning",
+        "How does a text model become an assistant?",
+        150,
+        ("fine_tuning", "assistant"),
+    ),
+    (
+        "rewards",
+        "Rewards",
+        "How does a model learn from being right or wrong?",
+        150,
+        ("rewards",),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

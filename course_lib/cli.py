@@ -10,8 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_lib import SYLLABUS, Notebook, find_notebook
+
+if TYPE_CHECKING:
+    from course_lib.assistant.runs import Stage
+    from course_lib.training.runs import LoggedRun
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -106,7 +111,17 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     )
     of["reset"].add_argument("--yes", action="store_true", help="do not ask")
     of["train"].add_argument(
-        "--recipe", default="quick", metavar="NAME", help="quick (the default) or course-model"
+        "--recipe",
+        default="quick",
+        metavar="NAME",
+        help="quick (the default), course-model, or a stage of the assistant: arithmetic-base, "
+        "assistant, assistant-dpo, assistant-grpo",
+    )
+    of["train"].add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
+    )
+    of["train"].add_argument(
+        "--start", metavar="DIR", help="the model that a stage starts from; the stored one without"
     )
     of["train"].add_argument(
         "--folder", metavar="DIR", help="where the run is kept; models/NAME in the data folder"
@@ -289,19 +304,46 @@ def _update(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from course_lib.authoring.model_card import write_card
+    from course_lib.assistant.recipes import STAGES
+    from course_lib.rewards.assistant_grpo import GRPO_STAGE
     from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
+
+    stages = STAGES | {GRPO_STAGE.name: GRPO_STAGE}
+    name, known = options.recipe, [*RECIPES, *stages]
+    if name not in known:
+        raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
+    folder = Path(options.folder or course_home() / "models" / name)
+    if name in stages:
+        return _train_stage(stages[name], folder, options)
+    from course_lib.authoring.model_card import write_card
     from course_lib.training.runs import RecipeRun
 
-    if options.recipe not in RECIPES:
-        raise ValueError(f"There is no recipe {options.recipe!r}. There are: {', '.join(RECIPES)}.")
-    folder = Path(options.folder or course_home() / "models" / options.recipe)
-    run = RecipeRun(RECIPES[options.recipe], folder)
-    print(f"{options.recipe}: {run.training.done} of {run.recipe.plan.steps} steps are done.")
-    run.go_on(options.until)
+    run = RecipeRun(RECIPES[name], folder)
+    _go_on(run, name, options)
     run.store(folder / "model")
     write_card(run, folder / "model")
+    return _trained(folder)
+
+
+def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> int:
+    from course_lib.assistant.runs import StageRun
+    from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
+
+    kind = RewardRun if stage is GRPO_STAGE else StageRun
+    run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
+    _go_on(run, stage.name, options)
+    run.store(folder / "model")
+    return _trained(folder)
+
+
+def _go_on(run: "LoggedRun", name: str, options: argparse.Namespace) -> None:
+    training = run.training
+    print(f"{name}: {training.done} of {training.plan.steps} steps are done.")
+    run.go_on(options.until)
+
+
+def _trained(folder: Path) -> int:
     print(f"The model is in {folder / 'model'}, as transformers loads it; the run in {folder}.")
     return 0
 

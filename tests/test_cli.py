@@ -479,4 +479,6 @@ def test_train_goes_on_and_stores_a_model(
     assert "2 of 4 steps are done" in told
     assert (folder / "model" / "model.safetensors").is_file()
     assert cli.main(["train", "--recipe", "huge"]) == 1
-    assert "There are: course-model, quick." in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "There are: course-model, quick, " in message
+    assert "assistant-grpo" in message

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from course_lib.model import DecoderLM
 from course_lib.training.data import Batch
@@ -82,13 +83,17 @@ class Training:
         self.done += 1
         return StepReport(loss, norm.item(), rate)
 
-    def _backward(self, batch: Batch, share: float) -> float:
-        """Add the gradients of a part, weighted by its share, and return its share of the loss."""
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of a batch, with its graph; another objective overrides this."""
         device = next(self.model.parameters()).device
         ids, counted = batch.ids.to(device), batch.counted.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.autocast):
             logits = self.forward(ids).logits
-        loss = share * next_token_loss(logits.float(), ids, counted)
+        return next_token_loss(logits.float(), ids, counted)
+
+    def _backward(self, batch: Batch, share: float) -> float:
+        """Add the gradients of a part, weighted by its share, and return its share of the loss."""
+        loss = share * self.loss(batch)
         loss.backward()
         return loss.item()
 

@@ -35,20 +35,20 @@ LOOK_CHARACTERS = 8000  # of held-out documentation, scored at each look
 Record = dict[str, Any]
 
 
-class RecipeRun:
-    """A recipe in training in a folder; created again with the same folder, it resumes."""
+class LoggedRun:
+    """A training in a folder, measured from time to time; created again there, it resumes.
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    A subclass says what is measured (`look`) and which of it the progress bar shows (`shown`).
+    """
+
+    shown: tuple[str, ...] = ()
+
+    def __init__(
+        self, training: Training, folder: Path, look_every: int = 100, save_every: int = 250
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.recipe, self.folder = recipe, folder
-        self.tokenizer = _prepared_tokenizer(recipe, folder)
-        paths = [folder / f"{name}.tokens" for name, _ in recipe.shares]
-        if not all(path.is_file() for path in paths):
-            write_corpus(recipe, self.tokenizer, folder)
-        compiled = recipe.compiled and can_compile()
-        self.training = Training(
-            recipe.fresh_model(), Mixture(recipe, paths), recipe.plan, compiled
-        )
+        self.training, self.folder = training, folder
+        self.look_every, self.save_every = look_every, save_every
         self.records: list[Record] = []
         if self.state.is_file():
             self._resume()
@@ -70,6 +70,10 @@ class RecipeRun:
         assert isinstance(model, DecoderLM)
         return model
 
+    def look(self) -> Record:
+        """Return what is measured now."""
+        raise NotImplementedError
+
     def _resume(self) -> None:
         self.training.resume(self.state)
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
@@ -82,39 +86,34 @@ class RecipeRun:
         self, until: int | None = None, watch: Callable[[Record], None] | None = None
     ) -> None:
         """Train to a step, or to the end of the plan; `watch` is called with each record."""
-        last = min(until or self.recipe.plan.steps, self.recipe.plan.steps)
+        steps = self.training.plan.steps
+        last = min(until or steps, steps)
         before = self.records[-1]["seconds"] if self.records else 0.0
         began, losses = time.perf_counter(), []
         if not self.records:
-            self._note(self._look([], 0.0), watch)
+            self._note([], 0.0, watch)
         bar = tqdm(initial=self.training.done, total=last, unit="step", file=sys.stdout)
         while self.training.done < last:
             losses.append(self.training.step().loss)
             bar.update()
-            if self.training.done % self.recipe.look_every == 0 or self.training.done == last:
-                self._note(self._look(losses, before + time.perf_counter() - began), watch)
-                bar.set_postfix(_short(self.records[-1]))
+            if self.training.done % self.look_every == 0 or self.training.done == last:
+                self._note(losses, before + time.perf_counter() - began, watch)
+                bar.set_postfix({name: self.records[-1][name] for name in self.shown})
                 losses = []
-            if self.training.done % self.recipe.save_every == 0 or self.training.done == last:
+            if self.training.done % self.save_every == 0 or self.training.done == last:
                 self.training.save(self.state)
         bar.close()
 
-    def _look(self, losses: list[float], seconds: float) -> Record:
-        ids = self.tokenizer.encode_ordinary(text := corpus.held_out_text(LOOK_CHARACTERS))
-        separator = self.tokenizer.special_tokens[SEPARATOR]
-        probe = probe_repeats(self.model, length=min(128, self.recipe.context))
-        return {
+    def _note(
+        self, losses: list[float], seconds: float, watch: Callable[[Record], None] | None
+    ) -> None:
+        record = {
             "step": self.training.done,
             "seconds": round(seconds, 1),
             "loss": round(sum(losses) / len(losses), 4) if losses else None,
             "rate": self.training.optimizer.param_groups[0]["lr"] if losses else 0.0,
-            "bits per byte": round(text_bits_per_byte(self.model, text, ids, separator), 4),
-            "repeat loss": round(probe.loss, 4),
-            "previous": round(probe.previous.max().item(), 4),
-            "induction": round(probe.induction.max().item(), 4),
+            **self.look(),
         }
-
-    def _note(self, record: Record, watch: Callable[[Record], None] | None) -> None:
         self.records.append(record)
         self._write_log()
         if watch is not None:
@@ -123,6 +122,35 @@ class RecipeRun:
     def _write_log(self) -> None:
         text = "".join(json.dumps(record) + "\n" for record in self.records)
         write_whole_text(self.log, text)
+
+
+class RecipeRun(LoggedRun):
+    """A recipe in training in a folder, with its tokenizer and its texts."""
+
+    shown = ("bits per byte", "repeat loss", "induction")
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.recipe = recipe
+        self.tokenizer = _prepared_tokenizer(recipe, folder)
+        paths = [folder / f"{name}.tokens" for name, _ in recipe.shares]
+        if not all(path.is_file() for path in paths):
+            write_corpus(recipe, self.tokenizer, folder)
+        compiled = recipe.compiled and can_compile()
+        training = Training(recipe.fresh_model(), Mixture(recipe, paths), recipe.plan, compiled)
+        super().__init__(training, folder, recipe.look_every, recipe.save_every)
+
+    def look(self) -> Record:
+        """Return bits per byte of held-out text, and what the heads do on ids that repeat."""
+        ids = self.tokenizer.encode_ordinary(text := corpus.held_out_text(LOOK_CHARACTERS))
+        separator = self.tokenizer.special_tokens[SEPARATOR]
+        probe = probe_repeats(self.model, length=min(128, self.recipe.context))
+        return {
+            "bits per byte": round(text_bits_per_byte(self.model, text, ids, separator), 4),
+            "repeat loss": round(probe.loss, 4),
+            "previous": round(probe.previous.max().item(), 4),
+            "induction": round(probe.induction.max().item(), 4),
+        }
 
     def store(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write model and tokenizer as `transformers` loads them, and the log with them."""
@@ -141,7 +169,3 @@ def _prepared_tokenizer(recipe: Recipe, folder: Path) -> ByteBPE:
     tokenizer = load_tokenizer(folder)
     assert isinstance(tokenizer, ByteBPE), "recipes learn a byte-level tokenizer"
     return tokenizer
-
-
-def _short(record: Record) -> dict[str, float]:
-    return {name: record[name] for name in ("bits per byte", "repeat loss", "induction")}

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Fine-tuning” and to no other."""

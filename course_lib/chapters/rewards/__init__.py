@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Rewards” and to no other."""
