@@ -136,6 +136,7 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("generation",),
     ),
     ("self_check", "Self-check", "Do I understand it?", 120, ()),
+    ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))
