@@ -14,9 +14,9 @@ roofline), `blocks` and `prefix_hashes` (who holds which part of the cache), `pa
 Taught in:        serving
 """
 
-from course_lib.serving.blocks import BlockManager, NoRoom, blocks_needed
+from course_lib.serving.blocks import BlockManager, NoRoomError, blocks_needed
 from course_lib.serving.drafting import ngram_draft
-from course_lib.serving.engine import Engine, Event, Overloaded, generate_all
+from course_lib.serving.engine import Engine, Event, OverloadedError, generate_all
 from course_lib.serving.estimates import (
     little_concurrency,
     most_requests,
@@ -42,8 +42,8 @@ __all__ = [
     "Group",
     "Job",
     "JsonMask",
-    "NoRoom",
-    "Overloaded",
+    "NoRoomError",
+    "OverloadedError",
     "PagedRunner",
     "Plan",
     "Request",

@@ -32,7 +32,7 @@ from course_lib.serving.prefix_hashes import HashBlock, hash_block
 Table = list[int]
 
 
-class NoRoom(Exception):
+class NoRoomError(Exception):
     """There are not enough free blocks; nothing has been changed."""
 
 
@@ -90,10 +90,10 @@ class BlockManager:
         return blocks_needed(tokens, self.block_size)
 
     def extend(self, table: Table, tokens: int) -> None:
-        """Add blocks to a table until it has room for `tokens` tokens, or raise NoRoom."""
+        """Add blocks to a table until it has room for `tokens` tokens, or raise NoRoomError."""
         missing = self.needed(tokens) - len(table)
         if missing > self.free:
-            raise NoRoom(f"{missing} more blocks are needed; {self.free} are free")
+            raise NoRoomError(f"{missing} more blocks are needed; {self.free} are free")
         table.extend(self._take() for _ in range(missing))
 
     def share(self, table: Sequence[int]) -> Table:
@@ -113,12 +113,12 @@ class BlockManager:
 
         Each pair is (from, to): the caller copies what the first block holds to the second. A block
         that is known under a hash is replaced too, since others may find it. If there is no room,
-        NoRoom is raised.
+        NoRoomError is raised.
         """
         places = range(first // self.block_size, self.needed(last))
         shared = [i for i in places if self.references[table[i]] > 1 or table[i] in self._names]
         if len(shared) > self.free:
-            raise NoRoom(f"{len(shared)} blocks must be copied; {self.free} are free")
+            raise NoRoomError(f"{len(shared)} blocks must be copied; {self.free} are free")
         copies = []
         for i in shared:
             mine = self._take()

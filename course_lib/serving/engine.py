@@ -36,7 +36,7 @@ from course_lib.serving.scheduler import Chunk, Plan, Policy, Scheduler
 from course_lib.serving.statistics import Statistics
 
 
-class Overloaded(Exception):
+class OverloadedError(Exception):
     """Too many requests are waiting; come back later."""
 
 
@@ -85,11 +85,13 @@ class Engine:
     def add(self, request: Request, parent: Job | None = None) -> Job:
         """Let a request wait for its turn; `parent` is a job with the same prompt, if there is one.
 
-        Raises ValueError for what can never be served, and Overloaded for what cannot be now.
+        Raises ValueError for what can never be served, and OverloadedError for what cannot be now.
         """
         self._check(request)
         if len(self.scheduler.waiting) >= self.max_waiting:
-            raise Overloaded(f"{self.max_waiting} requests are waiting already. Try again later.")
+            raise OverloadedError(
+                f"{self.max_waiting} requests are waiting already. Try again later."
+            )
         job = Job(request, self._count, self.clock(), parent)
         self.scheduler.add(job)
         self._count += 1

@@ -15,7 +15,7 @@ _NOT_DONE: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """A request that cannot be answered, with the HTTP status and the field that is wrong."""
 
     def __init__(self, message: str, field: str | None = None, status: int = 400) -> None:
@@ -28,16 +28,16 @@ class Fields:
 
     def __init__(self, body: Any, known: set[str]) -> None:
         if not isinstance(body, Mapping):
-            raise BadRequest(f"the body must be a JSON object; got {short(body)}.")
+            raise BadRequestError(f"the body must be a JSON object; got {short(body)}.")
         unknown = sorted(set(body) - known)
         if unknown:
-            raise BadRequest(
+            raise BadRequestError(
                 f"the field {unknown[0]!r} is not known here. Leave it out.", unknown[0]
             )
         self.body = body
         for name, values in _NOT_DONE.items():
             if body.get(name) not in values:
-                raise BadRequest(
+                raise BadRequestError(
                     f"{name} is not supported here; got {short(body[name])}. Leave it out.", name
                 )
 
@@ -47,7 +47,7 @@ class Fields:
         if value is None:
             return otherwise
         if type(value) not in (int, float) or not low <= value <= high:
-            raise BadRequest(
+            raise BadRequestError(
                 f"{name} is a number from {low:g} to {high:g}; got {short(value)}.", name
             )
         return value
@@ -56,21 +56,21 @@ class Fields:
         """Return a whole number of this range, or `otherwise` if there is none."""
         value = self.number(name, otherwise, low, high)
         if value is not otherwise and type(value) is not int:
-            raise BadRequest(f"{name} is a whole number; got {short(value)}.", name)
+            raise BadRequestError(f"{name} is a whole number; got {short(value)}.", name)
         return value
 
     def flag(self, name: str) -> bool:
         """Return true or false, by default false."""
         value = self.body.get(name)
         if value not in (None, True, False) or type(value) in (int, float):
-            raise BadRequest(f"{name} is true or false; got {short(value)}.", name)
+            raise BadRequestError(f"{name} is true or false; got {short(value)}.", name)
         return bool(value)
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         """Return an object, by default an empty one."""
         value = self.body.get(name)
         if value is not None and not isinstance(value, Mapping):
-            raise BadRequest(f"{name} is an object; got {short(value)}.", name)
+            raise BadRequestError(f"{name} is an object; got {short(value)}.", name)
         return value or {}
 
 

@@ -2,8 +2,8 @@
 
 The grammar knows bytes, the model writes tokens of several bytes. A token is allowed if the grammar
 allows all its bytes, one after another. Tokens with the same beginning are checked together: they
-are stored in a tree, and a branch is left as soon as its byte is forbidden. The masks of a state are
-kept, since a text returns to the same states again and again.
+are stored in a tree, and a branch is left as soon as its byte is forbidden. The masks are kept,
+since a text returns to the same states again and again.
 
 Taught in:        serving
 Paper:            Willard and Louf 2023, arXiv:2307.09702

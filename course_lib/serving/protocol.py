@@ -14,7 +14,7 @@ from typing import Any
 
 from course_lib.generation import Sampling, Stop
 from course_lib.generation.text_model import TextModel
-from course_lib.serving.fields import BadRequest, Fields, short
+from course_lib.serving.fields import BadRequestError, Fields, short
 from course_lib.serving.json_mask import JsonMask, TokenTree
 from course_lib.serving.json_schema import any_object, schema_grammar
 from course_lib.serving.request import Request
@@ -52,7 +52,7 @@ class Reader:
         self._tree: TokenTree | None = None
 
     def read(self, body: Any, chat: bool) -> Asked:
-        """Return what a call asks for, or raise BadRequest."""
+        """Return what a call asks for, or raise BadRequestError."""
         fields = Fields(body, _FIELDS["chat" if chat else "completion"])
         self.check_model(fields.body.get("model"))
         prompts = [self._messages(fields)] if chat else self._prompts(fields)
@@ -64,16 +64,16 @@ class Reader:
                 for request in self._requests(fields, prompt, choices, place, chat)
             ]
         except ValueError as error:  # of the library, whose texts name the value
-            raise BadRequest(str(error)) from error
+            raise BadRequestError(str(error)) from error
         usage = fields.mapping("stream_options").get("include_usage") is True
         return Asked(chat, self.name, requests, fields.flag("stream"), usage, choices)
 
     def check_model(self, name: Any) -> None:
-        """Raise BadRequest with status 404 unless this is the model that is served."""
+        """Raise BadRequestError with status 404 unless this is the model that is served."""
         if not isinstance(name, str):
-            raise BadRequest(f"model is the name of a model; got {short(name)}.", "model")
+            raise BadRequestError(f"model is the name of a model; got {short(name)}.", "model")
         if name != self.name:
-            raise BadRequest(
+            raise BadRequestError(
                 f"there is no model {name!r} here; this server has {self.name!r}.", "model", 404
             )
 
@@ -82,7 +82,7 @@ class Reader:
     ) -> list[Request]:
         context, stop = self.model.config.max_position_embeddings, self._stop(fields, prompt)
         if len(prompt) >= context:
-            raise BadRequest(
+            raise BadRequestError(
                 f"the prompt must be shorter than the context length of {context} tokens; got "
                 f"{len(prompt)} tokens. Shorten it."
             )
@@ -116,19 +116,21 @@ class Reader:
             elif isinstance(each, list) and each and all(type(i) is int for i in each):
                 prompts.append(each)
             else:
-                raise BadRequest(
+                raise BadRequestError(
                     f"prompt is a text, a list of token ids, or a list of these; got "
                     f"{short(each)}.", "prompt",
                 )  # fmt: skip
         if not 1 <= len(prompts) <= MOST_CHOICES:
-            raise BadRequest(f"give 1 to {MOST_CHOICES} prompts; got {len(prompts)}.", "prompt")
+            raise BadRequestError(
+                f"give 1 to {MOST_CHOICES} prompts; got {len(prompts)}.", "prompt"
+            )
         return prompts
 
     def _ids(self, text: str) -> list[int]:
         try:
             return self.model.prompt_ids(text)
         except ValueError as error:
-            raise BadRequest(str(error), "prompt") from error
+            raise BadRequestError(str(error), "prompt") from error
 
     def _messages(self, fields: Fields) -> list[int]:
         messages = fields.body.get("messages")
@@ -137,14 +139,14 @@ class Reader:
         )
         texts = shaped and all(isinstance(m.get("content"), str) for m in messages or ())
         if not messages or not texts:
-            raise BadRequest(
+            raise BadRequestError(
                 "messages is a list of objects with the texts role and content; got "
                 f"{short(messages)}.", "messages",
             )  # fmt: skip
         try:
             return self.model.chat_ids(messages)
         except Exception as error:  # templates are programs, and raise what they like
-            raise BadRequest(str(error), "messages") from error
+            raise BadRequestError(str(error), "messages") from error
 
     def _sampling(self, fields: Fields) -> Sampling:
         return Sampling(
@@ -160,7 +162,7 @@ class Reader:
         strings = [] if given is None else [given] if isinstance(given, str) else given
         good = isinstance(strings, list) and all(isinstance(s, str) and s for s in strings)
         if not good or len(strings) > MOST_STOPS:
-            raise BadRequest(
+            raise BadRequestError(
                 f"stop is a text or a list of up to {MOST_STOPS} texts, none of them empty; got "
                 f"{short(given)}.", "stop",
             )  # fmt: skip
@@ -177,13 +179,13 @@ class Reader:
             described = wanted.get("json_schema")
             schema = described.get("schema") if isinstance(described, Mapping) else None
             if not isinstance(schema, Mapping):
-                raise BadRequest(
+                raise BadRequestError(
                     "response_format needs json_schema with a schema, an object; got "
                     f"{short(described)}.", "response_format",
                 )  # fmt: skip
             grammar = schema_grammar(schema)
         else:
-            raise BadRequest(
+            raise BadRequestError(
                 "response_format has the type text, json_object or json_schema; got "
                 f"{short(kind)}.", "response_format",
             )  # fmt: skip

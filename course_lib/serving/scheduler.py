@@ -24,7 +24,7 @@ from bisect import insort
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from course_lib.serving.blocks import BlockManager, NoRoom
+from course_lib.serving.blocks import BlockManager, NoRoomError
 from course_lib.serving.request import Job
 
 Policy = Literal["static", "continuous", "chunked"]
@@ -158,7 +158,7 @@ class Scheduler:
         try:
             self.blocks.extend(job.table, last)
             plan.copies += self.blocks.make_writable(job.table, first, last)
-        except NoRoom:
+        except NoRoomError:
             return False
         plan.chunks.append(Chunk(job, first, count))
         return True

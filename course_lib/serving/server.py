@@ -36,13 +36,13 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from course_lib.generation.text_model import TextModel
-from course_lib.serving.engine import Engine, Event, Overloaded
-from course_lib.serving.fields import BadRequest
+from course_lib.serving.engine import Engine, Event, OverloadedError
+from course_lib.serving.fields import BadRequestError
 from course_lib.serving.protocol import Asked, Reader
 from course_lib.serving.replies import Reply, error_body
 from course_lib.serving.request import Job
 from course_lib.serving.statistics import snapshot
-from course_lib.serving.worker import Stopped, Worker
+from course_lib.serving.worker import StoppedError, Worker
 
 PAGE = Path(__file__).with_name("page.html")
 LONGEST_BODY = 4 * 2**20  # bytes
@@ -87,15 +87,15 @@ class Service:
                 self._check_key(request)
                 answer: Response = await handler(request)
                 return answer
-            except BadRequest as error:
+            except BadRequestError as error:
                 kind = "invalid_request_error"
                 return JSONResponse(error_body(str(error), kind, error.field), error.status)
             except ValueError as error:  # what the engine cannot ever do
                 return JSONResponse(error_body(str(error), "invalid_request_error"), 400)
-            except Overloaded as error:
+            except OverloadedError as error:
                 body = error_body(str(error), "rate_limit_error")
                 return JSONResponse(body, 429, headers={"Retry-After": "1"})
-            except Stopped as error:
+            except StoppedError as error:
                 return JSONResponse(error_body(str(error), "server_error"), 503)
 
         return handle
@@ -103,7 +103,7 @@ class Service:
     def _check_key(self, request: HttpRequest) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self.api_key and not hmac.compare_digest(given.encode(), self.api_key.encode()):
-            raise BadRequest(
+            raise BadRequestError(
                 "this server needs its key, as the header `Authorization: Bearer KEY`.", None, 401
             )
 
@@ -212,11 +212,11 @@ async def _json_body(request: HttpRequest) -> Any:
     async for part in request.stream():
         data += part
         if len(data) > LONGEST_BODY:
-            raise BadRequest(f"a body has at most {LONGEST_BODY} bytes.", None, 413)
+            raise BadRequestError(f"a body has at most {LONGEST_BODY} bytes.", None, 413)
     try:
         return json.loads(data)
     except ValueError as error:
-        raise BadRequest(f"the body must be JSON; {error}.") from error
+        raise BadRequestError(f"the body must be JSON; {error}.") from error
 
 
 async def _not_found(request: HttpRequest, error: Exception) -> Response:

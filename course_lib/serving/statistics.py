@@ -90,7 +90,7 @@ class Statistics:
         blocks = scheduler.blocks
         lines: list[str] = []
         for name, kind, about, value in (
-            ("requests_waiting", "gauge", "Requests that have not started.", len(scheduler.waiting)),
+            ("requests_waiting", "gauge", "Requests not started.", len(scheduler.waiting)),
             ("requests_running", "gauge", "Requests that are served.", len(scheduler.running)),
             ("blocks_total", "gauge", "Blocks of the cache.", blocks.num_blocks),
             ("blocks_free", "gauge", "Blocks that can be handed out.", blocks.free),

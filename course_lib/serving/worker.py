@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from course_lib.serving.engine import Engine, Event
@@ -22,7 +23,7 @@ Result = TypeVar("Result")
 Listener = Callable[[Event], None]  # runs in the worker's thread, so it only passes things on
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The worker has ended and takes no more requests."""
 
 
@@ -54,7 +55,7 @@ class Worker:
         future: Future[Result] = Future()
         with self._wake:
             if self._stopping:
-                raise Stopped("The server is stopping. Try again later.")
+                raise StoppedError("The server is stopping. Try again later.")
             self._actions.append((action, future))
             self._wake.notify()
         return future
@@ -71,10 +72,8 @@ class Worker:
                 self._listeners.pop(job, None)
                 engine.cancel(job)
 
-        try:
+        with suppress(StoppedError):  # then everything has ended
             self.call(end)
-        except Stopped:
-            pass  # then everything has ended
 
     def _add(self, engine: Engine, requests: list[Request], listener: Listener) -> list[Job]:
         jobs: list[Job] = []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from course_lib.serving import BlockManager, NoRoom, block_hashes, blocks_needed
+from course_lib.serving import BlockManager, NoRoomError, block_hashes, blocks_needed
 from course_lib.serving.prefix_hashes import hash_block
 
 
@@ -30,7 +30,7 @@ def test_what_does_not_fit_changes_nothing():
     blocks = BlockManager(3, 4)
     table = []
     blocks.extend(table, 8)
-    with pytest.raises(NoRoom, match="2 more blocks"):
+    with pytest.raises(NoRoomError, match="2 more blocks"):
         blocks.extend(table, 16)
     assert len(table) == 2
     assert blocks.free == 1
@@ -58,7 +58,7 @@ def test_a_copy_needs_room():
     first = []
     blocks.extend(first, 2)
     second = blocks.share(first)
-    with pytest.raises(NoRoom, match="1 blocks must be copied"):
+    with pytest.raises(NoRoomError, match="1 blocks must be copied"):
         blocks.make_writable(second, 2, 3)
     assert second == first
 
@@ -125,7 +125,7 @@ def test_a_block_in_use_is_never_taken_away():
     mine = blocks.match([1, 1, 0])
     table = []
     blocks.extend(table, 2)
-    with pytest.raises(NoRoom):
+    with pytest.raises(NoRoomError):
         blocks.extend(table, 4)
     blocks.check([mine, table])
 

@@ -9,7 +9,7 @@ import torch
 from course_lib.device import seeded
 from course_lib.generation import GREEDY, NEVER, Sampling, Stop, generate
 from course_lib.model import ModelConfig, build_model
-from course_lib.serving import Engine, Overloaded, Request, generate_all
+from course_lib.serving import Engine, OverloadedError, Request, generate_all
 
 V = 61
 
@@ -237,7 +237,7 @@ def test_too_many_waiting_requests_are_turned_away(model):
     engine = Engine(model, num_blocks=60, block_size=4, max_waiting=2)
     for _ in range(2):
         engine.add(Request((1, 2), 3))
-    with pytest.raises(Overloaded, match="2 requests"):
+    with pytest.raises(OverloadedError, match="2 requests"):
         engine.add(Request((1, 2), 3))
     engine.run()
     engine.add(Request((1, 2), 3))
