@@ -11,6 +11,7 @@ part of a step that is not the model's pass. All run on as many threads as PyTor
 """
 
 import asyncio
+import copy
 import random
 import statistics
 import sys
@@ -70,20 +71,25 @@ def padded_batches(model: DecoderLM, requests: list[Request]) -> Texts:
 
 
 def their_batches(theirs: Any, requests: list[Request]) -> Texts:
-    """Return transformers' texts: one call for each number of new tokens, as its API wants it."""
+    """Return transformers' texts: what generate_batch does, with a length for each request."""
     config = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
     sizes = ContinuousBatchingConfig(
-        num_blocks=BLOCKS, page_size=BLOCK, max_batch_tokens=BUDGET, allow_block_sharing=False
+        num_blocks=BLOCKS, page_size=BLOCK, max_batch_tokens=BUDGET, max_requests_per_batch=ROWS
     )
-    texts: dict[int, list[int]] = {}
-    for new in sorted({request.max_new_tokens for request in requests}):
-        places = [i for i, request in enumerate(requests) if request.max_new_tokens == new]
-        found = theirs.generate_batch(
-            [list(requests[i].prompt) for i in places], config, sizes, max_new_tokens=new
-        )
-        outputs = sorted(found.items(), key=lambda pair: int(pair[0].rsplit("_", 1)[-1]))
-        texts.update(zip(places, (list(out.generated_tokens) for _, out in outputs), strict=True))
-    return [texts[i] for i in range(len(requests))]
+    found: dict[str, list[int]] = {}
+    settings = {"generation_config": config, "continuous_batching_config": sizes}
+    with theirs.continuous_batching_context_manager(**settings, block=True, timeout=5) as manager:
+        names = [
+            manager.add_request(list(request.prompt), max_new_tokens=request.max_new_tokens)
+            for request in requests
+        ]
+        while len(found) < len(requests):
+            result = manager.get_result(timeout=1)
+            if result is not None and result.is_finished():
+                found[result.request_id] = list(result.generated_tokens)
+            elif result is None and not manager.is_running():
+                raise RuntimeError("transformers' generation thread has ended")
+    return [found[name] for name in names]
 
 
 def together_rows(name: str, model: DecoderLM, count: int, budget: float) -> list[dict[str, Any]]:
@@ -243,7 +249,7 @@ def clients_row(clients: int = 64, seconds: float = 60.0) -> dict[str, Any]:
 
 
 def main() -> None:
-    course = course_model()
+    course = copy.deepcopy(course_model()).prepare_to_write()
     large = with_opinions(HUNDRED).prepare_to_write()
     rows = [
         *together_rows("course model", course, 48, 30.0),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from course_lib.accounting.memory import inference_memory
 from course_lib.generation.text_model import TextModel, load
+from course_lib.model import ModelConfig
 from course_lib.serving.engine import Engine
 from course_lib.serving.server import Service, serve
 
 COURSE_MODEL = "course-model"
-BLOCK = 16
+BLOCK, CONTEXTS, LARGEST = 16, 32, 2 * 10**9  # tokens; whole texts; bytes
 
 
 def start(
@@ -35,15 +36,15 @@ def start(
 
 
 def engine_for(model: TextModel, num_blocks: int | None = None, draft_tokens: int = 0) -> Engine:
-    """Return an engine whose cache holds 32 whole contexts, within 2 GB, unless told otherwise."""
-    config, bytes_for_all = model.config, 2 * 10**9
+    """Return an engine for a model, with as many blocks as told, or as `blocks_for` says."""
     if num_blocks is None:
-        per_block = inference_memory(config, BLOCK, 1, _dtype(model)).cache
-        whole = -(-config.max_position_embeddings // BLOCK)
-        num_blocks = max(1, min(32 * whole, bytes_for_all // per_block))
+        num_blocks = blocks_for(model.config, str(model.model.lm_head.weight.dtype)[6:])
     decoder = model.model.eval().requires_grad_(False)
     return Engine(decoder, num_blocks=num_blocks, block_size=BLOCK, draft_tokens=draft_tokens)
 
 
-def _dtype(model: TextModel) -> str:
-    return str(model.model.lm_head.weight.dtype).removeprefix("torch.")
+def blocks_for(config: ModelConfig, dtype: str) -> int:
+    """Return the number of blocks that hold 32 whole contexts, or that fit into 2 GB."""
+    per_block = inference_memory(config, BLOCK, 1, dtype).cache
+    whole = -(-config.max_position_embeddings // BLOCK)
+    return max(1, min(CONTEXTS * whole, LARGEST // per_block))

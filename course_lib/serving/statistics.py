@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from course_lib.serving.request import Job
 from course_lib.serving.scheduler import Plan, Scheduler
@@ -22,6 +22,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RECENT = 256  # steps
 
 
+@runtime_checkable
 class HasScheduler(Protocol):
     """What a snapshot needs of an engine."""
 

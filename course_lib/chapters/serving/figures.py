@@ -39,7 +39,7 @@ def lanes(course: Course, time: Number) -> Figure:
     left.set_yticks(range(len(course.arrivals)))
     left.set_ylim(len(course.arrivals) - 0.4, -0.6)
     shown = [Patch(color=OKABE_ITO.orange), Patch(color=OKABE_ITO.blue)]
-    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, loc="lower right")
+    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, loc="lower left")
     title(left, _finding(course))
     _blocks(right, _holders(course, time))
     return figure

@@ -268,7 +268,8 @@ DRAFTS = OneAnswer(
 
 
 def _leaks(names: dict[str, Any]) -> bool:
-    references, free = {7: 2}, []
+    references: dict[int, int] = {7: 2}
+    free: list[int] = []
     names["drop"](7, references, free)
     return free != []
 
