@@ -429,7 +429,7 @@ schema = {
     "required": ["name", "langs", "active"],
 }
 
-# %%
+# %% id="mask-serving-jsonmask-serving-schema-grammar"
 import json
 
 mask = serving.JsonMask(serving.schema_grammar(schema), serving.TokenTree.of(tokenizer))

@@ -87,7 +87,7 @@ BLOCKS = Numeric(
     "generated {new}; the newest one has not been read yet. How many blocks does it hold at least?",
     draw=lambda rng: {
         "size": rng.choice([8, 16, 32]),
-        "prompt": rng.randint(20, 300),
+        "prompt": rng.randint(400, 3000),
         "new": rng.randint(2, 60),
     },
     answer=lambda size, prompt, new: blocks_needed(prompt + new - 1, size),
