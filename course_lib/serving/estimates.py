@@ -16,12 +16,12 @@ Shapes:           B requests
 
 from collections.abc import Sequence
 
-from course_lib.accounting.limits import Device, model_step, time_bound
+from course_lib.accounting.limits import Device, Number, model_step, time_bound
 from course_lib.model import ModelConfig
 from course_lib.serving.blocks import blocks_needed
 
 
-def little_concurrency(arrivals_per_second: float, seconds_in_system: float) -> float:
+def little_concurrency(arrivals_per_second: Number, seconds_in_system: Number) -> float:
     """Return how many requests are in the system on average, by Little's law."""
     if not arrivals_per_second >= 0 or not seconds_in_system >= 0:
         raise ValueError(

@@ -79,7 +79,7 @@ def paged_attention(
     q: Float[Tensor, "H N D"],
     pool: Float[Tensor, "blocks size KV D"],
     groups: Sequence[Group],
-    masks: Sequence[Bool[Tensor, "B 1 T S"]],
+    masks: Sequence[Bool[Tensor, "..."]],
     scale: float | None = None,
 ) -> Float[Tensor, "H N D"]:
     """Return attention of the new tokens over all tokens of their own requests.

@@ -55,7 +55,7 @@ class PagedRunner:
                 pool[targets] = pool[sources]
 
     @torch.inference_mode()
-    def run(self, rows: Sequence[Row], scored: Sequence[int]) -> list[Float[Tensor, "scored V"]]:
+    def run(self, rows: Sequence[Row], scored: Sequence[int]) -> list[Float[Tensor, "..."]]:
         """Read the new tokens of all rows; return logits after the last `scored` of each row."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
         ordered = [rows[i] for i in order]

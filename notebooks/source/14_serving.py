@@ -317,8 +317,9 @@ reveal("serving.shares")
 #
 # ### Play with it
 #
-# Requests as lanes, and on the right the blocks that they hold at the moment of the grey line. Compare the policies. Then make
-# the budget small, and take blocks away: some requests lose their blocks, wait, and are computed again.
+# Requests as lanes, and on the right the blocks that they hold at the moment of the grey line. Compare the policies. Then change
+# the budget, and take blocks away: requests have to wait for room. With 24 blocks and the policy `continuous`, one of them even
+# loses its blocks and reads its text again.
 
 # %% id="explorers-serving-lanes"
 explorers.serving.lanes()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+import time
 
 import httpx
 import jsonschema
@@ -195,8 +196,11 @@ def test_a_client_that_vanishes_frees_its_blocks(server):
     before = server.engine.statistics.finished["cancelled"]
     with httpx.stream("POST", f"{server.url}/v1/completions", json=body) as answer:
         next(answer.iter_lines())
+    deadline = time.monotonic() + 20
+    while server.engine.statistics.finished["cancelled"] == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     assert server.settle()
-    assert server.engine.statistics.finished["cancelled"] == before + 1
 
 
 def test_a_client_that_gives_up_waiting_frees_its_blocks(server):
@@ -204,8 +208,11 @@ def test_a_client_that_gives_up_waiting_frees_its_blocks(server):
     before = server.engine.statistics.finished["cancelled"]
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/completions", json=body, timeout=0.1)
+    deadline = time.monotonic() + 20
+    while server.engine.statistics.finished["cancelled"] == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     assert server.settle()
-    assert server.engine.statistics.finished["cancelled"] > before
 
 
 def test_many_clients_at_once_get_what_each_gets_alone(server):

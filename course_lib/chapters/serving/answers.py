@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from course_lib.accounting.limits import Device, PassCost, time_bound
+from course_lib.accounting.limits import Device, Number, PassCost, time_bound
 from course_lib.serving import (
     BlockManager,
     Grammar,
@@ -79,7 +79,12 @@ def draft(tokens: Sequence[int], count: int, n: int) -> list[int]:
 
 
 def decode_rate(
-    batch: int, weight_bytes: float, cache_bytes: float, flops: float, bandwidth: float, peak: float
+    batch: int,
+    weight_bytes: Number,
+    cache_bytes: Number,
+    flops: Number,
+    bandwidth: Number,
+    peak: Number,
 ) -> float:
     """Return the most tokens per second of a batch of decoding requests."""
     step = PassCost(int(batch * flops), weight_bytes + batch * cache_bytes)

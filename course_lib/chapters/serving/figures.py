@@ -48,9 +48,10 @@ def lanes(course: Course, time: Number) -> Figure:
 def _finding(course: Course) -> str:
     pause = max(course.longest_pause(number) for number in course.tokens)
     first = max(course.first_token(number) for number in course.tokens)
+    lost = f"; {course.preemptions} lost its blocks" if course.preemptions else ""
     return (
         f"{course.tokens_per_second():.1f} tokens per second; first token after at most "
-        f"{first:.0f} s, then pauses of at most {pause:.1f} s"
+        f"{first:.0f} s, then pauses of at most {pause:.1f} s{lost}"
     )
 
 
