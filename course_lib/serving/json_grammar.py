@@ -92,15 +92,14 @@ class Grammar:
 def _productive(rules: Mapping[str, Sequence[Stack]]) -> set[str]:
     """Return the rules that some finite text meets."""
     good: set[str] = set()
-    while True:
-        more = {
-            name
-            for name, alternatives in rules.items()
-            if any(
-                all(symbol in good if isinstance(symbol, str) else symbol for symbol in each)
-                for each in alternatives
-            )
-        }
-        if more == good:
-            return good
-        good = more
+    before = -1
+    while len(good) != before:
+        before = len(good)
+        for name, alternatives in rules.items():  # parts mostly come before what they are part of
+            if name not in good and any(_all_in(good, each) for each in alternatives):
+                good.add(name)
+    return good
+
+
+def _all_in(good: set[str], symbols: Stack) -> bool:
+    return all(symbol in good if isinstance(symbol, str) else symbol for symbol in symbols)

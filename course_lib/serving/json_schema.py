@@ -65,7 +65,7 @@ _KEYWORDS = {  # of each type
     "boolean": set(),
     "null": set(),
 }
-_LONGEST = 10_000  # of a counted array or string: each place is a rule of its own
+_LONGEST = 1_000  # of a counted array or string: each place is a rule of its own
 
 
 def any_object() -> Grammar:

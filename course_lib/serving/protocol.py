@@ -8,6 +8,7 @@ Checked against:  the official `openai` client
 Shapes:           none
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from course_lib.serving.json_schema import any_object, schema_grammar
 from course_lib.serving.request import Request
 
 MOST_CHOICES, MOST_STOPS, MOST_LOGPROBS = 16, 4, 20
+KEPT_MASKS = 16
 COMPLETION_TOKENS = 16  # OpenAI's default for completions
 _BOTH = {
     "model", "max_tokens", "temperature", "top_p", "n", "stream", "stream_options", "stop", "seed",
@@ -50,6 +52,7 @@ class Reader:
     def __init__(self, model: TextModel, name: str) -> None:
         self.model, self.name = model, name
         self._tree: TokenTree | None = None
+        self._masks: dict[str, JsonMask] = {}
 
     def read(self, body: Any, chat: bool) -> Asked:
         """Return what a call asks for, or raise BadRequestError."""
@@ -63,7 +66,7 @@ class Reader:
                 for place, prompt in enumerate(prompts)
                 for request in self._requests(fields, prompt, choices, place, chat)
             ]
-        except ValueError as error:  # of the library, whose texts name the value
+        except (ValueError, RecursionError) as error:  # the library's texts name the value
             raise BadRequestError(str(error)) from error
         usage = fields.mapping("stream_options").get("include_usage") is True
         return Asked(chat, self.name, requests, fields.flag("stream"), usage, choices)
@@ -174,8 +177,8 @@ class Reader:
         if kind == "text":
             return None
         if kind == "json_object":
-            grammar = any_object()
-        elif kind == "json_schema":
+            return self._mask(None)
+        if kind == "json_schema":
             described = wanted.get("json_schema")
             schema = described.get("schema") if isinstance(described, Mapping) else None
             if not isinstance(schema, Mapping):
@@ -183,15 +186,24 @@ class Reader:
                     "response_format needs json_schema with a schema, an object; got "
                     f"{short(described)}.", "response_format",
                 )  # fmt: skip
-            grammar = schema_grammar(schema)
-        else:
-            raise BadRequestError(
-                "response_format has the type text, json_object or json_schema; got "
-                f"{short(kind)}.", "response_format",
-            )  # fmt: skip
-        if self._tree is None:
-            self._tree = TokenTree.of(self.model.tokenizer)
-        return JsonMask(grammar, self._tree)
+            return self._mask(schema)
+        raise BadRequestError(
+            "response_format has the type text, json_object or json_schema; got "
+            f"{short(kind)}.", "response_format",
+        )  # fmt: skip
+
+    def _mask(self, schema: Mapping[str, Any] | None) -> JsonMask:
+        """Return the mask of a schema, or of any object; those of the newest schemas are kept."""
+        name = json.dumps(schema)
+        mask = self._masks.get(name)
+        if mask is None:
+            if self._tree is None:
+                self._tree = TokenTree.of(self.model.tokenizer)
+            grammar = any_object() if schema is None else schema_grammar(schema)
+            mask = self._masks[name] = JsonMask(grammar, self._tree)
+            for oldest in list(self._masks)[:-KEPT_MASKS]:
+                self._masks.pop(oldest, None)
+        return mask
 
     def _logprobs(self, fields: Fields, chat: bool) -> int | None:
         if not chat:

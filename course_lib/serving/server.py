@@ -215,7 +215,7 @@ async def _json_body(request: HttpRequest) -> Any:
             raise BadRequestError(f"a body has at most {LONGEST_BODY} bytes.", None, 413)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body must be JSON; {error}.") from error
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 
 import jsonschema
 import pytest
@@ -157,6 +158,15 @@ def test_any_object_is_any_json_object():
 def test_a_schema_that_cannot_be_met_or_is_not_understood_raises(schema, word):
     with pytest.raises(ValueError, match=word):
         schema_grammar(schema)
+
+
+def test_a_large_schema_takes_no_time():
+    schema = {"type": "string", "maxLength": 1000}
+    for _ in range(6):
+        schema = {"type": "array", "items": schema, "minItems": 900, "maxItems": 1000}
+    begin = time.process_time()
+    schema_grammar(schema)
+    assert time.process_time() - begin < 2
 
 
 def test_a_rule_that_leads_back_to_itself_is_followed_once():

@@ -111,6 +111,16 @@ def test_chat(client, text_model):
     assert "".join(p.choices[0].delta.content or "" for p in parts) == expected
 
 
+def test_the_masks_of_the_newest_schemas_are_kept(server):
+    reader = server.service.reader
+    first = reader._mask({"const": "first"})
+    assert reader._mask({"const": "first"}) is first
+    for number in range(16):
+        reader._mask({"const": number})
+    assert len(reader._masks) == 16
+    assert reader._mask({"const": "first"}) is not first
+
+
 def test_json_that_meets_a_schema(client):
     schema = {
         "type": "object",
@@ -159,10 +169,12 @@ BAD = [
     ({**CHAT, "top_logprobs": 50}, 400, "top_logprobs .* got 50"),
     ([1], 400, "JSON object"),
     ("{", 400, "must be JSON"),
+    ("[" * 100_000, 400, "must be JSON"),
+    ('{"temperature": NaN, "model": "course-model", "prompt": "x"}', 400, "temperature .* got nan"),
 ]
 
 
-@pytest.mark.parametrize(("body", "status", "text"), BAD, ids=str)
+@pytest.mark.parametrize(("body", "status", "text"), BAD, ids=lambda value: str(value)[:60])
 def test_a_bad_request_is_told_what_is_wrong(server, body, status, text):
     path = "chat/completions" if isinstance(body, dict) and "messages" in body else "completions"
     content = body if isinstance(body, str) else json.dumps(body)
