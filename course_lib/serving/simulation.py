@@ -48,7 +48,7 @@ class Moment(NamedTuple):
 
 
 @dataclass
-class Course:
+class History:
     """Everything that happened, and when each request arrived and got its tokens."""
 
     arrivals: Sequence[Arrival]
@@ -85,7 +85,7 @@ def simulate(
     token_budget: int = 16,
     start: float = 1.0,
     per_token: float = 0.1,
-) -> Course:
+) -> History:
     """Return what the scheduler makes of these requests; they are numbered as they are listed."""
     if not arrivals or list(arrivals) != sorted(arrivals, key=lambda each: each.time):
         raise ValueError(
@@ -93,36 +93,36 @@ def simulate(
         )
     blocks = BlockManager(num_blocks, block_size, keep=False)
     scheduler = Scheduler(blocks, token_budget=token_budget, policy=policy)
-    course, clock, coming = Course(arrivals), 0.0, list(enumerate(arrivals))
+    history, clock, coming = History(arrivals), 0.0, list(enumerate(arrivals))
     while coming or scheduler.waiting or scheduler.running:
         if not scheduler.waiting and not scheduler.running:
             clock = max(clock, coming[0][1].time)
         while coming and coming[0][1].time <= clock:
             number, each = coming.pop(0)
             scheduler.add(Job(Request((0,) * each.prompt, each.new), number, each.time))
-            course.tokens[number] = []
-        clock = _step(scheduler, course, clock, start, per_token)
-    return course
+            history.tokens[number] = []
+        clock = _step(scheduler, history, clock, start, per_token)
+    return history
 
 
 def _step(
-    scheduler: Scheduler, course: Course, clock: float, start: float, per_token: float
+    scheduler: Scheduler, history: History, clock: float, start: float, per_token: float
 ) -> float:
     """Run one step and return when it ends."""
     plan = scheduler.plan()
     end = clock + start + per_token * plan.tokens
-    course.preemptions += len(plan.preempted)
+    history.preemptions += len(plan.preempted)
     holders: list[int | None] = [None] * scheduler.blocks.num_blocks
     for job in scheduler.running:
         for block in job.table:
             holders[block] = job.number
-    course.moments.append(Moment(clock, tuple(holders)))
+    history.moments.append(Moment(clock, tuple(holders)))
     for chunk in plan.chunks:
         job = chunk.job
-        course.work.append(Work(job.number, clock, end, chunk.size, bool(job.new)))
+        history.work.append(Work(job.number, clock, end, chunk.size, bool(job.new)))
         if chunk.gives_token:
             job.append(0)
-            course.tokens[job.number].append(end)
+            history.tokens[job.number].append(end)
         scheduler.computed(chunk, chunk.start + chunk.size)
         if job.finish:
             scheduler.remove(job)

@@ -288,10 +288,10 @@ from course_lib.serving.simulation import simulate
 
 print("policy      tokens/s   first token   longest pause")
 for policy in ("static", "continuous", "chunked"):
-    course = simulate(ARRIVALS, policy)
-    wait = max(course.first_token(n) for n in range(len(ARRIVALS)))
-    pause = max(course.longest_pause(n) for n in range(len(ARRIVALS)))
-    print(f"{policy:10} {course.tokens_per_second():7.1f} {wait:12.1f} {pause:14.1f}")
+    history = simulate(ARRIVALS, policy)
+    wait = max(history.first_token(n) for n in range(len(ARRIVALS)))
+    pause = max(history.longest_pause(n) for n in range(len(ARRIVALS)))
+    print(f"{policy:10} {history.tokens_per_second():7.1f} {wait:12.1f} {pause:14.1f}")
 
 # %% [markdown] id="build-it-4"
 # Static batching lets new requests wait for a long time. Continuous batching starts them at once, and everybody else pauses

@@ -6,28 +6,28 @@ from course_lib.serving.simulation import Arrival, simulate
 
 
 def test_one_request_by_hand():
-    course = simulate([Arrival(2.0, 6, 3)], token_budget=4, start=1.0, per_token=0.5)
+    history = simulate([Arrival(2.0, 6, 3)], token_budget=4, start=1.0, per_token=0.5)
     # 4 tokens of the prompt, then 2 and the first new token, then two more.
-    assert [(w.begin, w.end, w.tokens) for w in course.work] == [
+    assert [(w.begin, w.end, w.tokens) for w in history.work] == [
         (2.0, 5.0, 4),
         (5.0, 7.0, 2),
         (7.0, 8.5, 1),
         (8.5, 10.0, 1),
     ]
-    assert course.tokens == {0: [7.0, 8.5, 10.0]}
-    assert course.first_token(0) == 5.0
-    assert course.longest_pause(0) == 1.5
-    assert course.tokens_per_second() == pytest.approx(0.3)
+    assert history.tokens == {0: [7.0, 8.5, 10.0]}
+    assert history.first_token(0) == 5.0
+    assert history.longest_pause(0) == 1.5
+    assert history.tokens_per_second() == pytest.approx(0.3)
 
 
 LONG_AND_SHORT = [Arrival(0.0, 2, 12), Arrival(1.0, 2, 2), Arrival(3.0, 40, 2)]
 
 
 def test_static_batches_wait_for_the_last_one():
-    course = simulate(LONG_AND_SHORT, "static")
-    end = course.tokens[0][-1]
-    assert course.work[0].request == 0
-    assert min(w.begin for w in course.work if w.request == 1) == end
+    history = simulate(LONG_AND_SHORT, "static")
+    end = history.tokens[0][-1]
+    assert history.work[0].request == 0
+    assert min(w.begin for w in history.work if w.request == 1) == end
 
 
 def test_chunks_shorten_the_pauses_of_others():
@@ -40,9 +40,9 @@ def test_chunks_shorten_the_pauses_of_others():
 
 def test_with_few_blocks_somebody_is_preempted_and_all_finish():
     requests = [Arrival(0.0, 6, 10), Arrival(0.0, 6, 10)]
-    course = simulate(requests, num_blocks=6, block_size=4)
-    assert course.preemptions > 0
-    assert [len(course.tokens[n]) for n in (0, 1)] == [10, 10]
+    history = simulate(requests, num_blocks=6, block_size=4)
+    assert history.preemptions > 0
+    assert [len(history.tokens[n]) for n in (0, 1)] == [10, 10]
 
 
 def test_no_arrivals_and_unordered_ones_raise():

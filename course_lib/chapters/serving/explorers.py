@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from course_lib.accounting.limits import DEVICES
 from course_lib.accounting.models import MODELS
 from course_lib.chapters.serving import figures
+from course_lib.serving.scheduler import Policy
 from course_lib.serving.simulation import Arrival, simulate
 from course_lib.study.display.explorer import Explorer, choice, log_slider, slider, step_slider
 from course_lib.study.display.plotting import Number
@@ -27,13 +28,13 @@ POLICIES = ("static", "continuous", "chunked")
 
 
 def lanes(
-    policy: str = "static", budget: int = 16, blocks: int = 40, time: Number = 8.0
+    policy: Policy = "static", budget: int = 16, blocks: int = 40, time: Number = 8.0
 ) -> Explorer:
     """Choose how requests share the steps, and scrub through what happens."""
 
-    def figure(policy: str, budget: int, blocks: int, time: Number) -> Figure:
-        course = simulate(ARRIVALS, policy, num_blocks=blocks, token_budget=budget)  # type: ignore[arg-type]
-        return figures.lanes(course, time)
+    def figure(policy: Policy, budget: int, blocks: int, time: Number) -> Figure:
+        history = simulate(ARRIVALS, policy, num_blocks=blocks, token_budget=budget)
+        return figures.lanes(history, time)
 
     controls = {
         "policy": choice("policy", policy, POLICIES),

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from course_lib.accounting.limits import Device
 from course_lib.model import ModelConfig
 from course_lib.serving import served_tokens_per_second
-from course_lib.serving.simulation import Course, Work
+from course_lib.serving.simulation import History, Work
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
 
 COLUMNS = 8  # of the map of blocks
@@ -23,34 +23,34 @@ HUES = (OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.vermillion)
 FREE = "#e6e6e6"
 
 
-def lanes(course: Course, time: Number) -> Figure:
+def lanes(history: History, time: Number) -> Figure:
     """Draw each request as a lane over time, and the blocks of the cache at one moment."""
     margins = Margins(left=0.6, right=0.15, bottom=0.5, top=0.6, across=0.3)
     figure, (left, right) = new_figure(10, 3.8, cols=2, margins=margins, width_ratios=[3, 1])
     for decoding, colour in ((False, OKABE_ITO.orange), (True, OKABE_ITO.blue)):
-        bars = [_bar(work) for work in course.work if work.decoding == decoding]
+        bars = [_bar(work) for work in history.work if work.decoding == decoding]
         left.add_collection(
             PolyCollection(bars, facecolors=colour, edgecolors="white", linewidths=0.4)
         )
-    for number, each in enumerate(course.arrivals):
+    for number, each in enumerate(history.arrivals):
         left.plot(each.time, number, "k|", markersize=12)
     left.axvline(time, color=FAINT, linewidth=1)
-    left.set(xlabel="time, in seconds", ylabel="request", xlim=(0, course.end))
-    left.set_yticks(range(len(course.arrivals)))
-    left.set_ylim(len(course.arrivals) - 0.4, -0.6)
+    left.set(xlabel="time, in seconds", ylabel="request", xlim=(0, history.end))
+    left.set_yticks(range(len(history.arrivals)))
+    left.set_ylim(len(history.arrivals) - 0.4, -0.6)
     shown = [Patch(color=OKABE_ITO.orange), Patch(color=OKABE_ITO.blue)]
     left.legend(shown, ["reads its prompt", "generates"], fontsize=8, loc="lower left")
-    title(left, _finding(course))
-    _blocks(right, _holders(course, time))
+    title(left, _finding(history))
+    _blocks(right, _holders(history, time))
     return figure
 
 
-def _finding(course: Course) -> str:
-    pause = max(course.longest_pause(number) for number in course.tokens)
-    first = max(course.first_token(number) for number in course.tokens)
-    lost = f"; {course.preemptions} lost its blocks" if course.preemptions else ""
+def _finding(history: History) -> str:
+    pause = max(history.longest_pause(number) for number in history.tokens)
+    first = max(history.first_token(number) for number in history.tokens)
+    lost = f"; {history.preemptions} lost its blocks" if history.preemptions else ""
     return (
-        f"{course.tokens_per_second():.1f} tokens per second; first token after at most "
+        f"{history.tokens_per_second():.1f} tokens per second; first token after at most "
         f"{first:.0f} s, then pauses of at most {pause:.1f} s{lost}"
     )
 
@@ -60,10 +60,10 @@ def _bar(work: Work) -> list[tuple[float, float]]:
     return [(work.begin, low), (work.end, low), (work.end, high), (work.begin, high)]
 
 
-def _holders(course: Course, time: Number) -> Sequence[int | None]:
+def _holders(history: History, time: Number) -> Sequence[int | None]:
     """Return who holds each block at a time; nobody before the first step."""
-    found: Sequence[int | None] = [None] * len(course.moments[0].holders)
-    for moment in course.moments:
+    found: Sequence[int | None] = [None] * len(history.moments[0].holders)
+    for moment in history.moments:
         if moment.begin <= time:
             found = moment.holders
     return found
