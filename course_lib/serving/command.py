@@ -1,4 +1,4 @@
-"""`course serve`: load a model, size its cache, and put it behind OpenAI's HTTP API.
+"""`course serve`: load a model, size its cache, and answer OpenAI's HTTP API.
 
 Taught in:        serving
 Checked against:  a server in a process of its own

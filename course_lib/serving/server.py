@@ -1,4 +1,4 @@
-"""`course serve`: a model behind OpenAI's HTTP API, for any client that speaks it.
+"""`course serve`: a model that answers OpenAI's HTTP API, for any client that speaks it.
 
     GET  /v1/models                 which model is here
     POST /v1/completions            continue a text

@@ -6,7 +6,7 @@
 # In [Generation](12_generation.ipynb) one text at a time left most of the hardware idle: every weight was fetched for a single
 # token. A server has many texts to write, of any length, from people who come and go as they like. In this notebook you build
 # the parts of a real engine: a cache in blocks, a memory for prompts that begin in the same way, a scheduler, drafts, masks. Then
-# you run the engine that is made of them, `course_lib.serving`, under load and behind OpenAI's HTTP API.
+# you run the engine that is made of them, `course_lib.serving`, under load and as a server with OpenAI's HTTP API.
 #
 # After this notebook you can
 # - predict how many requests a server holds and how many tokens per second it gives, from Little's law, the size of the cache
@@ -444,7 +444,7 @@ print("their types:", [type(value).__name__ for value in found.values()])
 # %% [markdown] id="9-the-server"
 # ## 9 · The server
 #
-# `course serve` puts the engine behind OpenAI's HTTP API, so that any client of that API can talk to it; `course serve FOLDER`
+# `course serve` gives the engine OpenAI's HTTP API, so that any client of that API can talk to it; `course serve FOLDER`
 # takes a checkpoint of yours. The engine works in a thread of its own and the event loop reads and writes. A client that leaves
 # frees its blocks, overload is answered with status 429, and a bad request with 400 and a text that names the field. Here it
 # runs inside the notebook:

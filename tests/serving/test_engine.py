@@ -1,4 +1,4 @@
-"""The engine: 200 requests at random give what each gives alone, and leave nothing behind."""
+"""The engine: 200 requests at random give what each gives alone, and every block is free again."""
 
 import random
 
