@@ -150,6 +150,7 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         150,
         ("rewards",),
     ),
+    ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

@@ -134,6 +134,7 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--after", metavar="NN", help=f"{notebook} to stand before it; the last one without"
     )
     _add_chat_options(of["chat"])
+    _add_serve_options(of["serve"])
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
@@ -151,6 +152,19 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
     chat.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens")
     chat.add_argument("--seed", type=int, metavar="N", help="makes sampled answers repeatable")
     chat.add_argument("--max-new-tokens", type=int, metavar="N", help="the longest answer (1024)")
+
+
+def _add_serve_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "source", nargs="?", metavar="FOLDER", help="a checkpoint's folder, or its name on the hub"
+    )
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="8000 without")
+    serve.add_argument("--host", default="127.0.0.1", help="127.0.0.1: this machine only")
+    serve.add_argument("--api-key", metavar="KEY", help="answer only clients that send this key")
+    serve.add_argument("--blocks", type=int, metavar="N", help="the size of the cache")
+    serve.add_argument(
+        "--draft", type=int, default=0, metavar="K", help="guess K tokens from the text so far"
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -183,6 +197,13 @@ def _chat(options: argparse.Namespace) -> int:
     asked = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k")}
     changes = {name: value for name, value in asked.items() if value is not None}
     return chat(options.source, options.seed, options.max_new_tokens, **changes)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from course_lib.serving.command import start
+
+    place = (options.host, options.port, options.api_key)
+    return start(options.source, *place, options.blocks, options.draft)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -398,6 +419,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "Without a folder it is the course's own model, which continues what you type. The "
         "answer comes as it is written; Ctrl-C stops it, Ctrl-D ends the conversation. Sampling is "
         "what the checkpoint asks for, unless an option says otherwise.",
+    ),
+    "serve": (
+        _serve,
+        "answer many clients at once, over OpenAI's HTTP API",
+        "Without a folder it is the course's own model. Only this machine is answered unless "
+        "--host says otherwise; then give an --api-key too. Ctrl-C lets running answers finish.",
     ),
     "progress": (
         _progress,

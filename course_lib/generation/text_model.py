@@ -124,7 +124,7 @@ class TextModel:
         stop_strings: tuple[str, ...],
         generator: torch.Generator | None,
     ) -> list[str]:
-        stop = Stop(self.defaults.stop_ids, stop_strings, self._decoder([]))
+        stop = Stop(self.defaults.stop_ids, stop_strings, self.decoder([]))
         ids, padding = left_pad(rows)
         tokens = generate(
             self.model,
@@ -135,7 +135,7 @@ class TextModel:
             stop=stop,
             generator=generator,
         )
-        written = zip(tokens.tolist(), map(self._decoder, rows), strict=True)
+        written = zip(tokens.tolist(), map(self.decoder, rows), strict=True)
         return ["".join(text_pieces(row, decode, stop)) for row, decode in written]
 
     def stream(
@@ -229,7 +229,7 @@ class TextModel:
         reader: LanguageModel | None = None,
     ) -> Iterator[str]:
         """Yield what is generated after `ids`; `reader` may replace the model."""
-        decode = self._decoder(ids)
+        decode = self.decoder(ids)
         stop = Stop(self.defaults.stop_ids, stop_strings, decode)
         prompt = torch.tensor([ids], device=self.device)
         model = self.model if reader is None else reader
@@ -250,7 +250,7 @@ class TextModel:
             asked = self.defaults.max_new_tokens or otherwise
         return min(asked, limit - len(ids))
 
-    def _decoder(self, prompt: list[int]) -> Decode:
+    def decoder(self, prompt: list[int]) -> Decode:
         """Return the function that decodes new ids: special tokens are hidden, spaces are kept."""
         hidden, known, decode = (
             self.defaults.hidden_ids,

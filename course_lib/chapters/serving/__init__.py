@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Serving” and to no other."""
