@@ -891,4 +891,4 @@ quiz("fine_tuning")
 # - Azar et al. 2023 (IPO), arXiv:2310.12036; Meng et al. 2024 (SimPO), arXiv:2405.14734; Ethayarajh et al. 2024 (KTO),
 #   arXiv:2402.01306.
 #
-# **Next:** the assistant learns from being right or wrong.
+# **Next:** [Rewards](15_rewards.ipynb), where the assistant learns from being right or wrong.

@@ -708,7 +708,7 @@ for (
 # As a loss, k3 has the gradient of the *other* direction, k1 has none, and k2, the biased one, is right. Unbiased as a
 # number does not mean unbiased as a gradient, since the samples depend on the policy and autograd does not see it.
 #
-# > *"Old log-probabilities need no `detach()` if they are computed with the same model."*
+# > *"Old log-probabilities need no `.detach()` if they are computed with the same model."*
 
 # %% id="leaf-policy-clone-requires-grad"
 leaf = policy.clone().requires_grad_()
@@ -718,7 +718,7 @@ for name, old in (("detached", log_p.detach()), ("not detached", log_p)):
     print(f"{name:12} gradient norm {gradient.norm():.3f}")
 
 # %% [markdown] id="without-detach-the-ratio-is-the"
-# Without `detach()` the ratio is the constant 1, and the gradient vanishes. (The library's `importance_ratio` detaches.)
+# Without `.detach()` the ratio is the constant 1, and the gradient vanishes. (The library's `importance_ratio` detaches.)
 #
 # > *"Voting always helps."*
 
@@ -815,5 +815,5 @@ quiz("rewards")
 #   arXiv:2107.03374 (pass@k).
 # - Gao, Schulman & Hilton 2022, *Scaling laws for reward model overoptimization*, arXiv:2210.10760.
 #
-# **Next:** the assistant has learned, and many people want to ask it. The chapter after this one is about serving: how thousands of
-# users share one model.
+# **Next:** [Serving](16_serving.ipynb). The assistant has learned, and many people want to ask it: how thousands of users share one
+# model.
