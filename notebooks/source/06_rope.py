@@ -570,13 +570,8 @@ print(f"the rotation has {rotation[0] / projection[0]:.2%} of the operations")
 passes = 4 * (0.5 + 0.5) + 2 * (1 + 0.5) + (1 + 1)  # products; difference and sum; cat
 print(f"its seven steps read and write {passes / 2:.1f} times as many features as a copy")
 
-# %% tags=["nbval-ignore-output"] id="the-time-of-rope"
-x, weight = (torch.randn(rows, width).to(device) for rows in (tokens_read, width))
-q = torch.randn(1, heads_read, tokens_read, head_dim).to(device)
-angles = rope.rope_angles(torch.arange(tokens_read, device=device), head_dim)
-cos, sin = angles.cos(), angles.sin()
 
-
+# %% id="seconds"
 def seconds(function):
     """Return the shortest of ten times, on one thread where this is a CPU."""
     times, threads = [], torch.get_num_threads()
@@ -590,6 +585,11 @@ def seconds(function):
     return min(times)
 
 
+# %% tags=["nbval-ignore-output"] id="the-time-of-rope"
+x, weight = (torch.randn(rows, width).to(device) for rows in (tokens_read, width))
+q = torch.randn(1, heads_read, tokens_read, head_dim).to(device)
+angles = rope.rope_angles(torch.arange(tokens_read, device=device), head_dim)
+cos, sin = angles.cos(), angles.sin()
 rotating = seconds(lambda: rope.apply_rope(q, cos, sin))
 print(f"{rotating / seconds(lambda: x @ weight.T):.0%} of the time of the projection")
 print(f"{rotating / seconds(q.clone):.0f} times the time of a copy")
