@@ -8,7 +8,7 @@ count, so a constant added to all rewards changes nothing.
 
 Taught in:        fine_tuning
 Paper:            Bradley and Terry 1952; Ouyang et al. 2022, arXiv:2203.02155
-Checked against:  transformers' Qwen3ForSequenceClassification; trl's RewardTrainer; float64 by hand
+Checked against:  transformers' Qwen3ForSequenceClassification; float64 by hand
 Shapes:           B pairs or rows, T tokens, C model width
 """
 
