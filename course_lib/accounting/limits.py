@@ -92,7 +92,7 @@ def decode_tokens_per_second(
 class PassCost(NamedTuple):
     """One forward pass: its FLOPs, and the bytes that it must move at least."""
 
-    flops: int
+    flops: Number
     bytes_moved: Number
 
     @property

@@ -6,7 +6,7 @@ and guess that what followed it follows again.
 
     A B C D ... A B  ->  guess C D
 
-A guess is no distribution: it puts probability 1 on one token. Keeping it with probability p(guess)
+A guess is a distribution that puts probability 1 on one token. Keeping it with probability p(guess)
 and sampling from the rest otherwise is the same as sampling from p and looking whether the sample
 is the guess. So the engine samples each token as it would have done anyway, with the same random
 number, and keeps going as long as the guesses agree: the text does not change at all.

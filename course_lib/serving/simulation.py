@@ -76,6 +76,9 @@ class History:
         return sum(map(len, self.tokens.values())) / self.end
 
 
+UNLIMITED = 10**9  # tokens in a step: as many as there are
+
+
 def simulate(
     arrivals: Sequence[Arrival],
     policy: Policy = "chunked",
@@ -86,13 +89,17 @@ def simulate(
     start: float = 1.0,
     per_token: float = 0.1,
 ) -> History:
-    """Return what the scheduler makes of these requests; they are numbered as they are listed."""
+    """Return what the scheduler makes of these requests; they are numbered as they are listed.
+
+    Only chunked prefill has a token budget; the other policies read whole prompts.
+    """
     if not arrivals or list(arrivals) != sorted(arrivals, key=lambda each: each.time):
         raise ValueError(
             f"arrivals are at least one request, in order of time; got {list(arrivals)[:3]}."
         )
     blocks = BlockManager(num_blocks, block_size, keep=False)
-    scheduler = Scheduler(blocks, token_budget=token_budget, policy=policy)
+    budget = token_budget if policy == "chunked" else UNLIMITED
+    scheduler = Scheduler(blocks, token_budget=budget, policy=policy)
     history, clock, coming = History(arrivals), 0.0, list(enumerate(arrivals))
     while coming or scheduler.waiting or scheduler.running:
         if not scheduler.waiting and not scheduler.running:

@@ -45,7 +45,7 @@ tokenizer = course_tokenizer()
 # **goodput**, the requests per second that stay within the promised times.
 #
 # The first thing to know is how many requests are in the server at once. **Little's law** says it without any detail of the
-# server: whatever the order and the distributions,
+# server: whatever the order and the distributions, as long as no queue grows for ever,
 #
 # $$\text{requests in the system} = \text{arrivals per second} \times \text{mean seconds in it}$$
 #
@@ -64,18 +64,23 @@ print("requests in it:", round(serving.little_concurrency(6, seconds), 1))
 #
 # $$\text{tokens per second} \le \frac{B}{\max\left(\dfrac{W + B \cdot K}{\text{bandwidth}},\ \dfrac{B \cdot F}{\text{peak}}\right)}$$
 #
-# with $W$ bytes of weights, $K$ bytes of cache and $F$ FLOPs per request. By hand: 90 bytes of weights, 10 of cache, 10 bytes
+# with $W$ bytes of weights for all; $K$ bytes of cache and $F$ FLOPs for each request; the bandwidth in bytes and the peak in FLOPs
+# per second. Reading and computing overlap, so the slower one decides. By hand: 90 bytes of weights, 10 of cache, 10 bytes
 # per second and plenty of FLOPs. One request takes 10 seconds for a token. Two take 11 seconds for two: the second one is
 # nearly free.
 #
 # ### Build it
 #
-# The tokens per second of a batch.
+# `rate` gets the `batch`, and for each step `weight_bytes` for all requests together, `cache_bytes` and `flops` for each request;
+# `bandwidth` is in bytes per second, `peak` in FLOPs per second. `cache_bytes` may be 0. Return the tokens per second of the whole
+# batch, a number.
 
 
 # %% id="serving.rate"
 @exercise("serving.rate")
-def rate(batch, weight_bytes, cache_bytes, flops, bandwidth, peak): ...
+def rate(batch, weight_bytes, cache_bytes, flops, bandwidth, peak):
+    """Return the tokens per second of a batch, all requests together."""
+    ...
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
@@ -89,6 +94,7 @@ reveal("serving.rate")
 #
 # A model of 8 billion parameters. Move the number of requests: on the left the total grows, on the right each request gets
 # slower. Then make their texts longer. With long texts the caches outweigh the weights, and a larger batch no longer helps.
+# (The picture does not ask whether the caches fit; section 2 does.)
 
 # %% id="explorers-serving-roofline"
 explorers.serving.roofline()
@@ -108,7 +114,7 @@ blocks = serving.unused_fraction(lengths, reserved=None, block_size=16)
 print(f"unused if 2048 places are reserved: {whole:.0%}, in blocks of 16: {blocks:.0%}")
 
 # %% [markdown] id="build-it-2"
-# **PagedAttention** takes the idea from operating systems. The cache is cut into **blocks** of 16 tokens or so. A request has a
+# **PagedAttention** borrows paging from operating systems. The cache is cut into **blocks** of 16 tokens or so. A request has a
 # **table**, the list of its blocks, and takes another block when the last one is full. At most one block per request is
 # incomplete, and blocks need not be neighbours, so any free block is as good as any other.
 #
@@ -116,24 +122,31 @@ print(f"unused if 2048 places are reserved: {whole:.0%}, in blocks of 16: {block
 #
 # ### Build it
 #
-# First the blocks of one request.
+# First the blocks of one request: how many blocks of `block_size` places hold `tokens` tokens, as a whole number. `tokens` may be
+# 0 (no block); `block_size` is at least 1.
 
 
 # %% id="serving.blocks"
 @exercise("serving.blocks")
-def blocks_needed(tokens, block_size): ...
+def blocks_needed(tokens, block_size):
+    """Return how many blocks of block_size places hold this many tokens."""
+    ...
 
 
 # %% id="reveal-serving-blocks"
 reveal("serving.blocks")
 
 # %% [markdown] id="then-how-many-requests-a-cache"
-# Then how many requests a cache holds.
+# Then how many requests a cache holds. It has `cache_bytes` bytes; a block holds `block_size` tokens of `bytes_per_token` bytes
+# each, and bytes that do not make up a whole block are not used. Every request has `tokens` tokens and whole blocks of its own. All
+# arguments are whole numbers; `cache_bytes` may be 0, the others are at least 1. The answer may be 0.
 
 
 # %% id="serving.requests"
 @exercise("serving.requests")
-def requests_that_fit(cache_bytes, bytes_per_token, tokens, block_size): ...
+def requests_that_fit(cache_bytes, bytes_per_token, tokens, block_size):
+    """Return how many requests of this many tokens fit at the same time."""
+    ...
 
 
 # %% id="reveal-serving-requests"
@@ -168,22 +181,31 @@ print("all free again:", manager.free == 8)
 #
 # ### Build it
 #
-# One query per head reads the text of its request.
+# One query per head reads the text of its request. `q` is (heads, D); `keys` and `values` are the whole cache, (blocks, size, heads,
+# D), with as many heads as `q`. `table` is a list of block numbers; `length` (at least 1) is the number of tokens in the cache,
+# the newest included. The table may have more places than tokens, even whole blocks. Scores are q·k / √D, softmax runs over the
+# `length` tokens, each head over its own keys. Return (heads, D).
 
 
 # %% id="serving.read"
 @exercise("serving.read")
-def read(q, keys, values, table, length): ...
+def read(q, keys, values, table, length):
+    """Return what the newest token reads (heads, D) through the table."""
+    ...
 
 
 # %% id="reveal-serving-read"
 reveal("serving.read")
 
 # %% [markdown] id="checked-against-the-real-thing"
+# The library's function gathers whole batches of tables (`course_lib/serving/paged_attention.py`). For one request,
+# `keys[table].flatten(0, 1)[:length]` does it.
+#
 # ### Checked against the real thing
 #
 # The library's runner computes the tokens of several requests in one pass: linear layers see one long row of tokens, and only
-# attention looks at the tables. Two texts, in blocks that are mixed up on purpose, beside the model on each text alone:
+# attention looks at the tables. Two texts, in blocks that are mixed up on purpose, beside the model on each text alone. A
+# `Row` is the new tokens, the place of the first one, and the table; `scored` asks for the logits of the last token only.
 
 # %% id="texts-import-os-nimport-def-main"
 texts = ["import os\nimport", "def main(argv):\n    return"]
@@ -230,11 +252,17 @@ print("equal hashes:", [x == y for x, y in zip(a, b, strict=True)])
 #
 # What a prompt can reuse. One more thing is easy to miss: if the whole prompt is in the cache, nothing is left to compute, and
 # then there are no logits for the next token. The last token always passes through the model.
+#
+# `prompt` is a list of at least one id, `earlier` a list of such lists, perhaps empty. The cache keeps all full blocks of all of
+# them. Return how many tokens at the start of `prompt` need not be computed: a multiple of `block_size`, in full blocks that an
+# earlier prompt has at the same place after exactly the same tokens. A block that contains the last token of `prompt` never counts.
 
 
 # %% id="serving.reusable"
 @exercise("serving.reusable")
-def reusable(prompt, earlier, block_size): ...
+def reusable(prompt, earlier, block_size):
+    """Return how many tokens of the prompt are found in the cache."""
+    ...
 
 
 # %% id="reveal-serving-reusable"
@@ -244,7 +272,7 @@ reveal("serving.reusable")
 # ### Checked against the real thing
 #
 # Twenty questions after one system prompt, with and without the prefix cache. The answers are the same; what passes through the
-# model is not.
+# model is not. (One chat after another, `max_running=1`, so that each finds what the earlier ones left.)
 
 # %% id="system-tokenizer-encode-answer-with-a"
 system = tokenizer.encode("# Answer with a line of Python, without a comment.\n" * 8)
@@ -259,7 +287,8 @@ print("the same answers:", answers[True] == answers[False])
 
 # %% [markdown] id="a-hash-may-collide-two-different"
 # A hash may collide: two different blocks with one hash. A wrong block would make a wrong answer, without any error. So a hash
-# only finds a candidate here, and its tokens and its predecessor are compared too. With a hash that is always the same:
+# only finds a candidate here, and its tokens and its predecessor are compared too. With a hash that is always the same (the
+# second block then has the same hash as the first, so it is not remembered: a collision costs time, and never a wrong answer):
 
 # %% id="colliding-blockmanager-8-2-hash-one"
 colliding = BlockManager(8, 2, hash_one=lambda parent, tokens: b"always this one")
@@ -281,6 +310,10 @@ print("found for the same one:", colliding.match([1, 2, 3, 4, 5]) == table[:1])
 #
 # > **Predict.** A prompt of 70 tokens arrives while two others are generating, and a step takes 1 second plus 0.1 for each
 # > token. How long do the others wait for their next token, if the prompt is read in one step?
+#
+# The next cell runs six requests through the scheduler: at 0 s prompts of 8 and 6 tokens that want 24 and 6 more, at 3 s the long
+# prompt of 70 (5 more), at 4, 9 and 10 s short ones (5, 12 and 4; 10, 8 and 12 more). The budget is 16 tokens. The table shows the
+# tokens per second, the longest wait for a first token, and the longest pause between two tokens of one request.
 
 # %% id="print-policy-tokens-s-first-token"
 from course_lib.chapters.serving.explorers import ARRIVALS
@@ -294,19 +327,25 @@ for policy in ("static", "continuous", "chunked"):
     print(f"{policy:10} {history.tokens_per_second():7.1f} {wait:12.1f} {pause:14.1f}")
 
 # %% [markdown] id="build-it-4"
-# Static batching lets new requests wait for a long time. Continuous batching starts them at once, and everybody else pauses
+# Static batching makes new requests wait a long time. Continuous batching starts them with the next step, and everybody else pauses
 # while the long prompt is read: $1 + 0.1 \cdot 72 = 8.2$ seconds for its 70 tokens and the other two. With chunks the pauses are
 # short. They have a price: the long prompt, and whoever comes after it, waits longer for a first token. A larger budget shifts
 # the balance.
 #
 # ### Build it
 #
-# The heart of the scheduler: how many tokens each running request gets in a step.
+# The heart of the scheduler: how many tokens each running request gets in a step. `pending` is a list, in order of service: for
+# each running request the tokens that have not passed through the model. 1 means that it is generating (a prompt with one token
+# left counts as that); more is a prompt. `budget` is at least 1. First the generating requests get their token, in order; what is
+# left goes to the prompts, in order, each as much as it needs or as is left. Return a list as long as `pending`, with 0 for those
+# who wait. `pending` may be empty.
 
 
 # %% id="serving.shares"
 @exercise("serving.shares")
-def shares(pending, budget): ...
+def shares(pending, budget):
+    """Return how many tokens of each request this step computes."""
+    ...
 
 
 # %% id="reveal-serving-shares"
@@ -318,7 +357,8 @@ reveal("serving.shares")
 #
 # ### Play with it
 #
-# Requests as lanes, and on the right the blocks that they hold at the moment of the grey line. Compare the policies. Then change
+# Requests as lanes (a tick marks an arrival), and on the right the blocks that they hold at the moment of the grey line, numbered by
+# request. Compare the policies. Then change
 # the budget, and take blocks away: requests have to wait for room. With 24 blocks and the policy `continuous`, one of them even
 # loses its blocks and reads its text again.
 
@@ -328,9 +368,9 @@ explorers.serving.lanes()
 # %% [markdown] id="when-the-blocks-run-out"
 # ### When the blocks run out
 #
-# Blocks are taken when they are needed, so the server may accept more requests than it can finish at once. When no block is
-# left, the running request that is last in order loses its blocks and waits again (**preemption by recomputation**). Its text is
-# kept; keys and values follow from it. The first in order can always go on, so everything ends after finitely many steps.
+# Blocks are taken when they are needed, so the server may accept more requests than it can finish at once. When a
+# request needs a block and none is left, the running request that is last in order loses its blocks and waits again (**preemption
+# by recomputation**); if that is the request itself, it keeps its blocks and pauses. The text of a preempted request is kept; keys and values follow from it. The first in order can always go on, so everything ends after finitely many steps.
 
 # %% id="prompts-import-os-n-def-main"
 prompts = ["import os\n", "def main(argv):\n    ", "class Stack:\n    ", "for line in open("]
@@ -348,7 +388,8 @@ print("all blocks free again:", tight.blocks.free == 14)
 # ## 6 · Everything together
 #
 # The engine plans a step, runs the model once, samples for each request with its own settings and its own random numbers, and
-# reports. What a request gives must not depend on who shares its steps. That is the test of an engine, token for token:
+# reports. What a request gives must not depend on who shares its steps. That is the test of an engine, token for
+# token (up to rounding, see section 11):
 
 # %% id="settings-sampling-temperature-0-0-sampling"
 settings = [Sampling(temperature=0.0), Sampling(), Sampling(temperature=0.7, top_p=0.9)]
@@ -371,20 +412,28 @@ print("texts:", len(equal), "the same as alone:", sum(equal))
 # do it: find the last place where the newest tokens occurred before, and guess what followed there. The model then checks the
 # guess in one pass.
 #
-# A guess is no distribution; all its probability is on one token. Keeping it with probability $p(\text{guess})$, and sampling
-# from the rest otherwise, is the same as sampling from $p$ and looking whether the sample is the guess. So the engine samples
-# exactly as before, with the same random number, and goes on while the guesses agree. The text does not change at all.
+# Such a guess is a distribution with all its probability on one token: $q(\text{guess}) = 1$, so $\min(1, p/q)$ is
+# $p(\text{guess})$. Keeping it with that probability, and sampling from the rest otherwise, is the same as sampling from $p$ and looking whether the sample is the guess. So the engine samples
+# exactly as before, with the same random number, and goes on while the guesses agree. The text does not change at all. This is known as **prompt lookup** (Saxena 2023).
 #
 # ### Build it
+# Find the last place before the end of `tokens`, a list of ids, where its last `n` tokens occur; the two places may overlap.
+# Return what follows there, at most `count` tokens, as a list; fewer if the text ends before. It is empty if there is no such
+# place, if the text is shorter than `n`, or if `count` is 0.
 
 
 # %% id="serving.draft"
 @exercise("serving.draft")
-def draft(tokens, count, n): ...
+def draft(tokens, count, n):
+    """Return at most count tokens that followed when the last n occurred before."""
+    ...
 
 
 # %% id="reveal-serving-draft"
 reveal("serving.draft")
+
+# %% [markdown] id="before-the-drafting-engine"
+# The engine tries the last 3 tokens first, then 2, then 1, and guesses at most `draft_tokens`.
 
 # %% id="for-tokens-in-0-4"
 for tokens in (0, 4):
@@ -405,11 +454,16 @@ for tokens in (0, 4):
 # sign there must be a digit, so the token `-1` is allowed at the start and `-.` is not.
 #
 # ### Build it
+# `moves` is a dict: in state s, the character c leads to `moves[s, c]`; without that entry, c may not come. `tokens` is a list of
+# texts of any length; each is tried from `state` on its own. Return a list of booleans, True for a token whose characters are all
+# allowed, one after another. The empty token is allowed. From some states nothing may come.
 
 
 # %% id="serving.allowed"
 @exercise("serving.allowed")
-def allowed(tokens, state, moves): ...
+def allowed(tokens, state, moves):
+    """Return for each token whether it may come next."""
+    ...
 
 
 # %% id="reveal-serving-allowed"
@@ -445,7 +499,7 @@ print("their types:", [type(value).__name__ for value in found.values()])
 # ## 9 · The server
 #
 # `course serve` gives the engine OpenAI's HTTP API, so that any client of that API can talk to it; `course serve FOLDER`
-# takes a checkpoint of yours. The engine works in a thread of its own and the event loop reads and writes. A client that leaves
+# takes a checkpoint of yours. The engine works in a thread of its own; another one talks to the clients. A client that leaves
 # frees its blocks, overload is answered with status 429, and a bad request with 400 and a text that names the field. Here it
 # runs inside the notebook:
 
@@ -502,7 +556,8 @@ thread.join()
 # ## 10 · What it costs
 #
 # Predict before you measure. The formula of section 1 needs two numbers of this machine: how fast it multiplies, and how fast it
-# reads. Both are measured here, roughly, with one matrix product and one long sum.
+# reads. Both are measured here, roughly, with one matrix product and one long sum. (Each prompt has 4
+# tokens and gets 33 more, so about 20 are in the cache on average.)
 
 
 # %% id="seconds-of"
@@ -553,7 +608,7 @@ print(f"planning takes {planning / step:.1%} of a step of 16 requests")
 # ## 11 · Wrong claims, refuted
 #
 # **"Greedy decoding is deterministic."** The rule is; the numbers are not. Floating-point sums depend on their order, and the
-# order depends on how many rows a product has. Where two tokens are nearly equal, that can decide. The engine's own tests
+# order depends on how many rows a product has. Where the logits of two tokens are nearly equal, that can decide. The engine's own tests
 # compare texts in float64 for this reason.
 
 # %% tags=["nbval-ignore-output"] id="ids-torch-randint-2048-64-24"
@@ -567,7 +622,8 @@ print(
 )
 
 # %% [markdown] id="a-larger-batch-is-always-better"
-# **"A larger batch is always better."** For the operator's total, up to a point. For a user it never is, and the caches must fit:
+# **"A larger batch is always better."** For the operator's total, up to a point. A user who is being served
+# gets each token later, although a user who is waiting may start sooner; and the caches must fit:
 
 # %% id="card-config-devices-h100-sxm-models"
 card, config = DEVICES["H100 SXM"], MODELS["Qwen3-8B"]
@@ -597,12 +653,14 @@ print(
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Requests in the server = arrivals per second × seconds in it. A batch shares the reading of the weights, and nothing else.
+# 1. Requests in the server = arrivals per second × seconds in it. Of the bytes and
+#    FLOPs of a step, a batch shares only the reading of the weights.
 # 2. A cache in blocks wastes less than a block per request; tables may share blocks as long as nobody writes into a shared one.
 # 3. A block may be reused only after exactly the same text, and the last token of a prompt always passes through the model.
 # 4. Requests join and leave between steps; those who generate come first, prompts fill the budget in chunks; whoever loses
 #    blocks is computed again from its text.
-# 5. Drafts and masks change how fast and in which form a text is written. What a request gives does not depend on the others.
+# 5. Drafts and masks change how fast and in which form a text is written. What a request gives does not depend on the others,
+#    up to rounding.
 #
 # ### Test yourself
 
@@ -631,6 +689,6 @@ print(f"computed again: {1000 * flops / card.peak_flops:.0f} ms,",
 # - Agrawal et al. 2024, *Taming throughput-latency tradeoff in LLM inference with Sarathi-Serve*, arXiv:2403.02310 (chunks).
 # - Zhong et al. 2024, *DistServe*, arXiv:2401.09670, and Patel et al. 2023, *Splitwise*, arXiv:2311.18677.
 # - Willard & Louf 2023, *Efficient guided generation for large language models*, arXiv:2307.09702.
-# - Leviathan, Kalman & Matias 2022, arXiv:2211.17192 (speculative decoding).
+# - Leviathan, Kalman & Matias 2022, arXiv:2211.17192 (speculative decoding); Saxena 2023, *Prompt lookup decoding* (code on GitHub).
 #
 # **Next:** fewer bits for each weight, which make every step of such a server shorter.

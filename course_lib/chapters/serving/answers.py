@@ -87,6 +87,6 @@ def decode_rate(
     peak: Number,
 ) -> float:
     """Return the most tokens per second of a batch of decoding requests."""
-    step = PassCost(int(batch * flops), weight_bytes + batch * cache_bytes)
+    step = PassCost(batch * flops, weight_bytes + batch * cache_bytes)
     seconds, _ = time_bound(step, Device("this one", peak, bandwidth, 0))
     return batch / seconds

@@ -40,7 +40,7 @@ def lanes(
         "policy": choice("policy", policy, POLICIES),
         "budget": step_slider("token budget", budget, 4, 80),
         "blocks": step_slider("blocks", blocks, 20, 64),
-        "time": slider("time", time, 0.0, 60.0, 0.5),
+        "time": slider("time", time, 0.0, 70.0, 0.5),
     }
     return Explorer(figure, controls, "Requests over time, and the blocks that they hold.")
 

@@ -19,7 +19,7 @@ from course_lib.serving.simulation import History, Work
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
 
 COLUMNS = 8  # of the map of blocks
-HUES = (OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.vermillion)
+HUES = (OKABE_ITO.green, OKABE_ITO.sky, OKABE_ITO.vermillion, OKABE_ITO.purple)
 FREE = "#e6e6e6"
 
 
@@ -39,7 +39,7 @@ def lanes(history: History, time: Number) -> Figure:
     left.set_yticks(range(len(history.arrivals)))
     left.set_ylim(len(history.arrivals) - 0.4, -0.6)
     shown = [Patch(color=OKABE_ITO.orange), Patch(color=OKABE_ITO.blue)]
-    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, loc="lower left")
+    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, loc="upper right")
     title(left, _finding(history))
     _blocks(right, _holders(history, time))
     return figure

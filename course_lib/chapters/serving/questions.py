@@ -39,8 +39,8 @@ LITTLE = Numeric(
 
 BATCH = OneAnswer(
     "serving.batch",
-    "Why does a batch of 16 decoding requests take hardly longer per step than one request, on a "
-    "large GPU?",
+    "Why does a batch of 16 decoding requests take hardly any longer per step than one request, "
+    "on a large GPU?",
     (
         _right(
             "The weights are read once for all 16, and reading them is most of the step.",
@@ -217,7 +217,8 @@ CHUNKS = OneAnswer(
     "What is the price of cutting a long prompt into chunks?",
     (
         _right(
-            "Its own first token comes a little later, since it shares every step with others.",
+            "Its own first token comes later, since it needs several steps, each of which also "
+            "costs its fixed time and serves the others.",
             "The others get a token in every step meanwhile: that is what the chunks are for.",
         ),
         _wrong(
@@ -237,7 +238,7 @@ PREEMPTION = OrderSteps(
     "preemption by recomputation in order.",
     steps=(
         "The running request that is last in order of service is chosen.",
-        "Its blocks are given back, and the counts of its tokens in the cache are set to 0.",
+        "Its blocks are given back, and the count of its tokens in the cache is set to 0.",
         "It goes back to those who wait, with its prompt and all that it has generated.",
         "When there is room again, its whole text passes through the model once more.",
         "It generates its next token, as if nothing had happened.",
@@ -291,7 +292,7 @@ def drop(block, references, free):
     why_not={
         1: "The block, the counts and the list of free blocks are all that is needed.",
         2: "One request fewer holds the block: that is right.",
-        4: "A free block belongs into this list; the question is when it is free.",
+        4: "A free block belongs in this list; the question is when it is free.",
     },
     shows_bug=_leaks,
 )

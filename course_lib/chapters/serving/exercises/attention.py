@@ -98,9 +98,9 @@ READ = Exercise(
     minutes=12,
     difficulty=2,
     statement=(
-        "A request has `length` tokens in the cache. Token t is in block table[t // size] of the "
-        "pools, at place t % size. Return what its newest token reads: attention of the queries q "
-        "(heads, D) over these tokens, with softmax(q·k / sqrt(D)), each head over its own. "
+        "A request has `length` tokens in the cache. Token t is in block table[t // size] of "
+        "`keys` and `values`, at place t % size. Return what its newest token reads: "
+        "attention of the queries q (heads, D) over these tokens, with softmax(q·k / sqrt(D)), each head over its own. "
         "`keys` and `values` are (blocks, size, heads, D). The table may have more places than "
         "tokens; what is in the others belongs to nobody. The result is (heads, D)."
     ),
@@ -111,7 +111,7 @@ READ = Exercise(
         Probe("one full block", _probe(4, [0]), "Four tokens, in the pool's first block."),
         Probe("somewhere else", _probe(4, [3]), "The same, but the block is number 3."),
         Probe("in reverse", _probe(8, [4, 1]), "The first tokens are in block 4."),
-        Probe("half a block", _probe(6, [2, 0]), "Two places after the newest token are not its."),
+        Probe("half a block", _probe(6, [2, 0]), "The two places after it are not its own."),
         Probe("the first token", _probe(1, [3]), "It reads only itself: its own value."),
         Probe("a block in reserve", _probe(5, [1, 4, 2]), "The last block of the table is unused."),
     ),
@@ -162,7 +162,7 @@ READ = Exercise(
             lambda q, keys, values, table, length: _attend(
                 q, _gathered(keys, table)[:length], values.flatten(0, 1)[:length]
             ),
-            "Keys come through the table, values do not. Both pools have the same table.",
+            "Keys come through the table, values do not. Both are read through one table.",
         ),
     ),
     alternatives=(

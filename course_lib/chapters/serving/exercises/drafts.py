@@ -107,7 +107,7 @@ DRAFT = Exercise(
         Misconception(
             "the first place",
             _first,
-            "You take the first place where the ending occurs. The last one is more like here.",
+            "You take the first place where the ending occurs. The last one is more like this one.",
         ),
         Misconception(
             "the ending repeated",

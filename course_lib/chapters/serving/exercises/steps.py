@@ -115,7 +115,7 @@ SHARES = Exercise(
         Probe("a prompt is cut", lambda: call([7, 1], 5), "The second comes first: 1, and 4."),
         Probe("two prompts", lambda: call([4, 6, 1], 8), "1, then 4, then 3 of 6."),
         Probe("the short one last", lambda: call([6, 3], 7), "In order of service: 6 and 1."),
-        Probe("more readers than budget", lambda: call([1, 1, 1, 4], 2), "The third waits."),
+        Probe("more generating than budget", lambda: call([1, 1, 1, 4], 2), "The third waits."),
         Probe("nobody", lambda: call([], 4), "An empty step."),
         Probe("a prompt alone", lambda: call([9], 4), "Its first chunk."),
     ),
