@@ -26,7 +26,7 @@ LITTLE = Numeric(
     prompt="{rate} requests arrive per second, and each is in the server for {seconds} seconds on "
     "average. How many requests are in it at the same time, on average?",
     draw=lambda rng: {"rate": rng.randint(2, 40), "seconds": rng.randint(3, 30)},
-    answer=lambda rate, seconds: little_concurrency(rate, seconds),
+    answer=lambda rate, seconds: little_concurrency(float(rate), seconds),
     explain=lambda rate, seconds: f"Little's law: {rate} · {seconds} = {rate * seconds}.",
     slips=(
         Slip(
@@ -71,7 +71,7 @@ STATIC = OneAnswer(
             "A new batch starts when the last request of the old one has ended.",
         ),
         _wrong(
-            "It takes one of the free places in the next step.",
+            "It takes one of the free places in the next step, and the others wait.",
             "That is continuous batching: requests join and leave between steps.",
         ),
         _wrong(
@@ -222,7 +222,8 @@ CHUNKS = OneAnswer(
             "The others get a token in every step meanwhile: that is what the chunks are for.",
         ),
         _wrong(
-            "Its tokens cannot attend across the borders of the chunks.",
+            "Its tokens cannot attend across the borders of the chunks, so its answer is worse, "
+            "and its keys and values have to be computed again.",
             "Later chunks read the keys of earlier ones from the cache; the result is the same.",
         ),
         _wrong(

@@ -48,7 +48,7 @@ def _by_blocks(documents):
 
 
 def _by_places(documents):
-    place = torch.arange(documents.shape[1])
+    place = torch.arange(documents.shape[1], device=documents.device)
     return _same(documents) & (place[:, None] >= place)
 
 
@@ -91,7 +91,7 @@ def _by_starts(documents):
 
 
 def _by_cumulative_maximum(documents):
-    place = torch.arange(documents.shape[1]).expand_as(documents)
+    place = torch.arange(documents.shape[1], device=documents.device).expand_as(documents)
     first = torch.ones_like(documents, dtype=torch.bool)
     first[:, 1:] = documents[:, 1:] != documents[:, :-1]
     return place - torch.where(first, place, 0).cummax(1).values

@@ -107,7 +107,7 @@ BRADLEY_TERRY = Exercise(
             "cross-entropy of two scores",
             lambda chosen, rejected: F.cross_entropy(
                 torch.stack((chosen, rejected), -1),
-                torch.zeros(len(chosen), dtype=torch.long),
+                torch.zeros_like(chosen, dtype=torch.long),
             ),
         ),
     ),

@@ -34,8 +34,8 @@ def _attend(q, k, v, mask, scale=None):
     return torch.softmax(scores.masked_fill(~mask, -torch.inf), -1) @ v
 
 
-def _mask(tokens, prefix):
-    place = torch.arange(prefix + tokens)
+def _mask(q, prefix):
+    place = torch.arange(prefix + q.shape[2], device=q.device)
     return place <= place[prefix:, None]
 
 
@@ -52,11 +52,11 @@ def _no_mask(q, k, v, prefix_k, prefix_v):
 
 
 def _without_prefix(q, k, v, prefix_k, prefix_v):
-    return _attend(q, k, v, _mask(q.shape[2], 0))
+    return _attend(q, k, v, _mask(q, 0))
 
 
 def _values_before_keys(q, k, v, prefix_k, prefix_v):
-    mask = _mask(q.shape[2], prefix_k.shape[1])
+    mask = _mask(q, prefix_k.shape[1])
     return _attend(q, _joined(prefix_v, k), _joined(prefix_k, v), mask)
 
 
@@ -68,7 +68,7 @@ def _added(q, k, v, prefix_k, prefix_v):
 
 
 def _unscaled(q, k, v, prefix_k, prefix_v):
-    mask = _mask(q.shape[2], prefix_k.shape[1])
+    mask = _mask(q, prefix_k.shape[1])
     return _attend(q, _joined(prefix_k, k), _joined(prefix_v, v), mask, scale=1.0)
 
 
@@ -77,12 +77,12 @@ def _no_gradient(q, k, v, prefix_k, prefix_v):
 
 
 def _as_the_hints_say(q, k, v, prefix_k, prefix_v):
-    mask = _mask(q.shape[2], prefix_k.shape[1])
+    mask = _mask(q, prefix_k.shape[1])
     return _attend(q, _joined(prefix_k, k), _joined(prefix_v, v), mask)
 
 
 def _by_torch(q, k, v, prefix_k, prefix_v):
-    mask = _mask(q.shape[2], prefix_k.shape[1])
+    mask = _mask(q, prefix_k.shape[1])
     return torch.nn.functional.scaled_dot_product_attention(
         q, _joined(prefix_k, k), _joined(prefix_v, v), attn_mask=mask
     )

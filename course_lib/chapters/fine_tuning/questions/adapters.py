@@ -120,7 +120,7 @@ HALF_THE_TIME = OneAnswer(
             "the frozen weights are still multiplied, forwards and backwards.",
         ),
         Option(
-            "About a third",
+            "About a third of that time",
             False,
             "that is the forward pass alone. The gradient must still flow back to the first "
             "layer's factors.",
@@ -145,7 +145,7 @@ MERGED_TWICE = OneAnswer(
             "or the merged model, never a mixture.",
         ),
         Option(
-            "The same as after the first merge",
+            "The same as after the first merge: W + s B A",
             False,
             "merging adds. It has no memory of what was added before.",
         ),
@@ -174,7 +174,7 @@ NEW_ROLES = OneAnswer(
             "so unless they are trained, or at least start from known tokens.",
         ),
         Option(
-            "A rank as large as the width",
+            "A rank as large as the width of the model, in all layers",
             False,
             "no change of the linear layers gives an unknown token a meaning as directly as its "
             "own row.",

@@ -33,7 +33,7 @@ END = OneAnswer(
             "with a mask and positions of their own, packed conversations train like single ones.",
         ),
         Option(
-            "The learning rate was too low.",
+            "The learning rate was too low for the last token.",
             False,
             "a low rate learns everything more slowly. It does not spare the answers and leave "
             "out the end.",
@@ -205,7 +205,7 @@ BASE_LACKS = OneAnswer(
             "fine-tuning teaches a form, not a skill.",
         ),
         Option(
-            "A ten times higher learning rate for the fine-tuning",
+            "A ten times higher learning rate for the fine-tuning, and ten times as many steps",
             False,
             "large steps on little data damage what the base knows.",
         ),

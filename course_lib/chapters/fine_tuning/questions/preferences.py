@@ -100,7 +100,7 @@ MASK_PROMPT = OneAnswer(
             "what cancels in the loss has no gradient either.",
         ),
         Option(
-            "The loss grows with the length of the prompt.",
+            "The loss grows with the length of the prompt, which dominates it.",
             False,
             "the prompt's log-probabilities appear twice with opposite signs.",
         ),
@@ -124,7 +124,8 @@ CHOSEN_FALLS = OneAnswer(
             "nothing in the loss asks for a higher probability of the chosen answer itself.",
         ),
         Option(
-            "There must be a bug: DPO raises the probability of the chosen answer.",
+            "There must be a bug, since DPO raises the probability of the chosen answer above "
+            "its start.",
             False,
             "it raises it relative to the rejected one. Both may fall.",
         ),

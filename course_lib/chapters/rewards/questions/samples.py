@@ -49,7 +49,7 @@ VOTING = OneAnswer(
             "could still pick the right one out of the samples.",
         ),
         Option(
-            "The vote gets better and goes to 1, as always.",
+            "The vote gets better and goes to 1, and so does pass@n, as always.",
             False,
             "that holds only where the right answer is the most frequent one.",
         ),

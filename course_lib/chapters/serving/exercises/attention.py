@@ -47,7 +47,7 @@ def _cut(q, keys, values, table, length):
 def _masked(q, keys, values, table, length):
     k, v = _gathered(keys, table), _gathered(values, table)
     scores = torch.einsum("hd,shd->hs", q, k) / math.sqrt(q.shape[1])
-    scores = scores.masked_fill(torch.arange(len(k)) >= length, -torch.inf)
+    scores = scores.masked_fill(torch.arange(len(k), device=q.device) >= length, -torch.inf)
     return torch.einsum("hs,shd->hd", scores.softmax(-1), v)
 
 
@@ -100,7 +100,8 @@ READ = Exercise(
     statement=(
         "A request has `length` tokens in the cache. Token t is in block table[t // size] of "
         "`keys` and `values`, at place t % size. Return what its newest token reads: "
-        "attention of the queries q (heads, D) over these tokens, with softmax(q·k / sqrt(D)), each head over its own. "
+        "attention of the queries q (heads, D) over these tokens, with softmax(q·k / sqrt(D)), "
+        "each head over its own. "
         "`keys` and `values` are (blocks, size, heads, D). The table may have more places than "
         "tokens; what is in the others belongs to nobody. The result is (heads, D)."
     ),
