@@ -16,12 +16,15 @@ from course_lib import (
     attention,
     embeddings,
     families,
+    fine_tuning,
     flash,
     generation,
     mlp,
     norms,
     positions,
+    rewards,
     rope,
+    serving,
     softmax,
 )
 from course_lib.flash import traffic
@@ -147,6 +150,50 @@ CALLS = {
     "training.sgd_path": lambda: descent.sgd_path(x(2, 2), x(2), 0.1, 3),
 }
 
+PAIRS = x(3), x(3), x(3), x(3)
+GRPO = rewards.OBJECTIVES["GRPO"]
+ANSWERS = x(2, 5), x(2, 5)
+
+
+def prefixed():
+    small = model()
+    return fine_tuning.prefixed_output(small, fine_tuning.Prefix(small, 3), ids(2, 5)).logits
+
+
+def paged():
+    groups = serving.grouped([serving.Row([0], 4, [1, 0])], META)
+    masks = [group.mask(4) for group in groups]
+    return serving.paged_attention(x(2, 1, 6), x(3, 4, 4, 6), groups, masks)
+
+
+CALLS |= {
+    "fine_tuning.ipo_loss": lambda: fine_tuning.ipo_loss(*PAIRS),
+    "fine_tuning.kto_loss": lambda: fine_tuning.kto_loss(x(3), x(3), flags(3), x()),
+    "fine_tuning.log_sigmoid": lambda: fine_tuning.log_sigmoid(x(3)),
+    "fine_tuning.packed_logits": lambda: fine_tuning.packed_logits(model(), ids(2, 5), ids(2, 5)),
+    "fine_tuning.preference_margin": lambda: fine_tuning.preference_margin(*PAIRS),
+    "fine_tuning.prefixed_output": prefixed,
+    "fine_tuning.simpo_loss": lambda: fine_tuning.simpo_loss(x(3), x(3)),
+    "fine_tuning.with_prefix": lambda: fine_tuning.prefix.with_prefix(x(2, 3, 4), x(5, 2, 6, 4)),
+    "rewards.best_baseline": lambda: rewards.best_baseline(x(4), x(4)),
+    "rewards.exact_gradient": lambda: rewards.exact_gradient(x(4), x(4)),
+    "rewards.exact_kl": lambda: rewards.exact_kl(x(3, 4), x(3, 4)),
+    "rewards.expected_reward": lambda: rewards.expected_reward(x(4), x(4)),
+    "rewards.gradient_variance": lambda: rewards.gradient_variance(x(4), x(4)),
+    "rewards.importance_ratio": lambda: rewards.importance_ratio(x(3), x(3)),
+    "rewards.is_clipped": lambda: rewards.is_clipped(x(3), x(3)),
+    "rewards.k1": lambda: rewards.k1(x(3), x(3)),
+    "rewards.k2": lambda: rewards.k2(x(3), x(3)),
+    "rewards.k3": lambda: rewards.k3(x(3), x(3)),
+    "rewards.ratio_of": lambda: rewards.objectives.ratio_of(GRPO, *ANSWERS, flags(2, 5)),
+    "rewards.sampled_log_probabilities": lambda: rewards.policy_gradients.sampled_log_probabilities(
+        x(3, 4), ids(3)
+    ),
+    "rewards.score": lambda: rewards.policy_gradients.score(x(4), ids(3)),
+    "rewards.surrogate_loss": lambda: rewards.surrogate_loss(x(3), x(3)),
+    "serving.paged_attention": paged,
+}
+
 READS = "reads numbers: its work is a loop over them, or its result plain numbers"
 CHECKS = "raises an error for values out of range"
 COUNTS = "counts, or selects by a mask, so that a shape depends on values"
@@ -163,12 +210,16 @@ CANNOT_RUN = {
         *("information.huffman_code", "information.average_length"),
         *("information.encode", "information.decode", "ngrams.log_probabilities", "ngrams.sample"),
         *("generation.acceptance_rate", "generation.check_padding", "generation.without_padding"),
+        "serving.token_logprobs",
     },
     CHECKS: {
         "attention.head_scores",
         *("embeddings.one_hot", "embeddings.one_hot_embed", "embeddings.require_known_ids"),
         *("positions.learned_positions", "information.self_information"),
         *("information.check_distribution", "generation.process"),
+        *("rewards.advantages_of", "rewards.check_finite", "rewards.leave_one_out_advantages"),
+        *("rewards.masked_average", "rewards.policy_loss", "rewards.token_rewards"),
+        "fine_tuning.last_token",
     },
     COUNTS: {
         "experts.expert_load",
@@ -179,15 +230,17 @@ CANNOT_RUN = {
     CHOOSES: {
         *("generation.beam_search", "generation.generate", "generation.stream"),
         *("generation.choose", "generation.speculative_generate"),
+        *("serving.sample", "serving.sample_one", "serving.allowed_only"),
     },
     DRAWS: {"information.transmit", "families.hide_tokens", "training.repeating_batch"},
     PARTS: {
         *("attention.silence_head", "model.without_head"),
-        *("flash.forward_tiles", "flash.backward_tiles"),
+        *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
     },
     FILES: {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
-        "generation.load",
+        *("generation.load", "assistant.load_folder", "assistant.load_stage"),
+        "fine_tuning.set_adapter_tensors",
     },
     ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},

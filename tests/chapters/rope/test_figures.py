@@ -282,7 +282,7 @@ def test_long_text_draws_the_stored_losses(factor):
     for rule, curve in drawn.items():
         losses = long_texts.stored_losses(rule, 1 if rule == "plain" else factor)
         assert list(curve) == pytest.approx((losses - window).mean(0).tolist(), abs=1e-9), rule
-    assert "± 2 standard errors" in figure_title(right.figure)
+    assert "bands: ± 2" in figure_title(right.figure)
     with pytest.raises(ValueError, match=r"factor.*\(2, 4\).*\b3\b"):
         figures.long_text(3)
 
