@@ -27,6 +27,7 @@ from fractions import Fraction
 PRIME = 2**61 - 1
 LONGEST = 300  # characters of an expression
 LARGEST_POWER = 1000
+LARGEST_DEGREE = 10_000
 _POINTS = 3
 
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?|[+-]?\.\d+", re.ASCII)
@@ -95,7 +96,21 @@ def _tree(text: str) -> ast.expr | None:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return tree if _is_arithmetic(tree) else None
+    return tree if _is_arithmetic(tree) and _degree(tree) <= LARGEST_DEGREE else None
+
+
+def _degree(node: ast.expr) -> int:
+    """Return a bound on the degree: what makes agreement at a random point improbable."""
+    match node:
+        case ast.BinOp(left, ast.Pow(), right):
+            return _degree(left) * abs(_constant_power(right) or 0)
+        case ast.BinOp(left, ast.Add() | ast.Sub(), right):
+            return max(_degree(left), _degree(right))
+        case ast.BinOp(left, _, right):
+            return _degree(left) + _degree(right)
+        case ast.UnaryOp(_, operand):
+            return _degree(operand)
+    return int(isinstance(node, ast.Name))
 
 
 def _is_arithmetic(node: ast.expr) -> bool:
@@ -108,8 +123,16 @@ def _is_arithmetic(node: ast.expr) -> bool:
         case ast.UnaryOp(ast.USub() | ast.UAdd(), operand):
             return _is_arithmetic(operand)
         case ast.Constant(value):
-            return type(value) in (int, float)
+            return type(value) in (int, float) and _is_small(value)
     return isinstance(node, ast.Name)
+
+
+def _is_small(value: int | float) -> bool:
+    """Whether a number is itself in the field, which takes the prime for 0."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return False
+    exact = Fraction(str(value))
+    return max(abs(exact.numerator), exact.denominator) < PRIME
 
 
 def _constant_power(node: ast.expr) -> int | None:

@@ -127,8 +127,8 @@ for name, b in (("none", 0.0), ("the mean reward", mean), ("the best constant", 
     print(f"{name:18} b = {b:5.2f}   variance {rewards.gradient_variance(logits, reward, b):.3f}")
 
 # %% [markdown] id="the-best-constant-weighs-each-reward"
-# The best constant weighs each reward by the size of its gradient. The mean reward is simpler, nearly as good, and the one
-# that everybody uses. Most of what follows is about where it comes from.
+# The best constant weighs each reward by the squared length of its $\nabla \log p$. The mean reward is simpler, nearly as good, and the one
+# that everybody uses. Most of what follows is about where the baseline comes from.
 
 # %% [markdown] id="2-the-clip"
 # ## 2 · The clip
@@ -140,7 +140,7 @@ for name, b in (("none", 0.0), ("the mean reward", mean), ("the best constant", 
 # \frac{p_\text{new}}{p_\text{old}} = e^{\log p_\text{new} - \log p_\text{old}}$$
 #
 # But far from the old policy the same few samples say little, and nothing stops the optimizer from pushing a ratio to 10.
-# PPO (Schulman et al. 2017) takes the lower of two products:
+# *Proximal policy optimisation* (PPO, Schulman et al. 2017) takes the lower of two products:
 #
 # $$\min\big(\text{ratio} \cdot A,\ \operatorname{clip}(\text{ratio}, 1 - \varepsilon, 1 + \varepsilon) \cdot A\big)$$
 #
@@ -187,18 +187,21 @@ explorers.rewards.clip()
 # ## 3 · Which token deserves it
 #
 # An answer of 33 tokens gets one reward at its end. Which of its tokens made it right? PPO trains a second model for that, the
-# *value function* $V_t$: the reward to be expected after $t$ tokens, usually a linear layer on the hidden state. If the value
-# rises from one token to the next, that token was good news. The surprise of a step is
+# *value function* $V_t$: the reward to be expected just before token $t$ is chosen, usually a copy of the model with a linear layer on
+# its hidden state. If the value
+# rises from one token to the next, that token was good news. The error of the
+# prediction at a step (the *TD error*) is
 #
 # $$\delta_t = r_t + \gamma V_{t+1} - V_t$$
 #
-# with $\gamma = 1$ in most work on language models. One surprise trusts the value function completely. The sum of all later
-# ones cancels every $V$ but the first and trusts only the reward. *Generalised advantage estimation* (Schulman et al. 2015) lies
-# between them:
+# The *discount* $\gamma$, from 0 to 1, makes later rewards count less; it is 1 in most work on language models. One error trusts the
+# value function completely. The sum of this
+# one and all later ones cancels every $V$ but $V_t$ and trusts only the reward. *Generalised advantage estimation* (Schulman et al. 2015) lies
+# between them, with $\lambda = 0$ for the single error and $\lambda = 1$ for the sum of all:
 #
 # $$A_t = \delta_t + \gamma\lambda\, A_{t+1}$$
 #
-# By hand: three tokens, values 0.5, 0.6, 0.9, and a reward of 1 at the last. With $\gamma = 1$ the surprises are 0.1, 0.3, 0.1.
+# By hand: three tokens, values 0.5, 0.6, 0.9, and a reward of 1 at the last. With $\gamma = 1$ the errors are 0.1, 0.3, 0.1.
 # With $\lambda = 0.5$: $A_3 = 0.1$, $A_2 = 0.3 + 0.05 = 0.35$, $A_1 = 0.1 + 0.175 = $ **0.275**.
 
 # %% id="values-torch-tensor-0-5-0"
@@ -227,8 +230,8 @@ reveal("rewards.gae")
 # %% [markdown] id="4-the-group"
 # ## 4 · The group
 #
-# A value function is a second model, about as large as the first, that has to be trained as well. GRPO (Shao et al. 2024) does
-# without. It samples a *group* of G answers to the same prompt, and the others in the group say what was to be expected:
+# A value function is a second model, about as large as the first, that has to be trained as well. *Group relative policy
+# optimisation* (GRPO, Shao et al. 2024) does without. It samples a *group* of G answers to the same prompt, and the mean of the group says what was to be expected:
 #
 # $$A_i = \frac{r_i - \operatorname{mean}(r)}{\operatorname{std}(r) + \epsilon}$$
 #
@@ -273,10 +276,12 @@ explorers.rewards.group()
 # %% [markdown] id="5-staying-close-to-the-reference"
 # ## 5 · Staying close to the reference
 #
-# The reward sees only what it sees. A policy that chases it may forget everything else, so most methods keep it close to the
+# A reward measures one thing only. A policy that chases it may forget everything else, so most methods keep it close to the
 # model it started from, the *reference*. The distance is the Kullback–Leibler divergence
 # $\text{KL}(\pi \| \text{ref}) = \mathbb{E}_\pi[\log \pi - \log \text{ref}]$, a mean over answers from the policy, and again we can only
-# sample. With $d = \log \pi - \log \text{ref}$ of a sampled token, three estimators are in use (Schulman 2020):
+# sample. With $d = \log \pi - \log \text{ref}$ of a sampled token, three estimators are in use (Schulman 2020). An
+# answer's $d$ is the sum over its tokens; the loss takes the mean of the estimates over the tokens, and the logs below give their sum
+# over an answer, in nats.
 #
 # | | formula | mean | |
 # |---|---|---|---|
@@ -285,7 +290,8 @@ explorers.rewards.group()
 # | k3 | $e^{-d} - 1 + d$ | KL | never negative |
 #
 # k3 adds $e^{-d} - 1$ to k1. Its mean under the policy is $\sum \pi \cdot \text{ref}/\pi - 1 = 0$, so it changes no mean; but it is large
-# where k1 is negative, and removes most of the variance.
+# where k1 is negative, and removes most of the variance as long as the two policies are close. Far apart, $e^{-d}$ is now and then
+# enormous, and k3 varies more than k1.
 #
 # By hand: a token that the policy likes less, $d = -1$. k1 says −1, k2 says 0.5, k3 says $e - 2 = $ **0.718**.
 
@@ -318,7 +324,8 @@ reveal("rewards.kl")
 # ## 6 · GRPO and its relatives
 #
 # All parts are there. The loss of GRPO is minus PPO's objective with group advantages, plus a KL penalty, averaged over the
-# tokens of each answer and then over the answers. What was published since changes one or two places of it:
+# tokens of each answer and then over the answers. Its relatives change one or two places of it, and the rows below GRPO have no KL
+# penalty here:
 
 # %% id="for-name-each-in-objectives-items"
 for name, each in OBJECTIVES.items():
@@ -331,8 +338,10 @@ for name, each in OBJECTIVES.items():
 # - **Dr. GRPO** (Liu et al. 2025) does not divide by the standard deviation, and divides by a constant length: with the mean
 #   over each answer, a long wrong answer is punished less per token than a short one.
 # - **DAPO** (Yu et al. 2025) raises the upper limit, so that rare tokens can grow, and averages over all tokens of the batch.
-# - **RLOO** (Ahmadian et al. 2024) uses the mean of the *other* answers, and one ratio for the whole answer.
-# - **GSPO** (Zheng et al. 2025) uses one ratio too, the geometric mean over the tokens, with very tight limits.
+# - **RLOO** (REINFORCE leave one out, Ahmadian et al. 2024) uses the mean of the *other* answers and treats the whole answer as one
+#   action. The paper has no ratio and no clip; the library, so that several steps on a batch are possible, has one ratio for the
+#   whole answer.
+# - **GSPO** (group sequence policy optimisation, Zheng et al. 2025) uses one ratio too, the geometric mean over the tokens, with very tight limits.
 #
 # > **Predict.** Two answers of a group: a right one of 10 tokens and a wrong one of 40, advantages +1 and −1, all ratios 1.
 # > What is the loss of GRPO, and what is that of DAPO?
@@ -412,9 +421,13 @@ def is_correct(text, expected):
 # %% id="reveal-rewards-verifier"
 reveal("rewards.verifier")
 
+# %% [markdown] id="after-the-verifier"
+# The library is a little more lenient than the exercise: it also allows more white space, a plus sign, and commas between thousands.
+
 # %% [markdown] id="for-formulas-comparing-by-value-is"
 # For formulas, comparing by value is harder: `2*(x + 1)` and `2*x + 2` are equal. The library evaluates both at random points of
-# a large finite field. Two different formulas agree there about once in $2^{61}$ tries.
+# a large finite field. Two different formulas of degree d agree at such a point with a probability of at most about
+# $d/2^{61}$; three points are tried, and formulas of a degree above 10 000 or with numbers as large as the field are rejected.
 
 # %% id="pairs-2-x-1-2-x"
 pairs = (("2*(x + 1)", "2*x + 2"), ("(a + b)^2", "a^2 + b^2"), ("x/x", "1"), ("0.5*x", "x/2"))
@@ -489,7 +502,8 @@ for _ in range(3):
 # The loss is close to 0 although the gradient is not. That is no accident: with one update per batch every ratio is 1, and the
 # advantages of a group add up to 0; what is left is the KL penalty. Watch the reward, never the loss.
 #
-# The whole run takes a few minutes on one core (`course train --recipe assistant-grpo`), and its log is stored. Scrub through it:
+# The whole run takes about ten minutes on one core (`course train --recipe assistant-grpo`), and its log is stored. Scrub through it (at temperature 1 even the
+# token `user` is sampled now and then):
 
 # %% id="log-stage-log-assistant-grpo"
 log = stage_log("assistant-grpo")
@@ -612,6 +626,8 @@ for name, lines in scaling["measured"].items():
 # 16 times at each question. Whether reinforcement learning at scale finds more than that is debated (Yue et al. 2025).
 #
 # ### Play with it
+# *Best of n* needs a verifier or a reward model: it judges all n answers, and the one with the highest score is taken. In the explorer the
+# verifier only accepts or rejects, each with an error rate, and one of the accepted answers is taken (one of all, if none is).
 # Choose how often a model is right, and how often it gives its favourite wrong answer. When does voting fail? How good must a verifier
 # be to beat the vote?
 
@@ -632,15 +648,16 @@ passes = {
     "sampling": (1, answer),
     "reference": (1, 1),
     "training": (3, 3),
-}  # FLOPs, reads of the weights
+}  # FLOPs, and how often all weights are moved
 for name, (flops, reads) in passes.items():
     print(
-        f"{name:10} {flops} forward passes per token, weights read {reads} times for {batch_tokens} tokens"
+        f"{name:10} {flops} forward passes per token, weights moved {reads} times for {batch_tokens} tokens"
     )
 
 # %% [markdown] id="sampling-reads-all-weights-once-for"
-# Sampling reads all weights once for each token of an answer, training three times for the whole batch. Where memory decides,
-# sampling is slower by about the length of the answers. That is why serious systems sample with a serving engine and
+# Sampling reads all weights once for each token of an answer. Training moves them about three times for the whole batch: read
+# forwards, read backwards, and the gradient, equally large, written. Where memory decides, sampling takes as many times longer
+# than one pass over the same text as the answer has tokens; here that is 33 passes, and 11 times training. That is why serious systems sample with a serving engine and
 # train elsewhere.
 #
 # Memory: the policy with its gradient and AdamW's two moments, and a frozen copy as the reference. PPO adds a value model with
@@ -655,7 +672,7 @@ for name, count in copies.items():
     )
 
 # %% [markdown] id="and-at-the-question-a-vote"
-# And at the question: a vote of 16 costs 16 answers each time. GRPO cost 100 steps of 64 answers once.
+# And at the question: a vote of 16 costs 16 answers each time. GRPO cost 80 steps of 64 answers once.
 
 # %% id="once-64-plan-steps-5-in"
 once = 64 * PLAN.steps * 5  # in forward passes over an answer: sampling, reference, training
@@ -682,7 +699,8 @@ print(f"loss below 1e-6: {abs(loss.item()) < 1e-6}; gradient norm above 0.1: {no
 # %% [markdown] id="the-value-is-zero-by-construction"
 # The value is zero by construction, the gradient is not. A surrogate loss is made for its gradient alone.
 #
-# > *"k3 is an unbiased estimate of KL(π‖ref), so k3 in the loss penalises KL(π‖ref)."*
+# > *"k3 is an unbiased estimate of KL(π‖ref), so k3 in the loss penalises KL(π‖ref)."* (`policy` and `reference` are the five
+# log-probabilities of section 5.)
 
 
 # %% id="slope"
@@ -752,7 +770,7 @@ for n in (1, 4, 16, 64, 256, 1024):
 #
 # The recipe of DeepSeek-R1 (2025) is this notebook at scale: a *cold start* (a little fine-tuning on worked answers, so that thinking occurs
 # at all), GRPO with rewards from rules, *rejection sampling* (keep the right answers of the trained policy, and fine-tune a fresh model on
-# them), and *distillation* (fine-tune small models on them). Rejection sampling is best of n with the verifier, turned into data:
+# them), and *distillation* (fine-tune small models on them). Rejection sampling is best of n with the verifier, turned into data. The policy is that of section 9, after three steps:
 
 # %% tags=["nbval-ignore-output"] id="asked-held-out-questions-16"
 asked = held_out_questions(16)
@@ -769,7 +787,7 @@ print(
 )
 
 # %% [markdown] id="further-rewards-for-steps"
-# Nearly all right answers work the sum out, although the model writes all three ways: fine-tuning on the kept ones teaches thinking
+# Nearly all right answers work the sum out, although the model still writes all three ways: fine-tuning on the kept ones teaches thinking
 # without any policy gradient.
 #
 # ## Further: rewards for steps
@@ -793,7 +811,8 @@ for step in text.split(" so ")[0].split():
 #    baseline changes the variance only.
 # 2. PPO clips the importance ratio, one-sidedly: what has moved far enough stops, what moved the wrong way is corrected. GAE spreads
 #    one reward over tokens with a value function; GRPO does without, by comparing the answers of a group.
-# 3. GRPO, Dr. GRPO, DAPO, RLOO and GSPO differ in four places: advantage, ratio, limits, average.
+# 3. GRPO, Dr. GRPO, DAPO, RLOO and GSPO differ in four places: advantage, ratio, limits, average; and most drop the
+#    KL penalty.
 # 4. A verifier finds by a rule and compares by value. Whatever the reward leaves open will be found.
 # 5. Votes, best of n and pass@k trade compute for accuracy at the question. GRPO moves much of that into training.
 #

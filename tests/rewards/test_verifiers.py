@@ -13,6 +13,7 @@ from course_lib.rewards import (
     same_expression,
     same_number,
 )
+from course_lib.rewards.verifiers import PRIME
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,16 @@ def _expression(source, depth):
 )  # fmt: skip
 def test_what_is_no_expression_equals_nothing(text):
     assert not same_expression(text, text)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (f"{PRIME} * x", "0"),
+        (f"{PRIME + 1} * x", "x"),
+        ("x^2", f"x^2 + {PRIME}"),
+        ("(x^1000)^1000", "(x^1000)^1000"),
+    ],
+)
+def test_what_the_field_cannot_tell_apart_equals_nothing(given, expected):
+    assert not same_expression(given, expected)

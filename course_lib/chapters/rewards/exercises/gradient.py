@@ -90,7 +90,7 @@ POLICY_GRADIENT = Exercise(
         Probe(
             "equal advantages",
             lambda: call(torch.tensor([1.0, 0.0]), torch.tensor([0, 1, 1]), torch.ones(3)),
-            "Equal advantages still give a gradient: the sample is not exactly as likely as p.",
+            "Equal advantages still give a gradient: no action is drawn just as often as p says.",
         ),
         Probe(
             "several samples",

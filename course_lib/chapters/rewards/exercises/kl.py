@@ -118,8 +118,8 @@ KL = Exercise(
         Misconception(
             "exp(d) in k3",
             _other_direction_in_k3,
-            "k3 uses ref / π = exp(−d), whose mean under π is 1. exp(d) − 1 − d is unbiased for "
-            "samples of the reference, not of the policy.",
+            "k3 uses ref / π = exp(−d), whose mean under π is 1. exp(d) − 1 − d estimates "
+            "the other direction, KL(ref‖π), from samples of the reference.",
         ),
         Misconception(
             "k3 without + d",
@@ -137,7 +137,7 @@ KL = Exercise(
         Misconception(
             "the absolute value",
             _absolute,
-            "k1 may be negative. Only so is its mean the KL divergence.",
+            "k1 may be negative. Only then is its mean the KL divergence.",
         ),
     ),
     alternatives=(

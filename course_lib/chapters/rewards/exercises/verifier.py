@@ -74,12 +74,12 @@ def _whole_numbers(text, expected):
 
 
 def _as_hinted(text, expected):
-    found = re.search(r"(?:^|\s)so (\S+)\.$", text)
+    found = re.search(r"(?:^|\s)so (-?\d+(?:\.\d+|/\d+)?)\.\Z", text)
     if not found:
         return False
     try:
         return Fraction(found[1]) == Fraction(expected)
-    except (ValueError, ZeroDivisionError):
+    except ZeroDivisionError:
         return False
 
 
@@ -141,6 +141,12 @@ VERIFIER = Exercise(
         Probe("cut off", lambda: call("7+6=13 so 13", "13"), "The final full stop is missing."),
         Probe("two candidates", lambda: call("so 12 or 13.", "13"), "Two numbers are no answer."),
         Probe("no number", lambda: call("so 1/0.", "1"), "1/0 is no number, and raises no error."),
+        Probe(
+            "a power of ten", lambda: call("so 1e1.", "10"), "1e1 is not one of the three forms."
+        ),
+        Probe(
+            "digits joined", lambda: call("so 1_3.", "13"), "Python reads 1_3 as 13; it is no form."
+        ),
         Probe("an empty text", lambda: call("", "0"), "An empty text has no answer."),
     ),
     misconceptions=(
@@ -196,8 +202,9 @@ VERIFIER = Exercise(
         Alternative("by cross products", _by_cross_products),
     ),
     hints=(
-        r're.search(r"(?:^|\s)so (\S+)\.$", text) finds the marked answer at the end of a text.',
+        r're.search(r"(?:^|\s)so (-?\d+(?:\.\d+|/\d+)?)\.\Z", text) finds the marked number.',
         "fractions.Fraction reads '3/4', '0.75' and '-3', and compares them exactly.",
-        "Fraction raises ValueError for other text, and ZeroDivisionError for '1/0': catch both.",
+        "Fraction raises ZeroDivisionError for '1/0': catch it. Do not let Fraction read just any "
+        "text: it also takes '1_3', and it computes '1e999999999'.",
     ),
 )

@@ -18,7 +18,7 @@ def _draw_group(rng: random.Random) -> dict[str, Any]:
 
 def _advantage(size: int, right: int) -> float:
     rewards = torch.tensor([[1.0] * right + [0.0] * (size - right)], dtype=torch.float64)
-    return group_advantages(rewards)[0, 0].item()
+    return group_advantages(rewards, epsilon=0.0)[0, 0].item()
 
 
 def _population(size: int, right: int) -> float:
@@ -28,9 +28,9 @@ def _population(size: int, right: int) -> float:
 
 ADVANTAGE = Numeric(
     id="rewards.advantage",
-    prompt="Of {size} answers to a prompt {right} are right, with reward 1, and the others wrong, "
-    "with reward 0. The standard deviation divides by G − 1, and epsilon is left out. What "
-    "advantage does GRPO give to a right one?",
+    prompt="{right} of {size} answers to a prompt got reward 1, the others 0. "
+    "The standard deviation divides by G − 1, and epsilon is left out. What advantage does GRPO "
+    "give to one with reward 1?",
     draw=_draw_group,
     answer=_advantage,
     explain=lambda size, right: (
@@ -181,7 +181,7 @@ STEPS = OrderSteps(
         "Sample a group of answers to each, and keep the log-probabilities of their tokens.",
         "Let the verifier give each answer a reward.",
         "Subtract the mean of the group from each reward, and divide by the deviation.",
-        "Compute the answers' log-probabilities under the policy in training, with gradient.",
+        "With these advantages at hand, compute the answers' log-probabilities, with gradient.",
         "Clip the ratios, add the KL penalty, average over the tokens, and take a step.",
     ),
     explanation="The old log-probabilities belong to the policy that sampled; with several updates "

@@ -15,7 +15,7 @@ def _draw_pass(rng: random.Random) -> dict[str, Any]:
 
 PASS = Numeric(
     id="rewards.pass",
-    prompt="Of {n} sampled answers {c} are right. What is the unbiased estimate of pass@{k}?",
+    prompt="{c} of {n} sampled answers got the reward. What is the unbiased estimate of pass@{k}?",
     draw=_draw_pass,
     answer=lambda n, c, k: pass_at_k(n, c, k),
     explain=lambda n, c, k: (
