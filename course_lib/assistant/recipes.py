@@ -2,7 +2,7 @@
 
     arithmetic-pages  pages about sums, from random weights; ten minutes on one core
     arithmetic-base   the same with wider gaps, from arithmetic-pages; two minutes
-    assistant         conversations, from the base; half a minute
+    assistant         conversations, from the base; a minute
     assistant-dpo     its own answers in pairs, plain over chatter, from the assistant
 
 Taught in:        fine_tuning

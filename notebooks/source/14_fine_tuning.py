@@ -51,8 +51,8 @@ for way in assistant.WAYS:
     print(f"{way:9}", question, "→", assistant.answer(question, way, source))
 
 # %% [markdown] id="only-the-first-kind-can-be"
-# Only the first kind can be right often. A model of three layers cannot add three columns and carry twice within one step,
-# but it can write down one column at a time.
+# Only the first kind is right often. Our model of three layers has not learned to add three columns and carry twice within one
+# step, but it can write down one column at a time.
 #
 # > **Predict.** The base has read such questions thousands of times, on pages. What does it write after "What is 347 plus
 # > 496?" on a page, and what if the same question comes as a chat?
@@ -161,9 +161,9 @@ print("equal to F.cross_entropy:", torch.allclose(ours, expected))
 # %% id="prompt-answer-return-none"
 from course_lib.pretrained import course_tokenizer
 
-prompt, answer = "return", " None"
+prompt, answer = "return ", "None"
 words = course_tokenizer()
-for text in (prompt + " ", answer.strip()):
+for text in (prompt, answer):
     print(repr(text), words.encode_ordinary(text))
 print(repr(prompt + answer), words.encode_ordinary(prompt + answer))
 
@@ -192,7 +192,8 @@ show(figures.fine_tuning.mask_of_documents(torch.tensor([0] * 4 + [1] * 6 + [2] 
 
 # %% [markdown] id="build-it-2"
 # ### Build it
-# `documents` (B, T) holds the number of each token's document; equal numbers stand side by side. Return a boolean mask of
+# `documents` (B, T) holds the number of each token's document; equal numbers stand side by side.
+# Padding has the number −1 and counts as one more document. Return a boolean mask of
 # shape (B, 1, T, T), True where the query may attend to the key. The axis of size 1 is for the heads.
 
 
@@ -222,7 +223,8 @@ def packed_positions(documents):
 reveal("fine_tuning.packed_positions")
 
 # %% [markdown] id="predict-the-same-twenty-conversations-each"
-# > **Predict.** The same twenty conversations, each alone, padded, and packed. How far apart are the three losses?
+# > **Predict.** The same twenty conversations, padded and packed. How far apart are the two losses? And if the packed rows get only a
+# > causal mask?
 
 # %% id="examples-recipes-chat-examples-20"
 examples = recipes.chat_examples(20)
@@ -251,7 +253,8 @@ for name, places in (("padded", padded.ids.numel()), ("packed", packed.ids.numel
 #
 # The loop is that of [Training](11_training.ipynb): batches of conversations, the same loss, a smaller learning rate, few
 # steps. One thing comes first. The tokens of the template never occurred on a page. Their rows of the embedding are random, or
-# worse: every step of pre-training lowered the logits of tokens that never came. So let each start as a copy of a token that
+# worse: every step of pre-training lowered the logits of tokens that never came (our model's output layer has the same rows as its
+# embedding). So let each start as a copy of a token that
 # the model knows: the turn's marks from a line break, the names of the roles from a space.
 
 # %% id="model-copy-deepcopy-base-requires-grad"
@@ -263,11 +266,15 @@ losses = [training.step().loss for _ in range(plan.steps)]
 print("the loss falls:", sum(losses[-3:]) < sum(losses[:3]))
 
 # %% [markdown] id="twelve-steps-are-enough-to-see"
-# Twelve steps are enough to see the format appear. The stored model took sixty, half a minute on one core
+# Twelve steps are enough to see the loss fall. The stored model took sixty, about a minute on one core
 # (`course train --recipe assistant`):
 
 # %% id="show-figures-fine-tuning-stage-curve"
 show(figures.fine_tuning.stage_curve(assistant.stage_log("assistant"), "Fine-tuning"))
+
+# %% [markdown] id="step-0-of-the-curve"
+# At step 0 the rows are copied and nothing is trained: a space and the three role names are equally likely, so most answers are in
+# none of the three ways.
 
 # %% tags=["nbval-ignore-output"] id="tuned-assistant-load-stage-assistant-device"
 tuned = assistant.load_stage("assistant", device)
@@ -303,12 +310,13 @@ print("the base reads pages better:", before < after)
 print(f"base {before:.3f} bits per byte, fine-tuned {after:.3f}")
 
 # %% [markdown] id="what-a-short-fine-tuning-cannot"
-# A lower learning rate, fewer epochs, or some pages mixed into the batches keep more. Training less also does: that is part of
-# LoRA's appeal.
+# A lower learning rate, fewer epochs, or some pages mixed into the batches keep more. Training fewer weights also does: that is
+# part of LoRA's appeal.
 #
 # ### What a short fine-tuning cannot do
 # The course also keeps the base as it was before its last 500 steps, `arithmetic-pages`. It adds just as well on its pages, but
-# there an answer always follows its question *at once*. A chat template puts five tokens between the two. Both were fine-tuned in
+# there an answer always follows its question *at once*. A chat template puts five tokens between the two. In those 500 steps most
+# answers stood five characters after their question, just where the template puts them. Both were fine-tuned in
 # the same way, with three seeds each:
 
 # %% id="for-name-in-arithmetic-pages-arithmetic"
@@ -323,7 +331,7 @@ for name in ("arithmetic-pages", "arithmetic-base"):
 # %% [markdown] id="both-solve-their-pages-on-conversations"
 # Both solve their pages. But the first looks for the operands a fixed number of places back, and in a chat it finds something
 # else: it answers in the right form, with the wrong numbers. A short fine-tuning teaches a *form*. The skill, and the phrasing of
-# the questions, must be in the base, and not tied to one layout.
+# the questions, must be in the base, in a layout like the one that fine-tuning will use.
 
 # %% [markdown] id="5-lora"
 # ## 5 · LoRA
@@ -383,7 +391,8 @@ for name, first in (
 #
 # ### Merging
 # After training, the change can be added to the weight: the model is then as fast as it was, and nothing shows that it was
-# ever adapted. That is also the danger: merging the same adapter again adds it again.
+# ever adapted. That is also the danger: merging the same adapter again adds it again. (Our layers remember that
+# they are merged; a file of merged weights cannot.)
 #
 # ### Build it
 # Return the merged weight. Do not change `weight` itself.
@@ -481,11 +490,12 @@ for rank in (1, 8, 64):
 # | all weights | 1 | 1 | 1 | 3 |
 # | LoRA | 1 | 1 | 0 | 2, and a little for A and B |
 #
-# So a step of LoRA takes about two thirds of the FLOPs, not $r/d$ of them. What shrinks by $r/d$ is the memory of gradients and
-# moments. Activations must be kept as before.
+# So a step of LoRA takes about two thirds of the FLOPs, not $2r/d$ of them ($d$ the width of a square weight). What shrinks to
+# $2r/d$ is the memory of gradients and moments. Activations must be kept as before.
 #
 # ### Which rank?
-# The same conversations, sixty steps each, stored with the course (`python -m course_lib.chapters.fine_tuning.lora_runs`). The
+# The same conversations, sixty steps each (with LoRA at a learning rate five times as large, and α = 2r),
+# stored with the course (`python -m course_lib.chapters.fine_tuning.lora_runs`). The
 # dashed line is full fine-tuning.
 
 # %% id="explorers-fine-tuning-ranks"
@@ -494,7 +504,8 @@ explorers.fine_tuning.ranks()
 # %% [markdown] id="the-rows-that-lora-leaves-out"
 # ### The rows that LoRA leaves out
 # LoRA changes linear layers. But the template's tokens are rows of the *embedding*. In the runs above these rows were trained
-# too, a few hundred numbers. Without them:
+# too, a few hundred numbers. Without them, each row stays the copy that it started from: the marks cannot be told from a line break,
+# nor the roles from a space:
 
 # %% id="for-each-in-all-runs"
 for each in all_runs():
@@ -583,6 +594,7 @@ for name, count in table.items():
 #
 # Our assistant chatters in a quarter of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
 # easy. Bradley and Terry (1952) turn such choices into numbers: give every answer a reward $r$, and let
+# (c for chosen, r for rejected; r is no longer the rank)
 #
 # $$p(\text{chosen} \succ \text{rejected}) = \sigma(r_c - r_r)$$
 #
@@ -614,7 +626,8 @@ reveal("fine_tuning.bradley_terry")
 # A **reward model** is a decoder with a linear layer that reads one number from the hidden state of the *last real token*:
 # only there has it read the whole answer. In a padded batch that is a different place in each row.
 #
-# > **Predict.** What does a reward model return for a short answer if it reads the last column of a padded batch?
+# > **Predict.** What does a reward model return for a short answer if it reads the last column of a padded batch? Does it depend on
+# > how much longer the neighbour is?
 
 # %% id="judge-fine-tuning-rewardmodel-copy-deepcopy"
 judge = fine_tuning.RewardModel(copy.deepcopy(tuned)).to(device)
@@ -662,7 +675,8 @@ reveal("fine_tuning.log_probability")
 #
 # $$\max_\pi\; \mathbb{E}_{y\sim\pi}\big[r(x, y)\big] - \beta\, \mathrm{KL}(\pi \,\|\, \pi_\text{ref})$$
 #
-# This has a closed solution. Write the objective as $-\beta\,\mathrm{KL}(\pi \,\|\, \pi^*)$ plus a constant of $x$; it is
+# This has a closed-form solution. Write the objective as $-\beta\,\mathrm{KL}(\pi \,\|\, \pi^*)$ plus $\beta\log Z(x)$, a term that
+# depends on $x$ alone; it is
 # largest at $\pi = \pi^*$, where
 #
 # $$\pi^*(y \mid x) = \frac{1}{Z(x)}\, \pi_\text{ref}(y \mid x)\, e^{r(x, y)/\beta}$$
@@ -716,7 +730,7 @@ print("agrees:", torch.allclose(ours, -F.logsigmoid(0.1 * ((c - rc) - (r - rr)))
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# The slope of the loss is how hard a pair still pulls. A pair that is satisfied stops pulling, and β says when. IPO has a square
+# How steeply the loss falls is how hard a pair still pulls. A pair that is satisfied stops pulling, and β says when. IPO has a square
 # instead: it aims at one margin, and pulls back beyond it.
 
 # %% id="explorers-fine-tuning-preference-loss"
@@ -724,8 +738,9 @@ explorers.fine_tuning.preference_loss()
 
 # %% [markdown] id="less-chatter"
 # ### Less chatter
-# The pairs come from the assistant itself: of four sampled answers to a question, a plain one is chosen over one that chatters.
-# Nothing says which answer is *right*. A few steps, live:
+# The pairs come from the assistant itself: of four sampled answers to a question, a plain one (one that thinks, if there is
+# one, else a direct one) is chosen over one that chatters. Nothing says which answer is *right*. A pair counts as won if the chosen
+# answer has gained more over the reference than the rejected one; the share of pairs won is the *pair accuracy*. A few steps, live:
 
 # %% tags=["nbval-ignore-output"] id="policy-assistant-load-stage-assistant-device"
 policy = assistant.load_stage("assistant", device)
@@ -736,7 +751,7 @@ training = fine_tuning.PreferenceTraining(policy, lambda step, generator: batch,
 for _ in range(plan.steps):
     report = training.step()
     now = fine_tuning.pair_statistics(policy, training.reference, batch)
-    print(f"loss before {report.loss:.3f}; after: pairs {now.accuracy:.0%}, log-probability of the "
+    print(f"loss before {report.loss:.3f}; after: pairs won {now.accuracy:.0%}, log-probability of the "
           f"chosen {now.chosen:.2f}, of the rejected {now.rejected:.2f}")  # fmt: skip
 
 # %% [markdown] id="the-first-loss-is-log-2"
@@ -754,13 +769,14 @@ start = fine_tuning.pair_statistics(tuned, tuned, held_out)
 now = fine_tuning.pair_statistics(preferred, tuned, held_out)
 print(f"log-probability of chosen answers   {start.chosen:7.2f} → {now.chosen:7.2f}")
 print(f"log-probability of rejected answers {start.rejected:7.2f} → {now.rejected:7.2f}")
-print(f"pairs in the right order {now.accuracy:.0%}")
+print(f"pairs won {now.accuracy:.0%}")
 replies = assistant.answers(preferred, tokenizer, questions, assistant.SAMPLED)
 print("sampled:", assistant.score(questions, replies))
 
 # %% [markdown] id="chatter-is-nearly-gone-the-probability"
-# Chatter is nearly gone. The probability that left it went to thinking and to direct answers, so more answers are right, though
-# nobody asked for that. And look at the two log-probabilities: the rejected answers fell by several nats, while the chosen ones
+# Chatter is nearly gone, and direct answers have become fewer. Most of the chosen answers think, because a thinking answer was taken
+# wherever one of the four was there. So thinking grew, and with it the share of right answers, though no pair says which answer is
+# right. And look at the two log-probabilities: the rejected answers fell by several nats, while the chosen ones
 # hardly moved. The loss rewards the *difference*.
 
 # %% [markdown] id="further-relatives-of-dpo"
@@ -769,12 +785,14 @@ print("sampled:", assistant.score(questions, replies))
 # | | compares | loss of a pair | needs |
 # |---|---|---|---|
 # | DPO | sums of log-probabilities, minus the reference's | $-\log\sigma(\beta m)$ | pairs, reference |
-# | IPO | means, minus the reference's | $(m - \frac{1}{2\beta})^2$ | pairs, reference |
+# | IPO | means, minus the reference's (the paper has sums; trl divides by the length) | $(\bar m - \frac{1}{2\beta})^2$ | pairs, reference |
 # | SimPO | means $\bar\ell$ | $-\log\sigma(\beta(\bar\ell_c - \bar\ell_r) - \gamma)$ | pairs |
 # | KTO | one answer, minus the reference's | $1 - \sigma(\pm\beta(\log\frac{\pi}{\pi_\text{ref}} - z))$ | good / bad marks, reference |
 #
-# The margin of DPO has no target: a pair that is always won pulls ever more weakly, but forever. IPO stops at $1/2\beta$. SimPO
-# saves the reference's memory and its forward pass. KTO needs no pairs: a thumb up or down is enough.
+# The margin of DPO has no target: a pair that is always won pulls ever more weakly, but forever. IPO stops at $1/(2\beta)$. SimPO
+# saves the reference's memory and its forward pass. KTO needs no pairs: a thumbs-up or
+# thumbs-down is enough. ($\bar\ell$ is the mean log-probability of a token, $\bar m$ the margin of the means, γ a margin to be won
+# by, z an estimate of KL(π ‖ π_ref); + is for good answers and − for bad ones.)
 
 # %% id="c-r-rc-rr-torch-tensor"
 c, r, rc, rr = (torch.tensor([each]) for each in (-6.0, -9.0, -6.5, -8.0))
@@ -796,7 +814,7 @@ print("KTO  ", rounded(fine_tuning.kto_loss(c, rc, good, torch.tensor(0.2), beta
 
 # %% id="per-weight-weights-2-gradients-2"
 per_weight = {"weights": 2, "gradients": 2, "moments and master copy": 12}
-parameters, share = 4e9, 0.008  # LoRA of rank 8 above
+parameters, share = 4e9, 0.0045  # LoRA of rank 8, in section 5
 for name, trained in (("all weights", 1.0), ("LoRA, rank 8", share)):
     memory = parameters * (2 + trained * 14)
     print(f"{name:13} {memory / 1e9:5.1f} GB before activations")
@@ -808,12 +826,13 @@ print(f"DPO with a reference copy: {parameters * 2 / 1e9:.0f} GB more; with LoRA
 # the reference (forwards only): about 2 · (3 + 1) = 8 units where fine-tuning on one answer takes 3. The reference's
 # log-probabilities never change, so they can be computed once and stored.
 #
-# > **Predict.** 20 conversations of 30 to 70 tokens: which share of the FLOPs is wasted by padding to the longest?
+# > **Predict.** In section 3, padding twenty conversations to the longest wasted two fifths of the places. What if they are sorted by
+# > length, and padded in batches of four?
 
 # %% id="lengths-sorted-len-each-ids-for"
 lengths = sorted(len(each.ids) for each in examples)
-print(f"lengths {lengths[0]} to {lengths[-1]}, mean {sum(lengths) / len(lengths):.0f}:",
-      f"{1 - sum(lengths) / (len(lengths) * lengths[-1]):.0%} wasted")  # fmt: skip
+places = sum(4 * lengths[first + 3] for first in range(0, len(lengths), 4))
+print(f"lengths {lengths[0]} to {lengths[-1]}: {1 - sum(lengths) / places:.0%} wasted")
 
 # %% [markdown] id="9-claims-that-are-wrong"
 # ## 9 · Claims that are wrong
@@ -870,7 +889,8 @@ print("an answer:", assistant.answers(hasty, tokenizer, [question]))
 # 1. A label is the id itself in an answer, its end included, and −100 elsewhere. The loss does the shift, once.
 # 2. Packed conversations need a mask of their own, their own positions, and no target for their first token. Then the loss is
 #    the same as alone.
-# 3. A short fine-tuning teaches a form. Skills, phrasings and known tokens must come from the base.
+# 3. A short fine-tuning teaches a form. Skills, phrasings, known tokens and the distance between question and
+#    answer must come from the base.
 # 4. LoRA trains A and B beside frozen weights: y = xWᵀ + (α/r) xAᵀBᵀ, B zero at first. It saves the memory of gradients and
 #    moments, and a third of the FLOPs. Merge it once.
 # 5. DPO is Bradley-Terry with r = β log(π/π_ref). It rewards the difference between two answers, and nothing else.

@@ -229,7 +229,7 @@ LOG_PROBABILITY = Exercise(
             "the mean over the tokens",
             _mean,
             "The probability of a sequence is a product, so its logarithm is a sum. DPO is derived "
-            "for the sum; SimPO and IPO use the mean, on purpose.",
+            "for the sum; SimPO uses the mean, and so does IPO in trl.",
         ),
         Misconception(
             "not shifted",

@@ -170,8 +170,8 @@ NEW_ROLES = OneAnswer(
         Option(
             "Trained rows of the embedding for these tokens",
             True,
-            "LoRA changes linear layers. The rows of the new tokens are random, or worse, and stay "
-            "so unless they are trained, or at least start from known tokens.",
+            "LoRA changes linear layers. The rows of the new tokens are random, or copies that "
+            "cannot be told from their sources, until they are trained.",
         ),
         Option(
             "A rank as large as the width of the model, in all layers",

@@ -120,8 +120,8 @@ SEPARATE = OneAnswer(
 
 PACKING = SeveralAnswers(
     id="fine_tuning.packing",
-    prompt="Three conversations are packed into one row. What is needed so that the loss is that "
-    "of the three alone?",
+    prompt="Three conversations are packed into one row. What is needed, in a model with learned "
+    "positions, so that the loss is that of the three alone?",
     options=(
         Option(
             "A mask that keeps each conversation to itself",
@@ -201,7 +201,8 @@ BASE_LACKS = OneAnswer(
         Option(
             "Let the base read more pages, in which something stands between the two.",
             True,
-            "a skill that is tied to a layout must be loosened where there is much data. A short "
+            "a skill that is tied to one layout does not move to a different one: the base must read "
+            "the new distance where there is much data. A short "
             "fine-tuning teaches a form, not a skill.",
         ),
         Option(

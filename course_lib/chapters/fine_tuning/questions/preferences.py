@@ -130,9 +130,9 @@ CHOSEN_FALLS = OneAnswer(
             "it raises it relative to the rejected one. Both may fall.",
         ),
         Option(
-            "Chosen and rejected were exchanged.",
+            "The loss has chosen and rejected exchanged.",
             False,
-            "then the pair accuracy would fall below one half.",
+            "then the loss would push the pair accuracy below one half.",
         ),
         Option(
             "The reference was trained too.",
