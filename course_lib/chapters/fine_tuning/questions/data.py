@@ -201,9 +201,9 @@ BASE_LACKS = OneAnswer(
         Option(
             "Let the base read more pages, in which something stands between the two.",
             True,
-            "a skill that is tied to one layout does not move to a different one: the base must read "
-            "the new distance where there is much data. A short "
-            "fine-tuning teaches a form, not a skill.",
+            "a skill that is tied to one layout does not move to a different one: the base must "
+            "read the new distance where there is much data. A short fine-tuning teaches a form, "
+            "not a skill.",
         ),
         Option(
             "A ten times higher learning rate for the fine-tuning, and ten times as many steps",
