@@ -31,7 +31,7 @@ SOURCE = f"""\
 
 # %%
 import ipywidgets
-from course_lib.study import exercise, quiz, show
+from course_lib.study import exercise, hint, quiz, reveal, show
 from course_lib.study.display.plotting import new_figure
 
 {CELLS}
