@@ -8,7 +8,7 @@ Cells are followed by their ids. For each cell the question is who changed it si
     no         removed    gone
     edited     no         the learner's text
     edited     changed    the learner's text, and after it a remark with the course's text; where
-                          the course only imports, its imports with the learner's lines after them
+                          the course only imports and sets names, these with the learner's lines
     edited     removed    the learner's text
     removed    any        stays removed
     added      -          stays where it is
@@ -121,9 +121,10 @@ def merged_imports(base: str, theirs: str, mine: str) -> str | None:
     """Return the course's imports with the lines that the learner added, or None if that fails.
 
     Later cells of the course need its new imports, so a remark would not do. It fails where a cell
-    holds more than imports on the course's side, or where the lines together are no Python.
+    holds more on the course's side than imports, and after them names such as the device, or where
+    the lines together are no Python.
     """
-    if not (_only_imports(base) and _only_imports(theirs)):
+    if not (_only_set_up(base) and _only_set_up(theirs)):
         return None
     shipped = {*base.splitlines(), *theirs.splitlines()}
     own = [line for line in mine.splitlines() if line.strip() and line not in shipped]
@@ -131,11 +132,11 @@ def merged_imports(base: str, theirs: str, mine: str) -> str | None:
     return text if _statements(text) is not None else None
 
 
-def _only_imports(text: str) -> bool:
+def _only_set_up(text: str) -> bool:
     found = _statements(text)
-    return bool(found) and all(
-        isinstance(each, ast.Import | ast.ImportFrom) for each in found or ()
-    )
+    if not found or not isinstance(found[0], ast.Import | ast.ImportFrom):
+        return False
+    return all(isinstance(each, ast.Import | ast.ImportFrom | ast.Assign) for each in found)
 
 
 def _statements(text: str) -> list[ast.stmt] | None:

@@ -11,6 +11,7 @@ from course_lib.study.files.merging import (
     UPDATE_TAG,
     Changes,
     merge_cells,
+    merged_imports,
     source_of,
     without_outputs,
 )
@@ -299,3 +300,16 @@ def test_without_outputs_leaves_its_input_alone():
     assert original["cells"][0]["outputs"]
     assert "widgets" in original["metadata"]
     assert clean == {"cells": [code("a", "a = 1")], "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "mine", "expected"),
+    [
+        ("import b\n\nd = f()", "import a\nimport mine", "import b\n\nd = f()\nimport mine"),
+        ("import b\nprint(b)", "import a\nimport mine", None),
+        ("d = f()", "import a\nimport mine", None),
+        ("import b", "import a\nimport (", None),
+    ],
+)
+def test_a_cell_of_imports_and_names_takes_the_learners_lines(theirs, mine, expected):
+    assert merged_imports("import a", theirs, mine) == expected

@@ -121,4 +121,6 @@ def test_every_recorded_exercise_and_question_still_exists(learner):
     for name in said["attempted"]:
         find_exercise(name)  # raises where there is none
     assert set(said["questions"]) <= {each.id for each in all_questions()}
-    assert len(said["attempted"]) > len(all_exercises()) / 2
+    chapters = {name.split(".")[0] for name in said["attempted"]}
+    there = [each for each in all_exercises() if each.id.split(".")[0] in chapters]
+    assert len(said["attempted"]) > len(there) / 2

@@ -116,6 +116,7 @@ SHARES = Exercise(
         Probe("two prompts", lambda: call([4, 6, 1], 8), "1, then 4, then 3 of 6."),
         Probe("the short one last", lambda: call([6, 3], 7), "In order of service: 6 and 1."),
         Probe("more generating than budget", lambda: call([1, 1, 1, 4], 2), "The third waits."),
+        Probe("a short prompt later", lambda: call([3, 2], 3), "Two tokens are a prompt."),
         Probe("nobody", lambda: call([], 4), "An empty step."),
         Probe("a prompt alone", lambda: call([9], 4), "Its first chunk."),
     ),
