@@ -57,9 +57,7 @@ def set_adapter_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> None
     """Let the changed layers use these factors: another adapter on the same base."""
     own = adapter_tensors(model)
     wrong = sorted(own.keys() ^ tensors.keys())
-    wrong += [
-        name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape
-    ]
+    wrong += [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if wrong:
         shapes = [None if name not in t else tuple(t[name].shape) for t in (own, tensors)
                   for name in wrong[:1]]  # fmt: skip

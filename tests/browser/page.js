@@ -85,6 +85,7 @@ window.course = (() => {
     // How many pictures can be seen in each cell that has any.
     async pictures() {
       const seen = {};
+      await unfold();
       for (const [place, cell] of cells().entries()) {
         await show(place);
         const count = pictures(cell).filter((each) => each.naturalWidth && each.offsetHeight).length;
