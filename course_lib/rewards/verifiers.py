@@ -123,7 +123,7 @@ def _is_arithmetic(node: ast.expr) -> bool:
         case ast.UnaryOp(ast.USub() | ast.UAdd(), operand):
             return _is_arithmetic(operand)
         case ast.Constant(value):
-            return type(value) in (int, float) and _is_small(value)
+            return isinstance(value, int | float) and type(value) is not bool and _is_small(value)
     return isinstance(node, ast.Name)
 
 
