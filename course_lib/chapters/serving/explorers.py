@@ -28,7 +28,7 @@ POLICIES = ("static", "continuous", "chunked")
 
 
 def lanes(
-    policy: Policy = "static", budget: int = 16, blocks: int = 40, time: Number = 8.0
+    policy: Policy = "chunked", budget: int = 16, blocks: int = 40, time: Number = 8.0
 ) -> Explorer:
     """Choose how requests share the steps, and scrub through what happens."""
 
