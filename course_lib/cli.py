@@ -114,8 +114,8 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--recipe",
         default="quick",
         metavar="NAME",
-        help="quick (the default), course-model, or a stage of the assistant: arithmetic-base, "
-        "assistant, assistant-dpo, assistant-grpo",
+        help="quick (the default), course-model, or a stage of the assistant: arithmetic-pages, "
+        "arithmetic-base, assistant, assistant-dpo, assistant-grpo",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -337,6 +337,8 @@ def _train(options: argparse.Namespace) -> int:
     folder = Path(options.folder or course_home() / "models" / name)
     if name in stages:
         return _train_stage(stages[name], folder, options)
+    if options.seed or options.start:
+        raise ValueError(f"--seed and --start are for stages of the assistant; got {name!r}.")
     from course_lib.authoring.model_card import write_card
     from course_lib.training.runs import RecipeRun
 

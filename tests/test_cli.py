@@ -458,6 +458,14 @@ def test_the_test_needs_the_whole_course(
     assert "has no folder `tests`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [("--seed", "1"), ("--start", "elsewhere")])
+def test_train_takes_a_stages_options_for_stages_only(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--recipe", "quick", *option]) == 1
+    assert "for stages of the assistant; got 'quick'" in capsys.readouterr().err
+
+
 def test_train_goes_on_and_stores_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -209,7 +209,8 @@ reveal("fine_tuning.packed_mask")
 
 # %% [markdown] id="build-it-3"
 # ### Build it
-# And the positions (B, T): each token's place in its own document, counted from 0.
+# And the positions (B, T): each token's place in its own document, counted from 0. Padding, −1, counts as one more document here
+# too.
 
 
 # %% id="fine_tuning.packed_positions"

@@ -269,6 +269,8 @@ def reusable(prompt, earlier, block_size):
 reveal("serving.reusable")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
+# The hashes are chained in `course_lib/serving/prefix_hashes.py`.
+#
 # ### Checked against the real thing
 #
 # Twenty questions after one system prompt, with and without the prefix cache. The answers are the same; what passes through the
@@ -433,7 +435,8 @@ def draft(tokens, count, n):
 reveal("serving.draft")
 
 # %% [markdown] id="before-the-drafting-engine"
-# The engine tries the last 3 tokens first, then 2, then 1, and guesses at most `draft_tokens`.
+# The search itself is in `course_lib/serving/drafting.py`. The engine tries the last 3 tokens first, then 2, then 1, and guesses at
+# most `draft_tokens`.
 
 # %% id="for-tokens-in-0-4"
 for tokens in (0, 4):
@@ -470,6 +473,7 @@ def allowed(tokens, state, moves):
 reveal("serving.allowed")
 
 # %% [markdown] id="json-nests-and-no-finite-list"
+# (`TokenTree` and `JsonMask` in `course_lib/serving/json_mask.py` walk all tokens at once, since many begin with the same characters.)
 # JSON nests, and no finite list of states can count open brackets. The library keeps a stack of what is still to come
 # (`json_grammar.py`), and makes the rules from a JSON Schema. The course model knows nothing about people. It can still fill in
 # the form:

@@ -148,7 +148,8 @@ MASK = Exercise(
     difficulty=2,
     statement=(
         "`documents` (B, T) holds the number of the document to which each token belongs; equal "
-        "numbers stand next to each other. Return a boolean mask of shape (B, 1, T, T), True where "
+        "numbers stand next to each other, and padding, -1, counts as one more document. "
+        "Return a boolean mask of shape (B, 1, T, T), True where "
         "the query (third axis) may attend to the key (last axis): same document, and not later."
     ),
     solution=fine_tuning.packed_mask,
@@ -210,7 +211,8 @@ POSITIONS = Exercise(
     difficulty=2,
     statement=(
         "`documents` (B, T) as before. Return the position of each token within its own document, "
-        "counted from 0, as integers of the same shape. Equal numbers stand next to each other."
+        "counted from 0, as integers of the same shape. Equal numbers stand next to each other, "
+        "and padding, -1, counts as one more document."
     ),
     solution=fine_tuning.packed_positions,
     reference=_positions_by_loops,
