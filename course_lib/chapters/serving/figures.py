@@ -39,7 +39,8 @@ def lanes(history: History, time: Number) -> Figure:
     left.set_yticks(range(len(history.arrivals)))
     left.set_ylim(len(history.arrivals) - 0.4, -0.6)
     shown = [Patch(color=OKABE_ITO.orange), Patch(color=OKABE_ITO.blue)]
-    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, loc="upper right")
+    below = {"loc": "upper right", "bbox_to_anchor": (1.0, -0.07), "ncols": 2, "frameon": False}
+    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, **below)
     title(left, _finding(history))
     _blocks(right, _holders(history, time))
     return figure
