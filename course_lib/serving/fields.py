@@ -41,7 +41,7 @@ class Fields:
                     f"{name} is not supported here; got {short(body[name])}. Leave it out.", name
                 )
 
-    def number(self, name: str, otherwise: Any, low: float, high: float) -> Any:
+    def number(self, name: str, otherwise: Any, low: int | float, high: int | float) -> Any:
         """Return a number of this range, or `otherwise` if there is none."""
         value = self.body.get(name)
         if value is None:
