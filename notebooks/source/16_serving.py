@@ -171,6 +171,31 @@ print("afterwards:", first, second, "held by", [manager.references[b] for b in f
 manager.release(first), manager.release(second)
 print("all free again:", manager.free == 8)
 
+# %% [markdown] id="build-the-allocator"
+# ### Build it
+#
+# The allocator, for one more token. `tables` is a list with the table of each request, which is a list of block numbers in the
+# order of its text; a block may be in several tables. Request number `who` has `length` tokens in the cache, which fill its blocks
+# in order (`tables[who]` has just the blocks that they need), and writes one more. The blocks of the cache are numbered from 0 to
+# `num_blocks - 1`; a block that is in no table is free. Return the tables afterwards, as a new list of lists:
+#
+# - If all blocks of the request are full, or it has none, it takes one more.
+# - If the token goes into a block that is in another table too, a free block takes its place in the writer's table, and only there.
+# - Otherwise nothing changes.
+#
+# Take the free block with the lowest number. If a block is needed and none is free, nothing changes.
+
+
+# %% id="serving.write"
+@exercise("serving.write")
+def write_one_token(tables, who, length, num_blocks, block_size):
+    """Return the tables after request `who` has written one more token."""
+    ...
+
+
+# %% id="reveal-serving-write"
+reveal("serving.write")
+
 # %% [markdown] id="3-attention-through-a-block-table"
 # ## 3 · Attention through a block table
 #
@@ -373,6 +398,36 @@ explorers.serving.lanes()
 # Blocks are taken when they are needed, so the server may accept more requests than it can finish at once. When a
 # request needs a block and none is left, the running request that is last in order loses its blocks and waits again (**preemption
 # by recomputation**); if that is the request itself, it keeps its blocks and pauses. The text of a preempted request is kept; keys and values follow from it. The first in order can always go on, so everything ends after finitely many steps.
+
+# %% [markdown] id="build-preemption"
+# ### Build it
+#
+# Who goes on? The running requests are in order of service, and all are generating. Request $i$ holds `held[i]` blocks, at least 1,
+# none of them shared. `needs[i]` is 1 if its next token needs one more block, and 0 if its last block still has a place. `free`
+# blocks are free. Serve the requests in order:
+#
+# - One that needs no block runs. One that needs a block takes a free one, and runs.
+# - If none is free, the last request that still has its blocks loses all of them, and they are free. It is preempted, and not served
+#   in this step. Repeat this until the request can take a block.
+# - If the last one is the request itself, it keeps its blocks and pauses.
+#
+# By hand: `held` is `[3, 2, 1]`, `needs` is `[1, 1, 0]`, and nothing is free. The third one loses its block to the first. For the
+# second nobody is left to take from, so it pauses. Return a list with `'runs'`, `'pauses'` or `'preempted'` for each request. The
+# lists may be empty.
+
+
+# %% id="serving.preempted"
+@exercise("serving.preempted")
+def preempted(held, needs, free):
+    """Return what becomes of each running request in this step."""
+    ...
+
+
+# %% id="reveal-serving-preempted"
+reveal("serving.preempted")
+
+# %% [markdown] id="few-blocks-same-texts"
+# In the engine, few blocks cost time but never change a text:
 
 # %% id="prompts-import-os-n-def-main"
 prompts = ["import os\n", "def main(argv):\n    ", "class Stack:\n    ", "for line in open("]

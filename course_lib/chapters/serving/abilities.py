@@ -14,14 +14,14 @@ ABILITIES = (
         "serving",
         "build attention through a block table, and say what sharing blocks saves and when it "
         "would be wrong",
-        exercises="read reusable",
+        exercises="write read reusable",
         questions="paged chain saved bug_drop",
     ),
     ability(
         "serving",
         "build a step of a scheduler, and explain static, continuous and chunked batching, drafts, "
         "masks and preemption",
-        exercises="shares draft allowed",
+        exercises="shares preempted draft allowed",
         questions="static chunks preemption drafts",
     ),
 )

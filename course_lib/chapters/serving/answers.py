@@ -11,6 +11,7 @@ from course_lib.serving import (
     Grammar,
     Job,
     JsonMask,
+    NoRoomError,
     Request,
     Row,
     Scheduler,
@@ -53,6 +54,42 @@ def token_shares(pending: Sequence[int], budget: int) -> list[int]:
     scheduler.running = list(jobs)
     sizes = {chunk.job: chunk.size for chunk in scheduler.plan().chunks}
     return [sizes.get(job, 0) for job in jobs]
+
+
+def write_one_token(
+    tables: Sequence[Sequence[int]], who: int, length: int, num_blocks: int, block_size: int
+) -> list[list[int]]:
+    """Return the tables after one of the requests has written one more token."""
+    manager, everything = BlockManager(num_blocks, block_size, keep=False), list[int]()
+    manager.extend(everything, num_blocks * block_size)
+    after = [manager.share(table) for table in tables]
+    manager.release(everything)
+    try:
+        manager.extend(after[who], length + 1)
+        manager.make_writable(after[who], length, length + 1)
+    except NoRoomError:
+        pass  # no block is free, and nothing has changed
+    return after
+
+
+def preempted(held: Sequence[int], needs: Sequence[int], free: int) -> list[str]:
+    """Return for each running request whether it runs, pauses or is preempted in a step."""
+    if not held:
+        return []
+    blocks = BlockManager(sum(held) + free, 2, keep=False)
+    scheduler = Scheduler(blocks, token_budget=len(held))
+    for number, (count, need) in enumerate(zip(held, needs, strict=True)):
+        computed = 2 * count - (not need)  # blocks of two: the last one is full, or half full
+        job = Job(Request((0,) * (computed + 1)), number, computed=computed)
+        blocks.extend(job.table, computed)
+        scheduler.running.append(job)
+    jobs = list(scheduler.running)
+    plan = scheduler.plan()
+    going = [chunk.job for chunk in plan.chunks]
+    return [
+        "preempted" if job in plan.preempted else "runs" if job in going else "pauses"
+        for job in jobs
+    ]
 
 
 def allowed_tokens(

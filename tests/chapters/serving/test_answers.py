@@ -37,3 +37,15 @@ def test_draft():
 def test_decode_rate():
     assert answers.decode_rate(2, 90, 10, 1, 10, 1000) == pytest.approx(2 / 11)
     assert answers.decode_rate(2, 90, 10, 100, 1000, 10) == pytest.approx(2 / 20)
+
+
+def test_writing_one_token():
+    assert answers.write_one_token([[0, 1], [0, 1]], 1, 6, 8, 4) == [[0, 1], [0, 2]]
+    assert answers.write_one_token([[3], []], 0, 4, 4, 4) == [[3, 0], []]
+    assert answers.write_one_token([[0], [0]], 1, 1, 1, 2) == [[0], [0]]
+
+
+def test_who_is_preempted():
+    assert answers.preempted([3, 2, 1], [1, 1, 0], 0) == ["runs", "pauses", "preempted"]
+    assert answers.preempted([1, 1, 2], [1, 1, 1], 0) == ["runs", "runs", "preempted"]
+    assert answers.preempted([], [], 2) == []

@@ -20,6 +20,27 @@ def requests(rng: random.Random) -> Call:
     return call(rng.randint(0, 6 * each * (tokens + size)), each, tokens, size)
 
 
+def write(rng: random.Random) -> Call:
+    """Return tables that share some blocks, with few free ones, and one that writes."""
+    size, count = rng.choice((1, 2, 3)), rng.randint(1, 3)
+    num_blocks = rng.randint(1, 7)
+    shared = rng.sample(range(num_blocks), rng.randint(0, min(2, num_blocks)))
+    others = [block for block in range(num_blocks) if block not in shared]
+    tables = []
+    for _ in range(count):
+        own = [others.pop(rng.randrange(len(others))) for _ in range(rng.randint(0, 2)) if others]
+        tables.append([*shared[: rng.randint(0, len(shared))], *own])
+    who = rng.randrange(count)
+    full = size * len(tables[who])
+    return call(tables, who, max(0, full - rng.choice((0, rng.randrange(size)))), num_blocks, size)
+
+
+def preempted(rng: random.Random) -> Call:
+    """Return running requests of which about half need a block, and few free blocks."""
+    held = [rng.randint(1, 3) for _ in range(rng.randint(0, 6))]
+    return call(held, [rng.randint(0, 1) for _ in held], rng.choice((0, 0, 1, 2)))
+
+
 def read(rng: random.Random) -> Call:
     """Return a query, a pool with more blocks than are used, a shuffled table and a length."""
     heads, width, size = rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 4)
