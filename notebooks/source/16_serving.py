@@ -560,7 +560,7 @@ print("their types:", [type(value).__name__ for value in found.values()])
 # `course serve` gives the engine OpenAI's HTTP API, so that any client of that API can talk to it; `course serve FOLDER`
 # takes a checkpoint of yours. The engine works in a thread of its own; another one talks to the clients. A client that leaves
 # frees its blocks, overload is answered with status 429, and a bad request with 400 and a text that names the field. Here it
-# runs inside the notebook:
+# runs inside the notebook, and serves the small assistant that was rewarded for right sums in [Rewards](15_rewards.ipynb):
 
 # %% id="loaded-course-lib-load-device-device"
 import threading
@@ -569,11 +569,12 @@ import urllib.request
 import uvicorn
 
 import course_lib
+from course_lib.assistant import stage_folder
 from course_lib.serving.command import engine_for
 from course_lib.serving.server import Service
 
-loaded = course_lib.load(device=device)
-service = Service(loaded, engine_for(loaded, num_blocks=128), "course-model")
+loaded = course_lib.load(str(stage_folder("assistant-grpo")), device=device)
+service = Service(loaded, engine_for(loaded, num_blocks=128), "assistant")
 server = uvicorn.Server(uvicorn.Config(service.app, port=0, log_level="warning"))
 thread = threading.Thread(target=server.run)
 thread.start()
@@ -585,7 +586,7 @@ address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 # %% id="ask"
 def ask(path, **fields):
     """Send JSON to the server, and return its status and its answer."""
-    data = json.dumps({"model": "course-model", **fields}).encode()
+    data = json.dumps({"model": "assistant", **fields}).encode()
     request = urllib.request.Request(address + path, data, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request) as answer:
@@ -594,9 +595,10 @@ def ask(path, **fields):
         return error.code, json.load(error)
 
 
-status, answer = ask("/v1/completions", prompt="import os\n", max_tokens=8, temperature=0)
-print(status, repr(answer["choices"][0]["text"]), answer["usage"]["completion_tokens"], "tokens")
-status, answer = ask("/v1/completions", prompt="import os\n", temperature=-1)
+question = [{"role": "user", "content": "What is 417 + 386?"}]
+status, answer = ask("/v1/chat/completions", messages=question, temperature=0)
+print(status, answer["choices"][0]["message"], answer["usage"]["completion_tokens"], "tokens")
+status, answer = ask("/v1/chat/completions", messages=question, temperature=-1)
 print(status, answer["error"]["message"])
 
 # %% [markdown] id="the-official-client-works-too-openai"

@@ -12,15 +12,15 @@ ABILITIES = (
     ),
     ability(
         "serving",
-        "build attention through a block table, and say what sharing blocks saves and when it "
-        "would be wrong",
+        "build a block allocator with copy on write and attention through a block table, and say "
+        "what sharing blocks saves and when it would be wrong",
         exercises="write read reusable",
         questions="paged chain saved bug_drop",
     ),
     ability(
         "serving",
-        "build a step of a scheduler, and explain static, continuous and chunked batching, drafts, "
-        "masks and preemption",
+        "build a step of a scheduler and preemption, and explain static, continuous and chunked "
+        "batching, drafts and masks",
         exercises="shares preempted draft allowed",
         questions="static chunks preemption drafts",
     ),
