@@ -110,6 +110,7 @@ CALLS = {
     "model.contiguous_along_longer_axis": lambda: weight_layout.contiguous_along_longer_axis(
         x(3, 4)
     ),
+    "model.stored_to_multiply": lambda: weight_layout.stored_to_multiply(x(3, 4)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
     "model.loss_without_each_head": lambda: inspection.loss_without_each_head(model(), ids(2, 5)),
     "model.mean_loss": lambda: inspection.mean_loss(model(), ids(2, 5)),

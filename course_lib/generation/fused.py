@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from course_lib.attention import KVCache, MultiHeadAttention, causal_mask, combine_masks
 from course_lib.embeddings import Embedding
 from course_lib.mlp import GatedFFN
-from course_lib.model import GPT2, Block, DecoderLM, Output, contiguous_along_longer_axis
+from course_lib.model import GPT2, Block, DecoderLM, Output, stored_to_multiply
 from course_lib.model.decoder import Decoder
 from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours, rope_cos_sin
@@ -59,7 +59,7 @@ class FusedDecoder:
         self.embedding = model.model.embed_tokens.weight.detach()
         self.layers = [_fused(block, model) for block in model.blocks]
         head = model.lm_head.weight * _norm_weight(model.model.norm)
-        self.head = contiguous_along_longer_axis(head.T)
+        self.head = stored_to_multiply(head).T
         self.rotations = _rotations(model)
         # Adding a tensor takes half the time of adding a Python number.
         widths = (self.config.hidden_size, self.config.head_dim)
@@ -162,13 +162,13 @@ def _fused(block: Any, model: DecoderLM) -> FusedLayer:
         qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
     gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
     return FusedLayer(
-        contiguous_along_longer_axis(qkv.T),
+        stored_to_multiply(qkv).T,
         bias,
         qk_norm,
-        contiguous_along_longer_axis(attention.o_proj.weight.T),
+        stored_to_multiply(attention.o_proj.weight).T,
         attention.o_proj.bias,
-        contiguous_along_longer_axis((gate_up * _norm_weight(block.post_attention_layernorm)).T),
-        contiguous_along_longer_axis(mlp.down_proj.weight.T),
+        stored_to_multiply(gate_up * _norm_weight(block.post_attention_layernorm)).T,
+        stored_to_multiply(mlp.down_proj.weight).T,
     )
 
 

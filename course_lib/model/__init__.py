@@ -16,7 +16,7 @@ from course_lib.model.functions import (
     token_positions,
 )
 from course_lib.model.gpt2 import GPT2
-from course_lib.model.weight_layout import contiguous_along_longer_axis
+from course_lib.model.weight_layout import contiguous_along_longer_axis, stored_to_multiply
 
 __all__ = [
     "GPT2",
@@ -27,6 +27,7 @@ __all__ = [
     "build_model",
     "contiguous_along_longer_axis",
     "greedy_continuation",
+    "stored_to_multiply",
     "token_positions",
 ]
 

@@ -29,7 +29,7 @@ from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
 from course_lib.model.config import ModelConfig
-from course_lib.model.weight_layout import contiguous_along_longer_axis
+from course_lib.model.weight_layout import stored_to_multiply
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
 
@@ -149,7 +149,7 @@ class DecoderLM(nn.Module):
         """
         for module in self.modules():
             if type(module) is nn.Linear:
-                module.weight.data = contiguous_along_longer_axis(module.weight.data)
+                module.weight.data = stored_to_multiply(module.weight.data)
         return self.use_kernels()
 
     @property
