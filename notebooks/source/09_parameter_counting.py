@@ -733,7 +733,8 @@ reveal("parameter_counting.step_bytes")
 
 # %% [markdown] id="the-limit-on-devices"
 # The library's `parameters_read` counts the weights that a step reads, for mixtures too (its source is in a Further section). Bandwidth
-# divided by the bytes of weights and cache, both in the same number type, for Qwen3-8B with one text of 2048 tokens:
+# divided by the bytes of weights and cache, for Qwen3-8B with one text of 2048 tokens. (The cache stays in bfloat16, whatever the type of
+# the weights.)
 
 # %% id="print-accounting-decode-tokens-per-second"
 print("by hand:", accounting.decode_tokens_per_second(16e9, 0, 2e12))
