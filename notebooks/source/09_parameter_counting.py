@@ -829,8 +829,8 @@ print(f"its output head has {accounting.total_parameters(config) - tied:,} param
 print("tied:", [name for name, each in MODELS.items() if each.tie_word_embeddings])
 
 # %% [markdown] id="small-models-tie-their-head-larger"
-# In these families the small models are tied and the large ones are not. It is not a rule of size: Gemma 2 ties its output head
-# even at 27 billion parameters. Read `tie_word_embeddings` in the config.
+# In Qwen3 and Llama 3 the small models are tied and the large ones are not. It is not a rule of size: GPT-2 is tied in every size, and
+# Gemma 2 ties its output head even at 27 billion parameters. Read `tie_word_embeddings` in the config.
 #
 # > *"The width of a head is hidden_size / num_attention_heads."*
 
