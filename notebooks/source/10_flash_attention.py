@@ -11,7 +11,7 @@
 #
 # After this notebook you can
 # - say why attention is bound by memory traffic, and compute the bytes that the standard and the tiled method move;
-# - write the tiled forward pass, with smaller last tiles and skipped tiles, and show that no table was made;
+# - write the tiled forward pass, with smaller last tiles, say which tiles a mask skips, and show that no table was made;
 # - derive the backward pass, write it for one tile, and say why one saved number for each query is enough;
 # - join parts of a row that were computed separately, as flash-decoding does;
 # - read a Triton kernel for all of this, write its inner loop, and choose its tiles for a given fast memory.
