@@ -2,8 +2,8 @@
 
 AdamW divides each number of a gradient by its own size. Muon looks at a weight matrix as a whole:
 its step is the orthogonal matrix nearest to the momentum, U·Vᵀ where momentum = U·S·Vᵀ. Every
-direction of the matrix then moves equally far, the rare ones too. Five matrix products in a row
-(a Newton–Schulz iteration) come close enough without a singular value decomposition.
+direction of the matrix then moves equally far, the rare ones too. Five Newton–Schulz iterations of
+three matrix products each come close enough without a singular value decomposition.
 
     m = μ·m + (1 - μ)·g;   u = μ·m + (1 - μ)·g
     p = p - rate·λ·p - rate · 0.2·√max(rows, columns) · newton_schulz(u)

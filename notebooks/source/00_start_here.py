@@ -221,8 +221,9 @@ show(
 )
 
 # %% [markdown] id="trained-model-again-and-again"
-# Repeat: here are a few lines that it writes after your prompt. Change `prompt` and `seed`, and run the
-# cell again. (It computes 120 tokens one by one, which takes a few seconds.)
+# Repeat: here are a few lines that it writes after a prompt. Change `prompt` and `seed`, and run the cell again. (It computes 120 tokens
+# one by one, which takes a few seconds. Dividing the scores by 0.7 makes likely tokens likelier; notebook
+# [Generation](12_generation.ipynb) explains it.)
 
 # %% tags=["nbval-ignore-output"] id="trained-model-writes"
 prompt, seed = "def read_lines(path):\n", 0
@@ -233,7 +234,8 @@ for u in torch.rand(120, generator=torch.Generator().manual_seed(seed)).tolist()
 print(tokenizer.decode(written))
 
 # %% [markdown] id="trained-model-smile"
-# It has learned what Python looks like: names, indentation, docstrings, matching brackets. It has not learned what Python means.
+# It has learned what Python looks like: keywords, names, calls, indentation. It has not learned what Python means, and here and there it
+# forgets to close a bracket.
 
 # %% [markdown] id="7-try-the-quiz"
 # ## 7 · The quiz

@@ -4,8 +4,8 @@
 # **How do the parts make a model that loads real weights?**
 #
 # You have built every part: tokens, embeddings, norms, softmax, attention, positions, feed-forward layers. This notebook puts
-# them together. The result is a real model: one class that *is* Qwen3, Llama or GPT-2, depending on its config, and that computes
-# what the originals compute. In section 7 you write such a model yourself and load the course's trained weights into it.
+# them together. The result is a real model: one class that *is* Qwen3 or Llama, depending on its config, with a subclass for GPT-2. It
+# computes what the originals compute. In section 7 you write such a model yourself and load the course's trained weights into it.
 #
 # After this notebook you can
 # - write a decoder as modules, from the block to the logits, and say what goes wrong when a norm or a residual connection is in the
@@ -160,8 +160,8 @@ print(f"a different token is predicted at {changed:.0%} of the positions")
 #
 # ### A shape walk
 # What shapes does a model compute? Here is a small config, like Qwen3's, that serves for all small models below. A hook on every
-# module of the first layer prints the shape of its output, for 2 texts of 7 tokens. All sizes differ: width C = 48, 6 query heads and
-# 2 key/value heads of width 10, F = 72, V = 101.
+# module of the first layer, a function that PyTorch calls with the module's output, notes its shape, for 2 texts of 7 tokens. All sizes
+# differ: width C = 48, 6 query heads and 2 key/value heads of width 10, F = 72, V = 101.
 #
 # > **Predict.** Before you run it: what are the shapes of the outputs of `q_proj`, `q_norm`, `k_proj` and `gate_proj`?
 
@@ -318,7 +318,7 @@ reveal("transformer.head")
 # ## 5 · One class, six families
 #
 # How does Qwen3 differ from Llama? Less than the names suggest. The library's config has a field for each difference
-# (only GPT-2 needs a file of its own, because its parts have different names and shapes; a Further section shows it):
+# (only GPT-2 is a subclass, because its parts have different names and shapes; a Further section shows it):
 
 # %% id="configs"
 configs = {
@@ -388,8 +388,8 @@ for name, each in configs.items():
 # %% [markdown] id="6-weights-in-weights-out"
 # ## 6 · Loading and saving weights
 #
-# A checkpoint is a folder with a config, `config.json`, and one or more files of named tensors. Here is the
-# course's own model:
+# A checkpoint is a folder with a config, `config.json`, and one or more files of named tensors, usually in the safetensors format,
+# which holds numbers and no code. Here is the course's own model:
 
 # %% tags=["nbval-ignore-output"] id="words-json-loads-folder-config-json"
 from safetensors import safe_open
@@ -462,7 +462,7 @@ reveal("transformer.misfits")
 # `MultiHeadAttention(width, heads, key_value_heads, head_dim, qk_norm=True, rms_norm_eps=eps)`, which is called as
 # `attention(x, mask, rotate=...)` and returns a pair; the first entry is the output, (B, T, C). `rotate` is a function that rotates
 # queries or keys (B, H, T, D): compute `cos, sin = rope_cos_sin(positions, head_dim, rope_parameters, max_position_embeddings)` once,
-# and use `lambda x: apply_rope(x, cos, sin)`. `causal_mask(T)` is the mask. All sizes are fields of `config`: `vocab_size`,
+# and use `lambda x: apply_rope(x, cos, sin)`. `causal_mask(T, device=ids.device)` is the mask. All sizes are fields of `config`: `vocab_size`,
 # `hidden_size`, `intermediate_size`, `num_hidden_layers`, `num_attention_heads`, `num_key_value_heads`, `head_dim`,
 # `max_position_embeddings`, and besides them `norm_eps` and `rope_parameters`.
 
@@ -491,8 +491,8 @@ class MyDecoder(nn.Module):
 # ### Build it
 # Complete both classes, then this function: build `MyDecoder(config)`, load the tensors with `strict=True`, and return the logits
 # (B, T, V) of `ids` (B, T). All tokens are real; their positions are 0, 1, 2, ... If the model is tied, `lm_head.weight` may be missing
-# from `tensors`: `checkpoint.with_head` of section 4 adds it. The check does not compare gradients. Its last probe
-# is the course's checkpoint.
+# from `tensors`: `checkpoint.with_head` of section 4 adds it. Everything must be on the device of `ids`: the model (`.to(ids.device)`),
+# the positions and the mask. The check does not compare gradients. Its last probe is the course's checkpoint.
 
 
 # %% id="transformer.modules"
@@ -632,7 +632,7 @@ reveal("transformer.faults")
 
 # %% [markdown] id="to-use-it-for-your-own"
 # ### A fault without a name
-# Now one that is not in the list. The model below has loaded its weights strictly, and it is wrong:
+# Now a fault whose name you are not told. The model below has loaded its weights strictly, and it is wrong:
 
 # %% id="a-fault-without-a-name"
 suspect = planted_faults.mystery(1)  # 1 to 4
@@ -902,8 +902,8 @@ print("largest difference < 1e-5:", ((found - expected).abs().max() < 1e-5).item
 # %% [markdown] id="all-masked-text"
 # ## Further: a row that may read nothing
 #
-# A padding token on the left has only padding before it, so under mask and causality it may read *nothing*. Softmax of a row without any allowed entry would be 0/0; the library's attention returns zeros there, and no nan
-# reaches the real tokens:
+# A padding token on the left has only padding before it, so under the causal mask and the padding mask it may read *nothing*. Softmax of
+# a row without any allowed entry would be 0/0; the library's attention returns zeros there, and no nan reaches the real tokens:
 
 # %% id="all-masked-row"
 nine = torch.randint(50, (1, 9), generator=seeded(1))  # the text of section 3
@@ -930,7 +930,7 @@ print(f"with the table stored a second time, as lm_head.weight: {tied + 151_936 
 # %% [markdown] id="gpt-2-alone-needs-a-file"
 # ## Further: GPT-2
 #
-# Only GPT-2 needs a file of its own, because its parts have different names and shapes: LayerNorm, a plain MLP with GELU, one matrix
+# GPT-2 is the library's one subclass, because its parts have different names and shapes: LayerNorm, a plain MLP with GELU, one matrix
 # for queries, keys and values. Its block is the one that you have built.
 
 # %% id="reveal-model-gpt2-gpt2block-forward"
@@ -1074,7 +1074,8 @@ for fault in planted_faults.FAULTS:
 # %% [markdown] id="play-with-it"
 # ### Play with it
 # Choose a fault. Filled dots are isolated errors, rings are accumulated errors; the dotted line is the tolerance. Watch the rings:
-# they move to the right at the fault and stay there.
+# they move to the right at the fault and stay there. (A layer is listed before the modules inside it, so those that run before the
+# fault still have rings on the left.)
 
 # %% id="explorers-transformer-fault-kind-residual-from"
 explorers.transformer.fault(kind="residual from the normalised input in layer 1")
@@ -1152,7 +1153,8 @@ show(figures.transformer.part_effects(effects))
 
 # %% [markdown] id="play-with-it-3"
 # On repeats two attentions are essential, those of layers 0 and 1, because finding the earlier occurrence takes two layers in a row
-# (notebook [Attention](05_attention.ipynb)); the other two hardly matter. On text every part matters. To see how far these numbers can be trusted,
+# (notebook [Attention](05_attention.ipynb)); the other two hardly matter, and of the MLPs only that of layer 2 does. On text every
+# part matters. To see how far these numbers can be trusted,
 # measure the same on more text, with the standard error over texts:
 
 # %% tags=["nbval-ignore-output"] id="parts-with-errors"
@@ -1381,7 +1383,7 @@ for place, name in enumerate(("layer 0", "layer 1", "layer 2", "layer 3", "the n
 #
 # 1. A block adds twice: *x + attention(norm(x))*, then *x + mlp(norm(x))*. The stream itself is normalised only once, after the last
 #    block.
-# 2. One class covers six families; they differ in a few fields of the config.
+# 2. One class, with a subclass for GPT-2, covers six families; they differ in a few fields of the config.
 # 3. Strict loading checks names and shapes. It cannot notice a transposed square matrix, two exchanged matrices, a wrong eps or a
 #    wrong base.
 # 4. To find a fault, give each module the reference's input. A large isolated error is a fault; an accumulated error alone is a

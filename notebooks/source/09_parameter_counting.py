@@ -175,7 +175,7 @@ reveal("parameter_counting.model")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 # A formula should be checked against a real model. On PyTorch's *meta* device a tensor has a shape and no memory, so even the
-# largest model can be built in a moment. Fifteen published configurations, built with the course's code and with `transformers`: Is each count exact?
+# largest model can be built in a moment. Fifteen published configurations, built with the course's code and with `transformers`: is each count exact?
 
 # %% id="built"
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -221,7 +221,8 @@ for part in accounting.parameter_parts(mixture):
     print(f"  {part.name:11} {part.parameters:14,} active {used:13,}")
 
 # %% [markdown] id="build-it-10"
-# Attention, the two tables and the router are used for every token. (The active count includes the embedding, as is the
+# Attention, the two tables and the router are used for every token. (The row `experts` includes the
+# router. The active count includes the embedding, as is the
 # convention, though a token uses only one row of it.)
 #
 # ### Build it
@@ -413,14 +414,14 @@ peak = DEVICES["H100 SXM"].peak_flops
 print(f"{flops:.3g} FLOPs: {flops / (1024 * peak * 0.4) / 86400:.0f} days")
 tokens_per_second = 8000 * 1024
 mfu = accounting.model_flops_utilisation(tokens_per_second, 6 * met, 1024 * peak)
-print(f"8,000 tokens per second on each machine would be an MFU of {mfu:.0%}")
+print(f"8,000 tokens per second on each GPU would be an MFU of {mfu:.0%}")
 
 # %% [markdown] id="build-it-mfu"
 # Weeks: about seven. The last line left attention out.
 #
 # ### Build it
 # Now with attention: three times the 4 L n d of a forward pass. `parameters` is N, `attention_width` is d; `tokens_per_second` and
-# `peak_flops` are those of the whole machine. Return a fraction between 0 and 1.
+# `peak_flops` are those of all GPUs together. Return a fraction between 0 and 1.
 
 
 # %% id="parameter_counting.mfu"
@@ -548,7 +549,7 @@ print(
 )
 
 # %% [markdown] id="build-it-activations"
-# The softmax, in more than half of the bytes, and its row is the only one that grows with T for each token, so with T² for a
+# The softmax, with more than half of the bytes, and its row is the only one that grows with T for each token, so with T² for a
 # text. FlashAttention (notebook [FlashAttention](10_flash_attention.ipynb)) keeps no such table. Korthikanti et al. 2022 do the same
 # count for a GPT block.
 #
@@ -616,7 +617,7 @@ for name, config in small.items():
 # A device has two speeds: how many FLOPs it computes per second, and how many bytes it fetches from memory per second. The
 # figures below are from NVIDIA's data sheets of the A100 (SXM, 80 GB), H100 (SXM), H200 and L4, and for the RTX 4090 from its
 # paper *NVIDIA Ada GPU Architecture*. They are for dense bfloat16 matrices; several of these sheets print twice as many,
-# "with sparsity", which no ordinary model uses.
+# "with sparsity", which no ordinary model uses. (TFLOPS, with a capital S, are 10¹² FLOPs per *second*; TFLOPs are a number of them.)
 
 # %% id="for-device-in-devices-values"
 for device in DEVICES.values():
@@ -732,7 +733,8 @@ reveal("parameter_counting.step_bytes")
 
 # %% [markdown] id="the-limit-on-devices"
 # The library's `parameters_read` counts the weights that a step reads, for mixtures too (its source is in a Further section). Bandwidth
-# divided by the bytes of weights and cache, for Qwen3-8B with one text of 2048 tokens:
+# divided by the bytes of weights and cache, for Qwen3-8B with one text of 2048 tokens. (The cache stays in bfloat16, whatever the type of
+# the weights.)
 
 # %% id="print-accounting-decode-tokens-per-second"
 print("by hand:", accounting.decode_tokens_per_second(16e9, 0, 2e12))
@@ -827,8 +829,8 @@ print(f"its output head has {accounting.total_parameters(config) - tied:,} param
 print("tied:", [name for name, each in MODELS.items() if each.tie_word_embeddings])
 
 # %% [markdown] id="small-models-tie-their-head-larger"
-# In these families the small models are tied and the large ones are not. It is not a rule of size: Gemma 2 ties its output head
-# even at 27 billion parameters. Read `tie_word_embeddings` in the config.
+# In Qwen3 and Llama 3 the small models are tied and the large ones are not. It is not a rule of size: GPT-2 is tied in every size, and
+# Gemma 2 ties its output head even at 27 billion parameters. Read `tie_word_embeddings` in the config.
 #
 # > *"The width of a head is hidden_size / num_attention_heads."*
 
@@ -965,7 +967,7 @@ print(
 print([name for name, each in MODELS.items() if each.intermediate_size == 14336])
 
 # %% [markdown] id="it-would-be-a-9-billion"
-# It would be a 9-billion model. 14336 is the width of Llama-3-8B and Mistral-7B, from which such diagrams are copied. Counting
+# It would be a 9-billion model. 14336 is the width of Llama-3-8B and Mistral-7B, from which the number was probably copied. Counting
 # finds the error.
 #
 # > *"A decoder has 12 L C² parameters, not counting its tables."*

@@ -11,7 +11,7 @@
 #
 # After this notebook you can
 # - say why attention is bound by memory traffic, and compute the bytes that the standard and the tiled method move;
-# - write the tiled forward pass, with smaller last tiles and skipped tiles, and show that no table was made;
+# - write the tiled forward pass, with smaller last tiles, say which tiles a mask skips, and show that no table was made;
 # - derive the backward pass, write it for one tile, and say why one saved number for each query is enough;
 # - join parts of a row that were computed separately, as flash-decoding does;
 # - read a Triton kernel for all of this, write its inner loop, and choose its tiles for a given fast memory.
@@ -37,7 +37,7 @@ device = default_device()  # timings run here; small examples and float64 checks
 # ## 1 · Two memories
 #
 # A GPU has two kinds of memory. The large one, of tens of gigabytes, holds all tensors. It is called HBM (high-bandwidth
-# memory): fast for DRAM, but still many times slower than the small one. The small one (SRAM: registers and shared memory)
+# memory): fast for its size, but many times slower than the small one. The small one (SRAM: registers and shared memory)
 # has a few hundred KiB per processor. Arithmetic works only on numbers that have been loaded into the small memory. So a step
 # has two costs, FLOPs and bytes, and takes as long as the slower of the two.
 #
@@ -244,7 +244,7 @@ print(
 # %% [markdown] id="build-it-3"
 # ### Build it
 # Now assemble it: attention for one head, without a mask, with scores divided by $\sqrt D$. `q` is (T, D), `k` is (S, D) and `v` is
-# (S, Dv); return (T, Dv) in the dtype of `q`. T and S need not be multiples of the blocks. Use the pieces that you have built, or
+# (S, Dv); return (T, Dv) with the dtype and device of `q`. T and S need not be multiples of the blocks. Use the pieces that you built, or
 # the library's (`flash.empty_state`, `flash.attend_scores`, `flash.finish`).
 #
 # The check runs your function under the watch. A tensor of T·S numbers fails, and so does a matrix product larger than a tile, a
@@ -269,7 +269,7 @@ reveal("flash_attention.tiled")
 # %% id="q-torch-randn-2-8-1000"
 q = torch.randn(2, 8, 1000, 64, generator=seeded(2), dtype=torch.float64)
 k, v = torch.randn(2, 2, 2, 1017, 64, generator=seeded(3), dtype=torch.float64)
-ours = flash.tiled_attention(q, k, v, query_block=100, key_block=128)
+ours = flash.tiled_attention(q, k, v, query_block=96, key_block=128)
 theirs = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
 print("largest difference < 1e-14:", (ours - theirs).abs().max().item() < 1e-14)
 
@@ -293,8 +293,8 @@ print(f"{len(visited)} of {16 * 16} tiles visited, {len(masked)} of them with a 
 # %% [markdown] id="16-cdot-17-2-136-a"
 # $16 \cdot 17 / 2 = 136$: a little more than half, and closer to half the longer the text. The other masks of notebook
 # [Attention](05_attention.ipynb) are rules too. A tile is visited unless its first key comes after its last query, or its last key
-# before the window of its first query. A sliding window leaves a band of tiles, so the number of tiles grows only in proportion to
-# the length:
+# before the window of its first query; a tile with keys of a prefix is always visited. A sliding window leaves a band of tiles, so the
+# number of tiles grows only in proportion to the length:
 
 # %% id="for-name-reach-in"
 for name, reach in {
@@ -391,7 +391,8 @@ reveal("flash_attention.query_block")
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# Change the size of fast memory. The left panel shows how the table is cut, the right one how much is moved. On logarithmic axes the
+# Change the size of fast memory, for 8192 tokens in bfloat16 and tiles of 16 keys. The left panel shows how the queries are cut into
+# blocks (the 16-key cuts are too fine to draw), the right one how much is moved. On logarithmic axes the
 # curve is close to a straight line above 16 KiB: twice the memory, half the bytes. Below, the keys and values of a tile leave little
 # room for queries, and the curve bends up. With a *very* small memory, tiling moves more than the standard method.
 
@@ -431,11 +432,12 @@ print("weights from the logsumexp:", rounded((scores - scores.logsumexp(-1)).exp
 print("output", rounded(output.detach()), " dv", rounded(dv), " ds", rounded(ds))
 
 # %% [markdown] id="in-proportion-to-n-q-k"
-# In proportion to $n$: $q$, $k$, $v$, the output, and one logsumexp for each query.
+# These are the numbers found by hand. What must be kept grows in proportion to $n$: $q$, $k$, $v$, the output, and one logsumexp for
+# each query.
 #
 # ### Build it
 # Write the backward pass for one tile. `q` (t, D) are some queries, `k` (s, D) and `v` (s, Dv) some of the keys and values. For the same
-# queries, `grad` (t, Dv) is the gradient of the output, `output` (t, Dv) the output and `lse` (t) the logsumexp, both over **all** keys.
+# queries, `grad` (t, Dv) is the gradient of the output, `output` (t, Dv) the output and `lse` (t,) the logsumexp, both over **all** keys.
 # Scores are `q @ k.T * scale`, without a mask. Return the contributions of this tile, (dq, dk, dv), with the shapes of q, k and v.
 
 
@@ -531,7 +533,7 @@ print(f"the plain mean is off by {100 * error.item():.0f} % of the output's size
 # ## 8 · The kernel
 #
 # In PyTorch, each operation reads its inputs from slow memory and writes its result there. So the loops above save memory on a GPU
-# but little time. The tiles stay in fast memory only if the whole loop is *one* program. Triton is a language for such programs. You
+# but no time. The tiles stay in fast memory only if the whole loop is *one* program. Triton is a language for such programs. You
 # write a function in Python syntax that describes what one program does; it is compiled for the GPU, and thousands of copies run in
 # parallel, each on its own block of queries.
 #
@@ -550,12 +552,13 @@ print(trouble or f"Triton runs; kernels are {'interpreted' if fused.INTERPRETED 
 # ### A first kernel
 # Here is a complete one: the maximum of each row of a table. It shows the five things that every Triton kernel uses.
 #
-# - **Programs.** `row_maxima[(T,)](...)` starts T programs. Each asks `tl.program_id(0)` for its own number and works on that row.
+# - **Programs.** `@kernel.jit` makes a kernel of the function, compiled or interpreted. `row_maxima[(T,)](...)` starts T programs. Each
+#   asks `tl.program_id(0)` for its own number and works on that row.
 # - **Pointers.** `X` is not a tensor but the address of its first number. `X + row * S + cols` is a block of addresses.
 # - **Blocks.** `tl.arange(0, BLOCK)` is a vector, and arithmetic applies to the whole block, as in NumPy. Its length is a power of two.
 # - **Masked loads.** The row has S numbers and the block more. `mask` says which addresses to read, `other` what to use elsewhere.
-# - **Compile-time constants.** Arguments marked `tl.constexpr` are known when the kernel is compiled, so loops and branches over
-#   them cost nothing.
+# - **Compile-time constants.** Arguments marked `tl.constexpr` are known when the kernel is compiled, so a branch on one costs nothing
+#   at run time. The shape of a block must be such a constant.
 
 # %% tags=["nbval-ignore-output"] id="if-trouble-is-none-2"
 if trouble is None:
@@ -597,7 +600,8 @@ if trouble is None:
 # ### Build it
 # `acc` (BLOCK_T, D), `m` and `total` (BLOCK_T,) are the weighted sum, the maximum and the total so far, `q` (BLOCK_T, D) the queries,
 # and `positions` (BLOCK_T,) their positions. `K` and `V` are the addresses of two tables of S rows and D columns. Go from key `first` to
-# `last` in steps of `BLOCK_S`; the last tile may reach past S. A query may read the keys up to its own position, itself included.
+# `last` in steps of `BLOCK_S`; the last tile may reach past S. (Such a stretch of keys is called a leg here; a kernel may go through
+# several, one after the other.) A query may read the keys up to its own position, itself included.
 # Return (acc, m, total). Every query can read a key of the first tile, so −∞ − (−∞) cannot occur. Sums are float32 for any
 # inputs; before the second product the weights are converted to the dtype of the values.
 #
@@ -650,7 +654,7 @@ if trouble is None:
     print("gradients agree: ", all((a - b).abs().max().item() < 1e-4 for a, b in pairs))
 
 # %% [markdown] id="the-backward-kernels-course-lib-flash"
-# The three are in the registers of the processor: the fast memory of section 1. A program writes its rows of `OUT` and of `LSE`,
+# `acc`, `m` and `total` are in the registers of the processor: the fast memory of section 1. A program writes its rows of `OUT` and of `LSE`,
 # nothing else.
 #
 # There are two backward kernels (`course_lib/flash/kernel_backward.py`). One loops over the keys for each block of queries and
@@ -700,7 +704,8 @@ else:
     show(figures.flash_attention.curves([row for row in measured["rows"] if row.get("heads") == 1]))
 
 # %% [markdown] id="and-on-a-gpu-in-tflop"
-# On a GPU, in TFLOP/s, compared with every backend of PyTorch's attention and with FlexAttention:
+# On a GPU, in TFLOP/s, compared with every backend of PyTorch's attention and with FlexAttention, PyTorch's compiler for attention
+# with a mask that you write as a function:
 
 # %% tags=["nbval-ignore-output"] id="measured-stored-flash-attention-gpu"
 measured = stored_benchmark("flash_attention", "gpu")
@@ -778,7 +783,7 @@ for block in (1, 7, 50):
 #
 # The library's `key_tiles` returns the tiles of section 4 that are visited. It calls `_touched`, which compares only the first and
 # last positions of the tile: a tile is visited if its first key is not after the last query, and its last key is not before the window
-# of the first query.
+# of the first query. Keys of the prefix, which every query may read, are always visited.
 
 # %% id="reveal-flash-tiling-key-tiles"
 reveal(flash.Tiling.key_tiles)
@@ -789,7 +794,8 @@ reveal(flash.Tiling._touched)
 # %% [markdown] id="under-the-roofline"
 # ## Further: under the roofline
 #
-# Fewer bytes for the same FLOPs: the point moves to the right, towards the ridge where arithmetic becomes the limit. Choose a
+# Fewer bytes for the same FLOPs: the point moves to the right, towards the ridge where arithmetic becomes the limit. Fast memory holds
+# 128 KiB here, the numbers are bfloat16, and the tiles have 16 keys. Choose a
 # short text, or a device with little bandwidth, and see how much is left to gain.
 
 # %% id="explorers-flash-attention-roofline-points"

@@ -407,8 +407,8 @@ for group in groups:
 # %% [markdown] id="5-how-fast-when"
 # ## 5 · The learning rate
 #
-# No other setting matters as much. Here is what it does to our model: 150 steps at width 32, seven peak rates, three seeds each.
-# A point is the mean of the three, and its bar reaches from the best seed to the worst. (The runs are stored;
+# No other setting matters as much. Here is what it does to our model, at half its width: 150 steps, seven *peak* rates (the highest
+# rate of a run), three seeds each. A point is the mean of the three, and its bar reaches from the best seed to the worst. (The runs are stored;
 # `python -m course_lib.chapters.training.sweeps` repeats all sweeps of this notebook.)
 #
 # > **Predict.** The best rate is somewhere in the middle. Which is worse, a rate eight times too low or eight times too high?
@@ -428,7 +428,8 @@ show(figures.training.sweep(rates, "warmup", "steps of warm-up"))
 # The two curves differ in *warm-up*: the rate rises from 0 over the first 20 steps. The reasons usually given are that v rests
 # on few gradients at first, and that the first gradients all point to the same few facts (most tokens never occur). Large
 # models become unstable early, and nearly all of them are warmed up. In this small model it does not change the best result by
-# more than the seeds differ, and at low rates it costs steps. It does allow a peak that is twice as high.
+# more than the seeds differ, and at low rates it costs steps. The best peak is twice as high with it, but its bar overlaps that of
+# the next lower one.
 #
 # At the end of a run the rate **falls**, so that the weights settle instead of moving back and forth. The usual shape is half a
 # cosine:
@@ -943,7 +944,7 @@ for name, in_gradient in (("decay as AdamW does it", False), ("λ·w put into th
 
 # %% id="for-name-limit-in-not-clipped"
 def spike(beta2, steps):
-    """Return the steps undone by a spike and the number of short steps; in front, if clipped."""
+    """Return the steps undone by a spike and the number of short steps: clipped, not clipped."""
     w, m, v, moves = torch.zeros(2), torch.zeros(2), torch.zeros(2), []
     for step in range(1, steps + 1):
         g = torch.tensor([-1.0, -1000.0]) if step == 501 else torch.ones(2)
@@ -1158,8 +1159,8 @@ print("a byte needs less than a third of its 8 bits: ", bits < 8 / 3)
 # %% [markdown] id="how-it-was-trained"
 # ### How it was trained
 # The recipe is one object, and one command trains the model from scratch: `course train --recipe course-model`. A smaller one,
-# `--recipe quick`, takes some minutes; both can be killed and resumed. Its progress bar lets you watch the drop of section 9:
-# about halfway the loss on repeats falls while the induction score rises.
+# `--recipe quick`, takes some minutes; both can be killed and resumed. The progress bar lets you watch the drop of section 9: the loss
+# on repeats falls while the induction score rises. (In the run that is stored, a third of the way: see its log below.)
 
 # %% id="plan-course-model-plan"
 plan = COURSE_MODEL.plan

@@ -4,7 +4,7 @@
 # **Have I understood it?**
 #
 # You have worked through tokens, attention, positions, whole models, their cost, training and generation. This notebook adds
-# little. It asks: forty-nine questions on the whole course, three functions to write from memory, three things to design. It also
+# little. It asks: forty-six questions on all of that, three functions to write from memory, three things to design. It also
 # shows what is recorded of your work, and brings back what you are about to forget.
 #
 # After this notebook you can
@@ -98,8 +98,8 @@ print("a known one, after its mistake:    ", [round(each.wait) for each in old[3
 # must be built up again.
 #
 # ### Play with it
-# Choose which answer is wrong, or 0 for none. Then answer late: the longer you let a question wait, the more stability you lose
-# if you fail, and the more you gain if you do not.
+# Choose which answer is wrong, or 0 for none. Then answer late: the longer you let a question wait, the likelier you are to fail, and
+# the more stability you gain if you do not. After a failure the next wait is short, however late the answer was.
 
 # %% id="explorers-self-check-forgetting-wrong-4"
 explorers.self_check.forgetting(wrong=2, late=5)
@@ -340,7 +340,7 @@ for text, theirs in zip(texts, written, strict=True):
 # criteria appear. Tick what your text really contains. The result is recorded as your own judgment, and counted separately. Your
 # text is not stored.
 #
-# A few ideas that you need here have not come up before:
+# A few ideas that you need here have not come up before (notebook [Serving](16_serving.ipynb) builds the first two):
 #
 # - **Continuous batching.** Texts of a batch end at different times. A server lets a new request take the free row at once,
 #   instead of waiting until the whole batch is done. **Prefix caching**: requests that start with the same tokens, such as a long
@@ -432,5 +432,6 @@ print("three times when due:  ", wait_after([first + timedelta(days=day) for day
 #
 # ## What comes next
 #
-# This is the last notebook so far. Come back to sections 1 and 2 in a few days, or type `course review`: the questions that you
+# Three more notebooks use all of this: [Fine-tuning](14_fine_tuning.ipynb), [Rewards](15_rewards.ipynb) and
+# [Serving](16_serving.ipynb). Come back to sections 1 and 2 in a few days, or type `course review`: the questions that you
 # missed are due tomorrow.

@@ -12,8 +12,8 @@ ABILITIES = (
     ),
     ability(
         "flash_attention",
-        "write the tiled forward pass, with smaller last tiles and skipped tiles, and show that no "
-        "table was made",
+        "write the tiled forward pass, with smaller last tiles, say which tiles a mask skips, and "
+        "show that no table was made",
         exercises="update finish tiled",
         questions="total tile_step bug_outside bug_rescale approximate causal_tiles",
     ),

@@ -199,10 +199,10 @@ TILED = Exercise(
     difficulty=3,
     statement=(
         "Return attention of one head without a mask, q (T, D), k (S, D), v (S, Dv), from tiles of "
-        "at most query_block by key_block scores, divided by √D, in the dtype of q. No tensor of "
-        "T·S numbers may be made, nor a matrix product larger than a tile, nor may all tiles be "
-        "kept: a watch checks every operation, and the memory. Use flash.empty_state, "
-        "flash.attend_scores and flash.finish, or your own."
+        "at most query_block by key_block scores, divided by √D, with the dtype and device of q. "
+        "No tensor of T·S numbers may be made, nor a matrix product larger than a tile, nor may "
+        "all tiles be kept: a watch checks every operation, and the memory. Use "
+        "flash.empty_state, flash.attend_scores and flash.finish, or your own."
     ),
     solution=answers.attend_in_blocks,
     reference=_exact,

@@ -52,7 +52,7 @@ MFU = Exercise(
         "model has `parameters` in its matrices and num_hidden_layers layers; all query heads of a "
         "layer are attention_width wide together; texts have `context` tokens. Count 6·N for each "
         "token and, for attention, three times the 4·L·n·d of a forward pass, without the mask's "
-        "saving. tokens_per_second and peak_flops are those of the whole machine."
+        "saving. tokens_per_second and peak_flops are those of all GPUs together."
     ),
     solution=answers.training_utilisation,
     reference=_by_time,

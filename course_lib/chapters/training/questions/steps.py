@@ -159,9 +159,9 @@ def _explain_rate(step: int, warmup: int, steps: int, peak: float, final: float)
     share = (1 + math.cos(math.pi * progress)) / 2
     rate = cosine_rate(step, warmup=warmup, steps=steps, peak=peak, final=final)
     return (
-        f"{step - warmup} of {steps - warmup} steps after the warm-up are done, {progress:.2f} of "
-        f"them. The cosine leaves (1 + cos(π · {progress:.2f})) / 2 = {share:.4f} of the span: "
-        f"{final:g} + {peak - final:g} · {share:.4f} = {rate:.4g}."
+        f"{step - warmup} of {steps - warmup} steps after the warm-up are done, a share of "
+        f"{progress:.2f}. The cosine leaves (1 + cos(π · {progress:.2f})) / 2 = {share:.4f} of the "
+        f"span: {final:g} + {peak - final:g} · {share:.4f} = {rate:.4g}."
     )
 
 

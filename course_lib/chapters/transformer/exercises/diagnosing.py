@@ -91,7 +91,7 @@ FAULTS = Exercise(
         Probe(
             "a module that returns nan",
             lambda: call([("attn", math.nan, math.nan), ("mlp", 0.0, math.nan)], 1e-5),
-            "nan is larger than nothing, and still wrong.",
+            "nan is not larger than any number, and still wrong.",
         ),
         Probe(
             "a module at fault whose contents are right",

@@ -127,7 +127,7 @@ MODULES = Exercise(
         "`tensors` are those of a Qwen3 checkpoint file; where config.tie_word_embeddings is True, "
         "lm_head.weight may be missing. Build your decoder for `config`, load the tensors with "
         "strict=True, and return the logits (B, T, V) of `ids` (B, T), all real tokens at the "
-        "positions 0, 1, 2, ... The check computes no gradient."
+        "positions 0, 1, 2, ..., on the device of `ids`. The check computes no gradient."
     ),
     solution=answers.checkpoint_logits,
     reference=_logits_in_double,
