@@ -432,6 +432,5 @@ print("three times when due:  ", wait_after([first + timedelta(days=day) for day
 #
 # ## What comes next
 #
-# Three more notebooks use all of this: [Fine-tuning](14_fine_tuning.ipynb), [Rewards](15_rewards.ipynb) and
-# [Serving](16_serving.ipynb). Come back to sections 1 and 2 in a few days, or type `course review`: the questions that you
+# The notebooks that follow use all of this, beginning with [Fine-tuning](14_fine_tuning.ipynb). Come back to sections 1 and 2 in a few days, or type `course review`: the questions that you
 # missed are due tomorrow.
