@@ -342,7 +342,7 @@ reveal("attention.merge_heads")
 # %% [markdown] id="5-heads-that-share-their-keys"
 # ## 5 · Heads that share their keys
 #
-# During generation the keys and values of all earlier tokens are kept, which takes much memory (section 9). So models keep
+# During generation the keys and values of all earlier tokens are kept, which takes a lot of memory (section 9). So models keep
 # fewer of them. In **multi-query** attention all query heads read the same keys and values (Shazeer 2019); in
 # **grouped-query** attention $G$ key/value heads serve $H/G$ query heads each (Ainslie et al. 2023). With $G = H$ each query
 # head has its own, which is called **multi-head** attention.
@@ -548,8 +548,8 @@ def cached_attention(q, k, v, k_cache, v_cache, position):
 reveal("attention.cached_step")
 
 # %% [markdown] id="what-it-costs-in-memory"
-# In practice a cache is not copied at each step: that would cost more than it saves. The library's `KVCache` allocates its
-# memory once and writes into it.
+# In practice a cache is not copied at each step: that would read and write all of it for the sake of one token. The library's
+# `KVCache` allocates its memory once and writes into it.
 #
 # ### What it costs in memory
 # Each layer stores, for each token and each key/value head, a key and a value of $D$ numbers:
