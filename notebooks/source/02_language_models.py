@@ -899,9 +899,10 @@ print(f"blocks in which bytes are better: {int((blocks < 0).sum())} of 20")
 # ## Further: is the comparison fair?
 #
 # Not quite, in two ways. The transformer has read the sources too, which are about 27 times as long as the text of the counting
-# models. By its recipe it went about 3.5 times through the sources and 14 times through the documentation. And no document of
-# the test is in its training text, but sentences are: about 14 % of the test text, in runs of 50 characters or more, also
-# stands in its training files, most of it in the source of the debugger, whose docstrings repeat its documentation. Let us count:
+# models. By its recipe it went between three and four times through the sources, and 13 to 14 times through the documentation.
+# And no document of the test is in its training text, but sentences are: about 14 % of the test text, in runs of 50 characters
+# or more, also stands in its training files, most of it in the source of the debugger, whose docstrings repeat its
+# documentation. Let us count:
 
 
 # %% tags=["nbval-ignore-output"] id="how-much-more"

@@ -719,9 +719,9 @@ for name, skew in (("a biased router", 1.0), ("without the bias", 0.0)):
 explorers.mlp.capacity(factor=1.25, skew=1.0)
 
 # %% [markdown] id="10-what-a-mixture-weighs"
-# Some features are useful for every token, and each expert would have to learn them separately. A *shared expert* (Dai et al.
-# 2024) processes every token, in addition to the k that the router chooses. In Qwen2-MoE its output is multiplied by a sigmoid
-# gate of its own, whose weights have the shape (1, C). Qwen3-MoE has no shared expert, and it drops nothing: at inference its
+# Some features are useful for every token, and each expert would have to learn them separately. A *shared expert*
+# (Dai et al. 2024) processes every token, in addition to the k that the router chooses. In Qwen2-MoE its output is multiplied by a
+# sigmoid gate of its own, whose weights have the shape (1, C). Qwen3-MoE has no shared expert, and it drops nothing: at inference its
 # experts take any number of tokens.
 #
 # ## 10 · What a mixture costs
