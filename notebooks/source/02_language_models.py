@@ -671,7 +671,7 @@ reveal("language_models.narrow")
 explorers.language_models.arithmetic()
 
 # %% [markdown] id="the-whole-text-really-coded"
-# > **Predict.** With "what follows each letter" the interval at the end is worth about 2.4 bits. But surely `banana` cannot be
+# > **Predict.** With "what follows each letter" the interval at the end is worth 2.35 bits. But surely `banana` cannot be
 # > written in three bits?
 #
 # Not for a receiver who knows nothing. But this receiver has the same model, and that model was
