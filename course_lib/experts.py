@@ -47,10 +47,10 @@ def route(
 def load_balancing_loss(
     logits: Float[Tensor, "N E"], k: int, mask: Bool[Tensor, " N"] | None = None
 ) -> Float[Tensor, ""]:
-    """Return E * sum over experts of (share of choices) * (mean probability).
+    """Return E * sum over experts of (choices per token) * (mean probability).
 
-    The share counts choices and has no gradient; the probability has one, and is lowered most where
-    the share is large. Padding (`mask` False) does not count. For several layers, concatenate their
+    The number of choices has no gradient; the probability has one, and is lowered most where the
+    number is large. Padding (`mask` False) does not count. For several layers, concatenate their
     logits along the tokens, and repeat the mask accordingly.
     """
     if mask is not None:

@@ -30,8 +30,10 @@ from course_lib import information, ngrams
 from course_lib.corpus import train_text
 from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
-from course_lib.study.exhibits import scoreboard, scoreboard_figure
+from course_lib.study.exhibits import course_model_probes, scoreboard, scoreboard_figure
 from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.training.evaluation import token_log_probabilities
+from course_lib.training.recipes import SEPARATOR
 
 # %% [markdown] id="1-one-question-asked-again-and"
 # ## 1 · The chain rule
@@ -260,8 +262,8 @@ print("bits per byte:", {k: round(bits, 2) for k, bits in by_k.items()})
 # equally likely after a new context.
 #
 # ### Use the shorter context
-# Take a fixed *discount* $D$ from every count that is not zero, and let the shorter context $h'$, which is $h$ without its
-# oldest token, say how to spread the mass that was taken:
+# Take a fixed *discount* $D$, between 0 and 1, from every count that is not zero, and let the shorter context $h'$, which is
+# $h$ without its oldest token, say how to spread the mass that was taken:
 #
 # $$p(w \mid h) = \frac{\max(c(h\,w) - D,\, 0) + D \cdot \text{types}(h) \cdot p(w \mid h')}{c(h)}$$
 #
@@ -350,8 +352,8 @@ sums = [
 print("largest distance of a sum from 1 below 1e-9:", max(abs(total - 1) for total in sums) < 1e-9)
 times = list(ngrams.continuation_counts(train, 1).values())
 ones, twos = times.count(1), times.count(2)
-print("discount by hand for level 1:", round(ones / (ones + 2 * twos), 3))
-print("the library's for all levels:", rounded(torch.tensor(kneser_ney[5].discounts)))
+print("discount by hand for n = 1:", round(ones / (ones + 2 * twos), 3))
+print("the library's for n = 1 to 5:", rounded(torch.tensor(kneser_ney[5].discounts)))
 by_order = {n: bits_per_byte(model, sample_of_text) for n, model in kneser_ney.items()}
 print("bits per byte:", {n: round(bits, 2) for n, bits in by_order.items()})
 print("beats the best add-k at n = 3:", by_order[3] < min(by_k.values()))
@@ -669,7 +671,7 @@ reveal("language_models.narrow")
 explorers.language_models.arithmetic()
 
 # %% [markdown] id="the-whole-text-really-coded"
-# > **Predict.** With "what follows each letter" the interval at the end is worth about 2.4 bits. But surely `banana` cannot be
+# > **Predict.** With "what follows each letter" the interval at the end is worth 2.35 bits. But surely `banana` cannot be
 # > written in three bits?
 #
 # Not for a receiver who knows nothing. But this receiver has the same model, and that model was
@@ -726,11 +728,11 @@ print("three times, f = 0.1:", round(3 * 0.1**2 * 0.9 + 0.1**3, 3), "of the bits
 # %% [markdown] id="10-a-trained-bigram"
 # ## 11 · The same table, trained
 #
-# Counting is one way to fill the table of a bigram model. Neural language models are trained instead: start from any numbers and
-# lower the loss, step by step. (*Adam*, below, decides how far each number moves in a step; notebook
-# [Training](11_training.ipynb) explains it.) Do both for the same table. $W$ has a row of 256 scores, *logits*, for each previous byte.
-# Softmax turns a row into probabilities: exponentials, divided by their sum (notebook [Softmax](04_softmax.ipynb)). The loss is
-# the cross-entropy over all pairs of neighbours in the training text.
+# Counting is one way to fill the table of a bigram model. Neural language models are trained instead: start from any numbers
+# and lower the loss, step by step. (*Adam*, below, decides how far each number moves in a step; notebook
+# [Training](11_training.ipynb) explains it.) Do both for the same table. $W$ has a row of 256 scores, *logits*, for each
+# previous byte. Softmax turns a row into probabilities: exponentials, divided by their sum (notebook
+# [Softmax](04_softmax.ipynb)). The loss is the cross-entropy over all pairs of neighbours in the training text.
 #
 # The smallest possible loss is known: it is reached by the relative frequencies, which section 3 computed by counting.
 #
@@ -795,18 +797,18 @@ print(scoreboard.table(board))
 show(scoreboard_figure.bars(board))
 
 # %% [markdown] id="read-it-with-care-bz2-sorts"
-# Every larger $n$ beats the smaller ones, and a text that is really coded has the length that the surprise promised, to 0.01 bits. The
-# 5-gram beats every compressor that reads the text alone, but not bz2 after training. (How far can such numbers be trusted? See
-# *Further: how sure is a difference?*)
+# Every larger $n$ beats the smaller ones, and a text that is really coded has the length that the surprise promised, to 0.01
+# bits. The 5-gram beats every compressor that reads the text alone, but neither lzma nor bz2 after training. (How far can such
+# numbers be trusted? See *Further: how sure is a difference?*)
 #
 # bz2 sorts *all* contexts of the text, of any length, and after training it finds long passages that
 # documentation repeats; a context of four bytes cannot see those. So what our models lack is this: they need longer
 # contexts, and they need to treat *similar* contexts alike. That is what the rest of the course builds.
 #
 # Each later notebook with a model adds its row to this table. One such row is ready: the course carries a small transformer
-# that was trained on this documentation, and on the source files of Python and their docstrings
-# (notebook [Training](11_training.ipynb)). Its context is up to 256 tokens. It has read about 27 times as much text as the counting
-# models; *Further: is the comparison fair?* looks at what that does.
+# that was trained on this documentation, and on the source files of Python and their docstrings (notebook
+# [Training](11_training.ipynb)). Its context is up to 256 tokens. Those sources are about 27 times as long as the text of the
+# counting models; *Further: is the comparison fair?* looks at what that does.
 #
 # > **Predict.** How many bits does it need for a byte? The best row so far is that of bz2 after training.
 
@@ -896,22 +898,51 @@ print(f"blocks in which bytes are better: {int((blocks < 0).sum())} of 20")
 # %% [markdown] id="the-course-model-has-read-more"
 # ## Further: is the comparison fair?
 #
-# Not quite, in two ways. The transformer has read the sources too, about 27 times as much text as the
-# counting models. By its recipe it went about 3.5 times through the sources and 14 times through the documentation. And no
-# document of the test is in its training text, but sentences are: about 14 % of the test text, in runs of 50 characters or more, also
-# stands in its training files, most of it in the source of the debugger, whose docstrings repeat its documentation. The effect is
-# small: the transformer needs 1.31 bits per byte in these passages and 1.44 elsewhere, so even without them it is
-# far ahead of every other row. And 27 times the text would not help a 5-gram with what happened six bytes ago.
+# Not quite, in two ways. The transformer has read the sources too, which are about 27 times as long as the text of the counting
+# models. By its recipe it went between three and four times through the sources, and 13 to 14 times through the documentation.
+# And no document of the test is in its training text, but sentences are: about 14 % of the test text, in runs of 50 characters
+# or more, also stands in its training files, most of it in the source of the debugger, whose docstrings repeat its
+# documentation. Let us count:
+
 
 # %% tags=["nbval-ignore-output"] id="how-much-more"
-more = len(train_text(source="sources")) / len(train_text())
-print(f"the sources are {more:.1f} times as long as the documentation")
+def also_in(files, text, run=50):
+    """Return for each character of the text whether it is in a run that the files contain too."""
+    runs = {text[i : i + run] for i in range(len(text) - run + 1)}
+    found = {part for i in range(len(files) - run + 1) if (part := files[i : i + run]) in runs}
+    marked = [False] * len(text)
+    for i in range(len(text) - run + 1):
+        if text[i : i + run] in found:
+            marked[i : i + run] = [True] * run
+    return marked
+
+
+sources = train_text(source="sources")
+print(f"the sources are {len(sources) / len(train_text()):.1f} times as long as the documentation")
+marked = also_in(train_text() + sources, scoreboard.text())
+print(f"in the training files: {sum(marked) / len(marked):.0%} of the test text")
+
+# %% tags=["nbval-ignore-output"] id="in-the-training-files-and-elsewhere"
+model, tokenizer = course_model_probes.course_model(), course_model_probes.course_tokenizer()
+ids = tokenizer.encode_ordinary(scoreboard.text())
+scores = token_log_probabilities(model, ids, tokenizer.special_tokens[SEPARATOR])
+sizes = torch.tensor([len(tokenizer.tokens[i]) for i in ids])
+pairs = zip(marked, scoreboard.text(), strict=True)
+per_byte = torch.tensor([mark for mark, character in pairs for _ in character.encode()])
+known = per_byte[sizes.cumsum(0) - sizes]  # by the first byte of each token
+for name, chosen in (("in these passages", known), ("elsewhere", ~known)):
+    bits = -scores[chosen].sum() / sizes[chosen].sum() / math.log(2)
+    print(f"{name:17}: {bits:.2f} bits per byte")
+
+# %% [markdown] id="without-the-passages"
+# The model needs fewer bits in these passages, but they are a small part of the text: even elsewhere it is far ahead of every
+# other row. And more text would not help a 5-gram with what happened six bytes ago.
 
 # %% [markdown] id="simulated"
 # ## Further: codes for a noisy channel
 #
-# First the capacity for every $f$. What is it at $f = 1$? Move the control. (The Hamming code in the figure sends 4 message bits with
-# 3 *parities*, sums of message bits modulo 2, and corrects any single flip.)
+# First the capacity for every $f$. What is it at $f = 1$? Move the control. (The Hamming code in the figure sends 4 message
+# bits with 3 *parities*, sums of message bits modulo 2, and corrects any single flip.)
 #
 # Then a simulation. Random messages are sent with several codes and decoded to the nearest code word. On the left each code is a
 # point: its rate and its errors. On the right are codes whose parities are chosen *at random*, with longer and longer blocks: at a

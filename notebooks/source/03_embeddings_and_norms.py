@@ -135,7 +135,8 @@ for word in (" True", " list", " 1", " can"):
 
 # %% [markdown] id="build-it-2"
 # ### Build it
-# `hidden` has shape (..., C), with any axes before the last; `table` is (V, C). Return the scores, (..., V). Gradients must reach both.
+# `hidden` has shape (..., C), with any axes before the last; `table` is (V, C). Return the scores, (..., V). Gradients must
+# reach both.
 
 
 # %% id="embeddings_and_norms.tied_logits"
@@ -153,10 +154,11 @@ reveal("embeddings_and_norms.tied_logits")
 # > **Predict.** Qwen3-0.6B and Qwen3-8B have the same vocabulary, 151 936. In which of the two is the table the larger fraction of
 # > the model, and in which would you rather tie it?
 #
-# The totals below are the models' parameter counts; notebook [Counting parameters](09_parameter_counting.ipynb) derives each of them.
+# The totals below are the models' parameter counts; notebook [Counting parameters](09_parameter_counting.ipynb) derives each of
+# them.
 
 # %% id="models"
-models = {
+models = {  # vocabulary, width, parameters in all, tied
     "GPT-2": (50_257, 768, 124_439_808, True),
     "Qwen3-0.6B": (151_936, 1_024, 596_049_920, True),
     "Llama-3-8B": (128_256, 4_096, 8_030_261_248, False),
@@ -170,9 +172,9 @@ show(figures.embeddings_and_norms.table_shares(shares, compare=("Qwen3-0.6B", "Q
 # a modest fraction, and each can specialise for its own end of the model.
 #
 # ### The factor √C
-# The Transformer of 2017 (Vaswani et al., arXiv:1706.03762) multiplies its embeddings by $\sqrt{C}$. A tied table is initialised with
-# a standard deviation of about $1/\sqrt{C}$, so that the scores at the output start near size 1. At the input the same rows are then
-# small compared with the position vectors that are added to them, whose features reach 1.
+# The Transformer of 2017 (Vaswani et al., arXiv:1706.03762) multiplies its embeddings by $\sqrt{C}$. A tied table is
+# initialised with a standard deviation of about $1/\sqrt{C}$, so that the scores at the output start near size 1. At the input
+# the same rows are then small compared with the position vectors that are added to them, whose features reach 1.
 
 # %% id="rows-torch-randn-1-000-256"
 rows = torch.randn(1_000, 256, generator=seeded(2)) / 256**0.5
@@ -181,10 +183,10 @@ print(
 )
 
 # %% [markdown] id="llama-and-qwen3-leave-the-factor"
-# Whether a model uses the factor is a convention that goes with its initialisation. GPT-2 adds learned positions without the factor;
-# both tables start with small numbers of similar size. Gemma keeps the factor, although it adds no positions at all. Llama and Qwen3
-# leave it out. The choice has a limited effect in modern models, because each layer starts with a *norm*, which brings what it reads to
-# one size:
+# Whether a model uses the factor is a convention that goes with its initialisation. GPT-2 adds learned positions without the
+# factor; both tables start with small numbers of similar size. Gemma keeps the factor, although it adds no positions at all.
+# Llama and Qwen3 leave it out. The choice has a limited effect in modern models, because each layer starts with a *norm*, which
+# brings what it reads to one size:
 
 # %% id="scaled-embeddings-scale-embedding-rows-5"
 scaled = embeddings.scale_embedding(rows[:5])
@@ -197,9 +199,9 @@ print("after a norm, the factor makes a difference below 1e-5:", gap < 1e-5)
 # %% [markdown] id="3-sizes-multiply"
 # ## 3 · Sizes multiply
 #
-# First some names. A Transformer is a stack of *layers*, also called *blocks*. Each token has a vector that passes through all of
-# them, the *residual stream*. A block contains *sublayers* (attention and a feed-forward network); each reads the stream and adds its
-# result to it. What a sublayer adds grows with what it reads, so sizes multiply from layer to layer.
+# First some names. A Transformer is a stack of *layers*, also called *blocks*. Each token has a vector that passes through all
+# of them, the *residual stream*. A block contains *sublayers* (attention and a feed-forward network); each reads the stream and
+# adds its result to it. What a sublayer adds grows with what it reads, so sizes multiply from layer to layer.
 #
 # > **Predict.** A vector passes through 64 layers, each of which makes it 1.2 times as long. How long is it at the end?
 
@@ -219,12 +221,12 @@ print(f"0.8 to the power of 64: {0.8**64:.1e}")
 #
 # $$\mu = \frac1C\sum_i x_i \qquad \sigma^2 = \frac1C\sum_i (x_i-\mu)^2 \qquad y_i = \frac{x_i-\mu}{\sqrt{\sigma^2+\epsilon}}\,w_i + b_i$$
 #
-# By hand, for 1, 2, 3, 6: the mean is 3; the squares of −2, −1, 0, 3 add up to 14, so the variance is 14/4 = 3.5 and its root is 1.871.
-# The result is **−1.069, −0.535, 0, 1.604**.
+# By hand, for 1, 2, 3, 6: the mean is 3; the squares of −2, −1, 0, 3 add up to 14, so the variance is 14/4 = 3.5 and its root
+# is 1.871. The result is **−1.069, −0.535, 0, 1.604**.
 #
-# Two details decide whether your numbers agree with everybody else's. The variance divides by $C$, not by $C-1$. And $\epsilon$ is
-# *inside* the root: the derivative of a root is infinite at 0, and $\epsilon$ keeps the argument above 0. Look at the gradient of the
-# first output where all features are equal:
+# Two details decide whether your numbers agree with everybody else's. The variance divides by $C$, not by $C-1$. And $\epsilon$
+# is *inside* the root: the derivative of a root is infinite at 0, and $\epsilon$ keeps the argument above 0. Look at the
+# gradient of the first output where all features are equal:
 
 # %% id="print-rounded-norms-layer-norm-torch"
 print(rounded(norms.layer_norm(torch.tensor([1.0, 2.0, 3.0, 6.0]))))
@@ -288,9 +290,9 @@ print(f"mean square summed in float32:  {x.float().square().mean().item():.3f}")
 
 # %% [markdown] id="build-it-4"
 # ### Build it
-# `x` is (..., C) in float32, float16 or bfloat16, and `weight` is (C). Compute in float32, cast back to the dtype of `x`, then multiply by
-# the weight. This is the order of Llama and Qwen, and their checkpoints were trained with it. (Gemma, OLMo 2 and gpt-oss multiply
-# before they cast.) The gradient is checked too.
+# `x` is (..., C) in float32, float16 or bfloat16, and `weight` is (C). Compute in float32, cast back to the dtype of `x`, then
+# multiply by the weight. This is the order of Llama and Qwen, and their checkpoints were trained with it. (Gemma, OLMo 2 and
+# gpt-oss multiply before they cast.) The gradient is checked too.
 
 
 # %% id="embeddings_and_norms.rms_norm"
@@ -305,8 +307,8 @@ reveal("embeddings_and_norms.rms_norm")
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# Scale the vector, then shift it (the dashed line is the mean of the features). Both norms undo a scale completely. Only LayerNorm undoes a shift: RMSNorm keeps a shift that all
-# features share, and a large one drowns the rest.
+# Scale the vector, then shift it (the dashed line is the mean of the features). Both norms undo a scale completely. Only
+# LayerNorm undoes a shift: RMSNorm keeps a shift that all features share, and a large one drowns the rest.
 
 # %% id="explorers-embeddings-and-norms-norm-effects"
 explorers.embeddings_and_norms.norm_effects()
@@ -338,8 +340,8 @@ print(f"eps outside the root: off by up to {(outside - expected).abs().max():.1f
 
 # %% [markdown] id="the-gradient-of-rmsnorm"
 # ### The gradient of RMSNorm
-# Write $r = 1/\sqrt{\frac1C\sum_j x_j^2 + \epsilon}$ and $\hat x = r\,x$, so that $y_i = \hat x_i w_i$. Let $g_i$ be the gradient of the
-# loss at $y_i$. Three steps:
+# Write $r = 1/\sqrt{\frac1C\sum_j x_j^2 + \epsilon}$ and $\hat x = r\,x$, so that $y_i = \hat x_i w_i$. Let $g_i$ be the
+# gradient of the loss at $y_i$. Three steps:
 #
 # 1. $r$ depends on every feature: $\dfrac{\partial r}{\partial x_j} = -\tfrac12\, r^3 \cdot \dfrac{2 x_j}{C} = -\dfrac{r^3 x_j}{C}$.
 # 2. Feature $j$ acts on its own output, and on all outputs through $r$:
@@ -348,13 +350,13 @@ print(f"eps outside the root: off by up to {(outside - expected).abs().max():.1f
 #
 # $$dx_j = r\,\Big(w_j g_j - \hat x_j \cdot \frac1C \sum_i w_i g_i \hat x_i\Big) \qquad\qquad dw_i = \sum_{\text{tokens}} g_i \hat x_i$$
 #
-# By hand, for $x = (3, 4)$, $w = (1, 1)$, $g = (1, 0)$, ε = 0: $r = 0.283$, $\hat x = (0.849, 1.131)$, and the mean of $w g \hat x$ is 0.424. So
-# $dx = 0.283 \cdot (1 - 0.849 \cdot 0.424,\; 0 - 1.131 \cdot 0.424) =$ **(0.181, −0.136)**. It is perpendicular to $x$: making the vector
-# longer changes nothing, so the gradient has no part along it.
+# By hand, for $x = (3, 4)$, $w = (1, 1)$, $g = (1, 0)$, ε = 0: $r = 0.283$, $\hat x = (0.849, 1.131)$, and the mean of
+# $w g \hat x$ is 0.424. So $dx = 0.283 \cdot (1 - 0.849 \cdot 0.424,\; 0 - 1.131 \cdot 0.424) =$ **(0.181, −0.136)**. It is
+# perpendicular to $x$: making the vector longer changes nothing, so the gradient has no part along it.
 #
 # ### Build it
-# `x` and `gradient` have shape (..., C), `weight` has shape (C), all in float32 or float64. Return the pair (dx, dweight): dx with the
-# shape of `x`, dweight of shape (C), summed over all tokens.
+# `x` and `gradient` have shape (..., C), and may be a single vector; `weight` has shape (C); all in float32 or float64. Return
+# the pair (dx, dweight): dx with the shape of `x`, dweight of shape (C), summed over all tokens.
 
 
 # %% id="embeddings_and_norms.rms_norm_backward"
@@ -369,7 +371,8 @@ reveal("embeddings_and_norms.rms_norm_backward")
 
 # %% [markdown] id="a-kernel-for-this-reads-x"
 # A kernel for this reads $x$ and $g$ once and writes $dx$ once. Autograd on the formula written step by step reads and writes
-# several tables of that size. That is why norms are usually *fused*: one kernel computes all steps while the vector is in fast memory.
+# several tables of that size. That is why norms are usually *fused*: one kernel computes all steps while the vector is in fast
+# memory.
 
 # %% [markdown] id="6-why-not-batchnorm"
 # ## 6 · Why not BatchNorm?
@@ -382,16 +385,16 @@ reveal("embeddings_and_norms.rms_norm_backward")
 # - **The future takes part.** The statistics of a token contain the tokens after it, which a language model must not see.
 # - **Generation has a batch of one token.** Its variance is 0, so a model would need statistics stored in training.
 #
-# > **Predict.** A sentence of 8 tokens is put into a batch with one of 40, so it gets 32 vectors of padding, all zero. What
-# > happens to the mean of a feature that was 1?
+# > **Predict.** A sentence of 8 tokens must be as long as its neighbour of 40, so it gets 32 vectors of padding, all zero. The mean
+# > of one feature over the 8 tokens was 1. What is it over the 40?
 
 # %% id="sentence-torch-randn-8-3-generator"
 sentence = torch.randn(8, 3, generator=seeded(5)) + 1
 show(figures.embeddings_and_norms.padding_poison(sentence))
 
 # %% [markdown] id="the-same-sentence-the-same-weights"
-# The same sentence and the same weights give a different result, only because a neighbour was longer. And a change at the end of a text
-# changes its beginning:
+# The same sentence and the same weights give a different result, only because a neighbour was longer. And a change at the end
+# of a text changes its beginning:
 
 # %% id="changed-sentence-clone"
 changed = sentence.clone()
@@ -406,8 +409,8 @@ for name, norm in (("BatchNorm", norms.batch_norm), ("LayerNorm", norms.layer_no
 
 # %% [markdown] id="build-it-5"
 # ### Build it
-# `x` is (B, T, C) and `mask` is (B, T), True at real tokens; at least one is True. Return the pair (mean, variance), each of shape (C), over the
-# real tokens of all texts. The variance divides by the number of real tokens. Padding may hold anything,
+# `x` is (B, T, C) and `mask` is (B, T), True at real tokens; at least one is True. Return the pair (mean, variance), each of
+# shape (C), over the real tokens of all texts. The variance divides by the number of real tokens. Padding may hold anything,
 # including nan and inf. The gradient is checked too.
 
 
@@ -441,9 +444,9 @@ print("first token with a mask:   ", rounded(before, 2), "→", rounded(after, 2
 #
 # $$\text{post-norm:}\quad x \leftarrow \operatorname{norm}\big(x + f(x)\big) \qquad\qquad \text{pre-norm:}\quad x \leftarrow x + f\big(\operatorname{norm}(x)\big)$$
 #
-# The difference looks small. But in pre-norm the stream itself is never rescaled: from the last layer to the first there is a path of
-# plain additions, and along *that* path the gradient is unchanged (Xiong et al. 2020, arXiv:2002.04745). The paths through the sublayers
-# add to it, so the whole gradient is not constant, as you will see.
+# The difference looks small. But in pre-norm the stream itself is never rescaled: from the last layer to the first there is a
+# path of plain additions, and along *that* path the gradient is unchanged (Xiong et al. 2020, arXiv:2002.04745). The paths
+# through the sublayers add to it, so the whole gradient is not constant, as you will see.
 #
 # > **Predict.** The sublayer's last matrix is 0, as some recipes initialise it. What does each kind of block return for the
 # > vector (3, 4), with RMSNorm?
@@ -455,8 +458,8 @@ print("pre-norm: ", rounded(norms.pre_norm_residual(stream, torch.zeros_like, no
 
 # %% [markdown] id="build-it-6"
 # ### Build it
-# `x` is the stream, (..., C); `sublayer` and `norm` are functions from such a tensor to one of the same shape. The gradient is checked along
-# the stream and through the sublayer.
+# `x` is the stream, (..., C); `sublayer` and `norm` are functions from such a tensor to one of the same shape. The gradient is
+# checked along the stream and through the sublayer.
 
 
 # %% id="embeddings_and_norms.pre_norm"
@@ -471,9 +474,9 @@ reveal("embeddings_and_norms.pre_norm")
 
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
-# A stack of layers with random weights, before any training, with post-norm and with pre-norm. Left: the size of the stream after each
-# layer. Middle: the gradient that reaches the stream there from the top of the stack. Right: both for a stack without norms. Choose the
-# depth.
+# Stacks of layers with random weights, before any training, with post-norm and with pre-norm; each line is the mean of twelve
+# stacks, since single ones scatter. Left: the size of the stream after each layer. Middle: the gradient that reaches the stream
+# there from the top of the stack. Right: both for a stack without norms. Choose the depth.
 
 # %% id="explorers-embeddings-and-norms-sizes-through"
 explorers.embeddings_and_norms.sizes_through_depth(depth=32)
@@ -489,7 +492,8 @@ explorers.embeddings_and_norms.sizes_through_depth(depth=32)
 #   5 times over 32 layers. Each new layer is a smaller *part* of the stream, so late layers of a very deep model change little. And the
 #   stream must be normalised once more before the output head reads it: Llama and Qwen3 have a last `norm` after their blocks.
 #
-# The same stacks in numbers:
+# The same stacks in numbers. The gradient at the bottom is given as a multiple of that at the top, and the last number is the
+# size of the gradient of the first layer's weights:
 
 # %% id="for-depth-in-4-16-64"
 for depth in (4, 16, 64):
@@ -501,7 +505,7 @@ for depth in (4, 16, 64):
         reaching = found.gradient[0] / found.gradient[-1]
         print(
             f"  {name:4}  stream at the top {found.signal[-1]:5.1f}   gradient at the bottom ×"
-            f" {reaching:.2f}   first layer's weights {found.weight_gradient[0]:.2f}"
+            f" {reaching:.2f}   of the first weights {found.weight_gradient[0]:.2f}"
         )
 
 # %% [markdown] id="8-claims-that-are-wrong"
@@ -530,10 +534,10 @@ ratios = [(name, seconds / best["F.layer_norm"]) for name, seconds in best.items
 show(figures.embeddings_and_norms.cost_bars(ratios))
 
 # %% [markdown] id="what-you-see-depends-on-the"
-# The result depends on the machine, and above all on whether a *fused* kernel exists. Where PyTorch has one for LayerNorm and none for
-# RMSNorm, as on many CPUs, RMSNorm is the *slower* of the two. Written step by step, as in the last two bars, it is clearly faster, since
-# it makes fewer passes over memory. So: RMSNorm needs fewer steps, and whether that saves time depends on the kernel. It is used
-# because it works as well and is simpler.
+# The result depends on the machine, and above all on whether a *fused* kernel exists. Where PyTorch has one for LayerNorm and
+# none for RMSNorm, as on many CPUs, RMSNorm is the *slower* of the two. Written step by step, as in the last two bars, it is
+# clearly faster, since it makes fewer passes over memory. So: RMSNorm needs fewer steps, and whether that saves time depends on
+# the kernel. It is used because it works as well and is simpler.
 #
 # > *"With w = σ and b = μ, LayerNorm becomes the identity, so it cannot hurt."*
 
@@ -549,8 +553,8 @@ print(
 )
 
 # %% [markdown] id="and-are-computed-anew-for-each"
-# μ and σ are computed for each vector separately, while w and b are fixed. The identity holds for one input only. LayerNorm removes the
-# mean and the length of each vector, and no later layer can recover them.
+# μ and σ are computed for each vector separately, while w and b are fixed. The identity holds for one input only. LayerNorm
+# removes the mean and the length of each vector, and no later layer can recover them from its output.
 
 # %% [markdown] id="recap"
 # ## Recap

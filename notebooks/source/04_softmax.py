@@ -195,7 +195,7 @@ print("a row of -inf:                ", softmax.logsumexp(torch.full((3,), -torc
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
 # Two scores with a growing gap, computed both ways in the dtype you choose and compared with float64. In float16
-# the logarithm of the softmax is −∞ from a gap of about 17 on, and it is inaccurate well before that.
+# the logarithm of the softmax is −∞ from a gap of about 17.5 on, and it is inaccurate well before that.
 
 # %% id="explorers-softmax-log-softmax-error-dtype"
 explorers.softmax.log_softmax_error(dtype="float16", gap=15)
@@ -359,8 +359,9 @@ explorers.softmax.jacobian()
 # $$\frac{\partial L}{\partial z_j} = \sum_i g_i\, p_i\,(\delta_{ij} - p_j) = p_j \Big(g_j - \sum_i p_i\, g_i\Big)$$
 #
 # One dot product for each row, then a subtraction and a multiplication. In words: the gradient at a score is positive where its
-# $g_j$ is above the weighted mean of all $g_i$, and negative where it is below. By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is
-# ½ · (1 − ½) = **0.25** and ½ · (0 − ½) = **−0.25**, the first column of the matrix above.
+# $g_j$ is above the weighted mean of all $g_i$, and negative where it is below.
+#
+# By hand: $p = (½, ½)$ and $g = (1, 0)$. The weighted mean is ½, so the gradient is ½ · (1 − ½) = **0.25** and ½ · (0 − ½) = **−0.25**, the first column of the matrix above.
 
 # %% id="p-torch-tensor-0-5-0"
 p = torch.tensor([0.5, 0.5])
@@ -434,8 +435,8 @@ reveal("softmax.cross_entropy")
 #
 # $$\frac{\partial L}{\partial z_i} = p_i - \mathbb{1}[i = t]$$
 #
-# A gradient step lowers every score in proportion to its probability, and raises the target's score by 1 unit more. Nothing is
-# divided by a probability, so the gradient never explodes, even where $p_t$ is 0. If the target is already certain,
+# A gradient step lowers every score in proportion to its probability and then, in the same unit, raises the target's score
+# by 1. Nothing is divided by a probability, so the gradient never explodes, even where $p_t$ is 0. If the target is already certain,
 # $p_t = 1$, the gradient is 0. The loss is a mean over $N$ rows, so each row's gradient is divided by $N$.
 #
 # Compare this with section 6. There a saturated row passed on almost no gradient. Here the logarithm cancels that effect: a
@@ -625,14 +626,15 @@ def milliseconds(run):
 
 
 table = torch.randn(64, 50257, generator=seeded(6))
-copy = milliseconds(table.clone)
+kept = torch.empty_like(table)
+copy = milliseconds(lambda: kept.copy_(table))
 print(f"copy: {8 * table.numel() / copy / 1e6:.1f} GB/s")
 print(f"five operations: {milliseconds(lambda: softmax.stable_softmax(table)) / copy:.1f} copies")
 print(f"torch.softmax:   {milliseconds(lambda: torch.softmax(table, -1)) / copy:.1f} copies")
 
 # %% [markdown] id="the-loss-of-a-large-vocabulary"
-# The single kernel is faster with the same arithmetic. On a CPU the exponential takes a good part of the time, so the gain is
-# smaller than the count of bytes says; on a GPU the count of bytes decides.
+# The single kernel is faster with the same arithmetic. How much faster depends on the machine: on a CPU the exponential takes a
+# good part of both times, and the five operations also ask for new memory three times. On a GPU the count of bytes decides.
 #
 # ### The loss of a large vocabulary
 # The largest softmax of a language model is the last one.
@@ -688,14 +690,15 @@ for chunk in (1, 300, 1000):
 # %% id="claimed-torch-tensor-0-84-0"
 claimed = torch.tensor([0.84, 0.11, 0.04])
 computed = softmax.softmax_with_temperature(torch.tensor([2.0, 1.0, 0.0]), 0.5)
-print("claimed: ", rounded(claimed), "sum", rounded(claimed.sum(), 2))
-print("computed:", rounded(computed), "sum", rounded(computed.sum(), 2))
-ratios = claimed[0] / claimed[1], computed[0] / computed[1]
-print(f"ratio of the first two: claimed {ratios[0]:.2f}, computed {ratios[1]:.2f} = e²")
+for name, p in (("claimed: ", claimed), ("computed:", computed)):
+    print(name, rounded(p), "sum", rounded(p.sum(), 2), end="; ")
+    print(f"ratio of the first two {p[0] / p[1]:.2f}, of the last two {p[1] / p[2]:.2f}")
+print(f"the largest ratio that rounds to 0.11 and 0.04: {0.115 / 0.035:.2f}, e² = {math.e**2:.2f}")
 
 # %% [markdown] id="you-can-catch-this-without-a"
-# You can catch this without a computer. The claimed probabilities do not add up to 1. And at $T = 0.5$ the first two scores
-# are 2 apart, so their probabilities must be in the ratio $e^2 \approx 7.39$.
+# You can catch this without a computer. That the claimed probabilities add up to 0.99 proves nothing, since three rounded numbers
+# may do so. But at $T = 0.5$ neighbouring scores are 2 apart, so each probability must be $e^2 \approx 7.39$ times the next one. The
+# last two are not, and no rounding explains it.
 #
 # > *"Cross-entropy compares probabilities, so apply softmax before `F.cross_entropy`."*
 

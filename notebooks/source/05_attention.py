@@ -53,7 +53,7 @@ tokens = ["the", " cat", " slept", " it"]
 queries = torch.tensor([[0, 0, 0, 1], [0, 0, 0, 2], [2, 1, 0, 0], [2, 2, 0, 0.0]])
 keys = torch.tensor([[0, 0, 0, 2], [2, 2, 0, 0], [0, 0, 2, 0], [1, 0, 0, 0.0]])
 values = torch.tensor([[0, 0, 1], [2, 1, 0], [0, 2, 0], [1, 0, 1.0]])
-print("products of its query with each key:", (queries[3] @ keys.T).tolist())
+print("products of the query of it with each key:", (queries[3] @ keys.T).tolist())
 
 # %% [markdown] id="a-dot-product-is-large-where"
 # A dot product is large where two vectors point the same way: 2·2 + 2·2 = **8** for *cat*, 2·1 = **2** for *it* itself, and
@@ -62,7 +62,8 @@ print("products of its query with each key:", (queries[3] @ keys.T).tolist())
 #
 # $$\operatorname{attention}(Q, K, V) = \operatorname{softmax}\!\Big(\frac{Q K^\top}{\sqrt{D}}\Big)\, V$$
 #
-# $D$ is the number of features, here 4, so the scores are divided by 2. (Section 2 explains why.)
+# The rows of $Q$, $K$ and $V$ are the queries, keys and values of all tokens. $D$ is the number of features of a query, here 4,
+# so the scores are divided by 2. (Section 2 explains why.)
 #
 # > **Predict.** The scaled scores of *it* are 0, 4, 0 and 1. Roughly what weight does *cat* get: a half, three quarters, or
 # > more than nine tenths?
@@ -116,6 +117,7 @@ for name, scale in [("no scale", 1.0), ("divided by √D", 1 / 8), ("divided by 
 
 # %% id="gradients-at-queries"
 def gradients_at_queries(width, scale):
+    # 20 texts of 64 tokens; upstream is the gradient that arrives at the output
     q, k, v, upstream = torch.randn(4, 20, 64, width, generator=seeded(width)).double()
     q.requires_grad_()
     output = attention.scaled_dot_product_attention(q, k, v, scale=scale)
@@ -142,7 +144,8 @@ for width in (16, 64, 256):
 #
 # ### Play with it
 # Left: theory (the line) and independent entries (dots). Right: the gradient that reaches the queries, root mean square. Choose
-# a width and a number of keys.
+# a width and a number of keys. (The figure starts with 16 keys. The cell above used 64: where a mean is taken over more values, the
+# gradient with ÷ √D is smaller.)
 
 # %% id="explorers-attention-scale-trained-16-each"
 explorers.attention.scale()
@@ -210,7 +213,7 @@ for name, mask in kinds.items():
 # %% id="mask-attention-causal-mask-5"
 mask = attention.causal_mask(5)
 print(mask.int())
-print("allowed:", int(mask.sum()), "of", mask.numel(), "= 5 · 6 / 2")
+print("allowed: 5 · 6 / 2 =", int(mask.sum()), "of", mask.numel())
 print(attention.causal_mask(2, 5).int())
 
 # %% [markdown] id="play-with-it-3"
@@ -339,7 +342,7 @@ reveal("attention.merge_heads")
 # %% [markdown] id="5-heads-that-share-their-keys"
 # ## 5 · Heads that share their keys
 #
-# Section 9 will show that during generation most of the memory beyond the weights goes to keys and values. So models keep
+# During generation the keys and values of all earlier tokens are kept, which takes a lot of memory (section 9). So models keep
 # fewer of them. In **multi-query** attention all query heads read the same keys and values (Shazeer 2019); in
 # **grouped-query** attention $G$ key/value heads serve $H/G$ query heads each (Ainslie et al. 2023). With $G = H$ each query
 # head has its own, which is called **multi-head** attention.
@@ -408,11 +411,13 @@ reveal("attention.multi_head")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
-# The library has the same layer as a module, `attention.MultiHeadAttention(width, num_heads)`. It returns a pair: the output, and
-# the weights if you ask for them with `return_weights=True`, else None. PyTorch's `nn.MultiheadAttention` keeps the three
+# The library has the same layer as a module, `attention.MultiHeadAttention(width, num_heads)`. The cell first prints the four
+# shapes that you predicted. The module returns a pair: the output, and the weights if you ask for them with `return_weights=True`, else None. PyTorch's `nn.MultiheadAttention` keeps the three
 # projections in one matrix, and its masks have the opposite meaning: **True means hidden**.
 
 # %% id="theirs-nn-multiheadattention-24-4-bias"
+small = attention.MultiHeadAttention(10, 6, num_key_value_heads=3, head_dim=4)
+print("the four shapes:", [tuple(weight.shape) for weight in small.parameters()])
 theirs = nn.MultiheadAttention(24, 4, bias=False, batch_first=True)
 ours = attention.MultiHeadAttention(24, 4)
 with torch.no_grad():
@@ -517,7 +522,7 @@ with torch.no_grad(), FlopCounterMode(display=False) as kept:
 same = torch.allclose(torch.cat(without, 1), torch.cat(cached, 1), atol=1e-5)
 print("the same output:", same)
 times = recomputed.get_total_flops() / kept.get_total_flops()
-print(f"operations saved: {times:.0f} times fewer with the cache")
+print(f"without the cache {times:.0f} times as many operations")
 print(f"memory in use between steps: with the cache {cache.nbytes} bytes, without 0 bytes")
 
 # %% [markdown] id="build-it-6"
@@ -529,7 +534,7 @@ print(f"memory in use between steps: with the cache {cache.nbytes} bytes, withou
 # filled; slots from `position` on are stale and must not be read. It returns the output and *copies* of the caches with the T
 # new keys and values written at `position`; the caches passed in stay unchanged. H query heads share the G key/value heads as
 # in section 5. T is usually 1, but a prompt is processed with a larger T: then the new tokens must not read later ones.
-# Gradients must flow.
+# Gradients must flow. `attention.causal_mask(queries, keys, device)` makes the mask on the device of the inputs.
 
 
 # %% id="attention.cached_step"
@@ -543,8 +548,8 @@ def cached_attention(q, k, v, k_cache, v_cache, position):
 reveal("attention.cached_step")
 
 # %% [markdown] id="what-it-costs-in-memory"
-# In practice a cache is not copied at each step: that would cost more than it saves. The library's `KVCache` allocates its
-# memory once and writes into it.
+# In practice a cache is not copied at each step: that would read and write all of it for the sake of one token. The library's
+# `KVCache` allocates its memory once and writes into it.
 #
 # ### What it costs in memory
 # Each layer stores, for each token and each key/value head, a key and a value of $D$ numbers:
@@ -568,8 +573,8 @@ explorers.attention.cache_bytes()
 # %% [markdown] id="9-a-model-whose-heads-you"
 # ## 10 · A small model whose heads you can watch
 #
-# What do heads learn? Here is a task that needs only attention: a random text of 8 to 20 letters, repeated again and again.
-# Each text begins with the token `<s>`.
+# What do heads learn? Here is a task that needs only attention: 8 to 20 random letters, all different, are repeated again and
+# again. (There are 62 letters: the ten digits count too.) Each text begins with the token `<s>`.
 #
 # > **Predict.** From which letter on can a perfect reader predict the text? Careful: it does not know the period.
 #
@@ -621,16 +626,16 @@ for step in (120, 200):  # measured every 10 steps
 show(figures.attention.learning(history))
 
 # %% [markdown] id="play-with-it-4"
-# For about 120 steps the loss falls slowly, to a little over 3 nats, and neither kind of head is visible. Then, within some 60
+# For about 120 steps the loss falls slowly, to about 3.5 nats, and neither kind of head is visible. Then, within some 60
 # steps, the loss drops almost to zero and both kinds appear; the induction score rises slightly ahead of the previous-token
 # score. Each needs the other to be useful. In large models the same sudden drop is seen in the loss (Olsson et al. 2022).
 #
-# The model that you have just trained may differ a little between machines. So the notebook uses the stored one, trained in
+# The model that you have just trained may differ a little from machine to machine. So the notebook uses the stored one, trained in
 # the same way for 300 steps, and your figures match the text. `induction_toy.train_toy()` makes it again.
 #
 # ### Play with it
-# Click a head on the left (or move there with the arrow keys), and point at a token in the left column: the lines lead to
-# the tokens that it reads. In the small maps a row is a token that reads, a column a token that is read. Look for three
+# Head 1.2 is head 2 of layer 1, both counted from 0. Click a head on the left (or move there with the arrow keys), and point at
+# a token in the left column: the lines lead to the tokens that it reads. In the small maps a row is a token that reads, a column a token that is read. Look for three
 # patterns: the line just below the diagonal (previous token), lines further down (induction), and the left edge.
 
 # %% id="weights-model-example-ids-1-0"
@@ -704,6 +709,9 @@ def ablated_output(read, w_o, head, kind="mean"):
 reveal("attention.ablated_output")
 
 # %% [markdown] id="predict-the-ablations"
+# Your earlier prediction: zero ablation makes the head look necessary, since the loss rises. Mean ablation puts the same vector
+# back, so nothing changes: the head carries no information about the text.
+#
 # > **Predict.** Layer 1 has four induction heads. By how much does the loss rise without one of them? Without one of the
 # > previous-token heads in layer 0?
 
@@ -775,7 +783,7 @@ print(f"the text ends with {tokens[-1]!r}, and head {layer}.{head} reads mostly 
 
 # %% [markdown] id="one-text-proves-little-so-here"
 # One text proves little. So here are the scores of all heads, on random tokens that repeat. The fourth table shows one more
-# kind, a head that reads *itself*: it transforms each token separately.
+# kind, a head in which each token reads *itself*: it transforms each token separately.
 
 # %% id="found"
 course_scores = course_model_probes.head_scores_on("repeats")
@@ -877,8 +885,9 @@ reveal(attention.KVCache.append)
 # ## Further: the scale in a trained model
 #
 # The theory of section 2 describes a model before training. Here are the heads of the toy of section 10, which have 16 features.
-# Do their products spread by √16 = 4? And if they spread more, is it because queries and keys have come to depend on each other?
-# Shuffling each feature over the tokens breaks every such dependence, and keeps the size of each feature.
+# Do their products spread by √16 = 4, if the entries are scaled to variance 1 as in the theory? And if they spread more, is it
+# because the features of a query, or of a key, have come to depend on each other? Shuffling each feature over the tokens breaks
+# every such dependence, and keeps the size of each feature.
 
 # %% id="model-toy-heads-trained"
 head_queries, head_keys = induction_toy.queries_and_keys(model, sample.ids)  # (L, B, H, T, D)
@@ -900,14 +909,15 @@ show(figures.attention.scale_experiment([(16, each) for each in spread], width=1
 
 # %% [markdown] id="trained-heads-have-unequal-features"
 # The products spread more than √16. The reason is not dependence: after shuffling, the spread is almost the same. The
-# features have become unequal, and a few large ones dominate the sum.
+# features have become unequal, most of all in layer 0, and a few large ones dominate the sum.
 
 # %% [markdown] id="counted-not-estimated-four-times-each"
 # ## Further: measured times
 #
 # Section 8 counted operations. Do measured times agree? This cell runs on the CPU (a GPU would need much longer texts to be busy)
 # and fits the exponent to the longer half of the lengths. Memory for the tables is allocated beforehand, so that only arithmetic is
-# timed. Expect an exponent near 2, or a little less, because overhead is a large part of the time for short texts.
+# timed. Expect an exponent near 2. (Overhead, a large part of the time for short texts, lowers it; tables too large for the
+# processor's cache raise it.)
 
 
 # %% tags=["nbval-ignore-output"] id="seconds"
@@ -955,6 +965,8 @@ show(figures.attention.scores_of_heads(text_scores))
 explorers.attention.missed_heads()
 
 # %% [markdown] id="two-questions-two-answers-some-heads"
+# Without the best copying head, 1.3, the loss on repeats rises by more than 1 nat, and on text by about a tenth of a nat.
+#
 # Zero ablation says that head 0.1 is vital for repeats: the loss rises by more than 3 nats. With its mean in place of its
 # output nothing happens. Head 0.2 is vital either way.
 
@@ -963,6 +975,8 @@ for layer, head in [(0, 1), (0, 2)]:
     rise = {kind: ablated_heads.rises("repeats", kind)[layer, head] for kind in ("zero", "mean")}
     print(f"head {layer}.{head}: zero ablation {rise['zero']:+.1f} nats,", end=" ")
     print(f"mean ablation {rise['mean']:+.1f} nats")
+text, repeats = (ablated_heads.rises(on, "zero")[1, 3] for on in ("text", "repeats"))
+print(f"head 1.3: zero ablation {repeats:+.1f} nats on repeats, below 0.2 on text: {text < 0.2}")
 
 # %% [markdown] id="why-zeroing-misleads"
 # So zeroing misled us: the model needs the constant that head 0.1 writes, not what it reads. Other heads have a clear pattern
@@ -1056,7 +1070,8 @@ print("by masking: ", attention.scores_to_weights(torch.zeros(2, 2), mask).tolis
 # picture. Only the source of the keys and values changes, and the table of weights is no longer square.
 #
 # **QK-norm** (Qwen3, Gemma 3): an RMSNorm over each head's queries and keys before they are multiplied. However long the
-# vectors grow during training, a score then cannot exceed √D times the learned weights.
+# vectors grow during training, a score then cannot exceed √D times the largest product of their
+# learned weights.
 
 # %% id="context-torch-randn-2-9-24"
 x, context = torch.randn(2, 6, 24, generator=seeded(5)), torch.randn(2, 9, 24, generator=seeded(6))

@@ -1,12 +1,12 @@
 # %% [markdown] id="07-mlp-and-experts"
 # # 07 · MLP and experts
 #
-# **What do the feed-forward layers do, which hold two thirds of every block?**
+# **What do the feed-forward layers do, which hold about two thirds of a block's parameters?**
 #
-# Attention brings a token information from other tokens. Then each token is processed alone by a *feed-forward layer* (also called MLP,
-# for multi-layer perceptron): a wide matrix, a nonlinearity, a narrow matrix. No part of a model is simpler, and none has more
-# parameters: about two thirds of each *block* are here. As a fraction of the whole model, embeddings included, it is less; you will
-# count.
+# Attention brings a token information from other tokens. Then each token is processed alone by a *feed-forward layer* (also
+# called MLP, for multi-layer perceptron): a wide matrix, a nonlinearity, a narrow matrix. No part of a model is simpler, and
+# none has more parameters: about two thirds of each *block* are here. As a fraction of the whole model, embeddings included, it
+# is less; you will count.
 #
 # After this notebook you can
 # - write GELU in both of its forms, SiLU and a gated layer such as SwiGLU, and explain the advantages of each;
@@ -31,9 +31,8 @@ from course_lib.device import default_device, seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import course_model_probes
 
-device = (
-    default_device()
-)  # models are trained here; small examples and float64 checks stay on the CPU
+# models are trained on this device; small examples and float64 checks stay on the CPU
+device = default_device()
 
 # %% [markdown] id="1-each-token-by-itself"
 # ## 1 · Each token by itself
@@ -71,9 +70,10 @@ print("changed outputs:", moved.any(-1).tolist())
 # > **Predict.** A block of a model is attention and feed-forward. What fraction of a block's parameters is feed-forward: a
 # > third, a half, or two thirds?
 #
-# Count the matrices. Attention has four: queries and output with `heads · head_dim` rows, keys and values with
-# `kv_heads · head_dim`. Biases, norms and GPT-2's table of positions are left out; the last line of the cell shows how little that
-# is.
+# Count the matrices. Attention has four: queries with `heads · head_dim` rows and the output with as many columns, keys and
+# values with `kv_heads · head_dim` rows. The feed-forward layers of Llama-2 and Qwen3 have three matrices (section 4 says why).
+# Embedding and output head share one table of the vocabulary, or have one each. Biases, norms and GPT-2's table of positions
+# are left out; the last line of the cell shows how little that is.
 
 
 # %% id="parts"
@@ -112,8 +112,8 @@ one_matrix = x @ (down @ up).mT
 print("equal to one matrix:", torch.allclose(straight, one_matrix, atol=1e-4))
 
 # %% [markdown] id="nothing-two-matrices-in-a-row"
-# Nothing: the product of two matrices *is* one matrix. Only the activation between them makes the layer more than that.
-# Sigmoid and tanh were used first; the simplest one in wide use is ReLU, $\max(x, 0)$. It has a corner at 0, and below 0 its slope is
+# Nothing: the product of two matrices *is* one matrix. Only the activation between them makes the layer more than that. Sigmoid
+# and tanh were used first; the simplest one in wide use is ReLU, $\max(x, 0)$. It has a corner at 0, and below 0 its slope is
 # exactly 0.
 #
 # GELU (Hendrycks & Gimpel 2016) smooths the corner. It multiplies x by a probability: that a standard normal number is below x.
@@ -124,8 +124,9 @@ print("equal to one matrix:", torch.allclose(straight, one_matrix, atol=1e-4))
 # so gelu(−1) = −1 · 0.159 = **−0.159**. A negative number is not cut off; a small part of it passes.
 #
 # ### Build it
-# x is a tensor of any shape, in float32 or float64; return the same shape and type. Numbers may be as large as ±1000, and neither the
-# result nor its gradient may be nan. The cell checks itself when you run it: leave the `def` line as it is and replace the `...`.
+# x is a tensor of any shape, in float32 or float64; return the same shape and type. Numbers may be as large as ±1000, and
+# neither the result nor its gradient may be nan. The cell checks itself when you run it: leave the `def` line as it is and
+# replace the `...`.
 #
 # Stuck? Put `hint()` in a new cell. The solution stays folded until you have passed, or have run its cell twice.
 
@@ -164,8 +165,8 @@ reveal("mlp.gelu_tanh")
 #
 # $$\operatorname{silu}(x) = x \cdot \sigma(x) = \frac{x}{1 + e^{-x}}$$
 #
-# By hand, at 1: the sigmoid of 1 is 1 / (1 + 0.368) = **0.731**, and so is silu(1). In the exercise, again, numbers may be as large as
-# ±1000, and the gradient may not be nan. (At −1000 the quotient above is right. Is its gradient?)
+# By hand, at 1: the sigmoid of 1 is 1 / (1 + 0.368) = **0.731**, and so is silu(1). In the exercise, again, numbers may be as
+# large as ±1000, and the gradient may not be nan. (At −1000 the quotient above is right. Is its gradient?)
 
 # %% id="one-torch-tensor-1-0"
 one = torch.tensor(1.0)
@@ -203,19 +204,19 @@ for name, (ours, theirs) in pairs.items():
 
 # %% [markdown] id="three-formulas-go-by-the-name"
 # Three formulas are called GELU: the exact one, the tanh form, and $x \cdot \sigma(1.702\,x)$. On a plot they are
-# indistinguishable. Their difference from the exact form, on a logarithmic axis, shows how good each approximation is. The error of the
-# tanh form is thousands of times the rounding of float32, so it is not the same function. In a config, `gelu` is the exact form;
-# `gelu_new` and `gelu_pytorch_tanh` are the tanh form. Use the form that the weights were trained with: with the other one, logits
-# differ in the fourth digit, and people search for the bug for days.
+# indistinguishable. Their difference from the exact form, on a logarithmic axis, shows how good each approximation is. The
+# error of the tanh form is thousands of times the rounding of float32, so it is not the same function. In a config, `gelu` is
+# the exact form; `gelu_new` and `gelu_pytorch_tanh` are the tanh form. Use the form that the weights were trained with: with
+# the other one, logits differ in the fourth digit, and people search for the bug for days.
 
 # %% id="show-figures-mlp-gelu-forms"
 show(figures.mlp.gelu_forms())
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# The curve and its slope; below, a histogram of inputs, here samples of a standard normal distribution (negative inputs are red,
-# positive ones blue). Watch the second number of the title, the fraction of inputs at which the slope is below 0.01: in training they
-# pass almost no gradient back.
+# The curve and its slope; below, a histogram of inputs, here samples of a standard normal distribution (negative inputs are
+# red, positive ones blue). Watch the second number of the title, the fraction of inputs at which the slope is below 0.01: in
+# training they pass almost no gradient back.
 
 # %% id="explorers-mlp-activation-name-relu"
 explorers.mlp.activation(name="ReLU")
@@ -253,9 +254,10 @@ explorers.mlp.activation({"layer 2": second, "layer 1": first}, name="ReLU")
 # something in particular. That is healthy. (Choose "layer 1" above to compare.)
 #
 # But what about a unit that is zero for **every** token? Below 0 the slope of ReLU is exactly 0, so no token passes a gradient
-# through the unit. It is called *dead*. Its own weights get no gradient; only weight decay still shrinks them (AdamW does that). It can
-# come back only if the layers below change its inputs. What kills units is a large step, which moves their weights so far that no
-# token activates them any more. A unit with GELU or SiLU still has some slope there. (*Further* measures both.)
+# through the unit. It is called *dead*. Its own weights get no gradient; only weight decay still shrinks them (AdamW does
+# that). It can come back only if the layers below change its inputs. What kills units is a large step, which moves their
+# weights so far that no token activates them any more. A unit with GELU or SiLU still has some slope there. (*Further* measures
+# both.)
 #
 # By hand: three tokens, two units. The first unit gets 1, −2, −1, the second −1, −2, −3. The second is dead, so the fraction
 # of dead units is 1 of 2, **0.5**. That the first is zero for two tokens out of three does not matter.
@@ -295,7 +297,8 @@ reveal("mlp.dead_units")
 # %% [markdown] id="4-gates"
 # ## 4 · Gates
 #
-# Dauphin et al. 2016 introduced an idea that most models now use: one projection of x decides how much of a *second* projection passes.
+# Dauphin et al. 2016 introduced an idea that most models now use: one projection of x decides how much of a *second* projection
+# passes.
 #
 # $$\operatorname{gated}(x) = \big(\operatorname{act}(x\,W_{gate}^\top) \odot (x\,W_{up}^\top)\big)\,W_{down}^\top$$
 #
@@ -366,9 +369,9 @@ explorers.mlp.gate_surface(gate="swiglu", up=1.0)
 # %% [markdown] id="build-it-4"
 # ## 5 · A fair comparison
 #
-# A gated layer has three matrices, a plain one has two. At equal F it has 50 % more parameters, so it would be no surprise if it were
-# better. To compare layers and not sizes, give both the same number of parameters: $3\,C F' = 2\,C F$, so $F' = \tfrac23 F$. With the
-# usual $F = 4C$ that is $F' = \tfrac83 C$.
+# A gated layer has three matrices, a plain one has two. At equal F it has 50 % more parameters, so it would be no surprise if
+# it were better. To compare layers and not sizes, give both the same number of parameters: $3\,C F' = 2\,C F$, so
+# $F' = \tfrac23 F$. With the usual $F = 4C$ that is $F' = \tfrac83 C$.
 #
 # By hand: C = 192. The plain layer has 768 hidden units and 2 · 192 · 768 = 294 912 parameters. Two thirds of 768 is
 # **512**, and 3 · 192 · 512 = 294 912.
@@ -376,9 +379,9 @@ explorers.mlp.gate_surface(gate="swiglu", up=1.0)
 # > **Predict.** Llama-2-7B has C = 4096 and rounds up to a multiple of 256. Which F is in its config?
 #
 # ### Build it
-# A plain layer has `expansion · width` hidden units. Return, as an integer, the smallest multiple of `multiple_of` with which a gated
-# layer has at least as many parameters. All arguments are positive integers. Round only once: for width 4096 and multiple 1 the
-# result is 10923, since ⅔ · 4 · 4096 = 10922.67.
+# A plain layer has `expansion · width` hidden units. Return, as an integer, the smallest multiple of `multiple_of` with which a
+# gated layer has at least as many parameters. All arguments are positive integers. Round only once: for width 4096 and multiple
+# 1 the result is 10923, since ⅔ · 4 · 4096 = 10922.67.
 
 
 # %% id="mlp.matched_width"
@@ -399,10 +402,10 @@ print("Llama-2-7B:", mlp.matched_hidden_width(4096, multiple_of=256))
 # %% [markdown] id="two-seeds-are-too-few-to"
 # That explains the strange number 11008 in its config. (Later models do not follow the rule: Qwen3-8B uses 12288, which is 3 C.)
 #
-# Now compare five models of equal size, with the network of section 3: two with plain layers, ReLU and GELU, and three with gated
-# ones. A single run may be chance, so there are four seeds, and up to 3200 steps, trained beforehand (*Further* trains some of
-# them here). Each dot is one seed: its advantage over the ReLU model with the *same* seed, on documents that neither has been trained
-# on.
+# Now compare five models of equal size, with the network of section 3: two with plain layers, ReLU and GELU, and three with
+# gated ones. A single run may be chance, so there are four seeds, and up to 3200 steps, trained beforehand (*Further* trains
+# some of them here). Each dot is one seed: its advantage over the ReLU model with the *same* seed, on documents that neither
+# has been trained on.
 
 # %% id="for-name-in-names-1"
 longer = ffn_toys.longer_runs()["losses"]
@@ -415,8 +418,8 @@ show(figures.mlp.variants_in_time(longer))
 # %% [markdown] id="read-the-dots-not-only-the"
 # Look at the dots, not only the lines. At 200 steps some seeds still disagree. From 800 steps on every variant is below ReLU in
 # every seed: a smooth activation helps, a gate helps, and both together help most. The lines of GEGLU and SwiGLU
-# are closer than the spread of their dots, so neither is better. And from 800 to 3200 steps the gap shrinks: part of the
-# advantage is that gated layers learn *faster*.
+# are closer than the spread of their dots, so the figure does not say which of the two is better. And from 800 to 3200 steps the
+# advantage of the gated layers shrinks: part of it is that they learn *faster*.
 #
 # Shazeer 2020 found much the same in a T5 model, and attributed the success, for want of an explanation, to "divine
 # benevolence". A small model of bytes with one learning rate for all proves nothing about large ones. But you have seen the
@@ -429,7 +432,7 @@ show(figures.mlp.variants_in_time(longer))
 # $$\operatorname{ffn}(x) = \sum_{i=1}^{F} \operatorname{act}(k_i \cdot x)\; v_i$$
 #
 # where $k_i$ is row i of `up` and $v_i$ is column i of `down`. Geva et al. 2021 read this as a memory: $k_i$ is a *key* that is
-# compared with x, and the better it matches, the more of the *value* $v_i$ is added to the stream. It resembles attention
+# compared with x, and the better it matches, the more of the *value* $v_i$ is added to the output. It resembles attention
 # over F entries, with two differences: keys and values are weights, the same for every sentence; and there is no softmax, so
 # any number of keys may match at once.
 #
@@ -446,8 +449,8 @@ print("the layer: ", mlp.feed_forward(x, keys, values.mT).tolist())
 
 # %% [markdown] id="build-it-5"
 # ### Build it
-# x is a single vector (C,), `up` is (F, C), `down` is (C, F), all of one type; `activation` is a function. Return a matrix (F, C) whose
-# rows sum to the layer's output. The gradient is checked too.
+# x is a single vector (C,), `up` is (F, C), `down` is (C, F), all of one type; `activation` is a function. Return a matrix (F,
+# C) whose rows sum to the layer's output. The gradient is checked too.
 
 
 # %% id="mlp.memory"
@@ -477,10 +480,10 @@ explorers.mlp.memory(direction=60)
 #
 # $$p = \operatorname{softmax}(x\,W_r^\top), \qquad y = \sum_{e\,\in\,\text{top-}k} \frac{p_e}{\sum_{e' \in \text{top-}k} p_{e'}}\;\operatorname{expert}_e(x)$$
 #
-# The fractions in front of the experts are the *gate weights*.
+# Top-k are the k experts with the largest $p_e$. The fractions in front of the experts are the *gate weights*.
 #
-# By hand: scores 2, 1 and 0.1, k = 2. Softmax gives 0.659, 0.242, 0.099 (you know them from notebook [Softmax](04_softmax.ipynb)). The two largest are
-# kept and divided by their sum 0.901: gate weights of **0.731 and 0.269**.
+# By hand: scores 2, 1 and 0.1, k = 2. Softmax gives 0.659, 0.242, 0.099 (you know them from notebook
+# [Softmax](04_softmax.ipynb)). The two largest are kept and divided by their sum 0.901: gate weights of **0.731 and 0.269**.
 #
 # > **Predict.** A second router keeps the two largest *scores* first, 2 and 1, and takes the softmax of these. What are its gate
 # > weights?
@@ -494,14 +497,14 @@ best = logits.topk(2).values
 print("softmax of the best scores:", rounded(torch.softmax(best, -1)[0]))
 
 # %% [markdown] id="build-it-6"
-# The same as the normalised ones. What softmax divides by is common to all experts, and cancels when the kept probabilities are divided by their sum. So
-# "softmax before or after top-k" makes no difference *if* the gate weights are normalised, and a large one if they are not: then they
-# sum to less than 1, and the layer's output shrinks when the router is uncertain. Qwen3-MoE normalises
-# (`norm_topk_prob`), Qwen2-MoE does not. The config says which; a wrong guess raises no error.
+# The same as the normalised ones. What softmax divides by is common to all experts, and cancels when the kept probabilities are
+# divided by their sum. So "softmax before or after top-k" makes no difference *if* the gate weights are normalised, and a large
+# one if they are not: then they sum to less than 1, and the layer's output shrinks when the router is uncertain. Qwen3-MoE
+# normalises (`norm_topk_prob`), Qwen2-MoE does not. The config says which; a wrong guess raises no error.
 #
 # ### Build it
-# `logits` are (N, E), of any size (softmax must not overflow), 1 ≤ k ≤ E. Return the gate weights (N, k), in the type of the logits, and
-# the numbers of the experts (N, k), best first. Gradients flow through the gate weights.
+# `logits` are (N, E), of any size (softmax must not overflow), 1 ≤ k ≤ E. Return the gate weights (N, k), in the type of the
+# logits, and the numbers of the experts (N, k), best first. Gradients flow through the gate weights.
 
 
 # %% id="mlp.route"
@@ -516,10 +519,10 @@ reveal("mlp.route")
 
 # %% [markdown] id="how-do-the-experts-get-their"
 # ### Build it: the whole mixture
-# Now the layer, from router to output. x is (N, C), `router` (E, C); the experts are SwiGLU layers with `gate` and `up` (E, F, C) and
-# `down` (E, C, F); 1 ≤ k ≤ E. Gate weights are normalised. Return (N, C). An expert should run only on the tokens that chose it:
-# loop over the experts, select their tokens, and add the results. An expert that no token has chosen must not raise an error.
-# You may call `experts.route` and `mlp.gated_ffn`. Gradients flow to x, the router and all experts.
+# Now the layer, from router to output. x is (N, C), `router` (E, C); the experts are SwiGLU layers with `gate` and `up` (E, F,
+# C) and `down` (E, C, F); 1 ≤ k ≤ E. Gate weights are normalised. Return (N, C). An expert should run only on the tokens that
+# chose it: loop over the experts, select their tokens, and add the results. An expert that no token has chosen must not raise
+# an error. You may call `experts.route` and `mlp.gated_ffn`. Gradients flow to x, the router and all experts.
 
 
 # %% id="mlp.moe_forward"
@@ -599,8 +602,8 @@ print("gradient at the scores of one token:", rounded(gradient[0]))
 # with a gradient on one probability (notebook [Softmax](04_softmax.ipynb)).
 #
 # ### Build it
-# `logits` are (N, E) with N ≥ 1, 1 ≤ k ≤ E. Return a scalar tensor. Choices are counted per *token*, so that perfect balance gives k.
-# Gradients flow through the mean probability.
+# `logits` are (N, E) with N ≥ 1, 1 ≤ k ≤ E. Return a scalar tensor. Choices are counted per *token*, so that perfect balance
+# gives k. Gradients flow through the mean probability.
 
 
 # %% id="mlp.balancing"
@@ -646,20 +649,20 @@ show(figures.mlp.expert_loads({name: torch.tensor(each) for name, each in first_
 # - **Balanced**, the load is close to even, and the model predicts as well as before: here balance costs nothing.
 # - **Random**, the load is as even as possible, and the model is far *worse*. An expert whose tokens are random
 #   cannot specialise. So an even load alone says nothing about a router: compare with random routing.
-# - Both learned mixtures beat the plain SwiGLU layer that has the same *FLOPs per token*. They need more memory.
+# - Both learned mixtures beat the single SwiGLU layer that has the same *FLOPs per token*. They need more memory.
 #
 # ### Balance without a loss
-# A balancing loss also pulls on the router where it disagrees with the task. Wang et al. 2024 balance without one, and DeepSeek-V3 uses
-# it: each expert has a bias that is added to its score *only to choose* the k best; the gate weights come from the scores
-# alone. After each batch the bias of every expert below the mean load goes up by a fixed step, that of every expert above it goes
-# down. No gradient is involved.
+# A balancing loss also pulls on the router where it disagrees with the task. Wang et al. 2024 balance without one, and
+# DeepSeek-V3 uses their method: each expert has a bias that is added to its score *only to choose* the k best; the gate weights
+# come from the scores alone. After each batch the bias of every expert below the mean load goes up by a fixed step, that of
+# every expert above it goes down. No gradient is involved.
 #
 # By hand: 3 tokens with 2 choices each over 4 experts, the mean is 1.5. Loads 3, 1, 1, 1: the first bias goes down, the other three
 # go up.
 #
 # ### Build it
-# `bias` is (E,), `chosen` (N, k) integers, `rate` a positive number. Return a new tensor; the caller's bias stays as it is. An expert at
-# exactly the mean load keeps its bias. Experts that were never chosen count.
+# `bias` is (E,), `chosen` (N, k) integers, `rate` a positive number. Return a new tensor; the caller's bias stays as it is. An
+# expert at exactly the mean load keeps its bias. Experts that were never chosen count.
 
 
 # %% id="mlp.bias_step"
@@ -688,6 +691,8 @@ for step in range(151):
 print("first and last bias have opposite signs:", (bias[0] < 0 < bias[7]).item())
 
 # %% [markdown] id="9-room-for-everyone-and-an"
+# About 100: the outermost experts are shifted by 2, and 100 · 0.02 = 2.
+#
 # ## 9 · Capacity and shared experts
 #
 # If experts are computed in parallel, each gets a fixed number of slots: its *capacity*, a factor times the mean load.
@@ -714,9 +719,10 @@ for name, skew in (("a biased router", 1.0), ("without the bias", 0.0)):
 explorers.mlp.capacity(factor=1.25, skew=1.0)
 
 # %% [markdown] id="10-what-a-mixture-weighs"
-# Some features are useful for every token, and each expert would have to learn them separately. A *shared expert* (Dai et al. 2024)
-# processes every token, in addition to the k that the router chooses. In Qwen2-MoE its output is multiplied by a separate sigmoid
-# gate of shape (1, C). Qwen3-MoE has no shared expert, and it drops nothing: at inference its experts take any number of tokens.
+# Some features are useful for every token, and each expert would have to learn them separately. A *shared expert*
+# (Dai et al. 2024) processes every token, in addition to the k that the router chooses. In Qwen2-MoE its output is multiplied by a
+# sigmoid gate of its own, whose weights have the shape (1, C). Qwen3-MoE has no shared expert, and it drops nothing: at inference its
+# experts take any number of tokens.
 #
 # ## 10 · What a mixture costs
 #
@@ -729,8 +735,8 @@ explorers.mlp.capacity(factor=1.25, skew=1.0)
 # expert has 3 · 2 · 3 = 18 parameters, the router 4. Total 4 + 36 = **40**, active 4 + 18 = **22**.
 #
 # ### Build it
-# All arguments are positive integers. `shared_hidden`, if given, is the hidden width of one shared gated expert, which has an additional
-# gate of shape (1, C) and counts in both numbers. Return a pair of integers (total, active). No biases anywhere.
+# All arguments are positive integers. `shared_hidden`, if given, is the hidden width of one shared gated expert, which has an
+# additional gate of shape (1, C) and counts in both numbers. Return a pair of integers (total, active). No biases anywhere.
 
 
 # %% id="mlp.expert_parameters"
@@ -763,9 +769,10 @@ print(f"a dense layer with as many FLOPs per token has 8 · 768 = {8 * 768} hidd
 # layer with F = 6144, which is that of Qwen3-1.7B, and can choose from sixteen times as many entries.
 #
 # ### FLOPs, bytes and arithmetic intensity
-# Each weight that is used takes 2 FLOPs per token (a multiplication and an addition) and must be read from memory once per batch, 2
-# bytes in bfloat16. *Arithmetic intensity* is FLOPs divided by bytes. A processor that computes R FLOPs in the time in which it reads
-# one byte is limited by memory below an intensity of R and by arithmetic above; for an H100, R is about 300 in bfloat16.
+# Each weight that is used takes 2 FLOPs per token (a multiplication and an addition) and must be read from memory once per
+# batch, 2 bytes in bfloat16. *Arithmetic intensity* is FLOPs divided by bytes. A processor that computes R FLOPs in the time in
+# which it reads one byte is limited by memory below an intensity of R and by arithmetic above; for an H100, R is about 300 in
+# bfloat16.
 #
 # For a dense layer the intensity is N, the number of tokens: every token uses every weight. In a mixture N tokens share the experts:
 # each of the E experts serves N · k / E of them.
@@ -785,9 +792,9 @@ for tokens in (1, 16, 256, 4096, 65_536):
     print(f" {moe / 1e6:6.0f} {flops / moe:13.1f}")
 
 # %% [markdown] id="measure-dense-and-mixture"
-# (Bytes of weights only; the activations add to them.) The dense layer needs about 300 tokens, the mixture 16 times as many. With one
-# token both read only what they use, and their intensity is the same. From a few dozen tokens on the mixture reads 16 times as many
-# bytes for the same FLOPs. That is why mixtures are served in large batches.
+# (Bytes of weights only; the activations add to them.) The dense layer needs about 300 tokens, the mixture 16 times as many.
+# With one token both read only what they use, and their intensity is the same. From about 64 tokens on the mixture reads nearly
+# all experts, 16 times as many bytes for the same FLOPs. That is why mixtures are served in large batches.
 #
 # FLOPs are not time: at equal FLOPs a mixture is several times slower than a dense layer, since it reads more weights, its matrix
 # products are smaller, and routing and sorting take time (*Further* measures it). A mixture is a large layer at a reduced price,
@@ -863,16 +870,17 @@ for name in ("ReLU", "GELU"):
 show(figures.mlp.dead_units(rates, found))
 
 # %% [markdown] id="with-relu-a-good-part-of"
-# With ReLU a considerable part of the layer dies within a hundred steps once the rate is high. A GELU unit on the negative side still
-# has some slope, so it can come back. Mind what this does *not* show: a model with dead units may still reach a good loss,
-# because the other units are enough. Dead units are wasted parameters, not a broken model.
+# With ReLU a considerable part of the layer dies within a hundred steps once the rate is high. A GELU unit on the negative side
+# still has some slope, so it can come back. Mind what this does *not* show: a model with dead units may still reach a good
+# loss, because the other units are enough. Dead units are wasted parameters, not a broken model.
 
 # %% [markdown] id="what-arrives-at-a-real-gate"
 # ## Further: the gates of a trained model
 #
-# The surface shows what is possible. What happens in practice? The course has its own model, with SwiGLU layers, trained on Python's
-# documentation and sources (you will build it in notebook [The whole transformer](08_transformer.ipynb)). Here it reads some held-out source code, and we record all of
-# its hidden units. The printed numbers depend a little on your version of Python, whose sources are the text.
+# The surface shows what is possible. What happens in practice? The course has its own model, with SwiGLU layers, trained on
+# Python's documentation and sources (you will build it in notebook [The whole transformer](08_transformer.ipynb)). Here it
+# reads some held-out source code, and we record all of its hidden units. The printed numbers depend a little on your version of
+# Python, whose sources are the text.
 #
 # > **Predict.** In section 3, ReLU units were zero for most inputs. SiLU is never exactly zero. Will the inputs of its gates
 # > be mostly negative all the same?
@@ -896,18 +904,18 @@ print(f"units whose gate is negative for every token, in any layer: at most {nev
 
 # %% [markdown] id="play-with-it-6"
 # ### Play with it
-# Left, the surface from above: the colour shows how many units have this pair of gate and up; between the inner white lines a product
-# is "near 0". Right, the units of each token in order of size: how many of them account for most of the sum of squared products?
-# The dashed line is a control, the same gates and ups paired at random.
+# Left, the surface from above: the colour shows how many units have this pair of gate and up; between the inner white lines a
+# product is "near 0". Right, the units of each token in order of size: how many of them account for most of the sum of squared
+# products? The dashed line is a control, the same gates and ups paired at random.
 
 # %% tags=["nbval-ignore-output"] id="explorers-mlp-units-at-work"
 explorers.mlp.units_at_work()
 
 # %% [markdown] id="a-small-part-of-the-units"
 # A small fraction of the units accounts for nearly all of a token's sum of squares. The control shows why. Where the curves
-# agree, the two distributions explain it, a few open gates among many closed ones; the gap is the correlation of gate and up. Choose
-# *repeats*, random tokens without meaning, and see the same layers behave differently. In large models with ReLU an even larger part
-# is zero, and its work can be skipped (Li et al. 2022).
+# agree, the two distributions explain it, a few open gates among many closed ones; the gap shows that gate and up depend on
+# each other. Choose *repeats*, random tokens without meaning, and see the same layers behave differently. In large models with
+# ReLU an even larger part is zero, and its work can be skipped (Li et al. 2022).
 #
 # What a unit adds to the stream is its product times its column of `down`. Do the columns change the picture?
 
@@ -955,17 +963,17 @@ for unit in rare:
     print(f"unit {unit:3} active {active[unit]:.1%}, raises {raises}, after", *list(contexts)[:4])
 
 # %% [markdown] id="look-along-each-row-the-contexts"
-# Look along each row. The contexts of some units end alike, or have the same letter at one of the eight positions; those of others have
-# nothing in common that one could see. So some keys of this model can be read. Its values are harder to read, since each of
-# them shifts the prediction only a little, together with those of all other active units. In large models, too, many keys cannot be put
-# into words, and one meaning is spread over many units. The memory is a *view* of the layer. The view is exact; what is stored in it
-# has to be found out each time.
+# Look along each row. The contexts of some units end alike, or have the same letter at one of the eight positions; those of
+# others have nothing in common that one could see. So some keys of this model can be read. Its values are harder to read, since
+# each of them shifts the prediction only a little, together with those of all other active units. In large models, too, many
+# keys cannot be put into words, and one meaning is spread over many units. The memory is a *view* of the layer. The view is
+# exact; what is stored in it has to be found out each time.
 
 # %% [markdown] id="how-dispatch-reads"
 # ## Further: how the library runs experts
 #
-# The library sorts all pairs (token, choice) by expert. `order` lists the sorted pairs, `counts` says how many each expert has, `place`
-# leads back. With a `capacity` (section 9) an expert drops its last pairs.
+# The library sorts all pairs (token, choice) by expert. `order` lists the sorted pairs, `counts` says how many each expert has,
+# `place` leads back. With a `capacity` (section 9) an expert drops its last pairs.
 
 # %% id="reveal-experts-dispatch"
 reveal(experts.dispatch)
@@ -976,8 +984,8 @@ reveal(experts.run_experts)
 # %% [markdown] id="the-library-s-version-also-takes"
 # ## Further: padding, and a shared expert
 #
-# The library's balancing loss also takes a `mask`. Padding tokens are all alike, so they all choose the same experts; if they are counted,
-# the loss sees an imbalance that does not exist:
+# The library's balancing loss also takes a `mask`. Padding tokens are all alike, so they all choose the same experts; if they
+# are counted, the loss sees an imbalance that does not exist:
 
 # %% id="real-torch-eye-6-repeat-4"
 real = torch.eye(6).repeat(4, 1)  # 24 tokens, spread evenly over 6 experts
@@ -987,8 +995,8 @@ print("padding counted:", rounded(experts.load_balancing_loss(padded, k=1)))
 print("with a mask:    ", rounded(experts.load_balancing_loss(padded, k=1, mask=mask)))
 
 # %% [markdown] id="some-things-are-needed-by-every"
-# The shared expert of section 9, as in Qwen2-MoE: what it adds, times its gate, is the difference between the layer with it and without
-# it.
+# The shared expert of section 9, as in Qwen2-MoE: what it adds, times its gate, is the difference between the layer with it and
+# without it.
 
 # %% id="block-experts-sparsemoe-width-32-hidden"
 block = experts.SparseMoE(width=32, hidden=24, num_experts=8, k=2, shared_hidden=48)
@@ -1002,8 +1010,8 @@ with torch.no_grad():
 # %% [markdown] id="further-dense-and-mixture-timed"
 # ## Further: dense and mixture, timed
 #
-# Three layers on the CPU (layers as small as these would leave a GPU idle): a mixture of 32 experts with 4 active, a dense layer with
-# the same FLOPs per token, and a dense layer with all of the mixture's parameters.
+# Three layers on the CPU (layers as small as these would leave a GPU idle): a mixture of 32 experts with 4 active, a dense
+# layer with the same FLOPs per token, and a dense layer with all of the mixture's parameters.
 
 # %% id="time-dense-and-mixture"
 import time
@@ -1038,8 +1046,8 @@ for tokens in (1, 16, 256):
 # %% [markdown] id="further-mixtures-at-scale"
 # ## Further: mixtures at scale
 #
-# **Router z-loss.** Large router logits make softmax saturate and are rounded coarsely in bfloat16. Zoph et al. 2022 add a small multiple
-# of $\operatorname{mean}\big((\log \sum_e e^{z_e})^2\big)$ to the loss, which keeps the logits small without changing their order:
+# **Router z-loss.** Large router logits make softmax saturate and are rounded coarsely in bfloat16. Zoph et al. 2022 add a
+# small multiple of $\operatorname{mean}\big((\log \sum_e e^{z_e})^2\big)$ to the loss, which keeps the logits small:
 
 # %% id="router-z-loss"
 z = torch.tensor([[2.0, 1.0, 0.1]])
@@ -1050,14 +1058,14 @@ for factor in (1, 10):
     )
 
 # %% [markdown] id="expert-parallelism"
-# **Expert parallelism.** Experts that do not fit on one device are spread over several. Each token's vector is sent to the devices of its
-# k experts and the results are sent back: two *all-to-all* exchanges per layer, of N · k · C numbers each. Their cost, and waiting for
-# the device with the busiest experts, is why balance and capacity matter in practice.
+# **Expert parallelism.** Experts that do not fit on one device are spread over several. Each token's vector is sent to the
+# devices of its k experts and the results are sent back: two *all-to-all* exchanges per layer, of N · k · C numbers each. Their
+# cost, and waiting for the device with the busiest experts, is why balance and capacity matter in practice.
 
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. A feed-forward layer processes each token alone: widen, activate, narrow. It holds two thirds of a block or more.
+# 1. A feed-forward layer processes each token alone: widen, activate, narrow. It holds about two thirds of a block's parameters.
 # 2. GELU is x · Φ(x); its tanh form is an approximation. SiLU is x · σ(x). ReLU has slope 0 below 0, so units can die.
 # 3. A gated layer multiplies: act(gate) ⊙ up. SwiGLU is the one with SiLU. It has three matrices, so compare at
 #    F = 8/3 · C.
@@ -1084,4 +1092,5 @@ quiz("mlp")
 # - Dai et al. 2024, *DeepSeekMoE*, arXiv:2401.06066, for shared experts and many narrow ones.
 # - Wang et al. 2024, *Auxiliary-loss-free load balancing strategy for mixture-of-experts*, arXiv:2408.15664.
 #
-# **Next:** [The whole transformer](08_transformer.ipynb), where attention, norms and feed-forward layers become a model that loads real weights.
+# **Next:** [The whole transformer](08_transformer.ipynb), where attention, norms and feed-forward layers become a model that
+# loads real weights.

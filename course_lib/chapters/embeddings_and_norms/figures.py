@@ -52,10 +52,13 @@ def lookup_as_product(ids: Int[Tensor, " T"], table: Float[Tensor, "V C"]) -> Fi
     limit = float(table.abs().max())
     heatmap(left, chosen, names, [str(i) for i in range(table.shape[0])], shades=WEIGHTS)
     title(left, "One row for each id")
+    left.set(xlabel="place in the vocabulary", ylabel="id")
     heatmap(middle, table, [str(i) for i in range(table.shape[0])], shades=SIGNED, limit=limit)
     title(middle, "× the table")
+    middle.set(xlabel="feature")
     heatmap(right, vectors, names, shades=SIGNED, limit=limit)
     title(right, f"= rows {', '.join(names)}")
+    right.set(xlabel="feature")
     return figure
 
 
@@ -129,8 +132,8 @@ def _pad(sentence: Tensor, length: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def stack_sizes(depth: int, arrangement: str) -> StackNorms:
-    """Return sizes along a stack, the geometric mean of four random stacks; cached."""
-    draws = [residual_stack_norms(depth, arrangement, 32, 16, seed) for seed in range(4)]  # type: ignore[arg-type]
+    """Return sizes along a stack, the geometric mean of twelve random stacks; cached."""
+    draws = [residual_stack_norms(depth, arrangement, 32, 16, seed) for seed in range(12)]  # type: ignore[arg-type]
     return StackNorms(*(torch.stack(part).log().mean(0).exp() for part in zip(*draws, strict=True)))
 
 

@@ -64,7 +64,7 @@ NORMS = (
             Slip(
                 "unit length",
                 lambda values: values[0] / sum(v * v for v in values) ** 0.5,
-                "divide by the root of the mean square, not of the sum of squares.",
+                "Divide by the root of the mean square, not of the sum of squares.",
             ),
         ),
     ),

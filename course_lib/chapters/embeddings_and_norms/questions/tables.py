@@ -86,7 +86,7 @@ TABLES = (
         _models,
         _tied_share,
         lambda width, vocabulary, total: (
-            f"{vocabulary} x {width} = {vocabulary * width:,} parameters of {total * 10**9:,}: "
+            f"{vocabulary} · {width} = {vocabulary * width:,} parameters of {total * 10**9:,}: "
             f"{_tied_share(width, vocabulary, total):.4g} percent."
         ),
         unit="percent",
@@ -94,7 +94,7 @@ TABLES = (
             Slip(
                 "counted twice",
                 lambda width, vocabulary, total: 2 * _tied_share(width, vocabulary, total),
-                "a tied head is the same table: it is counted once.",
+                "A tied head is the same table: it is counted once.",
             ),
         ),
     ),

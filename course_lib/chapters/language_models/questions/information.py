@@ -57,7 +57,7 @@ def _charged(p: float, q: float) -> float:
 def _explain_charged(p: float, q: float) -> str:
     surprises = -math.log2(q), -math.log2(1 - q)
     return (
-        f"For the model, heads has a surprise of -log2 {q} = {surprises[0]:.4g} bits, tails by "
+        f"For the model, heads has a surprise of -log2 {q} = {surprises[0]:.4g} bits, tails of "
         f"-log2 {1 - q:.4g} = {surprises[1]:.4g}. They occur with probability {p} and {1 - p:.4g}: "
         f"{p} · {surprises[0]:.4g} + {1 - p:.4g} · {surprises[1]:.4g} = {_charged(p, q):.4g}."
     )

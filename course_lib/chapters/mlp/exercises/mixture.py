@@ -100,8 +100,8 @@ MOE_FORWARD = Exercise(
     statement=(
         "x is (N, C), `router` (E, C), `gate` and `up` (E, F, C), `down` (E, C, F). Return (N, C): "
         "for each token, the sum over its k best experts of gate weight times expert output. Gate "
-        "weights are softmax shares over all E experts, divided by the sum of the k kept ones. An "
-        "expert is a SwiGLU layer. Gradients flow to every tensor."
+        "weights are softmax probabilities over all E experts, divided by the sum of the k kept. "
+        "An expert is a SwiGLU layer. Gradients flow to every tensor."
     ),
     solution=answers.moe_forward,
     reference=_token_by_token,
@@ -136,7 +136,7 @@ MOE_FORWARD = Exercise(
         Misconception(
             "gate weights not normalised",
             lambda *given: _mixture(*given, normalise=False),
-            "The k shares sum to less than 1. Divide them by their sum.",
+            "The k probabilities sum to less than 1. Divide them by their sum.",
         ),
         Misconception(
             "experts averaged",
@@ -194,7 +194,7 @@ MOE_FORWARD = Exercise(
         Misconception(
             "softmax over the tokens",
             _over_tokens,
-            "Your shares sum to 1 over the tokens, so other tokens change the gate weights. "
+            "Your probabilities sum to 1 over the tokens, so other tokens change the gate weights. "
             "Each token is distributed over the experts: softmax along the last axis.",
         ),
     ),

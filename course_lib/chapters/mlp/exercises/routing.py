@@ -177,7 +177,7 @@ ROUTE = Exercise(
         ),
     ),
     hints=(
-        "p = torch.softmax(logits, dim=-1): one share for each expert, token by token.",
+        "p = torch.softmax(logits, dim=-1): one probability for each expert, token by token.",
         "gates, chosen = p.topk(k, dim=-1) gives the values and the places of the k largest.",
         "If `normalise`, divide gates by gates.sum(-1, keepdim=True).",
     ),

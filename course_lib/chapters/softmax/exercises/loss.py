@@ -134,8 +134,8 @@ CROSS_ENTROPY = Exercise(
         Misconception(
             "softmax over the rows",
             lambda logits, targets: F.nll_loss(torch.log_softmax(logits, 0), targets),
-            "You normalize along dim=0, over the rows. Each row is a prediction of its own: "
-            "normalize over the V scores of the row, dim=-1.",
+            "You normalise along dim=0, over the rows. Each row is a prediction of its own: "
+            "normalise over the V scores of the row, dim=-1.",
         ),
         Misconception(
             "a small number added before the logarithm",

@@ -62,7 +62,7 @@ STABLE = Exercise(
     difficulty=1,
     statement=(
         "Return probabilities along `dim`, for a tensor of any shape and any finite scores. "
-        "Gradients must flow through it."
+        "The result keeps the dtype of `x`. Gradients must flow through it."
     ),
     solution=softmax.stable_softmax,
     reference=_in_double,
