@@ -53,7 +53,7 @@ tokens = ["the", " cat", " slept", " it"]
 queries = torch.tensor([[0, 0, 0, 1], [0, 0, 0, 2], [2, 1, 0, 0], [2, 2, 0, 0.0]])
 keys = torch.tensor([[0, 0, 0, 2], [2, 2, 0, 0], [0, 0, 2, 0], [1, 0, 0, 0.0]])
 values = torch.tensor([[0, 0, 1], [2, 1, 0], [0, 2, 0], [1, 0, 1.0]])
-print("products of the query of it with each key:", (queries[3] @ keys.T).tolist())
+print("products of the query of `it` with each key:", (queries[3] @ keys.T).tolist())
 
 # %% [markdown] id="a-dot-product-is-large-where"
 # A dot product is large where two vectors point the same way: 2·2 + 2·2 = **8** for *cat*, 2·1 = **2** for *it* itself, and
