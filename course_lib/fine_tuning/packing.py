@@ -1,7 +1,7 @@
 """Conversations of different length in one batch: padded, or packed one after another.
 
-Padding computes on tokens that mean nothing. Packing fills a row with several conversations, which
-must then not notice each other: each has a mask of its own along the diagonal, counts its positions
+Padding computes on tokens that mean nothing. Packing fills a row with several conversations, none
+of which may then read another: each has a mask of its own along the diagonal, counts its positions
 from 0, and its first id is nobody's target.
 
     row        a a a a b b b c c        mask (True = may attend), for the b's:

@@ -9,7 +9,7 @@
 # preferred.
 #
 # After this notebook you can
-# - turn conversations into ids and labels, pack them into rows that do not notice each other, and say what a base model must
+# - turn conversations into ids and labels, pack them into rows where none reads another, and say what a base model must
 #   know before a short fine-tuning can work;
 # - write LoRA, merge it, count what it trains and what it saves, and say why one of its factors must not start at zero;
 # - steer a frozen model by a prefix in its cache, and compare adapters, prompts and prefixes;
@@ -175,14 +175,15 @@ print(repr(prompt + answer), words.encode_ordinary(prompt + answer))
 # ## 3 · Rows of different length
 #
 # Conversations differ in length. **Padding** fills the short ones up; what is filled in is computed and thrown away.
-# **Packing** puts several into one row. Then they must not notice each other, or the loss would depend on the neighbours:
+# **Packing** puts several into one row. Then none may read another, or the loss would depend on the neighbours:
 #
 # - the mask is causal *within* each conversation;
 # - positions start again at 0;
 # - the first token of a conversation is nobody's target.
 #
 # By hand: a row with documents `0 0 1 1 1`. The positions are `0 1 0 1 2`. Of the 15 pairs that a causal mask allows, the
-# six from the second document to the first fall away: 3 + 6 = **9** are left.
+# six from the second document to the first fall away: 3 + 6 = **9** are left. The picture shows three documents; yellow pairs may
+# be read.
 
 # %% id="documents-torch-tensor-0-0-1"
 documents = torch.tensor([[0, 0, 1, 1, 1]])
@@ -194,7 +195,8 @@ show(figures.fine_tuning.mask_of_documents(torch.tensor([0] * 4 + [1] * 6 + [2] 
 # ### Build it
 # `documents` (B, T) holds the number of each token's document; equal numbers stand side by side.
 # Padding has the number −1 and counts as one more document. Return a boolean mask of
-# shape (B, 1, T, T), True where the query may attend to the key. The axis of size 1 is for the heads.
+# shape (B, 1, T, T), True where the query may attend to the key. The axis of size 1 is for the heads. New tensors
+# belong on the device of `documents`.
 
 
 # %% id="fine_tuning.packed_mask"
@@ -311,14 +313,14 @@ print("the base reads pages better:", before < after)
 print(f"base {before:.3f} bits per byte, fine-tuned {after:.3f}")
 
 # %% [markdown] id="what-a-short-fine-tuning-cannot"
-# A lower learning rate, fewer epochs, or some pages mixed into the batches keep more. Training fewer weights also does: that is
+# A lower learning rate, fewer epochs, or some pages mixed into the batches keep more. Training fewer weights also helps: that is
 # part of LoRA's appeal.
 #
 # ### What a short fine-tuning cannot do
 # The course also keeps the base as it was before its last 500 steps, `arithmetic-pages`. It adds just as well on its pages, but
 # there an answer always follows its question *at once*. A chat template puts five tokens between the two. In those 500 steps most
-# answers stood five characters after their question, just where the template puts them. Both were fine-tuned in
-# the same way, with three seeds each:
+# answers stood five characters after their question, just where the template puts them. The two bases were
+# fine-tuned in the same way, with three seeds each:
 
 # %% id="for-name-in-arithmetic-pages-arithmetic"
 from course_lib.chapters.fine_tuning.lora_runs import all_runs, base_runs
@@ -330,21 +332,21 @@ for name in ("arithmetic-pages", "arithmetic-base"):
           f"{min(runs):.0%} to {max(runs):.0%}")  # fmt: skip
 
 # %% [markdown] id="both-solve-their-pages-on-conversations"
-# Both solve their pages. But the first looks for the operands a fixed number of places back, and in a chat it finds something
-# else: it answers in the right form, with the wrong numbers. A short fine-tuning teaches a *form*. The skill, and the phrasing of
-# the questions, must be in the base, in a layout like the one that fine-tuning will use.
+# Both solve their pages. But the first seems to look for the operands a fixed number of places back, and in a chat it finds
+# something else: it answers in the right form, with the wrong numbers. A short fine-tuning teaches a *form*. The skill, and the
+# phrasing of the questions, must be in the base, in a layout like the one that fine-tuning will use.
 
 # %% [markdown] id="5-lora"
 # ## 5 · LoRA
 #
-# AdamW keeps two numbers for each weight, and a gradient. For a large model they cost far more memory than the weights
+# Training keeps a gradient for each weight, and AdamW two more numbers. For a large model they cost far more memory than the weights
 # (notebook [Counting parameters](09_parameter_counting.ipynb)). **LoRA** freezes the weight $W$ and learns only a change of low
 # rank beside it:
 #
 # $$y = x W^\top + \frac{\alpha}{r}\; x A^\top B^\top \qquad A: (r, \text{in}),\; B: (\text{out}, r)$$
 #
-# $A$ starts random and $B$ at zero, so the model starts as it was. The factor $\alpha / r$ keeps the size of the update about
-# the same when the rank changes.
+# $A$ starts random and $B$ at zero, so the model starts as it was. $\alpha$ is a number that you choose; it is
+# divided by $r$ so that the size of the update stays about the same when the rank changes.
 #
 # By hand: $W = (1\; 2)$, $A = (1\; {-1})$, $B = (3)$, $\alpha = r = 1$, $x = (2\; 1)$. Then $xW^\top = 4$ and
 # $xA^\top B^\top = 1 · 3 = 3$, together **7**. Merged, $W + BA = (4\; {-1})$, and $(2\; 1)$ times that is 8 − 1 = **7** again.
@@ -495,7 +497,7 @@ for rank in (1, 8, 64):
 # $2r/d$ is the memory of gradients and moments. Activations must be kept as before.
 #
 # ### Which rank?
-# The same conversations, sixty steps each (with LoRA at a learning rate five times as large, and α = 2r),
+# The conversations of section 4, sixty steps each (with LoRA at a learning rate five times as large, and α = 2r),
 # stored with the course (`python -m course_lib.chapters.fine_tuning.lora_runs`). The
 # dashed line is full fine-tuning.
 
@@ -543,7 +545,7 @@ print(*list(fine_tuning.adapter_tensors(lora))[:2], sep="\n")
 # ### Build it
 # `q`, `k` and `v` (B, H, T, D) belong to the tokens of a text; `prefix_k` and `prefix_v` (H, P, D) stand before the keys and
 # values of *every* row. A token reads the whole prefix, itself and the tokens before it. Return attention (B, H, T, D). The
-# gradient is checked too, since the prefix is what is trained.
+# gradient is checked too, since the prefix is what is trained. New tensors belong on the device of `q`.
 
 
 # %% id="fine_tuning.prefix"
@@ -572,8 +574,8 @@ with torch.no_grad():
 print("acts like the prompt, within 1e-4:", torch.allclose(steered, whole, atol=1e-4))
 
 # %% [markdown] id="a-trained-prefix-is-more-than"
-# A trained prefix is more than a prompt: it may hold keys and values that no text produces. **Prompt tuning** is its little
-# sister and learns only the embeddings of P tokens. **Bottleneck adapters** put a small network after each layer's output;
+# A trained prefix is more than a prompt: it may hold keys and values that no text produces. **Prompt tuning** is its smaller
+# relative and learns only the embeddings of P tokens. **Bottleneck adapters** put a small network after each layer's output;
 # between its two matrices is a nonlinearity, so it cannot be merged. Compare what each trains in our model:
 
 # %% id="size-base-config"
@@ -595,7 +597,7 @@ for name, count in table.items():
 #
 # Our assistant chatters in a quarter of its answers. To say *how good* an answer is, is hard. To say which of *two* is better is
 # easy. Bradley and Terry (1952) turn such choices into numbers: give every answer a reward $r$, and let
-# (c for chosen, r for rejected; r is no longer the rank)
+# (with the subscripts c for chosen and r for rejected; $r$ is no longer the rank, and $\sigma(z) = 1 / (1 + e^{-z})$ is the sigmoid)
 #
 # $$p(\text{chosen} \succ \text{rejected}) = \sigma(r_c - r_r)$$
 #
@@ -676,9 +678,9 @@ reveal("fine_tuning.log_probability")
 #
 # $$\max_\pi\; \mathbb{E}_{y\sim\pi}\big[r(x, y)\big] - \beta\, \mathrm{KL}(\pi \,\|\, \pi_\text{ref})$$
 #
-# This has a closed-form solution. Write the objective as $-\beta\,\mathrm{KL}(\pi \,\|\, \pi^*)$ plus $\beta\log Z(x)$, a term that
-# depends on $x$ alone; it is
-# largest at $\pi = \pi^*$, where
+# The KL divergence ([Language models](02_language_models.ipynb)) says how far the policy $\pi$ has moved, and $\beta$ is the price: the
+# larger it is, the closer $\pi$ stays to the reference. This has a closed-form solution. Write the objective as
+# $-\beta\,\mathrm{KL}(\pi \,\|\, \pi^*)$ plus $\beta\log Z(x)$, a term that depends on $x$ alone; it is largest at $\pi = \pi^*$, where
 #
 # $$\pi^*(y \mid x) = \frac{1}{Z(x)}\, \pi_\text{ref}(y \mid x)\, e^{r(x, y)/\beta}$$
 #
@@ -687,7 +689,7 @@ reveal("fine_tuning.log_probability")
 #
 # $$L = -\log\sigma\big(\beta\, m\big), \qquad m = \log\frac{\pi(y_c)}{\pi_\text{ref}(y_c)} - \log\frac{\pi(y_r)}{\pi_\text{ref}(y_r)}$$
 #
-# A reward model without a reward model, trained as a policy (Rafailov et al. 2023). The solution, checked on three answers:
+# The policy is its own reward model, and no other is trained (Rafailov et al. 2023). The solution, checked on three answers:
 
 # %% id="reference-torch-tensor-0-5-0"
 reference = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
@@ -731,7 +733,8 @@ print("agrees:", torch.allclose(ours, -F.logsigmoid(0.1 * ((c - rc) - (r - rr)))
 
 # %% [markdown] id="play-with-it"
 # ### Play with it
-# How steeply the loss falls is how hard a pair still pulls. A pair that is satisfied stops pulling, and β says when. IPO has a square
+# How steeply the loss falls is how hard a pair still pulls. A pair with a large margin hardly pulls any more, and β says what
+# is large. IPO has a square
 # instead: it aims at one margin, and pulls back beyond it.
 
 # %% id="explorers-fine-tuning-preference-loss"
@@ -824,7 +827,7 @@ print(f"DPO with a reference copy: {parameters * 2 / 1e9:.0f} GB more; with LoRA
 
 # %% [markdown] id="and-time-a-step-reads-every"
 # And time. A step reads every token of a conversation once, forwards and backwards. DPO reads two answers, and both again with
-# the reference (forwards only): about 2 · (3 + 1) = 8 units where fine-tuning on one answer takes 3. The reference's
+# the reference (forwards only): about 2 · (3 + 1) = 8 forward passes where fine-tuning on one answer takes 3. The reference's
 # log-probabilities never change, so they can be computed once and stored.
 #
 # > **Predict.** In section 3, padding twenty conversations to the longest wasted two fifths of the places. What if they are sorted by
@@ -905,9 +908,11 @@ quiz("fine_tuning")
 # ### Papers
 # - Ouyang et al. 2022, *Training language models to follow instructions with human feedback*, arXiv:2203.02155.
 # - Hu et al. 2021, *LoRA: low-rank adaptation of large language models*, arXiv:2106.09685.
-# - Li & Liang 2021, *Prefix-tuning*, arXiv:2101.00190; Lester et al. 2021, *Prompt tuning*, arXiv:2104.08691.
+# - Li & Liang 2021, *Prefix-tuning*, arXiv:2101.00190; Lester et al. 2021, *The power of scale for
+#   parameter-efficient prompt tuning*, arXiv:2104.08691.
 # - Houlsby et al. 2019, *Parameter-efficient transfer learning for NLP*, arXiv:1902.00751 (bottlenecks).
 # - Krell et al. 2021, *Efficient sequence packing without cross-contamination*, arXiv:2107.02027.
+# - Bradley & Terry 1952, *Rank analysis of incomplete block designs*, Biometrika 39.
 # - Rafailov et al. 2023, *Direct preference optimization*, arXiv:2305.18290.
 # - Azar et al. 2023 (IPO), arXiv:2310.12036; Meng et al. 2024 (SimPO), arXiv:2405.14734; Ethayarajh et al. 2024 (KTO),
 #   arXiv:2402.01306.

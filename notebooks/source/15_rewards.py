@@ -113,8 +113,9 @@ for name, changed in (("as they are", reward), ("plus 10", reward + 10)):
     print(f"{name:12} same gradient: {same}; variance of one sample {variance:7.2f}")
 
 # %% [markdown] id="the-gradient-stays-and-the-variance"
-# The gradient stays, and the variance explodes: with rewards around 10 every sampled action is pushed up hard, and only the
-# average over many samples shows which one deserves it. So subtract a *baseline* $b$ from each reward. It changes no mean:
+# The gradient stays, and the variance (of the estimate from one sample, summed over the five logits) explodes: with rewards around
+# 10 every sampled action is pushed up hard, and only the average over many samples shows which one deserves it. So subtract a
+# *baseline* $b$ from each reward. It changes no mean:
 #
 # $$\mathbb{E}[b\, \nabla \log p] = b \sum_a \nabla p(a) = b\, \nabla 1 = 0$$
 #
@@ -127,8 +128,8 @@ for name, b in (("none", 0.0), ("the mean reward", mean), ("the best constant", 
     print(f"{name:18} b = {b:5.2f}   variance {rewards.gradient_variance(logits, reward, b):.3f}")
 
 # %% [markdown] id="the-best-constant-weighs-each-reward"
-# The best constant weighs each reward by the squared length of its $\nabla \log p$. The mean reward is simpler, nearly as good, and the one
-# that everybody uses. Most of what follows is about where the baseline comes from.
+# The best constant weighs each reward by the squared length of its $\nabla \log p$. The mean reward is simpler and nearly as good.
+# Most of what follows is about where the baseline comes from.
 
 # %% [markdown] id="2-the-clip"
 # ## 2 · The clip
@@ -186,18 +187,18 @@ explorers.rewards.clip()
 # %% [markdown] id="3-which-token-deserves-it"
 # ## 3 · Which token deserves it
 #
-# An answer of 33 tokens gets one reward at its end. Which of its tokens made it right? PPO trains a second model for that, the
-# *value function* $V_t$: the reward to be expected just before token $t$ is chosen, usually a copy of the model with a linear layer on
-# its hidden state. If the value
-# rises from one token to the next, that token was good news. The error of the
-# prediction at a step (the *TD error*) is
+# An answer of 33 tokens gets one reward at its end. Which of its tokens made it right? To tell, PPO trains a second model, the
+# *value function*: usually a copy of the model with a linear layer on its hidden state. Its output $V_t$ is the reward to be expected
+# just before token $t$ is chosen. If the value rises from one token to the next, that token was good news. With $r_t$ the reward at
+# token $t$, here 0 everywhere but at the last one, the error of the prediction at a step (the *TD error*, for temporal difference) is
 #
 # $$\delta_t = r_t + \gamma V_{t+1} - V_t$$
 #
-# The *discount* $\gamma$, from 0 to 1, makes later rewards count less; it is 1 in most work on language models. One error trusts the
-# value function completely. The sum of this
-# one and all later ones cancels every $V$ but $V_t$ and trusts only the reward. *Generalised advantage estimation* (Schulman et al. 2015) lies
-# between them, with $\lambda = 0$ for the single error and $\lambda = 1$ for the sum of all:
+# The *discount* $\gamma$, from 0 to 1, makes later rewards count less; it is 1 in most work on language models. After the last token
+# nothing is to be expected, so the next value there is 0. As an estimate of the advantage $A_t$ of a token, one error trusts the
+# value function completely. In the sum of this one and all later ones (with $\gamma = 1$) every $V$ but $V_t$ cancels, so it trusts
+# only the reward. *Generalised advantage estimation* (GAE, Schulman et al. 2015) lies between them, with $\lambda = 0$ for the single
+# error and $\lambda = 1$ for the sum of all:
 #
 # $$A_t = \delta_t + \gamma\lambda\, A_{t+1}$$
 #
@@ -277,7 +278,7 @@ explorers.rewards.group()
 # ## 5 · Staying close to the reference
 #
 # A reward measures one thing only. A policy that chases it may forget everything else, so most methods keep it close to the
-# model it started from, the *reference*. The distance is the Kullback–Leibler divergence
+# model it started from, the *reference*. How far it has moved is measured by the Kullback–Leibler divergence
 # $\text{KL}(\pi \| \text{ref}) = \mathbb{E}_\pi[\log \pi - \log \text{ref}]$, a mean over answers from the policy, and again we can only
 # sample. With $d = \log \pi - \log \text{ref}$ of a sampled token, three estimators are in use (Schulman 2020). An
 # answer's $d$ is the sum over its tokens; the loss takes the mean of the estimates over the tokens, and the logs below give their sum
@@ -324,8 +325,8 @@ reveal("rewards.kl")
 # ## 6 · GRPO and its relatives
 #
 # All parts are there. The loss of GRPO is minus PPO's objective with group advantages, plus a KL penalty, averaged over the
-# tokens of each answer and then over the answers. Its relatives change one or two places of it, and the rows below GRPO have no KL
-# penalty here:
+# tokens of each answer and then over the answers. Each of its relatives changes two places of it, and the rows below GRPO
+# have no KL penalty here:
 
 # %% id="for-name-each-in-objectives-items"
 for name, each in OBJECTIVES.items():
@@ -335,8 +336,9 @@ for name, each in OBJECTIVES.items():
     )
 
 # %% [markdown] id="dr-grpo-liu-et-al-2025"
-# - **Dr. GRPO** (Liu et al. 2025) does not divide by the standard deviation, and divides by a constant length: with the mean
-#   over each answer, a long wrong answer is punished less per token than a short one.
+# - **Dr. GRPO** (Liu et al. 2025) does not divide by the standard deviation, since dividing gives more weight to questions that are
+#   nearly always answered rightly or nearly always wrongly. And it divides by a constant length: with the mean over each answer, a
+#   long wrong answer is punished less per token than a short one.
 # - **DAPO** (Yu et al. 2025) raises the upper limit, so that rare tokens can grow, and averages over all tokens of the batch.
 # - **RLOO** (REINFORCE leave one out, Ahmadian et al. 2024) uses the mean of the *other* answers and treats the whole answer as one
 #   action. The paper has no ratio and no clip; the library, so that several steps on a batch are possible, has one ratio for the
@@ -422,7 +424,8 @@ def is_correct(text, expected):
 reveal("rewards.verifier")
 
 # %% [markdown] id="after-the-verifier"
-# The library is a little more lenient than the exercise: it also allows more white space, a plus sign, and commas between thousands.
+# The library is a little more lenient than the exercise: it also allows more white space, a plus sign, commas between thousands, and a
+# decimal point without a digit before it.
 
 # %% [markdown] id="for-formulas-comparing-by-value-is"
 # For formulas, comparing by value is harder: `2*(x + 1)` and `2*x + 2` are equal. The library evaluates both at random points of
@@ -549,7 +552,7 @@ show(figures.rewards.hacking(hacked))
 
 # %% [markdown] id="the-reward-that-is-paid-rises"
 # The reward that is paid rises; what was meant falls. The policy did exactly what it was paid for, since chatter is easier than
-# sums. This is *reward hacking*, also called Goodhart's law: a measure that is optimised stops being a good measure.
+# sums. This is *reward hacking*, an instance of Goodhart's law: a measure that is optimised stops being a good measure.
 #
 # What helps: rewards that check what is wanted and nothing else; a separate measure that is not optimised; the KL penalty, which
 # limits how far a trick can go; and reading the answers.
@@ -651,7 +654,7 @@ passes = {
 }  # FLOPs, and how often all weights are moved
 for name, (flops, reads) in passes.items():
     print(
-        f"{name:10} {flops} forward passes per token, weights moved {reads} times for {batch_tokens} tokens"
+        f"{name:10} passes per token: {flops}; times the weights move for {batch_tokens} tokens: {reads}"
     )
 
 # %% [markdown] id="sampling-reads-all-weights-once-for"
@@ -712,10 +715,8 @@ def slope(value):
 
 right = slope(lambda log_p: rewards.exact_kl(log_p, reference))
 other = slope(lambda log_p: rewards.exact_kl(reference, log_p))
-for (
-    name,
-    k,
-) in rewards.ESTIMATORS.items():  # the samples are fixed: their probabilities are constants
+for name, k in rewards.ESTIMATORS.items():
+    # The samples are fixed, so their probabilities are constants.
     g = slope(lambda log_p, k=k: (policy.exp() * k(log_p, reference)).sum())
     same = [torch.allclose(g, each) for each in (right, other)]
     print(
@@ -761,16 +762,17 @@ for n in (1, 4, 16, 64, 256, 1024):
     print(f"n = {n:4}: best of n is right in {picked:.2f}")
 
 # %% [markdown] id="this-verifier-gives-right-answers-about"
-# This verifier gives right answers about 3 and wrong ones about 0, but now and then a wrong one gets an enormous score. The more
+# This reward model gives right answers about 3 and wrong ones about 0, but now and then a wrong one gets an enormous score. The more
 # samples, the more surely one of these is among them, and the maximum picks it. Best of n is an optimizer too, and it hacks rewards
-# like any other.
+# like any other (Gao et al. 2022).
 
 # %% [markdown] id="further-from-base-model-to-reasoner"
 # ## Further: from base model to reasoner
 #
 # The recipe of DeepSeek-R1 (2025) is this notebook at scale: a *cold start* (a little fine-tuning on worked answers, so that thinking occurs
 # at all), GRPO with rewards from rules, *rejection sampling* (keep the right answers of the trained policy, and fine-tune a fresh model on
-# them), and *distillation* (fine-tune small models on them). Rejection sampling is best of n with the verifier, turned into data. The policy is that of section 9, after three steps:
+# them), a second round of rewards, and *distillation* (fine-tune small models on the answers). Rejection sampling is best of n with
+# the verifier, turned into data. The policy is that of section 9, after three steps:
 
 # %% tags=["nbval-ignore-output"] id="asked-held-out-questions-16"
 asked = held_out_questions(16)
@@ -801,8 +803,8 @@ for step in text.split(" so ")[0].split():
     print(f"{step:9} {rewards.same_expression(left, right_side)}")
 
 # %% [markdown] id="a-process-reward-says-where-an"
-# A process reward says *where* an answer went wrong, so it needs fewer samples. But someone must say what a step is, and steps can be
-# gamed as well: a policy that is paid for each right step writes many easy ones. R1 uses outcomes only.
+# A process reward says *where* an answer went wrong, which an outcome alone leaves open. But someone must say what a step is, and steps can be
+# gamed as well: a policy that is paid for each right step writes many easy ones. R1 does without process rewards.
 
 # %% [markdown] id="recap"
 # ## Recap
@@ -811,8 +813,8 @@ for step in text.split(" so ")[0].split():
 #    baseline changes the variance only.
 # 2. PPO clips the importance ratio, one-sidedly: what has moved far enough stops, what moved the wrong way is corrected. GAE spreads
 #    one reward over tokens with a value function; GRPO does without, by comparing the answers of a group.
-# 3. GRPO, Dr. GRPO, DAPO, RLOO and GSPO differ in four places: advantage, ratio, limits, average; and most drop the
-#    KL penalty.
+# 3. GRPO, Dr. GRPO, DAPO, RLOO and GSPO differ in four places: advantage, ratio, limits, average; and Dr. GRPO and
+#    DAPO drop the KL penalty.
 # 4. A verifier finds by a rule and compares by value. Whatever the reward leaves open will be found.
 # 5. Votes, best of n and pass@k trade compute for accuracy at the question. GRPO moves much of that into training.
 #
@@ -828,6 +830,7 @@ quiz("rewards")
 #   *High-dimensional continuous control using generalized advantage estimation*, arXiv:1506.02438.
 # - Shao et al. 2024, *DeepSeekMath*, arXiv:2402.03300 (GRPO); Liu et al. 2025, arXiv:2503.20783 (Dr. GRPO); Yu et al. 2025,
 #   arXiv:2503.14476 (DAPO); Ahmadian et al. 2024, arXiv:2402.14740 (RLOO); Zheng et al. 2025, arXiv:2507.18071 (GSPO).
+# - Schulman 2020, *Approximating KL divergence*, joschu.net/blog/kl-approx.html.
 # - DeepSeek-AI 2025, *DeepSeek-R1*, arXiv:2501.12948; Yue et al. 2025, arXiv:2504.13837, on what it adds to the base model.
 # - Tang & Munos 2025, *On a few pitfalls in KL divergence gradient estimation for RL*, arXiv:2506.09477.
 # - Wang et al. 2022, *Self-consistency*, arXiv:2203.11171; Chen et al. 2021, *Evaluating large language models trained on code*,

@@ -40,7 +40,7 @@ tokenizer = course_tokenizer()
 # %% [markdown] id="1-what-users-feel-and-what"
 # ## 1 · What users feel, and what limits it
 #
-# A user of a chat feels two times: the **time to first token**, from sending the question until something appears, and the
+# Two times matter to the user of a chat: the **time to first token**, from sending the question until something appears, and the
 # **time per output token** after that. An operator counts **throughput**, the tokens per second of all users together, and
 # **goodput**, the requests per second that stay within the promised times.
 #
@@ -58,9 +58,9 @@ print("seconds in the server:", round(seconds, 2))
 print("requests in it:", round(serving.little_concurrency(6, seconds), 1))
 
 # %% [markdown] id="build-it"
-# A server that can hold only 40 of them will have a queue that grows for ever. To see how many tokens per second a device can
-# give, look at one step of decoding, as in [Counting parameters](09_parameter_counting.ipynb). It generates one token for each
-# of $B$ requests. All weights are read **once**, the cache of **each** request is read, and each request needs its own FLOPs:
+# A server that can hold only 40 of them finishes fewer requests per second than arrive, so its queue grows for ever. To see how
+# many tokens per second a device can give, look at one step of decoding, as in [Counting parameters](09_parameter_counting.ipynb).
+# It generates one token for each of $B$ requests. All weights are read **once**, the cache of **each** request is read, and each request needs its own FLOPs:
 #
 # $$\text{tokens per second} \le \frac{B}{\max\left(\dfrac{W + B \cdot K}{\text{bandwidth}},\ \dfrac{B \cdot F}{\text{peak}}\right)}$$
 #
@@ -155,8 +155,8 @@ reveal("serving.requests")
 # %% [markdown] id="shared-blocks-and-copy-on-write"
 # ### Shared blocks, and copy on write
 #
-# A block may belong to several tables. The manager counts how many, and a block is free when its count is 0. Three samples of
-# one prompt share its blocks. The last one is not full: whoever writes into it first takes a copy, so that the others keep what
+# A block may belong to several tables. The manager counts how many, and a block is free when its count is 0. Several samples
+# of one prompt share its blocks. The last one is not full: whoever writes into it first takes a copy, so that the others keep what
 # they have. This is **copy on write**.
 
 # %% id="manager-blockmanager-num-blocks-8-block"
@@ -258,9 +258,9 @@ ids = [torch.tensor([tokenizer.encode(f"{start} = 1\nprint(x)")], device=device)
 with torch.inference_mode():
     hidden = [model(each, return_hidden=True).hidden_states for each in ids]
 same = ids[0][0] == ids[1][0]
-for layer in (0, 1, 4):
-    gap = (hidden[0][layer] - hidden[1][layer])[0, same].abs().max()
-    print(f"before layer {layer}: the stream of the equal tokens is the same: {bool(gap < 1e-4)}")
+for layers in (0, 1, 4):  # 0 are the embeddings, 4 are all layers of this model
+    gap = (hidden[0][layers] - hidden[1][layers])[0, same].abs().max()
+    print(f"after {layers} layers: the stream of the equal tokens is the same: {bool(gap < 1e-4)}")
 
 # %% [markdown] id="no-only-the-embeddings-are-equal"
 # No. Only the embeddings are equal. After the first layer every token has read what came before, and its keys show it. So a
@@ -385,9 +385,8 @@ reveal("serving.shares")
 # ### Play with it
 #
 # Requests as lanes (a tick marks an arrival), and on the right the blocks that they hold at the moment of the grey line, numbered by
-# request. Compare the policies. Then change
-# the budget, and take blocks away: requests have to wait for room. With 24 blocks and the policy `continuous`, one of them even
-# loses its blocks and reads its text again.
+# request. Compare the policies. Then change the budget (only `chunked` has one), and take blocks away: requests have to wait for
+# room. With 24 blocks and the policy `continuous`, one of them even loses its blocks and reads its text again.
 
 # %% id="explorers-serving-lanes"
 explorers.serving.lanes()
@@ -397,7 +396,9 @@ explorers.serving.lanes()
 #
 # Blocks are taken when they are needed, so the server may accept more requests than it can finish at once. When a
 # request needs a block and none is left, the running request that is last in order loses its blocks and waits again (**preemption
-# by recomputation**); if that is the request itself, it keeps its blocks and pauses. The text of a preempted request is kept; keys and values follow from it. The first in order can always go on, so everything ends after finitely many steps.
+# by recomputation**); if that is the request itself, it keeps its blocks and pauses. The text of a preempted request is kept; keys
+# and values follow from it. As long as every request fits into the cache alone, the first in order can always go on, so everything
+# ends after finitely many steps.
 
 # %% [markdown] id="build-preemption"
 # ### Build it
@@ -469,9 +470,11 @@ print("texts:", len(equal), "the same as alone:", sum(equal))
 # do it: find the last place where the newest tokens occurred before, and guess what followed there. The model then checks the
 # guess in one pass.
 #
-# Such a guess is a distribution with all its probability on one token: $q(\text{guess}) = 1$, so $\min(1, p/q)$ is
-# $p(\text{guess})$. Keeping it with that probability, and sampling from the rest otherwise, is the same as sampling from $p$ and looking whether the sample is the guess. So the engine samples
-# exactly as before, with the same random number, and goes on while the guesses agree. The text does not change at all. This is known as **prompt lookup** (Saxena 2023).
+# Such a guess is a distribution with all its probability on one token: $q(\text{guess}) = 1$, so with $p$, the
+# model's distribution, the probability $\min(1, p/q)$ of keeping it is $p(\text{guess})$. Keeping it with that probability, and
+# sampling from the rest otherwise, is the same as sampling from $p$ and checking whether the sample is the guess. So the engine
+# samples exactly as before, with the same random number, and goes on while the guesses agree. The text does not change at all. This
+# is known as **prompt lookup** (Saxena 2023).
 #
 # ### Build it
 # Find the last place before the end of `tokens`, a list of ids, where its last `n` tokens occur; the two places may overlap.
@@ -603,7 +606,8 @@ print(status, answer["error"]["message"])
 
 # %% [markdown] id="the-official-client-works-too-openai"
 # The official client works too: `openai.OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")`. The page at `/` shows
-# requests, blocks and steps as they happen, and `/metrics` is for Prometheus.
+# requests, blocks and steps as they happen, and `/metrics` is for Prometheus, a program that collects such numbers. In the next
+# cell some of the free blocks are *kept*: they still hold keys of this chat, in case another prompt begins in the same way.
 
 # %% id="metrics-urllib-request-urlopen-address-metrics"
 metrics = urllib.request.urlopen(address + "/metrics").read().decode()
@@ -650,8 +654,8 @@ for batch in (1, 4, 16):
 
 # %% [markdown] id="the-limit-is-never-reached-for"
 # The limit is never reached. For a model this small a step has many short operations, and starting them takes longer than what
-# they compute. That is why the measured number grows with the batch even where the formula says that arithmetic is the limit. A
-# model a thousand times larger comes much closer.
+# they compute. That is why the measured number grows with the batch even where the formula says that arithmetic is the limit. In
+# a large model this overhead is a small part of a step, and the measured number comes closer to the limit.
 #
 # Planning costs something too. It is Python code that touches no tensor:
 
@@ -678,9 +682,7 @@ with torch.inference_mode():
     many = model(ids).logits
     alone = torch.cat([model(row).logits for row in ids.split(1)])
 differ = sum(not torch.equal(a, b) for a, b in zip(many, alone, strict=True))
-print(
-    "logits that differ in some bit:", differ, "of 64; most by", float((many - alone).abs().max())
-)
+print(f"logits that differ in some bit: {differ} of 64; most by {(many - alone).abs().max():.0e}")
 
 # %% [markdown] id="a-larger-batch-is-always-better"
 # **"A larger batch is always better."** For the operator's total, up to a point. A user who is being served
@@ -752,4 +754,4 @@ print(f"computed again: {1000 * flops / card.peak_flops:.0f} ms,",
 # - Willard & Louf 2023, *Efficient guided generation for large language models*, arXiv:2307.09702.
 # - Leviathan, Kalman & Matias 2022, arXiv:2211.17192 (speculative decoding); Saxena 2023, *Prompt lookup decoding* (code on GitHub).
 #
-# **Next:** fewer bits for each weight, which make every step of such a server shorter.
+# **Next:** fewer bits for each weight, which shorten every step that waits for memory.

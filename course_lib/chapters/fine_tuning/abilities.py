@@ -5,8 +5,8 @@ from course_lib.study.record.ability import ability
 ABILITIES = (
     ability(
         "fine_tuning",
-        "turn conversations into ids and labels, pack them into rows that do not notice each "
-        "other, and say what a base model must know before a short fine-tuning can work",
+        "turn conversations into ids and labels, pack them into rows where none reads "
+        "another, and say what a base model must know before a short fine-tuning can work",
         exercises="labels packed_mask packed_positions",
         questions="end first_token bug_labels separate packing packed_pairs base_lacks",
     ),

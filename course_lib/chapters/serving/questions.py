@@ -84,7 +84,8 @@ STATIC = OneAnswer(
 BLOCKS = Numeric(
     id="serving.blocks_of_request",
     prompt="A block holds {size} tokens. A request has a prompt of {prompt} tokens and has "
-    "generated {new}; the newest one has not been read yet. How many blocks does it hold at least?",
+    "generated {new}; the newest one has not passed through the model yet. How many blocks "
+    "does it hold at least?",
     draw=lambda rng: {
         "size": rng.choice([8, 16, 32]),
         "prompt": rng.randint(400, 3000),

@@ -120,7 +120,7 @@ HALF_THE_TIME = OneAnswer(
             "the frozen weights are still multiplied, forwards and backwards.",
         ),
         Option(
-            "About a third of that time",
+            "About a third",
             False,
             "that is the forward pass alone. The gradient must still flow back to the first "
             "layer's factors.",

@@ -115,8 +115,8 @@ MASK_PROMPT = OneAnswer(
 
 CHOSEN_FALLS = OneAnswer(
     id="fine_tuning.chosen_falls",
-    prompt="During DPO the log-probability of the chosen answers falls from −6 to −7, the pair "
-    "accuracy rises to 0.9. Which statement is right?",
+    prompt="During DPO the log-probability of the chosen answers falls from −6 to −7, and the "
+    "pair accuracy rises to 0.9. Which statement is right?",
     options=(
         Option(
             "This is usual: the loss rewards the difference, and the rejected answers fell more.",

@@ -74,7 +74,7 @@ VERIFIER = SeveralAnswers(
         Option(
             "Judge only the number after the last `so`, at the end of the text.",
             True,
-            "a text that lists many numbers has then one answer only.",
+            "a text that lists many numbers then has only one answer.",
         ),
         Option(
             "Compare values exactly, as fractions.",

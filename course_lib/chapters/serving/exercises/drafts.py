@@ -107,7 +107,8 @@ DRAFT = Exercise(
         Misconception(
             "the first place",
             _first,
-            "You take the first place where the ending occurs. The last one is more like this one.",
+            "You take the first place where the ending occurs. The last one is nearer, "
+            "and the text is more likely to go on as it did there.",
         ),
         Misconception(
             "the ending repeated",

@@ -182,7 +182,7 @@ PREEMPTED = Exercise(
         _mistake(
             "the next one loses",
             "You preempt the request right after the one that needs a block. Take from the end of "
-            "the order: who came last has lost the least.",
+            "the order: who came last usually has the least to compute again.",
             victim=_next_in_order,
         ),
         _mistake(
