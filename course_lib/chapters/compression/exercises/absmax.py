@@ -80,7 +80,7 @@ ABSMAX = Exercise(
         ),
         Probe(
             "several rows",
-            lambda: call(torch.tensor([[0.1, 0.2], [5.0, 10.0], [-300.0, 0.0]]), 8),
+            lambda: call(torch.tensor([[0.12, 0.2], [5.2, 10.0], [-300.0, 0.0]]), 8),
             "Every row has a scale of its own.",
         ),
         Probe(
