@@ -57,6 +57,7 @@ class Scheme:
 
     def __str__(self) -> str:
         name = {"nf4": "NF4", "fp8": "FP8"}.get(self.kind, f"int{self.bits}")
+        name += " zero point" if self.kind == "zero point" else ""
         return f"{name} {self.group if isinstance(self.group, str) else f'group {self.group}'}"
 
     @property

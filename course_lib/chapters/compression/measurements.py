@@ -3,9 +3,11 @@
 `python -m course_lib.chapters.compression.measurements` repeats all of it, or what is named.
 
     methods       bits per byte, size and error of the course model under every method
+    grid          bits per byte for bits and group sizes, without calibration
     layers        which layers hurt most when they alone are quantised
     rounding      two bits with and without training through rounding, with three seeds
     distillation  a student alone and with the course model as its teacher, with three seeds
+    references    results beside bitsandbytes, gguf and onnxruntime, which must be installed for it
 
 Taught in:        compression
 Checked against:  rows measured again in the notebook and in the tests
@@ -14,8 +16,10 @@ Checked against:  rows measured again in the notebook and in the tests
 import copy
 import functools
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ STORED = Path(__file__).parent / "data" / "measurements.json"
 CHARACTERS, SHORT = 10_000, 4_000  # of held-out documentation
 ROWS, CONTEXT = 64, 256  # of calibration text
 SEEDS = (0, 1, 2)
+BITS, GROUPS = (2, 3, 4, 5, 6, 8), (16, 32, 64, 128, "channel", "tensor")
 METHODS: tuple[tuple[Scheme, tuple[str, ...]], ...] = (
     (Scheme(8, "tensor"), ("nearest",)),
     (Scheme(8, "channel"), ("nearest",)),
@@ -128,6 +133,18 @@ def _row(name: str, method: str, model: DecoderLM, whole: float, size: float) ->
     }
 
 
+def _grid() -> Record:
+    whole = bits(fresh(), SHORT)
+    found = {}
+    for group in GROUPS:
+        row = []
+        for each in BITS:
+            packed = compression.quantise_model(fresh(), Scheme(each, group))
+            row.append(round(bits(compression.dequantise_model(packed), SHORT), 4))
+        found[str(group)] = row
+    return {"bits": list(BITS), "whole": round(whole, 4), "groups": found}
+
+
 def _layers() -> list[Record]:
     whole, rows = bits(fresh(), SHORT), []
     for name in compression.linear_layers(course_model()):
@@ -194,11 +211,58 @@ def _distillation() -> Record:
     return {"parameters": parameters, "teacher": round(bits(fresh()), 4), "runs": runs}
 
 
+def _references() -> list[Record]:
+    return [_bitsandbytes(), *map(_gguf, ("Q8_0", "Q4_0")), _onnx()]
+
+
+def _bitsandbytes() -> Record:
+    import bitsandbytes.functional as theirs
+
+    weight = course_model().get_parameter("model.layers.0.mlp.up_proj.weight")
+    packed, state = theirs.quantize_4bit(weight, blocksize=64, quant_type="nf4")
+    ours = compression.quantise(weight, Scheme(4, 64, "nf4"))
+    equal = torch.equal(ours.dequantised(), theirs.dequantize_4bit(packed, state))
+    equal = equal and torch.equal(ours.packed.flatten(), packed.flatten())
+    return _reference("NF4, bytes and numbers", "bitsandbytes", weight.numel(), equal)
+
+
+def _gguf(kind: str) -> Record:
+    import gguf
+
+    weight = course_model().get_parameter("model.layers.0.mlp.up_proj.weight")
+    theirs = gguf.quants.quantize(weight.numpy(), gguf.GGMLQuantizationType[kind])
+    ours = compression.gguf_quantise(weight, kind)
+    back = gguf.quants.dequantize(theirs, gguf.GGMLQuantizationType[kind])
+    equal = np.array_equal(ours.numpy(), theirs)
+    equal = equal and np.array_equal(compression.gguf_dequantise(ours, kind).numpy(), back)
+    return _reference(f"{kind}, bytes and numbers", "gguf", weight.numel(), equal)
+
+
+def _onnx() -> Record:
+    from course_lib.compression.onnx_graph import OnnxDecoder, export_onnx
+
+    ids = torch.tensor([training_ids()[:64]])
+    with tempfile.TemporaryDirectory() as folder:
+        exported = OnnxDecoder(export_onnx(fresh(), Path(folder) / "model.onnx"))
+        logits = torch.cat([exported.read(part) for part in ids.split(16, dim=1)], dim=1)
+    wanted = fresh()(ids).logits
+    equal = bool((logits - wanted).abs().max() < 1e-3)
+    return _reference("logits with cache, within 0.001", "onnxruntime", wanted.numel(), equal)
+
+
+def _reference(what: str, package: str, numbers: int, equal: bool) -> Record:
+    version = metadata.version(package)
+    return {"what": what, "package": package, "version": version, "numbers": numbers,
+            "equal": equal}  # fmt: skip
+
+
 EXPERIMENTS: dict[str, Callable[[], Any]] = {
     "methods": _methods,
+    "grid": _grid,
     "layers": _layers,
     "rounding": _rounding,
     "distillation": _distillation,
+    "references": _references,
 }
 
 

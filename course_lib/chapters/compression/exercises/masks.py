@@ -261,6 +261,11 @@ TWO_FOUR = Exercise(
             lambda: call(torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 2.0, 2.0, 2.0]])),
             "Exactly two stay, those further left.",
         ),
+        Probe(
+            "nearly equal scores",
+            lambda: call(torch.tensor([[1.0, 1.0001, 1.0002, 1.0003]])),
+            "A small difference decides, too.",
+        ),
         Probe("three rows of three fours", lambda: call(uneven(3, 12)), "Row by row."),
     ),
     misconceptions=(
