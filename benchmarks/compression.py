@@ -3,8 +3,8 @@
     python -m benchmarks.compression
 
 Matrices are used in turn, as many as make up 256 MB in float32, so that none of them stays in the
-cache, as in decoding. Each contestant gets its own form of the same weights. Times are ratios within
-each round. The bandwidth of a plain copy is measured in the same run, as GB per second read.
+cache, as in decoding. Each contestant gets its own form of the same weights. Times are ratios
+within each round. The bandwidth of a plain copy is measured in the same run, in GB per second.
 """
 
 import math

@@ -145,7 +145,7 @@ def pareto(rows: Rows) -> Figure:
     ax.set_ylabel("bits per byte more than float32")
     ax.legend(frameon=False, fontsize=9)
     kinds = {row["method"] for row in best if row["bits per weight"] < 5}
-    title(ax, f"Below 5 bits per weight, {' and '.join(sorted(kinds))} alone reach the front")
+    title(ax, f"Below 5 bits per weight the front is made by {' and '.join(sorted(kinds))}")
     return figure
 
 

@@ -59,7 +59,7 @@ STUDENT = ModelConfig(
     num_attention_heads=4, num_key_value_heads=2, head_dim=24, max_position_embeddings=256,
     tie_word_embeddings=True,
 )  # fmt: skip
-STUDENT_PLAN = Plan(steps=240, warmup=20, peak=5e-3, final=5e-4)
+STUDENT_PLAN = Plan(steps=110, warmup=10, peak=5e-3, final=5e-4)
 ROUNDED_PLAN = Plan(steps=80, warmup=5, peak=5e-4, final=5e-5)
 
 Record = dict[str, Any]
@@ -70,6 +70,11 @@ def bits(model: DecoderLM, characters: int = CHARACTERS) -> float:
     text, tokenizer = held_out_text(characters), course_tokenizer()
     ids = tokenizer.encode_ordinary(text)
     return text_bits_per_byte(model.use_kernels(), text, ids, tokenizer.special_tokens[SEPARATOR])
+
+
+def held_out_ids(count: int) -> list[int]:
+    """Return the first ids of the held-out text."""
+    return list(course_tokenizer().encode_ordinary(held_out_text(SHORT)))[:count]
 
 
 def fresh() -> DecoderLM:
@@ -191,7 +196,7 @@ def _student(seed: int, share: float, temperature: float = 1.0) -> Record:
         student = build_model(STUDENT)
     plan, began = _plan(STUDENT_PLAN, seed), time.process_time()
     training = compression.DistillationTraining(
-        student, fresh(), crops(12, 128), plan, share, temperature
+        student, fresh(), crops(6, 96), plan, share, temperature
     )
     losses = [round(training.step().loss, 4) for _ in range(plan.steps)]
     spent = time.process_time() - began
