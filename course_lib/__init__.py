@@ -151,6 +151,13 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("rewards",),
     ),
     ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
+    (
+        "compression",
+        "Compression",
+        "How small can a model be, and what is lost?",
+        160,
+        ("compression",),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

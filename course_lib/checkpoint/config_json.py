@@ -51,8 +51,8 @@ _FIXED = {
     "add_cross_attention": False,
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
-    "quantization_config": None,
 }
+QUANTISED_HERE = "llm-insides"  # the `quant_method` of folders that this library writes
 
 
 def load_config(source: str | Path, download: bool = False) -> ModelConfig:
@@ -85,6 +85,8 @@ def config_from_json(words: Mapping[str, Any]) -> ModelConfig:
             "Other families have parts that no model here has: load them with transformers."
         )
     require_fixed(words, _FIXED)
+    if not is_quantised_here(words):
+        require_fixed(words, {"quantization_config": None})
     if family == "gpt2":
         words = {_GPT2_WORDS.get(word, word): value for word, value in words.items()}
         if not words.get("intermediate_size"):
@@ -98,6 +100,12 @@ def config_from_json(words: Mapping[str, Any]) -> ModelConfig:
                 parameters, config.head_dim, config.max_position_embeddings, length, "cpu"
             )
     return config
+
+
+def is_quantised_here(words: Mapping[str, Any]) -> bool:
+    """Return whether these are the keys of a folder that this library wrote with packed weights."""
+    block = words.get("quantization_config")
+    return isinstance(block, dict) and block.get("quant_method") == QUANTISED_HERE
 
 
 def require_fixed(words: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ Taught in:        transformer
 Checked against:  transformers' from_pretrained and save_pretrained, in both directions
 """
 
+import importlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,7 +20,13 @@ from safetensors.torch import save_file
 
 from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.checkpoint.bert import encoder_config, load_encoder
-from course_lib.checkpoint.config_json import CONFIG, config_from_json, config_to_json, read_config
+from course_lib.checkpoint.config_json import (
+    CONFIG,
+    config_from_json,
+    config_to_json,
+    is_quantised_here,
+    read_config,
+)
 from course_lib.checkpoint.folder import local_folder
 from course_lib.checkpoint.state_dict_check import with_head
 from course_lib.checkpoint.tensor_files import WEIGHTS, Found, read_tensors, require_fit
@@ -27,6 +34,7 @@ from course_lib.families import EncoderOnly, FamilyConfig
 from course_lib.model import DecoderLM, ModelConfig, build_model
 
 HEAD = "lm_head.weight"
+PACKED_READER = "course_lib.compression.files"  # a later part; imported for packed weights alone
 # What old files carry beside the weights: masks and frequencies, which are computed here.
 _COMPUTED = re.compile(r"(^|\.)(attn\.(masked_)?bias|rotary_emb\.inv_freq)$")
 
@@ -40,12 +48,17 @@ def load_model(
     """Return the model of a checkpoint, ready to use; `dtype` converts its weights.
 
     A decoder of any family here is a `DecoderLM`; a folder with "model_type": "bert" holds an
-    encoder, `EncoderOnly`.
+    encoder, `EncoderOnly`. Weights that `course_lib.compression` has packed stay packed.
     """
     folder = local_folder(source, download)
     config = read_config(folder, _model_config)
     if isinstance(config, FamilyConfig):
         return load_encoder(folder, config, dtype, device)
+    if read_config(folder, is_quantised_here):
+        model: DecoderLM = importlib.import_module(PACKED_READER).load_quantised(
+            folder, dtype, device
+        )
+        return model
     with torch.device("meta"):
         model = build_model(config)
     found = _with_model_names(read_tensors(folder), model)

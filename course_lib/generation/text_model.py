@@ -290,7 +290,7 @@ def load(
     device = default_device() if device is None else torch.device(device)
     model = load_model(folder, dtype, device)
     assert isinstance(model, DecoderLM), "`_require_decoder` let a model of another kind pass"
-    if dtype is None and device.type == "cpu" and model.lm_head.weight.dtype == torch.float16:
+    if dtype is None and device.type == "cpu" and next(model.parameters()).dtype == torch.float16:
         model = model.float()
     return TextModel(model.prepare_to_write(), tokenizer, defaults, template)
 

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Compression” and to no other."""

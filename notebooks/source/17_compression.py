@@ -1,0 +1,859 @@
+# %% [markdown]
+# # 17 · Compression
+#
+# **How small can a model be, and what is lost?**
+#
+# Generating a token means reading every weight once. Fewer bits per weight are fewer bytes to read, and a model that fits where
+# it did not fit before. In this notebook you build the ways to get there: integers with scales, tables of numbers, rounding that
+# knows what a layer reads, pruning, training through rounding, and a small model that learns from a large one. Everything is
+# measured on the course's own model in bits per byte of text that it has never seen.
+#
+# After this notebook you can
+# - quantise weights by absmax, with a zero point, in groups and by a table, and count the bits with their scales;
+# - explain outliers, SmoothQuant, GPTQ's column step and AWQ, and say what each of them measures;
+# - prune by Wanda and two of four, train through rounding, distil, and judge what is faster and what is only smaller.
+#
+# About 160 minutes. You need notebooks [The whole transformer](08_transformer.ipynb),
+# [Training](11_training.ipynb) and [Generation](12_generation.ipynb). Nothing is downloaded.
+
+# %%
+import copy
+import tempfile
+import time
+
+import torch
+
+import course_lib
+from course_lib import compression
+from course_lib.chapters.compression import figures
+from course_lib.chapters.compression import measurements as stored
+from course_lib.compression import Scheme
+from course_lib.compression.files import save_quantised
+from course_lib.device import default_device, seeded, synchronize
+from course_lib.generation import Reader
+from course_lib.pretrained import course_model, course_tokenizer
+from course_lib.study import exercise, explorers, hint, quiz, reveal, show
+from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
+
+device = default_device()
+model = copy.deepcopy(course_model()).to(device).use_kernels()
+measured = stored.stored_measurements()
+weight = model.get_parameter("model.layers.1.mlp.up_proj.weight").detach()  # (640, 256)
+
+# %% [markdown]
+# ## 1 · Numbers with few bits
+#
+# A floating-point number has a sign, an exponent and a mantissa. Fewer bits mean fewer numbers: bfloat16 keeps float32's range and
+# gives up precision, FP8 gives up both. `E4M3` means 4 bits of exponent and 3 of mantissa. Integers are evenly spaced instead.
+#
+# > **Predict.** FP4 (`E2M1`) has 4 bits. How many different numbers can it hold, and is 2.5 one of them?
+
+# %%
+print("not negative:", compression.format_values("E2M1").tolist())
+for name in ("float16", "bfloat16", "E4M3", "E5M2"):
+    rounded_pi = compression.round_to_format(torch.tensor(3.14159265), name)
+    print(
+        f"{name:9} π is {rounded_pi.item():<9.6g} largest {compression.FORMATS[name].largest:.3g}"
+    )
+
+# %% [markdown]
+# Two 4-bit halves of a byte cannot be compared by eye, so here are all formats on one line, each with its largest number at 1.
+# FP4 and NF4 crowd around 0, where most weights are. Move the number.
+
+# %%
+explorers.compression.formats()
+
+# %% [markdown]
+# Rounding of this kind is what a processor does when it casts. Our function follows from the definition of a format. Torch's casts
+# are its check:
+
+# %%
+x = torch.randn(10_000, generator=seeded(0))
+for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
+    print(name, "equal:", torch.equal(compression.round_to_format(x, name), x.to(kind).float()))
+
+# %% [markdown]
+# ## 2 · Integers and a scale
+#
+# Weights are small real numbers, integers are not. So each row of a matrix gets a **scale**: a weight is an integer times the scale.
+# With **absmax** the scale is chosen so that the largest magnitude gets the largest integer:
+#
+# $$\text{scale} = \frac{\max_j |x_j|}{2^{b-1} - 1} \qquad c_j = \operatorname{round}(x_j / \text{scale}) \qquad x_j \approx c_j \cdot \text{scale}$$
+#
+# By hand, with 4 bits: the row (7, −3, 1.2) has the scale 7 / 7 = 1 and the codes 7, −3, 1. The error of a weight is at most half a
+# scale, so **the largest weight of a row decides the error of all others**.
+#
+# ### Build it
+#
+# `x` has any number of axes; the last one is a row, (..., I). Return `codes`, in the shape of `x`, and `scale`, (..., 1), as a
+# pair. A code is x / scale rounded as `torch.round` does (halves go to the even neighbour). A row of zeros has the scale 1.
+
+
+# %%
+@exercise("compression.absmax")
+def absmax_quantise(x, bits):
+    """Return the codes of each row, and its scale."""
+    ...
+
+
+# %% [markdown]
+# Stuck? Put `hint()` in a new cell. The course's own:
+
+# %%
+reveal("compression.absmax")
+
+# %% [markdown]
+# ### Checked against the real thing
+#
+# Torch has the round trip as one function, meant for training. It multiplies by 1 / scale instead of dividing, so numbers that are almost
+# exactly between two codes may go the other way:
+
+# %%
+codes, scale = compression.absmax_quantise(weight, 8)
+ours = compression.dequantise(codes, scale)
+theirs = torch.stack([
+    torch.fake_quantize_per_tensor_affine(row, s.item(), 0, -127, 127)
+    for row, s in zip(weight, scale, strict=True)
+])  # fmt: skip
+share = ((ours - theirs).abs() > 1e-6).double().mean().item()
+print("weights that differ, less than one in a thousand:", share < 1e-3)
+print(f"error of the whole matrix: {compression.relative_error(weight, ours):.2%}")
+
+# %% [markdown]
+# ### A zero point
+#
+# Absmax spends half of its codes on each sign. What is never negative, such as the output of a ReLU, uses half of them. A **zero
+# point** moves the range: codes from 0 to $2^b - 1$, and the code `zero` stands for 0. It is important that 0 is exactly
+# a code, since padding, ReLU and pruning make many zeros.
+#
+# $$\text{scale} = \frac{\text{high} - \text{low}}{2^b - 1} \qquad \text{zero} = \operatorname{round}(-\text{low} / \text{scale}) \qquad c = \operatorname{round}(x / \text{scale}) + \text{zero}$$
+#
+# By hand, with 2 bits: (−1, 0, 2) has low −1 and high 2, the scale 3 / 3 = 1, the zero point 1, and the codes 0, 1, 3.
+#
+# ### Build it
+#
+# `x` is (..., I) again. `low` is the smallest number of a row **or 0**, whichever is smaller; `high` is the largest **or 0**,
+# whichever is larger. The scale is 1 for a row of zeros. Codes are clamped to 0 … 2^bits − 1, and rounding is `torch.round`'s. Return
+# codes (..., I), scales (..., 1) and zero points (..., 1).
+
+
+# %%
+@exercise("compression.zero_point")
+def zero_point_quantise(x, bits):
+    """Return the codes, the scale and the zero point of each row."""
+    ...
+
+
+# %%
+reveal("compression.zero_point")
+
+# %%
+positive = torch.rand(1, 4096, generator=seeded(1)) + 0.5
+symmetric = compression.dequantise(*compression.absmax_quantise(positive, 4))
+shifted = compression.dequantise(*compression.zero_point_quantise(positive, 4))
+print(f"absmax:     error {compression.relative_error(positive, symmetric):.2%}")
+print(f"zero point: error {compression.relative_error(positive, shifted):.2%}")
+
+# %% [markdown]
+# ### One outlier, and groups
+#
+# > **Predict.** One weight of 163 840 becomes fifty times as large as the largest other one. All share one 8-bit scale. How
+# > many times larger does the error of the *others* become?
+
+# %%
+outlier = weight.clone()
+outlier[0, 0] = 50 * weight.abs().max()
+others = torch.ones_like(weight, dtype=torch.bool)
+others[0, 0] = False
+for group in ("tensor", "channel", 64):
+    scheme = Scheme(8, group)
+    before, after = (
+        compression.relative_error(w[others], compression.quantise(w, scheme).dequantised()[others])
+        for w in (weight, outlier)
+    )
+    print(
+        f"{group!s:8} error {before:.2%}, with the outlier {after:.2%}: {after / before:.1f} times"
+    )
+
+# %% [markdown]
+# A scale that is shared by few weights limits the damage. That is the idea of **groups**: 64 neighbours of a row, or 32,
+# share a scale. Scales are stored too, so the price is
+#
+# $$\text{bits per weight} = b + \frac{\text{bits of a scale}}{\text{group}}$$
+#
+# By hand: 4-bit codes and a 16-bit scale for each 64 weights are 4 + 16/64 = 4.25 bits per weight; for each 32, 4.5.
+#
+# ### Build it
+#
+# Cut each row of `weight` (O, I) into groups of `group` neighbours; `group` divides I. Quantise each group by absmax to `bits` bits,
+# and return the weights (O, I) that the codes stand for: code · scale. A group of zeros stays zero.
+
+
+# %%
+@exercise("compression.groups")
+def group_round_trip(weight, bits, group):
+    """Return the weights after quantising each group by absmax."""
+    ...
+
+
+# %%
+reveal("compression.groups")
+
+# %% [markdown]
+# ### Play with it
+#
+# On the left a row of the course model with 256 weights, and what becomes of it. On the right what the **whole model** needs for a byte
+# of text if all its linear layers are rounded like this (measured; grey lines are the other group sizes). Find the number of bits
+# where the group size begins to matter.
+
+# %%
+explorers.compression.groups()
+
+# %% [markdown]
+# ## 3 · A table instead of steps
+#
+# Weights are not spread evenly: most are near 0. **NF4** has sixteen numbers at the quantiles of a normal distribution, so that each is
+# used about equally often. A block of 64 weights is divided by its largest magnitude; what is stored is the index of the nearest number.
+#
+# By hand, with the table (−1, −0.3, 0, 0.2, 1): the row (10, −4, 1.9) has the absmax 10. Divided, it is (1, −0.4, 0.19). The nearest
+# entries are 1, −0.3 and 0.2: the indices 4, 1, 3.
+#
+# ### Build it
+#
+# `x` is (..., I); `table` holds ascending numbers from −1 to 1. Divide each row by its absmax, the largest magnitude. Return the
+# **index** of the nearest entry for each number, in the shape of `x`, and the absmax (..., 1). A row of zeros has the absmax 0 and the
+# index of the entry nearest to 0. No number is exactly in the middle between two entries.
+
+
+# %%
+@exercise("compression.table")
+def table_quantise(x, table):
+    """Return the index of the nearest entry for each number, and the absmax of each row."""
+    ...
+
+
+# %%
+reveal("compression.table")
+
+# %% [markdown]
+# ### Checked against the real thing
+#
+# bitsandbytes is the library from which NF4 comes. It is not needed here: `pip install bitsandbytes gguf "llm-insides[export]"`, then
+# `python -m course_lib.chapters.compression.measurements references`, repeats this stored comparison. (The other rows come later.)
+
+# %%
+for row in measured["references"]:
+    print(f"{row['what']:32} {row['package']:13} {row['numbers']:7} numbers, equal: {row['equal']}")
+
+# %%
+blocks = weight.unflatten(1, (-1, 64))
+codes, absmax = compression.nf4_quantise(blocks)
+print("codes in use:", codes.unique().numel(), "- most and least often, in percent:",
+      [round(100 * n / codes.numel(), 1) for n in (codes.flatten().bincount().max().item(),
+                                                   codes.flatten().bincount().min().item())])  # fmt: skip
+for scheme in (Scheme(4, 64, "nf4"), Scheme(4, 64)):
+    error = compression.relative_error(weight, compression.quantise(weight, scheme).dequantised())
+    print(f"{scheme!s:14} {scheme.bits_per_weight(640, 256):.2f} bits, error {error:.2%}")
+
+# %% [markdown]
+# ## 4 · A whole model in few bits
+#
+# Memory is counted in bytes, so two 4-bit codes share one, and eight 3-bit codes share three. `QuantisedLinear` keeps the packed codes and
+# the scales as buffers, and unpacks them in each forward pass. Norms stay as they are, and so does the embedding at first:
+
+# %%
+packed = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64))
+layer = packed.get_submodule("model.layers.1.mlp.up_proj")
+print(layer, "- bytes:", layer.stored.nbytes, "- bits per weight:", layer.stored.bits_per_weight)
+print("first codes:", layer.stored.codes[0, :4].tolist(), "first byte:", layer.packed[0, 0].item())
+for name, each in (("float32", model), ("int4 group 64", packed)):
+    print(f"{name:14} {compression.model_bytes(each) / 1e6:5.2f} MB")
+
+# %% [markdown]
+# 4.25 bits are 7.5 times less than 32, and yet the model became only 3.5 times smaller. What is left is the embedding: 2 048 rows that are
+# a sixth of this model's weights, and its head as well. It can be packed, too:
+
+# %%
+both = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64), embedding=True)
+print(f"with the embedding: {compression.model_bytes(both) / 1e6:.2f} MB")
+for name, each in (("float32", model), ("blocks", packed), ("blocks and embedding", both)):
+    print(f"{name:20} {stored.bits(each, 2000):.2f} bits per byte of a little text")
+
+# %% [markdown]
+# `save_quantised` writes safetensors with the packed tensors, and a block in config.json that says what they mean.
+# `course_lib.load` reads it back, and so `course serve FOLDER` and `course chat FOLDER` take it as well:
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    save_quantised(both, folder, course_tokenizer())
+    again = course_lib.load(folder, device=device)
+print(type(again.model.lm_head).__name__)
+print(repr(again.generate("import os\nimport", 6)))
+
+# %% [markdown]
+# ## 5 · Outliers in what layers read
+#
+# So far only weights were integers. Hardware multiplies integers faster only if **both** sides are, so the inputs are rounded too, with
+# one scale for each token. In large models a few features of the residual stream are a hundred times larger than the rest (LLM.int8
+# found them from 6.7 billion parameters on). Every token has them, so every token's scale is too coarse for all other features.
+#
+# The course model is too small for that. We can plant an outlier: multiply one feature of each norm's output by 200, and divide the
+# weights that read it by 200. The function stays **exactly** the same.
+
+# %%
+ids = compression.calibration_rows(stored.training_ids(), 8, 128).to(device)
+planted = compression.plant_outlier(copy.deepcopy(model), feature=7, factor=200)
+gap = (planted(ids[:1]).logits - model(ids[:1]).logits).abs().max()
+print("the same logits:", bool(gap < 1e-2))
+statistics = compression.calibrate(planted, ids)
+most = statistics["model.layers.0.mlp.up_proj"].most
+print(f"largest input {most.max():.0f}, median of the features {most.median():.1f}")
+
+# %% [markdown]
+# **SmoothQuant** moves range from the inputs to the weights, feature by feature. Where inputs are divided by $s_j$ and column j of the
+# weights is multiplied by it, the product stays what it was:
+#
+# $$s_j = \frac{a_j^{\alpha}}{w_j^{1 - \alpha}} \qquad a_j = \max_n |x_{nj}| \qquad w_j = \max_o |w_{oj}|$$
+#
+# With α = 1/2 both sides end up with the same largest magnitude, $\sqrt{a_j w_j}$. By hand: inputs up to 16, weights up to 1: s = 4,
+# then both go up to 4. In a model the division costs nothing, since the norm before the layer has a weight for each feature.
+#
+# ### Build it
+#
+# `x` (N, I) are inputs, `weight` (O, I) weights, `alpha` is from 0 to 1. Compute s for each feature, and 1 where $a_j$ or $w_j$ is 0.
+# Return the smoothed inputs `x / s` and the smoothed weights `weight · s`, as a pair.
+
+
+# %%
+@exercise("compression.smooth")
+def smoothed(x, weight, alpha):
+    """Return inputs and weights with the same product and closer ranges."""
+    ...
+
+
+# %%
+reveal("compression.smooth")
+
+# %% [markdown]
+# ### Checked against the real thing
+#
+# Eight bits for weights and inputs, in four models: without and with the outlier, and smoothed. The last line smooths the planted model.
+
+# %%
+smooth = compression.smooth_model(copy.deepcopy(planted), statistics)
+for name, each in (("as it is", model), ("with outlier", planted), ("smoothed", smooth)):
+    eight = compression.quantise_model(copy.deepcopy(each), Scheme(8), activation_bits=8)
+    print(f"{name:12} float32 {stored.bits(each, 2000):.2f}, 8 bits on both sides "
+          f"{stored.bits(eight, 2000):.2f} bits per byte")  # fmt: skip
+
+# %% [markdown]
+# ## 6 · Rounding that knows what a layer reads
+#
+# The nearest code is best for each weight. But nobody looks at weights: what counts is the **output** of the layer. For inputs X the
+# squared error is
+#
+# $$\lVert X (W - Q)^\top \rVert^2 = \operatorname{tr}\left((W - Q)\, X^\top X\, (W - Q)^\top\right)$$
+#
+# and all that has to be known about the inputs is the small matrix $X^\top X$. It is summed up in one pass over a little text, the
+# **calibration**.
+#
+# > **Predict.** Two inputs of a layer are always equal. Weight 1 has been rounded down by 0.1. What should happen to weight 2?
+#
+# ### GPTQ's column step
+#
+# Weight 2 should go **up** by 0.1. In general: fix column 0 at its rounded values q and choose the other columns so that the error is
+# smallest. Set the derivative to 0; the solution needs one row of $H = (X^\top X)^{-1}$:
+#
+# $$W_{:,j} \leftarrow W_{:,j} - \frac{w_0 - q}{H_{00}} \, H_{0j} \qquad j = 1, 2, \dots$$
+#
+# Then round column 1, correct the rest, and so on. By hand: for two equal inputs (with a little noise) $X^\top X$ is about
+# ((2, 1.9), (1.9, 2)), and $H_{01} / H_{00} = -0.95$: weight 2 takes over 95 % of what weight 1 has lost.
+#
+# ### Build it
+#
+# Column 0 of `weight` (O, I) has been replaced by `rounded` (O). `gram` (I, I) is $X^\top X$, positive definite. Return the **other**
+# columns (O, I − 1), corrected by the formula above.
+
+
+# %%
+@exercise("compression.gptq_step")
+def column_step(weight, rounded, gram):
+    """Return the columns after the first, corrected for its rounding."""
+    ...
+
+
+# %%
+reveal("compression.gptq_step")
+
+# %% [markdown]
+# The library computes it for all columns from one Cholesky factor (`course_lib/compression/gptq.py`), since inverting a matrix for each
+# column would take too long.
+#
+# ### Checked against the real thing
+#
+# The definition by brute force: after each column, least squares for all columns that are left, from the inputs themselves.
+
+# %%
+generator = seeded(3)
+inputs = torch.randn(300, 10, generator=generator) @ torch.randn(10, 10, generator=generator)
+small, scheme = torch.randn(4, 10, generator=generator), Scheme(3)
+scales = compression.choose_scales(small, scheme)
+left, target = small.double().clone(), inputs.double() @ small.double().T
+for j in range(10):
+    codes = compression.encode(left[:, j : j + 1], scales, scheme)
+    left[:, j] = compression.decode(codes, scales, scheme)[:, 0]
+    if j < 9:
+        missing = target - inputs[:, : j + 1].double() @ left[:, : j + 1].T
+        left[:, j + 1 :] = torch.linalg.lstsq(inputs[:, j + 1 :].double(), missing).solution.T
+found = compression.gptq(small, inputs.T @ inputs, scheme, damping=0.0).dequantised()
+print("largest difference below 1e-5:", bool((found - left).abs().max() < 1e-5))
+
+# %% [markdown]
+# ### Play with it
+#
+# A layer of 8 outputs and 16 inputs. To the left of the black line columns are rounded. In the middle, see how the columns to the right
+# change although they are not rounded yet. On the right, the error of the outputs grows more slowly than that of plain rounding.
+
+# %%
+explorers.compression.gptq()
+
+# %% [markdown]
+# ### AWQ
+#
+# **AWQ** corrects nothing. It multiplies columns with large inputs by $s_j > 1$ before rounding and divides the inputs by it: their error
+# becomes smaller, that of the others hardly larger. The scales are $\text{mean}|x_j|^\alpha$, and α is found by trying a grid:
+
+# %%
+statistics = compression.calibrate(model, ids)
+name = "model.layers.0.self_attn.o_proj"
+own, matrix = statistics[name], model.get_parameter(f"{name}.weight").detach()
+search = compression.awq_search(matrix, own.mean, own.gram, Scheme(3))
+print("best α:", search.alpha)
+plain = compression.quantise(matrix, Scheme(3)).dequantised()
+corrected = compression.gptq(matrix, own.gram, Scheme(3)).dequantised()
+errors = [search.errors[0], min(search.errors),
+          compression.output_error(matrix, corrected, own.gram)]  # fmt: skip
+for method, error in zip(("nearest", "AWQ", "GPTQ"), errors, strict=True):
+    print(f"{method:8} error of the outputs {error:.2%}")
+
+# %% [markdown]
+# ### All methods on the course model
+#
+# 64 pieces of training text for calibration, 10 000 characters of documentation that the model has never read for the measurement. (It
+# takes minutes, so it is stored: `python -m course_lib.chapters.compression.measurements methods` repeats it.)
+
+# %%
+for row in measured["methods"]["rows"]:
+    if "pruned" not in row["name"]:
+        print(f"{row['name']:28} {row['method']:8} {row['bits per weight']:6.2f} bits per weight "
+              f"{row['bits per byte']:.3f} ({row['more']:+.3f})")  # fmt: skip
+
+# %% [markdown]
+# Eight bits lose nothing. At four bits groups matter more than the method. Three bits tell the methods apart: GPTQ halves the loss. AWQ
+# gains little here, since a small model has hardly any features that are always large. Two bits need another idea (section 9).
+#
+# A method is on the **front** if no other one is as small and as good at once:
+
+# %%
+show(figures.pareto(measured["methods"]["rows"]))
+
+# %% [markdown]
+# ### Which layers hurt most
+#
+# Not all layers are equally sensitive. Each bar is the course model with **one** layer rounded to two bits:
+
+# %%
+show(figures.layer_bars(measured["layers"]))
+
+# %% [markdown]
+# Recipes for large models therefore give some layers more bits ("mixed precision"): typically the first and last blocks,
+# value and down projections, and the head.
+#
+# ## 7 · The cache in few bits
+#
+# With long texts and many users the KV cache is larger than the model ([Serving](16_serving.ipynb)). Each key and value of a head is a row;
+# it gets a scale of its own and is rounded when it is written. Later tokens read the rounded ones:
+
+# %%
+text_ids = torch.tensor([stored.held_out_ids(200)], device=device)
+for bits in (None, 8, 4, 2):
+    each = copy.deepcopy(model)
+    if bits is not None:
+        compression.use_quantised_cache(each, bits)
+    cache = each.make_cache(1, 256)
+    logits = Reader(each, 1, 256).read_all(text_ids)
+    surprise = torch.nn.functional.cross_entropy(logits[0, :-1], text_ids[0, 1:])
+    size = cache[0].nbytes / model.make_cache(1, 256)[0].nbytes
+    print(f"{bits or 32:2} bits: {size:4.0%} of the memory, {surprise:.2f} nats per token")
+
+# %% [markdown]
+# ## 8 · Fewer weights
+#
+# Instead of fewer bits, some weights can get none: they become zero. The smallest ones, obviously? A small weight on a large input
+# contributes more than a large weight on a small input. **Wanda** scores a weight by both:
+#
+# $$\text{score}_{oj} = |w_{oj}| \cdot \lVert x_j \rVert_2 \qquad \lVert x_j \rVert_2 = \sqrt{\textstyle\sum_n x_{nj}^2}$$
+#
+# By hand: weights (0.1, 1) and features of length 5 and 0.14: the scores are 0.5 and 0.14, so the *smaller* weight stays.
+#
+# ### Build it
+#
+# `weight` is (O, I), `x` (N, I) are the inputs of N tokens, `sparsity` is from 0 to below 1. In each **row** the int(sparsity · I) lowest
+# scores go; of equal ones, the one further left goes first. Return booleans (O, I), True for what stays.
+
+
+# %%
+@exercise("compression.wanda")
+def wanda_mask(weight, x, sparsity):
+    """Return which weights stay."""
+    ...
+
+
+# %%
+reveal("compression.wanda")
+
+# %% [markdown]
+# ### Two of every four
+#
+# Zeros at random places save no time: the hardware would have to look for them. Nvidia's sparse tensor cores take one pattern, **2:4**:
+# in every four neighbours of a row, two are zero. What is stored are the two others, and 2 bits each for their places. In 16 bits that is
+# (16 + 2) · 2 / 4 = 9 bits per weight.
+#
+# ### Build it
+#
+# Return booleans in the shape of `scores` (O, I), True for the two highest scores in every four neighbours of a row. 4 divides I.
+# Scores may be negative; of equal ones, the one further left stays.
+
+
+# %%
+@exercise("compression.two_four")
+def two_four_mask(scores):
+    """Return which two of every four stay."""
+    ...
+
+
+# %%
+reveal("compression.two_four")
+
+# %%
+mask = compression.two_four_mask(weight.abs())
+values, places = compression.compress_two_four(weight, mask)
+bits = 16 * values.numel() + 8 * compression.pack(places, 2).numel()
+print("zeros:", f"{(~mask).float().mean():.0%}", "- bits per weight:", bits / weight.numel())
+print("back again:", torch.equal(compression.expand_two_four(values, places), weight * mask))
+
+# %% [markdown]
+# **SparseGPT** does for pruning what GPTQ does for rounding: what goes is made good by the columns that follow. On the course model:
+
+# %%
+for row in measured["methods"]["rows"]:
+    if "pruned" in row["name"]:
+        print(
+            f"{row['name']:12} {row['method']:10} {row['bits per byte']:.3f} ({row['more']:+.3f})"
+        )
+
+# %% [markdown]
+# Half of the weights gone costs more than seven eighths of the bits gone (int4). And 2:4, which hardware can use, costs two to three
+# times as much as 50 % at free choice.
+#
+# ### Low rank
+#
+# A third way: two thin matrices for one, by the singular values. It pays only below the rank where both together have fewer numbers:
+
+# %%
+gram = statistics["model.layers.1.mlp.up_proj"].gram
+rank = compression.break_even_rank(*weight.shape)
+print("rank at which nothing is saved:", rank, "of", min(weight.shape))
+for part in (rank // 2, rank):
+    for name, more in (("matrix", None), ("outputs", gram)):
+        b, a = compression.low_rank_factors(weight, part, more)
+        error = compression.output_error(
+            weight, b @ a, statistics["model.layers.1.mlp.up_proj"].gram
+        )
+        print(f"rank {part:3}, best for the {name:7}: error of the outputs {error:.1%}")
+for bits in (4, 3):
+    coded = compression.quantise(weight, Scheme(bits, 64)).dequantised()
+    print(f"{bits} bits, groups of 64: {compression.output_error(weight, coded, gram):.1%}")
+
+# %% [markdown]
+# Half of the rank is half of the bytes, and its error is larger than that of four-bit codes, which take an eighth. A trained matrix
+# uses most of its directions. (Its *change* in fine-tuning does not: that is why LoRA works.)
+#
+# ## 9 · Training through rounding
+#
+# At two bits no rounding of a finished model is good. The model can learn to live with it: round in the forward pass, and train the
+# full-precision weights behind it. But rounding is a staircase, whose gradient is 0 almost everywhere.
+#
+# The **straight-through estimator** pretends: in the backward pass, rounding is the identity. Where a weight was clamped, moving it
+# changes nothing, and there the gradient is 0.
+#
+# $$y = s \cdot \operatorname{clamp}(\operatorname{round}(x / s), -m, m) \qquad \frac{\partial y}{\partial x} := \begin{cases} 1 & |\operatorname{round}(x / s)| \le m \\ 0 & \text{otherwise} \end{cases}$$
+#
+# By hand, with s = 0.5 and 3 bits (m = 3): 0.6 becomes 0.5 with the gradient 1; 9 becomes 1.5 with the gradient 0; 1.6 is 3.2 steps, rounded
+# to 3, so the gradient is 1.
+#
+# ### Build it
+#
+# `x` has any shape, `scale` is a positive number, m = 2^(bits − 1) − 1. Return y as above. The gradient is checked too: the check takes that of
+# the sum of all results, weighted by 1, 2, 3, …
+
+
+# %%
+@exercise("compression.straight")
+def straight_through(x, scale, bits):
+    """Return x rounded, with a gradient that passes through."""
+    ...
+
+
+# %%
+reveal("compression.straight")
+
+# %% [markdown]
+# ### Checked against the real thing
+
+# %%
+x = torch.linspace(-3, 3, 41, requires_grad=True)
+y = compression.straight_through(x, torch.tensor(0.5), 3)
+(ours,) = torch.autograd.grad(y.sum(), x)
+other = torch.fake_quantize_per_tensor_affine(x, 0.5, 0, -3, 3)
+(theirs,) = torch.autograd.grad(other.sum(), x)
+print("results equal:", torch.equal(y, other), "- gradients equal:", torch.equal(ours, theirs))
+
+# %% [markdown]
+# Eighty steps of eight short texts, with all block weights at **two bits**, three values each (−1, 0, 1 times the scale of their group):
+
+# %%
+rounding = measured["rounding"]
+two_bits = next(r for r in measured["methods"]["rows"] if r["name"] == "int2 group 64")
+print(f"{rounding['scheme']}, nearest:        {two_bits['bits per byte']:.2f} bits per byte")
+trained = [run["bits per byte"] for run in rounding["runs"]]
+print("after training, three seeds:  ", *(f"{each:.2f}" for each in trained))
+print(f"as many steps without rounding: {rounding['not rounded']:.2f}")
+
+# %% [markdown]
+# ## 10 · A small model learns from a large one
+#
+# **Distillation** trains a smaller model, the student, on what a larger one says. A text tells which word came next. A teacher also tells
+# which others could have come, and how likely they are. That is more to learn from each token.
+#
+# $$\text{loss} = T^2 \cdot \operatorname{mean}\ \mathrm{KL}\left(\operatorname{softmax}(\text{teacher} / T)\ \middle\|\ \operatorname{softmax}(\text{student} / T)\right)$$
+#
+# A temperature T > 1 makes unlikely tokens count more. The gradient of a student's logit is $T (q - p)$ for each token: $T^2$ times
+# $\frac{1}{T}(q - p)$. For large T, $q - p$ itself shrinks as 1 / T, so the steps keep their size.
+#
+# The order matters. **Forward** KL(teacher ‖ student) is large where the student rules out what the teacher finds possible; the
+# **reverse** one is large where the student invents what the teacher rules out.
+#
+# ### Build it
+#
+# `student` and `teacher` are logits (..., V) of the same shape, `temperature` is positive. Return $T^2$ times the mean over **all positions** of
+# the forward KL divergence of the softened distributions, a tensor of one number, in nats. No gradient flows into the teacher. The
+# gradient is checked too.
+
+
+# %%
+@exercise("compression.distil")
+def distillation_loss(student, teacher, temperature):
+    """Return T² times the mean divergence of the softened distributions."""
+    ...
+
+
+# %%
+reveal("compression.distil")
+
+# %% [markdown]
+# ### Checked against the real thing
+#
+# The gradient by hand, and torch's divergence:
+
+# %%
+student = torch.randn(4, 9, generator=seeded(1), requires_grad=True)
+teacher = torch.randn(4, 9, generator=seeded(2))
+loss = compression.distillation_loss(student, teacher, 3.0)
+(gradient,) = torch.autograd.grad(loss, student)
+by_hand = 3.0 * ((student / 3).softmax(-1) - (teacher / 3).softmax(-1)) / 4
+print("gradient:", torch.allclose(gradient, by_hand, atol=1e-6))
+torch_loss = 9 * torch.nn.functional.kl_div(
+    (student / 3).log_softmax(-1), (teacher / 3).softmax(-1), reduction="batchmean"
+)
+print("loss:", torch.allclose(loss, torch_loss))
+
+# %% [markdown]
+# A student with a fifth of the weights, 110 short steps, three seeds; from text alone, and from the course model as its teacher:
+
+# %%
+distilled = measured["distillation"]
+show(figures.student_runs(distilled["runs"], distilled["teacher"]))
+
+# %%
+whole = sum(p.numel() for p in model.parameters())
+print(f"the student has {distilled['parameters'] / whole:.0%} of the teacher's weights")
+seconds = {s: [r["seconds"] for r in distilled["runs"] if r["share"] == s] for s in (0.0, 1.0)}
+ratio = sum(seconds[1.0]) / sum(seconds[0.0])
+print("the same steps with a teacher take longer, by a factor of", round(ratio, 1))
+
+# %% [markdown]
+# The comparison is at equal **steps**. A teacher must read every batch too, which costs time; where that matters, what it says is stored
+# once and used many times.
+#
+# ## 11 · To other programs
+#
+# Two formats matter outside of PyTorch. **GGUF** is what llama.cpp reads. Its blocks of 32 weights hold a float16 scale and the codes side by
+# side: `Q8_0` in 34 bytes, `Q4_0` in 18. In `Q4_0` the scale has a sign, so that the largest weight always gets the code 0:
+
+# %%
+block = torch.zeros(32)
+block[0], block[16] = -8.0, 4.0
+stored_bytes = compression.gguf_quantise(block, "Q4_0")
+print("bytes:", stored_bytes.tolist())
+print("back again:", torch.equal(compression.gguf_dequantise(stored_bytes, "Q4_0"), block))
+for kind in ("Q8_0", "Q4_0"):
+    there = compression.gguf_dequantise(compression.gguf_quantise(weight, kind), kind)
+    error = compression.relative_error(weight, there)
+    print(f"{kind}: {8 * {'Q8_0': 34, 'Q4_0': 18}[kind] / 32} bits per weight, error {error:.2%}")
+
+# %% [markdown]
+# **ONNX** describes a model as a graph of plain operations, without any Python. `course_lib/compression/onnx_graph.py` writes the decoder
+# node by node, with the cache as inputs and outputs: the kinds of operations in it are few. If onnx is installed,
+# `export_onnx(model, "model.onnx")` writes it and `OnnxDecoder("model.onnx").read(ids)` runs it. The stored comparisons of section 3 show that
+# both formats agree with the packages that define them: bytes with `gguf`, logits with `onnxruntime`.
+#
+# ## 12 · What it costs, and what is faster
+#
+# Decoding reads every weight once per token, so at best a quarter of the bytes takes a quarter of the time. Whether it does depends on a
+# kernel that unpacks **while** it multiplies. Ours unpacks first, writes the matrix to memory, and multiplies then:
+
+
+# %%
+def seconds_of(action, repeat=7):
+    """Return the shortest time of several runs."""
+    times = []
+    for _ in range(repeat):
+        synchronize(device)
+        begin = time.perf_counter()
+        action()
+        synchronize(device)
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+token = torch.randn(1, 2048, device=device)
+large = torch.nn.Linear(2048, 2048, bias=False, device=device).requires_grad_(False)
+small = compression.QuantisedLinear(compression.quantise(large.weight, Scheme(4, 64)))
+
+# %% tags=["nbval-ignore-output"]
+base, unpacked = seconds_of(lambda: large(token)), seconds_of(lambda: small(token))
+print(f"float32: {large.weight.nbytes / base / 1e9:.0f} GB of weights per second")
+print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
+
+# %% [markdown]
+# Torch has a few kernels for CPUs that do it at once. `benchmarks/compression.py` measures one token through one layer, with matrices in
+# turn so that none of them stays in the cache; times are ratios to float32 within the same rounds, and errors are measured too, since
+# a wrong layout is fast and wrong:
+
+# %%
+speed = stored_benchmark("compression", "cpu")
+print(taken_on(speed))
+for row in speed["rows"]:
+    print(f"{row['shape']:12} {row['contestant']:42} {row['times as fast']:5.2f} times as fast, "
+          f"{row['bytes']:.2f} of the bytes, error {row['error']:.3f}")  # fmt: skip
+
+# %% [markdown]
+# The bytes shrink four to seven times and the time never as much: starting a kernel, converting numbers and summing them take time too.
+# With float32 inputs the same kernels are *slower* than the plain product, and "unpack, then multiply" is slower in any case. On a GPU the picture
+# is better, since its kernels are made for this.
+#
+# ## 13 · Wrong claims, refuted
+#
+# **"GPTQ keeps the weights closer."** It moves them further away, and the outputs closer:
+
+# %%
+own, matrix = statistics["model.layers.0.mlp.up_proj"], model.get_parameter(
+    "model.layers.0.mlp.up_proj.weight"
+).detach()  # fmt: skip
+for name, result in (
+    ("nearest", compression.quantise(matrix, Scheme(3)).dequantised()),
+    ("GPTQ", compression.gptq(matrix, own.gram, Scheme(3)).dequantised()),
+):
+    print(f"{name:8} error of the weights {compression.relative_error(matrix, result) ** 2:.2%}, "
+          f"of the outputs {compression.output_error(matrix, result, own.gram):.2%}")  # fmt: skip
+
+# %% [markdown]
+# **"4 bits are 4 bits."** Scales and zero points are stored too:
+
+# %%
+for scheme in (
+    Scheme(4),
+    Scheme(4, 128),
+    Scheme(4, 32),
+    Scheme(4, 32, "zero point"),
+    Scheme(4, 64, "nf4"),
+):
+    print(f"{scheme!s:26} {scheme.bits_per_weight(640, 256):.2f} bits per weight")
+
+# %% [markdown]
+# **"One int8 scale is enough for a matrix."** One outlier costs all others their precision; section 2 showed how much. Here it is in bits
+# per byte. One row of each up projection is multiplied by 100 and the column of the down projection that reads it is divided by 100, so the
+# function is the same, and each matrix has a large row:
+
+# %%
+broken = copy.deepcopy(model)
+with torch.no_grad():
+    for block in broken.blocks:
+        block.mlp.up_proj.weight[3] *= 100
+        block.mlp.down_proj.weight[:, 3] /= 100
+for group in ("tensor", "channel"):
+    each = compression.quantise_model(copy.deepcopy(broken), Scheme(8, group))
+    loss = stored.bits(each, 2000) - stored.bits(broken, 2000)
+    print(f"one scale for each {group}: {loss:+.2f} bits per byte")
+
+# %% [markdown]
+# **"With half of the weights pruned a model is twice as fast."** The product does not know about zeros:
+
+# %%
+zeros = copy.deepcopy(large)
+zeros.weight.data *= compression.magnitude_mask(zeros.weight, 0.5)
+print("half are zero:", f"{(zeros.weight == 0).float().mean():.0%}")
+
+# %% tags=["nbval-ignore-output"]
+print(f"{seconds_of(lambda: zeros(token)) / seconds_of(lambda: large(token)):.2f} times as long")
+
+# %% [markdown]
+# ## Recap
+#
+# 1. A weight becomes a small integer or an index, and a scale. The largest weight decides the error of all that share its scale, so
+#    groups help, and cost bits.
+# 2. Eight bits cost nothing, four nearly nothing; below that it matters how one rounds.
+# 3. What counts is the output. SmoothQuant moves range from inputs to weights, AWQ protects columns with large inputs, GPTQ lets later
+#    columns correct earlier ones.
+# 4. Two bits need training through rounding. Zeros save time only in patterns that hardware knows. A student learns more from a
+#    teacher's distribution than from the text alone.
+# 5. Fewer bytes are certain; less time takes a kernel that unpacks while it multiplies. Measure both, and the errors.
+#
+# ### Test yourself
+
+# %%
+quiz("compression")
+
+# %% [markdown]
+# ## Further: the table from its definition
+#
+# NF4's numbers are quantiles of the normal distribution: eight for positive numbers, seven for negative ones, and 0, divided by the
+# largest. Compare with the stored table:
+
+# %%
+made = torch.tensor(compression.normal_quantiles())
+gap = (made - torch.tensor(compression.NF4_TABLE)).abs().max()
+print("largest difference below 0.001:", bool(gap < 1e-3))
+
+# %% [markdown]
+# ### Papers
+# - Jacob et al. 2018, *Quantization and training of neural networks for efficient integer-arithmetic-only inference*, arXiv:1712.05877.
+# - Micikevicius et al. 2022, *FP8 formats for deep learning*, arXiv:2209.05433.
+# - Dettmers et al. 2022, *LLM.int8()*, arXiv:2208.07339; Dettmers et al. 2023, *QLoRA*, arXiv:2305.14314 (NF4).
+# - Xiao et al. 2022, *SmoothQuant*, arXiv:2211.10438. Frantar et al. 2022, *GPTQ*, arXiv:2210.17323. Lin et al. 2023, *AWQ*, arXiv:2306.00978.
+# - Liu et al. 2024, *KIVI*, arXiv:2402.02750 (the cache).
+# - Sun et al. 2023, *Wanda*, arXiv:2306.11695. Frantar & Alistarh 2023, *SparseGPT*, arXiv:2301.00774. Mishra et al. 2021, arXiv:2104.08378 (2:4).
+# - Bengio et al. 2013, arXiv:1308.3432 (straight-through). Hinton et al. 2015, arXiv:1503.02531 (distillation).
+#
+# **Next:** one model on many devices.
