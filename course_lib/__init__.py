@@ -151,6 +151,13 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("rewards",),
     ),
     ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
+    (
+        "parallel",
+        "Many devices",
+        "How does a model train on a thousand devices?",
+        160,
+        ("parallel",),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))
