@@ -1,8 +1,8 @@
 """ZeRO-3, or fully sharded data parallelism: a rank holds whole parameters only while it uses them.
 
-The model is cut into units, usually its blocks. Before a unit runs, its parameters are gathered from
-all ranks; after it they are freed. The backward pass gathers them again, reduces the gradients to
-their owners, and frees both. At any time a rank has its shards and about one unit.
+The model is cut into units, usually its blocks. Before a unit runs, its parameters are gathered
+from all ranks; after it they are freed. The backward pass gathers them again, reduces the gradients
+to their owners, and frees both. At any time a rank has its shards and about one unit.
 
     traffic of a step = gather + gather again + reduce-scatter = 3 P (n-1)/n, against 2 P (n-1)/n
 
@@ -184,7 +184,7 @@ class FullyShard:
 
 
 def _units_of(parameters: Sequence[nn.Parameter], comm: Communicator) -> list[Unit]:
-    """Return a unit of the matrices and one of the rest, so that an optimizer can tell them apart."""
+    """Return a unit of the matrices and one of the rest, which optimizers treat differently."""
     kinds = ([p for p in parameters if p.ndim >= 2], [p for p in parameters if p.ndim < 2])
     return [Unit(kind, comm) for kind in kinds if kind]
 
@@ -202,7 +202,8 @@ def _check_units(module: nn.Module, units: Sequence[nn.Module]) -> None:
         mine = {id(p) for p in unit.parameters()}
         if mine & seen:
             raise ValueError(
-                f"a parameter belongs to one unit; got a {type(unit).__name__} that shares one with "
+                f"a parameter belongs to one unit; got a {type(unit).__name__} that shares one "
+                f"with "
                 "an earlier unit. Put both into one unit, or leave the shared one to the root."
             )
         seen |= mine

@@ -1,17 +1,19 @@
 """One way to spread a training over a cluster: what it takes in memory, traffic and time.
 
 A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts may be spread over
-`ep` of the dp ranks. Predictions are upper limits of speed with the assumptions below, not promises:
+`ep` of the dp ranks. Predictions are upper limits of speed with the assumptions below, not
+promises:
 
-    memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits on the last stage
-    compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
+    memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits on the last
+    stage compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
     bubble     (pp - 1) / (microbatches * chunks) of the compute
     tp         4 all-reduces of the residual stream per layer and microbatch, not overlapped
     ep         4 all-to-alls of k streams per layer of experts and microbatch, not overlapped
     dp         2 P, or (2 * microbatches + 1) P under ZeRO-3; what outlasts the backward pass counts
 
 Taught in:        parallel
-Paper:            Korthikanti et al. 2022, arXiv:2205.05198; Narayanan et al. 2021, arXiv:2104.04473;
+Paper:            Korthikanti et al. 2022, arXiv:2205.05198; Narayanan et al. 2021,
+arXiv:2104.04473;
                   Llama team 2024, arXiv:2407.21783
 Checked against:  tensors on ranks (memory); published throughputs (time)
 Shapes:           none
@@ -118,28 +120,48 @@ class Sizes(NamedTuple):
     experts: float
 
 
-def sizes_of(config: ModelConfig, layout: Layout) -> Sizes:
+class Whole(NamedTuple):
+    """What layouts need to know of a whole model; counted once for all of them."""
+
+    tables: int
+    inner: int
+    experts: int
+    sparse_layers: int
+    flops: int  # of a forward pass over a sequence
+
+    @classmethod
+    def of(cls, config: ModelConfig, tokens: int) -> "Whole":
+        """Count a model."""
+        parts = {part.name: part.parameters for part in parameter_parts(config)}
+        tables = sum(parts.get(name, 0) for name in ("embedding", "positions", "output head"))
+        experts = parts.get("experts", 0)
+        inner = sum(parts.values()) - tables - experts
+        sparse = sum(map(config.is_sparse, range(config.num_hidden_layers)))
+        return cls(tables, inner, experts, sparse, forward_flops(config, tokens))
+
+
+def sizes_of(config: ModelConfig, layout: Layout, whole: Whole | None = None) -> Sizes:
     """Return the parameters of one device, with the tables on the stage that has them."""
-    parts = {part.name: part.parameters for part in parameter_parts(config)}
-    tables = sum(parts.get(name, 0) for name in ("embedding", "positions", "output head"))
-    experts = parts.get("experts", 0)
-    inner = sum(parts.values()) - tables - experts
+    whole = whole or Whole.of(config, 1)
+    tables: Number = whole.tables
     if layout.pp > 1 and not config.tie_word_embeddings:
         tables /= 2  # embedding and head are on different stages
-    dense = (inner / layout.pp + tables) / layout.tp
-    return Sizes(dense, experts / (layout.pp * layout.tp * layout.ep))
+    dense = (whole.inner / layout.pp + tables) / layout.tp
+    return Sizes(dense, whole.experts / (layout.pp * layout.tp * layout.ep))
 
 
-def memory_of(config: ModelConfig, layout: Layout, batch: Batch) -> Memory:
+def memory_of(
+    config: ModelConfig, layout: Layout, batch: Batch, whole: Whole | None = None
+) -> Memory:
     """Return the bytes of the fullest device."""
-    sizes = sizes_of(config, layout)
+    sizes = sizes_of(config, layout, whole)
     dense = zero_memory(sizes.dense, layout.dp, layout.zero)
     experts = zero_memory(sizes.experts, layout.dp // layout.ep, layout.zero)
     if layout.zero == 3:  # one layer at a time is whole, its gradients too
         layers = config.num_hidden_layers / layout.pp
-        whole = (sizes.dense + sizes.experts) / layers
+        layer = (sizes.dense + sizes.experts) / layers
         dense = dense._replace(
-            parameters=dense.parameters + 2 * whole, gradients=dense.gradients + 2 * whole
+            parameters=dense.parameters + 2 * layer, gradients=dense.gradients + 2 * layer
         )
     kept = activations_of(config, layout, batch)
     sums = (a + b for a, b in zip(dense, experts, strict=True))
@@ -171,32 +193,38 @@ def numbers_per_token(config: ModelConfig) -> int:
     return numbers + (2 if config.model_type == "gpt2" else 3) * config.intermediate_size
 
 
-def time_of(config: ModelConfig, layout: Layout, batch: Batch, cluster: Cluster) -> Time:
+def time_of(
+    config: ModelConfig,
+    layout: Layout,
+    batch: Batch,
+    cluster: Cluster,
+    whole: Whole | None = None,
+) -> Time:
     """Return the seconds of a step."""
-    passes = 4 if layout.recompute else 3
-    flops = passes * forward_flops(config, batch.tokens, batch=batch.sequences)
+    whole = whole or Whole.of(config, batch.tokens)
+    flops = (4 if layout.recompute else 3) * whole.flops * batch.sequences
     speed = layout.devices * cluster.device.peak_flops * cluster.efficiency
     compute, count = flops / speed, layout.microbatches(batch)
     idle = bubble_fraction(layout.pp, count)
     stream = 2 * config.hidden_size * layout.microbatch * batch.tokens
     layers = config.num_hidden_layers / layout.pp
     tensor = 4 * layers * count * _seconds("all-reduce", stream, layout.tp, 1, cluster)
-    sparse = sum(map(config.is_sparse, range(config.num_hidden_layers))) / layout.pp
+    sparse = whole.sparse_layers / layout.pp
     moved = config.num_experts_per_tok * stream / layout.tp if sparse else 0
     experts = 4 * sparse * count * _seconds("all-to-all", moved, layout.ep, layout.tp, cluster)
     across = layout.tp * layout.pp > cluster.per_node
     link = cluster.network_bandwidth if across else cluster.node_bandwidth
     hop = cluster.latency + stream / layout.tp / link
     pipeline = 2 * count * hop if layout.pp > 1 else 0.0
-    data = _data_seconds(config, layout, count, cluster)
+    data = _data_seconds(sizes_of(config, layout, whole), layout, count, cluster)
     exposed = max(0.0, data - (2 / 3 if layout.zero < 3 else 1) * compute)
     bubble = compute * idle / (1 - idle) / layout.chunks
     return Time(compute, bubble, tensor, pipeline, experts, exposed)
 
 
-def _data_seconds(config: ModelConfig, layout: Layout, count: int, cluster: Cluster) -> float:
+def _data_seconds(sizes: Sizes, layout: Layout, count: int, cluster: Cluster) -> float:
     """Return the seconds in which gradients, and sharded parameters, travel."""
-    sizes, inside = sizes_of(config, layout), layout.tp * layout.pp
+    inside = layout.tp * layout.pp
     rounds = 2 * count + 1 if layout.zero == 3 else 2
     groups = ((sizes.dense, layout.dp), (sizes.experts, layout.dp // layout.ep))
     found = 0.0

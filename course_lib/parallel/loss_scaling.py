@@ -1,9 +1,9 @@
 """Loss scaling: float16 gradients that are too small to be stored are made larger first.
 
-The smallest positive float16 is 6e-8. Gradients below half of it become 0. Multiplying the loss by a
-scale multiplies all gradients by it; they are divided again, in float32, before they are clipped or
-used. If the scale was too large, some gradient is infinite: the step is left out, the scale halved.
-bfloat16 has the exponents of float32 and needs none of this.
+The smallest positive float16 is 6e-8. Gradients below half of it become 0. Multiplying the loss by
+a scale multiplies all gradients by it; they are divided again, in float32, before they are clipped
+or used. If the scale was too large, some gradient is infinite: the step is left out, the scale
+halved. bfloat16 has the exponents of float32 and needs none of this.
 
     backward(scale * loss);   g = g / scale;   any not finite: skip, scale / 2;   else clip, step
 
@@ -27,7 +27,8 @@ class LossScaler:
     def __init__(self, scale: float | int = 2.0**16, interval: int = 2000) -> None:
         if scale <= 0 or interval < 1:
             raise ValueError(
-                f"the scale must be positive and the interval at least 1; got {scale} and {interval}."
+                f"the scale must be positive and the interval at least 1; got {scale} and "
+                f"{interval}."
             )
         self.scale, self.interval, self.good_steps = float(scale), interval, 0
 

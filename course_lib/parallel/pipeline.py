@@ -71,8 +71,9 @@ def run_pipeline(
 ) -> StageRun:
     """Run the microbatches through this rank's stage, in this order; gradients pile up in it.
 
-    `inputs` are read by the first stage only. `loss_of` gives the last stage's loss of a microbatch,
-    weighted so that the sum is the loss of the batch. `like` has the shape of what stages exchange.
+    `inputs` are read by the first stage only. `loss_of` gives the last stage's loss of a
+    microbatch, weighted so that the sum is the loss of the batch. `like` has the shape of what
+    stages exchange.
     """
     run = StageRun(comm, stage, like)
     for kind, number in order:

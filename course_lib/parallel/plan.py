@@ -11,9 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from course_lib.accounting.compute import forward_flops
 from course_lib.model import ModelConfig
-from course_lib.parallel.layout import Batch, Cluster, Layout, Memory, Time, memory_of, time_of
+from course_lib.parallel.layout import (
+    Batch,
+    Cluster,
+    Layout,
+    Memory,
+    Time,
+    Whole,
+    memory_of,
+    time_of,
+)
 
 MICROBATCHES = (1, 2, 4)
 
@@ -29,7 +37,13 @@ class Plan:
     utilisation: float  # of the peak, by the model's own FLOPs (MFU)
 
 
-def prediction(config: ModelConfig, layout: Layout, batch: Batch, cluster: Cluster) -> Plan:
+def prediction(
+    config: ModelConfig,
+    layout: Layout,
+    batch: Batch,
+    cluster: Cluster,
+    whole: Whole | None = None,
+) -> Plan:
     """Return what is predicted for one layout."""
     if layout.devices != cluster.devices:
         raise ValueError(
@@ -38,9 +52,10 @@ def prediction(config: ModelConfig, layout: Layout, batch: Batch, cluster: Clust
         )
     if trouble := trouble_with(config, layout, batch):
         raise ValueError(trouble)
-    memory = memory_of(config, layout, batch)
-    time = time_of(config, layout, batch, cluster)
-    flops = 3 * forward_flops(config, batch.tokens, batch=batch.sequences)
+    whole = whole or Whole.of(config, batch.tokens)
+    memory = memory_of(config, layout, batch, whole)
+    time = time_of(config, layout, batch, cluster, whole)
+    flops = 3 * whole.flops * batch.sequences
     peak = cluster.devices * cluster.device.peak_flops
     fits = memory.total <= cluster.usable * cluster.device.memory
     return Plan(layout, memory, time, fits, flops / (time.total * peak))
@@ -48,8 +63,10 @@ def prediction(config: ModelConfig, layout: Layout, batch: Batch, cluster: Clust
 
 def plan(config: ModelConfig, cluster: Cluster, batch: Batch) -> list[Plan]:
     """Return a plan for every possible layout: those that fit first, the fastest first."""
+    whole = Whole.of(config, batch.tokens)
     found = [
-        prediction(config, layout, batch, cluster) for layout in layouts(config, cluster, batch)
+        prediction(config, layout, batch, cluster, whole)
+        for layout in layouts(config, cluster, batch)
     ]
     if not found:
         raise ValueError(

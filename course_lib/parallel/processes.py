@@ -16,6 +16,7 @@ import datetime
 import multiprocessing
 import os
 import pickle
+import sys
 import tempfile
 import time
 import warnings
@@ -40,7 +41,7 @@ from course_lib.parallel.communicator import (
 SECONDS = 300
 
 
-class RankError(RuntimeError):
+class RankError(ConnectionError):
     """A process of a group has failed or died; the text says which, and how."""
 
 
@@ -89,9 +90,9 @@ class ProcessCommunicator(Communicator):
 
     def all_reduce(self, x: Tensor, op: Operation = "sum") -> Tensor:
         """Return the sum, or the maximum, of the tensors of all ranks."""
-        total = x.detach().clone(memory_format=torch.contiguous_format)
+        total = x.detach().to(self.device, copy=True, memory_format=torch.contiguous_format)
         dist.all_reduce(total, _OPERATIONS[op], group=self.group)
-        return total
+        return total.to(x.device)
 
     def start_all_reduce(self, x: Tensor) -> Handle:
         """Start a sum over the ranks; work can go on until `wait` is called."""
@@ -151,7 +152,7 @@ class ProcessCommunicator(Communicator):
 
     def barrier(self) -> None:
         """Return when every rank of the group has called this."""
-        self.all_reduce(torch.zeros(1, device=self.device))
+        self.all_reduce(torch.zeros(1))
 
     @property
     def device(self) -> torch.device:
@@ -262,3 +263,8 @@ def _results(pipes: Sequence[Connection], seconds: int | float) -> list[Any]:
             if not good:
                 raise RankError(f"rank {rank} of {len(pipes)} failed: {results[rank]}")
     return results
+
+
+def can_fork() -> bool:
+    """Say whether `run_processes` works here: Linux, and no GPU in use by this process."""
+    return sys.platform == "linux" and not torch.cuda.is_initialized()

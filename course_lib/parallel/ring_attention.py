@@ -58,7 +58,7 @@ def contiguous_positions(tokens: int, rank: int, ranks: int) -> Int[Tensor, " ow
 
 
 def zigzag_positions(tokens: int, rank: int, ranks: int) -> Int[Tensor, " own"]:
-    """Return the positions of a rank's tokens: one of 2n pieces from the start, one from the end."""
+    """Return the positions of a rank's tokens: a piece from the start and one from the end."""
     _check_cuts(tokens, 2 * ranks)
     pieces = torch.arange(tokens).chunk(2 * ranks)
     return torch.cat((pieces[rank], pieces[2 * ranks - 1 - rank]))

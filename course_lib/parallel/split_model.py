@@ -72,10 +72,7 @@ class SplitDecoder(nn.Module):
         for layer, block in enumerate(self.model.blocks):
             x, _ = block(x, masks[self.whole_config.window_of(layer)], rotate)
         x = self.model.last_norm(x)
-        if self.sequence:
-            x = gather_from_ranks(self.comm, x, 1)
-        else:
-            x = copy_to_ranks(self.comm, x)
+        x = gather_from_ranks(self.comm, x, 1) if self.sequence else copy_to_ranks(self.comm, x)
         return x @ self.head.mT
 
     def loss(
@@ -117,7 +114,8 @@ def check_divides(model: DecoderLM, ranks: int) -> None:
         if getattr(config, name) % ranks:
             raise ValueError(
                 f"{name} must be a multiple of the number of tensor-parallel ranks; got "
-                f"{getattr(config, name)} and {ranks} ranks. Use fewer ranks, or pad the vocabulary."
+                f"{getattr(config, name)} and {ranks} ranks. Use fewer ranks, or pad the "
+                f"vocabulary."
             )
 
 

@@ -11,8 +11,8 @@ Heads are such hidden units too. The vocabulary is cut by tokens: rank r embeds 
 their logits. The loss needs the maximum, the sum of exponentials and the target's logit of all
 ranks, three numbers for each token, and never all logits.
 
-With sequence parallelism the parts between the pairs (norms, residual stream) are cut by tokens; the
-all-reduce becomes a reduce-scatter and an all-gather, with the same bytes.
+With sequence parallelism the parts between the pairs (norms, residual stream) are cut by tokens;
+the all-reduce becomes a reduce-scatter and an all-gather, with the same bytes.
 
 Taught in:        parallel
 Paper:            Shoeybi et al. 2019, arXiv:1909.08053; Korthikanti et al. 2022, arXiv:2205.05198
@@ -126,8 +126,8 @@ def vocab_parallel_losses(
 ) -> Float[Tensor, " N"]:
     """Return each token's cross-entropy from the logits of this rank's ids, the first `start`.
 
-    Every rank gets all losses. Two all-reduces of at most two numbers a token replace a gathering of
-    the whole vocabulary.
+    Every rank gets all losses. Two all-reduces of at most two numbers a token replace a gathering
+    of the whole vocabulary.
     """
     losses: Tensor = _VocabCrossEntropy.apply(logits, targets, comm, start)
     return losses

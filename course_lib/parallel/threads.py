@@ -7,8 +7,8 @@ at once: somebody has the turn to give, and nobody can take it.
     run_ranks(lambda comm: comm.all_reduce(x), 4)      # the results of ranks 0 to 3
 
 A tensor that is sent is copied, as between processes, and each rank has its own state of torch's
-random numbers on the CPU. `meter` counts the messages that a rank sent, and their bytes. Collectives
-are those of `collectives`, so what is counted is what a ring really sends.
+random numbers on the CPU. `meter` counts the messages that a rank sent, and their bytes.
+Collectives are those of `collectives`, so what is counted is what a ring really sends.
 
 Taught in:        parallel
 Checked against:  one process; ranks that are processes
@@ -264,7 +264,8 @@ def run_ranks(
             world.take_turn(rank)
             torch.set_rng_state(random)
             comm = ThreadCommunicator(world, tuple(range(size)), rank)
-            # Otherwise a GPU's backward passes of all ranks would wait for each other in one thread.
+            # Otherwise a GPU's backward passes of all ranks would wait for each other in one
+            # thread.
             with (
                 torch.autograd.set_multithreading_enabled(False),
                 torch.set_grad_enabled(gradients),

@@ -23,13 +23,14 @@ from course_lib.model import DecoderLM, build_model
 from course_lib.parallel.communicator import Communicator, mesh
 from course_lib.parallel.data_parallel import DataParallel
 from course_lib.parallel.full_shard import FullyShard
+from course_lib.parallel.held import Piece, gather_split, row_pieces, split_pieces
 from course_lib.parallel.sharded_checkpoint import (
+    LATEST,
     Segment,
     has_segments,
     load_segments,
     save_segments,
 )
-from course_lib.parallel.held import Piece, gather_split, row_pieces, split_pieces
 from course_lib.parallel.split_model import SplitDecoder
 from course_lib.parallel.zero import ShardedOptimizer
 from course_lib.training.data import Batch
@@ -44,7 +45,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class Parallelism:
-    """How a training is spread: data-parallel ranks, with a ZeRO stage, and tensor-parallel ones."""
+    """How a training is spread: data-parallel ranks with a ZeRO stage, tensor-parallel ones."""
 
     dp: int = 1
     tp: int = 1
@@ -58,7 +59,8 @@ class Parallelism:
             name, _, value = part.partition("=")
             if name not in ("dp", "tp", "zero") or not value.isdecimal():
                 raise ValueError(
-                    f"--parallel takes dp=N, tp=N and zero=0 to 3, with commas between; got {part!r}."
+                    f"--parallel takes dp=N, tp=N and zero=0 to 3, with commas between; got "
+                    f"{part!r}."
                 )
             found[name] = int(value)
         return cls(**found)
@@ -153,16 +155,16 @@ class ParallelTraining(Training):
         return norm
 
     def save(self, path: str | Path) -> None:
-        """Write what this rank holds; all ranks call this. The files are in the folder of `path`."""
+        """Write what this rank holds, into the folder of `path`; all ranks call this."""
         own = self.segments() if self.spread.zero or self.axes["dp"].rank == 0 else []
         extra = {"step": self.done, "generator": self.generator.get_state()}
-        save_segments(self.comm, Path(path).parent, self.done, own, extra)
+        save_segments(self.comm, sharded_folder(Path(path)), self.done, own, extra)
 
     def resume(self, path: str | Path) -> None:
         """Resume a run that was saved by any number of ranks, or by one process without this."""
         path = Path(path)
-        if has_segments(path.parent):
-            extra = load_segments(path.parent, self.segments())
+        if has_segments(sharded_folder(path)):
+            extra = load_segments(sharded_folder(path), self.segments())
         else:
             extra = self._resume_single(path)
         self.done = int(extra["step"])
@@ -223,13 +225,22 @@ class ParallelTraining(Training):
                 named = list(zip((names[id(p)] for p in part.parameters), sizes, strict=True))
                 yield part.shard, row_pieces(named, len(part.shard), dp.rank)
 
+    def refresh(self) -> None:
+        """Let `model` be as trained, where its parts are on several ranks; all ranks call this."""
+        if self.split is not None:
+            gather_split(self.split, self.model)
+
     def whole_state(self) -> dict[str, Tensor]:
         """Return the state dict of the whole model; all ranks call this."""
         if isinstance(self.engine, FullyShard):
             return self.engine.whole_parameters()
-        if self.split is not None:
-            gather_split(self.split, self.model)
+        self.refresh()
         return self.model.state_dict()
+
+
+def sharded_folder(path: Path) -> Path:
+    """Return where the pieces of a checkpoint are, beside the file of a run on one process."""
+    return path.parent if path.name == LATEST else path.parent / "ranks"
 
 
 def own_rows(batch: Batch, comm: Communicator) -> tuple[Batch, float]:

@@ -66,9 +66,9 @@ class ShardedOptimizer:
         optimizer.backward(loss, share)      # sums over the ranks, like DataParallel
         norm = optimizer.step(max_norm=1.0)
 
-    In stage 1 the gradients are kept whole until the step; in stage 2 each piece of `piece_bytes` is
-    reduced during the backward pass, and its gradients are freed. Accumulating parts of a batch adds
-    one reduction for each part in stage 2.
+    In stage 1 the gradients are kept whole until the step; in stage 2 each piece of `piece_bytes`
+    is reduced during the backward pass, and its gradients are freed. Accumulating parts of a batch
+    adds one reduction for each part in stage 2.
     """
 
     def __init__(
