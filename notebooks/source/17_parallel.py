@@ -25,7 +25,6 @@ import torch
 from torch import nn
 
 from course_lib import parallel
-from course_lib.accounting.limits import DEVICES
 from course_lib.accounting.models import MODELS
 from course_lib.device import default_device, seeded, seeded_draws
 from course_lib.flash import join_parts
@@ -241,6 +240,7 @@ next_token_loss(model(ids).logits, ids).backward()
 wanted = {name: p.grad for name, p in model.named_parameters()}
 
 
+# %%
 def share_of(comm):
     rows = ids.tensor_split(comm.size)[comm.rank]
     return rows, parallel.own_share(comm, rows[:, 1:].numel())
@@ -340,6 +340,7 @@ def fully_sharded(comm):
     return kept, max(seen), sharded.gathered_bytes(), rounded(sharded.clip(1e9), 4)
 
 
+# %%
 norm = torch.stack([g.norm() for g in wanted.values()]).norm()
 print("whole model:", sum(p.nbytes for p in model.parameters()), "bytes; norm", rounded(norm, 4))
 for kept, most, left, norm in run_ranks(fully_sharded, 4):
@@ -431,6 +432,7 @@ def tensor_parallel(comm, sequence):
     return rounded(loss, 4), bool((up.grad - whole).abs().max() < 1e-6), own
 
 
+# %%
 print("one process:", rounded(next_token_loss(model(ids).logits, ids), 4),
       sum(p.numel() for p in model.parameters()), "parameters")  # fmt: skip
 for n, sequence in ((2, False), (4, False), (4, True)):
@@ -501,6 +503,7 @@ whole = nn.Sequential(*copy.deepcopy(layers))
 gradients = [p.grad for p in whole.parameters()]
 
 
+# %%
 def pipelined(comm, schedule):
     stage = parallel.cut_into_stages(copy.deepcopy(layers), comm.size)[comm.rank]
     order = parallel.ORDERS[schedule](comm.rank, comm.size, 4)
@@ -511,11 +514,13 @@ def pipelined(comm, schedule):
     return [p.grad for p in stage.parameters()], run.most_kept
 
 
+# %%
 for schedule in parallel.ORDERS:
     stages = run_ranks(lambda comm, s=schedule: pipelined(comm, s), 3)
     found = [gradient for grads, _ in stages for gradient in grads]
     gap = max((a - b).abs().max() for a, b in zip(found, gradients, strict=True))
-    print(schedule, "right:", bool(gap < 1e-6), "| microbatches kept:", [kept for _, kept in stages])
+    most = [kept for _, kept in stages]
+    print(schedule, "right:", bool(gap < 1e-6), "| microbatches kept:", most)
 
 # %% [markdown] id="a-schedule-is-easy-to-get"
 # A schedule is easy to get wrong. If the first stage goes backward before it has sent the next microbatch, and the last one
@@ -621,6 +626,7 @@ def first_gradient(run):
     return block[0].weight.grad.clone()
 
 
+# %%
 kept = first_gradient(block)
 for restore in (True, False):
     again = first_gradient(lambda x, r=restore: parallel.recompute(block, x, restore_random=r))
@@ -712,8 +718,8 @@ for row in PUBLISHED:
 # And a prediction without a published number: Llama 3 70B on 512 H100, with 4 million tokens in a step.
 
 # %% id="large-parallel-plan-models-llama-3"
-large = parallel.plan(MODELS["Llama-3-70B"], parallel.Cluster(devices=512), parallel.Batch(512, 8192))
-best = large[0]
+cluster, batch = parallel.Cluster(devices=512), parallel.Batch(512, 8192)
+best = parallel.plan(MODELS["Llama-3-70B"], cluster, batch)[0]
 print(best.layout, f"| {best.time.total:.1f} s per step, {best.utilisation:.0%} of the peak,",
       f"{best.memory.total / 1e9:.0f} GB")  # fmt: skip
 days = 15e12 / (512 * 8192) * best.time.total / 86400
@@ -771,6 +777,7 @@ def bytes_of_step(comm, stage):
     return comm.meter.bytes - before
 
 
+# %%
 P = sum(p.numel() for p in model.parameters())
 for stage in range(4):
     sent = run_ranks(lambda comm, s=stage: bytes_of_step(comm, s), 4)[0]
@@ -839,7 +846,7 @@ def dropped(comm, own_seed):
 
 for own_seed in (False, True):
     mean = torch.stack(run_ranks(lambda comm, o=own_seed: dropped(comm, o), 4)).mean(0)
-    print("a seed for each rank:", own_seed, "| spread of the mean over 4 ranks:", rounded(mean.std(), 2))
+    print("own seeds:", own_seed, "| spread of the mean over 4 ranks:", rounded(mean.std(), 2))
 
 # %% [markdown] id="recap"
 # ## Recap

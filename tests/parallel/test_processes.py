@@ -224,7 +224,7 @@ def test_without_torchrun_the_error_says_how_to_start(monkeypatch):
 
 def test_a_recipe_on_processes_is_killed_and_resumed(tmp_path):
     recipe = replace(
-        QUICK, plan=replace(QUICK.plan, steps=4, warmup=1), vocab_size=300, context=24,
+        QUICK, plan=replace(QUICK.plan, steps=4, warmup=1), vocab_size=300, context=64,
         hidden_size=16, intermediate_size=24, heads=2, key_value_heads=2, head_dim=8, text_rows=3,
         repeat_rows=2, periods=(2, 6), characters=6000, look_every=2, save_every=2,
     )  # fmt: skip

@@ -164,7 +164,7 @@ ZERO_THREE = OneAnswer(
             "The number type is a separate choice. What changes is how often parameters move.",
         ),
         _wrong(
-            "Each of its all-gathers sends to all ranks, and then everything back again for safety.",
+            "Each of its all-gathers sends to all ranks, and then all back again for safety.",
             "A gather has one direction; there are more of them.",
         ),
     ),
