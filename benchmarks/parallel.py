@@ -2,9 +2,9 @@
 
     python -m benchmarks.parallel
 
-A step is forward, backward and AdamW on the same decoder and the same rows. Contestants take turns
+A step is forward, backward and AdamW on the same decoder and rows. Contestants take turns
 in the same two processes. Times are processor time of one rank, waiting not included.
-"peak MB" is the most memory that tensors take up at once during a step, above what was there before.
+"peak MB" is the most memory that tensors take up at once during a step, above what was there.
 """
 
 import copy
@@ -74,7 +74,8 @@ def peak_bytes(step: Step) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         step()
     found = profiled.profiler
-    assert found is not None and found.kineto_results is not None
+    assert found is not None
+    assert found.kineto_results is not None
     events = [e for e in found.kineto_results.events() if e.name() == "[memory]"]
     in_use = most = 0
     for event in sorted(events, key=lambda e: e.start_ns()):
