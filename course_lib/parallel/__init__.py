@@ -1,10 +1,10 @@
 """Training on many devices: one code, on simulated ranks and on real ones.
 
-Files in the order in which the notebook reads them: `communicator` (what ranks can say),
-`world` and `threads` (simulated ranks), `collectives` (by hand), `costs`; `data_parallel`, `shards`, `zero`,
-`full_shard`; `differentiable`, `tensor_parallel`, `split_model`; `schedules`, `pipeline`;
-`expert_parallel`, `ring_attention`; `recompute`, `loss_scaling`; `layout` and `plan`. For real
-processes: `processes`, `sharded_checkpoint`, `held`, `training`.
+Files in the order in which the notebook reads them: `communicator` (what ranks can say), `world`
+and `threads` (simulated ranks), `collectives` (by hand), `costs`; `data_parallel`, `shards`,
+`zero`, `full_shard`; `differentiable`, `tensor_parallel`, `split_model`; `schedules`, `pipeline`;
+`expert_parallel`, `ring_attention`; `recompute`, `loss_scaling`; `layout`, `plan`. For real
+processes: `processes`, `sharded_checkpoint`, `held`, `training`, `run`.
 
 Taught in:        parallel
 """

@@ -145,7 +145,7 @@ def reduced(a: Tensor, b: Tensor, op: Operation) -> Tensor:
 
 
 def resized(x: Tensor, size: int | None) -> Tensor:
-    """Return an unfilled tensor like x, of another size along the first axis."""
+    """Return an unfilled tensor like x, of a different size along the first axis."""
     return x.new_empty(x.shape if size is None else (size, *x.shape[1:]))
 
 

@@ -202,7 +202,7 @@ def time_of(
 ) -> Time:
     """Return the seconds of a step."""
     whole = whole or Whole.of(config, batch.tokens)
-    flops = (4 if layout.recompute else 3) * whole.flops * batch.sequences
+    flops = forward_passes(layout.recompute) * whole.flops * batch.sequences
     speed = layout.devices * cluster.device.peak_flops * cluster.efficiency
     compute, count = flops / speed, layout.microbatches(batch)
     idle = bubble_fraction(layout.pp, count)
@@ -220,6 +220,11 @@ def time_of(
     exposed = max(0.0, data - (2 / 3 if layout.zero < 3 else 1) * compute)
     bubble = compute * idle / (1 - idle) / layout.chunks
     return Time(compute, bubble, tensor, pipeline, experts, exposed)
+
+
+def forward_passes(recompute: bool) -> int:
+    """Return the FLOPs of a step in forward passes: one, two for the backward, one again."""
+    return 4 if recompute else 3
 
 
 def _data_seconds(sizes: Sizes, layout: Layout, count: int, cluster: Cluster) -> float:

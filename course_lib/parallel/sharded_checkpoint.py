@@ -72,7 +72,7 @@ def has_segments(folder: Path) -> bool:
 def load_segments(folder: Path, segments: Sequence[Segment]) -> dict[str, Any]:
     """Fill the segments from the latest complete step, and return its `extra`.
 
-    The files may have been written by another number of ranks. If they do not have every number, a
+    The files may have been written by more or fewer ranks. If they do not have every number, a
     `ValueError` names the first that is missing.
     """
     if not has_segments(folder):

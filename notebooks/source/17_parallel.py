@@ -240,7 +240,7 @@ next_token_loss(model(ids).logits, ids).backward()
 wanted = {name: p.grad for name, p in model.named_parameters()}
 
 
-# %%
+# %% id="share-of"
 def share_of(comm):
     rows = ids.tensor_split(comm.size)[comm.rank]
     return rows, parallel.own_share(comm, rows[:, 1:].numel())
@@ -340,7 +340,7 @@ def fully_sharded(comm):
     return kept, max(seen), sharded.gathered_bytes(), rounded(sharded.clip(1e9), 4)
 
 
-# %%
+# %% id="norm-torch-stack-g-norm-for"
 norm = torch.stack([g.norm() for g in wanted.values()]).norm()
 print("whole model:", sum(p.nbytes for p in model.parameters()), "bytes; norm", rounded(norm, 4))
 for kept, most, left, norm in run_ranks(fully_sharded, 4):
@@ -389,6 +389,8 @@ def parallel_mlp(comm, x, up, up_bias, down, down_bias):
 reveal("parallel.mlp")
 
 # %% [markdown] id="build-it-3"
+# (Added on every rank before the sum, the bias would be in there four times. Nothing fails, and training goes on, only differently.)
+#
 # Attention is cut in the same way, by heads: queries, keys and values are column-parallel, the output projection is row-parallel.
 # In the backward pass the two swap their parts: the input of a column-parallel layer was used by all ranks, so its gradient is
 # summed. Embedding and output head are cut by tokens of the vocabulary. Then each rank has the logits of its own ids only, and
@@ -432,7 +434,7 @@ def tensor_parallel(comm, sequence):
     return rounded(loss, 4), bool((up.grad - whole).abs().max() < 1e-6), own
 
 
-# %%
+# %% id="print-one-process-rounded-next-token"
 print("one process:", rounded(next_token_loss(model(ids).logits, ids), 4),
       sum(p.numel() for p in model.parameters()), "parameters")  # fmt: skip
 for n, sequence in ((2, False), (4, False), (4, True)):
@@ -503,7 +505,7 @@ whole = nn.Sequential(*copy.deepcopy(layers))
 gradients = [p.grad for p in whole.parameters()]
 
 
-# %%
+# %% id="pipelined"
 def pipelined(comm, schedule):
     stage = parallel.cut_into_stages(copy.deepcopy(layers), comm.size)[comm.rank]
     order = parallel.ORDERS[schedule](comm.rank, comm.size, 4)
@@ -514,7 +516,7 @@ def pipelined(comm, schedule):
     return [p.grad for p in stage.parameters()], run.most_kept
 
 
-# %%
+# %% id="for-schedule-in-parallel-orders"
 for schedule in parallel.ORDERS:
     stages = run_ranks(lambda comm, s=schedule: pipelined(comm, s), 3)
     found = [gradient for grads, _ in stages for gradient in grads]
@@ -626,7 +628,7 @@ def first_gradient(run):
     return block[0].weight.grad.clone()
 
 
-# %%
+# %% id="kept-first-gradient-block"
 kept = first_gradient(block)
 for restore in (True, False):
     again = first_gradient(lambda x, r=restore: parallel.recompute(block, x, restore_random=r))
@@ -745,7 +747,7 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 #     torchrun --nproc-per-node 2 -m course_lib train --recipe quick --parallel dp=2,zero=1
 #
 # It is the recipe of [Training](11_training.ipynb), on two processes. `dp`, `tp` and `zero` (0 to 3) can be combined as far as
-# memory asks for it (`tp` with `zero=0`). Every rank writes its part of a checkpoint; a later run may have another number of ranks
+# memory asks for it (`tp` with `zero=0`). Every rank writes its part of a checkpoint; a later run may have more or fewer ranks
 # or another layout, and one process's run can be continued by many. If a rank dies, the others end, and the message names it.
 
 # %% [markdown] id="11-what-it-costs"
@@ -777,7 +779,7 @@ def bytes_of_step(comm, stage):
     return comm.meter.bytes - before
 
 
-# %%
+# %% id="p-sum-p-numel-for-p"
 P = sum(p.numel() for p in model.parameters())
 for stage in range(4):
     sent = run_ranks(lambda comm, s=stage: bytes_of_step(comm, s), 4)[0]
@@ -785,7 +787,7 @@ for stage in range(4):
     print(f"stage {stage}: sent {sent:,}, formula {formula:,.0f}, ratio {sent / formula:.3f}")
 
 # %% [markdown] id="and-time-four-ranks-that-take"
-# In stage 3 a little less than 3 P: the embedding, which is a third of this tiny model, is used first and last, so it stays from the
+# In stage 3 a little less than 3 P: the embedding, a tenth of this tiny model, is used first and last, so it stays from the
 # forward to the backward pass and is gathered once. In stage 0 each bucket also says which parameters were used.
 #
 # And time? Four ranks that take turns on one machine are slower than one, not faster: here they prove that the result is right.

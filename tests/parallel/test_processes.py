@@ -30,6 +30,7 @@ from course_lib.parallel import (
 from course_lib.parallel.processes import RankError, can_fork, connect, run_processes
 from course_lib.parallel.run import ParallelRun
 from course_lib.parallel.training import Parallelism
+from course_lib.training import runs
 from course_lib.training.optimizer import AdamW
 from course_lib.training.recipes import QUICK
 
@@ -222,11 +223,13 @@ def test_without_torchrun_the_error_says_how_to_start(monkeypatch):
     assert can_fork()
 
 
-def test_a_recipe_on_processes_is_killed_and_resumed(tmp_path):
+def test_a_recipe_on_processes_is_killed_and_resumed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "LOOK_CHARACTERS", 200)
     recipe = replace(
         QUICK, plan=replace(QUICK.plan, steps=4, warmup=1), vocab_size=300, context=64,
         hidden_size=16, intermediate_size=24, heads=2, key_value_heads=2, head_dim=8, text_rows=3,
         repeat_rows=2, periods=(2, 6), characters=6000, look_every=2, save_every=2,
+        layers=1, shares=(("documentation", 1.0),),
     )  # fmt: skip
 
     def until(step, spread, die=False):

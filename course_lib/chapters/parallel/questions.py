@@ -7,7 +7,9 @@ Checked against:  `course_lib.parallel`, from which the numeric answers are comp
 import random
 from typing import Any
 
+from course_lib.chapters.parallel.answers import mean_of_batch
 from course_lib.parallel import bubble_fraction, collective_traffic, zero_memory
+from course_lib.parallel.layout import forward_passes
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
 from course_lib.study.ask.question_parts import Option, Slip
 
@@ -98,7 +100,7 @@ MEANS = Numeric(
         "low": rng.randint(1, 2),
         "high": rng.randint(5, 8),
     },
-    answer=lambda few, many, low, high: (few * low + many * high) / (few + many),
+    answer=lambda few, many, low, high: mean_of_batch((few, many), (low, high)),
     explain=lambda few, many, low, high: (
         f"({few} · {low} + {many} · {high}) / {few + many} = "
         f"{(few * low + many * high) / (few + many):.3f}: each rank counts by its targets."
@@ -333,7 +335,7 @@ RECOMPUTE = Numeric(
     prompt="A forward pass takes {ms} ms, a backward pass twice as long. How many ms do both take "
     "if all activations are computed again in the backward pass?",
     draw=lambda rng: {"ms": rng.choice([30, 50, 70, 90, 120])},
-    answer=lambda ms: 4 * ms,
+    answer=lambda ms: forward_passes(recompute=True) * ms,
     explain=lambda ms: f"Forward, forward again, and backward: (1 + 1 + 2) · {ms} = {4 * ms}.",
     unit="ms",
     slips=(
@@ -381,7 +383,7 @@ BUG = FindTheBug(
 def averaged(comm, gradient, targets, all_targets):
     share = targets / all_targets
     weighted = gradient * share
-    return comm.all_reduce(weighted) / comm.size
+    return comm.all_reduce(weighted / comm.size)
 """,
     line=4,
     fixed="    return comm.all_reduce(weighted)",
