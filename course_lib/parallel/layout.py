@@ -182,15 +182,19 @@ def activations_of(config: ModelConfig, layout: Layout, batch: Batch) -> float:
 
 
 def numbers_per_token(config: ModelConfig) -> int:
-    """Return how many numbers a layer keeps for each token, with flash attention."""
+    """Return how many numbers a layer keeps for each token, with kernels for attention.
+
+    Of each norm its input, the normalised input and its output; queries and keys, with QK-norm at
+    three stages; values; the heads' output, also side by side; four hidden vectors with a gate.
+    """
     width = config.num_attention_heads * config.head_dim
     kv = config.num_key_value_heads * config.head_dim
-    numbers = 4 * config.hidden_size + 2 * width + 2 * kv
-    numbers += (width + kv) * (config.qk_norm and config.model_type != "gpt2")
+    stages = 3 if config.qk_norm and config.model_type != "gpt2" else 1
+    numbers = 6 * config.hidden_size + stages * (width + kv) + kv + 2 * width
     if config.is_sparse(0):
         k = config.num_experts_per_tok
-        return numbers + k * (3 * config.moe_intermediate_size + 2 * config.hidden_size)
-    return numbers + (2 if config.model_type == "gpt2" else 3) * config.intermediate_size
+        return numbers + k * (4 * config.moe_intermediate_size + 2 * config.hidden_size)
+    return numbers + (2 if config.model_type == "gpt2" else 4) * config.intermediate_size
 
 
 def time_of(

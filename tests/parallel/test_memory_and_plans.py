@@ -102,10 +102,10 @@ def test_memory_by_hand():
     count = total_parameters(config)
     found = memory_of(config, Layout(dp=2, zero=1, microbatch=3), Batch(6, 5))
     assert (found.parameters, found.gradients, found.optimizer) == (2 * count, 2 * count, 6 * count)
-    assert numbers_per_token(config) == 4 * 4 + 2 * 4 + 2 * 2 + 3 * 6
-    assert found.activations == 15 * (2 * 2 * 46 + 6 * 10)
+    assert numbers_per_token(config) == 6 * 4 + (4 + 2) + 2 + 2 * 4 + 4 * 6
+    assert found.activations == 15 * (2 * 2 * 64 + 6 * 10)
     again = memory_of(config, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
-    assert again.activations == 15 * (2 * 2 * 4 + 2 * 46 + 6 * 10)
+    assert again.activations == 15 * (2 * 2 * 4 + 2 * 64 + 6 * 10)
 
 
 def test_numbers_per_token_are_those_that_autograd_keeps():
@@ -126,8 +126,8 @@ def test_numbers_per_token_are_those_that_autograd_keeps():
             logits = model(torch.arange(40)[None]).logits
         kept[layers] = sum(seen.values())
         del logits
-    measured = (kept[2] - kept[1]) / 40
-    assert measured == pytest.approx(numbers_per_token(config), rel=0.15)
+    measured = (kept[2] - kept[1]) / 40 - 40  # the mask, which kernels for long texts do without
+    assert measured == pytest.approx(numbers_per_token(config), rel=0.05)
 
 
 def test_time_by_hand():

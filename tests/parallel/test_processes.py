@@ -244,9 +244,9 @@ def test_a_recipe_on_processes_is_killed_and_resumed(tmp_path, monkeypatch):
         return program
 
     with pytest.raises(RankError, match="failed"):
-        run_processes(until(2, Parallelism(dp=2, zero=3), die=True), 2, 100)
+        run_processes(until(2, Parallelism(dp=2, zero=3), die=True), 2, 240)
     assert json.loads((tmp_path / "ranks" / "latest.json").read_text()) == {"step": 2, "ranks": 2}
-    found = run_processes(until(4, Parallelism(dp=1, tp=2)), 2, 100)
+    found = run_processes(until(4, Parallelism(dp=1, tp=2)), 2, 240)
     assert found[0] == (4, [0, 2, 4])
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
