@@ -157,6 +157,11 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         "How small can a model be, and what is lost?",
         160,
         ("compression",),
+        "parallel",
+        "Many devices",
+        "How does a model train on a thousand devices?",
+        160,
+        ("parallel",),
     ),
 )
 

@@ -16,6 +16,7 @@ from course_lib import SYLLABUS, Notebook, find_notebook
 
 if TYPE_CHECKING:
     from course_lib.assistant.runs import Stage
+    from course_lib.training.recipes import Recipe
     from course_lib.training.runs import LoggedRun
 
 Command = Callable[[argparse.Namespace], int]
@@ -128,6 +129,11 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     )
     of["train"].add_argument(
         "--until", type=int, metavar="STEP", help="stop there; the same command goes on later"
+    )
+    of["train"].add_argument(
+        "--parallel",
+        metavar="dp=N,...",
+        help="spread quick or course-model over the ranks of torchrun: dp=2,zero=1 or dp=2,tp=2",
     )
     of["new"].add_argument("slug", metavar="SLUG", help="its name, such as beam_search")
     of["new"].add_argument(
@@ -335,6 +341,10 @@ def _train(options: argparse.Namespace) -> int:
     if name not in known:
         raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
     folder = Path(options.folder or course_home() / "models" / name)
+    if options.parallel and (name in stages or options.seed or options.start):
+        raise ValueError(f"--parallel is for quick and course-model, as they are; got {name!r}.")
+    if options.parallel:
+        return _train_on_ranks(RECIPES[name], folder, options)
     if name in stages:
         return _train_stage(stages[name], folder, options)
     if options.seed or options.start:
@@ -347,6 +357,21 @@ def _train(options: argparse.Namespace) -> int:
     run.store(folder / "model")
     write_card(run, folder / "model")
     return _trained(folder)
+
+
+def _train_on_ranks(recipe: "Recipe", folder: Path, options: argparse.Namespace) -> int:
+    from course_lib.authoring.model_card import write_card
+    from course_lib.parallel.run import ParallelRun, as_a_rank
+    from course_lib.parallel.training import Parallelism
+
+    spread = Parallelism.parsed(options.parallel)
+    with as_a_rank() as comm:
+        run = ParallelRun(recipe, folder, comm, spread)
+        _go_on(run, recipe.name, options)
+        run.store(folder / "model")
+        if comm.rank == 0:
+            write_card(run, folder / "model")
+        return _trained(folder)
 
 
 def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> int:

@@ -466,6 +466,26 @@ def test_train_takes_a_stages_options_for_stages_only(
     assert "for stages of the assistant; got 'quick'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("quick", "dp=2"), "torchrun --nproc-per-node"),
+        (("quick", "pp=2"), "got 'pp=2'"),
+        (("assistant", "dp=2"), "as they are; got 'assistant'"),
+    ],
+)
+def test_train_on_ranks_says_how(
+    arguments: tuple[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    recipe, spread = arguments
+    assert cli.main(["train", "--recipe", recipe, "--parallel", spread]) == 1
+    assert words in capsys.readouterr().err
+
+
 def test_train_goes_on_and_stores_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

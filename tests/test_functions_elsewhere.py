@@ -21,6 +21,7 @@ from course_lib import (
     generation,
     mlp,
     norms,
+    parallel,
     positions,
     rewards,
     rope,
@@ -29,6 +30,7 @@ from course_lib import (
 )
 from course_lib.flash import traffic
 from course_lib.model import DecoderLM, ModelConfig, inspection, weight_layout
+from course_lib.parallel import collectives, differentiable, shards, tensor_parallel
 from course_lib.study.chapter_parts import all_exercises
 from course_lib.study.check.made_on_cpu import tensors_of
 from course_lib.training import descent, gradients, muon, optimizer
@@ -195,6 +197,59 @@ CALLS |= {
     "serving.paged_attention": paged,
 }
 
+
+def on_two(function):
+    return parallel.run_ranks(function, 2)
+
+
+def pipelined(comm):
+    run = parallel.run_pipeline(
+        comm,
+        torch.nn.Linear(3, 3, device=META),
+        [x(2, 3)],
+        lambda output, _: output.sum(),
+        [("F", 0)],
+        x(2, 3),
+    )
+    return run.kept[0]
+
+
+CALLS |= {
+    "parallel.copy_to_ranks": lambda: on_two(lambda c: differentiable.copy_to_ranks(c, x(3))),
+    "parallel.cut_row": lambda: shards.cut_row(x(8), [x(2, 3), x(1)]),
+    "parallel.exchange_rows": lambda: on_two(
+        lambda c: differentiable.exchange_rows(c, x(4, 2), [2, 2], [2, 2])
+    ),
+    "parallel.flat_row": lambda: shards.flat_row([x(2, 3), x(1)], 4),
+    "parallel.gather_from_ranks": lambda: on_two(
+        lambda c: differentiable.gather_from_ranks(c, x(2, 3), 1)
+    ),
+    "parallel.gather_row": lambda: on_two(lambda c: shards.gather_row(c, x(3))),
+    "parallel.global_shard_norm": lambda: on_two(lambda c: shards.global_shard_norm(c, [x(3)])),
+    "parallel.halving_all_reduce": lambda: on_two(lambda c: parallel.halving_all_reduce(c, x(3))),
+    "parallel.own_part": lambda: on_two(lambda c: tensor_parallel.own_part(x(4, 3), c, 0)),
+    "parallel.own_shard": lambda: on_two(lambda c: shards.own_shard([x(3)], c)),
+    "parallel.pairwise_all_to_all": lambda: on_two(
+        lambda c: parallel.pairwise_all_to_all(c, [x(2), x(2)])
+    ),
+    "parallel.recompute": lambda: parallel.recompute(torch.tanh, x(3).requires_grad_()),
+    "parallel.reduce_to_shard": lambda: on_two(lambda c: shards.reduce_to_shard(c, [x(3)])),
+    "parallel.reduced": lambda: collectives.reduced(x(3), x(3), "max"),
+    "parallel.resized": lambda: collectives.resized(x(3, 2), 5),
+    "parallel.ring_all_reduce": lambda: on_two(lambda c: parallel.ring_all_reduce(c, x(3))),
+    "parallel.ring_attention": lambda: on_two(lambda c: parallel.ring_attention(c, *HEADS)),
+    "parallel.run_pipeline": lambda: on_two(pipelined),
+    "parallel.scatter_sum": lambda: on_two(lambda c: differentiable.scatter_sum(c, x(4, 3), 0)),
+    "parallel.shift": lambda: on_two(lambda c: differentiable.shift(c, x(3))),
+    "parallel.sum_over_ranks": lambda: on_two(lambda c: differentiable.sum_over_ranks(c, x(3))),
+    "parallel.touch": lambda: differentiable.touch(x(3), x(2)),
+    "parallel.tree_all_reduce": lambda: on_two(lambda c: parallel.tree_all_reduce(c, x(3))),
+    "parallel.tree_broadcast": lambda: on_two(lambda c: parallel.tree_broadcast(c, x(3))),
+    "parallel.vocab_parallel_losses": lambda: on_two(
+        lambda c: parallel.vocab_parallel_losses(c, x(3, 4), ids(3), 0)
+    ),
+}
+
 READS = "reads numbers: its work is a loop over them, or its result plain numbers"
 CHECKS = "raises an error for values out of range"
 COUNTS = "counts, or selects by a mask, so that a shape depends on values"
@@ -211,7 +266,7 @@ CANNOT_RUN = {
         *("information.huffman_code", "information.average_length"),
         *("information.encode", "information.decode", "ngrams.log_probabilities", "ngrams.sample"),
         *("generation.acceptance_rate", "generation.check_padding", "generation.without_padding"),
-        "serving.token_logprobs",
+        *("serving.token_logprobs", "parallel.causal_pairs"),
     },
     CHECKS: {
         "attention.head_scores",
@@ -237,6 +292,7 @@ CANNOT_RUN = {
     PARTS: {
         *("attention.silence_head", "model.without_head"),
         *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
+        *("parallel.require_chunks", "parallel.split_pieces"),
     },
     FILES: {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from course_lib import corpus
@@ -27,7 +28,7 @@ from course_lib.device import can_compile
 from course_lib.model import DecoderLM
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.training.evaluation import probe_repeats, text_bits_per_byte
-from course_lib.training.loop import Training
+from course_lib.training.loop import Draw, Training
 from course_lib.training.recipes import SEPARATOR, Mixture, Recipe, train_tokenizer, write_corpus
 
 LOOK_CHARACTERS = 8000  # of held-out documentation, scored at each look
@@ -130,15 +131,28 @@ class RecipeRun(LoggedRun):
     shown = ("bits per byte", "repeat loss", "induction")
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.recipe = recipe
-        self.tokenizer = _prepared_tokenizer(recipe, folder)
+        self.tokenizer, paths = self.prepared(recipe, folder)
+        training = self.training_on(Mixture(recipe, paths))
+        super().__init__(training, folder, recipe.look_every, recipe.save_every)
+
+    def prepared(self, recipe: Recipe, folder: Path) -> tuple[ByteBPE, list[Path]]:
+        """Return the tokenizer and the files of tokens, made where they are missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer = _prepared_tokenizer(recipe, folder)
         paths = [folder / f"{name}.tokens" for name, _ in recipe.shares]
         if not all(path.is_file() for path in paths):
-            write_corpus(recipe, self.tokenizer, folder)
-        compiled = recipe.compiled and can_compile()
-        training = Training(recipe.fresh_model(), Mixture(recipe, paths), recipe.plan, compiled)
-        super().__init__(training, folder, recipe.look_every, recipe.save_every)
+            write_corpus(recipe, tokenizer, folder)
+        return tokenizer, paths
+
+    def training_on(self, draw: Draw) -> Training:
+        """Return the training of a fresh model on these batches."""
+        compiled = self.recipe.compiled and can_compile()
+        return Training(self.recipe.fresh_model(), draw, self.recipe.plan, compiled)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state dict of the model as it is now."""
+        return self.model.state_dict()
 
     def look(self) -> Record:
         """Return bits per byte of held-out text, and what the heads do on ids that repeat."""
@@ -157,7 +171,7 @@ class RecipeRun(LoggedRun):
         separator = self.tokenizer.special_tokens[SEPARATOR]
         words = {"bos_token_id": separator, "eos_token_id": separator}
         model = self.recipe.fresh_model()
-        model.load_state_dict(self.model.state_dict())
+        model.load_state_dict(self.weights())
         save_model(model.to(dtype), folder, words)
         save_tokenizer(self.tokenizer, folder)
         shutil.copyfile(self.log, folder / "training_log.jsonl")

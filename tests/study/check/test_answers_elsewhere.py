@@ -100,6 +100,7 @@ CANNOT_RUN = {
         ),
     },
     BRANCHES: {
+        "parallel.ring": ("solution",),
         "softmax.masked": ("row by row",),
         "attention.induction_score": ("solution",),
         "flash_attention.finish": ("query by query",),
@@ -120,6 +121,7 @@ CANNOT_RUN = {
         ),
     },
     CHECKS: {
+        "parallel.average": ("solution",),
         "fine_tuning.log_probability": ("solution",),
         "rewards.gae": ("solution",),
         "rewards.group_advantages": ("solution",),

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Parallel” and to no other."""
