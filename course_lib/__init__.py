@@ -151,6 +151,13 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("rewards",),
     ),
     ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
+    (
+        "retrieval",
+        "Retrieval",
+        "How does a model use documents it never saw?",
+        150,
+        ("retrieval",),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -126,7 +125,7 @@ class BM25Index:
         write_index(path, "bm25", {"settings": settings, **lists})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "BM25Index":
         """Return the index of a file."""
         content = read_index(path, "bm25")
         index = cls(**content["settings"])

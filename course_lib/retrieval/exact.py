@@ -12,7 +12,6 @@ Shapes:           Q queries, N vectors, D width, k results
 """
 
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -103,7 +102,7 @@ class ExactIndex:
         write_index(path, "exact", {"metric": self.metric, "vectors": self.vectors.cpu()})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "ExactIndex":
         """Return the index of a file."""
         content = read_index(path, "exact")
         index = cls(content["vectors"].shape[1], content["metric"])

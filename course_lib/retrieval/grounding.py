@@ -7,11 +7,11 @@ check, it checks:
     quoted       every "quotation" stands in the passage cited after it, letter by letter
     supported    each sentence shares most of its words with the passages that it cites
 
-`supported` is a rule of thumb: it finds what is invented, but not what is negated. The last function
-measures that with contradictions that are planted on purpose.
+`supported` is a rule of thumb: it finds what is invented, but not what is negated. The last
+function plants contradictions on purpose, so that this can be measured.
 
 Taught in:        retrieval
-Paper:            Lewis et al. 2020, arXiv:2005.11401; Gao et al. 2023, arXiv:2305.14627 (citations)
+Paper:            Lewis et al. 2020, arXiv:2005.11401; Gao et al. 2023, arXiv:2305.14627
 Checked against:  answers written by hand, right and wrong
 """
 
@@ -28,8 +28,11 @@ _CITATION = re.compile(r"\[(\d+)\]")
 _QUOTATION = re.compile(r'"([^"]{8,})"')
 _SENTENCE = re.compile(r"(?<=[.!?\]])\s+(?=[A-Z])|\n+")
 _COMMON = frozenset(
-    "a an and are as at be by can do for from has have i if in is it its not of on or that the "
-    "this to use was which will with you your".split()
+    (
+        *("a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "for", "from"),
+        *("has", "have", "i", "if", "in", "is", "it", "its", "not", "of", "on", "or"),
+        *("that", "the", "this", "to", "use", "was", "which", "will", "with", "you", "your"),
+    )
 )
 
 

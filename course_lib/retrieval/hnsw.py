@@ -1,15 +1,15 @@
 """HNSW: walk a graph of neighbours towards the query, from coarse layers to fine ones.
 
 Every vector is in layer 0, a few also in the layers above, like express stops. A search walks
-greedily through the upper layers and starts from there in layer 0, where it keeps the `ef` best
-seen so far and goes on from each of them, until the best one left is worse than all that are kept.
+greedily through the upper layers and starts from there in layer 0. There it keeps the `ef` best
+seen so far and goes on from each, until the best one left is worse than all that are kept.
 
     layer of a new vector = floor(-ln(u) / ln(M)),  u uniform in (0, 1]
 
-Links are chosen for variety: a candidate nearer to a neighbour already chosen than to the new vector
-is left out, since a walk reaches it through that neighbour. Links go both ways; where a vector has
-too many, they are chosen again. This is readable Python and not fast; `benchmarks/retrieval.py` says
-how slow.
+Links are chosen for variety: a candidate nearer to a neighbour already chosen than to the new
+vector is left out, since a walk reaches it through that neighbour. Links go both ways; where a
+vector has too many, they are chosen again. This is readable Python and not fast;
+`benchmarks/retrieval.py` says how slow.
 
 Taught in:        retrieval
 Paper:            Malkov and Yashunin 2018, arXiv:1603.09320
@@ -22,7 +22,6 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -70,7 +69,7 @@ def search_layer(
 def choose_neighbours(
     candidates: Sequence[Near], distance: Callable[[int, int], float], limit: int
 ) -> list[int]:
-    """Return at most `limit` candidates, nearest first, without those that a chosen one is nearer to."""
+    """Return at most `limit` candidates, nearest first, none nearer to a chosen one than here."""
     chosen: list[int] = []
     for d, candidate in sorted(candidates):
         if len(chosen) == limit:
@@ -178,7 +177,7 @@ class HNSWIndex:
         write_index(path, "hnsw", {"settings": settings, "entry": self.entry, **content})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "HNSWIndex":
         """Return the index of a file."""
         content = read_index(path, "hnsw")
         index = cls(**content["settings"])

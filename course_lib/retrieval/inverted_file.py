@@ -1,8 +1,8 @@
 """IVF, an inverted file: search only the cells whose centres are nearest to the query.
 
 k-means cuts the space into cells. A vector is kept in the list of its cell; a search looks at
-`nprobe` lists of `cells`, and so at about nprobe / cells of all vectors. What lies just over a border
-is missed: recall is traded for time.
+`nprobe` lists of `cells`, and so at about nprobe / cells of all vectors. What lies just over a
+border is missed: recall is traded for time.
 
     1  →  many missed, fast               nprobe = cells  →  exact search
 
@@ -14,7 +14,6 @@ Shapes:           Q queries, N vectors, D width, k results, P probed cells
 """
 
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -114,7 +113,7 @@ class IVFIndex:
         write_index(path, "ivf", {"settings": settings, "starts": self.starts, **content})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "IVFIndex":
         """Return the index of a file."""
         content = read_index(path, "ivf")
         index = cls(content["vectors"].shape[1], **content["settings"])

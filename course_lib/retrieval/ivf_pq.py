@@ -12,7 +12,6 @@ Shapes:           Q queries, N vectors, D width, M parts, k results
 """
 
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -87,7 +86,8 @@ class IVFPQIndex:
         return best(scores.flatten(1), ids.flatten(1), k)
 
     def _in_cell(self, queries: Float[Tensor, "Q D"], cell: int, k: int) -> Found:
-        assert self.quantizer is not None and self.coarse.centres is not None
+        assert self.quantizer is not None
+        assert self.coarse.centres is not None
         tables = self.quantizer.tables(queries - self.coarse.centres[cell])
         distances = table_distances(tables, self.codes[cell])
         found = top_k(-distances.contiguous(), k)
@@ -103,7 +103,7 @@ class IVFPQIndex:
         write_index(path, "ivfpq", {"shape": shape, **content, **lists})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "IVFPQIndex":
         """Return the index of a file."""
         content = read_index(path, "ivfpq")
         index = cls(*content["shape"])

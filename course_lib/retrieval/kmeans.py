@@ -12,7 +12,7 @@ Shapes:           N points, K centres, D width
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from course_lib.device import seeded
@@ -34,11 +34,17 @@ def kmeans_step(
     points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"]
 ) -> Float[Tensor, "K D"]:
     """Return the centres after one round; a centre without points stays where it is."""
-    nearest = nearest_centres(points, centres)
+    return _moved(points, centres, nearest_centres(points, centres))[0]
+
+
+def _moved(
+    points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"], nearest: Int[Tensor, " N"]
+) -> tuple[Float[Tensor, "K D"], Bool[Tensor, " K"]]:
+    """Return the means of the points of each centre, and which centres have none."""
     sums = torch.zeros_like(centres).index_add_(0, nearest, points)
     counts = torch.zeros_like(centres[:, 0]).index_add_(0, nearest, torch.ones_like(points[:, 0]))
     means = sums / counts.clamp(min=1)[:, None]
-    return torch.where(counts[:, None] > 0, means, centres)
+    return torch.where(counts[:, None] > 0, means, centres), counts == 0
 
 
 def kmeans(
@@ -54,16 +60,10 @@ def kmeans(
     sample = points[order[: POINTS_PER_CENTRE * count]]
     centres = sample[:count].clone()
     for _ in range(rounds):
-        centres = _fill_empty(sample, kmeans_step(sample, centres))
-    return centres
-
-
-def _fill_empty(points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"]) -> Tensor:
-    """Move centres without points to the points that are farthest from their centres."""
-    nearest = nearest_centres(points, centres)
-    empty = torch.bincount(nearest, minlength=len(centres)) == 0
-    if not (missing := int(empty.sum())):
-        return centres
-    distances = ((points - centres[nearest]) ** 2).sum(dim=1)
-    centres[empty] = points[distances.topk(missing).indices]
+        nearest = nearest_centres(sample, centres)
+        moved, empty = _moved(sample, centres, nearest)
+        if missing := int(empty.sum()):
+            far = ((sample - centres[nearest]) ** 2).sum(dim=1).topk(missing).indices
+            moved[empty] = sample[far]
+        centres = moved
     return centres

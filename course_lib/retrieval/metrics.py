@@ -1,7 +1,8 @@
 """How good a ranking is: recall, reciprocal rank, and nDCG.
 
-    recall@k = relevant among the first k / relevant      MRR = mean of 1 / rank of the first relevant
-    DCG@k = Σ_i gain_i / log2(i + 1)  over the ranks i = 1 … k      nDCG = DCG / DCG of the best order
+    recall@k = relevant among the first k / relevant
+    MRR      = mean of 1 / rank of the first relevant
+    DCG@k    = Σ_i gain_i / log2(i + 1)  over ranks i = 1 … k;  nDCG = DCG / best DCG
 
 Recall asks whether the answer is there at all, which is what a model with a long context needs. MRR
 asks how high it is, nDCG also how good each of several answers is.

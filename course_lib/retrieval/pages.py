@@ -18,6 +18,7 @@ import ast
 import functools
 import importlib
 import inspect
+import pydoc
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -61,6 +62,18 @@ def find_page(name: str) -> Page:
             "Names look like 'textwrap.wrap' and 'topic:assert'."
         )
     return pages[name]
+
+
+def help_name(page: str) -> str | None:
+    """Return what to pass to `help`, or to `python -m pydoc`, to see a page; None if nothing is.
+
+    Topics have names of their own there: `topic:execmodel` is EXECUTION.
+    """
+    topic = page.removeprefix("topic:")
+    if topic == page:
+        return page
+    named = {**pydoc.Helper.keywords, **pydoc.Helper.topics}
+    return next((name for name, of in named.items() if of[:1] == (topic,)), None)
 
 
 def _topic_pages() -> Iterator[Page]:

@@ -14,7 +14,6 @@ Shapes:           Q queries, N vectors, D width, M parts, E entries of a codeboo
 """
 
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float, UInt8
@@ -43,7 +42,7 @@ class ProductQuantizer:
     @classmethod
     def train(
         cls, vectors: Float[Tensor, "N D"], parts: int, entries: int = 256, seed: int = 0
-    ) -> Self:
+    ) -> "ProductQuantizer":
         """Learn a codebook for each part."""
         if vectors.shape[1] % parts or not 1 <= entries <= 256:
             raise ValueError(
@@ -137,7 +136,7 @@ class PQIndex:
         write_index(path, "pq", {"settings": settings, "codebooks": books, "codes": self.codes})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "PQIndex":
         """Return the index of a file."""
         content = read_index(path, "pq")
         index = cls(**content["settings"])

@@ -1,8 +1,8 @@
 """Stored questions about Python, each with the pages of its documentation that answer it.
 
-They were written by hand, without looking at what any search finds. A page that answers counts 2, one
-that only helps counts 1. The questions stand in `questions.txt`; the running Python may lack some
-pages, and a question whose answers are all missing is left out.
+They were written by hand, without looking at what any search finds. A page that answers counts 2,
+one that only helps counts 1. The questions stand in `questions.txt`; the running Python may lack
+some pages, and a question whose answers are all missing is left out.
 
 Half of the questions are for choosing settings (`validation`), the rest for judging (`test`).
 

@@ -13,7 +13,7 @@ Shapes:           Q queries, k results of each
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -47,7 +47,7 @@ class Index(Protocol):
         ...
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Index":
         """Return the index of a file."""
         ...
 

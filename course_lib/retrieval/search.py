@@ -2,8 +2,8 @@
 
     search("wrap a long line of text", 3)      three passages, each with its page and place
 
-A passage is a slice of a page, `find_page(hit.page).text[hit.start:hit.stop]`, and the page's name is
-what `help` accepts, so that every result can be looked up.
+A passage is a slice of a page, `find_page(hit.page).text[hit.start:hit.stop]`, and the page's name
+is the one by which `help` knows it, so that every result can be looked up.
 
 Taught in:        retrieval
 Checked against:  the pages themselves
@@ -19,8 +19,10 @@ from course_lib.retrieval.pages import documentation_pages
 from course_lib.retrieval.results import NOTHING
 
 CHUNK = 150  # words of a passage at most
-# What every question says. BM25 gives such words little weight, but in short pages it adds up.
-_ASKING = frozenset("how do i can you what is are the a an in of to does which my".split())
+ASKING = (
+    *("how", "do", "i", "can", "you", "what", "is", "are", "the", "a", "an"),
+    *("in", "of", "to", "does", "which", "my"),
+)  # what every question says
 
 
 class Passage(NamedTuple):
@@ -62,7 +64,7 @@ def passage_index() -> BM25Index:
 
 def asked_words(question: str) -> str:
     """Return a question without the words that every question has, if any others are left."""
-    kept = [word for word in question.split() if word.lower().strip("?.,") not in _ASKING]
+    kept = [word for word in question.split() if word.lower().strip("?.,") not in ASKING]
     return " ".join(kept) or question
 
 

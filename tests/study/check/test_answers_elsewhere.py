@@ -65,6 +65,12 @@ CANNOT_RUN = {
         "generation.speculative_round": ("token by token",),
     },
     RETURNS: {
+        "retrieval.ivf": (
+            "solution",
+            "topk of cells",
+            "inf elsewhere",
+            "list by list",
+        ),
         "mlp.dead_units": (
             "solution",
             "by what ReLU leaves, in float32",
@@ -100,6 +106,7 @@ CANNOT_RUN = {
         ),
     },
     BRANCHES: {
+        "retrieval.kmeans": ("centre by centre",),
         "softmax.masked": ("row by row",),
         "attention.induction_score": ("solution",),
         "flash_attention.finish": ("query by query",),
