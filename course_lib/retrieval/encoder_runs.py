@@ -64,7 +64,7 @@ use a larger model where one is at hand. `course train --recipe {name}` makes it
 
 | | |
 |---|---|
-| steps | {steps} of {rows} questions, as many passages and hard negatives |
+| steps | {steps} of {plan.steps}; each has {rows} questions, passages and hard negatives |
 | optimizer | AdamW, betas {plan.betas}, weight decay {plan.weight_decay} on matrices |
 | learning rate | {plan.warmup} steps up to {plan.peak}, cosine down to {plan.final} |
 | seed | {plan.seed} |

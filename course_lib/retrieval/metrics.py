@@ -38,7 +38,7 @@ def ndcg_at(ranking: Sequence[Hashable], gains: Mapping[Hashable, int | float], 
 
 
 def _dcg(gains: Sequence[int | float]) -> float:
-    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
+    return sum((gain / math.log2(r + 1) for r, gain in enumerate(gains, start=1)), start=0.0)
 
 
 def _require_relevant(count: int) -> None:

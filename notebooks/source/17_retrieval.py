@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] id="17-retrieval"
 # # 17 · Retrieval
 #
 # **How does a model use documents it never saw?**
@@ -17,7 +17,7 @@
 # About 150 minutes. You need notebooks [Softmax](04_softmax.ipynb), [Attention](05_attention.ipynb) and [The whole
 # transformer](08_transformer.ipynb). Nothing is downloaded.
 
-# %%
+# %% id="device-default-device"
 import time
 
 import torch
@@ -30,13 +30,13 @@ from course_lib.study import exercise, explorers, hint, quiz, reveal, rounded, s
 
 device = default_device()
 
-# %% [markdown]
+# %% [markdown] id="1-from-documents-to-passages"
 # ## 1 · From documents to passages
 #
 # A **page** is a topic of the language reference, or the documentation of one module, class or function, as `help` shows
 # it. (Reading them takes some seconds: the standard library is parsed once.)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="pages-retrieval-documentation-pages"
 pages = retrieval.documentation_pages()
 print(
     len(pages),
@@ -46,7 +46,7 @@ print(
 )
 print(retrieval.find_page("textwrap.wrap").text[:300])
 
-# %% [markdown]
+# %% [markdown] id="build-it"
 # Some pages have thousands of words. A search should return the part that answers, and a prompt has room for a few parts
 # only. So a page is cut into **chunks**.
 #
@@ -62,25 +62,25 @@ print(retrieval.find_page("textwrap.wrap").text[:300])
 # end, there are no more. No words, no chunk. `0 ≤ overlap < size`.
 
 
-# %%
+# %% id="retrieval.chunks"
 @exercise("retrieval.chunks")
 def chunks(count, size, overlap):
     """Return the chunks as pairs (start, stop)."""
     ...
 
 
-# %% [markdown]
+# %% [markdown] id="stuck-put-hint-in-a-new"
 # Stuck? Put `hint()` in a new cell. The course's own:
 
-# %%
+# %% id="reveal-retrieval-chunks"
 reveal("retrieval.chunks")
 
-# %% [markdown]
+# %% [markdown] id="whole-paragraphs-make-better-passages-than"
 # Whole paragraphs make better passages than fixed numbers of words, since an author has already decided what belongs
 # together. `paragraph_chunks` takes as many paragraphs in a row as fit, and cuts only those that are too long. Each chunk
 # is a slice of its page, so a citation can be compared with the page letter by letter:
 
-# %%
+# %% id="text-retrieval-find-page-topic-compound"
 text = retrieval.find_page("topic:compound").text
 by_words, by_paragraphs = (
     retrieval.word_chunks(text, 150, 30),
@@ -90,14 +90,14 @@ for name, spans in (("words", by_words), ("paragraphs", by_paragraphs)):
     ends = sum(not text[stop:].strip() or text[stop:].startswith("\n\n") for _, stop in spans)
     print(f"by {name}: {len(spans)} passages, of which {ends} end where a paragraph ends")
 
-# %% [markdown]
+# %% [markdown] id="the-course-s-search-which-later"
 # The course's search, which later sections take apart:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="for-hit-in-retrieval-search-how"
 for hit in retrieval.search("how do I wrap a long line of text?", 3):
     print(f"{hit.page:<28} {hit.score:5.2f}  {' '.join(hit.text.split())[:60]}")
 
-# %% [markdown]
+# %% [markdown] id="2-by-words-bm25"
 # In a terminal, `course ask "how do I wrap a long line"` prints the passages; `course ask --model FOLDER ...` lets a model
 # answer from them.
 #
@@ -119,24 +119,24 @@ for hit in retrieval.search("how do I wrap a long line of text?", 3):
 # of each text. A word that stands in the query twice counts twice. `k1 > 0` and `0 ≤ b < 1`.
 
 
-# %%
+# %% id="retrieval.bm25"
 @exercise("retrieval.bm25")
 def bm25(query, texts, k1, b):
     """Return the BM25 score of each text."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-bm25"
 reveal("retrieval.bm25")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
 # That function looks at every text. Everything but the query is known in advance, so `BM25Index` keeps a list of texts for
 # each word, its **postings**, with finished scores. A search adds up a few short lists. Against the formula, on real
 # passages:
 
-# %%
+# %% id="some-passage-text-for-passage-in"
 from course_lib.chapters.retrieval.answers import bm25_scores
 
 some = [passage.text for passage in retrieval.passages()[:300]]
@@ -148,28 +148,28 @@ slow = bm25_scores(
 )
 print("largest difference below 1e-4:", bool(abs(index.scores(asked) - slow).max() < 1e-4))
 
-# %% [markdown]
+# %% [markdown] id="play-with-it"
 # The course's tests compare it with the package `bm25s` (`method="lucene"`): the same scores.
 #
 # ### Play with it
 #
 # Which word decides? Set `b` to 0, then to 1, and watch the long text. Raise `k1` and watch the text that repeats itself.
 
-# %%
+# %% id="explorers-retrieval-bm25-parts"
 explorers.retrieval.bm25_parts()
 
-# %% [markdown]
+# %% [markdown] id="3-how-good-is-a-search"
 # ## 3 · How good is a search?
 #
 # Nothing can be improved that is not measured. The course stores questions about Python that were written by hand, each
 # with the pages that answer it. Half of them are for choosing settings (**validation**), the others for judging (**test**).
 
-# %%
+# %% id="validation-test-questions-stored-questions-part"
 validation, test = (questions.stored_questions(part) for part in questions.PARTS)
 print(len(validation) > 40, len(test) > 40)
 print(test[0].text, dict(test[0].gains))
 
-# %% [markdown]
+# %% [markdown] id="build-it-2"
 # Three numbers. **recall@k**: which fraction of the answers is among the first k; a model that reads k passages needs it.
 # **MRR**: the mean of 1 / rank of the first answer. **nDCG@k** knows that some answers are better than others:
 #
@@ -185,18 +185,18 @@ print(test[0].text, dict(test[0].gains))
 # cut at k like the other. `found` may be shorter than k, or empty. Return a number.
 
 
-# %%
+# %% id="retrieval.ndcg"
 @exercise("retrieval.ndcg")
 def ndcg(found, gains, k):
     """Return nDCG of the first k."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-ndcg"
 reveal("retrieval.ndcg")
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="with-bm25"
 def with_bm25(question):
     """Return the pages that BM25 finds."""
     return [hit.page for hit in retrieval.search(question, 50)]
@@ -208,7 +208,7 @@ missed = [each for each in test if not each.answers & set(with_bm25(each.text)[:
 for each in missed[:4]:
     print("not among the first ten:", each.text, "→", *each.answers)
 
-# %% [markdown]
+# %% [markdown] id="4-by-meaning-vectors"
 # Look at what it misses: the question and the page say the same thing in different words. BM25 cannot know that.
 #
 # ## 4 · By meaning: vectors
@@ -225,17 +225,17 @@ for each in missed[:4]:
 # stands at padding may be anything, even nan. A text without real tokens gives zeros.
 
 
-# %%
+# %% id="retrieval.pool"
 @exercise("retrieval.pool")
 def pool(hidden, mask):
     """Return the mean over the real tokens of each text."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-pool"
 reveal("retrieval.pool")
 
-# %% [markdown]
+# %% [markdown] id="how-it-learns"
 # Afterwards each vector is divided by its length. Then the dot product is the cosine of the angle, and the largest dot
 # product is also the smallest distance: $\|a - b\|^2 = 2 - 2\, a \cdot b$.
 #
@@ -262,23 +262,23 @@ reveal("retrieval.pool")
 # the questions, a tensor of one number.
 
 
-# %%
+# %% id="retrieval.info_nce"
 @exercise("retrieval.info_nce")
 def info_nce(questions, passages, temperature):
     """Return the mean of −log softmax at the right passage."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-info-nce"
 reveal("retrieval.info_nce")
 
-# %% [markdown]
+# %% [markdown] id="the-course-s-own-encoder"
 # ### The course's own encoder
 #
 # `course train --recipe documentation-encoder` trains a small encoder on pairs from the standard library, in a few minutes.
 # A piece of it, live: a tiny encoder and a few dozen pairs.
 
-# %%
+# %% id="pairs"
 from course_lib.device import seeded_draws
 from course_lib.families import EncoderOnly
 from course_lib.retrieval import encoder_data, encoder_training
@@ -297,17 +297,17 @@ training = encoder_training.ContrastiveTraining(small.to(device), batches, plan)
 losses = [training.step().loss for _ in range(40)]
 print("the loss fell by half:", sum(losses[-5:]) < sum(losses[:5]) / 2)
 
-# %% [markdown]
+# %% [markdown] id="the-stored-encoder-has-been-trained"
 # The stored encoder has been trained in the same way for longer. Its log, on functions of files that it never saw (the
 # docstring must find the code, the function's name hidden):
 
-# %%
+# %% id="for-record-in-encoder-training-log"
 for record in encoder.training_log()[::3]:
     print(f"step {record['step']:5}  MRR {record['mrr']:.3f}")
 for name, mrr in measurements.stored("encoders")["held-out functions"].items():
     print(f"{name:<16} {mrr:.3f}")
 
-# %% [markdown]
+# %% [markdown] id="5-nearest-vectors-exact-search-cells"
 # An honest result: on ten thousand pairs and a few minutes of training, an encoder of this size is no better than counting
 # words well. MiniLM, with twenty times the parameters and a billion training pairs, is. (Not quite a fair comparison:
 # docstrings with their code are among its training data.) MiniLM's figures are stored here; `pip install
@@ -319,7 +319,7 @@ for name, mrr in measurements.stored("encoders")["held-out functions"].items():
 # Passages become vectors once. Then a question means: find the nearest of N vectors. **Exact search** compares with all of
 # them, one matrix product. All indexes here have the same four methods, `add`, `search`, `save` and `load`.
 
-# %%
+# %% id="own-encoder-load-encoder-encoder-own"
 own = encoder.load_encoder(encoder.OWN_FOLDER, device)
 vectors = own.encode([passage.text for passage in retrieval.passages()[:1500]])
 exact = retrieval.ExactIndex(own.width)
@@ -330,7 +330,7 @@ print(
     (found.ids[:, 0] == torch.arange(100, device=device)).double().mean().item() > 0.95,
 )
 
-# %% [markdown]
+# %% [markdown] id="cells-the-inverted-file"
 # With a million vectors that is slow. Three ideas trade a little recall for a lot of time or memory.
 #
 # ### Cells: the inverted file
@@ -345,17 +345,17 @@ print(
 # nearest to it by Euclidean distance. A centre without points stays where it is.
 
 
-# %%
+# %% id="retrieval.kmeans"
 @exercise("retrieval.kmeans")
 def kmeans_round(points, centres):
     """Return the centres after one round of k-means."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-kmeans"
 reveal("retrieval.kmeans")
 
-# %% [markdown]
+# %% [markdown] id="build-it-3"
 # A search then looks only into the `nprobe` cells whose centres are nearest to the query.
 #
 # > **Predict.** The nearest vector of a query is missed with `nprobe = 1`. Where is it?
@@ -367,26 +367,26 @@ reveal("retrieval.kmeans")
 # their numbers, nearest first, shorter if there are fewer than k. Distances are Euclidean, and there are no ties.
 
 
-# %%
+# %% id="retrieval.ivf"
 @exercise("retrieval.ivf")
 def ivf(query, vectors, cells, centres, nprobe, k):
     """Return the numbers of the k nearest vectors in the probed cells."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-ivf"
 reveal("retrieval.ivf")
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-2"
 # ### Play with it
 #
 # The star is the query, the ring its nearest vector; only the coloured points are compared. Move the star until the ring is
 # missed. Then probe a second cell.
 
-# %%
+# %% id="explorers-retrieval-cells"
 explorers.retrieval.cells()
 
-# %% [markdown]
+# %% [markdown] id="codes-product-quantisation"
 # ### Codes: product quantisation
 #
 # Cells save time, not memory. **Product quantisation** cuts each vector into M parts and replaces each part by the nearest
@@ -404,23 +404,23 @@ explorers.retrieval.cells()
 # N vectors that the codes stand for, (N).
 
 
-# %%
+# %% id="retrieval.pq"
 @exercise("retrieval.pq")
 def pq(query, codebooks, codes):
     """Return the squared distances of the query to the coded vectors."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-pq"
 reveal("retrieval.pq")
 
-# %%
+# %% id="explorers-retrieval-codebook"
 explorers.retrieval.codebook()
 
-# %% [markdown]
+# %% [markdown] id="both-ideas-together-are-ivf-pq"
 # Both ideas together are **IVF-PQ**: cells hold codes of what is left after the cell's centre has been subtracted.
 
-# %%
+# %% id="data-torch-randn-8000-32-generator"
 data = torch.randn(8000, 32, generator=seeded(2)) + 3 * torch.randn(
     40, 32, generator=seeded(3)
 ).repeat(200, 1)
@@ -439,7 +439,7 @@ for name, each in indexes.items():
     recall = figures.recall_of(each.search(queries, 10).ids, nearest)
     print(f"{name:<14} recall of the 10 nearest: {recall:.1f}")
 
-# %% [markdown]
+# %% [markdown] id="6-a-graph-of-neighbours-hnsw"
 # ## 6 · A graph of neighbours: HNSW
 #
 # The index that most vector databases use is a graph. Every vector has links to some of its neighbours. A search starts
@@ -458,17 +458,17 @@ for name, each in indexes.items():
 # visited. Return a list of those kept, nearest first. `ef` is at least 1.
 
 
-# %%
+# %% id="retrieval.walk"
 @exercise("retrieval.walk")
 def walk(start, neighbours, distance, ef):
     """Return the ef nearest vectors that a walk from start finds."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-walk"
 reveal("retrieval.walk")
 
-# %% [markdown]
+# %% [markdown] id="build-it-4"
 # Which links? Not simply the nearest vectors: in a dense cluster they would all be in that cluster, and no walk would ever
 # leave it. So a candidate is left out if it is nearer to a neighbour already chosen than to the new vector; it can be
 # reached through that neighbour.
@@ -481,26 +481,26 @@ reveal("retrieval.walk")
 # there are no ties.
 
 
-# %%
+# %% id="retrieval.neighbours"
 @exercise("retrieval.neighbours")
 def neighbours(to_new, between, limit):
     """Return the numbers of the chosen candidates."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-neighbours"
 reveal("retrieval.neighbours")
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-3"
 # ### Play with it
 #
 # Move `hop` to follow the walk, first through the upper layers. Then make `ef` smaller, and move the query to where the
 # walk ends too early.
 
-# %%
+# %% id="explorers-retrieval-walk"
 explorers.retrieval.walk()
 
-# %%
+# %% id="graph-retrieval-hnswindex-32-links-8"
 graph = retrieval.HNSWIndex(32, links=8, ef_construction=40)
 graph.add(data[:1200])
 near = retrieval.ExactIndex(32, "l2")
@@ -513,7 +513,7 @@ for ef in (10, 20, 80):
     recall = figures.recall_of(walked.ids, nearest)
     print(f"ef {ef:2}: recall {recall:.2f}, {sum(compared) / 60:.0f} of 1200 compared for a query")
 
-# %% [markdown]
+# %% [markdown] id="7-both-together-and-a-second"
 # ## 7 · Both together, and a second look
 #
 # Words find names and rare terms; vectors find other words for the same thing. A **hybrid** asks both. Their scores have
@@ -529,21 +529,21 @@ for ef in (10, 20, 80):
 # not have. Return a list of all items, highest score first; where scores are equal, the smaller item first.
 
 
-# %%
+# %% id="retrieval.rrf"
 @exercise("retrieval.rrf")
 def rrf(rankings, c):
     """Return all items, best first, by reciprocal rank fusion."""
     ...
 
 
-# %%
+# %% id="reveal-retrieval-rrf"
 reveal("retrieval.rrf")
 
-# %% [markdown]
+# %% [markdown] id="the-other-way-brings-both-scores"
 # The other way brings both scores to 0 … 1 for each question and adds them with a **weight**. That is one number to choose,
 # on the *validation* questions; what it is worth is measured on the others. (Now all passages are encoded.)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="both-hybrid-hybridsearch-own"
 both = hybrid.HybridSearch(own)
 weight = hybrid.best_weight(both, validation)
 print("the best weight on validation questions:", weight)
@@ -551,22 +551,22 @@ for name, share in (("BM25", 0.0), ("encoder", 1.0), ("hybrid", weight)):
     quality = questions.evaluate(both.pages(share), test)
     print(f"{name:<8}", {k: round(v, 2) for k, v in quality._asdict().items()})
 
-# %% [markdown]
+# %% [markdown] id="the-stored-figures-with-minilm-in"
 # The stored figures, with MiniLM in the place of the course's encoder too (MRR on the test questions; each weight chosen on
 # the validation questions):
 
-# %%
+# %% id="for-name-mrr-in-measurements-stored"
 for name, mrr in measurements.stored("encoders")["stored questions"].items():
     print(f"{name:<28} {mrr:.2f}")
 
-# %% [markdown]
+# %% [markdown] id="a-second-look-reranking"
 # ### A second look: reranking
 #
 # A single vector has to say everything about a passage. **Late interaction** (ColBERT) keeps a vector for each token; each
 # token of the question looks for its best partner in the passage. That is too slow for all passages, and fine for the best
 # twenty.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="asked-how-do-i-remember-results"
 from course_lib.retrieval import rerank
 
 asked = "how do I remember results of a function?"
@@ -575,7 +575,7 @@ order = rerank.rerank(own, asked, [hit.text for hit in first])
 print("before:", *[hit.page for hit in first[:4]])
 print("after: ", *[first[place].page for place in order[:4]])
 
-# %% [markdown]
+# %% [markdown] id="8-answers-with-citations"
 # A **cross-encoder** reads question and passage together, with attention between them, and is better still. It needs a pass
 # of the model for each pair: hence only for the last few.
 #
@@ -583,15 +583,15 @@ print("after: ", *[first[place].page for place in order[:4]])
 #
 # **Retrieval-augmented generation** puts the passages into the prompt, numbered, and asks for an answer that cites them.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="hits-retrieval-search-how-do-i"
 hits = retrieval.search("how do I make a temporary directory?", 2)
 print(grounding.grounded_prompt("How do I make a temporary directory?", hits)[-420:])
 
-# %% [markdown]
+# %% [markdown] id="never-take-a-citation-on-trust"
 # Never take a citation on trust: check it. A program can check that a hit stands on the page that it names, that an answer
 # cites only passages it was given, that its quotations are literal, and that its words come from what it cites.
 
-# %%
+# %% id="print-on-their-pages-all-grounding"
 print("on their pages:", all(grounding.is_on_its_page(hit) for hit in hits))
 print("changed by a letter:", grounding.is_on_its_page(hits[0]._replace(text=hits[0].text + "x")))
 passages = ["rmtree deletes an entire directory tree; path must point to a directory."]
@@ -600,11 +600,11 @@ for answer in ("rmtree deletes an entire directory tree [1].", "It deletes a dir
     checked = grounding.check_answer(answer, passages)
     print(checked.faithful, answer)
 
-# %% [markdown]
+# %% [markdown] id="how-good-is-such-a-check"
 # How good is such a check? Plant false answers and count how many it finds. Take sentences from real passages, and change
 # each in three ways:
 
-# %%
+# %% id="sentences"
 sentences = [
     (line.strip(), passage.text)
     for passage in retrieval.passages()
@@ -621,7 +621,7 @@ for sentence, source in [*sentences][:300]:
 for kind, found in sorted(caught.items()):
     print(f"{kind:<9} reported: {sum(found) / len(found):.0%}")
 
-# %% [markdown]
+# %% [markdown] id="9-what-it-costs"
 # What is foreign is found; a changed number and a "not" slip through, since nearly all words are still there. Shared words
 # measure where an answer comes from, not whether it is true. Stronger checks use a model that was trained to tell
 # entailment from contradiction, and have errors of their own.
@@ -632,7 +632,7 @@ for kind, found in sorted(caught.items()):
 # fraction nprobe / cells of it, plus the centres; PQ reads N M bytes and adds N M numbers; HNSW reads about ef · links
 # vectors, wherever they are in memory.
 
-# %%
+# %% id="n-d-cells-nprobe-parts-ef"
 N, D, cells, nprobe, parts, ef, links = 1_000_000, 128, 1000, 10, 16, 50, 32
 for name, compared, memory in (
     ("exact", N * D, 4 * N * D), ("IVF", (cells + N * nprobe / cells) * D, 4 * N * D),
@@ -641,7 +641,7 @@ for name, compared, memory in (
     print(f"{name:<6} {compared / 1e6:7.2f} million operations a query, {memory / 1e6:6.0f} MB")
 
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="seconds-of"
 def seconds_of(index, repeat=3):
     """Return the shortest time of some searches, for each query, in milliseconds."""
     times = []
@@ -662,22 +662,22 @@ for name in ("IVF, 4 of 40", "PQ, 16 bytes", "IVF-PQ"):
         curves.setdefault(name.split(",")[0], []).append(point)
 show(figures.recall_curves(curves, "milliseconds for each query"))
 
-# %% [markdown]
+# %% [markdown] id="at-this-size-exact-search-is"
 # At this size exact search is hard to beat. The stored comparison has 100 000 vectors of 128 numbers, next to the packages
 # that production systems use; measured in turns, in one run (`python -m benchmarks.retrieval`):
 
-# %%
+# %% id="for-row-in-measurements-stored-indexes"
 for row in measurements.stored("indexes")["rows"]:
     times = f"{row['ours']:8.3f} ms, {row['peer']:<9} {row['theirs']:8.3f} ms"
     print(f"{row['what']:<17} {times}: {row[measurements.SPEED]:.2f} of its speed")
 
-# %% [markdown]
+# %% [markdown] id="10-wrong-claims-refuted"
 # ## 10 · Wrong claims, refuted
 #
 # **"Dot product and cosine rank alike."** Only for vectors of one length. Otherwise long vectors win too often: even the
 # nearest of a vector is not always itself.
 
-# %%
+# %% id="uneven-torch-randn-2000-16-generator"
 uneven = torch.randn(2000, 16, generator=seeded(4)) * torch.rand(2000, 1, generator=seeded(5)).add(
     0.2
 )
@@ -688,20 +688,20 @@ itself = torch.arange(2000)
 for name, best in (("dot product", by_dot), ("cosine", by_cosine)):
     print(f"not their own nearest by {name}: {(best != itself).double().mean():.0%}")
 
-# %% [markdown]
+# %% [markdown] id="bm25-is-one-formula-three-variants"
 # **"BM25 is one formula."** Three variants, three scores, and not always one order:
 
-# %%
+# %% id="texts-set-the-value-the-value"
 texts = ["set the value", "the value the value", "the the the", "a value of the set"]
 for variant in ("lucene", "robertson", "atire"):
     each = retrieval.BM25Index(variant=variant)
     each.add(texts)
     print(f"{variant:<10}", each.scores("the value").round(2).tolist())
 
-# %% [markdown]
+# %% [markdown] id="hnsw-returns-the-exact-neighbours-it"
 # **"HNSW returns the exact neighbours."** It returns what its walk has met:
 
-# %%
+# %% id="graph-ef-10"
 graph.ef = 10
 found = graph.search(queries[:60], 10).ids
 exact_ids = near.search(queries[:60], 10).ids
@@ -710,10 +710,10 @@ print(
     bool((found.sort().values == exact_ids.sort().values).all()),
 )
 
-# %% [markdown]
+# %% [markdown] id="embeddings-understand-negation-a-sentence-and"
 # **"Embeddings understand negation."** A sentence and its negation have nearly the same words, and nearly the same vector:
 
-# %%
+# %% id="pair-the-file-is-deleted-when"
 pair = ["the file is deleted when it is closed", "the file is not deleted when it is closed"]
 other = "a thread waits for a lock"
 a, b, c = own.encode([*pair, other])
@@ -725,7 +725,7 @@ print(
 )
 print("MiniLM:", measurements.stored("encoders")["negation"])
 
-# %% [markdown]
+# %% [markdown] id="recap"
 # ## Recap
 #
 # 1. Passages are slices of pages: overlapping or along paragraphs, and each keeps its place, so that a citation can be checked.
@@ -736,16 +736,16 @@ print("MiniLM:", measurements.stored("encoders")["negation"])
 #
 # ### Test yourself
 
-# %%
+# %% id="quiz-retrieval"
 quiz("retrieval")
 
-# %% [markdown]
+# %% [markdown] id="further-shorter-vectors"
 # ## Further: shorter vectors
 #
 # If the loss is computed for the first 8, 16, 32, ... numbers of a vector too, these alone are useful vectors:
 # **Matryoshka** embeddings. The course's encoder was not trained so; cutting its vectors costs accordingly.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="full-own-encode-each-text-for"
 full = own.encode([each.text for each in test])
 library = both.vectors.vectors
 top = (full @ library.T).topk(10).indices
@@ -753,7 +753,7 @@ for width in (240, 120, 60, 30):
     cut = retrieval.shortened(full, width) @ retrieval.shortened(library, width).T
     print(f"{width:3} numbers: {figures.recall_of(cut.topk(10).indices, top):.2f} of the same ten")
 
-# %% [markdown]
+# %% [markdown] id="papers"
 # ### Papers
 # - Robertson & Zaragoza 2009, *The probabilistic relevance framework: BM25 and beyond*, doi:10.1561/1500000019.
 # - Reimers & Gurevych 2019, *Sentence-BERT*, arXiv:1908.10084.
