@@ -1,9 +1,9 @@
 """The recipe `documentation-encoder`: a small encoder learns which text answers which.
 
 The encoder has no layers: it averages embeddings, each made from a piece and its place. After two
-minutes on one core, with one seed, it was ahead of one with a layer of attention (`layers=1`), whose
-steps take five times as long. Against memorising, some pieces are dropped at random each time that
-a text is read, and in place of some pairs stand two random cuts of one passage.
+minutes on one core, with one seed, it was ahead of one with a layer of attention (`layers=1`),
+whose steps take five times as long. Against memorising, some pieces are dropped at random each
+time that a text is read, and in place of some pairs stand two random cuts of one passage.
 
 A batch is B questions, then their B passages, then B hard negatives: passages that BM25 finds for
 the question, although they are about something else.

@@ -20,7 +20,7 @@ from course_lib.retrieval.encoder import (
 from course_lib.retrieval.encoder_data import Pair, train_vocabulary
 from course_lib.retrieval.encoder_runs import save_encoder
 from course_lib.retrieval.encoder_training import PLAN, ContrastiveTraining, PairBatches
-from course_lib.retrieval.rerank import late_interaction, rerank
+from course_lib.retrieval.rerank import late_interaction, rerank, rerank_by_vectors
 
 TEXTS = ["copy a file", "delete a whole directory tree, and everything in it", "wait"]
 
@@ -160,4 +160,5 @@ def test_negatives_are_about_something_else():
 def test_late_interaction_by_hand():
     question, passage = torch.eye(3)[:2], torch.eye(3)[1:]
     assert late_interaction(question, passage).item() == 0.5
-    assert rerank(small_encoder(), TEXTS[0], [TEXTS[2], TEXTS[0]]) == [1, 0]
+    for order in (rerank, rerank_by_vectors):
+        assert order(small_encoder(), TEXTS[0], [TEXTS[2], TEXTS[0]]) == [1, 0]

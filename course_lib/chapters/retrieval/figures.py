@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 from course_lib.retrieval import ProductQuantizer, nearest_centres
@@ -40,7 +41,8 @@ def bm25_parts(parts: Mapping[str, Mapping[str, float]]) -> Figure:
             left += score
     handles, labels = ax.get_legend_handles_labels()
     shown = dict(zip(labels, handles, strict=True))
-    ax.legend(shown.values(), shown.keys(), fontsize=8, frameon=False, loc="lower right")
+    ax.set_xlim(0, 1.25 * max(ax.get_xlim()[1], 0.1))
+    ax.legend(shown.values(), shown.keys(), fontsize=8, frameon=False, loc="center right")
     ax.set_yticks(range(len(parts)), list(parts))
     ax.invert_yaxis()
     ax.set_xlabel("score")
@@ -104,6 +106,7 @@ def walk(
         for j in others:
             pair = torch.stack((points[i], points[j]))
             ax.plot(*pair.T.tolist(), color="#dddddd", linewidth=0.7, zorder=1)
+    ax.scatter(*points.T.tolist(), s=5, color="#e4e4e4", zorder=0)
     members = sorted(layers[now.layer])
     ax.scatter(*points[members].T.tolist(), s=12, color="#909090", zorder=2)
     so_far = [hop for hop in hops[: step + 1] if hop.layer == now.layer]
@@ -124,6 +127,7 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str
         cost, recall = zip(*sorted(points), strict=True)
         ax.plot(cost, recall, "o-", color=colour, label=name, markersize=4)
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel=unit, ylabel="recall of the 10 nearest", ylim=(0, 1.03))
     ax.legend(fontsize=8, frameon=False, loc="lower right")
     best = max(curves, key=lambda name: max(recall for _, recall in curves[name]))
