@@ -162,6 +162,11 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         "How does a model train on a thousand devices?",
         160,
         ("parallel",),
+        "retrieval",
+        "Retrieval",
+        "How does a model use documents it never saw?",
+        150,
+        ("retrieval",),
     ),
 )
 

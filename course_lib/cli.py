@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Command = Callable[[argparse.Namespace], int]
 
+ENCODER_RECIPE = "documentation-encoder"
 OFFLINE = (
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -115,8 +116,8 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--recipe",
         default="quick",
         metavar="NAME",
-        help="quick (the default), course-model, or a stage of the assistant: arithmetic-pages, "
-        "arithmetic-base, assistant, assistant-dpo, assistant-grpo",
+        help="quick (the default), course-model, documentation-encoder, or a stage of the "
+        "assistant: arithmetic-pages, arithmetic-base, assistant, assistant-dpo, assistant-grpo",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -141,6 +142,7 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     )
     _add_chat_options(of["chat"])
     _add_serve_options(of["serve"])
+    _add_ask_options(of["ask"])
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
@@ -158,6 +160,12 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
     chat.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens")
     chat.add_argument("--seed", type=int, metavar="N", help="makes sampled answers repeatable")
     chat.add_argument("--max-new-tokens", type=int, metavar="N", help="the longest answer (1024)")
+
+
+def _add_ask_options(ask: argparse.ArgumentParser) -> None:
+    ask.add_argument("question", nargs="+", metavar="WORDS", help='such as "how do I copy a file"')
+    ask.add_argument("--count", type=int, default=3, metavar="N", help="how many passages (3)")
+    ask.add_argument("--model", metavar="FOLDER", help="a checkpoint that answers from them")
 
 
 def _add_serve_options(serve: argparse.ArgumentParser) -> None:
@@ -203,6 +211,12 @@ def _chat(options: argparse.Namespace) -> int:
     asked = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k")}
     changes = {name: value for name, value in asked.items() if value is not None}
     return chat(options.source, options.seed, options.max_new_tokens, **changes)
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from course_lib.ask_command import ask
+
+    return ask(" ".join(options.question), options.count, options.model)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -337,7 +351,9 @@ def _train(options: argparse.Namespace) -> int:
     from course_lib.training.recipes import RECIPES
 
     stages = STAGES | {GRPO_STAGE.name: GRPO_STAGE}
-    name, known = options.recipe, [*RECIPES, *stages]
+    name, known = options.recipe, [*RECIPES, *stages, ENCODER_RECIPE]
+    if name == ENCODER_RECIPE:
+        return _train_encoder(Path(options.folder or course_home() / "models" / name), options)
     if name not in known:
         raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
     folder = Path(options.folder or course_home() / "models" / name)
@@ -381,6 +397,20 @@ def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> i
     kind = RewardRun if stage is GRPO_STAGE else StageRun
     run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
     _go_on(run, stage.name, options)
+    run.store(folder / "model")
+    return _trained(folder)
+
+
+def _train_encoder(folder: Path, options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from course_lib.retrieval.encoder_runs import EncoderRun
+    from course_lib.retrieval.encoder_training import PLAN
+
+    if options.start:
+        raise ValueError(f"--start is for stages of the assistant; got {ENCODER_RECIPE!r}.")
+    run = EncoderRun(folder, replace(PLAN, seed=options.seed))
+    _go_on(run, ENCODER_RECIPE, options)
     run.store(folder / "model")
     return _trained(folder)
 
@@ -446,6 +476,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "Without a folder it is the course's own model, which continues what you type. The "
         "answer comes as it is written; Ctrl-C stops it, Ctrl-D ends the conversation. Sampling is "
         "what the checkpoint asks for, unless an option says otherwise.",
+    ),
+    "ask": (
+        _ask,
+        "search Python's documentation, and let a model answer from it",
+        "Prints the passages that answer best, each with the page on which it stands. With --model "
+        "a checkpoint answers from them, and what they do not support is reported.",
     ),
     "serve": (
         _serve,

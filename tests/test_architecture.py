@@ -15,7 +15,14 @@ PACKAGE = Path(__file__).parents[1] / "course_lib"
 NOTEBOOKS = PACKAGE.parent / "notebooks"
 ORDER = [module for notebook in SYLLABUS for module in notebook.modules]
 SLUGS = [notebook.slug for notebook in SYLLABUS]
-OUTSIDE = {"__init__", "__main__", "cli", "chat_command", "atomic_write"}  # of neither part
+OUTSIDE = {
+    "__init__",
+    "__main__",
+    "cli",
+    "chat_command",
+    "ask_command",
+    "atomic_write",
+}  # of neither part
 ANYWHERE = {"atomic_write"}  # needs nothing but Python, and everything may need it
 CLASSROOM = {"study", "chapters", "authoring"}
 STUDY = PACKAGE / "study"

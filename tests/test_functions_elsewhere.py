@@ -23,6 +23,7 @@ from course_lib import (
     norms,
     parallel,
     positions,
+    retrieval,
     rewards,
     rope,
     serving,
@@ -31,6 +32,7 @@ from course_lib import (
 from course_lib.flash import traffic
 from course_lib.model import DecoderLM, ModelConfig, inspection, weight_layout
 from course_lib.parallel import collectives, differentiable, shards, tensor_parallel
+from course_lib.retrieval import rerank
 from course_lib.study.chapter_parts import all_exercises
 from course_lib.study.check.made_on_cpu import tensors_of
 from course_lib.training import descent, gradients, muon, optimizer
@@ -178,6 +180,16 @@ CALLS |= {
     "fine_tuning.prefixed_output": prefixed,
     "fine_tuning.simpo_loss": lambda: fine_tuning.simpo_loss(x(3), x(3)),
     "fine_tuning.with_prefix": lambda: fine_tuning.prefix.with_prefix(x(2, 3, 4), x(5, 2, 6, 4)),
+    "retrieval.best": lambda: retrieval.results.best(x(2, 4), ids(2, 4), 3),
+    "retrieval.late_interaction": lambda: rerank.late_interaction(x(3, 4), x(5, 4)),
+    "retrieval.nearest_centres": lambda: retrieval.nearest_centres(x(5, 4), x(3, 4)),
+    "retrieval.normalize": lambda: retrieval.normalize(x(3, 4)),
+    "retrieval.shortened": lambda: retrieval.shortened(x(3, 4), 2),
+    "retrieval.similarity": lambda: retrieval.similarity(x(3, 4), x(5, 4), "l2"),
+    "retrieval.table_distances": lambda: retrieval.table_distances(
+        x(3, 2, 4), torch.empty(5, 2, dtype=torch.uint8, device=META)
+    ),
+    "retrieval.top_k": lambda: retrieval.top_k(x(3, 400), 1),
     "rewards.best_baseline": lambda: rewards.best_baseline(x(4), x(4)),
     "rewards.exact_gradient": lambda: rewards.exact_gradient(x(4), x(4)),
     "rewards.exact_kl": lambda: rewards.exact_kl(x(3, 4), x(3, 4)),
@@ -275,7 +287,7 @@ CANNOT_RUN = {
         *("information.check_distribution", "generation.process"),
         *("rewards.advantages_of", "rewards.check_finite", "rewards.leave_one_out_advantages"),
         *("rewards.masked_average", "rewards.policy_loss", "rewards.token_rewards"),
-        "fine_tuning.last_token",
+        *("fine_tuning.last_token", "retrieval.require_width"),
     },
     COUNTS: {
         "experts.expert_load",
@@ -288,7 +300,12 @@ CANNOT_RUN = {
         *("generation.choose", "generation.speculative_generate"),
         *("serving.sample", "serving.sample_one", "serving.allowed_only"),
     },
-    DRAWS: {"information.transmit", "families.hide_tokens", "training.repeating_batch"},
+    DRAWS: {
+        "information.transmit",
+        "families.hide_tokens",
+        "training.repeating_batch",
+        "retrieval.kmeans",
+    },
     PARTS: {
         *("attention.silence_head", "model.without_head"),
         *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
@@ -297,7 +314,7 @@ CANNOT_RUN = {
     FILES: {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
         *("generation.load", "assistant.load_folder", "assistant.load_stage"),
-        "fine_tuning.set_adapter_tensors",
+        *("fine_tuning.set_adapter_tensors", "retrieval.load_encoder"),
     },
     ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},

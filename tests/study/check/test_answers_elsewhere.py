@@ -65,6 +65,12 @@ CANNOT_RUN = {
         "generation.speculative_round": ("token by token",),
     },
     RETURNS: {
+        "retrieval.ivf": (
+            "solution",
+            "topk of cells",
+            "inf elsewhere",
+            "list by list",
+        ),
         "mlp.dead_units": (
             "solution",
             "by what ReLU leaves, in float32",
@@ -101,6 +107,7 @@ CANNOT_RUN = {
     },
     BRANCHES: {
         "parallel.ring": ("solution",),
+        "retrieval.kmeans": ("centre by centre",),
         "softmax.masked": ("row by row",),
         "attention.induction_score": ("solution",),
         "flash_attention.finish": ("query by query",),

@@ -1,0 +1,1 @@
+"""The lesson on retrieval: its exercises, questions, figures, explorers and measurements."""

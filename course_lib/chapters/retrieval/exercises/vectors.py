@@ -1,0 +1,471 @@
+"""The exercises on k-means, cells and codes."""
+
+import torch
+
+from course_lib import retrieval
+from course_lib.chapters.retrieval import answers
+from course_lib.chapters.retrieval.exercises import generators
+from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+
+
+def _gap(a, b):
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+
+
+def _means(points, centres, distance=_gap):
+    groups = [[] for _ in centres]
+    for point in points.tolist():
+        gaps = [distance(point, centre) for centre in centres.tolist()]
+        groups[gaps.index(min(gaps))].append(point)
+    rows = [
+        [sum(axis) / len(group) for axis in zip(*group, strict=True)] if group else centre
+        for group, centre in zip(groups, centres.tolist(), strict=True)
+    ]
+    return torch.tensor(rows, dtype=centres.dtype)
+
+
+def _nearest(points, centres):
+    return torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+
+
+def _by_one_hot(points, centres):
+    chosen = torch.nn.functional.one_hot(_nearest(points, centres), len(centres)).to(points.dtype)
+    counts = chosen.sum(0)[:, None]
+    return torch.where(counts > 0, chosen.T @ points / counts.clamp(min=1), centres)
+
+
+def _centre_by_centre(points, centres):
+    nearest, moved = _nearest(points, centres), centres.clone()
+    for c in range(len(centres)):
+        if (nearest == c).any():
+            moved[c] = points[nearest == c].mean(0)
+    return moved
+
+
+def _by_scatter(points, centres):
+    index = _nearest(points, centres)[:, None].expand_as(points)
+    return centres.scatter_reduce(0, index, points, "mean", include_self=False)
+
+
+def _zeros(points, centres):
+    counts = torch.bincount(_nearest(points, centres), minlength=len(centres))
+    return torch.where((counts > 0)[:, None], _by_one_hot(points, centres), 0.0)
+
+
+def _dropped(points, centres):
+    nearest = _nearest(points, centres)
+    return torch.stack([points[nearest == c].mean(0) for c in nearest.unique()])
+
+
+def _medians(points, centres):
+    nearest, moved = _nearest(points, centres), centres.clone()
+    for c in nearest.unique():
+        moved[c] = points[nearest == c].median(0).values
+    return moved
+
+
+def _by_dots(points, centres):
+    return _reassigned(points, centres, (points @ centres.T).argmax(1))
+
+
+def _farthest(points, centres):
+    return _reassigned(points, centres, torch.cdist(points, centres).argmax(1))
+
+
+def _reassigned(points, centres, nearest):
+    moved = centres.clone()
+    for c in nearest.unique():
+        moved[c] = points[nearest == c].mean(0)
+    return moved
+
+
+def _online(points, centres):
+    moved = centres.clone()
+    for point in points:
+        c = _nearest(point[None], moved)[0]
+        moved[c] = (moved[c] + point) / 2
+    return moved
+
+
+def _with_itself(points, centres):
+    nearest, moved = _nearest(points, centres), centres.clone()
+    for c in nearest.unique():
+        moved[c] = torch.cat((centres[c][None], points[nearest == c])).mean(0)
+    return moved
+
+
+LINE = [[0.0], [1.0], [5.0], [7.0]]
+
+KMEANS = Exercise(
+    id="retrieval.kmeans",
+    title="A round of k-means",
+    minutes=9,
+    difficulty=2,
+    statement=(
+        "`points` is (N, D), `centres` (K, D). Assign each point to the centre that is nearest by "
+        "Euclidean distance, and return the centres (K, D), each moved to the mean of its points. "
+        "A centre without points stays where it is."
+    ),
+    solution=retrieval.kmeans_step,
+    reference=_means,
+    generator=generators.kmeans,
+    probes=(
+        Probe(
+            "on a line",
+            lambda: call(torch.tensor(LINE), torch.tensor([[0.2], [5.5]])),
+            "Two points each: 0.5 and 6.",
+        ),
+        Probe(
+            "a far centre",
+            lambda: call(torch.tensor(LINE), torch.tensor([[3.5], [40.0]])),
+            "Nobody is near 40: it stays, and the other one gets all.",
+        ),
+        Probe(
+            "long centres",
+            lambda: call(
+                torch.tensor([[1.0, 1.0], [0.5, 0.0]]), torch.tensor([[9.0, 9.0], [1.0, 0.5]])
+            ),
+            "The dot product with the first is larger; the second is nearer.",
+        ),
+        Probe(
+            "uneven groups",
+            lambda: call(torch.tensor([[0.0], [1.0], [5.0], [9.0]]), torch.tensor([[8.0], [2.0]])),
+            "A mean is no median, and the old centre is not part of it.",
+        ),
+        Probe(
+            "one point",
+            lambda: call(torch.tensor([[2.0, 3.0]]), torch.tensor([[0.0, 1.0]])),
+            "It is the mean.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "an empty centre at 0",
+            _zeros,
+            "A centre without points jumped to 0. Let it stay where it is.",
+        ),
+        Misconception(
+            "an empty centre lost",
+            _dropped,
+            "You return fewer centres than came in. One without points stays where it is.",
+        ),
+        Misconception(
+            "nearest by dot product",
+            _by_dots,
+            "The largest dot product is not the smallest distance: a long centre wins too often.",
+        ),
+        Misconception("the farthest centre", _farthest, "Take the smallest distance: argmin."),
+        Misconception("medians", _medians, "You moved to the median; k-means takes the mean."),
+        Misconception(
+            "the old centre in the mean",
+            _with_itself,
+            "The centre is not one of its points. Average the points alone.",
+        ),
+        Misconception(
+            "moved between points",
+            _online,
+            "You move centres while points are still being assigned. Assign all, then move.",
+        ),
+    ),
+    alternatives=(
+        Alternative("one-hot rows", _by_one_hot),
+        Alternative("centre by centre", _centre_by_centre),
+        Alternative("scatter_reduce", _by_scatter),
+    ),
+    hints=(
+        "torch.cdist(points, centres).argmin(1) is the nearest centre of each point.",
+        "For each centre c with points: moved[c] = points[nearest == c].mean(0); begin with a "
+        "copy.",
+    ),
+)
+
+
+def _in_cells(query, vectors, cells, probed, k):
+    members = [i for i in range(len(vectors)) if int(cells[i]) in probed]
+    members.sort(key=lambda i: float(((vectors[i] - query) ** 2).sum()))
+    return members[:k]
+
+
+def _reference(query, vectors, cells, centres, nprobe, k):
+    q, xs, cs = query.tolist(), vectors.tolist(), centres.tolist()
+    order = sorted(range(len(cs)), key=lambda c: _gap(cs[c], q))
+    members = [i for i, c in enumerate(cells.tolist()) if c in order[:nprobe]]
+    return sorted(members, key=lambda i: _gap(xs[i], q))[:k]
+
+
+def _cells_by_topk(query, vectors, cells, centres, nprobe, k):
+    probed = torch.cdist(query[None], centres)[0].topk(nprobe, largest=False).indices.tolist()
+    return _in_cells(query, vectors, cells, probed, k)
+
+
+def _by_inf(query, vectors, cells, centres, nprobe, k):
+    probed = (centres - query).norm(dim=1).argsort()[:nprobe]
+    inside = (cells[:, None] == probed).any(1)
+    gaps = (vectors - query).norm(dim=1).masked_fill(~inside, torch.inf)
+    return gaps.argsort()[: min(k, int(inside.sum()))].tolist()
+
+
+def _list_by_list(query, vectors, cells, centres, nprobe, k):
+    found = []
+    for c in (centres - query).norm(dim=1).argsort()[:nprobe].tolist():
+        for i in (cells == c).nonzero().flatten().tolist():
+            found.append(((vectors[i] - query).norm().item(), i))
+    return [i for _, i in sorted(found)[:k]]
+
+
+def _per_cell(query, vectors, cells, centres, nprobe, k):
+    found = []
+    for c in (centres - query).norm(dim=1).argsort()[:nprobe].tolist():
+        found += _in_cells(query, vectors, cells, [c], k)
+    return found[:k]
+
+
+def _places(query, vectors, cells, centres, nprobe, k):
+    probed = (centres - query).norm(dim=1).argsort()[:nprobe]
+    inside = torch.isin(cells, probed).nonzero().flatten()
+    return (vectors[inside] - query).norm(dim=1).argsort()[:k].tolist()
+
+
+def _farthest_cells(query, vectors, cells, centres, nprobe, k):
+    probed = (centres - query).norm(dim=1).argsort(descending=True)[:nprobe].tolist()
+    return _in_cells(query, vectors, cells, probed, k)
+
+
+def _reversed(query, vectors, cells, centres, nprobe, k):
+    return _reference(query, vectors, cells, centres, nprobe, k)[::-1]
+
+
+FOUR = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 5.0], [4.5, 5.0]])
+POINTS = torch.tensor([[0.5, 0.1], [1.9, 0.0], [2.4, 0.0], [3.9, 0.3], [0.3, 4.0], [4.0, 5.2]])
+CELLS = torch.tensor([0, 0, 1, 1, 2, 3])
+
+
+def _ivf_probe(query, nprobe, k):
+    return lambda: call(torch.tensor(query), POINTS, CELLS, FOUR, nprobe, k)
+
+
+IVF = Exercise(
+    id="retrieval.ivf",
+    title="Search in a few cells",
+    minutes=9,
+    difficulty=2,
+    statement=(
+        "Vector i of `vectors` (N, D) is in cell cells[i]; the cells have `centres` (K, D). Return "
+        "the k vectors that are nearest to `query` (D) among those of the `nprobe` cells whose "
+        "centres are nearest to it: a list of their numbers, nearest first, shorter if there are "
+        "fewer. Distances are Euclidean; there are no ties."
+    ),
+    solution=answers.ivf_search,
+    reference=_reference,
+    generator=generators.ivf,
+    probes=(
+        Probe("one cell", _ivf_probe([0.6, 0.0], 1, 1), "The nearest vector of the nearest cell."),
+        Probe("across a border", _ivf_probe([1.99, 0.0], 1, 2), "Vector 2 is near, but elsewhere."),
+        Probe("two cells", _ivf_probe([1.99, 0.0], 2, 2), "Now it is found."),
+        Probe("all cells", _ivf_probe([2.2, 2.4], 4, 6), "nprobe = K is exact search."),
+        Probe("too few", _ivf_probe([0.0, 5.0], 1, 3), "The cell has one vector."),
+        Probe("later numbers", _ivf_probe([4.6, 5.1], 2, 2), "Numbers of vectors, not places."),
+        Probe(
+            "a hair apart",
+            lambda: call(
+                torch.tensor([1.0004]),
+                torch.tensor([[1.0], [1.0007]]),
+                torch.tensor([0, 0]),
+                torch.tensor([[1.0]]),
+                1,
+                2,
+            ),
+            "0.0003 is less than 0.0004; half precision cannot tell.",
+        ),
+    ),
+    misconceptions=(
+        Misconception(
+            "all vectors",
+            lambda query, vectors, cells, centres, nprobe, k: (
+                (vectors - query).norm(dim=1).argsort()[:k].tolist()
+            ),
+            "You compare with every vector. Only those of the probed cells are looked at.",
+        ),
+        Misconception(
+            "one cell only",
+            lambda query, vectors, cells, centres, nprobe, k: _reference(
+                query, vectors, cells, centres, 1, k
+            ),
+            "`nprobe` is not used: you look into the nearest cell only.",
+        ),
+        Misconception(
+            "cell after cell",
+            _per_cell,
+            "The results of the cells must be sorted together: a second cell may hold the nearest.",
+        ),
+        Misconception(
+            "places for numbers",
+            _places,
+            "argsort counts within the probed vectors. Look up their numbers: inside[order].",
+        ),
+        Misconception(
+            "the farthest cells", _farthest_cells, "Take the cells with the smallest distances."
+        ),
+        Misconception("farthest first", _reversed, "The nearest comes first."),
+        Misconception(
+            "the largest dot products",
+            lambda query, vectors, cells, centres, nprobe, k: _in_cells(
+                query,
+                vectors,
+                cells,
+                (centres @ query).argsort(descending=True)[:nprobe].tolist(),
+                k,
+            ),
+            "You choose cells by dot product. Distances were asked for, and lengths differ.",
+        ),
+    ),
+    alternatives=(
+        Alternative("topk of cells", _cells_by_topk),
+        Alternative("inf elsewhere", _by_inf),
+        Alternative("list by list", _list_by_list),
+    ),
+    hints=(
+        "probed = (centres - query).norm(dim=1).argsort()[:nprobe].",
+        "inside = torch.isin(cells, probed).nonzero().flatten() are the numbers to look at.",
+        "Sort their distances and return inside[order[:k]].tolist().",
+    ),
+)
+
+
+def _code_by_code(query, codebooks, codes):
+    width = codebooks.shape[2]
+    totals = []
+    for code in codes.tolist():
+        total = 0.0
+        for m, entry in enumerate(code):
+            for c in range(width):
+                total += float(query[m * width + c] - codebooks[m, entry, c]) ** 2
+        totals.append(total)
+    return torch.tensor(totals, dtype=query.dtype)
+
+
+def _decoded(codebooks, codes):
+    return torch.stack([codebooks[m, codes[:, m]] for m in range(len(codebooks))], 1)
+
+
+def _by_decoding(query, codebooks, codes):
+    return ((_decoded(codebooks, codes).flatten(1) - query) ** 2).sum(1)
+
+
+def _by_gather(query, codebooks, codes):
+    parts = query.unflatten(0, (len(codebooks), -1))
+    tables = torch.linalg.vector_norm(codebooks - parts[:, None], dim=2) ** 2
+    return tables.T.gather(0, codes).sum(1)
+
+
+def _part_by_part(query, codebooks, codes):
+    total = torch.zeros(len(codes), dtype=query.dtype, device=query.device)
+    for m, part in enumerate(query.chunk(len(codebooks))):
+        total = total + ((codebooks[m] - part) ** 2).sum(1)[codes[:, m]]
+    return total
+
+
+def _first_book(query, codebooks, codes):
+    return _by_decoding(query, codebooks[:1].expand_as(codebooks), codes)
+
+
+def _interleaved(query, codebooks, codes):
+    return _by_decoding(query.reshape(-1, len(codebooks)).T.flatten(), codebooks, codes)
+
+
+def _pq_probe(M, E, width, N):
+    def inputs():
+        rng = torch.Generator().manual_seed(7)
+        books = torch.randn(M, E, width, generator=rng)
+        codes = torch.randint(E, (N, M), generator=rng)
+        return call(torch.randn(M * width, generator=rng), books, codes)
+
+    return inputs
+
+
+PQ = Exercise(
+    id="retrieval.pq",
+    title="Distances from codes",
+    minutes=10,
+    difficulty=3,
+    statement=(
+        "`query` (D) is cut into M parts of D / M numbers in a row. `codebooks` is (M, E, D / M), "
+        "E entries for each part. Row n of `codes` (N, M), whole numbers, stands for the vector "
+        "that puts entry codes[n, m] of each part m together. Return the squared Euclidean "
+        "distance of the query to each of the N vectors: (N)."
+    ),
+    solution=answers.pq_distances,
+    reference=_code_by_code,
+    generator=generators.pq,
+    probes=(
+        Probe(
+            "by hand",
+            lambda: call(
+                torch.tensor([1.0, 4.0]),
+                torch.tensor([[[1.0], [3.0]], [[4.0], [5.0]]]),
+                torch.tensor([[0, 0], [1, 1]]),
+            ),
+            "The first code is the query itself; the second is 2 and 1 away: 4 + 1.",
+        ),
+        Probe("one part", _pq_probe(1, 4, 3, 5), "A codebook of whole vectors."),
+        Probe("wider parts", _pq_probe(3, 4, 2, 5), "Each part has two numbers, side by side."),
+        Probe("many codes", _pq_probe(2, 5, 3, 9), "More codes than entries."),
+        Probe("one code", _pq_probe(4, 3, 1, 1), "Parts of one number, one code."),
+    ),
+    misconceptions=(
+        Misconception(
+            "not squared",
+            lambda query, codebooks, codes: _by_decoding(query, codebooks, codes).sqrt(),
+            "You took the root. Squared distances add up over the parts; the "
+            "root changes no order.",
+        ),
+        Misconception(
+            "roots added",
+            lambda query, codebooks, codes: (
+                (_decoded(codebooks, codes) - query.reshape(len(codebooks), -1)).norm(dim=2).sum(1)
+            ),
+            "The distances of parts do not add up, their squares do.",
+        ),
+        Misconception(
+            "one codebook for all",
+            _first_book,
+            "You use the first codebook for every part. Part m has codebooks[m].",
+        ),
+        Misconception(
+            "parts interleaved",
+            _interleaved,
+            "A part is a row of neighbours, query[:D/M] for the first, not every M-th number.",
+        ),
+        Misconception(
+            "the mean over parts",
+            lambda query, codebooks, codes: _by_decoding(query, codebooks, codes) / len(codebooks),
+            "Add the parts up; their mean is M times too small.",
+        ),
+        Misconception(
+            "dot products",
+            lambda query, codebooks, codes: _decoded(codebooks, codes).flatten(1) @ query,
+            "You return dot products. Squared distances were asked for.",
+        ),
+        Misconception(
+            "the nearest entries",
+            lambda query, codebooks, codes: (
+                ((codebooks - query.reshape(len(codebooks), 1, -1)) ** 2)
+                .sum(2)
+                .amin(1)
+                .sum()
+                .expand(len(codes))
+            ),
+            "You take the nearest entry of each part, the same for all. Look up the entry that "
+            "each code names.",
+        ),
+    ),
+    alternatives=(
+        Alternative("decoding", _by_decoding),
+        Alternative("gather", _by_gather),
+        Alternative("part by part", _part_by_part),
+    ),
+    hints=(
+        "parts = query.reshape(M, 1, -1); tables = ((codebooks - parts) ** 2).sum(2) is (M, E).",
+        "tables[torch.arange(M, device=codes.device), codes] is (N, M): add over the last axis.",
+    ),
+)

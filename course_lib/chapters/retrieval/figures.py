@@ -1,0 +1,140 @@
+"""The pictures of this chapter: BM25 word by word, cells, codebooks, a walk, recall against time.
+
+Taught in:        retrieval
+Checked against:  the indexes that they are drawn from
+Shapes:           N vectors, D width
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+from torch import Tensor
+
+from course_lib.retrieval import ProductQuantizer, nearest_centres
+from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
+
+HUES = (OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.purple, OKABE_ITO.sky)
+MARGINS = Margins(left=0.7, right=0.2, bottom=0.55, top=0.6)
+
+
+class Hop(NamedTuple):
+    """One step of a walk: the layer, the vector visited, and the neighbours that it added."""
+
+    layer: int
+    here: int
+    new: list[int]
+
+
+def bm25_parts(parts: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Draw for each text what each word of the query adds to its score, as one bar in pieces."""
+    figure, ax = new_figure(8, 0.5 * len(parts) + 1.6, margins=Margins(2.2, 0.3, 0.55, 0.6))
+    words = list(dict.fromkeys(word for each in parts.values() for word in each))
+    for row, added in enumerate(parts.values()):
+        left = 0.0
+        for word, score in added.items():
+            colour = HUES[words.index(word) % len(HUES)]
+            ax.barh(row, score, left=left, color=colour, label=word)
+            left += score
+    handles, labels = ax.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    ax.set_xlim(0, 1.25 * max(ax.get_xlim()[1], 0.1))
+    ax.legend(shown.values(), shown.keys(), fontsize=8, frameon=False, loc="center right")
+    ax.set_yticks(range(len(parts)), list(parts))
+    ax.invert_yaxis()
+    ax.set_xlabel("score")
+    totals = {name: sum(added.values()) for name, added in parts.items()}
+    title(ax, f"best: {max(totals, key=lambda name: totals[name])}")
+    return figure
+
+
+def cells(
+    points: Float[Tensor, "N 2"],
+    centres: Float[Tensor, "K 2"],
+    query: Float[Tensor, " 2"],
+    nprobe: int,
+) -> Figure:
+    """Draw vectors in the plane, the probed cells in colour, and the nearest vector in a ring."""
+    figure, ax = new_figure(6, 4.6, margins=MARGINS)
+    cell = nearest_centres(points, centres)
+    probed = ((centres - query) ** 2).sum(dim=1).argsort()[:nprobe]
+    inside = torch.isin(cell, probed)
+    for kept, colour in ((inside, OKABE_ITO.blue), (~inside, "#c8c8c8")):
+        ax.scatter(*points[kept].T.tolist(), s=9, color=colour)
+    ax.scatter(*centres.T.tolist(), s=40, marker="+", color="black")
+    gaps = ((points - query) ** 2).sum(dim=1)
+    best = int(gaps.argmin())
+    ax.scatter(*points[best].tolist(), s=70, facecolors="none", edgecolors=OKABE_ITO.vermillion)
+    ax.scatter(*query.tolist(), s=90, marker="*", color=OKABE_ITO.vermillion, zorder=3)
+    ax.set(xlabel="first component", ylabel="second component")
+    found = "found" if bool(inside[best]) else "missed"
+    title(ax, f"{int(inside.sum())} of {len(points)} compared; the nearest is {found}")
+    return figure
+
+
+def codebook(vectors: Float[Tensor, "N D"], quantizer: ProductQuantizer, part: int) -> Figure:
+    """Draw the two numbers of one part of each vector, and the entries of its codebook."""
+    figure, ax = new_figure(6, 4.6, margins=MARGINS)
+    first = part * quantizer.part_width
+    points = vectors[:, first : first + 2]
+    book = quantizer.codebooks[part]
+    ax.scatter(*points.T.tolist(), s=7, color="#b0b0b0")
+    for point, code in zip(points.tolist(), nearest_centres(points, book).tolist(), strict=True):
+        ax.plot(*zip(point, book[code].tolist(), strict=True), color=FAINT, linewidth=0.5)
+    ax.scatter(*book.T.tolist(), s=28, color=OKABE_ITO.vermillion, zorder=3)
+    ax.set(xlabel=f"component {first}", ylabel=f"component {first + 1}")
+    error = ((quantizer.decode(quantizer.encode(vectors)) - vectors) ** 2).sum(dim=1).mean()
+    share = error / (vectors**2).sum(dim=1).mean()
+    title(ax, f"{len(book)} entries for part {part}; all parts lose {share:.0%} of the squares")
+    return figure
+
+
+def walk(
+    points: Float[Tensor, "N 2"],
+    layers: Sequence[Mapping[int, Sequence[int]]],
+    query: Float[Tensor, " 2"],
+    hops: Sequence[Hop],
+    step: int,
+) -> Figure:
+    """Draw the layer of a hop with its links, what has been visited in it, and the query."""
+    figure, ax = new_figure(6, 4.6, margins=MARGINS)
+    now = hops[min(step, len(hops) - 1)]
+    for i, others in layers[now.layer].items():
+        for j in others:
+            pair = torch.stack((points[i], points[j]))
+            ax.plot(*pair.T.tolist(), color="#dddddd", linewidth=0.7, zorder=1)
+    ax.scatter(*points.T.tolist(), s=5, color="#e4e4e4", zorder=0)
+    members = sorted(layers[now.layer])
+    ax.scatter(*points[members].T.tolist(), s=12, color="#909090", zorder=2)
+    so_far = [hop for hop in hops[: step + 1] if hop.layer == now.layer]
+    visited = [hop.here for hop in so_far]
+    ax.scatter(*points[visited].T.tolist(), s=26, color=OKABE_ITO.blue, zorder=3)
+    ax.scatter(*points[now.here].tolist(), s=80, color=OKABE_ITO.orange, zorder=4)
+    ax.scatter(*query.tolist(), s=110, marker="*", color=OKABE_ITO.vermillion, zorder=5)
+    ax.set(xlabel="first component", ylabel="second component")
+    seen = len({i for hop in hops[: step + 1] for i in (*hop.new, hop.here)})
+    title(ax, f"hop {step + 1}, layer {now.layer}: {seen} of {len(points)} compared")
+    return figure
+
+
+def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str) -> Figure:
+    """Draw recall against cost, a line for each index; points are (cost, recall)."""
+    figure, ax = new_figure(6.4, 4.2, margins=MARGINS)
+    for colour, (name, points) in zip(HUES, curves.items(), strict=False):
+        cost, recall = zip(*sorted(points), strict=True)
+        ax.plot(cost, recall, "o-", color=colour, label=name, markersize=4)
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlabel=unit, ylabel="recall of the 10 nearest", ylim=(0, 1.03))
+    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    best = max(curves, key=lambda name: max(recall for _, recall in curves[name]))
+    title(ax, f"the highest recall is that of {best}")
+    return figure
+
+
+def recall_of(found: Int[Tensor, "Q k"], exact: Int[Tensor, "Q k"]) -> float:
+    """Return the fraction of the exact neighbours that were found."""
+    return float((found[:, :, None] == exact[:, None, :]).any(dim=1).double().mean())

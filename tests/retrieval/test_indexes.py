@@ -1,0 +1,219 @@
+"""Indexes of vectors: the neighbours of faiss and hnswlib, one interface, and what is lost."""
+
+import faiss
+import hnswlib
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+
+from course_lib.retrieval import (
+    ExactIndex,
+    HNSWIndex,
+    IVFIndex,
+    IVFPQIndex,
+    PQIndex,
+    ProductQuantizer,
+    kmeans,
+    kmeans_step,
+    nearest_centres,
+    similarity,
+    table_distances,
+    top_k,
+)
+
+faiss.omp_set_num_threads(1)
+WIDTH = 8
+
+
+def clustered(count=900, width=WIDTH, seed=0):
+    source = torch.Generator().manual_seed(seed)
+    middles = 3 * torch.randn(12, width, generator=source)
+    return middles[torch.arange(count) % 12] + torch.randn(count, width, generator=source)
+
+
+DATA, QUERIES = clustered(), clustered(40, seed=0) + 0.1
+
+
+def every_index():
+    return {
+        "exact": ExactIndex(WIDTH, "l2"),
+        "ivf": IVFIndex(WIDTH, 12, 3),
+        "pq": PQIndex(WIDTH, 4, 32),
+        "ivfpq": IVFPQIndex(WIDTH, 12, 4, 3, 32),
+        "hnsw": HNSWIndex(WIDTH, 6, 40, 30),
+    }
+
+
+def recall(found, exact):
+    return (found[:, :, None] == exact[:, None]).any(1).double().mean().item()
+
+
+def exact_ids(k=10):
+    return torch.cdist(QUERIES, DATA).topk(k, largest=False).indices
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+@pytest.mark.parametrize("count", [3, 900])
+def test_exact_search_equals_faiss(metric, count):
+    ours = ExactIndex(WIDTH, metric)
+    theirs = faiss.IndexFlatIP(WIDTH) if metric == "dot" else faiss.IndexFlatL2(WIDTH)
+    ours.add(DATA[:count])
+    theirs.add(DATA[:count].numpy())
+    scores, ids = theirs.search(QUERIES.numpy(), 5)
+    found = ours.search(QUERIES, 5)
+    assert found.ids.tolist() == ids.tolist()
+    kept = min(count, 5)
+    expected = torch.from_numpy(scores)[:, :kept] * (1 if metric == "dot" else -1)
+    torch.testing.assert_close(found.scores[:, :kept], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_groups_hide_nothing():
+    scores = torch.randn(7, 3001, generator=torch.Generator().manual_seed(0))
+    found = top_k(scores, 5)
+    expected = scores.topk(5)
+    assert torch.equal(found.scores, expected.values)
+    assert torch.equal(found.ids, expected.indices)
+
+
+def test_k_means_moves_as_scikit_learn_does():
+    start = DATA[:12].clone()
+    theirs = KMeans(12, init=start.numpy(), n_init=1, max_iter=1, algorithm="lloyd", tol=0)
+    ours = kmeans_step(DATA, start)
+    labels = theirs.fit(DATA.numpy()).labels_
+    one_more = np.stack([DATA.numpy()[labels == c].mean(0) for c in range(12)])
+    assert torch.from_numpy(np.abs(ours.numpy() - theirs.cluster_centers_)).max() < 1e-4 or (
+        torch.from_numpy(np.abs(kmeans_step(DATA, ours).numpy() - one_more)).max() < 1e-4
+    )
+
+
+def test_k_means_leaves_no_cell_empty_and_lowers_the_error():
+    points = torch.cat((DATA, torch.full((300, WIDTH), 50.0)))
+    centres = kmeans(points, 30)
+    assert torch.bincount(nearest_centres(points, centres), minlength=30).min() > 0
+    first = ((points - points[:30][nearest_centres(points, points[:30])]) ** 2).sum()
+    assert ((points - centres[nearest_centres(points, centres)]) ** 2).sum() < first
+
+
+@pytest.mark.parametrize("nprobe", [1, 3, 12])
+def test_an_inverted_file_equals_faiss_with_the_same_centres(nprobe):
+    ours = IVFIndex(WIDTH, 12, nprobe)
+    ours.add(DATA)
+    coarse = faiss.IndexFlatL2(WIDTH)
+    coarse.add(ours.centres.numpy())
+    theirs = faiss.IndexIVFFlat(coarse, WIDTH, 12)
+    theirs.is_trained = True
+    theirs.add(DATA.numpy())
+    theirs.nprobe = nprobe
+    assert ours.search(QUERIES, 6).ids.tolist() == theirs.search(QUERIES.numpy(), 6)[1].tolist()
+    assert (nprobe < 12) or torch.equal(ours.search(QUERIES, 10).ids, exact_ids())
+
+
+def test_codes_and_distances_equal_faiss_with_the_same_codebooks():
+    ours = PQIndex(WIDTH, 4, 256)
+    ours.add(DATA)
+    theirs = faiss.IndexPQ(WIDTH, 4, 8)
+    faiss.copy_array_to_vector(ours.quantizer.codebooks.numpy().ravel(), theirs.pq.centroids)
+    theirs.is_trained = True
+    theirs.add(DATA.numpy())
+    assert faiss.vector_to_array(theirs.codes).reshape(-1, 4).tolist() == ours.codes.tolist()
+    distances, _ = theirs.search(QUERIES.numpy(), 10)
+    torch.testing.assert_close(
+        -ours.search(QUERIES, 10).scores, torch.from_numpy(distances), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_table_distances_are_those_to_the_decoded_vectors():
+    quantizer = ProductQuantizer.train(DATA, 2, 16)
+    codes = quantizer.encode(DATA)
+    found = table_distances(quantizer.tables(QUERIES), codes)
+    expected = torch.cdist(QUERIES, quantizer.decode(codes)) ** 2
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_codes_of_residuals_are_compared_cell_by_cell():
+    index = IVFPQIndex(WIDTH, 12, 4, 12, 32)
+    index.add(DATA)
+    decoded = torch.zeros_like(DATA)
+    for cell, (codes, ids) in enumerate(zip(index.codes, index.ids, strict=True)):
+        decoded[ids] = index.coarse.centres[cell] + index.quantizer.decode(codes)
+    expected = -similarity(QUERIES, decoded, "l2").topk(5).values
+    torch.testing.assert_close(-index.search(QUERIES, 5).scores, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_graph_finds_as_much_as_hnswlib():
+    ours = HNSWIndex(WIDTH, links=6, ef_construction=40, ef=30)
+    ours.add(DATA)
+    theirs = hnswlib.Index("l2", WIDTH)
+    theirs.init_index(len(DATA), M=6, ef_construction=40, random_seed=1)
+    theirs.set_num_threads(1)
+    theirs.add_items(DATA.numpy())
+    theirs.set_ef(30)
+    their_ids = torch.from_numpy(theirs.knn_query(QUERIES.numpy(), 10)[0].astype("int64"))
+    found = recall(ours.search(QUERIES, 10).ids, exact_ids())
+    assert found > recall(their_ids, exact_ids()) - 0.05
+    assert found > 0.9
+    ours.ef = 1  # k = 10 are kept at least
+    assert recall(ours.search(QUERIES, 10).ids, exact_ids()) <= found
+
+
+def test_links_go_both_ways_and_are_limited():
+    index = HNSWIndex(WIDTH, links=4, ef_construction=20)
+    index.add(DATA[:300])
+    assert max(map(len, index.layers[0].values())) <= 8
+    assert len(index.layers) > 1
+    assert set(index.layers[1]) < set(index.layers[0])
+    assert index.entry in index.layers[-1]
+
+
+@pytest.mark.parametrize("name", every_index())
+def test_every_index_has_one_interface(name, tmp_path):
+    index = every_index()[name]
+    index.add(DATA[:600])
+    index.add(DATA[600:])
+    assert len(index) == 900
+    found = index.search(QUERIES, 10)
+    assert found.ids.shape == found.scores.shape == (40, 10)
+    assert (found.scores[:, 1:] <= found.scores[:, :-1]).all()
+    assert recall(found.ids, exact_ids()) > 0.35
+    index.save(tmp_path / "index")
+    again = type(index).load(tmp_path / "index")
+    assert len(again) == 900
+    assert torch.equal(again.search(QUERIES, 10).ids, found.ids)
+    with pytest.raises(ValueError, match="at least 1"):
+        index.search(QUERIES, 0)
+    with pytest.raises(ValueError, match="8"):
+        index.search(torch.zeros(2, 5), 1)
+
+
+@pytest.mark.parametrize("name", every_index())
+def test_more_than_there_is(name):
+    index = every_index()[name] if name in ("exact", "hnsw") else None
+    if index is None:
+        index = {"ivf": IVFIndex(WIDTH, 2, 1), "pq": PQIndex(WIDTH, 2, 3)}.get(name)
+        index = index or IVFPQIndex(WIDTH, 2, 2, 1, 3)
+    index.add(DATA[:4])
+    found = index.search(QUERIES[:2], 6)
+    assert (found.ids[:, 4:] == -1).all()
+    assert (found.scores[found.ids == -1] == -torch.inf).all()
+    assert (found.ids[:, 0] >= 0).all()
+
+
+def test_errors_name_the_value(tmp_path):
+    ExactIndex(2).save(tmp_path / "index")
+    for action, value in (
+        (lambda: ExactIndex(2, "cosine"), "cosine"),
+        (lambda: IVFIndex(2, 4, 5), "5"),
+        (lambda: IVFIndex(WIDTH, 2).search(QUERIES, 1), "empty"),
+        (lambda: PQIndex(WIDTH, 2).search(QUERIES, 1), "empty"),
+        (lambda: PQIndex(WIDTH, 3).add(DATA), "3 parts"),
+        (lambda: HNSWIndex(2, links=1), "1"),
+        (lambda: kmeans(DATA[:3], 4), "4"),
+        (lambda: IVFIndex.load(tmp_path / "index"), "exact"),
+    ):
+        with pytest.raises(ValueError, match=value):
+            action()
+    for index in (IVFIndex(WIDTH, 2), PQIndex(WIDTH, 2, 4), IVFPQIndex(WIDTH, 2, 2, 1, 4)):
+        index.add(DATA[:20])
+        with pytest.raises(ValueError, match="20"):
+            index.train(DATA)
