@@ -8,10 +8,10 @@ Small files, in the order in which the notebook reads them:
     execution         run a tool in a process of its own, with limits (`tool_process`)
     loop              ask, run, show, until an answer or the end of a budget
     event_log         what happened, on disk before the next thing happens
-    memory            what of a long conversation the model reads
+    memory            what of a long conversation the model reads; `costs`
     brains            a script, or a server with OpenAI's API
-    policies          may this call run?
-    attacks           planted texts, and what each defence stops and costs
+    policies          may this call run? `dual_model`: two models
+    attacks           planted texts, and what each defence stops and costs; `errands`
     json_rpc          requests, notifications, errors
     mcp_server        tools for any client; `mcp_http`, `mcp_command`
     mcp_client        tools of any server; `mcp_channels`, `mcp_versions`
@@ -33,6 +33,7 @@ from course_lib.agents.arguments import Problem, argument_problems, is_type
 from course_lib.agents.attacks import ATTACKS, DEFENCES, ERRANDS, Attack, Defence, measure
 from course_lib.agents.brains import Brain, EndpointBrain, ScriptedBrain, with_calls_as_text
 from course_lib.agents.calls import Reply, ToolCall, call_blocks, parse_reply, read_call
+from course_lib.agents.costs import tokens_read
 from course_lib.agents.documentation_search import search_tool, word_search
 from course_lib.agents.event_log import EventLog, open_calls, read_events
 from course_lib.agents.execution import Limits, ToolResult, run_tool
@@ -99,6 +100,7 @@ __all__ = [
     "run_tool",
     "search_tool",
     "stands_in",
+    "tokens_read",
     "tool_schema",
     "trimmed",
     "user_words",

@@ -26,7 +26,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from course_lib.assistant.arithmetic import is_held_out
+from course_lib.assistant.arithmetic import final_number, is_held_out
 from course_lib.tokenization.chat import Message
 
 KINDS = ("sum", "difference", "product", "place", "thanks")
@@ -165,12 +165,14 @@ def _word(source: random.Random, more: str, least: int, most: int) -> str:
 
 
 def is_right(task: ToolTask, answer: str) -> bool:
-    """Return whether the answer is exactly the right one."""
+    """Return whether the answer ends with the right number, or is the right place."""
+    if task.kind in SIGNS and task.answer != FAILED:
+        return final_number(answer) == final_number(task.answer)
     return answer.strip() == task.answer
 
 
 def share_right(tasks: Sequence[ToolTask], answers: Sequence[str]) -> float:
-    """Return the share of answers that are exactly right."""
+    """Return the share of answers that are right."""
     if not tasks or len(tasks) != len(answers):
         raise ValueError(
             "there must be one answer to each task, and at least one; got "
