@@ -60,7 +60,7 @@ class EndpointBrain:
         api_key: str | None = None,
         *,
         in_text: bool = False,
-        timeout: float = 60.0,
+        timeout: int | float = 60.0,
         **settings: Any,
     ) -> None:
         self.url = f"{address.rstrip('/')}/chat/completions"

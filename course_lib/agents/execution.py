@@ -44,7 +44,7 @@ GRACE = 1.0  # seconds for the channels of a process that was stopped
 class Limits:
     """How much one call may use."""
 
-    seconds: float = 10.0
+    seconds: int | float = 10
     characters: int = 10_000
     memory: int | None = None  # bytes of addresses; where the system can limit them
 
@@ -117,8 +117,9 @@ def _place(function: Callable[..., Any]) -> dict[str, Any]:
             f"a tool in a process of its own must be a function of a module or of a cell; got "
             f"{function.__qualname__}. Define it at the top, or make the tool with isolated=False."
         )
-    file = inspect.getsourcefile(function)
-    own = function.__module__ in ("__main__", "__mp_main__") or not Path(str(file)).is_file()
+    module = function.__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    own = module in ("__main__", "__mp_main__") or file is None
     source = textwrap.dedent(inspect.getsource(function)) if own else None
     return {"name": function.__name__, "file": file, "source": source, "path": sys.path}
 
@@ -162,7 +163,7 @@ class _Output:
                 _stop(self.process)
                 return
 
-    def finish(self, data: bytes, seconds: float) -> tuple[str, str] | None:
+    def finish(self, data: bytes, seconds: int | float) -> tuple[str, str] | None:
         """Send the request and wait; return why the process was stopped, or None."""
         pipe = self.process.stdin
         assert pipe is not None, "the process was started with a pipe"

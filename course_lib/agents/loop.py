@@ -48,7 +48,7 @@ class Budget:
     steps: int = 10  # turns of the model
     calls: int = 30
     tokens: int = 20_000  # written by the model
-    seconds: float = 300.0
+    seconds: int | float = 300
     retries: int = 2  # of a model that fails
     repeats: int = 3  # turns with the same calls and the same results
 
@@ -101,7 +101,7 @@ class _Work:
 
     def go_on(self) -> Run:
         """Go on until the run ends, and return how."""
-        while not self._ended():
+        while not self._ended() and not self._answered():
             for call, begun in open_calls(self.log.events):
                 if self._spent() in ("calls", "time"):
                     break
@@ -116,6 +116,14 @@ class _Work:
 
     def _ended(self) -> bool:
         return self.log.events[-1]["event"] == "ended"
+
+    def _answered(self) -> bool:
+        """End the run if the last turn of the model is an answer."""
+        last = self.log.events[-1]
+        found = last["event"] == "reply" and not last["calls"] and not last["errors"]
+        if found:
+            self.log.add("ended", state="answered", answer=last["text"])
+        return found
 
     def _of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.log.events if event["event"] == kind]
@@ -144,8 +152,6 @@ class _Work:
         calls = self._with_ids(reply.calls)
         self.log.add("reply", text=reply.text, calls=calls, errors=list(reply.errors),
                      tokens=reply.tokens)  # fmt: skip
-        if not calls and not reply.errors:
-            self.log.add("ended", state="answered", answer=reply.text)
 
     def _asked(self) -> Reply | None:
         for attempt in range(self.agent.budget.retries + 1):

@@ -42,7 +42,7 @@ LONGEST = 16 * 2**20  # bytes of an answer
 class Channel(Protocol):
     """A way to a server."""
 
-    def ask(self, message: Message, timeout: float) -> Message | None:
+    def ask(self, message: Message, timeout: int | float) -> Message | None:
         """Send a message; return its answer, or None for a notification."""
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class StdioChannel:
         except (OSError, ValueError) as error:
             raise ConnectionError(f"the server has ended; {error}.") from error
 
-    def ask(self, message: Message, timeout: float) -> Message | None:
+    def ask(self, message: Message, timeout: int | float) -> Message | None:
         """Send a message; return its answer, or None for a notification."""
         self._send(message)
         while "id" in message:
@@ -122,7 +122,7 @@ class HttpChannel:
         self.session: str | None = None
         self.version: str | None = None  # of the session, once it is known
 
-    def ask(self, message: Message, timeout: float) -> Message | None:
+    def ask(self, message: Message, timeout: int | float) -> Message | None:
         """Send a message; return its answer, or None for a notification."""
         data, headers = json.dumps(message).encode(), self._headers(message)
         request = urllib.request.Request(self.url, data, headers)

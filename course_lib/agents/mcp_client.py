@@ -37,7 +37,7 @@ class McpClient:
     """A connection to one server."""
 
     def __init__(
-        self, channel: Channel, *, timeout: float = 30.0, revision: str | None = None
+        self, channel: Channel, *, timeout: int | float = 30.0, revision: str | None = None
     ) -> None:
         """Connect; `revision` is one of those known, or None for the newest that both know."""
         if revision is not None and revision not in (*HANDSHAKE, *MODERN):

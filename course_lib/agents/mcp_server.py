@@ -89,7 +89,7 @@ class McpServer:
             result = ToolResult("bad arguments", text)
         else:
             result = run_tool(tool, arguments, self.limits)
-        content = [{"type": "text", "text": result.seen}]
+        content = [{"type": "text", "text": result.text}]
         return {"content": content, "isError": result.status != "ok"}
 
     def _of_its_revision(self, method: Method) -> Method:

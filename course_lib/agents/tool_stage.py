@@ -7,7 +7,7 @@ of this size does not read descriptions of tools.
 
 Taught in:        agents
 Paper:            Schick et al. 2023, arXiv:2302.04761 (a model that learns to call tools)
-Checked against:  the same training without calls; the stored log and model card
+Checked against:  the stored log and model card; a run that was stopped and one that was not
 Shapes:           none
 """
 
@@ -61,19 +61,18 @@ ABILITY = (
 Ask = Callable[[str, dict[str, str]], str]  # a tool's name and its arguments; its result
 
 
-def tool_examples(count: int, seed: int, with_tools: bool = True) -> list[Example]:
-    """Return conversations as ids and labels; without tools, the same questions answered."""
+def tool_examples(count: int, seed: int) -> list[Example]:
+    """Return conversations as ids and labels."""
     source, examples = random.Random(f"tool conversations {seed}"), []
     for _ in range(count):
-        task = draw_task(source, fails=with_tools)
-        messages = task.messages() if with_tools else task.without_tools()
+        messages = draw_task(source).messages()
         examples.append(chat_example(role_tokenizer(), messages, CONFIG.max_position_embeddings))
     return examples
 
 
-def draw_tool_chats(plan: Plan, with_tools: bool) -> Draw:
+def draw_tool_chats(plan: Plan) -> Draw:
     """Return the function that draws the conversations of a step: each is read once."""
-    examples = tool_examples(plan.steps * ROWS, plan.seed, with_tools)
+    examples = tool_examples(plan.steps * ROWS, plan.seed)
 
     def draw(step: int, generator: torch.Generator) -> Batch:
         return pad_examples(examples[step * ROWS : (step + 1) * ROWS])
@@ -81,14 +80,12 @@ def draw_tool_chats(plan: Plan, with_tools: bool) -> Draw:
     return draw
 
 
-def start_tools(
-    seed: int, before: Path | None = None, plan: Plan = PLAN, with_tools: bool = True
-) -> Training:
+def start_tools(seed: int, before: Path | None = None, plan: Plan = PLAN) -> Training:
     """Return the training on conversations with calls, before its first step."""
     model = load_folder(before or stage_folder("arithmetic-base"))
     open_roles(model)
     plan = replace(plan, seed=seed)
-    return Training(model, draw_tool_chats(plan, with_tools), plan)
+    return Training(model, draw_tool_chats(plan), plan)
 
 
 TOOL_STAGE = Stage(
@@ -99,12 +96,6 @@ TOOL_STAGE = Stage(
     start_tools,
     look_every=100,
     save_every=100,
-)
-WITHOUT_TOOLS = replace(
-    TOOL_STAGE,
-    name="assistant-without-tools",
-    summary="The same training on the same questions, answered without any call.",
-    start=lambda seed, before: start_tools(seed, before, with_tools=False),
 )
 
 

@@ -77,11 +77,6 @@ class ToolTask:
             asked.append({"role": "tool", "content": self.result})
         return [*asked, {"role": "assistant", "content": self.answer}]
 
-    def without_tools(self) -> list[Message]:
-        """Return the question with its answer given at once."""
-        both = self.messages()
-        return [both[0], both[-1]]
-
 
 def written_call(name: str, arguments: dict[str, str]) -> str:
     """Return a call in the layout of the chat template."""

@@ -103,7 +103,7 @@ def check_client(client, revision):
     assert client.revision == revision
     assert sorted(tool["name"] for tool in client.listed()) == ["add", "fail"]
     assert client.call("add", {"a": 2, "b": 40}) == "42"
-    with pytest.raises(RuntimeError, match="lost"):
+    with pytest.raises(RuntimeError, match="fail"):
         client.call("fail", {"text": "lost"})
     tool = next(tool for tool in client.tools() if tool.name == "add")
     assert (tool.effect, tool.untrusted, tool.foreign) == (True, True, True)
@@ -234,7 +234,7 @@ def test_a_server_that_is_not_there():
 def test_a_tool_that_raises_is_a_result():
     server = McpServer([make_tool(bad_tools.raises)])
     found = answer(server, "tools/call", name="raises", arguments={"text": "x"})["result"]
-    assert found == {"content": [{"type": "text", "text": "error: KeyError: 'x'"}], "isError": True}
+    assert found == {"content": [{"type": "text", "text": "KeyError: 'x'"}], "isError": True}
 
 
 def test_events_of_a_stream():

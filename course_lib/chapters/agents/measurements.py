@@ -18,7 +18,7 @@ from course_lib.assistant.stages import load_stage
 from course_lib.study.exhibits import toy_models
 
 STORED = Path(__file__).parent / "data" / "measurements.json"
-COUNT = 100
+COUNT = 50
 
 
 def broken(name: str, arguments: dict[str, str]) -> str:
@@ -30,7 +30,6 @@ ROWS: dict[str, tuple[str, Ask]] = {
     "assistant-tools": ("assistant-tools", answer_tool),
     "assistant-tools, tools out of order": ("assistant-tools", broken),
     "assistant-grpo, no tools": ("assistant-grpo", answer_tool),
-    "assistant, no tools": ("assistant", answer_tool),
 }
 
 

@@ -151,6 +151,7 @@ CALLS = Exercise(
             "The bad one is None, in its place; the others count.",
         ),
         Probe("no end", lambda: call(f"<tool_call>{GOOD}"), "The model was cut off."),
+        Probe("no end, and more", lambda: call(f"<tool_call>{GOOD}."), "Cut off a little later."),
         Probe(
             "over several lines",
             lambda: call('<tool_call>\n{"name":\n"f",\n"arguments": {}}</tool_call>'),

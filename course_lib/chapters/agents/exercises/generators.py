@@ -40,7 +40,7 @@ def calls(rng: random.Random) -> Call:
     for _ in range(rng.randint(0, 4)):
         text += f"<tool_call>{rng.choice(blocks)}</tool_call>{rng.choice(('', ' so ', '}'))}"
     if rng.random() < 0.25:
-        text += f"<tool_call>{rng.choice(blocks)}"
+        text += f"<tool_call>{rng.choice(blocks)}{rng.choice(('', '.'))}"
     return call(text)
 
 
