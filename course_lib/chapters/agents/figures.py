@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from course_lib.agents import Attack, Defence, tokens_read
 from course_lib.agents.attacks import attacked
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
-LANES = ("user", "model", "tool", "log")
+LANES = ("user", "model", "tool", "end")
 LANE_OF = {"started": 0, "reply": 1, "failed": 1, "begun": 2, "result": 2, "ended": 3}
 HUES = (OKABE_ITO.green, OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.purple)
 SHOWN = 46  # characters of an event
+SHORT = {"system": "sys", "user": "user", "assistant": "model", "tool": "tool"}
 
 
 def run(events: Sequence[Mapping[str, Any]], shown: int) -> Figure:
@@ -28,7 +30,8 @@ def run(events: Sequence[Mapping[str, Any]], shown: int) -> Figure:
         lane = LANE_OF[str(event["event"])]
         ax.plot(lane, place, "o", color=HUES[lane], markersize=8)
         text = _about(event)
-        ax.text(lane + 0.12, place, text, va="center", fontsize=8)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        ax.text(lane + 0.12, place, text, va="center", fontsize=8, bbox=box)
     ax.set(xlim=(-0.3, 5.2), ylim=(len(events) - 0.4, -0.6), ylabel="event")
     ax.set_xticks(range(len(LANES)), LANES)
     ax.set_yticks(range(len(events)), [str(number) for number in range(1, len(events) + 1)])
@@ -61,8 +64,12 @@ def _finding(events: Sequence[Mapping[str, Any]]) -> str:
     open_calls = count["begun"] - sum(
         event["event"] == "result" and event["status"] not in REFUSED for event in events
     )
-    left = f"; {open_calls} call without a result" if open_calls > 0 else ""
-    return f"{count['reply']} turns, {count['result']} results{left}"
+    left = f"; {_counted(open_calls, 'call')} without a result" if open_calls > 0 else ""
+    return f"{_counted(count['reply'], 'turn')}, {_counted(count['result'], 'result')}{left}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 REFUSED = ("unknown tool", "bad arguments", "refused", "duplicate")
@@ -78,7 +85,7 @@ def context(roles: Sequence[str], sizes: Sequence[int], kept: Sequence[int], bud
         inside = place in kept
         ax.barh(0, size, left=start, color=colours[role] if inside else "#e6e6e6",
                 edgecolor="white", linewidth=1.5)  # fmt: skip
-        ax.text(start + size / 2, 0, role[:4], ha="center", va="center", fontsize=7,
+        ax.text(start + size / 2, 0, SHORT[role], ha="center", va="center", fontsize=7,
                 color="white" if inside else "grey")  # fmt: skip
         start += size
     ax.set(yticks=[], xlim=(0, start), xlabel="tokens of the whole conversation")
@@ -131,6 +138,8 @@ def growth(base: int, per_turn: int, turns: int) -> Figure:
         read = [tokens_read(base, per_turn, n, cached) for n in numbers]
         ax.plot(numbers, read, color=colour, label="with a prefix cache" if cached else "without")
     ax.set(xlabel="turns of the model", ylabel="tokens read in all")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.legend(fontsize=8, frameon=False)
     all_of, new = (tokens_read(base, per_turn, turns, cached) for cached in (False, True))
     title(ax, f"{turns} turns read {all_of:,} tokens, {all_of / new:.1f} times what is new")
