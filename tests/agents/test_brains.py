@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jaxtyping
 import pytest
 import uvicorn
 
@@ -101,7 +102,15 @@ def test_calls_become_text():
     assert found == [{"role": "assistant", "content": f"Well.\n<tool_call>\n{body}\n</tool_call>"}]
 
 
-def test_course_serve_as_a_brain():
+@pytest.fixture
+def unchecked():
+    """Let the server's threads run without checks of shapes, which are per thread."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_course_serve_as_a_brain(unchecked):
     model = course_lib.load(stage_folder("assistant-tools"), device="cpu")
     service = Service(model, engine_for(model, num_blocks=64), "assistant-tools")
     server = uvicorn.Server(uvicorn.Config(service.app, port=0, log_level="warning"))

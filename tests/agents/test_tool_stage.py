@@ -111,7 +111,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("course_lib.agents.tool_stage.ROWS", 2)
     monkeypatch.setattr("course_lib.agents.tool_stage.LOOK_COUNT", 1)
     monkeypatch.setattr("course_lib.agents.tool_stage.CARD_COUNT", 1)
-    monkeypatch.setattr("course_lib.agents.tool_stage.MEASURED", (("sum", 2),))
+    monkeypatch.setattr("course_lib.agents.tool_stage.MEASURED", (("product", 3),))
     monkeypatch.setattr("course_lib.agents.tool_stage.PLACES", PLACES[:1])
     monkeypatch.setattr("course_lib.agents.tool_tasks.PLACES", PLACES[:1])
     monkeypatch.setattr("course_lib.agents.tool_stage.CALL_TOKENS", 4)
@@ -127,7 +127,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, quick):
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
     whole.store(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text("utf-8")
-    assert "| sum 2x2 | 0" in card
+    assert "| product 3x3 | 0" in card
     assert "calculator" in card
 
 
@@ -168,7 +168,8 @@ def test_the_grammar_of_turns():
     grammar = turn_grammar(TOOLS)
 
     def block(name, **arguments):
-        return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+        body = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+        return f"<tool_call>\n{body}\n</tool_call>"
 
     good = block("calculator", expression="1<2")
     for text in ("hello", good, f"{good}\n{block('search', query='é')}", "a: b > c\n"):

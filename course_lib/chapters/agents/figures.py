@@ -99,7 +99,7 @@ def learning(records: Sequence[Mapping[str, Any]]) -> Figure:
     figure, ax = new_figure(7.5, 3.4)
     names = [name for name in records[0] if name not in ("step", "seconds", "loss", "rate")]
     steps = [record["step"] for record in records]
-    for name, colour in zip(names, (*HUES, OKABE_ITO.vermillion, OKABE_ITO.sky), strict=True):
+    for name, colour in zip(names, (*HUES, OKABE_ITO.vermillion, OKABE_ITO.sky), strict=False):
         ax.plot(steps, [record[name] for record in records], label=name, color=colour)
     ax.set(xlabel="training step", ylabel="share of right answers", ylim=(-0.03, 1.03))
     ax.legend(fontsize=8, frameon=False, ncols=2)

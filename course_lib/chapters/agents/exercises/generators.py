@@ -110,7 +110,7 @@ def resume(rng: random.Random) -> Call:
                 events.append({"event": "begun", "id": each["id"]})
             events.append({"event": "result", "id": each["id"]})
     last = max(i for i, event in enumerate(events) if event["event"] == "reply")
-    return call(events[: rng.randint(last, len(events))], rng.choice((["send", "pay"], [])))
+    return call(events[: rng.randint(last + 1, len(events))], rng.choice((["send", "pay"], [])))
 
 
 def memory(rng: random.Random) -> Call:
