@@ -107,6 +107,5 @@ def _score_rows(both: Sequence[Score]) -> Iterable[tuple[str, ...]]:
 
 def table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table as Markdown."""
-    line = "|" + "---|" * len(head)
-    first, *rest = (f"| {' | '.join(row)} |".replace("|  |", "| |") for row in (head, *rows))
-    return "\n".join((first, line, *rest))
+    first, *others = (f"| {' | '.join(row)} |" for row in (head, *rows))
+    return "\n".join((first.replace("  ", " "), "|" + "---|" * len(head), *others))

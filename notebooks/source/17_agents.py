@@ -387,8 +387,7 @@ def to_do(events, effects):
 reveal("agents.resume")
 
 # %% [markdown] id="6-memory"
-# In the tests of the library a program is killed after every single event of a run, and resumed: the effects happen at most once
-# each. *Exactly* once needs the help of the tool: if it takes a key that stays the same when the call is repeated, it can recognise
+# In the tests of the library a run is stopped after every single event, and resumed: the effects happen at most once each. *Exactly* once needs the help of the tool: if it takes a key that stays the same when the call is repeated, it can recognise
 # the second one.
 #
 # ## 6 · Memory

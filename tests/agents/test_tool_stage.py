@@ -17,6 +17,7 @@ from course_lib.agents.tool_stage import (
     TOOL_STAGE,
     ToolRun,
     answer_tool,
+    measured_tasks,
     right_share,
     start_tools,
     tool_answers,
@@ -138,6 +139,17 @@ def test_the_stored_stage_uses_its_tools():
     assert logged["product 2x2"] > 0.5
     assert right_share(model, tasks) >= 0.5
     assert right_share(model, tasks, lambda name, arguments: "error: out of order.") <= 0.1
+
+
+def test_the_files_are_small_and_complete():
+    folder = stage_folder("assistant-tools")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1.5e6
+    card = (folder / "README.md").read_text("utf-8")
+    assert f"| steps | {PLAN.steps} |" in card
+    log = stage_log("assistant-tools")
+    assert [each["step"] for each in log] == list(range(0, PLAN.steps + 1, TOOL_STAGE.look_every))
+    for name in measured_tasks(1):
+        assert f"| {name} | " in card
 
 
 def test_the_batched_conversations_are_those_of_the_loop():
