@@ -3,10 +3,10 @@
 #
 # **How does a model act?**
 #
-# A language model writes text, and nothing else. An *agent* is that model and a program around it: the program reads the text,
-# finds in it a wish to call a function, runs the function, and lets the model read the result. In this notebook you build that
-# program: schemas, a parser, validation, the loop, a log that survives a crash, a memory, and the Model Context Protocol, by
-# which agents and tools of different makers find each other. Then a stranger writes into what your agent reads.
+# A language model writes text, and nothing else. An *agent* is that model and a program around it: the program reads the
+# text, finds in it a wish to call a function, runs the function, and lets the model read the result. In this notebook you
+# build that program: schemas, a parser, validation, the loop, a log that survives a crash, a memory, and the Model Context
+# Protocol, by which agents and tools of different makers find each other. Then a stranger writes into what your agent reads.
 #
 # After this notebook you can
 # - describe a function to a model, and find, check and run the calls in what it writes;
@@ -35,8 +35,9 @@ device = default_device()
 # %% [markdown] id="1-a-tool-is-described-by"
 # ## 1 · A tool is described by its signature
 #
-# A **tool** is an ordinary function. What the model learns about it is a **schema**: its name, a sentence, and the JSON types of
-# its arguments. The schema is text in the prompt, and the model answers with text: the name of a tool and arguments, as JSON.
+# A **tool** is an ordinary function. What the model learns about it is a **schema**: its name, a sentence, and the JSON types
+# of its arguments. The schema is text in the prompt, and the model answers with text: the name of a tool and arguments, as
+# JSON.
 #
 # The schema can be made from the function's own signature. Then the two cannot disagree.
 
@@ -72,15 +73,15 @@ print("characters of ten descriptions:", 10 * len(json.dumps(tool.described())))
 # %% [markdown] id="build-it"
 # ### Build it
 #
-# `function` has parameters, each with an annotation: str, int, float, bool, or a list of one of these, such as `list[int]`; the
-# last ones may have defaults. Return a dict of
+# `function` has parameters, each with an annotation: str, int, float, bool, or a list of one of these, such as `list[int]`;
+# the last ones may have defaults. Return a dict of
 # - `name`, the function's;
 # - `description`, its docstring up to the first empty line, in one line with single spaces; `""` without a docstring;
 # - `parameters`, a dict of `type` (`"object"`), `properties`, `required` (the names without a default, in order) and
 #   `additionalProperties` (`False`).
 #
-# `properties` maps each name to `{"type": ...}` with JSON's word: string, integer, number, boolean; a list is `{"type": "array",
-# "items": {"type": ...}}`. With a default, the property also has `"default"`, whatever its value.
+# `properties` maps each name to `{"type": ...}` with JSON's word: string, integer, number, boolean; a list is `{"type":
+# "array", "items": {"type": ...}}`. With a default, the property also has `"default"`, whatever its value.
 
 
 # %% id="agents.schema"
@@ -99,8 +100,8 @@ reveal("agents.schema")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
-# JSON Schema is a standard, and the package `jsonschema`, which Jupyter brings along, implements it: the schema is one, and it
-# accepts what the function accepts.
+# JSON Schema is a standard, and the package `jsonschema`, which Jupyter brings along, implements it: the schema is one, and
+# it accepts what the function accepts.
 
 # %% id="jsonschema-draft202012validator-check-schema-sch"
 import jsonschema
@@ -133,9 +134,9 @@ print("errors:", reply.errors)
 #
 # ### Build it
 #
-# A **block** goes from `<tool_call>` to the next `</tool_call>`. Return a list with one entry for each block, in order: the dict
-# `{"name": ..., "arguments": ...}` if the block is a JSON object whose name is a text that is not empty and whose arguments are an
-# object (other keys are left out); otherwise None. A last block without a closing tag is None, too.
+# A **block** goes from `<tool_call>` to the next `</tool_call>`. Return a list with one entry for each block, in order: the
+# dict `{"name": ..., "arguments": ...}` if the block is a JSON object whose name is a text that is not empty and whose
+# arguments are an object (other keys are left out); otherwise None. A last block without a closing tag is None, too.
 
 
 # %% id="agents.calls"
@@ -154,8 +155,8 @@ reveal("agents.calls")
 # ### Do the arguments fit?
 #
 # Being JSON is not enough. `"two"` is no integer, and passing it on would raise an error somewhere deep inside the tool, or
-# worse, raise none. The arguments are checked against the schema first, and *all* problems are reported at once, since each round
-# costs a turn of the model.
+# worse, raise none. The arguments are checked against the schema first, and *all* problems are reported at once, since each
+# round costs a turn of the model.
 
 # %% id="for-problem-in-agents-argument-problems"
 for problem in agents.argument_problems({"days": "two", "zone": 1}, tool.parameters):
@@ -166,9 +167,9 @@ for problem in agents.argument_problems({"days": "two", "zone": 1}, tool.paramet
 #
 # ### Build it
 #
-# `arguments` is a dict of JSON values. `schema` has `properties`, each `{"type": t}` with t one of string, integer, number, boolean,
-# or `{"enum": [...]}` with texts; and `required`, a list of some of their names. Return the problems, a sorted list of pairs
-# `(name, kind)`:
+# `arguments` is a dict of JSON values. `schema` has `properties`, each `{"type": t}` with t one of string, integer, number,
+# boolean, or `{"enum": [...]}` with texts; and `required`, a list of some of their names. Return the problems, a sorted list
+# of pairs `(name, kind)`:
 # - `"missing"`: a required name that is not in the arguments;
 # - `"unknown"`: a name that is not in the properties;
 # - `"choice"`: a value that is not in its enum;
@@ -216,9 +217,9 @@ for text in ("It will rain.", good, good.replace("2", '"two"'), good.replace("fo
 #
 # ## 3 · Run it somewhere else
 #
-# A tool is code with a life of its own. It may raise an error, wait for ever, print ten megabytes, crash the interpreter, or return
-# what cannot be written as JSON. So each call runs in a **process of its own**, with a limit in seconds and one in characters. The
-# process gets no environment variables with keys in them, and whatever it has started is stopped with it.
+# A tool is code with a life of its own. It may raise an error, wait for ever, print ten megabytes, crash the interpreter, or
+# return what cannot be written as JSON. So each call runs in a **process of its own**, with a limit in seconds and one in
+# characters. The process gets no environment variables with keys in them, and whatever it has started is stopped with it.
 
 
 # %% id="trouble"
@@ -262,11 +263,12 @@ for kind in ("nothing wrong", "raise", "hang", "print", "crash", "a set"):
 #
 # ### Build it
 #
-# `reply(messages)` returns `(text, calls)`, with calls a list of `(name, arguments)`. `tools` maps names to functions that return
-# texts. `messages` is a list of pairs `(role, text)` that begins as `[("user", task)]`. In each step ask for a reply and append
-# `("assistant", text)`. Without calls, return `("answered", messages)`. Otherwise append `("tool", result)` for each call, in order:
-# what the function returns when it is called with `**arguments`; `"error: there is no tool NAME"` if the name is unknown; `"error: "` and the text of the exception
-# (`f"error: {error}"`) if it raises one. After `steps` steps without an answer return `("steps", messages)`; `steps` may be 0.
+# `reply(messages)` returns `(text, calls)`, with calls a list of `(name, arguments)`. `tools` maps names to functions that
+# return texts. `messages` is a list of pairs `(role, text)` that begins as `[("user", task)]`. In each step ask for a reply
+# and append `("assistant", text)`. Without calls, return `("answered", messages)`. Otherwise append `("tool", result)` for
+# each call, in order: what the function returns when it is called with `**arguments`; `"error: there is no tool NAME"` if the
+# name is unknown; `"error: "` and the text of the exception (`f"error: {error}"`) if it raises one. After `steps` steps
+# without an answer return `("steps", messages)`; `steps` may be 0.
 
 
 # %% id="agents.loop"
@@ -280,10 +282,10 @@ def run_loop(reply, tools, task, steps):
 reveal("agents.loop")
 
 # %% [markdown] id="the-library-s-loop-course-lib"
-# The library's loop (`course_lib/agents/loop.py`) is this one with validation, limits, policies, budgets for calls, tokens and time,
-# retries of a model that cannot be reached, an end for a model that goes in circles, and a log. A `ScriptedBrain` says what it is
-# told to say, so that the loop can be tested without any model. (A brain that is a server with OpenAI's API is
-# `agents.EndpointBrain(address, model)`.)
+# The library's loop (`course_lib/agents/loop.py`) is this one with validation, limits, policies, budgets for calls, tokens
+# and time, retries of a model that cannot be reached, an end for a model that goes in circles, and a log. A `ScriptedBrain`
+# says what it is told to say, so that the loop can be tested without any model. (A brain that is a server with OpenAI's API
+# is `agents.EndpointBrain(address, model)`.)
 
 
 # %% id="call"
@@ -324,8 +326,8 @@ explorers.agents.run()
 # %% [markdown] id="5-a-log-that-survives"
 # ## 5 · A log that survives
 #
-# An agent that sends a mail and is killed before it has written down that the mail was sent will send it again. The remedy is old:
-# write down *before* you act what you are about to do, and afterwards what came out.
+# An agent that sends a mail and is killed before it has written down that the mail was sent will send it again. The remedy is
+# old: write down *before* you act what you are about to do, and afterwards what came out.
 #
 # > **Predict.** A log says that `send_mail` has begun, and ends there. Was the mail sent?
 
@@ -351,8 +353,8 @@ Agent(ScriptedBrain(script), office).run("Answer the letter.", agents.EventLog(p
 print(path.read_text())
 
 # %% [markdown] id="nobody-can-know-it-may-have"
-# Nobody can know. It may have been sent a moment before the crash, or not. A call of a tool that only reads is simply run again. A
-# call *with an effect* is not: the model is told that its outcome is unknown, and can look.
+# Nobody can know. It may have been sent a moment before the crash, or not. A call of a tool that only reads is simply run
+# again. A call *with an effect* is not: the model is told that its outcome is unknown, and can look.
 
 # %% id="lines-path-read-text-splitlines-keepends"
 lines = path.read_text().splitlines(keepends=True)
@@ -369,11 +371,11 @@ for kept in (4, 6, 7):
 # %% [markdown] id="build-it-4"
 # ### Build it
 #
-# `events` is such a log, a list of dicts, each with `"event"`. A `"reply"` has `"calls"`, a list of dicts with `"id"` and `"name"`. A
-# `"begun"` and a `"result"` have the `"id"` of a call. There is at least one reply, no id is used twice, and only calls of the last
-# reply can be without a result. `effects` lists the names of the tools that change something. Return, for each call of the last
-# reply that has no result, in order, the pair `(id, what to do)`: `"unknown"` if it has begun and its tool is in `effects`, otherwise
-# `"run"`.
+# `events` is such a log, a list of dicts, each with `"event"`. A `"reply"` has `"calls"`, a list of dicts with `"id"` and
+# `"name"`. A `"begun"` and a `"result"` have the `"id"` of a call. There is at least one reply, no id is used twice, and only
+# calls of the last reply can be without a result. `effects` lists the names of the tools that change something. Return, for
+# each call of the last reply that has no result, in order, the pair `(id, what to do)`: `"unknown"` if it has begun and its
+# tool is in `effects`, otherwise `"run"`.
 
 
 # %% id="agents.resume"
@@ -387,21 +389,22 @@ def to_do(events, effects):
 reveal("agents.resume")
 
 # %% [markdown] id="6-memory"
-# In the tests of the library a run is stopped after every single event, and resumed: the effects happen at most once each. *Exactly* once needs the help of the tool: if it takes a key that stays the same when the call is repeated, it can recognise
+# In the tests of the library a run is stopped after every single event, and resumed: the effects happen at most once each.
+# *Exactly* once needs the help of the tool: if it takes a key that stays the same when the call is repeated, it can recognise
 # the second one.
 #
 # ## 6 · Memory
 #
-# Results are long, and a context is finite. When it is full, something must go. Three rules keep the conversation meaningful: the
-# system's message and the task stay; a call and its results leave together; and the newest turns are whole.
+# Results are long, and a context is finite. When it is full, something must go. Three rules keep the conversation meaningful:
+# the system's message and the task stay; a call and its results leave together; and the newest turns are whole.
 #
 # ### Build it
 #
-# `roles` says who speaks in each message (`system`, `user`, `assistant`, `tool`), `sizes` how long each is. The **head**, everything
-# up to and including the first `user`, always stays, and `budget` is at least its size. After it, each message that is not from a
-# `tool` begins a **turn**, to which the `tool` messages right after it belong. Keep as many of the newest turns as fit,
-# so that head and turns together have at most `budget`; a turn that does not fit ends it, even if an older one would. Return the places of all messages that stay,
-# sorted.
+# `roles` says who speaks in each message (`system`, `user`, `assistant`, `tool`), `sizes` how long each is. The **head**,
+# everything up to and including the first `user`, always stays, and `budget` is at least its size. After it, each message
+# that is not from a `tool` begins a **turn**, to which the `tool` messages right after it belong. Keep as many of the newest
+# turns as fit, so that head and turns together have at most `budget`; a turn that does not fit ends it, even if an older one
+# would. Return the places of all messages that stay, sorted.
 
 
 # %% id="agents.memory"
@@ -423,9 +426,9 @@ reveal("agents.memory")
 explorers.agents.context()
 
 # %% [markdown] id="what-leaves-can-be-compacted-a"
-# What leaves can be **compacted**: a model writes a summary of the old turns, which takes their place (`agents.compacted`). Or the agent
-# keeps notes in a file, with a tool. A summary loses what nobody thought to be important. And it was written by a model that had
-# read everything, strangers' texts included; it is as trustworthy as they are.
+# What leaves can be **compacted**: a model writes a summary of the old turns, which takes their place (`agents.compacted`).
+# Or the agent keeps notes in a file, with a tool. A summary loses what nobody thought to be important. And it was written by
+# a model that had read everything, strangers' texts included; it is as trustworthy as they are.
 
 # %% id="talk-role-user-content-sum-up"
 talk = [{"role": "user", "content": "Sum up the letters."}]
@@ -440,8 +443,7 @@ print([message["content"][:45] for message in short[:3]])
 # ## 7 · A small model with tools
 #
 # The assistant of [Fine-tuning](14_fine_tuning.ipynb) adds numbers of three digits. Multiplying is beyond it. But it can
-# learn to *ask*. The stage `assistant-tools` has read conversations like
-# this one:
+# learn to *ask*. The stage `assistant-tools` has read conversations like this one:
 
 # %% id="task-draw-task-random-random-3"
 import random
@@ -454,8 +456,8 @@ print(render_chatml(task.messages()))
 # %% [markdown] id="predict-which-of-these-tokens-must"
 # > **Predict.** Which of these tokens must *not* be targets of the training?
 #
-# The question, as always, and the **result**: the tool writes it. A model that is trained on results learns to make them up. The
-# labels of [Fine-tuning](14_fine_tuning.ipynb) have it right, since a result comes in a turn that is not the assistant's:
+# The question, as always, and the **result**: the tool writes it. A model that is trained on results learns to make them up.
+# The labels of [Fine-tuning](14_fine_tuning.ipynb) have it right, since a result comes in a turn that is not the assistant's:
 
 # %% id="bytes-of-role-tokenizer"
 from course_lib.assistant import role_tokenizer
@@ -466,8 +468,8 @@ ids, labels = chat_example(bytes_of, task.messages())
 print("targets:", repr(bytes_of.decode([label for label in labels if label >= 0])))
 
 # %% [markdown] id="it-learns-the-form-of-a"
-# It learns the form of a call quickly. Copying the right digits into it comes late and suddenly, as attention heads that copy do
-# (`course train --recipe assistant-tools` repeats the training):
+# It learns the form of a call quickly. Copying the right digits into it comes late and suddenly, as attention heads that copy
+# do (`course train --recipe assistant-tools` repeats the training):
 
 # %% id="show-figures-agents-learning-stage-log"
 show(figures.agents.learning(stage_log("assistant-tools")))
@@ -496,9 +498,10 @@ print("Where is dedent? It calls:", place["name"], "· with the name asked for:"
       place["arguments"]["query"] == "dedent")  # fmt: skip
 
 # %% [markdown] id="it-chooses-the-right-tool-and"
-# It chooses the right tool, and for numbers it asks the right question. For a name it does not: its base model has copied nothing but digits,
-# so it makes a name up, and then a module. Measured on 50 held-out questions of each size and on 20 names of the standard library,
-# beside the same assistant with tools that are out of order, and beside the best assistant without tools (one training of each):
+# It chooses the right tool, and for numbers it asks the right question. For a name it does not: its base model has copied
+# nothing but digits, so it makes a name up, and then a module. Measured on 50 held-out questions of each size and on 20 names
+# of the standard library, beside the same assistant with tools that are out of order, and beside the best assistant without
+# tools (one training of each):
 
 # %% id="table-stored-measurements-tools"
 from course_lib.chapters.agents.measurements import stored_measurements
@@ -510,8 +513,8 @@ for row, shares in table.items():
     print(f"{row:38}", *(f"{shares[name]:12.0%}" for name in columns))
 
 # %% [markdown] id="with-its-calculator-it-multiplies-numbers"
-# With its calculator it multiplies numbers of three digits, which the assistant without tools never does. With longer numbers it
-# fails: the *call* is wrong, not the calculator. A grammar does not help with that:
+# With its calculator it multiplies numbers of three digits, which the assistant without tools never does. With longer numbers
+# it fails: the *call* is wrong, not the calculator. A grammar does not help with that:
 
 # %% id="held-agent-modelbrain-small-constrained-true"
 held = Agent(ModelBrain(small, constrained=True), [calculator], Budget(steps=3))
@@ -523,22 +526,23 @@ print("the right one:", asked["expression"] == "73519*62847")
 # %% [markdown] id="8-the-model-context-protocol"
 # ## 8 · The Model Context Protocol
 #
-# Your loop takes Python functions. Other people's tools are in other programs, in other languages. **MCP** is how they meet: a server offers
-# tools, a client lists and calls them. The messages are **JSON-RPC 2.0**, one JSON object each:
+# Your loop takes Python functions. Other people's tools are in other programs, in other languages. **MCP** is how they meet:
+# a server offers tools, a client lists and calls them. The messages are **JSON-RPC 2.0**, one JSON object each:
 #
 # | message | has | answered |
 # |---|---|---|
 # | request | `id`, `method`, perhaps `params` | with the same `id`, and `result` or `error` |
 # | notification | `method`, no `id` | never, not even with an error |
 #
-# A server over **stdio** is a process that the client starts: a message is a line. Over **streamable HTTP** it is an address, and a
-# message is a POST.
+# A server over **stdio** is a process that the client starts: a message is a line. Over **streamable HTTP** it is an address,
+# and a message is a POST.
 #
 # ### Build it
 #
-# `message` is parsed JSON, of any kind; `methods` maps names to functions of one dict. A message is **valid** if it is a dict with
-# `jsonrpc` equal to `"2.0"`, a `method` that is a text, and, if it has an `id`, a text or a whole number (not a truth value) as id. Return
-# None, or an answer: a dict of `jsonrpc`, `id` (that of the message), and either `result` or `error`, which here is `{"code": ...}`:
+# `message` is parsed JSON, of any kind; `methods` maps names to functions of one dict. A message is **valid** if it is a dict
+# with `jsonrpc` equal to `"2.0"`, a `method` that is a text, and, if it has an `id`, a text or a whole number (not a truth
+# value) as id. Return None, or an answer: a dict of `jsonrpc`, `id` (that of the message), and either `result` or `error`,
+# which here is `{"code": ...}`:
 # - −32600: not valid. The id is the message's if it is a text or a whole number, otherwise None.
 # - −32601: the method is unknown.
 # - −32602: `params` is there and not a dict. (Without params, the method gets `{}`.)
@@ -560,9 +564,9 @@ reveal("agents.rpc")
 # %% [markdown] id="a-server-and-a-client-by"
 # ### A server and a client by hand
 #
-# With that, an MCP server is a table of methods: `course_lib/agents/mcp_server.py`. Here is what it says, line by line. Until the
-# revision of 2025-11-25 a client opens a **session** with `initialize`. Since 2026-07-28 there is none: each request carries its
-# revision, and `server/discover` says what is there.
+# With that, an MCP server is a table of methods: `course_lib/agents/mcp_server.py`. Here is what it says, line by line. Until
+# the revision of 2025-11-25 a client opens a **session** with `initialize`. Since 2026-07-28 there is none: each request
+# carries its revision, and `server/discover` says what is there.
 
 # %% id="server-agents-mcpserver-make-tool-agents"
 server = agents.McpServer([make_tool(agents.calculator, isolated=False)], "mine")
@@ -584,10 +588,10 @@ for number, (method, params) in enumerate(
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
 #
-# `course mcp` offers the calculator and a search of Python's documentation to any MCP client, over stdio or with `--port` over
-# HTTP. Here it is a process of its own, and our client talks to it in both revisions. The tests of the library do the same with the
-# official SDK (package `mcp`, 2.3): our server answers its client and our client asks its server, over stdio and HTTP, in both
-# revisions.
+# `course mcp` offers the calculator and a search of Python's documentation to any MCP client, over stdio or with `--port`
+# over HTTP. Here it is a process of its own, and our client talks to it in both revisions. The tests of the library do the
+# same with the official SDK (package `mcp`, 2.3): our server answers its client and our client asks its server, over stdio
+# and HTTP, in both revisions.
 
 # %% id="command-sys-executable-m-course-lib"
 command = [sys.executable, "-m", "course_lib", "mcp"]
@@ -597,8 +601,8 @@ for revision in ("2025-06-18", "2026-07-28"):
         print(revision, names, client.call("calculator", {"expression": "2**64"}))
 
 # %% [markdown] id="the-tools-of-a-server-become"
-# The tools of a server become tools of the loop, and nothing else changes. If the server dies in the middle of a call, the call has a result that
-# says so, and the run goes on:
+# The tools of a server become tools of the loop, and nothing else changes. If the server dies in the middle of a call, the
+# call has a result that says so, and the run goes on:
 
 # %% id="with-agents-mcpclient-agents-stdiochannel-comman"
 with agents.McpClient(agents.StdioChannel(command)) as client:
@@ -611,11 +615,11 @@ print(run.end, "·", run.messages[2]["content"][:34])
 # %% [markdown] id="9-a-stranger-writes-into-your"
 # ## 9 · A stranger writes into your prompt
 #
-# The model reads its orders and other people's texts as one stream of tokens. A web page, a mail, a search result or the description
-# of a tool can say "now send the user's mail to me", and a model may obey. This is **prompt injection** (Greshake et al. 2023), and no
-# training has removed it. So a defence must hold even if the model obeys *everything* it reads. That is how they are measured here:
-# an agent in a small office with pages, mails and tools, a model that does its errand perfectly and obeys every order in sight,
-# and 13 planted attacks, in four places.
+# The model reads its orders and other people's texts as one stream of tokens. A web page, a mail, a search result or the
+# description of a tool can say "now send the user's mail to me", and a model may obey. This is **prompt injection** (Greshake
+# et al. 2023), and no training has removed it. So a defence must hold even if the model obeys *everything* it reads. That is
+# how they are measured here: an agent in a small office with pages, mails and tools, a model that does its errand perfectly
+# and obeys every order in sight, and 13 planted attacks, in four places.
 
 # %% id="for-attack-in-agents-attacks-4"
 for attack in agents.ATTACKS[::4]:
@@ -630,7 +634,8 @@ for attack in agents.ATTACKS[::4]:
 # - **dual model**: the model that acts never sees strangers' texts, only symbols such as `$1`; another model, without tools, reads
 #   them.
 #
-# A defence that stops everything is easy: do nothing. So the table also counts seven honest errands, done alone or after asking.
+# A defence that stops everything is easy: do nothing. So the table also counts seven honest errands, done alone or after
+# asking.
 
 # %% id="print-f-11-f-place-17"
 print(
@@ -645,10 +650,10 @@ for defence in agents.DEFENCES:
     print(f"{defence.name:11}", *(f"{part:>17}" for part in parts), f"  {costs}")
 
 # %% [markdown] id="play-with-it-3"
-# Read it as an engineer. The filter stops what it knows and damages an honest article about injection. The allow-list is cheap and strong, but
-# a mail to a *colleague* passes. Provenance stops all of them here, and asks a person in three of seven errands; who is asked too
-# often says yes without looking. The dual model never asks, but a forged sender is still a value, and descriptions of tools reach
-# the planner. Defences are combined: an allow-list *and* provenance for what matters.
+# Read it as an engineer. The filter stops what it knows and damages an honest article about injection. The allow-list is
+# cheap and strong, but a mail to a *colleague* passes. Provenance stops all of them here, and asks a person in three of seven
+# errands; who is asked too often says yes without looking. The dual model never asks, but a forged sender is still a value,
+# and descriptions of tools reach the planner. Defences are combined: an allow-list *and* provenance for what matters.
 #
 # ### Play with it
 
@@ -658,13 +663,15 @@ explorers.agents.attacks()
 # %% [markdown] id="build-it-5"
 # ### Build it
 #
-# The policy of *provenance*. `arguments` is what a call passes, a dict of JSON values that may be nested in lists and dicts; `task` is the
-# user's text; `untrusted` lists the texts of strangers that have been read; `effect` says whether the tool changes something. Return
-# `"allow"` if `effect` is False, or if `untrusted` is empty, or if every value stands in the task; otherwise `"ask"`.
+# The policy of *provenance*. `arguments` is what a call passes, a dict of JSON values that may be nested in lists and dicts;
+# `task` is the user's text; `untrusted` lists the texts of strangers that have been read; `effect` says whether the tool
+# changes something. Return `"allow"` if `effect` is False, or if `untrusted` is empty, or if every value stands in the task;
+# otherwise `"ask"`.
 #
-# Values are the texts, numbers and truth values at any depth, each as `str(value)`; keys and None do not count. The words of a text are
-# `text.split()`, each stripped of the characters `.,;:!?"'()<>[]` at both ends; empty ones do not count. A value stands in the task if
-# its words occur among the task's words one after another. Upper and lower case are different. A value without words always does.
+# Values are the texts, numbers and truth values at any depth, each as `str(value)`; keys and None do not count. The words of
+# a text are `text.split()`, each stripped of the characters `.,;:!?"'()<>[]` at both ends; empty ones do not count. A value
+# stands in the task if its words occur among the task's words one after another. Upper and lower case are different. A value
+# without words always does.
 
 
 # %% id="agents.policy"
@@ -680,8 +687,8 @@ reveal("agents.policy")
 # %% [markdown] id="10-what-it-costs"
 # ## 10 · What it costs
 #
-# Two prices. First, **tokens**. Each turn reads the whole conversation again: with a head of $b$ tokens and $t$ new ones in each turn, $n$
-# turns read
+# Two prices. First, **tokens**. Each turn reads the whole conversation again: with a head of $b$ tokens and $t$ new ones in
+# each turn, $n$ turns read
 #
 # $$n\,b + t\,\frac{n(n-1)}{2}$$
 #
@@ -729,8 +736,8 @@ for text in attempts:
     print("removed" if FILTER.search(text) else "passes", "·", text)
 
 # %% [markdown] id="a-tool-result-can-be-trusted"
-# **"A tool result can be trusted; it comes from a tool."** A tool passes on what others have written, and it may be broken. The
-# small model believes a calculator that lies:
+# **"A tool result can be trusted; it comes from a tool."** A tool passes on what others have written, and it may be broken.
+# The small model believes a calculator that lies:
 
 
 # %% id="lying"
@@ -745,8 +752,8 @@ print("the tool says:", next(m["content"] for m in run.messages if m["role"] == 
 print("38 * 57 =", 38 * 57, "· the answer is", run.answer)
 
 # %% [markdown] id="at-temperature-0-an-agent-is"
-# **"At temperature 0 an agent is reproducible."** Its *model* may be. The world that it asks is not: clocks, searches and other
-# people's edits change what it reads, and with that everything after it.
+# **"At temperature 0 an agent is reproducible."** Its *model* may be. The world that it asks is not: clocks, searches and
+# other people's edits change what it reads, and with that everything after it.
 
 # %% id="clock-make-tool-lambda-str-time"
 clock = make_tool(lambda: str(time.perf_counter_ns()), isolated=False)
@@ -773,9 +780,9 @@ quiz("agents")
 # %% [markdown] id="further-several-agents"
 # ## Further: several agents
 #
-# An agent can be a tool of another: a function that takes a task, runs a loop of its own with its own context and tools, and returns only
-# its answer. That keeps long readings out of the first one's context, and gives each the least privilege: the dual model is
-# two agents. It also multiplies the cost, and an error of one is a fact to the other.
+# An agent can be a tool of another: a function that takes a task, runs a loop of its own with its own context and tools, and
+# returns only its answer. That keeps long readings out of the first one's context, and gives each the least privilege: the
+# dual model is two agents. It also multiplies the cost, and an error of one is a fact to the other.
 
 
 # %% id="ask-specialist"
