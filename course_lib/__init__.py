@@ -168,6 +168,7 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         150,
         ("retrieval",),
     ),
+    ("agents", "Agents", "How does a model act?", 150, ("agents",)),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

@@ -117,7 +117,8 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         default="quick",
         metavar="NAME",
         help="quick (the default), course-model, documentation-encoder, or a stage of the "
-        "assistant: arithmetic-pages, arithmetic-base, assistant, assistant-dpo, assistant-grpo",
+        "assistant: arithmetic-pages, arithmetic-base, assistant, assistant-dpo, assistant-grpo, "
+        "assistant-tools",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -143,6 +144,9 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     _add_chat_options(of["chat"])
     _add_serve_options(of["serve"])
     _add_ask_options(of["ask"])
+    of["mcp"].add_argument(
+        "--port", type=int, metavar="N", help="serve over HTTP at this port; stdio without"
+    )
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
@@ -224,6 +228,12 @@ def _serve(options: argparse.Namespace) -> int:
 
     place = (options.host, options.port, options.api_key)
     return start(options.source, *place, options.blocks, options.draft)
+
+
+def _mcp(options: argparse.Namespace) -> int:
+    from course_lib.agents.mcp_command import start
+
+    return start(options.port)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -345,12 +355,13 @@ def _update(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from course_lib.agents.tool_stage import TOOL_STAGE
     from course_lib.assistant.recipes import STAGES
     from course_lib.rewards.assistant_grpo import GRPO_STAGE
     from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
 
-    stages = STAGES | {GRPO_STAGE.name: GRPO_STAGE}
+    stages = STAGES | {stage.name: stage for stage in (GRPO_STAGE, TOOL_STAGE)}
     name, known = options.recipe, [*RECIPES, *stages, ENCODER_RECIPE]
     if name == ENCODER_RECIPE:
         return _train_encoder(Path(options.folder or course_home() / "models" / name), options)
@@ -391,10 +402,12 @@ def _train_on_ranks(recipe: "Recipe", folder: Path, options: argparse.Namespace)
 
 
 def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> int:
+    from course_lib.agents.tool_stage import TOOL_STAGE, ToolRun
     from course_lib.assistant.runs import StageRun
     from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
 
-    kind = RewardRun if stage is GRPO_STAGE else StageRun
+    kinds: dict[str, type[StageRun]] = {GRPO_STAGE.name: RewardRun, TOOL_STAGE.name: ToolRun}
+    kind = kinds.get(stage.name, StageRun)
     run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
     _go_on(run, stage.name, options)
     run.store(folder / "model")
@@ -488,6 +501,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "answer many clients at once, over OpenAI's HTTP API",
         "Without a folder it is the course's own model. Only this machine is answered unless "
         "--host says otherwise; then give an --api-key too. Ctrl-C lets running answers finish.",
+    ),
+    "mcp": (
+        _mcp,
+        "offer a calculator and a search of Python's documentation to any MCP client",
+        "A client starts this command itself and talks over stdio; with --port it is served over "
+        "HTTP at /mcp, to this machine only.",
     ),
     "progress": (
         _progress,

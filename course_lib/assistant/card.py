@@ -28,25 +28,20 @@ pipeline_tag: text-generation
 {summary}
 
 It is a Qwen3-shaped decoder of {thousands:,.0f} thousand parameters ({layers} layers, width \
-{width}, {heads} heads on {kv} key/value heads) that reads single bytes. It adds two numbers of \
-three digits and does nothing else. `course train --recipe {name}` makes it again.
+{width}, {heads} heads on {kv} key/value heads) that reads single bytes. {ability} \
+`course train --recipe {name}` makes it again.
 
 ## Training
 
-| | |
-|---|---|
 {recipe}
 
 The whole curve is in `training_log.jsonl`.
 
 ## Scores
 
-On {count} questions whose operands no training text contains (a hash of the pair decides):
-
-| | sampled | greedy |
-|---|---|---|
 {scores}
 """
+ADDS = "It adds two numbers of three digits and does nothing else."
 
 
 def card(
@@ -56,21 +51,36 @@ def card(
     records: Sequence[Mapping[str, Any]],
     scores: Mapping[str, Score],
 ) -> str:
-    """Return the card as Markdown."""
-    model = training.model
-    config: Any = model.config
+    """Return the card of a stage that adds, as Markdown."""
     both = scores["sampled"], scores["greedy"]
+    said = (
+        f"On {both[0].count} questions whose operands no training text contains (a hash of the "
+        "pair decides):\n\n" + table(("", "sampled", "greedy"), _score_rows(both))
+    )
+    return card_page(name, summary, ADDS, training, records, said)
+
+
+def card_page(
+    name: str,
+    summary: str,
+    ability: str,
+    training: Training,
+    records: Sequence[Mapping[str, Any]],
+    scores: str,
+) -> str:
+    """Return a card as Markdown: what the model can do, how it was trained, what it scores."""
+    config: Any = training.model.config
     return HEAD.format(
         name=name,
         summary=summary,
-        thousands=sum(p.numel() for p in model.parameters()) / 1000,
+        ability=ability,
+        thousands=sum(p.numel() for p in training.model.parameters()) / 1000,
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         heads=config.num_attention_heads,
         kv=config.num_key_value_heads,
-        recipe=_table(_recipe_rows(training, records[-1])),
-        count=both[0].count,
-        scores=_table(_score_rows(both)),
+        recipe=table(("", ""), _recipe_rows(training, records[-1])),
+        scores=scores,
     )
 
 
@@ -95,5 +105,7 @@ def _score_rows(both: Sequence[Score]) -> Iterable[tuple[str, ...]]:
         yield (f"{way}, exact", *(f"{each.exact_of[way]:.3f}" for each in both))
 
 
-def _table(rows: Iterable[Iterable[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table as Markdown."""
+    first, *others = (f"| {' | '.join(row)} |" for row in (head, *rows))
+    return "\n".join((first.replace("  ", " "), "|" + "---|" * len(head), *others))

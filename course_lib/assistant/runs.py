@@ -92,10 +92,13 @@ class StageRun(LoggedRun):
         if self.stage.chats:
             write_whole_text(folder / TEMPLATE_FILE, CHATML_TEMPLATE)
         shutil.copyfile(self.log, folder / "training_log.jsonl")
+        write_whole_text(folder / "README.md", self.card())
+
+    def card(self) -> str:
+        """Return the model card as Markdown."""
         scores = {name: self.score(how, CARD_QUESTIONS) for name, how in (
             ("sampled", SAMPLED), ("greedy", GREEDY))}  # fmt: skip
-        text = card(self.stage.name, self.stage.summary, self.training, self.records, scores)
-        write_whole_text(folder / "README.md", text)
+        return card(self.stage.name, self.stage.summary, self.training, self.records, scores)
 
 
 @torch.no_grad()

@@ -43,7 +43,7 @@ class Grammar:
     """Rules, and the stack machine that follows them byte by byte."""
 
     def __init__(self, rules: Mapping[str, Sequence[Stack]], first: str) -> None:
-        self.rules = rules
+        self.rules, self.first = rules, first
         self._expanded: dict[Stack, State] = {}
         if first not in _productive(rules):
             raise ValueError(

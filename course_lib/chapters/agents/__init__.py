@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Agents” and to no other."""
