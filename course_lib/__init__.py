@@ -151,6 +151,13 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("rewards",),
     ),
     ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
+    (
+        "evaluation",
+        "Evaluation",
+        "How good is it, is it safe, and how sure are we?",
+        160,
+        ("evaluation",),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

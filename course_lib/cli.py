@@ -115,7 +115,7 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         default="quick",
         metavar="NAME",
         help="quick (the default), course-model, or a stage of the assistant: arithmetic-pages, "
-        "arithmetic-base, assistant, assistant-dpo, assistant-grpo",
+        "arithmetic-base, assistant, assistant-dpo, assistant-grpo, assistant-refusal; or canaries",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -135,6 +135,7 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     )
     _add_chat_options(of["chat"])
     _add_serve_options(of["serve"])
+    _add_evaluate_options(of["evaluate"])
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
@@ -165,6 +166,17 @@ def _add_serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--draft", type=int, default=0, metavar="K", help="guess K tokens from the text so far"
     )
+
+
+def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
+    checkpoint = "a checkpoint's folder, or its name on the hub"
+    evaluate.add_argument("source", nargs="?", metavar="FOLDER", help=checkpoint)
+    evaluate.add_argument("--task", metavar="NAME", help="what to do; without, a list")
+    evaluate.add_argument("--against", metavar="FOLDER", help="compare with this one, in pairs")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="this many items")
+    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the items (0)")
+    evaluate.add_argument("--output", metavar="FILE.json", help="keep the result with all answers")
+    evaluate.add_argument("--repeat", metavar="FILE.json", help="run again what a result describes")
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -204,6 +216,13 @@ def _serve(options: argparse.Namespace) -> int:
 
     place = (options.host, options.port, options.api_key)
     return start(options.source, *place, options.blocks, options.draft)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from course_lib.evaluation.command import evaluate_command
+
+    which = (options.source, options.task, options.against)
+    return evaluate_command(*which, options.limit, options.seed, options.output, options.repeat)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -326,17 +345,21 @@ def _update(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from course_lib.assistant.recipes import STAGES
+    from course_lib.evaluation.canary_training import NAME as CANARIES
+    from course_lib.evaluation.refusals import REFUSAL_STAGE
     from course_lib.rewards.assistant_grpo import GRPO_STAGE
     from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
 
-    stages = STAGES | {GRPO_STAGE.name: GRPO_STAGE}
-    name, known = options.recipe, [*RECIPES, *stages]
+    stages = STAGES | {each.name: each for each in (GRPO_STAGE, REFUSAL_STAGE)}
+    name, known = options.recipe, [*RECIPES, *stages, CANARIES]
     if name not in known:
         raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
     folder = Path(options.folder or course_home() / "models" / name)
     if name in stages:
         return _train_stage(stages[name], folder, options)
+    if name == CANARIES and not options.start:
+        return _train_canaries(folder, options)
     if options.seed or options.start:
         raise ValueError(f"--seed and --start are for stages of the assistant; got {name!r}.")
     from course_lib.authoring.model_card import write_card
@@ -351,11 +374,23 @@ def _train(options: argparse.Namespace) -> int:
 
 def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> int:
     from course_lib.assistant.runs import StageRun
+    from course_lib.evaluation.refusals import REFUSAL_STAGE, RefusalRun
     from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
 
-    kind = RewardRun if stage is GRPO_STAGE else StageRun
-    run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
+    kinds = {GRPO_STAGE.name: RewardRun, REFUSAL_STAGE.name: RefusalRun}
+    run = kinds.get(stage.name, StageRun)(
+        stage, folder, options.seed, Path(options.start) if options.start else None
+    )
     _go_on(run, stage.name, options)
+    run.store(folder / "model")
+    return _trained(folder)
+
+
+def _train_canaries(folder: Path, options: argparse.Namespace) -> int:
+    from course_lib.evaluation.canary_training import NAME, CanaryRun
+
+    run = CanaryRun(folder, options.seed)
+    _go_on(run, NAME, options)
     run.store(folder / "model")
     return _trained(folder)
 
@@ -427,6 +462,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "answer many clients at once, over OpenAI's HTTP API",
         "Without a folder it is the course's own model. Only this machine is answered unless "
         "--host says otherwise; then give an --api-key too. Ctrl-C lets running answers finish.",
+    ),
+    "evaluate": (
+        _evaluate,
+        "score a model on a task, with intervals, and compare two",
+        "Without a folder it is the course's own model. A result that is kept with --output holds "
+        "every answer, the seed, the versions and hashes of items and weights.",
     ),
     "progress": (
         _progress,
