@@ -45,6 +45,7 @@ from course_lib.evaluation.choices import (
 from course_lib.evaluation.chrf import chrf
 from course_lib.evaluation.classification import (
     auc,
+    auc_interval,
     average_precision,
     confusion,
     precision_at_rate,
@@ -109,6 +110,7 @@ __all__ = [
     "TextClassifier",
     "Watermark",
     "auc",
+    "auc_interval",
     "average_precision",
     "bleu",
     "bleu_from",

@@ -35,7 +35,9 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
         given = [character_ngrams(each, n) for each in hypotheses]
         wanted = [character_ngrams(each, n) for each in references]
         common = sum((a & b).total() for a, b in zip(given, wanted, strict=True))
-        sizes = [sum(each.total() for each in row) for row in (given, wanted)]
+        # As in sacrebleu, a hypothesis does not count if its reference is too short for this order.
+        counted = [a for a, b in zip(given, wanted, strict=True) if b]
+        sizes = [sum(each.total() for each in row) for row in (counted, wanted)]
         if all(sizes):
             precisions.append(common / sizes[0])
             recalls.append(common / sizes[1])

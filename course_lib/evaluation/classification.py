@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
+from course_lib.evaluation.intervals import Interval, check_level, quantiles, resamples
+
 
 class Confusion(NamedTuple):
     """True and false positives and negatives at one threshold."""
@@ -99,6 +101,27 @@ def auc(scores: Sequence[float | int], labels: Sequence[bool | int]) -> float:
         (b.false_positive_rate - a.false_positive_rate) * (a.recall + b.recall) / 2
         for a, b in pairs
     )
+
+
+def auc_interval(
+    scores: Sequence[float | int],
+    labels: Sequence[bool | int],
+    level: float = 0.95,
+    times: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """Return the AUC with its bootstrap interval; positives and negatives are resampled apart."""
+    check_level(level)
+    area = auc(scores, labels)
+    pairs = list(zip(scores, labels, strict=True))
+    groups = [[score for score, label in pairs if label == kind] for kind in (0, 1)]
+    kinds = [0] * len(groups[0]) + [1] * len(groups[1])
+    rows = [resamples(len(group), times, seed + n).tolist() for n, group in enumerate(groups)]
+    found = []
+    for negative, positive in zip(*rows, strict=True):
+        drawn = [groups[0][i] for i in negative] + [groups[1][i] for i in positive]
+        found.append(auc(drawn, kinds))
+    return Interval(area, *quantiles(found, level))
 
 
 def average_precision(scores: Sequence[float | int], labels: Sequence[bool | int]) -> float:

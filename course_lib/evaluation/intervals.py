@@ -22,7 +22,7 @@ from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from course_lib.device import seeded
@@ -79,12 +79,15 @@ def percentile_interval(
     check_items(len(values))
     check_level(level)
     row = torch.tensor([float(value) for value in values], dtype=torch.float64)
-    return Interval(row.mean().item(), *_middle(row[draws.cpu()].mean(-1), level))
+    return Interval(row.mean().item(), *quantiles(row[draws.cpu()].mean(-1).tolist(), level))
 
 
-def _middle(statistics: Float[Tensor, " R"], level: float) -> tuple[float, float]:
+def quantiles(statistics: Sequence[float], level: float) -> tuple[float, float]:
+    """Return the ends of the middle part of some numbers, interpolated linearly."""
+    check_items(len(statistics))
+    row = torch.tensor(statistics, dtype=torch.float64)
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = torch.quantile(statistics, ends).tolist()
+    low, high = torch.quantile(row, ends).tolist()
     return low, high
 
 
@@ -111,9 +114,8 @@ def bootstrap(
     """Return any number computed from a list of items, with its bootstrap interval."""
     check_level(level)
     rows = resamples(len(items), times, seed).tolist()
-    found = [statistic([items[i] for i in row]) for row in rows]
-    again = torch.tensor(found, dtype=torch.float64)
-    return Interval(float(statistic(list(items))), *_middle(again, level))
+    found = [float(statistic([items[i] for i in row])) for row in rows]
+    return Interval(float(statistic(list(items))), *quantiles(found, level))
 
 
 def weighted_mean(
@@ -134,7 +136,7 @@ def weighted_mean(
     again = sums[:, resamples(len(values), times, seed)].sum(-1)
     whole = sums.sum(-1)
     ratios = again[0] / again[1]
-    return Interval((whole[0] / whole[1]).item(), *_middle(ratios[again[1] > 0], level))
+    return Interval((whole[0] / whole[1]).item(), *quantiles(ratios[again[1] > 0].tolist(), level))
 
 
 def items_needed(half_width: float, share: float = 0.5, level: float = 0.95) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from course_lib.device import seeded
-from course_lib.evaluation.intervals import Interval, resamples
+from course_lib.evaluation.intervals import Interval, quantiles, resamples
 
 Game = tuple[str, str]  # the winner, then the loser
 SCALE = 400 / math.log(10)
@@ -83,13 +83,10 @@ def rating_intervals(
             again.append(bradley_terry(drawn))
     if not again:
         raise ValueError(f"none of {times} resamples has a maximum; play more games.")
-    cut = (1 - level) / 2
-    found = {}
-    for name, value in best.items():
-        row = sorted(each[name] for each in again)
-        low, high = (row[round(q * (len(row) - 1))] for q in (cut, 1 - cut))
-        found[name] = Interval(value, low, high)
-    return found
+    return {
+        name: Interval(value, *quantiles([each[name] for each in again], level))
+        for name, value in best.items()
+    }
 
 
 def shuffled(games: Sequence[Game], seed: int) -> list[Game]:

@@ -23,7 +23,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -55,14 +54,20 @@ class Watermark:
         rows = [_green_mask(self, previous) for previous in ids[:, -1].tolist()]
         return logits + self.boost * torch.stack(rows).to(logits.device)
 
-    def green_lists(self, tokens: Sequence[int]) -> dict[int, set[int]]:
-        """Return the green tokens after each token of a text."""
-        return {token: set(_green_mask(self, token).nonzero().flatten().tolist()) for token in
-                set(tokens)}  # fmt: skip
+    def green_lists(
+        self, tokens: Sequence[int], among: Collection[int] | None = None
+    ) -> dict[int, set[int]]:
+        """Return the green tokens after each token of a text: all of them, or those `among`."""
+        asked = sorted(set(range(self.vocab_size) if among is None else among))
+        place = torch.tensor(asked)
+        return {
+            token: {asked[i] for i in _green_mask(self, token)[place].nonzero().flatten().tolist()}
+            for token in set(tokens)
+        }
 
     def z(self, tokens: Sequence[int]) -> float:
         """Return the z-score of a text."""
-        return watermark_z(tokens, self.green_lists(tokens), self.fraction)
+        return watermark_z(tokens, self.green_lists(tokens, among=tokens), self.fraction)
 
 
 @lru_cache(maxsize=8192)
@@ -91,12 +96,12 @@ def watermark_z(
     return (hits - fraction * count) / math.sqrt(count * fraction * (1 - fraction))
 
 
-def z_to_p(z: float) -> float:
+def z_to_p(z: float | int) -> float:
     """Return the probability of a z-score at least this large without a watermark."""
-    return 1 - NormalDist().cdf(z)
+    return math.erfc(z / math.sqrt(2)) / 2  # 1 - cdf(z) would be rounded to 0 for large z
 
 
-def tokens_needed(green_share: float, fraction: float, z: float) -> float:
+def tokens_needed(green_share: float | int, fraction: float, z: float | int) -> float:
     """Return how many pairs reach this z on average, if this share of them is green."""
     if not fraction < green_share <= 1:
         raise ValueError(

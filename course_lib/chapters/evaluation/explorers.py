@@ -41,8 +41,8 @@ def bleu(
 
 def example_scores(seed: int = 0) -> tuple[list[float], list[int]]:
     """Return the scores of a small classifier on texts that it was not trained on."""
-    texts = draw_requests(160, seed, ("harmless", "loud", "harmful"))
-    train, test = texts[:40], texts[40:]
+    train = draw_requests(120, seed, templates=4)
+    test = draw_requests(200, seed + 1, ("harmless", "loud", "harmful"))
     model = train_classifier([t.text for t in train], [int(t.harmful) for t in train], steps=60)
     return model.probabilities([t.text for t in test]), [int(t.harmful) for t in test]
 

@@ -168,8 +168,8 @@ NORMALISATION = SeveralAnswers(
 
 BLEU_SHORT = OneAnswer(
     "evaluation.bleu_short",
-    "A system gives, for each of 1 000 sentences, a perfect translation of three words. What is the "
-    "corpus BLEU without smoothing?",
+    "A system gives, for each of 1 000 sentences, a perfect translation of three words. What is "
+    "the corpus BLEU without smoothing?",
     (
         right("0", "Three words have no 4-gram: p4 has nothing to count, and the product is 0."),
         wrong("100, since every hypothesis equals its reference.", "Only from four words on."),

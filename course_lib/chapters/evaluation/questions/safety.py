@@ -13,7 +13,7 @@ from course_lib.study.ask.question_parts import Slip
 
 JUDGE = OneAnswer(
     "evaluation.judge",
-    "A judge that always names the first answer compares your model, shown first, with another one. "
+    "A judge that always names the first answer compares your model, shown first, with another. "
     "What do you see, and what would you see in both orders?",
     (
         right(
@@ -24,9 +24,7 @@ JUDGE = OneAnswer(
             "A win rate of 50 %, and the same in both orders, since the bias cancels by itself.",
             "In one order nothing cancels.",
         ),
-        wrong(
-            "A win rate of 100 % in both cases.", "In the second order the other model is first."
-        ),
+        wrong("A win rate of 100 % in both cases.", "Then the other model is first."),
         wrong("Nothing: such a judge would be noticed.", "In one order it looks very decided."),
     ),
 )
@@ -47,8 +45,8 @@ ELO = OneAnswer(
 
 MINHASH = OneAnswer(
     "evaluation.minhash_error",
-    "Two documents have a Jaccard similarity of 0.5. What is the standard deviation of its estimate "
-    "from 400 minima?",
+    "Two documents have a Jaccard similarity of 0.5. What is the standard deviation of its "
+    "estimate from 400 minima?",
     (
         right(
             "2.5 points: sqrt(0.5 · 0.5 / 400).",
@@ -89,8 +87,8 @@ BASE_RATE = Numeric(
 
 REFUSAL = SeveralAnswers(
     "evaluation.refusal",
-    "Which of these would reveal that a model's refusals were learned from the form of the training "
-    "examples?",
+    "Which of these would reveal that a model's refusals were learned from the form of the "
+    "training examples?",
     (
         right(
             "Asking the same in an order that never occurred in training.",
