@@ -2,8 +2,8 @@
 
 Harm is a matter of whose things and with whose permission, not of words: "delete my old mails" is
 harmless, "delete her mails so that she misses the meeting" is not. Nothing here would help anybody
-to do harm. Some harmless requests use words that sound dangerous ("kill the process"); a classifier
-that only knows words flags them. `disguised` rewrites a request as people do who want to get past
+to do harm. Some harmless requests use words that sound dangerous ("kill the process"); a list of
+forbidden words flags them. `disguised` rewrites a request as people do who want to get past
 a filter.
 
 Taught in:        evaluation

@@ -29,10 +29,9 @@ import torch
 import course_lib
 from course_lib import corpus, evaluation
 from course_lib.device import default_device, seeded
-from course_lib.evaluation.comparisons import differences
 from course_lib.evaluation.harness import evaluate, find_task, task_names
 from course_lib.evaluation.results import Result
-from course_lib.pretrained import course_model, course_tokenizer
+from course_lib.generation import Sampling, generate
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, show
 
 device = default_device()
@@ -493,10 +492,11 @@ for temperature in (0.5, 1.0, 2.0):
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
 #
-# These are the predictions at temperature 2. Change the number of bins and their kind. The model stays the same; its ECE does not.
+# These are the first 300 predictions at temperature 1, as many as some benchmarks have. Change the number of bins and their kind. The model
+# stays the same; its ECE does not.
 
 # %% id="explorers-evaluation-calibration-predictions-2-0"
-explorers.evaluation.calibration(predictions[2.0], hits)
+explorers.evaluation.calibration(predictions[1.0][:300], hits[:300])
 
 # %% [markdown] id="7-was-the-test-in-the"
 # ## 7 · Was the test in the training text?
@@ -686,7 +686,7 @@ for base_rate in (0.5, 0.01, 0.001):
 
 # %% id="harmful-t-text-for-t-in"
 harmful = [t.text for t in test_set if t.harmful]
-loud = [t.text for t in test_set if t.kind == "loud"]
+loud, harmless = ([t.text for t in test_set if t.kind == kind] for kind in ("loud", "harmless"))
 
 
 def flagged(texts):
@@ -700,8 +700,13 @@ print("harmful, as they are: ", flagged(harmful))
 for way in ("lookalikes", "spaces", "story"):
     print(f"harmful, {way:13}:", flagged([evaluation.disguised(each, way) for each in harmful]))
 print("harmless, but loud:   ", flagged(loud))
+print("harmless, others:     ", flagged(harmless))
 
 # %% [markdown] id="11-refusals-in-both-directions"
+# Every disguise gets some texts past, and the filter pays for what it catches with false alarms: harmless requests about other people's
+# things, whose patterns were not in its training. It has learned "other people" rather than "harm". Words that only sound dangerous do not
+# alarm it, since it has never seen them; a list of forbidden words would flag them all.
+#
 # ## 11 · Refusals, in both directions
 #
 # A model that declines everything is safe and useless, so two numbers are needed: the **refusal rate** on what must be declined, and the
@@ -765,7 +770,7 @@ for seed, found in seeds()["exposures"].items():
 # %% id="for-canary-in-canaries-1-canaries"
 for canary in (canaries[-1], canaries[13]):
     row = torch.tensor([byte_tokenizer.encode(canary.prompt)], device=device)
-    written = course_lib.generation.generate(by_bytes, row, len(canary.code))
+    written = generate(by_bytes, row, len(canary.code))
     said = byte_tokenizer.decode(written[0].tolist())
     bits = evaluation.canary_exposure(by_bytes, byte_tokenizer, canary)
     print(
@@ -804,8 +809,6 @@ reveal("evaluation.watermark")
 # some probability by what the unmarked text has at that place.
 
 # %% id="mark-evaluation-watermark-model-config-vocab"
-from course_lib.generation import Sampling, generate
-
 mark = evaluation.Watermark(model.config.vocab_size, fraction=0.5, boost=2.0, key=7)
 start = torch.tensor([tokenizer.encode("def read(self, path):\n")], device=device)
 texts = {}
@@ -893,9 +896,8 @@ for kind, (_, f1) in stored["candidates"].items():
 # **"ECE is a number."** It is a number and a choice of bins:
 
 # %% id="for-bins-in-5-10-20"
-few = 300  # predictions, as in many benchmarks
 for bins in (5, 10, 20, 50):
-    found = [evaluation.expected_calibration_error(predictions[1.0][:few], hits[:few], bins, kind)
+    found = [evaluation.expected_calibration_error(predictions[1.0][:300], hits[:300], bins, kind)
              for kind in (False, True)]  # fmt: skip
     print(f"{bins:2} bins: equal width {found[0]:.4f}, equal items {found[1]:.4f}")
 

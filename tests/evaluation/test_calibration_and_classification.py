@@ -98,12 +98,12 @@ def test_thresholds_and_base_rates():
 
 
 def test_the_classifier_equals_scikit_learn():
-    texts = draw_requests(120, seed=3)
+    texts = draw_requests(60, seed=3)
     labels = [int(each.harmful) for each in texts]
     words = [each.text for each in texts]
-    ours = train_classifier(words, labels, size=512, steps=800, decay=1e-2)
-    rows = feature_rows(words, 512).numpy()
-    theirs = LogisticRegression(C=1 / (1e-2 * 120), tol=1e-8, max_iter=2000).fit(rows, labels)
+    ours = train_classifier(words, labels, size=256, steps=500, decay=1e-2)
+    rows = feature_rows(words, 256).numpy()
+    theirs = LogisticRegression(C=1 / (1e-2 * 60), tol=1e-8, max_iter=2000).fit(rows, labels)
     expected = theirs.predict_proba(rows)[:, 1]
     assert ours.probabilities(words) == pytest.approx(expected.tolist(), abs=2e-3)
 

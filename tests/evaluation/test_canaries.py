@@ -76,6 +76,7 @@ def test_the_stored_model_remembers_what_was_planted_often():
 
 def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, monkeypatch):
     monkeypatch.setattr("course_lib.evaluation.canary_training.EACH", 1)
+    monkeypatch.setattr("course_lib.evaluation.canary_training.CHARACTERS", 20_000)
     plan = replace(PLAN, steps=2, warmup=1)
     whole = CanaryRun(tmp_path / "whole", 1, plan)
     whole.go_on()

@@ -136,7 +136,7 @@ def test_metrics_by_hand():
 
 def test_replies_of_a_model_without_a_template_continue_the_text(course):
     [found] = replies(course, [[{"role": "user", "content": "import os\nimport "}]], 4)
-    assert found == course.generate("import os\nimport ", 4, temperature=0)
+    assert found == course.generate("import os\nimport ", 4, temperature=0.0)
 
 
 def test_the_command_scores_compares_keeps_and_repeats(tmp_path, capsys, monkeypatch):
@@ -152,7 +152,8 @@ def test_the_command_scores_compares_keeps_and_repeats(tmp_path, capsys, monkeyp
     (tmp_path / "result.json").write_text(json.dumps(changed))
     assert main(["evaluate", "--repeat", kept]) == 1
     assert main(["evaluate"]) == 1
-    assert all(name in capsys.readouterr().out or True for name in task_names())
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in task_names())
     assert main(["evaluate", "--task", "poetry"]) == 1
     assert "'poetry'" in capsys.readouterr().err
 

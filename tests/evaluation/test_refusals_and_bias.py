@@ -64,7 +64,7 @@ def test_the_stored_stage_declines_in_one_form_only():
 def test_a_short_run(tmp_path, monkeypatch):
     monkeypatch.setattr("course_lib.assistant.runs.LOOK_QUESTIONS", 4)
     monkeypatch.setattr("course_lib.evaluation.refusals.LOOK_QUESTIONS", 2)
-    plan = replace(PLAN, steps=1, warmup=1)
+    plan = replace(PLAN, steps=1, warmup=0)
     stage = replace(
         REFUSAL_STAGE, start=lambda seed, before: start_refusals(seed, before, plan), look_every=1
     )

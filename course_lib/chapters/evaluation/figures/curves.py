@@ -61,9 +61,11 @@ def exposures(log: Sequence[Mapping[str, object]]) -> Figure:
         for copies, bits in found.items():
             lines.setdefault(copies, []).append(sum(bits) / len(bits))
     for (copies, line), colour in zip(lines.items(), colours, strict=True):
-        ax.plot(steps, line, "o-", color=colour, markersize=4)
         name = "never" if copies == "0" else f"{copies} cop{'y' if copies == '1' else 'ies'}"
-        ax.text(steps[-1] * 1.02, line[-1], name, color=colour, va="center", fontsize=9)
+        ax.plot(steps, line, "o-", color=colour, markersize=4, label=name)
+    handles, names = ax.get_legend_handles_labels()
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False, "fontsize": 9}
+    ax.legend(handles[::-1], names[::-1], **place)
     ax.set(xlabel="training step", ylabel="mean exposure, bits", ylim=(0, 14.2))
     last = {copies: line[-1] for copies, line in lines.items()}
     title(ax, f"planted 64 times: {last['64']:.1f} bits; once: {last['1']:.1f}; "

@@ -75,8 +75,9 @@ def ratings(wins: Sequence[tuple[str, str, int]], order: int, k: Number = 32) ->
     paths = [elo_ratings(played[:n], float(k)) for n in range(1, len(played) + 1)]
     for name, colour in zip(best, colours, strict=False):
         ax.plot(range(1, len(paths) + 1), [path.get(name, 1000.0) for path in paths], color=colour)
-        ax.axhline(best[name], color=colour, linestyle=":", linewidth=1.2)
-        ax.text(len(paths) * 1.01, best[name], name, color=colour, va="center")
+        ends = 0.0, len(paths) * 1.02
+        ax.plot(ends, [best[name]] * 2, color=colour, linestyle=":", linewidth=1.2)
+        ax.text(len(paths) * 1.04, best[name], name, color=colour, va="center")
     ax.set(xlabel="games played", ylabel="rating")
     final = ", ".join(f"{name} {paths[-1][name]:.0f} / {best[name]:.0f}" for name in best)
     title(ax, f"Elo after the last game / Bradley–Terry: {final}")
