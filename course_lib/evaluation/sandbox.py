@@ -1,6 +1,6 @@
 """A sandbox for programs that a model wrote: another process, with little time and memory.
 
-This keeps accidents small: an endless loop, a huge list, a file left behind. It is no protection
+This keeps accidents small: an endless loop, a huge list, a file that nobody deletes. It is no protection
 against a program that *wants* to do harm; for that one needs a container or a virtual machine
 without network.
 

@@ -18,11 +18,8 @@
 # [Rewards](15_rewards.ipynb). Nothing is downloaded.
 
 # %% id="device-default-device"
-import json
 import math
-import tempfile
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 
@@ -30,7 +27,6 @@ import course_lib
 from course_lib import corpus, evaluation
 from course_lib.device import default_device, seeded
 from course_lib.evaluation.harness import evaluate, find_task, task_names
-from course_lib.evaluation.results import Result
 from course_lib.generation import Sampling, generate
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, show
 
@@ -42,7 +38,7 @@ model, tokenizer = loaded.model, loaded.tokenizer
 # ## 1 · How sure are we?
 #
 # A model answers 41 of 50 questions. Its accuracy is 82 %, on these 50. What would it be on a million questions of the same
-# kind? The 50 are a sample, and another 50 would have given another number.
+# kind? The 50 are a sample, and 50 others would have given a different number.
 #
 # > **Predict.** How far may 82 % be from that number: by 1 point, by 3, by 10?
 
@@ -398,7 +394,7 @@ for program in (good, endless, early):
 #
 # $$P(i \text{ beats } j) = \frac{1}{1 + 10^{(r_j - r_i)/400}}$$
 #
-# > **Predict.** The same games, in another order: which of the two changes?
+# > **Predict.** The same games, in a different order: which of the two changes?
 
 # %% id="games-a-b-12-b-a"
 games = [("A", "B")] * 12 + [("B", "A")] * 6 + [("B", "C")] * 12 + [("C", "B")] * 6
@@ -598,6 +594,11 @@ for metric, (gap, test) in results["assistant-grpo"].compared(results["assistant
 # A stored result can be read back, and `course evaluate --repeat FILE.json` runs it again and says which scores differ.
 
 # %% id="with-tempfile-temporarydirectory-as-folder"
+import tempfile
+from pathlib import Path
+
+from course_lib.evaluation.results import Result
+
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "result.json"
     results["assistant"].save(path)
@@ -684,23 +685,22 @@ for base_rate in (0.5, 0.01, 0.001):
 # **Red-teaming** is the search for inputs that get past. The test set looked like the training set; people who want to get past a filter do
 # not. Three disguises, at the threshold 0.5:
 
+
 # %% id="harmful-t-text-for-t-in"
-harmful = [t.text for t in test_set if t.harmful]
-loud, harmless = ([t.text for t in test_set if t.kind == kind] for kind in ("loud", "harmless"))
-
-
 def flagged(texts):
-    """Return how many texts are flagged, with an interval."""
-    return evaluation.wilson_interval(
-        sum(p >= 0.5 for p in filter_.probabilities(texts)), len(texts)
-    )
+    """Return the share of the texts that is flagged, with an interval."""
+    found = sum(p >= 0.5 for p in filter_.probabilities(texts))
+    return evaluation.wilson_interval(found, len(texts))
 
 
+kinds = ("harmful", "loud", "harmless")
+of_kind = {kind: [t.text for t in test_set if t.kind == kind] for kind in kinds}
+harmful = of_kind["harmful"]
 print("harmful, as they are: ", flagged(harmful))
 for way in ("lookalikes", "spaces", "story"):
     print(f"harmful, {way:13}:", flagged([evaluation.disguised(each, way) for each in harmful]))
-print("harmless, but loud:   ", flagged(loud))
-print("harmless, others:     ", flagged(harmless))
+print("harmless, but loud:   ", flagged(of_kind["loud"]))
+print("harmless, others:     ", flagged(of_kind["harmless"]))
 
 # %% [markdown] id="11-refusals-in-both-directions"
 # Every disguise gets some texts past, and the filter pays for what it catches with false alarms: harmless requests about other people's

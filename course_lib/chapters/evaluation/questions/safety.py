@@ -31,7 +31,7 @@ JUDGE = OneAnswer(
 
 ELO = OneAnswer(
     "evaluation.elo",
-    "The same games are fed to Elo and to Bradley–Terry in another order. What changes?",
+    "The same games are fed to Elo and to Bradley–Terry, in a different order. What changes?",
     (
         right("Elo's ratings only.", "Elo moves after each game; Bradley–Terry sees only counts."),
         wrong(
