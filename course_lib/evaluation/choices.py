@@ -11,7 +11,7 @@ how the score is normalised decides which of these effects is taken away:
 Taught in:        evaluation
 Paper:            Brown et al. 2020, arXiv:2005.14165; Holtzman et al. 2021, arXiv:2104.08315
                   (surface form competition)
-Checked against:  lm-evaluation-harness's rules, worked out by hand; one pass for each answer
+Checked against:  a pass of its own for each token of each answer; values worked out by hand
 Shapes:           B answers, T tokens
 """
 

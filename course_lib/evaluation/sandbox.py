@@ -1,8 +1,8 @@
 """A sandbox for programs that a model wrote: another process, with little time and memory.
 
-This keeps accidents small: an endless loop, a huge list, a file that nobody deletes. It is no protection
-against a program that *wants* to do harm; for that one needs a container or a virtual machine
-without network.
+This keeps accidents small: an endless loop, a huge list, a file that nobody deletes. It is no
+protection against a program that *wants* to do harm; for that one needs a container or a virtual
+machine without network.
 
     passes("def double(x):\\n    return 2 * x\\n", "assert double(4) == 8")     True
 
