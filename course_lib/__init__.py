@@ -169,6 +169,12 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("retrieval",),
     ),
     ("agents", "Agents", "How does a model act?", 150, ("agents",)),
+        "evaluation",
+        "Evaluation",
+        "How good is it, is it safe, and how sure are we?",
+        160,
+        ("evaluation",),
+    ),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

@@ -10,18 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from course_lib import SYLLABUS, Notebook, find_notebook
 
-if TYPE_CHECKING:
-    from course_lib.assistant.runs import Stage
-    from course_lib.training.recipes import Recipe
-    from course_lib.training.runs import LoggedRun
-
 Command = Callable[[argparse.Namespace], int]
 
-ENCODER_RECIPE = "documentation-encoder"
 OFFLINE = (
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -116,9 +109,8 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--recipe",
         default="quick",
         metavar="NAME",
-        help="quick (the default), course-model, documentation-encoder, or a stage of the "
-        "assistant: arithmetic-pages, arithmetic-base, assistant, assistant-dpo, assistant-grpo, "
-        "assistant-tools",
+        help="quick (the default), course-model, a stage of the assistant, or another; an unknown "
+        "name lists them all",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -147,6 +139,7 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     of["mcp"].add_argument(
         "--port", type=int, metavar="N", help="serve over HTTP at this port; stdio without"
     )
+    _add_evaluate_options(of["evaluate"])
     of["build"].add_argument("notebooks", nargs="*", metavar="NN", help=f"{notebook}; all without")
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
@@ -183,6 +176,17 @@ def _add_serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--draft", type=int, default=0, metavar="K", help="guess K tokens from the text so far"
     )
+
+
+def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
+    checkpoint = "a checkpoint's folder, or its name on the hub"
+    evaluate.add_argument("source", nargs="?", metavar="FOLDER", help=checkpoint)
+    evaluate.add_argument("--task", metavar="NAME", help="what to do; without, a list")
+    evaluate.add_argument("--against", metavar="FOLDER", help="compare with this one, in pairs")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="this many items")
+    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the items (0)")
+    evaluate.add_argument("--output", metavar="FILE.json", help="keep the result with all answers")
+    evaluate.add_argument("--repeat", metavar="FILE.json", help="run again what a result describes")
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -234,6 +238,13 @@ def _mcp(options: argparse.Namespace) -> int:
     from course_lib.agents.mcp_command import start
 
     return start(options.port)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from course_lib.evaluation.command import evaluate_command
+
+    which = (options.source, options.task, options.against)
+    return evaluate_command(*which, options.limit, options.seed, options.output, options.repeat)
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -355,88 +366,16 @@ def _update(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from course_lib.agents.tool_stage import TOOL_STAGE
-    from course_lib.assistant.recipes import STAGES
-    from course_lib.rewards.assistant_grpo import GRPO_STAGE
-    from course_lib.study.record.paths import course_home
-    from course_lib.training.recipes import RECIPES
+    from course_lib.train_command import train
 
-    stages = STAGES | {stage.name: stage for stage in (GRPO_STAGE, TOOL_STAGE)}
-    name, known = options.recipe, [*RECIPES, *stages, ENCODER_RECIPE]
-    if name == ENCODER_RECIPE:
-        return _train_encoder(Path(options.folder or course_home() / "models" / name), options)
-    if name not in known:
-        raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
-    folder = Path(options.folder or course_home() / "models" / name)
-    if options.parallel and (name in stages or options.seed or options.start):
-        raise ValueError(f"--parallel is for quick and course-model, as they are; got {name!r}.")
-    if options.parallel:
-        return _train_on_ranks(RECIPES[name], folder, options)
-    if name in stages:
-        return _train_stage(stages[name], folder, options)
-    if options.seed or options.start:
-        raise ValueError(f"--seed and --start are for stages of the assistant; got {name!r}.")
-    from course_lib.authoring.model_card import write_card
-    from course_lib.training.runs import RecipeRun
-
-    run = RecipeRun(RECIPES[name], folder)
-    _go_on(run, name, options)
-    run.store(folder / "model")
-    write_card(run, folder / "model")
-    return _trained(folder)
-
-
-def _train_on_ranks(recipe: "Recipe", folder: Path, options: argparse.Namespace) -> int:
-    from course_lib.authoring.model_card import write_card
-    from course_lib.parallel.run import ParallelRun, as_a_rank
-    from course_lib.parallel.training import Parallelism
-
-    spread = Parallelism.parsed(options.parallel)
-    with as_a_rank() as comm:
-        run = ParallelRun(recipe, folder, comm, spread)
-        _go_on(run, recipe.name, options)
-        run.store(folder / "model")
-        if comm.rank == 0:
-            write_card(run, folder / "model")
-        return _trained(folder)
-
-
-def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> int:
-    from course_lib.agents.tool_stage import TOOL_STAGE, ToolRun
-    from course_lib.assistant.runs import StageRun
-    from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
-
-    kinds: dict[str, type[StageRun]] = {GRPO_STAGE.name: RewardRun, TOOL_STAGE.name: ToolRun}
-    kind = kinds.get(stage.name, StageRun)
-    run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
-    _go_on(run, stage.name, options)
-    run.store(folder / "model")
-    return _trained(folder)
-
-
-def _train_encoder(folder: Path, options: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    from course_lib.retrieval.encoder_runs import EncoderRun
-    from course_lib.retrieval.encoder_training import PLAN
-
-    if options.start:
-        raise ValueError(f"--start is for stages of the assistant; got {ENCODER_RECIPE!r}.")
-    run = EncoderRun(folder, replace(PLAN, seed=options.seed))
-    _go_on(run, ENCODER_RECIPE, options)
-    run.store(folder / "model")
-    return _trained(folder)
-
-
-def _go_on(run: "LoggedRun", name: str, options: argparse.Namespace) -> None:
-    training = run.training
-    print(f"{name}: {training.done} of {training.plan.steps} steps are done.")
-    run.go_on(options.until)
-
-
-def _trained(folder: Path) -> int:
-    print(f"The model is in {folder / 'model'}, as transformers loads it; the run in {folder}.")
-    return 0
+    return train(
+        options.recipe,
+        Path(options.folder) if options.folder else None,
+        seed=options.seed,
+        start=Path(options.start) if options.start else None,
+        until=options.until,
+        parallel=options.parallel,
+    )
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -507,6 +446,12 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "offer a calculator and a search of Python's documentation to any MCP client",
         "A client starts this command itself and talks over stdio; with --port it is served over "
         "HTTP at /mcp, to this machine only.",
+    ),
+    "evaluate": (
+        _evaluate,
+        "score a model on a task, with intervals, and compare two",
+        "Without a folder it is the course's own model. A result that is kept with --output holds "
+        "every answer, the seed, the versions and hashes of items and weights.",
     ),
     "progress": (
         _progress,

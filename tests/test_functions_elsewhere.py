@@ -15,6 +15,7 @@ from course_lib import (
     SYLLABUS,
     attention,
     embeddings,
+    evaluation,
     families,
     fine_tuning,
     flash,
@@ -29,6 +30,7 @@ from course_lib import (
     serving,
     softmax,
 )
+from course_lib.evaluation.greedy_match import cosines
 from course_lib.flash import traffic
 from course_lib.model import DecoderLM, ModelConfig, inspection, weight_layout
 from course_lib.parallel import collectives, differentiable, shards, tensor_parallel
@@ -207,6 +209,8 @@ CALLS |= {
     "rewards.score": lambda: rewards.policy_gradients.score(x(4), ids(3)),
     "rewards.surrogate_loss": lambda: rewards.surrogate_loss(x(3), x(3)),
     "serving.paged_attention": paged,
+    "evaluation.cosines": lambda: cosines(x(3, 4), x(5, 4)),
+    "evaluation.sliding_losses": lambda: evaluation.sliding_losses(model(), ids(9), 5, 2),
 }
 
 
@@ -279,6 +283,7 @@ CANNOT_RUN = {
         *("information.encode", "information.decode", "ngrams.log_probabilities", "ngrams.sample"),
         *("generation.acceptance_rate", "generation.check_padding", "generation.without_padding"),
         *("serving.token_logprobs", "parallel.causal_pairs"),
+        *("serving.token_logprobs", "evaluation.percentile_interval", "evaluation.exposure"),
     },
     CHECKS: {
         "attention.head_scores",
@@ -315,6 +320,7 @@ CANNOT_RUN = {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
         *("generation.load", "assistant.load_folder", "assistant.load_stage"),
         *("fine_tuning.set_adapter_tensors", "retrieval.load_encoder"),
+        *("fine_tuning.set_adapter_tensors", "evaluation.canary_model"),
     },
     ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Evaluation” and to no other."""
