@@ -151,7 +151,7 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("rewards",),
     ),
     ("serving", "Serving", "How do thousands of users share one model?", 150, ("serving",)),
-    ("multimodal", "Multimodal", "FILL: What does it answer?", 90, ("multimodal",)),
+    ("multimodal", "Multimodal", "How does a language model see?", 150, ("vision",)),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

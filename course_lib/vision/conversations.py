@@ -19,11 +19,11 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from course_lib.fine_tuning.labels import Example, answer_header
+from course_lib.fine_tuning.labels import Example, answer_header, answer_labels
 from course_lib.tokenization.chat import END, START
 from course_lib.vision.captions import IMAGE, drawing_tokenizer, list_caption
 from course_lib.vision.questions import Question, ask, ask_any
-from course_lib.vision.splice import expand_placeholders, picture_labels
+from course_lib.vision.splice import expand_example
 from course_lib.vision.world import Scenes, Thing
 
 DESCRIBE = "Describe the picture."
@@ -51,10 +51,11 @@ def conversation_example(turns: Sequence[Turn], visual_tokens: int) -> Example:
     for place, turn in enumerate(turns):
         ids += [tokenizer.special_tokens[START], *tokenizer.encode_ordinary("user\n")]
         if place == 0 and visual_tokens:
-            ids += [*expand_placeholders([placeholder], placeholder, visual_tokens), *line]
+            ids += [placeholder, *line]
         ids += [*tokenizer.encode_ordinary(turn.text), end, *line, *header]
         ids += [*tokenizer.encode_ordinary(turn.answer), end, *line]
-    return Example(ids, picture_labels(ids, header, end, placeholder))
+    example = Example(ids, answer_labels(ids, header, end))
+    return expand_example(*example, placeholder, visual_tokens) if visual_tokens else example
 
 
 def question_turns(things: Sequence[Thing], source: random.Random) -> list[Turn]:
@@ -68,7 +69,7 @@ def caption_turns(things: Sequence[Thing]) -> list[Turn]:
     return [Turn(DESCRIBE, list_caption(things))]
 
 
-def test_questions(
+def drawn_questions(
     scenes: Scenes, kind: str, source: random.Random
 ) -> tuple[list[int], list[Question]]:
     """Return the rows of the scenes in which this kind can be asked, and a question for each."""

@@ -12,7 +12,8 @@ Checked against:  transformers' CLIPVisionModel and CLIPTextModel
 Shapes:           B pictures or texts, T tokens, N patches, C width of the encoder
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,14 @@ from course_lib.norms import LayerNorm
 from course_lib.vision.patches import patchify
 
 
+def quick_gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return x · sigmoid(1.702 x), with which OpenAI trained its CLIP: near GELU, not equal."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "quick_gelu": quick_gelu}
+
+
 @dataclass(frozen=True)
 class EncoderConfig:
     """The sizes of one encoder, by the names of Hugging Face's CLIP."""
@@ -35,8 +44,13 @@ class EncoderConfig:
     intermediate_size: int
     num_hidden_layers: int
     num_attention_heads: int
+    hidden_act: str = field(default="gelu", kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(
+                f"hidden_act must be one of {', '.join(ACTIVATIONS)}; got {self.hidden_act!r}."
+            )
         if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 "hidden_size must be a multiple of num_attention_heads; got "
@@ -103,15 +117,16 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two layers with a GELU."""
+    """Two layers with an activation between them."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, hidden_act: str) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[hidden_act]
         self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
         """Apply the layer to each token."""
-        narrowed: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        narrowed: Tensor = self.fc2(self.activation(self.fc1(x)))
         return narrowed
 
 
@@ -122,7 +137,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.self_attn = Attention(config.hidden_size, config.num_attention_heads)
         self.layer_norm1 = LayerNorm(config.hidden_size)
-        self.mlp = FeedForward(config.hidden_size, config.intermediate_size)
+        self.mlp = FeedForward(config.hidden_size, config.intermediate_size, config.hidden_act)
         self.layer_norm2 = LayerNorm(config.hidden_size)
 
     def forward(

@@ -11,18 +11,22 @@ Checked against:  the interval by solving its equation; greedy answers token by 
 import math
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from course_lib.device import seeded
+from course_lib.fine_tuning.packing import pad_examples
 from course_lib.vision.captions import OPENINGS, caption_ids, pair_caption
 from course_lib.vision.clip import Clip
 from course_lib.vision.contrastive import zero_shot
+from course_lib.vision.conversations import Turn, conversation_example, drawn_questions
+from course_lib.vision.llava import Llava
 from course_lib.vision.pairing import single
-from course_lib.vision.world import ALL_PAIRS, draw, scenes_of
+from course_lib.vision.questions import KINDS, Question
+from course_lib.vision.world import ALL_PAIRS, SEEN, draw, random_scenes, scenes_of
 
 Z = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
 
@@ -96,3 +100,71 @@ def zero_shot_pairs(
         rate([a[0] == b[0] for a, b in both]),
         rate([a[1] == b[1] for a, b in both]),
     )
+
+
+class Answers(NamedTuple):
+    """How many questions of each kind were answered right."""
+
+    kinds: dict[str, Rate]
+
+    @property
+    def all(self) -> Rate:
+        """All questions together; each kind has about the same number."""
+        rates = self.kinds.values()
+        return Rate(sum(each.right for each in rates), sum(each.count for each in rates))
+
+
+PictureKind = Literal["own", "blank", "other", "none"]
+
+
+@torch.no_grad()
+def answer_rates(
+    model: Llava,
+    count: int,
+    pairs: Sequence[tuple[int, int]] = SEEN,
+    pictures: PictureKind = "own",
+    seed: int = 0,
+) -> Answers:
+    """Return how many questions the model answers exactly, each about a picture of its own.
+
+    `count` scenes are drawn for each kind of question. The pictures shown are the questions' own,
+    a grey field (`blank`), those of other questions (`other`), or none at all (`none`).
+    """
+    rates = {}
+    for number, kind in enumerate(KINDS):
+        generator, source = seeded(seed * 100 + number), random.Random(seed * 100 + number)
+        scenes = random_scenes(count, generator, (1, 4), pairs, alike=0.25)
+        rows, questions = drawn_questions(scenes, kind, source)
+        drawn = draw(scenes.rows(torch.tensor(rows)), generator)
+        rates[kind] = rate(answers_right(model, questions, shown(drawn, pictures)))
+    return Answers(rates)
+
+
+def shown(
+    pictures: Float[Tensor, "B 3 H W"], kind: PictureKind
+) -> Float[Tensor, "B 3 H W"] | None:
+    """Return the pictures that a model is shown: its own, grey ones, its neighbour's, or none."""
+    if kind == "blank":
+        return torch.full_like(pictures, 0.1)
+    return {"own": pictures, "other": pictures.roll(1, 0), "none": None}[kind]
+
+
+@torch.no_grad()
+def answers_right(
+    model: Llava, questions: Sequence[Question], pictures: Float[Tensor, "B 3 H W"] | None
+) -> list[bool]:
+    """Return for each question whether greedy decoding writes exactly its answer, and ends.
+
+    It does if the most likely token is the right one at each place of the answer, given the right
+    ones before; so one pass with the answer in place is enough.
+    """
+    device = model.language_model.lm_head.weight.device
+    visual = 0 if pictures is None else model.config.visual_tokens
+    batch = pad_examples(
+        [conversation_example([Turn(each.text, each.answer)], visual) for each in questions]
+    )
+    ids, counted = batch.ids.to(device), batch.counted.to(device)
+    logits = model(ids, None if pictures is None else pictures.to(device)).logits
+    same = logits[:, :-1].argmax(-1) == ids[:, 1:]
+    right: list[bool] = (same | ~counted[:, 1:]).all(-1).tolist()
+    return right

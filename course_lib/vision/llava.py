@@ -4,6 +4,7 @@ The stream of the vision encoder before its last block, without the class token,
 projector; the results take the places of placeholders in the text. From there on it is a decoder
 like any other.
 
+    stage "words"       only the language model learns, from text
     stage "projector"   only the projector learns, on captions
     stage "answers"     projector and language model learn, on questions; the encoder stays frozen
 
@@ -16,6 +17,7 @@ Shapes:           B texts, T tokens, P pictures, N patches, M visual tokens, C m
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ from course_lib.vision.projector import Projector
 from course_lib.vision.splice import splice
 
 STAGES = {
+    "words": ("language_model.",),
     "projector": ("multi_modal_projector.",),
     "answers": ("multi_modal_projector.", "language_model."),
 }
@@ -59,6 +62,11 @@ class Llava(nn.Module):
         )
         self.language_model = DecoderLM(config.text)
 
+    @property
+    def encoder_learns(self) -> bool:
+        """Whether the encoder takes gradients; a frozen one need not keep what they would need."""
+        return any(p.requires_grad for p in self.vision_tower.parameters())
+
     def patches(self, pictures: Float[Tensor, "P 3 H W"]) -> Float[Tensor, "P N width"]:
         """Return what the encoder makes of each patch."""
         stream: Tensor = self.vision_tower(pictures).hidden[self.config.feature_layer]
@@ -83,7 +91,8 @@ class Llava(nn.Module):
     ) -> Output:
         """Return logits for the next token; `patches` may stand for pictures already encoded."""
         if pictures is not None:
-            patches = self.patches(pictures)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_learns):
+                patches = self.patches(pictures)
         output: Output = self.language_model(
             ids, embedded=self.embed(ids, patches), return_weights=return_weights
         )

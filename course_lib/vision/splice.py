@@ -19,14 +19,23 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from course_lib.fine_tuning.labels import IGNORED, answer_labels
+from course_lib.fine_tuning.labels import IGNORED, Example
 
 
-def expand_placeholders(ids: Sequence[int], placeholder: int, count: int) -> list[int]:
-    """Return the ids with each placeholder repeated, once for each visual token."""
+def expand_example(
+    ids: Sequence[int], labels: Sequence[int], placeholder: int, count: int
+) -> Example:
+    """Return ids and labels with each placeholder repeated `count` times, and never a target."""
     if count < 1:
         raise ValueError(f"a picture has at least one visual token; got {count}.")
-    return [each for token in ids for each in [token] * (count if token == placeholder else 1)]
+    if len(ids) != len(labels):
+        raise ValueError(f"each id has a label; got {len(ids)} ids and {len(labels)} labels.")
+    example = Example([], [])
+    for token, label in zip(ids, labels, strict=True):
+        room = token == placeholder
+        example.ids.extend([token] * (count if room else 1))
+        example.labels.extend([IGNORED] * count if room else [label])
+    return example
 
 
 def splice(
@@ -43,13 +52,4 @@ def splice(
             f"each visual token needs one placeholder; got {places} placeholders and {given} "
             f"visual tokens of {visual.shape[0]} pictures. Expand one placeholder per picture."
         )
-    filled = embedded.masked_scatter(chosen[..., None], visual.to(embedded.dtype))
-    return filled
-
-
-def picture_labels(
-    ids: Sequence[int], header: Sequence[int], end: int, placeholder: int
-) -> list[int]:
-    """Return the label of each id: answers are trained on, but no placeholder is."""
-    labels = answer_labels(ids, header, end)
-    return [IGNORED if token == placeholder else label for token, label in zip(ids, labels, strict=True)]
+    return embedded.masked_scatter(chosen[..., None], visual.to(embedded.dtype))
