@@ -17,6 +17,7 @@ from course_lib import SYLLABUS, Notebook, find_notebook
 if TYPE_CHECKING:
     from course_lib.assistant.runs import Stage
     from course_lib.training.runs import LoggedRun
+    from course_lib.vision.recipes import VisionRecipe
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -115,7 +116,8 @@ def _add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         default="quick",
         metavar="NAME",
         help="quick (the default), course-model, or a stage of the assistant: arithmetic-pages, "
-        "arithmetic-base, assistant, assistant-dpo, assistant-grpo",
+        "arithmetic-base, assistant, assistant-dpo, assistant-grpo; or a model of drawings: "
+        "drawing-clip, drawing-words, drawing-projector, drawing-llava",
     )
     of["train"].add_argument(
         "--seed", type=int, default=0, metavar="N", help="of a stage's weights and data (0)"
@@ -329,16 +331,21 @@ def _train(options: argparse.Namespace) -> int:
     from course_lib.rewards.assistant_grpo import GRPO_STAGE
     from course_lib.study.record.paths import course_home
     from course_lib.training.recipes import RECIPES
+    from course_lib.vision.recipes import RECIPES as DRAWINGS
 
     stages = STAGES | {GRPO_STAGE.name: GRPO_STAGE}
-    name, known = options.recipe, [*RECIPES, *stages]
+    name, known = options.recipe, [*RECIPES, *stages, *DRAWINGS]
     if name not in known:
         raise ValueError(f"There is no recipe {name!r}. There are: {', '.join(known)}.")
     folder = Path(options.folder or course_home() / "models" / name)
     if name in stages:
         return _train_stage(stages[name], folder, options)
+    if name in DRAWINGS:
+        return _train_drawings(DRAWINGS[name], folder, options)
     if options.seed or options.start:
-        raise ValueError(f"--seed and --start are for stages of the assistant; got {name!r}.")
+        raise ValueError(
+            f"--seed and --start are for the assistant and for drawings; got {name!r}."
+        )
     from course_lib.authoring.model_card import write_card
     from course_lib.training.runs import RecipeRun
 
@@ -356,6 +363,15 @@ def _train_stage(stage: "Stage", folder: Path, options: argparse.Namespace) -> i
     kind = RewardRun if stage is GRPO_STAGE else StageRun
     run = kind(stage, folder, options.seed, Path(options.start) if options.start else None)
     _go_on(run, stage.name, options)
+    run.store(folder / "model")
+    return _trained(folder)
+
+
+def _train_drawings(recipe: "VisionRecipe", folder: Path, options: argparse.Namespace) -> int:
+    from course_lib.vision.runs import VisionRun
+
+    run = VisionRun(recipe, folder, options.seed, Path(options.start) if options.start else None)
+    _go_on(run, recipe.name, options)
     run.store(folder / "model")
     return _trained(folder)
 

@@ -1,11 +1,11 @@
 """Models that see: a vision encoder, contrastive training, and a language model that reads patches.
 
 Small files: `patches`, `encoder` (ViT and CLIP's text encoder), `contrastive` (the losses and
-zero-shot classes), `clip`; `projector`, `splice`, `llava`; `budget` (what a picture costs), `mrope`,
-`spectrogram` (sound as a picture), `clip_files` and `llava_files` (checkpoints in the layout of
-Hugging Face). The world of drawings on which the course's own models learn: `world`, `captions`,
-`questions`, `pairing`, `conversations`; their recipes: `clip_training`, `llava_training`,
-`recipes`; and how good they are: `evaluation`.
+zero-shot classes), `clip`; `projector`, `splice`, `llava`; `budget` (what a picture costs),
+`mrope`, `spectrogram` (sound as a picture), `files` (checkpoints in the layout of Hugging Face).
+The world of drawings on which the course's own models learn: `world`, `captions`, `questions`,
+`pairing`, `conversations`; how they are trained: `clip_training`, `llava_training`, `recipes`,
+`runs`; the results: `stored`, `evaluation`.
 
 Taught in:        multimodal
 """

@@ -11,6 +11,7 @@ Paper:            Liu et al. 2024, *LLaVA-NeXT* (tiles and a thumbnail)
 Checked against:  tokens counted one by one
 """
 
+
 def tile_grid(height: int, width: int, tile: int) -> tuple[int, int]:
     """Return how many rows and columns of tiles cover a picture; the last ones may be padded."""
     if min(height, width, tile) < 1:

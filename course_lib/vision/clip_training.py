@@ -21,7 +21,7 @@ from course_lib.vision.contrastive import clip_loss
 from course_lib.vision.encoder import TextConfig, VisionConfig
 from course_lib.vision.pairing import PairedBatch, paired_batch
 
-MIX = ("pairs", "full", "pairs", "list", "shape", "colour")
+MIX = ("pairs", "shape", "pairs", "list", "pairs", "full")
 MOST_SCALE = 100.0
 
 

@@ -6,7 +6,7 @@ together; then no softmax needs to see the whole batch.
 
     logits = scale * pictures @ texts.T                (unit vectors, so cosines times the scale)
     clip   = (cross_entropy(logits, diagonal) + cross_entropy(logits.T, diagonal)) / 2
-    siglip = sum(softplus(-sign * (logits + bias))) / B       sign = +1 on the diagonal, -1 elsewhere
+    siglip = sum(softplus(-sign * (logits + bias))) / B     sign = +1 on the diagonal, else -1
 
 Taught in:        multimodal
 Paper:            Radford et al. 2021, arXiv:2103.00020; Zhai et al. 2023, arXiv:2303.15343

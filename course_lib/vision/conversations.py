@@ -19,7 +19,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from course_lib.fine_tuning.labels import Example, answer_header, answer_labels
+from course_lib.fine_tuning.labels import IGNORED, Example, answer_header, answer_labels
 from course_lib.tokenization.chat import END, START
 from course_lib.vision.captions import IMAGE, drawing_tokenizer, list_caption
 from course_lib.vision.questions import Question, ask, ask_any
@@ -56,6 +56,12 @@ def conversation_example(turns: Sequence[Turn], visual_tokens: int) -> Example:
         ids += [*tokenizer.encode_ordinary(turn.answer), end, *line]
     example = Example(ids, answer_labels(ids, header, end))
     return expand_example(*example, placeholder, visual_tokens) if visual_tokens else example
+
+
+def prompt_ids(question: str, visual_tokens: int) -> list[int]:
+    """Return the ids of one question, up to where the answer begins."""
+    example = conversation_example([Turn(question, "")], visual_tokens)
+    return example.ids[: next(i for i, label in enumerate(example.labels) if label != IGNORED)]
 
 
 def question_turns(things: Sequence[Thing], source: random.Random) -> list[Turn]:

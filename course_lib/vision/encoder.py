@@ -74,9 +74,14 @@ class VisionConfig(EncoderConfig):
             )
 
     @property
+    def columns(self) -> int:
+        """The number of patches beside each other."""
+        return self.image_size // self.patch_size
+
+    @property
     def patches(self) -> int:
         """The number of patches of a picture."""
-        return (self.image_size // self.patch_size) ** 2
+        return self.columns**2
 
 
 @dataclass(frozen=True)

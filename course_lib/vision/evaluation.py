@@ -140,9 +140,7 @@ def answer_rates(
     return Answers(rates)
 
 
-def shown(
-    pictures: Float[Tensor, "B 3 H W"], kind: PictureKind
-) -> Float[Tensor, "B 3 H W"] | None:
+def shown(pictures: Float[Tensor, "B 3 H W"], kind: PictureKind) -> Float[Tensor, "B 3 H W"] | None:
     """Return the pictures that a model is shown: its own, grey ones, its neighbour's, or none."""
     if kind == "blank":
         return torch.full_like(pictures, 0.1)

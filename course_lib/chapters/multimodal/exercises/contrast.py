@@ -44,7 +44,9 @@ def _by_cosine(pictures, texts, scale):
 
 
 def _pair_probe(batch, width, scale, seed=0):
-    return lambda: call(_random(batch, width, seed=seed), _random(batch, width, seed=seed + 1), scale)
+    return lambda: call(
+        _random(batch, width, seed=seed), _random(batch, width, seed=seed + 1), scale
+    )
 
 
 CLIP_LOSS = Exercise(
@@ -143,7 +145,8 @@ CLIP_LOSS = Exercise(
     ),
     hints=(
         "The logits are a square; the right answers are on its diagonal.",
-        "torch.nn.functional.cross_entropy(logits, torch.arange(B)) names the text of each picture.",
+        "F.cross_entropy(logits, torch.arange(B)) names the text of each picture (F is "
+        "torch.nn.functional).",
         "The same with logits.T for the other direction; the mean of the two.",
     ),
 )
@@ -230,8 +233,8 @@ ZERO_SHOT = Exercise(
             lambda pictures, texts: (
                 F.normalize(pictures, dim=-1) @ F.normalize(texts.mean(1), dim=-1).T
             ),
-            "A prompt with a long vector outweighs the others. Bring each prompt to length 1 before "
-            "the mean.",
+            "A prompt with a long vector outweighs the others. Bring each prompt to length 1 "
+            "before the mean.",
         ),
         Misconception(
             "the mean not normalised",
@@ -258,7 +261,7 @@ ZERO_SHOT = Exercise(
             lambda pictures, texts: torch.einsum(
                 "be,kpe->bkp", F.normalize(pictures, dim=-1), F.normalize(texts, dim=-1)
             ).amax(-1),
-            "You take the best prompt of each class. The class's vector is the mean of its prompts.",
+            "You take the best prompt of each class. A class's vector is the mean of its prompts.",
         ),
         Misconception(
             "a softmax over the classes",

@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from course_lib.study.check.generated import random_tensor
+from course_lib.study.check.generated import random_tensor, torch_generator
 from course_lib.study.check.spec import Call, call
 
 DTYPES = (torch.float32, torch.float64)
@@ -30,19 +30,27 @@ def embedding(rng: random.Random) -> Call:
     return call(*(random_tensor(rng, *shape, dtype=dtype) for shape in shapes))
 
 
+def _vectors(rng: random.Random, *shape: int, scale: float | int = 1) -> torch.Tensor:
+    """Return vectors none of which is zero, so that each has a direction."""
+    vectors = random_tensor(rng, *shape, scale=scale)
+    return vectors + scale * (vectors.abs().amax(-1, keepdim=True) == 0)
+
+
 def clip_loss(rng: random.Random) -> Call:
     """Return pairs of vectors of any length, and a scale."""
     shape, dtype = (rng.randint(1, 5), rng.randint(2, 4)), rng.choice(DTYPES)
-    both = (random_tensor(rng, *shape, scale=rng.choice((0.1, 1, 9)), dtype=dtype) for _ in "pt")
+    both = (_vectors(rng, *shape, scale=rng.choice((0.1, 1, 9))).to(dtype) for _ in "pt")
     return call(*both, rng.choice((0.5, 1.0, 3.0, 14.3)))
 
 
 def zero_shot(rng: random.Random) -> Call:
     """Return pictures and the prompts of some classes."""
     width, dtype = rng.randint(2, 5), rng.choice(DTYPES)
-    pictures = random_tensor(rng, rng.randint(1, 4), width, dtype=dtype)
-    shape = (rng.randint(1, 4), rng.randint(1, 3), width)
-    return call(pictures, random_tensor(rng, *shape, dtype=dtype))
+    pictures = _vectors(rng, rng.randint(1, 4), width).to(dtype)
+    texts = torch.randn(
+        rng.randint(1, 4), rng.randint(1, 3), width, generator=torch_generator(rng)
+    ).to(dtype)  # without ties: opposite prompts would have a mean of zero
+    return call(pictures, texts)
 
 
 def shuffle(rng: random.Random) -> Call:
@@ -65,7 +73,9 @@ def splice(rng: random.Random) -> Call:
     ids = torch.tensor(words).view(batch, length)
     dtype = rng.choice(DTYPES)
     embedded = random_tensor(rng, batch, length, width, dtype=dtype)
-    return call(embedded, ids, random_tensor(rng, pictures, tokens, width, dtype=dtype), placeholder)
+    return call(
+        embedded, ids, random_tensor(rng, pictures, tokens, width, dtype=dtype), placeholder
+    )
 
 
 def tokens(rng: random.Random) -> Call:
@@ -88,7 +98,7 @@ def learning(rng: random.Random) -> Call:
     """Return some names of parameters, a few of them misleading, and a stage."""
     parts = ("vision_tower", "multi_modal_projector", "language_model")
     names = [
-        ".".join(rng.choices(parts, k=rng.choice((1, 1, 2))) + [rng.choice(("weight", "bias"))])
+        ".".join([*rng.choices(parts, k=rng.choice((1, 1, 2))), rng.choice(("weight", "bias"))])
         for _ in range(rng.randint(0, 6))
     ]
     return call(names, rng.choice(("projector", "answers")))

@@ -98,8 +98,8 @@ PATCHIFY = Exercise(
             lambda pictures, patch: pictures.reshape(
                 pictures.shape[0], -1, pictures.shape[1] * patch**2
             ),
-            "A reshape keeps the order of memory, which runs along whole rows of pixels. Split both "
-            "sides into (number, patch) first, then permute, then reshape.",
+            "A reshape keeps the order of memory, which runs along whole rows of pixels. Split "
+            "both sides into (number, patch) first, then permute, then reshape.",
         ),
         Misconception(
             "channels last",
@@ -109,9 +109,7 @@ PATCHIFY = Exercise(
         ),
         Misconception(
             "columns first",
-            lambda pictures, patch: (
-                _permuted((0, 4, 2, 1, 3, 5))(pictures, patch)
-            ),
+            lambda pictures, patch: _permuted((0, 4, 2, 1, 3, 5))(pictures, patch),
             "The patches go down the columns. Reading order goes along the rows.",
         ),
         Misconception(
@@ -249,7 +247,10 @@ EMBEDDING = Exercise(
             "A black picture: what comes out is the table of positions.",
         ),
         Probe(
-            "training", _embedding(2, 2, 4), "Filters, token and positions all learn.", gradient=True
+            "training",
+            _embedding(2, 2, 4),
+            "Filters, token and positions all learn.",
+            gradient=True,
         ),
     ),
     misconceptions=(
@@ -271,13 +272,13 @@ EMBEDDING = Exercise(
         Misconception(
             "positions left out",
             _without_positions,
-            "Without positions the encoder sees a bag of patches: it could not tell left from right.",
+            "Without positions the encoder sees a bag of patches: it cannot tell left from right.",
         ),
         Misconception(
             "the kernel flipped",
             _kernel_flipped,
-            "In deep learning a convolution does not flip its kernel: pixel (i, j) of a patch meets "
-            "weight (i, j) of the filter.",
+            "In deep learning a convolution does not flip its kernel: pixel (i, j) of a patch "
+            "meets weight (i, j) of the filter.",
         ),
         Misconception(
             "the class token cut off from training",
