@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from course_lib.embeddings import draw_
@@ -46,7 +46,7 @@ class Clip(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def picture_vectors(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
+    def picture_vectors(self, pictures: Shaped[Tensor, "..."]) -> Float[Tensor, "B E"]:
         """Return a unit vector for each picture."""
         pooled = self.vision_model.pooled(self.vision_model(pictures))
         return unit(self.visual_projection(pooled))
@@ -56,7 +56,7 @@ class Clip(nn.Module):
         return unit(self.text_projection(self.text_model(ids)))
 
     def forward(
-        self, pictures: Float[Tensor, "B 3 H W"], ids: Int[Tensor, "K T"]
+        self, pictures: Shaped[Tensor, "..."], ids: Int[Tensor, "K T"]
     ) -> Float[Tensor, "B K"]:
         """Return the logits: cosines times the scale."""
         scale = self.logit_scale.exp()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from course_lib.attention import causal_mask, merge_heads, split_heads
@@ -223,7 +223,7 @@ class VisionModel(nn.Module):
         self.encoder = Encoder(config)
         self.post_layernorm = LayerNorm(config.hidden_size)
 
-    def forward(self, pictures: Float[Tensor, "B 3 H W"], weigh: bool = False) -> Encoded:
+    def forward(self, pictures: Shaped[Tensor, "..."], weigh: bool = False) -> Encoded:
         """Return the stream; `weigh` also returns the attention of every layer."""
         check_pictures(pictures, self.config.image_size)
         encoded: Encoded = self.encoder(self.pre_layrnorm(self.embeddings(pictures)), None, weigh)
@@ -278,6 +278,11 @@ def check_pictures(pictures: Tensor, size: int) -> None:
         raise ValueError(
             "pictures must have the shape (batch, 3, height, width), red, green and blue; got "
             f"{tuple(pictures.shape)}. Convert a grey picture or one with an alpha channel to RGB."
+        )
+    if not pictures.is_floating_point():
+        raise ValueError(
+            f"pictures are numbers from 0 to 1; got {pictures.dtype}. Write `pictures / 255` for "
+            "whole numbers from 0 to 255."
         )
     if pictures.shape[-2:] != (size, size):
         raise ValueError(

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from course_lib.model import DecoderLM, ModelConfig
@@ -67,7 +67,7 @@ class Llava(nn.Module):
         """Whether the encoder takes gradients; a frozen one need not keep what they would need."""
         return any(p.requires_grad for p in self.vision_tower.parameters())
 
-    def patches(self, pictures: Float[Tensor, "P 3 H W"]) -> Float[Tensor, "P N width"]:
+    def patches(self, pictures: Shaped[Tensor, "..."]) -> Float[Tensor, "P N width"]:
         """Return what the encoder makes of each patch."""
         stream: Tensor = self.vision_tower(pictures).hidden[self.config.feature_layer]
         return stream[:, 1:]
@@ -84,7 +84,7 @@ class Llava(nn.Module):
     def forward(
         self,
         ids: Int[Tensor, "B T"],
-        pictures: Float[Tensor, "P 3 H W"] | None = None,
+        pictures: Shaped[Tensor, "..."] | None = None,
         *,
         patches: Float[Tensor, "P N width"] | None = None,
         return_weights: bool = False,

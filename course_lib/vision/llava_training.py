@@ -35,6 +35,7 @@ from course_lib.vision.world import SEEN, draw, random_scenes
 ROWS = 32  # conversations in a batch
 CAPTIONS = 0.25  # the share of them that ask for a description, where captions are kept
 ALIKE = 0.25  # so that there are several of a kind to count
+GROWTH = ((0.25, 1), (0.4, 2), (1.0, 4))  # up to which share of the steps, the most things
 
 
 def drawing_llava_config(clip: Clip) -> LlavaConfig:
@@ -67,18 +68,28 @@ def fresh_llava(clip: Clip, seed: int = 0) -> Llava:
 class LlavaTraining(Training):
     """The training loop on conversations, in one of the stages.
 
-    `captions` is the share of conversations that ask for a description.
+    `captions` is the share of conversations that ask for a description. With `growing`, drawings
+    hold one thing at first: to find one of several, a model must be able to read a single one.
     """
 
-    def __init__(self, model: Llava, plan: Plan, stage: str, captions: float = CAPTIONS) -> None:
+    def __init__(
+        self,
+        model: Llava,
+        plan: Plan,
+        stage: str,
+        captions: float | int = CAPTIONS,
+        growing: bool = False,
+    ) -> None:
         self.llava, self.captions = freeze_for(model, stage), captions
+        self.growing = growing
         self.visual = model.config.visual_tokens if stage != "words" else 0
         model.language_model.use_kernels()
         super().__init__(model, self._draw, plan)
 
     def _draw(self, step: int, generator: torch.Generator) -> Batch:
         source = random.Random(int(torch.randint(2**62, (), generator=generator)))
-        scenes = random_scenes(ROWS, generator, (1, 4), SEEN, ALIKE)
+        most = most_things(step / self.plan.steps) if self.growing else 4
+        scenes = random_scenes(ROWS, generator, (1, most), SEEN, ALIKE)
         examples = []
         for row in range(ROWS):
             things = scenes.things(row)
@@ -94,3 +105,8 @@ class LlavaTraining(Training):
         ids, pictures = batch.ids.to(device), self.pictures
         logits = self.llava(ids, None if pictures is None else pictures.to(device)).logits
         return next_token_loss(logits, ids, batch.counted.to(device))
+
+
+def most_things(share: float) -> int:
+    """Return how many things a drawing may hold after this share of the steps."""
+    return next(most for end, most in GROWTH if share < end)

@@ -30,7 +30,7 @@ from course_lib.vision.world import NEVER, SEEN
 CLIP_PLAN = Plan(steps=2000, warmup=100, peak=1.5e-3, final=3e-5, betas=(0.9, 0.98))
 WORDS_PLAN = Plan(steps=300, warmup=60, peak=3e-3, final=1e-4, betas=(0.9, 0.98), weight_decay=0.05)
 PROJECTOR_PLAN = replace(WORDS_PLAN, steps=150, warmup=30)
-ANSWERS_PLAN = replace(WORDS_PLAN, steps=1200, warmup=60)
+ANSWERS_PLAN = replace(WORDS_PLAN, steps=1500, warmup=60, peak=2e-3)
 LOOK, CARD = 64, 400  # scenes for each kind of question, and 5 for each seen pair while training
 
 
@@ -68,7 +68,7 @@ def start_projector(seed: int, before: Path | None = None) -> Training:
 def start_answers(seed: int, before: Path | None = None) -> Training:
     """Return the training on questions, before its first step."""
     model = load_llava(before or stored_folder("drawing-projector"))
-    return LlavaTraining(model, replace(ANSWERS_PLAN, seed=seed), "answers")
+    return LlavaTraining(model, replace(ANSWERS_PLAN, seed=seed), "answers", growing=True)
 
 
 def _look_at_clip(model: Any) -> Record:

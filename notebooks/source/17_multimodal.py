@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] id="17-multimodal"
 # # 17 · Multimodal
 #
 # **How does a language model see?**
@@ -16,7 +16,7 @@
 # About 150 minutes. You need notebooks [Attention](05_attention.ipynb), [Transformer](08_transformer.ipynb) and
 # [Fine-tuning](14_fine_tuning.ipynb). Nothing is downloaded.
 
-# %%
+# %% id="device-default-device"
 import math
 
 import torch
@@ -37,7 +37,7 @@ clip = stored_clip(device)
 llava = stored_llava(device=device)
 tokenizer = drawing_tokenizer()
 
-# %% [markdown]
+# %% [markdown] id="1-a-world-of-drawings"
 # ## 1 · A world of drawings
 #
 # A drawing has 32 x 32 pixels and up to four things, one in each quarter. A thing has one of eight colours, one of six shapes
@@ -45,14 +45,14 @@ tokenizer = drawing_tokenizer()
 #
 # Of the 48 pairs of a colour and a shape, 8 are never shown in training, although each of these colours and shapes is.
 
-# %%
+# %% id="scenes-random-scenes-12-seeded-4"
 scenes = random_scenes(12, seeded(4))
 captions = [list_caption(scenes.things(row)) for row in range(12)]
 print(captions[1])
 print("never shown:", ", ".join(pair_caption(*pair) for pair in NEVER))
 show(figures.drawings(draw(scenes, seeded(4)), captions))
 
-# %% [markdown]
+# %% [markdown] id="2-a-picture-as-a-row"
 # ## 2 · A picture as a row of tokens
 #
 # A transformer reads a row of vectors. A **vision transformer** (ViT) makes one of a picture in the simplest way: it cuts the
@@ -60,12 +60,12 @@ show(figures.drawings(draw(scenes, seeded(4)), captions))
 #
 # > **Predict.** How many patches of 8 x 8 has a picture of 32 x 32? Of 64 x 64? How many pairs of them does attention compare?
 
-# %%
+# %% id="for-side-in-32-64"
 for side in (32, 64):
     patches = (side // 8) ** 2
     print(f"{side} x {side}: {patches} patches, {patches**2} pairs")
 
-# %% [markdown]
+# %% [markdown] id="build-it"
 # Twice the side, four times the tokens, sixteen times the pairs. By hand, for one channel of 4 x 4 pixels with the numbers 0
 # to 15 and patches of 2 x 2: the first patch is 0, 1, 4, 5, the second 2, 3, 6, 7.
 #
@@ -76,20 +76,20 @@ for side in (32, 64):
 # each channel row by row. Return (B, number of patches, channels · patch²).
 
 
-# %%
+# %% id="multimodal.patchify"
 @exercise("multimodal.patchify")
 def patchify(pictures, patch):
     """Return the patches of each picture, flattened: (B, N, channels * patch²)."""
     ...
 
 
-# %% [markdown]
+# %% [markdown] id="stuck-put-hint-in-a-new"
 # Stuck? Put `hint()` in a new cell. The course's own:
 
-# %%
+# %% id="reveal-multimodal-patchify"
 reveal("multimodal.patchify")
 
-# %% [markdown]
+# %% [markdown] id="build-it-2"
 # A matrix on flattened patches is a **convolution** whose kernel and stride are both the side of a patch; that is how checkpoints
 # store it. Two things are added. A **class token** is a learned vector before the patches. It stands for no place, and in
 # attention it can read all of them; what it holds at the end describes the whole picture. And each token gets a learned
@@ -105,17 +105,17 @@ reveal("multimodal.patchify")
 # the class token. Return (B, number of patches + 1, C).
 
 
-# %%
+# %% id="multimodal.embedding"
 @exercise("multimodal.embedding")
 def embedding(pictures, kernel, class_token, positions):
     """Return the tokens of each picture: (B, N + 1, C)."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-embedding"
 reveal("multimodal.embedding")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing"
 # What follows is the encoder that you know: blocks of attention and a feed-forward part, without a causal mask, since a patch
 # may read the patches after it.
 #
@@ -124,10 +124,13 @@ reveal("multimodal.embedding")
 # The convolution of PyTorch, and the whole encoder of `transformers` with the weights of the course's own model, loaded
 # from its folder.
 
-# %%
+# %% id="pictures-draw-random-scenes-5-seeded"
 from transformers import CLIPModel
+from transformers.utils.logging import disable_progress_bar
 
 from course_lib.vision.stored import stored_folder
+
+disable_progress_bar()
 
 pictures = draw(random_scenes(5, seeded(0)), seeded(0))
 kernel = clip.vision_model.embeddings.patch_embedding.weight.detach().cpu()
@@ -142,16 +145,16 @@ with torch.no_grad():
     ours = clip(pictures.to(device), ids.to(device)).cpu()
 print("logits of CLIP, largest difference below 1e-3:", bool((ours - expected).abs().max() < 1e-3))
 
-# %% [markdown]
+# %% [markdown] id="play-with-it"
 # ### Play with it
 #
 # Change the thing and see its patches. The panel on the right shows where the class token of the trained encoder looks, in its last
 # layer.
 
-# %%
+# %% id="explorers-multimodal-patches"
 explorers.multimodal.patches()
 
-# %% [markdown]
+# %% [markdown] id="3-which-caption-belongs-to-which"
 # ## 3 · Which caption belongs to which picture?
 #
 # How does the encoder learn what matters in a picture? **CLIP** needs no labels, only pairs of a picture and a caption. Two
@@ -166,12 +169,12 @@ explorers.multimodal.patches()
 # > **Predict.** A picture fits its own caption perfectly (cosine 1), and 39 others not at all (cosine 0). With $s = 1$, how
 # > probable is the right caption? With $s = 14.3$?
 
-# %%
+# %% id="for-scale-in-1-0-1"
 for scale in (1.0, 1 / 0.07, 100.0):
     share = math.exp(scale) / (math.exp(scale) + 39)
     print(f"scale {scale:5.1f}: {share:.3f}")
 
-# %% [markdown]
+# %% [markdown] id="build-it-3"
 # With a scale of 1, even perfect vectors have a large loss. CLIP starts at $1/0.07 \approx 14.29$, learns the logarithm of the
 # scale, and stops it at 100. By hand, for two pairs whose vectors are all the same: nothing tells them apart, and the loss is
 # $\log 2 \approx 0.693$.
@@ -184,38 +187,38 @@ for scale in (1.0, 1 / 0.07, 100.0):
 # picture among all pictures, each a mean over B.
 
 
-# %%
+# %% id="multimodal.clip_loss"
 @exercise("multimodal.clip_loss")
 def clip_loss(pictures, texts, scale):
     """Return the mean of both cross-entropies, a tensor of one number."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-clip-loss"
 reveal("multimodal.clip_loss")
 
-# %% [markdown]
-# The other captions of the batch are what a picture learns from, and they had better be different in the right respects. If colour alone tells the pictures
-# of a batch apart, shape is never learned. If two red circles are in one batch, each is taken as wrong for the other's caption. So
-# the course's batches are composed (`course_lib/vision/pairing.py`): half of them hold every seen pair exactly once, so that each
+# %% [markdown] id="the-other-captions-of-the-batch"
+# The other captions of the batch are what a picture learns from, and they had better be different in the right respects. If colour
+# alone tells the pictures of a batch apart, shape is never learned. If two red circles are in one batch, each is taken as wrong for
+# the other's caption. So the course's batches are composed (`course_lib/vision/pairing.py`): half of them hold every seen pair exactly once, so that each
 # picture has rivals of its own colour and rivals of its own shape.
 #
 # **SigLIP** asks a different question: not which of B, but yes or no for each of the B² pairs. No softmax has to see the whole
 # batch, which helps when it is spread over many devices.
 
-# %%
+# %% id="x-y-torch-randn-4-8"
 x, y = (torch.randn(4, 8, generator=seeded(seed)) for seed in (0, 1))
 print("CLIP, vectors at random:", rounded(vision.clip_loss(x, y, 10.0), 2))
 print("CLIP, each equal to its partner:", rounded(vision.clip_loss(x, x, 10.0), 2))
 print("SigLIP, vectors at random:", rounded(vision.siglip_loss(x, y, 10.0, -10.0), 2))
 print("SigLIP, each equal to its partner:", rounded(vision.siglip_loss(x, x, 10.0, -10.0), 2))
 
-# %% [markdown]
+# %% [markdown] id="train-it"
 # ### Train it
 #
 # Some steps of the recipe, live, and then the whole run as it is stored. `course train --recipe drawing-clip` repeats it.
 
-# %%
+# %% id="plan-plan-steps-40-warmup-10"
 from course_lib.training.loop import Plan
 from course_lib.vision.clip_training import ClipTraining, fresh_clip
 
@@ -225,11 +228,11 @@ losses = [run.step().loss for _ in range(plan.steps)]
 print("40 captions, by chance:", rounded(torch.tensor(math.log(40)), 2))
 print("the loss has fallen:", sum(losses[-5:]) / 5 < math.log(40) - 0.5)
 
-# %%
+# %% id="measured-seen-pairs-never-seen-pairs"
 measured = ("seen pairs", "never-seen pairs")
 show(figures.curves({"CLIP, among 48 pairs": stored_log("drawing-clip")}, measured))
 
-# %% [markdown]
+# %% [markdown] id="4-classes-made-of-words"
 # ## 4 · Classes made of words
 #
 # Nobody told this model what classes there are. To classify, write each class as a caption and take the one that is nearest to
@@ -243,27 +246,27 @@ show(figures.curves({"CLIP, among 48 pairs": stored_log("drawing-clip")}, measur
 # largest in a row names the class.
 
 
-# %%
+# %% id="multimodal.zero_shot"
 @exercise("multimodal.zero_shot")
 def zero_shot(pictures, texts):
     """Return the cosine of each picture with each class: (B, K)."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-zero-shot"
 reveal("multimodal.zero_shot")
 
-# %% [markdown]
+# %% [markdown] id="how-good-is-it-all-48"
 # How good is it? All 48 pairs are classes, the never-seen ones too, so chance is 2 %.
 #
 # > **Predict.** The model has seen red circles and blue squares. It has never seen a red square. Will it call one by its name?
 
-# %%
+# %% id="for-name-pairs-each-in-seen"
 for name, pairs, each in (("seen", SEEN, 10), ("never seen", NEVER, 50)):
     result = zero_shot_pairs(clip, pairs, each)
     print(f"pairs {name}: {result.pair}, colour {result.colour}, shape {result.shape}")
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-2"
 # In brackets is the 95 % interval: with 400 pictures a few points of every number are chance. The model composes: it has not
 # learned 40 pairs, but colours and shapes.
 #
@@ -271,10 +274,10 @@ for name, pairs, each in (("seen", SEEN, 10), ("never seen", NEVER, 50)):
 #
 # Six pictures and six captions. Choose two colours that are close, such as red and orange: which cosines come closer?
 
-# %%
+# %% id="explorers-multimodal-similarity"
 explorers.multimodal.similarity()
 
-# %% [markdown]
+# %% [markdown] id="5-from-patches-to-words"
 # ## 5 · From patches to words
 #
 # CLIP compares; it cannot answer. **LLaVA** gives the patches to a language model. The encoder's stream for each patch, taken before
@@ -292,17 +295,17 @@ explorers.multimodal.similarity()
 # order, (B, N / side², side² · C).
 
 
-# %%
+# %% id="multimodal.shuffle"
 @exercise("multimodal.shuffle")
 def pixel_shuffle(patches, side):
     """Return one token for each block of patches: (B, N / side², side² * C)."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-shuffle"
 reveal("multimodal.shuffle")
 
-# %% [markdown]
+# %% [markdown] id="build-it-4"
 # In the text, a picture is one **placeholder**, `<image>`. It is first repeated, once for each visual token; then the embeddings of the
 # placeholders are replaced.
 #
@@ -314,53 +317,53 @@ reveal("multimodal.shuffle")
 # its id and its label. Return the new ids and the new labels, two lists.
 
 
-# %%
+# %% id="multimodal.expand"
 @exercise("multimodal.expand")
 def expand(ids, labels, placeholder, count):
     """Return the new ids and the new labels, two lists."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-expand"
 reveal("multimodal.expand")
 
-# %% [markdown]
+# %% [markdown] id="then-the-visual-tokens-take-their"
 # Then the visual tokens take their places. `embedded` (B, T, C) are the embeddings of the texts `ids` (B, T). `visual` (P, M, C) are
 # the M visual tokens of each of P pictures. Wherever `ids` is `placeholder`, put a visual token in place of the embedding: those of
 # the first picture in their order, then those of the second, and so on, over the texts in their order. There are exactly P · M
 # placeholders; a text may have none, or those of several pictures. Return (B, T, C); do not change `embedded`.
 
 
-# %%
+# %% id="multimodal.splice"
 @exercise("multimodal.splice")
 def splice(embedded, ids, visual, placeholder):
     """Return the embeddings with the visual tokens in their places: (B, T, C)."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-splice"
 reveal("multimodal.splice")
 
-# %% [markdown]
+# %% [markdown] id="a-count-that-does-not-match"
 # A count that does not match is an error, and a good one to have: with too few placeholders, a picture would be cut off in silence.
 
-# %%
+# %% id="try"
 try:
     vision.splice(torch.zeros(1, 3, 2), torch.tensor([[7, 9, 9]]), torch.zeros(1, 4, 2), 9)
 except ValueError as error:
     print(error)
 
-# %% [markdown]
+# %% [markdown] id="a-conversation-about-a-drawing-as"
 # A conversation about a drawing, as ids. Where a label is not −100, the model is trained.
 
-# %%
+# %% id="example-conversation-example-turn-what-colour"
 from course_lib.vision.conversations import Turn, conversation_example
 
 example = conversation_example([Turn("What colour is the circle?", "red")], visual_tokens=4)
 for token, label in zip(example.ids, example.labels, strict=True):
     print(f"{tokenizer.decode([token])!r}{'' if label == -100 else ' (trained)'}", end=" ")
 
-# %% [markdown]
+# %% [markdown] id="two-stages"
 # ### Two stages
 #
 # Three parts meet: an encoder that knows pictures, a language model that knows words, and a projector that knows nothing. LLaVA
@@ -374,22 +377,22 @@ for token, label in zip(example.ids, example.labels, strict=True):
 # projector learns, in the stage `"answers"` the projector and the language model do. Return the names that learn, in their order.
 
 
-# %%
+# %% id="multimodal.learning"
 @exercise("multimodal.learning")
 def learning(names, stage):
     """Return the names of the parameters that learn in this stage."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-learning"
 reveal("multimodal.learning")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 #
 # A small model of `transformers` with random weights, saved, and loaded by the course's own classes:
 
-# %%
+# %% id="sizes-hidden-size-24-intermediate-size"
 import tempfile
 
 from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, Qwen3Config
@@ -399,8 +402,9 @@ from course_lib.vision.files import load_llava
 sizes = {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4}
 seen = CLIPVisionConfig(**sizes, num_hidden_layers=3, image_size=16, patch_size=4)
 said = Qwen3Config(**sizes, vocab_size=60, num_hidden_layers=2, num_key_value_heads=2, head_dim=8)
+config = LlavaConfig(vision_config=seen, text_config=said, image_token_index=50)
 with seeded_draws(0):
-    theirs = LlavaForConditionalGeneration(LlavaConfig(seen, said, image_token_index=50)).eval()
+    theirs = LlavaForConditionalGeneration(config).eval()
 with tempfile.TemporaryDirectory() as folder:
     theirs.save_pretrained(folder)
     ours = load_llava(folder)
@@ -409,23 +413,23 @@ with torch.no_grad():
     gap = ours(chat, picture).logits - theirs(input_ids=chat, pixel_values=picture).logits
 print("largest difference below 1e-4:", bool(gap.abs().max() < 1e-4))
 
-# %% [markdown]
+# %% [markdown] id="6-does-it-look"
 # ## 6 · Does it look?
 #
 # The course's own model has four visual tokens for each picture, one for each quarter, and a language model of 375 thousand
 # parameters. It was first trained on the same conversations *without* pictures. That is the baseline that counts: many questions can
 # be guessed. The stored run:
 
-# %%
+# %% id="kinds-all-colour-shape-place-count"
 kinds = ("all", "colour", "shape", "place", "count", "exists")
 logs = {"answers": stored_log("drawing-llava"), "words alone": stored_log("drawing-words")}
 show(figures.curves(logs, kinds))
 
-# %% [markdown]
+# %% [markdown] id="predict-questions-have-six-kinds-for"
 # > **Predict.** Questions have six kinds. For which of them is guessing easiest? What will the trained model score if it is shown a
 # > grey field, or the picture of a different question?
 
-# %%
+# %% id="words-stored-llava-drawing-words-device"
 words = stored_llava("drawing-words", device)
 results = {
     "words alone": answer_rates(words, 200, pictures="none"),
@@ -436,24 +440,24 @@ results = {
 for name, found in results.items():
     print(f"{name:16}", found.all)
 
-# %%
+# %% id="for-kind-in-results-its-picture"
 for kind in results["its picture"].kinds:
     shares = [f"{found.kinds[kind].share:4.0%}" for found in results.values()]
     print(f"{kind:8}", "  ".join(shares))
 print("pairs never seen:", answer_rates(llava, 200, NEVER).all)
 
-# %% [markdown]
-# The columns are those of the table above it. A model that is right without looking would score the same in all four. This is the test to run on every
-# model that claims to see.
+# %% [markdown] id="play-with-it-3"
+# The four columns are the four lines above, in their order. A model that guesses without looking would score the same in all of
+# them. This is the test to run on every model that claims to see.
 #
 # ### Play with it
 #
 # Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins.
 
-# %%
+# %% id="explorers-multimodal-looks"
 explorers.multimodal.looks()
 
-# %% [markdown]
+# %% [markdown] id="7-what-a-picture-costs"
 # ## 7 · What a picture costs
 #
 # A fixed encoder reads squares of one size. A larger picture is shrunk, and small print is lost; or it is cut into **tiles**, each
@@ -471,25 +475,25 @@ explorers.multimodal.looks()
 # a multiple of patch · shuffle; class tokens are dropped. Return the number of visual tokens, a whole number.
 
 
-# %%
+# %% id="multimodal.tokens"
 @exercise("multimodal.tokens")
 def tokens(height, width, tile, patch, shuffle):
     """Return the number of visual tokens of a picture."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-tokens"
 reveal("multimodal.tokens")
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-4"
 # ### Play with it
 #
 # Move the side of the picture over a multiple of the tile, and see the jump.
 
-# %%
+# %% id="explorers-multimodal-budget"
 explorers.multimodal.budget()
 
-# %% [markdown]
+# %% [markdown] id="8-positions-in-three-directions"
 # ## 8 · Positions in three directions
 #
 # Spliced visual tokens get positions like words: 0, 1, 2, … in reading order. Then the patch below has a distance of a whole row, and
@@ -512,31 +516,31 @@ explorers.multimodal.budget()
 # and s + c. The next segment begins at the largest position so far plus one. Return whole numbers (3, T): time, row, column.
 
 
-# %%
+# %% id="multimodal.mrope"
 @exercise("multimodal.mrope")
 def mrope(segments):
     """Return time, row and column of every token: (3, T)."""
     ...
 
 
-# %%
+# %% id="reveal-multimodal-mrope"
 reveal("multimodal.mrope")
 
-# %% [markdown]
+# %% [markdown] id="how-far-does-a-picture-of"
 # How far does a picture of 24 x 24 visual tokens move the text on?
 
-# %%
+# %% id="positions-vision-mrope-positions-5-24"
 positions = vision.mrope_positions([5, (24, 24), 1])
 print("tokens before the last word:", positions.shape[1] - 1)
 print("its position with M-RoPE:", positions[:, -1].tolist())
 
-# %% [markdown]
+# %% [markdown] id="9-what-it-costs"
 # ## 9 · What it costs
 #
 # Predict, then count. Reading a token costs about two FLOPs for each parameter of the language model. For a model of 8 billion parameters with
 # a cache of 128 KiB for each token, and a vision encoder of 300 million parameters:
 
-# %%
+# %% id="per-token-cache-2-8e9-128"
 per_token, cache = 2 * 8e9, 128 * 1024
 for name, side, shuffle in (("336 px", 336, 1), ("672 px", 672, 1), ("672 px, shuffled", 672, 2)):
     visual = vision.picture_tokens(side, side, 336, 14, shuffle)
@@ -545,23 +549,23 @@ for name, side, shuffle in (("336 px", 336, 1), ("672 px", 672, 1), ("672 px, sh
     print(f"{name:17} {visual:5} tokens, encoder {encoder / 1e12:.1f} TFLOPs,",
           f"language model {visual * per_token / 1e12:4.1f}, cache {visual * cache / 2**20:.0f} MiB")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="10-wrong-claims-refuted"
 # The encoder is the cheap part. The tokens that it leaves behind are read by the large model, and every answer reads their keys again.
 #
 # ## 10 · Wrong claims, refuted
 #
 # **"CLIP's scale starts at 1."** It starts at $1/0.07$, and the parameter is its logarithm, 2.66:
 
-# %%
+# %% id="fresh-fresh-clip-0-logit-scale"
 fresh = fresh_clip(0).logit_scale
 print("parameter:", rounded(fresh.detach(), 2), "scale:", rounded(fresh.detach().exp(), 2))
 print("after training:", rounded(clip.logit_scale.detach().exp(), 0))
 
-# %% [markdown]
+# %% [markdown] id="to-freeze-the-language-model-run"
 # **"To freeze the language model, run it under `no_grad`."** Then no gradient comes back *through* it either, and the projector before
 # it learns nothing. Freezing means that the parameters take no gradient, while the graph goes on:
 
-# %%
+# %% id="with-seeded-draws-0"
 with seeded_draws(0):
     projector, model = torch.nn.Linear(3, 3), torch.nn.Linear(3, 1)
 model.requires_grad_(False)
@@ -571,20 +575,20 @@ with torch.no_grad():
     output = model(projector(torch.ones(1, 3))).sum()
 print("under no_grad: there is a graph to go back through:", output.requires_grad)
 
-# %% [markdown]
+# %% [markdown] id="the-loss-falls-so-it-looks"
 # **"The loss falls, so it looks at the picture."** The loss of the model without any picture fell as well, since it learned what is
 # usually asked and answered. Only the same questions with the wrong picture tell:
 
-# %%
+# %% id="first-last-stored-log-drawing-words"
 first, last = stored_log("drawing-words")[1], stored_log("drawing-words")[-1]
 print("loss without pictures:", round(first["loss"], 2), "then", round(last["loss"], 2))
 looks = results["its picture"].all.interval[0] > results["another picture"].all.interval[1]
 print("the intervals with the right and a wrong picture are apart:", looks)
 
-# %% [markdown]
+# %% [markdown] id="clip-understands-word-order-two-things"
 # **"CLIP understands word order."** Two things, and a caption that swaps their colours. A bag of words is the same; the picture is not:
 
-# %%
+# %% id="source-torch-generator-manual-seed-1"
 source = torch.Generator().manual_seed(1)
 two = [pair for pair in SEEN if pair not in NEVER]
 right = []
@@ -600,7 +604,7 @@ while len(right) < 200:
     right.append(bool(logits[0] > logits[1]))
 print("the right caption is preferred to the swapped one:", rate(right))
 
-# %% [markdown]
+# %% [markdown] id="recap"
 # Chance is 50 %. Captions that swap colours never stood in one batch in training, so nothing made the model tell them apart; compare with its
 # nearly perfect colours. Binding must be asked for by the batches, like everything else in contrastive training.
 #
@@ -614,16 +618,16 @@ print("the right caption is preferred to the swapped one:", rate(right))
 #
 # ### Test yourself
 
-# %%
+# %% id="quiz-multimodal"
 quiz("multimodal")
 
-# %% [markdown]
+# %% [markdown] id="further-sound-as-patches"
 # ## Further: sound as patches
 #
 # A **spectrogram** says how much of each frequency a sound holds at each moment. It is a picture, and the same encoder reads its patches.
 # Three tones:
 
-# %%
+# %% id="samples-vision-tone-220-0-440"
 samples = vision.tone([220.0, 440.0, 330.0], seconds=1.0, rate=2000)
 levels = vision.spectrogram(samples, window=126, hop=32)[:, :56]
 theirs = torch.stft(samples, 126, 32, window=torch.hann_window(126), center=False,
@@ -631,13 +635,13 @@ theirs = torch.stft(samples, 126, 32, window=torch.hann_window(126), center=Fals
 print("the same as torch.stft:", torch.allclose(levels, (theirs**2 + 1e-6).log(), atol=1e-3))
 show(figures.sound(levels, 8))
 
-# %%
+# %% id="with-seeded-draws-0-2"
 with seeded_draws(0):
     encoder = vision.VisionModel(vision.VisionConfig(32, 64, 2, 4, image_size=56, patch_size=8))
 square = levels[:56].expand(1, 3, 56, 56)
 print("tokens of the sound:", tuple(encoder(square).hidden[-1].shape))
 
-# %% [markdown]
+# %% [markdown] id="further-cross-attention-instead-of-splicing"
 # Speech models differ in their patches (strips of a few frames, over all frequencies) more than in their encoder. From there on, a projector and
 # placeholders do for sound what they do for pictures.
 #
@@ -646,7 +650,7 @@ print("tokens of the sound:", tuple(encoder(square).hidden[-1].shape))
 # Flamingo and Llama 3.2 leave the text as it is. Layers between the blocks let each word read the visual tokens by
 # **cross-attention**: queries from the text, keys and values from the picture. The text gets no longer, and its cache holds no visual tokens; the price is new layers. They start behind a gate, tanh of a number that begins at 0, so that the language model is at first unchanged.
 
-# %%
+# %% id="with-seeded-draws-0-3"
 from course_lib.attention import MultiHeadAttention
 
 with seeded_draws(0):
@@ -657,7 +661,7 @@ read, weights = cross(text, context=visual, return_weights=True)
 print("weights of 7 words on 576 visual tokens:", tuple(weights.shape))
 print("at first the text is unchanged:", torch.equal(text + gate.tanh() * read, text))
 
-# %% [markdown]
+# %% [markdown] id="papers"
 # ### Papers
 # - Dosovitskiy et al. 2021, *An image is worth 16x16 words*, arXiv:2010.11929.
 # - Radford et al. 2021, *Learning transferable visual models from natural language supervision*, arXiv:2103.00020 (CLIP).

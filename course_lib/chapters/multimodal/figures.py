@@ -78,10 +78,11 @@ def similarity(matrix: Tensor, pictures: Tensor, captions: Sequence[str]) -> Fig
     """Draw the cosines of pictures (rows) and captions, with the pictures beside their rows."""
     margins = Margins(left=1.0, right=0.2, bottom=1.3, top=0.6)
     figure, ax = new_figure(8.0, 1.9 + 0.62 * len(pictures), margins=margins)
-    heatmap(ax, matrix, [""] * len(pictures), captions, numbers=".2f")
-    ax.tick_params(axis="x", rotation=25)
+    heatmap(ax, matrix, numbers=".2f")
+    ax.set_yticks([])
+    ax.set_xticks(range(len(captions)), captions, rotation=25)
     for number, picture in enumerate(pictures):
-        inset = ax.inset_axes((-1.05, number - 0.45, 0.9, 0.9), transform=ax.transData, zorder=3)
+        inset = ax.inset_axes((-1.5, number - 0.45, 0.9, 0.9), transform=ax.transData)
         _picture(inset, picture)
         inset.axis("off")
     right = sum(best == row for row, best in enumerate(as_array(matrix).argmax(1)))

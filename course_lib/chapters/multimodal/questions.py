@@ -102,7 +102,10 @@ SCALE = OneAnswer(
             "It makes the loss of a batch independent of the number of captions in it.",
             "The loss of a random model is log B, whatever the scale.",
         ),
-        _wrong("It makes up for texts being longer than pictures.", "Both are unit vectors."),
+        _wrong(
+            "It makes up for texts being longer than pictures.",
+            "Both have become vectors of length 1.",
+        ),
     ),
 )
 
@@ -183,8 +186,8 @@ LABELS = SeveralAnswers(
 TILES = Numeric(
     id="multimodal.tiles",
     prompt="An encoder reads tiles of 336 x 336 in patches of 14. A page of {height} x {width} "
-    "pixels is cut into tiles, with a thumbnail, and blocks of 2 x 2 patches are joined. How many visual "
-    "tokens?",
+    "pixels is cut into tiles, with a thumbnail, and blocks of 2 x 2 patches are joined. How "
+    "many visual tokens?",
     draw=lambda rng: {"height": 336 * rng.randint(2, 4), "width": 336 * rng.randint(1, 3) - 50},
     answer=lambda height, width: picture_tokens(height, width, 336, 14, 2),
     explain=lambda height, width: (
@@ -208,8 +211,8 @@ TILES = Numeric(
 MROPE = Numeric(
     id="multimodal.mrope_next",
     prompt="With M-RoPE, a text of {words} tokens comes first, then a picture of {rows} x "
-    "{columns} visual tokens (rows x columns), then text. What is the position of the first word after the "
-    "picture?",
+    "{columns} visual tokens (rows x columns), then text. What is the position of the first word "
+    "after the picture?",
     draw=lambda rng: {
         "words": rng.randint(1, 9),
         "rows": rng.randint(2, 9),
