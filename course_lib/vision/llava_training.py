@@ -35,7 +35,7 @@ from course_lib.vision.world import SEEN, draw, random_scenes
 ROWS = 32  # conversations in a batch
 CAPTIONS = 0.25  # the share of them that ask for a description, where captions are kept
 ALIKE = 0.25  # so that there are several of a kind to count
-GROWTH = ((0.25, 1), (0.4, 2), (1.0, 4))  # up to which share of the steps, the most things
+GROWTH = ((0.3, 1), (0.5, 2), (1.0, 4))  # up to which share of the steps, the most things
 
 
 def drawing_llava_config(clip: Clip) -> LlavaConfig:

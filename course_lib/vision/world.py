@@ -155,7 +155,7 @@ def coverage(
     shape: Int[Tensor, "B 4"], radius: Float[Tensor, "B 4"], offsets: Float[Tensor, "B 4 2"]
 ) -> Float[Tensor, "B 4 cell cell"]:
     """Return how much of each pixel of its quarter a shape covers, from 0 to 1."""
-    middle = torch.arange(CELL) - (CELL - 1) / 2
+    middle = torch.arange(CELL, device=radius.device) - (CELL - 1) / 2
     x = middle - offsets[..., 0, None, None]  # (B, 4, 1, 16)
     y = middle[:, None] - offsets[..., 1, None, None]  # (B, 4, 16, 1)
     inside = inside_distances(x, y, radius[..., None, None])
