@@ -31,7 +31,7 @@ CLIP_PLAN = Plan(steps=2000, warmup=100, peak=1.5e-3, final=3e-5, betas=(0.9, 0.
 WORDS_PLAN = Plan(steps=300, warmup=60, peak=3e-3, final=1e-4, betas=(0.9, 0.98), weight_decay=0.05)
 PROJECTOR_PLAN = replace(WORDS_PLAN, steps=150, warmup=30)
 ANSWERS_PLAN = replace(WORDS_PLAN, steps=800)
-LOOK, CARD = 64, 400  # scenes for each kind of question, and 5 for each seen pair while training
+LOOK, CARD = 64, 200  # scenes for each kind of question
 
 
 @dataclass(frozen=True)
