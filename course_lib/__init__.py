@@ -157,11 +157,15 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         "How small can a model be, and what is lost?",
         160,
         ("compression",),
+    ),
+    (
         "parallel",
         "Many devices",
         "How does a model train on a thousand devices?",
         160,
         ("parallel",),
+    ),
+    (
         "retrieval",
         "Retrieval",
         "How does a model use documents it never saw?",
@@ -169,12 +173,14 @@ _CHAPTERS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
         ("retrieval",),
     ),
     ("agents", "Agents", "How does a model act?", 150, ("agents",)),
+    (
         "evaluation",
         "Evaluation",
         "How good is it, is it safe, and how sure are we?",
         160,
         ("evaluation",),
     ),
+    ("multimodal", "Multimodal", "How does a language model see?", 150, ("vision",)),
 )
 
 SYLLABUS = tuple(Notebook(number, *chapter) for number, chapter in enumerate(_CHAPTERS))

@@ -29,6 +29,7 @@ from course_lib import (
     rope,
     serving,
     softmax,
+    vision,
 )
 from course_lib.evaluation.greedy_match import cosines
 from course_lib.flash import traffic
@@ -38,6 +39,8 @@ from course_lib.retrieval import rerank
 from course_lib.study.chapter_parts import all_exercises
 from course_lib.study.check.made_on_cpu import tensors_of
 from course_lib.training import descent, gradients, muon, optimizer
+from course_lib.vision import clip_training, encoder, looking, world
+from course_lib.vision import evaluation as vision_evaluation
 
 META = torch.device("meta")
 
@@ -264,6 +267,20 @@ CALLS |= {
     "parallel.vocab_parallel_losses": lambda: on_two(
         lambda c: parallel.vocab_parallel_losses(c, x(3, 4), ids(3), 0)
     ),
+    "vision.class_attention": lambda: looking.class_attention(
+        clip_training.fresh_clip().to(META), x(2, 3, 32, 32)
+    ),
+    "vision.class_vectors": lambda: vision.class_vectors(x(3, 2, 4)),
+    "vision.coverage": lambda: world.coverage(ids(2, 4), x(2, 4), x(2, 4, 2)),
+    "vision.inside_distances": lambda: world.inside_distances(
+        x(2, 4, 1, 16), x(2, 4, 16, 1), x(2, 4, 1, 1)
+    ),
+    "vision.quick_gelu": lambda: encoder.quick_gelu(x(3)),
+    "vision.shown": lambda: vision_evaluation.shown(x(2, 3, 4, 4), "other"),
+    "vision.siglip_loss": lambda: vision.siglip_loss(x(3, 4), x(3, 4), 10.0, -10.0),
+    "vision.spectrogram": lambda: vision.spectrogram(x(90), 16, 8),
+    "vision.unit": lambda: encoder.unit(x(2, 3)),
+    "vision.unpatchify": lambda: vision.unpatchify(x(2, 4, 12), 2, 4, 4),
 }
 
 READS = "reads numbers: its work is a loop over them, or its result plain numbers"
@@ -284,6 +301,7 @@ CANNOT_RUN = {
         *("generation.acceptance_rate", "generation.check_padding", "generation.without_padding"),
         *("serving.token_logprobs", "parallel.causal_pairs"),
         *("serving.token_logprobs", "evaluation.percentile_interval", "evaluation.exposure"),
+        *("serving.token_logprobs", "vision.rate"),
     },
     CHECKS: {
         "attention.head_scores",
@@ -293,6 +311,7 @@ CANNOT_RUN = {
         *("rewards.advantages_of", "rewards.check_finite", "rewards.leave_one_out_advantages"),
         *("rewards.masked_average", "rewards.policy_loss", "rewards.token_rewards"),
         *("fine_tuning.last_token", "retrieval.require_width"),
+        *("fine_tuning.last_token", "vision.check_pictures"),
     },
     COUNTS: {
         "experts.expert_load",
@@ -304,6 +323,7 @@ CANNOT_RUN = {
         *("generation.beam_search", "generation.generate", "generation.stream"),
         *("generation.choose", "generation.speculative_generate"),
         *("serving.sample", "serving.sample_one", "serving.allowed_only"),
+        *("vision.answer", "vision.answer_and_looks", "vision.answers_right"),
     },
     DRAWS: {
         "information.transmit",
@@ -321,6 +341,8 @@ CANNOT_RUN = {
         *("generation.load", "assistant.load_folder", "assistant.load_stage"),
         *("fine_tuning.set_adapter_tensors", "retrieval.load_encoder"),
         *("fine_tuning.set_adapter_tensors", "evaluation.canary_model"),
+        "fine_tuning.set_adapter_tensors",
+        *("vision.load_clip", "vision.load_llava", "vision.stored_clip", "vision.stored_llava"),
     },
     ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},

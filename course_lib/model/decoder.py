@@ -199,6 +199,7 @@ class DecoderLM(nn.Module):
         cache: Sequence[KVCache] | None = None,
         positions: Int[Tensor, "..."] | None = None,
         *,
+        embedded: Float[Tensor, "B T C"] | None = None,
         last_only: bool = False,
         return_hidden: bool = False,
         return_weights: bool = False,
@@ -207,11 +208,12 @@ class DecoderLM(nn.Module):
 
         `padding` is True at real tokens and covers all tokens so far. With a cache, `ids` are the
         tokens that are not in it yet. `last_only` computes logits for the last token only.
+        `embedded` takes the place of what `embed` would return for `ids`.
         """
         seen = cache[0].length if cache else 0
         if positions is None:
             positions = torch.arange(seen, seen + ids.shape[1], device=ids.device)
-        x = self.embed(ids, positions)
+        x = self.embed(ids, positions) if embedded is None else embedded
         rotate = self.rotation(positions)
         masks = self._masks(ids.shape[1], seen + ids.shape[1], padding, ids.device)
         hidden, attentions = [], []

@@ -142,6 +142,7 @@ CANNOT_RUN = {
         "attention.padding_mask": ("solution",),
     },
     SELECTS: {
+        "multimodal.splice": ("solution", "index_put"),
         "embeddings_and_norms.batch_statistics": (
             "solution",
             "tokens joined text by text",

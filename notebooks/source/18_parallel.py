@@ -1,5 +1,5 @@
-# %% [markdown] id="17-many-devices"
-# # 17 · Many devices
+# %% [markdown] id="18-many-devices"
+# # 18 · Many devices
 #
 # **How does a model train on a thousand devices?**
 #

@@ -1,5 +1,5 @@
-# %% [markdown] id="17-evaluation"
-# # 17 · Evaluation
+# %% [markdown] id="21-evaluation"
+# # 21 · Evaluation
 #
 # **How good is it, is it safe, and how sure are we?**
 #

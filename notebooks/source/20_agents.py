@@ -1,5 +1,5 @@
-# %% [markdown] id="17-agents"
-# # 17 · Agents
+# %% [markdown] id="20-agents"
+# # 20 · Agents
 #
 # **How does a model act?**
 #

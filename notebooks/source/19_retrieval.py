@@ -1,5 +1,5 @@
-# %% [markdown] id="17-retrieval"
-# # 17 · Retrieval
+# %% [markdown] id="19-retrieval"
+# # 19 · Retrieval
 #
 # **How does a model use documents it never saw?**
 #

@@ -1,0 +1,1 @@
+"""What belongs to the chapter “Multimodal” and to no other."""

@@ -1,0 +1,157 @@
+"""The pictures of this chapter: drawings and their patches, similarities, what was looked at.
+
+Taught in:        multimodal
+Checked against:  the numbers that were passed, read back from what was drawn
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.study.display.plotting import (
+    OKABE_ITO,
+    Margins,
+    Number,
+    as_array,
+    heatmap,
+    new_figure,
+    title,
+)
+from course_lib.vision import patchify, unpatchify
+
+
+def drawings(pictures: Tensor, captions: Sequence[str], columns: int = 6) -> Figure:
+    """Draw pictures (B, 3, H, W) in rows, each under its caption."""
+    if len(pictures) != len(captions) or not len(captions):
+        raise ValueError(
+            f"each picture needs a caption, and there must be one; got {len(pictures)} pictures "
+            f"and {len(captions)} captions."
+        )
+    rows = -(-len(pictures) // columns)
+    figure, axes = new_figure(1.75 * columns, 2.1 * rows, rows, columns)
+    for number, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if number < len(pictures):
+            _picture(ax, pictures[number])
+            title(ax, captions[number], 1.5)
+    return figure
+
+
+def patches(picture: Tensor, patch: int, attention: Tensor | None = None) -> Figure:
+    """Draw a picture (3, H, W) with its grid, its patches in a row, and the class token's look."""
+    margins = Margins(left=0.3, right=0.3, bottom=0.3, top=0.55, across=0.4)
+    figure, (whole, row, look) = new_figure(
+        10, 3.2, cols=3, margins=margins, width_ratios=[1, 1.6, 1]
+    )
+    _picture(whole, picture)
+    side = picture.shape[-1]
+    for line in range(0, side + 1, patch):
+        whole.axhline(line - 0.5, color="white", linewidth=0.6)
+        whole.axvline(line - 0.5, color="white", linewidth=0.6)
+    cut = patchify(picture[None], patch)[0]  # (N, 3 P²)
+    title(whole, f"{side} x {side} pixels, {len(cut)} patches")
+    _patch_row(row, cut, patch)
+    look.axis("off")
+    if attention is not None:
+        heatmap(look, attention)
+        title(look, f"the class token gives {as_array(attention).max():.0%} to one patch")
+    return figure
+
+
+def _patch_row(ax: Axes, cut: Tensor, patch: int) -> None:
+    """Draw patches side by side with gaps, in lines of eight."""
+    columns = min(8, len(cut))
+    rows = -(-len(cut) // columns)
+    for number, each in enumerate(unpatchify(cut[:, None], patch, patch, patch)):
+        x, y = number % columns, number // columns
+        box = (x + 0.05, x + 0.95, y + 0.95, y + 0.05)
+        ax.imshow(as_array(each.permute(1, 2, 0)), extent=box, interpolation="nearest")
+    ax.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[], aspect="equal")
+    ax.axis("off")
+    title(ax, f"a row of {len(cut)} tokens, {cut.shape[1]} numbers each")
+
+
+def similarity(matrix: Tensor, pictures: Tensor, captions: Sequence[str]) -> Figure:
+    """Draw the cosines of pictures (rows) and captions, with the pictures beside their rows."""
+    margins = Margins(left=1.0, right=0.2, bottom=1.3, top=0.6)
+    figure, ax = new_figure(8.0, 1.9 + 0.62 * len(pictures), margins=margins)
+    heatmap(ax, matrix, numbers=".2f")
+    ax.set_yticks([])
+    ax.set_xticks(range(len(captions)), captions, rotation=25)
+    for number, picture in enumerate(pictures):
+        inset = ax.inset_axes((-1.5, number - 0.45, 0.9, 0.9), transform=ax.transData)
+        _picture(inset, picture)
+        inset.axis("off")
+    right = sum(best == row for row, best in enumerate(as_array(matrix).argmax(1)))
+    title(ax, f"{right} of {len(matrix)} pictures are most similar to their own caption")
+    return figure
+
+
+def looks(picture: Tensor, weights: Tensor, question: str, answer: str) -> Figure:
+    """Draw a picture beside what each layer's heads read of its quarters, (layers, 2, 2)."""
+    layers = len(weights)
+    margins = Margins(left=0.2, right=0.2, bottom=0.25, top=0.75, across=0.3)
+    figure, axes = new_figure(2.6 * (layers + 1), 3.2, cols=layers + 1, margins=margins)
+    _picture(axes[0], picture)
+    axes[0].axis("off")
+    title(axes[0], f"{question} {answer}")
+    for number, ax in enumerate(axes[1:]):
+        heatmap(ax, weights[number], numbers=".0%")
+        title(ax, f"layer {number}: {as_array(weights[number]).sum():.0%} goes to the picture")
+    return figure
+
+
+def budget(
+    sides: Sequence[int], tokens: Mapping[str, Sequence[int]], side: int, now: Mapping[str, int]
+) -> Figure:
+    """Draw visual tokens against the side of a square picture, a line for each way."""
+    margins = Margins(left=0.9, right=0.2, bottom=0.6, top=0.6)
+    figure, ax = new_figure(8.0, 3.6, margins=margins)
+    colours = (OKABE_ITO.blue, OKABE_ITO.vermillion, OKABE_ITO.green)
+    for colour, (name, line) in zip(colours, tokens.items(), strict=False):
+        ax.plot(sides, line, color=colour, label=name, drawstyle="steps-post")
+        ax.plot(side, now[name], "o", color=colour)
+    ax.set(xlabel="side of the picture, in pixels", ylabel="visual tokens", yscale="log")
+    ax.legend(fontsize=8, loc="upper left")
+    first = next(iter(now))
+    title(ax, f"{side} x {side} pixels: {now[first]:,} tokens with {first}")
+    return figure
+
+
+def curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str]) -> Figure:
+    """Draw measurements of training logs against the step, one panel for each log."""
+    figure, axes = new_figure(4.8 * len(logs), 3.2, cols=len(logs))
+    panels = axes.flat if len(logs) > 1 else [axes]
+    palette = tuple(OKABE_ITO)
+    for ax, (label, records) in zip(panels, logs.items(), strict=True):
+        steps = [record["step"] for record in records]
+        shown = [name for name in names if name in records[-1]]
+        for number, name in enumerate(shown):
+            values: list[Number] = [record[name] for record in records]
+            ax.plot(steps, values, color=palette[(number + 1) % len(palette)], label=name)
+        ax.set(xlabel="step", ylabel="share right", ylim=(0, 1.02))
+        ax.legend(fontsize=8)
+        title(ax, label)
+    return figure
+
+
+def sound(matrix: Tensor, patch: int) -> Figure:
+    """Draw a spectrogram (F, T), low pitches at the bottom, with the grid of its patches."""
+    figure, ax = new_figure(7.0, 3.0)
+    ax.imshow(as_array(matrix), origin="lower", aspect="auto", cmap="cividis")
+    rows, columns = matrix.shape
+    for line in range(0, rows + 1, patch):
+        ax.axhline(line - 0.5, color="white", linewidth=0.5)
+    for line in range(0, columns + 1, patch):
+        ax.axvline(line - 0.5, color="white", linewidth=0.5)
+    ax.set(xlabel="frame", ylabel="frequency")
+    title(ax, f"{rows} x {columns} numbers are {rows // patch * (columns // patch)} patches")
+    return figure
+
+
+def _picture(ax: Axes, picture: Tensor) -> None:
+    ax.imshow(as_array(picture.permute(1, 2, 0)), interpolation="nearest", vmin=0, vmax=1)
+    ax.set(xticks=[], yticks=[])
