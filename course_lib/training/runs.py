@@ -75,6 +75,10 @@ class LoggedRun:
         """Return what is measured now."""
         raise NotImplementedError
 
+    def store(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write the trained model to a folder, with what belongs to it."""
+        raise NotImplementedError
+
     def _resume(self) -> None:
         self.training.resume(self.state)
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
