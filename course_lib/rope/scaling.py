@@ -10,7 +10,7 @@ and it is there that unseen angles appear.
     NTK-aware             base * factor ** (D / (D - 2)): the slowest plane by factor, the first not
     dynamic               NTK-aware, with a factor that grows with the text
     YaRN                  slow planes by factor, fast ones not, a ramp between; sharper scores
-    Llama 3               the same idea with a ramp over wavelengths
+    Llama 3               the same idea with a ramp in the number of turns
     LongRoPE              a factor per plane, found by search
     proportional          a part of the planes; the others do not rotate
 

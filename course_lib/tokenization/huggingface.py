@@ -6,8 +6,8 @@ it prints, else one from U+0100 upwards. That is why a space shows as `Ġ` in su
 
     b" the"  ↔  "Ġthe"
 
-What a file asks for and this library lacks is refused, never passed over: a tokenizer that differs
-in one step gives a model other ids than it was trained on. Steps that leave the ids of plain text
+What a file asks for and this library lacks raises an error: a tokenizer that differs in one step
+gives a model different ids from those it was trained on. Steps that leave the ids of plain text
 alone (post-processor, decoder, truncation, padding) are not read.
 
 Taught in:        tokenization

@@ -205,11 +205,11 @@ reveal("tokenization.train_bpe")
 
 # %% [markdown] id="the-byte-alphabet"
 # ### How bytes are written
-# Which id does a byte get? GPT-2 numbers the bytes in an order of its own: first the printable ones, then the rest. To call a byte
-# printable, read it as the character with that code point (Latin-1): byte 54 is `T`, byte C3 is `Ã`. Printable are 188 of them: `!`
-# to `~`, `¡` to `¬` and `®` to `ÿ`. So `!` has the id 0, and `T`, the 52nd printable byte, has 51. In files each byte is written as one printable character. A printable
-# byte stands for itself, and the others get characters from U+0100 on, so that a space shows as `Ġ` and a line break as `Ċ`. A
-# character of two bytes shows as two: `é` is written `Ã©`.
+# Which id does a byte get? GPT-2 numbers the bytes in an order of its own: first the printable ones, then the rest. A byte is
+# printable if the character with that code point (Latin-1) is: in hexadecimal, byte 54 is `T` and byte C3 is `Ã`. 188 bytes are
+# printable: `!` to `~`, `¡` to `¬` and `®` to `ÿ`. So `!` has the id 0, and `T`, the 52nd printable byte, has 51. In files each
+# byte is written as one printable character. A printable byte stands for itself, and the others get characters from U+0100 on,
+# so that a space shows as `Ġ` and a line break as `Ċ`. A character of two bytes shows as two: `é` is written `Ã©`.
 
 # %% id="bytes-as-characters"
 byte_ids = bpe_training.BYTE_IDS
@@ -223,8 +223,9 @@ for shown in ("!", "T", " ", "\n", " cat", "é"):
 # `course_lib`, `ByteBPE.train`. The loop reads all words for every merge, so it gets only 30 of the 768 merges. (`ByteBPE` changes
 # only the counts that a merge affects: see *Further: training without recounting*.)
 #
-# Then `tokenizers`, written in Rust, which runs the tokenizers of most open models and can train new ones. On the same text it must learn the same merges
-# in the same order, ties included. Its file writes bytes as characters, so ours are written the same way.
+# Then `tokenizers`, written in Rust, which runs the tokenizers of most open models and can train new ones. On the same text it
+# must learn the same merges in the same order, ties included. Its file writes bytes as characters, so ours are written the same
+# way.
 
 # %% id="text-corpus-train-text-100-000"
 text = corpus.train_text(100_000)
@@ -266,8 +267,9 @@ for name, pattern in (("cut into words", patterns.GPT2_PATTERN), ("not cut", r"(
 
 # %% [markdown] id="so-text-is-cut-into-words"
 # So text is cut into words *before* anything is counted, by a regular expression, and no token ever crosses a cut. The pattern
-# of GPT-2 has six alternatives. In them `\p{L}` is any letter, `\p{N}` any digit or other number character (½, Ⅳ), `\s` white space, `\S` anything else, and
-# `(?!\S)` means "not directly before `\S`". At each place the first alternative that matches wins:
+# of GPT-2 has six alternatives. In them `\p{L}` is any letter, `\p{N}` any digit or other number character (½, Ⅳ), `\s` white
+# space, `\S` anything else, and `(?!\S)` means "not directly before `\S`". At each place the first alternative that matches
+# wins:
 
 # %% id="the-gpt2-pattern"
 alternatives = {
@@ -308,8 +310,8 @@ for name in ("GPT2", "GPT4", "QWEN"):
     print(f"{name}: ", "|".join(found).replace(" ", "␣").replace("\n", "↵"))
 
 # %% [markdown] id="play-with-it"
-# With GPT-2's pattern, `12345` may be one token or several, depending on where merges happened to fall, and the model must learn
-# arithmetic on that. With Qwen's, a number is its digits. That costs more tokens, and is done on purpose.
+# One, three and six. With GPT-2's pattern, `12345` may be one token or several, depending on where merges happened to fall, and
+# the model must learn arithmetic on that. With Qwen's, a number is its digits. That costs more tokens, and is done on purpose.
 #
 # ### Play with it
 # Type any text and compare two byte-level tokenizers. Below each token you see its id and the rank of the merge that made it; a
@@ -379,8 +381,8 @@ spellings = {tuple(tokenizer.encode(word)) for word in ("the", " the", "The", "T
 print("spellings of one word:  ", len(spellings))
 
 # %% [markdown] id="play-with-it-2"
-# A space in front, a capital: to the model these are different integers that have nothing in common, until training has taught it
-# that they do.
+# With a space in front, or with capitals, the word becomes different integers. To the model they have nothing in common until
+# training has taught it that they do.
 #
 # ### Play with it
 # A word becomes a tree. Each bracket is a merge, labelled with the token it makes and its rank; the height shows the order.
@@ -505,9 +507,8 @@ for pair in found.counts:
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
-# Before that, the uncased BERT also lowers capitals and strips accents, and every BERT cuts at punctuation. `course_lib` does the
-# same. With one vocabulary, the
-# ids must agree.
+# Before all this, the uncased BERT lowercases the text and strips accents, and every BERT cuts at punctuation. `course_lib` does
+# the same. With one vocabulary, the ids must agree.
 
 # %% id="pieces-wordpiece-train-text-1024"
 pieces = WordPiece.train([text], 1024)
@@ -716,8 +717,8 @@ print("and the text is the same:        ", turns.decode(careless) == turns.decod
 # The user wrote a system message. `encode_chat` avoids this: it encodes each part separately, special tokens for the frame,
 # plain text for what somebody said. With `transformers` the caller must do the same: encode what somebody said on its own, with
 # `split_special_tokens=True`, and put the frame around it. (Given the whole rendered text, the option would spell out the frame
-# too.) None of this ends
-# prompt injection, for a model may also obey plain words. It ends the kind that the tokenizer is responsible for.
+# too.) None of this ends prompt injection, for a model may also obey plain words. It ends the kind that the tokenizer is
+# responsible for.
 
 # %% id="reveal-chat-encode-chat"
 reveal(chat.encode_chat)
@@ -750,9 +751,10 @@ print(
 print(f"logits of 8192 tokens in float32: {8192 * table_rows * 4 / 1e9:.1f} GB")
 
 # %% [markdown] id="what-encoding-costs"
-# At the input one row is looked up. At the output every row is multiplied with the hidden state, for every token. At one FLOP
-# for each byte read, the memory and not the arithmetic limits the speed (a GPU can do several hundred FLOPs in the time in which
-# it reads one byte), so the step is cheaper per token in a batch, which reads the table once for all its rows.
+# At the input one row is looked up. At the output every row is multiplied with the vector that the model has computed for the
+# token (its *hidden state*). At one FLOP for each byte read, the memory and not the arithmetic limits the speed (a GPU can do
+# several hundred FLOPs in the time in which it reads one byte), so the step is cheaper per token in a batch, which reads the
+# table once for all its rows.
 #
 # The tokenizer itself does no arithmetic at all: its time goes into looking things up. Qwen3 was trained on 36 trillion tokens,
 # which at 4 bytes each is 144 TB.
@@ -796,7 +798,7 @@ for size, share in zip(sizes[1:], saved_share, strict=True):
     print(f"doubled to {size}: {share:.1%} fewer tokens")
 
 # %% [markdown] id="each-doubling-of-the-table-saves"
-# About 24 %, 18 % and 12 %: each doubling of the table saves less than the one before. To halve the sequence, every pair of
+# About 24 %, 18.5 % and 12 %: each doubling of the table saves less than the one before. To halve the sequence, every pair of
 # neighbours would have to become one token, but the frequent ones are merged first, and later ones are ever rarer. And look at
 # the other curves: this vocabulary was trained on English documentation. On Chinese it saves nothing, however large it grows,
 # because no merge was ever learned there.
@@ -821,9 +823,9 @@ for name, each in kinds.items():
     print(f"{name:15} vocabulary {each.vocab_size:4}   sequence {len(ids):6}   unknown {share:.2%}")
 
 # %% [markdown] id="why-the-score-wastes-tokens"
-# WordPiece: about a third more than BPE, almost a quarter more than Unigram. The score of section 7 is the reason. It favours pairs of
-# *rare* pieces, such as `q ##u`, so it spends the vocabulary on long pieces of rare words, while frequent words stay in several
-# pieces.
+# WordPiece: about a third more than BPE, almost a quarter more than Unigram. The score of section 7 is the reason. It favours
+# pairs of *rare* pieces, such as `q ##u`, so it spends the vocabulary on long pieces of rare words, while frequent words stay
+# in several pieces.
 
 # %% [markdown] id="the-same-thought-in-other-languages"
 # ### The same sentence in other languages
@@ -847,8 +849,9 @@ for name, sample in corpus.SAMPLES.items():
 # have a fraction of the context. Real models are trained on many languages, and the factor is smaller, but it is not 1. The
 # remedy is not a better algorithm. It is more text in these languages when the tokenizer is trained.
 #
-# The first column refutes a common claim, *"one token is about four characters"*. That is a rule of thumb for English and a large
-# vocabulary that was trained on it. Where no merge was learned, a character takes as many tokens as it has bytes: three in Chinese.
+# The characters per token refute a common claim, *"one token is about four characters"*. That is a rule of thumb for English
+# and a large vocabulary that was trained on it. Where no merge was learned, a character takes as many tokens as it has bytes:
+# three in Chinese.
 
 # %% [markdown] id="13-claims-that-are-wrong"
 # ## 12 · Claims that are wrong
@@ -975,8 +978,8 @@ fewer = with_counts < len(kinds["byte-level BPE"].encode(held_out))
 print("needs fewer tokens than byte-level BPE:", fewer)
 
 # %% [markdown] id="why-by-counts-needs-fewer"
-# `th` and `the` come first, as in BPE. It needs fewer tokens than BPE here, since it lowers capitals and drops spaces and line
-# breaks: what it does not keep it need not encode.
+# `th` and `the` come first, as in BPE. It needs fewer tokens than BPE here, since it lowercases the text and drops spaces and
+# line breaks: what it does not keep it need not encode.
 
 # %% [markdown] id="build-it-7"
 # ## Further: training Unigram
@@ -1022,16 +1025,17 @@ print("most probable:", {piece: round(math.exp(log_probs[piece]), 3) for piece i
 
 # %% [markdown] id="em-is-content-when-every-word"
 # Here EM ends with every word a piece of its own: it raises the likelihood and does not ask how many pieces that takes, so EM
-# alone does not keep the vocabulary small. Therefore the trainer *prunes* between the steps: for each piece it computes how much less probable the corpus would be if other pieces had
-# to spell it, and drops the quarter of the pieces with the smallest loss, until the number you want is left.
+# alone does not keep the vocabulary small. Therefore the trainer *prunes* between the steps: for each piece it computes how
+# much less probable the corpus would be if other pieces had to spell it, and drops the quarter of the pieces with the smallest
+# loss, until the number you want is left.
 
 # %% id="reveal-unigram-training-prune"
 reveal(unigram_training.prune)
 
 # %% [markdown] id="checked-against-the-real-thing-4"
 # ### Checked against the real thing
-# SentencePiece writes the space before a word as `▁`, and treats it as part of the word. Trained on a short text, our pieces go
-# into the Unigram model of `tokenizers`; the ids must agree. A character that no piece covers is `<unk>`, unless the
+# SentencePiece writes the space before a word as `▁`, and treats it as part of the word. Our pieces, learned from a short text,
+# go into the Unigram model of `tokenizers`; the ids must agree. A character that no piece covers is `<unk>`, unless the
 # vocabulary also has the 256 bytes as pieces. This *byte fallback* is how Llama 1 and 2 spell rare characters (their
 # SentencePiece vocabulary of 32 000 pieces was made by BPE, not by Unigram). Then compare the kinds of tokenizer, two at a time,
 # on a text of yours. (Unigram saw less text, so that its training takes seconds: a character that it never met is `<unk>`.)
@@ -1116,8 +1120,8 @@ print("merged tokens that their own training text never uses:", 0 < len(steps) <
 # %% [markdown] id="further-typed-special-tokens"
 # ## Further: typed special tokens in other libraries
 #
-# `tiktoken` refuses until the caller decides. A tokenizer of `transformers`, read from a file that the course writes, recognises
-# special tokens in any text.
+# `tiktoken` raises an error until the caller decides. A tokenizer of `transformers`, read from a file that the course writes,
+# recognises special tokens in any text.
 
 # %% id="reference-tiktoken-encoding-2"
 with_turns = tiktoken.Encoding(

@@ -32,8 +32,6 @@ from course_lib.device import seeded
 from course_lib.study import exercise, explorers, figures, hint, quiz, reveal, rounded, show
 from course_lib.study.exhibits import course_model_probes, scoreboard, scoreboard_figure
 from course_lib.tokenization.byte_bpe import ByteBPE
-from course_lib.training.evaluation import token_log_probabilities
-from course_lib.training.recipes import SEPARATOR
 
 # %% [markdown] id="1-one-question-asked-again-and"
 # ## 1 · The chain rule
@@ -924,8 +922,8 @@ print(f"in the training files: {sum(marked) / len(marked):.0%} of the test text"
 
 # %% tags=["nbval-ignore-output"] id="in-the-training-files-and-elsewhere"
 model, tokenizer = course_model_probes.course_model(), course_model_probes.course_tokenizer()
+scores = scoreboard.token_scores(model, tokenizer)
 ids = tokenizer.encode_ordinary(scoreboard.text())
-scores = token_log_probabilities(model, ids, tokenizer.special_tokens[SEPARATOR])
 sizes = torch.tensor([len(tokenizer.tokens[i]) for i in ids])
 pairs = zip(marked, scoreboard.text(), strict=True)
 per_byte = torch.tensor([mark for mark, character in pairs for _ in character.encode()])

@@ -154,11 +154,11 @@ for m, n in ((5, 2), (105, 102), (196, 193)):
 # ## 3 · A number for each distance
 #
 # Adding positions to the vectors mixes *what* with *where*. A different approach leaves the vectors alone and adds to each
-# score a number that depends on the distance. T5 **learns** these numbers. Each near distance has its own number; far distances
-# share one, in buckets of growing size:
+# score a number that depends on the distance. T5 **learns** these numbers for each head. Each near distance has its own number; far
+# distances share numbers, in buckets of growing size:
 
 # %% id="distances-torch-tensor-0-1-2"
-distances = torch.tensor([0, 1, 2, 5, 10, 15, 16, 20, 30, 60, 100, 127, 128, 5000])
+distances = torch.tensor([0, 1, 2, 5, 10, 15, 16, 20, 30, 60, 100, 112, 113, 128, 5000])
 offsets = -distances[None]  # key position minus query position: negative for earlier tokens
 buckets = positions.relative_position_bucket(offsets, bidirectional=False)[0]
 for distance, bucket in zip(distances.tolist(), buckets.tolist(), strict=True):
@@ -204,8 +204,9 @@ reveal("rope.alibi_slopes")
 # %% [markdown] id="now-the-penalty-for-each-pair"
 # Now the penalty for each pair of tokens, (heads, queries, keys). During generation the queries are the newest of many keys, so
 # there may be more keys than queries; without `keys` the two numbers are equal. `token_offsets(queries, keys)`, imported above,
-# takes this into account: for each pair it returns the position of the key minus that of the query. Nothing is masked here; a key
-# after the query gets a penalty as well.
+# takes this into account: for each pair it returns the position of the key minus that of the query. As its third argument pass
+# `slopes.device`, so that the offsets are made where the slopes are. Nothing is masked here; a key after the query gets a penalty
+# as well.
 
 
 # %% id="rope.alibi_bias"
@@ -281,7 +282,8 @@ for head_dim in (4, 64, 128):
 #
 # ### Build it
 # `positions` is a tensor of whole numbers of any shape, since in a batch each text may start at a different position. The
-# result has one more axis, of length head_dim/2. Compute in float32 or better: bfloat16 cannot tell position 256 from 257.
+# result has one more axis, of length head_dim/2, and is on the device of `positions`. Compute in float32 or better: bfloat16
+# cannot tell position 256 from 257.
 
 
 # %% id="rope.angles"
@@ -360,13 +362,14 @@ for dtype in (torch.float64, torch.float32, torch.bfloat16):
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # In exact arithmetic it does not change at all. In floating point large angles are coarse: neighbouring float32 numbers near
-# 100 000 are 0.008 radians apart, so the score changes a little: by less than 0.01 after 1 000
-# positions, by less than 0.5 after 100 000. In bfloat16 they are 512 apart, and the angle would be wrong by
-# many turns. This is why libraries compute angles in float32 even when the model runs in bfloat16.
+# 100 000 are 0.008 radians apart, so the score changes a little: by less than 0.01 after 1 000 positions, by less than 0.5
+# after 100 000. In bfloat16 they are 512 apart, and the angle would be wrong by many turns. This is why libraries compute
+# angles in float32 even when the model runs in bfloat16.
 #
 # ### Checked against the real thing
 # Queries of four heads go through the rotary code of `transformers`' Qwen3, with its base of 1 000 000 and a different start
-# position for each text of the batch:
+# position for each text of the batch. The library's `apply_rope` calls `rotate_halves` for all heads: it takes the cosines and
+# sines (B, T, D/2) and inserts the axis for the heads.
 
 # %% id="config-qwen3config-head-dim-128-max"
 from transformers import Qwen3Config
@@ -393,8 +396,10 @@ print("largest difference < 1e-5:", bool((ours - theirs).abs().max() < 1e-5))
 # | halves | 0 and 3 | 1 and 4 | 2 and 5 |
 # | neighbours | 0 and 1 | 2 and 3 | 4 and 5 |
 #
-# Nothing in the weights says which one they were trained with, and few configs do (`rope_interleave`). You have to know. Shapes are those of `rotate_halves`, and
-# the gradient is checked too.
+# The weights do not tell which layout they were trained with, and few configs do (`rope_interleave`). You have to know.
+#
+# ### Build it
+# Shapes are those of `rotate_halves`, and the gradient is checked too.
 
 
 # %% id="rope.neighbours"
@@ -462,9 +467,9 @@ print("not converted:               ", torch.allclose(scores(w_q, w_k, "halves")
 
 # %% [markdown] id="mix-them-and-see-who-notices"
 # ### The wrong layout
-# A small model of two layers was trained with halves to go on copying a text that repeats (it is one of six that are compared
-# under *Further*). Here it reads such a text, once as trained and once with neighbours rotated. Nothing raises an error; shapes
-# and vector lengths are all right.
+# A small model of two layers was trained, with halves, to continue a repeating text by copying (it is one of six that are
+# compared under *Further*). Here it reads such a text, once as trained and once with neighbours rotated. Nothing raises an
+# error; shapes and vector lengths are all right.
 #
 # > **Predict.** For which of the first tokens are the model's predictions unchanged?
 
@@ -489,8 +494,9 @@ print(
 
 # %% [markdown] id="the-first-token-is-right-at"
 # The first prediction is unchanged: at position 0 nothing is rotated. The next few change little: until the text repeats, after
-# 12 tokens, there is nothing to copy, and both versions guess. After that the predictions are wrong. The wrong layout does not crash; it looks like a bad model. If a converted checkpoint
-# generates a few good words and then falls apart, check the layout first.
+# 12 tokens, there is nothing to copy, and both versions guess. After that the predictions are wrong. The wrong layout does not
+# crash; it looks like a bad model. If a converted checkpoint generates a few good words and then falls apart, check the layout
+# first.
 #
 # ## 6 · Values are not rotated
 #
@@ -596,8 +602,8 @@ print(f"{rotating / seconds(q.clone):.0f} times the time of a copy")
 
 # %% [markdown] id="rope-is-memory-bound"
 # RoPE is **memory-bound**: with less than one operation per byte, its time is that of moving the queries and keys, and it moves
-# them several times. Each step of the formula (four products, a difference, a sum, and `cat`) is a separate pass over memory. Measured,
-# the formula takes longer than 4.5 copies, but far less than the projection before it. Two consequences:
+# them several times. Each step of the formula (four products, a difference, a sum, and `cat`) is a separate pass over memory.
+# Measured, the formula takes longer than 4.5 copies, but far less than the projection before it. Two consequences:
 # - cosines and sines are computed once per forward pass and shared by all layers and heads; they are small;
 # - fast implementations *fuse* the rotation with a neighbouring step, such as the projection, QK-norm or the write into the
 #   cache, so that the features are not moved an extra time.
@@ -613,9 +619,9 @@ print(f"{rotating / seconds(q.clone):.0f} times the time of a copy")
 explorers.rope.decay()
 
 # %% [markdown] id="for-a-query-that-equals-its"
-# For a query that equals its key each plane adds $2\cos(\text{distance}\cdot\omega_i)$ on average, before the division by √D, and
-# these cosines get out of phase. (The bands are one standard deviation on each side.) For independent pairs the mean is 0 at every distance, and the spread is the same everywhere: a rotated random
-# vector is as random as before.
+# For a query that equals its key each plane adds $2\cos(\text{distance}\cdot\omega_i)$ on average, before the division by √D,
+# and these cosines get out of phase. (The bands are one standard deviation on each side.) For independent pairs the mean is 0
+# at every distance, and the spread is the same everywhere: a rotated random vector is as random as before.
 #
 # A trained model is neither. It can learn a query whose best key is five tokens back: take a key, rotate it *back* by
 # five steps, and use that as the query. At a distance of five, RoPE rotates it forward again.
@@ -627,7 +633,7 @@ back = steps[5:6]
 query = rope.rotate_halves(key, back.cos(), -back.sin())  # rotated back by five steps
 at_distance = rope.rotate_halves(query.expand(12, -1), steps.cos(), steps.sin()) @ key[0]
 for distance in (0, 1, 3, 5, 7, 11):
-    print(f"{distance:2} tokens back: {at_distance[distance] / 8:5.1f}")
+    print(f"{distance:2} tokens back: {at_distance[distance] / math.sqrt(64):5.1f}")
 print("largest at distance", int(at_distance.argmax()))
 
 # %% [markdown] id="the-score-rises-up-to-distance"
@@ -891,9 +897,9 @@ print("the same features:", torch.allclose(neighbours, concatenated))
 # %% [markdown] id="play-with-it"
 # ## Further: a table of positions has stripes
 #
-# Left the table itself, in the middle the similarity of its rows, and right the same for shuffled rows, as a control: a
-# shuffled table has no stripes. Choose the *learned* table. It was trained in one of six small models (see the next section), and
-# nothing in its training asked for neighbours to be similar. Did it develop stripes?
+# On the left is the table itself, in the middle the similarity of its rows, and on the right the same for shuffled rows, as a
+# control: a shuffled table has no stripes. Choose the *learned* table. It was trained in one of six small models (see the next
+# section), and nothing in its training asked for neighbours to be similar. Did it develop stripes?
 
 # %% id="explorers-rope-position-table"
 explorers.rope.position_table()
@@ -995,7 +1001,8 @@ print(rounded(turns, 1))
 
 # %% [markdown] id="it-must-now-copy-from-distances"
 # Now it has to copy from distances up to 128, in texts of twice that length, under each rule and **without any further
-# training**. Plain RoPE is black (up to 24 tokens its curve lies under that of *dynamic*). "4 times" means texts of 192 tokens, so a distance of 96.
+# training**. Plain RoPE is black (up to 24 tokens its curve is hidden under that of *dynamic*). "4 times" means texts of 192
+# tokens, so a distance of 96.
 #
 # > **Predict.** Which rule is the worst at *short* distances, and why?
 
@@ -1005,8 +1012,8 @@ explorers.rope.context_extension()
 # %% [markdown] id="plain-rope-is-good-where-it"
 # - **Plain** RoPE is good at trained lengths and fails abruptly beyond them.
 # - **Interpolation** is bad everywhere, even at 8 tokens. The next cell shows why.
-# - **NTK-aware, YaRN and Llama 3** change the fast planes little or not at all. They work at longer distances, and cost
-#   1 to 2.5 nats at short ones, although the previous token is still found (next cell).
+# - **NTK-aware, YaRN and Llama 3** change the fast planes little or not at all. They work at longer distances
+#   than plain RoPE does, and at 8 and 12 tokens they cost 1 to 2.5 nats, although the previous token is still found (next cell).
 # - **Dynamic** costs nothing on short texts, which it leaves unchanged. That is its purpose.
 # - At 96 tokens, the distance asked for, no rule works: every loss is above 3.5 nats.
 #

@@ -100,7 +100,8 @@ reveal("generation.draw")
 # %% [markdown] id="2-the-tail-and-top-k"
 # ## 2 · The tail, and top-k
 #
-# Why not simply sample? Because of the tail: thousands of tokens that are very unlikely one by one, and not unlikely together.
+# Why not simply sample? Because of the tail: here about two thousand tokens that are very unlikely one by one, and not unlikely
+# together.
 #
 # > **Predict.** Take the 50 most likely next tokens of our prompt. How much probability do all the others have together: a
 # > thousandth, a hundredth, or more?
@@ -113,7 +114,7 @@ for share in (0.01, float(tail)):
     print(f"tail {share:.2f}: {1 - (1 - share) ** 50:.0%} of 50-token texts contain a tail token")
 
 # %% [markdown] id="more-than-half-of-all-texts"
-# Much more than a hundredth. Not every position is as open as this one, but even with a tail of a hundredth four texts of ten
+# Much more than a hundredth. Not every position is as open as this one, but even with a tail of a hundredth four texts in ten
 # contain a tail token. And a text often does not recover from a bad one, since the model conditions on everything
 # that was generated. So the tail is cut off. **Top-k** (Fan et al. 2018) keeps the $k$ largest logits and sets the rest to $-\infty$:
 #
@@ -235,12 +236,12 @@ for name, left in (("temperature first", before), ("temperature last ", after)):
 
 # %% [markdown] id="build-it-9"
 # A low temperature makes the best token so likely that it reaches 0.8 alone. Libraries differ here: `transformers` and this
-# course apply the temperature before the filters: temperature, top-k, top-p, min-p; llama.cpp applies the temperature last by default. The
-# same settings can mean something different in a different program.
+# course apply the temperature before the filters: temperature, top-k, top-p, min-p; llama.cpp applies the temperature last by
+# default. The same settings can mean something different in a different program.
 #
 # The library's `Sampling` holds the settings and puts the steps in order. Temperature 0 cannot be divided by; it is the usual way
 # to write *greedy*, since dividing by a smaller and smaller temperature moves all probability to the largest logit. You can add
-# steps of your own. One that rules out every token with which the text could no longer become valid JSON makes *constrained
+# your own steps. One that rules out every token with which the text could no longer become valid JSON makes *constrained
 # decoding*, for instance.
 #
 # ### Build it
@@ -336,7 +337,8 @@ for score, parent, token in zip(best_scores[0], parents[0], tokens[0], strict=Tr
     print(f"beam {parent} extended by token {token}: {score:.2f}")
 
 # %% [markdown] id="build-it-beam-step"
-# Both extensions of a step may come from one beam; the other beam is then dropped.
+# With $K = 2$ the first two rows are kept, with $K = 3$ all three. Both extensions of a step with $K = 2$ may come from one
+# beam; the other beam is then dropped.
 #
 # ### Build it
 # One step for a batch: `scores` (B, K), `log_probabilities` (B, K, V). Return the `count` best extensions of each row, best
@@ -355,9 +357,9 @@ def best_extensions(scores, log_probabilities, count):
 reveal("generation.beam_step")
 
 # %% [markdown] id="the-search-in-the-library"
-# The library's `beam_search` repeats this step. After each one the KV cache has to follow: beam 3 may now continue what beam 0
-# was. And texts end at different lengths. Each further token lowers log p, so a longer text would lose against a shorter one
-# merely for its length. Finished texts are therefore ranked by
+# The library's `beam_search` repeats this step. After each one the KV cache (section 8) has to follow: beam 3 may now continue
+# what beam 0 was. And texts end at different lengths. Each further token lowers log p, so a longer text would lose against a
+# shorter one merely for its length. Finished texts are therefore ranked by
 #
 # $$\text{score} = \frac{\log p(\text{text})}{\text{length}^{\,a}}$$
 #
@@ -445,8 +447,8 @@ reveal("generation.cache")
 # `model(new_ids, cache=cache).logits` (B, tokens, V) reads new ids after those in the cache and appends them to it.
 #
 # Sample N tokens after each prompt of `ids` (B, T), where N is the width of `uniform` (B, N): step i takes the softmax of the
-# last logits and samples with the numbers `uniform[:, i]`. Return only the new tokens, (B, N). Every token may pass through the
-# layers once: the model counts.
+# last logits and samples with the numbers `uniform[:, i]`. Return only the new tokens, (B, N). Each token may pass through the
+# layers only once; the check counts them.
 
 
 # %% id="generation.loop"
@@ -502,7 +504,7 @@ print(f"100 tokens: {gain:.1f} times as fast with the cache")
 # memory. In that time a GPU could do hundreds of operations and a CPU dozens. So they wait, and what counts is not arithmetic but
 # **bytes**:
 #
-# $$\text{tokens per second} \le \frac{\text{memory bandwidth in bytes per second}}{\text{bytes of the weights}}$$
+# $$\text{tokens per second of one text} \le \frac{\text{memory bandwidth in bytes per second}}{\text{bytes of the weights}}$$
 #
 # (Not quite all weights: of an *untied* embedding table only one row is looked up, and a mixture of experts fetches only the
 # experts that its tokens use. Notebook [Counting parameters](09_parameter_counting.ipynb) counts this exactly.)
@@ -654,9 +656,9 @@ print("residual:     ", rounded(generation.residual_distribution(p, q)))
 show(figures.generation.kept_and_missing(p, q, [" cat", " dog", " bird", " fish"]))
 
 # %% [markdown] id="build-it-8"
-# Blue and green together are exactly the large model's distribution. The proof is one line: a token appears with probability
-# $\min(p, q)$ as a kept draft, and with $(1 - \sum \min(p, q)) \cdot p'$ as a replacement; the factor is the denominator of
-# $p'$, and $\min(p, q) + \max(0, p - q) = p$.
+# In the right-hand bars, blue and green together are exactly the large model's distribution. The proof is one line: a token
+# appears with probability $\min(p, q)$ as a kept draft, and with $(1 - \sum \min(p, q)) \cdot p'$ as a replacement; the factor
+# is the denominator of $p'$, and $\min(p, q) + \max(0, p - q) = p$.
 #
 # ### Build it
 # `target` and `draft` are two distributions (V,). If they are equal nothing is ever rejected; return `target` then.
@@ -697,8 +699,8 @@ reveal("generation.speculative_round")
 # starts there. The library does this in `speculative_generate`.
 #
 # ### Checked against the real thing
-# Three thousand rounds with the two distributions of the figure. The first new token should have the frequencies of $p$, although every
-# draft was sampled from $q$:
+# Three thousand rounds with the two distributions of the figure. The first new token should have the frequencies of $p$,
+# although every draft was sampled from $q$:
 
 # %% id="darts-torch-rand-3000-3-generator"
 uniform = torch.rand(3000, 3, generator=seeded(4), dtype=torch.float64)
@@ -735,7 +737,7 @@ print("fewer passes than tokens:", speculated.passes < 24)
 
 # %% [markdown] id="14-claims-that-are-wrong"
 # Fewer passes. But with a draft that costs half a pass no speed-up can be expected; it is measured under *Further*. In practice
-# the draft model is ten times smaller or more, and was trained on the same text.
+# the draft model is ten times smaller or more, and was trained on similar text.
 #
 # ## 13 · Claims that are wrong
 #
@@ -863,7 +865,7 @@ print("same ids:", torch.equal(torch.stack(list(parts), dim=1), whole))
 reveal(generation.stream)
 
 # %% [markdown] id="further-own-step"
-# ### A step of your own
+# ### Your own step
 # A step is any function that takes logits and the ids so far and returns logits. It goes into `more` of `Sampling` and
 # runs after the repetition penalty and before the temperature. This one rules out a single token:
 
@@ -936,7 +938,8 @@ print(f"measured speed-up {drafting / alone:.2f}")
 # - `prepare_to_write` keeps the model as you know it, but uses PyTorch's fused kernels for norms and attention, and stores the
 #   weights so that they are read contiguously.
 # - `FusedDecoder` rearranges the same weights: one matrix for queries, keys and values, one for gate and up, norm weights
-#   multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook [Positions and RoPE](06_rope.ipynb)).
+#   multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook [Positions and
+#   RoPE](06_rope.ipynb)).
 # - `CompiledDecoder` lets `torch.compile` make a single program of a whole step. Compiling takes about a minute, so it is not
 #   tried here.
 

@@ -82,10 +82,15 @@ def model_row(contestant: str, log_probabilities: Float[Tensor, " T"]) -> Scoreb
     )
 
 
-def trained_row(contestant: str, model: DecoderLM, tokenizer: ByteBPE) -> ScoreboardRow:
-    """Return the row of a trained model, which reads the text in windows of its context."""
+def token_scores(model: DecoderLM, tokenizer: ByteBPE) -> Float[Tensor, " T"]:
+    """Return the log-probability in nats of each token of the text, read in the model's windows."""
     ids, separator = tokenizer.encode_ordinary(text()), tokenizer.special_tokens[SEPARATOR]
-    return model_row(contestant, token_log_probabilities(model, ids, separator))
+    return token_log_probabilities(model, ids, separator)
+
+
+def trained_row(contestant: str, model: DecoderLM, tokenizer: ByteBPE) -> ScoreboardRow:
+    """Return the row of a trained model."""
+    return model_row(contestant, token_scores(model, tokenizer))
 
 
 def course_model_row() -> ScoreboardRow:

@@ -126,10 +126,10 @@ ROUND = Exercise(
     difficulty=3,
     statement=(
         "The draft model proposed the tokens `drafted` (k,), each sampled from its row of `draft` "
-        "(k, V). `target` (k + 1, V) holds the large model's distributions: row i before token i, "
-        "row k after all of them. Return the new tokens of this round, a tensor "
-        "of 1 to k + 1 ids. Keep token i while uniform[i] < target / draft. Replace the first "
-        "rejected one by a sample from the "
+        "(k, V). `target` (k + 1, V) holds the large model's distributions: row i for the place "
+        "of token i, row k for the place after all of them. Return the new tokens of this round, a "
+        "tensor of 1 to k + 1 ids. Keep token i while uniform[i] is below target / draft, the "
+        "ratio of its two probabilities. Replace the first rejected one by a sample from the "
         "residual distribution of its row and stop. If all k are kept, sample one more from row k. "
         "`uniform` is (k + 1,); its last number is for this sample. You may use "
         "`generation.accepted_count`, `generation.residual_distribution` and `generation.draw`."

@@ -131,8 +131,8 @@ INTERPOLATION = OneAnswer(
             "Neighbouring tokens are now only a quarter of a step apart.",
             True,
             "a head that learned to read the previous token uses an angle that now belongs to "
-            "four tokens back. For this reason the other scalings leave the fast planes "
-            "unchanged.",
+            "four tokens back. For this reason the other scalings leave the fastest planes "
+            "unchanged or nearly so.",
         ),
         Option(
             "The slow planes reach angles that were never seen.",
