@@ -22,6 +22,6 @@ ABILITIES = (
         "prune by Wanda and two of four, train through rounding, distil, and judge what is faster "
         "and what is only smaller",
         exercises="wanda two_four straight distil",
-        questions="faster two_four_bits through temperature",
+        questions="faster two_four_bytes through temperature",
     ),
 )

@@ -102,16 +102,19 @@ def gptq_steps(history: GptqHistory, done: int) -> Figure:
     figure, (left, middle, right) = new_figure(
         11, 3.2, cols=3, margins=margins, width_ratios=[1, 1, 1.3]
     )
-    limit = history.weight.abs().max().item()
-    for ax, matrix in (
-        (left, history.states[done]),
-        (middle, history.states[done] - history.weight),
+    limits = [
+        history.weight.abs().max().item(),
+        max((state - history.weight).abs().max().item() for state in history.states),
+    ]
+    for ax, limit, matrix in (
+        (left, limits[0], history.states[done]),
+        (middle, limits[1], history.states[done] - history.weight),
     ):
         ax.imshow(as_array(matrix), cmap=SIGNED.cmap, norm=SIGNED.norm(None, limit), aspect="auto")
         ax.axvline(done - 0.5, color="black", linewidth=1.5)
-        ax.set(xlabel="input", ylabel="output")
+        ax.set(xlabel="input", ylabel="output", xticks=range(0, 16, 4), yticks=range(0, 8, 2))
     title(left, f"weights, {done} columns rounded")
-    title(middle, "change so far: later columns correct")
+    title(middle, "change so far")
     steps = range(len(history.errors))
     right.plot(steps, history.nearest_errors, color=OKABE_ITO.orange, label="nearest")
     right.plot(steps, history.errors, color=OKABE_ITO.blue, label="GPTQ")
@@ -140,8 +143,10 @@ def pareto(rows: Rows) -> Figure:
     )  # fmt: skip
     for row in best:
         place = row["bits per weight"], max(row["more"], 0.0003)
-        ax.annotate(row["name"], place, xytext=(5, 4), textcoords="offset points", fontsize=8)
-    ax.set(yscale="log", xlabel="bits per weight of the blocks, scales included")
+        ax.annotate(row["name"], place, xytext=(-5, -3), textcoords="offset points", fontsize=8,
+            ha="right", va="top",
+        )  # fmt: skip
+    ax.set(yscale="log", xlim=(0, 13), xlabel="bits per weight of the blocks, scales included")
     ax.set_ylabel("bits per byte more than float32")
     ax.legend(frameon=False, fontsize=9)
     kinds = {row["method"] for row in best if row["bits per weight"] < 5}

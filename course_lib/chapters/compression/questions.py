@@ -35,8 +35,8 @@ BITS = Numeric(
     "bits does a weight take?",
     draw=lambda rng: {"bits": rng.choice([2, 3, 4]), "group": rng.choice([16, 32, 64, 128])},
     answer=lambda bits, group: Scheme(bits, group).bits_per_weight(1, 1024),
-    explain=lambda bits, group: f"{bits} + 16 / {group} = {bits + 16 / group:g}.",
-    tolerance=0.001,
+    explain=lambda bits, group: f"{bits} + 16 / {group} = {bits + 16 / group}.",
+    tolerance=0.004,
     slips=(
         Slip("without scales", lambda bits, group: bits, "The scales are stored, too."),
         Slip(
@@ -124,11 +124,11 @@ NF4 = OneAnswer(
         ),
         _wrong(
             "Floating-point numbers with two bits of exponent and one of mantissa, divided by 6.",
-            "That is FP4 (E2M1).",
+            "That describes FP4, which is also called E2M1.",
         ),
         _wrong(
             "The sixteen cluster centres of the layer's own weights.",
-            "That would be k-means, and each layer would have to store its own table.",
+            "This describes k-means; each layer would have to store a table.",
         ),
     ),
 )
@@ -172,7 +172,7 @@ SMOOTH = Numeric(
     id="compression.smoothing",
     prompt="A feature goes up to {a} in the inputs, and up to {w} in the weights. SmoothQuant with "
     "alpha = 1/2 divides the inputs by s. What is s?",
-    draw=lambda rng: {"a": rng.choice([4, 9, 25, 64, 100]), "w": rng.choice([0.25, 0.16, 0.04])},
+    draw=lambda rng: {"a": rng.choice([36, 49, 64, 81, 121]), "w": rng.choice([0.09, 0.16, 0.04])},
     answer=lambda a, w: float(
         compression.smoothing_scales(torch.tensor([float(a)]), torch.tensor([w]), 0.5)
     ),
@@ -211,17 +211,39 @@ FASTER = SeveralAnswers(
     ),
 )
 
+
+def _two_four_bytes(rows: int, columns: int, bits: int) -> int:
+    kept = rows * columns // 2
+    return compression.packed_bytes(kept, bits) + compression.packed_bytes(kept, 2)
+
+
 TWO_FOUR = Numeric(
-    id="compression.two_four_bits",
-    prompt="A 2:4 matrix stores two of every four weights with {bits} bits each, and for each of "
-    "them 2 bits that say where it was. How many bits per weight of the whole matrix are that?",
-    draw=lambda rng: {"bits": rng.choice([4, 8, 16])},
-    answer=lambda bits: (bits + 2) / 2,
-    explain=lambda bits: f"2 · ({bits} + 2) bits for four weights: {(bits + 2) / 2:g} for each.",
-    tolerance=0.001,
+    id="compression.two_four_bytes",
+    prompt="A matrix of {rows} × {columns} weights is stored in the pattern 2:4: of every four "
+    "weights two, with {bits} bits each, and for each of these 2 bits that say where it was. How "
+    "many bytes are that?",
+    draw=lambda rng: {
+        "rows": rng.choice([64, 96, 128]),
+        "columns": rng.choice([256, 512]),
+        "bits": rng.choice([4, 8, 16]),
+    },
+    answer=_two_four_bytes,
+    explain=lambda rows, columns, bits: (
+        f"{rows} · {columns} / 2 = {rows * columns // 2} weights stay, with {bits} + 2 bits each: "
+        f"{_two_four_bytes(rows, columns, bits)} bytes."
+    ),
+    unit="bytes",
     slips=(
-        Slip("without places", lambda bits: bits / 2, "The places are stored too."),
-        Slip("for each that stays", lambda bits: bits + 2, "Divide by all four, not by two."),
+        Slip(
+            "without places",
+            lambda rows, columns, bits: rows * columns * bits / 16,
+            "Where the two were in their four is stored, too: 2 bits for each.",
+        ),
+        Slip(
+            "all weights",
+            lambda rows, columns, bits: rows * columns * (bits + 2) / 8,
+            "Only two of every four are stored.",
+        ),
     ),
 )
 
