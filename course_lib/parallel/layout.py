@@ -77,9 +77,9 @@ class Layout:
         return batch.sequences // (self.dp * self.microbatch)
 
     def __str__(self) -> str:
-        parts = [f"dp={self.dp}", f"tp={self.tp}", f"pp={self.pp}", f"zero={self.zero}"]
-        parts += [f"ep={self.ep}"] if self.ep > 1 else []
-        parts += ["recompute"] if self.recompute else []
+        axes = (("dp", self.dp), ("tp", self.tp), ("pp", self.pp), ("ep", self.ep))
+        parts = [f"{name}={size}" for name, size in axes if size > 1]
+        parts += [f"zero={self.zero}", *["recompute"] * self.recompute]
         return " ".join([*parts, f"microbatch={self.microbatch}"])
 
 

@@ -49,7 +49,7 @@ class ProcessCommunicator(Communicator):
     """A rank that is a process."""
 
     def __init__(self, group: Any = None) -> None:
-        self.group = dist.group.WORLD if group is None else group
+        self.group: Any = dist.group.WORLD if group is None else group
         self.rank, self.size = dist.get_rank(self.group), dist.get_world_size(self.group)
         self._posted: list[tuple[Any, Tensor]] = []
 
@@ -250,7 +250,8 @@ def _child(
 
 def _results(pipes: Sequence[Connection], seconds: int | float) -> list[Any]:
     """Return what the ranks report; the first that fails ends the wait."""
-    waiting, results, end = dict(enumerate(pipes)), [None] * len(pipes), time.monotonic() + seconds
+    waiting, end = dict(enumerate(pipes)), time.monotonic() + seconds
+    results: list[Any] = [None] * len(pipes)
     while waiting:
         ready = wait(list(waiting.values()), max(0.0, end - time.monotonic()))
         if not ready:

@@ -31,7 +31,7 @@ from course_lib.flash import join_parts
 from course_lib.model import DecoderLM, ModelConfig
 from course_lib.parallel import run_ranks
 from course_lib.study import exercise, explorers, hint, quiz, reveal, rounded
-from course_lib.training import next_token_loss
+from course_lib.training import AdamW, next_token_loss
 
 device = default_device()
 
@@ -758,9 +758,6 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 
 
 # %% id="bytes-of-step"
-from course_lib.training import AdamW
-
-
 def bytes_of_step(comm, stage):
     mine = copy.deepcopy(model)
     mine.zero_grad()
@@ -768,8 +765,7 @@ def bytes_of_step(comm, stage):
     if stage == 3:
         engine = parallel.FullyShard(mine, comm, list(mine.blocks))
     elif stage:
-        groups = [{"params": list(mine.parameters())}]
-        engine = parallel.ShardedOptimizer(groups, comm, AdamW, stage)
+        engine = parallel.ShardedOptimizer([{"params": [*mine.parameters()]}], comm, AdamW, stage)
     else:
         engine = parallel.DataParallel(mine, comm)
     before = comm.meter.bytes
@@ -870,7 +866,7 @@ quiz("parallel")
 # %% [markdown] id="further-combining-axes"
 # ## Further: combining axes
 #
-# `mesh(comm, dp=2, tp=2)` arranges ranks in a grid and gives each a communicator along every axis. The last axis is the innermost,
+# `parallel.mesh(comm, dp=2, tp=2)` arranges ranks in a grid and gives each a communicator along every axis. The last axis is the innermost,
 # so that tensor-parallel ranks are neighbours:
 
 

@@ -129,8 +129,8 @@ def zero_stages(parameters: Number, ranks: int, memory: Number) -> Figure:
 def plans(found: Sequence[Plan], name: str, devices: int, shown: int = 6) -> Figure:
     """Draw the step time of the fastest layouts, by what takes it."""
     best = list(found[:shown])
-    margins = Margins(left=3.3, right=0.2, bottom=0.75, top=0.6)
-    figure, ax = new_figure(10, 0.42 * len(best) + 1.6, margins=margins)
+    margins = Margins(left=4.3, right=0.2, bottom=0.75, top=0.6)
+    figure, ax = new_figure(10.5, 0.42 * len(best) + 1.6, margins=margins)
     parts = ("compute", "bubble", "tensor", "pipeline", "experts", "data")
     _stacked(ax, [list(each.time) for each in best], parts)
     labels = [f"{each.layout} ({each.memory.total / 1e9:.0f} GB)" for each in best]

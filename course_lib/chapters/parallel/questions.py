@@ -28,7 +28,7 @@ RING_BYTES = Numeric(
     "does each rank send?",
     draw=lambda rng: {
         "ranks": rng.choice([4, 8, 16]),
-        "megabytes": rng.choice([80, 160, 320, 480]),
+        "megabytes": rng.choice([88, 176, 336, 496]),
     },
     answer=lambda ranks, megabytes: collective_traffic("all-reduce", megabytes, ranks).bytes,
     explain=lambda ranks, megabytes: (
@@ -97,8 +97,8 @@ MEANS = Numeric(
     draw=lambda rng: {
         "few": rng.randint(1, 3),
         "many": rng.randint(7, 9),
-        "low": rng.randint(1, 2),
-        "high": rng.randint(5, 8),
+        "low": rng.choice([1.3, 1.7, 2.1]),
+        "high": rng.choice([5.3, 6.1, 7.9]),
     },
     answer=lambda few, many, low, high: mean_of_batch((few, many), (low, high)),
     explain=lambda few, many, low, high: (
