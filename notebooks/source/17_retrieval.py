@@ -293,6 +293,8 @@ with seeded_draws(0):
     small = EncoderOnly(encoder_training.encoder_config(vocabulary.vocab_size), head=False)
 batches = encoder_training.PairBatches(pairs, vocabulary, rows=16)
 plan = Plan(steps=40, warmup=4, peak=3e-3, final=1e-4)
+
+# %% id="training-encoder-training-contrastivetraining-sm"
 training = encoder_training.ContrastiveTraining(small.to(device), batches, plan)
 losses = [training.step().loss for _ in range(40)]
 print("the loss fell by half:", sum(losses[-5:]) < sum(losses[:5]) / 2)
@@ -427,6 +429,8 @@ queries, data = data[:200].to(device), data[200:].to(device)
 truth = retrieval.ExactIndex(32, "l2")
 truth.add(data)
 nearest = truth.search(queries, 10).ids
+
+# %% id="indexes"
 indexes = {
     "IVF, 1 of 40": retrieval.IVFIndex(32, 40, 1),
     "IVF, 4 of 40": retrieval.IVFIndex(32, 40, 4),
@@ -658,6 +662,7 @@ def seconds_of(index, repeat=3):
     return 1000 * min(times) / len(queries)
 
 
+# %% tags=["nbval-ignore-output"] id="nearest-curves-truth-search-queries-10"
 nearest, curves = truth.search(queries, 10).ids, {}
 for name, each in {"exact": truth, **indexes}.items():
     part = getattr(each, "coarse", each)
