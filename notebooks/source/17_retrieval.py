@@ -643,11 +643,16 @@ for kind, found in sorted(caught.items()):
 # vectors, wherever they are in memory.
 
 # %% id="n-d-cells-nprobe-parts-ef"
+from course_lib.retrieval import costs
+
 N, D, cells, nprobe, parts, ef, links = 1_000_000, 128, 1000, 10, 16, 50, 32
+whole = costs.vector_bytes(N, D)
 for name, compared, memory in (
-    ("exact", N * D, 4 * N * D), ("IVF", (cells + N * nprobe / cells) * D, 4 * N * D),
-    ("PQ", 256 * D + N * parts, N * parts), ("HNSW", ef * links * D, 4 * N * D + 4 * N * links),
-):  # fmt: skip
+    ("exact", N * D, whole),
+    ("IVF", (cells + costs.compared_in_cells(N, cells, nprobe)) * D, whole),
+    ("PQ", 256 * D + N * parts, costs.code_bytes(N, parts)),
+    ("HNSW", ef * links * D, whole + 4 * N * links),
+):
     print(f"{name:<6} {compared / 1e6:7.2f} million operations a query, {memory / 1e6:6.0f} MB")
 
 
