@@ -43,7 +43,7 @@ def top_k(scores: Float[Tensor, "Q N"], k: int) -> Found:
     if groups <= 4 * k:
         columns = torch.arange(count, device=scores.device).expand(queries, count)
         return best(scores, columns, k)
-    whole = scores[:, : groups * GROUP].reshape(queries, groups, GROUP)
+    whole = scores[:, : groups * GROUP].unflatten(1, (groups, GROUP))  # no copy of any layout
     chosen = whole.amax(dim=2).topk(k, dim=1).indices  # (Q, k)
     kept = whole.gather(1, chosen[..., None].expand(-1, -1, GROUP)).flatten(1)
     inside = torch.arange(GROUP, device=scores.device)

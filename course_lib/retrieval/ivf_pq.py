@@ -89,8 +89,7 @@ class IVFPQIndex:
         assert self.quantizer is not None
         assert self.coarse.centres is not None
         tables = self.quantizer.tables(queries - self.coarse.centres[cell])
-        distances = table_distances(tables, self.codes[cell])
-        found = top_k(-distances.contiguous(), k)
+        found = top_k(table_distances(-tables, self.codes[cell]), k)
         kept = found.ids != NOTHING
         return Found(found.scores, self.ids[cell][found.ids.clamp(min=0)].where(kept, NOTHING))
 

@@ -24,7 +24,7 @@ from course_lib.retrieval.exact import require_width, similarity, top_k
 from course_lib.retrieval.kmeans import kmeans, nearest_centres
 from course_lib.retrieval.results import Found, read_index, require_k, write_index
 
-QUERIES = 64  # searched together
+QUERIES = 16  # searched together: their tables should fit into a cache near the processor
 
 
 class ProductQuantizer:
@@ -126,8 +126,7 @@ class PQIndex:
 
     def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
         assert self.quantizer is not None
-        distances = table_distances(self.quantizer.tables(queries), self.codes)
-        return top_k(distances.neg_().contiguous(), k)
+        return top_k(table_distances(-self.quantizer.tables(queries), self.codes), k)
 
     def save(self, path: str | Path) -> None:
         """Write the index into one file."""

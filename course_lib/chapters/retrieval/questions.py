@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from course_lib.retrieval import ndcg_at, windows
+from course_lib.retrieval.costs import code_bytes, compared_in_cells, vector_bytes
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
 from course_lib.study.ask.question_parts import Option, Slip
 
@@ -22,17 +23,24 @@ def _wrong(text: str, why: str) -> Option:
 
 BYTES = Numeric(
     id="retrieval.bytes",
-    prompt="Vectors of {width} float32 numbers are stored as product-quantised codes of {parts} "
-    "bytes. How many times smaller are they, codebooks aside?",
-    draw=lambda rng: {"width": 64 * rng.randint(1, 12), "parts": rng.choice((8, 16, 32))},
-    answer=lambda width, parts: 4 * width / parts,
-    explain=lambda width, parts: (
-        f"4 · {width} bytes become {parts}: a factor of {4 * width / parts:g}."
+    prompt="{thousands} thousand vectors of {width} float32 numbers become product-quantised codes "
+    "of {parts} bytes. How many bytes does this save, codebooks aside?",
+    draw=lambda rng: {
+        "thousands": rng.randint(110, 900),
+        "width": rng.choice((96, 128, 384, 768)),
+        "parts": rng.choice((8, 24, 32)),
+    },
+    answer=lambda thousands, width, parts: (
+        vector_bytes(1000 * thousands, width) - code_bytes(1000 * thousands, parts)
+    ),
+    explain=lambda thousands, width, parts: (
+        f"4 · {width} bytes of each become {parts}; all "
+        f"together that is {1000 * thousands * (4 * width - parts)} fewer."
     ),
     slips=(
         Slip(
             "numbers, not bytes",
-            lambda width, parts: width / parts,
+            lambda thousands, width, parts: 1000 * thousands * (width - parts),
             "A float32 has four bytes.",
         ),
     ),
@@ -40,17 +48,18 @@ BYTES = Numeric(
 
 CHUNKS = Numeric(
     id="retrieval.chunk_count",
-    prompt="A page of {words} words is cut into chunks of {size} words that overlap by {overlap}. "
+    prompt="A book of {words} words is cut into chunks of {size} words that overlap by {overlap}. "
     "How many chunks are there?",
     draw=lambda rng: {
-        "words": rng.randint(400, 900),
+        "words": rng.randint(40_000, 90_000),
         "size": rng.choice((100, 120, 150)),
         "overlap": rng.choice((20, 30, 50)),
     },
     answer=lambda words, size, overlap: len(windows(words, size, overlap)),
     explain=lambda words, size, overlap: (
         f"The first covers {size} words, each further one "
-        f"{size - overlap} new ones: 1 + ⌈({words} − {size}) / {size - overlap}⌉."
+        f"{size - overlap} new ones: 1 + ⌈({words} − {size}) / {size - overlap}⌉ = "
+        f"{len(windows(words, size, overlap))}."
     ),
     slips=(
         Slip(
@@ -66,7 +75,10 @@ NDCG = Numeric(
     prompt="One passage is relevant, and a search finds it at rank {rank}. What is its nDCG@10?",
     draw=lambda rng: {"rank": rng.randint(2, 10)},
     answer=lambda rank: ndcg_at([*range(1, rank), "right"], {"right": 1}, 10),
-    explain=lambda rank: f"The best possible DCG is 1, so it is 1 / log2({rank} + 1).",
+    explain=lambda rank: (
+        f"The best possible DCG is 1, so it is 1 / log2({rank} + 1) = "
+        f"{1 / math.log2(rank + 1):.4f}."
+    ),
     slips=(
         Slip("reciprocal rank", lambda rank: 1 / rank, "That is the reciprocal rank."),
         Slip(
@@ -84,16 +96,16 @@ SCANNED = Numeric(
     draw=lambda rng: {
         "cells": rng.choice((100, 200, 500)),
         "thousands": rng.choice((100, 400, 1000)),
-        "nprobe": rng.choice((1, 4, 10)),
+        "nprobe": rng.choice((3, 4, 10)),
     },
-    answer=lambda cells, thousands, nprobe: 1000 * thousands * nprobe / cells,
+    answer=lambda cells, thousands, nprobe: compared_in_cells(1000 * thousands, cells, nprobe),
     explain=lambda cells, thousands, nprobe: (
-        f"{nprobe} of {cells} cells with {1000 * thousands // cells:,} vectors each."
+        f"{nprobe} of {cells} cells with {1000 * thousands // cells} vectors each: {1000 * thousands * nprobe / cells:.0f}."
     ),
     slips=(
         Slip(
             "one cell",
-            lambda cells, thousands, nprobe: 1000 * thousands / cells if nprobe > 1 else 0,
+            lambda cells, thousands, nprobe: 1000 * thousands / cells,
             "nprobe cells are searched.",
         ),
     ),
@@ -169,7 +181,10 @@ BM25_PARTS = SeveralAnswers(
     "retrieval.bm25_parts",
     "Which of these raise the BM25 score of a text for a query, all else equal?",
     (
-        _right("The word of the query occurs in fewer other texts.", "Its idf is higher."),
+        _right(
+            "The word of the query occurs in fewer other texts.",
+            "Its idf, the weight of the word, is higher.",
+        ),
         _right(
             "The word occurs once more, in a text of the same length.",
             "tf grows; each further occurrence adds less.",
