@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -58,7 +59,7 @@ ABILITY = (
     "module of a name; it does nothing else."
 )
 
-Ask = Callable[[str, dict[str, str]], str]  # a tool's name and its arguments; its result
+Ask = Callable[[str, dict[str, Any]], str]  # a tool's name and its arguments; its result
 
 
 def tool_examples(count: int, seed: int) -> list[Example]:
@@ -99,7 +100,7 @@ TOOL_STAGE = Stage(
 )
 
 
-def answer_tool(name: str, arguments: dict[str, str]) -> str:
+def answer_tool(name: str, arguments: dict[str, Any]) -> str:
     """Return what the calculator or a search among `PLACES` answers, errors as text."""
     try:
         if name == "calculator":
@@ -129,7 +130,7 @@ def tool_answers(
             reply = parse_reply(text)
             if reply.calls:
                 call = reply.calls[0]
-                result = ask(call.name, call.arguments)
+                result = ask(call.name, dict(call.arguments))
                 talks[i].append({"role": "tool", "content": result})
                 still.append(i)
         running = still

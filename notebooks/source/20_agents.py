@@ -512,6 +512,22 @@ print(f"{'':38}", *(f"{name:>12}" for name in columns))
 for row, shares in table.items():
     print(f"{row:38}", *(f"{shares[name]:12.0%}" for name in columns))
 
+# %% [markdown] id="the-second-row-has-no-right"
+# The second row has no right answers, and that is as it should be: without a result there is nothing to say. A tenth of its
+# training conversations had a tool that failed, and it has learned to admit it.
+
+
+# %% id="out-of-order"
+def out_of_order(expression: str) -> str:
+    """Return the value of an expression."""
+    raise RuntimeError("out of order")
+
+
+broken = agents.Tool("calculator", "", calculator.parameters, out_of_order, isolated=False)
+run = Agent(ModelBrain(small), [broken], Budget(steps=4)).run("What is 38 times 57?")
+print("the tool says:", next(m["content"] for m in run.messages if m["role"] == "tool"))
+print("the answer:", run.answer)
+
 # %% [markdown] id="with-its-calculator-it-multiplies-numbers"
 # With its calculator it multiplies numbers of three digits, which the assistant without tools never does. With longer numbers
 # it fails: the *call* is wrong, not the calculator. A grammar does not help with that:

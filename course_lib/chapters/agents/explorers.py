@@ -20,7 +20,7 @@ from course_lib.study.display.plotting import Number
 
 ROLES = ("system", "user", "assistant", "tool", "assistant", "tool", "tool", "assistant", "tool",
          "assistant")  # fmt: skip
-SIZES = (40, 60, 30, 120, 35, 200, 90, 25, 60, 50)
+SIZES = (40, 60, 40, 110, 40, 190, 90, 40, 60, 50)
 EVERY = "all defences"
 
 

@@ -21,7 +21,7 @@ STORED = Path(__file__).parent / "data" / "measurements.json"
 COUNT = 50
 
 
-def broken(name: str, arguments: dict[str, str]) -> str:
+def broken(name: str, arguments: dict[str, Any]) -> str:
     """Answer as a tool that is out of order."""
     return "error: out of order."
 

@@ -75,9 +75,10 @@ def test_the_explorers_follow_their_controls():
     growth.controls["turns"].value = 4
     assert growth.image == png_bytes(figures.growth(1000, 300, 4))
     context = explorers.context()
-    context.controls["budget"].value = 710
+    context.controls["budget"].value = sum(explorers.SIZES)
     everything = list(range(len(explorers.ROLES)))
-    drawn = figures.context(explorers.ROLES, explorers.SIZES, everything, 710)
+    total = sum(explorers.SIZES)
+    drawn = figures.context(explorers.ROLES, explorers.SIZES, everything, total)
     assert context.image == png_bytes(drawn)
     attacks = explorers.attacks()
     attacks.controls["defence"].value = "filter"
