@@ -111,8 +111,8 @@ print({name: f"{count / 400:.0%}" for name, count in covered.items()})
 #
 # ### Two models on the same items
 #
-# Model A has 82 % and model B 78 %, on the same 400 questions. Their intervals overlap. Is A better? Both find the same questions
-# hard, so the *difference*, taken question by question, varies much less than either score:
+# Model A is some points better than model B on the same 400 questions, but their intervals overlap. Is it better at all? Both find the
+# same questions hard, so the *difference*, taken question by question, varies much less than either score:
 
 # %% id="hard-torch-rand-400-generator-seeded"
 hard = torch.rand(400, generator=seeded(1))

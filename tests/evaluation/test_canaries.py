@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from course_lib.cli import main
 from course_lib.evaluation import (
     canary_exposure,
     code_log_probabilities,
@@ -86,3 +87,13 @@ def test_a_stopped_run_ends_like_one_that_was_not(tmp_path, monkeypatch):
     assert all(map(torch.equal, whole.model.parameters(), parts.model.parameters()))
     whole.store(tmp_path / "model")
     assert "2 steps of 1,536 tokens, seed 1" in (tmp_path / "model/README.md").read_text()
+
+
+def test_the_command_trains_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("course_lib.evaluation.canary_training.EACH", 1)
+    monkeypatch.setattr("course_lib.evaluation.canary_training.CHARACTERS", 20_000)
+    given = ["train", "--recipe", "canaries", "--folder", str(tmp_path)]
+    assert main([*given, "--until", "1"]) == 0
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+    assert main([*given, "--start", "elsewhere"]) == 1
+    assert "canaries" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 `python -m course_lib.chapters.evaluation.measurements` repeats all of it, or what is named.
 
     peers   scores of sacrebleu, rouge-score and bert-score on a few pairs of texts
-    seeds   the recipes `canaries` and `assistant-refusal` with three seeds, without the models
+    seeds   the recipes `canaries` and `assistant-refusal` with several seeds, without the models
 
 Taught in:        evaluation
 Checked against:  the packages themselves, in the tests; the stored models' logs
@@ -22,7 +22,7 @@ from course_lib.evaluation.canary_training import CanaryRun
 from course_lib.evaluation.refusals import REFUSAL_STAGE, RefusalRun
 
 DATA = Path(__file__).parent / "data"
-SEEDS = (0, 1, 2)
+CANARY_SEEDS, REFUSAL_SEEDS = (0, 1), (0, 1, 2)
 PAIRS = (
     ("the cat sat on the mat", "the cat sat on the mat"),
     ("the cat sat", "the cat sat"),
@@ -106,10 +106,11 @@ def measure_seeds(folder: Path | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as made:
         place = folder or Path(made)
         found: dict[str, Any] = {"exposures": {}, "refusals": {}}
-        for seed in SEEDS:
+        for seed in CANARY_SEEDS:
             canaries = CanaryRun(place / f"canary{seed}", seed)
             canaries.go_on()
             found["exposures"][str(seed)] = canaries.records[-1]["exposures"]
+        for seed in REFUSAL_SEEDS:
             refusals = RefusalRun(REFUSAL_STAGE, place / f"refusal{seed}", seed)
             refusals.go_on()
             found["refusals"][str(seed)] = refusals.records[-1]["refusals"]
@@ -122,7 +123,7 @@ def peers() -> dict[str, Any]:
 
 
 def seeds() -> dict[str, Any]:
-    """Return the stored results of three seeds."""
+    """Return the stored results of several seeds."""
     return _stored("seeds")
 
 

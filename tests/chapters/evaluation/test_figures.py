@@ -31,8 +31,9 @@ def test_bleu_is_drawn_term_by_term():
 def test_calibration_has_a_point_for_each_bin():
     [ax] = figures.calibration(SCORES, LABELS, 2).axes
     found = calibration_bins(SCORES, LABELS, 2)
-    points = ax.collections[0].get_offsets().tolist()
-    assert points == pytest.approx([[each.confidence, each.accuracy] for each in found])
+    points = ax.collections[0].get_offsets()
+    assert points[:, 0].tolist() == pytest.approx([each.confidence for each in found])
+    assert points[:, 1].tolist() == pytest.approx([each.accuracy for each in found])
 
 
 def test_the_roc_curve_marks_its_threshold():

@@ -1,4 +1,4 @@
-"""What is stored of the peers and of three seeds, beside the packages and the logs."""
+"""What is stored of the peers and of several seeds, beside the packages and the logs."""
 
 import pytest
 
@@ -42,6 +42,8 @@ def test_the_first_seed_is_the_stored_one():
 
 def test_every_seed_says_the_same():
     stored = measurements.seeds()
+    assert [*map(int, stored["exposures"])] == list(measurements.CANARY_SEEDS)
+    assert [*map(int, stored["refusals"])] == list(measurements.REFUSAL_SEEDS)
     for found in stored["exposures"].values():
         means = [sum(found[str(n)]) / len(found[str(n)]) for n in COPIES]
         assert means[0] < 4 < 12 < means[-1]
