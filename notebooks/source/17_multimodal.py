@@ -451,19 +451,19 @@ print("pairs never seen:", answer_rates(llava, 200, NEVER).all)
 # them. This is the test to run on every model that claims to see, and kind by kind, since a mean can hide that some kinds are
 # guessed. For which kinds do the 95 % intervals lie apart?
 
-# %%
+# %% id="for-kind-found-in-results-its"
 for kind, found in results["its picture"].kinds.items():
     alone = results["words alone"].kinds[kind]
     above = found.interval[0] > alone.interval[1]
     print(f"{kind:8} {found}, words alone {alone}: {'it looks' if above else 'not shown to look'}")
 
-# %% [markdown]
+# %% [markdown] id="this-is-an-honest-picture-of"
 # This is an honest picture of a small run: 16 minutes of training on a busy core. Some kinds of questions are answered from the
 # picture, far from perfectly; for others nothing shows that the picture is used, although a linear probe finds what they ask for
 # in the visual tokens. What is missing is in the language model: it must find the one thing that the question names among several. (`course train
 # --recipe drawing-llava` repeats the run; more steps are the first thing to try.)
 
-# %%
+# %% id="probe-scenes-random-scenes-1200-seeded"
 probe_scenes = random_scenes(1200, seeded(5))
 with torch.no_grad():
     tokens_seen = vision.pixel_shuffle(
@@ -477,7 +477,7 @@ weights = torch.linalg.lstsq(inputs[:half], targets[:half]).solution
 hits = (inputs[half:] @ weights).argmax(1) == probe_scenes.size[there][half:]
 print("the size of a thing, read from its visual token by a linear probe:", rate(hits))
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-5"
 # ### Play with it
 #
 # Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins.
