@@ -416,11 +416,13 @@ print("largest difference below 1e-4:", bool(gap.abs().max() < 1e-4))
 # %% [markdown] id="6-does-it-look"
 # ## 6 · Does it look?
 #
-# The course's own model has four visual tokens for each picture, one for each quarter, and a language model of 375 thousand
-# parameters. It was first trained on the same conversations *without* pictures. That is the baseline that counts: many questions can
-# be guessed. The stored run:
+# The course's own model has four visual tokens for each picture, one for each quarter, and a small language model. This was first
+# trained on the same conversations *without* pictures. That is the baseline that counts: many questions can be guessed. The
+# stored run:
 
 # %% id="kinds-all-colour-shape-place-count"
+count = sum(each.numel() for each in llava.language_model.parameters())
+print(f"parameters of the language model: {count:,}")
 kinds = ("all", "colour", "shape", "place", "count", "exists")
 logs = {"answers": stored_log("drawing-llava"), "words alone": stored_log("drawing-words")}
 show(figures.curves(logs, kinds))
@@ -458,10 +460,10 @@ for kind, found in results["its picture"].kinds.items():
     print(f"{kind:8} {found}, words alone {alone}: {'it looks' if above else 'not shown to look'}")
 
 # %% [markdown] id="this-is-an-honest-picture-of"
-# This is an honest picture of a small run: 16 minutes of training on a busy core. Some kinds of questions are answered from the
-# picture, far from perfectly; for others nothing shows that the picture is used, although a linear probe finds what they ask for
-# in the visual tokens. What is missing is in the language model: it must find the one thing that the question names among several. (`course train
-# --recipe drawing-llava` repeats the run; more steps are the first thing to try.)
+# This is an honest picture of a small run. Some kinds of questions are answered from the picture, far from perfectly; for others
+# nothing shows that the picture is used, although a linear probe finds what it takes in the visual tokens, here the size. What is
+# missing is in the language model: it must find, among several things, the one that the question names. (Try more steps:
+# `course train --recipe drawing-llava` repeats the run.)
 
 # %% id="probe-scenes-random-scenes-1200-seeded"
 probe_scenes = random_scenes(1200, seeded(5))
@@ -480,7 +482,8 @@ print("the size of a thing, read from its visual token by a linear probe:", rate
 # %% [markdown] id="play-with-it-5"
 # ### Play with it
 #
-# Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins.
+# Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins. Where the answer is wrong,
+# look at the quarter that was read most: often it is the wrong one.
 
 # %% id="explorers-multimodal-looks"
 explorers.multimodal.looks()
