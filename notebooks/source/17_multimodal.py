@@ -568,8 +568,8 @@ print("its position with M-RoPE:", positions[:, -1].tolist())
 # %% [markdown] id="9-what-it-costs"
 # ## 9 · What it costs
 #
-# Predict, then count. Reading a token costs about two FLOPs for each parameter of the language model. For a model of 8 billion parameters with
-# a cache of 128 KiB for each token, and a vision encoder of 300 million parameters:
+# Predict, then count. Reading a token costs about two FLOPs for each parameter of the language model. For a model of 8 billion
+# parameters with a cache of 128 KiB for each token, and a vision encoder of 300 million parameters:
 
 # %% id="per-token-cache-2-8e9-128"
 per_token, cache = 2 * 8e9, 128 * 1024
@@ -581,7 +581,7 @@ for name, side, shuffle in (("336 px", 336, 1), ("672 px", 672, 1), ("672 px, sh
           f"language model {visual * per_token / 1e12:4.1f}, cache {visual * cache / 2**20:.0f} MiB")  # fmt: skip
 
 # %% [markdown] id="10-wrong-claims-refuted"
-# The encoder is the cheap part. The tokens that it leaves behind are read by the large model, and every answer reads their keys again.
+# The encoder is the cheap part. Its tokens are read by the large model, and every token of an answer reads their keys again.
 #
 # ## 10 · Wrong claims, refuted
 #
@@ -620,12 +620,11 @@ print("the intervals with the right and a wrong picture are apart:", looks)
 # **"CLIP understands word order."** Two things, and a caption that swaps their colours. A bag of words is the same; the picture is not:
 
 # %% id="source-torch-generator-manual-seed-1"
-source = torch.Generator().manual_seed(1)
-two = [pair for pair in SEEN if pair not in NEVER]
+source = seeded(1)
 right = []
 while len(right) < 200:
-    i, j = torch.randint(len(two), (2,), generator=source).tolist()
-    (c, s), (d, t) = two[i], two[j]
+    i, j = torch.randint(len(SEEN), (2,), generator=source).tolist()
+    (c, s), (d, t) = SEEN[i], SEEN[j]
     if c == d or s == t:
         continue
     drawn = draw(scenes_of([[Thing(c, s, 1, 0), Thing(d, t, 1, 1)]]), source)
@@ -636,8 +635,8 @@ while len(right) < 200:
 print("the right caption is preferred to the swapped one:", rate(right))
 
 # %% [markdown] id="recap"
-# Chance is 50 %. Captions that swap colours never stood in one batch in training, so nothing made the model tell them apart; compare with its
-# nearly perfect colours. Binding must be asked for by the batches, like everything else in contrastive training.
+# Chance is 50 %. Captions that swap colours hardly ever stood in one batch in training, so nothing made the model tell them apart;
+# compare with its nearly perfect colours. Binding must be asked for by the batches, like everything else in contrastive training.
 #
 # ## Recap
 #
@@ -673,13 +672,15 @@ square = levels[:56].expand(1, 3, 56, 56)
 print("tokens of the sound:", tuple(encoder(square).hidden[-1].shape))
 
 # %% [markdown] id="further-cross-attention-instead-of-splicing"
-# Speech models differ in their patches (strips of a few frames, over all frequencies) more than in their encoder. From there on, a projector and
-# placeholders do for sound what they do for pictures.
+# Speech models differ in their patches (strips of a few frames, over all frequencies) more than in their encoder. From there on, a
+# projector and placeholders do for sound what they do for pictures.
 #
 # ## Further: cross-attention instead of splicing
 #
 # Flamingo and Llama 3.2 leave the text as it is. Layers between the blocks let each word read the visual tokens by
-# **cross-attention**: queries from the text, keys and values from the picture. The text gets no longer, and its cache holds no visual tokens; the price is new layers. They start behind a gate, tanh of a number that begins at 0, so that the language model is at first unchanged.
+# **cross-attention**: queries from the text, keys and values from the picture. The text gets no longer, and its cache holds no visual
+# tokens; the price is new layers. What they add is multiplied by a gate, tanh of a number that starts at 0, so that the language model
+# is at first unchanged.
 
 # %% id="with-seeded-draws-0-3"
 from course_lib.attention import MultiHeadAttention
