@@ -28,14 +28,12 @@ from course_lib.device import default_device, seeded, seeded_draws
 from course_lib.study import exercise, explorers, hint, quiz, reveal, rounded, show
 from course_lib.vision import Thing, draw, random_scenes, scenes_of
 from course_lib.vision.captions import caption_ids, drawing_tokenizer, list_caption, pair_caption
-from course_lib.vision.evaluation import answer_rates, rate, zero_shot_pairs
 from course_lib.vision.stored import stored_clip, stored_llava, stored_log
-from course_lib.vision.world import ALL_PAIRS, COLOURS, NEVER, SEEN, SHAPES
+from course_lib.vision.world import NEVER, SEEN
 
 device = default_device()
 clip = stored_clip(device)
 llava = stored_llava(device=device)
-tokenizer = drawing_tokenizer()
 
 # %% [markdown] id="1-a-world-of-drawings"
 # ## 1 · A world of drawings
@@ -262,6 +260,8 @@ reveal("multimodal.zero_shot")
 # > **Predict.** The model has seen red circles and blue squares. It has never seen a red square. Will it call one by its name?
 
 # %% id="for-name-pairs-each-in-seen"
+from course_lib.vision.evaluation import answer_rates, rate, zero_shot_pairs
+
 for name, pairs, each in (("seen", SEEN, 10), ("never seen", NEVER, 50)):
     result = zero_shot_pairs(clip, pairs, each)
     print(f"pairs {name}: {result.pair}, colour {result.colour}, shape {result.shape}")
@@ -359,6 +359,7 @@ except ValueError as error:
 # %% id="example-conversation-example-turn-what-colour"
 from course_lib.vision.conversations import Turn, conversation_example
 
+tokenizer = drawing_tokenizer()
 example = conversation_example([Turn("What colour is the circle?", "red")], visual_tokens=4)
 for token, label in zip(example.ids, example.labels, strict=True):
     print(f"{tokenizer.decode([token])!r}{'' if label == -100 else ' (trained)'}", end=" ")
@@ -399,6 +400,7 @@ from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGener
 
 from course_lib.vision.files import load_llava
 
+# %% id="sizes-hidden-size-24-intermediate-size-2"
 sizes = {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4}
 seen = CLIPVisionConfig(**sizes, num_hidden_layers=3, image_size=16, patch_size=4)
 said = Qwen3Config(**sizes, vocab_size=60, num_hidden_layers=2, num_key_value_heads=2, head_dim=8)
