@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-Segment = int | tuple[int, int]  # a text of so many tokens, or a picture of rows and columns
+Segment = int | tuple[int, int]  # tokens of a text, or rows and columns of a picture
 
 
 def mrope_positions(segments: Sequence[Segment]) -> Int[Tensor, "3 T"]:

@@ -28,14 +28,12 @@ from course_lib.device import default_device, seeded, seeded_draws
 from course_lib.study import exercise, explorers, hint, quiz, reveal, rounded, show
 from course_lib.vision import Thing, draw, random_scenes, scenes_of
 from course_lib.vision.captions import caption_ids, drawing_tokenizer, list_caption, pair_caption
-from course_lib.vision.evaluation import answer_rates, rate, zero_shot_pairs
 from course_lib.vision.stored import stored_clip, stored_llava, stored_log
-from course_lib.vision.world import ALL_PAIRS, COLOURS, NEVER, SEEN, SHAPES
+from course_lib.vision.world import NEVER, SEEN
 
 device = default_device()
 clip = stored_clip(device)
 llava = stored_llava(device=device)
-tokenizer = drawing_tokenizer()
 
 # %% [markdown] id="1-a-world-of-drawings"
 # ## 1 · A world of drawings
@@ -262,6 +260,8 @@ reveal("multimodal.zero_shot")
 # > **Predict.** The model has seen red circles and blue squares. It has never seen a red square. Will it call one by its name?
 
 # %% id="for-name-pairs-each-in-seen"
+from course_lib.vision.evaluation import answer_rates, rate, zero_shot_pairs
+
 for name, pairs, each in (("seen", SEEN, 10), ("never seen", NEVER, 50)):
     result = zero_shot_pairs(clip, pairs, each)
     print(f"pairs {name}: {result.pair}, colour {result.colour}, shape {result.shape}")
@@ -359,6 +359,7 @@ except ValueError as error:
 # %% id="example-conversation-example-turn-what-colour"
 from course_lib.vision.conversations import Turn, conversation_example
 
+tokenizer = drawing_tokenizer()
 example = conversation_example([Turn("What colour is the circle?", "red")], visual_tokens=4)
 for token, label in zip(example.ids, example.labels, strict=True):
     print(f"{tokenizer.decode([token])!r}{'' if label == -100 else ' (trained)'}", end=" ")
@@ -399,6 +400,7 @@ from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGener
 
 from course_lib.vision.files import load_llava
 
+# %% id="sizes-hidden-size-24-intermediate-size-2"
 sizes = {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4}
 seen = CLIPVisionConfig(**sizes, num_hidden_layers=3, image_size=16, patch_size=4)
 said = Qwen3Config(**sizes, vocab_size=60, num_hidden_layers=2, num_key_value_heads=2, head_dim=8)
@@ -416,11 +418,13 @@ print("largest difference below 1e-4:", bool(gap.abs().max() < 1e-4))
 # %% [markdown] id="6-does-it-look"
 # ## 6 · Does it look?
 #
-# The course's own model has four visual tokens for each picture, one for each quarter, and a language model of 375 thousand
-# parameters. It was first trained on the same conversations *without* pictures. That is the baseline that counts: many questions can
-# be guessed. The stored run:
+# The course's own model has four visual tokens for each picture, one for each quarter, and a small language model. This was first
+# trained on the same conversations *without* pictures. That is the baseline that counts: many questions can be guessed. The
+# stored run:
 
 # %% id="kinds-all-colour-shape-place-count"
+count = sum(each.numel() for each in llava.language_model.parameters())
+print(f"parameters of the language model: {count:,}")
 kinds = ("all", "colour", "shape", "place", "count", "exists")
 logs = {"answers": stored_log("drawing-llava"), "words alone": stored_log("drawing-words")}
 show(figures.curves(logs, kinds))
@@ -451,19 +455,19 @@ print("pairs never seen:", answer_rates(llava, 200, NEVER).all)
 # them. This is the test to run on every model that claims to see, and kind by kind, since a mean can hide that some kinds are
 # guessed. For which kinds do the 95 % intervals lie apart?
 
-# %%
+# %% id="for-kind-found-in-results-its"
 for kind, found in results["its picture"].kinds.items():
     alone = results["words alone"].kinds[kind]
     above = found.interval[0] > alone.interval[1]
     print(f"{kind:8} {found}, words alone {alone}: {'it looks' if above else 'not shown to look'}")
 
-# %% [markdown]
-# This is an honest picture of a small run: 16 minutes of training on a busy core. Some kinds of questions are answered from the
-# picture, far from perfectly; for others nothing shows that the picture is used, although a linear probe finds what they ask for
-# in the visual tokens. What is missing is in the language model: it must find the one thing that the question names among several. (`course train
-# --recipe drawing-llava` repeats the run; more steps are the first thing to try.)
+# %% [markdown] id="this-is-an-honest-picture-of"
+# This is an honest picture of a small run. Some kinds of questions are answered from the picture, far from perfectly; for others
+# nothing shows that the picture is used, although a linear probe finds what it takes in the visual tokens, here the size. What is
+# missing is in the language model: it must find, among several things, the one that the question names. (Try more steps:
+# `course train --recipe drawing-llava` repeats the run.)
 
-# %%
+# %% id="probe-scenes-random-scenes-1200-seeded"
 probe_scenes = random_scenes(1200, seeded(5))
 with torch.no_grad():
     tokens_seen = vision.pixel_shuffle(
@@ -477,10 +481,11 @@ weights = torch.linalg.lstsq(inputs[:half], targets[:half]).solution
 hits = (inputs[half:] @ weights).argmax(1) == probe_scenes.size[there][half:]
 print("the size of a thing, read from its visual token by a linear probe:", rate(hits))
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-5"
 # ### Play with it
 #
-# Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins.
+# Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins. Where the answer is wrong,
+# look at the quarter that was read most: often it is the wrong one.
 
 # %% id="explorers-multimodal-looks"
 explorers.multimodal.looks()
@@ -565,8 +570,8 @@ print("its position with M-RoPE:", positions[:, -1].tolist())
 # %% [markdown] id="9-what-it-costs"
 # ## 9 · What it costs
 #
-# Predict, then count. Reading a token costs about two FLOPs for each parameter of the language model. For a model of 8 billion parameters with
-# a cache of 128 KiB for each token, and a vision encoder of 300 million parameters:
+# Predict, then count. Reading a token costs about two FLOPs for each parameter of the language model. For a model of 8 billion
+# parameters with a cache of 128 KiB for each token, and a vision encoder of 300 million parameters:
 
 # %% id="per-token-cache-2-8e9-128"
 per_token, cache = 2 * 8e9, 128 * 1024
@@ -578,7 +583,7 @@ for name, side, shuffle in (("336 px", 336, 1), ("672 px", 672, 1), ("672 px, sh
           f"language model {visual * per_token / 1e12:4.1f}, cache {visual * cache / 2**20:.0f} MiB")  # fmt: skip
 
 # %% [markdown] id="10-wrong-claims-refuted"
-# The encoder is the cheap part. The tokens that it leaves behind are read by the large model, and every answer reads their keys again.
+# The encoder is the cheap part. Its tokens are read by the large model, and every token of an answer reads their keys again.
 #
 # ## 10 · Wrong claims, refuted
 #
@@ -617,12 +622,11 @@ print("the intervals with the right and a wrong picture are apart:", looks)
 # **"CLIP understands word order."** Two things, and a caption that swaps their colours. A bag of words is the same; the picture is not:
 
 # %% id="source-torch-generator-manual-seed-1"
-source = torch.Generator().manual_seed(1)
-two = [pair for pair in SEEN if pair not in NEVER]
+source = seeded(1)
 right = []
 while len(right) < 200:
-    i, j = torch.randint(len(two), (2,), generator=source).tolist()
-    (c, s), (d, t) = two[i], two[j]
+    i, j = torch.randint(len(SEEN), (2,), generator=source).tolist()
+    (c, s), (d, t) = SEEN[i], SEEN[j]
     if c == d or s == t:
         continue
     drawn = draw(scenes_of([[Thing(c, s, 1, 0), Thing(d, t, 1, 1)]]), source)
@@ -633,8 +637,8 @@ while len(right) < 200:
 print("the right caption is preferred to the swapped one:", rate(right))
 
 # %% [markdown] id="recap"
-# Chance is 50 %. Captions that swap colours never stood in one batch in training, so nothing made the model tell them apart; compare with its
-# nearly perfect colours. Binding must be asked for by the batches, like everything else in contrastive training.
+# Chance is 50 %. Captions that swap colours hardly ever stood in one batch in training, so nothing made the model tell them apart;
+# compare with its nearly perfect colours. Binding must be asked for by the batches, like everything else in contrastive training.
 #
 # ## Recap
 #
@@ -670,13 +674,15 @@ square = levels[:56].expand(1, 3, 56, 56)
 print("tokens of the sound:", tuple(encoder(square).hidden[-1].shape))
 
 # %% [markdown] id="further-cross-attention-instead-of-splicing"
-# Speech models differ in their patches (strips of a few frames, over all frequencies) more than in their encoder. From there on, a projector and
-# placeholders do for sound what they do for pictures.
+# Speech models differ in their patches (strips of a few frames, over all frequencies) more than in their encoder. From there on, a
+# projector and placeholders do for sound what they do for pictures.
 #
 # ## Further: cross-attention instead of splicing
 #
 # Flamingo and Llama 3.2 leave the text as it is. Layers between the blocks let each word read the visual tokens by
-# **cross-attention**: queries from the text, keys and values from the picture. The text gets no longer, and its cache holds no visual tokens; the price is new layers. They start behind a gate, tanh of a number that begins at 0, so that the language model is at first unchanged.
+# **cross-attention**: queries from the text, keys and values from the picture. The text gets no longer, and its cache holds no visual
+# tokens; the price is new layers. What they add is multiplied by a gate, tanh of a number that starts at 0, so that the language model
+# is at first unchanged.
 
 # %% id="with-seeded-draws-0-3"
 from course_lib.attention import MultiHeadAttention
