@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Mapping
 
-
 NOTEBOOK = "a notebook, by number (04) or name (softmax)"
 
 
