@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] id="17-compression"
 # # 17 · Compression
 #
 # **How small can a model be, and what is lost?**
@@ -16,7 +16,7 @@
 # About 160 minutes. You need notebooks [The whole transformer](08_transformer.ipynb),
 # [Training](11_training.ipynb) and [Generation](12_generation.ipynb). Nothing is downloaded.
 
-# %%
+# %% id="device-default-device"
 import copy
 import tempfile
 import time
@@ -40,7 +40,7 @@ model = copy.deepcopy(course_model()).to(device).use_kernels()
 measured = stored.stored_measurements()
 weight = model.get_parameter("model.layers.1.mlp.up_proj.weight").detach()  # (640, 256)
 
-# %% [markdown]
+# %% [markdown] id="1-numbers-with-few-bits"
 # ## 1 · Numbers with few bits
 #
 # A floating-point number has a sign, an exponent and a mantissa. Fewer bits mean fewer numbers: bfloat16 keeps float32's range and
@@ -48,7 +48,7 @@ weight = model.get_parameter("model.layers.1.mlp.up_proj.weight").detach()  # (6
 #
 # > **Predict.** FP4 (`E2M1`) has 4 bits. How many different numbers can it hold, and is 2.5 one of them?
 
-# %%
+# %% id="print-not-negative-compression-format-values"
 print("not negative:", compression.format_values("E2M1").tolist())
 for name in ("float16", "bfloat16", "E4M3", "E5M2"):
     rounded_pi = compression.round_to_format(torch.tensor(3.14159265), name)
@@ -56,23 +56,23 @@ for name in ("float16", "bfloat16", "E4M3", "E5M2"):
         f"{name:9} π is {rounded_pi.item():<9.6g} largest {compression.FORMATS[name].largest:.3g}"
     )
 
-# %% [markdown]
+# %% [markdown] id="two-4-bit-halves-of-a"
 # Two 4-bit halves of a byte cannot be compared by eye, so here are all formats on one line, each with its largest number at 1.
 # FP4 and NF4 crowd around 0, where most weights are. Move the number.
 
-# %%
+# %% id="explorers-compression-formats"
 explorers.compression.formats()
 
-# %% [markdown]
+# %% [markdown] id="rounding-of-this-kind-is-what"
 # Rounding of this kind is what a processor does when it casts. Our function follows from the definition of a format. Torch's casts
 # are its check:
 
-# %%
+# %% id="x-torch-randn-10-000-generator"
 x = torch.randn(10_000, generator=seeded(0))
 for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
     print(name, "equal:", torch.equal(compression.round_to_format(x, name), x.to(kind).float()))
 
-# %% [markdown]
+# %% [markdown] id="2-integers-and-a-scale"
 # ## 2 · Integers and a scale
 #
 # Weights are small real numbers, integers are not. So each row of a matrix gets a **scale**: a weight is an integer times the scale.
@@ -89,26 +89,26 @@ for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
 # pair. A code is x / scale rounded as `torch.round` does (halves go to the even neighbour). A row of zeros has the scale 1.
 
 
-# %%
+# %% id="compression.absmax"
 @exercise("compression.absmax")
 def absmax_quantise(x, bits):
     """Return the codes of each row, and its scale."""
     ...
 
 
-# %% [markdown]
+# %% [markdown] id="stuck-put-hint-in-a-new"
 # Stuck? Put `hint()` in a new cell. The course's own:
 
-# %%
+# %% id="reveal-compression-absmax"
 reveal("compression.absmax")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
 # Torch has the round trip as one function, meant for training. It multiplies by 1 / scale instead of dividing, so numbers that are almost
 # exactly between two codes may go the other way:
 
-# %%
+# %% id="codes-scale-compression-absmax-quantise-weight"
 codes, scale = compression.absmax_quantise(weight, 8)
 ours = compression.dequantise(codes, scale)
 theirs = torch.stack([
@@ -119,7 +119,7 @@ share = ((ours - theirs).abs() > 1e-6).double().mean().item()
 print("weights that differ, less than one in a thousand:", share < 1e-3)
 print(f"error of the whole matrix: {compression.relative_error(weight, ours):.2%}")
 
-# %% [markdown]
+# %% [markdown] id="a-zero-point"
 # ### A zero point
 #
 # Absmax spends half of its codes on each sign. What is never negative, such as the output of a ReLU, uses half of them. A **zero
@@ -137,30 +137,30 @@ print(f"error of the whole matrix: {compression.relative_error(weight, ours):.2%
 # codes (..., I), scales (..., 1) and zero points (..., 1).
 
 
-# %%
+# %% id="compression.zero_point"
 @exercise("compression.zero_point")
 def zero_point_quantise(x, bits):
     """Return the codes, the scale and the zero point of each row."""
     ...
 
 
-# %%
+# %% id="reveal-compression-zero-point"
 reveal("compression.zero_point")
 
-# %%
+# %% id="positive-torch-rand-1-4096-generator"
 positive = torch.rand(1, 4096, generator=seeded(1)) + 0.5
 symmetric = compression.dequantise(*compression.absmax_quantise(positive, 4))
 shifted = compression.dequantise(*compression.zero_point_quantise(positive, 4))
 print(f"absmax:     error {compression.relative_error(positive, symmetric):.2%}")
 print(f"zero point: error {compression.relative_error(positive, shifted):.2%}")
 
-# %% [markdown]
+# %% [markdown] id="one-outlier-and-groups"
 # ### One outlier, and groups
 #
 # > **Predict.** One weight of 163 840 becomes fifty times as large as the largest other one. All share one 8-bit scale. How
 # > many times larger does the error of the *others* become?
 
-# %%
+# %% id="outlier-weight-clone"
 outlier = weight.clone()
 outlier[0, 0] = 50 * weight.abs().max()
 others = torch.ones_like(weight, dtype=torch.bool)
@@ -175,7 +175,7 @@ for group in ("tensor", "channel", 64):
         f"{group!s:8} error {before:.2%}, with the outlier {after:.2%}: {after / before:.1f} times"
     )
 
-# %% [markdown]
+# %% [markdown] id="build-it"
 # A scale that is shared by few weights limits the damage. That is the idea of **groups**: 64 neighbours of a row, or 32,
 # share a scale. Scales are stored too, so the price is
 #
@@ -189,27 +189,27 @@ for group in ("tensor", "channel", 64):
 # and return the weights (O, I) that the codes stand for: code · scale. A group of zeros stays zero.
 
 
-# %%
+# %% id="compression.groups"
 @exercise("compression.groups")
 def group_round_trip(weight, bits, group):
     """Return the weights after quantising each group by absmax."""
     ...
 
 
-# %%
+# %% id="reveal-compression-groups"
 reveal("compression.groups")
 
-# %% [markdown]
+# %% [markdown] id="play-with-it"
 # ### Play with it
 #
 # On the left a row of the course model with 256 weights, and what becomes of it. On the right what the **whole model** needs for a byte
 # of text if all its linear layers are rounded like this (measured; grey lines are the other group sizes). Find the number of bits
 # where the group size begins to matter.
 
-# %%
+# %% id="explorers-compression-groups"
 explorers.compression.groups()
 
-# %% [markdown]
+# %% [markdown] id="3-a-table-instead-of-steps"
 # ## 3 · A table instead of steps
 #
 # Weights are not spread evenly: most are near 0. **NF4** has sixteen numbers at the quantiles of a normal distribution, so that each is
@@ -225,27 +225,27 @@ explorers.compression.groups()
 # index of the entry nearest to 0. No number is exactly in the middle between two entries.
 
 
-# %%
+# %% id="compression.table"
 @exercise("compression.table")
 def table_quantise(x, table):
     """Return the index of the nearest entry for each number, and the absmax of each row."""
     ...
 
 
-# %%
+# %% id="reveal-compression-table"
 reveal("compression.table")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 #
 # bitsandbytes is the library from which NF4 comes. It is not needed here: `pip install bitsandbytes gguf "llm-insides[export]"`, then
 # `python -m course_lib.chapters.compression.measurements references`, repeats this stored comparison. (The other rows come later.)
 
-# %%
+# %% id="for-row-in-measured-references"
 for row in measured["references"]:
     print(f"{row['what']:32} {row['package']:13} {row['numbers']:7} numbers, equal: {row['equal']}")
 
-# %%
+# %% id="blocks-weight-unflatten-1-1-64"
 blocks = weight.unflatten(1, (-1, 64))
 codes, absmax = compression.nf4_quantise(blocks)
 print("codes in use:", codes.unique().numel(), "- most and least often, in percent:",
@@ -255,13 +255,13 @@ for scheme in (Scheme(4, 64, "nf4"), Scheme(4, 64)):
     error = compression.relative_error(weight, compression.quantise(weight, scheme).dequantised())
     print(f"{scheme!s:14} {scheme.bits_per_weight(640, 256):.2f} bits, error {error:.2%}")
 
-# %% [markdown]
+# %% [markdown] id="4-a-whole-model-in-few"
 # ## 4 · A whole model in few bits
 #
 # Memory is counted in bytes, so two 4-bit codes share one, and eight 3-bit codes share three. `QuantisedLinear` keeps the packed codes and
 # the scales as buffers, and unpacks them in each forward pass. Norms stay as they are, and so does the embedding at first:
 
-# %%
+# %% id="packed-compression-quantise-model-copy-deepcopy"
 packed = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64))
 layer = packed.get_submodule("model.layers.1.mlp.up_proj")
 print(layer, "- bytes:", layer.stored.nbytes, "- bits per weight:", layer.stored.bits_per_weight)
@@ -269,28 +269,28 @@ print("first codes:", layer.stored.codes[0, :4].tolist(), "first byte:", layer.p
 for name, each in (("float32", model), ("int4 group 64", packed)):
     print(f"{name:14} {compression.model_bytes(each) / 1e6:5.2f} MB")
 
-# %% [markdown]
+# %% [markdown] id="4-25-bits-are-7-5"
 # 4.25 bits are 7.5 times less than 32, and yet the model became only 3.5 times smaller. What is left is the embedding: 2 048 rows that are
 # a sixth of this model's weights, and its head as well. It can be packed, too:
 
-# %%
+# %% id="both-compression-quantise-model-copy-deepcopy"
 both = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64), embedding=True)
 print(f"with the embedding: {compression.model_bytes(both) / 1e6:.2f} MB")
 for name, each in (("float32", model), ("blocks", packed), ("blocks and embedding", both)):
     print(f"{name:20} {stored.bits(each, 2000):.2f} bits per byte of a little text")
 
-# %% [markdown]
+# %% [markdown] id="save-quantised-writes-safetensors-with-the"
 # `save_quantised` writes safetensors with the packed tensors, and a block in config.json that says what they mean.
 # `course_lib.load` reads it back, and so `course serve FOLDER` and `course chat FOLDER` take it as well:
 
-# %%
+# %% id="with-tempfile-temporarydirectory-as-folder"
 with tempfile.TemporaryDirectory() as folder:
     save_quantised(both, folder, course_tokenizer())
     again = course_lib.load(folder, device=device)
 print(type(again.model.lm_head).__name__)
 print(repr(again.generate("import os\nimport", 6)))
 
-# %% [markdown]
+# %% [markdown] id="5-outliers-in-what-layers-read"
 # ## 5 · Outliers in what layers read
 #
 # So far only weights were integers. Hardware multiplies integers faster only if **both** sides are, so the inputs are rounded too, with
@@ -300,7 +300,7 @@ print(repr(again.generate("import os\nimport", 6)))
 # The course model is too small for that. We can plant an outlier: multiply one feature of each norm's output by 200, and divide the
 # weights that read it by 200. The function stays **exactly** the same.
 
-# %%
+# %% id="ids-compression-calibration-rows-stored-training"
 ids = compression.calibration_rows(stored.training_ids(), 8, 128).to(device)
 planted = compression.plant_outlier(copy.deepcopy(model), feature=7, factor=200)
 gap = (planted(ids[:1]).logits - model(ids[:1]).logits).abs().max()
@@ -309,7 +309,7 @@ statistics = compression.calibrate(planted, ids)
 most = statistics["model.layers.0.mlp.up_proj"].most
 print(f"largest input {most.max():.0f}, median of the features {most.median():.1f}")
 
-# %% [markdown]
+# %% [markdown] id="build-it-2"
 # **SmoothQuant** moves range from the inputs to the weights, feature by feature. Where inputs are divided by $s_j$ and column j of the
 # weights is multiplied by it, the product stays what it was:
 #
@@ -324,29 +324,29 @@ print(f"largest input {most.max():.0f}, median of the features {most.median():.1
 # Return the smoothed inputs `x / s` and the smoothed weights `weight · s`, as a pair.
 
 
-# %%
+# %% id="compression.smooth"
 @exercise("compression.smooth")
 def smoothed(x, weight, alpha):
     """Return inputs and weights with the same product and closer ranges."""
     ...
 
 
-# %%
+# %% id="reveal-compression-smooth"
 reveal("compression.smooth")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
 #
 # Eight bits for weights and inputs, in four models: without and with the outlier, and smoothed. The last line smooths the planted model.
 
-# %%
+# %% id="smooth-compression-smooth-model-copy-deepcopy"
 smooth = compression.smooth_model(copy.deepcopy(planted), statistics)
 for name, each in (("as it is", model), ("with outlier", planted), ("smoothed", smooth)):
     eight = compression.quantise_model(copy.deepcopy(each), Scheme(8), activation_bits=8)
     print(f"{name:12} float32 {stored.bits(each, 2000):.2f}, 8 bits on both sides "
           f"{stored.bits(eight, 2000):.2f} bits per byte")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="6-rounding-that-knows-what-a"
 # ## 6 · Rounding that knows what a layer reads
 #
 # The nearest code is best for each weight. But nobody looks at weights: what counts is the **output** of the layer. For inputs X the
@@ -375,17 +375,17 @@ for name, each in (("as it is", model), ("with outlier", planted), ("smoothed", 
 # columns (O, I − 1), corrected by the formula above.
 
 
-# %%
+# %% id="compression.gptq_step"
 @exercise("compression.gptq_step")
 def column_step(weight, rounded, gram):
     """Return the columns after the first, corrected for its rounding."""
     ...
 
 
-# %%
+# %% id="reveal-compression-gptq-step"
 reveal("compression.gptq_step")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-4"
 # The library computes it for all columns from one Cholesky factor (`course_lib/compression/gptq.py`), since inverting a matrix for each
 # column would take too long.
 #
@@ -393,7 +393,7 @@ reveal("compression.gptq_step")
 #
 # The definition by brute force: after each column, least squares for all columns that are left, from the inputs themselves.
 
-# %%
+# %% id="generator-seeded-3"
 generator = seeded(3)
 inputs = torch.randn(300, 10, generator=generator) @ torch.randn(10, 10, generator=generator)
 small, scheme = torch.randn(4, 10, generator=generator), Scheme(3)
@@ -408,22 +408,22 @@ for j in range(10):
 found = compression.gptq(small, inputs.T @ inputs, scheme, damping=0.0).dequantised()
 print("largest difference below 1e-5:", bool((found - left).abs().max() < 1e-5))
 
-# %% [markdown]
+# %% [markdown] id="play-with-it-2"
 # ### Play with it
 #
 # A layer of 8 outputs and 16 inputs. To the left of the black line columns are rounded. In the middle, see how the columns to the right
 # change although they are not rounded yet. On the right, the error of the outputs grows more slowly than that of plain rounding.
 
-# %%
+# %% id="explorers-compression-gptq"
 explorers.compression.gptq()
 
-# %% [markdown]
+# %% [markdown] id="awq"
 # ### AWQ
 #
 # **AWQ** corrects nothing. It multiplies columns with large inputs by $s_j > 1$ before rounding and divides the inputs by it: their error
 # becomes smaller, that of the others hardly larger. The scales are $\text{mean}|x_j|^\alpha$, and α is found by trying a grid:
 
-# %%
+# %% id="statistics-compression-calibrate-model-ids"
 statistics = compression.calibrate(model, ids)
 name = "model.layers.0.self_attn.o_proj"
 own, matrix = statistics[name], model.get_parameter(f"{name}.weight").detach()
@@ -436,36 +436,36 @@ errors = [search.errors[0], min(search.errors),
 for method, error in zip(("nearest", "AWQ", "GPTQ"), errors, strict=True):
     print(f"{method:8} error of the outputs {error:.2%}")
 
-# %% [markdown]
+# %% [markdown] id="all-methods-on-the-course-model"
 # ### All methods on the course model
 #
 # 64 pieces of training text for calibration, 10 000 characters of documentation that the model has never read for the measurement. (It
 # takes minutes, so it is stored: `python -m course_lib.chapters.compression.measurements methods` repeats it.)
 
-# %%
+# %% id="for-row-in-measured-methods-rows"
 for row in measured["methods"]["rows"]:
     if "pruned" not in row["name"]:
         print(f"{row['name']:28} {row['method']:8} {row['bits per weight']:6.2f} bits per weight "
               f"{row['bits per byte']:.3f} ({row['more']:+.3f})")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="eight-bits-lose-nothing-at-four"
 # Eight bits lose nothing. At four bits groups matter more than the method. Three bits tell the methods apart: GPTQ halves the loss. AWQ
 # gains little here, since a small model has hardly any features that are always large. Two bits need another idea (section 9).
 #
 # A method is on the **front** if no other one is as small and as good at once:
 
-# %%
+# %% id="show-figures-pareto-measured-methods-rows"
 show(figures.pareto(measured["methods"]["rows"]))
 
-# %% [markdown]
+# %% [markdown] id="which-layers-hurt-most"
 # ### Which layers hurt most
 #
 # Not all layers are equally sensitive. Each bar is the course model with **one** layer rounded to two bits:
 
-# %%
+# %% id="show-figures-layer-bars-measured-layers"
 show(figures.layer_bars(measured["layers"]))
 
-# %% [markdown]
+# %% [markdown] id="7-the-cache-in-few-bits"
 # Recipes for large models therefore give some layers more bits ("mixed precision"): typically the first and last blocks,
 # value and down projections, and the head.
 #
@@ -474,7 +474,7 @@ show(figures.layer_bars(measured["layers"]))
 # With long texts and many users the KV cache is larger than the model ([Serving](16_serving.ipynb)). Each key and value of a head is a row;
 # it gets a scale of its own and is rounded when it is written. Later tokens read the rounded ones:
 
-# %%
+# %% id="text-ids-torch-tensor-stored-held"
 text_ids = torch.tensor([stored.held_out_ids(200)], device=device)
 for bits in (None, 8, 4, 2):
     each = copy.deepcopy(model)
@@ -486,7 +486,7 @@ for bits in (None, 8, 4, 2):
     size = cache[0].nbytes / model.make_cache(1, 256)[0].nbytes
     print(f"{bits or 32:2} bits: {size:4.0%} of the memory, {surprise:.2f} nats per token")
 
-# %% [markdown]
+# %% [markdown] id="8-fewer-weights"
 # ## 8 · Fewer weights
 #
 # Instead of fewer bits, some weights can get none: they become zero. The smallest ones, obviously? A small weight on a large input
@@ -502,17 +502,17 @@ for bits in (None, 8, 4, 2):
 # scores go; of equal ones, the one further left goes first. Return booleans (O, I), True for what stays.
 
 
-# %%
+# %% id="compression.wanda"
 @exercise("compression.wanda")
 def wanda_mask(weight, x, sparsity):
     """Return which weights stay."""
     ...
 
 
-# %%
+# %% id="reveal-compression-wanda"
 reveal("compression.wanda")
 
-# %% [markdown]
+# %% [markdown] id="two-of-every-four"
 # ### Two of every four
 #
 # Zeros at random places save no time: the hardware would have to look for them. Nvidia's sparse tensor cores take one pattern, **2:4**:
@@ -525,34 +525,34 @@ reveal("compression.wanda")
 # Scores may be negative; of equal ones, the one further left stays.
 
 
-# %%
+# %% id="compression.two_four"
 @exercise("compression.two_four")
 def two_four_mask(scores):
     """Return which two of every four stay."""
     ...
 
 
-# %%
+# %% id="reveal-compression-two-four"
 reveal("compression.two_four")
 
-# %%
+# %% id="mask-compression-two-four-mask-weight"
 mask = compression.two_four_mask(weight.abs())
 values, places = compression.compress_two_four(weight, mask)
 bits = 16 * values.numel() + 8 * compression.pack(places, 2).numel()
 print("zeros:", f"{(~mask).float().mean():.0%}", "- bits per weight:", bits / weight.numel())
 print("back again:", torch.equal(compression.expand_two_four(values, places), weight * mask))
 
-# %% [markdown]
+# %% [markdown] id="sparsegpt-does-for-pruning-what-gptq"
 # **SparseGPT** does for pruning what GPTQ does for rounding: what goes is made good by the columns that follow. On the course model:
 
-# %%
+# %% id="for-row-in-measured-methods-rows-2"
 for row in measured["methods"]["rows"]:
     if "pruned" in row["name"]:
         print(
             f"{row['name']:12} {row['method']:10} {row['bits per byte']:.3f} ({row['more']:+.3f})"
         )
 
-# %% [markdown]
+# %% [markdown] id="low-rank"
 # Half of the weights gone costs more than seven eighths of the bits gone (int4). And 2:4, which hardware can use, costs two to three
 # times as much as 50 % at free choice.
 #
@@ -560,7 +560,7 @@ for row in measured["methods"]["rows"]:
 #
 # A third way: two thin matrices for one, by the singular values. It pays only below the rank where both together have fewer numbers:
 
-# %%
+# %% id="gram-statistics-model-layers-1-mlp"
 gram = statistics["model.layers.1.mlp.up_proj"].gram
 rank = compression.break_even_rank(*weight.shape)
 print("rank at which nothing is saved:", rank, "of", min(weight.shape))
@@ -575,7 +575,7 @@ for bits in (4, 3):
     coded = compression.quantise(weight, Scheme(bits, 64)).dequantised()
     print(f"{bits} bits, groups of 64: {compression.output_error(weight, coded, gram):.1%}")
 
-# %% [markdown]
+# %% [markdown] id="9-training-through-rounding"
 # Half of the rank is half of the bytes, and its error is larger than that of four-bit codes, which take an eighth. A trained matrix
 # uses most of its directions. (Its *change* in fine-tuning does not: that is why LoRA works.)
 #
@@ -598,20 +598,20 @@ for bits in (4, 3):
 # the sum of all results, weighted by 1, 2, 3, …
 
 
-# %%
+# %% id="compression.straight"
 @exercise("compression.straight")
 def straight_through(x, scale, bits):
     """Return x rounded, with a gradient that passes through."""
     ...
 
 
-# %%
+# %% id="reveal-compression-straight"
 reveal("compression.straight")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-5"
 # ### Checked against the real thing
 
-# %%
+# %% id="x-torch-linspace-3-3-41"
 x = torch.linspace(-3, 3, 41, requires_grad=True)
 y = compression.straight_through(x, torch.tensor(0.5), 3)
 (ours,) = torch.autograd.grad(y.sum(), x)
@@ -619,10 +619,10 @@ other = torch.fake_quantize_per_tensor_affine(x, 0.5, 0, -3, 3)
 (theirs,) = torch.autograd.grad(other.sum(), x)
 print("results equal:", torch.equal(y, other), "- gradients equal:", torch.equal(ours, theirs))
 
-# %% [markdown]
+# %% [markdown] id="eighty-steps-of-eight-short-texts"
 # Eighty steps of eight short texts, with all block weights at **two bits**, three values each (−1, 0, 1 times the scale of their group):
 
-# %%
+# %% id="rounding-measured-rounding"
 rounding = measured["rounding"]
 two_bits = next(r for r in measured["methods"]["rows"] if r["name"] == "int2 group 64")
 print(f"{rounding['scheme']}, nearest:        {two_bits['bits per byte']:.2f} bits per byte")
@@ -630,7 +630,7 @@ trained = [run["bits per byte"] for run in rounding["runs"]]
 print("after training, three seeds:  ", *(f"{each:.2f}" for each in trained))
 print(f"as many steps without rounding: {rounding['not rounded']:.2f}")
 
-# %% [markdown]
+# %% [markdown] id="10-a-small-model-learns-from"
 # ## 10 · A small model learns from a large one
 #
 # **Distillation** trains a smaller model, the student, on what a larger one says. A text tells which word came next. A teacher also tells
@@ -651,22 +651,22 @@ print(f"as many steps without rounding: {rounding['not rounded']:.2f}")
 # gradient is checked too.
 
 
-# %%
+# %% id="compression.distil"
 @exercise("compression.distil")
 def distillation_loss(student, teacher, temperature):
     """Return T² times the mean divergence of the softened distributions."""
     ...
 
 
-# %%
+# %% id="reveal-compression-distil"
 reveal("compression.distil")
 
-# %% [markdown]
+# %% [markdown] id="checked-against-the-real-thing-6"
 # ### Checked against the real thing
 #
 # The gradient by hand, and torch's divergence:
 
-# %%
+# %% id="student-torch-randn-4-9-generator"
 student = torch.randn(4, 9, generator=seeded(1), requires_grad=True)
 teacher = torch.randn(4, 9, generator=seeded(2))
 loss = compression.distillation_loss(student, teacher, 3.0)
@@ -678,21 +678,21 @@ torch_loss = 9 * torch.nn.functional.kl_div(
 )
 print("loss:", torch.allclose(loss, torch_loss))
 
-# %% [markdown]
+# %% [markdown] id="a-student-with-a-fifth-of"
 # A student with a fifth of the weights, 110 short steps, three seeds; from text alone, and from the course model as its teacher:
 
-# %%
+# %% id="distilled-measured-distillation"
 distilled = measured["distillation"]
 show(figures.student_runs(distilled["runs"], distilled["teacher"]))
 
-# %%
+# %% id="whole-sum-p-numel-for-p"
 whole = sum(p.numel() for p in model.parameters())
 print(f"the student has {distilled['parameters'] / whole:.0%} of the teacher's weights")
 seconds = {s: [r["seconds"] for r in distilled["runs"] if r["share"] == s] for s in (0.0, 1.0)}
 ratio = sum(seconds[1.0]) / sum(seconds[0.0])
 print("the same steps with a teacher take longer, by a factor of", round(ratio, 1))
 
-# %% [markdown]
+# %% [markdown] id="11-to-other-programs"
 # The comparison is at equal **steps**. A teacher must read every batch too, which costs time; where that matters, what it says is stored
 # once and used many times.
 #
@@ -701,7 +701,7 @@ print("the same steps with a teacher take longer, by a factor of", round(ratio, 
 # Two formats matter outside of PyTorch. **GGUF** is what llama.cpp reads. Its blocks of 32 weights hold a float16 scale and the codes side by
 # side: `Q8_0` in 34 bytes, `Q4_0` in 18. In `Q4_0` the scale has a sign, so that the largest weight always gets the code 0:
 
-# %%
+# %% id="block-torch-zeros-32"
 block = torch.zeros(32)
 block[0], block[16] = -8.0, 4.0
 stored_bytes = compression.gguf_quantise(block, "Q4_0")
@@ -712,7 +712,7 @@ for kind in ("Q8_0", "Q4_0"):
     error = compression.relative_error(weight, there)
     print(f"{kind}: {8 * {'Q8_0': 34, 'Q4_0': 18}[kind] / 32} bits per weight, error {error:.2%}")
 
-# %% [markdown]
+# %% [markdown] id="12-what-it-costs-and-what"
 # **ONNX** describes a model as a graph of plain operations, without any Python. `course_lib/compression/onnx_graph.py` writes the decoder
 # node by node, with the cache as inputs and outputs: the kinds of operations in it are few. If onnx is installed,
 # `export_onnx(model, "model.onnx")` writes it and `OnnxDecoder("model.onnx").read(ids)` runs it. The stored comparisons of section 3 show that
@@ -724,7 +724,7 @@ for kind in ("Q8_0", "Q4_0"):
 # kernel that unpacks **while** it multiplies. Ours unpacks first, writes the matrix to memory, and multiplies then:
 
 
-# %%
+# %% id="seconds-of"
 def seconds_of(action, repeat=7):
     """Return the shortest time of several runs."""
     times = []
@@ -741,24 +741,24 @@ token = torch.randn(1, 2048, device=device)
 large = torch.nn.Linear(2048, 2048, bias=False, device=device).requires_grad_(False)
 small = compression.QuantisedLinear(compression.quantise(large.weight, Scheme(4, 64)))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="base-unpacked-seconds-of-lambda-large"
 base, unpacked = seconds_of(lambda: large(token)), seconds_of(lambda: small(token))
 print(f"float32: {large.weight.nbytes / base / 1e9:.0f} GB of weights per second")
 print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
 
-# %% [markdown]
+# %% [markdown] id="torch-has-a-few-kernels-for"
 # Torch has a few kernels for CPUs that do it at once. `benchmarks/compression.py` measures one token through one layer, with matrices in
 # turn so that none of them stays in the cache; times are ratios to float32 within the same rounds, and errors are measured too, since
 # a wrong layout is fast and wrong:
 
-# %%
+# %% id="speed-stored-benchmark-compression-cpu"
 speed = stored_benchmark("compression", "cpu")
 print(taken_on(speed))
 for row in speed["rows"]:
     print(f"{row['shape']:12} {row['contestant']:42} {row['times as fast']:5.2f} times as fast, "
           f"{row['bytes']:.2f} of the bytes, error {row['error']:.3f}")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="13-wrong-claims-refuted"
 # The bytes shrink four to seven times and the time never as much: starting a kernel, converting numbers and summing them take time too.
 # With float32 inputs the same kernels are *slower* than the plain product, and "unpack, then multiply" is slower in any case. On a GPU the picture
 # is better, since its kernels are made for this.
@@ -767,7 +767,7 @@ for row in speed["rows"]:
 #
 # **"GPTQ keeps the weights closer."** It moves them further away, and the outputs closer:
 
-# %%
+# %% id="own-matrix-statistics-model-layers-0"
 own, matrix = statistics["model.layers.0.mlp.up_proj"], model.get_parameter(
     "model.layers.0.mlp.up_proj.weight"
 ).detach()  # fmt: skip
@@ -778,10 +778,10 @@ for name, result in (
     print(f"{name:8} error of the weights {compression.relative_error(matrix, result) ** 2:.2%}, "
           f"of the outputs {compression.output_error(matrix, result, own.gram):.2%}")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="4-bits-are-4-bits-scales"
 # **"4 bits are 4 bits."** Scales and zero points are stored too:
 
-# %%
+# %% id="for-scheme-in"
 for scheme in (
     Scheme(4),
     Scheme(4, 128),
@@ -791,12 +791,12 @@ for scheme in (
 ):
     print(f"{scheme!s:26} {scheme.bits_per_weight(640, 256):.2f} bits per weight")
 
-# %% [markdown]
+# %% [markdown] id="one-int8-scale-is-enough-for"
 # **"One int8 scale is enough for a matrix."** One outlier costs all others their precision; section 2 showed how much. Here it is in bits
 # per byte. One row of each up projection is multiplied by 100 and the column of the down projection that reads it is divided by 100, so the
 # function is the same, and each matrix has a large row:
 
-# %%
+# %% id="broken-copy-deepcopy-model"
 broken = copy.deepcopy(model)
 with torch.no_grad():
     for block in broken.blocks:
@@ -807,18 +807,18 @@ for group in ("tensor", "channel"):
     loss = stored.bits(each, 2000) - stored.bits(broken, 2000)
     print(f"one scale for each {group}: {loss:+.2f} bits per byte")
 
-# %% [markdown]
+# %% [markdown] id="with-half-of-the-weights-pruned"
 # **"With half of the weights pruned a model is twice as fast."** The product does not know about zeros:
 
-# %%
+# %% id="zeros-copy-deepcopy-large"
 zeros = copy.deepcopy(large)
 zeros.weight.data *= compression.magnitude_mask(zeros.weight, 0.5)
 print("half are zero:", f"{(zeros.weight == 0).float().mean():.0%}")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] id="print-f-seconds-of-lambda-zeros"
 print(f"{seconds_of(lambda: zeros(token)) / seconds_of(lambda: large(token)):.2f} times as long")
 
-# %% [markdown]
+# %% [markdown] id="recap"
 # ## Recap
 #
 # 1. A weight becomes a small integer or an index, and a scale. The largest weight decides the error of all that share its scale, so
@@ -832,21 +832,21 @@ print(f"{seconds_of(lambda: zeros(token)) / seconds_of(lambda: large(token)):.2f
 #
 # ### Test yourself
 
-# %%
+# %% id="quiz-compression"
 quiz("compression")
 
-# %% [markdown]
+# %% [markdown] id="further-the-table-from-its-definition"
 # ## Further: the table from its definition
 #
 # NF4's numbers are quantiles of the normal distribution: eight for positive numbers, seven for negative ones, and 0, divided by the
 # largest. Compare with the stored table:
 
-# %%
+# %% id="made-torch-tensor-compression-normal-quantiles"
 made = torch.tensor(compression.normal_quantiles())
 gap = (made - torch.tensor(compression.NF4_TABLE)).abs().max()
 print("largest difference below 0.001:", bool(gap < 1e-3))
 
-# %% [markdown]
+# %% [markdown] id="papers"
 # ### Papers
 # - Jacob et al. 2018, *Quantization and training of neural networks for efficient integer-arithmetic-only inference*, arXiv:1712.05877.
 # - Micikevicius et al. 2022, *FP8 formats for deep learning*, arXiv:2209.05433.

@@ -120,6 +120,12 @@ CANNOT_RUN = {
         ),
     },
     CHECKS: {
+        "compression.absmax": ("solution",),
+        "compression.zero_point": ("solution",),
+        "compression.groups": ("solution",),
+        "compression.table": ("solution",),
+        "compression.gptq_step": ("solution",),
+        "compression.wanda": ("solution",),
         "fine_tuning.log_probability": ("solution",),
         "rewards.gae": ("solution",),
         "rewards.group_advantages": ("solution",),
