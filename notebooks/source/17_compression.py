@@ -122,7 +122,7 @@ print(f"error of the whole matrix: {compression.relative_error(weight, ours):.2%
 # %% [markdown] id="a-zero-point"
 # ### A zero point
 #
-# Absmax spends half of its codes on each sign. What is never negative, such as the output of a ReLU, uses half of them. A **zero
+# Absmax spends half of its codes on negative numbers. What is never negative, such as the output of a ReLU, uses half of them. A **zero
 # point** moves the range: codes from 0 to $2^b - 1$, and the code `zero` stands for 0. It is important that 0 is exactly
 # a code, since padding, ReLU and pruning make many zeros.
 #
@@ -583,7 +583,7 @@ for bits in (4, 3):
 # ## 9 · Training through rounding
 #
 # At two bits no rounding of a finished model is good. The model can learn to live with it: round in the forward pass, and train the
-# full-precision weights behind it. But rounding is a staircase, whose gradient is 0 almost everywhere.
+# full-precision weights themselves. But rounding is a staircase, whose gradient is 0 almost everywhere.
 #
 # The **straight-through estimator** pretends: in the backward pass, rounding is the identity. Where a weight was clamped, moving it
 # changes nothing, and there the gradient is 0.
