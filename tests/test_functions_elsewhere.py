@@ -14,6 +14,7 @@ import torch
 from course_lib import (
     SYLLABUS,
     attention,
+    compression,
     embeddings,
     evaluation,
     families,
@@ -283,6 +284,33 @@ CALLS |= {
     "vision.unpatchify": lambda: vision.unpatchify(x(2, 4, 12), 2, 4, 4),
 }
 
+CODES = torch.empty(2, 8, dtype=torch.uint8, device=META)
+SCALES = compression.Scales(x(2, 1))
+INT4 = compression.Scheme(4)
+
+CALLS |= {
+    "compression.awq_scales": lambda: compression.awq_scales(x(8), 0.5),
+    "compression.choose_scales": lambda: compression.choose_scales(x(2, 8), INT4),
+    "compression.corrected": lambda: compression.corrected(x(2, 8), x(2), x(8, 8), 3),
+    "compression.decode": lambda: compression.decode(CODES, SCALES, INT4),
+    "compression.dequantise": lambda: compression.dequantise(CODES, x(2, 1)),
+    "compression.distillation_gradient": lambda: compression.distillation_gradient(
+        x(3, 4), x(3, 4)
+    ),
+    "compression.encode": lambda: compression.encode(x(2, 8), SCALES, INT4),
+    "compression.expand_two_four": lambda: compression.expand_two_four(x(2, 8), CODES),
+    "compression.gguf_dequantise": lambda: compression.gguf_dequantise(
+        torch.empty(2, 18, dtype=torch.uint8, device=META), "Q4_0"
+    ),
+    "compression.nearest_entry": lambda: compression.nearest_entry(x(2, 8), x(16)),
+    "compression.nf4_dequantise": lambda: compression.nf4_dequantise(CODES, x(2, 1)),
+    "compression.pack": lambda: compression.pack(CODES, 4),
+    "compression.round_to_format": lambda: compression.round_to_format(x(3), "E4M3"),
+    "compression.smoothing_scales": lambda: compression.smoothing_scales(x(8), x(8), 0.5),
+    "compression.straight_through": lambda: compression.straight_through(x(2, 8), x(2, 1), 4),
+    "compression.unpack": lambda: compression.unpack(CODES, 4, 16),
+}
+
 READS = "reads numbers: its work is a loop over them, or its result plain numbers"
 CHECKS = "raises an error for values out of range"
 COUNTS = "counts, or selects by a mask, so that a shape depends on values"
@@ -302,8 +330,15 @@ CANNOT_RUN = {
         *("serving.token_logprobs", "parallel.causal_pairs"),
         *("serving.token_logprobs", "evaluation.percentile_interval", "evaluation.exposure"),
         *("serving.token_logprobs", "vision.rate"),
+        "serving.token_logprobs",
+        *("compression.output_error", "compression.relative_error", "compression.awq_search"),
     },
     CHECKS: {
+        *("compression.compress_two_four", "compression.gguf_quantise", "compression.gptq"),
+        *("compression.inverse_factor", "compression.kept_mask", "compression.low_rank_factors"),
+        *("compression.magnitude_mask", "compression.wanda_mask", "compression.pruned"),
+        *("compression.nf4_quantise", "compression.quantise", "compression.require_finite"),
+        "compression.sparsegpt",
         "attention.head_scores",
         *("embeddings.one_hot", "embeddings.one_hot_embed", "embeddings.require_known_ids"),
         *("positions.learned_positions", "information.self_information"),
@@ -314,6 +349,7 @@ CANNOT_RUN = {
         *("fine_tuning.last_token", "vision.check_pictures"),
     },
     COUNTS: {
+        "compression.calibrate",
         "experts.expert_load",
         "experts.dispatch",
         "experts.grouped_linear",
@@ -335,6 +371,7 @@ CANNOT_RUN = {
         *("attention.silence_head", "model.without_head"),
         *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
         *("parallel.require_chunks", "parallel.split_pieces"),
+        *("compression.smooth_", "compression.watched", "compression.scheme_words"),
     },
     FILES: {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
@@ -343,6 +380,7 @@ CANNOT_RUN = {
         *("fine_tuning.set_adapter_tensors", "evaluation.canary_model"),
         "fine_tuning.set_adapter_tensors",
         *("vision.load_clip", "vision.load_llava", "vision.stored_clip", "vision.stored_llava"),
+        *("fine_tuning.set_adapter_tensors", "compression.load_quantised"),
     },
     ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},

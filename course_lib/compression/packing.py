@@ -67,6 +67,6 @@ def _separated(packed: Tensor, bits: int) -> Tensor:
 
 
 def _joined(parts: Tensor, bits: int) -> Tensor:
-    """Return one number for each row of parts of so many bits."""
+    """Return one number for each row of parts, each of which has `bits` bits."""
     shifted = parts << _shifts(parts.shape[-1], bits, parts.device)
     return shifted.sum(-1).to(torch.uint8)

@@ -42,7 +42,7 @@ class _StraightThrough(torch.autograd.Function):
 def straight_through(
     x: Float[Tensor, "*lead I"], scale: Float[Tensor, "..."], bits: int
 ) -> Float[Tensor, "*lead I"]:
-    """Return x rounded to multiples of `scale`, clamped to the largest code of so many bits.
+    """Return x rounded to multiples of `scale`, clamped to the largest code of `bits` bits.
 
     The gradient passes to x as if nothing had been rounded, except where x was clamped.
     """

@@ -129,6 +129,12 @@ CANNOT_RUN = {
     },
     CHECKS: {
         "parallel.average": ("solution",),
+        "compression.absmax": ("solution",),
+        "compression.zero_point": ("solution",),
+        "compression.groups": ("solution",),
+        "compression.table": ("solution",),
+        "compression.gptq_step": ("solution",),
+        "compression.wanda": ("solution",),
         "fine_tuning.log_probability": ("solution",),
         "rewards.gae": ("solution",),
         "rewards.group_advantages": ("solution",),
