@@ -73,6 +73,8 @@ class Bucket:
         flat = [_or_zeros(p).flatten() for p in self.parameters]
         used = first.new_tensor([float(p.grad is not None) for p in self.parameters])
         self.handle = comm.start_all_reduce(torch.cat([*flat, used]))
+        for p in self.parameters:
+            p.grad = None  # its numbers are on their way
 
     def finish(self) -> None:
         """Wait for the sums, and store them as gradients."""

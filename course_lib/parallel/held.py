@@ -19,12 +19,12 @@ from course_lib.parallel.split_model import SplitDecoder
 
 
 class Piece(NamedTuple):
-    """`count` numbers of a parameter from `start` on, held from `offset` on."""
+    """`length` numbers of a parameter from `start` on, held from `offset` on."""
 
     name: str
     start: int
     offset: int
-    count: int
+    length: int
 
 
 def row_pieces(named: Sequence[tuple[str, int]], length: int, rank: int) -> list[Piece]:

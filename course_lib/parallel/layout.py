@@ -164,8 +164,8 @@ def memory_of(
             parameters=dense.parameters + 2 * layer, gradients=dense.gradients + 2 * layer
         )
     kept = activations_of(config, layout, batch)
-    sums = (a + b for a, b in zip(dense, experts, strict=True))
-    return Memory(*sums, kept)
+    parameters, gradients, optimizer = (a + b for a, b in zip(dense, experts, strict=True))
+    return Memory(parameters, gradients, optimizer, kept)
 
 
 def activations_of(config: ModelConfig, layout: Layout, batch: Batch) -> float:

@@ -38,7 +38,7 @@ def ring_attention(
     pieces, places = torch.cat((k, v)), positions
     for step in range(comm.size):
         keys, values = pieces.chunk(2)
-        mask = None if positions is None else places <= positions[:, None]
+        mask = None if positions is None or places is None else places <= positions[:, None]
         if mask is None or mask.any():
             output, lse = tiled_attention_with_lse(q, keys, values, mask)
             outputs.append(output)
@@ -47,7 +47,7 @@ def ring_attention(
             outputs[0] = touch(outputs[0], pieces)
         if step + 1 < comm.size:
             pieces = shift(comm, pieces)
-            places = None if positions is None else shift(comm, places)
+            places = None if places is None else shift(comm, places)
     return join_parts(torch.stack(outputs), torch.stack(lses))[0].to(q.dtype)
 
 

@@ -12,6 +12,7 @@ Shapes:           B batch, T tokens, C model width, V vocabulary
 """
 
 import copy
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,16 +42,17 @@ class SplitDecoder(nn.Module):
         check_divides(whole, comm.size)
         self.comm, self.sequence, self.whole_config = comm, sequence, whole.config
         self.model = copy.deepcopy(whole)
-        for block in self.model.blocks:
+        parts: Any = self.model  # whose layers are replaced by others
+        for block in parts.blocks:
             for part in (block.self_attn, block.mlp):
                 self._cut_layers(part)
             block.self_attn.num_heads //= comm.size
             block.self_attn.num_key_value_heads //= comm.size
         table = own_part(whole.model.embed_tokens.weight, comm, 0)
-        self.model.model.embed_tokens = VocabParallelEmbedding(table, comm, sequence)
+        parts.model.embed_tokens = VocabParallelEmbedding(table, comm, sequence)
         tied = whole.config.tie_word_embeddings
         self.head = table if tied else own_part(whole.lm_head.weight, comm, 0)
-        self.model.lm_head = nn.Identity()
+        parts.lm_head = nn.Identity()
 
     def _cut_layers(self, part: nn.Module) -> None:
         for names, kind in ((COLUMNS, ColumnParallelLinear), (ROWS, RowParallelLinear)):

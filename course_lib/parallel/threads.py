@@ -33,7 +33,7 @@ from course_lib.parallel.communicator import (
     require_chunks,
     require_partition,
 )
-from course_lib.parallel.world import Letter, Members, Meter, Stopped, World
+from course_lib.parallel.world import Letter, Made, Members, Meter, Path, Stopped, World
 
 T = TypeVar("T")
 
@@ -41,8 +41,8 @@ T = TypeVar("T")
 class ThreadCommunicator(Communicator):
     """A rank that is a thread."""
 
-    def __init__(self, world: World, members: Members, rank: int) -> None:
-        self.world, self.members = world, members
+    def __init__(self, world: World, members: Members, rank: int, path: Path = ()) -> None:
+        self.world, self.members, self.path = world, members, path
         self.rank, self.size = rank, len(members)
         self._made = 0  # collective calls
         self._call = ""  # the collective that is being made
@@ -126,21 +126,23 @@ class ThreadCommunicator(Communicator):
         with self._collective(f"split into {[list(group) for group in groups]}"):
             mine = next(list(group) for group in groups if self.rank in group)
         members = tuple(self.members[rank] for rank in mine)
-        found = ThreadCommunicator(self.world, members, mine.index(self.rank))
-        found._made = 1000 * self._made  # two groups of the same members do not share their calls
-        return found
+        path = (*self.path, self._made)  # two groups of the same members share nothing
+        return ThreadCommunicator(self.world, members, mine.index(self.rank), path)
 
     @contextmanager
     def _collective(self, call: str) -> Iterator[None]:
         """Say what this rank does, and compare it with what the others of the group do."""
         self._made += 1
-        mine = self.members[self.rank]
-        first, theirs = self.world.calls.setdefault((self.members, self._made), (mine, call))
-        if theirs != call:
+        mine, key = self.members[self.rank], (self.path, self.members, self._made)
+        made = self.world.calls.setdefault(key, Made(mine, call))
+        if made.call != call:
             raise MismatchError(
                 "ranks of a group must make the same calls in the same order; got rank "
-                f"{first}: {theirs}, but rank {mine}: {call}."
+                f"{made.first}: {made.call}, but rank {mine}: {call}."
             )
+        made.ranks += 1
+        if made.ranks == self.size:
+            del self.world.calls[key]
         outer, self._call = self._call, call
         try:
             yield
@@ -160,7 +162,7 @@ class ThreadCommunicator(Communicator):
         return rank
 
     def _box(self, source: int, to: int) -> deque[Letter]:
-        return self.world.mail.setdefault((self.members, source, to), deque())
+        return self.world.mail.setdefault((self.path, self.members, source, to), deque())
 
 
 def run_ranks(

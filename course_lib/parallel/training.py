@@ -80,7 +80,7 @@ class ParallelTraining(Training):
         self, model: DecoderLM, draw: Draw, plan: Plan, comm: Communicator, spread: Parallelism
     ) -> None:
         super().__init__(model, draw, plan)
-        self.comm, self.spread, self.config = comm, spread, model.config
+        self.comm, self.spread, self.config, self.decoder = comm, spread, model.config, model
         self.axes = mesh(comm, dp=spread.dp, tp=spread.tp)
         self.split = SplitDecoder(model, self.axes["tp"]) if spread.tp > 1 else None
         self.local: nn.Module = self.split if self.split is not None else model
@@ -89,7 +89,7 @@ class ParallelTraining(Training):
     def _engine(self, model: DecoderLM) -> DataParallel | ShardedOptimizer | FullyShard:
         """Make what sums gradients, and replace the optimizer by one for what this rank holds."""
         plan, dp, zero = self.plan, self.axes["dp"], self.spread.zero
-        settings = {"lr": plan.peak, "betas": plan.betas}
+        settings: dict[str, Any] = {"lr": plan.peak, "betas": plan.betas}
         if zero in (1, 2):
             groups = decay_groups(model, plan.weight_decay)
             sharded = ShardedOptimizer(groups, dp, lambda given: AdamW(given, **settings), zero)
@@ -201,7 +201,7 @@ class ParallelTraining(Training):
             for kind in ("weights", *MOMENTS):
                 flat = (held if kind == "weights" else state[kind]).detach().view(-1)
                 for piece in pieces:
-                    numbers = flat[piece.offset : piece.offset + piece.count]
+                    numbers = flat[piece.offset : piece.offset + piece.length]
                     found.append(Segment(f"{kind}.{piece.name}", piece.start, numbers))
         return found
 
@@ -228,7 +228,7 @@ class ParallelTraining(Training):
     def refresh(self) -> None:
         """Let `model` be as trained, where its parts are on several ranks; all ranks call this."""
         if self.split is not None:
-            gather_split(self.split, self.model)
+            gather_split(self.split, self.decoder)
 
     def whole_state(self) -> dict[str, Tensor]:
         """Return the state dict of the whole model; all ranks call this."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from course_lib.parallel.communicator import DeadlockError
 
 Members = tuple[int, ...]  # the ranks of a group by their numbers in the whole program
+Path = tuple[int, ...]  # the calls of `split` that led to a group, by their numbers
 
 
 class Stopped(BaseException):
@@ -38,6 +39,15 @@ class Letter:
     taken: bool = False
 
 
+@dataclass
+class Made:
+    """A collective call that some ranks of a group have made, and others not yet."""
+
+    first: int
+    call: str
+    ranks: int = 0
+
+
 class World:
     """The ranks of one run: whose turn it is, who waits for what, and what is on the way."""
 
@@ -48,8 +58,8 @@ class World:
         self.doing = ["has not started"] * size
         self.failure: BaseException | None = None
         self.over = threading.Event()
-        self.mail: dict[tuple[Members, int, int], deque[Letter]] = {}
-        self.calls: dict[tuple[Members, int], tuple[int, str]] = {}
+        self.mail: dict[tuple[Path, Members, int, int], deque[Letter]] = {}
+        self.calls: dict[tuple[Path, Members, int], Made] = {}
         self.meters = [Meter() for _ in range(size)]
 
     def wait(self, rank: int, what: str, ready: Callable[[], bool]) -> None:

@@ -124,6 +124,27 @@ def test_a_mesh_has_a_group_along_each_axis():
         run_ranks(lambda comm: mesh(comm, dp=2, tp=2), 3)
 
 
+def test_two_groups_of_the_same_ranks_share_nothing():
+    def program(comm):
+        groups = [comm.split([[0, 1]]) for _ in range(2)]
+        first = groups[comm.rank]  # rank 0 begins with one, rank 1 with the other
+        return first.all_reduce(X)
+
+    with pytest.raises(DeadlockError, match="rank 0 waits in all_reduce"):
+        run_ranks(program, 2)
+
+
+def test_nothing_is_left_after_a_run_of_many_calls():
+    def program(comm):
+        group = comm.split([[0, 1]])
+        for _ in range(40):
+            group.all_reduce(X)
+            comm.all_gather(X)
+        return len(comm.world.calls), sum(map(len, comm.world.mail.values()))
+
+    assert run_ranks(program, 2)[1] == (0, 0)
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="got 0"):
         run_ranks(lambda comm: None, 0)

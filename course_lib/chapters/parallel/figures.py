@@ -6,6 +6,7 @@ Shapes:           none
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -99,7 +100,12 @@ def pipeline(schedule: str, stages: int, microbatches: int) -> Figure:
     ax.set_xlabel("time, in forward passes of a microbatch", loc="left")
     ax.set_yticks(range(stages))
     shown = [Patch(color=OKABE_ITO.sky), Patch(color=OKABE_ITO.orange), Patch(color="#e6e6e6")]
-    below = {"loc": "upper right", "bbox_to_anchor": (1.0, -0.12), "ncols": 3, "frameon": False}
+    below: dict[str, Any] = {
+        "loc": "upper right",
+        "bbox_to_anchor": (1.0, -0.12),
+        "ncols": 3,
+        "frameon": False,
+    }
     ax.legend(shown, ["forward", "backward", "idle"], fontsize=8, **below)
     kept = most_kept(orders[0])
     share = bubble_fraction(stages, microbatches)
@@ -151,5 +157,10 @@ def _stacked(ax: Axes, rows: Sequence[Sequence[Number]], names: Sequence[str]) -
             ax.barh(range(len(rows)), widths, left=left, color=HUES[place], label=name)
         left += widths
     ax.invert_yaxis()
-    below = {"loc": "upper right", "bbox_to_anchor": (1.0, -0.16), "ncols": 6, "frameon": False}
+    below: dict[str, Any] = {
+        "loc": "upper right",
+        "bbox_to_anchor": (1.0, -0.16),
+        "ncols": 6,
+        "frameon": False,
+    }
     ax.legend(fontsize=8, **below)
