@@ -100,7 +100,8 @@ SCANNED = Numeric(
     },
     answer=lambda cells, thousands, nprobe: compared_in_cells(1000 * thousands, cells, nprobe),
     explain=lambda cells, thousands, nprobe: (
-        f"{nprobe} of {cells} cells with {1000 * thousands // cells} vectors each: {1000 * thousands * nprobe / cells:.0f}."
+        f"{nprobe} of {cells} cells with {1000 * thousands // cells} vectors each: "
+        f"{1000 * thousands * nprobe / cells:.0f}."
     ),
     slips=(
         Slip(
