@@ -143,7 +143,7 @@ WALK = Exercise(
             "It counts too.",
         ),
         Probe(
-            "numbers in another order",
+            "numbers that do not rise",
             lambda: call(1, {1: [7], 7: [1, 4], 4: [7]}, {1: 3.0, 7: 2.0, 4: 1.0}, 3),
             "Sorted by distance.",
         ),
