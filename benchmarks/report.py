@@ -35,6 +35,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "generation": ("--compiled",),
     "front_door": (),
     "rewards": (),
+    "retrieval": (),
 }
 README = Path(__file__).parents[1] / "README.md"
 LEGEND = "A dot is the median of the rounds; the line through it holds the middle half of them."

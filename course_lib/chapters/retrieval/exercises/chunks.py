@@ -103,7 +103,8 @@ CHUNKS = Exercise(
         Misconception(
             "past the end",
             _past_the_end,
-            "The last chunk goes on behind the text. Its stop is at most count: min(stop, count).",
+            "The last chunk goes past the end of the text. Its stop is at most count: "
+            "min(stop, count).",
         ),
         Misconception(
             "whole chunks only",

@@ -143,7 +143,7 @@ WALK = Exercise(
             "It counts too.",
         ),
         Probe(
-            "numbers in another order",
+            "numbers that do not rise",
             lambda: call(1, {1: [7], 7: [1, 4], 4: [7]}, {1: 3.0, 7: 2.0, 4: 1.0}, 3),
             "Sorted by distance.",
         ),
@@ -311,12 +311,12 @@ NEIGHBOURS = Exercise(
         ),
         Probe("nobody", lambda: call([], [], 3), "No candidates."),
         Probe(
-            "behind the first",
+            "in the direction of the first",
             lambda: call(*_around(1, -1.5, 1.9 + 0.4j, -3.1), 3),
             "The third is near the first chosen, not near the last.",
         ),
         Probe(
-            "behind one left out",
+            "near one left out",
             lambda: call(*_around(1.2, 1.5 + 1.1j, 0.6 + 2.2j), 3),
             "The third is nearer to one that was left out: that does not count.",
         ),
