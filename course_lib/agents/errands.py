@@ -76,7 +76,7 @@ class Errand:
     """Something honest to do: the user's words, the plan, and what must have happened after it."""
 
     task: str
-    plan: Callable[[bool], Plan]  # told whether texts are hidden behind symbols
+    plan: Callable[[bool], Plan]  # told whether texts are hidden under symbols
     effects: tuple[tuple[str, dict[str, str]], ...] = ()
     answer: str = ""  # a part of the answer that the user wants to read
 

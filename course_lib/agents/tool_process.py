@@ -68,7 +68,7 @@ def main() -> None:
     sys.stderr.flush()
     channel.write(json.dumps(result))
     channel.close()
-    os._exit(0)  # threads that the tool left behind do not keep it alive
+    os._exit(0)  # threads that the tool has started do not keep it alive
 
 
 if __name__ == "__main__":

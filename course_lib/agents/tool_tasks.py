@@ -122,7 +122,7 @@ def draw_task(source: random.Random, kind: str | None = None, fails: bool = True
 
 
 def held_out_tasks(kind: str, digits: int, count: int, seed: int = 0) -> list[ToolTask]:
-    """Return arithmetic with numbers of so many digits that no training text contains."""
+    """Return arithmetic with numbers of this many digits that no training text contains."""
     source = random.Random(f"tools {kind} {digits} {seed}")
     found: dict[tuple[int, int], ToolTask] = {}
     low, high = 10 ** (digits - 1), 10**digits - 1

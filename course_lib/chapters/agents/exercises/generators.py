@@ -114,7 +114,7 @@ def resume(rng: random.Random) -> Call:
 
 
 def memory(rng: random.Random) -> Call:
-    """Return a conversation in which calls have results, its sizes, and a budget for the head."""
+    """Return a conversation of calls and results, its sizes, and a budget that holds the head."""
     roles = [*rng.choice(([], ["system"])), "user"]
     head = len(roles)
     for _ in range(rng.randint(0, 4)):

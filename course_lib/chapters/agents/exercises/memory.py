@@ -135,7 +135,7 @@ MEMORY = Exercise(
     probes=(
         Probe("all fit", lambda: call(ROLES, SIZES, 26), "26 is exactly what they take."),
         Probe("one less", lambda: call(ROLES, SIZES, 25), "The oldest turn goes, all 10 of it."),
-        Probe("the last turn", lambda: call(ROLES, SIZES, 9), "5 for the head, 3 for the last."),
+        Probe("the last turn", lambda: call(ROLES, SIZES, 9), "5 are the head, 3 the last turn."),
         Probe("the head alone", lambda: call(ROLES, SIZES, 5), "Nothing else fits."),
         Probe(
             "results without their call",

@@ -159,7 +159,7 @@ POLICY = Exercise(
             "Lists and dicts are searched.",
         ),
         Probe("a number", lambda: call({"at": 6, "n": None}, TASK, PAGE, True), "6 is there."),
-        Probe("another number", lambda: call({"at": 7}, TASK, PAGE, True), "7 is not."),
+        Probe("a number from elsewhere", lambda: call({"at": 7}, TASK, PAGE, True), "7 is not."),
         Probe("upper case", lambda: call({"text": "See you"}, TASK, PAGE, True), "See is not see."),
         Probe(
             "nothing read yet",
