@@ -25,7 +25,7 @@ class Bin(NamedTuple):
 
     low: float
     high: float
-    count: int
+    items: int
     confidence: float  # mean
     accuracy: float
 
@@ -79,7 +79,7 @@ def expected_calibration_error(
 ) -> float:
     """Return the mean distance of accuracy and confidence, weighted by the bins' items."""
     found = calibration_bins(confidences, right, bins, equal_mass)
-    return sum(each.count * abs(each.accuracy - each.confidence) for each in found) / len(right)
+    return sum(each.items * abs(each.accuracy - each.confidence) for each in found) / len(right)
 
 
 def brier_score(confidences: Sequence[float | int], right: Sequence[bool | int]) -> float:

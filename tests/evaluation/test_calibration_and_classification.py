@@ -42,7 +42,7 @@ def test_bins_equal_scikit_learn(equal_mass):
     accuracy, confidence = calibration_curve(right, confidences, n_bins=10, strategy=strategy)
     assert [each.accuracy for each in found] == pytest.approx(list(accuracy))
     assert [each.confidence for each in found] == pytest.approx(list(confidence))
-    weights = [each.count / 200 for each in found]
+    weights = [each.items / 200 for each in found]
     expected = sum(w * abs(a - c) for w, a, c in zip(weights, accuracy, confidence, strict=True))
     assert expected_calibration_error(confidences, right, 10, equal_mass) == pytest.approx(expected)
     assert brier_score(confidences, right) == pytest.approx(
@@ -60,7 +60,7 @@ def test_more_bins_give_a_larger_error_of_the_same_predictions():
 
 def test_edges_of_bins():
     found = calibration_bins([0.0, 0.5, 1.0], [0, 1, 1], 2)
-    assert [each.count for each in found] == [2, 1]
+    assert [each.items for each in found] == [2, 1]
 
 
 def test_curves_equal_scikit_learn():

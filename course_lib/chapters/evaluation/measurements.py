@@ -64,9 +64,10 @@ def measure_peers() -> dict[str, Any]:
             "ROUGE-Lsum": found["rougeLsum"].fmeasure,
         }
         pairs.append({"hypothesis": hypothesis, "reference": reference, "scores": scores})
-    scores = bert_scores(list(MEANING.values()), MEANING_REFERENCE)
+    matched = bert_scores(list(MEANING.values()), MEANING_REFERENCE)
     candidates = {
-        kind: [text, round(f1, 4)] for (kind, text), f1 in zip(MEANING.items(), scores, strict=True)
+        kind: [text, round(f1, 4)]
+        for (kind, text), f1 in zip(MEANING.items(), matched, strict=True)
     }
     return {
         "pairs": pairs,

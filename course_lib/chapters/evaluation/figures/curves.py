@@ -54,7 +54,7 @@ def exposures(log: Sequence[Mapping[str, object]]) -> Figure:
     figure, ax = new_figure(8, 3.6, margins=Margins(left=0.8, right=1.1, bottom=0.6, top=0.6))
     steps = [int(str(record["step"])) for record in log]
     colours = (FAINT, *COLOURS)
-    lines = {}
+    lines: dict[str, list[float]] = {}
     for record in log:
         found = record["exposures"]
         assert isinstance(found, dict), "each record holds the exposures by copies"

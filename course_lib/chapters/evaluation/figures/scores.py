@@ -56,7 +56,7 @@ def calibration(
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":")
     for each in found:
         ax.plot([each.confidence] * 2, [each.confidence, each.accuracy], color=OKABE_ITO.orange)
-    sizes = [12 + 500 * each.count / len(right) for each in found]
+    sizes = [12 + 500 * each.items / len(right) for each in found]
     x, y = [each.confidence for each in found], [each.accuracy for each in found]
     ax.scatter(x, y, s=sizes, color=OKABE_ITO.blue, zorder=3)
     ax.set(xlabel="mean confidence of the bin", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))

@@ -24,13 +24,14 @@ def wrong(text: str, why: str) -> Option:
 
 NEEDED = Numeric(
     id="evaluation.needed",
-    prompt="About half of the answers of a model are right. How many questions does an interval of "
-    "95 % with a half width of {points} points take? (1.96 · sqrt(p(1 − p)/n), percentage points)",
+    prompt="About half of the answers of a model are right. The half width of a 95 % interval is "
+    "1.96 · sqrt(p(1 − p) / n). How many questions does a half width of {points} percentage points "
+    "take?",
     draw=lambda rng: {"points": rng.choice([1, 2, 3, 4, 5])},
     answer=lambda points: items_needed(points / 100),
     explain=lambda points: (
-        f"n = 0.25 · (1.96 / {points / 100})² ≈ {items_needed(points / 100):,}: four times as many "
-        "questions for half of the width."
+        "Half of the width takes four times as many questions: "
+        f"n = 0.25 · (1.96 / {points / 100})² ≈ {items_needed(points / 100)}"
     ),
     tolerance=0.02,
     slips=(
@@ -100,7 +101,7 @@ def _draw_windows(rng: random.Random) -> dict[str, Any]:
     return {
         "window": window,
         "stride": window // rng.choice([2, 4]),
-        "length": window * rng.randint(4, 9),
+        "length": window * rng.randint(11, 29) + 100,
     }
 
 
@@ -172,9 +173,15 @@ BLEU_SHORT = OneAnswer(
     "the corpus BLEU without smoothing?",
     (
         right("0", "Three words have no 4-gram: p4 has nothing to count, and the product is 0."),
-        wrong("100, since every hypothesis equals its reference.", "Only from four words on."),
-        wrong("75, since three of four orders are perfect.", "The mean is geometric."),
-        wrong("It cannot be computed.", "It is defined as 0."),
+        wrong(
+            "100, since every hypothesis equals its reference.",
+            "That holds only from four words on.",
+        ),
+        wrong(
+            "75, since three of four orders are perfect.",
+            "The mean is geometric, so one zero decides.",
+        ),
+        wrong("It cannot be computed.", "Without any 4-gram it is defined as 0."),
     ),
 )
 
@@ -191,7 +198,8 @@ ROUGE = Numeric(
         [f"w{i}" for i in range(kept)] + ["x"] * extra, [f"w{i}" for i in range(reference)]
     ),
     explain=lambda reference, kept, extra: (
-        f"L = {kept}, so F1 = 2 · {kept} / ({kept + extra} + {reference})."
+        f"L = {kept}, so F1 = 2 · {kept} / ({kept + extra} + {reference}) = "
+        f"{2 * kept / (kept + extra + reference):.4f}"
     ),
     slips=(
         Slip(
@@ -234,18 +242,24 @@ ECE_BUG = FindTheBug(
 def ece(confidences, right, bins):
     total = 0.0
     for b in range(bins):
-        inside = [(c, r) for c, r in zip(confidences, right) if b / bins < c <= (b + 1) / bins]
+        pairs = zip(confidences, right)
+        inside = [(c, r) for c, r in pairs if b < c * bins <= b + 1]
         if inside:
             gap = sum(r - c for c, r in inside) / len(inside)
             total += abs(gap) / bins
     return total
 """,
-    line=7,
+    line=8,
     fixed="            total += abs(gap) * len(inside) / len(right)",
     why="A bin's weight is its share of the items, not one over the number of bins.",
     why_not={
-        4: "The bins are as the notebook has them; only a confidence of exactly 0 would get lost.",
-        6: "The mean of r − c is the accuracy minus the mean confidence.",
+        2: "A sum over bins starts at 0.",
+        3: "Every bin is visited once.",
+        4: "Each confidence stands beside its result.",
+        6: "A bin without items has no mean, and adds nothing.",
+        9: "The sum is the result: its weights add up to 1 once they are right.",
+        5: "The bins are as the notebook has them; only a confidence of exactly 0 would get lost.",
+        7: "The mean of r − c is the accuracy minus the mean confidence.",
     },
     shows_bug=_counts_twice,
 )

@@ -6,8 +6,10 @@ Checked against:  `course_lib.evaluation`
 
 import math
 
+import torch
+
 from course_lib.chapters.evaluation.questions.metrics import right, wrong
-from course_lib.evaluation import precision_at_rate
+from course_lib.evaluation import exposure, precision_at_rate, tokens_needed
 from course_lib.study.ask.question import Numeric, OneAnswer, OrderSteps, SeveralAnswers
 from course_lib.study.ask.question_parts import Slip
 
@@ -66,14 +68,15 @@ BASE_RATE = Numeric(
     prompt="A filter flags {recall} % of the harmful requests and {alarms} % of the harmless ones. "
     "One request in {one_in} is harmful. What fraction of the flagged is harmful (0 to 1)?",
     draw=lambda rng: {
-        "recall": rng.choice([90, 95, 99]),
-        "alarms": rng.choice([1, 2, 5]),
-        "one_in": rng.choice([100, 500, 1000]),
+        "recall": rng.choice([91, 94, 97]),
+        "alarms": rng.choice([2, 3, 4]),
+        "one_in": rng.choice([200, 300, 700]),
     },
     answer=lambda recall, alarms, one_in: precision_at_rate(recall / 100, alarms / 100, 1 / one_in),
     explain=lambda recall, alarms, one_in: (
         f"Of {one_in} requests, {recall / 100:g} harmful ones are flagged on average, and "
-        f"{alarms / 100 * (one_in - 1):.2f} harmless ones."
+        f"{alarms / 100 * (one_in - 1):.2f} harmless ones: "
+        f"{recall / (recall + alarms * (one_in - 1)):.5f}"
     ),
     tolerance=0.02,
     slips=(
@@ -106,14 +109,20 @@ REFUSAL = SeveralAnswers(
     ),
 )
 
+
+def _exposure(digits: int, rank: int) -> float:
+    return exposure(torch.arange(10**digits, 0, -1).float(), rank - 1)
+
+
 EXPOSURE = Numeric(
     id="evaluation.exposure_value",
     prompt="A code has {digits} digits. The model ranks the true one {rank} among all codes. What "
     "is its exposure, in bits?",
-    draw=lambda rng: {"digits": rng.randint(3, 6), "rank": rng.choice([1, 2, 4, 8, 16])},
-    answer=lambda digits, rank: math.log2(10**digits / rank),
+    draw=lambda rng: {"digits": rng.randint(2, 4), "rank": rng.choice([1, 2, 4, 8, 16])},
+    answer=_exposure,
     explain=lambda digits, rank: (
-        f"log2(10^{digits}) − log2({rank}) = {digits * math.log2(10):.1f} − {math.log2(rank):g}."
+        f"log2(10^{digits}) − log2({rank}) = {digits * math.log2(10):.2f} − {math.log2(rank):g} = "
+        f"{_exposure(digits, rank):.3f}"
     ),
     slips=(
         Slip(
@@ -133,7 +142,7 @@ COPIES = OneAnswer(
             "Training longer with a lower learning rate, until the held-out loss has converged.",
             "More passes over the text are more copies.",
         ),
-        wrong("A larger model.", "Larger models remember more."),
+        wrong("A larger model.", "Larger models remember more, not less."),
         wrong("Greedy decoding.", "It gives out exactly what is likeliest."),
     ),
 )
@@ -143,10 +152,10 @@ WATERMARK = Numeric(
     prompt="With γ = 0.5, {share} % of the pairs of a marked text are green. How many different "
     "pairs does it take, on average, until z reaches 4?",
     draw=lambda rng: {"share": rng.choice([60, 65, 70, 75, 80, 90])},
-    answer=lambda share: 0.25 * (4 / (share / 100 - 0.5)) ** 2,
+    answer=lambda share: tokens_needed(share / 100, 0.5, 4.0),
     explain=lambda share: (
         f"z = (p − γ) · sqrt(T / 0.25) with p = {share / 100}: "
-        f"T = 0.25 · (4 / {share / 100 - 0.5:.2f})²."
+        f"T = 0.25 · (4 / {share / 100 - 0.5:.2f})² = {tokens_needed(share / 100, 0.5, 4.0):.2f}"
     ),
     slips=(
         Slip(
