@@ -35,17 +35,17 @@ class Rate(NamedTuple):
     """How many of how many were right."""
 
     right: int
-    count: int
+    total: int
 
     @property
     def share(self) -> float:
         """The fraction that was right."""
-        return self.right / self.count
+        return self.right / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the fraction, by Wilson's formula."""
-        n, p = self.count, self.share
+        n, p = self.total, self.share
         middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
         half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
         return max(0.0, middle - half), min(1.0, middle + half)
@@ -111,7 +111,7 @@ class Answers(NamedTuple):
     def all(self) -> Rate:
         """All questions together; each kind has about the same number."""
         rates = self.kinds.values()
-        return Rate(sum(each.right for each in rates), sum(each.count for each in rates))
+        return Rate(sum(each.right for each in rates), sum(each.total for each in rates))
 
 
 PictureKind = Literal["own", "blank", "other", "none"]

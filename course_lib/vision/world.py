@@ -56,7 +56,11 @@ class Scenes:
     def things(self, row: int) -> list["Thing"]:
         """Return what is in one picture, in reading order."""
         fields = zip(*(each[row].tolist() for each in self._fields()), strict=True)
-        return [Thing(*each, place) for place, (there, *each) in enumerate(fields) if there]
+        return [
+            Thing(colour, shape, size, place)
+            for place, (there, colour, shape, size) in enumerate(fields)
+            if there
+        ]
 
     def rows(self, chosen: Int[Tensor, " N"] | slice) -> "Scenes":
         """Return some of the scenes."""
