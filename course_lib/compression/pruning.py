@@ -99,9 +99,7 @@ def compress_two_four(
     """
     fours = mask.unflatten(1, (-1, 4))
     if bool((fours.sum(-1) != 2).any()):
-        raise ValueError(
-            "two of every four weights must stay; got a mask that keeps more or fewer."
-        )
+        raise ValueError("two of every four weights must stay; got more or fewer in some.")
     places = fours.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[..., :2]
     values = weight.unflatten(1, (-1, 4)).gather(-1, places)
     return values.flatten(1), places.flatten(1).to(torch.uint8)

@@ -125,8 +125,10 @@ def quantised_caches(
     """Return an empty quantised cache for each layer of a model."""
     config, weight = model.config, next(model.parameters())
     shape = (batch, config.num_key_value_heads, capacity, config.head_dim)
-    kinds = {"dtype": weight.dtype, "device": weight.device}
-    return [QuantisedKVCache(*shape, bits=bits, **kinds) for _ in model.blocks]
+    return [
+        QuantisedKVCache(*shape, bits=bits, dtype=weight.dtype, device=weight.device)
+        for _ in model.blocks
+    ]
 
 
 def use_quantised_cache(model: DecoderLM, bits: int) -> DecoderLM:

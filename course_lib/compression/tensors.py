@@ -185,7 +185,8 @@ class QuantisedTensor:
         """Return some rows of the matrix, without unpacking the others."""
         chosen = self.scales
         if self.scheme.group != "tensor":
-            chosen = Scales(*(None if t is None else t[ids] for t in chosen))
+            zero = None if chosen.zero is None else chosen.zero[ids]
+            chosen = Scales(chosen.scale[ids], zero)
         return decode(unpack(self.packed[ids], self.scheme.bits, self.inputs), chosen, self.scheme)
 
 
