@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import bm25s
 import faiss
-import hnswlib
 import torch
 from rank_bm25 import BM25Okapi
 from torch import Tensor
@@ -144,6 +143,8 @@ def ivf_pq_rows(data: Tensor, queries: Tensor, nearest: Tensor) -> list[dict]:
 def hnsw_rows(data: Tensor, queries: Tensor) -> list[dict]:
     small = data[:SMALL]
     ours, mine = timed(lambda: _added(HNSWIndex(WIDTH, 16, 60, 50), small))
+    import hnswlib  # compiled when it is installed: the extra `graphs`
+
     theirs = hnswlib.Index("l2", WIDTH)
     theirs.init_index(SMALL, M=16, ef_construction=60)
     theirs.set_num_threads(1)

