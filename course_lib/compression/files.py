@@ -107,7 +107,7 @@ def load_quantised(
             replace_layer(model, name, _empty(name, words, folder))
     tied = model.config.tie_word_embeddings
     if tied:
-        model.lm_head = nn.Identity()  # until the embedding is there
+        model.lm_head = nn.Identity()  # type: ignore[assignment]  # until the embedding is there
     try:
         model.load_state_dict(read_tensors(folder).tensors, strict=True, assign=True)
     except RuntimeError as error:
@@ -116,7 +116,7 @@ def load_quantised(
             "files belong together?"
         ) from error
     if tied:
-        model.lm_head = _head_of(model)
+        model.lm_head = _head_of(model)  # type: ignore[assignment]
     written = next(model.parameters()).dtype
     for _, layer in quantised_layers(model):
         layer.dtype = written
@@ -128,10 +128,11 @@ def _head_of(model: DecoderLM) -> nn.Linear | QuantisedLinear:
     table = model.get_submodule(EMBEDDING)
     if isinstance(table, QuantisedEmbedding):
         return QuantisedLinear(table.stored)
-    vocabulary, width = table.weight.shape
+    weight = model.model.embed_tokens.weight
+    vocabulary, width = weight.shape
     with torch.device("meta"):
         head = nn.Linear(width, vocabulary, bias=False)
-    head.weight = table.weight
+    head.weight = weight
     return head
 
 

@@ -21,7 +21,7 @@ Checked against:  bm25s; the formula, word by word
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +94,10 @@ class BM25Index:
         scores = torch.full((len(queries), k), -torch.inf)
         for row, query in enumerate(queries):
             total = self.scores(query)
-            top = np.argpartition(-total, min(k, len(total)) - 1)[:k] if len(total) else ()
-            top = [i for i in sorted(top, key=lambda i: (-total[i], i)) if total[i] > 0]
+            likely: Iterable[int] = ()
+            if len(total):
+                likely = np.argpartition(-total, min(k, len(total)) - 1)[:k]
+            top = [i for i in sorted(likely, key=lambda i: (-total[i], i)) if total[i] > 0]
             ids[row, : len(top)] = torch.tensor(top, dtype=torch.long)
             scores[row, : len(top)] = torch.from_numpy(total[top] if top else total[:0])
         return Found(scores, ids)

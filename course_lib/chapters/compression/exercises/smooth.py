@@ -29,8 +29,12 @@ def _sizes(x, weight):
     return x.abs().amax(0), weight.abs().amax(0)
 
 
+def _powers(x, weight, alpha, beta):
+    return _with(x, weight, *_sizes(x, weight), alpha, beta)
+
+
 def _plain(x, weight, alpha):
-    return _with(x, weight, *_sizes(x, weight), alpha, 1 - alpha)
+    return _powers(x, weight, alpha, 1 - alpha)
 
 
 def _as_hinted(x, weight, alpha):
@@ -107,7 +111,7 @@ SMOOTH = Exercise(
     misconceptions=(
         Misconception(
             "exponents exchanged",
-            lambda x, weight, alpha: _with(x, weight, *_sizes(x, weight), 1 - alpha, alpha),
+            lambda x, weight, alpha: _powers(x, weight, 1 - alpha, alpha),
             "alpha is how much of the inputs' range moves: a^alpha / w^(1 − alpha).",
         ),
         Misconception(
@@ -132,12 +136,12 @@ SMOOTH = Exercise(
         ),
         Misconception(
             "the weights' range ignored",
-            lambda x, weight, alpha: _with(x, weight, *_sizes(x, weight), alpha, 0),
+            lambda x, weight, alpha: _powers(x, weight, alpha, 0),
             "You divide by a^alpha alone. Divide by w^(1 − alpha) too.",
         ),
         Misconception(
             "always the square root",
-            lambda x, weight, alpha: _with(x, weight, *_sizes(x, weight), 0.5, 0.5),
+            lambda x, weight, alpha: _powers(x, weight, 0.5, 0.5),
             "You use 1/2 for both exponents. alpha is an argument.",
         ),
         Misconception(
