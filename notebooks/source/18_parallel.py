@@ -5,7 +5,8 @@
 #
 # Training a model of 8 billion parameters needs 128 GB for weights, gradients and optimizer state alone, and one device would
 # take decades for its trillions of tokens. So the work is spread: rows of the batch, layers, parts of layers, experts, pieces of
-# a text. In this notebook you build each of these ways, and each time prove that many ranks compute what one would have.
+# a text. In this notebook you meet each of these ways, build the core of most of them, and each time check that many ranks compute
+# what one would have.
 #
 # After this notebook you can
 # - build the collectives that ranks talk with, and predict their bytes and their time;
@@ -98,7 +99,8 @@ for wrong in (send_first, different_calls):
 # of all chunks 0. At the same time chunk 1 goes from rank 2 to 0 to 1, and chunk 2 from 0 to 1 to 2. After two steps every rank has
 # one finished chunk: that is a reduce-scatter. Then the finished chunks go around once more, and are copied: an all-gather.
 #
-# > **Predict.** Each rank has M bytes. How many does it send in all, and how does this grow with the number of ranks?
+# > **Predict.** Each rank has M bytes. How many does it send in both rounds together, and how does this grow with the number of
+# > ranks?
 #
 # ### Build it
 #
@@ -287,7 +289,7 @@ print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 # | ZeRO-3 (FSDP) | and parameters | 16/n | 3 P |
 #
 # (P is the number of parameters. Traffic is what each rank sends, in numbers; all of it times (n − 1)/n.) The first two stages
-# cost no traffic: an all-reduce is a reduce-scatter and an all-gather anyway. Between the two, each rank updates only its own
+# cost no extra traffic: an all-reduce is a reduce-scatter and an all-gather anyway. Between the two, each rank updates only its own
 # shard, with the moments of that shard.
 #
 # ### Build it
@@ -295,8 +297,8 @@ print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 # A step of SGD with momentum, where the momentum is sharded. `parameters` (P,) is one row, the same on all ranks; `gradient` (P,)
 # is the rank's own; `rate` and `beta` are numbers. The row is padded with zeros at the end to n·S numbers, where S is P/n rounded
 # up. Rank r's shard has the places r·S to (r + 1)·S − 1; `momentum` (S,) is that of its shard. With g the **mean** of the
-# gradients over the ranks,
-# `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's new momentum (S,)).
+# gradients over the ranks, `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's new
+# momentum (S,)).
 # `comm.reduce_scatter(chunks)` takes a list of n tensors and returns the sum of chunk r; `comm.all_gather(x)` returns the list of
 # all ranks' tensors. Do not change the inputs. There may be more ranks than numbers.
 
@@ -692,8 +694,7 @@ print("clipped, then unscaled:", rounded(clipped_first.norm(), 6))
 # ### Build it
 #
 # Which stage is that? A model of `parameters` parameters is trained on `devices` devices with `memory` bytes each. A parameter
-# takes
-# 2 bytes, its gradient 2, its optimizer state 12, sharded as in the table of section 4. In every stage, each device also needs
+# takes 2 bytes, its gradient 2, its optimizer state 12, sharded as in the table of section 4. In every stage, each device also needs
 # `activations` bytes, which are not sharded. Return the smallest stage, 0 to 3, whose bytes are at most `memory`, or `None` if
 # none fits. Do not round: fractions of bytes count.
 
@@ -815,8 +816,8 @@ for stage in range(4):
     print(f"stage {stage}: sent {sent:,}, formula {formula:,.0f}, ratio {sent / formula:.3f}")
 
 # %% [markdown] id="and-time-four-ranks-that-take"
-# Stage 3 sends a little less than 3 P: the embedding, a tenth of this tiny model, is used first and last, so it stays gathered from
-# the forward to the backward pass and is gathered only once. In stage 0 each bucket also says which parameters were used.
+# Stage 3 sends a little less than 3 P: the embedding, a tenth of this tiny model, is used first and last, so it stays in memory
+# from the forward to the backward pass and is gathered only once. In stage 0 each bucket also says which parameters were used.
 #
 # And time? Four ranks that take turns on one machine are slower than one, not faster: here they prove that the result is right.
 
@@ -835,8 +836,8 @@ print(f"four simulated ranks take {(time.perf_counter() - begin) / alone:.0f} ti
 #
 # **"The mean of the ranks' losses is the batch's loss."** Only with equal numbers of targets; section 3 had 2.5 against 3.4.
 #
-# **"ZeRO-3 is free."** It moves half as much again, and with several microbatches it gathers the parameters again in each. With
-# one:
+# **"ZeRO-3 is free."** It moves half as much again, and with several microbatches it gathers the parameters again in each.
+# With one microbatch:
 
 # %% id="for-stage-in-1-3"
 for stage in (1, 3):
