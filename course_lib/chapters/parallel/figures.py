@@ -53,7 +53,12 @@ def ring(ranks: int, step: int) -> Figure:
             ax.add_patch(_square(chunk, rank, share, HUES[chunk % len(HUES)]))
             sent = " →" if moving.get(rank) == chunk else ""
             ax.text(
-                chunk + 0.46, rank + 0.46, f"{counts[rank][chunk]}{sent}", ha="center", va="center"
+                chunk + 0.46,
+                rank + 0.46,
+                f"{counts[rank][chunk]}{sent}",
+                ha="center",
+                va="center",
+                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "alpha": 0.8, "lw": 0},
             )
     ax.set(xlim=(-0.1, ranks), ylim=(ranks, -0.1), xlabel="chunk", ylabel="rank")
     places = [place + 0.46 for place in range(ranks)]

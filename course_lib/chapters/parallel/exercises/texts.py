@@ -143,12 +143,12 @@ RING = Exercise(
     difficulty=3,
     statement=(
         "A text is cut in order: rank r has the tokens r·T to (r + 1)·T − 1, with their queries "
-        "q, keys "
-        "k and values v, each (T, D), T the same on all ranks. Return causal attention (T, D) of "
-        "this rank's queries over the whole text: token i reads the tokens up to i, itself "
-        "included, with softmax(q·k / sqrt(D)). `comm.exchange(x, to, source)` sends x to rank `to` "
-        "and returns what rank `source` sends; `join_parts(outputs, lses)` joins "
-        "outputs (P, T, D) over P parts of the keys by their logsumexps (P, T) and returns both. Inputs stay as they are."
+        "q, keys k and values v, each (T, D), T the same on all ranks. Return causal attention "
+        "(T, D) of this rank's queries over the whole text: token i reads the tokens up to i, "
+        "itself included, with softmax(q·k / sqrt(D)). `comm.exchange(x, to, source)` sends x "
+        "to rank `to` and returns what rank `source` sends; `join_parts(outputs, lses)` joins "
+        "outputs (P, T, D) over P parts of the keys by their logsumexps (P, T) and returns "
+        "both. Inputs stay as they are."
     ),
     solution=on_ranks(answers.causal_ring),
     adapter=on_ranks,
