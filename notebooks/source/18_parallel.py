@@ -392,8 +392,8 @@ explorers.parallel.memory()
 #
 # ### Build it
 #
-# `x` (N, C) and `down_bias` (C,) are the same on all ranks; `up` (F, C), `up_bias` (F,) and `down` (C, F) are this rank's parts,
-# and F may differ between ranks. Return y (N, C), whole, on every rank.
+# `x` (N, C) and `down_bias` (C,), which is $b$, are the same on all ranks; `up` (F, C), `up_bias` (F,) and `down` (C, F) are this
+# rank's parts of $A$, $a$ and $B$, and F may differ between ranks. Return y (N, C), whole, on every rank.
 
 
 # %% id="parallel.mlp"
