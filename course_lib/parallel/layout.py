@@ -1,11 +1,10 @@
 """One way to spread a training over a cluster: what it takes in memory, traffic and time.
 
 A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts may be spread over
-`ep` of the dp ranks. Predictions are upper limits of speed with the assumptions below, not
-promises:
+`ep` of the dp ranks. Predictions are estimates with the assumptions below, not promises:
 
-    memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits on the last
-    stage compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
+    memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits (last stage)
+    compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
     bubble     (pp - 1) / (microbatches * chunks) of the compute
     tp         4 all-reduces of the residual stream per layer and microbatch, not overlapped
     ep         4 all-to-alls of k streams per layer of experts and microbatch, not overlapped
@@ -13,8 +12,7 @@ promises:
 
 Taught in:        parallel
 Paper:            Korthikanti et al. 2022, arXiv:2205.05198; Narayanan et al. 2021,
-arXiv:2104.04473;
-                  Llama team 2024, arXiv:2407.21783
+                  arXiv:2104.04473; Llama team 2024, arXiv:2407.21783
 Checked against:  tensors on ranks (memory); published throughputs (time)
 Shapes:           none
 """

@@ -2,7 +2,7 @@
 
 The backward pass needs what the forward pass computed. Keeping it takes memory, computing it again
 takes a third more FLOPs (2 forward, 4 backward, 2 again). The random state must be restored for
-the second pass: with another dropout mask the gradient would belong to another function.
+the second pass: with another dropout mask the gradient would belong to a different function.
 
 Taught in:        parallel
 Paper:            Chen et al. 2016, arXiv:1604.06174

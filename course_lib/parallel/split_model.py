@@ -114,10 +114,11 @@ def check_divides(model: DecoderLM, ranks: int) -> None:
         "vocab_size",
     ):
         if getattr(config, name) % ranks:
+            remedy = " or pad the vocabulary" if name == "vocab_size" else ""
             raise ValueError(
                 f"{name} must be a multiple of the number of tensor-parallel ranks; got "
-                f"{getattr(config, name)} and {ranks} ranks. Use fewer ranks, or pad the "
-                f"vocabulary."
+                f"{getattr(config, name)} and {ranks} ranks. Use a number of ranks that divides "
+                f"it{remedy}."
             )
 
 

@@ -5,7 +5,8 @@
 #
 # Training a model of 8 billion parameters needs 128 GB for weights, gradients and optimizer state alone, and one device would
 # take decades for its trillions of tokens. So the work is spread: rows of the batch, layers, parts of layers, experts, pieces of
-# a text. In this notebook you build each of these ways, and each time prove that many ranks compute what one would have.
+# a text. In this notebook you meet each of these ways, build the core of most of them, and each time check that many ranks compute
+# what one would have.
 #
 # After this notebook you can
 # - build the collectives that ranks talk with, and predict their bytes and their time;
@@ -38,11 +39,12 @@ device = default_device()
 # %% [markdown] id="1-ranks-that-talk"
 # ## 1 · Ranks that talk
 #
-# A **rank** is one copy of the program. All ranks run the same code; what makes them different is their number. They share no
-# memory. What one knows, another knows only after a message.
+# A **rank** is one copy of the program, and also its number, counted from 0. All ranks run the same code; only this number tells
+# them apart. They share no memory: one rank learns what another knows only through a message.
 #
 # Here ranks are threads that take turns, so that everything fits into one notebook. `run_ranks` runs a function once for each
-# rank and returns all results. The function gets its **communicator**:
+# rank and returns all results. The function gets its **communicator**, which has the rank's number, `comm.rank`, the number of
+# ranks, `comm.size`, and the calls that send and receive:
 
 
 # %% id="program"
@@ -54,12 +56,13 @@ def program(comm):
 print(run_ranks(program, 4))
 
 # %% [markdown] id="an-all-reduce-gives-every-rank"
-# An **all-reduce** gives every rank the sum over all ranks, or the maximum. Such a call of all ranks together is a **collective**.
-# The others in this notebook: **reduce-scatter** (rank $i$ gets the sum of the chunks $i$), **all-gather** (everyone gets
-# everything), **all-to-all** (rank $i$ gets chunk $i$ of everyone), broadcast. All ranks must make the same calls in the same order.
+# An **all-reduce** gives every rank the sum over all ranks, or the maximum. A call that all ranks make together is a
+# **collective**. The others in this notebook: **reduce-scatter** (rank $i$ gets the sum of everyone's chunk $i$), **all-gather**
+# (everyone gets everything), **all-to-all** (rank $i$ gets chunk $i$ of everyone), **broadcast** (everyone gets one rank's tensor).
+# All ranks must make the same calls in the same order.
 #
-# > **Predict.** Both ranks first send a tensor to the other one, and then receive. `send` returns when its message has been
-# > received. What happens?
+# > **Predict.** Two ranks each send a tensor to the other, and then receive. `send` returns when its message has been received.
+# > What happens?
 
 
 # %% id="send-first"
@@ -80,30 +83,32 @@ for wrong in (send_first, different_calls):
         print(error)
 
 # %% [markdown] id="on-a-real-cluster-both-programs"
-# On a real cluster both programs hang, without a word. These ranks notice when nobody can go on, and say who waits for what. One
-# more call sends and receives at the same time: `comm.exchange(x, to, source)` sends `x` to rank `to` and returns what rank
-# `source` sends. It expects a tensor of the shape of `x`; if another shape is coming, give a tensor of that shape as `like`.
+# On a real cluster such programs usually hang, without a message, until a timeout ends them. These ranks notice when none of them
+# can go on, and say who waits for what. One more call sends and receives at the same time: `comm.exchange(x, to, source)` sends
+# `x` to rank `to` and returns what rank `source` sends. It expects a tensor of the shape of `x`; if another shape is coming, give
+# a tensor of that shape as `like`.
 
 # %% [markdown] id="2-collectives-by-hand"
 # ## 2 · Collectives by hand
 #
-# How do n ranks add up n tensors? All could send theirs to rank 0, which then has n − 1 times the traffic of everybody else. In a
-# **ring** everybody works all the time. Each tensor is cut into n chunks, and each chunk travels once around the ring. At every
+# How do n ranks add up n tensors? All could send theirs to rank 0, which then has n − 1 times the traffic of any other. In a
+# **ring** every rank works all the time. Each tensor is cut into n chunks, and each chunk travels once around the ring. At every
 # stop the rank adds its own numbers.
 #
 # By hand, with three ranks. Chunk 0 starts at rank 1, goes to rank 2, which adds, and on to rank 0, which adds: rank 0 has the sum
-# of the chunks 0. At the same time chunk 1 goes from rank 2 to 0 to 1, and chunk 2 from 0 to 1 to 2. After two steps every rank has
+# of all chunks 0. At the same time chunk 1 goes from rank 2 to 0 to 1, and chunk 2 from 0 to 1 to 2. After two steps every rank has
 # one finished chunk: that is a reduce-scatter. Then the finished chunks go around once more, and are copied: an all-gather.
 #
-# > **Predict.** Each rank has M bytes. How many does it send in all, and how does this grow with the number of ranks?
+# > **Predict.** Each rank has M bytes. How many does it send in both rounds together, and how does this grow with the number of
+# > ranks?
 #
 # ### Build it
 #
 # First the half that adds up. On each rank, `chunks` is a list of n tensors; chunk i has the same shape on all ranks, but
 # different chunks may have different shapes. Return, on rank r, the sum over the ranks of their chunks r. Each rank sends n − 1
-# messages: every chunk but its own once, as far as it is added up. With one rank nothing is sent. Do not change the inputs, and
-# return a tensor of their dtype. The check runs your function on simulated ranks and counts messages and bytes. (In its report,
-# `comm` is the number of ranks, and every other argument is a list with an entry for each rank.)
+# messages: every chunk except chunk r once, with what has been added to it so far. With one rank nothing is sent. Do not change
+# the inputs, and return a tensor of their dtype. The check runs your function on simulated ranks and counts messages and bytes.
+# (In its report, `comm` is the number of ranks, and every other argument is a list with an entry for each rank.)
 
 
 # %% id="parallel.reduce_scatter"
@@ -114,14 +119,14 @@ def ring_reduce_scatter(comm, chunks):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The course's own:
+# Stuck? Put `hint()` in a new cell. The course's version:
 
 # %% id="reveal-parallel-reduce-scatter"
 reveal("parallel.reduce_scatter")
 
 # %% [markdown] id="now-the-half-that-copies-each"
 # Now the half that copies. Each rank has one tensor `x`, of one shape and dtype everywhere. Return, on every rank, the list of the
-# tensors of all ranks, in the order of the ranks, with its own among them. Each rank sends n − 1 messages, each of the size of `x`.
+# tensors of all ranks, in the order of the ranks, its own included. Each rank sends n − 1 messages, each of the size of `x`.
 
 
 # %% id="parallel.all_gather"
@@ -137,7 +142,8 @@ reveal("parallel.all_gather")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
-# Sums in float64, for several numbers of ranks, and the bytes that were really sent. $M$ bytes cost each rank
+# The library's ring is compared with sums in float64, and what each rank really sent, as (messages, bytes), with the formula. For
+# a tensor of $M$ bytes each rank sends
 #
 # $$2 \cdot \frac{n-1}{n} \cdot M \text{ bytes in } 2 (n-1) \text{ steps.}$$
 
@@ -158,27 +164,31 @@ for n in (2, 4, 8):
     print(n, "ranks: right", close, "| sent", found[0][1:], "| formula", tuple(formula))
 
 # %% [markdown] id="more-ranks-hardly-send-more-bytes"
-# More ranks hardly send more bytes each: never more than $2M$. Only the number of steps grows. The usual model of the time of a
-# collective has two numbers: $\alpha$, the latency of a step, and $\beta$, the seconds per byte:
+# With more ranks, each sends hardly more bytes: never more than $2M$. Only the number of steps grows. The usual model of the time
+# of a collective has two numbers: $\alpha$, the latency of a step in seconds, and $\beta$, the seconds per byte:
 #
 # $$\text{time} = \text{steps} \cdot \alpha + \text{bytes} \cdot \beta$$
 #
-# A **tree** needs only $2 \log_2 n$ steps, but sends the whole tensor in each. Recursive **halving** has few steps and few
-# bytes; it needs a power of two of ranks, and links between all of them.
+# A **tree** needs only $2 \log_2 n$ steps, but sends the whole tensor in each. Recursive **halving** swaps halves, quarters and so
+# on with ever nearer partners: few steps and few bytes. The number of ranks must be a power of two, and distant ranks need fast
+# links too. Here are all three with 64 ranks, 10 microseconds per step and 50 GB per second:
 
 # %% id="for-size-in-1e3-1e6-1e9"
+kinds = {"ring": "all-reduce", "tree": "tree", "halving": "halving"}
 for size in (1e3, 1e6, 1e9):
     seconds = {
-        kind: parallel.collective_traffic(kind, size, 64).seconds(10e-6, 50e9)
-        for kind in ("all-reduce", "tree", "halving")
+        name: parallel.collective_traffic(kind, size, 64).seconds(10e-6, 50e9)
+        for name, kind in kinds.items()
     }
     print(f"{size:13,.0f} bytes:", {kind: f"{1e3 * s:.3f} ms" for kind, s in seconds.items()})
 
 # %% [markdown] id="play-with-it"
+# With few bytes the number of steps decides, and the ring is slowest; with many bytes it is the tree.
+#
 # ### Play with it
 #
-# Go through the steps. Each square is a chunk, filled as far as its sum is complete, with the number of ranks whose numbers are in
-# it. After n − 1 steps each rank has one full square.
+# Go through the steps. Each box is a chunk, filled as far as its sum is complete; the number in it says how many ranks have been
+# added. After n − 1 steps each rank has one full box.
 
 # %% id="explorers-parallel-ring"
 explorers.parallel.ring()
@@ -187,7 +197,7 @@ explorers.parallel.ring()
 # ## 3 · The batch in pieces
 #
 # In **data parallelism** each rank has the whole model and computes its own rows of the batch. The gradient of a sum is the sum of
-# the gradients, so an all-reduce is all that is needed. Afterwards every rank takes the same step, and the models stay equal.
+# the gradients, so an all-reduce is all that it takes. Afterwards every rank takes the same step, and the models stay equal.
 #
 # > **Predict.** Two ranks have rows of a batch. Rank 0's rows have 1 target with loss 1.0, rank 1's have 4 targets with loss 4.0
 # > each. Each rank computes its mean, and the two are averaged. Is this the mean loss of the batch?
@@ -198,17 +208,17 @@ print("mean of the means:", torch.stack([each.mean() for each in losses]).mean()
 print("mean of the batch:", rounded(torch.cat(losses).mean()))
 
 # %% [markdown] id="build-it"
-# Only with equal numbers of targets. Otherwise each rank counts by its share:
+# It would be with equal numbers of targets. In general each rank is weighted by its share of the targets:
 #
 # $$g = \sum_r \frac{t_r}{\sum_s t_s}\, g_r$$
 #
-# with $t_r$ targets on rank $r$ and $g_r$ the gradient of its mean.
+# with $t_r$ targets on rank $r$ and $g_r$ the gradient of its mean loss.
 #
 # ### Build it
 #
-# `gradients` is a list of tensors on each rank, of the same shapes on all; `targets` is a whole number that differs between ranks
-# and may be 0 on some (then its gradients count nothing), but not on all. Return the gradients of the mean over all targets of all
-# ranks, a list in the same order. `comm.all_reduce(x)` returns the sum over the ranks.
+# `gradients` is a list of tensors on each rank, of the same shapes on all; `targets` is a whole number that may differ between
+# ranks. It may be 0 on some (then their gradients have no weight), but not on all. Return the gradients of the mean over all
+# targets of all ranks, a list in the same order. `comm.all_reduce(x)` takes a tensor and returns the sum over the ranks.
 
 
 # %% id="parallel.average"
@@ -222,14 +232,15 @@ def average(comm, gradients, targets):
 reveal("parallel.average")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
-# One message for each tensor would be slow: a model has hundreds, many of them small, and each costs a latency. So gradients
-# travel in **buckets**. And there is no need to wait: the last layer's gradients are known first, and can be sent while the
-# backward pass goes on. The library's `DataParallel` does both, with a hook on every parameter. It also gives rank 0's weights to
-# all, and handles parameters that are tied, frozen, or used on some ranks only.
+# One all-reduce for each tensor would be slow: a model has hundreds, many of them small, and each costs latency. So gradients
+# travel in **buckets**, many tensors in one all-reduce. And there is no need to wait: the last layer's gradients are known first,
+# and can be sent while the backward pass goes on. The library's `DataParallel` does both, with a hook on every parameter. It also
+# copies rank 0's weights to all ranks, and handles parameters that are tied, frozen, or used on some ranks only.
 #
 # ### Checked against the real thing
 #
-# A small model on one process, and on three ranks with 2, 2 and 1 of five rows. Only rank 0 has the right weights at the start.
+# A small model (64 tokens, width 32, two blocks) on one process, and on three ranks with 2, 2 and 1 of five rows. Only rank 0 has
+# the right weights at the start. `own_share` is the fraction $t_r / \sum_s t_s$ from above.
 
 # %% id="config-modelconfig-64-32-48-2"
 config = ModelConfig(64, 32, 48, 2, 4, 4, 8, 64, tie_word_embeddings=True)
@@ -259,14 +270,16 @@ def data_parallel(comm):
 print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 
 # %% [markdown] id="when-a-batch-is-computed-in"
-# When a batch is computed in several parts, gradients pile up on each rank, and only the last part needs the sum over the ranks
-# (`engine.backward(loss, share, last=False)`). Clipping comes after it: the norm is that of the summed gradient.
+# When a batch is computed in several parts, gradients accumulate on each rank, and the sum over the ranks is needed only after
+# the last part (all others call `engine.backward(loss, share, last=False)`). Clipping comes after it: the norm is that of the
+# summed gradient.
 
 # %% [markdown] id="4-the-model-in-pieces"
 # ## 4 · The model in pieces
 #
-# Every rank keeps the same weights, gradients and optimizer state. With Adam in mixed precision that is 2 + 2 + 12 bytes for each
-# parameter, n times over. **ZeRO** keeps each of them once:
+# So far every rank keeps the same weights, gradients and optimizer state. With Adam in mixed precision that is 2 + 2 + 12 bytes for
+# each parameter (weight and gradient in bfloat16; master weight and two moments in float32), n times over. **ZeRO** cuts them into
+# n **shards**, one for each rank, in three stages:
 #
 # | | sharded | bytes per parameter | traffic of a step |
 # |---|---|---|---|
@@ -275,15 +288,17 @@ print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 # | ZeRO-2 | and gradients | 2 + 14/n | 2 P |
 # | ZeRO-3 (FSDP) | and parameters | 16/n | 3 P |
 #
-# (P numbers, times (n − 1)/n.) The first two cost nothing: an all-reduce is a reduce-scatter and an all-gather anyway. Between the
-# two, each rank updates only its own shard, with the moments of that shard.
+# (P is the number of parameters. Traffic is what each rank sends, in numbers; all of it times (n − 1)/n.) The first two stages
+# cost no extra traffic: an all-reduce is a reduce-scatter and an all-gather anyway. Between the two, each rank updates only its own
+# shard, with the moments of that shard.
 #
 # ### Build it
 #
-# A step of SGD with momentum, whose momentum is sharded. `parameters` (P,) is one row, the same on all ranks; `gradient` (P,) is
-# the rank's own; `rate` and `beta` are numbers. A shard has S = P/n numbers, rounded up. Rank r has the places r·S to (r + 1)·S of the row, which is
-# padded with zeros to n·S; `momentum` (S,) is this rank's shard. With g the **mean** of the gradients over the ranks,
-# `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), own new momentum (S,)).
+# A step of SGD with momentum, where the momentum is sharded. `parameters` (P,) is one row, the same on all ranks; `gradient` (P,)
+# is the rank's own; `rate` and `beta` are numbers. The row is padded with zeros at the end to n·S numbers, where S is P/n rounded
+# up. Rank r's shard has the places r·S to (r + 1)·S − 1; `momentum` (S,) is that of its shard. With g the **mean** of the
+# gradients over the ranks, `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's new
+# momentum (S,)).
 # `comm.reduce_scatter(chunks)` takes a list of n tensors and returns the sum of chunk r; `comm.all_gather(x)` returns the list of
 # all ranks' tensors. Do not change the inputs. There may be more ranks than numbers.
 
@@ -304,16 +319,16 @@ reveal("parallel.shard")
 #
 # ### Build it
 #
-# The forward pass. On each rank `x` (N, inputs) is its own rows; `shards` has, for each layer, this rank's shard of the weight, and
-# `shapes` the weight's shape (outputs, inputs). The shards of all ranks, in their order, make up the weight row by row, and then
-# zeros as padding. For each layer gather the weight and compute `x = relu(x @ weight.T)`, after the last layer too. Return `x`.
-# Drop each weight before you gather the next.
+# The forward pass. On each rank `x` (N, inputs) holds its own rows of the batch; `shards` has, for each layer, this rank's shard of
+# the weight, and `shapes` the weight's shape (outputs, inputs). The shards, in the order of the ranks, give the weight row by row,
+# followed by zeros as padding. For each layer gather the weight with `comm.all_gather` and compute `x = relu(x @ weight.T)`, with
+# relu after the last layer too. Return `x`. Free each weight before you gather the next.
 
 
 # %% id="parallel.gather"
 @exercise("parallel.gather")
 def gathered_layers(comm, x, shards, shapes):
-    """Return what the layers make of this rank's rows."""
+    """Return the output of the layers for this rank's rows."""
     ...
 
 
@@ -324,7 +339,8 @@ reveal("parallel.gather")
 # ### Checked against the real thing
 #
 # The library's `FullyShard` works on any module: hooks gather the parameters of a block before it runs and give their memory back
-# afterwards. The cell watches how many bytes of whole parameters there are while each block runs.
+# afterwards. The cell records how many bytes of whole parameters there are while each block runs. (`clip` returns the norm of the
+# gradient; with a limit of 1e9 it shortens nothing.)
 
 
 # %% id="fully-sharded"
@@ -347,13 +363,14 @@ for kept, most, left, norm in run_ranks(fully_sharded, 4):
     print(f"keeps {kept}, whole while computing at most {most}, afterwards {left}; norm {norm}")
 
 # %% [markdown] id="play-with-it-2"
-# The norm of the gradient is the same as on one process. Each rank has a piece of it: squares add up over the ranks, norms do
-# not. Forgetting this reduction is a mistake that shows only in how training goes.
+# This model has only two blocks, and the embedding and the last norm stay gathered while either of them runs; so at most a little
+# more than half of it is whole at a time. The norm of the gradient is the same as on one process. Each rank has a piece of the
+# gradient: squares add up over the ranks, norms do not. If you forget this sum, nothing fails; training just goes differently.
 #
 # ### Play with it
 #
-# Memory of one device, without activations. Find the model that needs ZeRO-3 on 8 devices, and how many devices a model of 70
-# billion parameters needs.
+# Memory of one device, without activations. Find a model size that needs ZeRO-3 on 8 devices, and the number of devices that a
+# model of 70 billion parameters needs at least.
 
 # %% id="explorers-parallel-memory"
 explorers.parallel.memory()
@@ -366,16 +383,17 @@ explorers.parallel.memory()
 #
 # $$y = \mathrm{relu}(x A^\top + a)\, B^\top + b$$
 #
-# and give each rank some of the hidden units: rows of $A$ and $a$, and the same columns of $B$. A hidden unit needs nothing of the
-# others, so everything up to relu is done alone (a **column-parallel** layer, since it has columns of $A^\top$). The second product
-# is a sum over hidden units; each rank has a part of it (a **row-parallel** layer). So a pair of matrices needs one all-reduce.
+# and give each rank some of the hidden units: rows of $A$ and entries of $a$, and the matching columns of $B$. A hidden unit needs
+# nothing from the others, so each rank computes everything up to relu alone (a **column-parallel** layer: the rank has columns of
+# $A^\top$). The second product is a sum over hidden units, and each rank computes a part of it (a **row-parallel** layer: the rank
+# has rows of $B^\top$). So a pair of matrices needs one all-reduce.
 #
-# > **Predict.** Every rank adds the bias $b$ and then the parts are summed over 4 ranks. What comes out?
+# > **Predict.** Every one of 4 ranks adds the bias $b$ to its part, and then the parts are summed. What comes out?
 #
 # ### Build it
 #
-# `x` (N, C) and `down_bias` (C,) are the same on all ranks; `up` (F, C), `up_bias` (F,) and `down` (C, F) are this rank's parts,
-# and F may differ between ranks. Return y (N, C), whole, on every rank.
+# `x` (N, C) and `down_bias` (C,), which is $b$, are the same on all ranks; `up` (F, C), `up_bias` (F,) and `down` (C, F) are this
+# rank's parts of $A$, $a$ and $B$, and F may differ between ranks. Return y (N, C), whole, on every rank.
 
 
 # %% id="parallel.mlp"
@@ -389,20 +407,21 @@ def parallel_mlp(comm, x, up, up_bias, down, down_bias):
 reveal("parallel.mlp")
 
 # %% [markdown] id="build-it-3"
-# (Added on every rank before the sum, the bias would be in there four times. Nothing fails, and training goes on, only differently.)
+# (Added on every rank before the sum, the bias is counted four times. Nothing fails, and training goes on, only differently.)
 #
 # Attention is cut in the same way, by heads: queries, keys and values are column-parallel, the output projection is row-parallel.
-# In the backward pass the two swap their parts: the input of a column-parallel layer was used by all ranks, so its gradient is
-# summed. Embedding and output head are cut by tokens of the vocabulary. Then each rank has the logits of its own ids only, and
-# the loss must be computed without ever putting them together:
+# In the backward pass the two swap roles: the input of a column-parallel layer was used by all ranks, so its gradient is summed.
+# Embedding and output head are cut by tokens of the vocabulary. Then each rank has the logits $z_j$ of its own ids $j$ only, and
+# the loss of a target $t$ can be computed without putting all logits together ($j \in r$: id $j$ is on rank $r$):
 #
 # $$-\log p_t = m + \log \sum_r \sum_{j \in r} e^{z_j - m} - z_t, \qquad m = \max_r \max_{j \in r} z_j$$
 #
 # ### Build it
 #
-# `logits` (N, V) are those of this rank's ids, which are `start` to `start` + V − 1; V may differ between ranks. `targets` (N,) are
-# ids of the whole vocabulary, the same on all ranks; each is on exactly one rank. Return the mean cross-entropy over the N tokens,
-# a tensor of one number, on every rank. Logits may be in the hundreds, so $e^z$ alone overflows.
+# `logits` (N, V) are those of this rank's ids, which are `start` to `start` + V − 1; V may differ between ranks. `targets` (N,)
+# are ids of the whole vocabulary, the same on all ranks; each is on exactly one rank. Return the mean cross-entropy over the N
+# tokens, a tensor of shape (), on every rank. `comm.all_reduce(x, "max")` returns the maximum over the ranks. Logits may be in
+# the hundreds, so $e^z$ alone overflows.
 
 
 # %% id="parallel.loss"
@@ -418,8 +437,9 @@ reveal("parallel.loss")
 # %% [markdown] id="checked-against-the-real-thing-4"
 # ### Checked against the real thing
 #
-# The whole decoder on 2 and 4 ranks, `sequence=True` meaning that norms and the residual stream are cut by tokens too
-# (**sequence parallelism**: each all-reduce becomes a reduce-scatter and an all-gather, and no rank keeps all activations).
+# The whole decoder on 2 and 4 ranks: its loss, one of its gradients and the parameters that a rank has. With `sequence=True` norms
+# and the residual stream are cut by tokens too (**sequence parallelism**: each all-reduce becomes a reduce-scatter and an
+# all-gather, and no rank keeps all activations).
 
 
 # %% id="tensor-parallel"
@@ -443,7 +463,7 @@ for n, sequence in ((2, False), (4, False), (4, True)):
 
 # %% [markdown] id="tensor-parallelism-sends-activations-in-every"
 # Tensor parallelism sends activations in every layer, twice forward and twice backward, and everybody waits for them. That is why
-# it stays inside one machine, where links are fastest. Heads must be divisible by ranks:
+# it stays inside one machine, where links are fastest. The number of heads must be a multiple of the number of ranks:
 
 # %% id="try"
 try:
@@ -454,29 +474,30 @@ except ValueError as error:
 # %% [markdown] id="6-the-depth-in-pieces"
 # ## 6 · The depth in pieces
 #
-# In a **pipeline** each rank has some of the layers. Activations go from stage to stage, gradients come back. With one batch at a
-# time only one stage would work, so the batch is cut into m microbatches. At the start and at the end some of the p stages still
-# stand idle: this **bubble** is
+# In a **pipeline** each rank has some of the layers, a **stage**. Activations go from stage to stage, gradients come back. If the
+# batch went through whole, only one stage at a time would work, so it is cut into m **microbatches**. At the start and at the end
+# some of the p stages are still idle: this **bubble** is
 #
 # $$\frac{p-1}{m+p-1}$$
 #
 # of the time. **GPipe** runs all forward passes first, then all backward passes, and keeps m microbatches of activations. **1F1B**
 # takes as long and keeps at most p: each stage goes backward as soon as it can.
 #
-# By hand, with 2 stages: the last one does F0 B0 F1 B1. The first one does F0, then F1 while stage 1 has microbatch 0, and only then
-# B0: F0 F1 B0 B1.
+# By hand, with stages 0 and 1 and two microbatches, where F0 is the forward and B0 the backward pass of microbatch 0: stage 1 does
+# F0 B0 F1 B1. Stage 0 does F0, then F1 while stage 1 has microbatch 0, and only then B0: F0 F1 B0 B1.
 #
 # ### Build it
 #
 # Return the order of one stage under 1F1B, a list of pairs `("F", i)` and `("B", i)`. `stage` counts from 0 to `stages` − 1;
-# `microbatches` is at least 1. First come `stages` − 1 − `stage` forward passes, or all if there are fewer. Then, as long as there
-# are forward passes, one forward and one backward in turn. Then the backward passes that are left. Both kinds are numbered from 0 up.
+# `microbatches` is at least 1. First come `stages` − 1 − `stage` forward passes, or all if there are fewer. Then, as long as
+# there are forward passes left, one forward and one backward in turn. Then the backward passes that are left. Both kinds are
+# numbered from 0 up.
 
 
 # %% id="parallel.order"
 @exercise("parallel.order")
 def one_f_one_b(stage, stages, microbatches):
-    """Return what a stage does, a list of pairs."""
+    """Return the order of a stage's passes, a list of pairs."""
     ...
 
 
@@ -486,7 +507,8 @@ reveal("parallel.order")
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
 #
-# Change the schedule, then the number of microbatches. The time is the same; what stage 0 must keep is not.
+# Change the schedule: the time stays the same, but the number of microbatches that stage 0 must keep does not. Then change the
+# number of microbatches.
 
 # %% id="explorers-parallel-pipeline"
 explorers.parallel.pipeline()
@@ -494,7 +516,7 @@ explorers.parallel.pipeline()
 # %% [markdown] id="checked-against-the-real-thing-5"
 # ### Checked against the real thing
 #
-# Three stages of five layers, four microbatches, both schedules; one process on the whole batch is the reference.
+# Five layers in three stages, four microbatches, both schedules; one process on the whole batch is the reference.
 
 # %% id="with-seeded-draws-2"
 with seeded_draws(2):
@@ -538,17 +560,18 @@ except parallel.DeadlockError as error:
 # %% [markdown] id="7-texts-and-experts-in-pieces"
 # ## 7 · Texts and experts in pieces
 #
-# A text of a million tokens does not fit into one device, even at batch size 1. **Context parallelism** cuts it over the ranks.
-# Everything in a block works on single tokens, except attention: a query needs the keys of all tokens before it. In **ring
-# attention** keys and values travel around the ring, while every rank attends to the piece it has. From
-# [Flash attention](10_flash_attention.ipynb) you know how to put parts together: `join_parts(outputs, lses)` takes the outputs
-# (P, T, D) over P parts of the keys and their logsumexps (P, T), and returns output and logsumexp over all keys.
+# The activations of a text of a million tokens do not fit into one device, even at batch size 1. **Context parallelism** cuts it
+# over the ranks. Everything in a block works on single tokens, except attention: a query needs the keys of all tokens before it.
+# In **ring attention** keys and values travel around the ring, while every rank attends to the piece it has. From [Flash
+# attention](10_flash_attention.ipynb) you know how to put parts together: `join_parts(outputs, lses)` takes the outputs (P, T, D)
+# over P parts of the keys and their logsumexps (P, T), and returns output and logsumexp over all keys.
 #
 # ### Build it
 #
 # Rank r has tokens r·T to (r + 1)·T − 1, and their `q`, `k` and `v`, each (T, D); T is the same on all ranks. Return causal
-# attention (T, D) of the own queries over the whole text: token i reads the tokens up to i, itself included, scores are q·k / √D.
-# Do not change the inputs. Remember that in step s the keys here are those of rank (r − s) mod n.
+# attention (T, D) of this rank's queries over the whole text: token i reads the tokens up to i, itself included, and scores are
+# q·k / √D. Do not change the inputs. If keys and values move on to rank r + 1 after each step, then in step s = 0, 1, ... rank r
+# has those of rank (r − s) mod n.
 
 
 # %% id="parallel.ring"
@@ -562,8 +585,9 @@ def ring_attention(comm, q, k, v):
 reveal("parallel.ring")
 
 # %% [markdown] id="with-a-causal-mask-and-pieces"
-# With a causal mask and pieces in order, the last rank has by far the most pairs of query and key, and everybody waits for it. So
-# real systems cut the text into 2n pieces and give each rank one from the start and one from the end (**zigzag**):
+# With a causal mask and pieces in order, the last rank has by far the most pairs of query and key, and the others wait for it. So
+# real systems cut the text into 2n pieces and give each rank one from the start and one from the end (**zigzag**). For a text of 64
+# tokens on 4 ranks:
 
 # %% id="for-cut-in-parallel-contiguous-positions"
 for cut in (parallel.contiguous_positions, parallel.zigzag_positions):
@@ -571,8 +595,8 @@ for cut in (parallel.contiguous_positions, parallel.zigzag_positions):
     print(cut.__name__, "pairs on each rank:", pairs)
 
 # %% [markdown] id="the-library-s-version-takes-any"
-# The library's version takes any cut, any number of heads, and has a backward pass, in which gradients of keys travel around the
-# other way:
+# The library's version takes any cut, any number of heads, and has a backward pass, in which the gradients of keys and values
+# travel around the ring in the opposite direction:
 
 # %% id="q-k-v-torch-randn-1"
 q, k, v = (torch.randn(1, 4, 16, 8, generator=seeded(n)).to(device) for n in (5, 6, 7))
@@ -589,8 +613,8 @@ def zigzag(comm):
 print("ring attention equals attention:", run_ranks(zigzag, 4))
 
 # %% [markdown] id="expert-parallelism-gives-each-rank-some"
-# **Expert parallelism** gives each rank some experts of a mixture. A token goes to the ranks of its experts by an all-to-all, and
-# its results come back by another one:
+# **Expert parallelism** gives each rank some experts of a mixture of experts. A token goes to the ranks of its experts by an
+# all-to-all, and the results come back by another one:
 
 # %% id="with-seeded-draws-8"
 from course_lib.experts import SparseMoE
@@ -612,8 +636,9 @@ print("right, and experts on the rank:", run_ranks(expert_parallel, 4))
 # %% [markdown] id="8-less-memory-shorter-numbers"
 # ## 8 · Less memory, shorter numbers
 #
-# **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass: a third more FLOPs
-# for a small part of the memory. One thing must be restored for the second pass. Guess which, and see what happens without it:
+# **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass: a third more
+# FLOPs, and only a small part of the memory. One thing must be restored for the second pass. Guess which, and see what happens
+# without it:
 
 # %% id="with-seeded-draws-10"
 with seeded_draws(10):
@@ -637,9 +662,10 @@ for restore in (True, False):
 # %% [markdown] id="with-another-dropout-mask-the-gradient"
 # With another dropout mask the gradient belongs to a different function, and nothing warns you.
 #
-# **Half precision.** float16 cannot hold numbers below 6·10⁻⁸, and many gradients are smaller. A **loss scaler** multiplies the loss,
-# and so all gradients, by a large number, and divides before the step. If that made a gradient infinite, the step is left out and
-# the scale halved. On several ranks this has to be decided together: one rank that skips alone has different weights from then on.
+# **Half precision.** The smallest positive number of float16 is 6·10⁻⁸, and many gradients are smaller. A **loss scaler**
+# multiplies the loss, and so all gradients, by a large number, and divides the gradients by it before the step. If a scaled
+# gradient is infinite, the step is skipped and the scale halved. On several ranks this has to be decided together: one rank that
+# skips alone has different weights from then on.
 
 # %% id="small-torch-tensor-3e-8-1e"
 small = torch.tensor([1e-9, 1e-8, 1e-6, 1e-3])
@@ -647,10 +673,11 @@ for dtype in (torch.float16, torch.bfloat16):
     plain = small.to(dtype).float()
     scaled = (small * 2.0**16).to(dtype).float() / 2.0**16
     lost = [int((each == 0).sum()) for each in (plain, scaled)]
-    print(f"{dtype!s:15} of {len(small)} lost without a scaler: {lost[0]}, with one: {lost[1]}")
+    print(f"{dtype!s:15} rounded to 0: {lost[0]} of {len(small)}, with a scaler {lost[1]}")
 
 # %% [markdown] id="the-order-of-the-steps-matters"
-# The order of the steps matters: unscale, then clip, then step. Clipping scaled gradients to norm 1 would shorten every one of them:
+# The order of the steps matters: unscale, then clip, then step. If scaled gradients are clipped to norm 1, even small ones are
+# shortened:
 
 # %% id="scale-gradient-2-0-16-torch"
 scale, gradient = 2.0**16, torch.tensor([0.3, 0.4])  # its norm is 0.5: nothing to clip
@@ -661,14 +688,15 @@ print("clipped, then unscaled:", rounded(clipped_first.norm(), 6))
 # %% [markdown] id="9-planning-a-cluster"
 # ## 9 · Planning a cluster
 #
-# Which combination for which model? The rules of thumb: tensor parallelism inside a machine, a pipeline between machines if the
+# Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a pipeline between machines if the
 # model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that fits.
 #
 # ### Build it
 #
-# Which stage is that? `parameters` parameters on `devices` devices with `memory` bytes each. A parameter takes 2 bytes, its gradient 2, its
-# optimizer state 12, sharded as in the table of section 4. Every device needs `activations` bytes besides, in every stage. Return
-# the smallest stage, 0 to 3, whose bytes are at most `memory`, or `None` if none fits. Do not round: fractions of bytes count.
+# Which stage is that? A model of `parameters` parameters is trained on `devices` devices with `memory` bytes each. A parameter
+# takes 2 bytes, its gradient 2, its optimizer state 12, sharded as in the table of section 4. In every stage, each device also needs
+# `activations` bytes, which are not sharded. Return the smallest stage, 0 to 3, whose bytes are at most `memory`, or `None` if
+# none fits. Do not round: fractions of bytes count.
 
 
 # %% id="parallel.stage"
@@ -682,9 +710,12 @@ def least_stage(parameters, devices, memory, activations):
 reveal("parallel.stage")
 
 # %% [markdown] id="the-library-s-planner-goes-through"
-# The library's planner goes through all layouts: data × tensor × pipeline, stages of ZeRO, microbatches, recomputation. It predicts
-# memory and step time for each, from the formulas of this notebook and the roofline
-# (`course_lib/parallel/layout.py` lists its assumptions; the main one is that products reach 55 % of the peak).
+# The library's planner goes through many layouts: the number of devices for data (dp), tensor (tp), pipeline (pp) and expert
+# parallelism (ep), the stage of ZeRO, the sequences in a microbatch, with and without recomputation. It predicts memory and step
+# time for each, from the formulas of this notebook and the FLOPs of [Counting parameters](09_parameter_counting.ipynb).
+# (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix products reach 55 % of the peak.) The fastest
+# that fit come first; of layouts that are equally fast, the one with less memory. Here for 64 H100, and a batch of 512 sequences of
+# 4,096 tokens:
 
 # %% id="best-parallel-plan-models-qwen3-8b"
 best = parallel.plan(MODELS["Qwen3-8B"], parallel.Cluster(devices=64), parallel.Batch(512, 4096))
@@ -695,8 +726,8 @@ for each in best[:3]:
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
 #
-# Four models on 8 to 4 096 H100. On few devices memory decides, on many the network and the bubble do. Where does it stop being worth
-# adding devices?
+# Four models on 8 to 4,096 H100, always with 4,096 sequences of 4,096 tokens in a step. On few devices memory decides, on many the
+# network and the bubble do. From which number on is it no longer worth adding devices?
 
 # %% id="explorers-parallel-planner"
 explorers.parallel.planner()
@@ -706,7 +737,8 @@ explorers.parallel.planner()
 #
 # Throughputs that were published, and what the planner says about the same layouts: Llama 3 405B (H100; Llama team 2024, table 4)
 # and GPT models on A100 (Narayanan et al. 2021, table 1, which counts recomputation as work). The efficiency of 55 % was chosen to
-# suit these rows; everything else is computed.
+# suit these rows. Some settings are assumed because the tables do not give them, such as the size of a microbatch
+# (`course_lib/chapters/parallel/published.py` has them all); the rest is computed.
 
 # %% id="for-row-in-published"
 from course_lib.chapters.parallel.published import PUBLISHED, predicted_share
@@ -717,7 +749,8 @@ for row in PUBLISHED:
           f"error {share / row.share - 1:+.0%}")  # fmt: skip
 
 # %% [markdown] id="and-a-prediction-without-a-published"
-# And a prediction without a published number: Llama 3 70B on 512 H100, with 4 million tokens in a step.
+# And a prediction with nothing to compare it with: Llama 3 70B on 512 H100, with 512 sequences of 8,192 tokens in a step, about 4
+# million tokens.
 
 # %% id="large-parallel-plan-models-llama-3"
 cluster, batch = parallel.Cluster(devices=512), parallel.Batch(512, 8192)
@@ -730,8 +763,8 @@ print(f"15 trillion tokens would take {days:,.0f} days")
 # %% [markdown] id="10-real-processes"
 # ## 10 · Real processes
 #
-# Nothing in these programs knows that the ranks are threads. `run_processes` runs the same functions in processes that are connected
-# by PyTorch's own engine, torch.distributed (here with its CPU library gloo). Where processes cannot be forked, or a GPU is in
+# Nothing in these programs depends on the ranks being threads. `run_processes` runs the same functions in processes that are
+# connected by PyTorch's own torch.distributed (here with its CPU backend, gloo). Where processes cannot be forked, or a GPU is in
 # use, this cell stays with threads:
 
 # %% id="run-somewhere-run-processes-if-can"
@@ -742,19 +775,19 @@ print("sums:", run_somewhere(program, 2))
 print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 
 # %% [markdown] id="for-a-training-of-your-own"
-# For a training of your own, the launcher `torchrun` starts the ranks, on one machine or many:
+# For your own training run, the launcher `torchrun` starts the ranks, on one machine or many:
 #
 #     torchrun --nproc-per-node 2 -m course_lib train --recipe quick --parallel dp=2,zero=1
 #
-# It is the recipe of [Training](11_training.ipynb), on two processes. `dp`, `tp` and `zero` (0 to 3) can be combined as far as
-# memory asks for it (`tp` with `zero=0`). Every rank writes its part of a checkpoint; a later run may have more or fewer ranks
-# or another layout, and one process's run can be continued by many. If a rank dies, the others end, and the message names it.
+# It is the recipe of [Training](11_training.ipynb), on two processes. `dp` can be combined with `tp` or with `zero` (1 to 3), but
+# `tp` needs `zero=0`. Every rank writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout,
+# and a run of one process can be continued by many. If a rank dies, the others end, and the message names it.
 
 # %% [markdown] id="11-what-it-costs"
 # ## 11 · What it costs
 #
-# Bytes of one step of the small model, counted by the meters, beside the formulas of section 4. Numbers are float32 here, so P is 4
-# bytes times the parameters, plus a little padding.
+# The bytes that a rank sends in one step of the small model, counted by `comm.meter`, beside the formulas of section 4. Numbers are
+# float32 here, so each of the P numbers is 4 bytes; what is sent also contains a little padding.
 
 
 # %% id="bytes-of-step"
@@ -783,8 +816,8 @@ for stage in range(4):
     print(f"stage {stage}: sent {sent:,}, formula {formula:,.0f}, ratio {sent / formula:.3f}")
 
 # %% [markdown] id="and-time-four-ranks-that-take"
-# In stage 3 a little less than 3 P: the embedding, a tenth of this tiny model, is used first and last, so it stays from the
-# forward to the backward pass and is gathered once. In stage 0 each bucket also says which parameters were used.
+# Stage 3 sends a little less than 3 P: the embedding, a tenth of this tiny model, is used first and last, so it stays in memory
+# from the forward to the backward pass and is gathered only once. In stage 0 each bucket also says which parameters were used.
 #
 # And time? Four ranks that take turns on one machine are slower than one, not faster: here they prove that the result is right.
 
@@ -803,7 +836,8 @@ print(f"four simulated ranks take {(time.perf_counter() - begin) / alone:.0f} ti
 #
 # **"The mean of the ranks' losses is the batch's loss."** Only with equal numbers of targets; section 3 had 2.5 against 3.4.
 #
-# **"ZeRO-3 is free."** It moves half as much again, and with several microbatches it gathers again in each:
+# **"ZeRO-3 is free."** It moves half as much again, and with several microbatches it gathers the parameters again in each.
+# With one microbatch:
 
 # %% id="for-stage-in-1-3"
 for stage in (1, 3):
@@ -811,14 +845,15 @@ for stage in (1, 3):
     print(f"8 billion parameters, 64 ranks, stage {stage}: each sends {gigabytes:.1f} GB per step")
 
 # %% [markdown] id="bfloat16-needs-a-loss-scaler-section"
-# **"bfloat16 needs a loss scaler."** Section 8 has lost nothing in it: it has the exponents of float32, and so its smallest number.
+# **"bfloat16 needs a loss scaler."** In section 8 nothing was rounded to 0 in it: it has the exponents of float32, and so the same
+# smallest normal number.
 
 # %% id="for-dtype-in-torch-float16-torch"
 for dtype in (torch.float16, torch.bfloat16, torch.float32):
     print(f"{dtype!s:15} smallest normal number {torch.finfo(dtype).tiny:.1e}")
 
 # %% [markdown] id="gloo-cannot-reduce-scatter-it-can"
-# **"gloo cannot reduce-scatter."** It can. This cell asks it, where processes can be forked (elsewhere, the simulated ranks):
+# **"gloo cannot reduce-scatter."** It can. This cell tries it where processes can be forked, and elsewhere on simulated ranks:
 
 
 # %% id="scattered"
@@ -830,8 +865,8 @@ def scattered(comm):
 print(run_somewhere(scattered, 2))
 
 # %% [markdown] id="with-a-synchronized-seed-dropout-may"
-# **"With a synchronized seed, dropout may use the same mask on every rank."** Then every row of the batch that has the same place
-# on its rank is dropped in the same places, and the noise no longer averages out over the ranks:
+# **"With a synchronized seed, dropout may use the same mask on every rank."** Then rows that have the same place on their ranks get
+# the same mask, and the noise no longer averages out over the ranks:
 
 # %% id="x-torch-ones-1000-64"
 x = torch.ones(1000, 64)
@@ -851,11 +886,11 @@ for own_seed in (False, True):
 #
 # 1. A ring all-reduce is a reduce-scatter and an all-gather: 2 (n − 1)/n · M bytes for each rank, 2 (n − 1) steps.
 # 2. Gradients add up, weighted by targets. ZeRO-1 and 2 shard what data parallelism keeps n times, for the same traffic; ZeRO-3
-#    shards the parameters too, for half as much again.
+#    shards the parameters too, for half as much traffic again.
 # 3. Column then row: one all-reduce for a pair of matrices. Biases, norms and maxima are where ranks go wrong.
-# 4. A pipeline stands idle (p − 1)/(m + p − 1) of the time; 1F1B keeps at most p microbatches. Long texts travel in rings,
-#    tokens to their experts.
-# 5. Tensor parallelism inside a machine, pipelines between machines, data parallelism for the rest; and always prove that many
+# 4. A stage of a pipeline is idle (p − 1)/(m + p − 1) of the time; 1F1B keeps at most p microbatches. Keys and values of long
+#    texts travel in a ring, tokens travel to their experts.
+# 5. Tensor parallelism inside a machine, pipelines between machines, data parallelism for the rest; and always check that many
 #    ranks compute what one would have.
 #
 # ### Test yourself
@@ -866,8 +901,8 @@ quiz("parallel")
 # %% [markdown] id="further-combining-axes"
 # ## Further: combining axes
 #
-# `parallel.mesh(comm, dp=2, tp=2)` arranges ranks in a grid and gives each a communicator along every axis. The last axis is the innermost,
-# so that tensor-parallel ranks are neighbours:
+# `parallel.mesh(comm, dp=2, tp=2)` arranges ranks in a grid and gives each rank a communicator along every axis. The last axis is
+# the innermost, so that tensor-parallel ranks are neighbours. Printed are (rank, size) on each axis:
 
 
 # %% id="grid"
@@ -889,6 +924,6 @@ for rank, place in enumerate(run_ranks(grid, 4)):
 # - Liu et al. 2023, *Ring attention with blockwise transformers*, arXiv:2310.01889.
 # - Lepikhin et al. 2020, *GShard*, arXiv:2006.16668 (experts); Chen et al. 2016, arXiv:1604.06174 (checkpointing).
 # - Micikevicius et al. 2018, *Mixed precision training*, arXiv:1710.03740.
-# - Llama team 2024, *The Llama 3 herd of models*, arXiv:2407.21783 (a training on 16 384 devices).
+# - Llama team 2024, *The Llama 3 herd of models*, arXiv:2407.21783 (a training run on 16,384 devices).
 #
 # **Next:** models that look things up instead of knowing them.

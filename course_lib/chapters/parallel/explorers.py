@@ -35,7 +35,7 @@ def ring(step: int = 2, ranks: int = 4) -> Explorer:
 
 
 def pipeline(schedule: str = "1F1B", stages: int = 4, microbatches: int = 8) -> Explorer:
-    """Change stages and microbatches, and see what stands idle."""
+    """Change stages and microbatches, and see when stages are idle."""
     controls = {
         "schedule": choice("schedule", schedule, tuple(ORDERS)),
         "stages": step_slider("stages", stages, 1, 8),

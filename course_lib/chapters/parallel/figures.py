@@ -54,13 +54,18 @@ def ring(ranks: int, step: int) -> Figure:
             ax.add_patch(_square(chunk, rank, share, HUES[chunk % len(HUES)]))
             sent = " →" if moving.get(rank) == chunk else ""
             ax.text(
-                chunk + 0.46, rank + 0.46, f"{counts[rank][chunk]}{sent}", ha="center", va="center"
+                chunk + 0.46,
+                rank + 0.46,
+                f"{counts[rank][chunk]}{sent}",
+                ha="center",
+                va="center",
+                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "alpha": 0.8, "lw": 0},
             )
     ax.set(xlim=(-0.1, ranks), ylim=(ranks, -0.1), xlabel="chunk", ylabel="rank")
     places = [place + 0.46 for place in range(ranks)]
     ax.set_xticks(places, [str(n) for n in range(ranks)])
     ax.set_yticks(places, [str(n) for n in range(ranks)])
-    phase = "adds up" if step < ranks - 1 else "copies" if step < last else "has ended"
+    phase = "adds up" if step < ranks - 1 else "copies" if step < last else "is done"
     title(ax, f"step {step} of {last}: the ring {phase}; an arrow marks the chunk sent next")
     return figure
 
@@ -118,16 +123,16 @@ def _bar(begin: Number, end: Number, row: int) -> list[tuple[Number, float]]:
 
 
 def zero_stages(parameters: Number, ranks: int, memory: Number) -> Figure:
-    """Draw the bytes of one device under ZeRO-0 to 3, beside what it has."""
+    """Draw the bytes of one device under ZeRO-0 to 3, beside its memory."""
     margins = Margins(left=1.1, right=0.2, bottom=0.75, top=0.5)
     figure, ax = new_figure(8, 3.2, margins=margins)
     found = [zero_memory(parameters, ranks, stage) for stage in range(4)]
     _stacked(ax, [[size / 1e9 for size in each] for each in found], PARTS)
     ax.axvline(memory / 1e9, color="black", linestyle="--", linewidth=1)
     ax.set_yticks(range(4), ["data parallel", "ZeRO-1", "ZeRO-2", "ZeRO-3"])
-    ax.set_xlabel(f"GB on each of {ranks} devices (dashed: what it has)", loc="left")
+    ax.set_xlabel(f"GB on each of {ranks} devices (dashed: its memory)", loc="left")
     fits = [stage for stage, each in enumerate(found) if each.total <= memory]
-    words = f"from stage {fits[0]} on it fits" if fits else "no stage fits"
+    words = f"fits from stage {fits[0]} on" if fits else "no stage fits"
     title(ax, f"{parameters / 1e9:g} billion parameters: {words}")
     return figure
 
@@ -141,7 +146,7 @@ def plans(found: Sequence[Plan], name: str, devices: int, shown: int = 6) -> Fig
     _stacked(ax, [list(each.time) for each in best], parts)
     labels = [f"{each.layout} ({each.memory.total / 1e9:.0f} GB)" for each in best]
     ax.set_yticks(range(len(best)), labels, fontsize=8)
-    ax.set_xlabel("seconds of a step", loc="left")
+    ax.set_xlabel("seconds per step", loc="left")
     first = best[0]
     words = f"best uses {first.utilisation:.0%} of the peak" if first.fits else "nothing fits"
     title(ax, f"{name} on {devices} devices: {words}")

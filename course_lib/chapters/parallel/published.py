@@ -3,6 +3,7 @@
     Llama 3 405B    H100, sequences of 8192 tokens, 16 M tokens a step, interleaved 1F1B (the number
                     of chunks is not given; 4 is assumed here)
     GPT             A100, sequences of 2048 tokens, all activations recomputed, which counts as work
+                    (the table has no microbatch; 4, 2 and 2 sequences are assumed here)
 
 Taught in:        parallel
 Paper:            Llama team 2024, arXiv:2407.21783, table 4; Narayanan et al. 2021,

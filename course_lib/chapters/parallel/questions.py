@@ -72,7 +72,7 @@ LATENCY = OneAnswer(
 
 DEADLOCK = OneAnswer(
     "parallel.deadlock",
-    "A rank leaves out its optimizer step, and the all-reduce in it, because its own gradients "
+    "A rank skips its optimizer step, and the all-reduce in it, because its own gradients "
     "were not finite. The others do not. What happens next?",
     (
         _right(
@@ -85,7 +85,7 @@ DEADLOCK = OneAnswer(
         ),
         _wrong(
             "Its weights differ from the others' until the next broadcast.",
-            "They would, but the others do not get that far.",
+            "They would, but the other ranks do not get that far.",
         ),
     ),
 )
@@ -103,13 +103,13 @@ MEANS = Numeric(
     answer=lambda few, many, low, high: mean_of_batch((few, many), (low, high)),
     explain=lambda few, many, low, high: (
         f"({few} · {low} + {many} · {high}) / {few + many} = "
-        f"{(few * low + many * high) / (few + many):.3f}: each rank counts by its targets."
+        f"{(few * low + many * high) / (few + many):.3f}: each rank is weighted by its targets."
     ),
     slips=(
         Slip(
             "the mean of the means",
             lambda few, many, low, high: (low + high) / 2,
-            "That would be right if both had as many targets.",
+            "That would be right if both had equally many targets.",
         ),
     ),
 )
@@ -185,21 +185,19 @@ NORM = OneAnswer(
 
 BIAS = OneAnswer(
     "parallel.bias",
-    "A row-parallel layer on 8 ranks adds its bias on every rank before the all-reduce. How does "
-    "it show?",
+    "A row-parallel layer on 8 ranks adds its bias on every rank before the all-reduce. What "
+    "happens?",
     (
         _right(
             "The output contains 8 times the bias; training still runs, with other results.",
-            "Nothing fails. Only a comparison with one process finds it.",
+            "Nothing fails. Only a comparison with one process reveals it.",
         ),
         _wrong(
             "The ranks' outputs differ from each other, so that the next collective fails with an "
             "error.",
             "All ranks have the same wrong sum.",
         ),
-        _wrong(
-            "Not at all: the bias is sharded.", "The bias belongs to the output, which is whole."
-        ),
+        _wrong("Nothing: the bias is sharded.", "The bias belongs to the output, which is whole."),
         _wrong(
             "The gradient of the bias becomes 8 times too small.",
             "It gets the same gradient on every rank; the output is what is wrong.",
@@ -244,12 +242,12 @@ BUBBLE = Numeric(
         f"({stages} − 1) / ({microbatches} + {stages} − 1) = "
         f"{100 * bubble_fraction(stages, microbatches):.1f} %."
     ),
-    unit="per cent",
+    unit="percent",
     slips=(
         Slip(
             "of the useful time",
             lambda stages, microbatches: 100 * (stages - 1) / microbatches,
-            "That is the bubble divided by the useful time. Asked is its share of the whole time.",
+            "That is the bubble divided by the useful time. Divide it by the whole time.",
         ),
         Slip(
             "stages over microbatches",
@@ -325,7 +323,7 @@ LAYOUT = OneAnswer(
         ),
         _wrong(
             "The pipeline",
-            "It sends activations only between neighbouring stages: little, beside the rest.",
+            "It sends activations only between neighbouring stages: little compared with the rest.",
         ),
     ),
 )
@@ -391,7 +389,7 @@ def averaged(comm, gradient, targets, all_targets):
     "number of ranks averages a second time.",
     why_not={
         1: "The gradient, its targets and those of all ranks are what is needed.",
-        2: "A rank counts by its share of the targets.",
+        2: "A rank is weighted by its share of the targets.",
         3: "The rank's mean gradient, weighted: right.",
     },
     shows_bug=_averages_twice,

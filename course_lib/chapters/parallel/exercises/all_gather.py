@@ -138,8 +138,8 @@ ALL_GATHER = Exercise(
         _wrong(
             "in the order of arrival",
             _order_of_arrival,
-            "Your list starts with the own tensor on every rank. What arrives in step s comes from "
-            "rank (r - s) % n: put it there.",
+            "Your list starts with the rank's own tensor on every rank. What arrives in step s "
+            "comes from rank (r - s) % n: put it there.",
         ),
         _wrong(
             "the own tensor sent each time",
@@ -147,7 +147,7 @@ ALL_GATHER = Exercise(
             "Your left neighbour's tensor arrives again and again. Send on what arrived last.",
         ),
         _wrong(
-            "the own tensor left out", _without_own, "The list has n tensors, the own included."
+            "the own tensor left out", _without_own, "The list has n tensors, this rank's included."
         ),
         _wrong(
             "one step too few",
@@ -172,7 +172,7 @@ ALL_GATHER = Exercise(
         _right("directly to each", _to_each),
     ),
     hints=(
-        "Keep a list of n places; the own tensor has place r.",
+        "Keep a list of n places; this rank's own tensor has place r.",
         "In step s send the tensor of place (r - s) % n; the one of place (r - s - 1) % n arrives.",
     ),
 )

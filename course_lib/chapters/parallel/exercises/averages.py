@@ -95,10 +95,9 @@ AVERAGE = Exercise(
     difficulty=2,
     statement=(
         "Each rank has the gradients (a list of tensors) of its own mean loss over `targets` "
-        "targets, "
-        "a whole number that differs between ranks and may be 0, but not on all. Return the "
-        "gradients of the mean over the targets of all ranks, as a list in the same order. "
-        "`comm.all_reduce(x)` returns the sum of the tensors x of all ranks."
+        "targets, a whole number that may differ between ranks and be 0 on some, but not on "
+        "all. Return the gradients of the mean over the targets of all ranks, as a list "
+        "in the same order. `comm.all_reduce(x)` takes a tensor and returns the sum over the ranks."
     ),
     solution=on_ranks(parallel.average_gradients),
     adapter=on_ranks,
@@ -107,8 +106,8 @@ AVERAGE = Exercise(
     probes=(
         Probe("equal parts", _gradients(3, 3), "With equal counts it is the plain mean."),
         Probe("by hand", _gradients(1, 3), "(1·1 + 3·2) / 4 = 1.75."),
-        Probe("three ranks", _gradients(2, 1, 4), "Every rank counts by its targets."),
-        Probe("a rank without targets", _gradients(2, 0), "Its gradients count nothing."),
+        Probe("three ranks", _gradients(2, 1, 4), "Every rank is weighted by its targets."),
+        Probe("a rank without targets", _gradients(2, 0), "Its gradients have no weight."),
         Probe("one rank", _gradients(5), "Its own gradients."),
         Probe("one target each", _gradients(1, 1, 1), "The total is 3."),
     ),
@@ -116,10 +115,14 @@ AVERAGE = Exercise(
         _wrong(
             "the mean of the means",
             _plain_mean,
-            "The mean of the ranks' means is that of the batch only if all have as many targets. "
-            "Weight each by its targets.",
+            "The mean of the ranks' means is that of the batch only if all have equally "
+            "many targets. Weight each by its targets.",
         ),
-        _wrong("summed", _summed, "The sum of means is n times too long. Weight and divide."),
+        _wrong(
+            "summed",
+            _summed,
+            "A sum of n means is about n times too large. Weight each by its share of the targets.",
+        ),
         _wrong(
             "averaged twice",
             _averaged_twice,

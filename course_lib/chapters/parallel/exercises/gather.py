@@ -116,9 +116,8 @@ GATHER = Exercise(
         "Layers whose weights are sharded. Each rank has rows of its own, x (N, inputs), and for "
         "each "
         "layer its shard in `shards`; `shapes` has (outputs, inputs) of each. The shards of all "
-        "ranks, in the order of the ranks, make up the weight row by row, then zeros as padding. "
-        "For "
-        "each layer, gather the weight with `comm.all_gather(shard)`, a list, and compute "
+        "ranks, in the order of the ranks, give the weight row by row, then zeros as padding. "
+        "For each layer, gather the weight with `comm.all_gather(shard)`, a list, and compute "
         "x = relu(x @ weight.T), after the last layer too. Return x."
     ),
     solution=on_ranks(answers.gathered_layers),
@@ -148,7 +147,7 @@ GATHER = Exercise(
         _wrong(
             "only its own part",
             _own_part_only,
-            "You compute with the own shard and zeros. Gather the others' shards first.",
+            "You compute with this rank's shard and zeros. Gather the others' shards first.",
         ),
         _wrong(
             "padding in front",

@@ -125,11 +125,11 @@ SHARD = Exercise(
     difficulty=3,
     statement=(
         "A step of SGD with momentum, whose momentum is sharded over n ranks. `parameters` (P,) is "
-        "the same on all ranks; `gradient` (P,) is the rank's own; `momentum` (S,) is its shard, "
-        "with "
-        "S = P / n rounded up: rank r has the places r·S to (r + 1)·S of the row, which is padded "
-        "with zeros to n·S. The gradient of the step is the mean over the ranks, m = beta·m + g, "
-        "p = p − rate·m. Return (new parameters (P,), new own momentum (S,)). "
+        "the same on all ranks; `gradient` (P,) is the rank's own; `momentum` (S,) is its "
+        "shard, with S = P / n rounded up: rank r has the places r·S to (r + 1)·S − 1 of the row, "
+        "which is padded with zeros at the end to n·S. The gradient g of the step is the mean "
+        "over the ranks, m = beta·m + g, p = p − rate·m. Return (new parameters (P,), this "
+        "rank's new momentum (S,)). "
         "`comm.reduce_scatter(list of n chunks)` returns the sum of chunk r; `comm.all_gather(x)` "
         "the list of all ranks' tensors. Inputs stay as they are."
     ),
@@ -179,8 +179,8 @@ SHARD = Exercise(
     ),
     hints=(
         "Pad a row with torch.cat((x, x.new_zeros(n * S - len(x)))); .chunk(n) cuts it.",
-        "g = comm.reduce_scatter(padded gradient, in chunks) / n; then the own part of the "
+        "g = comm.reduce_scatter(padded gradient, in chunks) / n; then this rank's part of the "
         "parameters.",
-        "torch.cat(comm.all_gather(own new parameters))[:P].",
+        "torch.cat(comm.all_gather(this rank's new parameters))[:P].",
     ),
 )

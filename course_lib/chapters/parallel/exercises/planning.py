@@ -130,8 +130,8 @@ ORDER = Exercise(
         Misconception(
             "backward before forward",
             _backward_first,
-            "In each pair the forward pass comes first; the last stage has nothing to go back "
-            "from.",
+            "In each pair the forward pass comes first; otherwise the last stage has nothing to go "
+            "back from.",
         ),
     ),
     alternatives=(
@@ -245,10 +245,9 @@ STAGE = Exercise(
         "parallelism, "
         "stage 0, keeps all of them on every device; ZeRO-1 divides the optimizer state by the "
         "number "
-        "of devices, ZeRO-2 the gradients too, ZeRO-3 the parameters too. Besides, every device "
-        "needs "
-        "`activations` bytes, in every stage. Return the smallest stage whose bytes are at most "
-        "`memory`, a whole number, or None if none fits. Fractions of bytes count."
+        "of devices, ZeRO-2 the gradients too, ZeRO-3 the parameters too. In every stage, each "
+        "device also needs `activations` bytes. Return the smallest stage, a whole number from 0 "
+        "to 3, whose bytes are at most `memory`, or None if none fits. Fractions of bytes count."
     ),
     solution=answers.least_stage,
     reference=_first_that_fits,
@@ -262,14 +261,14 @@ STAGE = Exercise(
         Probe(
             "with activations", lambda: call(10, 4, 75, 20), "55 + 20 = 75: stage 2 fits exactly."
         ),
-        Probe("one device", lambda: call(3, 1, 48, 0), "There is nobody to share with."),
+        Probe("one device", lambda: call(3, 1, 48, 0), "With one device nothing is sharded."),
         Probe("one device, too small", lambda: call(3, 1, 47, 0), "Then no stage helps."),
     ),
     misconceptions=(
         Misconception(
             "activations forgotten",
             _no_activations,
-            "Every device needs its activations besides. Add them in every stage.",
+            "Every device also needs its activations. Add them in every stage.",
         ),
         Misconception(
             "activations divided",
@@ -283,7 +282,7 @@ STAGE = Exercise(
         ),
         Misconception("an exact fit left out", _strict, "At most `memory`: an exact fit fits."),
         Misconception(
-            "stage 3 for want of another",
+            "stage 3 though nothing fits",
             _three_anyway,
             "If not even stage 3 fits, return None.",
         ),

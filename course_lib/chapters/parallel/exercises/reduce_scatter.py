@@ -130,8 +130,8 @@ REDUCE_SCATTER = Exercise(
         "Return, on rank r, the sum over the ranks of their chunks r. Use `comm.rank`, `comm.size` "
         "and `comm.exchange(x, to, source, like)`, which sends x to rank `to` and returns what "
         "rank "
-        "`source` sends, a tensor of the shape of `like`. In n - 1 messages each rank sends every "
-        "chunk but its own once, added up so far. Inputs stay as they are."
+        "`source` sends, a tensor of the shape of `like`. Each rank sends n - 1 messages: every "
+        "chunk except chunk r once, with what has been added to it so far. Inputs stay as they are."
     ),
     solution=on_metered_ranks(parallel.ring_reduce_scatter),
     adapter=on_metered_ranks,
@@ -171,14 +171,14 @@ REDUCE_SCATTER = Exercise(
         _wrong(
             "passed on without adding",
             _never_added,
-            "What arrives has to be added to the own chunk before it is sent on.",
+            "Add this rank's own chunk to what arrives before you send it on.",
         ),
         _wrong(
             "only own chunks sent",
             _own_chunks_sent,
             "You send your own chunks, not the sum so far. Send on what you have added up.",
         ),
-        _wrong("averaged", _averaged, "Asked is the sum. Dividing by n is left to the caller."),
+        _wrong("averaged", _averaged, "The sum is wanted. Dividing by n is left to the caller."),
     ),
     alternatives=(
         _right("to the left", _to_the_left),

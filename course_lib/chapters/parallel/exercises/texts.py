@@ -143,13 +143,12 @@ RING = Exercise(
     difficulty=3,
     statement=(
         "A text is cut in order: rank r has the tokens r·T to (r + 1)·T − 1, with their queries "
-        "q, keys "
-        "k and values v, each (T, D), T the same on all ranks. Return causal attention (T, D) of "
-        "its "
-        "own queries over the whole text: token i reads the tokens up to i, itself included, with "
-        "softmax(q·k / sqrt(D)). `comm.exchange(x, to, source)` sends x and returns what arrives; "
-        "`join_parts(outputs, lses)` joins outputs (P, T, D) over P parts of the keys by their "
-        "logsumexps (P, T) and returns both. Inputs stay as they are."
+        "q, keys k and values v, each (T, D), T the same on all ranks. Return causal attention "
+        "(T, D) of this rank's queries over the whole text: token i reads the tokens up to i, "
+        "itself included, with softmax(q·k / sqrt(D)). `comm.exchange(x, to, source)` sends x "
+        "to rank `to` and returns what rank `source` sends; `join_parts(outputs, lses)` joins "
+        "outputs (P, T, D) over P parts of the keys by their logsumexps (P, T) and returns "
+        "both. Inputs stay as they are."
     ),
     solution=on_ranks(answers.causal_ring),
     adapter=on_ranks,
@@ -173,25 +172,24 @@ RING = Exercise(
         _wrong(
             "the same mask for all pieces",
             _mask_of_own,
-            "The triangle is right for the own piece only. Compare positions in the whole text: "
-            "those "
-            "of rank s begin at s · T.",
+            "The triangle is right for the rank's own piece only. Compare positions in the whole "
+            "text: those of rank s begin at s · T.",
         ),
         _wrong(
             "own piece not masked",
             _whole_pieces,
-            "You leave out later ranks, but inside the own piece later tokens are read too.",
+            "You leave out later ranks, but inside the rank's own piece later tokens are read too.",
         ),
         _wrong(
             "outputs averaged",
             _averaged,
-            "Parts count by their sums of exponentials. Join them by their logsumexps.",
+            "Parts are weighted by their sums of exponentials. Join them by their logsumexps.",
         ),
         _wrong("not scaled", _not_scaled, "Divide the scores by sqrt(D)."),
         _wrong(
             "masked scores set to zero",
             _zero_scores,
-            "exp(0) = 1 is not nothing. A masked score is -inf.",
+            "exp(0) = 1, so a masked score of 0 still gets weight. Set it to -inf.",
         ),
     ),
     alternatives=(
@@ -200,7 +198,8 @@ RING = Exercise(
         _right("all keys gathered", _all_keys),
     ),
     hints=(
-        "In step s the keys here are those of rank (r - s) % n. Later ranks' keys are not read.",
+        "In step s = 0, 1, ... the keys here are those of rank (r - s) % n. Later ranks' keys "
+        "are not read.",
         "For a part: scores, masked by positions; scores.softmax(1) @ v and scores.logsumexp(1).",
         "k = comm.exchange(k, (r + 1) % n, (r - 1) % n), the same for v, in every step on all "
         "ranks.",

@@ -128,10 +128,9 @@ LOSS = Exercise(
         "Each rank has the logits (N, V) of its own ids, which are start to start + V − 1; V may "
         "differ between ranks. `targets` (N,) are ids of the whole vocabulary, the same on all "
         "ranks. "
-        "Return the mean cross-entropy over the N tokens, a tensor of one number, the same on "
-        "every "
-        'rank. `comm.all_reduce(x)` is the sum over the ranks, `comm.all_reduce(x, "max")` the '
-        "maximum. Logits may be in the hundreds."
+        "Return the mean cross-entropy over the N tokens, a tensor of shape (), the same on "
+        'every rank. `comm.all_reduce(x)` is the sum over the ranks, `comm.all_reduce(x, "max")` '
+        "the maximum. Logits may be in the hundreds."
     ),
     solution=on_ranks(answers.vocab_loss),
     adapter=on_ranks,
@@ -179,7 +178,7 @@ LOSS = Exercise(
             _no_maximum,
             "exp of a large logit is infinite. Subtract the maximum of all ranks first.",
         ),
-        _wrong("summed over tokens", _summed, "Asked is the mean over the tokens."),
+        _wrong("summed over tokens", _summed, "The mean over the tokens is wanted."),
     ),
     alternatives=(
         _right("three reductions", _by_parts),
@@ -190,7 +189,7 @@ LOSS = Exercise(
     hints=(
         'highest = comm.all_reduce(logits.amax(1), "max"); then sums of exp(logits - highest).',
         "mine = (targets >= start) & (targets < start + V) says which targets are here; the others "
-        "count 0 in the sum over the ranks.",
+        "contribute 0 to the sum over the ranks.",
         "The loss of a token is highest + log(total) - target's logit.",
     ),
 )
