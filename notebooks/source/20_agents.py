@@ -526,20 +526,21 @@ for row, shares in table.items():
 # %% [markdown] id="the-second-row-has-no-right"
 # The second row has no right answers, and that is as it should be: without a result there is nothing to say. In a tenth of the
 # training conversations with a call, the tool failed, and the right answer was "Sorry, that did not work." With the calculator
-# the model has learned to say so. With the search it makes up a module even after an error:
+# the model has learned to say so. With the search it depends on the words of the error; after this one the model makes up a
+# module:
 
 
 # %% id="out-of-order"
 def out_of_order(**arguments):
     """Fail, whatever the arguments are."""
-    raise RuntimeError("out of order")
+    return "error: out of order."
 
 
 for each, question in zip(tools, ("What is 38 times 57?", "Where is dedent?"), strict=True):
     broken = agents.Tool(each.name, "", each.parameters, out_of_order, isolated=False)
     run = Agent(ModelBrain(small), [broken], Budget(steps=4)).run(question)
     print(question, "·", next(m["content"] for m in run.messages if m["role"] == "tool"))
-    print("the model admits that it failed:", run.answer == "Sorry, that did not work.")
+    print("the model says that it did not work:", run.answer == "Sorry, that did not work.")
 
 # %% [markdown] id="with-its-calculator-it-multiplies-numbers"
 # With its calculator it multiplies numbers of three digits, which the assistant without tools never does. With longer numbers
