@@ -63,7 +63,7 @@ class Measured:
     done: int  # errands, without asking anybody
     asked: int  # errands for which a person had to be asked
     errands: int
-    turns: int  # of models, for all errands
+    turns: int  # of the model that acts, for all errands
 
 
 _NEWS, _ARTICLE, _FORWARD, _ANSWER = ERRANDS[0], ERRANDS[1], ERRANDS[2], ERRANDS[3]

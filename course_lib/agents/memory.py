@@ -67,8 +67,8 @@ def compacted(
 ) -> list[Message]:
     """Return the messages, the oldest turns replaced by a summary if they do not fit.
 
-    The summary stands with the task, where `trimmed` keeps it. It was written by a model that has
-    read untrusted text, and is as trustworthy as that.
+    The summary is the first turn after the task. It was written by a model that has read untrusted
+    text, and is as trustworthy as that text.
     """
     head, turns = groups(messages)
     if _size(messages, size) <= budget:

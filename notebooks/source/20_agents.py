@@ -4,16 +4,16 @@
 # **How does a model act?**
 #
 # A language model writes text, and nothing else. An *agent* is that model and a program around it: the program reads the
-# text, finds in it a wish to call a function, runs the function, and lets the model read the result. In this notebook you
+# text, finds a request to call a function in it, runs the function, and lets the model read the result. In this notebook you
 # build that program: schemas, a parser, validation, the loop, a log that survives a crash, a memory, and the Model Context
-# Protocol, by which agents and tools of different makers find each other. Then a stranger writes into what your agent reads.
+# Protocol, which connects agents to tools that other people have written. Then a stranger writes into what your agent reads.
 #
 # After this notebook you can
 # - describe a function to a model, and find, check and run the calls in what it writes;
 # - build the loop of an agent with budgets, errors and a memory, and resume a run without repeating its side effects;
 # - speak JSON-RPC and MCP by hand, and say which defence stops which planted text, and at what cost.
 #
-# About 150 minutes. You need notebooks [Fine-tuning](14_fine_tuning.ipynb) and [Serving](16_serving.ipynb). Nothing is
+# About 150 minutes. You need the notebooks [Fine-tuning](14_fine_tuning.ipynb) and [Serving](16_serving.ipynb). Nothing is
 # downloaded.
 
 # %% id="device-default-device"
@@ -52,7 +52,7 @@ schema = agents.tool_schema(forecast)
 print(json.dumps(schema, indent=1))
 
 # %% [markdown] id="a-chat-template-puts-it-into"
-# A chat template puts it into the system's turn, and says in which form a call is to be written. Real templates differ in the
+# A chat template puts the schema into the system's turn, and says how a call must be written. Real templates differ in the
 # details; this one is the course's own, in the layout of Qwen:
 
 # %% id="tool-make-tool-forecast"
@@ -64,8 +64,8 @@ print(
 )
 
 # %% [markdown] id="predict-these-descriptions-are-in-the"
-# > **Predict.** These descriptions are in the prompt of *every* turn. Ten tools of this size: how many characters does each turn
-# > begin with?
+# > **Predict.** The descriptions are in the prompt of *every* turn. With ten tools of this size, how many characters of
+# > descriptions does the model read in each turn?
 
 # %% id="print-characters-of-ten-descriptions-10"
 print("characters of ten descriptions:", 10 * len(json.dumps(tool.described())))
@@ -76,12 +76,13 @@ print("characters of ten descriptions:", 10 * len(json.dumps(tool.described())))
 # `function` has parameters, each with an annotation: str, int, float, bool, or a list of one of these, such as `list[int]`;
 # the last ones may have defaults. Return a dict of
 # - `name`, the function's;
-# - `description`, its docstring up to the first empty line, in one line with single spaces; `""` without a docstring;
+# - `description`, its docstring up to the first empty line, on one line with single spaces; `""` without a docstring;
 # - `parameters`, a dict of `type` (`"object"`), `properties`, `required` (the names without a default, in order) and
 #   `additionalProperties` (`False`).
 #
-# `properties` maps each name to `{"type": ...}` with JSON's word: string, integer, number, boolean; a list is `{"type":
-# "array", "items": {"type": ...}}`. With a default, the property also has `"default"`, whatever its value.
+# `properties` maps each name to `{"type": ...}` with JSON Schema's word for the type: `"string"` for str, `"integer"` for int,
+# `"number"` for float, `"boolean"` for bool; a list is `{"type": "array", "items": {"type": ...}}`. A parameter with a default
+# also has the key `"default"`, whatever the value.
 
 
 # %% id="agents.schema"
@@ -92,7 +93,7 @@ def schema_of(function):
 
 
 # %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The course's own:
+# Stuck? Put `hint()` in a new cell. The course's own answer:
 
 # %% id="reveal-agents-schema"
 reveal("agents.schema")
@@ -100,8 +101,8 @@ reveal("agents.schema")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
-# JSON Schema is a standard, and the package `jsonschema`, which Jupyter brings along, implements it: the schema is one, and
-# it accepts what the function accepts.
+# JSON Schema is a standard, and the package `jsonschema`, which Jupyter installs, implements it. It finds our schema valid,
+# accepts a good call, and rejects a wrong type and a wrong name:
 
 # %% id="jsonschema-draft202012validator-check-schema-sch"
 import jsonschema
@@ -112,7 +113,7 @@ for arguments in ({"city": "Oslo"}, {"city": "Oslo", "days": "3"}, {"town": "Osl
     print(arguments, "is accepted:", judge.is_valid(arguments))
 
 # %% [markdown] id="2-a-call-is-text-that"
-# ## 2 · A call is text that anybody may have written
+# ## 2 · A call is text, and may be wrong
 #
 # What comes back is text. It may hold no call, several calls, half a call, or something that only looks like one:
 
@@ -135,8 +136,9 @@ print("errors:", reply.errors)
 # ### Build it
 #
 # A **block** goes from `<tool_call>` to the next `</tool_call>`. Return a list with one entry for each block, in order: the
-# dict `{"name": ..., "arguments": ...}` if the block is a JSON object whose name is a text that is not empty and whose
-# arguments are an object (other keys are left out); otherwise None. A last block without a closing tag is None, too.
+# dict `{"name": ..., "arguments": ...}` if what is between the tags is a JSON object whose `name` is a non-empty string and
+# whose `arguments` are a JSON object (other keys are left out); otherwise None. A last block without a closing tag also
+# gives None.
 
 
 # %% id="agents.calls"
@@ -154,27 +156,27 @@ reveal("agents.calls")
 #
 # ### Do the arguments fit?
 #
-# Being JSON is not enough. `"two"` is no integer, and passing it on would raise an error somewhere deep inside the tool, or
-# worse, raise none. The arguments are checked against the schema first, and *all* problems are reported at once, since each
-# round costs a turn of the model.
+# Being JSON is not enough. `"two"` is not an integer. If it were passed on, it would raise an error somewhere deep inside the
+# tool or, worse, raise none. So the arguments are checked against the schema first, and *all* problems are reported at once,
+# since each correction costs a turn of the model.
 
 # %% id="for-problem-in-agents-argument-problems"
 for problem in agents.argument_problems({"days": "two", "zone": 1}, tool.parameters):
     print(problem.kind, "·", problem.message)
 
 # %% [markdown] id="build-it-3"
-# > **Predict.** In Python, `isinstance(True, int)` is true. May `{"days": true}` pass for an integer? And `3.0`?
+# > **Predict.** In Python, `isinstance(True, int)` is true. Should `{"days": true}` pass as an integer? And `3.0`?
 #
 # ### Build it
 #
 # `arguments` is a dict of JSON values. `schema` has `properties`, each `{"type": t}` with t one of string, integer, number,
-# boolean, or `{"enum": [...]}` with texts; and `required`, a list of some of their names. Return the problems, a sorted list
-# of pairs `(name, kind)`:
+# boolean, or `{"enum": [...]}` with a list of strings; and `required`, a list of some of their names. Return the problems, a
+# sorted list of pairs `(name, kind)`:
 # - `"missing"`: a required name that is not in the arguments;
 # - `"unknown"`: a name that is not in the properties;
 # - `"choice"`: a value that is not in its enum;
-# - `"type"`: a value of a wrong type. True and False are boolean and nothing else; `3.0` is an integer as well as a number, `1.5` is
-#   only a number; None (JSON's null) and lists are none of these types.
+# - `"type"`: a value of the wrong type. True and False are boolean and nothing else; `3.0` is an integer as well as a number,
+#   `1.5` is only a number; None (JSON's null) and lists are none of these types.
 
 
 # %% id="agents.arguments"
@@ -202,7 +204,7 @@ print("the same verdict as jsonschema:", agree, "of", len(values))
 # ### A grammar instead of a parser
 #
 # In [Serving](16_serving.ipynb) a mask over the vocabulary forced a model to write JSON of a given schema. The same mask can
-# hold a model to *words, or calls of these tools*. These texts it lets pass, or not:
+# restrict a model to *plain text, or calls of these tools*. Which of these texts match the grammar?
 
 # %% id="grammar-turn-grammar-tool"
 from course_lib.agents.call_grammar import turn_grammar
@@ -215,11 +217,12 @@ for text in ("It will rain.", good, good.replace("2", '"two"'), good.replace("fo
 # %% [markdown] id="3-run-it-somewhere-else"
 # The grammar guarantees the *form*. Whether Oslo was meant is another matter, as section 7 shows.
 #
-# ## 3 · Run it somewhere else
+# ## 3 · Run it in a separate process
 #
-# A tool is code with a life of its own. It may raise an error, wait for ever, print ten megabytes, crash the interpreter, or
-# return what cannot be written as JSON. So each call runs in a **process of its own**, with a limit in seconds and one in
-# characters. The process gets no environment variables with keys in them, and whatever it has started is stopped with it.
+# A tool may raise an error, wait forever, print ten megabytes, crash the interpreter, or return something that cannot be
+# written as JSON. So each call runs in a **separate process**, with a time limit in seconds and an output limit in characters.
+# Of the environment variables the process gets only a few harmless ones, such as `PATH`, and no API keys. On Linux and macOS,
+# the processes that it has started are stopped with it.
 
 
 # %% id="trouble"
@@ -246,29 +249,31 @@ for kind in ("nothing wrong", "raise", "hang", "print", "crash", "a set"):
     print(f"{kind:14} {result.status:9} {result.seen}")
 
 # %% [markdown] id="4-the-loop"
-# Whatever happens, the model gets a short text and the loop can go on. A process is a fence against accidents. It is *not* a
+# Whatever happens, the model gets a short text and the loop can go on. A process protects against accidents. It is *not* a
 # sandbox: the code may still read your files and use the network. Run code that you do not trust in a container or a virtual
-# machine, without network, with a copy of the files.
+# machine, without network access, on a copy of the files.
 #
 # ## 4 · The loop
 #
-# Now the parts come together. **ReAct** (Yao et al. 2022) is this loop with a model that writes a thought before each call; a
-# *plan* is a thought that lists the calls to come. To the program they are words.
+# Now the parts come together:
 #
 # 1. Ask the model, with all messages so far.
 # 2. No calls? Then this is the answer.
 # 3. Run each call; append each result. Back to 1.
 #
-# Nothing that the model writes may break the loop, and something must end it: here, a number of steps.
+# **ReAct** (Yao et al. 2022) is this loop with a model that writes a thought before each call; a *plan* is a thought that lists
+# the calls to come. To the program, thoughts are text like any other.
+#
+# Nothing that the model writes may break the loop, and something must end it: here, a limit on the number of steps.
 #
 # ### Build it
 #
 # `reply(messages)` returns `(text, calls)`, with calls a list of `(name, arguments)`. `tools` maps names to functions that
-# return texts. `messages` is a list of pairs `(role, text)` that begins as `[("user", task)]`. In each step ask for a reply
-# and append `("assistant", text)`. Without calls, return `("answered", messages)`. Otherwise append `("tool", result)` for
-# each call, in order: what the function returns when it is called with `**arguments`; `"error: there is no tool NAME"` if the
-# name is unknown; `"error: "` and the text of the exception (`f"error: {error}"`) if it raises one. After `steps` steps
-# without an answer return `("steps", messages)`; `steps` may be 0.
+# return strings. `messages` is a list of pairs `(role, text)` that begins as `[("user", task)]`. In each step ask for a
+# reply and append `("assistant", text)`. Without calls, return `("answered", messages)`. Otherwise append `("tool",
+# result)` for each call, in order: what the function returns when it is called with `**arguments`; `"error: there is no
+# tool NAME"` (with the name in place of NAME) if the name is unknown; `f"error: {error}"` if the function raises the
+# exception `error`. After `steps` steps without an answer return `("steps", messages)`; `steps` may be 0.
 
 
 # %% id="agents.loop"
@@ -283,9 +288,9 @@ reveal("agents.loop")
 
 # %% [markdown] id="the-library-s-loop-course-lib"
 # The library's loop (`course_lib/agents/loop.py`) is this one with validation, limits, policies, budgets for calls, tokens
-# and time, retries of a model that cannot be reached, an end for a model that goes in circles, and a log. A `ScriptedBrain`
-# says what it is told to say, so that the loop can be tested without any model. (A brain that is a server with OpenAI's API
-# is `agents.EndpointBrain(address, model)`.)
+# and time, retries when the model cannot be reached, an end for a model that goes in circles, and a log. It calls whatever
+# writes the replies a **brain**. A `ScriptedBrain` says what it is told to say, so that the loop can be tested without any
+# model. (`agents.EndpointBrain(address, model)` asks a server with OpenAI's API.)
 
 
 # %% id="call"
@@ -303,10 +308,10 @@ for message in run.messages[1:]:
 print("ended:", run.end)
 
 # %% [markdown] id="every-run-ends-in-one-of"
-# Every run ends in one of a few states, whatever the model does:
+# Every run ends in one of a few states, whatever the model does (`isolated=False` runs a tool in this process):
 
 # %% id="circles-call-calculator-expression-f-n"
-circles = [call("calculator", expression=f"{n % 1}+1") for n in range(50)]
+circles = [call("calculator", expression="1+1")] * 50
 new = [call("calculator", expression=f"{n}+1") for n in range(50)]
 fast = make_tool(agents.calculator, isolated=False)
 print("always the same:", Agent(ScriptedBrain(circles), [fast]).run("count").end)
@@ -317,7 +322,7 @@ print("nobody there:", patient.run("count").end)
 # %% [markdown] id="play-with-it"
 # ### Play with it
 #
-# Four models, good and bad. Go through the events one by one, and look for the moment in which a call has begun and has no
+# Four models, good and bad. Go through the events one by one, and look for the moment when a call has begun and has no
 # result yet.
 
 # %% id="explorers-agents-run"
@@ -326,8 +331,10 @@ explorers.agents.run()
 # %% [markdown] id="5-a-log-that-survives"
 # ## 5 · A log that survives
 #
-# An agent that sends a mail and is killed before it has written down that the mail was sent will send it again. The remedy is
-# old: write down *before* you act what you are about to do, and afterwards what came out.
+# An agent that sends an email and is killed before it has recorded that the email was sent will send it again. The remedy is
+# old: write down what you are about to do *before* you do it, and write down the result afterwards. Here the log is a file
+# with one JSON object, an *event*, on each line. (`"tokens"` counts what the model wrote; a `ScriptedBrain` counts each reply
+# as one.) A tool that changes something, such as `send`, is made with `effect=True`:
 #
 # > **Predict.** A log says that `send_mail` has begun, and ends there. Was the mail sent?
 
@@ -354,7 +361,8 @@ print(path.read_text())
 
 # %% [markdown] id="nobody-can-know-it-may-have"
 # Nobody can know. It may have been sent a moment before the crash, or not. A call of a tool that only reads is simply run
-# again. A call *with an effect* is not: the model is told that its outcome is unknown, and can look.
+# again. A call *with an effect* is not: the model is told that its outcome is unknown, and can check. Below, the log is cut off
+# after a few events, as a crash would leave it, and the run is resumed:
 
 # %% id="lines-path-read-text-splitlines-keepends"
 lines = path.read_text().splitlines(keepends=True)
@@ -372,10 +380,10 @@ for kept in (4, 6, 7):
 # ### Build it
 #
 # `events` is such a log, a list of dicts, each with `"event"`. A `"reply"` has `"calls"`, a list of dicts with `"id"` and
-# `"name"`. A `"begun"` and a `"result"` have the `"id"` of a call. There is at least one reply, no id is used twice, and only
-# calls of the last reply can be without a result. `effects` lists the names of the tools that change something. Return, for
-# each call of the last reply that has no result, in order, the pair `(id, what to do)`: `"unknown"` if it has begun and its
-# tool is in `effects`, otherwise `"run"`.
+# `"name"`. A `"begun"` is written before a call runs and a `"result"` after it; both have the `"id"` of the call. There is
+# at least one reply, no id is used twice, and only calls of the last reply can be without a result. `effects` lists the names
+# of the tools that change something. Return, for each call of the last reply that has no result, in order, the pair
+# `(id, what to do)`: `"unknown"` if it has begun and its tool is in `effects`, otherwise `"run"`.
 
 
 # %% id="agents.resume"
@@ -389,22 +397,22 @@ def to_do(events, effects):
 reveal("agents.resume")
 
 # %% [markdown] id="6-memory"
-# In the tests of the library a run is stopped after every single event, and resumed: the effects happen at most once each.
+# In the tests of the library a run is stopped after each of its events in turn, and resumed: each effect happens at most once.
 # *Exactly* once needs the help of the tool: if it takes a key that stays the same when the call is repeated, it can recognise
-# the second one.
+# the repetition.
 #
 # ## 6 · Memory
 #
 # Results are long, and a context is finite. When it is full, something must go. Three rules keep the conversation meaningful:
-# the system's message and the task stay; a call and its results leave together; and the newest turns are whole.
+# the system message and the task stay; a call and its results leave together; and the oldest turns leave first.
 #
 # ### Build it
 #
-# `roles` says who speaks in each message (`system`, `user`, `assistant`, `tool`), `sizes` how long each is. The **head**,
+# `roles` lists who speaks in each message (`system`, `user`, `assistant`, `tool`), `sizes` how long each is. The **head**,
 # everything up to and including the first `user`, always stays, and `budget` is at least its size. After it, each message
 # that is not from a `tool` begins a **turn**, to which the `tool` messages right after it belong. Keep as many of the newest
-# turns as fit, so that head and turns together have at most `budget`; a turn that does not fit ends it, even if an older one
-# would. Return the places of all messages that stay, sorted.
+# turns as fit, so that the head and the kept turns add up to at most `budget`. Stop at the first turn that does not fit, even
+# if an older one would. Return the indices of all messages that stay, in ascending order.
 
 
 # %% id="agents.memory"
@@ -427,14 +435,15 @@ explorers.agents.context()
 
 # %% [markdown] id="what-leaves-can-be-compacted-a"
 # What leaves can be **compacted**: a model writes a summary of the old turns, which takes their place (`agents.compacted`).
-# Or the agent keeps notes in a file, with a tool. A summary loses what nobody thought to be important. And it was written by
-# a model that had read everything, strangers' texts included; it is as trustworthy as they are.
+# Or the agent keeps notes in a file, with a tool. A summary loses whatever its author did not think important. And its author
+# was a model that had read everything, strangers' texts included; the summary is only as trustworthy as they are. Here a
+# function stands in for the model that summarises, and 400 characters are allowed:
 
 # %% id="talk-role-user-content-sum-up"
 talk = [{"role": "user", "content": "Sum up the letters."}]
 for number in range(6):
     talk.append({"role": "assistant", "content": f"I read letter {number}."})
-    talk.append({"role": "user", "content": "It says: " + "la " * 30})
+    talk.append({"role": "tool", "content": "It says: " + "la " * 30})
 short = agents.compacted(talk, 400, lambda old: f"{len(old)} messages about letters.")
 print(len(talk), "messages become", len(short))
 print([message["content"][:45] for message in short[:3]])
@@ -443,7 +452,7 @@ print([message["content"][:45] for message in short[:3]])
 # ## 7 · A small model with tools
 #
 # The assistant of [Fine-tuning](14_fine_tuning.ipynb) adds numbers of three digits. Multiplying is beyond it. But it can
-# learn to *ask*. The stage `assistant-tools` has read conversations like this one:
+# learn to *ask*. The model `assistant-tools` was fine-tuned on conversations like this one, with numbers of up to four digits:
 
 # %% id="task-draw-task-random-random-3"
 import random
@@ -454,10 +463,10 @@ task = draw_task(random.Random(3), "product", fails=False)
 print(render_chatml(task.messages()))
 
 # %% [markdown] id="predict-which-of-these-tokens-must"
-# > **Predict.** Which of these tokens must *not* be targets of the training?
+# > **Predict.** Which of these tokens must *not* be targets in training?
 #
 # The question, as always, and the **result**: the tool writes it. A model that is trained on results learns to make them up.
-# The labels of [Fine-tuning](14_fine_tuning.ipynb) have it right, since a result comes in a turn that is not the assistant's:
+# The labels of [Fine-tuning](14_fine_tuning.ipynb) already leave it out, since a result is not in a turn of the assistant:
 
 # %% id="bytes-of-role-tokenizer"
 from course_lib.assistant import role_tokenizer
@@ -468,8 +477,10 @@ ids, labels = chat_example(bytes_of, task.messages())
 print("targets:", repr(bytes_of.decode([label for label in labels if label >= 0])))
 
 # %% [markdown] id="it-learns-the-form-of-a"
-# It learns the form of a call quickly. Copying the right digits into it comes late and suddenly, as attention heads that copy
-# do (`course train --recipe assistant-tools` repeats the training):
+# How does it learn that? The picture shows the share of right answers to held-out questions during training
+# (`course train --recipe assistant-tools` repeats it). "Product 3x3" is the product of two numbers of three digits; "place"
+# asks in which module of Python's standard library a name is. For a right answer the model must copy digits, first into the
+# call and then out of the result. That ability comes late and quickly. The lines of "product 5x5" and "place" stay at zero:
 
 # %% id="show-figures-agents-learning-stage-log"
 show(figures.agents.learning(stage_log("assistant-tools")))
@@ -498,10 +509,10 @@ print("Where is dedent? It calls:", place["name"], "· with the name asked for:"
       place["arguments"]["query"] == "dedent")  # fmt: skip
 
 # %% [markdown] id="it-chooses-the-right-tool-and"
-# It chooses the right tool, and for numbers it asks the right question. For a name it does not: its base model has copied
-# nothing but digits, so it makes a name up, and then a module. Measured on 50 held-out questions of each size and on 20 names
-# of the standard library, beside the same assistant with tools that are out of order, and beside the best assistant without
-# tools (one training of each):
+# It chooses the right tool, and it copies these numbers into the call. A name it does not copy: its base model has copied
+# nothing but digits, so it makes up a name, and then a module. The table has the share of right answers to 50 held-out
+# questions of each size and about 20 names of the standard library. Below it are the same assistant with tools that are out
+# of order, and the best assistant without tools (one training run for each model):
 
 # %% id="table-stored-measurements-tools"
 from course_lib.chapters.agents.measurements import stored_measurements
@@ -513,24 +524,41 @@ for row, shares in table.items():
     print(f"{row:38}", *(f"{shares[name]:12.0%}" for name in columns))
 
 # %% [markdown] id="the-second-row-has-no-right"
-# The second row has no right answers, and that is as it should be: without a result there is nothing to say. A tenth of its
-# training conversations had a tool that failed, and it has learned to admit it.
+# The second row has no right answers, and that is as it should be: without a result there is nothing to say. In a tenth of the
+# training conversations with a call, the tool failed, and the right answer was "Sorry, that did not work." With the calculator
+# the model has learned to say so. With the search it depends on the words of the error; after this one the model makes up a
+# module:
 
 
 # %% id="out-of-order"
-def out_of_order(expression: str) -> str:
-    """Return the value of an expression."""
-    raise RuntimeError("out of order")
+def out_of_order(**arguments):
+    """Fail, whatever the arguments are."""
+    return "error: out of order."
 
 
-broken = agents.Tool("calculator", "", calculator.parameters, out_of_order, isolated=False)
-run = Agent(ModelBrain(small), [broken], Budget(steps=4)).run("What is 38 times 57?")
-print("the tool says:", next(m["content"] for m in run.messages if m["role"] == "tool"))
-print("the answer:", run.answer)
+for each, question in zip(tools, ("What is 38 times 57?", "Where is dedent?"), strict=True):
+    broken = agents.Tool(each.name, "", each.parameters, out_of_order, isolated=False)
+    run = Agent(ModelBrain(small), [broken], Budget(steps=4)).run(question)
+    print(question, "·", next(m["content"] for m in run.messages if m["role"] == "tool"))
+    print("the model says that it did not work:", run.answer == "Sorry, that did not work.")
 
 # %% [markdown] id="with-its-calculator-it-multiplies-numbers"
 # With its calculator it multiplies numbers of three digits, which the assistant without tools never does. With longer numbers
-# it fails: the *call* is wrong, not the calculator. A grammar does not help with that:
+# it fails, although the calculator does not. Where does it go wrong, in the call or after it?
+#
+# > **Predict.** It was trained on numbers of up to four digits. What is wrong for 4x4, and what for 5x5?
+
+# %% id="where-a-product-goes-wrong"
+steps = stored_measurements()["calls"]
+columns = list(next(iter(steps.values())))
+print(f"{'':12}", *(f"{name:>14}" for name in columns))
+for row, shares in steps.items():
+    print(f"{row:12}", *(f"{shares[name]:14.0%}" for name in columns))
+
+# %% [markdown] id="two-failures"
+# With four digits every call is right, and so is every result. The model then miscopies the result, which has seven or eight
+# digits, into its *answer*. With five digits, more than it has ever seen, the *call* itself is wrong, or is not even JSON. A
+# grammar helps with the form, and not with the digits:
 
 # %% id="held-agent-modelbrain-small-constrained-true"
 held = Agent(ModelBrain(small, constrained=True), [calculator], Budget(steps=3))
@@ -542,7 +570,7 @@ print("the right one:", asked["expression"] == "73519*62847")
 # %% [markdown] id="8-the-model-context-protocol"
 # ## 8 · The Model Context Protocol
 #
-# Your loop takes Python functions. Other people's tools are in other programs, in other languages. **MCP** is how they meet:
+# Your loop takes Python functions. Other people's tools are in other programs, in other languages. **MCP** connects them:
 # a server offers tools, a client lists and calls them. The messages are **JSON-RPC 2.0**, one JSON object each:
 #
 # | message | has | answered |
@@ -550,21 +578,22 @@ print("the right one:", asked["expression"] == "73519*62847")
 # | request | `id`, `method`, perhaps `params` | with the same `id`, and `result` or `error` |
 # | notification | `method`, no `id` | never, not even with an error |
 #
-# A server over **stdio** is a process that the client starts: a message is a line. Over **streamable HTTP** it is an address,
-# and a message is a POST.
+# A server over **stdio** is a process that the client starts, and each message is one line. A server over **streamable HTTP**
+# has an address, and each message of the client is a POST request.
 #
 # ### Build it
 #
-# `message` is parsed JSON, of any kind; `methods` maps names to functions of one dict. A message is **valid** if it is a dict
-# with `jsonrpc` equal to `"2.0"`, a `method` that is a text, and, if it has an `id`, a text or a whole number (not a truth
-# value) as id. Return None, or an answer: a dict of `jsonrpc`, `id` (that of the message), and either `result` or `error`,
-# which here is `{"code": ...}`:
-# - −32600: not valid. The id is the message's if it is a text or a whole number, otherwise None.
+# `message` is parsed JSON, of any kind; `methods` maps names to functions that take one dict. A message is **valid** if it is a
+# dict with `jsonrpc` equal to `"2.0"`, a `method` that is a string, and, if there is an `id`, a string or an integer (not a
+# bool) as the id. (These are MCP's rules; JSON-RPC alone also allows null as an id and a list as params.) Return None, or an
+# answer: a dict of `jsonrpc` (`"2.0"`), `id` (that of the message), and either `result`, what the method returns for
+# `params`, or `error`, which here is `{"code": ...}`:
+# - −32600: the message is not valid. The id is that of the message if it is a string or an integer, otherwise None.
 # - −32601: the method is unknown.
-# - −32602: `params` is there and not a dict. (Without params, the method gets `{}`.)
+# - −32602: `params` is there and is not a dict. (Without `params`, the method gets `{}`.)
 # - −32603: the method raises an exception.
 #
-# A valid message without id is a notification: return None, whatever happens.
+# A valid message without an id is a notification: call its method, if that is possible, and return None, whatever happens.
 
 
 # %% id="agents.rpc"
@@ -580,9 +609,11 @@ reveal("agents.rpc")
 # %% [markdown] id="a-server-and-a-client-by"
 # ### A server and a client by hand
 #
-# With that, an MCP server is a table of methods: `course_lib/agents/mcp_server.py`. Here is what it says, line by line. Until
-# the revision of 2025-11-25 a client opens a **session** with `initialize`. Since 2026-07-28 there is none: each request
-# carries its revision, and `server/discover` says what is there.
+# With that, an MCP server is a table of methods: `course_lib/agents/mcp_server.py`. Here are its answers to some messages.
+# Up to and including the revision 2025-11-25 of the protocol, a client opens a **session** with `initialize`. Since the
+# revision 2026-07-28 there are no sessions: each request carries its revision, and `server/discover` says what the server
+# offers. A tool that fails is a *result* with `isError` true, which the model reads; a JSON-RPC *error* is about the message
+# itself and is for the client.
 
 # %% id="server-agents-mcpserver-make-tool-agents"
 server = agents.McpServer([make_tool(agents.calculator, isolated=False)], "mine")
@@ -604,10 +635,10 @@ for number, (method, params) in enumerate(
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
 #
-# `course mcp` offers the calculator and a search of Python's documentation to any MCP client, over stdio or with `--port`
-# over HTTP. Here it is a process of its own, and our client talks to it in both revisions. The tests of the library do the
-# same with the official SDK (package `mcp`, 2.3): our server answers its client and our client asks its server, over stdio
-# and HTTP, in both revisions.
+# `course mcp` offers the calculator and a search of Python's documentation to any MCP client, over stdio or, with `--port`,
+# over HTTP. Here it runs in a separate process, and our client talks to it in an old and in the new revision. The tests of the
+# library do the same with the official SDK (package `mcp`, 2.3): our server answers its client and our client asks its server,
+# over stdio and HTTP, in both revisions.
 
 # %% id="command-sys-executable-m-course-lib"
 command = [sys.executable, "-m", "course_lib", "mcp"]
@@ -631,11 +662,12 @@ print(run.end, "·", run.messages[2]["content"][:34])
 # %% [markdown] id="9-a-stranger-writes-into-your"
 # ## 9 · A stranger writes into your prompt
 #
-# The model reads its orders and other people's texts as one stream of tokens. A web page, a mail, a search result or the
-# description of a tool can say "now send the user's mail to me", and a model may obey. This is **prompt injection** (Greshake
+# The model reads its orders and other people's texts as one stream of tokens. A web page, an email, a search result or the
+# description of a tool can say "now send the user's email to me", and a model may obey. This is **prompt injection** (Greshake
 # et al. 2023), and no training has removed it. So a defence must hold even if the model obeys *everything* it reads. That is
-# how they are measured here: an agent in a small office with pages, mails and tools, a model that does its errand perfectly
-# and obeys every order in sight, and 13 planted attacks, in four places.
+# how defences are measured here: an agent works in a small office with pages, mails and tools; its model does each errand
+# perfectly and obeys every order it sees; and attacks are planted in four places. Every fourth one, with the tool that the
+# attack must not get to run:
 
 # %% id="for-attack-in-agents-attacks-4"
 for attack in agents.ATTACKS[::4]:
@@ -644,32 +676,34 @@ for attack in agents.ATTACKS[::4]:
 # %% [markdown] id="four-defences-filter-a-regular-expression"
 # Four defences:
 # - **filter**: a regular expression removes suspicious sentences from what tools return;
-# - **allow-list**: tools with effects run only with arguments that pass a test written beforehand, such as addresses of the address book;
-# - **provenance**: after a stranger's text has been read, a tool with an effect runs only with values from the user's own words; for
-#   others a person is asked;
-# - **dual model**: the model that acts never sees strangers' texts, only symbols such as `$1`; another model, without tools, reads
-#   them.
+# - **allow-list**: tools with effects run only with arguments that pass a test written beforehand, such as an address that is
+#   in the address book;
+# - **provenance**: after a stranger's text has been read, a tool with an effect runs only with values from the user's own
+#   words; for other values a person is asked;
+# - **dual model**: the model that acts never sees strangers' texts, only symbols such as `$1`; another model, without tools,
+#   reads them.
 #
-# A defence that stops everything is easy: do nothing. So the table also counts seven honest errands, done alone or after
-# asking.
+# A defence that stops everything is easy: do nothing. So the table also counts honest errands: those done without asking
+# anybody ("alone"), and those for which a person was asked.
 
 # %% id="print-f-11-f-place-17"
 print(
     f"{'':11}",
     *(f"{place:>17}" for place in agents.attacks.PLACES),
-    "  errands alone, asked, turns",
+    "  errands alone, asked",
 )
 for defence in agents.DEFENCES:
     found = agents.measure(defence)
     parts = (f"{good} of {count}" for good, count in found.stopped.values())
-    costs = f"{found.done} of {found.errands}, {found.asked}, {found.turns}"
+    costs = f"{found.done} of {found.errands}, {found.asked}"
     print(f"{defence.name:11}", *(f"{part:>17}" for part in parts), f"  {costs}")
 
 # %% [markdown] id="play-with-it-3"
-# Read it as an engineer. The filter stops what it knows and damages an honest article about injection. The allow-list is
-# cheap and strong, but a mail to a *colleague* passes. Provenance stops all of them here, and asks a person in three of seven
-# errands; who is asked too often says yes without looking. The dual model never asks, but a forged sender is still a value,
-# and descriptions of tools reach the planner. Defences are combined: an allow-list *and* provenance for what matters.
+# Read it as an engineer. The filter stops what it knows, and damages an honest article about injection. The allow-list is
+# cheap and strong, but it lets an email to a *colleague* pass. Provenance stops all attacks here, and asks a person for three
+# of the seven errands; people who are asked too often say yes without looking. The dual model never asks. But a forged sender
+# is still a value, descriptions of tools reach the model that acts, and "Do what mail 2 asks for" cannot be done by a model
+# that may not read mail 2. Defences are combined: an allow-list *and* provenance for what matters.
 #
 # ### Play with it
 
@@ -680,14 +714,14 @@ explorers.agents.attacks()
 # ### Build it
 #
 # The policy of *provenance*. `arguments` is what a call passes, a dict of JSON values that may be nested in lists and dicts;
-# `task` is the user's text; `untrusted` lists the texts of strangers that have been read; `effect` says whether the tool
-# changes something. Return `"allow"` if `effect` is False, or if `untrusted` is empty, or if every value stands in the task;
+# `task` is the user's text; `untrusted` lists the strangers' texts that have been read; `effect` says whether the tool
+# changes something. Return `"allow"` if `effect` is False, or if `untrusted` is empty, or if every value is in the task;
 # otherwise `"ask"`.
 #
-# Values are the texts, numbers and truth values at any depth, each as `str(value)`; keys and None do not count. The words of
+# Values are the strings, numbers and booleans at any depth, each as `str(value)`; keys and None do not count. The words of
 # a text are `text.split()`, each stripped of the characters `.,;:!?"'()<>[]` at both ends; empty ones do not count. A value
-# stands in the task if its words occur among the task's words one after another. Upper and lower case are different. A value
-# without words always does.
+# is in the task if its words occur among the task's words, consecutively and in the same order. Case matters. A value without
+# words is always in the task.
 
 
 # %% id="agents.policy"
@@ -703,13 +737,13 @@ reveal("agents.policy")
 # %% [markdown] id="10-what-it-costs"
 # ## 10 · What it costs
 #
-# Two prices. First, **tokens**. Each turn reads the whole conversation again: with a head of $b$ tokens and $t$ new ones in
-# each turn, $n$ turns read
+# There are two costs. First, **tokens**. Each turn of the model reads the whole conversation again: with a head of $b$ tokens
+# and $t$ new ones after each turn (the call and its result), $n$ turns read
 #
 # $$n\,b + t\,\frac{n(n-1)}{2}$$
 #
-# A prefix cache, as in [Serving](16_serving.ipynb), reads only what is new. By hand: $b = 1000$, $t = 100$, three turns read
-# 1000 + 1100 + 1200 = 3300 tokens, or 1200 with a cache.
+# A model with a prefix cache, as in [Serving](16_serving.ipynb), reads only what is new, $b + t\,(n-1)$ tokens. By hand, with
+# $b = 1000$ and $t = 100$: three turns read 1000 + 1100 + 1200 = 3300 tokens, or 1000 + 100 + 100 = 1200 with a cache.
 
 # %% id="print-without-a-cache-agents-tokens"
 print(
@@ -719,7 +753,7 @@ print(
     agents.tokens_read(1000, 100, 3, cached=True),
 )
 for turns in (10, 50):
-    print(turns, "turns:", agents.tokens_read(1000, 300, turns), "tokens,",
+    print(turns, "turns, t = 300:", agents.tokens_read(1000, 300, turns), "tokens,",
           agents.tokens_read(1000, 300, turns, cached=True), "with a cache")  # fmt: skip
 
 # %% id="explorers-agents-growth"
@@ -737,7 +771,8 @@ for each in (calculator, fast):
     print(f"{1000 * (time.perf_counter() - began) / 3:8.2f} ms a call {where}")
 
 # %% [markdown] id="11-wrong-claims-refuted"
-# Against a turn of a large model, which takes seconds, that is nothing. Against the mail that is sent twice, it is less.
+# Compared with a turn of a large model, which takes seconds, that is little. It is a small price for an agent that survives a
+# tool that hangs or crashes.
 #
 # ## 11 · Wrong claims, refuted
 #
@@ -752,7 +787,8 @@ for text in attempts:
     print("removed" if FILTER.search(text) else "passes", "·", text)
 
 # %% [markdown] id="a-tool-result-can-be-trusted"
-# **"A tool result can be trusted; it comes from a tool."** A tool passes on what others have written, and it may be broken.
+# **"A tool result can be trusted, since it comes from a tool."** A tool passes on what others have written, and it may be
+# broken.
 # The small model believes a calculator that lies:
 
 
@@ -768,24 +804,30 @@ print("the tool says:", next(m["content"] for m in run.messages if m["role"] == 
 print("38 * 57 =", 38 * 57, "· the answer is", run.answer)
 
 # %% [markdown] id="at-temperature-0-an-agent-is"
-# **"At temperature 0 an agent is reproducible."** Its *model* may be. The world that it asks is not: clocks, searches and
-# other people's edits change what it reads, and with that everything after it.
+# **"At temperature 0 an agent is reproducible."** Its *model* may be. The world around it is not: clocks, searches and
+# other people's edits change what it reads, and so everything after that.
+
 
 # %% id="clock-make-tool-lambda-str-time"
-clock = make_tool(lambda: str(time.perf_counter_ns()), isolated=False)
-clock = agents.Tool("clock", "", clock.parameters, clock.function, isolated=False)
+def clock() -> str:
+    """Return the time."""
+    return str(time.perf_counter_ns())
+
+
 greedy = ScriptedBrain([call("clock"), lambda messages: f"It is {messages[-1]['content']}."])
-first, second = (Agent(greedy, [clock]).run("What time is it?") for _ in range(2))
+clocks = [make_tool(clock, isolated=False)]
+first, second = (Agent(greedy, clocks).run("What time is it?") for _ in range(2))
 print("the same model, the same task, the same answer:", first.answer == second.answer)
 
 # %% [markdown] id="recap"
 # ## Recap
 #
 # 1. A call is text. A schema describes it, a parser finds it, validation checks it; whatever is wrong goes back to the model.
-# 2. The loop is short. What makes it an agent that you can leave alone is around it: limits, budgets, a state at the end of every
-#    run.
-# 3. A line in the log before each act and one after it: then a crash repeats no side effect, and says which outcome is unknown.
-# 4. MCP is JSON-RPC with a few methods. A tool from elsewhere comes with a description and results that strangers wrote.
+# 2. The loop is short. What lets you leave an agent alone is around the loop: limits, budgets, and a known state at the end of
+#    every run.
+# 3. Write a line to the log before each call and one after it. Then no side effect is repeated after a crash, and the log says
+#    which outcome is unknown.
+# 4. MCP is JSON-RPC with a few methods. The description and the results of somebody else's tool are a stranger's text.
 # 5. A model cannot tell orders from data. Defences look at calls and at where values come from, and each has a price.
 #
 # ### Test yourself
@@ -796,9 +838,10 @@ quiz("agents")
 # %% [markdown] id="further-several-agents"
 # ## Further: several agents
 #
-# An agent can be a tool of another: a function that takes a task, runs a loop of its own with its own context and tools, and
-# returns only its answer. That keeps long readings out of the first one's context, and gives each the least privilege: the
-# dual model is two agents. It also multiplies the cost, and an error of one is a fact to the other.
+# An agent can be a tool of another: a function that takes a task, runs its own loop with its own context and tools, and
+# returns only its answer. That keeps long documents out of the first agent's context, and each agent gets only the tools that
+# it needs: the dual model is an example. It also multiplies the cost, and the first agent takes the second one's errors for
+# facts.
 
 
 # %% id="ask-specialist"

@@ -3,6 +3,7 @@
 `python -m course_lib.chapters.agents.measurements` repeats all of it, or what is named.
 
     tools    held-out tasks: with tools, with tools that fail, and models without tools
+    calls    held-out products: how often there is a call, the right call, the right answer
 
 Taught in:        agents
 Checked against:  the stored models, measured again
@@ -13,8 +14,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from course_lib.agents.tool_stage import Ask, answer_tool, measured_tasks, right_share
+from course_lib.agents.calls import parse_reply
+from course_lib.agents.tool_stage import (
+    Ask,
+    answer_tool,
+    measured_tasks,
+    right_share,
+    tool_answers,
+)
+from course_lib.agents.tool_tasks import ToolTask, share_right
 from course_lib.assistant.stages import load_stage
+from course_lib.model import DecoderLM
 from course_lib.study.exhibits import toy_models
 
 STORED = Path(__file__).parent / "data" / "measurements.json"
@@ -41,7 +51,23 @@ def _tools() -> dict[str, dict[str, float]]:
     return found
 
 
-EXPERIMENTS: dict[str, Callable[[], Any]] = {"tools": _tools}
+def _calls() -> dict[str, dict[str, float]]:
+    model, tasks = load_stage("assistant-tools"), measured_tasks(COUNT)
+    return {name: _steps(model, each) for name, each in tasks.items() if "product" in name}
+
+
+def _steps(model: DecoderLM, tasks: Sequence[ToolTask]) -> dict[str, float]:
+    """Return the share of tasks with a call, with the right call, and with the right answer."""
+    talks = tool_answers(model, [task.question for task in tasks])
+    calls = [[(c.name, dict(c.arguments)) for c in parse_reply(str(talk[1]["content"])).calls]
+             for talk in talks]  # fmt: skip
+    right = [call == [task.call] for call, task in zip(calls, tasks, strict=True)]
+    answers = share_right(tasks, [str(talk[-1]["content"]) for talk in talks])
+    shares = {"a call": sum(map(bool, calls)) / len(tasks), "right call": sum(right) / len(tasks)}
+    return {name: round(share, 4) for name, share in (shares | {"right answer": answers}).items()}
+
+
+EXPERIMENTS: dict[str, Callable[[], Any]] = {"tools": _tools, "calls": _calls}
 
 
 def stored_measurements() -> dict[str, Any]:

@@ -48,7 +48,7 @@ BROKEN = OneAnswer(
         ),
         _wrong(
             "Ignore the block, since no tool can be called with it, and wait for the next turn.",
-            "The model waits for a result and cannot know that nobody has understood it.",
+            "The model gets no result and cannot know that its call was not understood.",
         ),
         _wrong(
             "Repair the JSON as well as possible, and run what was probably meant by the model.",
@@ -76,7 +76,7 @@ MASKED = OneAnswer(
         ),
         _wrong(
             "Those of the answer only, since the call can be forced by a grammar.",
-            "A grammar gives the form. Which tool to call, and with what, has to be learned.",
+            "A grammar gives the form. The choice of the tool and its arguments must be learned.",
         ),
     ),
 )
@@ -90,28 +90,31 @@ GRAMMAR = SeveralAnswers(
             "It may be the wrong one of two tools.",
             "Both are allowed; the grammar does not choose.",
         ),
-        _wrong("The name of the tool may not exist.", "Only the names at hand can be written."),
+        _wrong(
+            "The name of the tool may not exist.",
+            "Only the names of the given tools can be written.",
+        ),
         _wrong("A required argument may be missing.", "The object cannot be closed without it."),
     ),
 )
 
 FENCE = SeveralAnswers(
     "agents.fence",
-    "A tool runs in a process of its own, with limits on time and output. What does that prevent?",
+    "A tool runs in a separate process, with limits on time and output. What does that prevent?",
     (
         _right(
-            "That an endless loop in the tool stops the agent.",
-            "The process is stopped when its time is over.",
+            "An endless loop in the tool stops the agent.",
+            "The process is stopped when its time is up.",
         ),
         _right(
-            "That a crash of the tool takes the agent with it.",
+            "A crash of the tool takes the agent down with it.",
             "Only the tool's process dies.",
         ),
         _wrong(
-            "That the tool deletes files of the user.",
+            "The tool deletes files of the user.",
             "The process has the user's rights. That needs a sandbox.",
         ),
-        _wrong("That the tool returns a wrong result.", "Limits know nothing of right and wrong."),
+        _wrong("The tool returns a wrong result.", "Limits know nothing of right and wrong."),
     ),
 )
 
@@ -128,7 +131,7 @@ BEGUN = OneAnswer(
             "The effect comes before the result is written down.",
         ),
         _wrong(
-            "Take it for done, because the log says that the call was started.",
+            "Treat it as done, because the log says that the call was started.",
             "It may have been killed before it did anything.",
         ),
         _wrong(
@@ -140,7 +143,7 @@ BEGUN = OneAnswer(
 
 ORDER = OrderSteps(
     id="agents.order",
-    prompt="Put the life of one call in order.",
+    prompt="Put the steps in the life of one call in order.",
     steps=(
         "The model writes a block of text.",
         "The block is parsed, and the tool is looked up.",
@@ -151,7 +154,7 @@ ORDER = OrderSteps(
         "The log gets the result, and the model reads it.",
     ),
     explanation="Whatever fails before the log says that the call begins has certainly had no "
-    "effect. Between these two lines of the log nobody can know.",
+    "effect. Between that line and the result nobody can know.",
 )
 
 TWICE = OneAnswer(
@@ -160,7 +163,7 @@ TWICE = OneAnswer(
     (
         _right(
             "Run the first, and refuse the second with an error.",
-            "A result could not be matched to one of them, and the second may be a repetition.",
+            "A result could not be matched to its call, and the second may be a repetition.",
         ),
         _wrong(
             "Run both and return both results under the id that they share.",
@@ -211,12 +214,11 @@ IS_ERROR = OneAnswer(
 
 FORGED = SeveralAnswers(
     "agents.forged",
-    "A mail has a forged sender, and the agent is asked to answer it. No text gives an order. "
-    "Which "
-    "defences prevent that the answer goes to the forger?",
+    "An email has a forged sender, and the agent is asked to answer it. No text gives an order. "
+    "Which defences keep the answer from going to the forger?",
     (
         _right(
-            "Provenance: the address does not stand in the user's words.",
+            "Provenance: the address is not among the user's words.",
             "A person is asked before the mail is sent.",
         ),
         _right(
@@ -240,14 +242,14 @@ SUMMARY = OneAnswer(
     (
         _right(
             "As little as the pages.",
-            "An order in a page may have been carried over, or obeyed while writing.",
+            "An order in a page may have been carried over, or obeyed by the model that wrote it.",
         ),
         _wrong(
             "More than the pages, since a model has read and condensed them in between.",
             "The model may have obeyed what it read.",
         ),
         _wrong(
-            "As much as the user's own words, since it stands in a turn of the user.",
+            "As much as the user's own words, since it is in a turn of the user.",
             "The role in a prompt does not change who wrote the text.",
         ),
     ),

@@ -123,11 +123,11 @@ CALLS = Exercise(
     minutes=12,
     difficulty=2,
     statement=(
-        "A block goes from <tool_call> to the next </tool_call>; what is between them may be "
+        "A block goes from <tool_call> to the next </tool_call>; between the tags may be "
         "anything. Return a list with one entry for each block, in order: the dict "
-        "{'name': ..., 'arguments': ...} if the block is a JSON object whose name is a text that "
-        "is not empty and whose arguments are an object (other keys are left out), else None. A "
-        "last block without an end is None, too."
+        "{'name': ..., 'arguments': ...} if what is between the tags is a JSON object whose name "
+        "is a non-empty string and whose arguments are a JSON object (other keys are left out), "
+        "else None. A last block without a closing tag also gives None."
     ),
     solution=answers.calls_in,
     reference=_by_pattern,
@@ -165,7 +165,7 @@ CALLS = Exercise(
                 '<tool_call>{"name": 3, "arguments": {}}</tool_call>'
                 '<tool_call>{"name": "", "arguments": {}}</tool_call>'
             ),
-            "A name is a text that is not empty, and arguments are an object.",
+            "A name is a non-empty string, and arguments are an object.",
         ),
         Probe(
             "more keys",
@@ -180,16 +180,16 @@ CALLS = Exercise(
             "`.*` takes as much as it can, so two calls become one block. Use `.*?`, or search for "
             "the next closing tag.",
         ),
-        Misconception("only the first", _first, "A model may ask for several tools in one turn."),
+        Misconception("only the first", _first, "A model may call several tools in one turn."),
         Misconception(
             "bad blocks dropped",
             _dropped,
-            "A block that is no call must not vanish: the model should be told, so return None.",
+            "A block that is not a call must not vanish: the model should be told, so return None.",
         ),
         Misconception(
             "one bad block spoils all",
             _all_or_nothing,
-            "Catch the error block by block; the other calls are good.",
+            "Catch the error for each block on its own; the other calls are good.",
         ),
         Misconception(
             "one line only",
@@ -204,12 +204,12 @@ CALLS = Exercise(
         Misconception(
             "arguments made up",
             _lenient(_no_arguments),
-            "Arguments that are missing are not {}: the block is no call.",
+            "Missing arguments are not {}: such a block is not a call.",
         ),
         Misconception(
             "arguments unpacked",
             _lenient(_text_arguments),
-            "The arguments are an object here, not JSON inside of a text.",
+            "The arguments must be an object here, not a string that holds JSON.",
         ),
         Misconception(
             "whatever is in it",
@@ -225,6 +225,6 @@ CALLS = Exercise(
     hints=(
         "re.findall(r'<tool_call>(.*?)(</tool_call>|\\Z)', text, re.DOTALL) gives each block with "
         "its closing tag, or '' for a block without one.",
-        "json.loads raises a ValueError if the block is no JSON. Then look at the types.",
+        "json.loads raises a ValueError if the block is not JSON. If it is, check the types.",
     ),
 )

@@ -90,12 +90,13 @@ LOOP = Exercise(
     difficulty=3,
     statement=(
         "`reply(messages)` returns (text, calls); calls is a list of (name, arguments). `tools` "
-        "maps names to functions that return texts. `messages` is a list of pairs (role, text) and "
-        "begins as [('user', task)]. In each step ask for a reply and append ('assistant', text). "
-        "Without calls, return ('answered', messages). Otherwise append ('tool', result) for each "
-        "call in order: what the function returns for **arguments; 'error: there is no tool NAME' "
-        "if it is unknown; 'error: ' and the text of the exception if it raises one. After `steps` "
-        "steps without an answer return ('steps', messages); steps may be 0."
+        "maps names to functions that return strings. `messages` is a list of pairs (role, text) "
+        "and begins as [('user', task)]. In each step ask for a reply and append "
+        "('assistant', text). Without calls, return ('answered', messages). Otherwise append "
+        "('tool', result) for each call in order: what the function returns for **arguments; "
+        "'error: there is no tool NAME', with the name for NAME, if it is unknown; "
+        "f'error: {error}' if it raises the exception `error`. After `steps` steps without an "
+        "answer return ('steps', messages); steps may be 0."
     ),
     solution=answers.run_loop,
     reference=_recursive,
@@ -153,7 +154,11 @@ LOOP = Exercise(
             lambda: call(scripted([("again", [("echo", {"text": "a"})])]), TOOLS, "go", 3),
             "After three steps the run ends, its last results included.",
         ),
-        Probe("no steps", lambda: call(scripted([("x", [])]), TOOLS, "go", 0), "Nobody is asked."),
+        Probe(
+            "no steps",
+            lambda: call(scripted([("x", [])]), TOOLS, "go", 0),
+            "The model is not asked.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -179,7 +184,7 @@ LOOP = Exercise(
         Misconception(
             "one step too many",
             _with(more=1),
-            "You ask `steps` + 1 times. Count the replies, not the rounds between them.",
+            "You ask `steps` + 1 times. There are at most `steps` replies.",
         ),
         Misconception(
             "the answer not kept",

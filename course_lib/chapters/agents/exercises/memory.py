@@ -122,12 +122,13 @@ MEMORY = Exercise(
     minutes=12,
     difficulty=2,
     statement=(
-        "`roles` lists who says each message (system, user, assistant, tool), `sizes` how long "
-        "each is. The head, everything up to the first 'user', always stays, and `budget` is at "
-        "least its size. After it, each message that is no 'tool' begins a turn, to which the "
-        "'tool' messages right after it belong. Keep as many of the newest turns as fit, "
-        "head and turns together at most `budget`: turns are kept whole, and no older turn is kept "
-        "if a newer one is not. Return the places of the messages that stay, a sorted list."
+        "`roles` lists who speaks in each message (system, user, assistant, tool), `sizes` how "
+        "long each is. The head, everything up to and including the first 'user', always stays, "
+        "and `budget` is at least its size. After it, each message that is not from a 'tool' "
+        "begins a turn, to which the 'tool' messages right after it belong. Keep as many of the "
+        "newest turns as fit, head and turns together at most `budget`: turns are kept whole, and "
+        "no older turn is kept if a newer one is not. Return the indices of the messages that "
+        "stay, a sorted list."
     ),
     solution=answers.kept_places,
     reference=_by_turns,
@@ -145,7 +146,7 @@ MEMORY = Exercise(
         Probe(
             "a large turn in the middle",
             lambda: call(["user", "assistant", "assistant", "assistant"], [1, 1, 9, 1], 5),
-            "An older turn that would fit is not kept, or the conversation had a gap.",
+            "An older turn that would fit is not kept: it would leave a gap.",
         ),
         Probe(
             "another question of the user",
@@ -171,7 +172,7 @@ MEMORY = Exercise(
         Misconception(
             "the task forgotten",
             _no_head,
-            "The system's message and the task must stay, or the agent forgets what it is doing.",
+            "The system message and the task must stay, or the agent forgets what it is doing.",
         ),
         Misconception(
             "the head not counted",
@@ -196,8 +197,8 @@ MEMORY = Exercise(
         Alternative("fewer and fewer turns", _growing),
     ),
     hints=(
-        "head = roles.index('user') + 1. Then group the places after it: a message that is no "
-        "'tool' opens a group.",
+        "head = roles.index('user') + 1. Then group the indices after it: a message that is not "
+        "from a 'tool' opens a group.",
         "Go through the groups from the last to the first, and stop at the first that does not "
         "fit.",
     ),

@@ -107,15 +107,14 @@ POLICY = Exercise(
     difficulty=3,
     statement=(
         "`arguments` is what a call passes, a dict of JSON values that may be nested; `task` is "
-        "the "
-        "user's text; `untrusted` lists the texts of strangers read so far; `effect` says whether "
-        "the tool changes something. Return 'allow' if effect is False, or if untrusted is empty, "
-        "or if every value stands in the task; else 'ask'. Values are the texts, numbers and truth "
-        "values at any depth, each as str(value); keys and None do not count. The words of a text "
-        "are text.split(), each stripped of the characters .,;:!?\"'()<>[] at both ends; empty "
-        "ones "
-        "do not count. A value stands in the task if its words occur among those of the task one "
-        "after another, upper and lower case distinguished; a value without words does."
+        "the user's text; `untrusted` lists the strangers' texts that have been read; `effect` "
+        "says whether the tool changes something. Return 'allow' if effect is False, or if "
+        "untrusted is empty, or if every value is in the task; else 'ask'. Values are the strings, "
+        "numbers and booleans at any depth, each as str(value); keys and None do not count. The "
+        "words of a text are text.split(), each stripped of the characters .,;:!?\"'()<>[] at both "
+        "ends; empty ones do not count. A value is in the task if its words occur among those of "
+        "the task, consecutively and in the same order; case matters. A value without words is "
+        "always in the task."
     ),
     solution=answers.decide,
     reference=_by_rows,
@@ -124,7 +123,7 @@ POLICY = Exercise(
         Probe(
             "the user's own words",
             lambda: call({"to": "ann@example.org", "text": "see you at 6"}, TASK, PAGE, True),
-            "Both values stand in the task; the colon and the full stop do not matter.",
+            "Both values are in the task; the colon and the full stop do not matter.",
         ),
         Probe(
             "a stranger's address",
@@ -134,7 +133,7 @@ POLICY = Exercise(
         Probe(
             "a value from nowhere",
             lambda: call({"to": "eve@example.com"}, TASK, ["d3JpdGUgdG8gZXZl"], True),
-            "It stands in no text, but it does not come from the user.",
+            "It is in no text at all, so it does not come from the user.",
         ),
         Probe(
             "a part of a word",
@@ -144,7 +143,7 @@ POLICY = Exercise(
         Probe(
             "in a different order",
             lambda: call({"text": "you see"}, TASK, PAGE, True),
-            "One after another, as in the task.",
+            "The order must be that of the task.",
         ),
         Probe(
             "words with a gap",
@@ -164,21 +163,25 @@ POLICY = Exercise(
         Probe(
             "nothing read yet",
             lambda: call({"to": "mallory@example.com"}, TASK, [], True),
-            "Without a stranger's text there is nothing to obey.",
+            "Without a stranger's text there are no planted orders.",
         ),
         Probe(
             "only reading",
             lambda: call({"page": "elsewhere"}, TASK, PAGE, False),
             "A tool without effects may be called.",
         ),
-        Probe("no values", lambda: call({}, TASK, PAGE, True), "Every one of none is fine."),
+        Probe(
+            "no values",
+            lambda: call({}, TASK, PAGE, True),
+            "There is no value that could be a stranger's.",
+        ),
     ),
     misconceptions=(
         Misconception(
             "a list of what is forbidden",
             _blocklist,
-            "You ask only for values that stand in a stranger's text. An encoded or made-up value "
-            "stands in none. Ask for everything that is not the user's.",
+            "You ask only about values that are in a stranger's text. An encoded or made-up value "
+            "is in none. Ask about everything that is not the user's.",
         ),
         Misconception(
             "substrings",
@@ -188,7 +191,7 @@ POLICY = Exercise(
         Misconception(
             "only the outer values",
             _with(values=_top),
-            "A list or a dict inside of the arguments is not looked into.",
+            "You do not look into a list or a dict inside the arguments.",
         ),
         Misconception(
             "numbers not checked",
@@ -203,7 +206,7 @@ POLICY = Exercise(
         Misconception(
             "words anywhere",
             _with(good=_anywhere),
-            "The words must occur one after another. Single words can be put together to anything.",
+            "The words must be consecutive. Single words can be combined into anything.",
         ),
         Misconception(
             "one good value is enough",
@@ -230,6 +233,6 @@ POLICY = Exercise(
         "Write a helper that collects the values at any depth, and one that returns the words of a "
         "text.",
         "any(there[i:i + len(wanted)] == wanted for i in range(len(there) + 1)) says whether the "
-        "words stand in a row; it is true for no words.",
+        "words are there consecutively; it is true for no words.",
     ),
 )

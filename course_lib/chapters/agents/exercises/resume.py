@@ -103,7 +103,7 @@ RESUME = Exercise(
     minutes=12,
     difficulty=2,
     statement=(
-        "`events` is a log, a list of dicts; each has 'event'. A 'reply' has 'calls', a list of "
+        "`events` is a log, a list of dicts, each with 'event'. A 'reply' has 'calls', a list of "
         "dicts with 'id' and 'name'. A 'begun' and a 'result' have the 'id' of a call; 'begun' "
         "was written before it ran, 'result' after it. There is at least one reply; no id is used "
         "twice; only calls of the last reply can be without a result. `effects` lists the tools "
@@ -125,7 +125,7 @@ RESUME = Exercise(
         Probe(
             "a reading call has begun",
             lambda: call([ASKED, {"event": "begun", "id": "a"}], BOTH),
-            "Looking twice harms nobody: run it again.",
+            "Looking twice does no harm: run it again.",
         ),
         Probe(
             "a sending call has begun",
@@ -198,7 +198,9 @@ RESUME = Exercise(
             "`effects` lists the tools that must not be repeated, not those that may be.",
         ),
         Misconception("the first reply", _first_reply, "Look at the last reply of the log."),
-        Misconception("only one call", _one, "All open calls need an end, not only the first."),
+        Misconception(
+            "only one call", _one, "Every call without a result needs an entry, not only the first."
+        ),
     ),
     alternatives=(
         Alternative("a state for each call", _by_state),

@@ -147,22 +147,18 @@ def _id_lost(message, methods):
 
 RPC = Exercise(
     id="agents.rpc",
-    title="Answers of JSON-RPC",
+    title="Answers in JSON-RPC",
     minutes=15,
     difficulty=3,
     statement=(
-        "`message` is parsed JSON; `methods` maps names to functions of one dict. Return the "
-        "answer "
-        "as a dict, or None. A message is valid if it is a dict with jsonrpc '2.0', a method that "
-        "is a text, and, if it has an id, a text or a whole number (no truth value) as id. An "
-        "answer has jsonrpc, id (that of the message) and either result or error, here "
-        "{'code': ...}. Codes: -32600 message not valid; -32601 unknown method; -32602 params "
-        "not a "
-        "dict (without params, it is {}); -32603 the method raised an error. The answer to a "
-        "message "
-        "that is not valid has its id if that is a text or a whole number, else None. A valid "
-        "message "
-        "without id is a notification: return None, whatever happens."
+        "`message` is parsed JSON; `methods` maps names to functions that take one dict. Return "
+        "the answer as a dict, or None. A message is valid if it is a dict with jsonrpc '2.0', a "
+        "method that is a string, and, if it has an id, a string or an integer (not a bool) as id. "
+        "An answer has jsonrpc ('2.0'), id (that of the message) and either result or error, here "
+        "{'code': ...}. Codes: -32600 the message is not valid; -32601 unknown method; -32602 "
+        "params is not a dict (without params, it is {}); -32603 the method raised an exception. "
+        "The answer to a message that is not valid has its id if that is a string or an integer, "
+        "else None. A valid message without an id is a notification: return None, whatever happens."
     ),
     solution=answers.answer_of,
     reference=_by_steps,
@@ -188,13 +184,21 @@ RPC = Exercise(
             lambda: call({"jsonrpc": "2.0", "id": "x", "method": "nothing"}, METHODS),
             "The result None is a result.",
         ),
-        Probe("no object", lambda: call([SUM], METHODS), "A list is no message; the id is None."),
-        Probe("an old version", lambda: call({**SUM, "jsonrpc": "1.0"}, METHODS), "-32600, id 7."),
-        Probe("an id that is none", lambda: call({**SUM, "id": None}, METHODS), "null is no id."),
         Probe(
-            "a truth value as id", lambda: call({**SUM, "id": True}, METHODS), "Neither is true."
+            "no object", lambda: call([SUM], METHODS), "A list is not a message; the id is None."
         ),
-        Probe("a method that is no text", lambda: call({**SUM, "method": 3}, METHODS), "-32600."),
+        Probe("an old version", lambda: call({**SUM, "jsonrpc": "1.0"}, METHODS), "-32600, id 7."),
+        Probe(
+            "an id that is none", lambda: call({**SUM, "id": None}, METHODS), "null is not an id."
+        ),
+        Probe(
+            "a bool as id",
+            lambda: call({**SUM, "id": True}, METHODS),
+            "A bool is not an integer here.",
+        ),
+        Probe(
+            "a method that is not a string", lambda: call({**SUM, "method": 3}, METHODS), "-32600."
+        ),
         Probe(
             "not valid and without id",
             lambda: call({"jsonrpc": "2.0", "method": 3}, METHODS),
@@ -215,7 +219,7 @@ RPC = Exercise(
         Misconception(
             "an id of 0 is none",
             _truthy_id,
-            "0 and '' are ids. Ask `'id' in message`, not whether it is true.",
+            "0 and '' are ids. Check `'id' in message`, not whether the id is truthy.",
         ),
         Misconception(
             "an unknown method is not valid",
@@ -240,15 +244,15 @@ RPC = Exercise(
         Misconception(
             "any id goes",
             _any_id,
-            "An id is a text or a whole number; null, true and lists make a message invalid.",
+            "An id is a string or an integer; null, true and lists make a message invalid.",
         ),
         Misconception(
-            "the version not checked", _version_ignored, "jsonrpc must be '2.0', as a text."
+            "the version not checked", _version_ignored, "jsonrpc must be the string '2.0'."
         ),
         Misconception(
             "errors without id",
             _id_lost,
-            "The client finds its request by the id, also if it failed.",
+            "The client finds its request by the id, even if the request failed.",
         ),
     ),
     alternatives=(

@@ -142,9 +142,9 @@ SCHEMA = Exercise(
     difficulty=2,
     statement=(
         "Each parameter of `function` has a name, an annotation (str, int, float, bool, or a list "
-        "of one of these, such as list[int]) and perhaps a default. Return a dict with its name, "
-        "its description (the docstring up to the first empty line, in one line with single "
-        "spaces; '' without one) and its parameters, in the form of the text."
+        "of one of these, such as list[int]) and perhaps a default. Return a dict with the name of "
+        "the function, its description (the docstring up to the first empty line, on one line with "
+        "single spaces; '' without one) and its parameters, in the form given in the notebook."
     ),
     solution=agents.tool_schema,
     reference=_by_spec,
@@ -191,13 +191,13 @@ SCHEMA = Exercise(
         _mistake(
             "a false default",
             _truthy,
-            "You ask whether the default is true. 0, '' and False are defaults; compare with "
+            "You check whether the default is truthy. 0, '' and False are defaults; compare with "
             "inspect.Parameter.empty.",
         ),
         _mistake(
             "the return value as a parameter",
             _with_return,
-            "The annotations of a function hold its return type, too, under 'return'. Go through "
+            "The annotations of a function also hold its return type, under 'return'. Go through "
             "inspect.signature(function).parameters.",
         ),
         _mistake(
@@ -213,7 +213,7 @@ SCHEMA = Exercise(
         _mistake(
             "bool as integer",
             _bool_is_int,
-            "bool is a subclass of int in Python, but JSON has a type of its own: boolean.",
+            "bool is a subclass of int in Python, but JSON Schema has a separate type: boolean.",
         ),
         _mistake(
             "the whole docstring",
@@ -221,7 +221,7 @@ SCHEMA = Exercise(
             "Everything costs tokens in every prompt. Take the first paragraph, as one line.",
         ),
         _mistake(
-            "the default not said",
+            "the default left out",
             _no_default,
             "The model should know what happens if it leaves an argument out: add 'default'.",
         ),

@@ -129,12 +129,12 @@ ARGUMENTS = Exercise(
     difficulty=2,
     statement=(
         "`arguments` is a dict of JSON values; `schema` has `properties` (each {'type': ...} with "
-        "string, integer, number or boolean, or {'enum': [...]} with texts) and `required`, a list "
-        "of some of their names. Return the problems as a sorted list of pairs (name, kind): "
+        "string, integer, number or boolean, or {'enum': [...]} with strings) and `required`, a "
+        "list of some of their names. Return the problems as a sorted list of pairs (name, kind): "
         "'missing' for a required name that is not there, 'unknown' for a name that is not in "
-        "properties, 'choice' for a value that is not in its enum, 'type' for a value of a wrong "
-        "type. True and False are boolean only; 3.0 is an integer, too; null (None) is none of "
-        "these types."
+        "properties, 'choice' for a value that is not in its enum, 'type' for a value of the wrong "
+        "type. True and False are boolean only; 3.0 is an integer as well as a number; None (null) "
+        "and lists are none of these types."
     ),
     solution=answers.named_problems,
     reference=_by_table,
@@ -152,14 +152,14 @@ ARGUMENTS = Exercise(
         ),
         Probe("nothing given", lambda: call({}, SCHEMA), "What is not required may be missing."),
         Probe(
-            "a number in a text",
+            "a number in a string",
             lambda: call({"city": "Oslo", "days": "3"}, SCHEMA),
-            "'3' is a text.",
+            "'3' is a string.",
         ),
         Probe(
             "truth values",
             lambda: call({"city": "Oslo", "days": True, "share": False, "now": True}, SCHEMA),
-            "true is no number in JSON.",
+            "true is not a number in JSON.",
         ),
         Probe(
             "whole and half numbers",
@@ -170,7 +170,7 @@ ARGUMENTS = Exercise(
         Probe(
             "null",
             lambda: call({"city": None, "days": 1, "now": 1}, SCHEMA),
-            "null is there, but of no type here; 1 is no truth value.",
+            "null is there, but has none of the types; 1 is not a boolean.",
         ),
         Probe(
             "a choice",
@@ -186,19 +186,19 @@ ARGUMENTS = Exercise(
     misconceptions=(
         _mistake(
             "true is 1",
-            "isinstance(True, int) is true in Python. In JSON a truth value is no number: ask for "
+            "isinstance(True, int) is true in Python. In JSON a boolean is not a number: check for "
             "bool first.",
             fits=_bool_is_int,
         ),
         _mistake(
             "3.0 is no integer",
-            "JSON has one kind of number. 3.0 is an integer, only written differently.",
+            "In JSON Schema, 3.0 is an integer, written differently.",
             fits=_no_whole_floats,
         ),
         _mistake("2 is no number", "Every integer is a number, too.", fits=_no_ints),
         _mistake(
             "texts converted",
-            "'3' is a text. If you convert here, the tool still gets the text.",
+            "'3' is a string. If you convert it here, the tool still gets the string.",
             fits=_converted,
         ),
         _mistake(
@@ -239,7 +239,7 @@ ARGUMENTS = Exercise(
     hints=(
         "Three steps: required names that are not in arguments; names that are not in properties; "
         "and the values of the others.",
-        "Ask isinstance(value, bool) before anything else. A float is an integer if "
+        "Check isinstance(value, bool) before anything else. A float is an integer if "
         "value.is_integer().",
     ),
 )
