@@ -190,7 +190,7 @@ for name, net, row in (("BPE", model, ids), ("bytes", by_bytes, byte_ids)):
 
 # %% [markdown] id="3-multiple-choice-by-log-likelihood"
 # The second model has the lower perplexity and is much worse. It chooses among 257 tokens and needs one for each byte; the first
-# one chooses among 2 048 and needs fewer. **Bits per byte** divide by the bytes, which are the same for both.
+# one chooses among 2 048 and needs fewer. **Bits per byte** divides all bits by the text's bytes, which are the same for both.
 #
 # ## 3 · Multiple choice by log-likelihood
 #
@@ -909,7 +909,7 @@ print(f"{needed:,} items for ± 1 point: {needed * spent / 60:.0f} minutes")
 
 # %% id="for-text-in-the-cat-sat"
 for text in ("the cat sat", "the cat sat down"):
-    print(f"{text!r} beside itself: {evaluation.bleu([text], [[text]]):.0f}")
+    print(f"{text!r} compared with itself: {evaluation.bleu([text], [[text]]):.0f}")
 
 # %% [markdown] id="rouge-l-is-rouge-lsum-the"
 # **"ROUGE-L is ROUGE-Lsum."** ROUGE-Lsum looks for each line of the reference in all lines of the candidate. The same two sentences in
@@ -928,7 +928,7 @@ for kind, (_, f1) in stored["candidates"].items():
     print(f"{kind:12} {f1:.2f}")
 
 # %% [markdown] id="ece-is-a-number-it-is"
-# **"ECE is a number."** It is a number and a choice of bins:
+# **"ECE is a number."** It is a number and a choice of bins. With more bins, noise cancels less, and the value grows:
 
 # %% id="for-bins-in-5-10-20"
 for bins in (5, 10, 20, 50):
