@@ -349,13 +349,13 @@ exact = retrieval.ExactIndex(own.width)
 exact.add(vectors)
 found = exact.search(vectors[:100], 3)
 print(
-    "over 95% of the vectors are their own nearest:",
+    "over 95 of 100 vectors are their own nearest:",
     (found.ids[:, 0] == torch.arange(100, device=device)).double().mean().item() > 0.95,
 )
 
 # %% [markdown] id="cells-the-inverted-file"
-# (The rest are passages whose text occurs twice or more.) With a million vectors that is slow. Three ideas trade some
-# recall for a lot of time or memory: cells, codes, and, in section 6, a graph.
+# With a million vectors exact search is slow. Three ideas trade some recall for a lot of time or memory: cells, codes, and,
+# in section 6, a graph.
 #
 # ### Cells: the inverted file
 #
@@ -639,7 +639,9 @@ print("...", *prompt.splitlines()[-12:], sep="\n")
 
 # %% id="print-on-their-pages-all-grounding"
 print("on their pages:", all(grounding.is_on_its_page(hit) for hit in hits))
-print("changed by a letter:", grounding.is_on_its_page(hits[0]._replace(text=hits[0].text + "x")))
+print(
+    "with a character added:", grounding.is_on_its_page(hits[0]._replace(text=hits[0].text + "x"))
+)
 passages = ["rmtree deletes an entire directory tree; path must point to a directory."]
 for answer in ("rmtree deletes an entire directory tree [1].", "It deletes a directory tree [2].",
                'The page says "path may be a link" [1].', "Files are moved to the trash first [1]."):  # fmt: skip
