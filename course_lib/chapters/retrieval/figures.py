@@ -88,7 +88,7 @@ def codebook(vectors: Float[Tensor, "N D"], quantizer: ProductQuantizer, part: i
     ax.set(xlabel=f"component {first}", ylabel=f"component {first + 1}")
     error = ((quantizer.decode(quantizer.encode(vectors)) - vectors) ** 2).sum(dim=1).mean()
     share = error / (vectors**2).sum(dim=1).mean()
-    title(ax, f"{len(book)} entries for part {part}; all parts lose {share:.0%} of the squares")
+    title(ax, f"{len(book)} entries for part {part}; squared error {share:.0%} of the squared norm")
     return figure
 
 

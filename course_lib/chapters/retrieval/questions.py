@@ -141,7 +141,7 @@ TEMPERATURE = OneAnswer(
     (
         _right(
             "Scores lie between −1 and 1, so the loss stays high even for a perfect encoder.",
-            "With N passages the best possible probability is e / (e + (N − 1) / e).",
+            "With N passages the probability of the right one is at most e / (e + (N − 1) / e).",
         ),
         _wrong(
             "The exponential of a score overflows in float32, and gradients become nan.",
@@ -149,7 +149,7 @@ TEMPERATURE = OneAnswer(
         ),
         _wrong(
             "The gradient of the softmax is zero wherever a score is below 1.",
-            "It is not; it is only spread over all negatives alike.",
+            "It is not; it is only spread almost evenly over all negatives.",
         ),
         _wrong(
             "In-batch negatives need a temperature above 1.",
@@ -235,7 +235,7 @@ ADC = OneAnswer(
         ),
         _wrong(
             "A quantised query would need a table of 256 × 256 entries for each part.",
-            "Such tables exist and are small; they are an older method.",
+            "Such tables are small and serve all queries. They would add the error of the query.",
         ),
         _right(
             "The error is only that of the stored vector, and the table costs little.",
@@ -317,22 +317,23 @@ def _misses(names: dict[str, Any]) -> bool:
 
 BUG = FindTheBug(
     id="retrieval.bug_rank",
-    prompt="The mean reciprocal rank of a good search comes out above 1.",
+    prompt="A ranking may name a page twice. Since this function drops repeated pages, a search "
+    "that puts the right page first often gets less than 1.",
     code="""
 def reciprocal_rank(ranking, relevant):
-    for rank, item in enumerate(ranking):
+    for rank, item in enumerate(sorted(set(ranking)), start=1):
         if item in relevant:
-            return 1 / max(rank, 0.5)
+            return 1 / rank
     return 0.0
 """,
     line=2,
-    fixed="for rank, item in enumerate(ranking, start=1):",
-    why="Ranks count from 1. Counted from 0, the first place divided by zero, and someone hid that "
-    "with max.",
+    fixed="for rank, item in enumerate(dict.fromkeys(ranking), start=1):",
+    why="A set has no order, and sorted puts the pages in alphabetical order, so the ranking is "
+    "lost. dict.fromkeys drops repeated items and keeps the order.",
     why_not={
         1: "A ranking and the set of relevant items are all that is needed.",
         3: "The first relevant item decides: that is right.",
-        4: "With ranks from 1 the max changes nothing; it was added to hide the real mistake.",
+        4: "With ranks from 1 that is the reciprocal rank.",
         5: "A ranking without a relevant item scores 0.",
     },
     shows_bug=_misses,

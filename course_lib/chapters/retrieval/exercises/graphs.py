@@ -309,7 +309,7 @@ NEIGHBOURS = Exercise(
             lambda: call(*_around(1, 1.5, 2.2), 3),
             "One direction, one link.",
         ),
-        Probe("nobody", lambda: call([], [], 3), "No candidates."),
+        Probe("none", lambda: call([], [], 3), "No candidates."),
         Probe(
             "in the direction of the first",
             lambda: call(*_around(1, -1.5, 1.9 + 0.4j, -3.1), 3),

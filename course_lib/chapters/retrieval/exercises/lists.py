@@ -92,7 +92,7 @@ BM25 = Exercise(
     statement=(
         "`query` is a list of words, `texts` a list of lists of words, at least one of them not "
         "empty. Return a list with the score of each text: the sum over the words of the query, "
-        "repeated ones as often as they stand there, of idf · tf / (tf + k1 · (1 − b + b · |d| / "
+        "repeated ones as often as they occur, of idf · tf / (tf + k1 · (1 − b + b · |d| / "
         "mean |d|)). tf is how often the text has the word, |d| its number of words. idf = "
         "ln(1 + (N − df + ½) / (df + ½)), where df of the N texts have the word. k1 > 0, 0 ≤ b < 1."
     ),
@@ -168,7 +168,7 @@ BM25 = Exercise(
         Misconception(
             "each word once",
             lambda query, texts, k1, b: _scores(list(dict.fromkeys(query)), texts, k1, b),
-            "A word that stands in the query twice counts twice.",
+            "A word that occurs twice in the query counts twice.",
         ),
         Misconception(
             "there or not",

@@ -61,8 +61,8 @@ POOL = Exercise(
     difficulty=1,
     statement=(
         "Return for each text the mean of the vectors of its real tokens: from `hidden` (B, T, C) "
-        "and `mask` (B, T), True at real tokens, to (B, C). What stands at padding may be "
-        "anything, even nan. A text without real tokens gives zeros."
+        "and `mask` (B, T), True at real tokens, to (B, C). The vectors at "
+        "padding may hold anything, even nan. A text without real tokens gives zeros."
     ),
     solution=retrieval.mean_pool,
     reference=_text_by_text,
@@ -95,7 +95,7 @@ POOL = Exercise(
         Misconception(
             "multiplied by the mask",
             _nan,
-            "0 · nan is nan: what stands at padding gets through. Use masked_fill or where.",
+            "0 · nan is nan: what is at padding gets through. Use masked_fill or where.",
         ),
         Misconception(
             "0 / 0",

@@ -86,7 +86,7 @@ RRF = Exercise(
         Probe("one ranking", lambda: call([[3, 1, 2]], 60), "It stays as it is."),
         Probe("two agree", lambda: call([[1, 2, 3], [4, 2, 5]], 60), "2 is second in both: first."),
         Probe("a tie", lambda: call([[5, 2], [2, 5]], 60), "Equal scores: 2 before 5."),
-        Probe("found once", lambda: call([[1, 2], [3]], 60), "3 counts although one has it only."),
+        Probe("found once", lambda: call([[1, 2], [3]], 60), "3 counts although only one has it."),
         Probe("empty", lambda: call([[], [7, 4]], 10), "A search that finds nothing adds nothing."),
         Probe(
             "a small c",

@@ -118,7 +118,7 @@ KMEANS = Exercise(
         Probe(
             "a far centre",
             lambda: call(torch.tensor(LINE), torch.tensor([[3.5], [40.0]])),
-            "Nobody is near 40: it stays, and the other one gets all.",
+            "No point is near 40: it stays, and the other centre gets all.",
         ),
         Probe(
             "long centres",
@@ -130,7 +130,7 @@ KMEANS = Exercise(
         Probe(
             "uneven groups",
             lambda: call(torch.tensor([[0.0], [1.0], [5.0], [9.0]]), torch.tensor([[8.0], [2.0]])),
-            "A mean is no median, and the old centre is not part of it.",
+            "A mean is not a median, and the old centre is not part of it.",
         ),
         Probe(
             "one point",
