@@ -1,6 +1,7 @@
 """The word search, and the tool around any search."""
 
 from course_lib.agents import run_tool, search_tool, word_search
+from course_lib.agents.mcp_command import passages
 
 
 def test_passages_are_found():
@@ -24,3 +25,9 @@ def test_the_tool_shows_sources_and_takes_any_search():
     assert tool.name == "search"
     assert tool.untrusted
     assert run_tool(search_tool(lambda q, k: []), {"query": "x"}).text == "nothing found."
+
+
+def test_the_served_search_reads_the_pages_of_the_documentation():
+    found = passages("recursively copy a directory tree", 3)
+    assert "shutil.copytree" in [page for page, _ in found]
+    assert all("\n" not in text for _, text in found)
