@@ -18,7 +18,7 @@ import functools
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -276,14 +276,5 @@ def stored_measurements() -> dict[str, Any]:
     return toy_models.stored_results(STORED)
 
 
-def main(names: Sequence[str]) -> None:
-    """Measure what is named, or everything, and store it beside the rest."""
-    for name in names or list(EXPERIMENTS):
-        with toy_models.one_thread():
-            new = {name: EXPERIMENTS[name]()}
-        others = stored_measurements() if STORED.is_file() else {}
-        toy_models.store_results(STORED, others | new)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    toy_models.measure_into(STORED, EXPERIMENTS, sys.argv[1:])

@@ -17,7 +17,7 @@ Shapes:           B batch, T tokens, C model width, L layers, H heads, V vocabul
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -144,3 +144,14 @@ def stored_results(path: Path) -> dict[str, Any]:
     """Return what experiments found, by their names."""
     results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return results
+
+
+def measure_into(
+    path: Path, experiments: Mapping[str, Callable[[], Any]], names: Sequence[str]
+) -> None:
+    """Run the experiments that are named, or all, and store what they find beside the rest."""
+    for name in names or list(experiments):
+        with one_thread():
+            new = {name: experiments[name]()}
+        others = stored_results(path) if path.is_file() else {}
+        store_results(path, others | new)
