@@ -590,9 +590,9 @@ for name, share in (("BM25", 0.0), ("encoder", 1.0), ("hybrid", weight)):
 print("a single test question is worth", round(1 / len(test), 3))
 
 # %% [markdown] id="the-stored-figures-with-minilm-in"
-# The hybrid is ahead by the worth of one or two questions: with so few of them that is a hint, not a proof. The stored
-# figures: MRR on the test questions; a weight was chosen on the validation questions. (The last digit depends on the pages
-# that the running Python has.)
+# Look at how many questions the difference is worth. With so few of them, a lead of one or two is a hint at most, and a weight that
+# was best on one half need not be best on the other. The stored figures: MRR on the test questions; a weight was chosen on the
+# validation questions. (The last digit depends on the pages that the running Python has.)
 
 # %% id="for-name-mrr-in-measurements-stored"
 for name, mrr in measurements.stored("encoders")["stored questions"].items():

