@@ -103,8 +103,8 @@ reveal("multimodal.patchify")
 # ### Build it
 #
 # `pictures` are (B, channels, H, W), `kernel` is (C, channels, P, P): one filter for each feature of the encoder, of the size of a
-# patch. Multiply each patch of P x P pixels, in reading order, with each filter and sum: C numbers for each patch. Put
-# `class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), whose first row belongs to
+# patch. Multiply each patch of P x P pixels, in reading order, by each filter, number by number, and sum: C numbers for each
+# patch. Put `class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), whose first row belongs to
 # the class token. Return (B, number of patches + 1, C).
 
 
@@ -435,7 +435,7 @@ print("largest difference below 1e-4:", bool(gap.abs().max() < 1e-4))
 # trained on the same conversations *without* pictures. That is the first baseline: many questions can be guessed. The questions
 # are of six kinds: which colour, shape, size or place a thing has, how many things there are (`count`), and whether there is one of
 # a certain colour and shape (`exists`). The stored runs, measured on at most 64 questions of each kind, so that a single point of a
-# curve may be off by more than ten percentage points:
+# curve may be off by more than ten percentage points; the left panel begins where the words and the projector have been trained:
 
 # %% id="kinds-all-colour-shape-place-count"
 count = sum(each.numel() for each in llava.language_model.parameters())
@@ -541,7 +541,8 @@ reveal("multimodal.tokens")
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
 #
-# Move the side of the picture over a multiple of the tile, and see the jump.
+# Move the side of the picture over a multiple of the tile, and see the jump. (The side of a tile is rounded down to a multiple of
+# two patches, so that both tiled lines can be drawn.)
 
 # %% id="explorers-multimodal-budget"
 explorers.multimodal.budget()
