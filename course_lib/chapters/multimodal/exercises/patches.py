@@ -228,8 +228,9 @@ EMBEDDING = Exercise(
         "`pictures` are (B, channels, H, W), `kernel` is (C, channels, P, P): one filter for each "
         "feature of the encoder, of the size of a patch. Multiply each patch of P x P pixels, in "
         "reading order, by each filter, number by number, and sum: C numbers for each patch. Put "
-        "`class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), "
-        "whose first row belongs to the class token. Return (B, number of patches + 1, C)."
+        "`class_token` (C,) before the patches of each picture, and add `positions` (number of "
+        "patches + 1, C), whose first row belongs to the class token. Return (B, number of "
+        "patches + 1, C)."
     ),
     solution=embed_patches,
     reference=_by_convolution,
