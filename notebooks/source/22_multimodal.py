@@ -38,7 +38,7 @@ llava = stored_llava(device=device)
 # %% [markdown] id="1-a-world-of-drawings"
 # ## 1 · A world of drawings
 #
-# A drawing has 32 x 32 pixels and up to four things, one in each quarter. A thing has one of eight colours, one of six shapes
+# A drawing has 32 x 32 pixels and up to four things, at most one in each quarter. A thing has one of eight colours, one of six shapes
 # and one of two sizes. Captions and questions come from a grammar, and every answer is known.
 #
 # Of the 48 pairs of a colour and a shape, 8 are never shown in training, although each of these colours and shapes is.
@@ -53,10 +53,12 @@ show(figures.drawings(draw(scenes, seeded(4)), captions))
 # %% [markdown] id="2-a-picture-as-a-row"
 # ## 2 · A picture as a row of tokens
 #
-# A transformer reads a row of vectors. A **vision transformer** (ViT) makes one of a picture in the simplest way: it cuts the
-# picture into squares, flattens each, and multiplies it by a matrix. A square of 8 x 8 pixels in three colours has 192 numbers.
+# A transformer reads a row of vectors. A **vision transformer** (ViT) turns a picture into such a row in the simplest way: it cuts
+# the picture into squares, called **patches**, flattens each, and multiplies it by a matrix. A square of 8 x 8 pixels in three
+# colours has 192 numbers.
 #
-# > **Predict.** How many patches of 8 x 8 has a picture of 32 x 32? Of 64 x 64? How many pairs of them does attention compare?
+# > **Predict.** How many patches of 8 x 8 does a picture of 32 x 32 have? One of 64 x 64? How many pairs of them does attention
+# > compare?
 
 # %% id="for-side-in-32-64"
 for side in (32, 64):
@@ -95,11 +97,14 @@ reveal("multimodal.patchify")
 #
 # $$x_0 = [\,c;\ W p_1;\ \dots;\ W p_N\,] + E_{\text{positions}}$$
 #
+# Here $c$ is the class token, $p_n$ the n-th flattened patch, $W$ the matrix (C, channels · P²), and $E_{\text{positions}}$ the table
+# of positions (N + 1, C); C is the width of the encoder and P the side of a patch.
+#
 # ### Build it
 #
 # `pictures` are (B, channels, H, W), `kernel` is (C, channels, P, P): one filter for each feature of the encoder, of the size of a
-# patch. Multiply each patch of P x P pixels, in reading order, with each filter and sum: C numbers for each patch. Put
-# `class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), whose first row belongs to
+# patch. Multiply each patch of P x P pixels, in reading order, by each filter, number by number, and sum: C numbers for each
+# patch. Put `class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), whose first row belongs to
 # the class token. Return (B, number of patches + 1, C).
 
 
@@ -114,13 +119,13 @@ def embedding(pictures, kernel, class_token, positions):
 reveal("multimodal.embedding")
 
 # %% [markdown] id="checked-against-the-real-thing"
-# What follows is the encoder that you know: blocks of attention and a feed-forward part, without a causal mask, since a patch
-# may read the patches after it.
+# What follows are the blocks that you know, attention and a feed-forward part, but without a causal mask, since a patch may read
+# the patches after it. (CLIP also normalises the tokens once before the first block.)
 #
 # ### Checked against the real thing
 #
-# The convolution of PyTorch, and the whole encoder of `transformers` with the weights of the course's own model, loaded
-# from its folder.
+# The convolution of PyTorch, and the whole CLIP model of `transformers` (its two encoders are the subject of section 3) with the
+# weights of the course's own model, loaded from its folder.
 
 # %% id="pictures-draw-random-scenes-5-seeded"
 from transformers import CLIPModel
@@ -147,7 +152,7 @@ print("logits of CLIP, largest difference below 1e-3:", bool((ours - expected).a
 # ### Play with it
 #
 # Change the thing and see its patches. The panel on the right shows where the class token of the trained encoder looks, in its last
-# layer.
+# layer, as a mean over its heads. The trained encoder always reads patches of 8 x 8, whichever size you cut on the left.
 
 # %% id="explorers-multimodal-patches"
 explorers.multimodal.patches()
@@ -156,13 +161,13 @@ explorers.multimodal.patches()
 # ## 3 · Which caption belongs to which picture?
 #
 # How does the encoder learn what matters in a picture? **CLIP** needs no labels, only pairs of a picture and a caption. Two
-# encoders give a vector for each; both are brought to length 1, so that their dot product is a cosine. In a batch of B pairs, each
+# encoders give a vector for each; both are scaled to length 1, so that their dot product is a cosine. In a batch of B pairs, each
 # picture must find its own caption among B, and each caption its own picture:
 #
 # $$\text{logits}_{ij} = s \cdot \cos(\text{picture}_i, \text{text}_j), \qquad
 # L = \tfrac12\big(\text{CE over rows} + \text{CE over columns}\big)$$
 #
-# The right answers are on the diagonal. The scale $s$ is needed because a cosine is at most 1:
+# CE is the cross-entropy, and the right answers are on the diagonal. The scale $s$ is needed because a cosine is at most 1:
 #
 # > **Predict.** A picture fits its own caption perfectly (cosine 1), and 39 others not at all (cosine 0). With $s = 1$, how
 # > probable is the right caption? With $s = 14.3$?
@@ -174,7 +179,7 @@ for scale in (1.0, 1 / 0.07, 100.0):
 
 # %% [markdown] id="build-it-3"
 # With a scale of 1, even perfect vectors have a large loss. CLIP starts at $1/0.07 \approx 14.29$, learns the logarithm of the
-# scale, and stops it at 100. By hand, for two pairs whose vectors are all the same: nothing tells them apart, and the loss is
+# scale, and clips the scale at 100. By hand, for two pairs whose vectors are all the same: nothing tells them apart, and the loss is
 # $\log 2 \approx 0.693$.
 #
 # ### Build it
@@ -196,16 +201,21 @@ def clip_loss(pictures, texts, scale):
 reveal("multimodal.clip_loss")
 
 # %% [markdown] id="the-other-captions-of-the-batch"
-# The other captions of the batch are what a picture learns from, and they had better be different in the right respects. If colour
+# The other captions of the batch are what the encoders learn from, and they must differ in the right respects. If colour
 # alone tells the pictures of a batch apart, shape is never learned. If two red circles are in one batch, each is taken as wrong for
 # the other's caption. So the course's batches are composed (`course_lib/vision/pairing.py`): half of them hold every seen pair exactly once, so that each
 # picture has rivals of its own colour and rivals of its own shape.
 #
 # **SigLIP** asks a different question: not which of B, but yes or no for each of the B² pairs. No softmax has to see the whole
 # batch, which helps when it is spread over many devices.
+#
+# $$L = \frac1B \sum_{i,j} \log\!\big(1 + e^{-z_{ij} (s \cos_{ij} + b)}\big), \qquad z_{ij} = 1 \text{ if } i = j, \text{ else } -1$$
+#
+# Nearly all pairs are wrong ones. The learned bias $b$ starts at −10, with $s = 10$, so that at first "no" is the answer to all,
+# except for a pair with cosine 1: its logit is 0, and its loss log 2.
 
 # %% id="x-y-torch-randn-4-8"
-x, y = (torch.randn(4, 8, generator=seeded(seed)) for seed in (0, 1))
+x, y = (torch.randn(40, 64, generator=seeded(seed)) for seed in (0, 1))
 print("CLIP, vectors at random:", rounded(vision.clip_loss(x, y, 10.0), 2))
 print("CLIP, each equal to its partner:", rounded(vision.clip_loss(x, x, 10.0), 2))
 print("SigLIP, vectors at random:", rounded(vision.siglip_loss(x, y, 10.0, -10.0), 2))
@@ -255,7 +265,7 @@ def zero_shot(pictures, texts):
 reveal("multimodal.zero_shot")
 
 # %% [markdown] id="how-good-is-it-all-48"
-# How good is it? All 48 pairs are classes, the never-seen ones too, so chance is 2 %.
+# How good is it? All 48 pairs are classes, the never-seen ones too, so chance is 1 in 48, about 2 %.
 #
 # > **Predict.** The model has seen red circles and blue squares. It has never seen a red square. Will it call one by its name?
 
@@ -267,8 +277,8 @@ for name, pairs, each in (("seen", SEEN, 10), ("never seen", NEVER, 50)):
     print(f"pairs {name}: {result.pair}, colour {result.colour}, shape {result.shape}")
 
 # %% [markdown] id="play-with-it-2"
-# In brackets is the 95 % interval: with 400 pictures a few points of every number are chance. The model composes: it has not
-# learned 40 pairs, but colours and shapes.
+# In brackets is the 95 % interval, the true rates that 400 pictures leave plausible. The model composes: it has not just learned
+# 40 pairs, but colours and shapes.
 #
 # ### Play with it
 #
@@ -284,8 +294,11 @@ explorers.multimodal.similarity()
 # its last block, goes through a small **projector** to the width of the language model, and is read there like the embeddings of
 # words. One patch, one token.
 #
-# Tokens cost. **Pixel shuffle** joins a block of neighbouring patches into one token that is as many times as wide, so the language
-# model reads a quarter of the tokens (for 2 x 2) and nothing is thrown away. By hand, for a grid of 4 x 4 patches numbered 0 to
+# Each token costs compute. **Pixel shuffle** joins a block of neighbouring patches into one wider token: for 2 x 2, four patches
+# become one token of four times the width. The language model reads a quarter of the tokens, and nothing is thrown away. (PyTorch
+# calls this direction `pixel_unshuffle`, and orders the numbers in a token differently.)
+#
+# By hand, for a grid of 4 x 4 patches numbered 0 to
 # 15: the first token holds patches 0, 1, 4 and 5, the second 2, 3, 6 and 7.
 #
 # ### Build it
@@ -418,19 +431,21 @@ print("largest difference below 1e-4:", bool(gap.abs().max() < 1e-4))
 # %% [markdown] id="6-does-it-look"
 # ## 6 · Does it look?
 #
-# The course's own model has four visual tokens for each picture, one for each quarter, and a small language model. This was first
-# trained on the same conversations *without* pictures. That is the baseline that counts: many questions can be guessed. The
-# stored run:
+# The course's own model has four visual tokens for each picture, one for each quarter, and a small language model, which was first
+# trained on the same conversations *without* pictures. That is the first baseline: many questions can be guessed. The questions
+# are of six kinds: which colour, shape, size or place a thing has, how many things there are (`count`), and whether there is one of
+# a certain colour and shape (`exists`). The stored runs, measured on at most 64 questions of each kind, so that a single point of a
+# curve may be off by more than ten percentage points; the left panel begins where the words and the projector have been trained:
 
 # %% id="kinds-all-colour-shape-place-count"
 count = sum(each.numel() for each in llava.language_model.parameters())
 print(f"parameters of the language model: {count:,}")
-kinds = ("all", "colour", "shape", "place", "count", "exists")
-logs = {"answers": stored_log("drawing-llava"), "words alone": stored_log("drawing-words")}
+kinds = ("all", "colour", "shape", "size", "place", "count", "exists")
+logs = {"with pictures": stored_log("drawing-llava"), "words alone": stored_log("drawing-words")}
 show(figures.curves(logs, kinds))
 
 # %% [markdown] id="predict-questions-have-six-kinds-for"
-# > **Predict.** Questions have six kinds. For which of them is guessing easiest? What will the trained model score if it is shown a
+# > **Predict.** For which of the six kinds is guessing easiest? What will the trained model score if it is shown a
 # > grey field, or the picture of a different question?
 
 # %% id="words-stored-llava-drawing-words-device"
@@ -445,27 +460,28 @@ for name, found in results.items():
     print(f"{name:16}", found.all)
 
 # %% id="for-kind-in-results-its-picture"
+print(f"{'':8}", "  ".join(results))
 for kind in results["its picture"].kinds:
-    shares = [f"{found.kinds[kind].share:4.0%}" for found in results.values()]
+    shares = [f"{each.kinds[kind].share:{len(name)}.0%}" for name, each in results.items()]
     print(f"{kind:8}", "  ".join(shares))
 print("pairs never seen:", answer_rates(llava, 200, NEVER).all)
 
 # %% [markdown] id="play-with-it-3"
-# The four columns are the four lines above, in their order. A model that guesses without looking would score the same in all of
-# them. This is the test to run on every model that claims to see, and kind by kind, since a mean can hide that some kinds are
-# guessed. For which kinds do the 95 % intervals lie apart?
+# A model that guesses without looking would score about the same in the last three columns. This is the test to run on every model
+# that is said to see, and kind by kind, since a mean can hide that some kinds are guessed. For which kinds does the 95 % interval
+# with its own picture lie above all three others? That is a strict test: two intervals may overlap although the rates differ.
 
 # %% id="for-kind-found-in-results-its"
 for kind, found in results["its picture"].kinds.items():
-    alone = results["words alone"].kinds[kind]
-    above = found.interval[0] > alone.interval[1]
-    print(f"{kind:8} {found}, words alone {alone}: {'it looks' if above else 'not shown to look'}")
+    others = [each.kinds[kind] for name, each in results.items() if name != "its picture"]
+    best = max(others, key=lambda other: other.interval[1])
+    above = found.interval[0] > best.interval[1]
+    print(f"{kind:8} {found}, at most {best} without it:", "it looks" if above else "not shown")
 
 # %% [markdown] id="this-is-an-honest-picture-of"
 # This is an honest picture of a small run. Some kinds of questions are answered from the picture, far from perfectly; for others
-# nothing shows that the picture is used, although a linear probe finds what it takes in the visual tokens, here the size. What is
-# missing is in the language model: it must find, among several things, the one that the question names. (Try more steps:
-# `course train --recipe drawing-llava` repeats the run.)
+# this test does not show that the picture is used. Is the answer missing from the visual tokens? Take the size, the closest case: a
+# **linear probe**, a linear classifier fitted to the tokens before the projector, tests whether it can be read there.
 
 # %% id="probe-scenes-random-scenes-1200-seeded"
 probe_scenes = random_scenes(1200, seeded(5))
@@ -482,10 +498,14 @@ hits = (inputs[half:] @ weights).argmax(1) == probe_scenes.size[there][half:]
 print("the size of a thing, read from its visual token by a linear probe:", rate(hits))
 
 # %% [markdown] id="play-with-it-5"
+# The size is there, in nearly every token. What falls short comes after: the projector and the language model must find, among
+# several things, the one that the question names. (`course train --recipe drawing-llava` repeats the run.)
+#
 # ### Play with it
 #
-# Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins. Where the answer is wrong,
-# look at the quarter that was read most: often it is the wrong one.
+# Ask about a drawing, and see what each layer reads of its quarters at the place where the answer begins, as a mean over heads. Is
+# the quarter that is read most the one that the question names? Often it is not, and the answer may still be right: attention is
+# no proof of what was used.
 
 # %% id="explorers-multimodal-looks"
 explorers.multimodal.looks()
@@ -503,7 +523,7 @@ explorers.multimodal.looks()
 # ### Build it
 #
 # An encoder reads squares of `tile` pixels a side, in patches of `patch` pixels a side. A picture of `height` x `width` pixels is cut
-# into tiles; where its sides are no multiples of `tile`, the last tiles are padded. With more than one tile, a thumbnail of the
+# into tiles; where its sides are not multiples of `tile`, the last tiles are padded. With more than one tile, a thumbnail of the
 # whole picture is read as one more square. After the encoder, a pixel shuffle joins blocks of `shuffle` x `shuffle` patches. `tile` is
 # a multiple of patch · shuffle; class tokens are dropped. Return the number of visual tokens, a whole number.
 
@@ -521,7 +541,8 @@ reveal("multimodal.tokens")
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
 #
-# Move the side of the picture over a multiple of the tile, and see the jump.
+# Move the side of the picture over a multiple of the tile, and see the jump. (The side of a tile is rounded down to a multiple of
+# two patches, so that both tiled lines can be drawn.)
 
 # %% id="explorers-multimodal-budget"
 explorers.multimodal.budget()
@@ -529,11 +550,11 @@ explorers.multimodal.budget()
 # %% [markdown] id="8-positions-in-three-directions"
 # ## 8 · Positions in three directions
 #
-# Spliced visual tokens get positions like words: 0, 1, 2, … in reading order. Then the patch below has a distance of a whole row, and
+# Spliced visual tokens get positions like words: 0, 1, 2, … in reading order. Then the patch just below is a whole row away, and
 # a picture of 576 tokens moves the text on by 576 places. **M-RoPE** (Qwen2-VL) gives each token three positions instead: time, row and
 # column. [RoPE](06_rope.ipynb) rotates some planes of each head by each of them. On text all three are equal, and it is ordinary RoPE.
 #
-# By hand, a text of two, a picture of 2 x 2, and a text of one:
+# By hand, a text of two words (w), a picture of 2 x 2 patches (p), and a text of one word:
 #
 # | | w | w | p | p | p | p | w |
 # |---|---|---|---|---|---|---|---|
@@ -546,7 +567,8 @@ explorers.multimodal.budget()
 # A sequence is given as a list of segments, perhaps empty: a whole number n for a text of n tokens, or a pair (rows, columns) for a
 # picture with that many visual tokens, in reading order; all at least 1. Each segment begins at a number s, which is 0 for the first
 # one. Token i of a text has the position s + i three times. The token of a picture in row r and column c has the positions s, s + r
-# and s + c. The next segment begins at the largest position so far plus one. Return whole numbers (3, T): time, row, column.
+# and s + c. The next segment begins at the largest position so far plus one. Return a tensor of whole numbers (3, T): time, row,
+# column.
 
 
 # %% id="multimodal.mrope"
@@ -570,8 +592,10 @@ print("its position with M-RoPE:", positions[:, -1].tolist())
 # %% [markdown] id="9-what-it-costs"
 # ## 9 · What it costs
 #
-# Predict, then count. Reading a token costs about two FLOPs for each parameter of the language model. For a model of 8 billion
-# parameters with a cache of 128 KiB for each token, and a vision encoder of 300 million parameters:
+# Reading a token costs about two FLOPs for each parameter of the model that reads it. Take a language model of 8 billion parameters
+# with a cache of 128 KiB for each token, and a vision encoder of 300 million parameters.
+#
+# > **Predict.** Which of the two costs more for one picture, and how many times as much?
 
 # %% id="per-token-cache-2-8e9-128"
 per_token, cache = 2 * 8e9, 128 * 1024
@@ -637,12 +661,13 @@ while len(right) < 200:
 print("the right caption is preferred to the swapped one:", rate(right))
 
 # %% [markdown] id="recap"
-# Chance is 50 %. Captions that swap colours hardly ever stood in one batch in training, so nothing made the model tell them apart;
-# compare with its nearly perfect colours. Binding must be asked for by the batches, like everything else in contrastive training.
+# Chance is 50 %, and it lies within the interval. Captions that swap colours hardly ever stood in one batch in training, so nothing
+# made the model tell them apart; compare with its nearly perfect colours. Binding a colour to its shape must be asked for by the
+# batches, like everything else in contrastive training.
 #
 # ## Recap
 #
-# 1. A picture is a row of patches: a matrix makes tokens of them, a class token reads them all.
+# 1. A picture is a row of patches: a matrix turns each into a token, and a class token reads them all.
 # 2. CLIP learns from the rivals in its batch, and only what they differ in. The scale starts at 14.3. Classes are captions.
 # 3. LLaVA: patches, projector, splice. Each visual token needs one placeholder, and none is a target.
 # 4. Freezing takes gradients from parameters, not from the graph. Stage one trains the projector, stage two the language model too.
@@ -656,8 +681,10 @@ quiz("multimodal")
 # %% [markdown] id="further-sound-as-patches"
 # ## Further: sound as patches
 #
-# A **spectrogram** says how much of each frequency a sound holds at each moment. It is a picture, and the same encoder reads its patches.
-# Three tones:
+# A **spectrogram** says how much of each frequency a sound holds at each moment. It is a picture, and the same encoder reads its
+# patches. Three tones of 220, 440 and 330 Hz; with 2000 samples a second in windows of 126, a step along the frequency axis is
+# 2000 / 126, about 16 Hz. (This encoder reads squares in three channels, so the cell after the figure drops the top eight
+# frequencies and repeats the one channel.)
 
 # %% id="samples-vision-tone-220-0-440"
 samples = vision.tone([220.0, 440.0, 330.0], seconds=1.0, rate=2000)
@@ -680,7 +707,7 @@ print("tokens of the sound:", tuple(encoder(square).hidden[-1].shape))
 # ## Further: cross-attention instead of splicing
 #
 # Flamingo and Llama 3.2 leave the text as it is. Layers between the blocks let each word read the visual tokens by
-# **cross-attention**: queries from the text, keys and values from the picture. The text gets no longer, and its cache holds no visual
+# **cross-attention**: queries from the text, keys and values from the picture. The text does not get longer, and its cache holds no visual
 # tokens; the price is new layers. What they add is multiplied by a gate, tanh of a number that starts at 0, so that the language model
 # is at first unchanged.
 
@@ -702,6 +729,7 @@ print("at first the text is unchanged:", torch.equal(text + gate.tanh() * read, 
 # - Zhai, Mustafa, Kolesnikov & Beyer 2023, *Sigmoid loss for language image pre-training*, arXiv:2303.15343 (SigLIP).
 # - Yuksekgonul et al. 2023, *When and why vision-language models behave like bags-of-words*, arXiv:2210.01936.
 # - Liu, Li, Wu & Lee 2023, *Visual instruction tuning*, arXiv:2304.08485, and *Improved baselines*, arXiv:2310.03744 (LLaVA).
+# - Laurençon et al. 2024, *Building and better understanding vision-language models*, arXiv:2408.12637 (pixel shuffle).
 # - Wang et al. 2024, *Qwen2-VL*, arXiv:2409.12191 (M-RoPE).
 # - Alayrac et al. 2022, *Flamingo*, arXiv:2204.14198 (cross-attention).
 # - Gong, Chung & Glass 2021, *AST: audio spectrogram transformer*, arXiv:2104.01778.

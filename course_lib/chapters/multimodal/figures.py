@@ -13,6 +13,7 @@ from torch import Tensor
 
 from course_lib.study.display.plotting import (
     OKABE_ITO,
+    SIGNED,
     Margins,
     Number,
     as_array,
@@ -71,14 +72,14 @@ def _patch_row(ax: Axes, cut: Tensor, patch: int) -> None:
         ax.imshow(as_array(each.permute(1, 2, 0)), extent=box, interpolation="nearest")
     ax.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[], aspect="equal")
     ax.axis("off")
-    title(ax, f"a row of {len(cut)} tokens, {cut.shape[1]} numbers each")
+    title(ax, f"a row of {len(cut)} patches, {cut.shape[1]} numbers each")
 
 
 def similarity(matrix: Tensor, pictures: Tensor, captions: Sequence[str]) -> Figure:
     """Draw the cosines of pictures (rows) and captions, with the pictures beside their rows."""
     margins = Margins(left=1.0, right=0.2, bottom=1.3, top=0.6)
     figure, ax = new_figure(8.0, 1.9 + 0.62 * len(pictures), margins=margins)
-    heatmap(ax, matrix, numbers=".2f")
+    heatmap(ax, matrix, shades=SIGNED, limit=1.0, numbers=".2f")
     ax.set_yticks([])
     ax.set_xticks(range(len(captions)), captions, rotation=25)
     for number, picture in enumerate(pictures):
@@ -132,8 +133,8 @@ def curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str]
         for number, name in enumerate(shown):
             values: list[Number] = [record[name] for record in records]
             ax.plot(steps, values, color=palette[(number + 1) % len(palette)], label=name)
-        ax.set(xlabel="step", ylabel="share right", ylim=(0, 1.02))
-        ax.legend(fontsize=8)
+        ax.set(xlabel="step", ylabel="fraction right", ylim=(0, 1.02))
+        ax.legend(fontsize=8, ncols=1 if len(shown) < 4 else 4)
         title(ax, label)
     return figure
 
@@ -147,7 +148,7 @@ def sound(matrix: Tensor, patch: int) -> Figure:
         ax.axhline(line - 0.5, color="white", linewidth=0.5)
     for line in range(0, columns + 1, patch):
         ax.axvline(line - 0.5, color="white", linewidth=0.5)
-    ax.set(xlabel="frame", ylabel="frequency")
+    ax.set(xlabel="frame", ylabel="frequency bin")
     title(ax, f"{rows} x {columns} numbers are {rows // patch * (columns // patch)} patches")
     return figure
 

@@ -92,7 +92,8 @@ SCALE = OneAnswer(
     (
         _right(
             "Cosines differ by at most 2, too little for a sharp softmax over many captions.",
-            "With a scale of 1, even a perfect pair among 40 gets a probability of 7 %.",
+            "With a scale of 1, a perfect pair (cosine 1) gets a probability of only 7 % among 40, "
+            "if the other cosines are 0.",
         ),
         _wrong(
             "The vectors would otherwise grow without any limit in the course of a long training.",
@@ -100,7 +101,7 @@ SCALE = OneAnswer(
         ),
         _wrong(
             "It makes the loss of a batch independent of the number of captions in it.",
-            "The loss of a random model is log B, whatever the scale.",
+            "Where all cosines are equal, the loss is log B, whatever the scale.",
         ),
         _wrong(
             "It makes up for texts being longer than pictures.",
@@ -167,7 +168,7 @@ FREEZE = OneAnswer(
         ),
         _wrong(
             "The visual tokens are detached before they are spliced into the text.",
-            "Then nothing at all is trained.",
+            "Then the projector gets no gradient, and the language model is still trained.",
         ),
     ),
 )
@@ -179,7 +180,9 @@ LABELS = SeveralAnswers(
         Option("The words of an answer", True, "They are what the model should write."),
         Option("The token that ends an answer", True, "Or the model would never stop."),
         Option("The words of a question", False, "They are read, not written."),
-        Option("The placeholders of a picture", False, "Nobody should write a placeholder."),
+        Option(
+            "The placeholders of a picture", False, "The model should never write a placeholder."
+        ),
     ),
 )
 

@@ -27,7 +27,7 @@ def test_the_patches_are_drawn_in_reading_order():
     _, row, _ = figures.patches(picture, 2).axes
     second = torch.tensor(row.images[1].get_array().data).float()
     assert torch.allclose(second, picture[:, :2, 2:].permute(1, 2, 0))
-    assert "4 tokens, 12 numbers" in row.get_title(loc="left")
+    assert "4 patches, 12 numbers" in row.get_title(loc="left")
 
 
 def test_the_similarities_are_counted():

@@ -47,11 +47,11 @@ TOKENS = Exercise(
     difficulty=1,
     statement=(
         "An encoder reads squares of `tile` pixels a side, in patches of `patch` pixels a side. A "
-        "picture of `height` x `width` pixels is cut into tiles; where its sides are no multiples "
-        "of `tile`, the last tiles are padded. With more than one tile, a thumbnail of the whole "
-        "picture is read as one more square. After the encoder, a pixel shuffle joins blocks of "
-        "`shuffle` x `shuffle` patches. `tile` is a multiple of patch * shuffle; class tokens are "
-        "dropped. Return the number of visual tokens, a whole number."
+        "picture of `height` x `width` pixels is cut into tiles; where its sides are not "
+        "multiples of `tile`, the last tiles are padded. With more than one tile, a thumbnail of "
+        "the whole picture is read as one more square. After the encoder, a pixel shuffle joins "
+        "blocks of `shuffle` x `shuffle` patches. `tile` is a multiple of patch * shuffle; class "
+        "tokens are dropped. Return the number of visual tokens, a whole number."
     ),
     solution=picture_tokens,
     reference=_count_tokens,

@@ -266,7 +266,7 @@ ZERO_SHOT = Exercise(
         Misconception(
             "a softmax over the classes",
             lambda pictures, texts: _by_sum(pictures, texts).softmax(-1),
-            "Asked are the cosines themselves.",
+            "Return the cosines themselves, without a softmax.",
         ),
         Misconception(
             "classes in rows",

@@ -247,7 +247,7 @@ LEARNING = Exercise(
         Misconception(
             "the frozen ones returned",
             lambda names, stage: [name for name in names if name not in _learning(names, stage)],
-            "Asked are the names that learn.",
+            "Return the names that learn, not those that stay frozen.",
         ),
     ),
     alternatives=(

@@ -75,12 +75,12 @@ PATCHIFY = Exercise(
             "One patch: all of the first channel, then the second, then the third.",
         ),
         Probe(
-            "wider than high",
+            "wider than tall",
             lambda: call(_counted(2, 2, 2, 6), 2),
             "Three patches beside each other, in each of two pictures.",
         ),
         Probe(
-            "higher than wide",
+            "taller than wide",
             lambda: call(_counted(1, 2, 9, 3), 3),
             "Three patches, one below the other.",
         ),
@@ -227,9 +227,10 @@ EMBEDDING = Exercise(
     statement=(
         "`pictures` are (B, channels, H, W), `kernel` is (C, channels, P, P): one filter for each "
         "feature of the encoder, of the size of a patch. Multiply each patch of P x P pixels, in "
-        "reading order, with each filter and sum: C numbers for each patch. Put `class_token` "
-        "(C,) before the patches of each picture, and add `positions` (number of patches + 1, C), "
-        "whose first row belongs to the class token. Return (B, number of patches + 1, C)."
+        "reading order, by each filter, number by number, and sum: C numbers for each patch. Put "
+        "`class_token` (C,) before the patches of each picture, and add `positions` (number of "
+        "patches + 1, C), whose first row belongs to the class token. Return (B, number of "
+        "patches + 1, C)."
     ),
     solution=embed_patches,
     reference=_by_convolution,
@@ -238,7 +239,7 @@ EMBEDDING = Exercise(
         Probe("one patch", _embedding(1, 2, 2), "A class token and one patch."),
         Probe("four patches", _embedding(), "Two pictures of four patches."),
         Probe("a wide picture", _embedding(1, 2, 8), "Four patches beside each other."),
-        Probe("a high picture", _embedding(1, 6, 3, 3), "Two patches, one below the other."),
+        Probe("a tall picture", _embedding(1, 6, 3, 3), "Two patches, one below the other."),
         Probe(
             "only positions",
             lambda: call(

@@ -81,7 +81,8 @@ MROPE = Exercise(
         "reading order; all at least 1. Each segment begins at a number s, which is 0 for the "
         "first one. Token i of a text has the position s + i three times. The token of a picture "
         "in row r and column c has the positions s, s + r and s + c. The next segment begins at "
-        "the largest position so far plus one. Return whole numbers (3, T): time, row, column."
+        "the largest position so far plus one. Return a tensor of whole numbers (3, T): time, row, "
+        "column."
     ),
     solution=mrope_positions,
     reference=_token_by_token,
@@ -91,7 +92,7 @@ MROPE = Exercise(
         Probe("a picture", lambda: call([(2, 3)]), "Time stands still, rows and columns do not."),
         Probe("a picture in a text", lambda: call([2, (2, 2), 2]), "The text goes on at 4."),
         Probe("a wide picture", lambda: call([(1, 5), 1]), "The text goes on after column 4."),
-        Probe("a high picture", lambda: call([1, (4, 1), 1]), "The text goes on after row 3."),
+        Probe("a tall picture", lambda: call([1, (4, 1), 1]), "The text goes on after row 3."),
         Probe("two pictures", lambda: call([(2, 2), (3, 2), 2]), "Each begins after the other."),
         Probe("nothing", lambda: call([]), "No tokens: (3, 0)."),
     ),
