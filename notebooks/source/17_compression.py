@@ -109,7 +109,8 @@ reveal("compression.absmax")
 # ### Checked against the real thing
 #
 # Torch has the round trip as one function, meant for training. It multiplies by 1 / scale instead of dividing, so numbers that are almost
-# exactly between two codes may go the other way:
+# exactly between two codes may go the other way. The error in the last line is the length of the difference (the root of its sum of
+# squares), divided by the length of the original:
 
 # %% id="codes-scale-compression-absmax-quantise-weight"
 codes, scale = compression.absmax_quantise(weight, 8)
@@ -463,9 +464,12 @@ for row in measured["methods"]["rows"]:
               f"{row['bits per byte']:.3f} ({row['more']:+.3f})")  # fmt: skip
 
 # %% [markdown] id="eight-bits-lose-nothing-at-four"
-# Eight bits lose nothing. At four bits, groups of 64 gain as much as GPTQ does, and a little more with it. Three bits tell the methods
-# apart: GPTQ halves the loss. AWQ gains little here, and in 4-bit groups it loses, since a small model has hardly any features that are
+# Eight bits lose nothing. At four bits, groups of 64 gain about as much as GPTQ does. Three bits tell the methods
+# apart: GPTQ halves the loss. AWQ gains little here, and nothing in 4-bit groups, since a small model has hardly any features that are
 # always large. Two bits need another idea (section 9).
+#
+# NF4 had the smaller error of the weights in section 3, and yet it loses more here than int4 in groups of 64. The error of the weights
+# does not tell what is lost, and on one text of this length differences of a few thousandths mean little.
 #
 # A method is on the **front** if no other one is as small and as good at once. (A loss below 0.0003 is drawn at 0.0003. The dots at 9
 # and 12 bits are pruned models, section 8.)
