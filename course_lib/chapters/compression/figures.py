@@ -77,6 +77,7 @@ def groups(weights: Tensor, bits: int, group: int, grid: Mapping[str, Any]) -> F
     for edge in range(group, len(weights), group):
         left.axvline(edge - 0.5, color="#dddddd", linewidth=0.8)
     left.set(xlabel="input", ylabel="weight")
+    left.set_ylim(left.get_ylim()[0] * 1.3, None)
     left.legend(fontsize=8, frameon=False, loc="lower right", ncols=2)
     error = compression.relative_error(weights, rounded)
     size = bits + 16 / group
@@ -92,6 +93,8 @@ def groups(weights: Tensor, bits: int, group: int, grid: Mapping[str, Any]) -> F
     found = grid["groups"][own][grid["bits"].index(bits)]
     right.plot([bits], [found], "o", color=OKABE_ITO.vermillion, zorder=4)
     right.set(xlabel="bits of a code", ylabel="bits per byte", yscale="log")
+    right.set_yticks([1.5, 2, 3, 4, 5], ["1.5", "2", "3", "4", "5"])
+    right.set_yticks([], minor=True)
     title(right, f"{found:.2f} bits per byte, {grid['whole']:.2f} in float32")
     return figure
 
@@ -143,8 +146,9 @@ def pareto(rows: Rows) -> Figure:
     )  # fmt: skip
     for row in best:
         place = row["bits per weight"], max(row["more"], 0.0003)
-        ax.annotate(row["name"], place, xytext=(-5, -3), textcoords="offset points", fontsize=8,
-            ha="right", va="top",
+        to_the_right = "zero point" in row["name"]
+        ax.annotate(row["name"], place, xytext=(5 if to_the_right else -5, -3), fontsize=8,
+            textcoords="offset points", ha="left" if to_the_right else "right", va="top",
         )  # fmt: skip
     ax.set(yscale="log", xlim=(0, 13), xlabel="bits per weight of the blocks, scales included")
     ax.set_ylabel("bits per byte more than float32")

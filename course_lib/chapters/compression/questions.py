@@ -73,11 +73,11 @@ SCALE = Numeric(
 
 OUTLIER = OneAnswer(
     "compression.outlier",
-    "One weight of a row becomes a hundred times larger. The row has one absmax scale. What "
-    "happens to the errors of the other weights?",
+    "The largest weight of a row becomes ten times larger. The row has one absmax scale and codes "
+    "of 8 bits. What happens to the errors of the other weights?",
     (
         _right(
-            "They grow about a hundredfold.",
+            "They grow about tenfold.",
             "The scale follows from the largest weight, and errors are up to half a scale.",
         ),
         _wrong(
@@ -89,7 +89,7 @@ OUTLIER = OneAnswer(
             "The outlier itself has hardly any error: its code is the largest one.",
         ),
         _wrong(
-            "They grow by a factor of ten, the root of a hundred.",
+            "They grow about threefold, by the root of ten.",
             "A scale is proportional to the largest weight, not to its root.",
         ),
     ),
@@ -120,7 +120,7 @@ NF4 = OneAnswer(
     (
         _right(
             "Quantiles of a normal distribution, scaled to −1 … 1.",
-            "Each is then used about equally often by normally distributed weights.",
+            "They are meant to be used about equally often by normally distributed weights.",
         ),
         _wrong(
             "Floating-point numbers with two bits of exponent and one of mantissa, divided by 6.",
@@ -159,12 +159,12 @@ STEPS = OrderSteps(
     prompt="Put the steps of GPTQ for one layer in order.",
     steps=(
         "Sum up XᵀX over the calibration text.",
-        "Add a little to its diagonal and invert it.",
+        "Add a little to its diagonal, invert it, and take a triangular factor of the inverse.",
         "Round the next column to the nearest codes.",
         "Divide the error of that column by the diagonal element of the factor.",
         "Subtract its share of the error from every later column.",
     ),
-    explanation="The last three steps are repeated for each column. The inverse comes first, since "
+    explanation="The last three steps are repeated for each column. The factor comes first, since "
     "all corrections are read off it.",
 )
 
@@ -272,7 +272,7 @@ WARM = OneAnswer(
     (
         _right(
             "So that gradients keep their size at a high temperature.",
-            "Softened gradients shrink as 1 / T².",
+            "Without it gradients shrink as 1 / T².",
         ),
         _wrong(
             "So that the divergence is measured in bits and not in nats.",

@@ -129,7 +129,8 @@ DISTIL = Exercise(
         Misconception(
             "times T",
             with_gradient(_other(lambda log_p, log_q, t: t * _kl(log_p, log_q).mean())),
-            "One T comes from each of two divisions: the factor is T².",
+            "The gradient shrinks as 1 / T twice: the logits are divided, and softened "
+            "distributions are closer to each other. The factor is T².",
         ),
         Misconception(
             "the reverse divergence",

@@ -101,7 +101,7 @@ WANDA = Exercise(
         Probe(
             "equal scores",
             lambda: call(torch.ones(1, 4), torch.ones(1, 4), 0.5),
-            "Of equal scores those further left go.",
+            "Of equal scores those further left go: sort with stable=True.",
         ),
         Probe("nothing goes", lambda: call(uneven(2, 3), uneven(4, 3), 0.0), "All stay."),
         Probe("many", lambda: call(uneven(3, 8), uneven(5, 8), 0.75), "Six of eight go."),
@@ -302,7 +302,8 @@ TWO_FOUR = Exercise(
         Misconception(
             "the right one of equals",
             _rightmost,
-            "Of equal scores the one further left stays.",
+            "Of equal scores the one further left stays. topk and a plain argsort may return "
+            "equals in any order: sort with stable=True.",
         ),
         Misconception(
             "one for one",

@@ -140,7 +140,7 @@ STRAIGHT = Exercise(
         Probe(
             "halves",
             lambda: _call(0.25, 0.75, -0.25),
-            "0.5 / 0.5 would be even: torch.round takes 0.5 to 0 and 1.5 to 2.",
+            "0.25 / 0.5 = 0.5 becomes 0, 0.75 / 0.5 = 1.5 becomes 2: halves go to even numbers.",
         ),
     ),
     misconceptions=(
