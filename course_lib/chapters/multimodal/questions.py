@@ -24,7 +24,7 @@ PATCHES = Numeric(
     prompt="A picture of {side} x {side} pixels is cut into patches of {patch} x {patch}. How many "
     "tokens does the encoder read, with its class token?",
     draw=lambda rng: dict(
-        zip(("patch", "side"), (p := rng.choice((8, 14, 16)), p * rng.randint(4, 24)), strict=True)
+        zip(("patch", "side"), (p := rng.choice((8, 14, 16)), p * rng.randint(2, 8)), strict=True)
     ),
     answer=lambda side, patch: picture_tokens(side, side, side, patch) + 1,
     explain=lambda side, patch: (
