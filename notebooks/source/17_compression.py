@@ -28,12 +28,9 @@ from course_lib import compression
 from course_lib.chapters.compression import figures
 from course_lib.chapters.compression import measurements as stored
 from course_lib.compression import Scheme
-from course_lib.compression.files import save_quantised
 from course_lib.device import default_device, seeded, synchronize
-from course_lib.generation import Reader
 from course_lib.pretrained import course_model, course_tokenizer
 from course_lib.study import exercise, explorers, hint, quiz, reveal, show
-from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
 
 device = default_device()
 model = copy.deepcopy(course_model()).to(device).use_kernels()
@@ -298,6 +295,8 @@ for name, each in (("float32", model), ("blocks", packed), ("blocks and embeddin
 # `course_lib.load` reads it back, and so `course serve FOLDER` and `course chat FOLDER` take it as well:
 
 # %% id="with-tempfile-temporarydirectory-as-folder"
+from course_lib.compression.files import save_quantised
+
 with tempfile.TemporaryDirectory() as folder:
     save_quantised(both, folder, course_tokenizer())
     again = course_lib.load(folder, device=device)
@@ -496,6 +495,8 @@ show(figures.layer_bars(measured["layers"]))
 # text through such caches; eight bits change nothing that can be seen, and two are too few:
 
 # %% id="text-ids-torch-tensor-stored-held"
+from course_lib.generation import Reader
+
 text_ids = torch.tensor([stored.held_out_ids(200)], device=device)
 for bits in (None, 8, 4, 2):
     each = copy.deepcopy(model)
@@ -740,9 +741,9 @@ for kind in ("Q8_0", "Q4_0"):
 
 # %% [markdown] id="12-what-it-costs-and-what"
 # **ONNX** describes a model as a graph of plain operations, without any Python. `course_lib/compression/onnx_graph.py` writes the decoder
-# node by node, with the cache as inputs and outputs: the kinds of operations in it are few. If onnx is installed,
-# `export_onnx(model, "model.onnx")` writes it and `OnnxDecoder("model.onnx").read(ids)` runs it. The stored comparisons of section 3 show that
-# both formats agree with the packages that define them: bytes with `gguf`, logits with `onnxruntime`.
+# node by node, with the cache as inputs and outputs: the kinds of operations in it are few. If onnx is installed, its function
+# `export_onnx` writes the file; with onnxruntime, its class `OnnxDecoder` runs it. The stored comparisons of section 3 show that both
+# formats agree with the packages that define them: bytes with `gguf`, logits with `onnxruntime`.
 #
 # ## 12 · What it costs, and what is faster
 #
@@ -778,6 +779,8 @@ print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
 # a wrong layout is fast and wrong:
 
 # %% id="speed-stored-benchmark-compression-cpu"
+from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
+
 speed = stored_benchmark("compression", "cpu")
 print(taken_on(speed))
 for row in speed["rows"]:
