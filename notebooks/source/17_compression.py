@@ -18,7 +18,6 @@
 
 # %% id="device-default-device"
 import copy
-import tempfile
 import time
 
 import torch
@@ -295,6 +294,8 @@ for name, each in (("float32", model), ("blocks", packed), ("blocks and embeddin
 # `course_lib.load` reads it back, and so `course serve FOLDER` and `course chat FOLDER` take it as well:
 
 # %% id="with-tempfile-temporarydirectory-as-folder"
+import tempfile
+
 from course_lib.compression.files import save_quantised
 
 with tempfile.TemporaryDirectory() as folder:
