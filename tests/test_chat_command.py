@@ -231,7 +231,7 @@ class TestTerminal:
         talk.type("no one\n")
         talk.until(r"no one\r\n(.|\n){200}")  # it is writing
         talk.type("\x03")
-        talk.until(r"\(stopped\)\r\n(.|\n)*?> ", 30)
+        talk.until(r"\(stopped\)\r\n(.|\n)*?> ")
         for _ in range(10):  # nothing is being written; a key may come before it is waited for
             talk.type("\x03")
             if talk.comes(r"Ctrl-D(.|\n)*?> ", 5):

@@ -241,6 +241,7 @@ def _child(
             world_size=size,
             timeout=datetime.timedelta(seconds=seconds),
         )
+        dist.barrier()  # a rank that ended now would break the connections that others still make
         result = function(ProcessCommunicator())
         pipe.send_bytes(pickle.dumps((True, result)))
         dist.destroy_process_group()
