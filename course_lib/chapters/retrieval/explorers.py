@@ -91,7 +91,7 @@ def graph() -> HNSWIndex:
     return index
 
 
-def walk(step: int = 9, ef: int = 4, x: Number = -1.5, y: Number = 2.4) -> Explorer:
+def walk(step: int = 13, ef: int = 4, x: Number = -1.5, y: Number = 2.4) -> Explorer:
     """Follow a search through the layers of an HNSW graph, hop by hop."""
 
     def figure(step: int, ef: int, x: Number, y: Number) -> Figure:
