@@ -54,7 +54,10 @@ def test_the_table_follows_from_its_definition():
 def test_nf4_is_bit_equal_to_bitsandbytes(block):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        functional = pytest.importorskip("bitsandbytes.functional")
+        functional = pytest.importorskip(
+            "bitsandbytes.functional",
+            reason="bitsandbytes is not installed: pip install llm-insides[test]",
+        )
         x = torch.randn(6, 128, generator=seeded(block)) * torch.logspace(-4, 2, 6)[:, None]
         x[0, 5] = 0.0
         packed, state = functional.quantize_4bit(x, blocksize=block, quant_type="nf4")

@@ -10,7 +10,9 @@ from course_lib.device import seeded
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 def test_blocks_are_those_of_the_gguf_package(kind):
-    gguf = pytest.importorskip("gguf")
+    gguf = pytest.importorskip(
+        "gguf", reason="gguf is not installed: pip install llm-insides[test]"
+    )
     x = torch.randn(5, 96, generator=seeded(0)) * torch.logspace(-3, 2, 5)[:, None]
     x[1, 32:64] = 0.0
     x[2, :32] = torch.arange(32) / 2 - 3  # many ties

@@ -11,8 +11,9 @@ from course_lib.compression.onnx_graph import OnnxDecoder, export_onnx
 from course_lib.model import ModelConfig, build_model
 from course_lib.pretrained import course_tokenizer
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+WHY = "onnx and onnxruntime are optional: pip install llm-insides[export]"
+pytest.importorskip("onnx", reason=WHY)
+pytest.importorskip("onnxruntime", reason=WHY)
 
 
 def test_the_course_model_gives_the_same_logits(course, tmp_path):

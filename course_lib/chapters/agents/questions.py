@@ -8,30 +8,21 @@ from typing import Any
 
 from course_lib.agents import tokens_read
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
-from course_lib.study.ask.question_parts import Option, Slip
-
-
-def _right(text: str, why: str) -> Option:
-    return Option(text, True, why)
-
-
-def _wrong(text: str, why: str) -> Option:
-    return Option(text, False, why)
-
+from course_lib.study.ask.question_parts import Slip, right, wrong
 
 SIGNATURE = OneAnswer(
     "agents.signature",
     "Why is the schema of a tool made from the function's signature, and not written by hand?",
     (
-        _right(
+        right(
             "Then what the model is told and what the function takes cannot disagree.",
             "There is one place where the arguments are described.",
         ),
-        _wrong(
+        wrong(
             "A schema that is written by hand cannot be checked against JSON Schema by the server.",
             "It can be checked just as well; it may be valid and still describe a different tool.",
         ),
-        _wrong(
+        wrong(
             "Models have been trained on Python, and so they understand Python's signatures best.",
             "What the model reads is JSON Schema in both cases.",
         ),
@@ -42,19 +33,19 @@ BROKEN = OneAnswer(
     "agents.broken",
     "A model writes a call whose JSON is broken. What should the program do?",
     (
-        _right(
+        right(
             "Give the model the error as text, and let it go on.",
             "It can read what is wrong and write the call again.",
         ),
-        _wrong(
+        wrong(
             "Ignore the block, since no tool can be called with it, and wait for the next turn.",
             "The model gets no result and cannot know that its call was not understood.",
         ),
-        _wrong(
+        wrong(
             "Repair the JSON as well as possible, and run what was probably meant by the model.",
             "A guess at an action is worse than no action: it may delete the wrong file.",
         ),
-        _wrong(
+        wrong(
             "End the run with an error.",
             "The mistake is small and common. A loop that ends here ends often.",
         ),
@@ -66,15 +57,15 @@ MASKED = OneAnswer(
     "In a conversation for training, a call is followed by the tool's result and an answer. Which "
     "tokens are targets?",
     (
-        _right(
+        right(
             "Those of the call and of the answer.",
             "That is what the model will have to write.",
         ),
-        _wrong(
+        wrong(
             "Those of the call, the result and the answer: everything after the question.",
             "Trained on results, the model learns to make them up.",
         ),
-        _wrong(
+        wrong(
             "Those of the answer only, since the call can be forced by a grammar.",
             "A grammar gives the form. The choice of the tool and its arguments must be learned.",
         ),
@@ -85,16 +76,16 @@ GRAMMAR = SeveralAnswers(
     "agents.grammar",
     "A model is held to a grammar of calls. What can still be wrong with its call?",
     (
-        _right("A number in it may be miscopied.", "The grammar knows digits, not the question."),
-        _right(
+        right("A number in it may be miscopied.", "The grammar knows digits, not the question."),
+        right(
             "It may be the wrong one of two tools.",
             "Both are allowed; the grammar does not choose.",
         ),
-        _wrong(
+        wrong(
             "The name of the tool may not exist.",
             "Only the names of the given tools can be written.",
         ),
-        _wrong("A required argument may be missing.", "The object cannot be closed without it."),
+        wrong("A required argument may be missing.", "The object cannot be closed without it."),
     ),
 )
 
@@ -102,19 +93,19 @@ FENCE = SeveralAnswers(
     "agents.fence",
     "A tool runs in a separate process, with limits on time and output. What does that prevent?",
     (
-        _right(
+        right(
             "An endless loop in the tool stops the agent.",
             "The process is stopped when its time is up.",
         ),
-        _right(
+        right(
             "A crash of the tool takes the agent down with it.",
             "Only the tool's process dies.",
         ),
-        _wrong(
+        wrong(
             "The tool deletes files of the user.",
             "The process has the user's rights. That needs a sandbox.",
         ),
-        _wrong("The tool returns a wrong result.", "Limits know nothing of right and wrong."),
+        wrong("The tool returns a wrong result.", "Limits know nothing of right and wrong."),
     ),
 )
 
@@ -122,19 +113,19 @@ BEGUN = OneAnswer(
     "agents.begun",
     "After a crash the log ends with: the call `pay` has begun. What may the agent do?",
     (
-        _right(
+        right(
             "Tell the model that the outcome is unknown, and not run it again.",
             "The payment may have been made just before the crash.",
         ),
-        _wrong(
+        wrong(
             "Run it again, because a call without a result cannot have taken effect yet.",
             "The effect comes before the result is written down.",
         ),
-        _wrong(
+        wrong(
             "Treat it as done, because the log says that the call was started.",
             "It may have been killed before it did anything.",
         ),
-        _wrong(
+        wrong(
             "Begin the whole run again from the task, with an empty log.",
             "Then everything before it is repeated, too.",
         ),
@@ -161,15 +152,15 @@ TWICE = OneAnswer(
     "agents.twice",
     "A model sends two calls of `send_mail` with the same id. What is safest?",
     (
-        _right(
+        right(
             "Run the first, and refuse the second with an error.",
             "A result could not be matched to its call, and the second may be a repetition.",
         ),
-        _wrong(
+        wrong(
             "Run both and return both results under the id that they share.",
             "The model cannot tell which result is which, and a repeated call is sent twice.",
         ),
-        _wrong(
+        wrong(
             "Run the second one only, since it is newer and corrects the first.",
             "Nothing says that it is a correction.",
         ),
@@ -181,12 +172,12 @@ NOTIFICATION = OneAnswer(
     "A JSON-RPC server gets a message without id whose method it does not know. What does it "
     "answer?",
     (
-        _right("Nothing.", "A message without id is a notification, and is never answered."),
-        _wrong(
+        right("Nothing.", "A message without id is a notification, and is never answered."),
+        wrong(
             "The error −32601, with the id null.",
             "Nobody waits for it. It would be an answer to something else.",
         ),
-        _wrong(
+        wrong(
             "The error −32600, since a message must have an id.",
             "A notification has none, and is valid.",
         ),
@@ -197,15 +188,15 @@ IS_ERROR = OneAnswer(
     "agents.is_error",
     "In MCP, a tool divides by zero. How does its server say so?",
     (
-        _right(
+        right(
             "With a result that has isError true and a text.",
             "The call itself worked. The model should read what went wrong.",
         ),
-        _wrong(
+        wrong(
             "With a JSON-RPC error of code −32603, internal error.",
             "That is for the program on the other side, for failures of the protocol.",
         ),
-        _wrong(
+        wrong(
             "With no answer, so that the client runs into its time limit.",
             "Then nobody learns what happened.",
         ),
@@ -217,18 +208,18 @@ FORGED = SeveralAnswers(
     "An email has a forged sender, and the agent is asked to answer it. No text gives an order. "
     "Which defences keep the answer from going to the forger?",
     (
-        _right(
+        right(
             "Provenance: the address is not among the user's words.",
             "A person is asked before the mail is sent.",
         ),
-        _right(
+        right(
             "An allow-list of addresses, if the forger's is not in it.",
             "It looks at the call, wherever the address came from.",
         ),
-        _wrong(
+        wrong(
             "A filter for suspicious sentences.", "There is no sentence to find, only an address."
         ),
-        _wrong(
+        wrong(
             "A dual model: the planner sees only symbols.",
             "The symbol stands for the forged address, and the program puts it in.",
         ),
@@ -240,15 +231,15 @@ SUMMARY = OneAnswer(
     "A long conversation with web pages in it was replaced by a summary that a model wrote. How "
     "trustworthy is the summary?",
     (
-        _right(
+        right(
             "As little as the pages.",
             "An order in a page may have been carried over, or obeyed by the model that wrote it.",
         ),
-        _wrong(
+        wrong(
             "More than the pages, since a model has read and condensed them in between.",
             "The model may have obeyed what it read.",
         ),
-        _wrong(
+        wrong(
             "As much as the user's own words, since it is in a turn of the user.",
             "The role in a prompt does not change who wrote the text.",
         ),

@@ -18,16 +18,7 @@ from course_lib.study.ask.question import (
     PredictOutput,
     SeveralAnswers,
 )
-from course_lib.study.ask.question_parts import Mistake, Option, Slip
-
-
-def _right(text: str, why: str) -> Option:
-    return Option(text, True, why)
-
-
-def _wrong(text: str, why: str) -> Option:
-    return Option(text, False, why)
-
+from course_lib.study.ask.question_parts import Mistake, Slip, right, wrong
 
 BITS = Numeric(
     id="compression.bits",
@@ -76,19 +67,19 @@ OUTLIER = OneAnswer(
     "The largest weight of a row becomes ten times larger. The row has one absmax scale and codes "
     "of 8 bits. What happens to the errors of the other weights?",
     (
-        _right(
+        right(
             "They grow about tenfold.",
             "The scale follows from the largest weight, and errors are up to half a scale.",
         ),
-        _wrong(
+        wrong(
             "They stay as they were, since each weight is rounded by itself.",
             "Each is rounded to a multiple of the same scale, which has grown.",
         ),
-        _wrong(
+        wrong(
             "They become smaller, since the outlier takes most of the error of the row.",
             "The outlier itself has hardly any error: its code is the largest one.",
         ),
-        _wrong(
+        wrong(
             "They grow about threefold, by the root of ten.",
             "A scale is proportional to the largest weight, not to its root.",
         ),
@@ -99,15 +90,15 @@ ZERO = OneAnswer(
     "compression.zero",
     "Why is the range of a zero-point format always extended to include 0?",
     (
-        _right(
+        right(
             "So that 0 is kept exactly.",
             "Padding, pruning and ReLU make many zeros; an error in all of them would add up.",
         ),
-        _wrong(
+        wrong(
             "So that the scale is positive, which it would not be for numbers of one sign.",
             "high − low is positive for any two different numbers.",
         ),
-        _wrong(
+        wrong(
             "So that positive and negative numbers get equally many codes.",
             "That is what absmax does; a zero point gives them what they need.",
         ),
@@ -118,15 +109,15 @@ NF4 = OneAnswer(
     "compression.nf4",
     "What are NF4's sixteen numbers?",
     (
-        _right(
+        right(
             "Quantiles of a normal distribution, scaled to −1 … 1.",
             "They are meant to be used about equally often by normally distributed weights.",
         ),
-        _wrong(
+        wrong(
             "Floating-point numbers with two bits of exponent and one of mantissa, divided by 6.",
             "That describes FP4, which is also called E2M1.",
         ),
-        _wrong(
+        wrong(
             "The sixteen cluster centres of the layer's own weights.",
             "This describes k-means; each layer would have to store a table.",
         ),
@@ -137,17 +128,17 @@ GPTQ = SeveralAnswers(
     "compression.gptq_facts",
     "What is true of GPTQ, compared with rounding to the nearest code?",
     (
-        _right("The error of the outputs becomes smaller.", "That is what it minimises."),
-        _right(
+        right("The error of the outputs becomes smaller.", "That is what it minimises."),
+        right(
             "The error of the weights becomes larger.",
             "Later columns are moved away from where they were.",
         ),
-        _wrong(
+        wrong(
             "It needs the gradient of the training loss.",
             "It needs products of inputs, from forward passes alone.",
         ),
-        _wrong("The weights take more bits.", "Codes and scales have the same sizes as before."),
-        _right(
+        wrong("The weights take more bits.", "Codes and scales have the same sizes as before."),
+        right(
             "Where inputs have nothing in common, it is the same.",
             "Then the inverse of XᵀX is diagonal, and no column can make good for another.",
         ),
@@ -192,19 +183,19 @@ FASTER = SeveralAnswers(
     "compression.faster",
     "Which of these make decoding at batch 1 faster, given the usual hardware and kernels?",
     (
-        _right(
+        right(
             "4-bit weights and a kernel that unpacks in registers.",
             "Fewer bytes are read, and reading is most of the time.",
         ),
-        _wrong(
+        wrong(
             "4-bit weights that are unpacked to memory and then multiplied.",
             "The unpacked matrix is written and read on top of everything else.",
         ),
-        _wrong(
+        wrong(
             "Half of the weights zero, at any places.",
             "A dense product reads and multiplies zeros like all other numbers.",
         ),
-        _right(
+        right(
             "A student with half of the layers.",
             "Half of the bytes and half of the operations are gone, without a special kernel.",
         ),
@@ -251,15 +242,15 @@ STRAIGHT = OneAnswer(
     "compression.through",
     "Why is the straight-through estimator needed in quantisation-aware training?",
     (
-        _right(
+        right(
             "The gradient of rounding is 0 almost everywhere.",
             "So nothing would reach the weights; the estimator uses that of the identity.",
         ),
-        _wrong(
+        wrong(
             "Integers would overflow in the backward pass.",
             "The backward pass is computed with real numbers.",
         ),
-        _wrong(
+        wrong(
             "The weights must stay integers while they are trained, and a step would change that.",
             "What is trained are real weights. Only their rounded copies are used forwards.",
         ),
@@ -270,15 +261,15 @@ WARM = OneAnswer(
     "compression.temperature",
     "Why is the loss of distillation multiplied by T²?",
     (
-        _right(
+        right(
             "So that gradients keep their size at a high temperature.",
             "Without it gradients shrink as 1 / T².",
         ),
-        _wrong(
+        wrong(
             "So that the divergence is measured in bits and not in nats.",
             "The unit does not depend on the temperature.",
         ),
-        _wrong(
+        wrong(
             "So that a student with fewer parameters learns more slowly than its teacher did.",
             "It has nothing to do with the size of the student.",
         ),

@@ -7,17 +7,8 @@ Checked against:  `course_lib.vision`, from which the numeric answers are comput
 from typing import Any
 
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
-from course_lib.study.ask.question_parts import Option, Slip
+from course_lib.study.ask.question_parts import Option, Slip, right, wrong
 from course_lib.vision import mrope_positions, picture_tokens
-
-
-def _right(text: str, why: str) -> Option:
-    return Option(text, True, why)
-
-
-def _wrong(text: str, why: str) -> Option:
-    return Option(text, False, why)
-
 
 PATCHES = Numeric(
     id="multimodal.patches",
@@ -50,19 +41,19 @@ CONVOLUTION = OneAnswer(
     "A checkpoint stores the patch embedding of a ViT as a convolution. Which one does the same "
     "as a matrix on flattened patches of 16 x 16?",
     (
-        _wrong(
+        wrong(
             "A kernel of 3 x 3 with stride 1 and padding, applied sixteen times in a row.",
             "That mixes neighbouring patches, and its output is as large as the picture.",
         ),
-        _right(
+        right(
             "A kernel of 16 x 16 with stride 16.",
             "Each application sees exactly one patch, and no pixel is seen twice.",
         ),
-        _wrong(
+        wrong(
             "A kernel of 16 x 16 with stride 1.",
             "That sees every square of 16 x 16 pixels, and they overlap.",
         ),
-        _wrong("A kernel of 1 x 1 with stride 16.", "That sees one pixel of each patch."),
+        wrong("A kernel of 1 x 1 with stride 16.", "That sees one pixel of each patch."),
     ),
 )
 
@@ -71,15 +62,15 @@ POSITIONS = OneAnswer(
     "A ViT is used without its position embeddings. Which question can its class token still "
     "answer, in principle?",
     (
-        _wrong(
+        wrong(
             "Whether the red patch is to the left of the blue one, when both are in one row",
             "Attention does not know where a token stands unless something in the token says so.",
         ),
-        _right(
+        right(
             "Whether there is a red patch at all",
             "That does not depend on the order of the patches.",
         ),
-        _wrong(
+        wrong(
             "Which of the four corners of the picture is the darkest one",
             "A corner is a place, and places are unknown.",
         ),
@@ -90,20 +81,20 @@ SCALE = OneAnswer(
     "multimodal.scale",
     "Why does CLIP multiply its cosines by a learned scale before the softmax?",
     (
-        _right(
+        right(
             "Cosines differ by at most 2, too little for a sharp softmax over many captions.",
             "With a scale of 1, a perfect pair (cosine 1) gets a probability of only 7 % among 40, "
             "if the other cosines are 0.",
         ),
-        _wrong(
+        wrong(
             "The vectors would otherwise grow without any limit in the course of a long training.",
             "They are brought to length 1, so they cannot grow.",
         ),
-        _wrong(
+        wrong(
             "It makes the loss of a batch independent of the number of captions in it.",
             "Where all cosines are equal, the loss is log B, whatever the scale.",
         ),
-        _wrong(
+        wrong(
             "It makes up for texts being longer than pictures.",
             "Both have become vectors of length 1.",
         ),
@@ -115,15 +106,15 @@ RIVALS = OneAnswer(
     "In every batch of a CLIP training, no two pictures have the same colour. What will the model "
     "learn about shapes?",
     (
-        _wrong(
+        wrong(
             "More than usual, since colour is no longer what is in doubt",
             "The loss is low as soon as colours are known. Nothing more is needed.",
         ),
-        _right(
+        right(
             "Little: colour alone names the right caption",
             "A contrastive loss teaches what tells the rivals of a batch apart.",
         ),
-        _wrong(
+        wrong(
             "As much as about colours, because both are named in every caption",
             "Being named is not enough. Shape must be needed to choose among the captions.",
         ),
@@ -135,15 +126,15 @@ DUPLICATES = OneAnswer(
     "A batch of CLIP holds two different pictures with the same caption, “a red circle”. What does "
     "the loss do?",
     (
-        _right(
+        right(
             "It takes each caption as wrong for the other picture, and pushes them apart.",
             "Only the diagonal counts as right. In a large batch such false negatives are common.",
         ),
-        _wrong(
+        wrong(
             "It recognises that the captions are equal and leaves the pair out of the batch.",
             "Nothing in the loss compares captions.",
         ),
-        _wrong(
+        wrong(
             "It counts both as right and divides the probability between the two of them.",
             "Cross-entropy with the diagonal as target knows one right answer for each row.",
         ),
@@ -154,19 +145,19 @@ FREEZE = OneAnswer(
     "multimodal.freeze",
     "In stage one, the language model of a LLaVA is frozen. How?",
     (
-        _wrong(
+        wrong(
             "Its forward pass runs under torch.no_grad().",
             "Then the graph ends there, and the projector before it gets no gradient.",
         ),
-        _right(
+        right(
             "Its parameters have requires_grad False.",
             "They take no gradient, and the gradient for the projector passes through.",
         ),
-        _wrong(
+        wrong(
             "It is put into evaluation mode with eval() before the first step of training.",
             "That switches dropout off. Parameters would still be trained.",
         ),
-        _wrong(
+        wrong(
             "The visual tokens are detached before they are spliced into the text.",
             "Then the projector gets no gradient, and the language model is still trained.",
         ),
@@ -245,19 +236,19 @@ BLANK = OneAnswer(
     "A model answers 62 % of yes-or-no questions about pictures correctly. What is the first thing "
     "to measure?",
     (
-        _wrong(
+        wrong(
             "How many of them it answers at a higher resolution of the same pictures",
             "That comes later, if it uses the pictures at all.",
         ),
-        _right(
+        right(
             "What it scores when the pictures are swapped or blank",
             "If that is 60 % too, it guesses from the questions.",
         ),
-        _wrong(
+        wrong(
             "Whether the loss on the captions of stage one was still falling at its end",
             "A falling loss does not show that the picture is used.",
         ),
-        _wrong(
+        wrong(
             "How long its answers are", "Yes and no are one token each. Length says nothing here."
         ),
     ),
@@ -268,15 +259,15 @@ ORDER = OneAnswer(
     "CLIP gives “a red circle and a blue square” and “a blue circle and a red square” nearly the "
     "same cosine with a picture. Why is that no surprise?",
     (
-        _right(
+        right(
             "The batches of its training rarely held both, so nothing punished it.",
             "The loss is low once the bag of words fits. Hard negatives change that.",
         ),
-        _wrong(
+        wrong(
             "Its text encoder has no positions, so it reads every caption as a bag of words.",
             "It has positions, and could tell the captions apart.",
         ),
-        _wrong(
+        wrong(
             "A cosine between unit vectors cannot tell two captions with the same words apart.",
             "Different captions may have quite different vectors.",
         ),

@@ -11,16 +11,7 @@ from course_lib.chapters.parallel.answers import mean_of_batch
 from course_lib.parallel import bubble_fraction, collective_traffic, zero_memory
 from course_lib.parallel.layout import forward_passes
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
-from course_lib.study.ask.question_parts import Option, Slip
-
-
-def _right(text: str, why: str) -> Option:
-    return Option(text, True, why)
-
-
-def _wrong(text: str, why: str) -> Option:
-    return Option(text, False, why)
-
+from course_lib.study.ask.question_parts import Slip, right, wrong
 
 RING_BYTES = Numeric(
     id="parallel.ring_bytes",
@@ -54,16 +45,16 @@ LATENCY = OneAnswer(
     "parallel.latency",
     "For which tensors is a tree all-reduce faster than a ring, on 256 ranks?",
     (
-        _right(
+        right(
             "For small ones.",
             "A ring has 510 steps, a tree 16. With few bytes the latency of the steps decides.",
         ),
-        _wrong(
+        wrong(
             "For large ones, since its messages are sent in parallel.",
             "A tree sends the whole tensor in each step; with many bytes that takes longer.",
         ),
-        _wrong("For none.", "With few bytes, 510 latencies are more than 16."),
-        _wrong(
+        wrong("For none.", "With few bytes, 510 latencies are more than 16."),
+        wrong(
             "For those that are a power of two long.",
             "That is a condition of recursive halving, and it is about the ranks.",
         ),
@@ -75,15 +66,15 @@ DEADLOCK = OneAnswer(
     "A rank skips its optimizer step, and the all-reduce in it, because its own gradients "
     "were not finite. The others do not. What happens next?",
     (
-        _right(
+        right(
             "The others wait for it, or its next call meets theirs, which is a different one.",
             "Collectives are matched by their order. Ranks must decide together.",
         ),
-        _wrong(
+        wrong(
             "The sum is computed over the other ranks, which are the ones that took part in it.",
             "A collective needs every rank of its group; it does not know who will come.",
         ),
-        _wrong(
+        wrong(
             "Its weights differ from the others' until the next broadcast.",
             "They would, but the other ranks do not get that far.",
         ),
@@ -153,19 +144,19 @@ ZERO_THREE = OneAnswer(
     "parallel.zero_three",
     "Why does a step under ZeRO-3 move about 3 P numbers per rank, and one under ZeRO-2 only 2 P?",
     (
-        _right(
+        right(
             "Parameters are gathered twice, forward and backward; gradients are reduced once.",
             "ZeRO-2 gathers once, after the step, and reduces once.",
         ),
-        _wrong(
+        wrong(
             "Parameters, gradients and moments each travel once.",
             "Moments never travel: each rank updates its own shard.",
         ),
-        _wrong(
+        wrong(
             "It reduces gradients in float32.",
             "The number type is a separate choice. What changes is how often parameters move.",
         ),
-        _wrong(
+        wrong(
             "Each of its all-gathers sends to all ranks, and then all back again for safety.",
             "A gather has one direction; there are more of them.",
         ),
@@ -177,9 +168,9 @@ NORM = OneAnswer(
     "Gradients are sharded over 4 ranks, and each shard has norm 1. They are to be clipped to norm "
     "1. By which factor is each shard multiplied?",
     (
-        _right("1/2", "Squares add up: the whole norm is √4 = 2."),
-        _wrong("1", "Each rank would clip by its own norm only; the whole gradient is 2 long."),
-        _wrong("1/4", "Norms do not add up; squares do."),
+        right("1/2", "Squares add up: the whole norm is √4 = 2."),
+        wrong("1", "Each rank would clip by its own norm only; the whole gradient is 2 long."),
+        wrong("1/4", "Norms do not add up; squares do."),
     ),
 )
 
@@ -188,17 +179,17 @@ BIAS = OneAnswer(
     "A row-parallel layer on 8 ranks adds its bias on every rank before the all-reduce. What "
     "happens?",
     (
-        _right(
+        right(
             "The output contains 8 times the bias; training still runs, with other results.",
             "Nothing fails. Only a comparison with one process reveals it.",
         ),
-        _wrong(
+        wrong(
             "The ranks' outputs differ from each other, so that the next collective fails with an "
             "error.",
             "All ranks have the same wrong sum.",
         ),
-        _wrong("Nothing: the bias is sharded.", "The bias belongs to the output, which is whole."),
-        _wrong(
+        wrong("Nothing: the bias is sharded.", "The bias belongs to the output, which is whole."),
+        wrong(
             "The gradient of the bias becomes 8 times too small.",
             "It gets the same gradient on every rank; the output is what is wrong.",
         ),
@@ -210,19 +201,19 @@ ONE_ALL_REDUCE = SeveralAnswers(
     "Why does a feed-forward layer cut by hidden units need no communication between its two "
     "matrices?",
     (
-        _right(
+        right(
             "The activation works on each hidden unit alone.",
             "A rank has whole hidden units, so it can apply it without the others.",
         ),
-        _right(
+        right(
             "The second product is a sum over hidden units, of which a rank can do its part.",
             "Only the parts have to be added, at the end.",
         ),
-        _wrong(
+        wrong(
             "Both matrices are whole on every rank.",
             "Then nothing would be saved. Each rank has a part of both.",
         ),
-        _wrong(
+        wrong(
             "The activation is linear.",
             "It is not; that is why the cut goes along hidden units and not across them.",
         ),
@@ -261,16 +252,16 @@ KEPT = OneAnswer(
     "parallel.kept",
     "What does 1F1B gain over GPipe, with the same stages and microbatches?",
     (
-        _right(
+        right(
             "It keeps activations of fewer microbatches.",
             "At most p of them, however many microbatches there are.",
         ),
-        _wrong(
+        wrong(
             "Its bubble is half as large, since forward and backward passes alternate.",
             "The bubble is the same: filling and emptying the pipeline take as long.",
         ),
-        _wrong("It sends fewer bytes.", "The same activations and gradients travel."),
-        _wrong("It needs no microbatches.", "With one microbatch only one stage works at a time."),
+        wrong("It sends fewer bytes.", "The same activations and gradients travel."),
+        wrong("It needs no microbatches.", "With one microbatch only one stage works at a time."),
     ),
 )
 
@@ -293,15 +284,15 @@ ZIGZAG = OneAnswer(
     "A long text is cut in order over 8 ranks for ring attention with a causal mask. What is wrong "
     "with that?",
     (
-        _right(
+        right(
             "The last rank has most of the work, and the others wait for it.",
             "Its queries read nearly everything, the first rank's nearly nothing.",
         ),
-        _wrong(
+        wrong(
             "The first ranks' results are wrong, since keys of later ranks reach them.",
             "Those keys are masked, or not read at all.",
         ),
-        _wrong(
+        wrong(
             "Positions for RoPE are not known on later ranks.",
             "A rank knows which tokens it has; keys travel after they were rotated.",
         ),
@@ -313,15 +304,15 @@ LAYOUT = OneAnswer(
     "Machines have 8 devices with fast links inside and slow ones between them. Which axis should "
     "stay inside a machine?",
     (
-        _right(
+        right(
             "Tensor parallelism",
             "It sends activations several times in every layer, and everybody waits for them.",
         ),
-        _wrong(
+        wrong(
             "Data parallelism",
             "It communicates once per step, while the backward pass goes on.",
         ),
-        _wrong(
+        wrong(
             "The pipeline",
             "It sends activations only between neighbouring stages: little compared with the rest.",
         ),
@@ -347,15 +338,15 @@ SCALER = OneAnswer(
     "A model is trained in float16 with a loss scale of 1024 and gradients clipped to norm 1. In "
     "which order?",
     (
-        _right(
+        right(
             "Divide the gradients by 1024, then clip, then step.",
             "The limit is meant for the true gradient.",
         ),
-        _wrong(
+        wrong(
             "Clip, then divide the gradients by 1024, then step.",
             "The scaled gradient is 1024 times as long, so it would be clipped to 1/1024.",
         ),
-        _wrong(
+        wrong(
             "Clip, then step, then divide the weights by 1024.",
             "Weights are never scaled; only the loss is, and its gradients.",
         ),

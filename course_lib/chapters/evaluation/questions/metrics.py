@@ -9,18 +9,7 @@ from typing import Any
 
 from course_lib.evaluation import items_needed, rouge_l_of_words, scoring_windows
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, SeveralAnswers
-from course_lib.study.ask.question_parts import Option, Slip
-
-
-def right(text: str, why: str) -> Option:
-    """Return a right option."""
-    return Option(text, True, why)
-
-
-def wrong(text: str, why: str) -> Option:
-    """Return a wrong option."""
-    return Option(text, False, why)
-
+from course_lib.study.ask.question_parts import Slip, right, wrong
 
 NEEDED = Numeric(
     id="evaluation.needed",

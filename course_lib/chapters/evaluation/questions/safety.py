@@ -8,10 +8,9 @@ import math
 
 import torch
 
-from course_lib.chapters.evaluation.questions.metrics import right, wrong
 from course_lib.evaluation import exposure, precision_at_rate, tokens_needed
 from course_lib.study.ask.question import Numeric, OneAnswer, OrderSteps, SeveralAnswers
-from course_lib.study.ask.question_parts import Slip
+from course_lib.study.ask.question_parts import Slip, right, wrong
 
 JUDGE = OneAnswer(
     "evaluation.judge",
