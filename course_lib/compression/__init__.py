@@ -40,7 +40,7 @@ from course_lib.compression.distillation import (
 )
 from course_lib.compression.distillation_training import DistillationTraining
 from course_lib.compression.gguf_blocks import gguf_dequantise, gguf_quantise
-from course_lib.compression.gptq import column_step, corrected, gptq, inverse_factor
+from course_lib.compression.gptq import corrected, gptq, inverse_factor
 from course_lib.compression.integers import (
     absmax_quantise,
     dequantise,
@@ -123,7 +123,6 @@ __all__ = [
     "calibrate",
     "calibration_rows",
     "choose_scales",
-    "column_step",
     "compress_two_four",
     "corrected",
     "decode",

@@ -49,19 +49,6 @@ def inverse_factor(gram: Float[Tensor, "I I"], damping: float = 0.01) -> Float[T
     return torch.linalg.cholesky(torch.cholesky_inverse(factor), upper=True)
 
 
-def column_step(
-    weight: Float[Tensor, "O I"],
-    rounded: Float[Tensor, " O"],
-    gram: Float[Tensor, "I I"],
-) -> Float[Tensor, "O J"]:
-    """Return the best columns 1, 2, ... of a matrix whose column 0 must be `rounded`.
-
-    Best means: the outputs change as little as possible, for inputs X with XᵀX = `gram`.
-    """
-    upper = inverse_factor(gram, damping=0.0).to(weight.dtype)
-    return corrected(weight, rounded, upper, 0)
-
-
 def corrected(
     weight: Float[Tensor, "O I"],
     rounded: Float[Tensor, " O"],

@@ -21,7 +21,7 @@ Taught in:        evaluation
 """
 
 from course_lib.evaluation.bias import counterfactual_gaps
-from course_lib.evaluation.bleu import bleu, bleu_from, bleu_of_words, bleu_terms, words_13a
+from course_lib.evaluation.bleu import bleu, bleu_from, bleu_terms, words_13a
 from course_lib.evaluation.calibration import (
     brier_score,
     calibration_bins,
@@ -114,7 +114,6 @@ __all__ = [
     "average_precision",
     "bleu",
     "bleu_from",
-    "bleu_of_words",
     "bleu_terms",
     "bootstrap",
     "bootstrap_mean",

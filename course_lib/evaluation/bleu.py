@@ -114,8 +114,3 @@ def bleu(
     possible = [[words_13a(each) for each in row] for row in references]
     terms = bleu_terms(words, possible)
     return bleu_from(terms, smooth) if any(terms.matches) else 0.0
-
-
-def bleu_of_words(hypotheses: Sequence[Words], references: Sequence[Words]) -> float:
-    """Return the BLEU of a corpus of words with one reference each, without smoothing."""
-    return bleu_from(bleu_terms(hypotheses, [[each] for each in references]))

@@ -22,7 +22,7 @@ from course_lib.retrieval.fusion import (
 from course_lib.retrieval.hnsw import HNSWIndex, choose_neighbours, search_layer
 from course_lib.retrieval.inverted_file import IVFIndex
 from course_lib.retrieval.ivf_pq import IVFPQIndex
-from course_lib.retrieval.kmeans import kmeans, kmeans_step, nearest_centres
+from course_lib.retrieval.kmeans import kmeans, moved_centres, nearest_centres
 from course_lib.retrieval.metrics import ndcg_at, recall_at, reciprocal_rank
 from course_lib.retrieval.pages import Page, documentation_pages, find_page
 from course_lib.retrieval.pooling import mean_pool, normalize, shortened
@@ -49,8 +49,8 @@ __all__ = [
     "find_page",
     "info_nce",
     "kmeans",
-    "kmeans_step",
     "mean_pool",
+    "moved_centres",
     "ndcg_at",
     "nearest_centres",
     "normalize",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from course_lib.retrieval.bm25 import BM25Index
 from course_lib.retrieval.encoder import TextEncoder
 from course_lib.retrieval.exact import ExactIndex
-from course_lib.retrieval.fusion import weighted_fusion
+from course_lib.retrieval.fusion import reciprocal_rank_fusion, weighted_fusion
 from course_lib.retrieval.questions import Asked, evaluate
 from course_lib.retrieval.results import NOTHING, Found
 from course_lib.retrieval.search import Hit, asked_words, hits, passage_index, passages
@@ -47,6 +47,11 @@ class HybridSearch:
     def pages(self, weight: float) -> Callable[[str], list[str]]:
         """Return the function that finds pages with this weight, for `evaluate`."""
         return lambda question: [hit.page for hit in self.search(question, CANDIDATES, weight)]
+
+    def pages_by_ranks(self, question: str) -> list[str]:
+        """Return the pages that both parts find, in the order of RRF, which needs no weight."""
+        rankings = [list(scores) for scores in self.candidates(question)]
+        return [passages()[item].page for item in reciprocal_rank_fusion(rankings)]
 
 
 def best_weight(search: HybridSearch, questions: Sequence[Asked]) -> float:

@@ -30,14 +30,7 @@ def nearest_centres(
     return torch.cat(blocks)
 
 
-def kmeans_step(
-    points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"]
-) -> Float[Tensor, "K D"]:
-    """Return the centres after one round; a centre without points stays where it is."""
-    return _moved(points, centres, nearest_centres(points, centres))[0]
-
-
-def _moved(
+def moved_centres(
     points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"], nearest: Int[Tensor, " N"]
 ) -> tuple[Float[Tensor, "K D"], Bool[Tensor, " K"]]:
     """Return the means of the points of each centre, and which centres have none."""
@@ -61,7 +54,7 @@ def kmeans(
     centres = sample[:count].clone()
     for _ in range(rounds):
         nearest = nearest_centres(sample, centres)
-        moved, empty = _moved(sample, centres, nearest)
+        moved, empty = moved_centres(sample, centres, nearest)
         if missing := int(empty.sum()):
             far = ((sample - centres[nearest]) ** 2).sum(dim=1).topk(missing).indices
             moved[empty] = sample[far]

@@ -11,8 +11,9 @@
 # After this notebook you can
 # - predict how many requests a server holds and how many tokens per second it gives, from Little's law, the size of the cache
 #   and the roofline;
-# - build attention through a block table, and say what sharing blocks saves and when it would be wrong;
-# - build a step of a scheduler, and explain static, continuous and chunked batching, drafts, masks and preemption.
+# - build a block allocator with copy on write and attention through a block table, and say what sharing blocks saves and when it
+#   would be wrong;
+# - build a step of a scheduler and preemption, and explain static, continuous and chunked batching, drafts and masks.
 #
 # About 150 minutes. You need notebooks [Attention](05_attention.ipynb), [Counting parameters](09_parameter_counting.ipynb) and
 # [Generation](12_generation.ipynb). Nothing is downloaded.

@@ -587,6 +587,8 @@ print("the best weight on validation questions:", weight)
 for name, share in (("BM25", 0.0), ("encoder", 1.0), ("hybrid", weight)):
     quality = questions.evaluate(both.pages(share), test)
     print(f"{name:<8}", {k: round(v, 2) for k, v in quality._asdict().items()})
+quality = questions.evaluate(both.pages_by_ranks, test)
+print("by ranks", {k: round(v, 2) for k, v in quality._asdict().items()})
 print("a single test question is worth", round(1 / len(test), 3))
 
 # %% [markdown] id="the-stored-figures-with-minilm-in"

@@ -10,8 +10,8 @@
 #
 # After this notebook you can
 # - give any metric an interval, and say whether one model is better than another on the same items;
-# - build perplexity over windows, BLEU, ROUGE-L, a greedy match of vectors, ECE, MinHash and a watermark's z-score, and say what
-#   each of them does not measure;
+# - build perplexity over windows, BLEU, ROUGE-L, a greedy match of vectors, ECE, MinHash, and say what each of them does not
+#   measure;
 # - measure bias, refusals, memorised text and watermarks, with the errors of both kinds.
 #
 # About 160 minutes. You need notebooks [Language models](02_language_models.ipynb), [Generation](12_generation.ipynb) and

@@ -22,15 +22,15 @@ Reply = Callable[[Messages], tuple[str, Sequence[tuple[str, Mapping[str, Any]]]]
 
 def calls_in(text: str) -> list[dict[str, Any] | None]:
     """Return each block of a text as a call, or None where it is no call."""
-    return [_call_or_none(block) for block in call_blocks(text)[1]]
-
-
-def _call_or_none(block: str | None) -> dict[str, Any] | None:
-    try:
-        call = read_call(block)
-    except ValueError:
-        return None
-    return {"name": call.name, "arguments": dict(call.arguments)}
+    found: list[dict[str, Any] | None] = []
+    for block in call_blocks(text)[1]:
+        try:
+            call = read_call(block)
+        except ValueError:
+            found.append(None)
+        else:
+            found.append({"name": call.name, "arguments": dict(call.arguments)})
+    return found
 
 
 def named_problems(
@@ -52,19 +52,13 @@ def run_loop(
         if not calls:
             return "answered", messages
         for name, arguments in calls:
-            messages.append(("tool", _result(tools, name, arguments)))
+            try:
+                result = tools[name](**arguments)
+            except Exception as error:
+                known = name in tools
+                result = f"error: {error}" if known else f"error: there is no tool {name}"
+            messages.append(("tool", result))
     return "steps", messages
-
-
-def _result(
-    tools: Mapping[str, Callable[..., str]], name: str, arguments: Mapping[str, Any]
-) -> str:
-    if name not in tools:
-        return f"error: there is no tool {name}"
-    try:
-        return tools[name](**arguments)
-    except Exception as error:
-        return f"error: {error}"
 
 
 def to_do(events: list[dict[str, Any]], effects: Sequence[str]) -> list[tuple[str, str]]:

@@ -21,3 +21,12 @@ def wanda_from_inputs(weight: Tensor, x: Tensor, sparsity: float | int) -> Tenso
 def round_through(x: Tensor, scale: float | int, bits: int) -> Tensor:
     """Return x rounded to multiples of a number, with a gradient that passes through."""
     return compression.straight_through(x, torch.full_like(x[..., :1], scale), bits)
+
+
+def column_step(weight: Tensor, rounded: Tensor, gram: Tensor) -> Tensor:
+    """Return the best columns 1, 2, ... of a matrix (O, I) whose column 0 must be `rounded`.
+
+    Best means: the outputs change as little as possible, for inputs X with XᵀX = `gram`.
+    """
+    upper = compression.inverse_factor(gram, damping=0.0).to(weight.dtype)
+    return compression.corrected(weight, rounded, upper, 0)

@@ -12,16 +12,16 @@ ABILITIES = (
     ),
     ability(
         "evaluation",
-        "build perplexity over windows, BLEU, ROUGE-L, a greedy match of vectors, ECE, MinHash and "
-        "a watermark's z-score, and say what each of them does not measure",
-        exercises="windows bleu rouge_l greedy_match ece minhash watermark",
+        "build perplexity over windows, BLEU, ROUGE-L, a greedy match of vectors, ECE, MinHash, "
+        "and say what each of them does not measure",
+        exercises="windows bleu rouge_l greedy_match ece minhash",
         questions="windows_count tokenizers normalisation bleu_short rouge_hand meaning bug_ece "
-        "minhash_error watermark_length",
+        "minhash_error",
     ),
     ability(
         "evaluation",
         "measure bias, refusals, memorised text and watermarks, with the errors of both kinds",
         exercises="watermark",
-        questions="judge base_rate refusal exposure_value copies",
+        questions="judge base_rate refusal exposure_value copies watermark_length",
     ),
 )

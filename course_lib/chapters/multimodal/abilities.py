@@ -8,7 +8,7 @@ ABILITIES = (
         "build a vision transformer's tokens from a picture, and CLIP's loss and its classes made "
         "of words",
         exercises="patchify embedding clip_loss zero_shot",
-        questions="patches convolution positions scale rivals duplicates",
+        questions="patches convolution positions scale rivals duplicates bug_patchify",
     ),
     ability(
         "multimodal",

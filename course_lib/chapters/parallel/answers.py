@@ -7,22 +7,9 @@ from torch import Tensor
 
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.costs import zero_memory
-from course_lib.parallel.data_parallel import average_gradients
 from course_lib.parallel.ring_attention import contiguous_positions, ring_attention
 from course_lib.parallel.shards import gather_row, own_shard, reduce_to_shard
 from course_lib.parallel.tensor_parallel import vocab_parallel_losses
-from course_lib.parallel.threads import run_ranks
-
-
-def mean_of_batch(targets: Sequence[int], means: Sequence[float | int]) -> float:
-    """Return the mean over the targets of all ranks, from those of each rank."""
-    found = run_ranks(
-        lambda comm: average_gradients(
-            comm, [torch.tensor([float(means[comm.rank])])], targets[comm.rank]
-        ),
-        len(targets),
-    )
-    return found[0][0].item()
 
 
 def sharded_step(

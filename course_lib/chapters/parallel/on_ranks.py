@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from course_lib.parallel.threads import ThreadCommunicator, run_ranks
-from course_lib.study.check.spec import Call, call
+from course_lib.study.check.spec import Alternative, Call, Misconception, call
 
 SECONDS = 2
 
@@ -25,6 +25,26 @@ def on_metered_ranks(function: Callable[..., Any]) -> Callable[..., Any]:
     return _everywhere(
         function, lambda comm, result: [result, comm.meter.messages, comm.meter.bytes]
     )
+
+
+def right_on_ranks(name: str, function: Callable[..., Any]) -> Alternative:
+    """Return another right answer of an exercise that is run by `on_ranks`."""
+    return Alternative(name, on_ranks(function))
+
+
+def wrong_on_ranks(name: str, function: Callable[..., Any], explanation: str) -> Misconception:
+    """Return a mistake in an exercise that is run by `on_ranks`."""
+    return Misconception(name, on_ranks(function), explanation)
+
+
+def metered_right(name: str, function: Callable[..., Any]) -> Alternative:
+    """Return another right answer of an exercise that is run by `on_metered_ranks`."""
+    return Alternative(name, on_metered_ranks(function))
+
+
+def metered_wrong(name: str, function: Callable[..., Any], explanation: str) -> Misconception:
+    """Return a mistake in an exercise that is run by `on_metered_ranks`."""
+    return Misconception(name, on_metered_ranks(function), explanation)
 
 
 def per_rank(given: Sequence[Sequence[Any]]) -> Call:

@@ -5,13 +5,33 @@ Checked against:  `course_lib.parallel`, from which the numeric answers are comp
 """
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
-from course_lib.chapters.parallel.answers import mean_of_batch
-from course_lib.parallel import bubble_fraction, collective_traffic, zero_memory
+import torch
+
+from course_lib.parallel import (
+    average_gradients,
+    bubble_fraction,
+    collective_traffic,
+    run_ranks,
+    zero_memory,
+)
 from course_lib.parallel.layout import forward_passes
 from course_lib.study.ask.question import FindTheBug, Numeric, OneAnswer, OrderSteps, SeveralAnswers
 from course_lib.study.ask.question_parts import Slip, right, wrong
+
+
+def _mean_of_batch(targets: Sequence[int], means: Sequence[float | int]) -> float:
+    """Return the mean over the targets of all ranks, from those of each rank."""
+    found = run_ranks(
+        lambda comm: average_gradients(
+            comm, [torch.tensor([float(means[comm.rank])])], targets[comm.rank]
+        ),
+        len(targets),
+    )
+    return found[0][0].item()
+
 
 RING_BYTES = Numeric(
     id="parallel.ring_bytes",
@@ -91,7 +111,7 @@ MEANS = Numeric(
         "low": rng.choice([1.3, 1.7, 2.1]),
         "high": rng.choice([5.3, 6.1, 7.9]),
     },
-    answer=lambda few, many, low, high: mean_of_batch((few, many), (low, high)),
+    answer=lambda few, many, low, high: _mean_of_batch((few, many), (low, high)),
     explain=lambda few, many, low, high: (
         f"({few} · {low} + {many} · {high}) / {few + many} = "
         f"{(few * low + many * high) / (few + many):.3f}: each rank is weighted by its targets."

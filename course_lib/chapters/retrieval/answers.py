@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from course_lib.retrieval import moved_centres, nearest_centres
+
 
 def bm25_scores(
     query: Sequence[str], texts: Sequence[Sequence[str]], k1: float | int, b: float | int
@@ -27,6 +29,13 @@ def bm25_scores(
             tf = text.count(word)
             scores[i] += idf * tf / (tf + k1 * (1 - b + b * len(text) / mean))
     return scores
+
+
+def kmeans_step(
+    points: Float[Tensor, "N D"], centres: Float[Tensor, "K D"]
+) -> Float[Tensor, "K D"]:
+    """Return the centres after one round; a centre without points stays where it is."""
+    return moved_centres(points, centres, nearest_centres(points, centres))[0]
 
 
 def ivf_search(

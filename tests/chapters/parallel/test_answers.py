@@ -10,10 +10,6 @@ from course_lib.chapters.parallel.published import PUBLISHED, predicted_share
 from course_lib.parallel import run_ranks
 
 
-def test_the_mean_of_a_batch():
-    assert answers.mean_of_batch((1, 4), (1, 4)) == pytest.approx(3.4)
-
-
 def test_a_sharded_step():
     def program(comm):
         gradient = torch.tensor([2.0, 4.0, 6.0]) * comm.rank

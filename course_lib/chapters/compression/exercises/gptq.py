@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib import compression
+from course_lib.chapters.compression import answers
 from course_lib.chapters.compression.exercises import generators
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -80,7 +80,7 @@ GPTQ_STEP = Exercise(
         "that the outputs X Wᵀ change as little as possible in the sum of squares. With H = gram⁻¹ "
         "that is W[:, j] − (W[:, 0] − rounded) / H[0, 0] · H[0, j]."
     ),
-    solution=compression.column_step,
+    solution=answers.column_step,
     reference=_by_normal_equations,
     generator=generators.gptq_step,
     probes=(

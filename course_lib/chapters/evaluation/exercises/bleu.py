@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from course_lib import evaluation
+from course_lib.chapters.evaluation import answers
 from course_lib.chapters.evaluation.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
@@ -109,7 +109,7 @@ BLEU = Exercise(
         "all hypotheses are fewer than the r words of all references. If an order has no match, "
         "or no n-gram at all, the result is 0."
     ),
-    solution=evaluation.bleu_of_words,
+    solution=answers.bleu_of_words,
     reference=_reference,
     generator=generators.bleu,
     probes=(

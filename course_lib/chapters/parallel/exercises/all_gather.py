@@ -4,16 +4,14 @@ import torch
 
 from course_lib import parallel
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_metered_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_metered_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_metered_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    metered_right,
+    metered_wrong,
+    of_ranks,
+    on_metered_ranks,
+    per_rank,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _all(given):
@@ -135,41 +133,41 @@ ALL_GATHER = Exercise(
         Probe("in double precision", _tensors(2, 3, dtype=torch.float64), "Any dtype."),
     ),
     misconceptions=(
-        _wrong(
+        metered_wrong(
             "in the order of arrival",
             _order_of_arrival,
             "Your list starts with the rank's own tensor on every rank. What arrives in step s "
             "comes from rank (r - s) % n: put it there.",
         ),
-        _wrong(
+        metered_wrong(
             "the own tensor sent each time",
             _own_again,
             "Your left neighbour's tensor arrives again and again. Send on what arrived last.",
         ),
-        _wrong(
+        metered_wrong(
             "the own tensor left out", _without_own, "The list has n tensors, this rank's included."
         ),
-        _wrong(
+        metered_wrong(
             "one step too few",
             _one_missing,
             "n - 1 tensors have to arrive: n - 1 messages, not n - 2.",
         ),
-        _wrong(
+        metered_wrong(
             "everything sent each time",
             _all_sent,
             "You send all that you have in every step, n times too many bytes. Send the newest "
             "only.",
         ),
-        _wrong(
+        metered_wrong(
             "from the other side",
             _mirrored,
             "What comes from the left in step s was rank (r - s)'s, not rank (r + s)'s.",
         ),
     ),
     alternatives=(
-        _right("around, then sorted", _around),
-        _right("to the left", _leftwards),
-        _right("directly to each", _to_each),
+        metered_right("around, then sorted", _around),
+        metered_right("to the left", _leftwards),
+        metered_right("directly to each", _to_each),
     ),
     hints=(
         "Keep a list of n places; this rank's own tensor has place r.",

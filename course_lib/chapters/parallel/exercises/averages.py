@@ -4,16 +4,14 @@ import torch
 
 from course_lib import parallel
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    of_ranks,
+    on_ranks,
+    per_rank,
+    right_on_ranks,
+    wrong_on_ranks,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _weighted(given):
@@ -112,44 +110,46 @@ AVERAGE = Exercise(
         Probe("one target each", _gradients(1, 1, 1), "The total is 3."),
     ),
     misconceptions=(
-        _wrong(
+        wrong_on_ranks(
             "the mean of the means",
             _plain_mean,
             "The mean of the ranks' means is that of the batch only if all have equally "
             "many targets. Weight each by its targets.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "summed",
             _summed,
             "A sum of n means is about n times too large. Weight each by its share of the targets.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "averaged twice",
             _averaged_twice,
             "Your weights add up to 1, so dividing by the number of ranks averages a second time.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "not weighted",
             _not_weighted,
             "You divide by all targets, but the gradients are means, not sums. Multiply by "
             "`targets` first.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "not divided",
             _not_divided,
             "That is the gradient of the sum. Divide by the targets of all ranks.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "divided by the most",
             _most_targets,
             "Divide by the sum of the targets of all ranks, not by the largest number.",
         ),
-        _wrong("only its own", _only_own, "Every rank needs the gradient of the whole batch."),
+        wrong_on_ranks(
+            "only its own", _only_own, "Every rank needs the gradient of the whole batch."
+        ),
     ),
     alternatives=(
-        _right("tensor by tensor", _one_by_one),
-        _right("the share first", _share_first),
-        _right("everything gathered", _gathered_counts),
+        right_on_ranks("tensor by tensor", _one_by_one),
+        right_on_ranks("the share first", _share_first),
+        right_on_ranks("everything gathered", _gathered_counts),
     ),
     hints=(
         "A mean times its number of targets is a sum. Sums of different ranks can be added.",

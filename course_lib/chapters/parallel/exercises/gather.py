@@ -6,16 +6,14 @@ import torch
 
 from course_lib.chapters.parallel import answers
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    of_ranks,
+    on_ranks,
+    per_rank,
+    right_on_ranks,
+    wrong_on_ranks,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _whole_layers(given):
@@ -133,42 +131,42 @@ GATHER = Exercise(
         Probe("square", _layers(2, 3, 3, 3), "A weight of any shape is (outputs, inputs)."),
     ),
     misconceptions=(
-        _wrong(
+        wrong_on_ranks(
             "no relu at the end",
             _no_relu_at_the_end,
             "Every layer ends with relu, the last one too.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "transposed",
             _transposed,
             "The row is the weight as (outputs, inputs). Make it a matrix of that shape, then use "
             ".T.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "only its own part",
             _own_part_only,
             "You compute with this rank's shard and zeros. Gather the others' shards first.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "padding in front",
             _padding_in_front,
             "The padding is at the end: keep the first numbers.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "interleaved",
             _interleaved,
             "The shards stand one after another: torch.cat, not a stack along the last axis.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "activations summed",
             _activations_summed,
             "Each rank has rows of its own. Only weights are shared, so activations are not added.",
         ),
     ),
     alternatives=(
-        _right("one line", _one_line),
-        _right("all gathered first", _all_first),
-        _right("by all-reduce", _by_hand_of_reduce),
+        right_on_ranks("one line", _one_line),
+        right_on_ranks("all gathered first", _all_first),
+        right_on_ranks("by all-reduce", _by_hand_of_reduce),
     ),
     hints=(
         "row = torch.cat(comm.all_gather(shard)) has all numbers of the layer, then padding.",

@@ -5,16 +5,14 @@ import torch.nn.functional as F
 
 from course_lib.chapters.parallel import answers
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    of_ranks,
+    on_ranks,
+    per_rank,
+    right_on_ranks,
+    wrong_on_ranks,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _whole_mlp(given):
@@ -114,42 +112,44 @@ MLP = Exercise(
         Probe("wide", _parts(2, 3, width=5, seed=3), "The result has the width of x."),
     ),
     misconceptions=(
-        _wrong(
+        wrong_on_ranks(
             "the bias on every rank",
             _bias_each,
             "Every rank adds the bias before the sum, so it is in there n times. Add it "
             "afterwards.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "not summed",
             _not_summed,
             "Each rank has a part of the sum over the hidden units. Add the parts: all_reduce.",
         ),
-        _wrong("no bias", _no_bias, "The outer bias is missing. Add it once, after the sum."),
-        _wrong(
+        wrong_on_ranks(
+            "no bias", _no_bias, "The outer bias is missing. Add it once, after the sum."
+        ),
+        wrong_on_ranks(
             "the inner bias forgotten",
             _inner_bias_forgotten,
             "relu(x @ up.T + up_bias): each hidden unit has a bias of its own.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "averaged", _mean, "The parts add up to the result; they are not n estimates of it."
         ),
-        _wrong(
+        wrong_on_ranks(
             "relu after the sum",
             _relu_at_the_end,
             "relu belongs to the hidden units, before the second product. A rank has whole hidden "
             "units, so it can apply it alone.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "the inner bias outside",
             _inner_bias_summed,
             "The inner bias is added before relu, not after it.",
         ),
     ),
     alternatives=(
-        _right("by F.linear", _linear),
-        _right("the bias on one rank", _bias_on_one),
-        _right("the bias in parts", _bias_in_parts),
+        right_on_ranks("by F.linear", _linear),
+        right_on_ranks("the bias on one rank", _bias_on_one),
+        right_on_ranks("the bias in parts", _bias_in_parts),
     ),
     hints=(
         "Hidden units do not need each other: relu(x @ up.T + up_bias) is complete on each rank.",

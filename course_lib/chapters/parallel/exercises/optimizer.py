@@ -4,16 +4,14 @@ import torch
 
 from course_lib.chapters.parallel import answers
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    of_ranks,
+    on_ranks,
+    per_rank,
+    right_on_ranks,
+    wrong_on_ranks,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _unsharded(given):
@@ -146,36 +144,36 @@ SHARD = Exercise(
         Probe("a first step", _step(2, 5, momentum=0.0), "All momenta are 0."),
     ),
     misconceptions=(
-        _wrong(
+        wrong_on_ranks(
             "the sum of the gradients",
             _sum_of_gradients,
             "reduce_scatter adds up. Divide by the number of ranks for the mean.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "its own gradient",
             _own_gradient,
             "You update the shard with the rank's own gradient. Reduce-scatter it first.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "not gathered",
             _not_gathered,
             "Each rank has changed its shard only, and models differ from now on. Gather the "
             "shards.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "the old momentum",
             _old_momentum,
             "You step along the old momentum. Update it first, then use the new one.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "momentum forgotten", _no_momentum, "m = beta · m + g: the old momentum counts too."
         ),
-        _wrong("uphill", _upwards, "The step goes against the gradient: p − rate · m."),
+        wrong_on_ranks("uphill", _upwards, "The step goes against the gradient: p − rate · m."),
     ),
     alternatives=(
-        _right("all-reduce, then cut", _by_all_reduce),
-        _right("changes gathered", _changes_gathered),
-        _right("by split", _by_split),
+        right_on_ranks("all-reduce, then cut", _by_all_reduce),
+        right_on_ranks("changes gathered", _changes_gathered),
+        right_on_ranks("by split", _by_split),
     ),
     hints=(
         "Pad a row with torch.cat((x, x.new_zeros(n * S - len(x)))); .chunk(n) cuts it.",

@@ -4,16 +4,14 @@ import torch
 
 from course_lib import parallel
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_metered_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_metered_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_metered_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    metered_right,
+    metered_wrong,
+    of_ranks,
+    on_metered_ranks,
+    per_rank,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _sums(given):
@@ -150,40 +148,42 @@ REDUCE_SCATTER = Exercise(
         ),
     ),
     misconceptions=(
-        _wrong(
+        metered_wrong(
             "everything sent around",
             _gathered,
             "The sums are right, but each rank sends all chunks in every step, n times too many "
             "bytes. Send one chunk per step: the one that is being added up.",
         ),
-        _wrong(
+        metered_wrong(
             "the neighbour's chunk",
             _started_with_own,
             "Rank r ends with the sum of chunks r + 1. Start one earlier: the first chunk that "
             "rank "
             "r sends is (r - 1) % n, and after n - 1 steps chunk r arrives.",
         ),
-        _wrong(
+        metered_wrong(
             "one step too few",
             _stopped_early,
             "A chunk must pass all n ranks, which takes n - 1 messages.",
         ),
-        _wrong(
+        metered_wrong(
             "passed on without adding",
             _never_added,
             "Add this rank's own chunk to what arrives before you send it on.",
         ),
-        _wrong(
+        metered_wrong(
             "only own chunks sent",
             _own_chunks_sent,
             "You send your own chunks, not the sum so far. Send on what you have added up.",
         ),
-        _wrong("averaged", _averaged, "The sum is wanted. Dividing by n is left to the caller."),
+        metered_wrong(
+            "averaged", _averaged, "The sum is wanted. Dividing by n is left to the caller."
+        ),
     ),
     alternatives=(
-        _right("to the left", _to_the_left),
-        _right("directly to the owner", _directly),
-        _right("post, then receive", _sent_then_received),
+        metered_right("to the left", _to_the_left),
+        metered_right("directly to the owner", _directly),
+        metered_right("post, then receive", _sent_then_received),
     ),
     hints=(
         "Follow chunk 0 with three ranks: it starts at rank 1, goes to rank 2, and ends at rank 0.",

@@ -7,17 +7,15 @@ import torch.nn.functional as F
 
 from course_lib.chapters.parallel import answers
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_ranks, per_rank
+from course_lib.chapters.parallel.on_ranks import (
+    of_ranks,
+    on_ranks,
+    per_rank,
+    right_on_ranks,
+    wrong_on_ranks,
+)
 from course_lib.flash import join_parts
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_ranks(function))
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _numbers(count, x):
@@ -163,39 +161,41 @@ RING = Exercise(
         Probe("wide", _text(2, 2, width=6), "The scale is 1 / sqrt(D)."),
     ),
     misconceptions=(
-        _wrong("not causal", _not_causal, "Every token reads the whole text. Mask later tokens."),
-        _wrong(
+        wrong_on_ranks(
+            "not causal", _not_causal, "Every token reads the whole text. Mask later tokens."
+        ),
+        wrong_on_ranks(
             "only its own keys",
             _own_only,
             "A rank's tokens read the ranks before it too. Pass keys and values around.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "the same mask for all pieces",
             _mask_of_own,
             "The triangle is right for the rank's own piece only. Compare positions in the whole "
             "text: those of rank s begin at s · T.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "own piece not masked",
             _whole_pieces,
             "You leave out later ranks, but inside the rank's own piece later tokens are read too.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "outputs averaged",
             _averaged,
             "Parts are weighted by their sums of exponentials. Join them by their logsumexps.",
         ),
-        _wrong("not scaled", _not_scaled, "Divide the scores by sqrt(D)."),
-        _wrong(
+        wrong_on_ranks("not scaled", _not_scaled, "Divide the scores by sqrt(D)."),
+        wrong_on_ranks(
             "masked scores set to zero",
             _zero_scores,
             "exp(0) = 1, so a masked score of 0 still gets weight. Set it to -inf.",
         ),
     ),
     alternatives=(
-        _right("running sums", _with_sums),
-        _right("joined by logsumexps", _with_joins),
-        _right("all keys gathered", _all_keys),
+        right_on_ranks("running sums", _with_sums),
+        right_on_ranks("joined by logsumexps", _with_joins),
+        right_on_ranks("all keys gathered", _all_keys),
     ),
     hints=(
         "In step s = 0, 1, ... the keys here are those of rank (r - s) % n. Later ranks' keys "

@@ -7,16 +7,14 @@ import torch.nn.functional as F
 
 from course_lib.chapters.parallel import answers
 from course_lib.chapters.parallel.exercises import generators
-from course_lib.chapters.parallel.on_ranks import of_ranks, on_ranks, per_rank
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe
-
-
-def _wrong(name, function, explanation):
-    return Misconception(name, on_ranks(function), explanation)
-
-
-def _right(name, function):
-    return Alternative(name, on_ranks(function))
+from course_lib.chapters.parallel.on_ranks import (
+    of_ranks,
+    on_ranks,
+    per_rank,
+    right_on_ranks,
+    wrong_on_ranks,
+)
+from course_lib.study.check.spec import Exercise, Probe
 
 
 def _whole_loss(given):
@@ -147,44 +145,44 @@ LOSS = Exercise(
         Probe("one token", _logits(2, 3, targets=(2,)), "The first id of the second rank."),
     ),
     misconceptions=(
-        _wrong(
+        wrong_on_ranks(
             "its own maximum",
             _own_maximum,
             "Each rank subtracts its own maximum, so the sums have different scales and cannot be "
             "added. Take the maximum over the ranks first.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "its own normaliser",
             _own_normaliser,
             "The sum of exponentials runs over the whole vocabulary, not over this rank's part.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "logsumexps added",
             _summed_logsumexps,
             "Sums of exponentials add up; their logarithms do not.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "a target on every rank",
             _target_everywhere,
             "A rank that does not have the target must contribute 0, not some other logit.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "the start forgotten",
             _not_shifted,
             "Column 0 of this rank is id `start`. Subtract start from the target.",
         ),
-        _wrong(
+        wrong_on_ranks(
             "no maximum at all",
             _no_maximum,
             "exp of a large logit is infinite. Subtract the maximum of all ranks first.",
         ),
-        _wrong("summed over tokens", _summed, "The mean over the tokens is wanted."),
+        wrong_on_ranks("summed over tokens", _summed, "The mean over the tokens is wanted."),
     ),
     alternatives=(
-        _right("three reductions", _by_parts),
-        _right("by logsumexps", _by_logsumexps),
-        _right("by numbers of columns", _by_numbers),
-        _right("all logits gathered", _gathered),
+        right_on_ranks("three reductions", _by_parts),
+        right_on_ranks("by logsumexps", _by_logsumexps),
+        right_on_ranks("by numbers of columns", _by_numbers),
+        right_on_ranks("all logits gathered", _gathered),
     ),
     hints=(
         'highest = comm.all_reduce(logits.amax(1), "max"); then sums of exp(logits - highest).',

@@ -2,7 +2,6 @@
 
 import torch
 
-from course_lib import retrieval
 from course_lib.chapters.retrieval import answers
 from course_lib.chapters.retrieval.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -106,7 +105,7 @@ KMEANS = Exercise(
         "Euclidean distance, and return the centres (K, D), each moved to the mean of its points. "
         "A centre without points stays where it is."
     ),
-    solution=retrieval.kmeans_step,
+    solution=answers.kmeans_step,
     reference=_means,
     generator=generators.kmeans,
     probes=(
