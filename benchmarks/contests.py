@@ -148,4 +148,12 @@ CONTESTS = (
               f"transformers, {how}")
         for how in ("one answer at a time", "one group at a time", "one batch")
     ),
+    Contest(
+        "serving many requests",
+        "transformers' generate_batch",
+        "serving",
+        "times theirs",
+        {"measured": "together", "contestant": "ours, chunked"},
+        about=("model", "requests"),
+    ),
 )  # fmt: skip
