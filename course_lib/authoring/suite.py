@@ -17,6 +17,7 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from course_lib.authoring import machine_speed
 from course_lib.authoring.suite_plan import SuiteStep, quick_choice, steps
@@ -32,7 +33,15 @@ from course_lib.authoring.suite_record import (
 RECORD, SLOWNESS, LEFT_OUT = (f"COURSE_TEST_{name}" for name in ("RECORD", "SLOWNESS", "LEFT_OUT"))
 SPARE = 1.5
 """By how much the limits grow beyond the slowness at the start, since more programs may come."""
-Ended = tuple[str, int, float]
+
+
+class Ended(NamedTuple):
+    """How a step ended: its exit status, its seconds, the units of which nothing ran."""
+
+    name: str
+    status: int
+    seconds: float
+    not_run: tuple[str, ...] = ()
 
 
 def run_whole(quick: bool = False, resume: bool = False, store_times: bool = False) -> int:
@@ -72,7 +81,7 @@ def run(chosen: Sequence[SuiteStep], record: Path, gone: Collection[str] = ()) -
             if step is not None:
                 ended.append(_run_step(step, variables, record, slowness))
     print(summary(ended), flush=True)
-    return int(any(status for _, status, _ in ended))
+    return int(any(each.status for each in ended))
 
 
 def _run_step(step: SuiteStep, variables: dict[str, str], record: Path, slowness: float) -> Ended:
@@ -86,7 +95,9 @@ def _run_step(step: SuiteStep, variables: dict[str, str], record: Path, slowness
     seconds = time.monotonic() - began
     if done.returncode == 0 and step.units == (step.name,):
         note(record, step.name, seconds / slowness)
-    return step.name, done.returncode, seconds
+    passed = read_seconds(record)
+    not_run = tuple(unit for unit in step.units if unit not in passed)
+    return Ended(step.name, done.returncode, seconds, () if done.returncode else not_run)
 
 
 def environment(
@@ -166,11 +177,12 @@ def minutes(seconds: float) -> str:
 
 
 def summary(ended: Sequence[Ended]) -> str:
-    """Return the closing lines: each step with its time, and what it comes to."""
+    """Return the closing lines: each step with its time, what never ran, what it comes to."""
     lines = ["", "== Summary =="]
-    for name, status, seconds in ended:
-        lines.append(f"{'ok  ' if status == 0 else 'FAIL'}  {name:<10} {seconds:7.1f} s")
-    failed = [name for name, status, _ in ended if status]
-    total = sum(seconds for _, _, seconds in ended)
+    for each in ended:
+        lines.append(f"{'FAIL' if each.status else 'ok  '}  {each.name:<10} {each.seconds:7.1f} s")
+        lines += [f"      nothing ran of {unit}" for unit in each.not_run]
+    failed = [each.name for each in ended if each.status]
+    total = sum(each.seconds for each in ended)
     verdict = f"Failed: {', '.join(failed)}" if failed else "All steps passed"
     return "\n".join([*lines, f"{verdict}, in {total:.0f} s."])

@@ -36,6 +36,17 @@ def test_every_step_runs_though_one_fails(record: Path, capfd: pytest.CaptureFix
     assert list(suite_record.read_seconds(record)) == ["Two"]
 
 
+def test_what_never_ran_is_named_though_its_step_ended_well(
+    record: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = "from course_lib.authoring.suite_record import note; import os, pathlib; "
+    program += "note(pathlib.Path(os.environ['COURSE_TEST_RECORD']), 'a', 1.0)"
+    assert suite.run([SuiteStep("Parts", ("-c", program), ("a", "b"))], record) == 0
+    printed = capfd.readouterr().out
+    assert "nothing ran of b\n" in printed
+    assert "nothing ran of a\n" not in printed
+
+
 def test_what_has_passed_is_not_run_again_and_that_is_said(
     record: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

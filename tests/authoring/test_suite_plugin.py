@@ -12,7 +12,7 @@ from course_lib.authoring import machine_speed, suite, suite_record
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
     "tests/test_good.py": (
-        "def test_one(): pass\ndef test_two(): assert sum(n * n for n in range(10**6))\n"
+        "def test_one(): pass\ndef test_two(): assert sum(n * n for n in range(4 * 10**6))\n"
     ),
     "tests/test_bad.py": "def test_one(): pass\ndef test_two(): assert 0\n",
     "tests/test_long.py": (
