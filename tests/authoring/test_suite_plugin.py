@@ -31,6 +31,7 @@ FILES = {
     "tests/seconds.tsv": "tests/test_long.py\t900.0\ntests/test_bad.py\t1.0\n",
 }
 APART = suite_record.APART[0] + "::test_slug"
+NOT_NEEDED = ("nbval", "hypothesispytest", "anyio")  # they take seconds to load
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def run(tmp_path: Path):
         passed = suite_record.read_seconds(record)
         variables = suite.environment(tmp_path, record, 1.0, passed)
         variables |= {machine_speed.PATIENCE: "2.5", "PYTHONPATH": str(ROOT)}
-        variables.pop("PYTEST_ADDOPTS", None)
+        variables["PYTEST_ADDOPTS"] = " ".join(f"-p no:{name}" for name in NOT_NEEDED)
         command = [sys.executable, "-m", "pytest", "tests", "-v", "-p", "tests.suite_plugin"]
         done = subprocess.run(
             [*command, *options], cwd=tmp_path, env={**os.environ, **variables}, capture_output=True
