@@ -45,6 +45,7 @@ HELP = """\
 A hands-on course on the insides of large language models.
 
   python3 start.py lab        open the course in JupyterLab, in your own copy of the notebooks
+  python3 start.py lab 04     the same, opened at notebook 04
   python3 start.py test       check everything: style, types, tests, every notebook
 
 The first start makes the folder .venv beside this file and installs what the course needs there:
@@ -116,7 +117,7 @@ class Progress:
         if self.live:
             width = shutil.get_terminal_size().columns - 1
             print("\r" + line[:width].ljust(width), end="", flush=True)
-        elif kind not in self.seen or seconds - self.printed >= 30:
+        elif kind not in self.seen or seconds - self.printed >= 10:
             print(line, flush=True)
             self.printed = seconds
         self.seen.add(kind)
@@ -155,14 +156,33 @@ def read_stamp() -> dict[str, str]:
 def stage(line: str, found: int) -> str | None:
     """What a line of pip's output means to somebody who waits; None for one that says nothing."""
     words = line.split()
-    if line.startswith("Installing collected packages:"):
-        return f"Installing {len(words) - 3} packages (the longest part)"
     if line.startswith("Collecting ") and len(words) > 1:
         return f"Looking for {re.split('[^A-Za-z0-9._-]', words[1])[0]}, package {found}"
     if words[:1] == ["Downloading"] and line.rstrip().endswith("B)"):
         name = words[1].rsplit("/", 1)[-1].split("-")[0]
         return f"Downloading {name} {' '.join(words[2:])}, package {found}"
     return None
+
+
+def packages() -> set[str]:
+    """The names of the packages that stand in the environment, each with its version."""
+    places = [*VENV.glob("lib/python*/site-packages"), VENV / "Lib" / "site-packages"]
+    return {folder.stem for place in places for folder in place.glob("*.dist-info")}
+
+
+def unpacking(line: str, before: set[str]) -> str:
+    """Which package pip installs now: the first of those in `line` that has not come since."""
+    names = re.split("[, ]+", line.split(":")[1].strip())
+    come = {_plain(each.split("-")[0]) for each in packages() - before}
+    waiting = [name for name in names if _plain(name) not in come]
+    if not waiting:
+        return f"Installing {len(names)} packages: all are there, pip is finishing"
+    return f"Installing {waiting[0]}, {len(names) - len(waiting) + 1} of {len(names)}"
+
+
+def _plain(name: str) -> str:
+    """A package's name as pip compares it."""
+    return re.sub("[-_.]+", "-", name).lower()
 
 
 def explain(output: str) -> str:
@@ -178,7 +198,7 @@ def explain(output: str) -> str:
 def run_logged(command: list[str], progress: Progress, text: str) -> None:
     """Run a command with its output in the log, show what its lines tell, explain a failure."""
     output: list[str] = []
-    found = 0
+    found, installing, before = 0, "", packages()
     with LOG.open("a", encoding="utf-8") as log, _child(command, log) as child:
         for line in _lines(child):
             if line:
@@ -187,6 +207,10 @@ def run_logged(command: list[str], progress: Progress, text: str) -> None:
                 output.append(line)
                 found += line.startswith("Collecting ")
                 text = stage(line, found) or text
+                if line.startswith("Installing collected packages:"):
+                    installing = line  # the longest part, in which pip says nothing
+            if installing:
+                text = unpacking(installing, before)
             progress.show(text)
     if child.returncode:
         progress.close()

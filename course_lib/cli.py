@@ -133,9 +133,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
-    from course_lib.authoring.suite import run, steps
+    from course_lib.authoring.suite import run_whole
 
-    return run(steps(options.quick))
+    return run_whole(options.quick, options.resume, options.store_times)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -373,7 +373,8 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
     "test": (
         _test,
         "check the course itself: style, types, tests, the browser and every notebook",
-        "For those who change the course. Each part runs even when an earlier one has failed. The "
+        "For those who change the course. Says first what runs and about how long it takes on this "
+        "machine. Each part runs even when an earlier one has failed. The "
         "tests in a browser need Chromium: root on Debian gets it from the system's packages, "
         "others are told how to install it.",
     ),

@@ -83,7 +83,20 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
 
 def _add_author_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     of["test"].add_argument(
-        "--quick", action="store_true", help="leave out the browser and the notebooks"
+        "--quick",
+        action="store_true",
+        help="five minutes on two idle cores: leave out the browser, the notebooks and the tests "
+        "that take longest; they are named",
+    )
+    of["test"].add_argument(
+        "--resume",
+        action="store_true",
+        help="run only what has not passed yet, as long as no file of the course has changed",
+    )
+    of["test"].add_argument(
+        "--store-times",
+        action="store_true",
+        help="for authors: keep how long each part took, in tests/seconds.tsv",
     )
     of["new"].add_argument("slug", metavar="SLUG", help="its name, such as beam_search")
     of["new"].add_argument(

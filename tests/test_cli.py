@@ -417,37 +417,12 @@ def test_a_missing_part_of_the_course_itself_is_a_bug_and_shown_whole(
         cli.main(["doctor"])
 
 
-def test_a_quick_test_leaves_browser_and_notebooks_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [step.name for step in suite.steps(quick=False)]
-    assert names == ["Format", "Lint", "Types", "Tests", "Browser", "Notebooks"]
-    assert [step.name for step in suite.steps(quick=True)] == names[:-2]
-    seen: list[tuple[suite.SuiteStep, ...]] = []
-    monkeypatch.setattr(suite, "run", lambda chosen: seen.append(chosen) or 0)
-    assert cli.main(["test", "--quick"]) == 0
-    assert seen == [suite.steps(quick=True)]
-
-
-def test_every_step_runs_though_one_fails(capfd: pytest.CaptureFixture[str]) -> None:
-    show = "import os; print(os.environ['COURSE_REPLAY'], os.environ['COURSE_HOME'])"
-    chosen = (
-        suite.SuiteStep("One", ("-c", "print('first'); exit(5)")),
-        suite.SuiteStep("Two", ("-c", show)),
-    )
-    assert suite.run(chosen) == 1
-    printed = capfd.readouterr().out
-    assert printed.index("== 1/2 One ==") < printed.index("first") < printed.index("== 2/2 Two ==")
-    assert "\nFAIL  One" in printed
-    assert "\nok    Two" in printed
-    assert "Failed: One, in" in printed
-    assert suite.run(chosen[1:]) == 0
-    assert "All steps passed, in" in capfd.readouterr().out
-
-
-def test_a_step_touches_nothing_of_the_person(tmp_path: Path) -> None:
-    variables = suite.environment(tmp_path)
-    assert variables["COURSE_REPLAY"] == "1"
-    for name in ("COURSE_HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
-        assert Path(variables[name]).is_relative_to(tmp_path)
+def test_the_test_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, ...]] = []
+    monkeypatch.setattr(suite, "run_whole", lambda *given: seen.append(given) or 0)
+    for options in ([], ["--quick"], ["--resume"], ["--store-times"]):
+        assert cli.main(["test", *options]) == 0
+    assert seen == [(False,) * 3, (True, False, False), (False, True, False), (False, False, True)]
 
 
 def test_the_test_needs_the_whole_course(

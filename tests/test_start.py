@@ -138,9 +138,45 @@ def test_progress_is_told_in_plain_words(start: ModuleType) -> None:
     assert start.stage("Collecting torch>=2.5 (from x)", 3) == "Looking for torch, package 3"
     line = "  Downloading torch-2.13.0-cp311.whl (180.4 MB)"
     assert start.stage(line, 7) == "Downloading torch (180.4 MB), package 7"
-    assert "Installing 3 packages" in start.stage("Installing collected packages: a, b, c", 9)
     assert start.stage("  Using cached x", 3) is None
     assert start.stage("", 3) is None
+
+
+def test_while_pip_is_silent_the_packages_are_seen_as_they_come(start: ModuleType) -> None:
+    if os.name == "nt":
+        place = start.VENV / "Lib" / "site-packages"
+    else:
+        place = start.VENV / "lib" / "python3.11" / "site-packages"
+    (place / "old-1.0.dist-info").mkdir(parents=True)
+    (place / "updated-1.0.dist-info").mkdir()
+    before = start.packages()
+    line = "Installing collected packages: mpmath, Jinja2, updated, ruamel.yaml\n"
+    assert start.unpacking(line, before) == "Installing mpmath, 1 of 4"
+    (place / "mpmath-1.3.0.dist-info").mkdir()
+    (place / "jinja2-3.1.6.dist-info").mkdir()
+    assert start.unpacking(line, before) == "Installing updated, 3 of 4"
+    (place / "updated-1.0.dist-info").rename(place / "updated-1.1.dist-info")
+    assert start.unpacking(line, before) == "Installing ruamel.yaml, 4 of 4"
+    (place / "ruamel_yaml-0.18.dist-info").mkdir()
+    assert "finishing" in start.unpacking(line, before)
+
+
+def test_a_silent_installation_is_shown_package_by_package(start: ModuleType) -> None:
+    place = start.VENV / "Lib" / "site-packages"
+    place.mkdir(parents=True)
+    script = (
+        "import pathlib, sys, time; print('Installing collected packages: one, two', flush=True);"
+        "time.sleep(0.2); place = pathlib.Path(sys.argv[1]);"
+        "(place / 'one-1.dist-info').mkdir(); time.sleep(2.5)"
+    )
+    shown: list[str] = []
+
+    class Told(start.Progress):  # type: ignore[name-defined]
+        def show(self, text: str) -> None:
+            shown.append(text)
+
+    start.run_logged([sys.executable, "-c", script, str(place)], Told(), "Preparing")
+    assert "Installing two, 2 of 2" in shown
 
 
 class Terminal(io.StringIO):

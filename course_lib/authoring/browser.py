@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 REMEDY = "Install Chromium with your system's packages, on Debian: sudo apt install chromium."
-TESTS = ("-m", "pytest", "tests/browser", "--durations=5")
+TESTS = ("-m", "pytest", "tests/browser", "-p", "tests.suite_plugin", "--durations=5")
 TWO_PAGES = ("-n", "2", "--dist=worksteal")  # each with a JupyterLab and a browser of its own
 
 

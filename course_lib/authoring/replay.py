@@ -28,6 +28,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
+from course_lib.authoring.machine_speed import patience
 from course_lib.authoring.source import exercise_of
 from course_lib.study.chapter_parts import current_exercise_id
 
@@ -88,7 +89,7 @@ def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> N
         client = PlainClient(
             notebook,
             km=manager,
-            timeout=CELL_TIMEOUT,
+            timeout=round(CELL_TIMEOUT * patience()),
             interrupt_on_timeout=keep_going,
             allow_errors=keep_going,
             record_timing=False,
@@ -194,7 +195,8 @@ def replay_untouched(path: Path, device: str | None = None) -> str | None:
             "--color=no",
             "--tb=short",
         ]
-        command += ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
+        limit = round(CELL_TIMEOUT * patience())
+        command += ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={limit}"]
         done = subprocess.run(
             [*command, str(path)],
             env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},

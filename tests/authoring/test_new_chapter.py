@@ -30,8 +30,8 @@ PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 def copied_to(folder):
-    """Copy the course into a folder of its own."""
-    left_out = shutil.ignore_patterns("__pycache__", "screenshots", ".ipynb_checkpoints")
+    """Copy the course into a folder of its own, with what Python has compiled of it."""
+    left_out = shutil.ignore_patterns("screenshots", ".ipynb_checkpoints", "*-pytest-*.pyc")
     for name in COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():

@@ -15,6 +15,7 @@ from typing import TypeVar
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
+from course_lib.authoring.machine_speed import patience
 from course_lib.study.files.workspace import reset_notebook
 from course_lib.study.record.progress import FILE_NAME, Store
 
@@ -39,7 +40,7 @@ OPTIONS = (
     "--allow-root",
     "--expose-app-in-browser",
 )
-START_LIMIT = 180  # seconds
+START_LIMIT = 180 * patience()  # seconds
 
 
 class Lab:

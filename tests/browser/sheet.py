@@ -13,12 +13,13 @@ import nbformat
 from nbformat import NotebookNode
 from playwright.sync_api import ConsoleMessage, Locator, Page
 
+from course_lib.authoring.machine_speed import patience
 from course_lib.authoring.replay import untagged_errors
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 SCRIPT = Path(__file__).with_name("page.js")
-LIMIT = 180_000  # milliseconds, for one thing to appear
-RUN_LIMIT = 480_000  # milliseconds, for all cells of a notebook
+LIMIT = round(180_000 * patience())  # milliseconds, for one thing to appear
+RUN_LIMIT = round(480_000 * patience())  # milliseconds, for all cells of a notebook
 LOCAL = ("127.0.0.1", "localhost")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from course_lib import find_notebook
 from course_lib.study.chapter_parts import CHAPTERS
 from course_lib.study.check.generated import generated_probes
-from course_lib.study.check.judge import check, passes
+from course_lib.study.check.judge import check, judged
 from course_lib.study.check.mutation_score import mutation_score
 from course_lib.study.check.spec import Exercise
 from course_lib.study.outcomes import Outcome
@@ -38,15 +38,21 @@ class Finding:
 
 def findings(exercise: Exercise) -> Iterator[Finding]:
     """Yield every claim with what was found; of an exercise that cannot run, the stub alone."""
-    yield _outcome(exercise, "the stub", _stub, Outcome.NOT_ATTEMPTED)
+    stub = check(exercise.id, _stub)
+    left = stub.outcome is Outcome.NOT_ATTEMPTED
+    yield Finding(exercise.id, "the stub", str(stub), left)
     if exercise.missing and exercise.missing():
         return
     right = {"the solution": exercise.solution}
     right |= {f"alternative: {each.name}": each.function for each in exercise.alternatives}
     strict = _with_half_the_tolerance(exercise)
     for name, function in right.items():
-        yield _outcome(exercise, name, function, Outcome.PASSED)
-        spared = passes(strict, function)
+        feedback = judged(strict, function)
+        spared = feedback.outcome is Outcome.PASSED
+        if not spared:  # else it passes with the whole tolerance as well
+            feedback = check(exercise.id, function)
+        passed = feedback.outcome is Outcome.PASSED
+        yield Finding(exercise.id, name, str(feedback), passed)
         found = "spared" if spared else "used, so that another right answer might fail"
         yield Finding(exercise.id, f"half of the tolerance, {name}", found, spared)
     for mistake in exercise.misconceptions:
@@ -105,13 +111,6 @@ def _with_half_the_tolerance(exercise: Exercise) -> Exercise:
 
 
 def _stub(*_: Any, **__: Any) -> None: ...
-
-
-def _outcome(
-    exercise: Exercise, claim: str, function: Callable[..., Any], wanted: Outcome
-) -> Finding:
-    feedback = check(exercise.id, function)
-    return Finding(exercise.id, claim, str(feedback), feedback.outcome is wanted)
 
 
 def _independence(exercise: Exercise) -> Finding:

@@ -31,7 +31,11 @@ from course_lib.study.outcomes import Outcome
 
 def check(exercise_id: str, function: Callable[..., Any]) -> Feedback:
     """Return the feedback on a function, without showing or recording it."""
-    found = find_exercise(exercise_id)
+    return judged(find_exercise(exercise_id), function)
+
+
+def judged(found: Exercise, function: Callable[..., Any]) -> Feedback:
+    """Return the feedback on a function as an answer to this exercise."""
     if is_stub(function):
         return Feedback.of(found, Outcome.NOT_ATTEMPTED)
     missing = found.missing() if found.missing else None

@@ -6,8 +6,13 @@ reveals what the probes and the generator do not look at.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from course_lib.study.check.capture import muted
 from course_lib.study.check.comparison import difference
@@ -17,7 +22,7 @@ from course_lib.study.check.global_state import GlobalState
 from course_lib.study.check.judge import passes
 from course_lib.study.check.mutants import Mutant, mutants_of
 from course_lib.study.check.probe_runs import expected_result
-from course_lib.study.check.spec import Exercise, Probe
+from course_lib.study.check.spec import Call, Exercise, Probe
 from course_lib.study.check.wrapped_mutants import wrapped_mutants
 
 INPUTS = 1000
@@ -77,19 +82,87 @@ def right_everywhere(exercise: Exercise, function: Callable[..., Any]) -> bool:
     state = GlobalState()
     try:
         with muted(0):
-            return all(
-                _is_right(exercise, function, each) for each in generated_probes(exercise, INPUTS)
-            )
+            return all(each.is_right(function) for each in _trials(exercise, INPUTS))
     except (Exception, TooSlow):
         return False
     finally:
         state.restore()
 
 
-def _is_right(exercise: Exercise, function: Callable[..., Any], probe: Probe) -> bool:
-    """Call a function directly: in the sandbox it did no harm."""
-    given = probe.inputs()
-    watch = exercise.watch(given) if exercise.watch else nullcontext()
-    with watch, time_limit(SECONDS_FOR_ONE):
-        got = function(*given.args, **given.kwargs)
-    return difference(expected_result(exercise, probe), got, exercise.rules(probe)) is None
+@lru_cache(maxsize=1)
+def _trials(exercise: Exercise, count: int) -> tuple["_Trial", ...]:
+    """Return the inputs; all mutants of an exercise meet the same, one mutant after the other."""
+    return tuple(_Trial(exercise, probe) for probe in generated_probes(exercise, count))
+
+
+class _Trial:
+    """One generated input, and a result that was found right there.
+
+    Most mutants that are no fault return the same numbers, so a result is held against the
+    reference only where it differs from one that was right. An input that is plain is made once,
+    and again after a function has changed it.
+    """
+
+    def __init__(self, exercise: Exercise, probe: Probe) -> None:
+        self.exercise, self.probe = exercise, probe
+        self.kept: tuple[Call, Call] | None = None  # the input, and a copy that nobody is given
+        self.right: Any = self  # like no result
+
+    def given(self) -> Call:
+        """Return the input, as nobody has changed it."""
+        if self.kept is None or not same_numbers(*self.kept):
+            made = self.probe.inputs()
+            if not is_plain(made):
+                return made
+            self.kept = made, deepcopy(made)
+        return self.kept[0]
+
+    def is_right(self, function: Callable[..., Any]) -> bool:
+        """Call a function directly: in the sandbox it did no harm."""
+        given = self.given()
+        watch = self.exercise.watch(given) if self.exercise.watch else nullcontext()
+        with watch, time_limit(SECONDS_FOR_ONE):
+            got = function(*given.args, **given.kwargs)
+        got = got.detach() if isinstance(got, Tensor) else got
+        if same_numbers(got, self.right):
+            return True
+        expected = expected_result(self.exercise, self.probe)
+        if difference(expected, got, self.exercise.rules(self.probe)) is not None:
+            return False
+        if is_plain(got):
+            self.right = deepcopy(got)
+        return True
+
+
+def is_plain(value: Any) -> bool:
+    """Say whether a value is made of tensors, numbers and texts, in lists, tuples and dicts."""
+    if isinstance(value, Call):
+        return is_plain(value.args) and is_plain(value.kwargs)
+    if type(value) in (list, tuple):
+        return all(map(is_plain, value))
+    if type(value) is dict:
+        return all(map(is_plain, value)) and all(map(is_plain, value.values()))
+    if type(value) is Tensor:
+        return not value.requires_grad and not value.is_meta
+    return value is None or type(value) in (bool, int, float, str, bytes)
+
+
+def same_numbers(a: Any, b: Any) -> bool:
+    """Say whether two plain values have the same types, dtypes, shapes and numbers; nan is nan."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Call):
+        return same_numbers(a.args, b.args) and same_numbers(a.kwargs, b.kwargs)
+    if type(a) is Tensor:
+        return is_plain(a) and _same_tensors(a, b)
+    if type(a) in (list, tuple):
+        return len(a) == len(b) and all(map(same_numbers, a, b))
+    if type(a) is dict:
+        return list(a) == list(b) and all(same_numbers(a[key], b[key]) for key in a)
+    return is_plain(a) and (a == b or (a != a and b != b))
+
+
+def _same_tensors(a: Tensor, b: Tensor) -> bool:
+    if (a.dtype, a.shape, a.layout) != (b.dtype, b.shape, b.layout):
+        return False
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())

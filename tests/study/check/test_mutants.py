@@ -7,7 +7,12 @@ import torch
 
 from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check.mutants import mutants_of
-from course_lib.study.check.mutation_score import mutation_score, right_everywhere
+from course_lib.study.check.mutation_score import (
+    is_plain,
+    mutation_score,
+    right_everywhere,
+    same_numbers,
+)
 from course_lib.study.check.spec import Probe, call
 
 EXERCISE = find_exercise("softmax.stable")
@@ -75,3 +80,46 @@ def test_without_a_generator_nothing_is_called_equivalent():
     score = mutation_score(replace(exercise, generator=None))
     assert score.equivalent == 0
     assert score.survivors
+
+
+def summed(numbers):
+    return sum(numbers)
+
+
+def test_an_input_that_one_function_spoils_is_whole_for_the_next():
+    numbers = replace(
+        EXERCISE, reference=sum, generator=lambda rng: call([rng.random() for _ in range(3)])
+    )
+
+    def spoils(numbers):
+        total = summed(numbers)
+        numbers.append(1.0)
+        return total
+
+    assert right_everywhere(numbers, spoils)
+    assert right_everywhere(numbers, summed)
+    assert right_everywhere(numbers, lambda numbers: summed(numbers) + (len(numbers) != 3))
+    assert not right_everywhere(numbers, lambda numbers: summed(numbers) + (len(numbers) == 3))
+
+
+def test_a_result_is_only_spared_a_comparison_where_it_is_the_same_as_a_right_one():
+    first, second = torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan])
+    assert same_numbers((first, "a", {"b": None}), (second, "a", {"b": None}))
+    for other in (
+        torch.tensor([1.0, 2.0]),
+        first.double(),
+        first[:, None],
+        first.tolist(),
+        torch.nn.Parameter(first),
+    ):
+        assert not same_numbers(first, other)
+    assert not same_numbers(1, True)
+    assert not same_numbers(1, 1.0)
+    assert not same_numbers([1], (1,))
+    assert not same_numbers(object, object)
+
+
+def test_only_plain_values_are_kept():
+    assert is_plain(call([1, "a", torch.ones(2)], x={"k": (None, 0.5, b"c")}))
+    for value in (torch.Generator(), torch.ones(1, requires_grad=True), [iter(())], {1: {2}}):
+        assert not is_plain(call(value))
