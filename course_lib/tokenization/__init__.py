@@ -35,6 +35,10 @@ from course_lib.tokenization.byte_bpe import (
     encode_by_rank,
     encode_long,
 )
+from course_lib.tokenization.byte_characters import (
+    bytes_to_characters,
+    characters_to_bytes,
+)
 from course_lib.tokenization.chat import (
     CHATML_TEMPLATE,
     Message,
@@ -51,8 +55,6 @@ from course_lib.tokenization.cost import (
 )
 from course_lib.tokenization.huggingface import (
     Tokenizer,
-    bytes_to_characters,
-    characters_to_bytes,
     from_json,
     load_tokenizer_json,
     save_tokenizer_json,

@@ -21,7 +21,16 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import chain
 
 from course_lib.tokenization.bpe_training import Pair, PairCounts
+from course_lib.tokenization.normalization import normalize
 from course_lib.tokenization.special import check_special, encode_with_special
+from course_lib.tokenization.unicode_tables import (
+    FORMER_MARKS,
+    FORMER_PUNCTUATION,
+    LATER_CONTROLS,
+    LATER_MARKS,
+    LATER_PUNCTUATION,
+    lower,
+)
 from course_lib.tokenization.word_cache import WordCache
 
 CONTINUES = "##"
@@ -64,8 +73,8 @@ def bert_normalize(text: str, lowercase: bool = True) -> str:
     text = "".join(f" {c} " if _is_ideograph(c) else c for c in cleaned)
     if not lowercase:
         return text
-    letters = (c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
-    return "".join(letter.lower() for letter in letters)
+    letters = (c for c in normalize(text, "NFD") if not _is_mark(c))
+    return "".join(lower(letter) for letter in letters)
 
 
 def bert_split(text: str) -> list[str]:
@@ -76,7 +85,18 @@ def bert_split(text: str) -> list[str]:
 def _is_control(character: str) -> bool:
     if character in "\t\n\r":
         return False
-    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co")
+    if character == "\ufffd":
+        return True
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cf", "Co") and not LATER_CONTROLS.match(character)
+
+
+def _is_mark(character: str) -> bool:
+    if character.isascii():
+        return False
+    if unicodedata.category(character) == "Mn":
+        return not LATER_MARKS.match(character)
+    return character in FORMER_MARKS
 
 
 def _is_ideograph(character: str) -> bool:
@@ -86,7 +106,9 @@ def _is_ideograph(character: str) -> bool:
 def _is_punctuation(character: str) -> bool:
     if character.isascii():
         return character in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-    return unicodedata.category(character).startswith("P")
+    if unicodedata.category(character).startswith("P"):
+        return not LATER_PUNCTUATION.match(character)
+    return character in FORMER_PUNCTUATION
 
 
 def pair_score(pair: Pair, corpus: PairCounts) -> float:

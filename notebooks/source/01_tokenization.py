@@ -34,7 +34,14 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from course_lib import corpus
 from course_lib.study import exercise, explorers, hint, quiz, reveal
-from course_lib.tokenization import bpe_training, byte_bpe, cost, huggingface, patterns
+from course_lib.tokenization import (
+    bpe_training,
+    byte_bpe,
+    byte_characters,
+    cost,
+    huggingface,
+    patterns,
+)
 from course_lib.tokenization.byte_bpe import ByteBPE
 
 # %% [markdown] id="1-three-obvious-ways-to-cut"
@@ -215,7 +222,8 @@ reveal("tokenization.train_bpe")
 byte_ids = bpe_training.BYTE_IDS
 for shown in ("!", "T", " ", "\n", " cat", "é"):
     ids = [byte_ids[byte] for byte in shown.encode()]
-    print(f"{shown!r:7} ids {ids!s:21} written {huggingface.bytes_to_characters(shown.encode())}")
+    written = byte_characters.bytes_to_characters(shown.encode())
+    print(f"{shown!r:7} ids {ids!s:21} written {written}")
 
 # %% [markdown] id="less-than-one-in-fifty-and"
 # ### Checked against the real thing
@@ -249,7 +257,8 @@ alphabet = pre_tokenizers.ByteLevel.alphabet()
 trainer = trainers.BpeTrainer(vocab_size=1024, initial_alphabet=alphabet, show_progress=False)
 theirs.train_from_iterator([text], trainer)
 learned = json.loads(theirs.to_str())["model"]["merges"]
-ours = [[huggingface.bytes_to_characters(token) for token in merge] for merge in tokenizer.merges]
+written = byte_characters.bytes_to_characters
+ours = [[written(token) for token in merge] for merge in tokenizer.merges]
 print(f"all {len(ours)} merges equal, in order:", ours == learned)
 
 # %% [markdown] id="4-words-first"

@@ -16,7 +16,7 @@ from tokenizers import (
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from course_lib import corpus
-from course_lib.tokenization import huggingface, patterns
+from course_lib.tokenization import byte_characters, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
@@ -133,10 +133,10 @@ def test_written_files_decode_the_same(name):
 
 
 def test_bytes_are_written_as_gpt2_writes_them():
-    assert bytes_to_unicode() == huggingface.BYTE_CHARACTERS
-    assert huggingface.bytes_to_characters(b" the\n") == "ĠtheĊ"
+    assert bytes_to_unicode() == byte_characters.BYTE_CHARACTERS
+    assert byte_characters.bytes_to_characters(b" the\n") == "ĠtheĊ"
     every = bytes(range(256))
-    assert huggingface.characters_to_bytes(huggingface.bytes_to_characters(every)) == every
+    assert byte_characters.characters_to_bytes(byte_characters.bytes_to_characters(every)) == every
 
 
 def changed(content, path, value):
