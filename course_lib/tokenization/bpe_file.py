@@ -11,6 +11,7 @@ Taught in:        tokenization
 Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from course_lib.tokenization.byte_characters import (
 from course_lib.tokenization.oniguruma import common_pattern
 from course_lib.tokenization.patterns import BEHAVIORS, GPT2_PATTERN, Split
 
+_ALPHABET = frozenset(BYTE_CHARACTERS.values())
 _DIGITS = r"[\p{Nd}\p{Nl}\p{No}]"
 
 
@@ -37,31 +39,37 @@ def read_bpe(content: Json) -> ByteBPE:
         raise refusal("model.byte_fallback", True, "false, as in byte-level BPE")
     _check_decoder(content.get("decoder"))
     special = added_tokens(content)
-    check_ids(special, model["vocab"])
-    if single := set(special) & set(BYTE_CHARACTERS.values()) & set(model["vocab"]):
-        name = min(single)
-        wanted = f"more than one byte: {name!r} is the model's token of a byte, too"
-        raise refusal("the content of an added token", name, wanted)
+    for name in special:
+        if not name.isascii() and set(name) <= _ALPHABET:
+            wanted = f"free of letters that stand for bytes, as all of {name!r} do when decoded"
+            raise refusal("the content of an added token", name, wanted)
+    pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in model["merges"]]
+    apart = _unmade(special, pairs)
     vocabulary = {
         written: characters_to_bytes(written)
         for written, i in model["vocab"].items()
-        if special.get(written) != i
+        if apart.get(written) != i
     }
-    return ByteBPE(
+    tokenizer = ByteBPE(
         {token: model["vocab"][written] for written, token in vocabulary.items()},
-        _read_merges(model["merges"], vocabulary),
+        _read_merges(pairs, vocabulary),
         special,
         _read_steps(content.get("pre_tokenizer")),
         _read_normal_form(content.get("normalizer")),
         bool(model.get("ignore_merges")),
     )
+    check_ids(special, model["vocab"])
+    return tokenizer
 
 
-def _read_merges(
-    entries: list[str] | list[list[str]], vocabulary: dict[str, bytes]
-) -> list[tuple[bytes, bytes]]:
+def _unmade(special: dict[str, int], pairs: list[list[str]]) -> dict[str, int]:
+    """Return the added tokens that are not bytes or results of merges as well."""
+    made = {"".join(pair) for pair in pairs} if any(map(str.isascii, special)) else set()
+    return {name: i for name, i in special.items() if name not in made | _ALPHABET}
+
+
+def _read_merges(pairs: list[list[str]], vocabulary: dict[str, bytes]) -> list[tuple[bytes, bytes]]:
     """Return the two tokens of each merge: "a b" in older files, and ["a", "b"] in newer ones."""
-    pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in entries]
     if wrong := [pair for pair in pairs if len(pair) != 2]:
         raise refusal("a merge", wrong[0], "two tokens")
     try:
@@ -87,9 +95,8 @@ def _read_steps(step: Any) -> str | list[Split]:
     steps = list(map(_read_step, before))
     if last.get("use_regex", True):
         steps.append(Split(GPT2_PATTERN))
-    if not steps:
-        raise refusal("pre_tokenizer", step, "one that cuts text, as Split or ByteLevel's regex")
-    return steps[0].pattern if steps == [Split(steps[0].pattern)] else steps
+    alone = len(steps) == 1 and steps[0] == Split(steps[0].pattern)
+    return steps[0].pattern if alone else steps
 
 
 def _read_step(step: Json) -> Split:
@@ -97,10 +104,12 @@ def _read_step(step: Json) -> Split:
         return Split(_DIGITS if step.get("individual_digits") else f"{_DIGITS}+")
     if step.get("type") != "Split" or step["behavior"] not in BEHAVIORS:
         raise refusal("a step before ByteLevel", step, "Split or Digits")
-    if "Regex" not in step["pattern"]:
-        raise refusal("pattern of Split", step["pattern"], "a Regex, not a String")
     invert = bool(step.get("invert")) and step["behavior"] != "Isolated"  # where it has no effect
-    return Split(common_pattern(step["pattern"]["Regex"]), step["behavior"], invert)
+    pattern = step["pattern"]
+    if pattern.get("String") == "":
+        raise refusal("pattern of Split", pattern, "one character or more")
+    expression = pattern["Regex"] if "Regex" in pattern else re.escape(pattern["String"])
+    return Split(common_pattern(expression), step["behavior"], invert)
 
 
 def _read_normal_form(step: Any) -> str | None:
@@ -137,7 +146,7 @@ def _splits(pattern: str | Sequence[Split]) -> list[Json]:
     """Return the steps as Splits, whose patterns `tokenizers` must understand as `regex` does."""
     steps = [Split(pattern)] if isinstance(pattern, str) else pattern
     for step in steps:
-        if common_pattern(step.pattern) not in (step.pattern, step.pattern.replace(r"\-", "-")):
+        if common_pattern(step.pattern) != step.pattern:
             raise ValueError(
                 "a pattern can be written to tokenizer.json if it means the same to Oniguruma; got "
                 f"{step.pattern!r:.200}, which `tokenizers` would read differently. Write atomic "

@@ -19,13 +19,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from course_lib.tokenization.added_tokens import Json, added_tokens, refusal
+from course_lib.tokenization.added_tokens import Json, refusal
 from course_lib.tokenization.bpe_file import read_bpe, write_bpe
 from course_lib.tokenization.byte_bpe import ByteBPE
-from course_lib.tokenization.unigram import SPACE, Unigram
-from course_lib.tokenization.wordpiece import CONTINUES, WordPiece
+from course_lib.tokenization.character_bpe import CharacterBPE
+from course_lib.tokenization.sentencepiece_file import (
+    is_character_bpe,
+    read_character_bpe,
+    read_unigram,
+    write_character_bpe,
+    write_unigram,
+)
+from course_lib.tokenization.unigram import Unigram
+from course_lib.tokenization.wordpiece import WordPiece
+from course_lib.tokenization.wordpiece_file import read_wordpiece, write_wordpiece
 
-Tokenizer = ByteBPE | WordPiece | Unigram
+Tokenizer = ByteBPE | CharacterBPE | WordPiece | Unigram
 
 
 def load_tokenizer_json(path: Path | str) -> Tokenizer:
@@ -56,7 +65,9 @@ def from_json(content: Any) -> Tokenizer:
         )
     kind = model.get("type") or ("BPE" if "merges" in model else None)  # GPT-2's file has no type
     readers: dict[str, Callable[[Json], Tokenizer]]
-    readers = {"BPE": read_bpe, "WordPiece": _read_wordpiece, "Unigram": _read_unigram}
+    readers = {"BPE": read_bpe, "WordPiece": read_wordpiece, "Unigram": read_unigram}
+    if kind == "BPE" and is_character_bpe(content):
+        readers["BPE"] = read_character_bpe
     if kind not in readers:
         raise refusal("model.type", kind, "BPE, WordPiece or Unigram")
     try:
@@ -73,9 +84,11 @@ def to_json(tokenizer: Tokenizer) -> Json:
     if isinstance(tokenizer, ByteBPE):
         steps = write_bpe(tokenizer)
     elif isinstance(tokenizer, WordPiece):
-        steps = _write_wordpiece(tokenizer)
+        steps = write_wordpiece(tokenizer)
+    elif isinstance(tokenizer, CharacterBPE):
+        steps = write_character_bpe(tokenizer)
     else:
-        steps = _write_unigram(tokenizer)
+        steps = write_unigram(tokenizer)
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
         {"id": i, "content": name, **flags, "special": True}
@@ -83,74 +96,3 @@ def to_json(tokenizer: Tokenizer) -> Json:
     ]
     head = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added}
     return {**head, "post_processor": None, **steps}
-
-
-def _read_wordpiece(content: Json) -> WordPiece:
-    model, normalizer = content["model"], content.get("normalizer") or {}
-    if model.get("continuing_subword_prefix", CONTINUES) != CONTINUES:
-        raise refusal("model.continuing_subword_prefix", model["continuing_subword_prefix"], "##")
-    if (content.get("pre_tokenizer") or {}).get("type") != "BertPreTokenizer":
-        raise refusal("pre_tokenizer", content.get("pre_tokenizer"), "BertPreTokenizer")
-    lowercase = bool(normalizer.get("lowercase"))
-    if (
-        normalizer.get("type") != "BertNormalizer"
-        or not (normalizer.get("clean_text") and normalizer.get("handle_chinese_chars"))
-        or normalizer.get("strip_accents") not in (None, lowercase)
-    ):
-        wanted = "a BertNormalizer that cleans, separates ideographs, and strips what it lowers"
-        raise refusal("normalizer", normalizer, wanted)
-    special = added_tokens(content)
-    limit = model.get("max_input_chars_per_word", 100)
-    vocabulary = {**model["vocab"], **special}
-    return WordPiece(vocabulary, list(special), model["unk_token"], lowercase, limit)
-
-
-def _write_wordpiece(tokenizer: WordPiece) -> Json:
-    return {
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": tokenizer.lowercase,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "decoder": {"type": "WordPiece", "prefix": CONTINUES, "cleanup": False},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": tokenizer.unknown,
-            "continuing_subword_prefix": CONTINUES,
-            "max_input_chars_per_word": tokenizer.max_characters,
-            "vocab": tokenizer.vocabulary,
-        },
-    }
-
-
-def _read_unigram(content: Json) -> Unigram:
-    model, step = content["model"], content.get("pre_tokenizer") or {}
-    if content.get("normalizer"):
-        raise refusal("normalizer", content["normalizer"], "none, as Unigram is written here")
-    always = step.get("prepend_scheme", "always" if step.get("add_prefix_space") else None)
-    layout = step.get("type"), step.get("replacement"), always, step.get("split", True)
-    if layout != ("Metaspace", SPACE, "always", True):
-        raise refusal("pre_tokenizer", step, f"Metaspace with {SPACE}, always in front, split")
-    if model.get("unk_id") is None:
-        raise refusal("model.unk_id", None, "the place of the unknown piece")
-    pieces = [(piece, float(score)) for piece, score in model["vocab"]]
-    fallback = bool(model.get("byte_fallback"))
-    return Unigram(pieces, model["unk_id"], added_tokens(content), fallback)
-
-
-def _write_unigram(tokenizer: Unigram) -> Json:
-    space = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
-    return {
-        "normalizer": None,
-        "pre_tokenizer": space,
-        "decoder": space,
-        "model": {
-            "type": "Unigram",
-            "unk_id": tokenizer.unknown_id,
-            "vocab": [list(piece) for piece in tokenizer.pieces],
-            "byte_fallback": tokenizer.byte_fallback,
-        },
-    }

@@ -20,8 +20,9 @@ def normalize(text: str, form: str | None) -> str:
     """Return the text in the Unicode normal form, or unchanged where `form` is None."""
     if form is None or text.isascii():
         return text
-    parts = LATER_IN_NORMAL_FORMS.split(text)  # a letter without a meaning joins with no other
-    return "".join(unicodedata.normalize(form, part) for part in parts)  # type: ignore[arg-type]
+    parts = LATER_IN_NORMAL_FORMS.split(text)  # such letters, at odd places, join with no other
+    parts[::2] = [unicodedata.normalize(form, part) for part in parts[::2]]  # type: ignore[arg-type]
+    return "".join(parts)
 
 
 def check_form(form: str | None) -> None:

@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     r"|(?P<times>[*+?][+?]?|\{(?:\d+,?\d*|,\d+)\}[+?]?)|(?P<other>.)",
     re.DOTALL,
 )
-_SAME = {"\\" + letter for letter in "sSwWdDnrtfva"}
+_SAME = {"\\" + letter for letter in "sSdDnrtfva"}
 _ANCHORS = ("|", "^", "$", r"\A", r"\z", r"\Z")
 # Ignoring case is the same for these; `ss` and others would also match one letter, such as `ß`.
 _ANY_CASE = re.compile(

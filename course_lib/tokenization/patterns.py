@@ -57,10 +57,10 @@ def pre_split(text: str, pattern: regex.Pattern) -> list[str]:
     words = pattern.findall(text) if known == text and not pattern.groups else []
     if sum(map(len, words)) == len(text):
         return [word for word in words if word] if "" in words else words
-    return [text[begin:end] for begin, end, _ in _spans(text, pattern) if end > begin]
+    return [text[begin:end] for begin, end, _ in spans_of(text, pattern) if end > begin]
 
 
-def _spans(text: str, pattern: regex.Pattern) -> list[tuple[int, int, bool]]:
+def spans_of(text: str, pattern: regex.Pattern) -> list[tuple[int, int, bool]]:
     """Return the matches and the gaps between them as (begin, end, whether it is a match)."""
     spans, last = [], 0
     for match in pattern.finditer(as_known(text)):
@@ -92,7 +92,7 @@ class Split:
         """Return the words of the text."""
         if self.behavior == "Isolated":
             return pre_split(text, compiled)
-        spans = [(b, e, is_match != self.invert) for b, e, is_match in _spans(text, compiled)]
+        spans = [(b, e, is_match != self.invert) for b, e, is_match in spans_of(text, compiled)]
         if self.behavior == "Removed":
             spans = [span for span in spans if not span[2]]
         elif self.behavior == "Contiguous":
@@ -134,7 +134,7 @@ class PreSplitter:
 
     def __call__(self, text: str) -> list[str]:
         """Return the words of the text."""
-        words = [text]
+        words = [text] if text else []
         for step, compiled in self.steps:
             words = list(chain.from_iterable(step.words(word, compiled) for word in words))
         return words

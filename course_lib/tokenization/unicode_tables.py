@@ -80,6 +80,10 @@ _NEW_LOWER = {
 }
 NEW_LOWER = {chr(capital): chr(small) for capital, small in _NEW_LOWER.items()}
 UNASSIGNED = "\u0378"
+# What Rust calls white space: without U+001C to U+001F, which Python counts as well.
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 
 
 def as_known(text: str) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import chain
 
 from course_lib.tokenization.bpe_training import Pair, PairCounts
+from course_lib.tokenization.metaspace import pieces_of
 from course_lib.tokenization.normalization import normalize
 from course_lib.tokenization.special import check_special, encode_with_special
 from course_lib.tokenization.unicode_tables import (
@@ -111,6 +112,18 @@ def _is_punctuation(character: str) -> bool:
     return character in FORMER_PUNCTUATION
 
 
+_TIDY = [(" " + mark, mark) for mark in (".", "?", "!", ",")]
+_TIDY += [(" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't")]
+_TIDY += [(" " + end, end) for end in ("'s", "'ve", "'re")]
+
+
+def clean(piece: str) -> str:
+    """Return a piece without the space before punctuation and contractions."""
+    for spaced, tidy in _TIDY:
+        piece = piece.replace(spaced, tidy)
+    return piece
+
+
 def pair_score(pair: Pair, corpus: PairCounts) -> float:
     """Return how much more often the pair occurs than its parts would meet by chance."""
     left, right = pair
@@ -153,6 +166,7 @@ class WordPiece:
         unknown: str = "[UNK]",
         lowercase: bool = True,
         max_characters: int = 100,
+        cleanup: bool = False,
     ) -> None:
         check_special(special_tokens)
         if missing := [name for name in (unknown, *special_tokens) if name not in vocabulary]:
@@ -164,6 +178,7 @@ class WordPiece:
         self.special_tokens = {name: vocabulary[name] for name in special_tokens}
         self.unknown, self.lowercase = unknown, lowercase
         self.max_characters = max_characters
+        self.cleanup = cleanup  # whether decoding drops the spaces around punctuation
         self.tokens = {i: piece for piece, i in vocabulary.items()}
         self._cache = WordCache(self._encode_word)
 
@@ -205,15 +220,12 @@ class WordPiece:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the pieces as words; what the normalization took away does not come back."""
-        pieces = []
-        for i in ids:
-            if i not in self.tokens:
-                raise ValueError(
-                    f"every id must be one of the tokenizer's {len(self.tokens)} tokens; got {i}. "
-                    "Check that the ids come from this tokenizer."
-                )
-            pieces.append(self.tokens[i])
-        return " ".join(pieces).replace(" " + CONTINUES, "")
+        first, *others = pieces_of(ids, self.tokens) or [""]
+        pieces = [first]
+        for piece in others:
+            continues = piece.startswith(CONTINUES)
+            pieces.append(piece.removeprefix(CONTINUES) if continues else " " + piece)
+        return "".join(map(clean, pieces) if self.cleanup else pieces)
 
     def _encode_word(self, word: str) -> list[int]:
         pieces = wordpiece_encode(word, self.vocabulary, self.unknown, self.max_characters)
