@@ -1,14 +1,15 @@
 """Read and write `tokenizer.json`, the one file in which Hugging Face keeps a tokenizer.
 
-The file lists a chain of steps (normalizer, pre-tokenizer, model) and the added tokens. Byte-level
-models cannot write arbitrary bytes into JSON, so each byte is written as a character: itself where
-it prints, else one from U+0100 upwards. That is why a space shows as `Ġ` in such files.
+The file lists a chain of steps (normalizer, pre-tokenizer, model, decoder) and the added tokens:
 
-    b" the"  ↔  "Ġthe"
+    GPT-2, Llama 3, Qwen, DeepSeek   bpe_file              ByteBPE
+    Llama 2, Mistral                 sentencepiece_file    CharacterBPE
+    T5                               sentencepiece_file    Unigram
+    BERT                             wordpiece_file        WordPiece
 
 What a file asks for and this library lacks raises an error: a tokenizer that differs in one step
-gives a model different ids from those it was trained on. Steps that leave the ids of plain text
-alone (post-processor, decoder, truncation, padding) are not read.
+gives a model different ids from those it was trained on. The post-processor, truncation and padding
+arrange a batch and are left to the caller: `encode` returns the ids of the whole text.
 
 Taught in:        tokenization
 Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
@@ -38,7 +39,7 @@ Tokenizer = ByteBPE | CharacterBPE | WordPiece | Unigram
 
 
 def load_tokenizer_json(path: Path | str) -> Tokenizer:
-    """Read a `tokenizer.json` of the byte-level BPE, WordPiece or Unigram kind."""
+    """Read a `tokenizer.json` of the BPE, WordPiece or Unigram kind."""
     try:
         content = json.loads(Path(path).read_text("utf-8"))
     except ValueError as error:

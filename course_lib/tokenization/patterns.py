@@ -62,7 +62,8 @@ def pre_split(text: str, pattern: regex.Pattern) -> list[str]:
 
 def spans_of(text: str, pattern: regex.Pattern) -> list[tuple[int, int, bool]]:
     """Return the matches and the gaps between them as (begin, end, whether it is a match)."""
-    spans, last = [], 0
+    spans: list[tuple[int, int, bool]] = []
+    last = 0
     for match in pattern.finditer(as_known(text)):
         begin, end = match.span()
         if begin == end == last and spans:  # nothing, right after a match
