@@ -218,3 +218,24 @@ def test_files_that_are_no_json_are_errors(tmp_path, data):
     (tmp_path / "tokenizer.json").write_bytes(data)
     with pytest.raises(ValueError, match=r"must be JSON in UTF-8; got '.*tokenizer.json', which"):
         huggingface.load_tokenizer_json(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize("pattern", [r"\p{N}{1,3}+|\p{L}+", r"\s+$|.", r"\w+"])
+def test_a_pattern_that_would_be_read_differently_is_not_written(pattern):
+    tokenizer = ByteBPE(OURS["bpe"].vocabulary, OURS["bpe"].merges, None, pattern)
+    with pytest.raises(ValueError, match="Oniguruma"):
+        huggingface.to_json(tokenizer)
+
+
+def test_several_splits_survive_every_file(tmp_path):
+    steps = [patterns.Split(r"\p{N}{1,3}"), patterns.Split("[一-龥]+", "MergedWithNext")]
+    ours = ByteBPE(OURS["bpe"].vocabulary, OURS["bpe"].merges, None, steps)
+    reference = Tokenizer.from_str(json.dumps(huggingface.to_json(ours)))
+    ours.save(tmp_path / "bpe.json")
+    text = TEXT[-3000:] + " 12345 中文 x"
+    for again in (
+        ByteBPE.load(tmp_path / "bpe.json"),
+        huggingface.from_json(huggingface.to_json(ours)),
+    ):
+        assert again.pattern == steps
+        assert again.encode(text) == ours.encode(text) == reference.encode(text).ids
