@@ -111,7 +111,7 @@ class CharacterBPE:
         if self.byte_fallback:
             missing = [piece for piece in BYTE_PIECES if piece not in self.vocabulary]
         else:
-            missing = [] if self.unknown in self.vocabulary else [self.unknown]
+            missing = [] if self.unknown in self.vocabulary else [str(self.unknown)]
         if missing:
             raise ValueError(
                 "the vocabulary must hold a token for every character, <0x00> to <0xFF> or the "

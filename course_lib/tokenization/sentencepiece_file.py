@@ -72,7 +72,9 @@ def _read_metaspace(step: Any, normalizer: Any) -> Metaspace:
     if before and before != [{"type": "WhitespaceSplit"}]:
         raise refusal("a step before Metaspace", before, "WhitespaceSplit")
     always = "always" if last.get("add_prefix_space", True) else "never"  # in older files
-    prepend = last.get("prepend_scheme") or always
+    prepend: Any = last.get("prepend_scheme") or always
+    if prepend not in ("always", "first", "never"):
+        raise refusal("prepend_scheme of Metaspace", prepend, "always, first or never")
     if prepend == "first" and (before or normalizer):
         raise refusal("prepend_scheme of Metaspace", prepend, "always or never after other steps")
     return Metaspace(prepend, last.get("split", True), bool(before))

@@ -80,7 +80,7 @@ def test_joining_pieces():
 def test_errors_name_rule_value_and_remedy():
     with pytest.raises(ValueError, match=r"token for every character.*without '<0x00>'\. Add"):
         CharacterBPE(SMALL, SMALL_MERGES)
-    with pytest.raises(ValueError, match=r"got one without None\. Add"):
+    with pytest.raises(ValueError, match=r"got one without 'None'\. Add"):
         CharacterBPE(SMALL, SMALL_MERGES, byte_fallback=False)
     with pytest.raises(ValueError, match=r"got 'b' \+ 'b', where 'bb' has no id"):
         CharacterBPE(SMALL, [("b", "b")], None, "<unk>", False)
