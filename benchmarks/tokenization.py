@@ -185,6 +185,50 @@ def long_word_rows(ours: ByteBPE) -> list[Row]:
     return rows
 
 
+def edge_rows(ours: ByteBPE) -> list[Row]:
+    """Compare what grows fastest with bad luck: one long word, and a file of 200 000 tokens."""
+    letters = "".join(filter(str.isalpha, corpus.train_text(240_000)))[:185_000]
+    hugging = Tokenizer.from_str(json.dumps(huggingface.to_json(ours)))
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder, "tokenizer.json")
+        huggingface.save_tokenizer_json(many_tokens(200_000), large)
+        pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+            "train on one word of 185 000 letters": (
+                lambda: our_merges(letters),
+                lambda: train_peer(letters),
+            ),
+            "encode one word of 100 000 letters": (
+                lambda: ours.encode_ordinary(letters[:100_000]),
+                lambda: hugging.encode(letters[:100_000]),
+            ),
+            "load a file of 200 000 tokens": (
+                lambda: huggingface.load_tokenizer_json(large),
+                lambda: Tokenizer.from_file(str(large)),
+            ),
+        }
+        rows = []
+        for name, (run, peer) in pairs.items():
+            rounds = race({OURS: run, "tokenizers": peer}, budget=0, least=5)
+            for each in (OURS, "tokenizers"):
+                relative = ratio("times tokenizers", rounds, each, "tokenizers")
+                rows.append({name: each, "seconds": round(best(rounds, each), 3), **relative})
+    return rows
+
+
+def many_tokens(size: int) -> ByteBPE:
+    """Return a tokenizer of `size` tokens, joined at random."""
+    generator = random.Random(0)
+    tokens = [bytes([byte]) for byte in bpe_training.GPT2_BYTE_ORDER]
+    known, merges = set(tokens), []
+    while len(tokens) < size:
+        left, right = generator.choices(tokens, k=2)
+        if len(left + right) < 20 and left + right not in known:
+            tokens.append(left + right)
+            known.add(left + right)
+            merges.append((left, right))
+    return ByteBPE({token: i for i, token in enumerate(tokens)}, merges)
+
+
 def stream(tokenizer_path: str, text_path: str) -> None:
     """Encode a file piece by piece, in a process of its own; print tokens, seconds and memory."""
     tokenizer = ByteBPE.load(tokenizer_path)
@@ -231,7 +275,7 @@ def main() -> None:
     rows = training_rows(documentation) + scaling_rows()
     rows += encoding_rows("documentation", documentation, ours)
     rows += encoding_rows("sources", corpus.train_text(2_000_000, "sources"), ours)
-    rows += long_word_rows(ours) + streaming_rows(ours)
+    rows += long_word_rows(ours) + edge_rows(ours) + streaming_rows(ours)
     record("tokenization", rows)
 
 

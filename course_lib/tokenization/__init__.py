@@ -3,16 +3,24 @@
     patterns      cut text into words before anything is counted
     word_cache    words seen before need not be encoded again
     bpe_training  learn merges from counts of neighbouring pieces
+    long_words    the same inside one long word
     byte_bpe      byte-level BPE: encode by merge rank, decode any bytes
     normalization one spelling for letters that Unicode can spell in two ways
+    unicode_tables    what `tokenizers` does not know yet
     wordpiece     greedy longest match, as in BERT
     segmentation  all ways to cut a word: the best, the sum, a random one
     unigram_training  probabilities by expectation maximization, and pruning
     unigram       the most probable segmentation, as in SentencePiece
+    metaspace     spaces as letters
+    character_bpe BPE on characters, with bytes for the rest
     special       tokens that are not text
     chat          a conversation as one sequence
     cost          how much text a token covers, and what none covers
-    huggingface   read and write `tokenizer.json`
+    huggingface   read and write `tokenizer.json`: bpe_file, sentencepiece_file, wordpiece_file
+    oniguruma     its patterns, in Python's dialect
+    byte_characters   its way to write bytes
+    added_tokens  its special tokens
+    normalizer    its normalizers, of which `precompiled` is one
     vocab_files   read `vocab.json` with `merges.txt`, and the ranks of `tiktoken`
 
 Taught in:        tokenization
@@ -35,6 +43,11 @@ from course_lib.tokenization.byte_bpe import (
     encode_by_rank,
     encode_long,
 )
+from course_lib.tokenization.byte_characters import (
+    bytes_to_characters,
+    characters_to_bytes,
+)
+from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.chat import (
     CHATML_TEMPLATE,
     Message,
@@ -51,21 +64,22 @@ from course_lib.tokenization.cost import (
 )
 from course_lib.tokenization.huggingface import (
     Tokenizer,
-    bytes_to_characters,
-    characters_to_bytes,
     from_json,
     load_tokenizer_json,
     save_tokenizer_json,
     to_json,
 )
+from course_lib.tokenization.metaspace import Metaspace, PieceJoiner
 from course_lib.tokenization.normalization import (
     normalize,
     stream_normalize,
 )
+from course_lib.tokenization.normalizer import Normalizer
 from course_lib.tokenization.patterns import (
     GPT2_PATTERN,
     GPT4_PATTERN,
     QWEN_PATTERN,
+    Split,
     compile_pattern,
     pre_split,
     stream_pre_split,
@@ -110,11 +124,16 @@ __all__ = [
     "NUMERIC_BYTE_ORDER",
     "QWEN_PATTERN",
     "ByteBPE",
+    "CharacterBPE",
     "Length",
     "MergeTable",
     "Message",
+    "Metaspace",
+    "Normalizer",
     "Pair",
     "PairCounts",
+    "PieceJoiner",
+    "Split",
     "TieRule",
     "Tokenizer",
     "Unigram",

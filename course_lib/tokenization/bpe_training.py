@@ -28,10 +28,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
+from course_lib.tokenization.long_words import LONG, LongWord, Pair
 from course_lib.tokenization.patterns import GPT2_PATTERN, compile_pattern, pre_split
 from course_lib.tokenization.special import split_on_special
 
-Pair = tuple[int, int]
 TieRule = Literal["smallest_ids", "largest_bytes", "first_seen"]
 
 # Byte k of the order gets the id k. GPT-2 puts the bytes that print first. Where ties are decided
@@ -81,6 +81,7 @@ class PairCounts:
             self.words.append(ids)
             self.weights.append(count)
         self.counts = dict(count_pairs(zip(self.words, self.weights, strict=True)))
+        self.long = {n: LongWord(ids) for n, ids in enumerate(self.words) if len(ids) >= LONG}
         self.occurrences: Counter[int] = Counter()  # of each token alone
         self.places: dict[Pair, set[int]] = defaultdict(set)  # pair -> words that contain it
         for place, (ids, count) in enumerate(zip(self.words, self.weights, strict=True)):
@@ -93,8 +94,9 @@ class PairCounts:
         """Apply one merge to every word that contains the pair; return the new pairs."""
         counts, places = self.counts, self.places
         arose: dict[Pair, int] = defaultdict(int)
-        joined = 0
-        for place in places.pop(pair):
+        affected = places.pop(pair)
+        joined = self._merge_long(affected, pair, new_id, arose) if self.long else 0
+        for place in affected:
             weight, before = self.weights[place], self.words[place]
             after = merge(before, pair, new_id)
             if len(after) == len(before):
@@ -118,6 +120,28 @@ class PairCounts:
             self.occurrences[half] -= joined
         return arose
 
+    def _merge_long(
+        self, affected: set[int], pair: Pair, new_id: int, arose: dict[Pair, int]
+    ) -> int:
+        """Apply a merge to the long words, take them out of `affected`, return what it joined."""
+        total = 0
+        for place in self.long.keys() & affected:
+            affected.remove(place)
+            weight = self.weights[place]
+            changes, joined = self.long[place].merge(pair, new_id)
+            total += weight * joined
+            for changed, count in changes.items():
+                if new_id in changed:
+                    arose[changed] += weight * count
+                    self.places[changed].add(place)
+                else:
+                    self.counts[changed] += weight * count
+        return total
+
+    def ids(self, place: int) -> list[int]:
+        """Return the present tokens of a word."""
+        return self.long[place].ids() if place in self.long else self.words[place]
+
 
 def count_words(
     texts: Iterable[str], pattern: str = GPT2_PATTERN, special_tokens: Collection[str] = ()
@@ -138,8 +162,8 @@ def count_words(
 def first_occurrence(pair: Pair, corpus: PairCounts, tokens: Sequence[bytes]) -> tuple[int, int]:
     """Return the first word that contains the pair, and the byte at which the pair starts there."""
     places = sorted(corpus.places[pair])  # some of which may have lost the pair since
-    place = next(place for place in places if pair in pairwise(corpus.words[place]))
-    ids = corpus.words[place]
+    place = next(place for place in places if pair in pairwise(corpus.ids(place)))
+    ids = corpus.ids(place)
     before = ids[: list(pairwise(ids)).index(pair)]
     return place, sum(len(tokens[i]) for i in before)
 

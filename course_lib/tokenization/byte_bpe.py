@@ -17,6 +17,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -31,9 +32,8 @@ from course_lib.tokenization.bpe_training import (
 from course_lib.tokenization.normalization import check_form, normalize, stream_normalize
 from course_lib.tokenization.patterns import (
     GPT2_PATTERN,
-    compile_pattern,
-    pre_split,
-    stream_pre_split,
+    PreSplitter,
+    Split,
 )
 from course_lib.tokenization.special import (
     check_special,
@@ -70,32 +70,41 @@ def encode_by_rank(ids: Sequence[int], merges: MergeTable) -> list[int]:
 def encode_long(ids: Sequence[int], merges: MergeTable) -> list[int]:
     """Return the same as `encode_by_rank` for a word of n bytes in time n log n instead of n².
 
-    Neighbours are linked, and the possible merges wait in a heap. An entry whose left or right
-    token has meanwhile been merged with something else is out of date and is dropped.
+    Neighbours are linked. For each rank the places of its pair are collected, and a heap gives the
+    next rank: places are many and ranks few. A place whose token or the one after it has meanwhile
+    been merged with something else is out of date and is passed over.
     """
-    tokens: list[int | None] = list(ids)  # None: swallowed by a merge
-    after = [*range(1, len(tokens)), -1]
-    before = list(range(-1, len(tokens) - 1))
-    heap: list[tuple[int, int, int, int]] = []  # rank, place, left, right
-
-    def propose(left: int, right: int) -> None:
-        if left >= 0 and right >= 0 and (pair := (tokens[left], tokens[right])) in merges:
-            heapq.heappush(heap, (merges[pair][0], left, *pair))  # type: ignore[index]
-
-    for left, right in pairwise(range(len(tokens))):
-        propose(left, right)
+    tokens = [*ids, -1]  # a merge leaves -1 where its right token was
+    after, before = list(range(1, len(tokens) + 1)), list(range(-1, len(tokens) - 1))
+    waiting: dict[int, tuple[Pair, list[int]]] = {}  # rank -> its pair, and where that stands
+    for place, pair in enumerate(pairwise(ids)):
+        if found := merges.get(pair):
+            waiting.setdefault(found[0], (pair, []))[1].append(place)
+    heap = sorted(waiting)
     while heap:
-        _, left, *pair = heapq.heappop(heap)
-        right = after[left]
-        if right < 0 or [tokens[left], tokens[right]] != pair:
-            continue
-        tokens[left], tokens[right] = merges[pair[0], pair[1]][1], None
-        after[left] = after[right]
-        if after[right] >= 0:
-            before[after[right]] = left
-        propose(before[left], left)
-        propose(left, after[left])
-    return [token for token in tokens if token is not None]
+        rank = heapq.heappop(heap)
+        pair, places = waiting.pop(rank)
+        new = merges[pair][1]
+        while places:
+            left = heapq.heappop(places)
+            right = after[left]
+            if tokens[left] != pair[0] or tokens[right] != pair[1]:
+                continue
+            tokens[left], tokens[right] = new, -1
+            after[left] = end = after[right]
+            before[end] = left
+            start = before[left]
+            for place, arisen in ((start, (tokens[start], new)), (left, (new, tokens[end]))):
+                if found := merges.get(arisen):
+                    if found[0] not in waiting:
+                        waiting[found[0]] = arisen, []
+                        heapq.heappush(heap, found[0])
+                    heapq.heappush(waiting[found[0]][1], place)
+            if heap and heap[0] < rank:  # a merge of the new token is listed before its own
+                waiting[rank] = pair, places
+                heapq.heappush(heap, rank)
+                break
+    return [token for token in tokens if token >= 0]
 
 
 def join_bytes(ids: Iterable[int], tokens: Mapping[int, bytes]) -> bytes:
@@ -125,7 +134,7 @@ class ByteBPE:
         vocabulary: Mapping[bytes, int],
         merges: Iterable[tuple[bytes, bytes]],
         special_tokens: Mapping[str, int] | None = None,
-        pattern: str = GPT2_PATTERN,
+        pattern: str | Sequence[Split] = GPT2_PATTERN,
         normalization: str | None = None,
         ignore_merges: bool = False,
     ) -> None:
@@ -138,9 +147,9 @@ class ByteBPE:
         self.tokens = {i: token for token, i in self.vocabulary.items()}
         self.tokens |= {i: name.encode() for name, i in self.special_tokens.items()}
         self._check_vocabulary()
-        self.merges = [(left, right) for left, right in merges]
+        self.merges = list(merges)
         self.merge_table = self._rank_merges()  # what encoding looks pairs up in
-        self._compiled = compile_pattern(pattern)
+        self._pre_split = PreSplitter(pattern)
         self._byte_ids = [self.vocabulary[bytes([byte])] for byte in range(256)]
         self._cache = WordCache(self._encode_word)
 
@@ -187,7 +196,7 @@ class ByteBPE:
 
     def encode_ordinary(self, text: str) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
-        words = pre_split(normalize(text, self.normalization), self._compiled)
+        words = self._pre_split(normalize(text, self.normalization))
         return list(chain.from_iterable(map(self._cache.__getitem__, words)))
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
@@ -204,14 +213,12 @@ class ByteBPE:
             if is_special:
                 yield from (self.special_tokens[name] for name in texts)
                 continue
-            for word in stream_pre_split(
-                stream_normalize(texts, self.normalization), self._compiled
-            ):
+            for word in self._pre_split.stream(stream_normalize(texts, self.normalization)):
                 yield from self._cache[word]
 
     def encode_bytes(self, data: bytes) -> list[int]:
         """Return ids that decode to exactly these bytes, whether or not they are UTF-8."""
-        words = pre_split(data.decode("utf-8", errors="surrogateescape"), self._compiled)
+        words = self._pre_split(data.decode("utf-8", errors="surrogateescape"))
         pieces = (word.encode("utf-8", errors="surrogateescape") for word in words)
         return list(chain.from_iterable(map(self._encode_piece, pieces)))
 
@@ -225,9 +232,10 @@ class ByteBPE:
 
     def save(self, path: Path | str) -> None:
         """Write the tokenizer as JSON in which a byte is a character from U+0000 to U+00FF."""
+        steps = self.pattern if isinstance(self.pattern, str) else list(map(asdict, self.pattern))
         content = {
             "format": _FORMAT,
-            "pattern": self.pattern,
+            "pattern": steps,
             "normalization": self.normalization,
             "ignore_merges": self.ignore_merges,
             "special_tokens": self.special_tokens,
@@ -248,6 +256,8 @@ class ByteBPE:
         vocabulary = {token.encode("latin-1"): i for token, i in content["vocabulary"].items()}
         tokens = {i: token for token, i in vocabulary.items()}
         merges = [(tokens[left], tokens[right]) for left, right in content["merges"]]
+        if not isinstance(content["pattern"], str):
+            content["pattern"] = [Split(**fields) for fields in content["pattern"]]
         return cls(**content | {"vocabulary": vocabulary, "merges": merges})
 
     def _encode_word(self, word: str) -> list[int]:
@@ -271,6 +281,8 @@ class ByteBPE:
                 f"a byte-level vocabulary must hold all 256 bytes; got one without {len(missing)} "
                 f"of them, such as {missing[0]:#04x}. Train with the full byte alphabet."
             )
+        if len(self.tokens) == len(self.vocabulary) + len(self.special_tokens):
+            return  # no two tokens share an id
         named = {**self.vocabulary, **{n.encode(): i for n, i in self.special_tokens.items()}}
         counts = Counter(named.values())
         if shared := [token for token, i in named.items() if counts[i] > 1]:
@@ -280,14 +292,16 @@ class ByteBPE:
             )
 
     def _rank_merges(self) -> dict[Pair, tuple[int, int]]:
-        table: dict[Pair, tuple[int, int]] = {}
-        for rank, (left, right) in enumerate(self.merges):
-            parts = (left, right, left + right)
-            if unknown := [part for part in parts if part not in self.vocabulary]:
-                raise ValueError(
-                    f"a merge joins two tokens of the vocabulary into a third; got {left!r} + "
-                    f"{right!r}, where {unknown[0]!r} has no id. Add it, or remove the merge."
-                )
-            pair = self.vocabulary[left], self.vocabulary[right]
-            table[pair] = rank, self.vocabulary[left + right]
-        return table
+        vocabulary = self.vocabulary
+        try:
+            return {
+                (vocabulary[left], vocabulary[right]): (rank, vocabulary[left + right])
+                for rank, (left, right) in enumerate(self.merges)
+            }
+        except KeyError as error:
+            unknown = error.args[0]
+        left, right = next(p for p in self.merges if unknown in (*p, p[0] + p[1]))
+        raise ValueError(
+            f"a merge joins two tokens of the vocabulary into a third; got {left!r} + "
+            f"{right!r}, where {unknown!r} has no id. Add it, or remove the merge."
+        )

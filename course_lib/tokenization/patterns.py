@@ -8,14 +8,23 @@ stand in front of letters (GPT-2 a space, the others any one character).
 
     "it's 2024!"   GPT-2  it 's ␣2024 !      GPT-4  it 's ␣ 202 4 !      Qwen  it 's ␣ 2 0 2 4 !
 
+A pattern usually keeps every letter: what it matches and what it leaves out are words alike. The
+`Split` of a `tokenizer.json` can also drop either, or join both with their neighbours, and several
+can follow one another: each cuts the words of the one before.
+
 Taught in:        tokenization
 Paper:            Radford et al. 2019 (GPT-2), section 2.2
 Checked against:  `tokenizers.pre_tokenizers.Split`, `tiktoken`
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 
 import regex
+
+from course_lib.tokenization.unicode_tables import as_known
 
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 GPT4_PATTERN = (
@@ -44,14 +53,100 @@ def pre_split(text: str, pattern: regex.Pattern) -> list[str]:
 
     Where the pattern matches nothing, the gap between two matches is a word too.
     """
-    words = pattern.findall(text) if not pattern.groups else []
+    known = as_known(text)
+    words = pattern.findall(text) if known == text and not pattern.groups else []
     if sum(map(len, words)) == len(text):
         return [word for word in words if word] if "" in words else words
-    words, end = [], 0
-    for match in pattern.finditer(text):
-        words += [text[end : match.start()], match.group()]
-        end = match.end()
-    return [word for word in [*words, text[end:]] if word]
+    return [text[begin:end] for begin, end, _ in spans_of(text, pattern) if end > begin]
+
+
+def spans_of(text: str, pattern: regex.Pattern) -> list[tuple[int, int, bool]]:
+    """Return the matches and the gaps between them as (begin, end, whether it is a match)."""
+    spans: list[tuple[int, int, bool]] = []
+    last = 0
+    for match in pattern.finditer(as_known(text)):
+        begin, end = match.span()
+        if begin == end == last and spans:  # nothing, right after a match
+            continue
+        spans += [(last, begin, False)] if begin > last else []
+        spans.append((begin, end, True))
+        last = end
+    return [*spans, (last, len(text), False)] if last < len(text) else spans
+
+
+@dataclass(frozen=True)
+class Split:
+    """A step that cuts text by a pattern; `behavior` says what becomes of the matches."""
+
+    pattern: str
+    behavior: str = "Isolated"
+    invert: bool = False  # the gaps are treated as matches, and the matches as gaps
+
+    def __post_init__(self) -> None:
+        if self.behavior not in BEHAVIORS:
+            raise ValueError(
+                f"behavior must be one of {', '.join(BEHAVIORS)}; got {self.behavior!r}. "
+                "Use Isolated to keep matches and gaps as words."
+            )
+
+    def words(self, text: str, compiled: regex.Pattern) -> list[str]:
+        """Return the words of the text."""
+        if self.behavior == "Isolated":
+            return pre_split(text, compiled)
+        spans = [(b, e, is_match != self.invert) for b, e, is_match in spans_of(text, compiled)]
+        if self.behavior == "Removed":
+            spans = [span for span in spans if not span[2]]
+        elif self.behavior == "Contiguous":
+            spans = [_joined(list(group)) for _, group in groupby(spans, itemgetter(2))]
+        elif self.behavior == "MergedWithPrevious":
+            spans = _attached(spans)
+        else:
+            mirrored = [(-end, -begin, is_match) for begin, end, is_match in reversed(spans)]
+            spans = [(-end, -begin, joined) for begin, end, joined in reversed(_attached(mirrored))]
+        return [text[begin:end] for begin, end, _ in spans if end > begin]
+
+
+BEHAVIORS = ("Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+
+
+def _joined(spans: Sequence[tuple[int, int, bool]]) -> tuple[int, int, bool]:
+    return spans[0][0], spans[-1][1], spans[0][2]
+
+
+def _attached(spans: Iterable[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
+    """Return the spans, each match joined to the gap before it; later matches in a row are not."""
+    attached: list[tuple[int, int, bool]] = []
+    after_match = False
+    for begin, end, is_match in spans:
+        if is_match and not after_match and attached:
+            attached[-1] = attached[-1][0], end, True
+        else:
+            attached.append((begin, end, is_match))
+        after_match = is_match
+    return attached
+
+
+class PreSplitter:
+    """Cuts text into words by one pattern, or by several steps, one after the other."""
+
+    def __init__(self, pattern: str | Sequence[Split]) -> None:
+        steps = [Split(pattern)] if isinstance(pattern, str) else pattern
+        self.steps = [(step, compile_pattern(step.pattern)) for step in steps]
+
+    def __call__(self, text: str) -> list[str]:
+        """Return the words of the text."""
+        words = [text] if text else []
+        for step, compiled in self.steps:
+            words = list(chain.from_iterable(step.words(word, compiled) for word in words))
+        return words
+
+    def stream(self, chunks: Iterable[str]) -> Iterator[str]:
+        """Yield the words of the joined chunks, which other patterns than these must see whole."""
+        known = (GPT2_PATTERN, GPT4_PATTERN, QWEN_PATTERN)
+        if len(self.steps) == 1 and self.steps[0][0] in map(Split, known):
+            yield from stream_pre_split(chunks, self.steps[0][1])
+        else:
+            yield from self("".join(chunks))
 
 
 def stream_pre_split(chunks: Iterable[str], pattern: regex.Pattern) -> Iterator[str]:

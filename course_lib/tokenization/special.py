@@ -64,11 +64,17 @@ def encode_with_special(
     special: Mapping[str, int],
     allowed: Collection[str] | str,
     encode_ordinary: Callable[[str], list[int]],
+    encode_after_special: Callable[[str], list[int]] | None = None,
 ) -> list[int]:
-    """Return the ids of the text, where allowed special tokens stand for themselves."""
+    """Return the ids of the text, where allowed special tokens stand for themselves.
+
+    Text after a special token is encoded as text at the start, or by a function of its own.
+    """
     ids: list[int] = []
-    for part, is_special in split_on_special(text, choose_allowed(special, allowed)):
-        ids += [special[part]] if is_special else encode_ordinary(part)
+    parts = split_on_special(text, choose_allowed(special, allowed))
+    for number, (part, is_special) in enumerate(parts):
+        encode = encode_after_special if number and encode_after_special else encode_ordinary
+        ids += [special[part]] if is_special else encode(part)
     return ids
 
 

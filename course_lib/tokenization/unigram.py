@@ -13,26 +13,22 @@ Checked against:  `tokenizers` (Unigram, Metaspace)
 """
 
 import random
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain, groupby
 
+from course_lib.tokenization.metaspace import BYTE_PIECES, Metaspace, PieceJoiner, pieces_of
+from course_lib.tokenization.normalizer import Normalizer
 from course_lib.tokenization.segmentation import sample_segmentation, viterbi
 from course_lib.tokenization.special import check_special, encode_with_special
 from course_lib.tokenization.unigram_training import train_pieces
 from course_lib.tokenization.word_cache import WordCache
 
-SPACE = "▁"
-BYTE_PIECES = [f"<0x{byte:02X}>" for byte in range(256)]
-
 
 def split_words(text: str) -> list[str]:
     """Return the words of the text, each with the space before it written as ▁."""
-    if not text:
-        return []
-    text = text.replace(" ", SPACE)
-    return re.findall(f"{SPACE}[^{SPACE}]*", text if text.startswith(SPACE) else SPACE + text)
+    return Metaspace().words(text)
 
 
 class Unigram:
@@ -44,10 +40,16 @@ class Unigram:
         unknown_id: int = 0,
         special_tokens: Mapping[str, int] | None = None,
         byte_fallback: bool = False,
+        normalizer: Normalizer | None = None,
+        metaspace: Metaspace | None = None,
+        joiner: PieceJoiner | None = None,
     ) -> None:
         self.pieces = list(pieces)
         self.unknown_id, self.byte_fallback = unknown_id, byte_fallback
         self.special_tokens = dict(special_tokens or {})
+        self.normalizer = normalizer or Normalizer()
+        self.metaspace = metaspace or Metaspace()
+        self.joiner = joiner or PieceJoiner(byte_fallback)
         check_special(self.special_tokens)
         check_special(piece for piece, _ in self.pieces)
         if not 0 <= unknown_id < len(self.pieces):
@@ -89,19 +91,23 @@ class Unigram:
         """How many rows an embedding table for this tokenizer needs."""
         return max(self.tokens) + 1
 
-    def encode_ordinary(self, text: str) -> list[int]:
+    def encode_ordinary(self, text: str, at_start: bool = True) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
-        return list(chain.from_iterable(map(self._cache.__getitem__, split_words(text))))
+        words = self.metaspace.words(self.normalizer(text), at_start)
+        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
-        return encode_with_special(text, self.special_tokens, allowed_special, self.encode_ordinary)
+        later = partial(self.encode_ordinary, at_start=False)
+        return encode_with_special(
+            text, self.special_tokens, allowed_special, self.encode_ordinary, later
+        )
 
     def sample(self, text: str, generator: random.Random, temperature: float = 1.0) -> list[str]:
         """Draw pieces for the text at random, each segmentation as often as it is probable."""
         return [
             piece
-            for word in split_words(text)
+            for word in self.metaspace.words(self.normalizer(text))
             for piece in sample_segmentation(
                 word, self.log_probs, generator, temperature, self._longest
             )
@@ -112,24 +118,7 @@ class Unigram:
 
         That space may have been in the text or not: "a" and " a" have the same ids.
         """
-        pieces = []
-        for i in ids:
-            if i not in self.tokens:
-                raise ValueError(
-                    f"every id must be one of the tokenizer's {len(self.tokens)} tokens; got {i}. "
-                    "Check that the ids come from this tokenizer."
-                )
-            pieces.append(self.tokens[i])
-        text = "".join(
-            bytes(BYTE_PIECES.index(piece) for piece in group).decode("utf-8", errors="replace")
-            if are_bytes
-            else "".join(group)
-            for are_bytes, group in groupby(pieces, self._is_byte)
-        )
-        return text.replace(SPACE, " ").removeprefix(" ")
-
-    def _is_byte(self, piece: str) -> bool:
-        return self.byte_fallback and piece in BYTE_PIECES
+        return self.joiner.text(pieces_of(ids, self.tokens))
 
     def _encode_word(self, word: str) -> list[int]:
         """Return the ids of a word; unknown characters in a row are one unknown token."""

@@ -23,8 +23,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from course_lib.tokenization.added_tokens import added_tokens
 from course_lib.tokenization.byte_bpe import ByteBPE
-from course_lib.tokenization.huggingface import added_tokens, characters_to_bytes
+from course_lib.tokenization.byte_characters import characters_to_bytes
 from course_lib.tokenization.patterns import GPT2_PATTERN, QWEN_PATTERN
 
 VOCAB, MERGES = "vocab.json", "merges.txt"

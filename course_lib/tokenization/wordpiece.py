@@ -21,7 +21,17 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import chain
 
 from course_lib.tokenization.bpe_training import Pair, PairCounts
+from course_lib.tokenization.metaspace import pieces_of
+from course_lib.tokenization.normalization import normalize
 from course_lib.tokenization.special import check_special, encode_with_special
+from course_lib.tokenization.unicode_tables import (
+    FORMER_MARKS,
+    FORMER_PUNCTUATION,
+    LATER_CONTROLS,
+    LATER_MARKS,
+    LATER_PUNCTUATION,
+    lower,
+)
 from course_lib.tokenization.word_cache import WordCache
 
 CONTINUES = "##"
@@ -64,8 +74,8 @@ def bert_normalize(text: str, lowercase: bool = True) -> str:
     text = "".join(f" {c} " if _is_ideograph(c) else c for c in cleaned)
     if not lowercase:
         return text
-    letters = (c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
-    return "".join(letter.lower() for letter in letters)
+    letters = (c for c in normalize(text, "NFD") if not _is_mark(c))
+    return "".join(lower(letter) for letter in letters)
 
 
 def bert_split(text: str) -> list[str]:
@@ -76,7 +86,18 @@ def bert_split(text: str) -> list[str]:
 def _is_control(character: str) -> bool:
     if character in "\t\n\r":
         return False
-    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co")
+    if character == "\ufffd":
+        return True
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cf", "Co") and not LATER_CONTROLS.match(character)
+
+
+def _is_mark(character: str) -> bool:
+    if character.isascii():
+        return False
+    if unicodedata.category(character) == "Mn":
+        return not LATER_MARKS.match(character)
+    return character in FORMER_MARKS
 
 
 def _is_ideograph(character: str) -> bool:
@@ -86,7 +107,21 @@ def _is_ideograph(character: str) -> bool:
 def _is_punctuation(character: str) -> bool:
     if character.isascii():
         return character in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-    return unicodedata.category(character).startswith("P")
+    if unicodedata.category(character).startswith("P"):
+        return not LATER_PUNCTUATION.match(character)
+    return character in FORMER_PUNCTUATION
+
+
+_TIDY = [(" " + mark, mark) for mark in (".", "?", "!", ",")]
+_TIDY += [(" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't")]
+_TIDY += [(" " + end, end) for end in ("'s", "'ve", "'re")]
+
+
+def clean(piece: str) -> str:
+    """Return a piece without the space before punctuation and contractions."""
+    for spaced, tidy in _TIDY:
+        piece = piece.replace(spaced, tidy)
+    return piece
 
 
 def pair_score(pair: Pair, corpus: PairCounts) -> float:
@@ -131,6 +166,7 @@ class WordPiece:
         unknown: str = "[UNK]",
         lowercase: bool = True,
         max_characters: int = 100,
+        cleanup: bool = False,
     ) -> None:
         check_special(special_tokens)
         if missing := [name for name in (unknown, *special_tokens) if name not in vocabulary]:
@@ -142,6 +178,7 @@ class WordPiece:
         self.special_tokens = {name: vocabulary[name] for name in special_tokens}
         self.unknown, self.lowercase = unknown, lowercase
         self.max_characters = max_characters
+        self.cleanup = cleanup  # whether decoding drops the spaces around punctuation
         self.tokens = {i: piece for piece, i in vocabulary.items()}
         self._cache = WordCache(self._encode_word)
 
@@ -183,15 +220,12 @@ class WordPiece:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the pieces as words; what the normalization took away does not come back."""
-        pieces = []
-        for i in ids:
-            if i not in self.tokens:
-                raise ValueError(
-                    f"every id must be one of the tokenizer's {len(self.tokens)} tokens; got {i}. "
-                    "Check that the ids come from this tokenizer."
-                )
-            pieces.append(self.tokens[i])
-        return " ".join(pieces).replace(" " + CONTINUES, "")
+        first, *others = pieces_of(ids, self.tokens) or [""]
+        pieces = [first]
+        for piece in others:
+            continues = piece.startswith(CONTINUES)
+            pieces.append(piece.removeprefix(CONTINUES) if continues else " " + piece)
+        return "".join(map(clean, pieces) if self.cleanup else pieces)
 
     def _encode_word(self, word: str) -> list[int]:
         pieces = wordpiece_encode(word, self.vocabulary, self.unknown, self.max_characters)

@@ -36,6 +36,7 @@ from course_lib import corpus
 from course_lib.study import exercise, explorers, hint, quiz, reveal
 from course_lib.tokenization import bpe_training, byte_bpe, cost, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.byte_characters import bytes_to_characters
 
 # %% [markdown] id="1-three-obvious-ways-to-cut"
 # ## 1 · Words or characters?
@@ -215,7 +216,7 @@ reveal("tokenization.train_bpe")
 byte_ids = bpe_training.BYTE_IDS
 for shown in ("!", "T", " ", "\n", " cat", "é"):
     ids = [byte_ids[byte] for byte in shown.encode()]
-    print(f"{shown!r:7} ids {ids!s:21} written {huggingface.bytes_to_characters(shown.encode())}")
+    print(f"{shown!r:7} ids {ids!s:21} written {bytes_to_characters(shown.encode())}")
 
 # %% [markdown] id="less-than-one-in-fifty-and"
 # ### Checked against the real thing
@@ -249,7 +250,7 @@ alphabet = pre_tokenizers.ByteLevel.alphabet()
 trainer = trainers.BpeTrainer(vocab_size=1024, initial_alphabet=alphabet, show_progress=False)
 theirs.train_from_iterator([text], trainer)
 learned = json.loads(theirs.to_str())["model"]["merges"]
-ours = [[huggingface.bytes_to_characters(token) for token in merge] for merge in tokenizer.merges]
+ours = [[bytes_to_characters(token) for token in merge] for merge in tokenizer.merges]
 print(f"all {len(ours)} merges equal, in order:", ours == learned)
 
 # %% [markdown] id="4-words-first"
@@ -1187,6 +1188,19 @@ print(ours)
 # course reads and writes it. Settings that it does not support raise an error: a tokenizer that differs in one step gives a
 # model different ids than those it was trained on, and nobody notices for a long time. Older models come with `vocab.json` and
 # `merges.txt`, or with a `.tiktoken` file of ranks; `vocab_files` reads both.
+#
+# | part of the file | supported | an error |
+# |---|---|---|
+# | model | BPE on bytes or on characters, with byte fallback; WordPiece; Unigram | WordLevel, dropout, affixes of words |
+# | pre-tokenizer, byte-level BPE | `Split` with every behavior, several of them, `Digits`; `ByteLevel` last | a prefix space |
+# | pre-tokenizer, others | `Metaspace`, also after `WhitespaceSplit`; for WordPiece BERT's | all else |
+# | normalizer | normal forms; with pieces also `Precompiled`, `Replace`, `Strip`, `Prepend`, `Lowercase`; BERT's | all else |
+# | pattern | what `regex` reads alike, or with a translation: `{1,3}+`, `$`, `\h` | `&&`, `\w`, `\b`, `(?i:ss)` |
+# | added tokens | names found as they are written | `lstrip`, `rstrip`, `single_word`; `normalized` beside a normalizer |
+# | decoder | the one that belongs to the model | all else |
+#
+# Truncation, padding and the post-processor arrange a batch, so they are left to the caller. And one difference is on purpose:
+# the names of Unigram's control tokens, such as `<unk>` or `<0x41>`, are ordinary text if text spells them.
 
 # %% id="back-huggingface-load-tokenizer-saved"
 back = huggingface.load_tokenizer_json(saved)

@@ -16,7 +16,7 @@ from tokenizers import (
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from course_lib import corpus
-from course_lib.tokenization import huggingface, patterns
+from course_lib.tokenization import byte_characters, huggingface, patterns
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
@@ -133,10 +133,10 @@ def test_written_files_decode_the_same(name):
 
 
 def test_bytes_are_written_as_gpt2_writes_them():
-    assert bytes_to_unicode() == huggingface.BYTE_CHARACTERS
-    assert huggingface.bytes_to_characters(b" the\n") == "ĠtheĊ"
+    assert bytes_to_unicode() == byte_characters.BYTE_CHARACTERS
+    assert byte_characters.bytes_to_characters(b" the\n") == "ĠtheĊ"
     every = bytes(range(256))
-    assert huggingface.characters_to_bytes(huggingface.bytes_to_characters(every)) == every
+    assert byte_characters.characters_to_bytes(byte_characters.bytes_to_characters(every)) == every
 
 
 def changed(content, path, value):
@@ -161,20 +161,29 @@ REFUSED = {
     "dropout": (changed(QWEN, "model.dropout", 0.1), r"model.dropout.*none.*got 0\.1.*`token"),
     "fallback": (changed(QWEN, "model.byte_fallback", True), r"model.byte_fallback.*got True"),
     "suffix": (changed(QWEN, "model.end_of_word_suffix", "</w>"), r"end_of_word_suffix.*got </w>"),
-    "no bytes": (changed(QWEN, "model.vocab.▁x", 9999), r"byte alphabet; got '▁' in '▁x'"),
+    "no bytes": (changed(QWEN, "model.vocab.▁x", 9999), r"byte alphabet.*got '▁' in '▁x'"),
     "one half": (changed(QWEN, "model.merges.0", ["a"]), r"a merge.*two tokens; got \['a'\]"),
-    "three": (changed(QWEN, "model.merges.0", "a b c"), r"a merge.*two tokens; got a b c"),
+    "three": (changed(QWEN, "model.merges.0", "a b c"), r"two tokens; got \['a', 'b', 'c'\]"),
     "no such half": (changed(QWEN, "model.merges.0", "a ĊĊa"), r"b'a' \+ b'\\n\\na', where"),
     "merges": (changed(QWEN, "model.merges", 3), r"of kind BPE.*fields that `tokenizers` writes"),
     "lower": (changed(QWEN, "normalizer", {"type": "Lowercase"}), r"normalizer.*NFKD; got .*Lower"),
     "no split": (changed(QWEN, "pre_tokenizer", None), r"pre_tokenizer.*ByteLevel, or Split"),
     "words": (changed(QWEN, "pre_tokenizer", {"type": "Whitespace"}), r"pre_tokenizer.*Whitespace"),
-    "prefix": (changed(STYLES["GPT-2"], "pre_tokenizer.add_prefix_space", True), r"pre_tokenizer"),
-    "twice": (changed(QWEN, "pre_tokenizer.pretokenizers.1.use_regex", True), r"without use_regex"),
-    "not split": (changed(QWEN, "pre_tokenizer.pretokenizers.0.type", "Digits"), r"got .*Digits"),
-    "merged": (
-        changed(QWEN, "pre_tokenizer.pretokenizers.0.behavior", "MergedWithNext"),
-        r"Isolated, or Removed and inverted; got \('MergedWithNext', False\)",
+    "prefix": (changed(STYLES["GPT-2"], "pre_tokenizer.add_prefix_space", True), r"add_prefix_sp"),
+    "not split": (changed(QWEN, "pre_tokenizer.pretokenizers.0.type", "X"), r"Split or Digits.*X"),
+    "pattern": (
+        changed(QWEN, "pre_tokenizer.pretokenizers.0.pattern.Regex", "[a&&b]"),
+        r"to Oniguruma.*got '&&' in '\[a&&b\]'.*Use `tokenizers`",
+    ),
+    "decoder": (changed(QWEN, "decoder", {"type": "Fuse"}), r"decoder.*must be ByteLevel.*Fuse"),
+    "byte": (
+        changed(QWEN, "added_tokens.0.content", "é"),
+        r"letters that stand for bytes, as all of 'é' do.*got é",
+    ),
+    "other id": (changed(QWEN, "added_tokens.0.id", 777), r"'<\|endof.*must be 600.*got 777"),
+    "overlap": (
+        changed(STYLES["GPT-2"], "added_tokens.1.content", "x<|endoftext|>"),
+        r"normalized of the added token '<\|endoftext\|>'.*with which it overlaps; got True",
     ),
     "strip": (changed(QWEN, "added_tokens.0.lstrip", True), r"lstrip of the added token '<\|endof"),
     "normalized": (changed(QWEN, "added_tokens.0.normalized", True), r"normalized of the added"),
@@ -186,8 +195,12 @@ REFUSED = {
     "bert accents": (changed(BERT, "normalizer.strip_accents", False), r"a BertNormalizer that cl"),
     "bert none": (changed(BERT, "normalizer", None), r"a BertNormalizer that cleans"),
     "bert unknown": (changed(BERT, "model.unk_token", "[NO]"), r"without '\[NO\]'\. Add it"),
-    "charsmap": (changed(PIECES, "normalizer", {"type": "Precompiled"}), r"normalizer.*Precomp"),
-    "first": (changed(PIECES, "pre_tokenizer.prepend_scheme", "first"), r"Metaspace with ▁, alwa"),
+    "nmt": (changed(PIECES, "normalizer", {"type": "Nmt"}), r"normalizer.*Precompiled.*got .*Nmt"),
+    "charsmap": (
+        changed(PIECES, "normalizer", {"type": "Precompiled", "precompiled_charsmap": "AA=="}),
+        r"precompiled_charsmap must be base64.*got 'AA=='.*Fetch",
+    ),
+    "first": (changed(PIECES, "pre_tokenizer.replacement", "_"), r"Metaspace with ▁; got .*'_'"),
     "no unk": (changed(PIECES, "model.unk_id", None), r"model.unk_id.*got None"),
     "bad pieces": (changed(PIECES, "model.vocab.3", 7), r"of kind Unigram.*reading failed with T"),
 }  # fmt: skip
@@ -205,3 +218,24 @@ def test_files_that_are_no_json_are_errors(tmp_path, data):
     (tmp_path / "tokenizer.json").write_bytes(data)
     with pytest.raises(ValueError, match=r"must be JSON in UTF-8; got '.*tokenizer.json', which"):
         huggingface.load_tokenizer_json(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize("pattern", [r"\p{N}{1,3}+|\p{L}+", r"\s+$|.", r"\w+"])
+def test_a_pattern_that_would_be_read_differently_is_not_written(pattern):
+    tokenizer = ByteBPE(OURS["bpe"].vocabulary, OURS["bpe"].merges, None, pattern)
+    with pytest.raises(ValueError, match="Oniguruma"):
+        huggingface.to_json(tokenizer)
+
+
+def test_several_splits_survive_every_file(tmp_path):
+    steps = [patterns.Split(r"\p{N}{1,3}"), patterns.Split("[一-龥]+", "MergedWithNext")]
+    ours = ByteBPE(OURS["bpe"].vocabulary, OURS["bpe"].merges, None, steps)
+    reference = Tokenizer.from_str(json.dumps(huggingface.to_json(ours)))
+    ours.save(tmp_path / "bpe.json")
+    text = TEXT[-3000:] + " 12345 中文 x"
+    for again in (
+        ByteBPE.load(tmp_path / "bpe.json"),
+        huggingface.from_json(huggingface.to_json(ours)),
+    ):
+        assert again.pattern == steps
+        assert again.encode(text) == ours.encode(text) == reference.encode(text).ids

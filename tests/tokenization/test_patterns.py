@@ -84,3 +84,36 @@ def test_a_long_word_in_small_chunks_is_split_few_times(monkeypatch):
 def test_errors_name_rule_value_and_remedy():
     with pytest.raises(ValueError, match=r"must be a regular expression.*got '\(a'.*Try one of"):
         patterns.compile_pattern("(a")
+
+
+@pytest.mark.parametrize(
+    ("behavior", "invert", "words"),
+    [
+        ("Isolated", False, ["1", "2", "ab", "3", "c", "4", "5"]),
+        ("Isolated", True, ["1", "2", "ab", "3", "c", "4", "5"]),
+        ("Removed", False, ["ab", "c"]),
+        ("Removed", True, ["1", "2", "3", "4", "5"]),
+        ("MergedWithPrevious", False, ["1", "2", "ab3", "c4", "5"]),
+        ("MergedWithNext", False, ["1", "2ab", "3c", "4", "5"]),
+        ("Contiguous", False, ["12", "ab", "3", "c", "45"]),
+    ],
+)
+def test_what_becomes_of_the_matches(behavior, invert, words):
+    names = {"MergedWithPrevious": "merged_with_previous", "MergedWithNext": "merged_with_next"}
+    theirs = pre_tokenizers.Split(
+        Regex(r"\d"), names.get(behavior, behavior.lower()), invert=invert
+    )
+    split = patterns.Split(r"\d", behavior, invert)
+    assert split.words("12ab3c45", regex.compile(r"\d")) == words
+    assert [word for word, _ in theirs.pre_tokenize_str("12ab3c45")] == words
+
+
+def test_steps_cut_the_words_of_the_steps_before_them():
+    steps = [patterns.Split(r"\p{N}{1,3}"), patterns.Split(patterns.GPT2_PATTERN)]
+    cut = patterns.PreSplitter(steps)
+    assert cut("it is 2024 !") == ["it", " is", " ", "202", "4", " !"]
+    assert list(cut.stream(["it is 20", "24 !"])) == cut("it is 2024 !")
+    assert list(patterns.PreSplitter(r"a|.+").stream(["xb", "a"])) == ["xba"]
+    assert cut("") == []
+    with pytest.raises(ValueError, match=r"Isolated, .*got 'Merged'\. Use Isolated"):
+        patterns.Split("a", "Merged")

@@ -1,0 +1,69 @@
+"""The added tokens of a `tokenizer.json`, and why some of them cannot be read here.
+
+An added token is found in the text before anything else happens to it. Its flags change where it is
+found and how much of the text it takes, and `tokenizers` gives it the id of the model's token of
+the same name, or else the next free id, whatever the file says.
+
+Taught in:        tokenization
+Checked against:  `tokenizers`
+"""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def refusal(field: str, value: Any, wanted: str) -> ValueError:
+    """Return the error for a file that asks for what this library does not do."""
+    return ValueError(
+        f"{field} in a tokenizer's file must be {wanted}; got {value!s:.120}. This library would "
+        "give other ids or another text for such a file: use `tokenizers` for it."
+    )
+
+
+def added_tokens(content: Json) -> dict[str, int]:
+    """Return the added tokens, which must stand for exactly their own letters."""
+    added: dict[str, int] = {}
+    for token in content.get("added_tokens") or []:
+        name = token["content"]
+        for flag in ("lstrip", "rstrip", "single_word"):
+            if token.get(flag):
+                raise refusal(f"{flag} of the added token {name!r}", True, "false")
+        if token.get("normalized") and content.get("normalizer"):
+            raise refusal(f"normalized of the added token {name!r}", True, "false")
+        if name in added:
+            raise ValueError(
+                f"each special token may be listed once, since it has one id; got {name!r} twice "
+                "in added_tokens. Remove the repetition."
+            )
+        added[name] = token["id"]
+    _check_order(content.get("added_tokens") or [])
+    return added
+
+
+def check_ids(added: dict[str, int], vocabulary: dict[str, int]) -> None:
+    """Raise if `tokenizers` would give an added token another id than the file."""
+    size, highest = len(vocabulary), -1
+    for name, given in added.items():
+        expected = vocabulary.get(name, max(size, highest + 1))
+        highest = max(highest, expected)
+        if given != expected:
+            raise refusal(
+                f"the id of the added token {name!r}", given, f"{expected}, as `tokenizers` has it"
+            )
+
+
+def _check_order(tokens: list[Json]) -> None:
+    """Raise if names overlap of which `tokenizers` looks for one kind before the other."""
+    first = [token["content"] for token in tokens if not token.get("normalized")]
+    second = [token["content"] for token in tokens if token.get("normalized")]
+    for one in first:
+        for other in second:
+            if one in other or other in one or _meet(one, other) or _meet(other, one):
+                wanted = f"the same as that of {one!r}, with which it overlaps"
+                raise refusal(f"normalized of the added token {other!r}", True, wanted)
+
+
+def _meet(left: str, right: str) -> bool:
+    """Say whether some end of the one is a beginning of the other."""
+    return any(right.startswith(left[i:]) for i in range(1, len(left)))

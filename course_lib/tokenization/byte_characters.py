@@ -1,0 +1,41 @@
+"""Bytes written as characters, as byte-level tokenizers write them into JSON.
+
+JSON holds text, and a token may be any bytes. So each byte is written as a character: itself where
+it prints, else one from U+0100 upwards. That is why a space shows as `Ġ` in such files.
+
+    b" the"  ↔  "Ġthe"
+
+Taught in:        tokenization
+Checked against:  `transformers`' `bytes_to_unicode`
+"""
+
+from course_lib.tokenization.bpe_training import BYTE_IDS
+
+_FIRST_UNPRINTABLE = 188  # from this place in GPT2_BYTE_ORDER on, bytes borrow a character
+BYTE_CHARACTERS = {
+    byte: chr(byte) if place < _FIRST_UNPRINTABLE else chr(256 + place - _FIRST_UNPRINTABLE)
+    for byte, place in BYTE_IDS.items()
+}
+# Latin-1 writes the characters U+0000 to U+00FF as the bytes of the same numbers. The space and a
+# few others stand for no byte: they become a character that Latin-1 does not have.
+_LATIN = dict.fromkeys(range(256)) | {ord(c): chr(byte) for byte, c in BYTE_CHARACTERS.items()}
+_LATIN = {point: letter or "\uffff" for point, letter in _LATIN.items()}
+
+
+def bytes_to_characters(token: bytes) -> str:
+    """Return the token as `tokenizer.json` writes it."""
+    return "".join(BYTE_CHARACTERS[byte] for byte in token)
+
+
+def characters_to_bytes(written: str) -> bytes:
+    """Return the bytes of a token that `tokenizer.json` writes as these characters."""
+    try:
+        return written.translate(_LATIN).encode("latin-1")
+    except UnicodeEncodeError:
+        known = BYTE_CHARACTERS.values()
+        strange = next(character for character in written if character not in known)
+        raise ValueError(
+            "a byte-level token in a tokenizer's file must be written in the byte alphabet, one "
+            f"character for each byte; got {strange!r} in {written!r:.80}, which stands for no "
+            "byte. Is the vocabulary that of a SentencePiece model?"
+        ) from None
