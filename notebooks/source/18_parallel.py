@@ -447,7 +447,6 @@ def tensor_parallel(comm, sequence):
     part = parallel.SplitDecoder(model, comm, sequence)
     loss = part.loss(ids)
     loss.backward()
-    part.sum_norm_gradients()
     up = part.model.blocks[0].mlp.up_proj.weight
     whole = wanted["model.layers.0.mlp.up_proj.weight"].chunk(comm.size)[comm.rank]
     own = sum(p.numel() for p in part.parameters())
