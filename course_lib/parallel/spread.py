@@ -34,7 +34,7 @@ class Parallelism:
     pp: int = 1
     cp: int = 1
     ep: int = 1
-    microbatches: int = 0  # of a pipeline; 0: twice the number of stages
+    microbatches: int = 0  # 0: one, or in a pipeline twice the number of stages
     schedule: str = "1f1b"
 
     @classmethod
@@ -85,7 +85,7 @@ class Parallelism:
     @property
     def parts(self) -> int:
         """How many microbatches a rank's rows are cut into."""
-        return 1 if self.pp == 1 else self.microbatches or 2 * self.pp
+        return self.microbatches or (1 if self.pp == 1 else 2 * self.pp)
 
     def check(self, config: ModelConfig) -> None:
         """Raise `ValueError` unless a model of this shape can be spread like this."""

@@ -4,7 +4,7 @@
 
 Every rank draws the same batch, from the same random generator, and computes its own rows, tokens,
 layers or parts of layers. Gradients are those of the mean over the targets of the whole batch; so
-the run follows the steps of one process up to rounding, and continues its checkpoint.
+the run follows the steps of one process up to rounding, and continues its checkpoint. `spread` lists what can be cut.
 
 Taught in:        parallel
 Checked against:  `course_lib.training.Training` on one process, step for step
@@ -12,6 +12,7 @@ Shapes:           B sequences, T tokens
 """
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ class ParallelTraining(Training):
             for name, p in self.local.named_parameters()
         }
         self.device = next(model.parameters()).device
-        self.engine = self._engine()
+        self.engine, self.forward = self._engine(), self.local
         self.held = self._held()
         self.release()
 
@@ -135,19 +136,29 @@ class ParallelTraining(Training):
         """Compute the gradients of this rank's part, and return the loss of the whole batch."""
         total = max(1, int(batch.counted[:, 1:].sum()))
         own = self.own_part(batch)
-        if self.spread.pp > 1:
-            loss = self._run_stage(own, total)
-        else:
-            mean = self._loss(self._forward(own.ids), own, total)
-            self.engine.backward(mean, 1.0)
-            loss = mean.item()
+        parts = [
+            Part(*some)
+            for some in zip(*(t.tensor_split(self.spread.parts) for t in own), strict=True)
+        ]
+        loss = self._run_stage(parts, total) if self.spread.pp > 1 else self._run_all(parts, total)
         counts = self.axes.is_last_stage and self.axes.tp.rank == 0
         return self.comm.all_reduce(torch.tensor([loss if counts else 0.0])).item()
 
-    def _run_stage(self, own: Part, total: int) -> float:
+    def _run_all(self, parts: Sequence[Part], total: int) -> float:
+        """Run all layers on the parts, one after another; then sum the gradients."""
+        loss = 0.0
+        for number, part in enumerate(parts):
+            mean = self._loss(self._forward(part.ids), part, total)
+            if isinstance(self.engine, DataParallel):
+                self.engine.backward(mean, 1.0, last=number + 1 == len(parts))
+            else:
+                self.engine.backward(mean, 1.0)
+            loss += mean.item()
+        return loss
+
+    def _run_stage(self, parts: Sequence[Part], total: int) -> float:
         """Run this rank's stage on all microbatches; then sum the gradients."""
-        axes, count = self.axes, self.spread.parts
-        parts = [Part(*some) for some in zip(*(t.tensor_split(count) for t in own), strict=True)]
+        axes, count = self.axes, len(parts)
         width, weight = self.config.hidden_size, next(self.local.parameters())
         plain = isinstance(self.engine, DataParallel)
         with self.engine.only_local() if plain else contextlib.nullcontext():
@@ -181,8 +192,8 @@ class ParallelTraining(Training):
 
     def _loss(self, logits: Tensor, part: Part, total: int) -> Tensor:
         """Return the loss of this rank's targets, divided by the number of all."""
-        chosen = part.counted
-        return self.local.losses(logits[chosen], part.targets[chosen]).sum() / total
+        logits = logits[part.counted]  # the others are freed
+        return self.local.losses(logits, part.targets[part.counted]).sum() / total
 
     def own_part(self, batch: Batch) -> Part:
         """Return this rank's rows and tokens; the last token of a text has no target."""

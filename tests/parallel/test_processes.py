@@ -37,9 +37,9 @@ from course_lib.parallel.training import ParallelTraining
 from course_lib.training import runs
 from course_lib.training.data import Batch
 from course_lib.training.optimizer import AdamW
-from course_lib.training.recipes import QUICK
 
 from .conftest import largest_gap, loss_of, rows_of
+from .tiny_recipe import TINY
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes are forked"),
@@ -228,19 +228,15 @@ def test_without_torchrun_the_error_says_how_to_start(monkeypatch):
     assert can_fork()
 
 
-TINY = replace(
-    QUICK, plan=replace(QUICK.plan, steps=4, warmup=1), vocab_size=300, context=64,
-    hidden_size=16, intermediate_size=24, heads=2, key_value_heads=2, head_dim=8, text_rows=3,
-    repeat_rows=2, periods=(2, 6), characters=6000, look_every=2, save_every=2,
-    layers=2, shares=(("documentation", 1.0),),
-)  # fmt: skip
 DYING = """
 import os, signal, sys
 from pathlib import Path
 from course_lib.parallel.run import ParallelRun, as_a_rank
 from course_lib.parallel.spread import Parallelism
-from tests.parallel.test_processes import TINY
+from course_lib.training import runs
+from tests.parallel.tiny_recipe import TINY
 
+runs.LOOK_CHARACTERS = 200
 with as_a_rank() as comm:
     run = ParallelRun(TINY, Path(sys.argv[1]), comm, Parallelism.parsed("dp=2,zero=3"))
     run.go_on(2)
