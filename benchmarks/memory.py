@@ -43,5 +43,5 @@ class Allocations:
         events = [e for e in found.kineto_results.events() if e.name() == "[memory]"]
         in_use = 0
         for event in sorted(events, key=lambda e: e.start_ns()):
-            in_use += event.nbytes()
+            in_use += event.nbytes()  # type: ignore[attr-defined]
             self.most = max(self.most, in_use)

@@ -4,7 +4,7 @@
 
 Every rank draws the same batch, from the same random generator, and computes its own rows, tokens,
 layers or parts of layers. Gradients are those of the mean over the targets of the whole batch; so
-the run follows the steps of one process up to rounding, and continues its checkpoint. `spread` lists what can be cut.
+the run follows the steps of one process up to rounding, and continues its checkpoint.
 
 Taught in:        parallel
 Checked against:  `course_lib.training.Training` on one process, step for step
@@ -14,7 +14,7 @@ Shapes:           B sequences, T tokens
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from course_lib.parallel.held import (
     shard_pieces,
     split_pieces,
 )
+from course_lib.parallel.own_parts import Part, own_parts
 from course_lib.parallel.pipeline import run_pipeline
 from course_lib.parallel.schedules import ORDERS
 from course_lib.parallel.sharded_checkpoint import (
@@ -49,14 +50,6 @@ from course_lib.training.loop import Draw, Plan, StepReport, Training
 from course_lib.training.optimizer import AdamW, decay_groups
 from course_lib.training.schedule import cosine_rate
 from course_lib.training.training_state import resume_training
-
-
-class Part(NamedTuple):
-    """What a rank reads of a batch, the next token of each, and whether that is a target."""
-
-    ids: Tensor  # (b, t) each
-    targets: Tensor
-    counted: Tensor
 
 
 class ParallelTraining(Training):
@@ -135,11 +128,7 @@ class ParallelTraining(Training):
     def _gradients(self, batch: Batch) -> float:
         """Compute the gradients of this rank's part, and return the loss of the whole batch."""
         total = max(1, int(batch.counted[:, 1:].sum()))
-        own = self.own_part(batch)
-        parts = [
-            Part(*some)
-            for some in zip(*(t.tensor_split(self.spread.parts) for t in own), strict=True)
-        ]
+        parts = own_parts(batch, self.axes, self.spread.parts, self.local, self.device)
         loss = self._run_stage(parts, total) if self.spread.pp > 1 else self._run_all(parts, total)
         counts = self.axes.is_last_stage and self.axes.tp.rank == 0
         return self.comm.all_reduce(torch.tensor([loss if counts else 0.0])).item()
@@ -160,8 +149,8 @@ class ParallelTraining(Training):
         """Run this rank's stage on all microbatches; then sum the gradients."""
         axes, count = self.axes, len(parts)
         width, weight = self.config.hidden_size, next(self.local.parameters())
-        plain = isinstance(self.engine, DataParallel)
-        with self.engine.only_local() if plain else contextlib.nullcontext():
+        plain = self.engine if isinstance(self.engine, DataParallel) else None
+        with plain.only_local() if plain else contextlib.nullcontext():
             run = run_pipeline(
                 axes.stages,
                 self._forward,
@@ -173,7 +162,7 @@ class ParallelTraining(Training):
             )
         self._sum_tied()
         if plain:
-            self.engine.finish()
+            plain.finish()
         return run.total
 
     def _sum_tied(self) -> None:
@@ -194,20 +183,6 @@ class ParallelTraining(Training):
         """Return the loss of this rank's targets, divided by the number of all."""
         logits = logits[part.counted]  # the others are freed
         return self.local.losses(logits, part.targets[part.counted]).sum() / total
-
-    def own_part(self, batch: Batch) -> Part:
-        """Return this rank's rows and tokens; the last token of a text has no target."""
-        index, size, count = self.axes.data_index, self.axes.data_size, self.spread.parts
-        ids, counted = (tensor.tensor_split(size)[index] for tensor in batch)
-        if len(batch.ids) // size < count:
-            raise ValueError(
-                "each data-parallel rank needs a sequence for each microbatch; got "
-                f"{len(batch.ids)} for {size} x {count}."
-            )
-        targets, counted = (tensor.roll(-1, 1) for tensor in (ids, counted))
-        counted[:, -1] = False
-        places = self.local.positions(ids.shape[1])
-        return Part(*(each[:, places].to(self.device) for each in (ids, targets, counted)))
 
     def _clip(self) -> Tensor:
         """Clip by the norm of the whole model; what several ranks have counts once."""
@@ -272,8 +247,8 @@ class ParallelTraining(Training):
                 first = (axes.replicas if is_expert(local, name) else axes.data).rank == 0
                 found.append(Held(p, [e._replace(owned=e.owned and first) for e in pieces[p]]))
             return found
-        sharded = isinstance(self.engine, ShardedOptimizer)
-        parts: Any = self.engine.pieces if sharded else self.engine.all_units()
+        engine: Any = self.engine
+        parts = engine.pieces if self.spread.zero < 3 else engine.all_units()
         return [
             Held(
                 part.shard,

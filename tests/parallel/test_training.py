@@ -29,7 +29,8 @@ PLAN = Plan(steps=20, warmup=2, peak=1e-2, max_norm=0.5)
 LAYOUTS = [
     ("tied", "dp=2"),
     ("tied", "dp=3,zero=1"),
-    ("tied", "dp=2,zero=2"),
+    ("tied", "dp=2,microbatches=2"),
+    ("tied", "dp=2,zero=2,microbatches=3"),
     ("tied", "dp=2,zero=3"),
     ("tied", "tp=2"),
     ("tied", "dp=2,tp=2"),
