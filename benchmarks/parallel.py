@@ -4,18 +4,20 @@
 
 A step is forward, backward and AdamW on the same decoder and rows. Contestants take turns
 in the same two processes. Times are processor time of one rank, waiting not included.
-"peak MB" is the most memory that tensors take up at once during a step, above what was there.
+"peak MB" is by how much the memory of a rank grows at most, from before the model is made to after
+some steps, as the system counts it; for this each contestant has two processes of its own.
 """
 
 import copy
+import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import record
 from benchmarks.timing import median, ratio
@@ -25,7 +27,7 @@ from course_lib.parallel.processes import ProcessCommunicator, run_processes
 from course_lib.training.objective import next_token_loss
 
 CONFIG = ModelConfig(2048, 256, 640, 4, 4, 2, 64, 256, tie_word_embeddings=True)
-ROUNDS, ROWS, TOKENS = 12, 4, 64
+ROUNDS, RUNS, ROWS, TOKENS = 24, 5, 4, 64
 Step = Callable[[], None]
 Rounds = list[dict[str, float]]
 
@@ -47,48 +49,48 @@ def stepper(
     return step
 
 
-def contestants(comm: ProcessCommunicator, base: DecoderLM, ids: Tensor) -> dict[str, Step]:
-    """Return the steps of all, each on a copy of the model."""
+def ours_plain(model: DecoderLM, comm: ProcessCommunicator, ids: Tensor) -> Step:
+    engine = DataParallel(model, comm)
+    return stepper(engine.backward, model, list(model.parameters()), ids)
+
+
+def torch_plain(model: DecoderLM, comm: ProcessCommunicator, ids: Tensor) -> Step:
+    engine = nn.parallel.DistributedDataParallel(model)
+    return stepper(Tensor.backward, engine, list(model.parameters()), ids)
+
+
+def ours_sharded(model: DecoderLM, comm: ProcessCommunicator, ids: Tensor) -> Step:
+    engine = FullyShard(model, comm, list(model.blocks))
+    return stepper(engine.backward, model, engine.shards, ids)
+
+
+def torch_sharded(model: DecoderLM, comm: ProcessCommunicator, ids: Tensor) -> Step:
     from torch.distributed.fsdp import fully_shard
 
-    models = [copy.deepcopy(base).use_kernels() for _ in range(4)]
-    ours = DataParallel(models[0], comm)
-    sharded = FullyShard(models[2], comm, list(models[2].blocks))
     mesh = init_device_mesh("cpu", (comm.size,))
-    for block in models[3].blocks:
-        fully_shard(block, mesh=mesh)
-    fully_shard(models[3], mesh=mesh)
-    theirs = nn.parallel.DistributedDataParallel(models[1])
-    return {
-        "ours, DataParallel": stepper(ours.backward, models[0], list(models[0].parameters()), ids),
-        "torch, DDP": stepper(Tensor.backward, theirs, list(models[1].parameters()), ids),
-        "ours, FullyShard": stepper(sharded.backward, models[2], sharded.shards, ids),
-        "torch, fully_shard": stepper(
-            Tensor.backward, models[3], list(models[3].parameters()), ids
-        ),
-    }
+    for part in (*model.blocks, model):
+        fully_shard(part, mesh=mesh)
+    return stepper(Tensor.backward, model, list(model.parameters()), ids)
 
 
-def peak_bytes(step: Step) -> int:
-    """Return the most bytes that a step takes at once."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        step()
-    found = profiled.profiler
-    assert found is not None
-    assert found.kineto_results is not None
-    events = [e for e in found.kineto_results.events() if e.name() == "[memory]"]
-    in_use = most = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        in_use += event.nbytes()
-        most = max(most, in_use)
-    return most
+CONTESTANTS = {
+    "ours, DataParallel": ours_plain,
+    "torch, DDP": torch_plain,
+    "ours, FullyShard": ours_sharded,
+    "torch, fully_shard": torch_sharded,
+}
 
 
-def measured(comm: ProcessCommunicator) -> tuple[Rounds, dict[str, int]]:
-    """Return the seconds of each contestant in each round, and its peak."""
+def own_ids(comm: ProcessCommunicator) -> Tensor:
+    """Return this rank's rows of the batch."""
     torch.manual_seed(0)
-    ids = torch.randint(2048, (comm.size * ROWS, TOKENS)).chunk(comm.size)[comm.rank]
-    steps = contestants(comm, DecoderLM(CONFIG), ids)
+    return torch.randint(2048, (comm.size * ROWS, TOKENS)).chunk(comm.size)[comm.rank]
+
+
+def timed(comm: ProcessCommunicator) -> Rounds:
+    """Return the seconds of each contestant in each round."""
+    ids, base = own_ids(comm), DecoderLM(CONFIG).use_kernels()
+    steps = {name: make(copy.deepcopy(base), comm, ids) for name, make in CONTESTANTS.items()}
     rounds: Rounds = []
     for number in range(ROUNDS + 2):
         spent = {}
@@ -100,11 +102,35 @@ def measured(comm: ProcessCommunicator) -> tuple[Rounds, dict[str, int]]:
             spent[name] = time.process_time() - begin
         if number >= 2:  # the first two warm up
             rounds.append(spent)
-    return rounds, {name: peak_bytes(step) for name, step in steps.items()}
+    return rounds
+
+
+def megabytes(kind: str) -> float:
+    """Return the memory of this process now (VmRSS), or the most since the last reset (VmHWM)."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(kind)) / 1e3
+
+
+def growth(comm: ProcessCommunicator, name: str) -> float:
+    """Return by how many megabytes a contestant makes this process grow."""
+    ids = own_ids(comm)
+    nn.Linear(8, 8)(torch.ones(8, 8)).sum().backward()  # what every backward pass sets up
+    Path("/proc/self/clear_refs").write_text("5")
+    before = megabytes("VmRSS")
+    step = CONTESTANTS[name](DecoderLM(CONFIG).use_kernels(), comm, ids)
+    for _ in range(4):
+        step()
+    return megabytes("VmHWM") - before
+
+
+def peak(name: str) -> float:
+    """Return the median growth of the first rank over a few runs."""
+    runs = [run_processes(lambda comm: growth(comm, name), 2, 600)[0] for _ in range(RUNS)]
+    return statistics.median(runs)
 
 
 def main() -> None:
-    rounds, peaks = run_processes(measured, 2, 600)[0]
+    rounds = run_processes(timed, 2, 600)[0]
     pairs = (
         ("ours, DataParallel", "torch, DDP"),
         ("ours, FullyShard", "torch, fully_shard"),
@@ -115,7 +141,7 @@ def main() -> None:
             "contestant": name,
             "milliseconds": round(1e3 * median(rounds, name), 1),
             **ratio("times ours", rounds, name, ours),
-            "peak MB": round(peaks[name] / 1e6, 1),
+            "peak MB": round(peak(name), 1),
         }
         for ours, theirs in pairs
         for name in (ours, theirs)

@@ -77,7 +77,8 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--parallel",
         metavar="dp=N,...",
-        help="spread quick or course-model over the ranks of torchrun: dp=2,zero=1 or dp=2,tp=2",
+        help="spread quick or course-model over the ranks of torchrun, by any of dp, tp, pp, cp, "
+        "zero: dp=2,tp=2,zero=1 or pp=2,microbatches=4",
     )
 
 

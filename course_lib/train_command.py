@@ -18,7 +18,7 @@ from course_lib.assistant.runs import Stage, StageRun
 from course_lib.authoring.model_card import write_card
 from course_lib.evaluation import canary_training, refusals
 from course_lib.parallel.run import ParallelRun, as_a_rank
-from course_lib.parallel.training import Parallelism
+from course_lib.parallel.spread import Parallelism
 from course_lib.retrieval import encoder_runs, encoder_training
 from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
 from course_lib.study.record.paths import course_home

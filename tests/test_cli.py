@@ -445,7 +445,7 @@ def test_train_takes_a_stages_options_for_stages_only(
     ("arguments", "words"),
     [
         (("quick", "dp=2"), "torchrun --nproc-per-node"),
-        (("quick", "pp=2"), "got 'pp=2'"),
+        (("quick", "qq=2"), "got 'qq=2'"),
         (("assistant", "dp=2"), "as they are; got 'assistant'"),
     ],
 )

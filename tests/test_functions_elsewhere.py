@@ -370,7 +370,7 @@ CANNOT_RUN = {
     PARTS: {
         *("attention.silence_head", "model.without_head"),
         *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
-        *("parallel.require_chunks", "parallel.split_pieces"),
+        *("parallel.require_chunks", "parallel.gather_whole"),
         *("compression.smooth_", "compression.watched", "compression.scheme_words"),
     },
     FILES: {

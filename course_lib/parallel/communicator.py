@@ -22,7 +22,8 @@ Shapes:           any; where tensors differ between ranks, they do so along thei
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Literal
 
 from torch import Tensor
@@ -112,8 +113,11 @@ class Communicator(ABC):
         Every rank makes the same call. The ranks of a group are numbered anew, from 0.
         """
 
-    def start_all_reduce(self, x: Tensor) -> Handle:
-        """Start a sum over the ranks; work can go on until `wait` is called."""
+    def start_all_reduce(self, x: Tensor, reuse: bool = False) -> Handle:
+        """Start a sum over the ranks; work can go on until `wait` is called.
+
+        With `reuse`, x is not needed any more, and its memory may be used for the sum.
+        """
         return Handle(lambda: self.all_reduce(x))
 
     def start_reduce_scatter(self, chunks: Sequence[Tensor]) -> Handle:
@@ -151,10 +155,24 @@ def mesh(comm: Communicator, **sizes: int) -> dict[str, Communicator]:
             f"the sizes of a mesh must multiply to the number of ranks, {comm.size}; got {shape} = "
             f"{math.prod(sizes.values())}. Start as many ranks, or change a size."
         )
-    found, inner = {}, comm.size
-    for name, size in sizes.items():
-        inner //= size
-        starts = (r for r in range(comm.size) if r // inner % size == 0)
-        groups = [[start + inner * place for place in range(size)] for start in starts]
-        found[name] = comm.split(groups)
-    return found
+    return {name: comm.split(groups_along(sizes, name)) for name in sizes}
+
+
+def groups_along(sizes: Mapping[str, int], *names: str) -> list[list[int]]:
+    """Return the groups of ranks that differ in these axes of a grid, and agree in all others.
+
+    The last axis of the grid is the innermost: its neighbours have neighbouring numbers.
+    """
+    axes = list(sizes)
+    strides = {
+        name: math.prod(sizes[later] for later in axes[i + 1 :]) for i, name in enumerate(axes)
+    }
+    fixed = [name for name in axes if name not in names]
+    starts, offsets = (
+        [
+            sum(strides[name] * place for name, place in zip(some, places, strict=True))
+            for places in product(*(range(sizes[name]) for name in some))
+        ]
+        for some in (fixed, [name for name in axes if name in names])
+    )
+    return [[start + offset for offset in offsets] for start in starts]

@@ -14,13 +14,17 @@ Checked against:  one process on the whole batch; torch's DistributedDataParalle
 Shapes:           every tensor as its parameter
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from course_lib.parallel.communicator import Communicator, Handle
+
+Others = Mapping[
+    nn.Parameter, Communicator
+]  # parameters that other ranks have too, and these ranks
 
 
 def average_gradients(
@@ -47,18 +51,22 @@ def own_share(comm: Communicator, targets: int) -> float:
     return targets / total
 
 
-def broadcast_parameters(comm: Communicator, module: nn.Module) -> None:
-    """Give every rank the parameters and buffers of rank 0."""
+def broadcast_parameters(
+    comm: Communicator, module: nn.Module, others: Others | None = None
+) -> None:
+    """Give every rank the parameters and buffers of rank 0; `others` go around their own ranks."""
     with torch.no_grad():
-        for tensor in (*module.parameters(), *module.buffers()):
-            tensor.copy_(comm.broadcast(tensor.detach()))
+        for p in module.parameters():
+            p.copy_((others or {}).get(p, comm).broadcast(p.detach()))
+        for buffer in module.buffers():
+            buffer.copy_(comm.broadcast(buffer))
 
 
 class Bucket:
     """Some parameters whose gradients travel together."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self.parameters = list(parameters)
+    def __init__(self, parameters: Sequence[nn.Parameter], comm: Communicator) -> None:
+        self.parameters, self.comm = list(parameters), comm
         self.ready: set[int] = set()
         self.handle: Handle | None = None
 
@@ -67,12 +75,12 @@ class Bucket:
         """Whether all gradients are known."""
         return len(self.ready) == len(self.parameters)
 
-    def start(self, comm: Communicator) -> None:
+    def start(self) -> None:
         """Send the gradients; besides, for each parameter, whether this rank has used it."""
         first = self.parameters[0]
         flat = [_or_zeros(p).flatten() for p in self.parameters]
         used = first.new_tensor([float(p.grad is not None) for p in self.parameters])
-        self.handle = comm.start_all_reduce(torch.cat([*flat, used]))
+        self.handle = self.comm.start_all_reduce(torch.cat([*flat, used]), reuse=True)
         for p in self.parameters:
             p.grad = None  # its numbers are on their way
 
@@ -91,16 +99,28 @@ class DataParallel:
     """Sums the gradients of a module over the ranks, during the backward pass.
 
     Parameters are grouped from the last to the first, as their gradients come. A bucket is sent
-    only after those before it, so that every rank sends in the same order.
+    only after those before it, so that every rank sends in the same order. `others` are parameters
+    that not all ranks of `comm` have, such as experts, and the ranks that do.
     """
 
     def __init__(
-        self, module: nn.Module, comm: Communicator, bucket_bytes: int | float = 25_000_000
+        self,
+        module: nn.Module,
+        comm: Communicator,
+        bucket_bytes: int | float = 25_000_000,
+        others: Others | None = None,
     ) -> None:
         self.module, self.comm = module, comm
-        broadcast_parameters(comm, module)
-        trained = [p for p in module.parameters() if p.requires_grad]
-        self.buckets = [Bucket(group) for group in grouped_by_size(reversed(trained), bucket_bytes)]
+        broadcast_parameters(comm, module, others)
+        owners: dict[Communicator, list[nn.Parameter]] = {}
+        for p in reversed(list(module.parameters())):
+            if p.requires_grad:
+                owners.setdefault((others or {}).get(p, comm), []).append(p)
+        self.buckets = [
+            Bucket(group, owner)
+            for owner, trained in owners.items()
+            for group in grouped_by_size(trained, bucket_bytes)
+        ]
         self._next, self._syncing = 0, True
         for bucket in self.buckets:
             for p in bucket.parameters:
@@ -114,7 +134,7 @@ class DataParallel:
         with self.only_local(not last):
             (loss * (1 / self.comm.size if share is None else share)).backward()
         if last:
-            self._finish()
+            self.finish()
 
     @contextmanager
     def only_local(self, on: bool = True) -> Iterator[None]:
@@ -132,10 +152,11 @@ class DataParallel:
                 self._start_next()
 
     def _start_next(self) -> None:
-        self.buckets[self._next].start(self.comm)
+        self.buckets[self._next].start()
         self._next += 1
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Sum what has not been summed, and wait for the rest."""
         while self._next < len(self.buckets):  # with parameters that were not used here
             self._start_next()
         for bucket in self.buckets:

@@ -116,13 +116,13 @@ class _Touch(torch.autograd.Function):
 
 def copy_to_ranks(comm: Communicator, x: Tensor) -> Tensor:
     """Return x, which all ranks have; its gradient is the sum of those of all ranks."""
-    copied: Tensor = _Copy.apply(x, comm)
+    copied: Tensor = _Copy.apply(x, comm) if comm.size > 1 else x
     return copied
 
 
 def sum_over_ranks(comm: Communicator, x: Tensor) -> Tensor:
     """Return the sum over the ranks; each rank's x gets the gradient of the sum."""
-    summed: Tensor = _Sum.apply(x, comm)
+    summed: Tensor = _Sum.apply(x, comm) if comm.size > 1 else x
     return summed
 
 

@@ -3,7 +3,8 @@
 A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts may be spread over
 `ep` of the dp ranks. Predictions are estimates with the assumptions below, not promises:
 
-    memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits (last stage)
+    memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits (last stage);
+               tp cuts the residual stream by tokens too (sequence parallelism)
     compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
     bubble     (pp - 1) / (microbatches * chunks) of the compute
     tp         4 all-reduces of the residual stream per layer and microbatch, not overlapped
@@ -13,7 +14,7 @@ A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts
 Taught in:        parallel
 Paper:            Korthikanti et al. 2022, arXiv:2205.05198; Narayanan et al. 2021,
                   arXiv:2104.04473; Llama team 2024, arXiv:2407.21783
-Checked against:  tensors on ranks (memory); published throughputs (time)
+Checked against:  what real processes allocate (memory); published throughputs (time)
 Shapes:           none
 """
 
@@ -81,6 +82,23 @@ class Layout:
         return " ".join([*parts, f"microbatch={self.microbatch}"])
 
 
+class Precision(NamedTuple):
+    """The bytes of a number: weight, gradient, optimizer state, activation, and logit.
+
+    Logits count with the gradient that the loss makes of them.
+    """
+
+    parameter: int = 2
+    gradient: int = 2
+    optimizer: int = 12
+    activation: int = 2
+    logit: int = 6
+
+
+MIXED = Precision()  # bfloat16, with master weights, moments and the logits' gradient in float32
+FLOAT32 = Precision(4, 4, 8, 4, 8)
+
+
 class Memory(NamedTuple):
     """The bytes of the fullest device."""
 
@@ -141,42 +159,60 @@ class Whole(NamedTuple):
 def sizes_of(config: ModelConfig, layout: Layout, whole: Whole | None = None) -> Sizes:
     """Return the parameters of one device, with the tables on the stage that has them."""
     whole = whole or Whole.of(config, 1)
-    tables: Number = whole.tables
-    if layout.pp > 1 and not config.tie_word_embeddings:
-        tables /= 2  # embedding and head are on different stages
-    dense = (whole.inner / layout.pp + tables) / layout.tp
+    dense = whole.inner / (layout.pp * layout.tp) + _table_numbers(config, layout, whole)
     return Sizes(dense, whole.experts / (layout.pp * layout.tp * layout.ep))
 
 
+def _table_numbers(config: ModelConfig, layout: Layout, whole: Whole) -> float:
+    """Return the numbers of embedding and head on one device; untied ones are on two stages."""
+    apart = layout.pp > 1 and not config.tie_word_embeddings
+    return whole.tables / layout.tp / (2 if apart else 1)
+
+
 def memory_of(
-    config: ModelConfig, layout: Layout, batch: Batch, whole: Whole | None = None
+    config: ModelConfig,
+    layout: Layout,
+    batch: Batch,
+    whole: Whole | None = None,
+    precision: Precision = MIXED,
 ) -> Memory:
     """Return the bytes of the fullest device."""
+    whole = whole or Whole.of(config, batch.tokens)
     sizes = sizes_of(config, layout, whole)
-    dense = zero_memory(sizes.dense, layout.dp, layout.zero)
-    experts = zero_memory(sizes.experts, layout.dp // layout.ep, layout.zero)
-    if layout.zero == 3:  # one layer at a time is whole, its gradients too
+    numbers = precision.parameter, precision.gradient, precision.optimizer
+    dense = zero_memory(sizes.dense, layout.dp, layout.zero, *numbers)
+    experts = zero_memory(sizes.experts, layout.dp // layout.ep, layout.zero, *numbers)
+    if layout.zero == 3:  # one layer at a time is whole, the tables always; their gradients too
+        tables = _table_numbers(config, layout, whole)
         layers = config.num_hidden_layers / layout.pp
-        layer = (sizes.dense + sizes.experts) / layers
+        layer = (sizes.dense - tables + sizes.experts) / layers + tables * (1 - 1 / layout.dp)
         dense = dense._replace(
-            parameters=dense.parameters + 2 * layer, gradients=dense.gradients + 2 * layer
+            parameters=dense.parameters + precision.parameter * layer,
+            gradients=dense.gradients + precision.gradient * layer,
         )
-    kept = activations_of(config, layout, batch)
+    kept = activations_of(config, layout, batch, precision)
     parameters, gradients, optimizer = (a + b for a, b in zip(dense, experts, strict=True))
     return Memory(parameters, gradients, optimizer, kept)
 
 
-def activations_of(config: ModelConfig, layout: Layout, batch: Batch) -> float:
-    """Return the bytes of activations: the larger of the first stage's and the last one's."""
-    tokens = layout.microbatch * batch.tokens
+def activations_of(
+    config: ModelConfig, layout: Layout, batch: Batch, precision: Precision = MIXED
+) -> float:
+    """Return the bytes of activations: the larger of the first stage's and the last one's.
+
+    The last one has the last norm and the logits too. At the start of a layer's backward pass,
+    gradients of its hidden vectors are added, three with a gate.
+    """
+    tokens = layout.microbatch * batch.tokens * precision.activation / layout.tp
     layers = config.num_hidden_layers / layout.pp
-    layer = 2 * numbers_per_token(config) * tokens / layout.tp
-    stream = 2 * config.hidden_size * tokens / layout.tp
-    one = layers * stream if layout.recompute else layers * layer
-    working = layer if layout.recompute else 0.0
-    logits = 6 * config.vocab_size * tokens / layout.tp  # in bfloat16, and a gradient in float32
-    first = min(layout.pp, layout.microbatches(batch)) * one + working
-    return max(first + (logits if layout.pp == 1 else 0), one + working + logits)
+    layer, stream = numbers_per_token(config) * tokens, config.hidden_size * tokens
+    one = layers * (stream if layout.recompute else layer)
+    backward = (0 if config.is_sparse(0) else 3 * config.intermediate_size) * tokens
+    working = layer if layout.recompute else backward
+    logits = config.vocab_size * tokens * precision.logit / precision.activation
+    last = one + 3 * stream + (working + logits if layout.recompute else max(backward, logits))
+    flying = min(layout.pp, layout.microbatches(batch))
+    return last if layout.pp == 1 else max(last, flying * (one + stream) + working)
 
 
 def numbers_per_token(config: ModelConfig) -> int:

@@ -1,12 +1,13 @@
 """A pipeline that runs: stages on ranks, activations and their gradients as messages.
 
-Sends never wait here, only receives do, so every order whose needs form no cycle ends. With sends
-that wait too, as in NCCL, 1F1B needs each send paired with the receive of the other side.
+Sends never wait here, only receives do, so every order whose needs form no cycle ends. With NCCL
+the messages between two ranks wait for each other in the order of the calls. So gradients have a
+group of their own (`back`): each group then has messages in one direction only.
 
 Taught in:        parallel
 Paper:            Huang et al. 2018, arXiv:1811.06965; Narayanan et al. 2021, arXiv:2104.04473
 Checked against:  one process on the whole batch; torch's Schedule1F1B on gloo
-Shapes:           a microbatch of activations as the first stage gives it, the same for all
+Shapes:           a microbatch of activations as the first stage gives it, for all stages
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.schedules import Work
 
+Stage = Callable[[Tensor], Tensor]
 LossOf = Callable[[Tensor, int], Tensor]  # the last stage's output, and the microbatch's number
 
 
 class StageRun:
     """One batch through this rank's stage."""
 
-    def __init__(self, comm: Communicator, stage: nn.Module, like: Tensor) -> None:
-        self.comm, self.stage, self.like = comm, stage, like
+    def __init__(
+        self, comm: Communicator, stage: Stage, like: Sequence[Tensor], back: Communicator
+    ) -> None:
+        self.comm, self.stage, self.like, self.back = comm, stage, like, back
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}  # input and output, until the backward
         self.most_kept = 0
         self.total = 0.0
@@ -40,7 +44,7 @@ class StageRun:
     def forward(self, number: int, given: Tensor) -> None:
         """Run a microbatch; `given` is the input of the first stage."""
         if not self._is_first:
-            given = self.comm.recv(self.like, self.comm.rank - 1).requires_grad_()
+            given = self.comm.recv(self.like[number], self.comm.rank - 1).requires_grad_()
         output = self.stage(given)
         self.kept[number] = given, output
         self.most_kept = max(self.most_kept, len(self.kept))
@@ -55,33 +59,37 @@ class StageRun:
             self.total += loss.item()
             loss.backward()
         else:
-            output.backward(self.comm.recv(self.like, self.comm.rank + 1))
+            output.backward(self.back.recv(self.like[number], self.comm.rank + 1))
         if not self._is_first:
             assert given.grad is not None
-            self.comm.post(given.grad, self.comm.rank - 1)
+            self.back.post(given.grad, self.comm.rank - 1)
 
 
 def run_pipeline(
     comm: Communicator,
-    stage: nn.Module,
+    stage: Stage,
     inputs: Sequence[Tensor],
     loss_of: LossOf,
     order: Sequence[Work],
-    like: Tensor,
+    like: Tensor | Sequence[Tensor],
+    back: Communicator | None = None,
 ) -> StageRun:
     """Run the microbatches through this rank's stage, in this order; gradients pile up in it.
 
     `inputs` are read by the first stage only. `loss_of` gives the last stage's loss of a
     microbatch, weighted so that the sum is the loss of the batch. `like` has the shape of what
-    stages exchange.
+    stages exchange, or there is one for each microbatch. `back` has the same ranks as `comm`, and
+    carries the gradients.
     """
-    run = StageRun(comm, stage, like)
+    shapes = [like] * len(inputs) if isinstance(like, Tensor) else like
+    run = StageRun(comm, stage, shapes, comm if back is None else back)
     for kind, number in order:
         if kind == "F":
             run.forward(number, inputs[number])
         else:
             run.backward(number, loss_of)
-    comm.finish_posts()
+    run.comm.finish_posts()
+    run.back.finish_posts()
     return run
 
 

@@ -94,9 +94,11 @@ class ProcessCommunicator(Communicator):
         dist.all_reduce(total, _OPERATIONS[op], group=self.group)
         return total.to(x.device)
 
-    def start_all_reduce(self, x: Tensor) -> Handle:
+    def start_all_reduce(self, x: Tensor, reuse: bool = False) -> Handle:
         """Start a sum over the ranks; work can go on until `wait` is called."""
-        total = x.detach().clone(memory_format=torch.contiguous_format)
+        total = x.detach()
+        if not (reuse and total.is_contiguous()):
+            total = total.clone(memory_format=torch.contiguous_format)
         work = dist.all_reduce(total, group=self.group, async_op=True)
         return Handle(lambda: _after(work, total))
 

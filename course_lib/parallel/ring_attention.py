@@ -13,10 +13,13 @@ Checked against:  attention over the whole text on one process, with gradients
 Shapes:           B batch, H query heads, G key/value heads, T own tokens, D head width
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from course_lib.attention import MultiHeadAttention, merge_heads, split_heads
 from course_lib.flash import join_parts, tiled_attention_with_lse
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.differentiable import shift, touch
@@ -74,3 +77,39 @@ def _check_cuts(tokens: int, pieces: int) -> None:
         raise ValueError(
             f"the text must have a multiple of {pieces} tokens; got {tokens}. Pad it at the end."
         )
+
+
+class RingAttention(nn.Module):
+    """The attention layer of a decoder, for texts of which this rank has the zigzag pieces."""
+
+    q_norm: nn.Module
+    k_norm: nn.Module
+    o_proj: nn.Module
+
+    def __init__(self, whole: MultiHeadAttention, comm: Communicator) -> None:
+        super().__init__()
+        self.comm = comm
+        self.num_heads, self.num_key_value_heads = whole.num_heads, whole.num_key_value_heads
+        for name, layer in whole.named_children():
+            self.add_module(name, layer)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T C"],
+        mask: None = None,
+        *,
+        rotate: Callable[[Tensor], Tensor],
+        cache: None = None,
+        return_weights: bool = False,
+    ) -> tuple[Float[Tensor, "B T C"], None]:
+        """Return causal attention over the whole text, for this rank's tokens."""
+        q, k, v = (
+            split_heads(getattr(self, f"{name}_proj")(x), heads)
+            for name, heads in zip(
+                "qkv", (self.num_heads, *2 * [self.num_key_value_heads]), strict=True
+            )
+        )
+        q, k = rotate(self.q_norm(q)), rotate(self.k_norm(k))
+        places = zigzag_positions(x.shape[1] * self.comm.size, self.comm.rank, self.comm.size)
+        read = ring_attention(self.comm, q, k, v, places.to(x.device))
+        return self.o_proj(merge_heads(read)), None

@@ -22,7 +22,8 @@ from torch import Tensor
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.processes import ProcessCommunicator, RankError, connect
 from course_lib.parallel.sharded_checkpoint import LATEST
-from course_lib.parallel.training import Parallelism, ParallelTraining
+from course_lib.parallel.spread import Parallelism
+from course_lib.parallel.training import ParallelTraining
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.training.loop import Draw
 from course_lib.training.recipes import Recipe
@@ -64,7 +65,9 @@ class ParallelRun(RecipeRun):
     def look(self) -> Record:
         """Measure, on every rank the same."""
         self.training.refresh()
-        return super().look()
+        found = super().look()
+        self.training.release()
+        return found
 
     def weights(self) -> dict[str, Tensor]:
         """Return the state dict of the whole model."""

@@ -1,9 +1,12 @@
-"""A decoder of the course, cut for tensor parallelism.
+"""A decoder of the course, cut for the ranks that share it.
 
 Attention is cut by heads, the feed-forward layer by hidden units, embedding and output head by
-tokens of the vocabulary. Norms are small, and every rank has them in full. Without sequence
-parallelism their gradients are the same on every rank; with it each rank sees its own tokens only,
-and the gradients of norms have to be summed (`sum_norm_gradients`).
+tokens of the vocabulary. Norms are small, and every rank has them in full. Where a rank uses them
+for its own heads or tokens only, their gradients are summed over the ranks during the backward
+pass.
+
+A rank may also have some of the layers only, as a stage of a pipeline; some tokens of each text,
+with ring attention; or some experts of each layer. What it does not have is left out.
 
 Taught in:        parallel
 Paper:            Shoeybi et al. 2019, arXiv:1909.08053; Korthikanti et al. 2022, arXiv:2205.05198
@@ -12,6 +15,7 @@ Shapes:           B batch, T tokens, C model width, V vocabulary
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +26,8 @@ from course_lib.experts import SparseMoE
 from course_lib.model import DecoderLM
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.differentiable import copy_to_ranks, gather_from_ranks
+from course_lib.parallel.expert_parallel import ExpertParallel
+from course_lib.parallel.ring_attention import RingAttention, zigzag_positions
 from course_lib.parallel.tensor_parallel import (
     ColumnParallelLinear,
     RowParallelLinear,
@@ -35,77 +41,131 @@ ROWS = ("o_proj", "down_proj")
 
 
 class SplitDecoder(nn.Module):
-    """This rank's part of a decoder. The whole model, the same on every rank, stays as it is."""
+    """This rank's part of a decoder. The whole model, the same on every rank, stays as it is.
 
-    def __init__(self, whole: DecoderLM, comm: Communicator, sequence: bool = False) -> None:
+    `comm` has the ranks that share each layer, `ring` those that share a text, `experts` those that
+    share the experts. `layers` are the layers of this stage of a pipeline; without it, all.
+    """
+
+    def __init__(
+        self,
+        whole: DecoderLM,
+        comm: Communicator,
+        sequence: bool = False,
+        *,
+        layers: Sequence[int] | None = None,
+        ring: Communicator | None = None,
+        experts: Communicator | None = None,
+    ) -> None:
         super().__init__()
         check_divides(whole, comm.size)
+        count = len(whole.blocks)
         self.comm, self.sequence, self.whole_config = comm, sequence, whole.config
+        self.ring = ring if ring is not None and ring.size > 1 else None
+        self.layers = list(range(count) if layers is None else layers)
+        self.is_first, self.is_last = 0 in self.layers, count - 1 in self.layers
         self.model = copy.deepcopy(whole)
         parts: Any = self.model  # whose layers are replaced by others
-        for block in parts.blocks:
-            for part in (block.self_attn, block.mlp):
-                self._cut_layers(part)
-            block.self_attn.num_heads //= comm.size
-            block.self_attn.num_key_value_heads //= comm.size
+        for number, block in enumerate(parts.blocks):
+            if number in self.layers:
+                self._cut_block(block, experts)
+            else:
+                parts.blocks[number] = nn.Identity()
         table = own_part(whole.model.embed_tokens.weight, comm, 0)
-        parts.model.embed_tokens = VocabParallelEmbedding(table, comm, sequence)
         tied = whole.config.tie_word_embeddings
-        self.head = table if tied else own_part(whole.lm_head.weight, comm, 0)
+        embedding = VocabParallelEmbedding(table, comm, sequence)
+        parts.model.embed_tokens = embedding if self.is_first else nn.Identity()
+        if self.is_last:
+            self.head = table if tied else own_part(whole.lm_head.weight, comm, 0)
+        else:
+            parts.model.norm = nn.Identity()
         parts.lm_head = nn.Identity()
+        self._sum_gradients_of_norms()
 
-    def _cut_layers(self, part: nn.Module) -> None:
-        for names, kind in ((COLUMNS, ColumnParallelLinear), (ROWS, RowParallelLinear)):
-            for name in names:
-                if hasattr(part, name):
-                    setattr(part, name, kind(getattr(part, name), self.comm, self.sequence))
+    def _cut_block(self, block: Any, experts: Communicator | None) -> None:
+        for part in (block.self_attn, block.mlp):
+            for names, kind in ((COLUMNS, ColumnParallelLinear), (ROWS, RowParallelLinear)):
+                for name in names:
+                    if hasattr(part, name):
+                        setattr(part, name, kind(getattr(part, name), self.comm, self.sequence))
+        block.self_attn.num_heads //= self.comm.size
+        block.self_attn.num_key_value_heads //= self.comm.size
+        if self.ring is not None:
+            block.self_attn = RingAttention(block.self_attn, self.ring)
+        if experts is not None and experts.size > 1 and isinstance(block.mlp, SparseMoE):
+            block.mlp = ExpertParallel(block.mlp, experts)
 
-    def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T own"]:
-        """Return the logits of this rank's part of the vocabulary, for all tokens."""
-        if self.sequence and ids.shape[1] % self.comm.size:
-            raise ValueError(
-                "with sequence parallelism the number of tokens must be a multiple of the number "
-                f"of ranks; got {ids.shape[1]} tokens and {self.comm.size} ranks. Pad the text."
-            )
-        x = self.model.embed(ids, ids)
-        positions = torch.arange(ids.shape[1], device=ids.device)
-        masks = self.model._masks(ids.shape[1], ids.shape[1], None, ids.device)
-        rotate = self.model.rotation(positions)
-        for layer, block in enumerate(self.model.blocks):
-            x, _ = block(x, masks[self.whole_config.window_of(layer)], rotate)
-        x = self.model.last_norm(x)
-        x = gather_from_ranks(self.comm, x, 1) if self.sequence else copy_to_ranks(self.comm, x)
-        return x @ self.head.mT
-
-    def loss(
-        self, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B T"] | None = None
-    ) -> Float[Tensor, ""]:
-        """Return the mean cross-entropy of the next token, the same on every rank."""
-        logits = self(ids)[:, :-1]
-        start = self.comm.rank * len(self.head)
-        losses = vocab_parallel_losses(
-            self.comm, _wide(logits).flatten(0, 1), ids[:, 1:].flatten(), start
-        )
-        if counted is None:
-            return losses.mean()
-        weights = counted[:, 1:].flatten().to(losses.dtype)
-        return (losses * weights).sum() / weights.sum()
-
-    def sum_norm_gradients(self) -> None:
+    def _sum_gradients_of_norms(self) -> None:
         """Add the gradients of the norms over the ranks, where each has seen its own tokens.
 
         Norms of single heads are seen by the ranks of these heads only, so they are summed always.
         """
         for name, p in self.named_parameters():
             by_heads = ".q_norm." in name or ".k_norm." in name
-            if p.grad is not None and (by_heads or (self.sequence and "norm" in name)):
-                p.grad = self.comm.all_reduce(p.grad)
+            if self.comm.size > 1 and (by_heads or (self.sequence and "norm" in name)):
+                p.register_hook(self.comm.all_reduce)
+
+    def positions(self, tokens: int) -> Int[Tensor, " T"]:
+        """Return where this rank's tokens are in a text of so many."""
+        if self.ring is None:
+            return torch.arange(tokens)
+        return zigzag_positions(tokens, self.ring.rank, self.ring.size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (B, T, own) of this rank's part of the vocabulary, for its tokens.
+
+        The first stage of a pipeline takes ids (B, T), a later one the stream (B, T, C), which all
+        but the last return.
+        """
+        if self.sequence and x.shape[1] % self.comm.size:
+            raise ValueError(
+                "with sequence parallelism the number of tokens must be a multiple of the number "
+                f"of ranks; got {x.shape[1]} tokens and {self.comm.size} ranks. Pad the text."
+            )
+        tokens, device = x.shape[1], x.device
+        if self.ring is None:
+            masks = self.model._masks(tokens, tokens, None, device)
+        else:
+            tokens, masks = tokens * self.ring.size, {}
+        positions = self.positions(tokens).to(device)
+        if self.is_first:
+            x = self.model.embed(x, positions)
+        rotate = self.model.rotation(positions)
+        for layer in self.layers:
+            mask = masks.get(self.whole_config.window_of(layer))
+            x, _ = self.model.blocks[layer](x, mask, rotate)
+        return self.logits(x) if self.is_last else x
+
+    def logits(self, x: Float[Tensor, "B own_T C"]) -> Float[Tensor, "B T own"]:
+        """Return the last norm of the stream times this rank's part of the head."""
+        x = self.model.last_norm(x)
+        x = gather_from_ranks(self.comm, x, 1) if self.sequence else copy_to_ranks(self.comm, x)
+        return x @ self.head.mT
+
+    def losses(
+        self, logits: Float[Tensor, "*lead own"], targets: Int[Tensor, "*lead"]
+    ) -> Float[Tensor, " N"]:
+        """Return the cross-entropy of each target, the same on all ranks that share layers."""
+        start = self.comm.rank * len(self.head)
+        return vocab_parallel_losses(
+            self.comm, _wide(logits).flatten(0, -2), targets.flatten(), start
+        )
+
+    def loss(
+        self, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, ""]:
+        """Return the mean cross-entropy of the next token, the same on every rank."""
+        losses = self.losses(self(ids)[:, :-1], ids[:, 1:])
+        if counted is None:
+            return losses.mean()
+        weights = counted[:, 1:].flatten().to(losses.dtype)
+        return (losses * weights).sum() / weights.sum()
 
 
 def check_divides(model: DecoderLM, ranks: int) -> None:
     """Raise `ValueError` unless heads, hidden units and vocabulary can be cut evenly."""
     config = model.config
-    if any(isinstance(module, SparseMoE) for module in model.modules()):
+    if ranks > 1 and any(isinstance(module, SparseMoE) for module in model.modules()):
         raise ValueError("a model with experts is cut by experts; see ExpertParallel.")
     for name in (
         "num_attention_heads",

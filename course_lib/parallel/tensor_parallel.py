@@ -105,20 +105,20 @@ class _VocabCrossEntropy(torch.autograd.Function):
         ctx: Any, logits: Tensor, targets: Tensor, comm: Communicator, start: int
     ) -> Tensor:
         highest = comm.all_reduce(logits.amax(-1), "max")
-        weights = (logits - highest[:, None]).exp()
+        weights = (logits - highest[:, None]).exp_()
         mine = (targets >= start) & (targets < start + logits.shape[1])
         place = ((targets - start) * mine)[:, None]
         found = logits.gather(1, place)[:, 0] * mine
         total, target = comm.all_reduce(torch.stack((weights.sum(-1), found)))
-        ctx.save_for_backward(weights / total[:, None], place, mine)
+        ctx.save_for_backward(weights.div_(total[:, None]), place, mine)
         return highest + total.log() - target
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        p, place, mine = ctx.saved_tensors
-        ones = torch.zeros_like(p).scatter_(1, place, mine[:, None].to(p.dtype))
-        return (p - ones) * grad[:, None], None, None, None
+        p, place, mine = ctx.saved_tensors  # p becomes the gradient: logits are large
+        p.scatter_add_(1, place, -mine[:, None].to(p.dtype)).mul_(grad[:, None])
+        return p, None, None, None
 
 
 def vocab_parallel_losses(

@@ -2,17 +2,17 @@
 
     torchrun --nproc-per-node 2 -m course_lib train --recipe quick --parallel dp=2,zero=1
 
-Every rank draws the same batch, from the same random generator, and computes its own rows. The sum
-of their gradients, weighted by targets, is that of the whole batch; so the run follows the steps of
-one process up to rounding, and continues its checkpoint.
+Every rank draws the same batch, from the same random generator, and computes its own rows, tokens,
+layers or parts of layers. Gradients are those of the mean over the targets of the whole batch; so
+the run follows the steps of one process up to rounding, and continues its checkpoint.
 
 Taught in:        parallel
 Checked against:  `course_lib.training.Training` on one process, step for step
 Shapes:           B sequences, T tokens
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,20 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.model import DecoderLM, build_model
-from course_lib.parallel.communicator import Communicator, mesh
+from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.data_parallel import DataParallel
 from course_lib.parallel.full_shard import FullyShard
-from course_lib.parallel.held import Piece, gather_split, row_pieces, split_pieces
+from course_lib.parallel.held import (
+    MOMENTS,
+    Held,
+    gather_whole,
+    is_expert,
+    shard_pieces,
+    split_pieces,
+)
+from course_lib.parallel.own_parts import Part, own_parts
+from course_lib.parallel.pipeline import run_pipeline
+from course_lib.parallel.schedules import ORDERS
 from course_lib.parallel.sharded_checkpoint import (
     LATEST,
     Segment,
@@ -32,84 +42,73 @@ from course_lib.parallel.sharded_checkpoint import (
     save_segments,
 )
 from course_lib.parallel.split_model import SplitDecoder
+from course_lib.parallel.spread import SCHEDULES, Axes, Parallelism
 from course_lib.parallel.zero import ShardedOptimizer
 from course_lib.training.data import Batch
-from course_lib.training.gradients import share_of
+from course_lib.training.gradients import clip_factor
 from course_lib.training.loop import Draw, Plan, StepReport, Training
 from course_lib.training.optimizer import AdamW, decay_groups
 from course_lib.training.schedule import cosine_rate
 from course_lib.training.training_state import resume_training
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-@dataclass(frozen=True)
-class Parallelism:
-    """How a training is spread: data-parallel ranks with a ZeRO stage, tensor-parallel ones."""
-
-    dp: int = 1
-    tp: int = 1
-    zero: int = 0
-
-    @classmethod
-    def parsed(cls, text: str) -> "Parallelism":
-        """Return what `dp=2,tp=2` says."""
-        found: dict[str, int] = {}
-        for part in text.split(","):
-            name, _, value = part.partition("=")
-            if name not in ("dp", "tp", "zero") or not value.isdecimal():
-                raise ValueError(
-                    f"--parallel takes dp=N, tp=N and zero=0 to 3, with commas between; got "
-                    f"{part!r}."
-                )
-            found[name] = int(value)
-        return cls(**found)
-
-    def __post_init__(self) -> None:
-        if self.zero not in (0, 1, 2, 3) or (self.zero and self.tp > 1):
-            raise ValueError(
-                f"zero must be 0 to 3, and 0 with tensor parallelism; got zero={self.zero} and "
-                f"tp={self.tp}."
-            )
-
 
 class ParallelTraining(Training):
-    """A `Training` of which this process is one rank."""
+    """A `Training` of which this process is one rank.
+
+    The rank keeps its part of the model, in `local`. `refresh` gathers the whole, as `model`.
+    """
 
     def __init__(
         self, model: DecoderLM, draw: Draw, plan: Plan, comm: Communicator, spread: Parallelism
     ) -> None:
+        spread.check(model.config)
         super().__init__(model, draw, plan)
-        self.comm, self.spread, self.config, self.decoder = comm, spread, model.config, model
-        self.axes = mesh(comm, dp=spread.dp, tp=spread.tp)
-        self.split = SplitDecoder(model, self.axes["tp"]) if spread.tp > 1 else None
-        self.local: nn.Module = self.split if self.split is not None else model
-        self.engine = self._engine(model)
+        self.comm, self.spread, self.config = comm, spread, model.config
+        self.axes = Axes(comm, spread)
+        layers = _layers_of_stage(len(model.blocks), self.axes.stages)
+        self.local = SplitDecoder(
+            model, self.axes.tp, layers=layers, ring=self.axes.ring, experts=self.axes.experts
+        )
+        shapes = {name: p.shape for name, p in model.named_parameters()}
+        self.pieces = {
+            p: split_pieces(self.local, name, shapes, self.axes.experts)
+            for name, p in self.local.named_parameters()
+        }
+        self.device = next(model.parameters()).device
+        self.engine, self.forward = self._engine(), self.local
+        self.held = self._held()
+        self.release()
 
-    def _engine(self, model: DecoderLM) -> DataParallel | ShardedOptimizer | FullyShard:
+    def _engine(self) -> DataParallel | ShardedOptimizer | FullyShard:
         """Make what sums gradients, and replace the optimizer by one for what this rank holds."""
-        plan, dp, zero = self.plan, self.axes["dp"], self.spread.zero
+        plan, data, zero, local = self.plan, self.axes.data, self.spread.zero, self.local
+        named = list(local.named_parameters())
+        others = {p: self.axes.replicas for name, p in named if is_expert(local, name)}
         settings: dict[str, Any] = {"lr": plan.peak, "betas": plan.betas}
-        if zero in (1, 2):
-            groups = decay_groups(model, plan.weight_decay)
-            sharded = ShardedOptimizer(groups, dp, lambda given: AdamW(given, **settings), zero)
-            self.optimizer = sharded.optimizer  # type: ignore[assignment]
-            return sharded
+        groups = decay_groups(local, plan.weight_decay)
         if zero == 3:
-            full = FullyShard(model, dp, list(model.blocks))
+            full = FullyShard(local, data, [local.model.blocks[layer] for layer in local.layers])
             self.optimizer = AdamW(full.groups(plan.weight_decay), **settings)
             return full
-        self.optimizer = AdamW(decay_groups(self.local, plan.weight_decay), **settings)
-        return DataParallel(self.local, dp)
+        if zero == 0:
+            self.optimizer = AdamW(groups, **settings)
+            return DataParallel(local, data, others=others)
+        apart = [
+            group | {"params": [p for p in group["params"] if p in others]} for group in groups
+        ]
+        for group in groups:
+            group["params"] = [p for p in group["params"] if p not in others]
+        groups += [group | {"comm": self.axes.replicas} for group in apart if group["params"]]
+        sharded = ShardedOptimizer(groups, data, lambda given: AdamW(given, **settings), zero)
+        self.optimizer = sharded.optimizer  # type: ignore[assignment]
+        return sharded
 
     def step(self) -> StepReport:
-        """Take one step on a new batch, of which this rank computes its rows."""
+        """Take one step on a new batch, of which this rank computes its part."""
         plan = self.plan
         batch = self.draw(self.done, self.generator)
-        own, share = own_rows(batch, self.axes["dp"])
         self.optimizer.zero_grad()
-        loss = self.loss(own)
-        self.engine.backward(loss, share)
+        loss = self._gradients(batch)
         for group in self.optimizer.param_groups:
             group["lr"] = cosine_rate(
                 self.done + 1,
@@ -118,46 +117,90 @@ class ParallelTraining(Training):
                 peak=plan.peak,
                 final=plan.final,
             )
-        norm = self._clip_and_step(plan.max_norm)
-        self.done += 1
-        total = self.axes["dp"].all_reduce(loss.detach()[None] * share)
-        return StepReport(total.item(), norm.item(), self.optimizer.param_groups[0]["lr"])
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the mean loss of this rank's rows."""
-        if self.split is None:
-            return super().loss(batch)
-        device = self.split.head.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.autocast):
-            return self.split.loss(batch.ids.to(device), batch.counted.to(device))
-
-    def _clip_and_step(self, max_norm: float) -> Tensor:
+        norm = self._clip()
         if isinstance(self.engine, ShardedOptimizer):
-            return self.engine.step(max_norm)
-        if isinstance(self.engine, FullyShard):
-            norm = self.engine.clip(max_norm)
+            self.engine.update()
         else:
-            norm = self._clip_whole(max_norm)
-        self.optimizer.step()
-        return norm
+            self.optimizer.step()
+        self.done += 1
+        return StepReport(loss, norm.item(), self.optimizer.param_groups[0]["lr"])
 
-    def _clip_whole(self, max_norm: float) -> Tensor:
-        """Clip by the norm of the whole model; what every rank has counts once."""
-        if self.split is None:
-            return torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)
-        self.split.sum_norm_gradients()
-        named = [(n, p.grad) for n, p in self.split.named_parameters() if p.grad is not None]
-        cut = torch.stack([g.square().sum() for n, g in named if "norm" not in n]).sum()
-        whole = torch.stack([g.square().sum() for n, g in named if "norm" in n]).sum()
-        norm = (self.axes["tp"].all_reduce(cut[None])[0] + whole).sqrt()
-        for _, gradient in named:
-            gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
+    def _gradients(self, batch: Batch) -> float:
+        """Compute the gradients of this rank's part, and return the loss of the whole batch."""
+        total = max(1, int(batch.counted[:, 1:].sum()))
+        parts = own_parts(batch, self.axes, self.spread.parts, self.local, self.device)
+        loss = self._run_stage(parts, total) if self.spread.pp > 1 else self._run_all(parts, total)
+        counts = self.axes.is_last_stage and self.axes.tp.rank == 0
+        return self.comm.all_reduce(torch.tensor([loss if counts else 0.0])).item()
+
+    def _run_all(self, parts: Sequence[Part], total: int) -> float:
+        """Run all layers on the parts, one after another; then sum the gradients."""
+        loss = 0.0
+        for number, part in enumerate(parts):
+            mean = self._loss(self._forward(part.ids), part, total)
+            if isinstance(self.engine, DataParallel):
+                self.engine.backward(mean, 1.0, last=number + 1 == len(parts))
+            else:
+                self.engine.backward(mean, 1.0)
+            loss += mean.item()
+        return loss
+
+    def _run_stage(self, parts: Sequence[Part], total: int) -> float:
+        """Run this rank's stage on all microbatches; then sum the gradients."""
+        axes, count = self.axes, len(parts)
+        width, weight = self.config.hidden_size, next(self.local.parameters())
+        plain = self.engine if isinstance(self.engine, DataParallel) else None
+        with plain.only_local() if plain else contextlib.nullcontext():
+            run = run_pipeline(
+                axes.stages,
+                self._forward,
+                [part.ids for part in parts],
+                lambda logits, number: self._loss(logits, parts[number], total),
+                ORDERS[SCHEDULES[self.spread.schedule]](axes.stages.rank, axes.stages.size, count),
+                [weight.new_empty(*part.ids.shape, width) for part in parts],
+                axes.back,
+            )
+        self._sum_tied()
+        if plain:
+            plain.finish()
+        return run.total
+
+    def _sum_tied(self) -> None:
+        """Add the gradients of a table that the first and last stage share."""
+        local, stages = self.local, self.axes.stages
+        if self.config.tie_word_embeddings and local.is_first != local.is_last:
+            table = local.head if local.is_last else local.model.model.embed_tokens.weight
+            other = 0 if local.is_last else stages.size - 1
+            assert table.grad is not None
+            table.grad += stages.exchange(table.grad, other, other)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.autocast):
+            found: Tensor = self.local(x)
+        return found
+
+    def _loss(self, logits: Tensor, part: Part, total: int) -> Tensor:
+        """Return the loss of this rank's targets, divided by the number of all."""
+        logits = logits[part.counted]  # the others are freed
+        return self.local.losses(logits, part.targets[part.counted]).sum() / total
+
+    def _clip(self) -> Tensor:
+        """Clip by the norm of the whole model; what several ranks have counts once."""
+        if isinstance(self.engine, ShardedOptimizer):
+            self.engine.reduce()
+        squares = [each for held in self.held for each in held.owned_squares()]
+        own = torch.stack(squares).sum() if squares else torch.zeros((), device=self.device)
+        norm = self.comm.all_reduce(own[None])[0].sqrt()
+        factor = clip_factor(norm, self.plan.max_norm)
+        for held in self.held:
+            if held.tensor.grad is not None:
+                held.tensor.grad.mul_(factor)
         return norm
 
     def save(self, path: str | Path) -> None:
-        """Write what this rank holds, into the folder of `path`; all ranks call this."""
-        own = self.segments() if self.spread.zero or self.axes["dp"].rank == 0 else []
+        """Write what this rank owns, into the folder of `path`; all ranks call this."""
         extra = {"step": self.done, "generator": self.generator.get_state()}
+        own = self.segments(owned=True)
         save_segments(self.comm, sharded_folder(Path(path)), self.done, own, extra)
 
     def resume(self, path: str | Path) -> None:
@@ -190,52 +233,46 @@ class ParallelTraining(Training):
             each.numbers.copy_(tensors[each.name][each.start : each.stop])
         return {"step": step, "generator": generator.get_state()}
 
-    def segments(self) -> list[Segment]:
-        """Return what this rank holds of weights and moments, as views."""
-        found = []
-        for held, pieces in self._held():
-            state = self.optimizer.state[held]
-            if not state:
-                state["step"] = self.done
-                state.update({kind: torch.zeros_like(held) for kind in MOMENTS})
-            for kind in ("weights", *MOMENTS):
-                flat = (held if kind == "weights" else state[kind]).detach().view(-1)
-                for piece in pieces:
-                    numbers = flat[piece.offset : piece.offset + piece.length]
-                    found.append(Segment(f"{kind}.{piece.name}", piece.start, numbers))
-        return found
+    def segments(self, owned: bool = False) -> list[Segment]:
+        """Return what this rank holds, or owns, of weights and moments, as views."""
+        states = self.optimizer.state
+        return [each for h in self.held for each in h.segments(states[h.tensor], self.done, owned)]
 
-    def _held(self) -> Iterator[tuple[nn.Parameter, list[Piece]]]:
-        """Yield each tensor that the optimizer updates, and what it holds of which parameters."""
-        dp = self.axes["dp"]
-        if self.split is not None:
-            yield from split_pieces(self.split, dict(self.model.named_parameters()))
-        elif isinstance(self.engine, DataParallel):
-            for name, p in self.model.named_parameters():
-                yield p, [Piece(name, 0, 0, p.numel())]
-        else:
-            names = {id(p): name for name, p in self.model.named_parameters()}
-            parts = (
-                self.engine.pieces
-                if isinstance(self.engine, ShardedOptimizer)
-                else self.engine.all_units()
+    def _held(self) -> list[Held]:
+        """Return each tensor that the optimizer updates, and what it holds of which parameters."""
+        local, axes, pieces = self.local, self.axes, self.pieces
+        if isinstance(self.engine, DataParallel):
+            found = []
+            for name, p in local.named_parameters():
+                first = (axes.replicas if is_expert(local, name) else axes.data).rank == 0
+                found.append(Held(p, [e._replace(owned=e.owned and first) for e in pieces[p]]))
+            return found
+        engine: Any = self.engine
+        parts = engine.pieces if self.spread.zero < 3 else engine.all_units()
+        return [
+            Held(
+                part.shard,
+                shard_pieces([pieces[p] for p in part.parameters], len(part.shard), part.comm.rank),
             )
-            for part in parts:
-                sizes = [shape.numel() for shape in part.shapes]
-                named = list(zip((names[id(p)] for p in part.parameters), sizes, strict=True))
-                yield part.shard, row_pieces(named, len(part.shard), dp.rank)
+            for part in parts
+        ]
 
     def refresh(self) -> None:
-        """Let `model` be as trained, where its parts are on several ranks; all ranks call this."""
-        if self.split is not None:
-            gather_split(self.split, self.decoder)
+        """Let `model` be the whole model as trained, until `release`; all ranks call this."""
+        with torch.random.fork_rng(devices=[]):
+            self.model = build_model(self.config).to(self.device)
+        gather_whole(self.comm, self.held, self.model)
+
+    def release(self) -> None:
+        """Free the whole model."""
+        self.model = nn.Identity()
 
     def whole_state(self) -> dict[str, Tensor]:
         """Return the state dict of the whole model; all ranks call this."""
-        if isinstance(self.engine, FullyShard):
-            return self.engine.whole_parameters()
         self.refresh()
-        return self.model.state_dict()
+        state = self.model.state_dict()
+        self.release()
+        return state
 
 
 def sharded_folder(path: Path) -> Path:
@@ -243,12 +280,9 @@ def sharded_folder(path: Path) -> Path:
     return path.parent if path.name == LATEST else path.parent / "ranks"
 
 
-def own_rows(batch: Batch, comm: Communicator) -> tuple[Batch, float]:
-    """Return this rank's sequences, and its share of the targets of the whole batch."""
-    if len(batch.ids) < comm.size:
+def _layers_of_stage(count: int, stages: Communicator) -> list[int]:
+    if stages.size > count:
         raise ValueError(
-            f"each rank needs a sequence; got {len(batch.ids)} for {comm.size} data-parallel ranks."
+            f"a pipeline has at most one stage per layer; got pp={stages.size} and {count} layers."
         )
-    ids, counted = (tensor.tensor_split(comm.size)[comm.rank] for tensor in batch)
-    total = int(batch.counted[:, 1:].sum())
-    return Batch(ids, counted), share_of(int(counted[:, 1:].sum()), total)
+    return torch.arange(count).tensor_split(stages.size)[stages.rank].tolist()

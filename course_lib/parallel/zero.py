@@ -68,7 +68,8 @@ class ShardedOptimizer:
 
     In stage 1 the gradients are kept whole until the step; in stage 2 each piece of `piece_bytes`
     is reduced during the backward pass, and its gradients are freed. Accumulating parts of a batch
-    adds one reduction for each part in stage 2.
+    adds one reduction for each part in stage 2. A group may have a `comm` of its own, if only some
+    ranks have its parameters, such as experts.
     """
 
     def __init__(
@@ -84,9 +85,11 @@ class ShardedOptimizer:
         self.comm, self.stage = comm, stage
         self.pieces: list[Piece] = []
         shards = []
-        for group in groups:
+        for given in groups:
+            group = dict(given)
+            own = group.pop("comm", comm)
             trained = [p for p in reversed(list(group["params"])) if p.requires_grad]
-            found = [Piece(some, comm) for some in grouped_by_size(trained, piece_bytes)]
+            found = [Piece(some, own) for some in grouped_by_size(trained, piece_bytes)]
             shards.append(group | {"params": [piece.shard for piece in found]})
             self.pieces += found
         self.optimizer = make([group for group in shards if group["params"]])
@@ -105,19 +108,27 @@ class ShardedOptimizer:
 
     def step(self, max_norm: float | None = None) -> Tensor:
         """Reduce, clip, update the own shards, gather; return the norm before clipping."""
-        for piece in self.pieces:
-            if self.stage == 1 or piece.shard.grad is None:
-                piece.reduce()
+        self.reduce()
         grads = [p.grad for piece in self.pieces if (p := piece.shard).grad is not None]
         norm = global_shard_norm(self.comm, grads)
         if max_norm is not None:
             for grad in grads:
                 grad.mul_(clip_factor(norm, max_norm))
+        self.update()
+        return norm
+
+    def reduce(self) -> None:
+        """Reduce what the backward pass has not: the first half of a step."""
+        for piece in self.pieces:
+            if self.stage == 1 or piece.shard.grad is None:
+                piece.reduce()
+
+    def update(self) -> None:
+        """Update the own shards, and gather all: the second half of a step."""
         self.optimizer.step()
         for piece in self.pieces:
             piece.shard.grad = None
             piece.gather()
-        return norm
 
     def _note(self, piece: Piece) -> None:
         piece.ready += 1

@@ -447,7 +447,6 @@ def tensor_parallel(comm, sequence):
     part = parallel.SplitDecoder(model, comm, sequence)
     loss = part.loss(ids)
     loss.backward()
-    part.sum_norm_gradients()
     up = part.model.blocks[0].mlp.up_proj.weight
     whole = wanted["model.layers.0.mlp.up_proj.weight"].chunk(comm.size)[comm.rank]
     own = sum(p.numel() for p in part.parameters())
@@ -779,9 +778,21 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 #
 #     torchrun --nproc-per-node 2 -m course_lib train --recipe quick --parallel dp=2,zero=1
 #
-# It is the recipe of [Training](11_training.ipynb), on two processes. `dp` can be combined with `tp` or with `zero` (1 to 3), but
-# `tp` needs `zero=0`. Every rank writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout,
-# and a run of one process can be continued by many. If a rank dies, the others end, and the message names it.
+# It is the recipe of [Training](11_training.ipynb), on two processes. What `--parallel` takes, with commas between:
+#
+# | | |
+# |---|---|
+# | `dp=N` | N ranks (or groups of ranks) with rows of the batch |
+# | `tp=N` | layers in N pieces |
+# | `pp=N` | N stages of a pipeline, with `schedule=1f1b` or `gpipe` |
+# | `cp=N` | texts in N pieces, with ring attention |
+# | `ep=N` | experts on N of the `dp` ranks, for models that have some |
+# | `zero=1` to `3` | the stage of ZeRO; 0 or 1 in a pipeline |
+# | `microbatches=N` | the parts in which a rank computes its rows |
+#
+# The number of ranks is dp · tp · pp · cp. Most of these may be combined; what may not raises an error that says why. Every rank
+# writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout, and a run of one process can be
+# continued by many. If a rank dies, the others end, and the message names it.
 
 # %% [markdown] id="11-what-it-costs"
 # ## 11 · What it costs

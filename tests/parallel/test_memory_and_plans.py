@@ -103,9 +103,9 @@ def test_memory_by_hand():
     found = memory_of(config, Layout(dp=2, zero=1, microbatch=3), Batch(6, 5))
     assert (found.parameters, found.gradients, found.optimizer) == (2 * count, 2 * count, 6 * count)
     assert numbers_per_token(config) == 6 * 4 + (4 + 2) + 2 + 2 * 4 + 4 * 6
-    assert found.activations == 15 * (2 * 2 * 64 + 6 * 10)
+    assert found.activations == 15 * (2 * 2 * 64 + 2 * 3 * 4 + 6 * 10)
     again = memory_of(config, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
-    assert again.activations == 15 * (2 * 2 * 4 + 2 * 64 + 6 * 10)
+    assert again.activations == 15 * (2 * 2 * 4 + 2 * 64 + 2 * 3 * 4 + 6 * 10)
 
 
 def test_numbers_per_token_are_those_that_autograd_keeps():

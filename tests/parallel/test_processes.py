@@ -3,9 +3,11 @@
 import copy
 import json
 import os
+import re
+import subprocess
 import sys
 import time
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,12 +31,14 @@ from course_lib.parallel import (
 )
 from course_lib.parallel.processes import RankError, can_fork, connect, run_processes
 from course_lib.parallel.run import ParallelRun
-from course_lib.parallel.training import Parallelism
+from course_lib.parallel.spread import Parallelism
+from course_lib.parallel.training import ParallelTraining
 from course_lib.training import runs
+from course_lib.training.data import Batch
 from course_lib.training.optimizer import AdamW
-from course_lib.training.recipes import QUICK
 
 from .conftest import largest_gap, loss_of, rows_of
+from .tiny_recipe import TINY
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes are forked"),
@@ -223,32 +227,69 @@ def test_without_torchrun_the_error_says_how_to_start(monkeypatch):
     assert can_fork()
 
 
-def test_a_recipe_on_processes_is_killed_and_resumed(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "LOOK_CHARACTERS", 200)
-    recipe = replace(
-        QUICK, plan=replace(QUICK.plan, steps=4, warmup=1), vocab_size=300, context=64,
-        hidden_size=16, intermediate_size=24, heads=2, key_value_heads=2, head_dim=8, text_rows=3,
-        repeat_rows=2, periods=(2, 6), characters=6000, look_every=2, save_every=2,
-        layers=1, shares=(("documentation", 1.0),),
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from course_lib.parallel.run import ParallelRun, as_a_rank
+from course_lib.parallel.spread import Parallelism
+from course_lib.training import runs
+from tests.parallel.tiny_recipe import TINY
+
+runs.LOOK_CHARACTERS = 200
+with as_a_rank() as comm:
+    run = ParallelRun(TINY, Path(sys.argv[1]), comm, Parallelism.parsed("dp=2,zero=3"))
+    run.go_on(2)
+    if comm.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    run.go_on(4)
+"""
+
+
+def test_a_run_that_torchrun_started_is_killed_and_resumed(tmp_path, monkeypatch):
+    program, root = tmp_path / "dying.py", Path(__file__).parents[2]
+    program.write_text(DYING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    ended = subprocess.run(
+        [*command, "2", program, tmp_path], capture_output=True, text=True, cwd=root, timeout=240,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-
-    def until(step, spread, die=False):
-        def program(comm):
-            run = ParallelRun(recipe, tmp_path, comm, spread)
-            run.go_on(step)
-            if die and comm.rank == 1:
-                os._exit(3)
-            run.store(tmp_path / "model")
-            return run.training.done, [record["step"] for record in run.records]
-
-        return program
-
-    with pytest.raises(RankError, match="failed"):
-        run_processes(until(2, Parallelism(dp=2, zero=3), die=True), 2, 240)
+    assert ended.returncode != 0
+    cause = ended.stderr.partition("Root Cause")[2]
+    assert re.search(r"rank\s*: 1 .*exitcode\s*: -9 .*Signal 9", cause, re.DOTALL)
     assert json.loads((tmp_path / "ranks" / "latest.json").read_text()) == {"step": 2, "ranks": 2}
-    found = run_processes(until(4, Parallelism(dp=1, tp=2)), 2, 240)
-    assert found[0] == (4, [0, 2, 4])
+
+    def program(comm):
+        run = ParallelRun(TINY, tmp_path, comm, Parallelism(pp=2, microbatches=2))
+        run.go_on(4)
+        run.store(tmp_path / "model")
+        return run.training.done, [record["step"] for record in run.records]
+
+    monkeypatch.setattr(runs, "LOOK_CHARACTERS", 200)
+    assert run_processes(program, 2, 240) == [(4, [0, 2, 4])] * 2
     assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("layout", ["pp=2,microbatches=2", "cp=2,zero=1", "dp=2,tp=2,zero=1"])
+def test_training_on_processes_is_that_on_threads(layout):
+    spread = Parallelism.parsed(layout)
+
+    def program(comm):
+        training = ParallelTraining(tiny_model(), tiny_draw, TINY.plan, comm, spread)
+        return [training.step() for _ in range(2)]
+
+    for found, wanted in zip(
+        run_processes(program, spread.ranks, 120), run_ranks(program, spread.ranks), strict=True
+    ):
+        torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted))
+
+
+def tiny_model():
+    return TINY.fresh_model()
+
+
+def tiny_draw(step, generator):
+    ids = torch.randint(300, (4, 16), generator=generator)
+    return Batch(ids, torch.ones_like(ids, dtype=torch.bool))
 
 
 def test_own_share():

@@ -8,7 +8,7 @@
 Taught in:        parallel
 Paper:            Llama team 2024, arXiv:2407.21783, table 4; Narayanan et al. 2021,
                   arXiv:2104.04473, table 1
-Checked against:  the papers' tables
+Checked against:  the papers' tables; the sizes of the GPT models there
 Shapes:           none
 """
 
