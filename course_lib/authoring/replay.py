@@ -73,10 +73,16 @@ def kernel_environment() -> Iterator[dict[str, str]]:
         }
 
 
-def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> None:
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    keep_going: bool = False,
+    cell_timeout: int | None = CELL_TIMEOUT,
+) -> None:
     """Run every cell in `folder` and put the outputs in place; stop at the first error.
 
     With `keep_going` errors stay in the outputs, as when a person runs one cell after another.
+    A cell may take `cell_timeout` seconds; None sets no limit.
     """
     with kernel_environment() as environment:
         os.makedirs(environment["JUPYTER_RUNTIME_DIR"])
@@ -88,7 +94,7 @@ def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> N
         client = PlainClient(
             notebook,
             km=manager,
-            timeout=CELL_TIMEOUT,
+            timeout=cell_timeout,
             interrupt_on_timeout=keep_going,
             allow_errors=keep_going,
             record_timing=False,
