@@ -12,6 +12,7 @@ Checked against:  a browser that reports every request
 import html
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from course_lib import SYLLABUS, Notebook
@@ -55,26 +56,33 @@ PAGE = """\
 
 
 def write_edition(
-    folder: Path, notebooks: Sequence[Notebook] = SYLLABUS, *, moving: bool = True
+    folder: Path, notebooks: Sequence[Notebook] = SYLLABUS, moving: Sequence[Notebook] = SYLLABUS
 ) -> list[Path]:
     """Write a page for each notebook and a start page; return their paths, the start page first.
 
-    With `moving` the frames of the explorers are drawn, which takes minutes the first time; without
-    it each explorer is the picture of the stored notebook.
+    The explorers of the notebooks in `moving` play frames, which take minutes to draw the first
+    time; those of the others are the pictures of the stored notebooks.
     """
     require_fonts()
-    bodies = {each.stem: page_body(each, moving) for each in notebooks}
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each draws in a process of its own
+        drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])
+        frames = dict(zip((each.stem for each in moving), drawn, strict=True))
+    bodies = {each.stem: page_body(each, frames.get(each.stem, {})) for each in notebooks}
     pages = {"index.html": _page(TITLE, start_body(bodies), None)}
     for each in notebooks:
         pages[f"{each.stem}.html"] = _page(each.title, bodies[each.stem] + _turn(each), each)
     return publish(folder, pages)
 
 
-def page_body(notebook: Notebook, moving: bool) -> str:
+def stored_notebook(notebook: Notebook) -> Path:
+    """Return the path of a notebook as it is shipped."""
+    return shipped_notebooks() / f"{notebook.stem}.ipynb"
+
+
+def page_body(notebook: Notebook, frames: Frames) -> str:
     """Return the cells of a stored notebook as HTML."""
-    path = shipped_notebooks() / f"{notebook.stem}.ipynb"
-    frames: Frames = moving_pictures(path) if moving else {}
-    return notebook_body(json.loads(path.read_text(encoding="utf-8")), frames)
+    stored = json.loads(stored_notebook(notebook).read_text(encoding="utf-8"))
+    return notebook_body(stored, frames)
 
 
 def _page(title: str, body: str, current: Notebook | None) -> str:

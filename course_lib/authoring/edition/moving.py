@@ -60,6 +60,7 @@ def moving_pictures(path: Path) -> dict[str, dict[str, Any]]:
     kept = _kept(stored, ran)
     if kept is not None:
         return kept
+    print(f"Drawing the frames of {path.stem}, {len(wanted)} explorers", flush=True)
     pictures, files = _drawn(ran, names, path.parent)
     stored.parent.mkdir(parents=True, exist_ok=True)
     key = {"format": FORMAT, "versions": _versions(), "ran": ran, "files": files}

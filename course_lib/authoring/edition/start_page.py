@@ -21,6 +21,7 @@ from course_lib.study.display.plotting import figure_title
 
 _HEADING = re.compile(r'<h([1-6]) id="([^"]*)">(.*?)</h\1>', re.DOTALL)
 _UNSEEN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+_INLINE = re.compile(r"</?(span|b|em|strong|code|a|small)\b[^>]*>")  # words go on across these
 _TAG = re.compile(r"<[^>]+>")
 
 OPENING = """\
@@ -71,4 +72,5 @@ def sections(stem: str, body: str) -> Iterator[dict[str, str]]:
 
 def seen_text(markup: str) -> str:
     """Return the text of HTML as a reader sees it, in one line."""
-    return " ".join(html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", markup))).split())
+    seen = _TAG.sub(" ", _INLINE.sub("", _UNSEEN.sub(" ", markup)))
+    return " ".join(html.unescape(seen).split())

@@ -1,5 +1,7 @@
-"""The offline edition: everything of the notebooks is there, and nothing is fetched."""
+"""The pages: everything of the notebooks is there, and nothing is fetched."""
 
+import contextlib
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -7,7 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from course_lib import SYLLABUS, cli
-from course_lib.authoring.edition import cells, write_edition
+from course_lib.authoring.edition import SCRIPT, cells
+from course_lib.authoring.edition.start_page import sections, seen_text
+from course_lib.study.chapter_parts import exercises_of, questions_of
+from course_lib.study.display.markup import rich
 from course_lib.study.files.workspace import shipped_notebooks
 
 
@@ -16,12 +21,12 @@ class Seen(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.sources, self.links, self.names, self.open = [], [], [], set(), []
+        self.scripts, self.sources, self.links, self.names, self.open = [], [], [], set(), False
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
+        self.open = tag == "script" and "type" not in dict(attrs)  # others hold data
         for name, value in attrs:
             if name in ("src", "srcset", "data", "poster"):
                 self.sources.append(value)
@@ -29,12 +34,31 @@ class Seen(HTMLParser):
                 (self.sources if tag == "link" else self.links).append(value)
             if name == "id":
                 self.names.add(value)
+            assert not name.startswith("on"), (tag, name)
+
+    def handle_data(self, data):
+        if self.open:
+            self.scripts.append(data.strip())
+            self.open = False
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("edition with ä")
-    return {path.name: path.read_text(encoding="utf-8") for path in write_edition(folder)}
+def built(tmp_path_factory):
+    """Where the command wrote the pages, and what it printed."""
+    folder = tmp_path_factory.mktemp("edition with ä") / "pages"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert cli.main(["build", "--still", "--html", str(folder)]) == 0
+    return folder, printed.getvalue().strip()
+
+
+@pytest.fixture(scope="module")
+def pages(built):
+    return {path.name: path.read_text(encoding="utf-8") for path in built[0].iterdir()}
+
+
+@pytest.fixture(scope="module")
+def seen(pages):
+    return {name: Seen(page) for name, page in pages.items()}
 
 
 def stored(stem):
@@ -42,36 +66,36 @@ def stored(stem):
     return json.loads(path.read_text(encoding="utf-8"))["cells"]
 
 
-def test_there_is_a_page_for_each_notebook_and_an_index(pages):
+def test_there_is_a_page_for_each_notebook_and_an_index(pages, seen):
     assert set(pages) == {"index.html", *(f"{each.stem}.html" for each in SYLLABUS)}
-    index = Seen(pages["index.html"])
-    assert {f"{each.stem}.html" for each in SYLLABUS} <= set(index.links)
+    assert {f"{each.stem}.html" for each in SYLLABUS} <= set(seen["index.html"].links)
     assert all(each.question.replace("'", "&#x27;") in pages["index.html"] for each in SYLLABUS)
 
 
-def test_nothing_is_fetched_and_no_script_runs(pages):
+def test_nothing_is_fetched_and_no_other_script_runs(pages, seen):
+    own = SCRIPT.read_text(encoding="utf-8").strip()
     for name, page in pages.items():
-        seen = Seen(page)
-        assert "script" not in seen.tags, name
-        assert all(source.startswith("data:") for source in seen.sources), name
+        assert seen[name].scripts == [own], name
+        assert all(source.startswith("data:") for source in seen[name].sources), name
         assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", page), name
 
 
-def test_links_between_pages_lead_somewhere(pages):
-    for name, page in pages.items():
-        for link in Seen(page).links:
+def test_links_between_pages_lead_somewhere(seen):
+    for name, page in seen.items():
+        for link in page.links:
             if link.startswith(("https://", "http://")):
                 continue
             file, _, place = link.partition("#")
-            assert (file or name) in pages, (name, link)
-            assert not place or place in Seen(pages[file or name]).names, (name, link)
+            assert (file or name) in seen, (name, link)
+            assert not place or place in seen[file or name].names, (name, link)
 
 
 @pytest.mark.parametrize("stem", [each.stem for each in SYLLABUS])
 def test_every_picture_and_every_line_of_code_is_there(pages, stem):
     page, outputs, code = pages[f"{stem}.html"], [], 0
     for cell in stored(stem):
-        outputs += cell.get("outputs", [])
+        exercise = "".join(cell["source"]).startswith("@exercise")
+        outputs += [] if exercise else cell.get("outputs", [])
         code += cell["cell_type"] == "code"
     pictures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert page.count('src="data:image/png;base64,') == pictures
@@ -121,7 +145,48 @@ def test_headings_have_names_to_point_at():
     )
 
 
-def test_the_command_writes_it(tmp_path, capsys):
-    assert cli.main(["build", "--html", str(tmp_path / "pages")]) == 0
-    assert capsys.readouterr().out.strip().endswith("index.html")
-    assert (tmp_path / "pages" / "04_softmax.html").is_file()
+def test_the_command_says_where_to_begin(built):
+    assert built[1] == str(built[0] / "index.html")
+
+
+@pytest.mark.parametrize("stem", [each.stem for each in SYLLABUS])
+def test_every_exercise_and_every_question_is_there(pages, stem):
+    page, slug = pages[f"{stem}.html"], stem.partition("_")[2]
+    assert page.count('<section class="exercise">') == len(exercises_of(slug))
+    for exercise in exercises_of(slug):
+        assert f"Hint 1 of {len(exercise.hints)}" in page
+        assert all(rich(hint) in page for hint in exercise.hints)
+    assert page.count('<form class="question"') == len(questions_of(slug))
+
+
+def test_a_page_is_small_enough(pages):
+    assert max(len(page.encode()) for page in pages.values()) < 6e6
+
+
+def test_the_search_knows_each_section_with_its_text():
+    body = (
+        '<h1 id="one">One <code>two</code></h1><p>a <b>bc</b>d</p><script>no</script>'
+        '<h2 id="x">X</h2><pre><span>f</span><span>(x)</span></pre>'
+    )
+    first, second = sections("04_softmax", body)
+    assert first == {
+        "page": "Softmax",
+        "title": "One two",
+        "href": "04_softmax.html#one",
+        "text": "a bcd",
+    }
+    assert (second["href"], second["text"]) == ("04_softmax.html#x", "f(x)")
+    assert seen_text("a<br>b &lt; c") == "a b < c"
+
+
+def test_the_quiz_of_a_cell_is_recognised():
+    assert cells.quiz_of('quiz("softmax")') == ("softmax",)
+    assert cells.quiz_of('x = 1\nquiz("self_check", "design")') == ("self_check", "design")
+    assert cells.quiz_of("mixed_quiz()") is None
+    assert cells.quiz_of("") is None
+
+
+def test_long_formulas_scroll_in_their_own_box():
+    assert cells.formula("a", "block").startswith('<div class="formula" tabindex="0"><math')
+    assert cells.formula("a + " * 10 + "b").startswith('<span class="formula"><math')
+    assert cells.formula("a").startswith("<math")
