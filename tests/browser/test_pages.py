@@ -4,6 +4,7 @@ The tests draw the frames of one notebook, since all of them take long. `course 
 draws them all, and with the environment variable COURSE_PAGES=pages the tests look at those.
 """
 
+import base64
 import html
 import os
 import re
@@ -12,10 +13,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from course_lib import SYLLABUS, find_notebook
-from course_lib.authoring.edition import stored_notebook, write_edition
+from course_lib.authoring.edition import html_page, stored_notebook, write_edition
+from course_lib.authoring.edition.explorers import explorer_html
+from course_lib.authoring.edition.moving import widget_state
+from course_lib.study import explorers
 from course_lib.study.ask.grading import Verdict, grade
 from course_lib.study.ask.question import (
     FindTheBug,
@@ -41,10 +46,13 @@ PHONE = {"width": 380, "height": 800}
 LARGEST = 6_000_000  # bytes of a page
 
 LOOK = """() => ({
-  images: [...document.images].map(
-    each => [each.complete && each.naturalWidth > 0 && each.offsetHeight > 20, each.alt]),
+  images: [...document.images].map(each => [
+    each.complete && each.naturalWidth > 0
+      && (each.offsetHeight > 20 || each.parentElement.querySelector(".view").offsetHeight > 100),
+    each.alt]),
   width: document.documentElement.scrollWidth,
 })"""
+DRAWN = "() => !document.querySelector('.widget:not([data-live])')"
 # Moves each control to its other end or its next option, and back; tells which did nothing.
 MOVE = """async () => {
   const still = [];
@@ -114,6 +122,7 @@ def test_a_page_shows_everything_and_what_can_move_does(pages: Path, page: Page,
     assert path.stat().st_size <= LARGEST
     watch = PageWatch(page)
     page.goto(path.as_uri(), wait_until="load")
+    page.wait_for_function(DRAWN)
     seen = page.evaluate(LOOK)
     stored = nbformat.read(stored_notebook(find_notebook(stem)), as_version=4)
     assert len(seen["images"]) == sum(pictures_in(stored).values())
@@ -142,6 +151,25 @@ def test_an_explorer_is_moved_by_keyboard_and_says_what_it_shows(pages: Path, pa
     assert figure.locator("img").get_attribute("src").startswith("data:image/svg+xml")
     name = page.get_by_role("slider", name=figure.locator("label").first.text_content())
     assert name.count() == 1
+
+
+@pytest.mark.parametrize("shown", ["lines", "icicle"])
+def test_a_small_widget_draws_itself(page: Page, tmp_path: Path, shown: str) -> None:
+    if shown == "lines":
+        made = explorers.attention.lines(torch.rand(1, 2, 3, 3), ["a", "b", "c"], 0, 1)
+    else:
+        made = explorers.parameter_counting.icicle("Qwen3-8B")
+    first = base64.b64encode(made.image).decode()
+    body = explorer_html("one", widget_state(made.widget), first, made.finding)
+    (tmp_path / "one.html").write_text(html_page("One", body, None), encoding="utf-8")
+    watch = PageWatch(page)
+    page.goto((tmp_path / "one.html").as_uri())
+    page.wait_for_function(DRAWN)
+    assert page.locator(".view").evaluate("view => view.offsetHeight > 100")
+    assert not page.locator("figure > img").is_visible()
+    assert page.evaluate(LOOK)["width"] <= PHONE["width"]
+    assert watch.seen == []
+    page.screenshot(path=SCREENSHOTS / f"widget-{shown}.png")
 
 
 def given_to(question: Question) -> tuple[list[list[str]], Verdict]:

@@ -68,9 +68,9 @@ def write_edition(
         drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])
         frames = dict(zip((each.stem for each in moving), drawn, strict=True))
     bodies = {each.stem: page_body(each, frames.get(each.stem, {})) for each in notebooks}
-    pages = {"index.html": _page(TITLE, start_body(bodies), None)}
+    pages = {"index.html": html_page(TITLE, start_body(bodies), None)}
     for each in notebooks:
-        pages[f"{each.stem}.html"] = _page(each.title, bodies[each.stem] + _turn(each), each)
+        pages[f"{each.stem}.html"] = html_page(each.title, bodies[each.stem] + _turn(each), each)
     return publish(folder, pages)
 
 
@@ -85,7 +85,8 @@ def page_body(notebook: Notebook, frames: Frames) -> str:
     return notebook_body(stored, frames)
 
 
-def _page(title: str, body: str, current: Notebook | None) -> str:
+def html_page(title: str, body: str, current: Notebook | None) -> str:
+    """Return a whole page: its body with the navigation, the style and the script."""
     return PAGE.format(
         title=html.escape(title),
         style=STYLE.read_text(encoding="utf-8"),

@@ -1,6 +1,7 @@
 """An explorer on a page: native controls, a picture, and the frames that the script plays.
 
-Before anything is moved, and without a script, it is the picture of the stored notebook.
+Before anything is moved, and without a script, it is the picture of the stored notebook. A small
+widget needs no frames: its own script runs on the page and draws by itself.
 
 Taught in:        none
 Checked against:  a real browser, by keyboard
@@ -17,23 +18,33 @@ from course_lib.authoring.edition.quizzes import stored
 DISPLAY_DPI = 96 / 110  # an SVG of the house style is drawn at 96 dots per inch, a PNG at 110
 
 
-def explorer_html(name: str, frames: Mapping[str, Any], first: str, finding: str) -> str:
+def explorer_html(name: str, played: Mapping[str, Any], first: str, finding: str) -> str:
     """Return an explorer as HTML; `first` is the picture in the notebook, as PNG in base64."""
+    width, height = size_of_png(first)
+    picture = (
+        f'<img src="data:image/png;base64,{first}" width="{width}" height="{height}"'
+        f' alt="{html.escape(finding)}">'
+    )
+    inside = _widget(played, picture) if "module" in played else _frames(name, played, picture)
+    kind = "widget" if "module" in played else "explorer"
+    return f'<figure class="{kind}" id="{html.escape(name)}">{inside}</figure>'
+
+
+def _widget(played: Mapping[str, Any], picture: str) -> str:
+    return f'<div class="view"></div>{picture}{stored(played)}'
+
+
+def _frames(name: str, frames: Mapping[str, Any], picture: str) -> str:
     controls = "".join(
         _control(f"{name}-{at}", at, control) for at, control in enumerate(frames["controls"])
     )
-    width, height = size_of_png(first)
     kept = {key: frames[key] for key in ("groups", "places", "findings")}
-    packed = f'<script type="text/plain" class="pictures">{frames["pictures"]}</script>'
+    summary = html.escape(frames["summary"])
     return (
-        f'<figure class="explorer" id="{html.escape(name)}">'
-        f"<figcaption>{html.escape(frames['summary'])}</figcaption>"
-        f'<div class="controls" role="group" aria-label="{html.escape(frames["summary"])}">'
-        f"{controls}</div>"
-        f'<img src="data:image/png;base64,{first}" width="{width}" height="{height}"'
-        f' alt="{html.escape(finding)}">'
+        f"<figcaption>{summary}</figcaption>"
+        f'<div class="controls" role="group" aria-label="{summary}">{controls}</div>{picture}'
         '<p class="finding" aria-live="polite"></p><p class="note" role="status"></p>'
-        f"{stored(kept)}{packed}</figure>"
+        f'{stored(kept)}<script type="text/plain" class="pictures">{frames["pictures"]}</script>'
     )
 
 

@@ -8,6 +8,8 @@ Taught in:        none
 Checked against:  the explorers themselves
 """
 
+import ast
+import base64
 import hashlib
 import importlib.metadata
 import json
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from anywidget import AnyWidget
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from platformdirs import user_cache_dir
@@ -41,9 +44,18 @@ def cache_folder() -> Path:
 
 
 def is_explorer(cell: Mapping[str, Any]) -> bool:
-    """Say whether a stored cell shows an explorer."""
-    said = (output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", []))
-    return any("".join(text).startswith("explorer: ") for text in said)
+    """Say whether a stored cell ends in a call such as `explorers.softmax.merge()` and shows it."""
+    match ast.parse("".join(cell["source"])).body:
+        case [
+            *_,
+            ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id=name))))
+            ),
+        ]:
+            shown = (output.get("data", {}) for output in cell.get("outputs", []))
+            return name == "explorers" and any("image/png" in data for data in shown)
+        case _:
+            return False
 
 
 def moving_pictures(path: Path) -> dict[str, dict[str, Any]]:
@@ -102,10 +114,21 @@ def _recording(ran: Mapping[str, str], names: Iterable[str], folder: Path) -> No
     return new_notebook(cells=cells)
 
 
-def record(explorer: Explorer, folder: str, name: str) -> None:
-    """Write an explorer's frames, and which of the course's files are loaded by now."""
-    Path(folder, f"{name}.json").write_text(json.dumps(rendered(explorer)), encoding="utf-8")
+def record(explorer: Any, folder: str, name: str) -> None:
+    """Write what plays an explorer, and which of the course's files are loaded by now."""
+    played = rendered(explorer) if isinstance(explorer, Explorer) else widget_state(explorer.widget)
+    Path(folder, f"{name}.json").write_text(json.dumps(played), encoding="utf-8")
     Path(folder, "loaded files.json").write_text(json.dumps(loaded_files()), encoding="utf-8")
+
+
+def widget_state(widget: AnyWidget) -> dict[str, Any]:
+    """Return the script of a small widget and what it reads, with bytes in base64."""
+    names = sorted(set(widget.traits(sync=True)) - set(AnyWidget.class_traits(sync=True)))
+    state = {name: getattr(widget, name) for name in names if not name.startswith("_")}
+    for name, value in state.items():
+        if isinstance(value, bytes):
+            state[name] = {"base64": base64.b64encode(value).decode()}
+    return {"module": str(widget._esm), "state": state}
 
 
 def loaded_files() -> list[str]:

@@ -80,6 +80,24 @@ class Explorer {
   }
 }
 
+// A small widget brings its own script, which asks a model for what it draws.
+async function widget(figure) {
+  const { module, state } = dataOf(figure);
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const model = {
+    get: (name) => (state[name]?.base64 ? new DataView(bytes(state[name].base64).buffer)
+      : state[name]),
+    set: (name, value) => Object.assign(state, value === undefined ? name : { [name]: value }),
+    on: () => {},
+    save_changes: () => {},
+  };
+  const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+  const script = await import(address);
+  URL.revokeObjectURL(address);
+  script.default.render({ model, el: figure.querySelector(".view") });
+  figure.dataset.live = true;
+}
+
 // ---- quizzes --------------------------------------------------------------------------------
 
 const plain = (text) => text.replaceAll("−", "-").replaceAll('"', "'");
@@ -256,6 +274,7 @@ try {
   if (kept) document.documentElement.dataset.theme = kept;
 } catch { /* a browser that stores nothing follows the system */ }
 document.querySelectorAll(".explorer").forEach((figure) => new Explorer(figure));
+document.querySelectorAll(".widget").forEach(widget);
 document.querySelectorAll("form.question").forEach(prepare);
 document.querySelectorAll(".search").forEach(search);
 document.querySelectorAll("button.theme").forEach(theme);

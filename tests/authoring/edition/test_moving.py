@@ -1,16 +1,20 @@
 """Frames are drawn from a notebook's own cells, and kept until something they show changes."""
 
+import base64
 import json
+import re
 
 import nbformat
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_lib.authoring.edition import moving
 from course_lib.authoring.edition.moving import moving_pictures
+from course_lib.study import explorers
 
 IMPORTS = "from course_lib.study import explorers\nfrom course_lib.study.display.plotting import *"
-SHOWN = [new_output("execute_result", {"text/plain": "explorer: a figure"})]
+SHOWN = [new_output("execute_result", {"image/png": "AAAA", "text/plain": "explorer: a figure"})]
 
 
 def notebook(folder, scores="(2.0, 1.0, 0.0)", prose="Words."):
@@ -63,3 +67,25 @@ def test_a_damaged_store_is_drawn_anew(tmp_path, cache, monkeypatch):
     (cache / "04_small.json").write_text('{"format": ')
     monkeypatch.setattr(moving, "_drawn", lambda *given: ({"merge": {"places": []}}, {}))
     assert moving_pictures(notebook(tmp_path)) == {"merge": {"places": []}}
+
+
+def test_an_explorer_is_a_last_call_that_shows_a_picture():
+    outputs = [{"data": {"image/png": "AAAA"}}]
+    for source, found in {
+        "x = 1\nexplorers.softmax.merge(x)": True,
+        "explorers.softmax.merge(x)\nx": False,
+        "show(explorers.softmax.TOKENS)": False,
+        "figures.softmax.merge(x)": False,
+    }.items():
+        assert moving.is_explorer({"source": source, "outputs": outputs}) is found
+        assert not moving.is_explorer({"source": source, "outputs": []})
+
+
+def test_a_widget_is_stored_with_its_script_and_all_that_it_reads():
+    weights = torch.rand(1, 2, 3, 3)
+    lines = explorers.attention.lines(weights, ["a", "b", "c"], 0, 1)
+    found = json.loads(json.dumps(moving.widget_state(lines.widget)))
+    assert set(found["state"]) == {"weights", "shape", "tokens", "layer", "head", "query"}
+    assert base64.b64decode(found["state"]["weights"]["base64"]) == lines.widget.weights
+    assert "export default" in found["module"]
+    assert set(re.findall(r'model\.get\("(\w+)"\)', found["module"])) == set(found["state"])
