@@ -15,6 +15,8 @@ from course_lib.study.chapter_parts import exercises_of, questions_of
 from course_lib.study.display.markup import rich
 from course_lib.study.files.workspace import shipped_notebooks
 
+pytestmark = pytest.mark.timeout(900)  # the pages are built once, by the first test that reads them
+
 
 class Seen(HTMLParser):
     """Collects what a browser would act on."""
