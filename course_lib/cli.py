@@ -285,7 +285,7 @@ def _build(options: argparse.Namespace) -> int:
     if options.html:
         from course_lib.authoring.edition import write_edition
 
-        print(write_edition(Path(options.html))[0])
+        print(write_edition(Path(options.html), moving=() if options.still else SYLLABUS)[0])
         return 0
     from course_lib.authoring.build import build
 
@@ -388,7 +388,9 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         _build,
         "make the notebooks from their sources, or the course as pages to read",
         "For authors: runs notebooks/source/NN_name.py and stores the result as a notebook. With "
-        "--html nothing is run: the notebooks as they are become pages that need no network.",
+        "--html the stored notebooks become pages that need no network and no kernel. What the "
+        "explorers show is drawn for every stop of their controls, which takes minutes the first "
+        "time; with --still they stay pictures.",
     ),
 }
 

@@ -107,6 +107,9 @@ def _add_author_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     of["build"].add_argument(
         "--html", metavar="DIR", help="write the stored notebooks as HTML pages to read offline"
     )
+    of["build"].add_argument(
+        "--still", action="store_true", help="leave the explorers of the pages as pictures"
+    )
 
 
 def _add_chat_options(chat: argparse.ArgumentParser) -> None:

@@ -74,10 +74,16 @@ def kernel_environment() -> Iterator[dict[str, str]]:
         }
 
 
-def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> None:
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    keep_going: bool = False,
+    cell_timeout: int | None = CELL_TIMEOUT,
+) -> None:
     """Run every cell in `folder` and put the outputs in place; stop at the first error.
 
     With `keep_going` errors stay in the outputs, as when a person runs one cell after another.
+    A cell may take `cell_timeout` seconds; None sets no limit.
     """
     with kernel_environment() as environment:
         os.makedirs(environment["JUPYTER_RUNTIME_DIR"])
@@ -89,7 +95,7 @@ def execute(notebook: NotebookNode, folder: Path, keep_going: bool = False) -> N
         client = PlainClient(
             notebook,
             km=manager,
-            timeout=round(CELL_TIMEOUT * patience()),
+            timeout=None if cell_timeout is None else round(cell_timeout * patience()),
             interrupt_on_timeout=keep_going,
             allow_errors=keep_going,
             record_timing=False,

@@ -1,27 +1,21 @@
-"""What is left without a kernel and without a network: stored notebooks, and the pages to read."""
+"""What is left of stored notebooks without a kernel."""
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import expect
 
 from course_lib import SYLLABUS
-from course_lib.authoring.edition import write_edition
 from course_lib.study.display.saving import WIDGET_VIEW
 from course_lib.study.files.workspace import shipped_notebooks
 from tests.browser.lab import Lab
-from tests.browser.sheet import LIMIT, SCREENSHOTS, Opener, PageWatch
+from tests.browser.sheet import Opener
 
 pytestmark = pytest.mark.timeout(900)
 
 STEMS = [notebook.stem for notebook in SYLLABUS]
-IMAGES = """() => [...document.images].map(
-  each => [each.complete && each.naturalWidth > 0 && each.offsetHeight > 20, each.alt])"""
-
 
 WITHOUT_KERNEL = "Cannot read properties of null (reading 'kernel')"
 
@@ -101,42 +95,3 @@ def test_a_picture_that_is_gone_is_missed(lab: Lab, open_still: Opener) -> None:
     nbformat.write(stored, lab.workspace / "spoiled.ipynb")
     seen = open_still("spoiled.ipynb").pictures()
     assert set(expected) - set(seen) == {"explorers-softmax-temperature"}
-
-
-@pytest.fixture(scope="module")
-def edition(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages to read, as `course build --html` writes them."""
-    folder = tmp_path_factory.mktemp("pages")
-    write_edition(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def unplugged(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser whose network is cut."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, offline=True)
-    context.set_default_timeout(LIMIT)
-    yield context
-    context.close()
-
-
-def look(page: Page, path: Path) -> tuple[PageWatch, list[tuple[bool, str]]]:
-    """Open a page from the disk; return what it did, and which of its pictures can be seen."""
-    watch = PageWatch(page)
-    page.goto(path.as_uri(), wait_until="load")
-    return watch, [tuple(each) for each in page.evaluate(IMAGES)]
-
-
-@pytest.mark.parametrize("stem", STEMS)
-def test_a_page_shows_every_picture_without_a_network(
-    edition: Path, unplugged: BrowserContext, stem: str
-) -> None:
-    page = unplugged.new_page()
-    watch, images = look(page, edition / f"{stem}.html")
-    stored = nbformat.read(shipped_notebooks() / f"{stem}.ipynb", as_version=4)
-    assert len(images) == sum(pictures_in(stored).values())
-    assert [alt for visible, alt in images if not visible] == []
-    assert watch.seen == []
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"page-{stem}.png")
-    page.close()

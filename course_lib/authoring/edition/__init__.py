@@ -1,8 +1,9 @@
-"""The offline edition: the whole course as HTML pages that make no requests.
+"""The web edition: the whole course as HTML pages that need no kernel and make no requests.
 
 A page holds its notebook as it was stored: text, formulas as MathML, code, outputs and pictures.
-There is no script in it, no font and no address that a browser would fetch, so it reads the same on
-a train and in twenty years. What is interactive needs JupyterLab; the pages say so.
+Explorers play frames that were drawn when the page was built, quizzes can be answered, exercises
+unfold their hints and their solution. One script of the course does that; it is in each page, as
+the style is, so a page reads the same on a train and in twenty years.
 
 Taught in:        none
 Checked against:  a browser that reports every request
@@ -11,13 +12,20 @@ Checked against:  a browser that reports every request
 import html
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from course_lib import SYLLABUS, Notebook
-from course_lib.authoring.edition.cells import notebook_body
+from course_lib.authoring.edition.cells import Frames, notebook_body
+from course_lib.authoring.edition.moving import moving_pictures
+from course_lib.authoring.edition.publishing import publish, require_fonts
+from course_lib.authoring.edition.start_page import start_body
 from course_lib.study.files.workspace import shipped_notebooks
 
-STYLE = Path(__file__).with_name("page.css")
+FOLDER = Path(__file__).parent
+STYLE = FOLDER / "page.css"
+SCRIPT = FOLDER / "page.js"
+TITLE = "The insides of large language models"
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -32,73 +40,84 @@ PAGE = """\
 </style>
 </head>
 <body>
-<nav>
+<a class="skip" href="#content">Skip to the text</a>
+<nav aria-label="Course">
 {navigation}
 </nav>
-<main>
+<main id="content">
 {body}
 </main>
+<script>
+{script}
+</script>
 </body>
 </html>
 """
 
 
-def write_edition(folder: Path) -> list[Path]:
-    """Write a page for each notebook and an index, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pages = {"index.html": _page("The insides of language models", index_body(), None)}
-    for notebook in SYLLABUS:
-        path = shipped_notebooks() / f"{notebook.stem}.ipynb"
-        body = notebook_body(json.loads(path.read_text(encoding="utf-8")))
-        pages[_address(notebook)] = _page(notebook.title, body + _turn(notebook), notebook)
-    for name, page in pages.items():
-        (folder / name).write_text(page, encoding="utf-8")
-    return [folder / name for name in pages]
+def write_edition(
+    folder: Path, notebooks: Sequence[Notebook] = SYLLABUS, moving: Sequence[Notebook] = SYLLABUS
+) -> list[Path]:
+    """Write a page for each notebook and a start page; return their paths, the start page first.
+
+    The explorers of the notebooks in `moving` play frames, which take minutes to draw the first
+    time; those of the others are the pictures of the stored notebooks.
+    """
+    require_fonts()
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each draws in a process of its own
+        drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])
+        frames = dict(zip((each.stem for each in moving), drawn, strict=True))
+    bodies = {each.stem: page_body(each, frames.get(each.stem, {})) for each in notebooks}
+    pages = {"index.html": html_page(TITLE, start_body(bodies), None)}
+    for each in notebooks:
+        pages[f"{each.stem}.html"] = html_page(each.title, bodies[each.stem] + _turn(each), each)
+    return publish(folder, pages)
 
 
-def index_body() -> str:
-    """Return the list of notebooks with their questions."""
-    rows = [
-        f'<tr><td>{each.number:02d}</td><td><a href="{_address(each)}">{html.escape(each.title)}'
-        f"</a></td><td>{html.escape(each.question)}</td><td>{each.minutes} min</td></tr>"
-        for each in SYLLABUS
-    ]
-    return (
-        "<h1>The insides of language models</h1>\n"
-        "<p>This is the course to read: every text, formula, output and picture. To change the "
-        "pictures by hand, to solve the exercises and to have them checked, open the notebooks in "
-        "JupyterLab; the course's README says how.</p>\n"
-        f"<table>\n{chr(10).join(rows)}\n</table>"
-    )
+def stored_notebook(notebook: Notebook) -> Path:
+    """Return the path of a notebook as it is shipped."""
+    return shipped_notebooks() / f"{notebook.stem}.ipynb"
 
 
-def _page(title: str, body: str, current: Notebook | None) -> str:
-    style = STYLE.read_text(encoding="utf-8")
+def page_body(notebook: Notebook, frames: Frames) -> str:
+    """Return the cells of a stored notebook as HTML."""
+    stored = json.loads(stored_notebook(notebook).read_text(encoding="utf-8"))
+    return notebook_body(stored, frames)
+
+
+def html_page(title: str, body: str, current: Notebook | None) -> str:
+    """Return a whole page: its body with the navigation, the style and the script."""
     return PAGE.format(
-        title=html.escape(title), style=style, navigation=_navigation(current), body=body
+        title=html.escape(title),
+        style=STYLE.read_text(encoding="utf-8"),
+        script=SCRIPT.read_text(encoding="utf-8"),
+        navigation=_navigation(current),
+        body=body,
     )
 
 
 def _navigation(current: Notebook | None) -> str:
-    links = ['<a href="index.html">All notebooks</a>']
+    links = [
+        '<button type="button" class="theme" aria-pressed="false" hidden>Dark theme</button>',
+        '<form action="index.html" role="search"><input type="search" name="q" '
+        'aria-label="Search the course" placeholder="Search the course"></form>',
+        '<a href="index.html">All notebooks</a>',
+    ]
     for each in SYLLABUS:
         here = ' aria-current="page"' if each is current else ""
         label = f"{each.number:02d} {html.escape(each.title)}"
-        links.append(f'<a href="{_address(each)}"{here}>{label}</a>')
+        links.append(f'<a href="{each.stem}.html"{here}>{label}</a>')
     return "\n".join(links)
 
 
 def _turn(current: Notebook) -> str:
     """Return the links to the pages before and after."""
     place = SYLLABUS.index(current)
-    sides: Sequence[tuple[int, str]] = ((place - 1, "← "), (place + 1, "→ "))
+    sides = ((place - 1, "prev", "← "), (place + 1, "next", "→ "))
     links = [
-        f'<a href="{_address(SYLLABUS[at])}">{arrow}{html.escape(SYLLABUS[at].title)}</a>'
-        for at, arrow in sides
+        f'<a rel="{rel}" href="{SYLLABUS[at].stem}.html">{arrow}{html.escape(SYLLABUS[at].title)}'
+        "</a>"
+        for at, rel, arrow in sides
         if 0 <= at < len(SYLLABUS)
     ]
     return f"<footer>{''.join(links)}</footer>"
-
-
-def _address(notebook: Notebook) -> str:
-    return f"{notebook.stem}.html"

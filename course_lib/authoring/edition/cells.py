@@ -1,12 +1,14 @@
 """The cells of a stored notebook as HTML: prose with formulas, code with colours, outputs.
 
 Formulas become MathML, which browsers draw by themselves. An output that comes in several kinds is
-shown as a picture if it has one, or else as Markdown.
+shown as a picture if it has one, or else as Markdown. What answers in a notebook answers here too:
+an explorer plays its frames, a quiz grades, an exercise unfolds its hints and its solution.
 
 Taught in:        none
 Checked against:  every formula and every output of the course
 """
 
+import ast
 import html
 import re
 from collections.abc import Mapping
@@ -17,17 +19,24 @@ import mistune
 from latex2mathml.converter import convert
 from mistune.plugins.math import math
 from mistune.plugins.table import table
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import BashLexer, PythonLexer, TextLexer
+from nbformat import NotebookNode
+
+from course_lib.authoring.edition.code import coloured
+from course_lib.authoring.edition.exercises import exercise_html
+from course_lib.authoring.edition.explorers import explorer_html
+from course_lib.authoring.edition.quizzes import quiz_html
+from course_lib.authoring.source import exercise_of
+from course_lib.study.ask.quiz import quiz_heading
+from course_lib.study.chapter_parts import asked_questions, find_exercise
 
 Cell = Mapping[str, Any]
+Frames = Mapping[str, Mapping[str, Any]]  # of the explorers, by the id of their cells
 
+LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may exceed a phone
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_LEXERS = {"python": PythonLexer, "bash": BashLexer, "sh": BashLexer}
 
 
-def notebook_body(notebook: Mapping[str, Any]) -> str:
+def notebook_body(notebook: Mapping[str, Any], frames: Frames | None = None) -> str:
     """Return all cells of a notebook, one after another."""
     prose = markdown()
     parts = []
@@ -37,8 +46,37 @@ def notebook_body(notebook: Mapping[str, Any]) -> str:
             parts.append(f"<section>\n{prose(source)}</section>")
         elif cell["cell_type"] == "code":
             parts.append(coloured(source, "python"))
-            parts += [output_html(output) for output in cell["outputs"]]
+            parts += cell_outputs({**cell, "source": source}, frames or {})
     return "\n".join(parts)
+
+
+def cell_outputs(cell: Cell, frames: Frames) -> list[str]:
+    """Return what stands below a code cell."""
+    if (name := exercise_of(NotebookNode(cell))) is not None:
+        return [exercise_html(find_exercise(name))]
+    if (asked := quiz_of(cell["source"])) is not None:
+        return [quiz_html(quiz_heading(*asked), asked_questions(*asked))]
+    if cell.get("id") in frames:
+        return [_explorer(cell, output, frames) for output in cell["outputs"]]
+    return [output_html(output) for output in cell["outputs"]]
+
+
+def quiz_of(source: str) -> tuple[str, ...] | None:
+    """Return the chapter and the part of the quiz that a cell shows, if it shows one."""
+    match ast.parse(source).body:
+        case [*_, ast.Expr(value=ast.Call(func=ast.Name(id="quiz"), args=args))]:
+            return tuple(str(ast.literal_eval(each)) for each in args)
+        case _:
+            return None
+
+
+def _explorer(cell: Cell, output: Mapping[str, Any], frames: Frames) -> str:
+    picture = _joined(output.get("data", {}).get("image/png", ""))
+    if not picture:
+        return output_html(output)
+    said = output["metadata"]["image/png"]["alt"]
+    name = f"explorer-{cell['id']}"
+    return explorer_html(name, frames[cell["id"]], picture.strip(), said)
 
 
 @cache
@@ -69,13 +107,11 @@ class _Renderer(mistune.HTMLRenderer):
 
 def formula(latex: str, display: str = "inline") -> str:
     """Return a formula as MathML, with its source as the alternative text."""
-    return convert(html.unescape(latex).strip(), display=display)
-
-
-def coloured(code: str, language: str = "") -> str:
-    """Return code with the classes of pygments."""
-    lexer = _LEXERS.get(language, TextLexer)()
-    return highlight(code, lexer, HtmlFormatter(cssclass="code"))
+    plain = html.unescape(latex).strip()
+    drawn = convert(plain, display=display)
+    if display == "block":
+        return f'<div class="formula" tabindex="0">{drawn}</div>'
+    return f'<span class="formula">{drawn}</span>' if len(plain) > LONG else drawn
 
 
 def output_html(output: Mapping[str, Any]) -> str:

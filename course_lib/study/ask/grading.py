@@ -110,9 +110,9 @@ def _plain(text: str) -> str:
 def _grade_one(question: OneAnswer, chosen: int) -> Verdict:
     _require_index(question.id, "options", chosen, range(len(question.options)))
     right = next(index for index, option in enumerate(question.options) if option.correct)
-    parts = [_why(question, chosen)]
+    parts = [option_why(question, chosen)]
     if chosen != right:
-        parts.append(_why(question, right, "Right is "))
+        parts.append(option_why(question, right, "Right is "))
     return Verdict(chosen == right, "\n".join(parts))
 
 
@@ -123,9 +123,9 @@ def _grade_several(question: SeveralAnswers, chosen: Collection[int]) -> Verdict
     parts = []
     for index in shown_order(question):
         if index in chosen:
-            parts.append(_why(question, index, "" if index in right else "Not "))
+            parts.append(option_why(question, index, "" if index in right else "Not "))
         elif index in right:
-            parts.append(_why(question, index, "Also right is "))
+            parts.append(option_why(question, index, "Also right is "))
     return Verdict(set(chosen) == right, "\n".join(parts))
 
 
@@ -189,7 +189,8 @@ def _grade_rubric(question: OpenQuestion, met: Collection[int]) -> Verdict:
     return Verdict(count >= question.enough, "\n".join(parts))
 
 
-def _why(question: OneAnswer | SeveralAnswers, index: int, before: str = "") -> str:
+def option_why(question: OneAnswer | SeveralAnswers, index: int, before: str = "") -> str:
+    """Return why an option is right or wrong, after the letter under which it is shown."""
     shown = letter(shown_order(question).index(index))
     return f"{before}{shown}: {question.options[index].why}"
 

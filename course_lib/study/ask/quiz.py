@@ -88,9 +88,13 @@ class Quiz:
 
 def quiz(slug: str, part: str | None = None) -> Quiz:
     """Return the quiz of one notebook, or a part of it; it is shown as the last line of a cell."""
-    found = asked_questions(slug, part)
+    return Quiz(quiz_heading(slug, part), asked_questions(slug, part), store())
+
+
+def quiz_heading(slug: str, part: str | None = None) -> str:
+    """Return what stands above the quiz of a notebook, or of a part of it."""
     titles = {notebook.slug: notebook.title for notebook in SYLLABUS}
-    return Quiz(f"Check yourself: {part or titles.get(slug, slug)}", found, store())
+    return f"Check yourself: {part or titles.get(slug, slug)}"
 
 
 DRAWN = "The questions are drawn when this cell runs in a notebook."

@@ -1,0 +1,79 @@
+"""Pages are put in place as a whole, by one build at a time, or a sentence says why not."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_lib.authoring.edition import publishing
+from course_lib.authoring.edition.publishing import publish, require_fonts
+
+PAGES = {"index.html": "new index é", "a.html": "new a"}
+
+
+def listing(folder):
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+def test_pages_replace_older_ones_and_leave_other_files(tmp_path):
+    (tmp_path / "a.html").write_text("old a")
+    (tmp_path / "CNAME").write_text("kept")
+    assert publish(tmp_path, PAGES) == [tmp_path / "index.html", tmp_path / "a.html"]
+    assert listing(tmp_path) == {**PAGES, "CNAME": "kept"}
+
+
+def test_a_full_disk_changes_nothing_and_says_what_is_needed(tmp_path, monkeypatch):
+    publish(tmp_path, dict.fromkeys(PAGES, "old"))
+    write = Path.write_text
+
+    def full(self, text, **options):
+        if self.name == "a.html":
+            write(self, text[:2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(
+        OSError, match=r"No space left.*MB are free; nothing there has been changed"
+    ):
+        publish(tmp_path, PAGES)
+    monkeypatch.undo()
+    assert listing(tmp_path) == dict.fromkeys(PAGES, "old")
+
+
+def test_a_second_build_is_told_of_the_first(tmp_path):
+    with (
+        publishing._alone(tmp_path),
+        pytest.raises(ValueError, match=r"another build.*build\.lock"),
+    ):
+        publish(tmp_path, PAGES)
+    assert listing(tmp_path) == {}
+    publish(tmp_path, PAGES)
+    assert listing(tmp_path) == PAGES
+
+
+def test_a_build_that_is_killed_leaves_the_old_pages(tmp_path):
+    publish(tmp_path, dict.fromkeys(PAGES, "old"))
+    code = (
+        "import os, pathlib\n"
+        "from course_lib.authoring.edition.publishing import publish\n"
+        "class Pages(dict):\n"
+        "    def items(self):\n"
+        "        yield 'index.html', 'new'\n"
+        "        os._exit(9)\n"
+        f"publish(pathlib.Path({str(tmp_path)!r}), Pages())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.html")} == dict.fromkeys(
+        PAGES, "old"
+    )
+
+
+def test_a_missing_font_is_named(monkeypatch):
+    require_fonts()
+    monkeypatch.setattr(publishing, "MONOSPACED", "No Such Font")
+    with pytest.raises(ValueError, match=r"'No Such Font'.*Install matplotlib again"):
+        require_fonts()
