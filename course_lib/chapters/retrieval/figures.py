@@ -151,7 +151,7 @@ def beside_peers(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 ax.plot(times, recalls, style, color=colour, label=label, markersize=4)
         ax.set_xscale("log")
         ax.set(xlabel="milliseconds per query", ylabel="recall of the 10 nearest", ylim=(0, 1.05))
-        ax.legend(fontsize=7, frameon=False, loc="lower right")
+        ax.legend(fontsize=7, frameon=False, loc="center right")
         best = max(mine, key=lambda row: row[SPEED])
         title(ax, f"{best['index']} reaches {best[SPEED]:.2g} times the speed of {peer}")
     return figure
