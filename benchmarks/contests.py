@@ -80,6 +80,11 @@ def _tiled(peer: str, column: str) -> Contest:
     return Contest("tiled attention", peer, "flash_attention", column, where, True, about)
 
 
+def _searching(what: str, index: str, peer: str, *about: str) -> Contest:
+    where = {"index": index, "peer": peer}
+    return Contest(what, peer, "retrieval", "of the peer's speed", where, about=about)
+
+
 TRAINED = {"training, vocabulary 4096": "tokenizers"}
 CACHED = {"measured": "one token over a cache", "contestant": "ours, shared keys"}
 CONTESTS = (
@@ -156,4 +161,11 @@ CONTESTS = (
         {"measured": "together", "contestant": "ours, chunked"},
         about=("model", "requests"),
     ),
+    _searching("exact search of vectors", "exact", "faiss"),
+    _searching("IVF", "IVF", "faiss", "nprobe"),
+    _searching("PQ", "PQ", "faiss"),
+    _searching("IVF-PQ", "IVF-PQ", "faiss", "nprobe"),
+    _searching("HNSW", "HNSW", "hnswlib", "ef"),
+    _searching("BM25", "BM25", "bm25s"),
+    _searching("BM25", "BM25", "rank_bm25"),
 )  # fmt: skip

@@ -3,28 +3,32 @@
     python -m benchmarks.retrieval
 
 All run on one thread and in turns, on the same vectors: 100 000 of 128 numbers in clusters, queries
-in batches of 200. Where it is possible the peer gets our centres and codebooks, so that both do the
-same work; `recall` is then that of both. Times are processor time per query. HNSW is compared on
-2 000 vectors, with the time to build the graph. BM25 searches the passages of the documentation.
+in batches of 200. The course's indexes are built first, with the seconds and the memory that it
+takes; faiss then gets their centres and codebooks, so that both do the same work and find the same.
+Times are processor time per query. HNSW is compared on 2 000 vectors, with the time to build the
+graph. BM25 searches the passages of the documentation.
 """
 
-import time
+import resource
 from collections.abc import Callable
+from typing import Any
 
 import bm25s
 import faiss
+import hnswlib
 import torch
 from rank_bm25 import BM25Okapi
 from torch import Tensor
 
 from benchmarks.record import record
-from benchmarks.timing import median, race, timed
+from benchmarks.timing import median, race, ratio, timed
 from course_lib.chapters.retrieval.figures import recall_of
 from course_lib.chapters.retrieval.measurements import SPEED, store
 from course_lib.retrieval import (
     BM25Index,
     ExactIndex,
     HNSWIndex,
+    Index,
     IVFIndex,
     IVFPQIndex,
     PQIndex,
@@ -35,7 +39,10 @@ from course_lib.retrieval.questions import stored_questions
 
 COUNT, WIDTH, QUERIES, K = 100_000, 128, 200, 10
 CELLS, PARTS, SMALL = 316, 16, 2_000
+PROBES, WIDTHS = (1, 2, 4, 8, 16), (10, 20, 50, 100)
 OURS, THEIRS = "ours", "theirs"
+Row = dict[str, Any]
+Search = Callable[[], Tensor]  # the ids that are found
 
 
 def clusters() -> tuple[Tensor, Tensor]:
@@ -47,138 +54,131 @@ def clusters() -> tuple[Tensor, Tensor]:
     return whole[:COUNT].contiguous(), whole[COUNT:].contiguous()
 
 
-def row(
-    what: str, peer: str, queries: int, ours: Callable[[], object], theirs: Callable[[], object]
-) -> dict:
-    """Time both in turns; return milliseconds for each query."""
+def raced(
+    index: str, peer: str, items: int, ours: Callable[[], object], theirs: Callable[[], object]
+) -> Row:
+    """Time both in turns; return milliseconds for each item, and the ratio."""
     rounds = race({OURS: ours, THEIRS: theirs}, budget=2.0, least=3)
-    mine, peers = (1000 * median(rounds, name) / queries for name in (OURS, THEIRS))
-    return {
-        "what": what,
-        "peer": peer,
-        "ours": round(mine, 4),
-        "theirs": round(peers, 4),
-        SPEED: round(peers / mine, 2),
+    each = {name: round(1000 * median(rounds, name) / items, 4) for name in (OURS, THEIRS)}
+    return {"index": index, "peer": peer, **each, **ratio(SPEED, rounds, THEIRS, OURS)}
+
+
+def compared(
+    index: str, peer: str, ours: Search, theirs: Search, nearest: Tensor, **setting: int
+) -> Row:
+    """Return the times of both, and what they find of the nearest and of each other's."""
+    found, others = ours(), theirs()
+    scores = {
+        "recall": recall_of(found, nearest),
+        "recall of the peer": recall_of(others, nearest),
+        "same neighbours": recall_of(others, found),
     }
+    rounded = {name: round(score, 4) for name, score in scores.items()}
+    return setting | raced(index, peer, QUERIES, ours, theirs) | rounded
 
 
-def exact_rows(data: Tensor, queries: Tensor) -> tuple[list[dict], Tensor]:
-    ours, theirs = ExactIndex(WIDTH, "l2"), faiss.IndexFlatL2(WIDTH)
-    ours.add(data)
-    theirs.add(data.numpy())
-    ids = ours.search(queries, K).ids
-    same = recall_of(torch.from_numpy(theirs.search(queries.numpy(), K)[1]), ids)
-    measured = row(
-        "exact",
-        "faiss",
-        QUERIES,
-        lambda: ours.search(queries, K),
-        lambda: theirs.search(queries.numpy(), K),
-    )
-    return [measured | {"recall": 1.0, "same neighbours": round(same, 4)}], ids
-
-
-def ivf_rows(data: Tensor, queries: Tensor, nearest: Tensor) -> list[dict]:
-    ours, build = timed(lambda: _added(IVFIndex(WIDTH, CELLS), data))
-    coarse = faiss.IndexFlatL2(WIDTH)
-    coarse.add(ours.centres.numpy())
-    theirs = faiss.IndexIVFFlat(coarse, WIDTH, CELLS)
-    theirs.is_trained = True
-    theirs.add(data.numpy())
+def built(data: Tensor) -> tuple[dict[str, Any], list[Row]]:
+    """Return the course's indexes of all vectors, with the time and the memory they took."""
+    indexes: dict[str, Any] = {
+        "exact": ExactIndex(WIDTH, "l2"),
+        "IVF": IVFIndex(WIDTH, CELLS),
+        "PQ": PQIndex(WIDTH, PARTS),
+        "IVF-PQ": IVFPQIndex(WIDTH, CELLS, PARTS),
+    }
     rows = []
-    for nprobe in (1, 4, 16):
-        ours.nprobe = theirs.nprobe = nprobe
-        measured = row(
-            f"IVF, nprobe {nprobe}",
-            "faiss",
-            QUERIES,
-            lambda: ours.search(queries, K),
-            lambda: theirs.search(queries.numpy(), K),
-        )
-        found = ours.search(queries, K).ids
-        same = recall_of(torch.from_numpy(theirs.search(queries.numpy(), K)[1]), found)
-        score = round(recall_of(found, nearest), 3)
-        rows.append(measured | {"recall": score, "same neighbours": round(same, 4)})
-    print(f"IVF built in {build:.1f} s")
+    for name, index in indexes.items():
+        _, seconds = timed(lambda index=index: index.add(data))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        rows.append({"built": name, "seconds": round(seconds, 1), "peak MB so far": round(peak)})
+    return indexes, rows
+
+
+def coarse(centres: Tensor) -> faiss.IndexFlatL2:
+    """Return the course's centres for an index of faiss."""
+    index = faiss.IndexFlatL2(WIDTH)
+    index.add(centres.numpy())
+    return index
+
+
+def peers_of(indexes: dict[str, Any], data: Tensor) -> dict[str, Any]:
+    """Return the same indexes of faiss, with the course's centres and codebooks."""
+    peers = {
+        "exact": faiss.IndexFlatL2(WIDTH),
+        "IVF": faiss.IndexIVFFlat(coarse(indexes["IVF"].centres), WIDTH, CELLS),
+        "PQ": faiss.IndexPQ(WIDTH, PARTS, 8),
+        "IVF-PQ": faiss.IndexIVFPQ(
+            coarse(indexes["IVF-PQ"].coarse.centres), WIDTH, CELLS, PARTS, 8
+        ),
+    }
+    for name in ("PQ", "IVF-PQ"):
+        books = indexes[name].quantizer.codebooks.numpy().ravel()
+        faiss.copy_array_to_vector(books, peers[name].pq.centroids)
+    for peer in peers.values():
+        peer.is_trained = True
+        peer.add(data.numpy())
+    return peers
+
+
+def vector_rows(data: Tensor, queries: Tensor) -> list[Row]:
+    """Return how the indexes of all vectors were built, and their searches beside faiss."""
+    indexes, rows = built(data)
+    peers = peers_of(indexes, data)
+    nearest = indexes["exact"].search(queries, K).ids
+    for name, ours in indexes.items():
+        theirs, cells = peers[name], getattr(ours, "coarse", ours)
+        probes = PROBES if isinstance(cells, IVFIndex) else (0,)
+        for nprobe in probes:
+            if nprobe:
+                cells.nprobe = theirs.nprobe = nprobe
+            setting = {"nprobe": nprobe} if nprobe else {}
+            searches = found_by(ours, queries), found_by_faiss(theirs, queries)
+            rows.append(compared(name, "faiss", *searches, nearest, **setting))
     return rows
 
 
-def pq_rows(data: Tensor, queries: Tensor, nearest: Tensor) -> list[dict]:
-    ours, build = timed(lambda: _added(PQIndex(WIDTH, PARTS), data))
-    theirs = faiss.IndexPQ(WIDTH, PARTS, 8)
-    faiss.copy_array_to_vector(ours.quantizer.codebooks.numpy().ravel(), theirs.pq.centroids)
-    theirs.is_trained = True
-    theirs.add(data.numpy())
-    measured = row(
-        "PQ, 16 bytes",
-        "faiss",
-        QUERIES,
-        lambda: ours.search(queries, K),
-        lambda: theirs.search(queries.numpy(), K),
-    )
-    found = ours.search(queries, K).ids
-    same = recall_of(torch.from_numpy(theirs.search(queries.numpy(), K)[1]), found)
-    print(f"PQ built in {build:.1f} s")
-    score = round(recall_of(found, nearest), 3)
-    return [measured | {"recall": score, "same neighbours": round(same, 4)}]
+def found_by(index: Index, queries: Tensor) -> Search:
+    """Return the search of one of the course's indexes."""
+    return lambda: index.search(queries, K).ids
 
 
-def ivf_pq_rows(data: Tensor, queries: Tensor, nearest: Tensor) -> list[dict]:
-    ours = _added(IVFPQIndex(WIDTH, CELLS, PARTS, 8), data)
-    theirs = faiss.IndexIVFPQ(faiss.IndexFlatL2(WIDTH), WIDTH, CELLS, PARTS, 8)
-    theirs.train(data.numpy())
-    theirs.add(data.numpy())
-    theirs.nprobe = 8
-    measured = row(
-        "IVF-PQ, nprobe 8",
-        "faiss",
-        QUERIES,
-        lambda: ours.search(queries, K),
-        lambda: theirs.search(queries.numpy(), K),
-    )
-    score = round(recall_of(ours.search(queries, K).ids, nearest), 3)
-    return [measured | {"recall": score, "same neighbours": None}]
+def found_by_faiss(index: faiss.Index, queries: Tensor) -> Search:
+    """Return the search of one of faiss's."""
+    return lambda: torch.from_numpy(index.search(queries.numpy(), K)[1])
 
 
-def hnsw_rows(data: Tensor, queries: Tensor) -> list[dict]:
-    small = data[:SMALL]
-    ours, mine = timed(lambda: _added(HNSWIndex(WIDTH, 16, 60, 50), small))
-    import hnswlib  # compiled when it is installed: the extra `graphs`
+def found_by_hnswlib(index: hnswlib.Index, queries: Tensor) -> Search:
+    """Return the search of a graph of hnswlib."""
+    return lambda: torch.from_numpy(index.knn_query(queries.numpy(), K)[0].astype("int64"))
 
+
+def graph_rows(data: Tensor, queries: Tensor) -> list[Row]:
+    """Return the building of a graph beside hnswlib, and searches of several widths."""
+    ours, exact = HNSWIndex(WIDTH, 16, 60, 50), ExactIndex(WIDTH, "l2")
+    exact.add(data)
+    nearest = exact.search(queries, K).ids
+    _, mine = timed(lambda: ours.add(data))
     theirs = hnswlib.Index("l2", WIDTH)
-    theirs.init_index(SMALL, M=16, ef_construction=60)
+    theirs.init_index(len(data), M=16, ef_construction=60)
     theirs.set_num_threads(1)
-    _, peers = timed(lambda: theirs.add_items(small.numpy()))
-    theirs.set_ef(50)
-    exact = _added(ExactIndex(WIDTH, "l2"), small).search(queries, K).ids
-    build = {
-        "what": "HNSW, build",
-        "peer": "hnswlib",
-        "ours": round(1000 * mine / SMALL, 4),
-        "theirs": round(1000 * peers / SMALL, 4),
-        SPEED: round(peers / mine, 4),
-        "recall": None,
-        "same neighbours": None,
-    }
-    measured = row(
-        "HNSW, ef 50",
-        "hnswlib",
-        QUERIES,
-        lambda: ours.search(queries, K),
-        lambda: theirs.knn_query(queries.numpy(), K),
-    )
-    score = round(recall_of(ours.search(queries, K).ids, exact), 3)
-    peer = torch.from_numpy(theirs.knn_query(queries.numpy(), K)[0].astype("int64"))
-    print(f"hnswlib's recall: {recall_of(peer, exact):.3f}")
-    return [build, measured | {"recall": score, "same neighbours": None}]
+    _, peers = timed(lambda: theirs.add_items(data.numpy()))
+    each = {OURS: round(1e3 * mine / len(data), 4), THEIRS: round(1e3 * peers / len(data), 4)}
+    speed = {SPEED: round(peers / mine, 4)}
+    rows: list[Row] = [{"index": "HNSW, build", "peer": "hnswlib", **each, **speed}]
+    for ef in WIDTHS:
+        ours.ef = ef
+        theirs.set_ef(ef)
+        searches = found_by(ours, queries), found_by_hnswlib(theirs, queries)
+        rows.append(compared("HNSW", "hnswlib", *searches, nearest, ef=ef))
+    return rows
 
 
-def bm25_rows() -> list[dict]:
+def bm25_rows() -> list[Row]:
+    """Return the search for the stored questions beside two packages."""
     texts = [passage.text for passage in passages()]
     asked = [each.text for part in ("validation", "test") for each in stored_questions(part)]
     words, tokens = [words_of(text) for text in asked], [words_of(text) for text in texts]
-    ours = _added(BM25Index(), texts)
-    ours.search(asked, K)
+    ours = BM25Index()
+    ours.add(texts)
     fast = bm25s.BM25(method="lucene")
     fast.index(tokens, show_progress=False)
     plain = BM25Okapi(tokens)
@@ -187,29 +187,17 @@ def bm25_rows() -> list[dict]:
         "rank_bm25": lambda: [plain.get_scores(query) for query in words],
     }
     return [
-        row("BM25", name, len(asked), lambda: ours.search(asked, K), peer)
-        | {"recall": None, "same neighbours": None}
+        raced("BM25", name, len(asked), lambda: ours.search(asked, K), peer)
         for name, peer in peers.items()
     ]
 
 
-def _added(index, items):
-    index.add(items)
-    return index
-
-
 def main() -> None:
+    """Measure everything; keep it here and for the notebook."""
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    begin = time.perf_counter()
     data, queries = clusters()
-    rows, nearest = exact_rows(data, queries)
-    rows += ivf_rows(data, queries, nearest)
-    rows += pq_rows(data, queries, nearest)
-    rows += ivf_pq_rows(data, queries, nearest)
-    rows += hnsw_rows(data, queries)
-    rows += bm25_rows()
-    print(f"{time.perf_counter() - begin:.0f} seconds in all")
+    rows = vector_rows(data, queries) + graph_rows(data[:SMALL], queries) + bm25_rows()
     record("retrieval", rows)
     store("indexes", {"rows": rows})
 

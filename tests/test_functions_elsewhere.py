@@ -187,9 +187,15 @@ CALLS |= {
     "fine_tuning.simpo_loss": lambda: fine_tuning.simpo_loss(x(3), x(3)),
     "fine_tuning.with_prefix": lambda: fine_tuning.prefix.with_prefix(x(2, 3, 4), x(5, 2, 6, 4)),
     "retrieval.best": lambda: retrieval.results.best(x(2, 4), ids(2, 4), 3),
+    "retrieval.entry_sums": lambda: retrieval.product_quantization.entry_sums(
+        x(8, 3), torch.empty(5, 2, dtype=torch.uint8, device=META)
+    ),
     "retrieval.late_interaction": lambda: rerank.late_interaction(x(3, 4), x(5, 4)),
     "retrieval.nearest_centres": lambda: retrieval.nearest_centres(x(5, 4), x(3, 4)),
     "retrieval.normalize": lambda: retrieval.normalize(x(3, 4)),
+    "retrieval.search_in_blocks": lambda: retrieval.results.search_in_blocks(
+        retrieval.top_k, x(5, 400), 2, 3
+    ),
     "retrieval.shortened": lambda: retrieval.shortened(x(3, 4), 2),
     "retrieval.similarity": lambda: retrieval.similarity(x(3, 4), x(5, 4), "l2"),
     "retrieval.table_distances": lambda: retrieval.table_distances(

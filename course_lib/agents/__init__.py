@@ -34,7 +34,7 @@ from course_lib.agents.attacks import ATTACKS, DEFENCES, ERRANDS, Attack, Defenc
 from course_lib.agents.brains import Brain, EndpointBrain, ScriptedBrain, with_calls_as_text
 from course_lib.agents.calls import Reply, ToolCall, call_blocks, parse_reply, read_call
 from course_lib.agents.costs import tokens_read
-from course_lib.agents.documentation_search import search_tool, word_search
+from course_lib.agents.documentation_search import search_tool
 from course_lib.agents.event_log import EventLog, open_calls, read_events
 from course_lib.agents.execution import Limits, ToolResult, run_tool
 from course_lib.agents.json_rpc import RpcError, dispatch, dispatch_text
@@ -105,5 +105,4 @@ __all__ = [
     "trimmed",
     "user_words",
     "with_calls_as_text",
-    "word_search",
 ]

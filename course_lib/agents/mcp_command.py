@@ -19,14 +19,7 @@ def course_server() -> McpServer:
         own = version("llm-insides")
     except PackageNotFoundError:
         own = "0"
-    return McpServer([make_tool(calculator), search_tool(passages)], "course", own)
-
-
-def passages(question: str, k: int) -> list[tuple[str, str]]:
-    """Return the best passages of the documentation, each after the name of its page."""
-    from course_lib.retrieval import search  # brings torch, which the start need not wait for
-
-    return [(hit.page, " ".join(hit.text.split())) for hit in search(question, k)]
+    return McpServer([make_tool(calculator), search_tool()], "course", own)
 
 
 def start(port: int | None = None, host: str = "127.0.0.1") -> int:

@@ -17,7 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.retrieval.results import Found, best, read_index, require_k, write_index
+from course_lib.retrieval.results import (
+    Found,
+    best,
+    read_index,
+    require_k,
+    search_in_blocks,
+    write_index,
+)
 
 METRICS = ("dot", "l2")
 GROUP = 64
@@ -89,13 +96,10 @@ class ExactIndex:
         """Return the best k vectors of each query, exactly."""
         require_k(k)
         require_width(queries, self.width)
-        if not len(queries):
-            return Found(queries.new_zeros(0, k), queries.new_zeros(0, k, dtype=torch.long))
-        parts = [
-            top_k(similarity(block, self.vectors.to(block), self.metric), k)
-            for block in queries.split(BLOCK)
-        ]
-        return Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return search_in_blocks(self._of, queries, k, BLOCK)
+
+    def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
+        return top_k(similarity(queries, self.vectors.to(queries), self.metric), k)
 
     def save(self, path: str | Path) -> None:
         """Write the index into one file."""

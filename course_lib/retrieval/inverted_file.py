@@ -19,14 +19,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from course_lib.retrieval.exact import require_metric, require_width, similarity, top_k
+from course_lib.retrieval.cell_lists import CellLists
+from course_lib.retrieval.exact import require_metric, require_width, similarity
 from course_lib.retrieval.kmeans import kmeans, nearest_centres
 from course_lib.retrieval.results import (
-    NOTHING,
     Found,
-    best,
     read_index,
     require_k,
+    search_in_blocks,
     write_index,
 )
 
@@ -40,12 +40,10 @@ class IVFIndex:
             raise ValueError(f"nprobe must be between 1 and the {cells} cells; got {nprobe}.")
         self.width, self.cells, self.nprobe, self.metric = width, cells, nprobe, metric
         self.centres: Float[Tensor, "K D"] | None = None
-        self.vectors = torch.zeros(0, width)  # cell after cell
-        self.ids = torch.zeros(0, dtype=torch.long)
-        self.starts = [0] * (cells + 1)  # where each cell begins in them, and the end
+        self.lists = CellLists(cells, torch.zeros(width, 0), torch.zeros(0))
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.lists)
 
     def train(self, vectors: Float[Tensor, "N D"], seed: int = 0) -> None:
         """Learn the centres, once; `add` does it with its vectors if nobody did before."""
@@ -63,17 +61,8 @@ class IVFIndex:
         if self.centres is None:
             self.train(vectors)
         assert self.centres is not None
-        ids = torch.arange(len(self), len(self) + len(vectors), device=vectors.device)
-        cells = torch.cat((self._cell_of_each().to(ids), nearest_centres(vectors, self.centres)))
-        order = cells.argsort(stable=True)
-        self.vectors = torch.cat((self.vectors.to(vectors), vectors))[order]
-        self.ids = torch.cat((self.ids.to(ids), ids))[order]
-        ends = torch.bincount(cells, minlength=self.cells).cumsum(0)
-        self.starts = [0, *ends.tolist()]
-
-    def _cell_of_each(self) -> Int[Tensor, " N"]:
-        sizes = torch.tensor(self.starts).diff()
-        return torch.arange(self.cells).repeat_interleave(sizes)
+        squares = vectors.square().sum(dim=1)  # the part of a score that is known in advance
+        self.lists.add(nearest_centres(vectors, self.centres), vectors.T, squares)
 
     def probed(self, queries: Float[Tensor, "Q D"]) -> Int[Tensor, "Q P"]:
         """Return the cells that are searched for each query, the nearest first."""
@@ -85,38 +74,30 @@ class IVFIndex:
         """Return the best k vectors of the probed cells of each query."""
         require_k(k)
         require_width(queries, self.width)
-        probed = self.probed(queries)
-        scores = queries.new_full((len(queries), self.nprobe, k), -torch.inf)
-        ids = torch.full_like(scores, NOTHING, dtype=torch.long)
-        order = probed.flatten().argsort(stable=True)  # all visits to a cell, one after another
-        counts = torch.bincount(probed.flatten(), minlength=self.cells).tolist()
-        place = 0
-        for cell, visits in enumerate(counts):
-            start, stop = self.starts[cell], self.starts[cell + 1]
-            if visits and stop > start:
-                here = order[place : place + visits]
-                rows, slots = here // self.nprobe, here % self.nprobe
-                found = self._in_cell(queries[rows], start, stop, k)
-                scores[rows, slots], ids[rows, slots] = found
-            place += visits
-        return best(scores.flatten(1), ids.flatten(1), k)
+        return search_in_blocks(self._of, queries, k, self.lists.queries_at_once(self.nprobe))
 
-    def _in_cell(self, queries: Float[Tensor, "Q D"], start: int, stop: int, k: int) -> Found:
-        found = top_k(similarity(queries, self.vectors[start:stop], self.metric), k)
-        kept = found.ids != NOTHING
-        return Found(found.scores, self.ids[start + found.ids.clamp(min=0)].where(kept, NOTHING))
+    def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
+        def score(rows: Tensor, cell: int, vectors: Tensor, squares: Tensor) -> Tensor:
+            if self.metric == "dot":
+                return queries[rows] @ vectors
+            return torch.addmm(squares, queries[rows], vectors, beta=-1, alpha=2)
+
+        found = self.lists.search(self.probed(queries), k, score)
+        if self.metric == "dot":
+            return found
+        return found._replace(scores=found.scores - queries.square().sum(dim=1, keepdim=True))
 
     def save(self, path: str | Path) -> None:
         """Write the index into one file."""
         settings = {"cells": self.cells, "nprobe": self.nprobe, "metric": self.metric}
-        content = {"centres": self.centres, "vectors": self.vectors, "ids": self.ids}
-        write_index(path, "ivf", {"settings": settings, "starts": self.starts, **content})
+        content = {"width": self.width, "centres": self.centres, "lists": self.lists.content()}
+        write_index(path, "ivf", {"settings": settings, **content})
 
     @classmethod
     def load(cls, path: str | Path) -> "IVFIndex":
         """Return the index of a file."""
         content = read_index(path, "ivf")
-        index = cls(content["vectors"].shape[1], **content["settings"])
-        index.centres, index.starts = content["centres"], content["starts"]
-        index.vectors, index.ids = content["vectors"], content["ids"]
+        index = cls(content["width"], **content["settings"])
+        index.centres = content["centres"]
+        index.lists.load(content["lists"])
         return index

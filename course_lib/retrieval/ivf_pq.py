@@ -1,9 +1,11 @@
 """IVF-PQ: the lists of an inverted file hold codes, of what is left after the cell's centre.
 
-A residual, vector minus centre, is shorter than the vector, so the same number of bytes describes
-it better. The query is compared with residuals too, and so needs a table for each probed cell.
+A residual r, vector minus centre c, is shorter than the vector, so the same number of bytes
+describes it better. The distance of a query q then has three parts. The first is known from the
+choice of cells, the last is stored beside the code, and the table in the middle does not depend on
+the cell: each query has one table, of dot products, for all the cells that it visits.
 
-    distance(q, x) ≈ Σ_m table(q - centre)[m, code_m(x - centre)]
+    ‖q - c - r‖² = ‖q - c‖² - 2 Σ_m table(q)[m, code_m(r)] + (‖r‖² + 2 c · r)
 
 Taught in:        retrieval
 Paper:            Jégou, Douze and Schmid 2011, doi:10.1109/TPAMI.2010.57
@@ -17,11 +19,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from course_lib.retrieval.exact import require_width, top_k
+from course_lib.retrieval.cell_lists import CellLists
+from course_lib.retrieval.exact import require_width, similarity
 from course_lib.retrieval.inverted_file import IVFIndex
 from course_lib.retrieval.kmeans import nearest_centres
-from course_lib.retrieval.product_quantization import ProductQuantizer, table_distances
-from course_lib.retrieval.results import NOTHING, Found, best, read_index, require_k, write_index
+from course_lib.retrieval.product_quantization import ProductQuantizer, entry_sums
+from course_lib.retrieval.results import (
+    Found,
+    read_index,
+    require_k,
+    search_in_blocks,
+    write_index,
+)
+
+QUERIES = 256  # at a time, so that their tables fit into memory
 
 
 class IVFPQIndex:
@@ -33,18 +44,16 @@ class IVFPQIndex:
         self.parts, self.entries = parts, entries
         self.coarse = IVFIndex(width, cells, nprobe)  # its lists stay empty: only its centres
         self.quantizer: ProductQuantizer | None = None
-        self.codes = [torch.zeros(0, parts, dtype=torch.uint8) for _ in range(cells)]
-        self.ids = [torch.zeros(0, dtype=torch.long) for _ in range(cells)]
-        self.count = 0
+        self.lists = CellLists(cells, torch.zeros(parts, 0, dtype=torch.uint8), torch.zeros(0))
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.lists)
 
     def train(self, vectors: Float[Tensor, "N D"], seed: int = 0) -> None:
         """Learn centres, and codebooks for the residuals; `add` does it if nobody did before."""
-        if self.count:
+        if len(self):
             raise ValueError(
-                f"cells cannot move while they hold codes; got an index of {self.count}. Make a "
+                f"cells cannot move while they hold codes; got an index of {len(self)}. Make a "
                 "new index."
             )
         self.coarse.train(vectors, seed)
@@ -64,42 +73,39 @@ class IVFPQIndex:
         if self.quantizer is None:
             self.train(vectors)
         assert self.quantizer is not None
+        assert self.coarse.centres is not None
         residuals, cells = self._residuals(vectors)
         codes = self.quantizer.encode(residuals)
-        for cell in cells.unique().tolist():
-            inside = (cells == cell).nonzero().flatten()
-            self.codes[cell] = torch.cat((self.codes[cell].to(codes), codes[inside]))
-            self.ids[cell] = torch.cat((self.ids[cell].to(inside), inside + self.count))
-        self.count += len(vectors)
+        decoded = self.quantizer.decode(codes)
+        known = (decoded * (decoded + 2 * self.coarse.centres[cells])).sum(dim=1)
+        self.lists.add(cells, codes.T, known)
 
     def search(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
         """Return the best k codes of the probed cells of each query; scores as in `PQIndex`."""
         require_k(k)
         require_width(queries, self.coarse.width)
-        probed = self.coarse.probed(queries)
-        scores = queries.new_full((*probed.shape, k), -torch.inf)
-        ids = torch.full_like(scores, NOTHING, dtype=torch.long)
-        for cell in probed.unique().tolist():
-            if len(self.ids[cell]):
-                rows, slots = (probed == cell).nonzero(as_tuple=True)
-                scores[rows, slots], ids[rows, slots] = self._in_cell(queries[rows], cell, k)
-        return best(scores.flatten(1), ids.flatten(1), k)
+        block = min(QUERIES, self.lists.queries_at_once(self.coarse.nprobe))
+        return search_in_blocks(self._of, queries, k, block)
 
-    def _in_cell(self, queries: Float[Tensor, "Q D"], cell: int, k: int) -> Found:
+    def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
+        probed = self.coarse.probed(queries)
         assert self.quantizer is not None
         assert self.coarse.centres is not None
-        tables = self.quantizer.tables(queries - self.coarse.centres[cell])
-        found = top_k(table_distances(-tables, self.codes[cell]), k)
-        kept = found.ids != NOTHING
-        return Found(found.scores, self.ids[cell][found.ids.clamp(min=0)].where(kept, NOTHING))
+        products = self.quantizer.products(queries).permute(1, 2, 0).flatten(0, 1)  # (M · E, Q)
+        nearness = similarity(queries, self.coarse.centres, "l2")  # -‖q - c‖², (Q, K)
+
+        def score(rows: Tensor, cell: int, codes: Tensor, known: Tensor) -> Tensor:
+            sums = entry_sums(products.index_select(1, rows), codes.T)
+            return 2 * sums + nearness[rows, cell, None] - known
+
+        return self.lists.search(probed, k, score)
 
     def save(self, path: str | Path) -> None:
         """Write the index into one file."""
         shape = (self.coarse.width, self.coarse.cells, self.parts, self.coarse.nprobe, self.entries)
         books = None if self.quantizer is None else self.quantizer.codebooks
-        content = {"centres": self.coarse.centres, "codebooks": books, "codes": self.codes}
-        lists = {"ids": self.ids, "count": self.count}
-        write_index(path, "ivfpq", {"shape": shape, **content, **lists})
+        content = {"centres": self.coarse.centres, "codebooks": books}
+        write_index(path, "ivfpq", {"shape": shape, "lists": self.lists.content(), **content})
 
     @classmethod
     def load(cls, path: str | Path) -> "IVFPQIndex":
@@ -109,5 +115,5 @@ class IVFPQIndex:
         index.coarse.centres = content["centres"]
         if content["codebooks"] is not None:
             index.quantizer = ProductQuantizer(content["codebooks"])
-        index.codes, index.ids, index.count = content["codes"], content["ids"], content["count"]
+        index.lists.load(content["lists"])
         return index

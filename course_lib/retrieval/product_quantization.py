@@ -20,11 +20,17 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.retrieval.exact import require_width, similarity, top_k
+from course_lib.retrieval.exact import require_width, top_k
 from course_lib.retrieval.kmeans import kmeans, nearest_centres
-from course_lib.retrieval.results import Found, read_index, require_k, write_index
+from course_lib.retrieval.results import (
+    Found,
+    read_index,
+    require_k,
+    search_in_blocks,
+    write_index,
+)
 
-QUERIES = 16  # searched together: their tables should fit into a cache near the processor
+QUERIES = 32  # searched together: their tables should fit into a cache near the processor
 
 
 class ProductQuantizer:
@@ -66,24 +72,34 @@ class ProductQuantizer:
 
     def tables(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "Q M E"]:
         """Return the squared distance of each part of each query to each entry."""
-        pieces = queries.unflatten(1, (self.parts, -1)).transpose(0, 1)  # (M, Q, D)
-        return torch.stack(
-            [-similarity(q, book, "l2") for q, book in zip(pieces, self.codebooks, strict=True)],
-            dim=1,
-        )
+        own = queries.unflatten(1, (self.parts, -1)).square().sum(dim=2, keepdim=True)  # (Q, M, 1)
+        return own - 2 * self.products(queries) + self.codebooks.square().sum(dim=2)
+
+    def products(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "Q M E"]:
+        """Return the dot product of each part of each query with each entry.
+
+        In memory they are sorted by entry, with the products of all queries side by side.
+        """
+        pieces = queries.unflatten(1, (self.parts, -1)).permute(1, 2, 0)  # (M, d, Q)
+        return (self.codebooks @ pieces).permute(2, 0, 1)
 
 
 def table_distances(
     tables: Float[Tensor, "Q M E"], codes: UInt8[Tensor, "N M"]
 ) -> Float[Tensor, "Q N"]:
-    """Return for each query the sum of the entries that each code names.
+    """Return for each query the sum of the entries that each code names."""
+    return entry_sums(tables.permute(1, 2, 0).flatten(0, 1), codes)
 
-    All queries are summed at once: an entry of the table becomes a row with a number for each.
+
+def entry_sums(entries: Float[Tensor, "R Q"], codes: UInt8[Tensor, "N M"]) -> Float[Tensor, "Q N"]:
+    """Return the same from tables that have a row for each entry, with a number for each query.
+
+    All queries are summed at once. It pays to have the rows and the result contiguous.
     """
-    queries, parts, entries = tables.shape
-    rows = tables.permute(1, 2, 0).reshape(parts * entries, queries)
-    offsets = torch.arange(parts, device=codes.device) * entries
-    return F.embedding_bag(codes.int() + offsets.int(), rows, mode="sum").T
+    parts = codes.shape[1]
+    offsets = torch.arange(parts, device=codes.device) * (len(entries) // parts)
+    rows = codes.int() + offsets.int()
+    return F.embedding_bag(rows, entries.contiguous(), mode="sum").T.contiguous()
 
 
 class PQIndex:
@@ -121,8 +137,7 @@ class PQIndex:
         require_width(queries, self.width)
         if self.quantizer is None:
             raise ValueError("an index without vectors has no codebooks; got an empty one.")
-        parts = [self._of(block, k) for block in queries.split(QUERIES)]
-        return Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return search_in_blocks(self._of, queries, k, QUERIES)
 
     def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
         assert self.quantizer is not None

@@ -12,6 +12,7 @@ Taught in:        retrieval
 Shapes:           Q queries, k results of each
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -66,6 +67,19 @@ def best(scores: Float[Tensor, "Q N"], ids: Int[Tensor, "Q N"], k: int) -> Found
         ids = torch.nn.functional.pad(ids, (0, missing), value=NOTHING)
     top = scores.topk(k, dim=1)
     return Found(top.values, ids.gather(1, top.indices).masked_fill(top.values == -torch.inf, -1))
+
+
+def search_in_blocks(
+    search: Callable[[Float[Tensor, "B D"], int], Found],
+    queries: Float[Tensor, "Q D"],
+    k: int,
+    size: int,
+) -> Found:
+    """Return what `search` finds for all queries; it gets at most `size` of them at once."""
+    if not len(queries):
+        return Found(queries.new_zeros(0, k), queries.new_zeros(0, k, dtype=torch.long))
+    parts = [search(block, k) for block in queries.split(size)]
+    return Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def write_index(path: str | Path, kind: str, content: dict[str, Any]) -> None:

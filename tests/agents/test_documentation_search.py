@@ -1,14 +1,7 @@
-"""The word search, and the tool around any search."""
+"""The tool around any search, and the search of the documentation."""
 
-from course_lib.agents import run_tool, search_tool, word_search
-from course_lib.agents.mcp_command import passages
-
-
-def test_passages_are_found():
-    assert word_search("remove common leading whitespace", 1)[0][0] == "textwrap.dedent"
-    assert word_search("dedent", 1)[0][0] == "textwrap.dedent"
-    assert len(word_search("the greatest common divisor of numbers", 2)) == 2
-    assert word_search("xyzzy") == []
+from course_lib.agents import run_tool, search_tool
+from course_lib.agents.documentation_search import passages
 
 
 def test_the_tool_shows_sources_and_takes_any_search():
@@ -27,7 +20,10 @@ def test_the_tool_shows_sources_and_takes_any_search():
     assert run_tool(search_tool(lambda q, k: []), {"query": "x"}).text == "nothing found."
 
 
-def test_the_served_search_reads_the_pages_of_the_documentation():
+def test_the_search_without_another_reads_the_pages_of_the_documentation():
     found = passages("recursively copy a directory tree", 3)
     assert "shutil.copytree" in [page for page, _ in found]
     assert all("\n" not in text for _, text in found)
+    own = run_tool(search_tool(k=1), {"query": "remove common leading whitespace"})
+    assert own.text.startswith("textwrap.dedent: ")
+    assert passages("xyzzy") == []

@@ -1,6 +1,7 @@
 """Indexes of vectors: the neighbours of faiss and hnswlib, one interface, and what is lost."""
 
 import copy
+import itertools
 
 import faiss
 import numpy as np
@@ -15,6 +16,7 @@ from course_lib.retrieval import (
     IVFPQIndex,
     PQIndex,
     ProductQuantizer,
+    cell_lists,
     kmeans,
     moved_centres,
     nearest_centres,
@@ -137,8 +139,10 @@ def test_codes_of_residuals_are_compared_cell_by_cell():
     index = IVFPQIndex(WIDTH, 12, 4, 12, 32)
     index.add(DATA)
     decoded = torch.zeros_like(DATA)
-    for cell, (codes, ids) in enumerate(zip(index.codes, index.ids, strict=True)):
-        decoded[ids] = index.coarse.centres[cell] + index.quantizer.decode(codes)
+    for cell, (start, stop) in enumerate(itertools.pairwise(index.lists.starts)):
+        codes, _ = index.lists.inside[cell]  # (M, n)
+        ids = index.lists.ids[start:stop]
+        decoded[ids] = index.coarse.centres[cell] + index.quantizer.decode(codes.T)
     expected = -similarity(QUERIES, decoded, "l2").topk(5).values
     torch.testing.assert_close(-index.search(QUERIES, 5).scores, expected, rtol=1e-3, atol=1e-3)
 
@@ -243,3 +247,25 @@ def test_errors_name_the_value(tmp_path):
         index.add(DATA[:20])
         with pytest.raises(ValueError, match="20"):
             index.train(DATA)
+
+
+@pytest.mark.parametrize("name", ["ivf", "ivfpq"])
+def test_few_queries_at_a_time_find_the_same(name, monkeypatch):
+    index = every_index()[name]
+    index.add(DATA)
+    at_once = index.search(QUERIES, 40)
+    monkeypatch.setattr(cell_lists, "SCORES", 1)
+    monkeypatch.setattr(cell_lists, "GROUP", 4)
+    one_by_one = index.search(QUERIES, 40)
+    assert torch.equal(at_once.ids, one_by_one.ids)
+    torch.testing.assert_close(at_once.scores, one_by_one.scores, rtol=1e-4, atol=1e-4)
+    assert index.search(QUERIES[:0], 3).ids.shape == (0, 3)
+
+
+def test_cells_are_searched_by_dot_product_too():
+    index, exact = IVFIndex(WIDTH, 12, 12, "dot"), ExactIndex(WIDTH, "dot")
+    for each in (index, exact):
+        each.add(DATA)
+    found, expected = (each.search(QUERIES, 5) for each in (index, exact))
+    assert torch.equal(found.ids, expected.ids)
+    torch.testing.assert_close(found.scores, expected.scores, rtol=1e-4, atol=1e-4)

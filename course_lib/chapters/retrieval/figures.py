@@ -6,7 +6,7 @@ Shapes:           N vectors, D width
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
+from course_lib.chapters.retrieval.measurements import SPEED
 from course_lib.retrieval import ProductQuantizer, nearest_centres
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
@@ -132,6 +133,27 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str
     ax.legend(fontsize=8, frameon=False, loc="lower right")
     best = max(curves, key=lambda name: max(recall for _, recall in curves[name]))
     title(ax, f"the highest recall is that of {best}")
+    return figure
+
+
+def beside_peers(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw recall against time, of the course's indexes and of their peers, from stored rows."""
+    figure, axes = new_figure(9, 4.4, cols=2)
+    drawn = [row for row in rows if "recall" in row]
+    for ax, peer in zip(axes, dict.fromkeys(row["peer"] for row in drawn), strict=True):
+        mine = [row for row in drawn if row["peer"] == peer]
+        for colour, index in zip(HUES, dict.fromkeys(row["index"] for row in mine), strict=False):
+            points = [row for row in mine if row["index"] == index]
+            for who, style in (("ours", "o-"), ("theirs", "s--")):
+                score = "recall" if who == "ours" else "recall of the peer"
+                label = index if who == "ours" else f"{index}, {peer}"
+                times, recalls = [row[who] for row in points], [row[score] for row in points]
+                ax.plot(times, recalls, style, color=colour, label=label, markersize=4)
+        ax.set_xscale("log")
+        ax.set(xlabel="milliseconds per query", ylabel="recall of the 10 nearest", ylim=(0, 1.05))
+        ax.legend(fontsize=7, frameon=False, loc="center right")
+        best = max(mine, key=lambda row: row[SPEED])
+        title(ax, f"{best['index']} reaches {best[SPEED]:.2g} times the speed of {peer}")
     return figure
 
 

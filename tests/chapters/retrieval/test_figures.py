@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib.chapters.retrieval import explorers, figures
+from course_lib.chapters.retrieval import explorers, figures, measurements
 from course_lib.chapters.retrieval.figures import Hop
 from course_lib.retrieval import BM25Index, ProductQuantizer
 from course_lib.study.display.plotting import png_bytes
@@ -43,6 +43,19 @@ def test_recall_is_drawn_by_cost():
     (ax,) = figures.recall_curves({"one": [(10.0, 0.9), (1.0, 0.5)], "two": [(3.0, 0.4)]}, "x").axes
     assert ax.lines[0].get_ydata().tolist() == [0.5, 0.9]
     assert "one" in ax.get_title(loc="left")
+
+
+def test_peers_are_drawn_beside_the_course_s_indexes():
+    row = {"index": "IVF", "peer": "faiss", "recall": 0.5, "recall of the peer": 0.6}
+    first = row | {"ours": 2.0, "theirs": 1.0, measurements.SPEED: 0.5}
+    second = row | {"ours": 4.0, "theirs": 3.0, measurements.SPEED: 0.75, "recall": 0.8}
+    graph = first | {"index": "HNSW", "peer": "hnswlib"}
+    left, right = figures.beside_peers([first, second, graph, {"built": "IVF"}]).axes
+    mine, theirs = left.lines
+    assert (list(mine.get_xdata()), list(mine.get_ydata())) == ([2.0, 4.0], [0.5, 0.8])
+    assert (list(theirs.get_xdata()), list(theirs.get_ydata())) == ([1.0, 3.0], [0.6, 0.6])
+    assert "0.75 times the speed of faiss" in left.get_title(loc="left")
+    assert [line.get_label() for line in right.lines] == ["HNSW", "HNSW, hnswlib"]
 
 
 def test_recall_ignores_the_order():
