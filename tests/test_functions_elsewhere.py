@@ -174,7 +174,7 @@ def prefixed():
 def paged():
     groups = serving.grouped([serving.Row([0], 4, [1, 0])], META)
     masks = [group.mask(4) for group in groups]
-    return serving.paged_attention(x(2, 1, 6), x(3, 4, 4, 6), groups, masks)
+    return serving.paged_attention(x(2, 1, 6), serving.Pool(x(3, 4, 4, 6)), groups, masks)
 
 
 CALLS |= {

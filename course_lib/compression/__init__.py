@@ -76,7 +76,12 @@ from course_lib.compression.pruning import (
     two_four_mask,
     wanda_mask,
 )
-from course_lib.compression.quantised_cache import QuantisedKVCache, use_quantised_cache
+from course_lib.compression.quantised_cache import (
+    QuantisedKVCache,
+    QuantisedPool,
+    quantised_pool,
+    use_quantised_cache,
+)
 from course_lib.compression.smoothing import (
     plant_outlier,
     smooth_,
@@ -112,6 +117,7 @@ __all__ = [
     "QuantisedEmbedding",
     "QuantisedKVCache",
     "QuantisedLinear",
+    "QuantisedPool",
     "QuantisedTensor",
     "Scales",
     "Scheme",
@@ -158,6 +164,7 @@ __all__ = [
     "quantise_embedding",
     "quantise_model",
     "quantised_layers",
+    "quantised_pool",
     "relative_error",
     "replace_layer",
     "round_to_format",

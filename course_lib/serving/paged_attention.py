@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from course_lib.attention import torch_attention
+from course_lib.serving.pools import Pool
 
 
 class Row(NamedTuple):
@@ -77,7 +78,7 @@ def slots(rows: Sequence[Row], block_size: int) -> list[int]:
 
 def paged_attention(
     q: Float[Tensor, "H N D"],
-    pool: Float[Tensor, "blocks size KV D"],
+    pool: Pool,
     groups: Sequence[Group],
     masks: Sequence[Bool[Tensor, "..."]],
     scale: float | None = None,
@@ -89,7 +90,7 @@ def paged_attention(
     read = torch.empty_like(q)
     for group, mask in zip(groups, masks, strict=True):
         batch, tokens = group.positions.shape
-        kept = pool[group.tables].flatten(1, 2).transpose(1, 2)  # (B, KV, S, D)
+        kept = pool.gather(group.tables).flatten(1, 2).transpose(1, 2)  # (B, KV, S, D)
         k, v = kept.chunk(2, dim=1)
         queries = q[:, group.tokens].unflatten(1, (batch, tokens)).transpose(0, 1)
         own = torch_attention(queries, k, v, mask, scale=scale)  # (B, H, T, D)

@@ -496,7 +496,7 @@ show(figures.layer_bars(measured["layers"]))
 # text through such caches; eight bits change nothing that can be seen, and two are too few:
 
 # %% id="text-ids-torch-tensor-stored-held"
-from course_lib.generation import Reader
+from course_lib.generation import Reader, generate
 
 text_ids = torch.tensor([stored.held_out_ids(200)], device=device)
 for bits in (None, 8, 4, 2):
@@ -508,6 +508,28 @@ for bits in (None, 8, 4, 2):
     surprise = torch.nn.functional.cross_entropy(logits[0, :-1], text_ids[0, 1:])
     size = cache[0].nbytes / model.make_cache(1, 256)[0].nbytes
     print(f"{bits or 32:2} bits: {size:4.0%} of the memory, {surprise:.2f} nats per token")
+
+# %% [markdown] id="the-same-in-a-paged-cache"
+# The paged cache of [Serving](16_serving.ipynb) takes the same rows. Its blocks are handed out and shared as before; only what is
+# in them changes: `make_pool=quantised_pool(8)` gives an engine pools of packed codes, written and gathered through the tables.
+# With the same bytes, more requests fit:
+
+# %% id="engines-none-compression-quantised-pool"
+from course_lib.serving import Engine, Request, empty_pool, generate_all
+
+prompts = [course_tokenizer().encode(text) for text in ("import os\nimport", "def main(", "for i in")]
+for bits in (32, 8, 4):
+    make_pool = empty_pool if bits == 32 else compression.quantised_pool(bits)
+    engine = Engine(model, num_blocks=64, make_pool=make_pool)
+    texts = generate_all(engine, [Request(tuple(prompt), 12) for prompt in prompts])
+    cached = copy.deepcopy(model)
+    if bits < 32:
+        compression.use_quantised_cache(cached, bits)
+    rows = [torch.tensor([prompt], device=device) for prompt in prompts]
+    equal = texts == [generate(cached, row, 12)[0].tolist() for row in rows]
+    size = engine.runner.nbytes / (64 * 16)
+    print(f"{bits:2} bits: {size:5.0f} bytes per token, tokens as in the contiguous cache: {equal}, "
+          f"all blocks free again: {engine.blocks.free == 64}")  # fmt: skip
 
 # %% [markdown] id="8-fewer-weights"
 # ## 8 · Fewer weights
