@@ -212,6 +212,7 @@ CALLS |= {
     ),
     "rewards.score": lambda: rewards.policy_gradients.score(x(4), ids(3)),
     "rewards.surrogate_loss": lambda: rewards.surrogate_loss(x(3), x(3)),
+    "serving.empty_pool": lambda: serving.empty_pool((3, 4, 2, 6), torch.float32, META).numbers,
     "serving.paged_attention": paged,
     "evaluation.cosines": lambda: cosines(x(3, 4), x(5, 4)),
     "evaluation.sliding_losses": lambda: evaluation.sliding_losses(model(), ids(9), 5, 2),

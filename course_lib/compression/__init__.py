@@ -8,6 +8,7 @@ Small files, in the order in which the notebook reads them:
     packing           codes of a few bits, in bytes without gaps
     tensors           a quantised matrix and its scheme
     layers            linear layers and embeddings that stay packed
+    cpu_kernels       the same, multiplied by torch's kernels
     calibration       statistics of what each layer reads
     smoothing         SmoothQuant, and an outlier planted on purpose
     gptq, awq         rounding that knows the inputs
@@ -34,6 +35,7 @@ from course_lib.compression.calibration import (
     linear_layers,
     output_error,
 )
+from course_lib.compression.cpu_kernels import KernelLinear, use_cpu_kernels
 from course_lib.compression.distillation import (
     distillation_gradient,
     distillation_loss,
@@ -114,6 +116,7 @@ __all__ = [
     "NF4_TABLE",
     "DistillationTraining",
     "InputStatistics",
+    "KernelLinear",
     "QuantisedEmbedding",
     "QuantisedKVCache",
     "QuantisedLinear",
@@ -177,6 +180,7 @@ __all__ = [
     "train_rounded",
     "two_four_mask",
     "unpack",
+    "use_cpu_kernels",
     "use_quantised_cache",
     "wanda_mask",
     "zero_point_quantise",
