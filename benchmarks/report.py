@@ -36,6 +36,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "front_door": (),
     "rewards": (),
     "retrieval": (),
+    "compression": (),
 }
 README = Path(__file__).parents[1] / "README.md"
 LEGEND = "A dot is the median of the rounds; the line through it holds the middle half of them."
