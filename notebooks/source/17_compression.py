@@ -845,7 +845,7 @@ for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
 # %% [markdown] id="other-programs-on-the-same-model"
 # Little is gained. In the course model nothing is: it is so small that hundreds of short operations take the time, and fewer bytes make
 # none of them shorter. In the largest one float32 spends most of its time waiting for memory, so bytes count. But bfloat16 has half of
-# them and hardly any gain: this processor has no instructions that multiply bfloat16, so each weight is converted first, and
+# them and hardly any gain: the processor of this table cannot multiply bfloat16, so each weight is converted first, and
 # **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could deliver; it is busy unpacking.
 #
 # ### Other programs on the same model
@@ -861,14 +861,15 @@ for row in stored_benchmark("compression", "peers")["rows"]:
 
 # %% [markdown] id="13-wrong-claims-refuted"
 # With the same number of bits all agree about the quality, within a few thousandths. The other packages are all slower than their own
-# bfloat16 here: they are made for GPUs first, and in layers this small the way to a kernel takes longer than the product. In the form that
-# runs on this CPU, torchao keeps each 4-bit code in a byte, so its file is as large as with 8 bits. That a format is small says nothing
+# bfloat16 in this table: they are made for GPUs first, and in layers this small the way to a kernel takes longer than the product. In the form that
+# runs on a CPU, torchao keeps each 4-bit code in a byte, so its file is as large as with 8 bits. That a format is small says nothing
 # about its speed.
 #
 # Back to the layers: the bytes shrink two to seven times and the time never as much, since starting a kernel, converting numbers and
-# summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then multiply" is slower in
-# any case. The quickest of the quarter-size ones rounds the **inputs** too (fbgemm): it multiplies integers by integers, converts nothing
-# on the way, and pays with a larger error. On a GPU, kernels made for this can come close to four times for 4-bit weights against 16-bit ones (Marlin, see Papers).
+# summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then multiply" is
+# slower in any case. In the two larger shapes the quickest one rounds the **inputs** too (fbgemm): it multiplies integers by integers,
+# so no weight is converted, and pays with a larger error. On a GPU, kernels made for this can come close to four times for 4-bit weights
+# against 16-bit ones (Marlin, see Papers).
 #
 # ## 13 · Wrong claims, refuted
 #
