@@ -1,32 +1,43 @@
-"""One token through one linear layer in few bits: time, bytes and errors beside float32.
+"""One token through layers and whole models in few bits: time, bytes and errors beside float32.
 
     python -m benchmarks.compression
 
-Matrices are used in turn, as many as make up 256 MB in float32, so that none of them stays in the
-cache, as in decoding. Each contestant gets its own form of the same weights. Times are ratios
-within each round. The bandwidth of a plain copy is measured in the same run, in GB per second.
+One layer: matrices are used in turn, as many as make up 256 MB in float32, so that none of them
+stays in the cache, as in decoding. Whole models: one token after a short text, whose keys are in
+the cache; random weights but for the course model. Each contestant gets its own form of the same
+weights, and runs on one thread. Times are ratios within each round. In each round memory is read
+too, by a product with a matrix of 256 MB, so that the bytes of a contestant per second can be
+compared with what the machine can do at that moment. Plain models are prepared to write.
 """
 
+import copy
 import math
+import shutil
 from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmarks.record import measured_on, print_table
-from benchmarks.timing import median, race, ratio
+from benchmarks.record import record
+from benchmarks.serving import HUNDRED
+from benchmarks.timing import Rounds, median, median_ratio, race, ratio
 from course_lib import compression
-from course_lib.compression import Scheme
-from course_lib.device import seeded
+from course_lib.accounting.models import MODELS
+from course_lib.compression import KernelLinear, QuantisedLinear, Scheme
+from course_lib.device import seeded, seeded_draws
+from course_lib.model import DecoderLM, build_model
+from course_lib.pretrained import course_model
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
-from course_lib.study.exhibits.toy_models import store_results
 
 SHAPES = {"course model": (640, 256), "100 M": (2304, 768), "0.6 B": (3072, 1024)}
-BASE = "float32"
+BASE, READING = "float32", "reading memory"
+INT8, INT4 = "int8 weights, bfloat16 input", "int4 group 64, bfloat16 input"
+SCHEMES = {INT8: Scheme(8), INT4: Scheme(4, 64)}
+LARGE = 2**26  # float32 numbers, far more than a cache holds
+PROMPT = 16  # tokens in the cache before the one that is timed
 Product = Callable[[Tensor], Tensor]
-PACKED_GROUP = 64
 
 
 def float32(weight: Tensor) -> tuple[Product, float]:
@@ -38,30 +49,18 @@ def bfloat16(weight: Tensor) -> tuple[Product, float]:
     return lambda x: (x.bfloat16() @ half.T).float(), half.nbytes
 
 
-def int8_pack(weight: Tensor, kind: torch.dtype) -> tuple[Product, float]:
+def kernel(scheme: Scheme) -> Callable[[Tensor], tuple[Product, float]]:
+    def make(weight: Tensor) -> tuple[Product, float]:
+        layer = KernelLinear(QuantisedLinear(compression.quantise(weight, scheme)))
+        return layer, layer.nbytes
+
+    return make
+
+
+def int8_float32(weight: Tensor) -> tuple[Product, float]:
     codes, scale = compression.absmax_quantise(weight, 8)
-    scales = scale[:, 0].to(kind)
-
-    def product(x: Tensor) -> Tensor:
-        return torch._weight_int8pack_mm(x.to(kind), codes, scales).float()
-
-    return product, codes.nbytes + scales.nbytes
-
-
-def int4_pack(weight: Tensor) -> tuple[Product, float]:
-    groups = weight.unflatten(1, (-1, PACKED_GROUP))
-    low, high = groups.amin(-1), groups.amax(-1)
-    scale = ((high - low) / 15).clamp(min=1e-8).bfloat16().float()
-    middle = low + 8 * scale  # the number for which the code 8 stands
-    codes = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, 15)
-    packed = torch._convert_weight_to_int4pack_for_cpu(codes.flatten(1).int(), 1)
-    pairs = torch.stack((scale.T, middle.T), dim=-1).bfloat16().contiguous()
-
-    def product(x: Tensor) -> Tensor:
-        half = x.bfloat16()
-        return torch._weight_int4pack_mm_for_cpu(half, packed, PACKED_GROUP, pairs).float()
-
-    return product, packed.nbytes + pairs.nbytes
+    scales = scale[:, 0]
+    return lambda x: torch._weight_int8pack_mm(x, codes, scales), codes.nbytes + scales.nbytes
 
 
 def dynamic(weight: Tensor) -> tuple[Product, float]:
@@ -73,65 +72,145 @@ def dynamic(weight: Tensor) -> tuple[Product, float]:
 
 
 def unpacked(weight: Tensor) -> tuple[Product, float]:
-    layer = compression.QuantisedLinear(compression.quantise(weight, Scheme(4, PACKED_GROUP)))
+    layer = QuantisedLinear(compression.quantise(weight, SCHEMES[INT4]))
     return layer, layer.stored.nbytes
 
 
 CONTESTANTS: dict[str, Callable[[Tensor], tuple[Product, float]]] = {
     BASE: float32,
     "bfloat16": bfloat16,
-    "int8 weights, bfloat16 input": lambda w: int8_pack(w, torch.bfloat16),
-    "int8 weights, float32 input": lambda w: int8_pack(w, torch.float32),
-    "int4 group 64, bfloat16 input": int4_pack,
+    INT8: kernel(SCHEMES[INT8]),
+    "int8 weights, float32 input": int8_float32,
+    INT4: kernel(SCHEMES[INT4]),
     "int8 weights and inputs (fbgemm)": dynamic,
     "int4 group 64, unpacked, then multiplied": unpacked,
 }
 
 
-def rows_of(name: str, shape: tuple[int, int], budget: float) -> list[dict[str, Any]]:
-    """Return a row for each contestant that can run here."""
-    count = math.ceil(2**28 / (4 * shape[0] * shape[1]))
+def reading() -> Callable[[], Tensor]:
+    """Return a run that reads 4 · LARGE bytes once and does little else."""
+    matrix, x = torch.randn(LARGE // 4096, 4096), torch.randn(4096)
+    return lambda: matrix.mv(x)
+
+
+def speed(rounds: Rounds, contestant: str, nbytes: float) -> dict[str, Any]:
+    """Return the columns of time; `nbytes` are what the contestant reads in a round."""
+    return {
+        **ratio("times as fast", rounds, BASE, contestant),
+        "of the bandwidth": round(
+            nbytes / (4 * LARGE) * median_ratio(rounds, READING, contestant), 2
+        ),
+    }
+
+
+def layer_rows(name: str, shape: tuple[int, int], budget: float) -> list[dict[str, Any]]:
+    """Return a row for each contestant on matrices of this shape."""
+    count = math.ceil(LARGE / (shape[0] * shape[1]))
+    steps = min(count, 40)
     weights = [torch.randn(*shape, generator=seeded(n)) / shape[1] ** 0.5 for n in range(count)]
-    x = torch.randn(1, shape[1], generator=seeded(-1 % 2**31))
-    runs, found = {}, {}
-    for contestant, make in CONTESTANTS.items():
-        products = [make(weight) for weight in weights]
-        wanted, got = x @ weights[0].T, products[0][0](x)
-        found[contestant] = products[0][1], compression.relative_error(wanted, got)
-        turn = cycle(product for product, _ in products)
-        runs[contestant] = lambda turn=turn: [next(turn)(x) for _ in range(min(count, 40))]
+    x = torch.randn(1, shape[1], generator=seeded(count))
+    runs: dict[str, Callable[[], object]] = {READING: reading()}
+    found = {}
     with torch.inference_mode():
+        for contestant, make in CONTESTANTS.items():
+            products = [make(weight) for weight in weights]
+            error = compression.relative_error(x @ weights[0].T, products[0][0](x))
+            found[contestant] = products[0][1], error
+            turn = cycle(product for product, _ in products)
+            runs[contestant] = lambda turn=turn: [next(turn)(x) for _ in range(steps)]
         rounds = race(runs, budget, least=9)
-    seconds = median(rounds, BASE) / min(count, 40)
-    print(f"{name}: float32 reads {weights[0].nbytes / seconds / 1e9:.1f} GB per second")
     return [
         {
+            "measured": "one layer",
             "shape": name,
             "size": list(shape),
             "contestant": contestant,
-            **ratio("times as fast", rounds, BASE, contestant),
-            "bytes": round(found[contestant][0] / weights[0].nbytes, 3),
-            "error": round(found[contestant][1], 4),
+            **speed(rounds, contestant, steps * nbytes),
+            "bytes": round(nbytes / weights[0].nbytes, 3),
+            "error": round(error, 4),
         }
-        for contestant in runs
+        for contestant, (nbytes, error) in found.items()
     ]
 
 
-def bandwidth() -> float:
-    """Return how many GB per second a long copy reads."""
-    source = torch.randn(2**26)
-    target = torch.empty_like(source)
-    rounds = race({"copy": lambda: target.copy_(source)}, 2.0)
-    return round(source.nbytes / median(rounds, "copy") / 1e9, 1)
+def twin(model: DecoderLM) -> DecoderLM:
+    """Return a model with parameters of its own that share their memory, until they change."""
+    own = {id(p): nn.Parameter(p.data, requires_grad=False) for p in model.parameters()}
+    return copy.deepcopy(model, own)
+
+
+def contestants(half: DecoderLM) -> dict[str, DecoderLM]:
+    """Return a model in bfloat16, and the same weights in each other form."""
+    models = {"bfloat16": half}
+    for name, scheme in SCHEMES.items():
+        packed = compression.quantise_model(twin(half), scheme, embedding=True)
+        models[name] = compression.use_cpu_kernels(packed)
+    half.prepare_to_write()
+    return {BASE: twin(half).float().prepare_to_write(), **models}
+
+
+def bytes_read(model: DecoderLM) -> int:
+    """Return the bytes of all matrices that one token is multiplied by."""
+    layers = [each for each in model.modules() if isinstance(each, nn.Linear | KernelLinear)]
+    return sum(e.nbytes if isinstance(e, KernelLinear) else e.weight.nbytes for e in layers)
+
+
+def one_token(model: DecoderLM) -> Callable[[], Tensor]:
+    """Return a run that reads one more token than the cache holds, and returns its logits."""
+    vocabulary = model.config.vocab_size
+    ids = torch.randint(vocabulary, (1, PROMPT + 1), generator=seeded(0))
+    cache = model.make_cache(1, PROMPT + 1)
+    model(ids[:, :PROMPT], cache=cache, last_only=True)
+
+    def run() -> Tensor:
+        logits = model(ids[:, PROMPT:], cache=cache).logits
+        for layer in cache:
+            layer.truncate(PROMPT)
+        return logits.float()
+
+    return run
+
+
+def decode_rows(name: str, half: DecoderLM, budget: float) -> list[dict[str, Any]]:
+    """Return a row for each form of a model that generates one token at a time."""
+    with torch.inference_mode():
+        models = contestants(half.use_kernels())
+        runs = {each: one_token(model) for each, model in models.items()}
+        wanted = runs[BASE]()
+        errors = {each: compression.relative_error(wanted, run()) for each, run in runs.items()}
+        rounds = race({READING: reading(), **runs}, budget, least=9)
+    whole = bytes_read(models[BASE])
+    return [
+        {
+            "measured": "decode step",
+            "shape": name,
+            "contestant": each,
+            "milliseconds": round(1e3 * median(rounds, each), 2),
+            **speed(rounds, each, bytes_read(model)),
+            "bytes": round(bytes_read(model) / whole, 3),
+            "GB per second": round(bytes_read(model) / median(rounds, each) / 1e9, 1),
+            "memory read, GB per second": round(4 * LARGE / median(rounds, READING) / 1e9, 1),
+            "error": round(errors[each], 4),
+        }
+        for each, model in models.items()
+    ]
+
+
+def random_model(name: str) -> DecoderLM:
+    """Return a model of this shape in bfloat16, with random weights."""
+    config = HUNDRED if name == "100 M" else MODELS["Qwen3-0.6B"]
+    with seeded_draws(0):
+        return build_model(config).requires_grad_(False).bfloat16()
 
 
 def main() -> None:
     torch.set_num_threads(1)
     torch.backends.quantized.engine = "fbgemm"
-    rows = [row for name, shape in SHAPES.items() for row in rows_of(name, shape, 12.0)]
-    print_table(rows)
-    content = {**measured_on(), "copy, GB read per second": bandwidth(), "rows": rows}
-    store_results(benchmark_file("compression", "cpu"), content)
+    rows = [row for name, shape in SHAPES.items() for row in layer_rows(name, shape, 12.0)]
+    rows += decode_rows("course model", copy.deepcopy(course_model()).bfloat16(), 12.0)
+    rows += decode_rows("100 M", random_model("100 M"), 20.0)
+    rows += decode_rows("0.6 B", random_model("0.6 B"), 45.0)
+    shutil.copy(record("compression", rows), benchmark_file("compression", "cpu"))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,17 @@ CONTESTS = (
         about=("measured", "model"),
     ),
     *(
+        Contest(
+            f"one token, {bits}",
+            "the same model in float32",
+            "compression",
+            "times as fast",
+            {"measured": "decode step", "contestant": f"{bits}, bfloat16 input"},
+            about=("shape",),
+        )
+        for bits in ("int8 weights", "int4 group 64")
+    ),
+    *(
         _rows("64 answers to 8 prompts", f"transformers' generate, {how}", "rewards", "rollouts",
               f"transformers, {how}")
         for how in ("one answer at a time", "one group at a time", "one batch")

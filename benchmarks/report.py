@@ -37,6 +37,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "rewards": (),
     "retrieval": (),
     "serving": ("--clients",),
+    "compression": (),
 }
 README = Path(__file__).parents[1] / "README.md"
 LEGEND = "A dot is the median of the rounds; the line through it holds the middle half of them."

@@ -16,6 +16,7 @@ from course_lib.agents.tool_stage import TOOL_STAGE, ToolRun
 from course_lib.assistant.recipes import STAGES
 from course_lib.assistant.runs import Stage, StageRun
 from course_lib.authoring.model_card import write_card
+from course_lib.compression import distillation_run
 from course_lib.evaluation import canary_training, refusals
 from course_lib.parallel.run import ParallelRun, as_a_rank
 from course_lib.parallel.spread import Parallelism
@@ -78,6 +79,7 @@ def recipes() -> dict[str, Callable[[Wish], LoggedRun]]:
         **{stage.name: lambda wish, stage=stage: _stage(wish, stage) for stage in stages},
         ENCODER: _encoder,
         canary_training.NAME: _canaries,
+        distillation_run.NAME: _distilled,
         **dict.fromkeys(DRAWINGS, _drawings),
     }
 
@@ -99,6 +101,11 @@ def _encoder(wish: Wish) -> LoggedRun:
 def _canaries(wish: Wish) -> LoggedRun:
     _refuse(wish, start=True)
     return canary_training.CanaryRun(wish.folder, wish.seed)
+
+
+def _distilled(wish: Wish) -> LoggedRun:
+    _refuse(wish, start=True)
+    return distillation_run.DistillationRun(wish.folder, wish.seed)
 
 
 def _drawings(wish: Wish) -> LoggedRun:

@@ -174,7 +174,7 @@ def prefixed():
 def paged():
     groups = serving.grouped([serving.Row([0], 4, [1, 0])], META)
     masks = [group.mask(4) for group in groups]
-    return serving.paged_attention(x(2, 1, 6), x(3, 4, 4, 6), groups, masks)
+    return serving.paged_attention(x(2, 1, 6), serving.Pool(x(3, 4, 4, 6)), groups, masks)
 
 
 CALLS |= {
@@ -218,6 +218,7 @@ CALLS |= {
     ),
     "rewards.score": lambda: rewards.policy_gradients.score(x(4), ids(3)),
     "rewards.surrogate_loss": lambda: rewards.surrogate_loss(x(3), x(3)),
+    "serving.empty_pool": lambda: serving.empty_pool((3, 4, 2, 6), torch.float32, META).numbers,
     "serving.paged_attention": paged,
     "evaluation.cosines": lambda: cosines(x(3, 4), x(5, 4)),
     "evaluation.sliding_losses": lambda: evaluation.sliding_losses(model(), ids(9), 5, 2),

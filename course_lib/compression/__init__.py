@@ -8,6 +8,7 @@ Small files, in the order in which the notebook reads them:
     packing           codes of a few bits, in bytes without gaps
     tensors           a quantised matrix and its scheme
     layers            linear layers and embeddings that stay packed
+    cpu_kernels       the same, multiplied by torch's kernels
     calibration       statistics of what each layer reads
     smoothing         SmoothQuant, and an outlier planted on purpose
     gptq, awq         rounding that knows the inputs
@@ -34,6 +35,7 @@ from course_lib.compression.calibration import (
     linear_layers,
     output_error,
 )
+from course_lib.compression.cpu_kernels import KernelLinear, use_cpu_kernels
 from course_lib.compression.distillation import (
     distillation_gradient,
     distillation_loss,
@@ -76,7 +78,12 @@ from course_lib.compression.pruning import (
     two_four_mask,
     wanda_mask,
 )
-from course_lib.compression.quantised_cache import QuantisedKVCache, use_quantised_cache
+from course_lib.compression.quantised_cache import (
+    QuantisedKVCache,
+    QuantisedPool,
+    quantised_pool,
+    use_quantised_cache,
+)
 from course_lib.compression.smoothing import (
     plant_outlier,
     smooth_,
@@ -109,9 +116,11 @@ __all__ = [
     "NF4_TABLE",
     "DistillationTraining",
     "InputStatistics",
+    "KernelLinear",
     "QuantisedEmbedding",
     "QuantisedKVCache",
     "QuantisedLinear",
+    "QuantisedPool",
     "QuantisedTensor",
     "Scales",
     "Scheme",
@@ -158,6 +167,7 @@ __all__ = [
     "quantise_embedding",
     "quantise_model",
     "quantised_layers",
+    "quantised_pool",
     "relative_error",
     "replace_layer",
     "round_to_format",
@@ -170,6 +180,7 @@ __all__ = [
     "train_rounded",
     "two_four_mask",
     "unpack",
+    "use_cpu_kernels",
     "use_quantised_cache",
     "wanda_mask",
     "zero_point_quantise",

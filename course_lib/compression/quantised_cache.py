@@ -1,13 +1,17 @@
 """A KV cache in few bits: for long texts and many users it outweighs the model.
 
-Each key and each value of a head is a row with a scale of its own, quantised when it is written.
+Each key and each value of a head is a row with a scale of its own, quantised when it is written:
+into one contiguous memory for a batch (`QuantisedKVCache`), or into the blocks of a paged cache
+that many requests share (`QuantisedPool`).
+
 Attention reads real numbers, so all of them are unpacked at each step: memory is saved, not time.
 
     bytes per token and layer = 2 · G · (D · bits / 8 + bytes of a scale)
 
 Taught in:        compression
 Paper:            Liu et al. 2024, arXiv:2402.02750 (KIVI); Hooper et al. 2024, arXiv:2401.18079
-Checked against:  a KVCache that is given keys and values after a round trip
+Checked against:  a KVCache that is given keys and values after a round trip; the paged one beside
+                  the contiguous one, token for token
 Shapes:           B batch, G key/value heads, T new tokens, S all tokens so far, D head width
 """
 
@@ -21,13 +25,14 @@ from course_lib.attention import KVCache
 from course_lib.compression.integers import absmax_quantise, dequantise, largest_code
 from course_lib.compression.packing import pack, packed_bytes, unpack
 from course_lib.model import DecoderLM
+from course_lib.serving.pools import MakePool, Pool, Shape, blocks_of
 
 
 class _Rows:
-    """Packed rows of one kind, keys or values, with room for a number of tokens."""
+    """Packed rows, such as one key of a head each, with one scale for each row."""
 
     def __init__(
-        self, shape: tuple[int, int, int, int], bits: int, device: torch.device | str | None
+        self, shape: tuple[int, ...], bits: int, device: torch.device | str | None
     ) -> None:
         *lead, width = shape
         self.bits, self.width = bits, width
@@ -35,21 +40,29 @@ class _Rows:
         self.packed = torch.zeros(*lead, size, dtype=torch.uint8, device=device)
         self.scale = torch.ones(*lead, 1, dtype=torch.bfloat16, device=device)
 
-    def write(self, x: Tensor, start: int) -> None:
-        """Quantise new rows and put them at their places."""
+    def quantised(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows as they are stored: packed codes and scales."""
         largest = largest_code(self.bits)
-        codes, scale = absmax_quantise(x.float(), self.bits)
+        _, scale = absmax_quantise(x.float(), self.bits)
         rough = scale.to(torch.bfloat16)
         codes = (x.float() / rough.float()).round().clamp(-largest, largest)
-        unsigned = (codes + largest + 1).to(torch.uint8)
-        self.packed.narrow(2, start, x.shape[2]).copy_(pack(unsigned, self.bits))
-        self.scale.narrow(2, start, x.shape[2]).copy_(rough)
+        return pack((codes + largest + 1).to(torch.uint8), self.bits), rough
+
+    def real(self, packed: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return stored rows as real numbers."""
+        codes = unpack(packed, self.bits, self.width)
+        centred = codes.to(torch.int16) - (largest_code(self.bits) + 1)
+        return dequantise(centred, scale.float()).to(dtype)
+
+    def write(self, x: Tensor, start: int) -> None:
+        """Quantise new rows and put them at their places along the tokens' axis."""
+        packed, scale = self.quantised(x)
+        self.packed.narrow(2, start, x.shape[2]).copy_(packed)
+        self.scale.narrow(2, start, x.shape[2]).copy_(scale)
 
     def read(self, length: int, dtype: torch.dtype) -> Tensor:
-        """Return the first `length` rows as real numbers."""
-        codes = unpack(self.packed.narrow(2, 0, length), self.bits, self.width)
-        centred = codes.to(torch.int16) - (largest_code(self.bits) + 1)
-        return dequantise(centred, self.scale.narrow(2, 0, length).float()).to(dtype)
+        """Return the rows of the first `length` tokens as real numbers."""
+        return self.real(self.packed.narrow(2, 0, length), self.scale.narrow(2, 0, length), dtype)
 
     @property
     def nbytes(self) -> int:
@@ -136,3 +149,39 @@ def use_quantised_cache(model: DecoderLM, bits: int) -> DecoderLM:
     largest_code(bits)  # raises an error for a number of bits that cannot be
     model.make_cache = partial(quantised_caches, model, bits=bits)  # type: ignore[method-assign]
     return model
+
+
+class QuantisedPool(Pool):
+    """A paged `Pool` of packed rows; `make_pool=quantised_pool(8)` gives it to an engine."""
+
+    def __init__(
+        self, shape: Shape, dtype: torch.dtype, device: torch.device, *, bits: int = 8
+    ) -> None:
+        self.rows, self.dtype = _Rows(shape, bits, device), dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of all blocks, used or not."""
+        return self.rows.nbytes
+
+    def write(self, places: Int[Tensor, " N"], new: Float[Tensor, "N KV D"]) -> None:
+        """Quantise keys and values of new tokens, and write them at their places."""
+        rows = self.rows
+        for kept, each in zip((rows.packed, rows.scale), rows.quantised(new), strict=True):
+            kept.flatten(0, 1).index_copy_(0, places, each)
+
+    def gather(self, tables: Int[Tensor, "B blocks"]) -> Float[Tensor, "B blocks size KV D"]:
+        """Return the blocks of some tables, unpacked."""
+        kept = (blocks_of(each, tables) for each in (self.rows.packed, self.rows.scale))
+        return self.rows.real(*kept, self.dtype)
+
+    def copy_blocks(self, sources: Int[Tensor, " P"], targets: Int[Tensor, " P"]) -> None:
+        """Copy codes and scales from the blocks `sources` to the blocks `targets`."""
+        for kept in (self.rows.packed, self.rows.scale):
+            kept[targets] = kept[sources]
+
+
+def quantised_pool(bits: int = 8) -> MakePool:
+    """Return what makes the pools of an engine or a `PagedRunner` in this number of bits."""
+    largest_code(bits)  # raises an error for a number of bits that cannot be
+    return partial(QuantisedPool, bits=bits)

@@ -1,11 +1,11 @@
 """Serving: one model, many users.
 
 Small files, in the order in which the notebook reads them: `estimates` (Little's law, blocks, the
-roofline), `blocks` and `prefix_hashes` (who holds which part of the cache), `paged_attention`
-(attention through block tables), `request`, `scheduler` (who takes part in the next step),
-`sampler`, `drafting`, `json_grammar`, `json_schema` and `json_mask` (output that fits a schema),
-`runner` and `engine` (the whole), `simulation` (the scheduler without a model). On top, for
-`course serve`: `worker` (the engine in a thread), `protocol` (OpenAI's requests and answers),
+roofline), `blocks` and `prefix_hashes` (who holds which part of the cache), `pools` (its memory),
+`paged_attention` (attention through block tables), `request`, `scheduler` (who takes part in the
+next step), `sampler`, `drafting`, `json_grammar`, `json_schema` and `json_mask` (output that fits a
+schema), `runner` and `engine` (the whole), `simulation` (the scheduler without a model). On top,
+for `course serve`: `worker` (the engine in a thread), `protocol` (OpenAI's requests and answers),
 `server` and `statistics`.
 
     engine = Engine(model)
@@ -27,6 +27,7 @@ from course_lib.serving.json_grammar import Grammar
 from course_lib.serving.json_mask import JsonMask, TokenTree
 from course_lib.serving.json_schema import any_object, schema_grammar
 from course_lib.serving.paged_attention import Group, Row, grouped, paged_attention, slots
+from course_lib.serving.pools import Pool, blocks_of, empty_pool
 from course_lib.serving.prefix_hashes import block_hashes, hash_block
 from course_lib.serving.request import Job, Request, TokenLogprobs
 from course_lib.serving.runner import PagedRunner
@@ -46,6 +47,7 @@ __all__ = [
     "OverloadedError",
     "PagedRunner",
     "Plan",
+    "Pool",
     "Request",
     "Row",
     "Scheduler",
@@ -55,6 +57,8 @@ __all__ = [
     "any_object",
     "block_hashes",
     "blocks_needed",
+    "blocks_of",
+    "empty_pool",
     "generate_all",
     "grouped",
     "hash_block",

@@ -28,6 +28,7 @@ from course_lib.model import DecoderLM
 from course_lib.serving.blocks import BlockManager
 from course_lib.serving.drafting import ngram_draft
 from course_lib.serving.paged_attention import Row
+from course_lib.serving.pools import MakePool, empty_pool
 from course_lib.serving.prefix_hashes import HashBlock, hash_block
 from course_lib.serving.request import Finish, Job, Request
 from course_lib.serving.runner import PagedRunner
@@ -64,6 +65,7 @@ class Engine:
         draft_tokens: int = 0,
         keep_prefixes: bool = True,
         hash_one: HashBlock = hash_block,
+        make_pool: MakePool = empty_pool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.context = model.config.max_position_embeddings
@@ -72,7 +74,7 @@ class Engine:
         self.scheduler = Scheduler(
             self.blocks, token_budget=token_budget, max_running=max_running, policy=policy
         )
-        self.runner = PagedRunner(model, num_blocks, block_size)
+        self.runner = PagedRunner(model, num_blocks, block_size, make_pool)
         self.max_waiting, self.draft_tokens, self.clock = max_waiting, draft_tokens, clock
         self.statistics = Statistics()
         self._count = 0

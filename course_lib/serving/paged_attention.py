@@ -22,10 +22,11 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from course_lib.attention import torch_attention
+from course_lib.serving.pools import Pool
 
 
 class Row(NamedTuple):
@@ -75,17 +76,9 @@ def slots(rows: Sequence[Row], block_size: int) -> list[int]:
     ]
 
 
-def gathered(
-    pool: Shaped[Tensor, "blocks size KV D"], tables: Int[Tensor, "B blocks_each"]
-) -> Shaped[Tensor, "B S KV D"]:
-    """Return the blocks of each table in a row: whole blocks are copied, not number by number."""
-    blocks = pool.flatten(1).index_select(0, tables.flatten())
-    return blocks.view(len(tables), -1, *pool.shape[2:])
-
-
 def paged_attention(
     q: Float[Tensor, "H N D"],
-    pool: Float[Tensor, "blocks size KV D"],
+    pool: Pool,
     groups: Sequence[Group],
     masks: Sequence[Bool[Tensor, "..."]],
     scale: float | None = None,
@@ -97,7 +90,8 @@ def paged_attention(
     read = torch.empty_like(q)
     for group, mask in zip(groups, masks, strict=True):
         batch, tokens = group.positions.shape
-        k, v = gathered(pool, group.tables).transpose(1, 2).chunk(2, dim=1)  # (B, G, S, D)
+        kept = pool.gather(group.tables).flatten(1, 2).transpose(1, 2)  # (B, KV, S, D)
+        k, v = kept.chunk(2, dim=1)
         queries = q[:, group.tokens].unflatten(1, (batch, tokens)).transpose(0, 1)
         own = torch_attention(queries, k, v, mask, scale=scale)  # (B, H, T, D)
         read[:, group.tokens] = own.transpose(0, 1).flatten(1, 2)

@@ -23,24 +23,25 @@ from course_lib.attention import MultiHeadAttention, merge_heads, split_heads
 from course_lib.model import DecoderLM
 from course_lib.model.decoder import Rotation
 from course_lib.serving.paged_attention import Group, Row, grouped, paged_attention, slots
+from course_lib.serving.pools import MakePool, Pool, empty_pool
 
 
 class PagedRunner:
     """Runs a model on pieces of many requests, with their keys and values in one paged cache."""
 
-    def __init__(self, model: DecoderLM, num_blocks: int, block_size: int = 16) -> None:
+    def __init__(
+        self,
+        model: DecoderLM,
+        num_blocks: int,
+        block_size: int = 16,
+        make_pool: MakePool = empty_pool,
+    ) -> None:
         _check(model)
         self.model, self.block_size = model, block_size
         config, weight = model.config, model.lm_head.weight
         shape = (num_blocks, block_size, 2 * config.num_key_value_heads, config.head_dim)
-        self.pools = [
-            torch.zeros(shape, dtype=weight.dtype, device=weight.device) for _ in model.blocks
-        ]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model and its cache are."""
-        return self.pools[0].device
+        self.device = weight.device
+        self.pools = [make_pool(shape, weight.dtype, weight.device) for _ in model.blocks]
 
     @property
     def nbytes(self) -> int:
@@ -52,7 +53,7 @@ class PagedRunner:
         if pairs:
             sources, targets = torch.tensor(pairs, device=self.device).T
             for pool in self.pools:
-                pool[targets] = pool[sources]
+                pool.copy_blocks(sources, targets)
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row], scored: Sequence[int]) -> list[Float[Tensor, "..."]]:
@@ -93,7 +94,7 @@ def _attend(
     attention: MultiHeadAttention,
     x: Float[Tensor, "one N C"],
     rotate: Rotation | None,
-    pool: Tensor,
+    pool: Pool,
     places: Tensor,
     groups: Sequence[Group],
     masks: Sequence[Tensor],
@@ -105,7 +106,7 @@ def _attend(
     if rotate is not None:
         q, k = rotate(q), rotate(k)
     new = torch.cat((k, v), dim=1)[0].transpose(0, 1)  # (N, 2G, D)
-    pool.flatten(0, 1).index_copy_(0, places, new)
+    pool.write(places, new)
     read = paged_attention(q[0], pool, groups, masks, attention.scale)
     output: Tensor = attention.o_proj(merge_heads(read[None]))
     return output

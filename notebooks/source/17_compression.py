@@ -454,14 +454,18 @@ for method, error in zip(("nearest", "AWQ", "GPTQ"), errors, strict=True):
 # %% [markdown] id="all-methods-on-the-course-model"
 # ### All methods on the course model
 #
-# 64 pieces of training text for calibration, 10 000 characters of documentation that the model has never read for the measurement. (It
-# takes minutes, so it is stored: `python -m course_lib.chapters.compression.measurements methods` repeats it.)
+# 64 pieces of training text for calibration, 10 000 characters of documentation that the model has never read for the measurement. The
+# last column is the speed of generating a token, in turns with float32: by one of torch's kernels where there is one, or unpacked
+# first (section 12). It depends on the scheme, not on how its codes were found. (All of it takes minutes, so it is stored:
+# `python -m course_lib.chapters.compression.measurements methods speeds` repeats it.)
 
 # %% id="for-row-in-measured-methods-rows"
 for row in measured["methods"]["rows"]:
+    speed = measured["speeds"][row["name"]]
     if "pruned" not in row["name"]:
         print(f"{row['name']:28} {row['method']:8} {row['bits per weight']:6.2f} bits per weight "
-              f"{row['bits per byte']:.3f} ({row['more']:+.3f})")  # fmt: skip
+              f"{row['bits per byte']:.3f} ({row['more']:+.3f}) "
+              f"{speed['times as fast']:.2f} times as fast, {speed['how']}")  # fmt: skip
 
 # %% [markdown] id="eight-bits-lose-nothing-at-four"
 # Eight bits lose nothing. At four bits, groups of 64 gain about as much as GPTQ does. Three bits tell the methods
@@ -471,11 +475,12 @@ for row in measured["methods"]["rows"]:
 # NF4 had the smaller error of the weights in section 3, and yet it loses more here than int4 in groups of 64. The error of the weights
 # does not tell what is lost, and on one text of this length differences of a few thousandths mean little.
 #
-# A method is on the **front** if no other one is as small and as good at once. (A loss below 0.0003 is drawn at 0.0003. The dots at 9
-# and 12 bits are pruned models, section 8.)
+# A method is on the **front** if no other one is as small, as good and as fast at once, and better in one of the three. Size and
+# quality are the axes, and the area of a dot is its speed. (A loss below 0.0003 is drawn at 0.0003. The dots at 9 and 12 bits are
+# pruned models, section 8: their zeros are multiplied like all other numbers, so they are as fast as float32 and no faster.)
 
 # %% id="show-figures-pareto-measured-methods-rows"
-show(figures.pareto(measured["methods"]["rows"]))
+show(figures.pareto(measured["methods"]["rows"], measured["speeds"]))
 
 # %% [markdown] id="which-layers-hurt-most"
 # ### Which layers hurt most
@@ -496,7 +501,7 @@ show(figures.layer_bars(measured["layers"]))
 # text through such caches; eight bits change nothing that can be seen, and two are too few:
 
 # %% id="text-ids-torch-tensor-stored-held"
-from course_lib.generation import Reader
+from course_lib.generation import Reader, generate
 
 text_ids = torch.tensor([stored.held_out_ids(200)], device=device)
 for bits in (None, 8, 4, 2):
@@ -508,6 +513,30 @@ for bits in (None, 8, 4, 2):
     surprise = torch.nn.functional.cross_entropy(logits[0, :-1], text_ids[0, 1:])
     size = cache[0].nbytes / model.make_cache(1, 256)[0].nbytes
     print(f"{bits or 32:2} bits: {size:4.0%} of the memory, {surprise:.2f} nats per token")
+
+# %% [markdown] id="the-same-in-a-paged-cache"
+# The paged cache of [Serving](16_serving.ipynb) takes the same rows. Its blocks are handed out and shared as before; only what is
+# in them changes: `make_pool=quantised_pool(8)` gives an engine pools of packed codes, written and gathered through the tables.
+# With the same bytes, more requests fit:
+
+# %% id="engines-none-compression-quantised-pool"
+from course_lib.serving import Engine, Request, empty_pool, generate_all
+
+prompts = [
+    course_tokenizer().encode(text) for text in ("import os\nimport", "def main(", "for i in")
+]
+for bits in (32, 8, 4):
+    make_pool = empty_pool if bits == 32 else compression.quantised_pool(bits)
+    engine = Engine(model, num_blocks=64, make_pool=make_pool)
+    texts = generate_all(engine, [Request(tuple(prompt), 12) for prompt in prompts])
+    cached = copy.deepcopy(model)
+    if bits < 32:
+        compression.use_quantised_cache(cached, bits)
+    rows = [torch.tensor([prompt], device=device) for prompt in prompts]
+    equal = texts == [generate(cached, row, 12)[0].tolist() for row in rows]
+    size = engine.runner.nbytes / (64 * 16)
+    print(f"{bits:2} bits: {size:5.0f} bytes per token, tokens as in the contiguous cache: {equal}, "
+          f"all blocks free again: {engine.blocks.free == 64}")  # fmt: skip
 
 # %% [markdown] id="8-fewer-weights"
 # ## 8 · Fewer weights
@@ -718,8 +747,17 @@ seconds = {s: [r["seconds"] for r in distilled["runs"] if r["share"] == s] for s
 ratio = sum(seconds[1.0]) / sum(seconds[0.0])
 print("the same steps with a teacher take longer, by a factor of", round(ratio, 1))
 
+# %% [markdown] id="the-same-student-as-a-recipe"
+# `course train --recipe distilled-student` trains such a student for longer, in a folder, and goes on where it stopped. This is the
+# log of one run, with the mean divergence from the teacher (KL, in nats per token) on held-out text:
+
+# %% id="for-record-in-stored-student-log"
+for record in stored.student_log():
+    print(f"step {record['step']:3}: {record['bits per byte']:.2f} bits per byte, "
+          f"divergence {record['divergence']:.2f}")  # fmt: skip
+
 # %% [markdown] id="11-to-other-programs"
-# The comparison is at equal **steps**. A teacher must read every batch too, which costs time; where that matters, what it says is stored
+# The comparison of the picture is at equal **steps**. A teacher must read every batch too, which costs time; where that matters, what it says is stored
 # once and used many times.
 #
 # ## 11 · To other programs
@@ -775,23 +813,63 @@ print(f"float32: {large.weight.nbytes / base / 1e9:.0f} GB of weights per second
 print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
 
 # %% [markdown] id="torch-has-a-few-kernels-for"
-# Torch has a few kernels for CPUs that do it at once. `benchmarks/compression.py` measures one token through one layer, with matrices in
-# turn so that none of them stays in the cache; times are ratios to float32 within the same rounds, and errors are measured too, since
-# a wrong layout is fast and wrong:
+# Torch has a few kernels for CPUs that do it at once. `compression.use_cpu_kernels` gives them the codes and scales of a packed model.
+# `benchmarks/compression.py` measures one token through one layer, with matrices in turn so that none of them stays in the cache;
+# times are ratios to float32 within the same rounds, and errors are measured too, since a wrong layout is fast and wrong. In each
+# round plain reading of memory is timed as well. The **bandwidth** column is what fraction of that speed a product reaches:
 
 # %% id="speed-stored-benchmark-compression-cpu"
 from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
 
 speed = stored_benchmark("compression", "cpu")
 print(taken_on(speed))
-for row in speed["rows"]:
+for row in (row for row in speed["rows"] if row["measured"] == "one layer"):
     print(f"{row['shape']:12} {row['contestant']:42} {row['times as fast']:5.2f} times as fast, "
-          f"{row['bytes']:.2f} of the bytes, error {row['error']:.3f}")  # fmt: skip
+          f"{row['bytes']:.2f} of the bytes, {row['of the bandwidth']:4.0%} of the bandwidth, "
+          f"error {row['error']:.3f}")  # fmt: skip
+
+# %% [markdown] id="a-whole-decode-step"
+# ### A whole token
+#
+# > **Predict.** A model of 0.6 billion weights generates a token. Its int4 form reads a seventh of the bytes. How many times as fast is it?
+#
+# The same for whole models: a token after 16 others, everything included. The weights of the two larger shapes are random, since
+# speed does not depend on what they are (their errors mean little: random layers pass on more of an error than trained ones):
+
+# %% id="for-row-in-speed-rows-decode"
+for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
+    print(f"{row['shape']:12} {row['contestant']:30} {row['milliseconds']:6.1f} ms, "
+          f"{row['times as fast']:.2f} times as fast, {row['bytes']:.2f} of the bytes, "
+          f"{row['GB per second']:4.1f} GB per second of {row['memory read, GB per second']:.0f}")  # fmt: skip
+
+# %% [markdown] id="other-programs-on-the-same-model"
+# Little is gained. In the course model nothing is: it is so small that hundreds of short operations take the time, and fewer bytes make
+# none of them shorter. In the largest one float32 spends most of its time waiting for memory, so bytes count. But bfloat16 has half of
+# them and hardly any gain: the processor of this table cannot multiply bfloat16, so each weight is converted first, and
+# **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could deliver; it is busy unpacking.
+#
+# ### Other programs on the same model
+#
+# `transformers` loads models in few bits through other packages. `benchmarks/quantised_peers.py` does that with the course model, in an
+# environment of its own. All round the blocks' layers only and compute in bfloat16. A time is beside the same program's bfloat16:
+
+# %% id="peers-stored-benchmark-compression-peers"
+for row in stored_benchmark("compression", "peers")["rows"]:
+    print(f"{row['package']:15} {row['version']:7} {row['scheme']:30} {row['megabytes']:5.2f} MB "
+          f"{row['bits per byte']:.3f} bits per byte {row['milliseconds']:5.1f} ms "
+          f"{row['times as fast as bfloat16']:4.2f} times as fast")  # fmt: skip
 
 # %% [markdown] id="13-wrong-claims-refuted"
-# The bytes shrink two to seven times and the time never as much: starting a kernel, converting numbers and summing them take time too.
-# With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then multiply" is slower in any case. On a GPU,
-# kernels made for this can come close to four times for 4-bit weights against 16-bit ones (Marlin, see Papers).
+# With the same number of bits all agree about the quality, within a few thousandths. The other packages are all slower than their own
+# bfloat16 in this table: they are made for GPUs first, and in layers this small the way to a kernel takes longer than the product. In the form that
+# runs on a CPU, torchao keeps each 4-bit code in a byte, so its file is as large as with 8 bits. That a format is small says nothing
+# about its speed.
+#
+# Back to the layers: the bytes shrink two to seven times and the time never as much, since starting a kernel, converting numbers and
+# summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then multiply" is
+# slower in any case. In the two larger shapes the quickest one rounds the **inputs** too (fbgemm): it multiplies integers by integers,
+# so no weight is converted, and pays with a larger error. On a GPU, kernels made for this can come close to four times for 4-bit weights
+# against 16-bit ones (Marlin, see Papers).
 #
 # ## 13 · Wrong claims, refuted
 #

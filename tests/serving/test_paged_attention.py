@@ -6,7 +6,7 @@ import torch
 from course_lib.attention import KVCache, causal_mask, grouped_query_attention
 from course_lib.device import seeded
 from course_lib.model import ModelConfig, build_model
-from course_lib.serving import PagedRunner, Row, grouped, paged_attention, slots
+from course_lib.serving import PagedRunner, Pool, Row, grouped, paged_attention, slots
 
 H, G, D, SIZE = 6, 2, 5, 3
 
@@ -36,7 +36,7 @@ def test_equal_to_attention_over_contiguous_keys(new, window):
     q = torch.randn(H, sum(new), D, generator=rng)
     groups = grouped(rows)
     masks = [group.mask(SIZE, window) for group in groups]
-    read = paged_attention(q, pool, groups, masks)
+    read = paged_attention(q, Pool(pool), groups, masks)
     begin = 0
     for n, total, content in zip(new, lengths, kv, strict=True):
         k, v = content.transpose(0, 1)[None].chunk(2, dim=1)
@@ -80,11 +80,11 @@ def test_the_runner_gives_each_row_what_the_model_gives_it_alone(name, tiny):
 def test_copied_blocks_hold_the_same():
     runner = PagedRunner(build_model(tiny_config()), 4, 2)
     for pool in runner.pools:
-        pool.normal_()
-    before = [pool.clone() for pool in runner.pools]
+        pool.numbers.normal_()
+    before = [pool.numbers.clone() for pool in runner.pools]
     runner.copy_blocks([(0, 1), (2, 0)])
     for old, new in zip(before, runner.pools, strict=True):
-        assert torch.equal(new, old[[2, 0, 2, 3]])  # all are read before any is written
+        assert torch.equal(new.numbers, old[[2, 0, 2, 3]])  # all are read before any is written
     assert runner.nbytes == sum(pool.nbytes for pool in before)
 
 

@@ -6,9 +6,12 @@ Shapes:           O outputs, I inputs
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -26,17 +29,17 @@ from course_lib.study.display.plotting import (
 )
 
 Rows = Sequence[Mapping[str, Any]]
-METHOD_COLOURS = {
-    "none": OKABE_ITO.black,
-    "nearest": OKABE_ITO.orange,
-    "gptq": OKABE_ITO.blue,
-    "awq": OKABE_ITO.green,
-    "magnitude": OKABE_ITO.vermillion,
-    "wanda": OKABE_ITO.purple,
-    "sparsegpt": OKABE_ITO.sky,
+METHODS = {  # their names in a legend, and their colours
+    "nearest": ("Nearest", OKABE_ITO.orange),
+    "gptq": ("GPTQ", OKABE_ITO.blue),
+    "awq": ("AWQ", OKABE_ITO.green),
+    "magnitude": ("Magnitude", OKABE_ITO.vermillion),
+    "wanda": ("Wanda", OKABE_ITO.purple),
+    "sparsegpt": ("SparseGPT", OKABE_ITO.sky),
 }
 
 
+@cache
 def grids() -> dict[str, Tensor]:
     """Return the numbers of each short format between −1 and 1, scaled so that 1 is the largest."""
     found = {"int4, symmetric": torch.arange(-7, 8).double() / 7}
@@ -72,31 +75,49 @@ def groups(weights: Tensor, bits: int, group: int, grid: Mapping[str, Any]) -> F
     margins = Margins(left=0.7, right=0.15, bottom=0.5, top=0.6, across=0.75)
     figure, (left, right) = new_figure(10, 3.3, cols=2, margins=margins, width_ratios=[3, 2])
     rounded = compression.group_round_trip(weights[None], bits, group)[0]
-    left.plot(as_array(weights), ".", color=OKABE_ITO.blue, markersize=4, label="weights")
-    left.plot(as_array(rounded), "_", color=OKABE_ITO.vermillion, markersize=5, label="rounded")
-    for edge in range(group, len(weights), group):
-        left.axvline(edge - 0.5, color="#dddddd", linewidth=0.8)
-    left.set(xlabel="input", ylabel="weight")
-    left.set_ylim(left.get_ylim()[0] * 1.3, None)
-    left.legend(fontsize=8, frameon=False, loc="lower right", ncols=2)
+    row, width = as_array(weights), len(weights)
+    limit = 1.05 * float(abs(row).max())
+    edges = range(group, width, group)
+    left.vlines([e - 0.5 for e in edges], -1.4 * limit, limit, color="#dddddd", linewidth=0.8)
+    left.plot(row, ".", color=OKABE_ITO.blue, markersize=4)
+    left.plot(as_array(rounded), "_", color=OKABE_ITO.vermillion, markersize=5)
+    left.set(xlabel="input", ylabel="weight", xlim=(-4, width + 3), ylim=(-1.4 * limit, limit))
+    left.set_xticks([0, width // 2, width])
+    left.locator_params(axis="y", nbins=4)
+    named(left, {"Weights": OKABE_ITO.blue, "Rounded": OKABE_ITO.vermillion}, 0.05)
     error = compression.relative_error(weights, rounded)
-    size = bits + 16 / group
-    title(left, f"{size:.2f} bits per weight, error {error:.1%} of the row's length")
-    own = str(group) if group < len(weights) else "channel"
-    for name, values in grid["groups"].items():
-        strong = name == own
-        right.plot(
-            grid["bits"], values, "o-" if strong else "-", markersize=3,
-            color=OKABE_ITO.blue if strong else "#cccccc", zorder=3 if strong else 1,
-        )  # fmt: skip
-    right.axhline(grid["whole"], color=FAINT, linewidth=0.8)
-    found = grid["groups"][own][grid["bits"].index(bits)]
-    right.plot([bits], [found], "o", color=OKABE_ITO.vermillion, zorder=4)
-    right.set(xlabel="bits of a code", ylabel="bits per byte", yscale="log")
-    right.set_yticks([1.5, 2, 3, 4, 5], ["1.5", "2", "3", "4", "5"])
-    right.set_yticks([], minor=True)
-    title(right, f"{found:.2f} bits per byte, {grid['whole']:.2f} in float32")
+    title(left, f"{bits + 16 / group:.2f} bits per weight, error {error:.1%} of the row's length")
+    _draw_grid(right, bits, str(group) if group < width else "channel", grid)
     return figure
+
+
+def _draw_grid(ax: Axes, bits: int, own: str, grid: Mapping[str, Any]) -> None:
+    """Draw the measured bits per byte of all group sizes, with one of them and a point marked."""
+    others = [
+        list(zip(grid["bits"], values, strict=True))
+        for name, values in grid["groups"].items()
+        if name != own
+    ]
+    ax.add_collection(LineCollection(others, colors="#cccccc", linewidths=1.5))
+    ax.plot(grid["bits"], grid["groups"][own], "o-", markersize=3, color=OKABE_ITO.blue)
+    ax.axhline(grid["whole"], color=FAINT, linewidth=0.8)
+    found = grid["groups"][own][grid["bits"].index(bits)]
+    ax.plot([bits], [found], "o", color=OKABE_ITO.vermillion, zorder=4)
+    ax.set(xlabel="bits of a code", ylabel="bits per byte", yscale="log")
+    ax.set_xticks([each for each in grid["bits"] if each % 2 == 0])
+    ax.set_yticks([1.5, 2, 3, 5], ["1.5", "2", "3", "5"])
+    ax.set_yticks([], minor=True)
+    ax.set_ylim(0.95 * grid["whole"], 1.05 * max(map(max, grid["groups"].values())))
+    title(ax, f"{found:.2f} bits per byte, {grid['whole']:.2f} in float32")
+
+
+def named(ax: Axes, colours: Mapping[str, str], height: float) -> None:
+    """Write what the colours mean into the axes; a legend takes several times as long to draw."""
+    for place, (name, colour) in enumerate(colours.items()):
+        ax.text(
+            0.98 - 0.17 * place, height, name, color=colour, fontsize=9, ha="right",
+            transform=ax.transAxes,
+        )  # fmt: skip
 
 
 def gptq_steps(history: GptqHistory, done: int) -> Figure:
@@ -115,56 +136,94 @@ def gptq_steps(history: GptqHistory, done: int) -> Figure:
     ):
         ax.imshow(as_array(matrix), cmap=SIGNED.cmap, norm=SIGNED.norm(None, limit), aspect="auto")
         ax.axvline(done - 0.5, color="black", linewidth=1.5)
-        ax.set(xlabel="input", ylabel="output", xticks=range(0, 16, 4), yticks=range(0, 8, 2))
+        ax.set(xlabel="input", ylabel="output", xticks=[0, 8, 15], yticks=[0, 7])
     title(left, f"weights, {done} columns rounded")
     title(middle, "change so far")
     steps = range(len(history.errors))
-    right.plot(steps, history.nearest_errors, color=OKABE_ITO.orange, label="nearest")
-    right.plot(steps, history.errors, color=OKABE_ITO.blue, label="GPTQ")
+    right.plot(steps, history.nearest_errors, color=OKABE_ITO.orange)
+    right.plot(steps, history.errors, color=OKABE_ITO.blue)
     right.plot([done], [history.errors[done]], "o", color=OKABE_ITO.vermillion)
-    right.set(xlabel="columns rounded", ylabel="squared error of outputs")
-    right.legend(fontsize=8, frameon=False)
+    right.set(xlabel="columns rounded", ylabel="squared error of outputs", xticks=[0, 8, 16])
+    right.locator_params(axis="y", nbins=3)
+    named(right, {"Nearest": OKABE_ITO.orange, "GPTQ": OKABE_ITO.blue}, 0.05)
     title(right, f"error {history.errors[done]:.2%}, nearest {history.nearest_errors[done]:.2%}")
     return figure
 
 
-def pareto(rows: Rows) -> Figure:
-    """Draw quality against size for every method, and the front: nothing is better at both."""
-    figure, ax = new_figure(9, 4.2)
-    small = [row for row in rows if row["bits per weight"] < 13 and row["more"] < 1.2]
-    for method, colour in METHOD_COLOURS.items():
-        own = [row for row in small if row["method"] == method]
-        if own:
-            sizes = [row["bits per weight"] for row in own]
-            ax.plot(
-                sizes, [max(row["more"], 0.0003) for row in own], "o", color=colour, label=method
-            )
+def pareto(rows: Rows, speeds: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw quality against size, with speed as the area of a marker, and the front of all three."""
+    figure, ax = new_figure(10, 5.0)
+    all_rows = [{**row, "speed": speeds[row["name"]]["times as fast"]} for row in rows]
+    small = [row for row in all_rows if row["bits per weight"] < 13 and row["more"] < 1.2]
     best = front(small)
-    ax.plot(
-        [row["bits per weight"] for row in best], [max(row["more"], 0.0003) for row in best],
-        color=FAINT, linewidth=1, drawstyle="steps-post", zorder=0,
-    )  # fmt: skip
-    for row in best:
-        place = row["bits per weight"], max(row["more"], 0.0003)
-        to_the_right = "zero point" in row["name"]
-        ax.annotate(row["name"], place, xytext=(5 if to_the_right else -5, -3), fontsize=8,
-            textcoords="offset points", ha="left" if to_the_right else "right", va="top",
+    for row in small:
+        ax.scatter(
+            *_place(row), s=_area(row["speed"]), color=METHODS[row["method"]][1], alpha=0.75,
+            edgecolors="black" if row in best else "none", linewidths=1.2,
         )  # fmt: skip
+    _name_front(ax, best)
     ax.set(yscale="log", xlim=(0, 13), xlabel="bits per weight of the blocks, scales included")
+    ax.set_ylim(bottom=1.5e-4)
     ax.set_ylabel("bits per byte more than float32")
-    ax.legend(frameon=False, fontsize=9)
-    kinds = {row["method"] for row in best if row["bits per weight"] < 5}
-    title(ax, f"Below 5 bits per weight the front is made by {' and '.join(sorted(kinds))}")
+    _add_keys(ax)
+    fast = [row for row in small if row["speed"] > 0.9]
+    quick = min(fast, key=lambda row: row["bits per weight"], default={"name": "float32"})
+    title(ax, f"{quick['name']} is the smallest that is as fast as float32, within a tenth")
     return figure
 
 
+def _name_front(ax: Axes, best: Rows) -> None:
+    """Write the names of the front: of slow ones on the left, of fast ones above and below."""
+    above = False
+    for row in sorted(best, key=lambda row: row["bits per weight"]):
+        place, fast = _place(row), row["speed"] > 0.5
+        offset = ((4, 8) if above else (4, -8)) if fast else (-6, 0)
+        vertical = ("bottom" if above else "top") if fast else "center"
+        ax.annotate(
+            row["name"], place, xytext=offset, textcoords="offset points", fontsize=7.5,
+            ha="left" if fast else "right", va=vertical,
+        )  # fmt: skip
+        above ^= fast
+
+
+def _add_keys(ax: Axes) -> None:
+    """Say what colours, areas and edges mean."""
+    marks = [
+        ax.scatter([], [], s=_area(1), color=colour, alpha=0.75, label=label)
+        for label, colour in METHODS.values()
+    ]
+    edge = ax.scatter([], [], s=_area(1), facecolors="none", edgecolors="black")
+    edge.set_label("On the front")
+    first = ax.legend(handles=[*marks, edge], loc="upper right", frameon=False, fontsize=9)
+    ax.add_artist(first)
+    sizes = [ax.scatter([], [], s=_area(each), color=FAINT) for each in (0.1, 0.3, 1.0)]
+    ax.legend(
+        sizes, ["0.1", "0.3", "1.0"], loc="upper right", bbox_to_anchor=(0.84, 1.0),
+        frameon=False, fontsize=9, title="Times as fast\nas float32",
+    )  # fmt: skip
+
+
+def _place(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Return where a method is drawn; a loss below 0.0003 is drawn at 0.0003."""
+    return row["bits per weight"], max(row["more"], 0.0003)
+
+
+def _area(speed: Number) -> float:
+    return 130 * float(speed)
+
+
 def front(rows: Rows) -> list[Mapping[str, Any]]:
-    """Return the rows for which no other one is as small and as good, from small to large."""
-    best: list[Mapping[str, Any]] = []
-    for row in sorted(rows, key=lambda row: (row["bits per weight"], row["more"])):
-        if not best or row["more"] < best[-1]["more"]:
-            best.append(row)
-    return best
+    """Return the rows that no other one equals in size, quality and speed and beats in one."""
+    return [row for row in rows if not any(_beats(other, row) for other in rows)]
+
+
+def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    pairs = [
+        (other["bits per weight"], row["bits per weight"]),
+        (other["more"], row["more"]),
+        (-other["speed"], -row["speed"]),
+    ]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
 def layer_bars(rows: Rows) -> Figure:

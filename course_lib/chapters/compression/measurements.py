@@ -3,6 +3,7 @@
 `python -m course_lib.chapters.compression.measurements` repeats all of it, or what is named.
 
     methods       bits per byte, size and error of the course model under every method
+    speeds        how fast each of them generates, beside float32
     grid          bits per byte for bits and group sizes, without calibration
     layers        which layers hurt most when they alone are quantised
     rounding      two bits with and without training through rounding, with three seeds
@@ -14,7 +15,7 @@ Checked against:  rows measured again in the notebook and in the tests
 """
 
 import copy
-import functools
+import json
 import sys
 import tempfile
 import time
@@ -27,16 +28,19 @@ import numpy as np
 import torch
 
 from course_lib import compression
+from course_lib.chapters.compression.speeds import decode_speeds
 from course_lib.compression import Scheme
 from course_lib.compression.calibration import InputStatistics
-from course_lib.corpus import held_out_text, train_text
-from course_lib.model import DecoderLM, ModelConfig, build_model
+from course_lib.compression.distillation_run import STUDENT, crops, student_training, training_ids
+from course_lib.corpus import held_out_text
+from course_lib.model import DecoderLM, build_model
 from course_lib.pretrained import course_model, course_tokenizer
 from course_lib.study.exhibits import toy_models
-from course_lib.training import Batch, Draw, Plan, Training, random_crops, text_bits_per_byte
+from course_lib.training import Plan, Training, text_bits_per_byte
 from course_lib.training.recipes import SEPARATOR
 
 STORED = Path(__file__).parent / "data" / "measurements.json"
+STUDENT_LOG = STORED.with_name("distilled_student.jsonl")  # of `course train`, with seed 0
 CHARACTERS, SHORT = 10_000, 4_000  # of held-out documentation
 ROWS, CONTEXT = 64, 256  # of calibration text
 SEEDS = (0, 1, 2)
@@ -54,11 +58,7 @@ METHODS: tuple[tuple[Scheme, tuple[str, ...]], ...] = (
     (Scheme(3, 64), ("nearest", "gptq", "awq")),
     (Scheme(2, 64), ("nearest", "gptq", "awq")),
 )
-STUDENT = ModelConfig(
-    vocab_size=2048, hidden_size=96, intermediate_size=256, num_hidden_layers=4,
-    num_attention_heads=4, num_key_value_heads=2, head_dim=24, max_position_embeddings=256,
-    tie_word_embeddings=True,
-)  # fmt: skip
+SPARSITIES = ((0.3, "30 %"), (0.5, "50 %"), (None, "2:4"))
 STUDENT_PLAN = Plan(steps=110, warmup=10, peak=5e-3, final=5e-4)
 ROUNDED_PLAN = Plan(steps=80, warmup=5, peak=5e-4, final=5e-5)
 
@@ -80,12 +80,6 @@ def held_out_ids(count: int) -> list[int]:
 def fresh() -> DecoderLM:
     """Return a copy of the course model that may be changed."""
     return copy.deepcopy(course_model())
-
-
-@functools.cache
-def training_ids() -> tuple[int, ...]:
-    """Return the ids of documentation that the course model was trained on."""
-    return tuple(course_tokenizer().encode_ordinary(train_text(600_000)))
 
 
 def course_statistics(rows: int = ROWS) -> dict[str, InputStatistics]:
@@ -113,7 +107,7 @@ def _methods() -> Record:
             rows.append(_packed_row(str(scheme), method, packed, whole))
     packed = compression.quantise_model(fresh(), Scheme(4, 64), "gptq", statistics, embedding=True)
     rows.append(_packed_row("int4 group 64, embedding too", "gptq", packed, whole))
-    for sparsity, name in ((0.3, "30 %"), (0.5, "50 %"), (None, "2:4")):
+    for sparsity, name in SPARSITIES:
         for method in ("magnitude", "wanda", "sparsegpt"):
             pruned = compression.prune_model(fresh(), method, sparsity, statistics)
             size = 9.0 if sparsity is None else 16 * (1 - sparsity) + 1  # a bit says what is there
@@ -138,6 +132,17 @@ def _row(name: str, method: str, model: DecoderLM, whole: float, size: float) ->
     }
 
 
+def _speeds() -> dict[str, Record]:
+    models = {"float32": fresh(), "bfloat16": fresh().bfloat16()}
+    for scheme, _ in METHODS:
+        models[str(scheme)] = compression.quantise_model(fresh(), scheme)
+    both = compression.quantise_model(fresh(), Scheme(4, 64), embedding=True)
+    models["int4 group 64, embedding too"] = both
+    for sparsity, name in SPARSITIES:
+        models[f"{name} pruned"] = compression.prune_model(fresh(), "magnitude", sparsity)
+    return decode_speeds(models)
+
+
 def _grid() -> Record:
     whole = bits(fresh(), SHORT)
     found = {}
@@ -160,17 +165,6 @@ def _layers() -> list[Record]:
     return rows
 
 
-def crops(rows: int, length: int) -> Draw:
-    """Return a function that draws batches of training text."""
-    row = np.asarray(training_ids(), dtype=np.uint16)
-
-    def draw(step: int, generator: torch.Generator) -> Batch:
-        ids = random_crops(row, rows, length, generator)
-        return Batch(ids, torch.ones_like(ids, dtype=torch.bool))
-
-    return draw
-
-
 def _plan(plan: Plan, seed: int) -> Plan:
     return Plan(**(vars(plan) | {"seed": seed}))
 
@@ -191,15 +185,11 @@ def _rounding() -> Record:
 
 
 def _student(seed: int, share: float, temperature: float = 1.0) -> Record:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        student = build_model(STUDENT)
     plan, began = _plan(STUDENT_PLAN, seed), time.process_time()
-    training = compression.DistillationTraining(
-        student, fresh(), crops(6, 96), plan, share, temperature
-    )
+    training = student_training(plan, crops(6, 96), share, temperature)
     losses = [round(training.step().loss, 4) for _ in range(plan.steps)]
-    spent = time.process_time() - began
+    spent, student = time.process_time() - began, training.model
+    assert isinstance(student, DecoderLM)
     return {
         "seed": seed,
         "share": share,
@@ -263,12 +253,18 @@ def _reference(what: str, package: str, numbers: int, equal: bool) -> Record:
 
 EXPERIMENTS: dict[str, Callable[[], Any]] = {
     "methods": _methods,
+    "speeds": _speeds,
     "grid": _grid,
     "layers": _layers,
     "rounding": _rounding,
     "distillation": _distillation,
     "references": _references,
 }
+
+
+def student_log() -> list[Record]:
+    """Return what was measured while the recipe `distilled-student` ran."""
+    return [json.loads(line) for line in STUDENT_LOG.read_text(encoding="utf-8").splitlines()]
 
 
 def stored_measurements() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from course_lib.serving import (
     Job,
     JsonMask,
     NoRoomError,
+    Pool,
     Request,
     Row,
     Scheduler,
@@ -30,7 +31,7 @@ def read_blocks(
     pool = torch.cat((keys, values), dim=2)
     groups = grouped([Row([0], length - 1, table)], q.device)
     masks = [group.mask(keys.shape[1]) for group in groups]
-    return paged_attention(q[:, None], pool, groups, masks)[:, 0]
+    return paged_attention(q[:, None], Pool(pool), groups, masks)[:, 0]
 
 
 def reusable_tokens(

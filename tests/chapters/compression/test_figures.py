@@ -27,10 +27,27 @@ def test_the_line_shows_the_nearest_number_of_each_format():
     assert "FP4 (E2M1) is nearest" in figure_title(figures.number_line(0.5))
 
 
+SPEEDS = {"a": 0.9, "b": 0.2, "c": 0.2, "d": 1.0}
+
+
 def test_only_rows_that_nothing_beats_are_on_the_front():
-    assert [row["name"] for row in figures.front(ROWS)] == ["b", "d"]
-    drawn = figures.pareto(ROWS)
-    assert {text.get_text() for text in drawn.axes[0].texts} == {"b", "d"}
+    def names(**changed):
+        rows = [{**row, "speed": (SPEEDS | changed)[row["name"]]} for row in ROWS]
+        return [row["name"] for row in figures.front(rows)]
+
+    assert names() == ["a", "b", "d"]  # a is worse than b, and faster
+    assert names(a=0.2) == ["b", "d"]
+    assert names(c=2.0) == ["a", "b", "c", "d"]
+
+
+def test_the_picture_names_the_front_and_shows_speed_as_area():
+    speeds = {name: {"times as fast": speed} for name, speed in SPEEDS.items()}
+    drawn = figures.pareto(ROWS, speeds)
+    (ax,) = drawn.axes
+    assert {text.get_text() for text in ax.texts} == {"a", "b", "d"}
+    areas = [each.get_sizes()[0] for each in ax.collections[:4]]
+    assert areas == pytest.approx([130 * speed for speed in SPEEDS.values()])
+    assert figure_title(drawn).startswith("d is the smallest")
 
 
 def test_steps_end_where_gptq_ends():
@@ -92,6 +109,9 @@ def test_stored_results_say_what_the_text_says():
     taught = [run["bits per byte"] for run in runs if run["share"] == 1]
     alone = [run["bits per byte"] for run in runs if run["share"] == 0]
     assert max(taught) < min(alone)
+    assert {row["name"] for row in found["methods"]["rows"]} == set(found["speeds"])
+    slow = [each["times as fast"] for each in found["speeds"].values() if each["how"] == "unpacked"]
+    assert max(slow) < 0.7
     nearest = more["int2 group 64", "nearest"]
     whole = found["methods"]["rows"][0]["bits per byte"]
     assert all(run["bits per byte"] - whole < nearest / 2 for run in found["rounding"]["runs"])
