@@ -61,8 +61,8 @@ def fresh_llava(clip: Clip, seed: int = 0, std: float | None = None) -> Llava:
     """Return an untrained language model and projector on the vision encoder of a CLIP.
 
     Weights of the language model are drawn with the standard deviation `std`, by default one over
-    the root of its width. The usual 0.02 suits models that are ten times as wide: in this one, the
-    blocks would at first add almost nothing, and it would hardly learn to look.
+    the root of its width. With the usual 0.02, the blocks of so narrow a model would at first add
+    almost nothing to its stream.
     """
     with seeded_draws(seed):
         model = Llava(drawing_llava_config(clip))
