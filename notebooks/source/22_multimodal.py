@@ -499,7 +499,7 @@ from course_lib.vision.evaluation import answers_right
 
 
 def answered(kind, things):
-    """Return how many questions of a kind are answered, about drawings with so many things."""
+    """Return how many questions of a kind are answered; `things` are the fewest and the most."""
     scenes = random_scenes(200, seeded(6), things, SEEN, alike=0.25)
     rows, questions = drawn_questions(scenes, kind, random.Random(6))
     drawn = draw(scenes.rows(torch.tensor(rows)), seeded(6)).to(device)
@@ -511,7 +511,7 @@ for kind in ("shape", "size", "colour", "place"):
 
 # %% [markdown] id="is-it-in-the-tokens"
 # Is it missing in the visual tokens? A **linear probe**, a linear classifier fitted to vectors, tests what can be read from the
-# tokens of things: as the encoder makes them, and as the projector hands them on.
+# tokens of things: as the encoder makes them, and as the projector hands them on. Here are the fractions read right.
 
 # %% id="probe-scenes-random-scenes-1200-seeded"
 probe_scenes = random_scenes(4000, seeded(5))
@@ -535,7 +535,7 @@ def probe(visual, given):
 
 # %% id="for-name-given-in-facts-items"
 for name, given in facts.items():
-    read = [f"{part} {probe(visual, given)}" for part, visual in tokens_of.items()]
+    read = [f"{part} {probe(visual, given).share:.1f}" for part, visual in tokens_of.items()]
     print(f"{name:6}", ", ".join(read))
 
 # %% [markdown] id="what-an-ingredient-adds"
