@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from course_lib.fine_tuning.labels import IGNORED, Example, answer_header, answer_labels
 from course_lib.tokenization.chat import END, START
-from course_lib.vision.captions import IMAGE, drawing_tokenizer, list_caption
+from course_lib.vision.captions import IMAGE, drawing_tokenizer, full_caption
 from course_lib.vision.questions import Question, ask, ask_any
 from course_lib.vision.splice import expand_example
 from course_lib.vision.world import Scenes, Thing
@@ -71,8 +71,8 @@ def question_turns(things: Sequence[Thing], source: random.Random) -> list[Turn]
 
 
 def caption_turns(things: Sequence[Thing]) -> list[Turn]:
-    """Return the request for a description, and the description."""
-    return [Turn(DESCRIBE, list_caption(things))]
+    """Return the request for a description, and the description of each thing in reading order."""
+    return [Turn(DESCRIBE, ", ".join(full_caption(thing) for thing in things))]
 
 
 def drawn_questions(

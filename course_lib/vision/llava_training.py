@@ -32,10 +32,10 @@ from course_lib.vision.conversations import (
 from course_lib.vision.llava import Llava, LlavaConfig, freeze_for
 from course_lib.vision.world import SEEN, draw, random_scenes
 
-ROWS = 32  # conversations in a batch
+ROWS = 16  # conversations in a batch
 CAPTIONS = 0.25  # the share of them that ask for a description, where captions are kept
 ALIKE = 0.25  # so that there are several of a kind to count
-GROWTH = ((0.3, 1), (0.5, 2), (1.0, 4))  # up to which share of the steps, the most things
+GROWTH = ((0.06, 1), (0.15, 2), (1.0, 4))  # up to which share of the steps, the most things
 
 
 def drawing_llava_config(clip: Clip) -> LlavaConfig:
@@ -57,10 +57,16 @@ def drawing_llava_config(clip: Clip) -> LlavaConfig:
     return LlavaConfig(clip.config.vision, text, image, shuffle=2)
 
 
-def fresh_llava(clip: Clip, seed: int = 0) -> Llava:
-    """Return an untrained language model and projector on the vision encoder of a CLIP."""
+def fresh_llava(clip: Clip, seed: int = 0, std: float | None = None) -> Llava:
+    """Return an untrained language model and projector on the vision encoder of a CLIP.
+
+    Weights of the language model are drawn with the standard deviation `std`, by default one over
+    the root of its width. With the usual 0.02, the blocks of so narrow a model would at first add
+    almost nothing to its stream.
+    """
     with seeded_draws(seed):
         model = Llava(drawing_llava_config(clip))
+        model.language_model.initialise(std or model.config.text.hidden_size**-0.5)
     model.vision_tower.load_state_dict(clip.vision_model.state_dict())
     return model
 

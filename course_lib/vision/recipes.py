@@ -28,9 +28,9 @@ from course_lib.vision.stored import stored_folder
 from course_lib.vision.world import NEVER, SEEN
 
 CLIP_PLAN = Plan(steps=2000, warmup=100, peak=1.5e-3, final=3e-5, betas=(0.9, 0.98))
-WORDS_PLAN = Plan(steps=300, warmup=60, peak=3e-3, final=1e-4, betas=(0.9, 0.98), weight_decay=0.05)
+WORDS_PLAN = Plan(steps=250, warmup=50, peak=2e-3, final=1e-4, betas=(0.9, 0.98), weight_decay=0.05)
 PROJECTOR_PLAN = replace(WORDS_PLAN, steps=150, warmup=30)
-ANSWERS_PLAN = replace(WORDS_PLAN, steps=800)
+ANSWERS_PLAN = replace(WORDS_PLAN, steps=2600)
 LOOK, CARD = 64, 200  # scenes for each kind of question
 
 
@@ -156,6 +156,7 @@ RECIPES = {
                 ("its picture", "own"), ("grey picture", "blank"), ("another picture", "other")
             ),
             save_llava,
+            look_every=200,
         ),
     )
 }

@@ -11,7 +11,14 @@ from course_lib.training.loop import Plan
 from course_lib.vision import Thing, draw, random_scenes, scenes_of
 from course_lib.vision.clip_training import ClipTraining, fresh_clip, pairing_loss
 from course_lib.vision.contrastive import clip_loss
-from course_lib.vision.evaluation import Rate, answers_right, rate, shown, zero_shot_pairs
+from course_lib.vision.evaluation import (
+    Rate,
+    answer_rates,
+    answers_right,
+    rate,
+    shown,
+    zero_shot_pairs,
+)
 from course_lib.vision.files import load_clip, load_llava
 from course_lib.vision.llava_training import LlavaTraining, fresh_llava
 from course_lib.vision.looking import answer, answer_and_looks, class_attention
@@ -132,6 +139,14 @@ def test_an_answer_counts_if_greedy_decoding_writes_it():
     assert again == written
     assert looks.shape == (3, 2, 2)
     assert (looks.sum((1, 2)) < 1).all()
+
+
+def test_the_stored_model_reads_its_picture_for_every_kind_of_question():
+    model = stored_llava()
+    own, other = (answer_rates(model, 50, pictures=seen) for seen in ("own", "other"))
+    assert own.all.share > 0.7
+    for kind, rate_of_kind in own.kinds.items():
+        assert rate_of_kind.interval[0] > other.kinds[kind].share, kind
 
 
 def test_the_class_token_looks_at_the_thing():

@@ -19,6 +19,7 @@ from course_lib.vision.captions import (
 )
 from course_lib.vision.conversations import (
     Turn,
+    caption_turns,
     conversation_example,
     drawn_questions,
     prompt_ids,
@@ -204,3 +205,11 @@ def test_a_conversation_is_the_chat_template_with_room_for_the_picture():
     assert conversation_example([Turn("Hi", "yes")], 0).ids.count(prompt[3]) == 0
     with pytest.raises(ValueError, match="at least one turn"):
         conversation_example([], 2)
+
+
+def test_a_description_names_all_of_each_thing_in_one_token_a_word():
+    [turn] = caption_turns([Thing(0, 0, 1, 0), Thing(4, 5, 0, 3)])
+    said = "a large red circle at the top left, a small purple diamond at the bottom right"
+    assert turn.answer == said
+    words = said.replace(",", " ,").split()
+    assert len(drawing_tokenizer().encode_ordinary(said)) == len(words)
