@@ -191,6 +191,9 @@ CALLS |= {
         x(8, 3), torch.empty(5, 2, dtype=torch.uint8, device=META)
     ),
     "retrieval.late_interaction": lambda: rerank.late_interaction(x(3, 4), x(5, 4)),
+    "retrieval.moved_centres": lambda: retrieval.moved_centres(
+        x(5, 4), x(3, 4), retrieval.nearest_centres(x(5, 4), x(3, 4))
+    ),
     "retrieval.nearest_centres": lambda: retrieval.nearest_centres(x(5, 4), x(3, 4)),
     "retrieval.normalize": lambda: retrieval.normalize(x(3, 4)),
     "retrieval.search_in_blocks": lambda: retrieval.results.search_in_blocks(
@@ -218,6 +221,7 @@ CALLS |= {
     ),
     "rewards.score": lambda: rewards.policy_gradients.score(x(4), ids(3)),
     "rewards.surrogate_loss": lambda: rewards.surrogate_loss(x(3), x(3)),
+    "serving.blocks_of": lambda: serving.blocks_of(x(3, 4, 2, 6), ids(2, 2) % 3),
     "serving.empty_pool": lambda: serving.empty_pool((3, 4, 2, 6), torch.float32, META).numbers,
     "serving.paged_attention": paged,
     "evaluation.cosines": lambda: cosines(x(3, 4), x(5, 4)),
@@ -325,6 +329,7 @@ CHOOSES = "generates text, and each token depends on the one before"
 DRAWS = "draws with a generator on the CPU and moves what it drew"
 PARTS = "is a part of a function that is called here, and gets its tensors"
 FILES = "reads files, and moves what it has read"
+MOVES = "takes a batch from the CPU and moves its part to the model's device"
 ASKS = "asks a device, and takes no tensors"
 KERNEL = "runs a Triton kernel, which needs a GPU or numbers"
 
@@ -352,8 +357,7 @@ CANNOT_RUN = {
         *("information.check_distribution", "generation.process"),
         *("rewards.advantages_of", "rewards.check_finite", "rewards.leave_one_out_advantages"),
         *("rewards.masked_average", "rewards.policy_loss", "rewards.token_rewards"),
-        *("fine_tuning.last_token", "retrieval.require_width"),
-        *("fine_tuning.last_token", "vision.check_pictures"),
+        *("fine_tuning.last_token", "retrieval.require_width", "vision.check_pictures"),
     },
     COUNTS: {
         "compression.calibrate",
@@ -383,12 +387,11 @@ CANNOT_RUN = {
     FILES: {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
         *("generation.load", "assistant.load_folder", "assistant.load_stage"),
-        *("fine_tuning.set_adapter_tensors", "retrieval.load_encoder"),
-        *("fine_tuning.set_adapter_tensors", "evaluation.canary_model"),
-        "fine_tuning.set_adapter_tensors",
+        *("retrieval.load_encoder", "evaluation.canary_model"),
         *("vision.load_clip", "vision.load_llava", "vision.stored_clip", "vision.stored_llava"),
         *("fine_tuning.set_adapter_tensors", "compression.load_quantised"),
     },
+    MOVES: {"parallel.own_parts"},
     ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},
 }

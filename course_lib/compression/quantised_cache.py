@@ -172,8 +172,8 @@ class QuantisedPool(Pool):
 
     def gather(self, tables: Int[Tensor, "B blocks"]) -> Float[Tensor, "B blocks size KV D"]:
         """Return the blocks of some tables, unpacked."""
-        kept = (blocks_of(each, tables) for each in (self.rows.packed, self.rows.scale))
-        return self.rows.real(*kept, self.dtype)
+        packed, scale = blocks_of(self.rows.packed, tables), blocks_of(self.rows.scale, tables)
+        return self.rows.real(packed, scale, self.dtype)
 
     def copy_blocks(self, sources: Int[Tensor, " P"], targets: Int[Tensor, " P"]) -> None:
         """Copy codes and scales from the blocks `sources` to the blocks `targets`."""

@@ -106,7 +106,7 @@ class SplitDecoder(nn.Module):
                 p.register_hook(self.comm.all_reduce)
 
     def positions(self, tokens: int) -> Int[Tensor, " T"]:
-        """Return where this rank's tokens are in a text of so many."""
+        """Return where this rank's tokens are in a text with `tokens` of them."""
         if self.ring is None:
             return torch.arange(tokens)
         return zigzag_positions(tokens, self.ring.rank, self.ring.size)

@@ -9,7 +9,7 @@ makes its pools, so that another kind can be used.
 Taught in:        serving
 Paper:            Kwon et al. 2023, arXiv:2309.06180
 Checked against:  indexing token by token
-Shapes:           N new tokens, B tables, KV heads of keys and of values, D head width
+Shapes:           N new tokens or blocks, B tables, KV heads of keys and of values, D head width
 """
 
 from collections.abc import Callable
@@ -46,8 +46,8 @@ class Pool:
 
 
 def blocks_of(
-    stored: Shaped[Tensor, "blocks *block"], tables: Int[Tensor, "B each"]
-) -> Shaped[Tensor, "B each *block"]:
+    stored: Shaped[Tensor, "N size *kept"], tables: Int[Tensor, "B blocks"]
+) -> Shaped[Tensor, "B blocks size *kept"]:
     """Return the blocks of some tables: whole blocks are copied, not number by number."""
     found = stored.flatten(1).index_select(0, tables.flatten())
     return found.view(*tables.shape, *stored.shape[1:])

@@ -10,6 +10,7 @@ from course_lib.chapters.tokenization.figures.merging import merge_history
 from course_lib.chapters.tokenization.figures.strips import ROWS, clusters, pieces_of
 from course_lib.study.display.plotting import figure_title, png_bytes
 from course_lib.tokenization.byte_bpe import ByteBPE, encode_by_rank
+from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.cost import Length
 from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
@@ -81,6 +82,13 @@ def test_ranks_scores_and_unknown_tokens_are_shown():
     assert f"{UNIGRAM.pieces[piece.number][1]:.1f}" in words(right)
     merged = pieces_of(BPE, "in")[0]
     assert merged.note == "r0", "i n is the first merge"
+
+
+def test_a_bpe_of_characters_shows_its_merges_and_what_it_does_not_know():
+    vocabulary = {"<unk>": 0, "a": 1, "b": 2, "ab": 3}
+    tokenizer = CharacterBPE(vocabulary, [("a", "b")], unknown="<unk>", byte_fallback=False)
+    shown = [(piece.label, piece.note, piece.unknown) for piece in pieces_of(tokenizer, "aba☃")]
+    assert shown == [("ab", "r0", False), ("a", "", False), ("<unk>", "", True)]
 
 
 def test_dollars_and_blanks_are_signs_and_long_texts_end_with_a_count():

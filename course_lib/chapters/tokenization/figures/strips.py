@@ -22,6 +22,7 @@ from matplotlib.ft2font import FT2Font
 from course_lib.study.display.labels import token_label
 from course_lib.study.display.plotting import FAINT, MONOSPACED, Margins, new_figure, title
 from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.huggingface import Tokenizer
 from course_lib.tokenization.wordpiece import WordPiece
 
@@ -61,24 +62,23 @@ class Cluster(NamedTuple):
 def pieces_of(tokenizer: Tokenizer, text: str) -> list[Piece]:
     """Return the tokens of the text, each with its note: merge rank, log p, or nothing."""
     ids = tokenizer.encode(text)
+    notes: dict[int, str] = {}
+    if isinstance(tokenizer, ByteBPE | CharacterBPE):
+        notes = {new: f"r{rank}" for rank, new in tokenizer.merge_table.values()}
     if isinstance(tokenizer, ByteBPE):
-        ranks = {new: rank for rank, new in tokenizer.merge_table.values()}
-        return [_byte_piece(tokenizer.tokens[i], i, ranks.get(i)) for i in ids]
-    if isinstance(tokenizer, WordPiece):
-        unknown = tokenizer.vocabulary[tokenizer.unknown]
-        return [Piece(_visible(tokenizer.tokens[i]), i, "", b"", i == unknown) for i in ids]
-    scores = {i: f"{score:.1f}" for i, (_, score) in enumerate(tokenizer.pieces)}
-    unknown = tokenizer.unknown_id
+        return [_byte_piece(tokenizer.tokens[i], i, notes.get(i, "")) for i in ids]
+    if isinstance(tokenizer, CharacterBPE | WordPiece):
+        unknown = tokenizer.vocabulary.get(tokenizer.unknown or "")
+    else:
+        unknown = tokenizer.unknown_id
+        notes = {i: f"{score:.1f}" for i, (_, score) in enumerate(tokenizer.pieces) if i != unknown}
     return [
-        Piece(
-            _visible(tokenizer.tokens[i]), i, "" if i == unknown else scores[i], b"", i == unknown
-        )
-        for i in ids
+        Piece(_visible(tokenizer.tokens[i]), i, notes.get(i, ""), b"", i == unknown) for i in ids
     ]
 
 
-def _byte_piece(data: bytes, number: int, rank: int | None) -> Piece:
-    piece = Piece("", number, "" if rank is None else f"r{rank}", data)
+def _byte_piece(data: bytes, number: int, note: str) -> Piece:
+    piece = Piece("", number, note, data)
     label = data.hex(" ").upper() if piece.broken else _visible(data.decode())
     return piece._replace(label=label)
 
