@@ -381,7 +381,7 @@ CANNOT_RUN = {
     PARTS: {
         *("attention.silence_head", "model.without_head"),
         *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
-        *("parallel.require_chunks", "parallel.gather_whole"),
+        "parallel.require_chunks",
         *("compression.smooth_", "compression.watched", "compression.scheme_words"),
     },
     FILES: {
