@@ -164,14 +164,6 @@ CONTESTS = (
               f"transformers, {how}")
         for how in ("one answer at a time", "one group at a time", "one batch")
     ),
-    Contest(
-        "serving many requests",
-        "transformers' generate_batch",
-        "serving",
-        "times theirs",
-        {"measured": "together", "contestant": "ours, chunked"},
-        about=("model", "requests"),
-    ),
     _searching("exact search of vectors", "exact", "faiss"),
     _searching("IVF", "IVF", "faiss", "nprobe"),
     _searching("PQ", "PQ", "faiss"),

@@ -36,7 +36,6 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "front_door": (),
     "rewards": (),
     "retrieval": (),
-    "serving": ("--clients",),
     "compression": (),
 }
 README = Path(__file__).parents[1] / "README.md"

@@ -522,9 +522,7 @@ for bits in (None, 8, 4, 2):
 # %% id="engines-none-compression-quantised-pool"
 from course_lib.serving import Engine, Request, empty_pool, generate_all
 
-prompts = [
-    course_tokenizer().encode(text) for text in ("import os\nimport", "def main(", "for i in")
-]
+prompts = list(map(course_tokenizer().encode, ("import os\nimport", "def main(", "for i in")))
 for bits in (32, 8, 4):
     make_pool = empty_pool if bits == 32 else compression.quantised_pool(bits)
     engine = Engine(model, num_blocks=64, make_pool=make_pool)
@@ -535,8 +533,8 @@ for bits in (32, 8, 4):
     rows = [torch.tensor([prompt], device=device) for prompt in prompts]
     equal = texts == [generate(cached, row, 12)[0].tolist() for row in rows]
     size = engine.runner.nbytes / (64 * 16)
-    print(f"{bits:2} bits: {size:5.0f} bytes per token, tokens as in the contiguous cache: {equal}, "
-          f"all blocks free again: {engine.blocks.free == 64}")  # fmt: skip
+    print(f"{bits:2} bits: {size:5.0f} bytes per token, all blocks free again:", end=" ")
+    print(f"{engine.blocks.free == 64}, tokens as in the contiguous cache: {equal}")
 
 # %% [markdown] id="8-fewer-weights"
 # ## 8 · Fewer weights
