@@ -1,8 +1,8 @@
 """The part of a notebook that must run before some of its cells can.
 
 A cell is needed if it binds a name that is needed further down, or if it uses an object that is:
-it may change it. Imported names are no such objects, so a cell that only needs imports is
-preceded by imports alone.
+it may change it. Whoever calls a function needs what the function reads, too. Imported names are no
+such objects, so a cell that only needs imports is preceded by imports alone.
 
 Taught in:        none
 Checked against:  the whole notebook, run from top to bottom
@@ -10,7 +10,7 @@ Checked against:  the whole notebook, run from top to bottom
 
 import ast
 import builtins
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -40,10 +40,32 @@ def _names(code: str) -> _Names:
     return _Names(frozenset(imported), frozenset(bound), frozenset(read - set(dir(builtins))))
 
 
+def _read_by_functions(cells: Sequence[str]) -> dict[str, set[str]]:
+    """Return the names that each function or class of a notebook reads, by its name."""
+    found: dict[str, set[str]] = {}
+    for code in cells:
+        for node in ast.parse(code).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.setdefault(node.name, set()).update(_names(ast.unparse(node)).read)
+    return found
+
+
+def _with_what_they_read(names: Collection[str], functions: Mapping[str, set[str]]) -> set[str]:
+    """Return the names, with all that is read by the functions among them, and so on."""
+    found, left = set[str](), list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += functions.get(name, ())
+    return found
+
+
 def needed_cells(cells: Sequence[str], wanted: Collection[int]) -> list[int]:
     """Return the places of the cells to run, in order, so that the wanted ones can; these too."""
     names = [_names(code) for code in cells]
     imports = {name for each in names for name in each.imported}
+    functions = _read_by_functions(cells)
     chosen = set(wanted)
     needed: set[str] = set()
     for at in range(len(cells) - 1, -1, -1):
@@ -52,5 +74,5 @@ def needed_cells(cells: Sequence[str], wanted: Collection[int]) -> list[int]:
         touches = each.read & needed - imports
         if at in chosen or binds or touches:
             chosen.add(at)
-            needed |= each.read
+            needed |= _with_what_they_read(each.read, functions)
     return sorted(chosen)
