@@ -285,7 +285,9 @@ def _build(options: argparse.Namespace) -> int:
     if options.html:
         from course_lib.authoring.edition import write_edition
 
-        print(write_edition(Path(options.html), moving=() if options.still else SYLLABUS)[0])
+        named = [find_notebook(name) for name in options.notebooks]
+        moving = () if options.still else named or SYLLABUS
+        print(write_edition(Path(options.html), moving=moving)[0])
         return 0
     from course_lib.authoring.build import build
 
@@ -390,7 +392,7 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "For authors: runs notebooks/source/NN_name.py and stores the result as a notebook. With "
         "--html the stored notebooks become pages that need no network and no kernel. What the "
         "explorers show is drawn for every stop of their controls, which takes minutes the first "
-        "time; with --still they stay pictures.",
+        "time; of notebooks that are not named, or with --still, they stay pictures.",
     ),
 }
 

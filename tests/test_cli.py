@@ -485,3 +485,23 @@ def test_train_goes_on_and_stores_a_model(
     message = capsys.readouterr().err
     assert "There are: course-model, quick, " in message
     assert "assistant-grpo" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "slugs"),
+    [
+        ([], [each.slug for each in SYLLABUS]),
+        (["04", "rope"], ["softmax", "rope"]),
+        (["--still"], []),
+    ],
+)
+def test_pages_move_where_notebooks_are_named(tmp_path, monkeypatch, words, slugs):
+    asked = []
+
+    def written(folder, moving):
+        asked.append((folder, [each.slug for each in moving]))
+        return [folder / "index.html"]
+
+    monkeypatch.setattr("course_lib.authoring.edition.write_edition", written)
+    assert cli.main(["build", "--html", str(tmp_path), *words]) == 0
+    assert asked == [(tmp_path, slugs)]
