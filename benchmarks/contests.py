@@ -164,6 +164,25 @@ CONTESTS = (
               f"transformers, {how}")
         for how in ("one answer at a time", "one group at a time", "one batch")
     ),
+    Contest(
+        "serving many requests",
+        "transformers' generate_batch",
+        "serving",
+        "times theirs",
+        {"measured": "together", "contestant": "ours, chunked"},
+        about=("model", "requests"),
+    ),
+    *(
+        Contest(
+            f"training step on two ranks{how}",
+            f"torch's {peer}",
+            "parallel",
+            "times ours",
+            {"measured": "a step on two ranks", "contestant": f"torch, {peer}"},
+            about=("contestant",),
+        )
+        for how, peer in (("", "DDP"), (", sharded", "fully_shard"))
+    ),
     _searching("exact search of vectors", "exact", "faiss"),
     _searching("IVF", "IVF", "faiss", "nprobe"),
     _searching("PQ", "PQ", "faiss"),

@@ -1,6 +1,6 @@
 """All measurements of one machine, gathered: a table, a picture, and the summary in the README.
 
-    python -m benchmarks.report             measure everything anew (most of an hour), then gather
+    python -m benchmarks.report             measure everything anew (more than an hour), then gather
     python -m benchmarks.report --stored    gather what is stored
 
 Every number is a ratio within one run: how many times as fast as its peer the course was, on the
@@ -37,6 +37,8 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "rewards": (),
     "retrieval": (),
     "compression": (),
+    "serving": ("--clients",),
+    "parallel": (),
 }
 README = Path(__file__).parents[1] / "README.md"
 LEGEND = "A dot is the median of the rounds; the line through it holds the middle half of them."
