@@ -97,6 +97,7 @@ def together_rows(name: str, model: DecoderLM, count: int, budget: float) -> lis
     requests, theirs = requests_of(count), as_transformers(model)
     runs: dict[str, Callable[[], Texts]] = {
         THEIRS: lambda: their_batches(theirs, requests),
+        "ours, fused": lambda: generate_all(engine_of(model, fused=True), requests),
         "ours, chunked": lambda: generate_all(engine_of(model), requests),
         "ours, static": lambda: generate_all(engine_of(model, "static"), requests),
         "ours, padded batches": lambda: padded_batches(model, requests),

@@ -380,7 +380,8 @@ CANNOT_RUN = {
     },
     PARTS: {
         *("attention.silence_head", "model.without_head"),
-        *("flash.forward_tiles", "flash.backward_tiles", "serving.grouped"),
+        *("flash.forward_tiles", "flash.backward_tiles"),
+        *("serving.grouped", "serving.step_of"),
         "parallel.require_chunks",
         *("compression.smooth_", "compression.watched", "compression.scheme_words"),
     },

@@ -23,7 +23,7 @@ from course_lib.generation.cached_reader import (
 )
 from course_lib.generation.compiled import CompiledDecoder
 from course_lib.generation.decoding import generate, stream, stream_text
-from course_lib.generation.fused import FusedDecoder
+from course_lib.generation.fused import FusedDecoder, why_not_fused
 from course_lib.generation.processors import (
     GREEDY,
     NO_TOKEN,
@@ -93,4 +93,5 @@ __all__ = [
     "tokens_per_pass",
     "tokens_through_layers",
     "verify",
+    "why_not_fused",
 ]

@@ -54,7 +54,8 @@ class FusedDecoder:
 
     @torch.no_grad()
     def __init__(self, model: DecoderLM) -> None:
-        _check(model)
+        if reason := why_not_fused(model):
+            raise ValueError(reason)
         self.config = model.config
         self.embedding = model.model.embed_tokens.weight.detach()
         self.layers = [_fused(block, model) for block in model.blocks]
@@ -97,8 +98,8 @@ class FusedDecoder:
         for layer, own_cache in zip(self.layers, cache, strict=True):
             x = self._block(x, layer, own_cache, rotations, mask, batch)
         x = x.view(batch, tokens, -1)
-        x = self._norm(x[:, -1:] if last_only else x)
-        return Output((x.flatten(0, 1) @ self.head).view(batch, -1, self.head.shape[1]))
+        x = x[:, -1:] if last_only else x
+        return Output(self.logits(x.flatten(0, 1)).view(batch, -1, self.head.shape[1]))
 
     def _block(
         self,
@@ -109,24 +110,43 @@ class FusedDecoder:
         mask: Tensor | None,
         batch: int,
     ) -> Tensor:
-        config, tokens = self.config, x.shape[0] // batch
-        queries, groups = config.num_attention_heads, config.num_key_value_heads
-        qkv = _product(self._norm(x), layer.qkv, layer.qkv_bias)
-        heads = qkv.view(batch, tokens, queries + 2 * groups, config.head_dim)
-        qk, v = heads.narrow(2, 0, queries + groups), heads.narrow(2, queries + groups, groups)
-        if layer.qk_norm is not None:
-            qk = self._norm(qk) * layer.qk_norm
-        qk = torch.view_as_real(_as_complex(qk) * rotations).view(qk.shape).transpose(1, 2)
+        tokens = x.shape[0] // batch
+        qk, v = self.project(x, layer, rotations, (batch, tokens))
+        qk, queries = qk.transpose(1, 2), self.config.num_attention_heads
+        groups = qk.shape[1] - queries
         q, k = qk.narrow(1, 0, queries), qk.narrow(1, queries, groups)  # (B, H or G, T, D)
         keys, values = cache.append(k, v.transpose(1, 2))
         read = F.scaled_dot_product_attention(
             q, keys, values, attn_mask=mask, scale=1.0, enable_gqa=queries != groups
         )
-        x = x + _product(read.transpose(1, 2).reshape(len(x), -1), layer.out, layer.out_bias)
+        return self.finish(x, layer, read.transpose(1, 2).reshape(len(x), -1))
+
+    def project(
+        self, x: Float[Tensor, "N C"], layer: FusedLayer, rotations: Tensor, lead: Sequence[int]
+    ) -> tuple[Float[Tensor, "*lead HG D"], Float[Tensor, "*lead G D"]]:
+        """Return queries and keys together, scaled and rotated, and values; N is seen as `lead`."""
+        config = self.config
+        queries, groups = config.num_attention_heads, config.num_key_value_heads
+        qkv = _product(self._norm(x), layer.qkv, layer.qkv_bias)
+        heads = qkv.view(*lead, queries + 2 * groups, config.head_dim)
+        qk, v = heads.narrow(-2, 0, queries + groups), heads.narrow(-2, queries + groups, groups)
+        if layer.qk_norm is not None:
+            qk = self._norm(qk) * layer.qk_norm
+        return torch.view_as_real(_as_complex(qk) * rotations).view(qk.shape), v
+
+    def finish(
+        self, x: Float[Tensor, "N C"], layer: FusedLayer, read: Float[Tensor, "N HD"]
+    ) -> Float[Tensor, "N C"]:
+        """Return the stream after a block whose attention has read `read`."""
+        x = x + _product(read, layer.out, layer.out_bias)
         gate_up = self._norm(x) @ layer.gate_up
         width = len(layer.down)
         hidden = F.silu(gate_up.narrow(1, 0, width)) * gate_up.narrow(1, width, width)
         return torch.addmm(x, hidden, layer.down)
+
+    def logits(self, x: Float[Tensor, "N C"]) -> Float[Tensor, "N V"]:
+        """Return the logits that the stream after the last block gives."""
+        return self._norm(x) @ self.head
 
     def _norm(self, x: Tensor) -> Tensor:
         """Divide by the root of the sum of squares; the root of C is in the matrix that follows."""
@@ -202,7 +222,8 @@ def _altered(model: DecoderLM) -> list[str]:
     return found
 
 
-def _check(model: DecoderLM) -> None:
+def why_not_fused(model: DecoderLM) -> str | None:
+    """Return why a model cannot be laid out in this way, or None if it can."""
     config = model.config
     plain = config.hidden_act == "silu" and not any(map(config.is_sparse, range(len(model.blocks))))
     rope = config.rope_parameters
@@ -210,20 +231,21 @@ def _check(model: DecoderLM) -> None:
     partial = rope.get("partial_rotary_factor", 1.0) != 1
     slides = any(config.window_of(layer) for layer in range(config.num_hidden_layers))
     if isinstance(model, GPT2) or not plain or stretched or partial or slides:
-        raise ValueError(
+        return (
             "the fused path is for dense decoders with SwiGLU and plain RoPE; got "
             f"{config.model_type} with {config.hidden_act}, experts={config.num_experts}, "
             f"sliding_window={config.sliding_window}, rope_parameters={dict(rope)}. "
             "Generate with the model itself."
         )
     if altered := _altered(model):
-        raise ValueError(
+        return (
             "the fused path reads weights and calls no layer, so it would leave out what a hook or "
             f"a replaced layer does; got one at {altered[0]} ({len(altered)} in all). "
             "Remove hooks and merge adapters, or generate with the model itself."
         )
     if model.lm_head.weight.dtype != torch.float32:
-        raise ValueError(
+        return (
             f"the fused path rotates features as complex float32 numbers; got weights in "
             f"{model.lm_head.weight.dtype}. Call model.float(), or generate with the model itself."
         )
+    return None

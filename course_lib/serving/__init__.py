@@ -4,9 +4,9 @@ Small files, in the order in which the notebook reads them: `estimates` (Little'
 roofline), `blocks` and `prefix_hashes` (who holds which part of the cache), `pools` (its memory),
 `paged_attention` (attention through block tables), `request`, `scheduler` (who takes part in the
 next step), `sampler`, `drafting`, `json_grammar`, `json_schema` and `json_mask` (output that fits a
-schema), `runner` and `engine` (the whole), `simulation` (the scheduler without a model). On top,
-for `course serve`: `worker` (the engine in a thread), `protocol` (OpenAI's requests and answers),
-`server` and `statistics`.
+schema), `runner`, `fused_runner` and `engine` (the whole), `simulation` (the scheduler without a
+model). On top, for `course serve`: `worker` (the engine in a thread), `protocol` (OpenAI's requests
+and answers), `server` and `statistics`.
 
     engine = Engine(model)
     generate_all(engine, [Request(prompt=(5, 3, 8)), Request(prompt=(5, 3), max_new_tokens=9)])
@@ -23,10 +23,19 @@ from course_lib.serving.estimates import (
     served_tokens_per_second,
     unused_fraction,
 )
+from course_lib.serving.fused_runner import FusedRunner
 from course_lib.serving.json_grammar import Grammar
 from course_lib.serving.json_mask import JsonMask, TokenTree
 from course_lib.serving.json_schema import any_object, schema_grammar
-from course_lib.serving.paged_attention import Group, Row, grouped, paged_attention, slots
+from course_lib.serving.paged_attention import (
+    Group,
+    Row,
+    Step,
+    grouped,
+    paged_attention,
+    slots,
+    step_of,
+)
 from course_lib.serving.pools import Pool, blocks_of, empty_pool
 from course_lib.serving.prefix_hashes import block_hashes, hash_block
 from course_lib.serving.request import Job, Request, TokenLogprobs
@@ -39,6 +48,7 @@ __all__ = [
     "Chunk",
     "Engine",
     "Event",
+    "FusedRunner",
     "Grammar",
     "Group",
     "Job",
@@ -52,6 +62,7 @@ __all__ = [
     "Row",
     "Scheduler",
     "Statistics",
+    "Step",
     "TokenLogprobs",
     "TokenTree",
     "any_object",
@@ -69,5 +80,6 @@ __all__ = [
     "schema_grammar",
     "served_tokens_per_second",
     "slots",
+    "step_of",
     "unused_fraction",
 ]

@@ -27,6 +27,7 @@ from torch import Tensor
 from course_lib.model import DecoderLM
 from course_lib.serving.blocks import BlockManager
 from course_lib.serving.drafting import ngram_draft
+from course_lib.serving.fused_runner import FusedRunner
 from course_lib.serving.paged_attention import Row
 from course_lib.serving.pools import MakePool, empty_pool
 from course_lib.serving.prefix_hashes import HashBlock, hash_block
@@ -50,7 +51,8 @@ class Event(NamedTuple):
 
 
 class Engine:
-    """A model that serves many requests at once from one paged cache."""
+    """A model that serves many requests at once from one paged cache; `fused` copies its weights
+    into a layout with fewer operations, which is faster."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Engine:
         keep_prefixes: bool = True,
         hash_one: HashBlock = hash_block,
         make_pool: MakePool = empty_pool,
+        fused: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.context = model.config.max_position_embeddings
@@ -74,7 +77,8 @@ class Engine:
         self.scheduler = Scheduler(
             self.blocks, token_budget=token_budget, max_running=max_running, policy=policy
         )
-        self.runner = PagedRunner(model, num_blocks, block_size, make_pool)
+        make_runner = FusedRunner if fused else PagedRunner
+        self.runner = make_runner(model, num_blocks, block_size, make_pool)
         self.max_waiting, self.draft_tokens, self.clock = max_waiting, draft_tokens, clock
         self.statistics = Statistics()
         self._count = 0

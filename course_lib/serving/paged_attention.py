@@ -76,6 +76,30 @@ def slots(rows: Sequence[Row], block_size: int) -> list[int]:
     ]
 
 
+class Step(NamedTuple):
+    """All new tokens of a step: what they are, where they stand, whom they belong to."""
+
+    ids: Int[Tensor, " N"]
+    positions: Int[Tensor, " N"]
+    places: Int[Tensor, " N"]  # in the cache
+    groups: list[Group]
+
+    def masks(self, block_size: int, window: int | None = None) -> list[Bool[Tensor, "B 1 T S"]]:
+        """Return for each group which places its queries may read."""
+        return [group.mask(block_size, window) for group in self.groups]
+
+
+def step_of(rows: Sequence[Row], block_size: int, device: torch.device | str = "cpu") -> Step:
+    """Return the tokens of some rows; rows with equally many tokens must be neighbours."""
+    groups = grouped(rows, device)
+    return Step(
+        torch.tensor([token for row in rows for token in row.ids], device=device),
+        torch.cat([group.positions.flatten() for group in groups]),
+        torch.tensor(slots(rows, block_size), device=device),
+        groups,
+    )
+
+
 def paged_attention(
     q: Float[Tensor, "H N D"],
     pool: Pool,

@@ -22,7 +22,7 @@ from torch import Tensor
 from course_lib.attention import MultiHeadAttention, merge_heads, split_heads
 from course_lib.model import DecoderLM
 from course_lib.model.decoder import Rotation
-from course_lib.serving.paged_attention import Group, Row, grouped, paged_attention, slots
+from course_lib.serving.paged_attention import Row, Step, paged_attention, step_of
 from course_lib.serving.pools import MakePool, Pool, empty_pool
 
 
@@ -60,34 +60,34 @@ class PagedRunner:
         """Read the new tokens of all rows; return logits after the last `scored` of each row."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
         ordered = [rows[i] for i in order]
-        hidden = self._hidden(ordered)  # (N, C)
+        stream = self._stream(ordered)  # (N, C)
         chosen: list[int] = []
         end = 0
         for place, row in zip(order, ordered, strict=True):
             end += len(row.ids)
             chosen += range(end - scored[place], end)
-        logits = self.model.lm_head(
-            hidden[torch.tensor(chosen, dtype=torch.long, device=self.device)]
-        )
+        logits = self._logits(stream[torch.tensor(chosen, dtype=torch.long, device=self.device)])
         parts = logits.split([scored[i] for i in order])
         found = dict(zip(order, parts, strict=True))
         return [found[i] for i in range(len(rows))]
 
-    def _hidden(self, rows: Sequence[Row]) -> Float[Tensor, "N C"]:
-        device = self.device
-        ids = torch.tensor([[token for row in rows for token in row.ids]], device=device)
-        groups = grouped(rows, device)
-        positions = torch.cat([group.positions.flatten() for group in groups])
-        places = torch.tensor(slots(rows, self.block_size), device=device)
+    def _stream(self, rows: Sequence[Row]) -> Float[Tensor, "N C"]:
+        """Return the residual stream of all tokens after the last block."""
+        step = step_of(rows, self.block_size, self.device)
         windows = {self.model.config.window_of(i) for i in range(len(self.pools))}
-        masks = {w: [group.mask(self.block_size, w) for group in groups] for w in windows}
-        x, rotate = self.model.embed(ids, positions), self.model.rotation(positions)
+        masks = {w: step.masks(self.block_size, w) for w in windows}
+        x = self.model.embed(step.ids[None], step.positions)
+        rotate = self.model.rotation(step.positions)
         for layer, (block, pool) in enumerate(zip(self.model.blocks, self.pools, strict=True)):
             own = masks[self.model.config.window_of(layer)]
             normed = block.input_layernorm(x)  # type: ignore[operator]
-            x = x + _attend(block.self_attn, normed, rotate, pool, places, groups, own)  # type: ignore[arg-type]
+            x = x + _attend(block.self_attn, normed, rotate, pool, step, own)  # type: ignore[arg-type]
             x = x + block.mlp(block.post_attention_layernorm(x))  # type: ignore[operator]
-        return self.model.last_norm(x)[0]
+        return x[0]
+
+    def _logits(self, stream: Float[Tensor, "N C"]) -> Float[Tensor, "N V"]:
+        """Return the logits of some tokens."""
+        return self.model.lm_head(self.model.last_norm(stream[None])[0])
 
 
 def _attend(
@@ -95,8 +95,7 @@ def _attend(
     x: Float[Tensor, "one N C"],
     rotate: Rotation | None,
     pool: Pool,
-    places: Tensor,
-    groups: Sequence[Group],
+    step: Step,
     masks: Sequence[Tensor],
 ) -> Float[Tensor, "one N C"]:
     """Return what the layer's attention reads, with its keys and values written into the pool."""
@@ -106,8 +105,8 @@ def _attend(
     if rotate is not None:
         q, k = rotate(q), rotate(k)
     new = torch.cat((k, v), dim=1)[0].transpose(0, 1)  # (N, 2G, D)
-    pool.write(places, new)
-    read = paged_attention(q[0], pool, groups, masks, attention.scale)
+    pool.write(step.places, new)
+    read = paged_attention(q[0], pool, step.groups, masks, attention.scale)
     output: Tensor = attention.o_proj(merge_heads(read[None]))
     return output
 

@@ -647,16 +647,21 @@ this_machine = Device("this machine", peak, bandwidth, 0)
 # %% tags=["nbval-ignore-output"] id="print-f-peak-1e9-0f-gflops"
 print(f"{peak / 1e9:.0f} GFLOPS, {bandwidth / 1e9:.0f} GB per second")
 for batch in (1, 4, 16):
-    engine = Engine(model, num_blocks=256)
     requests = [Request((5, 6, 7, n), 33) for n in range(batch)]
-    spent = seconds_of(partial(generate_all, engine, requests), repeat=2)
     limit = serving.served_tokens_per_second(model.config, this_machine, batch, 20, "float32")
-    print(f"{batch:2} requests: at most {limit:6.0f} tokens/s, measured {33 * batch / spent:6.0f}")
+    measured = []
+    for fused in (False, True):
+        engine = Engine(model, num_blocks=256, fused=fused)
+        spent = seconds_of(partial(generate_all, engine, requests), repeat=2)
+        measured.append(f"{33 * batch / spent:6.0f}")
+    print(f"{batch:2} requests: at most {limit:6.0f} tokens/s, measured", ", fused".join(measured))
 
 # %% [markdown] id="the-limit-is-never-reached-for"
 # The limit is never reached. For a model this small a step has many short operations, and starting them takes longer than what
-# they compute. That is why the measured number grows with the batch even where the formula says that arithmetic is the limit. In
-# a large model this overhead is a small part of a step, and the measured number comes closer to the limit.
+# they compute. That is why the measured number grows with the batch even where the formula says that arithmetic is the limit.
+# `fused=True` copies the weights into the layout of [Generation](12_generation.ipynb)'s `FusedDecoder`, which has fewer
+# operations; `course serve` does so for small models. In a large model this overhead is a small part of a step, and the measured
+# number comes closer to the limit.
 #
 # Planning costs something too. It is Python code that touches no tensor:
 

@@ -12,8 +12,10 @@ import urllib.request
 
 import pytest
 
+import course_lib
 from course_lib.accounting.models import MODELS
-from course_lib.serving.command import blocks_for
+from course_lib.serving import FusedRunner, command
+from course_lib.serving.command import blocks_for, engine_for
 
 
 @pytest.fixture
@@ -58,3 +60,13 @@ def test_the_cache_is_sized_by_the_model():
     config = MODELS["Qwen3-8B"]
     per_block = 16 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 2
     assert blocks_for(config, "bfloat16") == 2 * 10**9 // per_block
+
+
+def test_a_small_model_is_copied_into_the_faster_layout(monkeypatch):
+    model = course_lib.load(device="cpu")
+    assert isinstance(engine_for(model, 4).runner, FusedRunner)
+    monkeypatch.setattr(command, "COPIED", 1000)
+    assert not isinstance(engine_for(model, 4).runner, FusedRunner)
+    monkeypatch.undo()
+    model.model.lm_head.register_forward_hook(lambda *_: None)
+    assert not isinstance(engine_for(model, 4).runner, FusedRunner)

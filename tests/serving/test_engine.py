@@ -1,5 +1,6 @@
 """The engine: 200 requests at random give what each gives alone, and every block is free again."""
 
+import copy
 import random
 
 import jaxtyping
@@ -87,6 +88,18 @@ SETTINGS = {
     "continuous": {"num_blocks": 40, "block_size": 4, "policy": "continuous"},
     "collisions": {"num_blocks": 40, "block_size": 4, "hash_one": lambda p, t: bytes([sum(t) % 3])},
 }
+
+
+def test_fused_weights_give_the_same_texts(model):
+    rng, single = random.Random(0), copy.deepcopy(model).float()
+    requests = [any_request(rng) for _ in range(40)]
+    engine = Engine(single, num_blocks=16, block_size=4, token_budget=13, fused=True)
+    found = generate_all(engine, requests)
+    assert engine.statistics.preemptions > 0
+    assert found == [alone(single, request) for request in requests]
+    nothing_left(engine)
+    with pytest.raises(ValueError, match="float64"):
+        Engine(model, fused=True)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())

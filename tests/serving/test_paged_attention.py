@@ -6,7 +6,7 @@ import torch
 from course_lib.attention import KVCache, causal_mask, grouped_query_attention
 from course_lib.device import seeded
 from course_lib.model import ModelConfig, build_model
-from course_lib.serving import PagedRunner, Pool, Row, grouped, paged_attention, slots
+from course_lib.serving import FusedRunner, PagedRunner, Pool, Row, grouped, paged_attention, slots
 
 H, G, D, SIZE = 6, 2, 5, 3
 
@@ -58,13 +58,25 @@ def test_rows_with_equally_many_tokens_are_one_group():
     assert slots(rows, 3) == [2 * 3, 1 * 3, 4 * 3 + 2, 3 * 3]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["qwen3", "qwen3_moe", "qwen2 sliding", "llama3", "mistral", "qwen3 yarn and biases"],
-)
+ALL = ["qwen3", "qwen3_moe", "qwen2 sliding", "llama3", "mistral", "qwen3 yarn and biases"]
+DENSE = ["qwen3", "llama3", "qwen3 yarn and biases"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_runner_gives_each_row_what_the_model_gives_it_alone(name, tiny):
     model = tiny(name).double()
-    runner = PagedRunner(model, 20, SIZE)
+    compare_with_the_model_alone(PagedRunner(model, 20, SIZE), model)
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_so_does_the_runner_on_fused_weights(name, tiny):
+    model = tiny(name).requires_grad_(False)
+    for weight in model.parameters():
+        weight += 0.1 * torch.randn(weight.shape, generator=seeded(weight.numel()))
+    compare_with_the_model_alone(FusedRunner(model, 20, SIZE), model)
+
+
+def compare_with_the_model_alone(runner, model):
     rng = seeded(1)
     texts = [torch.randint(101, (n,), generator=rng).tolist() for n in (7, 4, 11)]
     tables = [[3, 9, 1], [4, 8], [5, 0, 7, 6]]
