@@ -89,9 +89,7 @@ def with_opening(text: str, stem: str) -> str:
     second = list(_SECOND.finditer(bare))[1:2]
     place = second[0].start() if second else len(bare)
     said = "\n".join(f"# {line}" for line in links(stem).splitlines())
-    cells = (
-        f'# %% [markdown] id="{ELSEWHERE}"\n{said}\n\n# %% id="{SETUP}"\n{setup_code()}\n\n'
-    )
+    cells = f'# %% [markdown] id="{ELSEWHERE}"\n{said}\n\n# %% id="{SETUP}"\n{setup_code()}\n\n'
     return bare[:place] + cells + bare[place:]
 
 
