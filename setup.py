@@ -1,15 +1,20 @@
 """Carry the notebooks in the wheel, so that an installed course can give learners their copy.
 
-Everything else about the package is in pyproject.toml.
+Everything else about the package is in pyproject.toml, apart from its description: that is the
+README with links that also lead somewhere outside the repository.
 """
 
+import re
+import tomllib
 from pathlib import Path
 from shutil import copy2
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-NOTEBOOKS = Path(__file__).parent / "notebooks"
+HERE = Path(__file__).parent
+NOTEBOOKS = HERE / "notebooks"
+LINK = re.compile(r"(!?)\[((?:!\[[^\]]*\]\([^)]*\))?[^\]]*)\]\(((?!https?:)[^)]+)\)")
 
 
 class BuildWithNotebooks(build_py):
@@ -20,10 +25,33 @@ class BuildWithNotebooks(build_py):
         super().run()
         if self.editable_mode:
             return
+        notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
+        if not notebooks:
+            raise FileNotFoundError(f"the wheel carries the notebooks, and {NOTEBOOKS} has none.")
         target = Path(self.build_lib, "course_lib", "notebooks")
         target.mkdir(parents=True, exist_ok=True)
-        for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        for notebook in notebooks:
             copy2(notebook, target)
 
 
-setup(cmdclass={"build_py": BuildWithNotebooks})
+def description() -> str:
+    """Return the README, its links into the repository written in full."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    repository, tag = project["urls"]["Repository"], f"v{project['version']}"
+
+    def whole(link: re.Match[str]) -> str:
+        mark, text, place = link.groups()
+        kind = "raw" if mark else "blob"
+        address = f"{repository}/{kind}/{tag}/{place}"
+        if place.startswith("../../"):
+            address = f"{repository}/{place.removeprefix('../../')}"
+        return f"{mark}[{LINK.sub(whole, text)}]({address})"
+
+    return LINK.sub(whole, (HERE / "README.md").read_text(encoding="utf-8"))
+
+
+setup(
+    cmdclass={"build_py": BuildWithNotebooks},
+    long_description=description(),
+    long_description_content_type="text/markdown",
+)
