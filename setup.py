@@ -14,7 +14,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE / "notebooks"
-LINK = re.compile(r"(!?)\[((?:!\[[^\]]*\]\([^)]*\))?[^\]]*)\]\(((?!https?:)[^)]+)\)")
+LINK = re.compile(r"(!\[[^\]\[]*)?\]\(((?!https?:)[^)]+)\)")  # of an image, or of a text
 
 
 class BuildWithNotebooks(build_py):
@@ -40,12 +40,10 @@ def description() -> str:
     repository, tag = project["urls"]["Repository"], f"v{project['version']}"
 
     def whole(link: re.Match[str]) -> str:
-        mark, text, place = link.groups()
-        kind = "raw" if mark else "blob"
-        address = f"{repository}/{kind}/{tag}/{place}"
-        if place.startswith("../../"):
-            address = f"{repository}/{place.removeprefix('../../')}"
-        return f"{mark}[{LINK.sub(whole, text)}]({address})"
+        image, place = link.groups(default="")
+        inside = f"{'raw' if image else 'blob'}/{tag}/{place}"
+        path = place.removeprefix("../../") if place.startswith("../../") else inside
+        return f"{image}]({repository}/{path})"
 
     return LINK.sub(whole, (HERE / "README.md").read_text(encoding="utf-8"))
 
