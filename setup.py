@@ -11,6 +11,7 @@ from shutil import copy2
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+from setuptools.dist import Distribution
 
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE / "notebooks"
@@ -34,6 +35,14 @@ class BuildWithNotebooks(build_py):
             copy2(notebook, target)
 
 
+class WithSettings(Distribution):
+    """Install the setting of Jupyter's server also where the installation points to this folder."""
+
+    def has_data(self) -> bool:
+        """Answer by the name under which an editable installation asks."""
+        return bool(self.has_data_files())
+
+
 def description() -> str:
     """Return the README, its links into the repository written in full."""
     project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -49,6 +58,7 @@ def description() -> str:
 
 
 setup(
+    distclass=WithSettings,
     cmdclass={"build_py": BuildWithNotebooks},
     long_description=description(),
     long_description_content_type="text/markdown",

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -51,6 +52,20 @@ def test_wheel_carries_notebooks_and_data_and_finds_them(wheel, tmp_path):
     data = {path.name for path in (ROOT / "course_lib").rglob("*.safetensors")}
     packed = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert data <= packed
+
+
+def test_wheel_is_small_and_switches_the_save_hook_on(wheel):
+    assert wheel.stat().st_size <= 30_000_000
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (settings,) = (name for name in names if "jupyter_server_config.d" in name)
+        assert settings.endswith("data/etc/jupyter/jupyter_server_config.d/llm-insides.json")
+        assert b"course_lib.study.display.saving" in archive.read(settings)
+        (facts,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        said = archive.read(facts).decode()
+    links = re.findall(r"\]\(([^)]+)\)", said)
+    assert len(links) > 10
+    assert all(link.startswith("https://") for link in links), "they lead somewhere from anywhere"
 
 
 @pytest.fixture(scope="module")
