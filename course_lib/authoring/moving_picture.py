@@ -72,7 +72,7 @@ def write(path: Path = FILE) -> Path:
     control = stops(MOVED, explorer.controls[MOVED])
     places = walk(control)
     drawn = {at: frame(explorer, control, at) for at in sorted(set(places))}
-    palette = drawn[control.start].quantize(COLOURS)
+    palette = drawn[control.start].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
     frames = [drawn[at].quantize(palette=palette, dither=Image.Dither.NONE) for at in places]
     ends = {0, len(control.values) - 1, control.start}
     first, *others = frames
