@@ -1,28 +1,33 @@
 """Carry the notebooks in the wheel, so that an installed course can give learners their copy.
 
+A copy has no outputs, so the wheel has none either: they would take a third of its size.
 Everything else about the package is in pyproject.toml, apart from its description: that is the
 README with links that also lead somewhere outside the repository.
 """
 
+import json
 import re
+import sys
 import tomllib
 from pathlib import Path
-from shutil import copy2
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.dist import Distribution
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from course_lib.study.files.merging import without_outputs  # noqa: E402
+
 NOTEBOOKS = HERE / "notebooks"
 LINK = re.compile(r"(!\[[^\]\[]*)?\]\(((?!https?:)[^)]+)\)")  # of an image, or of a text
 
 
 class BuildWithNotebooks(build_py):
-    """Build the package and put the executed notebooks beside its modules."""
+    """Build the package and put the notebooks beside its modules."""
 
     def run(self) -> None:
-        """Copy the notebooks, except where the installation only points to this folder."""
+        """Write the notebooks, except where the installation only points to this folder."""
         super().run()
         if self.editable_mode:
             return
@@ -32,7 +37,9 @@ class BuildWithNotebooks(build_py):
         target = Path(self.build_lib, "course_lib", "notebooks")
         target.mkdir(parents=True, exist_ok=True)
         for notebook in notebooks:
-            copy2(notebook, target)
+            bare = without_outputs(json.loads(notebook.read_text(encoding="utf-8")))
+            text = json.dumps(bare, indent=1, ensure_ascii=False) + "\n"
+            (target / notebook.name).write_text(text, encoding="utf-8", newline="\n")
 
 
 class WithSettings(Distribution):

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +64,10 @@ def test_wheel_is_small_and_switches_the_save_hook_on(wheel):
         assert b"course_lib.study.display.saving" in archive.read(settings)
         (facts,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         said = archive.read(facts).decode()
+        notebook = archive.read("course_lib/notebooks/04_softmax.ipynb").decode()
+    cells = nbformat.reads(notebook, as_version=4).cells
+    assert len(cells) > 50
+    assert not any(cell.get("outputs") for cell in cells), "learners get none"
     links = re.findall(r"\]\(([^)]+)\)", said)
     assert len(links) > 10
     assert all(link.startswith("https://") for link in links), "they lead somewhere from anywhere"
