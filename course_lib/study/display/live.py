@@ -26,16 +26,17 @@ class _StillKinds:
         return Still
 
 
-LIVE = True
-AnyWidget: Any
 widgets: Any
+AnyWidget: Any
 try:
-    import ipywidgets as widgets
-    from anywidget import AnyWidget
+    import anywidget
+    import ipywidgets
 except ModuleNotFoundError as missing:
     if missing.name not in ("ipywidgets", "anywidget"):
         raise
     LIVE, widgets, AnyWidget = False, _StillKinds(), Still
+else:
+    LIVE, widgets, AnyWidget = True, ipywidgets, anywidget.AnyWidget
 
 
 @cache
