@@ -1,29 +1,72 @@
 """Carry the notebooks in the wheel, so that an installed course can give learners their copy.
 
-Everything else about the package is in pyproject.toml.
+A copy has no outputs, so the wheel has none either: they would take a third of its size.
+Everything else about the package is in pyproject.toml, apart from its description: that is the
+README with links that also lead somewhere outside the repository.
 """
 
+import json
+import re
+import sys
+import tomllib
 from pathlib import Path
-from shutil import copy2
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+from setuptools.dist import Distribution
 
-NOTEBOOKS = Path(__file__).parent / "notebooks"
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from course_lib.study.files.merging import without_outputs  # noqa: E402
+
+NOTEBOOKS = HERE / "notebooks"
+LINK = re.compile(r"(!\[[^\]\[]*)?\]\(((?!https?:)[^)]+)\)")  # of an image, or of a text
 
 
 class BuildWithNotebooks(build_py):
-    """Build the package and put the executed notebooks beside its modules."""
+    """Build the package and put the notebooks beside its modules."""
 
     def run(self) -> None:
-        """Copy the notebooks, except where the installation only points to this folder."""
+        """Write the notebooks, except where the installation only points to this folder."""
         super().run()
         if self.editable_mode:
             return
+        notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
+        if not notebooks:
+            raise FileNotFoundError(f"the wheel carries the notebooks, and {NOTEBOOKS} has none.")
         target = Path(self.build_lib, "course_lib", "notebooks")
         target.mkdir(parents=True, exist_ok=True)
-        for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
-            copy2(notebook, target)
+        for notebook in notebooks:
+            bare = without_outputs(json.loads(notebook.read_text(encoding="utf-8")))
+            text = json.dumps(bare, indent=1, ensure_ascii=False) + "\n"
+            (target / notebook.name).write_text(text, encoding="utf-8", newline="\n")
 
 
-setup(cmdclass={"build_py": BuildWithNotebooks})
+class WithSettings(Distribution):
+    """Install the setting of Jupyter's server also where the installation points to this folder."""
+
+    def has_data(self) -> bool:
+        """Answer by the name under which an editable installation asks."""
+        return bool(self.has_data_files())
+
+
+def description() -> str:
+    """Return the README, its links into the repository written in full."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    repository, tag = project["urls"]["Repository"], f"v{project['version']}"
+
+    def whole(link: re.Match[str]) -> str:
+        image, place = link.groups(default="")
+        inside = f"{'raw' if image else 'blob'}/{tag}/{place}"
+        path = place.removeprefix("../../") if place.startswith("../../") else inside
+        return f"{image}]({repository}/{path})"
+
+    return LINK.sub(whole, (HERE / "README.md").read_text(encoding="utf-8"))
+
+
+setup(
+    distclass=WithSettings,
+    cmdclass={"build_py": BuildWithNotebooks},
+    long_description=description(),
+    long_description_content_type="text/markdown",
+)

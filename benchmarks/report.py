@@ -1,4 +1,4 @@
-"""All measurements of one machine, gathered: a table, a picture, and the summary in the README.
+"""All measurements of one machine, gathered: a table, a picture, and the README's words on it.
 
     python -m benchmarks.report             measure everything anew (more than an hour), then gather
     python -m benchmarks.report --stored    gather what is stored
@@ -18,6 +18,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks import in_words
 from benchmarks.contests import CONTESTS, Contest, Gain
 from benchmarks.record import RESULTS
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, new_figure, png_bytes, title
@@ -165,11 +166,23 @@ def report(results: Results) -> str:
 
 def section(results: Results) -> str:
     """Return what the README says about it."""
+    gains = [gain for _, each in found(results) for gain in each]
+    slower = sum(gain.middle < 1 for gain in gains)
+    dates = sorted({result["date"] for result in results.values()})
     return (
-        "Times as fast as the peer, above 1 the course is faster; `benchmarks/results/report.md` "
-        f"has every row.\n\n{summary(results)}\n\n{conditions(results)}\n\n"
-        f"![Every ratio as a dot](benchmarks/results/report.png)\n\n{LEGEND}"
+        f"{in_words.table(results)}\n\nIn brackets: the least and the most, over models and sizes. "
+        f"Both did the same work on the same data, in turns, {machines(results)}, on "
+        f"{' and '.join(dates)}; a GPU is not measured here. These are {len(in_words.TASKS)} of "
+        f"{len(found(results))} comparisons. In all of them together the course was slower in "
+        f"{slower} of {len(gains)} measurements: [the whole report](benchmarks/results/report.md) "
+        "has every one, with the versions of all libraries."
     )
+
+
+def machines(results: Results) -> str:
+    """Return on which processors everything was measured."""
+    each = {(one.get("processor", one["machine"]), one["cores"]) for one in results.values()}
+    return " and ".join(f"on {cores} cores of an {name}" for name, cores in sorted(each))
 
 
 def with_section(readme: str, text: str) -> str:

@@ -21,7 +21,6 @@ OFFLINE = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
-SAVING = ("--ContentsManager.pre_save_hook=course_lib.study.display.saving.keep_static_forms",)
 FIRST_HOUR = """\
 a first hour:
   course lab             open the course and start with 00_start_here
@@ -82,7 +81,12 @@ def _lab(options: argparse.Namespace) -> int:
     print(ensure_workspace(folder))
     print("JupyterLab starts; to stop it, press Ctrl-C here.", flush=True)
     command = [sys.executable, "-m", "jupyterlab", f"{chosen.stem}.ipynb"]
-    return _become([*command, *OFFLINE, *SAVING, *options.for_jupyter], folder)
+    asked = ("--allow-root",) if _is_root() else ()  # JupyterLab asks root for it
+    return _become([*command, *OFFLINE, *asked, *options.for_jupyter], folder)
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def _become(command: list[str], folder: Path) -> int:

@@ -138,7 +138,19 @@ def test_lab_opens_a_notebook_in_the_workspace(
     assert command[:4] == [sys.executable, "-m", "jupyterlab", file]
     assert command[len(command) - len(passed_on) :] == passed_on
     assert "--LabApp.news_url=None" in command
-    assert set(cli.SAVING) < set(command)
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_root_gets_what_jupyterlab_asks_root_for(
+    monkeypatch: pytest.MonkeyPatch, root: bool
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(workspace, "ensure_workspace", lambda folder: f"made {folder}")
+    monkeypatch.setattr(cli, "_become", lambda command, folder: started.append(command) or 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0 if root else 1000, raising=False)
+    assert cli.main(["lab", "--port", "8890"]) == 0
+    assert ("--allow-root" in started[0]) is root
+    assert started[0][-2:] == ["--port", "8890"]
 
 
 def test_the_other_program_takes_over_in_its_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hold pyproject.toml, constraints.txt, environment.yml and the workflow together."""
+"""Hold pyproject.toml, constraints.txt, the environments, the workflows and the list of changes."""
 
 import re
 import tomllib
@@ -140,3 +140,42 @@ def test_readme_maps_every_chapter_with_its_question():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for chapter in SYLLABUS:
         assert f"| {chapter.number:02d} | {chapter.title} | {chapter.question} |" in readme
+
+
+def test_the_newest_changes_are_those_of_this_version() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (.+)$", changes, re.MULTILINE)
+    assert versions[0] == PROJECT["version"]
+    assert versions == sorted(versions, key=Version, reverse=True)
+
+
+def test_a_release_is_tagged_checked_installed_and_trusted() -> None:
+    text = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8")
+    release = yaml.safe_load(text)
+    assert release[True] == {"push": {"tags": ["v*"]}}  # YAML reads `on` as true
+    build, publish = release["jobs"]["build"], release["jobs"]["publish"]
+    commands = [step.get("run", "") for step in build["steps"]]
+    wanted = ("GITHUB_REF_NAME", "-m build", "twine check --strict", "course doctor")
+    places = [next(at for at, run in enumerate(commands) if each in run) for each in wanted]
+    assert places == sorted(places)
+    assert publish["needs"] == "build"
+    assert publish["permissions"] == {"id-token": "write"}, "it needs no password"
+    assert release["permissions"] == {"contents": "read"}
+
+
+def test_binder_keeps_the_pytorch_without_gpu_and_pins_the_rest() -> None:
+    binder = yaml.safe_load((ROOT / "binder/environment.yml").read_text(encoding="utf-8"))
+    python, pip, torch = binder["dependencies"]
+    assert [python, pip] == environment()["dependencies"][:2]
+    (needed,) = (each for each in requirements() if each.name == "torch")
+    assert torch == f"pytorch-cpu{needed.specifier}"
+    script = (ROOT / "binder/postBuild").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"grep -v '(.*)' constraints.txt", script)
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert {line.split("==")[0] for line in lines if re.match(pattern, line)} == {"torch"}
+
+
+def test_the_source_archive_holds_what_the_wheel_is_built_from() -> None:
+    listed = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").split()
+    assert {"notebooks", "constraints.txt", "start.py", "tests", "docs"} <= set(listed)
+    assert all((ROOT / name).exists() for name in listed[1 : listed.index("graft")])

@@ -1,9 +1,11 @@
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +53,24 @@ def test_wheel_carries_notebooks_and_data_and_finds_them(wheel, tmp_path):
     data = {path.name for path in (ROOT / "course_lib").rglob("*.safetensors")}
     packed = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert data <= packed
+
+
+def test_wheel_is_small_and_switches_the_save_hook_on(wheel):
+    assert wheel.stat().st_size <= 30_000_000
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (settings,) = (name for name in names if "jupyter_server_config.d" in name)
+        assert settings.endswith("data/etc/jupyter/jupyter_server_config.d/llm-insides.json")
+        assert b"course_lib.study.display.saving" in archive.read(settings)
+        (facts,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        said = archive.read(facts).decode()
+        notebook = archive.read("course_lib/notebooks/04_softmax.ipynb").decode()
+    cells = nbformat.reads(notebook, as_version=4).cells
+    assert len(cells) > 50
+    assert not any(cell.get("outputs") for cell in cells), "learners get none"
+    links = re.findall(r"\]\(([^)]+)\)", said)
+    assert len(links) > 10
+    assert all(link.startswith("https://") for link in links), "they lead somewhere from anywhere"
 
 
 @pytest.fixture(scope="module")

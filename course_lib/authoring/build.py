@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -20,6 +21,7 @@ from nbformat import NotebookNode
 from course_lib import SYLLABUS, Notebook, find_notebook
 from course_lib.atomic_write import write_whole_text
 from course_lib.authoring.lint import lint
+from course_lib.authoring.opening import opening_problems, refresh
 from course_lib.authoring.replay import (
     execute,
     exercise_cells,
@@ -28,7 +30,7 @@ from course_lib.authoring.replay import (
     shown_outcome,
     untagged_errors,
 )
-from course_lib.authoring.source import FOLDED, plain_metadata, read_source, with_ids
+from course_lib.authoring.source import FOLDED, HIDDEN, plain_metadata, read_source, with_ids
 from course_lib.study.chapter_parts import exercises_of, has_part
 from course_lib.study.display.saving import drop_views
 from course_lib.study.outcomes import Outcome
@@ -57,7 +59,11 @@ def notebook_path(entry: Notebook) -> Path:
 
 def build(names: Sequence[str] = ()) -> list[Path]:
     """Build the named notebooks, or all of them; return the files written."""
-    return [build_file(source_path(entry), notebook_path(entry)) for entry in chosen(names)]
+    entries = chosen(names)
+    for entry in entries:
+        if source_path(entry).exists():  # `build_file` says which one is missing
+            refresh(source_path(entry))
+    return [build_file(source_path(entry), notebook_path(entry)) for entry in entries]
 
 
 def build_file(source: Path, target: Path) -> Path:
@@ -113,9 +119,10 @@ def rebuild_problems(path: Path, source: Path | None = None) -> list[str]:
     return [f"{each} ({source.name} against {path.name}): {remedy}" for each in found]
 
 
-def _inputs(cell: NotebookNode) -> tuple[str, str, tuple[str, ...], bool]:
+def _inputs(cell: NotebookNode) -> tuple[str, str, tuple[str, ...], bool, list[Any]]:
     tags = tuple(cell.metadata.get("tags", ()))
-    return cell.cell_type, cell.source, tags, cell.metadata.get(FOLDED, False)
+    hidden = [cell.metadata.get(name) for name in HIDDEN]
+    return cell.cell_type, cell.source, tags, cell.metadata.get(FOLDED, False), hidden
 
 
 def chapter_problems(entry: Notebook, path: Path) -> list[str]:
@@ -141,7 +148,12 @@ def static_problems(entry: Notebook) -> list[str]:
     missing = [
         f"{each.relative_to(ROOT)} is missing" for each in (source, path) if not each.exists()
     ]
-    return missing or [*rebuild_problems(path), *lint(path), *chapter_problems(entry, path)]
+    return missing or [
+        *rebuild_problems(path),
+        *opening_problems(path),
+        *lint(path),
+        *chapter_problems(entry, path),
+    ]
 
 
 def untouched_problems(entry: Notebook) -> list[str]:

@@ -12,6 +12,7 @@ marked `FILL:`, and no check of the course passes while such a mark is left.
 import keyword
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from string import Template
 
@@ -144,12 +145,18 @@ def _with_line(catalogue: str, entry: Notebook) -> str:
 
 
 def with_map(readme: str, catalogue: list[Notebook]) -> str:
-    """Return the README with the map of these notebooks."""
+    """Return the README with the map of these notebooks, in as many tables as it has.
+
+    A table goes on up to the chapter that opens the next one.
+    """
+    titles = [each.title for each in catalogue]
+    opening = [titles.index(table.split(" | ")[1]) for table in MAP.findall(readme)]
     rows = [
         f"| {each.number:02d} | {each.title} | {each.question} | {each.minutes} |\n"
         for each in catalogue
     ]
-    return MAP.sub(lambda _: "".join(rows), readme, count=1)
+    tables = iter(["".join(rows[a:b]) for a, b in pairwise([*opening, len(rows)])])
+    return MAP.sub(lambda _: next(tables), readme)
 
 
 def _carry_out(plan: Plan) -> None:

@@ -9,8 +9,10 @@ rename nothing.
 Notebook files allow letters, digits, `-` and `_` in an id; anything else becomes a dash there.
 
 A section whose heading begins with "Further" lies off the main path: JupyterLab opens it folded.
+The code of the setup cell is folded too, in every program that knows how.
 """
 
+import copy
 import re
 import unicodedata
 from pathlib import Path
@@ -19,6 +21,8 @@ from nbformat import NotebookNode, v4
 
 EXERCISE = re.compile(r"""^@exercise\(\s*["']([^"']+)["']""", re.MULTILINE)
 FOLDED = "jp-MarkdownHeadingCollapsed"  # JupyterLab's own name for it
+SETUP = "setup"  # the id of the cell that installs the course where it is missing
+HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form", "_kg_hide-input": True}
 _MARKER = re.compile(r"^# ?%%(?!%)")
 _FURTHER = re.compile(r"## (?:\d+ · )?Further\b")
 
@@ -132,5 +136,7 @@ def read_source(path: Path) -> NotebookNode:
             fresh.metadata["tags"] = list(cell.metadata["tags"])
         if cell.cell_type == "markdown" and _FURTHER.match(cell.source):
             fresh.metadata[FOLDED] = True
+        if fresh.id == SETUP:
+            fresh.metadata.update(copy.deepcopy(HIDDEN))
         kept.append(fresh)
     return v4.new_notebook(cells=kept, metadata=plain_metadata())

@@ -6,15 +6,37 @@
 # You will build a modern language model from its parts, prove each part equal to the libraries that people use, count what
 # it costs, and make it fast. All of it runs on this machine, without a network.
 #
+# **The map comes first, then your first exercise;** both take about three minutes, and the whole notebook about 20. After it you
+# know your way around and have seen the whole path from text to the next token once.
+#
 # You need Python: functions, lists, dicts, classes. From [Language models](02_language_models.ipynb) on you also need a little
 # PyTorch (tensors, shapes, broadcasting) and school mathematics (logarithms, sums, derivatives). No knowledge of neural networks
 # is assumed. The whole course takes a few weekends; the map below says how long each notebook takes, and the cell after it adds
 # that up.
 #
-# This notebook takes about 20 minutes. After it you know your way around, have solved a first exercise, and have seen the
-# whole path from text to the next token once.
-#
-# New to notebooks? Click into the grey cell below and press **Shift + Enter**. It runs, and the next cell is selected.
+# New to notebooks? Press **Shift + Enter**: the selected cell runs, and the next one is selected. Press it again to go on.
+
+# %% [markdown] id="open-elsewhere"
+# Open this notebook in
+# [Colab](https://colab.research.google.com/github/llm-insides/llm-insides/blob/v0.1.0/notebooks/00_start_here.ipynb),
+# [Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/llm-insides/llm-insides/blob/v0.1.0/notebooks/00_start_here.ipynb)
+# or [Binder](https://mybinder.org/v2/gh/llm-insides/llm-insides/v0.1.0?urlpath=lab/tree/notebooks/00_start_here.ipynb).
+
+# %% id="setup"
+# @title Set up: does nothing where the course is installed
+import sys
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+if find_spec("course_lib") is None or find_spec("ipywidgets") is None:
+    get_ipython().run_line_magic("pip", "install --quiet llm-insides==0.1.0")
+    if find_spec("course_lib") is None:
+        raise ImportError("The course could not be installed; pip's lines above say why.")
+if "google.colab" in sys.modules:
+    from google.colab import output
+
+    output.enable_custom_widget_manager()
 
 # %% id="imports"
 import torch
@@ -38,50 +60,18 @@ show(figures.start_here.course_map(solved()))
 minutes = sum(notebook.minutes for notebook in SYLLABUS)
 print(f"{len(SYLLABUS)} notebooks, about {minutes / 60:.0f} hours")
 
-# %% [markdown] id="2-this-machine"
-# ## 2 · This machine
-#
-# Nothing in the course needs a GPU. Where there is one, notebooks that run models or measure times use it. They print the same on
-# a CPU, apart from the times. Small examples and the checks of exercises are computed on the CPU everywhere. If the environment
-# variable `COURSE_DEVICE` is set to `cpu` when the course starts, so is everything else. The next cell tests what this machine can do:
-
-# %% tags=["nbval-ignore-output"] id="for-line-in-this-machine-report"
-for line in this_machine().report():
-    print(line)
-
-# %% [markdown] id="if-something-looks-wrong-run-python3"
-# If something looks wrong, run `python3 start.py doctor` in a terminal. It looks for the usual causes and says what to do.
-
-# %% [markdown] id="3-how-a-notebook-goes"
-# ## 3 · How a notebook is organized
-#
-# Every idea takes the same path, so you always know where you are:
-#
-# 1. **Why** it is needed, often with a **Predict** prompt. Say your guess aloud before you run the cell; a wrong guess shows
-#    you what you did not know.
-# 2. The **formula**, and the same thing in numbers small enough to do in your head.
-# 3. **Build it**: an exercise.
-# 4. **Reveal**: the course's own implementation. It is part of a library, `course_lib`; you can import
-#    every part of it, and later notebooks do.
-# 5. **Checked against the real thing**: the library compared with PyTorch or another independent implementation.
-# 6. **Play with it**: an interactive figure. It works while the notebook is running; a saved file shows the picture.
-#
-# `Run All` always works, whatever you have solved. Later cells use the library, never your answer, so an unsolved exercise
-# never stops you.
-
 # %% [markdown] id="4-your-first-exercise"
-# ## 4 · Your first exercise
+# ## 2 · Your first exercise
 #
 # Computers store text as bytes. The letter `H` is the byte 72; the emoji 🙂 takes four bytes. These bytes are the first
 # integers that a language model could read, and for some models they are the only ones.
 #
 # The cell below is an exercise: write a function that takes a string and returns the bytes of its UTF-8 form as a list of
 # integers, for any string, the empty one included. Run the cell as it is: it says that you have not attempted it yet. Then
-# replace the `...` and run it again. Try a **wrong** answer too, for instance `return [ord(c) for c in text]`, and read the
-# feedback: the course knows common mistakes, and compares your function with them by its *results*, not by how it is written.
+# replace the `...` and run it again. (Python does most of the work: a string has a method `.encode()`.)
 #
-# Later exercises work on tensors. There an answer works wherever its inputs are, so that it also runs on a GPU: make a new tensor
-# on the device of an input, as in `torch.arange(n, device=x.device)`. The check tries this without a GPU.
+# Then try a **wrong** answer, for instance `return [ord(c) for c in text]`, and read the feedback: the course knows common
+# mistakes, and compares your function with them by its *results*, not by how it is written.
 
 
 # %% id="start_here.text_to_ids"
@@ -103,6 +93,40 @@ def text_to_ids(text):
 
 # %% id="reveal-start-here-text-to-ids"
 reveal("start_here.text_to_ids")
+
+# %% [markdown] id="3-how-a-notebook-goes"
+# ## 3 · How a notebook is organized
+#
+# Every idea takes the same path, so you always know where you are:
+#
+# 1. **Why** it is needed, often with a **Predict** prompt. Say your guess aloud before you run the cell; a wrong guess shows
+#    you what you did not know.
+# 2. The **formula**, and the same thing in numbers small enough to do in your head.
+# 3. **Build it**: an exercise.
+# 4. **Reveal**: the course's own implementation. It is part of a library, `course_lib`; you can import
+#    every part of it, and later notebooks do.
+# 5. **Checked against the real thing**: the library compared with PyTorch or another independent implementation.
+# 6. **Play with it**: an interactive figure. It works while the notebook is running; a saved file shows the picture.
+#
+# `Run All` always works, whatever you have solved. Later cells use the library, never your answer, so an unsolved exercise
+# never stops you.
+#
+# Most exercises work on tensors. There an answer works wherever its inputs are, so that it also runs on a GPU: make a new tensor
+# on the device of an input, as in `torch.arange(n, device=x.device)`. The check tries this without a GPU.
+
+# %% [markdown] id="2-this-machine"
+# ## 4 · This machine
+#
+# Nothing in the course needs a GPU. Where there is one, notebooks that run models or measure times use it. They print the same on
+# a CPU, apart from the times. Small examples and the checks of exercises are computed on the CPU everywhere. If the environment
+# variable `COURSE_DEVICE` is set to `cpu` when the course starts, so is everything else. The next cell tests what this machine can do:
+
+# %% tags=["nbval-ignore-output"] id="for-line-in-this-machine-report"
+for line in this_machine().report():
+    print(line)
+
+# %% [markdown] id="if-something-looks-wrong-run-python3"
+# If something looks wrong, run `python3 start.py doctor` in a terminal. It looks for the usual causes and says what to do.
 
 # %% [markdown] id="5-your-work-and-your-progress"
 # ## 5 · Your work and your progress

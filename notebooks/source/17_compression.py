@@ -16,6 +16,28 @@
 # About 160 minutes. You need notebooks [The whole transformer](08_transformer.ipynb),
 # [Training](11_training.ipynb) and [Generation](12_generation.ipynb). Nothing is downloaded.
 
+# %% [markdown] id="open-elsewhere"
+# Open this notebook in
+# [Colab](https://colab.research.google.com/github/llm-insides/llm-insides/blob/v0.1.0/notebooks/17_compression.ipynb),
+# [Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/llm-insides/llm-insides/blob/v0.1.0/notebooks/17_compression.ipynb)
+# or [Binder](https://mybinder.org/v2/gh/llm-insides/llm-insides/v0.1.0?urlpath=lab/tree/notebooks/17_compression.ipynb).
+
+# %% id="setup"
+# @title Set up: does nothing where the course is installed
+import sys
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+if find_spec("course_lib") is None or find_spec("ipywidgets") is None:
+    get_ipython().run_line_magic("pip", "install --quiet llm-insides==0.1.0")
+    if find_spec("course_lib") is None:
+        raise ImportError("The course could not be installed; pip's lines above say why.")
+if "google.colab" in sys.modules:
+    from google.colab import output
+
+    output.enable_custom_widget_manager()
+
 # %% id="device-default-device"
 import copy
 import time

@@ -1,4 +1,4 @@
-"""Run All without the one package that the course can do without.
+"""Run All without the packages that the course can do without.
 
 Where a cell raised, `run_all` would not come back.
 """
@@ -13,3 +13,22 @@ def test_without_triton_the_kernels_are_left_out(machine):
     assert len(told) >= 3
     assert all("trouble" in source for source in told)
     assert run.spoilt("Triton is not installed") == []
+
+
+WITHOUT_CONTROLS = (
+    "from course_lib.study import explorers, quiz",
+    "explorers.softmax.temperature()",
+    "explorers.parameter_counting.icicle()",
+    "import torch; explorers.attention.lines(torch.ones(1, 1, 2, 2) / 2, ['a', 'b'])",
+    'quiz("softmax")',
+)
+
+
+def test_without_ipywidgets_pictures_and_questions_are_still_there(machine):
+    machine.lack("ipywidgets", "anywidget")
+    _, *cells = machine.run_cells(*WITHOUT_CONTROLS)
+    forms = [cell.outputs[-1].get("data", {}) for cell in cells]
+    wanted = [{"image/png", "text/plain"}] * 3 + [{"text/markdown", "text/plain"}]
+    assert [set(form) for form in forms] == wanted, [machine.shown(cell) for cell in cells]
+    told = [cell.source for cell in cells if "%pip install ipywidgets" in machine.shown(cell)]
+    assert told == [cells[0].source], "it is said once"

@@ -1,4 +1,4 @@
-"""Notebooks that lie elsewhere: a copy in another folder, a strange path, a read-only folder."""
+"""Other places: a copy in another folder, a strange path, a read-only folder, no home folder."""
 
 import os
 import shutil
@@ -9,7 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib.study.record.progress import FILE_NAME, Store
+from course_lib.cli import main
+from course_lib.study.files.workspace import shown_places, workspace_path
+from course_lib.study.record.progress import FILE_NAME, Store, store
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = "softmax.stable"
@@ -99,3 +101,50 @@ def test_without_leave_to_write_all_cells_run_and_one_line_says_what_is_lost(rea
     assert "Results of this session are kept in memory only" in text
     assert "Traceback" not in text
     assert {path: path.read_bytes() for path in read_only.iterdir()} == before
+
+
+@pytest.fixture
+def homeless(tmp_path, monkeypatch):
+    """A user whom the system knows no home folder of, in an empty folder."""
+    for name in ("HOME", "USERPROFILE", "HOMEPATH", "XDG_DATA_HOME", "COURSE_HOME", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("COURSE_WORKSPACE", raising=False)
+    monkeypatch.delenv("COURSE_REPLAY", raising=False)
+
+    def nobody(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a user always has a home folder")
+class TestWithoutAHomeFolder:
+    @pytest.mark.parametrize("command", [["update"], ["lab", "04"], ["reset", "04", "--yes"]])
+    def test_a_command_says_what_to_set_and_makes_nothing(self, homeless, capsys, command):
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        assert "this user has no home folder. Set COURSE_HOME" in said
+        assert list(homeless.iterdir()) == [], "and no folder that is called ~"
+
+    def test_a_workspace_in_a_home_that_is_not_there_is_an_error_too(self, homeless, monkeypatch):
+        monkeypatch.setenv("COURSE_WORKSPACE", "~/mine")
+        with pytest.raises(OSError, match="~/mine leads nowhere"):
+            workspace_path()
+
+    def test_a_notebook_goes_on_in_memory_and_says_so(self, homeless, capsys):
+        results = store()
+        results.record_exercise(RECORDED, "passed")
+        assert results.exercises()[RECORDED].passed
+        assert results.path is None
+        assert "Set COURSE_HOME" in results.notice
+        progress, notebooks = shown_places()
+        assert "not kept" in progress
+        assert str(homeless) in notebooks
+
+    def test_with_a_folder_of_the_course_all_is_well(self, homeless, monkeypatch):
+        monkeypatch.setenv("COURSE_HOME", str(homeless / "mine"))
+        assert main(["update"]) == 0
+        assert (homeless / "mine" / "workspace" / "04_softmax.ipynb").exists()
+        assert str(homeless / "mine") in shown_places()[0]

@@ -64,6 +64,7 @@ def write_edition(
     time; those of the others are the pictures of the stored notebooks.
     """
     require_fonts()
+    _require_outputs(notebooks)
     with ThreadPoolExecutor(max_workers=2) as pool:  # each draws in a process of its own
         drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])
         frames = dict(zip((each.stem for each in moving), drawn, strict=True))
@@ -77,6 +78,18 @@ def write_edition(
 def stored_notebook(notebook: Notebook) -> Path:
     """Return the path of a notebook as it is shipped."""
     return shipped_notebooks() / f"{notebook.stem}.ipynb"
+
+
+def _require_outputs(notebooks: Sequence[Notebook]) -> None:
+    """Raise if the notebooks are those of an installed course, which are a learner's copies."""
+    for each in notebooks:
+        stored = json.loads(stored_notebook(each).read_text(encoding="utf-8"))
+        if not any(cell.get("outputs") for cell in stored["cells"]):
+            raise ValueError(
+                f"pages show what the cells of a notebook gave; {stored_notebook(each)} has no "
+                "outputs, as in a course that was installed from a wheel. Build the pages in a "
+                "clone of the course's repository."
+            )
 
 
 def page_body(notebook: Notebook, frames: Frames) -> str:

@@ -25,7 +25,7 @@ from course_lib.authoring.edition.code import coloured
 from course_lib.authoring.edition.exercises import exercise_html
 from course_lib.authoring.edition.explorers import explorer_html
 from course_lib.authoring.edition.quizzes import quiz_html
-from course_lib.authoring.source import exercise_of
+from course_lib.authoring.source import SETUP, exercise_of
 from course_lib.study.ask.quiz import quiz_heading
 from course_lib.study.chapter_parts import asked_questions, find_exercise
 
@@ -44,7 +44,7 @@ def notebook_body(notebook: Mapping[str, Any], frames: Frames | None = None) -> 
         source = _joined(cell["source"])
         if cell["cell_type"] == "markdown":
             parts.append(f"<section>\n{prose(source)}</section>")
-        elif cell["cell_type"] == "code":
+        elif cell["cell_type"] == "code" and cell.get("id") != SETUP:
             parts.append(coloured(source, "python"))
             parts += cell_outputs({**cell, "source": source}, frames or {})
     return "\n".join(parts)

@@ -55,8 +55,12 @@ class Quiz:
         )
 
     def _assemble(self, rng: random.Random) -> Any:
-        import ipywidgets  # takes its time, and the first cell of a notebook asks nothing yet
+        # Widgets take their time, and the first cell of a notebook asks nothing yet.
+        from course_lib.study.display.live import LIVE, say_why_still, widgets
 
+        if not LIVE:
+            say_why_still()
+            return None
         from course_lib.study.ask.card_kinds import card
         from course_lib.study.display.keyboard import KeyboardGuard
 
@@ -64,11 +68,11 @@ class Quiz:
             card(number, question, self._answered, rng)
             for number, question in enumerate(self.questions, 1)
         ]
-        self.status = ipywidgets.HTML(layout={"width": "auto"})
+        self.status = widgets.HTML(layout={"width": "auto"})
         self._show_score()
-        title = ipywidgets.HTML(f"<b>{rich(self.heading)}</b>")
+        title = widgets.HTML(f"<b>{rich(self.heading)}</b>")
         cards = [card.widget for card in self.cards]
-        return ipywidgets.VBox([title, KeyboardGuard(), *cards, self.status])
+        return widgets.VBox([title, KeyboardGuard(), *cards, self.status])
 
     def _answered(self, card: Any) -> None:
         self.results.record_question(card.question.id, card.latest.correct, card.assessed())
@@ -82,7 +86,7 @@ class Quiz:
         """Return the live view, and the static form for programs that cannot show it."""
         asked = self.questions if self.saved is None else ()
         static = list(rows(self.heading, asked, self.saved or ""))
-        live = self.widget._repr_mimebundle_()
+        live = self.widget._repr_mimebundle_() if self.widget is not None else {}
         return {**live, "text/markdown": markdown_of(static), "text/plain": text_of(static)}
 
 

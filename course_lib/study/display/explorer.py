@@ -15,10 +15,10 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from course_lib.study.display.keyboard import KeyboardGuard
+from course_lib.study.display.live import LIVE, say_why_still, widgets
 from course_lib.study.display.plotting import Number, figure_title, png_bytes
 
 
@@ -115,6 +115,9 @@ class Explorer:
         self.widget = None
 
     def _assemble(self) -> Any:
+        if not LIVE:
+            say_why_still()
+            return None
         self._picture = widgets.Image(value=self.image, format="png")
         self._spoken = widgets.HTML(_for_screen_readers(self.finding))
         self._picture.layout.max_width = "100%"

@@ -8,12 +8,12 @@ Checked against:  a real browser, by keyboard alone
 
 from pathlib import Path
 
-import anywidget
+from course_lib.study.display.live import AnyWidget
 
 SCRIPT = Path(__file__).with_name("keyboard.js")
 
 
-class KeyboardGuard(anywidget.AnyWidget):
+class KeyboardGuard(AnyWidget):
     """What a box needs among its children so that its controls get their keys; it is invisible."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")

@@ -2,7 +2,9 @@
 
 A view with controls needs its kernel. Reopened later, JupyterLab would look for it, say "Error
 displaying widget" and pass over the picture or text that the same output carries. So the file keeps
-that; the open notebook keeps its controls. `course lab` tells JupyterLab to ask this module.
+that; the open notebook keeps its controls. This module is an extension of Jupyter's server, which
+`llm-insides.json`, installed with the course, switches on: in JupyterLab, in Jupyter Notebook and
+under JupyterHub, however they were started.
 
 Checked against:  a notebook that is run, saved and opened again in a real browser
 """
@@ -17,6 +19,16 @@ def keep_static_forms(model: dict[str, Any], **_: Any) -> None:
     """Drop the live views of a notebook that JupyterLab is about to save."""
     if model.get("type") == "notebook" and model.get("content"):
         drop_views(model["content"])
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Tell Jupyter's server what to load."""
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Have the server ask this module whenever it saves a file."""
+    server.contents_manager.register_pre_save_hook(keep_static_forms)
 
 
 def drop_views(notebook: dict[str, Any]) -> None:

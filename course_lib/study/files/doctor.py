@@ -141,7 +141,8 @@ def examine() -> tuple[Check, ...]:
 
 def doctor() -> int:
     """Print the report; return 1 when something essential is wrong, else 0."""
-    print(f"{PROJECT} on {platform.platform()}, {sys.executable}\n")
+    version = _installed().get(PROJECT, "(not installed)")
+    print(f"{PROJECT} {version} on {platform.platform()}, {sys.executable}\n")
     checks = examine()
     for check in checks:
         print(check.line())

@@ -23,7 +23,7 @@ from typing import Any
 from course_lib import SYLLABUS, find_notebook
 from course_lib.atomic_write import write_whole_text
 from course_lib.study.files.merging import Changes, inputs_of, merge_cells, without_outputs
-from course_lib.study.record.paths import course_home
+from course_lib.study.record.paths import course_home, full_path
 
 _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
 
@@ -31,13 +31,17 @@ _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
 def workspace_path() -> Path:
     """Return the learner's folder: `COURSE_WORKSPACE`, or `workspace` in the course's home."""
     chosen = os.environ.get("COURSE_WORKSPACE", "").strip()
-    return Path(chosen).expanduser() if chosen else course_home() / "workspace"
+    return full_path(chosen) if chosen else course_home() / "workspace"
 
 
 def shown_places() -> tuple[str, str]:
     """Return where progress and notebooks are kept, as lines to print; `~` is the user's folder."""
+    try:
+        home = course_home()
+    except OSError as problem:
+        return f"progress:  not kept ({problem})", f"notebooks: {Path.cwd()}"
     return (
-        f"progress:  {_with_tilde(course_home())}",
+        f"progress:  {_with_tilde(home)}",
         f"notebooks: {_with_tilde(workspace_path())}",
     )
 
@@ -226,5 +230,5 @@ def _follow_rename(folder: Path, name: str, report: UpdateReport) -> None:
 def _with_tilde(path: Path) -> str:
     try:
         return str(Path("~") / path.relative_to(Path.home()))
-    except ValueError:
+    except (ValueError, RuntimeError):  # it is elsewhere, or there is no home folder
         return str(path)

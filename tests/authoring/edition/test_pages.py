@@ -9,10 +9,13 @@ from html.parser import HTMLParser
 import pytest
 
 from course_lib import SYLLABUS, cli
-from course_lib.authoring.edition import SCRIPT, cells
+from course_lib.authoring import edition
+from course_lib.authoring.edition import SCRIPT, cells, write_edition
 from course_lib.authoring.edition.start_page import sections, seen_text
+from course_lib.authoring.source import SETUP
 from course_lib.study.chapter_parts import exercises_of, questions_of
 from course_lib.study.display.markup import rich
+from course_lib.study.files.merging import without_outputs
 from course_lib.study.files.workspace import shipped_notebooks
 
 pytestmark = pytest.mark.timeout(900)  # the pages are built once, by the first test that reads them
@@ -82,6 +85,15 @@ def test_nothing_is_fetched_and_no_other_script_runs(pages, seen):
         assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", page), name
 
 
+def test_without_outputs_there_are_no_pages(tmp_path, monkeypatch):
+    stored = json.loads((shipped_notebooks() / "04_softmax.ipynb").read_text(encoding="utf-8"))
+    (tmp_path / "04.ipynb").write_text(json.dumps(without_outputs(stored)), encoding="utf-8")
+    monkeypatch.setattr(edition, "stored_notebook", lambda notebook: tmp_path / "04.ipynb")
+    with pytest.raises(ValueError, match=r"04\.ipynb has no outputs.*clone"):
+        write_edition(tmp_path / "pages", [SYLLABUS[4]], moving=())
+    assert not (tmp_path / "pages").exists()
+
+
 def test_links_between_pages_lead_somewhere(seen):
     for name, page in seen.items():
         for link in page.links:
@@ -98,10 +110,11 @@ def test_every_picture_and_every_line_of_code_is_there(pages, stem):
     for cell in stored(stem):
         exercise = "".join(cell["source"]).startswith("@exercise")
         outputs += [] if exercise else cell.get("outputs", [])
-        code += cell["cell_type"] == "code"
+        code += cell["cell_type"] == "code" and cell["id"] != SETUP
     pictures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert page.count('src="data:image/png;base64,') == pictures
     assert page.count('<div class="code">') >= code
+    assert "run_line_magic" not in page, "nothing is set up on a page"
     printed = [o for o in outputs if o["output_type"] == "stream"]
     assert page.count('<pre class="output">') >= len(printed)
 

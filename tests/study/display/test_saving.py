@@ -1,9 +1,17 @@
-"""What a saved notebook keeps of its outputs."""
+"""What a saved notebook keeps of its outputs, and that any Jupyter server asks for it."""
 
+import asyncio
+import json
 from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
 
+import nbformat
 import pytest
+from jupyter_server.extension.manager import ExtensionManager
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
+from course_lib.study.display import saving
 from course_lib.study.display.saving import WIDGET_VIEW, keep_static_forms
 
 VIEW = {"model_id": "1", "version_major": 2}
@@ -37,3 +45,20 @@ def test_other_files_are_no_matter() -> None:
         before = deepcopy(model)
         keep_static_forms(model=model)
         assert model == before
+
+
+def test_a_server_that_reads_the_installed_setting_saves_without_views(tmp_path: Path) -> None:
+    setting = Path(saving.__file__).with_name("llm-insides.json")
+    wanted = json.loads(setting.read_text(encoding="utf-8"))["ServerApp"]["jpserver_extensions"]
+    server = SimpleNamespace(contents_manager=AsyncLargeFileManager(root_dir=str(tmp_path)))
+    manager = ExtensionManager()
+    for name, enabled in wanted.items():
+        assert manager.add_extension(name, enabled=enabled)
+        (point,) = manager.extensions[name].extension_points.values()
+        point.load(server)
+    data = {WIDGET_VIEW: VIEW, "image/png": "iVBO", "text/plain": "explorer"}
+    cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data)])
+    model = {"type": "notebook", "content": nbformat.v4.new_notebook(cells=[cell])}
+    asyncio.run(server.contents_manager.save(model, "04.ipynb"))
+    (stored,) = nbformat.read(tmp_path / "04.ipynb", as_version=4).cells[0].outputs
+    assert set(stored.data) == {"image/png", "text/plain"}

@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.chapters.attention.figures import attention_lines
 from course_lib.study.display.labels import plain, token_label
+from course_lib.study.display.live import AnyWidget
 from course_lib.study.display.plotting import as_array, figure_title, png_bytes
 
 SCRIPT = Path(__file__).parent / "widget.js"
 
 
-class Lines(anywidget.AnyWidget):
+class Lines(AnyWidget):
     """The live view: all maps, and the row that is drawn."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")

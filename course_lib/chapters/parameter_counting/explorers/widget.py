@@ -11,17 +11,17 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from course_lib.accounting import MODELS
 from course_lib.chapters.parameter_counting.figures.icicle import cells, finding, icicle, retied
+from course_lib.study.display.live import AnyWidget
 from course_lib.study.display.plotting import figure_title, png_bytes
 
 SCRIPT = Path(__file__).parent / "widget.js"
 
 
-class Rectangles(anywidget.AnyWidget):
+class Rectangles(AnyWidget):
     """The live view: the rectangles of all models, and which of them is shown."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")
