@@ -11,6 +11,7 @@ Shapes:           none
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -34,7 +35,8 @@ def colour_key(
     A `width` of 8 points makes patches of the lines.
     """
     starts = [(x + i * across, y - i * down) for i in range(len(lines))]
-    long = 0.25 / (ax.get_position().width * ax.get_figure(root=True).get_figwidth())  # inches
+    figure: Any = ax.get_figure(root=True)
+    long = 0.25 / (ax.get_position().width * figure.get_figwidth())  # a quarter of an inch
     drawn = LineCollection(
         [[start, (start[0] + long, start[1])] for start in starts],
         colors=[colour for colour, _ in lines.values()],
