@@ -8,8 +8,8 @@ the cache; random weights but for the course model. Each contestant gets its own
 weights, and runs on one thread. Times are ratios within each round. In each round memory is read
 too, by a product with a matrix of 256 MB, so that the bytes of a contestant per second can be
 compared with what the machine can do at that moment. Plain models are prepared to write. Of the
-whole models only two are in memory at a time, float32 and one other: 0.6 billion weights need
-about 4.5 GB.
+whole models only two are in memory at a time, float32 and one other: about 1.6 times the bytes of
+float32, which is 4 GB for 0.6 billion weights.
 """
 
 import copy
