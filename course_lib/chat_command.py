@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Unpack
 
 import course_lib
+from course_lib.compression import use_quantised_cache
 from course_lib.generation.conversation import Conversation
 from course_lib.generation.processors import SamplingChanges
 from course_lib.generation.text_model import ANSWER_TOKENS, TextModel
@@ -37,6 +38,7 @@ def chat(
     source: str | Path | None,
     seed: int | None = None,
     max_new_tokens: int | None = None,
+    cache_bits: int | None = None,
     **sampling: Unpack[SamplingChanges],
 ) -> int:
     """Talk until the input ends; return the exit status."""
@@ -48,6 +50,8 @@ def chat(
         with contextlib.suppress(ImportError):  # Windows has none
             import readline  # noqa: F401  gives `input` its history and its arrow keys
     model = course_lib.load(source)
+    if cache_bits is not None:
+        use_quantised_cache(model.model, cache_bits)
     _tell(_greeting(model, source))
     if max_new_tokens is None:
         max_new_tokens = model.defaults.max_new_tokens or ANSWER_TOKENS

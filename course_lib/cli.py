@@ -107,7 +107,8 @@ def _chat(options: argparse.Namespace) -> int:
 
     asked = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k")}
     changes = {name: value for name, value in asked.items() if value is not None}
-    return chat(options.source, options.seed, options.max_new_tokens, **changes)
+    limits = (options.seed, options.max_new_tokens, options.cache_bits)
+    return chat(options.source, *limits, **changes)
 
 
 def _ask(options: argparse.Namespace) -> int:
@@ -117,10 +118,13 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from course_lib.compression import quantised_pool
+    from course_lib.serving import empty_pool
     from course_lib.serving.command import start
 
     place = (options.host, options.port, options.api_key)
-    return start(options.source, *place, options.blocks, options.draft)
+    make_pool = quantised_pool(options.cache_bits) if options.cache_bits else empty_pool
+    return start(options.source, *place, options.blocks, options.draft, make_pool)
 
 
 def _mcp(options: argparse.Namespace) -> int:

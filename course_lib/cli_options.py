@@ -123,6 +123,7 @@ def _add_chat_options(chat: argparse.ArgumentParser) -> None:
     chat.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens")
     chat.add_argument("--seed", type=int, metavar="N", help="makes sampled answers repeatable")
     chat.add_argument("--max-new-tokens", type=int, metavar="N", help="the longest answer (1024)")
+    _add_cache_bits(chat)
 
 
 def _add_ask_options(ask: argparse.ArgumentParser) -> None:
@@ -139,8 +140,18 @@ def _add_serve_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="127.0.0.1: this machine only")
     serve.add_argument("--api-key", metavar="KEY", help="answer only clients that send this key")
     serve.add_argument("--blocks", type=int, metavar="N", help="the size of the cache")
+    _add_cache_bits(serve)
     serve.add_argument(
         "--draft", type=int, default=0, metavar="K", help="guess K tokens from the text so far"
+    )
+
+
+def _add_cache_bits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cache-bits",
+        type=int,
+        choices=(8, 4),
+        help="keep keys and values in 8 or 4 bits: less memory, and slower to read",
     )
 
 

@@ -16,6 +16,7 @@ import course_lib
 from course_lib import cli
 from course_lib.chat_command import show
 from course_lib.checkpoint import save_model, save_tokenizer
+from course_lib.compression import use_quantised_cache
 from course_lib.generation.decoding import text_pieces
 from course_lib.model import ModelConfig, build_model
 from course_lib.pretrained import FOLDER
@@ -190,6 +191,19 @@ class TestPipe:
         model = course_lib.load(device="cpu")
         settings = {"temperature": 1.2, "top_p": 0.95, "top_k": 100}
         assert first == model.generate("import", 8, seed=1, **settings) + "\n"
+
+    def test_keys_and_values_may_be_kept_in_few_bits(self, inside, monkeypatch):
+        kept = []
+        monkeypatch.setattr(
+            "course_lib.chat_command.use_quantised_cache",
+            lambda model, bits: kept.append(bits) or use_quantised_cache(model, bits),
+        )
+        options = ["--temperature", "0.0", "--max-new-tokens", "8", "--cache-bits", "4"]
+        status, out, _ = inside("import", *options)
+        model = course_lib.load(device="cpu")
+        use_quantised_cache(model.model, 4)
+        assert (status, kept) == (0, [4])
+        assert out == model.generate("import", 8) + "\n"
 
     def test_a_base_model_is_sampled_unless_told_otherwise(self, inside):
         status, out, _ = inside("import", "--max-new-tokens", "8", "--seed", "3")

@@ -121,6 +121,7 @@ CALLS = {
         x(3, 4)
     ),
     "model.stored_to_multiply": lambda: weight_layout.stored_to_multiply(x(3, 4)),
+    "model.lens_of": lambda: inspection.lens_of(model(), x(3, 2, 5, 8)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
     "model.loss_without_each_head": lambda: inspection.loss_without_each_head(model(), ids(2, 5)),
     "model.mean_loss": lambda: inspection.mean_loss(model(), ids(2, 5)),

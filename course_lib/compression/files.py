@@ -103,7 +103,7 @@ def load_quantised(
         )
     with torch.device("meta"):
         model = build_model(load_config(folder))
-        for name, words in block["layers"].items():
+        for name, words in _described(block, folder).items():
             replace_layer(model, name, _empty(name, words, folder))
     tied = model.config.tie_word_embeddings
     if tied:
@@ -121,6 +121,16 @@ def load_quantised(
     for _, layer in quantised_layers(model):
         layer.dtype = written
     return model.requires_grad_(False).to(device=device, dtype=dtype or written).eval()
+
+
+def _described(block: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    layers = block.get("layers")
+    if not isinstance(layers, Mapping):
+        raise ValueError(
+            f"the quantization_config of {CONFIG} must describe the packed layers by name; got "
+            f"{layers!r} in {folder}. Quantise the model again."
+        )
+    return layers
 
 
 def _head_of(model: DecoderLM) -> nn.Linear | QuantisedLinear:

@@ -32,6 +32,7 @@ from course_lib.compression.packing import pack, packed_bytes, unpack
 KINDS = ("absmax", "zero point", "nf4", "fp8")
 SCALE_BITS: Mapping[str, int] = {"absmax": 16, "zero point": 16, "nf4": 32, "fp8": 32}
 _SCALE_TYPES = {16: torch.bfloat16, 32: torch.float32}  # a bfloat16 has the range of a float32
+AT_ONCE = 2**22  # weights that are quantised at once, to need little memory
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,14 @@ class QuantisedTensor:
 def quantise(weight: Float[Tensor, "O I"], scheme: Scheme) -> QuantisedTensor:
     """Return a matrix in few bits, each weight rounded to the nearest number that has a code."""
     require_finite(weight)
-    scales = choose_scales(weight, scheme)
-    codes = encode(weight, scales, scheme)
-    return QuantisedTensor(pack(codes, scheme.bits), scales, weight.shape[1], scheme)
+    rows = len(weight) if scheme.group == "tensor" else AT_ONCE // max(weight.shape[1], 1)
+    packed, scales = [], []
+    for part in weight.split(max(rows, 1)):  # no scale is shared by rows of two parts
+        scales.append(choose_scales(part, scheme))
+        packed.append(pack(encode(part, scales[-1], scheme), scheme.bits))
+    zeros = [each.zero for each in scales if each.zero is not None]
+    joined = Scales(torch.cat([each.scale for each in scales]), torch.cat(zeros) if zeros else None)
+    return QuantisedTensor(torch.cat(packed), joined, weight.shape[1], scheme)
 
 
 def scheme_words(stored: QuantisedTensor) -> dict[str, Any]:

@@ -82,7 +82,13 @@ def logit_lens(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "P B 
 
     The last place holds the model's own logits.
     """
-    return torch.stack([model.lm_head(model.last_norm(x)) for x in residual_stream(model, ids)])
+    return lens_of(model, residual_stream(model, ids))
+
+
+@torch.no_grad()
+def lens_of(model: DecoderLM, stream: Float[Tensor, "P B T C"]) -> Float[Tensor, "P B T V"]:
+    """Return the logit lens of a stream that is known already, or of a part of it."""
+    return torch.stack([model.lm_head(model.last_norm(x)) for x in stream])
 
 
 @torch.no_grad()

@@ -73,25 +73,21 @@ for name in ("float16", "bfloat16", "E4M3", "E5M2"):
     print(
         f"{name:9} π is {rounded_pi.item():<9.6g} largest {compression.FORMATS[name].largest:.3g}"
     )
+x = torch.randn(10_000, generator=seeded(0))
+for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
+    ours, cast = compression.round_to_format(x, name), x.to(kind).float()
+    print(f"{name:9} our rounding is torch's cast:", torch.equal(ours, cast))
 
 # %% [markdown] id="two-4-bit-halves-of-a"
 # FP4 has 15 numbers: the eight above, seven negative ones, and a second code for 0. 2.5 lies between 2 and 3. (That float16 and
-# bfloat16 agree on π is chance: float16 has eight times as many numbers there.)
+# bfloat16 agree on π is chance: float16 has eight times as many numbers there.) Our function follows from the definition of a
+# format; rounding of this kind is what a processor does when it casts.
 #
 # Below, each format is scaled so that its largest number is 1. The numbers of FP4, FP8 and NF4 (section 3) are densest around 0, where
 # most weights are. Move the number.
 
 # %% id="explorers-compression-formats"
 explorers.compression.formats()
-
-# %% [markdown] id="rounding-of-this-kind-is-what"
-# Rounding of this kind is what a processor does when it casts. Our function follows from the definition of a format. Torch's casts
-# are its check:
-
-# %% id="x-torch-randn-10-000-generator"
-x = torch.randn(10_000, generator=seeded(0))
-for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
-    print(name, "equal:", torch.equal(compression.round_to_format(x, name), x.to(kind).float()))
 
 # %% [markdown] id="2-integers-and-a-scale"
 # ## 2 · Integers and a scale
@@ -108,6 +104,8 @@ for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
 #
 # `x` has any number of axes; the last one is a row, (..., I). Return `codes`, in the shape of `x`, and `scale`, (..., 1), as a
 # pair. A code is x / scale rounded as `torch.round` does (halves go to the even neighbour). A row of zeros has the scale 1.
+#
+# Stuck? Put `hint()` in a new cell. The course's own function is below each exercise.
 
 
 # %% id="compression.absmax"
@@ -116,9 +114,6 @@ def absmax_quantise(x, bits):
     """Return the codes of each row, and its scale."""
     ...
 
-
-# %% [markdown] id="stuck-put-hint-in-a-new"
-# Stuck? Put `hint()` in a new cell. The course's own:
 
 # %% id="reveal-compression-absmax"
 reveal("compression.absmax")
@@ -272,8 +267,6 @@ reveal("compression.table")
 # %% id="for-row-in-measured-references"
 for row in measured["references"]:
     print(f"{row['what']:32} {row['package']:13} {row['numbers']:7} numbers, equal: {row['equal']}")
-
-# %% id="blocks-weight-unflatten-1-1-64"
 blocks = weight.unflatten(1, (-1, 64))
 codes, absmax = compression.nf4_quantise(blocks)
 print("codes in use:", codes.unique().numel(), "- most and least often, in percent:",
@@ -291,27 +284,24 @@ for scheme in (Scheme(4, 64, "nf4"), Scheme(4, 64)):
 #
 # Memory is counted in bytes, so two 4-bit codes share one, and eight 3-bit codes share three. Packed codes have no sign: 8
 # is added to 4-bit codes, and the first code of a pair is in the high half of its byte. `QuantisedLinear` keeps the packed codes and the
-# scales as buffers, and unpacks them in each forward pass. Norms stay as they are, and so does the embedding at first:
+# scales as buffers, and unpacks them in each forward pass. Norms stay as they are, and so does the embedding, unless it is asked for.
+#
+# > **Predict.** 32 bits are 7.5 times 4.25. How many times smaller does the model become with all layers of its blocks packed?
 
 # %% id="packed-compression-quantise-model-copy-deepcopy"
 packed = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64))
+both = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64), embedding=True)
 layer = packed.get_submodule("model.layers.1.mlp.up_proj")
 print(layer, "- bytes:", layer.stored.nbytes, "- bits per weight:", layer.stored.bits_per_weight)
 print("first codes:", layer.stored.codes[0, :4].tolist(), "first byte:", layer.packed[0, 0].item())
-for name, each in (("float32", model), ("int4 group 64", packed)):
-    print(f"{name:14} {compression.model_bytes(each) / 1e6:5.2f} MB")
+for name, each in (("float32", model), ("blocks", packed), ("blocks and embedding", both)):
+    print(f"{name:20} {compression.model_bytes(each) / 1e6:5.2f} MB, "
+          f"{stored.bits(each, 2000):.2f} bits per byte of a little text")  # fmt: skip
 
 # %% [markdown] id="4-25-bits-are-7-5"
-# 32 bits are 7.5 times 4.25, and yet the model became only 3.7 times smaller. What is left is the embedding: 2 048 rows that are a sixth
-# of this model's weights, and serve as its head as well. It can be packed, too:
-
-# %% id="both-compression-quantise-model-copy-deepcopy"
-both = compression.quantise_model(copy.deepcopy(model), Scheme(4, 64), embedding=True)
-print(f"with the embedding: {compression.model_bytes(both) / 1e6:.2f} MB")
-for name, each in (("float32", model), ("blocks", packed), ("blocks and embedding", both)):
-    print(f"{name:20} {stored.bits(each, 2000):.2f} bits per byte of a little text")
-
-# %% [markdown] id="save-quantised-writes-safetensors-with-the"
+# Only 3.7 times. What is left is the embedding: 2 048 rows that are a sixth of this model's weights, and serve as its head as well.
+# In the last line it is packed, too.
+#
 # `save_quantised` writes safetensors with the packed tensors, and a block in config.json that says what they mean.
 # `course_lib.load` reads it back, and so `course serve FOLDER` and `course chat FOLDER` take it as well:
 
@@ -559,6 +549,9 @@ for bits in (32, 8, 4):
     print(f"{engine.blocks.free == 64}, tokens as in the contiguous cache: {equal}")
 
 # %% [markdown] id="8-fewer-weights"
+# `course serve --cache-bits 8` (or 4) starts the server of [Serving](16_serving.ipynb) with such pools; `course chat` has the
+# option too.
+#
 # ## 8 · Fewer weights
 #
 # Instead of fewer bits, some weights can get none: they become zero. The smallest ones, obviously? A small weight on a large input
@@ -758,14 +751,12 @@ print("loss:", torch.allclose(loss, torch_loss))
 
 # %% id="distilled-measured-distillation"
 distilled = measured["distillation"]
-show(figures.student_runs(distilled["runs"], distilled["teacher"]))
-
-# %% id="whole-sum-p-numel-for-p"
 whole = sum(p.numel() for p in model.parameters())
 print(f"the student has {distilled['parameters'] / whole:.0%} of the teacher's weights")
 seconds = {s: [r["seconds"] for r in distilled["runs"] if r["share"] == s] for s in (0.0, 1.0)}
 ratio = sum(seconds[1.0]) / sum(seconds[0.0])
 print("the same steps with a teacher take longer, by a factor of", round(ratio, 1))
+show(figures.student_runs(distilled["runs"], distilled["teacher"]))
 
 # %% [markdown] id="the-same-student-as-a-recipe"
 # `course train --recipe distilled-student` trains such a student for longer, in a folder, and goes on where it stopped. This is the
@@ -939,12 +930,10 @@ for group in ("tensor", "channel"):
 # **"With half of the weights pruned a model is twice as fast."** The product multiplies zeros like all
 # other numbers, so it takes as long, up to the noise of the clock:
 
-# %% id="zeros-copy-deepcopy-large"
+# %% tags=["nbval-ignore-output"] id="zeros-copy-deepcopy-large"
 zeros = copy.deepcopy(large)
 zeros.weight.data *= compression.magnitude_mask(zeros.weight, 0.5)
 print("half are zero:", f"{(zeros.weight == 0).float().mean():.0%}")
-
-# %% tags=["nbval-ignore-output"] id="print-f-seconds-of-lambda-zeros"
 seconds_of(lambda: large(token), 50)  # warm up
 pruned, dense = (seconds_of(lambda each=each: each(token), 50) for each in (zeros, large))
 print(f"{pruned / dense:.2f} times as long")

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib import compression
-from course_lib.compression import QuantisedEmbedding, QuantisedLinear, Scheme
+from course_lib.compression import QuantisedEmbedding, QuantisedLinear, Scheme, tensors
 from course_lib.device import seeded
 
 SCHEMES = [
@@ -30,6 +30,22 @@ def test_bits_per_weight_are_the_bytes_in_memory(scheme, weight):
     assert stored.shape == (6, 24)
     assert stored.codes.unique().numel() <= 2**scheme.bits
     assert torch.equal(stored.rows(torch.tensor([4, 1])), stored.dequantised()[[4, 1]])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_a_large_matrix_is_quantised_in_parts(scheme, weight, monkeypatch):
+    whole = compression.quantise(weight, scheme)
+    monkeypatch.setattr(tensors, "AT_ONCE", 2 * 24 + 1)
+    sizes = []
+    encode = tensors.encode
+    monkeypatch.setattr(tensors, "encode", lambda w, *s: sizes.append(len(w)) or encode(w, *s))
+    parts = compression.quantise(weight.T.contiguous().T, scheme)
+    assert sizes == ([6] if scheme.group == "tensor" else [2, 2, 2])
+    for found, wanted in zip(
+        (parts.packed, *parts.scales), (whole.packed, *whole.scales), strict=True
+    ):
+        assert found is wanted is None or torch.equal(found, wanted)
+    assert parts.packed.is_contiguous()
 
 
 def test_the_usual_numbers_of_bits():

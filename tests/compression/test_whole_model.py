@@ -90,6 +90,9 @@ def test_foreign_and_broken_folders_are_named(small, ids, tmp_path):
     changed(version=7)
     with pytest.raises(ValueError, match=r"version 1 .* got 7"):
         load_quantised(tmp_path)
+    changed(layers=None)
+    with pytest.raises(ValueError, match="by name; got None"):
+        load_quantised(tmp_path)
     changed(layers={"model.layers.0.mlp.up_proj": {"bits": 4}})
     with pytest.raises(ValueError, match="up_proj"):
         load_quantised(tmp_path)

@@ -11,11 +11,14 @@ import urllib.error
 import urllib.request
 
 import pytest
+import torch
 
 import course_lib
+from course_lib import cli, compression
 from course_lib.accounting.models import MODELS
 from course_lib.serving import FusedRunner, command
 from course_lib.serving.command import blocks_for, engine_for
+from tests.serving.conftest import Running
 
 
 @pytest.fixture
@@ -23,12 +26,12 @@ def served():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "course_lib", "serve", "--port", str(port), "--blocks", "64"]
+    program = [sys.executable, "-m", "course_lib", "serve", "--port", str(port), "--blocks", "64"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-    ) as program:
-        yield program, f"http://127.0.0.1:{port}"
-        program.kill()
+        program, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as running:
+        yield running, f"http://127.0.0.1:{port}"
+        running.kill()
 
 
 def answer(url, **body):
@@ -59,7 +62,42 @@ def test_it_answers_until_it_is_stopped(served):
 def test_the_cache_is_sized_by_the_model():
     config = MODELS["Qwen3-8B"]
     per_block = 16 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 2
-    assert blocks_for(config, "bfloat16") == 2 * 10**9 // per_block
+    assert blocks_for(config, torch.bfloat16) == 2 * 10**9 // per_block
+
+
+@pytest.mark.parametrize("bits", ["8", "4"])
+def test_the_cache_is_kept_in_few_bits(bits, monkeypatch, capsys):
+    answers = []
+
+    def ask_once(service, host, port):
+        with Running(service) as running:
+            asked = {"model": "course-model", "prompt": "import os\n", "max_tokens": 9}
+            answers.append(answer(f"{running.url}/v1/completions", **asked, temperature=0.0))
+            answers.append(running.engine.runner)
+
+    monkeypatch.setattr(command, "serve", ask_once)
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    assert cli.main(["serve", "--cache-bits", bits, "--blocks", "32"]) == 0
+    found, runner = answers
+    model = course_lib.load(device="cpu")
+    compression.use_quantised_cache(model.model, int(bits))
+    assert found["choices"][0]["text"] == model.generate("import os\n", 9)
+    assert runner.nbytes == sum(each.nbytes for each in model.model.make_cache(1, 32 * 16))
+    assert "512 tokens" in capsys.readouterr().out
+
+
+def test_more_tokens_fit_into_the_same_bytes_in_few_bits():
+    config = MODELS["Qwen3-8B"]
+    rows = 16 * 2 * config.num_hidden_layers * config.num_key_value_heads
+    eight = compression.quantised_pool(8)
+    assert blocks_for(config, torch.bfloat16, eight) == 2 * 10**9 // (rows * (128 + 2))
+
+
+@pytest.mark.parametrize("name", ["serve", "chat"])
+def test_other_widths_are_refused(name, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([name, "--cache-bits", "5"])
+    assert "5 (choose from 8, 4)" in capsys.readouterr().err
 
 
 def test_a_small_model_is_copied_into_the_faster_layout(monkeypatch):

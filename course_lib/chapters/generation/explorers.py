@@ -5,6 +5,8 @@ Checked against:  the figures of `course_lib.chapters.generation.figures` for th
 Shapes:           T tokens of a text, V vocabulary
 """
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -22,6 +24,7 @@ CODE = "import os\n\ndef join(path, name):\n    return os.path"
 LONGEST = 24  # tokens; more labels would not be legible
 
 
+@lru_cache(maxsize=32)
 def next_logits(text: str) -> Float[Tensor, "T V"]:
     """Return the course model's logits after each of the last tokens of a text."""
     with torch.inference_mode():

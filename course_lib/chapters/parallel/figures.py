@@ -12,9 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
 from course_lib.parallel import ORDERS, Plan, bubble_fraction, most_kept, timeline, zero_memory
+from course_lib.study.display.colour_key import colour_key
 from course_lib.study.display.plotting import OKABE_ITO, Margins, Number, new_figure, title
 
 HUES = (
@@ -104,14 +105,10 @@ def pipeline(schedule: str, stages: int, microbatches: int) -> Figure:
     ax.set(xlim=(0, end), ylim=(stages - 0.5, -0.5), ylabel="stage")
     ax.set_xlabel("time, in forward passes of a microbatch", loc="left")
     ax.set_yticks(range(stages))
-    shown = [Patch(color=OKABE_ITO.sky), Patch(color=OKABE_ITO.orange), Patch(color="#e6e6e6")]
-    below: dict[str, Any] = {
-        "loc": "upper right",
-        "bbox_to_anchor": (1.0, -0.12),
-        "ncols": 3,
-        "frameon": False,
-    }
-    ax.legend(shown, ["forward", "backward", "idle"], fontsize=8, **below)
+    shown = {"forward": OKABE_ITO.sky, "backward": OKABE_ITO.orange, "idle": "#e6e6e6"}
+    patches = {name: (colour, "-") for name, colour in shown.items()}
+    below = 0.45 / (0.42 * stages + 0.15)  # inches below the axes
+    colour_key(ax, patches, x=0.66, y=-below, down=0, across=0.125, width=8)
     kept = most_kept(orders[0])
     share = bubble_fraction(stages, microbatches)
     title(ax, f"{schedule}: {share:.0%} idle; stage 0 keeps {kept} microbatches at most")

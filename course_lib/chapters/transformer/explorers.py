@@ -5,7 +5,7 @@ Checked against:  the pictures of `course_lib.chapters.transformer.figures` for 
 Shapes:           B texts, T tokens, L layers, H heads
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from matplotlib.figure import Figure
@@ -19,15 +19,16 @@ from course_lib.device import seeded
 from course_lib.model import DecoderLM
 from course_lib.model.inspection import (
     PARTS,
-    logit_lens,
+    lens_of,
     loss_without_each_head,
     mean_loss,
-    residual_norms,
+    residual_stream,
     token_losses,
     without_head,
     without_layer,
 )
 from course_lib.pretrained import course_model, course_tokenizer
+from course_lib.softmax import surprises
 from course_lib.study.display.explorer import Explorer, choice, step_slider, text_field
 from course_lib.tokenization.byte_bpe import ByteBPE
 
@@ -49,8 +50,8 @@ def inside(
         ids = torch.tensor([words.encode(text or " ")])
         shown = slice(-LONGEST, None)
         tokens = [vocabulary[i] for i in ids[0, shown].tolist()]
-        norms = residual_norms(decoder, ids)[:, 0, shown]
-        logits = logit_lens(decoder, ids)[:, 0, shown]
+        stream = residual_stream(decoder, ids)[:, :, shown]  # (P, 1, T, C)
+        norms, logits = stream.norm(dim=-1)[:, 0], lens_of(decoder, stream)[:, 0]
         return figures.stream_and_lens(norms, logits, vocabulary, tokens)
 
     controls = {"text": text_field("text", text)}
@@ -84,6 +85,27 @@ def rises(what: str) -> Tensor:
 
 
 @cache
+def stream(what: str) -> Tensor:
+    """Return the stream of the whole model at each of its places, (P, B, T, C)."""
+    return residual_stream(course_model(), texts(what)[0])
+
+
+@lru_cache(maxsize=512)
+def losses_without(what: str, part: str, layer: int, head: int) -> Tensor:
+    """Return the loss at each place without a part; what comes before its layer is known."""
+    model = course_model()
+    if part == "one head":
+        ablated = without_head(model, layer, head)
+    else:
+        ablated = without_layer(model, layer, PARTS if part == "the whole layer" else (part,))
+    ablated.model.layers = ablated.blocks[layer:]
+    ids = texts(what)[0]
+    with torch.no_grad():
+        logits = ablated(ids, embedded=stream(what)[layer]).logits
+    return surprises(logits[:, :-1], ids[:, 1:]).mean(0)
+
+
+@cache
 def usual(what: str) -> Tensor:
     """Return the loss of the whole model at each place, the mean over the texts."""
     return token_losses(course_model(), texts(what)[0]).mean(0)
@@ -96,21 +118,14 @@ def ablate(
     model = course_model()
 
     def figure(what: str, part: str, layer: int, head: int) -> Figure:
-        ids, counted = texts(what)
-        if part == "one head":
-            ablated, missing = without_head(model, layer, head), f"head {head} of layer {layer}"
-        elif part == "the whole layer":
-            ablated, missing = without_layer(model, layer), f"layer {layer}"
-        else:
-            ablated = without_layer(model, layer, (part,))
-            missing = f"the {figures.spoken(part)} of layer {layer}"
-        without = token_losses(ablated, ids).mean(0)
+        whole_layer = "" if part == "the whole layer" else f"the {figures.spoken(part)} of "
+        missing = f"{f'head {head} of ' if part == 'one head' else whole_layer}layer {layer}"
+        without = losses_without(what, part, layer, head if part == "one head" else 0)
         framed = (layer, head) if part == "one head" else None
-        first = int(counted[0].int().argmax())
+        first = int(texts(what)[1][0].int().argmax())
         vocabulary = model.config.vocab_size
-        whole = usual(what)
         return figures.ablation(
-            rises(what), whole, without, what, missing, framed, first, vocabulary
+            rises(what), usual(what), without, what, missing, framed, first, vocabulary
         )
 
     controls = {

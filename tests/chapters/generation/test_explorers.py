@@ -63,3 +63,12 @@ def test_moved_controls_show_their_figure(name, moves, drawn):
 def test_a_long_text_is_cut_and_an_empty_one_begins():
     assert len(explorers.text_ids("word " * 100)) == explorers.LONGEST
     assert len(explorers.text_ids("")) >= 1
+
+
+def test_a_slider_does_not_ask_the_model_again(monkeypatch):
+    explorer = explorers.pipeline(TEXT)
+    monkeypatch.setattr(explorers, "course_model", lambda: pytest.fail("asked again"))
+    explorer.controls["temperature"].value = 2.0
+    explorer.controls["u"].value = 0.1
+    assert explorer.error == ""
+    explorer.close()

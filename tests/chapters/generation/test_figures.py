@@ -42,10 +42,12 @@ def test_the_pipeline_shows_each_step_of_the_best_tokens():
     few = keep_top_k(warm, 6)
     steps = [LOGITS[None], warm, few, keep_top_p(few, 0.8)]
     order = LOGITS.argsort(descending=True)[:SHOWN]
-    for ax, scores in zip(figure.axes[:-1], steps, strict=True):
-        shares = scores.softmax(-1)[0]
-        assert widths(ax)[:SHOWN] == pytest.approx(shares[order].tolist())
-        assert widths(ax)[SHOWN] == pytest.approx(1 - shares[order].sum().item(), abs=1e-9)
+    drawn = widths(figure.axes[0])
+    for place, scores in enumerate(steps):
+        shares, bars = scores.softmax(-1)[0], drawn[place * (SHOWN + 1) :][: SHOWN + 1]
+        assert bars[:SHOWN] == pytest.approx(shares[order].tolist())
+        assert bars[SHOWN] == pytest.approx(1 - shares[order].sum().item(), abs=1e-9)
+    assert len(drawn) == 4 * (SHOWN + 1)
     kept = [int((scores > -torch.inf).sum()) for scores in steps]
     assert f"Of 30 tokens top-k keeps 6 and top-p {kept[3]}" in figure_title(figure)
     assert "u = 0.95" in figure_title(figure)
@@ -53,12 +55,13 @@ def test_the_pipeline_shows_each_step_of_the_best_tokens():
 
 def test_the_pipeline_marks_the_token_that_the_number_selects():
     for u in (0.0, 0.999):
-        last, line = figures.pipeline(LOGITS, WORDS, 1.0, 3, 1.0, u).axes[-2:]
+        steps, line = figures.pipeline(LOGITS, WORDS, 1.0, 3, 1.0, u).axes
         shares = keep_top_k(LOGITS[None], 3).softmax(-1)[0]
         place = int((shares.cumsum(0) <= u).sum())
         order = LOGITS.argsort(descending=True)[:SHOWN].tolist()
-        marked = [bar.get_facecolor() == to_rgba(OKABE_ITO.orange) for bar in last.patches]
-        assert marked == [i == place for i in order] + [False]
+        marked = [bar.get_facecolor() == to_rgba(OKABE_ITO.orange) for bar in steps.patches]
+        assert not any(marked[: -SHOWN - 1]), "only the last step chooses"
+        assert marked[-SHOWN - 1 :] == [i == place for i in order] + [False]
         hit = line.collections[0].get_facecolor().tolist().index(list(to_rgba(OKABE_ITO.orange)))
         piece = line.collections[0].get_paths()[hit].get_extents()
         assert piece.x0 <= u <= piece.x1

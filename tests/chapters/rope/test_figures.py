@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from matplotlib.colors import to_hex
 
 from course_lib.chapters.rope import figures, long_texts
 from course_lib.chapters.rope.figures.distance import PAIRS, expected_for_equal, scores_at
@@ -56,8 +57,10 @@ def test_the_clocks_show_the_rotated_hands_and_their_score(m, n):
 
 def test_what_stands_below_the_clocks_depends_on_the_difference_alone():
     def below(m, n):
-        return [ax.get_xlabel() for ax in figures.clocks(Q, K, m, n, 100.0).axes[:-1]]
+        clocks = figures.clocks(Q, K, m, n, 100.0).axes[:-1]
+        return [text.get_text() for ax in clocks for text in ax.texts if "apart" in text.get_text()]
 
+    assert len(below(12, 5)) == 4
     assert below(12, 5) == below(30, 23)
     assert below(12, 5) != below(12, 6)
 
@@ -276,10 +279,13 @@ def test_long_text_draws_the_stored_losses(factor):
     left, right = figures.long_text(factor).axes
     window = long_texts.stored_losses("window")
     assert list(left.lines[0].get_ydata()) == pytest.approx(window.mean(0).tolist())
-    drawn = {line.get_label(): line.get_ydata() for line in right.lines}
-    assert list(drawn.pop("window of 256")) == [0, 0]
-    assert set(drawn) == set(long_texts.RULES)
-    for rule, curve in drawn.items():
+    named = [text.get_text() for text in right.texts]
+    assert named == ["window of 256", *long_texts.RULES]
+    assert list(right.lines[0].get_ydata()) == [0, 0]
+    colours = [to_hex(colour) for colour in right.collections[-1].get_colors()]
+    assert colours == [to_hex(line.get_color()) for line in right.lines]
+    for rule, line in zip(long_texts.RULES, right.lines[1:], strict=True):
+        curve = line.get_ydata()
         losses = long_texts.stored_losses(rule, 1 if rule == "plain" else factor)
         assert list(curve) == pytest.approx((losses - window).mean(0).tolist(), abs=1e-9), rule
     assert "bands: ± 2" in figure_title(right.figure)

@@ -103,3 +103,32 @@ def test_vocabulary_is_spelled():
     spelled = explorers.spelled(tokenizer)
     assert len(spelled) == tokenizer.vocab_size
     assert "".join(spelled[number] for number in tokenizer.encode("def f(x):")) == "def f(x):"
+
+
+def test_a_head_is_removed_without_reading_what_comes_before_its_layer(monkeypatch):
+    explorers.losses_without.cache_clear()
+    explorers.stream("repeats")
+    read = []
+    block = type(course_model().blocks[0])
+    forward = block.forward
+    monkeypatch.setattr(block, "forward", lambda *a, **k: read.append(1) or forward(*a, **k))
+    found = explorers.losses_without("repeats", "one head", 2, 1)
+    assert len(read) == len(course_model().blocks) - 2
+    assert explorers.losses_without("repeats", "one head", 2, 1) is found
+    assert len(read) == len(course_model().blocks) - 2, "known already"
+    ids, _ = explorers.texts("repeats")
+    wanted = token_losses(without_head(course_model(), 2, 1), ids).mean(0)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_text_passes_through_the_model_once(monkeypatch):
+    passes = []
+    forward = type(course_model()).forward
+    monkeypatch.setattr(
+        type(course_model()), "forward", lambda *a, **k: passes.append(1) or forward(*a, **k)
+    )
+    explorer = explorers.inside("x = 1")
+    explorer.controls["text"].value = "y = 2"
+    assert explorer.error == ""
+    assert len(passes) == 2, "one for each text"
+    explorer.close()

@@ -77,8 +77,9 @@ def test_a_hidden_token_is_not_shown_to_its_readers():
 
 def test_norms_are_drawn_and_the_longest_named():
     figure = figures.residual_norms(NORMS, ["one", "two", " three"])
-    lines = [line.get_ydata() for line in figure.axes[0].lines]
-    assert [list(line) for line in lines] == [
+    (ax,) = figure.axes
+    faint = [line[:, 1] for line in ax.collections[0].get_segments()]
+    assert [list(line) for line in (*faint, *(line.get_ydata() for line in ax.lines))] == [
         [1, 3, 10],
         [2, 20, 8],
         [4, 5, 90],
@@ -115,8 +116,9 @@ def test_the_lens_shows_the_last_place_on_top():
 
 def test_both_side_by_side():
     figure = figures.stream_and_lens(NORMS[:, :3], LOGITS[:3], WORDS, ["p", "q", "r"])
-    assert len(figure.axes) == 3  # the third is the colour scale
-    assert len(figure.axes[0].lines) == 4
+    left, right = figure.axes
+    assert "yellow: certain" in right.get_xlabel()  # in place of a colour scale
+    assert len(left.lines) == len(left.collections[0].get_segments()) == 2
     assert len(figure.axes[1].texts) == 9
 
 
@@ -157,7 +159,9 @@ def test_ablation_counts_from_where_it_is_told():
     assert [list(line.get_ydata()) for line in right.lines] == [whole.tolist(), without.tolist()]
     assert left.patches[0].get_xy() == (0.5, 0.5)
     marked = figures.ablation(RISES, whole, without, "text", "layer 1", vocab_size=2048)
-    assert marked.axes[1].lines[2].get_label() == "equal probabilities: 7.6 nats"
+    assert words(marked.axes[1])[-1] == "equal probabilities: 7.6 nats"
+    assert words(right) == ["the whole model", "without head 1 of layer 1"]
+    assert words(left) == ["0.10", "0.20", "−0.30", "0.00", "2.50", "0.10"]
     unframed = figures.ablation(RISES, whole, without, "text", "layer 1")
     assert not unframed.axes[0].patches
     assert "goes from 5.50 to 6.75" in figure_title(unframed)

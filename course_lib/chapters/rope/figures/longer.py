@@ -25,6 +25,7 @@ from course_lib.chapters.rope.long_texts import (
     against_window,
     stored_losses,
 )
+from course_lib.study.display.colour_key import colour_key
 from course_lib.study.display.labels import written
 from course_lib.study.display.plotting import FAINT, Margins, new_figure, title
 from course_lib.study.exhibits.course_model_probes import trained_length
@@ -41,10 +42,11 @@ def long_text(factor: int = TIMES) -> Figure:
     for ax in (left, right):
         ax.axvspan(0, length, color="#e8e8e8", linewidth=0)
         ax.set(xlim=(0, length * TIMES), xticks=[length * i for i in range(TIMES + 1)])
+        ax.locator_params(axis="y", nbins=4)
         ax.set_xlabel("position of the token (grey: as in training)")
-    bar, label = stored_losses(WINDOW).mean(0).tolist(), f"window of {length}"
+    bar = stored_losses(WINDOW).mean(0).tolist()
     left.plot(places, bar, "--", color=FAINT, lw=2)
-    right.axhline(0, ls="--", color=FAINT, lw=2, label=label)
+    right.axhline(0, ls="--", color=FAINT, lw=2)
     for rule in RULES:
         stretch, ink = 1 if rule == "plain" else factor, COLOURS[rule]
         left.plot(
@@ -53,10 +55,11 @@ def long_text(factor: int = TIMES) -> Figure:
         more = against_window(rule, stretch)
         low, high = ((more.mean + sign * 2 * more.error).tolist() for sign in (-1, 1))
         right.fill_between(places, low, high, color=ink, alpha=0.2, linewidth=0)
-        right.plot(places, more.mean.tolist(), "o-", color=ink, lw=2, ms=4, label=rule)
+        right.plot(places, more.mean.tolist(), "o-", color=ink, lw=2, ms=4)
     left.set_ylabel("loss (nats)")
     right.set_ylabel("loss minus loss with a window (nats)")
-    right.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    lines = {f"window of {length}": (FAINT, "--"), **{rule: (COLOURS[rule], "-") for rule in RULES}}
+    colour_key(right, lines, y=0.65)
     _titles(left, right, factor)
     return figure
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from torch import Tensor
 
 from course_lib.rope import rope_angles, rotate_halves
@@ -72,7 +73,8 @@ def clocks(
         hands = at_m[i::planes], at_n[i::planes]
         _clock(axes[i], *hands, base ** (-i / planes))
         adds = written(products[i].item(), "+.2f")
-        axes[i].set_xlabel(f"{degrees_apart(*hands):.0f}° apart\nadds {adds} to the score")
+        below = f"{degrees_apart(*hands):.0f}° apart\nadds {adds} to the score"
+        axes[i].text(0.5, -0.03, below, ha="center", va="top", transform=axes[i].transAxes)
     _score_map(axes[-1], score_map(q, k, base), m, n)
     total = written(products.sum().item(), ".3f")
     figure.suptitle(
@@ -94,10 +96,9 @@ def degrees_apart(q: Float[Tensor, " 2"], k: Float[Tensor, " 2"]) -> float:
 
 def _clock(ax: Axes, q: Float[Tensor, " 2"], k: Float[Tensor, " 2"], speed: float) -> None:
     """Draw the two hands of one plane, each as long as its two features."""
-    around = torch.linspace(0, 2 * math.pi, 90)
     size = max(q.norm().item(), k.norm().item())
     rim = 1.45 * size  # outside both hands and their names
-    ax.plot(rim * around.cos(), rim * around.sin(), color=FAINT, linewidth=1)
+    ax.add_patch(Circle((0, 0), rim, fill=False, edgecolor=FAINT))
     for hand, ink, name in ((q, _QUERY, "q"), (k, _KEY, "k")):
         x, y = hand.tolist()
         ax.plot([0, x], [0, y], color=ink, linewidth=2.4, solid_capstyle="round")
@@ -105,8 +106,7 @@ def _clock(ax: Axes, q: Float[Tensor, " 2"], k: Float[Tensor, " 2"], speed: floa
         reach = 1 + 0.22 * size / max(math.hypot(x, y), 1e-9)  # outside the end of the hand
         ax.text(reach * x, reach * y, name, color=ink, ha="center", va="center", size=10)
     ax.set(xlim=(-1.1 * rim, 1.1 * rim), ylim=(-1.1 * rim, 1.1 * rim), aspect="equal")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+    ax.set_axis_off()
     ax.set_title(f"{speed:.3g} per token", loc="left", fontsize=10, y=0.98, color=FAINT)
 
 

@@ -8,7 +8,7 @@ Checked against:  the ids of each tokenizer; bytes that join to the text again
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from unicodedata import bidirectional
 
@@ -24,6 +24,7 @@ from course_lib.study.display.plotting import FAINT, MONOSPACED, Margins, new_fi
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.huggingface import Tokenizer
+from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
 
 SIZE = 8.5  # points
@@ -61,20 +62,31 @@ class Cluster(NamedTuple):
 
 def pieces_of(tokenizer: Tokenizer, text: str) -> list[Piece]:
     """Return the tokens of the text, each with its note: merge rank, log p, or nothing."""
-    ids = tokenizer.encode(text)
-    notes: dict[int, str] = {}
-    if isinstance(tokenizer, ByteBPE | CharacterBPE):
-        notes = {new: f"r{rank}" for rank, new in tokenizer.merge_table.values()}
+    ids, notes = tokenizer.encode(text), _notes(tokenizer)
     if isinstance(tokenizer, ByteBPE):
         return [_byte_piece(tokenizer.tokens[i], i, notes.get(i, "")) for i in ids]
-    if isinstance(tokenizer, CharacterBPE | WordPiece):
-        unknown = tokenizer.vocabulary.get(tokenizer.unknown or "")
-    else:
-        unknown = tokenizer.unknown_id
-        notes = {i: f"{score:.1f}" for i, (_, score) in enumerate(tokenizer.pieces) if i != unknown}
+    unknown = _unknown(tokenizer)
     return [
         Piece(_visible(tokenizer.tokens[i]), i, notes.get(i, ""), b"", i == unknown) for i in ids
     ]
+
+
+@lru_cache(maxsize=16)
+def _notes(tokenizer: Tokenizer) -> dict[int, str]:
+    """Return the merge rank or log p of each token that has one."""
+    if isinstance(tokenizer, ByteBPE | CharacterBPE):
+        return {new: f"r{rank}" for rank, new in tokenizer.merge_table.values()}
+    if isinstance(tokenizer, WordPiece):
+        return {}
+    scores = (score for _, score in tokenizer.pieces)
+    unknown = _unknown(tokenizer)
+    return {i: f"{score:.1f}" for i, score in enumerate(scores) if i != unknown}
+
+
+def _unknown(tokenizer: CharacterBPE | WordPiece | Unigram) -> int | None:
+    if isinstance(tokenizer, CharacterBPE | WordPiece):
+        return tokenizer.vocabulary.get(tokenizer.unknown or "")
+    return tokenizer.unknown_id
 
 
 def _byte_piece(data: bytes, number: int, note: str) -> Piece:

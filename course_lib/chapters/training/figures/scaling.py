@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from course_lib.study.display.colour_key import colour_key
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
 from course_lib.training.scaling import ScalingLaw
 
@@ -71,17 +72,15 @@ def best_size(law: ScalingLaw, flops: Number, runs: Sequence[Run] = ()) -> Figur
     losses = np.array([law.loss(size, float(flops) / (6 * size)) for size in sizes])
     lowest = law.loss(best, float(flops) / (6 * best))
     figure, ax = new_figure(7.5, 3.6, margins=Margins(top=0.65))
-    ax.plot(sizes, losses, color=OKABE_ITO.blue, linewidth=1.5, linestyle="--", label="predicted")
     known = _within(sizes, runs, "parameters") & _within(float(flops) / 6 / sizes, runs, "tokens")
-    if known.any():
-        label = "within the measured sizes and lengths"
-        ax.plot(sizes[known], losses[known], color=OKABE_ITO.blue, linewidth=4, label=label)
-    ax.legend(frameon=False, fontsize=9, loc="upper center")
+    _curve(ax, sizes, losses, known)
     ax.plot([best], [lowest], "o", color=OKABE_ITO.vermillion, markersize=9)
     words = lowest + 0.55 * (min(losses[0], losses[-1]) - lowest)
     ax.text(best / 12, words, "too small a model", color=FAINT)
     ax.text(best * 12, words, "too little text", color=FAINT, ha="right")
     ax.set(xscale="log", ylabel="predicted loss (nats)")
+    _name_sizes(ax, sizes)
+    ax.locator_params(axis="y", nbins=5)
     ax.set_xlabel("parameters N (each with D = budget / 6N tokens)")
     tokens = float(flops) / (6 * best)
     title(
@@ -90,6 +89,23 @@ def best_size(law: ScalingLaw, flops: Number, runs: Sequence[Run] = ()) -> Figur
         f"({tokens / best:.0f} per parameter), {lowest:.2f} nats",
     )
     return figure
+
+
+def _curve(ax: Axes, sizes: np.ndarray, losses: np.ndarray, known: np.ndarray) -> None:
+    """Draw the predicted losses, thick where they were measured."""
+    ax.plot(sizes, losses, color=OKABE_ITO.blue, linewidth=1.5, linestyle="--")
+    named = {"predicted": (OKABE_ITO.blue, "--")}
+    if known.any():
+        ax.plot(sizes[known], losses[known], color=OKABE_ITO.blue, linewidth=4)
+        named["within the measured sizes and lengths (thick)"] = (OKABE_ITO.blue, "-")
+    colour_key(ax, named, x=0.3)
+
+
+def _name_sizes(ax: Axes, sizes: np.ndarray) -> None:
+    """Name powers of ten in words; as formulas, which matplotlib sets, they are slow to draw."""
+    marks = [mark for mark in 10.0 ** np.arange(1, 16) if sizes[0] < mark < sizes[-1]]
+    ax.set_xticks(marks, [_short(mark) for mark in marks])
+    ax.minorticks_off()
 
 
 def _within(places: np.ndarray, runs: Sequence[Run], axis: str) -> np.ndarray:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import Tensor
 
 from course_lib.study.display.labels import token_label
@@ -43,7 +45,9 @@ def lens(
 ) -> Figure:
     """Draw the prediction at each place of the stream, the last place on top."""
     figure, ax = new_figure(0.9 * len(tokens) + 1.8, 0.42 * len(logits) + 1.6)
-    _lens(ax, logits, vocabulary, tokens)
+    image = _lens(ax, logits, vocabulary, tokens)
+    bar = figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01)
+    bar.set_label("probability of the predicted token")
     return figure
 
 
@@ -54,18 +58,18 @@ def stream_and_lens(
     tokens: Sequence[str],
 ) -> Figure:
     """Draw the lengths and the logit lens side by side."""
-    margins = Margins(left=0.85, right=0.55, bottom=0.85, top=0.75, across=1.15)
+    margins = Margins(left=0.85, right=0.2, bottom=0.85, top=0.75, across=1.15)
     figure, (left, right) = new_figure(13, 4.4, cols=2, margins=margins, width_ratios=(3, 8))
     _norms(left, norms, tokens)
     _lens(right, logits, vocabulary, tokens)
+    right.set_xlabel("token that is read; in each cell: the predicted next token, yellow: certain")
     return figure
 
 
 def _norms(ax: Axes, norms: Float[Tensor, "P T"], tokens: Sequence[str]) -> None:
     longest = int(norms[-1].argmax())
-    for place in range(len(tokens)):
-        if place != longest:
-            ax.plot(norms[:, place].tolist(), color=OKABE_ITO.sky, lw=1, alpha=0.7)
+    others = [list(enumerate(norms[:, i].tolist())) for i in range(len(tokens)) if i != longest]
+    ax.add_collection(LineCollection(others, colors=OKABE_ITO.sky, linewidths=1, alpha=0.7))
     ax.plot(norms[:, longest].tolist(), color=OKABE_ITO.vermillion, lw=2)
     middle = norms.median(dim=1).values
     ax.plot(middle.tolist(), color="black", lw=2, linestyle="--")
@@ -98,7 +102,7 @@ def settled(logits: Float[Tensor, "P T V"]) -> list[int]:
 
 def _lens(
     ax: Axes, logits: Float[Tensor, "P T V"], vocabulary: Sequence[str], tokens: Sequence[str]
-) -> None:
+) -> AxesImage:
     share, best = logits.softmax(-1).max(-1)
     share, best = share.flip(0), best.flip(0)  # the last place on top
     first = settled(logits)
@@ -121,10 +125,9 @@ def _lens(
     ax.tick_params(axis="x", labelrotation=45, labelsize=8)
     ax.set_xlabel("token that is read; in each cell: the predicted next token")
     ax.xaxis.label.set_color(FAINT)
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01)
-    bar.set_label("probability of the predicted token")
     early = sum(place < len(logits) - 1 for place in first)
     title(ax, f"{early} of {len(first)} predictions are final (bold) before the last layer")
+    return image
 
 
 def top_words(

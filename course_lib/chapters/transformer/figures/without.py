@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from course_lib.study.display.colour_key import colour_key
 from course_lib.study.display.plotting import (
     FAINT,
     OKABE_ITO,
@@ -108,18 +109,18 @@ def ablation(
     steps = range(1, len(whole) + 1)
     if first_counted:
         right.axvspan(1, first_counted + 0.5, color="#eeeeee")
-    right.plot(steps, whole.tolist(), color="black", lw=1.6, label="the whole model")
-    right.plot(
-        steps, without.tolist(), color=OKABE_ITO.vermillion, lw=1.6, label=f"without {missing}"
-    )
+    lines = {"the whole model": ("black", "-"), f"without {missing}": (OKABE_ITO.vermillion, "-")}
+    for losses, (colour, _) in zip((whole, without), lines.values(), strict=True):
+        right.plot(steps, losses.tolist(), color=colour, lw=1.6)
     if vocab_size is not None:
         even = math.log(vocab_size)
-        label = f"equal probabilities: {even:.1f} nats"
-        right.axhline(even, color=FAINT, lw=1.2, linestyle=":", label=label)
+        lines[f"equal probabilities: {even:.1f} nats"] = (FAINT, ":")
+        right.axhline(even, color=FAINT, lw=1.2, linestyle=":")
+    right.locator_params(nbins=5)
     right.set(
         xlabel="position of the token that is predicted", ylabel="loss (nats)", ylim=(0, None)
     )
-    right.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    colour_key(right, lines)
     before, after = (losses[first_counted:].mean().item() for losses in (whole, without))
     title(right, f"Without {missing} the loss on {what} goes from {before:.2f} to {after:.2f}")
     return figure
