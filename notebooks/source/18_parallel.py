@@ -3,10 +3,10 @@
 #
 # **How does a model train on a thousand devices?**
 #
-# Training a model of 8 billion parameters needs 128 GB for weights, gradients and optimizer state alone, and one device would
-# take decades for its trillions of tokens. So the work is spread: rows of the batch, layers, parts of layers, experts, pieces of
-# a text. In this notebook you meet each of these ways, build the core of most of them, and each time check that many ranks compute
-# what one would have.
+# Training a model of 8 billion parameters needs 128 GB for weights, gradients and optimizer state alone (section 4 counts them),
+# and one device would take decades for its trillions of tokens (section 9 divides). So the work is spread: rows of the batch,
+# layers, parts of layers, experts, pieces of a text. In this notebook you meet each of these ways, build the core of most of them,
+# and each time check that many ranks compute what one would have.
 #
 # After this notebook you can
 # - build the collectives that ranks talk with, and predict their bytes and their time;
@@ -21,6 +21,7 @@
 # %% id="device-default-device"
 import copy
 import time
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -461,8 +462,28 @@ for n, sequence in ((2, False), (4, False), (4, True)):
     print(n, "ranks, sequence parallel:", sequence, "| loss, gradient right, parameters:", found[0])
 
 # %% [markdown] id="tensor-parallelism-sends-activations-in-every"
-# Tensor parallelism sends activations in every layer, twice forward and twice backward, and everybody waits for them. That is why
-# it stays inside one machine, where links are fastest. The number of heads must be a multiple of the number of ranks:
+# Tensor parallelism sends activations in every layer: two all-reduces forward and two backward, each of the whole residual stream.
+# Counted, as what one more layer adds (the norms of queries and keys add a few bytes):
+
+
+# %%
+def bytes_of_loss(comm, whole):
+    part = parallel.SplitDecoder(whole, comm)
+    before = comm.meter.bytes
+    part.loss(ids).backward()
+    return comm.meter.bytes - before
+
+
+# %%
+deeper = DecoderLM(replace(config, num_hidden_layers=3)).to(device)
+two, three = (run_ranks(lambda comm, m=m: bytes_of_loss(comm, m), 4)[0] for m in (model, deeper))
+stream = ids.numel() * config.hidden_size * 4  # bytes
+formula = 4 * parallel.collective_traffic("all-reduce", stream, 4).bytes
+print(f"one more layer sends {three - two:,} bytes, four all-reduces of the stream {formula:,.0f}")
+
+# %% [markdown]
+# Everybody waits for these messages, which is why tensor parallelism stays inside one machine, where links are fastest. The number
+# of heads must be a multiple of the number of ranks:
 
 # %% id="try"
 try:
@@ -635,9 +656,18 @@ print("right, and experts on the rank:", run_ranks(expert_parallel, 4))
 # %% [markdown] id="8-less-memory-shorter-numbers"
 # ## 8 · Less memory, shorter numbers
 #
-# **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass: a third more
-# FLOPs, and only a small part of the memory. One thing must be restored for the second pass. Guess which, and see what happens
-# without it:
+# **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass. A forward pass
+# takes one unit of FLOPs, a backward pass two; with the second forward pass it is 4 in place of 3, a third more. What it saves:
+
+# %%
+from course_lib.parallel.layout import numbers_per_token
+
+large = MODELS["Qwen3-8B"]
+print(f"a layer of Qwen3-8B keeps {numbers_per_token(large):,} numbers for each token;",
+      f"its input alone is {large.hidden_size:,}")  # fmt: skip
+
+# %% [markdown]
+# One thing must be restored for the second pass. Guess which, and see what happens without it:
 
 # %% id="with-seeded-draws-10"
 with seeded_draws(10):
@@ -687,7 +717,15 @@ print("clipped, then unscaled:", rounded(clipped_first.norm(), 6))
 # %% [markdown] id="9-planning-a-cluster"
 # ## 9 · Planning a cluster
 #
-# Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a pipeline between machines if the
+# How long would one device train a model of 8 billion parameters on 15 trillion tokens, at 6 FLOPs for each parameter and token?
+
+# %%
+h100 = parallel.Cluster().device
+years = 6 * 8e9 * 15e12 / (0.55 * h100.peak_flops) / (365 * 86400)
+print(f"one H100 at 55 % of its peak takes {years:.0f} years")
+
+# %% [markdown]
+# So there will be many devices. Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a pipeline between machines if the
 # model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that fits.
 #
 # ### Build it
@@ -712,9 +750,10 @@ reveal("parallel.stage")
 # The library's planner goes through many layouts: the number of devices for data (dp), tensor (tp), pipeline (pp) and expert
 # parallelism (ep), the stage of ZeRO, the sequences in a microbatch, with and without recomputation. It predicts memory and step
 # time for each, from the formulas of this notebook and the FLOPs of [Counting parameters](09_parameter_counting.ipynb).
-# (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix products reach 55 % of the peak.) The fastest
-# that fit come first; of layouts that are equally fast, the one with less memory. Here for 64 H100, and a batch of 512 sequences of
-# 4,096 tokens:
+# (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix products reach 55 % of the peak. The test
+# `tests/parallel/test_measured_memory.py` compares the memory with what processes allocate, in nine layouts: they agree within
+# 5 %.) The fastest that fit come first; of layouts that are equally fast, the one with less memory. Here for 64 H100, and a batch
+# of 512 sequences of 4,096 tokens:
 
 # %% id="best-parallel-plan-models-qwen3-8b"
 best = parallel.plan(MODELS["Qwen3-8B"], parallel.Cluster(devices=64), parallel.Batch(512, 4096))
@@ -783,7 +822,7 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 # | | |
 # |---|---|
 # | `dp=N` | N ranks (or groups of ranks) with rows of the batch |
-# | `tp=N` | layers in N pieces |
+# | `tp=N` | layers in N pieces; with `sequence=1` also the tokens between them |
 # | `pp=N` | N stages of a pipeline, with `schedule=1f1b` or `gpipe` |
 # | `cp=N` | texts in N pieces, with ring attention |
 # | `ep=N` | experts on N of the `dp` ranks, for models that have some |
