@@ -725,8 +725,9 @@ years = 6 * 8e9 * 15e12 / (0.55 * h100.peak_flops) / (365 * 86400)
 print(f"one H100 at 55 % of its peak takes {years:.0f} years")
 
 # %% [markdown]
-# So there will be many devices. Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a pipeline between machines if the
-# model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that fits.
+# So there will be many devices. Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a
+# pipeline between machines if the model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that
+# fits.
 #
 # ### Build it
 #
@@ -831,7 +832,8 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 #
 # The number of ranks is dp · tp · pp · cp. Most of these may be combined; what may not raises an error that says why. Every rank
 # writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout, and a run of one process can be
-# continued by many. If a rank dies, the others end, and the message names it.
+# continued by many. If a rank dies, the others end, and the message names it. If ranks make different calls, nothing happens until
+# the time limit; with `TORCH_DISTRIBUTED_DEBUG=DETAIL` in the environment PyTorch compares the calls first, and names them.
 
 # %% [markdown] id="11-what-it-costs"
 # ## 11 · What it costs
