@@ -80,7 +80,7 @@ class Layout:
     def __str__(self) -> str:
         axes = (("dp", self.dp), ("tp", self.tp), ("pp", self.pp), ("ep", self.ep))
         parts = [f"{name}={size}" for name, size in axes if size > 1]
-        options = {"sequence": self.sequence, "recompute": self.recompute}
+        options = {"sp": self.sequence, "recompute": self.recompute}
         parts += [f"zero={self.zero}", *(name for name, chosen in options.items() if chosen)]
         return " ".join([*parts, f"microbatch={self.microbatch}"])
 

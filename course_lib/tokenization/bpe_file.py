@@ -19,7 +19,6 @@ from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, 
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
-    all_to_bytes,
     bytes_to_characters,
     characters_to_bytes,
 )
@@ -46,11 +45,14 @@ def read_bpe(content: Json) -> ByteBPE:
             raise refusal("the content of an added token", name, wanted)
     pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in model["merges"]]
     apart = _unmade(special, pairs)
-    numbers = {written: i for written, i in model["vocab"].items() if apart.get(written) != i}
-    tokens = all_to_bytes(numbers)
+    vocabulary = {
+        written: characters_to_bytes(written)
+        for written, i in model["vocab"].items()
+        if apart.get(written) != i
+    }
     tokenizer = ByteBPE(
-        dict(zip(tokens, numbers.values(), strict=True)),
-        _read_merges(pairs, dict(zip(numbers, tokens, strict=True))),
+        {token: model["vocab"][written] for written, token in vocabulary.items()},
+        _read_merges(pairs, vocabulary),
         special,
         _read_steps(content.get("pre_tokenizer")),
         _read_normal_form(content.get("normalizer")),

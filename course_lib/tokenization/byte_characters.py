@@ -10,8 +10,6 @@ Checked against:  `transformers`' `bytes_to_unicode`
 """
 
 import codecs
-from collections.abc import Collection
-from itertools import accumulate, pairwise
 
 from course_lib.tokenization.bpe_training import BYTE_IDS
 
@@ -40,13 +38,3 @@ def characters_to_bytes(written: str) -> bytes:
             f"character for each byte; got {strange!r} in {written!r:.80}, which stands for no "
             "byte. Is the vocabulary that of a SentencePiece model?"
         ) from None
-
-
-def all_to_bytes(written: Collection[str]) -> list[bytes]:
-    """Return the bytes of many tokens, which are read in one go."""
-    try:
-        joined: bytes = codecs.charmap_encode("".join(written), "strict", _TABLE)[0]
-    except UnicodeEncodeError:
-        return list(map(characters_to_bytes, written))  # one of them says what is wrong
-    ends = accumulate(map(len, written), initial=0)
-    return [joined[start:end] for start, end in pairwise(ends)]

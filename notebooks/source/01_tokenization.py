@@ -937,11 +937,11 @@ reveal("tokenization.count_changes")
 # %% id="reveal-bpe-training-paircounts-merge"
 reveal(bpe_training.PairCounts.merge)
 
-# %% [markdown]
+# %% [markdown] id="and-in-one-word-of-which"
 # And in one word, of which `weight` is the count: each place of the pair costs the pair before it and the pair after it their old
 # neighbours, and brings two new ones. Where two places follow each other directly, what is between them is counted once.
 
-# %%
+# %% id="reveal-bpe-training-paircounts-recount"
 reveal(bpe_training.PairCounts.recount)
 
 # %% tags=["nbval-ignore-output"] id="words-looked-at"

@@ -466,7 +466,7 @@ for n, sequence in ((2, False), (4, False), (4, True)):
 # Counted, as what one more layer adds (the norms of queries and keys add a few bytes):
 
 
-# %%
+# %% id="bytes-of-loss"
 def bytes_of_loss(comm, whole):
     part = parallel.SplitDecoder(whole, comm)
     before = comm.meter.bytes
@@ -474,14 +474,14 @@ def bytes_of_loss(comm, whole):
     return comm.meter.bytes - before
 
 
-# %%
+# %% id="deeper-decoderlm-replace-config-num-hidden"
 deeper = DecoderLM(replace(config, num_hidden_layers=3)).to(device)
 two, three = (run_ranks(lambda comm, m=m: bytes_of_loss(comm, m), 4)[0] for m in (model, deeper))
 stream = ids.numel() * config.hidden_size * 4  # bytes
 formula = 4 * parallel.collective_traffic("all-reduce", stream, 4).bytes
 print(f"one more layer sends {three - two:,} bytes, four all-reduces of the stream {formula:,.0f}")
 
-# %% [markdown]
+# %% [markdown] id="everybody-waits-for-these-messages-which"
 # Everybody waits for these messages, which is why tensor parallelism stays inside one machine, where links are fastest. The number
 # of heads must be a multiple of the number of ranks:
 
@@ -659,14 +659,14 @@ print("right, and experts on the rank:", run_ranks(expert_parallel, 4))
 # **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass. A forward pass
 # takes one unit of FLOPs, a backward pass two; with the second forward pass it is 4 in place of 3, a third more. What it saves:
 
-# %%
+# %% id="large-models-qwen3-8b"
 from course_lib.parallel.layout import numbers_per_token
 
 large = MODELS["Qwen3-8B"]
 print(f"a layer of Qwen3-8B keeps {numbers_per_token(large):,} numbers for each token;",
       f"its input alone is {large.hidden_size:,}")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] id="one-thing-must-be-restored-for"
 # One thing must be restored for the second pass. Guess which, and see what happens without it:
 
 # %% id="with-seeded-draws-10"
@@ -719,12 +719,12 @@ print("clipped, then unscaled:", rounded(clipped_first.norm(), 6))
 #
 # How long would one device train a model of 8 billion parameters on 15 trillion tokens, at 6 FLOPs for each parameter and token?
 
-# %%
+# %% id="h100-parallel-cluster-device"
 h100 = parallel.Cluster().device
 years = 6 * 8e9 * 15e12 / (0.55 * h100.peak_flops) / (365 * 86400)
 print(f"one H100 at 55 % of its peak takes {years:.0f} years")
 
-# %% [markdown]
+# %% [markdown] id="build-it-4"
 # So there will be many devices. Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a
 # pipeline between machines if the model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that
 # fits.
@@ -748,13 +748,13 @@ def least_stage(parameters, devices, memory, activations):
 reveal("parallel.stage")
 
 # %% [markdown] id="the-library-s-planner-goes-through"
-# The library's planner goes through many layouts: the number of devices for data (dp), tensor (tp), pipeline (pp) and expert
-# parallelism (ep), the stage of ZeRO, the sequences in a microbatch, with and without recomputation. It predicts memory and step
-# time for each, from the formulas of this notebook and the FLOPs of [Counting parameters](09_parameter_counting.ipynb).
-# (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix products reach 55 % of the peak. The test
-# `tests/parallel/test_measured_memory.py` compares the memory with what processes allocate, in nine layouts: they agree within
-# 5 %.) The fastest that fit come first; of layouts that are equally fast, the one with less memory. Here for 64 H100, and a batch
-# of 512 sequences of 4,096 tokens:
+# The library's planner goes through many layouts: the number of devices for data (dp), tensor (tp, with sequence parallelism,
+# sp), pipeline (pp) and expert parallelism (ep), the stage of ZeRO, the sequences in a microbatch, with and without
+# recomputation. It predicts memory and step time for each, from the formulas of this notebook and the FLOPs of [Counting
+# parameters](09_parameter_counting.ipynb). (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix
+# products reach 55 % of the peak. The test `tests/parallel/test_measured_memory.py` compares the memory with what processes
+# allocate, in nine layouts: they agree within 5 %.) The fastest that fit come first; of layouts that are equally fast, the one
+# with less memory. Here for 64 H100, and a batch of 512 sequences of 4,096 tokens:
 
 # %% id="best-parallel-plan-models-qwen3-8b"
 best = parallel.plan(MODELS["Qwen3-8B"], parallel.Cluster(devices=64), parallel.Batch(512, 4096))
