@@ -119,7 +119,8 @@ class PairCounts:
 
     def recount(self, place: int, word: str, pair: str, new: str, arose: dict[str, int]) -> None:
         """Count what stands beside each new token, in place of what stood beside the pair."""
-        counts, places, weight, (left, right) = self.counts, self.places, self.weights[place], pair
+        counts, places, weight = self.counts, self.places, self.weights[place]
+        left, right = pair[0], pair[1]
         end, start = -1, word.find(pair)
         while start >= 0:
             if start:

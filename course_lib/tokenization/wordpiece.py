@@ -126,7 +126,7 @@ def clean(piece: str) -> str:
 
 def pair_score(pair: str, corpus: PairCounts) -> float:
     """Return how much more often the pair occurs than its parts would meet by chance."""
-    left, right = pair
+    left, right = pair[0], pair[1]
     return corpus.counts[pair] / (corpus.occurrences[left] * corpus.occurrences[right])
 
 
