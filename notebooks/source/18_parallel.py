@@ -301,7 +301,8 @@ print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 # gradients over the ranks, `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's new
 # momentum (S,)).
 # `comm.reduce_scatter(chunks)` takes a list of n tensors and returns the sum of chunk r; `comm.all_gather(x)` returns the list of
-# all ranks' tensors. Do not change the inputs. There may be more ranks than numbers.
+# all ranks' tensors. Do not change the inputs. There may be more ranks than numbers. Make the padding where the parameters are
+# (`parameters.new_zeros(k)` makes k zeros there), so that the function also runs on a GPU.
 
 
 # %% id="parallel.shard"
