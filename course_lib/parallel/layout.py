@@ -4,7 +4,8 @@ A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts
 `ep` of the dp ranks. Predictions are estimates with the assumptions below, not promises:
 
     memory     ZeRO's bytes + activations in bfloat16 with flash attention + logits (last stage);
-               tp cuts the residual stream by tokens too (sequence parallelism)
+               tp cuts heads, hidden units and logits; with sequence parallelism also the residual
+               stream and the norms, but for what the layers after a norm read, which is whole
     compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
     bubble     (pp - 1) / (microbatches * chunks) of the compute
     tp         4 all-reduces of the residual stream per layer and microbatch, not overlapped
@@ -65,6 +66,7 @@ class Layout:
     microbatch: int = 1  # sequences
     recompute: bool = False
     chunks: int = 1  # pieces of the model that each pipeline stage has (interleaving)
+    sequence: bool = False  # tensor-parallel devices share the tokens between layers
 
     @property
     def devices(self) -> int:
@@ -78,7 +80,8 @@ class Layout:
     def __str__(self) -> str:
         axes = (("dp", self.dp), ("tp", self.tp), ("pp", self.pp), ("ep", self.ep))
         parts = [f"{name}={size}" for name, size in axes if size > 1]
-        parts += [f"zero={self.zero}", *["recompute"] * self.recompute]
+        options = {"sp": self.sequence, "recompute": self.recompute}
+        parts += [f"zero={self.zero}", *(name for name, chosen in options.items() if chosen)]
         return " ".join([*parts, f"microbatch={self.microbatch}"])
 
 
@@ -201,16 +204,19 @@ def activations_of(
     """Return the bytes of activations: the larger of the first stage's and the last one's.
 
     The last one has the last norm and the logits too. At the start of a layer's backward pass,
-    gradients of its hidden vectors are added, three with a gate.
+    gradients of its hidden vectors are added, three with a gate. Tensor parallelism cuts all but
+    the stream and the norms; sequence parallelism cuts these too, but not the output of a norm.
     """
-    tokens = layout.microbatch * batch.tokens * precision.activation / layout.tp
-    layers = config.num_hidden_layers / layout.pp
-    layer, stream = numbers_per_token(config) * tokens, config.hidden_size * tokens
+    tokens, tp = layout.microbatch * batch.tokens * precision.activation, layout.tp
+    layers, width = config.num_hidden_layers / layout.pp, config.hidden_size
+    stream = width * tokens / (tp if layout.sequence else 1)
+    norm = 2 * stream + width * tokens
+    layer = 2 * norm + (numbers_per_token(config) - 6 * width) * tokens / tp
     one = layers * (stream if layout.recompute else layer)
-    backward = (0 if config.is_sparse(0) else 3 * config.intermediate_size) * tokens
+    backward = (0 if config.is_sparse(0) else 3 * config.intermediate_size) * tokens / tp
     working = layer if layout.recompute else backward
-    logits = config.vocab_size * tokens * precision.logit / precision.activation
-    last = one + 3 * stream + (working + logits if layout.recompute else max(backward, logits))
+    logits = config.vocab_size * tokens / tp * precision.logit / precision.activation
+    last = one + norm + (working + logits if layout.recompute else max(backward, logits))
     flying = min(layout.pp, layout.microbatches(batch))
     return last if layout.pp == 1 else max(last, flying * (one + stream) + working)
 
@@ -218,8 +224,9 @@ def activations_of(
 def numbers_per_token(config: ModelConfig) -> int:
     """Return how many numbers a layer keeps for each token, with kernels for attention.
 
-    Of each norm its input, the normalised input and its output; queries and keys, with QK-norm at
-    three stages; values; the heads' output, also side by side; four hidden vectors with a gate.
+    Of each of two norms its input, the normalised input and its output; queries and keys, with
+    QK-norm at three stages; values; the heads' output, also side by side; four hidden vectors with
+    a gate.
     """
     width = config.num_attention_heads * config.head_dim
     kv = config.num_key_value_heads * config.head_dim

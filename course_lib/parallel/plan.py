@@ -79,15 +79,15 @@ def plan(config: ModelConfig, cluster: Cluster, batch: Batch) -> list[Plan]:
 def layouts(config: ModelConfig, cluster: Cluster, batch: Batch) -> Iterator[Layout]:
     """Yield every layout that divides the model, the cluster and the batch.
 
-    Tensor parallelism stays inside a node. A pipeline shards the optimizer at most (ZeRO-1), since
-    it would have to gather parameters anew for each microbatch.
+    Tensor parallelism stays inside a node, and is sequence parallel. A pipeline shards the
+    optimizer at most (ZeRO-1), since it would have to gather parameters anew for each microbatch.
     """
     for tp, pp in product(_divisors(cluster.per_node), _divisors(config.num_hidden_layers)):
         dp = cluster.devices // (tp * pp)
         experts = _divisors(dp) if config.is_sparse(0) else [1]
         settings = product(experts, range(2 if pp > 1 else 4), MICROBATCHES, (False, True))
         for ep, zero, microbatch, recompute in settings:
-            layout = Layout(dp, tp, pp, ep, zero, microbatch, recompute)
+            layout = Layout(dp, tp, pp, ep, zero, microbatch, recompute, sequence=tp > 1)
             if layout.devices == cluster.devices and not trouble_with(config, layout, batch):
                 yield layout
 

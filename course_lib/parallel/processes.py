@@ -197,12 +197,17 @@ def connect(seconds: int | float = SECONDS) -> ProcessCommunicator:
 
 
 def run_processes(
-    function: Callable[[ProcessCommunicator], Any], size: int, seconds: int | float = 60
+    function: Callable[[ProcessCommunicator], Any],
+    size: int,
+    seconds: int | float = 60,
+    checked: bool = False,
 ) -> list[Any]:
     """Run the function in `size` forked processes, and return what each returned.
 
     Forking takes a tenth of a second, and the function may be any local one; it needs Linux or
-    another Unix, and no GPU in use. A rank that fails or dies ends all others, and is named.
+    another Unix, and no GPU in use. A rank that fails or dies ends all others, and is named. With
+    `checked`, the ranks compare their calls before each collective, which takes time; without it,
+    ranks whose calls differ get wrong numbers or wait until the time is over.
     """
     if "fork" not in multiprocessing.get_all_start_methods():
         raise ValueError("run_processes forks, which this system cannot; use torchrun.")
@@ -212,7 +217,7 @@ def run_processes(
         processes, pipes = [], []
         for rank in range(size):
             mine, theirs = fork.Pipe(duplex=False)
-            given = (function, rank, size, Path(folder) / "meeting", theirs, seconds)
+            given = (function, rank, size, Path(folder) / "meeting", theirs, seconds, checked)
             processes.append(fork.Process(target=_child, args=given, daemon=True))
             processes[-1].start()
             theirs.close()
@@ -232,10 +237,13 @@ def _child(
     meeting: Path,
     pipe: Connection,
     seconds: int | float,
+    checked: bool,
 ) -> None:
     """Run one rank, and report its result or its error."""
     torch.set_num_threads(1)  # the threads of the parent do not exist here
     try:
+        if checked:
+            dist.set_debug_level(dist.DebugLevel.DETAIL)
         dist.init_process_group(
             "gloo",
             init_method=f"file://{meeting}",

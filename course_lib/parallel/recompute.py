@@ -10,7 +10,8 @@ Checked against:  torch.utils.checkpoint; the layer without it, bit for bit, wit
 Shapes:           any
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -24,7 +25,8 @@ class _Recompute(torch.autograd.Function):
         ctx: Any, function: Callable[..., Tensor], restore: bool, *inputs: Tensor
     ) -> Tensor:
         ctx.function, ctx.restore = function, restore
-        ctx.random = torch.get_rng_state()
+        ctx.gpus = [x.device for x in inputs if x.is_cuda]
+        ctx.random = torch.get_rng_state(), *map(torch.cuda.get_rng_state, ctx.gpus)
         ctx.save_for_backward(*inputs)
         with torch.no_grad():
             return function(*inputs)
@@ -33,15 +35,20 @@ class _Recompute(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs = [x.detach().requires_grad_(x.requires_grad) for x in ctx.saved_tensors]
-        now = torch.get_rng_state()
-        if ctx.restore:
-            torch.set_rng_state(ctx.random)
-        with torch.enable_grad():
+        with _drawing_again(ctx) if ctx.restore else nullcontext(), torch.enable_grad():
             output = ctx.function(*inputs)
-        if ctx.restore:
-            torch.set_rng_state(now)
         torch.autograd.backward(output, grad)
         return (None, None, *(x.grad for x in inputs))
+
+
+@contextmanager
+def _drawing_again(ctx: Any) -> Iterator[None]:
+    """Draw the random numbers of the forward pass, on the CPU and on the inputs' GPUs."""
+    with torch.random.fork_rng(ctx.gpus):
+        torch.set_rng_state(ctx.random[0])
+        for gpu, state in zip(ctx.gpus, ctx.random[1:], strict=True):
+            torch.cuda.set_rng_state(state, gpu)
+        yield
 
 
 def recompute(
@@ -49,8 +56,8 @@ def recompute(
 ) -> Tensor:
     """Return function(*inputs), of which only the inputs are kept for the backward pass.
 
-    At least one input must require a gradient. `restore_random` is about the CPU's global random
-    state; without it, a function that draws gives wrong gradients.
+    At least one input must require a gradient. `restore_random` is about the global random state of
+    the CPU and of the inputs' GPUs; without it, a function that draws gives wrong gradients.
     """
     if not any(x.requires_grad for x in inputs):
         raise ValueError(

@@ -110,6 +110,6 @@ class RingAttention(nn.Module):
             )
         )
         q, k = rotate(self.q_norm(q)), rotate(self.k_norm(k))
-        places = zigzag_positions(x.shape[1] * self.comm.size, self.comm.rank, self.comm.size)
+        places = zigzag_positions(q.shape[2] * self.comm.size, self.comm.rank, self.comm.size)
         read = ring_attention(self.comm, q, k, v, places.to(x.device))
         return self.o_proj(merge_heads(read)), None

@@ -16,7 +16,7 @@ Shapes:           a segment is (numbers,), a view of the flattened tensor
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.parallel.communicator import Communicator
 
 LATEST = "latest.json"
+Shapes = Mapping[str, Sequence[int]]  # of the parameters of the whole model
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,12 @@ class Segment:
 
 
 def save_segments(
-    comm: Communicator, folder: Path, step: int, segments: Sequence[Segment], extra: dict[str, Any]
+    comm: Communicator,
+    folder: Path,
+    step: int,
+    segments: Sequence[Segment],
+    extra: dict[str, Any],
+    shapes: Shapes,
 ) -> None:
     """Write this rank's segments; every rank calls this. `extra` of rank 0 is kept with them."""
     target = folder / f"step-{step}"
@@ -54,7 +60,8 @@ def save_segments(
     state = [(each.name, each.start, each.numbers.detach().clone()) for each in segments]
     write_whole(target / f"rank-{comm.rank}.pt", lambda part: torch.save(state, part))
     if comm.rank == 0:
-        write_whole(target / "extra.pt", lambda part: torch.save(extra, part))
+        whole = {name: list(shape) for name, shape in shapes.items()}
+        write_whole(target / "extra.pt", lambda part: torch.save((extra, whole), part))
     comm.barrier()
     if comm.rank == 0:
         write_whole_text(folder / LATEST, json.dumps({"step": step, "ranks": comm.size}))
@@ -69,11 +76,11 @@ def has_segments(folder: Path) -> bool:
     return (folder / LATEST).is_file()
 
 
-def load_segments(folder: Path, segments: Sequence[Segment]) -> dict[str, Any]:
+def load_segments(folder: Path, segments: Sequence[Segment], shapes: Shapes) -> dict[str, Any]:
     """Fill the segments from the latest complete step, and return its `extra`.
 
-    The files may have been written by more or fewer ranks. If they do not have every number, a
-    `ValueError` names the first that is missing.
+    The files may have been written by more or fewer ranks, but for the same model: a `ValueError`
+    names the first parameter that differs, before anything is filled, or a number that is missing.
     """
     if not has_segments(folder):
         raise ValueError(
@@ -81,6 +88,8 @@ def load_segments(folder: Path, segments: Sequence[Segment]) -> dict[str, Any]:
         )
     latest = json.loads((folder / LATEST).read_text(encoding="utf-8"))
     source = folder / f"step-{latest['step']}"
+    extra, saved = torch.load(source / "extra.pt", weights_only=True)
+    _check_shapes(saved, shapes, folder)
     stored: dict[str, list[Segment]] = {}
     for rank in range(latest["ranks"]):
         path = source / f"rank-{rank}.pt"
@@ -88,8 +97,18 @@ def load_segments(folder: Path, segments: Sequence[Segment]) -> dict[str, Any]:
             stored.setdefault(name, []).append(Segment(name, start, numbers))
     for segment in segments:
         _fill(segment, stored.get(segment.name, []), folder)
-    extra: dict[str, Any] = torch.load(source / "extra.pt", weights_only=True)
-    return extra
+    return dict(extra)
+
+
+def _check_shapes(saved: Shapes, shapes: Shapes, folder: Path) -> None:
+    for name in sorted(saved.keys() | shapes.keys()):
+        here, there = shapes.get(name), saved.get(name)
+        if here is None or there is None or list(here) != list(there):
+            raise ValueError(
+                f"a run is resumed with the model that it started with; got {name!r} of shape "
+                f"{here and tuple(here)}, and of shape {there and tuple(there)} in the checkpoint "
+                f"{str(folder)!r}. Build the model from the same configuration."
+            )
 
 
 @torch.no_grad()
@@ -105,5 +124,5 @@ def _fill(segment: Segment, stored: Sequence[Segment], folder: Path) -> None:
     if place < segment.stop:
         raise ValueError(
             f"the checkpoint in {str(folder)!r} must have every number of the model; got "
-            f"{segment.name!r} without number {place}. It belongs to another model."
+            f"{segment.name!r} without number {place}. A file of it has been changed or replaced."
         )

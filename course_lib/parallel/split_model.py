@@ -1,9 +1,9 @@
 """A decoder of the course, cut for the ranks that share it.
 
 Attention is cut by heads, the feed-forward layer by hidden units, embedding and output head by
-tokens of the vocabulary. Norms are small, and every rank has them in full. Where a rank uses them
-for its own heads or tokens only, their gradients are summed over the ranks during the backward
-pass.
+tokens of the vocabulary. Norms, and biases that are added after a sum, are small, and every rank
+has them in full. Where a rank uses them for its own heads or tokens only, their gradients are
+summed over the ranks during the backward pass.
 
 A rank may also have some of the layers only, as a stage of a pipeline; some tokens of each text,
 with ring attention; or some experts of each layer. What it does not have is left out.
@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from course_lib.experts import SparseMoE
 from course_lib.model import DecoderLM
 from course_lib.parallel.communicator import Communicator
-from course_lib.parallel.differentiable import copy_to_ranks, gather_from_ranks
 from course_lib.parallel.expert_parallel import ExpertParallel
 from course_lib.parallel.ring_attention import RingAttention, zigzag_positions
 from course_lib.parallel.tensor_parallel import (
     ColumnParallelLinear,
+    Entrance,
     RowParallelLinear,
     VocabParallelEmbedding,
+    enter,
     own_part,
     vocab_parallel_losses,
 )
@@ -80,14 +81,22 @@ class SplitDecoder(nn.Module):
         else:
             parts.model.norm = nn.Identity()
         parts.lm_head = nn.Identity()
-        self._sum_gradients_of_norms()
+        self._sum_shared_gradients()
 
     def _cut_block(self, block: Any, experts: Communicator | None) -> None:
         for part in (block.self_attn, block.mlp):
-            for names, kind in ((COLUMNS, ColumnParallelLinear), (ROWS, RowParallelLinear)):
-                for name in names:
-                    if hasattr(part, name):
-                        setattr(part, name, kind(getattr(part, name), self.comm, self.sequence))
+            entrance = Entrance(self.comm, self.sequence)  # queries, keys and values share it
+            for name in COLUMNS + ROWS:
+                if whole := getattr(part, name, None):
+                    given = whole, self.comm, self.sequence
+                    is_row = name in ROWS
+                    setattr(
+                        part,
+                        name,
+                        RowParallelLinear(*given)
+                        if is_row
+                        else ColumnParallelLinear(*given, entrance),
+                    )
         block.self_attn.num_heads //= self.comm.size
         block.self_attn.num_key_value_heads //= self.comm.size
         if self.ring is not None:
@@ -95,14 +104,16 @@ class SplitDecoder(nn.Module):
         if experts is not None and experts.size > 1 and isinstance(block.mlp, SparseMoE):
             block.mlp = ExpertParallel(block.mlp, experts)
 
-    def _sum_gradients_of_norms(self) -> None:
-        """Add the gradients of the norms over the ranks, where each has seen its own tokens.
+    def _sum_shared_gradients(self) -> None:
+        """Add the gradients of what ranks have in full, where each has seen its own tokens.
 
         Norms of single heads are seen by the ranks of these heads only, so they are summed always.
         """
+        biases = tuple(f"{name}.bias" for name in ROWS)
         for name, p in self.named_parameters():
             by_heads = ".q_norm." in name or ".k_norm." in name
-            if self.comm.size > 1 and (by_heads or (self.sequence and "norm" in name)):
+            by_tokens = self.sequence and ("norm" in name or name.endswith(biases))
+            if self.comm.size > 1 and p.requires_grad and (by_heads or by_tokens):
                 p.register_hook(self.comm.all_reduce)
 
     def positions(self, tokens: int) -> Int[Tensor, " T"]:
@@ -115,14 +126,16 @@ class SplitDecoder(nn.Module):
         """Return the logits (B, T, own) of this rank's part of the vocabulary, for its tokens.
 
         The first stage of a pipeline takes ids (B, T), a later one the stream (B, T, C), which all
-        but the last return.
+        but the last return; with sequence parallelism it is that of this rank's tokens.
         """
-        if self.sequence and x.shape[1] % self.comm.size:
+        tokens, device = x.shape[1], x.device
+        if self.sequence and not self.is_first:
+            tokens *= self.comm.size
+        if self.sequence and tokens % self.comm.size:
             raise ValueError(
                 "with sequence parallelism the number of tokens must be a multiple of the number "
-                f"of ranks; got {x.shape[1]} tokens and {self.comm.size} ranks. Pad the text."
+                f"of ranks; got {tokens} tokens and {self.comm.size} ranks. Pad the text."
             )
-        tokens, device = x.shape[1], x.device
         if self.ring is None:
             masks = self.model._masks(tokens, tokens, None, device)
         else:
@@ -138,9 +151,7 @@ class SplitDecoder(nn.Module):
 
     def logits(self, x: Float[Tensor, "B own_T C"]) -> Float[Tensor, "B T own"]:
         """Return the last norm of the stream times this rank's part of the head."""
-        x = self.model.last_norm(x)
-        x = gather_from_ranks(self.comm, x, 1) if self.sequence else copy_to_ranks(self.comm, x)
-        return x @ self.head.mT
+        return enter(self.comm, self.model.last_norm(x), self.sequence) @ self.head.mT
 
     def losses(
         self, logits: Float[Tensor, "*lead own"], targets: Int[Tensor, "*lead"]

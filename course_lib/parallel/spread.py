@@ -2,6 +2,7 @@
 
     dp=2,zero=2       two ranks with half of each batch, and half of the optimizer's state
     dp=2,tp=2         two groups of two ranks that share each layer
+    tp=2,sequence=1   two ranks that share each layer, and the tokens between layers
     pp=2,schedule=gpipe,microbatches=4        two stages of a pipeline
     cp=2              two ranks with half of each text
     dp=4,ep=2         four ranks with a quarter of each batch; two of them share the experts
@@ -34,6 +35,7 @@ class Parallelism:
     pp: int = 1
     cp: int = 1
     ep: int = 1
+    sequence: int = 0  # 1: tensor-parallel ranks cut norms and residual stream by tokens
     microbatches: int = 0  # 0: one, or in a pipeline twice the number of stages
     schedule: str = "1f1b"
 
@@ -62,6 +64,11 @@ class Parallelism:
                 raise ValueError(f"{name} must be at least 1; got {size}. Leave it out for 1.")
         if self.zero not in (0, 1, 2, 3):
             raise ValueError(f"zero must be 0 to 3; got {self.zero}.")
+        if self.sequence not in (0, 1) or (self.sequence and self.tp == 1):
+            raise ValueError(
+                "sequence is 0, or 1 where tensor-parallel ranks share the tokens between layers; "
+                f"got sequence={self.sequence} and tp={self.tp}."
+            )
         if self.zero > 1 and self.pp > 1:
             raise ValueError(
                 "a pipeline takes zero=0 or 1, since more would travel for each microbatch; got "

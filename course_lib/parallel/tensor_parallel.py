@@ -4,7 +4,7 @@ A layer is cut so that a pair of products needs one sum. The first matrix is cut
 (columns of x @ W.T), so each rank has some hidden units, and the activation can be applied to them.
 The second is cut by its inputs: each rank's products are a part of the sum.
 
-    column     h_r = act(x @ A_r.T)              no communication forward
+    column     h_r = act(x @ A_r.T)              no communication forward; one all-reduce back
     row        y   = sum_r h_r @ B_r.T + bias    one all-reduce; the bias is added once
 
 Heads are such hidden units too. The vocabulary is cut by tokens: rank r embeds its own ids, and has
@@ -12,7 +12,8 @@ their logits. The loss needs the maximum, the sum of exponentials and the target
 ranks, three numbers for each token, and never all logits.
 
 With sequence parallelism the parts between the pairs (norms, residual stream) are cut by tokens;
-the all-reduce becomes a reduce-scatter and an all-gather, with the same bytes.
+the all-reduce becomes a reduce-scatter and an all-gather, with the same bytes. Queries, keys and
+values read the same input; it is sent once for all three (`Entrance`).
 
 Taught in:        parallel
 Paper:            Shoeybi et al. 2019, arXiv:1909.08053; Korthikanti et al. 2022, arXiv:2205.05198
@@ -38,25 +39,59 @@ from course_lib.parallel.differentiable import (
 TOKENS = 1  # the axis of the tokens
 
 
+def enter(
+    comm: Communicator, x: Float[Tensor, "*lead inputs"], sequence: bool = False
+) -> Float[Tensor, "*lead2 inputs"]:
+    """Return what column-parallel layers read: all tokens, whose gradients the ranks add up."""
+    return gather_from_ranks(comm, x, TOKENS) if sequence else copy_to_ranks(comm, x)
+
+
+class Entrance:
+    """The way into column-parallel layers that read the same input, which is sent once for all."""
+
+    def __init__(self, comm: Communicator, sequence: bool) -> None:
+        self.comm, self.sequence = comm, sequence
+        self.readers = 0  # the layers; each reads an input once
+        self._given: Tensor | None = None
+        self._entered: Tensor | None = None
+        self._left = 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the input as `enter` does, the same for all readers."""
+        if x is not self._given:
+            self._given, self._left = x, self.readers
+            self._entered = enter(self.comm, x, self.sequence)
+        found = self._entered
+        assert found is not None
+        self._left -= 1
+        if not self._left:
+            self._given = self._entered = None  # nobody else needs it
+        return found
+
+
 class ColumnParallelLinear(nn.Module):
     """A linear layer of which this rank has some outputs; its input is whole.
 
-    With `sequence`, the input is this rank's tokens, and those of the others are gathered.
+    With `sequence`, the input is this rank's tokens, and those of the others are gathered. Layers
+    that read the same input may share an `entrance`.
     """
 
-    def __init__(self, whole: nn.Linear, comm: Communicator, sequence: bool = False) -> None:
+    def __init__(
+        self,
+        whole: nn.Linear,
+        comm: Communicator,
+        sequence: bool = False,
+        entrance: Entrance | None = None,
+    ) -> None:
         super().__init__()
-        self.comm, self.sequence = comm, sequence
+        self.comm, self.entrance = comm, entrance or Entrance(comm, sequence)
+        self.entrance.readers += 1
         self.weight = own_part(whole.weight, comm, 0)
         self.bias = None if whole.bias is None else own_part(whole.bias, comm, 0)
 
     def forward(self, x: Float[Tensor, "*lead inputs"]) -> Float[Tensor, "*lead2 outputs"]:
         """Return this rank's outputs for all tokens."""
-        if self.sequence:
-            x = gather_from_ranks(self.comm, x, TOKENS)
-        else:
-            x = copy_to_ranks(self.comm, x)
-        return nn.functional.linear(x, self.weight, self.bias)
+        return nn.functional.linear(self.entrance(x), self.weight, self.bias)
 
 
 class RowParallelLinear(nn.Module):

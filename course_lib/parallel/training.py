@@ -67,11 +67,16 @@ class ParallelTraining(Training):
         self.axes = Axes(comm, spread)
         layers = _layers_of_stage(len(model.blocks), self.axes.stages)
         self.local = SplitDecoder(
-            model, self.axes.tp, layers=layers, ring=self.axes.ring, experts=self.axes.experts
+            model,
+            self.axes.tp,
+            bool(spread.sequence),
+            layers=layers,
+            ring=self.axes.ring,
+            experts=self.axes.experts,
         )
-        shapes = {name: p.shape for name, p in model.named_parameters()}
+        self.shapes = {name: p.shape for name, p in model.named_parameters()}
         self.pieces = {
-            p: split_pieces(self.local, name, shapes, self.axes.experts)
+            p: split_pieces(self.local, name, self.shapes, self.axes.experts)
             for name, p in self.local.named_parameters()
         }
         self.device = next(model.parameters()).device
@@ -149,6 +154,8 @@ class ParallelTraining(Training):
         """Run this rank's stage on all microbatches; then sum the gradients."""
         axes, count = self.axes, len(parts)
         width, weight = self.config.hidden_size, next(self.local.parameters())
+        cut = axes.tp.size if self.spread.sequence else 1
+        shapes = [(len(part.ids), part.ids.shape[1] // cut, width) for part in parts]
         plain = self.engine if isinstance(self.engine, DataParallel) else None
         with plain.only_local() if plain else contextlib.nullcontext():
             run = run_pipeline(
@@ -157,7 +164,7 @@ class ParallelTraining(Training):
                 [part.ids for part in parts],
                 lambda logits, number: self._loss(logits, parts[number], total),
                 ORDERS[SCHEDULES[self.spread.schedule]](axes.stages.rank, axes.stages.size, count),
-                [weight.new_empty(*part.ids.shape, width) for part in parts],
+                [weight.new_empty(shape) for shape in shapes],
                 axes.back,
             )
         self._sum_tied()
@@ -200,14 +207,14 @@ class ParallelTraining(Training):
     def save(self, path: str | Path) -> None:
         """Write what this rank owns, into the folder of `path`; all ranks call this."""
         extra = {"step": self.done, "generator": self.generator.get_state()}
-        own = self.segments(owned=True)
-        save_segments(self.comm, sharded_folder(Path(path)), self.done, own, extra)
+        own, folder = self.segments(owned=True), sharded_folder(Path(path))
+        save_segments(self.comm, folder, self.done, own, extra, self.shapes)
 
     def resume(self, path: str | Path) -> None:
         """Resume a run that was saved by any number of ranks, or by one process without this."""
         path = Path(path)
         if has_segments(sharded_folder(path)):
-            extra = load_segments(sharded_folder(path), self.segments())
+            extra = load_segments(sharded_folder(path), self.segments(), self.shapes)
         else:
             extra = self._resume_single(path)
         self.done = int(extra["step"])

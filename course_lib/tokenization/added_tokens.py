@@ -10,6 +10,9 @@ Checked against:  `tokenizers`
 
 from typing import Any
 
+from course_lib.tokenization.special import Reach
+from course_lib.tokenization.unicode_tables import WHITE_SPACE
+
 Json = dict[str, Any]
 
 
@@ -21,15 +24,18 @@ def refusal(field: str, value: Any, wanted: str) -> ValueError:
     )
 
 
-def added_tokens(content: Json) -> dict[str, int]:
-    """Return the added tokens, which must stand for exactly their own letters."""
+def added_tokens(content: Json, reaching: bool = False) -> dict[str, int]:
+    """Return the added tokens, which stand for their own letters.
+
+    With `reaching` they may take white space beside them; `reaches_of` says which do.
+    """
     added: dict[str, int] = {}
     for token in content.get("added_tokens") or []:
         name = token["content"]
-        for flag in ("lstrip", "rstrip", "single_word"):
+        for flag in ("single_word", *(() if reaching else _REACHES)):
             if token.get(flag):
                 raise refusal(f"{flag} of the added token {name!r}", True, "false")
-        if token.get("normalized") and content.get("normalizer"):
+        if token.get("normalized") and _changes_text(content.get("normalizer")):
             raise refusal(f"normalized of the added token {name!r}", True, "false")
         if name in added:
             raise ValueError(
@@ -39,6 +45,29 @@ def added_tokens(content: Json) -> dict[str, int]:
         added[name] = token["id"]
     _check_order(content.get("added_tokens") or [])
     return added
+
+
+def reaches_of(content: Json) -> dict[str, Reach]:
+    """Return which added tokens take white space, and on which sides."""
+    tokens = content.get("added_tokens") or []
+    flags = {
+        token["content"]: Reach(*(bool(token.get(flag)) for flag in _REACHES)) for token in tokens
+    }
+    found = {name: reach for name, reach in flags.items() if any(reach)}
+    spaced = [name for name in flags if name != name.strip(WHITE_SPACE)]
+    if found and spaced:
+        wanted = f"free of white space at its ends, which {next(iter(found))!r} would take"
+        raise refusal("the content of an added token", repr(spaced[0]), wanted)
+    return found
+
+
+_REACHES = ("lstrip", "rstrip")
+
+
+def _changes_text(normalizer: Any) -> bool:
+    """Say whether a normalizer has a step; DeepSeek's is a sequence of none."""
+    steps = (normalizer or {}).get("normalizers")
+    return bool(normalizer) if steps is None else any(map(_changes_text, steps))
 
 
 def check_ids(added: dict[str, int], vocabulary: dict[str, int]) -> None:

@@ -26,12 +26,14 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
+from operator import add
 from typing import Any, Literal, get_args
 
-from course_lib.tokenization.long_words import LONG, LongWord, Pair
+from course_lib.tokenization.long_words import LONG, LongWord
 from course_lib.tokenization.patterns import GPT2_PATTERN, compile_pattern, pre_split
 from course_lib.tokenization.special import split_on_special
 
+Pair = tuple[int, int]
 TieRule = Literal["smallest_ids", "largest_bytes", "first_seen"]
 
 # Byte k of the order gets the id k. GPT-2 puts the bytes that print first. Where ties are decided
@@ -72,75 +74,87 @@ def merge(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
 
 
 class PairCounts:
-    """The words of a corpus, each stored once, with pair counts kept up to date."""
+    """The words of a corpus, each stored once, with pair counts kept up to date.
 
-    def __init__(self, words: Iterable[tuple[list[int], int]]) -> None:
-        self.words: list[list[int]] = []
+    A word is spelled with a character for each token, a pair with two: token i is `chr(i)`. Python
+    searches, joins and hashes strings much faster than lists and tuples.
+    """
+
+    def __init__(self, words: Iterable[tuple[str, int]]) -> None:
+        self.words: list[str] = []
         self.weights: list[int] = []
-        for ids, count in words:
-            self.words.append(ids)
+        self.counts: dict[str, int] = {}
+        self.places: dict[str, list[int]] = defaultdict(list)  # pair -> words that contain it
+        self.occurrences: Counter[str] = Counter()  # of each token alone
+        counts: dict[str, int] = defaultdict(int)
+        for place, (word, count) in enumerate(words):
+            self.words.append(word)
             self.weights.append(count)
-        self.counts = dict(count_pairs(zip(self.words, self.weights, strict=True)))
-        self.long = {n: LongWord(ids) for n, ids in enumerate(self.words) if len(ids) >= LONG}
-        self.occurrences: Counter[int] = Counter()  # of each token alone
-        self.places: dict[Pair, set[int]] = defaultdict(set)  # pair -> words that contain it
-        for place, (ids, count) in enumerate(zip(self.words, self.weights, strict=True)):
-            for token in ids:
+            for token in word:
                 self.occurrences[token] += count
-            for pair in pairwise(ids):
-                self.places[pair].add(place)
+            for pair in map(add, word, word[1:]):
+                counts[pair] += count
+                self.places[pair].append(place)
+        self.counts = dict(counts)
+        self.long = {n: LongWord(word) for n, word in enumerate(self.words) if len(word) >= LONG}
 
-    def merge(self, pair: Pair, new_id: int) -> Iterable[Pair]:
+    def merge(self, pair: str, new: str) -> Iterable[str]:
         """Apply one merge to every word that contains the pair; return the new pairs."""
-        counts, places = self.counts, self.places
-        arose: dict[Pair, int] = defaultdict(int)
-        affected = places.pop(pair)
-        joined = self._merge_long(affected, pair, new_id, arose) if self.long else 0
+        arose: dict[str, int] = defaultdict(int)
+        affected = set(self.places.pop(pair))
+        joined = self._merge_long(affected, pair, new, arose) if self.long else 0
         for place in affected:
-            weight, before = self.weights[place], self.words[place]
-            after = merge(before, pair, new_id)
-            if len(after) == len(before):
-                continue  # an earlier merge has taken the pair out of this word
-            self.words[place] = after
-            joined += weight * (len(before) - len(after))
-            start = max(after.index(new_id) - 1, 0)  # nothing changes before the first new pair
-            for old in pairwise(before[start:]):
-                counts[old] -= weight
-            for new in pairwise(after[start:]):
-                if new_id in new:
-                    arose[new] += weight
-                    places[new].add(place)
-                else:
-                    counts[new] += weight
-        del counts[pair]
-        for new, count in arose.items():
-            counts[new] = counts.get(new, 0) + count
-        self.occurrences[new_id] += joined
+            before = self.words[place]
+            self.words[place] = after = before.replace(pair, new)
+            if len(after) < len(before):  # else an earlier merge has taken the pair out of it
+                joined += (len(before) - len(after)) * self.weights[place]
+                self.recount(place, before, pair, new, arose)
+        del self.counts[pair]
+        for arisen, count in arose.items():
+            self.counts[arisen] = self.counts.get(arisen, 0) + count
+        self.occurrences[new] += joined
         for half in pair:
             self.occurrences[half] -= joined
         return arose
 
-    def _merge_long(
-        self, affected: set[int], pair: Pair, new_id: int, arose: dict[Pair, int]
-    ) -> int:
+    def recount(self, place: int, word: str, pair: str, new: str, arose: dict[str, int]) -> None:
+        """Count what stands beside each new token, in place of what stood beside the pair."""
+        counts, places, weight = self.counts, self.places, self.weights[place]
+        left, right = pair[0], pair[1]
+        end, start = -1, word.find(pair)
+        while start >= 0:
+            if start:
+                follows = start == end  # right after another pair that is joined
+                counts[(right if follows else word[start - 1]) + left] -= weight
+                arisen = (new if follows else word[start - 1]) + new
+                arose[arisen] += weight
+                places[arisen].append(place)
+            end = start + 2
+            start = word.find(pair, end)
+            if end < len(word) and start != end:
+                counts[right + word[end]] -= weight
+                arose[new + word[end]] += weight
+                places[new + word[end]].append(place)
+
+    def _merge_long(self, affected: set[int], pair: str, new: str, arose: dict[str, int]) -> int:
         """Apply a merge to the long words, take them out of `affected`, return what it joined."""
         total = 0
         for place in self.long.keys() & affected:
             affected.remove(place)
             weight = self.weights[place]
-            changes, joined = self.long[place].merge(pair, new_id)
+            changes, joined = self.long[place].merge(pair, new)
             total += weight * joined
             for changed, count in changes.items():
-                if new_id in changed:
+                if new in changed:
                     arose[changed] += weight * count
-                    self.places[changed].add(place)
+                    self.places[changed].append(place)
                 else:
                     self.counts[changed] += weight * count
         return total
 
-    def ids(self, place: int) -> list[int]:
+    def word(self, place: int) -> str:
         """Return the present tokens of a word."""
-        return self.long[place].ids() if place in self.long else self.words[place]
+        return self.long[place].word() if place in self.long else self.words[place]
 
 
 def count_words(
@@ -159,28 +173,27 @@ def count_words(
     return words
 
 
-def first_occurrence(pair: Pair, corpus: PairCounts, tokens: Sequence[bytes]) -> tuple[int, int]:
+def first_occurrence(pair: str, corpus: PairCounts, tokens: Sequence[bytes]) -> tuple[int, int]:
     """Return the first word that contains the pair, and the byte at which the pair starts there."""
     places = sorted(corpus.places[pair])  # some of which may have lost the pair since
-    place = next(place for place in places if pair in pairwise(corpus.ids(place)))
-    ids = corpus.ids(place)
-    before = ids[: list(pairwise(ids)).index(pair)]
-    return place, sum(len(tokens[i]) for i in before)
+    place = next(place for place in places if pair in corpus.word(place))
+    before, _, _ = corpus.word(place).partition(pair)
+    return place, sum(len(tokens[ord(token)]) for token in before)
 
 
-def tie_order(ties: TieRule, corpus: PairCounts, tokens: Sequence[bytes]) -> Callable[[Pair], Any]:
+def tie_order(ties: TieRule, corpus: PairCounts, tokens: Sequence[bytes]) -> Callable[[str], Any]:
     """Return a function from a pair to a key; of equally frequent pairs the smallest key wins.
 
     While a corpus is merged, the key of a pair changes only if its count falls, and only grows.
     """
 
-    def largest_bytes_first(pair: Pair) -> tuple[str, str]:
+    def largest_bytes_first(pair: str) -> tuple[str, str]:
         # Each byte becomes 255 - byte, and the end of a token sorts after every byte.
-        left, right = (tokens[i].translate(_COMPLEMENT).decode("latin-1") for i in pair)
+        left, right = (tokens[ord(t)].translate(_COMPLEMENT).decode("latin-1") for t in pair)
         return left + "\u0100", right + "\u0100"
 
-    orders: dict[TieRule, Callable[[Pair], Any]] = {
-        "smallest_ids": lambda pair: pair,
+    orders: dict[TieRule, Callable[[str], Any]] = {
+        "smallest_ids": lambda pair: pair,  # characters are ordered by their numbers
         "largest_bytes": largest_bytes_first,
         "first_seen": lambda pair: first_occurrence(pair, corpus, tokens),
     }
@@ -198,9 +211,9 @@ def train_merges(
     There are fewer than `num_merges` when no pair is left.
     """
     check_choices(ties, byte_order)
-    byte_ids = {byte: i for i, byte in enumerate(byte_order)}
+    spelling = {byte: i for i, byte in enumerate(byte_order)}
     corpus = PairCounts(
-        ([byte_ids[byte] for byte in word.encode()], count) for word, count in words.items()
+        (word.encode().decode("latin-1").translate(spelling), n) for word, n in words.items()
     )
     tokens = [bytes([byte]) for byte in byte_order]
     order, counts = tie_order(ties, corpus, tokens), corpus.counts
@@ -214,10 +227,11 @@ def train_merges(
             if present > 0:
                 heapq.heappush(heap, (-present, order(pair), pair))
             continue
-        tokens.append(tokens[pair[0]] + tokens[pair[1]])
-        for arisen in corpus.merge(pair, 256 + len(merges)):
+        left, right = map(ord, pair)
+        tokens.append(tokens[left] + tokens[right])
+        for arisen in corpus.merge(pair, chr(len(tokens) - 1)):
             heapq.heappush(heap, (-counts[arisen], order(arisen), arisen))
-        merges.append(pair)
+        merges.append((left, right))
     return merges
 
 

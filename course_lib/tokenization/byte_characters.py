@@ -9,6 +9,8 @@ Taught in:        tokenization
 Checked against:  `transformers`' `bytes_to_unicode`
 """
 
+import codecs
+
 from course_lib.tokenization.bpe_training import BYTE_IDS
 
 _FIRST_UNPRINTABLE = 188  # from this place in GPT2_BYTE_ORDER on, bytes borrow a character
@@ -16,10 +18,7 @@ BYTE_CHARACTERS = {
     byte: chr(byte) if place < _FIRST_UNPRINTABLE else chr(256 + place - _FIRST_UNPRINTABLE)
     for byte, place in BYTE_IDS.items()
 }
-# Latin-1 writes the characters U+0000 to U+00FF as the bytes of the same numbers. The space and a
-# few others stand for no byte: they become a character that Latin-1 does not have.
-_LATIN = dict.fromkeys(range(256)) | {ord(c): chr(byte) for byte, c in BYTE_CHARACTERS.items()}
-_LATIN = {point: letter or "\uffff" for point, letter in _LATIN.items()}
+_TABLE = codecs.charmap_build("".join(BYTE_CHARACTERS[byte] for byte in range(256)))
 
 
 def bytes_to_characters(token: bytes) -> str:
@@ -30,7 +29,7 @@ def bytes_to_characters(token: bytes) -> str:
 def characters_to_bytes(written: str) -> bytes:
     """Return the bytes of a token that `tokenizer.json` writes as these characters."""
     try:
-        return written.translate(_LATIN).encode("latin-1")
+        return codecs.charmap_encode(written, "strict", _TABLE)[0]
     except UnicodeEncodeError:
         known = BYTE_CHARACTERS.values()
         strange = next(character for character in written if character not in known)

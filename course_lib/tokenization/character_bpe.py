@@ -19,7 +19,7 @@ from itertools import chain
 from course_lib.tokenization.byte_bpe import LONG_WORD, encode_by_rank, encode_long
 from course_lib.tokenization.metaspace import BYTE_PIECES, SPACE, Metaspace, PieceJoiner, pieces_of
 from course_lib.tokenization.normalizer import Normalizer
-from course_lib.tokenization.special import check_special, encode_with_special
+from course_lib.tokenization.special import Reach, check_special, encode_with_special
 from course_lib.tokenization.word_cache import WordCache
 
 
@@ -37,9 +37,10 @@ class CharacterBPE:
         metaspace: Metaspace | None = None,
         joiner: PieceJoiner | None = None,
         ignore_merges: bool = False,
+        reaches: Mapping[str, Reach] | None = None,
     ) -> None:
         self.vocabulary, self.merges = dict(vocabulary), list(merges)
-        self.special_tokens = dict(special_tokens or {})
+        self.special_tokens, self.reaches = dict(special_tokens or {}), dict(reaches or {})
         self.unknown, self.byte_fallback = unknown, byte_fallback
         self.normalizer, self.metaspace = normalizer or Normalizer(), metaspace
         self.joiner = joiner or PieceJoiner(byte_fallback)
@@ -77,7 +78,7 @@ class CharacterBPE:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
         later = partial(self.encode_ordinary, at_start=False)
         return encode_with_special(
-            text, self.special_tokens, allowed_special, self.encode_ordinary, later
+            text, self.special_tokens, allowed_special, self.encode_ordinary, later, self.reaches
         )
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -31,6 +31,7 @@ from course_lib.tokenization.sentencepiece_file import (
     write_character_bpe,
     write_unigram,
 )
+from course_lib.tokenization.special import Reach
 from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
 from course_lib.tokenization.wordpiece_file import read_wordpiece, write_wordpiece
@@ -90,10 +91,11 @@ def to_json(tokenizer: Tokenizer) -> Json:
         steps = write_character_bpe(tokenizer)
     else:
         steps = write_unigram(tokenizer)
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    added = [
-        {"id": i, "content": name, **flags, "special": True}
-        for name, i in sorted(tokenizer.special_tokens.items(), key=lambda item: item[1])
-    ]
+    reaches = tokenizer.reaches if isinstance(tokenizer, CharacterBPE | Unigram) else {}
+    added = []
+    for name, i in sorted(tokenizer.special_tokens.items(), key=lambda item: item[1]):
+        left, right = reaches.get(name, Reach())
+        flags = {"single_word": False, "lstrip": left, "rstrip": right, "normalized": False}
+        added.append({"id": i, "content": name, **flags, "special": True})
     head = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added}
     return {**head, "post_processor": None, **steps}

@@ -9,45 +9,43 @@ Checked against:  the `tokenizers` trainer, merge by merge
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
+from operator import add
 
-Pair = tuple[int, int]
 LONG = 256  # tokens
 
 
 class LongWord:
-    """A word whose tokens are linked."""
+    """A word whose tokens, a character each, are linked."""
 
-    def __init__(self, ids: Sequence[int]) -> None:
-        self.tokens = [*ids, -1]  # a merge leaves -1 where its right token was
+    def __init__(self, word: str) -> None:
+        self.tokens = [*word, ""]  # a merge leaves "" where its right token was
         self.after = list(range(1, len(self.tokens) + 1))
-        self.before = list(range(-1, len(ids)))
-        self.places: dict[Pair, list[int]] = defaultdict(list)
-        for place, pair in enumerate(pairwise(ids)):
+        self.before = list(range(-1, len(word)))
+        self.places: dict[str, list[int]] = defaultdict(list)
+        for place, pair in enumerate(map(add, word, word[1:])):
             self.places[pair].append(place)
 
-    def ids(self) -> list[int]:
+    def word(self) -> str:
         """Return the tokens."""
-        return [token for token in self.tokens if token >= 0]
+        return "".join(self.tokens)
 
-    def merge(self, pair: Pair, new_id: int) -> tuple[Counter[Pair], int]:
+    def merge(self, pair: str, new: str) -> tuple[Counter[str], int]:
         """Apply one merge; return by how much pairs became more or fewer, and how often it did."""
         tokens, after, before = self.tokens, self.after, self.before
-        changes: Counter[Pair] = Counter()
+        changes: Counter[str] = Counter()
         joined = 0
         for left in sorted(self.places.pop(pair, ())):
             right = after[left]
-            if (tokens[left], tokens[right]) != pair:
+            if tokens[left] + tokens[right] != pair:
                 continue  # another merge has taken one of the two
             start, end = before[left], after[right]
-            for old in ((tokens[start], pair[0]), (pair[1], tokens[end])):
+            for old in (tokens[start] + pair[0], pair[1] + tokens[end]):
                 changes[old] -= 1
-            tokens[left], tokens[right] = new_id, -1
+            tokens[left], tokens[right] = new, ""
             after[left], before[end] = end, left
-            for place, new in ((start, (tokens[start], new_id)), (left, (new_id, tokens[end]))):
-                changes[new] += 1
-                self.places[new].append(place)
+            for place, arisen in ((start, tokens[start] + new), (left, new + tokens[end])):
+                changes[arisen] += 1
+                self.places[arisen].append(place)
             joined += 1
         changes[pair] -= joined
-        return Counter({key: n for key, n in changes.items() if n and -1 not in key}), joined
+        return Counter({key: n for key, n in changes.items() if n and len(key) == 2}), joined

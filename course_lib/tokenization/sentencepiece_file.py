@@ -6,7 +6,13 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 
 from typing import Any
 
-from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, refusal
+from course_lib.tokenization.added_tokens import (
+    Json,
+    added_tokens,
+    check_ids,
+    reaches_of,
+    refusal,
+)
 from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.metaspace import SPACE, Metaspace, PieceJoiner
 from course_lib.tokenization.normalizer import Normalizer
@@ -29,7 +35,7 @@ def read_character_bpe(content: Json) -> CharacterBPE:
     fallback = bool(model.get("byte_fallback"))
     if not fallback and not model.get("fuse_unk"):
         raise refusal("model.fuse_unk", False, "true where there is no byte_fallback")
-    special = added_tokens(content)
+    special = added_tokens(content, reaching=True)
     check_ids(special, model["vocab"])
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     step = content.get("pre_tokenizer")
@@ -43,6 +49,7 @@ def read_character_bpe(content: Json) -> CharacterBPE:
         _read_metaspace(step, content.get("normalizer")) if step else None,
         _read_joiner(content.get("decoder"), fallback),
         bool(model.get("ignore_merges")),
+        reaches_of(content),
     )
 
 
@@ -52,7 +59,7 @@ def read_unigram(content: Json) -> Unigram:
     if model.get("unk_id") is None:
         raise refusal("model.unk_id", None, "the place of the unknown piece")
     pieces = [(piece, float(score)) for piece, score in model["vocab"]]
-    special = added_tokens(content)
+    special = added_tokens(content, reaching=True)
     check_ids(special, {piece: i for i, (piece, _) in enumerate(pieces)})
     for piece, score in pieces:
         if piece in special and score < 0:  # normalization may turn text into this name
@@ -60,8 +67,16 @@ def read_unigram(content: Json) -> Unigram:
     fallback = bool(model.get("byte_fallback"))
     normalizer = Normalizer(content.get("normalizer"))
     metaspace = _read_metaspace(content.get("pre_tokenizer"), normalizer.written)
-    joiner = _read_joiner(content.get("decoder"), fallback)
-    return Unigram(pieces, model["unk_id"], special, fallback, normalizer, metaspace, joiner)
+    return Unigram(
+        pieces,
+        model["unk_id"],
+        special,
+        fallback,
+        normalizer,
+        metaspace,
+        _read_joiner(content.get("decoder"), fallback),
+        reaches_of(content),
+    )
 
 
 def _read_metaspace(step: Any, normalizer: Any) -> Metaspace:

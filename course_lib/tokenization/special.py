@@ -10,13 +10,26 @@ system prompt.
     "a<|b|>c"  with "<|b|>" allowed   a · <|b|> · c         (the middle is one id)
     "a<|b|>c"  with nothing allowed   a<|b|>c               (ordinary characters)
 
+Some tokenizers let a special token take the white space beside it too: `<mask>` of XLM-R on its
+left, the roles of Phi-3 on their right.
+
 Taught in:        tokenization
 Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from course_lib.tokenization.unicode_tables import WHITE_SPACE
+
+
+class Reach(NamedTuple):
+    """On which sides a special token takes the white space beside it."""
+
+    left: bool = False
+    right: bool = False
 
 
 def check_special(names: Iterable[str]) -> None:
@@ -65,6 +78,7 @@ def encode_with_special(
     allowed: Collection[str] | str,
     encode_ordinary: Callable[[str], list[int]],
     encode_after_special: Callable[[str], list[int]] | None = None,
+    reaches: Mapping[str, Reach] | None = None,
 ) -> list[int]:
     """Return the ids of the text, where allowed special tokens stand for themselves.
 
@@ -72,10 +86,27 @@ def encode_with_special(
     """
     ids: list[int] = []
     parts = split_on_special(text, choose_allowed(special, allowed))
+    if reaches:
+        parts = _without_reached(parts, reaches)
     for number, (part, is_special) in enumerate(parts):
         encode = encode_after_special if number and encode_after_special else encode_ordinary
         ids += [special[part]] if is_special else encode(part)
     return ids
+
+
+def _without_reached(
+    parts: Sequence[tuple[str, bool]], reaches: Mapping[str, Reach]
+) -> list[tuple[str, bool]]:
+    """Return the parts, of which the text has lost the white space that special tokens take."""
+    found = []
+    for number, (part, is_special) in enumerate(parts):
+        if not is_special:
+            after = parts[number + 1][0] if number + 1 < len(parts) else ""
+            before = parts[number - 1][0] if number else ""
+            part = part.rstrip(WHITE_SPACE) if reaches.get(after, Reach()).left else part
+            part = part.lstrip(WHITE_SPACE) if reaches.get(before, Reach()).right else part
+        found.append((part, is_special))
+    return found
 
 
 def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tuple[str, bool]]:

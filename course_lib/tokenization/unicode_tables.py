@@ -88,9 +88,14 @@ WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".joi
 
 def as_known(text: str) -> str:
     """Return the text with letters that patterns do not know replaced by an unassigned one."""
-    if text.isascii():
-        return text
-    return LATER_IN_PATTERNS.sub(UNASSIGNED, text).replace("\u0295", "\u0250")  # was lower case
+    return text if text.isascii() else _RARE.sub(_run_as_known, text)
+
+
+def _run_as_known(match: re.Match[str]) -> str:
+    return LATER_IN_PATTERNS.sub(UNASSIGNED, match[0]).replace("\u0295", "\u0250")  # was lower case
+
+
+_RARE = re.compile("[\u0295-\U0010ffff]+")  # one range is searched much faster than many
 
 
 def lower(character: str) -> str:

@@ -21,7 +21,7 @@ from itertools import chain, groupby
 from course_lib.tokenization.metaspace import BYTE_PIECES, Metaspace, PieceJoiner, pieces_of
 from course_lib.tokenization.normalizer import Normalizer
 from course_lib.tokenization.segmentation import sample_segmentation, viterbi
-from course_lib.tokenization.special import check_special, encode_with_special
+from course_lib.tokenization.special import Reach, check_special, encode_with_special
 from course_lib.tokenization.unigram_training import train_pieces
 from course_lib.tokenization.word_cache import WordCache
 
@@ -43,10 +43,11 @@ class Unigram:
         normalizer: Normalizer | None = None,
         metaspace: Metaspace | None = None,
         joiner: PieceJoiner | None = None,
+        reaches: Mapping[str, Reach] | None = None,
     ) -> None:
         self.pieces = list(pieces)
         self.unknown_id, self.byte_fallback = unknown_id, byte_fallback
-        self.special_tokens = dict(special_tokens or {})
+        self.special_tokens, self.reaches = dict(special_tokens or {}), dict(reaches or {})
         self.normalizer = normalizer or Normalizer()
         self.metaspace = metaspace or Metaspace()
         self.joiner = joiner or PieceJoiner(byte_fallback)
@@ -100,7 +101,7 @@ class Unigram:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
         later = partial(self.encode_ordinary, at_start=False)
         return encode_with_special(
-            text, self.special_tokens, allowed_special, self.encode_ordinary, later
+            text, self.special_tokens, allowed_special, self.encode_ordinary, later, self.reaches
         )
 
     def sample(self, text: str, generator: random.Random, temperature: float = 1.0) -> list[str]:

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import chain
 
-from course_lib.tokenization.bpe_training import Pair, PairCounts
+from course_lib.tokenization.bpe_training import PairCounts
 from course_lib.tokenization.metaspace import pieces_of
 from course_lib.tokenization.normalization import normalize
 from course_lib.tokenization.special import check_special, encode_with_special
@@ -124,10 +124,20 @@ def clean(piece: str) -> str:
     return piece
 
 
-def pair_score(pair: Pair, corpus: PairCounts) -> float:
+def pair_score(pair: str, corpus: PairCounts) -> float:
     """Return how much more often the pair occurs than its parts would meet by chance."""
-    left, right = pair
+    left, right = pair[0], pair[1]
     return corpus.counts[pair] / (corpus.occurrences[left] * corpus.occurrences[right])
+
+
+def count_spelled(words: Mapping[str, int]) -> tuple[list[str], PairCounts]:
+    """Return the pieces of single characters, sorted, and the words spelled with their numbers."""
+    spelled = {word: [word[0], *(CONTINUES + c for c in word[1:])] for word in words if word}
+    pieces = sorted(set(chain.from_iterable(spelled.values())))
+    letter = {piece: chr(i) for i, piece in enumerate(pieces)}
+    return pieces, PairCounts(
+        ("".join(letter[piece] for piece in spelled[word]), words[word]) for word in spelled
+    )
 
 
 def train_pieces(words: Mapping[str, int], num_pieces: int, min_count: int = 2) -> list[str]:
@@ -136,22 +146,25 @@ def train_pieces(words: Mapping[str, int], num_pieces: int, min_count: int = 2) 
     A pair seen less than `min_count` times is left alone: two letters that occur once, side by
     side, would have the best score of all.
     """
-    spelled = {word: [word[0], *(CONTINUES + c for c in word[1:])] for word in words if word}
-    pieces = sorted(set(chain.from_iterable(spelled.values())))
+    pieces, corpus = count_spelled(words)
     if len(pieces) > num_pieces:
         raise ValueError(
             f"the vocabulary must hold every character of the corpus, here {len(pieces)} pieces; "
             f"got room for {num_pieces}. Pass a larger vocab_size."
         )
     number = {piece: i for i, piece in enumerate(pieces)}
-    corpus = PairCounts(([number[p] for p in spelled[word]], words[word]) for word in spelled)
+
+    def rank(pair: str) -> tuple[float, int, int, int]:
+        return pair_score(pair, corpus), corpus.counts[pair], -ord(pair[0]), -ord(pair[1])
+
     while len(pieces) < num_pieces:
         frequent = [pair for pair, count in corpus.counts.items() if count >= min_count]
         if not frequent:
             break
-        best = max(frequent, key=lambda p: (pair_score(p, corpus), corpus.counts[p], -p[0], -p[1]))
-        joined = pieces[best[0]] + pieces[best[1]].removeprefix(CONTINUES)
-        corpus.merge(best, number.setdefault(joined, len(pieces)))
+        best = max(frequent, key=rank)
+        left, right = (pieces[ord(token)] for token in best)
+        joined = left + right.removeprefix(CONTINUES)
+        corpus.merge(best, chr(number.setdefault(joined, len(pieces))))
         pieces += [joined] if number[joined] == len(pieces) else []
     return pieces
 

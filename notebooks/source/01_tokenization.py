@@ -522,11 +522,11 @@ reveal("tokenization.wordpiece")
 
 # %% id="letters-the-50-that-40-quit"
 letters = {"the": 50, "that": 40, "quit": 3}
-marked = [([word[0], *("##" + c for c in word[1:])], count) for word, count in letters.items()]
-found = bpe_training.PairCounts(marked)
+names, found = wordpiece.count_spelled(letters)  # a pair is two characters, which are numbers
 for pair in found.counts:
+    left, right = (names[ord(number)] for number in pair)
     score = wordpiece.pair_score(pair, found)
-    print(f"{' '.join(pair):8} count {found.counts[pair]:2}  score {score:.3f}")
+    print(f"{left + ' ' + right:8} count {found.counts[pair]:2}  score {score:.3f}")
 
 # %% [markdown] id="checked-against-the-real-thing-3"
 # ### Checked against the real thing
@@ -950,29 +950,38 @@ def count_changes(ids, pair, new_id):
 reveal("tokenization.count_changes")
 
 # %% [markdown] id="pair-counts-walk-through"
-# The library's trainer does this for all words. Read it with four things in mind. `occurrences` counts single
-# tokens; only the score of section 7 needs it. `places` remembers in which words a pair
-# occurs, so only those are visited. `weight` is the count of the word. And nothing to the left of the first merged place
-# changes, so both loops start one token before it: the first subtracts the old pairs, the second adds the new ones. Pairs
-# that contain the new token are collected in `arose` and returned, since they are new candidates for the next merge.
+# The library's trainer does this for all words. It spells a word as a string with one character for each token, token i as
+# `chr(i)`: Python replaces and compares strings much faster than lists of numbers, and `replace` goes from left to right, as a
+# merge does. Read it with three things in mind. `occurrences` counts single tokens; only the score of section 7 needs it. `places`
+# remembers in which words a pair occurs, so only those are visited. Pairs that contain the new token are collected in `arose` and
+# returned, since they are new candidates for the next merge.
 
 # %% id="reveal-bpe-training-paircounts-merge"
 reveal(bpe_training.PairCounts.merge)
+
+# %% [markdown] id="and-in-one-word-of-which"
+# And in one word, of which `weight` is the count: each place of the pair costs the pair before it and the pair after it their old
+# neighbours, and brings two new ones. Where two places follow each other directly, what is between them is counted once.
+
+# %% id="reveal-bpe-training-paircounts-recount"
+reveal(bpe_training.PairCounts.recount)
 
 # %% tags=["nbval-ignore-output"] id="words-looked-at"
 started = time.perf_counter()
 bpe_training.count_pairs(counted)
 recount_seconds = time.perf_counter() - started
-kept, looked_at = bpe_training.PairCounts(counted), 0
+spelled = [("".join(map(chr, ids)), count) for ids, count in counted]
+kept, looked_at = bpe_training.PairCounts(spelled), 0
 started = time.perf_counter()
-for rank, pair in enumerate(tokenizer.merge_table):
-    looked_at += len(kept.places[pair])
-    kept.merge(pair, 256 + rank)
+for rank, pair in enumerate(chr(a) + chr(b) for a, b in tokenizer.merge_table):
+    looked_at += len(set(kept.places[pair]))
+    kept.merge(pair, chr(256 + rank))
 kept_seconds = (time.perf_counter() - started) / len(tokenizer.merges)
 print(f"looked at {looked_at / (len(counted) * len(tokenizer.merges)):.2%} of the words")
 print(f"time for a merge: recounting takes {recount_seconds / kept_seconds:.0f} times as long")
 again = bpe_training.count_pairs(zip(kept.words, kept.weights, strict=True))
-print("the same counts as by recounting:", +Counter(kept.counts) == again)
+mine = {tuple(pair): count for pair, count in kept.counts.items() if count}
+print("the same counts as by recounting:", mine == again)
 
 # %% [markdown] id="fraction-falls"
 # Less than one word in a hundred, and the fraction falls as the vocabulary grows, since later pairs are rarer.

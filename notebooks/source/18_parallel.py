@@ -3,10 +3,10 @@
 #
 # **How does a model train on a thousand devices?**
 #
-# Training a model of 8 billion parameters needs 128 GB for weights, gradients and optimizer state alone, and one device would
-# take decades for its trillions of tokens. So the work is spread: rows of the batch, layers, parts of layers, experts, pieces of
-# a text. In this notebook you meet each of these ways, build the core of most of them, and each time check that many ranks compute
-# what one would have.
+# Training a model of 8 billion parameters needs 128 GB for weights, gradients and optimizer state alone (section 4 counts them),
+# and one device would take decades for its trillions of tokens (section 9 divides). So the work is spread: rows of the batch,
+# layers, parts of layers, experts, pieces of a text. In this notebook you meet each of these ways, build the core of most of them,
+# and each time check that many ranks compute what one would have.
 #
 # After this notebook you can
 # - build the collectives that ranks talk with, and predict their bytes and their time;
@@ -43,6 +43,7 @@ if "google.colab" in sys.modules:
 # %% id="device-default-device"
 import copy
 import time
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -322,7 +323,8 @@ print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 # gradients over the ranks, `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's new
 # momentum (S,)).
 # `comm.reduce_scatter(chunks)` takes a list of n tensors and returns the sum of chunk r; `comm.all_gather(x)` returns the list of
-# all ranks' tensors. Do not change the inputs. There may be more ranks than numbers.
+# all ranks' tensors. Do not change the inputs. There may be more ranks than numbers. Make the padding where the parameters are
+# (`parameters.new_zeros(k)` makes k zeros there), so that the function also runs on a GPU.
 
 
 # %% id="parallel.shard"
@@ -483,8 +485,28 @@ for n, sequence in ((2, False), (4, False), (4, True)):
     print(n, "ranks, sequence parallel:", sequence, "| loss, gradient right, parameters:", found[0])
 
 # %% [markdown] id="tensor-parallelism-sends-activations-in-every"
-# Tensor parallelism sends activations in every layer, twice forward and twice backward, and everybody waits for them. That is why
-# it stays inside one machine, where links are fastest. The number of heads must be a multiple of the number of ranks:
+# Tensor parallelism sends activations in every layer: two all-reduces forward and two backward, each of the whole residual stream.
+# Counted, as what one more layer adds (the norms of queries and keys add a few bytes):
+
+
+# %% id="bytes-of-loss"
+def bytes_of_loss(comm, whole):
+    part = parallel.SplitDecoder(whole, comm)
+    before = comm.meter.bytes
+    part.loss(ids).backward()
+    return comm.meter.bytes - before
+
+
+# %% id="deeper-decoderlm-replace-config-num-hidden"
+deeper = DecoderLM(replace(config, num_hidden_layers=3)).to(device)
+two, three = (run_ranks(lambda comm, m=m: bytes_of_loss(comm, m), 4)[0] for m in (model, deeper))
+stream = ids.numel() * config.hidden_size * 4  # bytes
+formula = 4 * parallel.collective_traffic("all-reduce", stream, 4).bytes
+print(f"one more layer sends {three - two:,} bytes, four all-reduces of the stream {formula:,.0f}")
+
+# %% [markdown] id="everybody-waits-for-these-messages-which"
+# Everybody waits for these messages, which is why tensor parallelism stays inside one machine, where links are fastest. The number
+# of heads must be a multiple of the number of ranks:
 
 # %% id="try"
 try:
@@ -657,9 +679,18 @@ print("right, and experts on the rank:", run_ranks(expert_parallel, 4))
 # %% [markdown] id="8-less-memory-shorter-numbers"
 # ## 8 · Less memory, shorter numbers
 #
-# **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass: a third more
-# FLOPs, and only a small part of the memory. One thing must be restored for the second pass. Guess which, and see what happens
-# without it:
+# **Activation checkpointing** keeps only the input of a block, and computes the rest again in the backward pass. A forward pass
+# takes one unit of FLOPs, a backward pass two; with the second forward pass it is 4 in place of 3, a third more. What it saves:
+
+# %% id="large-models-qwen3-8b"
+from course_lib.parallel.layout import numbers_per_token
+
+large = MODELS["Qwen3-8B"]
+print(f"a layer of Qwen3-8B keeps {numbers_per_token(large):,} numbers for each token;",
+      f"its input alone is {large.hidden_size:,}")  # fmt: skip
+
+# %% [markdown] id="one-thing-must-be-restored-for"
+# One thing must be restored for the second pass. Guess which, and see what happens without it:
 
 # %% id="with-seeded-draws-10"
 with seeded_draws(10):
@@ -709,8 +740,17 @@ print("clipped, then unscaled:", rounded(clipped_first.norm(), 6))
 # %% [markdown] id="9-planning-a-cluster"
 # ## 9 · Planning a cluster
 #
-# Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a pipeline between machines if the
-# model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that fits.
+# How long would one device train a model of 8 billion parameters on 15 trillion tokens, at 6 FLOPs for each parameter and token?
+
+# %% id="h100-parallel-cluster-device"
+h100 = parallel.Cluster().device
+years = 6 * 8e9 * 15e12 / (0.55 * h100.peak_flops) / (365 * 86400)
+print(f"one H100 at 55 % of its peak takes {years:.0f} years")
+
+# %% [markdown] id="build-it-4"
+# So there will be many devices. Which combination suits which model? The rules of thumb: tensor parallelism inside a machine, a
+# pipeline between machines if the model still does not fit, and data parallelism for the rest, with the lowest stage of ZeRO that
+# fits.
 #
 # ### Build it
 #
@@ -731,12 +771,13 @@ def least_stage(parameters, devices, memory, activations):
 reveal("parallel.stage")
 
 # %% [markdown] id="the-library-s-planner-goes-through"
-# The library's planner goes through many layouts: the number of devices for data (dp), tensor (tp), pipeline (pp) and expert
-# parallelism (ep), the stage of ZeRO, the sequences in a microbatch, with and without recomputation. It predicts memory and step
-# time for each, from the formulas of this notebook and the FLOPs of [Counting parameters](09_parameter_counting.ipynb).
-# (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix products reach 55 % of the peak.) The fastest
-# that fit come first; of layouts that are equally fast, the one with less memory. Here for 64 H100, and a batch of 512 sequences of
-# 4,096 tokens:
+# The library's planner goes through many layouts: the number of devices for data (dp), tensor (tp, with sequence parallelism,
+# sp), pipeline (pp) and expert parallelism (ep), the stage of ZeRO, the sequences in a microbatch, with and without
+# recomputation. It predicts memory and step time for each, from the formulas of this notebook and the FLOPs of [Counting
+# parameters](09_parameter_counting.ipynb). (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix
+# products reach 55 % of the peak. The test `tests/parallel/test_measured_memory.py` compares the memory with what processes
+# allocate, in nine layouts: they agree within 5 %.) The fastest that fit come first; of layouts that are equally fast, the one
+# with less memory. Here for 64 H100, and a batch of 512 sequences of 4,096 tokens:
 
 # %% id="best-parallel-plan-models-qwen3-8b"
 best = parallel.plan(MODELS["Qwen3-8B"], parallel.Cluster(devices=64), parallel.Batch(512, 4096))
@@ -805,7 +846,7 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 # | | |
 # |---|---|
 # | `dp=N` | N ranks (or groups of ranks) with rows of the batch |
-# | `tp=N` | layers in N pieces |
+# | `tp=N` | layers in N pieces; with `sequence=1` also the tokens between them |
 # | `pp=N` | N stages of a pipeline, with `schedule=1f1b` or `gpipe` |
 # | `cp=N` | texts in N pieces, with ring attention |
 # | `ep=N` | experts on N of the `dp` ranks, for models that have some |
@@ -814,7 +855,8 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 #
 # The number of ranks is dp · tp · pp · cp. Most of these may be combined; what may not raises an error that says why. Every rank
 # writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout, and a run of one process can be
-# continued by many. If a rank dies, the others end, and the message names it.
+# continued by many. If a rank dies, the others end, and the message names it. If ranks make different calls, nothing happens until
+# the time limit; with `TORCH_DISTRIBUTED_DEBUG=DETAIL` in the environment PyTorch compares the calls first, and names them.
 
 # %% [markdown] id="11-what-it-costs"
 # ## 11 · What it costs

@@ -31,6 +31,7 @@ from course_lib.parallel import (
     vocab_parallel_losses,
     zigzag_positions,
 )
+from course_lib.parallel.costs import collective_traffic
 from course_lib.parallel.held import whole_name
 from course_lib.training.objective import next_token_loss
 
@@ -69,6 +70,47 @@ def test_a_split_decoder_has_the_loss_and_gradients_of_the_whole(ranks, sequence
     norms = sum(p.numel() for name, p in whole.named_parameters() if "norm" in name)
     found = run_ranks(program, ranks)
     assert found == [(numbers - norms) // ranks + norms] * ranks
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("sequence", [False, True])
+def test_a_layer_sends_four_all_reduces_of_the_stream(ranks, sequence):
+    def sent(layers):
+        config = ModelConfig(36, 24, 48, layers, 6, 6, 4, 64, qk_norm=False)
+        whole = DecoderLM(config)
+
+        def program(comm):
+            part = SplitDecoder(whole, comm, sequence)
+            before = comm.meter.bytes
+            part.loss(IDS).backward()
+            return comm.meter.bytes - before
+
+        return run_ranks(program, ranks)[0]
+
+    stream, norm = 4 * IDS.numel() * 24, 4 * 24
+    expected = 4 * collective_traffic("all-reduce", stream, ranks).bytes
+    if sequence:  # the gradients of two norms too
+        expected += 2 * collective_traffic("all-reduce", norm, ranks).bytes
+    assert sent(2) - sent(1) == expected
+
+
+def test_frozen_parts_stay_without_gradients():
+    whole = DecoderLM(ModelConfig(36, 24, 48, 1, 6, 6, 4, 64, tie_word_embeddings=True))
+    frozen = ("q_norm", "input_layernorm", "embed_tokens", "up_proj")
+    for name, p in whole.named_parameters():
+        p.requires_grad_(not any(part in name for part in frozen))
+    next_token_loss(whole(IDS).logits, IDS).backward()
+
+    def program(comm):
+        part = SplitDecoder(whole, comm, sequence=True)
+        part.loss(IDS).backward()
+        for name, p in part.named_parameters():
+            wanted = whole.get_parameter(whole_name(part, name)).grad
+            assert (p.grad is None) == (wanted is None)
+            if wanted is not None:
+                torch.testing.assert_close(p.grad, own_part(wanted, p, comm))
+
+    run_ranks(program, 2)
 
 
 @pytest.mark.parametrize(

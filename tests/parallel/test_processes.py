@@ -220,6 +220,27 @@ def test_waiting_for_ever_has_a_limit():
         run_processes(program, 2, 1)
 
 
+def different_calls(comm):
+    x = torch.ones(3)
+    return comm.all_reduce(x) if comm.rank == 0 else comm.all_gather(x)
+
+
+def test_different_calls_are_named():
+    with pytest.raises(RankError, match=r"mismatch between collectives.*ALLREDUCE.*ALLGATHER"):
+        run_processes(different_calls, 2, 30, checked=True)
+    assert run_processes(everything, 2, 60, checked=True)
+
+
+def test_different_calls_end_with_the_time_limit():
+    def program(comm):
+        return comm.barrier() if comm.rank == 0 else comm.recv(torch.ones(3), 0)
+
+    begin = time.monotonic()
+    with pytest.raises((RankError, TimeoutError), match="rank"):
+        run_processes(program, 2, 2)
+    assert time.monotonic() - begin < 20
+
+
 def test_without_torchrun_the_error_says_how_to_start(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ValueError, match="torchrun --nproc-per-node"):

@@ -1,6 +1,7 @@
 """A training on ranks follows one process, and its checkpoints fit any number of ranks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +20,9 @@ from .conftest import largest_gap
 SIZES = (36, 24, 48, 3, 4, 4, 8, 64)
 CONFIGS = {
     "tied": ModelConfig(*SIZES, tie_word_embeddings=True),
-    "untied, with biases": ModelConfig(*SIZES, tie_word_embeddings=False, qkv_bias=True),
+    "untied, with biases": ModelConfig(
+        *SIZES, tie_word_embeddings=False, qkv_bias=True, output_bias=True
+    ),
     "experts": ModelConfig(
         *SIZES, "qwen3_moe", tie_word_embeddings=True, num_experts=4, num_experts_per_tok=2,
         moe_intermediate_size=20,
@@ -37,6 +40,10 @@ LAYOUTS = [
     ("tied", "dp=2,tp=2,zero=1"),
     ("untied, with biases", "dp=2,tp=2,zero=2"),
     ("tied", "dp=2,tp=2,zero=3"),
+    ("tied", "tp=2,sequence=1"),
+    ("untied, with biases", "dp=2,tp=2,sequence=1,zero=3"),
+    ("untied, with biases", "tp=2,pp=3,sequence=1,microbatches=2"),
+    ("tied", "cp=2,tp=2,sequence=1,zero=1"),
     ("tied", "pp=2,microbatches=3"),
     ("untied, with biases", "pp=3"),
     ("tied", "pp=3,microbatches=5,schedule=gpipe"),
@@ -141,6 +148,9 @@ def test_each_number_has_one_owner(layout, tmp_path):
     assert numbers == sum(p.numel() for p in model("tied").parameters())
 
 
+SHAPES = {"w": (7,)}
+
+
 def saved(tmp_path, numbers=7, ranks=3, step=1):
     whole = torch.arange(float(numbers))
     starts = [0, *(len(p) for p in whole.tensor_split(ranks))]
@@ -148,7 +158,7 @@ def saved(tmp_path, numbers=7, ranks=3, step=1):
     def program(comm):
         own = whole.tensor_split(comm.size)[comm.rank]
         start = sum(starts[: comm.rank + 1])
-        save_segments(comm, tmp_path, step, [Segment("w", start, own)], {"step": step})
+        save_segments(comm, tmp_path, step, [Segment("w", start, own)], {"step": step}, SHAPES)
 
     run_ranks(program, ranks)
 
@@ -156,18 +166,40 @@ def saved(tmp_path, numbers=7, ranks=3, step=1):
 def test_segments_are_put_together_from_any_files(tmp_path):
     saved(tmp_path)
     found = torch.full((4,), -1.0)
-    assert load_segments(tmp_path, [Segment("w", 2, found)]) == {"step": 1}
+    assert load_segments(tmp_path, [Segment("w", 2, found)], SHAPES) == {"step": 1}
     assert found.tolist() == [2, 3, 4, 5]
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="without latest"):
-        load_segments(tmp_path, [])
+        load_segments(tmp_path, [], SHAPES)
     saved(tmp_path)
     with pytest.raises(ValueError, match="'w' without number 7"):
-        load_segments(tmp_path, [Segment("w", 5, torch.zeros(4))])
+        load_segments(tmp_path, [Segment("w", 5, torch.zeros(4))], SHAPES)
     with pytest.raises(ValueError, match="'v' without number 0"):
-        load_segments(tmp_path, [Segment("v", 0, torch.zeros(1))])
+        load_segments(tmp_path, [Segment("v", 0, torch.zeros(1))], SHAPES)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"intermediate_size": 40}, r"mlp\.down_proj\.weight' of shape \(24, 40\).* \(24, 48\)"),
+        ({"num_hidden_layers": 2}, r"layers\.2\..* of shape None"),
+        ({"qk_norm": False}, r"k_norm\.weight' of shape None, and of shape \(8,\)"),
+    ],
+)
+def test_the_checkpoint_of_another_model_is_named_on_every_rank(change, words, tmp_path):
+    on_ranks("tied", "dp=2", save=tmp_path / LATEST)
+
+    def program(comm):
+        other = build_model(replace(CONFIGS["tied"], **change))
+        training = ParallelTraining(other, draw, PLAN, comm, Parallelism(tp=2))
+        before = [p.clone() for p in training.local.parameters()]
+        with pytest.raises(ValueError, match=words):
+            training.resume(tmp_path / LATEST)
+        return all(map(torch.equal, before, training.local.parameters()))  # nothing was filled
+
+    assert run_ranks(program, 2) == [True, True]
 
 
 def test_a_step_that_was_not_finished_is_not_loaded(tmp_path):
@@ -176,12 +208,12 @@ def test_a_step_that_was_not_finished_is_not_loaded(tmp_path):
     def killed(comm):
         if comm.rank == 1:
             raise RuntimeError("killed")
-        save_segments(comm, tmp_path, 2, [Segment("w", 0, torch.zeros(7))], {"step": 2})
+        save_segments(comm, tmp_path, 2, [Segment("w", 0, torch.zeros(7))], {"step": 2}, SHAPES)
 
     with pytest.raises(RuntimeError, match="killed"):
         run_ranks(killed, 2)
     found = torch.zeros(7)
-    assert load_segments(tmp_path, [Segment("w", 0, found)]) == {"step": 1}
+    assert load_segments(tmp_path, [Segment("w", 0, found)], SHAPES) == {"step": 1}
     assert found.tolist() == list(range(7))
     saved(tmp_path, step=3)
     assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-3"]
@@ -202,6 +234,8 @@ def test_how_a_training_is_spread():
     [
         ("dp=0", "tied", "dp must be at least 1; got 0"),
         ("zero=4", "tied", "got 4"),
+        ("sequence=1", "tied", "sequence=1 and tp=1"),
+        ("tp=2,sequence=2", "tied", "sequence=2 and tp=2"),
         ("pp=2,zero=2", "tied", "zero=2 and pp=2"),
         ("dp=2,ep=2,zero=3", "experts", "zero=3 and ep=2"),
         ("dp=3,ep=2", "experts", "dp=3 and ep=2"),

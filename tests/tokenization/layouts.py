@@ -180,7 +180,6 @@ def decoder(generator, kind):
 def added(generator, kind, vocab):
     """Return added tokens; most are found in the text as they are written."""
     names = vocab if isinstance(vocab, dict) else {piece: i for i, (piece, _) in enumerate(vocab)}
-    flags = ("lstrip", "rstrip", "single_word")
     chosen = generator.sample(NAMES, generator.choice([0, 1, 1, 2, 3]))
     if kind in ("unigram", "wordpiece"):  # names that the model knows are found in the text
         known = [name for name in ("<unk>", "[UNK]", "[CLS]") if name in names]
@@ -191,7 +190,9 @@ def added(generator, kind, vocab):
         size += i == size
         i += generator.random() < 0.03
         token = {"id": i, "content": name, "special": True}
-        token |= {flag: generator.random() < 0.03 for flag in flags}
+        often = 0.2 if kind in ("character", "unigram") else 0.03
+        token |= {flag: generator.random() < often for flag in ("lstrip", "rstrip")}
+        token["single_word"] = generator.random() < 0.03
         tokens.append(token | {"normalized": generator.random() < 0.05})
     return tokens
 

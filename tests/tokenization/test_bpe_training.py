@@ -155,17 +155,20 @@ def test_words_are_counted_between_special_tokens():
 
 def test_pair_counts_follow_every_merge():
     generator = random.Random(0)
-    words = [[generator.randrange(4) for _ in range(generator.randrange(1, 12))] for _ in range(40)]
-    corpus = bpe_training.PairCounts((ids, place + 1) for place, ids in enumerate(words))
-    for new_id in range(4, 20):
-        corpus.merge(max(corpus.counts, key=corpus.counts.get), new_id)
+    words = ["".join(generator.choices("abcd", k=generator.randrange(1, 12))) for _ in range(40)]
+    corpus = bpe_training.PairCounts((word, place + 1) for place, word in enumerate(words))
+    for new in "efghijklmnopqrst" + "efgh":  # the last ones are in the words already
+        best = max((p for p in corpus.counts if new not in p), key=corpus.counts.__getitem__)
+        words = [word.replace(best, new) for word in words]
+        corpus.merge(best, new)
         held = list(zip(corpus.words, corpus.weights, strict=True))
-        present = {pair: count for pair, count in corpus.counts.items() if count}
+        assert corpus.words == words
+        present = {tuple(pair): count for pair, count in corpus.counts.items() if count}
         assert present == bpe_training.count_pairs(held)
-        tokens = Counter(token for ids, count in held for token in ids for _ in range(count))
+        tokens = Counter(token for word, count in held for token in word for _ in range(count))
         assert +corpus.occurrences == tokens
-        for place, ids in enumerate(corpus.words):
-            assert all(place in corpus.places[pair] for pair in pairwise(ids))
+        for place, word in enumerate(corpus.words):
+            assert all(place in corpus.places[a + b] for a, b in pairwise(word))
 
 
 def test_counting_and_merging_by_hand():

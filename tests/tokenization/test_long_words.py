@@ -63,8 +63,8 @@ def test_long_words_count_beside_short_ones(monkeypatch):
 def test_training_reads_a_long_word_a_few_times_and_not_once_a_merge(monkeypatch):
     original = long_words.LongWord.__init__
 
-    def counting(word, ids):
-        original(word, ids)
+    def counting(word, letters):
+        original(word, letters)
         word.tokens = CountingList(word.tokens)
 
     monkeypatch.setattr(long_words.LongWord, "__init__", counting)

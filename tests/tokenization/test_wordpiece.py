@@ -67,9 +67,9 @@ def test_greedy_match_by_hand():
 
 def test_score_by_hand():
     # a b five times, a c once, b c once: a 6, b 6, c 2
-    counts = PairCounts([([0, 1], 5), ([0, 2], 1), ([1, 2], 1)])
-    assert wordpiece.pair_score((0, 1), counts) == pytest.approx(5 / 36)
-    assert wordpiece.pair_score((0, 2), counts) == pytest.approx(1 / 12)
+    counts = PairCounts([("ab", 5), ("ac", 1), ("bc", 1)])
+    assert wordpiece.pair_score("ab", counts) == pytest.approx(5 / 36)
+    assert wordpiece.pair_score("ac", counts) == pytest.approx(1 / 12)
 
 
 def test_the_score_prefers_partners_that_are_rare_elsewhere():

@@ -17,8 +17,8 @@ def _draw_score(rng: random.Random) -> dict[str, Any]:
 
 
 def _score(pair: int, left: int, right: int) -> float:
-    words = [([0, 1], pair), ([0, 2], left - pair), ([3, 1], right - pair)]
-    return pair_score((0, 1), PairCounts(words))
+    words = [("ab", pair), ("ac", left - pair), ("db", right - pair)]
+    return pair_score("ab", PairCounts(words))
 
 
 SCORE = Numeric(
