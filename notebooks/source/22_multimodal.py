@@ -549,44 +549,38 @@ for name, given in facts.items():
 #
 # ### What does an ingredient add?
 #
-# To say that, one needs runs with and without it, and several of each. Whole runs would take hours, so these are short: 200 steps
-# of CLIP instead of 2000, and 150 of LLaVA instead of 2600, from new weights on the stored encoder, with one or two things in a
-# drawing. Each variant differs from the recipe in one respect, and has the same three seeds:
+# The recipes have many ingredients; which of them matter? To say that takes runs with and without each, and several of both. Here is
+# how it is done, for the recipe of CLIP. Whole runs would take hours, so these are short, 200 steps instead of 2000. Each variant
+# differs from the recipe in one respect, and has the same three seeds:
 #
 # | variant | what is different |
 # |---|---|
 # | batches as they come | 40 random pairs each, instead of the composed batches of section 3 (no **hard negatives**) |
 # | no groups that differ in shape | one kind of composed batch is left out |
 # | drawings that never vary | a large red circle at the top left always looks the same (no **augmentation**) |
-# | no descriptions | LLaVA learns from questions alone, where the recipe has a quarter of captions |
-# | 512 drawings, encoded once | the frozen encoder's features are kept, and used again and again |
-# | first weights of 0.02 | the usual standard deviation; the recipe takes one over the root of the width, 0.10 |
 # | half the steps | the schedule is shortened with them |
 #
 # > **Predict.** Which of these changes do harm, which do good, and which neither?
 
 # %% id="table-measurements-stored"
-shown = {"CLIP, pairs seen": ("clip", "seen"), "CLIP, pairs never seen": ("clip", "never seen"),
-         "LLaVA, questions": ("llava", "seen")}  # fmt: skip
-stored = measurements.stored()["runs"]
-for label, (model, measure) in shown.items():
-    right = [run[measure] for run in stored[model][measurements.RECIPE].values()]
-    print(f"{label}, the recipe:", ", ".join(f"{share:.0%}" for share in right))
-show(figures.gains({label: measurements.gains(*which) for label, which in shown.items()}))
-for variant in (measurements.RECIPE, "512 drawings, encoded once"):
-    spent = [run["seconds"] for run in stored["llava"][variant].values()]
-    print(f"{variant}: {sum(spent) / len(spent):.0f} seconds of the processor")
+recipe = measurements.stored()["runs"]["clip"][measurements.RECIPE].values()
+for measure in ("seen", "never seen"):
+    right = [run[measure] for run in recipe]
+    print(f"the recipe, pairs {measure}:", ", ".join(f"{share:.0%}" for share in right))
+panels = {f"pairs {name}": measurements.gains("clip", name) for name in ("seen", "never seen")}
+show(figures.gains(panels))
 
 # %% [markdown] id="play-with-it-5"
 # Each dot is the difference that a variant makes with one seed. The square is the mean of the three, and the line its 95 % interval.
 # For three values that takes Student's distribution: 4.3 standard errors to each side, instead of 2.
 #
-# For CLIP, every interval contains 0. The recipe alone, with three seeds, lies that far apart after so few steps; three short runs
-# can show large effects only. What all seeds agree on, and more of them would have to confirm: with half the steps, fewer of the seen
-# pairs are named; and batches as they come do *better* here. Is section 3 wrong? A random batch of 40 has rivals of every colour and
-# shape as well, and all of its captions name pairs, which is what this test asks for. The recipe's batches also ask for lists, sizes
-# and places, which LLaVA needs later; that costs steps. Drawings that never vary do no harm yet: 200 steps are too few to learn
-# pictures by heart.
+# Every interval contains 0. The first two lines show why: after so few steps, the recipe's own runs lie that far apart. Three short
+# runs show large effects only. In two things all seeds agree, and more of them would have to confirm it: with half the steps,
+# fewer of the seen pairs are named; and batches as they come do *better*. Is section 3 wrong? A random batch of 40 has rivals of
+# every colour and shape as well, and all of its captions name pairs, which is what this test asks for. The recipe's batches also
+# ask for lists, sizes and places, which LLaVA needs later; that costs steps. Drawings that never vary do no harm yet: 200 steps
+# are too few to learn pictures by heart. What helps a short run need not help a long one.
+# (`python -m course_lib.chapters.multimodal.measurements` repeats these runs, and makes some of LLaVA.)
 #
 # ### Play with it
 #
