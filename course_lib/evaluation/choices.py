@@ -11,7 +11,8 @@ how the score is normalised decides which of these effects is taken away:
 Taught in:        evaluation
 Paper:            Brown et al. 2020, arXiv:2005.14165; Holtzman et al. 2021, arXiv:2104.08315
                   (surface form competition)
-Checked against:  a pass of its own for each token of each answer; values worked out by hand
+Checked against:  a pass of its own for each token of each answer; values worked out by hand;
+                  lm-evaluation-harness on the same items
 Shapes:           B answers, T tokens
 """
 
@@ -59,7 +60,7 @@ def continuation_log_probabilities(
 ) -> list[float]:
     """Return log p of each continuation after its context, all in one padded batch.
 
-    If both together are longer than the model's context length, the context loses its beginning.
+    If more tokens would be read than the model's context length, the context loses its beginning.
     """
     if not all(contexts) or not all(continuations) or len(contexts) != len(continuations):
         raise ValueError("contexts and continuations need at least one token each, pair by pair.")
@@ -71,7 +72,7 @@ def continuation_log_probabilities(
                 f"a continuation must be shorter than the context length of {limit} tokens; got "
                 f"{len(continuation)} tokens."
             )
-        rows.append([*context, *continuation][-limit:])
+        rows.append([*context, *continuation][-limit - 1 :])  # the last one is not read
     longest = max(map(len, rows))
     # Padding on the right is never read by what stands before it, so it needs no mask.
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)

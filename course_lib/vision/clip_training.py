@@ -49,15 +49,18 @@ def fresh_clip(seed: int = 0) -> Clip:
 class ClipTraining(Training):
     """The training loop on pictures and captions.
 
-    `mix` names the kinds of batches, one step each in turn.
+    `mix` names the kinds of batches, one step each in turn. With `steady`, a thing is always drawn
+    in the same way.
     """
 
-    def __init__(self, model: Clip, plan: Plan, mix: Sequence[str] = MIX) -> None:
-        self.clip, self.mix = model, tuple(mix)
+    def __init__(
+        self, model: Clip, plan: Plan, mix: Sequence[str] = MIX, steady: bool = False
+    ) -> None:
+        self.clip, self.mix, self.steady = model, tuple(mix), steady
         super().__init__(model, self._draw, plan)
 
     def _draw(self, step: int, generator: torch.Generator) -> Batch:
-        self.paired = paired_batch(self.mix[step % len(self.mix)], generator)
+        self.paired = paired_batch(self.mix[step % len(self.mix)], generator, self.steady)
         return Batch(self.paired.ids, torch.ones_like(self.paired.ids, dtype=torch.bool))
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:

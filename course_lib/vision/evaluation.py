@@ -124,16 +124,18 @@ def answer_rates(
     pairs: Sequence[tuple[int, int]] = SEEN,
     pictures: PictureKind = "own",
     seed: int = 0,
+    things: tuple[int, int] = (1, 4),
 ) -> Answers:
     """Return how many questions the model answers exactly, each about a picture of its own.
 
-    `count` scenes are drawn for each kind of question. The pictures shown are the questions' own,
-    a grey field (`blank`), those of other questions (`other`), or none at all (`none`).
+    `count` scenes are drawn for each kind of question, with the smallest to the largest number of
+    `things`. The pictures shown are the questions' own, a grey field (`blank`), those of other
+    questions (`other`), or none at all (`none`).
     """
     rates = {}
     for number, kind in enumerate(KINDS):
         generator, source = seeded(seed * 100 + number), random.Random(seed * 100 + number)
-        scenes = random_scenes(count, generator, (1, 4), pairs, alike=0.25)
+        scenes = random_scenes(count, generator, things, pairs, alike=0.25)
         rows, questions = drawn_questions(scenes, kind, source)
         drawn = draw(scenes.rows(torch.tensor(rows)), generator)
         rates[kind] = rate(answers_right(model, questions, shown(drawn, pictures)))

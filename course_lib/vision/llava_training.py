@@ -11,6 +11,7 @@ Checked against:  a run without interruption; the parameters that a stage leaves
 """
 
 import random
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -25,12 +26,13 @@ from course_lib.training.objective import next_token_loss
 from course_lib.vision.captions import IMAGE, drawing_tokenizer
 from course_lib.vision.clip import Clip
 from course_lib.vision.conversations import (
+    Turn,
     caption_turns,
     conversation_example,
     question_turns,
 )
 from course_lib.vision.llava import Llava, LlavaConfig, freeze_for
-from course_lib.vision.world import SEEN, draw, random_scenes
+from course_lib.vision.world import SEEN, Scenes, Thing, draw, random_scenes
 
 ROWS = 16  # conversations in a batch
 CAPTIONS = 0.25  # the share of them that ask for a description, where captions are kept
@@ -76,6 +78,7 @@ class LlavaTraining(Training):
 
     `captions` is the share of conversations that ask for a description. With `growing`, drawings
     hold one thing at first: to find one of several, a model must be able to read a single one.
+    A subclass may override what is drawn (`scenes`) and what is shown of it (`view`).
     """
 
     def __init__(
@@ -95,21 +98,29 @@ class LlavaTraining(Training):
     def _draw(self, step: int, generator: torch.Generator) -> Batch:
         source = random.Random(int(torch.randint(2**62, (), generator=generator)))
         most = most_things(step / self.plan.steps) if self.growing else 4
-        scenes = random_scenes(ROWS, generator, (1, most), SEEN, ALIKE)
-        examples = []
-        for row in range(ROWS):
-            things = scenes.things(row)
-            caption = source.random() < self.captions
-            turns = caption_turns(things) if caption else question_turns(things, source)
-            examples.append(conversation_example(turns, self.visual))
-        self.pictures = draw(scenes, generator) if self.visual else None
-        return pad_examples(examples)
+        scenes = self.scenes(most, generator)
+        said = [self._turns(scenes.things(row), source) for row in range(ROWS)]
+        self.seen = self.view(scenes, generator) if self.visual else {}
+        return pad_examples([conversation_example(turns, self.visual) for turns in said])
+
+    def scenes(self, most: int, generator: torch.Generator) -> Scenes:
+        """Return the scenes of a batch; each holds at most `most` things."""
+        return random_scenes(ROWS, generator, (1, most), SEEN, ALIKE)
+
+    def view(self, scenes: Scenes, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return what the model is shown of the scenes: `pictures`, or the `patches` of some."""
+        return {"pictures": draw(scenes, generator)}
+
+    def _turns(self, things: Sequence[Thing], source: random.Random) -> list[Turn]:
+        caption = source.random() < self.captions
+        return caption_turns(things) if caption else question_turns(things, source)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Return the loss of the conversations that were drawn last."""
         device = self.llava.language_model.lm_head.weight.device
-        ids, pictures = batch.ids.to(device), self.pictures
-        logits = self.llava(ids, None if pictures is None else pictures.to(device)).logits
+        ids = batch.ids.to(device)
+        seen = {name: each.to(device) for name, each in self.seen.items()}
+        logits = self.llava(ids, **seen).logits
         return next_token_loss(logits, ids, batch.counted.to(device))
 
 

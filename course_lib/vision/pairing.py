@@ -71,12 +71,16 @@ def pairing(kind: str, source: random.Random, generator: torch.Generator) -> Pai
     return PAIRINGS[kind](source, generator)
 
 
-def paired_batch(kind: str, generator: torch.Generator) -> PairedBatch:
-    """Return the pictures of a batch, and its captions as ids, each with a random opening."""
+def paired_batch(kind: str, generator: torch.Generator, steady: bool = False) -> PairedBatch:
+    """Return the pictures of a batch, and its captions as ids, each with a random opening.
+
+    With `steady`, pictures of the same things are all alike.
+    """
     source = random.Random(int(torch.randint(2**62, (), generator=generator)))
     made = pairing(kind, source, generator)
     texts = [source.choice(OPENINGS) + caption for caption in made.captions]
-    return PairedBatch(draw(made.scenes, generator), caption_ids(texts), made.group)
+    pictures = draw(made.scenes, generator, steady)
+    return PairedBatch(pictures, caption_ids(texts), made.group)
 
 
 def single(pairs: Sequence[tuple[int, int]], source: random.Random) -> list[Thing]:

@@ -582,6 +582,11 @@ def minhash(elements, functions, prime):
 # %% id="reveal-evaluation-minhash"
 reveal("evaluation.minhash")
 
+# %% [markdown] id="one-deleted-word-in-twenty-destroys"
+# Here the elements are hashes of **shingles**, runs of three words. One deleted word destroys three of them, so the similarity falls
+# further than one expects. To avoid comparing every pair, signatures are cut into **bands**; only documents that agree in all rows of
+# some band are compared. The more rows a band has, and so the fewer bands there are, the more alike two documents must be to be found.
+
 # %% id="original-corpus-documentation-3-text-1500"
 original = corpus.documentation()[3].text[:1500]
 words = original.split()
@@ -593,14 +598,6 @@ for name, other in (("every 20th word deleted", 1), ("another document", 2)):
     exact = evaluation.jaccard(sets[0], sets[other])
     guess = evaluation.signature_similarity(signatures[0], signatures[other])
     print(f"{name}: Jaccard {exact:.3f}, from 256 minima {guess:.3f}")
-
-# %% [markdown] id="one-deleted-word-in-twenty-destroys"
-# Here the elements are hashes of **shingles**, runs of three words. One deleted word in twenty destroys three of them, so the
-# similarity falls further than one expects. To avoid
-# comparing every pair, signatures are cut into **bands**; only documents that agree in all rows of some band are compared. More rows
-# in a band, and so fewer bands, raise the similarity from which pairs are found:
-
-# %% id="for-similarity-in-0-3-0"
 for similarity in (0.3, 0.5, 0.7, 0.9):
     chances = [evaluation.candidate_probability(similarity, 256 // rows, rows) for rows in (4, 8)]
     print(f"similarity {similarity}: found with bands of 4 {chances[0]:.3f}, of 8 {chances[1]:.3f}")
@@ -609,19 +606,15 @@ for similarity in (0.3, 0.5, 0.7, 0.9):
 # ## 8 · The harness
 #
 # A result that nobody can repeat is an anecdote. The course's harness runs a **task** (one file each) on any checkpoint that
-# `course_lib.load` reads, and keeps every answer, the seed, versions, and hashes of items and weights:
-
-# %% id="for-name-in-task-names"
-for name in task_names():
-    print(f"{name:14} {find_task(name).summary}")
-print("hash of the items of section 3:", result.items_sha256[:12])
-
-# %% [markdown] id="in-a-terminal-course-evaluate-folder"
-# In a terminal: `course evaluate FOLDER --task sums --against OTHER_FOLDER`. The same from Python, for the assistant before and after GRPO:
+# `course_lib.load` reads, and keeps every answer, the seed, versions, and hashes of items and weights. In a terminal:
+# `course evaluate FOLDER --task sums --against OTHER_FOLDER`. The same from Python: the tasks that there are, and one of them for
+# the assistant before and after GRPO:
 
 # %% id="results"
 from course_lib.assistant import stage_folder
 
+for name in task_names():
+    print(f"{name:14} {find_task(name).summary}")
 results = {}
 for name in ("assistant", "assistant-grpo"):
     folder = str(stage_folder(name))
@@ -767,23 +760,19 @@ print(max(of_kind["harmless"], key=lambda text: filter_.probabilities([text])[0]
 
 # %% id="careful-load-stage-assistant-refusal-device"
 from course_lib.assistant import load_stage
+from course_lib.chapters.evaluation.measurements import seeds
 from course_lib.evaluation.refusals import refusal_rates
 
 careful = load_stage("assistant-refusal", device)
 for kind, declined in refusal_rates(careful, 60).items():
     print(f"{kind:20} declined {evaluation.wilson_interval(sum(declined), len(declined))}")
-
-# %% [markdown] id="a-test-in-the-form-of"
-# A test in the form of the training would have reported: all refused, no over-refusal. With the private number second, nothing is declined. The
-# model did not learn "500 to 599"; it learned what separates the examples. With three seeds:
-
-# %% id="for-seed-rates-in-seeds-refusals"
-from course_lib.chapters.evaluation.measurements import seeds
-
 for seed, rates in seeds()["refusals"].items():
     print(f"seed {seed}:", {kind: round(rate, 2) for kind, rate in rates.items()})
 
 # %% [markdown] id="12-what-a-model-remembers"
+# A test in the form of the training would have reported: all refused, no over-refusal. With the private number second, nothing is declined. The
+# model did not learn "500 to 599"; it learned what separates the examples. The last lines are whole runs of the recipe with three seeds.
+#
 # ## 12 · What a model remembers
 #
 # Language models learn some texts by heart, even those that nobody should read. To measure it, plant **canaries**: lines with a random code. The
@@ -807,8 +796,6 @@ print("the likeliest of", len(codes), "codes:", [f"{code:04}" for code in best])
 
 # %% id="show-figures-evaluation-exposures-canary-log"
 show(figures.evaluation.exposures(canary_log()))
-
-# %% id="for-seed-found-in-seeds-exposures"
 for seed, found in seeds()["exposures"].items():
     means = {copies: evaluation.bootstrap_mean(bits) for copies, bits in found.items()}
     print(f"seed {seed}:", ", ".join(f"{n} copies {m.value:.1f} [{m.low:.1f}, {m.high:.1f}]"
@@ -874,8 +861,6 @@ for share in (0.2, 0.4, 0.6):
 for name, tokens in texts.items():
     z = mark.z(tokens)
     print(f"{name:13} z = {z:5.1f}, by chance {evaluation.z_to_p(z):.1e}")
-
-# %% id="growing-name-mark-z-tokens-n"
 growing = {name: [mark.z(tokens[:n]) for n in range(2, 201)] for name, tokens in texts.items()
            if name in ("plain", "marked", "40% replaced")}  # fmt: skip
 show(figures.evaluation.z_growth(growing))
@@ -927,17 +912,12 @@ print(f"{needed:,} items for ± 1 point: {needed * spent / 60:.0f} minutes")
 # %% [markdown] id="15-wrong-claims-refuted"
 # ## 15 · Wrong claims, refuted
 #
-# **"Identical texts score BLEU 100."** Not if they have fewer than four words:
+# **"Identical texts score BLEU 100."** Not if they have fewer than four words. **"ROUGE-L is ROUGE-Lsum."** ROUGE-Lsum looks for
+# each line of the reference in all lines of the candidate; below are the same two sentences in the other order:
 
 # %% id="for-text-in-the-cat-sat"
 for text in ("the cat sat", "the cat sat down"):
-    print(f"{text!r} compared with itself: {evaluation.bleu([text], [[text]]):.0f}")
-
-# %% [markdown] id="rouge-l-is-rouge-lsum-the"
-# **"ROUGE-L is ROUGE-Lsum."** ROUGE-Lsum looks for each line of the reference in all lines of the candidate. The same two sentences in
-# the other order:
-
-# %% id="reference-candidate-the-cat-sat-nthe"
+    print(f"BLEU of {text!r} compared with itself: {evaluation.bleu([text], [[text]]):.0f}")
 reference, candidate = "the cat sat\nthe dog ran", "the dog ran\nthe cat sat"
 print("ROUGE-L:", round(evaluation.rouge_l(candidate, reference), 2),
       " ROUGE-Lsum:", round(evaluation.rouge_lsum(candidate, reference), 2))  # fmt: skip
@@ -961,16 +941,13 @@ for bins in (5, 10, 20, 50):
 # %% [markdown] id="perplexities-compare-across-tokenizers-section-2"
 # **"Perplexities compare across tokenizers."** Section 2: the model with the lower perplexity needed more bits for each byte.
 #
-# **"No error in 20 tests: the error rate is 0."** It may be as high as
-
-# %% id="print-f-evaluation-wilson-interval-0"
-print(f"{evaluation.wilson_interval(0, 20).high:.0%}")
-
-# %% [markdown] id="a-repeated-text-cannot-look-watermarked"
+# **"No error in 20 tests: the error rate is 0."** The first line below says how high it may be.
+#
 # **"A repeated text cannot look watermarked."** It does if equal pairs are counted every time. This text was written without a
 # watermark; it repeats two tokens a hundred times, and both of their pairs happen to be green:
 
 # %% id="pair-next"
+print(f"0 errors in 20 tests: up to {evaluation.wilson_interval(0, 20).high:.0%} are plausible")
 green = mark.green_lists(range(100))
 pair = next([1, t] for t in range(2, 100) if t in green[1] and 1 in green[t])
 loop = pair * 100

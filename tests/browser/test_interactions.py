@@ -40,6 +40,9 @@ previous[0, 0] = 1.0
 evenly = torch.ones(5, 5).tril() / torch.arange(1, 6)[:, None]
 explorers.attention.lines(torch.stack([previous, evenly])[None], ["<s>", "a", "cat", "sat", "."])
 """
+PAD = """from course_lib.study import explorers
+explorers.multimodal.patches()
+"""
 ASK = """import random
 from course_lib.study.chapter_parts import all_questions
 from course_lib.study.record.progress import store
@@ -95,6 +98,33 @@ def test_pointing_at_a_token_shows_what_it_reads(lab: Lab, open_notebook: Opener
     expect(said).to_contain_text("“sat” (position 3)")
     expect(lines).to_have_count(4)
     sheet.keep_picture("attention-lines", shown)
+    assert sheet.watch.seen == []
+
+
+def test_a_picture_is_painted_with_the_keyboard_and_the_pointer(
+    lab: Lab, open_notebook: Opener
+) -> None:
+    sheet = open_notebook(lab.write("pad", pad=PAD, below="print()"))
+    sheet.run("pad")
+    shown = sheet.output("pad")
+    image, canvas = shown.locator("img"), shown.locator("canvas")
+    expect(image).to_be_visible()
+    before = picture_of(image)
+    canvas.focus()
+    sheet.page.keyboard.press("ArrowRight")
+    sheet.page.keyboard.press(" ")
+    expect(shown.get_by_text("Row 1, column 2. Painted squares: 1.")).to_be_visible()
+    sheet.wait_idle()
+    painted = picture_of(image)
+    assert painted != before
+    canvas.click(position={"x": 100, "y": 150})
+    expect(shown.get_by_text("Row 13, column 9. Painted squares: 2.")).to_be_visible()
+    sheet.wait_idle()
+    assert picture_of(image) not in (before, painted)
+    shown.get_by_role("button", name="erase all").click()
+    expect(shown.get_by_text("Painted squares: 0.")).to_be_visible()
+    sheet.wait_idle()
+    assert picture_of(image) == before
     assert sheet.watch.seen == []
 
 

@@ -69,7 +69,7 @@ def test_continuations_equal_tokens_one_by_one(small):
     )
     found = continuation_log_probabilities(small, contexts, parts)
     for context, part, value in zip(contexts, parts, found, strict=True):
-        row = [*context, *part][-16:]
+        row = [*context, *part][-17:]  # 16 tokens are read
         alone = [log_p(small, row[: i + 1]) for i in range(len(row) - len(part), len(row))]
         assert value == pytest.approx(sum(alone), abs=1e-4)
 

@@ -70,7 +70,7 @@ class Plan:
 def stops(name: str, control: Any) -> Stops:
     """Return the stops of one control of an explorer."""
     kind = type(control).__name__
-    if kind == "Text":
+    if kind in ("Text", "Pad"):  # what is typed or painted; a page keeps what it starts with
         return Stops(name, control.description, "text", (control.value,), (control.value,), 0)
     if kind == "Dropdown":
         labels = tuple(str(label) for label in control._options_labels)

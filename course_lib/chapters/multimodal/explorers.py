@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.chapters.multimodal import figures
+from course_lib.chapters.multimodal.pad import Pad, painted
 from course_lib.device import seeded
 from course_lib.study.display.explorer import Explorer, choice, step_slider
 from course_lib.vision import Clip, Llava, Thing, draw, picture_tokens, scenes_of
@@ -48,14 +49,14 @@ def _drawn(*things: Thing) -> Tensor:
 def patches(
     colour: str = "red", shape: str = "circle", size: str = "large", place: str = "top left"
 ) -> Explorer:
-    """Change the drawing, and see its patches and where the class token looks."""
+    """Change the drawing or paint on it, and see its patches and where the class token looks."""
 
-    def figure(colour: str, shape: str, size: str, place: str, patch: int) -> Figure:
+    def figure(colour: str, shape: str, size: str, place: str, patch: int, paint: str) -> Figure:
         thing = Thing(
             list(COLOURS).index(colour), SHAPES.index(shape), SIZES.index(size), PLACES.index(place)
         )
-        picture = _drawn(thing)
-        return figures.patches(picture[0], patch, class_attention(_clip(), picture)[0])
+        picture = painted(_drawn(thing)[0], paint)
+        return figures.patches(picture, patch, class_attention(_clip(), picture[None])[0])
 
     controls = {
         "colour": choice("colour", colour, list(COLOURS)),
@@ -63,6 +64,7 @@ def patches(
         "size": choice("size", size, SIZES),
         "place": choice("place", place, PLACES),
         "patch": choice("patch", 8, (4, 8, 16)),
+        "paint": Pad(),
     }
     return Explorer(figure, controls, "A picture, its patches, and the class token's attention.")
 

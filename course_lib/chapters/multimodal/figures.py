@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from course_lib.chapters.multimodal.measurements import Gain
 from course_lib.study.display.plotting import (
     OKABE_ITO,
     SIGNED,
@@ -136,6 +137,27 @@ def curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str]
         ax.set(xlabel="step", ylabel="fraction right", ylim=(0, 1.02))
         ax.legend(fontsize=8, ncols=1 if len(shown) < 4 else 4)
         title(ax, label)
+    return figure
+
+
+def gains(panels: Mapping[str, Mapping[str, Gain]]) -> Figure:
+    """Draw what each variant changes: a dot for each seed, and the mean with its interval."""
+    heights = [1.0 + 0.3 * len(found) for found in panels.values()]
+    figure, axes = new_figure(8.5, sum(heights), rows=len(panels), height_ratios=heights)
+    for ax, (label, found) in zip(
+        axes.flat if len(panels) > 1 else [axes], panels.items(), strict=True
+    ):
+        ax.axvline(0, color="grey", linewidth=0.8)
+        for row, gain in enumerate(found.values()):
+            colour = OKABE_ITO.vermillion if gain.sure else OKABE_ITO.blue
+            ax.errorbar(100 * gain.mean, row, xerr=100 * gain.half, fmt="s", color=colour)
+            points = [100 * each for each in gain.differences]
+            ax.plot(points, [row] * len(points), "o", color="grey", markersize=3)
+        ax.set_yticks(range(len(found)), list(found))
+        ax.invert_yaxis()
+        ax.set_xlabel("difference from the recipe, in percentage points")
+        sure = sum(gain.sure for gain in found.values())
+        title(ax, f"{label}: {sure} of {len(found)} intervals leave out 0")
     return figure
 
 

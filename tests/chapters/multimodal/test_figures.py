@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from course_lib.chapters.multimodal import explorers, figures
+from course_lib.chapters.multimodal.measurements import Gain
+from course_lib.chapters.multimodal.pad import EMPTY, SQUARES, painted
 from course_lib.vision import Thing, draw, picture_tokens, scenes_of
+from course_lib.vision.world import COLOURS
 
 
 def _picture():
@@ -57,6 +60,31 @@ def test_the_curves_are_those_of_the_log():
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[0, 0], [5, 0.5]]]
 
 
+def test_the_gains_are_drawn_with_their_intervals():
+    found = {"helps": Gain((0.1, 0.11, 0.12)), "may not": Gain((0.1, -0.1, 0.0))}
+    (ax,) = figures.gains({"CLIP": found}).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(found)
+    assert ax.get_title(loc="left") == "CLIP: 1 of 2 intervals leave out 0"
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    drawn = [each.get_xdata().tolist() for each in dots]
+    assert drawn == [pytest.approx([10, 11, 12]), pytest.approx([10, -10, 0])]
+    assert len(figures.gains({"CLIP": found, "LLaVA": found}).axes) == 2
+
+
+def test_what_is_painted_covers_the_picture():
+    picture, value = _picture()[0], list(EMPTY * SQUARES**2)
+    assert painted(picture, "") is picture
+    value[SQUARES + 2] = "1"  # row 1, column 2: two by two pixels
+    seen = painted(picture, "".join(value))
+    green = torch.tensor(COLOURS["green"])
+    assert torch.equal(seen[:, 2:4, 4:6], green[:, None, None].expand(3, 2, 2))
+    seen[:, 2:4, 4:6] = picture[:, 2:4, 4:6]
+    assert torch.equal(seen, picture)
+    for wrong in ("1", "x" * SQUARES**2):
+        with pytest.raises(ValueError, match=f"got {len(wrong)} characters"):
+            painted(picture, wrong)
+
+
 def test_the_sound_is_cut_into_patches():
     (ax,) = figures.sound(torch.rand(8, 12), 4).axes
     assert ax.get_title(loc="left").endswith("6 patches")
@@ -66,6 +94,9 @@ def test_the_explorers_follow_their_controls():
     patches = explorers.patches()
     before = patches.image
     patches.controls["colour"].value = "blue"
+    assert patches.image != before
+    before = patches.image
+    patches.controls["paint"].value = "3" * SQUARES**2
     assert patches.image != before
     similarity = explorers.similarity()
     before = similarity.image
