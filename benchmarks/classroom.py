@@ -9,7 +9,8 @@ right answers and with known mistakes. Everything goes through the hub's proxy t
 from a browser. Seconds count from sending a cell until its feedback arrives.
 
 "all at once" has everybody send a cell at the same moment, again and again: the worst that a class
-can do. "as in class" has each learner answer at a moment of their own within a minute. Memory is
+can do. The first right answer in a kernel makes PyTorch load a part of itself; it is told apart.
+"as in class" has each learner answer at a moment of their own within a minute. Memory is
 the proportional set size: what several processes share counts once, in parts. The share of the
 processors that other programs used meanwhile is recorded too.
 """
@@ -44,6 +45,7 @@ ANSWERS = (  # an exercise, a signature, what is returned, and the outcome that 
     ("temperature", "x, temperature, dim=-1", "(x * temperature).softmax(dim)", "not yet"),
     ("temperature", "x, temperature, dim=-1", "(x / temperature).softmax(dim)", "passed"),
 )
+FIRST = 1  # a right answer: the first one of a kernel loads more of PyTorch
 Row = dict[str, Any]
 Work = Callable[[Learner], Awaitable[Any]]
 
@@ -145,6 +147,8 @@ async def measured(hub: Hub, count: int) -> list[Row]:
     rows.append(spread("all open a kernel", await together(learners, Learner.start_kernel)))
     first = await together(learners, lambda each: prepared(each, imports))
     rows.append(spread("all run the first cell", first))
+    first = await together(learners, lambda each: answered(each, FIRST))
+    rows.append(spread("first feedback, all at once", first))
     rows.append(spread("feedback, all at once", await at_once(learners)))
     rows.append(spread("feedback, as in class", await as_in_class(learners)))
     rows += memory_rows(hub, count)

@@ -78,9 +78,12 @@ class Hub:
             except (OSError, HTTPClientError) as problem:
                 gone = self.process is None or self.process.poll() is not None
                 if gone or time.monotonic() > end:
-                    log = (self.folder / "hub.log").read_text(encoding="utf-8")
-                    raise RuntimeError(f"the hub did not start:\n{log[-3000:]}") from problem
+                    raise RuntimeError(f"the hub did not start:\n{self.log()}") from problem
             await asyncio.sleep(0.2)
+
+    def log(self) -> str:
+        """Return the end of what the hub and the servers have said."""
+        return (self.folder / "hub.log").read_text(encoding="utf-8")[-3000:]
 
     def stop(self) -> None:
         """End the hub, its proxy, and every server and kernel below it."""
@@ -121,8 +124,10 @@ class Learner:
             about = await self.hub.ask(f"/hub/api/users/{self.name}")
             if about["servers"].get("", {}).get("ready"):
                 return
+            if not about["servers"]:
+                break
             await asyncio.sleep(0.5)
-        raise RuntimeError(f"the server of {self.name} did not start in {PATIENCE:.0f} seconds")
+        raise RuntimeError(f"the server of {self.name} did not start:\n{self.hub.log()}")
 
     async def imports(self, stem: str) -> str:
         """Return the first cell of code in the learner's own copy of a notebook."""

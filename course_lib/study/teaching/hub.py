@@ -134,6 +134,10 @@ def update_class(folder: Path) -> Iterator[tuple[str, UpdateReport | OSError | V
 
 
 def server_command(folder: Path) -> list[str]:
-    """Return the command that serves a learner's folder of notebooks to the hub."""
-    root = f"--ServerApp.root_dir={os.fspath(folder)}"
-    return [sys.executable, "-m", "jupyterhub.singleuser", root, *FREEING]
+    """Return the command that serves a learner's folder of notebooks to the hub.
+
+    A server that runs as root has to be told that this is meant.
+    """
+    root = f"--ServerApp.root_dir={folder}"
+    meant = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return [sys.executable, "-m", "jupyterhub.singleuser", root, *FREEING, *meant]
