@@ -54,8 +54,8 @@ A question counts by the last answer to it, and answers in free text were judged
 themselves. The files can be edited, and nobody supervised the work: take the page as a picture of
 where a class stands, not as an examination. It names people, so keep it as you keep their marks.
 """
-MOST = 20
-"""How many exercises are listed before the others are folded."""
+MOST, NAMED = 20, 5
+"""How many exercises are listed before the others are folded, and mistakes of each are named."""
 
 
 def write_class_page(path: Path, found: ClassRecord) -> Path:
@@ -171,11 +171,18 @@ def _costs(label: str, found: Sequence[ExerciseFinding]) -> str:
             str(max(each.tries)),
             f"{each.passed} of {len(each.tries)}",
             str(each.hints),
-            ", ".join(f"{name} ({count})" for name, count in each.mistakes) or "–",
+            _mistakes(each.mistakes),
         )
         for each in found
     ]
     return _wide(label, table(head, rows, row_heads=True))
+
+
+def _mistakes(found: Sequence[tuple[str, int]]) -> str:
+    """Return the most frequent mistakes, each with its number of learners."""
+    named = [f"{name} ({count})" for name, count in found[:NAMED]]
+    more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
+    return ", ".join([*named, *more]) or "–"
 
 
 def _wide(label: str, content: str, kind: str = "") -> str:

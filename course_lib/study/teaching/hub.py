@@ -59,8 +59,8 @@ def proxy_command() -> str:
     found = str(beside) if beside.exists() else shutil.which(PROXY)
     if found is None:
         raise ValueError(
-            f"JupyterHub needs the program {PROXY}, and it is not here. Install it with "
-            f"`npm install -g {PROXY}`, or with `pip install {PROXY}` where there is no Node.js."
+            f"JupyterHub needs the program {PROXY}, and it is not here. Install Node.js, then run "
+            f"`npm install -g {PROXY}`."
         )
     return found
 

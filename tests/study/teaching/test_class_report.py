@@ -174,6 +174,13 @@ def test_exercises_beyond_the_first_twenty_are_folded():
     assert "About the files" not in html
 
 
+def test_of_many_mistakes_the_most_frequent_are_named():
+    several = learner("a", {"softmax.stable": run(8, **dict.fromkeys("abcdefg", 1))})
+    once_more = learner("b", {"softmax.stable": run(2, g=1)})
+    html = class_page(ClassRecord((several, once_more), ()))
+    assert "<td>g (2), a (1), b (1), c (1), d (1), 2 more</td>" in html
+
+
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path / "class.html"
     assert write_class_page(path, some_class()) == path
