@@ -126,7 +126,7 @@ class Learner:
                 return
             if not about["servers"]:
                 break
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
         raise RuntimeError(f"the server of {self.name} did not start:\n{self.hub.log()}")
 
     async def imports(self, stem: str) -> str:
