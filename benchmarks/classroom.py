@@ -1,6 +1,6 @@
 """A class on one machine: how long feedback takes while all answer at once, and the memory used.
 
-    python -m benchmarks.classroom                thirty learners, in less than five minutes
+    python -m benchmarks.classroom                thirty learners, in about five minutes
     python -m benchmarks.classroom --learners 8
 
 Needs the extra `class` and the proxy of JupyterHub. A hub is started as `course class hub` sets it

@@ -31,10 +31,12 @@ th[scope="row"] { font-weight: normal; }
 .many td, .many th { text-align: center; padding: 0.2rem 0.3rem; white-space: nowrap; }
 .many th:first-child {
   position: sticky; left: 0; background: Canvas; text-align: left; min-width: 9rem;
+  white-space: normal;
 }
 .many td { background: color-mix(in srgb, #009e73 calc(var(--share, 0) * 45%), transparent); }
-.abilities th { width: 34%; }
-.abilities td:last-child { width: 24%; }
+.abilities table { table-layout: fixed; min-width: 36rem; }
+.abilities th:nth-child(1) { width: 28%; }
+.abilities th:nth-child(2) { width: 5.5rem; }
 summary { cursor: pointer; padding: 0.3rem 0; }
 :focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; }
 @media print {
@@ -43,6 +45,8 @@ summary { cursor: pointer; padding: 0.3rem 0; }
   tr { break-inside: avoid; }
   .wide { overflow: visible; }
   .many { font-size: 6.5pt; }
+  .many td, .many th { padding: 0.1rem 0.15rem; }
+  .abilities table { min-width: 0; }
   .many th:first-child { position: static; min-width: 0; }
   @page { margin: 1.5cm; }
 }
