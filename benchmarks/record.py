@@ -22,8 +22,7 @@ def record(name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
     path = RESULTS / f"{name}.json"
     content = {"benchmark": name, **measured_on(), "rows": kept}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for _, table in groupby(kept, key=tuple):
-        print_table(list(table))
+    print_tables(kept)
     return path
 
 
@@ -56,6 +55,12 @@ def processor() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def print_tables(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows, those with the same columns together."""
+    for _, table in groupby(rows, key=tuple):
+        print_table(list(table))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:

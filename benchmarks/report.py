@@ -185,13 +185,13 @@ def machines(results: Results) -> str:
     return " and ".join(f"on {cores} cores of an {name}" for name, cores in sorted(each))
 
 
-def with_section(readme: str, text: str) -> str:
-    """Return the README with this text between its two marks."""
-    before, _, rest = readme.partition(BEGIN)
+def with_section(page: str, text: str, begin: str = BEGIN) -> str:
+    """Return a page, such as the README, with this text between its two marks."""
+    before, _, rest = page.partition(begin)
     _, mark, after = rest.partition(END)
     if not mark:
-        raise ValueError(f"README.md must hold the lines {BEGIN!r} and {END!r}, in this order.")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+        raise ValueError(f"the page must hold the lines {begin!r} and {END!r}, in this order.")
+    return f"{before}{begin}\n\n{text}\n\n{END}{after}"
 
 
 def main() -> None:

@@ -10,9 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_lib import SYLLABUS, Notebook, find_notebook
 from course_lib.cli_options import add_options
+
+if TYPE_CHECKING:
+    from course_lib.study.record.progress import Store
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -50,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:
-    """Cut the command line where JupyterLab's part begins: at the first option after `lab`."""
-    if given[:1] == ["lab"]:
+    """Cut the command line where Jupyter's part begins: at the first option after `lab`."""
+    if given[:1] == ["lab"] or given[:2] == ["class", "server"]:
         for place, word in enumerate(given):
             if word.startswith("-") and word not in ("-h", "--help"):
                 return given[:place], given[place:]
@@ -199,6 +203,8 @@ def _progress(options: argparse.Namespace) -> int:
     from course_lib.study.record.progress import store
 
     results = store()
+    if options.export is not None:
+        return _export(options, results)
     if options.report is not None:
         from course_lib.study.record.report import write_report
 
@@ -209,6 +215,32 @@ def _progress(options: argparse.Namespace) -> int:
     print(progress_table(results))
     print(f"\nKept in {results.path}." if results.path else "\nNothing is recorded here.")
     return 0
+
+
+def _export(options: argparse.Namespace, results: "Store") -> int:
+    from course_lib.study.record.export import exported, write_export
+
+    slugs = [find_notebook(name).slug for name in options.only]
+    name = options.name or os.environ.get("JUPYTERHUB_USER", "")
+    export = exported(results, name, slugs)
+    print(f"Written: {write_export(Path(options.export), export)}, under the name {export.name!r}.")
+    print(
+        f"It holds counts and dates of {len(export.runs)} exercises and {len(export.answers)} "
+        "questions, and none of your code or answers. It is text: look at it before you hand it in."
+    )
+    return 0
+
+
+def _class(options: argparse.Namespace) -> int:
+    from course_lib import class_command
+
+    if options.action == "server":
+        command, folder = class_command.server()
+        return _become([*command, *OFFLINE, *SAVING, *options.for_jupyter], folder)
+    folder = Path(options.folder)
+    if options.action == "report":
+        return class_command.report(folder, options.html, options.csv)
+    return class_command.hub(folder) if options.action == "hub" else class_command.update(folder)
 
 
 def _review(options: argparse.Namespace) -> int:
@@ -351,7 +383,8 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
     "progress": (
         _progress,
         "show what you have done",
-        "Exercises count as solved once they have passed; questions by your last answer.",
+        "Exercises count as solved once they have passed; questions by your last answer. Nothing "
+        "leaves your machine; --export writes what you may hand to a teacher, for you to look at.",
     ),
     "review": (
         _review,
@@ -374,6 +407,13 @@ COMMANDS: dict[str, tuple[Command, str, str]] = {
         "bring your copy of the notebooks up to date",
         "What you wrote stays, cell by cell; where the course has a newer text, it comes below "
         "yours.",
+    ),
+    "class": (
+        _class,
+        "teach a class: a hub for it, updates, and a report on what learners hand in",
+        "hub FOLDER writes the configuration of a JupyterHub, and update FOLDER brings the "
+        "notebooks of everybody in it up to date. report FOLDER gathers what learners wrote with "
+        "`course progress --export`. The hub itself starts each learner's server.",
     ),
     "doctor": (
         _doctor,

@@ -19,12 +19,22 @@ def add_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
         "--port", type=int, metavar="N", help="serve over HTTP at this port; stdio without"
     )
     _add_evaluate_options(of["evaluate"])
+    _add_class_options(of["class"])
 
 
 def _add_study_options(of: Mapping[str, argparse.ArgumentParser]) -> None:
     of["lab"].add_argument("notebook", nargs="?", default="00", metavar="NN", help=NOTEBOOK)
     of["progress"].add_argument(
         "--report", metavar="FILE.html", help="write what is recorded into one HTML file"
+    )
+    of["progress"].add_argument(
+        "--export", metavar="FILE.json", help="write what a teacher may gather into one text file"
+    )
+    of["progress"].add_argument(
+        "--name", metavar="NAME", help="yours, or a pseudonym, as it stands in the export"
+    )
+    of["progress"].add_argument(
+        "--only", nargs="+", default=[], metavar="NN", help="export these notebooks; all without"
     )
     of["review"].add_argument("notebook", nargs="?", metavar="NN", help=f"{NOTEBOOK}; all without")
     of["review"].add_argument("--mixed", action="store_true", help="ask what is not due as well")
@@ -164,3 +174,18 @@ def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="of the items (0)")
     evaluate.add_argument("--output", metavar="FILE.json", help="keep the result with all answers")
     evaluate.add_argument("--repeat", metavar="FILE.json", help="run again what a result describes")
+
+
+def _add_class_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (
+        ("hub", "write the configuration of a JupyterHub for a class"),
+        ("update", "bring the notebooks of everybody in a class up to date"),
+        ("report", "gather the records that learners exported into one table or page"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("folder", metavar="FOLDER")
+    report = actions.choices["report"]
+    report.add_argument("--html", metavar="FILE.html", help="write the page")
+    report.add_argument("--csv", metavar="FILE.csv", help="write the table for a spreadsheet")
+    actions.add_parser("server", help="start a learner's server; what the hub calls")

@@ -21,6 +21,7 @@ OUTSIDE = {
     "cli",
     "chat_command",
     "ask_command",
+    "class_command",
     "cli_options",
     "train_command",
     "atomic_write",

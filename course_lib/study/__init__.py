@@ -10,6 +10,7 @@ of the classroom can be used without loading the others.
     check       exercises: specification, decorator, sandbox, diagnosis, feedback, proof of the bank
     ask         questions: kinds, grading, cards, terminal, quiz
     files       the learner's copy of the notebooks: workspace, three-way merge, doctor
+    teaching    what a teacher uses: a hub for a class, and a report on records that were handed in
     exhibits    what several chapters show with the course's own model
 """
 

@@ -1,1 +1,1 @@
-"""What is recorded: progress, evidence, repetition, dashboard, report."""
+"""What is recorded: progress, evidence, repetition, dashboard, report, export."""

@@ -11,19 +11,24 @@ from course_lib.study.record import schedule
 
 
 @dataclass(frozen=True)
-class QuestionRecord:
-    """What is known about one quiz question; `correct` counts the right answers.
+class QuestionResult:
+    """What one quiz question is evidence of; `correct` counts the right answers.
 
-    `assessed` is the learner's own last count of (criteria met, criteria), for free answers only;
-    `state` is the scheduler's, read by `course_lib.study.record.schedule`.
+    `assessed` is the learner's own last count of (criteria met, criteria), for free answers only.
     """
 
     attempts: int
     correct: int
     last_correct: bool
     last_at: datetime
-    state: str
     assessed: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionRecord(QuestionResult):
+    """The same with the scheduler's state, read by `course_lib.study.record.schedule`."""
+
+    state: str
 
     @property
     def due(self) -> datetime:

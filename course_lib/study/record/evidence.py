@@ -4,15 +4,29 @@ Nothing is estimated. An exercise counts once it has passed, a question by its l
 learners judged themselves is counted apart.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from course_lib import SYLLABUS, Notebook
 from course_lib.study.chapter_parts import abilities_of, exercises_of, questions_of
 from course_lib.study.record.ability import Ability
-from course_lib.study.record.progress import ExerciseRecord, QuestionRecord, Store, store
+from course_lib.study.record.answers import QuestionResult
+from course_lib.study.record.progress import ExerciseRecord, store
+
+
+@runtime_checkable
+class Results(Protocol):
+    """Where evidence comes from: a learner's own store, or what a learner exported."""
+
+    def exercises(self) -> Mapping[str, ExerciseRecord]:
+        """Return what is known about each exercise that was run."""
+        ...
+
+    def questions(self) -> Mapping[str, QuestionResult]:
+        """Return what is known about each question that was answered."""
+        ...
 
 
 class Count(NamedTuple):
@@ -58,7 +72,7 @@ class Chapter:
     abilities: tuple[tuple[Ability, Evidence], ...]
 
 
-def chapters(results: Store) -> tuple[Chapter, ...]:
+def chapters(results: Results) -> tuple[Chapter, ...]:
     """Return the evidence for each notebook of the course."""
     runs, answers = results.exercises(), results.questions()
 
@@ -102,7 +116,7 @@ def total(found: Sequence[Chapter]) -> Evidence:
 
 
 def _evidence(
-    runs: Sequence[ExerciseRecord | None], answers: Sequence[QuestionRecord | None]
+    runs: Sequence[ExerciseRecord | None], answers: Sequence[QuestionResult | None]
 ) -> Evidence:
     passed = [run.first_passed for run in runs if run and run.first_passed]
     given = [answer for answer in answers if answer]

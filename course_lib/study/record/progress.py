@@ -16,7 +16,8 @@ built or replayed shows the same as on a fresh machine. Accidents of the file ar
 import os
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,7 +52,11 @@ MIGRATIONS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class ExerciseRecord:
-    """What is known about one exercise; an untouched stub is no attempt."""
+    """What is known about one exercise; an untouched stub is no attempt.
+
+    `tries` counts the attempts until it passed for the first time, and `mistakes` how often each
+    known mistake was found in them; what is run later, such as a whole notebook, adds nothing.
+    """
 
     attempts: int = 0
     passed: bool = False
@@ -59,6 +64,8 @@ class ExerciseRecord:
     last_outcome: str | None = None
     last_diagnosis: str | None = None
     hints: int = 0
+    tries: int = 0
+    mistakes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Store:
@@ -232,6 +239,8 @@ def _exercise_record(runs: list[tuple], hints: int) -> ExerciseRecord:
         return ExerciseRecord(hints=hints)
     passes = [at for outcome, _, at in runs if outcome == Outcome.PASSED]
     last_outcome, last_diagnosis, _ = runs[-1]
+    outcomes = [outcome for outcome, _, _ in runs]
+    until = outcomes.index(Outcome.PASSED) + 1 if passes else len(runs)
     return ExerciseRecord(
         attempts=sum(outcome != Outcome.NOT_ATTEMPTED for outcome, _, _ in runs),
         passed=bool(passes),
@@ -239,4 +248,6 @@ def _exercise_record(runs: list[tuple], hints: int) -> ExerciseRecord:
         last_outcome=last_outcome,
         last_diagnosis=last_diagnosis,
         hints=hints,
+        tries=sum(outcome != Outcome.NOT_ATTEMPTED for outcome in outcomes[:until]),
+        mistakes=dict(Counter(diagnosis for _, diagnosis, _ in runs[:until] if diagnosis)),
     )

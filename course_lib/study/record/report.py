@@ -5,31 +5,24 @@ follows the reader's dark or light theme, and prints on paper.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from course_lib.study.chapter_parts import all_exercises
+from course_lib.study.display.html_page import page, table
 from course_lib.study.display.markup import rich
 from course_lib.study.display.plotting import figure_title, png_bytes
 from course_lib.study.record import overview_figure as pictures
 from course_lib.study.record.evidence import Chapter, Evidence, chapters, total
+from course_lib.study.record.export import course_version
 from course_lib.study.record.progress import Store
 from course_lib.study.record.repetition import what_to_repeat
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin: 0.5rem 0 2rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.75rem 0.25rem 0; }
-tr { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 td:not(:first-child) { white-space: nowrap; }
 td:first-child { width: 55%; }
-img { width: 100%; background: white; }
-small { opacity: 0.8; }
 """
 MEANING = """\
 Exercises were run on the learner's own machine and checked by the course's tests; an exercise
@@ -57,7 +50,7 @@ def html_report(results: Store, at: datetime) -> str:
         "<h2>By notebook</h2>",
         "<p>Exercises passed; questions right at the last answer, and how many of these the "
         "learner judged.</p>",
-        _table(HEAD, [*(_row(_name(each), each.evidence) for each in found), _whole(found)]),
+        table(HEAD, [*(_row(_name(each), each.evidence) for each in found), _whole(found)]),
         "<h2>By ability</h2>",
         *(_abilities(chapter) for chapter in found if chapter.abilities),
         "<h2>Exercises</h2>",
@@ -67,14 +60,7 @@ def html_report(results: Store, at: datetime) -> str:
         "<h2>What this says</h2>",
         f"<p>{escape(MEANING)}</p>",
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Record of work</title><style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
+    return page("Record of work", parts, STYLE)
 
 
 HEAD = ("", "passed", "right", "self-assessed", "last result", "evidence")
@@ -92,7 +78,7 @@ def _whole(found: Sequence[Chapter]) -> tuple[str, ...]:
 
 def _abilities(chapter: Chapter) -> str:
     rows = [_row(ability.text, evidence) for ability, evidence in chapter.abilities]
-    return f"<h3>{escape(_name(chapter))}</h3>" + _table(HEAD, rows)
+    return f"<h3>{escape(_name(chapter))}</h3>" + table(HEAD, rows)
 
 
 def _exercises(results: Store) -> str:
@@ -110,15 +96,7 @@ def _exercises(results: Store) -> str:
     ]
     if not rows:
         return "<p>No exercise was run.</p>"
-    return _table(("", "first passed", "runs", "hints"), rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{word}</th>" for word in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{rich(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return table(("", "first passed", "runs", "hints"), rows)
 
 
 def _picture(found: Sequence[Chapter]) -> str:
@@ -144,7 +122,5 @@ def _date(at: datetime) -> str:
 
 
 def _version() -> str:
-    try:
-        return f", version {version('llm-insides')}"
-    except PackageNotFoundError:  # run from its files, without being installed
-        return ""
+    known = course_version()
+    return f", version {known}" if known else ""
