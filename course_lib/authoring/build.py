@@ -10,10 +10,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -172,24 +172,50 @@ def solved_problems(entry: Notebook) -> list[str]:
     return [f"the solution of {name} gives {outcome!r}" for name, outcome in wrong.items()]
 
 
+class Verdict(NamedTuple):
+    """What was found wrong with a notebook, and how many seconds its runs took together."""
+
+    notebook: Notebook
+    faults: list[str]
+    seconds: float
+
+
+def verified(notebooks: Sequence[Notebook], as_they_stand: bool = True) -> Iterator[Verdict]:
+    """Check notebooks, two runs at a time; print a line for each and yield its verdict, in order.
+
+    Each is run with its exercises solved, and as it stands unless that has been done elsewhere.
+    """
+    checks = {"solved": solved_problems}
+    if as_they_stand:
+        checks = {"as it stands": untouched_problems, **checks}
+    pool = ThreadPoolExecutor(max_workers=2)
+    try:
+        runs = [
+            [pool.submit(_timed, check, entry) for check in checks.values()]
+            if notebook_path(entry).exists()
+            else []
+            for entry in notebooks
+        ]
+        for entry, running in zip(notebooks, runs, strict=True):
+            ended = dict(zip(checks, (each.result() for each in running), strict=False))
+            found = [*static_problems(entry), *(each for run in ended.values() for each in run[0])]
+            print(_line(entry, ended, len(found)), *found, sep="\n    ", flush=True)
+            yield Verdict(entry, found, sum(took for _, took in ended.values()))
+    finally:  # whoever interrupts need not wait for the others
+        pool.shutdown(cancel_futures=True)
+
+
+def _line(entry: Notebook, ended: Mapping[str, tuple[list[str], float]], faults: int) -> str:
+    times = ", ".join(f"{how} {took:5.1f} s" for how, (_, took) in ended.items())
+    verdict = f"{faults} fault{'s' * (faults > 1)}" if faults else "sound"
+    return f"{entry.stem:24} {times:40} {verdict}"
+
+
 def _timed(check: Callable[[Notebook], list[str]], entry: Notebook) -> tuple[list[str], float]:
     start = time.perf_counter()
     return check(entry), time.perf_counter() - start
 
 
 def verify(names: Sequence[str] = ()) -> int:
-    """Check the named notebooks, or all, and print a line for each; return the number of faults."""
-    faults = 0
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for entry in chosen(names):
-            found = static_problems(entry)
-            times = ""
-            if notebook_path(entry).exists():
-                checks = (untouched_problems, solved_problems)
-                runs = list(pool.map(lambda check: _timed(check, entry), checks))  # noqa: B023
-                found += [each for problems, _ in runs for each in problems]
-                times = f"as it stands {runs[0][1]:5.1f} s, solved {runs[1][1]:5.1f} s"
-            verdict = f"{len(found)} fault{'s' * (len(found) > 1)}" if found else "sound"
-            print(f"{entry.stem:24} {times:40} {verdict}", *found, sep="\n    ", flush=True)
-            faults += len(found)
-    return faults
+    """Check the named notebooks, or all, in every way; return the number of faults."""
+    return sum(len(verdict.faults) for verdict in verified(chosen(names)))

@@ -1,9 +1,9 @@
 """Run notebooks as a learner does, on this interpreter, and inspect their outputs.
 
-Three runs: `execute` fills a notebook with outputs; `replay_untouched` runs a stored notebook in a
-process of its own and compares every output strictly; `exercise_outcomes` tells how the exercises
-of a notebook ended, as they stand or with the library's solutions in their place. No run touches
-the learner's own data: each gets an empty course folder and an IPython profile of its own.
+Three runs: `execute` fills a notebook with outputs; `replay_untouched` runs a stored notebook again
+and compares every output strictly; `exercise_outcomes` tells how the exercises of a notebook ended,
+as they stand or with the library's solutions in their place. No run touches the learner's own data:
+each gets an empty course folder and an IPython profile of its own.
 
 Widgets are left to the browser. The stock client imitates them, which can hang and stores outputs
 that differ from those a kernel sends.
@@ -13,10 +13,10 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from course_lib.authoring.machine_speed import patience
+from course_lib.authoring.same_outputs import differences
 from course_lib.authoring.source import exercise_of
 from course_lib.study.chapter_parts import current_exercise_id
 
 CELL_TIMEOUT = 120
 MAY_RAISE = "raises-exception"
+HOME_SHOWN = "…/llm-insides"
 NO_FEEDBACK = "no feedback"
 
 
@@ -79,13 +81,17 @@ def execute(
     folder: Path,
     keep_going: bool = False,
     cell_timeout: int | None = CELL_TIMEOUT,
+    device: str | None = None,
 ) -> None:
     """Run every cell in `folder` and put the outputs in place; stop at the first error.
 
     With `keep_going` errors stay in the outputs, as when a person runs one cell after another.
-    A cell may take `cell_timeout` seconds; None sets no limit.
+    A cell may take `cell_timeout` seconds; None sets no limit. The notebook computes on `device`,
+    or where it does by default.
     """
     with kernel_environment() as environment:
+        if device is not None:
+            environment["COURSE_DEVICE"] = device
         os.makedirs(environment["JUPYTER_RUNTIME_DIR"])
         manager = AsyncKernelManager(
             kernel_name="python3",
@@ -108,16 +114,16 @@ def execute(
             )
         except CellExecutionError as error:
             raise RuntimeError(f"a cell raised: {_plain(str(error))}") from None
-        _name_folder(notebook, environment["COURSE_HOME"], "…/llm-insides")
+        name_home(notebook, environment["COURSE_HOME"])
 
 
-def _name_folder(notebook: NotebookNode, folder: str, name: str) -> None:
-    """Write a lasting name in the outputs where they show a folder that is gone after the run."""
+def name_home(notebook: NotebookNode, folder: str) -> None:
+    """Write a lasting name in the outputs where they show the course's folder of a run."""
     for output in (each for cell in notebook.cells for each in cell.get("outputs", [])):
         for holder in (output, output.get("data", {})):
             for key, value in holder.items():
                 if isinstance(value, str):
-                    holder[key] = value.replace(folder, name)
+                    holder[key] = value.replace(folder, HOME_SHOWN)
 
 
 def _plain(text: str) -> str:
@@ -184,32 +190,10 @@ def replay_untouched(path: Path, device: str | None = None) -> str | None:
 
     The notebook computes on `device`, or where it does by default.
     """
-    with kernel_environment() as environment:
-        if device is not None:
-            environment["COURSE_DEVICE"] = device
-        runtime = environment["JUPYTER_RUNTIME_DIR"]
-        os.makedirs(runtime)
-        settings = Path(runtime, "pytest.ini")
-        settings.write_text("[pytest]\n", encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-c", str(settings), "--rootdir", runtime]
-        command += [
-            "-p",
-            "nbval.plugin",
-            "-p",
-            "no:cacheprovider",
-            "-q",
-            "--color=no",
-            "--tb=short",
-        ]
-        limit = round(CELL_TIMEOUT * patience())
-        command += ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={limit}"]
-        done = subprocess.run(
-            [*command, str(path)],
-            env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
-            cwd=path.parent,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    return None if done.returncode == 0 else _plain(done.stdout + done.stderr)
+    stored = nbformat.read(path, as_version=4)
+    again = deepcopy(stored)
+    try:
+        execute(again, path.parent, keep_going=True, device=device)
+    except RuntimeError as error:  # the kernel died
+        return str(error)
+    return "\n".join([*untagged_errors(again), *differences(stored, again)]) or None

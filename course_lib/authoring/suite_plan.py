@@ -74,7 +74,8 @@ def steps(stored: Mapping[str, float], root: Path = ROOT) -> tuple[SuiteStep, ..
             "Notebooks",
             ("-c", notebooks),
             tuple(entry.stem for entry in SYLLABUS),
-            "notebooks, each replayed as it stands and with its exercises solved",
+            "notebooks, each with its exercises solved, and as it stands if no browser ran it",
+            workers,
         ),
     )
 

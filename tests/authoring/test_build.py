@@ -260,6 +260,16 @@ def test_verify_counts_the_faults_of_every_check(here, capsys, monkeypatch):
         assert fault in printed
 
 
+def test_what_ran_elsewhere_as_it_stands_runs_with_solutions_only(here, capsys, monkeypatch):
+    monkeypatch.setattr(tools, "replay_untouched", lambda _: "Cell outputs differ")
+    monkeypatch.setattr(tools, "exercise_outcomes", lambda *_, **__: {"a.b": "passed"})
+    (verdict,) = tools.verified(chosen(), as_they_stand=False)
+    assert verdict.faults == []
+    assert re.search(r"04_softmax +solved +\d+\.\d s +sound", capsys.readouterr().out)
+    (verdict,) = tools.verified(chosen())
+    assert verdict.faults == ["replayed as it stands: Cell outputs differ"]
+
+
 def test_verify_counts_what_is_missing(here, capsys):
     (here / "04_softmax.ipynb").unlink()
     assert verify() == 1

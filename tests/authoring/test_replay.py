@@ -110,10 +110,10 @@ def stored(tmp_path_factory):
     return save(notebook, folder / "mini.ipynb")
 
 
-def test_a_notebook_that_gives_the_same_again_passes_whatever_is_set_around_it(stored, monkeypatch):
-    (stored.parent / "pytest.ini").write_text("[pytest]\naddopts = --unknown\n", encoding="utf-8")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--also-unknown")
+def test_a_notebook_that_gives_the_same_again_passes(stored):
+    before = stored.read_bytes()
     assert replay_untouched(stored) is None
+    assert stored.read_bytes() == before
 
 
 def test_a_text_that_differs_is_found(stored, tmp_path):
@@ -122,8 +122,15 @@ def test_a_text_that_differs_is_found(stored, tmp_path):
     copy = tmp_path / "changed.ipynb"
     copy.write_text(changed, encoding="utf-8")
     report = replay_untouched(copy)
-    assert "Cell outputs differ" in report
-    assert "x is 2" in report
+    assert "the outputs of cell" in report
+    assert "-x is 3\n+x is 2" in report
+
+
+def test_an_error_that_is_stored_is_still_a_fault_and_a_dead_kernel_too(tmp_path):
+    notebook = run(tmp_path, "1 / 0", keep_going=True)
+    assert "ZeroDivisionError" in replay_untouched(save(notebook, tmp_path / "raises.ipynb"))
+    notebook.cells[0].source = "import os\nos._exit(3)"
+    assert "died" in replay_untouched(save(notebook, tmp_path / "dies.ipynb"))
 
 
 def test_a_replay_computes_on_the_device_that_is_asked_for(tmp_path, monkeypatch):

@@ -1,11 +1,12 @@
 """The test of the course as one command: what it says, what it leaves out, how it goes on."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from course_lib import SYLLABUS
+from course_lib import SYLLABUS, Notebook
 from course_lib.authoring import build, machine_speed, suite, suite_plan, suite_record
 from course_lib.authoring.suite_plan import SuiteStep, quick_choice, steps
 
@@ -166,17 +167,41 @@ def test_stored_times_are_the_measured_ones_else_the_old_ones(tmp_path: Path) ->
 
 
 def test_sound_notebooks_are_recorded_one_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = tmp_path / "record.tsv"
     done, wrong, *rest = [entry.stem for entry in SYLLABUS]
     for name, value in suite.environment(tmp_path, record, 1.0, [done]).items():
         monkeypatch.setenv(name, value)
-    seen: list[str] = []
-    monkeypatch.setattr(build, "verify", lambda names: seen.extend(names) or names == [wrong])
+    seen: list[tuple[str, bool]] = []
+
+    def verified(entries: list[Notebook], as_they_stand: bool) -> Iterator[build.Verdict]:
+        for entry in entries:
+            seen.append((entry.stem, as_they_stand))
+            yield build.Verdict(entry, ["a fault"] * (entry.stem == wrong), 7.0)
+
+    monkeypatch.setattr(build, "verified", verified)
     assert suite.notebooks() == 1
-    assert seen == [wrong, *rest]
-    assert list(suite_record.read_seconds(record)) == rest
+    assert seen == [(stem, True) for stem in (wrong, *rest)]
+    assert suite_record.read_seconds(record) == dict.fromkeys(rest, 7.0)
+    assert "has not passed" in capsys.readouterr().out
+
+
+def test_what_the_browser_has_run_as_it_stands_is_run_with_solutions_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "record.tsv"
+    for name, value in suite.environment(tmp_path, record).items():
+        monkeypatch.setenv(name, value)
+    assert (suite_record.ROOT / suite.RUN_IN_BROWSER).is_file()
+    suite_record.note(record, suite.RUN_IN_BROWSER, 300.0)
+    seen: list[bool] = []
+    monkeypatch.setattr(
+        build, "verified", lambda _, as_they_stand: seen.append(as_they_stand) or ()
+    )
+    assert suite.notebooks() == 0
+    assert seen == [False]
+    assert "the browser has run all of them as they stand" in capsys.readouterr().out
 
 
 def test_whoever_interrupts_is_told_how_to_go_on(

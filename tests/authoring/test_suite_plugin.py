@@ -31,7 +31,7 @@ FILES = {
     "tests/seconds.tsv": "tests/test_long.py\t900.0\ntests/test_bad.py\t1.0\n",
 }
 APART = suite_record.APART[0] + "::test_slug"
-NOT_NEEDED = ("nbval", "hypothesispytest", "anyio")  # they take seconds to load
+NOT_NEEDED = ("hypothesispytest", "anyio")  # they take seconds to load
 
 
 @pytest.fixture

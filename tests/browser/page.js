@@ -19,6 +19,10 @@ window.course = (() => {
     !outputs(cell).some((output) => output.innerText.startsWith("Loading widget")) &&
     pictures(cell).every((picture) => picture.complete);
 
+  // Only a cell with outputs or formulas has anything to look at.
+  const mayShow = ({ model }) =>
+    model.type === "code" ? model.outputs.length > 0 : /[$\\]/.test(model.sharedModel.source);
+
   // What stands in a folded section is not on the page, and would be waited for forever.
   const unfold = () => window.jupyterapp.commands.execute("notebook:expand-all-headings");
 
@@ -50,11 +54,13 @@ window.course = (() => {
       );
     },
 
-    openWithoutKernel: (path) =>
-      window.jupyterapp.commands.execute("docmanager:open", {
+    // Returns nothing: to carry what the command returns out of the page would take seconds.
+    async openWithoutKernel(path) {
+      await window.jupyterapp.commands.execute("docmanager:open", {
         path,
         kernelPreference: { shouldStart: false, canStart: false, autoStartDefault: false },
-      }),
+      });
+    },
 
     async choose(id) {
       await unfold();
@@ -65,11 +71,13 @@ window.course = (() => {
       return panel().content.scrollToItem(place);
     },
 
-    // Go through the notebook as a reader does; tell of each view, picture or formula that fails.
-    async broken() {
-      const found = [];
+    // Go through the notebook as a reader does: which views, pictures or formulas fail, and how
+    // many pictures can be seen in each cell that has any.
+    async look() {
+      const broken = [], seen = {};
       await unfold();
       for (const [place, cell] of cells().entries()) {
+        if (!mayShow(cell)) continue;
         await show(place);
         const failures = [
           ...outputs(cell).filter(saysFailure),
@@ -77,21 +85,11 @@ window.course = (() => {
           ...all(cell, "mjx-merror"),
         ];
         for (const node of failures)
-          found.push(`cell ${cell.model.id} shows ${node.alt || node.innerText || node.tagName}`);
-      }
-      return found;
-    },
-
-    // How many pictures can be seen in each cell that has any.
-    async pictures() {
-      const seen = {};
-      await unfold();
-      for (const [place, cell] of cells().entries()) {
-        await show(place);
+          broken.push(`cell ${cell.model.id} shows ${node.alt || node.innerText || node.tagName}`);
         const count = pictures(cell).filter((each) => each.naturalWidth && each.offsetHeight).length;
         if (count) seen[cell.model.id] = count;
       }
-      return seen;
+      return { broken, pictures: seen };
     },
   };
 })();

@@ -6,7 +6,7 @@ ever, and are long because the machine may be busy.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import nbformat
@@ -43,6 +43,13 @@ class PageWatch:
         parts = urlsplit(address)
         if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname not in LOCAL:
             self.seen.append(f"request to {address[:200]}")
+
+
+class Look(NamedTuple):
+    """What is seen on a notebook from top to bottom."""
+
+    broken: list[str]  # a line for each view, picture or formula that fails
+    pictures: dict[str, int]  # how many there are in each cell that has any
 
 
 class Sheet:
@@ -122,12 +129,12 @@ class Sheet:
         notebook = self.content()
         code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
         unexecuted = [f"cell {cell.id} did not run" for cell in code if not cell.execution_count]
-        drawn = self.ask("broken")
+        drawn = self.look().broken
         return [*unexecuted, *untagged_errors(notebook), *drawn, *self.watch.seen]
 
-    def pictures(self) -> dict[str, int]:
-        """Return how many pictures can be seen in each cell, where there are any."""
-        return self.ask("pictures")
+    def look(self) -> Look:
+        """Look at every cell that shows something."""
+        return Look(**self.ask("look"))
 
     def set_theme(self, name: str) -> None:
         """Change the colours of JupyterLab, and wait until they are there."""

@@ -1,8 +1,15 @@
-"""Each notebook, opened and run from top to bottom by a learner who has done nothing yet."""
+"""Each notebook, opened and run from top to bottom by a learner who has done nothing yet.
 
+What it shows then is what is stored, so where these tests pass the notebooks need no other replay.
+"""
+
+import nbformat
 import pytest
 
 from course_lib import SYLLABUS
+from course_lib.authoring.replay import name_home
+from course_lib.authoring.same_outputs import differences
+from course_lib.study.files.workspace import shipped_notebooks
 from tests.browser.lab import Lab
 from tests.browser.sheet import Opener
 
@@ -26,9 +33,14 @@ PLANTED = {
 
 @pytest.mark.parametrize("stem", [notebook.stem for notebook in SYLLABUS])
 def test_a_notebook_runs_without_a_fault(lab: Lab, open_notebook: Opener, stem: str) -> None:
+    lab.results().reset()
     sheet = open_notebook(lab.fresh(stem))
     sheet.run_all()
     assert sheet.faults() == []
+    stored = nbformat.read(shipped_notebooks() / f"{stem}.ipynb", as_version=4)
+    again = sheet.content()
+    name_home(again, lab.environment["COURSE_HOME"])
+    assert "\n".join(differences(stored, again)) == ""
     sheet.keep_picture(stem)
 
 

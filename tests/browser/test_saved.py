@@ -11,7 +11,7 @@ from course_lib import SYLLABUS
 from course_lib.study.display.saving import WIDGET_VIEW
 from course_lib.study.files.workspace import shipped_notebooks
 from tests.browser.lab import Lab
-from tests.browser.sheet import Opener
+from tests.browser.sheet import Look, Opener
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -55,9 +55,8 @@ def test_a_stored_notebook_shows_its_pictures_without_a_kernel(
     expected = pictures_in(nbformat.read(stored, as_version=4))
     assert expected
     sheet = open_still(f"stored_{stem}.ipynb")
-    assert sheet.pictures() == expected
+    assert sheet.look() == Look([], expected)
     assert not sheet.ask("hasKernel")
-    assert sheet.ask("broken") == []
     assert ours(sheet.watch.seen) == []
 
 
@@ -76,9 +75,8 @@ def test_a_notebook_saved_by_a_learner_shows_its_pictures_when_it_is_opened_agai
     assert sum(expected.values()) >= views - 1 > 5, "each view but the quiz leaves a picture"
     assert "widgets" not in saved.metadata
     sheet = open_notebook(file) if with_kernel else open_still(file)
-    assert sheet.pictures() == expected
+    assert sheet.look() == Look([], expected)
     assert sheet.ask("hasKernel") is with_kernel
-    assert sheet.ask("broken") == []
     quiz = sheet.output("quiz-softmax")
     expect(quiz.locator("em", has_text="Choose one answer.").first).to_be_visible()
     assert quiz.locator("li").count() > 8, "the options are a list"
@@ -93,5 +91,5 @@ def test_a_picture_that_is_gone_is_missed(lab: Lab, open_still: Opener) -> None:
     spoiled = next(cell for cell in stored.cells if cell.id == "explorers-softmax-temperature")
     del spoiled.outputs[0].data["image/png"]
     nbformat.write(stored, lab.workspace / "spoiled.ipynb")
-    seen = open_still("spoiled.ipynb").pictures()
+    seen = open_still("spoiled.ipynb").look().pictures
     assert set(expected) - set(seen) == {"explorers-softmax-temperature"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from course_lib import SYLLABUS, Notebook
 from course_lib.authoring.edition.cells import Frames, notebook_body
 from course_lib.authoring.edition.moving import moving_pictures
-from course_lib.authoring.edition.publishing import publish, require_fonts
+from course_lib.authoring.edition.publishing import alone_in, publish, require_fonts
 from course_lib.authoring.edition.start_page import start_body
 from course_lib.study.files.workspace import shipped_notebooks
 
@@ -65,14 +65,17 @@ def write_edition(
     """
     require_fonts()
     _require_outputs(notebooks)
-    with ThreadPoolExecutor(max_workers=2) as pool:  # each draws in a process of its own
-        drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])
-        frames = dict(zip((each.stem for each in moving), drawn, strict=True))
-    bodies = {each.stem: page_body(each, frames.get(each.stem, {})) for each in notebooks}
-    pages = {"index.html": html_page(TITLE, start_body(bodies), None)}
-    for each in notebooks:
-        pages[f"{each.stem}.html"] = html_page(each.title, bodies[each.stem] + _turn(each), each)
-    return publish(folder, pages)
+    with alone_in(folder) as held:
+        with ThreadPoolExecutor(max_workers=2) as pool:  # each draws in a process of its own
+            drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])
+            frames = dict(zip((each.stem for each in moving), drawn, strict=True))
+        bodies = {each.stem: page_body(each, frames.get(each.stem, {})) for each in notebooks}
+        pages = {"index.html": html_page(TITLE, start_body(bodies), None)}
+        for each in notebooks:
+            pages[f"{each.stem}.html"] = html_page(
+                each.title, bodies[each.stem] + _turn(each), each
+            )
+        return publish(held, pages)
 
 
 def stored_notebook(notebook: Notebook) -> Path:

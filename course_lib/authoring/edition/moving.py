@@ -74,10 +74,22 @@ def moving_pictures(path: Path) -> dict[str, dict[str, Any]]:
         return kept
     print(f"Drawing the frames of {path.stem}, {len(wanted)} explorers", flush=True)
     pictures, files = _drawn(ran, names, path.parent)
-    stored.parent.mkdir(parents=True, exist_ok=True)
     key = {"format": FORMAT, "versions": _versions(), "ran": ran, "files": files}
-    write_whole_text(stored, json.dumps({**key, "pictures": pictures}, ensure_ascii=False))
+    _keep(stored, json.dumps({**key, "pictures": pictures}, ensure_ascii=False))
     return pictures
+
+
+def _keep(stored: Path, text: str) -> None:
+    """Store frames for the next build; this one goes on where they cannot be."""
+    try:
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        write_whole_text(stored, text)
+    except OSError as error:
+        print(
+            f"The frames could not be kept in {stored.parent}: {error.strerror or error}. The next "
+            "build draws them again, unless COURSE_FRAMES names a folder that can be written to.",
+            flush=True,
+        )
 
 
 def _kept(stored: Path, ran: Mapping[str, str]) -> dict[str, dict[str, Any]] | None:

@@ -1,8 +1,9 @@
 """Put finished pages in their folder: all of them or none, and one build at a time.
 
-The pages are first written beside the folder, which needs the room for all of them, and then take
-their places, which needs none. A disk that fills up or a build that is stopped leaves the pages
-that were there.
+The pages are first written to a folder of their own inside, which needs the room for all of them,
+and then take their places, which needs none. A disk that fills up or a build that is stopped leaves
+the pages that were there. The system frees the lock of a build that is stopped, so the next one
+goes on, says so and removes what that one left.
 
 Taught in:        none
 Checked against:  a file system that is full, a build that is killed, two builds
@@ -15,17 +16,19 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from matplotlib.font_manager import findfont
 
 from course_lib.study.display.labels import FONT
 from course_lib.study.display.plotting import MONOSPACED
 
+UNFINISHED = ".pages-"
+"""How the names of folders begin in which pages wait until all of them are written."""
+
 
 def publish(folder: Path, pages: Mapping[str, str]) -> list[Path]:
-    """Write the pages into the folder and return their paths, in the order given."""
-    folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), tempfile.TemporaryDirectory(prefix=".pages-", dir=folder) as beside:
+    """Write the pages into a folder that this build holds; return their paths, in that order."""
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as beside:
         try:
             for name, page in pages.items():
                 Path(beside, name).write_text(page, encoding="utf-8", newline="\n")
@@ -42,21 +45,27 @@ def publish(folder: Path, pages: Mapping[str, str]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder for this build; raise if another one that still runs holds it."""
-    lock = folder / ".build.lock"
+def alone_in(folder: Path) -> Iterator[Path]:
+    """Make a folder and hold it for this build, or raise because another one that runs holds it."""
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".build.lock"
+    lock = FileLock(path, timeout=0)
     try:
-        descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
+        lock.acquire()
+    except Timeout:
         raise ValueError(
-            f"another build is writing to {folder}, or was stopped while it did; it holds {lock}. "
-            "Wait for it to end; if none is running, delete that file."
+            f"another build is writing to {folder}; it holds {path}. Wait until it has ended."
         ) from None
-    os.close(descriptor)
     try:
-        yield
+        for left in sorted(folder.glob(f"{UNFINISHED}*")):
+            print(f"A build of these pages was stopped; what it left in {left} is removed.")
+            shutil.rmtree(left)
+        yield folder
     finally:
-        lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Windows removes no file that is open
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def require_fonts() -> None:

@@ -9,7 +9,6 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -102,11 +101,10 @@ def mutants_of(
     tree = _definition(plain)
     if tree is None:
         return
-    for number in range(len(list(_changes(deepcopy(tree))))):
-        mutated = deepcopy(tree)
-        line, change = list(_changes(mutated))[number]
-        change.apply()
-        made = _compiled(mutated, plain)
+    for line, change in list(_changes(tree)):
+        undo = change.apply()
+        made = _compiled(tree, plain)
+        undo()
         if made is not None:
             yield Mutant(change.what, adapted(made), line, change.tells)
 
@@ -138,11 +136,17 @@ def _compiled(tree: ast.FunctionDef, plain: Callable[..., Any]) -> Callable[...,
     return made
 
 
+Step = Callable[[], None]
+
+
 class Change(NamedTuple):
-    """One change of a definition: what it is, how to make it, whether its description helps."""
+    """One change of a definition: what it is, how to make it, whether its description helps.
+
+    What makes it returns what takes it back, so one tree serves all changes one after the other.
+    """
 
     what: str
-    apply: Callable[[], None]
+    apply: Callable[[], Step]
     tells: bool = True
 
 
@@ -291,8 +295,13 @@ def _is_docstring(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
 
 
-def _setter(node: Any, name: str, value: Any) -> Callable[[], None]:
-    return lambda: setattr(node, name, value)
+def _setter(node: Any, name: str, value: Any) -> Callable[[], Step]:
+    def apply() -> Step:
+        before = getattr(node, name)
+        setattr(node, name, value)
+        return lambda: setattr(node, name, before)
+
+    return apply
 
 
 _KINDS = (_other_operators, _other_names, _other_conditions, _other_calls, _other_bounds)

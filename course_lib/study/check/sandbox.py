@@ -6,6 +6,7 @@ global state that it could have touched is put back, and what it touched is name
 
 import contextlib
 import copy
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
@@ -72,8 +73,13 @@ def _load_what_loads_late(function: Callable[..., Any]) -> None:
     """
     code = getattr(inspect.unwrap(function), "__code__", None)
     names = set(getattr(code, "co_names", ()))
-    if names & {"optim", *dir(torch.optim)}:
+    if names & _names_of_optimizers():
         importlib.import_module("torch._dynamo")
+
+
+@functools.cache
+def _names_of_optimizers() -> frozenset[str]:
+    return frozenset({"optim", *dir(torch.optim)})
 
 
 def _as_it_is_now(result: Any) -> Any:

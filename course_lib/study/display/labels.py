@@ -10,6 +10,7 @@ Checked against:  the glyphs of the font that ships with matplotlib
 
 import textwrap
 import unicodedata
+from bisect import bisect_left
 from functools import cache
 
 from matplotlib.font_manager import findfont
@@ -74,7 +75,8 @@ def balanced(text: str, longest: int) -> str:
         return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
     fewest = len(wrap(longest))
-    narrowest = next(w for w in range(1, longest + 1) if len(wrap(w)) <= fewest)
+    # A wider line never needs more lines, so the narrowest width can be found by halving.
+    narrowest = 1 + bisect_left(range(1, longest + 1), -fewest, key=lambda w: -len(wrap(w)))
     return "\n".join(wrap(narrowest))
 
 

@@ -1,7 +1,9 @@
 """Frames are drawn from a notebook's own cells, and kept until something they show changes."""
 
 import base64
+import errno
 import json
+import os
 import re
 
 import nbformat
@@ -67,6 +69,19 @@ def test_a_damaged_store_is_drawn_anew(tmp_path, cache, monkeypatch):
     (cache / "04_small.json").write_text('{"format": ')
     monkeypatch.setattr(moving, "_drawn", lambda *given: ({"merge": {"places": []}}, {}))
     assert moving_pictures(notebook(tmp_path)) == {"merge": {"places": []}}
+
+
+def test_a_disk_that_is_full_keeps_no_frames_and_the_pages_get_them(
+    tmp_path, cache, monkeypatch, capsys
+):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(moving, "_drawn", lambda *given: ({"merge": {"places": []}}, {}))
+    monkeypatch.setattr(moving, "write_whole_text", full)
+    assert moving_pictures(notebook(tmp_path)) == {"merge": {"places": []}}
+    assert f"could not be kept in {cache}: No space left" in capsys.readouterr().out
+    assert list(cache.iterdir()) == []
 
 
 def test_an_explorer_is_a_last_call_that_shows_a_picture():

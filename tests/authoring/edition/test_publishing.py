@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.authoring.edition import publishing
-from course_lib.authoring.edition.publishing import publish, require_fonts
+from course_lib.authoring.edition import publishing, write_edition
+from course_lib.authoring.edition.publishing import alone_in, publish, require_fonts
 
 PAGES = {"index.html": "new index é", "a.html": "new a"}
 
@@ -44,32 +44,55 @@ def test_a_full_disk_changes_nothing_and_says_what_is_needed(tmp_path, monkeypat
     assert listing(tmp_path) == dict.fromkeys(PAGES, "old")
 
 
-def test_a_second_build_is_told_of_the_first(tmp_path):
+def test_a_second_build_is_told_of_the_first_before_it_draws(tmp_path):
     with (
-        publishing._alone(tmp_path),
-        pytest.raises(ValueError, match=r"another build.*build\.lock"),
+        alone_in(tmp_path / "pages") as held,
+        pytest.raises(ValueError, match=r"another build.*build\.lock.*has ended"),
     ):
-        publish(tmp_path, PAGES)
+        write_edition(held)
+    assert listing(held) == {}
+    with alone_in(held):
+        publish(held, PAGES)
+    assert listing(held) == PAGES
+
+
+def test_a_second_program_is_told_of_the_first(tmp_path):
+    code = (
+        "import pathlib\n"
+        "from course_lib.authoring.edition.publishing import alone_in\n"
+        f"with alone_in(pathlib.Path({str(tmp_path)!r})): pass\n"
+    )
+    with alone_in(tmp_path):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "another build is writing to" in done.stderr
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert listing(tmp_path) == {}
-    publish(tmp_path, PAGES)
-    assert listing(tmp_path) == PAGES
 
 
-def test_a_build_that_is_killed_leaves_the_old_pages(tmp_path):
+def test_a_build_that_is_killed_leaves_the_old_pages_and_the_next_one_goes_on(tmp_path, capsys):
     publish(tmp_path, dict.fromkeys(PAGES, "old"))
     code = (
         "import os, pathlib\n"
-        "from course_lib.authoring.edition.publishing import publish\n"
+        "from course_lib.authoring.edition.publishing import alone_in, publish\n"
         "class Pages(dict):\n"
         "    def items(self):\n"
         "        yield 'index.html', 'new'\n"
         "        os._exit(9)\n"
-        f"publish(pathlib.Path({str(tmp_path)!r}), Pages())\n"
+        f"with alone_in(pathlib.Path({str(tmp_path)!r})) as held: publish(held, Pages())\n"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9
     assert {path.name: path.read_text() for path in tmp_path.glob("*.html")} == dict.fromkeys(
         PAGES, "old"
     )
+    (left,) = tmp_path.glob(".pages-*")
+    assert (tmp_path / ".build.lock").exists()
+    with alone_in(tmp_path):
+        publish(tmp_path, PAGES)
+    assert f"was stopped; what it left in {left} is removed" in capsys.readouterr().out
+    assert listing(tmp_path) == PAGES
+    with alone_in(tmp_path):
+        assert listing(tmp_path).keys() == {*PAGES, ".build.lock"}
+    assert capsys.readouterr().out == ""
 
 
 def test_a_missing_font_is_named(monkeypatch):

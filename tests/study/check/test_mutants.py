@@ -74,6 +74,16 @@ def test_a_change_that_is_no_fault_is_equivalent():
     assert not right_everywhere(exercise, lambda x, dim=-1: torch.softmax(x, dim) * 0.5)
 
 
+def endless(x, dim=-1):
+    while True:
+        pass
+
+
+def test_what_never_ends_is_not_right(monkeypatch):
+    monkeypatch.setattr("course_lib.study.check.mutation_score.SECONDS_FOR_ALL", 0.1)
+    assert not right_everywhere(replace(EXERCISE, generator=rows), endless)
+
+
 def test_without_a_generator_nothing_is_called_equivalent():
     probe = Probe("one", lambda: call(torch.tensor([1.0, 2.0])), "A row.")
     exercise = replace(EXERCISE, solution=abs_twice, alternatives=(), probes=(probe,))

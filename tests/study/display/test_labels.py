@@ -1,6 +1,7 @@
 """Every text must come out drawable, distinguishable and in one piece."""
 
 import io
+import textwrap
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,15 @@ def test_lines_are_few_and_about_equally_long():
     assert balanced("one two three four", 14) == "one two\nthree four"
     assert balanced("unbreakable", 5) == "unbreakable"
     assert balanced("", 10) == ""
+
+
+@given(st.text("ab  \n", max_size=60), st.integers(1, 30))
+def test_lines_are_as_narrow_as_their_number_allows(text, longest):
+    def wrap(width):
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+    few = [width for width in range(1, longest + 1) if len(wrap(width)) <= len(wrap(longest))]
+    assert balanced(text, longest) == "\n".join(wrap(few[0]))
 
 
 @pytest.mark.parametrize(
