@@ -88,15 +88,23 @@ def torch_attention(
     v: Float[Tensor, "B G S Dv"],
     mask: Shaped[Tensor, "..."] | None = None,
     *,
+    causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T Dv"]:
     """Return `grouped_query_attention`, up to rounding, computed by PyTorch's own kernel.
 
     It never materialises the weights, which saves most of the time for a long text; the chapter on
-    FlashAttention builds such a kernel.
+    FlashAttention builds such a kernel. `causal` promises that the mask is `causal_mask(T)`, T = S:
+    then the kernel skips the half of the scores that it forbids, and does not read the mask.
     """
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        q,
+        k,
+        v,
+        attn_mask=None if causal else mask,
+        is_causal=causal,
+        scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
     )
 
 
