@@ -7,7 +7,8 @@ stays in the cache, as in decoding. Whole models: one token after a short text, 
 the cache; random weights but for the course model. Each contestant gets its own form of the same
 weights, and runs on one thread. Times are ratios within each round. In each round memory is read
 too, by a product with a matrix of 256 MB, so that the bytes of a contestant per second can be
-compared with what the machine can do at that moment. Plain models are prepared to write.
+compared with what the machine can do at that moment. Contestants that are "compiled" need a C
+compiler; the others are torch's own kernels. The model in float32 is prepared to write.
 """
 
 import copy
@@ -28,6 +29,7 @@ from course_lib.accounting.models import MODELS
 from course_lib.compression import KernelLinear, QuantisedLinear, Scheme
 from course_lib.device import seeded, seeded_draws
 from course_lib.model import DecoderLM, build_model
+from course_lib.model.compiled_products import compiled_products
 from course_lib.pretrained import course_model
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
 
@@ -35,6 +37,8 @@ SHAPES = {"course model": (640, 256), "100 M": (2304, 768), "0.6 B": (3072, 1024
 BASE, READING = "float32", "reading memory"
 INT8, INT4 = "int8 weights, bfloat16 input", "int4 group 64, bfloat16 input"
 SCHEMES = {INT8: Scheme(8), INT4: Scheme(4, 64)}
+HALF_C, INT8_C, INT4_C = "bfloat16, compiled", "int8 weights, compiled", "int4 group 64, compiled"
+COMPILED = {INT8_C: Scheme(8), INT4_C: Scheme(4, 64)}
 LARGE = 2**26  # float32 numbers, far more than a cache holds
 PROMPT = 16  # tokens in the cache before the one that is timed
 Product = Callable[[Tensor], Tensor]
@@ -49,12 +53,18 @@ def bfloat16(weight: Tensor) -> tuple[Product, float]:
     return lambda x: (x.bfloat16() @ half.T).float(), half.nbytes
 
 
-def kernel(scheme: Scheme) -> Callable[[Tensor], tuple[Product, float]]:
+def kernel(scheme: Scheme, compiled: bool) -> Callable[[Tensor], tuple[Product, float]]:
     def make(weight: Tensor) -> tuple[Product, float]:
-        layer = KernelLinear(QuantisedLinear(compression.quantise(weight, scheme)))
+        layer = KernelLinear(QuantisedLinear(compression.quantise(weight, scheme)), compiled)
         return layer, layer.nbytes
 
     return make
+
+
+def compiled_bfloat16(weight: Tensor) -> tuple[Product, float]:
+    half, program = weight.bfloat16(), compiled_products()
+    assert program is not None, "a contestant only where there is a compiler"
+    return lambda x: program.bfloat16(half, x), half.nbytes
 
 
 def int8_float32(weight: Tensor) -> tuple[Product, float]:
@@ -79,12 +89,15 @@ def unpacked(weight: Tensor) -> tuple[Product, float]:
 CONTESTANTS: dict[str, Callable[[Tensor], tuple[Product, float]]] = {
     BASE: float32,
     "bfloat16": bfloat16,
-    INT8: kernel(SCHEMES[INT8]),
+    INT8: kernel(SCHEMES[INT8], compiled=False),
     "int8 weights, float32 input": int8_float32,
-    INT4: kernel(SCHEMES[INT4]),
+    INT4: kernel(SCHEMES[INT4], compiled=False),
     "int8 weights and inputs (fbgemm)": dynamic,
     "int4 group 64, unpacked, then multiplied": unpacked,
 }
+if compiled_products() is not None:
+    CONTESTANTS[HALF_C] = compiled_bfloat16
+    CONTESTANTS |= {name: kernel(scheme, compiled=True) for name, scheme in COMPILED.items()}
 
 
 def reading() -> Callable[[], Tensor]:
@@ -141,12 +154,14 @@ def twin(model: DecoderLM) -> DecoderLM:
 
 def contestants(half: DecoderLM) -> dict[str, DecoderLM]:
     """Return a model in bfloat16, and the same weights in each other form."""
-    models = {"bfloat16": half}
-    for name, scheme in SCHEMES.items():
+    models = {BASE: twin(half).float().prepare_to_write(), "bfloat16": half}
+    found = compiled_products() is not None
+    for name, scheme in (SCHEMES | COMPILED if found else SCHEMES).items():
         packed = compression.quantise_model(twin(half), scheme, embedding=True)
-        models[name] = compression.use_cpu_kernels(packed)
-    half.prepare_to_write()
-    return {BASE: twin(half).float().prepare_to_write(), **models}
+        models[name] = compression.use_cpu_kernels(packed, compiled=name in COMPILED)
+    if found:
+        models[HALF_C] = twin(half).prepare_to_write()
+    return models
 
 
 def bytes_read(model: DecoderLM) -> int:

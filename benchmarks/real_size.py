@@ -270,7 +270,11 @@ def llama_processes(
         found = {}
         for kind in KINDS if python else ():
             write_gguf(half, root / f"{kind}.gguf", kind)
-            found[LLAMA[kind]] = LlamaCpp(str(python), root / f"{kind}.gguf", threads)
+            try:
+                found[LLAMA[kind]] = LlamaCpp(str(python), root / f"{kind}.gguf", threads)
+            except (OSError, RuntimeError) as error:
+                print(f"left out: {LLAMA[kind]}: {error}")
+                continue
             stack.callback(found[LLAMA[kind]].close)
         yield found
 
