@@ -1,7 +1,8 @@
 """A model of the size that people use: loading, reading a prompt and generating, near the limits.
 
     python -m benchmarks.real_size                          without llama.cpp
-    python -m benchmarks.real_size --llama ENV/bin/python   with it; see `llama_cpp_peer`
+    python -m benchmarks.real_size --llama ENV/bin/python   with it; see `llama_cpp_peer`. The same
+                                                            as LLAMA_CPP_PYTHON=ENV/bin/python
     python -m benchmarks.real_size --small                  try it: two layers, a few rounds
 
 The shape of Qwen3-0.6B, with random weights that bfloat16 holds exactly. Times are the clock's, on
@@ -13,6 +14,7 @@ Loading is measured by `real_size_loading`.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -301,7 +303,8 @@ def rows(root: Path, options: argparse.Namespace) -> Rows:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--llama", help="the Python that has llama-cpp-python")
+    default = os.environ.get("LLAMA_CPP_PYTHON")
+    parser.add_argument("--llama", default=default, help="the Python that has llama-cpp-python")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", action="store_true")
     options = parser.parse_args()
