@@ -7,7 +7,8 @@ stays in the cache, as in decoding. Whole models: one token after a short text, 
 the cache; random weights but for the course model. Each contestant gets its own form of the same
 weights, and runs on one thread. Times are ratios within each round. In each round memory is read
 too, by a product with a matrix of 256 MB, so that the bytes of a contestant per second can be
-compared with what the machine can do at that moment. Plain models are prepared to write. Of the
+compared with what the machine can do at that moment. Contestants that are "compiled" need a C
+compiler; the others are torch's own kernels. The model in float32 is prepared to write. Of the
 whole models only two are in memory at a time, float32 and one other: about 1.6 times the bytes of
 float32, which is 4 GB for 0.6 billion weights.
 """
@@ -30,6 +31,7 @@ from course_lib.accounting.models import MODELS
 from course_lib.compression import KernelLinear, QuantisedLinear, Scheme
 from course_lib.device import seeded, seeded_draws
 from course_lib.model import DecoderLM, build_model
+from course_lib.model.compiled_products import compiled_products
 from course_lib.pretrained import course_model
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
 
@@ -37,6 +39,8 @@ SHAPES = {"course model": (640, 256), "100 M": (2304, 768), "0.6 B": (3072, 1024
 BASE, HALF_PRECISION, READING = "float32", "bfloat16", "reading memory"
 INT8, INT4 = "int8 weights, bfloat16 input", "int4 group 64, bfloat16 input"
 SCHEMES = {INT8: Scheme(8), INT4: Scheme(4, 64)}
+HALF_C, INT8_C, INT4_C = "bfloat16, compiled", "int8 weights, compiled", "int4 group 64, compiled"
+COMPILED = {INT8_C: Scheme(8), INT4_C: Scheme(4, 64)}
 LARGE = 2**26  # float32 numbers, far more than a cache holds
 PROMPT = 16  # tokens in the cache before the one that is timed
 Product = Callable[[Tensor], Tensor]
@@ -51,12 +55,18 @@ def bfloat16(weight: Tensor) -> tuple[Product, float]:
     return lambda x: (x.bfloat16() @ half.T).float(), half.nbytes
 
 
-def kernel(scheme: Scheme) -> Callable[[Tensor], tuple[Product, float]]:
+def kernel(scheme: Scheme, compiled: bool) -> Callable[[Tensor], tuple[Product, float]]:
     def make(weight: Tensor) -> tuple[Product, float]:
-        layer = KernelLinear(QuantisedLinear(compression.quantise(weight, scheme)))
+        layer = KernelLinear(QuantisedLinear(compression.quantise(weight, scheme)), compiled)
         return layer, layer.nbytes
 
     return make
+
+
+def compiled_bfloat16(weight: Tensor) -> tuple[Product, float]:
+    half, program = weight.bfloat16(), compiled_products()
+    assert program is not None, "a contestant only where there is a compiler"
+    return lambda x: program.bfloat16(half, x), half.nbytes
 
 
 def int8_float32(weight: Tensor) -> tuple[Product, float]:
@@ -81,12 +91,15 @@ def unpacked(weight: Tensor) -> tuple[Product, float]:
 CONTESTANTS: dict[str, Callable[[Tensor], tuple[Product, float]]] = {
     BASE: float32,
     HALF_PRECISION: bfloat16,
-    INT8: kernel(SCHEMES[INT8]),
+    INT8: kernel(SCHEMES[INT8], compiled=False),
     "int8 weights, float32 input": int8_float32,
-    INT4: kernel(SCHEMES[INT4]),
+    INT4: kernel(SCHEMES[INT4], compiled=False),
     "int8 weights and inputs (fbgemm)": dynamic,
     "int4 group 64, unpacked, then multiplied": unpacked,
 }
+if compiled_products() is not None:
+    CONTESTANTS[HALF_C] = compiled_bfloat16
+    CONTESTANTS |= {name: kernel(scheme, compiled=True) for name, scheme in COMPILED.items()}
 
 
 def reading() -> Callable[[], Tensor]:
@@ -143,10 +156,11 @@ def twin(model: DecoderLM) -> DecoderLM:
 
 def form(model: DecoderLM, name: str) -> DecoderLM:
     """Return the weights of a float32 model in another form."""
-    if name == HALF_PRECISION:
-        return twin(model).bfloat16().prepare_to_write()
-    packed = compression.quantise_model(twin(model), SCHEMES[name], embedding=True)
-    return compression.use_cpu_kernels(packed.bfloat16())
+    if name in (HALF_PRECISION, HALF_C):
+        half = twin(model).bfloat16()
+        return half.prepare_to_write() if name == HALF_C else half
+    packed = compression.quantise_model(twin(model), (SCHEMES | COMPILED)[name], embedding=True)
+    return compression.use_cpu_kernels(packed.bfloat16(), compiled=name in COMPILED)
 
 
 def bytes_read(model: DecoderLM) -> int:
@@ -192,7 +206,8 @@ def beside_float32(base: DecoderLM, name: str, budget: float) -> Measured:
 def decode_rows(name: str, base: DecoderLM, budget: float) -> list[dict[str, Any]]:
     """Return a row for each form of a model that generates one token at a time."""
     base.prepare_to_write()
-    forms = (HALF_PRECISION, *SCHEMES)
+    compiled = (HALF_C, *COMPILED) if compiled_products() is not None else ()
+    forms = (HALF_PRECISION, *SCHEMES, *compiled)
     found = {each: beside_float32(base, each, budget / len(forms)) for each in forms}
     every = [each for measured in found.values() for each in measured.rounds]
     whole = bytes_read(base)

@@ -236,7 +236,7 @@ def _class(options: argparse.Namespace) -> int:
 
     if options.action == "server":
         command, folder = class_command.server()
-        return _become([*command, *OFFLINE, *SAVING, *options.for_jupyter], folder)
+        return _become([*command, *OFFLINE, *options.for_jupyter], folder)
     folder = Path(options.folder)
     if options.action == "report":
         return class_command.report(folder, options.html, options.csv)

@@ -16,9 +16,11 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -68,6 +70,25 @@ def default_dtype(device: torch.device | str) -> torch.dtype:
         native = torch.cuda.get_device_capability(device)[0] >= 8 or torch.version.hip is not None
         return torch.bfloat16 if native else torch.float32
     return torch.float32
+
+
+@cache
+def multiplies_fast(dtype: torch.dtype) -> bool:
+    """Return whether this CPU multiplies matrices of a type about as fast as float32, by trying.
+
+    Without instructions for bfloat16, products in it take several times as long. It is tried once.
+    """
+
+    def fastest(kind: torch.dtype) -> float:
+        rows, matrix = (torch.ones(n, 512, dtype=kind, device="cpu") for n in (64, 512))
+        times = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            torch.nn.functional.linear(rows, matrix)
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    return fastest(dtype) < 2 * fastest(torch.float32)
 
 
 def can_compile() -> bool:

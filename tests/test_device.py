@@ -4,6 +4,7 @@ import dataclasses
 import os
 import platform
 import sys
+import time
 
 import psutil
 import pytest
@@ -210,3 +211,12 @@ def test_compiling_needs_a_compiler_and_a_path_without_spaces(monkeypatch):
     monkeypatch.setattr(device.torch, "__file__", "/opt/torch/__init__.py")
     monkeypatch.setattr(device.shutil, "which", lambda name: None)
     assert not device.can_compile()
+
+
+def test_a_type_is_fast_where_its_products_take_about_as_long_as_in_float32(monkeypatch):
+    waits = {torch.float32: 0.002, torch.bfloat16: 0.003, torch.float16: 0.01}
+    monkeypatch.setattr(
+        device.torch.nn.functional, "linear", lambda x, _: time.sleep(waits[x.dtype])
+    )
+    found = [device.multiplies_fast.__wrapped__(kind) for kind in waits]
+    assert found == [True, True, False]

@@ -34,7 +34,14 @@ from course_lib import (
 )
 from course_lib.evaluation.greedy_match import cosines
 from course_lib.flash import traffic
-from course_lib.model import DecoderLM, ModelConfig, inspection, weight_layout
+from course_lib.model import (
+    DecoderLM,
+    ModelConfig,
+    compiled_products,
+    half_linear,
+    inspection,
+    weight_layout,
+)
 from course_lib.parallel import collectives, differentiable, shards, tensor_parallel
 from course_lib.retrieval import rerank
 from course_lib.study.chapter_parts import all_exercises
@@ -122,6 +129,8 @@ CALLS = {
     ),
     "model.stored_to_multiply": lambda: weight_layout.stored_to_multiply(x(3, 4)),
     "model.lens_of": lambda: inspection.lens_of(model(), x(3, 2, 5, 8)),
+    "model.can_multiply": lambda: x(1) * compiled_products.can_multiply(x(3, 4), x(2, 4)),
+    "model.needs_widening": lambda: x(1) * half_linear.needs_widening(x(3, 4)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
     "model.loss_without_each_head": lambda: inspection.loss_without_each_head(model(), ids(2, 5)),
     "model.mean_loss": lambda: inspection.mean_loss(model(), ids(2, 5)),
@@ -394,7 +403,9 @@ CANNOT_RUN = {
         *("fine_tuning.set_adapter_tensors", "compression.load_quantised"),
     },
     MOVES: {"parallel.own_parts"},
-    ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
+    ASKS: {
+        *("device.default_dtype", "device.seeded", "device.synchronize", "device.multiplies_fast"),
+    },
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},
 }
 

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from course_lib.device import multiplies_fast
 from course_lib.softmax import masked_softmax, stable_softmax
 
 
@@ -88,15 +89,41 @@ def torch_attention(
     v: Float[Tensor, "B G S Dv"],
     mask: Shaped[Tensor, "..."] | None = None,
     *,
+    causal: bool = False,
     scale: float | None = None,
 ) -> Float[Tensor, "B H T Dv"]:
     """Return `grouped_query_attention`, up to rounding, computed by PyTorch's own kernel.
 
     It never materialises the weights, which saves most of the time for a long text; the chapter on
-    FlashAttention builds such a kernel.
+    FlashAttention builds such a kernel. `causal` promises that the mask is `causal_mask(T)`, T = S:
+    then the kernel skips the half of the scores that it forbids, and does not read the mask.
     """
-    return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+    given = q.dtype
+    if _widen_first(q):
+        q, k, v = q.float(), k.float(), v.float()
+    read = F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=None if causal else mask,
+        is_causal=causal,
+        scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+    return read.to(given)
+
+
+def _widen_first(q: Tensor) -> bool:
+    """Whether this is one query in bfloat16 on a CPU without instructions for it.
+
+    Then the kernel takes four times as long as converting keys and values to float32 does.
+    """
+    return (
+        q.dtype == torch.bfloat16
+        and q.device.type == "cpu"
+        and q.shape[2] == 1
+        and not torch.compiler.is_compiling()
+        and not multiplies_fast(torch.bfloat16)
     )
 
 

@@ -8,7 +8,7 @@ Small files, in the order in which the notebook reads them:
     packing           codes of a few bits, in bytes without gaps
     tensors           a quantised matrix and its scheme
     layers            linear layers and embeddings that stay packed
-    cpu_kernels       the same, multiplied by torch's kernels
+    cpu_kernels       the same, multiplied by kernels: compiled ones, or torch's
     calibration       statistics of what each layer reads
     smoothing         SmoothQuant, and an outlier planted on purpose
     gptq, awq         rounding that knows the inputs

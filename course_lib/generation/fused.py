@@ -24,11 +24,18 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from course_lib.attention import KVCache, MultiHeadAttention, causal_mask, combine_masks
+from course_lib.attention import (
+    KVCache,
+    MultiHeadAttention,
+    causal_mask,
+    combine_masks,
+    torch_attention,
+)
 from course_lib.embeddings import Embedding
 from course_lib.mlp import GatedFFN
 from course_lib.model import GPT2, Block, DecoderLM, Output, stored_to_multiply
 from course_lib.model.decoder import Decoder
+from course_lib.model.half_linear import HalfLinear
 from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours, rope_cos_sin
 
@@ -92,11 +99,12 @@ class FusedDecoder:
         )
         rotations = rotations.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
         mask = None if padding is None else padding[:, None, None, :]
-        if tokens > 1:
+        causal = mask is None and seen == 0 and tokens > 1  # a rule that the kernel knows itself
+        if tokens > 1 and not causal:
             mask = combine_masks(causal_mask(tokens, seen + tokens, ids.device), mask)
         x = F.embedding(ids.flatten(), self.embedding)  # (B * T, C)
         for layer, own_cache in zip(self.layers, cache, strict=True):
-            x = self._block(x, layer, own_cache, rotations, mask, batch)
+            x = self._block(x, layer, own_cache, rotations, (mask, causal), batch)
         x = x.view(batch, tokens, -1)
         x = x[:, -1:] if last_only else x
         return Output(self.logits(x.flatten(0, 1)).view(batch, -1, self.head.shape[1]))
@@ -107,7 +115,7 @@ class FusedDecoder:
         layer: FusedLayer,
         cache: KVCache,
         rotations: Tensor,
-        mask: Tensor | None,
+        allowed: tuple[Tensor | None, bool],
         batch: int,
     ) -> Tensor:
         tokens = x.shape[0] // batch
@@ -116,9 +124,8 @@ class FusedDecoder:
         groups = qk.shape[1] - queries
         q, k = qk.narrow(1, 0, queries), qk.narrow(1, queries, groups)  # (B, H or G, T, D)
         keys, values = cache.append(k, v.transpose(1, 2))
-        read = F.scaled_dot_product_attention(
-            q, keys, values, attn_mask=mask, scale=1.0, enable_gqa=queries != groups
-        )
+        mask, causal = allowed
+        read = torch_attention(q, keys, values, mask, causal=causal, scale=1.0)
         return self.finish(x, layer, read.transpose(1, 2).reshape(len(x), -1))
 
     def project(
@@ -209,7 +216,7 @@ def _rotations(model: DecoderLM) -> Tensor:
 
 # The modules whose weights are read here, and their containers.
 _PLAIN = (DecoderLM, Decoder, nn.ModuleList, Block, MultiHeadAttention, GatedFFN, RMSNorm,
-          nn.Linear, Embedding, nn.Identity)  # fmt: skip
+          nn.Linear, HalfLinear, Embedding, nn.Identity)  # fmt: skip
 
 
 def _altered(model: DecoderLM) -> list[str]:

@@ -4,6 +4,7 @@ Small files, in the order in which the notebook reads them: `functions` (positio
 `config` (how one model differs from another), `family_defaults` (the values a family uses if a
 config does not give them), `decoder` (the block and the model around it), `gpt2` (the one family
 whose parts have different shapes and names), `weight_layout` (the same matrices, read faster),
+`half_linear` and `compiled_products` (matrices in bfloat16 on a CPU without instructions for it),
 `inspection` (the stream, the heads, and the model without them).
 
 Taught in:        transformer
@@ -16,12 +17,14 @@ from course_lib.model.functions import (
     token_positions,
 )
 from course_lib.model.gpt2 import GPT2
+from course_lib.model.half_linear import HalfLinear
 from course_lib.model.weight_layout import contiguous_along_longer_axis, stored_to_multiply
 
 __all__ = [
     "GPT2",
     "Block",
     "DecoderLM",
+    "HalfLinear",
     "ModelConfig",
     "Output",
     "build_model",

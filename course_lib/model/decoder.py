@@ -29,6 +29,7 @@ from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
 from course_lib.model.config import ModelConfig
+from course_lib.model.half_linear import HalfLinear, needs_widening
 from course_lib.model.weight_layout import stored_to_multiply
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
@@ -70,14 +71,19 @@ class Block(nn.Module):
         rotate: Rotation | None = None,
         cache: KVCache | None = None,
         return_weights: bool = False,
+        causal: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
-        """Return the stream after this layer, and on request the attention weights."""
+        """Return the stream after this layer, and on request the attention weights.
+
+        `causal` promises that `mask` is the causal one of a whole text.
+        """
         read, weights = self.self_attn(
             self.input_layernorm(x),
             mask,
             rotate=rotate,
             cache=cache,
             return_weights=return_weights,
+            causal=causal,
         )
         x = x + read
         return x + self.mlp(self.post_attention_layernorm(x)), weights
@@ -145,11 +151,14 @@ class DecoderLM(nn.Module):
         """Make writing token by token faster: PyTorch's kernels, and matrices stored for it.
 
         The output is the same up to rounding, and all weights are the same; a few are stored
-        transposed. A layer that has replaced a plain `nn.Linear` stays as it is.
+        transposed. In bfloat16, on a CPU without instructions for it, linear layers become
+        `HalfLinear`. A layer that has replaced a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
             if type(module) is nn.Linear:
                 module.weight.data = stored_to_multiply(module.weight.data)
+                if needs_widening(module.weight):
+                    module.__class__ = HalfLinear  # the same layer, with its hooks
         return self.use_kernels()
 
     @property
@@ -215,13 +224,16 @@ class DecoderLM(nn.Module):
             positions = torch.arange(seen, seen + ids.shape[1], device=ids.device)
         x = self.embed(ids, positions) if embedded is None else embedded
         rotate = self.rotation(positions)
-        masks = self._masks(ids.shape[1], seen + ids.shape[1], padding, ids.device)
+        total = seen + ids.shape[1]
+        masks = self._masks(ids.shape[1], total, padding, ids.device)
+        whole_text = padding is None and 1 < ids.shape[1] == total
         hidden, attentions = [], []
         for layer, block in enumerate(self.blocks):
             hidden.append(x)
             own_cache = cache[layer] if cache else None
             window = self.config.window_of(layer)
-            x, weights = block(x, masks[window], rotate, own_cache, return_weights)
+            causal = whole_text and (window is None or window >= total)
+            x, weights = block(x, masks[window], rotate, own_cache, return_weights, causal)
             attentions.append(weights)
         x = self.last_norm(x)
         logits = self.lm_head(x[:, -1:] if last_only else x)

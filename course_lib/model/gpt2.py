@@ -47,13 +47,14 @@ class FusedAttention(nn.Module):
         mask: Bool[Tensor, "..."] | None,
         cache: KVCache | None = None,
         return_weights: bool = False,
+        causal: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
         """Return the attention output, and on request the attention weights."""
         q, k, v = (split_heads(part, self.num_heads) for part in self.c_attn(x).chunk(3, dim=-1))
         if cache is not None:
             k, v = cache.append(k, v)
         if self.fused and not return_weights:
-            return self.c_proj(merge_heads(torch_attention(q, k, v, mask))), None
+            return self.c_proj(merge_heads(torch_attention(q, k, v, mask, causal=causal))), None
         weights = attention_weights(q, k, mask)
         read = self.c_proj(merge_heads(mix_values(weights, v)))
         return read, weights if return_weights else None
@@ -76,9 +77,10 @@ class GPT2Block(nn.Module):
         rotate: Rotation | None = None,
         cache: KVCache | None = None,
         return_weights: bool = False,
+        causal: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
         """Return the stream after this layer, and on request the attention weights."""
-        read, weights = self.attn(self.ln_1(x), mask, cache, return_weights)
+        read, weights = self.attn(self.ln_1(x), mask, cache, return_weights, causal)
         x = x + read
         return x + self.mlp(self.ln_2(x)), weights
 

@@ -101,6 +101,7 @@ class RingAttention(nn.Module):
         rotate: Callable[[Tensor], Tensor],
         cache: None = None,
         return_weights: bool = False,
+        causal: bool = False,
     ) -> tuple[Float[Tensor, "B T C"], None]:
         """Return causal attention over the whole text, for this rank's tokens."""
         q, k, v = (

@@ -958,7 +958,8 @@ print(f"measured speed-up {drafting / alone:.2f}")
 # library has three ways to save time:
 #
 # - `prepare_to_write` keeps the model as you know it, but uses PyTorch's fused kernels for norms and attention, and stores the
-#   weights so that they are read contiguously.
+#   weights so that they are read contiguously. Weights in bfloat16 are converted in registers where the processor cannot multiply
+#   them, by a small C program that is compiled on the spot (`course_lib/model/products.c`).
 # - `FusedDecoder` rearranges the same weights: one matrix for queries, keys and values, one for gate and up, norm weights
 #   multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook [Positions and
 #   RoPE](06_rope.ipynb)).

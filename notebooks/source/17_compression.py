@@ -823,9 +823,22 @@ base, unpacked = seconds_of(lambda: large(token)), seconds_of(lambda: small(toke
 print(f"float32: {large.weight.nbytes / base / 1e9:.0f} GB of weights per second")
 print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
 
+# %% [markdown] id="kernels-for-cpus-do-it"
+# Kernels for CPUs do it at once. Torch has a few, which take inputs in bfloat16. Where there is a C compiler, the library compiles its
+# own, `course_lib/model/products.c`: it loads eight words of 32 bits at a time, with eight codes of 4 bits in each, and shifts them into
+# place in registers. Both read the same codes:
+
+# %% tags=["nbval-ignore-output"] id="for-compiled-in-false-true"
+same_codes = compression.QuantisedLinear(compression.quantise(large.weight.cpu(), Scheme(4, 64)))
+for compiled in (False, True):
+    kernel = compression.KernelLinear(same_codes, compiled)
+    seconds = seconds_of(lambda kernel=kernel: kernel(token.cpu()))
+    name = "compiled here" if kernel.compiled else "torch's kernel"
+    print(f"{name}: {kernel.nbytes / seconds / 1e9:.1f} GB of packed weights per second")
+
 # %% [markdown] id="torch-has-a-few-kernels-for"
-# Torch has a few kernels for CPUs that do it at once. `compression.use_cpu_kernels` gives them the codes and scales of a packed model.
-# `benchmarks/compression.py` measures one token through one layer, with matrices in turn so that none of them stays in the cache;
+# `compression.use_cpu_kernels` gives a kernel to every layer of a packed model: a compiled one where it can be compiled, torch's with
+# `compiled=False`. `benchmarks/compression.py` measures one token through one layer, with matrices in turn so that none of them stays in the cache;
 # times are ratios to float32 within the same rounds, and errors are measured too, since a wrong layout is fast and wrong. In each
 # round plain reading of memory is timed as well. The **bandwidth** column is what fraction of that speed a product reaches:
 
@@ -854,10 +867,12 @@ for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
           f"{row['GB per second']:4.1f} GB per second of {row['memory read, GB per second']:.0f}")  # fmt: skip
 
 # %% [markdown] id="other-programs-on-the-same-model"
-# Little is gained. In the course model nothing is: it is so small that hundreds of short operations take the time, and fewer bytes make
+# Little is gained by torch's kernels. In the course model nothing is: it is so small that hundreds of short operations take the time, and fewer bytes make
 # none of them shorter. In the largest one float32 spends most of its time waiting for memory, so bytes count. But bfloat16 has half of
 # them and hardly any gain: the processor of this table cannot multiply bfloat16, so each weight is converted first, and
-# **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could deliver; it is busy unpacking.
+# **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could deliver; it is busy unpacking. That is no
+# law of nature: the same processor converts fast enough if the conversion is two instructions for eight numbers. Rows named *compiled*
+# are those of the kernels that do so.
 #
 # ### Other programs on the same model
 #

@@ -16,10 +16,12 @@ from course_lib.attention import (
     mix_values,
     padding_mask,
     prefix_mask,
+    scaled_dot_product,
     scaled_dot_product_attention,
     scores_to_weights,
     sliding_window_mask,
     stack_group,
+    torch_attention,
 )
 
 # All sizes differ, so that no swapped axis can pass.
@@ -103,6 +105,37 @@ def test_boolean_and_additive_masks_agree_and_join_with_a_bias():
     bias = torch.linspace(-1, 1, S, dtype=torch.float64)
     joined = scaled_dot_product_attention(q, k, v, mask, bias=bias)
     assert torch.equal(joined, scaled_dot_product_attention(q, k, v, bias=bias + added))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_plain_causal_mask_may_be_named_instead_of_read(dtype):
+    q, k, v = torch.randn(3, 2, 4, 9, 6, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    expected = grouped_query_attention(q, k[:, :2], v[:, :2], causal_mask(9))
+    for mask in (None, causal_mask(9)):
+        found = torch_attention(q, k[:, :2], v[:, :2], mask, causal=True)
+        torch.testing.assert_close(found, expected)
+    assert (torch_attention(q, k[:, :2], v[:, :2]) - expected).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("queries", [1, 2])
+@pytest.mark.parametrize("fast", [True, False])
+def test_one_query_in_bfloat16_is_widened_where_that_is_faster(fast, queries, monkeypatch):
+    monkeypatch.setattr(scaled_dot_product, "multiplies_fast", lambda _: fast)
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 4, queries, 16, generator=generator).bfloat16()
+    k, v = torch.randn(2, 2, 2, 30, 16, generator=generator).bfloat16()
+    used, kernel = [], F.scaled_dot_product_attention
+
+    def watched(*given, **options):
+        used.append(given[0].dtype)
+        return kernel(*given, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    found = torch_attention(q, k, v)
+    assert used == [torch.float32 if queries == 1 and not fast else torch.bfloat16]
+    expected = grouped_query_attention(q.float(), k.float(), v.float())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=2**-6, atol=2**-7)
 
 
 def test_by_hand():

@@ -172,6 +172,38 @@ def test_kernels_are_off_until_asked_for_and_can_be_left(tiny, monkeypatch):
         assert not calls
 
 
+def test_the_kernel_is_told_of_the_plain_causal_mask_alone(tiny, monkeypatch):
+    told = []
+    kernel = F.scaled_dot_product_attention
+
+    def watched(q, k, v, attn_mask=None, is_causal=False, **options):
+        assert attn_mask is None or not is_causal
+        told.append((is_causal, attn_mask is not None))
+        return kernel(q, k, v, attn_mask=attn_mask, is_causal=is_causal, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+
+    def passes(name, *given, **options):
+        told.clear()
+        tiny(name).use_kernels()(*given, **options)
+        return set(told)
+
+    padding = torch.ones(2, 17, dtype=torch.bool)
+    for name in ("qwen3", "gpt2"):
+        assert passes(name, IDS) == {(True, False)}
+        assert passes(name, IDS, padding) == {(False, True)}
+        assert passes(name, IDS[:, :1]) == {(False, False)}
+        model = tiny(name).use_kernels()
+        cache = model.make_cache(2, 17)
+        told.clear()
+        with torch.no_grad():
+            for part in IDS.split([9, 7, 1], dim=1):
+                model(part, cache=cache)
+        assert list(dict.fromkeys(told)) == [(True, False), (False, True), (False, False)]
+    # some layers slide, with windows shorter than this text
+    assert passes("qwen2 sliding", IDS) == {(True, False), (False, True)}
+
+
 def test_prepared_to_write_it_scores_the_same_and_keeps_every_weight(family, tiny, tmp_path):
     plain, ready = tiny(family), tiny(family)
     ready.load_state_dict(plain.state_dict())

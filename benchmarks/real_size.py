@@ -1,0 +1,328 @@
+"""A model of the size that people use: loading, reading a prompt and generating, near the limits.
+
+    python -m benchmarks.real_size                          without llama.cpp
+    python -m benchmarks.real_size --llama ENV/bin/python   with it; see `llama_cpp_peer`. The same
+                                                            as LLAMA_CPP_PYTHON=ENV/bin/python
+    python -m benchmarks.real_size --small                  try it: two layers, a few rounds
+
+The shape of Qwen3-0.6B, with random weights that bfloat16 holds exactly. Times are the clock's, on
+two threads, so run it on a machine that does nothing else; all contestants take turns. In each
+round memory is read and a large product is computed, and "of the limit" is the share of that: for
+generating, the bytes of all weights read for a token over the bandwidth; for reading a prompt, the
+multiplications of the linear layers over the peak of a product of 2048 x 2048 float32 numbers.
+Loading is measured by `real_size_loading`.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.compression import LARGE, SCHEMES, bytes_read, reading, twin
+from benchmarks.llama_cpp_peer import KINDS, LlamaCpp, write_gguf
+from benchmarks.real_size_loading import load, loading_rows, write_folders
+from benchmarks.record import record
+from benchmarks.timing import Rounds, median, race, ratio, ratio_of
+from course_lib import compression
+from course_lib.accounting.models import MODELS
+from course_lib.checkpoint import load_model
+from course_lib.compression.layers import model_bytes
+from course_lib.device import seeded
+from course_lib.generation import FusedDecoder
+from course_lib.model import DecoderLM, ModelConfig
+
+CONFIG = MODELS["Qwen3-0.6B"]
+SMALL = replace(CONFIG, num_hidden_layers=2, vocab_size=4096)
+PROMPT, SHORT, NEW = 512, 64, 8  # tokens: a prompt, one for what is very slow, and generated ones
+BATCHES = {1: 512, 8: 128}  # rows, and the tokens that are in the cache of each
+READING, COPYING, PRODUCT = "reading memory", "copying memory", "a large product"
+SIDE = 2048  # of the large product
+WIDE, FUSED, HALF_WIDTH = "ours, float32", "ours, float32, fused", "ours, bfloat16"
+INT8, INT4 = "ours, int8", "ours, int4 group 64"
+THEIR_WIDE, THEIR_HALF = "transformers, float32", "transformers, bfloat16"
+LLAMA = {kind: f"llama.cpp, {kind}" for kind in KINDS}
+PEERS = {  # whom each of ours is compared with: the same numbers, and the same bytes
+    WIDE: (THEIR_WIDE,),
+    FUSED: (THEIR_WIDE,),
+    HALF_WIDTH: (THEIR_HALF, LLAMA["F16"]),
+    INT8: (LLAMA["Q8_0"],),
+    INT4: (LLAMA["Q8_0"],),
+}
+Runs = dict[str, Callable[[], object]]
+Rows = list[dict[str, Any]]
+
+
+def our_models(root: Path, half: DecoderLM) -> dict[str, Any]:
+    """Return each form of the same weights, ready to generate."""
+    models: dict[str, Any] = {
+        name: compression.use_cpu_kernels(
+            compression.quantise_model(twin(half), scheme, embedding=True).use_kernels()
+        )
+        for name, scheme in zip((INT8, INT4), SCHEMES.values(), strict=True)
+    }
+    models[HALF_WIDTH] = load_model(root / "bfloat16").prepare_to_write()
+    models[FUSED] = FusedDecoder(load_model(root / "float32"))
+    models[WIDE] = load_model(root / "float32").prepare_to_write()
+    return models
+
+
+def their_models(root: Path) -> dict[str, nn.Module]:
+    names = {THEIR_WIDE: "float32", THEIR_HALF: "bfloat16"}
+    return {name: load("transformers", str(root / dtype)) for name, dtype in names.items()}
+
+
+def weight_bytes(name: str, model: Any) -> int:
+    """Return the bytes that are read for a token: each matrix once, the head among them."""
+    if isinstance(model, FusedDecoder):
+        matrices = [getattr(x, n) for x in model.layers for n in ("qkv", "out", "gate_up", "down")]
+        return sum(each.nbytes for each in [*matrices, model.head])
+    return bytes_read(model) if name.startswith("ours") else model_bytes(model)
+
+
+def text(config: ModelConfig, rows: int, tokens: int) -> Tensor:
+    return torch.randint(config.vocab_size, (rows, tokens), generator=seeded(rows))
+
+
+def our_pass(model: Any, ids: Tensor) -> Callable[[], Tensor]:
+    """Return a run that reads a prompt into an empty cache, for the logits after it."""
+    cache = model.make_cache(*ids.shape)
+
+    def run() -> Tensor:
+        for layer in cache:
+            layer.truncate(0)
+        logits: Tensor = model(ids, cache=cache, last_only=True).logits
+        return logits
+
+    return run
+
+
+def their_pass(model: Any, ids: Tensor) -> Callable[[], Tensor]:
+    from transformers import DynamicCache
+
+    return lambda: (
+        model(ids, past_key_values=DynamicCache(config=model.config), logits_to_keep=1).logits
+    )
+
+
+def some_keys(config: Any, rows: int, tokens: int) -> tuple[Tensor, Tensor]:
+    """Return keys and values as a prompt leaves them in a cache; time does not depend on which."""
+    shape = rows, config.num_key_value_heads, tokens, config.head_dim
+    return torch.randn(shape, generator=seeded(0)), torch.randn(shape, generator=seeded(1))
+
+
+def our_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
+    """Return a run that generates `NEW` tokens after a prompt that is in the cache."""
+    cache = model.make_cache(rows, tokens + NEW)
+    for layer in cache:
+        layer.append(*(x.to(layer.keys.dtype) for x in some_keys(model.config, rows, tokens)))
+
+    def run() -> Tensor:
+        chosen = torch.ones(rows, 1, dtype=torch.long)
+        for _ in range(NEW):
+            logits = model(chosen, cache=cache).logits
+            chosen = logits[:, -1].argmax(-1, keepdim=True)
+        for layer in cache:
+            layer.truncate(tokens)
+        return chosen
+
+    return run
+
+
+def their_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.config)
+    for layer in range(model.config.num_hidden_layers):
+        cache.update(*(x.to(model.dtype) for x in some_keys(model.config, rows, tokens)), layer)
+
+    def run() -> Tensor:
+        chosen = torch.ones(rows, 1, dtype=torch.long)
+        for _ in range(NEW):
+            logits = model(chosen, past_key_values=cache).logits
+            chosen = logits[:, -1].argmax(-1, keepdim=True)
+        cache.crop(-NEW)
+        return chosen
+
+    return run
+
+
+def limits() -> Runs:
+    """Return the runs that measure what this machine can do."""
+    source, target = torch.ones(LARGE), torch.ones(LARGE)
+    square = torch.randn(SIDE, SIDE, generator=seeded(0))
+    return {
+        READING: reading(),
+        COPYING: lambda: target.copy_(source),
+        PRODUCT: lambda: square @ square,
+    }
+
+
+def bandwidth(each: dict[str, float]) -> float:
+    """Return the bytes per second in one round; a copy reads and writes."""
+    return max(4 * LARGE / each[READING], 8 * LARGE / each[COPYING])
+
+
+def time_rows(about: dict[str, Any], rounds: Rounds, steps: int, work: dict[str, float]) -> Rows:
+    """Return what each contestant took; `work` is bytes or multiplications of a step, by name."""
+    decode = about["measured"] == "decode"
+    best = bandwidth if decode else (lambda each: SIDE**3 / each[PRODUCT])
+    found = []
+    for name, amount in work.items():
+        shares = [steps * amount / each[name] / best(each) for each in rounds]
+        found.append({
+            **about,
+            "contestant": name,
+            "milliseconds": round(1e3 * median(rounds, name) / steps, 1),
+            **ratio_of("of the limit", shares),
+        })  # fmt: skip
+    return found
+
+
+def peer_rows(about: dict[str, Any], rounds: Rounds, ours: dict[str, tuple[str, ...]]) -> Rows:
+    """Return how many times as fast as its peers each of ours was."""
+    return [
+        {**about, "contestant": name, "peer": peer, **ratio("times as fast", rounds, peer, name)}
+        for name, peers in ours.items()
+        for peer in peers
+        if name in rounds[0] and peer in rounds[0]
+    ]
+
+
+def limit_row(about: dict[str, Any], rounds: Rounds) -> dict[str, Any]:
+    """Return what the machine could do in the same rounds."""
+    return {
+        **about,
+        "memory, GB per second": round(statistics.median(map(bandwidth, rounds)) / 1e9, 1),
+        "large product, GFLOP per second": round(2 * SIDE**3 / median(rounds, PRODUCT) / 1e9),
+    }
+
+
+def decode_rows(
+    batch: int, models: dict[str, Any], llamas: dict[str, LlamaCpp], budget: float
+) -> Rows:
+    tokens = BATCHES[batch]
+    runs: Runs = {
+        name: (our_decoding if name.startswith("ours") else their_decoding)(model, batch, tokens)
+        for name, model in models.items()
+    }
+    for name, llama in llamas.items():
+        llama.start(batch, tokens)
+        runs[name] = lambda llama=llama: llama.decode(batch, tokens, NEW)
+    rounds = race(runs | limits(), budget, least=3, clock=time.perf_counter)
+    about = {"measured": "decode", "batch": batch, "cached tokens": tokens}
+    work = {name: float(weight_bytes(name, model)) for name, model in models.items()}
+    work |= {name: float(llama.file.stat().st_size) for name, llama in llamas.items()}
+    return [
+        *time_rows(about, rounds, NEW, work),
+        *peer_rows(about, rounds, PEERS),
+        limit_row(about, rounds),
+    ]
+
+
+def prefill_rows(
+    tokens: int, models: dict[str, Any], llamas: dict[str, LlamaCpp], budget: float
+) -> Rows:
+    config = models[next(iter(models))].config
+    ids = text(config, 1, tokens)
+    runs: Runs = {
+        name: (our_pass if name.startswith("ours") else their_pass)(model, ids)
+        for name, model in models.items()
+    }
+    for name, llama in llamas.items():
+        runs[name] = lambda llama=llama: llama.prefill(tokens)
+    rounds = race(runs | limits(), budget, least=2, clock=time.perf_counter)
+    about = {"measured": "prefill", "batch": 1, "tokens": tokens}
+    inside = config.num_attention_heads + config.num_key_value_heads  # twice each: q, o and k, v
+    layer = 2 * inside * config.head_dim + 3 * config.intermediate_size
+    multiplied = tokens * config.num_hidden_layers * config.hidden_size * layer
+    return [
+        *time_rows(about, rounds, 1, dict.fromkeys([*models, *llamas], float(multiplied))),
+        *peer_rows(about, rounds, PEERS),
+        limit_row(about, rounds),
+    ]
+
+
+def error_rows(models: dict[str, Any], llamas: dict[str, LlamaCpp]) -> Rows:
+    """Return how far the logits of each contestant are from ours in float32."""
+    ids = text(models[WIDE].config, 1, 16)
+    found = {
+        name: (our_pass if name.startswith("ours") else their_pass)(model, ids)().float().flatten()
+        for name, model in models.items()
+    }
+    found |= {n: torch.tensor(llama.logits(ids[0].tolist())) for n, llama in llamas.items()}
+    wanted = found[WIDE]
+    return [
+        {
+            "measured": "error",
+            "contestant": name,
+            "of the logits": round(compression.relative_error(wanted, logits), 5),
+        }
+        for name, logits in found.items()
+    ]
+
+
+@contextmanager
+def llama_processes(
+    python: str | None, root: Path, half: DecoderLM, threads: int
+) -> Iterator[dict[str, LlamaCpp]]:
+    """Yield a process of llama.cpp for each kind of file; none without its environment."""
+    with ExitStack() as stack:
+        found = {}
+        for kind in KINDS if python else ():
+            write_gguf(half, root / f"{kind}.gguf", kind)
+            try:
+                found[LLAMA[kind]] = LlamaCpp(str(python), root / f"{kind}.gguf", threads)
+            except (OSError, RuntimeError) as error:
+                print(f"left out: {LLAMA[kind]}: {error}")
+                continue
+            stack.callback(found[LLAMA[kind]].close)
+        yield found
+
+
+def rows(root: Path, options: argparse.Namespace) -> Rows:
+    config = SMALL if options.small else CONFIG
+    scale = 0.05 if options.small else 1.0
+    half = write_folders(root, config)
+    found = loading_rows(root, options.threads, 1 if options.small else 2)
+    with (
+        llama_processes(options.llama, root, half, options.threads) as llamas,
+        torch.inference_mode(),
+    ):
+        models = our_models(root, half) | their_models(root)
+        found += error_rows(models, llamas)
+        for batch in BATCHES:
+            found += decode_rows(batch, models, llamas, 40.0 * scale)
+        slow = {name: models.pop(name) for name in (THEIR_HALF, INT8, INT4)}
+        found += prefill_rows(PROMPT, models, llamas, 50.0 * scale)
+        few = {HALF_WIDTH: models[HALF_WIDTH], **slow}
+        found += prefill_rows(SHORT, few, {}, 30.0 * scale)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    default = os.environ.get("LLAMA_CPP_PYTHON")
+    parser.add_argument("--llama", default=default, help="the Python that has llama-cpp-python")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--small", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as root:
+        found = rows(Path(root), options)
+    if options.small:
+        print(*found, sep="\n")
+    else:
+        record("real_size", found)
+
+
+if __name__ == "__main__":
+    main()

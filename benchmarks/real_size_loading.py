@@ -1,0 +1,92 @@
+"""Loading a model of 0.6 billion weights: the time to its first token, and the memory it takes.
+
+    python -m benchmarks.real_size_loading CONTESTANT FOLDER THREADS    what each process runs
+
+Each load is a process of its own, in turns with the others. The file has been read before, so that
+it comes from the system's memory. "memory over the file" is the most memory that the process had in
+use at once until the first token was read, pages of the mapped file among it, over what it had
+before the load, as a multiple of the file. Read from Linux's /proc.
+"""
+
+import gc
+import importlib
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.checkpoint import memory
+from benchmarks.compression import twin
+from benchmarks.timing import ratio_of
+from course_lib.checkpoint import load_model, save_model
+from course_lib.device import seeded_draws
+from course_lib.model import DecoderLM, ModelConfig, build_model
+
+FOLDERS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def write_folders(root: Path, config: ModelConfig) -> DecoderLM:
+    """Write the same weights in both types; return them in bfloat16."""
+    with seeded_draws(0):
+        model = build_model(config).requires_grad_(False).bfloat16()
+    for name, dtype in FOLDERS.items():
+        save_model(twin(model).to(dtype), root / name)
+    return model
+
+
+def load(contestant: str, folder: str) -> nn.Module:
+    """Return a model that is ready to generate."""
+    if contestant == "ours":
+        return load_model(folder).prepare_to_write()
+    loader: Any = importlib.import_module("transformers").AutoModelForCausalLM
+    model: nn.Module = loader.from_pretrained(folder, dtype="auto").eval()
+    return model
+
+
+def measure(contestant: str, folder: str, threads: int) -> None:
+    """Load in this process and print what it took; imports are not counted."""
+    torch.set_num_threads(threads)
+    if contestant != "ours":
+        importlib.import_module("transformers.models.qwen3.modeling_qwen3")
+    gc.collect()
+    before, begin = memory("status", "VmRSS"), time.perf_counter()
+    with torch.inference_mode():
+        load(contestant, folder)(torch.tensor([[1]]))
+    seconds = time.perf_counter() - begin
+    print(json.dumps({"seconds": seconds, "megabytes": memory("status", "VmHWM") - before}))
+
+
+def loading_rows(root: Path, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Let fresh processes load in turns."""
+    found = []
+    for dtype in FOLDERS:
+        size = (root / dtype / "model.safetensors").stat().st_size / 1e6
+        taken: dict[str, list[dict[str, float]]] = {"ours": [], "transformers": []}
+        for _ in range(rounds):
+            for name, runs in taken.items():
+                given = [name, str(root / dtype), str(threads)]
+                command = [sys.executable, "-m", "benchmarks.real_size_loading", *given]
+                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                runs.append(json.loads(output.splitlines()[-1]))
+        for name, runs in taken.items():
+            middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            pairs = zip(runs, taken["ours"], strict=True)
+            found.append({
+                "measured": "loading",
+                "type": dtype,
+                "contestant": name,
+                "seconds to the first token": round(middle["seconds"], 3),
+                "memory over the file": round(middle["megabytes"] / size, 2),
+                **ratio_of("times ours", [a["seconds"] / b["seconds"] for a, b in pairs]),
+            })  # fmt: skip
+    return found
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,76 @@
+"""Linear layers in bfloat16 on a CPU: one rounding away from float32, and slow nowhere."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib.device import seeded
+from course_lib.model import HalfLinear, half_linear
+
+ROWS = [1, 2, 5, half_linear.FEW_ROWS, half_linear.FEW_ROWS + 1, 40]
+
+
+def layer(inputs=64, outputs=70, bias=True):
+    made = nn.Linear(inputs, outputs, bias=bias).bfloat16()
+    made.weight.data = torch.randn(outputs, inputs, generator=seeded(0)).bfloat16()
+    made.__class__ = HalfLinear
+    return made.requires_grad_(False)
+
+
+def exact(of, x):
+    bias = None if of.bias is None else of.bias.float()
+    return F.linear(x.float(), of.weight.float(), bias)
+
+
+@pytest.mark.parametrize("program", ["compiled", "torch alone"])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize(("inputs", "bias"), [(64, True), (40, False)])
+def test_it_rounds_the_product_in_float32_once(rows, inputs, bias, program, monkeypatch):
+    monkeypatch.setattr(half_linear, "PART", 32)
+    if program == "torch alone":
+        monkeypatch.setattr(half_linear, "compiled_products", lambda: None)
+    made, x = layer(inputs, bias=bias), torch.randn(rows, inputs, generator=seeded(1)).bfloat16()
+    found, wanted = made(x), exact(made, x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=2**-7, atol=1e-2)
+    assert (found.float() - wanted).abs().mean() < 2**-9 * wanted.abs().mean()
+
+
+def test_any_leading_axes():
+    made, x = layer(), torch.randn(2, 3, 64, generator=seeded(2)).bfloat16()
+    assert made(x).shape == (2, 3, 70)
+    assert torch.equal(made(x[0, 0]), made(x)[0, 0])
+    assert made(x[:, :0]).shape == (2, 0, 70)
+
+
+def test_in_float32_and_for_training_it_is_a_plain_layer():
+    made = layer()
+    wide, x = copy.deepcopy(made).float(), torch.randn(3, 64, generator=seeded(3))
+    assert torch.equal(wide(x), F.linear(x, wide.weight, wide.bias))
+    made.requires_grad_(True)
+    made(x.bfloat16()).sum().backward()
+    assert made.weight.grad.shape == made.weight.shape
+    with pytest.raises(RuntimeError, match="dtype"):
+        made(x)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_model_gets_such_layers_where_bfloat16_is_slow(fast, tiny, monkeypatch):
+    monkeypatch.setattr(half_linear, "multiplies_fast", lambda _: fast)
+    plain, ready = (tiny("qwen3 tied").bfloat16().requires_grad_(False) for _ in range(2))
+    ready.load_state_dict(plain.state_dict())
+    seen = []
+    ready.lm_head.register_forward_hook(lambda *_: seen.append(1))
+    ready.prepare_to_write()
+    kinds = {type(part) for part in ready.modules() if isinstance(part, nn.Linear)}
+    assert kinds == ({nn.Linear} if fast else {HalfLinear})
+    assert ready.lm_head.weight is ready.model.embed_tokens.weight
+    ids = torch.randint(101, (2, 7), generator=seeded(4))
+    found, wanted = ready(ids).logits.float(), plain(ids).logits.float()
+    assert (found - wanted).abs().max() < 0.03 * wanted.abs().max()
+    assert seen == [1]
+    wide = copy.deepcopy(ready).float()
+    torch.testing.assert_close(wide(ids).logits, plain.float()(ids).logits, rtol=0, atol=1e-5)
