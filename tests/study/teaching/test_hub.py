@@ -48,7 +48,7 @@ def test_the_hub_starts_a_command_that_the_course_has(tmp_path, monkeypatch):
     assert folder == tmp_path / "mine"
     assert command[:3] == [sys.executable, "-m", "jupyterhub.singleuser"]
     assert f"--ServerApp.root_dir={folder}" in command
-    assert set(cli.SAVING) < set(command)
+    assert set(cli.OFFLINE) < set(command)
     assert command[-1] == "--debug"
 
 
