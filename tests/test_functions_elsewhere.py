@@ -341,6 +341,7 @@ PARTS = "is a part of a function that is called here, and gets its tensors"
 FILES = "reads files, and moves what it has read"
 MOVES = "takes a batch from the CPU and moves its part to the model's device"
 ASKS = "asks a device, and takes no tensors"
+POOLS = "takes a function that makes pools on the model's device, and no tensors"
 KERNEL = "runs a Triton kernel, which needs a GPU or numbers"
 
 CANNOT_RUN = {
@@ -406,6 +407,7 @@ CANNOT_RUN = {
     ASKS: {
         *("device.default_dtype", "device.seeded", "device.synchronize", "device.multiplies_fast"),
     },
+    POOLS: {"serving.blocks_for", "serving.engine_for", "serving.start"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},
 }
 
