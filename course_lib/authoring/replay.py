@@ -25,7 +25,7 @@ from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 from course_lib.authoring.machine_speed import patience
@@ -34,6 +34,8 @@ from course_lib.authoring.source import exercise_of
 from course_lib.study.chapter_parts import current_exercise_id
 
 CELL_TIMEOUT = 120
+OUTPUT_TIMEOUT = 60
+"""Seconds until what a cell shows has come, once it has ended; a busy machine needs several."""
 MAY_RAISE = "raises-exception"
 HOME_SHOWN = "…/llm-insides"
 NO_FEEDBACK = "no feedback"
@@ -103,6 +105,8 @@ def execute(
             km=manager,
             timeout=None if cell_timeout is None else round(cell_timeout * patience()),
             interrupt_on_timeout=keep_going,
+            iopub_timeout=round(OUTPUT_TIMEOUT * patience()),
+            raise_on_iopub_timeout=True,
             allow_errors=keep_going,
             record_timing=False,
             coalesce_streams=True,
@@ -114,6 +118,8 @@ def execute(
             )
         except CellExecutionError as error:
             raise RuntimeError(f"a cell raised: {_plain(str(error))}") from None
+        except CellTimeoutError as error:
+            raise RuntimeError(f"a cell took too long: {_plain(str(error))}") from None
         name_home(notebook, environment["COURSE_HOME"])
 
 
@@ -194,6 +200,6 @@ def replay_untouched(path: Path, device: str | None = None) -> str | None:
     again = deepcopy(stored)
     try:
         execute(again, path.parent, keep_going=True, device=device)
-    except RuntimeError as error:  # the kernel died
+    except RuntimeError as error:  # the kernel died, or its outputs never came
         return str(error)
     return "\n".join([*untagged_errors(again), *differences(stored, again)]) or None

@@ -78,6 +78,12 @@ def test_an_error_stops_the_run_and_says_where(tmp_path):
         run(tmp_path, "1 / 0", "print('later')")
 
 
+def test_a_cell_that_takes_too_long_stops_the_run_and_says_so(tmp_path):
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("import time\ntime.sleep(300)")])
+    with pytest.raises(RuntimeError, match=r"(?s)took too long.*sleep"):
+        execute(notebook, tmp_path, cell_timeout=1)
+
+
 def test_a_learner_s_run_goes_on_after_an_error(tmp_path):
     notebook = run(tmp_path, "1 / 0", "print('later')", keep_going=True)
     assert text(notebook.cells[1]) == "later\n"
