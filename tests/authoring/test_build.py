@@ -17,6 +17,7 @@ from course_lib.authoring.build import (
     solved_problems,
     verify,
 )
+from course_lib.authoring.opening import with_opening
 from course_lib.authoring.source import FOLDED
 from course_lib.study.chapter_parts import exercises_of
 
@@ -67,7 +68,8 @@ ENTRY = Notebook(4, "softmax", "Softmax", "How?", 90, ("softmax",))
 def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     (folder / "source").mkdir()
-    (folder / "source" / "04_softmax.py").write_text(SOURCE, encoding="utf-8")
+    text = with_opening(SOURCE, "04_softmax")
+    (folder / "source" / "04_softmax.py").write_text(text, encoding="utf-8")
     build_file(folder / "source" / "04_softmax.py", folder / "04_softmax.ipynb")
     return folder
 
@@ -203,6 +205,7 @@ EDITS = {
     ),
     "cells are in a different order": lambda n: n.cells.reverse(),
     "cell 1-0 differs": lambda n: by_source(n, "1 / 0").metadata.pop("tags"),
+    "cell setup differs": lambda n: n.cells[2].metadata.pop("jupyter"),
     "cell quiz-softmax differs": lambda n: n.cells[-1].metadata.update({FOLDED: True}),
 }
 
