@@ -401,9 +401,7 @@ CANNOT_RUN = {
         *("fine_tuning.set_adapter_tensors", "compression.load_quantised"),
     },
     MOVES: {"parallel.own_parts"},
-    ASKS: {
-        *("device.default_dtype", "device.seeded", "device.synchronize", "device.multiplies_fast"),
-    },
+    ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},
 }
 
