@@ -125,7 +125,7 @@ class Context:
         self.batch = llama_cpp.llama_batch_init(512, 0, 1)
 
     def clear(self, row: int, after: int) -> None:
-        """Forget what a row holds after so many tokens."""
+        """Forget what a row holds after its first tokens, `after` of them."""
         self.lib.llama_memory_seq_rm(self.memory, row, after, -1)
 
     def read(self, entries: list[tuple[int, int, int, bool]]) -> None:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("products.c")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
-KINDS = {"bfloat16": 16, "int8": 32, "int4": 64}  # inputs, or weights of a group, come in so many
+KINDS = {"bfloat16": 16, "int8": 32, "int4": 64}  # weights of a row or a group come in multiples
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 
 

@@ -107,7 +107,7 @@ static void sort(const matrix *m, const float *x, int64_t vectors, int per, floa
     }
 }
 
-/* The whole product: tiles of 4 rows by 1 vector, or of 2 by 4 where there are so many. Returns 0,
+/* The whole product: tiles of 4 rows by 1 vector, or of 2 by 4 where there are 4 left. Returns 0,
    or 1 where there was no memory for the sorted vectors. */
 #define PRODUCT(kind, per)                                                                         \
     int kind##_product(const uint32_t *w, const float *scale, const float *shift, const float *x,  \
