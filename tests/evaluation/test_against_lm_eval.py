@@ -19,7 +19,7 @@ def items():
         found.append((context.rstrip("\n"), [f"\n{answer}" for answer in answers]))
     found.append(("def read(", ["self", " banana boat", ") -> None:"]))
     found.append(("import ", ["os", "sys and a longer line\n"]))
-    found.append(("x = 1\n" * 130, [" print(x)", "y = x + 1"]))  # longer than the context length
+    found.append(("x = 1" + "\nx = 1" * 129, ["\nprint(x)", "\ny = x + 1"]))  # too long to be read
     return found
 
 

@@ -154,7 +154,7 @@ def gains(panels: Mapping[str, Mapping[str, Gain]]) -> Figure:
             points = [100 * each for each in gain.differences]
             ax.plot(points, [row] * len(points), "o", color="grey", markersize=3)
         ax.set_yticks(range(len(found)), list(found))
-        ax.invert_yaxis()
+        ax.set_ylim(len(found) - 0.5, -0.5)
         ax.set_xlabel("difference from the recipe, in percentage points")
         sure = sum(gain.sure for gain in found.values())
         title(ax, f"{label}: {sure} of {len(found)} intervals leave out 0")
