@@ -88,7 +88,7 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
         "--parallel",
         metavar="dp=N,...",
         help="spread quick or course-model over the ranks of torchrun, by any of dp, tp, pp, cp, "
-        "zero: dp=2,tp=2,zero=1 or pp=2,microbatches=4",
+        "sequence, zero: dp=2,tp=2,zero=1 or pp=2,microbatches=4",
     )
 
 
