@@ -201,9 +201,6 @@ CALLS |= {
     ),
     "retrieval.shortened": lambda: retrieval.shortened(x(3, 4), 2),
     "retrieval.similarity": lambda: retrieval.similarity(x(3, 4), x(5, 4), "l2"),
-    "retrieval.own_entry_sums": lambda: retrieval.product_quantization.own_entry_sums(
-        x(3, 2, 4), torch.empty(2, 5, dtype=torch.uint8, device=META)
-    ),
     "retrieval.table_distances": lambda: retrieval.table_distances(
         x(3, 2, 4), torch.empty(5, 2, dtype=torch.uint8, device=META)
     ),

@@ -23,7 +23,7 @@ from course_lib.retrieval.cell_lists import CellLists, Visits
 from course_lib.retrieval.exact import require_width, similarity
 from course_lib.retrieval.inverted_file import IVFIndex
 from course_lib.retrieval.kmeans import nearest_centres
-from course_lib.retrieval.product_quantization import ProductQuantizer, own_entry_sums
+from course_lib.retrieval.product_quantization import ProductQuantizer, table_distances
 from course_lib.retrieval.results import (
     Found,
     read_index,
@@ -97,7 +97,7 @@ class IVFPQIndex:
         def score(visits: Visits, table: Tensor) -> None:
             for cell, place in visits.by_cell():
                 codes, known = self.lists.inside[cell]
-                sums = own_entry_sums(tables[visits.queries[place]], codes)
+                sums = table_distances(tables[visits.queries[place]], codes.T)
                 table[place, : len(known)] = sums - known
             table += nearness[visits.queries, visits.cells, None]
 

@@ -30,6 +30,7 @@ from course_lib.retrieval.results import (
     write_index,
 )
 
+FEW = 4  # queries, from which it pays to put their entries side by side
 QUERIES = 32  # searched together: their tables should fit into a cache near the processor
 
 
@@ -86,7 +87,12 @@ def table_distances(
     tables: Float[Tensor, "Q M E"], codes: UInt8[Tensor, "N M"]
 ) -> Float[Tensor, "Q N"]:
     """Return for each query the sum of the entries that each code names."""
-    return entry_sums(tables.permute(1, 2, 0).flatten(0, 1), codes)
+    if len(tables) >= FEW:
+        return entry_sums(tables.permute(1, 2, 0).flatten(0, 1), codes)
+    parts, entries = tables.shape[1:]
+    offsets = torch.arange(parts, device=codes.device, dtype=torch.int32)[:, None] * entries
+    found = tables.flatten(1).index_select(1, (codes.T + offsets).flatten())  # (Q, M · N)
+    return found.unflatten(1, (parts, -1)).sum(dim=1)
 
 
 def entry_sums(entries: Float[Tensor, "R Q"], codes: UInt8[Tensor, "N M"]) -> Float[Tensor, "Q N"]:
@@ -98,16 +104,6 @@ def entry_sums(entries: Float[Tensor, "R Q"], codes: UInt8[Tensor, "N M"]) -> Fl
     offsets = torch.arange(parts, device=codes.device) * (len(entries) // parts)
     rows = codes.int() + offsets.int()
     return F.embedding_bag(rows, entries.contiguous(), mode="sum").T.contiguous()
-
-
-def own_entry_sums(
-    tables: Float[Tensor, "Q M E"], codes: UInt8[Tensor, "M N"]
-) -> Float[Tensor, "Q N"]:
-    """Return the same for few queries, whose tables are one after another, and columns of codes."""
-    parts, entries = tables.shape[1:]
-    offsets = torch.arange(parts, device=codes.device, dtype=torch.int32)[:, None] * entries
-    found = tables.flatten(1).index_select(1, (codes + offsets).flatten())  # (Q, M · N)
-    return found.unflatten(1, (parts, -1)).sum(dim=1)
 
 
 class PQIndex:

@@ -24,7 +24,6 @@ from course_lib.retrieval import (
     table_distances,
     top_k,
 )
-from course_lib.retrieval.product_quantization import own_entry_sums
 
 faiss.omp_set_num_threads(1)
 WIDTH = 8
@@ -148,12 +147,13 @@ def test_codes_of_residuals_are_compared_cell_by_cell():
     torch.testing.assert_close(-index.search(QUERIES, 5).scores, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_codes_are_summed_in_the_table_of_each_query():
+@pytest.mark.parametrize("queries", [1, 3, 4, 9])
+def test_codes_are_summed_in_the_table_of_each_query(queries):
     source = torch.Generator().manual_seed(0)
-    tables = torch.randn(4, 3, 16, generator=source)  # (Q, M, E)
-    codes = torch.randint(16, (3, 50), generator=source).to(torch.uint8)
-    expected = torch.stack([tables[:, torch.arange(3), row.long()].sum(1) for row in codes.T], 1)
-    torch.testing.assert_close(own_entry_sums(tables, codes), expected, rtol=1e-5, atol=1e-5)
+    tables = torch.randn(queries, 3, 16, generator=source)
+    codes = torch.randint(16, (50, 3), generator=source).to(torch.uint8)
+    expected = torch.stack([tables[:, torch.arange(3), row.long()].sum(1) for row in codes], 1)
+    torch.testing.assert_close(table_distances(tables, codes), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_an_inverted_file_of_codes_equals_faiss_with_the_same_codebooks():
