@@ -20,7 +20,7 @@ from course_lib.compression import distillation_run
 from course_lib.evaluation import canary_training, refusals
 from course_lib.parallel.run import ParallelRun, as_a_rank
 from course_lib.parallel.spread import Parallelism
-from course_lib.retrieval import encoder_runs, encoder_training
+from course_lib.retrieval import encoder_runs, encoder_training, reranker_runs, reranker_training
 from course_lib.rewards.assistant_grpo import GRPO_STAGE, RewardRun
 from course_lib.study.record.paths import course_home
 from course_lib.training.recipes import RECIPES
@@ -78,6 +78,7 @@ def recipes() -> dict[str, Callable[[Wish], LoggedRun]]:
         **dict.fromkeys(RECIPES, _recipe),
         **{stage.name: lambda wish, stage=stage: _stage(wish, stage) for stage in stages},
         ENCODER: _encoder,
+        reranker_runs.NAME: _reranker,
         canary_training.NAME: _canaries,
         distillation_run.NAME: _distilled,
         **dict.fromkeys(DRAWINGS, _drawings),
@@ -96,6 +97,11 @@ def _stage(wish: Wish, stage: Stage) -> StageRun:
 def _encoder(wish: Wish) -> LoggedRun:
     _refuse(wish, start=True)
     return encoder_runs.EncoderRun(wish.folder, replace(encoder_training.PLAN, seed=wish.seed))
+
+
+def _reranker(wish: Wish) -> LoggedRun:
+    _refuse(wish, start=True)
+    return reranker_runs.RerankerRun(wish.folder, replace(reranker_training.PLAN, seed=wish.seed))
 
 
 def _canaries(wish: Wish) -> LoggedRun:

@@ -43,7 +43,7 @@ from course_lib.model import (
     weight_layout,
 )
 from course_lib.parallel import collectives, differentiable, shards, tensor_parallel
-from course_lib.retrieval import rerank
+from course_lib.retrieval import cross_encoder, rerank, reranker_training
 from course_lib.study.chapter_parts import all_exercises
 from course_lib.study.check.made_on_cpu import tensors_of
 from course_lib.training import descent, gradients, muon, optimizer
@@ -211,6 +211,8 @@ CALLS |= {
     ),
     "retrieval.shortened": lambda: retrieval.shortened(x(3, 4), 2),
     "retrieval.similarity": lambda: retrieval.similarity(x(3, 4), x(5, 4), "l2"),
+    "retrieval.principal_components": lambda: reranker_training.principal_components(x(9, 5), 2),
+    "retrieval.segments_of": lambda: cross_encoder.segments_of(ids(2, 5), 3),
     "retrieval.table_distances": lambda: retrieval.table_distances(
         x(3, 2, 4), torch.empty(5, 2, dtype=torch.uint8, device=META)
     ),
@@ -400,7 +402,7 @@ CANNOT_RUN = {
     FILES: {
         *("checkpoint.require_fit", "checkpoint.load_model", "checkpoint.load_encoder"),
         *("generation.load", "assistant.load_folder", "assistant.load_stage"),
-        *("retrieval.load_encoder", "evaluation.canary_model"),
+        *("retrieval.load_encoder", "retrieval.load_reranker", "evaluation.canary_model"),
         *("vision.load_clip", "vision.load_llava", "vision.stored_clip", "vision.stored_llava"),
         *("fine_tuning.set_adapter_tensors", "compression.load_quantised"),
     },

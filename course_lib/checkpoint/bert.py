@@ -2,8 +2,8 @@
 
 A file of `BertModel` holds the encoder; one of `BertForMaskedLM` has a head too, and names that
 begin with `bert.`. The two matrices of a feed-forward part are stored (out, in), as by nn.Linear,
-and are transposed here. What reads the finished vectors for other purposes, the pooler and the
-guess whether two texts belong together, has no counterpart here and is left in the file.
+and are transposed here. What reads the finished vectors for other purposes, the pooler, a
+classifier, and the guess whether two texts belong together, is left in the file.
 
     layers.0.mlp.c_fc.weight (in, out)  =  bert.encoder.layer.0.intermediate.dense.weight.T
 
@@ -54,7 +54,9 @@ def bert_name(name: str) -> str:
 
 
 _HEAD, _TABLE = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
-_LEFT_IN_THE_FILE = re.compile(r"^(bert\.pooler|cls\.seq_relationship)\.|\.position_ids$")
+_LEFT_IN_THE_FILE = re.compile(
+    r"^(bert\.pooler|cls\.seq_relationship|classifier)\.|\.position_ids$"
+)
 _OLDER_NAMES = {
     ".gamma": ".weight",
     ".beta": ".bias",
@@ -123,7 +125,8 @@ def _with_full_names(found: Found) -> Found:
     """Return the tensors as a file of today's BertForMaskedLM calls them."""
     renamed = Found({}, {})
     for name, tensor in found.tensors.items():
-        full = name if name.startswith(("bert.", "cls.")) else "bert." + name
+        known = name.startswith(("bert.", "cls.", "classifier."))
+        full = name if known else "bert." + name
         for older, today in _OLDER_NAMES.items():
             full = full.removesuffix(older) + today if full.endswith(older) else full
         if not _LEFT_IN_THE_FILE.search(full):

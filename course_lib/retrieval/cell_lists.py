@@ -1,9 +1,9 @@
 """The lists of an inverted file, one after another in memory, and the search in some of them.
 
-A query visits the cells that it probes. All visits to one cell are scored at once, so a cell is
-read once however many queries visit it. The scores of a visit are a row of a table, filled up with
--inf to the length of the longest list. As in exact search, the k best of a query are in the k
-groups with the highest maxima, so few scores are ever sorted.
+A query visits the cells that it probes. Visits are sorted by cell, so that all visits to one cell
+can be scored at once, and a cell is read once however many queries visit it. The scores of a visit
+are a row of a table, filled up with -inf to the length of the longest list. As in exact search, the
+k best of a query are in the k groups with the highest maxima, so few scores are ever sorted.
 
     visits, cell after cell     table of scores, a row for each visit
     cell 3: query 0, query 7    [ 3.1  0.2  2.0 -inf -inf ]   [ 1.0  4.4  0.3 -inf -inf ]
@@ -11,24 +11,39 @@ groups with the highest maxima, so few scores are ever sorted.
 
 Taught in:        retrieval
 Checked against:  faiss.IndexIVFFlat and exact search, through the indexes that use it
-Shapes:           Q queries, P probed cells of each, V = Q · P visits, N items in all lists
+Shapes:           Q queries, P probed cells of each, V = Q · P visits, N items in all lists,
+                  L the length of the longest visited list
 """
 
-from collections.abc import Callable, Sequence
-from itertools import accumulate
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from course_lib.retrieval.results import NOTHING, Found, best
 
 GROUP = 32  # scores of which only the maximum is looked at first
 SCORES = 2**22  # in the table at most, so that it stays small beside the vectors
 
-Score = Callable[..., Tensor]  # the queries that visit a cell, the cell, its items → scores (V, n)
+
+class Visits(NamedTuple):
+    """Which query visits which cell, cell after cell."""
+
+    queries: Int[Tensor, " V"]
+    cells: Int[Tensor, " V"]
+
+    def by_cell(self) -> Iterator[tuple[int, slice]]:
+        """Yield each visited cell, and which of the visits are to it."""
+        cells, counts = self.cells.unique_consecutive(return_counts=True)
+        bounds = pairwise(accumulate(counts.tolist(), initial=0))
+        for cell, (start, stop) in zip(cells.tolist(), bounds, strict=True):
+            yield cell, slice(start, stop)
+
+
+Score = Callable[[Visits, Tensor], None]  # writes scores into a table (V, L) that holds -inf
 
 
 class CellLists:
@@ -76,33 +91,29 @@ class CellLists:
         """Return for how many queries the table of scores has room."""
         return max(1, SCORES // max(1, nprobe * max(self.sizes)))
 
+    def _begin(self, cells: Int[Tensor, " V"]) -> Int[Tensor, " V"]:
+        return torch.tensor(self.starts, device=cells.device)[cells]
+
+    @torch.no_grad()
     def search(self, probed: Int[Tensor, "Q P"], k: int, score: Score) -> Found:
         """Return the best k items of the probed cells of each query, by their numbers."""
-        visits, order = probed.flatten().sort(stable=True)  # all visits to a cell in a row
-        table = self._table(visits, order // probed.shape[1], score)  # (V, groups, GROUP)
+        cells, order = probed.flatten().sort(stable=True)
+        table = self._table(Visits(order // probed.shape[1], cells), score)  # (V, groups, GROUP)
         rows = order.argsort().view_as(probed)  # the row of the table for each visit, (Q, P)
         maxima = table.amax(dim=2)[rows].flatten(1)
         likely = maxima.topk(min(k, maxima.shape[1]), dim=1).indices  # groups, (Q, k)
         groups = table.shape[1]
         row, group = rows.gather(1, likely // groups), likely % groups
-        begin = torch.tensor(self.starts, device=probed.device)[visits]
         inside = torch.arange(GROUP, device=probed.device)
-        places = (begin[row] + group * GROUP)[..., None] + inside
+        places = (self._begin(cells)[row] + group * GROUP)[..., None] + inside
         found = best(table[row, group].flatten(1), places.flatten(1), k)
         kept = found.ids != NOTHING
         return Found(found.scores, self.ids[found.ids.clamp(min=0)].where(kept, NOTHING))
 
-    def _table(
-        self, visits: Int[Tensor, " V"], queries: Int[Tensor, " V"], score: Score
-    ) -> Float[Tensor, "V groups GROUP"]:
+    def _table(self, visits: Visits, score: Score) -> Float[Tensor, "V groups GROUP"]:
         """Return the scores of all visits, filled up to whole groups."""
-        cells, counts = visits.unique_consecutive(return_counts=True)
-        longest = max(self.sizes[cell] for cell in cells.tolist())
+        longest = max(self.sizes[cell] for cell in visits.cells.unique_consecutive().tolist())
         width = GROUP * max(1, -(-longest // GROUP))
-        together = queries.split(counts.tolist())
-        scores = [
-            score(rows, cell, *self.inside[cell])
-            for rows, cell in zip(together, cells.tolist(), strict=True)
-        ]
-        filled = [F.pad(each, (0, width - each.shape[1]), value=-torch.inf) for each in scores]
-        return torch.cat(filled).unflatten(1, (-1, GROUP))
+        table = self.tensors[-1].new_full((len(visits.cells), width), -torch.inf)
+        score(visits, table)
+        return table.unflatten(1, (-1, GROUP))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.checkpoint import bert_name, save_tokenizer
@@ -174,15 +175,23 @@ def save_encoder(
     """Write an encoder's config.json, model.safetensors and tokenizer in the layout of BERT."""
     folder, model = Path(folder), encoder.model
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for name, part in model.state_dict().items():
-        stored = part.T if ".mlp." in name and part.ndim == 2 else part
-        tensors[bert_name(name).removeprefix("bert.")] = stored.to("cpu", dtype).contiguous()
+    tensors = {
+        name.removeprefix("bert."): part.to("cpu", dtype).contiguous()
+        for name, part in bert_tensors(model).items()
+    }
     metadata = {"format": "pt"}
     write_whole(folder / "model.safetensors", lambda path: save_file(tensors, path, metadata))
     save_tokenizer(encoder.tokenizer, folder)
     text = json.dumps(bert_config(model.config), indent=2, sort_keys=True) + "\n"
     write_whole_text(folder / "config.json", text)
+
+
+def bert_tensors(model: EncoderOnly) -> dict[str, Tensor]:
+    """Return the weights of an encoder under the names and in the layout of BERT's files."""
+    return {
+        bert_name(name): part.T if ".mlp." in name and part.ndim == 2 else part
+        for name, part in model.state_dict().items()
+    }
 
 
 def bert_config(config: FamilyConfig) -> dict[str, object]:

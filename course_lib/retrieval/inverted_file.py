@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from course_lib.retrieval.cell_lists import CellLists
+from course_lib.retrieval.cell_lists import CellLists, Visits
 from course_lib.retrieval.exact import require_metric, require_width, similarity
 from course_lib.retrieval.kmeans import kmeans, nearest_centres
 from course_lib.retrieval.results import (
@@ -40,7 +40,7 @@ class IVFIndex:
             raise ValueError(f"nprobe must be between 1 and the {cells} cells; got {nprobe}.")
         self.width, self.cells, self.nprobe, self.metric = width, cells, nprobe, metric
         self.centres: Float[Tensor, "K D"] | None = None
-        self.lists = CellLists(cells, torch.zeros(width, 0), torch.zeros(0))
+        self.lists = CellLists(cells, torch.zeros(width + (metric == "l2"), 0))
 
     def __len__(self) -> int:
         return len(self.lists)
@@ -61,8 +61,10 @@ class IVFIndex:
         if self.centres is None:
             self.train(vectors)
         assert self.centres is not None
-        squares = vectors.square().sum(dim=1)  # the part of a score that is known in advance
-        self.lists.add(nearest_centres(vectors, self.centres), vectors.T, squares)
+        columns = vectors.T
+        if self.metric == "l2":  # the part of a score that is known in advance is one more row
+            columns = torch.cat((columns, -vectors.square().sum(dim=1)[None]))
+        self.lists.add(nearest_centres(vectors, self.centres), columns)
 
     def probed(self, queries: Float[Tensor, "Q D"]) -> Int[Tensor, "Q P"]:
         """Return the cells that are searched for each query, the nearest first."""
@@ -77,10 +79,15 @@ class IVFIndex:
         return search_in_blocks(self._of, queries, k, self.lists.queries_at_once(self.nprobe))
 
     def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
-        def score(rows: Tensor, cell: int, vectors: Tensor, squares: Tensor) -> Tensor:
-            if self.metric == "dot":
-                return queries[rows] @ vectors
-            return torch.addmm(squares, queries[rows], vectors, beta=-1, alpha=2)
+        asked = queries
+        if self.metric == "l2":  # 2 q · x - ‖x‖² = (2 q, 1) · (x, -‖x‖²)
+            asked = torch.cat((2 * queries, torch.ones_like(queries[:, :1])), dim=1)
+
+        def score(visits: Visits, table: Tensor) -> None:
+            rows = asked[visits.queries]  # (V, D)
+            for cell, place in visits.by_cell():
+                (columns,) = self.lists.inside[cell]
+                torch.mm(rows[place], columns, out=table[place, : columns.shape[1]])
 
         found = self.lists.search(self.probed(queries), k, score)
         if self.metric == "dot":

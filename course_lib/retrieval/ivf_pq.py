@@ -19,11 +19,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from course_lib.retrieval.cell_lists import CellLists
+from course_lib.retrieval.cell_lists import CellLists, Visits
 from course_lib.retrieval.exact import require_width, similarity
 from course_lib.retrieval.inverted_file import IVFIndex
 from course_lib.retrieval.kmeans import nearest_centres
-from course_lib.retrieval.product_quantization import ProductQuantizer, entry_sums
+from course_lib.retrieval.product_quantization import ProductQuantizer, table_distances
 from course_lib.retrieval.results import (
     Found,
     read_index,
@@ -91,12 +91,15 @@ class IVFPQIndex:
         probed = self.coarse.probed(queries)
         assert self.quantizer is not None
         assert self.coarse.centres is not None
-        products = self.quantizer.products(queries).permute(1, 2, 0).flatten(0, 1)  # (M · E, Q)
+        tables = (2 * self.quantizer.products(queries)).transpose(0, 1)  # (Q, M, E)
         nearness = similarity(queries, self.coarse.centres, "l2")  # -‖q - c‖², (Q, K)
 
-        def score(rows: Tensor, cell: int, codes: Tensor, known: Tensor) -> Tensor:
-            sums = entry_sums(products.index_select(1, rows), codes.T)
-            return 2 * sums + nearness[rows, cell, None] - known
+        def score(visits: Visits, table: Tensor) -> None:
+            for cell, place in visits.by_cell():
+                codes, known = self.lists.inside[cell]
+                sums = table_distances(tables[visits.queries[place]], codes.T)
+                table[place, : len(known)] = sums - known
+            table += nearness[visits.queries, visits.cells, None]
 
         return self.lists.search(probed, k, score)
 

@@ -30,6 +30,7 @@ from course_lib.retrieval.results import (
     write_index,
 )
 
+FEW = 4  # queries, from which it pays to put their entries side by side
 QUERIES = 32  # searched together: their tables should fit into a cache near the processor
 
 
@@ -72,23 +73,26 @@ class ProductQuantizer:
 
     def tables(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "Q M E"]:
         """Return the squared distance of each part of each query to each entry."""
-        own = queries.unflatten(1, (self.parts, -1)).square().sum(dim=2, keepdim=True)  # (Q, M, 1)
-        return own - 2 * self.products(queries) + self.codebooks.square().sum(dim=2)
+        own = queries.unflatten(1, (self.parts, -1)).square().sum(dim=2).T[..., None]  # (M, Q, 1)
+        squares = self.codebooks.square().sum(dim=2)[:, None]  # (M, 1, E)
+        return (own - 2 * self.products(queries) + squares).transpose(0, 1)
 
-    def products(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "Q M E"]:
-        """Return the dot product of each part of each query with each entry.
-
-        In memory they are sorted by entry, with the products of all queries side by side.
-        """
-        pieces = queries.unflatten(1, (self.parts, -1)).permute(1, 2, 0)  # (M, d, Q)
-        return (self.codebooks @ pieces).permute(2, 0, 1)
+    def products(self, queries: Float[Tensor, "Q D"]) -> Float[Tensor, "M Q E"]:
+        """Return the dot product of each part of each query with each entry."""
+        pieces = queries.unflatten(1, (self.parts, -1)).transpose(0, 1)  # (M, Q, d)
+        return pieces @ self.codebooks.mT
 
 
 def table_distances(
     tables: Float[Tensor, "Q M E"], codes: UInt8[Tensor, "N M"]
 ) -> Float[Tensor, "Q N"]:
     """Return for each query the sum of the entries that each code names."""
-    return entry_sums(tables.permute(1, 2, 0).flatten(0, 1), codes)
+    if len(tables) >= FEW:
+        return entry_sums(tables.permute(1, 2, 0).flatten(0, 1), codes)
+    parts, entries = tables.shape[1:]
+    offsets = torch.arange(parts, device=codes.device, dtype=torch.int32)[:, None] * entries
+    found = tables.flatten(1).index_select(1, (codes.T + offsets).flatten())  # (Q, M · N)
+    return found.unflatten(1, (parts, -1)).sum(dim=1)
 
 
 def entry_sums(entries: Float[Tensor, "R Q"], codes: UInt8[Tensor, "N M"]) -> Float[Tensor, "Q N"]:

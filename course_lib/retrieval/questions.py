@@ -60,14 +60,23 @@ def _parsed(line: str, known: set[str]) -> Asked:
     return Asked(text, {name: gain for name, gain in gains.items() if name in known})
 
 
+def qualities(
+    find: Callable[[str], Sequence[str]], questions: Sequence[Asked], k: int = 10
+) -> list[Quality]:
+    """Return how good `find` is on each question; it returns the pages, best first."""
+    rankings = [list(dict.fromkeys(find(each.text))) for each in questions]
+    return [
+        Quality(
+            recall_at(ranking, each.answers, k),
+            reciprocal_rank(ranking, each.answers),
+            ndcg_at(ranking, each.gains, k),
+        )
+        for ranking, each in zip(rankings, questions, strict=True)
+    ]
+
+
 def evaluate(
     find: Callable[[str], Sequence[str]], questions: Sequence[Asked], k: int = 10
 ) -> Quality:
-    """Return how good `find` is, which returns the pages for a question, best first."""
-    rankings = [list(dict.fromkeys(find(each.text))) for each in questions]
-    pairs = list(zip(rankings, questions, strict=True))
-    return Quality(
-        fmean(recall_at(ranking, each.answers, k) for ranking, each in pairs),
-        fmean(reciprocal_rank(ranking, each.answers) for ranking, each in pairs),
-        fmean(ndcg_at(ranking, each.gains, k) for ranking, each in pairs),
-    )
+    """Return how good `find` is on average; it returns the pages for a question, best first."""
+    return Quality(*map(fmean, zip(*qualities(find, questions, k), strict=True)))

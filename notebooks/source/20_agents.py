@@ -533,20 +533,24 @@ print("Where is dedent? It calls:", place["name"], "· with the name asked for:"
 # %% [markdown] id="it-chooses-the-right-tool-and"
 # It chooses the right tool, and it copies these numbers into the call. A name it does not copy: its base model has copied
 # nothing but digits, so it makes up a name, and then a module. The table has the share of right answers to 50 held-out
-# questions of each size and about 20 names of the standard library. Below it are the same assistant with tools that are out
-# of order, and the best assistant without tools (one training run for each model):
+# questions of each size and about 20 names of the standard library. Below it are the same recipe with another seed, which
+# draws other conversations, the first model with tools that are out of order, and the best assistant without tools:
 
 # %% id="table-stored-measurements-tools"
 from course_lib.chapters.agents.measurements import stored_measurements
 
-table = stored_measurements()["tools"]
-columns = list(next(iter(table.values())))
+other = stored_measurements()["seeds"]["1"]
+first, *rest = stored_measurements()["tools"].items()
+table = dict([first, ("assistant-tools, another seed", other["tools"]), *rest])
+columns = list(first[1])
 print(f"{'':38}", *(f"{name:>12}" for name in columns))
 for row, shares in table.items():
     print(f"{row:38}", *(f"{shares[name]:12.0%}" for name in columns))
+losses = [log[-1]["loss"] for log in (stage_log("assistant-tools"), other["log"])]
+print("the last training losses of the two seeds:", *losses)
 
 # %% [markdown] id="the-second-row-has-no-right"
-# The second row has no right answers, and that is as it should be: without a result there is nothing to say. In a tenth of the
+# The third row has no right answers, and that is as it should be: without a result there is nothing to say. In a tenth of the
 # training conversations with a call, the tool failed, and the right answer was "Sorry, that did not work." With the calculator
 # the model has learned to say so. With the search it depends on the words of the error; after this one the model makes up a
 # module:
@@ -565,22 +569,27 @@ for each, question in zip(tools, ("What is 38 times 57?", "Where is dedent?"), s
     print("the model says that it did not work:", run.answer == "Sorry, that did not work.")
 
 # %% [markdown] id="with-its-calculator-it-multiplies-numbers"
-# With its calculator it multiplies numbers of three digits, which the assistant without tools never does. With longer numbers
-# it fails, although the calculator does not. Where does it go wrong, in the call or after it?
+# With its calculator the first model multiplies numbers of three digits, which the assistant without tools never does. Its
+# twin gets most of these products wrong, although its training loss ended nearly as low. With longer numbers both fail, and
+# the calculator does not. Where do they go wrong, in the call or after it?
 #
-# > **Predict.** It was trained on numbers of up to four digits. What is wrong for 4x4, and what for 5x5?
+# > **Predict.** They were trained on numbers of up to four digits. What is wrong for 4x4, and what for 5x5? And what goes
+# > wrong in the twin at 3x3?
 
 # %% id="where-a-product-goes-wrong"
-steps = stored_measurements()["calls"]
-columns = list(next(iter(steps.values())))
-print(f"{'':12}", *(f"{name:>14}" for name in columns))
-for row, shares in steps.items():
-    print(f"{row:12}", *(f"{shares[name]:14.0%}" for name in columns))
+for name, steps in (("assistant-tools", stored_measurements()["calls"]),
+                    ("another seed", other["calls"])):  # fmt: skip
+    columns = list(next(iter(steps.values())))
+    print(f"{name:16}", *(f"{column:>14}" for column in columns))
+    for row, shares in steps.items():
+        print(f"{row:16}", *(f"{shares[column]:14.0%}" for column in columns))
 
 # %% [markdown] id="two-failures"
-# With four digits every call is right, and so is every result. The model then miscopies the result, which has seven or eight
-# digits, into its *answer*. With five digits, more than it has ever seen, the *call* itself is wrong, or is not even JSON. A
-# grammar helps with the form, and not with the digits:
+# With four digits nearly every call is right, and so is its result. The model then miscopies the result, which has seven or
+# eight digits, into its *answer*. With five digits, more than it has ever seen, the *call* itself is wrong, or is not even
+# JSON. What the two seeds have in common is the asking: all calls for 3x3 are right in both. The twin miscopies most of their
+# results, of five or six digits. So *asking* is learned reliably here, and *copying long results* is not: one run alone would
+# have suggested otherwise. A grammar helps with the form, and not with the digits:
 
 # %% id="held-agent-modelbrain-small-constrained-true"
 held = Agent(ModelBrain(small, constrained=True), [calculator], Budget(steps=3))

@@ -147,6 +147,36 @@ def test_codes_of_residuals_are_compared_cell_by_cell():
     torch.testing.assert_close(-index.search(QUERIES, 5).scores, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("queries", [1, 3, 4, 9])
+def test_codes_are_summed_in_the_table_of_each_query(queries):
+    source = torch.Generator().manual_seed(0)
+    tables = torch.randn(queries, 3, 16, generator=source)
+    codes = torch.randint(16, (50, 3), generator=source).to(torch.uint8)
+    expected = torch.stack([tables[:, torch.arange(3), row.long()].sum(1) for row in codes], 1)
+    torch.testing.assert_close(table_distances(tables, codes), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_an_inverted_file_of_codes_equals_faiss_with_the_same_codebooks():
+    ours = IVFPQIndex(WIDTH, 12, 4, 3, 256)
+    ours.add(DATA)
+    coarse = faiss.IndexFlatL2(WIDTH)
+    coarse.add(ours.coarse.centres.numpy())
+    theirs = faiss.IndexIVFPQ(coarse, WIDTH, 12, 4, 8)
+    faiss.copy_array_to_vector(ours.quantizer.codebooks.numpy().ravel(), theirs.pq.centroids)
+    theirs.is_trained = True
+    theirs.add(DATA.numpy())
+    theirs.nprobe = 3
+    distances, _ = theirs.search(QUERIES.numpy(), 10)
+    torch.testing.assert_close(
+        -ours.search(QUERIES, 10).scores, torch.from_numpy(distances), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_visits_are_found_by_their_cell():
+    visits = cell_lists.Visits(torch.tensor([0, 1, 0]), torch.tensor([4, 4, 7]))
+    assert list(visits.by_cell()) == [(4, slice(0, 2)), (7, slice(2, 3))]
+
+
 def their_graph_of_faiss():
     theirs = faiss.IndexHNSWFlat(WIDTH, 6)
     theirs.hnsw.efConstruction, theirs.hnsw.efSearch = 40, 30

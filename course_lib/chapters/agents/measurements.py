@@ -4,19 +4,24 @@
 
     tools    held-out tasks: with tools, with tools that fail, and models without tools
     calls    held-out products: how often there is a call, the right call, the right answer
+    seeds    the same two of a second run of the recipe `assistant-tools`, with another seed, which
+             is trained first; and the log of that run
 
 Taught in:        agents
 Checked against:  the stored models, measured again
 """
 
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from course_lib.agents.calls import parse_reply
 from course_lib.agents.tool_stage import (
+    TOOL_STAGE,
     Ask,
+    ToolRun,
     answer_tool,
     measured_tasks,
     right_share,
@@ -28,7 +33,7 @@ from course_lib.model import DecoderLM
 from course_lib.study.exhibits import toy_models
 
 STORED = Path(__file__).parent / "data" / "measurements.json"
-COUNT = 50
+COUNT, SEEDS = 50, (1,)
 
 
 def broken(name: str, arguments: dict[str, Any]) -> str:
@@ -52,7 +57,11 @@ def _tools() -> dict[str, dict[str, float]]:
 
 
 def _calls() -> dict[str, dict[str, float]]:
-    model, tasks = load_stage("assistant-tools"), measured_tasks(COUNT)
+    return _calls_of(load_stage(TOOL_STAGE.name))
+
+
+def _calls_of(model: DecoderLM) -> dict[str, dict[str, float]]:
+    tasks = measured_tasks(COUNT)
     return {name: _steps(model, each) for name, each in tasks.items() if "product" in name}
 
 
@@ -67,7 +76,30 @@ def _steps(model: DecoderLM, tasks: Sequence[ToolTask]) -> dict[str, float]:
     return {name: round(share, 4) for name, share in (shares | {"right answer": answers}).items()}
 
 
-EXPERIMENTS: dict[str, Callable[[], Any]] = {"tools": _tools, "calls": _calls}
+def measure_seeds(folder: Path | None = None) -> dict[str, Any]:
+    """Return what other seeds say; a run that is in `folder` already is read, or resumed."""
+    found = {}
+    with tempfile.TemporaryDirectory() as made:
+        for seed in SEEDS:
+            run = ToolRun(TOOL_STAGE, (folder or Path(made)) / f"tools-{seed}", seed)
+            run.go_on()
+            tools = {
+                name: round(right_share(run.model, each), 4)
+                for name, each in measured_tasks(COUNT).items()
+            }
+            found[str(seed)] = {
+                "log": run.records,
+                "tools": tools,
+                "calls": _calls_of(run.model),
+            }
+    return found
+
+
+EXPERIMENTS: dict[str, Callable[[], Any]] = {
+    "tools": _tools,
+    "calls": _calls,
+    "seeds": measure_seeds,
+}
 
 
 def stored_measurements() -> dict[str, Any]:

@@ -26,6 +26,6 @@ ABILITIES = (
         "retrieval",
         "fuse rankings, judge them by recall, MRR and nDCG, and check an answer's citations",
         exercises="rrf ndcg",
-        questions="weight ndcg_rank pipeline bug_rank",
+        questions="weight ndcg_rank cross_encoder pipeline bug_rank",
     ),
 )

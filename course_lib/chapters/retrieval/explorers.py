@@ -14,9 +14,10 @@ from torch import Tensor
 
 from course_lib.chapters.retrieval import figures
 from course_lib.chapters.retrieval.figures import Hop
+from course_lib.chapters.retrieval.measurements import stored
 from course_lib.device import seeded
 from course_lib.retrieval import BM25Index, HNSWIndex, ProductQuantizer, kmeans
-from course_lib.study.display.explorer import Explorer, choice, slider, step_slider
+from course_lib.study.display.explorer import Explorer, choice, log_slider, slider, step_slider
 from course_lib.study.display.plotting import Number
 
 TEXTS = {
@@ -107,3 +108,13 @@ def walk(step: int = 13, ef: int = 4, x: Number = -1.5, y: Number = 2.4) -> Expl
         "y": slider("query, second", y, -4.0, 4.0, 0.1),
     }
     return Explorer(figure, controls, "A walk from neighbour to neighbour towards the query.")
+
+
+def recall_in_time(milliseconds: Number = 0.1) -> Explorer:
+    """Choose how long a search may take, and see what the stored searches find by then."""
+
+    def figure(milliseconds: Number) -> Figure:
+        return figures.within(stored("indexes")["rows"], milliseconds)
+
+    controls = {"milliseconds": log_slider("milliseconds", milliseconds, 0.02, 5.0)}
+    return Explorer(figure, controls, "What the stored searches find in the time that they have.")

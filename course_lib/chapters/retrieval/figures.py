@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
@@ -19,6 +20,7 @@ from course_lib.retrieval import ProductQuantizer, nearest_centres
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
 HUES = (OKABE_ITO.blue, OKABE_ITO.orange, OKABE_ITO.green, OKABE_ITO.purple, OKABE_ITO.sky)
+SIDES = {"ours": ("recall", "o-"), "theirs": ("recall of the peer", "s--")}
 MARGINS = Margins(left=0.7, right=0.2, bottom=0.55, top=0.6)
 
 
@@ -142,19 +144,42 @@ def beside_peers(rows: Sequence[Mapping[str, Any]]) -> Figure:
     drawn = [row for row in rows if "recall" in row]
     for ax, peer in zip(axes, dict.fromkeys(row["peer"] for row in drawn), strict=True):
         mine = [row for row in drawn if row["peer"] == peer]
-        for colour, index in zip(HUES, dict.fromkeys(row["index"] for row in mine), strict=False):
-            points = [row for row in mine if row["index"] == index]
-            for who, style in (("ours", "o-"), ("theirs", "s--")):
-                score = "recall" if who == "ours" else "recall of the peer"
-                label = index if who == "ours" else f"{index}, {peer}"
-                times, recalls = [row[who] for row in points], [row[score] for row in points]
-                ax.plot(times, recalls, style, color=colour, label=label, markersize=4)
-        ax.set_xscale("log")
-        ax.set(xlabel="milliseconds per query", ylabel="recall of the 10 nearest", ylim=(0, 1.05))
-        ax.legend(fontsize=7, frameon=False, loc="center right")
+        _draw_searches(ax, mine)
         best = max(mine, key=lambda row: row[SPEED])
         title(ax, f"{best['index']} reaches {best[SPEED]:.2g} times the speed of {peer}")
     return figure
+
+
+def _draw_searches(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw a line for each index of the course, and a dashed one for its peer."""
+    for colour, index in zip(HUES, dict.fromkeys(row["index"] for row in rows), strict=False):
+        points = [row for row in rows if row["index"] == index]
+        for who, (recall, style) in SIDES.items():
+            label = index if who == "ours" else f"{index}, {points[0]['peer']}"
+            times, recalls = [row[who] for row in points], [row[recall] for row in points]
+            ax.plot(times, recalls, style, color=colour, label=label, markersize=4)
+    ax.set_xscale("log")
+    ax.set(xlabel="milliseconds per query", ylabel="recall of the 10 nearest", ylim=(0, 1.05))
+    ax.legend(fontsize=7, frameon=False, loc="center right")
+
+
+def within(rows: Sequence[Mapping[str, Any]], milliseconds: float | int) -> Figure:
+    """Draw the stored searches beside faiss, and name the best that take at most this long."""
+    figure, ax = new_figure(7.5, 4.2, margins=MARGINS)
+    mine = [row for row in rows if row.get("peer") == "faiss"]
+    _draw_searches(ax, mine)
+    ax.axvline(milliseconds, color="grey", linestyle=":")
+    ax.axvspan(ax.get_xlim()[0], milliseconds, color="#f4f4f4", zorder=0)
+    found = (f"{who}: {_best_within(mine, who, milliseconds)}" for who in ("ours", "theirs"))
+    title(ax, f"at most {milliseconds:.2g} ms a query; " + "; ".join(found))
+    return figure
+
+
+def _best_within(rows: Sequence[Mapping[str, Any]], who: str, milliseconds: float | int) -> str:
+    recall = SIDES[who][0]
+    fast = [row for row in rows if row[who] <= milliseconds]
+    best = max(fast, key=lambda row: (row[recall], -row[who]), default=None)
+    return "none" if best is None else f"{best['index']} finds {best[recall]:.2f}"
 
 
 def recall_of(found: Int[Tensor, "Q k"], exact: Int[Tensor, "Q k"]) -> float:

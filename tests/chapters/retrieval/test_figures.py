@@ -58,6 +58,24 @@ def test_peers_are_drawn_beside_the_course_s_indexes():
     assert [line.get_label() for line in right.lines] == ["HNSW", "HNSW, hnswlib"]
 
 
+def test_the_best_search_within_a_time_is_named():
+    rows = [
+        {"index": name, "peer": peer, "recall": a, "recall of the peer": b, "ours": x, "theirs": y}
+        for name, peer, a, b, x, y in (
+            ("IVF", "faiss", 0.5, 0.6, 1.0, 3.0),
+            ("exact", "faiss", 1.0, 1.0, 9.0, 8.0),
+            ("HNSW", "hnswlib", 0.9, 0.9, 0.1, 0.1),
+        )
+    ]
+    for time, found in (
+        (2.0, "ours: IVF finds 0.50; theirs: none"),
+        (8.5, "ours: IVF finds 0.50; theirs: exact finds 1.00"),
+    ):
+        (ax,) = figures.within(rows, time).axes
+        assert found in ax.get_title(loc="left")
+        assert len(ax.get_lines()) == 5  # two indexes with their peers, and the limit
+
+
 def test_recall_ignores_the_order():
     assert figures.recall_of(torch.tensor([[1, 2], [5, 6]]), torch.tensor([[2, 1], [6, 7]])) == 0.75
 
