@@ -169,7 +169,7 @@ CONTESTS = (
         "transformers' generate_batch",
         "serving",
         "times theirs",
-        {"measured": "together", "contestant": "ours, chunked"},
+        {"measured": "together", "contestant": "ours, fused"},
         about=("model", "requests"),
     ),
     *(

@@ -407,9 +407,7 @@ CANNOT_RUN = {
         *("fine_tuning.set_adapter_tensors", "compression.load_quantised"),
     },
     MOVES: {"parallel.own_parts"},
-    ASKS: {
-        *("device.default_dtype", "device.seeded", "device.synchronize", "device.multiplies_fast"),
-    },
+    ASKS: {"device.default_dtype", "device.seeded", "device.synchronize"},
     POOLS: {"serving.blocks_for", "serving.engine_for", "serving.start"},
     KERNEL: {"flash.fused_attention", "flash.fused_attention_with_lse"},
 }
