@@ -260,7 +260,7 @@ def pipelined(comm):
 CALLS |= {
     "parallel.copy_to_ranks": lambda: on_two(lambda c: differentiable.copy_to_ranks(c, x(3))),
     "parallel.cut_row": lambda: shards.cut_row(x(8), [x(2, 3), x(1)]),
-    "parallel.enter": lambda: on_two(lambda c: tensor_parallel.enter(c, x(2, 3), True)),
+    "parallel.enter": lambda: on_two(lambda c: tensor_parallel.enter(c, x(1, 2, 3), True)),
     "parallel.exchange_rows": lambda: on_two(
         lambda c: differentiable.exchange_rows(c, x(4, 2), [2, 2], [2, 2])
     ),
