@@ -158,7 +158,11 @@ def form(model: DecoderLM, name: str) -> DecoderLM:
     """Return the weights of a float32 model in another form."""
     if name in (HALF_PRECISION, HALF_C):
         half = twin(model).bfloat16()
-        return half.prepare_to_write() if name == HALF_C else half
+        if name == HALF_C:
+            return half.prepare_to_write()
+        for weight in half.parameters():  # torch's kernels are slow in the layout of float32
+            weight.data = weight.data.contiguous()
+        return half
     packed = compression.quantise_model(twin(model), (SCHEMES | COMPILED)[name], embedding=True)
     return compression.use_cpu_kernels(packed.bfloat16(), compiled=name in COMPILED)
 

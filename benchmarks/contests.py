@@ -150,27 +150,34 @@ CONTESTS = (
     ),
     *(
         Contest(
-            f"one token, {bits}",
+            f"one token, {bits}" + (", compiled" if how == "compiled" else ""),
             "the same model in float32",
             "compression",
             "times as fast",
-            {"measured": "decode step", "contestant": f"{bits}, bfloat16 input"},
+            {"measured": "decode step", "contestant": f"{bits}, {how}"},
             about=("shape",),
         )
-        for bits in ("int8 weights", "int4 group 64")
+        for how, kinds in (
+            ("bfloat16 input", ("int8 weights", "int4 group 64")),
+            ("compiled", ("bfloat16", "int8 weights", "int4 group 64")),
+        )
+        for bits in kinds
     ),
     *(
         _rows("64 answers to 8 prompts", f"transformers' generate, {how}", "rewards", "rollouts",
               f"transformers, {how}")
         for how in ("one answer at a time", "one group at a time", "one batch")
     ),
-    Contest(
-        "serving many requests",
-        "transformers' generate_batch",
-        "serving",
-        "times theirs",
-        {"measured": "together", "contestant": "ours, fused"},
-        about=("model", "requests"),
+    *(
+        Contest(
+            f"serving many requests{how}",
+            "transformers' generate_batch",
+            "serving",
+            "times theirs",
+            {"measured": "together", "contestant": f"ours, {ours}"},
+            about=("model", "requests"),
+        )
+        for how, ours in (("", "chunked"), (", fused", "fused"))
     ),
     *(
         Contest(

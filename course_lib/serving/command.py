@@ -18,8 +18,11 @@ from course_lib.serving.server import Service, serve
 
 COURSE_MODEL = "course-model"
 BLOCK, CONTEXTS, LARGEST = 16, 32, 2 * 10**9  # tokens; whole texts; bytes
-COPIED = 10**9
-"""Up to how many bytes of weights are copied into the faster layout, which helps small models."""
+COPIED = 10**8
+"""Up to how many bytes of weights are copied into the layout with fewer operations.
+
+With 400 MB, products take most of a step, and the layout no longer helps (`benchmarks/serving.py`).
+"""
 
 
 def start(
