@@ -872,7 +872,7 @@ for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
 # them and hardly any gain: the processor of this table cannot multiply bfloat16, so each weight is converted first, and
 # **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could deliver; it is busy unpacking. That is no
 # law of nature: the same processor converts fast enough if the conversion is two instructions for eight numbers. Rows named *compiled*
-# are those of the kernels that do so.
+# are those of the kernels that do so, and in the largest model their int8 and int4 are the fastest of all.
 #
 # ### Other programs on the same model
 #
@@ -893,7 +893,7 @@ for row in stored_benchmark("compression", "peers")["rows"]:
 #
 # Back to the layers: the bytes shrink two to seven times and the time never as much, since starting a kernel, converting numbers and
 # summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then multiply" is
-# slower in any case. In the two larger shapes the quickest one rounds the **inputs** too (fbgemm): it multiplies integers by integers,
+# slower in any case. In the largest shape the quickest one rounds the **inputs** too (fbgemm): it multiplies integers by integers,
 # so no weight is converted, and pays with a larger error. On a GPU, kernels made for this can come close to four times for 4-bit weights
 # against 16-bit ones (Marlin, see Papers).
 #
