@@ -69,8 +69,11 @@ class Reranker:
 
     def tokens(self, pairs: Sequence[tuple[str, str]]) -> Tokens:
         """Return pairs of a question and a passage as rows of ids, padded to the longest."""
-        whole = [tuple(map(self.tokenizer.encode_ordinary, pair)) for pair in pairs]
-        rows = [pair_row(*each, self.tokenizer, self.longest) for each in whole]
+        encode = self.tokenizer.encode_ordinary
+        rows = [
+            pair_row(encode(question), encode(passage), self.tokenizer, self.longest)
+            for question, passage in pairs
+        ]
         return pad_rows(rows, self.tokenizer.special_tokens["[PAD]"])
 
     @torch.no_grad()
@@ -88,8 +91,9 @@ class Reranker:
 
     def rerank(self, question: str, passages: Sequence[str]) -> list[int]:
         """Return the places of the passages in a new order, the best first."""
-        order: list[int] = self.scores(question, passages).argsort(descending=True, stable=True)
-        return order.tolist()
+        scores = self.scores(question, passages)
+        order: list[int] = scores.argsort(descending=True, stable=True).tolist()
+        return order
 
 
 def pair_row(

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.attention import MultiHeadAttention
 from course_lib.device import seeded_draws
 from course_lib.families import FamilyConfig
 from course_lib.retrieval.cross_encoder import CrossEncoder, pair_row, segments_of
@@ -68,10 +69,11 @@ def fresh_model(encoder: TextEncoder, seed: int) -> CrossEncoder:
         mixed = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
     words = principal_components(encoder.model.tokens.weight.float(), WIDTH) @ mixed
     model.encoder.tokens.weight.copy_(words / words.std())
-    for layer in model.encoder.layers:
-        for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
-            projection.weight.copy_(MATCHING * torch.eye(WIDTH))
-        layer.self_attn.fused = True
+    for attention in model.encoder.modules():
+        if isinstance(attention, MultiHeadAttention):
+            for projection in (attention.q_proj, attention.k_proj):
+                projection.weight.copy_(MATCHING * torch.eye(WIDTH))
+            attention.fused = True
     return model
 
 
