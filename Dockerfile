@@ -11,10 +11,11 @@ COPY pyproject.toml setup.py constraints.txt README.md LICENSE LICENSE-TEXT /src
 COPY course_lib /src/course_lib
 COPY notebooks /src/notebooks
 WORKDIR /src
-# The second index has PyTorch without the libraries of GPUs, which take several gigabytes.
+# For example --build-arg PIP_OPTIONS="--extra-index-url ADDRESS", with the address that PyTorch's page
+# on installing gives for machines without a GPU: this saves several gigabytes.
+ARG PIP_OPTIONS=""
 RUN python -m venv /opt/course \
- && /opt/course/bin/pip install --no-cache-dir -c constraints.txt \
-      --extra-index-url https://download.pytorch.org/whl/cpu ".[class]"
+ && /opt/course/bin/pip install --no-cache-dir -c constraints.txt $PIP_OPTIONS ".[class]"
 
 FROM python:3.11-slim
 COPY --from=build /opt/course /opt/course

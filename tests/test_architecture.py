@@ -121,7 +121,7 @@ def test_the_folders_of_the_classroom_form_no_cycle():
         used = {folder_in_study(names) for names in course_imports(path) if names[0] == "study"}
         needs.setdefault(own, set()).update(used - {own, ""})
     assert set(needs) == {
-        *("ask", "check", "display", "exhibits", "files", "record"),
+        *("ask", "check", "display", "exhibits", "files", "record", "teaching"),
         *("chapter_parts", "outcomes"),
     }
     order = list(TopologicalSorter(needs).static_order())  # raises where there is a cycle

@@ -95,9 +95,7 @@ def test_the_image_is_made_of_files_that_exist_and_that_its_context_lets_through
     for name in sources:
         assert (ROOT / name).exists()
         assert f"!{name}" in let_through
-    assert set(PROJECT["license-files"]) | {PROJECT["readme"]} <= set(sources), (
-        "the build needs them"
-    )
+    assert set(PROJECT["license-files"]) | {"README.md"} <= set(sources), "the build needs them"
 
 
 def test_the_image_uses_a_python_that_the_project_accepts():

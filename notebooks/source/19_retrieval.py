@@ -662,7 +662,9 @@ print(*cross_encoder.segments_of(ids, reader.separator)[0].tolist())
 
 # %% id="cross-encoder-in-transformers"
 from transformers import BertForSequenceClassification
+from transformers.utils.logging import disable_progress_bar
 
+disable_progress_bar()
 asked = "how do I make a temporary directory?"
 texts = [f"{hit.page} {hit.text}" for hit in retrieval.search(asked, 8)]
 theirs = BertForSequenceClassification.from_pretrained(
