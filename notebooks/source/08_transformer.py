@@ -396,7 +396,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 disable_progress_bar()
 set_verbosity_error()  # no remarks about random weights
 some = torch.randint(101, (2, 11), generator=seeded(2))
-print("largest difference < 1e-5   same 32 tokens")
+print("largest difference < 1e-4   same 32 tokens")
 for name, each in configs.items():
     ours = perturbed(each)
     with tempfile.TemporaryDirectory() as folder:
@@ -405,7 +405,7 @@ for name, each in configs.items():
     with torch.no_grad():
         apart = (ours(some).logits - theirs(some).logits).abs().max()
     texts = [greedy(each, some[0], 32) for each in (ours, theirs)]
-    print(f"{name:10} {(apart < 1e-5).item()!s:16} {texts[0] == texts[1]}")
+    print(f"{name:10} {(apart < 1e-4).item()!s:16} {texts[0] == texts[1]}")
 
 # %% [markdown] id="6-weights-in-weights-out"
 # ## 6 · Loading and saving weights
