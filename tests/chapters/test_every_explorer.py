@@ -8,6 +8,7 @@ from pathlib import Path
 import ipywidgets
 import pytest
 
+from course_lib.chapters.multimodal.pad import SQUARES, Pad
 from course_lib.study import explorers
 from course_lib.study.chapter_parts import CHAPTERS, slugs_with
 from course_lib.study.display.explorer import Explorer
@@ -42,6 +43,8 @@ def some_values(control):
         return [values[0], values[len(values) // 2], values[-1]]
     if isinstance(control, ipywidgets.Checkbox):
         return [False, True]
+    if isinstance(control, Pad):
+        return ["", "0" * SQUARES**2]
     low, high = control.min, control.max
     middle = (low + high) // 2 if isinstance(low, int) else (low + high) / 2
     values = [low, middle, high]
