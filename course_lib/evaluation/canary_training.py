@@ -10,9 +10,7 @@ Checked against:  the log and the model card of the stored model
 """
 
 import json
-import platform
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -72,8 +70,9 @@ model remembers. `course train --recipe canaries` makes it again. Do not use it 
 |---|---|
 {rows}
 
-{steps} steps of {tokens:,} tokens, seed {seed}, {seconds:.0f} seconds on {threads} thread(s), \
-{machine}, torch {torch}, {date}. Held-out documentation: {bits} bits per byte. The curve is in \
+{steps} steps of {tokens:,} tokens, seed {plan.seed}, {seconds:.0f} seconds on {threads} \
+thread(s), {machine}, torch {torch}, {date}. Held-out documentation: {bits} bits per byte. The \
+curve is in \
 `training_log.jsonl`, with the exposure of each canary.
 """
 
@@ -140,15 +139,9 @@ class CanaryRun(LoggedRun):
             each=EACH,
             most=np.log2(10 ** len(self.canaries[0].code)),
             rows="\n".join(rows),
-            steps=last["step"],
             tokens=ROWS * CONTEXT,
-            seed=self.training.plan.seed,
-            seconds=last["seconds"],
-            threads=torch.get_num_threads(),
-            machine=f"{platform.system()} {platform.machine()}",
-            torch=torch.__version__,
-            date=time.strftime("%Y-%m-%d"),
             bits=last["bits per byte"],
+            **self.facts(),
         )
 
 

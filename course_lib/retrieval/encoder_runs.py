@@ -11,7 +11,6 @@ Checked against:  a run without interruption; transformers' BertModel on the sto
 import json
 import platform
 import shutil
-import time
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -148,24 +147,18 @@ class EncoderRun(LoggedRun):
 
     def card(self) -> str:
         """Return the model card as Markdown."""
-        model, plan, last = self.encoder.model, self.training.plan, self.records[-1]
+        model = self.encoder.model
         return CARD.format(
             name=NAME,
             millions=sum(p.numel() for p in model.parameters()) / 1e6,
             layers=model.config.num_hidden_layers,
             pairs=self.pairs,
             python=platform.python_version(),
-            steps=last["step"],
             rows=ROWS,
-            plan=plan,
-            seconds=last["seconds"],
-            threads=torch.get_num_threads(),
-            machine=f"{platform.system()} {platform.machine()}",
-            torch=torch.__version__,
-            date=time.strftime("%Y-%m-%d"),
             count=len(self.task.questions),
             bm25=bm25_mrr(self.task),
-            own=last["mrr"],
+            own=self.records[-1]["mrr"],
+            **self.facts(),
         )
 
 

@@ -11,7 +11,6 @@ Checked against:  a run without interruption; transformers' BertForSequenceClass
 import json
 import platform
 import shutil
-import time
 from pathlib import Path
 from statistics import fmean
 
@@ -135,26 +134,20 @@ class RerankerRun(LoggedRun):
 
     def card(self) -> str:
         """Return the model card as Markdown."""
-        model, plan, last = self.reranker.model, self.training.plan, self.records[-1]
+        model = self.reranker.model
         return CARD.format(
             name=NAME,
             millions=sum(p.numel() for p in model.parameters()) / 1e6,
             layers=model.config.num_hidden_layers,
             pairs=self.pairs,
             python=platform.python_version(),
-            steps=last["step"],
             questions=QUESTIONS,
             group=GROUP,
-            plan=plan,
-            seconds=last["seconds"],
-            threads=torch.get_num_threads(),
-            machine=f"{platform.system()} {platform.machine()}",
-            torch=torch.__version__,
-            date=time.strftime("%Y-%m-%d"),
             count=len(self.candidates.rankings),
             candidates=CANDIDATES,
             bm25=self.candidates.mrr(),
-            own=last["mrr"],
+            own=self.records[-1]["mrr"],
+            **self.facts(),
         )
 
 

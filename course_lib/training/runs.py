@@ -10,6 +10,7 @@ Checked against:  a run that was killed and one that was not
 """
 
 import json
+import platform
 import shutil
 import sys
 import time
@@ -78,6 +79,19 @@ class LoggedRun:
     def store(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the trained model to a folder, with what belongs to it."""
         raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a model card says of any run: its plan and steps, its time, the machine."""
+        last = self.records[-1]
+        return {
+            "plan": self.training.plan,
+            "steps": last["step"],
+            "seconds": last["seconds"],
+            "threads": torch.get_num_threads(),
+            "machine": f"{platform.system()} {platform.machine()}",
+            "torch": torch.__version__,
+            "date": time.strftime("%Y-%m-%d"),
+        }
 
     def _resume(self) -> None:
         self.training.resume(self.state)

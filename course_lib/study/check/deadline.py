@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
+from typing import no_type_check
 
 # Seconds until the next one. The shortest arrive before a handler has jumped back into its `try`.
 _PAUSES = (1e-4, 3e-6, 1e-6, 3e-6, 1e-5, 1e-6, 3e-5, 2e-6)
@@ -49,6 +50,7 @@ def _alarm(seconds: float) -> Iterator[threading.Event]:
     expired, is_over = threading.Event(), False
     own_end, end = time.thread_time() + seconds, time.monotonic() + PATIENCE * seconds
 
+    @no_type_check  # a wrapper around it would be a frame that is not of this file
     def stop(_: int, frame: FrameType | None) -> None:
         if is_over:
             return
