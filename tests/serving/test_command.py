@@ -16,9 +16,9 @@ import torch
 import course_lib
 from course_lib import cli, compression
 from course_lib.accounting.models import MODELS
-from course_lib.serving import FusedRunner, command
+from course_lib.generation import GREEDY
+from course_lib.serving import FusedRunner, Request, command, generate_all
 from course_lib.serving.command import blocks_for, engine_for
-from tests.serving.conftest import Running
 
 
 @pytest.fixture
@@ -67,21 +67,16 @@ def test_the_cache_is_sized_by_the_model():
 
 @pytest.mark.parametrize("bits", ["8", "4"])
 def test_the_cache_is_kept_in_few_bits(bits, monkeypatch, capsys):
-    answers = []
-
-    def ask_once(service, host, port):
-        with Running(service) as running:
-            asked = {"model": "course-model", "prompt": "import os\n", "max_tokens": 9}
-            answers.append(answer(f"{running.url}/v1/completions", **asked, temperature=0.0))
-            answers.append(running.engine.runner)
-
-    monkeypatch.setattr(command, "serve", ask_once)
+    services = []
+    monkeypatch.setattr(command, "serve", lambda service, host, port: services.append(service))
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     assert cli.main(["serve", "--cache-bits", bits, "--blocks", "32"]) == 0
-    found, runner = answers
+    runner = services[0].worker._engine.runner
     model = course_lib.load(device="cpu")
+    request = Request(tuple(model.tokenizer.encode("import os\n")), 9, GREEDY)
+    [found] = generate_all(services[0].worker._engine, [request])
     compression.use_quantised_cache(model.model, int(bits))
-    assert found["choices"][0]["text"] == model.generate("import os\n", 9)
+    assert model.tokenizer.decode(found) == model.generate("import os\n", 9)
     assert runner.nbytes == sum(each.nbytes for each in model.model.make_cache(1, 32 * 16))
     assert "512 tokens" in capsys.readouterr().out
 

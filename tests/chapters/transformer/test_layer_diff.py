@@ -126,7 +126,7 @@ def interleaved_groups(model):
 
 
 def residual_from_the_normed_input(model):
-    def forward(self, x, mask, rotate=None, cache=None, return_weights=False):
+    def forward(self, x, mask, rotate=None, cache=None, return_weights=False, causal=False):
         x = self.input_layernorm(x)
         x = x + self.self_attn(x, mask, rotate=rotate)[0]
         return x + self.mlp(self.post_attention_layernorm(x)), None
