@@ -14,10 +14,12 @@ window.course = (() => {
   const pictures = (cell) => all(cell, ".jp-OutputArea img");
   const saysFailure = (output) => /^Error (displaying|creating) widget/.test(output.innerText);
 
-  // A view must have replaced its placeholder, a picture must have come or failed to.
+  // A view must have replaced its placeholder, a picture must have come, with room, or failed to.
   const isDrawn = (cell) =>
     !outputs(cell).some((output) => output.innerText.startsWith("Loading widget")) &&
-    pictures(cell).every((picture) => picture.complete);
+    pictures(cell).every(
+      (picture) => picture.complete && (picture.offsetHeight || !picture.naturalWidth),
+    );
 
   // Only a cell with outputs or formulas has anything to look at.
   const mayShow = ({ model }) =>
@@ -26,9 +28,14 @@ window.course = (() => {
   // What stands in a folded section is not on the page, and would be waited for forever.
   const unfold = () => window.jupyterapp.commands.execute("notebook:expand-all-headings");
 
+  // A heading that had not been drawn when everything was unfolded still folds what is below it.
   async function show(place) {
     await panel().content.scrollToItem(place);
-    while (!isDrawn(cells()[place])) await new Promise((done) => setTimeout(done, 50));
+    while (!isDrawn(cells()[place])) {
+      await new Promise((done) => setTimeout(done, 50));
+      if (cells()[place].isHidden) await unfold();
+      await panel().content.scrollToItem(place);
+    }
   }
 
   return {

@@ -31,6 +31,14 @@ def _load_jupyter_server_extension(server: Any) -> None:
     server.contents_manager.register_pre_save_hook(keep_static_forms)
 
 
+async def _start_jupyter_server_extension(server: Any) -> None:
+    """Ask again when all extensions are loaded: Jupytext's puts another object in charge of files.
+
+    To be asked twice by one object does no harm.
+    """
+    server.contents_manager.register_pre_save_hook(keep_static_forms)
+
+
 def drop_views(notebook: dict[str, Any]) -> None:
     """Take out of a notebook's outputs each live view that has a static form at its side."""
     for cell in notebook.get("cells", ()):

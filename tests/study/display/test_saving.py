@@ -47,7 +47,10 @@ def test_other_files_are_no_matter() -> None:
         assert model == before
 
 
-def test_a_server_that_reads_the_installed_setting_saves_without_views(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_server_that_reads_the_installed_setting_saves_without_views(
+    tmp_path: Path, replaced: bool
+) -> None:
     setting = Path(saving.__file__).with_name("llm-insides.json")
     wanted = json.loads(setting.read_text(encoding="utf-8"))["ServerApp"]["jpserver_extensions"]
     server = SimpleNamespace(contents_manager=AsyncLargeFileManager(root_dir=str(tmp_path)))
@@ -56,6 +59,9 @@ def test_a_server_that_reads_the_installed_setting_saves_without_views(tmp_path:
         assert manager.add_extension(name, enabled=enabled)
         (point,) = manager.extensions[name].extension_points.values()
         point.load(server)
+        if replaced:  # by an extension that is loaded later, as Jupytext does
+            server.contents_manager = AsyncLargeFileManager(root_dir=str(tmp_path))
+            asyncio.run(point.start(server))
     data = {WIDGET_VIEW: VIEW, "image/png": "iVBO", "text/plain": "explorer"}
     cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data)])
     model = {"type": "notebook", "content": nbformat.v4.new_notebook(cells=[cell])}
