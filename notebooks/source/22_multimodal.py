@@ -616,7 +616,7 @@ show(figures.gains(panels))
 recipe = measurements.stored()["runs"]["llava"][measurements.RECIPE].values()
 for measure in ("seen", "never seen"):
     right = [run[measure] for run in recipe]
-    print(f"the recipe, answers about pairs {measure}:", ", ".join(f"{share:.0%}" for share in right))
+    print(f"answers about pairs {measure}:", ", ".join(f"{share:.0%}" for share in right))
 about = {f"answers about pairs {name}": name for name in ("seen", "never seen")}
 show(figures.gains({title: measurements.gains("llava", name) for title, name in about.items()}))
 
