@@ -85,6 +85,23 @@ def _searching(what: str, index: str, peer: str, *about: str) -> Contest:
     return Contest(what, peer, "retrieval", "of the peer's speed", where, about=about)
 
 
+def _real(doing: str, measured: str, ours: str, peer: str) -> Contest:
+    where = {"measured": measured, "contestant": f"ours, {ours}", "peer": peer}
+    about = ("batch", "cached tokens", "tokens")
+    return Contest(
+        f"0.6 B on two threads, {doing}, {ours}", peer, "real_size", "times as fast", where,
+        about=about,
+    )  # fmt: skip
+
+
+REAL_PEERS = (  # ours, the peer, and whether prompts are compared too
+    ("float32", "transformers, float32", True),
+    ("float32, fused", "transformers, float32", True),
+    ("bfloat16", "transformers, bfloat16", True),
+    ("bfloat16", "llama.cpp, F16", True),
+    ("int8", "llama.cpp, Q8_0", False),
+    ("int4 group 64", "llama.cpp, Q8_0", False),
+)
 TRAINED = {"training, vocabulary 4096": "tokenizers"}
 CACHED = {"measured": "one token over a cache", "contestant": "ours, shared keys"}
 CONTESTS = (
@@ -168,6 +185,16 @@ CONTESTS = (
               f"transformers, {how}")
         for how in ("one answer at a time", "one group at a time", "one batch")
     ),
+    Contest(
+        "loading 0.6 B",
+        "from_pretrained",
+        "real_size",
+        "times ours",
+        {"measured": "loading", "contestant": "transformers"},
+        about=("type",),
+    ),
+    *(_real("one token", "decode", ours, peer) for ours, peer, _ in REAL_PEERS),
+    *(_real("a prompt", "prefill", ours, peer) for ours, peer, also in REAL_PEERS if also),
     *(
         Contest(
             f"serving many requests{how}",

@@ -34,6 +34,16 @@ TASKS: tuple[tuple[str, str, tuple[str, str]], ...] = (
         ("writing, fused and compiled", "transformers' generate"),
     ),
     (
+        "Write text with a model of 0.6 billion weights in bfloat16",
+        "transformers",
+        ("0.6 B on two threads, one token, bfloat16", "transformers, bfloat16"),
+    ),
+    (
+        "Write text with the same model",
+        "llama.cpp, in C++",
+        ("0.6 B on two threads, one token, bfloat16", "llama.cpp, F16"),
+    ),
+    (
         "Write eight answers to each of eight prompts",
         "transformers, all in one batch",
         ("64 answers to 8 prompts", "transformers' generate, one batch"),

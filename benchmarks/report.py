@@ -38,6 +38,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "rewards": (),
     "retrieval": (),
     "compression": (),
+    "real_size": (),  # with LLAMA_CPP_PYTHON set, beside llama.cpp too
     "serving": ("--clients",),
     "parallel": (),
 }
