@@ -54,7 +54,7 @@ def _about(event: Mapping[str, Any]) -> str:
             text = str(event["task"])
         case "reply":
             names = ", ".join(call["name"] for call in event["calls"])
-            text = f"calls {names}" if names else str(event["text"] or event["errors"])
+            text = f"calls {names}" if names else event["text"] or "; ".join(event["errors"])
         case "begun":
             text = f"{event['id']} begins"
         case "result":
@@ -146,7 +146,7 @@ def growth(base: int, per_turn: int, turns: int) -> Figure:
         name = f"{'with' if cached else 'without'} a prefix cache"
         ax.plot(numbers, read, color=colour, label=name)
     ax.set(xlabel="turns of the model", ylabel="tokens read in all")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.legend(fontsize=8, frameon=False)
     all_of, new = (tokens_read(base, per_turn, turns, cached) for cached in (False, True))

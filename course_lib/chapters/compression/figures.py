@@ -113,18 +113,18 @@ def _draw_grid(ax: Axes, bits: int, own: str, grid: Mapping[str, Any]) -> None:
     title(ax, f"{found:.2f} bits per byte, {grid['whole']:.2f} in float32")
 
 
-def named(ax: Axes, colours: Mapping[str, str], height: float) -> None:
+def named(ax: Axes, colours: Mapping[str, str], height: float, edge: float = 0.98) -> None:
     """Write what the colours mean into the axes; a legend takes several times as long to draw."""
     for place, (name, colour) in enumerate(colours.items()):
         ax.text(
-            0.98 - 0.17 * place, height, name, color=colour, fontsize=9, ha="right",
+            edge - 0.17 * place, height, name, color=colour, fontsize=9, ha="right",
             transform=ax.transAxes,
         )  # fmt: skip
 
 
 def gptq_steps(history: GptqHistory, done: int) -> Figure:
     """Draw the weights after some columns have been rounded, and the error of the outputs."""
-    margins = Margins(left=0.5, right=0.2, bottom=0.5, top=0.75, across=0.7)
+    margins = Margins(left=0.5, right=0.2, bottom=0.5, top=0.75, across=0.8)
     figure, (left, middle, right) = new_figure(
         11, 3.2, cols=3, margins=margins, width_ratios=[1, 1, 1.3]
     )
@@ -145,10 +145,10 @@ def gptq_steps(history: GptqHistory, done: int) -> Figure:
     right.plot(steps, history.nearest_errors, color=OKABE_ITO.orange)
     right.plot(steps, history.errors, color=OKABE_ITO.blue)
     right.plot([done], [history.errors[done]], "o", color=OKABE_ITO.vermillion)
-    right.set(xlabel="columns rounded", ylabel="squared error of the outputs", xticks=[0, 8, 16])
+    right.set(xlabel="columns rounded", ylabel="squared error of outputs", xticks=[0, 8, 16])
     right.locator_params(axis="y", nbins=3)
-    right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    named(right, {"Nearest": OKABE_ITO.orange, "GPTQ": OKABE_ITO.blue}, 0.05)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0, 1))
+    named(right, {"Nearest": OKABE_ITO.orange, "GPTQ": OKABE_ITO.blue}, 0.9, edge=0.4)
     title(right, f"error {history.errors[done]:.2%}, nearest {history.nearest_errors[done]:.2%}")
     return figure
 

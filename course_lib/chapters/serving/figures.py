@@ -41,7 +41,7 @@ def lanes(history: History, time: Number) -> Figure:
     left.set_ylim(len(history.arrivals) - 0.4, -0.6)
     shown = [Patch(color=OKABE_ITO.orange), Patch(color=OKABE_ITO.blue)]
     below = {"loc": "upper right", "bbox_to_anchor": (1.0, -0.07), "ncols": 2, "frameon": False}
-    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, **below)
+    left.legend(shown, ["reads its text", "generates"], fontsize=8, **below)
     title(left, _finding(history))
     _blocks(right, _holders(history, time))
     return figure
@@ -53,7 +53,8 @@ def _finding(history: History) -> str:
     lost = f"; {history.preemptions} lost its blocks" if history.preemptions else ""
     return (
         f"{history.tokens_per_second():.1f} tokens per second; first token after at most "
-        f"{first:.0f} s, then pauses of at most {pause:.1f} s{lost}"
+        f"{first:.0f}\N{NO-BREAK SPACE}s, then pauses of at most "
+        f"{pause:.1f}\N{NO-BREAK SPACE}s{lost}"
     )
 
 
@@ -109,6 +110,10 @@ def roofline(config: ModelConfig, device: Device, past: int, batch: int) -> Figu
         ax.minorticks_off()
     left.set_ylabel("tokens per second,\nall together (logarithmic)")
     right.set_ylabel("tokens per second,\neach (logarithmic)")
-    title(left, f"{batch} requests on {device.name}: at most {mine:,.0f} tokens per second")
-    title(right, f"each of them gets at most {mine / batch:,.0f}")
+    title(left, f"{batch} requests on {device.name}: at most {_rate(mine)} tokens per second")
+    title(right, f"each of them gets at most {_rate(mine / batch)}")
     return figure
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

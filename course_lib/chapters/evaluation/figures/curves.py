@@ -81,6 +81,7 @@ def z_growth(lines: Mapping[str, Sequence[Number]], limit: Number = 4.0) -> Figu
         ax.plot(range(2, len(line) + 2), [float(z) for z in line], color=colour, label=name)
     ax.axhline(float(limit), color=FAINT, linestyle=":", linewidth=1.2)
     ax.set(xlabel="tokens read", ylabel="z-score")
+    ax.set_ylim(top=max(ax.get_ylim()[1], 1.6 * float(limit)))  # room for the names
     ax.legend(frameon=False, fontsize=9, loc="upper left")
     ends = ", ".join(f"{name} {written(line[-1], '.1f')}" for name, line in lines.items())
     title(ax, f"z at the end: {ends}")
