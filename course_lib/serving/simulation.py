@@ -126,7 +126,8 @@ def _step(
     history.moments.append(Moment(clock, tuple(holders)))
     for chunk in plan.chunks:
         job = chunk.job
-        history.work.append(Work(job.number, clock, end, chunk.size, bool(job.new)))
+        decoding = bool(job.new) and chunk.size == 1  # after a preemption the text is read again
+        history.work.append(Work(job.number, clock, end, chunk.size, decoding))
         if chunk.gives_token:
             job.append(0)
             history.tokens[job.number].append(end)

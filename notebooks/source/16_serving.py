@@ -82,8 +82,9 @@ print("requests in it:", round(serving.little_concurrency(6, seconds), 1))
 
 # %% [markdown] id="build-it"
 # A server that can hold only 40 of them finishes fewer requests per second than arrive, so its queue grows for ever. To see how
-# many tokens per second a device can give, look at one step of decoding, as in [Counting parameters](09_parameter_counting.ipynb).
-# It generates one token for each of $B$ requests. All weights are read **once**, the cache of **each** request is read, and each request needs its own FLOPs:
+# many tokens per second a device can give, look at one step of decoding, as in
+# [Counting parameters](09_parameter_counting.ipynb). It generates one token for each of $B$ requests. All weights are read
+# **once**, the cache of **each** request is read, and each request needs its own FLOPs:
 #
 # $$\text{tokens per second} \le \frac{B}{\max\left(\dfrac{W + B \cdot K}{\text{bandwidth}},\ \dfrac{B \cdot F}{\text{peak}}\right)}$$
 #
@@ -229,10 +230,10 @@ reveal("serving.write")
 #
 # ### Build it
 #
-# One query per head reads the text of its request. `q` is (heads, D); `keys` and `values` are the whole cache, (blocks, size, heads,
-# D), with as many heads as `q`. `table` is a list of block numbers; `length` (at least 1) is the number of tokens in the cache,
-# the newest included. The table may have more places than tokens, even whole blocks. Scores are q·k / √D, softmax runs over the
-# `length` tokens, each head over its own keys. Return (heads, D).
+# One query per head reads the text of its request. `q` is (heads, D); `keys` and `values` are the whole cache, (blocks, size,
+# heads, D), with as many heads as `q`. `table` is a list of block numbers; `length` (at least 1) is the number of tokens in the
+# cache, the newest included. The table may have more places than tokens, even whole blocks. Scores are q·k / √D, softmax runs
+# over the `length` tokens, each head over its own keys. Return (heads, D).
 
 
 # %% id="serving.read"
@@ -407,9 +408,9 @@ reveal("serving.shares")
 #
 # ### Play with it
 #
-# Requests as lanes (a tick marks an arrival), and on the right the blocks that they hold at the moment of the grey line, numbered by
-# request. Compare the policies. Then change the budget (only `chunked` has one), and take blocks away: requests have to wait for
-# room. With 24 blocks and the policy `continuous`, one of them even loses its blocks and reads its text again.
+# Requests as lanes (a tick marks an arrival), and on the right the blocks that they hold at the moment of the grey line,
+# numbered by request. Compare the policies. Then change the budget (only `chunked` has one), and take blocks away: requests have
+# to wait for room. With 24 blocks and the policy `continuous`, one of them even loses its blocks and reads its text again.
 
 # %% id="explorers-serving-lanes"
 explorers.serving.lanes()
@@ -431,8 +432,8 @@ explorers.serving.lanes()
 # blocks are free. Serve the requests in order:
 #
 # - One that needs no block runs. One that needs a block takes a free one, and runs.
-# - If none is free, the last request that still has its blocks loses all of them, and they are free. It is preempted, and not served
-#   in this step. Repeat this until the request can take a block.
+# - If none is free, the last request that still has its blocks loses all of them, and they are free. It is preempted, and not
+#   served in this step. Repeat this until the request can take a block.
 # - If the last one is the request itself, it keeps its blocks and pauses.
 #
 # By hand: `held` is `[3, 2, 1]`, `needs` is `[1, 1, 0]`, and nothing is free. The third one loses its block to the first. For the
@@ -528,7 +529,7 @@ for tokens in (0, 4):
           "the same texts:", drafted == texts)  # fmt: skip
 
 # %% [markdown] id="8-output-with-a-form"
-# ## 8 · Output with a form
+# ## 8 · Structured output
 #
 # A program that reads the answer wants JSON, with certain fields. Asking politely helps; a mask makes it certain. A grammar
 # says which characters may come next. A token is allowed if the grammar can follow all its characters, and everything else gets
@@ -554,10 +555,10 @@ def allowed(tokens, state, moves):
 reveal("serving.allowed")
 
 # %% [markdown] id="json-nests-and-no-finite-list"
-# (`TokenTree` and `JsonMask` in `course_lib/serving/json_mask.py` walk all tokens at once, since many begin with the same characters.)
-# JSON nests, and no finite list of states can count open brackets. The library keeps a stack of what is still to come
-# (`json_grammar.py`), and makes the rules from a JSON Schema. The course model knows nothing about people. It can still fill in
-# the form:
+# (`TokenTree` and `JsonMask` in `course_lib/serving/json_mask.py` walk all tokens at once, since many begin with the same
+# characters.) JSON nests, and no finite list of states can count open brackets. The library keeps a stack of what is still to
+# come (`json_grammar.py`), and makes the rules from a JSON Schema. The course model knows nothing about people. It can still
+# fill in the form:
 
 # %% id="schema"
 schema = {
@@ -701,8 +702,8 @@ print(f"planning takes {planning / step:.1%} of a step of 16 requests")
 # ## 11 · Wrong claims, refuted
 #
 # **"Greedy decoding is deterministic."** The rule is; the numbers are not. Floating-point sums depend on their order, and the
-# order depends on how many rows a product has. Where the logits of two tokens are nearly equal, that can decide. The engine's own tests
-# compare texts in float64 for this reason.
+# order depends on how many rows a product has. Where the logits of two tokens are nearly equal, that can decide. The engine's
+# own tests compare texts in float64 for this reason.
 
 # %% tags=["nbval-ignore-output"] id="ids-torch-randint-2048-64-24"
 ids = torch.randint(2048, (64, 1), generator=seeded(0)).to(device)
@@ -744,8 +745,8 @@ print(
 # %% [markdown] id="recap"
 # ## Recap
 #
-# 1. Requests in the server = arrivals per second × seconds in it. Of the bytes and
-#    FLOPs of a step, a batch shares only the reading of the weights.
+# 1. Requests in the server = arrivals per second × seconds in it. Of the bytes and FLOPs of a step, a batch shares only the
+#    reading of the weights.
 # 2. A cache in blocks wastes less than a block per request; tables may share blocks as long as nobody writes into a shared one.
 # 3. A block may be reused only after exactly the same text, and the last token of a prompt always passes through the model.
 # 4. Requests join and leave between steps; those who generate come first, prompts fill the budget in chunks; whoever loses
@@ -780,6 +781,7 @@ print(f"computed again: {1000 * flops / card.peak_flops:.0f} ms,",
 # - Agrawal et al. 2024, *Taming throughput-latency tradeoff in LLM inference with Sarathi-Serve*, arXiv:2403.02310 (chunks).
 # - Zhong et al. 2024, *DistServe*, arXiv:2401.09670, and Patel et al. 2023, *Splitwise*, arXiv:2311.18677.
 # - Willard & Louf 2023, *Efficient guided generation for large language models*, arXiv:2307.09702.
-# - Leviathan, Kalman & Matias 2022, arXiv:2211.17192 (speculative decoding); Saxena 2023, *Prompt lookup decoding* (code on GitHub).
+# - Leviathan, Kalman & Matias 2022, arXiv:2211.17192 (speculative decoding); Saxena 2023, *Prompt lookup decoding* (code on
+#   GitHub).
 #
 # **Next:** fewer bits for each weight, which shorten every step that waits for memory.

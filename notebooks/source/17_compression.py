@@ -83,8 +83,8 @@ for name, kind in (("E4M3", torch.float8_e4m3fn), ("bfloat16", torch.bfloat16)):
 # bfloat16 agree on π is chance: float16 has eight times as many numbers there.) Our function follows from the definition of a
 # format; rounding of this kind is what a processor does when it casts.
 #
-# Below, each format is scaled so that its largest number is 1. The numbers of FP4, FP8 and NF4 (section 3) are densest around 0, where
-# most weights are. Move the number.
+# Below, each format is scaled so that its largest number is 1. The numbers of FP4, FP8 and NF4 (section 3) are densest around 0,
+# where most weights are. Move the number.
 
 # %% id="explorers-compression-formats"
 explorers.compression.formats()
@@ -92,8 +92,8 @@ explorers.compression.formats()
 # %% [markdown] id="2-integers-and-a-scale"
 # ## 2 · Integers and a scale
 #
-# Weights are small real numbers, integers are not. So each row of a matrix gets a **scale**: a weight is an integer times the scale.
-# With **absmax** the scale is chosen so that the largest magnitude gets the largest integer:
+# Weights are small real numbers, integers are not. So each row of a matrix gets a **scale**: a weight is an integer times the
+# scale. With **absmax** the scale is chosen so that the largest magnitude gets the largest integer:
 #
 # $$\text{scale} = \frac{\max_j |x_j|}{2^{b-1} - 1} \qquad c_j = \operatorname{round}(x_j / \text{scale}) \qquad x_j \approx c_j \cdot \text{scale}$$
 #
@@ -121,9 +121,9 @@ reveal("compression.absmax")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
-# Torch has the round trip as one function, meant for training. It multiplies by 1 / scale instead of dividing, so numbers that are almost
-# exactly between two codes may go the other way. The error in the last line is the length of the difference (the root of its sum of
-# squares), divided by the length of the original:
+# Torch has the round trip as one function, meant for training. It multiplies by 1 / scale instead of dividing, so numbers that
+# are almost exactly between two codes may go the other way. The error in the last line is the length of the difference (the root
+# of its sum of squares), divided by the length of the original:
 
 # %% id="codes-scale-compression-absmax-quantise-weight"
 codes, scale = compression.absmax_quantise(weight, 8)
@@ -139,8 +139,8 @@ print(f"error of the whole matrix: {compression.relative_error(weight, ours):.2%
 # %% [markdown] id="a-zero-point"
 # ### A zero point
 #
-# Absmax spends half of its codes on negative numbers. What is never negative, such as the output of a ReLU, uses half of them. A **zero
-# point** moves the range: codes from 0 to $2^b - 1$, and the code `zero` stands for 0. It is important that 0 is exactly
+# Absmax spends half of its codes on negative numbers. What is never negative, such as the output of a ReLU, uses half of them. A
+# **zero point** moves the range: codes from 0 to $2^b - 1$, and the code `zero` stands for 0. It is important that 0 is exactly
 # a code, since padding, ReLU and pruning make many zeros.
 #
 # $$\text{scale} = \frac{\text{high} - \text{low}}{2^b - 1} \qquad \text{zero} = \operatorname{round}(-\text{low} / \text{scale}) \qquad c = \operatorname{round}(x / \text{scale}) + \text{zero}$$
@@ -150,8 +150,8 @@ print(f"error of the whole matrix: {compression.relative_error(weight, ours):.2%
 # ### Build it
 #
 # `x` is (..., I) again. `low` is the smallest number of a row **or 0**, whichever is smaller; `high` is the largest **or 0**,
-# whichever is larger. The scale is 1 for a row of zeros. Codes are clamped to 0 … 2^bits − 1, and rounding is `torch.round`'s. Return
-# codes (..., I), scales (..., 1) and zero points (..., 1).
+# whichever is larger. The scale is 1 for a row of zeros. Codes are clamped to 0 … 2^bits − 1, and rounding is `torch.round`'s.
+# Return codes (..., I), scales (..., 1) and zero points (..., 1).
 
 
 # %% id="compression.zero_point"
@@ -165,7 +165,7 @@ def zero_point_quantise(x, bits):
 reveal("compression.zero_point")
 
 # %% id="positive-torch-rand-1-4096-generator"
-positive = torch.rand(1, 4096, generator=seeded(1)) + 0.5
+positive = torch.rand(1, 4096, generator=seeded(1)) + 0.5  # from 0.5 to 1.5
 symmetric = compression.dequantise(*compression.absmax_quantise(positive, 4))
 shifted = compression.dequantise(*compression.zero_point_quantise(positive, 4))
 print(f"absmax:     error {compression.relative_error(positive, symmetric):.2%}")
@@ -177,8 +177,8 @@ print(f"zero point: error {compression.relative_error(positive, shifted):.2%}")
 # > **Predict.** One weight of 163 840 becomes fifty times as large as the largest other one. All share one 8-bit scale. How
 # > many times larger does the error of the *others* become?
 #
-# `Scheme(bits, group)` says how a matrix is stored. `group` says which weights share a scale: the whole `"tensor"`, a `"channel"` (a row,
-# as above), or a number of neighbours in a row.
+# `Scheme(bits, group)` says how a matrix is stored. `group` says which weights share a scale: the whole `"tensor"`, a
+# `"channel"` (a row, as above), or a number of neighbours in a row.
 
 # %% id="outlier-weight-clone"
 outlier = weight.clone()
@@ -196,19 +196,19 @@ for group in ("tensor", "channel", 64):
     )
 
 # %% [markdown] id="build-it"
-# With one scale the others are hit by nearly the full factor of fifty. With a scale for each row, only one row of 640 is. A scale that
-# is shared by few weights limits the damage. That is the idea of **groups**: 64 neighbours of a row, or 32,
-# share a scale. Scales are stored too, so the price is
+# With one scale the others are hit by nearly the full factor of fifty. With a scale for each row, only one row of 640 is. A
+# scale that is shared by few weights limits the damage. That is the idea of **groups**: 64 neighbours of a row, or 32, share a
+# scale. Scales are stored too, so the price is
 #
 # $$\text{bits per weight} = b + \frac{\text{bits of a scale}}{\text{group}}$$
 #
-# By hand: 4-bit codes and a 16-bit scale for each 64 weights are 4 + 16/64 = 4.25 bits per weight; for each 32, 4.5. A zero point takes
-# another 8 bits.
+# By hand: 4-bit codes and a 16-bit scale for each 64 weights are 4 + 16/64 = 4.25 bits per weight; for each 32, 4.5. A zero
+# point takes another 8 bits.
 #
 # ### Build it
 #
-# Cut each row of `weight` (O, I) into groups of `group` neighbours; `group` divides I. Quantise each group by absmax to `bits` bits,
-# and return the weights (O, I) that the codes stand for: code · scale. A group of zeros stays zero.
+# Cut each row of `weight` (O, I) into groups of `group` neighbours; `group` divides I. Quantise each group by absmax to `bits`
+# bits, and return the weights (O, I) that the codes stand for: code · scale. A group of zeros stays zero.
 
 
 # %% id="compression.groups"
@@ -224,10 +224,10 @@ reveal("compression.groups")
 # %% [markdown] id="play-with-it"
 # ### Play with it
 #
-# On the left is a row of the course model with 256 weights, and the row after rounding. On the right is how many bits the **whole
-# model** needs for a byte of text if all its linear layers are rounded like this; grey lines are the other group sizes, and the top one
-# is one scale for each matrix. (Stored, on 4 000 characters of held-out text. Other cells use more or less text, so compare a number only
-# with the float32 number next to it.) Find the number of bits below which the group size matters.
+# On the left is a row of the course model with 256 weights, and the row after rounding. On the right is how many bits the
+# **whole model** needs for a byte of text if all its linear layers are rounded like this; grey lines are the other group sizes,
+# and the top one is one scale for each matrix. (Stored, on 4 000 characters of held-out text. Other cells use more or less text,
+# so compare a number only with the float32 number next to it.) Find the number of bits below which the group size matters.
 
 # %% id="explorers-compression-groups"
 explorers.compression.groups()
@@ -235,17 +235,18 @@ explorers.compression.groups()
 # %% [markdown] id="3-a-table-instead-of-steps"
 # ## 3 · A table instead of steps
 #
-# Weights are not spread evenly: most are near 0. **NF4** has sixteen numbers at the quantiles of a normal distribution, chosen so that each
-# is used about equally often. A block of 64 weights is divided by its largest magnitude; what is stored is the index of the nearest number.
+# Weights are not spread evenly: most are near 0. **NF4** has sixteen numbers at the quantiles of a normal distribution, chosen
+# so that each is used about equally often. A block of 64 weights is divided by its largest magnitude; what is stored is the
+# index of the nearest number.
 #
-# By hand, with the table (−1, −0.3, 0, 0.2, 1): the row (10, −4, 1.9) has the absmax 10. Divided, it is (1, −0.4, 0.19). The nearest
-# entries are 1, −0.3 and 0.2: the indices 4, 1, 3.
+# By hand, with the table (−1, −0.3, 0, 0.2, 1): the row (10, −4, 1.9) has the absmax 10. Divided, it is (1, −0.4, 0.19). The
+# nearest entries are 1, −0.3 and 0.2: the indices 4, 1, 3.
 #
 # ### Build it
 #
 # `x` is (..., I); `table` holds ascending numbers from −1 to 1. Divide each row by its absmax, the largest magnitude. Return the
-# **index** of the nearest entry for each number, in the shape of `x`, and the absmax (..., 1). A row of zeros has the absmax 0 and the
-# index of the entry nearest to 0. No number is exactly in the middle between two entries.
+# **index** of the nearest entry for each number, in the shape of `x`, and the absmax (..., 1). A row of zeros has the absmax 0
+# and the index of the entry nearest to 0. No number is exactly in the middle between two entries.
 
 
 # %% id="compression.table"
@@ -261,8 +262,9 @@ reveal("compression.table")
 # %% [markdown] id="checked-against-the-real-thing-2"
 # ### Checked against the real thing
 #
-# bitsandbytes is the library from which NF4 comes. It is not needed here: `pip install bitsandbytes gguf "llm-insides[export]"`, then
-# `python -m course_lib.chapters.compression.measurements references`, repeats this stored comparison. (The other rows come later.)
+# bitsandbytes is the library from which NF4 comes. It is not needed here: `pip install bitsandbytes gguf "llm-insides[export]"`,
+# then `python -m course_lib.chapters.compression.measurements references`, repeats this stored comparison. (The other rows come
+# later.)
 
 # %% id="for-row-in-measured-references"
 for row in measured["references"]:
@@ -277,14 +279,16 @@ for scheme in (Scheme(4, 64, "nf4"), Scheme(4, 64)):
     print(f"{scheme!s:14} {scheme.bits_per_weight(640, 256):.2f} bits, error {error:.2%}")
 
 # %% [markdown] id="4-a-whole-model-in-few"
-# Equally often would be 6.25 %. A block is divided by its largest weight, not by its standard deviation, and this moves most weights
-# towards the middle of the table; so the entries near 0 are used most. NF4 takes 4.5 bits, since its absmax is stored in 32 bits.
+# Equally often would be 6.25 %. A block is divided by its largest weight, not by its standard deviation, and this moves most
+# weights towards the middle of the table; so the entries near 0 are used most. NF4 takes 4.5 bits, since its absmax is stored in
+# 32 bits.
 #
 # ## 4 · A whole model in few bits
 #
-# Memory is counted in bytes, so two 4-bit codes share one, and eight 3-bit codes share three. Packed codes have no sign: 8
-# is added to 4-bit codes, and the first code of a pair is in the high half of its byte. `QuantisedLinear` keeps the packed codes and the
-# scales as buffers, and unpacks them in each forward pass. Norms stay as they are, and so does the embedding, unless it is asked for.
+# Memory is counted in bytes, so two 4-bit codes share one, and eight 3-bit codes share three. Packed codes have no sign: 8 is
+# added to 4-bit codes, and the first code of a pair is in the high half of its byte. `QuantisedLinear` keeps the packed codes
+# and the scales as buffers, and unpacks them in each forward pass. Norms stay as they are, and so does the embedding, unless it
+# is asked for.
 #
 # > **Predict.** 32 bits are 7.5 times 4.25. How many times smaller does the model become with all layers of its blocks packed?
 
@@ -319,9 +323,10 @@ print(repr(again.generate("import os\nimport", 6)))
 # %% [markdown] id="5-outliers-in-what-layers-read"
 # ## 5 · Outliers in what layers read
 #
-# So far only weights were integers. Hardware multiplies integers faster only if **both** sides are, so the inputs are rounded too, with
-# one scale for each token. In large models a few features of the residual stream are a hundred times larger than the rest (LLM.int8
-# found them from 6.7 billion parameters on). Every token has them, so every token's scale is too coarse for all other features.
+# So far only weights were integers. Hardware multiplies integers faster only if **both** sides are, so the inputs are rounded
+# too, with one scale for each token. In large models a few features of the residual stream are a hundred times larger than the
+# rest (LLM.int8 found them from 6.7 billion parameters on). Every token has them, so every token's scale is too coarse for all
+# other features.
 #
 # The course model is too small for that. We can plant an outlier: multiply one feature of each norm's output by 200, and divide the
 # weights that read it by 200. The function stays the **same**, up to rounding in float32.
@@ -336,18 +341,18 @@ most = statistics["model.layers.0.mlp.up_proj"].most
 print(f"largest input {most.max():.0f}, median of the features {most.median():.1f}")
 
 # %% [markdown] id="build-it-2"
-# **SmoothQuant** moves range from the inputs to the weights, feature by feature. Where inputs are divided by $s_j$ and column j of the
-# weights is multiplied by it, the product stays what it was:
+# **SmoothQuant** moves range from the inputs to the weights, feature by feature. Where inputs are divided by $s_j$ and column j
+# of the weights is multiplied by it, the product stays what it was:
 #
 # $$s_j = \frac{a_j^{\alpha}}{w_j^{1 - \alpha}} \qquad a_j = \max_n |x_{nj}| \qquad w_j = \max_o |w_{oj}|$$
 #
-# With α = 1/2 both sides end up with the same largest magnitude, $\sqrt{a_j w_j}$. By hand: inputs up to 16, weights up to 1: s = 4,
-# then both go up to 4. In a model the division costs nothing, since the norm before the layer has a weight for each feature.
+# With α = 1/2 both sides end up with the same largest magnitude, $\sqrt{a_j w_j}$. By hand: inputs up to 16, weights up to 1: s =
+# 4, then both go up to 4. In a model the division costs nothing, since the norm before the layer has a weight for each feature.
 #
 # ### Build it
 #
-# `x` (N, I) are inputs, `weight` (O, I) weights, `alpha` is from 0 to 1. Compute s for each feature, and 1 where $a_j$ or $w_j$ is 0.
-# Return the smoothed inputs `x / s` and the smoothed weights `weight · s`, as a pair.
+# `x` (N, I) are inputs, `weight` (O, I) weights, `alpha` is from 0 to 1. Compute s for each feature, and 1 where $a_j$ or $w_j$
+# is 0. Return the smoothed inputs `x / s` and the smoothed weights `weight · s`, as a pair.
 
 
 # %% id="compression.smooth"
@@ -375,8 +380,8 @@ for name, each in (("as it is", model), ("with outlier", planted), ("smoothed", 
 # %% [markdown] id="6-rounding-that-knows-what-a"
 # ## 6 · Rounding that knows what a layer reads
 #
-# The nearest code is best for each weight. But what counts is not the weights, it is the **output** of the layer. For inputs X (N, I),
-# weights W (O, I) and rounded weights Q the squared error is
+# The nearest code is best for each weight. But what counts is not the weights, it is the **output** of the layer. For inputs X
+# (N, I), weights W (O, I) and rounded weights Q the squared error is
 #
 # $$\lVert X (W - Q)^\top \rVert^2 = \operatorname{tr}\left((W - Q)\, X^\top X\, (W - Q)^\top\right)$$
 #
@@ -387,8 +392,8 @@ for name, each in (("as it is", model), ("with outlier", planted), ("smoothed", 
 #
 # ### GPTQ's column step
 #
-# Weight 2 should go **up** by 0.1. In general: fix column 0 at its rounded values q and choose the other columns so that the error is
-# smallest. Set the derivative to 0; the solution needs one row of $H = (X^\top X)^{-1}$:
+# Weight 2 should go **up** by 0.1. In general: fix column 0 at its rounded values q and choose the other columns so that the
+# error is smallest. Set the derivative to 0; the solution needs one row of $H = (X^\top X)^{-1}$:
 #
 # $$W_{:,j} \leftarrow W_{:,j} - \frac{w_0 - q}{H_{00}} \, H_{0j} \qquad j = 1, 2, \dots$$
 #
@@ -397,8 +402,8 @@ for name, each in (("as it is", model), ("with outlier", planted), ("smoothed", 
 #
 # ### Build it
 #
-# Column 0 of `weight` (O, I) has been replaced by `rounded` (O). `gram` (I, I) is $X^\top X$, positive definite. Return the **other**
-# columns (O, I − 1), corrected by the formula above.
+# Column 0 of `weight` (O, I) has been replaced by `rounded` (O). `gram` (I, I) is $X^\top X$, positive definite. Return the
+# **other** columns (O, I − 1), corrected by the formula above.
 
 
 # %% id="compression.gptq_step"
@@ -412,8 +417,8 @@ def column_step(weight, rounded, gram):
 reveal("compression.gptq_step")
 
 # %% [markdown] id="checked-against-the-real-thing-4"
-# The library computes it for all columns from one Cholesky factor (`course_lib/compression/gptq.py`), since inverting a matrix for each
-# column would take too long.
+# The library computes it for all columns from one Cholesky factor (`course_lib/compression/gptq.py`), since inverting a matrix
+# for each column would take too long.
 #
 # ### Checked against the real thing
 #
@@ -437,8 +442,9 @@ print("largest difference below 1e-5:", bool((found - left).abs().max() < 1e-5))
 # %% [markdown] id="play-with-it-2"
 # ### Play with it
 #
-# A layer of 8 outputs and 16 inputs. To the left of the black line columns are rounded. In the middle, see how the columns to the right
-# change although they are not rounded yet. On the right, the error of the outputs grows more slowly than that of plain rounding.
+# A layer of 8 outputs and 16 inputs. To the left of the black line columns are rounded. In the middle, see how the columns to
+# the right change although they are not rounded yet. On the right, the error of the outputs grows more slowly than that of plain
+# rounding.
 
 # %% id="explorers-compression-gptq"
 explorers.compression.gptq()
@@ -446,9 +452,9 @@ explorers.compression.gptq()
 # %% [markdown] id="awq"
 # ### AWQ
 #
-# **AWQ** corrects nothing. It multiplies columns with large inputs by $s_j > 1$ before rounding and divides the inputs by it: their error
-# becomes smaller, that of the others hardly larger. The scales are $(\text{mean}|x_j|)^\alpha$, and α is found by trying a grid. The errors
-# printed here are squared, as in the formula above, and divided by the squared length of the outputs:
+# **AWQ** corrects nothing. It multiplies columns with large inputs by $s_j > 1$ before rounding and divides the inputs by it:
+# their error becomes smaller, that of the others hardly larger. The scales are $(\text{mean}|x_j|)^\alpha$, and α is found by
+# trying a grid. The errors printed here are squared, as in the formula above, and divided by the squared length of the outputs:
 
 # %% id="statistics-compression-calibrate-model-ids"
 statistics = compression.calibrate(model, ids)
@@ -466,26 +472,28 @@ for method, error in zip(("nearest", "AWQ", "GPTQ"), errors, strict=True):
 # %% [markdown] id="all-methods-on-the-course-model"
 # ### All methods on the course model
 #
-# 64 pieces of training text for calibration, 10 000 characters of documentation that the model has never read for the measurement. The
-# last column is the speed of generating a token, in turns with float32: by one of torch's kernels where there is one, or unpacked
-# first (section 12). It depends on the scheme, not on how its codes were found. (All of it takes minutes, so it is stored:
-# `python -m course_lib.chapters.compression.measurements methods speeds` repeats it.)
+# The methods calibrate on 64 pieces of training text, and are measured on 10 000 characters of documentation that the model has
+# never read. `bits` counts the bits per weight, scales included; the number in brackets is the difference from float32. `speed`
+# says how many times as fast as float32 a token is generated, measured in turns: by one of torch's kernels where there is one,
+# or unpacked first (section 12). It depends on the scheme, not on how its codes were found. (All of it takes minutes, so it is
+# stored: `python -m course_lib.chapters.compression.measurements methods speeds` repeats it.)
 
 # %% id="for-row-in-measured-methods-rows"
+print(f"{'scheme':28} {'method':8} {'bits':>5}   {'bits per byte':14}  speed")
 for row in measured["methods"]["rows"]:
     speed = measured["speeds"][row["name"]]
     if "pruned" not in row["name"]:
-        print(f"{row['name']:28} {row['method']:8} {row['bits per weight']:6.2f} bits per weight "
-              f"{row['bits per byte']:.3f} ({row['more']:+.3f}) "
-              f"{speed['times as fast']:.2f} times as fast, {speed['how']}")  # fmt: skip
+        print(f"{row['name']:28} {row['method']:8} {row['bits per weight']:5.2f}   "
+              f"{row['bits per byte']:.3f} ({row['more']:+.3f})  "
+              f"{speed['times as fast']:5.2f}, {speed['how']}")  # fmt: skip
 
 # %% [markdown] id="eight-bits-lose-nothing-at-four"
-# Eight bits lose nothing. At four bits, groups of 64 gain about as much as GPTQ does. Three bits tell the methods
-# apart: GPTQ halves the loss. AWQ gains little here, and nothing in 4-bit groups, since a small model has hardly any features that are
+# Eight bits lose nothing. At four bits, groups of 64 gain about as much as GPTQ does. Three bits tell the methods apart: GPTQ
+# halves the loss. AWQ gains little here, and nothing in 4-bit groups, since a small model has hardly any features that are
 # always large. Two bits need another idea (section 9).
 #
-# NF4 had the smaller error of the weights in section 3, and yet it loses more here than int4 in groups of 64. The error of the weights
-# does not tell what is lost, and on one text of this length differences of a few thousandths mean little.
+# NF4 had the smaller error of the weights in section 3, and yet it loses more here than int4 in groups of 64. The error of the
+# weights does not tell what is lost, and on one text of this length differences of a few thousandths mean little.
 #
 # A method is on the **front** if no other one is as small, as good and as fast at once, and better in one of the three. Size and
 # quality are the axes, and the area of a dot is its speed. (A loss below 0.0003 is drawn at 0.0003. The dots at 9 and 12 bits are
@@ -508,9 +516,9 @@ show(figures.layer_bars(measured["layers"]))
 #
 # ## 7 · The cache in few bits
 #
-# With long texts and many users the KV cache is larger than the model ([Serving](16_serving.ipynb)). Each key and value of a head is a row;
-# it gets a scale of its own and is rounded when it is written. Later tokens read the rounded ones. Here the model reads 200 tokens of held-out
-# text through such caches; eight bits change nothing that can be seen, and two are too few:
+# With long texts and many users the KV cache is larger than the model ([Serving](16_serving.ipynb)). Each key and value of a
+# head is a row; it gets a scale of its own and is rounded when it is written. Later tokens read the rounded ones. Here the model
+# reads 200 tokens of held-out text through such caches; eight bits change nothing that can be seen, and two are too few:
 
 # %% id="text-ids-torch-tensor-stored-held"
 from course_lib.generation import Reader, generate
@@ -563,8 +571,8 @@ for bits in (32, 8, 4):
 #
 # ### Build it
 #
-# `weight` is (O, I), `x` (N, I) are the inputs of N tokens, `sparsity` is from 0 to below 1. In each **row** the int(sparsity · I) lowest
-# scores go; of equal ones, the one further left goes first. Return booleans (O, I), True for what stays.
+# `weight` is (O, I), `x` (N, I) are the inputs of N tokens, `sparsity` is from 0 to below 1. In each **row** the int(sparsity ·
+# I) lowest scores go; of equal ones, the one further left goes first. Return booleans (O, I), True for what stays.
 
 
 # %% id="compression.wanda"
@@ -580,9 +588,9 @@ reveal("compression.wanda")
 # %% [markdown] id="two-of-every-four"
 # ### Two of every four
 #
-# Zeros at random places save no time: the hardware would have to look for them. Nvidia's sparse tensor cores take one pattern, **2:4**:
-# in every four neighbours of a row, two are zero. What is stored are the two others, and 2 bits each for their places. In 16 bits that is
-# (16 + 2) · 2 / 4 = 9 bits per weight.
+# Zeros at random places save no time: the hardware would have to look for them. Nvidia's sparse tensor cores take one pattern,
+# **2:4**: in every four neighbours of a row, two are zero. What is stored are the two others, and 2 bits each for their places.
+# In 16 bits that is (16 + 2) · 2 / 4 = 9 bits per weight.
 #
 # ### Build it
 #
@@ -608,7 +616,8 @@ print("zeros:", f"{(~mask).float().mean():.0%}", "- bits per weight:", bits / we
 print("back again:", torch.equal(compression.expand_two_four(values, places), weight * mask))
 
 # %% [markdown] id="sparsegpt-does-for-pruning-what-gptq"
-# **SparseGPT** does for pruning what GPTQ does for rounding: the columns that follow make up for what is removed. On the course model:
+# **SparseGPT** does for pruning what GPTQ does for rounding: the columns that follow make up for what is removed. On the course
+# model:
 
 # %% id="for-row-in-measured-methods-rows-2"
 for row in measured["methods"]["rows"]:
@@ -623,7 +632,8 @@ for row in measured["methods"]["rows"]:
 #
 # ### Low rank
 #
-# A third way: two thin matrices for one, by the singular values. It pays only below the rank where both together have fewer numbers:
+# A third way: two thin matrices for one, by the singular values. It pays only below the rank where both together have fewer
+# numbers:
 
 # %% id="gram-statistics-model-layers-1-mlp"
 gram = statistics["model.layers.1.mlp.up_proj"].gram
@@ -654,13 +664,13 @@ for bits in (4, 3):
 #
 # $$y = s \cdot \operatorname{clamp}(\operatorname{round}(x / s), -m, m) \qquad \frac{\partial y}{\partial x} := \begin{cases} 1 & |\operatorname{round}(x / s)| \le m \\ 0 & \text{otherwise} \end{cases}$$
 #
-# By hand, with s = 0.5 and 3 bits (m = 3): 0.6 becomes 0.5 with the gradient 1; 9 becomes 1.5 with the gradient 0; 1.6 is 3.2 steps, rounded
-# to 3, so the gradient is 1.
+# By hand, with s = 0.5 and 3 bits (m = 3): 0.6 becomes 0.5 with the gradient 1; 9 becomes 1.5 with the gradient 0; 1.6 is 3.2
+# steps, rounded to 3, so the gradient is 1.
 #
 # ### Build it
 #
-# `x` has any shape, `scale` is a positive number, m = 2^(bits − 1) − 1. Return y as above. The gradient is checked too: the check takes that of
-# the sum of all results, weighted by 1, 2, 3, …
+# `x` has any shape, `scale` is a positive number, m = 2^(bits − 1) − 1. Return y as above. The gradient is checked too: the
+# check takes that of the sum of all results, weighted by 1, 2, 3, …
 
 
 # %% id="compression.straight"
@@ -701,8 +711,8 @@ print(f"as many steps without rounding: {rounding['not rounded']:.2f}")
 # %% [markdown] id="10-a-small-model-learns-from"
 # ## 10 · A small model learns from a large one
 #
-# **Distillation** trains a smaller model, the student, on what a larger one says. A text tells which token came next. A teacher also tells
-# which others could have come, and how likely they are. That is more to learn from each token.
+# **Distillation** trains a smaller model, the student, on what a larger one says. A text tells which token came next. A teacher
+# also tells which others could have come, and how likely they are. That is more to learn from each token.
 #
 # $$\text{loss} = T^2 \cdot \operatorname{mean}\ \mathrm{KL}\left(\operatorname{softmax}(\text{teacher} / T)\ \middle\|\ \operatorname{softmax}(\text{student} / T)\right)$$
 #
@@ -714,9 +724,9 @@ print(f"as many steps without rounding: {rounding['not rounded']:.2f}")
 #
 # ### Build it
 #
-# `student` and `teacher` are logits (..., V) of the same shape, `temperature` is positive. Return $T^2$ times the mean over **all positions** of
-# the forward KL divergence of the softened distributions, a tensor of one number, in nats. No gradient flows into the teacher. The
-# gradient is checked too.
+# `student` and `teacher` are logits (..., V) of the same shape, `temperature` is positive. Return $T^2$ times the mean over
+# **all positions** of the forward KL divergence of the softened distributions, a tensor of one number, in nats. No gradient
+# flows into the teacher. The gradient is checked too.
 
 
 # %% id="compression.distil"
@@ -768,15 +778,15 @@ for record in stored.student_log():
           f"divergence {record['divergence']:.2f}")  # fmt: skip
 
 # %% [markdown] id="11-to-other-programs"
-# The comparison of the picture is at equal **steps**. A teacher must read every batch too, which costs time; where that matters, what it says is stored
-# once and used many times.
+# The comparison in the picture is at equal **steps**. A teacher must read every batch too, which costs time; where that matters,
+# what it says is stored once and used many times.
 #
 # ## 11 · To other programs
 #
-# Two formats matter outside of PyTorch. **GGUF** is what llama.cpp reads. Its blocks of 32 weights hold a float16 scale and the codes side by
-# side: `Q8_0` in 34 bytes, `Q4_0` in 18. In `Q4_0` a weight is (code − 8) · scale, and the scale has a sign, so that the weight of the
-# largest magnitude always gets the code 0. Code j is in the low half of its byte and code j + 16 in the high half: below, the scale is the
-# bytes 0 and 60 (1 in float16), and 192 holds the codes 0 and 12:
+# Two formats matter outside of PyTorch. **GGUF** is what llama.cpp reads. Its blocks of 32 weights hold a float16 scale and the
+# codes side by side: `Q8_0` in 34 bytes, `Q4_0` in 18. In `Q4_0` a weight is (code − 8) · scale, and the scale has a sign, so
+# that the weight of the largest magnitude always gets the code 0. Code j is in the low half of its byte and code j + 16 in the
+# high half: below, the scale is the bytes 0 and 60 (1 in float16), and 192 holds the codes 0 and 12:
 
 # %% id="block-torch-zeros-32"
 block = torch.zeros(32)
@@ -790,15 +800,15 @@ for kind in ("Q8_0", "Q4_0"):
     print(f"{kind}: {8 * {'Q8_0': 34, 'Q4_0': 18}[kind] / 32} bits per weight, error {error:.2%}")
 
 # %% [markdown] id="12-what-it-costs-and-what"
-# **ONNX** describes a model as a graph of plain operations, without any Python. `course_lib/compression/onnx_graph.py` writes the decoder
-# node by node, with the cache as inputs and outputs: the kinds of operations in it are few. If onnx is installed, its function
-# `export_onnx` writes the file; with onnxruntime, its class `OnnxDecoder` runs it. The stored comparisons of section 3 show that both
-# formats agree with the packages that define them: bytes with `gguf`, logits with `onnxruntime`.
+# **ONNX** describes a model as a graph of plain operations, without any Python. `course_lib/compression/onnx_graph.py` writes
+# the decoder node by node, with the cache as inputs and outputs: the kinds of operations in it are few. If onnx is installed,
+# its function `export_onnx` writes the file; with onnxruntime, its class `OnnxDecoder` runs it. The stored comparisons of
+# section 3 show that both formats agree with the packages that define them: bytes with `gguf`, logits with `onnxruntime`.
 #
 # ## 12 · What it costs, and what is faster
 #
-# Decoding reads every weight once per token, so at best a quarter of the bytes takes a quarter of the time. Whether it does depends on a
-# kernel that unpacks **while** it multiplies. Ours unpacks first, writes the matrix to memory, and then multiplies:
+# Decoding reads every weight once per token, so at best a quarter of the bytes takes a quarter of the time. Whether it does
+# depends on a kernel that unpacks **while** it multiplies. Ours unpacks first, writes the matrix to memory, and then multiplies:
 
 
 # %% id="seconds-of"
@@ -824,9 +834,9 @@ print(f"float32: {large.weight.nbytes / base / 1e9:.0f} GB of weights per second
 print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
 
 # %% [markdown] id="kernels-for-cpus-do-it"
-# Kernels for CPUs do it at once. Torch has a few, which take inputs in bfloat16. Where there is a C compiler, the library compiles its
-# own, `course_lib/model/products.c`: it loads eight words of 32 bits at a time, with eight codes of 4 bits in each, and shifts them into
-# place in registers. Both read the same codes:
+# Kernels for CPUs do it at once. Torch has a few, which take inputs in bfloat16. Where there is a C compiler, the library
+# compiles its own, `course_lib/model/products.c`: it loads eight words of 32 bits at a time, with eight codes of 4 bits in each,
+# and shifts them into place in registers. Both read the same codes:
 
 # %% tags=["nbval-ignore-output"] id="for-compiled-in-false-true"
 same_codes = compression.QuantisedLinear(compression.quantise(large.weight.cpu(), Scheme(4, 64)))
@@ -837,65 +847,72 @@ for compiled in (False, True):
     print(f"{name}: {kernel.nbytes / seconds / 1e9:.1f} GB of packed weights per second")
 
 # %% [markdown] id="torch-has-a-few-kernels-for"
-# `compression.use_cpu_kernels` gives a kernel to every layer of a packed model: a compiled one where it can be compiled, torch's with
-# `compiled=False`. `benchmarks/compression.py` measures one token through one layer, with matrices in turn so that none of them stays in the cache;
-# times are ratios to float32 within the same rounds, and errors are measured too, since a wrong layout is fast and wrong. In each
-# round plain reading of memory is timed as well. The **bandwidth** column is what fraction of that speed a product reaches:
+# `compression.use_cpu_kernels` gives a kernel to every layer of a packed model: a compiled one where it can be compiled, torch's
+# with `compiled=False`. `benchmarks/compression.py` measures one token through one layer, for several matrices in turn, so that
+# none of them stays in the processor's cache. `speed` and `bytes` are relative to float32 in the same rounds; errors are
+# measured too, since a kernel that reads the codes in the wrong order is fast and wrong. In each round plain reading of memory
+# is timed as well, and `bandwidth` is the fraction of its speed that a product reaches:
 
 # %% id="speed-stored-benchmark-compression-cpu"
 from course_lib.study.exhibits.stored_benchmarks import stored_benchmark, taken_on
 
 speed = stored_benchmark("compression", "cpu")
 print(taken_on(speed))
+print(f"{'shape':12} {'product':42} {'speed':>5} {'bytes':>5} {'bandwidth':>9} {'error':>5}")
 for row in (row for row in speed["rows"] if row["measured"] == "one layer"):
-    print(f"{row['shape']:12} {row['contestant']:42} {row['times as fast']:5.2f} times as fast, "
-          f"{row['bytes']:.2f} of the bytes, {row['of the bandwidth']:4.0%} of the bandwidth, "
-          f"error {row['error']:.3f}")  # fmt: skip
+    print(f"{row['shape']:12} {row['contestant']:42} {row['times as fast']:5.2f} "
+          f"{row['bytes']:5.2f} {row['of the bandwidth']:9.0%} {row['error']:5.3f}")  # fmt: skip
 
 # %% [markdown] id="a-whole-decode-step"
 # ### A whole token
 #
-# > **Predict.** A model of 0.6 billion weights generates a token. Its int4 form reads a seventh of the bytes. How many times as fast is it?
+# > **Predict.** A model of 0.6 billion weights generates a token. Its int4 form reads a seventh of the bytes. How many times as
+# > fast is it?
 #
 # The same for whole models: a token after 16 others, everything included. The weights of the two larger shapes are random, since
-# speed does not depend on what they are (their errors mean little: random layers pass on more of an error than trained ones):
+# speed does not depend on what they are. `GB/s` says how fast the weights are read, and `memory` how fast plain reading was in the
+# same rounds:
 
 # %% id="for-row-in-speed-rows-decode"
+print(f"{'shape':12} {'weights':30} {'ms':>6} {'speed':>5} {'bytes':>5} {'GB/s':>5} {'memory':>6}")
 for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
-    print(f"{row['shape']:12} {row['contestant']:30} {row['milliseconds']:6.1f} ms, "
-          f"{row['times as fast']:.2f} times as fast, {row['bytes']:.2f} of the bytes, "
-          f"{row['GB per second']:4.1f} GB per second of {row['memory read, GB per second']:.0f}")  # fmt: skip
+    print(f"{row['shape']:12} {row['contestant']:30} {row['milliseconds']:6.1f} "
+          f"{row['times as fast']:5.2f} {row['bytes']:5.2f} {row['GB per second']:5.1f} "
+          f"{row['memory read, GB per second']:6.0f}")  # fmt: skip
 
 # %% [markdown] id="other-programs-on-the-same-model"
-# Little is gained by torch's kernels. In the course model nothing is: it is so small that hundreds of short operations take the time, and fewer bytes make
-# none of them shorter. In the largest one float32 spends most of its time waiting for memory, so bytes count. But bfloat16 has half of
-# them and hardly any gain: the processor of this table cannot multiply bfloat16, so each weight is converted first, and
-# **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could deliver; it is busy unpacking. That is no
-# law of nature: the same processor converts fast enough if the conversion is two instructions for eight numbers. Rows named *compiled*
-# are those of the kernels that do so, and in the largest model their int8 and int4 are the fastest of all.
+# Little is gained by torch's kernels. In the course model nothing is: it is so small that hundreds of short operations take the
+# time, and fewer bytes make none of them shorter. In the largest one float32 spends most of its time waiting for memory, so
+# bytes count. But bfloat16 has half of them and hardly any gain: the processor of this table cannot multiply bfloat16, so each
+# weight is converted first, and **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could
+# deliver; it is busy unpacking. That is no law of nature: the same processor converts fast enough if the conversion is two
+# instructions for eight numbers. Rows named *compiled* are those of the kernels that do so, and in the largest model their int8
+# and int4 are the fastest of all.
 #
 # ### Other programs on the same model
 #
-# `transformers` loads models in few bits through other packages. `benchmarks/quantised_peers.py` does that with the course model, in an
-# environment of its own. All round the blocks' layers only and compute in bfloat16. A time is beside the same program's bfloat16:
+# `transformers` loads models in few bits through other packages. `benchmarks/quantised_peers.py` does that with the course
+# model, in an environment of its own. All round the blocks' layers only and compute in bfloat16. `speed` is relative to the same
+# package's bfloat16:
 
 # %% id="peers-stored-benchmark-compression-peers"
+print(f"{'package':15} {'version':7} {'scheme':30} {'MB':>4} {'bits per byte':>13} {'ms':>5} speed")
 for row in stored_benchmark("compression", "peers")["rows"]:
-    print(f"{row['package']:15} {row['version']:7} {row['scheme']:30} {row['megabytes']:5.2f} MB "
-          f"{row['bits per byte']:.3f} bits per byte {row['milliseconds']:5.1f} ms "
-          f"{row['times as fast as bfloat16']:4.2f} times as fast")  # fmt: skip
+    print(f"{row['package']:15} {row['version']:7} {row['scheme']:30} {row['megabytes']:4.2f} "
+          f"{row['bits per byte']:13.3f} {row['milliseconds']:5.1f} "
+          f"{row['times as fast as bfloat16']:5.2f}")  # fmt: skip
 
 # %% [markdown] id="13-wrong-claims-refuted"
-# With the same number of bits all agree about the quality, within a few thousandths. The other packages are all slower than their own
-# bfloat16 in this table: they are made for GPUs first, and in layers this small the way to a kernel takes longer than the product. In the form that
-# runs on a CPU, torchao keeps each 4-bit code in a byte, so its file is as large as with 8 bits. That a format is small says nothing
-# about its speed.
+# With the same number of bits all agree about the quality, within a few thousandths. The other packages are all slower than
+# their own bfloat16 in this table: they are made for GPUs first, and in layers this small the way to a kernel takes longer than
+# the product. In the form that runs on a CPU, torchao keeps each 4-bit code in a byte, so its file is as large as with 8 bits.
+# That a format is small says nothing about its speed.
 #
-# Back to the layers: the bytes shrink two to seven times and the time never as much, since starting a kernel, converting numbers and
-# summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then multiply" is
-# slower in any case. In the largest shape the quickest one rounds the **inputs** too (fbgemm): it multiplies integers by integers,
-# so no weight is converted, and pays with a larger error. On a GPU, kernels made for this can come close to four times for 4-bit weights
-# against 16-bit ones (Marlin, see Papers).
+# Back to the layers: the bytes shrink two to seven times and the time never as much, since starting a kernel, converting numbers
+# and summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then
+# multiply" is slower in any case. In the largest shape the quickest one rounds the **inputs** too (fbgemm): it multiplies
+# integers by integers, so no weight is converted, and pays with a larger error. On a GPU, kernels made for this can come close
+# to four times for 4-bit weights against 16-bit ones (Marlin, see Papers).
 #
 # ## 13 · Wrong claims, refuted
 #
@@ -926,9 +943,9 @@ for scheme in (
     print(f"{scheme!s:26} {scheme.bits_per_weight(640, 256):.2f} bits per weight")
 
 # %% [markdown] id="one-int8-scale-is-enough-for"
-# **"One int8 scale is enough for a matrix."** One outlier costs all others their precision; section 2 showed how much. Here it is in bits
-# per byte. One row of each up projection is multiplied by 100 and the column of the down projection that reads it is divided by 100, so the
-# function is the same, and each up projection has a large row:
+# **"One int8 scale is enough for a matrix."** One outlier costs all others their precision; section 2 showed how much. Here it
+# is in bits per byte. One row of each up projection is multiplied by 100 and the column of the down projection that reads it is
+# divided by 100, so the function is the same, and each up projection has a large row:
 
 # %% id="broken-copy-deepcopy-model"
 broken = copy.deepcopy(model)
@@ -959,8 +976,8 @@ print(f"{pruned / dense:.2f} times as long")
 # 1. A weight becomes a small integer or an index, and a scale. The largest weight decides the error of all that share its scale, so
 #    groups help, and cost bits.
 # 2. Eight bits cost nothing, four nearly nothing; below that it matters how one rounds.
-# 3. What counts is the output. SmoothQuant moves range from inputs to weights, AWQ protects columns with large inputs, GPTQ lets later
-#    columns correct earlier ones.
+# 3. What counts is the output. SmoothQuant moves range from inputs to weights, AWQ protects columns with large inputs, GPTQ lets
+#    later columns correct earlier ones.
 # 4. Two bits need training through rounding. Zeros save time only in patterns that hardware knows. A student learns more from a
 #    teacher's distribution than from the text alone.
 # 5. Fewer bytes are certain; less time takes a kernel that unpacks while it multiplies. Measure both, and the errors.
@@ -983,12 +1000,15 @@ print("largest difference below 0.001:", bool(gap < 1e-3))
 
 # %% [markdown] id="papers"
 # ### Papers
-# - Jacob et al. 2018, *Quantization and training of neural networks for efficient integer-arithmetic-only inference*, arXiv:1712.05877.
+# - Jacob et al. 2018, *Quantization and training of neural networks for efficient integer-arithmetic-only inference*,
+#   arXiv:1712.05877.
 # - Micikevicius et al. 2022, *FP8 formats for deep learning*, arXiv:2209.05433.
 # - Dettmers et al. 2022, *LLM.int8()*, arXiv:2208.07339; Dettmers et al. 2023, *QLoRA*, arXiv:2305.14314 (NF4).
-# - Xiao et al. 2022, *SmoothQuant*, arXiv:2211.10438. Frantar et al. 2022, *GPTQ*, arXiv:2210.17323. Lin et al. 2023, *AWQ*, arXiv:2306.00978.
+# - Xiao et al. 2022, *SmoothQuant*, arXiv:2211.10438. Frantar et al. 2022, *GPTQ*, arXiv:2210.17323. Lin et al. 2023, *AWQ*,
+#   arXiv:2306.00978.
 # - Liu et al. 2024, *KIVI*, arXiv:2402.02750 (the cache).
-# - Sun et al. 2023, *Wanda*, arXiv:2306.11695. Frantar & Alistarh 2023, *SparseGPT*, arXiv:2301.00774. Mishra et al. 2021, arXiv:2104.08378 (2:4).
+# - Sun et al. 2023, *Wanda*, arXiv:2306.11695. Frantar & Alistarh 2023, *SparseGPT*, arXiv:2301.00774. Mishra et al. 2021,
+#   arXiv:2104.08378 (2:4).
 # - Frantar et al. 2024, *MARLIN*, arXiv:2408.11743 (a 4-bit kernel for GPUs).
 # - Bengio et al. 2013, arXiv:1308.3432 (straight-through). Hinton et al. 2015, arXiv:1503.02531 (distillation).
 #

@@ -317,11 +317,12 @@ print("equal to one process, and buckets:", run_ranks(data_parallel, 3))
 #
 # ### Build it
 #
-# A step of SGD with momentum, where the momentum is sharded. `parameters` (P,) is one row, the same on all ranks; `gradient` (P,)
-# is the rank's own; `rate` and `beta` are numbers. The row is padded with zeros at the end to n·S numbers, where S is P/n rounded
-# up. Rank r's shard has the places r·S to (r + 1)·S − 1; `momentum` (S,) is that of its shard. With g the **mean** of the
-# gradients over the ranks, `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's new
-# momentum (S,)).
+# A step of SGD with momentum, where the momentum is sharded. `parameters` (P,) is one row, the same on all ranks; `gradient`
+# (P,) is the rank's own; `rate` and `beta` are numbers. The row is padded with zeros at the end to n·S numbers, where S is P/n
+# rounded up. Rank r's shard has the places r·S to (r + 1)·S − 1; `momentum` (S,) is that of its shard. With g the **mean** of
+# the gradients over the ranks, `m = beta * m + g` and `p = p - rate * m`. Return the pair (all new parameters (P,), this rank's
+# new momentum (S,)).
+#
 # `comm.reduce_scatter(chunks)` takes a list of n tensors and returns the sum of chunk r; `comm.all_gather(x)` returns the list of
 # all ranks' tensors. Do not change the inputs. There may be more ranks than numbers. Make the padding where the parameters are
 # (`parameters.new_zeros(k)` makes k zeros there), so that the function also runs on a GPU.
@@ -755,9 +756,9 @@ print(f"one H100 at 55 % of its peak takes {years:.0f} years")
 # ### Build it
 #
 # Which stage is that? A model of `parameters` parameters is trained on `devices` devices with `memory` bytes each. A parameter
-# takes 2 bytes, its gradient 2, its optimizer state 12, sharded as in the table of section 4. In every stage, each device also needs
-# `activations` bytes, which are not sharded. Return the smallest stage, 0 to 3, whose bytes are at most `memory`, or `None` if
-# none fits. Do not round: fractions of bytes count.
+# takes 2 bytes, its gradient 2, its optimizer state 12, sharded as in the table of section 4. In every stage, each device also
+# needs `activations` bytes, which are not sharded. Return the smallest stage, 0 to 3, whose bytes are at most `memory`, or
+# `None` if none fits. Do not round: fractions of bytes count.
 
 
 # %% id="parallel.stage"
@@ -788,8 +789,9 @@ for each in best[:3]:
 # %% [markdown] id="play-with-it-4"
 # ### Play with it
 #
-# Four models on 8 to 4,096 H100, always with 4,096 sequences of 4,096 tokens in a step. On few devices memory decides, on many the
-# network and the bubble do. From which number on is it no longer worth adding devices?
+# Four models on 8 to 4,096 H100, always with 4,096 sequences of 4,096 tokens in a step. A bar is the time of a step: computing,
+# the pipeline's bubble, and the messages of each kind of parallelism. On few devices memory decides, on many the network and the
+# bubble do. From which number on is it no longer worth adding devices?
 
 # %% id="explorers-parallel-planner"
 explorers.parallel.planner()

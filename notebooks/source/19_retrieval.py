@@ -132,11 +132,10 @@ for hit in retrieval.search("how do I wrap a long line of text?", 3):
 # $$\text{score}(q, d) = \sum_{w \in q} \ln\left(1 + \frac{N - \text{df} + \frac12}{\text{df} + \frac12}\right) \cdot
 # \frac{\text{tf}}{\text{tf} + k_1 \left(1 - b + b \, |d| / \overline{|d|}\right)}$$
 #
-# $q$ is the question and $d$ the text. $N$ is the number of texts, df (*document frequency*) how many of them have the word,
-# tf (*term frequency*) how often this text has it; $|d|$ is its number of words, $\overline{|d|}$ the mean of that over all
-# texts. The logarithm is the idf, the *inverse document frequency*.
-# By hand, with $b = 0$ and $k_1 = 1$: one occurrence gives ½ of the idf, three give ¾, and no number of occurrences gives
-# more than all of it.
+# $q$ is the question and $d$ the text. $N$ is the number of texts, df (*document frequency*) how many of them have the word, tf
+# (*term frequency*) how often this text has it; $|d|$ is its number of words, $\overline{|d|}$ the mean of that over all texts.
+# The logarithm is the idf, the *inverse document frequency*. By hand, with $b = 0$ and $k_1 = 1$: one occurrence gives ½ of the
+# idf, three give ¾, and no number of occurrences gives more than all of it.
 #
 # ### Build it
 #
@@ -317,8 +316,7 @@ reveal("retrieval.info_nce")
 #
 # `course train --recipe documentation-encoder` trains a small encoder on pairs from the standard library. It has no
 # layers: a token's vector is the sum of the embeddings of its piece and of its place, normalised, and there is no
-# attention. (After two minutes of training on one core, with one seed, it was ahead of an encoder with a layer of
-# attention.) A piece of the training, live, with a small vocabulary and a few dozen pairs:
+# attention. That keeps its training short. A piece of it, live, with a small vocabulary and a few dozen pairs:
 
 # %% id="pairs"
 from course_lib.device import seeded_draws
@@ -342,8 +340,9 @@ losses = [training.step().loss for _ in range(40)]
 print("the loss fell by half:", sum(losses[-5:]) < sum(losses[:5]) / 2)
 
 # %% [markdown] id="the-stored-encoder-has-been-trained"
-# The stored encoder has been trained in the same way for longer. Its log, on functions of files that it never saw (the
-# docstring must find the code, the function's name hidden):
+# The stored encoder has been trained in the same way for longer. Here is its log, on functions of files that it never saw (the
+# docstring must find the code, the function's name hidden). Below it are the results of BM25 and of MiniLM, a small encoder that
+# many search systems use:
 
 # %% id="for-record-in-encoder-training-log"
 for record in encoder.training_log()[::3]:
@@ -355,7 +354,7 @@ for name, mrr in stored["held-out functions"].items():
     print(f"{name:<20} {mrr:.3f}")
 last = stored["another seed"][-1]
 print(f"another seed at step {last['step']}: {last['mrr']:.3f}; this one:", *(
-    r["mrr"] for r in encoder.training_log() if r["step"] == last["step"]))  # fmt: skip
+    f"{r['mrr']:.3f}" for r in encoder.training_log() if r["step"] == last["step"]))  # fmt: skip
 
 # %% [markdown] id="5-nearest-vectors-exact-search-cells"
 # An honest result: with ten thousand pairs and that little training on a part of one core, an encoder of this size does
@@ -628,7 +627,7 @@ print("a single test question is worth", round(1 / len(test), 3))
 
 # %% id="for-name-mrr-in-measurements-stored"
 for name, mrr in measurements.stored("encoders")["stored questions"].items():
-    print(f"{name:<36} {mrr:.2f}")
+    print(f"{name:<47} {mrr:.2f}")
 
 # %% [markdown] id="a-second-look-reranking"
 # ### A second look: reranking
@@ -681,7 +680,7 @@ print("largest difference below 1e-4:", bool(gap < 1e-4))
 # Each reranker now puts the first twenty passages of BM25 into its own order (*alone*), or its score is *mixed* with that of
 # BM25, with the weight that is best on the validation questions. After ± is half of an interval of 95 %. The last column is
 # the gain over BM25 on the same questions. (Stored; `python -m course_lib.chapters.retrieval.rerankers` measures it again, and
-# MiniLM as a second reader too. One run of the recipe, 300 steps on a busy core.)
+# MiniLM as a second reader too. The cross-encoder is one run of the recipe, of 300 steps.)
 
 
 # %% id="table-of-rerankers"
@@ -702,9 +701,10 @@ for name, found in measurements.stored("rerankers").items():
 # A second reader helps if it reads better than the first search does, and none of the course's own does: mixed with BM25, they
 # change nothing that the intervals can tell from zero. Late interaction fails since the encoder has no attention: a token's
 # vector does not depend on its neighbours. The cross-encoder has attention, and reads too badly: it has seen a few thousand
-# questions, where cross-encoders that lead rankings begin as models that have read billions of words. On held-out code, too,
-# it stays below BM25's order. MiniLM does better than BM25 as a second reader: see the row *reranked by MiniLM* in the table
-# above. Whatever reads a second time must have learned more; to look more closely is not enough.
+# questions, where cross-encoders that lead rankings begin as models that have read billions of words. On held-out code, too, it
+# stays below BM25's order, as its model card says (`course_lib/retrieval/reranker/README.md`). MiniLM does better than BM25 as a
+# second reader: see the row *reranked by MiniLM* in the table of section 7. Whatever reads a second time must have learned more;
+# to look more closely is not enough.
 #
 # ## 8 · Answers with citations
 #
@@ -929,7 +929,8 @@ for width in (240, 120, 60, 30):
 # - Karpukhin et al. 2020, *Dense passage retrieval for open-domain question answering*, arXiv:2004.04906 (hard negatives).
 # - Jégou, Douze & Schmid 2011, *Product quantization for nearest neighbor search*, doi:10.1109/TPAMI.2010.57.
 # - Malkov & Yashunin 2018, *Efficient and robust approximate nearest neighbor search using HNSW graphs*, arXiv:1603.09320.
-# - Khattab & Zaharia 2020, *ColBERT*, arXiv:2004.12832. Cormack, Clarke & Büttcher 2009, *Reciprocal rank fusion*, doi:10.1145/1571941.1572114.
+# - Khattab & Zaharia 2020, *ColBERT*, arXiv:2004.12832. Cormack, Clarke & Büttcher 2009, *Reciprocal rank fusion*,
+#   doi:10.1145/1571941.1572114.
 # - Lewis et al. 2020, *Retrieval-augmented generation for knowledge-intensive NLP tasks*, arXiv:2005.11401.
 # - Kusupati et al. 2022, *Matryoshka representation learning*, arXiv:2205.13147.
 #

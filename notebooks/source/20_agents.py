@@ -543,9 +543,9 @@ other = stored_measurements()["seeds"]["1"]
 first, *rest = stored_measurements()["tools"].items()
 table = dict([first, ("assistant-tools, another seed", other["tools"]), *rest])
 columns = list(first[1])
-print(f"{'':38}", *(f"{name:>12}" for name in columns))
+print(f"{'':35}", *(f"{name:>11}" for name in columns))
 for row, shares in table.items():
-    print(f"{row:38}", *(f"{shares[name]:12.0%}" for name in columns))
+    print(f"{row:35}", *(f"{shares[name]:11.0%}" for name in columns))
 losses = [log[-1]["loss"] for log in (stage_log("assistant-tools"), other["log"])]
 print("the last training losses of the two seeds:", *losses)
 
@@ -787,6 +787,9 @@ for turns in (10, 50):
     print(turns, "turns, t = 300:", agents.tokens_read(1000, 300, turns), "tokens,",
           agents.tokens_read(1000, 300, turns, cached=True), "with a cache")  # fmt: skip
 
+# %% [markdown] id="how-the-cost-grows"
+# Change the size of the head and what a turn adds, and watch how fast the upper line leaves the lower one:
+
 # %% id="explorers-agents-growth"
 explorers.agents.growth()
 
@@ -819,8 +822,7 @@ for text in attempts:
 
 # %% [markdown] id="a-tool-result-can-be-trusted"
 # **"A tool result can be trusted, since it comes from a tool."** A tool passes on what others have written, and it may be
-# broken.
-# The small model believes a calculator that lies:
+# broken. The small model believes a calculator that lies:
 
 
 # %% id="lying"

@@ -113,8 +113,8 @@ reveal("evaluation.bootstrap")
 # %% [markdown] id="checked-against-the-real-thing"
 # ### Checked against the real thing
 #
-# An interval of 95 % should contain the true value 95 times out of 100. Let us see: a model that is right with probability 0.9, tested
-# 400 times on 50 questions each.
+# An interval of 95 % should contain the true value 95 times out of 100. Let us see: a model that is right with probability 0.9,
+# tested 400 times on 50 questions each.
 
 # %% id="answers-torch-rand-400-50-generator"
 answers = (torch.rand(400, 50, generator=seeded(0)) < 0.9).int().tolist()
@@ -135,8 +135,8 @@ print({name: f"{count / 400:.0%}" for name, count in covered.items()})
 #
 # ### Two models on the same items
 #
-# Model A is some points better than model B on the same 400 questions, but their intervals overlap. Is it better at all? Both find the
-# same questions hard, so the *difference*, taken question by question, varies much less than either score:
+# Model A is some points better than model B on the same 400 questions, but their intervals overlap. Is it better at all? Both
+# find the same questions hard, so the *difference*, taken question by question, varies much less than either score:
 
 # %% id="hard-torch-rand-400-generator-seeded"
 hard = torch.rand(400, generator=seeded(1))
@@ -157,9 +157,9 @@ print("by flipping signs, p =", round(evaluation.sign_flip_p(a, b), 3))
 #
 # ## 2 · Perplexity of a long text
 #
-# The oldest metric needs no answers. Perplexity is $\exp$ of the mean of $-\log p$ over the tokens of a text. The text is longer than
-# the context, so it is read in **windows**, and the first tokens of a window have little before them. If windows overlap, each
-# token has more before it, and the text costs more passes.
+# The oldest metric needs no answers. Perplexity is $\exp$ of the mean of $-\log p$ over the tokens of a text. The text is longer
+# than the context, so it is read in **windows**, and the first tokens of a window have little before them. If windows overlap,
+# each token has more before it, and the text costs more passes.
 #
 # > **Predict.** Does the course model look better or worse if windows hardly overlap, and by how much?
 #
@@ -239,9 +239,9 @@ print(result.report())
 
 # %% [markdown] id="the-same-model-the-same-items"
 # The same model, the same items: from a little better than chance to good. Some lines are likely in any context, short ones and
-# those with frequent words, so their log-likelihood says little about *this* context. Subtracting the prior asks how much the question
-# *helps*. A number from a leaderboard means nothing without its normalisation. Here is an item on which the
-# prior decides ("alone" is the log-likelihood after the neutral start; subtract it from the first number):
+# those with frequent words, so their log-likelihood says little about *this* context. Subtracting the prior asks how much the
+# question *helps*. A number from a leaderboard means nothing without its normalisation. Here is an item on which the prior
+# decides ("alone" is the log-likelihood after the neutral start; subtract it from the first number):
 
 # %% id="context-lines-right-task-items-60"
 values = [each.values for each in result.scores]
@@ -257,9 +257,9 @@ for number, (line, each) in enumerate(zip(lines, scored, strict=True)):
 # %% [markdown] id="4-text-beside-a-reference"
 # ## 4 · Text compared with a reference
 #
-# If the answer is short, compare it with the right one: **exact match** after normalising (lower case, no articles, no punctuation),
-# or the **F1** of the words. Numbers are better left to a verifier, as in [Rewards](15_rewards.ipynb), since as texts,
-# `42` and `42.0` are different.
+# If the answer is short, compare it with the right one: **exact match** after normalising (lower case, no articles, no
+# punctuation), or the **F1** of the words. Numbers are better left to a verifier, as in [Rewards](15_rewards.ipynb), since as
+# texts, `42` and `42.0` are different.
 
 # %% id="print-exact-evaluation-exact-match-the"
 print("exact:", evaluation.exact_match("The Nile.", ["Nile", "river Nile"]))
@@ -273,20 +273,21 @@ print("exact, numbers:", evaluation.exact_match("42.0", ["42"]))
 #
 # $$\text{BLEU} = 100 \cdot \text{BP} \cdot (p_1\, p_2\, p_3\, p_4)^{1/4}$$
 #
-# Three details matter. An n-gram counts at most as often as the reference has it (*clipping*), or `the the the` would be perfect. A text
-# that is too short is penalised by $\text{BP} = \exp(1 - r/c)$, with $c$ words against $r > c$ in the reference. And all counts are added up
-# over the corpus before anything is divided.
+# Three details matter. An n-gram counts at most as often as the reference has it (*clipping*), or `the the the` would be
+# perfect. A text that is too short is penalised by $\text{BP} = \exp(1 - r/c)$, with $c$ words against $r > c$ in the reference.
+# And all counts are added up over the corpus before anything is divided.
 #
-# By hand: hypothesis `the the cat`, reference `the cat sat`. Words: `the` once, `cat` once: 2 of 3. Pairs: `the cat`, 1 of 2. Triples: 0 of
+# By hand: hypothesis `the the cat`, reference `the cat sat`. Words: `the` once, `cat` once: 2 of 3. Pairs: `the cat`, 1 of 2.
+# Triples: 0 of
 # 1. So $p_3 = 0$, and BLEU is **0**.
 #
 # ### Build it
 #
-# `hypotheses` and `references` are lists of the same length, at least 1; each entry is a list of words, and every reference has at
-# least one. Return the BLEU of the corpus, from 0 to 100, without smoothing. $p_n$ is the number of n-grams that hypothesis
-# and reference share, each counted at most as often as in the reference of its own sentence, divided by the number of n-grams of the
-# hypotheses; both are added up over all sentences first. BP is 1, or $\exp(1 - r/c)$ if the $c$ words of all hypotheses are fewer than
-# the $r$ words of all references. If an order has no match, or no n-gram at all, the result is 0.
+# `hypotheses` and `references` are lists of the same length, at least 1; each entry is a list of words, and every reference has
+# at least one. Return the BLEU of the corpus, from 0 to 100, without smoothing. $p_n$ is the number of n-grams that hypothesis
+# and reference share, each counted at most as often as in the reference of its own sentence, divided by the number of n-grams of
+# the hypotheses; both are added up over all sentences first. BP is 1, or $\exp(1 - r/c)$ if the $c$ words of all hypotheses are
+# fewer than the $r$ words of all references. If an order has no match, or no n-gram at all, the result is 0.
 
 
 # %% id="evaluation.bleu"
@@ -307,8 +308,8 @@ reveal("evaluation.bleu")
 #
 # ### Checked against the real thing
 #
-# Stored scores of sacrebleu 2.6 and rouge-score 0.1 on a few pairs of sentences, compared with ours. (`pip install sacrebleu rouge-score`
-# gives you the packages; the course's tests compare them on hundreds of texts.)
+# Stored scores of sacrebleu 2.6 and rouge-score 0.1 on a few pairs of sentences, compared with ours.
+# (`pip install sacrebleu rouge-score` gives you the packages; the course's tests compare them on hundreds of texts.)
 
 # %% id="for-pair-in-peers-pairs"
 from course_lib.chapters.evaluation.measurements import OURS, peers
@@ -322,8 +323,8 @@ for pair in peers()["pairs"]:
 # %% [markdown] id="play-with-it"
 # ### Play with it
 #
-# Each bar is one factor of BLEU. Change a word in the middle, then at the end: one lost word takes away up to four 4-grams. Reverse the order. Delete all but three
-# words.
+# Each bar is one factor of BLEU. Change a word in the middle, then at the end: one lost word takes away up to four 4-grams.
+# Reverse the order. Delete all but three words.
 
 # %% id="explorers-evaluation-bleu"
 explorers.evaluation.bleu()
@@ -331,18 +332,18 @@ explorers.evaluation.bleu()
 # %% [markdown] id="rouge-l"
 # ### ROUGE-L
 #
-# For summaries, recall matters: was what is important said? ROUGE-L takes the **longest common subsequence**, the most words that both texts have
-# in the same order, gaps allowed. By hand: `a cat sat` and `a big cat often sat` share **3** words in order. Precision 3/3,
-# recall 3/5, F1 = 2 · 3 / (3 + 5) = **0.75**.
+# For summaries, recall matters: was what is important said? ROUGE-L takes the **longest common subsequence**, the most words
+# that both texts have in the same order, gaps allowed. By hand: `a cat sat` and `a big cat often sat` share **3** words in
+# order. Precision 3/3, recall 3/5, F1 = 2 · 3 / (3 + 5) = **0.75**.
 #
 # The length of the longest common subsequence follows from shorter ones: if the last words are equal, it is one more than without
 # both; if not, the better of leaving out one or the other.
 #
 # ### Build it
 #
-# `candidate` and `reference` are lists of words. $L$ is the length of their longest common subsequence. Return the F1 of the precision $L$ /
-# (words of the candidate) and the recall $L$ / (words of the reference), from 0 to 1; 0 if nothing is common. The candidate may be
-# empty, the reference has at least one word.
+# `candidate` and `reference` are lists of words. $L$ is the length of their longest common subsequence. Return the F1 of the
+# precision $L$ / (words of the candidate) and the recall $L$ / (words of the reference), from 0 to 1; 0 if nothing is common.
+# The candidate may be empty, the reference has at least one word.
 
 
 # %% id="evaluation.rouge_l"
@@ -358,18 +359,18 @@ reveal("evaluation.rouge_l")
 # %% [markdown] id="matching-vectors"
 # ### Matching vectors
 #
-# For BLEU and ROUGE, `big` and `large` are simply two different words. **BERTScore** compares vectors instead: every token of the candidate takes its most similar token of the
-# reference (precision), every token of the reference its most similar one of the candidate (recall). Each choice is made alone; two
-# tokens may take the same partner.
+# For BLEU and ROUGE, `big` and `large` are simply two different words. **BERTScore** compares vectors instead: every token of
+# the candidate takes its most similar token of the reference (precision), every token of the reference its most similar one of
+# the candidate (recall). Each choice is made alone; two tokens may take the same partner.
 #
 # By hand: one candidate vector (1, 0); reference (1, 0) and (0, 1). Precision **1**, recall (1 + 0) / 2 = **0.5**, F1 = **0.67**.
 #
 # ### Build it
 #
-# `candidate` is (A, D), `reference` is (B, D), A and B at least 1: a vector for each token, none of them zero. The similarity of two tokens is
-# their cosine. Precision is the mean, over the candidate's tokens, of the highest similarity to any token of the reference; recall is the
-# mean over the reference's tokens of the highest similarity to any of the candidate's. Return (precision, recall, F1), with
-# F1 = 2 P R / (P + R); P + R is never 0 here.
+# `candidate` is (A, D), `reference` is (B, D), A and B at least 1: a vector for each token, none of them zero. The similarity of
+# two tokens is their cosine. Precision is the mean, over the candidate's tokens, of the highest similarity to any token of the
+# reference; recall is the mean over the reference's tokens of the highest similarity to any of the candidate's. Return
+# (precision, recall, F1), with F1 = 2 P R / (P + R); P + R is never 0 here.
 
 
 # %% id="evaluation.greedy_match"
@@ -443,12 +444,13 @@ for name, interval in evaluation.rating_intervals(games).items():
     print(f"Bradley–Terry {name}: {interval.value:.0f} [{interval.low:.0f}, {interval.high:.0f}]")
 
 # %% [markdown] id="play-with-it-2"
-# Elo moves by dozens of points with the order; it is made for players who change. A fixed model has one strength, and 36 games leave
-# an uncertainty of about one to two hundred points on each side: more than what separates neighbours on many leaderboards.
+# Elo moves by dozens of points with the order; it is made for players who change. A fixed model has one strength, and 36 games
+# leave an uncertainty of about one to two hundred points on each side: more than what separates neighbours on many leaderboards.
 #
 # ### Play with it
 #
-# Solid lines are Elo, dotted ones Bradley–Terry. Add games, shuffle them, change K. Then let A win almost always: what happens to the gap between A and C, who have never met?
+# Solid lines are Elo, dotted ones Bradley–Terry. Add games, shuffle them, change K. Then let A win almost always: what happens
+# to the gap between A and C, who have never met?
 
 # %% id="explorers-evaluation-ratings"
 explorers.evaluation.ratings()
@@ -456,8 +458,9 @@ explorers.evaluation.ratings()
 # %% [markdown] id="a-judge-and-its-position-bias"
 # ### A judge and its position bias
 #
-# A model may be the judge. Before you believe it, show it every pair in both orders. Here the course model judges: after two answers
-# A and B, which letter does it find likelier? One answer is a line of Python's documentation, the other the same words shuffled.
+# A model may be the judge. Before you believe it, show it every pair in both orders. Here the course model judges: after two
+# answers A and B, which letter does it find likelier? One answer is a line of Python's documentation, the other the same words
+# shuffled.
 
 # %% id="source-random-random-0"
 import random
@@ -486,13 +489,14 @@ print("win rate of the real line, ties as half:", round(report.win_rate, 2))
 #
 # $$\text{ECE} = \sum_b \frac{n_b}{n}\, \bigl|\text{accuracy}_b - \text{confidence}_b\bigr|$$
 #
-# Bin $b$ holds $n_b$ of the $n$ predictions; its confidence is their mean. By hand, one bin: confidences 0.9 and 0.7, one of them right. Accuracy 0.5, mean confidence 0.8, so ECE = **0.3**.
+# Bin $b$ holds $n_b$ of the $n$ predictions; its confidence is their mean. By hand, one bin: confidences 0.9 and 0.7, one of
+# them right. Accuracy 0.5, mean confidence 0.8, so ECE = **0.3**.
 #
 # ### Build it
 #
-# `confidences` are numbers from 0 to 1, `right` is 1 or 0 for each; both are lists of the same length, at least 1. Bin b of `bins`
-# (b = 1, 2, …) holds the confidences above (b − 1) / bins and at most b / bins; 0 belongs to the first. Return the sum over all bins
-# that hold items of (its items / all items) · |accuracy − mean confidence|, a number.
+# `confidences` are numbers from 0 to 1, `right` is 1 or 0 for each; both are lists of the same length, at least 1. Bin b of
+# `bins` (b = 1, 2, …) holds the confidences above (b − 1) / bins and at most b / bins; 0 belongs to the first. Return the sum
+# over all bins that hold items of (its items / all items) · |accuracy − mean confidence|, a number.
 
 
 # %% id="evaluation.ece"
@@ -507,8 +511,8 @@ reveal("evaluation.ece")
 
 # %% [markdown] id="the-course-model-on-held-out"
 # The course model on held-out text: its top token at each place, the probability of it, and whether it was right. A temperature
-# other than 1 keeps every choice, and changes every confidence. The model as it is has a small error; at another temperature the same
-# choices are badly calibrated:
+# other than 1 keeps every choice, and changes every confidence. The model as it is has a small error; at another temperature the
+# same choices are badly calibrated:
 
 # %% id="row-torch-tensor-tokenizer-encode-corpus"
 row = torch.tensor(tokenizer.encode(corpus.held_out_text(24_000))[:6144], device=device)
@@ -527,9 +531,9 @@ for temperature in (0.5, 1.0, 2.0):
 # %% [markdown] id="play-with-it-3"
 # ### Play with it
 #
-# These are the first 300 predictions at temperature 1, as many as some benchmarks have. Each point is a bin, with an area for its
-# items; the orange line is its gap, and the dotted diagonal is perfect calibration. Change the number of bins and their kind. The model
-# stays the same; its ECE does not.
+# These are the first 300 predictions at temperature 1, as many as some benchmarks have. Each point is a bin, with an area for
+# its items; the orange line is its gap, and the dotted diagonal is perfect calibration. Change the number of bins and their
+# kind. The model stays the same; its ECE does not.
 
 # %% id="explorers-evaluation-calibration-predictions-2-0"
 explorers.evaluation.calibration(predictions[1.0][:300], hits[:300])
@@ -537,9 +541,9 @@ explorers.evaluation.calibration(predictions[1.0][:300], hits[:300])
 # %% [markdown] id="7-was-the-test-in-the"
 # ## 7 · Was the test in the training text?
 #
-# A model that has read the test knows the answers. The simplest check counts **n-grams**: what fraction of the test's runs of n words
-# occur in the training text? Here for the held-out documents of our own split, and for one that was tampered with: every tenth of its
-# lines comes from a training document.
+# A model that has read the test knows the answers. The simplest check counts **n-grams**: what fraction of the test's runs of n
+# words occur in the training text? Here for the held-out documents of our own split, and for one that was tampered with: every
+# tenth of its lines comes from a training document.
 
 # %% id="train-grams-set"
 held_out, training = [], []
@@ -557,19 +561,21 @@ for n in (2, 4, 8):
 # %% [markdown] id="build-it-2"
 # Short runs are shared by any two texts of one kind; long ones only by texts of which one copied the other, or both a third.
 #
-# To find *near* duplicates among billions of documents, sets of n-grams are too large. **MinHash** keeps a few hundred numbers for each document.
-# Hash every element of a set with a random function $h$, and keep the smallest hash. The smallest hash of the union of two sets is
-# equally likely to come from any element; it is the smallest of *both* exactly if it comes from an element that both have. So
+# To find *near* duplicates among billions of documents, sets of n-grams are too large. **MinHash** keeps a few hundred numbers
+# for each document. Hash every element of a set with a random function $h$, and keep the smallest hash. The smallest hash of the
+# union of two sets is equally likely to come from any element; it is the smallest of *both* exactly if it comes from an element
+# that both have. So
 #
 # $$P\bigl(\min h(A) = \min h(B)\bigr) = \frac{|A \cap B|}{|A \cup B|}$$
 #
-# the **Jaccard similarity**, and the share of equal minima over many functions estimates it. By hand: $h(x) = (5x + 2) \bmod 31$, elements 1, 2, 6. The
-# hashes are 7, 12 and 32 mod 31 = 1, so the minimum is **1**.
+# the **Jaccard similarity**, and the share of equal minima over many functions estimates it. By hand:
+# $h(x) = (5x + 2) \bmod 31$, elements 1, 2, 6. The hashes are 7, 12 and 32 mod 31 = 1, so the minimum is **1**.
 #
 # ### Build it
 #
 # `elements` is a set of whole numbers, not empty; `functions` is a list of pairs (a, b), each a hash function
-# $x \mapsto (a x + b) \bmod \text{prime}$. Return a list with one whole number for each function: the smallest hash of any element under it.
+# $x \mapsto (a x + b) \bmod \text{prime}$. Return a list with one whole number for each function: the smallest hash of any
+# element under it.
 
 
 # %% id="evaluation.minhash"
@@ -583,9 +589,10 @@ def minhash(elements, functions, prime):
 reveal("evaluation.minhash")
 
 # %% [markdown] id="one-deleted-word-in-twenty-destroys"
-# Here the elements are hashes of **shingles**, runs of three words. One deleted word destroys three of them, so the similarity falls
-# further than one expects. To avoid comparing every pair, signatures are cut into **bands**; only documents that agree in all rows of
-# some band are compared. The more rows a band has, and so the fewer bands there are, the more alike two documents must be to be found.
+# Here the elements are hashes of **shingles**, runs of three words. One deleted word destroys three of them, so the similarity
+# falls further than one expects. To avoid comparing every pair, signatures are cut into **bands**; only documents that agree in
+# all rows of some band are compared. The more rows a band has, and so the fewer bands there are, the more alike two documents
+# must be to be found.
 
 # %% id="original-corpus-documentation-3-text-1500"
 original = corpus.documentation()[3].text[:1500]
@@ -647,9 +654,9 @@ except ValueError as error:
 # %% [markdown] id="9-bias-in-counterfactual-pairs"
 # ## 9 · Bias, in counterfactual pairs
 #
-# Does the model treat two texts differently that differ in one word? Take pairs of starts, with *he* in one and *she* in the other, and compare the
-# log-probability of the same **ending**. The word itself is not scored: how frequent *he* and *she* are in the training text says
-# nothing about what follows them.
+# Does the model treat two texts differently that differ in one word? Take pairs of starts, with *he* in one and *she* in the
+# other, and compare the log-probability of the same **ending**. The word itself is not scored: how frequent *he* and *she* are
+# in the training text says nothing about what follows them.
 
 # %% id="starts-if-word-wants-to-then"
 starts = ["If {word} wants to", "Then {word} can", "Here {word} must", "When {word} tries to",
@@ -667,10 +674,10 @@ words = corpus.train_text().split()
 print("in Python's documentation:", {word: words.count(word) for word in ("he", "she")})
 
 # %% [markdown] id="read-the-last-line-with-its"
-# Some endings have an interval without 0, in favour of *she*. Is that a bias, or six similar starts and two words that the model has hardly
-# ever read? The line before the last one asks about a stereotype, technical endings against others, and its interval contains 0. A handful of pairs
-# shows at most that *something* differs; test sets have thousands of pairs, and still measure only what their templates contain
-# (Blodgett et al. 2021). A bias that this model does have, beyond doubt, is one of spelling:
+# Some endings have an interval without 0, in favour of *she*. Is that a bias, or six similar starts and two words that the model
+# has hardly ever read? The line before the last one asks about a stereotype, technical endings against others, and its interval
+# contains 0. A handful of pairs shows at most that *something* differs; test sets have thousands of pairs, and still measure
+# only what their templates contain (Blodgett et al. 2021). A bias that this model does have, beyond doubt, is one of spelling:
 
 # %% id="for-pair-in-color-colour-behavior"
 for pair in (("color", "colour"), ("behavior", "behaviour"), ("synchronize", "synchronise")):
@@ -683,14 +690,14 @@ for pair in (("color", "colour"), ("behavior", "behaviour"), ("synchronize", "sy
 # %% [markdown] id="10-a-filter-for-harmful-requests"
 # ## 10 · A filter for harmful requests
 #
-# A classifier looks at each request and gives a score; from a **threshold** on it is flagged. Ours is logistic regression on hashed words and pairs of
-# words. The texts come from a grammar: harmless requests about one's own things, and "harmful" ones about other people's (nothing in
-# them would help anybody). A third kind only *sounds* dangerous: "How do I kill a process". The classifier is trained on four patterns of
-# each class; the test has others too, as the world does.
+# A classifier looks at each request and gives a score; from a **threshold** on it is flagged. Ours is logistic regression on
+# hashed words and pairs of words. The texts come from a grammar: harmless requests about one's own things, and "harmful" ones
+# about other people's (nothing in them would help anybody). A third kind only *sounds* dangerous: "How do I kill a process". The
+# classifier is trained on four patterns of each class; the test has others too, as the world does.
 #
-# Every flagged text is a true or a false positive (tp, fp), every other one a false or a true negative (fn, tn). **Recall** is the share
-# of the harmful texts that is flagged, **precision** the share of the flagged ones that is harmful. The **AUC** needs no threshold: it
-# is the probability that a harmful text has a higher score than a harmless one.
+# Every flagged text is a true or a false positive (tp, fp), every other one a false or a true negative (fn, tn). **Recall** is
+# the share of the harmful texts that is flagged, **precision** the share of the flagged ones that is harmful. The **AUC** needs
+# no threshold: it is the probability that a harmful text has a higher score than a harmless one.
 
 # %% id="train-evaluation-draw-requests-300-seed"
 train = evaluation.draw_requests(120, seed=0, templates=4)
@@ -723,9 +730,9 @@ for base_rate in (0.5, 0.01, 0.001):
     print(f"one in {1 / base_rate:,.0f} is harmful: {precision:.0%} of the flagged are harmful")
 
 # %% [markdown] id="red-teaming-is-the-search-for"
-# **Red-teaming** is the search for inputs that get past. The test set looked like the training set; people who want to get past a filter do
-# not write like that. Three disguises, at the threshold 0.5: digits that look like letters (`0p3n`), spread letters (`o-p-e-n`), and the
-# request as part of a story:
+# **Red-teaming** is the search for inputs that get past. The test set looked like the training set; people who want to get past
+# a filter do not write like that. Three disguises, at the threshold 0.5: digits that look like letters (`0p3n`), spread letters
+# (`o-p-e-n`), and the request as part of a story:
 
 
 # %% id="harmful-t-text-for-t-in"
@@ -742,19 +749,20 @@ for way in ("lookalikes", "spaces", "story"):
     print(f"harmful, {way:13}:", flagged([evaluation.disguised(each, way) for each in harmful]))
 print("harmless, but loud:   ", flagged(of_kind["loud"]))
 print("harmless, others:     ", flagged(of_kind["harmless"]))
-print(max(of_kind["harmless"], key=lambda text: filter_.probabilities([text])[0]))
+surest = max(of_kind["harmless"], key=lambda text: filter_.probabilities([text])[0])
+print("its surest false alarm:", surest)
 
 # %% [markdown] id="11-refusals-in-both-directions"
-# Every disguise gets some texts past, and the filter pays for what it catches with false alarms: harmless requests whose patterns were
-# not in its training. The last line is the one that it is surest of. In training, `so that` and things like
-# `his locker` stood in harmful requests only. The filter has learned such words rather than harm. Words that only sound dangerous do not
-# alarm it, since it has never seen them; a list of forbidden words would flag them all.
+# Every disguise gets some texts past, and the filter pays for what it catches with false alarms: harmless requests whose
+# patterns were not in its training. The last line is the one that it is surest of. In training, `so that` and things like
+# `his locker` stood in harmful requests only. The filter has learned such words rather than harm. Words that only sound
+# dangerous do not alarm it, since it has never seen them; a list of forbidden words would flag them all.
 #
 # ## 11 · Refusals, in both directions
 #
-# A model that declines everything is safe and useless, so two numbers are needed: the **refusal rate** on what must be declined, and the
-# **over-refusal rate** on what must not. Our assistant was fine-tuned on one more rule (`course train --recipe assistant-refusal`): sums with
-# a number from 500 to 599 are private, and are declined.
+# A model that declines everything is safe and useless, so two numbers are needed: the **refusal rate** on what must be declined,
+# and the **over-refusal rate** on what must not. Our assistant was fine-tuned on one more rule
+# (`course train --recipe assistant-refusal`): sums with a number from 500 to 599 are private, and are declined.
 #
 # > **Predict.** In all of its training examples the private number stood *first*. Will it decline "What is 120 plus 555?"
 
@@ -770,14 +778,15 @@ for seed, rates in seeds()["refusals"].items():
     print(f"seed {seed}:", {kind: round(rate, 2) for kind, rate in rates.items()})
 
 # %% [markdown] id="12-what-a-model-remembers"
-# A test in the form of the training would have reported: all refused, no over-refusal. With the private number second, nothing is declined. The
-# model did not learn "500 to 599"; it learned what separates the examples. The last lines are whole runs of the recipe with three seeds.
+# A test in the form of the training would have reported: all refused, no over-refusal. With the private number second, nothing
+# is declined. The model did not learn "500 to 599"; it learned what separates the examples. The last lines are whole runs of the
+# recipe with three seeds.
 #
 # ## 12 · What a model remembers
 #
-# Language models learn some texts by heart, even those that nobody should read. To measure it, plant **canaries**: lines with a random code. The
-# model that you met as "bytes" in section 2 was trained on documentation with 24 of them: six were planted once, six each 4, 16 and 64 times.
-# Six more were never planted, for comparison:
+# Language models learn some texts by heart, even those that nobody should read. To measure it, plant **canaries**: lines with a
+# random code. The model that you met as "bytes" in section 2 was trained on documentation with 24 of them: six were planted
+# once, six each 4, 16 and 64 times. Six more were never planted, for comparison:
 
 # %% id="canaries-planted-canaries"
 from course_lib.evaluation.canary_training import canary_log, planted_canaries
@@ -789,22 +798,24 @@ best = codes.topk(3).indices.tolist()
 print("the likeliest of", len(codes), "codes:", [f"{code:04}" for code in best])
 
 # %% [markdown] id="exposure-ranks-the-true-code-among"
-# **Exposure** ranks the true code among all 10 000: $\log_2 10\,000 - \log_2 \text{rank}$. At rank 1 it is 13.3 bits. Chance gives about
-# 1.4 bits on average, however long a model trains.
+# **Exposure** ranks the true code among all 10 000: $\log_2 10\,000 - \log_2 \text{rank}$. At rank 1 it is 13.3 bits. Chance
+# gives about 1.4 bits on average, however long a model trains.
 #
 # > **Predict.** From how many copies on is a code learned by heart: 64, 16, 4, 1?
 
 # %% id="show-figures-evaluation-exposures-canary-log"
 show(figures.evaluation.exposures(canary_log()))
-for seed, found in seeds()["exposures"].items():
-    means = {copies: evaluation.bootstrap_mean(bits) for copies, bits in found.items()}
-    print(f"seed {seed}:", ", ".join(f"{n} copies {m.value:.1f} [{m.low:.1f}, {m.high:.1f}]"
-                                     for n, m in means.items()))  # fmt: skip
+by_seed = seeds()["exposures"]
+print("copies", *(f"{copies:>17}" for copies in by_seed["0"]))
+for seed, bits_of in by_seed.items():
+    means = [evaluation.bootstrap_mean(bits) for bits in bits_of.values()]
+    cells = [f"{mean.value:.1f} [{mean.low:.1f}, {mean.high:.1f}]" for mean in means]
+    print(f"seed {seed}", *(f"{cell:>17}" for cell in cells))
 
 # %% [markdown] id="the-number-of-copies-decides-that"
-# The number of copies decides: 16 copies are almost enough for the highest exposure, 4 put the code far above chance, and one leaves
-# little. That is why
-# removing duplicates (section 7) protects privacy too. A code at rank 1 usually comes out with greedy decoding; here is one, and a code at rank 2:
+# The number of copies decides: 16 copies are almost enough for the highest exposure, 4 put the code far above chance, and one
+# leaves little. That is why removing duplicates (section 7) protects privacy too. A code at rank 1 usually comes out with greedy
+# decoding; here is one, and a code at rank 2:
 
 # %% id="for-canary-in-canaries-1-canaries"
 for canary in (canaries[-1], canaries[13]):
@@ -819,9 +830,10 @@ for canary in (canaries[-1], canaries[13]):
 # %% [markdown] id="13-a-watermark"
 # ## 13 · A watermark
 #
-# Was this text written by my model? A **watermark** answers with statistics. The token before, together with a secret key, splits the vocabulary into
-# a green part (a share $\gamma$) and the rest. While generating, $\delta$ is added to the logits of green tokens. Whoever has the key
-# counts the green tokens $g$ among $T$ pairs of neighbours. Without a watermark a share $\gamma$ of them is green by chance, so
+# Was this text written by my model? A **watermark** answers with statistics. The token before, together with a secret key,
+# splits the vocabulary into a green part (a share $\gamma$) and the rest. While generating, $\delta$ is added to the logits of
+# green tokens. Whoever has the key counts the green tokens $g$ among $T$ pairs of neighbours. Without a watermark a share
+# $\gamma$ of them is green by chance, so
 #
 # $$z = \frac{g - \gamma T}{\sqrt{T\,\gamma\,(1 - \gamma)}}$$
 #
@@ -830,8 +842,9 @@ for canary in (canaries[-1], canaries[13]):
 #
 # ### Build it
 #
-# `tokens` is a list of at least two ids. `green[t]` is the set of ids that are green directly after the id t; `fraction` is $\gamma$. Look at
-# each pair of neighbours (previous, next) of the text, *equal pairs once*: $T$ different pairs, of which $g$ have a green `next`. Return $z$.
+# `tokens` is a list of at least two ids. `green[t]` is the set of ids that are green directly after the id t; `fraction` is
+# $\gamma$. Look at each pair of neighbours (previous, next) of the text, *equal pairs once*: $T$ different pairs, of which $g$
+# have a green `next`. Return $z$.
 
 
 # %% id="evaluation.watermark"
@@ -866,8 +879,9 @@ growing = {name: [mark.z(tokens[:n]) for n in range(2, 201)] for name, tokens in
 show(figures.evaluation.z_growth(growing))
 
 # %% [markdown] id="play-with-it-5"
-# $z$ grows with $\sqrt T$: a short text gives no verdict. The dotted line is $z = 4$. A replaced token spoils two pairs, so if a share
-# $s$ of the tokens is replaced, only about $(1 - s)^2$ of the pairs are left. And where the model has no choice there is nothing to mark: a list of imports stays as it is.
+# $z$ grows with $\sqrt T$: a short text gives no verdict. The dotted line is $z = 4$. A replaced token spoils two pairs, so if a
+# share $s$ of the tokens is replaced, only about $(1 - s)^2$ of the pairs are left. And where the model has no choice there is
+# nothing to mark: a list of imports stays as it is.
 #
 # ### Play with it
 #
@@ -880,9 +894,10 @@ explorers.evaluation.watermark()
 # %% [markdown] id="14-what-it-costs"
 # ## 14 · What it costs
 #
-# Predict before you measure. A multiple-choice item is read, not written: its tokens pass through the model once for each answer, twice here
-# because of the prior. A forward pass takes about 2 FLOPs for each parameter and token. The fastest time possible follows from the speed
-# of one large matrix product. How long does an item take on this machine, and how long would the interval of ± 1 point take?
+# Predict before you measure. A multiple-choice item is read, not written: its tokens pass through the model once for each
+# answer, twice here because of the prior. A forward pass takes about 2 FLOPs for each parameter and token. The fastest time
+# possible follows from the speed of one large matrix product. How long does an item take on this machine, and how long would the
+# interval of ± 1 point take?
 
 # %% id="parameters-sum-p-numel-for-p"
 import time
@@ -959,7 +974,8 @@ print(f"every pair counted: z = {naive:.1f}; different pairs: z = {mark.z(loop):
 # ## Recap
 #
 # 1. A score is a sample: give it an interval (Wilson for shares, the bootstrap for the rest), and compare models in pairs.
-# 2. Perplexity depends on window, stride and tokenizer; bits per byte on the first two. Multiple choice depends on the normalisation.
+# 2. Perplexity depends on window, stride and tokenizer; bits per byte on the first two. Multiple choice depends on the
+#    normalisation.
 # 3. BLEU, ROUGE and BERTScore compare words or their vectors with a reference. None of them understands the text.
 # 4. A threshold trades one error for the other; report both, at the base rate of real use, and on inputs that try to get past.
 # 5. What a model remembers depends on how often it was there; what a watermark proves, on how long the text is.
@@ -972,9 +988,9 @@ quiz("evaluation")
 # %% [markdown] id="further-who-was-in-the-training"
 # ## Further: who was in the training text?
 #
-# Canaries need to be planted beforehand. **Membership inference** asks afterwards: was this text in the training data? The simplest attack looks at
-# the loss, which is lower on texts that were read. Its quality is an AUC, with training documents as positives. Here it is for the
-# model of bytes:
+# Canaries need to be planted beforehand. **Membership inference** asks afterwards: was this text in the training data? The
+# simplest attack looks at the loss, which is lower on texts that were read. Its quality is an AUC, with training documents as
+# positives. Here it is for the model of bytes:
 
 # %% id="members-others"
 members, others = [], []
@@ -990,9 +1006,10 @@ marks = [1] * len(members) + [0] * len(others)
 print("AUC of the loss:", evaluation.auc_interval(values, marks))
 
 # %% [markdown] id="papers"
-# Better than chance, but with few held-out documents the interval is wide, and one loss is weak evidence about one text. A protection with a proof is **differentially private SGD**: clip the gradient of
-# *each example* to a norm C, add noise of a size proportional to C, and count how much privacy every step spends (Abadi et al. 2016). It
-# bounds the exposure of any single example, at a price in quality. Removing duplicates costs nothing, and comes first.
+# Better than chance, but with few held-out documents the interval is wide, and one loss is weak evidence about one text. A
+# protection with a proof is **differentially private SGD**: clip the gradient of *each example* to a norm C, add noise of a size
+# proportional to C, and count how much privacy every step spends (Abadi et al. 2016). It bounds the exposure of any single
+# example, at a price in quality. Removing duplicates costs nothing, and comes first.
 #
 # ### Papers
 # - Papineni et al. 2002, *BLEU*, ACL; Post 2018, *A call for clarity in reporting BLEU scores*, arXiv:1804.08771.

@@ -61,8 +61,8 @@ llava = stored_llava(device=device)
 # %% [markdown] id="1-a-world-of-drawings"
 # ## 1 · A world of drawings
 #
-# A drawing has 32 x 32 pixels and up to four things, at most one in each quarter. A thing has one of eight colours, one of six shapes
-# and one of two sizes. Captions and questions come from a grammar, and every answer is known.
+# A drawing has 32 x 32 pixels and up to four things, at most one in each quarter. A thing has one of eight colours, one of six
+# shapes and one of two sizes. Captions and questions come from a grammar, and every answer is known.
 #
 # Of the 48 pairs of a colour and a shape, 8 are never shown in training, although each of these colours and shapes is.
 
@@ -120,15 +120,15 @@ reveal("multimodal.patchify")
 #
 # $$x_0 = [\,c;\ W p_1;\ \dots;\ W p_N\,] + E_{\text{positions}}$$
 #
-# Here $c$ is the class token, $p_n$ the n-th flattened patch, $W$ the matrix (C, channels · P²), and $E_{\text{positions}}$ the table
-# of positions (N + 1, C); C is the width of the encoder and P the side of a patch.
+# Here $c$ is the class token, $p_n$ the n-th flattened patch, $W$ the matrix (C, channels · P²), and $E_{\text{positions}}$ the
+# table of positions (N + 1, C); C is the width of the encoder and P the side of a patch.
 #
 # ### Build it
 #
-# `pictures` are (B, channels, H, W), `kernel` is (C, channels, P, P): one filter for each feature of the encoder, of the size of a
-# patch. Multiply each patch of P x P pixels, in reading order, by each filter, number by number, and sum: C numbers for each
-# patch. Put `class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), whose first row belongs to
-# the class token. Return (B, number of patches + 1, C).
+# `pictures` are (B, channels, H, W), `kernel` is (C, channels, P, P): one filter for each feature of the encoder, of the size of
+# a patch. Multiply each patch of P x P pixels, in reading order, by each filter, number by number, and sum: C numbers for each
+# patch. Put `class_token` (C,) before the patches of each picture, and add `positions` (number of patches + 1, C), whose first
+# row belongs to the class token. Return (B, number of patches + 1, C).
 
 
 # %% id="multimodal.embedding"
@@ -203,8 +203,8 @@ for scale in (1.0, 1 / 0.07, 100.0):
 
 # %% [markdown] id="build-it-3"
 # With a scale of 1, even perfect vectors have a large loss. CLIP starts at $1/0.07 \approx 14.29$, learns the logarithm of the
-# scale, and clips the scale at 100. By hand, for two pairs whose vectors are all the same: nothing tells them apart, and the loss is
-# $\log 2 \approx 0.693$.
+# scale, and clips the scale at 100. By hand, for two pairs whose vectors are all the same: nothing tells them apart, and the
+# loss is $\log 2 \approx 0.693$.
 #
 # ### Build it
 #
@@ -225,10 +225,10 @@ def clip_loss(pictures, texts, scale):
 reveal("multimodal.clip_loss")
 
 # %% [markdown] id="the-other-captions-of-the-batch"
-# The other captions of the batch are what the encoders learn from, and they must differ in the right respects. If colour
-# alone tells the pictures of a batch apart, shape is never learned. If two red circles are in one batch, each is taken as wrong for
-# the other's caption. So the course's batches are composed (`course_lib/vision/pairing.py`): half of them hold every seen pair exactly once, so that each
-# picture has rivals of its own colour and rivals of its own shape.
+# The other captions of the batch are what the encoders learn from, and they must differ in the right respects. If colour alone
+# tells the pictures of a batch apart, shape is never learned. If two red circles are in one batch, each is taken as wrong for
+# the other's caption. So the course's batches are composed (`course_lib/vision/pairing.py`): half of them hold every seen pair
+# exactly once, so that each picture has rivals of its own colour and rivals of its own shape.
 #
 # **SigLIP** asks a different question: not which of B, but yes or no for each of the B² pairs. No softmax has to see the whole
 # batch, which helps when it is spread over many devices.
@@ -273,9 +273,9 @@ show(figures.curves({"CLIP, among 48 pairs": stored_log("drawing-clip")}, measur
 #
 # ### Build it
 #
-# `pictures` (B, E) are vectors of pictures, `texts` (K, P, E) those of P prompts for each of K classes; none is zero. A class's vector
-# is the mean of its prompts, each brought to length 1 first. Return the cosine of each picture with each class's vector, (B, K). The
-# largest in a row names the class.
+# `pictures` (B, E) are vectors of pictures, `texts` (K, P, E) those of P prompts for each of K classes; none is zero. A class's
+# vector is the mean of its prompts, each brought to length 1 first. Return the cosine of each picture with each class's vector,
+# (B, K). The largest in a row names the class.
 
 
 # %% id="multimodal.zero_shot"
@@ -314,16 +314,15 @@ explorers.multimodal.similarity()
 # %% [markdown] id="5-from-patches-to-words"
 # ## 5 · From patches to words
 #
-# CLIP compares; it cannot answer. **LLaVA** gives the patches to a language model. The encoder's stream for each patch, taken before
-# its last block, goes through a small **projector** to the width of the language model, and is read there like the embeddings of
-# words. One patch, one token.
+# CLIP compares; it cannot answer. **LLaVA** gives the patches to a language model. The encoder's stream for each patch, taken
+# before its last block, goes through a small **projector** to the width of the language model, and is read there like the
+# embeddings of words. One patch, one token.
 #
 # Each token costs compute. **Pixel shuffle** joins a block of neighbouring patches into one wider token: for 2 x 2, four patches
 # become one token of four times the width. The language model reads a quarter of the tokens, and nothing is thrown away. (PyTorch
 # calls this direction `pixel_unshuffle`, and orders the numbers in a token differently.)
 #
-# By hand, for a grid of 4 x 4 patches numbered 0 to
-# 15: the first token holds patches 0, 1, 4 and 5, the second 2, 3, 6 and 7.
+# By hand, for a grid of 4 x 4 patches numbered 0 to 15: the first token holds patches 0, 1, 4 and 5, the second 2, 3, 6 and 7.
 #
 # ### Build it
 #
@@ -343,8 +342,8 @@ def pixel_shuffle(patches, side):
 reveal("multimodal.shuffle")
 
 # %% [markdown] id="build-it-4"
-# In the text, a picture is one **placeholder**, `<image>`. It is first repeated, once for each visual token; then the embeddings of the
-# placeholders are replaced.
+# In the text, a picture is one **placeholder**, `<image>`. It is first repeated, once for each visual token; then the embeddings
+# of the placeholders are replaced.
 #
 # ### Build it
 #
@@ -365,10 +364,10 @@ def expand(ids, labels, placeholder, count):
 reveal("multimodal.expand")
 
 # %% [markdown] id="then-the-visual-tokens-take-their"
-# Then the visual tokens take their places. `embedded` (B, T, C) are the embeddings of the texts `ids` (B, T). `visual` (P, M, C) are
-# the M visual tokens of each of P pictures. Wherever `ids` is `placeholder`, put a visual token in place of the embedding: those of
-# the first picture in their order, then those of the second, and so on, over the texts in their order. There are exactly P · M
-# placeholders; a text may have none, or those of several pictures. Return (B, T, C); do not change `embedded`.
+# Then the visual tokens take their places. `embedded` (B, T, C) are the embeddings of the texts `ids` (B, T). `visual` (P, M, C)
+# are the M visual tokens of each of P pictures. Wherever `ids` is `placeholder`, put a visual token in place of the embedding:
+# those of the first picture in their order, then those of the second, and so on, over the texts in their order. There are
+# exactly P · M placeholders; a text may have none, or those of several pictures. Return (B, T, C); do not change `embedded`.
 
 
 # %% id="multimodal.splice"
@@ -382,7 +381,8 @@ def splice(embedded, ids, visual, placeholder):
 reveal("multimodal.splice")
 
 # %% [markdown] id="a-count-that-does-not-match"
-# A count that does not match is an error, and a good one to have: with too few placeholders, a picture would be cut off in silence.
+# A count that does not match is an error, and a good one to have: with too few placeholders, part of a picture would be lost
+# without a word.
 
 # %% id="try"
 try:
@@ -503,8 +503,8 @@ print("pairs never seen:", answer_rates(llava, 200, NEVER).all)
 # that is said to see, and kind by kind, since a mean can hide that some kinds are guessed. For which kinds does the 95 % interval
 # with its own picture lie above all three others? That is a strict test: two intervals may overlap although the rates differ.
 #
-# About pairs that were never shown it answers clearly fewer questions. CLIP named most of them; but the language model has to compose
-# what it learned about colours with what it learned about shapes, too.
+# About pairs that were never shown it answers clearly fewer questions. CLIP named most of them; but the language model has to
+# compose what it learned about colours with what it learned about shapes, too.
 
 # %% id="for-kind-found-in-results-its"
 for kind, found in results["its picture"].kinds.items():
@@ -514,10 +514,10 @@ for kind, found in results["its picture"].kinds.items():
     print(f"{kind:8} {found}, at most {best} without it:", "it looks" if above else "not shown")
 
 # %% [markdown] id="this-is-an-honest-picture-of"
-# It did not learn to look gradually. In the left panel above, `exists` stays for a thousand steps where guessing leaves it, and then
-# rises. To answer about one of several things, attention must find the thing that the question names, and until it does, nothing
-# is gained. (This is one run; with another seed a kind may rise earlier or later.) Some kinds have not got there. With one thing in
-# the picture nothing has to be found, with several it has:
+# It did not learn to look gradually. In the left panel above, `exists` stays for a thousand steps where guessing leaves it, and
+# then rises. To answer about one of several things, attention must find the thing that the question names, and until it does,
+# nothing is gained. (This is one run; with another seed a kind may rise earlier or later.) Some kinds have not got there. With
+# one thing in the picture nothing has to be found, with several it has:
 
 # %% id="asked-kind-things"
 from course_lib.vision.conversations import drawn_questions
@@ -567,18 +567,18 @@ for name, given in facts.items():
 # %% [markdown] id="what-an-ingredient-adds"
 # The encoder knows where each thing is, and the projector throws much of that away: it was trained to keep what the language model
 # uses, and this one does not yet use the place of one thing among several. The colour does get through. But a question about it
-# names the thing by its shape ("the circle"), and of these facts the shape can be read least well.
+# names the thing by its shape ("the circle"), and even from the encoder's tokens the shape is read less well than the rest.
 #
 # ### What does an ingredient add?
 #
-# The recipes have many ingredients; which of them matter? To say that takes runs with and without each, and several of both. Here is
-# how it is done, for the recipe of CLIP. Whole runs would take hours, so these are short, 200 steps instead of 2000. Each variant
-# differs from the recipe in one respect, and has the same three seeds:
+# The recipes have many ingredients; which of them matter? To say that takes runs with and without each, and several of both.
+# Here is how it is done, for the recipe of CLIP. Whole runs would take hours, so these are short, 200 steps instead of 2000.
+# Each variant differs from the recipe in one respect, and has the same three seeds:
 #
 # | variant | what is different |
 # |---|---|
 # | batches as they come | 40 random pairs each, instead of the composed batches of section 3 (no **hard negatives**) |
-# | no groups that differ in shape | one kind of composed batch is left out |
+# | no groups that differ in shape | without the batches whose captions name only the shape, in groups with one drawing of each shape |
 # | drawings that never vary | a large red circle at the top left always looks the same (no **augmentation**) |
 # | half the steps | the schedule is shortened with them |
 #
@@ -593,8 +593,8 @@ panels = {f"pairs {name}": measurements.gains("clip", name) for name in ("seen",
 show(figures.gains(panels))
 
 # %% [markdown] id="each-dot-is-the-difference"
-# Each dot is the difference that a variant makes with one seed. The square is the mean of the three, and the line its 95 % interval.
-# For three values that takes Student's distribution: 4.3 standard errors to each side, instead of 2.
+# Each dot is the difference that a variant makes with one seed. The square is the mean of the three, and the line its 95 %
+# interval. For three values that takes Student's distribution: 4.3 standard errors to each side, instead of 2.
 #
 # Every interval contains 0. The first two lines show why: after so few steps, the recipe's own runs lie that far apart. Three short
 # runs show large effects only. In two things all seeds agree, and more of them would have to confirm it: with half the steps,
@@ -649,10 +649,10 @@ explorers.multimodal.looks()
 #
 # ### Build it
 #
-# An encoder reads squares of `tile` pixels a side, in patches of `patch` pixels a side. A picture of `height` x `width` pixels is cut
-# into tiles; where its sides are not multiples of `tile`, the last tiles are padded. With more than one tile, a thumbnail of the
-# whole picture is read as one more square. After the encoder, a pixel shuffle joins blocks of `shuffle` x `shuffle` patches. `tile` is
-# a multiple of patch · shuffle; class tokens are dropped. Return the number of visual tokens, a whole number.
+# An encoder reads squares of `tile` pixels a side, in patches of `patch` pixels a side. A picture of `height` x `width` pixels
+# is cut into tiles; where its sides are not multiples of `tile`, the last tiles are padded. With more than one tile, a thumbnail
+# of the whole picture is read as one more square. After the encoder, a pixel shuffle joins blocks of `shuffle` x `shuffle`
+# patches. `tile` is a multiple of patch · shuffle; class tokens are dropped. Return the number of visual tokens, a whole number.
 
 
 # %% id="multimodal.tokens"
@@ -678,8 +678,9 @@ explorers.multimodal.budget()
 # ## 8 · Positions in three directions
 #
 # Spliced visual tokens get positions like words: 0, 1, 2, … in reading order. Then the patch just below is a whole row away, and
-# a picture of 576 tokens moves the text on by 576 places. **M-RoPE** (Qwen2-VL) gives each token three positions instead: time, row and
-# column. [RoPE](06_rope.ipynb) rotates some planes of each head by each of them. On text all three are equal, and it is ordinary RoPE.
+# a picture of 576 tokens moves the text on by 576 places. **M-RoPE** (Qwen2-VL) gives each token three positions instead: time,
+# row and column. [RoPE](06_rope.ipynb) rotates some planes of each head by each of them. On text all three are equal, and it is
+# ordinary RoPE.
 #
 # By hand, a text of two words (w), a picture of 2 x 2 patches (p), and a text of one word:
 #
@@ -691,11 +692,11 @@ explorers.multimodal.budget()
 #
 # ### Build it
 #
-# A sequence is given as a list of segments, perhaps empty: a whole number n for a text of n tokens, or a pair (rows, columns) for a
-# picture with that many visual tokens, in reading order; all at least 1. Each segment begins at a number s, which is 0 for the first
-# one. Token i of a text has the position s + i three times. The token of a picture in row r and column c has the positions s, s + r
-# and s + c. The next segment begins at the largest position so far plus one. Return a tensor of whole numbers (3, T): time, row,
-# column.
+# A sequence is given as a list of segments, perhaps empty: a whole number n for a text of n tokens, or a pair (rows, columns)
+# for a picture with that many visual tokens, in reading order; all at least 1. Each segment begins at a number s, which is 0 for
+# the first one. Token i of a text has the position s + i three times. The token of a picture in row r and column c has the
+# positions s, s + r and s + c. The next segment begins at the largest position so far plus one. Return a tensor of whole numbers
+# (3, T): time, row, column.
 
 
 # %% id="multimodal.mrope"
@@ -746,8 +747,8 @@ print("parameter:", rounded(fresh.detach(), 2), "scale:", rounded(fresh.detach()
 print("after training:", rounded(clip.logit_scale.detach().exp(), 0))
 
 # %% [markdown] id="to-freeze-the-language-model-run"
-# **"To freeze the language model, run it under `no_grad`."** Then no gradient comes back *through* it either, and the projector before
-# it learns nothing. Freezing means that the parameters take no gradient, while the graph goes on:
+# **"To freeze the language model, run it under `no_grad`."** Then no gradient comes back *through* it either, and the projector
+# before it learns nothing. Freezing means that the parameters take no gradient, while the graph goes on:
 
 # %% id="with-seeded-draws-0"
 with seeded_draws(0):
@@ -770,7 +771,8 @@ looks = results["its picture"].all.interval[0] > results["another picture"].all.
 print("the intervals with the right and a wrong picture are apart:", looks)
 
 # %% [markdown] id="clip-understands-word-order-two-things"
-# **"CLIP understands word order."** Two things, and a caption that swaps their colours. A bag of words is the same; the picture is not:
+# **"CLIP understands word order."** Two things, and a caption that swaps their colours. A bag of words is the same; the picture
+# is not:
 
 # %% id="source-torch-generator-manual-seed-1"
 source = seeded(1)
@@ -810,8 +812,8 @@ quiz("multimodal")
 #
 # A **spectrogram** says how much of each frequency a sound holds at each moment. It is a picture, and the same encoder reads its
 # patches. Three tones of 220, 440 and 330 Hz; with 2000 samples a second in windows of 126, a step along the frequency axis is
-# 2000 / 126, about 16 Hz. (This encoder reads squares in three channels, so the cell after the figure drops the top eight
-# frequencies and repeats the one channel.)
+# 2000 / 126, about 16 Hz, and a frame begins every 32 samples, 16 ms. (This encoder reads squares in three channels, so the cell
+# after the figure drops the top eight frequencies and repeats the one channel.)
 
 # %% id="samples-vision-tone-220-0-440"
 samples = vision.tone([220.0, 440.0, 330.0], seconds=1.0, rate=2000)
@@ -834,9 +836,9 @@ print("tokens of the sound:", tuple(encoder(square).hidden[-1].shape))
 # ## Further: cross-attention instead of splicing
 #
 # Flamingo and Llama 3.2 leave the text as it is. Layers between the blocks let each word read the visual tokens by
-# **cross-attention**: queries from the text, keys and values from the picture. The text does not get longer, and its cache holds no visual
-# tokens; the price is new layers. What they add is multiplied by a gate, tanh of a number that starts at 0, so that the language model
-# is at first unchanged.
+# **cross-attention**: queries from the text, keys and values from the picture. The text does not get longer, and its cache holds
+# no visual tokens; the price is new layers. What they add is multiplied by a gate, tanh of a number that starts at 0, so that
+# the language model is at first unchanged.
 
 # %% id="with-seeded-draws-0-3"
 from course_lib.attention import MultiHeadAttention

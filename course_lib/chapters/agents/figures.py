@@ -13,7 +13,14 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from course_lib.agents import Attack, Defence, tokens_read
 from course_lib.agents.attacks import attacked
-from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
+from course_lib.study.display.plotting import (
+    FAINT,
+    OKABE_ITO,
+    Margins,
+    new_figure,
+    readable_on,
+    title,
+)
 
 LANES = ("user", "model", "tool", "end")
 LANE_OF = {"started": 0, "reply": 1, "failed": 1, "begun": 2, "result": 2, "ended": 3}
@@ -47,7 +54,7 @@ def _about(event: Mapping[str, Any]) -> str:
             text = str(event["task"])
         case "reply":
             names = ", ".join(call["name"] for call in event["calls"])
-            text = f"calls {names}" if names else str(event["text"] or event["errors"])
+            text = f"calls {names}" if names else event["text"] or "; ".join(event["errors"])
         case "begun":
             text = f"{event['id']} begins"
         case "result":
@@ -83,10 +90,10 @@ def context(roles: Sequence[str], sizes: Sequence[int], kept: Sequence[int], bud
     start = 0
     for place, (role, size) in enumerate(zip(roles, sizes, strict=True)):
         inside = place in kept
-        ax.barh(0, size, left=start, color=colours[role] if inside else "#e6e6e6",
-                edgecolor="white", linewidth=1.5)  # fmt: skip
-        ax.text(start + size / 2, 0, SHORT[role], ha="center", va="center", fontsize=7,
-                color="white" if inside else "grey")  # fmt: skip
+        colour = colours[role] if inside else "#e6e6e6"
+        ink = readable_on(colour) if inside else FAINT
+        ax.barh(0, size, left=start, color=colour, edgecolor="white", linewidth=1.5)
+        ax.text(start + size / 2, 0, SHORT[role], ha="center", va="center", fontsize=8, color=ink)
         start += size
     ax.set(yticks=[], xlim=(0, start), xlabel="tokens of the whole conversation")
     used = sum(sizes[place] for place in kept)
@@ -116,10 +123,10 @@ def defended(attacks: Sequence[Attack], defences: Sequence[Defence]) -> Figure:
     stopped = [[not attacked(attack, each) for attack in attacks] for each in defences]
     for row, line in enumerate(stopped):
         for column, good in enumerate(line):
-            ax.barh(row, 0.9, left=column, height=0.85,
-                    color=OKABE_ITO.blue if good else OKABE_ITO.vermillion)  # fmt: skip
+            colour = OKABE_ITO.blue if good else OKABE_ITO.vermillion
+            ax.barh(row, 0.9, left=column, height=0.85, color=colour)
             ax.text(column + 0.45, row, "stops" if good else "fails", ha="center", va="center",
-                    color="white", fontsize=7)  # fmt: skip
+                    color=readable_on(colour), fontsize=8)  # fmt: skip
     ax.set_yticks(range(len(defences)), [each.name for each in defences])
     places = [column + 0.45 for column in range(len(attacks))]
     names = [f"{attack.name} ({attack.place})" for attack in attacks]
@@ -136,9 +143,10 @@ def growth(base: int, per_turn: int, turns: int) -> Figure:
     numbers = range(1, turns + 1)
     for cached, colour in ((False, OKABE_ITO.vermillion), (True, OKABE_ITO.blue)):
         read = [tokens_read(base, per_turn, n, cached) for n in numbers]
-        ax.plot(numbers, read, color=colour, label="with a prefix cache" if cached else "without")
+        name = f"{'with' if cached else 'without'} a prefix cache"
+        ax.plot(numbers, read, color=colour, label=name)
     ax.set(xlabel="turns of the model", ylabel="tokens read in all")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.legend(fontsize=8, frameon=False)
     all_of, new = (tokens_read(base, per_turn, turns, cached) for cached in (False, True))

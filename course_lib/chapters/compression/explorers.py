@@ -50,4 +50,4 @@ def gptq(done: int = 6, bits: int = 3) -> Explorer:
         "done": step_slider("columns", done, 0, 16),
         "bits": choice("bits", bits, list(histories)),
     }
-    return Explorer(figure, controls, "GPTQ, column after column: the rest makes good the error.")
+    return Explorer(figure, controls, "GPTQ, column after column: the rest makes up for the error.")

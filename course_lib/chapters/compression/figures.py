@@ -13,6 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from torch import Tensor
 
 from course_lib import compression
@@ -63,7 +64,8 @@ def number_line(value: Number) -> Figure:
         ax.text(1.06, row, f"{nearest:+.3f}", va="center", fontsize=9)
     ax.axvline(float(value), color=OKABE_ITO.blue, linewidth=1)
     ax.set_yticks(range(len(errors)), list(errors))
-    ax.set(xlim=(-1.03, 1.03), ylim=(len(errors) - 0.4, -0.6), xlabel="part of the largest number")
+    ax.set(xlim=(-1.03, 1.03), ylim=(len(errors) - 0.4, -0.6))
+    ax.set_xlabel("fraction of the largest number")
     four = {name: errors[name] for name in list(errors)[:3]}
     best = min(four, key=four.__getitem__)
     title(ax, f"{value:+.2f}: of the three with 4 bits, {best} is nearest")
@@ -103,7 +105,7 @@ def _draw_grid(ax: Axes, bits: int, own: str, grid: Mapping[str, Any]) -> None:
     ax.axhline(grid["whole"], color=FAINT, linewidth=0.8)
     found = grid["groups"][own][grid["bits"].index(bits)]
     ax.plot([bits], [found], "o", color=OKABE_ITO.vermillion, zorder=4)
-    ax.set(xlabel="bits of a code", ylabel="bits per byte", yscale="log")
+    ax.set(xlabel="bits of a code", ylabel="bits per byte (logarithmic)", yscale="log")
     ax.set_xticks([each for each in grid["bits"] if each % 2 == 0])
     ax.set_yticks([1.5, 2, 3, 5], ["1.5", "2", "3", "5"])
     ax.set_yticks([], minor=True)
@@ -111,18 +113,18 @@ def _draw_grid(ax: Axes, bits: int, own: str, grid: Mapping[str, Any]) -> None:
     title(ax, f"{found:.2f} bits per byte, {grid['whole']:.2f} in float32")
 
 
-def named(ax: Axes, colours: Mapping[str, str], height: float) -> None:
+def named(ax: Axes, colours: Mapping[str, str], height: float, edge: float = 0.98) -> None:
     """Write what the colours mean into the axes; a legend takes several times as long to draw."""
     for place, (name, colour) in enumerate(colours.items()):
         ax.text(
-            0.98 - 0.17 * place, height, name, color=colour, fontsize=9, ha="right",
+            edge - 0.17 * place, height, name, color=colour, fontsize=9, ha="right",
             transform=ax.transAxes,
         )  # fmt: skip
 
 
 def gptq_steps(history: GptqHistory, done: int) -> Figure:
     """Draw the weights after some columns have been rounded, and the error of the outputs."""
-    margins = Margins(left=0.5, right=0.2, bottom=0.5, top=0.75, across=0.7)
+    margins = Margins(left=0.5, right=0.2, bottom=0.5, top=0.75, across=0.8)
     figure, (left, middle, right) = new_figure(
         11, 3.2, cols=3, margins=margins, width_ratios=[1, 1, 1.3]
     )
@@ -145,7 +147,8 @@ def gptq_steps(history: GptqHistory, done: int) -> Figure:
     right.plot([done], [history.errors[done]], "o", color=OKABE_ITO.vermillion)
     right.set(xlabel="columns rounded", ylabel="squared error of outputs", xticks=[0, 8, 16])
     right.locator_params(axis="y", nbins=3)
-    named(right, {"Nearest": OKABE_ITO.orange, "GPTQ": OKABE_ITO.blue}, 0.05)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0, 1))
+    named(right, {"Nearest": OKABE_ITO.orange, "GPTQ": OKABE_ITO.blue}, 0.9, edge=0.4)
     title(right, f"error {history.errors[done]:.2%}, nearest {history.nearest_errors[done]:.2%}")
     return figure
 
@@ -164,7 +167,8 @@ def pareto(rows: Rows, speeds: Mapping[str, Mapping[str, Any]]) -> Figure:
     _name_front(ax, best)
     ax.set(yscale="log", xlim=(0, 13), xlabel="bits per weight of the blocks, scales included")
     ax.set_ylim(bottom=1.5e-4)
-    ax.set_ylabel("bits per byte more than float32")
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.set_ylabel("bits per byte more than float32 (logarithmic)")
     _add_keys(ax)
     fast = [row for row in small if row["speed"] > 0.9]
     quick = min(fast, key=lambda row: row["bits per weight"], default={"name": "float32"})
@@ -229,7 +233,7 @@ def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 def layer_bars(rows: Rows) -> Figure:
     """Draw what it costs to round one layer alone to two bits."""
     figure, ax = new_figure(9, 4.0)
-    kinds = sorted({row["layer"].rpartition(".")[2] for row in rows})
+    kinds = list(dict.fromkeys(row["layer"].rpartition(".")[2] for row in rows))
     blocks = sorted({int(row["layer"].split(".")[2]) for row in rows})
     for offset, kind in enumerate(kinds):
         values = [
@@ -239,6 +243,7 @@ def layer_bars(rows: Rows) -> Figure:
         ]  # fmt: skip
         places = [block + (offset - len(kinds) / 2) * 0.12 for block in blocks]
         ax.bar(places, values, width=0.11, label=kind, color=list(OKABE_ITO)[offset % 8])
+    ax.axhline(0, color=FAINT, linewidth=0.8)
     worst = max(rows, key=lambda row: row["more"])
     ax.set_xticks(blocks, [f"block {block}" for block in blocks])
     ax.set_ylabel("bits per byte more than float32")

@@ -116,10 +116,8 @@ def watermark(share: Number = 0.75, fraction: Number = 0.5, replaced: Number = 0
     def figure(share: Number, fraction: Number, replaced: Number) -> Figure:
         gamma = float(fraction)
         kept = (1 - float(replaced)) ** 2  # a pair survives if both of its tokens do
-        chances = {
-            "marked, edited": gamma + kept * max(float(share) - gamma, 0.0),
-            "not marked": gamma,
-        }
+        marked = "marked, edited" if replaced else "marked"
+        chances = {"not marked": gamma, marked: gamma + kept * max(float(share) - gamma, 0.0)}
         lines = {}
         for (name, chance), row in zip(chances.items(), drawn, strict=True):
             hits, line = 0, []

@@ -9,10 +9,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 from torch import Tensor
 
 from course_lib.chapters.multimodal.measurements import Gain
 from course_lib.study.display.plotting import (
+    FAINT,
     OKABE_ITO,
     SIGNED,
     Margins,
@@ -58,7 +60,7 @@ def patches(picture: Tensor, patch: int, attention: Tensor | None = None) -> Fig
     _patch_row(row, cut, patch)
     look.axis("off")
     if attention is not None:
-        heatmap(look, attention)
+        heatmap(look, attention, numbers=".0%")
         title(look, f"the class token gives {as_array(attention).max():.0%} to one patch")
     return figure
 
@@ -73,13 +75,13 @@ def _patch_row(ax: Axes, cut: Tensor, patch: int) -> None:
         ax.imshow(as_array(each.permute(1, 2, 0)), extent=box, interpolation="nearest")
     ax.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[], aspect="equal")
     ax.axis("off")
-    title(ax, f"a row of {len(cut)} patches, {cut.shape[1]} numbers each")
+    title(ax, f"in reading order: {len(cut)} patches, {cut.shape[1]} numbers each")
 
 
 def similarity(matrix: Tensor, pictures: Tensor, captions: Sequence[str]) -> Figure:
     """Draw the cosines of pictures (rows) and captions, with the pictures beside their rows."""
-    margins = Margins(left=1.0, right=0.2, bottom=1.3, top=0.6)
-    figure, ax = new_figure(8.0, 1.9 + 0.62 * len(pictures), margins=margins)
+    margins = Margins(left=1.0, right=0.2, bottom=0.85, top=0.6)
+    figure, ax = new_figure(8.0, 1.45 + 0.62 * len(pictures), margins=margins)
     heatmap(ax, matrix, shades=SIGNED, limit=1.0, numbers=".2f")
     ax.set_yticks([])
     ax.set_xticks(range(len(captions)), captions, rotation=25)
@@ -99,7 +101,7 @@ def looks(picture: Tensor, weights: Tensor, question: str, answer: str) -> Figur
     figure, axes = new_figure(2.6 * (layers + 1), 3.2, cols=layers + 1, margins=margins)
     _picture(axes[0], picture)
     axes[0].axis("off")
-    title(axes[0], f"{question} {answer}")
+    title(axes[0], f"{question} It says: {answer}")
     for number, ax in enumerate(axes[1:]):
         heatmap(ax, weights[number], numbers=".0%")
         title(ax, f"layer {number}: {as_array(weights[number]).sum():.0%} goes to the picture")
@@ -116,8 +118,12 @@ def budget(
     for colour, (name, line) in zip(colours, tokens.items(), strict=False):
         ax.plot(sides, line, color=colour, label=name, drawstyle="steps-post")
         ax.plot(side, now[name], "o", color=colour)
-    ax.set(xlabel="side of the picture, in pixels", ylabel="visual tokens", yscale="log")
-    ax.legend(fontsize=8, loc="upper left")
+    ax.set(xlabel="side of the picture, in pixels", ylabel="visual tokens (logarithmic)")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.minorticks_off()
+    ax.legend(fontsize=8, frameon=False, loc="upper left")
     first = next(iter(now))
     title(ax, f"{side} x {side} pixels: {now[first]:,} tokens with {first}")
     return figure
@@ -127,16 +133,21 @@ def curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str]
     """Draw measurements of training logs against the step, one panel for each log."""
     figure, axes = new_figure(4.8 * len(logs), 3.2, cols=len(logs))
     panels = axes.flat if len(logs) > 1 else [axes]
-    palette = tuple(OKABE_ITO)
+    palette = OKABE_ITO[:6]  # a yellow line is hard to see on white
     for ax, (label, records) in zip(panels, logs.items(), strict=True):
         steps = [record["step"] for record in records]
         shown = [name for name in names if name in records[-1]]
-        for number, name in enumerate(shown):
+        kinds = [name for name in shown if name != "all"]
+        for name in shown:
             values: list[Number] = [record[name] for record in records]
-            ax.plot(steps, values, color=palette[(number + 1) % len(palette)], label=name)
-        ax.set(xlabel="step", ylabel="fraction right", ylim=(0, 1.02))
-        ax.legend(fontsize=8, ncols=1 if len(shown) < 4 else 4)
-        title(ax, label)
+            if name == "all":
+                ax.plot(steps, values, color="black", linewidth=2.5, label=name)
+            else:
+                colour = palette[kinds.index(name) % len(palette)]
+                ax.plot(steps, values, color=colour, label=name)
+        ax.set(xlabel="training step", ylabel="fraction right", ylim=(0, 1.02))
+        ax.legend(fontsize=8, frameon=False, ncols=1 if len(shown) < 4 else 4)
+        title(ax, f"{label}: {shown[0]} {records[-1][shown[0]]:.0%} at the end")
     return figure
 
 
@@ -144,6 +155,8 @@ def gains(panels: Mapping[str, Mapping[str, Gain]]) -> Figure:
     """Draw what each variant changes: a dot for each seed, and the mean with its interval."""
     heights = [1.0 + 0.3 * len(found) for found in panels.values()]
     figure, axes = new_figure(8.5, sum(heights), rows=len(panels), height_ratios=heights)
+    every = [gain for found in panels.values() for gain in found.values()]
+    limit = 105 * max(abs(gain.mean) + gain.half for gain in every)
     for ax, (label, found) in zip(
         axes.flat if len(panels) > 1 else [axes], panels.items(), strict=True
     ):
@@ -152,12 +165,13 @@ def gains(panels: Mapping[str, Mapping[str, Gain]]) -> Figure:
             colour = OKABE_ITO.vermillion if gain.sure else OKABE_ITO.blue
             ax.errorbar(100 * gain.mean, row, xerr=100 * gain.half, fmt="s", color=colour)
             points = [100 * each for each in gain.differences]
-            ax.plot(points, [row] * len(points), "o", color="grey", markersize=3)
+            ax.plot(points, [row] * len(points), "o", color=FAINT, markersize=5, zorder=3,
+                    markeredgecolor="white")  # fmt: skip
         ax.set_yticks(range(len(found)), list(found))
-        ax.set_ylim(len(found) - 0.5, -0.5)
+        ax.set(xlim=(-limit, limit), ylim=(len(found) - 0.5, -0.5))
         ax.set_xlabel("difference from the recipe, in percentage points")
         sure = sum(gain.sure for gain in found.values())
-        title(ax, f"{label}: {sure} of {len(found)} intervals leave out 0")
+        title(ax, f"{label}: {sure} of {len(found)} intervals exclude 0")
     return figure
 
 
@@ -170,8 +184,9 @@ def sound(matrix: Tensor, patch: int) -> Figure:
         ax.axhline(line - 0.5, color="white", linewidth=0.5)
     for line in range(0, columns + 1, patch):
         ax.axvline(line - 0.5, color="white", linewidth=0.5)
-    ax.set(xlabel="frame", ylabel="frequency bin")
-    title(ax, f"{rows} x {columns} numbers are {rows // patch * (columns // patch)} patches")
+    ax.set(xlabel="time, in frames", ylabel="frequency, in bins")
+    count = rows // patch * (columns // patch)
+    title(ax, f"bright is loud; {rows} x {columns} numbers are {count} patches")
     return figure
 
 

@@ -127,10 +127,10 @@ def zero_stages(parameters: Number, ranks: int, memory: Number) -> Figure:
     _stacked(ax, [[size / 1e9 for size in each] for each in found], PARTS)
     ax.axvline(memory / 1e9, color="black", linestyle="--", linewidth=1)
     ax.set_yticks(range(4), ["data parallel", "ZeRO-1", "ZeRO-2", "ZeRO-3"])
-    ax.set_xlabel(f"GB on each of {ranks} devices (dashed: its memory)", loc="left")
+    ax.set_xlabel("GB per device (dashed: its memory)", loc="left")
     fits = [stage for stage, each in enumerate(found) if each.total <= memory]
     words = f"fits from stage {fits[0]} on" if fits else "no stage fits"
-    title(ax, f"{parameters / 1e9:g} billion parameters: {words}")
+    title(ax, f"{parameters / 1e9:g} billion parameters on {ranks} devices: {words}")
     return figure
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 from torch import Tensor
 
 from course_lib.chapters.retrieval.measurements import SPEED
@@ -128,14 +128,23 @@ def recall_curves(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str
     figure, ax = new_figure(6.4, 4.2, margins=MARGINS)
     for colour, (name, points) in zip(HUES, curves.items(), strict=False):
         cost, recall = zip(*sorted(points), strict=True)
-        ax.plot(cost, recall, "o-", color=colour, label=name, markersize=4)
-    ax.set_xscale("log")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set(xlabel=unit, ylabel="recall of the 10 nearest", ylim=(0, 1.03))
+        alone = len(points) == 1  # a large dot in front, since a line may run through it
+        size, front = (9, 3) if alone else (4, 2)
+        ax.plot(cost, recall, "o-", color=colour, label=name, markersize=size, zorder=front)
+    _logarithmic(ax, unit)
+    ax.set(ylabel="recall of the 10 nearest", ylim=(0, 1.05))
     ax.legend(fontsize=8, frameon=False, loc="lower right")
     best = max(curves, key=lambda name: max(recall for _, recall in curves[name]))
-    title(ax, f"the highest recall is that of {best}")
+    title(ax, f"{best} has the highest recall")
     return figure
+
+
+def _logarithmic(ax: Axes, unit: str) -> None:
+    """Make the axis of costs logarithmic, with plain numbers, and say so."""
+    ax.set(xscale="log", xlabel=f"{unit} (logarithmic)")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.minorticks_off()
 
 
 def beside_peers(rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -158,8 +167,8 @@ def _draw_searches(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
             label = index if who == "ours" else f"{index}, {points[0]['peer']}"
             times, recalls = [row[who] for row in points], [row[recall] for row in points]
             ax.plot(times, recalls, style, color=colour, label=label, markersize=4)
-    ax.set_xscale("log")
-    ax.set(xlabel="milliseconds per query", ylabel="recall of the 10 nearest", ylim=(0, 1.05))
+    _logarithmic(ax, "milliseconds per query")
+    ax.set(ylabel="recall of the 10 nearest", ylim=(0, 1.05))
     ax.legend(fontsize=7, frameon=False, loc="center right")
 
 
@@ -169,7 +178,9 @@ def within(rows: Sequence[Mapping[str, Any]], milliseconds: float | int) -> Figu
     mine = [row for row in rows if row.get("peer") == "faiss"]
     _draw_searches(ax, mine)
     ax.axvline(milliseconds, color="grey", linestyle=":")
-    ax.axvspan(ax.get_xlim()[0], milliseconds, color="#f4f4f4", zorder=0)
+    shortest = ax.get_xlim()[0]
+    ax.axvspan(shortest, milliseconds, color="#f4f4f4", zorder=0)
+    ax.set_xlim(left=shortest)
     found = (f"{who}: {_best_within(mine, who, milliseconds)}" for who in ("ours", "theirs"))
     title(ax, f"at most {milliseconds:.2g} ms a query; " + "; ".join(found))
     return figure

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from course_lib.accounting.limits import Device
 from course_lib.model import ModelConfig
@@ -40,7 +41,7 @@ def lanes(history: History, time: Number) -> Figure:
     left.set_ylim(len(history.arrivals) - 0.4, -0.6)
     shown = [Patch(color=OKABE_ITO.orange), Patch(color=OKABE_ITO.blue)]
     below = {"loc": "upper right", "bbox_to_anchor": (1.0, -0.07), "ncols": 2, "frameon": False}
-    left.legend(shown, ["reads its prompt", "generates"], fontsize=8, **below)
+    left.legend(shown, ["reads its text", "generates"], fontsize=8, **below)
     title(left, _finding(history))
     _blocks(right, _holders(history, time))
     return figure
@@ -52,7 +53,8 @@ def _finding(history: History) -> str:
     lost = f"; {history.preemptions} lost its blocks" if history.preemptions else ""
     return (
         f"{history.tokens_per_second():.1f} tokens per second; first token after at most "
-        f"{first:.0f} s, then pauses of at most {pause:.1f} s{lost}"
+        f"{first:.0f}\N{NO-BREAK SPACE}s, then pauses of at most "
+        f"{pause:.1f}\N{NO-BREAK SPACE}s{lost}"
     )
 
 
@@ -90,7 +92,7 @@ def _blocks(ax: Axes, holders: Sequence[int | None]) -> None:
 
 def roofline(config: ModelConfig, device: Device, past: int, batch: int) -> Figure:
     """Draw tokens per second against the batch, in all and for each request."""
-    margins = Margins(left=0.8, right=0.15, bottom=0.5, top=0.6, across=0.9)
+    margins = Margins(left=0.95, right=0.15, bottom=0.5, top=0.6, across=1.05)
     figure, (left, right) = new_figure(9, 3.4, cols=2, margins=margins)
     batches = [2**power for power in range(11)]
     rates = [served_tokens_per_second(config, device, each, past) for each in batches]
@@ -101,11 +103,17 @@ def roofline(config: ModelConfig, device: Device, past: int, batch: int) -> Figu
     right.plot(batches, each, color=OKABE_ITO.blue)
     right.plot(batch, mine / batch, "o", color=OKABE_ITO.vermillion)
     for ax in (left, right):
-        ax.set_xscale("log", base=2)
-        ax.set_yscale("log")
-        ax.set_xlabel("requests in the batch")
-    left.set_ylabel("tokens per second, all together")
-    right.set_ylabel("tokens per second, each")
-    title(left, f"{batch} requests on {device.name}: at most {mine:,.0f} tokens per second")
-    title(right, f"each of them gets at most {mine / batch:,.0f}")
+        ax.set(xscale="log", yscale="log", xlabel="requests in the batch (logarithmic)")
+        ax.set_xticks(batches[::2], [str(size) for size in batches[::2]])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        ax.minorticks_off()
+    left.set_ylabel("tokens per second,\nall together (logarithmic)")
+    right.set_ylabel("tokens per second,\neach (logarithmic)")
+    title(left, f"{batch} requests on {device.name}: at most {_rate(mine)} tokens per second")
+    title(right, f"each of them gets at most {_rate(mine / batch)}")
     return figure
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -25,6 +25,14 @@ def test_each_piece_of_work_is_a_bar_in_the_lane_of_its_request():
     assert len(generating) == 1
 
 
+def test_reading_again_after_a_preemption_is_no_generating():
+    history = simulate(explorers.ARRIVALS, "continuous", num_blocks=24, token_budget=16)
+    first = {number: times[0] for number, times in history.tokens.items()}
+    again = [work for work in history.work if work.tokens > 1 and work.begin > first[work.request]]
+    assert history.preemptions == len(again) == 1
+    assert not again[0].decoding
+
+
 def test_the_map_shows_who_holds_each_block():
     history = simulate(TWO, num_blocks=8, token_budget=4)
     _, blocks = figures.lanes(history, history.moments[1].begin).axes

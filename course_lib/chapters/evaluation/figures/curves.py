@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from course_lib.evaluation import auc, confusion, roc_curve
+from course_lib.study.display.labels import written
 from course_lib.study.display.plotting import (
     FAINT,
     OKABE_ITO,
@@ -80,7 +81,8 @@ def z_growth(lines: Mapping[str, Sequence[Number]], limit: Number = 4.0) -> Figu
         ax.plot(range(2, len(line) + 2), [float(z) for z in line], color=colour, label=name)
     ax.axhline(float(limit), color=FAINT, linestyle=":", linewidth=1.2)
     ax.set(xlabel="tokens read", ylabel="z-score")
+    ax.set_ylim(top=max(ax.get_ylim()[1], 1.6 * float(limit)))  # room for the names
     ax.legend(frameon=False, fontsize=9, loc="upper left")
-    ends = ", ".join(f"{name} {float(line[-1]):.1f}" for name, line in lines.items())
+    ends = ", ".join(f"{name} {written(line[-1], '.1f')}" for name, line in lines.items())
     title(ax, f"z at the end: {ends}")
     return figure

@@ -39,7 +39,7 @@ def bleu_terms(hypothesis: str, reference: str, smooth: bool = False) -> Figure:
     colours = [OKABE_ITO.blue] * 4 + [OKABE_ITO.orange]
     ax.bar(names, heights, color=colours)
     counts = [f"{m} of {t}" for m, t in zip(terms.matches, terms.totals, strict=True)]
-    counts.append(f"{terms.length} words for {terms.reference_length}")
+    counts.append(f"{terms.length} words against {terms.reference_length}")
     for place, (height, text) in enumerate(zip(heights, counts, strict=True)):
         ax.text(place, height + 0.03, text, ha="center", fontsize=9)
     probability_axis(ax, "precision, or factor", 1.2)
