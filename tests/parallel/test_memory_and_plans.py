@@ -88,6 +88,29 @@ def test_ranks_skip_a_step_together():
         LossScaler(0)
 
 
+def test_a_scale_that_never_is_small_enough_is_named():
+    scaler, p = LossScaler(2.0**-9), nn.Parameter(torch.ones(1))
+    for _ in range(2):
+        p.grad = torch.full((1,), torch.nan)
+        assert not scaler.unscale([p])
+    with pytest.raises(ValueError, match="diverged"):
+        scaler.unscale([p])
+
+
+def test_recomputing_uses_the_numbers_of_autocast():
+    torch.manual_seed(0)
+    net, x = nn.Linear(5, 4), torch.randn(3, 5, requires_grad=True)
+    grads = []
+    for run in (net, lambda x: recompute(net, x)):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = run(x)
+        assert found.dtype == torch.bfloat16
+        found.square().sum().backward()
+        grads.append(net.weight.grad)
+    assert torch.equal(*grads)
+
+
 def test_parameters_of_a_layout_add_up():
     for name in ("Qwen3-8B", "Qwen3-30B-A3B", "GPT-2"):
         config = MODELS[name]
@@ -104,6 +127,8 @@ def test_memory_by_hand():
     assert (found.parameters, found.gradients, found.optimizer) == (2 * count, 2 * count, 6 * count)
     assert numbers_per_token(config) == 6 * 4 + (4 + 2) + 2 + 2 * 4 + 4 * 6
     assert found.activations == 15 * (2 * 2 * 64 + 2 * 3 * 4 + 6 * 10)
+    full = memory_of(config, Layout(dp=2, zero=3), Batch(2, 5))  # two layers whole, and the table
+    assert (full.parameters, full.gradients) == (3 * count - 40, 2 * count)
     again = memory_of(config, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
     assert again.activations == 15 * (2 * 2 * 4 + 2 * 64 + 2 * 3 * 4 + 6 * 10)
 
@@ -141,6 +166,8 @@ def test_time_by_hand():
     assert chunked.bubble == pytest.approx(piped.bubble / 3)
     wide = time_of(CONFIG, Layout(tp=8), Batch(1, 1024), cluster)
     assert wide.tensor == pytest.approx(4 * 36 * 2 * 7 / 8 * 2 * 4096 * 1024 / 450e9)
+    again = time_of(CONFIG, Layout(tp=8, recompute=True), Batch(1, 1024), cluster)
+    assert again.tensor == pytest.approx(6 / 4 * wide.tensor)
     assert wide.data == wide.bubble == 0
 
 
