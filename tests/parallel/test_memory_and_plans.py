@@ -1,5 +1,7 @@
 """Recomputation, loss scaling, and the planner: formulas against tensors and values by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -130,7 +132,10 @@ def test_memory_by_hand():
     full = memory_of(config, Layout(dp=2, zero=3), Batch(2, 5))  # two layers whole, and the table
     assert (full.parameters, full.gradients) == (3 * count - 40, 2 * count)
     again = memory_of(config, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
-    assert again.activations == 15 * (2 * 2 * 4 + 2 * 64 + 2 * 3 * 4 + 6 * 10)
+    assert again.activations == 15 * 2 * (2 * 4 + 64 + 3 * 6 + 3 * 4)
+    wide = replace(config, vocab_size=100)  # logits are more than a layer
+    again = memory_of(wide, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
+    assert again.activations == 15 * (2 * 2 * 4 + 2 * 3 * 4 + 6 * 100)
 
 
 def test_numbers_per_token_are_those_that_autograd_keeps():
