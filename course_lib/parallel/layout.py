@@ -220,8 +220,11 @@ def activations_of(
     working = layer + backward + 3 * stream if layout.recompute else backward
     logits = config.vocab_size * tokens / tp * precision.logit / precision.activation
     last = one + max(norm + logits, working if layout.recompute else norm + backward)
+    if layout.pp == 1:
+        return last
+    last += config.vocab_size * tokens / tp  # a stage has its output until its backward pass ends
     flying = min(layout.pp, layout.microbatches(batch))
-    return last if layout.pp == 1 else max(last, flying * (one + stream) + working)
+    return max(last, flying * (one + stream) + working)
 
 
 def numbers_per_token(config: ModelConfig) -> int:
