@@ -88,7 +88,8 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
         "--parallel",
         metavar="dp=N,...",
         help="spread quick or course-model over the ranks of torchrun, by any of dp, tp, pp, cp, "
-        "sequence, zero: dp=2,tp=2,zero=1 or pp=2,microbatches=4",
+        "sequence, zero, microbatches, schedule: dp=2,tp=2,zero=1 or pp=2,microbatches=4; "
+        "recompute=1 keeps only the inputs of layers, loss_scale=65536 scales losses for float16",
     )
 
 

@@ -458,6 +458,7 @@ def test_train_takes_a_stages_options_for_stages_only(
     [
         (("quick", "dp=2"), "torchrun --nproc-per-node"),
         (("quick", "qq=2"), "got 'qq=2'"),
+        (("quick", "dp=2,recompute=2"), "recompute is 0, or 1"),
         (("assistant", "dp=2"), "as they are; got 'assistant'"),
     ],
 )

@@ -121,12 +121,13 @@ def recipe_rows(run: RecipeRun) -> list[tuple[str, str]]:
     plan, recipe = run.recipe.plan, run.recipe
     tokens = (recipe.text_rows + recipe.repeat_rows) * recipe.context
     last: Record = run.records[-1]
+    half = str(run.training.half).removeprefix("torch.")
     return [
         ("steps", f"{last['step']:,} of {tokens:,} tokens, {last['step'] * tokens / 1e6:.0f} M"),
         ("optimizer", f"AdamW, betas {plan.betas}, weight decay {plan.weight_decay} on matrices"),
         ("learning rate", f"{plan.warmup} steps up to {plan.peak}, cosine down to {plan.final}"),
         ("clipping", f"global norm {plan.max_norm}"),
-        ("numbers", "products in bfloat16, the rest in float32" if plan.autocast else "float32"),
+        ("numbers", f"products in {half}, the rest in float32" if plan.autocast else "float32"),
         ("seed", str(plan.seed)),
         ("time", f"{last['seconds'] / 60:.0f} minutes on {torch.get_num_threads()} thread(s)"),
         ("machine", f"{platform.system()} {platform.machine()}, torch {torch.__version__}"),

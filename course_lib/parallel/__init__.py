@@ -2,9 +2,10 @@
 
 Files in the order in which the notebook reads them: `communicator` (what ranks can say), `world`
 and `threads` (simulated ranks), `collectives` (by hand), `costs`; `data_parallel`, `shards`,
-`zero`, `full_shard`; `differentiable`, `tensor_parallel`, `split_model`; `schedules`, `pipeline`;
-`expert_parallel`, `ring_attention`; `recompute`, `loss_scaling`; `layout`, `plan`. For real
-processes: `processes`, `sharded_checkpoint`, `spread`, `held`, `own_parts`, `training`, `run`.
+`zero`, `sharded_layer`, `full_shard`; `differentiable`, `tensor_parallel`, `split_model`;
+`schedules`, `pipeline`; `expert_parallel`, `ring_attention`; `recompute`, `loss_scaling`; `layout`,
+`plan`. For real processes: `processes`, `sharded_checkpoint`, `spread`, `held`, `own_parts`,
+`engine`, `training`, `run`.
 
 Taught in:        parallel
 """

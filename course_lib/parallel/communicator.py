@@ -11,6 +11,7 @@ where bytes are counted and deadlocks are found, and on processes of torch.distr
     all_gather                   every rank gets the tensors of all
     all_to_all                   rank i gets chunk i of every rank
     broadcast, barrier           one rank's tensor for all; wait for all
+    start_all_reduce, ...        the same in the background, until `wait` of a handle
 
 Nothing is done in place: a result is a new tensor. All ranks of a group make the same collective
 calls in the same order.
@@ -113,16 +114,23 @@ class Communicator(ABC):
         Every rank makes the same call. The ranks of a group are numbered anew, from 0.
         """
 
+    @abstractmethod
     def start_all_reduce(self, x: Tensor, reuse: bool = False) -> Handle:
         """Start a sum over the ranks; work can go on until `wait` is called.
 
         With `reuse`, x is not needed any more, and its memory may be used for the sum.
         """
-        return Handle(lambda: self.all_reduce(x))
 
+    @abstractmethod
     def start_reduce_scatter(self, chunks: Sequence[Tensor]) -> Handle:
         """Start a reduce-scatter; work can go on until `wait` is called."""
-        return Handle(lambda: self.reduce_scatter(chunks))
+
+    @abstractmethod
+    def start_all_gather(self, x: Tensor, into: Tensor) -> Handle:
+        """Start to fill `into` with the tensors of all ranks, which have one shape, in a row.
+
+        Work can go on until `wait` is called, but for work that changes x or reads `into`.
+        """
 
 
 def require_chunks(chunks: Sequence[Tensor], size: int) -> None:

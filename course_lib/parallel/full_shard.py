@@ -2,9 +2,13 @@
 
 The model is cut into units, usually its blocks. Before a unit runs, its parameters are gathered
 from all ranks; after it they are freed. The backward pass gathers them again, reduces the gradients
-to their owners, and frees both. At any time a rank has its shards and about one unit.
+to their owners, and frees both.
 
     traffic of a step = gather + gather again + reduce-scatter = 3 P (n-1)/n, against 2 P (n-1)/n
+
+Nobody should wait for that. So before a unit computes, the gather of the one after it is started,
+in the backward pass of the one before it; and gradients travel while the next unit computes. At any
+time a rank has its shards, at most two units in full, and the gradients of at most two.
 
 Freeing is real: the memory under the parameters is given back, and a freed parameter is an empty
 tensor. Parameters outside all units (embedding, last norm, head) form a last
@@ -19,69 +23,13 @@ Shapes:           P parameters of a unit; a shard holds P / n, rounded up
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.data_parallel import broadcast_parameters
-from course_lib.parallel.shards import (
-    cut_row,
-    flat_row,
-    gather_row,
-    global_shard_norm,
-    own_shard,
-    reduce_to_shard,
-)
+from course_lib.parallel.sharded_layer import Layer, Unit
+from course_lib.parallel.shards import global_shard_norm
 from course_lib.training.gradients import clip_factor
-
-
-class Unit:
-    """Parameters that are gathered and freed together."""
-
-    def __init__(self, parameters: Sequence[nn.Parameter], comm: Communicator) -> None:
-        self.parameters, self.comm = list(parameters), comm
-        self.shard = nn.Parameter(own_shard(self.parameters, comm))
-        self.shapes = [p.shape for p in self.parameters]
-        self.row = flat_row(self.parameters, comm.size)
-        self.views = cut_row(self.row, self.parameters)
-        self.bytes = self.row.untyped_storage().nbytes()
-        self.in_backward, self.ready = False, 0
-        self.decays = self.parameters[0].ndim >= 2
-        self.free()
-
-    @property
-    def gathered(self) -> bool:
-        """Whether the whole parameters are in memory."""
-        return self.row.untyped_storage().nbytes() > 0
-
-    def free(self) -> None:
-        """Give the memory of the whole parameters back."""
-        for p in self.parameters:
-            p.data = p.data.new_empty(0)
-        self.row.untyped_storage().resize_(0)
-
-    @torch.no_grad()
-    def gather(self) -> None:
-        """Fill the parameters from the shards of all ranks, unless they are there."""
-        if not self.gathered:
-            row = gather_row(self.comm, self.shard.detach())
-            self.row.untyped_storage().resize_(self.bytes)
-            self.row.copy_(row)
-            for p, view in zip(self.parameters, self.views, strict=True):
-                p.data = view
-
-    def reduce(self) -> None:
-        """Reduce the gradients to the shard, and free gradients and parameters."""
-        grads = [
-            self.shard.new_zeros(shape) if p.grad is None else p.grad
-            for p, shape in zip(self.parameters, self.shapes, strict=True)
-        ]
-        arrived = reduce_to_shard(self.comm, grads)
-        self.shard.grad = arrived if self.shard.grad is None else self.shard.grad + arrived
-        for p in self.parameters:
-            p.grad = None
-        self.in_backward, self.ready = False, 0
-        self.free()
 
 
 class FullyShard:
@@ -93,23 +41,30 @@ class FullyShard:
         norm = sharded.clip(1.0)
         optimizer.step(); optimizer.zero_grad()
 
-    The module itself is called as before. All its parameters are trained.
+    The module itself is called as before. All its parameters are trained. `units` are in the order
+    in which they run; in another one the results are the same, and some gathers are for nothing.
+    Without `prefetch` every communication is awaited at once.
     """
 
-    def __init__(self, module: nn.Module, comm: Communicator, units: Sequence[nn.Module]) -> None:
-        self.module, self.comm = module, comm
+    def __init__(
+        self,
+        module: nn.Module,
+        comm: Communicator,
+        units: Sequence[nn.Module],
+        prefetch: bool = True,
+    ) -> None:
+        self.module, self.comm, self.prefetch = module, comm, prefetch
         broadcast_parameters(comm, module)
         _check_units(module, units)
         inside = {id(p) for unit in units for p in unit.parameters()}
-        rest = [p for p in module.parameters() if id(p) not in inside]
-        self.units: list[Unit] = []
-        for part in units:
-            found = _units_of(list(part.parameters()), comm)
-            self.units += found
-            for unit in found:
-                self._watch(part, unit)
-        self.root = _units_of(rest, comm)
-        module.register_forward_pre_hook(self._gather_root)
+        self.layers = [Layer(list(unit.parameters()), comm) for unit in units]
+        self.root = Layer([p for p in module.parameters() if id(p) not in inside], comm)
+        self.in_backward = False
+        self._ahead: Layer | None = None  # its gather was started before it is needed
+        self._reducing: Layer | None = None  # its gradients are on their way
+        for number, part in enumerate(units):
+            self._watch(part, number)
+        module.register_forward_pre_hook(self._before_all)
 
     @property
     def shards(self) -> list[nn.Parameter]:
@@ -126,10 +81,17 @@ class FullyShard:
 
     def backward(self, loss: Tensor, share: float | None = None) -> None:
         """Compute the gradients of share * loss on the shards; without `share`, 1/n each."""
-        (loss * (1 / self.comm.size if share is None else share)).backward()
-        for unit in self.all_units():
-            if unit.gathered or unit.in_backward:  # the root, and units not used in full
-                unit.reduce()
+        self.in_backward = True
+        try:
+            self._fetch(len(self.layers) - 1)
+            (loss * (1 / self.comm.size if share is None else share)).backward()
+            for layer in (*self.layers, self.root):
+                if layer.is_whole:  # the root, and units not used in full
+                    self._reduce(layer)
+            self._drop()
+            self._finish_reducing()
+        finally:
+            self.in_backward = False
 
     def clip(self, max_norm: float) -> Tensor:
         """Shorten the gradients of all ranks together to `max_norm`; return their norm before."""
@@ -140,8 +102,8 @@ class FullyShard:
         return norm
 
     def gathered_bytes(self) -> int:
-        """Return the bytes of whole parameters that are in memory now."""
-        return sum(unit.row.untyped_storage().nbytes() for unit in self.all_units())
+        """Return the bytes of whole parameters that are in memory now, or arriving."""
+        return sum(unit.held_bytes for unit in self.all_units())
 
     def whole_parameters(self) -> dict[str, Tensor]:
         """Return a copy of the state dict, gathered on every rank."""
@@ -153,40 +115,70 @@ class FullyShard:
         return whole
 
     def all_units(self) -> list[Unit]:
-        """Return the units in a fixed order."""
-        return self.units + self.root
+        """Return the rows of parameters in a fixed order."""
+        return [unit for layer in (*self.layers, self.root) for unit in layer.units]
 
-    def _gather_root(self, *_: Any) -> None:
-        for unit in self.root:
-            unit.gather()
+    def _before_all(self, *_: Any) -> None:
+        self.root.gather()
+        self._fetch(0)
 
-    def _watch(self, part: nn.Module, unit: Unit) -> None:
-        """Gather before the part runs and before its backward pass; free after both."""
-
-        def before_backward(*_: Any) -> None:
-            unit.gather()
-            unit.in_backward = True
+    def _watch(self, part: nn.Module, number: int) -> None:
+        """Have the whole parameters before the part runs, forward or backward; free them after."""
+        layer = self.layers[number]
 
         def after_forward(*_: Any) -> None:
-            if not unit.in_backward:
-                unit.free()
+            if not self.in_backward:  # where it may be recomputed, and is needed once more
+                layer.free()
 
         def gradient_known(_: Tensor) -> None:
-            unit.ready += 1
-            if unit.ready == len(unit.parameters):
-                unit.reduce()
+            if layer.note_gradient():
+                self._reduce(layer)
 
-        part.register_forward_pre_hook(lambda *_: unit.gather())
+        part.register_forward_pre_hook(lambda *_: self._use(number))
         part.register_forward_hook(after_forward)
-        part.register_full_backward_pre_hook(before_backward)
-        for p in unit.parameters:
+        part.register_full_backward_pre_hook(lambda *_: self._use(number))
+        for p in part.parameters():
             p.register_post_accumulate_grad_hook(gradient_known)
 
+    def _use(self, number: int) -> None:
+        """Wait for the parameters of a layer, and start to fetch those of the next one."""
+        layer = self.layers[number]
+        if layer.is_whole:
+            return
+        if self._ahead is not layer:
+            self._drop()
+        layer.gather()
+        self._ahead = None
+        self._fetch(number - 1 if self.in_backward else number + 1)
 
-def _units_of(parameters: Sequence[nn.Parameter], comm: Communicator) -> list[Unit]:
-    """Return a unit of the matrices and one of the rest, which optimizers treat differently."""
-    kinds = ([p for p in parameters if p.ndim >= 2], [p for p in parameters if p.ndim < 2])
-    return [Unit(kind, comm) for kind in kinds if kind]
+    def _fetch(self, number: int) -> None:
+        """Let the parameters of a layer set out, if there is one with this number."""
+        if not self.prefetch or not 0 <= number < len(self.layers):
+            return
+        layer = self.layers[number]
+        if layer is not self._ahead and not layer.is_whole:
+            self._drop()
+            self._ahead = layer
+            layer.start_gather()
+
+    def _drop(self) -> None:
+        """Free what was fetched ahead and not used, so that no more than two layers are whole."""
+        if self._ahead is not None:
+            self._ahead.free()
+            self._ahead = None
+
+    def _reduce(self, layer: Layer) -> None:
+        """Let the gradients of a layer set out, after those of the one before have arrived."""
+        self._finish_reducing()
+        layer.start_reduce()
+        self._reducing = layer
+        if not self.prefetch:
+            self._finish_reducing()
+
+    def _finish_reducing(self) -> None:
+        if self._reducing is not None:
+            self._reducing.finish_reduce()
+            self._reducing = None
 
 
 def _check_units(module: nn.Module, units: Sequence[nn.Module]) -> None:

@@ -10,15 +10,19 @@ Shapes:           none
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from course_lib.model import ModelConfig, build_model
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.expert_parallel import ExpertParallel
 from course_lib.parallel.sharded_checkpoint import Segment
 from course_lib.parallel.split_model import SplitDecoder
+from course_lib.training.optimizer import AdamW, decay_groups
+from course_lib.training.training_state import resume_training
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 Shapes = Mapping[str, torch.Size]  # of the parameters of the whole model
@@ -117,6 +121,24 @@ def shard_pieces(parts: Sequence[Sequence[Piece]], length: int, rank: int) -> li
                 found.append(Piece(piece.name, start, first - low, last - first, piece.owned))
         begin += sum(piece.length for piece in part)
     return found
+
+
+def fill_from_single(
+    path: Path, config: ModelConfig, segments: Iterable[Segment]
+) -> dict[str, Any]:
+    """Fill segments from the file of a run on one process; return its step and generator."""
+    whole = build_model(config)
+    optimizer = AdamW(decay_groups(whole, 0.0), lr=1.0)
+    generator = torch.Generator()
+    step = resume_training(path, whole, optimizer, generator)
+    tensors = {}
+    for name, p in whole.named_parameters():
+        state = optimizer.state[p]
+        for kind, tensor in (("weights", p), *((k, state[k]) for k in MOMENTS)):
+            tensors[f"{kind}.{name}"] = tensor.detach().flatten()
+    for each in segments:
+        each.numbers.copy_(tensors[each.name][each.start : each.stop])
+    return {"step": step, "generator": generator.get_state()}
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts
     bubble     (pp - 1) / (microbatches * chunks) of the compute
     tp         4 all-reduces of the residual stream per layer and microbatch, not overlapped
     ep         4 all-to-alls of k streams per layer of experts and microbatch, not overlapped
+               (with recomputation 6 of each, since the forward pass is made twice)
     dp         2 P, or (2 * microbatches + 1) P under ZeRO-3; what outlasts the backward pass counts
 
 Taught in:        parallel
@@ -185,13 +186,14 @@ def memory_of(
     numbers = precision.parameter, precision.gradient, precision.optimizer
     dense = zero_memory(sizes.dense, layout.dp, layout.zero, *numbers)
     experts = zero_memory(sizes.experts, layout.dp // layout.ep, layout.zero, *numbers)
-    if layout.zero == 3:  # one layer at a time is whole, the tables always; their gradients too
+    if layout.zero == 3:  # a layer is whole, and the one that is fetched ahead; the tables always
         tables = _table_numbers(config, layout, whole)
         layers = config.num_hidden_layers / layout.pp
-        layer = (sizes.dense - tables + sizes.experts) / layers + tables * (1 - 1 / layout.dp)
+        layer = (sizes.dense - tables + sizes.experts) / layers
+        always = tables * (1 - 1 / layout.dp)
         dense = dense._replace(
-            parameters=dense.parameters + precision.parameter * layer,
-            gradients=dense.gradients + precision.gradient * layer,
+            parameters=dense.parameters + precision.parameter * (min(2, layers) * layer + always),
+            gradients=dense.gradients + precision.gradient * (layer + always),
         )
     kept = activations_of(config, layout, batch, precision)
     parameters, gradients, optimizer = (a + b for a, b in zip(dense, experts, strict=True))
@@ -206,6 +208,7 @@ def activations_of(
     The last one has the last norm and the logits too. At the start of a layer's backward pass,
     gradients of its hidden vectors are added, three with a gate. Tensor parallelism cuts all but
     the stream and the norms; sequence parallelism cuts these too, but not the output of a norm.
+    With recomputation one layer is there in full then, with its output and two gradients of it.
     """
     tokens, tp = layout.microbatch * batch.tokens * precision.activation, layout.tp
     layers, width = config.num_hidden_layers / layout.pp, config.hidden_size
@@ -214,11 +217,14 @@ def activations_of(
     layer = 2 * norm + (numbers_per_token(config) - 6 * width) * tokens / tp
     one = layers * (stream if layout.recompute else layer)
     backward = (0 if config.is_sparse(0) else 3 * config.intermediate_size) * tokens / tp
-    working = layer if layout.recompute else backward
+    working = layer + backward + 3 * stream if layout.recompute else backward
     logits = config.vocab_size * tokens / tp * precision.logit / precision.activation
-    last = one + norm + (working + logits if layout.recompute else max(backward, logits))
+    last = one + max(norm + logits, working if layout.recompute else norm + backward)
+    if layout.pp == 1:
+        return last
+    last += config.vocab_size * tokens / tp  # a stage has its output until its backward pass ends
     flying = min(layout.pp, layout.microbatches(batch))
-    return last if layout.pp == 1 else max(last, flying * (one + stream) + working)
+    return max(last, flying * (one + stream) + working)
 
 
 def numbers_per_token(config: ModelConfig) -> int:
@@ -253,10 +259,11 @@ def time_of(
     idle = bubble_fraction(layout.pp, count)
     stream = 2 * config.hidden_size * layout.microbatch * batch.tokens
     layers = config.num_hidden_layers / layout.pp
-    tensor = 4 * layers * count * _seconds("all-reduce", stream, layout.tp, 1, cluster)
+    sums = 6 if layout.recompute else 4  # two for each pass
+    tensor = sums * layers * count * _seconds("all-reduce", stream, layout.tp, 1, cluster)
     sparse = whole.sparse_layers / layout.pp
     moved = config.num_experts_per_tok * stream / layout.tp if sparse else 0
-    experts = 4 * sparse * count * _seconds("all-to-all", moved, layout.ep, layout.tp, cluster)
+    experts = sums * sparse * count * _seconds("all-to-all", moved, layout.ep, layout.tp, cluster)
     across = layout.tp * layout.pp > cluster.per_node
     link = cluster.network_bandwidth if across else cluster.node_bandwidth
     hop = cluster.latency + stream / layout.tp / link

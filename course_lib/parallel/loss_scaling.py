@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from course_lib.parallel.communicator import Communicator
 
+SMALLEST = 2.0**-10
+
 
 class LossScaler:
     """A scale that adapts: halved after an overflow, doubled after `interval` steps without one."""
@@ -54,6 +56,11 @@ class LossScaler:
     def _adapt(self, finite: bool) -> None:
         self.good_steps = self.good_steps + 1 if finite else 0
         if not finite:
+            if self.scale < SMALLEST:
+                raise ValueError(
+                    "with a small enough scale the gradients must be finite; got some that are not "
+                    f"at a scale of {self.scale}. The training has diverged: use a lower rate."
+                )
             self.scale /= 2
         elif self.good_steps == self.interval:
             self.scale, self.good_steps = 2 * self.scale, 0

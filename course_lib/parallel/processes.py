@@ -116,6 +116,13 @@ class ProcessCommunicator(Communicator):
         work = dist.reduce_scatter_single(found, whole, group=self.group, async_op=True)
         return Handle(lambda: _after(work, found))
 
+    def start_all_gather(self, x: Tensor, into: Tensor) -> Handle:
+        """Start to fill `into` with the tensors of all ranks, which have one shape, in a row."""
+        work = dist.all_gather_single(
+            into.detach(), x.detach().contiguous(), group=self.group, async_op=True
+        )
+        return Handle(lambda: _after(work, into))
+
     def all_reduce_chunk(self, chunks: Sequence[Tensor]) -> Tensor:
         """Return the own chunk of the sum, of chunks that differ in size."""
         flat = self.all_reduce(torch.cat([chunk.flatten() for chunk in chunks]))

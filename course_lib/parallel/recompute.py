@@ -2,16 +2,17 @@
 
 The backward pass needs what the forward pass computed. Keeping it takes memory, computing it again
 takes a third more FLOPs (2 forward, 4 backward, 2 again). The random state must be restored for
-the second pass: with another dropout mask the gradient would belong to a different function.
+the second pass: with another dropout mask the gradient would belong to a different function. So
+must the numbers of `torch.autocast`, since the backward pass runs outside of it.
 
 Taught in:        parallel
 Paper:            Chen et al. 2016, arXiv:1604.06174
-Checked against:  torch.utils.checkpoint; the layer without it, bit for bit, with dropout
+Checked against:  torch.utils.checkpoint; the layer without it, bit for bit, with dropout, autocast
 Shapes:           any
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ class _Recompute(torch.autograd.Function):
         ctx.function, ctx.restore = function, restore
         ctx.gpus = [x.device for x in inputs if x.is_cuda]
         ctx.random = torch.get_rng_state(), *map(torch.cuda.get_rng_state, ctx.gpus)
+        ctx.autocast = _autocast_now(inputs[0].device.type)
         ctx.save_for_backward(*inputs)
         with torch.no_grad():
             return function(*inputs)
@@ -35,10 +37,18 @@ class _Recompute(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs = [x.detach().requires_grad_(x.requires_grad) for x in ctx.saved_tensors]
-        with _drawing_again(ctx) if ctx.restore else nullcontext(), torch.enable_grad():
+        again = _drawing_again(ctx) if ctx.restore else nullcontext()
+        with again, ctx.autocast, torch.enable_grad():
             output = ctx.function(*inputs)
         torch.autograd.backward(output, grad)
         return (None, None, *(x.grad for x in inputs))
+
+
+def _autocast_now(kind: str) -> AbstractContextManager[Any]:
+    """Return a context with the numbers that `torch.autocast` uses on such devices now."""
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext()
+    return torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
 
 
 @contextmanager

@@ -6,7 +6,8 @@ has them in full. Where a rank uses them for its own heads or tokens only, their
 summed over the ranks during the backward pass.
 
 A rank may also have some of the layers only, as a stage of a pipeline; some tokens of each text,
-with ring attention; or some experts of each layer. What it does not have is left out.
+with ring attention; or some experts of each layer. What it does not have is left out. Its layers
+may be recomputed in the backward pass, messages included: all ranks do so at the same place.
 
 Taught in:        parallel
 Paper:            Shoeybi et al. 2019, arXiv:1909.08053; Korthikanti et al. 2022, arXiv:2205.05198
@@ -26,6 +27,7 @@ from course_lib.experts import SparseMoE
 from course_lib.model import DecoderLM
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.expert_parallel import ExpertParallel
+from course_lib.parallel.recompute import recompute
 from course_lib.parallel.ring_attention import RingAttention, zigzag_positions
 from course_lib.parallel.tensor_parallel import (
     ColumnParallelLinear,
@@ -45,7 +47,8 @@ class SplitDecoder(nn.Module):
     """This rank's part of a decoder. The whole model, the same on every rank, stays as it is.
 
     `comm` has the ranks that share each layer, `ring` those that share a text, `experts` those that
-    share the experts. `layers` are the layers of this stage of a pipeline; without it, all.
+    share the experts. `layers` are the layers of this stage of a pipeline; without it, all. With
+    `recomputes`, only the input of a layer is kept for the backward pass.
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class SplitDecoder(nn.Module):
         layers: Sequence[int] | None = None,
         ring: Communicator | None = None,
         experts: Communicator | None = None,
+        recomputes: bool = False,
     ) -> None:
         super().__init__()
         check_divides(whole, comm.size)
         count = len(whole.blocks)
         self.comm, self.sequence, self.whole_config = comm, sequence, whole.config
+        self.recomputes = recomputes
         self.ring = ring if ring is not None and ring.size > 1 else None
         self.layers = list(range(count) if layers is None else layers)
         self.is_first, self.is_last = 0 in self.layers, count - 1 in self.layers
@@ -146,8 +151,19 @@ class SplitDecoder(nn.Module):
         rotate = self.model.rotation(positions)
         for layer in self.layers:
             mask = masks.get(self.whole_config.window_of(layer))
-            x, _ = self.model.blocks[layer](x, mask, rotate)
+            x = self._run(self.model.blocks[layer], x, mask, rotate)
         return self.logits(x) if self.is_last else x
+
+    def _run(self, block: nn.Module, x: Tensor, *given: Any) -> Tensor:
+        """Return what a layer makes of the stream."""
+
+        def run(x: Tensor) -> Tensor:
+            stream: Tensor = block(x, *given)[0]
+            return stream
+
+        if not self.recomputes or not torch.is_grad_enabled():
+            return run(x)
+        return recompute(run, x if x.requires_grad else x.detach().requires_grad_())
 
     def logits(self, x: Float[Tensor, "B own_T C"]) -> Float[Tensor, "B T own"]:
         """Return the last norm of the stream times this rank's part of the head."""

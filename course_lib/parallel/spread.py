@@ -6,6 +6,8 @@
     pp=2,schedule=gpipe,microbatches=4        two stages of a pipeline
     cp=2              two ranks with half of each text
     dp=4,ep=2         four ranks with a quarter of each batch; two of them share the experts
+    dp=2,recompute=1  two ranks that keep the inputs of layers only, and compute the rest again
+    dp=2,loss_scale=65536      two ranks that multiply the loss by a number, this one to start with
 
 Ranks are numbered with tensor parallelism innermost, then texts, experts, data and stages. Ranks
 with different rows or different pieces of text, but the same parameters, add their gradients.
@@ -22,6 +24,7 @@ from course_lib.model import ModelConfig
 from course_lib.parallel.communicator import Communicator, groups_along
 from course_lib.parallel.schedules import ORDERS
 
+LARGEST_SCALE = 2**32
 SCHEDULES = {name.lower(): name for name in ORDERS}
 
 
@@ -37,6 +40,8 @@ class Parallelism:
     ep: int = 1
     sequence: int = 0  # 1: tensor-parallel ranks cut norms and residual stream by tokens
     microbatches: int = 0  # 0: one, or in a pipeline twice the number of stages
+    recompute: int = 0  # 1: the backward pass computes each layer again, from its input
+    loss_scale: int = 0  # the first scale of the loss, for products in float16; 0: bfloat16
     schedule: str = "1f1b"
 
     @classmethod
@@ -69,6 +74,19 @@ class Parallelism:
                 "sequence is 0, or 1 where tensor-parallel ranks share the tokens between layers; "
                 f"got sequence={self.sequence} and tp={self.tp}."
             )
+        if self.recompute not in (0, 1):
+            raise ValueError(
+                "recompute is 0, or 1 to compute layers again in the backward pass; got "
+                f"{self.recompute}."
+            )
+        if not 0 <= self.loss_scale <= LARGEST_SCALE:
+            raise ValueError(
+                f"loss_scale is 0 for none, or at most {LARGEST_SCALE}; got {self.loss_scale}. "
+                "65536 is usual."
+            )
+        self._check_zero()
+
+    def _check_zero(self) -> None:
         if self.zero > 1 and self.pp > 1:
             raise ValueError(
                 "a pipeline takes zero=0 or 1, since more would travel for each microbatch; got "

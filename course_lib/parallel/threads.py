@@ -8,7 +8,8 @@ at once: somebody has the turn to give, and nobody can take it.
 
 A tensor that is sent is copied, as between processes, and each rank has its own state of torch's
 random numbers on the CPU. `meter` counts the messages that a rank sent, and their bytes.
-Collectives are those of `collectives`, so what is counted is what a ring really sends.
+Collectives are those of `collectives`, so what is counted is what a ring really sends. One that is
+started in the background is run when it is awaited; `meter.events` lists both, in their order.
 
 Taught in:        parallel
 Checked against:  one process; ranks that are processes
@@ -28,6 +29,7 @@ from torch import Tensor
 from course_lib.parallel import collectives
 from course_lib.parallel.communicator import (
     Communicator,
+    Handle,
     MismatchError,
     Operation,
     require_chunks,
@@ -115,6 +117,27 @@ class ThreadCommunicator(Communicator):
         with self._collective(f"broadcast from {source} of {_form(x)}"):
             return collectives.tree_broadcast(self, x, source)
 
+    def start_all_reduce(self, x: Tensor, reuse: bool = False) -> Handle:
+        """Start a sum over the ranks; it is made when `wait` is called, by all in one order."""
+        x = x if reuse else x.detach().clone()
+        return self._start("all_reduce", [x], lambda comm: collectives.ring_all_reduce(comm, x))
+
+    def start_reduce_scatter(self, chunks: Sequence[Tensor]) -> Handle:
+        """Start a reduce-scatter; it is made when `wait` is called, by all in one order."""
+        require_chunks(chunks, self.size)
+        own = [chunk.detach().clone() for chunk in chunks]
+        return self._start(
+            "reduce_scatter", own, lambda comm: collectives.ring_reduce_scatter(comm, own)
+        )
+
+    def start_all_gather(self, x: Tensor, into: Tensor) -> Handle:
+        """Start to fill `into`; it is done when `wait` is called, by all in one order."""
+
+        def gather(comm: Communicator) -> Tensor:
+            return into.copy_(torch.cat(collectives.ring_all_gather(comm, x)))
+
+        return self._start("all_gather", [x], gather)
+
     def barrier(self) -> None:
         """Return when every rank of the group has called this."""
         with self._collective("barrier"):
@@ -128,6 +151,23 @@ class ThreadCommunicator(Communicator):
         members = tuple(self.members[rank] for rank in mine)
         path = (*self.path, self._made)  # two groups of the same members share nothing
         return ThreadCommunicator(self.world, members, mine.index(self.rank), path)
+
+    def _start(
+        self, kind: str, tensors: Sequence[Tensor], make: Callable[[Communicator], Tensor]
+    ) -> Handle:
+        """Compare the call with those of the others now, and make it when it is awaited."""
+        call = f"{kind} of {', '.join(map(_form, tensors))}"
+        with self._collective(f"start of {call}"):
+            path = (*self.path, self._made)  # apart from calls that are made before it is awaited
+        apart = ThreadCommunicator(self.world, self.members, self.rank, path)
+        apart._call = call
+        self.meter.events.append(f"start {call}")
+
+        def finish() -> Tensor:
+            self.meter.events.append(f"wait {call}")
+            return make(apart)
+
+        return Handle(finish)
 
     @contextmanager
     def _collective(self, call: str) -> Iterator[None]:

@@ -14,7 +14,6 @@ Shapes:           B sequences, T tokens
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +21,16 @@ from torch import Tensor, nn
 from course_lib.model import DecoderLM, build_model
 from course_lib.parallel.communicator import Communicator
 from course_lib.parallel.data_parallel import DataParallel
-from course_lib.parallel.full_shard import FullyShard
+from course_lib.parallel.engine import Engine, make_engine
 from course_lib.parallel.held import (
-    MOMENTS,
     Held,
+    fill_from_single,
     gather_whole,
     is_expert,
     shard_pieces,
     split_pieces,
 )
+from course_lib.parallel.loss_scaling import LossScaler
 from course_lib.parallel.own_parts import Part, own_parts
 from course_lib.parallel.pipeline import run_pipeline
 from course_lib.parallel.schedules import ORDERS
@@ -41,15 +41,14 @@ from course_lib.parallel.sharded_checkpoint import (
     load_segments,
     save_segments,
 )
+from course_lib.parallel.sharded_layer import Unit
 from course_lib.parallel.split_model import SplitDecoder
 from course_lib.parallel.spread import SCHEDULES, Axes, Parallelism
-from course_lib.parallel.zero import ShardedOptimizer
+from course_lib.parallel.zero import Piece, ShardedOptimizer
 from course_lib.training.data import Batch
 from course_lib.training.gradients import clip_factor
 from course_lib.training.loop import Draw, Plan, StepReport, Training
-from course_lib.training.optimizer import AdamW, decay_groups
 from course_lib.training.schedule import cosine_rate
-from course_lib.training.training_state import resume_training
 
 
 class ParallelTraining(Training):
@@ -73,43 +72,22 @@ class ParallelTraining(Training):
             layers=layers,
             ring=self.axes.ring,
             experts=self.axes.experts,
+            recomputes=bool(spread.recompute),
         )
+        self.forward = self.local
+        self.scaler = LossScaler(spread.loss_scale) if spread.loss_scale else None
+        self.half = torch.float16 if self.scaler else torch.bfloat16
+        self.skipped = 0  # steps without an update
         self.shapes = {name: p.shape for name, p in model.named_parameters()}
-        self.pieces = {
-            p: split_pieces(self.local, name, self.shapes, self.axes.experts)
-            for name, p in self.local.named_parameters()
-        }
         self.device = next(model.parameters()).device
-        self.engine, self.forward = self._engine(), self.local
-        self.held = self._held()
+        self.engine, self.held = self._engine_and_held()
         self.release()
 
-    def _engine(self) -> DataParallel | ShardedOptimizer | FullyShard:
-        """Make what sums gradients, and replace the optimizer by one for what this rank holds."""
-        plan, data, zero, local = self.plan, self.axes.data, self.spread.zero, self.local
-        named = list(local.named_parameters())
-        others = {p: self.axes.replicas for name, p in named if is_expert(local, name)}
-        settings: dict[str, Any] = {"lr": plan.peak, "betas": plan.betas}
-        groups = decay_groups(local, plan.weight_decay)
-        if zero == 3:
-            full = FullyShard(local, data, [local.model.blocks[layer] for layer in local.layers])
-            self.optimizer = AdamW(full.groups(plan.weight_decay), **settings)
-            return full
-        if zero == 0:
-            self.optimizer = AdamW(groups, **settings)
-            return DataParallel(local, data, others=others)
-        apart = [
-            group | {"params": [p for p in group["params"] if p in others]} for group in groups
-        ]
-        for group in groups:
-            group["params"] = [p for p in group["params"] if p not in others]
-        groups += [group | {"comm": self.axes.replicas} for group in apart if group["params"]]
-        sharded = ShardedOptimizer(groups, data, lambda given: AdamW(given, **settings), zero)
-        self.optimizer = sharded.optimizer  # type: ignore[assignment]
-        return sharded
-
     def step(self) -> StepReport:
-        """Take one step on a new batch, of which this rank computes its part."""
+        """Take one step on a new batch, of which this rank computes its part.
+
+        If a scaled gradient is infinite on any rank, no rank changes its weights.
+        """
         plan = self.plan
         batch = self.draw(self.done, self.generator)
         self.optimizer.zero_grad()
@@ -122,8 +100,11 @@ class ParallelTraining(Training):
                 peak=plan.peak,
                 final=plan.final,
             )
+        is_finite = self._unscale()
         norm = self._clip()
-        if isinstance(self.engine, ShardedOptimizer):
+        if not is_finite:
+            self.skipped += 1
+        elif isinstance(self.engine, ShardedOptimizer):
             self.engine.update()
         else:
             self.optimizer.step()
@@ -144,9 +125,9 @@ class ParallelTraining(Training):
         for number, part in enumerate(parts):
             mean = self._loss(self._forward(part.ids), part, total)
             if isinstance(self.engine, DataParallel):
-                self.engine.backward(mean, 1.0, last=number + 1 == len(parts))
+                self.engine.backward(mean, self._scale, last=number + 1 == len(parts))
             else:
-                self.engine.backward(mean, 1.0)
+                self.engine.backward(mean, self._scale)
             loss += mean.item()
         return loss
 
@@ -162,7 +143,7 @@ class ParallelTraining(Training):
                 axes.stages,
                 self._forward,
                 [part.ids for part in parts],
-                lambda logits, number: self._loss(logits, parts[number], total),
+                lambda logits, number: self._scale * self._loss(logits, parts[number], total),
                 ORDERS[SCHEDULES[self.spread.schedule]](axes.stages.rank, axes.stages.size, count),
                 [weight.new_empty(shape) for shape in shapes],
                 axes.back,
@@ -170,7 +151,7 @@ class ParallelTraining(Training):
         self._sum_tied()
         if plain:
             plain.finish()
-        return run.total
+        return run.total / self._scale
 
     def _sum_tied(self) -> None:
         """Add the gradients of a table that the first and last stage share."""
@@ -182,7 +163,7 @@ class ParallelTraining(Training):
             table.grad += stages.exchange(table.grad, other, other)
 
     def _forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.autocast):
+        with torch.autocast(self.device.type, self.half, enabled=self.plan.autocast):
             found: Tensor = self.local(x)
         return found
 
@@ -191,10 +172,21 @@ class ParallelTraining(Training):
         logits = logits[part.counted]  # the others are freed
         return self.local.losses(logits, part.targets[part.counted]).sum() / total
 
-    def _clip(self) -> Tensor:
-        """Clip by the norm of the whole model; what several ranks have counts once."""
+    @property
+    def _scale(self) -> float:
+        """The number by which losses are multiplied."""
+        return self.scaler.scale if self.scaler else 1.0
+
+    def _unscale(self) -> bool:
+        """Divide the summed gradients by the scale; return whether all are finite, on all ranks."""
         if isinstance(self.engine, ShardedOptimizer):
             self.engine.reduce()
+        if self.scaler is None:
+            return True
+        return self.scaler.unscale((held.tensor for held in self.held), self.comm)
+
+    def _clip(self) -> Tensor:
+        """Clip by the norm of the whole model; what several ranks have counts once."""
         squares = [each for held in self.held for each in held.owned_squares()]
         own = torch.stack(squares).sum() if squares else torch.zeros((), device=self.device)
         norm = self.comm.all_reduce(own[None])[0].sqrt()
@@ -207,6 +199,9 @@ class ParallelTraining(Training):
     def save(self, path: str | Path) -> None:
         """Write what this rank owns, into the folder of `path`; all ranks call this."""
         extra = {"step": self.done, "generator": self.generator.get_state()}
+        extra["skipped"] = self.skipped
+        if self.scaler is not None:
+            extra["scale"], extra["good_steps"] = self.scaler.scale, self.scaler.good_steps
         own, folder = self.segments(owned=True), sharded_folder(Path(path))
         save_segments(self.comm, folder, self.done, own, extra, self.shapes)
 
@@ -216,47 +211,41 @@ class ParallelTraining(Training):
         if has_segments(sharded_folder(path)):
             extra = load_segments(sharded_folder(path), self.segments(), self.shapes)
         else:
-            extra = self._resume_single(path)
+            extra = fill_from_single(path, self.config, self.segments())
         self.done = int(extra["step"])
+        self.skipped = int(extra.get("skipped", 0))
         self.generator.set_state(extra["generator"])
+        if self.scaler is not None and "scale" in extra:
+            self.scaler.scale, self.scaler.good_steps = extra["scale"], extra["good_steps"]
         for p in self.optimizer.state:
-            self.optimizer.state[p]["step"] = self.done
+            self.optimizer.state[p]["step"] = self.done - self.skipped
         if isinstance(self.engine, ShardedOptimizer):
             for piece in self.engine.pieces:
                 piece.gather()
 
-    def _resume_single(self, path: Path) -> dict[str, Any]:
-        """Fill this rank's segments from the file of a run on one process."""
-        whole = build_model(self.config)
-        optimizer = AdamW(decay_groups(whole, 0.0), lr=1.0)
-        generator = torch.Generator()
-        step = resume_training(path, whole, optimizer, generator)
-        tensors = {}
-        for name, p in whole.named_parameters():
-            state = optimizer.state[p]
-            for kind, tensor in (("weights", p), *((k, state[k]) for k in MOMENTS)):
-                tensors[f"{kind}.{name}"] = tensor.detach().flatten()
-        for each in self.segments():
-            each.numbers.copy_(tensors[each.name][each.start : each.stop])
-        return {"step": step, "generator": generator.get_state()}
-
     def segments(self, owned: bool = False) -> list[Segment]:
         """Return what this rank holds, or owns, of weights and moments, as views."""
-        states = self.optimizer.state
-        return [each for h in self.held for each in h.segments(states[h.tensor], self.done, owned)]
+        states, done = self.optimizer.state, self.done - self.skipped
+        return [each for h in self.held for each in h.segments(states[h.tensor], done, owned)]
 
-    def _held(self) -> list[Held]:
-        """Return each tensor that the optimizer updates, and what it holds of which parameters."""
-        local, axes, pieces = self.local, self.axes, self.pieces
-        if isinstance(self.engine, DataParallel):
+    def _engine_and_held(self) -> tuple[Engine, list[Held]]:
+        """Return the engine, and each tensor that its optimizer updates with what it holds."""
+        local, axes, zero = self.local, self.axes, self.spread.zero
+        pieces = {
+            p: split_pieces(local, name, self.shapes, axes.experts)
+            for name, p in local.named_parameters()
+        }
+        engine, self.optimizer = make_engine(local, axes, zero, self.plan)
+        if isinstance(engine, DataParallel):
             found = []
             for name, p in local.named_parameters():
                 first = (axes.replicas if is_expert(local, name) else axes.data).rank == 0
                 found.append(Held(p, [e._replace(owned=e.owned and first) for e in pieces[p]]))
-            return found
-        engine: Any = self.engine
-        parts = engine.pieces if self.spread.zero < 3 else engine.all_units()
-        return [
+            return engine, found
+        parts: Sequence[Piece | Unit] = (
+            engine.pieces if isinstance(engine, ShardedOptimizer) else engine.all_units()
+        )
+        return engine, [
             Held(
                 part.shard,
                 shard_pieces([pieces[p] for p in part.parameters], len(part.shard), part.comm.rank),

@@ -8,7 +8,7 @@ Shapes:           any
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,10 +25,11 @@ class Stopped(BaseException):
 
 @dataclass
 class Meter:
-    """What a rank has sent."""
+    """What a rank has sent, and when it started and awaited what runs in the background."""
 
     messages: int = 0
     bytes: int = 0
+    events: list[str] = field(default_factory=list)  # collectives that were started, or awaited
 
 
 @dataclass(eq=False)

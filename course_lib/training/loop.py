@@ -40,7 +40,7 @@ class Plan:
     weight_decay: float = 0.1
     max_norm: float = 1.0
     parts: int = 1  # the number of parts in which a batch is computed
-    autocast: bool = False  # products in bfloat16, sums and weights in float32
+    autocast: bool = False  # products in 16 bits, sums and weights in float32
     seed: int = 0
 
 
@@ -63,6 +63,7 @@ class Training:
         self.generator = torch.Generator().manual_seed(plan.seed)
         groups = decay_groups(model, plan.weight_decay)
         self.optimizer = AdamW(groups, lr=plan.peak, betas=plan.betas)
+        self.half = torch.bfloat16  # of products, where the plan says `autocast`
         self.done = 0
 
     def step(self) -> StepReport:
@@ -87,7 +88,7 @@ class Training:
         """Return the loss of a batch, with its graph; another objective overrides this."""
         device = next(self.model.parameters()).device
         ids, counted = batch.ids.to(device), batch.counted.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.plan.autocast):
+        with torch.autocast(device.type, self.half, enabled=self.plan.autocast):
             logits = self.forward(ids).logits
         return next_token_loss(logits.float(), ids, counted)
 

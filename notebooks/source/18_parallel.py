@@ -364,15 +364,15 @@ reveal("parallel.gather")
 # ### Checked against the real thing
 #
 # The library's `FullyShard` works on any module: hooks gather the parameters of a block before it runs and give their memory back
-# afterwards. The cell records how many bytes of whole parameters there are while each block runs. (`clip` returns the norm of the
-# gradient; with a limit of 1e9 it shortens nothing.)
+# afterwards. The cell records how many bytes of whole parameters there are while each block runs. (`prefetch=False` lets every
+# block wait for its own gather; `clip` returns the norm of the gradient, and with a limit of 1e9 it shortens nothing.)
 
 
 # %% id="fully-sharded"
 def fully_sharded(comm):
     mine, seen = copy.deepcopy(model), []
     mine.zero_grad()
-    sharded = parallel.FullyShard(mine, comm, list(mine.blocks))
+    sharded = parallel.FullyShard(mine, comm, list(mine.blocks), prefetch=False)
     for block in mine.blocks:
         block.register_forward_pre_hook(lambda *_: seen.append(sharded.gathered_bytes()))
     rows, share = share_of(comm)
@@ -392,6 +392,24 @@ for kept, most, left, norm in run_ranks(fully_sharded, 4):
 # more than half of it is whole at a time. The norm of the gradient is the same as on one process. Each rank has a piece of the
 # gradient: squares add up over the ranks, norms do not. If you forget this sum, nothing fails; training just goes differently.
 #
+# While a rank waits for a gather, it computes nothing. So with `prefetch`, the default, the gather of the next block is started
+# before a block computes, and at most two blocks are whole at a time. `comm.meter.events` says what a rank starts and awaits: first
+# the parameters outside all blocks, then the blocks, each in two parts, matrices and the rest:
+
+
+# %% id="gathered-ahead"
+def gathered_ahead(comm):
+    mine, events = copy.deepcopy(model), comm.meter.events
+    parallel.FullyShard(mine, comm, list(mine.blocks))
+    for n, block in enumerate(mine.blocks):
+        block.register_forward_pre_hook(lambda *_, n=n: events.append(f"COMPUTE BLOCK {n}"))
+    mine(share_of(comm)[0])
+    return events
+
+
+print(*run_ranks(gathered_ahead, 4)[0], sep="\n")
+
+# %% [markdown] id="play-with-it-zero"
 # ### Play with it
 #
 # Memory of one device, without activations. Find a model size that needs ZeRO-3 on 8 devices, and the number of devices that a
@@ -777,7 +795,7 @@ reveal("parallel.stage")
 # recomputation. It predicts memory and step time for each, from the formulas of this notebook and the FLOPs of [Counting
 # parameters](09_parameter_counting.ipynb). (`course_lib/parallel/layout.py` lists its assumptions; the main one is that matrix
 # products reach 55 % of the peak. The test `tests/parallel/test_measured_memory.py` compares the memory with what processes
-# allocate, in nine layouts: they agree within 5 %.) The fastest that fit come first; of layouts that are equally fast, the one
+# allocate, in twelve layouts: they agree within 5 %.) The fastest that fit come first; of layouts that are equally fast, the one
 # with less memory. Here for 64 H100, and a batch of 512 sequences of 4,096 tokens:
 
 # %% id="best-parallel-plan-models-qwen3-8b"
@@ -854,6 +872,8 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 # | `ep=N` | experts on N of the `dp` ranks, for models that have some |
 # | `zero=1` to `3` | the stage of ZeRO; 0 or 1 in a pipeline |
 # | `microbatches=N` | the parts in which a rank computes its rows |
+# | `recompute=1` | of each layer only the input is kept; the backward pass computes the rest again |
+# | `loss_scale=N` | losses are scaled, by N at first; products in 16 bits are then in float16 |
 #
 # The number of ranks is dp · tp · pp · cp. Most of these may be combined; what may not raises an error that says why. Every rank
 # writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout, and a run of one process can be

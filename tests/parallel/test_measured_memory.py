@@ -48,7 +48,7 @@ def planned(spread):
     rows = SEQUENCES // spread.dp // spread.parts
     layout = Layout(
         spread.dp, spread.tp, spread.pp, zero=spread.zero, microbatch=rows,
-        sequence=bool(spread.sequence),
+        sequence=bool(spread.sequence), recompute=bool(spread.recompute),
     )  # fmt: skip
     twice = spread.zero in (1, 2)  # the shard that is updated is a copy, also in float32
     precision = FLOAT32._replace(optimizer=12) if twice else FLOAT32
@@ -60,6 +60,8 @@ def planned(spread):
     [
         *("dp=2", "dp=2,zero=1", "dp=2,zero=2", "dp=2,zero=3", "pp=2,microbatches=4"),
         *("tp=2", "tp=2,sequence=1", "dp=2,tp=2,zero=1", "dp=2,tp=2,zero=3,sequence=1"),
+        *("dp=2,zero=3,recompute=1", "tp=2,sequence=1,recompute=1"),
+        "pp=2,microbatches=4,recompute=1",
     ],
 )
 def test_the_fullest_rank_holds_what_the_planner_says(text):

@@ -1,5 +1,7 @@
 """Recomputation, loss scaling, and the planner: formulas against tensors and values by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -88,6 +90,29 @@ def test_ranks_skip_a_step_together():
         LossScaler(0)
 
 
+def test_a_scale_that_never_is_small_enough_is_named():
+    scaler, p = LossScaler(2.0**-9), nn.Parameter(torch.ones(1))
+    for _ in range(2):
+        p.grad = torch.full((1,), torch.nan)
+        assert not scaler.unscale([p])
+    with pytest.raises(ValueError, match="diverged"):
+        scaler.unscale([p])
+
+
+def test_recomputing_uses_the_numbers_of_autocast():
+    torch.manual_seed(0)
+    net, x = nn.Linear(5, 4), torch.randn(3, 5, requires_grad=True)
+    grads = []
+    for run in (net, lambda x: recompute(net, x)):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = run(x)
+        assert found.dtype == torch.bfloat16
+        found.square().sum().backward()
+        grads.append(net.weight.grad)
+    assert torch.equal(*grads)
+
+
 def test_parameters_of_a_layout_add_up():
     for name in ("Qwen3-8B", "Qwen3-30B-A3B", "GPT-2"):
         config = MODELS[name]
@@ -104,8 +129,13 @@ def test_memory_by_hand():
     assert (found.parameters, found.gradients, found.optimizer) == (2 * count, 2 * count, 6 * count)
     assert numbers_per_token(config) == 6 * 4 + (4 + 2) + 2 + 2 * 4 + 4 * 6
     assert found.activations == 15 * (2 * 2 * 64 + 2 * 3 * 4 + 6 * 10)
+    full = memory_of(config, Layout(dp=2, zero=3), Batch(2, 5))  # two layers whole, and the table
+    assert (full.parameters, full.gradients) == (3 * count - 40, 2 * count)
     again = memory_of(config, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
-    assert again.activations == 15 * (2 * 2 * 4 + 2 * 64 + 2 * 3 * 4 + 6 * 10)
+    assert again.activations == 15 * 2 * (2 * 4 + 64 + 3 * 6 + 3 * 4)
+    wide = replace(config, vocab_size=100)  # logits are more than a layer
+    again = memory_of(wide, Layout(dp=2, microbatch=3, recompute=True), Batch(6, 5))
+    assert again.activations == 15 * (2 * 2 * 4 + 2 * 3 * 4 + 6 * 100)
 
 
 def test_numbers_per_token_are_those_that_autograd_keeps():
@@ -141,6 +171,8 @@ def test_time_by_hand():
     assert chunked.bubble == pytest.approx(piped.bubble / 3)
     wide = time_of(CONFIG, Layout(tp=8), Batch(1, 1024), cluster)
     assert wide.tensor == pytest.approx(4 * 36 * 2 * 7 / 8 * 2 * 4096 * 1024 / 450e9)
+    again = time_of(CONFIG, Layout(tp=8, recompute=True), Batch(1, 1024), cluster)
+    assert again.tensor == pytest.approx(6 / 4 * wide.tensor)
     assert wide.data == wide.bubble == 0
 
 

@@ -54,7 +54,10 @@ def everything(comm):
     found += comm.all_gather(x) + comm.all_gather(x[: r + 1], [i + 1 for i in range(n)])
     found += comm.all_to_all(list(x.chunk(n)))
     found += [comm.exchange(x, (r + 1) % n, (r - 1) % n)]
-    found += [comm.start_all_reduce(x).wait(), comm.start_reduce_scatter(x.chunk(n)).wait()]
+    row = torch.empty(6 * n)
+    handles = [comm.start_all_reduce(x), comm.start_reduce_scatter(x.chunk(n))]
+    handles += [comm.start_all_gather(x, row)]
+    found += [comm.all_reduce(x), *(handle.wait() for handle in handles), row]
     found += [ring_all_reduce(comm, x), tree_all_reduce(comm, x)]
     comm.barrier()
     found.append(comm.split([[0, 2], [1]] if n == 3 else [[0], [1]]).all_reduce(x))
@@ -256,9 +259,10 @@ from course_lib.parallel.spread import Parallelism
 from course_lib.training import runs
 from tests.parallel.tiny_recipe import TINY
 
+LAYOUT = "dp=2,zero=3,recompute=1,loss_scale=1024"
 runs.LOOK_CHARACTERS = 200
 with as_a_rank() as comm:
-    run = ParallelRun(TINY, Path(sys.argv[1]), comm, Parallelism.parsed("dp=2,zero=3"))
+    run = ParallelRun(TINY, Path(sys.argv[1]), comm, Parallelism.parsed(LAYOUT))
     run.go_on(2)
     if comm.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -280,17 +284,25 @@ def test_a_run_that_torchrun_started_is_killed_and_resumed(tmp_path, monkeypatch
     assert json.loads((tmp_path / "ranks" / "latest.json").read_text()) == {"step": 2, "ranks": 2}
 
     def program(comm):
-        run = ParallelRun(TINY, tmp_path, comm, Parallelism(pp=2, microbatches=2))
+        spread = Parallelism(pp=2, microbatches=2, loss_scale=64)
+        run = ParallelRun(TINY, tmp_path, comm, spread)
         run.go_on(4)
         run.store(tmp_path / "model")
-        return run.training.done, [record["step"] for record in run.records]
+        scale = run.training.scaler.scale
+        return run.training.done, [record["step"] for record in run.records], scale
 
     monkeypatch.setattr(runs, "LOOK_CHARACTERS", 200)
-    assert run_processes(program, 2, 240) == [(4, [0, 2, 4])] * 2
+    assert run_processes(program, 2, 240) == [(4, [0, 2, 4], 1024.0)] * 2
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("layout", ["pp=2,microbatches=2", "cp=2,zero=1", "dp=2,tp=2,zero=1"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        *("pp=2,microbatches=2", "cp=2,zero=1", "dp=2,tp=2,zero=1"),
+        "dp=2,zero=3,recompute=1,loss_scale=65536",
+    ],
+)
 def test_training_on_processes_is_that_on_threads(layout):
     spread = Parallelism.parsed(layout)
 
