@@ -108,9 +108,8 @@ def together_rows(
     if batches:
         runs["ours, static"] = lambda: generate_all(engine_of(model, "static"), requests)
         runs["ours, padded batches"] = lambda: padded_batches(model, requests)
+    texts, rounds = {each: run() for each, run in runs.items()}, race(runs, budget, least=3)
     tokens = sum(request.max_new_tokens for request in requests)
-    texts = {each: run() for each, run in runs.items()}
-    rounds = race(runs, budget, least=3)
     return [
         {
             "measured": "together",
