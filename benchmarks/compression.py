@@ -88,18 +88,21 @@ def unpacked(weight: Tensor) -> tuple[Product, float]:
     return layer, layer.stored.nbytes
 
 
-CONTESTANTS: dict[str, Callable[[Tensor], tuple[Product, float]]] = {
-    BASE: float32,
-    HALF_PRECISION: bfloat16,
-    INT8: kernel(SCHEMES[INT8], compiled=False),
-    "int8 weights, float32 input": int8_float32,
-    INT4: kernel(SCHEMES[INT4], compiled=False),
-    "int8 weights and inputs (fbgemm)": dynamic,
-    "int4 group 64, unpacked, then multiplied": unpacked,
-}
-if compiled_products() is not None:
-    CONTESTANTS[HALF_C] = compiled_bfloat16
-    CONTESTANTS |= {name: kernel(scheme, compiled=True) for name, scheme in COMPILED.items()}
+def layer_contestants() -> dict[str, Callable[[Tensor], tuple[Product, float]]]:
+    """Return what makes each contestant from a weight; compiled ones where there is a compiler."""
+    found: dict[str, Callable[[Tensor], tuple[Product, float]]] = {
+        BASE: float32,
+        HALF_PRECISION: bfloat16,
+        INT8: kernel(SCHEMES[INT8], compiled=False),
+        "int8 weights, float32 input": int8_float32,
+        INT4: kernel(SCHEMES[INT4], compiled=False),
+        "int8 weights and inputs (fbgemm)": dynamic,
+        "int4 group 64, unpacked, then multiplied": unpacked,
+    }
+    if compiled_products() is not None:
+        found[HALF_C] = compiled_bfloat16
+        found |= {name: kernel(scheme, compiled=True) for name, scheme in COMPILED.items()}
+    return found
 
 
 def reading() -> Callable[[], Tensor]:
@@ -127,7 +130,7 @@ def layer_rows(name: str, shape: tuple[int, int], budget: float) -> list[dict[st
     runs: dict[str, Callable[[], object]] = {READING: reading()}
     found = {}
     with torch.inference_mode():
-        for contestant, make in CONTESTANTS.items():
+        for contestant, make in layer_contestants().items():
             products = [make(weight) for weight in weights]
             error = compression.relative_error(x @ weights[0].T, products[0][0](x))
             found[contestant] = products[0][1], error

@@ -27,24 +27,12 @@ def write_gguf(model: Any, path: Path, kind: str) -> None:
     """
     import gguf
 
-    config = model.config
     writer = gguf.GGUFWriter(path, "qwen3")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_layer_norm_rms_eps(config.norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_tokenizer_model("none")
+    _write_settings(writer, model.config)
     stored = gguf.GGMLQuantizationType[kind]
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, config.num_hidden_layers)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, model.config.num_hidden_layers)
     for name, tensor in model.state_dict().items():
-        if name == "lm_head.weight" and config.tie_word_embeddings:
+        if name == "lm_head.weight" and model.config.tie_word_embeddings:
             continue  # llama.cpp takes the embedding
         theirs = names.get_name(name, try_suffixes=(".weight",))
         whole = tensor.float().contiguous().numpy()
@@ -57,6 +45,21 @@ def write_gguf(model: Any, path: Path, kind: str) -> None:
     writer.close()
 
 
+def _write_settings(writer: Any, config: Any) -> None:
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("none")
+
+
 class LlamaCpp:
     """A process of llama.cpp that has loaded a file and waits for requests."""
 
@@ -66,7 +69,11 @@ class LlamaCpp:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._answer("loaded")
+        try:
+            self._answer("loaded")
+        except RuntimeError:
+            self.close()
+            raise
 
     def prefill(self, tokens: int) -> None:
         """Read a text of this many tokens, after an empty cache."""

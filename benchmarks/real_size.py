@@ -25,11 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.compression import LARGE, SCHEMES, bytes_read, reading, twin
 from benchmarks.llama_cpp_peer import KINDS, LlamaCpp, write_gguf
 from benchmarks.real_size_loading import load, loading_rows, write_folders
+from benchmarks.real_size_runs import (
+    NEW,
+    our_decoding,
+    our_pass,
+    text,
+    their_decoding,
+    their_pass,
+)
 from benchmarks.record import record
 from benchmarks.timing import Rounds, median, race, ratio, ratio_of
 from course_lib import compression
@@ -38,11 +46,11 @@ from course_lib.checkpoint import load_model
 from course_lib.compression.layers import model_bytes
 from course_lib.device import seeded
 from course_lib.generation import FusedDecoder
-from course_lib.model import DecoderLM, ModelConfig
+from course_lib.model import DecoderLM
 
 CONFIG = MODELS["Qwen3-0.6B"]
 SMALL = replace(CONFIG, num_hidden_layers=2, vocab_size=4096)
-PROMPT, SHORT, NEW = 512, 64, 8  # tokens: a prompt, one for what is very slow, and generated ones
+PROMPT, SHORT = 512, 64  # tokens: a prompt, and one for what is very slow
 BATCHES = {1: 512, 8: 128}  # rows, and the tokens that are in the cache of each
 READING, COPYING, PRODUCT = "reading memory", "copying memory", "a large product"
 SIDE = 2048  # of the large product
@@ -50,7 +58,7 @@ WIDE, FUSED, HALF_WIDTH = "ours, float32", "ours, float32, fused", "ours, bfloat
 INT8, INT4 = "ours, int8", "ours, int4 group 64"
 THEIR_WIDE, THEIR_HALF = "transformers, float32", "transformers, bfloat16"
 LLAMA = {kind: f"llama.cpp, {kind}" for kind in KINDS}
-PEERS = {  # whom each of ours is compared with: the same numbers, and the same bytes
+PEERS = {  # of the same number type, or of as many bits; int4 has fewer than its peer
     WIDE: (THEIR_WIDE,),
     FUSED: (THEIR_WIDE,),
     HALF_WIDTH: (THEIR_HALF, LLAMA["F16"]),
@@ -86,73 +94,6 @@ def weight_bytes(name: str, model: Any) -> int:
         matrices = [getattr(x, n) for x in model.layers for n in ("qkv", "out", "gate_up", "down")]
         return sum(each.nbytes for each in [*matrices, model.head])
     return bytes_read(model) if name.startswith("ours") else model_bytes(model)
-
-
-def text(config: ModelConfig, rows: int, tokens: int) -> Tensor:
-    return torch.randint(config.vocab_size, (rows, tokens), generator=seeded(rows))
-
-
-def our_pass(model: Any, ids: Tensor) -> Callable[[], Tensor]:
-    """Return a run that reads a prompt into an empty cache, for the logits after it."""
-    cache = model.make_cache(*ids.shape)
-
-    def run() -> Tensor:
-        for layer in cache:
-            layer.truncate(0)
-        logits: Tensor = model(ids, cache=cache, last_only=True).logits
-        return logits
-
-    return run
-
-
-def their_pass(model: Any, ids: Tensor) -> Callable[[], Tensor]:
-    from transformers import DynamicCache
-
-    return lambda: (
-        model(ids, past_key_values=DynamicCache(config=model.config), logits_to_keep=1).logits
-    )
-
-
-def some_keys(config: Any, rows: int, tokens: int) -> tuple[Tensor, Tensor]:
-    """Return keys and values as a prompt leaves them in a cache; time does not depend on which."""
-    shape = rows, config.num_key_value_heads, tokens, config.head_dim
-    return torch.randn(shape, generator=seeded(0)), torch.randn(shape, generator=seeded(1))
-
-
-def our_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
-    """Return a run that generates `NEW` tokens after a prompt that is in the cache."""
-    cache = model.make_cache(rows, tokens + NEW)
-    for layer in cache:
-        layer.append(*(x.to(layer.keys.dtype) for x in some_keys(model.config, rows, tokens)))
-
-    def run() -> Tensor:
-        chosen = torch.ones(rows, 1, dtype=torch.long)
-        for _ in range(NEW):
-            logits = model(chosen, cache=cache).logits
-            chosen = logits[:, -1].argmax(-1, keepdim=True)
-        for layer in cache:
-            layer.truncate(tokens)
-        return chosen
-
-    return run
-
-
-def their_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
-    from transformers import DynamicCache
-
-    cache = DynamicCache(config=model.config)
-    for layer in range(model.config.num_hidden_layers):
-        cache.update(*(x.to(model.dtype) for x in some_keys(model.config, rows, tokens)), layer)
-
-    def run() -> Tensor:
-        chosen = torch.ones(rows, 1, dtype=torch.long)
-        for _ in range(NEW):
-            logits = model(chosen, past_key_values=cache).logits
-            chosen = logits[:, -1].argmax(-1, keepdim=True)
-        cache.crop(-NEW)
-        return chosen
-
-    return run
 
 
 def limits() -> Runs:

@@ -3,9 +3,10 @@
     python -m benchmarks.real_size_loading CONTESTANT FOLDER THREADS    what each process runs
 
 Each load is a process of its own, in turns with the others. The file has been read before, so that
-it comes from the system's memory. "memory over the file" is the most memory that the process had in
-use at once until the first token was read, pages of the mapped file among it, over what it had
-before the load, as a multiple of the file. Read from Linux's /proc.
+it comes from the system's memory. Imports are not counted; a program that is compiled for the first
+token is. "memory over the file" is the most memory that the process had in use at once until the
+first token was read, pages of the mapped file among it, over what it had before the load, as a
+multiple of the file. Read from Linux's /proc.
 """
 
 import gc
@@ -50,7 +51,7 @@ def load(contestant: str, folder: str) -> nn.Module:
 
 
 def measure(contestant: str, folder: str, threads: int) -> None:
-    """Load in this process and print what it took; imports are not counted."""
+    """Load in this process and print what it took."""
     torch.set_num_threads(threads)
     if contestant != "ours":
         importlib.import_module("transformers.models.qwen3.modeling_qwen3")

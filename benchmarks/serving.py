@@ -95,9 +95,9 @@ def their_batches(theirs: Any, requests: list[Request]) -> Texts:
 def together_rows(
     name: str, model: DecoderLM, count: int, budget: float, batches: bool
 ) -> list[dict[str, Any]]:
-    """Return a row for each contestant that gets all requests at once; `batches`: static ones too.
+    """Return a row for each contestant that gets all requests at once.
 
-    A large model needs minutes for its static batches, whose empty rows are the same for any model.
+    `batches` adds static ones, for which a large model needs minutes; what they waste is the same.
     """
     requests, theirs = requests_of(count), as_transformers(model)
     runs: dict[str, Callable[[], Texts]] = {
@@ -108,8 +108,7 @@ def together_rows(
     if batches:
         runs["ours, static"] = lambda: generate_all(engine_of(model, "static"), requests)
         runs["ours, padded batches"] = lambda: padded_batches(model, requests)
-    texts = {each: run() for each, run in runs.items()}
-    rounds = race(runs, budget, least=3)
+    texts, rounds = {each: run() for each, run in runs.items()}, race(runs, budget, least=3)
     tokens = sum(request.max_new_tokens for request in requests)
     return [
         {

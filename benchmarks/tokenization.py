@@ -3,7 +3,7 @@
     python -m benchmarks.tokenization
 
 Every contestant runs in one thread, so processor time is counted: other work on the machine adds
-little little to it. Contestants take turns; seconds are those of the best round, ratios the median
+little to it. Contestants take turns; seconds are those of the best round, ratios the median
 of those within a round. Every comparison also checks that the results are the same.
 
 A bound for loading a large file: Python's `json` alone, which makes a Python string of every token

@@ -32,6 +32,7 @@ from course_lib import (
     softmax,
     vision,
 )
+from course_lib.compression import layers
 from course_lib.evaluation.greedy_match import cosines
 from course_lib.flash import traffic
 from course_lib.model import (
@@ -329,6 +330,7 @@ CALLS |= {
     "compression.nearest_entry": lambda: compression.nearest_entry(x(2, 8), x(16)),
     "compression.nf4_dequantise": lambda: compression.nf4_dequantise(CODES, x(2, 1)),
     "compression.pack": lambda: compression.pack(CODES, 4),
+    "compression.prepared_inputs": lambda: layers.prepared_inputs(x(2, 8), x(8), None),
     "compression.round_to_format": lambda: compression.round_to_format(x(3), "E4M3"),
     "compression.smoothing_scales": lambda: compression.smoothing_scales(x(8), x(8), 0.5),
     "compression.straight_through": lambda: compression.straight_through(x(2, 8), x(2, 1), 4),

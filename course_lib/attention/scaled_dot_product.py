@@ -98,6 +98,11 @@ def torch_attention(
     FlashAttention builds such a kernel. `causal` promises that the mask is `causal_mask(T)`, T = S:
     then the kernel skips the half of the scores that it forbids, and does not read the mask.
     """
+    if causal and q.shape[2] != k.shape[2]:
+        raise ValueError(
+            f"causal=True is for queries and keys of the same tokens; got {q.shape[2]} queries and "
+            f"{k.shape[2]} keys. Pass causal_mask({q.shape[2]}, {k.shape[2]}) as the mask."
+        )
     given = q.dtype
     if _widen_first(q):
         q, k, v = q.float(), k.float(), v.float()

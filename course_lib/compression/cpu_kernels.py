@@ -1,10 +1,10 @@
 """Packed layers that a kernel multiplies without unpacking them first, on a CPU.
 
-A kernel converts a few weights at a time in registers, so that a product takes as long as reading
-the packed weights. Where there is a C compiler, the kernels are those of `compiled_products`, which
-read inputs in float32. Elsewhere they are torch's: codes of 8 bits with a scale for each row, and
-codes of 4 bits in groups, for inputs in bfloat16. The codes and scales are those of the packed
-layer; only their order in memory changes, for torch's int4.
+A kernel converts a few weights at a time in registers, so only the packed weights are read from
+memory. Where there is a C compiler, the kernels are those of `compiled_products`, which read inputs
+in float32; they take groups of 64 and more. Otherwise they are torch's: codes of 8 bits with a
+scale for each row, and codes of 4 bits in groups, for inputs in bfloat16. The codes and scales are
+those of the packed layer; only their order in memory changes, for torch's int4.
 
     int8   y = scale · Σ code · x
     int4   y = Σ over groups (scale · code + shift) · x           shift = −scale · zero
@@ -20,16 +20,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from course_lib.compression.layers import QuantisedLinear, quantised_layers, replace_layer
+from course_lib.compression.layers import (
+    QuantisedLinear,
+    prepared_inputs,
+    quantised_layers,
+    replace_layer,
+)
 from course_lib.compression.packing import unpack
 from course_lib.compression.tensors import QuantisedTensor
 from course_lib.model import DecoderLM
-from course_lib.model.compiled_products import KINDS, can_multiply, compiled_products
+from course_lib.model.compiled_products import FEW_ROWS, KINDS, can_multiply, compiled_products
 
 GROUPS = (32, 64, 128, 256)  # that torch's int4 kernel has
 PACKED_ROWS = 16  # torch's int4 kernel takes rows by sixteens
 ROWS = 8192  # reordered or unpacked at once, to need little memory
-FEW_ROWS = 12  # rows of inputs up to which it pays not to unpack; for more, torch multiplies
 
 
 class KernelLinear(nn.Module):
@@ -46,9 +50,10 @@ class KernelLinear(nn.Module):
         _require_kernel(stored)
         self.scheme, self.inputs, self.bias = stored.scheme, stored.inputs, layer.bias
         self.register_buffer("input_scale", layer.input_scale)
+        self.activation_bits = layer.activation_bits
         eight = stored.scheme.bits == 8
-        together = stored.scheme.group_width(stored.inputs) % KINDS["int8" if eight else "int4"]
-        self.compiled = compiled and together == 0 and compiled_products() is not None
+        left = self.scheme.group_width(self.inputs) % KINDS["int8" if eight else "int4"].at_once
+        self.compiled = compiled and left == 0 and compiled_products() is not None
         order = (_signed if eight else _packed) if self.compiled else _int8 if eight else _int4
         for name, tensor in zip(("codes", "scale", "shift"), order(stored), strict=True):
             self.register_buffer(name, tensor)
@@ -61,16 +66,16 @@ class KernelLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*lead I"]) -> Float[Tensor, "*lead O"]:
         """Multiply by the packed weights."""
-        if self.input_scale is not None:
-            x = x / self.input_scale.to(x.dtype)
+        x = prepared_inputs(x, self.input_scale, self.activation_bits)
         rows = x.reshape(-1, self.inputs)
         y = self._compiled(rows.float()) if self.compiled else self._by_torch(rows.bfloat16())
-        y = y.to(x.dtype).view(*x.shape[:-1], -1)
+        y = y.to(x.dtype).view(*x.shape[:-1], y.shape[-1])
         return y if self.bias is None else y + self.bias
 
     def _compiled(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        program = compiled_products()
-        if program is None or len(rows) > FEW_ROWS or not can_multiply(self.codes, rows):
+        few = len(rows) <= FEW_ROWS and can_multiply(self.codes, rows)
+        program = compiled_products() if few else None
+        if program is None:
             return self._unpacked(rows)
         if self.shift is None:
             return program.int8(self.codes, self.scale, rows)

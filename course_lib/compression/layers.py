@@ -89,10 +89,7 @@ class QuantisedLinear(Quantised):
 
     def forward(self, x: Float[Tensor, "*lead I"]) -> Float[Tensor, "*lead O"]:
         """Unpack the weights and apply them."""
-        if self.input_scale is not None:
-            x = x / self.input_scale.to(x.dtype)
-        if self.activation_bits is not None:
-            x = dequantise(*absmax_quantise(x, self.activation_bits))
+        x = prepared_inputs(x, self.input_scale, self.activation_bits)
         return F.linear(x, self.weight, self.bias)
 
 
@@ -104,6 +101,15 @@ class QuantisedEmbedding(Quantised):
         require_known_ids(ids, len(self.packed))
         rows = self.stored.rows(ids.flatten())
         return rows.view(*ids.shape, -1).to(self.dtype)
+
+
+def prepared_inputs(
+    x: Float[Tensor, "*lead I"], scale: Float[Tensor, " I"] | None, bits: int | None
+) -> Float[Tensor, "*lead I"]:
+    """Return inputs as a packed layer reads them: divided by its scales, and rounded if asked."""
+    if scale is not None:
+        x = x / scale.to(x.dtype)
+    return x if bits is None else dequantise(*absmax_quantise(x, bits))
 
 
 def quantised_layers(model: nn.Module) -> Iterator[tuple[str, Quantised]]:

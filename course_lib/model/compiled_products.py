@@ -1,9 +1,9 @@
 """Products with matrices of few bits, by a small C program that is compiled where it runs.
 
-One token is multiplied by every matrix of a model, so generating it takes as long as reading the
-weights. Half the bytes should take half the time, but PyTorch's products for 16 and 8 bits convert
-numbers slower than memory delivers them, on processors without instructions for these types. The
-loops in `products.c` convert them in registers, at the speed of memory.
+One token is multiplied by every matrix of a model, so generating it takes at least as long as
+reading the weights. Half the bytes should take half the time, but PyTorch's products for 16 and 8
+bits convert numbers much slower than memory delivers them, on processors without instructions for
+these types. The loops in `products.c` convert them in registers, several times as fast.
 
     weights as stored  ->  widened to float32 in registers  ->  times x, summed in float32
 
@@ -20,8 +20,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import BFloat16, Float32, Int8, UInt8
@@ -29,8 +31,23 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("products.c")
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
-KINDS = {"bfloat16": 16, "int8": 32, "int4": 64}  # weights of a row or a group come in multiples
+FEW_ROWS = 12  # vectors up to which this is faster than widening the matrix once for all of them
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
+
+
+class Kind(NamedTuple):
+    """How a matrix is stored."""
+
+    dtype: torch.dtype
+    packed: int  # weights in an element of this type
+    at_once: int  # a row or a group must be a multiple of this many weights
+
+
+KINDS = {
+    "bfloat16": Kind(torch.bfloat16, 1, 16),
+    "int8": Kind(torch.int8, 1, 32),
+    "int4": Kind(torch.uint8, 2, 64),
+}
 
 
 class CompiledProducts:
@@ -39,7 +56,7 @@ class CompiledProducts:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._functions = {kind: getattr(library, f"{kind}_product") for kind in KINDS}
         for function in self._functions.values():
-            function.argtypes = [*5 * [_POINTER], *4 * [_NUMBER]]
+            function.argtypes = [*5 * [_POINTER], *4 * [_NUMBER], ctypes.c_int]
 
     def bfloat16(
         self, weight: BFloat16[Tensor, "O I"], x: Float32[Tensor, "N I"]
@@ -69,45 +86,81 @@ class CompiledProducts:
     def _product(
         self, kind: str, matrix: Tensor, scale: Tensor | None, shift: Tensor | None, x: Tensor
     ) -> Tensor:
+        scales = [each for each in (scale, shift) if each is not None]
+        _require_fit(kind, matrix, scales, x)
+        if not x.numel():
+            return x.new_zeros(len(x), len(matrix))
         x, y = x.contiguous(), x.new_empty(len(x), len(matrix))
-        inputs = x.shape[1]
-        group = inputs if shift is None else inputs // shift.shape[1]
-        if group % KINDS[kind]:
+        inputs, groups = x.shape[1], 1 if shift is None else shift.shape[1]
+        group, left = divmod(inputs, groups)
+        if left or group % KINDS[kind].at_once:
             raise ValueError(
-                f"the compiled product for {kind} takes {KINDS[kind]} numbers at once; got "
-                f"{group} inputs that share a scale. Multiply with torch instead."
+                f"the compiled product for {kind} takes {KINDS[kind].at_once} numbers at once; got "
+                f"{inputs / groups:g} inputs that share a scale. Multiply with torch instead."
             )
         pointers = (None if t is None else t.data_ptr() for t in (matrix, scale, shift, x, y))
-        if self._functions[kind](*pointers, len(matrix), inputs, group, len(x)):
+        sizes = (len(matrix), inputs, group, len(x), torch.get_num_threads())
+        if self._functions[kind](*pointers, *sizes):
             raise MemoryError(f"there was no memory for {len(x)} vectors of {inputs} numbers")
         return y
+
+
+def _require_fit(kind: str, matrix: Tensor, scales: Sequence[Tensor], x: Tensor) -> None:
+    """Raise if the program, which trusts its arguments, would misread these tensors."""
+    dtype, packed, _ = KINDS[kind]
+    if matrix.dtype != dtype or any(each.dtype != torch.float32 for each in (x, *scales)):
+        found = ", ".join(str(each.dtype)[6:] for each in (matrix, x, *scales))
+        raise ValueError(
+            f"the compiled product for {kind} reads a matrix in {str(dtype)[6:]}, and all else in "
+            f"float32; got {found}. Convert them first."
+        )
+    rows_fit = all(each.shape[0] == matrix.shape[0] for each in scales)
+    if matrix.shape[1] * packed != x.shape[1] or not rows_fit:
+        found = ", ".join(str(tuple(each.shape)) for each in (matrix, x, *scales))
+        raise ValueError(
+            "a matrix must have as many inputs as the vectors, and its rows a scale each; got "
+            f"{found}. Pass vectors and scales of this matrix."
+        )
+    for each in (matrix, x, *scales):
+        if each.device.type != "cpu" or not (each is x or each.is_contiguous()):
+            raise ValueError(
+                f"the compiled product reads contiguous tensors on a CPU; got strides "
+                f"{each.stride()} on {each.device}. Call .cpu().contiguous() first."
+            )
 
 
 @cache
 def compiled_products() -> CompiledProducts | None:
     """Return the compiled program, or None where it cannot be compiled; the first call takes 1 s.
 
-    It shares the threads of PyTorch, so `torch.set_num_threads` holds for it too.
+    It uses as many threads as PyTorch, so `torch.set_num_threads` holds for it too.
     """
-    compiler = next(filter(None, map(shutil.which, ("gcc", "clang"))), None)
-    if compiler is None or sys.platform == "win32":
+    if sys.platform == "win32" or sys.byteorder != "little":
         return None
-    with tempfile.TemporaryDirectory() as folder:  # once loaded, the file is no longer needed
-        program = Path(folder, "products.so")
-        command = [compiler, *FLAGS, str(SOURCE), "-o", str(program)]
-        try:
+    programs = map(_compiled_by, filter(None, map(shutil.which, ("gcc", "clang"))))
+    return next(filter(None, programs), None)
+
+
+def _compiled_by(compiler: str) -> CompiledProducts | None:
+    try:
+        with tempfile.TemporaryDirectory() as folder:  # once loaded, the file is no longer needed
+            program = Path(folder, "products.so")
+            command = [compiler, *FLAGS, str(SOURCE), "-o", str(program)]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             return CompiledProducts(ctypes.CDLL(str(program)))
-        except (OSError, subprocess.SubprocessError):
-            return None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
-def can_multiply(matrix: Tensor, x: Tensor) -> bool:
-    """Whether these may be handed to a compiled program, which reads plain memory of the CPU."""
-    watched = torch.is_grad_enabled() and (x.requires_grad or matrix.requires_grad)
+def can_multiply(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> bool:
+    """Whether these may be handed to a compiled program, which reads plain memory of the CPU.
+
+    Where a gradient is wanted they may not, not even that of a bias that is added to the product.
+    """
+    read = (matrix, x) if bias is None else (matrix, x, bias)
     return (
         matrix.device.type == x.device.type == "cpu"
         and matrix.is_contiguous()
-        and not watched
+        and not (torch.is_grad_enabled() and any(each.requires_grad for each in read))
         and not torch.compiler.is_compiling()
     )

@@ -155,7 +155,7 @@ class DecoderLM(nn.Module):
         `HalfLinear`. A layer that has replaced a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
-            if type(module) is nn.Linear:
+            if type(module) is nn.Linear or type(module) is HalfLinear:
                 module.weight.data = stored_to_multiply(module.weight.data)
                 if needs_widening(module.weight):
                     module.__class__ = HalfLinear  # the same layer, with its hooks

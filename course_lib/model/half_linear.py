@@ -18,10 +18,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.device import multiplies_fast
-from course_lib.model.compiled_products import KINDS, can_multiply, compiled_products
+from course_lib.model.compiled_products import FEW_ROWS, KINDS, can_multiply, compiled_products
 
-FEW_ROWS = 12  # up to here a row costs less than the memory traffic of widening
-FEWEST = 2  # the same where nothing can be compiled, and PyTorch multiplies row by row
+FEWEST = 2  # where nothing can be compiled: rows up to which PyTorch's own product is faster
 PART = 4096  # outputs whose weights are widened at once: 16 MB at a width of 1024
 
 
@@ -30,22 +29,22 @@ class HalfLinear(nn.Linear):
 
     def forward(self, x: Float[Tensor, "*lead I"]) -> Float[Tensor, "*lead O"]:
         """Multiply by the weight and add the bias."""
-        weight = self.weight
-        if not x.dtype == weight.dtype == torch.bfloat16 or not can_multiply(weight, x):
+        weight, bias = self.weight, self.bias
+        if not x.dtype == weight.dtype == torch.bfloat16 or not can_multiply(weight, x, bias):
             return super().forward(x)
         rows, program = x.reshape(-1, self.in_features), compiled_products()
         if (
             program is not None
             and len(rows) <= FEW_ROWS
-            and weight.shape[1] % KINDS["bfloat16"] == 0
+            and weight.shape[1] % KINDS["bfloat16"].at_once == 0
         ):
             y = program.bfloat16(weight.detach(), rows.float())
         elif len(rows) > FEWEST:
             y = _in_parts(weight.detach(), rows.float())
         else:
             return super().forward(x)
-        if self.bias is not None:
-            y += self.bias.detach()
+        if bias is not None:
+            y += bias.detach()
         return y.to(x.dtype).view(*x.shape[:-1], self.out_features)
 
 

@@ -5,13 +5,13 @@
 
    w: bfloat16, signed codes of 8 bits, or codes of 4 bits;  x, y, all sums: float32.
 
-   Such a product takes as long as its matrix takes to arrive from memory, if widening a number and
-   multiplying it costs less than that. So numbers are not loaded one by one: a word of 32 bits
-   holds 2, 4 or 8 of them, LANES words are loaded at once, and shifts leave number k of each word
-   in its lane. Vectors are sorted accordingly before: k-th numbers of LANES words side by side.
-   What was widened is multiplied with several vectors, what was loaded of a vector with several
-   rows, and the sums stay in registers. The vector types are those of GCC and Clang, which turn
-   them into instructions of the processor that they run on. */
+   Where widening and multiplying a number costs less than loading it, such a product takes as long
+   as its matrix takes to arrive from memory. So numbers are not loaded one by one: a word of 32
+   bits holds 2, 4 or 8 of them, LANES words are loaded at once, and shifts leave number k of each
+   word in its lane. The vectors are rearranged once to match: the k-th numbers of LANES words are
+   adjacent. Each widened number is multiplied by several vectors, each number of a vector by
+   several rows, and the sums stay in registers. The vector types are extensions of GCC and Clang,
+   which compile them to the instructions of the processor at hand. Words are little-endian. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -54,8 +54,8 @@ INLINE float sum(lanes x)
     return total;
 }
 
-/* The sums of `outputs` rows from row o on with `vectors` vectors. Both counts are constants where
-   this is used, so that the loops over them are unrolled. */
+/* The products of `outputs` rows, from row o on, with `vectors` vectors. Both counts are constants
+   wherever this is used, so that the loops over them are unrolled. */
 #define TILE(kind, number, per)                                                                    \
     INLINE void kind##_tile(const matrix *m, int64_t o, const float *x, const float *totals,       \
                             float *y, int outputs, int vectors)                                    \
@@ -93,13 +93,13 @@ INLINE float sum(lanes x)
                 y[v * m->outputs + o + r] = sum(sums[r][v]) + shifts[r][v];                        \
     }
 
-/* Sort the numbers of the vectors as the words of a row hold them, and sum them group by group. */
-static void sort(const matrix *m, const float *x, int64_t vectors, int per, float *sorted,
-                 float *totals)
+/* Put the numbers of the vectors in the order of the words of a row, and sum them by groups. */
+static void arrange(const matrix *m, const float *x, int64_t vectors, int per, float *arranged,
+                    float *totals)
 {
     for (int64_t i = 0; i < vectors * m->inputs; i += LANES * per)
         for (int k = 0; k < per; k++)
-            for (int lane = 0; lane < LANES; lane++) *sorted++ = x[i + lane * per + k];
+            for (int lane = 0; lane < LANES; lane++) *arranged++ = x[i + lane * per + k];
     for (int64_t i = 0; i < vectors * m->inputs; i += m->group) {
         *totals = 0;
         for (int64_t j = 0; j < m->group; j++) *totals += x[i + j];
@@ -107,23 +107,24 @@ static void sort(const matrix *m, const float *x, int64_t vectors, int per, floa
     }
 }
 
-/* The whole product: tiles of 4 rows by 1 vector, or of 2 by 4 where there are 4 left. Returns 0,
-   or 1 where there was no memory for the sorted vectors. */
+/* The whole product, in tiles of 2 rows by 4 vectors; the vectors left over, in tiles of 4 rows by
+   1. Returns 0, or 1 if there was no memory for the rearranged vectors. */
 #define PRODUCT(kind, per)                                                                         \
     int kind##_product(const uint32_t *w, const float *scale, const float *shift, const float *x,  \
-                       float *y, int64_t outputs, int64_t inputs, int64_t group, int64_t vectors)  \
+                       float *y, int64_t outputs, int64_t inputs, int64_t group, int64_t vectors,  \
+                       int threads)                                                                \
     {                                                                                              \
         matrix whole = {w, scale, shift, outputs, inputs, group}, *m = &whole;                     \
         int64_t groups = inputs / group;                                                           \
-        float *sorted = malloc(sizeof(float) * vectors * (inputs + groups)), *totals;              \
-        if (!sorted) return 1;                                                                     \
-        totals = sorted + vectors * inputs;                                                        \
-        sort(m, x, vectors, per, sorted, totals);                                                  \
-        _Pragma("omp parallel for schedule(static) if (outputs * inputs > SMALL)")                 \
+        float *arranged = malloc(sizeof(float) * vectors * (inputs + groups)), *totals;            \
+        if (!arranged) return 1;                                                                   \
+        totals = arranged + vectors * inputs;                                                      \
+        arrange(m, x, vectors, per, arranged, totals);                                             \
+        _Pragma("omp parallel for num_threads(threads) if (outputs * inputs > SMALL)")             \
         for (int64_t first = 0; first < outputs; first += OUTPUTS) {                               \
             int64_t v = 0, end = first + OUTPUTS < outputs ? first + OUTPUTS : outputs;            \
             while (v < vectors) {                                                                  \
-                const float *own = sorted + v * inputs, *its = totals + v * groups;                \
+                const float *own = arranged + v * inputs, *its = totals + v * groups;              \
                 float *place = y + v * outputs;                                                    \
                 int several = v + VECTORS <= vectors;                                              \
                 int64_t o = first;                                                                 \
@@ -142,7 +143,7 @@ static void sort(const matrix *m, const float *x, int64_t vectors, int per, floa
                 v += several ? VECTORS : 1;                                                        \
             }                                                                                      \
         }                                                                                          \
-        free(sorted);                                                                              \
+        free(arranged);                                                                            \
         return 0;                                                                                  \
     }
 

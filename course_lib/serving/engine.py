@@ -51,8 +51,10 @@ class Event(NamedTuple):
 
 
 class Engine:
-    """A model that serves many requests at once from one paged cache; `fused` copies its weights
-    into a layout with fewer operations, which is faster."""
+    """A model that serves many requests at once from one paged cache.
+
+    `fused` copies the weights into a layout with fewer operations: faster for a small model.
+    """
 
     def __init__(
         self,

@@ -18,24 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.generation import FusedDecoder
-from course_lib.model import DecoderLM
 from course_lib.serving.paged_attention import Row, paged_attention, step_of
-from course_lib.serving.pools import MakePool, empty_pool
 from course_lib.serving.runner import PagedRunner
 
 
 class FusedRunner(PagedRunner):
     """Runs a model's pieces through a fused copy of its weights."""
 
-    def __init__(
-        self,
-        model: DecoderLM,
-        num_blocks: int,
-        block_size: int = 16,
-        make_pool: MakePool = empty_pool,
-    ) -> None:
-        super().__init__(model, num_blocks, block_size, make_pool)
-        self.fused = FusedDecoder(model)
+    def _prepare(self) -> None:
+        self.fused = FusedDecoder(self.model)
 
     def _stream(self, rows: Sequence[Row]) -> Float[Tensor, "N C"]:
         fused, queries = self.fused, self.model.config.num_attention_heads

@@ -77,11 +77,11 @@ def slots(rows: Sequence[Row], block_size: int) -> list[int]:
 
 
 class Step(NamedTuple):
-    """All new tokens of a step: what they are, where they stand, whom they belong to."""
+    """All new tokens of a step: their ids, positions, places in the cache, and groups."""
 
     ids: Int[Tensor, " N"]
     positions: Int[Tensor, " N"]
-    places: Int[Tensor, " N"]  # in the cache
+    places: Int[Tensor, " N"]
     groups: list[Group]
 
     def masks(self, block_size: int, window: int | None = None) -> list[Bool[Tensor, "B 1 T S"]]:

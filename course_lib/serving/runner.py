@@ -38,10 +38,14 @@ class PagedRunner:
     ) -> None:
         _check(model)
         self.model, self.block_size = model, block_size
+        self._prepare()
         config, weight = model.config, model.lm_head.weight
         shape = (num_blocks, block_size, 2 * config.num_key_value_heads, config.head_dim)
         self.device = weight.device
         self.pools = [make_pool(shape, weight.dtype, weight.device) for _ in model.blocks]
+
+    def _prepare(self) -> None:
+        """Make what steps need besides the model; called once, before there is a cache."""
 
     @property
     def nbytes(self) -> int:

@@ -24,17 +24,16 @@ def refusal(field: str, value: Any, wanted: str) -> ValueError:
     )
 
 
-def added_tokens(content: Json, reaching: bool = False) -> dict[str, int]:
+def added_tokens(content: Json) -> dict[str, int]:
     """Return the added tokens, which stand for their own letters.
 
-    With `reaching` they may take white space beside them; `reaches_of` says which do.
+    Some take white space beside them, too; `reaches_of` says which.
     """
     added: dict[str, int] = {}
     for token in content.get("added_tokens") or []:
         name = token["content"]
-        for flag in ("single_word", *(() if reaching else _REACHES)):
-            if token.get(flag):
-                raise refusal(f"{flag} of the added token {name!r}", True, "false")
+        if token.get("single_word"):
+            raise refusal(f"single_word of the added token {name!r}", True, "false")
         if token.get("normalized") and _changes_text(content.get("normalizer")):
             raise refusal(f"normalized of the added token {name!r}", True, "false")
         if name in added:
@@ -51,7 +50,8 @@ def reaches_of(content: Json) -> dict[str, Reach]:
     """Return which added tokens take white space, and on which sides."""
     tokens = content.get("added_tokens") or []
     flags = {
-        token["content"]: Reach(*(bool(token.get(flag)) for flag in _REACHES)) for token in tokens
+        token["content"]: Reach(bool(token.get("lstrip")), bool(token.get("rstrip")))
+        for token in tokens
     }
     found = {name: reach for name, reach in flags.items() if any(reach)}
     spaced = [name for name in flags if name != name.strip(WHITE_SPACE)]
@@ -59,9 +59,6 @@ def reaches_of(content: Json) -> dict[str, Reach]:
         wanted = f"free of white space at its ends, which {next(iter(found))!r} would take"
         raise refusal("the content of an added token", repr(spaced[0]), wanted)
     return found
-
-
-_REACHES = ("lstrip", "rstrip")
 
 
 def _changes_text(normalizer: Any) -> bool:

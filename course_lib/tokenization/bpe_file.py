@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, refusal
+from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
@@ -57,6 +57,7 @@ def read_bpe(content: Json) -> ByteBPE:
         _read_steps(content.get("pre_tokenizer")),
         _read_normal_form(content.get("normalizer")),
         bool(model.get("ignore_merges")),
+        reaches_of(content),
     )
     check_ids(special, model["vocab"])
     return tokenizer

@@ -36,10 +36,12 @@ from course_lib.tokenization.patterns import (
     Split,
 )
 from course_lib.tokenization.special import (
+    Reach,
     check_special,
     choose_allowed,
     encode_with_special,
     stream_split,
+    without_reached,
 )
 from course_lib.tokenization.word_cache import WordCache
 
@@ -137,9 +139,10 @@ class ByteBPE:
         pattern: str | Sequence[Split] = GPT2_PATTERN,
         normalization: str | None = None,
         ignore_merges: bool = False,
+        reaches: Mapping[str, Reach] | None = None,
     ) -> None:
         self.vocabulary = dict(vocabulary)
-        self.special_tokens = dict(special_tokens or {})
+        self.special_tokens, self.reaches = dict(special_tokens or {}), dict(reaches or {})
         self.pattern, self.normalization = pattern, normalization
         self.ignore_merges = ignore_merges  # a whole word in the vocabulary needs no merges
         check_form(normalization)
@@ -201,14 +204,17 @@ class ByteBPE:
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
-        return encode_with_special(text, self.special_tokens, allowed_special, self.encode_ordinary)
+        encode, special = self.encode_ordinary, self.special_tokens
+        return encode_with_special(text, special, allowed_special, encode, reaches=self.reaches)
 
     def encode_iterable(
         self, chunks: Iterable[str], allowed_special: Collection[str] | str = ()
     ) -> Iterator[int]:
         """Yield the ids that `encode` gives for the joined chunks, without joining them."""
         names = choose_allowed(self.special_tokens, allowed_special)
-        for is_special, parts in groupby(stream_split(chunks, names), key=itemgetter(1)):
+        found = stream_split(chunks, names)
+        found = without_reached(found, self.reaches) if self.reaches else found
+        for is_special, parts in groupby(found, key=itemgetter(1)):
             texts = (text for text, _ in parts)
             if is_special:
                 yield from (self.special_tokens[name] for name in texts)
@@ -239,6 +245,7 @@ class ByteBPE:
             "normalization": self.normalization,
             "ignore_merges": self.ignore_merges,
             "special_tokens": self.special_tokens,
+            "reaches": self.reaches,
             "vocabulary": {token.decode("latin-1"): i for token, i in self.vocabulary.items()},
             "merges": list(self.merge_table),
         }
@@ -258,7 +265,8 @@ class ByteBPE:
         merges = [(tokens[left], tokens[right]) for left, right in content["merges"]]
         if not isinstance(content["pattern"], str):
             content["pattern"] = [Split(**fields) for fields in content["pattern"]]
-        return cls(**content | {"vocabulary": vocabulary, "merges": merges})
+        reaches = {name: Reach(*sides) for name, sides in content.get("reaches", {}).items()}
+        return cls(**content | {"vocabulary": vocabulary, "merges": merges, "reaches": reaches})
 
     def _encode_word(self, word: str) -> list[int]:
         try:

@@ -15,16 +15,18 @@ Checked against:  `transformers`' apply_chat_template
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.chat import Message
 from course_lib.tokenization.huggingface import Tokenizer
-from course_lib.tokenization.special import split_on_special
+from course_lib.tokenization.special import encode_with_special
+from course_lib.tokenization.unigram import Unigram
 
 TEMPLATE_FILE = "chat_template.jinja"
 ROLES_OF_TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -90,13 +92,21 @@ def encode_conversation(
     """
     marked = [_marked(message, protected) for message in messages]
     text = template.render(marked, tools=tools, variables=variables)
-    ids: list[int] = []
-    for part, is_special in split_on_special(text, tokenizer.special_tokens):
-        if is_special:
-            ids.append(tokenizer.special_tokens[part])
-        else:
-            ids += tokenizer.encode_ordinary(part.replace(MARK, "").replace(ESCAPED_MARK, ""))
-    return ids
+    later: Callable[[str], list[int]] = tokenizer.encode_ordinary
+    if isinstance(tokenizer, CharacterBPE | Unigram):
+        later = partial(tokenizer.encode_ordinary, at_start=False)
+    return encode_with_special(
+        text,
+        tokenizer.special_tokens,
+        "all",
+        lambda part: tokenizer.encode_ordinary(_unmarked(part)),
+        lambda part: later(_unmarked(part)),
+        tokenizer.reaches,
+    )
+
+
+def _unmarked(text: str) -> str:
+    return text.replace(MARK, "").replace(ESCAPED_MARK, "")
 
 
 def read_chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> ChatTemplate | None:

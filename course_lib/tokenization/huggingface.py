@@ -91,10 +91,9 @@ def to_json(tokenizer: Tokenizer) -> Json:
         steps = write_character_bpe(tokenizer)
     else:
         steps = write_unigram(tokenizer)
-    reaches = tokenizer.reaches if isinstance(tokenizer, CharacterBPE | Unigram) else {}
     added = []
     for name, i in sorted(tokenizer.special_tokens.items(), key=lambda item: item[1]):
-        left, right = reaches.get(name, Reach())
+        left, right = tokenizer.reaches.get(name, Reach())
         flags = {"single_word": False, "lstrip": left, "rstrip": right, "normalized": False}
         added.append({"id": i, "content": name, **flags, "special": True})
     head = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added}

@@ -35,7 +35,7 @@ def read_character_bpe(content: Json) -> CharacterBPE:
     fallback = bool(model.get("byte_fallback"))
     if not fallback and not model.get("fuse_unk"):
         raise refusal("model.fuse_unk", False, "true where there is no byte_fallback")
-    special = added_tokens(content, reaching=True)
+    special = added_tokens(content)
     check_ids(special, model["vocab"])
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
     step = content.get("pre_tokenizer")
@@ -59,7 +59,7 @@ def read_unigram(content: Json) -> Unigram:
     if model.get("unk_id") is None:
         raise refusal("model.unk_id", None, "the place of the unknown piece")
     pieces = [(piece, float(score)) for piece, score in model["vocab"]]
-    special = added_tokens(content, reaching=True)
+    special = added_tokens(content)
     check_ids(special, {piece: i for i, (piece, _) in enumerate(pieces)})
     for piece, score in pieces:
         if piece in special and score < 0:  # normalization may turn text into this name

@@ -10,8 +10,8 @@ system prompt.
     "a<|b|>c"  with "<|b|>" allowed   a · <|b|> · c         (the middle is one id)
     "a<|b|>c"  with nothing allowed   a<|b|>c               (ordinary characters)
 
-Some tokenizers let a special token take the white space beside it too: `<mask>` of XLM-R on its
-left, the roles of Phi-3 on their right.
+Some tokenizers let a special token take the white space beside it too: `<mask>` of RoBERTa and
+XLM-R on its left, the roles of Phi-3 on their right.
 
 Taught in:        tokenization
 Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
@@ -19,7 +19,7 @@ Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from course_lib.tokenization.unicode_tables import WHITE_SPACE
@@ -87,24 +87,41 @@ def encode_with_special(
     ids: list[int] = []
     parts = split_on_special(text, choose_allowed(special, allowed))
     if reaches:
-        parts = _without_reached(parts, reaches)
+        parts = _joined(without_reached(parts, reaches))
     for number, (part, is_special) in enumerate(parts):
         encode = encode_after_special if number and encode_after_special else encode_ordinary
         ids += [special[part]] if is_special else encode(part)
     return ids
 
 
-def _without_reached(
-    parts: Sequence[tuple[str, bool]], reaches: Mapping[str, Reach]
-) -> list[tuple[str, bool]]:
-    """Return the parts, of which the text has lost the white space that special tokens take."""
-    found = []
-    for number, (part, is_special) in enumerate(parts):
+def without_reached(
+    parts: Iterable[tuple[str, bool]], reaches: Mapping[str, Reach]
+) -> Iterator[tuple[str, bool]]:
+    """Yield the parts without the white space that special tokens take; text may come in pieces."""
+    held, taking = "", False  # white space before the next part; whether a token takes what follows
+    for part, is_special in parts:
         if not is_special:
-            after = parts[number + 1][0] if number + 1 < len(parts) else ""
-            before = parts[number - 1][0] if number else ""
-            part = part.rstrip(WHITE_SPACE) if reaches.get(after, Reach()).left else part
-            part = part.lstrip(WHITE_SPACE) if reaches.get(before, Reach()).right else part
+            text = held + (part.lstrip(WHITE_SPACE) if taking else part)
+            kept = text.rstrip(WHITE_SPACE)
+            held, taking = text[len(kept) :], taking and not text
+            if kept:
+                yield kept, False
+            continue
+        left, right = reaches.get(part, Reach())
+        if held and not left:
+            yield held, False
+        yield part, True
+        held, taking = "", right
+    if held:
+        yield held, False
+
+
+def _joined(parts: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Return the parts with adjacent pieces of text as one."""
+    found: list[tuple[str, bool]] = []
+    for part, is_special in parts:
+        if found and not is_special and not found[-1][1]:
+            part = found.pop()[0] + part
         found.append((part, is_special))
     return found
 

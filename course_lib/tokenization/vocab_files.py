@@ -23,10 +23,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from course_lib.tokenization.added_tokens import added_tokens
+from course_lib.tokenization.added_tokens import added_tokens, reaches_of
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.byte_characters import characters_to_bytes
 from course_lib.tokenization.patterns import GPT2_PATTERN, QWEN_PATTERN
+from course_lib.tokenization.special import Reach
 
 VOCAB, MERGES = "vocab.json", "merges.txt"
 _ADDED, _SETTINGS = "added_tokens.json", "tokenizer_config.json"
@@ -39,6 +40,7 @@ def load_vocab_merges(
     special_tokens: Mapping[str, int] | None = None,
     pattern: str = GPT2_PATTERN,
     normalization: str | None = None,
+    reaches: Mapping[str, Reach] | None = None,
 ) -> ByteBPE:
     """Read a tokenizer from a file with its vocabulary and a file with its merges.
 
@@ -53,7 +55,7 @@ def load_vocab_merges(
         characters_to_bytes(token): i for token, i in written.items() if special.get(token) != i
     }
     halves = [(characters_to_bytes(left), characters_to_bytes(right)) for left, right in merges]
-    return ByteBPE(vocabulary, halves, special, pattern, normalization)
+    return ByteBPE(vocabulary, halves, special, pattern, normalization, reaches=reaches)
 
 
 def load_vocab_merges_folder(folder: Path | str) -> ByteBPE:
@@ -77,8 +79,11 @@ def load_vocab_merges_folder(folder: Path | str) -> ByteBPE:
     pattern, normalization = _CLASSES[kind]
     listed = settings.get("added_tokens_decoder", {}).items()
     tokens = [{**token, "id": int(i)} for i, token in listed]
-    special = added | added_tokens({"added_tokens": tokens, "normalizer": normalization})
-    return load_vocab_merges(folder / VOCAB, folder / MERGES, special, pattern, normalization)
+    normalizer = {"type": normalization} if normalization else None
+    special = added | added_tokens({"added_tokens": tokens, "normalizer": normalizer})
+    reaches = reaches_of({"added_tokens": [*tokens, *({"content": name} for name in added)]})
+    files = (folder / VOCAB, folder / MERGES)
+    return load_vocab_merges(*files, special, pattern, normalization, reaches)
 
 
 def load_tiktoken(

@@ -23,7 +23,7 @@ from itertools import chain
 from course_lib.tokenization.bpe_training import PairCounts
 from course_lib.tokenization.metaspace import pieces_of
 from course_lib.tokenization.normalization import normalize
-from course_lib.tokenization.special import check_special, encode_with_special
+from course_lib.tokenization.special import Reach, check_special, encode_with_special
 from course_lib.tokenization.unicode_tables import (
     FORMER_MARKS,
     FORMER_PUNCTUATION,
@@ -180,6 +180,7 @@ class WordPiece:
         lowercase: bool = True,
         max_characters: int = 100,
         cleanup: bool = False,
+        reaches: Mapping[str, Reach] | None = None,
     ) -> None:
         check_special(special_tokens)
         if missing := [name for name in (unknown, *special_tokens) if name not in vocabulary]:
@@ -189,6 +190,7 @@ class WordPiece:
             )
         self.vocabulary = dict(vocabulary)
         self.special_tokens = {name: vocabulary[name] for name in special_tokens}
+        self.reaches = dict(reaches or {})
         self.unknown, self.lowercase = unknown, lowercase
         self.max_characters = max_characters
         self.cleanup = cleanup  # whether decoding drops the spaces around punctuation
@@ -229,7 +231,8 @@ class WordPiece:
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
-        return encode_with_special(text, self.special_tokens, allowed_special, self.encode_ordinary)
+        encode, special = self.encode_ordinary, self.special_tokens
+        return encode_with_special(text, special, allowed_special, encode, reaches=self.reaches)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the pieces as words; what the normalization took away does not come back."""

@@ -4,7 +4,7 @@ Taught in:        tokenization
 Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 
-from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, refusal
+from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
 from course_lib.tokenization.wordpiece import CONTINUES, WordPiece
 
 
@@ -30,8 +30,8 @@ def read_wordpiece(content: Json) -> WordPiece:
         raise refusal("decoder", decoder, f"WordPiece with {CONTINUES}")
     limit = model.get("max_input_chars_per_word", 100)
     vocabulary = {**model["vocab"], **special}
-    tidy = bool(decoder.get("cleanup"))
-    return WordPiece(vocabulary, list(special), model["unk_token"], lowercase, limit, tidy)
+    tidy, reaches = bool(decoder.get("cleanup")), reaches_of(content)
+    return WordPiece(vocabulary, list(special), model["unk_token"], lowercase, limit, tidy, reaches)
 
 
 def write_wordpiece(tokenizer: WordPiece) -> Json:

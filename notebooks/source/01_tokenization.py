@@ -1227,7 +1227,7 @@ print(ours)
 # | pre-tokenizer, others | `Metaspace`, also after `WhitespaceSplit`; for WordPiece BERT's | all else |
 # | normalizer | normal forms; with pieces also `Precompiled`, `Replace`, `Strip`, `Prepend`, `Lowercase`; BERT's | all else |
 # | pattern | what `regex` reads alike, or with a translation: `{1,3}+`, `$`, `\h` | `&&`, `\w`, `\b`, `(?i:ss)` |
-# | added tokens | names found as they are written | `lstrip`, `rstrip`, `single_word`; `normalized` beside a normalizer |
+# | added tokens | names as written; white space beside them (`lstrip`, `rstrip`) | `single_word`; `normalized` with a normalizer |
 # | decoder | the one that belongs to the model | all else |
 #
 # Truncation, padding and the post-processor arrange a batch, so they are left to the caller. And one difference is on purpose:

@@ -117,6 +117,12 @@ def test_a_plain_causal_mask_may_be_named_instead_of_read(dtype):
     assert (torch_attention(q, k[:, :2], v[:, :2]) - expected).abs().max() > 0.1
 
 
+def test_the_name_causal_is_for_a_whole_text():
+    q, k = torch.ones(1, 2, 3, 4), torch.ones(1, 2, 5, 4)
+    with pytest.raises(ValueError, match=r"3 queries and 5 keys. Pass causal_mask\(3, 5\)"):
+        torch_attention(q, k, k, causal=True)
+
+
 @pytest.mark.parametrize("queries", [1, 2])
 @pytest.mark.parametrize("fast", [True, False])
 def test_one_query_in_bfloat16_is_widened_where_that_is_faster(fast, queries, monkeypatch):

@@ -1,4 +1,4 @@
-"""Torch's kernels for packed layers, beside the same layers unpacked."""
+"""Kernels for packed layers, compiled ones and torch's, beside the same layers unpacked."""
 
 import copy
 
@@ -6,8 +6,18 @@ import pytest
 import torch
 
 from course_lib import compression
-from course_lib.compression import KernelLinear, QuantisedLinear, Scheme, quantise, use_cpu_kernels
+from course_lib.compression import (
+    KernelLinear,
+    QuantisedLinear,
+    Scheme,
+    cpu_kernels,
+    quantise,
+    use_cpu_kernels,
+)
 from course_lib.device import seeded
+from course_lib.model.compiled_products import compiled_products
+
+needs_compiler = pytest.mark.skipif(compiled_products() is None, reason="no C compiler here")
 
 
 @pytest.mark.parametrize(
@@ -20,17 +30,57 @@ from course_lib.device import seeded
     ids=str,
 )
 @pytest.mark.parametrize("outputs", [16, 48, 80])
-def test_the_kernel_multiplies_by_the_same_weights(scheme, outputs):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_kernel_multiplies_by_the_same_weights(scheme, outputs, compiled):
     weight = torch.randn(outputs, 256, generator=seeded(0)) + 0.3 * torch.arange(outputs)[:, None]
     layer = QuantisedLinear(quantise(weight, scheme), torch.randn(outputs, generator=seeded(1)))
     exact = torch.zeros(2, 3, 256)
     exact[0, 1, 5] = exact[1, 0, 200] = 1.0  # so that the sums are single weights
-    found = KernelLinear(layer)(exact)
+    kernel = KernelLinear(layer, compiled)
+    found = kernel(exact)
     assert found.shape == (2, 3, outputs)
     largest = layer(exact).abs().max().item()
     torch.testing.assert_close(found, layer(exact), rtol=0, atol=0.01 * largest)
     x = torch.randn(2, 3, 256, generator=seeded(2))
-    assert compression.relative_error(layer(x), KernelLinear(layer)(x)) < 0.01
+    assert compression.relative_error(layer(x), kernel(x)) < 0.01
+    assert kernel(x[:, :0]).shape == (2, 0, outputs)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "scheme", [Scheme(8), Scheme(4, 64), Scheme(4, 128, "zero point")], ids=str
+)
+def test_a_compiled_kernel_is_exact_for_any_number_of_rows_and_under_autograd(scheme, monkeypatch):
+    monkeypatch.setattr(cpu_kernels, "ROWS", 32)
+    layer = QuantisedLinear(quantise(torch.randn(48, 256, generator=seeded(0)), scheme))
+    kernel = KernelLinear(layer)
+    assert kernel.compiled
+    for rows in (1, cpu_kernels.FEW_ROWS, cpu_kernels.FEW_ROWS + 1):
+        x = torch.randn(rows, 256, generator=seeded(rows))
+        torch.testing.assert_close(kernel(x), layer(x), rtol=1e-4, atol=1e-4)
+    x.requires_grad_(True)
+    for each in (layer, kernel):
+        each(x[:2]).pow(2).sum().backward()
+    (wanted,) = torch.autograd.grad(layer(x[:2]).pow(2).sum(), x)
+    torch.testing.assert_close(x.grad, 2 * wanted, rtol=1e-4, atol=1e-3)
+
+
+@needs_compiler
+def test_torch_compile_sees_plain_operations_and_no_program(monkeypatch):
+    layer = QuantisedLinear(quantise(torch.randn(16, 64, generator=seeded(0)), Scheme(4, 64)))
+    kernel, x = KernelLinear(layer), torch.randn(3, 64, generator=seeded(1))
+    wanted = kernel(x)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    monkeypatch.setattr(cpu_kernels, "compiled_products", lambda: pytest.fail("asked for it"))
+    torch.testing.assert_close(kernel(x), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_inputs_are_rounded_as_the_packed_layer_rounds_them(compiled):
+    stored = quantise(torch.randn(16, 64, generator=seeded(0)), Scheme(8))
+    layer = QuantisedLinear(stored, activation_bits=3)
+    x = torch.randn(4, 64, generator=seeded(1))
+    assert compression.relative_error(layer(x), KernelLinear(layer, compiled)(x)) < 0.01
 
 
 def test_inputs_are_divided_first():

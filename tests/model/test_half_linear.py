@@ -57,6 +57,16 @@ def test_in_float32_and_for_training_it_is_a_plain_layer():
         made(x)
 
 
+def test_a_bias_is_trained_beside_a_frozen_weight():
+    made, plain = layer(), nn.Linear(64, 70).bfloat16().requires_grad_(False)
+    plain.load_state_dict(made.state_dict())
+    x = torch.randn(3, 64, generator=seeded(5)).bfloat16()
+    for each in (made, plain):
+        each.bias.requires_grad_(True)
+        each(x).pow(2).sum().backward()
+    torch.testing.assert_close(made.bias.grad, plain.bias.grad)
+
+
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_model_gets_such_layers_where_bfloat16_is_slow(fast, tiny, monkeypatch):
     monkeypatch.setattr(half_linear, "multiplies_fast", lambda _: fast)
@@ -72,5 +82,7 @@ def test_a_model_gets_such_layers_where_bfloat16_is_slow(fast, tiny, monkeypatch
     found, wanted = ready(ids).logits.float(), plain(ids).logits.float()
     assert (found - wanted).abs().max() < 0.03 * wanted.abs().max()
     assert seen == [1]
-    wide = copy.deepcopy(ready).float()
-    torch.testing.assert_close(wide(ids).logits, plain.float()(ids).logits, rtol=0, atol=1e-5)
+    wide = copy.deepcopy(ready).float().prepare_to_write()
+    for name, weight in plain.float().prepare_to_write().named_parameters():
+        assert wide.get_parameter(name).stride() == weight.stride(), name
+    torch.testing.assert_close(wide(ids).logits, plain(ids).logits, rtol=0, atol=1e-5)

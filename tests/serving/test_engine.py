@@ -90,24 +90,8 @@ SETTINGS = {
 }
 
 
-def test_fused_weights_give_the_same_texts(model):
-    rng, single = random.Random(0), copy.deepcopy(model).float()
-    requests = [any_request(rng) for _ in range(40)]
-    engine = Engine(single, num_blocks=16, block_size=4, token_budget=13, fused=True)
-    found = generate_all(engine, requests)
-    assert engine.statistics.preemptions > 0
-    assert found == [alone(single, request) for request in requests]
-    nothing_left(engine)
-    with pytest.raises(ValueError, match="float64"):
-        Engine(model, fused=True)
-
-
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_random_requests_give_what_each_gives_alone(settings, model):
-    count = 200 if settings["num_blocks"] in (200, 16, 15) else 40
-    rng = random.Random(len(settings) + settings["num_blocks"])
-    engine = Engine(model, **settings)
-    wanted = [any_request(rng) for _ in range(count)]
+def serve_at_random(engine, model, wanted, rng):
+    """Add, cancel and step at random, compare with each alone; return the numbers cancelled."""
     waiting, jobs, cancelled = list(wanted), [], set()
     while waiting or engine.has_work:
         for _ in range(rng.choice([0, 0, 1, 3])):
@@ -130,12 +114,32 @@ def test_random_requests_give_what_each_gives_alone(settings, model):
             assert job.new == expected
             stopped = request.stop.ended(expected)
             assert job.finish == ("stop" if stopped else "length")
-    assert len(cancelled) < count / 2
+    assert len(cancelled) < len(wanted) / 2
     nothing_left(engine)
+    return cancelled
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_random_requests_give_what_each_gives_alone(settings, model):
+    count = 200 if settings["num_blocks"] in (200, 16, 15) else 40
+    rng = random.Random(len(settings) + settings["num_blocks"])
+    engine = Engine(model, **settings)
+    serve_at_random(engine, model, [any_request(rng) for _ in range(count)], rng)
     if settings["num_blocks"] in (15, 16):
         assert engine.statistics.preemptions > 10
     if settings.get("draft_tokens"):
         assert engine.statistics.accepted > 0
+
+
+@pytest.mark.parametrize("draft_tokens", [0, 2])
+def test_so_they_do_on_fused_weights(draft_tokens, model):
+    rng, single = random.Random(0), copy.deepcopy(model).float()
+    tight = {"num_blocks": 16, "block_size": 4, "token_budget": 13}
+    engine = Engine(single, **tight, draft_tokens=draft_tokens, fused=True)
+    assert serve_at_random(engine, single, [any_request(rng) for _ in range(40)], rng)
+    assert engine.statistics.preemptions > 0
+    with pytest.raises(ValueError, match="float64"):
+        Engine(model, fused=True)
 
 
 def test_events_report_every_token_once(model):
@@ -163,9 +167,11 @@ def test_a_shared_prompt_is_computed_once(model):
     assert engine.statistics.computed - before == 32 - 28 + 2
 
 
-def test_samples_of_one_prompt_share_its_blocks_until_they_write(model):
+@pytest.mark.parametrize("fused", [False, True])
+def test_samples_of_one_prompt_share_its_blocks_until_they_write(model, fused):
+    model = copy.deepcopy(model).float() if fused else model
     prompt = tuple(range(10))  # two full blocks and a half
-    engine = Engine(model, num_blocks=60, block_size=4)
+    engine = Engine(model, num_blocks=60, block_size=4, fused=fused)
     requests = [Request(prompt, 6, Sampling(), seed=seed) for seed in range(3)]
     parent = engine.add(requests[0])
     children = [engine.add(request, parent) for request in requests[1:]]

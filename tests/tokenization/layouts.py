@@ -190,8 +190,7 @@ def added(generator, kind, vocab):
         size += i == size
         i += generator.random() < 0.03
         token = {"id": i, "content": name, "special": True}
-        often = 0.2 if kind in ("character", "unigram") else 0.03
-        token |= {flag: generator.random() < often for flag in ("lstrip", "rstrip")}
+        token |= {flag: generator.random() < 0.2 for flag in ("lstrip", "rstrip")}
         token["single_word"] = generator.random() < 0.03
         tokens.append(token | {"normalized": generator.random() < 0.05})
     return tokens

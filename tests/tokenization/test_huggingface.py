@@ -185,7 +185,7 @@ REFUSED = {
         changed(STYLES["GPT-2"], "added_tokens.1.content", "x<|endoftext|>"),
         r"normalized of the added token '<\|endoftext\|>'.*with which it overlaps; got True",
     ),
-    "strip": (changed(QWEN, "added_tokens.0.lstrip", True), r"lstrip of the added token '<\|endof"),
+    "word": (changed(QWEN, "added_tokens.0.single_word", True), r"single_word of the added token"),
     "normalized": (changed(QWEN, "added_tokens.0.normalized", True), r"normalized of the added"),
     "double": (changed(QWEN, "added_tokens", DOUBLE), r"listed once.*'<\|endoftext\|>' twice.*Re"),
     "same id": (changed(QWEN, "added_tokens.0.id", 5), r"id of its own; got id 5 for both"),

@@ -2,11 +2,14 @@
 
 import json
 import random
+from itertools import pairwise
 
 import pytest
 from tokenizers import Tokenizer
 
 from course_lib.tokenization import huggingface
+from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.chat_template import ChatTemplate, encode_conversation
 from tests.tokenization.charsmaps import charsmap
 from tests.tokenization.layouts import DEEPSEEK, model_texts
 
@@ -98,6 +101,30 @@ def phi_3():
     }  # fmt: skip
 
 
+def roberta():
+    """GPT-2's layout with RoBERTa's `<mask>`, and a role that takes white space as Phi-4's do."""
+    model = json.loads(model_texts()["byte"])
+    size = len(model["vocab"])
+    added = [token("<mask>", size, ("lstrip",)), token("<|end|>", size + 1, ("lstrip", "rstrip"))]
+    return {
+        "normalizer": None, "model": model, "decoder": BYTE_LEVEL,
+        "pre_tokenizer": BYTE_LEVEL | {"add_prefix_space": False}, "added_tokens": added,
+    }  # fmt: skip
+
+
+def mpnet():
+    """BERT's layout with RoBERTa's `<mask>`."""
+    model = json.loads(model_texts()["wordpiece"])
+    known = [token(name, model["vocab"][name]) for name in ("[UNK]", "[SEP]")]
+    names = {"strip_accents": None, "clean_text": True, "handle_chinese_chars": True}
+    return {
+        "normalizer": {"type": "BertNormalizer", "lowercase": True, **names}, "model": model,
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "added_tokens": [*known, token("<mask>", len(model["vocab"]), ("lstrip",))],
+    }  # fmt: skip
+
+
 def deepseek(*steps):
     """DeepSeek's layouts: a sequence of no normalizers, and tokens that are normalized by it."""
     model = json.loads(model_texts()["byte"])
@@ -117,6 +144,8 @@ LAYOUTS = {
     "T5, saved again": t5_saved_again(),
     "XLM-R": xlm_roberta(),
     "Phi-3": phi_3(),
+    "RoBERTa": roberta(),
+    "MPNet": mpnet(),
     "DeepSeek-V3": deepseek(split(r"\p{N}{1,3}"), split(HAN), split(DEEPSEEK)),
     "DeepSeek Coder": deepseek(*map(split, CODER), {"type": "Digits", "individual_digits": True}),
 }
@@ -133,6 +162,40 @@ def test_ids_are_those_of_tokenizers(name):
         assert ours.encode(text, "all") == expected, text
         assert again.encode(text, "all") == expected, text
         assert ours.decode(expected) == theirs.decode(expected, skip_special_tokens=False)
+
+
+def test_a_stream_and_a_saved_file_leave_out_the_same_white_space(tmp_path):
+    ours = huggingface.from_json(LAYOUTS["RoBERTa"])
+    ours.save(tmp_path / "saved.json")
+    again = ByteBPE.load(tmp_path / "saved.json")
+    assert again.reaches == ours.reaches == {"<mask>": (True, False), "<|end|>": (True, True)}
+    generator = random.Random(0)
+    pieces = ["<mask>", "<|end|>", " ", "\n\t", "\u3000", "a  b", "<mas"]
+    for _ in range(60):
+        text = "".join(generator.choices(pieces, k=8))
+        cuts = sorted(generator.choices(range(len(text) + 1), k=4))
+        chunks = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
+        for allowed in ("all", ["<mask>"], ()):
+            expected = ours.encode(text, allowed)
+            assert list(ours.encode_iterable(chunks, allowed)) == expected, (text, chunks)
+            assert again.encode(text, allowed) == expected
+
+
+@pytest.mark.parametrize("name", ["Phi-3", "Mistral"])
+def test_a_conversation_has_the_ids_of_its_text(name):
+    content = {"version": "1.0", "post_processor": None} | LAYOUTS["Phi-3"]
+    if name == "Mistral":  # a ▁ is put before the text, and not after a special token
+        content |= {"normalizer": None}
+        content |= {"pre_tokenizer": METASPACE | {"prepend_scheme": "first", "split": False}}
+    theirs = Tokenizer.from_str(json.dumps(content))
+    template = ChatTemplate(
+        "Talk:{% for m in messages %}<|user|>\n{{ m.content }} <|end|>\n{% endfor %}<|assistant|>"
+    )
+    messages = [{"role": "user", "content": said} for said in ("  Hi there", "x = 1\n")]
+    ids = encode_conversation(
+        huggingface.from_json(content), template, messages, protected=["<|user|>"]
+    )
+    assert ids == theirs.encode(template.render(messages), add_special_tokens=False).ids
 
 
 def test_tokens_that_take_white_space_do_so_on_their_side_only():

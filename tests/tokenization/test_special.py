@@ -58,6 +58,17 @@ def test_streamed_parts_equal_those_of_the_joined_text(chunks, names):
     assert joined == special.split_on_special("".join(chunks), names)
 
 
+def test_white_space_beside_a_name_by_hand():
+    reaches = {"<l>": special.Reach(left=True), "<r>": special.Reach(right=True)}
+    text = ["a ", " ", "<l>", " ", "b", "<r>", "\n", " c\u3000"]
+    parts = [(part, part in reaches) for part in text]
+    left = ["a", "<l>", " b", "<r>", "c", "\u3000"]
+    assert list(special.without_reached(parts, reaches)) == [(p, p in reaches) for p in left]
+    encode = special.encode_with_special
+    ids = encode("".join(text), {"<l>": 0, "<r>": 1}, "all", lambda t: [len(t)], reaches=reaches)
+    assert ids == [1, 0, 2, 1, 2]  # text is encoded as one piece
+
+
 def test_allowed_names():
     ids = {"<s>": 0, "</s>": 1}
     assert special.choose_allowed(ids, "all") == ["<s>", "</s>"]

@@ -19,6 +19,7 @@ from course_lib.tokenization import patterns, vocab_files
 from course_lib.tokenization.byte_bpe import ByteBPE
 
 END = "<|endoftext|>"
+M, QWEN = {"content": "<m>"}, {"tokenizer_class": "Qwen2Tokenizer"}
 TEXT = corpus.train_text(40_000) + "\n".join(corpus.SAMPLES.values())
 TRAINED = ByteBPE.train([TEXT], 900, [END])
 LETTERS = bytes_to_unicode()
@@ -77,11 +78,22 @@ def test_settings_of_a_folder_are_followed(tmp_path):
     assert ours.encode("cafe\u0301 2024<|im_end|>", "all") == [*ours.encode("café 2024"), 951]
 
 
+def test_a_token_of_a_folder_takes_the_white_space_that_its_flags_name(tmp_path):
+    listed = {"950": {**M, "lstrip": True}, "951": {"content": "<r>", "rstrip": True}}
+    write_vocab_merges(tmp_path, added_tokens_decoder=listed)
+    ours = vocab_files.load_vocab_merges_folder(tmp_path)
+    assert ours.encode("a <m> b<r>\n c", "all") == ours.encode("a<m> b<r>c", "all")
+    (tmp_path / "added_tokens.json").write_text('{" x": 952}')
+    with pytest.raises(ValueError, match=r"free of white space.*got ' x'"):
+        vocab_files.load_vocab_merges_folder(tmp_path)
+
+
 def test_settings_that_would_change_ids_are_errors(tmp_path):
     for content, value in [
         ({"tokenizer_class": "CLIPTokenizer"}, "got CLIPTokenizer"),
         ({"add_prefix_space": True}, "add_prefix_space=True"),
-        ({"added_tokens_decoder": {"9": {"content": "<m>", "lstrip": True}}}, "lstrip.*'<m>'"),
+        ({"added_tokens_decoder": {"9": {**M, "single_word": True}}}, "single_word.*'<m>'"),
+        ({"added_tokens_decoder": {"9": {**M, "normalized": True}}, **QWEN}, "normalized.*'<m>'"),
     ]:
         write_vocab_merges(tmp_path, **content)
         with pytest.raises(ValueError, match=value):

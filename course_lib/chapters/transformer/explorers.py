@@ -50,8 +50,8 @@ def inside(
         ids = torch.tensor([words.encode(text or " ")])
         shown = slice(-LONGEST, None)
         tokens = [vocabulary[i] for i in ids[0, shown].tolist()]
-        stream = residual_stream(decoder, ids)[:, :, shown]  # (P, 1, T, C)
-        norms, logits = stream.norm(dim=-1)[:, 0], lens_of(decoder, stream)[:, 0]
+        places = residual_stream(decoder, ids)[:, :, shown]  # (P, 1, T, C)
+        norms, logits = places.norm(dim=-1)[:, 0], lens_of(decoder, places)[:, 0]
         return figures.stream_and_lens(norms, logits, vocabulary, tokens)
 
     controls = {"text": text_field("text", text)}
@@ -118,8 +118,8 @@ def ablate(
     model = course_model()
 
     def figure(what: str, part: str, layer: int, head: int) -> Figure:
-        whole_layer = "" if part == "the whole layer" else f"the {figures.spoken(part)} of "
-        missing = f"{f'head {head} of ' if part == 'one head' else whole_layer}layer {layer}"
+        named = {"one head": f"head {head} of ", "the whole layer": ""}
+        missing = named.get(part, f"the {figures.spoken(part)} of ") + f"layer {layer}"
         without = losses_without(what, part, layer, head if part == "one head" else 0)
         framed = (layer, head) if part == "one head" else None
         first = int(texts(what)[1][0].int().argmax())
