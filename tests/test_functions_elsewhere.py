@@ -373,7 +373,12 @@ CANNOT_RUN = {
         *("information.check_distribution", "generation.process"),
         *("rewards.advantages_of", "rewards.check_finite", "rewards.leave_one_out_advantages"),
         *("rewards.masked_average", "rewards.policy_loss", "rewards.token_rewards"),
-        *("fine_tuning.last_token", "retrieval.require_width", "vision.check_pictures"),
+        *(
+            "fine_tuning.last_token",
+            "retrieval.require_width",
+            "retrieval.require_vectors",
+            "vision.check_pictures",
+        ),
     },
     COUNTS: {
         "compression.calibrate",

@@ -72,8 +72,7 @@ model remembers. `course train --recipe canaries` makes it again. Do not use it 
 
 {steps} steps of {tokens:,} tokens, seed {plan.seed}, {seconds:.0f} seconds on {threads} \
 thread(s), {machine}, torch {torch}, {date}. Held-out documentation: {bits} bits per byte. The \
-curve is in \
-`training_log.jsonl`, with the exposure of each canary.
+curve is in `training_log.jsonl`, with the exposure of each canary.
 """
 
 

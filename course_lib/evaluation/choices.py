@@ -67,9 +67,9 @@ def continuation_log_probabilities(
     limit, device = model.config.max_position_embeddings, model.lm_head.weight.device
     rows = []
     for context, continuation in zip(contexts, continuations, strict=True):
-        if len(continuation) >= limit:
+        if len(continuation) > limit:
             raise ValueError(
-                f"a continuation must be shorter than the context length of {limit} tokens; got "
+                f"a continuation must fit into the context length of {limit} tokens; got "
                 f"{len(continuation)} tokens."
             )
         rows.append([*context, *continuation][-limit - 1 :])  # the last one is not read

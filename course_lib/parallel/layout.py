@@ -8,6 +8,7 @@ A layout is dp x tp x pp devices: data, tensor and pipeline parallelism. Experts
                stream and the norms, but for what the layers after a norm read, which is whole
     compute    3 forward passes (4 with recomputation) at `efficiency` times the peak
     bubble     (pp - 1) / (microbatches * chunks) of the compute
+    pp         2 hops per microbatch, in which each of the tp devices sends its part of the stream
     tp         4 all-reduces of the residual stream per layer and microbatch, not overlapped
     ep         4 all-to-alls of k streams per layer of experts and microbatch, not overlapped
                (with recomputation 6 of each, since the forward pass is made twice)

@@ -96,6 +96,7 @@ def trouble_with(config: ModelConfig, layout: Layout, batch: Batch) -> str:
     """Return why a layout is not possible, or an empty text."""
     rules = (
         ("num_key_value_heads", config.num_key_value_heads, "tp", layout.tp),
+        ("tokens", batch.tokens, "tp", layout.tp if layout.sequence else 1),
         ("num_hidden_layers", config.num_hidden_layers, "pp", layout.pp),
         ("the data-parallel ranks", layout.dp, "ep", layout.ep),
         ("num_experts", config.num_experts or 1, "ep", layout.ep),

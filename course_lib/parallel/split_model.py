@@ -94,14 +94,12 @@ class SplitDecoder(nn.Module):
             for name in COLUMNS + ROWS:
                 if whole := getattr(part, name, None):
                     given = whole, self.comm, self.sequence
-                    is_row = name in ROWS
-                    setattr(
-                        part,
-                        name,
+                    cut: nn.Module = (
                         RowParallelLinear(*given)
-                        if is_row
-                        else ColumnParallelLinear(*given, entrance),
+                        if name in ROWS
+                        else ColumnParallelLinear(*given, entrance)
                     )
+                    setattr(part, name, cut)
         block.self_attn.num_heads //= self.comm.size
         block.self_attn.num_key_value_heads //= self.comm.size
         if self.ring is not None:

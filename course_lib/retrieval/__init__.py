@@ -3,7 +3,7 @@
 Small files: `pages` and `chunking` (the documentation of the running Python, cut into passages),
 `bm25` (by words), `encoder`, `pooling` and `contrastive` (by meaning), `exact`, `kmeans`,
 `inverted_file`, `product_quantization`, `ivf_pq` and `hnsw` (nearest vectors), `fusion`, `metrics`,
-`search` (all of it together).
+`search` (all of it together), `rerank` and `cross_encoder` (a second look at what was found).
 
     search("how do I wrap a long line", 3)       three passages with their pages
 

@@ -12,7 +12,7 @@ k best of a query are in the k groups with the highest maxima, so few scores are
 Taught in:        retrieval
 Checked against:  faiss.IndexIVFFlat and exact search, through the indexes that use it
 Shapes:           Q queries, P probed cells of each, V = Q · P visits, N items in all lists,
-                  L the length of the longest visited list
+                  L the length of the longest visited list, filled up to whole groups
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -85,6 +85,15 @@ class CellLists:
 
     def load(self, content: dict[str, Any]) -> None:
         """Take over what a file holds."""
+        there, here = (
+            [tuple(each.shape[:-1]) for each in tensors]
+            for tensors in (content["tensors"], self.tensors)
+        )
+        if there != here:
+            raise ValueError(
+                f"the lists of an index must have the layout of this version, {here}; got {there}. "
+                "Build the index again from its vectors."
+            )
         self._fill(**content)
 
     def queries_at_once(self, nprobe: int) -> int:
@@ -94,9 +103,11 @@ class CellLists:
     def _begin(self, cells: Int[Tensor, " V"]) -> Int[Tensor, " V"]:
         return torch.tensor(self.starts, device=cells.device)[cells]
 
-    @torch.no_grad()
     def search(self, probed: Int[Tensor, "Q P"], k: int, score: Score) -> Found:
         """Return the best k items of the probed cells of each query, by their numbers."""
+        if not len(self):  # the cells are known, and nothing is in them yet
+            scores = torch.full((len(probed), k), -torch.inf, device=probed.device)
+            return Found(scores, torch.full_like(scores, NOTHING, dtype=torch.long))
         cells, order = probed.flatten().sort(stable=True)
         table = self._table(Visits(order // probed.shape[1], cells), score)  # (V, groups, GROUP)
         rows = order.argsort().view_as(probed)  # the row of the table for each visit, (Q, P)

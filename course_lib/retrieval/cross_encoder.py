@@ -30,7 +30,8 @@ from course_lib.retrieval.encoder import Tokens, pad_rows
 from course_lib.tokenization.wordpiece import WordPiece
 
 OWN_FOLDER = Path(__file__).parent / "reranker"
-LONGEST_QUESTION = 32  # tokens; the passage gets the rest
+LONGEST_QUESTION = 32  # tokens, or half of the room; the passage gets the rest
+SHORTEST = 5  # tokens of a row: [CLS] question [SEP] passage [SEP]
 PARTS = {"pooler": "bert.pooler.dense", "classifier": "classifier"}  # their names in the file
 
 
@@ -61,6 +62,11 @@ class Reranker:
     ) -> None:
         self.model, self.tokenizer, self.batch = model, tokenizer, batch
         self.longest = min(longest, model.config.max_position_embeddings)
+        if self.longest < SHORTEST:
+            raise ValueError(
+                f"a pair needs room for {SHORTEST} tokens, one of each text and three around them; "
+                f"got {self.longest}. Pass a larger `longest`, or a model with more positions."
+            )
 
     @property
     def separator(self) -> int:
@@ -80,7 +86,7 @@ class Reranker:
     def scores(self, question: str, passages: Sequence[str]) -> Float[Tensor, " N"]:
         """Return how well each passage fits the question; higher is better."""
         device = self.model.pooler.weight.device
-        scores = torch.zeros(len(passages), device=device)
+        scores = self.model.pooler.weight.new_zeros(len(passages))
         order = sorted(range(len(passages)), key=lambda i: len(passages[i]))  # little padding
         for start in range(0, len(order), self.batch):
             chosen = order[start : start + self.batch]
@@ -101,7 +107,8 @@ def pair_row(
 ) -> list[int]:
     """Return one row of at most `longest` ids: [CLS] question [SEP] passage [SEP]."""
     special = tokenizer.special_tokens
-    begin = [special["[CLS]"], *question[: min(LONGEST_QUESTION, longest - 3)], special["[SEP]"]]
+    kept = question[: min(LONGEST_QUESTION, (longest - 3) // 2)]
+    begin = [special["[CLS]"], *kept, special["[SEP]"]]
     return [*begin, *passage[: longest - len(begin) - 1], special["[SEP]"]]
 
 

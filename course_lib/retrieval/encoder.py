@@ -59,8 +59,8 @@ class TextEncoder:
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "N C"]:
         """Return a vector of length 1 for each text, on the model's device."""
-        device = next(self.model.parameters()).device
-        vectors = torch.zeros(len(texts), self.width, device=device)
+        weight = next(self.model.parameters())
+        vectors, device = weight.new_zeros(len(texts), self.width), weight.device
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding
         for start in range(0, len(order), self.batch):
             chosen = order[start : start + self.batch]

@@ -76,6 +76,17 @@ def require_width(vectors: Tensor, width: int) -> None:
         )
 
 
+def require_vectors(vectors: Tensor, width: int) -> None:
+    """Raise an error unless an index of this width can keep these vectors."""
+    require_width(vectors, width)
+    finite = vectors.isfinite().all(dim=1)
+    if not finite.all():
+        raise ValueError(
+            "vectors must be finite, or their scores could not be ordered; got nan or infinity in "
+            f"row {int(finite.logical_not().nonzero()[0])}. Leave such rows out."
+        )
+
+
 class ExactIndex:
     """All vectors in one matrix."""
 
@@ -89,7 +100,7 @@ class ExactIndex:
 
     def add(self, vectors: Float[Tensor, "N D"]) -> None:
         """Add vectors; the first ever has id 0, and decides on which device the index is."""
-        require_width(vectors, self.width)
+        require_vectors(vectors, self.width)
         self.vectors = torch.cat((self.vectors.to(vectors), vectors))
 
     def search(self, queries: Float[Tensor, "Q D"], k: int) -> Found:

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.retrieval.exact import require_width
+from course_lib.retrieval.exact import require_vectors, require_width
 from course_lib.retrieval.results import NOTHING, Found, read_index, require_k, write_index
 
 Near = tuple[float, int]  # a squared distance, and whose it is
@@ -112,7 +112,7 @@ class HNSWIndex:
 
     def add(self, vectors: Float[Tensor, "N D"]) -> None:
         """Add vectors one by one; the first ever has id 0."""
-        require_width(vectors, self.width)
+        require_vectors(vectors, self.width)
         first = len(self)
         new = vectors.cpu().float().numpy()
         self.vectors = np.concatenate((self.vectors, new))

@@ -7,6 +7,7 @@ Checked against:  its two parts, for weights 0 and 1
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from course_lib.retrieval.bm25 import BM25Index
 from course_lib.retrieval.encoder import TextEncoder
@@ -19,6 +20,15 @@ from course_lib.retrieval.search import Hit, asked_words, hits, passage_index, p
 CANDIDATES = 50  # of each part
 WEIGHTS = tuple(step / 10 for step in range(11))
 WEIGHT = 0.4  # the best of WEIGHTS on the validation questions, for the course's own encoder
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """What mixes the scores of two searches by a weight."""
+
+    def pages(self, weight: float) -> Callable[[str], list[str]]:
+        """Return the function that finds pages with this weight."""
+        ...
 
 
 class HybridSearch:
@@ -54,7 +64,7 @@ class HybridSearch:
         return [passages()[item].page for item in reciprocal_rank_fusion(rankings)]
 
 
-def best_weight(search: HybridSearch, questions: Sequence[Asked]) -> float:
+def best_weight(search: Weighted, questions: Sequence[Asked]) -> float:
     """Return the weight with the highest MRR on these questions, the smallest of equals."""
     return max(WEIGHTS, key=lambda weight: evaluate(search.pages(weight), questions).mrr)
 

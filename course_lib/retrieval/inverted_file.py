@@ -20,7 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from course_lib.retrieval.cell_lists import CellLists, Visits
-from course_lib.retrieval.exact import require_metric, require_width, similarity
+from course_lib.retrieval.exact import (
+    require_metric,
+    require_vectors,
+    require_width,
+    similarity,
+)
 from course_lib.retrieval.kmeans import kmeans, nearest_centres
 from course_lib.retrieval.results import (
     Found,
@@ -47,7 +52,7 @@ class IVFIndex:
 
     def train(self, vectors: Float[Tensor, "N D"], seed: int = 0) -> None:
         """Learn the centres, once; `add` does it with its vectors if nobody did before."""
-        require_width(vectors, self.width)
+        require_vectors(vectors, self.width)
         if len(self):
             raise ValueError(
                 f"cells cannot move while they hold vectors; got an index of {len(self)}. Make a "
@@ -56,11 +61,15 @@ class IVFIndex:
         self.centres = kmeans(vectors, self.cells, seed=seed)
 
     def add(self, vectors: Float[Tensor, "N D"]) -> None:
-        """Put vectors into the lists of their cells; the first ever has id 0."""
-        require_width(vectors, self.width)
+        """Put vectors into the lists of their cells; the first ever has id 0.
+
+        Vectors are kept on the device and in the dtype of those that the centres were learned from.
+        """
+        require_vectors(vectors, self.width)
         if self.centres is None:
             self.train(vectors)
         assert self.centres is not None
+        vectors = vectors.to(self.centres)
         columns = vectors.T
         if self.metric == "l2":  # the part of a score that is known in advance is one more row
             columns = torch.cat((columns, -vectors.square().sum(dim=1)[None]))
@@ -70,8 +79,10 @@ class IVFIndex:
         """Return the cells that are searched for each query, the nearest first."""
         if self.centres is None:
             raise ValueError("an index without vectors has no cells; got an empty one. Add first.")
-        return similarity(queries, self.centres, self.metric).topk(self.nprobe, dim=1).indices
+        nearness = similarity(queries.to(self.centres), self.centres, self.metric)
+        return nearness.topk(self.nprobe, dim=1).indices
 
+    @torch.no_grad()
     def search(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
         """Return the best k vectors of the probed cells of each query."""
         require_k(k)
@@ -79,7 +90,9 @@ class IVFIndex:
         return search_in_blocks(self._of, queries, k, self.lists.queries_at_once(self.nprobe))
 
     def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
-        asked = queries
+        probed = self.probed(queries)
+        assert self.centres is not None
+        asked = queries = queries.to(self.centres)
         if self.metric == "l2":  # 2 q · x - ‖x‖² = (2 q, 1) · (x, -‖x‖²)
             asked = torch.cat((2 * queries, torch.ones_like(queries[:, :1])), dim=1)
 
@@ -89,7 +102,7 @@ class IVFIndex:
                 (columns,) = self.lists.inside[cell]
                 torch.mm(rows[place], columns, out=table[place, : columns.shape[1]])
 
-        found = self.lists.search(self.probed(queries), k, score)
+        found = self.lists.search(probed, k, score)
         if self.metric == "dot":
             return found
         return found._replace(scores=found.scores - queries.square().sum(dim=1, keepdim=True))

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from course_lib.retrieval.cell_lists import CellLists, Visits
-from course_lib.retrieval.exact import require_width, similarity
+from course_lib.retrieval.exact import require_vectors, require_width, similarity
 from course_lib.retrieval.inverted_file import IVFIndex
 from course_lib.retrieval.kmeans import nearest_centres
 from course_lib.retrieval.product_quantization import ProductQuantizer, table_distances
@@ -69,17 +69,18 @@ class IVFPQIndex:
 
     def add(self, vectors: Float[Tensor, "N D"]) -> None:
         """Put codes into the lists of their cells; the first ever has id 0."""
-        require_width(vectors, self.coarse.width)
+        require_vectors(vectors, self.coarse.width)
         if self.quantizer is None:
             self.train(vectors)
         assert self.quantizer is not None
         assert self.coarse.centres is not None
-        residuals, cells = self._residuals(vectors)
+        residuals, cells = self._residuals(vectors.to(self.coarse.centres))
         codes = self.quantizer.encode(residuals)
         decoded = self.quantizer.decode(codes)
         known = (decoded * (decoded + 2 * self.coarse.centres[cells])).sum(dim=1)
         self.lists.add(cells, codes.T, known)
 
+    @torch.no_grad()
     def search(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
         """Return the best k codes of the probed cells of each query; scores as in `PQIndex`."""
         require_k(k)
@@ -91,6 +92,7 @@ class IVFPQIndex:
         probed = self.coarse.probed(queries)
         assert self.quantizer is not None
         assert self.coarse.centres is not None
+        queries = queries.to(self.coarse.centres)
         tables = (2 * self.quantizer.products(queries)).transpose(0, 1)  # (Q, M, E)
         nearness = similarity(queries, self.coarse.centres, "l2")  # -‖q - c‖², (Q, K)
 

@@ -20,7 +20,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.retrieval.exact import require_width, top_k
+from course_lib.retrieval.exact import require_vectors, require_width, top_k
 from course_lib.retrieval.kmeans import kmeans, nearest_centres
 from course_lib.retrieval.results import (
     Found,
@@ -51,7 +51,7 @@ class ProductQuantizer:
         cls, vectors: Float[Tensor, "N D"], parts: int, entries: int = 256, seed: int = 0
     ) -> "ProductQuantizer":
         """Learn a codebook for each part."""
-        if vectors.shape[1] % parts or not 1 <= entries <= 256:
+        if parts < 1 or vectors.shape[1] % parts or not 1 <= entries <= 256:
             raise ValueError(
                 "parts must divide the width, and a byte counts to 256; got a width of "
                 f"{vectors.shape[1]}, {parts} parts and {entries} entries."
@@ -119,7 +119,7 @@ class PQIndex:
 
     def train(self, vectors: Float[Tensor, "N D"], seed: int = 0) -> None:
         """Learn the codebooks, once; `add` does it with its vectors if nobody did before."""
-        require_width(vectors, self.width)
+        require_vectors(vectors, self.width)
         if len(self):
             raise ValueError(
                 f"codes of old codebooks would mean nothing; got an index of {len(self)}. Make a "
@@ -129,10 +129,11 @@ class PQIndex:
 
     def add(self, vectors: Float[Tensor, "N D"]) -> None:
         """Add the codes of vectors; the first ever has id 0."""
+        require_vectors(vectors, self.width)
         if self.quantizer is None:
             self.train(vectors)
         assert self.quantizer is not None
-        codes = self.quantizer.encode(vectors)
+        codes = self.quantizer.encode(vectors.to(self.quantizer.codebooks))
         self.codes = torch.cat((self.codes.to(codes), codes))
 
     def search(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
@@ -145,7 +146,8 @@ class PQIndex:
 
     def _of(self, queries: Float[Tensor, "Q D"], k: int) -> Found:
         assert self.quantizer is not None
-        return top_k(table_distances(-self.quantizer.tables(queries), self.codes), k)
+        tables = self.quantizer.tables(queries.to(self.quantizer.codebooks))
+        return top_k(table_distances(-tables, self.codes), k)
 
     def save(self, path: str | Path) -> None:
         """Write the index into one file."""

@@ -79,4 +79,6 @@ def evaluate(
     find: Callable[[str], Sequence[str]], questions: Sequence[Asked], k: int = 10
 ) -> Quality:
     """Return how good `find` is on average; it returns the pages for a question, best first."""
+    if not questions:
+        raise ValueError("a mean over questions needs at least one; got none. Pass some.")
     return Quality(*map(fmean, zip(*qualities(find, questions, k), strict=True)))

@@ -1,13 +1,13 @@
 """Reranking: a slower reader puts the first passages of a search into a better order.
 
-A reader gives each passage a score for a question. One that compares a vector of the whole passage
-(`vector_scores`) helps if it is a better encoder than could read all passages. *Late interaction*
-(`token_scores`) keeps a vector for each token, and each token of the question looks for its best
-partner in the passage:
+A reader gives each passage a score for a question. It may compare a vector of the whole passage
+with that of the question (`vector_scores`), with an encoder that is too slow to read all passages.
+*Late interaction* (`token_scores`) keeps a vector for each token, and each token of the question
+looks for its best partner in the passage:
 
     score(q, d) = mean over the tokens i of q of  max over the tokens j of d of  q_i · d_j
 
-A cross-encoder, which reads question and passage together, is slower still.
+A cross-encoder reads question and passage together, and is slower still (`cross_encoder`).
 
 Taught in:        retrieval
 Paper:            Khattab and Zaharia 2020, arXiv:2004.12832 (ColBERT)

@@ -83,6 +83,10 @@ class GroupBatches:
     def __init__(
         self, pairs: Sequence[Pair], tokenizer: WordPiece, questions: int = QUESTIONS
     ) -> None:
+        if len(pairs) < GROUP:
+            raise ValueError(
+                f"a group needs {GROUP} different passages; got {len(pairs)} pairs. Pass more."
+            )
         self.tokenizer, self.count = tokenizer, min(questions, len(pairs))
         self.questions = [tokenizer.encode_ordinary(pair.question) for pair in pairs]
         self.passages = [tokenizer.encode_ordinary(pair.passage) for pair in pairs]

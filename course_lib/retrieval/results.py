@@ -75,11 +75,14 @@ def search_in_blocks(
     k: int,
     size: int,
 ) -> Found:
-    """Return what `search` finds for all queries; it gets at most `size` of them at once."""
+    """Return what `search` finds for all queries; it gets at most `size` of them at once.
+
+    The results are on the device of the queries, wherever the index is.
+    """
     if not len(queries):
         return Found(queries.new_zeros(0, k), queries.new_zeros(0, k, dtype=torch.long))
     parts = [search(block, k) for block in queries.split(size)]
-    return Found(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return Found(*(torch.cat(part).to(queries.device) for part in zip(*parts, strict=True)))
 
 
 def write_index(path: str | Path, kind: str, content: dict[str, Any]) -> None:
@@ -90,8 +93,8 @@ def write_index(path: str | Path, kind: str, content: dict[str, Any]) -> None:
 
 
 def read_index(path: str | Path, kind: str) -> dict[str, Any]:
-    """Return what `write_index` wrote, if it was an index of this kind."""
-    content: dict[str, Any] = torch.load(path, weights_only=True)
+    """Return what `write_index` wrote, on the CPU, if it was an index of this kind."""
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if content.get("kind") != kind:
         raise ValueError(
             f"{str(path)!r} must hold an index of kind {kind!r}; got {content.get('kind')!r}. "

@@ -877,8 +877,9 @@ print("equal to one process, and buckets:", run_somewhere(data_parallel, 2))
 #
 # The number of ranks is dp · tp · pp · cp. Most of these may be combined; what may not raises an error that says why. Every rank
 # writes its part of a checkpoint; a later run may have more or fewer ranks or a different layout, and a run of one process can be
-# continued by many. If a rank dies, the others end, and the message names it. If ranks make different calls, nothing happens until
-# the time limit; with `TORCH_DISTRIBUTED_DEBUG=DETAIL` in the environment PyTorch compares the calls first, and names them.
+# continued by many. If a rank dies, the others end, and the message names it. If ranks make different calls, they compute with
+# wrong numbers or wait until the time limit; with `TORCH_DISTRIBUTED_DEBUG=DETAIL` in the environment PyTorch compares the calls
+# first, and names them.
 
 # %% [markdown] id="11-what-it-costs"
 # ## 11 · What it costs

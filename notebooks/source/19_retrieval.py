@@ -641,8 +641,8 @@ for name, mrr in measurements.stored("encoders")["stored questions"].items():
 #   of the passage. The score is computed from the vector of the first token, `[CLS]`, so each pair takes a forward pass.
 #
 # `course train --recipe documentation-reranker` trains a cross-encoder of two layers. It sees each question with four passages:
-# its own, and three that BM25 finds although they are wrong. The loss is cross-entropy over these four scores. Here is what it
-# reads, and which **segment** each token is in, 0 for the question and 1 for the passage:
+# its own, and three wrong ones that BM25 finds (or random ones, where it finds fewer). The loss is cross-entropy over these four
+# scores. Here is what it reads, and which **segment** each token is in, 0 for the question and 1 for the passage:
 
 # %% id="what-a-cross-encoder-reads"
 from course_lib.retrieval import cross_encoder
@@ -699,12 +699,12 @@ for name, found in measurements.stored("rerankers").items():
 
 # %% [markdown] id="8-answers-with-citations"
 # A second reader helps if it reads better than the first search does, and none of the course's own does: mixed with BM25, they
-# change nothing that the intervals can tell from zero. Late interaction fails since the encoder has no attention: a token's
-# vector does not depend on its neighbours. The cross-encoder has attention, and reads too badly: it has seen a few thousand
-# questions, where cross-encoders that lead rankings begin as models that have read billions of words. On held-out code, too, it
-# stays below BM25's order, as its model card says (`course_lib/retrieval/reranker/README.md`). MiniLM does better than BM25 as a
-# second reader: see the row *reranked by MiniLM* in the table of section 7. Whatever reads a second time must have learned more;
-# to look more closely is not enough.
+# change nothing that the intervals can tell from zero. Late interaction has little to work with, since the encoder has no
+# attention: a token's vector does not depend on its neighbours. The cross-encoder has attention, and has learned too little: it
+# has seen a few thousand questions, while cross-encoders that lead rankings begin as models that have read billions of words. On
+# held-out code, too, its order is worse than BM25's (its model card, `course_lib/retrieval/reranker/README.md`, compares them).
+# MiniLM does better than BM25 as a second reader: see the row *reranked by MiniLM* in the table of section 7. Whatever reads
+# a second time must have learned more; to look more closely is not enough.
 #
 # ## 8 · Answers with citations
 #
@@ -831,7 +831,8 @@ show(figures.beside_peers(rows))
 #
 # ### Play with it
 #
-# How much can be found in a given time? Move the limit to the left, until only cells with codes are fast enough.
+# How much can be found in a given time? Move the limit to the left until one search is left. For faiss that is one in cells with
+# codes. For the course it is one in cells with whole vectors: its searches in codes are slower than faiss's, by the table above.
 
 # %% id="explorers-retrieval-recall-in-time"
 explorers.retrieval.recall_in_time()

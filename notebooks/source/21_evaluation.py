@@ -614,8 +614,8 @@ for similarity in (0.3, 0.5, 0.7, 0.9):
 #
 # A result that nobody can repeat is an anecdote. The course's harness runs a **task** (one file each) on any checkpoint that
 # `course_lib.load` reads, and keeps every answer, the seed, versions, and hashes of items and weights. In a terminal:
-# `course evaluate FOLDER --task sums --against OTHER_FOLDER`. The same from Python: the tasks that there are, and one of them for
-# the assistant before and after GRPO:
+# `course evaluate FOLDER --task sums --against OTHER_FOLDER`. The same from Python, after a list of the tasks, for the assistant
+# before and after GRPO:
 
 # %% id="results"
 from course_lib.assistant import stage_folder

@@ -600,8 +600,8 @@ show(figures.gains(panels))
 # runs show large effects only. In two things all seeds agree, and more of them would have to confirm it: with half the steps,
 # fewer of the seen pairs are named; and batches as they come do *better*. Is section 3 wrong? A random batch of 40 has rivals of
 # every colour and shape as well, and all of its captions name pairs, which is what this test asks for. The recipe's batches also
-# ask for lists, sizes and places, which LLaVA needs later; that costs steps. Drawings that never vary do no harm yet: 200 steps
-# are too few to learn pictures by heart. What helps a short run need not help a long one.
+# ask for lists, sizes and places, which LLaVA needs later; that costs steps. Drawings that never vary do no harm that three runs
+# could show: 200 steps may be too few to learn pictures by heart. What helps a short run need not help a long one.
 #
 # Now the same for LLaVA's second stage, with 150 steps instead of 2600, drawings of at most two things, and no first stage:
 #

@@ -64,14 +64,16 @@ def test_perplexity_by_hand():
 
 def test_continuations_equal_tokens_one_by_one(small):
     contexts, parts = (
-        [[1, 2, 3], [4], [5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8]],
-        [[4], [5, 6], [9] * 9],
+        [[1, 2, 3], [4], [5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8], [1, 2]],
+        [[4], [5, 6], [9] * 9, [3, 4] * 8],
     )
     found = continuation_log_probabilities(small, contexts, parts)
     for context, part, value in zip(contexts, parts, found, strict=True):
         row = [*context, *part][-17:]  # 16 tokens are read
         alone = [log_p(small, row[: i + 1]) for i in range(len(row) - len(part), len(row))]
         assert value == pytest.approx(sum(alone), abs=1e-4)
+    with pytest.raises(ValueError, match="got 17"):
+        continuation_log_probabilities(small, [[1]], [[2] * 17])
 
 
 def test_context_and_answer_are_tokenised_together():
@@ -110,7 +112,7 @@ def test_normalisations_by_hand():
         (lambda: picked([ScoredChoice(0.0, 1, 1)], "mean"), "'mean'"),
         (lambda: picked([]), "choices"),
         (lambda: score_choices(course_model(), course_tokenizer(), "a", []), "'a'"),
-        (lambda: continuation_log_probabilities(course_model(), [[1]], [[2] * 256]), "256"),
+        (lambda: continuation_log_probabilities(course_model(), [[1]], [[2] * 257]), "257"),
         (lambda: continuation_log_probabilities(course_model(), [[]], [[2]]), "one token"),
     ],
 )

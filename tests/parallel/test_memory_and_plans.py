@@ -203,6 +203,14 @@ def test_impossible_layouts_are_named(layout, words):
         prediction(CONFIG, layout, Batch(64, 128), Cluster(devices=16))
 
 
+def test_tokens_that_devices_share_are_divided_by_them():
+    batch, cluster = Batch(64, 130), Cluster(devices=16)
+    assert prediction(CONFIG, Layout(dp=4, tp=4), batch, cluster).memory.total > 0
+    with pytest.raises(ValueError, match="tokens must be a multiple of tp; got 130 and 4"):
+        prediction(CONFIG, Layout(dp=4, tp=4, sequence=True), batch, cluster)
+    assert {each.layout.tp for each in plan(CONFIG, cluster, batch)} == {1, 2}
+
+
 def test_no_layout_at_all_is_named():
     with pytest.raises(ValueError, match="7 devices"):
         plan(CONFIG, Cluster(devices=7, per_node=7), Batch(5, 128))

@@ -10,6 +10,7 @@ from course_lib.checkpoint import load_model
 from course_lib.device import seeded_draws
 from course_lib.families import EncoderOnly, FamilyConfig
 from course_lib.retrieval import reranker_training
+from course_lib.retrieval.bert_files import save_bert
 from course_lib.retrieval.cross_encoder import (
     OWN_FOLDER,
     CrossEncoder,
@@ -22,9 +23,10 @@ from course_lib.retrieval.cross_encoder import (
 )
 from course_lib.retrieval.encoder import TextEncoder
 from course_lib.retrieval.encoder_data import Pair, train_vocabulary
-from course_lib.retrieval.encoder_runs import CodeTask, save_encoder
-from course_lib.retrieval.reranker_runs import Candidates, save_reranker
+from course_lib.retrieval.encoder_runs import CodeTask
+from course_lib.retrieval.reranker_runs import Candidates
 from course_lib.retrieval.reranker_training import (
+    MATCHING,
     PLAN,
     GroupBatches,
     GroupTraining,
@@ -59,7 +61,7 @@ def scores_of_transformers(folder, reranker):
 
 def test_a_saved_cross_encoder_is_a_classifier_for_transformers(tmp_path):
     ours = small_reranker()
-    save_reranker(ours, tmp_path)
+    save_bert(ours.model, ours.tokenizer, tmp_path)
     expected = scores_of_transformers(tmp_path, ours)
     assert expected.std() > 1e-3
     for each in (ours, load_reranker(tmp_path)):
@@ -68,7 +70,7 @@ def test_a_saved_cross_encoder_is_a_classifier_for_transformers(tmp_path):
 
 def test_a_classifier_of_transformers_is_loaded(tmp_path):
     ours = small_reranker()
-    save_reranker(ours, tmp_path)  # for the vocabulary
+    save_bert(ours.model, ours.tokenizer, tmp_path)  # for the vocabulary
     with seeded_draws(1):
         config = BertConfig(
             vocab_size=ours.tokenizer.vocab_size,
@@ -100,20 +102,36 @@ def test_a_long_passage_is_cut_and_the_question_kept():
     assert len(pair_row([*range(11, 90)], [*range(20, 60)], tokenizer, 40)) == 40
 
 
+def test_a_long_question_leaves_room_for_the_passage():
+    tokenizer = vocabulary()
+    special = tokenizer.special_tokens
+    row = pair_row([11] * 50, [*range(20, 60)], tokenizer, 10)
+    assert row == [special["[CLS]"], *[11] * 3, special["[SEP]"], *range(20, 24), special["[SEP]"]]
+    assert pair_row([11] * 50, [12] * 50, tokenizer, 96).count(11) == 32
+    with pytest.raises(ValueError, match="got 4"):
+        Reranker(small_reranker().model, tokenizer, longest=4)
+
+
 def test_scores_do_not_depend_on_the_batch_and_order_the_passages():
     ours = small_reranker()
     together = ours.scores(QUESTION, PASSAGES)
+    ours.batch = 2
+    torch.testing.assert_close(ours.scores(QUESTION, PASSAGES), together, rtol=1e-4, atol=1e-5)
     alone = torch.cat([ours.scores(QUESTION, [each]) for each in PASSAGES])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     assert ours.rerank(QUESTION, PASSAGES) == together.argsort(descending=True).tolist()
     assert ours.rerank(QUESTION, []) == []
+    ours.model.double()
+    exact = ours.scores(QUESTION, PASSAGES)
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(exact.float(), together, rtol=1e-4, atol=1e-5)
 
 
 def test_a_folder_without_a_classifier_is_an_error(tmp_path):
     with seeded_draws(0):
         tokenizer = vocabulary()
         model = EncoderOnly(FamilyConfig(tokenizer.vocab_size, 8, 12, 1, 2, 24), head=False)
-    save_encoder(TextEncoder(model, tokenizer), tmp_path)
+    save_bert(model, tokenizer, tmp_path)
     with pytest.raises(ValueError, match=r"'classifier.bias': None"):
         load_reranker(tmp_path)
 
@@ -141,6 +159,11 @@ def test_the_loss_is_cross_entropy_within_each_group(monkeypatch):
     scores = training.model(*batch, segments_of(batch.ids, separator)).view(6, 4)
     expected = torch.nn.functional.cross_entropy(scores, torch.zeros(6, dtype=torch.long))
     torch.testing.assert_close(training.loss(batch), expected)
+
+
+def test_a_group_needs_enough_passages():
+    with pytest.raises(ValueError, match="got 3 pairs"):
+        GroupBatches(pairs()[:3], vocabulary())
 
 
 def test_the_wrong_passages_of_a_group_are_wrong_and_different(monkeypatch):
@@ -172,7 +195,8 @@ def test_training_resumes_and_learns(monkeypatch, tmp_path):
 def test_the_model_begins_by_matching_equal_words(monkeypatch):
     model = small_training(monkeypatch).model
     attention = model.encoder.layers[0].self_attn
-    torch.testing.assert_close(attention.q_proj.weight, attention.k_proj.weight)
+    for projection in (attention.q_proj, attention.k_proj):
+        assert torch.equal(projection.weight, MATCHING * torch.eye(16))
     words = model.encoder.tokens.weight
     assert words.std().item() == pytest.approx(1, abs=1e-3)
 
@@ -192,11 +216,11 @@ def test_candidates_are_judged_in_the_order_of_the_reranker():
         def rerank(self, question, passages):
             return list(reversed(range(len(passages))))
 
-    task = CodeTask(["apple", "pear"], ["apple apple", "apple pear", "pear pear pear"])
+    task = CodeTask(["apple", "pear"], ["apple apple", "pear pear", "apple pear"])
     found = Candidates(task)
     ours = small_reranker()
-    assert found.mrr() == pytest.approx((1 + 1 / 2) / 2)
-    assert found.mrr(Backwards(ours.model, ours.tokenizer)) == pytest.approx((1 / 2 + 1) / 2)
+    assert found.mrr() == 1
+    assert found.mrr(Backwards(ours.model, ours.tokenizer)) == 0.5
 
 
 def test_the_stored_cross_encoder_is_what_its_log_says():

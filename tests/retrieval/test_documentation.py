@@ -98,6 +98,8 @@ def test_stored_questions_are_answered_by_pages_that_exist():
         else None
     )
     assert tuple(perfect) == (1.0, 1.0, pytest.approx(1.0))
+    with pytest.raises(ValueError, match="at least one"):
+        evaluate(list, [])
     quality = evaluate(lambda text: [hit.page for hit in search(text, 40)], parts["test"])
     assert quality.recall > 0.5
     with pytest.raises(ValueError, match="training"):

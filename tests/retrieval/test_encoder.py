@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, BertModel
 from course_lib.device import seeded_draws
 from course_lib.families import EncoderOnly, FamilyConfig
 from course_lib.retrieval import info_nce, mean_pool, normalize, shortened
+from course_lib.retrieval.bert_files import save_bert
 from course_lib.retrieval.encoder import (
     OWN_FOLDER,
     TextEncoder,
@@ -18,7 +19,6 @@ from course_lib.retrieval.encoder import (
     training_log,
 )
 from course_lib.retrieval.encoder_data import Pair, train_vocabulary
-from course_lib.retrieval.encoder_runs import save_encoder
 from course_lib.retrieval.encoder_training import PLAN, ContrastiveTraining, PairBatches
 from course_lib.retrieval.rerank import late_interaction, token_scores, vector_scores
 
@@ -73,7 +73,7 @@ def test_false_negatives_are_left_out_but_never_the_right_one():
 @pytest.mark.parametrize("layers", [0, 2])
 def test_a_saved_encoder_is_a_bert_for_transformers(layers, tmp_path):
     ours = small_encoder(layers)
-    save_encoder(ours, tmp_path)
+    save_bert(ours.model, ours.tokenizer, tmp_path)
     again = load_encoder(tmp_path)
     torch.testing.assert_close(again.encode(TEXTS), ours.encode(TEXTS))
     theirs = BertModel.from_pretrained(tmp_path, add_pooling_layer=False).eval()

@@ -267,6 +267,7 @@ def test_errors_name_the_value(tmp_path):
         (lambda: IVFIndex(WIDTH, 2).search(QUERIES, 1), "empty"),
         (lambda: PQIndex(WIDTH, 2).search(QUERIES, 1), "empty"),
         (lambda: PQIndex(WIDTH, 3).add(DATA), "3 parts"),
+        (lambda: PQIndex(WIDTH, 0).add(DATA), "0 parts"),
         (lambda: HNSWIndex(2, links=1), "1"),
         (lambda: kmeans(DATA[:3], 4), "4"),
         (lambda: IVFIndex.load(tmp_path / "index"), "exact"),
@@ -277,6 +278,68 @@ def test_errors_name_the_value(tmp_path):
         index.add(DATA[:20])
         with pytest.raises(ValueError, match="20"):
             index.train(DATA)
+
+
+@pytest.mark.parametrize("name", every_index())
+def test_vectors_that_are_not_finite_are_named(name):
+    index, some = every_index()[name], DATA[:60]
+    for value, count in ((torch.nan, 0), (torch.inf, len(some))):
+        wrong = some.clone()
+        wrong[5, 2] = value
+        with pytest.raises(ValueError, match="row 5"):
+            index.add(wrong)
+        assert len(index) == count
+        if not count:
+            index.add(some)
+
+
+@pytest.mark.parametrize("name", ["ivf", "pq", "ivfpq"])
+def test_an_index_that_has_only_learned_finds_nothing(name):
+    index = every_index()[name]
+    index.train(DATA)
+    index.add(DATA[:0])
+    assert len(index) == 0
+    for queries in (QUERIES, QUERIES[:1]):
+        found = index.search(queries, 4)
+        assert found.ids.tolist() == [[-1] * 4] * len(queries)
+        assert (found.scores == -torch.inf).all()
+
+
+@pytest.mark.parametrize("queries", [1, 40])
+@pytest.mark.parametrize("index", [IVFIndex(WIDTH, 12, 12), IVFPQIndex(WIDTH, 12, 4, 12, 32)])
+def test_cells_may_be_empty(index, queries):
+    index = copy.deepcopy(index)
+    index.train(DATA)
+    index.add(DATA[:5])
+    found = index.search(QUERIES[:queries], 7).ids
+    assert found[:, :5].sort().values.tolist() == [[0, 1, 2, 3, 4]] * queries
+    assert (found[:, 5:] == -1).all()
+
+
+@pytest.mark.parametrize("name", every_index())
+def test_queries_and_vectors_may_have_another_dtype(name):
+    index = every_index()[name]
+    index.add(DATA[:60])
+    assert torch.equal(index.search(QUERIES.double(), 5).ids, index.search(QUERIES, 5).ids)
+    index.add(DATA[:3].double())
+    assert index.search(QUERIES, 5).ids.shape == (40, 5)
+    assert len(index) == 63
+
+
+def test_scores_from_cells_have_no_gradient():
+    index = IVFIndex(WIDTH, 12, 3)
+    index.add(DATA)
+    assert not index.search(QUERIES.clone().requires_grad_(), 3).scores.requires_grad
+
+
+def test_lists_in_another_layout_are_not_loaded(tmp_path):
+    index = IVFIndex(WIDTH, 12)
+    index.add(DATA)
+    columns = index.lists.tensors[0]
+    index.lists.tensors = columns[:-1], -columns[-1]  # vectors, and their squares apart
+    index.save(tmp_path / "index")
+    with pytest.raises(ValueError, match=r"\[\(9,\)\]; got \[\(8,\), \(\)\]"):
+        IVFIndex.load(tmp_path / "index")
 
 
 @pytest.mark.parametrize("name", ["ivf", "ivfpq"])

@@ -83,13 +83,9 @@ def measure_seeds(folder: Path | None = None) -> dict[str, Any]:
         for seed in SEEDS:
             run = ToolRun(TOOL_STAGE, (folder or Path(made)) / f"tools-{seed}", seed)
             run.go_on()
-            tools = {
-                name: round(right_share(run.model, each), 4)
-                for name, each in measured_tasks(COUNT).items()
-            }
             found[str(seed)] = {
                 "log": run.records,
-                "tools": tools,
+                "tools": run.shares(COUNT),
                 "calls": _calls_of(run.model),
             }
     return found

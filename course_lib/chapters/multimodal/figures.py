@@ -162,7 +162,7 @@ def gains(panels: Mapping[str, Mapping[str, Gain]]) -> Figure:
     ):
         ax.axvline(0, color="grey", linewidth=0.8)
         for row, gain in enumerate(found.values()):
-            colour = OKABE_ITO.vermillion if gain.sure else OKABE_ITO.blue
+            colour = OKABE_ITO.vermillion if gain.excludes_zero else OKABE_ITO.blue
             ax.errorbar(100 * gain.mean, row, xerr=100 * gain.half, fmt="s", color=colour)
             points = [100 * each for each in gain.differences]
             ax.plot(points, [row] * len(points), "o", color=FAINT, markersize=5, zorder=3,
@@ -170,8 +170,8 @@ def gains(panels: Mapping[str, Mapping[str, Gain]]) -> Figure:
         ax.set_yticks(range(len(found)), list(found))
         ax.set(xlim=(-limit, limit), ylim=(len(found) - 0.5, -0.5))
         ax.set_xlabel("difference from the recipe, in percentage points")
-        sure = sum(gain.sure for gain in found.values())
-        title(ax, f"{label}: {sure} of {len(found)} intervals exclude 0")
+        clear = sum(gain.excludes_zero for gain in found.values())
+        title(ax, f"{label}: {clear} of {len(found)} intervals exclude 0")
     return figure
 
 

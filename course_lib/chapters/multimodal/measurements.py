@@ -191,8 +191,8 @@ class Gain:
         return T * stdev(self.differences) / math.sqrt(len(self.differences))
 
     @property
-    def sure(self) -> bool:
-        """Whether the interval leaves out 0."""
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside of the interval."""
         return abs(self.mean) > self.half
 
 

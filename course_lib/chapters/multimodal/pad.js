@@ -76,10 +76,12 @@ function render({ model, el }) {
   canvas.addEventListener("pointermove", (event) => {
     if (painting) go(event);
   });
-  canvas.addEventListener("pointerup", () => {
-    painting = false;
-    send();
-  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(end, () => {
+      painting = false;
+      send();
+    });
+  }
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key !== " " && !step[event.key]) return;

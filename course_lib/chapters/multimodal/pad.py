@@ -1,4 +1,4 @@
-"""Squares on which one paints, and the picture with what was painted.
+"""Squares to paint on, and the picture with what was painted.
 
 The script is in `pad.js` and loads nothing from the network.
 
@@ -25,7 +25,7 @@ CSS = [f"rgb({', '.join(f'{255 * part:.0f}' for part in paint)})" for paint in C
 
 
 class Pad(anywidget.AnyWidget):
-    """What one paints on, a control of an explorer: nothing, or one character for each square."""
+    """A control to paint on; its value is empty, or has a character for each square."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")
     value: Any = traitlets.Unicode("").tag(sync=True)

@@ -38,7 +38,7 @@ NAMES = {"own": "the course's encoder", "minilm": "MiniLM"}
 
 
 def stored(name: str) -> dict[str, Any]:
-    """Return stored measurements, `encoders` or `indexes`."""
+    """Return stored measurements: `encoders`, `indexes` or `rerankers`."""
     content: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     return content
 

@@ -303,8 +303,8 @@ WEIGHT = OneAnswer(
 
 CROSS_ENCODER = OneAnswer(
     "retrieval.cross_encoder",
-    "A cross-encoder ranks better than an encoder of the same size. Why is it not used to search "
-    "all passages?",
+    "A well-trained cross-encoder ranks better than an encoder of the same size. Why is it not "
+    "used to search all passages?",
     (
         wrong(
             "Its scores of different passages cannot be compared.",

@@ -23,17 +23,11 @@ from typing import Any
 from course_lib.chapters.retrieval.measurements import DATA, store, stored
 from course_lib.retrieval.cross_encoder import Reranker, course_reranker
 from course_lib.retrieval.encoder import course_encoder, load_encoder, minilm_folder
-from course_lib.retrieval.hybrid import WEIGHTS
-from course_lib.retrieval.questions import Quality, evaluate, qualities, stored_questions
+from course_lib.retrieval.hybrid import best_weight
+from course_lib.retrieval.questions import Quality, qualities, stored_questions
 from course_lib.retrieval.rerank import Score, SecondReader, token_scores, vector_scores
 
 BM25 = "BM25"
-
-
-def best_weight(reader: SecondReader) -> float:
-    """Return the weight of a second reader with the highest MRR on the validation questions."""
-    asked = stored_questions("validation")
-    return max(WEIGHTS, key=lambda weight: evaluate(reader.pages(weight), asked).mrr)
 
 
 def cross_scores(reranker: Reranker, question: str, passages: Sequence[str]) -> list[float]:
@@ -62,7 +56,7 @@ def measured(score: Score) -> dict[str, Any]:
     """Return what a reranker is worth alone, and mixed with BM25 by the best weight."""
     reader, test = SecondReader(score), stored_questions("test")
     first = qualities(reader.pages(0), test)
-    weight = best_weight(reader)
+    weight = best_weight(reader, stored_questions("validation"))
     return {
         "alone": compared(qualities(reader.pages(1), test), first),
         "mixed": compared(qualities(reader.pages(weight), test), first),
@@ -86,16 +80,16 @@ SCORES: dict[str, Callable[[], Score]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure the rerankers that are named, or all, and store the results beside the others."""
+    """Measure the rerankers that are named, or all, and store each result beside the others."""
+    if unknown := sorted(set(names) - set(SCORES)):
+        raise ValueError(f"measure any of {', '.join(SCORES)}; got {unknown[0]!r}.")
     test = stored_questions("test")
     first = qualities(SecondReader(lambda _, passages: [0.0] * len(passages)).pages(0), test)
     before = stored("rerankers") if (DATA / "rerankers.json").is_file() else {}
     content = before | {BM25: {"alone": compared(first, first)}}
     for name in names or SCORES:
-        if name not in SCORES:
-            raise ValueError(f"measure any of {', '.join(SCORES)}; got {name!r}.")
         content[name] = measured(SCORES[name]())
-    store("rerankers", content)
+        store("rerankers", content)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,10 @@ def test_the_gains_are_drawn_with_their_intervals():
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     drawn = [each.get_xdata().tolist() for each in dots]
     assert drawn == [pytest.approx([10, 11, 12]), pytest.approx([10, -10, 0])]
+    for bar, gain in zip(ax.collections, found.values(), strict=True):
+        (left, _), (right, _) = bar.get_segments()[0]
+        ends = 100 * (gain.mean - gain.half), 100 * (gain.mean + gain.half)
+        assert (left, right) == pytest.approx(ends)
     assert len(figures.gains({"CLIP": found, "LLaVA": found}).axes) == 2
 
 

@@ -35,8 +35,8 @@ def test_a_gain_compares_runs_of_the_same_seed(monkeypatch, tmp_path):
     found = gains("clip")
     assert list(found) == ["better", "other"]
     assert found["better"].differences == pytest.approx((0.1, 0.11, 0.12))
-    assert found["better"].sure
-    assert not found["other"].sure
+    assert found["better"].excludes_zero
+    assert not found["other"].excludes_zero
 
 
 def test_the_interval_is_that_of_a_mean():
@@ -77,6 +77,8 @@ def test_variants_of_llava_learn_what_they_say():
     for run, std in ((usual, 96**-0.5), (narrow, 0.02)):
         weight = run.llava.language_model.model.layers[0].mlp.up_proj.weight
         assert weight.std().item() == pytest.approx(std, rel=0.02)
+    assert usual.scenes(4, usual.generator).present.sum(-1).unique().tolist() == [1, 2]
+    assert usual.captions > of["no descriptions"].training(0, 80).captions == 0
 
 
 def test_drawings_that_are_kept_are_shown_again():

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from course_lib.chapters.retrieval import measurements, rerankers
-from course_lib.retrieval.hybrid import WEIGHTS
-from course_lib.retrieval.questions import Quality
+from course_lib.retrieval.hybrid import WEIGHTS, best_weight
+from course_lib.retrieval.questions import Asked, Quality
 from course_lib.retrieval.rerank import FIRST, SecondReader
 from course_lib.retrieval.search import search
 
@@ -60,6 +60,28 @@ def test_what_is_stored_has_an_interval_and_the_same_first_search():
             mrr, gain = (rows[name][kind][column] for column in ("MRR", "gain in MRR"))
             assert mrr[0] - gain[0] == pytest.approx(rows["BM25"]["alone"]["MRR"][0], abs=2e-3)
             assert mrr[1] > 0
+
+
+def test_the_best_weight_of_a_second_reader():
+    found = [hit.page for hit in search(ASKED, FIRST)]
+    reader = SecondReader(lambda question, passages: [*map(float, range(len(passages)))])
+    assert best_weight(reader, [Asked(ASKED, {found[0]: 2})]) == 0
+    assert best_weight(reader, [Asked(ASKED, {found[-1]: 2})]) > 0.5
+
+
+def test_what_is_measured_is_stored_even_if_the_next_is_missing(monkeypatch, tmp_path):
+    def missing():
+        raise ValueError("no such model")
+
+    for module in (measurements, rerankers):
+        monkeypatch.setattr(module, "DATA", tmp_path)
+    monkeypatch.setattr(rerankers, "SCORES", {"present": lambda: list, "missing": missing})
+    monkeypatch.setattr(rerankers, "measured", lambda score: {"weight": 1.0})
+    with pytest.raises(ValueError, match="no such model"):
+        rerankers.main([])
+    rows = measurements.stored("rerankers")
+    assert list(rows) == ["BM25", "present"]
+    assert rows["present"] == {"weight": 1.0}
 
 
 def test_an_unknown_reranker_is_an_error():

@@ -102,7 +102,7 @@ def _curve(ax: Axes, sizes: np.ndarray, losses: np.ndarray, known: np.ndarray) -
 
 
 def _name_sizes(ax: Axes, sizes: np.ndarray) -> None:
-    """Name powers of ten in words; as formulas, which matplotlib sets, they are slow to draw."""
+    """Name powers of ten in words, which are drawn faster than formulas."""
     marks = [mark for mark in 10.0 ** np.arange(1, 16) if sizes[0] < mark < sizes[-1]]
     ax.set_xticks(marks, [_short(mark) for mark in marks])
     ax.minorticks_off()
