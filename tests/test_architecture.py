@@ -21,8 +21,12 @@ OUTSIDE = {
     "cli",
     "chat_command",
     "ask_command",
+    "check_command",
     "class_command",
+    "cli_help",
     "cli_options",
+    "lab_command",
+    "record_command",
     "train_command",
     "atomic_write",
 }  # of neither part

@@ -125,7 +125,7 @@ class TestWithoutAHomeFolder:
     def test_a_command_says_what_to_set_and_makes_nothing(self, homeless, capsys, command):
         assert main(command) == 1
         said = capsys.readouterr().err
-        assert "this user has no home folder. Set COURSE_HOME" in said
+        assert "there is no home folder for it. Set COURSE_HOME" in said
         assert list(homeless.iterdir()) == [], "and no folder that is called ~"
 
     def test_a_workspace_in_a_home_that_is_not_there_is_an_error_too(self, homeless, monkeypatch):

@@ -23,7 +23,7 @@ from typing import Any
 from course_lib import SYLLABUS, find_notebook
 from course_lib.atomic_write import write_whole_text
 from course_lib.study.files.merging import Changes, inputs_of, merge_cells, without_outputs
-from course_lib.study.record.paths import course_home, full_path
+from course_lib.study.record.paths import course_home, expanded
 
 _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
 
@@ -31,19 +31,20 @@ _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
 def workspace_path() -> Path:
     """Return the learner's folder: `COURSE_WORKSPACE`, or `workspace` in the course's home."""
     chosen = os.environ.get("COURSE_WORKSPACE", "").strip()
-    return full_path(chosen) if chosen else course_home() / "workspace"
+    return expanded(chosen) if chosen else course_home() / "workspace"
 
 
 def shown_places() -> tuple[str, str]:
     """Return where progress and notebooks are kept, as lines to print; `~` is the user's folder."""
     try:
-        home = course_home()
+        progress = _with_tilde(course_home())
     except OSError as problem:
-        return f"progress:  not kept ({problem})", f"notebooks: {Path.cwd()}"
-    return (
-        f"progress:  {_with_tilde(home)}",
-        f"notebooks: {_with_tilde(workspace_path())}",
-    )
+        progress = f"not kept ({problem})"
+    try:
+        notebooks = workspace_path()
+    except OSError:
+        notebooks = Path.cwd()
+    return f"progress:  {progress}", f"notebooks: {_with_tilde(notebooks)}"
 
 
 def shipped_notebooks() -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 NO_HOME = (
-    "{} leads nowhere, because this user has no home folder. Set COURSE_HOME to the full path of a "
-    "folder that you may write, or HOME to your home folder."
+    "{} leads nowhere, because there is no home folder for it. Set COURSE_HOME to the full path of "
+    "a folder that you may write, or HOME to your home folder."
 )
 
 
@@ -20,12 +20,12 @@ def course_home() -> Path:
     """Return the folder for progress and settings; it need not exist and is not made here."""
     chosen = os.environ.get("COURSE_HOME", "").strip()
     try:
-        return full_path(chosen or user_data_dir("llm-insides", False))
+        return expanded(chosen or user_data_dir("llm-insides", False))
     except RuntimeError as problem:  # newer releases of platformdirs say it themselves
         raise OSError(NO_HOME.format("the folder for your work")) from problem
 
 
-def full_path(name: str) -> Path:
+def expanded(name: str) -> Path:
     """Return the folder of this name, with the user's home folder in place of `~`."""
     folder = os.path.expanduser(name)
     if folder.startswith("~"):  # taken as it is, it would be a folder of that name
