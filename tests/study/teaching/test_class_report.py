@@ -137,6 +137,15 @@ def test_the_page_asks_for_nothing_and_shows_names_as_they_are():
     assert ("html", {"lang": "en"}) in page.tags
 
 
+def test_a_name_is_no_markup():
+    odd = "*Ada* `b` <i>"
+    found = ClassRecord((learner(odd, some_class().learners[0].record.runs),), ())
+    html = class_page(found)
+    shown = "*Ada* `b` &lt;i&gt;"
+    assert html.count(shown) >= 3, "as a learner, in the matrix, and with an ability"
+    assert "<em>Ada</em>" not in html
+
+
 def test_every_table_has_headings_and_a_name_and_can_be_reached_by_keyboard():
     page = Page(class_page(some_class()))
     tables = [tag for tag, _ in page.tags].count("table")
