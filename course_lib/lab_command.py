@@ -7,6 +7,7 @@ the network: no news, no newer version, no list of extensions.
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def lab(name: str, for_jupyter: Sequence[str] = ()) -> int:
 def start_server(command: Sequence[str], folder: Path, for_jupyter: Sequence[str] = ()) -> int:
     """Go on as a server of notebooks in a folder; `for_jupyter` are options given for it."""
     name_folders_in_full()
+    put_commands_first()
     asked = ("--allow-root",) if _is_root() else ()  # Jupyter asks root for it
     return become([*command, *OFFLINE, *asked, *for_jupyter], folder)
 
@@ -48,6 +50,12 @@ def name_folders_in_full() -> None:
         chosen = os.environ.get(name, "").strip()
         if chosen:
             os.environ[name] = str(expanded(chosen).absolute())
+
+
+def put_commands_first() -> None:
+    """Let `course` be found in the terminals of the server: it need not be on the user's path."""
+    places = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]
+    os.environ["PATH"] = os.pathsep.join(places)
 
 
 def become(command: list[str], folder: Path) -> int:

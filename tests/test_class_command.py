@@ -1,6 +1,7 @@
 """`course class` and the export that it gathers, as they are typed."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("COURSE_WORKSPACE", raising=False)
     monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
+    monkeypatch.setenv("PATH", os.defpath)  # a server that is started extends it
 
 
 @pytest.fixture

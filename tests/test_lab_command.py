@@ -1,8 +1,10 @@
 """`course lab`: what is started, in which folder, and with which options."""
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("COURSE_WORKSPACE", raising=False)
+    monkeypatch.setenv("PATH", os.defpath)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,13 @@ def test_a_relative_folder_stays_the_same_for_kernels_that_run_elsewhere(
     assert cli.main(["lab"]) == 0
     assert os.environ["COURSE_HOME"] == str(tmp_path / "record")
     assert os.environ["COURSE_WORKSPACE"] == str(tmp_path / "mine")
+
+
+def test_a_terminal_of_the_server_finds_the_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str | None] = []
+    monkeypatch.setattr(workspace, "ensure_workspace", lambda folder: f"made {folder}")
+    monkeypatch.setattr(lab_command, "become", lambda *_: found.append(shutil.which("course")) or 0)
+    assert shutil.which("course") is None
+    assert cli.main(["lab"]) == 0
+    assert found[0] is not None
+    assert Path(found[0]).parent == Path(sysconfig.get_path("scripts"))

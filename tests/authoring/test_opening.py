@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from types import ModuleType, SimpleNamespace
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
@@ -123,3 +124,6 @@ def test_the_readme_leads_to_this_release():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for host, address in addresses("00_start_here").items():
         assert f"({address})" in readme, f"the badge of {host} must lead to {address}"
+    owner, name = urlsplit(project()["repository"]).path.strip("/").split("/")
+    pages = f"https://{owner}.github.io/{name}/"  # where the workflow `pages` publishes
+    assert readme.count(f"({pages})") == 2, f"a badge and a link must lead to {pages}"

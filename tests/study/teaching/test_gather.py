@@ -136,18 +136,6 @@ def test_a_file_that_cannot_be_read_is_named(handed):
     assert "closed.json cannot be read" in gather(handed.folder).notes[0]
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_cannot_be_read_is_named(handed):
-    handed.work("Ada", "softmax.stable")
-    handed.hand("ada.json", "Ada")
-    handed.hand("closed/ben.json", "Ada", "Ben")
-    (handed.folder / "closed").chmod(0)
-    found = gather(handed.folder)
-    (handed.folder / "closed").chmod(0o700)
-    assert (names(found), len(found.notes)) == (["Ada"], 1)
-    assert "closed cannot be read" in found.notes[0]
-
-
 def test_a_folder_that_the_system_does_not_open_is_named(handed, monkeypatch):
     handed.work("Ada", "softmax.stable")
     handed.hand("ada.json", "Ada")

@@ -41,6 +41,7 @@ def test_the_hub_starts_a_command_that_the_course_has(tmp_path, monkeypatch):
     assert (python, dash, module) == (sys.executable, "-m", "course_lib")
     started = []
     monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "mine"))
+    monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setattr(lab_command, "become", lambda *given: started.append(given) or 0)
     (tmp_path / "mine").mkdir()
     monkeypatch.setattr("course_lib.study.files.workspace.ensure_workspace", lambda folder: "made")
