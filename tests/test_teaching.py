@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
 IMAGE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FENCED = re.findall(r"```(?:yaml)?\n(.*?)```", PAGE, re.DOTALL)
+FENCED = re.findall(r"```(?:yaml|python)?\n(.*?)```", PAGE, re.DOTALL)
 
 
 def instructions():
