@@ -111,6 +111,17 @@ def test_no_file_of_the_classroom_names_a_chapter():
         assert not [each for each in strings if "course_lib.chapters." in each], path
 
 
+def test_widgets_are_imported_only_where_a_kernel_may_lack_them():
+    """Elsewhere `live` stands in for them; the cards of a quiz are loaded once it has found them."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for folder in ("study", "chapters")
+        for path in (PACKAGE / folder).rglob("*.py")
+        if {name.partition(".")[0] for name in imported(path)} & {"ipywidgets", "anywidget"}
+    }
+    assert found == {"study/display/live.py", "study/ask/card.py", "study/ask/card_kinds.py"}
+
+
 def folder_in_study(names):
     """Return the folder of `study` that a dotted name belongs to, or the module at its root."""
     return names[1] if len(names) > 1 else ""
