@@ -112,7 +112,7 @@ def test_no_file_of_the_classroom_names_a_chapter():
 
 
 def test_widgets_are_imported_only_where_a_kernel_may_lack_them():
-    """Elsewhere `live` stands in for them; the cards of a quiz are loaded once it has found them."""
+    """Others ask `live`; the cards of a quiz are loaded once it has found them."""
     found = {
         path.relative_to(PACKAGE).as_posix()
         for folder in ("study", "chapters")

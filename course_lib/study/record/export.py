@@ -87,28 +87,30 @@ def as_json(export: Export) -> str:
         "written": export.written.isoformat(),
         "course": export.course,
         "notebooks": list(export.notebooks),
-        "exercises": {
-            key: {
-                "runs": run.attempts,
-                "runs until passed": run.tries,
-                "passed": run.first_passed and _day(run.first_passed),
-                "mistakes": dict(run.mistakes),
-                "hints": run.hints,
-            }
-            for key, run in export.runs.items()
-        },
-        "questions": {
-            key: {
-                "answers": answer.attempts,
-                "right": answer.correct,
-                "last was right": answer.last_correct,
-                "last": _day(answer.last_at),
-                "criteria met": answer.assessed and list(answer.assessed),
-            }
-            for key, answer in export.answers.items()
-        },
+        "exercises": {key: _run(run) for key, run in export.runs.items()},
+        "questions": {key: _answer(answer) for key, answer in export.answers.items()},
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _run(run: ExerciseRecord) -> dict[str, Any]:
+    return {
+        "runs": run.attempts,
+        "runs until passed": run.tries,
+        "passed": run.first_passed and _day(run.first_passed),
+        "mistakes": dict(run.mistakes),
+        "hints": run.hints,
+    }
+
+
+def _answer(answer: QuestionResult) -> dict[str, Any]:
+    return {
+        "answers": answer.attempts,
+        "right": answer.correct,
+        "last was right": answer.last_correct,
+        "last": _day(answer.last_at),
+        "criteria met": answer.assessed and list(answer.assessed),
+    }
 
 
 def slug_of(record_id: str) -> str:
