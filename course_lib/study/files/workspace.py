@@ -161,11 +161,15 @@ def _read(path: Path) -> dict[str, Any]:
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
         raise ValueError(f"a notebook file holds a list of cells; {path.name} holds none.")
+    minor = notebook.get("nbformat_minor", 0)
+    if not isinstance(minor, int):
+        raise ValueError(f"a notebook's nbformat_minor is a number; {path.name} has {minor!r}.")
     return notebook
 
 
 def _is_cell(cell: Any) -> bool:
-    if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
+    metadata = cell.get("metadata", {}) if isinstance(cell, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("tags", []), list):
         return False
     source = cell.get("source")
     lines = source if isinstance(source, list) else [source]

@@ -4,10 +4,10 @@
 
 It holds, of the notebooks that were chosen, the counts and dates that evidence is made of: how
 often each exercise was run, on which day it first passed, which known mistakes were found on the
-way, how many hints were shown, how often each question was answered, and whether the last answer
-was right. Of itself it says when it was written and by which version of the course. It holds no
-code, no answer, no other time of day, and nothing about the machine. Whoever opens the file in an
-editor sees all of it.
+way, how many hints were shown, how often each question was answered, whether the last answer was
+right, and how many criteria of a free answer the learner found met. Of itself it says when it was
+written and by which version of the course. It holds no code, no answer, no other time of day, and
+nothing about the machine. Whoever opens the file in an editor sees all of it.
 
 `export_reading` reads it back, and takes nothing in it for granted.
 """
