@@ -1,5 +1,6 @@
 """The commands: what is told to a person who types them, and what is handed on."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -55,6 +56,17 @@ def test_python_m_runs_the_same_commands() -> None:
     )
     assert done.returncode == 1
     assert "Did you mean 'softmax'?" in done.stderr
+
+
+def test_a_letter_that_the_console_lacks_does_not_end_a_command(tmp_path: Path) -> None:
+    places = {"COURSE_HOME": str(tmp_path), "COURSE_WORKSPACE": str(tmp_path / "mein Kürs")}
+    done = subprocess.run(
+        [sys.executable, "-m", "course_lib", "update"],
+        capture_output=True,
+        env={**os.environ, **places, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"mein K?rs" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["doctor", "--port", "1"]])

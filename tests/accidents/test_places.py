@@ -143,6 +143,12 @@ class TestWithoutAHomeFolder:
         assert "not kept" in progress
         assert str(homeless) in notebooks
 
+    def test_a_folder_for_the_notebooks_alone_is_the_one_that_is_shown(self, homeless, monkeypatch):
+        monkeypatch.setenv("COURSE_WORKSPACE", str(homeless / "mine"))
+        progress, notebooks = shown_places()
+        assert "not kept" in progress
+        assert notebooks == f"notebooks: {homeless / 'mine'}"
+
     def test_with_a_folder_of_the_course_all_is_well(self, homeless, monkeypatch):
         monkeypatch.setenv("COURSE_HOME", str(homeless / "mine"))
         assert main(["update"]) == 0
