@@ -47,10 +47,15 @@ def _export(path: Path, results: "Store", name: str | None, only: Sequence[str])
     slugs = [find_notebook(each).slug for each in only]
     export = exported(results, name or os.environ.get("JUPYTERHUB_USER", ""), slugs)
     print(f"Written: {write_export(path, export)}, under the name {export.name!r}.")
+    counts = (_counted(len(export.runs), "exercise"), _counted(len(export.answers), "question"))
     print(
-        f"It holds counts and dates of {len(export.runs)} exercises and {len(export.answers)} "
-        "questions, and none of your code or answers. It is text: look at it before you hand it in."
+        f"It holds counts and dates of {' and '.join(counts)}, and none of your code or answers. "
+        "It is text: look at it before you hand it in."
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def reset(notebook: str | None, of_progress: bool = False, without_asking: bool = False) -> int:

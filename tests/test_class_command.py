@@ -38,7 +38,7 @@ def test_a_learner_exports_what_they_choose(results, tmp_path, capsys):
     assert cli.main([*words, "--name", "Ada", "--only", "4"]) == 0
     printed = capsys.readouterr().out
     assert f"Written: {path}, under the name 'Ada'." in printed
-    assert "1 exercises" in printed
+    assert "1 exercise and 0 questions" in printed
     assert list(json.loads(path.read_text(encoding="utf-8"))["exercises"]) == ["softmax.stable"]
     assert cli.main([*words, "--name", "Ada", "--only", "sofmax"]) == 1
     assert "Did you mean 'softmax'?" in capsys.readouterr().err
