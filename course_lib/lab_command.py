@@ -49,7 +49,7 @@ def name_folders_in_full() -> None:
     for name in FOLDERS:
         chosen = os.environ.get(name, "").strip()
         if chosen:
-            os.environ[name] = str(expanded(chosen).absolute())
+            os.environ[name] = str(expanded(chosen, name).absolute())
 
 
 def put_commands_first() -> None:

@@ -23,15 +23,14 @@ from typing import Any
 from course_lib import SYLLABUS, find_notebook
 from course_lib.atomic_write import write_whole_text
 from course_lib.study.files.merging import Changes, inputs_of, merge_cells, without_outputs
-from course_lib.study.record.paths import course_home, expanded
+from course_lib.study.record.paths import chosen_folder, course_home
 
 _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
 
 
 def workspace_path() -> Path:
     """Return the learner's folder: `COURSE_WORKSPACE`, or `workspace` in the course's home."""
-    chosen = os.environ.get("COURSE_WORKSPACE", "").strip()
-    return expanded(chosen) if chosen else course_home() / "workspace"
+    return chosen_folder("COURSE_WORKSPACE", lambda: str(course_home() / "workspace"))
 
 
 def shown_places() -> tuple[str, str]:

@@ -11,25 +11,30 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 NO_HOME = (
-    "{} leads nowhere, because there is no home folder for it. Set COURSE_HOME to the full path of "
-    "a folder that you may write, or HOME to your home folder."
+    "{} leads nowhere, because there is no home folder for it. Set {} to the full path of a folder "
+    "that you may write, or HOME to your home folder."
 )
 
 
 def course_home() -> Path:
     """Return the folder for progress and settings; it need not exist and is not made here."""
-    chosen = os.environ.get("COURSE_HOME", "").strip()
+    return chosen_folder("COURSE_HOME", lambda: user_data_dir("llm-insides", False))
+
+
+def chosen_folder(variable: str, standard: Callable[[], str]) -> Path:
+    """Return the folder that an environment variable names, or else the standard one."""
+    chosen = os.environ.get(variable, "").strip()
     try:
-        return expanded(chosen or user_data_dir("llm-insides", False))
+        return expanded(chosen or standard(), variable)
     except RuntimeError as problem:  # newer releases of platformdirs say it themselves
-        raise OSError(NO_HOME.format("the folder for your work")) from problem
+        raise OSError(NO_HOME.format("the standard folder", variable)) from problem
 
 
-def expanded(name: str) -> Path:
-    """Return the folder of this name, with the user's home folder in place of `~`."""
+def expanded(name: str, variable: str) -> Path:
+    """Return the folder that a variable names, with the user's home folder in place of `~`."""
     folder = os.path.expanduser(name)
     if folder.startswith("~"):  # taken as it is, it would be a folder of that name
-        raise OSError(NO_HOME.format(name))
+        raise OSError(NO_HOME.format(name, variable))
     return Path(folder)
 
 
