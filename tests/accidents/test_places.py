@@ -130,7 +130,7 @@ class TestWithoutAHomeFolder:
 
     def test_a_workspace_in_a_home_that_is_not_there_is_an_error_too(self, homeless, monkeypatch):
         monkeypatch.setenv("COURSE_WORKSPACE", "~/mine")
-        with pytest.raises(OSError, match="~/mine leads nowhere.*Set COURSE_WORKSPACE"):
+        with pytest.raises(OSError, match=r"~/mine leads nowhere.*Set COURSE_WORKSPACE"):
             workspace_path()
 
     def test_a_notebook_goes_on_in_memory_and_says_so(self, homeless, capsys):

@@ -6,6 +6,7 @@ environment variable `COURSE_HOME` names another folder.
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_data_dir
