@@ -8,7 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from course_lib.authoring.build import settle
 from course_lib.cli import main
 from course_lib.study.files.workspace import shown_places, workspace_path
 from course_lib.study.record.progress import FILE_NAME, Store, store
@@ -148,6 +150,11 @@ class TestWithoutAHomeFolder:
         progress, notebooks = shown_places()
         assert "not kept" in progress
         assert notebooks == f"notebooks: {homeless / 'mine'}"
+
+    def test_a_traceback_is_stored_as_anywhere(self, homeless):
+        cell = new_code_cell(outputs=[new_output("error", traceback=[f"{ROOT}/x.py, line 1"])])
+        settle(new_notebook(cells=[cell]))
+        assert cell.outputs[0].traceback == ["x.py, line 1"]
 
     def test_with_a_folder_of_the_course_all_is_well(self, homeless, monkeypatch):
         monkeypatch.setenv("COURSE_HOME", str(homeless / "mine"))
