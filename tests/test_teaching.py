@@ -56,10 +56,12 @@ def test_every_command_of_the_page_is_understood():
 def test_the_page_names_only_what_exists():
     links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
     heads = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    assert links
     assert set(links) <= {head.lower().replace(" ", "-") for head in heads}
     assert "(docs/teaching.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
-    for extra in re.findall(r"\.\[(\w+)\]", PAGE + IMAGE):
-        assert extra in PROJECT["optional-dependencies"]
+    extras = set(re.findall(r"\.\[(\w+)\]", PAGE + IMAGE))
+    assert extras
+    assert extras <= set(PROJECT["optional-dependencies"])
 
 
 def test_the_page_tells_what_is_stored():
