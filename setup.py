@@ -7,6 +7,7 @@ README with links that also lead somewhere outside the repository.
 
 import json
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -27,10 +28,15 @@ class BuildWithNotebooks(build_py):
     """Build the package and put the notebooks beside its modules."""
 
     def run(self) -> None:
-        """Write the notebooks, except where the installation only points to this folder."""
-        super().run()
+        """Write the notebooks, except where the installation only points to this folder.
+
+        What an earlier build left goes first: a file that the course no longer has would be packed.
+        """
         if self.editable_mode:
+            super().run()
             return
+        shutil.rmtree(Path(self.build_lib, "course_lib"), ignore_errors=True)
+        super().run()
         notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
         if not notebooks:
             raise FileNotFoundError(f"the wheel carries the notebooks, and {NOTEBOOKS} has none.")
@@ -57,9 +63,7 @@ def description() -> str:
 
     def whole(link: re.Match[str]) -> str:
         image, place = link.groups(default="")
-        inside = f"{'raw' if image else 'blob'}/{tag}/{place}"
-        path = place.removeprefix("../../") if place.startswith("../../") else inside
-        return f"{image}]({repository}/{path})"
+        return f"{image}]({repository}/{'raw' if image else 'blob'}/{tag}/{place})"
 
     return LINK.sub(whole, (HERE / "README.md").read_text(encoding="utf-8"))
 

@@ -53,8 +53,10 @@ that takes minutes, a network connection and 3 GB of disk, more where GPU librar
 Later starts take seconds and no network. Your notebooks and your progress are kept in a folder of
 your own, which the command doctor names; nothing else on your machine is changed.
 
-Further commands: check, chat, progress, review, train, reset, update, doctor, build.
+Further commands: check, progress, review, reset, update, doctor; chat, serve, ask, mcp, evaluate,
+train; class, for teachers; new, build, for authors.
   python3 start.py COMMAND --help     what a command does and what you can add to it
+On Windows, type py instead of python3.
 """
 
 # What in pip's output means what, in the order in which it is asked: without a network pip also

@@ -19,6 +19,7 @@ import psutil
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from course_lib.authoring.source import SETUP
 from course_lib.study.teaching.hub_files import write_hub_files
 
 PATIENCE = 600.0  # seconds until anything counts as lost
@@ -130,10 +131,13 @@ class Learner:
         raise RuntimeError(f"the server of {self.name} did not start:\n{self.hub.log()}")
 
     async def imports(self, stem: str) -> str:
-        """Return the first cell of code in the learner's own copy of a notebook."""
+        """Return the code with which the learner's own copy of a notebook begins, after the setup.
+
+        The setup does nothing where the course is installed.
+        """
         found = await self.hub.ask(f"/user/{self.name}/api/contents/{stem}.ipynb")
-        cells = found["content"]["cells"]
-        return next(cell["source"] for cell in cells if cell["cell_type"] == "code")
+        code = [cell for cell in found["content"]["cells"] if cell["cell_type"] == "code"]
+        return next(cell["source"] for cell in code if cell["id"] != SETUP)
 
     async def start_kernel(self) -> None:
         kernel = await self.hub.ask(

@@ -1,9 +1,12 @@
 """`course class ...`: a hub for a class, updates for everybody in it, and a report on it."""
 
+import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+BYTE_ORDER_MARK = "\ufeff"  # by which Excel knows that a file is UTF-8, and Özlem stays Özlem
 
 
 def report(folder: Path, html: str | None = None, csv: str | None = None) -> int:
@@ -21,7 +24,7 @@ def report(folder: Path, html: str | None = None, csv: str | None = None) -> int
 
         print(f"Written: {write_class_page(Path(html), found)}")
     if csv is not None:
-        write_whole_text(Path(csv), class_csv(found))
+        write_whole_text(Path(csv), BYTE_ORDER_MARK + class_csv(found))
         print(f"Written: {csv}")
     for note in found.notes:
         print(note, file=sys.stderr)
@@ -30,6 +33,8 @@ def report(folder: Path, html: str | None = None, csv: str | None = None) -> int
 
 def hub(folder: Path) -> int:
     """Write the configuration of a hub, and say how it is started."""
+    if os.name == "nt":
+        raise ValueError("JupyterHub runs on Linux and macOS. On Windows, use it in WSL.")
     from course_lib.study.teaching.hub import proxy_command
     from course_lib.study.teaching.hub_files import write_hub_files
 
@@ -52,22 +57,23 @@ def update(folder: Path) -> int:
     return int(failed > 0)
 
 
-def server() -> tuple[list[str], Path]:
-    """Make or update the learner's notebooks; return the command that serves them, and where.
+def server(for_jupyter: Sequence[str] = ()) -> int:
+    """Make or update the learner's notebooks, then go on as the server that the hub waits for.
 
     Where an update fails, on a full disk for instance, the notebooks that are there are served.
     """
+    from course_lib.lab_command import start_server
     from course_lib.study.files.workspace import ensure_workspace, workspace_path
     from course_lib.study.teaching.hub import server_command
 
     folder = workspace_path()
     try:
         print(ensure_workspace(folder), flush=True)
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
         if not folder.is_dir():
             raise
         print(f"Your notebooks stay as they are: {problem}", file=sys.stderr, flush=True)
-    return server_command(folder), folder
+    return start_server(server_command(folder), folder, for_jupyter)
 
 
 def _missing_hub() -> str | None:

@@ -21,8 +21,12 @@ OUTSIDE = {
     "cli",
     "chat_command",
     "ask_command",
+    "check_command",
     "class_command",
+    "cli_help",
     "cli_options",
+    "lab_command",
+    "record_command",
     "train_command",
     "atomic_write",
 }  # of neither part
@@ -105,6 +109,17 @@ def test_no_file_of_the_classroom_names_a_chapter():
         # "attention" and "mlp" are parts of every model too; a slug of two words is only a slug.
         assert not strings & {slug for slug in SLUGS if "_" in slug}, path
         assert not [each for each in strings if "course_lib.chapters." in each], path
+
+
+def test_widgets_are_imported_only_where_a_kernel_may_lack_them():
+    """Others ask `live`; the cards of a quiz are loaded once it has found them."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for folder in ("study", "chapters")
+        for path in (PACKAGE / folder).rglob("*.py")
+        if {name.partition(".")[0] for name in imported(path)} & {"ipywidgets", "anywidget"}
+    }
+    assert found == {"study/display/live.py", "study/ask/card.py", "study/ask/card_kinds.py"}
 
 
 def folder_in_study(names):

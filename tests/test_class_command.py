@@ -1,10 +1,12 @@
 """`course class` and the export that it gathers, as they are typed."""
 
 import json
+import os
+from types import SimpleNamespace
 
 import pytest
 
-from course_lib import cli
+from course_lib import class_command, cli, lab_command
 from course_lib.study.files import workspace
 from course_lib.study.record import progress
 from course_lib.study.teaching import hub
@@ -15,6 +17,7 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("COURSE_WORKSPACE", raising=False)
     monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
+    monkeypatch.setenv("PATH", os.defpath)  # a server that is started extends it
 
 
 @pytest.fixture
@@ -35,10 +38,23 @@ def test_a_learner_exports_what_they_choose(results, tmp_path, capsys):
     assert cli.main([*words, "--name", "Ada", "--only", "4"]) == 0
     printed = capsys.readouterr().out
     assert f"Written: {path}, under the name 'Ada'." in printed
-    assert "1 exercises" in printed
+    assert "1 exercise and 0 questions" in printed
     assert list(json.loads(path.read_text(encoding="utf-8"))["exercises"]) == ["softmax.stable"]
     assert cli.main([*words, "--name", "Ada", "--only", "sofmax"]) == 1
     assert "Did you mean 'softmax'?" in capsys.readouterr().err
+
+
+def test_an_export_and_a_report_may_be_written_together(results, tmp_path, capsys):
+    export, report = tmp_path / "mine.json", tmp_path / "mine.html"
+    words = ["progress", "--export", str(export), "--name", "Ada", "--report", str(report)]
+    assert cli.main(words) == 0
+    assert export.exists()
+    assert report.exists()
+    assert cli.main(["progress", "--only", "4"]) == 1
+    assert "add --export FILE.json" in capsys.readouterr().err
+    assert cli.main(["progress", "--export", str(tmp_path / "mine.txt"), "--name", "Ada"]) == 1
+    assert "ends in .json" in capsys.readouterr().err
+    assert {each.name for each in tmp_path.iterdir()} <= {"mine.json", "mine.html", "home"}
 
 
 def test_in_a_hub_the_name_is_that_of_the_login(results, tmp_path, monkeypatch):
@@ -64,7 +80,7 @@ def test_a_teacher_gathers_a_table_a_page_or_both(results, tmp_path, capsys):
     assert said.out == f"Written: {html}\nWritten: {csv}\n"
     assert "b.json is cut off" in said.err
     assert "Ada" in html.read_text(encoding="utf-8")
-    assert csv.read_text(encoding="utf-8").startswith("learner,notebook,ability")
+    assert csv.read_bytes().startswith(b"\xef\xbb\xbflearner,notebook,ability"), "for Excel"
 
 
 def test_a_folder_without_records_is_an_error(tmp_path, capsys):
@@ -85,6 +101,13 @@ def test_the_hub_is_explained_with_what_is_missing(tmp_path, capsys, monkeypatch
     assert "exists" in capsys.readouterr().err
 
 
+def test_on_windows_there_is_no_hub(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(class_command, "os", SimpleNamespace(name="nt"))
+    assert cli.main(["class", "hub", str(tmp_path / "class")]) == 1
+    assert "WSL" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_update_that_failed_for_somebody_is_told_by_the_status(monkeypatch, tmp_path, capsys):
     outcomes = {"ada": "up to date", "ben": OSError("disk full")}
     monkeypatch.setattr(hub, "update_class", lambda _: iter(outcomes.items()))
@@ -94,19 +117,23 @@ def test_an_update_that_failed_for_somebody_is_told_by_the_status(monkeypatch, t
     assert cli.main(["class", "update", str(tmp_path)]) == 0
 
 
-def test_a_server_starts_on_a_full_disk_with_the_notebooks_that_are_there(
-    monkeypatch, tmp_path, capsys
+@pytest.mark.parametrize(
+    "problem",
+    [OSError(28, "cannot be read"), ValueError("cannot be read")],
+)
+def test_a_server_starts_with_the_notebooks_that_are_there_where_an_update_fails(
+    monkeypatch, tmp_path, capsys, problem
 ):
-    def full(_):
-        raise OSError(28, "No space left on device")
+    def fail(_):
+        raise problem
 
     started = []
-    monkeypatch.setattr(workspace, "ensure_workspace", full)
-    monkeypatch.setattr(cli, "_become", lambda *given: started.append(given) or 0)
+    monkeypatch.setattr(workspace, "ensure_workspace", fail)
+    monkeypatch.setattr(lab_command, "become", lambda *given: started.append(given) or 0)
     assert cli.main(["class", "server"]) == 1
     assert started == []
     folder = workspace.workspace_path()
     folder.mkdir(parents=True)
     assert cli.main(["class", "server"]) == 0
-    assert "No space left on device" in capsys.readouterr().err
+    assert "cannot be read" in capsys.readouterr().err
     assert started[0][1] == folder

@@ -3,43 +3,22 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from course_lib import SYLLABUS, cli, device, find_notebook
+from course_lib import SYLLABUS, cli, find_notebook
 from course_lib.authoring import build as notebook
-from course_lib.authoring import device_replay, replay, suite
+from course_lib.authoring import suite
 from course_lib.study.ask import terminal
-from course_lib.study.check import bank_proof as proof
 from course_lib.study.files import doctor, workspace
-from course_lib.study.record import progress
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("COURSE_WORKSPACE", raising=False)
-
-
-@pytest.fixture
-def no_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """Lets a test say what is typed at the question; None is the end of the input."""
-
-    def answers(text: str | None) -> None:
-        def typed(question: str) -> str:
-            print(question)
-            if text is None:
-                raise EOFError
-            return text
-
-        monkeypatch.setattr("builtins.input", typed)
-
-    return answers
 
 
 def test_help_needs_nothing_but_the_standard_library() -> None:
@@ -79,6 +58,17 @@ def test_python_m_runs_the_same_commands() -> None:
     assert "Did you mean 'softmax'?" in done.stderr
 
 
+def test_a_letter_that_the_console_lacks_does_not_end_a_command(tmp_path: Path) -> None:
+    places = {"COURSE_HOME": str(tmp_path), "COURSE_WORKSPACE": str(tmp_path / "mein Kürs")}
+    done = subprocess.run(
+        [sys.executable, "-m", "course_lib", "update"],
+        capture_output=True,
+        env={**os.environ, **places, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"mein K?rs" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["doctor", "--port", "1"]])
 def test_an_unknown_command_is_answered_with_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -112,207 +102,6 @@ def test_an_unknown_exercise_error_names_the_nearest(
 
 
 @pytest.mark.parametrize(
-    ("words", "file", "passed_on"),
-    [
-        ([], "00_start_here.ipynb", []),
-        (["softmax"], "04_softmax.ipynb", []),
-        (["--no-browser", "--port", "8890"], "00_start_here.ipynb", ["--port", "8890"]),
-        (["04", "--no-browser"], "04_softmax.ipynb", ["--no-browser"]),
-    ],
-)
-def test_lab_opens_a_notebook_in_the_workspace(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    words: list[str],
-    file: str,
-    passed_on: list[str],
-) -> None:
-    made: list[Path] = []
-    started: list[tuple[list[str], Path]] = []
-    monkeypatch.setattr(workspace, "ensure_workspace", made.append)
-    monkeypatch.setattr(cli, "_become", lambda *given: started.append(given) or 3)
-    assert cli.main(["lab", *words]) == 3
-    ((command, folder),) = started
-    assert folder == tmp_path / "home" / "workspace"
-    assert made == [folder]
-    assert command[:4] == [sys.executable, "-m", "jupyterlab", file]
-    assert command[len(command) - len(passed_on) :] == passed_on
-    assert "--LabApp.news_url=None" in command
-
-
-@pytest.mark.parametrize("root", [True, False])
-def test_root_gets_what_jupyterlab_asks_root_for(
-    monkeypatch: pytest.MonkeyPatch, root: bool
-) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(workspace, "ensure_workspace", lambda folder: f"made {folder}")
-    monkeypatch.setattr(cli, "_become", lambda command, folder: started.append(command) or 0)
-    monkeypatch.setattr("os.geteuid", lambda: 0 if root else 1000, raising=False)
-    assert cli.main(["lab", "--port", "8890"]) == 0
-    assert ("--allow-root" in started[0]) is root
-    assert started[0][-2:] == ["--port", "8890"]
-
-
-def test_the_other_program_takes_over_in_its_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "mein Kürs"
-    folder.mkdir()
-    say = "import os, sys; print(os.getcwd(), os.getpid(), sys.argv[1:]); sys.exit(7)"
-    code = (
-        "import os, sys; from pathlib import Path; from course_lib import cli\n"
-        "print(os.getpid(), flush=True)\n"
-        f"sys.exit(cli._become([sys.executable, '-c', {say!r}, 'a b'], Path(sys.argv[1])))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 7
-    before, after = done.stdout.splitlines()
-    assert str(folder) in after
-    assert after.endswith("['a b']")
-    assert (f" {before} " in after) is (os.name != "nt")
-
-
-def with_outcomes(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, str]) -> None:
-    path = workspace.workspace_path() / "04_softmax.ipynb"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    monkeypatch.setattr(
-        replay, "exercise_outcomes", lambda asked: outcomes if asked == path else {}
-    )
-
-
-@pytest.mark.parametrize(
-    ("outcome", "status"),
-    [("passed", 0), ("not attempted", 0), ("not yet", 1), ("your code raised", 1)],
-)
-def test_check_tells_how_each_exercise_stands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: str, status: int
-) -> None:
-    with_outcomes(monkeypatch, {"softmax.stable": "passed", "softmax.log": outcome})
-    assert cli.main(["check", "04"]) == status
-    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:]]
-    assert lines == [["softmax.stable", "passed"], ["softmax.log", outcome]]
-
-
-def test_check_of_one_exercise_leaves_the_others_out(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_outcomes(monkeypatch, {"softmax.stable": "passed", "softmax.log": "not yet"})
-    assert cli.main(["check", "softmax.stable"]) == 0
-    assert "softmax.log" not in capsys.readouterr().out
-    assert cli.main(["check", "softmax.log"]) == 1
-    assert cli.main(["check", "softmax.online"]) == 1
-    assert "has no cell with 'softmax.online' any more" in capsys.readouterr().err
-
-
-def test_check_of_several_notebooks_runs_them_all(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_outcomes(monkeypatch, {"softmax.stable": "not yet", "softmax.log": "passed"})
-    assert cli.main(["check", "softmax.stable", "softmax.log"]) == 1
-    assert capsys.readouterr().out.count("running your copy") == 2
-
-
-def test_check_without_a_copy_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["check", "04"]) == 1
-    assert "You have no copy of 04_softmax yet; `course lab` makes it." in capsys.readouterr().err
-
-
-@pytest.fixture
-def replayed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """The notebooks that are replayed, with their devices; notebook 04 differs."""
-    asked: list[tuple[str, str]] = []
-
-    def replay_untouched(path: Path, name: str) -> str | None:
-        asked.append((path.stem, name))
-        return "expected 0.5, got 0.7" if path.stem == "04_softmax" else None
-
-    monkeypatch.setattr(device_replay, "replay_untouched", replay_untouched)
-    return asked
-
-
-def test_check_on_a_device_replays_the_stored_notebooks(
-    replayed: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["check", "--device", "cpu", "00", "rope"]) == 0
-    assert replayed == [("00_start_here", "cpu"), ("06_rope", "cpu")]
-    assert [line.split()[-2:] for line in capsys.readouterr().out.splitlines()] == [
-        ["as", "stored"],
-        ["as", "stored"],
-    ]
-    assert cli.main(["check", "--device", "cpu"]) == 1
-    assert len(replayed) == 2 + len(SYLLABUS)
-    printed = capsys.readouterr().out
-    assert printed.count("differs") == 1
-    assert "expected 0.5, got 0.7" in printed
-
-
-@pytest.mark.parametrize("name", ["cuda", "mps", "toaster"])
-def test_a_device_that_does_not_compute_here_is_refused_before_anything_runs(
-    monkeypatch: pytest.MonkeyPatch,
-    replayed: list[tuple[str, str]],
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-) -> None:
-    monkeypatch.setattr(device, "_computes", lambda where, dtype: where.type == "cpu")
-    assert cli.main(["check", "--device", name]) == 1
-    told = capsys.readouterr().err
-    assert f"--device must name a device that computes on this machine; got {name!r}" in told
-    assert replayed == []
-
-
-@pytest.mark.parametrize(("problems", "status"), [([], 0), (["softmax.log: mixed up"], 1)])
-def test_the_bank_fails_when_a_claim_does(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    problems: list[str],
-    status: int,
-) -> None:
-    monkeypatch.setattr(proof, "bank_report", lambda _: ("the table", problems))
-    assert cli.main(["check", "--bank"]) == status
-    printed = capsys.readouterr().out
-    assert printed.startswith("the table")
-    assert ("mixed up" if problems else "Every claim holds.") in printed
-
-
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> progress.Store:
-    """A store with one exercise passed and another tried."""
-    kept = progress.Store(tmp_path / "progress.sqlite")
-    kept.record_exercise("softmax.stable", "passed")
-    kept.record_exercise("softmax.log", "not yet")
-    monkeypatch.setattr(progress, "store", lambda: kept)
-    return kept
-
-
-def test_progress_counts_what_has_passed(
-    results: progress.Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["progress"]) == 0
-    printed = capsys.readouterr().out
-    (row,) = (line for line in printed.splitlines() if line.startswith("04_softmax"))
-    assert row.split()[1:3] == ["1", "of"]
-    assert int(row.split()[3]) >= 6
-    assert str(results.path) in printed
-
-
-def test_progress_says_what_to_repeat_and_writes_a_report(
-    results: progress.Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    assert cli.main(["progress"]) == 0
-    assert "Tried and not passed yet: softmax.log." in capsys.readouterr().out
-    path = tmp_path / "my record.html"
-    assert cli.main(["progress", "--report", str(path)]) == 0
-    assert capsys.readouterr().out == f"Written: {path}\n"
-    assert "softmax.stable" in path.read_text(encoding="utf-8")
-    assert cli.main(["progress", "--report", str(tmp_path / "no folder" / "x.html")]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
     ("words", "handed_on"),
     [
         ([], (None, 10, False)),
@@ -327,55 +116,6 @@ def test_review_hands_on(
     monkeypatch.setattr(terminal, "session", lambda *given: seen.append(given))
     assert cli.main(["review", *words]) == 0
     assert seen == [handed_on]
-
-
-@pytest.mark.parametrize("typed", ["n", "", "nonsense", None])
-def test_reset_does_nothing_without_a_yes(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    results: progress.Store,
-    no_answer: Callable[[str | None], None],
-    typed: str | None,
-) -> None:
-    no_answer(typed)
-    monkeypatch.setattr(workspace, "reset_notebook", pytest.fail)
-    assert cli.main(["reset", "04"]) == 1
-    assert cli.main(["reset", "--progress"]) == 1
-    assert len(results.exercises()) == 2
-    assert "Nothing was changed." in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("words", "typed"), [(["04"], "y"), (["4", "--yes"], None)])
-def test_reset_puts_one_notebook_back(
-    monkeypatch: pytest.MonkeyPatch,
-    results: progress.Store,
-    no_answer: Callable[[str | None], None],
-    words: list[str],
-    typed: str | None,
-) -> None:
-    no_answer(typed)
-    seen: list[str] = []
-    monkeypatch.setattr(workspace, "reset_notebook", seen.append)
-    assert cli.main(["reset", *words]) == 0
-    assert seen == ["04_softmax"]
-    assert len(results.exercises()) == 2
-
-
-def test_reset_without_a_name_puts_all_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr(workspace, "reset_notebook", seen.append)
-    assert cli.main(["reset", "--yes"]) == 0
-    assert seen == [each.stem for each in SYLLABUS]
-
-
-def test_progress_is_forgotten_for_one_notebook_or_all(
-    results: progress.Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["reset", "00", "--progress", "--yes"]) == 0
-    assert len(results.exercises()) == 2
-    assert cli.main(["reset", "--progress", "--yes"]) == 0
-    assert results.exercises() == {}
-    assert "Forgotten: 2 results." in capsys.readouterr().out
 
 
 def test_update_doctor_and_build_hand_on(

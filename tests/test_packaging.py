@@ -179,3 +179,14 @@ def test_the_source_archive_holds_what_the_wheel_is_built_from() -> None:
     listed = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").split()
     assert {"notebooks", "constraints.txt", "start.py", "tests", "docs"} <= set(listed)
     assert all((ROOT / name).exists() for name in listed[1 : listed.index("graft")])
+
+
+def test_every_workflow_uses_the_same_version_of_an_action() -> None:
+    used = {
+        each
+        for path in (ROOT / ".github/workflows").glob("*.yml")
+        for each in re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
+    }
+    names = [each.partition("@")[0] for each in used]
+    assert len(names) > 5
+    assert sorted(names) == sorted(set(names)), sorted(used)

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from course_lib import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,6 +69,16 @@ def test_without_a_command_it_says_what_it_does(arguments: list[str]) -> None:
     assert done.returncode == 0
     assert "python3 start.py lab" in done.stdout
     assert "python3 start.py test" in done.stdout
+
+
+def test_its_help_and_the_readme_name_every_command() -> None:
+    listed = launch().stdout.partition("Further commands:")[2].partition("python3")[0]
+    named = {*re.findall(r"\w+", listed), "lab", "test"}
+    assert set(cli.COMMANDS) <= named
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = readme.partition("lists the other commands")[2].partition("\n\n")[0]
+    learners = set(cli.COMMANDS) - {"lab", "test", "new", "build"}
+    assert set(re.findall(r"`(\w+)`", listed)) == learners
 
 
 def test_help_of_a_command_needs_no_environment() -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
 IMAGE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FENCED = re.findall(r"```(?:yaml)?\n(.*?)```", PAGE, re.DOTALL)
+FENCED = re.findall(r"```(?:yaml|python)?\n(.*?)```", PAGE, re.DOTALL)
 
 
 def instructions():
@@ -56,10 +56,12 @@ def test_every_command_of_the_page_is_understood():
 def test_the_page_names_only_what_exists():
     links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
     heads = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    assert links
     assert set(links) <= {head.lower().replace(" ", "-") for head in heads}
     assert "(docs/teaching.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
-    for extra in re.findall(r"\.\[(\w+)\]", PAGE + IMAGE):
-        assert extra in PROJECT["optional-dependencies"]
+    extras = set(re.findall(r"\.\[(\w+)\]", PAGE + IMAGE))
+    assert extras
+    assert extras <= set(PROJECT["optional-dependencies"])
 
 
 def test_the_page_tells_what_is_stored():

@@ -9,11 +9,12 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+OF_AN_OLDER_BUILD = ("course_lib/notebooks/04_gone.ipynb", "course_lib/gone.py")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Build the wheel as an installer does, from a copy without what lies around."""
+    """Build the wheel as an installer does, from a copy in which an older one has been built."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     tracked = subprocess.run(
@@ -24,6 +25,9 @@ def wheel(tmp_path_factory):
             continue
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
+    for name in OF_AN_OLDER_BUILD:
+        (source / "build/lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / "build/lib" / name).write_text("{}", encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", str(folder), str(source)]
     built = subprocess.run(pip, capture_output=True, text=True)
     if built.returncode and "onnection" in built.stderr:
@@ -53,6 +57,11 @@ def test_wheel_carries_notebooks_and_data_and_finds_them(wheel, tmp_path):
     data = {path.name for path in (ROOT / "course_lib").rglob("*.safetensors")}
     packed = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert data <= packed
+
+
+def test_what_an_older_build_left_is_not_in_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        assert set(OF_AN_OLDER_BUILD).isdisjoint(archive.namelist())
 
 
 def test_wheel_is_small_and_switches_the_save_hook_on(wheel):

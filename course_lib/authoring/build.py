@@ -98,7 +98,7 @@ def settle(notebook: NotebookNode) -> None:
 
 
 def _portable(line: str) -> str:
-    folders = (ROOT, sys.prefix, sys.base_prefix, Path.home())
+    folders = (ROOT, sys.prefix, sys.base_prefix, os.path.expanduser("~"))
     for folder, shown in zip(folders, ("", "python", "python", "~"), strict=True):
         line = line.replace(f"{folder}{os.sep}", f"{shown}{os.sep}" if shown else "")
     return line

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from course_lib.atomic_write import write_whole
 from course_lib.authoring.edition.frames import Stops, stops
 from course_lib.chapters.softmax.explorers import temperature
 from course_lib.study.display.explorer import Explorer
@@ -76,15 +77,9 @@ def write(path: Path = FILE) -> Path:
     frames = [drawn[at].quantize(palette=palette, dither=Image.Dither.NONE) for at in places]
     ends = {0, len(control.values) - 1, control.start}
     first, *others = frames
-    first.save(
-        path,
-        format="PNG",
-        save_all=True,
-        append_images=others,
-        duration=[REST if at in ends else STEP for at in places],
-        loop=0,
-        optimize=True,
-    )
+    durations = [REST if at in ends else STEP for at in places]
+    played = {"save_all": True, "append_images": others, "duration": durations, "loop": 0}
+    write_whole(path, lambda part: first.save(part, format="PNG", optimize=True, **played))
     return path
 
 

@@ -95,23 +95,7 @@ def execute(
         if device is not None:
             environment["COURSE_DEVICE"] = device
         os.makedirs(environment["JUPYTER_RUNTIME_DIR"])
-        manager = AsyncKernelManager(
-            kernel_name="python3",
-            kernel_spec_manager=ThisInterpreter(),
-            connection_file=os.path.join(environment["JUPYTER_RUNTIME_DIR"], "kernel.json"),
-        )
-        client = PlainClient(
-            notebook,
-            km=manager,
-            timeout=None if cell_timeout is None else round(cell_timeout * patience()),
-            interrupt_on_timeout=keep_going,
-            iopub_timeout=round(OUTPUT_TIMEOUT * patience()),
-            raise_on_iopub_timeout=True,
-            allow_errors=keep_going,
-            record_timing=False,
-            coalesce_streams=True,
-        )
-        client.owns_km = True  # so that the client ends the kernel
+        client = _client(notebook, environment, keep_going, cell_timeout)
         try:
             asyncio.run(
                 client.async_execute(cwd=folder, env=environment, stderr=subprocess.DEVNULL)
@@ -121,6 +105,32 @@ def execute(
         except CellTimeoutError as error:
             raise RuntimeError(f"a cell took too long: {_plain(str(error))}") from None
         name_home(notebook, environment["COURSE_HOME"])
+
+
+def _client(
+    notebook: NotebookNode,
+    environment: Mapping[str, str],
+    keep_going: bool,
+    cell_timeout: int | None,
+) -> PlainClient:
+    manager = AsyncKernelManager(
+        kernel_name="python3",
+        kernel_spec_manager=ThisInterpreter(),
+        connection_file=os.path.join(environment["JUPYTER_RUNTIME_DIR"], "kernel.json"),
+    )
+    client = PlainClient(
+        notebook,
+        km=manager,
+        timeout=None if cell_timeout is None else round(cell_timeout * patience()),
+        interrupt_on_timeout=keep_going,
+        iopub_timeout=round(OUTPUT_TIMEOUT * patience()),
+        raise_on_iopub_timeout=True,
+        allow_errors=keep_going,
+        record_timing=False,
+        coalesce_streams=True,
+    )
+    client.owns_km = True  # so that the client ends the kernel
+    return client
 
 
 def name_home(notebook: NotebookNode, folder: str) -> None:

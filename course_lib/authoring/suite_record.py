@@ -18,7 +18,7 @@ STORED = Path("tests", "seconds.tsv")
 APART = ("tests/study/check/test_every_exercise.py",)
 USUAL = 8.0
 """Seconds for a file of tests whose time is not stored yet."""
-_PARTS = ("benchmarks", "course_lib", "docs", "notebooks", "tests")
+_PARTS = (".ci", ".github", "benchmarks", "binder", "course_lib", "docs", "notebooks", "tests")
 _LEFT_OUT = ("__pycache__", ".ipynb_checkpoints", "screenshots")
 
 

@@ -31,9 +31,10 @@ from importlib.util import find_spec
 from IPython import get_ipython
 
 if find_spec("course_lib") is None or find_spec("ipywidgets") is None:
+    print("Installing the course, which takes a minute or two.")
     get_ipython().run_line_magic("pip", "install --quiet llm-insides==0.1.0")
     if find_spec("course_lib") is None:
-        raise ImportError("The course could not be installed; pip's lines above say why.")
+        raise ImportError("pip failed, as it says above. If it says nothing, restart the kernel.")
 if "google.colab" in sys.modules:
     from google.colab import output
 

@@ -20,6 +20,7 @@ WITHOUT_CONTROLS = (
     "explorers.softmax.temperature()",
     "explorers.parameter_counting.icicle()",
     "import torch; explorers.attention.lines(torch.ones(1, 1, 2, 2) / 2, ['a', 'b'])",
+    "explorers.multimodal.patches()",
     'quiz("softmax")',
 )
 
@@ -28,7 +29,7 @@ def test_without_ipywidgets_pictures_and_questions_are_still_there(machine):
     machine.lack("ipywidgets", "anywidget")
     _, *cells = machine.run_cells(*WITHOUT_CONTROLS)
     forms = [cell.outputs[-1].get("data", {}) for cell in cells]
-    wanted = [{"image/png", "text/plain"}] * 3 + [{"text/markdown", "text/plain"}]
+    wanted = [{"image/png", "text/plain"}] * 4 + [{"text/markdown", "text/plain"}]
     assert [set(form) for form in forms] == wanted, [machine.shown(cell) for cell in cells]
     told = [cell.source for cell in cells if "%pip install ipywidgets" in machine.shown(cell)]
     assert told == [cells[0].source], "it is said once"

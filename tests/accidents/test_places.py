@@ -8,7 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from course_lib.authoring.build import settle
 from course_lib.cli import main
 from course_lib.study.files.workspace import shown_places, workspace_path
 from course_lib.study.record.progress import FILE_NAME, Store, store
@@ -125,12 +127,12 @@ class TestWithoutAHomeFolder:
     def test_a_command_says_what_to_set_and_makes_nothing(self, homeless, capsys, command):
         assert main(command) == 1
         said = capsys.readouterr().err
-        assert "this user has no home folder. Set COURSE_HOME" in said
+        assert "there is no home folder for it. Set COURSE_HOME" in said
         assert list(homeless.iterdir()) == [], "and no folder that is called ~"
 
     def test_a_workspace_in_a_home_that_is_not_there_is_an_error_too(self, homeless, monkeypatch):
         monkeypatch.setenv("COURSE_WORKSPACE", "~/mine")
-        with pytest.raises(OSError, match="~/mine leads nowhere"):
+        with pytest.raises(OSError, match=r"~/mine leads nowhere.*Set COURSE_WORKSPACE"):
             workspace_path()
 
     def test_a_notebook_goes_on_in_memory_and_says_so(self, homeless, capsys):
@@ -142,6 +144,17 @@ class TestWithoutAHomeFolder:
         progress, notebooks = shown_places()
         assert "not kept" in progress
         assert str(homeless) in notebooks
+
+    def test_a_folder_for_the_notebooks_alone_is_the_one_that_is_shown(self, homeless, monkeypatch):
+        monkeypatch.setenv("COURSE_WORKSPACE", str(homeless / "mine"))
+        progress, notebooks = shown_places()
+        assert "not kept" in progress
+        assert notebooks == f"notebooks: {homeless / 'mine'}"
+
+    def test_a_traceback_is_stored_as_anywhere(self, homeless):
+        cell = new_code_cell(outputs=[new_output("error", traceback=[f"{ROOT}/x.py, line 1"])])
+        settle(new_notebook(cells=[cell]))
+        assert cell.outputs[0].traceback == ["x.py, line 1"]
 
     def test_with_a_folder_of_the_course_all_is_well(self, homeless, monkeypatch):
         monkeypatch.setenv("COURSE_HOME", str(homeless / "mine"))

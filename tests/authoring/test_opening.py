@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from types import ModuleType, SimpleNamespace
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
@@ -50,13 +51,14 @@ def test_where_the_course_is_installed_the_setup_does_nothing(monkeypatch, capsy
 
 
 @pytest.mark.parametrize("missing", [["course_lib"], ["ipywidgets"]])
-def test_what_is_missing_comes_with_this_release(monkeypatch, missing):
+def test_what_is_missing_comes_with_this_release(monkeypatch, capsys, missing):
     wanted = f"install --quiet llm-insides=={project()['version']}"
     assert Kernel(monkeypatch, missing).asked == [("pip", wanted)]
+    assert "takes a minute" in capsys.readouterr().out, "pip is quiet meanwhile"
 
 
-def test_without_a_network_the_setup_says_where_to_look(monkeypatch):
-    with pytest.raises(ImportError, match="could not be installed; pip's lines above"):
+def test_what_pip_could_not_install_or_put_where_the_kernel_looks_is_told(monkeypatch):
+    with pytest.raises(ImportError, match=r"If it says nothing, restart the kernel"):
         Kernel(monkeypatch, ["course_lib"], offline=True)
 
 
@@ -123,3 +125,6 @@ def test_the_readme_leads_to_this_release():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for host, address in addresses("00_start_here").items():
         assert f"({address})" in readme, f"the badge of {host} must lead to {address}"
+    owner, name = urlsplit(project()["repository"]).path.strip("/").split("/")
+    pages = f"https://{owner}.github.io/{name}/"  # where the workflow `pages` publishes
+    assert readme.count(f"({pages})") == 2, f"a badge and a link must lead to {pages}"

@@ -166,6 +166,16 @@ def test_stored_times_are_the_measured_ones_else_the_old_ones(tmp_path: Path) ->
     assert path.read_text(encoding="utf-8") == "kept\t2.0\nnew\t3.0\n"
 
 
+def test_what_has_passed_holds_only_while_no_tracked_file_changes() -> None:
+    root = suite_record.ROOT
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
+    )
+    tracked = {name for name in listed.stdout.split("\0") if name and (root / name).is_file()}
+    seen = {path.relative_to(root).as_posix() for path in suite_record._files(root)}
+    assert tracked - seen == {suite_record.STORED.as_posix()}
+
+
 def test_sound_notebooks_are_recorded_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

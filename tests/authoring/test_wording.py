@@ -11,7 +11,7 @@ READ = sorted(
     path
     for pattern in (
         *("course_lib/**/*.py", "course_lib/**/*.txt", "notebooks/source/*.py"),
-        *("benchmarks/*.py", "*.md", "start.py", "course_lib/pretrained/*.md"),
+        *("benchmarks/*.py", "*.md", "docs/*.md", "start.py", "course_lib/pretrained/*.md"),
     )
     for path in ROOT.glob(pattern)
     if path.name != "wording.py" and "corpora" not in path.parts

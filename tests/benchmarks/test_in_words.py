@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -38,9 +39,8 @@ def test_every_task_was_measured_and_the_slower_ones_are_told():
     told = {row.split(" | ")[0].strip("| "): row for row in rows}
     for name, _, (what, peer) in in_words.TASKS:
         (each,) = (g for c, g in report.found(results) if (c.what, c.peer) == (what, peer))
-        middle = sorted(gain.middle for gain in each)[len(each) // 2]
+        middle = median(gain.middle for gain in each)
         assert ("slower" in told[name]) == (middle < 1 / in_words.ALIKE), name
-    assert sum("slower" in row for row in rows) >= 3
 
 
 def test_the_readme_counts_what_the_report_holds():

@@ -1,11 +1,12 @@
 """The course in a real browser: one JupyterLab, one Chromium, and a page for each test."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from course_lib.authoring.browser import REMEDY, find_browser
+from course_lib.authoring.browser import REMEDY, find_browser, missing_is_failure
 from tests.browser.lab import TOKEN, Lab
 from tests.browser.sheet import LIMIT, SCREENSHOTS, SCRIPT, Opener, Sheet
 
@@ -25,7 +26,8 @@ def chromium() -> Iterator[Browser]:
     """The browser, for as long as there are tests in this folder."""
     path = find_browser()
     if path is None:
-        pytest.skip(f"no browser is here. {REMEDY}")
+        end = pytest.fail if missing_is_failure(os.environ) else pytest.skip
+        end(f"no browser is here. {REMEDY}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -31,6 +31,7 @@ from course_lib.authoring.edition.frames import rendered
 from course_lib.authoring.edition.slices import needed_cells
 from course_lib.authoring.replay import execute
 from course_lib.study.display.explorer import Explorer
+from course_lib.study.record.paths import chosen_folder
 
 PACKAGE = Path(__file__).resolve().parents[2]
 FORMAT = 1  # of what is stored
@@ -39,8 +40,9 @@ RECORD = "__import__('course_lib.authoring.edition.moving').authoring.edition.mo
 
 def cache_folder() -> Path:
     """Return the folder that keeps frames from one build to the next; COURSE_FRAMES names one."""
-    chosen = os.environ.get("COURSE_FRAMES", "").strip()
-    return Path(chosen) if chosen else Path(user_cache_dir("llm-insides", False)) / "frames"
+    return chosen_folder(
+        "COURSE_FRAMES", lambda: os.path.join(user_cache_dir("llm-insides", False), "frames")
+    )
 
 
 def is_explorer(cell: Mapping[str, Any]) -> bool:

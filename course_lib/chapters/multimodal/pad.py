@@ -10,12 +10,12 @@ Shapes:           3 channels, H x W pixels
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import torch
 import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.study.display.live import AnyWidget
 from course_lib.vision.world import COLOURS
 
 SCRIPT = Path(__file__).with_name("pad.js")
@@ -24,7 +24,7 @@ EMPTY = "."
 CSS = [f"rgb({', '.join(f'{255 * part:.0f}' for part in paint)})" for paint in COLOURS.values()]
 
 
-class Pad(anywidget.AnyWidget):
+class Pad(AnyWidget):
     """A control to paint on; its value is empty, or has a character for each square."""
 
     _esm = SCRIPT.read_text(encoding="utf-8")

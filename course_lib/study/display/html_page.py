@@ -23,6 +23,15 @@ small { opacity: 0.8; }
 """
 
 
+class Html(str):
+    """A cell of a table that is HTML already."""
+
+
+def plain(text: str) -> Html:
+    """Return a cell that shows a text as it is: a name may hold an asterisk or a backtick."""
+    return Html(escape(text))
+
+
 def page(title: str, parts: Iterable[str], style: str = "") -> str:
     """Return a page of these parts, which are HTML."""
     return (
@@ -36,7 +45,10 @@ def page(title: str, parts: Iterable[str], style: str = "") -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], row_heads: bool = False) -> str:
-    """Return a table of small markup, with a heading above each column, and before each row."""
+    """Return a table with a heading above each column and, if asked for, before each row.
+
+    Cells are small markup, unless they are `Html`.
+    """
     top = "".join(f'<th scope="col">{rich(word)}</th>' for word in head)
     body = "".join(f"<tr>{_cells(row, row_heads)}</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
@@ -46,7 +58,11 @@ def _cells(row: Sequence[str], row_heads: bool) -> str:
     heads, others = (row[:1], row[1:]) if row_heads else ((), row)
     return "".join(
         [
-            *(f'<th scope="row">{rich(cell)}</th>' for cell in heads),
-            *(f"<td>{rich(cell)}</td>" for cell in others),
+            *(f'<th scope="row">{_shown(cell)}</th>' for cell in heads),
+            *(f"<td>{_shown(cell)}</td>" for cell in others),
         ]
     )
+
+
+def _shown(cell: str) -> str:
+    return cell if isinstance(cell, Html) else rich(cell)

@@ -10,9 +10,17 @@ Checked against:  a kernel in which both packages are missing
 from functools import cache
 from typing import Any
 
+from traitlets import TraitType
+
 
 class Still:
     """A control or a view in a kernel without ipywidgets: it holds its values and shows nothing."""
+
+    def __init_subclass__(cls) -> None:
+        """Put the first values in place of traits, which only a live view can read."""
+        for name, trait in list(vars(cls).items()):
+            if isinstance(trait, TraitType):
+                setattr(cls, name, trait.default())
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)

@@ -23,27 +23,27 @@ from typing import Any
 from course_lib import SYLLABUS, find_notebook
 from course_lib.atomic_write import write_whole_text
 from course_lib.study.files.merging import Changes, inputs_of, merge_cells, without_outputs
-from course_lib.study.record.paths import course_home, full_path
+from course_lib.study.record.paths import chosen_folder, course_home
 
 _NAME = re.compile(r"(\d\d)_(\w+)\.ipynb")
 
 
 def workspace_path() -> Path:
     """Return the learner's folder: `COURSE_WORKSPACE`, or `workspace` in the course's home."""
-    chosen = os.environ.get("COURSE_WORKSPACE", "").strip()
-    return full_path(chosen) if chosen else course_home() / "workspace"
+    return chosen_folder("COURSE_WORKSPACE", lambda: str(course_home() / "workspace"))
 
 
 def shown_places() -> tuple[str, str]:
     """Return where progress and notebooks are kept, as lines to print; `~` is the user's folder."""
     try:
-        home = course_home()
+        progress = _with_tilde(course_home())
     except OSError as problem:
-        return f"progress:  not kept ({problem})", f"notebooks: {Path.cwd()}"
-    return (
-        f"progress:  {_with_tilde(home)}",
-        f"notebooks: {_with_tilde(workspace_path())}",
-    )
+        progress = f"not kept ({problem})"
+    try:
+        notebooks = workspace_path()
+    except OSError:
+        notebooks = Path.cwd()
+    return f"progress:  {progress}", f"notebooks: {_with_tilde(notebooks)}"
 
 
 def shipped_notebooks() -> Path:
@@ -160,11 +160,15 @@ def _read(path: Path) -> dict[str, Any]:
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
         raise ValueError(f"a notebook file holds a list of cells; {path.name} holds none.")
+    minor = notebook.get("nbformat_minor", 0)
+    if not isinstance(minor, int):
+        raise ValueError(f"a notebook's nbformat_minor is a number; {path.name} has {minor!r}.")
     return notebook
 
 
 def _is_cell(cell: Any) -> bool:
-    if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
+    metadata = cell.get("metadata", {}) if isinstance(cell, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("tags", []), list):
         return False
     source = cell.get("source")
     lines = source if isinstance(source, list) else [source]

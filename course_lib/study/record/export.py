@@ -3,11 +3,13 @@
     course progress --export ada.json --name "Ada Lovelace" --only 04 05
 
 It holds, of the notebooks that were chosen, the counts and dates that evidence is made of: how
-often each exercise was tried, when it passed first, which known mistakes were found on the way, how
-many hints were shown, how the last answer to each question was. It holds no code, no answer, no
-time of day, and nothing about the machine. Whoever opens the file in an editor sees all of it.
+often each exercise was run, on which day it first passed, which known mistakes were found on the
+way, how many hints were shown, how often each question was answered, whether the last answer was
+right, and how many criteria of a free answer the learner found met. Of itself it says when it was
+written and by which version of the course. It holds no code, no answer, no other time of day, and
+nothing about the machine. Whoever opens the file in an editor sees all of it.
 
-A file that comes back is read with suspicion, since it may be cut off, edited, or something else.
+`export_reading` reads it back, and takes nothing in it for granted.
 """
 
 import json
@@ -26,6 +28,7 @@ from course_lib.study.record.evidence import Results
 from course_lib.study.record.progress import ExerciseRecord
 
 FORMAT, VERSION = "llm-insides record", 1
+ENDING = ".json"
 LONGEST_NAME = 80
 
 
@@ -66,6 +69,11 @@ def exported(
 
 def write_export(path: Path, export: Export) -> Path:
     """Write the record as a file, whole or not at all, and return where it is."""
+    if path.suffix.lower() != ENDING:
+        raise ValueError(
+            f"an exported record is a file whose name ends in {ENDING}, by which it is found again;"
+            f" got {path.name!r}. Write for example `--export {path.stem or 'mine'}{ENDING}`."
+        )
     write_whole_text(path, as_json(export))
     return path
 
@@ -79,28 +87,30 @@ def as_json(export: Export) -> str:
         "written": export.written.isoformat(),
         "course": export.course,
         "notebooks": list(export.notebooks),
-        "exercises": {
-            key: {
-                "runs": run.attempts,
-                "runs until passed": run.tries,
-                "passed": run.first_passed and _day(run.first_passed),
-                "mistakes": dict(run.mistakes),
-                "hints": run.hints,
-            }
-            for key, run in export.runs.items()
-        },
-        "questions": {
-            key: {
-                "answers": answer.attempts,
-                "right": answer.correct,
-                "last was right": answer.last_correct,
-                "last": _day(answer.last_at),
-                "criteria met": answer.assessed and list(answer.assessed),
-            }
-            for key, answer in export.answers.items()
-        },
+        "exercises": {key: _run(run) for key, run in export.runs.items()},
+        "questions": {key: _answer(answer) for key, answer in export.answers.items()},
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _run(run: ExerciseRecord) -> dict[str, Any]:
+    return {
+        "runs": run.attempts,
+        "runs until passed": run.tries,
+        "passed": run.first_passed and _day(run.first_passed),
+        "mistakes": dict(run.mistakes),
+        "hints": run.hints,
+    }
+
+
+def _answer(answer: QuestionResult) -> dict[str, Any]:
+    return {
+        "answers": answer.attempts,
+        "right": answer.correct,
+        "last was right": answer.last_correct,
+        "last": _day(answer.last_at),
+        "criteria met": answer.assessed and list(answer.assessed),
+    }
 
 
 def slug_of(record_id: str) -> str:

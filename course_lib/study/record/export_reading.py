@@ -100,9 +100,13 @@ def _answer(entry: dict[str, Any], where: str) -> QuestionResult:
     last = entry.get("last was right")
     if not isinstance(last, bool):
         raise ValueError(f"has no last answer to {where}: {shortened(last)}. {AGAIN}")
+    given, right = _count(entry, "answers", where), _count(entry, "right", where)
+    fewest, most = (1, given) if last else (0, given - 1)
+    if not fewest <= right <= most:
+        raise ValueError(f"counts {right} of {given} answers to {where}, which cannot be. {AGAIN}")
     return QuestionResult(
-        attempts=_count(entry, "answers", where),
-        correct=_count(entry, "right", where),
+        attempts=given,
+        correct=right,
         last_correct=last,
         last_at=_day(entry, "last", where),
         assessed=None if entry.get("criteria met") is None else _pair(entry, where),
@@ -126,16 +130,21 @@ def _passed_when(run: ExerciseRecord) -> datetime:
 
 
 def _word(value: Any, what: str) -> str:
-    if not isinstance(value, str) or not value or len(value) > LONGEST_WORD:
+    if not _is_plain(value) or not value:
         raise ValueError(f"names {what} that cannot be read: {shortened(value)}. {AGAIN}")
-    return value
+    return str(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value is a short text without marks that a terminal or a page would obey."""
+    return isinstance(value, str) and len(value) <= LONGEST_WORD and value.isprintable()
 
 
 def _text(entry: dict[str, Any], key: str, where: str) -> str:
     value = entry.get(key)
-    if not isinstance(value, str) or len(value) > LONGEST_WORD:
+    if not _is_plain(value):
         raise ValueError(f"has no text under {key!r} of {where}: {shortened(value)}. {AGAIN}")
-    return value
+    return str(value)
 
 
 def _list(entry: dict[str, Any], key: str, where: str) -> list[Any]:
@@ -157,6 +166,8 @@ def _pair(entry: dict[str, Any], where: str) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"has no two counts of criteria for {where}: {shortened(value)}. {AGAIN}")
     met, criteria = (_count({"criteria met": each}, "criteria met", where) for each in value)
+    if met > criteria:
+        raise ValueError(f"counts {met} of {criteria} criteria for {where}. {AGAIN}")
     return met, criteria
 
 

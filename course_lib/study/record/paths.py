@@ -6,30 +6,36 @@ environment variable `COURSE_HOME` names another folder.
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_data_dir
 
 NO_HOME = (
-    "{} leads nowhere, because this user has no home folder. Set COURSE_HOME to the full path of a "
-    "folder that you may write, or HOME to your home folder."
+    "{} leads nowhere, because there is no home folder for it. Set {} to the full path of a folder "
+    "that you may write, or HOME to your home folder."
 )
 
 
 def course_home() -> Path:
     """Return the folder for progress and settings; it need not exist and is not made here."""
-    chosen = os.environ.get("COURSE_HOME", "").strip()
+    return chosen_folder("COURSE_HOME", lambda: user_data_dir("llm-insides", False))
+
+
+def chosen_folder(variable: str, standard: Callable[[], str]) -> Path:
+    """Return the folder that an environment variable names, or else the standard one."""
+    chosen = os.environ.get(variable, "").strip()
     try:
-        return full_path(chosen or user_data_dir("llm-insides", False))
+        return expanded(chosen or standard(), variable)
     except RuntimeError as problem:  # newer releases of platformdirs say it themselves
-        raise OSError(NO_HOME.format("the folder for your work")) from problem
+        raise OSError(NO_HOME.format("the standard folder", variable)) from problem
 
 
-def full_path(name: str) -> Path:
-    """Return the folder of this name, with the user's home folder in place of `~`."""
+def expanded(name: str, variable: str) -> Path:
+    """Return the folder that a variable names, with the user's home folder in place of `~`."""
     folder = os.path.expanduser(name)
     if folder.startswith("~"):  # taken as it is, it would be a folder of that name
-        raise OSError(NO_HOME.format(name))
+        raise OSError(NO_HOME.format(name, variable))
     return Path(folder)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from course_lib import Notebook
 from course_lib.atomic_write import write_whole_text
-from course_lib.study.display.html_page import page, table
+from course_lib.study.display.html_page import page, plain, table
 from course_lib.study.teaching.findings import (
     AbilityFinding,
     ExerciseFinding,
@@ -76,7 +76,7 @@ def class_page(found: ClassRecord) -> str:
         f"<p>A hands-on course on the insides of large language models. {_counted(found)}</p>",
         _notes(found.notes),
         "<h2>Each learner</h2>",
-        _wide("Each learner", table(HEAD, map(learner_row, found.learners), row_heads=True)),
+        _wide("Each learner", table(HEAD, map(_learner, found.learners), row_heads=True)),
         "<h2>Abilities shown in each notebook</h2>",
         "<p>How many of a notebook's abilities a learner has shown in full; – where the notebook "
         "was not exported.</p>",
@@ -98,6 +98,10 @@ def _counted(found: ClassRecord) -> str:
     first, last = (f"{at:%Y-%m-%d}" for at in found.span)
     when = f"on {first}" if first == last else f"between {first} and {last}"
     return f"<b>{count} learner{'' if count == 1 else 's'}</b>; records written {when}."
+
+
+def _learner(learner: Learner) -> list[str]:
+    return [plain(cell) for cell in learner_row(learner)]
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -146,7 +150,7 @@ def _by_notebook(abilities: Sequence[AbilityFinding]) -> list[str]:
 def _ability_row(found: AbilityFinding) -> tuple[str, ...]:
     who = ", ".join(f"{name} ({at:%Y-%m-%d})" for name, at in found.shown)
     counted = f"{len(found.shown)} of {len(found.evidence)}"
-    return found.text, counted, who or "–", ", ".join(found.begun) or "–"
+    return found.text, counted, plain(who or "–"), plain(", ".join(found.begun) or "–")
 
 
 def _exercises(found: Sequence[ExerciseFinding]) -> str:

@@ -1,7 +1,8 @@
 """Gather the records that learners exported into one folder: one learner each, nothing twice.
 
-Only files that `course progress --export` wrote are read. Everything else in the folder stays
-closed, a learner's `progress.sqlite` too, and each file that was left out is named with the reason.
+Only files that end in `.json`, as those of `course progress --export` do, are opened. Everything
+else in the folder stays closed, a learner's `progress.sqlite` too. Each file that could have been a
+record and is none is named with the reason; the others are counted.
 
 Records carry a name and no number of a person, so names have to do. Two records with the same name
 belong to one learner when the later one could follow from the earlier: what had passed still has,
@@ -9,6 +10,8 @@ on the same day and after as many runs, and no count has fallen. Then the newest
 notebook. Otherwise they are two people with one name, and are told apart by their files.
 """
 
+import os
+import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +20,8 @@ from pathlib import Path
 
 from course_lib.study.chapter_parts import all_exercises, all_questions
 from course_lib.study.record.evidence import Chapter, chapters
-from course_lib.study.record.export import Export, shortened, slug_of
-from course_lib.study.record.export_reading import read_export
+from course_lib.study.record.export import ENDING, Export, shortened, slug_of
+from course_lib.study.record.export_reading import AGAIN, read_export
 
 LARGEST = 5_000_000  # bytes; a record of everything is a tenth of that
 WHOLE_RECORD = "progress.sqlite"
@@ -63,7 +66,7 @@ def gather(folder: Path) -> ClassRecord:
     people, remarks = _people(found)
     learners = [
         Learner(name, record, _exported_chapters(record))
-        for name, record in sorted(people.items(), key=lambda item: _sortable(item[0]))
+        for name, record in sorted(people, key=lambda person: _sortable(person[0]))
     ]
     return ClassRecord(tuple(learners), (*notes, *remarks, *_unknown(learners)))
 
@@ -71,12 +74,13 @@ def gather(folder: Path) -> ClassRecord:
 def _read_all(folder: Path) -> tuple[list[tuple[str, Export]], list[str]]:
     """Return the records with their files' names, oldest first, and notes on what is no record."""
     found: list[tuple[str, Export]] = []
-    notes, others = [], 0
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+    files, notes = _files_in(folder)
+    others = 0
+    for path in files:
+        name = _shown(path, folder)
         if path.name == WHOLE_RECORD:
             notes.append(f"{name} is a learner's whole record and stays closed; ask for an export.")
-        elif path.suffix.lower() != ".json":
+        elif path.suffix.lower() != ENDING:
             others += 1
         else:
             try:
@@ -89,19 +93,46 @@ def _read_all(folder: Path) -> tuple[list[tuple[str, Export]], list[str]]:
     return found, notes
 
 
+def _files_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return all files in a folder and the folders inside it, and notes on what cannot be read."""
+    notes: list[str] = []
+
+    def note(problem: OSError) -> None:
+        notes.append(f"{_shown(Path(problem.filename), folder)} cannot be read: {problem.strerror}")
+
+    walked = os.walk(folder, onerror=note)
+    return sorted(Path(place, name) for place, _, names in walked for name in names), notes
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """Return a file's name for people: an archive made elsewhere may leave bytes that are no text.
+
+    Systems write letters with marks as one character or two; here it is always one.
+    """
+    text = os.fsencode(path.relative_to(folder)).decode("utf-8", "replace").replace(os.sep, "/")
+    text = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    return unicodedata.normalize("NFC", text)
+
+
 def _text_of(path: Path) -> str:
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise ValueError(f"has {size:,} bytes, far more than a record, and is left alone.")
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("is no ordinary file, and is left alone.")
+        if about.st_size > LARGEST:
+            raise ValueError(
+                f"has {about.st_size:,} bytes, far more than a record, and is left alone."
+            )
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
-        raise ValueError(f"is no text in UTF-8 ({problem.reason}). Ask for a new export.") from None
+        raise ValueError(f"is no text in UTF-8 ({problem.reason}). {AGAIN}") from None
     except OSError as problem:
         raise OSError(f"cannot be read ({problem.strerror}).") from problem
 
 
-def _people(found: Sequence[tuple[str, Export]]) -> tuple[dict[str, Export], list[str]]:
+def _people(
+    found: Sequence[tuple[str, Export]],
+) -> tuple[list[tuple[str, Export]], list[str]]:
     """Return one record for each person, by the name to show, and notes on names that recur."""
     by_name: dict[str, list[tuple[list[str], Export]]] = {}
     for file, record in found:
@@ -112,11 +143,11 @@ def _people(found: Sequence[tuple[str, Export]]) -> tuple[dict[str, Export], lis
                 break
         else:
             same.append(([file], record))
-    people, notes = {}, []
+    people, notes = [], []
     for persons in by_name.values():
         for files, record in persons:
             name = record.name if len(persons) == 1 else f"{record.name} ({files[-1]})"
-            people[name] = record
+            people.append((name, record))
             if len(files) > 1:
                 which = ", ".join(files)
                 notes.append(f"{name}: one learner in {which}; the newest of each notebook counts.")

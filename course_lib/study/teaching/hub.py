@@ -28,7 +28,10 @@ NOTEBOOKS = "notebooks"
 RECORD = "record"
 PROXY = "configurable-http-proxy"
 START_SECONDS = 300  # thirty servers that start together share the processors
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+ONE_THREAD = {  # for each kernel: a class keeps all processors busy without more
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "TOKENIZERS_PARALLELISM": "false",
+}
 FREEING = (  # a kernel that nobody looks at holds a quarter of a gigabyte
     "--MappingKernelManager.cull_idle_timeout=3600",
     "--MappingKernelManager.cull_interval=300",
@@ -48,6 +51,7 @@ def configure(c: Any, folder: Path) -> None:
     c.ConfigurableHTTPProxy.pid_file = str(folder / "jupyterhub-proxy.pid")
     c.JupyterHub.spawner_class = "simple"
     c.Spawner.cmd = [sys.executable, "-m", "course_lib", "class", "server"]
+    c.Spawner.environment = dict(ONE_THREAD)
     c.Spawner.pre_spawn_hook = prepared_in(folder)
     c.Spawner.default_url = f"/lab/tree/{SYLLABUS[0].stem}.ipynb"
     c.Spawner.start_timeout = c.Spawner.http_timeout = START_SECONDS
@@ -106,16 +110,8 @@ def make_learner_folder(home: Path) -> None:
 
 
 def learner_environment(home: Path) -> dict[str, str]:
-    """Return the variables by which the course finds what is a learner's own.
-
-    Each kernel computes on one thread: a class keeps all cores busy without more.
-    """
-    return {
-        **ONE_THREAD,
-        "COURSE_HOME": str(home / RECORD),
-        "COURSE_WORKSPACE": str(home / NOTEBOOKS),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
+    """Return the variables by which the course finds what is a learner's own."""
+    return {"COURSE_HOME": str(home / RECORD), "COURSE_WORKSPACE": str(home / NOTEBOOKS)}
 
 
 def update_class(folder: Path) -> Iterator[tuple[str, UpdateReport | OSError | ValueError]]:
@@ -128,16 +124,21 @@ def update_class(folder: Path) -> Iterator[tuple[str, UpdateReport | OSError | V
         )
     for home in sorted(path for path in learners.iterdir() if path.is_dir()):
         try:
+            _require_own(home)
             yield home.name, ensure_workspace(home / NOTEBOOKS)
         except (OSError, ValueError) as problem:
             yield home.name, problem
 
 
-def server_command(folder: Path) -> list[str]:
-    """Return the command that serves a learner's folder of notebooks to the hub.
+def _require_own(home: Path) -> None:
+    """Raise if a folder is another user's: what root writes there, its learner cannot change."""
+    if os.name != "nt" and home.stat().st_uid != os.geteuid():
+        raise OSError(
+            f"{home} belongs to another user of this machine. Run this command as that user."
+        )
 
-    A server that runs as root has to be told that this is meant.
-    """
+
+def server_command(folder: Path) -> list[str]:
+    """Return the command that serves a learner's folder of notebooks to the hub."""
     root = f"--ServerApp.root_dir={folder}"
-    meant = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return [sys.executable, "-m", "jupyterhub.singleuser", root, *FREEING, *meant]
+    return [sys.executable, "-m", "jupyterhub.singleuser", root, *FREEING]

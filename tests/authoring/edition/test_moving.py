@@ -84,6 +84,13 @@ def test_a_disk_that_is_full_keeps_no_frames_and_the_pages_get_them(
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows guesses where another user's folder is")
+def test_a_store_in_a_home_that_is_not_there_is_an_error_and_no_folder_called_tilde(monkeypatch):
+    monkeypatch.setenv("COURSE_FRAMES", "~nobody-of-this-name/frames")
+    with pytest.raises(OSError, match=r"~nobody-of-this-name/frames leads.*Set COURSE_FRAMES"):
+        moving.cache_folder()
+
+
 def test_an_explorer_is_a_last_call_that_shows_a_picture():
     outputs = [{"data": {"image/png": "AAAA"}}]
     for source, found in {

@@ -168,7 +168,14 @@ def test_two_backups_in_one_second_do_not_overwrite_each_other(course):
     assert len(made) == 3
 
 
-@pytest.mark.parametrize("text", ["{ broken", "[]", '{"cells": 3}', '{"cells": [{"id": "a"}]}', ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{ broken", "[]", '{"cells": 3}', '{"cells": [{"id": "a"}]}', ""),
+        '{"cells": [], "nbformat_minor": "5"}',
+        '{"cells": [{"cell_type": "code", "source": "", "metadata": {"tags": null}}]}',
+    ],
+)
 def test_a_file_that_is_no_notebook_is_left_alone(course, text):
     (course.mine / NAME).write_text(text, encoding="utf-8")
     report = course.update()

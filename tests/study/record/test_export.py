@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from course_lib.study.chapter_parts import all_exercises
 from course_lib.study.record.evidence import chapters
-from course_lib.study.record.export import as_json, exported, usable_name, write_export
+from course_lib.study.record.export import Export, as_json, exported, usable_name, write_export
 from course_lib.study.record.export_reading import read_export
-from course_lib.study.record.progress import Store
+from course_lib.study.record.progress import ExerciseRecord, Store
 
 AT = datetime(2031, 5, 4, 13, 30, 9, 250, tzinfo=UTC)
 
@@ -69,6 +70,20 @@ def test_the_file_is_utf8_and_replaces_an_older_one(results, tmp_path):
     assert read_export(path.read_text(encoding="utf-8")).name == "Özlem Çelik"
 
 
+def test_a_file_that_a_report_would_not_find_is_not_written(results, tmp_path):
+    for name in ("ada", "ada.txt"):
+        with pytest.raises(ValueError, match=rf"{name}'\. Write .*--export ada\.json"):
+            write_export(tmp_path / name, exported(results, "Ada", at=AT))
+    assert list(tmp_path.glob("ada*")) == []
+
+
+def test_every_mistake_that_an_exercise_names_can_be_read_back():
+    names = {mistake.name for exercise in all_exercises() for mistake in exercise.misconceptions}
+    run = ExerciseRecord(1, tries=1, mistakes=dict.fromkeys(sorted(names), 1))
+    export = Export("Ada", AT, "1", ("softmax",), {"softmax.stable": run}, {})
+    assert read_export(as_json(export)).runs["softmax.stable"].mistakes.keys() == names
+
+
 @pytest.mark.parametrize("name", ["", "  \n", "x" * 81, "\u200b", None])
 def test_a_record_needs_a_name(name):
     with pytest.raises(ValueError, match="--name"):
@@ -83,6 +98,10 @@ def changed(results, change):
 
 def run_of(content):
     return content["exercises"]["softmax.stable"]
+
+
+def answer_of(content):
+    return content["questions"]["softmax.shift"]
 
 
 @pytest.mark.parametrize(
@@ -108,9 +127,16 @@ def run_of(content):
         (lambda c: run_of(c).update({"runs until passed": 0}), "0 of 5 runs"),
         (lambda c: run_of(c).update(mistakes={"a" * 999: 1}), "a mistake that cannot be read"),
         (lambda c: run_of(c).update(mistakes=None), "mistakes for softmax.stable"),
-        (lambda c: c["questions"]["softmax.shift"].update(last=None), "date under 'last'"),
-        (lambda c: c["questions"]["softmax.shift"].update({"criteria met": [1]}), "two counts"),
-        (lambda c: c["questions"]["softmax.shift"].pop("last was right"), "last answer"),
+        (lambda c: run_of(c).update(mistakes={"\ud800": 1}), r"a mistake.*'\\ud800'"),
+        (lambda c: c.update(course="\x1b[2J"), r"no text under 'course'.*x1b"),
+        (lambda c: c["exercises"].update({"a\nb": {}}), "an id that cannot be read"),
+        (lambda c: answer_of(c).update(right=3), "3 of 2 answers to softmax.shift"),
+        (lambda c: answer_of(c).update(right=0), "0 of 2 answers"),
+        (lambda c: answer_of(c).update({"last was right": False, "right": 2}), "2 of 2 answers"),
+        (lambda c: answer_of(c).update({"criteria met": [5, 4]}), "5 of 4 criteria"),
+        (lambda c: answer_of(c).update(last=None), "date under 'last'"),
+        (lambda c: answer_of(c).update({"criteria met": [1]}), "two counts"),
+        (lambda c: answer_of(c).pop("last was right"), "last answer"),
     ],
 )
 def test_what_is_wrong_with_a_record_is_named(results, change, said):

@@ -137,6 +137,15 @@ def test_the_page_asks_for_nothing_and_shows_names_as_they_are():
     assert ("html", {"lang": "en"}) in page.tags
 
 
+def test_a_name_is_no_markup():
+    odd = "*Ada* `b` <i>"
+    found = ClassRecord((learner(odd, some_class().learners[0].record.runs),), ())
+    html = class_page(found)
+    shown = "*Ada* `b` &lt;i&gt;"
+    assert html.count(shown) >= 3, "as a learner, in the matrix, and with an ability"
+    assert "<em>Ada</em>" not in html
+
+
 def test_every_table_has_headings_and_a_name_and_can_be_reached_by_keyboard():
     page = Page(class_page(some_class()))
     tables = [tag for tag, _ in page.tags].count("table")
@@ -181,11 +190,17 @@ def test_of_many_mistakes_the_most_frequent_are_named():
     assert "<td>g (2), a (1), b (1), c (1), d (1), 2 more</td>" in html
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "class.html"
     assert write_class_page(path, some_class()) == path
     before = path.read_text(encoding="utf-8")
     assert before.startswith("<!doctype html>")
-    with pytest.raises(OSError, match="No such file"):
-        write_class_page(tmp_path / "none" / "class.html", some_class())
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_class_page(path, ClassRecord((learner("a"),), ()))
+    assert path.read_text(encoding="utf-8") == before
     assert [each.name for each in tmp_path.iterdir()] == ["class.html"]

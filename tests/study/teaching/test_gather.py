@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -133,6 +134,51 @@ def test_a_file_that_cannot_be_read_is_named(handed):
     handed.hand("closed.json", "Ada")
     (handed.folder / "closed.json").chmod(0)
     assert "closed.json cannot be read" in gather(handed.folder).notes[0]
+
+
+def test_a_folder_that_the_system_does_not_open_is_named(handed, monkeypatch):
+    handed.work("Ada", "softmax.stable")
+    handed.hand("ada.json", "Ada")
+    handed.hand("closed/ben.json", "Ada", "Ben")
+    real = os.scandir
+
+    def scandir(place):
+        if os.path.basename(place) == "closed":
+            raise PermissionError(13, "Permission denied", os.fspath(place))
+        return real(place)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    found = gather(handed.folder)
+    assert (names(found), found.notes) == (["Ada"], ("closed cannot be read: Permission denied",))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_a_name_that_an_archive_spoilt_does_not_end_the_report(handed):
+    handed.work("Ada", "softmax.stable")
+    handed.hand("ada.json", "Ada")
+    spoilt = os.fsencode(handed.folder) + b"/M\xfcller\x1b[2J.json"
+    with open(spoilt, "wb") as file:
+        file.write(b"{")
+    (note,) = gather(handed.folder).notes
+    assert note.startswith("M\ufffdller\ufffd[2J.json is cut off")
+    note.encode()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_what_is_no_ordinary_file_is_not_opened(handed):
+    handed.work("Ada", "softmax.stable")
+    handed.hand("ada.json", "Ada")
+    os.mkfifo(handed.folder / "pipe.json")  # to read it would wait for ever
+    (note,) = gather(handed.folder).notes
+    assert note == "pipe.json is no ordinary file, and is left alone."
+
+
+def test_a_name_that_looks_like_another_learner_hides_nobody(handed):
+    for who, name in (("a", "Anna"), ("b", "Anna"), ("c", "Anna (b.json)")):
+        handed.work(who, f"softmax.{'stable' if who == 'a' else 'log'}")
+        handed.hand(f"{who}.json", who, name, day=ord(who) - 96)
+    found = gather(handed.folder)
+    assert names(found) == ["Anna (a.json)", "Anna (b.json)", "Anna (b.json)"]
 
 
 def test_without_a_record_it_says_how_one_is_made(handed):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from traitlets.config import Config
 
-from course_lib import cli
+from course_lib import cli, lab_command
 from course_lib.study.files.workspace import ensure_workspace
 from course_lib.study.teaching import hub
 from course_lib.study.teaching.hub_files import CONFIG, write_hub_files
@@ -33,6 +33,7 @@ def test_what_is_kept_lies_in_the_folder_of_the_class(tmp_path):
     assert Path(c.JupyterHub.cookie_secret_file).parent == tmp_path
     assert c.JupyterHub.spawner_class == "simple"
     assert c.Spawner.default_url.endswith("00_start_here.ipynb")
+    assert c.Spawner.environment["OMP_NUM_THREADS"] == "1", "whichever spawner is put in its place"
 
 
 def test_the_hub_starts_a_command_that_the_course_has(tmp_path, monkeypatch):
@@ -40,7 +41,8 @@ def test_the_hub_starts_a_command_that_the_course_has(tmp_path, monkeypatch):
     assert (python, dash, module) == (sys.executable, "-m", "course_lib")
     started = []
     monkeypatch.setenv("COURSE_WORKSPACE", str(tmp_path / "mine"))
-    monkeypatch.setattr(cli, "_become", lambda *given: started.append(given) or 0)
+    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.setattr(lab_command, "become", lambda *given: started.append(given) or 0)
     (tmp_path / "mine").mkdir()
     monkeypatch.setattr("course_lib.study.files.workspace.ensure_workspace", lambda folder: "made")
     assert cli.main([*words, "--debug"]) == 0
@@ -48,7 +50,7 @@ def test_the_hub_starts_a_command_that_the_course_has(tmp_path, monkeypatch):
     assert folder == tmp_path / "mine"
     assert command[:3] == [sys.executable, "-m", "jupyterhub.singleuser"]
     assert f"--ServerApp.root_dir={folder}" in command
-    assert set(cli.OFFLINE) < set(command)
+    assert set(lab_command.OFFLINE) < set(command)
     assert command[-1] == "--debug"
 
 
@@ -71,7 +73,6 @@ def test_each_learner_gets_a_folder_that_others_cannot_read(tmp_path):
             assert place.is_dir()
             if os.name != "nt":
                 assert stat.S_IMODE(place.stat().st_mode) == 0o700
-        assert spawner.environment["OMP_NUM_THREADS"] == "1"
     prepare(ada)  # again, when the server starts anew
 
 
@@ -109,13 +110,17 @@ def test_a_missing_proxy_is_named_with_the_remedy(tmp_path, monkeypatch):
 
 
 def test_the_configuration_is_written_once_and_can_be_loaded(tmp_path):
-    path = write_hub_files(tmp_path / "Kürs", sys.executable)
+    python = "/opt/mein Kürs/C:\\Users/bin/python"
+    path = write_hub_files(tmp_path / "Kürs", python)
     assert path == tmp_path / "Kürs" / CONFIG
     if os.name != "nt":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     c = Config()
     code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
-    exec(code, {"get_config": lambda: c, "__file__": str(path)})
+    names = {"get_config": lambda: c, "__file__": str(path)}
+    exec(code, names)
+    assert f"    '{python}' -m jupyterhub\n" in names["__doc__"]
+    assert c.Authenticator.allow_all is True, "JupyterHub lets nobody in by itself"
     assert str(path.parent) in c.JupyterHub.db_url
     passwords = (
         c.SharedPasswordAuthenticator.user_password,
@@ -133,6 +138,22 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot be written"):
         write_hub_files(tmp_path / "file" / "class", sys.executable)
+    with pytest.raises(ValueError, match=r"file is a file\. Name another folder"):
+        write_hub_files(tmp_path / "file", sys.executable)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_disk_leaves_no_half_of_a_configuration(tmp_path, monkeypatch):
+    real = os.fdopen
+
+    def full(handle, *given, **more):
+        os.close(handle)
+        return real(os.open("/dev/full", os.O_WRONLY), *given, **more)
+
+    monkeypatch.setattr("os.fdopen", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_hub_files(tmp_path, sys.executable)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -165,6 +186,18 @@ def test_an_update_reaches_every_learner_and_passes_over_a_broken_folder(tmp_pat
         assert list(done[name].updated) == ["04_softmax"]
         text = (tmp_path / "learners" / name / "notebooks" / "04_softmax.ipynb").read_text("utf-8")
         assert "# Two" in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such owners")
+def test_another_user_s_folder_is_not_filled_with_files_that_its_learner_cannot_change(
+    tmp_path, shipped, monkeypatch
+):
+    hub.make_learner_folder(hub.learner_folder(tmp_path, "ada"))
+    me = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: me + 1)
+    ((_, problem),) = hub.update_class(tmp_path)
+    assert "ada belongs to another user" in str(problem)
+    assert list((tmp_path / "learners" / "ada" / "notebooks").iterdir()) == []
 
 
 def test_an_update_of_another_folder_says_what_is_missing(tmp_path):
