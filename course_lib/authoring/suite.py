@@ -119,6 +119,7 @@ def environment(
         "COURSE_HOME": str(folder / "home"),
         "COURSE_REPLAY": "1",
         "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # what one process compiled, a hundred others need not
         RECORD: str(record),
         LEFT_OUT: str(names),
         SLOWNESS: f"{slowness:.3f}",

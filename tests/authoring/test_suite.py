@@ -37,6 +37,15 @@ def test_every_step_runs_though_one_fails(record: Path, capfd: pytest.CaptureFix
     assert list(suite_record.read_seconds(record)) == ["Two"]
 
 
+def test_what_a_step_has_compiled_is_kept_for_the_next(
+    record: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    program = "import sys; print('kept:', not sys.dont_write_bytecode)"
+    assert suite.run([SuiteStep("One", ("-c", program))], record) == 0
+    assert "kept: True" in capfd.readouterr().out
+
+
 def test_what_never_ran_is_named_though_its_step_ended_well(
     record: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ A mutant that passes is either no fault at all, which a thousand generated input
 reveals what the probes and the generator do not look at.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from copy import deepcopy
@@ -21,13 +22,16 @@ from course_lib.study.check.generated import generated_probes
 from course_lib.study.check.global_state import GlobalState
 from course_lib.study.check.judge import passes
 from course_lib.study.check.mutants import Mutant, mutants_of
-from course_lib.study.check.probe_runs import expected_result
+from course_lib.study.check.probe_runs import expected_result, probe_run
 from course_lib.study.check.spec import Call, Exercise, Probe
 from course_lib.study.check.wrapped_mutants import wrapped_mutants
 
 INPUTS = 1000
 """On how many generated inputs a mutant must be right to count as no fault."""
 SECONDS_FOR_ONE = 1.0
+SHORTEST, TIMES = 0.2, 50.0
+"""A mutant may take this many times as long as the right answer, within these bounds in seconds:
+what takes longer has a loop that does not end."""
 SECONDS_FOR_ALL = 300.0
 """For the thousand inputs together; a limit for each would take as long as a short function."""
 
@@ -49,8 +53,8 @@ class MutationScore:
 def mutation_score(exercise: Exercise) -> MutationScore:
     """Check every mutant of an exercise's right answers."""
     killed, equivalent, survivors = 0, 0, []
-    for name, mutant in _all_mutants(exercise):
-        if not passes(exercise, mutant.function, SECONDS_FOR_ONE):
+    for name, mutant, seconds in _all_mutants(exercise):
+        if not passes(exercise, mutant.function, seconds):
             killed += 1
         elif exercise.generator and right_everywhere(exercise, mutant.function):
             equivalent += 1
@@ -69,14 +73,26 @@ def survivors(exercises: Iterable[Exercise]) -> list[str]:
     ]
 
 
-def _all_mutants(exercise: Exercise) -> Iterator[tuple[str, Mutant]]:
+def _all_mutants(exercise: Exercise) -> Iterator[tuple[str, Mutant, float]]:
+    """Yield the mutants, each with the name of the right answer and how long it may take."""
     right = {"solution": exercise.solution}
     right |= {each.name: each.function for each in exercise.alternatives}
+    limits = {name: seconds_for(exercise, function) for name, function in right.items()}
     for name, function in right.items():
         for mutant in mutants_of(function, exercise.adapted):
-            yield name, mutant
+            yield name, mutant, limits[name]
     for mutant in wrapped_mutants(exercise):
-        yield "solution", mutant
+        yield "solution", mutant, limits["solution"]
+
+
+def seconds_for(exercise: Exercise, right: Callable[..., Any]) -> float:
+    """Return how long a mutant of a right answer may take for one input, in seconds."""
+    function, slowest = exercise.adapted(right), 0.0
+    for probe in exercise.probes:
+        begun = time.thread_time()
+        probe_run(exercise, function, probe)
+        slowest = max(slowest, time.thread_time() - begun)
+    return min(SECONDS_FOR_ONE, max(SHORTEST, TIMES * slowest))
 
 
 def right_everywhere(exercise: Exercise, function: Callable[..., Any]) -> bool:

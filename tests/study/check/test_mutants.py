@@ -1,6 +1,7 @@
 """Mutants are right answers with one fault; a fault that passes is told from one that is none."""
 
 import random
+import time
 from dataclasses import replace
 
 import torch
@@ -8,10 +9,13 @@ import torch
 from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check.mutants import mutants_of
 from course_lib.study.check.mutation_score import (
+    SECONDS_FOR_ONE,
+    SHORTEST,
     is_plain,
     mutation_score,
     right_everywhere,
     same_numbers,
+    seconds_for,
 )
 from course_lib.study.check.spec import Probe, call
 
@@ -82,6 +86,36 @@ def endless(x, dim=-1):
 def test_what_never_ends_is_not_right(monkeypatch):
     monkeypatch.setattr("course_lib.study.check.mutation_score.SECONDS_FOR_ALL", 0.1)
     assert not right_everywhere(replace(EXERCISE, generator=rows), endless)
+
+
+def counted_up(x, dim=-1):
+    step = 0
+    while step < 3:
+        step += 1
+    return torch.softmax(x, dim)
+
+
+def test_a_mutant_that_never_ends_is_caught():
+    exercise = replace(EXERCISE, solution=counted_up, alternatives=(), generator=rows)
+    score = mutation_score(exercise)
+    assert score.survivors == ()
+    assert score.equivalent >= 2  # whoever counts further gets there too
+
+
+def test_a_mutant_may_take_longer_where_the_right_answer_takes_long():
+    def busy(seconds):
+        def softmax(x, dim=-1):
+            end = time.thread_time() + seconds
+            while time.thread_time() < end:
+                pass
+            return torch.softmax(x, dim)
+
+        return softmax
+
+    few = replace(EXERCISE, probes=EXERCISE.probes[:2])
+    assert seconds_for(few, busy(0.0)) == SHORTEST
+    assert SHORTEST < seconds_for(few, busy(0.008)) <= SECONDS_FOR_ONE
+    assert seconds_for(few, busy(0.05)) == SECONDS_FOR_ONE
 
 
 def test_without_a_generator_nothing_is_called_equivalent():
