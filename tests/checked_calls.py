@@ -53,6 +53,8 @@ def _checked_function(function: Any) -> Callable[..., Any] | None:
     """Return a function whose calls are checked; None where this is left to jaxtyping."""
     if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
         return None
+    if not function.__annotations__:
+        return function
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return None
     parts = [part for each in function.__annotations__.values() for part in _parts(each)]
