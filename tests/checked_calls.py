@@ -17,6 +17,7 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import AbstractArray
 
 CHECKED = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+SCOPE = partial(jaxtyping.jaxtyped, "context")  # in which a name of an axis means one size
 LEFT_TO_JAXTYPING = (str, ForwardRef, TypeVar, ParamSpec)
 
 
@@ -94,7 +95,7 @@ def _with_axes(function: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         if jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
-        with jaxtyping.jaxtyped("context"):
+        with SCOPE():
             return inner(*args, **kwargs)
 
     return checked
