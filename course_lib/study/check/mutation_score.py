@@ -156,30 +156,38 @@ class _Trial:
 
 
 def is_plain(value: Any) -> bool:
-    """Say whether a value is made of tensors, numbers and texts, in lists, tuples and dicts."""
-    if isinstance(value, Call):
-        return is_plain(value.args) and is_plain(value.kwargs)
+    """Say whether a value is made of tensors, numbers and texts, in lists, tuples and dicts.
+
+    These may stand in frozen dataclasses too, as those of a call do.
+    """
     if type(value) in (list, tuple):
         return all(map(is_plain, value))
     if type(value) is dict:
         return all(map(is_plain, value)) and all(map(is_plain, value.values()))
     if type(value) is Tensor:
         return not value.requires_grad and not value.is_meta
-    return value is None or type(value) in (bool, int, float, str, bytes)
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return True
+    return _is_frozen(value) and is_plain(vars(value))
+
+
+def _is_frozen(value: Any) -> bool:
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen and hasattr(value, "__dict__")
 
 
 def same_numbers(a: Any, b: Any) -> bool:
     """Say whether two plain values have the same types, dtypes, shapes and numbers; nan is nan."""
     if type(a) is not type(b):
         return False
-    if isinstance(a, Call):
-        return same_numbers(a.args, b.args) and same_numbers(a.kwargs, b.kwargs)
     if type(a) is Tensor:
         return is_plain(a) and _same_tensors(a, b)
     if type(a) in (list, tuple):
         return len(a) == len(b) and all(map(same_numbers, a, b))
     if type(a) is dict:
         return list(a) == list(b) and all(same_numbers(a[key], b[key]) for key in a)
+    if _is_frozen(a):
+        return same_numbers(vars(a), vars(b))
     return is_plain(a) and (a == b or (a != a and b != b))
 
 

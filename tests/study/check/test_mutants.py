@@ -11,6 +11,7 @@ from course_lib.study.check.mutants import mutants_of
 from course_lib.study.check.mutation_score import (
     SECONDS_FOR_ONE,
     SHORTEST,
+    MutationScore,
     is_plain,
     mutation_score,
     right_everywhere,
@@ -161,9 +162,14 @@ def test_a_result_is_only_spared_a_comparison_where_it_is_the_same_as_a_right_on
     assert not same_numbers(1, 1.0)
     assert not same_numbers([1], (1,))
     assert not same_numbers(object, object)
+    assert same_numbers(call(first, x=1), call(second, x=1))
+    assert not same_numbers(call(first, x=1), call(second, x=True))
+    assert not same_numbers(call(first), call(second.double()))
 
 
 def test_only_plain_values_are_kept():
     assert is_plain(call([1, "a", torch.ones(2)], x={"k": (None, 0.5, b"c")}))
+    assert is_plain(call(call(torch.ones(2)), MutationScore(1, 2, ("a",))))
+    assert not is_plain(MutationScore(1, 2, (torch.Generator(),)))
     for value in (torch.Generator(), torch.ones(1, requires_grad=True), [iter(())], {1: {2}}):
         assert not is_plain(call(value))
