@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import checked_calls
+
+checked_calls.install()  # before anything of the course is imported
+
 
 class Tiny(NamedTuple):
     """A small model twice: in the words of `ModelConfig` and in those of transformers."""

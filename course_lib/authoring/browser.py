@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 REMEDY = "Install Chromium with your system's packages, on Debian: sudo apt install chromium."
 TESTS = ("-m", "pytest", "tests/browser", "-p", "tests.suite_plugin", "--durations=5")
-TWO_PAGES = ("-n", "2", "--dist=worksteal")  # each with a JupyterLab and a browser of its own
+AT_ONCE = 3
+"""Tests at a time, each with a JupyterLab and a browser: even two cores can do it, since a page
+often waits."""
 
 
 def find_browser() -> str | None:
@@ -64,8 +66,8 @@ def main() -> int:
         what = "The tests in a browser cannot run" if failure else "Skipped"
         print(f"{what}: none of {', '.join(NAMES)} is here. {REMEDY}", flush=True)
         return int(failure)
-    pages = TWO_PAGES if find_spec("xdist") else ()
-    return subprocess.run([sys.executable, *TESTS, *pages], cwd=ROOT).returncode
+    parallel = ("-n", str(AT_ONCE), "--dist=worksteal") if find_spec("xdist") else ()
+    return subprocess.run([sys.executable, *TESTS, *parallel], cwd=ROOT).returncode
 
 
 if __name__ == "__main__":

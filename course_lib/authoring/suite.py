@@ -24,6 +24,7 @@ from course_lib.authoring.suite_plan import SuiteStep, quick_choice, steps
 from course_lib.authoring.suite_record import (
     ROOT,
     STORED,
+    USUAL,
     note,
     read_seconds,
     record_path,
@@ -119,6 +120,7 @@ def environment(
         "COURSE_HOME": str(folder / "home"),
         "COURSE_REPLAY": "1",
         "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # what one process compiled, a hundred others need not
         RECORD: str(record),
         LEFT_OUT: str(names),
         SLOWNESS: f"{slowness:.3f}",
@@ -127,9 +129,10 @@ def environment(
 
 
 def notebooks() -> int:
-    """Verify the notebooks that are not left out, record which are sound; 1 if one is not.
+    """Verify the notebooks that are not left out, the longest first; record those that are sound.
 
-    The browser has run them as they stand and compared their outputs, if its tests have passed.
+    Return 1 if one is not, else 0. The browser has run them as they stand and compared their
+    outputs, if its tests have passed.
     """
     from course_lib.authoring.build import chosen, verified
 
@@ -138,6 +141,8 @@ def notebooks() -> int:
     seen_in_browser = RUN_IN_BROWSER in read_seconds(record)
     print(AS_THEY_STAND[seen_in_browser], flush=True)
     left = [entry for entry in chosen() if entry.stem not in left_out]
+    stored = read_seconds(ROOT / STORED)
+    left.sort(key=lambda entry: -stored.get(entry.stem, USUAL))  # so that none waits for the last
     faults = 0
     for verdict in verified(left, as_they_stand=not seen_in_browser):
         if not verdict.faults:

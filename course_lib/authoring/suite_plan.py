@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from course_lib import SYLLABUS
+from course_lib.authoring.browser import AT_ONCE
 from course_lib.authoring.machine_speed import WORKERS
 from course_lib.authoring.suite_record import APART, ROOT, USUAL
 
@@ -68,7 +69,7 @@ def steps(stored: Mapping[str, float], root: Path = ROOT) -> tuple[SuiteStep, ..
             ("-m", "course_lib.authoring.browser"),
             browser,
             "files of tests in Chromium",
-            workers,
+            AT_ONCE if workers > 1 else 1,
         ),
         SuiteStep(
             "Notebooks",

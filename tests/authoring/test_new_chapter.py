@@ -47,6 +47,13 @@ def copy(tmp_path):
 
 
 @pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a copy in which nothing may change, and what is in it."""
+    folder = copied_to(tmp_path_factory.mktemp("whole"))
+    return folder, contents(folder)
+
+
+@pytest.fixture(scope="module")
 def with_a_filled_chapter(tmp_path_factory):
     """Return a copy of the course with a new chapter, its blanks filled, its notebook built."""
     folder = copied_to(tmp_path_factory.mktemp("course"))
@@ -138,11 +145,11 @@ def test_a_chapter_in_the_middle_moves_the_later_ones(copy):
         ("corpus", "'corpus' is taken"),
     ],
 )
-def test_a_name_that_cannot_be_used_changes_nothing(copy, slug, said):
-    before = contents(copy)
+def test_a_name_that_cannot_be_used_changes_nothing(whole, slug, said):
+    folder, before = whole
     with pytest.raises(ValueError, match=said):
-        new_chapter(slug, root=copy)
-    assert contents(copy) == before
+        new_chapter(slug, root=folder)
+    assert contents(folder) == before
 
 
 def test_a_file_that_is_there_is_not_overwritten(copy):
@@ -155,8 +162,8 @@ def test_a_file_that_is_there_is_not_overwritten(copy):
     assert contents(copy) == before
 
 
-def test_a_disk_that_fails_leaves_nothing_half_written(copy, monkeypatch):
-    before, written = contents(copy), []
+def test_a_disk_that_fails_leaves_nothing_half_written(whole, monkeypatch):
+    (folder, before), written = whole, []
 
     def fails_at_the_fifth(path, text):
         if len(written) == 4:
@@ -167,8 +174,8 @@ def test_a_disk_that_fails_leaves_nothing_half_written(copy, monkeypatch):
 
     monkeypatch.setattr(module, "write_whole_text", fails_at_the_fifth)
     with pytest.raises(OSError, match="disk full"):
-        new_chapter("heat_flow", after="softmax", root=copy)
-    assert contents(copy) == before
+        new_chapter("heat_flow", after="softmax", root=folder)
+    assert contents(folder) == before
 
 
 def test_the_map_of_the_readme_is_that_of_the_catalogue():

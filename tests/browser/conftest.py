@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, sync_playwright
 
 from course_lib.authoring.browser import REMEDY, find_browser, missing_is_failure
 from tests.browser.lab import TOKEN, Lab
@@ -22,16 +22,28 @@ FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
-    """The browser, for as long as there are tests in this folder."""
+def driver() -> Iterator[BrowserType]:
+    """What starts browsers, for as long as there are tests in this folder."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="package")
+def program() -> str:
+    """The path of the browser."""
     path = find_browser()
     if path is None:
         end = pytest.fail if missing_is_failure(os.environ) else pytest.skip
         end(f"no browser is here. {REMEDY}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+    return path
+
+
+@pytest.fixture(scope="package")
+def chromium(driver: BrowserType, program: str) -> Iterator[Browser]:
+    """A browser that remembers nothing, for pages that need a window of their own."""
+    browser = driver.launch(executable_path=program, args=FLAGS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="package")
@@ -43,9 +55,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="package")
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """What the pages share, as in a browser that stays open."""
-    shared = chromium.new_context(viewport=SIZE, color_scheme="light")
+def context(
+    driver: BrowserType, program: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BrowserContext]:
+    """What the pages share, as in a browser that stays open.
+
+    It has a folder of its own: JupyterLab's scripts, once compiled, are kept there.
+    """
+    shared = driver.launch_persistent_context(
+        tmp_path_factory.mktemp("browser"),
+        executable_path=program,
+        args=FLAGS,
+        viewport=SIZE,
+        color_scheme="light",
+    )
     shared.set_default_timeout(LIMIT)
     shared.add_init_script(path=SCRIPT)
     yield shared

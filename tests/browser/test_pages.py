@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from filelock import FileLock
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from course_lib import SYLLABUS, find_notebook
@@ -91,11 +92,18 @@ ANSWER = """([place, given]) => {
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages, as `course build --html` writes them."""
+    """The pages, as `course build --html` writes them; one process writes them for all."""
     if chosen := os.environ.get("COURSE_PAGES"):
         return Path(chosen)
-    folder = tmp_path_factory.mktemp("pages")
-    write_edition(folder, moving=[MOVING])
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "pages"
+    with FileLock(shared / "pages.lock"):
+        if not folder.exists():
+            written = tmp_path_factory.mktemp("pages")
+            write_edition(written, moving=[MOVING])
+            written.rename(folder)
     return folder
 
 

@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 
 from course_lib import corpus
@@ -6,7 +8,11 @@ from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.patterns import QWEN_PATTERN
 
 TEXT = corpus.train_text(30_000)
-LARGE = ByteBPE.train([TEXT], 700, ["<|end|>"], QWEN_PATTERN)
+
+
+@functools.cache
+def large():
+    return ByteBPE.train([TEXT], 700, ["<|end|>"], QWEN_PATTERN)
 
 
 def test_length_by_hand():
@@ -18,7 +24,7 @@ def test_length_by_hand():
 
 @pytest.mark.parametrize("size", [256, 257, 400, 699])
 def test_a_truncated_tokenizer_is_the_one_trained_to_that_size(size):
-    small, trained = cost.truncate(LARGE, size), ByteBPE.train([TEXT], size, (), QWEN_PATTERN)
+    small, trained = cost.truncate(large(), size), ByteBPE.train([TEXT], size, (), QWEN_PATTERN)
     assert small.vocabulary == trained.vocabulary
     assert small.merges == trained.merges
     assert small.pattern == QWEN_PATTERN
@@ -29,7 +35,7 @@ def test_a_truncated_tokenizer_is_the_one_trained_to_that_size(size):
 def test_fewer_merges_never_mean_fewer_tokens():
     text = corpus.held_out_text(5_000)
     tokens = [
-        cost.length(cost.truncate(LARGE, size).encode, text).tokens for size in (256, 300, 699)
+        cost.length(cost.truncate(large(), size).encode, text).tokens for size in (256, 300, 699)
     ]
     assert tokens == sorted(tokens, reverse=True)
     assert tokens[0] == len(text.encode()), "without merges a token is a byte"
@@ -46,9 +52,9 @@ def test_characters_that_fit_by_hand():
 
 def test_errors_name_the_rule_the_value_and_the_remedy():
     with pytest.raises(ValueError, match=r"at least one character; got ''. Pass some"):
-        cost.length(LARGE.encode, "")
+        cost.length(large().encode, "")
     with pytest.raises(ValueError, match=r"at least one unit to count; got none. Pass the words"):
         cost.out_of_vocabulary([], {"a"})
     for size in (255, 700):
         with pytest.raises(ValueError, match=rf"256 to 699, .*; got {size}. Train a larger"):
-            cost.truncate(LARGE, size)
+            cost.truncate(large(), size)

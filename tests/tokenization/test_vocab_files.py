@@ -1,6 +1,7 @@
 """Files of GPT-2 and of tiktoken, written here by their own rules and read by others too."""
 
 import base64
+import functools
 import itertools
 import json
 import random
@@ -21,8 +22,12 @@ from course_lib.tokenization.byte_bpe import ByteBPE
 END = "<|endoftext|>"
 M, QWEN = {"content": "<m>"}, {"tokenizer_class": "Qwen2Tokenizer"}
 TEXT = corpus.train_text(40_000) + "\n".join(corpus.SAMPLES.values())
-TRAINED = ByteBPE.train([TEXT], 900, [END])
 LETTERS = bytes_to_unicode()
+
+
+@functools.cache
+def trained():
+    return ByteBPE.train([TEXT], 900, [END])
 
 
 def written(token):
@@ -31,8 +36,10 @@ def written(token):
 
 def write_vocab_merges(folder, version="#version: 0.2\n", **settings):
     """Write the two files of GPT-2's kind, and its settings where there are some."""
-    vocab = {written(token): i for token, i in TRAINED.vocabulary.items()} | TRAINED.special_tokens
-    lines = [f"{written(left)} {written(right)}\n" for left, right in TRAINED.merges]
+    vocab = {
+        written(token): i for token, i in trained().vocabulary.items()
+    } | trained().special_tokens
+    lines = [f"{written(left)} {written(right)}\n" for left, right in trained().merges]
     (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
     (folder / "merges.txt").write_text(version + "".join(lines), encoding="utf-8")
     if settings:
@@ -64,7 +71,7 @@ def test_two_files_of_any_name_give_the_ids_of_tokenizers(tmp_path, version, tex
     vocab, merges = vocab.rename(tmp_path / "ours.json"), merges.rename(tmp_path / "ours.txt")
     ours = vocab_files.load_vocab_merges(vocab, merges)
     assert ours.encode(text) == theirs.encode(text).ids
-    assert ours.merges == TRAINED.merges
+    assert ours.merges == trained().merges
 
 
 def test_settings_of_a_folder_are_followed(tmp_path):

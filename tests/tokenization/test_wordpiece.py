@@ -1,3 +1,4 @@
+import functools
 from collections import Counter
 from itertools import pairwise
 
@@ -12,9 +13,11 @@ from course_lib.tokenization.bpe_training import PairCounts
 from course_lib.tokenization.wordpiece import WordPiece
 
 TEXTS = [corpus.train_text(15_000), *corpus.SAMPLES.values()]
-TOKENIZERS = {
-    lowercase: WordPiece.train(TEXTS, 500, lowercase=lowercase) for lowercase in (True, False)
-}
+
+
+@functools.cache
+def trained(lowercase):
+    return WordPiece.train(TEXTS, 500, lowercase=lowercase)
 
 
 def reference(tokenizer):
@@ -29,14 +32,14 @@ def reference(tokenizer):
 
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_ids_equal_the_reference(text, lowercase):
-    tokenizer = TOKENIZERS[lowercase]
+    tokenizer = trained(lowercase)
     assert tokenizer.encode(text) == reference(tokenizer).encode(text).ids
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text("abcdeİÀéßΣ中文ी़🙂#_-. \t\u00ad\u200d\u0301", max_size=40), st.booleans())
 def test_ids_equal_the_reference_on_random_text(text, lowercase):
-    tokenizer = TOKENIZERS[lowercase]
+    tokenizer = trained(lowercase)
     assert tokenizer.encode(text) == reference(tokenizer).encode(text).ids
 
 
@@ -114,13 +117,13 @@ def test_training_equals_scoring_anew_before_each_merge():
 
 
 def test_every_character_of_the_corpus_is_known():
-    tokenizer = TOKENIZERS[False]
+    tokenizer = trained(False)
     assert tokenizer.vocabulary["[UNK]"] not in tokenizer.encode(TEXTS[0])
     assert tokenizer.vocabulary["[UNK]"] in tokenizer.encode("ꙮ")
 
 
 def test_decoding_and_special_tokens():
-    tokenizer = TOKENIZERS[True]
+    tokenizer = trained(True)
     mask = tokenizer.special_tokens["[MASK]"]
     assert tokenizer.decode(tokenizer.encode("The Statement is")) == "the statement is"
     assert tokenizer.encode("a [MASK] b", "all")[1] == mask
@@ -142,7 +145,7 @@ def test_errors_name_rule_value_and_remedy():
         (lambda: WordPiece.train([" "], 60), r"must contain words.*got none\. Pass a list"),
         (lambda: WordPiece.train(["a"], 60, ["[UNK]"] * 2), r"'\[UNK\]' 2 times\. Remove"),
         (lambda: WordPiece({"a": 0}, []), r"without '\[UNK\]'\. Add it, or leave it out"),
-        (lambda: TOKENIZERS[True].decode([500]), r"500 tokens; got 500\. Check that the ids"),
+        (lambda: trained(True).decode([500]), r"500 tokens; got 500\. Check that the ids"),
     ]
     for call, text in cases:
         with pytest.raises(ValueError, match=text):

@@ -4,6 +4,7 @@ A mutant that passes is either no fault at all, which a thousand generated input
 reveals what the probes and the generator do not look at.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from copy import deepcopy
@@ -21,13 +22,16 @@ from course_lib.study.check.generated import generated_probes
 from course_lib.study.check.global_state import GlobalState
 from course_lib.study.check.judge import passes
 from course_lib.study.check.mutants import Mutant, mutants_of
-from course_lib.study.check.probe_runs import expected_result
+from course_lib.study.check.probe_runs import expected_result, probe_run
 from course_lib.study.check.spec import Call, Exercise, Probe
 from course_lib.study.check.wrapped_mutants import wrapped_mutants
 
 INPUTS = 1000
 """On how many generated inputs a mutant must be right to count as no fault."""
 SECONDS_FOR_ONE = 1.0
+SHORTEST, TIMES = 0.2, 50.0
+"""A mutant may take this many times as long as the right answer, within these bounds in seconds:
+what takes longer has a loop that does not end."""
 SECONDS_FOR_ALL = 300.0
 """For the thousand inputs together; a limit for each would take as long as a short function."""
 
@@ -49,8 +53,8 @@ class MutationScore:
 def mutation_score(exercise: Exercise) -> MutationScore:
     """Check every mutant of an exercise's right answers."""
     killed, equivalent, survivors = 0, 0, []
-    for name, mutant in _all_mutants(exercise):
-        if not passes(exercise, mutant.function, SECONDS_FOR_ONE):
+    for name, mutant, seconds in _all_mutants(exercise):
+        if not passes(exercise, mutant.function, seconds):
             killed += 1
         elif exercise.generator and right_everywhere(exercise, mutant.function):
             equivalent += 1
@@ -69,14 +73,26 @@ def survivors(exercises: Iterable[Exercise]) -> list[str]:
     ]
 
 
-def _all_mutants(exercise: Exercise) -> Iterator[tuple[str, Mutant]]:
+def _all_mutants(exercise: Exercise) -> Iterator[tuple[str, Mutant, float]]:
+    """Yield the mutants, each with the name of the right answer and how long it may take."""
     right = {"solution": exercise.solution}
     right |= {each.name: each.function for each in exercise.alternatives}
+    limits = {name: seconds_for(exercise, function) for name, function in right.items()}
     for name, function in right.items():
         for mutant in mutants_of(function, exercise.adapted):
-            yield name, mutant
+            yield name, mutant, limits[name]
     for mutant in wrapped_mutants(exercise):
-        yield "solution", mutant
+        yield "solution", mutant, limits["solution"]
+
+
+def seconds_for(exercise: Exercise, right: Callable[..., Any]) -> float:
+    """Return how long a mutant of a right answer may take for one input, in seconds."""
+    function, slowest = exercise.adapted(right), 0.0
+    for probe in exercise.probes:
+        begun = time.thread_time()
+        probe_run(exercise, function, probe)
+        slowest = max(slowest, time.thread_time() - begun)
+    return min(SECONDS_FOR_ONE, max(SHORTEST, TIMES * slowest))
 
 
 def right_everywhere(exercise: Exercise, function: Callable[..., Any]) -> bool:
@@ -140,30 +156,38 @@ class _Trial:
 
 
 def is_plain(value: Any) -> bool:
-    """Say whether a value is made of tensors, numbers and texts, in lists, tuples and dicts."""
-    if isinstance(value, Call):
-        return is_plain(value.args) and is_plain(value.kwargs)
+    """Say whether a value is made of tensors, numbers and texts, in lists, tuples and dicts.
+
+    These may stand in frozen dataclasses too, as those of a call do.
+    """
     if type(value) in (list, tuple):
         return all(map(is_plain, value))
     if type(value) is dict:
         return all(map(is_plain, value)) and all(map(is_plain, value.values()))
     if type(value) is Tensor:
         return not value.requires_grad and not value.is_meta
-    return value is None or type(value) in (bool, int, float, str, bytes)
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return True
+    return _is_frozen(value) and is_plain(vars(value))
+
+
+def _is_frozen(value: Any) -> bool:
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen and hasattr(value, "__dict__")
 
 
 def same_numbers(a: Any, b: Any) -> bool:
     """Say whether two plain values have the same types, dtypes, shapes and numbers; nan is nan."""
     if type(a) is not type(b):
         return False
-    if isinstance(a, Call):
-        return same_numbers(a.args, b.args) and same_numbers(a.kwargs, b.kwargs)
     if type(a) is Tensor:
         return is_plain(a) and _same_tensors(a, b)
     if type(a) in (list, tuple):
         return len(a) == len(b) and all(map(same_numbers, a, b))
     if type(a) is dict:
         return list(a) == list(b) and all(same_numbers(a[key], b[key]) for key in a)
+    if _is_frozen(a):
+        return same_numbers(vars(a), vars(b))
     return is_plain(a) and (a == b or (a != a and b != b))
 
 

@@ -1,6 +1,7 @@
 """Mutants are right answers with one fault; a fault that passes is told from one that is none."""
 
 import random
+import time
 from dataclasses import replace
 
 import torch
@@ -8,10 +9,14 @@ import torch
 from course_lib.study.chapter_parts import find_exercise
 from course_lib.study.check.mutants import mutants_of
 from course_lib.study.check.mutation_score import (
+    SECONDS_FOR_ONE,
+    SHORTEST,
+    MutationScore,
     is_plain,
     mutation_score,
     right_everywhere,
     same_numbers,
+    seconds_for,
 )
 from course_lib.study.check.spec import Probe, call
 
@@ -84,6 +89,36 @@ def test_what_never_ends_is_not_right(monkeypatch):
     assert not right_everywhere(replace(EXERCISE, generator=rows), endless)
 
 
+def counted_up(x, dim=-1):
+    step = 0
+    while step < 3:
+        step += 1
+    return torch.softmax(x, dim)
+
+
+def test_a_mutant_that_never_ends_is_caught():
+    exercise = replace(EXERCISE, solution=counted_up, alternatives=(), generator=rows)
+    score = mutation_score(exercise)
+    assert score.survivors == ()
+    assert score.equivalent >= 2  # whoever counts further gets there too
+
+
+def test_a_mutant_may_take_longer_where_the_right_answer_takes_long():
+    def busy(seconds):
+        def softmax(x, dim=-1):
+            end = time.thread_time() + seconds
+            while time.thread_time() < end:
+                pass
+            return torch.softmax(x, dim)
+
+        return softmax
+
+    few = replace(EXERCISE, probes=EXERCISE.probes[:2])
+    assert seconds_for(few, busy(0.0)) == SHORTEST
+    assert SHORTEST < seconds_for(few, busy(0.008)) <= SECONDS_FOR_ONE
+    assert seconds_for(few, busy(0.05)) == SECONDS_FOR_ONE
+
+
 def test_without_a_generator_nothing_is_called_equivalent():
     probe = Probe("one", lambda: call(torch.tensor([1.0, 2.0])), "A row.")
     exercise = replace(EXERCISE, solution=abs_twice, alternatives=(), probes=(probe,))
@@ -127,9 +162,13 @@ def test_a_result_is_only_spared_a_comparison_where_it_is_the_same_as_a_right_on
     assert not same_numbers(1, 1.0)
     assert not same_numbers([1], (1,))
     assert not same_numbers(object, object)
+    assert same_numbers(call(first, x=1), call(second, x=1))
+    assert not same_numbers(call(first, x=1), call(second, x=True))
+    assert not same_numbers(call(first), call(second.double()))
 
 
 def test_only_plain_values_are_kept():
     assert is_plain(call([1, "a", torch.ones(2)], x={"k": (None, 0.5, b"c")}))
+    assert is_plain(call(call(torch.ones(2)), MutationScore(1, 2, ("a",))))
     for value in (torch.Generator(), torch.ones(1, requires_grad=True), [iter(())], {1: {2}}):
         assert not is_plain(call(value))
