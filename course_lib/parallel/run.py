@@ -100,8 +100,7 @@ def as_a_rank() -> Iterator[ProcessCommunicator]:
             reason = str(error).splitlines()[0]
             raise RankError(
                 f"rank {comm.rank} of {comm.size} cannot go on, since another rank has ended or "
-                f"does "
-                f"not answer; torchrun names it below. ({reason})"
+                f"does not answer; torchrun names it below. ({reason})"
             ) from error
         except ValueError as error:
             raise ValueError(f"rank {comm.rank} of {comm.size}: {error}") from error

@@ -99,7 +99,7 @@ class ExactIndex:
         return len(self.vectors)
 
     def add(self, vectors: Float[Tensor, "N D"]) -> None:
-        """Add vectors; the first ever has id 0, and decides on which device the index is."""
+        """Add vectors; the first ever has id 0. The index moves to their device and type."""
         require_vectors(vectors, self.width)
         self.vectors = torch.cat((self.vectors.to(vectors), vectors))
 
