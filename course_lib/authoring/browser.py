@@ -18,9 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 REMEDY = "Install Chromium with your system's packages, on Debian: sudo apt install chromium."
 TESTS = ("-m", "pytest", "tests/browser", "-p", "tests.suite_plugin", "--durations=5")
-AT_ONCE = 3
-"""Tests at a time, each with a JupyterLab and a browser: even two cores can do it, since a page
-often waits."""
+AT_ONCE = 2
+"""Tests at a time, each with a JupyterLab and a browser. On two cores, more would wait for each other."""
 
 
 def find_browser() -> str | None:
