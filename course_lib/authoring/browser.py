@@ -19,7 +19,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 REMEDY = "Install Chromium with your system's packages, on Debian: sudo apt install chromium."
 TESTS = ("-m", "pytest", "tests/browser", "-p", "tests.suite_plugin", "--durations=5")
 AT_ONCE = 2
-"""Tests at a time, each with a JupyterLab and a browser. On two cores, more would wait for each other."""
+"""Tests at a time, each with a JupyterLab and a browser. On two cores, more would only wait."""
 
 
 def find_browser() -> str | None:

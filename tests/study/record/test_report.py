@@ -2,36 +2,15 @@
 
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 
 import pytest
 
 from course_lib.study.chapter_parts import exercises_of, questions_of
 from course_lib.study.record.progress import Store
 from course_lib.study.record.report import html_report, write_report
+from tests.study.written_page import WrittenPage
 
 AT = datetime(2031, 5, 4, tzinfo=UTC)
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Collects the text, the tags that stay open, and every address."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.text, self.open, self.addresses = [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.addresses += [v for k, v in attributes if k in ("src", "href", "srcset", "action")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 @pytest.fixture
@@ -47,7 +26,7 @@ def cells(html, name):
 
 def test_it_is_one_file_that_asks_for_nothing(results):
     html = html_report(results, AT)
-    page = Page(html)
+    page = WrittenPage(html)
     assert page.open == []
     assert page.addresses
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
@@ -81,7 +60,7 @@ def test_it_states_what_was_recorded(results):
     assert cells(html, "all together")[2] == "1"
     assert f"Recorded from {today} to {today}." in html
     assert "Written on 2031-05-04." in html
-    text = "".join(Page(html).text)
+    text = "".join(WrittenPage(html).text)
     assert f"(softmax.stable){today}21" in text, "first passed, runs, hints"
     assert "(softmax.log)not passed yet10" in text
     assert "(softmax.online)" not in text, "a hint alone is no run"

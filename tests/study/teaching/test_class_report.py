@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 
 import pytest
 
@@ -17,10 +16,10 @@ from course_lib.study.teaching.class_page import class_page, write_class_page
 from course_lib.study.teaching.findings import ability_findings, exercise_findings, shown_count
 from course_lib.study.teaching.gather import ClassRecord, Learner
 from course_lib.study.teaching.tables import class_csv, class_table
+from tests.study.written_page import WrittenPage
 
 DAY = datetime(2031, 5, 4, tzinfo=UTC)
 COLDER = "change the temperature and predict what happens to the distribution and to its entropy"
-VOID = {"meta", "br"}
 
 
 def run(tries=1, passed=DAY, hints=0, **mistakes):
@@ -104,29 +103,9 @@ def test_the_file_for_a_spreadsheet_runs_no_formula():
     assert not [row for row in rows if row["learner"] == "陈" and row["notebook"] == "softmax"]
 
 
-class Page(HTMLParser):
-    """Collects the text, and checks that every tag is closed."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.text, self.open, self.tags = [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
 def test_the_page_asks_for_nothing_and_shows_names_as_they_are():
     html = class_page(some_class())
-    page = Page(html)
+    page = WrittenPage(html)
     assert page.open == []
     assert "default-src 'none'" in html
     assert not re.search(r"https?://|url\(|@import|<script|<link|src=|href=", html)
@@ -147,7 +126,7 @@ def test_a_name_is_no_markup():
 
 
 def test_every_table_has_headings_and_a_name_and_can_be_reached_by_keyboard():
-    page = Page(class_page(some_class()))
+    page = WrittenPage(class_page(some_class()))
     tables = [tag for tag, _ in page.tags].count("table")
     regions = [given for _, given in page.tags if "wide" in given.get("class", "")]
     assert len(regions) == tables >= 4
