@@ -195,7 +195,6 @@ def _check_units(module: nn.Module, units: Sequence[nn.Module]) -> None:
         if mine & seen:
             raise ValueError(
                 f"a parameter belongs to one unit; got a {type(unit).__name__} that shares one "
-                f"with "
-                "an earlier unit. Put both into one unit, or leave the shared one to the root."
+                "with an earlier unit. Put both into one unit, or leave the shared one to the root."
             )
         seen |= mine

@@ -704,9 +704,9 @@ for name, found in measurements.stored("rerankers").items():
 # attention: a token's vector does not depend on its neighbours. The cross-encoder has attention, and has learned too little: it
 # has seen a few thousand questions, while cross-encoders that lead rankings begin as models that have read billions of words. On
 # held-out code, too, its order is worse than BM25's (its model card, `course_lib/retrieval/reranker/README.md`, compares them).
-# MiniLM alone gains more than its interval is wide, and mixed with BM25 a little more. It reads no more closely than the course's
-# encoder: a question and a passage still become one vector each. Whatever reads a second time must have learned more; to look
-# more closely is not enough.
+# MiniLM alone gains so much that its interval leaves out zero, and mixed with BM25 a little more. It reads no more closely than
+# the course's encoder: a question and a passage still become one vector each. Whatever reads a second time must have learned
+# more; to look more closely is not enough.
 #
 # ## 8 · Answers with citations
 #
