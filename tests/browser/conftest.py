@@ -1,7 +1,12 @@
-"""The course in a real browser: one JupyterLab, one Chromium, and a page for each test."""
+"""The course in a real browser: one JupyterLab, one Chromium, one page for all notebooks.
+
+Loading JupyterLab takes seconds, so its page stays: a test opens its notebook there, and afterwards
+the notebook is closed and its kernel ended. After a failure the next test gets a new page.
+"""
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, sync_playwright
@@ -77,42 +82,80 @@ def context(
 
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page, of which a picture is kept if the test fails."""
+    """An empty page, of which a picture is kept if the test fails."""
     opened = context.new_page()
     yield opened
-    if request.node.stash.get(FAILED, False):
-        SCREENSHOTS.mkdir(exist_ok=True)
-        opened.screenshot(path=SCREENSHOTS / f"failed-{request.node.name}.png")
+    _keep_failure(opened, request)
     opened.close()
 
 
+class Desk:
+    """The page of JupyterLab on which one notebook after the other is opened."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.context, self.address = context, address
+        self._sheet: Sheet | None = None
+
+    def sheet(self) -> Sheet:
+        """Return the page, on which no notebook is open."""
+        if self._sheet is None:
+            loaded = Sheet(self.context.new_page())
+            loaded.load(self.address)
+            self._sheet = loaded
+        return self._sheet
+
+    def clear(self, sheet: Sheet, keep: bool) -> None:
+        """Close the notebook and forget what was seen: each test has the faults of its own only.
+
+        The page is closed too if it is not to be kept.
+        """
+        if not keep:
+            self._sheet = None
+        sheet.close()
+        sheet.watch.seen.clear()
+        if not keep:
+            sheet.page.close()
+
+
+@pytest.fixture(scope="package")
+def desk(context: BrowserContext, lab: Lab) -> Desk:
+    """The page on which the notebooks are opened."""
+    return Desk(context, f"{lab.address}/lab?reset&token={TOKEN}")
+
+
 @pytest.fixture
-def open_notebook(lab: Lab, page: Page) -> Iterator[Opener]:
-    """Open a notebook of the learner's folder with a kernel; afterwards the kernel is ended."""
-    sheet = Sheet(page)
-
-    def open_one(file: str) -> Sheet:
-        page.goto(f"{lab.address}/lab/tree/{file}?reset&token={TOKEN}")
-        sheet.wait_idle()
-        return sheet
-
-    yield open_one
-    sheet.ask("shutDown")
+def sheet(desk: Desk, request: pytest.FixtureRequest) -> Iterator[Sheet]:
+    """The page of JupyterLab; a picture is kept if the test fails, and then the page is not."""
+    shown = desk.sheet()
+    yield shown
+    failed = _keep_failure(shown.page, request)
+    desk.clear(shown, keep=not failed)
 
 
 @pytest.fixture
-def open_still(lab: Lab, page: Page) -> Opener:
+def open_notebook(sheet: Sheet) -> Opener:
+    """Open a notebook of the learner's folder with a kernel."""
+    return partial(_opened, sheet, True)
+
+
+@pytest.fixture
+def open_still(sheet: Sheet) -> Opener:
     """Open a notebook as a file, without any kernel."""
+    return partial(_opened, sheet, False)
 
-    def open_one(file: str) -> Sheet:
-        sheet = Sheet(page)
-        page.goto(f"{lab.address}/lab?reset&token={TOKEN}")
-        page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)")
-        sheet.ask("openWithoutKernel", file)
-        sheet.wait_for("isOpen")
-        return sheet
 
-    return open_one
+def _opened(sheet: Sheet, with_kernel: bool, file: str) -> Sheet:
+    sheet.open(file, with_kernel)
+    return sheet
+
+
+def _keep_failure(page: Page, request: pytest.FixtureRequest) -> bool:
+    """Keep a picture of the page if the test failed, and say whether it did."""
+    failed = request.node.stash.get(FAILED, False)
+    if failed:
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"failed-{request.node.name}.png")
+    return failed
 
 
 @pytest.hookimpl(wrapper=True)

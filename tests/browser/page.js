@@ -3,6 +3,7 @@
 window.course = (() => {
   const panel = () => window.jupyterapp?.shell.currentWidget;
   const kernel = () => panel()?.sessionContext?.session?.kernel;
+  const documents = () => [...window.jupyterapp.shell.widgets("main")].filter((each) => each.context);
   const cells = () => panel().content.widgets;
   const find = (id) => {
     const place = cells().findIndex((cell) => cell.model.id === id);
@@ -50,7 +51,7 @@ window.course = (() => {
     count: (id) => cells()[find(id)].model.executionCount,
     save: () => panel().context.save(),
     restart: () => kernel().restart(),
-    shutDown: () => panel()?.sessionContext?.shutdown(),
+    isEmpty: () => !documents().length,
     theme: (name) => window.jupyterapp.commands.execute("apputils:change-theme", { theme: name }),
 
     command(name) {
@@ -62,11 +63,18 @@ window.course = (() => {
     },
 
     // Returns nothing: to carry what the command returns out of the page would take seconds.
-    async openWithoutKernel(path) {
-      await window.jupyterapp.commands.execute("docmanager:open", {
-        path,
-        kernelPreference: { shouldStart: false, canStart: false, autoStartDefault: false },
-      });
+    async open(path, withKernel) {
+      const none = { shouldStart: false, canStart: false, autoStartDefault: false };
+      const options = withKernel ? { path } : { path, kernelPreference: none };
+      await window.jupyterapp.commands.execute("docmanager:open", options);
+    },
+
+    // Close every notebook and end its kernel. What has not been saved is lost; nothing is asked.
+    async closeAll() {
+      for (const each of documents()) {
+        if (each.sessionContext.session) await each.sessionContext.shutdown();
+        each.dispose();
+      }
     },
 
     async choose(id) {

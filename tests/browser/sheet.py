@@ -20,6 +20,7 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 SCRIPT = Path(__file__).with_name("page.js")
 LIMIT = round(180_000 * patience())  # milliseconds, for one thing to appear
 RUN_LIMIT = round(480_000 * patience())  # milliseconds, for all cells of a notebook
+PAUSE = 50  # milliseconds between two looks; one in every frame would keep the page drawing
 LOCAL = ("127.0.0.1", "localhost")
 
 
@@ -53,11 +54,30 @@ class Look(NamedTuple):
 
 
 class Sheet:
-    """The notebook in front on a page of JupyterLab."""
+    """The notebook that is open on a page of JupyterLab."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.watch = PageWatch(page)
+
+    def load(self, address: str) -> None:
+        """Load JupyterLab, in which no notebook is open."""
+        self.page.goto(address)
+        self.page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)")
+
+    def open(self, file: str, with_kernel: bool) -> None:
+        """Open a notebook in place of any other, and wait until it can be used."""
+        self.close()
+        self.ask("open", file, with_kernel)
+        if with_kernel:
+            self.wait_idle()
+        else:
+            self.wait_for("isOpen")
+
+    def close(self) -> None:
+        """Close the notebook, if one is open, and end its kernel."""
+        self.ask("closeAll")
+        self.wait_for("isEmpty")
 
     def ask(self, name: str, *given: Any) -> Any:
         """Call one of the functions in `page.js`."""
@@ -65,7 +85,8 @@ class Sheet:
 
     def wait_for(self, name: str, limit: int = LIMIT) -> None:
         """Wait until one of the questions in `page.js` is answered with yes."""
-        self.page.wait_for_function("name => window.course?.[name]()", arg=name, timeout=limit)
+        question = "name => window.course?.[name]()"
+        self.page.wait_for_function(question, arg=name, timeout=limit, polling=PAUSE)
 
     def wait_idle(self) -> None:
         """Wait until the kernel is connected and has nothing to do."""
@@ -74,10 +95,11 @@ class Sheet:
     def command(self, name: str) -> None:
         """Execute one of JupyterLab's commands and wait for its end."""
         self.ask("command", name)
-        self.page.wait_for_function("() => window.courseEnded", timeout=RUN_LIMIT)
-        ended = self.page.evaluate("() => window.courseEnded")
-        if ended != "done":
-            raise RuntimeError(ended)
+        ended = "() => window.courseEnded"
+        self.page.wait_for_function(ended, timeout=RUN_LIMIT, polling=PAUSE)
+        how = self.page.evaluate(ended)
+        if how != "done":
+            raise RuntimeError(how)
 
     def run_all(self) -> None:
         """Run all cells, as the menu does."""

@@ -22,11 +22,13 @@ from matplotlib.figure import Figure
 from course_lib.study.display.plotting import picture_bundle
 
 Record = Mapping[str, Any]
+HURRY = ("COURSE_REPLAY", "COURSE_HURRY")
+"""With either variable a notebook takes fewer steps; under the second, progress is recorded."""
 
 
 def steps_here(patient: int, hurried: int) -> int:
-    """Return the first number for a learner, the second where a notebook is only replayed."""
-    return hurried if os.environ.get("COURSE_REPLAY") else patient
+    """Return the first number for a learner, the second where a notebook is only tested."""
+    return hurried if any(map(os.environ.get, HURRY)) else patient
 
 
 class LiveCurve:

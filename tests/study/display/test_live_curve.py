@@ -89,8 +89,10 @@ def test_without_records_nothing_is_drawn(drawn):
     assert drawn == []
 
 
-def test_a_replay_takes_fewer_steps(monkeypatch):
-    monkeypatch.delenv("COURSE_REPLAY", raising=False)
+@pytest.mark.parametrize("variable", ["COURSE_REPLAY", "COURSE_HURRY"])
+def test_a_test_of_the_notebooks_takes_fewer_steps(monkeypatch, variable):
+    for each in ("COURSE_REPLAY", "COURSE_HURRY"):
+        monkeypatch.delenv(each, raising=False)
     assert steps_here(600, 20) == 600
-    monkeypatch.setenv("COURSE_REPLAY", "1")
+    monkeypatch.setenv(variable, "1")
     assert steps_here(600, 20) == 20
