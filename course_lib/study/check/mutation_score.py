@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -34,6 +35,9 @@ SHORTEST, TIMES = 0.2, 50.0
 what takes longer has a loop that does not end."""
 SECONDS_FOR_ALL = 300.0
 """For the thousand inputs together; a limit for each would take as long as a short function."""
+
+
+_SIMPLE = (bool, int, float, str, bytes)
 
 
 @dataclass(frozen=True)
@@ -118,23 +122,22 @@ class _Trial:
     """One generated input, and a result that was found right there.
 
     Most mutants that are no fault return the same numbers, so a result is held against the
-    reference only where it differs from one that was right. An input that is plain is made once,
-    and again after a function has changed it.
+    reference only where it differs from one that was right. An input is made once, and again where
+    a function may have changed it.
     """
 
     def __init__(self, exercise: Exercise, probe: Probe) -> None:
         self.exercise, self.probe = exercise, probe
-        self.kept: tuple[Call, Call] | None = None  # the input, and a copy that nobody is given
+        self.kept: Call | None = None
+        self.trace: Any = None
         self.right: Any = self  # like no result
 
     def given(self) -> Call:
         """Return the input, as nobody has changed it."""
-        if self.kept is None or not same_numbers(*self.kept):
-            made = self.probe.inputs()
-            if not is_plain(made):
-                return made
-            self.kept = made, deepcopy(made)
-        return self.kept[0]
+        if self.kept is None or trace(self.kept) != self.trace:
+            self.kept = self.probe.inputs()
+            self.trace = trace(self.kept)
+        return self.kept
 
     def is_right(self, function: Callable[..., Any]) -> bool:
         """Call a function directly: in the sandbox it did no harm."""
@@ -155,6 +158,40 @@ class _Trial:
         return True
 
 
+class _Itself:
+    """Equal to what stands for the same object, which it keeps from being replaced unnoticed."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def trace(value: Any) -> Any:
+    """Return what is equal later only if the value has not been changed in the meantime.
+
+    torch counts the writes into a tensor, so no number is compared. What a function holds, as one
+    that was made inside another does, counts as part of it. Of anything else, such as an iterator,
+    it cannot be told; its trace equals none.
+    """
+    kind = type(value)
+    if kind is Tensor and not value.requires_grad:
+        return _Itself(value), value._version
+    if kind in (list, tuple):
+        return kind, *map(trace, value)
+    if kind is dict:
+        return kind, *((key, trace(each)) for key, each in value.items())
+    if value is None or kind in _SIMPLE:
+        return kind, value
+    if kind is FunctionType:
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        return _Itself(value), trace([held, value.__defaults__, value.__kwdefaults__])
+    return (kind, trace(vars(value))) if _is_frozen(value) else object()
+
+
 def is_plain(value: Any) -> bool:
     """Say whether a value is made of tensors, numbers and texts, in lists, tuples and dicts.
 
@@ -166,7 +203,7 @@ def is_plain(value: Any) -> bool:
         return all(map(is_plain, value)) and all(map(is_plain, value.values()))
     if type(value) is Tensor:
         return not value.requires_grad and not value.is_meta
-    if value is None or type(value) in (bool, int, float, str, bytes):
+    if value is None or type(value) in _SIMPLE:
         return True
     return _is_frozen(value) and is_plain(vars(value))
 

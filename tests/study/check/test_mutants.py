@@ -17,6 +17,7 @@ from course_lib.study.check.mutation_score import (
     right_everywhere,
     same_numbers,
     seconds_for,
+    trace,
 )
 from course_lib.study.check.spec import Probe, call
 
@@ -165,6 +166,53 @@ def test_a_result_is_only_spared_a_comparison_where_it_is_the_same_as_a_right_on
     assert same_numbers(call(first, x=1), call(second, x=1))
     assert not same_numbers(call(first, x=1), call(second, x=True))
     assert not same_numbers(call(first), call(second.double()))
+
+
+def test_an_input_is_made_again_only_where_it_was_changed():
+    made = []
+
+    def numbers(rng):
+        made.append(rng.random())
+        shift = torch.tensor(made[-1])
+        return call(lambda x: x + shift, torch.tensor(0.5))
+
+    def spoils(add, x):
+        total = add(x)
+        x.zero_()
+        return total
+
+    def right(add, x):
+        return add(x)
+
+    exercise = replace(EXERCISE, reference=right, generator=numbers)
+    counts = []
+    for function in (right, right, spoils, right):
+        assert right_everywhere(exercise, function)
+        counts.append(len(made))
+    inputs = len(set(made))
+    assert counts == [2 * inputs, 2 * inputs, 2 * inputs, 3 * inputs]  # 2: one for the reference
+
+
+def test_a_trace_tells_that_a_value_was_changed():
+    x, held, numbers = torch.ones(2), torch.ones(2), [1.0, float("nan")]
+    value = call([x, {"k": numbers}], lambda: held, score=MutationScore(1, 2, ("a",)))
+    changes = (
+        lambda: x.add_(1),
+        lambda: x.detach()[1:].zero_(),
+        lambda: held.mul_(2),
+        lambda: numbers.append(1.0),
+        lambda: numbers.__setitem__(0, 1),
+        lambda: value.args[0][1].pop("k"),
+        lambda: value.args[0].__setitem__(0, x.clone()),
+        lambda: value.args[0].reverse(),
+    )
+    for change in changes:
+        before = trace(value)
+        assert trace(value) == before
+        change()
+        assert trace(value) != before
+    for unknown in (iter(()), torch.ones(1, requires_grad=True), torch.nn.Linear(1, 1)):
+        assert trace(unknown) != trace(unknown)
 
 
 def test_only_plain_values_are_kept():
