@@ -62,6 +62,9 @@ _SYMBOLS: dict[type[ast.AST], str] = {
     **{ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=", ast.In: "in", ast.NotIn: "not in"},
     **{ast.Is: "is", ast.IsNot: "is not"},
 }
+_RAISE_WHERE_STRICT = ("zip", "load_state_dict")
+"""What does the same with `strict` as without it, but raises where its arguments do not match. A
+right answer returns on every input, so it does the same without: no mutant."""
 _DROPPED = (ast.Assign, ast.AugAssign, ast.Expr, ast.If)
 
 
@@ -153,7 +156,11 @@ class Change(NamedTuple):
 def _changes(tree: ast.FunctionDef) -> Iterator[tuple[int, Change]]:
     """Yield every single change of a definition: its line, what it is, a function that makes it."""
     parameters = {each.arg for each in ast.walk(tree.args) if isinstance(each, ast.arg)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    left = {each.value for call in calls for each in call.keywords if _only_raises(call, each)}
     for node in ast.walk(tree):
+        if node in left:
+            continue
         found = [change for kind in _KINDS for change in kind(node)]
         found += _in_place(node, parameters)
         yield from ((getattr(node, "lineno", 0), change) for change in found)
@@ -212,10 +219,16 @@ def _other_calls(node: ast.AST) -> Iterator[Change]:
             f"the arguments of `{_called(node)}` swapped", _setter(node, "args", node.args[::-1])
         )
     for place, keyword in enumerate(node.keywords):
+        if _only_raises(node, keyword):
+            continue
         rest = [*node.keywords[:place], *node.keywords[place + 1 :]]
         yield Change(f"`{keyword.arg}` left out", _setter(node, "keywords", rest))
     if isinstance(node.func, ast.Attribute) and node.func.attr in _REDUCTIONS and node.args:
         yield Change(f"`{node.func.attr}` without its axis", _setter(node, "args", node.args[:-1]))
+
+
+def _only_raises(call: ast.Call, keyword: ast.keyword) -> bool:
+    return keyword.arg == "strict" and _called(call) in _RAISE_WHERE_STRICT
 
 
 def _other_bounds(node: ast.AST) -> Iterator[Change]:

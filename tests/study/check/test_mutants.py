@@ -1,5 +1,6 @@
 """Mutants are right answers with one fault; a fault that passes is told from one that is none."""
 
+import json
 import random
 import time
 from dataclasses import replace
@@ -51,6 +52,22 @@ def test_each_mutant_changes_one_thing():
     assert made["a condition inverted, line 5"]([-1, 2]) == -2.0
     assert clipped_sum([-1, 2]) == 4.0
     assert not [name for name in made if "line 2 " in name], "a docstring is no line to drop"
+
+
+def paired_sum(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def read_strictly(text):
+    return json.JSONDecoder(strict=True).decode(text)
+
+
+def test_what_only_raises_where_lengths_differ_is_left_as_it_is():
+    assert {str(each) for each in mutants_of(paired_sum)} == {
+        "`/` in place of `*`, line 2",
+    }
+    read = {str(each) for each in mutants_of(read_strictly)}
+    assert read == {"`strict` left out, line 2", "`False` in place of `True`, line 2"}
 
 
 def test_a_function_that_needs_a_closure_has_none():
