@@ -67,3 +67,26 @@ def test_the_loop_reads_each_token_once_and_a_loop_without_a_cache_is_caught():
     assert most <= model.tokens - before <= most + 2
     with pytest.raises(ReadAgainError, match=r"\b24 tokens.*\b14\b"), each_token_once(given):
         model(torch.zeros(2, 12, dtype=torch.long))
+
+
+def test_a_pass_that_was_kept_does_what_the_model_does():
+    model = counted_model(2)
+    parts = (IDS, IDS[:, :1], IDS[:, 1:])
+    for last_only in (False, True, False, True):
+        cache, own = model.make_cache(2, 6), model.make_cache(2, 6)
+        for ids in parts:
+            got = model(ids, cache=cache, last_only=last_only).logits
+            assert torch.equal(got, model.model(ids, cache=own, last_only=last_only).logits)
+            got.zero_()  # whoever got it may write into it
+        for layer, right in zip(cache, own, strict=True):
+            assert torch.equal(layer.keys, right.keys)
+            assert torch.equal(layer.values, right.values)
+    assert torch.equal(model(IDS).logits, model(IDS).logits)
+    after_another_prompt = model.make_cache(2, 6)
+    model(IDS.flip(1), cache=after_another_prompt)
+    got = model(IDS[:, :1], cache=after_another_prompt).logits
+    cache = model.make_cache(2, 6)
+    model.model(IDS.flip(1), cache=cache)
+    assert torch.equal(got, model.model(IDS[:, :1], cache=cache).logits)
+    with pytest.raises(ValueError, match="room for 2"):
+        model(IDS, cache=model.make_cache(2, 2))

@@ -53,7 +53,9 @@ def _keep_the_smallest(row, k):
 
 
 def _limit_excluded(row, k):
-    return [i for i in _k_with_ties(row, k) if row[i] > min(row[j] for j in _k_with_ties(row, k))]
+    stays = _k_with_ties(row, k)
+    limit = min(row[i] for i in stays)
+    return [i for i in stays if row[i] > limit]
 
 
 def _limit_of_everything(logits, k):
