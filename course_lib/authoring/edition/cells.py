@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 from course_lib.authoring.edition.code import coloured
 from course_lib.authoring.edition.exercises import exercise_html
 from course_lib.authoring.edition.explorers import explorer_html
+from course_lib.authoring.edition.pictures import picture_html
 from course_lib.authoring.edition.quizzes import quiz_html
 from course_lib.authoring.source import SETUP, exercise_of
 from course_lib.study.ask.quiz import quiz_heading
@@ -34,6 +35,7 @@ Frames = Mapping[str, Mapping[str, Any]]  # of the explorers, by the id of their
 
 LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may exceed a phone
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_IN_COLUMNS = re.compile(r"^(.*\S {2,}\S| +\[)", re.MULTILINE)
 
 
 def notebook_body(notebook: Mapping[str, Any], frames: Frames | None = None) -> str:
@@ -122,8 +124,7 @@ def output_html(output: Mapping[str, Any]) -> str:
         return _text("\n".join(output["traceback"]))
     data = {kind: _joined(content) for kind, content in output["data"].items()}
     if "image/png" in data:
-        said = html.escape(data.get("text/plain", ""), quote=True)
-        return f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{said}">'
+        return picture_html(data["image/png"].strip(), data.get("text/plain", ""))
     if "text/markdown" in data:
         return f'<div class="output prose">{markdown()(data["text/markdown"])}</div>'
     if "text/html" in data:
@@ -132,7 +133,10 @@ def output_html(output: Mapping[str, Any]) -> str:
 
 
 def _text(text: str) -> str:
-    return f'<pre class="output">{html.escape(_COLOURS.sub("", text))}</pre>'
+    """Return printed text; lines break where there is no room, unless they are those of a table."""
+    plain = _COLOURS.sub("", text)
+    columns = len(_IN_COLUMNS.findall(plain)) > 1
+    return f'<pre class="output{" table" * columns}">{html.escape(plain)}</pre>'
 
 
 def _joined(text: str | list[str]) -> str:

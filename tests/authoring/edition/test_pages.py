@@ -1,9 +1,11 @@
 """The pages: everything of the notebooks is there, and nothing is fetched."""
 
+import base64
 import contextlib
 import io
 import json
 import re
+import struct
 from html.parser import HTMLParser
 
 import pytest
@@ -116,7 +118,7 @@ def test_every_picture_and_every_line_of_code_is_there(pages, stem):
     assert page.count('<div class="code">') >= code
     assert "run_line_magic" not in page, "nothing is set up on a page"
     printed = [o for o in outputs if o["output_type"] == "stream"]
-    assert page.count('<pre class="output">') >= len(printed)
+    assert page.count('<pre class="output') >= len(printed)
 
 
 @pytest.mark.parametrize("stem", [each.stem for each in SYLLABUS])
@@ -139,9 +141,11 @@ def test_formulas_by_hand():
 
 
 def test_outputs_are_shown_by_their_best_kind():
-    picture = {"image/png": "AAAA\n", "text/plain": "figure: <b>", "text/html": "<p>no</p>"}
+    png = base64.b64encode(struct.pack(">8s4s4sII", b"\x89PNG", b"", b"IHDR", 1100, 55)).decode()
+    picture = {"image/png": f"{png}\n", "text/plain": 'figure: <"b">', "text/html": "<p>no</p>"}
     shown = cells.output_html({"output_type": "display_data", "data": picture})
-    assert shown == '<img src="data:image/png;base64,AAAA" alt="figure: &lt;b&gt;">'
+    assert f'<img src="data:image/png;base64,{png}" width="960" height="48"' in shown
+    assert 'style="--width: 960px" alt="figure: &lt;&quot;b&quot;&gt;">' in shown
     prose = {"text/markdown": ["- **A.** \\<s\\>\n", "- `<b>`"], "text/plain": "no"}
     listed = cells.output_html({"output_type": "display_data", "data": prose})
     assert "<li><strong>A.</strong> &lt;s&gt;</li>" in listed
@@ -151,6 +155,16 @@ def test_outputs_are_shown_by_their_best_kind():
     error = {"output_type": "error", "traceback": ["\x1b[31mValueError\x1b[0m", "x < 1"]}
     assert cells.output_html(error) == '<pre class="output">ValueError\nx &lt; 1</pre>'
     assert "a &amp; b" in cells.output_html({"output_type": "stream", "text": ["a & ", "b"]})
+
+
+def test_columns_stay_columns_and_other_lines_may_break():
+    def kind(text):
+        return cells.output_html({"output_type": "stream", "text": text}).partition(">")[0]
+
+    assert kind("no scale   0.6\ndivided    0.0\n") == '<pre class="output table"'
+    assert kind("tensor([[1, 0],\n        [0, 1]])\nx   y") == '<pre class="output table"'
+    assert kind("one long sentence.  And another\nthird") == '<pre class="output"'
+    assert kind("  indented\n  lines of words\n") == '<pre class="output"'
 
 
 def test_headings_have_names_to_point_at():

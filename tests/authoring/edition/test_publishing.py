@@ -95,8 +95,9 @@ def test_a_build_that_is_killed_leaves_the_old_pages_and_the_next_one_goes_on(tm
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_font_is_named(monkeypatch):
+def test_a_missing_font_is_named(tmp_path, monkeypatch):
     require_fonts()
     monkeypatch.setattr(publishing, "MONOSPACED", "No Such Font")
     with pytest.raises(ValueError, match=r"'No Such Font'.*Install matplotlib again"):
-        require_fonts()
+        write_edition(tmp_path / "pages", moving=())
+    assert list(tmp_path.iterdir()) == [], "it is said before anything is made"
