@@ -26,8 +26,13 @@ window.edition = (() => {
     return (high + 0.05) / (low + 0.05);
   };
   const ground = (part) => {
+    if (!part) return "rgb(255, 255, 255)";
     const own = getComputedStyle(part).backgroundColor;
-    return channels(own)[3] === 0 && part.parentElement ? ground(part.parentElement) : own;
+    const [share = 1] = channels(own).slice(3);
+    if (share === 1) return own;
+    const below = channels(ground(part.parentElement));
+    const mixed = below.map((level, at) => Math.round(share * channels(own)[at] + (1 - share) * level));
+    return `rgb(${mixed.join(", ")})`;
   };
 
   return {
@@ -53,6 +58,7 @@ window.edition = (() => {
             pictures.add(await moved(figure, control, to));
             if (!figure.querySelector(".finding").textContent) faults.push(`${control.id} is silent`);
           }
+          await moved(figure, control, Number(control.dataset.start));
           if (pictures.size < Math.min(2, last(control) + 1)) faults.push(`${control.id} is stuck`);
         }
       }

@@ -35,6 +35,7 @@ Frames = Mapping[str, Mapping[str, Any]]  # of the explorers, by the id of their
 
 LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may exceed a phone
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_HIGHLIGHTED = re.compile(r'<div class="highlight".*?<pre[^>]*>(.*?)</pre></div>', re.DOTALL)
 _IN_COLUMNS = re.compile(r"^(.*\S {2,}\S| +\[)", re.MULTILINE)
 
 
@@ -128,8 +129,14 @@ def output_html(output: Mapping[str, Any]) -> str:
     if "text/markdown" in data:
         return f'<div class="output prose">{markdown()(data["text/markdown"])}</div>'
     if "text/html" in data:
-        return f'<div class="output">{data["text/html"]}</div>'
+        shown = _HIGHLIGHTED.sub(_in_the_colours_of_pages, data["text/html"])
+        return f'<div class="output">{shown}</div>'
     return _text(data["text/plain"])
+
+
+def _in_the_colours_of_pages(highlighted: re.Match[str]) -> str:
+    """Return code that a notebook stores in colours of its own, which no theme changes."""
+    return coloured(html.unescape(re.sub(r"<[^>]+>", "", highlighted[1])), "python")
 
 
 def _text(text: str) -> str:

@@ -1,6 +1,6 @@
 """The start page: the map of the course, the list of notebooks, and a search over all the text.
 
-The index of the search is the text of every section, in the page itself: about half a megabyte,
+The index of the search is the text of every section, in the page itself: less than two megabytes,
 which a browser looks through in a few milliseconds.
 
 Taught in:        none

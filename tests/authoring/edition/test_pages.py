@@ -13,9 +13,11 @@ import pytest
 from course_lib import SYLLABUS, cli
 from course_lib.authoring import edition
 from course_lib.authoring.edition import SCRIPT, cells, write_edition
+from course_lib.authoring.edition.code import coloured
 from course_lib.authoring.edition.start_page import sections, seen_text
 from course_lib.authoring.source import SETUP
 from course_lib.study.chapter_parts import exercises_of, questions_of
+from course_lib.study.check.reveal import Source
 from course_lib.study.display.markup import rich
 from course_lib.study.files.merging import without_outputs
 from course_lib.study.files.workspace import shipped_notebooks
@@ -152,6 +154,11 @@ def test_outputs_are_shown_by_their_best_kind():
     assert "<li><code>&lt;b&gt;</code></li>" in listed
     table = {"text/html": "<table></table>", "text/plain": "no"}
     assert "<table>" in cells.output_html({"output_type": "execute_result", "data": table})
+    revealed = Source("course_lib.x", "a = 'é' < 1  # why\n", is_open=False)._repr_mimebundle_()
+    shown = cells.output_html({"output_type": "display_data", "data": revealed})
+    assert "<details ><summary>The course's own: <code>course_lib.x</code></summary>" in shown
+    assert coloured("a = 'é' < 1  # why\n", "python") in shown
+    assert "color: #" not in shown, "the style sheet of the pages gives the colours"
     error = {"output_type": "error", "traceback": ["\x1b[31mValueError\x1b[0m", "x < 1"]}
     assert cells.output_html(error) == '<pre class="output">ValueError\nx &lt; 1</pre>'
     assert "a &amp; b" in cells.output_html({"output_type": "stream", "text": ["a & ", "b"]})
