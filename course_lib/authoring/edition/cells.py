@@ -1,11 +1,11 @@
 """The cells of a stored notebook as HTML: prose with formulas, code with colours, outputs.
 
-Formulas become MathML, which browsers draw by themselves. An output that comes in several kinds is
-shown as a picture if it has one, or else as Markdown. What answers in a notebook answers here too:
-an explorer plays its frames, a quiz grades, an exercise unfolds its hints and its solution.
+An output that comes in several kinds is shown as a picture if it has one, or else as Markdown. What
+answers in a notebook answers here too: an explorer plays its frames, a quiz grades, an exercise
+unfolds its hints and its solution.
 
 Taught in:        none
-Checked against:  every formula and every output of the course
+Checked against:  every output of the course
 """
 
 import ast
@@ -16,7 +16,6 @@ from functools import cache
 from typing import Any
 
 import mistune
-from latex2mathml.converter import convert
 from mistune.plugins.math import math
 from mistune.plugins.table import table
 from nbformat import NotebookNode
@@ -24,6 +23,7 @@ from nbformat import NotebookNode
 from course_lib.authoring.edition.code import coloured
 from course_lib.authoring.edition.exercises import exercise_html
 from course_lib.authoring.edition.explorers import explorer_html
+from course_lib.authoring.edition.formulas import formula
 from course_lib.authoring.edition.pictures import picture_html
 from course_lib.authoring.edition.quizzes import quiz_html
 from course_lib.authoring.source import SETUP, exercise_of
@@ -33,7 +33,6 @@ from course_lib.study.chapter_parts import asked_questions, find_exercise
 Cell = Mapping[str, Any]
 Frames = Mapping[str, Mapping[str, Any]]  # of the explorers, by the id of their cells
 
-LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may exceed a phone
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _HIGHLIGHTED = re.compile(r'<div class="highlight".*?<pre[^>]*>(.*?)</pre></div>', re.DOTALL)
 _IN_COLUMNS = re.compile(r"^(.*\S {2,}\S| +\[)", re.MULTILINE)
@@ -106,15 +105,6 @@ class _Renderer(mistune.HTMLRenderer):
         plain = re.sub(r"<[^>]+>", "", html.unescape(text)).lower()
         name = "-".join(re.findall(r"\w+", plain))
         return f'<h{level} id="{name}">{text}</h{level}>\n'
-
-
-def formula(latex: str, display: str = "inline") -> str:
-    """Return a formula as MathML, with its source as the alternative text."""
-    plain = html.unescape(latex).strip()
-    drawn = convert(plain, display=display)
-    if display == "block":
-        return f'<div class="formula" tabindex="0">{drawn}</div>'
-    return f'<span class="formula">{drawn}</span>' if len(plain) > LONG else drawn
 
 
 def output_html(output: Mapping[str, Any]) -> str:

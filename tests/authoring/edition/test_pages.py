@@ -14,6 +14,7 @@ from course_lib import SYLLABUS, cli
 from course_lib.authoring import edition
 from course_lib.authoring.edition import SCRIPT, cells, write_edition
 from course_lib.authoring.edition.code import coloured
+from course_lib.authoring.edition.formulas import THIN, formula
 from course_lib.authoring.edition.start_page import sections, seen_text
 from course_lib.authoring.source import SETUP
 from course_lib.study.chapter_parts import exercises_of, questions_of
@@ -128,18 +129,32 @@ def test_every_formula_is_drawn(pages, stem):
     drawn = re.findall(r"<math.*?</math>", pages[f"{stem}.html"], re.DOTALL)
     prose = [c for c in stored(stem) if c["cell_type"] == "markdown"]
     assert bool(drawn) == any(re.search(r"\$\S", "".join(c["source"])) for c in prose)
-    for formula in drawn:
-        assert not re.search(r"\\[a-zA-Z]+", formula), "a command that is not understood"
+    for each in drawn:
+        assert not re.search(r"\\[a-zA-Z]+", each), "a command that is not understood"
 
 
 def test_formulas_by_hand():
-    assert cells.formula(r"\sqrt{d_k}") == cells.formula(r" \sqrt{d_k} ")
-    assert "<msqrt>" in cells.formula(r"\sqrt{d_k}")
-    assert 'display="block"' in cells.formula("a < b", "block")
+    assert formula(r"\sqrt{d_k}") == formula(r" \sqrt{d_k} ")
+    assert "<msqrt>" in formula(r"\sqrt{d_k}")
+    assert 'display="block"' in formula("a < b", "block")
     inside = cells.markdown()("Where $a < b$ and `$5`:\n\n$$\nx^2\n$$\n")
     assert inside.count("<math") == 2
     assert "&#x0003C;" in inside
     assert "<code>$5</code>" in inside
+
+
+def test_functions_stand_apart_from_what_they_are_applied_to():
+    def spaced(latex):
+        row = re.search("<mrow>(.*)</mrow>", formula(latex))[1]
+        return re.sub("<[^>]*>", "", row.replace(f'<mspace width="{THIN}" />', " "))
+
+    assert spaced(r"\sin m \sin n") == "sin m sin n"
+    assert spaced(r"\log p_i - \log_2 x") == "log pi&#x02212;log2 x"
+    assert spaced(r"2\log (x)\log y") == "2 log&#x00028;x&#x00029; log y"
+    assert spaced(r"c = \max_i z_i, \log\sum_j z") == "c&#x0003D;maxi zi&#x0002C;log &#x02211;jz"
+    assert spaced(r"\operatorname{diag}(p)") == "diag&#x00028;p&#x00029;"
+    assert "<mi>diag</mi>" in formula(r"\operatorname{diag}(p)")
+    assert spaced("ab + 3c") == "ab&#x0002B;3c"
 
 
 def test_outputs_are_shown_by_their_best_kind():
@@ -223,6 +238,6 @@ def test_the_quiz_of_a_cell_is_recognised():
 
 
 def test_long_formulas_scroll_in_their_own_box():
-    assert cells.formula("a", "block").startswith('<div class="formula" tabindex="0"><math')
-    assert cells.formula("a + " * 10 + "b").startswith('<span class="formula"><math')
-    assert cells.formula("a").startswith("<math")
+    assert formula("a", "block").startswith('<div class="formula" tabindex="0"><math')
+    assert formula("a + " * 10 + "b").startswith('<span class="formula"><math')
+    assert formula("a").startswith("<math")
