@@ -259,7 +259,7 @@ def test_the_start_page_finds_words_and_keeps_the_theme(pages: Path, page: Page)
     assert links.first.get_attribute("href").partition("#")[0] in {f"{stem}.html" for stem in STEMS}
     page.locator("nav input").fill("no such word anywhere")
     assert page.locator(".search [role=status]").text_content() == "0 places"
-    assert page.locator("img.map").evaluate("map => map.naturalWidth > 300")
+    assert page.locator(".picture img").evaluate("map => map.naturalWidth > 300")
     assert page.evaluate("() => edition.width()") <= PHONE["width"]
     ground = "() => getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(ground)

@@ -16,10 +16,15 @@ DISPLAY_DPI = 96 / 110  # an SVG of the house style is drawn at 96 dots per inch
 
 def picture_html(png: str, said: str) -> str:
     """Return a PNG in base64 as HTML, with what it shows in words."""
-    width, height = size_of_png(png)
+    return boxed(f"data:image/png;base64,{png}", size_of_png(png), said)
+
+
+def boxed(address: str, size: tuple[int, int], said: str) -> str:
+    """Return a picture of this width and height in a box that scrolls on a phone."""
+    width, height = size
     return (
-        f'<div class="picture"><img src="data:image/png;base64,{png}" width="{width}"'
-        f' height="{height}" style="--width: {width}px" alt="{html.escape(said)}"></div>'
+        f'<div class="picture"><img src="{address}" width="{width}" height="{height}"'
+        f' style="--width: {width}px" alt="{html.escape(said)}"></div>'
     )
 
 
