@@ -62,7 +62,7 @@ def test_what_is_edited_while_it_is_drawn_is_drawn_again(tmp_path, monkeypatch):
     for name, when in {"before.py": 1000, "meanwhile.py": 3000}.items():
         (tmp_path / name).write_text("x = 1")
         os.utime(tmp_path / name, (when, when))
-    loaded = moving._as_loaded(["before.py", "meanwhile.py"], began=2000)
+    loaded = moving._as_loaded(["before.py", "meanwhile.py"], began=2000.0)
     now = moving._hashes(loaded)
     assert loaded["before.py"] == now["before.py"]
     assert loaded["meanwhile.py"] != now["meanwhile.py"]
