@@ -8,6 +8,7 @@ Checked against:  every formula of the course, in a real browser
 """
 
 import html
+import re
 from xml.etree.ElementTree import Element, tostring
 from xml.sax.saxutils import unescape
 
@@ -16,13 +17,14 @@ from latex2mathml.converter import convert_to_element
 LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may exceed a phone
 THIN = "0.17em"
 _SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
+_MORE_ROOM = re.compile(r"\\\\\[[^\]]*\]")  # between two lines, which MathML would write out
 _CLOSING = ("&#x00029;", "&#x0005D;", "&#x0007C;")
 
 
 def formula(latex: str, display: str = "inline") -> str:
     """Return a formula, in a box of its own if it may be too wide for a phone."""
     plain = html.unescape(latex).strip()
-    drawn = convert_to_element(plain, display=display)
+    drawn = convert_to_element(_MORE_ROOM.sub(r"\\\\", plain), display=display)
     for part in list(drawn.iter()):
         _set_functions_apart(part)
     text = unescape(tostring(drawn, encoding="unicode"))
