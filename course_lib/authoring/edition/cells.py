@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 import mistune
+from mistune import InlineParser, InlineState
 from mistune.plugins.math import math
 from mistune.plugins.table import table
 from nbformat import NotebookNode
@@ -33,6 +34,8 @@ from course_lib.study.chapter_parts import asked_questions, find_exercise
 Cell = Mapping[str, Any]
 Frames = Mapping[str, Mapping[str, Any]]  # of the explorers, by the id of their cells
 
+# What mistune takes for a formula, and one that goes on in the next line, as it may in a notebook.
+_IN_LINES = r"\$(?![\s$])(?P<formula>(?:[^$\\\n]|\\.|\n(?!\n))+?)\$(?!\d)"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _HIGHLIGHTED = re.compile(r'<div class="highlight".*?<pre[^>]*>(.*?)</pre></div>', re.DOTALL)
 _IN_COLUMNS = re.compile(r"^(.*\S {2,}\S| +\[)", re.MULTILINE)
@@ -86,9 +89,15 @@ def markdown() -> mistune.Markdown:
     """Return a function from Markdown to HTML that knows tables and formulas."""
     prose = mistune.create_markdown(renderer=_Renderer(escape=False), plugins=[table, math])
     assert prose.renderer is not None
+    prose.inline.register("wrapped_math", _IN_LINES, _parse_in_lines, before="inline_math")
     for kind, display in (("inline_math", "inline"), ("block_math", "block")):
         prose.renderer.register(kind, lambda _, text, display=display: formula(text, display))
     return prose
+
+
+def _parse_in_lines(_: InlineParser, found: re.Match[str], state: InlineState) -> int:
+    state.append_token({"type": "inline_math", "raw": found["formula"]})
+    return found.end()
 
 
 class _Renderer(mistune.HTMLRenderer):

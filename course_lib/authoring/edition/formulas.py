@@ -18,19 +18,28 @@ LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may e
 THIN = "0.17em"
 _SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
 _MORE_ROOM = re.compile(r"\\\\\[[^\]]*\]")  # between two lines, which MathML would write out
+_NAME_OF_PARTS = re.compile(r"\\operatorname\{([^{}]*\\[^{}]*)\}")  # as arg max, rotate_half
+_PRIME = "&#x02032;"
 _CLOSING = ("&#x00029;", "&#x0005D;", "&#x0007C;")
 
 
 def formula(latex: str, display: str = "inline") -> str:
     """Return a formula, in a box of its own if it may be too wide for a phone."""
     plain = html.unescape(latex).strip()
-    drawn = convert_to_element(_MORE_ROOM.sub(r"\\\\", plain), display=display)
+    known = _NAME_OF_PARTS.sub(_as_text, _MORE_ROOM.sub(r"\\\\", plain))
+    drawn = convert_to_element(known, display=display)
     for part in list(drawn.iter()):
         _set_functions_apart(part)
+        _set_legibly(part)
     text = unescape(tostring(drawn, encoding="unicode"))
     if display == "block":
         return f'<div class="formula" tabindex="0">{text}</div>'
     return f'<span class="formula">{text}</span>' if len(plain) > LONG else text
+
+
+def _as_text(name: re.Match[str]) -> str:
+    words = name[1].replace(r"\,", " ")
+    return rf"\text{{{words}}}"
 
 
 def _set_functions_apart(part: Element) -> None:
@@ -46,6 +55,14 @@ def _set_functions_apart(part: Element) -> None:
         follows = before.text in _CLOSING or before.tag not in ("mo", "mspace")
         if applied or (_is_function(after) and follows):
             part.insert(at, Element("mspace", width=THIN))
+
+
+def _set_legibly(part: Element) -> None:
+    """Write an underscore as one; and a prime, which is high and small by itself, in full size."""
+    if part.tag == "mtext":
+        part.text = (part.text or "").replace(r"\_", "_")
+    if part.tag == "msup" and part[1].text == _PRIME:
+        part.tag, part[1].tag = "mrow", "mtext"
 
 
 def _is_function(part: Element) -> bool:

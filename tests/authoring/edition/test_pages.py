@@ -141,6 +141,8 @@ def test_formulas_by_hand():
     assert inside.count("<math") == 2
     assert "&#x0003C;" in inside
     assert "<code>$5</code>" in inside
+    broken = cells.markdown()("so $a +\nb$. In words, and $c$ too; from $5 to $6")
+    assert re.sub("<[^>]*>", "", broken) == "so a&#x0002B;b. In words, and c too; from $5 to $6\n"
 
 
 def test_functions_stand_apart_from_what_they_are_applied_to():
@@ -155,6 +157,14 @@ def test_functions_stand_apart_from_what_they_are_applied_to():
     assert spaced(r"\operatorname{diag}(p)") == "diag&#x00028;p&#x00029;"
     assert "<mi>diag</mi>" in formula(r"\operatorname{diag}(p)")
     assert spaced("ab + 3c") == "ab&#x0002B;3c"
+
+
+def test_names_and_primes_can_be_read():
+    assert "<mtext>arg&#x000A0;max</mtext>" in formula(r"\operatorname{arg\,max}_{x} f(x)")
+    assert "<mtext>rotate_half</mtext>" in formula(r"\operatorname{rotate\_half}(x)")
+    assert "<mtext>min_p</mtext>" in formula(r"\text{min\_p}")
+    assert "<mrow><mi>m</mi><mtext>&#x02032;</mtext></mrow>" in formula("m' = x")
+    assert "<msup><mi>m</mi><mn>2</mn></msup>" in formula("m^2")
 
 
 def test_outputs_are_shown_by_their_best_kind():
