@@ -130,6 +130,13 @@ class TestWithoutAHomeFolder:
         assert "there is no home folder for it. Set COURSE_HOME" in said
         assert list(homeless.iterdir()) == [], "and no folder that is called ~"
 
+    def test_frames_have_no_place_and_no_page_is_begun(self, homeless, monkeypatch, capsys):
+        for name in ("XDG_CACHE_HOME", "COURSE_FRAMES"):
+            monkeypatch.delenv(name, raising=False)
+        assert main(["build", "softmax", "--html", "pages"]) == 1
+        assert "there is no home folder for it. Set COURSE_FRAMES" in capsys.readouterr().err
+        assert list(homeless.iterdir()) == []
+
     def test_a_workspace_in_a_home_that_is_not_there_is_an_error_too(self, homeless, monkeypatch):
         monkeypatch.setenv("COURSE_WORKSPACE", "~/mine")
         with pytest.raises(OSError, match=r"~/mine leads nowhere.*Set COURSE_WORKSPACE"):

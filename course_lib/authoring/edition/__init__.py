@@ -17,7 +17,7 @@ from pathlib import Path
 
 from course_lib import SYLLABUS, Notebook
 from course_lib.authoring.edition.cells import Frames, notebook_body
-from course_lib.authoring.edition.moving import moving_pictures
+from course_lib.authoring.edition.moving import cache_folder, moving_pictures
 from course_lib.authoring.edition.publishing import alone_in, publish, require_fonts
 from course_lib.authoring.edition.start_page import start_body
 from course_lib.study.files.workspace import shipped_notebooks
@@ -65,6 +65,8 @@ def write_edition(
     """
     require_fonts()
     _require_outputs(notebooks)
+    if moving:
+        cache_folder()  # raises where there is no home folder, before anything is made
     with alone_in(folder) as held:
         with ThreadPoolExecutor(max_workers=2) as pool:  # each draws in a process of its own
             drawn = pool.map(moving_pictures, [stored_notebook(each) for each in moving])

@@ -1,11 +1,11 @@
 """The cells of a stored notebook as HTML: prose with formulas, code with colours, outputs.
 
-Formulas become MathML, which browsers draw by themselves. An output that comes in several kinds is
-shown as a picture if it has one, or else as Markdown. What answers in a notebook answers here too:
-an explorer plays its frames, a quiz grades, an exercise unfolds its hints and its solution.
+An output that comes in several kinds is shown as a picture if it has one, or else as Markdown. What
+answers in a notebook answers here too: an explorer plays its frames, a quiz grades, an exercise
+unfolds its hints and its solution.
 
 Taught in:        none
-Checked against:  every formula and every output of the course
+Checked against:  every output of the course
 """
 
 import ast
@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 import mistune
-from latex2mathml.converter import convert
+from mistune import InlineParser, InlineState
 from mistune.plugins.math import math
 from mistune.plugins.table import table
 from nbformat import NotebookNode
@@ -24,6 +24,8 @@ from nbformat import NotebookNode
 from course_lib.authoring.edition.code import coloured
 from course_lib.authoring.edition.exercises import exercise_html
 from course_lib.authoring.edition.explorers import explorer_html
+from course_lib.authoring.edition.formulas import formula
+from course_lib.authoring.edition.pictures import picture_html
 from course_lib.authoring.edition.quizzes import quiz_html
 from course_lib.authoring.source import SETUP, exercise_of
 from course_lib.study.ask.quiz import quiz_heading
@@ -32,8 +34,11 @@ from course_lib.study.chapter_parts import asked_questions, find_exercise
 Cell = Mapping[str, Any]
 Frames = Mapping[str, Mapping[str, Any]]  # of the explorers, by the id of their cells
 
-LONG = 28  # characters of LaTeX in a line of text, beyond which a formula may exceed a phone
+# What mistune takes for a formula, and one that goes on in the next line, as it may in a notebook.
+_IN_LINES = r"\$(?![\s$])(?P<formula>(?:[^$\\\n]|\\.|\n(?!\n))+?)\$(?!\d)"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_HIGHLIGHTED = re.compile(r'<div class="highlight".*?<pre[^>]*>(.*?)</pre></div>', re.DOTALL)
+_IN_COLUMNS = re.compile(r"^(.*\S {2,}\S| +\[)", re.MULTILINE)
 
 
 def notebook_body(notebook: Mapping[str, Any], frames: Frames | None = None) -> str:
@@ -84,9 +89,15 @@ def markdown() -> mistune.Markdown:
     """Return a function from Markdown to HTML that knows tables and formulas."""
     prose = mistune.create_markdown(renderer=_Renderer(escape=False), plugins=[table, math])
     assert prose.renderer is not None
+    prose.inline.register("wrapped_math", _IN_LINES, _parse_in_lines, before="inline_math")
     for kind, display in (("inline_math", "inline"), ("block_math", "block")):
         prose.renderer.register(kind, lambda _, text, display=display: formula(text, display))
     return prose
+
+
+def _parse_in_lines(_: InlineParser, found: re.Match[str], state: InlineState) -> int:
+    state.append_token({"type": "inline_math", "raw": found["formula"]})
+    return found.end()
 
 
 class _Renderer(mistune.HTMLRenderer):
@@ -105,15 +116,6 @@ class _Renderer(mistune.HTMLRenderer):
         return f'<h{level} id="{name}">{text}</h{level}>\n'
 
 
-def formula(latex: str, display: str = "inline") -> str:
-    """Return a formula as MathML, with its source as the alternative text."""
-    plain = html.unescape(latex).strip()
-    drawn = convert(plain, display=display)
-    if display == "block":
-        return f'<div class="formula" tabindex="0">{drawn}</div>'
-    return f'<span class="formula">{drawn}</span>' if len(plain) > LONG else drawn
-
-
 def output_html(output: Mapping[str, Any]) -> str:
     """Return what a cell printed, showed or returned."""
     if output["output_type"] == "stream":
@@ -122,17 +124,25 @@ def output_html(output: Mapping[str, Any]) -> str:
         return _text("\n".join(output["traceback"]))
     data = {kind: _joined(content) for kind, content in output["data"].items()}
     if "image/png" in data:
-        said = html.escape(data.get("text/plain", ""), quote=True)
-        return f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{said}">'
+        return picture_html(data["image/png"].strip(), data.get("text/plain", ""))
     if "text/markdown" in data:
         return f'<div class="output prose">{markdown()(data["text/markdown"])}</div>'
     if "text/html" in data:
-        return f'<div class="output">{data["text/html"]}</div>'
+        shown = _HIGHLIGHTED.sub(_in_the_colours_of_pages, data["text/html"])
+        return f'<div class="output">{shown}</div>'
     return _text(data["text/plain"])
 
 
+def _in_the_colours_of_pages(highlighted: re.Match[str]) -> str:
+    """Return code that a notebook stores in colours of its own, which no theme changes."""
+    return coloured(html.unescape(re.sub(r"<[^>]+>", "", highlighted[1])), "python")
+
+
 def _text(text: str) -> str:
-    return f'<pre class="output">{html.escape(_COLOURS.sub("", text))}</pre>'
+    """Return printed text; lines break where there is no room, unless they are those of a table."""
+    plain = _COLOURS.sub("", text)
+    columns = len(_IN_COLUMNS.findall(plain)) > 1
+    return f'<pre class="output{" table" * columns}">{html.escape(plain)}</pre>'
 
 
 def _joined(text: str | list[str]) -> str:

@@ -7,24 +7,17 @@ Taught in:        none
 Checked against:  a real browser, by keyboard
 """
 
-import base64
 import html
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from course_lib.authoring.edition.pictures import picture_html
 from course_lib.authoring.edition.quizzes import stored
-
-DISPLAY_DPI = 96 / 110  # an SVG of the house style is drawn at 96 dots per inch, a PNG at 110
 
 
 def explorer_html(name: str, played: Mapping[str, Any], first: str, finding: str) -> str:
     """Return an explorer as HTML; `first` is the picture in the notebook, as PNG in base64."""
-    width, height = size_of_png(first)
-    picture = (
-        f'<img src="data:image/png;base64,{first}" width="{width}" height="{height}"'
-        f' alt="{html.escape(finding)}">'
-    )
+    picture = picture_html(first, finding)
     inside = _widget(played, picture) if "module" in played else _frames(name, played, picture)
     kind = "widget" if "module" in played else "explorer"
     return f'<figure class="{kind}" id="{html.escape(name)}">{inside}</figure>'
@@ -71,9 +64,3 @@ def _control(key: str, at: int, control: Mapping[str, Any]) -> str:
         f' data-stops="{html.escape(chr(10).join(stops))}">'
         f'<output for="{key}">{html.escape(stops[start])}</output>'
     )
-
-
-def size_of_png(picture: str) -> tuple[int, int]:
-    """Return width and height of a PNG in base64, in pixels of a page."""
-    width, height = struct.unpack(">II", base64.b64decode(picture[:32])[16:24])
-    return round(width * DISPLAY_DPI), round(height * DISPLAY_DPI)

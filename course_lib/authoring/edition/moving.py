@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,12 @@ def _drawn(
     ran: Mapping[str, str], names: Iterable[str], folder: Path
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Run cells, and after each explorer draw its frames; return these and the files loaded."""
+    began = time.time()
     with tempfile.TemporaryDirectory(prefix="course-frames-") as kept:
         execute(_recording(ran, names, Path(kept)), folder, cell_timeout=None)
         read = {path.stem: path.read_text(encoding="utf-8") for path in Path(kept).iterdir()}
     files = json.loads(read.pop("loaded files"))
-    return {name: json.loads(read[name]) for name in names}, _hashes(files)
+    return {name: json.loads(read[name]) for name in names}, _as_loaded(files, began)
 
 
 def _recording(ran: Mapping[str, str], names: Iterable[str], folder: Path) -> NotebookNode:
@@ -170,6 +172,12 @@ def _data_beside(source: Path) -> Iterable[Path]:
 
 def _hashes(files: Iterable[str]) -> dict[str, str]:
     return {name: _digest(PACKAGE / name) for name in files}
+
+
+def _as_loaded(files: Iterable[str], began: float) -> dict[str, str]:
+    """Return the hashes of files, but none of one that was edited while it was in use."""
+    edited = [name for name in files if (PACKAGE / name).stat().st_mtime > began]
+    return {**_hashes(files), **dict.fromkeys(edited, "edited meanwhile")}
 
 
 def _digest(path: Path) -> str:

@@ -116,8 +116,8 @@ function numberIn(text) {
     ? Number(piece) : NaN);
   const whole = (piece) => {
     if (piece.endsWith("%")) return whole(piece.slice(0, -1)) / 100;
-    const [top, bottom] = piece.split("/");
-    return bottom === undefined ? part(top) : part(top) / part(bottom);
+    const [top, bottom = "1", ...more] = piece.split("/");
+    return more.length ? NaN : part(top) / part(bottom);
   };
   const found = whole(cleaned);
   if (!Number.isFinite(found))

@@ -28,13 +28,13 @@ UNFINISHED = ".pages-"
 
 def publish(folder: Path, pages: Mapping[str, str]) -> list[Path]:
     """Write the pages into a folder that this build holds; return their paths, in that order."""
+    free = shutil.disk_usage(folder).free / 1e6  # before the disk fills up
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as beside:
         try:
             for name, page in pages.items():
                 Path(beside, name).write_text(page, encoding="utf-8", newline="\n")
         except OSError as error:
             size = sum(len(page.encode()) for page in pages.values()) / 1e6
-            free = shutil.disk_usage(folder).free / 1e6
             raise OSError(
                 f"the pages could not be written to {folder}: {error.strerror or error}. They need "
                 f"{size:.0f} MB, and {free:.0f} MB are free; nothing there has been changed."

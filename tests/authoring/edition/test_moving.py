@@ -57,6 +57,17 @@ def test_frames_are_kept_until_their_code_changes(tmp_path, cache, monkeypatch):
     assert len(drawn) == 1, "a file of the course is not as it was"
 
 
+def test_what_is_edited_while_it_is_drawn_is_drawn_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(moving, "PACKAGE", tmp_path)
+    for name, when in {"before.py": 1000, "meanwhile.py": 3000}.items():
+        (tmp_path / name).write_text("x = 1")
+        os.utime(tmp_path / name, (when, when))
+    loaded = moving._as_loaded(["before.py", "meanwhile.py"], began=2000.0)
+    now = moving._hashes(loaded)
+    assert loaded["before.py"] == now["before.py"]
+    assert loaded["meanwhile.py"] != now["meanwhile.py"]
+
+
 def test_a_notebook_without_explorers_runs_nothing(tmp_path, cache):
     path = tmp_path / "plain.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0", id="x")]), path)

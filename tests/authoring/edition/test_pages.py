@@ -1,9 +1,11 @@
 """The pages: everything of the notebooks is there, and nothing is fetched."""
 
+import base64
 import contextlib
 import io
 import json
 import re
+import struct
 from html.parser import HTMLParser
 
 import pytest
@@ -11,9 +13,12 @@ import pytest
 from course_lib import SYLLABUS, cli
 from course_lib.authoring import edition
 from course_lib.authoring.edition import SCRIPT, cells, write_edition
+from course_lib.authoring.edition.code import coloured
+from course_lib.authoring.edition.formulas import THIN, formula
 from course_lib.authoring.edition.start_page import sections, seen_text
 from course_lib.authoring.source import SETUP
 from course_lib.study.chapter_parts import exercises_of, questions_of
+from course_lib.study.check.reveal import Source
 from course_lib.study.display.markup import rich
 from course_lib.study.files.merging import without_outputs
 from course_lib.study.files.workspace import shipped_notebooks
@@ -116,7 +121,7 @@ def test_every_picture_and_every_line_of_code_is_there(pages, stem):
     assert page.count('<div class="code">') >= code
     assert "run_line_magic" not in page, "nothing is set up on a page"
     printed = [o for o in outputs if o["output_type"] == "stream"]
-    assert page.count('<pre class="output">') >= len(printed)
+    assert page.count('<pre class="output') >= len(printed)
 
 
 @pytest.mark.parametrize("stem", [each.stem for each in SYLLABUS])
@@ -124,33 +129,74 @@ def test_every_formula_is_drawn(pages, stem):
     drawn = re.findall(r"<math.*?</math>", pages[f"{stem}.html"], re.DOTALL)
     prose = [c for c in stored(stem) if c["cell_type"] == "markdown"]
     assert bool(drawn) == any(re.search(r"\$\S", "".join(c["source"])) for c in prose)
-    for formula in drawn:
-        assert not re.search(r"\\[a-zA-Z]+", formula), "a command that is not understood"
+    for each in drawn:
+        assert not re.search(r"\\[a-zA-Z]+|\[\d+pt\]", each), "a command that is not understood"
 
 
 def test_formulas_by_hand():
-    assert cells.formula(r"\sqrt{d_k}") == cells.formula(r" \sqrt{d_k} ")
-    assert "<msqrt>" in cells.formula(r"\sqrt{d_k}")
-    assert 'display="block"' in cells.formula("a < b", "block")
+    assert formula(r"\sqrt{d_k}") == formula(r" \sqrt{d_k} ")
+    assert "<msqrt>" in formula(r"\sqrt{d_k}")
+    assert 'display="block"' in formula("a < b", "block")
     inside = cells.markdown()("Where $a < b$ and `$5`:\n\n$$\nx^2\n$$\n")
     assert inside.count("<math") == 2
     assert "&#x0003C;" in inside
     assert "<code>$5</code>" in inside
+    broken = cells.markdown()("so $a +\nb$. In words, and $c$ too; from $5 to $6")
+    assert re.sub("<[^>]*>", "", broken) == "so a&#x0002B;b. In words, and c too; from $5 to $6\n"
+
+
+def test_functions_stand_apart_from_what_they_are_applied_to():
+    def spaced(latex):
+        row = re.search("<mrow>(.*)</mrow>", formula(latex))[1]
+        return re.sub("<[^>]*>", "", row.replace(f'<mspace width="{THIN}" />', " "))
+
+    assert spaced(r"\sin m \sin n") == "sin m sin n"
+    assert spaced(r"\log p_i - \log_2 x") == "log pi&#x02212;log2 x"
+    assert spaced(r"2\log (x)\log y") == "2 log&#x00028;x&#x00029; log y"
+    assert spaced(r"c = \max_i z_i, \log\sum_j z") == "c&#x0003D;maxi zi&#x0002C;log &#x02211;jz"
+    assert spaced(r"\operatorname{diag}(p)") == "diag&#x00028;p&#x00029;"
+    assert "<mi>diag</mi>" in formula(r"\operatorname{diag}(p)")
+    assert spaced("ab + 3c") == "ab&#x0002B;3c"
+
+
+def test_names_and_primes_can_be_read():
+    assert "<mtext>arg&#x000A0;max</mtext>" in formula(r"\operatorname{arg\,max}_{x} f(x)")
+    assert "<mtext>rotate_half</mtext>" in formula(r"\operatorname{rotate\_half}(x)")
+    assert "<mtext>min_p</mtext>" in formula(r"\text{min\_p}")
+    assert "<mrow><mi>m</mi><mtext>&#x02032;</mtext></mrow>" in formula("m' = x")
+    assert "<msup><mi>m</mi><mn>2</mn></msup>" in formula("m^2")
 
 
 def test_outputs_are_shown_by_their_best_kind():
-    picture = {"image/png": "AAAA\n", "text/plain": "figure: <b>", "text/html": "<p>no</p>"}
+    png = base64.b64encode(struct.pack(">8s4s4sII", b"\x89PNG", b"", b"IHDR", 1100, 55)).decode()
+    picture = {"image/png": f"{png}\n", "text/plain": 'figure: <"b">', "text/html": "<p>no</p>"}
     shown = cells.output_html({"output_type": "display_data", "data": picture})
-    assert shown == '<img src="data:image/png;base64,AAAA" alt="figure: &lt;b&gt;">'
+    assert f'<img src="data:image/png;base64,{png}" width="960" height="48"' in shown
+    assert 'style="--width: 960px" alt="figure: &lt;&quot;b&quot;&gt;">' in shown
     prose = {"text/markdown": ["- **A.** \\<s\\>\n", "- `<b>`"], "text/plain": "no"}
     listed = cells.output_html({"output_type": "display_data", "data": prose})
     assert "<li><strong>A.</strong> &lt;s&gt;</li>" in listed
     assert "<li><code>&lt;b&gt;</code></li>" in listed
     table = {"text/html": "<table></table>", "text/plain": "no"}
     assert "<table>" in cells.output_html({"output_type": "execute_result", "data": table})
+    revealed = Source("course_lib.x", "a = 'é' < 1  # why\n", is_open=False)._repr_mimebundle_()
+    shown = cells.output_html({"output_type": "display_data", "data": revealed})
+    assert "<details ><summary>The course's own: <code>course_lib.x</code></summary>" in shown
+    assert coloured("a = 'é' < 1  # why\n", "python") in shown
+    assert "color: #" not in shown, "the style sheet of the pages gives the colours"
     error = {"output_type": "error", "traceback": ["\x1b[31mValueError\x1b[0m", "x < 1"]}
     assert cells.output_html(error) == '<pre class="output">ValueError\nx &lt; 1</pre>'
     assert "a &amp; b" in cells.output_html({"output_type": "stream", "text": ["a & ", "b"]})
+
+
+def test_columns_stay_columns_and_other_lines_may_break():
+    def kind(text):
+        return cells.output_html({"output_type": "stream", "text": text}).partition(">")[0]
+
+    assert kind("no scale   0.6\ndivided    0.0\n") == '<pre class="output table"'
+    assert kind("tensor([[1, 0],\n        [0, 1]])\nx   y") == '<pre class="output table"'
+    assert kind("one long sentence.  And another\nthird") == '<pre class="output"'
+    assert kind("  indented\n  lines of words\n") == '<pre class="output"'
 
 
 def test_headings_have_names_to_point_at():
@@ -202,6 +248,6 @@ def test_the_quiz_of_a_cell_is_recognised():
 
 
 def test_long_formulas_scroll_in_their_own_box():
-    assert cells.formula("a", "block").startswith('<div class="formula" tabindex="0"><math')
-    assert cells.formula("a + " * 10 + "b").startswith('<span class="formula"><math')
-    assert cells.formula("a").startswith("<math")
+    assert formula("a", "block").startswith('<div class="formula" tabindex="0"><math')
+    assert formula("a + " * 10 + "b").startswith('<span class="formula"><math')
+    assert formula("a").startswith("<math")

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,12 +34,14 @@ def test_a_full_disk_changes_nothing_and_says_what_is_needed(tmp_path, monkeypat
     def full(self, text, **options):
         if self.name == "a.html":
             write(self, text[:2])
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(self, text, **options)
 
     monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
     with pytest.raises(
-        OSError, match=r"No space left.*MB are free; nothing there has been changed"
+        OSError, match=r"No space left.*3 MB are free; nothing there has been changed"
     ):
         publish(tmp_path, PAGES)
     monkeypatch.undo()
@@ -95,8 +99,9 @@ def test_a_build_that_is_killed_leaves_the_old_pages_and_the_next_one_goes_on(tm
     assert capsys.readouterr().out == ""
 
 
-def test_a_missing_font_is_named(monkeypatch):
+def test_a_missing_font_is_named(tmp_path, monkeypatch):
     require_fonts()
     monkeypatch.setattr(publishing, "MONOSPACED", "No Such Font")
     with pytest.raises(ValueError, match=r"'No Such Font'.*Install matplotlib again"):
-        require_fonts()
+        write_edition(tmp_path / "pages", moving=())
+    assert list(tmp_path.iterdir()) == [], "it is said before anything is made"
