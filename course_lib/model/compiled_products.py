@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import BFloat16, Float32, Int8, UInt8
+from jaxtyping import BFloat16, Float, Float32, Int8, UInt8
 from torch import Tensor
 
 from course_lib.model.program_file import compiled_program
@@ -140,11 +140,11 @@ class CompiledProducts:
         """Return the products with a matrix of scale · code + shift, two codes in each byte."""
         return self.multiply(as_matrix("int4", packed, scale, shift), x)
 
-    def multiply(self, matrix: Matrix, x: Float32[Tensor, "N I"]) -> Float32[Tensor, "N O"]:
+    def multiply(self, matrix: Matrix, x: Float[Tensor, "N I"]) -> Float32[Tensor, "N O"]:
         """Return the products of the vectors with a matrix whose tensors are alive."""
         if x.shape[1] != matrix.inputs or x.dtype != torch.float32:
             raise ValueError(
-                f"a matrix of {matrix.inputs} inputs is multiplied by vectors of as many numbers in "
+                f"a matrix of {matrix.inputs} inputs multiplies vectors of as many numbers, all in "
                 f"float32; got {tuple(x.shape)} in {str(x.dtype)[6:]}. Pass the layer's inputs."
             )
         x = x.contiguous()

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from subprocess import CalledProcessError
 
 import pytest
@@ -204,5 +203,5 @@ def test_parts_are_not_run_together_in_a_hash():
 
 def test_the_processor_is_told_apart_by_its_instructions():
     found = program_file._processor()
-    assert Path("/proc/cpuinfo").exists() and b"MHz" not in found
-    assert found
+    assert b"flags" in found or b"Features" in found
+    assert b"MHz" not in found  # it changes from one moment to the next
