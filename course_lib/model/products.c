@@ -43,7 +43,7 @@ typedef struct {
 typedef struct {
     void *numbers; /* (count, inputs), float32 or int16, rearranged for a kind of matrix */
     float *steps; /* (count, spans) */
-    lanes *totals; /* (count, spans): sums of the numbers that share a lane */
+    lanes *totals; /* (count, spans): sums of the rounded numbers, in any lane */
     int64_t count, inputs, span;
 } vectors;
 
@@ -250,14 +250,15 @@ static vectors arrange(const matrix *m, const float *x, int64_t count, void *mem
         return found;
     }
     for (int64_t s = 0; s < count * spans; s++) {
-        const float *own = x + s * span;
-        steps[s] = whole_numbers(own, span, per, (int16_t *)found.numbers + s * span);
-        totals[s] = (lanes){0};
-        for (int64_t i = 0; i < span; i += LANES) {
-            lanes part;
+        int16_t *own = (int16_t *)found.numbers + s * span;
+        steps[s] = whole_numbers(x + s * span, span, per, own);
+        integers total = {0};
+        for (int64_t i = 0; i < span; i += 2 * LANES) {
+            halves part;
             memcpy(&part, own + i, sizeof part);
-            totals[s] += part;
+            total = add_pairs(total, (halves){0} + 1, part);
         }
+        totals[s] = __builtin_convertvector(total, lanes) * steps[s];
     }
     return found;
 }
