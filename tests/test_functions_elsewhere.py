@@ -39,7 +39,7 @@ from course_lib.model import (
     DecoderLM,
     ModelConfig,
     compiled_products,
-    half_linear,
+    cpu_linear,
     inspection,
     weight_layout,
 )
@@ -131,7 +131,7 @@ CALLS = {
     "model.stored_to_multiply": lambda: weight_layout.stored_to_multiply(x(3, 4)),
     "model.lens_of": lambda: inspection.lens_of(model(), x(3, 2, 5, 8)),
     "model.can_multiply": lambda: x(1) * compiled_products.can_multiply(x(3, 4), x(2, 4)),
-    "model.needs_widening": lambda: x(1) * half_linear.needs_widening(x(3, 4)),
+    "model.needs_widening": lambda: x(1) * cpu_linear.needs_widening(x(3, 4)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
     "model.loss_without_each_head": lambda: inspection.loss_without_each_head(model(), ids(2, 5)),
     "model.mean_loss": lambda: inspection.mean_loss(model(), ids(2, 5)),

@@ -29,7 +29,14 @@ from course_lib.compression.layers import (
 from course_lib.compression.packing import unpack
 from course_lib.compression.tensors import QuantisedTensor
 from course_lib.model import DecoderLM
-from course_lib.model.compiled_products import FEW_ROWS, KINDS, can_multiply, compiled_products
+from course_lib.model.compiled_products import (
+    FEW_ROWS,
+    KINDS,
+    Matrix,
+    as_matrix,
+    can_multiply,
+    compiled_products,
+)
 
 GROUPS = (32, 64, 128, 256)  # that torch's int4 kernel has
 PACKED_ROWS = 16  # torch's int4 kernel takes rows by sixteens
@@ -75,11 +82,17 @@ class KernelLinear(nn.Module):
     def _compiled(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
         few = len(rows) <= FEW_ROWS and can_multiply(self.codes, rows)
         program = compiled_products() if few else None
-        if program is None:
-            return self._unpacked(rows)
-        if self.shift is None:
-            return program.int8(self.codes, self.scale, rows)
-        return program.int4(self.codes, self.scale, self.shift, rows)
+        return self._unpacked(rows) if program is None else program.multiply(self._matrix(), rows)
+
+    def compiled_matrix(self) -> Matrix | None:
+        """Return the weight as the compiled program reads it, or None if that is not all."""
+        altered = self.input_scale is not None or self.activation_bits is not None
+        on_cpu = self.codes.device.type == "cpu"
+        return None if altered or not self.compiled or not on_cpu else self._matrix()
+
+    def _matrix(self) -> Matrix:
+        kind = "int8" if self.shift is None else "int4"
+        return as_matrix(kind, self.codes, self.scale, self.shift)
 
     def _unpacked(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
         products = []
@@ -113,6 +126,7 @@ class KernelLinear(nn.Module):
 def use_cpu_kernels(model: DecoderLM, compiled: bool = True) -> DecoderLM:
     """Give each packed linear layer of a model a kernel, in place, and return the model.
 
+    A block with compiled kernels is computed in one call where that is possible.
     With `compiled=False` it is torch's, even where another one can be compiled.
     """
     layers = [(n, each) for n, each in quantised_layers(model) if isinstance(each, QuantisedLinear)]
@@ -120,7 +134,7 @@ def use_cpu_kernels(model: DecoderLM, compiled: bool = True) -> DecoderLM:
         raise ValueError("kernels are for packed layers; got a model without. Quantise it first.")
     for name, layer in layers:
         replace_layer(model, name, KernelLinear(layer, compiled))
-    return model
+    return model.use_compiled_blocks(compiled)
 
 
 Order = tuple[Tensor, Tensor, Tensor | None]  # codes, scales and shifts as a kernel reads them

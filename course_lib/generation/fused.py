@@ -34,8 +34,8 @@ from course_lib.attention import (
 from course_lib.embeddings import Embedding
 from course_lib.mlp import GatedFFN
 from course_lib.model import GPT2, Block, DecoderLM, Output, stored_to_multiply
+from course_lib.model.cpu_linear import CPULinear
 from course_lib.model.decoder import Decoder
-from course_lib.model.half_linear import HalfLinear
 from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours, rope_cos_sin
 
@@ -216,7 +216,7 @@ def _rotations(model: DecoderLM) -> Tensor:
 
 # The modules whose weights are read here, and their containers.
 _PLAIN = (DecoderLM, Decoder, nn.ModuleList, Block, MultiHeadAttention, GatedFFN, RMSNorm,
-          nn.Linear, HalfLinear, Embedding, nn.Identity)  # fmt: skip
+          nn.Linear, CPULinear, Embedding, nn.Identity)  # fmt: skip
 
 
 def _altered(model: DecoderLM) -> list[str]:

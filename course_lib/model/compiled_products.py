@@ -1,68 +1,125 @@
-"""Products with matrices of few bits, by a small C program that is compiled where it runs.
+"""Products of a few vectors with a matrix, by a small C program that is compiled where it runs.
 
 One token is multiplied by every matrix of a model, so generating it takes at least as long as
 reading the weights. Half the bytes should take half the time, but PyTorch's products for 16 and 8
 bits convert numbers much slower than memory delivers them, on processors without instructions for
-these types. The loops in `products.c` convert them in registers, several times as fast.
+these types. And for a few rows in float32 it computes slower than memory delivers, too. The loops
+in `products.c` convert in registers, and need no other layout than that of a checkpoint.
 
-    weights as stored  ->  widened to float32 in registers  ->  times x, summed in float32
+    numbers    widened to float32 in registers    times x, summed in float32
+    codes      widened to 16 bits in registers    times x in 16 bits, summed exactly within a span
 
 It needs gcc or clang with OpenMP. Without one of them nothing is lost but time: `compiled_products`
 returns None, and callers use PyTorch's own products.
 
 Taught in:        generation
-Checked against:  the same product in float32, by PyTorch
+Checked against:  the same product in float64, by PyTorch
 Shapes:           O outputs, I inputs, N vectors, G groups of a row
 """
 
 import ctypes
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import BFloat16, Float32, Int8, UInt8
+from jaxtyping import BFloat16, Float, Float32, Int8, UInt8
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("products.c")
-FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+from course_lib.model.program_file import compiled_program
+
+SOURCE = Path(__file__).with_name("block.c")  # and what it includes
+INCLUDED = (Path(__file__).with_name("products.c"),)
 FEW_ROWS = 12  # vectors up to which this is faster than widening the matrix once for all of them
-_POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
+POINTER = ctypes.c_void_p
 
 
 class Kind(NamedTuple):
     """How a matrix is stored."""
 
+    number: int  # its number in the program
     dtype: torch.dtype
     packed: int  # weights in an element of this type
     at_once: int  # a row or a group must be a multiple of this many weights
 
 
 KINDS = {
-    "bfloat16": Kind(torch.bfloat16, 1, 16),
-    "int8": Kind(torch.int8, 1, 32),
-    "int4": Kind(torch.uint8, 2, 64),
+    "float32": Kind(0, torch.float32, 1, 8),
+    "bfloat16": Kind(1, torch.bfloat16, 1, 16),
+    "int8": Kind(2, torch.int8, 1, 32),
+    "int4": Kind(3, torch.uint8, 2, 64),
 }
+
+
+class Matrix(ctypes.Structure):
+    """A matrix as the program reads it. It does not keep its tensors alive."""
+
+    _fields_ = (
+        *((name, POINTER) for name in ("weight", "scale", "shift")),
+        *((name, ctypes.c_int64) for name in ("outputs", "inputs", "group")),
+        ("kind", ctypes.c_int32),
+    )
+
+
+def as_matrix(
+    kind: str, weight: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
+) -> Matrix:
+    """Return a matrix for the program, which trusts what it is given; raise if it may not."""
+    number, dtype, packed, at_once = KINDS[kind]
+    scales = [each for each in (scale, shift) if each is not None]
+    if weight.dtype != dtype or any(each.dtype != torch.float32 for each in scales):
+        found = ", ".join(str(each.dtype)[6:] for each in (weight, *scales))
+        raise ValueError(
+            f"the compiled product for {kind} reads a matrix in {str(dtype)[6:]}, and all else in "
+            f"float32; got {found}. Convert them first."
+        )
+    for each in (weight, *scales):
+        _require_plain(each)
+    outputs, inputs = weight.shape[0], weight.shape[1] * packed
+    if any(each.shape[0] != outputs for each in scales):
+        found = ", ".join(str(tuple(each.shape)) for each in (weight, *scales))
+        raise ValueError(
+            f"each row of a matrix must have a scale; got {found}. Pass the scales of this matrix."
+        )
+    group, left = divmod(inputs, 1 if shift is None else shift.shape[1])
+    if left or group % at_once:
+        raise ValueError(
+            f"the compiled product for {kind} takes {at_once} numbers at once; got "
+            f"{inputs if left else group} inputs that share a scale. Multiply with torch instead."
+        )
+    pointers = (None if each is None else each.data_ptr() for each in (weight, scale, shift))
+    return Matrix(*pointers, outputs, inputs, group, number)
+
+
+def _require_plain(tensor: Tensor) -> None:
+    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+        raise ValueError(
+            f"the compiled product reads contiguous tensors on a CPU; got strides "
+            f"{tensor.stride()} on {tensor.device}. Call .cpu().contiguous() first."
+        )
 
 
 class CompiledProducts:
     """The functions of the compiled program, called with tensors. Rows of matrices are outputs."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self._functions = {kind: getattr(library, f"{kind}_product") for kind in KINDS}
-        for function in self._functions.values():
-            function.argtypes = [*5 * [_POINTER], *4 * [_NUMBER], ctypes.c_int]
+        self.block = library.block  # see compiled_block
+        self.block.argtypes = (POINTER, POINTER, ctypes.c_int)
+        self._product = library.product
+        self._product.argtypes = (POINTER, POINTER, POINTER, ctypes.c_int64, ctypes.c_int)
+
+    def float32(
+        self, weight: Float32[Tensor, "O I"], x: Float32[Tensor, "N I"]
+    ) -> Float32[Tensor, "N O"]:
+        """Return the products of the vectors with a matrix in float32."""
+        return self.multiply(as_matrix("float32", weight), x)
 
     def bfloat16(
         self, weight: BFloat16[Tensor, "O I"], x: Float32[Tensor, "N I"]
     ) -> Float32[Tensor, "N O"]:
         """Return the products of the vectors with a matrix in bfloat16."""
-        return self._product("bfloat16", weight, None, None, x)
+        return self.multiply(as_matrix("bfloat16", weight), x)
 
     def int8(
         self,
@@ -71,7 +128,7 @@ class CompiledProducts:
         x: Float32[Tensor, "N I"],
     ) -> Float32[Tensor, "N O"]:
         """Return the products with a matrix of signed codes, each row times its scale."""
-        return self._product("int8", codes, scale, None, x)
+        return self.multiply(as_matrix("int8", codes, scale), x)
 
     def int4(
         self,
@@ -81,75 +138,33 @@ class CompiledProducts:
         x: Float32[Tensor, "N I"],
     ) -> Float32[Tensor, "N O"]:
         """Return the products with a matrix of scale · code + shift, two codes in each byte."""
-        return self._product("int4", packed, scale, shift, x)
+        return self.multiply(as_matrix("int4", packed, scale, shift), x)
 
-    def _product(
-        self, kind: str, matrix: Tensor, scale: Tensor | None, shift: Tensor | None, x: Tensor
-    ) -> Tensor:
-        scales = [each for each in (scale, shift) if each is not None]
-        _require_fit(kind, matrix, scales, x)
+    def multiply(self, matrix: Matrix, x: Float[Tensor, "N I"]) -> Float32[Tensor, "N O"]:
+        """Return the products of the vectors with a matrix whose tensors are alive."""
+        if x.shape[1] != matrix.inputs or x.dtype != torch.float32:
+            raise ValueError(
+                f"a matrix of {matrix.inputs} inputs multiplies vectors of as many numbers, all in "
+                f"float32; got {tuple(x.shape)} in {str(x.dtype)[6:]}. Pass the layer's inputs."
+            )
+        x = x.contiguous()
+        _require_plain(x)
         if not x.numel():
-            return x.new_zeros(len(x), len(matrix))
-        x, y = x.contiguous(), x.new_empty(len(x), len(matrix))
-        inputs, groups = x.shape[1], 1 if shift is None else shift.shape[1]
-        group, left = divmod(inputs, groups)
-        if left or group % KINDS[kind].at_once:
-            raise ValueError(
-                f"the compiled product for {kind} takes {KINDS[kind].at_once} numbers at once; got "
-                f"{inputs / groups:g} inputs that share a scale. Multiply with torch instead."
-            )
-        pointers = (None if t is None else t.data_ptr() for t in (matrix, scale, shift, x, y))
-        sizes = (len(matrix), inputs, group, len(x), torch.get_num_threads())
-        if self._functions[kind](*pointers, *sizes):
-            raise MemoryError(f"there was no memory for {len(x)} vectors of {inputs} numbers")
+            return x.new_zeros(len(x), matrix.outputs)
+        y, threads = x.new_empty(len(x), matrix.outputs), torch.get_num_threads()
+        if self._product(ctypes.byref(matrix), x.data_ptr(), y.data_ptr(), len(x), threads):
+            raise MemoryError(f"there was no memory for {len(x)} vectors of {x.shape[1]} numbers")
         return y
-
-
-def _require_fit(kind: str, matrix: Tensor, scales: Sequence[Tensor], x: Tensor) -> None:
-    """Raise if the program, which trusts its arguments, would misread these tensors."""
-    dtype, packed, _ = KINDS[kind]
-    if matrix.dtype != dtype or any(each.dtype != torch.float32 for each in (x, *scales)):
-        found = ", ".join(str(each.dtype)[6:] for each in (matrix, x, *scales))
-        raise ValueError(
-            f"the compiled product for {kind} reads a matrix in {str(dtype)[6:]}, and all else in "
-            f"float32; got {found}. Convert them first."
-        )
-    rows_fit = all(each.shape[0] == matrix.shape[0] for each in scales)
-    if matrix.shape[1] * packed != x.shape[1] or not rows_fit:
-        found = ", ".join(str(tuple(each.shape)) for each in (matrix, x, *scales))
-        raise ValueError(
-            "a matrix must have as many inputs as the vectors, and its rows a scale each; got "
-            f"{found}. Pass vectors and scales of this matrix."
-        )
-    for each in (matrix, x, *scales):
-        if each.device.type != "cpu" or not (each is x or each.is_contiguous()):
-            raise ValueError(
-                f"the compiled product reads contiguous tensors on a CPU; got strides "
-                f"{each.stride()} on {each.device}. Call .cpu().contiguous() first."
-            )
 
 
 @cache
 def compiled_products() -> CompiledProducts | None:
-    """Return the compiled program, or None where it cannot be compiled; the first call takes 1 s.
+    """Return the compiled program, or None where it cannot be compiled; that takes 2 s, but once.
 
     It uses as many threads as PyTorch, so `torch.set_num_threads` holds for it too.
     """
-    if sys.platform == "win32" or sys.byteorder != "little":
-        return None
-    programs = map(_compiled_by, filter(None, map(shutil.which, ("gcc", "clang"))))
-    return next(filter(None, programs), None)
-
-
-def _compiled_by(compiler: str) -> CompiledProducts | None:
-    try:
-        with tempfile.TemporaryDirectory() as folder:  # once loaded, the file is no longer needed
-            program = Path(folder, "products.so")
-            command = [compiler, *FLAGS, str(SOURCE), "-o", str(program)]
-            subprocess.run(command, check=True, capture_output=True, timeout=60)
-            return CompiledProducts(ctypes.CDLL(str(program)))
-    except (OSError, subprocess.SubprocessError):
-        return None
+    library = compiled_program(SOURCE, INCLUDED)
+    return None if library is None else CompiledProducts(library)
 
 
 def can_multiply(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> bool:
@@ -161,6 +176,11 @@ def can_multiply(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> bool:
     return (
         matrix.device.type == x.device.type == "cpu"
         and matrix.is_contiguous()
-        and not (torch.is_grad_enabled() and any(each.requires_grad for each in read))
+        and not wants_gradient(read)
         and not torch.compiler.is_compiling()
     )
+
+
+def wants_gradient(tensors: Sequence[Tensor]) -> bool:
+    """Whether autograd would record what is computed from these tensors."""
+    return torch.is_grad_enabled() and any(each.requires_grad for each in tensors)

@@ -28,9 +28,11 @@ from course_lib.attention import (
 from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
+from course_lib.model.compiled_block import compiled_block
 from course_lib.model.config import ModelConfig
-from course_lib.model.half_linear import HalfLinear, needs_widening
+from course_lib.model.cpu_linear import CPULinear, can_be_compiled, needs_widening
 from course_lib.model.weight_layout import stored_to_multiply
+from course_lib.model.whole_rotation import WholeRotation
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
 
@@ -50,6 +52,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
+        self.compiled = False  # True: one new token is computed in one call, where that is possible
         self.input_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
         self.self_attn = MultiHeadAttention(
             config.hidden_size,
@@ -77,6 +80,10 @@ class Block(nn.Module):
 
         `causal` promises that `mask` is the causal one of a whole text.
         """
+        if self.compiled and not return_weights:
+            after = compiled_block(self, x, mask, rotate, cache)
+            if after is not None:
+                return after, None
         read, weights = self.self_attn(
             self.input_layernorm(x),
             mask,
@@ -148,18 +155,28 @@ class DecoderLM(nn.Module):
         return self
 
     def prepare_to_write(self) -> "DecoderLM":
-        """Make writing token by token faster: PyTorch's kernels, and matrices stored for it.
+        """Make writing token by token faster: PyTorch's kernels, and a compiled program on a CPU.
 
-        The output is the same up to rounding, and all weights are the same; a few are stored
-        transposed. In bfloat16, on a CPU without instructions for it, linear layers become
-        `HalfLinear`. A layer that has replaced a plain `nn.Linear` stays as it is.
+        The output is the same up to rounding, and all weights are the same. Where the program has
+        products for them, linear layers become `CPULinear`, and a block that nobody looks into is
+        computed in one call. Elsewhere some weights are stored transposed, which PyTorch's products
+        read faster. A layer that has replaced a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
-            if type(module) is nn.Linear or type(module) is HalfLinear:
-                module.weight.data = stored_to_multiply(module.weight.data)
-                if needs_widening(module.weight):
-                    module.__class__ = HalfLinear  # the same layer, with its hooks
-        return self.use_kernels()
+            if type(module) is nn.Linear or type(module) is CPULinear:
+                weight = module.weight.data
+                compiled = can_be_compiled(weight)
+                module.weight.data = weight.contiguous() if compiled else stored_to_multiply(weight)
+                special = compiled or needs_widening(weight)
+                module.__class__ = CPULinear if special else nn.Linear  # with the same hooks
+        return self.use_kernels().use_compiled_blocks()
+
+    def use_compiled_blocks(self, compiled: bool = True) -> "DecoderLM":
+        """Compute the blocks for a single new token in one call each, where that is possible."""
+        for block in self.blocks:
+            if isinstance(block, Block):
+                block.compiled = compiled
+        return self
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -186,14 +203,11 @@ class DecoderLM(nn.Module):
         )
         if 2 * cos.shape[-1] < self.config.head_dim:
             return lambda x: apply_rope(x, cos, sin)  # a part of each head stays as it is
-        dtype, half = next(self.parameters()).dtype, cos.shape[-1]
-        cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # (..., 1, T, D/2)
+        dtype = next(self.parameters()).dtype
         if torch.compiler.is_compiling():  # the compiler optimises the plain form best
+            cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # (..., 1, T, D/2)
             return lambda x: rotate_halves(x, cos, sin)
-        # Otherwise the same in fewer operations, prepared once for all layers: each feature times
-        # its cosine, plus its partner half a head away times the sine (negative for the first).
-        whole_cos, whole_sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
-        return lambda x: x * whole_cos + x.roll(half, dims=-1) * whole_sin
+        return WholeRotation(cos, sin, dtype)
 
     def make_cache(self, batch: int, capacity: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for `capacity` tokens."""

@@ -1,0 +1,167 @@
+"""A block for one new token in a single call: the products, and all small steps between them.
+
+A block consists of some forty operations, most of which take less time to compute than to start
+from Python. Where nobody looks at what happens inside, the program in `block.c` computes the whole
+block, with the weights of its layers as they are stored. Otherwise, or where a block is not of this
+kind, None says so, and the block calls its layers.
+
+    one token of each of a few texts, attention with RoPE and a plain cache, then SwiGLU
+    no hooks, replaced layers, gradients; attention weights not requested
+
+Taught in:        generation
+Checked against:  the same block, layer by layer
+Shapes:           B batch, C model width, G key/value heads, S all tokens so far, D head width
+"""
+
+import ctypes
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from course_lib.attention import KVCache, MultiHeadAttention
+from course_lib.mlp import GatedFFN, silu
+from course_lib.model.compiled_products import (
+    FEW_ROWS,
+    POINTER,
+    Matrix,
+    compiled_products,
+    wants_gradient,
+)
+from course_lib.model.whole_rotation import WholeRotation
+from course_lib.norms import RMSNorm
+
+DTYPES = (torch.float32, torch.bfloat16)
+LANES = 8  # features that the program loads at once
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        *((name, Matrix) for name in ("q", "k", "v", "o", "gate", "up", "down")),
+        *((f"{name}_bias", POINTER) for name in ("q", "k", "v", "o")),
+        *((name, POINTER) for name in ("input_norm", "mlp_norm", "q_norm", "k_norm")),
+        *((f"{name}_eps", ctypes.c_float) for name in ("input", "mlp", "q", "k")),
+        ("scale", ctypes.c_float),
+        ("half", ctypes.c_int32),
+        *((name, ctypes.c_int64) for name in ("heads", "groups", "width")),
+    )
+
+
+class _Step(ctypes.Structure):
+    _fields_ = (
+        *((name, POINTER) for name in ("x", "y", "keys", "values", "cos", "sin", "mask")),
+        *((name, ctypes.c_int64) for name in ("texts", "capacity", "seen")),
+    )
+
+
+class _Plan(NamedTuple):
+    """A block as the program reads it, and what it was made from."""
+
+    parts: list[nn.Module]
+    weights: list[tuple[int, torch.dtype]]
+    layer: _Layer | None  # None: the program cannot compute this block
+
+
+_PLANS: WeakKeyDictionary[nn.Module, _Plan] = WeakKeyDictionary()
+
+
+def compiled_block(
+    block: nn.Module,
+    x: Float[Tensor, "B T C"],
+    mask: Bool[Tensor, "..."] | None,
+    rotate: object,
+    cache: object,
+) -> Float[Tensor, "B T C"] | None:
+    """Return the stream after a block, as `block(x, mask, rotate, cache)` does, or None."""
+    texts, tokens, _ = x.shape
+    if tokens != 1 or not 1 <= texts <= FEW_ROWS or x.dtype not in DTYPES or x.device.type != "cpu":
+        return None
+    if type(cache) is not KVCache or type(rotate) is not WholeRotation:
+        return None
+    program = None if torch.compiler.is_compiling() else compiled_products()
+    layer = None if program is None else _layer(block, x)
+    if program is None or layer is None:
+        return None
+    keys, values = cache.next_place()
+    if keys.shape[:2] != (texts, layer.groups) or keys.dtype != x.dtype or not keys.is_cpu:
+        return None  # calling the layers raises the error
+    allowed = None if mask is None else mask.expand(texts, 1, 1, cache.length + 1).contiguous()
+    cos, sin = rotate.of_one_token(texts)
+    x, y = x.contiguous(), torch.empty_like(x)
+    tensors = (x, y, keys, values, cos, sin, allowed)
+    pointers = (None if each is None else each.data_ptr() for each in tensors)
+    step = _Step(*pointers, texts, cache.capacity, cache.length)
+    if program.block(ctypes.byref(layer), ctypes.byref(step), torch.get_num_threads()):
+        raise MemoryError(f"there was no memory for a block with {texts} texts")
+    cache.length += 1
+    return y
+
+
+def _layer(block: Any, x: Tensor) -> _Layer | None:
+    """Return a block as the program reads it now, or None if its layers must be called."""
+    parts = [
+        *block._modules.values(),
+        *block._modules["self_attn"]._modules.values(),
+        *block._modules["mlp"]._modules.values(),
+    ]
+    if any(p._forward_hooks or p._forward_pre_hooks or "forward" in p.__dict__ for p in parts):
+        return None
+    tensors = [
+        tensor
+        for part in parts
+        for named in (part._parameters, part._buffers)
+        for tensor in named.values()
+        if tensor is not None
+    ]
+    if wants_gradient([x, *tensors]):
+        return None
+    weights = [(tensor.data_ptr(), tensor.dtype) for tensor in tensors]
+    plan = _PLANS.get(block)
+    if plan is None or plan.parts != parts or plan.weights != weights:
+        plan = _PLANS[block] = _Plan(parts, weights, _built(block))
+    layer = plan.layer
+    wanted = torch.bfloat16 if layer is not None and layer.half else torch.float32
+    return layer if x.dtype == wanted else None
+
+
+def _built(block: Any) -> _Layer | None:
+    """Return a block as the program reads it, or None if it is of another kind."""
+    attention, mlp = block.self_attn, block.mlp
+    if type(attention) is not MultiHeadAttention or type(mlp) is not GatedFFN:
+        return None
+    norms = [block.input_layernorm, block.post_attention_layernorm]
+    head_norms = [attention.q_norm, attention.k_norm]
+    if any(type(each) is not nn.Identity for each in head_norms):
+        norms += head_norms
+    outer = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+    inner = [mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+    matrices = [_matrix(each) for each in (*outer, *inner)]
+    plain = mlp.activation is silu and all(type(each) is RMSNorm for each in norms)
+    if not plain or None in matrices or any(each.bias is not None for each in inner):
+        return None
+    small = [each.weight for each in norms] + [e.bias for e in outer if e.bias is not None]
+    dtype, widths = small[0].dtype, (len(small[0]), attention.head_dim)
+    if dtype not in DTYPES or any(width % LANES for width in widths):
+        return None
+    if any(each.dtype != dtype or not each.is_contiguous() for each in small):
+        return None
+    missing = [None] * (4 - len(norms))
+    return _Layer(
+        *matrices,
+        *(None if each.bias is None else each.bias.data_ptr() for each in outer),
+        *(each.weight.data_ptr() for each in norms),
+        *missing,
+        *(each.eps for each in norms),
+        *(0.0 for _ in missing),
+        attention.head_dim**-0.5 if attention.scale is None else attention.scale,
+        dtype == torch.bfloat16,
+        *(attention.num_heads, attention.num_key_value_heads, attention.head_dim),
+    )
+
+
+def _matrix(layer: Any) -> Matrix | None:
+    """Return the weight of a linear layer as the program reads it, or None if it cannot."""
+    read = getattr(type(layer), "compiled_matrix", None)
+    return None if read is None else read(layer)
