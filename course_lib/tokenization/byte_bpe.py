@@ -165,11 +165,13 @@ class ByteBPE:
         pattern: str = GPT2_PATTERN,
         ties: TieRule = "smallest_ids",
         byte_order: bytes = GPT2_BYTE_ORDER,
+        processes: int = 1,
     ) -> "ByteBPE":
         """Learn a tokenizer of at most `vocab_size` tokens; the special ones get the last ids.
 
         The texts are cut at the special tokens. Which of several equally frequent pairs is merged
-        first is decided by `ties`; the bytes get the ids 0 to 255 in `byte_order`.
+        first is decided by `ties`; the bytes get the ids 0 to 255 in `byte_order`. The words of
+        long texts can be counted in several `processes`, and the merges are the same.
         """
         check_special(special_tokens)
         if vocab_size < 256 + len(special_tokens):
@@ -177,7 +179,7 @@ class ByteBPE:
                 f"vocab_size must be at least 256 + {len(special_tokens)}, one token for each byte "
                 f"and special token; got {vocab_size}. Pass a larger vocab_size."
             )
-        words = count_words(texts, pattern, special_tokens)
+        words = count_words(texts, pattern, special_tokens, processes)
         if not words:
             raise ValueError(
                 "the corpus must contain text besides special tokens to learn merges from; got 0 "
