@@ -13,10 +13,11 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
-from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.byte_bpe import ByteBPE, MergeTable
 from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
     bytes_to_characters,
@@ -44,15 +45,16 @@ def read_bpe(content: Json) -> ByteBPE:
             wanted = f"free of letters that stand for bytes, as all of {name!r} do when decoded"
             raise refusal("the content of an added token", name, wanted)
     pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in model["merges"]]
+    if wrong := [pair for pair in pairs if len(pair) != 2]:
+        raise refusal("a merge", wrong[0], "two tokens")
     apart = _unmade(special, pairs)
-    vocabulary = {
-        written: characters_to_bytes(written)
-        for written, i in model["vocab"].items()
-        if apart.get(written) != i
-    }
+    ids = model["vocab"]
+    if apart:
+        ids = {written: i for written, i in ids.items() if apart.get(written) != i}
+    vocabulary = {characters_to_bytes(written): i for written, i in ids.items()}
     tokenizer = ByteBPE(
-        {token: model["vocab"][written] for written, token in vocabulary.items()},
-        _read_merges(pairs, vocabulary),
+        vocabulary,
+        _ranked(pairs, ids) or [tuple(map(characters_to_bytes, pair)) for pair in pairs],
         special,
         _read_steps(content.get("pre_tokenizer")),
         _read_normal_form(content.get("normalizer")),
@@ -69,14 +71,21 @@ def _unmade(special: dict[str, int], pairs: list[list[str]]) -> dict[str, int]:
     return {name: i for name, i in special.items() if name not in made | _ALPHABET}
 
 
-def _read_merges(pairs: list[list[str]], vocabulary: dict[str, bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the two tokens of each merge: "a b" in older files, and ["a", "b"] in newer ones."""
-    if wrong := [pair for pair in pairs if len(pair) != 2]:
-        raise refusal("a merge", wrong[0], "two tokens")
+def _ranked(pairs: list[list[str]], ids: dict[str, int]) -> MergeTable | None:
+    """Return the merges by the ids of their halves, or None for the tokenizer to say what is wrong.
+
+    There may be hundreds of thousands. Their tokens mostly end the vocabulary, in the same order,
+    and then need not be looked up.
+    """
+    made, last = list(map("".join, pairs)), len(ids) - len(pairs)
     try:
-        return [(vocabulary[left], vocabulary[right]) for left, right in pairs]
-    except KeyError:  # the tokenizer says which
-        return [(characters_to_bytes(left), characters_to_bytes(right)) for left, right in pairs]
+        halves = map(ids.__getitem__, chain.from_iterable(pairs))
+        in_order = made == list(ids)[last:]
+        new = list(ids.values())[last:] if in_order else map(ids.__getitem__, made)
+        table = dict(zip(zip(halves, halves, strict=True), enumerate(new), strict=True))
+    except KeyError:
+        return None
+    return table if len(table) == len(pairs) else None  # a merge is listed twice
 
 
 def _check_decoder(step: Any) -> None:

@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -129,12 +130,15 @@ def decode(ids: Iterable[int], tokens: Mapping[int, bytes]) -> str:
 
 
 class ByteBPE:
-    """A byte-level BPE tokenizer: a vocabulary, merges in the order learned, special tokens."""
+    """A byte-level BPE tokenizer: a vocabulary, merges in the order learned, special tokens.
+
+    The merges are pairs of tokens, or the table of their ids where these are looked up already.
+    """
 
     def __init__(
         self,
         vocabulary: Mapping[bytes, int],
-        merges: Iterable[tuple[bytes, bytes]],
+        merges: Iterable[tuple[bytes, bytes]] | MergeTable,
         special_tokens: Mapping[str, int] | None = None,
         pattern: str | Sequence[Split] = GPT2_PATTERN,
         normalization: str | None = None,
@@ -150,8 +154,11 @@ class ByteBPE:
         self.tokens = {i: token for token, i in self.vocabulary.items()}
         self.tokens |= {i: name.encode() for name, i in self.special_tokens.items()}
         self._check_vocabulary()
-        self.merges = list(merges)
-        self.merge_table = self._rank_merges()  # what encoding looks pairs up in
+        if isinstance(merges, Mapping):
+            self.merge_table = merges  # what encoding looks pairs up in
+        else:
+            self.merges = list(merges)
+            self.merge_table = self._rank_merges()
         self._pre_split = PreSplitter(pattern)
         self._byte_ids = [self.vocabulary[bytes([byte])] for byte in range(256)]
         self._cache = WordCache(self._encode_word)
@@ -193,6 +200,11 @@ class ByteBPE:
             tokens.append(tokens[left] + tokens[right])
         special = {name: len(tokens) + i for i, name in enumerate(special_tokens)}
         return cls({token: i for i, token in enumerate(tokens)}, merges, special, pattern)
+
+    @cached_property
+    def merges(self) -> list[tuple[bytes, bytes]]:
+        """The two tokens of each merge, in the order learned."""
+        return [(self.tokens[left], self.tokens[right]) for left, right in self.merge_table]
 
     @property
     def vocab_size(self) -> int:
