@@ -13,7 +13,8 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 
 import re
 from collections.abc import Sequence
-from itertools import chain
+from itertools import islice
+from operator import eq
 from typing import Any
 
 from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
@@ -22,6 +23,7 @@ from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
     bytes_to_characters,
     characters_to_bytes,
+    many_to_bytes,
 )
 from course_lib.tokenization.oniguruma import common_pattern
 from course_lib.tokenization.patterns import BEHAVIORS, GPT2_PATTERN, Split
@@ -51,7 +53,7 @@ def read_bpe(content: Json) -> ByteBPE:
     ids = model["vocab"]
     if apart:
         ids = {written: i for written, i in ids.items() if apart.get(written) != i}
-    vocabulary = {characters_to_bytes(written): i for written, i in ids.items()}
+    vocabulary = dict(zip(many_to_bytes(ids), ids.values(), strict=True))
     tokenizer = ByteBPE(
         vocabulary,
         _ranked(pairs, ids) or [tuple(map(characters_to_bytes, pair)) for pair in pairs],
@@ -74,15 +76,17 @@ def _unmade(special: dict[str, int], pairs: list[list[str]]) -> dict[str, int]:
 def _ranked(pairs: list[list[str]], ids: dict[str, int]) -> MergeTable | None:
     """Return the merges by the ids of their halves, or None for the tokenizer to say what is wrong.
 
-    There may be hundreds of thousands. Their tokens mostly end the vocabulary, in the same order,
-    and then need not be looked up.
+    There may be hundreds of thousands. The tokens that they make mostly end the vocabulary, in the
+    same order, and then need not be looked up.
     """
-    made, last = list(map("".join, pairs)), len(ids) - len(pairs)
+    last = len(ids) - len(pairs)
+    in_order = last >= 0 and all(map(eq, map("".join, pairs), islice(ids, last, None)))
     try:
-        halves = map(ids.__getitem__, chain.from_iterable(pairs))
-        in_order = made == list(ids)[last:]
-        new = list(ids.values())[last:] if in_order else map(ids.__getitem__, made)
-        table = dict(zip(zip(halves, halves, strict=True), enumerate(new), strict=True))
+        new = islice(ids.values(), last, None) if in_order else [ids[a + b] for a, b in pairs]
+        table = {
+            (ids[left], ids[right]): (rank, made)
+            for rank, ((left, right), made) in enumerate(zip(pairs, new, strict=True))
+        }
     except KeyError:
         return None
     return table if len(table) == len(pairs) else None  # a merge is listed twice

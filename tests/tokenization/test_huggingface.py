@@ -275,3 +275,16 @@ def test_reading_a_file_leaves_the_garbage_collector_as_it_was(tmp_path, enabled
         assert gc.isenabled() == enabled
     finally:
         gc.enable()
+
+
+def test_many_tokens_are_read_as_each_alone():
+    written = ["".join(bytes_to_unicode().values()), "", "Ġa", "é", "ġ!"]
+    expected = list(map(byte_characters.characters_to_bytes, written))
+    assert byte_characters.many_to_bytes(written) == expected
+    assert byte_characters.many_to_bytes([]) == []
+    for strange in ("▁", "\u0144", "\U0001f600", "\ud800", "\u00ad", "\0"):
+        with pytest.raises(ValueError, match="byte alphabet") as alone:
+            byte_characters.characters_to_bytes(f"a{strange}")
+        with pytest.raises(ValueError, match="byte alphabet") as together:
+            byte_characters.many_to_bytes(["b", f"a{strange}"])
+        assert str(alone.value) == str(together.value)
