@@ -106,6 +106,14 @@ TRAINED = {"training, vocabulary 4096": "tokenizers"}
 CACHED = {"measured": "one token over a cache", "contestant": "ours, shared keys"}
 CONTESTS = (
     Contest("training a tokenizer", "tokenizers", "tokenization", "times this course", TRAINED),
+    Contest(
+        "training a tokenizer, two processes",
+        "tokenizers, two threads",
+        "tokenization_two",
+        "times this course",
+        {"training with": "2 of each", "contestant": "tokenizers"},
+        about=("text",),
+    ),
     _encoding("empty"),
     _encoding("full"),
     _rows("RMSNorm", "torch", "blocks", "rms_norm", "torch", "tokens", "type"),

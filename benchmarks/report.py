@@ -26,6 +26,7 @@ from course_lib.study.display.plotting import FAINT, OKABE_ITO, new_figure, png_
 Results = Mapping[str, Mapping[str, Any]]
 RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "tokenization": (),
+    "tokenization_two": (),
     "language_models": (),
     "blocks": (),
     "attention": (),

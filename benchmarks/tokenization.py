@@ -4,7 +4,8 @@
 
 Every contestant runs in one thread, so processor time is counted: other work on the machine adds
 little to it. Contestants take turns; seconds are those of the best round, ratios the median
-of those within a round. Every comparison also checks that the results are the same.
+of those within a round. Every comparison also checks that the results are the same. Two processes
+beside two threads are measured by `benchmarks.tokenization_two`.
 
 A bound for loading a large file: Python's `json` alone, which makes a Python string of every token
 and of both halves of every merge, before any of them has been looked at. `tokenizers` parses the
@@ -12,14 +13,15 @@ file and builds its tables in Rust, and makes no Python objects.
 """
 
 import os
+import sys
 
-os.environ["RAYON_NUM_THREADS"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if __name__ == "__main__":  # before `tokenizers` starts its threads
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import json
 import random
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from itertools import cycle
@@ -50,7 +52,7 @@ def best_time(run: Callable[[], object], rounds: int) -> float:
     return best(race({"alone": run}, budget=0, least=rounds), "alone")
 
 
-def train_peer(text: str) -> Tokenizer:
+def train_peer(texts: list[str]) -> Tokenizer:
     """Train the byte-level BPE of `tokenizers`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -59,7 +61,7 @@ def train_peer(text: str) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([text], trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
@@ -92,8 +94,8 @@ def our_merges(text: str) -> list[bpe_training.Pair]:
 def training_rows(text: str) -> list[Row]:
     """Compare training with the peer and with recounting."""
     merges = our_merges(text)
-    peer = peer_merges(train_peer(text))
-    runs: Contestants = {OURS: lambda: our_merges(text), "tokenizers": lambda: train_peer(text)}
+    peer = peer_merges(train_peer([text]))
+    runs: Contestants = {OURS: lambda: our_merges(text), "tokenizers": lambda: train_peer([text])}
     rounds = race(runs, budget=0, least=7)
     recounted, seconds = timed(lambda: merges_by_recounting(text))
     for each in rounds:
@@ -199,7 +201,7 @@ def edge_rows(ours: ByteBPE) -> list[Row]:
         measured: dict[str, Contestants] = {
             "train on one word of 185 000 letters": {
                 OURS: lambda: our_merges(letters),
-                "tokenizers": lambda: train_peer(letters),
+                "tokenizers": lambda: train_peer([letters]),
             },
             "encode one word of 100 000 letters": {
                 OURS: lambda: ours.encode_ordinary(letters[:100_000]),

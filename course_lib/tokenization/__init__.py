@@ -2,7 +2,9 @@
 
     patterns      cut text into words before anything is counted
     word_cache    words seen before need not be encoded again
+    word_counts   count these words, in one process or in several
     bpe_training  learn merges from counts of neighbouring pieces
+    pair_counts   keep these counts up to date, and find the largest
     long_words    the same inside one long word
     byte_bpe      byte-level BPE: encode by merge rank, decode any bytes
     normalization one spelling for letters that Unicode can spell in two ways
@@ -30,7 +32,6 @@ from course_lib.tokenization.bpe_training import (
     GPT2_BYTE_ORDER,
     NUMERIC_BYTE_ORDER,
     Pair,
-    PairCounts,
     TieRule,
     count_pairs,
     count_words,
@@ -75,6 +76,7 @@ from course_lib.tokenization.normalization import (
     stream_normalize,
 )
 from course_lib.tokenization.normalizer import Normalizer
+from course_lib.tokenization.pair_counts import PairCounts
 from course_lib.tokenization.patterns import (
     GPT2_PATTERN,
     GPT4_PATTERN,

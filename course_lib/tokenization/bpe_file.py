@@ -13,14 +13,17 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 
 import re
 from collections.abc import Sequence
+from itertools import islice
+from operator import eq
 from typing import Any
 
 from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
-from course_lib.tokenization.byte_bpe import ByteBPE
+from course_lib.tokenization.byte_bpe import ByteBPE, MergeTable
 from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
     bytes_to_characters,
     characters_to_bytes,
+    many_to_bytes,
 )
 from course_lib.tokenization.oniguruma import common_pattern
 from course_lib.tokenization.patterns import BEHAVIORS, GPT2_PATTERN, Split
@@ -44,15 +47,16 @@ def read_bpe(content: Json) -> ByteBPE:
             wanted = f"free of letters that stand for bytes, as all of {name!r} do when decoded"
             raise refusal("the content of an added token", name, wanted)
     pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in model["merges"]]
+    if wrong := [pair for pair in pairs if len(pair) != 2]:
+        raise refusal("a merge", wrong[0], "two tokens")
     apart = _unmade(special, pairs)
-    vocabulary = {
-        written: characters_to_bytes(written)
-        for written, i in model["vocab"].items()
-        if apart.get(written) != i
-    }
+    ids = model["vocab"]
+    if apart:
+        ids = {written: i for written, i in ids.items() if apart.get(written) != i}
+    vocabulary = dict(zip(many_to_bytes(ids), ids.values(), strict=True))
     tokenizer = ByteBPE(
-        {token: model["vocab"][written] for written, token in vocabulary.items()},
-        _read_merges(pairs, vocabulary),
+        vocabulary,
+        _ranked(pairs, ids) or [tuple(map(characters_to_bytes, pair)) for pair in pairs],
         special,
         _read_steps(content.get("pre_tokenizer")),
         _read_normal_form(content.get("normalizer")),
@@ -69,14 +73,23 @@ def _unmade(special: dict[str, int], pairs: list[list[str]]) -> dict[str, int]:
     return {name: i for name, i in special.items() if name not in made | _ALPHABET}
 
 
-def _read_merges(pairs: list[list[str]], vocabulary: dict[str, bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the two tokens of each merge: "a b" in older files, and ["a", "b"] in newer ones."""
-    if wrong := [pair for pair in pairs if len(pair) != 2]:
-        raise refusal("a merge", wrong[0], "two tokens")
+def _ranked(pairs: list[list[str]], ids: dict[str, int]) -> MergeTable | None:
+    """Return the merges by the ids of their halves, or None for the tokenizer to say what is wrong.
+
+    There may be hundreds of thousands. The tokens that they make mostly end the vocabulary, in the
+    same order, and then need not be looked up.
+    """
+    last = len(ids) - len(pairs)
+    in_order = last >= 0 and all(map(eq, map("".join, pairs), islice(ids, last, None)))
     try:
-        return [(vocabulary[left], vocabulary[right]) for left, right in pairs]
-    except KeyError:  # the tokenizer says which
-        return [(characters_to_bytes(left), characters_to_bytes(right)) for left, right in pairs]
+        new = islice(ids.values(), last, None) if in_order else [ids[a + b] for a, b in pairs]
+        table = {
+            (ids[left], ids[right]): (rank, made)
+            for rank, ((left, right), made) in enumerate(zip(pairs, new, strict=True))
+        }
+    except KeyError:
+        return None
+    return table if len(table) == len(pairs) else None  # a merge is listed twice
 
 
 def _check_decoder(step: Any) -> None:

@@ -10,11 +10,9 @@ The tie rule belongs to the algorithm: equally frequent pairs are common, and th
 changes all later merges. `tokenizers` takes the pair with the smaller ids, Stanford's CS336 the
 pair with the larger bytes, and a plain loop over a dictionary the pair that it saw first.
 
-Taken literally this is far too slow: every merge would read the whole corpus. Three observations
-make it fast. A word that occurs 5 000 times is counted once, with weight 5 000. A merge changes
-only the counts next to it, so counts are kept up to date instead of being counted again, and for
-each pair the words that contain it are known. And the largest count is on top of a heap, whose
-entries may be out of date: such an entry is pushed again with its present count.
+Taken literally this is far too slow: every merge would read the whole corpus. A word that occurs
+5 000 times is therefore counted once, with weight 5 000, and `pair_counts` keeps the counts of
+pairs up to date instead of counting them again.
 
 Taught in:        tokenization
 Paper:            Sennrich et al. 2016, arXiv:1508.07909
@@ -22,16 +20,19 @@ Checked against:  the `tokenizers` trainer, merge by merge; for each tie rule a 
                   recounts every time
 """
 
-import heapq
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import pairwise
-from operator import add
+from itertools import chain, pairwise
 from typing import Any, Literal, get_args
 
-from course_lib.tokenization.long_words import LONG, LongWord
-from course_lib.tokenization.patterns import GPT2_PATTERN, compile_pattern, pre_split
+from course_lib.tokenization.pair_counts import PairCounts, PairQueue
+from course_lib.tokenization.patterns import (
+    GPT2_PATTERN,
+    chunks_between_words,
+    compile_pattern,
+)
 from course_lib.tokenization.special import split_on_special
+from course_lib.tokenization.word_counts import count_in_processes
 
 Pair = tuple[int, int]
 TieRule = Literal["smallest_ids", "largest_bytes", "first_seen"]
@@ -73,104 +74,31 @@ def merge(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     return merged
 
 
-class PairCounts:
-    """The words of a corpus, each stored once, with pair counts kept up to date.
-
-    A word is spelled with a character for each token, a pair with two: token i is `chr(i)`. Python
-    searches, joins and hashes strings much faster than lists and tuples.
-    """
-
-    def __init__(self, words: Iterable[tuple[str, int]]) -> None:
-        self.words: list[str] = []
-        self.weights: list[int] = []
-        self.counts: dict[str, int] = {}
-        self.places: dict[str, list[int]] = defaultdict(list)  # pair -> words that contain it
-        self.occurrences: Counter[str] = Counter()  # of each token alone
-        counts: dict[str, int] = defaultdict(int)
-        for place, (word, count) in enumerate(words):
-            self.words.append(word)
-            self.weights.append(count)
-            for token in word:
-                self.occurrences[token] += count
-            for pair in map(add, word, word[1:]):
-                counts[pair] += count
-                self.places[pair].append(place)
-        self.counts = dict(counts)
-        self.long = {n: LongWord(word) for n, word in enumerate(self.words) if len(word) >= LONG}
-
-    def merge(self, pair: str, new: str) -> Iterable[str]:
-        """Apply one merge to every word that contains the pair; return the new pairs."""
-        arose: dict[str, int] = defaultdict(int)
-        affected = set(self.places.pop(pair))
-        joined = self._merge_long(affected, pair, new, arose) if self.long else 0
-        for place in affected:
-            before = self.words[place]
-            self.words[place] = after = before.replace(pair, new)
-            if len(after) < len(before):  # else an earlier merge has taken the pair out of it
-                joined += (len(before) - len(after)) * self.weights[place]
-                self.recount(place, before, pair, new, arose)
-        del self.counts[pair]
-        for arisen, count in arose.items():
-            self.counts[arisen] = self.counts.get(arisen, 0) + count
-        self.occurrences[new] += joined
-        for half in pair:
-            self.occurrences[half] -= joined
-        return arose
-
-    def recount(self, place: int, word: str, pair: str, new: str, arose: dict[str, int]) -> None:
-        """Count what stands beside each new token, in place of what stood beside the pair."""
-        counts, places, weight = self.counts, self.places, self.weights[place]
-        left, right = pair[0], pair[1]
-        end, start = -1, word.find(pair)
-        while start >= 0:
-            if start:
-                follows = start == end  # right after another pair that is joined
-                counts[(right if follows else word[start - 1]) + left] -= weight
-                arisen = (new if follows else word[start - 1]) + new
-                arose[arisen] += weight
-                places[arisen].append(place)
-            end = start + 2
-            start = word.find(pair, end)
-            if end < len(word) and start != end:
-                counts[right + word[end]] -= weight
-                arose[new + word[end]] += weight
-                places[new + word[end]].append(place)
-
-    def _merge_long(self, affected: set[int], pair: str, new: str, arose: dict[str, int]) -> int:
-        """Apply a merge to the long words, take them out of `affected`, return what it joined."""
-        total = 0
-        for place in self.long.keys() & affected:
-            affected.remove(place)
-            weight = self.weights[place]
-            changes, joined = self.long[place].merge(pair, new)
-            total += weight * joined
-            for changed, count in changes.items():
-                if new in changed:
-                    arose[changed] += weight * count
-                    self.places[changed].append(place)
-                else:
-                    self.counts[changed] += weight * count
-        return total
-
-    def word(self, place: int) -> str:
-        """Return the present tokens of a word."""
-        return self.long[place].word() if place in self.long else self.words[place]
-
-
 def count_words(
-    texts: Iterable[str], pattern: str = GPT2_PATTERN, special_tokens: Collection[str] = ()
+    texts: Iterable[str],
+    pattern: str = GPT2_PATTERN,
+    special_tokens: Collection[str] = (),
+    processes: int = 1,
 ) -> Counter[str]:
     """Return how often each pre-split word occurs in the texts, in the order of first occurrence.
 
-    The texts are cut at the special tokens, which are not counted.
+    The texts are cut at the special tokens, which are not counted. Several processes count the same
+    in less time. They take parts of a long text where the pattern is one of `KNOWN_PATTERNS`, and
+    only whole texts where it is not.
     """
-    compiled = compile_pattern(pattern)
-    words: Counter[str] = Counter()
-    for text in texts:
-        for part, is_special in split_on_special(text, special_tokens):
-            if not is_special:
-                words.update(pre_split(part, compiled))
-    return words
+    if processes < 1:
+        raise ValueError(
+            f"processes must be at least 1; got {processes}. Pass 1 to count in this process."
+        )
+    compile_pattern(pattern)  # raises here what it cannot read
+    parts = (
+        part
+        for text in texts
+        for part, is_special in split_on_special(text, special_tokens)
+        if not is_special
+    )
+    chunks = chain.from_iterable(chunks_between_words(part, pattern) for part in parts)
+    return count_in_processes(chunks, pattern, processes)
 
 
 def first_occurrence(pair: str, corpus: PairCounts, tokens: Sequence[bytes]) -> tuple[int, int]:
@@ -211,26 +139,18 @@ def train_merges(
     There are fewer than `num_merges` when no pair is left.
     """
     check_choices(ties, byte_order)
-    spelling = {byte: i for i, byte in enumerate(byte_order)}
+    ids = bytes(map(byte_order.index, range(256)))
     corpus = PairCounts(
-        (word.encode().decode("latin-1").translate(spelling), n) for word, n in words.items()
+        (word.encode().translate(ids).decode("latin-1"), n) for word, n in words.items()
     )
     tokens = [bytes([byte]) for byte in byte_order]
-    order, counts = tie_order(ties, corpus, tokens), corpus.counts
-    heap = [(-count, order(pair), pair) for pair, count in counts.items()]
-    heapq.heapify(heap)
+    queue = PairQueue(corpus.counts, tie_order(ties, corpus, tokens))
     merges: list[Pair] = []
-    while heap and len(merges) < num_merges:
-        count, _, pair = heapq.heappop(heap)
-        present = counts.get(pair, 0)
-        if present != -count:
-            if present > 0:
-                heapq.heappush(heap, (-present, order(pair), pair))
-            continue
+    while len(merges) < num_merges and (pair := queue.pop()):
         left, right = map(ord, pair)
         tokens.append(tokens[left] + tokens[right])
         for arisen in corpus.merge(pair, chr(len(tokens) - 1)):
-            heapq.heappush(heap, (-counts[arisen], order(arisen), arisen))
+            queue.push(arisen)
         merges.append((left, right))
     return merges
 

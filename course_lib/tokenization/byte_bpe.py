@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -129,12 +130,15 @@ def decode(ids: Iterable[int], tokens: Mapping[int, bytes]) -> str:
 
 
 class ByteBPE:
-    """A byte-level BPE tokenizer: a vocabulary, merges in the order learned, special tokens."""
+    """A byte-level BPE tokenizer: a vocabulary, merges in the order learned, special tokens.
+
+    The merges are pairs of tokens, or the table of their ids where these are looked up already.
+    """
 
     def __init__(
         self,
         vocabulary: Mapping[bytes, int],
-        merges: Iterable[tuple[bytes, bytes]],
+        merges: Iterable[tuple[bytes, bytes]] | MergeTable,
         special_tokens: Mapping[str, int] | None = None,
         pattern: str | Sequence[Split] = GPT2_PATTERN,
         normalization: str | None = None,
@@ -150,8 +154,11 @@ class ByteBPE:
         self.tokens = {i: token for token, i in self.vocabulary.items()}
         self.tokens |= {i: name.encode() for name, i in self.special_tokens.items()}
         self._check_vocabulary()
-        self.merges = list(merges)
-        self.merge_table = self._rank_merges()  # what encoding looks pairs up in
+        if isinstance(merges, Mapping):
+            self.merge_table = merges  # what encoding looks pairs up in
+        else:
+            self.merges = list(merges)
+            self.merge_table = self._rank_merges()
         self._pre_split = PreSplitter(pattern)
         self._byte_ids = [self.vocabulary[bytes([byte])] for byte in range(256)]
         self._cache = WordCache(self._encode_word)
@@ -165,11 +172,13 @@ class ByteBPE:
         pattern: str = GPT2_PATTERN,
         ties: TieRule = "smallest_ids",
         byte_order: bytes = GPT2_BYTE_ORDER,
+        processes: int = 1,
     ) -> "ByteBPE":
         """Learn a tokenizer of at most `vocab_size` tokens; the special ones get the last ids.
 
         The texts are cut at the special tokens. Which of several equally frequent pairs is merged
-        first is decided by `ties`; the bytes get the ids 0 to 255 in `byte_order`.
+        first is decided by `ties`; the bytes get the ids 0 to 255 in `byte_order`. The words of
+        long texts can be counted in several `processes`, and the merges are the same.
         """
         check_special(special_tokens)
         if vocab_size < 256 + len(special_tokens):
@@ -177,7 +186,7 @@ class ByteBPE:
                 f"vocab_size must be at least 256 + {len(special_tokens)}, one token for each byte "
                 f"and special token; got {vocab_size}. Pass a larger vocab_size."
             )
-        words = count_words(texts, pattern, special_tokens)
+        words = count_words(texts, pattern, special_tokens, processes)
         if not words:
             raise ValueError(
                 "the corpus must contain text besides special tokens to learn merges from; got 0 "
@@ -191,6 +200,11 @@ class ByteBPE:
             tokens.append(tokens[left] + tokens[right])
         special = {name: len(tokens) + i for i, name in enumerate(special_tokens)}
         return cls({token: i for i, token in enumerate(tokens)}, merges, special, pattern)
+
+    @cached_property
+    def merges(self) -> list[tuple[bytes, bytes]]:
+        """The two tokens of each merge, in the order learned."""
+        return [(self.tokens[left], self.tokens[right]) for left, right in self.merge_table]
 
     @property
     def vocab_size(self) -> int:

@@ -10,6 +10,8 @@ Checked against:  `transformers`' `bytes_to_unicode`
 """
 
 import codecs
+from collections.abc import Collection
+from itertools import accumulate, pairwise
 
 from course_lib.tokenization.bpe_training import BYTE_IDS
 
@@ -38,3 +40,18 @@ def characters_to_bytes(written: str) -> bytes:
             f"character for each byte; got {strange!r} in {written!r:.80}, which stands for no "
             "byte. Is the vocabulary that of a SentencePiece model?"
         ) from None
+
+
+def many_to_bytes(written: Collection[str]) -> list[bytes]:
+    """Return the bytes of many tokens; all their characters are looked up at once."""
+    import numpy as np  # a tokenizer without a large file can do without
+
+    table = np.full(1 + max(map(ord, BYTE_CHARACTERS.values())) + 1, -1, np.int16)
+    for byte, character in BYTE_CHARACTERS.items():
+        table[ord(character)] = byte
+    codes = np.frombuffer("".join(written).encode("utf-32-le", "surrogatepass"), np.uint32)
+    found = table[np.minimum(codes, len(table) - 1)]
+    if (found < 0).any():
+        return list(map(characters_to_bytes, written))  # raises
+    spelled = found.astype(np.uint8).tobytes()
+    return [spelled[begin:end] for begin, end in pairwise(accumulate(map(len, written), initial=0))]

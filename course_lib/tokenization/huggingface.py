@@ -15,8 +15,10 @@ Taught in:        tokenization
 Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,27 @@ Tokenizer = ByteBPE | CharacterBPE | WordPiece | Unigram
 
 def load_tokenizer_json(path: Path | str) -> Tokenizer:
     """Read a `tokenizer.json` of the BPE, WordPiece or Unigram kind."""
+    with _collecting_no_garbage():
+        try:
+            content = json.loads(Path(path).read_bytes().decode("utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"tokenizer.json must be JSON in UTF-8; got {str(path)!r}, which fails with: "
+                f"{error}. Download or write the file again."
+            ) from None
+        return from_json(content)
+
+
+@contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Do not look for cycles while a large file makes many objects, none of them in a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"tokenizer.json must be JSON in UTF-8; got {str(path)!r}, which fails with: {error}. "
-            "Download or write the file again."
-        ) from None
-    return from_json(content)
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def save_tokenizer_json(tokenizer: Tokenizer, path: Path | str) -> None:

@@ -32,6 +32,11 @@ GPT4_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN_PATTERN = GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+KNOWN_PATTERNS = (GPT2_PATTERN, GPT4_PATTERN, QWEN_PATTERN)
+
+# A long text is cut into chunks of this many characters or a little more.
+CHUNK_CHARACTERS = 1 << 14
+_BETWEEN_WORDS = regex.compile(r"(?<=\S) ")
 
 # Text gathered before it is split, when it arrives in many small chunks.
 STREAM_CHARACTERS = 1 << 16
@@ -58,6 +63,23 @@ def pre_split(text: str, pattern: regex.Pattern) -> list[str]:
     if sum(map(len, words)) == len(text):
         return [word for word in words if word] if "" in words else words
     return [text[begin:end] for begin, end, _ in spans_of(text, pattern) if end > begin]
+
+
+def chunks_between_words(text: str, pattern: str) -> Iterator[str]:
+    """Yield a long text in chunks whose words, one after another, are the words of the text.
+
+    The text is cut before a space that follows a visible character. There every word of the known
+    patterns ends, whatever comes next, and none of them looks back. A text whose pattern is
+    another one stays whole.
+    """
+    begin = 0
+    while pattern in KNOWN_PATTERNS and len(text) - begin > CHUNK_CHARACTERS:
+        found = _BETWEEN_WORDS.search(text, begin + CHUNK_CHARACTERS)
+        if not found:
+            break
+        yield text[begin : found.start()]
+        begin = found.start()
+    yield text[begin:] if begin else text
 
 
 def spans_of(text: str, pattern: regex.Pattern) -> list[tuple[int, int, bool]]:
@@ -142,8 +164,7 @@ class PreSplitter:
 
     def stream(self, chunks: Iterable[str]) -> Iterator[str]:
         """Yield the words of the joined chunks, which other patterns than these must see whole."""
-        known = (GPT2_PATTERN, GPT4_PATTERN, QWEN_PATTERN)
-        if len(self.steps) == 1 and self.steps[0][0] in map(Split, known):
+        if len(self.steps) == 1 and self.steps[0][0] in map(Split, KNOWN_PATTERNS):
             yield from stream_pre_split(chunks, self.steps[0][1])
         else:
             yield from self("".join(chunks))

@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import chain
 
-from course_lib.tokenization.bpe_training import PairCounts
 from course_lib.tokenization.metaspace import pieces_of
 from course_lib.tokenization.normalization import normalize
+from course_lib.tokenization.pair_counts import PairCounts
 from course_lib.tokenization.special import Reach, check_special, encode_with_special
 from course_lib.tokenization.unicode_tables import (
     FORMER_MARKS,

@@ -953,19 +953,20 @@ reveal("tokenization.count_changes")
 # %% [markdown] id="pair-counts-walk-through"
 # The library's trainer does this for all words. It spells a word as a string with one character for each token, token i as
 # `chr(i)`: Python replaces and compares strings much faster than lists of numbers, and `replace` goes from left to right, as a
-# merge does. Read it with three things in mind. `occurrences` counts single tokens; only the score of section 7 needs it. `places`
-# remembers in which words a pair occurs, so only those are visited. Pairs that contain the new token are collected in `arose` and
-# returned, since they are new candidates for the next merge.
+# merge does. Read it with three things in mind. `places` remembers in which words a pair occurs, so only those are visited.
+# `exchange` takes the count of a lost pair down and that of the new pair up, once for each neighbour and not once for each word.
+# And `occurrences` counts single tokens; only the score of section 7 needs it. The pairs that `arose` are returned, since they are
+# new candidates for the next merge.
 
 # %% id="reveal-bpe-training-paircounts-merge"
 reveal(bpe_training.PairCounts.merge)
 
 # %% [markdown] id="and-in-one-word-of-which"
-# And in one word, of which `weight` is the count: each place of the pair costs the pair before it and the pair after it their old
-# neighbours, and brings two new ones. Where two places follow each other directly, what is between them is counted once.
+# And in the words themselves: each place of the pair costs the token before it and the token after it their old neighbour, and
+# brings a new one. Where two places follow each other directly, what is between them is counted once.
 
 # %% id="reveal-bpe-training-paircounts-recount"
-reveal(bpe_training.PairCounts.recount)
+reveal(bpe_training.PairCounts.join)
 
 # %% tags=["nbval-ignore-output"] id="words-looked-at"
 started = time.perf_counter()
@@ -1270,7 +1271,8 @@ print("with a scan and with a heap:", same)
 # A text of 100 gigabytes cannot be held in memory, and cutting it anywhere would cut words. `encode_iterable` takes chunks
 # of any size and gives the ids of the whole. The ids are stored as integers of two bytes if the vocabulary has at most 65 536
 # tokens. And counting words, the part of training that reads the corpus, can be done by many processes: the counts of separate
-# documents add up.
+# documents add up. `ByteBPE.train` does so with `processes=2`. It also cuts within a long document, before a space that follows
+# a visible character, where all patterns of section 4 end a word, whatever comes next. The merges are the same.
 
 # %% id="pieces-held-out-start-start-7"
 from array import array
@@ -1282,6 +1284,9 @@ print("smaller than the text, at two bytes per id:", len(stored.tobytes()) < len
 documents = [each.text for each in corpus.documentation()[:20]]
 apart = sum((bpe_training.count_words([each]) for each in documents), Counter())
 print("counts of documents add up:", apart == bpe_training.count_words(documents))
+sources = [corpus.train_text(1_200_000, "sources")]
+alone, shared = (ByteBPE.train(sources, 400, processes=count).merges for count in (1, 2))
+print("two processes learn the same merges:", alone == shared)
 
 # %% [markdown] id="recap"
 # ## Recap

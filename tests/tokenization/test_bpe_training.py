@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from course_lib.tokenization import bpe_training, patterns
+from course_lib.tokenization import bpe_training, pair_counts, patterns
 
 
 def reference_merges(text, vocab_size, pattern):
@@ -156,7 +156,7 @@ def test_words_are_counted_between_special_tokens():
 def test_pair_counts_follow_every_merge():
     generator = random.Random(0)
     words = ["".join(generator.choices("abcd", k=generator.randrange(1, 12))) for _ in range(40)]
-    corpus = bpe_training.PairCounts((word, place + 1) for place, word in enumerate(words))
+    corpus = pair_counts.PairCounts((word, place + 1) for place, word in enumerate(words))
     for new in "efghijklmnopqrst" + "efgh":  # the last ones are in the words already
         best = max((p for p in corpus.counts if new not in p), key=corpus.counts.__getitem__)
         words = [word.replace(best, new) for word in words]

@@ -1,5 +1,7 @@
 import copy
+import gc
 import json
+import random
 
 import pytest
 from tokenizers import (
@@ -239,3 +241,50 @@ def test_several_splits_survive_every_file(tmp_path):
     ):
         assert again.pattern == steps
         assert again.encode(text) == ours.encode(text) == reference.encode(text).ids
+
+
+@pytest.mark.parametrize("style", ["GPT-2", "Qwen"])
+@pytest.mark.parametrize("change", ["as written", "other order", "listed twice"])
+def test_merges_are_ranked_as_the_tokenizer_ranks_them(style, change):
+    """Files list the tokens in the order of the merges, and need not."""
+    content = copy.deepcopy(STYLES[style])
+    model = content["model"]
+    if change == "other order":
+        model["vocab"] = dict(random.Random(0).sample(list(model["vocab"].items()), 600))
+    if change == "listed twice":
+        model["merges"] += model["merges"][:40]
+    loaded = huggingface.from_json(content)
+    again = ByteBPE(loaded.vocabulary, loaded.merges, pattern=loaded.pattern)
+    assert loaded.merge_table == again.merge_table
+    assert len(loaded.merges) == len(model["merges"])
+    expected = Tokenizer.from_str(json.dumps(content)).encode(TEXT[-3000:]).ids
+    assert loaded.encode(TEXT[-3000:]) == expected
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_reading_a_file_leaves_the_garbage_collector_as_it_was(tmp_path, enabled):
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(QWEN), encoding="utf-8")
+    bad.write_text(json.dumps(REFUSED["dropout"][0]), encoding="utf-8")
+    try:
+        (gc.enable if enabled else gc.disable)()
+        huggingface.load_tokenizer_json(good)
+        assert gc.isenabled() == enabled
+        with pytest.raises(ValueError, match="dropout"):
+            huggingface.load_tokenizer_json(bad)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+
+
+def test_many_tokens_are_read_as_each_alone():
+    written = ["".join(bytes_to_unicode().values()), "", "Ġa", "é", "ġ!"]
+    expected = list(map(byte_characters.characters_to_bytes, written))
+    assert byte_characters.many_to_bytes(written) == expected
+    assert byte_characters.many_to_bytes([]) == []
+    for strange in ("▁", "\u0144", "\U0001f600", "\ud800", "\u00ad", "\0"):
+        with pytest.raises(ValueError, match="byte alphabet") as alone:
+            byte_characters.characters_to_bytes(f"a{strange}")
+        with pytest.raises(ValueError, match="byte alphabet") as together:
+            byte_characters.many_to_bytes(["b", f"a{strange}"])
+        assert str(alone.value) == str(together.value)

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from course_lib import corpus
-from course_lib.tokenization import bpe_training, long_words
+from course_lib.tokenization import bpe_training, long_words, pair_counts
 from course_lib.tokenization.byte_bpe import ByteBPE, encode_by_rank, encode_long
 
 LETTERS = "".join(filter(str.isalpha, corpus.train_text(60_000)))
@@ -55,7 +55,7 @@ def test_merges_equal_the_reference_trainer(name):
 def test_long_words_count_beside_short_ones(monkeypatch):
     words = Counter({"ab" * 200: 2, "abc": 5, "b" * 300 + "abcab" * 40: 3, "ca": 9})
     expected = bpe_training.train_merges(words, 40)
-    monkeypatch.setattr(bpe_training, "LONG", 10_000)  # all are written anew
+    monkeypatch.setattr(pair_counts, "LONG", 10_000)  # all are written anew
     assert bpe_training.train_merges(words, 40) == expected
     assert long_words.LONG == 256
 

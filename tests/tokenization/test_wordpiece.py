@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from course_lib import corpus
 from course_lib.tokenization import wordpiece
-from course_lib.tokenization.bpe_training import PairCounts
+from course_lib.tokenization.pair_counts import PairCounts
 from course_lib.tokenization.wordpiece import WordPiece
 
 TEXTS = [corpus.train_text(15_000), *corpus.SAMPLES.values()]

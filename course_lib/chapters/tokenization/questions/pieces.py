@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from course_lib.study.ask.question import Numeric, OneAnswer, Option, SeveralAnswers, Slip
-from course_lib.tokenization.bpe_training import PairCounts
+from course_lib.tokenization.pair_counts import PairCounts
 from course_lib.tokenization.segmentation import forward, lattice
 from course_lib.tokenization.unigram_training import expected_counts
 from course_lib.tokenization.wordpiece import pair_score
