@@ -30,7 +30,9 @@ from torch.autograd.function import once_differentiable
 
 from course_lib.attention import stack_group
 from course_lib.flash.online_attention import (
-    attend_scores,
+    LN_2,
+    LOG2_E,
+    attend_scores_,
     empty_state,
     finish,
     finite_or_zero,
@@ -65,7 +67,7 @@ def tiled_attention(
     *,
     reach: Reach = FULL,
     scale: float | None = None,
-    query_block: int = 256,
+    query_block: int = 512,
     key_block: int = 256,
 ) -> Float[Tensor, "B H T Dv"]:
     """Return attention, computed in tiles of `query_block` by `key_block` scores.
@@ -86,7 +88,7 @@ def tiled_attention_with_lse(
     *,
     reach: Reach = FULL,
     scale: float | None = None,
-    query_block: int = 256,
+    query_block: int = 512,
     key_block: int = 256,
 ) -> tuple[Float[Tensor, "B H T Dv"], Float[Tensor, "B H T"]]:
     """Return attention, and the logsumexp of each query's scores (-inf if it may read nothing)."""
@@ -135,17 +137,18 @@ def forward_tiles(
     output = q.new_empty(*q.shape[:3], v.shape[3])
     lse = q.new_empty(q.shape[:3], dtype=_working_type(q))
     for rows in tiling.query_tiles():
-        queries = _stacked(memory.load("q", q[:, :, rows]), k.shape[1]) * scale  # (B, G, R * t, D)
+        queries = _stacked(memory.load("q", q[:, :, rows]), k.shape[1])  # (B, G, R * t, D)
+        queries = queries * (scale * LOG2_E)  # for exp2
         state = empty_state(queries, v.shape[3])
         for cols in tiling.key_tiles(rows):
             keys = memory.load("k", k[:, :, cols]).to(queries.dtype)
             values = memory.load("v", v[:, :, cols]).to(queries.dtype)
             scores = _scores(queries, keys, mask, tiling, rows, cols)  # (B, G, R * t, s)
             memory.keep("scores", scores)
-            state = attend_scores(state, scores, values)
+            state = attend_scores_(state, scores, values)
             memory.keep("state", *state)
             memory.finish_tile(rows, cols)
-        mixed, total = finish(state)
+        mixed, total = finish(state._replace(maximum=state.maximum * LN_2))
         memory.store("output", output[:, :, rows], mixed)
         memory.store("lse", lse[:, :, rows], total)
     return output, lse
