@@ -58,7 +58,7 @@ def raced(
     index: str, peer: str, items: int, ours: Callable[[], object], theirs: Callable[[], object]
 ) -> Row:
     """Time both in turns; return milliseconds for each item, and the ratio."""
-    rounds = race({OURS: ours, THEIRS: theirs}, budget=2.0, least=3)
+    rounds = race({OURS: ours, THEIRS: theirs}, budget=1.5, least=3)
     each = {name: round(1000 * median(rounds, name) / items, 4) for name in (OURS, THEIRS)}
     return {"index": index, "peer": peer, **each, **ratio(SPEED, rounds, THEIRS, OURS)}
 
