@@ -6,7 +6,8 @@ All run on one thread and in turns, on the same vectors: 100 000 of 128 numbers 
 in batches of 200. The course's indexes are built first, with the seconds and the memory that it
 takes; faiss then gets their centres and codebooks, so that both do the same work and find the same.
 Times are processor time per query. HNSW is compared on 2 000 vectors, with the time to build the
-graph. BM25 searches the passages of the documentation.
+graph. BM25 searches the passages of the documentation. The course's indexes are Python with PyTorch
+and NumPy, and HNSW walks its graph step by step in Python; faiss and hnswlib are C++.
 """
 
 import resource
