@@ -67,17 +67,19 @@ def tiled_attention(
     *,
     reach: Reach = FULL,
     scale: float | None = None,
-    query_block: int = 512,
+    query_block: int | None = None,
     key_block: int = 256,
 ) -> Float[Tensor, "B H T Dv"]:
     """Return attention, computed in tiles of `query_block` by `key_block` scores.
 
     `reach` is a rule on positions that says which keys a query may read; `mask` is a table (True =
     may attend) for what no rule covers, such as padding, and should broadcast rather than be T by
-    S. Both must allow.
+    S. Both must allow. By default a tile has 512 queries, under a rule 256: what the rule forbids
+    in a tile is computed for nothing.
     """
-    blocks = {"query_block": query_block, "key_block": key_block}
-    return tiled_attention_with_lse(q, k, v, mask, reach=reach, scale=scale, **blocks)[0]
+    return tiled_attention_with_lse(
+        q, k, v, mask, reach=reach, scale=scale, query_block=query_block, key_block=key_block
+    )[0]
 
 
 def tiled_attention_with_lse(
@@ -88,10 +90,12 @@ def tiled_attention_with_lse(
     *,
     reach: Reach = FULL,
     scale: float | None = None,
-    query_block: int = 512,
+    query_block: int | None = None,
     key_block: int = 256,
 ) -> tuple[Float[Tensor, "B H T Dv"], Float[Tensor, "B H T"]]:
     """Return attention, and the logsumexp of each query's scores (-inf if it may read nothing)."""
+    if query_block is None:
+        query_block = 256 if reach.bounded else 512
     _check_mask(mask, (q.shape[0], q.shape[1], q.shape[2], k.shape[2]))
     tiling = Tiling(q.shape[2], k.shape[2], query_block, key_block, reach)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
@@ -148,6 +152,7 @@ def forward_tiles(
             state = attend_scores_(state, scores, values)
             memory.keep("state", *state)
             memory.finish_tile(rows, cols)
+            del scores  # the next tile takes their place, which is in a fast cache
         mixed, total = finish(state._replace(maximum=state.maximum * LN_2))
         memory.store("output", output[:, :, rows], mixed)
         memory.store("lse", lse[:, :, rows], total)
