@@ -67,12 +67,13 @@ def attend_scores_(
     long: next to the two products it is the most expensive step. The scores become weights.
     """
     maximum = torch.maximum(state.maximum, scores.amax(-1))
-    shift = finite_or_zero(maximum)
+    shift = maximum.clamp(min=torch.finfo(maximum.dtype).min)  # for a row that has read nothing
     rescale = (state.maximum - shift).exp2_()
-    weights = scores.sub_(shift[..., None]).exp2_()
+    weights = scores.sub_(shift.unsqueeze(-1)).exp2_()
     state.total.mul_(rescale).add_(weights.sum(-1))
+    state.mixed.mul_(rescale.unsqueeze(-1))
     mixed, weights, v = (x.flatten(0, -3) for x in (state.mixed, weights, v))
-    mixed.mul_(rescale.flatten(0, -2)[..., None]).baddbmm_(weights, v)
+    mixed.baddbmm_(weights, v)
     return AttentionState(maximum, state.total, state.mixed)
 
 
