@@ -27,7 +27,7 @@ from benchmarks.record import record
 from benchmarks.timing import ratio_of, timed
 
 Row = dict[str, str | float]
-ROUNDS = 7
+ROUNDS = 3
 RATIO = "first token, CPU s"  # what the last column compares
 COMMON = {
     "vocab_size": 32_000,

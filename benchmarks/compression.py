@@ -251,10 +251,10 @@ def rounded(model: DecoderLM) -> DecoderLM:
 def main() -> None:
     torch.set_num_threads(1)
     torch.backends.quantized.engine = "fbgemm"
-    rows = [row for name, shape in SHAPES.items() for row in layer_rows(name, shape, 12.0)]
-    rows += decode_rows("course model", rounded(copy.deepcopy(course_model())), 12.0)
-    rows += decode_rows("100 M", rounded(random_model("100 M")), 20.0)
-    rows += decode_rows("0.6 B", rounded(random_model("0.6 B")), 45.0)
+    rows = [row for name, shape in SHAPES.items() for row in layer_rows(name, shape, 7.0)]
+    rows += decode_rows("course model", rounded(copy.deepcopy(course_model())), 10.0)
+    rows += decode_rows("100 M", rounded(random_model("100 M")), 15.0)
+    rows += decode_rows("0.6 B", rounded(random_model("0.6 B")), 30.0)
     shutil.copy(record("compression", rows), benchmark_file("compression", "cpu"))
 
 

@@ -39,7 +39,7 @@ def length_rows(n: int, heads: int, causal: bool, budget: float) -> list[dict]:
     difference = max((output - outputs[0]).abs().max().item() for output in outputs)
     del outputs
     peaks = {name: peak_bytes(run) for name, run in runs.items()}
-    rounds = race(runs, budget=budget, least=3 if n < 8192 else 1)
+    rounds = race(runs, budget=budget, least=3 if n < 16384 else 2, warm=True)
     return [
         {
             "measured": "a text reads itself",
@@ -71,8 +71,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with torch.inference_mode():
         rows = [row for n in LENGTHS for row in length_rows(n, 1, causal=False, budget=2.0)]
-        more = length_rows(4096, 4, causal=False, budget=8.0)
-        more += length_rows(4096, 4, causal=True, budget=8.0)
+        more = length_rows(4096, 4, causal=False, budget=6.0)
+        more += length_rows(4096, 4, causal=True, budget=6.0)
     fits = [
         {
             "measured": "exponent of n from 2048 on",

@@ -47,7 +47,7 @@ def rows(name: str, folder: Path) -> list[dict[str, Any]]:
     for measured, new in LENGTHS.items():
         runs = contestants(folder, new)
         texts = {each: run() for each, run in runs.items()}
-        rounds = race(runs, budget=6.0, least=5)
+        rounds = race(runs, budget=4.0, least=5, warm=True)
         found += [
             {
                 "measured": measured,

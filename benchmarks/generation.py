@@ -2,6 +2,7 @@
 
     python -m benchmarks.generation              without the contestants that need a C++ compiler
     python -m benchmarks.generation --compiled   with them (they take minutes to compile)
+    python -m benchmarks.generation --claims     without drafting and the slower kinds of cache
 
 "prefill" reads a prompt; "decode" generates tokens one by one after a short one, sampling included.
 All run on one thread in float32, in turns, and write the same greedy text; "same text" says so.
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
-from benchmarks.record import record
+from benchmarks.record import claims_alone, record
 from benchmarks.timing import median, median_ratio, race, ratio
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
@@ -79,20 +80,23 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
         save_model(model, folder)
         ready = load_model(folder).eval().requires_grad_(False).prepare_to_write()
     theirs, fused = as_transformers(model), FusedDecoder(model)
+    static = {"cache_implementation": "static"}
     runs: Runs = {
         THEIRS: their_run(theirs, ids, new),
-        "transformers, static cache": their_run(theirs, ids, new, cache_implementation="static"),
         "ours, readable": lambda: generate(model, ids, new),
         "ours, readable, prepared": lambda: generate(ready, ids, new),
         "ours, fused": lambda: generate(fused, ids, new),
     }
+    if not claims_alone():
+        runs["transformers, static cache"] = their_run(theirs, ids, new, **static)
     if compiled:
         torch.compiler.reset()  # what was compiled for other shapes must not make this general
-        everywhere = CompileConfig()
-        everywhere._compile_all_devices = True  # by itself generate compiles on a GPU only
-        settings = {"cache_implementation": "static", "compile_config": everywhere}
-        quick = their_run(as_transformers(model), ids, new, **settings)
-        runs["transformers, static cache, compiled"] = quick
+        if len(ids) == 1 or not claims_alone():  # this takes a minute to compile
+            everywhere = CompileConfig()
+            everywhere._compile_all_devices = True  # by itself generate compiles on a GPU only
+            settings: dict[str, Any] = {**static, "compile_config": everywhere}
+            quick = their_run(as_transformers(model), ids, new, **settings)
+            runs["transformers, static cache, compiled"] = quick
         stepping = CompiledDecoder(model)
         runs["ours, fused and compiled"] = lambda: generate(stepping, ids, new)
     return runs
@@ -101,7 +105,7 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
 def rows(about: dict[str, Any], runs: Runs, tokens: int, budget: float) -> list[dict[str, Any]]:
     """Return a row for each contestant; `tokens` is what one run reads or writes."""
     texts = {name: run() for name, run in runs.items()}
-    rounds = race(runs, budget, least=3)
+    rounds = race(runs, budget, least=3, warm=True)
     return [
         {
             **about,
@@ -200,7 +204,7 @@ def main() -> None:
         for row in decoding_rows(name, model, batch, compiled)
     ]
     prefill = [row for name, model in models.items() for row in prefill_rows(name, model, 1)]
-    drafting = [row for k in (2, 4) for row in drafting_rows(k)]
+    drafting = [] if claims_alone() else [row for k in (2, 4) for row in drafting_rows(k)]
     record("generation", found + prefill + drafting)
 
 

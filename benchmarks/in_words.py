@@ -60,7 +60,11 @@ TASKS: tuple[tuple[str, str, tuple[str, str]], ...] = (
     ),
     ("Search documents by their words", "bm25s", ("BM25", "bm25s")),
     ("Search vectors one by one", "faiss, in C++", ("exact search of vectors", "faiss")),
-    ("Search vectors along a graph", "hnswlib, in C++", ("HNSW", "hnswlib")),
+    (
+        "Search vectors along a graph, step by step in Python",
+        "hnswlib, in C++",
+        ("HNSW", "hnswlib"),
+    ),
 )
 
 

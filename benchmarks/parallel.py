@@ -27,7 +27,7 @@ from course_lib.parallel.processes import ProcessCommunicator, run_processes
 from course_lib.training.objective import next_token_loss
 
 CONFIG = ModelConfig(2048, 256, 640, 4, 4, 2, 64, 256, tie_word_embeddings=True)
-ROUNDS, RUNS, ROWS, TOKENS = 24, 5, 4, 64
+ROUNDS, RUNS, ROWS, TOKENS = 24, 2, 4, 64
 Step = Callable[[], None]
 Rounds = list[dict[str, float]]
 

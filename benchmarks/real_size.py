@@ -241,11 +241,11 @@ def rows(root: Path, options: argparse.Namespace) -> Rows:
         models = our_models(root, half) | their_models(root)
         found += error_rows(models, llamas)
         for batch in BATCHES:
-            found += decode_rows(batch, models, llamas, 40.0 * scale)
+            found += decode_rows(batch, models, llamas, 30.0 * scale)
         slow = {name: models.pop(name) for name in (THEIR_HALF, INT8, INT4)}
-        found += prefill_rows(PROMPT, models, llamas, 50.0 * scale)
+        found += prefill_rows(PROMPT, models, llamas, 30.0 * scale)
         few = {HALF_WIDTH: models[HALF_WIDTH], **slow}
-        found += prefill_rows(SHORT, few, {}, 30.0 * scale)
+        found += prefill_rows(SHORT, few, {}, 15.0 * scale)
     return found
 
 

@@ -20,6 +20,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from course_lib.attention.cache import KVCache
+from course_lib.attention.masks import causal_mask
 from course_lib.attention.scaled_dot_product import attention_weights, mix_values, torch_attention
 from course_lib.norms import RMSNorm
 
@@ -94,7 +95,8 @@ class MultiHeadAttention(nn.Module):
 
         With `context`, keys and values come from its tokens instead of `x` (cross-attention).
         `rotate` is applied to queries and keys; with a `cache` the keys are those of all tokens so
-        far. `causal` promises that `mask` is the causal one of a whole text, which is faster.
+        far. `causal` promises that `mask` is the causal one of a whole text, which is faster; the
+        mask may be left out then.
         """
         source = x if context is None else context
         q = self.q_norm(split_heads(self.q_proj(x), self.num_heads))
@@ -108,6 +110,8 @@ class MultiHeadAttention(nn.Module):
             read = torch_attention(q, k, v, mask, causal=causal, scale=self.scale)
             weights = None
         else:
+            if causal and mask is None:
+                mask = causal_mask(q.shape[2], device=q.device)
             weights = attention_weights(q, k, mask, bias=bias, scale=self.scale)
             read = mix_values(weights, v)
         output: Tensor = self.o_proj(merge_heads(read))

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.chat import END, START, Message, check_messages, encode_chat
+from course_lib.training.objective import IGNORED as IGNORED
 
-IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
 AFTER = {  # which roles may follow which
     "the beginning": ("system", "user"),
     "system": ("user",),

@@ -7,7 +7,6 @@ Shapes:           B batch, H query heads, G key/value heads, T query tokens, S k
                   D head width
 """
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from course_lib.flash.kernel import INTERPRETED, forward_kernel
 from course_lib.flash.kernel_backward import delta_kernel, key_kernel, query_kernel
+from course_lib.flash.online_attention import LOG2_E
 
 HEAD_WIDTHS = (16, 32, 64, 128, 256)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
@@ -133,7 +133,7 @@ def _tiles(tokens: int, block: int) -> int:
 
 def _sizes(q: Tensor, k: Tensor, scale: float) -> tuple[float, int, int, int]:
     """Return the numbers that every kernel takes; the scale brings scores to base 2."""
-    return scale * math.log2(math.e), q.shape[2], k.shape[2], q.shape[1] // k.shape[1]
+    return scale * LOG2_E, q.shape[2], k.shape[2], q.shape[1] // k.shape[1]
 
 
 def _fixed(q: Tensor, causal: bool) -> dict[str, Any]:

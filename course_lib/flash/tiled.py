@@ -21,6 +21,7 @@ Shapes:           B batch, T query tokens, S key tokens, H query heads, G key/va
                   R = H/G heads that share a key, D head width; t queries and s keys of a tile
 """
 
+import math
 from typing import Any
 
 import torch
@@ -30,7 +31,9 @@ from torch.autograd.function import once_differentiable
 
 from course_lib.attention import stack_group
 from course_lib.flash.online_attention import (
-    attend_scores,
+    LN_2,
+    LOG2_E,
+    attend_scores_,
     empty_state,
     finish,
     finite_or_zero,
@@ -65,17 +68,18 @@ def tiled_attention(
     *,
     reach: Reach = FULL,
     scale: float | None = None,
-    query_block: int = 256,
+    query_block: int | None = None,
     key_block: int = 256,
 ) -> Float[Tensor, "B H T Dv"]:
     """Return attention, computed in tiles of `query_block` by `key_block` scores.
 
     `reach` is a rule on positions that says which keys a query may read; `mask` is a table (True =
     may attend) for what no rule covers, such as padding, and should broadcast rather than be T by
-    S. Both must allow.
+    S. Both must allow. By default `query_block` suits the cache of a CPU.
     """
-    blocks = {"query_block": query_block, "key_block": key_block}
-    return tiled_attention_with_lse(q, k, v, mask, reach=reach, scale=scale, **blocks)[0]
+    return tiled_attention_with_lse(
+        q, k, v, mask, reach=reach, scale=scale, query_block=query_block, key_block=key_block
+    )[0]
 
 
 def tiled_attention_with_lse(
@@ -86,10 +90,12 @@ def tiled_attention_with_lse(
     *,
     reach: Reach = FULL,
     scale: float | None = None,
-    query_block: int = 256,
+    query_block: int | None = None,
     key_block: int = 256,
 ) -> tuple[Float[Tensor, "B H T Dv"], Float[Tensor, "B H T"]]:
     """Return attention, and the logsumexp of each query's scores (-inf if it may read nothing)."""
+    if query_block is None:
+        query_block = _queries_in_cache(q, reach)
     _check_mask(mask, (q.shape[0], q.shape[1], q.shape[2], k.shape[2]))
     tiling = Tiling(q.shape[2], k.shape[2], query_block, key_block, reach)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
@@ -135,17 +141,20 @@ def forward_tiles(
     output = q.new_empty(*q.shape[:3], v.shape[3])
     lse = q.new_empty(q.shape[:3], dtype=_working_type(q))
     for rows in tiling.query_tiles():
-        queries = _stacked(memory.load("q", q[:, :, rows]), k.shape[1]) * scale  # (B, G, R * t, D)
+        queries = _stacked(memory.load("q", q[:, :, rows]), k.shape[1])  # (B, G, R * t, D)
+        queries = queries * (scale * LOG2_E)  # for exp2
         state = empty_state(queries, v.shape[3])
+        # All tiles of scores take the same place, which stays in a fast cache.
+        table = queries.new_empty(*queries.shape[:3], min(tiling.key_block, tiling.keys)).flatten()
         for cols in tiling.key_tiles(rows):
             keys = memory.load("k", k[:, :, cols]).to(queries.dtype)
             values = memory.load("v", v[:, :, cols]).to(queries.dtype)
-            scores = _scores(queries, keys, mask, tiling, rows, cols)  # (B, G, R * t, s)
+            scores = _scores(queries, keys, mask, tiling, rows, cols, table)  # (B, G, R * t, s)
             memory.keep("scores", scores)
-            state = attend_scores(state, scores, values)
+            state = attend_scores_(state, scores, values)
             memory.keep("state", *state)
             memory.finish_tile(rows, cols)
-        mixed, total = finish(state)
+        mixed, total = finish(state._replace(maximum=state.maximum * LN_2))
         memory.store("output", output[:, :, rows], mixed)
         memory.store("lse", lse[:, :, rows], total)
     return output, lse
@@ -204,6 +213,16 @@ class _TiledAttention(torch.autograd.Function):
         return (*backward_tiles(tuple(saved), *given), None, None, None)
 
 
+def _queries_in_cache(q: Float[Tensor, "B H T D"], reach: Reach) -> int:
+    """Return how many queries a tile has by default, with 256 keys.
+
+    Products are fastest with many queries, as long as the scores of all heads, of one megabyte
+    here, stay in a fast cache. Under a rule large tiles are slower: what the rule forbids in a tile
+    is computed for nothing.
+    """
+    return 256 if reach.bounded else max(256, 1024 // (q.shape[0] * q.shape[1]))
+
+
 def _working_type(x: Tensor) -> torch.dtype:
     """Return the dtype in which sums are kept: float32, or float64 for float64."""
     return torch.promote_types(x.dtype, torch.float32)
@@ -221,9 +240,12 @@ def _scores(
     tiling: Tiling,
     rows: slice,
     cols: slice,
+    table: Float[Tensor, " numbers"] | None = None,
 ) -> Float[Tensor, "B G Rt s"]:
-    """Return one tile of scores, -inf where a query may not read."""
-    scores = queries @ keys.mT
+    """Return one tile of scores, -inf where a query may not read; `table` is memory for it."""
+    shape = *queries.shape[:3], keys.shape[2]
+    place = None if table is None else table[: math.prod(shape)].view(shape)
+    scores = torch.matmul(queries, keys.mT, out=place)
     by_head = scores.view(scores.shape[0], -1, rows.stop - rows.start, scores.shape[3])
     for allowed in (tiling.allowed(rows, cols, keys.device), _mask_tile(mask, rows, cols)):
         if allowed is not None:

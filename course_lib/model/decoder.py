@@ -78,7 +78,7 @@ class Block(nn.Module):
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B H T S"] | None]:
         """Return the stream after this layer, and on request the attention weights.
 
-        `causal` promises that `mask` is the causal one of a whole text.
+        `causal` promises that `mask` is the causal one of a whole text; it may be left out then.
         """
         if self.compiled and not return_weights:
             after = compiled_block(self, x, mask, rotate, cache)
@@ -125,6 +125,7 @@ class DecoderLM(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.fused = False  # True: PyTorch's kernels, see `use_kernels`
         self.build()
         self.initialise()
 
@@ -239,8 +240,8 @@ class DecoderLM(nn.Module):
         x = self.embed(ids, positions) if embedded is None else embedded
         rotate = self.rotation(positions)
         total = seen + ids.shape[1]
-        masks = self._masks(ids.shape[1], total, padding, ids.device)
         whole_text = padding is None and 1 < ids.shape[1] == total
+        masks = self._masks(ids.shape[1], total, padding, ids.device, self.fused and whole_text)
         hidden, attentions = [], []
         for layer, block in enumerate(self.blocks):
             hidden.append(x)
@@ -258,16 +259,25 @@ class DecoderLM(nn.Module):
         )
 
     def _masks(
-        self, tokens: int, total: int, padding: Tensor | None, device: torch.device
+        self,
+        tokens: int,
+        total: int,
+        padding: Tensor | None,
+        device: torch.device,
+        causal_known: bool = False,
     ) -> dict[int | None, Tensor | None]:
-        """Return one mask for each kind of layer; None if everything may be read."""
+        """Return one mask for each kind of layer; None if everything may be read.
+
+        `causal_known` says that attention is told where the mask is the causal one of a whole text.
+        """
         kinds = {self.config.window_of(layer) for layer in range(len(self.blocks))}
         readable = None if padding is None else padding[:, None, None, :]
         masks: dict[int | None, Tensor | None] = {}
         for window in kinds:
             if window is None or window >= total:
                 # One new token may read everything before it: no mask is needed.
-                order = None if tokens == 1 else causal_mask(tokens, total, device)
+                unneeded = tokens == 1 or causal_known
+                order = None if unneeded else causal_mask(tokens, total, device)
             else:
                 order = sliding_window_mask(tokens, total, window=window, device=device)
             masks[window] = combine_masks(order, readable)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from course_lib.attention import (
     KVCache,
     attention_weights,
+    causal_mask,
     merge_heads,
     mix_values,
     split_heads,
@@ -55,6 +56,8 @@ class FusedAttention(nn.Module):
             k, v = cache.append(k, v)
         if self.fused and not return_weights:
             return self.c_proj(merge_heads(torch_attention(q, k, v, mask, causal=causal))), None
+        if causal and mask is None:
+            mask = causal_mask(x.shape[1], device=x.device)
         weights = attention_weights(q, k, mask)
         read = self.c_proj(merge_heads(mix_values(weights, v)))
         return read, weights if return_weights else None

@@ -18,31 +18,34 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from course_lib.softmax import logsumexp
+IGNORED = -100  # the target of a row that does not count, as in torch and transformers
 
 
 class MeanCrossEntropy(torch.autograd.Function):
-    """Cross-entropy with its gradient as a formula."""
+    """Cross-entropy with its gradient as a formula; rows whose target is `IGNORED` do not count."""
 
     @staticmethod
     def forward(
         ctx: Any, logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
     ) -> Float[Tensor, ""]:
         """Return the mean of -log p[target]."""
-        total = logsumexp(logits)
-        ctx.save_for_backward(logits, total, targets)
-        return (total - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)).mean()
+        counted = targets != IGNORED
+        places = targets.where(counted, 0).unsqueeze(-1)  # (N, 1)
+        log_p = logits.log_softmax(-1)
+        ctx.save_for_backward(log_p, places, counted)
+        return -log_p.gather(-1, places).squeeze(-1).where(counted, 0).sum() / counted.sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: Float[Tensor, ""]) -> tuple[Float[Tensor, "N V"], None]:
-        """Return (p - onehot) / N, times the upstream gradient."""
-        logits, total, targets = ctx.saved_tensors
-        gradient = (logits - total.unsqueeze(-1)).exp_()
-        gradient[torch.arange(len(targets), device=targets.device), targets] -= 1.0
-        return gradient.mul_(upstream / len(targets)), None
+        """Return (p - onehot) / N, times the upstream gradient; N counts the rows that count."""
+        log_p, places, counted = ctx.saved_tensors
+        gradient = log_p.exp()
+        gradient.scatter_add_(-1, places, torch.full_like(places, -1, dtype=gradient.dtype))
+        return gradient.mul_((counted * (upstream / counted.sum())).unsqueeze(-1)), None
 
 
 def next_token_loss(
@@ -54,16 +57,17 @@ def next_token_loss(
 
     The first id of a sequence has nothing before it and is never a target.
     """
-    predictions, targets = logits[:, :-1], ids[:, 1:]
     if counted is None or counted[:, 1:].all():
-        return MeanCrossEntropy.apply(predictions.flatten(0, 1), targets.flatten())
+        # Nothing comes after the last id. To ignore its row is faster than to copy all others.
+        targets = F.pad(ids[:, 1:], (0, 1), value=IGNORED)
+        return MeanCrossEntropy.apply(logits.flatten(0, 1), targets.flatten())
     chosen = counted[:, 1:]
     if not chosen.any():
         raise ValueError(
             "at least one id after the first must be a target, or there is no mean; got none. "
             "Pass True in `counted` where an id is real text."
         )
-    return MeanCrossEntropy.apply(predictions[chosen], targets[chosen])
+    return MeanCrossEntropy.apply(logits[:, :-1][chosen], ids[:, 1:][chosen])
 
 
 def expected_initial_loss(vocab_size: int) -> float:

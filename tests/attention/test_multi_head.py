@@ -198,6 +198,15 @@ def test_half_precision_stays_close(dtype):
     assert (rounded - exact).abs().max() < 0.05 * exact.abs().max()
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_causal_mask_may_be_left_out_if_it_is_promised(fused):
+    layer = randomised(MultiHeadAttention(C, H, G, D))
+    layer.fused = fused
+    expected, _ = layer(tokens(T), causal_mask(T))
+    torch.testing.assert_close(layer(tokens(T), causal=True)[0], expected)
+    assert (layer(tokens(T))[0] - expected).abs().max() > 1e-3, "without the promise all is read"
+
+
 def test_parameter_names_and_counts():
     layer = MultiHeadAttention(C, H, G, D, qkv_bias=True, qk_norm=True)
     shapes = {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()}

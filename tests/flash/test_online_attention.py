@@ -13,6 +13,7 @@ from course_lib.flash import (
     finish,
     join_parts,
 )
+from course_lib.flash.online_attention import LN_2, LOG2_E, attend_scores_
 
 T, S, D = 5, 11, 3
 
@@ -73,6 +74,21 @@ def test_extreme_scores_and_rows_that_read_nothing(dtype):
     assert (output[1].double() - expected).abs().max() < 1e-5
     # negative control: exp without a maximum does not survive these scores
     assert not (scores[1].exp() @ values[1]).isfinite().all()
+
+
+@pytest.mark.parametrize("cuts", [[11], [1] * 11, [6, 5]])
+def test_in_place_with_powers_of_two_the_state_is_the_same(cuts):
+    scores, values = scores_and_values()
+    scores[0, 1] = -torch.inf  # reads nothing at all
+    scores[1, 2, :6] = -torch.inf
+    pure, changed = (empty_state(scores.new_zeros(2, T, 1), D) for _ in range(2))
+    total, mixed = changed.total, changed.mixed
+    for some, v in zip(scores.split(cuts, -1), values.split(cuts, -2), strict=True):
+        pure = attend_scores(pure, some, v)
+        changed = attend_scores_(changed, some * LOG2_E, v)
+    torch.testing.assert_close(changed._replace(maximum=changed.maximum * LN_2), pure)
+    assert changed.total is total, "no new tensors"
+    assert changed.mixed is mixed, "no new tensors"
 
 
 @pytest.mark.parametrize("cuts", [[6, 5], [1, 2, 8], [11, 0]])

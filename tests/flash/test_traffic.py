@@ -90,6 +90,8 @@ def test_steps_tell_the_walk():
     maximum, total, _ = steps[1].state
     assert torch.allclose(maximum[0, 0], scores.amax(-1))
     assert torch.allclose(total[0, 0], (scores - scores.amax(-1, keepdim=True)).exp().sum(-1))
+    later = steps[2].state[1][0, 0]
+    assert (later > total[0, 0]).any(), "each step keeps a state of its own"
     standard = metered_standard_attention(q, k, v, query_block=3).memory.steps
     assert [s.action for s in standard] == ["scores"] * 2 + ["weights"] * 2 + ["output"] * 2
 

@@ -172,6 +172,20 @@ def test_kernels_are_off_until_asked_for_and_can_be_left(tiny, monkeypatch):
         assert not calls
 
 
+@pytest.mark.parametrize("name", ["qwen3", "gpt2"])
+def test_layers_without_their_kernel_read_causally_too(name, tiny):
+    model, mixed = tiny(name), tiny(name).use_kernels()
+    mixed.load_state_dict(model.state_dict())
+    plain = model(IDS, return_weights=True)
+    for part in mixed.blocks[0].modules():
+        if "Attention" in type(part).__name__:
+            part.fused = False
+    torch.testing.assert_close(mixed(IDS).logits, plain.logits)
+    found = mixed(IDS, return_weights=True)
+    torch.testing.assert_close(found.logits, plain.logits)
+    torch.testing.assert_close(found.attentions, plain.attentions)
+
+
 def test_the_kernel_is_told_of_the_plain_causal_mask_alone(tiny, monkeypatch):
     told = []
     kernel = F.scaled_dot_product_attention

@@ -7,7 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.device import seeded
-from course_lib.training.objective import expected_initial_loss, next_token_loss
+from course_lib.training.objective import (
+    IGNORED,
+    MeanCrossEntropy,
+    expected_initial_loss,
+    next_token_loss,
+)
 
 LOGITS = torch.randn(3, 7, 11, generator=seeded(0)) * 3
 IDS = torch.randint(11, (3, 7), generator=seeded(1))
@@ -34,6 +39,22 @@ def test_padding_neither_counts_nor_divides():
     disturbed = LOGITS.clone()
     disturbed[0, 3:] = 1e4  # these rows score ids that do not count
     torch.testing.assert_close(next_token_loss(disturbed, IDS, counted), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_that_are_ignored_get_no_gradient(dtype):
+    logits = torch.randn(5, 7, generator=seeded(2)).to(dtype) * 50
+    logits[1, 0] = logits[3, 2] = -torch.inf  # an id that is impossible, also where none counts
+    targets = torch.tensor([3, IGNORED, 0, IGNORED, 6])
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    loss, expected = MeanCrossEntropy.apply(ours, targets), F.cross_entropy(theirs, targets)
+    torch.testing.assert_close(loss, expected)
+    assert loss.dtype == dtype
+    (3 * loss).backward()
+    (3 * expected).backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert ours.grad[targets == IGNORED].abs().max() == 0
+    assert ours.grad[targets != IGNORED].abs().max() > 0
 
 
 def test_transformers_shifts_its_labels_the_same_way(tiny_reference):
