@@ -15,7 +15,6 @@ Shapes:           R rows and C columns of cells
 """
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,12 +23,14 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from course_lib.study.display.labels import FONT, balanced, plain, token_label, written
+from course_lib.study.display.png_file import png_file
 
 Number = int | float  # a whole number is welcome wherever a real one is
 
@@ -263,10 +264,16 @@ def readable_on(colour: Any) -> str:
 
 def png_bytes(figure: Figure) -> bytes:
     """Return the figure as PNG; equal figures give equal bytes."""
-    stream = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    return stream.getvalue()
+    own_canvas, own_dpi = figure.canvas, figure.dpi
+    canvas = FigureCanvasAgg(figure)
+    try:
+        with matplotlib.rc_context(STYLE):
+            figure.set_dpi(DPI)
+            canvas.draw()
+        return png_file(np.asarray(canvas.buffer_rgba()))
+    finally:
+        figure.set_dpi(own_dpi)
+        figure.set_canvas(own_canvas)
 
 
 def figure_title(figure: Figure) -> str:
