@@ -20,16 +20,18 @@ from jaxtyping import UInt8
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RGB, RGBA = 2, 6  # the specification's numbers
-LEVEL = 4  # of compression: higher ones take twice as long for two percent
+LEVEL = 3  # of compression: level 6 takes twice the time and saves six percent
 
 
 def png_file(pixels: UInt8[np.ndarray, "H W 4"]) -> bytes:
     """Return red, green, blue and opacity as a PNG file; opacity is left out if all is opaque."""
     opaque = bool((pixels[..., 3] == 255).all())
     height, width, _ = pixels.shape
-    shown = pixels[..., :3] if opaque else pixels
-    rows = np.zeros((height, 1 + width * shown.shape[-1]), dtype=np.uint8)  # 0: no differences
-    rows[:, 1:] = shown.reshape(height, -1)
+    channels = 3 if opaque else 4
+    rows = np.zeros((height, 1 + width * channels), dtype=np.uint8)  # 0: no differences
+    stored = rows[:, 1:].reshape(height, width, channels)  # another view of the same bytes
+    for channel in range(channels):  # several times quicker than all channels at once
+        stored[..., channel] = pixels[..., channel]
     header = struct.pack(">IIBBBBB", width, height, 8, RGB if opaque else RGBA, 0, 0, 0)
     data = zlib.compress(rows.data, LEVEL)
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
