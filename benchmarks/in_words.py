@@ -18,38 +18,38 @@ ALIKE = 1.1  # ratios closer to 1 than this are called about as fast
 TASKS: tuple[tuple[str, str, tuple[str, str]], ...] = (
     ("Train a tokenizer", "tokenizers, in Rust", ("training a tokenizer", "tokenizers")),
     (
-        "Cut new text into tokens",
+        "Tokenize new text",
         "tokenizers, in Rust",
         ("encoding text, empty cache", "tokenizers"),
     ),
     ("Load a model of 1 GB", "transformers", ("loading 1 GB", "from_pretrained")),
     (
-        "Write text, with the code of the lessons",
+        "Generate text, with the code of the lessons",
         "transformers",
         ("writing, readable", "transformers' generate"),
     ),
     (
-        "Write text, prepared for speed and compiled",
+        "Generate text, prepared for speed and compiled",
         "transformers",
         ("writing, fused and compiled", "transformers' generate"),
     ),
     (
-        "Write text with a model of 0.6 billion weights in bfloat16",
+        "Generate text with a model of 0.6 billion parameters in bfloat16",
         "transformers",
         ("0.6 B on two threads, one token, bfloat16", "transformers, bfloat16"),
     ),
     (
-        "Write text with the same model",
+        "Generate text with the same model",
         "llama.cpp, in C++",
         ("0.6 B on two threads, one token, bfloat16", "llama.cpp, F16"),
     ),
     (
-        "Write eight answers to each of eight prompts",
+        "Generate eight answers to each of eight prompts",
         "transformers, all in one batch",
         ("64 answers to 8 prompts", "transformers' generate, one batch"),
     ),
     (
-        "Take a step of training",
+        "Take a training step",
         "transformers with PyTorch's fastest AdamW",
         ("training step", "transformers, AdamW fused"),
     ),
@@ -70,7 +70,7 @@ TASKS: tuple[tuple[str, str, tuple[str, str]], ...] = (
 
 def table(results: Results) -> str:
     """Return one row for each task."""
-    lines = ["| what is done | beside | the course is |", "|---|---|---|"]
+    lines = ["| task | compared with | the course is |", "|---|---|---|"]
     for told, peer, key in TASKS:
         contest = _contest(*key)
         gains = contest.gains(results[contest.benchmark]["rows"])

@@ -90,7 +90,7 @@ def test_a_folder_without_records_is_an_error(tmp_path, capsys):
 
 def test_the_hub_is_explained_with_what_is_missing(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "my class"
-    monkeypatch.setattr(hub.shutil, "which", lambda _: None)
+    monkeypatch.setattr(hub.shutil, "which", lambda _, path: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert cli.main(["class", "hub", str(folder)]) == 0
     printed = capsys.readouterr().out

@@ -89,8 +89,8 @@ def text_to_ids(text):
 # hint()
 
 # %% [markdown] id="and-this-shows-the-library-s"
-# And this shows the course's own solution. Before you have passed it is folded, so that you do not see it by accident. Click
-# on it, or run the cell twice.
+# And this shows the course's own solution. Until you have passed, it is folded, so that you do not see it by accident. To open
+# it, click on it or run the cell again.
 
 # %% id="reveal-start-here-text-to-ids"
 reveal("start_here.text_to_ids")

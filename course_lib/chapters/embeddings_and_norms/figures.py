@@ -23,6 +23,7 @@ from course_lib.norms import (
     rms_norm,
 )
 from course_lib.study.display.labels import written
+from course_lib.study.display.log_axis import powers_of_ten
 from course_lib.study.display.plotting import (
     FAINT,
     OKABE_ITO,
@@ -166,6 +167,8 @@ def _label_sizes(left: Axes, middle: Axes, right: Axes) -> None:
     left.set(ylabel="size of the stream (root mean square)", ylim=(0, None))
     middle.set(ylabel="gradient at the stream", ylim=(0, None))
     right.set(ylabel="stream and gradient, logarithmic", yscale="log")
+    right.set_ylim(top=max(12, right.get_ylim()[1]))  # two powers of ten at least
+    powers_of_ten(right.yaxis)
     for ax in (left, middle, right):
         ax.set_xlabel("layer")
         ax.legend(frameon=False)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.fine_tuning import dpo_loss, ipo_loss, packed_mask
+from course_lib.study.display.log_axis import powers_of_ten
 from course_lib.study.display.plotting import (
     FAINT,
     OKABE_ITO,
@@ -81,6 +82,7 @@ def ranks(records: Sequence[Mapping[str, Any]], chosen: int) -> Figure:
     right.axhline(full["trained"], color="black", linestyle="--", linewidth=1.2)
     right.set(xlabel="rank", ylabel="trained numbers", yscale="log", xticks=places,
               xticklabels=names)  # fmt: skip
+    powers_of_ten(right.yaxis)
     title(right, f"{mark['trained']:,} of {full['trained']:,} numbers are trained")
     return figure
 

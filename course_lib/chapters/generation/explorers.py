@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.chapters.generation import figures
-from course_lib.generation import beam_search, generate
+from course_lib.generation import Beams, beam_search, generate
 from course_lib.pretrained import course_model, course_tokenizer
 from course_lib.study.display.explorer import Explorer, log_slider, slider, step_slider, text_field
 from course_lib.study.display.plotting import Number
@@ -112,14 +112,24 @@ def cache(prompt: int = 12, new: int = 16) -> Explorer:
     )
 
 
+@lru_cache(maxsize=128)
+def searched(text: str, beams: int, steps: int) -> Beams:
+    """Return what a beam search with the course model finds after a text."""
+    return beam_search(course_model(), torch.tensor([text_ids(text)]), steps, beams)
+
+
+@lru_cache(maxsize=128)
+def continued(text: str, steps: int) -> list[int]:
+    """Return the tokens that the course model generates greedily after a text."""
+    return generate(course_model(), torch.tensor([text_ids(text)]), steps)[0].tolist()
+
+
 def beam_tree(text: str = PROMPT, beams: int = 4, steps: int = 7) -> Explorer:
     """Run a beam search, and see which beams it drops."""
     vocabulary = spelled()
 
     def figure(text: str, beams: int, steps: int) -> Figure:
-        ids = torch.tensor([text_ids(text)])
-        found = beam_search(course_model(), ids, steps, beams)
-        greedy = generate(course_model(), ids, steps)[0].tolist()
+        found, greedy = searched(text, beams, steps), continued(text, steps)
         return figures.beam_tree(found, greedy, vocabulary)
 
     controls = {

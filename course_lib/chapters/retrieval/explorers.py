@@ -70,12 +70,23 @@ def cells(nprobe: int = 1, count: int = 12, x: Number = 0.4, y: Number = 0.4) ->
     return Explorer(figure, controls, "Only the vectors of the probed cells are compared.")
 
 
+@functools.cache
+def three_planes() -> Float[Tensor, "N 6"]:
+    """Return vectors of three parts, each of which lies in the plane."""
+    return torch.cat((plane(), plane().flip(0), plane().roll(7, 0)), dim=1)
+
+
+@functools.cache
+def quantizer(entries: int) -> ProductQuantizer:
+    """Return codebooks of that many entries for each of the three parts."""
+    return ProductQuantizer.train(three_planes(), 3, entries)
+
+
 def codebook(entries: int = 16, part: int = 0) -> Explorer:
     """Choose how many entries the codebooks of a product quantiser have."""
 
     def figure(entries: int, part: int) -> Figure:
-        vectors = torch.cat((plane(), plane().flip(0), plane().roll(7, 0)), dim=1)
-        return figures.codebook(vectors, ProductQuantizer.train(vectors, 3, entries), part)
+        return figures.codebook(three_planes(), quantizer(entries), part)
 
     controls = {
         "entries": step_slider("entries", entries, 2, 64),

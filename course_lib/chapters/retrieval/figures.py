@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 from torch import Tensor
@@ -85,8 +86,8 @@ def codebook(vectors: Float[Tensor, "N D"], quantizer: ProductQuantizer, part: i
     points = vectors[:, first : first + 2]
     book = quantizer.codebooks[part]
     ax.scatter(*points.T.tolist(), s=7, color="#b0b0b0")
-    for point, code in zip(points.tolist(), nearest_centres(points, book).tolist(), strict=True):
-        ax.plot(*zip(point, book[code].tolist(), strict=True), color=FAINT, linewidth=0.5)
+    ties = torch.stack((points, book[nearest_centres(points, book)]), dim=1)  # (N, 2 ends, 2)
+    ax.add_collection(LineCollection(ties.tolist(), colors=FAINT, linewidths=0.5))
     ax.scatter(*book.T.tolist(), s=28, color=OKABE_ITO.vermillion, zorder=3)
     ax.set(xlabel=f"component {first}", ylabel=f"component {first + 1}")
     error = ((quantizer.decode(quantizer.encode(vectors)) - vectors) ** 2).sum(dim=1).mean()
@@ -105,10 +106,9 @@ def walk(
     """Draw the layer of a hop with its links, what has been visited in it, and the query."""
     figure, ax = new_figure(6, 4.6, margins=MARGINS)
     now = hops[min(step, len(hops) - 1)]
-    for i, others in layers[now.layer].items():
-        for j in others:
-            pair = torch.stack((points[i], points[j]))
-            ax.plot(*pair.T.tolist(), color="#dddddd", linewidth=0.7, zorder=1)
+    links = [[i, j] for i, others in layers[now.layer].items() for j in others]
+    ends = points[torch.tensor(links, dtype=torch.long).view(-1, 2)].tolist()
+    ax.add_collection(LineCollection(ends, colors="#dddddd", linewidths=0.7, zorder=1))
     ax.scatter(*points.T.tolist(), s=5, color="#e4e4e4", zorder=0)
     members = sorted(layers[now.layer])
     ax.scatter(*points[members].T.tolist(), s=12, color="#909090", zorder=2)

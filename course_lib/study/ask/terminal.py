@@ -49,7 +49,7 @@ def session(slug: str | None, count: int, mixed: bool, write: Write = print) -> 
     if mixed:
         chosen = mixture(known, results.questions(), count, rng)
     if not chosen:
-        write(f"Nothing is due now; the next question is due {repeat.waiting()}.")
+        write(repeat.nothing_due())
         write("`course review --mixed` asks questions that are not due.")
         return
     right, answered = review(chosen, results, rng)

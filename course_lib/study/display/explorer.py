@@ -11,6 +11,7 @@ Checked against:  the bytes of the picture after a control has moved
 """
 
 import base64
+import gc
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -81,9 +82,8 @@ class Explorer:
         self.controls = dict(controls)
         self.summary = summary
         self.first_values = self.values()
-        first = figure(**self.first_values)
-        self.first_image = self.image = png_bytes(first)
-        self.first_finding = self.finding = figure_title(first)
+        self.image, self.finding = self._drawn()
+        self.first_image, self.first_finding = self.image, self.finding
         self.error = ""
         self.widget = self._assemble()
 
@@ -94,12 +94,27 @@ class Explorer:
     def redraw(self, _change: Any = None) -> None:
         """Draw the picture for the controls' current values."""
         try:
-            drawn = self.figure(**self.values())
-            self.image, self.finding, self.error = png_bytes(drawn), figure_title(drawn), ""
+            (self.image, self.finding), self.error = self._drawn(), ""
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
         if self.widget is not None:
             self._update()
+
+    def _drawn(self) -> tuple[bytes, str]:
+        """Return the picture and its words, without a search through all of memory.
+
+        A figure is tens of thousands of objects in cycles. While they are made, Python would look
+        for garbage again and again, among all objects of torch too, which takes longer than to
+        draw. So it waits until the figure is done with, and then looks at new objects alone.
+        """
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return _picture(self.figure(**self.values()))
+        finally:
+            gc.collect(0)
+            if collecting:
+                gc.enable()
 
     def close(self) -> None:
         """Remove the controls and the picture from the notebook and from memory."""
@@ -150,6 +165,10 @@ class Explorer:
         picture = base64.b64encode(self.first_image).decode()
         data = {**live, "image/png": picture, "text/plain": self._describe()}
         return data, {"image/png": {"alt": self.first_finding}}
+
+
+def _picture(figure: Figure) -> tuple[bytes, str]:
+    return png_bytes(figure), figure_title(figure)
 
 
 def _for_screen_readers(finding: str) -> str:

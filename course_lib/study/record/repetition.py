@@ -35,7 +35,7 @@ class Repetition:
     def lines(self) -> list[str]:
         """Return it in sentences."""
         said = [
-            f"Nothing is due now; the next question is due {self.waiting()}."
+            self.nothing_due()
             if self.next_due is not None and not self.due
             else _counted(self.due, "question is due now", "questions are due now"),
             _counted(self.missed, "missed question comes back", "missed questions come back"),
@@ -49,13 +49,14 @@ class Repetition:
             said.append(f"{len(self.open_exercises) - NAMED} more exercises are not passed yet.")
         return [line for line in said if line] or ["Nothing is recorded that could be repeated."]
 
-    def waiting(self) -> str:
-        """Return how long it is until the next question is due, in words."""
+    def nothing_due(self) -> str:
+        """Return the sentence that no question is due now, and when the next one will be."""
         if self.next_due is None:
-            return "never, since none was answered"
+            return "Nothing is due: a question comes back once you have answered it."
         hours = max(0.0, (self.next_due - self.at).total_seconds() / 3600)
         count, unit = (hours, "hour") if hours < 23.5 else (hours / 24, "day")
-        return f"in {round(count)} {unit}{'' if round(count) == 1 else 's'}"
+        when = f"{round(count)} {unit}{'' if round(count) == 1 else 's'}"
+        return f"Nothing is due now; the next question is due in {when}."
 
 
 def what_to_repeat(results: Store, at: datetime | None = None) -> Repetition:

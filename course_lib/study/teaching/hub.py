@@ -58,9 +58,12 @@ def configure(c: Any, folder: Path) -> None:
 
 
 def proxy_command() -> str:
-    """Return the program that JupyterHub puts in front of the servers, or raise ValueError."""
-    beside = Path(sys.executable).with_name(PROXY)
-    found = str(beside) if beside.exists() else shutil.which(PROXY)
+    """Return the program that JupyterHub puts in front of the servers, or raise ValueError.
+
+    One beside the running Python comes before those on the PATH, which a service may lack.
+    """
+    places = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+    found = shutil.which(PROXY, path=os.pathsep.join(places))
     if found is None:
         raise ValueError(
             f"JupyterHub needs the program {PROXY}, and it is not here. Install Node.js, then run "

@@ -6,6 +6,7 @@ import weakref
 
 import ipywidgets
 import pytest
+from matplotlib.figure import Figure
 
 from course_lib.study.display.explorer import (
     Explorer,
@@ -134,7 +135,7 @@ def test_a_text_field_holds_any_text_and_the_picture_follows_it():
     made.close()
 
 
-def test_figures_do_not_pile_up():
+def test_a_figure_is_gone_as_soon_as_its_picture_is_drawn():
     alive = []
 
     def remembered(height):
@@ -145,10 +146,50 @@ def test_figures_do_not_pile_up():
     explorer = Explorer(remembered, {"height": slider("height", 1.0, 0.0, 5.0)}, "s")
     for height in (2.0, 3.0, 1.5):
         explorer.controls["height"].value = height
-    gc.collect()
     assert len(alive) == 4
     assert [ref for ref in alive if ref() is not None] == []
     explorer.close()
+
+
+def collections():
+    """Return how often Python has searched each generation of objects for garbage."""
+    return [each["collections"] for each in gc.get_stats()]
+
+
+def test_drawing_never_waits_for_a_search_through_all_of_memory(explorer):
+    before = collections()
+    for step in range(30):
+        explorer.controls["height"].value = 1.1 + step / 10
+    young, *others = (b - a for a, b in zip(before, collections(), strict=True))
+    assert young >= 30
+    assert set(others) == {0}
+    assert gc.isenabled()
+
+
+def test_drawing_leaves_the_search_for_garbage_on_or_off_as_it_was(explorer):
+    def seen(height, colour):
+        enabled.append(gc.isenabled())
+        raise ValueError(height)
+
+    enabled = []
+    explorer.figure = seen
+    explorer.controls["height"].value = 2.0
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        explorer.controls["height"].value = 3.0
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    assert enabled == [False, False]
+
+
+def test_a_control_that_moves_draws_one_figure(explorer, monkeypatch):
+    drawn = []
+    draw = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda *args: drawn.append(1) or draw(*args))
+    explorer.controls["height"].value = 2.0
+    assert len(drawn) == 1
 
 
 def _living():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from IPython.core import getipython
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from course_lib.study.display import plotting
@@ -240,3 +241,43 @@ def test_show_hands_over_image_words_and_alternative_text(monkeypatch):
     assert data["text/plain"] == "figure: found"
     assert base64.b64decode(data["image/png"]) == png_bytes(figure)
     assert settings == {"metadata": {"image/png": {"alt": "found"}}, "raw": True}
+
+
+@pytest.mark.parametrize("size", [(2.3, 1.7), (8.05, 3.333)])
+def test_a_picture_has_the_pixels_that_matplotlib_saves(size):
+    def drawn():
+        figure, ax = new_figure(*size)
+        ax.plot([0, 2, 1])
+        title(ax, "a line")
+        return figure
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context(plotting.STYLE):
+        drawn().savefig(stream, dpi=plotting.DPI)
+    saved = Image.open(stream).convert("RGB")
+    assert np.array_equal(np.asarray(_image(drawn())), np.asarray(saved))
+
+
+def test_a_picture_leaves_a_figure_that_was_made_elsewhere_as_it_was():
+    figure = Figure(figsize=(3, 2), dpi=50)
+    canvas = figure.canvas
+    assert _image(figure).size == (3 * plotting.DPI, 2 * plotting.DPI)
+    assert figure.canvas is canvas
+    assert figure.dpi == 50
+
+
+def test_the_axes_of_a_kind_of_figure_are_built_once_and_shared_by_none(monkeypatch):
+    built = []
+    subplots = Figure.subplots
+    monkeypatch.setattr(Figure, "subplots", lambda *a, **k: built.append(1) or subplots(*a, **k))
+    kind = {"cols": 2, "margins": Margins(), "width_ratios": [1, 2.5]}
+    first, (ax, _) = new_figure(3.21, 2, **kind)
+    empty = png_bytes(first)
+    ax.plot([0, 1])
+    ax.set_facecolor("red")
+    second, (other, wide) = new_figure(3.21, 2, **kind)
+    assert len(built) == 1
+    assert png_bytes(second) == empty != png_bytes(first)
+    assert wide.get_position().width == pytest.approx(2.5 * other.get_position().width)
+    new_figure(3.21, 2, **{**kind, "width_ratios": [1, 3]})
+    assert len(built) == 2

@@ -36,7 +36,8 @@ def test_a_store_says_what_comes_next(tmp_path):
     results = Store(tmp_path / "p.sqlite")
     nothing = what_to_repeat(results)
     assert nothing.lines() == ["Nothing is recorded that could be repeated."]
-    assert nothing.waiting() == "never, since none was answered"
+    assert nothing.nothing_due().startswith("Nothing is due: ")
+    assert "answered" in nothing.nothing_due()
 
     results.record_question("softmax.shift", False)
     results.record_question("softmax.overflow", True)

@@ -18,7 +18,10 @@ from course_lib.study.teaching.hub_files import CONFIG, write_hub_files
 
 @pytest.fixture(autouse=True)
 def proxy(monkeypatch):
-    monkeypatch.setattr(hub.shutil, "which", lambda name: f"/usr/bin/{name}")
+    """Let every machine seem to have the proxy; return the function that really looks for it."""
+    really = hub.shutil.which
+    monkeypatch.setattr(hub.shutil, "which", lambda name, path: f"/usr/bin/{name}")
+    return really
 
 
 def configured(folder):
@@ -100,13 +103,37 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         configured(tmp_path).Spawner.pre_spawn_hook(spawner_of("ada"))
 
 
-def test_a_missing_proxy_is_named_with_the_remedy(tmp_path, monkeypatch):
-    monkeypatch.setattr(hub.shutil, "which", lambda _: None)
+def program(folder, mode=0o755):
+    """Put a program with the proxy's name into a new folder, and return its path."""
+    folder.mkdir()
+    path = folder / hub.PROXY
+    path.write_text("#!/bin/sh\n", encoding="utf-8")
+    path.chmod(mode)
+    return str(path)
+
+
+def test_a_missing_proxy_is_named_with_the_remedy(tmp_path, monkeypatch, proxy):
+    monkeypatch.setattr(hub.shutil, "which", proxy)
     monkeypatch.setattr(hub.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="npm install -g configurable-http-proxy"):
         hub.proxy_command()
-    (tmp_path / hub.PROXY).touch()
-    assert hub.proxy_command() == str(tmp_path / hub.PROXY), "one beside Python comes first"
+    with pytest.raises(ValueError, match="npm install -g configurable-http-proxy"):
+        configured(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="JupyterHub does not run on Windows")
+def test_the_proxy_is_found_beside_python_or_else_on_the_path(tmp_path, monkeypatch, proxy):
+    monkeypatch.setattr(hub.shutil, "which", proxy)
+    monkeypatch.setattr(hub.sys, "executable", str(tmp_path / "python" / "python3"))
+    on_path = program(tmp_path / "npm")
+    monkeypatch.setenv("PATH", str(tmp_path / "npm"))
+    assert hub.proxy_command() == on_path
+    assert configured(tmp_path).ConfigurableHTTPProxy.command == [on_path]
+    beside = program(tmp_path / "python")
+    assert hub.proxy_command() == beside
+    Path(beside).chmod(0o644)
+    assert hub.proxy_command() == on_path, "what cannot be run is passed over"
 
 
 def test_the_configuration_is_written_once_and_can_be_loaded(tmp_path):

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.softmax import stable_softmax
+from course_lib.study.display.log_axis import powers_of_ten
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, new_figure, title
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -88,7 +89,7 @@ def scale_experiment(
     right.set_ylabel("gradient at the queries (rms)")
     for ax in (left, right):
         ax.axvline(width, color="black", linestyle=":", linewidth=1)
-        ax.minorticks_off()
+        powers_of_ten(ax.xaxis, ax.yaxis)
         ax.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
     left.set_yticks([1, 4, 16], ["1", "4", "16"])
     bare, scaled = (query_gradients(r, keys)[WIDTHS.index(width)] for r in ("no scale", "÷ √D"))

@@ -60,7 +60,7 @@ def five_steps(
         heatmap(ax, matrix, rows, columns, shades, allowed, limit, numbers)
         if place:
             ax.set_yticks([])
-        ax.set_title(name, fontsize=10)
+        ax.set_title(name, fontsize=10, y=1.0)
     axes[0].set_ylabel("query")
     axes[4].set_xlabel("feature of the value")
     figure.suptitle(

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from course_lib.accounting import DEVICES, ridge_intensity, roofline
 from course_lib.flash import fast_bytes, largest_query_block, standard_bytes, tiled_bytes
+from course_lib.study.display.log_axis import powers_of_ten
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, Margins, Number, new_figure, title
 
 KEY_BLOCK = 16
@@ -59,8 +60,8 @@ def _traffic_curve(ax: Axes, capacity: int, head_dim: int, n: int) -> None:
     ax.axhline(standard, color=OKABE_ITO.vermillion, linestyle="--")
     ax.text(1000, standard * 1.12, "standard", color=OKABE_ITO.vermillion, ha="right", size=9)
     ax.plot(capacity / 1024, here, "o", color=OKABE_ITO.orange, markersize=9)
+    powers_of_ten(ax.xaxis, ax.yaxis)
     ax.set_xticks([4, 16, 64, 256, 1024], ["4", "16", "64", "256", "1024"])
-    ax.minorticks_off()
     ax.set(xlabel="fast memory, KiB", ylabel="MiB moved for one head")
     ratio = standard / here
     less = f"{ratio:.1f} times fewer" if ratio >= 1 else f"{1 / ratio:.1f} times more"
@@ -107,7 +108,7 @@ def roofline_points(
         else:
             ax.text(max(intensity, ridge) * 1.15, reached[name] * 0.5, said, color=colour, size=9)
     ax.set(xlabel="FLOPs for each byte moved", ylabel="TFLOP/s at most", ylim=(1, 2500))
-    ax.minorticks_off()
+    powers_of_ten(ax.xaxis, ax.yaxis)
     title(
         ax,
         f"{device}, n = {n}, D = {head_dim}: traffic limits the standard method to "

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from course_lib.device import seeded
 from course_lib.mlp import silu
+from course_lib.study.display.log_axis import powers_of_ten
 from course_lib.study.display.plotting import FAINT, OKABE_ITO, WEIGHTS, Margins, new_figure, title
 
 SMALL = 0.1  # a product below this fraction of the layer's root mean square counts as near 0
@@ -55,7 +56,11 @@ def carried(passed: Float[Tensor, "N F"]) -> Float[Tensor, " F"]:
 
 def share_needed(passed: Float[Tensor, "N F"]) -> float:
     """Return the fraction of units that accounts for `MOST` of the sum of squares."""
-    return (int((carried(passed) < MOST).sum()) + 1) / passed.shape[1]
+    return _reaching_most(carried(passed))
+
+
+def _reaching_most(shares: Float[Tensor, " F"]) -> float:
+    return (int((shares < MOST).sum()) + 1) / len(shares)
 
 
 def paired_at_random(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
@@ -108,23 +113,22 @@ def units_at_work(name: str, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"
     title(left, f"{name}: {near_zero(passed):.0%} of the products are near 0")
     count = passed.shape[1]
     units = [100 * (i + 1) / count for i in range(count)]
-    shuffled = paired_at_random(gate, up)
-    for values, ink, style, said in (
-        (passed, OKABE_ITO.blue, "-", "as trained"),
-        (shuffled, FAINT, "--", "paired at random"),
+    trained, control = carried(passed), carried(paired_at_random(gate, up))
+    for shares, ink, style, said in (
+        (trained, OKABE_ITO.blue, "-", "as trained"),
+        (control, FAINT, "--", "paired at random"),
     ):
-        right.plot(units, carried(values).tolist(), style, color=ink, lw=2.2, label=said)
+        right.plot(units, shares.tolist(), style, color=ink, lw=2.2, label=said)
     right.axhline(MOST, color=FAINT, linestyle=":", linewidth=1.2)
     right.set(xscale="log", ylim=(0, 1.02), yticks=[0, 0.5, 0.9, 1])
     right.set(xlabel="largest units of a token (%)", ylabel="fraction of the sum of squares")
     right.set_xticks([0.2, 1, 10, 100], ["0.2", "1", "10", "100"])
     right.minorticks_off()
     right.legend(frameon=False, fontsize=9, loc="lower right")
-    needed, control = share_needed(passed), share_needed(shuffled)
     title(
         right,
-        f"{needed:.0%} of the units hold {MOST:.0%} of a token's squares; paired at random, "
-        f"{control:.0%}",
+        f"{_reaching_most(trained):.0%} of the units hold {MOST:.0%} of a token's squares; paired "
+        f"at random, {_reaching_most(control):.0%}",
     )
     return figure
 
@@ -145,6 +149,7 @@ def _surface(ax: Axes, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> 
     ax.contour(line.numpy(), line.numpy(), heights, levels, colors="white", linewidths=1.0)
     scale = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
     scale.set_label("fraction of all units")
+    powers_of_ten(scale.ax.yaxis)
     ax.set(xlabel=f"gate (lines: product ±{small:.2g} and ±{small / SMALL:.2g})", ylabel="up")
 
 
