@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import nbformat
@@ -41,6 +42,7 @@ MOVING = {  # a typed text, whole numbers, lists, and controls that are not comb
     "attention": {"explorers-attention-five-steps": "five_steps"},
     "rope": {"explorers-rope-alibi": "alibi"},
 }
+DRAWING = Lock()  # the build asks from two threads, and matplotlib's settings are for one
 SCRIPT = Path(__file__).with_name("edition.js")
 PHONE = {"width": 380, "height": 800}
 DESK = {"width": 1280, "height": 900}
@@ -54,7 +56,10 @@ def drawn_here(path: Path) -> dict[str, dict[str, Any]]:
     """Return the frames of a few explorers of a notebook, without the cells before them."""
     slug = path.stem.partition("_")[2]
     made = getattr(explorers, slug) if slug in MOVING else None
-    return {cell: rendered(getattr(made, name)()) for cell, name in MOVING.get(slug, {}).items()}
+    with DRAWING:
+        return {
+            cell: rendered(getattr(made, name)()) for cell, name in MOVING.get(slug, {}).items()
+        }
 
 
 @pytest.fixture(scope="module")

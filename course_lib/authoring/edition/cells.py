@@ -18,7 +18,7 @@ from typing import Any
 import mistune
 from mistune import InlineParser, InlineState
 from mistune.plugins.math import math
-from mistune.plugins.table import table
+from mistune.plugins.table import render_table_cell, table
 from nbformat import NotebookNode
 
 from course_lib.authoring.edition.code import coloured
@@ -90,6 +90,7 @@ def markdown() -> mistune.Markdown:
     prose = mistune.create_markdown(renderer=_Renderer(escape=False), plugins=[table, math])
     assert prose.renderer is not None
     prose.inline.register("wrapped_math", _IN_LINES, _parse_in_lines, before="inline_math")
+    prose.renderer.register("table_cell", _table_cell)
     for kind, display in (("inline_math", "inline"), ("block_math", "block")):
         prose.renderer.register(kind, lambda _, text, display=display: formula(text, display))
     return prose
@@ -98,6 +99,11 @@ def markdown() -> mistune.Markdown:
 def _parse_in_lines(_: InlineParser, found: re.Match[str], state: InlineState) -> int:
     state.append_token({"type": "inline_math", "raw": found["formula"]})
     return found.end()
+
+
+def _table_cell(renderer: mistune.BaseRenderer, text: str, **how: Any) -> str:
+    """Return a cell; a bar in its code has a backslash, by which it is no border."""
+    return render_table_cell(renderer, text.replace(r"\|", "|"), **how)
 
 
 class _Renderer(mistune.HTMLRenderer):

@@ -206,6 +206,12 @@ def test_headings_have_names_to_point_at():
     )
 
 
+def test_a_bar_in_the_code_of_a_table_is_a_bar():
+    shown = cells.markdown()("| a | b |\n|---|---|\n| `<\\|x\\|>` | y \\| z |\n")
+    assert re.findall("<td>(.*?)</td>", shown) == ["<code>&lt;|x|&gt;</code>", "y | z"]
+    assert "<code>\\|</code>" in cells.markdown()("outside `\\|`")
+
+
 def test_the_command_says_where_to_begin(built):
     assert built[1] == str(built[0] / "index.html")
 
