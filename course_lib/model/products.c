@@ -212,15 +212,17 @@ static float whole_numbers(const float *x, int64_t span, int per, int16_t *numbe
     float most, step;
     memcpy(&most, &largest, sizeof most);
     step = most / 32767;
-    float inverse = largest < infinite && step > 1e-37f ? 1 / step : 0;
+    memset(numbers, 0, sizeof *numbers * span);
+    if (largest >= infinite) return __builtin_nanf("");
+    if (step < 1e-37f) return 0; /* its inverse would be infinite */
+    float inverse = 1 / step;
+    int16_t plain[SPAN];
+    for (int64_t i = 0; i < span; i++)
+        plain[i] = (int16_t)(int32_t)(x[i] * inverse + (x[i] > 0 ? 0.5f : -0.5f));
     for (int64_t i = 0; i < span; i += 2 * LANES * per)
         for (int k = 0; k < per; k++)
-            for (int lane = 0; lane < 2 * LANES; lane++) {
-                float multiple = x[i + lane * per + k] * inverse;
-                if (inverse == 0) multiple = 0;
-                *numbers++ = (int16_t)(int32_t)(multiple + (multiple > 0 ? 0.5f : -0.5f));
-            }
-    return largest < infinite ? step : __builtin_nanf("");
+            for (int lane = 0; lane < 2 * LANES; lane++) *numbers++ = plain[i + lane * per + k];
+    return step;
 }
 
 /* Bytes that `arrange` needs, a multiple of those of `lanes`. */
