@@ -38,6 +38,7 @@ from course_lib.flash import traffic
 from course_lib.model import (
     DecoderLM,
     ModelConfig,
+    compiled_block,
     compiled_products,
     cpu_linear,
     inspection,
@@ -130,6 +131,12 @@ CALLS = {
     ),
     "model.stored_to_multiply": lambda: weight_layout.stored_to_multiply(x(3, 4)),
     "model.lens_of": lambda: inspection.lens_of(model(), x(3, 2, 5, 8)),
+    "model.can_be_compiled": lambda: x(1) * cpu_linear.can_be_compiled(x(3, 4)),
+    "model.compiled_block": lambda: (
+        x(1)
+        * (compiled_block.compiled_block(torch.nn.Identity(), x(2, 1, 8), None, None, None) is None)
+    ),
+    "model.wants_gradient": lambda: x(1) * compiled_products.wants_gradient([x(3)]),
     "model.can_multiply": lambda: x(1) * compiled_products.can_multiply(x(3, 4), x(2, 4)),
     "model.needs_widening": lambda: x(1) * cpu_linear.needs_widening(x(3, 4)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
@@ -400,7 +407,7 @@ CANNOT_RUN = {
         "retrieval.kmeans",
     },
     PARTS: {
-        *("attention.silence_head", "model.without_head"),
+        *("attention.silence_head", "model.without_head", "model.as_matrix"),
         *("flash.forward_tiles", "flash.backward_tiles"),
         *("serving.grouped", "serving.step_of"),
         "parallel.require_chunks",

@@ -83,19 +83,26 @@ static int64_t share(int64_t count, int64_t at_once, const thread *t, int64_t *f
 }
 
 /* This thread's rows of x @ m.T + bias; the results of a text begin at y + text * stride. */
-static void project(const matrix *m, const void *bias, int half, const float *x, int64_t texts,
-                    const thread *t, float *y, int64_t stride)
+static void project(const matrix *m, const void *bias, int half, const vectors *x, const thread *t,
+                    float *y, int64_t stride)
 {
     int64_t first, end = share(m->outputs, OUTPUTS, t, &first);
-    vectors arranged = arrange(m, x, texts, t->memory);
-    rows(m, &arranged, first, end, y, stride);
-    for (int64_t text = 0; bias && text < texts; text++)
+    rows(m, x, first, end, y, stride);
+    for (int64_t text = 0; bias && text < x->count; text++)
         for (int64_t o = first; o < end; o++) {
             uint32_t bits = half ? (uint32_t)((const uint16_t *)bias)[o] << 16 : 0;
             float added = half ? 0 : ((const float *)bias)[o];
             if (half) memcpy(&added, &bits, sizeof added);
             y[text * stride + o] += added;
         }
+}
+
+/* The normalised vectors, laid out for a matrix; again only where `before` had another layout. */
+static void lay_out(vectors *x, const matrix *m, const matrix *before, int64_t texts,
+                    const thread *t)
+{
+    if (!before || m->kind != before->kind || m->group != before->group)
+        *x = arrange(m, t->normed, texts, t->memory);
 }
 
 /* Normalise a head, if there is a norm, and rotate its pairs (i, i + width / 2). */
@@ -183,12 +190,13 @@ static void attention(const layer *l, const step *now, const thread *t, float *q
     for (int64_t text = 0; text < now->texts; text++)
         norm((const char *)now->x + text * inputs * (l->half ? 2 : 4), l->half, l->input_norm,
              l->half, l->input_eps, inputs, t->normed + text * inputs);
-    project(&l->q, l->q_bias, l->half, t->normed, now->texts, t, qkv, stride);
-    qkv += l->q.outputs;
-    project(&l->k, l->k_bias, l->half, t->normed, now->texts, t, qkv, stride);
-    qkv += l->k.outputs;
-    project(&l->v, l->v_bias, l->half, t->normed, now->texts, t, qkv, stride);
-    qkv -= l->q.outputs + l->k.outputs;
+    vectors x;
+    lay_out(&x, &l->q, 0, now->texts, t);
+    project(&l->q, l->q_bias, l->half, &x, t, qkv, stride);
+    lay_out(&x, &l->k, &l->q, now->texts, t);
+    project(&l->k, l->k_bias, l->half, &x, t, qkv + l->q.outputs, stride);
+    lay_out(&x, &l->v, &l->k, now->texts, t);
+    project(&l->v, l->v_bias, l->half, &x, t, qkv + l->q.outputs + l->k.outputs, stride);
     _Pragma("omp barrier")
     int64_t end = share(now->texts * l->groups, 1, t, &first);
     for (; first < end; first++)
@@ -219,8 +227,11 @@ static void feed_forward(const layer *l, const step *now, const thread *t, float
     for (int64_t text = 0; text < now->texts; text++)
         norm(x + text * inputs, 0, l->mlp_norm, l->half, l->mlp_eps, inputs,
              t->normed + text * inputs);
-    project(&l->gate, 0, 0, t->normed, now->texts, t, gate, width);
-    project(&l->up, 0, 0, t->normed, now->texts, t, up, width);
+    vectors laid;
+    lay_out(&laid, &l->gate, 0, now->texts, t);
+    project(&l->gate, 0, 0, &laid, t, gate, width);
+    lay_out(&laid, &l->up, &l->gate, now->texts, t);
+    project(&l->up, 0, 0, &laid, t, up, width);
     int64_t end = share(width, OUTPUTS, t, &first);
     for (int64_t text = 0; text < now->texts; text++)
         for (int64_t i = text * width + first; i < text * width + end; i++)

@@ -24,7 +24,8 @@
 #include <immintrin.h>
 #endif
 
-enum { LANES = 8, OUTPUTS = 4, VECTORS = 4, SPAN = 128, SMALL = 1 << 15 };
+enum { LANES = 8, OUTPUTS = 8, VECTORS = 4, SPAN = 128, SMALL = 1 << 15 };
+enum { AHEAD = 1 << 14 }; /* bytes between what is multiplied and what is asked of memory */
 enum { FLOAT32, BFLOAT16, INT8, INT4 };
 
 typedef float lanes __attribute__((vector_size(4 * LANES)));
@@ -100,7 +101,7 @@ INLINE void number_tile(const matrix *m, int kind, int64_t o, const vectors *x, 
         words word[OUTPUTS];
         UNROLLED for (int r = 0; r < outputs; r++) {
             memcpy(&word[r], w + r * row + i, sizeof word[r]);
-            __builtin_prefetch(w + (r + outputs) * row + i); /* of the next tile */
+            __builtin_prefetch((const char *)(w + r * row + i) + AHEAD);
         }
         UNROLLED for (int k = 0; k < per; k++) {
             lanes wide[OUTPUTS], part;
@@ -130,7 +131,7 @@ INLINE void code_tile(const matrix *m, int kind, int64_t o, const vectors *x, in
             halves word[OUTPUTS];
             UNROLLED for (int r = 0; r < outputs; r++) {
                 memcpy(&word[r], w + r * row + i, sizeof word[r]);
-                __builtin_prefetch(w + (r + outputs) * row + i); /* of the next tile */
+                __builtin_prefetch((const char *)(w + r * row + i) + AHEAD);
             }
             UNROLLED for (int k = 0; k < per; k++) {
                 halves wide[OUTPUTS], part;
@@ -169,7 +170,7 @@ INLINE void tile(const matrix *m, int kind, int64_t o, const vectors *x, int64_t
         number_tile(m, kind, o, x, v, y, stride, outputs, count);
 }
 
-/* Some rows, in tiles of 2 rows by 4 vectors; vectors left over, in tiles of 4 rows by 1. */
+/* Some rows, in tiles of 2 rows by 4 vectors; vectors left over, in tiles of 8 rows by 1. */
 INLINE void kind_rows(const matrix *m, int kind, const vectors *x, int64_t first, int64_t end,
                       float *y, int64_t stride)
 {
@@ -212,15 +213,17 @@ static float whole_numbers(const float *x, int64_t span, int per, int16_t *numbe
     float most, step;
     memcpy(&most, &largest, sizeof most);
     step = most / 32767;
-    float inverse = largest < infinite && step > 1e-37f ? 1 / step : 0;
+    memset(numbers, 0, sizeof *numbers * span);
+    if (largest >= infinite) return __builtin_nanf("");
+    if (step < 1e-37f) return 0; /* its inverse would be infinite */
+    float inverse = 1 / step;
+    int16_t plain[SPAN];
+    for (int64_t i = 0; i < span; i++)
+        plain[i] = (int16_t)(int32_t)(x[i] * inverse + (x[i] > 0 ? 0.5f : -0.5f));
     for (int64_t i = 0; i < span; i += 2 * LANES * per)
         for (int k = 0; k < per; k++)
-            for (int lane = 0; lane < 2 * LANES; lane++) {
-                float multiple = x[i + lane * per + k] * inverse;
-                if (inverse == 0) multiple = 0;
-                *numbers++ = (int16_t)(int32_t)(multiple + (multiple > 0 ? 0.5f : -0.5f));
-            }
-    return largest < infinite ? step : __builtin_nanf("");
+            for (int lane = 0; lane < 2 * LANES; lane++) *numbers++ = plain[i + lane * per + k];
+    return step;
 }
 
 /* Bytes that `arrange` needs, a multiple of those of `lanes`. */

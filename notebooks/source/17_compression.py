@@ -836,8 +836,9 @@ print(f"packed, unpacked, multiplied: {unpacked / base:.1f} times as long")
 
 # %% [markdown] id="kernels-for-cpus-do-it"
 # Kernels for CPUs do it at once. Torch has a few, which take inputs in bfloat16. Where there is a C compiler, the library
-# compiles its own, `course_lib/model/products.c`: it loads eight words of 32 bits at a time, with eight codes of 4 bits in each,
-# and shifts them into place in registers. Both read the same codes:
+# compiles its own, `course_lib/model/products.c`: it loads sixteen words of 16 bits at a time, with four codes of 4 bits in each,
+# and shifts them into place in registers. The inputs become integers of 16 bits there, since processors multiply and add pairs of
+# these in one instruction. Both read the same codes:
 
 # %% tags=["nbval-ignore-output"] id="for-compiled-in-false-true"
 same_codes = compression.QuantisedLinear(compression.quantise(large.weight.cpu(), Scheme(4, 64)))

@@ -98,6 +98,20 @@ def test_a_block_in_one_call_is_the_block_layer_by_layer(kind, variant, rows, ca
 
 
 @torch.no_grad()
+def test_layers_of_one_block_may_be_stored_differently(calls):
+    plain, ready = pair("float32")
+    for model in (plain, ready):
+        for part, name in (("self_attn", "k_proj"), ("mlp", "up_proj"), ("mlp", "down_proj")):
+            parent = model.blocks[0].get_submodule(part)
+            packed = compression.quantise(getattr(parent, name).weight, Scheme(8))
+            layer = compression.QuantisedLinear(packed)
+            setattr(parent, name, compression.KernelLinear(layer) if model is ready else layer)
+    for wanted, found in read_both((plain, ready), [range(5), range(3)]):
+        assert (found - wanted).abs().max() < 1e-3 * wanted.abs().max()
+    assert len(calls) == 8
+
+
+@torch.no_grad()
 def test_greedy_text_is_the_same(calls):
     plain, ready = pair("float32")
     ids, padding = left_pad([range(7), range(3)])

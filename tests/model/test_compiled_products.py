@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_lib.device import seeded
+from course_lib.model import program_file
 from course_lib.model.compiled_products import as_matrix, can_multiply, compiled_products
 
 # With gcc on Linux the tests run, and fail if the program does not compile there.
@@ -116,6 +117,20 @@ def test_the_longest_sum_of_the_largest_codes_does_not_overflow():
     packed = torch.full((1, 2048), 0xFF, dtype=torch.uint8)
     found = compiled_products().int4(packed, torch.ones(1, 1), torch.zeros(1, 1), x)
     assert found.item() == pytest.approx(15 * 4096)
+
+
+@pytest.mark.skipif(not EXPECTED, reason="compiled with gcc on Linux")
+def test_any_processor_computes_the_same(tmp_path, monkeypatch):
+    """Without the option that allows it, only instructions that each processor has are used."""
+    plain = [flag for flag in program_file.FLAGS if flag != "-march=native"]
+    assert len(plain) == len(program_file.FLAGS) - 1
+    monkeypatch.setattr(program_file, "FLAGS", plain)
+    monkeypatch.setattr(program_file, "program_folder", lambda: tmp_path)
+    program, x = compiled_products.__wrapped__(), numbers(5, 192)
+    codes = torch.randint(-128, 128, (7, 192), generator=seeded(1), dtype=torch.int8)
+    assert_rounded(program.int8(codes, torch.ones(7), x), x, codes.double())
+    wide = numbers(7, 192, seed=2)
+    assert_close(program.float32(wide, x), x.double() @ wide.double().T)
 
 
 @needs_compiler

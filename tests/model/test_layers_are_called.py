@@ -59,7 +59,8 @@ def test_every_layer_of_every_decoder_fires(family, prepare, tiny):
     if prepare != "as built":
         getattr(model, prepare)()
     kinds = {type(model.get_submodule(name)) for name in with_weights(model)}
-    assert {nn.Linear, Embedding} <= kinds  # the head is a Linear, tied or not
+    assert Embedding in kinds
+    assert any(issubclass(kind, nn.Linear) for kind in kinds)  # the head is one, tied or not
     assert silent(model, IDS) == []
 
 
