@@ -46,9 +46,12 @@ def read_bpe(content: Json) -> ByteBPE:
         if not name.isascii() and set(name) <= _ALPHABET:
             wanted = f"free of letters that stand for bytes, as all of {name!r} do when decoded"
             raise refusal("the content of an added token", name, wanted)
-    pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in model["merges"]]
-    if wrong := [pair for pair in pairs if len(pair) != 2]:
-        raise refusal("a merge", wrong[0], "two tokens")
+    pairs = model["merges"]
+    if str in set(map(type, pairs)):
+        pairs = [entry.split(" ") if isinstance(entry, str) else entry for entry in pairs]
+    if set(map(len, pairs)) - {2}:
+        wrong = next(pair for pair in pairs if len(pair) != 2)
+        raise refusal("a merge", wrong, "two tokens")
     apart = _unmade(special, pairs)
     ids = model["vocab"]
     if apart:

@@ -44,14 +44,17 @@ Tokenizer = ByteBPE | CharacterBPE | WordPiece | Unigram
 def load_tokenizer_json(path: Path | str) -> Tokenizer:
     """Read a `tokenizer.json` of the BPE, WordPiece or Unigram kind."""
     with _collecting_no_garbage():
-        try:
-            content = json.loads(Path(path).read_bytes().decode("utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"tokenizer.json must be JSON in UTF-8; got {str(path)!r}, which fails with: "
-                f"{error}. Download or write the file again."
-            ) from None
-        return from_json(content)
+        return from_json(_content(path))  # what is not kept is gone before the collector runs
+
+
+def _content(path: Path | str) -> Any:
+    try:
+        return json.loads(Path(path).read_bytes().decode("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"tokenizer.json must be JSON in UTF-8; got {str(path)!r}, which fails with: {error}. "
+            "Download or write the file again."
+        ) from None
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 Each new version of Unicode gives a meaning to code points that had none. A tokenizer's ids depend
 on the version, and `tokenizers` uses several: Unicode 8 for the categories in BERT's steps, 9 for
-normal forms, 16 for patterns. Python and `regex` come with others, from 14 upwards. The code points
-listed here are those for which a newer table says something that an older one does not; they are
-treated as the older one treats them, so that ids do not depend on the version of Python.
+normal forms, 16 for patterns, 17 for clusters of a letter with its accents. Python and `regex` come
+with others, from 14 upwards. The code points listed here are those for which a newer table says
+something that an older one does not; they are treated as the older one treats them, so that ids do
+not depend on the version of Python.
 
 Taught in:        tokenization
 Checked against:  `tokenizers`, code point by code point
@@ -56,6 +57,10 @@ _PUNCTUATION = """
     11c41-11c45 11c70-11c71 11ef7-11ef8 11f43-11f4f 11fff 12ff1-12ff2 16d6d-16d6f 16e97-16e9a
     16fe2 1e5ff 1e95e-1e95f
 """
+_CLUSTERS = """
+    5c8-5c9 b53-b54 1ade-1adf 1aec-1af0 10ecb-10ecf 10ef0-10ef9 11df0 1d127-1d128 1d250-1d252
+    1d25b-1d25c 1d25f 1d280-1d281
+"""
 _CONTROLS = "890-891 8e2 110cd 13430-1343f"
 
 
@@ -67,8 +72,8 @@ def _members(ranges: str) -> str:
 
 LATER_IN_PATTERNS = re.compile(f"[{_members(_PATTERNS)}]")
 LATER_IN_NORMAL_FORMS = re.compile(f"([{_members(_NORMAL_FORMS)}])")
-LATER_MARKS, LATER_PUNCTUATION, LATER_CONTROLS = (
-    re.compile(f"[{_members(ranges)}]") for ranges in (_MARKS, _PUNCTUATION, _CONTROLS)
+LATER_IN_CLUSTERS, LATER_MARKS, LATER_PUNCTUATION, LATER_CONTROLS = (
+    re.compile(f"[{_members(ranges)}]") for ranges in (_CLUSTERS, _MARKS, _PUNCTUATION, _CONTROLS)
 )
 FORMER_MARKS, FORMER_PUNCTUATION = "\u1734\U0001171e", "\u166d\U000111c9"
 # The other way round: capitals that Python learns of only in its version for Unicode 16 or later.

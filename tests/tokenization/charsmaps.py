@@ -26,7 +26,11 @@ ENTRIES = {
 
 def charsmap(generator):
     """Return some of the entries, as base64."""
-    chosen = generator.sample(sorted(ENTRIES), generator.randrange(1, len(ENTRIES)))
+    return compiled(generator.sample(sorted(ENTRIES), generator.randrange(1, len(ENTRIES))))
+
+
+def compiled(chosen):
+    """Return these entries, as base64."""
     texts, places = b"", {}
     for key in chosen:
         places[key.encode()] = len(texts)

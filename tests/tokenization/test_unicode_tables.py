@@ -1,10 +1,14 @@
 """Every code point, in the steps that depend on a version of Unicode."""
 
+import base64
+
 import pytest
 from tokenizers import normalizers, pre_tokenizers
 
 from course_lib.tokenization import normalization, wordpiece
+from course_lib.tokenization.precompiled import Precompiled
 from course_lib.tokenization.unicode_tables import WHITE_SPACE
+from tests.tokenization.charsmaps import compiled
 
 # Beyond U+30000 there are ideographs, tags, private use and nothing else.
 EVERY = [*map(chr, [*range(0xD800), *range(0xE000, 0x30000), *range(0xE0000, 0xE0200)])]
@@ -31,3 +35,12 @@ def test_bert_treats_every_letter_as_tokenizers_does(lowercase):
 def test_white_space_is_that_of_tokenizers():
     strip = normalizers.Strip()
     assert [letter for letter in EVERY if not strip.normalize_str(letter)] == sorted(WHITE_SPACE)
+
+
+@pytest.mark.parametrize("beside", ["a{}", "{}e\u0301", "e\u0301{}", "a\u200d{}", "{}ab"])
+def test_clusters_are_those_of_tokenizers(beside):
+    # A cluster is replaced as a whole if it is short, and character by character if it is not.
+    charsmap = compiled(["a", "e\u0301"])
+    text = "|".join(beside.format(letter) for letter in EVERY)
+    theirs = normalizers.Precompiled(base64.b64decode(charsmap)).normalize_str(text)
+    assert Precompiled(charsmap)(text).split("|") == theirs.split("|")
