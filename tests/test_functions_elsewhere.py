@@ -112,6 +112,9 @@ CALLS = {
     "embeddings.draw_": lambda: embeddings.draw_(x(3, 4)),
     "embeddings.scale_embedding": lambda: embeddings.scale_embedding(x(2, 3, 4)),
     "families.shift_right": lambda: families.shift_right(ids(2, 5), 0),
+    "flash.attend_scores_": lambda: flash.online_attention.attend_scores_(
+        flash.AttentionState(x(2, 4), x(2, 4), x(2, 4, 3)), x(2, 4, 6), x(2, 6, 3)
+    ),
     "flash.empty_state": lambda: flash.online_attention.empty_state(x(4, 6), 3),
     "flash.finite_or_zero": lambda: flash.online_attention.finite_or_zero(x(4)),
     "flash.metered_standard_attention": lambda: metered(traffic.metered_standard_attention),

@@ -59,7 +59,7 @@ def attend_scores(
 
 
 def attend_scores_(
-    state: AttentionState, scores: Float[Tensor, "*heads t s"], v: Float[Tensor, "*heads s Dv"]
+    state: AttentionState, scores: Float[Tensor, "B *heads t s"], v: Float[Tensor, "B *heads s Dv"]
 ) -> AttentionState:
     """Do in place what `attend_scores` computes, for scores that were multiplied by `LOG2_E`.
 
