@@ -32,14 +32,16 @@ def check_bank() -> int:
 
 def _is_wrong(name: str) -> bool:
     """Run a learner's notebook, tell how its exercises stand, and return whether one is wrong."""
-    from course_lib.authoring.replay import exercise_outcomes
     from course_lib.study.chapter_parts import find_exercise
     from course_lib.study.outcomes import Outcome
 
-    exercise = find_exercise(name).id if "." in name else None
     notebook = find_notebook(name.partition(".")[0])
+    copy = _own_copy(notebook)
+    exercise = find_exercise(name).id if "." in name else None
     print(f"{notebook.stem}: running your copy", flush=True)
-    outcomes = exercise_outcomes(_own_copy(notebook))
+    from course_lib.authoring.replay import exercise_outcomes  # takes a second, so words come first
+
+    outcomes = exercise_outcomes(copy)
     if exercise is not None and exercise not in outcomes:
         raise ValueError(f"Your copy of {notebook.stem} has no cell with {exercise!r} any more.")
     shown = {each: it for each, it in outcomes.items() if exercise in (None, each)}

@@ -12,6 +12,7 @@ from course_lib.chapters.multimodal.pad import SQUARES, Pad
 from course_lib.study import explorers
 from course_lib.study.chapter_parts import CHAPTERS, slugs_with
 from course_lib.study.display.explorer import Explorer
+from course_lib.study.display.plotting import png_bytes
 
 
 def explorers_of(slug):
@@ -93,7 +94,7 @@ def set_back(explorer, control, value):
 
 
 @pytest.mark.parametrize("make", EVERY)
-def test_every_control_changes_the_picture_and_the_saved_form_is_stable(make):
+def test_every_control_changes_the_picture_and_the_saved_form_is_stable(make, monkeypatch):
     explorer = make()
     assert isinstance(explorer, Explorer)
     first = explorer.first_image
@@ -103,7 +104,10 @@ def test_every_control_changes_the_picture_and_the_saved_form_is_stable(make):
         choices = len(set(values))  # a list may hold a single entry until a learner adds more
         assert len(seen) > 1 or choices == 1, f"{control.description} changes nothing"
         set_back(explorer, control, start)
-    explorer.redraw()
+    assert png_bytes(explorer.figure(**explorer.values())) == first, "nothing is left behind"
+    with monkeypatch.context() as patch:
+        patch.setattr(explorer, "figure", None)  # a picture that was drawn is not drawn again
+        explorer.redraw()
     assert picture(explorer) == first
     assert explorer.error == ""
     again = make()

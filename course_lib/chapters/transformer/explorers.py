@@ -46,12 +46,16 @@ def inside(
     words = tokenizer or course_tokenizer()
     vocabulary = spelled(words)
 
-    def figure(text: str) -> Figure:
+    @lru_cache(maxsize=32)
+    def read(text: str) -> tuple[Tensor, Tensor, list[str]]:
         ids = torch.tensor([words.encode(text or " ")])
         shown = slice(-LONGEST, None)
         tokens = [vocabulary[i] for i in ids[0, shown].tolist()]
         places = residual_stream(decoder, ids)[:, :, shown]  # (P, 1, T, C)
-        norms, logits = places.norm(dim=-1)[:, 0], lens_of(decoder, places)[:, 0]
+        return places.norm(dim=-1)[:, 0], lens_of(decoder, places)[:, 0], tokens
+
+    def figure(text: str) -> Figure:
+        norms, logits, tokens = read(text)
         return figures.stream_and_lens(norms, logits, vocabulary, tokens)
 
     controls = {"text": text_field("text", text)}

@@ -13,7 +13,7 @@ Checked against:  the bytes of the picture after a control has moved
 import base64
 import gc
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from course_lib.study.display.keyboard import KeyboardGuard
 from course_lib.study.display.live import LIVE, say_why_still, widgets
 from course_lib.study.display.plotting import Number, figure_title, png_bytes
+
+REMEMBERED = 64  # pictures of an explorer, each of some 50 kB
 
 
 def _control(kind: str, description: str, value: Any, **settings: Any) -> Any:
@@ -71,7 +73,8 @@ def text_field(description: str, value: str) -> Any:
 class Explorer:
     """A figure that is drawn again whenever one of its controls is moved.
 
-    `figure` takes the values of `controls` by name. If it raises later, the last picture stays and
+    `figure` takes the values of `controls` by name and depends on nothing else, since a picture is
+    not drawn again when the same values come back. If it raises later, the last picture stays and
     the error stands below it; if it raises for the first values, the error goes to the caller.
     """
 
@@ -82,7 +85,8 @@ class Explorer:
         self.controls = dict(controls)
         self.summary = summary
         self.first_values = self.values()
-        self.image, self.finding = self._drawn()
+        self._pictures: dict[tuple[Any, ...], tuple[bytes, str]] = {}
+        self.image, self.finding = self._shown()
         self.first_image, self.first_finding = self.image, self.finding
         self.error = ""
         self.widget = self._assemble()
@@ -92,13 +96,24 @@ class Explorer:
         return {name: control.value for name, control in self.controls.items()}
 
     def redraw(self, _change: Any = None) -> None:
-        """Draw the picture for the controls' current values."""
+        """Draw the picture for the controls' current values, or show it again."""
         try:
-            (self.image, self.finding), self.error = self._drawn(), ""
+            (self.image, self.finding), self.error = self._shown(), ""
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
         if self.widget is not None:
             self._update()
+
+    def _shown(self) -> tuple[bytes, str]:
+        """Return the picture and its words, drawn now or among the last `REMEMBERED`."""
+        values = tuple(self.values().values())
+        if not all(isinstance(each, Hashable) for each in values):
+            return self._drawn()
+        found = self._pictures.pop(values, None) or self._drawn()
+        self._pictures[values] = found  # the newest stands last
+        if len(self._pictures) > REMEMBERED:
+            del self._pictures[next(iter(self._pictures))]
+        return found
 
     def _drawn(self) -> tuple[bytes, str]:
         """Return the picture and its words, without a search through all of memory.

@@ -8,6 +8,7 @@ import ipywidgets
 import pytest
 from matplotlib.figure import Figure
 
+from course_lib.study.display import explorer as explorer_module
 from course_lib.study.display.explorer import (
     Explorer,
     choice,
@@ -159,7 +160,7 @@ def collections():
 def test_drawing_never_waits_for_a_search_through_all_of_memory(explorer):
     before = collections()
     for step in range(30):
-        explorer.controls["height"].value = 1.1 + step / 10
+        explorer.controls["height"].value = 1.1 + step / 20
     young, *others = (b - a for a, b in zip(before, collections(), strict=True))
     assert young >= 30
     assert set(others) == {0}
@@ -184,12 +185,48 @@ def test_drawing_leaves_the_search_for_garbage_on_or_off_as_it_was(explorer):
     assert enabled == [False, False]
 
 
-def test_a_control_that_moves_draws_one_figure(explorer, monkeypatch):
-    drawn = []
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return a list that grows by one whenever a figure is drawn."""
+    figures = []
     draw = Figure.draw
-    monkeypatch.setattr(Figure, "draw", lambda *args: drawn.append(1) or draw(*args))
-    explorer.controls["height"].value = 2.0
-    assert len(drawn) == 1
+    monkeypatch.setattr(Figure, "draw", lambda self, *rest: figures.append(1) or draw(self, *rest))
+    return figures
+
+
+def test_new_values_draw_one_figure_and_known_ones_none(explorer, drawn):
+    height, pictures = explorer.controls["height"], {}
+    for value in (2.0, 3.0):
+        height.value = value
+        pictures[value] = explorer.image
+    assert len(drawn) == 2
+    for value in (2.0, 3.0):
+        height.value = value
+        assert explorer.image == pictures[value]
+        assert explorer.finding == f"height {value:.1f}"
+    assert len(drawn) == 2
+
+
+def test_only_the_last_pictures_are_remembered(explorer, drawn, monkeypatch):
+    monkeypatch.setattr(explorer_module, "REMEMBERED", 3)
+    height = explorer.controls["height"]
+    for value in (2.0, 3.0, 1.0, 3.5):  # 1.0 is the first picture, and now newer than 2.0
+        height.value = value
+    assert len(drawn) == 3
+    height.value = 1.0
+    assert len(drawn) == 3
+    height.value = 2.0
+    assert len(drawn) == 4
+
+
+def test_values_that_cannot_be_compared_at_once_are_drawn_each_time(drawn):
+    control = choice("bars", [1], [("one", [1]), ("two", [1, 2])])
+    made = Explorer(lambda bars: bar(len(bars)), {"bars": control}, "s")
+    for value in ([1, 2], [1]):
+        control.value = value
+    assert (made.error, len(drawn)) == ("", 3)
+    assert made.image == made.first_image
+    made.close()
 
 
 def _living():

@@ -264,20 +264,3 @@ def test_a_picture_leaves_a_figure_that_was_made_elsewhere_as_it_was():
     assert _image(figure).size == (3 * plotting.DPI, 2 * plotting.DPI)
     assert figure.canvas is canvas
     assert figure.dpi == 50
-
-
-def test_the_axes_of_a_kind_of_figure_are_built_once_and_shared_by_none(monkeypatch):
-    built = []
-    subplots = Figure.subplots
-    monkeypatch.setattr(Figure, "subplots", lambda *a, **k: built.append(1) or subplots(*a, **k))
-    kind = {"cols": 2, "margins": Margins(), "width_ratios": [1, 2.5]}
-    first, (ax, _) = new_figure(3.21, 2, **kind)
-    empty = png_bytes(first)
-    ax.plot([0, 1])
-    ax.set_facecolor("red")
-    second, (other, wide) = new_figure(3.21, 2, **kind)
-    assert len(built) == 1
-    assert png_bytes(second) == empty != png_bytes(first)
-    assert wide.get_position().width == pytest.approx(2.5 * other.get_position().width)
-    new_figure(3.21, 2, **{**kind, "width_ratios": [1, 3]})
-    assert len(built) == 2

@@ -6,6 +6,7 @@ Shapes:           L layers, H heads, T query tokens, S key tokens, D head width
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -138,12 +139,18 @@ def cache_bytes(
     return Explorer(figure, controls, "The bytes of a KV cache in bfloat16, for one text.")
 
 
+@lru_cache(maxsize=16)
+def read(text: str) -> course_model_probes.Reading:
+    """Return the maps of the course model for a text; a change of head asks for them again."""
+    return course_model_probes.read(text)
+
+
 def reading(text: str = SENTENCE, layer: int | None = None, head: int | None = None) -> Explorer:
     """Type a text and choose a head of the course model; the best induction head comes first."""
     best = best_head("induction")
 
     def figure(text: str, layer: int, head: int) -> Figure:
-        tokens, weights = course_model_probes.read(text)
+        tokens, weights = read(text)
         return figures.attention_maps(weights, tokens, layer, head)
 
     layers, heads = course_model_probes.head_scores_on()["induction"].shape
