@@ -25,14 +25,18 @@ window.edition = (() => {
     const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   };
-  const ground = (part) => {
+  // The colour that is seen behind a part; `known` keeps it for the parts inside.
+  const ground = (part, known = new Map()) => {
     if (!part) return "rgb(255, 255, 255)";
-    const own = getComputedStyle(part).backgroundColor;
-    const [share = 1] = channels(own).slice(3);
-    if (share === 1) return own;
-    const below = channels(ground(part.parentElement));
-    const mixed = below.map((level, at) => Math.round(share * channels(own)[at] + (1 - share) * level));
-    return `rgb(${mixed.join(", ")})`;
+    if (!known.has(part)) {
+      const own = getComputedStyle(part).backgroundColor;
+      const [share = 1] = channels(own).slice(3);
+      const below = share < 1 ? ground(part.parentElement, known) : own;
+      const mixed = channels(below).slice(0, 3).map((level, at) =>
+        Math.round(share * channels(own)[at] + (1 - share) * level));
+      known.set(part, `rgb(${mixed.join(", ")})`);
+    }
+    return known.get(part);
   };
 
   return {
@@ -115,13 +119,15 @@ window.edition = (() => {
     // Text that stands out from its ground less than it should, one of each kind.
     faint(least) {
       const found = {};
+      const known = new Map();
       const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
       while (texts.nextNode()) {
         const part = texts.currentNode.parentElement;
         if (!texts.currentNode.data.trim() || part.closest("script, .view")) continue;
         const { color } = getComputedStyle(part);
-        const ratio = contrast(color, ground(part));
-        const kind = `${part.tagName}.${part.className} ${color} on ${ground(part)}`;
+        const behind = ground(part, known);
+        const ratio = contrast(color, behind);
+        const kind = `${part.tagName}.${part.className} ${color} on ${behind}`;
         if (ratio < least) found[kind] ??= `${ratio.toFixed(1)}: ${texts.currentNode.data.trim()}`;
       }
       return Object.entries(found).map((each) => each.join(" "));
