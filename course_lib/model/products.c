@@ -170,16 +170,15 @@ INLINE void tile(const matrix *m, int kind, int64_t o, const vectors *x, int64_t
         number_tile(m, kind, o, x, v, y, stride, outputs, count);
 }
 
-/* Some rows, in tiles of 2 rows by 4 vectors; vectors left over, in tiles of 8 rows by 1. */
+/* Some rows, in tiles of 4 rows by 4 vectors; vectors left over, in tiles of 8 rows by 1. */
 INLINE void kind_rows(const matrix *m, int kind, const vectors *x, int64_t first, int64_t end,
                       float *y, int64_t stride)
 {
     for (int64_t o; first < end; first = o) {
         int64_t v = 0, until = first + OUTPUTS < end ? first + OUTPUTS : end;
         for (; v + VECTORS <= x->count; v += VECTORS) {
-            for (o = first; o + 2 <= until; o += 2)
-                tile(m, kind, o, x, v, y, stride, 2, VECTORS);
-            if (o < until) tile(m, kind, o, x, v, y, stride, 1, VECTORS);
+            for (o = first; o + 4 <= until; o += 4) tile(m, kind, o, x, v, y, stride, 4, VECTORS);
+            for (; o < until; o++) tile(m, kind, o, x, v, y, stride, 1, VECTORS);
         }
         for (; v < x->count; v++) {
             if (first + OUTPUTS == until)
