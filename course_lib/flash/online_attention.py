@@ -73,7 +73,7 @@ def attend_scores_(
     state.total.mul_(rescale).add_(weights.sum(-1))
     state.mixed.mul_(rescale.unsqueeze(-1))
     mixed, weights, v = (x.flatten(0, -3) for x in (state.mixed, weights, v))
-    mixed.baddbmm_(weights, v)
+    torch.baddbmm(mixed, weights, v, out=mixed)
     return AttentionState(maximum, state.total, state.mixed)
 
 

@@ -486,6 +486,9 @@ def learning_rate(step, *, warmup, steps, peak=1.0, final=0.0):
 reveal("training.schedule")
 
 # %% id="sgd-torch-optim-sgd-torch-zeros"
+import logging
+
+logging.getLogger("bitsandbytes").setLevel("ERROR")  # transformers loads it where it is installed
 from transformers import get_cosine_with_min_lr_schedule_with_warmup as their_schedule
 
 sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)

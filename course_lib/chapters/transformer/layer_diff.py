@@ -11,7 +11,6 @@ Taught in:        transformer
 Checked against:  faults that the tests plant, one at a time
 """
 
-import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -109,7 +108,7 @@ class ModuleCall(NamedTuple):
         """Return the output for a different input, with the same mask and this rotation."""
 
         def exchanged(argument: Any) -> Any:
-            return rotate if rotate is not None and inspect.isfunction(argument) else argument
+            return rotate if rotate is not None and callable(argument) else argument
 
         others = [exchanged(each) for each in self.arguments[1:]]
         named = {name: exchanged(each) for name, each in self.named.items()}

@@ -71,7 +71,7 @@ def _reshaped(model: DecoderLM) -> None:
 def _no_mask(model: DecoderLM) -> None:
     attention: Any = model.blocks[2].self_attn
     inner = attention.forward
-    attention.forward = lambda x, mask, **named: inner(x, None, **named)
+    attention.forward = lambda x, mask, **named: inner(x, None, **{**named, "causal": False})
 
 
 def _no_last_norm(model: DecoderLM) -> None:

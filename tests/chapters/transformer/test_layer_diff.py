@@ -137,7 +137,9 @@ def residual_from_the_normed_input(model):
 
 def no_mask(model):
     inner = model.model.layers[2].self_attn.forward
-    model.model.layers[2].self_attn.forward = lambda x, mask, **named: inner(x, None, **named)
+    model.model.layers[2].self_attn.forward = lambda x, mask, **named: inner(
+        x, None, **{**named, "causal": False}
+    )
 
 
 def wrong_embedding_row(model):
