@@ -159,9 +159,10 @@ def report(results: Results) -> str:
     parts = [
         "# Measured beside the peers",
         "Times as fast as the peer, on the same data, in turns within one run; above 1 the course "
-        "is faster. The course is Python with PyTorch and NumPy, and one compiled program "
-        "of its own for products with weights in bfloat16 and in few bits. The HNSW graph, for "
-        "example, is walked step by step in Python; hnswlib is C++. " + conditions(results),
+        "is faster. The course is Python with PyTorch and NumPy, and one small C program of its "
+        "own, which computes a block for a new token and products with few vectors. The HNSW "
+        "graph, for example, is walked step by step in Python; hnswlib is C++. "
+        + conditions(results),
         f"![Every ratio as a dot](report.png)\n\n{LEGEND}",
         "## In short",
         summary(results),

@@ -36,8 +36,8 @@ def _is_wrong(name: str) -> bool:
     from course_lib.study.outcomes import Outcome
 
     notebook = find_notebook(name.partition(".")[0])
-    copy = _own_copy(notebook)
     exercise = find_exercise(name).id if "." in name else None
+    copy = _own_copy(notebook)
     print(f"{notebook.stem}: running your copy", flush=True)
     from course_lib.authoring.replay import exercise_outcomes  # takes a second, so words come first
 
