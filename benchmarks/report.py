@@ -3,9 +3,10 @@
     python -m benchmarks.report             measure everything anew, then gather
     python -m benchmarks.report --stored    gather what is stored
 
-Measuring is meant to take twenty minutes on two cores that do nothing else; each result stores how
-many seconds it took. One benchmark runs after the other, since two at once disturb each other. Each
-leaves out what the report does not tell, and stops when its medians are known (see `timing`).
+Measuring takes about forty minutes on two cores that do nothing else, a quarter of it for `model`;
+each result stores how many seconds it took. One benchmark runs after the other, since two at once
+disturb each other. Each leaves out what the report does not tell, and stops when its medians are
+known (see `timing`).
 
 Every number is a ratio within one run: how many times as fast as its peer the course was, on the
 same data, in turns. Above 1 the course was faster. Where half of the rounds lay is drawn as a line

@@ -883,13 +883,14 @@ for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
           f"{row['memory read, GB per second']:6.0f}")  # fmt: skip
 
 # %% [markdown] id="other-programs-on-the-same-model"
-# Little is gained by torch's kernels. In the course model nothing is: it is so small that hundreds of short operations take the
-# time, and fewer bytes make none of them shorter. In the largest one float32 spends most of its time waiting for memory, so
-# bytes count. But bfloat16 has half of them and hardly any gain: the processor of this table cannot multiply bfloat16, so each
-# weight is converted first, and **arithmetic** becomes the limit. The int4 kernel reads a small part of what memory could
-# deliver; it is busy unpacking. That is no law of nature: the same processor converts fast enough if the conversion is two
-# instructions for eight numbers. Rows named *compiled* are those of the kernels that do so, and in the largest model their int8
-# and int4 are the fastest of all.
+# In the course model torch's kernels for codes gain nothing: it is so small that hundreds of short operations around products take
+# the time, and fewer bytes make none of them shorter. The rows named *compiled* compute a whole block in one call
+# (`course_lib/model/block.c`). That leaves little around the products, so fewer bytes help even here.
+#
+# In the largest model float32 spends nearly all of its time waiting for memory, so bytes count. But a seventh of the bytes makes
+# it about three times as fast, not seven times. Compare `GB/s` with `memory`: float32 reads its weights almost as fast as memory
+# delivers them, int4 at less than half that speed. Now **arithmetic** is the limit, since each code has to be unpacked and
+# multiplied however few bits it has.
 #
 # ### Other programs on the same model
 #
@@ -910,8 +911,8 @@ for row in stored_benchmark("compression", "peers")["rows"]:
 # the product. In the form that runs on a CPU, torchao keeps each 4-bit code in a byte, so its file is as large as with 8 bits.
 # That a format is small says nothing about its speed.
 #
-# Back to the layers: the bytes shrink two to seven times and the time never as much, since starting a kernel, converting numbers
-# and summing them take time too. With float32 inputs the int8 kernel is *slower* than the plain product, and "unpack, then
+# Back to the layers: the bytes shrink two to seven times and the time mostly less, since starting a kernel, converting numbers
+# and summing them take time too. With float32 inputs torch's int8 kernel is *slower* than the plain product, and "unpack, then
 # multiply" is slower in any case. In the largest shape the quickest one rounds the **inputs** too (fbgemm): it multiplies
 # integers by integers, so no weight is converted, and pays with a larger error. On a GPU, kernels made for this can come close
 # to four times for 4-bit weights against 16-bit ones (Marlin, see Papers).
