@@ -35,6 +35,7 @@ from course_lib.norms import RMSNorm
 
 DTYPES = (torch.float32, torch.bfloat16)
 LANES = 8  # features that the program loads at once
+SETTINGS = ("eps", "scale", "activation")  # what the layers compute with, besides weights
 
 
 class _Layer(ctypes.Structure):
@@ -61,6 +62,7 @@ class _Plan(NamedTuple):
 
     parts: list[nn.Module]
     weights: list[tuple[int, torch.dtype]]
+    settings: list[Any]  # numbers and functions that the layers hold
     layer: _Layer | None  # None: the program cannot compute this block
 
 
@@ -118,9 +120,11 @@ def _layer(block: Any, x: Tensor) -> _Layer | None:
     if wants_gradient([x, *tensors]):
         return None
     weights = [(tensor.data_ptr(), tensor.dtype) for tensor in tensors]
+    settings = [part.__dict__.get(name) for part in parts for name in SETTINGS]
+    made_from = (parts, weights, settings)
     plan = _PLANS.get(block)
-    if plan is None or plan.parts != parts or plan.weights != weights:
-        plan = _PLANS[block] = _Plan(parts, weights, _built(block))
+    if plan is None or plan[:3] != made_from:
+        plan = _PLANS[block] = _Plan(*made_from, _built(block))
     layer = plan.layer
     wanted = torch.bfloat16 if layer is not None and layer.half else torch.float32
     return layer if x.dtype == wanted else None

@@ -203,6 +203,30 @@ def test_changed_weights_are_read_anew(calls):
     assert len(calls) == 4
 
 
+def larger_eps(block):
+    block.input_layernorm.eps = 0.5
+
+
+def other_scale(block):
+    block.self_attn.scale = 1.0
+
+
+def other_activation(block):
+    block.mlp.activation = torch.relu
+
+
+@pytest.mark.parametrize("change", [larger_eps, other_scale, other_activation])
+@torch.no_grad()
+def test_a_changed_setting_counts_from_the_next_token_on(change):
+    plain, ready = pair("float32")
+    before = next_logits(ready)
+    for model in (plain, ready):
+        change(model.blocks[0])
+    found = next_logits(ready)
+    torch.testing.assert_close(found, next_logits(plain), rtol=0, atol=1e-4)
+    assert (found - before).abs().max() > 0.01
+
+
 @torch.no_grad()
 def test_what_is_asked_of_the_inside_is_computed(calls):
     plain, ready = pair("float32")
