@@ -987,8 +987,8 @@ for name, found in rates.items():
     print(f"{name:24} {found:6.0f} tokens per second, {times:.1f} times as many as theirs")
 
 # %% [markdown] id="after-the-contestants"
-# At this size most of the gain comes from fewer, larger operations: `FusedDecoder` has about half as many, and a compiled block is
-# a single one for Python. Without a C compiler, `prepare_to_write` alone gains little here.
+# At this size most of the gain comes from fewer, larger operations: `FusedDecoder` starts far fewer, and a compiled block is a
+# single one for Python. Without a C compiler, `prepare_to_write` alone gains little here.
 
 # %% [markdown] id="recap"
 # ## Recap
