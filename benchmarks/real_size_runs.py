@@ -1,4 +1,4 @@
-"""What the contestants of `real_size` do: read a prompt, and generate after one that is cached.
+"""What contestants of `real_size` and `model` do: read a prompt, or generate after a cached one.
 
 A run can be repeated: it always begins with the same cache.
 """
@@ -44,12 +44,14 @@ def their_pass(model: Any, ids: Tensor) -> Callable[[], Tensor]:
 
 def some_keys(config: Any, rows: int, tokens: int) -> tuple[Tensor, Tensor]:
     """Return keys and values as a prompt leaves them in a cache; time does not depend on which."""
-    shape = rows, config.num_key_value_heads, tokens, config.head_dim
+    heads = config.num_attention_heads  # all that transformers' configuration of GPT-2 tells
+    shared = getattr(config, "num_key_value_heads", heads)
+    shape = rows, shared, tokens, getattr(config, "head_dim", config.hidden_size // heads)
     return torch.randn(shape, generator=seeded(0)), torch.randn(shape, generator=seeded(1))
 
 
 def our_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
-    """Return a run that generates `NEW` tokens after a prompt that is in the cache."""
+    """Return a run that generates `NEW` tokens after a cached prompt, for the last scores."""
     cache = model.make_cache(rows, tokens + NEW)
     for layer in cache:
         layer.append(*(x.to(layer.keys.dtype) for x in some_keys(model.config, rows, tokens)))
@@ -57,11 +59,11 @@ def our_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
     def run() -> Tensor:
         chosen = torch.ones(rows, 1, dtype=torch.long)
         for _ in range(NEW):
-            logits = model(chosen, cache=cache).logits
+            logits: Tensor = model(chosen, cache=cache).logits
             chosen = logits[:, -1].argmax(-1, keepdim=True)
         for layer in cache:
             layer.truncate(tokens)
-        return chosen
+        return logits
 
     return run
 
@@ -77,9 +79,9 @@ def their_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
     def run() -> Tensor:
         chosen = torch.ones(rows, 1, dtype=torch.long)
         for _ in range(NEW):
-            logits = model(chosen, past_key_values=cache).logits
+            logits: Tensor = model(chosen, past_key_values=cache).logits
             chosen = logits[:, -1].argmax(-1, keepdim=True)
         cache.crop(-NEW)
-        return chosen
+        return logits
 
     return run
