@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import exponent, median, race, ratio, repeated
 from course_lib.attention import (
     KVCache,
@@ -46,6 +46,7 @@ def filled_cache(batch: int, groups: int, length: int, head_dim: int) -> KVCache
 
 def decoding_rows(length: int, batch: int, heads: int = 32, groups: int = 8) -> list[dict]:
     """One new token reads `length` cached ones, with the heads of Llama-3-8B."""
+    progress("one token over a cache", f"{length} tokens", f"batch {batch}")
     cache = filled_cache(batch, groups, length, 128)
     q, k, v = torch.randn(batch, heads, 1, 128), cache.keys, cache.values
     contestants: Attentions = {
@@ -79,6 +80,7 @@ def decoding_rows(length: int, batch: int, heads: int = 32, groups: int = 8) -> 
 
 def length_rows(n: int, heads: int = 2, head_dim: int = 64) -> list[dict]:
     """A text of n tokens reads itself, causally."""
+    progress("a text reads itself", f"{n} tokens")
     q, k, v = torch.randn(3, 1, heads, n, head_dim)
     contestants: Attentions = {
         "ours": lambda: grouped_query_attention(q, k, v, causal_mask(n)),

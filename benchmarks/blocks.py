@@ -12,7 +12,7 @@ from transformers import Qwen3MoeConfig
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import Contestants, median, race, ratio, repeated
 from course_lib.experts import SparseMoE
 from course_lib.norms import layer_norm, rms_norm
@@ -57,6 +57,7 @@ def expert_blocks() -> dict[str, torch.nn.Module]:
 
 def expert_rows(tokens: int) -> list[dict]:
     """One forward pass; and a backward pass too for as many tokens as a training step may have."""
+    progress("experts", f"{tokens} tokens")
     x = torch.randn(1, tokens, WIDTH)
     blocks = {
         name: block
@@ -77,6 +78,7 @@ def expert_rows(tokens: int) -> list[dict]:
 
 
 def norm_rows(tokens: int, width: int, dtype: torch.dtype) -> list[dict]:
+    progress("norms", f"{tokens} tokens", dtype)
     x, weight = torch.randn(tokens, width).to(dtype), torch.ones(width, dtype=dtype)
     bias = torch.zeros_like(weight)
     qwens = Qwen3RMSNorm(width, eps=1e-6).to(dtype)

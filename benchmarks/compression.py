@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.serving import HUNDRED
 from benchmarks.timing import Rounds, median, median_ratio, race, ratio
 from course_lib import compression
@@ -123,6 +123,7 @@ def speed(rounds: Rounds, contestant: str, nbytes: float) -> dict[str, Any]:
 
 def layer_rows(name: str, shape: tuple[int, int], budget: float) -> list[dict[str, Any]]:
     """Return a row for each contestant on matrices of this shape."""
+    progress("one layer", name)
     count = math.ceil(LARGE / (shape[0] * shape[1]))
     steps = min(count, 40)
     weights = [torch.randn(*shape, generator=seeded(n)) / shape[1] ** 0.5 for n in range(count)]
@@ -202,6 +203,7 @@ class Measured(NamedTuple):
 
 def beside_float32(base: DecoderLM, name: str, budget: float) -> Measured:
     """Measure one form, which is in memory only meanwhile."""
+    progress("decode step", name)
     with torch.inference_mode():
         model = form(base, name)
         runs = {BASE: one_token(base), name: one_token(model)}

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.attention import peak_bytes
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import Contestants, exponent, median, median_ratio, race, ratio
 from course_lib.attention import causal_mask, grouped_query_attention
 from course_lib.flash import CAUSAL, FULL, tiled_attention
@@ -34,11 +34,12 @@ def contestants(n: int, heads: int, causal: bool) -> Contestants:
 
 
 def length_rows(n: int, heads: int, causal: bool, budget: float) -> list[dict]:
-    runs = contestants(n, heads, causal)
-    outputs = [run() for run in runs.values()]
-    difference = max((output - outputs[0]).abs().max().item() for output in outputs)
-    del outputs
-    peaks = {name: peak_bytes(run) for name, run in runs.items()}
+    progress("a text reads itself", f"{n} tokens", f"{heads} heads", "causal" if causal else "full")
+    runs, outputs = contestants(n, heads, causal), dict[str, torch.Tensor]()
+    peaks = {
+        name: peak_bytes(lambda name=name: outputs.update({name: runs[name]()})) for name in runs
+    }
+    difference = max((each - outputs[STANDARD]).abs().max().item() for each in outputs.values())
     rounds = race(runs, budget=budget, least=3 if n < 16384 else 2, warm=True)
     return [
         {

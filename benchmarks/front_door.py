@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 import course_lib
 from benchmarks.generation import SIX_LAYERS, with_opinions
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import median, race, ratio
 from course_lib.checkpoint import save_model, save_tokenizer
 from course_lib.pretrained import FOLDER, course_tokenizer
@@ -45,6 +45,7 @@ def contestants(folder: Path, new: int) -> Runs:
 def rows(name: str, folder: Path) -> list[dict[str, Any]]:
     found = []
     for measured, new in LENGTHS.items():
+        progress(measured, name)
         runs = contestants(folder, new)
         texts = {each: run() for each, run in runs.items()}
         rounds = race(runs, budget=4.0, least=5, warm=True)

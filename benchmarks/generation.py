@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, CompileConfig
 
-from benchmarks.record import claims_alone, record
+from benchmarks.record import claims_alone, progress, record
 from benchmarks.timing import median, median_ratio, race, ratio
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded
@@ -104,7 +104,10 @@ def contestants(model: DecoderLM, ids: Tensor, new: int, compiled: bool) -> Runs
 
 def rows(about: dict[str, Any], runs: Runs, tokens: int, budget: float) -> list[dict[str, Any]]:
     """Return a row for each contestant; `tokens` is what one run reads or writes."""
-    texts = {name: run() for name, run in runs.items()}
+    texts = {}
+    for name, run in runs.items():
+        progress(*about.values(), name)
+        texts[name] = run()
     rounds = race(runs, budget, least=3, warm=True)
     return [
         {
@@ -138,6 +141,7 @@ def drafting_rows(draft_tokens: int) -> list[dict[str, Any]]:
     found = []
     for count in range(1, model.config.num_hidden_layers):
         draft = first_layers(model, count)
+        progress("drafting", f"{draft_tokens} tokens by {count} layers")
         kept = drafted = passes = 0
         runs: dict[str, Callable[[], object]] = {"alone": lambda: None, "drafted": lambda: None}
         ratios, same = [], True

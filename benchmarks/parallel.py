@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import median, ratio
 from course_lib.model import DecoderLM, ModelConfig
 from course_lib.parallel import DataParallel, FullyShard
@@ -127,11 +127,13 @@ def growth(comm: ProcessCommunicator, name: str) -> float:
 
 def peak(name: str) -> float:
     """Return the median growth of the first rank over a few runs."""
+    progress("memory", name)
     runs = [run_processes(lambda comm: growth(comm, name), 2, 600)[0] for _ in range(RUNS)]
     return statistics.median(runs)
 
 
 def main() -> None:
+    progress("a step on two ranks")
     rounds = run_processes(timed, 2, 600)[0]
     pairs = (
         ("ours, DataParallel", "torch, DDP"),

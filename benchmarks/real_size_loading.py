@@ -1,12 +1,12 @@
 """Loading a model of 0.6 billion weights: the time to its first token, and the memory it takes.
 
-    python -m benchmarks.real_size_loading CONTESTANT FOLDER THREADS    what each process runs
+    python -m benchmarks.real_size_loading ROOT THREADS ROUNDS    what `real_size` starts
 
-Each load is a process of its own, in turns with the others. The file has been read before, so that
-it comes from the system's memory. Imports are not counted; a program that is compiled for the first
-token is. "memory over the file" is the most memory that the process had in use at once until the
-first token was read, pages of the mapped file among it, over what it had before the load, as a
-multiple of the file. Read from Linux's /proc.
+Each load is a process of its own, forked from one that has imported everything, in turns with the
+others. The file has been read before, so that it comes from the system's memory. Imports are not
+counted; a program that is compiled for the first token is. "memory over the file" is the most
+memory that the process had in use at once until the first token was read, pages of the mapped file
+among it, over what it had before the load, as a multiple of the file. Read from Linux's /proc.
 """
 
 import gc
@@ -24,6 +24,7 @@ from torch import nn
 
 from benchmarks.checkpoint import memory
 from benchmarks.compression import twin
+from benchmarks.own_process import forked
 from benchmarks.timing import ratio_of
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import seeded_draws
@@ -50,31 +51,37 @@ def load(contestant: str, folder: str) -> nn.Module:
     return model
 
 
-def measure(contestant: str, folder: str, threads: int) -> None:
-    """Load in this process and print what it took."""
+def measure(contestant: str, folder: str, threads: int) -> dict[str, float]:
+    """Load in this process and return what it took."""
     torch.set_num_threads(threads)
-    if contestant != "ours":
-        importlib.import_module("transformers.models.qwen3.modeling_qwen3")
     gc.collect()
     before, begin = memory("status", "VmRSS"), time.perf_counter()
     with torch.inference_mode():
         load(contestant, folder)(torch.tensor([[1]]))
     seconds = time.perf_counter() - begin
-    print(json.dumps({"seconds": seconds, "megabytes": memory("status", "VmHWM") - before}))
+    return {"seconds": seconds, "megabytes": memory("status", "VmHWM") - before}
 
 
 def loading_rows(root: Path, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """Let fresh processes load in turns."""
+    """Let fresh processes load, forked from one in which nothing has been computed."""
+    command = [sys.executable, "-m", "benchmarks.real_size_loading"]
+    given = [str(root), str(threads), str(rounds)]
+    output = subprocess.run([*command, *given], check=True, capture_output=True, text=True).stdout
+    found: list[dict[str, Any]] = json.loads(output.splitlines()[-1])
+    return found
+
+
+def forked_rows(root: Path, threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Let copies of this process load in turns."""
+    importlib.import_module("transformers.models.qwen3.modeling_qwen3")
     found = []
     for dtype in FOLDERS:
         size = (root / dtype / "model.safetensors").stat().st_size / 1e6
         taken: dict[str, list[dict[str, float]]] = {"ours": [], "transformers": []}
         for _ in range(rounds):
             for name, runs in taken.items():
-                given = [name, str(root / dtype), str(threads)]
-                command = [sys.executable, "-m", "benchmarks.real_size_loading", *given]
-                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                runs.append(json.loads(output.splitlines()[-1]))
+                folder = str(root / dtype)
+                runs.append(forked(lambda n=name, f=folder: measure(n, f, threads)))
         for name, runs in taken.items():
             middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             pairs = zip(runs, taken["ours"], strict=True)
@@ -90,4 +97,4 @@ def loading_rows(root: Path, threads: int, rounds: int) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    print(json.dumps(forked_rows(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

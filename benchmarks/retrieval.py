@@ -21,7 +21,7 @@ import torch
 from rank_bm25 import BM25Okapi
 from torch import Tensor
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import median, race, ratio, timed
 from course_lib.chapters.retrieval.figures import recall_of
 from course_lib.chapters.retrieval.measurements import SPEED, store
@@ -59,6 +59,7 @@ def raced(
     index: str, peer: str, items: int, ours: Callable[[], object], theirs: Callable[[], object]
 ) -> Row:
     """Time both in turns; return milliseconds for each item, and the ratio."""
+    progress(index, f"beside {peer}")
     rounds = race({OURS: ours, THEIRS: theirs}, budget=1.5, least=3)
     each = {name: round(1000 * median(rounds, name) / items, 4) for name in (OURS, THEIRS)}
     return {"index": index, "peer": peer, **each, **ratio(SPEED, rounds, THEIRS, OURS)}
@@ -88,6 +89,7 @@ def built(data: Tensor) -> tuple[dict[str, Any], list[Row]]:
     }
     rows = []
     for name, index in indexes.items():
+        progress("building", name)
         _, seconds = timed(lambda index=index: index.add(data))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         rows.append({"built": name, "seconds": round(seconds, 1), "peak MB so far": round(peak)})

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import median, race, ratio
 from course_lib.assistant.arithmetic import held_out_questions
 from course_lib.assistant.evaluation import chat_prompts
@@ -69,9 +69,12 @@ def runs() -> Runs:
 
 def main() -> None:
     torch.set_num_threads(1)
-    contestants = runs()
+    contestants, found = runs(), {}
     with torch.inference_mode():
-        found = {name: run() for name, run in contestants.items()}
+        for name, run in contestants.items():
+            progress("answers", name)
+            found[name] = run()
+        progress("all in turns")
         rounds = race(contestants, budget=20.0, least=3, warm=True)
     greedy = {name: answers for name, answers in found.items() if name != "ours, sampled"}
     expected = greedy[OURS]

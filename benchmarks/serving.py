@@ -24,7 +24,7 @@ from typing import Any
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
 from benchmarks.generation import as_transformers, with_opinions
-from benchmarks.record import claims_alone, record
+from benchmarks.record import claims_alone, progress, record
 from benchmarks.timing import median, race, ratio
 from course_lib.generation import generate, left_pad
 from course_lib.model import DecoderLM, ModelConfig
@@ -100,6 +100,7 @@ def together_rows(
 
     `batches` adds static ones, for which a large model needs minutes; what they waste is the same.
     """
+    progress("together", name, f"{count} requests")
     requests, theirs = requests_of(count), as_transformers(model)
     runs: dict[str, Callable[[], Texts]] = {
         THEIRS: lambda: their_batches(theirs, requests),
@@ -143,6 +144,7 @@ def arriving_rows(name: str, model: DecoderLM, count: int) -> list[dict[str, Any
 def arriving_row(
     name: str, model: DecoderLM, policy: Policy, share: float, rate: float, count: int
 ) -> dict[str, Any]:
+    progress("arriving", name, policy, f"load {share}")
     rng, engine, jobs = random.Random(1), engine_of(model, policy), list[Job]()
     times = [0.0]
     for _ in range(count - 1):

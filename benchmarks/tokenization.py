@@ -32,7 +32,7 @@ from typing import Any
 import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from benchmarks.record import claims_alone, record
+from benchmarks.record import claims_alone, progress, record
 from benchmarks.timing import Contestants, Rounds, median_ratio, race, ratio, timed
 from course_lib import corpus
 from course_lib.tokenization import bpe_training, huggingface, patterns
@@ -94,6 +94,7 @@ def our_merges(text: str) -> list[bpe_training.Pair]:
 
 def training_rows(text: str) -> list[Row]:
     """Compare training with the peer and with recounting."""
+    progress("training, vocabulary 4096")
     merges = our_merges(text)
     peer = peer_merges(train_peer([text]))
     runs: Contestants = {OURS: lambda: our_merges(text), "tokenizers": lambda: train_peer([text])}
@@ -120,6 +121,7 @@ def scaling_rows() -> list[Row]:
     """Train on 1, 2, 4 and 8 times as much text."""
     rows: list[Row] = []
     for size in (1, 2, 4, 8):
+        progress("training on sources", f"{size} million characters")
         text = corpus.train_text(size * 1_000_000, "sources")
         seconds = best_time(lambda text=text: our_merges(text), 3)
         relative = seconds / rows[0]["seconds"] if rows else 1.0
@@ -136,6 +138,7 @@ def scaling_rows() -> list[Row]:
 
 def encoding_rows(name: str, text: str, ours: ByteBPE) -> list[Row]:
     """Compare encoding, from an empty cache and from a full one, with two peers."""
+    progress("encoding", name)
     hugging = Tokenizer.from_str(json.dumps(huggingface.to_json(ours)))
     tik = tiktoken.Encoding(
         "course",
@@ -175,6 +178,7 @@ def long_word_rows(ours: ByteBPE) -> list[Row]:
     generator = random.Random(0)
     letters = "".join(generator.choice("etaoinshr") for _ in range(100_000))
     rows = []
+    progress("long words")
     for name, word in (("random letters", letters), ("one letter", "a" * 100_000)):
         times = {
             size: best_time(lambda w=word[:size]: ours.encode_ordinary(w), 3)
@@ -218,6 +222,7 @@ def edge_rows(ours: ByteBPE) -> list[Row]:
         }
         rows = []
         for name, contestants in measured.items():
+            progress(name)
             rounds = race(contestants, budget=0, least=5)
             for each in contestants:
                 relative = ratio("times tokenizers", rounds, each, "tokenizers")
@@ -258,6 +263,7 @@ def streaming_rows(ours: ByteBPE) -> list[Row]:
         ours.save(tokenizer)
         pages = [document.text for document in corpus.library_sources()]
         for megabytes in (1, 10, 100):
+            progress("streaming", f"{megabytes} MB")
             with text.open("w", encoding="utf-8") as file:
                 for page in cycle(pages):
                     file.write(page)

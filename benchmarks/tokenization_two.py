@@ -23,7 +23,7 @@ import json
 import subprocess
 import time
 
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import Contestants, race, ratio
 from benchmarks.tokenization import OURS, VOCABULARY, Row, best, peer_merges, train_peer
 from course_lib import corpus
@@ -75,6 +75,7 @@ def rows_of(processes: int) -> list[Row]:
 def main() -> None:
     rows: list[Row] = []
     for processes in ("1", "2"):
+        progress("training with", f"{processes} of each")
         command = [sys.executable, "-m", "benchmarks.tokenization_two", processes]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rows += json.loads(output)

@@ -1,6 +1,7 @@
 """One training step, measured: ours beside transformers' model with torch.optim.AdamW.
 
-    python -m benchmarks.training
+    python -m benchmarks.training            everything
+    python -m benchmarks.training --claims   without the second table
 
 All contestants have the same weights and are given the same batch, all clip by the global norm, and
 all set the rate by the same schedule. Text counts everywhere, so that transformers' own loss is the
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from benchmarks.record import record
+from benchmarks.record import claims_alone, progress, record
 from benchmarks.timing import Contestants, median, race, ratio
 from course_lib.checkpoint import load_model, save_model
 from course_lib.device import can_compile
@@ -136,10 +137,14 @@ def step_rows(name: str) -> list[dict]:
     draws = torch.Generator().manual_seed(0)
     ids = torch.randint(config.vocab_size, (batch, tokens), generator=draws)
     steps, models = contestants(config, ids, name != LARGEST)
-    losses = [[step() for _ in range(3)] for step in steps.values()]
+    losses = []
+    for each, step in steps.items():
+        progress("training step", name, each)
+        losses.append([step() for _ in range(3)])
     loss_gap = max(abs(a - b) for each in losses for a, b in zip(each, losses[0], strict=True))
     after = [weights(model) for model in models.values()]
     weight_gap = max((each - after[0]).abs().max().item() for each in after)
+    progress("training step", name, "all in turns")
     raced: Contestants = steps
     rounds = race(raced, budget=20.0, least=4, warm=True)
     return [
@@ -169,6 +174,7 @@ def loading_rows(rounds: int = 5) -> list[dict]:
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in IMPORTS}
     for _ in range(rounds):
         for name, code in IMPORTS.items():
+            progress("loading", name)
             command = [sys.executable, "-c", TIMER.format(code=code)]
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             whole, beyond = map(float, out.split()[-2:])
@@ -186,7 +192,8 @@ def loading_rows(rounds: int = 5) -> list[dict]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    record("training", [row for name in SHAPES for row in step_rows(name)] + loading_rows())
+    rows = [row for name in SHAPES for row in step_rows(name)]
+    record("training", rows if claims_alone() else rows + loading_rows())
 
 
 if __name__ == "__main__":

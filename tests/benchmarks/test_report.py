@@ -61,6 +61,19 @@ def test_everything_that_can_be_told_is_told_once():
     assert text == (ROOT / "benchmarks" / "results" / "report.md").read_text(encoding="utf-8")
 
 
+def test_measuring_everything_takes_less_than_its_limit():
+    results = report.stored_results()
+    assert [name for name, result in results.items() if "seconds" not in result] == []
+    assert sum(result["seconds"] for result in results.values()) < report.LONGEST
+
+
+@pytest.mark.parametrize("name", report.RUNS)
+def test_each_benchmark_says_what_it_measures_and_knows_its_options(name):
+    source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+    assert "    progress(" in source
+    assert ("claims_alone()" in source) == ("--claims" in report.RUNS[name])
+
+
 def test_the_readme_tells_what_is_stored():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert report.with_section(readme, report.section(report.stored_results())) == readme

@@ -29,10 +29,10 @@ class Clock:
         return race(contestants, clock=lambda: self.now, **settings)
 
 
-def test_what_never_varies_is_known_after_ten_rounds(monkeypatch):
+def test_what_never_varies_is_known_after_a_few_rounds(monkeypatch):
     clock = Clock(monkeypatch)
     rounds = clock.race({"a": clock.work(0.1), "b": clock.work(0.3)}, budget=100.0)
-    assert len(rounds) == 10
+    assert len(rounds) == timing.FEW == 5
     assert rounds[0] == {"a": pytest.approx(0.1), "b": pytest.approx(0.3)}
 
 
@@ -47,9 +47,18 @@ def test_what_varies_is_run_until_the_budget_is_spent(monkeypatch):
 def test_what_is_slow_runs_least_times(monkeypatch):
     clock = Clock(monkeypatch)
     assert len(clock.race({"a": clock.work(50.0)}, budget=1.0, least=3)) == 3
-    assert clock.now == 200.0, "and once more, which does not count"
-    assert len(clock.race({"a": clock.work(50.0)}, budget=1.0, least=3, warm=True)) == 3
-    assert clock.now == 350.0
+    assert clock.now == 150.0
+    assert len(clock.race({"a": clock.work(1.0)}, budget=1.0, least=3)) == 3
+    assert clock.now == 154.0, "and once more, which does not count"
+    assert len(clock.race({"a": clock.work(1.0)}, budget=1.0, least=3, warm=True)) == 3
+    assert clock.now == 157.0
+
+
+def test_a_moment_of_agreement_is_looked_for_seldom(monkeypatch):
+    clock, seen = Clock(monkeypatch), []
+    monkeypatch.setattr(timing, "settled", lambda rounds, _: seen.append(len(rounds)) or False)
+    clock.race({"a": clock.work(0.1)}, budget=4.05, warm=True, least=3)
+    assert seen == [5, 10, 20, 40]
 
 
 def test_settled_looks_at_the_parts_of_each_round():
