@@ -16,7 +16,7 @@ float32, which is 4 GB for 0.6 billion weights.
 import copy
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -137,7 +137,7 @@ def layer_rows(name: str, shape: tuple[int, int], budget: float) -> list[dict[st
             found[contestant] = products[0][1], error
             turn = cycle(product for product, _ in products)
             runs[contestant] = lambda turn=turn: [next(turn)(x) for _ in range(steps)]
-        rounds = race(runs, budget, least=9)
+        rounds = race(runs, budget, least=5)
     return [
         {
             "measured": "one layer",
@@ -158,17 +158,25 @@ def twin(model: DecoderLM) -> DecoderLM:
     return copy.deepcopy(model, own)
 
 
-def form(model: DecoderLM, name: str) -> DecoderLM:
-    """Return the weights of a float32 model in another form."""
-    if name in (HALF_PRECISION, HALF_C):
-        half = twin(model).bfloat16()
-        if name == HALF_C:
-            return half.prepare_to_write()
-        for weight in half.parameters():  # torch's kernels are slow in the layout of float32
-            weight.data = weight.data.contiguous()
-        return half
-    packed = compression.quantise_model(twin(model), (SCHEMES | COMPILED)[name], embedding=True)
-    return compression.use_cpu_kernels(packed.bfloat16(), compiled=name in COMPILED)
+def half_precision(model: DecoderLM) -> DecoderLM:
+    """Return the weights of a float32 model in bfloat16, for torch's kernels."""
+    half = twin(model).bfloat16()
+    for weight in half.parameters():  # these kernels are slow in the layout of float32
+        weight.data = weight.data.contiguous()
+    return half
+
+
+def forms(model: DecoderLM) -> Iterator[tuple[str, Callable[[], DecoderLM]]]:
+    """Yield other forms of a float32 model, each as what makes it; two share the same codes."""
+    compiled = compiled_products() is not None
+    yield HALF_PRECISION, lambda: half_precision(model)
+    if compiled:
+        yield HALF_C, lambda: twin(model).bfloat16().prepare_to_write()
+    for name, same in zip(SCHEMES, COMPILED, strict=True):
+        packed = compression.quantise_model(twin(model), SCHEMES[name], embedding=True).bfloat16()
+        yield name, lambda packed=packed: compression.use_cpu_kernels(twin(packed), compiled=False)
+        if compiled:
+            yield same, lambda packed=packed: compression.use_cpu_kernels(packed)
 
 
 def bytes_read(model: DecoderLM) -> int:
@@ -201,11 +209,12 @@ class Measured(NamedTuple):
     error: float
 
 
-def beside_float32(base: DecoderLM, name: str, budget: float) -> Measured:
+def beside_float32(
+    base: DecoderLM, name: str, make: Callable[[], DecoderLM], budget: float
+) -> Measured:
     """Measure one form, which is in memory only meanwhile."""
-    progress("decode step", name)
     with torch.inference_mode():
-        model = form(base, name)
+        model = make()
         runs = {BASE: one_token(base), name: one_token(model)}
         error = compression.relative_error(runs[BASE](), runs[name]())
         rounds = race({READING: reading(), **runs}, budget, least=9)
@@ -215,9 +224,10 @@ def beside_float32(base: DecoderLM, name: str, budget: float) -> Measured:
 def decode_rows(name: str, base: DecoderLM, budget: float) -> list[dict[str, Any]]:
     """Return a row for each form of a model that generates one token at a time."""
     base.prepare_to_write()
-    compiled = (HALF_C, *COMPILED) if compiled_products() is not None else ()
-    forms = (HALF_PRECISION, *SCHEMES, *compiled)
-    found = {each: beside_float32(base, each, budget / len(forms)) for each in forms}
+    found = {}
+    for each, make in forms(base):
+        progress("decode step", name, each)
+        found[each] = beside_float32(base, each, make, budget)
     every = [each for measured in found.values() for each in measured.rounds]
     whole = bytes_read(base)
     return [
@@ -253,10 +263,10 @@ def rounded(model: DecoderLM) -> DecoderLM:
 def main() -> None:
     torch.set_num_threads(1)
     torch.backends.quantized.engine = "fbgemm"
-    rows = [row for name, shape in SHAPES.items() for row in layer_rows(name, shape, 7.0)]
-    rows += decode_rows("course model", rounded(copy.deepcopy(course_model())), 10.0)
-    rows += decode_rows("100 M", rounded(random_model("100 M")), 15.0)
-    rows += decode_rows("0.6 B", rounded(random_model("0.6 B")), 30.0)
+    rows = [row for name, shape in SHAPES.items() for row in layer_rows(name, shape, 4.0)]
+    rows += decode_rows("course model", rounded(copy.deepcopy(course_model())), 1.0)
+    rows += decode_rows("100 M", rounded(random_model("100 M")), 1.5)
+    rows += decode_rows("0.6 B", rounded(random_model("0.6 B")), 2.5)
     shutil.copy(record("compression", rows), benchmark_file("compression", "cpu"))
 
 
