@@ -13,6 +13,7 @@ holds after the first token and cannot give back. Read from Linux's /proc.
 """
 
 import gc
+import importlib
 import statistics
 import tempfile
 import time
@@ -128,13 +129,16 @@ def rows(about: Row, folder: str, small: str, dtype: str) -> list[Row]:
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    for model_type in ("llama", "qwen3_moe"):  # here, so that no measuring process has to
+        importlib.import_module(f"transformers.models.{model_type}.modeling_{model_type}")
     found = []
     for name, sizes in (("dense", DENSE), ("32 experts", SPARSE)):
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as small:
             progress("writing", name)
             # Elsewhere too, so that no memory of it is left here.
             size = forked(lambda f=folder, s=sizes: write_checkpoint(f, s))
-            write_checkpoint(small, sizes | {"vocab_size": 8, "num_hidden_layers": 1})
+            little = sizes | {"vocab_size": 8, "num_hidden_layers": 1}
+            forked(lambda f=small, s=little: write_checkpoint(f, s))
             about: Row = {"model": name, "file, GB": round(size, 2)}
             for dtype in ("as stored", "bfloat16"):
                 progress("loading", name, dtype)

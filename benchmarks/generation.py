@@ -124,14 +124,14 @@ def rows(about: dict[str, Any], runs: Runs, tokens: int, budget: float) -> list[
 def decoding_rows(name: str, model: DecoderLM, batch: int, compiled: bool) -> list[dict[str, Any]]:
     ids = torch.randint(model.config.vocab_size, (batch, PROMPT), generator=seeded(0))
     about = {"measured": "decode", "model": name, "batch": batch}
-    return rows(about, contestants(model, ids, NEW, compiled), batch * NEW, budget=8.0)
+    return rows(about, contestants(model, ids, NEW, compiled), batch * NEW, budget=5.0)
 
 
 def prefill_rows(name: str, model: DecoderLM, batch: int) -> list[dict[str, Any]]:
     """Read a long prompt and choose one token."""
     ids = torch.randint(model.config.vocab_size, (batch, LONG), generator=seeded(1))
     about = {"measured": "prefill", "model": name, "batch": batch}
-    return rows(about, contestants(model, ids, 1, compiled=False), batch * LONG, budget=4.0)
+    return rows(about, contestants(model, ids, 1, compiled=False), batch * LONG, budget=3.0)
 
 
 def drafting_rows(draft_tokens: int) -> list[dict[str, Any]]:

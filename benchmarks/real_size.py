@@ -38,7 +38,7 @@ from benchmarks.real_size_runs import (
     their_decoding,
     their_pass,
 )
-from benchmarks.record import record
+from benchmarks.record import progress, record
 from benchmarks.timing import Rounds, median, race, ratio, ratio_of
 from course_lib import compression
 from course_lib.accounting.models import MODELS
@@ -151,6 +151,7 @@ def decode_rows(
     batch: int, models: dict[str, Any], llamas: dict[str, LlamaCpp], budget: float
 ) -> Rows:
     tokens = BATCHES[batch]
+    progress("decode", f"batch {batch}", f"{tokens} cached tokens")
     runs: Runs = {
         name: (our_decoding if name.startswith("ours") else their_decoding)(model, batch, tokens)
         for name, model in models.items()
@@ -172,6 +173,7 @@ def decode_rows(
 def prefill_rows(
     tokens: int, models: dict[str, Any], llamas: dict[str, LlamaCpp], budget: float
 ) -> Rows:
+    progress("prefill", f"{tokens} tokens")
     config = models[next(iter(models))].config
     ids = text(config, 1, tokens)
     runs: Runs = {
@@ -232,8 +234,11 @@ def llama_processes(
 def rows(root: Path, options: argparse.Namespace) -> Rows:
     config = SMALL if options.small else CONFIG
     scale = 0.05 if options.small else 1.0
+    progress("writing the files")
     half = write_folders(root, config)
-    found = loading_rows(root, options.threads, 1 if options.small else 2)
+    progress("loading")
+    found = loading_rows(root, options.threads, 1 if options.small else 5)
+    progress("making all models")
     with (
         llama_processes(options.llama, root, half, options.threads) as llamas,
         torch.inference_mode(),

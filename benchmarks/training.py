@@ -146,7 +146,7 @@ def step_rows(name: str) -> list[dict]:
     weight_gap = max((each - after[0]).abs().max().item() for each in after)
     progress("training step", name, "all in turns")
     raced: Contestants = steps
-    rounds = race(raced, budget=20.0, least=4, warm=True)
+    rounds = race(raced, budget=10.0, least=4, warm=True)
     return [
         {
             "measured": "training step",
