@@ -12,9 +12,9 @@ import shutil
 import torch
 import torch.nn.functional as F
 
-from benchmarks.attention import peak_bytes
+from benchmarks.attention import Attentions, peak_bytes
 from benchmarks.record import progress, record
-from benchmarks.timing import Contestants, exponent, median, median_ratio, race, ratio
+from benchmarks.timing import exponent, keeping, median, median_ratio, race, ratio
 from course_lib.attention import causal_mask, grouped_query_attention
 from course_lib.flash import CAUSAL, FULL, tiled_attention
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
@@ -23,7 +23,7 @@ STANDARD, TORCH = "standard", "torch sdpa"
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
 
 
-def contestants(n: int, heads: int, causal: bool) -> Contestants:
+def contestants(n: int, heads: int, causal: bool) -> Attentions:
     q, k, v = torch.randn(3, 1, heads, n, 64)
     reach = CAUSAL if causal else FULL
     return {
@@ -35,10 +35,8 @@ def contestants(n: int, heads: int, causal: bool) -> Contestants:
 
 def length_rows(n: int, heads: int, causal: bool, budget: float) -> list[dict]:
     progress("a text reads itself", f"{n} tokens", f"{heads} heads", "causal" if causal else "full")
-    runs, outputs = contestants(n, heads, causal), dict[str, torch.Tensor]()
-    peaks = {
-        name: peak_bytes(lambda name=name: outputs.update({name: runs[name]()})) for name in runs
-    }
+    runs, outputs = keeping(contestants(n, heads, causal))
+    peaks = {name: peak_bytes(run) for name, run in runs.items()}
     difference = max((each - outputs[STANDARD]).abs().max().item() for each in outputs.values())
     rounds = race(runs, budget=budget, least=3 if n < 16384 else 2, warm=True)
     return [

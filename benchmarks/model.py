@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks.real_size_runs import NEW, our_decoding, their_decoding
 from benchmarks.record import claims_alone, progress, record
-from benchmarks.timing import median, race, ratio
+from benchmarks.timing import keeping, median, race, ratio
 from course_lib.checkpoint import load_model, save_model
 from course_lib.model import ModelConfig, build_model
 
@@ -80,9 +80,8 @@ def same_weights(config: ModelConfig) -> dict[str, nn.Module]:
 def rows(about: dict, runs: Runs, tokens: int = 1) -> list:
     """Time runs that compute the same; `tokens` is by what their time is divided."""
     progress(*about.values())
-    outputs: dict[str, Tensor] = {}
-    kept = {name: lambda name=name: outputs.update({name: runs[name]()}) for name in runs}
-    rounds = race(kept, budget=1.2, least=2 if about.get("tokens") == LONGEST else 3)
+    keepers, outputs = keeping(runs)
+    rounds = race(keepers, budget=1.2, least=2 if about.get("tokens") == LONGEST else 3)
     difference = max((each - outputs[OURS]).abs().max().item() for each in outputs.values())
     return [
         {

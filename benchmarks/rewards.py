@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from benchmarks.record import progress, record
-from benchmarks.timing import median, race, ratio
+from benchmarks.timing import keeping, median, race, ratio
 from course_lib.assistant.arithmetic import held_out_questions
 from course_lib.assistant.evaluation import chat_prompts
 from course_lib.assistant.stages import load_stage
@@ -69,13 +69,10 @@ def runs() -> Runs:
 
 def main() -> None:
     torch.set_num_threads(1)
-    contestants, found = runs(), {}
+    contestants, found = keeping(runs())
+    progress("all in turns")
     with torch.inference_mode():
-        for name, run in contestants.items():
-            progress("answers", name)
-            found[name] = run()
-        progress("all in turns")
-        rounds = race(contestants, budget=20.0, least=3, warm=True)
+        rounds = race(contestants, budget=15.0, least=3)
     greedy = {name: answers for name, answers in found.items() if name != "ours, sampled"}
     expected = greedy[OURS]
     tokens = PROMPTS * GROUP * NEW

@@ -25,7 +25,7 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 
 from benchmarks.generation import as_transformers, with_opinions
 from benchmarks.record import claims_alone, progress, record
-from benchmarks.timing import median, race, ratio
+from benchmarks.timing import keeping, median, race, ratio
 from course_lib.generation import generate, left_pad
 from course_lib.model import DecoderLM, ModelConfig
 from course_lib.pretrained import course_model, course_tokenizer
@@ -110,10 +110,8 @@ def together_rows(
     if batches:
         runs["ours, static"] = lambda: generate_all(engine_of(model, "static"), requests)
         runs["ours, padded batches"] = lambda: padded_batches(model, requests)
-    texts, rounds = (
-        {each: run() for each, run in runs.items()},
-        race(runs, budget, least=2, warm=True),
-    )
+    keepers, texts = keeping(runs)
+    rounds = race(keepers, budget, least=2)
     tokens = sum(request.max_new_tokens for request in requests)
     return [
         {

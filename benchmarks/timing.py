@@ -89,6 +89,21 @@ def repeated(run: Callable[[], object], times: int) -> Callable[[], None]:
     return several
 
 
+def keeping(
+    runs: Mapping[str, Callable[[], Result]],
+) -> tuple[dict[str, Callable[[], None]], dict[str, Result]]:
+    """Return the same runs, and where each leaves what it returned last.
+
+    So results can be compared without running what is slow once more.
+    """
+    kept: dict[str, Result] = {}
+
+    def keeper(name: str) -> Callable[[], None]:
+        return lambda: kept.update({name: runs[name]()})
+
+    return {name: keeper(name) for name in runs}, kept
+
+
 def settled(rounds: Rounds, precise: float) -> bool:
     """Return whether each contestant's part of a round is known up to this fraction of it.
 

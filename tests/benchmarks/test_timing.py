@@ -5,7 +5,7 @@ import random
 import pytest
 
 from benchmarks import timing
-from benchmarks.timing import race, repeated, settled
+from benchmarks.timing import keeping, race, repeated, settled
 
 
 class Clock:
@@ -74,6 +74,15 @@ def test_more_rounds_settle_what_varies_a_little():
     rounds = [{"a": noise.uniform(0.95, 1.05), "b": 1.0} for _ in range(400)]
     assert not settled(rounds[:10], 0.002)
     assert settled(rounds, 0.002)
+
+
+def test_a_kept_result_is_the_last_one_of_its_run():
+    numbers = iter(range(10))
+    runs, results = keeping({"a": lambda: next(numbers), "b": lambda: "text"})
+    assert results == {}
+    for name in ("a", "b", "a"):
+        assert runs[name]() is None
+    assert results == {"a": 1, "b": "text"}
 
 
 def test_a_repeated_run_is_called_that_often():
