@@ -106,7 +106,7 @@ def rows(about: dict[str, Any], runs: Runs, tokens: int, budget: float) -> list[
     """Return a row for each contestant; `tokens` is what one run reads or writes."""
     texts = {}
     for name, run in runs.items():
-        progress(*about.values(), name)
+        progress(about["measured"], about["model"], f"batch {about['batch']}", name)
         texts[name] = run()
     rounds = race(runs, budget, least=3, warm=True)
     return [

@@ -79,7 +79,6 @@ def same_weights(config: ModelConfig) -> dict[str, nn.Module]:
 
 def rows(about: dict, runs: Runs, tokens: int = 1) -> list:
     """Time runs that compute the same; `tokens` is by what their time is divided."""
-    progress(*about.values())
     keepers, outputs = keeping(runs)
     rounds = race(keepers, budget=1.2, least=2 if about.get("tokens") == LONGEST else 3)
     difference = max((each - outputs[OURS]).abs().max().item() for each in outputs.values())
@@ -96,6 +95,7 @@ def rows(about: dict, runs: Runs, tokens: int = 1) -> list:
 
 
 def forward_rows(name: str, models: dict[str, nn.Module], batch: int, tokens: int) -> list:
+    progress("forward", name, f"batch {batch}", f"{tokens} tokens")
     ids = torch.randint(8192, (batch, tokens), generator=torch.Generator().manual_seed(0))
     runs = {each: lambda m=model: m(ids).logits for each, model in models.items()}
     about = {"measured": "forward", "model": name, "batch": batch, "tokens": tokens}
@@ -103,6 +103,7 @@ def forward_rows(name: str, models: dict[str, nn.Module], batch: int, tokens: in
 
 
 def decoding_rows(name: str, models: dict[str, nn.Module], batch: int, cached: int) -> list:
+    progress("decoding", name, f"batch {batch}", f"{cached} cached tokens")
     runs = {
         each: (our_decoding if each.startswith(OURS) else their_decoding)(model, batch, cached)
         for each, model in models.items()
