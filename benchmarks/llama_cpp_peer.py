@@ -18,6 +18,7 @@ from typing import Any, TextIO
 KINDS = ("Q8_0", "F16")
 ROWS = 8  # sequences that the context has room for
 CONTEXT = 1024  # tokens of each of them
+ERROR = 4  # the level of such messages in ggml.h
 
 
 def write_gguf(model: Any, path: Path, kind: str) -> None:
@@ -118,6 +119,8 @@ class Context:
         import llama_cpp
 
         self.lib: Any = llama_cpp
+        self._log = llama_cpp.llama_log_callback(_only_errors)
+        llama_cpp.llama_log_set(self._log, None)
         llama_cpp.llama_backend_init()
         model = llama_cpp.llama_model_load_from_file(
             file.encode(), llama_cpp.llama_model_default_params()
@@ -165,6 +168,12 @@ class Context:
         for position in range(tokens, tokens + new):
             self.read([(token, position, row, True) for row, token in enumerate(chosen)])
             chosen = [int(self.row_logits(row).argmax()) for row in range(rows)]
+
+
+def _only_errors(level: int, text: bytes, _data: Any) -> None:
+    """Write what llama.cpp reports if it is an error; it describes each tensor otherwise."""
+    if level == ERROR:
+        sys.stderr.write(text.decode(errors="replace"))
 
 
 def serve(file: str, threads: int, requests: TextIO) -> None:

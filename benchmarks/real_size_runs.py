@@ -53,8 +53,9 @@ def some_keys(config: Any, rows: int, tokens: int) -> tuple[Tensor, Tensor]:
 def our_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
     """Return a run that generates `NEW` tokens after a cached prompt, for the last scores."""
     cache = model.make_cache(rows, tokens + NEW)
+    keys, values = (x.to(cache[0].keys.dtype) for x in some_keys(model.config, rows, tokens))
     for layer in cache:
-        layer.append(*(x.to(layer.keys.dtype) for x in some_keys(model.config, rows, tokens)))
+        layer.append(keys, values)
 
     def run() -> Tensor:
         chosen = torch.ones(rows, 1, dtype=torch.long)
@@ -73,8 +74,9 @@ def their_decoding(model: Any, rows: int, tokens: int) -> Callable[[], Tensor]:
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.config)
+    keys, values = (x.to(model.dtype) for x in some_keys(model.config, rows, tokens))
     for layer in range(model.config.num_hidden_layers):
-        cache.update(*(x.to(model.dtype) for x in some_keys(model.config, rows, tokens)), layer)
+        cache.update(keys.clone(), values.clone(), layer)  # each layer reads memory of its own
 
     def run() -> Tensor:
         chosen = torch.ones(rows, 1, dtype=torch.long)
