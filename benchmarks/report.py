@@ -13,6 +13,7 @@ same data, in turns. Above 1 the course was faster. Where half of the rounds lay
 through the dot, so that a lucky round can be told from a difference.
 """
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -50,6 +51,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "parallel": (),
 }
 LONGEST = 20 * 60  # seconds for all of them
+PEERS = ("bm25s", "faiss", "hnswlib", "rank_bm25", "tiktoken", "tokenizers", "transformers")
 README = Path(__file__).parents[1] / "README.md"
 LEGEND = "A dot is the median of the rounds; the line through it holds the middle half of them."
 BEGIN, END = "<!-- measured: written by `python -m benchmarks.report` -->", "<!-- /measured -->"
@@ -206,8 +208,19 @@ def with_section(page: str, text: str, begin: str = BEGIN) -> str:
     return f"{before}{begin}\n\n{text}\n\n{END}{after}"
 
 
+def require_peers() -> None:
+    """Raise an error now if a library is missing, and not after a quarter of an hour."""
+    missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"every peer must be installed; {', '.join(missing)} cannot be imported. Install the "
+            'course with its extras: python -m pip install -e ".[test,graphs]"'
+        )
+
+
 def measure() -> None:
     """Run every benchmark, and say how far it is."""
+    require_peers()
     last = {name: result.get("seconds") for name, result in stored_results().items()}
     begin = time.perf_counter()
     for number, (name, options) in enumerate(RUNS.items(), start=1):

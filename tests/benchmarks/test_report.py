@@ -79,6 +79,13 @@ def test_the_readme_tells_what_is_stored():
     assert report.with_section(readme, report.section(report.stored_results())) == readme
 
 
+def test_a_missing_peer_is_told_before_anything_is_measured(monkeypatch):
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: name != "faiss" or None)
+    monkeypatch.setattr(report.subprocess, "run", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(ValueError, match=r"faiss cannot.*\.\[test,graphs\]"):
+        report.measure()
+
+
 def test_without_its_marks_the_readme_is_left_alone():
     with pytest.raises(ValueError, match="lines"):
         report.with_section("# A page", "text")
