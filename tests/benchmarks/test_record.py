@@ -1,5 +1,6 @@
 """What is recorded beside the rows: how long a process has been running, told while it runs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ WAIT = 0.3
 
 def answered(code):
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    kept_back = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, env=kept_back
+    ).stdout
 
 
 def test_seconds_count_what_comes_before_the_import():
