@@ -262,8 +262,8 @@ def main() -> None:
     course = copy.deepcopy(course_model()).prepare_to_write()
     large = with_opinions(HUNDRED).prepare_to_write()
     rows = [
-        *together_rows("course model", course, 48, 30.0, batches=not claims_alone()),
-        *together_rows("random 100 M", large, 8, 40.0, batches=False),
+        *together_rows("course model", course, 48, 20.0, batches=not claims_alone()),
+        *together_rows("random 100 M", large, 8, 25.0, batches=False),
     ]
     if not claims_alone():
         rows += [
