@@ -60,7 +60,7 @@ def raced(
 ) -> Row:
     """Time both in turns; return milliseconds for each item, and the ratio."""
     progress(index, f"beside {peer}")
-    rounds = race({OURS: ours, THEIRS: theirs}, budget=1.5, least=3)
+    rounds = race({OURS: ours, THEIRS: theirs}, budget=1.0, least=3)
     each = {name: round(1000 * median(rounds, name) / items, 4) for name in (OURS, THEIRS)}
     return {"index": index, "peer": peer, **each, **ratio(SPEED, rounds, THEIRS, OURS)}
 
