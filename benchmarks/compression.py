@@ -17,6 +17,7 @@ import copy
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -105,6 +106,7 @@ def layer_contestants() -> dict[str, Callable[[Tensor], tuple[Product, float]]]:
     return found
 
 
+@cache
 def reading() -> Callable[[], Tensor]:
     """Return a run that reads 4 · LARGE bytes once and does little else."""
     matrix, x = torch.randn(LARGE // 4096, 4096), torch.randn(4096)
