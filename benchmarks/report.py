@@ -6,7 +6,8 @@
 Measuring takes less than twenty minutes on two cores that do nothing else; each result stores how
 many seconds it took, and a test adds them up. One benchmark runs after the other, since two at once
 disturb each other. Each leaves out what the report does not tell (`--claims`), and a race stops
-when its medians are known (see `timing`).
+when its medians are known (see `timing`). LLAMA_CPP_PYTHON names a Python that has llama.cpp (see
+`llama_cpp_peer`).
 
 Every number is a ratio within one run: how many times as fast as its peer the course was, on the
 same data, in turns. Above 1 the course was faster. Where half of the rounds lay is drawn as a line
@@ -15,6 +16,7 @@ through the dot, so that a lucky round can be told from a difference.
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -46,7 +48,7 @@ RUNS: dict[str, tuple[str, ...]] = {  # what is measured, and with which options
     "rewards": (),
     "retrieval": (),
     "compression": (),
-    "real_size": (),  # with LLAMA_CPP_PYTHON set, beside llama.cpp too
+    "real_size": (),  # beside llama.cpp too, of which LLAMA_CPP_PYTHON tells
     "serving": ("--claims",),
     "parallel": (),
 }
@@ -215,6 +217,11 @@ def require_peers() -> None:
         raise ValueError(
             f"every peer must be installed; {', '.join(missing)} cannot be imported. Install the "
             'course with its extras: python -m pip install -e ".[test,graphs]"'
+        )
+    if not Path(os.environ.get("LLAMA_CPP_PYTHON", "")).is_file():
+        raise ValueError(
+            "LLAMA_CPP_PYTHON must be the Python of an environment that has llama-cpp-python; got "
+            f"{os.environ.get('LLAMA_CPP_PYTHON')!r}. `llama_cpp_peer` says how to make one."
         )
 
 

@@ -84,6 +84,13 @@ def test_a_missing_peer_is_told_before_anything_is_measured(monkeypatch):
     monkeypatch.setattr(report.subprocess, "run", lambda *_, **__: pytest.fail("measured"))
     with pytest.raises(ValueError, match=r"faiss cannot.*\.\[test,graphs\]"):
         report.measure()
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setenv("LLAMA_CPP_PYTHON", "/nowhere/python")
+    with pytest.raises(ValueError, match=r"'/nowhere/python'.*llama_cpp_peer"):
+        report.measure()
+    monkeypatch.delenv("LLAMA_CPP_PYTHON")
+    with pytest.raises(ValueError, match=r"got None\."):
+        report.measure()
 
 
 def test_without_its_marks_the_readme_is_left_alone():
