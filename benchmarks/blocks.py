@@ -4,6 +4,10 @@
 
 Times are processor time of one thread, with all contestants in turns. The milliseconds are medians;
 "times ours" is the median of the ratios within a round.
+
+`rms_norm` takes the same steps as PyTorch's does on a CPU. For one token their time is that of
+calling them, six times from Python instead of once. With many tokens a model that was prepared, or
+is trained, computes it in few passes.
 """
 
 import torch
@@ -15,7 +19,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBl
 from benchmarks.record import progress, record
 from benchmarks.timing import Contestants, median, race, ratio, repeated
 from course_lib.experts import SparseMoE
-from course_lib.norms import layer_norm, rms_norm
+from course_lib.norms import FEW_NUMBERS, RMSNormInFewPasses, layer_norm, rms_norm
 
 OURS = "ours"
 WIDTH, HIDDEN, EXPERTS, CHOICES = 256, 128, 64, 8
@@ -94,6 +98,11 @@ def norm_rows(tokens: int, width: int, dtype: torch.dtype) -> list[dict]:
             "torch's layer_norm": lambda: F.layer_norm(x, (width,), weight, bias),
         },
     }
+    if dtype is torch.float32 and x.numel() >= FEW_NUMBERS:
+        kinds["rms_norm"] = {
+            **kinds["rms_norm"],
+            "ours, in few passes": lambda: RMSNormInFewPasses.apply(x, weight, 1e-6),
+        }
     about = {"tokens": tokens, "width": width, "type": str(dtype).removeprefix("torch.")}
     with torch.inference_mode():
         return [
@@ -101,6 +110,22 @@ def norm_rows(tokens: int, width: int, dtype: torch.dtype) -> list[dict]:
             for kind, contestants in kinds.items()
             for row in compare(contestants, budget=1.5, calls=max(1, 64 // tokens))
         ]
+
+
+def norm_gradient_rows(tokens: int, width: int) -> list[dict]:
+    x, weight = torch.randn(tokens, width).requires_grad_(), torch.ones(width).requires_grad_()
+    upstream = torch.randn(tokens, width)
+    kinds = {
+        OURS: lambda: RMSNormInFewPasses.apply(x, weight, 1e-6),
+        "ours, by autograd": lambda: rms_norm(x, weight),
+        "torch": lambda: F.rms_norm(x, (width,), weight, 1e-6),
+    }
+    runs = {
+        name: lambda norm=norm: torch.autograd.grad(norm(), (x, weight), upstream)
+        for name, norm in kinds.items()
+    }
+    about = {"measured": "rms_norm, forward and backward", "tokens": tokens, "width": width}
+    return [about | row for row in compare(runs, budget=1.5)]
 
 
 def main() -> None:
@@ -113,7 +138,7 @@ def main() -> None:
         for dtype in (torch.float32, torch.bfloat16)
         for row in norm_rows(tokens, 1024, dtype)
     ]
-    record("blocks", experts + norms)
+    record("blocks", experts + norms + norm_gradient_rows(512, 1024))
 
 
 if __name__ == "__main__":

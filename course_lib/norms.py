@@ -15,14 +15,16 @@ Shapes:           B batch, T tokens, C model width
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 Arrangement = Literal["pre", "post", "none"]
+FEW_NUMBERS = 1 << 16  # below this, what counts is the number of calls
 
 
 def layer_norm(
@@ -59,6 +61,43 @@ def rms_norm(
     if narrow:
         normed = normed.to(x.dtype)
     return normed if weight is None else weight * normed
+
+
+class RMSNormInFewPasses(torch.autograd.Function):
+    """`rms_norm` in float32 or float64, with its gradient as a formula.
+
+        r = 1 / sqrt(mean(x * x) + eps)        n = r * x        y = n * weight
+        dx = r * (weight * g - n * mean(weight * g * n))        dweight = sum over tokens of g * n
+
+    Autograd would keep several tensors of the size of x and write a dozen; here three are written.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Float[Tensor, "*lead C"], weight: Float[Tensor, " C"], eps: float
+    ) -> Float[Tensor, "*lead C"]:
+        """Return y; a length is computed without a table of squares."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        r = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()  # (*lead, 1)
+        ctx.save_for_backward(x, weight, r)
+        return (x * r).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, g: Float[Tensor, "*lead C"]
+    ) -> tuple[Float[Tensor, "*lead C"], Float[Tensor, " C"] | None, None]:
+        """Return the gradients at x and, if it is learned, at the weight."""
+        x, weight, r = ctx.saved_tensors
+        normed = x * r
+        products = g * normed
+        tokens = tuple(range(x.ndim - 1))
+        dweight = None
+        if ctx.needs_input_grad[1]:
+            dweight = products.sum(tokens) if tokens else products.clone()
+        along = products.mul_(weight).mean(-1, keepdim=True)
+        dx = normed.mul_(along.neg_()).addcmul_(g, weight).mul_(r)
+        return dx, dweight, None
 
 
 def batch_statistics(
@@ -210,14 +249,27 @@ class RMSNorm(nn.Module):
     def __init__(self, width: int, eps: float = 1e-6) -> None:
         super().__init__()
         self.eps = _checked_eps(eps)
-        self.fused = False  # True: PyTorch's own kernel computes it
+        self.fused = False  # True: PyTorch's own kernel computes it, or a few passes do
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
         """Normalise the last axis."""
         if self.fused and x.dtype == self.weight.dtype:
+            if _few_passes_are_faster(x):
+                normed: Tensor = RMSNormInFewPasses.apply(x, self.weight, self.eps)
+                return normed
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         return rms_norm(x, self.weight, self.eps)
+
+
+def _few_passes_are_faster(x: Tensor) -> bool:
+    """Whether this is for a CPU, where PyTorch computes RMSNorm in steps, and not too small."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and x.numel() >= FEW_NUMBERS
+        and not torch.compiler.is_compiling()  # a compiler joins the steps itself
+    )
 
 
 def _checked_eps(eps: float) -> float:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
 from course_lib.norms import (
+    FEW_NUMBERS,
     LayerNorm,
     RMSNorm,
+    RMSNormInFewPasses,
     batch_norm,
     batch_statistics,
     layer_norm,
@@ -90,6 +92,49 @@ def test_pytorchs_kernel_computes_the_same_norm(make, monkeypatch):
     # Under autocast the dtypes of input and weight differ, which the kernels reject.
     assert norm(x.bfloat16()).isfinite().all()
     assert calls == [name]
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 5, 3, 7)])
+def test_few_passes_compute_the_same_norm_and_gradient(shape):
+    x, weight, eps = randn(*shape).requires_grad_(), randn(7, seed=1).requires_grad_(), 0.1
+    assert torch.autograd.gradcheck(RMSNormInFewPasses.apply, (x, weight, eps))
+    if x.ndim == 4:
+        x = x.transpose(1, 2)  # as the heads of queries are stored
+    ours, theirs = RMSNormInFewPasses.apply(x, weight, eps), F.rms_norm(x, (7,), weight, eps)
+    torch.testing.assert_close(ours, theirs)
+    incoming = randn(*ours.shape, seed=2)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, (x, weight), incoming),
+        torch.autograd.grad(theirs, (x, weight), incoming),
+    )
+    frozen = RMSNormInFewPasses.apply(x, weight.detach(), eps)
+    again = RMSNormInFewPasses.apply(x, weight, eps)
+    grads = [torch.autograd.grad(y, x, incoming)[0] for y in (frozen, again)]
+    assert torch.equal(*grads)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e4, 1e18, 1e25])
+def test_few_passes_have_the_range_of_the_plain_norm(size):
+    x, weight = (randn(3, 7) * size).float(), randn(7, seed=1).float()
+    torch.testing.assert_close(
+        RMSNormInFewPasses.apply(x, weight, 1e-6), rms_norm(x, weight), rtol=2e-6, atol=2e-6
+    )
+
+
+def test_a_fused_norm_takes_few_passes_where_there_are_many_numbers(monkeypatch):
+    taken, norm = [], RMSNorm(64)
+    few = RMSNormInFewPasses.apply
+    monkeypatch.setattr(RMSNormInFewPasses, "apply", lambda *args: taken.append(1) or few(*args))
+    many = randn(FEW_NUMBERS // 64, 64).float()
+    plain = norm(many)
+    assert not taken  # the plain form is what is taught
+    norm.fused = True
+    torch.testing.assert_close(norm(many), plain)
+    assert len(taken) == 1
+    norm(many[1:])
+    assert len(taken) == 1
+    norm.bfloat16()(many.bfloat16())
+    assert len(taken) == 1  # half precision is widened first, which PyTorch does
 
 
 def test_batch_norm_is_torchs_in_training():

@@ -31,7 +31,7 @@ class WholeRotation:
 
     def __call__(self, x: Float[Tensor, "B H T D"]) -> Float[Tensor, "B H T D"]:
         """Rotate each token of each head to its position."""
-        return x * self._cos + x.roll(self._half, dims=-1) * self._sin
+        return (x * self._cos).addcmul_(x.roll(self._half, dims=-1), self._sin)
 
     def of_one_token(self, batch: int) -> tuple[Float[Tensor, "B half"], Float[Tensor, "B half"]]:
         """Return cosines and sines for the only token of each row, in float32."""

@@ -7,7 +7,8 @@ taken over those that do; dividing by all would reward a model for padding.
     loss = sum over counted t of -log p(ids[t + 1] | ids[..t]) / number of counted t
 
 Logits are the largest tensor of a training step, and autograd would pass over them a dozen times.
-The gradient, derived in `softmax`, is one formula: (p - onehot(target)) / number of rows.
+The gradient, derived in `softmax`, is one formula: (p - onehot(target)) / number of rows. It needs
+the same p as the loss, so both are computed together, in one new tensor of that size.
 
 Taught in:        training
 Checked against:  F.cross_entropy with ignore_index, transformers' `labels`
@@ -21,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 IGNORED = -100  # the target of a row that does not count, as in torch and transformers
 
@@ -32,20 +34,26 @@ class MeanCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
     ) -> Float[Tensor, ""]:
-        """Return the mean of -log p[target]."""
-        counted = targets != IGNORED
-        places = targets.where(counted, 0).unsqueeze(-1)  # (N, 1)
-        log_p = logits.log_softmax(-1)
-        ctx.save_for_backward(log_p, places, counted)
-        return -log_p.gather(-1, places).squeeze(-1).where(counted, 0).sum() / counted.sum()
+        """Return the mean of -log p[target], and keep (p - onehot) / N; N rows count."""
+        counted = (targets != IGNORED).unsqueeze(-1)  # (N, 1)
+        places = targets.unsqueeze(-1).where(counted, 0)
+        p = logits.softmax(-1)
+        # log p falls as logits fall, and of the likeliest token it is never -inf by rounding.
+        log_p = p.amax(-1, True).log() - (logits.amax(-1, True) - logits.gather(-1, places))
+        share = counted / counted.sum().to(torch.promote_types(p.dtype, torch.float32))
+        gradient = p.mul_(share).scatter_add_(-1, places, -share.to(p.dtype))
+        ctx.save_for_backward(gradient)
+        return -(log_p.where(counted, 0) * share).sum().to(p.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, upstream: Float[Tensor, ""]) -> tuple[Float[Tensor, "N V"], None]:
-        """Return (p - onehot) / N, times the upstream gradient; N counts the rows that count."""
-        log_p, places, counted = ctx.saved_tensors
-        gradient = log_p.exp()
-        gradient.scatter_add_(-1, places, torch.full_like(places, -1, dtype=gradient.dtype))
-        return gradient.mul_((counted * (upstream / counted.sum())).unsqueeze(-1)), None
+        """Return the gradient, times the upstream one."""
+        (gradient,) = ctx.saved_tensors
+        # Usually the factor is 1. On a GPU it would take longer to look than to multiply.
+        if upstream.device.type == "cpu" and upstream == 1:
+            return gradient, None
+        return gradient * upstream, None
 
 
 def next_token_loss(

@@ -53,13 +53,13 @@ def test_merged_unmerged_and_folded_agree(model, ids):
     with torch.no_grad():
         plain = model(ids).logits
         merge_lora(model)
-        torch.testing.assert_close(model(ids).logits, plain, rtol=0, atol=1e-6)
+        torch.testing.assert_close(model(ids).logits, plain, rtol=0, atol=2e-6)
         unmerge_lora(model)
         for name, layer in lora_layers(model):
             torch.testing.assert_close(layer.base_layer.weight, weights[name], rtol=0, atol=1e-6)
         folded = fold_lora(model)
         assert not list(lora_layers(folded))
-        torch.testing.assert_close(folded(ids).logits, plain, rtol=0, atol=1e-6)
+        torch.testing.assert_close(folded(ids).logits, plain, rtol=0, atol=2e-6)
 
 
 def test_only_the_factors_are_trained(model, ids):

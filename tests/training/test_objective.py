@@ -57,6 +57,31 @@ def test_rows_that_are_ignored_get_no_gradient(dtype):
     assert ours.grad[targets != IGNORED].abs().max() > 0
 
 
+def test_the_gradient_is_the_formula_each_time_it_is_asked_for():
+    logits = LOGITS.double().flatten(0, 1).requires_grad_()
+    targets = IDS.flatten().where(IDS.flatten() != 3, IGNORED)
+    assert torch.autograd.gradcheck(lambda x: MeanCrossEntropy.apply(x, targets), logits)
+    loss = MeanCrossEntropy.apply(logits, targets)
+    for _ in range(2):  # what is kept for the backward pass is not changed by it
+        loss.backward(retain_graph=True)
+    (expected,) = torch.autograd.grad(F.cross_entropy(logits, targets), logits)
+    torch.testing.assert_close(logits.grad, 2 * expected)
+
+
+def test_many_rows_in_half_precision_have_an_exact_share():
+    logits = torch.randn(1001, 5, generator=seeded(3)).bfloat16().requires_grad_()
+    targets = torch.arange(1001) % 5
+    loss, expected = (each(logits, targets) for each in (MeanCrossEntropy.apply, F.cross_entropy))
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(each, logits)[0] for each in (loss, expected)))
+
+
+def test_the_loss_of_certain_scores_is_exact():
+    logits = torch.tensor([[0.0, 200.0, -1e4], [3e4, 0.0, 1.0]])
+    loss = MeanCrossEntropy.apply(logits, torch.tensor([0, 2]))
+    assert loss.item() == (200.0 + 29_999.0) / 2  # though both p are zero
+
+
 def test_transformers_shifts_its_labels_the_same_way(tiny_reference):
     model = tiny_reference("qwen3")
     ids = torch.randint(101, (2, 9), generator=seeded(4))
