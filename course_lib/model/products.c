@@ -24,7 +24,7 @@
 #include <immintrin.h>
 #endif
 
-enum { LANES = 8, OUTPUTS = 8, VECTORS = 4, SPAN = 128, SMALL = 1 << 15 };
+enum { LANES = 8, OUTPUTS = 8, VECTORS = 4, SUMS = 4, SPAN = 128, SMALL = 1 << 15 };
 enum { AHEAD = 1 << 14 }; /* bytes between what is multiplied and what is asked of memory */
 enum { FLOAT32, BFLOAT16, INT8, INT4 };
 
@@ -44,13 +44,16 @@ typedef struct {
 typedef struct {
     void *numbers; /* (count, inputs), float32 or int16, rearranged for a kind of matrix */
     float *steps; /* (count, spans) */
-    lanes *totals; /* (count, spans): sums of the rounded numbers, in any lane */
+    float *totals; /* (count, groups): sums of the rounded numbers */
     int64_t count, inputs, span;
 } vectors;
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("GCC unroll 8")
 
+#ifndef PREFETCH
+#define PREFETCH __builtin_prefetch
+#endif
 INLINE int per_word(int kind) /* numbers in a word of 32 bits, or codes in one of 16 */
 {
     return kind == FLOAT32 ? 1 : kind == INT4 ? 4 : 2;
@@ -87,8 +90,9 @@ INLINE float sum(lanes x)
     return x[0];
 }
 
-/* The products of `outputs` rows of numbers, from row o on, with `count` vectors. Kind and both
-   counts are constants wherever this is used, so that the loops over them are unrolled. */
+/* Tiles: `outputs` rows, from row o on, times `count` vectors. Kind and both counts are constants
+   wherever these are used, so that the loops over them are unrolled. */
+
 INLINE void number_tile(const matrix *m, int kind, int64_t o, const vectors *x, int64_t v0,
                         float *y, int64_t stride, int outputs, int count)
 {
@@ -116,7 +120,22 @@ INLINE void number_tile(const matrix *m, int kind, int64_t o, const vectors *x, 
         UNROLLED for (int v = 0; v < count; v++) y[(v0 + v) * stride + o + r] = sum(sums[r][v]);
 }
 
-/* The same with rows of codes. */
+/* The sum of the shifts of row o, each times the sum of the numbers that it is added for. */
+INLINE float shifts(const matrix *m, int64_t o, const vectors *x, int64_t v)
+{
+    int64_t groups = m->inputs / m->group, g = 0;
+    const float *shift = m->shift + o * groups, *totals = x->totals + v * groups;
+    lanes a, b, sums = {0};
+    for (; g + LANES <= groups; g += LANES) {
+        memcpy(&a, shift + g, sizeof a);
+        memcpy(&b, totals + g, sizeof b);
+        sums += a * b;
+    }
+    float total = sum(sums);
+    for (; g < groups; g++) total += shift[g] * totals[g];
+    return total;
+}
+
 INLINE void code_tile(const matrix *m, int kind, int64_t o, const vectors *x, int64_t v0, float *y,
                       int64_t stride, int outputs, int count)
 {
@@ -143,22 +162,96 @@ INLINE void code_tile(const matrix *m, int kind, int64_t o, const vectors *x, in
                 }
             }
         }
+        int64_t group = s * x->span / m->group;
         UNROLLED for (int r = 0; r < outputs; r++) {
-            int64_t place = kind == INT4 ? (o + r) * groups + s * x->span / m->group : 0;
-            float scale = kind == INT4 ? m->scale[place] : 1;
+            float scale = m->scale[(o + r) * groups + group];
             UNROLLED for (int v = 0; v < count; v++) {
-                int64_t own_span = (v0 + v) * spans + s;
                 lanes exact = __builtin_convertvector(own[r][v], lanes);
-                sums[r][v] += exact * (scale * x->steps[own_span]);
-                if (kind == INT4) sums[r][v] += x->totals[own_span] * m->shift[place];
+                sums[r][v] += exact * (scale * x->steps[(v0 + v) * spans + s]);
             }
         }
     }
-    UNROLLED for (int r = 0; r < outputs; r++) {
-        float scale = kind == INT4 ? 1 : m->scale[o + r];
-        UNROLLED for (int v = 0; v < count; v++)
-            y[(v0 + v) * stride + o + r] = sum(sums[r][v]) * scale;
+    UNROLLED for (int r = 0; r < outputs; r++)
+        UNROLLED for (int v = 0; v < count; v++) {
+            float shifted = kind == INT4 ? shifts(m, o + r, x, v0 + v) : 0;
+            y[(v0 + v) * stride + o + r] = sum(sums[r][v]) + shifted;
+        }
+}
+
+/* Lines: a single row times a single vector. Rows are read one after the other then, from the first
+   byte to the last: a processor that sees such a stream fetches what comes next while it computes.
+   From several rows at a time it fetches half as much. There are several sums, since adding to one
+   has to wait for the last addition. */
+
+INLINE float number_line(const matrix *m, int kind, int64_t o, const vectors *x, int64_t v)
+{
+    int per = per_word(kind);
+    int64_t row = m->inputs / per, i = 0;
+    const uint32_t *w = (const uint32_t *)m->w + o * row;
+    const float *numbers = (const float *)x->numbers + v * m->inputs;
+    words word;
+    lanes part, sums[SUMS] = {{0}};
+    for (; i + SUMS * LANES <= row; i += SUMS * LANES) {
+        UNROLLED for (int n = 0; n < SUMS; n++) {
+            memcpy(&word, w + i + n * LANES, sizeof word);
+            if (n % 2 == 0) PREFETCH((const char *)(w + i + n * LANES) + AHEAD);
+            UNROLLED for (int k = 0; k < per; k++) {
+                memcpy(&part, numbers + (i + n * LANES) * per + k * LANES, sizeof part);
+                sums[n] += number(word, k, kind) * part;
+            }
+        }
     }
+    for (; i < row; i += LANES) {
+        memcpy(&word, w + i, sizeof word);
+        UNROLLED for (int k = 0; k < per; k++) {
+            memcpy(&part, numbers + i * per + k * LANES, sizeof part);
+            sums[k] += number(word, k, kind) * part;
+        }
+    }
+    UNROLLED for (int half = SUMS / 2; half > 0; half /= 2)
+        UNROLLED for (int n = 0; n < half; n++) sums[n] += sums[n + half];
+    return sum(sums[0]);
+}
+
+/* The exact sum of a span's products, in any lane. */
+INLINE lanes span_line(const uint16_t *w, const int16_t *x, int64_t span, int kind)
+{
+    int per = per_word(kind);
+    integers own[2] = {{0}};
+    UNROLLED for (int64_t i = 0; i < span / per; i += 2 * LANES) {
+        halves word, part;
+        memcpy(&word, w + i, sizeof word);
+        UNROLLED for (int k = 0; k < per; k++) {
+            memcpy(&part, x + i * per + k * 2 * LANES, sizeof part);
+            own[k % 2] = add_pairs(own[k % 2], code(word, k, kind), part);
+        }
+    }
+    return __builtin_convertvector(own[0] + own[1], lanes);
+}
+
+INLINE float code_line(const matrix *m, int kind, int64_t o, const vectors *x, int64_t v,
+                       int64_t span)
+{
+    int64_t words = span / per_word(kind), spans = m->inputs / span, s = 0;
+    int64_t groups = m->inputs / m->group, within = m->group / span;
+    const uint16_t *w = (const uint16_t *)m->w + o * spans * words;
+    const int16_t *numbers = (const int16_t *)x->numbers + v * m->inputs;
+    const float *scale = m->scale + o * groups, *steps = x->steps + v * spans;
+    lanes sums[2] = {{0}}, own, each;
+    float factors[LANES];
+    for (; kind == INT4 && within == 1 && s + LANES <= spans; s += LANES) {
+        memcpy(&own, scale + s, sizeof own);
+        memcpy(&each, steps + s, sizeof each);
+        own *= each;
+        memcpy(factors, &own, sizeof factors);
+        UNROLLED for (int n = 0; n < LANES; n++)
+            sums[n % 2] += span_line(w + (s + n) * words, numbers + (s + n) * span, span, kind)
+                           * factors[n];
+    }
+    for (; s < spans; s++)
+        sums[0] += span_line(w + s * words, numbers + s * span, span, kind)
+                   * (scale[s / within] * steps[s]);
+    return sum(sums[0] + sums[1]) + (kind == INT4 ? shifts(m, o, x, v) : 0);
 }
 
 INLINE void tile(const matrix *m, int kind, int64_t o, const vectors *x, int64_t v, float *y,
@@ -170,7 +263,15 @@ INLINE void tile(const matrix *m, int kind, int64_t o, const vectors *x, int64_t
         number_tile(m, kind, o, x, v, y, stride, outputs, count);
 }
 
-/* Some rows, in tiles of 4 rows by 4 vectors; vectors left over, in tiles of 8 rows by 1. */
+INLINE float line(const matrix *m, int kind, int64_t o, const vectors *x, int64_t v)
+{
+    int codes = kind == INT8 || kind == INT4;
+    if (!codes) return number_line(m, kind, o, x, v);
+    if (x->span == 64) return code_line(m, kind, o, x, v, 64);
+    return x->span == SPAN ? code_line(m, kind, o, x, v, SPAN) : code_line(m, kind, o, x, v, x->span);
+}
+
+/* Some rows: tiles of 4 rows by 4 vectors; vectors left over, in lines. */
 INLINE void kind_rows(const matrix *m, int kind, const vectors *x, int64_t first, int64_t end,
                       float *y, int64_t stride)
 {
@@ -180,13 +281,9 @@ INLINE void kind_rows(const matrix *m, int kind, const vectors *x, int64_t first
             for (o = first; o + 4 <= until; o += 4) tile(m, kind, o, x, v, y, stride, 4, VECTORS);
             for (; o < until; o++) tile(m, kind, o, x, v, y, stride, 1, VECTORS);
         }
-        for (; v < x->count; v++) {
-            if (first + OUTPUTS == until)
-                tile(m, kind, first, x, v, y, stride, OUTPUTS, 1);
-            else
-                for (o = first; o < until; o++) tile(m, kind, o, x, v, y, stride, 1, 1);
-        }
-        o = until;
+        for (o = first; o < until; o++)
+            for (int64_t left = v; left < x->count; left++)
+                y[left * stride + o] = line(m, kind, o, x, left);
     }
 }
 
@@ -225,13 +322,17 @@ static float whole_numbers(const float *x, int64_t span, int per, int16_t *numbe
     return step;
 }
 
-/* Bytes that `arrange` needs, a multiple of those of `lanes`. */
+/* A number of floats that fills whole `lanes`, so that what follows them is aligned. */
+INLINE int64_t aligned(int64_t count)
+{
+    return (count + LANES - 1) / LANES * LANES;
+}
+
+/* Bytes that `arrange` needs: numbers, and for each span or group of them a step and a total. */
 static size_t room(int64_t count, int64_t inputs)
 {
-    int64_t spans = inputs / 32 + 1, whole = 4 * LANES;
-    int64_t steps = (4 * count * spans + whole - 1) / whole * whole;
-    int64_t numbers = (4 * count * inputs + whole - 1) / whole * whole;
-    return numbers + steps + whole * count * spans;
+    int64_t spans = inputs / 32 + 1;
+    return 4 * (aligned(count * inputs) + 2 * aligned(count * spans));
 }
 
 /* Lay vectors out for a matrix, in memory of `room` bytes that is aligned for `lanes`. */
@@ -240,27 +341,20 @@ static vectors arrange(const matrix *m, const float *x, int64_t count, void *mem
     int64_t span = m->group < SPAN ? m->group : SPAN;
     int per = per_word(m->kind), codes = m->kind == INT8 || m->kind == INT4;
     while (m->group % span) span /= 2;
-    int64_t spans = codes ? m->inputs / span : 0, all = count * m->inputs;
-    lanes *totals = memory;
-    float *steps = (float *)(totals + count * spans);
-    float *numbers = steps + (count * spans + LANES - 1) / LANES * LANES;
+    int64_t spans = count * m->inputs / span, groups = count * m->inputs / m->group;
+    float *totals = memory, *steps = totals + (codes ? aligned(groups) : 0);
+    float *numbers = steps + (codes ? aligned(spans) : 0);
     vectors found = {numbers, steps, totals, count, m->inputs, span};
-    if (!codes) {
-        for (int64_t i = 0; i < all; i += LANES * per)
-            for (int k = 0; k < per; k++)
-                for (int lane = 0; lane < LANES; lane++) *numbers++ = x[i + lane * per + k];
-        return found;
-    }
-    for (int64_t s = 0; s < count * spans; s++) {
-        int16_t *own = (int16_t *)found.numbers + s * span;
+    for (int64_t i = 0; !codes && i < count * m->inputs; i += LANES * per)
+        for (int k = 0; k < per; k++)
+            for (int lane = 0; lane < LANES; lane++) *numbers++ = x[i + lane * per + k];
+    for (int64_t g = 0; codes && g < groups; g++) totals[g] = 0;
+    for (int64_t s = 0; codes && s < spans; s++) {
+        int16_t *own = (int16_t *)numbers + s * span;
         steps[s] = whole_numbers(x + s * span, span, per, own);
-        integers total = {0};
-        for (int64_t i = 0; i < span; i += 2 * LANES) {
-            halves part;
-            memcpy(&part, own + i, sizeof part);
-            total = add_pairs(total, (halves){0} + 1, part);
-        }
-        totals[s] = __builtin_convertvector(total, lanes) * steps[s];
+        int32_t total = 0;
+        for (int64_t i = 0; i < span; i++) total += own[i];
+        totals[s * span / m->group] += total * steps[s];
     }
     return found;
 }
