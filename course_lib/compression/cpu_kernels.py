@@ -80,9 +80,11 @@ class KernelLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
     def _compiled(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        few = len(rows) <= FEW_ROWS and can_multiply(self.codes, rows)
-        program = compiled_products() if few else None
-        return self._unpacked(rows) if program is None else program.multiply(self._matrix(), rows)
+        program = compiled_products() if can_multiply(self.codes, rows) else None
+        if program is None:
+            return self._unpacked(rows)
+        multiply = program.multiply if len(rows) <= FEW_ROWS else program.multiply_many
+        return multiply(self._matrix(), rows)
 
     def compiled_matrix(self) -> Matrix | None:
         """Return the weight as the compiled program reads it, or None if that is not all."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_lib.device import seeded
+from course_lib.model import compiled_products as compiled_products_module
 from course_lib.model import program_file
 from course_lib.model.compiled_products import as_matrix, can_multiply, compiled_products
 
@@ -52,6 +53,34 @@ def test_products_are_those_of_the_widened_matrix(outputs, inputs, vectors):
     codes = torch.randint(-128, 128, (outputs, inputs), generator=seeded(2), dtype=torch.int8)
     scale = numbers(outputs, seed=3)
     assert_rounded(program.int8(codes, scale, x), x, codes.double() * scale[:, None])
+
+
+@needs_compiler
+@pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
+def test_many_vectors_are_multiplied_by_parts_of_unpacked_codes(outputs, inputs, monkeypatch):
+    monkeypatch.setattr(compiled_products_module, "UNPACKED", 1500)
+    program, x = compiled_products(), numbers(40, inputs)
+    sizes, unpack = [], program._unpack
+    monkeypatch.setattr(program, "_unpack", lambda *a: sizes.append(a[2] - a[1]) or unpack(*a))
+    codes = torch.randint(-128, 128, (outputs, inputs), generator=seeded(2), dtype=torch.int8)
+    scale = numbers(outputs, seed=3)
+    found = program.multiply_many(as_matrix("int8", codes, scale), x)
+    assert_close(found, x.double() @ (codes.double() * scale[:, None]).T)
+    packed = torch.randint(0, 256, (outputs, inputs // 2), generator=seeded(1), dtype=torch.uint8)
+    scale, shift = numbers(2, outputs, inputs // 64, seed=2)
+    found = program.multiply_many(as_matrix("int4", packed, scale, shift), x)
+    codes = torch.stack((packed >> 4, packed & 15), -1).flatten(1).double().unflatten(1, (-1, 64))
+    wide = codes * scale[..., None] + shift[..., None]
+    assert_close(found, x.double() @ wide.flatten(1).T)
+    assert sum(sizes) == 2 * outputs  # each row once for each matrix
+    assert max(sizes) * inputs <= 2 * 1500  # and never all of a large matrix
+
+
+@needs_compiler
+def test_numbers_need_no_unpacking():
+    with pytest.raises(ValueError, match="bfloat16.*torch"):
+        matrix = as_matrix("bfloat16", torch.ones(2, 64).bfloat16())
+        compiled_products().multiply_many(matrix, torch.ones(20, 64))
 
 
 @needs_compiler
