@@ -30,7 +30,7 @@ from torch import Tensor
 from course_lib.model.program_file import compiled_program
 
 SOURCE = Path(__file__).with_name("block.c")  # and what it includes
-INCLUDED = tuple(SOURCE.with_name(name) for name in ("products.c", "vectors.c"))
+INCLUDED = tuple(SOURCE.with_name(name) for name in ("attention.c", "products.c", "vectors.c"))
 FEW_ROWS = 12  # vectors up to which this is faster than unpacking or widening the matrix
 UNPACKED = 1 << 20  # weights that are unpacked at a time: 4 MB
 POINTER = ctypes.c_void_p

@@ -44,7 +44,7 @@ typedef struct {
 } vectors;
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLLED _Pragma("GCC unroll 8")
+#define UNROLLED _Pragma("GCC unroll 16")
 
 INLINE int per_word(int kind) /* numbers in a word of 32 bits, or codes in one of 16 */
 {
