@@ -69,7 +69,8 @@ INLINE void code_tile(const matrix *m, int kind, int64_t o, const vectors *x, in
     const uint16_t *w = (const uint16_t *)m->w + o * row;
     const int16_t *numbers = (const int16_t *)x->numbers + v0 * m->inputs;
     lanes sums[OUTPUTS][VECTORS] = {{{0}}};
-    for (int64_t s = 0; s < spans; s++) {
+    int64_t within = m->group / x->span;
+    for (int64_t s = 0, group = 0, left = within; s < spans; s++) {
         integers own[OUTPUTS][VECTORS] = {{{0}}};
         for (int64_t i = s * x->span / per; i < (s + 1) * x->span / per; i += 2 * LANES) {
             halves word[OUTPUTS];
@@ -87,7 +88,6 @@ INLINE void code_tile(const matrix *m, int kind, int64_t o, const vectors *x, in
                 }
             }
         }
-        int64_t group = s * x->span / m->group;
         UNROLLED for (int r = 0; r < outputs; r++) {
             float scale = m->scale[(o + r) * groups + group];
             UNROLLED for (int v = 0; v < count; v++) {
@@ -95,6 +95,7 @@ INLINE void code_tile(const matrix *m, int kind, int64_t o, const vectors *x, in
                 sums[r][v] += exact * (scale * x->steps[(v0 + v) * spans + s]);
             }
         }
+        if (--left == 0) group++, left = within;
     }
     UNROLLED for (int r = 0; r < outputs; r++)
         UNROLLED for (int v = 0; v < count; v++) {
@@ -170,9 +171,10 @@ INLINE float code_line(const matrix *m, int kind, int64_t o, const vectors *x, i
             sums[n % 2] += span_line(w + (s + n) * words, numbers + (s + n) * span, span, kind)
                            * factors[n];
     }
-    for (; s < spans; s++)
-        sums[0] += span_line(w + s * words, numbers + s * span, span, kind)
-                   * (scale[s / within] * steps[s]);
+    for (int64_t g = s / within; s < spans; g++) /* a division takes as long as a span */
+        for (int64_t end = s + within; s < end; s++)
+            sums[0] += span_line(w + s * words, numbers + s * span, span, kind)
+                           * (scale[g] * steps[s]);
     return sum(sums[0] + sums[1]) + (kind == INT4 ? shifts(m, o, x, v) : 0);
 }
 
