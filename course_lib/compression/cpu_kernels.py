@@ -30,7 +30,6 @@ from course_lib.compression.packing import unpack
 from course_lib.compression.tensors import QuantisedTensor
 from course_lib.model import DecoderLM
 from course_lib.model.compiled_products import (
-    FEW_ROWS,
     KINDS,
     Matrix,
     as_matrix,
@@ -83,8 +82,7 @@ class KernelLinear(nn.Module):
         program = compiled_products() if can_multiply(self.codes, rows) else None
         if program is None:
             return self._unpacked(rows)
-        multiply = program.multiply if len(rows) <= FEW_ROWS else program.multiply_many
-        return multiply(self._matrix(), rows)
+        return program.multiply_codes(self._matrix(), rows)
 
     def compiled_matrix(self) -> Matrix | None:
         """Return the weight as the compiled program reads it, or None if that is not all."""

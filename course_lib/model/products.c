@@ -224,16 +224,34 @@ static void rows(const matrix *m, const vectors *x, int64_t first, int64_t end, 
 /* The whole product. Returns 0, or 1 if there was no memory for the rearranged vectors. */
 int product(const matrix *m, const float *x, float *y, int64_t count, int threads)
 {
-    void *memory = aligned_alloc(4 * LANES, room(count, m->inputs));
+    int64_t block = count < MANY ? count : MANY;
+    void *memory = aligned_alloc(4 * LANES, room(block, m->inputs));
     if (!memory) return 1;
-    vectors arranged = arrange(m, x, count, memory);
-    _Pragma("omp parallel for num_threads(threads) if (m->outputs * m->inputs > SMALL)")
-    for (int64_t first = 0; first < m->outputs; first += OUTPUTS) {
-        int64_t end = first + OUTPUTS < m->outputs ? first + OUTPUTS : m->outputs;
-        rows(m, &arranged, first, end, y, m->outputs);
+    for (int64_t v = 0; v < count; v += block) {
+        vectors now = places(m, count - v < block ? count - v : block, memory);
+        _Pragma("omp parallel num_threads(threads) if (m->outputs * m->inputs > SMALL)")
+        {
+            _Pragma("omp for") for (int64_t n = 0; n < now.count; n++)
+                lay(m, x + (v + n) * m->inputs, n, &now);
+            _Pragma("omp for") for (int64_t o = 0; o < m->outputs; o += OUTPUTS) {
+                int64_t end = o + OUTPUTS < m->outputs ? o + OUTPUTS : m->outputs;
+                rows(m, &now, o, end, y + v * m->outputs, m->outputs);
+            }
+        }
     }
     free(memory);
     return 0;
+}
+
+/* Whether this processor multiplies and adds pairs of integers in one instruction: then codes are
+   faster than floats even for many vectors. */
+int adds_pairs(void)
+{
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    return 1;
+#else
+    return 0;
+#endif
 }
 
 /* Write rows `first` to `end` of a matrix of codes as floats, from y on. */

@@ -20,6 +20,7 @@
 #endif
 
 enum { LANES = 8, OUTPUTS = 8, VECTORS = 4, SUMS = 4, SPAN = 128, SMALL = 1 << 15 };
+enum { MANY = 128 }; /* vectors that are laid out at once, few enough for the cache of a core */
 enum { AHEAD = 1 << 14 }; /* bytes between what is multiplied and what is asked of memory */
 enum { FLOAT32, BFLOAT16, INT8, INT4 };
 
@@ -120,26 +121,42 @@ static size_t room(int64_t count, int64_t inputs)
     return 4 * (aligned(count * inputs) + 2 * aligned(count * spans));
 }
 
-/* Lay vectors out for a matrix, in memory of `room` bytes that is aligned for `lanes`. */
+/* Places for vectors of a matrix, in memory of `room` bytes that is aligned for `lanes`. */
+static vectors places(const matrix *m, int64_t count, void *memory)
+{
+    int64_t span = m->group < SPAN ? m->group : SPAN, codes = m->kind == INT8 || m->kind == INT4;
+    while (m->group % span) span /= 2;
+    int64_t spans = m->inputs / span, groups = m->inputs / m->group;
+    float *totals = memory, *steps = totals + (codes ? aligned(count * groups) : 0);
+    float *numbers = steps + (codes ? aligned(count * spans) : 0);
+    return (vectors){numbers, steps, totals, count, m->inputs, span};
+}
+
+/* Lay vector v out for a matrix. */
+static void lay(const matrix *m, const float *x, int64_t v, const vectors *to)
+{
+    int per = per_word(m->kind);
+    float *numbers = (float *)to->numbers + v * m->inputs, *totals, *steps;
+    if (m->kind == FLOAT32 || m->kind == BFLOAT16) {
+        for (int64_t i = 0; i < m->inputs; i += LANES * per)
+            for (int k = 0; k < per; k++)
+                for (int lane = 0; lane < LANES; lane++) *numbers++ = x[i + lane * per + k];
+        return;
+    }
+    int16_t *whole = (int16_t *)to->numbers + v * m->inputs;
+    steps = to->steps + v * (m->inputs / to->span), totals = to->totals + v * (m->inputs / m->group);
+    for (int64_t i = 0; i < m->inputs; i += to->span, whole += to->span, steps++) {
+        *steps = whole_numbers(x + i, to->span, per, whole);
+        int32_t total = 0;
+        for (int64_t n = 0; n < to->span; n++) total += whole[n];
+        if (i % m->group == 0) totals[i / m->group] = 0;
+        totals[i / m->group] += total * *steps;
+    }
+}
+
 static vectors arrange(const matrix *m, const float *x, int64_t count, void *memory)
 {
-    int64_t span = m->group < SPAN ? m->group : SPAN;
-    int per = per_word(m->kind), codes = m->kind == INT8 || m->kind == INT4;
-    while (m->group % span) span /= 2;
-    int64_t spans = count * m->inputs / span, groups = count * m->inputs / m->group;
-    float *totals = memory, *steps = totals + (codes ? aligned(groups) : 0);
-    float *numbers = steps + (codes ? aligned(spans) : 0);
-    vectors found = {numbers, steps, totals, count, m->inputs, span};
-    for (int64_t i = 0; !codes && i < count * m->inputs; i += LANES * per)
-        for (int k = 0; k < per; k++)
-            for (int lane = 0; lane < LANES; lane++) *numbers++ = x[i + lane * per + k];
-    for (int64_t g = 0; codes && g < groups; g++) totals[g] = 0;
-    for (int64_t s = 0; codes && s < spans; s++) {
-        int16_t *own = (int16_t *)numbers + s * span;
-        steps[s] = whole_numbers(x + s * span, span, per, own);
-        int32_t total = 0;
-        for (int64_t i = 0; i < span; i++) total += own[i];
-        totals[s * span / m->group] += total * steps[s];
-    }
+    vectors found = places(m, count, memory);
+    for (int64_t v = 0; v < count; v++) lay(m, x + v * m->inputs, v, &found);
     return found;
 }

@@ -41,7 +41,7 @@ def assert_rounded(found, x, wide):
 
 
 @needs_compiler
-@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 5, 8, 11, 130])
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_products_are_those_of_the_widened_matrix(outputs, inputs, vectors):
     x = numbers(vectors, inputs)
@@ -64,11 +64,11 @@ def test_many_vectors_are_multiplied_by_parts_of_unpacked_codes(outputs, inputs,
     monkeypatch.setattr(program, "_unpack", lambda *a: sizes.append(a[2] - a[1]) or unpack(*a))
     codes = torch.randint(-128, 128, (outputs, inputs), generator=seeded(2), dtype=torch.int8)
     scale = numbers(outputs, seed=3)
-    found = program.multiply_many(as_matrix("int8", codes, scale), x)
+    found = program.multiply_unpacked(as_matrix("int8", codes, scale), x)
     assert_close(found, x.double() @ (codes.double() * scale[:, None]).T)
     packed = torch.randint(0, 256, (outputs, inputs // 2), generator=seeded(1), dtype=torch.uint8)
     scale, shift = numbers(2, outputs, inputs // 64, seed=2)
-    found = program.multiply_many(as_matrix("int4", packed, scale, shift), x)
+    found = program.multiply_unpacked(as_matrix("int4", packed, scale, shift), x)
     codes = torch.stack((packed >> 4, packed & 15), -1).flatten(1).double().unflatten(1, (-1, 64))
     wide = codes * scale[..., None] + shift[..., None]
     assert_close(found, x.double() @ wide.flatten(1).T)
@@ -80,7 +80,7 @@ def test_many_vectors_are_multiplied_by_parts_of_unpacked_codes(outputs, inputs,
 def test_numbers_need_no_unpacking():
     matrix, x = as_matrix("bfloat16", torch.ones(2, 64).bfloat16()), torch.ones(20, 64)
     with pytest.raises(ValueError, match="one of bfloat16"):
-        compiled_products().multiply_many(matrix, x)
+        compiled_products().multiply_unpacked(matrix, x)
 
 
 @needs_compiler
