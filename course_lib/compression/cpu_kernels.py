@@ -95,6 +95,7 @@ class KernelLinear(nn.Module):
         return as_matrix(kind, self.codes, self.scale, self.shift)
 
     def _unpacked(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
+        """Return the products by torch alone, for autograd, torch.compile and other devices."""
         products = []
         for begin in range(0, len(self.codes), ROWS):
             codes, scale = (each[begin : begin + ROWS] for each in (self.codes, self.scale))

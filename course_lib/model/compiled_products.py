@@ -1,10 +1,15 @@
-"""Products of a few vectors with a matrix, by a small C program that is compiled where it runs.
+"""Products of vectors with a matrix, by a small C program that is compiled where it runs.
 
 One token is multiplied by every matrix of a model, so generating it takes at least as long as
 reading the weights. Half the bytes should take half the time, but PyTorch's products for 16 and 8
 bits convert numbers much slower than memory delivers them, on processors without instructions for
 these types. And for a few rows in float32 it computes slower than memory delivers, too. The loops
 in `products.c` convert in registers, and need no other layout than that of a checkpoint.
+
+The many vectors of a prompt are multiplied by PyTorch. Codes are unpacked for it, a part of the
+matrix at a time that stays in the cache. That is not needed on processors that multiply and add
+pairs of 16-bit integers in one instruction: there the loops for codes are faster than PyTorch's
+product in float32, however many vectors there are.
 
     numbers    widened to float32 in registers    times x, summed in float32
     codes      widened to 16 bits in registers    times x in 16 bits, summed exactly within a span
@@ -29,7 +34,7 @@ from torch import Tensor
 
 from course_lib.model.program_file import compiled_program
 
-SOURCE = Path(__file__).with_name("block.c")  # and what it includes
+SOURCE = Path(__file__).with_name("block.c")
 INCLUDED = tuple(SOURCE.with_name(name) for name in ("attention.c", "products.c", "vectors.c"))
 FEW_ROWS = 12  # vectors up to which this is faster than unpacking or widening the matrix
 UNPACKED = 1 << 20  # weights that are unpacked at a time: 4 MB
@@ -196,29 +201,10 @@ class CompiledProducts:
             torch.mm(x, part[: end - begin].T, out=y[:, begin:end])
         return y
 
-    def multiply_unpacked(self, matrix: Matrix, x: Float32[Tensor, "N I"]) -> Tensor:
-        """Return the products of many vectors with a matrix of codes, by PyTorch's own product.
-
-        So many rows of the matrix are unpacked at a time as stay in the processor's cache.
-        """
-        if matrix.kind not in (KINDS["int8"].number, KINDS["int4"].number):
-            raise ValueError(
-                f"only codes are unpacked; got a matrix of kind {matrix.kind}. Use multiply."
-            )
-        at_once = max(UNPACKED // max(matrix.inputs, 1), 1)
-        part = x.new_empty(min(at_once, matrix.outputs), matrix.inputs)
-        y = x.new_empty(len(x), matrix.outputs)
-        for begin in range(0, matrix.outputs, at_once):
-            end = min(begin + at_once, matrix.outputs)
-            place, threads = part.data_ptr(), torch.get_num_threads()
-            self._unpack(ctypes.byref(matrix), begin, end, place, threads)
-            torch.mm(x, part[: end - begin].T, out=y[:, begin:end])
-        return y
-
 
 @cache
 def compiled_products() -> CompiledProducts | None:
-    """Return the compiled program, or None where it cannot be compiled; that takes 2 s, but once.
+    """Return the compiled program, or None where it cannot be compiled; that takes 3 s, but once.
 
     It uses as many threads as PyTorch, so `torch.set_num_threads` holds for it too.
     """
