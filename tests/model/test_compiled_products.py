@@ -85,10 +85,10 @@ def test_numbers_need_no_unpacking():
 
 @needs_compiler
 @pytest.mark.parametrize("vectors", [1, 3, 4, 9])
-@pytest.mark.parametrize("group", [64, 192])
+@pytest.mark.parametrize(("group", "inputs"), [(64, 384), (192, 384), (64, 1088), (256, 512)])
 @pytest.mark.parametrize("outputs", [1, 6, 16])
-def test_codes_of_4_bits_have_a_scale_and_a_shift_for_each_group(outputs, group, vectors):
-    x, inputs = numbers(vectors, 384), 384
+def test_codes_of_4_bits_have_a_scale_and_a_shift_for_each_group(outputs, group, inputs, vectors):
+    x = numbers(vectors, inputs)
     codes = torch.randint(0, 16, (outputs, inputs), generator=seeded(1), dtype=torch.uint8)
     packed = codes[:, 0::2] << 4 | codes[:, 1::2]
     scale, shift = numbers(2, outputs, inputs // group, seed=2)
