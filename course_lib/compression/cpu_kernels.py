@@ -30,7 +30,6 @@ from course_lib.compression.packing import unpack
 from course_lib.compression.tensors import QuantisedTensor
 from course_lib.model import DecoderLM
 from course_lib.model.compiled_products import (
-    FEW_ROWS,
     KINDS,
     Matrix,
     as_matrix,
@@ -80,9 +79,10 @@ class KernelLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
     def _compiled(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        few = len(rows) <= FEW_ROWS and can_multiply(self.codes, rows)
-        program = compiled_products() if few else None
-        return self._unpacked(rows) if program is None else program.multiply(self._matrix(), rows)
+        program = compiled_products() if can_multiply(self.codes, rows) else None
+        if program is None:
+            return self._unpacked(rows)
+        return program.multiply_codes(self._matrix(), rows)
 
     def compiled_matrix(self) -> Matrix | None:
         """Return the weight as the compiled program reads it, or None if that is not all."""
@@ -95,6 +95,7 @@ class KernelLinear(nn.Module):
         return as_matrix(kind, self.codes, self.scale, self.shift)
 
     def _unpacked(self, rows: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
+        """Return the products by torch alone, for autograd, torch.compile and other devices."""
         products = []
         for begin in range(0, len(self.codes), ROWS):
             codes, scale = (each[begin : begin + ROWS] for each in (self.codes, self.scale))

@@ -7,72 +7,8 @@
    a share of the rows of every matrix, and a share of the heads; they wait for one another where
    one reads what the others have computed. All arithmetic is in float32. */
 
-#include "products.c"
-#include <math.h>
+#include "attention.c"
 #include <omp.h>
-
-typedef struct {
-    matrix q, k, v, o, gate, up, down;
-    const void *q_bias, *k_bias, *v_bias, *o_bias; /* or null */
-    const void *input_norm, *mlp_norm, *q_norm, *k_norm; /* the last two or null */
-    float input_eps, mlp_eps, q_eps, k_eps, scale;
-    int32_t half; /* stream, norms, biases and cache: bfloat16 if 1, float32 if 0 */
-    int64_t heads, groups, width; /* of queries, of keys and values, of one head */
-} layer;
-
-typedef struct {
-    const void *x; /* (texts, C): the stream */
-    void *y; /* (texts, C): the stream after this layer */
-    void *keys, *values; /* (texts, groups, capacity, width); place `seen` is written */
-    const float *cos, *sin; /* (texts, width / 2) */
-    const uint8_t *mask; /* (texts, seen + 1), 0 where nothing may be read; or null */
-    int64_t texts, capacity, seen;
-} step;
-
-typedef struct {
-    int64_t index, of; /* which thread, and how many there are */
-    float *normed, *scores;
-    void *memory; /* for rearranged vectors */
-} thread;
-
-typedef uint16_t narrow __attribute__((vector_size(2 * LANES)));
-
-INLINE lanes load(const void *from, int64_t place, int half)
-{
-    lanes wide;
-    narrow stored;
-    if (!half) memcpy(&wide, (const float *)from + place, sizeof wide);
-    if (half) {
-        memcpy(&stored, (const uint16_t *)from + place, sizeof stored);
-        wide = (lanes)(__builtin_convertvector(stored, words) << 16);
-    }
-    return wide;
-}
-
-INLINE void store(lanes x, void *to, int64_t place, int half) /* rounded to nearest, ties to even */
-{
-    if (!half) memcpy((float *)to + place, &x, sizeof x);
-    if (half) {
-        words bits = (words)x, nan = (words)(x != x);
-        bits = ((bits + 0x7fff + (bits >> 16 & 1)) & ~nan) | (nan & 0x7fc00000u);
-        narrow stored = __builtin_convertvector(bits >> 16, narrow);
-        memcpy((uint16_t *)to + place, &stored, sizeof stored);
-    }
-}
-
-/* y = x / root mean square of x * weight; y may be x */
-static void norm(const void *x, int x_half, const void *weight, int half, float eps, int64_t width,
-                 float *y)
-{
-    lanes squares = {0};
-    for (int64_t i = 0; i < width; i += LANES) {
-        lanes part = load(x, i, x_half);
-        squares += part * part;
-    }
-    float inverse = 1 / sqrtf(sum(squares) / width + eps);
-    for (int64_t i = 0; i < width; i += LANES)
-        store(load(x, i, x_half) * inverse * load(weight, i, half), y, i, 0);
-}
 
 /* The rows of a matrix that are this thread's, from `first` to the returned end. */
 static int64_t share(int64_t count, int64_t at_once, const thread *t, int64_t *first)
@@ -103,84 +39,6 @@ static void lay_out(vectors *x, const matrix *m, const matrix *before, int64_t t
 {
     if (!before || m->kind != before->kind || m->group != before->group)
         *x = arrange(m, t->normed, texts, t->memory);
-}
-
-/* Normalise a head, if there is a norm, and rotate its pairs (i, i + width / 2). */
-static void prepare(float *head, const void *weight, float eps, const layer *l, const float *cos,
-                    const float *sin)
-{
-    int64_t middle = l->width / 2;
-    if (weight) norm(head, 0, weight, l->half, eps, l->width, head);
-    for (int64_t i = 0; i < middle; i++) {
-        float a = head[i], b = head[i + middle];
-        head[i] = a * cos[i] - b * sin[i];
-        head[i + middle] = b * cos[i] + a * sin[i];
-    }
-}
-
-INLINE float dot(const float *q, const void *keys, int64_t place, int64_t width, int half)
-{
-    lanes sums = {0};
-    for (int64_t i = 0; i < width; i += LANES) sums += load(q, i, 0) * load(keys, place + i, half);
-    return sum(sums);
-}
-
-/* `count` times LANES features of the mean of the values. */
-INLINE void mean(const float *weights, const void *values, int64_t tokens, int64_t width,
-                 int half, float *read, int count)
-{
-    lanes sums[4] = {{0}};
-    for (int64_t s = 0; s < tokens; s++)
-        UNROLLED for (int c = 0; c < count; c++)
-            sums[c] += weights[s] * load(values, s * width + c * LANES, half);
-    UNROLLED for (int c = 0; c < count; c++) store(sums[c], read, c * LANES, 0);
-}
-
-/* What one query reads: the values, averaged with the softmax of its scores. */
-INLINE void read_values(const layer *l, const float *q, const void *keys, const void *values,
-                        const uint8_t *mask, int64_t tokens, float *scores, float *read, int half)
-{
-    int64_t width = l->width, place = 0;
-    float largest = -INFINITY, total = 0;
-    for (int64_t s = 0; s < tokens; s++) {
-        scores[s] = mask && !mask[s] ? -INFINITY : l->scale * dot(q, keys, s * width, width, half);
-        largest = scores[s] > largest ? scores[s] : largest;
-    }
-    if (largest == -INFINITY) largest = 0; /* nothing may be read: all weights are 0 */
-    for (int64_t s = 0; s < tokens; s++) total += scores[s] = expf(scores[s] - largest);
-    for (int64_t s = 0; s < tokens; s++) scores[s] *= total > 0 ? 1 / total : 0;
-    for (; place + 4 * LANES <= width; place += 4 * LANES)
-        mean(scores, (const char *)values + place * (half ? 2 : 4), tokens, width, half,
-             read + place, 4);
-    for (; place < width; place += LANES)
-        mean(scores, (const char *)values + place * (half ? 2 : 4), tokens, width, half,
-             read + place, 1);
-}
-
-/* Write a head of keys and values to the cache, and let the queries that share it read. */
-static void attend(const layer *l, const step *now, int64_t text, int64_t group, float *qkv,
-                   float *read, float *scores)
-{
-    int64_t shared = l->heads / l->groups, width = l->width, tokens = now->seen + 1;
-    int64_t begin = (text * l->groups + group) * now->capacity * width * (l->half ? 2 : 4);
-    char *keys = (char *)now->keys + begin, *values = (char *)now->values + begin;
-    const uint8_t *mask = now->mask ? now->mask + text * tokens : 0;
-    const float *cos = now->cos + text * width / 2, *sin = now->sin + text * width / 2;
-    float *own = qkv + text * (l->heads + 2 * l->groups) * width, *q = own + group * shared * width;
-    float *k = own + (l->heads + group) * width, *v = k + l->groups * width;
-    prepare(k, l->k_norm, l->k_eps, l, cos, sin);
-    for (int64_t i = 0; i < width; i += LANES) {
-        store(load(k, i, 0), keys, now->seen * width + i, l->half);
-        store(load(v, i, 0), values, now->seen * width + i, l->half);
-    }
-    for (int64_t r = 0; r < shared; r++) {
-        float *head = q + r * width, *to = read + ((text * l->heads) + group * shared + r) * width;
-        prepare(head, l->q_norm, l->q_eps, l, cos, sin);
-        if (l->half)
-            read_values(l, head, keys, values, mask, tokens, scores, to, 1);
-        else
-            read_values(l, head, keys, values, mask, tokens, scores, to, 0);
-    }
 }
 
 /* The first half of a layer, up to what its heads have read. */
@@ -234,8 +92,10 @@ static void feed_forward(const layer *l, const step *now, const thread *t, float
     project(&l->up, 0, 0, &laid, t, up, width);
     int64_t end = share(width, OUTPUTS, t, &first);
     for (int64_t text = 0; text < now->texts; text++)
-        for (int64_t i = text * width + first; i < text * width + end; i++)
-            gate[i] *= up[i] / (1 + expf(-gate[i]));
+        for (int64_t i = text * width + first; i < text * width + end; i += LANES) {
+            lanes own = load(gate, i, 0);
+            store(own * load(up, i, 0) / (1 + exponential(-own)), gate, i, 0);
+        }
     _Pragma("omp barrier")
     add_product(&l->down, 0, l, gate, x, 0, now->texts, t, products, now->y, l->half);
 }
@@ -248,7 +108,7 @@ int block(const layer *l, const step *now, int threads)
     int64_t widest = inputs > width ? inputs : width;
     if (heads > widest) widest = heads;
     int64_t both = texts * (2 * inputs + all + heads + 2 * width), scores = now->seen / 16 * 16 + 16;
-    int64_t own = 4 * (texts * inputs + scores) + room(texts, widest);
+    int64_t own = 4 * (texts * inputs + QUERIES * scores) + room(texts, widest);
     own = (own + 63) / 64 * 64, both = (4 * both + 63) / 64 * 64;
     char *memory = aligned_alloc(64, both + threads * own);
     if (!memory) return 1;

@@ -15,9 +15,15 @@ from course_lib.compression import (
     use_cpu_kernels,
 )
 from course_lib.device import seeded
-from course_lib.model.compiled_products import compiled_products
+from course_lib.model.compiled_products import FEW_ROWS, compiled_products
 
 needs_compiler = pytest.mark.skipif(compiled_products() is None, reason="no C compiler here")
+
+
+def noting(rows):
+    """Return the unpacking product, which also notes its numbers of vectors."""
+    multiply = compiled_products().multiply_unpacked
+    return lambda matrix, x: rows.append(len(x)) or multiply(matrix, x)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +56,21 @@ def test_the_kernel_multiplies_by_the_same_weights(scheme, outputs, compiled):
 @pytest.mark.parametrize(
     "scheme", [Scheme(8), Scheme(4, 64), Scheme(4, 128, "zero point")], ids=str
 )
-def test_a_compiled_kernel_is_exact_for_any_number_of_rows_and_under_autograd(scheme, monkeypatch):
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_a_compiled_kernel_is_exact_for_any_number_of_rows_and_under_autograd(
+    scheme, unpacked, monkeypatch
+):
     monkeypatch.setattr(cpu_kernels, "ROWS", 32)
+    monkeypatch.setattr(compiled_products(), "_adds_pairs", not unpacked)
     layer = QuantisedLinear(quantise(torch.randn(48, 256, generator=seeded(0)), scheme))
     kernel = KernelLinear(layer)
     assert kernel.compiled
-    for rows in (1, cpu_kernels.FEW_ROWS, cpu_kernels.FEW_ROWS + 1):
+    many = []
+    monkeypatch.setattr(compiled_products(), "multiply_unpacked", noting(many))
+    for rows in (1, FEW_ROWS, FEW_ROWS + 1):
         x = torch.randn(rows, 256, generator=seeded(rows))
         assert compression.relative_error(layer(x), kernel(x)) < 1e-4
+    assert many == ([FEW_ROWS + 1] if unpacked else [])
     x.requires_grad_(True)
     for each in (layer, kernel):
         each(x[:2]).pow(2).sum().backward()

@@ -35,6 +35,7 @@ VARIANTS = {
     "window": {"sliding_window": 5},
     "odd widths": {"head_dim": 24, "intermediate_size": 88, "num_attention_heads": 4},
     "a head for each": {"num_key_value_heads": 6},
+    "wide heads": {"head_dim": 200},  # features are read by 128, then by 64, then by 8
 }
 TYPES = {"float32": 1e-5, "bfloat16": 0.04, "int8": 1e-3, "int4": 2e-3}
 
@@ -87,7 +88,13 @@ def read_both(models, rows, steps=4):
 @pytest.mark.parametrize(
     ("kind", "variant"),
     [("float32", name) for name in VARIANTS]
-    + [("bfloat16", "qk-norm"), ("bfloat16", "biases"), ("int8", "qk-norm"), ("int4", "qk-norm")],
+    + [
+        ("bfloat16", "qk-norm"),
+        ("bfloat16", "biases"),
+        ("bfloat16", "wide heads"),
+        ("int8", "qk-norm"),
+        ("int4", "qk-norm"),
+    ],
 )
 def test_a_block_in_one_call_is_the_block_layer_by_layer(kind, variant, rows, calls):
     models = pair(kind, **VARIANTS[variant])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_lib.device import seeded
+from course_lib.model import compiled_products as compiled_products_module
 from course_lib.model import program_file
 from course_lib.model.compiled_products import as_matrix, can_multiply, compiled_products
 
@@ -40,7 +41,7 @@ def assert_rounded(found, x, wide):
 
 
 @needs_compiler
-@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 5, 8, 11, 130])
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_products_are_those_of_the_widened_matrix(outputs, inputs, vectors):
     x = numbers(vectors, inputs)
@@ -55,11 +56,39 @@ def test_products_are_those_of_the_widened_matrix(outputs, inputs, vectors):
 
 
 @needs_compiler
+@pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
+def test_many_vectors_are_multiplied_by_parts_of_unpacked_codes(outputs, inputs, monkeypatch):
+    monkeypatch.setattr(compiled_products_module, "UNPACKED", 1500)
+    program, x = compiled_products(), numbers(40, inputs)
+    sizes, unpack = [], program._unpack
+    monkeypatch.setattr(program, "_unpack", lambda *a: sizes.append(a[2] - a[1]) or unpack(*a))
+    codes = torch.randint(-128, 128, (outputs, inputs), generator=seeded(2), dtype=torch.int8)
+    scale = numbers(outputs, seed=3)
+    found = program.multiply_unpacked(as_matrix("int8", codes, scale), x)
+    assert_close(found, x.double() @ (codes.double() * scale[:, None]).T)
+    packed = torch.randint(0, 256, (outputs, inputs // 2), generator=seeded(1), dtype=torch.uint8)
+    scale, shift = numbers(2, outputs, inputs // 64, seed=2)
+    found = program.multiply_unpacked(as_matrix("int4", packed, scale, shift), x)
+    codes = torch.stack((packed >> 4, packed & 15), -1).flatten(1).double().unflatten(1, (-1, 64))
+    wide = codes * scale[..., None] + shift[..., None]
+    assert_close(found, x.double() @ wide.flatten(1).T)
+    assert sum(sizes) == 2 * outputs  # each row once for each matrix
+    assert max(sizes) * inputs <= 2 * 1500  # and never all of a large matrix
+
+
+@needs_compiler
+def test_numbers_need_no_unpacking():
+    matrix, x = as_matrix("bfloat16", torch.ones(2, 64).bfloat16()), torch.ones(20, 64)
+    with pytest.raises(ValueError, match="one of bfloat16"):
+        compiled_products().multiply_unpacked(matrix, x)
+
+
+@needs_compiler
 @pytest.mark.parametrize("vectors", [1, 3, 4, 9])
-@pytest.mark.parametrize("group", [64, 192])
+@pytest.mark.parametrize(("group", "inputs"), [(64, 384), (192, 384), (64, 1088), (256, 512)])
 @pytest.mark.parametrize("outputs", [1, 6, 16])
-def test_codes_of_4_bits_have_a_scale_and_a_shift_for_each_group(outputs, group, vectors):
-    x, inputs = numbers(vectors, 384), 384
+def test_codes_of_4_bits_have_a_scale_and_a_shift_for_each_group(outputs, group, inputs, vectors):
+    x = numbers(vectors, inputs)
     codes = torch.randint(0, 16, (outputs, inputs), generator=seeded(1), dtype=torch.uint8)
     packed = codes[:, 0::2] << 4 | codes[:, 1::2]
     scale, shift = numbers(2, outputs, inputs // group, seed=2)
