@@ -17,7 +17,14 @@ from itertools import islice
 from operator import eq
 from typing import Any
 
-from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
+from course_lib.tokenization.added_tokens import (
+    Json,
+    added_tokens,
+    check_ids,
+    reaches_of,
+    refusal,
+    steps_of,
+)
 from course_lib.tokenization.byte_bpe import ByteBPE, MergeTable
 from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
@@ -35,11 +42,9 @@ _DIGITS = r"[\p{Nd}\p{Nl}\p{No}]"
 def read_bpe(content: Json) -> ByteBPE:
     """Return the tokenizer of a file whose model is a byte-level BPE."""
     model = content["model"]
-    for field in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"):
+    for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(field):
             raise refusal(f"model.{field}", model[field], "none, as in byte-level BPE")
-    if model.get("byte_fallback"):
-        raise refusal("model.byte_fallback", True, "false, as in byte-level BPE")
     _check_decoder(content.get("decoder"))
     special = added_tokens(content)
     for name in special:
@@ -103,8 +108,7 @@ def _check_decoder(step: Any) -> None:
 
 def _read_steps(step: Any) -> str | list[Split]:
     """Return the pattern of a byte-level file, or its steps where they are more than a pattern."""
-    step = step or {}
-    *before, last = step["pretokenizers"] if step.get("type") == "Sequence" else [step]
+    *before, last = steps_of(step)
     if last.get("type") != "ByteLevel":
         raise refusal("pre_tokenizer", step, "ByteLevel, or Splits and ByteLevel after them")
     if last.get("add_prefix_space", True):

@@ -19,8 +19,8 @@ Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
+from typing import Any, NamedTuple
 
 from course_lib.tokenization.unicode_tables import WHITE_SPACE
 
@@ -32,18 +32,42 @@ class Reach(NamedTuple):
     right: bool = False
 
 
-def check_special(names: Iterable[str]) -> None:
-    """Raise if a special token is empty or listed twice."""
+def check_special(names: Iterable[str], kind: str = "special token") -> None:
+    """Raise if a special token, or another kind of name, is empty or listed twice."""
     counts = Counter(iter(names))  # a mapping is its names here
     if "" in counts:
-        raise ValueError(
-            "a special token needs at least one character; got ''. Remove it from the list."
-        )
+        raise ValueError(f"a {kind} needs at least one character; got ''. Remove it from the list.")
     if twice := [name for name, count in counts.items() if count > 1]:
         raise ValueError(
-            f"each special token may be listed once, since it has one id; got {twice[0]!r} "
+            f"each {kind} may be listed once, since it has one id; got {twice[0]!r} "
             f"{counts[twice[0]]} times. Remove the repetition."
         )
+
+
+def check_own_ids(tokens: Sized, vocabulary: Mapping[Any, int], special: Mapping[Any, int]) -> None:
+    """Raise if two tokens share an id; `tokens` are all of them by their ids."""
+    if len(tokens) == len(vocabulary) + len(special):
+        return
+    named = {**vocabulary, **special}
+    counts = Counter(named.values())
+    if shared := [token for token, i in named.items() if counts[i] > 1]:
+        first, second = [token for token in shared if named[token] == named[shared[0]]][:2]
+        raise ValueError(
+            f"each token must have an id of its own; got id {named[first]} for both {first!r} and "
+            f"{second!r}. Renumber one of them."
+        )
+
+
+def utf8_bytes(text: str) -> bytes:
+    """Return the text in UTF-8; a lone surrogate, which it cannot spell, raises an error."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 20) : error.start + 20]
+        raise ValueError(
+            f"text must consist of characters that UTF-8 can spell; got a lone surrogate in "
+            f"{around!r}. Decode the file with errors='replace', or use encode_bytes of ByteBPE."
+        ) from None
 
 
 def choose_allowed(special: Mapping[str, int], allowed: Collection[str] | str) -> list[str]:

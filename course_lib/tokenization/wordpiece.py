@@ -23,7 +23,13 @@ from itertools import chain
 from course_lib.tokenization.metaspace import pieces_of
 from course_lib.tokenization.normalization import normalize
 from course_lib.tokenization.pair_counts import PairCounts
-from course_lib.tokenization.special import Reach, check_special, encode_with_special
+from course_lib.tokenization.special import (
+    Reach,
+    check_own_ids,
+    check_special,
+    encode_with_special,
+    utf8_bytes,
+)
 from course_lib.tokenization.unicode_tables import (
     FORMER_MARKS,
     FORMER_PUNCTUATION,
@@ -195,6 +201,7 @@ class WordPiece:
         self.max_characters = max_characters
         self.cleanup = cleanup  # whether decoding drops the spaces around punctuation
         self.tokens = {i: piece for piece, i in vocabulary.items()}
+        check_own_ids(self.tokens, self.vocabulary, {})
         self._cache = WordCache(self._encode_word)
 
     @classmethod
@@ -226,6 +233,7 @@ class WordPiece:
 
     def encode_ordinary(self, text: str) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
+        utf8_bytes(text)
         words = bert_split(bert_normalize(text, self.lowercase))
         return list(chain.from_iterable(map(self._cache.__getitem__, words)))
 
