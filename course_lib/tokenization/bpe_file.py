@@ -12,7 +12,7 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import eq
 from typing import Any
@@ -57,10 +57,9 @@ def read_bpe(content: Json) -> ByteBPE:
     if set(map(len, pairs)) - {2}:
         wrong = next(pair for pair in pairs if len(pair) != 2)
         raise refusal("a merge", wrong, "two tokens")
-    apart = _unmade(special, pairs)
     ids = model["vocab"]
-    if apart:
-        ids = {written: i for written, i in ids.items() if apart.get(written) != i}
+    if apart := _unmade((name for name, i in special.items() if ids.get(name) == i), pairs):
+        ids = {written: i for written, i in ids.items() if written not in apart}
     vocabulary = dict(zip(many_to_bytes(ids), ids.values(), strict=True))
     tokenizer = ByteBPE(
         vocabulary,
@@ -75,10 +74,10 @@ def read_bpe(content: Json) -> ByteBPE:
     return tokenizer
 
 
-def _unmade(special: dict[str, int], pairs: list[list[str]]) -> dict[str, int]:
-    """Return the added tokens that are not bytes or results of merges as well."""
-    made = {"".join(pair) for pair in pairs} if any(map(str.isascii, special)) else set()
-    return {name: i for name, i in special.items() if name not in made | _ALPHABET}
+def _unmade(names: Iterable[str], pairs: list[list[str]]) -> set[str]:
+    """Return the names that are neither bytes nor results of merges."""
+    apart = set(names) - _ALPHABET
+    return apart - apart.intersection(map("".join, pairs)) if apart else apart
 
 
 def _ranked(pairs: list[list[str]], ids: dict[str, int]) -> MergeTable | None:
