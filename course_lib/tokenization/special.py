@@ -20,6 +20,7 @@ Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from course_lib.tokenization.unicode_tables import WHITE_SPACE
@@ -89,7 +90,7 @@ def split_on_special(text: str, special: Collection[str]) -> list[tuple[str, boo
     Names are found from left to right; where several begin at one place the longest wins.
     """
     parts, end = [], 0
-    for match in _finder(special).finditer(text) if special else ():
+    for match in _finder(tuple(special)).finditer(text) if special else ():
         parts += [(text[end : match.start()], False), (match.group(), True)]
         end = match.end()
     parts.append((text[end:], False))
@@ -158,7 +159,7 @@ def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tu
         buffer += chunk
         safe = len(buffer) - longest + 1  # a name that begins before here is complete
         end = 0
-        for match in _finder(special).finditer(buffer) if special else ():
+        for match in _finder(tuple(special)).finditer(buffer) if special else ():
             if match.start() >= safe:
                 break
             yield from ((buffer[end : match.start()], False), (match.group(), True))
@@ -168,5 +169,6 @@ def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tu
     yield from split_on_special(buffer, special)
 
 
-def _finder(special: Collection[str]) -> re.Pattern[str]:
+@lru_cache(64)  # a short text is split in less time than hundreds of names are sorted
+def _finder(special: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
