@@ -15,6 +15,7 @@ Paper:            Schuster and Nakajima 2012; Devlin et al. 2018, arXiv:1810.048
 Checked against:  `tokenizers` (WordPiece, BertNormalizer, BertPreTokenizer)
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
@@ -36,6 +37,7 @@ from course_lib.tokenization.unicode_tables import (
     LATER_CONTROLS,
     LATER_MARKS,
     LATER_PUNCTUATION,
+    WHITE_SPACE,
     lower,
 )
 from course_lib.tokenization.word_cache import WordCache
@@ -118,6 +120,8 @@ def _is_punctuation(character: str) -> bool:
     return character in FORMER_PUNCTUATION
 
 
+# White space that is no control character: nothing in a word depends on what stands beyond it.
+_SPACES = re.compile(f"[{''.join(space for space in WHITE_SPACE if not _is_control(space))}]+")
 _TIDY = [(" " + mark, mark) for mark in (".", "?", "!", ",")]
 _TIDY += [(" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't")]
 _TIDY += [(" " + end, end) for end in ("'s", "'ve", "'re")]
@@ -234,8 +238,7 @@ class WordPiece:
     def encode_ordinary(self, text: str) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
         utf8_bytes(text)
-        words = bert_split(bert_normalize(text, self.lowercase))
-        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
+        return list(chain.from_iterable(map(self._cache.__getitem__, _SPACES.split(text))))
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
@@ -252,5 +255,9 @@ class WordPiece:
         return "".join(map(clean, pieces) if self.cleanup else pieces)
 
     def _encode_word(self, word: str) -> list[int]:
-        pieces = wordpiece_encode(word, self.vocabulary, self.unknown, self.max_characters)
-        return [self.vocabulary[piece] for piece in pieces]
+        """Return the ids of what stands between spaces, which may be several words for BERT."""
+        ids: list[int] = []
+        for part in bert_split(bert_normalize(word, self.lowercase)):
+            pieces = wordpiece_encode(part, self.vocabulary, self.unknown, self.max_characters)
+            ids += [self.vocabulary[piece] for piece in pieces]
+        return ids
