@@ -24,6 +24,12 @@ def refusal(field: str, value: Any, wanted: str) -> ValueError:
     )
 
 
+def steps_of(pre_tokenizer: Any) -> list[Json]:
+    """Return the steps of a pre-tokenizer, at least one, which may be empty."""
+    step = pre_tokenizer or {}
+    return (step["pretokenizers"] if step.get("type") == "Sequence" else [step]) or [{}]
+
+
 def added_tokens(content: Json) -> dict[str, int]:
     """Return the added tokens, which stand for their own letters.
 

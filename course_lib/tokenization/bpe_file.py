@@ -12,12 +12,19 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import eq
 from typing import Any
 
-from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
+from course_lib.tokenization.added_tokens import (
+    Json,
+    added_tokens,
+    check_ids,
+    reaches_of,
+    refusal,
+    steps_of,
+)
 from course_lib.tokenization.byte_bpe import ByteBPE, MergeTable
 from course_lib.tokenization.byte_characters import (
     BYTE_CHARACTERS,
@@ -35,11 +42,9 @@ _DIGITS = r"[\p{Nd}\p{Nl}\p{No}]"
 def read_bpe(content: Json) -> ByteBPE:
     """Return the tokenizer of a file whose model is a byte-level BPE."""
     model = content["model"]
-    for field in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"):
+    for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(field):
             raise refusal(f"model.{field}", model[field], "none, as in byte-level BPE")
-    if model.get("byte_fallback"):
-        raise refusal("model.byte_fallback", True, "false, as in byte-level BPE")
     _check_decoder(content.get("decoder"))
     special = added_tokens(content)
     for name in special:
@@ -52,10 +57,9 @@ def read_bpe(content: Json) -> ByteBPE:
     if set(map(len, pairs)) - {2}:
         wrong = next(pair for pair in pairs if len(pair) != 2)
         raise refusal("a merge", wrong, "two tokens")
-    apart = _unmade(special, pairs)
     ids = model["vocab"]
-    if apart:
-        ids = {written: i for written, i in ids.items() if apart.get(written) != i}
+    if apart := _unmade((name for name, i in special.items() if ids.get(name) == i), pairs):
+        ids = {written: i for written, i in ids.items() if written not in apart}
     vocabulary = dict(zip(many_to_bytes(ids), ids.values(), strict=True))
     tokenizer = ByteBPE(
         vocabulary,
@@ -70,10 +74,10 @@ def read_bpe(content: Json) -> ByteBPE:
     return tokenizer
 
 
-def _unmade(special: dict[str, int], pairs: list[list[str]]) -> dict[str, int]:
-    """Return the added tokens that are not bytes or results of merges as well."""
-    made = {"".join(pair) for pair in pairs} if any(map(str.isascii, special)) else set()
-    return {name: i for name, i in special.items() if name not in made | _ALPHABET}
+def _unmade(names: Iterable[str], pairs: list[list[str]]) -> set[str]:
+    """Return the names that are neither bytes nor results of merges."""
+    apart = set(names) - _ALPHABET
+    return apart - apart.intersection(map("".join, pairs)) if apart else apart
 
 
 def _ranked(pairs: list[list[str]], ids: dict[str, int]) -> MergeTable | None:
@@ -103,8 +107,7 @@ def _check_decoder(step: Any) -> None:
 
 def _read_steps(step: Any) -> str | list[Split]:
     """Return the pattern of a byte-level file, or its steps where they are more than a pattern."""
-    step = step or {}
-    *before, last = step["pretokenizers"] if step.get("type") == "Sequence" else [step]
+    *before, last = steps_of(step)
     if last.get("type") != "ByteLevel":
         raise refusal("pre_tokenizer", step, "ByteLevel, or Splits and ByteLevel after them")
     if last.get("add_prefix_space", True):

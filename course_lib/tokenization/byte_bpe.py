@@ -15,7 +15,7 @@ Checked against:  `tokenizers` (merges and ids), `tiktoken` built from the same 
 import heapq
 import json
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -38,10 +38,12 @@ from course_lib.tokenization.patterns import (
 )
 from course_lib.tokenization.special import (
     Reach,
+    check_own_ids,
     check_special,
     choose_allowed,
     encode_with_special,
     stream_split,
+    utf8_bytes,
     without_reached,
 )
 from course_lib.tokenization.word_cache import WordCache
@@ -73,39 +75,38 @@ def encode_by_rank(ids: Sequence[int], merges: MergeTable) -> list[int]:
 def encode_long(ids: Sequence[int], merges: MergeTable) -> list[int]:
     """Return the same as `encode_by_rank` for a word of n bytes in time n log n instead of n².
 
-    Neighbours are linked. For each rank the places of its pair are collected, and a heap gives the
-    next rank: places are many and ranks few. A place whose token or the one after it has meanwhile
-    been merged with something else is out of date and is passed over.
+    Neighbours are linked. For each pair the places where it stands are collected, and a heap gives
+    the next pair: places are many and pairs few. A place whose token or the one after it has
+    meanwhile been merged with something else is out of date and is passed over.
     """
     tokens = [*ids, -1]  # a merge leaves -1 where its right token was
     after, before = list(range(1, len(tokens) + 1)), list(range(-1, len(tokens) - 1))
-    waiting: dict[int, tuple[Pair, list[int]]] = {}  # rank -> its pair, and where that stands
+    waiting: dict[Pair, list[int]] = defaultdict(list)  # pair -> where it stands
     for place, pair in enumerate(pairwise(ids)):
-        if found := merges.get(pair):
-            waiting.setdefault(found[0], (pair, []))[1].append(place)
-    heap = sorted(waiting)
+        waiting[pair].append(place)
+    heap = [(found[0], pair, found[1]) for pair in waiting if (found := merges.get(pair))]
+    heapq.heapify(heap)
+    find, push = merges.get, heapq.heappush  # this loop takes nearly all the time
     while heap:
-        rank = heapq.heappop(heap)
-        pair, places = waiting.pop(rank)
-        new = merges[pair][1]
-        while places:
-            left = heapq.heappop(places)
-            right = after[left]
-            if tokens[left] != pair[0] or tokens[right] != pair[1]:
+        rank, pair, new = heapq.heappop(heap)
+        places = sorted(waiting.pop(pair))
+        for done, left in enumerate(places, 1):
+            if tokens[left] != pair[0] or tokens[right := after[left]] != pair[1]:
                 continue
             tokens[left], tokens[right] = new, -1
-            after[left] = end = after[right]
-            before[end] = left
-            start = before[left]
-            for place, arisen in ((start, (tokens[start], new)), (left, (new, tokens[end]))):
-                if found := merges.get(arisen):
-                    if found[0] not in waiting:
-                        waiting[found[0]] = arisen, []
-                        heapq.heappush(heap, found[0])
-                    heapq.heappush(waiting[found[0]][1], place)
-            if heap and heap[0] < rank:  # a merge of the new token is listed before its own
-                waiting[rank] = pair, places
-                heapq.heappush(heap, rank)
+            start, end = before[left], after[right]
+            after[left], before[end] = end, left
+            if found := find(arisen := (tokens[start], new)):
+                if arisen not in waiting:
+                    push(heap, (found[0], arisen, found[1]))
+                waiting[arisen].append(start)
+            if found := find(arisen := (new, tokens[end])):
+                if arisen not in waiting:
+                    push(heap, (found[0], arisen, found[1]))
+                waiting[arisen].append(left)
+            if heap and heap[0][0] < rank:  # a merge of the new token is listed before its own
+                waiting[pair] = places[done:]
+                push(heap, (rank, pair, new))
                 break
     return [token for token in tokens if token >= 0]
 
@@ -283,13 +284,7 @@ class ByteBPE:
         return cls(**content | {"vocabulary": vocabulary, "merges": merges, "reaches": reaches})
 
     def _encode_word(self, word: str) -> list[int]:
-        try:
-            return self._encode_piece(word.encode())
-        except UnicodeEncodeError:
-            raise ValueError(
-                f"text must consist of characters that UTF-8 can spell; got a lone surrogate "
-                f"in {word!r}. Decode the file with errors='replace', or use encode_bytes."
-            ) from None
+        return self._encode_piece(utf8_bytes(word))
 
     def _encode_piece(self, piece: bytes) -> list[int]:
         if self.ignore_merges and piece in self.vocabulary:
@@ -303,15 +298,8 @@ class ByteBPE:
                 f"a byte-level vocabulary must hold all 256 bytes; got one without {len(missing)} "
                 f"of them, such as {missing[0]:#04x}. Train with the full byte alphabet."
             )
-        if len(self.tokens) == len(self.vocabulary) + len(self.special_tokens):
-            return  # no two tokens share an id
-        named = {**self.vocabulary, **{n.encode(): i for n, i in self.special_tokens.items()}}
-        counts = Counter(named.values())
-        if shared := [token for token, i in named.items() if counts[i] > 1]:
-            raise ValueError(
-                f"each token must have an id of its own; got id {named[shared[0]]} for both "
-                f"{shared[0]!r} and {shared[1]!r}. Renumber one of them."
-            )
+        special = {name.encode(): i for name, i in self.special_tokens.items()}
+        check_own_ids(self.tokens, self.vocabulary, special)
 
     def _rank_merges(self) -> dict[Pair, tuple[int, int]]:
         vocabulary = self.vocabulary

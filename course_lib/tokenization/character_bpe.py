@@ -19,7 +19,13 @@ from itertools import chain
 from course_lib.tokenization.byte_bpe import LONG_WORD, encode_by_rank, encode_long
 from course_lib.tokenization.metaspace import BYTE_PIECES, SPACE, Metaspace, PieceJoiner, pieces_of
 from course_lib.tokenization.normalizer import Normalizer
-from course_lib.tokenization.special import Reach, check_special, encode_with_special
+from course_lib.tokenization.special import (
+    Reach,
+    check_own_ids,
+    check_special,
+    encode_with_special,
+    utf8_bytes,
+)
 from course_lib.tokenization.word_cache import WordCache
 
 
@@ -49,6 +55,7 @@ class CharacterBPE:
         self._check()
         self.tokens = {i: piece for piece, i in self.vocabulary.items()}
         self.tokens |= {i: name for name, i in self.special_tokens.items()}
+        check_own_ids(self.tokens, self.vocabulary, self.special_tokens)
         self.merge_table = {
             (vocabulary[left], vocabulary[right]): (rank, vocabulary[left + right])
             for rank, (left, right) in enumerate(self.merges)
@@ -70,6 +77,7 @@ class CharacterBPE:
 
     def encode_ordinary(self, text: str, at_start: bool = True) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
+        utf8_bytes(text)
         text = self.normalizer(text)
         words = self.metaspace.words(text, at_start) if self.metaspace else [text]
         return list(chain.from_iterable(map(self._encode_words, words)))

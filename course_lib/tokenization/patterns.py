@@ -19,12 +19,14 @@ Checked against:  `tokenizers.pre_tokenizers.Split`, `tiktoken`
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 
 import regex
 
 from course_lib.tokenization.unicode_tables import as_known
+from course_lib.tokenization.word_cache import WordCache
 
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 GPT4_PATTERN = (
@@ -154,12 +156,14 @@ class PreSplitter:
     def __init__(self, pattern: str | Sequence[Split]) -> None:
         steps = [Split(pattern)] if isinstance(pattern, str) else pattern
         self.steps = [(step, compile_pattern(step.pattern)) for step in steps]
+        # After the first step the words are short, and most have been seen before.
+        self._words = [WordCache(partial(step.words, compiled=each)) for step, each in self.steps]
 
     def __call__(self, text: str) -> list[str]:
         """Return the words of the text."""
         words = [text] if text else []
-        for step, compiled in self.steps:
-            words = list(chain.from_iterable(step.words(word, compiled) for word in words))
+        for words_of in self._words:
+            words = list(chain.from_iterable(map(words_of.__getitem__, words)))
         return words
 
     def stream(self, chunks: Iterable[str]) -> Iterator[str]:

@@ -16,7 +16,6 @@ Checked against:  every segmentation of short words, written out; `tokenizers` (
 import math
 import random
 from collections.abc import Iterable, Mapping
-from operator import itemgetter
 
 LONGEST = 16  # characters in a piece, as in SentencePiece
 UNKNOWN = -50.0  # log probability of a character that no piece covers
@@ -32,9 +31,10 @@ def lattice(
     A single character that is no piece is let through as unknown.
     """
     arcs: Lattice = [[]]
+    find = log_probs.get
     for end in range(1, len(text) + 1):
-        pieces = ((b, log_probs.get(text[b:end])) for b in range(max(0, end - longest), end))
-        arcs.append([(begin, score) for begin, score in pieces if score is not None])
+        begins = range(max(0, end - longest), end)
+        arcs.append([(b, score) for b in begins if (score := find(text[b:end])) is not None])
         if text[end - 1] not in log_probs:
             arcs[-1].append((end - 1, unknown))
     return arcs
@@ -46,10 +46,9 @@ def viterbi(
     """Return the most probable segmentation; between equals, the longer last piece."""
     best, begins = [0.0], [0]
     for arcs in lattice(text, log_probs, longest, unknown)[1:]:
-        paths = ((begin, best[begin] + score) for begin, score in arcs)
-        begin, score = max(paths, key=itemgetter(1))
-        best.append(score)
-        begins.append(begin)
+        paths = [best[begin] + score for begin, score in arcs]
+        best.append(max(paths))
+        begins.append(arcs[paths.index(best[-1])][0])
     pieces: list[str] = []
     end = len(text)
     while end:

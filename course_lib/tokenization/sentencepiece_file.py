@@ -12,6 +12,7 @@ from course_lib.tokenization.added_tokens import (
     check_ids,
     reaches_of,
     refusal,
+    steps_of,
 )
 from course_lib.tokenization.character_bpe import CharacterBPE
 from course_lib.tokenization.metaspace import SPACE, Metaspace, PieceJoiner
@@ -21,9 +22,10 @@ from course_lib.tokenization.unigram import Unigram
 
 def is_character_bpe(content: Json) -> bool:
     """Say whether a file whose model is a BPE starts from characters and not from bytes."""
-    step = content.get("pre_tokenizer") or {}
     characters = content["model"].get("byte_fallback") or SPACE in content["model"]["vocab"]
-    return bool(characters) and step.get("type") in (None, "Metaspace")
+    return (
+        bool(characters) and steps_of(content.get("pre_tokenizer"))[-1].get("type") != "ByteLevel"
+    )
 
 
 def read_character_bpe(content: Json) -> CharacterBPE:
@@ -61,9 +63,6 @@ def read_unigram(content: Json) -> Unigram:
     pieces = [(piece, float(score)) for piece, score in model["vocab"]]
     special = added_tokens(content)
     check_ids(special, {piece: i for i, (piece, _) in enumerate(pieces)})
-    for piece, score in pieces:
-        if piece in special and score < 0:  # normalization may turn text into this name
-            raise refusal("the score of an added token", f"{score} for {piece!r}", "0")
     fallback = bool(model.get("byte_fallback"))
     normalizer = Normalizer(content.get("normalizer"))
     metaspace = _read_metaspace(content.get("pre_tokenizer"), normalizer.written)
@@ -80,8 +79,7 @@ def read_unigram(content: Json) -> Unigram:
 
 
 def _read_metaspace(step: Any, normalizer: Any) -> Metaspace:
-    step = step or {}
-    *before, last = step["pretokenizers"] if step.get("type") == "Sequence" else [step]
+    *before, last = steps_of(step)
     if last.get("type") != "Metaspace" or last.get("replacement") != SPACE:
         raise refusal("pre_tokenizer", step, f"Metaspace with {SPACE}")
     if before and before != [{"type": "WhitespaceSplit"}]:

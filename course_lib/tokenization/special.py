@@ -19,8 +19,9 @@ Checked against:  `tokenizers` added tokens, `tiktoken`'s `allowed_special`
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from course_lib.tokenization.unicode_tables import WHITE_SPACE
 
@@ -32,18 +33,42 @@ class Reach(NamedTuple):
     right: bool = False
 
 
-def check_special(names: Iterable[str]) -> None:
-    """Raise if a special token is empty or listed twice."""
+def check_special(names: Iterable[str], kind: str = "special token") -> None:
+    """Raise if a special token, or another kind of name, is empty or listed twice."""
     counts = Counter(iter(names))  # a mapping is its names here
     if "" in counts:
-        raise ValueError(
-            "a special token needs at least one character; got ''. Remove it from the list."
-        )
+        raise ValueError(f"a {kind} needs at least one character; got ''. Remove it from the list.")
     if twice := [name for name, count in counts.items() if count > 1]:
         raise ValueError(
-            f"each special token may be listed once, since it has one id; got {twice[0]!r} "
+            f"each {kind} may be listed once, since it has one id; got {twice[0]!r} "
             f"{counts[twice[0]]} times. Remove the repetition."
         )
+
+
+def check_own_ids(tokens: Sized, vocabulary: Mapping[Any, int], special: Mapping[Any, int]) -> None:
+    """Raise if two tokens share an id; `tokens` are all of them by their ids."""
+    if len(tokens) == len(vocabulary) + len(special):
+        return
+    named = {**vocabulary, **special}
+    counts = Counter(named.values())
+    if shared := [token for token, i in named.items() if counts[i] > 1]:
+        first, second = [token for token in shared if named[token] == named[shared[0]]][:2]
+        raise ValueError(
+            f"each token must have an id of its own; got id {named[first]} for both {first!r} and "
+            f"{second!r}. Renumber one of them."
+        )
+
+
+def utf8_bytes(text: str) -> bytes:
+    """Return the text in UTF-8; a lone surrogate, which it cannot spell, raises an error."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 20) : error.start + 20]
+        raise ValueError(
+            f"text must consist of characters that UTF-8 can spell; got a lone surrogate in "
+            f"{around!r}. Decode the file with errors='replace', or use encode_bytes of ByteBPE."
+        ) from None
 
 
 def choose_allowed(special: Mapping[str, int], allowed: Collection[str] | str) -> list[str]:
@@ -65,7 +90,7 @@ def split_on_special(text: str, special: Collection[str]) -> list[tuple[str, boo
     Names are found from left to right; where several begin at one place the longest wins.
     """
     parts, end = [], 0
-    for match in _finder(special).finditer(text) if special else ():
+    for match in _finder(tuple(special)).finditer(text) if special else ():
         parts += [(text[end : match.start()], False), (match.group(), True)]
         end = match.end()
     parts.append((text[end:], False))
@@ -134,7 +159,7 @@ def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tu
         buffer += chunk
         safe = len(buffer) - longest + 1  # a name that begins before here is complete
         end = 0
-        for match in _finder(special).finditer(buffer) if special else ():
+        for match in _finder(tuple(special)).finditer(buffer) if special else ():
             if match.start() >= safe:
                 break
             yield from ((buffer[end : match.start()], False), (match.group(), True))
@@ -144,5 +169,6 @@ def stream_split(chunks: Iterable[str], special: Collection[str]) -> Iterator[tu
     yield from split_on_special(buffer, special)
 
 
-def _finder(special: Collection[str]) -> re.Pattern[str]:
+@lru_cache(64)  # a short text is split in less time than hundreds of names are sorted
+def _finder(special: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))

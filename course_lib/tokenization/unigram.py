@@ -21,7 +21,13 @@ from itertools import chain, groupby
 from course_lib.tokenization.metaspace import BYTE_PIECES, Metaspace, PieceJoiner, pieces_of
 from course_lib.tokenization.normalizer import Normalizer
 from course_lib.tokenization.segmentation import sample_segmentation, viterbi
-from course_lib.tokenization.special import Reach, check_special, encode_with_special
+from course_lib.tokenization.special import (
+    Reach,
+    check_own_ids,
+    check_special,
+    encode_with_special,
+    utf8_bytes,
+)
 from course_lib.tokenization.unigram_training import train_pieces
 from course_lib.tokenization.word_cache import WordCache
 
@@ -52,7 +58,7 @@ class Unigram:
         self.metaspace = metaspace or Metaspace()
         self.joiner = joiner or PieceJoiner(byte_fallback)
         check_special(self.special_tokens)
-        check_special(piece for piece, _ in self.pieces)
+        check_special((piece for piece, _ in self.pieces), "piece")
         if not 0 <= unknown_id < len(self.pieces):
             raise ValueError(
                 f"unknown_id must be the place of a piece, 0 to {len(self.pieces) - 1}; "
@@ -61,12 +67,15 @@ class Unigram:
         self.vocabulary = {piece: i for i, (piece, _) in enumerate(self.pieces)}
         self.tokens = {i: piece for piece, i in self.vocabulary.items()}
         self.tokens |= {i: name for name, i in self.special_tokens.items()}
+        check_own_ids(self.tokens, self.vocabulary, self.special_tokens)
         names = {self.pieces[unknown_id][0], *self.special_tokens}
         names |= set(BYTE_PIECES) if byte_fallback else set()
         self.log_probs = {piece: score for piece, score in self.pieces if piece not in names}
-        self._longest = max(map(len, self.log_probs), default=1)
+        self._longest = max(map(len, self.vocabulary))
         self._unknown = min((score for _, score in self.pieces), default=0.0) - 10
-        self._cache = WordCache(self._encode_word)
+        self._cache = WordCache(partial(self._encode_word, self.log_probs))
+        # Where all special tokens are allowed, normalization may turn text into their names.
+        self._cache_with_names = WordCache(partial(self._encode_word, dict(self.pieces)))
 
     @classmethod
     def train(
@@ -94,14 +103,15 @@ class Unigram:
 
     def encode_ordinary(self, text: str, at_start: bool = True) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
-        words = self.metaspace.words(self.normalizer(text), at_start)
-        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
+        return self._encode(text, self._cache, at_start)
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
-        later = partial(self.encode_ordinary, at_start=False)
+        cache = self._cache_with_names if allowed_special == "all" else self._cache
+        first = partial(self._encode, cache=cache, at_start=True)
+        later = partial(self._encode, cache=cache, at_start=False)
         return encode_with_special(
-            text, self.special_tokens, allowed_special, self.encode_ordinary, later, self.reaches
+            text, self.special_tokens, allowed_special, first, later, self.reaches
         )
 
     def sample(self, text: str, generator: random.Random, temperature: float = 1.0) -> list[str]:
@@ -121,11 +131,17 @@ class Unigram:
         """
         return self.joiner.text(pieces_of(ids, self.tokens))
 
-    def _encode_word(self, word: str) -> list[int]:
+    def _encode(self, text: str, cache: WordCache, at_start: bool) -> list[int]:
+        utf8_bytes(text)
+        words = self.metaspace.words(self.normalizer(text), at_start)
+        return list(chain.from_iterable(map(cache.__getitem__, words)))
+
+    def _encode_word(self, log_probs: Mapping[str, float], word: str) -> list[int]:
         """Return the ids of a word; unknown characters in a row are one unknown token."""
         ids: list[int] = []
-        pieces = viterbi(word, self.log_probs, self._longest, self._unknown)
-        for known, group in groupby(pieces, self.log_probs.__contains__):
+        pieces = viterbi(word, log_probs, self._longest, self._unknown)
+        unknown = self.pieces[self.unknown_id][0]
+        for known, group in groupby(pieces, lambda p: p in log_probs and p != unknown):
             if known:
                 ids += [self.vocabulary[piece] for piece in group]
             else:

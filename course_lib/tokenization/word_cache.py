@@ -8,22 +8,25 @@ Taught in:        tokenization
 """
 
 from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 CACHED_WORDS = 1 << 16
 CACHED_CHARACTERS = 32
 
 
-class WordCache(dict[str, list[int]]):
-    """A dictionary from words to their ids that asks `encode_word` for a word it does not hold."""
+class WordCache(dict[str, list[Found]]):
+    """A dictionary from words to lists, such as their ids; what it does not hold it computes."""
 
-    def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
+    def __init__(self, compute: Callable[[str], list[Found]]) -> None:
         super().__init__()
-        self.encode_word = encode_word
+        self.compute = compute
 
-    def __missing__(self, word: str) -> list[int]:
-        ids = self.encode_word(word)
+    def __missing__(self, word: str) -> list[Found]:
+        found = self.compute(word)
         if len(word) <= CACHED_CHARACTERS:
             if len(self) >= CACHED_WORDS:
                 self.clear()
-            self[word] = ids
-        return ids
+            self[word] = found
+        return found

@@ -15,6 +15,7 @@ Paper:            Schuster and Nakajima 2012; Devlin et al. 2018, arXiv:1810.048
 Checked against:  `tokenizers` (WordPiece, BertNormalizer, BertPreTokenizer)
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
@@ -23,13 +24,20 @@ from itertools import chain
 from course_lib.tokenization.metaspace import pieces_of
 from course_lib.tokenization.normalization import normalize
 from course_lib.tokenization.pair_counts import PairCounts
-from course_lib.tokenization.special import Reach, check_special, encode_with_special
+from course_lib.tokenization.special import (
+    Reach,
+    check_own_ids,
+    check_special,
+    encode_with_special,
+    utf8_bytes,
+)
 from course_lib.tokenization.unicode_tables import (
     FORMER_MARKS,
     FORMER_PUNCTUATION,
     LATER_CONTROLS,
     LATER_MARKS,
     LATER_PUNCTUATION,
+    WHITE_SPACE,
     lower,
 )
 from course_lib.tokenization.word_cache import WordCache
@@ -112,6 +120,8 @@ def _is_punctuation(character: str) -> bool:
     return character in FORMER_PUNCTUATION
 
 
+# White space that is no control character: nothing in a word depends on what stands beyond it.
+_SPACES = re.compile(f"[{''.join(space for space in WHITE_SPACE if not _is_control(space))}]+")
 _TIDY = [(" " + mark, mark) for mark in (".", "?", "!", ",")]
 _TIDY += [(" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't")]
 _TIDY += [(" " + end, end) for end in ("'s", "'ve", "'re")]
@@ -195,6 +205,7 @@ class WordPiece:
         self.max_characters = max_characters
         self.cleanup = cleanup  # whether decoding drops the spaces around punctuation
         self.tokens = {i: piece for piece, i in vocabulary.items()}
+        check_own_ids(self.tokens, self.vocabulary, {})
         self._cache = WordCache(self._encode_word)
 
     @classmethod
@@ -226,8 +237,8 @@ class WordPiece:
 
     def encode_ordinary(self, text: str) -> list[int]:
         """Return the ids of the text, in which no special token is recognised."""
-        words = bert_split(bert_normalize(text, self.lowercase))
-        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
+        utf8_bytes(text)
+        return list(chain.from_iterable(map(self._cache.__getitem__, _SPACES.split(text))))
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """Return the ids of the text; only allowed special tokens are more than their letters."""
@@ -244,5 +255,9 @@ class WordPiece:
         return "".join(map(clean, pieces) if self.cleanup else pieces)
 
     def _encode_word(self, word: str) -> list[int]:
-        pieces = wordpiece_encode(word, self.vocabulary, self.unknown, self.max_characters)
-        return [self.vocabulary[piece] for piece in pieces]
+        """Return the ids of what stands between spaces, which may be several words for BERT."""
+        ids: list[int] = []
+        for part in bert_split(bert_normalize(word, self.lowercase)):
+            pieces = wordpiece_encode(part, self.vocabulary, self.unknown, self.max_characters)
+            ids += [self.vocabulary[piece] for piece in pieces]
+        return ids

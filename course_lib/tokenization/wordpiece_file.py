@@ -5,7 +5,7 @@ Checked against:  `tokenizers.Tokenizer.from_file`, in both directions
 """
 
 from course_lib.tokenization.added_tokens import Json, added_tokens, check_ids, reaches_of, refusal
-from course_lib.tokenization.wordpiece import CONTINUES, WordPiece
+from course_lib.tokenization.wordpiece import CONTINUES, WordPiece, bert_normalize, bert_split
 
 
 def read_wordpiece(content: Json) -> WordPiece:
@@ -28,6 +28,10 @@ def read_wordpiece(content: Json) -> WordPiece:
     decoder = content.get("decoder") or {"type": "WordPiece"}
     if decoder["type"] != "WordPiece" or decoder.get("prefix", CONTINUES) != CONTINUES:
         raise refusal("decoder", decoder, f"WordPiece with {CONTINUES}")
+    for name in special.keys() - model["vocab"].keys():
+        if len(bert_split(bert_normalize(name.removeprefix(CONTINUES), lowercase))) == 1:
+            wanted = "in the model's vocab, or no word, since a word of the text may read like it"
+            raise refusal("the content of an added token", name, wanted)
     limit = model.get("max_input_chars_per_word", 100)
     vocabulary = {**model["vocab"], **special}
     tidy, reaches = bool(decoder.get("cleanup")), reaches_of(content)

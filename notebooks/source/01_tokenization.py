@@ -1113,7 +1113,8 @@ for cut, product in (("hug", 0.04), ("h · ug", 0.03 * 0.09)):
 # %% [markdown] id="text-ids-text-always-gives-the"
 # ## Further: one text, many token sequences
 #
-# With byte-level BPE, text → ids → text always gives the text back. The other direction does not hold:
+# With byte-level BPE, text → ids → text gives the text back, unless the tokenizer first changes the text, as Qwen's does with
+# accents (NFC). The other direction does not hold:
 #
 # > **Predict.** Take the ids of the letters `i` and `n`, one after the other, decode them, and encode the text. Are they
 # > the same two ids?
@@ -1226,14 +1227,15 @@ print(ours)
 # |---|---|---|
 # | model | BPE on bytes or on characters, with byte fallback; WordPiece; Unigram | WordLevel, dropout, affixes of words |
 # | pre-tokenizer, byte-level BPE | `Split` with every behavior, several of them, `Digits`; `ByteLevel` last | a prefix space |
-# | pre-tokenizer, others | `Metaspace`, also after `WhitespaceSplit`; for WordPiece BERT's | all else |
+# | pre-tokenizer, others | `Metaspace`, also after `WhitespaceSplit`; none for BPE on characters; for WordPiece BERT's | all else |
 # | normalizer | normal forms; with pieces also `Precompiled`, `Replace`, `Strip`, `Prepend`, `Lowercase`; BERT's | all else |
 # | pattern | what `regex` reads alike, or with a translation: `{1,3}+`, `$`, `\h` | `&&`, `\w`, `\b`, `(?i:ss)` |
 # | added tokens | names as written; white space beside them (`lstrip`, `rstrip`) | `single_word`; `normalized` with a normalizer |
 # | decoder | the one that belongs to the model | all else |
 #
 # Truncation, padding and the post-processor arrange a batch, so they are left to the caller. And one difference is on purpose:
-# the names of Unigram's control tokens, such as `<unk>` or `<0x41>`, are ordinary text if text spells them.
+# the names of Unigram's control tokens, such as `<unk>` or `<0x41>`, are ordinary text if text spells them. With all special
+# tokens allowed, the ids are those of `tokenizers`.
 
 # %% id="back-huggingface-load-tokenizer-saved"
 back = huggingface.load_tokenizer_json(saved)
@@ -1254,8 +1256,8 @@ folder.cleanup()
 # ### Long words
 # For a word of $n$ bytes, `encode_by_rank` scans the list of pairs up to $n$ times, so its time grows with $n^2$. That is fine
 # for words, but a danger for a server: somebody will send the letter `a` 100 000 times. From 32 bytes on, the library keeps the
-# possible merges in a heap, which gives the smallest rank in $\log n$ steps. And since text repeats itself, the ids of a word
-# that was seen before are looked up. Neither changes a single id:
+# pairs that can be merged in a heap, which gives the one of lowest rank in $\log n$ steps. And since text repeats itself, the ids
+# of a word that was seen before are looked up. Neither changes a single id:
 
 # %% id="runs-a-3000-ab-1500-the"
 runs = ["a" * 3000, "ab" * 1500, "the" * 1000, " " * 3000]

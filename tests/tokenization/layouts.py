@@ -6,49 +6,67 @@ from functools import cache
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from course_lib import corpus
-from course_lib.tokenization import huggingface, patterns, unicode_tables
+from course_lib.tokenization import huggingface, unicode_tables
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.metaspace import BYTE_PIECES
 from course_lib.tokenization.unigram import Unigram
 from course_lib.tokenization.wordpiece import WordPiece
-from tests.tokenization.charsmaps import charsmap
+from tests.tokenization.layout_models import change_model
+from tests.tokenization.layout_steps import decoder, normalizer, pre_tokenizer, processor
 
-CL100K = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
-    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
-)
-O200K = (
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+"
-)
-DEEPSEEK = (
-    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
-    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
-KIMI = r"[\p{Han}]+|[^\r\n\p{L}]?[\p{L}&&[^\p{Han}]]+|\p{N}{1,3}|\s+"
-PATTERNS = [
-    *(patterns.GPT2_PATTERN, patterns.GPT4_PATTERN, patterns.QWEN_PATTERN, CL100K, O200K, BLOOM),
-    *(
-        DEEPSEEK,
-        KIMI,
-        r"\p{N}{1,3}",
-        "[一-龥぀-ゟ゠-ヿ]+",
-        r"\d",
-        r"\d{1,3}(?=(?:\d{3})*\b)",
-        r"\h+",
-    ),
-    *(r"^\s+|\s+$", "(?m:a.)", r"\A.|.\z", r"\s\Z", "x*", "(?=[A-Z])", "(?i:ss|a)", "(?i:[sk]|ta)"),
-    *(r"a{2}?|b{1,2}+", r"(a)\1", r"\w+|[^\w\s]+", "(?<=a)b", r"\bA", r"\R", "a{,2}|{", " "),
-    *(r"\p{Ll}+|\p{Lo}", r"[^\S\n]+", "(?>a|ab)b", r"\u0041|\x42", r"\P{L}", "(?s:.)", "(?i)ab"),
-    *("[[:alpha:]]+", r"[\h_]+", "[a-c-]+", "(?~ab)", "a++b|a", "[^a[bc]]", r"\w&&\d", "a*?b"),
+NAMES = [
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<mask>",
+    "a",
+    "the",
+    "ab",
+    "b<",
+    "é",
+    "<|x|>",
+    " x",
+    "[SEP]",
+    "zqx",
 ]
-BEHAVIORS = ["Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
-NAMES = ["<s>", "</s>", "<unk>", "<mask>", "a", "the", "ab", "b<", "é", "<|x|>", " x", "[SEP]"]
 LETTERS = (
     "aabbcthes ABX  \n\r\t'lrvSDM012.,!?_-▁<>|s/\0\x1c\x85\u00a0\u200b\u3000éßſſK\u0301\u0323ﬁ①ÅΣςİ"
     "中文字²\u200d½😀👍🏽\ufffd\u0378\u0558\u20c1\u1df6\u0890\u08e2\u1734\u0295か\u3099가\u0958ﷺ"
 )
+CLUSTERS = [
+    *(
+        "👩\u200d👩\u200d👧\u200d👦",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "🇩🇪🇫",
+        "1\ufe0f\u20e3",
+        "❤️\u200d🔥",
+    ),
+    *("\u1112\u1161\u11ab", "\uac00\u11a8", "שׁלום", "العَرَبِيَّة", "ภาษาไทย", "क्षि", "ΟΔΟΣ", "ςΣ"),
+    *(
+        "a\u0323\u0307",
+        "\u0344",
+        "ǅ",
+        "ŉǰΐ",
+        "ẞSS",
+        "ႠᎠꭰ",
+        "\u00ad",
+        "\ufeff",
+        "\u2028\u180e",
+        "\u202eabc\u202c",
+    ),
+    *(
+        "\ue000",
+        "\uffff\U0010ffff",
+        "\r\n\r",
+        "\x7f\x80\x9f",
+        "𝐀𝟙",
+        "㍿",
+        "Å",
+        "\u115f\u1160\u3164",
+    ),
+    *("zqx", "ZQX aZqx", "＜unk＞", "＜ｓ＞"),
+    *("don't do not 're n't .", " ' ", "##s", "▁▁a", "<0x41>", "<0xE5>", "Ġthe", "</w>"),
+]
 LATER = [
     letter
     for letter in map(chr, [*range(0xD800), *range(0xE000, 0x20000)])
@@ -74,109 +92,6 @@ def model_texts():
     return {kind: json.dumps(model) for kind, model in made.items()}
 
 
-def split(generator):
-    pattern = {"Regex": generator.choice(PATTERNS)}
-    if generator.random() < 0.05:
-        pattern = {"String": " "}
-    behavior = generator.choice(["Isolated", *BEHAVIORS])
-    invert = generator.random() < 0.3
-    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
-
-
-def metaspace(generator):
-    scheme = generator.choice(["always", "always", "first", "never"])
-    cut = generator.random() < 0.7
-    return {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": cut}
-
-
-def any_pre_tokenizer(generator):
-    flag = generator.random() < 0.5
-    byte_level = {"type": "ByteLevel", "add_prefix_space": flag, "trim_offsets": True}
-    return generator.choice(
-        [
-            None,
-            split(generator),
-            metaspace(generator),
-            byte_level | {"use_regex": True},
-            {"type": "Digits", "individual_digits": flag},
-            {"type": "Punctuation", "behavior": "Isolated"},
-            *({"type": name} for name in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer")),
-        ]
-    )
-
-
-def pre_tokenizer(generator, kind):
-    """Return a pre-tokenizer, mostly one that the kind of model is used with."""
-    if generator.random() < 0.1:
-        return any_pre_tokenizer(generator)
-    if kind == "wordpiece":
-        return {"type": "BertPreTokenizer"}
-    if kind == "byte":
-        last = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-        last["use_regex"] = generator.random() < 0.3
-        digits = {"type": "Digits", "individual_digits": generator.random() < 0.5}
-        before = [split(generator) for _ in range(generator.choice([0, 1, 1, 1, 2, 3]))]
-        before += [digits] if generator.random() < 0.1 else []
-        return {"type": "Sequence", "pretokenizers": [*before, last]} if before else last
-    if kind == "character" and generator.random() < 0.5:
-        return None
-    if generator.random() < 0.3:
-        steps = [{"type": "WhitespaceSplit"}, metaspace(generator)]
-        return {"type": "Sequence", "pretokenizers": steps}
-    return metaspace(generator)
-
-
-def any_normalizer(generator):
-    flags = {name: generator.random() < 0.5 for name in ("strip_left", "strip_right")}
-    bert = {name: generator.random() < 0.8 for name in ("clean_text", "handle_chinese_chars")}
-    bert |= {"strip_accents": generator.choice([None, True, False])}
-    bert |= {"lowercase": generator.random() < 0.5}
-    names = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt")
-    return generator.choice(
-        [
-            *({"type": name} for name in names),
-            {"type": "Strip", **flags},
-            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": generator.choice(" ▁")},
-            {"type": "Replace", "pattern": {"Regex": generator.choice(PATTERNS)}, "content": "\\1"},
-            {"type": "Prepend", "prepend": "▁"},
-            {"type": "BertNormalizer", **bert},
-            {"type": "Precompiled", "precompiled_charsmap": charsmap(generator)},
-        ]
-    )
-
-
-def normalizer(generator, kind):
-    if kind == "wordpiece" and generator.random() < 0.9:
-        found = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
-        return {**found, "strip_accents": None, "lowercase": generator.random() < 0.7}
-    if kind == "byte" and generator.random() < 0.9:
-        return generator.choice([None, {"type": generator.choice(["NFC", "NFD", "NFKC", "NFKD"])}])
-    if kind == "character" and generator.random() < 0.5:
-        replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
-        steps = [{"type": "Prepend", "prepend": "▁"}, replace]
-        return {"type": "Sequence", "normalizers": steps}
-    steps = [any_normalizer(generator) for _ in range(generator.choice([0, 0, 1, 2, 3]))]
-    return {"type": "Sequence", "normalizers": steps} if steps else None
-
-
-def decoder(generator, kind):
-    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}
-    byte_level["use_regex"] = True
-    joined = [
-        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-        {"type": "ByteFallback"},
-        {"type": "Fuse"},
-        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-    ]
-    wordpiece = {"type": "WordPiece", "prefix": "##", "cleanup": generator.random() < 0.5}
-    fallback = {"type": "Sequence", "decoders": joined[: generator.choice([3, 4, 4])]}
-    spaces = metaspace(generator)
-    every = [None, byte_level, wordpiece, fallback, spaces, {"type": "Fuse"}]
-    fitting = {"byte": byte_level, "wordpiece": wordpiece, "unigram": spaces, "character": fallback}
-    return fitting[kind] if generator.random() < 0.8 else generator.choice(every)
-
-
 def added(generator, kind, vocab):
     """Return added tokens; most are found in the text as they are written."""
     names = vocab if isinstance(vocab, dict) else {piece: i for i, (piece, _) in enumerate(vocab)}
@@ -192,6 +107,7 @@ def added(generator, kind, vocab):
         token = {"id": i, "content": name, "special": True}
         token |= {flag: generator.random() < 0.2 for flag in ("lstrip", "rstrip")}
         token["single_word"] = generator.random() < 0.03
+        token["special"] = generator.random() < 0.8
         tokens.append(token | {"normalized": generator.random() < 0.05})
     return tokens
 
@@ -209,15 +125,19 @@ def layout(generator):
         model["fuse_unk"] = generator.random() < 0.8
     if kind == "wordpiece" and generator.random() < 0.2:
         model["max_input_chars_per_word"] = 3
+    if generator.random() < 0.25:
+        change_model(generator, kind, model)
     truncation = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    padding = {"strategy": {"Fixed": 9}, "direction": "Left", "pad_to_multiple_of": None}
+    padding |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"}
     return {
         "version": "1.0",
         "truncation": truncation if generator.random() < 0.2 else None,
-        "padding": None,
+        "padding": padding if generator.random() < 0.2 else None,
         "added_tokens": added(generator, kind, model["vocab"]),
         "normalizer": normalizer(generator, kind),
         "pre_tokenizer": pre_tokenizer(generator, kind),
-        "post_processor": None,
+        "post_processor": processor(generator),
         "decoder": decoder(generator, kind),
         "model": model,
     }
@@ -237,6 +157,16 @@ def strings(generator, content):
             parts.append(generator.choice(LATER))
         if generator.random() < 0.3:
             parts.append(chr(generator.choice([*range(0xD800), *range(0xE000, 0x20000)])))
+        if generator.random() < 0.4:
+            parts += generator.sample(CLUSTERS, 2)
+        if generator.random() < 0.1:
+            parts.append(long_word(generator))
         generator.shuffle(parts)
         made.append("".join(parts))
     return made
+
+
+def long_word(generator):
+    """Return letters or one character many times, without a space."""
+    letters = generator.choice(["aab", "etaoinshr", "1", " ", "가\u0301", "中é", "▁a", "\n\r"])
+    return "".join(generator.choices(letters, k=generator.choice([33, 101, 300])))

@@ -1,6 +1,7 @@
 """The tokenizer of Llama 2 and Mistral, in both layouts, beside `tokenizers`."""
 
 import json
+from functools import cache
 
 import pytest
 from tokenizers import Tokenizer
@@ -11,8 +12,6 @@ from course_lib.tokenization.metaspace import BYTE_PIECES, Metaspace, PieceJoine
 from course_lib.tokenization.normalizer import Normalizer
 from tests.tokenization import layouts
 
-MODEL = json.loads(layouts.model_texts()["character"])
-MERGES = [tuple(merge) for merge in MODEL["merges"]]
 LLAMA = {
     "type": "Sequence",
     "normalizers": [
@@ -20,20 +19,24 @@ LLAMA = {
         {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
     ],
 }
-SPECIAL = {"<unk>": 0, "<s>": len(MODEL["vocab"])}
 STYLES = {
-    "Llama 2": CharacterBPE(MODEL["vocab"], MERGES, SPECIAL, normalizer=Normalizer(LLAMA)),
-    "Mistral": CharacterBPE(
-        MODEL["vocab"], MERGES, SPECIAL, metaspace=Metaspace("first", split=False)
-    ),
+    "Llama 2": {"normalizer": Normalizer(LLAMA)},
+    "Mistral": {"metaspace": Metaspace("first", split=False)},
 }
 SMALL = {piece: i for i, piece in enumerate(["<unk>", "▁", "a", "b", "ab", "▁ab"])}
 SMALL_MERGES = [("a", "b"), ("▁", "ab")]
 
 
+@cache
+def tokenizer_of(style):
+    model = json.loads(layouts.model_texts()["character"])
+    special = {"<unk>": 0, "<s>": len(model["vocab"])}
+    return CharacterBPE(model["vocab"], map(tuple, model["merges"]), special, **STYLES[style])
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_written_files_give_the_same_ids_elsewhere_and_here(style, text):
-    ours, content = STYLES[style], huggingface.to_json(STYLES[style])
+    ours, content = tokenizer_of(style), huggingface.to_json(tokenizer_of(style))
     theirs, again = Tokenizer.from_str(json.dumps(content)), huggingface.from_json(content)
     text = f"{text[:4000]}<s> {text[:300]}字\u0378"
     ids = ours.encode(text, "all")
@@ -43,9 +46,10 @@ def test_written_files_give_the_same_ids_elsewhere_and_here(style, text):
 
 
 def test_a_text_after_a_special_token_starts_as_the_layout_says():
-    a, start = MODEL["vocab"]["a"], SPECIAL["<s>"]
-    assert STYLES["Mistral"].encode("<s>a", "all") == [start, a]
-    assert STYLES["Llama 2"].encode("<s>a", "all") == [start, MODEL["vocab"]["▁a"]]
+    mistral, llama = tokenizer_of("Mistral"), tokenizer_of("Llama 2")
+    a, start = mistral.vocabulary["a"], mistral.special_tokens["<s>"]
+    assert mistral.encode("<s>a", "all") == [start, a]
+    assert llama.encode("<s>a", "all") == [start, llama.vocabulary["▁a"]]
 
 
 def test_bytes_and_the_unknown_token_by_hand():

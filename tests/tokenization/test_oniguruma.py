@@ -5,11 +5,11 @@ import regex
 from tokenizers import Regex, pre_tokenizers
 
 from course_lib.tokenization import oniguruma, patterns
-from tests.tokenization import layouts
+from tests.tokenization import layout_steps
 
 KNOWN = [patterns.GPT2_PATTERN, patterns.GPT4_PATTERN, patterns.QWEN_PATTERN]
 RESPELLED = {
-    layouts.CL100K: ["1234 \n\n x", "a  ", "it's  \n "],
+    layout_steps.CL100K: ["1234 \n\n x", "a  ", "it's  \n "],
     r"\p{N}{1,3}+": ["1234567a12"],
     "^a|b$": ["a\na\nb\nb", "ba\n"],
     r"\h+": ["xyz12fg \t"],

@@ -18,6 +18,20 @@ def test_words_equal_the_reference(text, pattern):
     assert words == [word for word, _ in reference]
 
 
+def test_a_later_step_cuts_a_word_once(monkeypatch):
+    seen, pre_split = [], patterns.pre_split
+
+    def counting(text, pattern):
+        seen.append(text)
+        return pre_split(text, pattern)
+
+    monkeypatch.setattr(patterns, "pre_split", counting)
+    steps = [patterns.Split(r"\s"), patterns.Split(r"\d")]
+    text = "a1 b2 " * 200
+    assert patterns.PreSplitter(steps)(text) == ["a", "1", " ", "b", "2", " "] * 200
+    assert sorted(seen) == sorted([text, "a1", "b2", " "])
+
+
 @settings(deadline=None)
 @given(STEERING, st.sampled_from(PATTERNS))
 def test_words_equal_the_reference_on_random_text(text, pattern):

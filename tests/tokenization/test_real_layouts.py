@@ -11,7 +11,8 @@ from course_lib.tokenization import huggingface
 from course_lib.tokenization.byte_bpe import ByteBPE
 from course_lib.tokenization.chat_template import ChatTemplate, encode_conversation
 from tests.tokenization.charsmaps import charsmap
-from tests.tokenization.layouts import DEEPSEEK, model_texts
+from tests.tokenization.layout_steps import DEEPSEEK
+from tests.tokenization.layouts import model_texts
 
 TEXTS = [
     "Translate <extra_id_0> into  German <extra_id_1>.",

@@ -79,6 +79,15 @@ def test_allowed_names():
     assert encode("a<s>b", ids, (), lambda text: [len(text) + 10]) == [15]
 
 
+def test_hundreds_of_names_are_sorted_once_and_not_for_every_text():
+    ids = {f"<|reserved_special_token_{i}|>": i for i in range(256)}
+    special._finder.cache_clear()
+    for text in ("a", "b<|reserved_special_token_10|>", ""):
+        assert len(special.encode_with_special(text, ids, "all", lambda _: [0])) <= 2
+    assert list(special.stream_split(["a"] * 50, ids))
+    assert special._finder.cache_info().misses == 1
+
+
 def test_errors_name_rule_value_and_remedy():
     with pytest.raises(
         ValueError, match=r"listed once, since it has one id; got '<s>' 3 times\. R"

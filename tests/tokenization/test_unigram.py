@@ -1,6 +1,7 @@
 import math
 import random
 from collections import Counter
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,24 @@ from course_lib import corpus
 from course_lib.tokenization import unigram, unigram_training
 from course_lib.tokenization.unigram import Unigram
 
-TEXTS = [corpus.train_text(8000), *corpus.SAMPLES.values()]
-TOKENIZER = Unigram.train(TEXTS, 600, ["<unk>", "</s>"])
 SINGLE_BYTES = [(piece, 0.0) for piece in unigram.BYTE_PIECES]
 BYTES = Unigram([("<unk>", 0.0), *SINGLE_BYTES, ("▁a", -1.0), ("▁", -3.0)], byte_fallback=True)
+
+
+@cache
+def documentation():
+    return corpus.train_text(8000)
+
+
+@cache
+def trained():
+    texts = [documentation(), *corpus.SAMPLES.values()]
+    return Unigram.train(texts, 600, ["<unk>", "</s>"])
+
+
+def spelling():
+    """Return a tokenizer that spells nearly everything in bytes."""
+    return BYTES
 
 
 def reference(tokenizer):
@@ -26,14 +41,16 @@ def reference(tokenizer):
     return built
 
 
-@pytest.mark.parametrize("tokenizer", [TOKENIZER, BYTES])
-def test_ids_equal_the_reference(text, tokenizer):
+@pytest.mark.parametrize("make", [trained, spelling])
+def test_ids_equal_the_reference(text, make):
+    tokenizer = make()
     assert tokenizer.encode(text) == reference(tokenizer).encode(text).ids
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text("aethois ▁\n中ꙮ🙂", max_size=30), st.sampled_from([TOKENIZER, BYTES]))
-def test_ids_equal_the_reference_on_random_text(text, tokenizer):
+@given(st.text("aethois ▁\n中ꙮ🙂", max_size=30), st.sampled_from([trained, spelling]))
+def test_ids_equal_the_reference_on_random_text(text, make):
+    tokenizer = make()
     assert tokenizer.encode(text) == reference(tokenizer).encode(text).ids
 
 
@@ -103,18 +120,19 @@ def test_seeds_are_all_letters_and_frequent_substrings():
 
 
 def test_training_beats_letters_and_spells_everything():
-    text = TEXTS[0]
-    assert TOKENIZER.vocab_size <= 600
-    assert len(TOKENIZER.log_probs) > 500
-    assert TOKENIZER.unknown_id not in TOKENIZER.encode(text)
-    assert len(TOKENIZER.encode(text)) < len(text) / 2.5
-    scores = [score for _, score in TOKENIZER.pieces[2:]]
+    text = documentation()
+    assert trained().vocab_size <= 600
+    assert len(trained().log_probs) > 500
+    assert trained().unknown_id not in trained().encode(text)
+    assert len(trained().encode(text)) < len(text) / 2.5
+    scores = [score for _, score in trained().pieces[2:]]
     assert scores == sorted(scores, reverse=True)
 
 
-@pytest.mark.parametrize("tokenizer", [TOKENIZER, BYTES])
-def test_decoding_gives_back_known_text(tokenizer):
-    text = "a aa a" if tokenizer is BYTES else TEXTS[0]
+@pytest.mark.parametrize("make", [trained, spelling])
+def test_decoding_gives_back_known_text(make):
+    tokenizer = make()
+    text = "a aa a" if make is spelling else documentation()
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
@@ -126,7 +144,7 @@ def test_byte_fallback_makes_every_text_reversible(text):
 
 
 def test_unknown_characters_in_a_row_are_one_token():
-    assert TOKENIZER.encode("ꙮꙮꙮ").count(TOKENIZER.unknown_id) == 1
+    assert trained().encode("ꙮꙮꙮ").count(trained().unknown_id) == 1
     assert BYTES.decode([BYTES.vocabulary["<0xFF>"]]) == "\ufffd"
 
 
@@ -137,12 +155,12 @@ def test_an_unknown_character_costs_more_than_rare_pieces():
 
 
 def test_names_spelled_in_text_stay_text():
-    end = TOKENIZER.special_tokens["</s>"]
-    assert end not in TOKENIZER.encode("a</s>")
+    end = trained().special_tokens["</s>"]
+    assert end not in trained().encode("a</s>")
     letters = Unigram([("<unk>", 0.0), *((letter, -1.0) for letter in "▁<unk>")])
     assert letters.decode(letters.encode("<unk>")) == "<unk>"
     assert letters.unknown_id not in letters.encode("<unk>")
-    assert TOKENIZER.encode("a</s>", "all")[-1] == end
+    assert trained().encode("a</s>", "all")[-1] == end
     assert BYTES.encode("<0x41>") != BYTES.encode("A")
 
 
@@ -154,11 +172,11 @@ def test_words_by_hand():
 
 def test_samples_spell_the_same_text_in_several_ways():
     generator = random.Random(0)
-    drawn = {tuple(TOKENIZER.sample("the statement is", generator, 4.0)) for _ in range(30)}
+    drawn = {tuple(trained().sample("the statement is", generator, 4.0)) for _ in range(30)}
     assert len(drawn) > 3
     assert {"".join(pieces) for pieces in drawn} == {"▁the▁statement▁is"}
-    best = TOKENIZER.sample("the statement is", generator, 1e-4)
-    assert [TOKENIZER.vocabulary[p] for p in best] == TOKENIZER.encode("the statement is")
+    best = trained().sample("the statement is", generator, 1e-4)
+    assert [trained().vocabulary[p] for p in best] == trained().encode("the statement is")
 
 
 def test_errors_name_rule_value_and_remedy():
@@ -169,7 +187,7 @@ def test_errors_name_rule_value_and_remedy():
         (lambda: Unigram.train(["a"], 60, ["<unk>"] * 2), r"'<unk>' 2 times\. Remove"),
         (lambda: Unigram([("a", -1.0)], 1), r"place of a piece, 0 to 0; got 1\. Pass"),
         (lambda: Unigram([("a", -1.0)] * 2), r"'a' 2 times\. Remove the repetition"),
-        (lambda: TOKENIZER.decode([99999]), r"got 99999\. Check that the ids come"),
+        (lambda: trained().decode([99999]), r"got 99999\. Check that the ids come"),
     ]  # fmt: skip
     for call, text in cases:
         with pytest.raises(ValueError, match=text):

@@ -37,10 +37,31 @@ def test_ids_equal_the_reference(text, lowercase):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text("abcdeİÀéßΣ中文ी़🙂#_-. \t\u00ad\u200d\u0301", max_size=40), st.booleans())
+@given(
+    st.text(
+        "abcdeİÀéßΣ中文ी़🙂#_-. \t\n\v\x1c\x85\u00a0\u2028\u3000\u00ad\u200d\u0301", max_size=40
+    ),
+    st.booleans(),
+)
 def test_ids_equal_the_reference_on_random_text(text, lowercase):
     tokenizer = trained(lowercase)
     assert tokenizer.encode(text) == reference(tokenizer).encode(text).ids
+
+
+def test_what_stands_between_spaces_is_normalized_once(monkeypatch):
+    tokenizer, seen, normalize = (
+        WordPiece.train(["the cat, the mat"], 40),
+        [],
+        wordpiece.bert_normalize,
+    )
+
+    def counting(text, lowercase):
+        seen.append(text)
+        return normalize(text, lowercase)
+
+    monkeypatch.setattr(wordpiece, "bert_normalize", counting)
+    assert len(tokenizer.encode("The cat,\u3000 the cat,\n" * 50)) >= 5 * 50
+    assert sorted(seen) == ["", "The", "cat,", "the"]
 
 
 @settings(max_examples=200, deadline=None)
