@@ -234,7 +234,7 @@ reveal("serving.write")
 # One query per head reads the text of its request. `q` is (heads, D); `keys` and `values` are the whole cache, (blocks, size,
 # heads, D), with as many heads as `q`. `table` is a list of block numbers; `length` (at least 1) is the number of tokens in the
 # cache, the newest included. The table may have more places than tokens, even whole blocks. Scores are q·k / √D, softmax runs
-# over the `length` tokens, each head over its own keys. Return (heads, D).
+# over the `length` tokens, each head over its own keys. Scores may be in the hundreds. Return (heads, D).
 
 
 # %% id="serving.read"

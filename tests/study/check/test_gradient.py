@@ -68,6 +68,23 @@ def test_an_answer_may_hold_constants_in_float32():
     assert same_slope(exact, slope_by_autograd(weighted)(*given.args))
 
 
+def test_a_constant_may_be_detached_or_not():
+    def product(x, weight):
+        return x * weight
+
+    def detached(x, weight):
+        return x * weight.detach()
+
+    given = call(torch.tensor([0.5, -1.0]), torch.tensor([3.0, 2.0]))
+    exact = slope_by_difference(product, given, constants=(1,))
+    for function in (product, detached):
+        assert same_slope(exact, slope_by_autograd(function, (1,))(*given.args))
+    assert not same_slope(
+        slope_by_difference(product, given), slope_by_autograd(detached)(*given.args)
+    )
+    assert slope_by_autograd(lambda x, weight: x.detach() * weight, (1,))(*given.args) is None
+
+
 class Pair(NamedTuple):
     first: torch.Tensor
     second: torch.Tensor
