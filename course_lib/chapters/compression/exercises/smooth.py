@@ -25,6 +25,11 @@ def _with(x, weight, a, w, alpha, beta):
     return x / s, weight * s
 
 
+def _unguarded(x, weight, a, w, alpha):
+    s = a**alpha / w ** (1 - alpha)
+    return x / s, weight * s
+
+
 def _sizes(x, weight):
     return x.abs().amax(0), weight.abs().amax(0)
 
@@ -109,6 +114,12 @@ SMOOTH = Exercise(
         Probe("more of everything", lambda: call(uneven(3, 4), uneven(5, 4) / 7, 0.75), "N, O, I."),
     ),
     misconceptions=(
+        Misconception(
+            "zeros divided",
+            lambda x, weight, alpha: _unguarded(x, weight, *_sizes(x, weight), alpha),
+            "Where a feature or a column is all 0, the formula gives s = 0 or infinity, and the "
+            "results are NaN. Use s = 1 there.",
+        ),
         Misconception(
             "exponents exchanged",
             lambda x, weight, alpha: _powers(x, weight, 1 - alpha, alpha),
