@@ -98,6 +98,18 @@ def test_inputs_and_results_may_be_named_tuples():
     assert same_slope(slope_by_difference(swapped, given), slope_by_autograd(swapped)(*given.args))
 
 
+def test_the_direction_is_not_that_of_inputs_drawn_with_small_seeds():
+    def cosine(x, y):
+        return torch.nn.functional.cosine_similarity(x, y, dim=0)
+
+    for seed in range(3):
+        x, y = (
+            torch.randn(3, generator=torch.Generator().manual_seed(each))
+            for each in (seed, seed + 1)
+        )
+        assert abs(slope_by_autograd(cosine)(x, y)) > 1e-3
+
+
 def test_infinite_entries_take_no_part():
     x = torch.tensor([1.0, -torch.inf, 2.0])
     given = call(x)
