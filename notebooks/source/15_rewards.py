@@ -436,7 +436,8 @@ for text in texts:
 #
 # ### Build it
 # The text must end with the word `so`, one space, a number and a full stop. A number is an integer, a decimal number or a fraction.
-# Compare exactly, and never raise an error: a policy writes anything.
+# Compare exactly, and never raise an error: a policy writes anything. Whether additional white space is allowed, the check leaves
+# open.
 
 
 # %% id="rewards.verifier"

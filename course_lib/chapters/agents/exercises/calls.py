@@ -125,6 +125,13 @@ def _python_literal(block):
         return None
 
 
+def _not_strict(block):
+    try:
+        return _read(json.dumps(json.loads(block, strict=False)))
+    except ValueError:
+        return None
+
+
 def _first_value(block):
     try:
         return _read(json.dumps(json.JSONDecoder().raw_decode(block.strip())[0]))
@@ -196,6 +203,11 @@ CALLS = Exercise(
             "Two objects are no JSON object.",
         ),
         Probe(
+            "a line break in a string",
+            lambda: call('<tool_call>{"name": "f", "arguments": {"x": "a\nb"}}</tool_call>'),
+            "In a JSON string a line break is written \\n; as it is here, this is no JSON.",
+        ),
+        Probe(
             "more keys",
             lambda: call('<tool_call>{"name": "f", "arguments": {}, "id": 3}</tool_call>'),
             "Only the name and the arguments are returned.",
@@ -244,6 +256,11 @@ CALLS = Exercise(
             _lenient(_python_literal),
             "A block holds JSON: `true` and `null` belong to it, single quotes do not. Use "
             "json.loads.",
+        ),
+        Misconception(
+            "line breaks in strings accepted",
+            _lenient(_not_strict),
+            "strict=False accepts strings with line breaks, which are not JSON.",
         ),
         Misconception(
             "what follows overlooked",

@@ -159,6 +159,14 @@ def _empty_params(message, methods):
     return _by_steps(message, methods)
 
 
+def _params_first(message, methods):
+    found = _by_steps(message, methods)
+    if found and found.get("error") == {"code": -32601}:
+        listed = not isinstance(message.get("params", {}), dict)
+        found["error"] = {"code": -32602 if listed else -32601}
+    return found
+
+
 def _no_result(message, methods):
     found = _by_steps(message, methods)
     return None if found and found.get("result", 0) is None else found
@@ -189,13 +197,13 @@ RPC = Exercise(
     statement=(
         "`message` is parsed JSON; `methods` maps names to functions that take one dict. Return "
         "the answer as a dict, or None. A message is valid if it is a dict with jsonrpc '2.0', a "
-        "method that is a string, and, if it has an id, a string or an integer (not a bool) as id. "
-        "An answer has jsonrpc ('2.0'), id (that of the message) and either result or error, here "
-        "{'code': ...}. Codes: -32600 the message is not valid; -32601 unknown method; -32602 "
-        "params is not a dict (without params, it is {}); -32603 the method raised an exception. "
-        "The answer to a message that is not valid has its id if that is a string or an integer, "
-        "else None. A valid message without an id is a notification: call its method, if that is "
-        "possible, and return None, whatever happens."
+        "method that is a string, and, if it has an id, a string or an integer (not a bool) as "
+        "id. An answer has jsonrpc ('2.0'), id (that of the message) and either result or error, "
+        "here {'code': ...}. Codes: -32600 the message is not valid; -32601 unknown method; "
+        "-32602 params is not a dict (without params, it is {}); -32603 the method raised an "
+        "exception; the first that is true counts. The answer to a message that is not valid has "
+        "its id if that is a string or an integer, else None. A valid message without an id is a "
+        "notification: call its method, if that is possible, and return None, whatever happens."
     ),
     solution=answers.answer_of,
     watch=_notified,
@@ -215,6 +223,11 @@ RPC = Exercise(
             "Not even an error is answered.",
         ),
         Probe("an unknown method", lambda: call({**SUM, "method": "lost"}, METHODS), "-32601."),
+        Probe(
+            "an unknown method with a list",
+            lambda: call({**SUM, "method": "lost", "params": [1, 2]}, METHODS),
+            "The first code that is true counts: -32601.",
+        ),
         Probe("a method that raises", lambda: call({**SUM, "params": {}}, METHODS), "-32603."),
         Probe("params in a list", lambda: call({**SUM, "params": [1, 2]}, METHODS), "-32602."),
         Probe(
@@ -281,6 +294,12 @@ RPC = Exercise(
             "an unknown method is not valid",
             _recoded({-32601: -32600}),
             "The message is valid; only the method is unknown: -32601.",
+        ),
+        Misconception(
+            "params looked at first",
+            _params_first,
+            "Where the method is unknown, nobody can say what its params should be: -32601 comes "
+            "before -32602.",
         ),
         Misconception(
             "every failure is internal",

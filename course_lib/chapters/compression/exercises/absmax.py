@@ -59,11 +59,10 @@ ABSMAX = Exercise(
     minutes=8,
     difficulty=1,
     statement=(
-        "Quantise each row (the last axis) of `x` (..., I) to symmetric integers of `bits` "
-        "bits, 2 to 8. "
-        "The scale of a row is its largest magnitude divided by 2^(bits − 1) − 1; a row of zeros "
-        "has the scale 1. A code is x / scale, rounded as torch.round does. Return the codes, in "
-        "the shape of `x`, and the scales (..., 1), as a pair."
+        "Quantise each row (the last axis) of `x` (..., I) to symmetric integers of `bits` bits, "
+        "2 to 8. The scale of a row is its largest magnitude divided by 2^(bits − 1) − 1; a row "
+        "of zeros has the scale 1. A code is x / scale, rounded as torch.round does. Return the "
+        "codes, in the shape of `x`, and the scales (..., 1), as a pair."
     ),
     solution=compression.absmax_quantise,
     reference=_row_by_row,

@@ -131,11 +131,11 @@ VERIFIER = Exercise(
     minutes=12,
     difficulty=3,
     statement=(
-        "An answer counts only if the text ends with the word `so`, one space, a number and a full "
-        "stop, as in `4+5=9 so 9.`. Return True if that number equals `expected` in value. A "
+        "An answer counts only if the text ends with the word `so`, one space, a number and a "
+        "full stop, as in `4+5=9 so 9.`. Return True if that number equals `expected` in value. A "
         "number is an integer, a decimal number or a fraction, such as `-3`, `0.75` or `3/4`, and "
-        "0.75 equals 3/4 exactly. For any other text, `so 1/0.` included, return False; never "
-        "raise an error. `expected` is always a valid number."
+        "0.75 equals 3/4 exactly. Additional white space is not tested. For any other text, `so "
+        "1/0.` included, return False; never raise an error. `expected` is always a valid number."
     ),
     solution=rewards.is_correct,
     reference=_by_words,
