@@ -25,13 +25,14 @@ def _with(x, weight, a, w, alpha, beta):
     return x / s, weight * s
 
 
-def _unguarded(x, weight, a, w, alpha):
-    s = a**alpha / w ** (1 - alpha)
-    return x / s, weight * s
-
-
 def _sizes(x, weight):
     return x.abs().amax(0), weight.abs().amax(0)
+
+
+def _unguarded(x, weight, alpha):
+    a, w = _sizes(x, weight)
+    s = a**alpha / w ** (1 - alpha)
+    return x / s, weight * s
 
 
 def _powers(x, weight, alpha, beta):
@@ -116,7 +117,7 @@ SMOOTH = Exercise(
     misconceptions=(
         Misconception(
             "zeros divided",
-            lambda x, weight, alpha: _unguarded(x, weight, *_sizes(x, weight), alpha),
+            _unguarded,
             "Where a feature or a column is all 0, the formula gives s = 0 or infinity, and the "
             "results are NaN. Use s = 1 there.",
         ),
