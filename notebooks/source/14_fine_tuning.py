@@ -383,7 +383,7 @@ print(fine_tuning.merged_weight(weight, a, b, alpha=1.0).tolist())
 # %% [markdown] id="build-it-4"
 # ### Build it
 # `x` has shape (..., in), `weight` (out, in), `a` (r, in), `b` (out, r). Return (..., out). Do not form the product of `b` and
-# `a`: it is as large as the weight. The gradient is checked too.
+# `a`: it is as large as the weight. The gradient is checked too, except that of the frozen weight.
 
 
 # %% id="fine_tuning.lora"
@@ -682,7 +682,8 @@ print("read at the last column instead:", torch.allclose(at_padding, alone, atol
 #
 # ### Build it
 # `logits` (B, T, V) and `labels` (B, T) of whole conversations, −100 where there is no label. The logits at $t$ predict the id
-# at $t + 1$. Return one sum for each row. A label in the first place does not count. The gradient is checked too.
+# at $t + 1$. Return one sum for each row. A label in the first place does not count. Logits may be hundreds apart. The gradient
+# is checked too.
 
 
 # %% id="fine_tuning.log_probability"
@@ -732,7 +733,7 @@ print("π*:", rounded(best), "beats 10,000 random policies:", objective(best).it
 # %% [markdown] id="build-it-6"
 # ### Build it
 # Four tensors of N log-probabilities each: the policy's for the chosen and rejected answers, and the reference's. Return the
-# mean loss. Margins may be hundreds. The gradient is checked too.
+# mean loss. Margins may be hundreds. The gradient with respect to the policy's log-probabilities is checked too.
 
 
 # %% id="fine_tuning.dpo"

@@ -187,7 +187,7 @@ for advantage in (2.0, -2.0):
 # The clip stops only a move that has *succeeded* far enough. A token that moved the wrong way is always corrected.
 #
 # ### Build it
-# `low` and `high` are the distances of the limits from 1. The gradient is checked too.
+# `low` and `high` are the distances of the limits from 1. The gradient with respect to `ratio` is checked too.
 
 
 # %% id="rewards.clip"
@@ -332,6 +332,8 @@ for name, estimator in rewards.ESTIMATORS.items():
 
 # %% [markdown] id="build-it-5"
 # ### Build it
+# `policy` and `reference` have the same shape, and so has each of the three results. The gradient with respect to `policy` is
+# checked too.
 
 
 # %% id="rewards.kl"
@@ -390,7 +392,8 @@ for name in ("GRPO", "Dr. GRPO", "DAPO"):
 # In the other two all tokens count the same.
 #
 # ### Build it
-# GRPO's loss without the KL penalty. `mask` is True at the tokens of an answer; the padding may hold any finite numbers.
+# GRPO's loss without the KL penalty. `mask` is True at the tokens of an answer; the padding may hold any finite numbers. The
+# gradient with respect to `new` is checked too.
 
 
 # %% id="rewards.grpo_loss"
@@ -433,7 +436,8 @@ for text in texts:
 #
 # ### Build it
 # The text must end with the word `so`, one space, a number and a full stop. A number is an integer, a decimal number or a fraction.
-# Compare exactly, and never raise an error: a policy writes anything.
+# Compare exactly, and never raise an error: a policy writes anything. Whether additional white space is allowed, the check leaves
+# open.
 
 
 # %% id="rewards.verifier"
@@ -587,7 +591,7 @@ show(figures.rewards.hacking(hacked))
 # compared, let them vote (*self-consistency*, Wang et al. 2022).
 #
 # ### Build it
-# None stands for a text without an answer. It has no vote.
+# `answers` is a list of strings and None, which stands for a text without an answer and has no vote. If all are None, return None.
 
 
 # %% id="rewards.majority_vote"

@@ -200,7 +200,7 @@ print("all free again:", manager.free == 8)
 # ### Build it
 #
 # The allocator, for one more token. `tables` is a list with the table of each request, which is a list of block numbers in the
-# order of its text; a block may be in several tables. Request number `who` has `length` tokens in the cache, which fill its blocks
+# order of its text; a block may be in several tables, at the same place in each. Request number `who` has `length` tokens in the cache, which fill its blocks
 # in order (`tables[who]` has just the blocks that they need), and writes one more. The blocks of the cache are numbered from 0 to
 # `num_blocks - 1`; a block that is in no table is free. Return the tables afterwards, as a new list of lists:
 #
@@ -234,7 +234,7 @@ reveal("serving.write")
 # One query per head reads the text of its request. `q` is (heads, D); `keys` and `values` are the whole cache, (blocks, size,
 # heads, D), with as many heads as `q`. `table` is a list of block numbers; `length` (at least 1) is the number of tokens in the
 # cache, the newest included. The table may have more places than tokens, even whole blocks. Scores are q·k / √D, softmax runs
-# over the `length` tokens, each head over its own keys. Return (heads, D).
+# over the `length` tokens, each head over its own keys. Scores may be in the hundreds. Return (heads, D).
 
 
 # %% id="serving.read"

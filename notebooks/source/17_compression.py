@@ -103,8 +103,9 @@ explorers.compression.formats()
 #
 # ### Build it
 #
-# `x` has any number of axes; the last one is a row, (..., I). Return `codes`, in the shape of `x`, and `scale`, (..., 1), as a
-# pair. A code is x / scale rounded as `torch.round` does (halves go to the even neighbour). A row of zeros has the scale 1.
+# `x` has any number of axes; the last one is a row, (..., I). `bits` is from 2 to 8. Return `codes`, in the shape of `x`, and
+# `scale`, (..., 1), as a pair. A code is x / scale rounded as `torch.round` does (halves go to the even neighbour). A row of
+# zeros has the scale 1.
 #
 # Stuck? Put `hint()` in a new cell. The course's own function is below each exercise.
 

@@ -348,7 +348,8 @@ reveal("parallel.shard")
 # The forward pass. On each rank `x` (N, inputs) holds its own rows of the batch; `shards` has, for each layer, this rank's shard of
 # the weight, and `shapes` the weight's shape (outputs, inputs). The shards, in the order of the ranks, give the weight row by row,
 # followed by zeros as padding. For each layer gather the weight with `comm.all_gather` and compute `x = relu(x @ weight.T)`, with
-# relu after the last layer too. Return `x`. Free each weight before you gather the next.
+# relu after the last layer too. Return `x`. Only if each weight is freed before the next is gathered does this save memory; the
+# check looks at the result alone.
 
 
 # %% id="parallel.gather"

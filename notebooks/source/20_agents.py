@@ -625,6 +625,7 @@ print("the right one:", asked["expression"] == "73519*62847")
 # - −32602: `params` is there and is not a dict. (Without `params`, the method gets `{}`.)
 # - −32603: the method raises an exception.
 #
+# If several are true, the first one counts.
 # A valid message without an id is a notification: call its method, if that is possible, and return None, whatever happens.
 
 

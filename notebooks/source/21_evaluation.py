@@ -344,7 +344,7 @@ explorers.evaluation.bleu()
 #
 # `candidate` and `reference` are lists of words. $L$ is the length of their longest common subsequence. Return the F1 of the
 # precision $L$ / (words of the candidate) and the recall $L$ / (words of the reference), from 0 to 1; 0 if nothing is common.
-# The candidate may be empty, the reference has at least one word.
+# The candidate may be empty, the reference has at least one word. Both may have a hundred words.
 
 
 # %% id="evaluation.rouge_l"

@@ -212,7 +212,7 @@ for scale in (1.0, 1 / 0.07, 100.0):
 # Row i of `pictures` (B, E) and row i of `texts` (B, E) belong together; no row is zero. Bring each row to length 1. The logits are
 # `scale`, a positive number, times the dot product of each picture with each text. Return the mean of two losses, a tensor of
 # one number: the cross-entropy that names each picture's text among all texts, and the cross-entropy that names each text's
-# picture among all pictures, each a mean over B.
+# picture among all pictures, each a mean over B. The gradient is checked too.
 
 
 # %% id="multimodal.clip_loss"

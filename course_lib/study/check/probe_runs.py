@@ -31,7 +31,7 @@ def _run(watch: Watch, function: Callable[..., Any], probe: Probe, seconds: floa
     outcome = run(function, given, watch(given) if watch else None, seconds)
     if not probe.gradient or outcome.error is not None:
         return outcome
-    slope = run(slope_by_autograd(function), given)
+    slope = run(slope_by_autograd(function, probe.constants), given)
     return replace(outcome, slope=slope.result, slope_error=slope.error)
 
 
@@ -58,9 +58,11 @@ def _kept_result(reference: Callable[..., Any], inputs: Callable[[], Call]) -> A
 
 def expected_slope(found: Exercise, probe: Probe) -> float:
     """Return the slope of the reference on one probe."""
-    return _kept_slope(found.reference, probe.inputs)
+    return _kept_slope(found.reference, probe.inputs, probe.constants)
 
 
 @lru_cache(KEPT)
-def _kept_slope(reference: Callable[..., Any], inputs: Callable[[], Call]) -> float:
-    return slope_by_difference(reference, inputs())
+def _kept_slope(
+    reference: Callable[..., Any], inputs: Callable[[], Call], constants: tuple[int, ...]
+) -> float:
+    return slope_by_difference(reference, inputs(), constants)

@@ -40,6 +40,7 @@ class Probe:
     isolates: str
     tolerance: float = 1.0
     gradient: bool = False  # whether the gradient is compared too; all floats become float64
+    constants: tuple[int, ...] = ()  # places of arguments that may be detached
 
 
 @dataclass(frozen=True)

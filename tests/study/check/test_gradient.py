@@ -68,6 +68,23 @@ def test_an_answer_may_hold_constants_in_float32():
     assert same_slope(exact, slope_by_autograd(weighted)(*given.args))
 
 
+def test_a_constant_may_be_detached_or_not():
+    def product(x, weight):
+        return x * weight
+
+    def detached(x, weight):
+        return x * weight.detach()
+
+    given = call(torch.tensor([0.5, -1.0]), torch.tensor([3.0, 2.0]))
+    exact = slope_by_difference(product, given, constants=(1,))
+    for function in (product, detached):
+        assert same_slope(exact, slope_by_autograd(function, (1,))(*given.args))
+    assert not same_slope(
+        slope_by_difference(product, given), slope_by_autograd(detached)(*given.args)
+    )
+    assert slope_by_autograd(lambda x, weight: x.detach() * weight, (1,))(*given.args) is None
+
+
 class Pair(NamedTuple):
     first: torch.Tensor
     second: torch.Tensor
@@ -79,6 +96,18 @@ def test_inputs_and_results_may_be_named_tuples():
 
     given = call(Pair(torch.tensor([1.0, 3.0]), torch.tensor(2.0)))
     assert same_slope(slope_by_difference(swapped, given), slope_by_autograd(swapped)(*given.args))
+
+
+def test_the_direction_is_not_that_of_inputs_drawn_with_small_seeds():
+    def cosine(x, y):
+        return torch.nn.functional.cosine_similarity(x, y, dim=0)
+
+    for seed in range(3):
+        x, y = (
+            torch.randn(3, generator=torch.Generator().manual_seed(each))
+            for each in (seed, seed + 1)
+        )
+        assert abs(slope_by_autograd(cosine)(x, y)) > 1e-3
 
 
 def test_infinite_entries_take_no_part():

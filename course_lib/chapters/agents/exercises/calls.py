@@ -1,5 +1,6 @@
 """The exercise on calls: find them in what a model wrote."""
 
+import ast
 import json
 import re
 
@@ -117,6 +118,27 @@ def _any_json(block):
         return None
 
 
+def _python_literal(block):
+    try:
+        return _read(json.dumps(ast.literal_eval(block.strip())))
+    except (ValueError, SyntaxError, TypeError):
+        return None
+
+
+def _not_strict(block):
+    try:
+        return _read(json.dumps(json.loads(block, strict=False)))
+    except ValueError:
+        return None
+
+
+def _first_value(block):
+    try:
+        return _read(json.dumps(json.JSONDecoder().raw_decode(block.strip())[0]))
+    except ValueError:
+        return None
+
+
 CALLS = Exercise(
     id="agents.calls",
     title="The calls in a text",
@@ -168,6 +190,24 @@ CALLS = Exercise(
             "A name is a non-empty string, and arguments are an object.",
         ),
         Probe(
+            "JSON, not Python",
+            lambda: call(
+                '<tool_call>{"name": "f", "arguments": {"x": true, "y": null}}</tool_call>'
+                "<tool_call>{'name': 'f', 'arguments': {}}</tool_call>"
+            ),
+            "true and null are JSON, single quotes are not.",
+        ),
+        Probe(
+            "something after the object",
+            lambda: call(f"<tool_call>{OTHER} {OTHER}</tool_call>"),
+            "Two objects are no JSON object.",
+        ),
+        Probe(
+            "a line break in a string",
+            lambda: call('<tool_call>{"name": "f", "arguments": {"x": "a\nb"}}</tool_call>'),
+            "In a JSON string a line break is written \\n; as it is here, this is no JSON.",
+        ),
+        Probe(
             "more keys",
             lambda: call('<tool_call>{"name": "f", "arguments": {}, "id": 3}</tool_call>'),
             "Only the name and the arguments are returned.",
@@ -210,6 +250,22 @@ CALLS = Exercise(
             "arguments unpacked",
             _lenient(_text_arguments),
             "The arguments must be an object here, not a string that holds JSON.",
+        ),
+        Misconception(
+            "read as Python",
+            _lenient(_python_literal),
+            "A block holds JSON: `true` and `null` belong to it, single quotes do not. Use "
+            "json.loads.",
+        ),
+        Misconception(
+            "line breaks in strings accepted",
+            _lenient(_not_strict),
+            "strict=False accepts strings with line breaks, which are not JSON.",
+        ),
+        Misconception(
+            "what follows overlooked",
+            _lenient(_first_value),
+            "You stop after the first value. All that is between the tags must be one JSON object.",
         ),
         Misconception(
             "whatever is in it",

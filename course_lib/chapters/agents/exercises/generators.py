@@ -1,5 +1,6 @@
 """Generated inputs for the exercises of this chapter, one function for each exercise."""
 
+import functools
 import json
 import random
 from typing import Any
@@ -80,13 +81,19 @@ def fail(text: str = "now") -> str:
     raise ValueError(f"not {text}")
 
 
-TOOLS = {"echo": echo, "fail": fail}
+def find(key: str) -> str:
+    """Return the value of a key, of which there is none."""
+    values: dict[str, str] = {}
+    return values[key]
+
+
+TOOLS = {"echo": echo, "fail": fail, "find": find}
 
 
 def loop(rng: random.Random) -> Call:
-    """Return a scripted model, two tools of which one fails, a task and a number of steps."""
+    """Return a scripted model, tools of which two fail, a task and a number of steps."""
     some = [("echo", {"text": "a"}), ("echo", {"text": "b"}), ("fail", {}), ("lost", {}),
-            ("fail", {"text": "c"}), ("echo", {})]  # fmt: skip
+            ("fail", {"text": "c"}), ("echo", {}), ("find", {"key": "k"})]  # fmt: skip
     lines = [
         (f"line {number}", rng.choices(some, k=rng.randint(0, 3)))
         for number in range(rng.randint(1, 3))
@@ -100,7 +107,7 @@ def resume(rng: random.Random) -> Call:
     number = 0
     for _ in range(rng.randint(1, 3)):
         asked = [
-            {"id": f"c{number + i}", "name": rng.choice(("look", "send", "pay"))}
+            {"id": f"c{99 - number - i}", "name": rng.choice(("look", "send", "pay"))}
             for i in range(rng.randint(0, 3))
         ]
         number += len(asked)
@@ -128,20 +135,44 @@ def _sum(params: dict[str, Any]) -> Any:
     return params["a"] + params["b"]
 
 
+def _half(params: dict[str, Any]) -> Any:
+    return 1 / params.get("of", 0)
+
+
 def _nothing(params: dict[str, Any]) -> Any:
     return None
 
 
-METHODS = {"sum": _sum, "nothing": _nothing}
+CALLED: list[str] = []  # the names of the methods that were called
+
+
+def _noting(name: str, method: Any) -> Any:
+    """Return the method, which also notes that it was called."""
+
+    @functools.wraps(method)
+    def noting(params: dict[str, Any]) -> Any:
+        CALLED.append(name)
+        return method(params)
+
+    return noting
+
+
+METHODS = {
+    name: _noting(name, each)
+    for name, each in {"sum": _sum, "nothing": _nothing, "half": _half}.items()
+}
 
 
 def rpc(rng: random.Random) -> Call:
-    """Return a message, mostly with one thing wrong, and two methods."""
-    message: dict[str, Any] = {"jsonrpc": "2.0", "method": rng.choice(("sum", "nothing", "lost"))}
+    """Return a message, mostly with one thing wrong, and three methods."""
+    message: dict[str, Any] = {
+        "jsonrpc": "2.0",
+        "method": rng.choice(("sum", "nothing", "half", "lost")),
+    }
     if rng.random() < 0.7:
         message["id"] = rng.choice((0, 7, "x", ""))
     if rng.random() < 0.7:
-        message["params"] = rng.choice(({"a": 1, "b": 2}, {"a": 1}, [1, 2], {}))
+        message["params"] = rng.choice(({"a": 1, "b": 2}, {"a": 1}, [1, 2], {}, [], None))
     wrong = rng.randrange(9)
     if wrong == 0:
         message["jsonrpc"] = "1.0"

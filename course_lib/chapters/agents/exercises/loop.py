@@ -74,6 +74,15 @@ def _unknown_raises(tools, name, arguments):
     return _outcome({name: function}, name, arguments)
 
 
+def _any_key_error(tools, name, arguments):
+    try:
+        return tools[name](**arguments)
+    except KeyError:
+        return f"error: there is no tool {name}"
+    except Exception as error:
+        return f"error: {error}"
+
+
 def _errors_raise(tools, name, arguments):
     return tools[name](**arguments) if name in tools else _outcome(tools, name, arguments)
 
@@ -145,6 +154,11 @@ LOOP = Exercise(
             "The error is a result, and the next call is run.",
         ),
         Probe(
+            "a tool that raises a KeyError",
+            lambda: call(scripted([("x", [("find", {"key": "k"})]), ("done", [])]), TOOLS, "go", 2),
+            "There is such a tool; it is the key that it does not find.",
+        ),
+        Probe(
             "wrong arguments",
             lambda: call(scripted([("x", [("echo", {})]), ("done", [])]), {}, "go", 2),
             "Here echo is unknown, too: tools is empty.",
@@ -170,6 +184,11 @@ LOOP = Exercise(
             "an error ends the run",
             _with(outcome=_errors_raise),
             "An exception of a tool is a result. Catch it and let the model read it.",
+        ),
+        Misconception(
+            "every KeyError is an unknown tool",
+            _with(outcome=_any_key_error),
+            "A tool may raise a KeyError itself. Check `name in tools` before the call.",
         ),
         Misconception(
             "errors not shown",

@@ -1,5 +1,7 @@
 """The exercise on a policy that no planted text can talk its way around."""
 
+import string
+
 from course_lib.chapters.agents import answers
 from course_lib.chapters.agents.exercises import generators
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -96,6 +98,32 @@ def _anywhere(value, text):
     return set(_words(value)) <= set(_words(text))
 
 
+def _compared(words):
+    """Return a comparison of words that are taken from a text in another way."""
+
+    def good(value, text):
+        wanted, there = words(value), words(text)
+        return any(there[i : i + len(wanted)] == wanted for i in range(len(there) + 1))
+
+    return good
+
+
+def _without_marks(text):
+    return text.translate({ord(mark): None for mark in AROUND}).split()
+
+
+def _all_marks_stripped(text):
+    return [word.strip(string.punctuation) for word in text.split()]
+
+
+def _empty_words_kept(text):
+    return [word.strip(AROUND) for word in text.split()]
+
+
+def _as_one_text(given):
+    return [str(each) for each in given.values() if each is not None]
+
+
 def _or_empty(checks):
     return any(checks) or not checks
 
@@ -157,6 +185,24 @@ POLICY = Exercise(
             ),
             "Lists and dicts are searched.",
         ),
+        Probe(
+            "two values in a list",
+            lambda: call({"list": [6, "ann@example.org"]}, TASK, PAGE, True),
+            "Each is in the task, though not side by side.",
+        ),
+        Probe(
+            "a point inside",
+            lambda: call({"amount": 35}, "Pay 3.5 to bob.", PAGE, True),
+            "Characters are stripped at the ends of a word only: 3.5 is not 35.",
+        ),
+        Probe(
+            "a minus sign", lambda: call({"at": -6}, TASK, PAGE, True), "- is not stripped: ask."
+        ),
+        Probe(
+            "nothing but marks between",
+            lambda: call({"text": "ann bob"}, "Write to ann ... bob!", PAGE, True),
+            "A word that is empty after stripping does not count.",
+        ),
         Probe("a number", lambda: call({"at": 6, "n": None}, TASK, PAGE, True), "6 is there."),
         Probe("a number from elsewhere", lambda: call({"at": 7}, TASK, PAGE, True), "7 is not."),
         Probe("upper case", lambda: call({"text": "See you"}, TASK, PAGE, True), "See is not see."),
@@ -192,6 +238,27 @@ POLICY = Exercise(
             "only the outer values",
             _with(values=_top),
             "You do not look into a list or a dict inside the arguments.",
+        ),
+        Misconception(
+            "a list taken as one text",
+            _with(values=_as_one_text),
+            "You compare str(list). Each value in the list is looked for on its own.",
+        ),
+        Misconception(
+            "marks removed inside words",
+            _with(good=_compared(_without_marks)),
+            "3.5 becomes 35. Strip the characters at both ends of a word only.",
+        ),
+        Misconception(
+            "all punctuation stripped",
+            _with(good=_compared(_all_marks_stripped)),
+            "string.punctuation holds more characters than the task lists, - among them, and -6 is "
+            "not 6.",
+        ),
+        Misconception(
+            "empty words kept",
+            _with(good=_compared(_empty_words_kept)),
+            "A word of marks alone is empty after stripping. Leave it out.",
         ),
         Misconception(
             "numbers not checked",

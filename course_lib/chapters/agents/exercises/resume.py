@@ -160,6 +160,20 @@ RESUME = Exercise(
             "Only the last reply can have open calls.",
         ),
         Probe(
+            "ids in another order",
+            lambda: call(
+                [
+                    {
+                        "event": "reply",
+                        "calls": [{"id": "q", "name": "look"}, {"id": "d", "name": "send"}],
+                    },
+                    {"event": "begun", "id": "d"},
+                ],
+                BOTH,
+            ),
+            "The order is that of the calls, not that of their ids.",
+        ),
+        Probe(
             "a reply without calls",
             lambda: call([ASKED, {"event": "reply", "calls": []}], BOTH),
             "The last reply asks for nothing.",
@@ -196,6 +210,11 @@ RESUME = Exercise(
             "the wrong tools unknown",
             _others_unknown,
             "`effects` lists the tools that must not be repeated, not those that may be.",
+        ),
+        Misconception(
+            "sorted by id",
+            lambda events, effects: sorted(_by_sets(events, effects)),
+            "Keep the order in which the model made the calls.",
         ),
         Misconception("the first reply", _first_reply, "Look at the last reply of the log."),
         Misconception(

@@ -1,9 +1,32 @@
 """The exercise on JSON-RPC: which messages are answered, and how."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from course_lib.chapters.agents import answers
 from course_lib.chapters.agents.exercises import generators
-from course_lib.chapters.agents.exercises.generators import METHODS
-from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
+from course_lib.chapters.agents.exercises.generators import CALLED, METHODS
+from course_lib.study.check.spec import Alternative, Call, Exercise, Misconception, Probe, call
+
+
+class NotCalledError(AssertionError):
+    """A notification had no effect."""
+
+
+@contextmanager
+def _notified(given: Call) -> Iterator[None]:
+    """Raise an error if a notification's method could be called, and was not."""
+    message, methods = given.args
+    CALLED.clear()
+    yield
+    if isinstance(message, dict) and _valid(message) and "id" not in message:
+        params = message.get("params", {})
+        if message["method"] in methods and isinstance(params, dict) and not CALLED:
+            raise NotCalledError(
+                f"the method {message['method']!r} was not called. A notification has no answer, "
+                "but it has an effect: call its method, then return None."
+            )
+
 
 SUM = {"jsonrpc": "2.0", "id": 7, "method": "sum", "params": {"a": 1, "b": 2}}
 
@@ -52,7 +75,8 @@ def _early(message, methods):
     if not isinstance(message, dict) or not _valid(message):
         return _error(number, -32600)
     if "id" not in message:
-        return None  # what it does is of no interest to the caller
+        _outcome(message, methods)
+        return None
     method, params = methods.get(message["method"]), message.get("params", {})
     if method is None:
         return _error(number, -32601)
@@ -69,7 +93,7 @@ def _by_cases(message, methods):
         case {"jsonrpc": "2.0", "method": str(), "id": number} if _good_id(number):
             return {"jsonrpc": "2.0", "id": number, **_outcome(message, methods)}
         case {"jsonrpc": "2.0", "method": str(), **rest} if "id" not in rest:
-            return None
+            return _outcome(message, methods) and None
         case {"id": number} if _good_id(number):
             return _error(number, -32600)
     return _error(None, -32600)
@@ -123,6 +147,26 @@ def _recoded(change):
     return answer
 
 
+def _not_called(message, methods):
+    if isinstance(message, dict) and "id" not in message and _valid(message):
+        return None
+    return _by_steps(message, methods)
+
+
+def _empty_params(message, methods):
+    if isinstance(message, dict):
+        message = {**message, "params": message.get("params") or {}}
+    return _by_steps(message, methods)
+
+
+def _params_first(message, methods):
+    found = _by_steps(message, methods)
+    if found and found.get("error") == {"code": -32601}:
+        listed = not isinstance(message.get("params", {}), dict)
+        found["error"] = {"code": -32602 if listed else -32601}
+    return found
+
+
 def _no_result(message, methods):
     found = _by_steps(message, methods)
     return None if found and found.get("result", 0) is None else found
@@ -153,14 +197,16 @@ RPC = Exercise(
     statement=(
         "`message` is parsed JSON; `methods` maps names to functions that take one dict. Return "
         "the answer as a dict, or None. A message is valid if it is a dict with jsonrpc '2.0', a "
-        "method that is a string, and, if it has an id, a string or an integer (not a bool) as id. "
-        "An answer has jsonrpc ('2.0'), id (that of the message) and either result or error, here "
-        "{'code': ...}. Codes: -32600 the message is not valid; -32601 unknown method; -32602 "
-        "params is not a dict (without params, it is {}); -32603 the method raised an exception. "
-        "The answer to a message that is not valid has its id if that is a string or an integer, "
-        "else None. A valid message without an id is a notification: return None, whatever happens."
+        "method that is a string, and, if it has an id, a string or an integer (not a bool) as "
+        "id. An answer has jsonrpc ('2.0'), id (that of the message) and either result or error, "
+        "here {'code': ...}. Codes: -32600 the message is not valid; -32601 unknown method; "
+        "-32602 params is not a dict (without params, it is {}); -32603 the method raised an "
+        "exception; the first that is true counts. The answer to a message that is not valid has "
+        "its id if that is a string or an integer, else None. A valid message without an id is a "
+        "notification: call its method, if that is possible, and return None, whatever happens."
     ),
     solution=answers.answer_of,
+    watch=_notified,
     reference=_by_steps,
     generator=generators.rpc,
     probes=(
@@ -177,8 +223,19 @@ RPC = Exercise(
             "Not even an error is answered.",
         ),
         Probe("an unknown method", lambda: call({**SUM, "method": "lost"}, METHODS), "-32601."),
+        Probe(
+            "an unknown method with a list",
+            lambda: call({**SUM, "method": "lost", "params": [1, 2]}, METHODS),
+            "The first code that is true counts: -32601.",
+        ),
         Probe("a method that raises", lambda: call({**SUM, "params": {}}, METHODS), "-32603."),
         Probe("params in a list", lambda: call({**SUM, "params": [1, 2]}, METHODS), "-32602."),
+        Probe(
+            "a method that divides by 0",
+            lambda: call({**SUM, "method": "half", "params": {}}, METHODS),
+            "-32603, whatever the exception.",
+        ),
+        Probe("params that are null", lambda: call({**SUM, "params": None}, METHODS), "-32602."),
         Probe(
             "no params and no result",
             lambda: call({"jsonrpc": "2.0", "id": "x", "method": "nothing"}, METHODS),
@@ -217,6 +274,18 @@ RPC = Exercise(
             "Even if a notification fails or its method is unknown, it is not answered.",
         ),
         Misconception(
+            "notifications not called",
+            _not_called,
+            "You return None before the method is called. A notification has no answer, but it has "
+            "an effect.",
+        ),
+        Misconception(
+            "empty params are none",
+            _empty_params,
+            "`message.get('params') or {}` also replaces null and []. Both are there and are not a "
+            "dict: -32602.",
+        ),
+        Misconception(
             "an id of 0 is none",
             _truthy_id,
             "0 and '' are ids. Check `'id' in message`, not whether the id is truthy.",
@@ -225,6 +294,12 @@ RPC = Exercise(
             "an unknown method is not valid",
             _recoded({-32601: -32600}),
             "The message is valid; only the method is unknown: -32601.",
+        ),
+        Misconception(
+            "params looked at first",
+            _params_first,
+            "Where the method is unknown, nobody can say what its params should be: -32601 comes "
+            "before -32602.",
         ),
         Misconception(
             "every failure is internal",

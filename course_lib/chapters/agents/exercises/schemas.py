@@ -101,6 +101,13 @@ def _truthy(found, parameters, function):
             parameters["required"].append(name)
 
 
+def _none_is_no_default(found, parameters, function):
+    for name, each in parameters["properties"].items():
+        if "default" in each and each["default"] is None:
+            del each["default"]
+            parameters["required"].append(name)
+
+
 def _with_return(found, parameters, function):
     parameters["properties"]["return"] = {"type": "string"}
 
@@ -166,6 +173,11 @@ SCHEMA = Exercise(
             "0, '' and False are defaults like any other.",
         ),
         Probe(
+            "a default of None",
+            lambda: call(made_function("f", "a: int, b: str = None", "F.")),
+            "None is a default, too.",
+        ),
+        Probe(
             "all types",
             lambda: call(made_function("f", "a: float, b: bool, c: list[str]", "F.")),
             "JSON's words for Python's types; a list says what is in it.",
@@ -193,6 +205,12 @@ SCHEMA = Exercise(
             _truthy,
             "You check whether the default is truthy. 0, '' and False are defaults; compare with "
             "inspect.Parameter.empty.",
+        ),
+        _mistake(
+            "a default of None overlooked",
+            _none_is_no_default,
+            "None may be a default. Compare with inspect.Parameter.empty, which means that there "
+            "is none.",
         ),
         _mistake(
             "the return value as a parameter",

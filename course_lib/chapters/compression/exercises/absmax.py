@@ -59,10 +59,10 @@ ABSMAX = Exercise(
     minutes=8,
     difficulty=1,
     statement=(
-        "Quantise each row (the last axis) of `x` (..., I) to symmetric integers of `bits` bits. "
-        "The scale of a row is its largest magnitude divided by 2^(bits − 1) − 1; a row of zeros "
-        "has the scale 1. A code is x / scale, rounded as torch.round does. Return the codes, in "
-        "the shape of `x`, and the scales (..., 1), as a pair."
+        "Quantise each row (the last axis) of `x` (..., I) to symmetric integers of `bits` bits, "
+        "2 to 8. The scale of a row is its largest magnitude divided by 2^(bits − 1) − 1; a row "
+        "of zeros has the scale 1. A code is x / scale, rounded as torch.round does. Return the "
+        "codes, in the shape of `x`, and the scales (..., 1), as a pair."
     ),
     solution=compression.absmax_quantise,
     reference=_row_by_row,
@@ -95,6 +95,11 @@ ABSMAX = Exercise(
             "a row of zeros",
             lambda: call(torch.tensor([[0.0, 0.0], [1.0, 127.0]]), 8),
             "Zeros have the codes 0 and the scale 1, not NaN.",
+        ),
+        Probe(
+            "a row of tiny numbers",
+            lambda: call(torch.tensor([[7e-7, -3e-7, 1.2e-7]]), 4),
+            "The scale is 1e-7: only a row of zeros has the scale 1.",
         ),
     ),
     misconceptions=(
@@ -131,6 +136,17 @@ ABSMAX = Exercise(
             "halves up",
             lambda x, bits: _with(x, 2 ** (bits - 1) - 1, _half_up),
             "floor(x + 0.5) takes every half upwards. Use torch.round.",
+        ),
+        Misconception(
+            "tiny numbers taken for zeros",
+            lambda x, bits: _with(
+                x,
+                2 ** (bits - 1) - 1,
+                torch.round,
+                (x.abs() * (x.abs().amax(-1, keepdim=True) > 1e-5)).amax(-1, keepdim=True),
+            ),
+            "A threshold such as 1e-5 gives a row of small numbers the scale 1, and all its codes "
+            "become 0. Compare with 0 itself.",
         ),
         Misconception(
             "a scale of zero",

@@ -29,6 +29,12 @@ def _sizes(x, weight):
     return x.abs().amax(0), weight.abs().amax(0)
 
 
+def _unguarded(x, weight, alpha):
+    a, w = _sizes(x, weight)
+    s = a**alpha / w ** (1 - alpha)
+    return x / s, weight * s
+
+
 def _powers(x, weight, alpha, beta):
     return _with(x, weight, *_sizes(x, weight), alpha, beta)
 
@@ -109,6 +115,12 @@ SMOOTH = Exercise(
         Probe("more of everything", lambda: call(uneven(3, 4), uneven(5, 4) / 7, 0.75), "N, O, I."),
     ),
     misconceptions=(
+        Misconception(
+            "zeros divided",
+            _unguarded,
+            "Where a feature or a column is all 0, the formula gives s = 0 or infinity, and the "
+            "results are NaN. Use s = 1 there.",
+        ),
         Misconception(
             "exponents exchanged",
             lambda x, weight, alpha: _powers(x, weight, 1 - alpha, alpha),

@@ -111,6 +111,11 @@ ZERO_POINT = Exercise(
         ),
         Probe("zeros", lambda: call(torch.zeros(1, 3), 8), "The scale is 1, everything else 0."),
         Probe(
+            "tiny numbers",
+            lambda: call(torch.tensor([[-1e-7, 0.0, 2e-7]]), 2),
+            "The scale is 1e-7: only a row of zeros has the scale 1.",
+        ),
+        Probe(
             "halves that meet",
             lambda: call(torch.tensor([[-3.5, 11.5]]), 4),
             "12 + 4 = 16 is beyond the last code 15: clamp.",

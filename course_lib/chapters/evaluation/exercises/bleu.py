@@ -25,6 +25,13 @@ def _unclipped(hypothesis, reference, n):
     return sum(gram in _grams(reference, n) for gram in _grams(hypothesis, n))
 
 
+def _joined(hypothesis, reference, n):
+    given, wanted = (
+        Counter("".join(gram) for gram in _grams(words, n)) for words in (hypothesis, reference)
+    )
+    return (given & wanted).total()
+
+
 def _penalty(c, r):
     return 1.0 if c >= r else math.exp(1 - r / c)
 
@@ -125,6 +132,16 @@ BLEU = Exercise(
             "`the` occurs twice in the reference, so only two of three count.",
         ),
         Probe("too short", lambda: call([SAT[:5]], [SAT]), "Only the brevity penalty is below 1."),
+        Probe(
+            "a capital letter",
+            lambda: call([["The", *SAT[1:]]], [SAT]),
+            "`The` and `the` are two words.",
+        ),
+        Probe(
+            "words joined",
+            lambda: call([["a", "bc", *SAT]], [["ab", "c", *SAT]]),
+            "Both pairs are `abc` without a space, but they are not the same words.",
+        ),
         Probe("too long", lambda: call([[*SAT, "today"]], [SAT]), "No penalty for being longer."),
         Probe(
             "two sentences",
@@ -145,6 +162,21 @@ BLEU = Exercise(
             _variant(count=_unclipped),
             "`the the the` would be a perfect text. Count an n-gram at most as often as the "
             "reference has it.",
+        ),
+        Misconception(
+            "upper and lower case",
+            lambda hypotheses, references: _reference(
+                *(
+                    [[word.lower() for word in words] for words in each]
+                    for each in (hypotheses, references)
+                )
+            ),
+            "The words are compared as they are, capital letters included.",
+        ),
+        Misconception(
+            "words joined without a space",
+            _variant(count=_joined),
+            "`a bc` and `ab c` are different words. Keep an n-gram as a tuple.",
         ),
         Misconception(
             "the mean of sentence scores",

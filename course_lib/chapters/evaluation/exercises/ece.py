@@ -31,6 +31,13 @@ def _exact(confidences, right, bins):
     return float(total / len(right))
 
 
+def _zero_apart(confidences, right, bins):
+    gaps = {}
+    for c, r in zip(confidences, right, strict=True):
+        gaps[math.ceil(c * bins)] = gaps.get(math.ceil(c * bins), 0.0) + r - c
+    return sum(map(abs, gaps.values())) / len(right)
+
+
 def _mean(values):
     return sum(values) / len(values)
 
@@ -169,6 +176,17 @@ ECE = Exercise(
             "edges in the upper bin",
             _by_groups(_share, _distance, left_closed=True),
             "A confidence on an edge belongs to the lower bin.",
+        ),
+        Misconception(
+            "0 in a bin of its own",
+            _zero_apart,
+            "ceil(0 · bins) is 0. A confidence of 0 belongs to the first bin, with those up to "
+            "1 / bins.",
+        ),
+        Misconception(
+            "no bins",
+            lambda confidences, right, bins: abs(_mean(right) - _mean(confidences)),
+            "Over all items, being too sure cancels being unsure. Compare within each bin.",
         ),
         Misconception(
             "squared gaps",

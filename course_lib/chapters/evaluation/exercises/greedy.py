@@ -52,6 +52,11 @@ def _by_einsum(candidate, reference):
     return precision, recall, 2 / (1 / precision + 1 / recall)
 
 
+def _cut(candidate, reference, change):
+    table = change(_table(candidate, reference))
+    return _result(table.amax(1).mean(), table.amax(0).mean())
+
+
 def _dots(candidate, reference):
     table = candidate @ reference.T
     return _result(table.amax(1).mean(), table.amax(0).mean())
@@ -125,6 +130,11 @@ GREEDY = Exercise(
             "Order plays no part: all three are 1.",
         ),
         Probe("long vectors", _vectors(2, 3, 4), "The length of a vector plays no part."),
+        Probe(
+            "opposite directions",
+            lambda: call(torch.tensor([[1.0, 0.0]]), torch.tensor([[-1.0, 1.0], [-2.0, -1.0]])),
+            "A cosine may be negative, and so may the best one be.",
+        ),
         Probe("more candidates", _vectors(5, 2, 3), "Each side is averaged over its own tokens."),
     ),
     misconceptions=(
@@ -143,6 +153,16 @@ GREEDY = Exercise(
             _swapped,
             "Precision is about the candidate's tokens: for each row of the (A, B) table, the "
             "largest entry.",
+        ),
+        Misconception(
+            "negative cosines cut off",
+            lambda candidate, reference: _cut(candidate, reference, torch.relu),
+            "The best cosine of a token may be negative. Take it as it is.",
+        ),
+        Misconception(
+            "the magnitude of the cosine",
+            lambda candidate, reference: _cut(candidate, reference, torch.abs),
+            "Opposite vectors are as different as can be. Keep the sign.",
         ),
         Misconception(
             "all pairs averaged",

@@ -28,6 +28,11 @@ def _with_numpy(elements, functions, prime):
     return [int(((a * x + b) % prime).min()) for a, b in functions]
 
 
+def _in_64_bits(elements, functions, prime):
+    x = np.array(sorted(elements), dtype=np.int64)
+    return [int(((np.int64(a) * x + np.int64(b)) % np.int64(prime)).min()) for a, b in functions]
+
+
 def _with(pick):
     return lambda elements, functions, prime: [
         pick([(a * x + b) % prime for x in sorted(elements)], sorted(elements))
@@ -70,6 +75,12 @@ MINHASH = Exercise(
             _with(lambda h, x: h[0]),
             "Hash all elements first, and then take the minimum. The smallest element says nothing "
             "about the similarity of two sets.",
+        ),
+        Misconception(
+            "integers that overflow",
+            _in_64_bits,
+            "a · x may need more than 63 bits, and then NumPy and torch wrap around without a "
+            "word. Compute with Python's integers.",
         ),
         Misconception(
             "the element, not its hash",

@@ -1,5 +1,6 @@
 """The exercise on ROUGE-L."""
 
+import difflib
 from collections import Counter
 from functools import cache
 
@@ -80,6 +81,11 @@ def _run(a, b):
     return best
 
 
+def _blocks(a, b):
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    return sum(block.size for block in matcher.get_matching_blocks())
+
+
 def _greedy(a, b):
     place = common = 0
     for word in a:
@@ -107,7 +113,7 @@ ROUGE_L = Exercise(
         "subsequence: the same words in the same order, with any gaps. Return the F1 "
         "of the precision L / (words of the candidate) and the recall L / (words of the "
         "reference), from 0 to 1; 0 if nothing is common. The candidate may be empty, the "
-        "reference has at least one word."
+        "reference has at least one word. Both may have a hundred words."
     ),
     solution=evaluation.rouge_l_of_words,
     reference=_by_recursion,
@@ -128,6 +134,16 @@ ROUGE_L = Exercise(
             "a word too early",
             lambda: call(_as("mat a cat sat on"), _as("a cat sat on mat")),
             "Whoever takes `mat` first finds nothing after it; L is 4.",
+        ),
+        Probe(
+            "the longest run is not enough",
+            lambda: call(_as("no no no yes"), _as("no well no no")),
+            "Whoever begins with the longest common run, `no no` at the end, finds 2. L is 3.",
+        ),
+        Probe(
+            "long texts",
+            lambda: call([f"a{i}" for i in range(40)], [f"a{i * 7 % 41}" for i in range(40)]),
+            "Each word doubles the work of a recursion that remembers nothing.",
         ),
         Probe(
             "a repeated word", lambda: call(_as("a a a"), _as("a")), "One word is common: L = 1."
@@ -151,6 +167,12 @@ ROUGE_L = Exercise(
             _of(_greedy),
             "Taking each word as soon as it is found may skip many others. Try both: with the word "
             "and without it.",
+        ),
+        Misconception(
+            "runs of difflib",
+            _of(_blocks),
+            "SequenceMatcher takes the longest common run first, and then looks on both sides of "
+            "it. That may miss the longest subsequence.",
         ),
         Misconception(
             "recall only",

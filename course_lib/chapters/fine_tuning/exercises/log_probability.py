@@ -55,6 +55,12 @@ def _raw_logits(logits, labels):
     return (picked * counted).sum(1)
 
 
+def _rounded_softmax(logits, labels):
+    targets, counted = labels[:, 1:], labels[:, 1:] != IGNORED
+    p = torch.softmax(logits[:, :-1], -1).gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+    return torch.where(counted, p.log(), 0.0).sum(1)
+
+
 def _whole_batch(logits, labels):
     counted = labels[:, 1:] != IGNORED
     total = (_gathered(logits[:, :-1], labels[:, 1:]) * counted).sum()
@@ -91,7 +97,7 @@ LOG_PROBABILITY = Exercise(
         "answers and −100 elsewhere. The logits at place t predict the id at place t + 1. Return "
         "the *sum* of the log-probabilities of each row's labels, of shape (B). A label in the "
         "first place has nothing before it and does not count. Every row has a label that counts. "
-        "The gradient is checked too."
+        "Logits may be hundreds apart. The gradient is checked too."
     ),
     solution=fine_tuning.sequence_log_probability,
     reference=_lp_reference,
@@ -118,6 +124,14 @@ LOG_PROBABILITY = Exercise(
             lambda: call(uneven(1, 3, 4), torch.tensor([[3, 1, IGNORED]])),
             "Nothing predicts the first id.",
         ),
+        Probe(
+            "an improbable answer",
+            lambda: call(
+                torch.tensor([[[0.0, 300.0, 0.0], [100.0, 0.0, -100.0], [0.0, 0.0, 0.0]]]),
+                torch.tensor([[IGNORED, 0, 2]]),
+            ),
+            "Its log-probability is −500. The probability itself rounds to 0, and log 0 is −∞.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -125,6 +139,11 @@ LOG_PROBABILITY = Exercise(
             _mean,
             "The probability of a sequence is a product, so its logarithm is a sum. DPO is derived "
             "for the sum; SimPO uses the mean, and so does IPO in trl.",
+        ),
+        Misconception(
+            "the logarithm of a rounded softmax",
+            _rounded_softmax,
+            "An improbable token has a softmax of 0 in float32, and log 0 is −∞. Use log_softmax.",
         ),
         Misconception(
             "not shifted",

@@ -5,6 +5,7 @@ import random
 import torch
 
 from course_lib import fine_tuning
+from course_lib.chapters.fine_tuning.exercises.no_product import no_product
 from course_lib.study.check.generated import random_tensor
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Call, Exercise, Misconception, Probe, call
@@ -76,9 +77,10 @@ LORA = Exercise(
         "`x` (..., in) goes through a frozen `weight` (out, in) with a change of rank r beside it: "
         "`a` (r, in), `b` (out, r). Return x Wᵀ + (α / r) · x Aᵀ Bᵀ, of shape (..., out), without "
         "forming the product of `b` and `a`. r is the first size of `a`. The gradient is checked "
-        "too."
+        "too, except that of the frozen weight."
     ),
     solution=fine_tuning.lora_forward,
+    watch=no_product,
     reference=_output_by_sums,
     generator=_any_layer,
     tolerance=4.0,
@@ -94,10 +96,11 @@ LORA = Exercise(
             "The change is multiplied by α / r = 4.",
             tolerance=4.0,
             gradient=True,
+            constants=(1,),
         ),
         Probe(
             "b at zero",
-            lambda: call(uneven(2, 3), uneven(4, 3), uneven(2, 3), torch.zeros(4, 2), 16.0),
+            lambda: call(uneven(3, 3), uneven(4, 3), uneven(2, 3), torch.zeros(4, 2), 16.0),
             "At the start of training B is zero, and the layer is the frozen one.",
         ),
         Probe(
@@ -135,6 +138,12 @@ LORA = Exercise(
             "Only the change is multiplied, not the frozen weight's output.",
         ),
         Misconception(
+            "the product of the factors formed",
+            lambda x, weight, a, b, alpha: x @ (weight + alpha / len(a) * (b @ a)).T,
+            "`b @ a` is as large as the weight: that is merging, the next exercise, and far more "
+            "work for every batch. Multiply x by `a.T` and the result by `b.T`.",
+        ),
+        Misconception(
             "no gradient",
             lambda x, weight, a, b, alpha: (
                 x @ weight.T + alpha / len(a) * (x @ a.detach().T @ b.detach().T)
@@ -156,6 +165,10 @@ LORA = Exercise(
             ),
         ),
         Alternative("row by row", _row_by_row),
+        Alternative(
+            "the weight detached",
+            lambda x, weight, a, b, alpha: x @ weight.detach().T + alpha / len(a) * (x @ a.T @ b.T),
+        ),
         Alternative(
             "the input scaled",
             lambda x, weight, a, b, alpha: x @ weight.mT + (x * (alpha / len(a)) @ a.mT) @ b.mT,

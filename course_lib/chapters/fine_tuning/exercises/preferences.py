@@ -157,7 +157,8 @@ DPO = Exercise(
         "Four rows of log-probabilities, one number for each of N pairs: those that the policy "
         "gives the chosen and the rejected answer, and those of the reference. Return the mean of "
         "−log σ(β · margin), where the margin is how much more the chosen answer has gained over "
-        "the reference than the rejected one. Margins may be hundreds. The gradient is checked too."
+        "the reference than the rejected one. Margins may be hundreds. The gradient with respect "
+        "to the policy's log-probabilities is checked too."
     ),
     solution=fine_tuning.dpo_loss,
     reference=_dpo_reference,
@@ -179,12 +180,14 @@ DPO = Exercise(
             ),
             "Each answer is compared with itself under the reference.",
             gradient=True,
+            constants=(2, 3),
         ),
         Probe(
             "a margin of −1000",
             lambda: _pairs((-900.0, -100.0, -200.0, -400.0), beta=1.0),
             "log σ must not be computed from a σ that rounds to 0.",
             gradient=True,
+            constants=(2, 3),
         ),
     ),
     misconceptions=(
@@ -237,6 +240,10 @@ DPO = Exercise(
         Alternative(
             "implied rewards",
             lambda c, r, rc, rr, beta: _by_rewards(c, r, rc, rr, beta),
+        ),
+        Alternative(
+            "the reference detached",
+            lambda c, r, rc, rr, beta: _by_rewards(c, r, rc.detach(), rr.detach(), beta),
         ),
         Alternative("softplus", lambda c, r, rc, rr, beta: _by_softplus(c, r, rc, rr, beta)),
         Alternative("pair by pair", lambda c, r, rc, rr, beta: _pair_by_pair(c, r, rc, rr, beta)),

@@ -59,7 +59,8 @@ CLIP_LOSS = Exercise(
         "Bring each row to length 1. The logits are `scale`, a positive number, times the dot "
         "product of each picture with each text. Return the mean of two losses, a tensor of one "
         "number: the cross-entropy that names each picture's text among all texts, and the "
-        "cross-entropy that names each text's picture among all pictures, each a mean over B."
+        "cross-entropy that names each text's picture among all pictures, each a mean over B. The "
+        "gradient is checked too."
     ),
     solution=clip_loss,
     reference=_by_logsumexp,
@@ -82,6 +83,7 @@ CLIP_LOSS = Exercise(
             "Only directions count.",
         ),
         Probe("a sharp scale", _pair_probe(6, 3, 100.0), "CLIP's largest scale."),
+        Probe("a sharper scale", _pair_probe(5, 2, 150.0), "The scale is taken as it is given."),
         Probe("training", _pair_probe(4, 3, 3.0), "Both encoders learn.", gradient=True),
     ),
     misconceptions=(
@@ -113,6 +115,16 @@ CLIP_LOSS = Exercise(
                 _logits(pictures, texts, torch.tensor(float(scale)).exp())
             ),
             "The model stores the logarithm of its scale, but `scale` is already the scale.",
+        ),
+        Misconception(
+            "the scale clipped",
+            lambda pictures, texts, scale: _by_logsumexp(pictures, texts, min(scale, 100.0)),
+            "CLIP's training clips its scale at 100. The loss takes whatever scale it is given.",
+        ),
+        Misconception(
+            "one side detached",
+            lambda pictures, texts, scale: _by_logsumexp(pictures, texts.detach(), scale),
+            "Both encoders learn. Detach neither pictures nor texts.",
         ),
         Misconception(
             "the sum of both directions",

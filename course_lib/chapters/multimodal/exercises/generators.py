@@ -67,7 +67,7 @@ def splice(rng: random.Random) -> Call:
     placeholder = rng.randint(5, 9)
     length = pictures * tokens + rng.randint(1, 4)
     batch = rng.randint(1, 3)
-    words = [rng.randint(0, 4) for _ in range(batch * length)]
+    words = [rng.choice((0, 1, 2, 3, 4, 11)) for _ in range(batch * length)]
     for place in rng.sample(range(len(words)), pictures * tokens):
         words[place] = placeholder
     ids = torch.tensor(words).view(batch, length)

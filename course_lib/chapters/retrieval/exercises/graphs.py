@@ -317,7 +317,7 @@ NEIGHBOURS = Exercise(
         ),
         Probe(
             "near one left out",
-            lambda: call(*_around(1.2, 1.5 + 1.1j, 0.6 + 2.2j), 3),
+            lambda: call(*_around(1.2, 1.5 + 1.1j, 0.5 + 2.2j), 3),
             "The third is nearer to one that was left out: that does not count.",
         ),
     ),

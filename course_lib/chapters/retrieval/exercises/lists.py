@@ -77,6 +77,23 @@ def _negative(word, texts):
     return math.log((len(texts) - df + 0.5) / (df + 0.5))
 
 
+def _in_one_string(query, texts, k1, b):
+    joined = [" ".join(text) for text in texts]
+    return _scores(
+        query,
+        texts,
+        k1,
+        b,
+        idf=lambda word, _: _lucene(word, joined),
+        tf=lambda word, text: " ".join(text).count(word),
+    )
+
+
+def _any_case(query, texts, k1, b):
+    lower = [[word.lower() for word in words] for words in (query, *texts)]
+    return _scores(lower[0], lower[1:], k1, b)
+
+
 def _occurrences(word, texts):
     df = sum(text.count(word) for text in texts)
     return math.log(1 + (len(texts) - df + 0.5) / (df + 0.5)) if df <= len(texts) else 0.0
@@ -108,6 +125,11 @@ BM25 = Exercise(
         Probe("two words", lambda: call(["a", "c"], RARE, 2.0, 0.75), "Scores add up."),
         Probe("asked twice", lambda: call(["d", "d"], RARE, 1.2, 0.75), "It counts twice."),
         Probe("unknown", lambda: call(["x", "a"], RARE, 1.2, 0.75), "x is in no text."),
+        Probe(
+            "a part of a word",
+            lambda: call(["top"], [["stop", "to"], ["top", "Top"], ["on"]], 1.2, 0.75),
+            "Neither stop nor Top is the word top.",
+        ),
         Probe("an empty text", lambda: call(["a"], [[], ["a"]], 1.2, 0.75), "It scores 0."),
         Probe("no query", lambda: call([], RARE, 1.2, 0.75), "Every score is 0."),
     ),
@@ -164,6 +186,16 @@ BM25 = Exercise(
                 ),
             ),
             "You divide the mean length by that of the text, so long texts gain. Divide |d| by it.",
+        ),
+        Misconception(
+            "parts of words",
+            _in_one_string,
+            "You search in a string, where `top` is found in `stop`. Count equal words.",
+        ),
+        Misconception(
+            "upper and lower case",
+            _any_case,
+            "The words are compared as they are: `Top` and `top` are two words here.",
         ),
         Misconception(
             "each word once",

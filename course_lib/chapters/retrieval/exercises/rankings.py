@@ -68,6 +68,16 @@ def _mean(rankings, c):
     return _best_first({item: scores[item] / counts[item] for item in scores})
 
 
+def _floats_compared(rankings, c):
+    scores = _scored(rankings, lambda place, _: 1 / (c + place + 1))
+    return sorted(scores, key=lambda item: (-scores[item], item))
+
+
+def _as_text(rankings, c):
+    scores = _scored(rankings, lambda place, _: 1 / (c + place + 1))
+    return sorted(scores, key=lambda item: (-round(scores[item], 12), str(item)))
+
+
 RRF = Exercise(
     id="retrieval.rrf",
     title="One ranking from several",
@@ -93,6 +103,12 @@ RRF = Exercise(
             lambda: call([[9, 1, 2, 3], [8, 1, 2, 3], [7, 3, 2, 1]], 1),
             "c decides how much the first place counts.",
         ),
+        Probe(
+            "a tie of floats",
+            lambda: call([[8, 1, 2], [9, 8, 1, 2], [8, 2, 9, 1]], 1),
+            "1/3 + 1/4 + 1/5 in another order: equal on paper, not in the last digit of floats.",
+        ),
+        Probe("9 and 10", lambda: call([[10, 9], [9, 10]], 60), "As numbers, 9 is smaller."),
         Probe(
             "a first place",
             lambda: call([[4, 6, 5, 1], [2, 6, 3, 1, 4]], 1),
@@ -135,6 +151,16 @@ RRF = Exercise(
             "ranks from 0",
             lambda rankings, c: _by_fractions(rankings, c - 1),
             "The first has rank 1: 1 / (c + 1).",
+        ),
+        Misconception(
+            "floats compared exactly",
+            _floats_compared,
+            "Sums that are equal on paper may differ in the last digit. Round the scores first.",
+        ),
+        Misconception(
+            "ties broken as text",
+            _as_text,
+            "As text, '10' comes before '9'. Compare the items themselves.",
         ),
         Misconception(
             "ties as they come",

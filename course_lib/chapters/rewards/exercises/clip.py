@@ -56,7 +56,7 @@ CLIP = Exercise(
     statement=(
         "Return PPO's objective for each token, to be maximised: the lower of ratio · A and "
         "clip(ratio, 1 − low, 1 + high) · A. `ratio` and `advantages` have the same shape. "
-        "The gradient is checked too."
+        "The gradient with respect to `ratio` is checked too."
     ),
     solution=rewards.clipped_objective,
     reference=_each_alone,
@@ -91,6 +91,7 @@ CLIP = Exercise(
             lambda: call((uneven(3, 4) / 4).exp(), uneven(4, 3).mT.contiguous()),
             "Each token is clipped on its own.",
             gradient=True,
+            constants=(1,),
         ),
     ),
     misconceptions=(
@@ -120,17 +121,17 @@ CLIP = Exercise(
         ),
         Misconception(
             "limits exchanged",
-            lambda ratio, advantages, low=0.2, high=0.2: _each_alone(ratio, advantages, high, low),
+            lambda ratio, advantages, low=0.2, high=0.2: _as_hinted(ratio, advantages, high, low),
             "`low` is the distance below 1, `high` the one above it. You exchanged them.",
         ),
         Misconception(
             "a loss",
-            lambda *given, **more: -_each_alone(*given, **more),
+            lambda *given, **more: -_as_hinted(*given, **more),
             "This is the loss, which is to be minimised. Return the objective, without the minus.",
         ),
         Misconception(
             "one limit for both sides",
-            lambda ratio, advantages, low=0.2, high=0.2: _each_alone(ratio, advantages, low, low),
+            lambda ratio, advantages, low=0.2, high=0.2: _as_hinted(ratio, advantages, low, low),
             "The upper limit is 1 + high; DAPO sets it further away than the lower one.",
         ),
     ),
@@ -138,6 +139,12 @@ CLIP = Exercise(
         Alternative("by the sign of A", _by_where),
         Alternative("as the hints say", _as_hinted),
         Alternative("by stacking", _by_stacking),
+        Alternative(
+            "the advantages detached",
+            lambda ratio, advantages, low=0.2, high=0.2: _by_where(
+                ratio, advantages.detach(), low, high
+            ),
+        ),
     ),
     hints=(
         "Compute two products: ratio · A, and the clamped ratio times A.",

@@ -1,7 +1,5 @@
 """The exercise on the three estimators of a KL divergence."""
 
-import math
-
 import torch
 
 from course_lib.chapters.rewards import answers
@@ -58,11 +56,13 @@ def _by_the_ratio(policy, reference):
     return -(reference - policy), (policy - reference).square() * 0.5, ratio - 1 - ratio.log()
 
 
-def _one_by_one(policy, reference):
-    flat = zip(policy.flatten().tolist(), reference.flatten().tolist(), strict=True)
-    gaps = [p - r for p, r in flat]
-    parts = (gaps, [d * d / 2 for d in gaps], [math.exp(-d) - 1 + d for d in gaps])
-    return tuple(torch.tensor(each, dtype=policy.dtype).view(policy.shape) for each in parts)
+def _by_expm1(policy, reference):
+    d = policy - reference.detach()
+    return d, 0.5 * d.square(), torch.expm1(-d) + d
+
+
+def _detached(policy, reference):
+    return _in_double(policy.detach(), reference)
 
 
 def _tokens(policy, reference):
@@ -77,7 +77,7 @@ KL = Exercise(
     statement=(
         "`policy` and `reference` hold log-probabilities of the same sampled tokens, of any shape. "
         "With d = log π − log ref, return the tuple (k1, k2, k3), each of that shape: "
-        "d, d² / 2, and exp(−d) − 1 + d."
+        "d, d² / 2, and exp(−d) − 1 + d. The gradient with respect to `policy` is checked too."
     ),
     solution=answers.kl_estimates,
     reference=_in_double,
@@ -103,6 +103,8 @@ KL = Exercise(
             "a batch",
             lambda: call(-uneven(2, 3).abs(), -uneven(3, 2).mT.contiguous().abs()),
             "Each token is estimated on its own.",
+            gradient=True,
+            constants=(1,),
         ),
     ),
     misconceptions=(
@@ -135,6 +137,12 @@ KL = Exercise(
             "The samples already occur with probability π. Weighting by it counts it twice.",
         ),
         Misconception(
+            "no gradient",
+            _detached,
+            "A penalty that is cut off from the policy changes nothing in training. Detach at most "
+            "the reference.",
+        ),
+        Misconception(
             "the absolute value",
             _absolute,
             "k1 may be negative. Only then is its mean the KL divergence.",
@@ -143,7 +151,7 @@ KL = Exercise(
     alternatives=(
         Alternative("as the hints say", _as_hinted),
         Alternative("by the ratio", _by_the_ratio),
-        Alternative("one by one", _one_by_one),
+        Alternative("by expm1", _by_expm1),
     ),
     hints=(
         "Compute d = policy - reference once.",

@@ -17,52 +17,71 @@ def _one_by_one(new, old, advantages, mask, clip=0.2):
     return torch.tensor(total / len(new), dtype=new.dtype)
 
 
-def _tokens(new, old, advantages, clip):
+def _objective(ratio, advantages, clip):
     """Return the objective of each token."""
-    ratio = (new - old).exp()
     a = advantages[:, None]
     return torch.minimum(ratio * a, ratio.clamp(1 - clip, 1 + clip) * a)
 
 
+def _tokens(new, old, advantages, mask, clip):
+    return _objective(torch.where(mask, new - old, 0.0).exp(), advantages, clip)
+
+
+def _mean_of_means(each, mask):
+    return (each * mask).sum(1).div(mask.sum(1)).mean()
+
+
 def _over_padding(new, old, advantages, mask, clip=0.2):
-    return -(_tokens(new, old, advantages, clip) * mask).mean()
+    return -(_tokens(new, old, advantages, mask, clip) * mask).mean()
 
 
 def _mask_forgotten(new, old, advantages, mask, clip=0.2):
-    return -_tokens(new, old, advantages, clip).mean()
+    return -_objective((new - old).exp(), advantages, clip).mean()
+
+
+def _mask_too_late(new, old, advantages, mask, clip=0.2):
+    return -_mean_of_means(_objective((new - old).exp(), advantages, clip), mask)
 
 
 def _over_all_tokens(new, old, advantages, mask, clip=0.2):
-    return -(_tokens(new, old, advantages, clip) * mask).sum() / mask.sum()
+    return -(_tokens(new, old, advantages, mask, clip) * mask).sum() / mask.sum()
 
 
 def _summed(new, old, advantages, mask, clip=0.2):
-    return -(_tokens(new, old, advantages, clip) * mask).sum(-1).mean()
+    return -(_tokens(new, old, advantages, mask, clip) * mask).sum(-1).mean()
 
 
 def _maximum(new, old, advantages, mask, clip=0.2):
-    return -_one_by_one(new, old, -advantages, mask, clip)
+    return _mean_of_means(_tokens(new, old, -advantages, mask, clip), mask)
 
 
 def _unclipped(new, old, advantages, mask, clip=0.2):
-    return _one_by_one(new, old, advantages, mask, 1e9)
+    return -_mean_of_means(_tokens(new, old, advantages, mask, 1e9), mask)
+
+
+def _clipped_only(new, old, advantages, mask, clip=0.2):
+    ratio = torch.where(mask, new - old, 0.0).exp().clamp(1 - clip, 1 + clip)
+    return -_mean_of_means(ratio * advantages[:, None], mask)
 
 
 def _whole_answer(new, old, advantages, mask, clip=0.2):
-    gap = ((new - old) * mask).sum(-1, keepdim=True).expand_as(new)
-    return _one_by_one(gap, torch.zeros_like(gap), advantages, mask, clip)
+    gap = torch.where(mask, new - old, 0.0).sum(-1, keepdim=True).expand_as(new)
+    return -_mean_of_means(_objective(gap.exp(), advantages, clip), mask)
 
 
 def _plain_log(new, old, advantages, mask, clip=0.2):
-    ratio = torch.where(mask, new - old, 1.0)
-    return _one_by_one(ratio.clamp(min=1e-30).log(), torch.zeros_like(old), advantages, mask, clip)
+    return -_mean_of_means(_objective(torch.where(mask, new - old, 0.0), advantages, clip), mask)
 
 
 def _as_hinted(new, old, advantages, mask, clip=0.2):
-    ratio = torch.exp(new - old)
+    ratio = torch.where(mask, new - old, 0.0).exp()
     a = advantages[:, None]
     each = torch.minimum(ratio * a, torch.clamp(ratio, 1 - clip, 1 + clip) * a) * mask
     return -(each.sum(1) / mask.sum(1)).mean()
+
+
+def _all_but_the_policy_detached(new, old, advantages, mask, clip=0.2):
+    return _as_hinted(new, old.detach(), advantages.detach(), mask, clip)
 
 
 def _answer_by_answer(new, old, advantages, mask, clip=0.2):
@@ -76,10 +95,16 @@ def _answer_by_answer(new, old, advantages, mask, clip=0.2):
 
 def _by_weights(new, old, advantages, mask, clip=0.2):
     weights = mask / (mask.sum(-1, keepdim=True) * len(mask))
-    ratio = (new - old).exp()
+    ratio = (new - old).masked_fill(~mask, 0.0).exp()
     upper = torch.where(advantages[:, None] > 0, 1 + clip, torch.inf)
     lower = torch.where(advantages[:, None] < 0, 1 - clip, 0.0)
     return -(ratio.clamp(lower, upper) * advantages[:, None] * weights).sum()
+
+
+def _wild_padding():
+    """Return two answers whose padding is far from both policies."""
+    new, old, advantages, mask, clip = _batch([2, 1], tokens=2).args
+    return call(torch.where(mask, new, 0.0), torch.where(mask, old, -200.0), advantages, mask, clip)
 
 
 def _batch(lengths, tokens=4, *, moved=0.4, clip=0.2):
@@ -99,7 +124,8 @@ GRPO_LOSS = Exercise(
         "training and the one that sampled, `advantages` (B) belong to whole answers, `mask` is "
         "True at the tokens of an answer; padding may hold any finite numbers. Return the loss as "
         "one number: minus PPO's objective with the limits 1 − clip and 1 + clip, averaged over "
-        "the tokens of each answer, then over the answers. The value is checked, not the gradient."
+        "the tokens of each answer, then over the answers. The gradient with respect to `new` is "
+        "checked too."
     ),
     solution=answers.grpo_loss,
     reference=_one_by_one,
@@ -145,8 +171,23 @@ GRPO_LOSS = Exercise(
             "a short and a long answer",
             lambda: _batch([1, 4]),
             "Each answer counts the same: first the mean over its own tokens.",
+            gradient=True,
+            constants=(1, 2),
         ),
-        Probe("a batch", lambda: _batch([3, 1, 2, 5], tokens=5, clip=0.1), "All together."),
+        Probe(
+            "padding far away",
+            _wild_padding,
+            "exp(200) is infinite in float32, and ∞ · 0 is nan. Padding must not reach exp.",
+            gradient=True,
+            constants=(1, 2),
+        ),
+        Probe(
+            "a batch",
+            lambda: _batch([3, 1, 2, 5], tokens=5, clip=0.1),
+            "All together.",
+            gradient=True,
+            constants=(1, 2),
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -161,6 +202,18 @@ GRPO_LOSS = Exercise(
             "Padding takes part as if it were text. Multiply by the mask and divide by its sum.",
         ),
         Misconception(
+            "the mask applied after exp",
+            _mask_too_late,
+            "At padding, new − old may be anything. Where its exp overflows, ∞ · 0 is nan: set "
+            "new − old to 0 at padding first, with torch.where or masked_fill.",
+        ),
+        Misconception(
+            "clipped only",
+            _clipped_only,
+            "Without the minimum the gradient vanishes on both sides of the limits. Take the lower "
+            "of the plain and the clipped product.",
+        ),
+        Misconception(
             "the mean over all tokens",
             _over_all_tokens,
             "This is DAPO's average: each token counts the same, so long answers count more. GRPO "
@@ -173,7 +226,7 @@ GRPO_LOSS = Exercise(
         ),
         Misconception(
             "an objective",
-            lambda *given, **more: -_one_by_one(*given, **more),
+            lambda *given, **more: -_as_hinted(*given, **more),
             "This is to be maximised. The loss is minus that.",
         ),
         Misconception(
@@ -199,7 +252,7 @@ GRPO_LOSS = Exercise(
         ),
         Misconception(
             "old over new",
-            lambda new, old, *rest, **more: _one_by_one(old, new, *rest, **more),
+            lambda new, old, *rest, **more: _as_hinted(old, new, *rest, **more),
             "The ratio is new over old: exp(new − old).",
         ),
     ),
@@ -207,9 +260,12 @@ GRPO_LOSS = Exercise(
         Alternative("as the hints say", _as_hinted),
         Alternative("answer by answer", _answer_by_answer),
         Alternative("by weights", _by_weights),
+        Alternative("all but the policy detached", _all_but_the_policy_detached),
     ),
     hints=(
-        "ratio = (new - old).exp(), and advantages[:, None] applies to every token of its answer.",
+        "The ratio is exp(new − old). Set new − old to 0 at padding before exp: "
+        "`torch.where(mask, new - old, 0.0)`. advantages[:, None] applies to every token of its "
+        "answer.",
         "The objective of a token is the exercise before: the minimum of two products.",
         "Multiply by the mask, sum over the tokens, divide by mask.sum(-1), take the mean, and "
         "put a minus in front.",

@@ -8,6 +8,7 @@ from course_lib.chapters.rewards.exercises.generators import verifier_inputs
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
 
 _NUMBERS = re.compile(r"-?\d+(?:\.\d+|/\d+)?")
+_MARKED = rf"(?:^|\s)so ({_NUMBERS.pattern})\.\Z"
 
 
 def _value(text):
@@ -67,6 +68,27 @@ def _number_after_mark(text, expected):
     return bool(found) and _value(found[1]) == _value(expected)
 
 
+def _computed(text, expected):
+    found = re.search(r"(?:^| )so ([-+*/.\d]+)\.\Z", text)
+    try:
+        return bool(found) and eval(found[1]) == eval(expected)
+    except (SyntaxError, ZeroDivisionError):
+        return False
+
+
+def _matched(flags=0, value=Fraction):
+    """Return a mistake that finds the number with these flags, and compares it as `value`."""
+
+    def is_correct(text, expected):
+        found = re.search(_MARKED, text, flags)
+        try:
+            return bool(found) and value(Fraction(found[1])) == value(Fraction(expected))
+        except ZeroDivisionError:
+            return False
+
+    return is_correct
+
+
 def _whole_numbers(text, expected):
     found = re.search(r"(?:^| )so (-?\d+)\.$", text)
     value = _value(expected)
@@ -74,7 +96,7 @@ def _whole_numbers(text, expected):
 
 
 def _as_hinted(text, expected):
-    found = re.search(r"(?:^|\s)so (-?\d+(?:\.\d+|/\d+)?)\.\Z", text)
+    found = re.search(_MARKED, text)
     if not found:
         return False
     try:
@@ -109,11 +131,11 @@ VERIFIER = Exercise(
     minutes=12,
     difficulty=3,
     statement=(
-        "An answer counts only if the text ends with the word `so`, one space, a number and a full "
-        "stop, as in `4+5=9 so 9.`. Return True if that number equals `expected` in value. A "
+        "An answer counts only if the text ends with the word `so`, one space, a number and a "
+        "full stop, as in `4+5=9 so 9.`. Return True if that number equals `expected` in value. A "
         "number is an integer, a decimal number or a fraction, such as `-3`, `0.75` or `3/4`, and "
-        "0.75 equals 3/4 exactly. For any other text, `so 1/0.` included, return False; never "
-        "raise an error. `expected` is always a valid number."
+        "0.75 equals 3/4 exactly. Additional white space is not tested. For any other text, `so "
+        "1/0.` included, return False; never raise an error. `expected` is always a valid number."
     ),
     solution=rewards.is_correct,
     reference=_by_words,
@@ -147,6 +169,13 @@ VERIFIER = Exercise(
         Probe(
             "digits joined", lambda: call("so 1_3.", "13"), "Python reads 1_3 as 13; it is no form."
         ),
+        Probe("a sum", lambda: call("so 6+7.", "13"), "6+7 is not one of the three forms."),
+        Probe(
+            "too long for a float",
+            lambda: call("so 9007199254740993.", "9007199254740992"),
+            "The two differ by 1, and are equal as floats. Fractions keep every digit.",
+        ),
+        Probe("a capital letter", lambda: call("So 13.", "13"), "`So` is not the word `so`."),
         Probe("an empty text", lambda: call("", "0"), "An empty text has no answer."),
     ),
     misconceptions=(
@@ -184,6 +213,23 @@ VERIFIER = Exercise(
             "about equal",
             _about,
             "You allow for a small difference. Then 0.333 passes for 1/3. Fractions are exact.",
+        ),
+        Misconception(
+            "compared as floats",
+            _matched(value=float),
+            "A float keeps about 16 digits, so a wrong number that is long enough counts as right. "
+            "Compare fractions.",
+        ),
+        Misconception(
+            "computed",
+            _computed,
+            "`eval` computes whatever it is given, and a policy may write anything. Accept only an "
+            "integer, a decimal number or a fraction.",
+        ),
+        Misconception(
+            "any case",
+            _matched(re.IGNORECASE),
+            "`So` and `SO` are accepted. Only the word `so` is the mark.",
         ),
         Misconception(
             "whatever follows",

@@ -165,13 +165,13 @@ WRITE = Exercise(
     difficulty=3,
     statement=(
         "`tables` has one table for each request: a list of block numbers, in the order of its "
-        "text. A block may be in several tables. Request `who` has `length` tokens in the cache, "
-        "which fill its blocks in order, and writes one more. Return the tables afterwards, as a "
-        "new list of lists. If all its blocks are full (or it has none), it takes one more. If the "
-        "block into which it writes is in another table too, a free block replaces it, in its own "
-        "table only. Otherwise nothing changes. Take the free block with the lowest number; the "
-        "blocks are numbered from 0 to num_blocks - 1, and those in no table are free. If a block "
-        "is needed and none is free, nothing changes."
+        "text. A block may be in several tables, at the same place in each. Request `who` has "
+        "`length` tokens in the cache, which fill its blocks in order, and writes one more. "
+        "Return the tables afterwards, as a new list of lists. If all its blocks are full (or it "
+        "has none), it takes one more. If the block into which it writes is in another table too, "
+        "a free block replaces it, in its own table only. Otherwise nothing changes. Take the "
+        "free block with the lowest number; the blocks are numbered from 0 to num_blocks - 1, and "
+        "those in no table are free. If a block is needed and none is free, nothing changes."
     ),
     solution=answers.write_one_token,
     reference=_by_counts,

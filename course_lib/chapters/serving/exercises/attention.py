@@ -82,10 +82,16 @@ def _zeroed(q, keys, values, table, length):
     return _attend(q, k, v)
 
 
-def _probe(length, table, seed=0):
+def _without_maximum(q, keys, values, table, length):
+    k, v = _gathered(keys, table)[:length], _gathered(values, table)[:length]
+    weights = torch.einsum("hd,shd->hs", q, k).div(q.shape[1] ** 0.5).exp()
+    return torch.einsum("hs,shd->hd", weights / weights.sum(-1, keepdim=True), v)
+
+
+def _probe(length, table, scale=1.0):
     def inputs():
-        rng = torch.Generator().manual_seed(seed)
-        q = torch.randn(2, 3, generator=rng)
+        rng = torch.Generator().manual_seed(0)
+        q = scale * torch.randn(2, 3, generator=rng)
         keys, values = (torch.randn(5, 4, 2, 3, generator=rng) for _ in range(2))
         return call(q, keys, values, table, length)
 
@@ -101,7 +107,7 @@ READ = Exercise(
         "A request has `length` tokens in the cache. Token t is in block table[t // size] of "
         "`keys` and `values`, at place t % size. Return what its newest token reads: "
         "attention of the queries q (heads, D) over these tokens, with softmax(q·k / sqrt(D)), "
-        "each head over its own. "
+        "each head over its own; scores may be in the hundreds. "
         "`keys` and `values` are (blocks, size, heads, D). The table may have more places than "
         "tokens; what is in the others belongs to nobody. The result is (heads, D)."
     ),
@@ -115,6 +121,11 @@ READ = Exercise(
         Probe("half a block", _probe(6, [2, 0]), "The two places after it are not its own."),
         Probe("the first token", _probe(1, [3]), "It reads only itself: its own value."),
         Probe("a block in reserve", _probe(5, [1, 4, 2]), "The last block of the table is unused."),
+        Probe(
+            "scores in the hundreds",
+            _probe(7, [0, 3], scale=300.0),
+            "exp of such a score overflows; softmax subtracts the largest first.",
+        ),
     ),
     misconceptions=(
         Misconception(
@@ -157,6 +168,11 @@ READ = Exercise(
             "the table sorted",
             lambda q, keys, values, table, length: _cut(q, keys, values, sorted(table), length),
             "The order of the table is the order of the text, not that of the memory.",
+        ),
+        Misconception(
+            "exp without the maximum subtracted",
+            _without_maximum,
+            "exp of a large score is infinite, and ∞ / ∞ is nan. Use softmax.",
         ),
         Misconception(
             "values not looked up",

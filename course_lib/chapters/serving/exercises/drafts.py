@@ -76,6 +76,14 @@ def _full_only(tokens, count, n):
     return tokens[earlier[-1] + n :][:count] if earlier else []
 
 
+def _in_text(tokens, count, n):
+    if len(tokens) <= n:
+        return []
+    text, ending = " ".join(map(str, tokens)), " ".join(map(str, tokens[-n:]))
+    place = text.rfind(ending, 0, len(text) - 1)
+    return list(map(int, text[place + len(ending) :].split()))[:count] if place >= 0 else []
+
+
 def _guess_anyway(tokens, count, n):
     return _by_places(tokens, count, n) or tokens[-1:] * count
 
@@ -100,6 +108,11 @@ DRAFT = Exercise(
         Probe("fewer than count", lambda: call([9, 4, 9], 5, 1), "4 and 9 follow, then it ends."),
         Probe("overlapping", lambda: call([3, 3, 3], 2, 2), "The first 3, 3 is followed by a 3."),
         Probe("only the last token", lambda: call([1, 7, 2, 7], 2, 2), "2, 7 is new; 7 is not."),
+        Probe(
+            "parts of a number",
+            lambda: call([15, 6, 7, 5, 6], 2, 2),
+            "15, 6 ends like 5, 6 when written out, but 15 is not 5.",
+        ),
         Probe("too short", lambda: call([4], 3, 2), "A text shorter than n has no ending of n."),
         Probe("no draft wanted", lambda: call([1, 1, 1], 0, 1), "count is 0."),
     ),
@@ -134,6 +147,11 @@ DRAFT = Exercise(
             "one token compared",
             _last_token,
             "You compare the last token only. All of the last n must be equal.",
+        ),
+        Misconception(
+            "searched as text",
+            _in_text,
+            "Written out, 5 is a part of 15. Compare lists of ids, not strings.",
         ),
         Misconception(
             "full drafts only",

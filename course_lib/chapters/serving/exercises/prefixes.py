@@ -60,6 +60,16 @@ def _by_dict(prompt, earlier, block_size):
     return found
 
 
+def _by_place(prompt, earlier, block_size):
+    found = 0
+    while found + block_size < len(prompt):
+        here = slice(found, found + block_size)
+        if prompt[here] not in [ids[here] for ids in earlier]:
+            break
+        found += block_size
+    return found
+
+
 def _partial(prompt, earlier, block_size):
     longest = max((_common(prompt, ids) for ids in earlier), default=0)
     return min(longest, len(prompt) - 1)
@@ -121,6 +131,11 @@ REUSABLE = Exercise(
             "7, 8 is known only after 3, 4 and at the start: its keys depend on that.",
         ),
         Probe(
+            "two starts mixed",
+            lambda: call([1, 2, 3, 4, 5], [[1, 2, 9, 9], [8, 8, 3, 4]], 2),
+            "3, 4 is known at this place, but after 8, 8.",
+        ),
+        Probe(
             "a gap",
             lambda: call([1, 1, 5, 5, 2, 2, 0], [[1, 1, 9, 9, 2, 2]], 2),
             "After the first difference nothing is the same any more.",
@@ -155,6 +170,12 @@ REUSABLE = Exercise(
             ),
             "You compare blocks by their own tokens. Keys and values depend on all tokens before: "
             "two blocks are the same only if their whole prefixes are.",
+        ),
+        Misconception(
+            "blocks from different prompts",
+            _by_place,
+            "You look for each block at its place in any earlier prompt. All blocks up to it must "
+            "come from the same one, since keys and values depend on all tokens before.",
         ),
         Misconception(
             "blocks after a gap",
