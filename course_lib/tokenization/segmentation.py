@@ -17,19 +17,25 @@ import math
 import random
 from collections.abc import Iterable, Mapping
 
-LONGEST = 16  # characters in a piece, as in SentencePiece
+LONGEST = 16  # characters in a piece that training makes, as in SentencePiece
 UNKNOWN = -50.0  # log probability of a character that no piece covers
 
 Lattice = list[list[tuple[int, float]]]
 
 
 def lattice(
-    text: str, log_probs: Mapping[str, float], longest: int = LONGEST, unknown: float = UNKNOWN
+    text: str,
+    log_probs: Mapping[str, float],
+    longest: int | None = None,
+    unknown: float = UNKNOWN,
 ) -> Lattice:
     """Return, for each position, the pieces that end there as (where it begins, log p).
 
-    A single character that is no piece is let through as unknown.
+    A single character that is no piece is let through as unknown. `longest` is the length of the
+    longest piece; to look for it in a large vocabulary takes time at each call.
     """
+    if longest is None:
+        longest = max(map(len, log_probs), default=1)
     arcs: Lattice = [[]]
     find = log_probs.get
     for end in range(1, len(text) + 1):
@@ -41,7 +47,10 @@ def lattice(
 
 
 def viterbi(
-    text: str, log_probs: Mapping[str, float], longest: int = LONGEST, unknown: float = UNKNOWN
+    text: str,
+    log_probs: Mapping[str, float],
+    longest: int | None = None,
+    unknown: float = UNKNOWN,
 ) -> list[str]:
     """Return the most probable segmentation; between equals, the longer last piece."""
     best, begins = [0.0], [0]
@@ -91,7 +100,7 @@ def sample_segmentation(
     log_probs: Mapping[str, float],
     generator: random.Random,
     temperature: float = 1.0,
-    longest: int = LONGEST,
+    longest: int | None = None,
 ) -> list[str]:
     """Draw a segmentation with probability proportional to p ** (1 / temperature).
 

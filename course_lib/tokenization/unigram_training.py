@@ -26,7 +26,7 @@ def expected_counts(
     counts: dict[str, float] = defaultdict(float)
     total = 0.0
     for word, count in words.items():
-        arcs = lattice(word, log_probs)
+        arcs = lattice(word, log_probs, LONGEST)
         alpha, beta = forward(arcs), backward(arcs)
         total += count * alpha[-1]
         for end, incoming in enumerate(arcs):
@@ -79,7 +79,7 @@ def prune(
     for piece in [piece for piece in log_probs if len(piece) > 1]:
         own = others.pop(piece)
         loss[piece] = counts.get(piece, 0.0) * (
-            own - sum(others[p] for p in viterbi(piece, others))
+            own - sum(others[p] for p in viterbi(piece, others, LONGEST))
         )
         others[piece] = own
     room = max(size - (len(log_probs) - len(loss)), 0)

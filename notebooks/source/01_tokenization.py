@@ -702,9 +702,10 @@ print("both decode to:", turns.decode(typed), "and", turns.decode(placed))
 # The last turn is open: the model continues the text, so its own turn must have begun.
 #
 # ### Build it: the frame
-# `messages` is a list of dicts with `role` and `content`, in any order of roles. Each turn is `<|im_start|>`, the role, a line
-# break, the content unchanged, `<|im_end|>` and a line break. With `add_generation_prompt`, end with the beginning of an
-# assistant turn, up to and including its line break, whoever spoke last.
+# `messages` is a list of dicts with `role` and `content`, in any order of roles; it may be empty. Each turn is
+# `<|im_start|>`, the role, a line break, the content unchanged, `<|im_end|>` and a line break. With
+# `add_generation_prompt`, end with the beginning of an assistant turn, up to and including its line break, whoever
+# spoke last.
 #
 # (The library's own version also describes tools and writes calls of them, in the same frame. In `transformers` the layout is a
 # Jinja template that is stored with the tokenizer; *Further: the chat template* compares the two.)

@@ -96,6 +96,7 @@ def test_segmentation_by_hand():
 def test_the_longest_piece_and_ties():
     assert segmentation.viterbi("aaa", {"a": -1.0, "aaa": -1.0}, longest=2) == ["a", "a", "a"]
     assert segmentation.viterbi("aaa", {"a": -1.0, "aaa": -1.0}, longest=3) == ["aaa"]
+    assert segmentation.viterbi("a" * 40, {"a": -1.0, "a" * 40: -9.0}) == ["a" * 40]
     assert segmentation.viterbi("aaa", {"a": -1.0, "aa": -1.0}) == ["a", "aa"]
     assert segmentation.viterbi("aa", {"a": -1.0, "aa": -2.0}) == ["aa"]
 

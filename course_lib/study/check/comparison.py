@@ -196,7 +196,7 @@ def _tensor_difference(
     if expected.shape != got.shape:
         sentence = f"expected shape {tuple(expected.shape)}{where}, got {tuple(got.shape)}."
         return Difference(sentence, expected, got)
-    if rules.same_dtype and expected.dtype != got.dtype:
+    if rules.same_dtype and not _same_kind(expected.dtype, got.dtype):
         sentence = f"expected dtype {expected.dtype}{where}, got {got.dtype}."
         return Difference(sentence, expected, got)
     if expected.dtype == torch.bool and got.dtype != torch.bool:
@@ -206,6 +206,12 @@ def _tensor_difference(
         real, other = ("complex", "real") if expected.is_complex() else ("real", "complex")
         return Difference(f"expected {real} numbers{where}, got {other} ones.", expected, got)
     return _value_difference(expected, got, rules, where)
+
+
+def _same_kind(expected: torch.dtype, got: torch.dtype) -> bool:
+    """Say whether two dtypes are the same; of whole numbers every width is as good."""
+    whole = all(each not in _ROUNDING and each != torch.bool for each in (expected, got))
+    return expected == got or whole
 
 
 def _value_difference(

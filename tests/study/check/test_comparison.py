@@ -108,6 +108,16 @@ def test_dtype_counts_only_where_it_matters():
     assert sentence(*pair, same_dtype=True) == "expected dtype torch.float16, got torch.float32."
 
 
+def test_whole_numbers_of_any_width_are_equal_but_no_floats_where_the_dtype_matters():
+    ids = torch.tensor([3])
+    assert sentence(ids, ids.int(), same_dtype=True) is None
+    assert sentence(ids, ids.float()) is None
+    complaint = sentence(ids, ids.float(), same_dtype=True)
+    assert complaint == "expected dtype torch.int64, got torch.float32."
+    mask = torch.tensor([True])
+    assert "torch.uint8" in sentence(mask, mask.to(torch.uint8), same_dtype=True)
+
+
 def test_tolerance_can_be_widened():
     pair = torch.tensor([1.0]), torch.tensor([1.001])
     assert sentence(*pair) is not None

@@ -71,7 +71,9 @@ def shared_heads(rng: random.Random) -> Call:
     k, v = (random_tensor(rng, batch, groups, keys, width) for _ in range(2))
     if rng.random() < 0.3:
         return call(q, k, v)
-    table = rng.choice(((queries, keys), (batch, 1, queries, keys), (batch, 1, 1, keys)))
+    pairs = (queries, keys)
+    heads = rng.choice((1, groups * share))
+    table = rng.choice((pairs, (batch, heads, *pairs), (batch, heads, 1, keys)))
     mask = _some(rng, *table)
     mask[..., rng.randrange(keys)] = True
     return call(q, k, v, mask)

@@ -17,14 +17,16 @@ def _layer(x, w_q, w_k, w_v, w_o, num_heads, mask=None, **changed):
     width = w_q.shape[0] // num_heads
     share = w_q.shape[0] // w_k.shape[0]
     share_of = changed.get("share_of", lambda head, groups: head // share)
-    mask = mask if mask is None or mask.dim() < 4 else mask[:, 0]
+    masks = [None] * num_heads
+    if mask is not None:
+        masks = mask.expand(x.shape[0], num_heads, x.shape[1], x.shape[1]).unbind(1)
     written = 0
     for head in range(num_heads):
         own = slice(head * width, (head + 1) * width)
         group = share_of(head, w_k.shape[0] // width)
         shared = slice(group * width, (group + 1) * width)
         q, k, v = (x @ w.T for w in (w_q[own], w_k[shared], w_v[shared]))
-        read = attended(q, k, v, mask, scale=changed.get("scale"))
+        read = attended(q, k, v, masks[head], scale=changed.get("scale"))
         written = written + read @ w_o[:, own].T
     return written
 
@@ -74,6 +76,11 @@ def _not_transposed(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
 
 def _inverted(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
     return _layer(x, w_q, w_k, w_v, w_o, num_heads, mask if mask is None else ~mask)
+
+
+def _mask_of_the_first_head(x, w_q, w_k, w_v, w_o, num_heads, mask=None):
+    mask = mask if mask is None or mask.dim() < 4 else mask[:, :1]
+    return _layer(x, w_q, w_k, w_v, w_o, num_heads, mask)
 
 
 def _cut_off(*given):
@@ -126,7 +133,8 @@ def a_layer(rng: random.Random) -> Call:
     w_o = random_tensor(rng, model_width, heads * width, dtype=dtype)
     if rng.random() < 0.3:
         return call(x, *weights, w_o, heads)
-    shape = rng.choice(((tokens, tokens), (batch, 1, 1, tokens), (batch, 1, tokens, tokens)))
+    pairs = (tokens, tokens)
+    shape = rng.choice((pairs, (batch, 1, 1, tokens), (batch, 1, *pairs), (batch, heads, *pairs)))
     return call(x, *weights, w_o, heads, torch.rand(shape, generator=torch_generator(rng)) < 0.6)
 
 
@@ -194,6 +202,19 @@ MULTI_HEAD = Exercise(
                 mask=(torch.arange(4) < torch.tensor([[4], [2]]))[:, None, None],
             ),
             "A padding mask (B, 1, 1, T) differs from text to text.",
+        ),
+        Probe(
+            "a mask for each head",
+            lambda: _situation(
+                heads=4,
+                groups=2,
+                width=2,
+                model_width=5,
+                tokens=3,
+                mask=numbers(2, 4, 3, 3, shift=3) < 1,
+            ),
+            "The mask broadcasts to (B, H, T, T): each head may have its own.",
+            tolerance=4.0,
         ),
     ),
     misconceptions=(
@@ -274,6 +295,12 @@ MULTI_HEAD = Exercise(
             "no scale",
             lambda *given: _layer(*given, scale=1.0),
             "Divide the scores by √D, or the softmax becomes too sharp as the heads get wider.",
+        ),
+        Misconception(
+            "the mask of the first head for all",
+            _mask_of_the_first_head,
+            "Every head uses the mask of head 0. `mask` broadcasts to (B, H, T, T), so it may have "
+            "one table for each head: pass all of it on.",
         ),
         Misconception(
             "the mask inverted",

@@ -12,14 +12,11 @@ from course_lib.study.check.spec import Alternative, Exercise, Misconception, Pr
 def _per_group(q, k, v, mask=None):
     """Attend head by head in a loop; head h reads key/value head h // (H/G)."""
     share = q.shape[1] // k.shape[1]
+    masks = [None] * q.shape[1]
+    if mask is not None:
+        masks = mask.expand(*q.shape[:3], k.shape[2]).unbind(1)
     heads = [
-        attended(
-            q[:, h],
-            k[:, h // share],
-            v[:, h // share],
-            mask if mask is None or mask.dim() < 4 else mask[:, 0],
-        )
-        for h in range(q.shape[1])
+        attended(q[:, h], k[:, h // share], v[:, h // share], masks[h]) for h in range(q.shape[1])
     ]
     return torch.stack(heads, dim=1)
 
@@ -54,6 +51,10 @@ def _copied_as_often_as_there_are_groups(q, k, v, mask=None):
 def _as_the_hints_say(q, k, v, mask=None):
     k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
     return attention.scaled_dot_product_attention(q, k, v, mask)
+
+
+def _mask_of_the_first_head(q, k, v, mask=None):
+    return _repeated(q, k, v, mask if mask is None or mask.dim() < 4 else mask[:, :1])
 
 
 def _mask_inverted(q, k, v, mask=None):
@@ -111,6 +112,16 @@ GROUPED = Exercise(
             ),
             "The mask is the same for every head.",
             gradient=True,
+        ),
+        Probe(
+            "a mask for each head",
+            lambda: call(
+                numbers(2, 4, 3, 2),
+                numbers(2, 2, 5, 2, shift=1),
+                numbers(2, 2, 5, 2, shift=2),
+                numbers(2, 4, 3, 5, shift=3) < 1,
+            ),
+            "The mask broadcasts to (B, H, T, S): heads that share keys may read different ones.",
         ),
         Probe(
             "large scores",
@@ -181,6 +192,12 @@ GROUPED = Exercise(
             _causal_whatever_the_mask,
             "You hide later tokens whatever `mask` says. It may be any table, such as a "
             "padding mask. Pass it on unchanged, not as is_causal=True.",
+        ),
+        Misconception(
+            "the mask of the first head for all",
+            _mask_of_the_first_head,
+            "Every head uses the mask of head 0. `mask` broadcasts to (B, H, T, S), so it may have "
+            "one table for each query head: pass all of it on.",
         ),
         Misconception(
             "copied G times",

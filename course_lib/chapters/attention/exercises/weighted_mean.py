@@ -97,6 +97,17 @@ def _mask_added(q, k, v, mask=None):
     return torch.softmax(scores if mask is None else scores + mask, -1) @ v
 
 
+def _mask_only_if_any(q, k, v, mask=None):
+    return attended(q, k, v, mask if mask is not None and mask.any() else None)
+
+
+def _masked_by_ten_thousand(q, k, v, mask=None):
+    scores = _scores(q, k)
+    if mask is None:
+        return torch.softmax(scores, -1) @ v
+    return torch.softmax(scores.masked_fill(~mask, -1e4), -1) * mask @ v
+
+
 def _weights_cut_off(q, k, v, mask=None):
     return attended(q.detach(), k.detach(), v, mask)
 
@@ -186,6 +197,27 @@ SCALED_DOT_PRODUCT = Exercise(
             "A query for which every key is hidden returns zeros, not nan.",
         ),
         Probe(
+            "nothing to read at all",
+            lambda: call(
+                numbers(2, 4),
+                numbers(3, 4, shift=1),
+                numbers(3, 2, shift=2),
+                torch.zeros(2, 3, dtype=torch.bool),
+            ),
+            "A mask without any True is a mask: every query returns zeros.",
+        ),
+        Probe(
+            "scores far below zero",
+            lambda: call(
+                torch.tensor([[100.0, 0.0]]),
+                torch.tensor([[-300.0, 0.0], [-300.01, 0.0], [0.0, 1.0]]),
+                torch.tensor([[1.0], [3.0], [50.0]]),
+                torch.tensor([[True, True, False]]),
+            ),
+            "A hidden key gets nothing, even where the other scores are near -21 000.",
+            tolerance=30.0,  # the scores are rounded to 0.002
+        ),
+        Probe(
             "large scores",
             lambda: call(20 * numbers(2, 4), 20 * numbers(3, 4, shift=1), numbers(3, 2, shift=2)),
             "Use a stable softmax: scores of a thousand overflow exp.",
@@ -272,6 +304,19 @@ SCALED_DOT_PRODUCT = Exercise(
             _masked_by_a_large_number,
             "With a large negative number in place of −inf, a query that may read nothing gets "
             "uniform weights over exactly the keys that the mask hides.",
+        ),
+        Misconception(
+            "a mask without any True ignored",
+            _mask_only_if_any,
+            "You use the mask only if it has a True somewhere. A mask that hides everything must "
+            "give zeros. Test with `if mask is not None`.",
+        ),
+        Misconception(
+            "a hidden score not low enough",
+            _masked_by_ten_thousand,
+            "A hidden score of −10 000 is not the lowest: where the scores that count are lower "
+            "still, softmax gives all of the weight to hidden keys. Use −inf, or "
+            "softmax.masked_softmax.",
         ),
         Misconception(
             "the weights returned",

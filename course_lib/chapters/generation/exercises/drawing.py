@@ -93,8 +93,10 @@ DRAW = Exercise(
         "Lay the probabilities of each row of `probabilities` (B, V) side by side on a line from 0 "
         "to 1, in the order of the vocabulary. Return for each row the token (B,) whose interval "
         "contains uniform[b], a number in [0, 1). An interval contains its left end, not its right "
-        "one. If rounding leaves a sum below 1, the last interval that is not empty extends to 1."
+        "one. If rounding leaves a sum below 1, the last interval that is not empty extends to 1. "
+        "Tokens are integers."
     ),
+    same_dtype=True,
     solution=generation.draw,
     reference=_walk,
     generator=draw_inputs,

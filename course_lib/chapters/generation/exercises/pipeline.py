@@ -136,6 +136,11 @@ DISTRIBUTION = Exercise(
             "At 0.5 the best token alone has 0.83 and reaches 0.8; at 1 it would not.",
         ),
         Probe(
+            "a very low temperature",
+            lambda: call(torch.tensor([[1.0, 1.02, 0.99]]), 0.02, 3, 1.0),
+            "Any positive temperature is used as it is: divided, the logits are 50, 51 and 49.5.",
+        ),
+        Probe(
             "a high temperature with top-p",
             lambda: call(torch.tensor(_ROW), 3.0, 5, 0.8),
             "The distribution is flatter: more tokens are needed to reach 0.8.",
@@ -170,6 +175,11 @@ DISTRIBUTION = Exercise(
             _softmax_too_early,
             "A filter takes logits and computes their softmax itself. You passed probabilities, so "
             "softmax was applied twice. Apply one softmax, at the very end.",
+        ),
+        Misconception(
+            "the temperature raised to 0.1",
+            lambda logits, temperature, k, p: _in_loops(logits, max(temperature, 0.1), k, p),
+            "You use 0.1 in place of any lower temperature. Divide by the one that you are given.",
         ),
         Misconception(
             "temperature last",

@@ -62,6 +62,10 @@ def _upside_down(drafted, target, draft, uniform):
     return drafted.new_tensor([*drafted[:kept].tolist(), _sample(row, uniform[k])])
 
 
+def _all_kept(drafted, target, draft, uniform):
+    return drafted.new_tensor([*drafted.tolist(), _sample(target[-1], uniform[-1])])
+
+
 def _kept_alone(*given):
     return _one_by_one(*given)[:-1]
 
@@ -171,6 +175,12 @@ ROUND = Exercise(
             _from_the_target,
             "You sample the replacement from the target itself. Tokens that were kept as drafts "
             "would be counted twice. Sample from max(0, target − draft), rescaled.",
+        ),
+        Misconception(
+            "every draft kept",
+            _all_kept,
+            "You keep all drafts, so the text is that of the draft model. Keep draft i while "
+            "uniform[i] < target / draft of its token, and end the round at the first rejection.",
         ),
         Misconception(
             "the largest gap",

@@ -51,6 +51,11 @@ DEAD = Exercise(
             "The first unit is negative throughout the first sentence and active in the second.",
         ),
         Probe(
+            "hardly active",
+            lambda: call(torch.tensor([[1e-8, -1.0], [-1.0, -1.0]])),
+            "A unit that is above 0 for one token, however little, gets a gradient.",
+        ),
+        Probe(
             "a token that activates no unit",
             lambda: call(torch.tensor([[-1.0, -1.0, -1.0], [1.0, 2.0, 3.0]])),
             "One token that activates no unit does not make a unit dead.",
@@ -68,6 +73,12 @@ DEAD = Exercise(
             lambda z: (z.flatten(0, -2) <= 0).all(1).double().mean().item(),
             "You count tokens that activate no unit. For each unit, test whether all tokens are at "
             "or below 0: reduce over the tokens.",
+        ),
+        Misconception(
+            "almost 0 counted as 0",
+            lambda z: (z.flatten(0, -2).relu().sum(0) < 1e-6).double().mean().item(),
+            "You compare with a small number. A unit with a tiny output still has the slope 1, so "
+            "it is not dead. Compare with 0: the comparison is exact.",
         ),
         Misconception(
             "0 counted as alive",

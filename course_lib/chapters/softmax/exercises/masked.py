@@ -242,6 +242,16 @@ TEMPERATURE = Exercise(
             "A low temperature makes small scores large: 5 becomes 500.",
         ),
         Probe(
+            "temperature 0.000001",
+            lambda: call(torch.tensor([0.0, 1e-6, 2e-6]), 1e-6),
+            "Any temperature above 0 is used as it is: divided, the scores are 0, 1 and 2.",
+        ),
+        Probe(
+            "temperature 1000",
+            lambda: call(torch.tensor([0.0, 1000.0, 2000.0]), 1000.0),
+            "Any finite temperature is used as it is: divided, the scores are 0, 1 and 2.",
+        ),
+        Probe(
             "large scores, temperature 4",
             lambda: call(torch.tensor([300.0, 296.0]), 4.0),
             "Overflow and underflow depend on the divided scores, so shift those.",
@@ -280,6 +290,17 @@ TEMPERATURE = Exercise(
             _to_a_power,
             "On paper this is the same. In floating point a small probability has become 0, and "
             "stays 0 in any power. Divide the scores, before softmax.",
+        ),
+        Misconception(
+            "a small number added to the temperature",
+            lambda x, temperature, dim=-1: torch.softmax(x / (temperature + 1e-6), dim),
+            "You add a small number before you divide. The temperature is above 0, so nothing is "
+            "divided by 0, and a small one would be changed.",
+        ),
+        Misconception(
+            "the temperature raised to 0.01",
+            lambda x, temperature, dim=-1: torch.softmax(x / max(temperature, 0.01), dim),
+            "You use 0.01 in place of any lower temperature. Divide by the one that you are given.",
         ),
         Misconception(
             "dim ignored",

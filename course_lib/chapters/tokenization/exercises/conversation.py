@@ -81,9 +81,10 @@ CHATML = Exercise(
     minutes=8,
     difficulty=1,
     statement=(
-        "`messages` is a list of dicts with `role` and `content`. Write each turn as "
-        "`<|im_start|>`, the role, a line break, the content as it is, `<|im_end|>` and a line "
-        "break. With `add_generation_prompt`, end with an open turn of the assistant. Return a str."
+        "`messages` is a list of dicts with `role` and `content`; it may be empty. Write each "
+        "turn as `<|im_start|>`, the role, a line break, the content as it is, `<|im_end|>` and a "
+        "line break. With `add_generation_prompt`, end with an open turn of the assistant. Return "
+        "a str."
     ),
     solution=answers.render_chatml,
     reference=_by_adding_up,
@@ -109,6 +110,11 @@ CHATML = Exercise(
             "open after the assistant",
             lambda: call(_conversation("", "Hi", "Hello"), add_generation_prompt=True),
             "`add_generation_prompt` opens a turn, whoever spoke last.",
+        ),
+        Probe(
+            "no messages yet",
+            lambda: call([], add_generation_prompt=True),
+            "The open turn depends on `add_generation_prompt` alone.",
         ),
         Probe(
             "system in the middle",
@@ -168,6 +174,13 @@ CHATML = Exercise(
             _open_after_others,
             "You open no turn if the assistant spoke last. `add_generation_prompt` alone decides: "
             "the caller knows whether another answer is wanted.",
+        ),
+        Misconception(
+            "not open without messages",
+            lambda messages, add_generation_prompt=False: _by_adding_up(
+                messages, bool(messages) and add_generation_prompt
+            ),
+            "You open no turn if there are no messages. `add_generation_prompt` alone decides.",
         ),
         Misconception(
             "system messages in front",

@@ -86,6 +86,11 @@ DECODE = Exercise(
         ),
         Probe("nothing", lambda: call([], _SPLIT_GLYPHS), "No ids, no text."),
         Probe(
+            "a byte order mark",
+            lambda: call([0, 1], {0: b"\xef\xbb\xbf", 1: b"a"}),
+            "The character U+FEFF at the beginning is a character like any other.",
+        ),
+        Probe(
             "an accent in its own token",
             lambda: call([0, 1, 2], {0: b"e", 1: "\u0301".encode(), 2: b"\r\n"}),
             "e and a combining accent are two characters and stay two; so do the carriage return "
@@ -128,6 +133,12 @@ DECODE = Exercise(
             lambda ids, tokens: _joined(ids, tokens).decode("latin-1"),
             "Latin-1 reads each byte as a character of its own. The bytes are UTF-8, in which most "
             "characters have two to four bytes.",
+        ),
+        Misconception(
+            "the byte order mark dropped",
+            lambda ids, tokens: _joined(ids, tokens).decode("utf-8-sig", "replace"),
+            "The codec utf-8-sig drops U+FEFF at the beginning, so encoding and decoding would not "
+            'give the same text. Use "utf-8".',
         ),
         Misconception(
             "spaces between tokens",

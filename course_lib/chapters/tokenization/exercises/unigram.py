@@ -18,7 +18,9 @@ def logs(**shares):
 _HUG = logs(h=0.05, u=0.06, g=0.07, s=0.08, hu=0.15, ug=0.2, hug=0.1, gs=0.02)
 _LONG = _HUG | logs(i=0.02, n=0.03, hugging=0.01, ing=0.001)
 _GREED = logs(a=0.2, b=0.18, c=0.2, ab=0.1, bc=0.15, abc=0.001, cd=0.15, d=0.01)
-_TWELVE = logs(segmentation=0.001, **dict.fromkeys("segmntaio", 0.1))
+_WORD = "antidisestablishmentarianism"
+_WHOLE = logs(**{_WORD: 0.001}, **dict.fromkeys(_WORD, 0.08))
+_SMALL = {"a": -300.0, "b": -450.0, "c": -500.0, "ab": -700.0, "ca": -900.0}
 _COUNT = logs(a=0.3, b=0.28, ab=0.05, ba=0.01, aba=0.02)
 
 
@@ -135,6 +137,16 @@ def _added_shares(text, log_probs):
     return _best_of(text, log_probs, lambda found: sum(math.exp(log_probs[p]) for p in found[0]))
 
 
+def _multiplied(text, log_probs):
+    best = {0: (1.0, [])}
+    for end in range(1, len(text) + 1):
+        begins = [begin for begin in range(end) if text[begin:end] in log_probs]
+        ways = [(best[b][0] * math.exp(log_probs[text[b:end]]), b) for b in begins]
+        product, begin = max(ways, key=lambda way: way[0])
+        best[end] = (product, [*best[begin][1], text[begin:end]])
+    return best[len(text)][1]
+
+
 def _of_limited_length(text, log_probs):
     return _by_trying_all(text, {piece: log_probs[piece] for piece in log_probs if len(piece) < 9})
 
@@ -194,14 +206,14 @@ VITERBI = Exercise(
             "hugging is a piece of seven letters, and no two pieces join to form it.",
         ),
         Probe(
-            "a piece of twelve letters",
-            lambda: call("segmentation", _TWELVE),
+            "a piece of 28 letters",
+            lambda: call(_WORD, _WHOLE),
             "A piece may be as long as the text: try every begin, however far back.",
         ),
         Probe(
             "sums below −1000",
-            lambda: call("abcab", {"a": -300.0, "b": -450.0, "c": -500.0, "ab": -700.0}),
-            "ab c ab sums to −1900, beyond what a probability could hold. Start with −inf where "
+            lambda: call("abcaab", _SMALL),
+            "ab c a ab sums to −2200, beyond what a probability could hold. Start with −inf where "
             "no path is known yet.",
         ),
         Probe("nothing", lambda: call("", _HUG), "An empty text has no pieces."),
@@ -248,6 +260,12 @@ VITERBI = Exercise(
             "probabilities added",
             _added_shares,
             "You add probabilities. Independent pieces multiply, so it is the logarithms that add.",
+        ),
+        Misconception(
+            "probabilities multiplied",
+            _multiplied,
+            "You multiply probabilities. The product of a long text rounds to 0, and then all "
+            "paths look alike. Add logarithms instead.",
         ),
         Misconception(
             "the average per piece",

@@ -195,6 +195,11 @@ WORDPIECE = Exercise(
             "`unknown` gives the name.",
         ),
         Probe(
+            "a capital letter",
+            lambda: call("Unwanted", ["un", "##wanted", "U", "##nwanted"]),
+            "U and u are different letters. Whether a text is lowercased is decided before.",
+        ),
+        Probe(
             "a combining accent",
             lambda: call("e\u0301a", ["\u00e9", "e", "##\u0301a"]),
             "e and its combining accent are two characters. Do not change the word first.",
@@ -248,6 +253,14 @@ WORDPIECE = Exercise(
             "each unknown character marked",
             _character_unknown,
             "You go on after a character that no piece holds. The whole word becomes one unknown.",
+        ),
+        Misconception(
+            "the word lowercased",
+            lambda word, vocabulary, unknown="[UNK]": _by_removal(
+                word.lower(), vocabulary, unknown
+            ),
+            "You lowercase the word. Some of BERT's tokenizers do so before they cut a text into "
+            "words; this step takes the word as it is.",
         ),
         Misconception(
             "backtracking",

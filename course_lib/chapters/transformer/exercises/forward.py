@@ -83,6 +83,11 @@ FORWARD = Exercise(
             "Each block reads what the block before it returned.",
         ),
         Probe(
+            "a norm that does more",
+            lambda: call(torch.tensor([1, 0]), uneven(5, 3), [reverse], lambda x: x / 2 + 1),
+            "`last_norm` is applied exactly once.",
+        ),
+        Probe(
             "an untied head",
             lambda: call(
                 torch.tensor([0, 1]), uneven(5, 3), [reverse], to_unit_size, uneven(5, 3).cos()
@@ -113,6 +118,14 @@ FORWARD = Exercise(
                 ids, table, blocks, last_norm, head, between=last_norm
             ),
             "The blocks have their own norms inside. This one comes after the last block only.",
+        ),
+        Misconception(
+            "the last norm twice",
+            lambda ids, table, blocks, last_norm, head=None: _pass(
+                ids, table, blocks, lambda x: last_norm(last_norm(x)), head
+            ),
+            "You apply last_norm twice. Most norms change little the second time, so this is hard "
+            "to notice; it is not what the model was trained with.",
         ),
         Misconception(
             "the table although there is a head",

@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.chapters.transformer.exercises import generators
-from course_lib.chapters.transformer.exercises.very_table import Held, VeryTable
+from course_lib.chapters.transformer.exercises.very_table import Held, VeryTable, second_table
 from course_lib.checkpoint import state_dict_check
 from course_lib.study.check.probe_inputs import uneven
 from course_lib.study.check.spec import Alternative, Exercise, Misconception, Probe, call
@@ -18,6 +18,10 @@ def _head_by_cases(tensors, tied, table=_TABLE, head=_HEAD):
 
 def _head_where_missing(tensors, tied, table=_TABLE, head=_HEAD):
     return tensors if head in tensors else {**tensors, head: tensors[table]}
+
+
+def _head_of_the_file_kept(tensors, tied, table=_TABLE, head=_HEAD):
+    return {head: tensors[table], **tensors} if tied else dict(tensors)
 
 
 def _written_into_the_file(tensors, tied, table=_TABLE, head=_HEAD):
@@ -53,8 +57,8 @@ HEAD = Exercise(
         ),
         Probe(
             "tied, stored twice",
-            lambda: call({_TABLE: uneven(4, 3), _HEAD: uneven(4, 3)}, True),
-            "Some files hold the same table twice, such as that of Qwen3-0.6B.",
+            lambda: call({_TABLE: uneven(4, 3), _HEAD: second_table(4, 3)}, True),
+            "Some files hold the same table twice, such as that of Qwen3-0.6B. One is enough.",
         ),
         Probe(
             "untied, the head is missing",
@@ -78,6 +82,12 @@ HEAD = Exercise(
             _head_where_missing,
             "If an untied model's head is missing, the file is broken. The config says whether to "
             "tie, not the contents of the file.",
+        ),
+        Misconception(
+            "the head of the file kept",
+            _head_of_the_file_kept,
+            "Where a tied model's file holds a head as well, you keep that one. It is a second "
+            "tensor, even if its numbers are the same: the head's name must map to the table.",
         ),
         Misconception(
             "left out",
@@ -170,6 +180,24 @@ def _misfits(slots, tensors, differ=lambda slot, tensor: slot.shape != tensor.sh
     )
 
 
+def _sorted_by_name(slots, tensors):
+    return tuple(map(sorted, _misfits(slots, tensors)))
+
+
+def _misshapen_in_the_file_s_order(slots, tensors):
+    missing, extra, misshapen = _misfits(slots, tensors)
+    return missing, extra, [name for name in tensors if name in misshapen]
+
+
+def _with_sets(slots, tensors):
+    both = set(slots) & set(tensors)
+    return (
+        sorted(set(slots) - set(tensors), key=list(slots).index),
+        sorted(set(tensors) - set(slots), key=list(tensors).index),
+        [name for name in slots if name in both and slots[name].shape != tensors[name].shape],
+    )
+
+
 def _by_order(slots, tensors):
     pairs = list(zip(slots.items(), tensors.items(), strict=False))
     wrong = [mine for (mine, slot), (_, tensor) in pairs if slot.shape != tensor.shape]
@@ -190,8 +218,9 @@ MISFITS = Exercise(
     difficulty=2,
     statement=(
         "`slots` are the parameters of a model by name, `tensors` those of a file. Return three "
-        "lists of names: missing from the file, extra in the file, and with a different shape. If "
-        "all three are empty, the file can be loaded."
+        "lists of names: missing from the file, extra in the file (in the order of `tensors`), and "
+        "with a different shape. The first and the last are in the order of `slots`. If all three "
+        "are empty, the file can be loaded."
     ),
     solution=state_dict_check.misfits,
     reference=_misfits_by_loop,
@@ -234,6 +263,15 @@ MISFITS = Exercise(
             "Every mismatch is listed, in the order of its dictionary.",
         ),
         Probe(
+            "names that are not sorted",
+            lambda: call(
+                {"d": uneven(2), "b": uneven(3), "a": uneven(2), "c": uneven(4)},
+                {"f": uneven(2), "c": uneven(3), "e": uneven(2), "a": uneven(5)},
+            ),
+            "Missing and misshapen names are in the order of the slots, extra ones in that of the "
+            "file.",
+        ),
+        Probe(
             "in a different number type",
             lambda: call({"a": uneven(2, 3)}, {"a": uneven(2, 3).bfloat16()}),
             "A file in bfloat16 matches: only the shape counts, and loading converts the numbers.",
@@ -267,6 +305,17 @@ MISFITS = Exercise(
             "Compare the shapes alone.",
         ),
         Misconception(
+            "sorted by name",
+            _sorted_by_name,
+            "Your lists are sorted by name. Keep the order of the dictionaries, which is that of "
+            "the model: go through them once, instead of taking sets.",
+        ),
+        Misconception(
+            "misshapen in the order of the file",
+            _misshapen_in_the_file_s_order,
+            "You list different shapes in the order of the file. Go through `slots`.",
+        ),
+        Misconception(
             "extra tensors ignored",
             lambda slots, tensors: (lambda found: (found[0], [], found[2]))(
                 _misfits(slots, tensors)
@@ -292,12 +341,8 @@ MISFITS = Exercise(
     ),
     alternatives=(
         Alternative(
-            "with sets, sorted",
-            lambda slots, tensors: (
-                sorted(set(slots) - set(tensors)),
-                sorted(set(tensors) - set(slots)),
-                sorted(n for n in set(slots) & set(tensors) if slots[n].shape != tensors[n].shape),
-            ),
+            "with sets, in the order of the dictionaries",
+            _with_sets,
         ),
         Alternative("as the hints have it", _misfits),
         Alternative("in one loop each", _misfits_by_loop),

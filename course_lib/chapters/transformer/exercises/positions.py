@@ -31,8 +31,9 @@ POSITIONS = Exercise(
         "`padding` (B, S) is True at real tokens and covers all tokens so far. The last "
         "`new_tokens` of each row are new, those before them are in the cache. Return the "
         "positions (B, T) of the new ones, counted from 0 at the first real token of the row; "
-        "padding gets 0. All padding is on the left."
+        "padding gets 0. All padding is on the left. Positions are integers."
     ),
+    same_dtype=True,
     solution=functions.token_positions,
     reference=_positions_by_loop,
     generator=generators.paddings,

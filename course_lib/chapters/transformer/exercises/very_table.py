@@ -1,5 +1,5 @@
-"""Checks what an answer does with the tensors of a file: it copies none, and it does not return the
-caller's own dictionary.
+"""Checks what an answer does with the tensors of a file: it copies none, it does not keep a second
+table as head, and it does not return the caller's own dictionary.
 
 Results are compared by their values, which cannot tell a table from its copy. So the call runs
 under a dispatch mode that sees every operation, and the caller's dictionary detects its return.
@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_lib.study.check.probe_inputs import uneven
+
 
 class CopiedError(ValueError):
     """A new tensor was made where the file's own tensor is required."""
@@ -20,11 +22,15 @@ class HandedBackError(ValueError):
     """The caller's dictionary was returned where a new one is required."""
 
 
+class SecondTableError(ValueError):
+    """The file's second table was kept where the embedding table itself is required."""
+
+
 class VeryTable(TorchDispatchMode):
     """Raises if a tensor is made, or if the caller's own dictionary is returned."""
 
     on: ClassVar["VeryTable | None"] = None
-    handed_back = False
+    handed_back = kept_second = False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -42,6 +48,11 @@ class VeryTable(TorchDispatchMode):
             raise HandedBackError(
                 "the dictionary that was returned is the caller's own, so a change to one changes "
                 "both. Make a new one with the same tensors: dict(tensors)."
+            )
+        if kind is None and self.kept_second:
+            raise SecondTableError(
+                "the head is the file's second table. A tied head is the table itself, one tensor "
+                "under two names, also where the file holds the numbers twice."
             )
 
     def __torch_dispatch__(
@@ -77,6 +88,21 @@ class Held(dict):
     def __copy__(self) -> dict:
         """Return an ordinary dictionary, as dict.copy does."""
         return dict(self)
+
+
+class _SecondTable(Tensor):
+    """A table under the head's name that detects when it is part of a result."""
+
+    def __deepcopy__(self, memo: dict) -> "_SecondTable":
+        """Copy for a call; or note, under the mode, that the result holds it."""
+        if VeryTable.on is not None:
+            VeryTable.on.kept_second = True
+        return self.detach().as_subclass(Tensor).clone().as_subclass(_SecondTable)
+
+
+def second_table(*shape: int) -> Tensor:
+    """Return the same numbers as `uneven` does, in a tensor that must not be kept."""
+    return uneven(*shape).as_subclass(_SecondTable)
 
 
 Held.__name__ = "dict"  # so that feedback shows an ordinary dict
