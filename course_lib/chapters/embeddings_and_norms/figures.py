@@ -134,8 +134,7 @@ def _pad(sentence: Tensor, length: int) -> Tensor:
 @lru_cache(maxsize=64)
 def stack_sizes(depth: int, arrangement: str) -> StackNorms:
     """Return sizes along a stack, the geometric mean of twelve random stacks; cached."""
-    draws = [residual_stack_norms(depth, arrangement, 32, 16, seed) for seed in range(12)]  # type: ignore[arg-type]
-    return StackNorms(*(torch.stack(part).log().mean(0).exp() for part in zip(*draws, strict=True)))
+    return residual_stack_norms(depth, arrangement, 32, 16, stacks=12)  # type: ignore[arg-type]
 
 
 def sizes_through_depth(depth: int = 32) -> Figure:

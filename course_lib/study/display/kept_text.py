@@ -23,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.font_manager import FontProperties
 
 Kept = TypeVar("Kept")
-Letters = list[tuple[np.ndarray, int, int, float]]  # shades of grey, and where they are painted
+Letters = list[tuple[Any, ...]]  # shades of grey, and where they are painted
 
 MOST_TEXTS = 4000  # at places, each of about 2 kB
 MOST_MEASURES = 8000
@@ -63,7 +63,7 @@ class _Recorder:
         self.letters: Letters = []
         self.only_letters = True
 
-    def draw_text_image(self, shades: Any, x: int, y: int, angle: float, gc: Any) -> None:
+    def draw_text_image(self, shades: Any, x: Any, y: Any, angle: Any, gc: Any) -> None:
         self.letters.append((np.array(shades), x, y, angle))  # a copy: a font reuses its memory
         self._painter.draw_text_image(shades, x, y, angle, gc)
 
@@ -78,11 +78,11 @@ class KeptTextRenderer(RendererAgg):
     def draw_text(
         self,
         gc: Any,
-        x: float,
-        y: float,
+        x: Any,
+        y: Any,
         s: str,
         prop: FontProperties,
-        angle: float,
+        angle: Any,
         ismath: Any = False,
         mtext: Any = None,
     ) -> None:

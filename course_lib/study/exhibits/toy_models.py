@@ -68,7 +68,12 @@ class AttentionOnlyModel(nn.Module):
         mask, weights = causal_mask(x.shape[1], device=x.device), []
         for norm, attention in self.layers():
             read, read_weights = attention(
-                norm(x), mask, bias=bias, rotate=rotate, return_weights=return_weights
+                norm(x),
+                mask,
+                bias=bias,
+                rotate=rotate,
+                return_weights=return_weights,
+                causal=True,
             )
             x = x + read
             if read_weights is not None:
