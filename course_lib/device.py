@@ -110,6 +110,17 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one core: for products this small a second one costs more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def seeded_draws(seed: int) -> Iterator[None]:
     """Let what draws without a generator, such as the weights of new layers, follow from a seed.
 

@@ -15,6 +15,7 @@ from course_lib.device import (
     Machine,
     default_device,
     default_dtype,
+    one_thread,
     seeded,
     seeded_draws,
     this_machine,
@@ -220,3 +221,17 @@ def test_a_type_is_fast_where_its_products_take_about_as_long_as_in_float32(monk
     )
     found = [device.multiplies_fast.__wrapped__(kind) for kind in waits]
     assert found == [True, True, False]
+
+
+def test_one_thread_for_a_while():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with pytest.raises(RuntimeError), one_thread():
+            torch.ones(2) @ torch.ones(3)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

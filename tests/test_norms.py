@@ -12,6 +12,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 from course_lib.norms import (
     LayerNorm,
     RMSNorm,
+    StackNorms,
     batch_norm,
     batch_statistics,
     layer_norm,
@@ -186,6 +187,17 @@ def test_a_stack_is_the_same_for_the_same_seed_only():
     first, again, other = (residual_stack_norms(3, "pre", seed=s) for s in (1, 1, 2))
     assert torch.equal(first.signal, again.signal)
     assert not torch.equal(first.signal, other.signal)
+
+
+def test_several_stacks_give_the_geometric_mean_of_as_many_single_ones():
+    for arrangement in ("pre", "post", "none"):
+        alone = [residual_stack_norms(6, arrangement, 16, 8, seed) for seed in range(60)]
+        together = residual_stack_norms(6, arrangement, 16, 8, stacks=60)
+        for name in StackNorms._fields:
+            sizes = torch.stack([getattr(each, name) for each in alone]).log()
+            error = (sizes.var(0) * 2 / 60).sqrt()  # of the difference between two such means
+            gap = (getattr(together, name).log() - sizes.mean(0)).abs()
+            assert (gap < 4 * error + 1e-3).all(), (arrangement, name)
 
 
 # Values worked out by hand

@@ -126,9 +126,11 @@ def _shaping(mtext: Any) -> str:
 class KeptTextCanvas(FigureCanvasAgg):
     """A canvas whose texts are kept for the next figure."""
 
+    _size: tuple[float, ...] = ()
+
     def get_renderer(self) -> KeptTextRenderer:
         """Return a renderer for the figure's present size."""
-        key = (*self.get_width_height(physical=True), self.figure.dpi)
-        if self._lastKey != key:
-            self.renderer, self._lastKey = KeptTextRenderer(*key), key
+        size = (*self.get_width_height(physical=True), self.figure.dpi)
+        if self._size != size:
+            self.renderer, self._size = KeptTextRenderer(*size), size
         return self.renderer
