@@ -108,6 +108,8 @@ def says_the_same(request, name, control, said):
 def test_every_control_changes_the_picture_and_the_saved_form_is_stable(make, monkeypatch, request):
     explorer = make()
     assert isinstance(explorer, Explorer)
+    layout = explorer.figure(**explorer.values()).get_layout_engine()
+    assert layout is None, "pass margins to new_figure, or each redraw measures the room for labels"
     first = explorer.first_image
     for name, control in explorer.controls.items():
         start, values, said = control.value, some_values(control), {explorer.first_finding}

@@ -35,7 +35,7 @@ def roc(scores: Sequence[float], labels: Sequence[int], threshold: Number) -> Fi
     left.axvline(float(threshold), color="black", linewidth=1.2)
     left.set(xlabel="score", ylabel="texts", xticks=[0, 0.5, 1])
     left.locator_params(axis="y", nbins=4)
-    left.legend(frameon=False, fontsize=9, loc="upper center")
+    left.legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(0.88, 1.03))
     points = roc_curve(scores, labels)
     right.step(
         [p.false_positive_rate for p in points],

@@ -164,7 +164,7 @@ def _surface(ax: Axes, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> 
 
 def pair_shares(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "BINS BINS"]:
     """Return the fraction of pairs in each cell of the square, rows from the lowest up."""
-    column, row = (((x + REACH) * BINS / (2 * REACH)).floor().long() for x in (gate, up))
+    column, row = (((x + REACH) * (BINS / (2 * REACH))).floor().int() for x in (gate, up))
     inside = (column >= 0) & (column < BINS) & (row >= 0) & (row < BINS)
     cell = (row * BINS + column)[inside]
     return torch.bincount(cell, minlength=BINS * BINS).view(BINS, BINS).double() / gate.numel()
