@@ -25,8 +25,8 @@ from matplotlib.font_manager import FontProperties
 Kept = TypeVar("Kept")
 Letters = list[tuple[Any, ...]]  # shades of grey, and where they are painted
 
-MOST_TEXTS = 4000  # at places, each of about 2 kB
-MOST_MEASURES = 8000
+MOST_TEXTS = 2000  # at places, each of some 3 kB
+MOST_MEASURES = 4000
 
 
 class Newest(Generic[Kept]):
