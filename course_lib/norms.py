@@ -143,7 +143,7 @@ def residual_stack_norms(
     if min(depth, stacks) < 1 or arrangement not in get_args(Arrangement):
         raise ValueError(
             f"stacks need depth >= 1, an arrangement from {get_args(Arrangement)} and a number of "
-            f"at least 1; got depth {depth}, {arrangement!r} and stacks {stacks}. "
+            f"at least 1; got depth {depth} with {arrangement!r} and {stacks} stacks. "
             "Pass for example depth=16, arrangement='pre'."
         )
     generator = torch.Generator().manual_seed(seed)

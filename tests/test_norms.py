@@ -256,3 +256,5 @@ def test_errors():
         batch_norm(randn(2, 3, 7), mask=torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"depth.*>= 1.*\b0 .*'pre'"):
         residual_stack_norms(0, "pre")
+    with pytest.raises(ValueError, match=r"at least 1; got.*\b0 stacks"):
+        residual_stack_norms(4, "pre", stacks=0)
