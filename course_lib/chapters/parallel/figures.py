@@ -84,7 +84,7 @@ def _moving(ranks: int, step: int) -> dict[int, int]:
     return {}
 
 
-def _square(column: int, row: int, share: Number) -> list[tuple[float, float]]:
+def _square(column: int, row: int, share: Number) -> list[tuple[Number, Number]]:
     """Return the corners of a square, or of its left part."""
     right, below = column + 0.92 * share, row + 0.92
     return [(column, row), (right, row), (right, below), (column, below)]
