@@ -109,6 +109,30 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device=device).manual_seed(seed)
 
 
+def leave_a_core() -> None:
+    """Let torch use a core fewer than there are, unless OMP_NUM_THREADS says how many.
+
+    Its threads wait for one another after each operation. If another program holds the core of one
+    of them, all wait for that program, and a small model takes ten times as long.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    usable = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one core: for products this small a second one costs more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @contextmanager
 def seeded_draws(seed: int) -> Iterator[None]:
     """Let what draws without a generator, such as the weights of new layers, follow from a seed.

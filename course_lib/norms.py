@@ -164,29 +164,37 @@ class StackNorms(NamedTuple):
 
 
 def residual_stack_norms(
-    depth: int, arrangement: Arrangement, width: int = 64, tokens: int = 32, seed: int = 0
+    depth: int,
+    arrangement: Arrangement,
+    width: int = 64,
+    tokens: int = 32,
+    seed: int = 0,
+    stacks: int = 1,
 ) -> StackNorms:
     """Send random data up and a random gradient down `depth` untrained layers, and measure both.
+
+    Of several `stacks`, each with its own random numbers, the geometric means are returned.
 
     A layer resembles a Transformer layer before training: a token mixer that averages over all
     tokens (uniform attention), then two feed-forward matrices. All matrices preserve the size of
     their input. "pre" ends with one more norm, as real models do.
     """
-    if depth < 1 or arrangement not in get_args(Arrangement):
+    if min(depth, stacks) < 1 or arrangement not in get_args(Arrangement):
         raise ValueError(
-            f"a stack needs depth >= 1 and an arrangement from {get_args(Arrangement)}; "
-            f"got depth {depth} and {arrangement!r}. Pass for example depth=16, arrangement='pre'."
+            f"stacks need depth >= 1, an arrangement from {get_args(Arrangement)} and a number of "
+            f"at least 1; got depth {depth} with {arrangement!r} and {stacks} stacks. "
+            "Pass for example depth=16, arrangement='pre'."
         )
     generator = torch.Generator().manual_seed(seed)
-    streams = [_gaussian(generator, tokens, width)]
+    streams = [_gaussian(generator, stacks, tokens, width)]
     downs = []
     for _ in range(depth):
-        mixer, feed_forward, down = _random_sublayers(generator, width)
+        mixer, feed_forward, down = _random_sublayers(generator, stacks, width)
         x = _residual(streams[-1], mixer, arrangement)
         streams.append(_residual(x, feed_forward, arrangement))
         downs.append(down)
     top = layer_norm(streams[-1]) if arrangement == "pre" else streams[-1]
-    incoming = _gaussian(generator, tokens, width).detach()
+    incoming = _gaussian(generator, stacks, tokens, width).detach()
     gradients = torch.autograd.grad(top, streams + downs, incoming)
     return StackNorms(
         _root_mean_squares(streams),
@@ -204,26 +212,31 @@ def _residual(x: Tensor, sublayer: Callable[[Tensor], Tensor], arrangement: Arra
 
 
 def _random_sublayers(
-    generator: torch.Generator, width: int
+    generator: torch.Generator, stacks: int, width: int
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor]:
-    value = _gaussian(generator, width, width) * width**-0.5
-    up = _gaussian(generator, width, 4 * width) * (2 / width) ** 0.5  # 2: relu drops half
-    down = _gaussian(generator, 4 * width, width)
+    value = _gaussian(generator, stacks, width, width) * width**-0.5
+    up = _gaussian(generator, stacks, width, 4 * width) * (2 / width) ** 0.5  # 2: relu drops half
+    down = _gaussian(generator, stacks, 4 * width, width)
     scale = (4 * width) ** -0.5
     return (
-        lambda x: (x @ value).mean(0, keepdim=True),
+        lambda x: (x @ value).mean(-2, keepdim=True),
         lambda x: torch.relu(x @ up) @ (down * scale),
         down,
     )
 
 
 def _gaussian(generator: torch.Generator, *shape: int) -> Tensor:
-    # float64, since without norms 64 layers exceed the range in which float32 can be squared
-    return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+    return torch.randn(*shape, generator=generator).requires_grad_()
 
 
 def _root_mean_squares(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.stack([t.detach().square().mean().sqrt() for t in tensors])
+    """Return the geometric mean over stacks of the root mean square of each tensor.
+
+    Squares are taken in float64: without norms, 64 layers exceed the range in which float32 can be
+    squared.
+    """
+    sizes = [t.detach().double().square().mean((-2, -1)).sqrt() for t in tensors]
+    return torch.stack(sizes).log().mean(-1).exp()
 
 
 class LayerNorm(nn.Module):

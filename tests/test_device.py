@@ -15,6 +15,7 @@ from course_lib.device import (
     Machine,
     default_device,
     default_dtype,
+    one_thread,
     seeded,
     seeded_draws,
     this_machine,
@@ -220,3 +221,34 @@ def test_a_type_is_fast_where_its_products_take_about_as_long_as_in_float32(monk
     )
     found = [device.multiplies_fast.__wrapped__(kind) for kind in waits]
     assert found == [True, True, False]
+
+
+def test_one_thread_for_a_while():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with pytest.raises(RuntimeError), one_thread():
+            torch.ones(2) @ torch.ones(3)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("before", "cores", "after"), [(2, 2, 1), (4, 8, 4), (8, 4, 3), (1, 1, 1)])
+def test_a_core_is_left_to_other_programs(monkeypatch, before, cores, after):
+    chosen = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: before)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    device.leave_a_core()
+    assert chosen == [], "whoever sets the variable has chosen"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    device.leave_a_core()
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    device.leave_a_core()
+    assert chosen == [after, after]

@@ -144,6 +144,7 @@ CALLS = {
     "model.needs_widening": lambda: x(1) * cpu_linear.needs_widening(x(3, 4)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),
     "model.loss_without_each_head": lambda: inspection.loss_without_each_head(model(), ids(2, 5)),
+    "model.losses_from": lambda: inspection.losses_from(model(), 1, x(2, 5, 8), ids(2, 5)),
     "model.mean_loss": lambda: inspection.mean_loss(model(), ids(2, 5)),
     "model.residual_norms": lambda: inspection.residual_norms(model(), ids(2, 5)),
     "model.residual_stream": lambda: inspection.residual_stream(model(), ids(2, 5)),

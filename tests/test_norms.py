@@ -14,6 +14,7 @@ from course_lib.norms import (
     LayerNorm,
     RMSNorm,
     RMSNormInFewPasses,
+    StackNorms,
     batch_norm,
     batch_statistics,
     layer_norm,
@@ -233,6 +234,17 @@ def test_a_stack_is_the_same_for_the_same_seed_only():
     assert not torch.equal(first.signal, other.signal)
 
 
+def test_several_stacks_give_the_geometric_mean_of_as_many_single_ones():
+    for arrangement in ("pre", "post", "none"):
+        alone = [residual_stack_norms(6, arrangement, 16, 8, seed) for seed in range(60)]
+        together = residual_stack_norms(6, arrangement, 16, 8, stacks=60)
+        for name in StackNorms._fields:
+            sizes = torch.stack([getattr(each, name) for each in alone]).log()
+            error = (sizes.var(0) * 2 / 60).sqrt()  # of the difference between two such means
+            gap = (getattr(together, name).log() - sizes.mean(0)).abs()
+            assert (gap < 4 * error + 1e-3).all(), (arrangement, name)
+
+
 # Values worked out by hand
 
 
@@ -289,3 +301,5 @@ def test_errors():
         batch_norm(randn(2, 3, 7), mask=torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"depth.*>= 1.*\b0 .*'pre'"):
         residual_stack_norms(0, "pre")
+    with pytest.raises(ValueError, match=r"at least 1; got.*\b0 stacks"):
+        residual_stack_norms(4, "pre", stacks=0)

@@ -105,6 +105,18 @@ def token_losses(model: DecoderLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B 
     return surprises(model(ids).logits[:, :-1].float(), ids[:, 1:])
 
 
+@torch.no_grad()
+def losses_from(
+    model: DecoderLM, layer: int, stream: Float[Tensor, "B T C"], ids: Int[Tensor, "B T"]
+) -> Float[Tensor, "B last"]:
+    """Return `token_losses`, given the stream before a layer: those before it are not computed."""
+    _require("layer", layer, len(model.blocks))
+    rest = _sharing_weights(model)
+    for before in range(layer):
+        rest.blocks[before] = _Passed()
+    return surprises(rest(ids, embedded=stream).logits[:, :-1].float(), ids[:, 1:])
+
+
 def without_head(
     model: DecoderLM, layer: int, head: int, baseline: Float[Tensor, " D"] | None = None
 ) -> DecoderLM:
@@ -152,28 +164,35 @@ def without_layer(
 
 
 def loss_without_each_head(
-    model: DecoderLM, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B last"] | None = None
+    model: DecoderLM,
+    ids: Int[Tensor, "B T"],
+    counted: Bool[Tensor, "B last"] | None = None,
+    baselines: Float[Tensor, "L H D"] | None = None,
 ) -> Float[Tensor, "L H"]:
     """Return the mean loss with each head removed alone.
 
-    `counted` chooses among the numbers of `token_losses`; without it all of them count.
+    `counted` chooses among the numbers of `token_losses`; without it all of them count. With
+    `baselines` a constant takes the place of what each head reads, as in `without_head`.
     """
-    heads = range(model.config.num_attention_heads)
-    return torch.stack(
-        [
-            torch.stack(
-                [mean_loss(without_head(model, layer, head), ids, counted) for head in heads]
-            )
-            for layer in range(len(model.blocks))
-        ]
-    )
+    layers, heads = range(len(model.blocks)), range(model.config.num_attention_heads)
+    stream = residual_stream(model, ids)  # a head changes nothing before its own layer
+
+    def loss(layer: int, head: int) -> Tensor:
+        baseline = None if baselines is None else baselines[layer, head]
+        ablated = without_head(model, layer, head, baseline)
+        return _mean(losses_from(ablated, layer, stream[layer], ids), counted)
+
+    return torch.stack([torch.stack([loss(layer, head) for head in heads]) for layer in layers])
 
 
 def mean_loss(
     model: DecoderLM, ids: Int[Tensor, "B T"], counted: Bool[Tensor, "B last"] | None = None
 ) -> Float[Tensor, ""]:
     """Return the mean of `token_losses`, of all or of the counted ones."""
-    losses = token_losses(model, ids)
+    return _mean(token_losses(model, ids), counted)
+
+
+def _mean(losses: Tensor, counted: Tensor | None) -> Tensor:
     return losses.mean() if counted is None else losses[counted].mean()
 
 
@@ -188,6 +207,13 @@ def _sharing_weights(model: DecoderLM) -> DecoderLM:
     """Return a copy of all modules on the same tensors."""
     kept: dict[int, Any] = {id(weight): weight for weight in model.parameters()}
     return copy.deepcopy(model, kept)
+
+
+class _Passed(nn.Module):
+    """A block that has been computed already: the stream goes on as it comes."""
+
+    def forward(self, x: Tensor, *_: Any) -> tuple[Tensor, None]:
+        return x, None
 
 
 class _Answer:

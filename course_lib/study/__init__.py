@@ -14,6 +14,7 @@ of the classroom can be used without loading the others.
     exhibits    what several chapters show with the course's own model
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -75,3 +76,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
+
+
+def _prepare_kernel() -> None:
+    """In a notebook, leave a core to the browser and whatever else runs; elsewhere do nothing."""
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and hasattr(ipython.get_ipython(), "kernel"):
+        from course_lib.device import leave_a_core
+
+        leave_a_core()
+
+
+_prepare_kernel()

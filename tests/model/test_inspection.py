@@ -212,13 +212,35 @@ def test_losses_of_a_bfloat16_model_are_float32():
     assert inspection.token_losses(model, IDS).dtype == torch.float32
 
 
-def test_each_head_is_silenced_in_turn():
-    model = lively("llama")
+def test_losses_from_a_known_stream_are_those_of_the_whole_model(model):
+    stream, whole = inspection.residual_stream(model, IDS), inspection.token_losses(model, IDS)
+    ran = []
+    hooks = [
+        b.register_forward_hook(lambda *_, n=n: ran.append(n)) for n, b in enumerate(model.blocks)
+    ]
+    for layer in range(len(model.blocks)):
+        ran.clear()
+        torch.testing.assert_close(inspection.losses_from(model, layer, stream[layer], IDS), whole)
+        assert ran == list(range(layer, len(model.blocks))), "the layers before are not computed"
+    for hook in hooks:
+        hook.remove()
+    assert not torch.allclose(inspection.losses_from(model, 1, stream[0], IDS), whole)
+    torch.testing.assert_close(inspection.token_losses(model, IDS), whole)  # it is as it was
+    with pytest.raises(ValueError, match=r"layer must lie in 0 \.\. 2.*got 3"):
+        inspection.losses_from(model, 3, stream[0], IDS)
+
+
+def test_each_head_is_silenced_in_turn(model):
+    heads, width = model.config.num_attention_heads, model.config.head_dim
+    baselines = torch.randn(3, heads, width, generator=seeded(1))
     losses = inspection.loss_without_each_head(model, IDS)
-    assert losses.shape == (3, 4)
+    constant = inspection.loss_without_each_head(model, IDS, baselines=baselines)
+    assert losses.shape == constant.shape == (3, 4)
     for layer, head in ((0, 3), (2, 1)):
         expected = inspection.mean_loss(inspection.without_head(model, layer, head), IDS)
         torch.testing.assert_close(losses[layer, head], expected)
+        replaced = inspection.without_head(model, layer, head, baselines[layer, head])
+        torch.testing.assert_close(constant[layer, head], inspection.mean_loss(replaced, IDS))
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -139,7 +139,8 @@ def defended(attacks: Sequence[Attack], defences: Sequence[Defence]) -> Figure:
 
 def growth(base: int, per_turn: int, turns: int) -> Figure:
     """Draw how many tokens a run reads in all, with and without a prefix cache."""
-    figure, ax = new_figure(7, 3.3)
+    margins = Margins(left=0.95, right=0.15, bottom=0.6, top=0.5)
+    figure, ax = new_figure(7, 3.3, margins=margins)
     numbers = range(1, turns + 1)
     for cached, colour in ((False, OKABE_ITO.vermillion), (True, OKABE_ITO.blue)):
         read = [tokens_read(base, per_turn, n, cached) for n in numbers]

@@ -35,7 +35,7 @@ from course_lib.attention import (
     silence_head,
     split_heads,
 )
-from course_lib.device import seeded, seeded_draws
+from course_lib.device import one_thread, seeded, seeded_draws
 from course_lib.rope import apply_rope, rope_angles
 from course_lib.softmax import surprises
 from course_lib.study.exhibits import toy_models
@@ -173,7 +173,7 @@ def train_toy(
     training = toy_models.RepeatTraining(model, steps)
     probe = repeated_sequences(8, PERIODS[kind], seeded(seed + 1)).to(device)
     history = History([], [], [], [])
-    with toy_models.one_thread():
+    with one_thread():
         for step in range(steps + 1):
             if step % every == 0 or step == steps:
                 _note(history, step, model, probe)

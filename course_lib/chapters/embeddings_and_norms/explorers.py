@@ -6,11 +6,13 @@ Shapes:           C features, L layers
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from matplotlib.figure import Figure
 
 from course_lib.chapters.embeddings_and_norms import figures
+from course_lib.device import one_thread
 from course_lib.study.display.explorer import Explorer, choice, log_slider, slider
 
 VECTOR = (0.8, -0.4, 1.6, 0.2, -1.2, 0.5, 2.4, -0.1)
@@ -33,5 +35,8 @@ def norm_effects(vector: Sequence[float] = VECTOR) -> Explorer:
 
 def sizes_through_depth(depth: int = 32) -> Explorer:
     """Choose the depth of an untrained stack, and see how stream and gradient change."""
+    with one_thread():  # all sizes now, so that no redraw waits for them
+        for each, arrangement in product(DEPTHS, figures.ARRANGEMENTS):
+            figures.stack_sizes(each, arrangement)
     controls = {"depth": choice("layers", depth, DEPTHS)}
     return Explorer(figures.sizes_through_depth, controls, "Sizes through an untrained stack.")

@@ -22,6 +22,7 @@ from course_lib.norms import (
     residual_stack_norms,
     rms_norm,
 )
+from course_lib.study.display.colour_key import colour_key
 from course_lib.study.display.labels import written
 from course_lib.study.display.log_axis import powers_of_ten
 from course_lib.study.display.plotting import (
@@ -134,8 +135,7 @@ def _pad(sentence: Tensor, length: int) -> Tensor:
 @lru_cache(maxsize=64)
 def stack_sizes(depth: int, arrangement: str) -> StackNorms:
     """Return sizes along a stack, the geometric mean of twelve random stacks; cached."""
-    draws = [residual_stack_norms(depth, arrangement, 32, 16, seed) for seed in range(12)]  # type: ignore[arg-type]
-    return StackNorms(*(torch.stack(part).log().mean(0).exp() for part in zip(*draws, strict=True)))
+    return residual_stack_norms(depth, arrangement, 32, 16, stacks=12)  # type: ignore[arg-type]
 
 
 def sizes_through_depth(depth: int = 32) -> Figure:
@@ -147,15 +147,15 @@ def sizes_through_depth(depth: int = 32) -> Figure:
     figure, (left, middle, right) = new_figure(12.0, 3.7, cols=3, margins=margins)
     layers, every = range(depth + 1), max(1, depth // 8)
     for arrangement in ("post", "pre"):
-        name, colour, marker = ARRANGEMENTS[arrangement]
+        _, colour, marker = ARRANGEMENTS[arrangement]
         sizes = stack_sizes(depth, arrangement)
-        style = {"color": colour, "marker": marker, "markevery": every, "label": name}
+        style = {"color": colour, "marker": marker, "markevery": every}
         left.plot(layers, sizes.signal.tolist(), **style)
         middle.plot(layers, sizes.gradient.tolist(), **style)
     without = stack_sizes(depth, "none")
     ink = ARRANGEMENTS["none"][1]
-    right.plot(layers, without.signal.tolist(), color=ink, label="stream")
-    right.plot(layers, without.gradient.tolist(), color=ink, linestyle="--", label="gradient")
+    right.plot(layers, without.signal.tolist(), color=ink)
+    right.plot(layers, without.gradient.tolist(), color=ink, linestyle="--")
     _label_sizes(left, middle, right)
     title(left, _signal_finding(depth))
     title(middle, _gradient_finding(depth))
@@ -169,9 +169,16 @@ def _label_sizes(left: Axes, middle: Axes, right: Axes) -> None:
     right.set(ylabel="stream and gradient, logarithmic", yscale="log")
     right.set_ylim(top=max(12, right.get_ylim()[1]))  # two powers of ten at least
     powers_of_ten(right.yaxis)
+    key = {ARRANGEMENTS[each][0]: (ARRANGEMENTS[each][1], "-") for each in ("post", "pre")}
+    ink = ARRANGEMENTS["none"][1]
+    colour_key(left, key, x=0.04)
+    colour_key(middle, key, x=0.04)
+    colour_key(right, {"stream": (ink, "-"), "gradient": (ink, "--")}, x=0.5)
     for ax in (left, middle, right):
         ax.set_xlabel("layer")
-        ax.legend(frameon=False)
+        ax.locator_params(axis="x", nbins=5)
+    for ax in (left, middle):
+        ax.locator_params(axis="y", nbins=5)
 
 
 def _signal_finding(depth: int) -> str:

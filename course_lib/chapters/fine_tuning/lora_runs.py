@@ -29,6 +29,7 @@ from course_lib.assistant.recipes import (
     start_chats,
 )
 from course_lib.assistant.runs import stage_score
+from course_lib.device import one_thread
 from course_lib.fine_tuning import (
     LoRAConfig,
     embedding,
@@ -156,7 +157,7 @@ def main(names: list[str]) -> None:
     """Repeat the named experiments, or all, and store their results beside the others."""
     for name in names or list(EXPERIMENTS):
         found = []
-        with toy_models.one_thread():
+        with one_thread():
             for record in EXPERIMENTS[name]():
                 found.append(record)
                 print(record, flush=True)

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from course_lib import corpus
-from course_lib.device import seeded, seeded_draws
+from course_lib.device import one_thread, seeded, seeded_draws
 from course_lib.experts import (
     Routing,
     SparseMoE,
@@ -269,5 +269,5 @@ def _measured() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with toy_models.one_thread():
+    with one_thread():
         toy_models.store_results(STORED, _measured())

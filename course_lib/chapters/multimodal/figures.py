@@ -7,12 +7,14 @@ Checked against:  the numbers that were passed, read back from what was drawn
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 from torch import Tensor
 
 from course_lib.chapters.multimodal.measurements import Gain
+from course_lib.study.display.labels import written
 from course_lib.study.display.plotting import (
     FAINT,
     OKABE_ITO,
@@ -89,8 +91,16 @@ def similarity(matrix: Tensor, pictures: Tensor, captions: Sequence[str]) -> Fig
         inset = ax.inset_axes((-1.5, number - 0.45, 0.9, 0.9), transform=ax.transData)
         _picture(inset, picture)
         inset.axis("off")
-    right = sum(best == row for row, best in enumerate(as_array(matrix).argmax(1)))
-    title(ax, f"{right} of {len(matrix)} pictures are most similar to their own caption")
+    cosines = as_array(matrix)
+    own = cosines.diagonal()
+    others = np.where(np.eye(len(cosines), dtype=bool), -np.inf, cosines).max(1)
+    least = int((own - others).argmin())
+    title(
+        ax,
+        f"{int((own > others).sum())} of {len(cosines)} pictures are most similar to their own "
+        f"caption; the least clear is {captions[least]!r}, by "
+        f"{written(own[least] - others[least], '.2f')}",
+    )
     return figure
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from course_lib.parallel import ORDERS, Plan, bubble_fraction, most_kept, timeline, zero_memory
 from course_lib.study.display.colour_key import colour_key
@@ -45,14 +44,19 @@ def contributions(ranks: int, step: int) -> list[list[int]]:
 
 def ring(ranks: int, step: int) -> Figure:
     """Draw each rank's chunks, as full as their sums are complete, and what is sent next."""
-    figure, ax = new_figure(8, 0.5 * ranks + 1.2)
+    margins = Margins(left=0.65, right=0.1, bottom=0.6, top=0.5)
+    figure, ax = new_figure(8, 0.5 * ranks + 1.2, margins=margins)
     counts, last = contributions(ranks, step), 2 * (ranks - 1)
     moving = _moving(ranks, step)
+    whole = [_square(chunk, rank, 1.0) for rank in range(ranks) for chunk in range(ranks)]
+    ax.add_collection(PolyCollection(whole, facecolors="#eeeeee", linewidths=0))
+    for chunk in range(ranks):
+        full = [_square(chunk, rank, counts[rank][chunk] / ranks) for rank in range(ranks)]
+        ax.add_collection(
+            PolyCollection(full, facecolors=HUES[chunk % len(HUES)], linewidths=0), autolim=False
+        )
     for rank in range(ranks):
         for chunk in range(ranks):
-            share = counts[rank][chunk] / ranks
-            ax.add_patch(_square(chunk, rank, 1.0, "#eeeeee"))
-            ax.add_patch(_square(chunk, rank, share, HUES[chunk % len(HUES)]))
             sent = " →" if moving.get(rank) == chunk else ""
             ax.text(
                 chunk + 0.46,
@@ -80,8 +84,10 @@ def _moving(ranks: int, step: int) -> dict[int, int]:
     return {}
 
 
-def _square(column: int, row: int, share: Number, colour: str) -> Rectangle:
-    return Rectangle((column, row), 0.92 * share, 0.92, color=colour, linewidth=0)
+def _square(column: int, row: int, share: Number) -> list[tuple[Number, Number]]:
+    """Return the corners of a square, or of its left part."""
+    right, below = column + 0.92 * share, row + 0.92
+    return [(column, row), (right, row), (right, below), (column, below)]
 
 
 def pipeline(schedule: str, stages: int, microbatches: int) -> Figure:

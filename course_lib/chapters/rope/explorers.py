@@ -6,6 +6,7 @@ Shapes:           D head width, T positions
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from matplotlib.figure import Figure
@@ -14,7 +15,8 @@ from course_lib.chapters.rope import figures
 from course_lib.chapters.rope.figures import measured, rotation
 from course_lib.chapters.rope.long_texts import STRETCHES
 from course_lib.chapters.rope.position_toys import DISTANCES, TRAINED_LENGTH, WIDTH, trained
-from course_lib.device import seeded
+from course_lib.chapters.rope.scalings import SCALINGS
+from course_lib.device import one_thread, seeded
 from course_lib.positions import sinusoidal_table
 from course_lib.study.display.explorer import Explorer, choice, log_slider, slider, step_slider
 from course_lib.study.display.plotting import Number
@@ -116,6 +118,9 @@ def slowdown(
 
 def context_extension(factor: int = 4) -> Explorer:
     """Stretch RoPE for longer texts, and see the loss of a small trained model."""
+    with one_thread():  # all losses now, so that no redraw waits for them
+        for scaling, stretch in product(SCALINGS, measured.FACTORS):
+            measured.scaled_losses(scaling, stretch if scaling != "plain" else 1)
     controls = {
         "factor": choice("stretched for", factor, [(f"{f} times", f) for f in measured.FACTORS])
     }

@@ -103,9 +103,15 @@ def _station(
     ax.text(x, y, number, ha="center", va="center", color=ink, size=11, weight="bold")
     name = textwrap.wrap(drawable_text(notebook.title), 20)[:2]
     ax.text(x, y + 0.36, "\n".join(name), ha="center", va="top", size=10)
-    solved = f"{passed} of {total} solved" if total else "no exercises"
-    words = f"{notebook.minutes} min · {solved}"
+    words = f"{notebook.minutes} min · {_exercises(passed, total)}"
     ax.text(x, y + 0.4 + 0.18 * len(name), words, ha="center", va="top", size=8.5, color=FAINT)
+
+
+def _exercises(passed: int, total: int) -> str:
+    """Return how many exercises there are, and how many of them are solved once one is."""
+    if passed:
+        return f"{passed} of {total} solved"
+    return "no exercises" if total == 0 else f"{total} exercise{'s' if total > 1 else ''}"
 
 
 def next_token_tour(

@@ -29,6 +29,7 @@ from course_lib.chapters.training.tiny_decoders import (
     held_out_loss,
     text_batches,
 )
+from course_lib.device import one_thread
 from course_lib.model import DecoderLM
 from course_lib.study.exhibits import toy_models
 from course_lib.training.gradients import clip_by_global_norm
@@ -161,7 +162,7 @@ def stored_sweeps() -> dict[str, Any]:
 def main(names: list[str]) -> None:
     """Run the named sweeps, or all, and store their results beside the others."""
     for name in names or list(EXPERIMENTS):
-        with toy_models.one_thread():
+        with one_thread():
             new = {name: EXPERIMENTS[name]()}
         others = stored_sweeps() if STORED.is_file() else {}
         toy_models.store_results(STORED, others | new)

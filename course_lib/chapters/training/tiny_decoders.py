@@ -30,7 +30,7 @@ from torch import Tensor
 
 from course_lib import corpus
 from course_lib.attention import head_scores
-from course_lib.device import seeded, seeded_draws
+from course_lib.device import one_thread, seeded, seeded_draws
 from course_lib.model import DecoderLM, ModelConfig, build_model
 from course_lib.softmax import cross_entropy
 from course_lib.study.exhibits import toy_models
@@ -231,7 +231,7 @@ EXPERIMENTS: dict[str, Callable[[], Any]] = {
 def main(names: list[str]) -> None:
     """Run the named experiments, or all, and store their results beside the others."""
     for name in names or list(EXPERIMENTS):
-        with toy_models.one_thread():
+        with one_thread():
             new = {name: EXPERIMENTS[name]()}
         others = stored_experiments() if STORED.is_file() else {}
         toy_models.store_results(STORED, others | new)

@@ -21,6 +21,7 @@ from course_lib.model.inspection import (
     PARTS,
     lens_of,
     loss_without_each_head,
+    losses_from,
     mean_loss,
     residual_stream,
     token_losses,
@@ -28,7 +29,6 @@ from course_lib.model.inspection import (
     without_layer,
 )
 from course_lib.pretrained import course_model, course_tokenizer
-from course_lib.softmax import surprises
 from course_lib.study.display.explorer import Explorer, choice, step_slider, text_field
 from course_lib.tokenization.byte_bpe import ByteBPE
 
@@ -102,11 +102,7 @@ def losses_without(what: str, part: str, layer: int, head: int) -> Tensor:
         ablated = without_head(model, layer, head)
     else:
         ablated = without_layer(model, layer, PARTS if part == "the whole layer" else (part,))
-    ablated.model.layers = ablated.blocks[layer:]
-    ids = texts(what)[0]
-    with torch.no_grad():
-        logits = ablated(ids, embedded=stream(what)[layer]).logits
-    return surprises(logits[:, :-1], ids[:, 1:]).mean(0)
+    return losses_from(ablated, layer, stream(what)[layer], texts(what)[0]).mean(0)
 
 
 @cache

@@ -36,8 +36,8 @@ class Source:
         # Light on purpose in both themes: the colours of the highlighting are chosen for it.
         formatter = HtmlFormatter(
             noclasses=True,
-            style="friendly",
-            cssstyles="background: #f7f7f7; color: #222222; padding: 8px 12px; border-radius: 4px",
+            style="default",  # each colour has a contrast of 4.5 on its background, which is this:
+            cssstyles="background: #f8f8f8; color: #222222; padding: 8px 12px; border-radius: 4px",
             prestyles="margin: 0; background: transparent; color: inherit",
         )
         code = highlight(self.code, PythonLexer(), formatter)

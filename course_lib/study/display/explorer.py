@@ -122,10 +122,13 @@ class Explorer:
         for garbage again and again, among all objects of torch too, which takes longer than to
         draw. So it waits until the figure is done with, and then looks at new objects alone.
         """
+        from course_lib.device import one_thread
+
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return _picture(self.figure(**self.values()))
+            with one_thread():  # what an explorer computes is small
+                return _picture(self.figure(**self.values()))
         finally:
             gc.collect(0)
             if collecting:

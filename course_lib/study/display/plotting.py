@@ -23,12 +23,12 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from course_lib.study.display.kept_text import KeptTextCanvas
 from course_lib.study.display.labels import FONT, balanced, plain, token_label, written
 from course_lib.study.display.png_file import png_file
 
@@ -265,7 +265,7 @@ def readable_on(colour: Any) -> str:
 def png_bytes(figure: Figure) -> bytes:
     """Return the figure as PNG; equal figures give equal bytes."""
     own_canvas, own_dpi = figure.canvas, figure.dpi
-    canvas = FigureCanvasAgg(figure)
+    canvas = KeptTextCanvas(figure)
     try:
         with matplotlib.rc_context(STYLE):
             figure.set_dpi(DPI)

@@ -12,14 +12,13 @@ Shapes:           L layers, H heads, D head width
 from collections.abc import Sequence
 from functools import cache
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.attention import mean_head_outputs
-from course_lib.model.inspection import mean_loss, part_of, without_head
+from course_lib.device import one_thread
+from course_lib.model.inspection import loss_without_each_head, mean_loss, part_of, without_head
 from course_lib.study.exhibits.course_model_probes import (
-    course_model,
     model_on_device,
     texts_on_device,
 )
@@ -34,26 +33,34 @@ def head_means(kind: str = "repeats") -> Float[Tensor, "L H D"]:
     layers = [part_of(model, layer, "attention") for layer in range(len(model.blocks))]
     outputs = [layer.get_submodule("o_proj") for layer in layers]
     heads = model.config.num_attention_heads
-    means = mean_head_outputs(outputs, heads, lambda: model(texts_on_device(kind).ids))
+    with one_thread():
+        means = mean_head_outputs(outputs, heads, lambda: model(texts_on_device(kind).ids))
     return means.cpu()
 
 
 def loss(kind: str, silent: Sequence[Sequence[int]] = (), ablation: str = "zero") -> float:
     """Return the mean loss in nats on a kind of text, with the heads (layer, head) ablated."""
-    if ablation not in ABLATIONS:
-        raise ValueError(f"the ablation must be one of {', '.join(ABLATIONS)}; got {ablation!r}.")
+    _check(ablation)
     model, texts = model_on_device(), texts_on_device(kind)
     for layer, head in silent:
         mean = head_means(kind)[layer, head].to(texts.ids.device)
         baseline = mean if ablation == "mean" else None
         model = without_head(model, layer, head, baseline)
-    return mean_loss(model, *texts).item()
+    with one_thread():
+        return mean_loss(model, *texts).item()
 
 
 @cache
 def rises(kind: str = "repeats", ablation: str = "zero") -> Float[Tensor, "L H"]:
     """Return the rise of the loss, in nats, without each head."""
-    config = course_model().config
-    layers, heads = range(config.num_hidden_layers), range(config.num_attention_heads)
-    losses = [[loss(kind, [(layer, head)], ablation) for head in heads] for layer in layers]
-    return torch.tensor(losses) - loss(kind)
+    _check(ablation)
+    texts = texts_on_device(kind)
+    means = head_means(kind).to(texts.ids.device) if ablation == "mean" else None
+    with one_thread():
+        losses = loss_without_each_head(model_on_device(), *texts, means)
+    return losses.cpu() - loss(kind)
+
+
+def _check(ablation: str) -> None:
+    if ablation not in ABLATIONS:
+        raise ValueError(f"the ablation must be one of {', '.join(ABLATIONS)}; got {ablation!r}.")

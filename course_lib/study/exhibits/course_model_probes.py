@@ -28,7 +28,7 @@ from torch import Tensor
 
 from course_lib import corpus
 from course_lib.attention import head_scores, repeated_ids
-from course_lib.device import default_device, seeded
+from course_lib.device import default_device, one_thread, seeded
 from course_lib.model import DecoderLM
 from course_lib.model.inspection import (
     attention_maps,
@@ -128,7 +128,8 @@ def head_scores_on(kind: str = "repeats") -> dict[str, Float[Tensor, "L H"]]:
 @cache
 def rises(kind: str = "repeats") -> Float[Tensor, "L H"]:
     """Return the rise of the loss, in nats, without each head."""
-    losses = loss_without_each_head(model_on_device(), *texts_on_device(kind))
+    with one_thread():
+        losses = loss_without_each_head(model_on_device(), *texts_on_device(kind))
     return losses.cpu() - loss(kind)
 
 
@@ -137,7 +138,8 @@ def loss(kind: str, silent: Sequence[Sequence[int]] = ()) -> float:
     model = model_on_device()
     for layer, head in silent:
         model = without_head(model, layer, head)
-    return mean_loss(model, *texts_on_device(kind)).item()
+    with one_thread():
+        return mean_loss(model, *texts_on_device(kind)).item()
 
 
 class HiddenUnits(NamedTuple):

@@ -17,8 +17,7 @@ Shapes:           B batch, T tokens, C model width, L layers, H heads, V vocabul
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 
 from course_lib.atomic_write import write_whole, write_whole_text
 from course_lib.attention import MultiHeadAttention, causal_mask
-from course_lib.device import seeded_draws
+from course_lib.device import one_thread, seeded_draws
 from course_lib.norms import RMSNorm
 
 RATE, WARMUP, DECAY = 5e-3, 20, 0.4  # highest rate, steps of warm-up, share of steps that slow down
@@ -68,7 +67,12 @@ class AttentionOnlyModel(nn.Module):
         mask, weights = causal_mask(x.shape[1], device=x.device), []
         for norm, attention in self.layers():
             read, read_weights = attention(
-                norm(x), mask, bias=bias, rotate=rotate, return_weights=return_weights
+                norm(x),
+                mask,
+                bias=bias,
+                rotate=rotate,
+                return_weights=return_weights,
+                causal=True,
             )
             x = x + read
             if read_weights is not None:
@@ -100,17 +104,6 @@ class RepeatTraining:
 def pace(step: int, steps: int) -> float:
     """Return the share of the highest rate: up over 20 steps, down over the last 40 percent."""
     return min(1.0, (step + 1) / WARMUP, (steps - step) / (DECAY * steps))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one core: for products this small a second one costs more than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def store_weights(path: Path, models: Mapping[str, nn.Module]) -> None:

@@ -45,7 +45,9 @@ def test_the_five_matrices_are_the_steps_of_torch():
         Q[None], K[None], V[None], is_causal=True
     )
     assert shown(figure.axes[4]) == pytest.approx(read[0].numpy(), abs=1e-5)
-    assert figure_title(figure) == "␣it reads mostly ␣cat, with the weight 0.92"
+    assert figure_title(figure) == (
+        "␣it reads mostly ␣cat, with the weight 0.92; 6 of 16 scores are masked"
+    )
 
 
 def test_the_divisor_and_the_newest_queries_reach_the_picture():

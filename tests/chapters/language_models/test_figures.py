@@ -60,7 +60,7 @@ def test_the_tables_show_who_may_read_whom(prefix, hidden):
 def test_the_tasks_are_counted_in_words():
     said = figure_title(figures.tasks(TOKENS, 2, 3))
     assert said == (
-        "Predicted: causal 5 of 5 tokens from 2 each; masked 1 of 5 tokens from 4 each; "
+        "Predicted: causal 5 of 5 tokens from 2 each; masked (<s>) 1 of 5 tokens from 4 each; "
         "prefix 3 of 5 tokens from 3 each"
     )
     assert "prefix no token" in figure_title(figures.tasks(TOKENS, 5, 3))

@@ -48,6 +48,12 @@ def test_the_ring_grows_with_the_exercises_passed():
     assert {"10 min · 1 of 4 solved", "11 min · 4 of 4 solved"} <= set(words(ax))
 
 
+def test_nothing_is_said_of_solving_before_the_first_is_solved():
+    (ax,) = start_here.course_map({"c0": (0, 1), "c1": (0, 4)}, chapters(3)).axes
+    assert {"10 min · 1 exercise", "11 min · 4 exercises"} <= set(words(ax))
+    assert not any("solved" in text for text in words(ax))
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 20))
 def test_no_words_of_a_map_overlap_or_leave_it(count):

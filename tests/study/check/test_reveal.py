@@ -1,10 +1,13 @@
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
 from course_lib import softmax
 from course_lib.study.check import reveal as module
-from course_lib.study.check.reveal import reveal, source_of
+from course_lib.study.check.reveal import Source, reveal, source_of
+from tests.study.display.test_plotting import contrast
 
 
 class Store:
@@ -63,3 +66,14 @@ def test_html_holds_the_source_and_folds():
     assert "keepdim" in html
     assert 'class="n"' not in html
     assert "<details open>" in source_of(plain)._repr_mimebundle_()["text/html"]
+
+
+def test_every_colour_of_code_can_be_read_on_its_background():
+    every_kind = Path(softmax.__file__).read_text(encoding="utf-8") + inspect.getsource(module)
+    every_kind += "\nclass Odd(Exception):\n    def __call__(self): return {f'{1:>2}\\n'} or None"
+    shown = Source("every kind", every_kind, True)._repr_mimebundle_()["text/html"]
+    *_, ground = re.findall("background: (#[0-9a-f]{6})", shown)  # the last one counts
+    colours = set(re.findall(r'(?:^|[" ;])color: (#[0-9A-Fa-f]{6})', shown))
+    colours -= set(re.findall(r'"color: (#[0-9A-Fa-f]{6})">\s+</span>', shown))  # only space
+    assert len(colours) > 6
+    assert {each: contrast(each, ground) for each in colours if contrast(each, ground) < 4.5} == {}

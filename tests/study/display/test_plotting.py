@@ -36,15 +36,15 @@ def _image(figure):
     return Image.open(io.BytesIO(png_bytes(figure))).convert("RGB")
 
 
-def _luminance(colour):
+def luminance(colour):
     """Return the relative luminance as WCAG 2 defines it."""
     parts = np.array(to_rgb(colour))
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return linear @ [0.2126, 0.7152, 0.0722]
 
 
-def _contrast(one, other):
-    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 
@@ -169,11 +169,11 @@ def test_numbers_stand_in_the_cells_that_are_not_grey():
 def test_ink_can_be_read_on_every_shade(shades):
     for place in np.linspace(0, 1, 41):
         ground = shades.cmap(place)
-        assert _contrast(readable_on(ground), ground) >= 4.5
+        assert contrast(readable_on(ground), ground) >= 4.5
 
 
 def test_secondary_text_is_readable():
-    assert _contrast(plotting.FAINT, "white") >= 7
+    assert contrast(plotting.FAINT, "white") >= 7
 
 
 def test_a_matrix_is_required_and_labels_must_fit():

@@ -17,7 +17,6 @@ from course_lib.study.exhibits import toy_models
 from course_lib.study.exhibits.toy_models import (
     AttentionOnlyModel,
     RepeatTraining,
-    one_thread,
     pace,
     store_results,
     store_weights,
@@ -100,20 +99,6 @@ def test_a_step_is_adamw_on_the_weighted_mean_at_the_rate_of_its_turn():
         loss.backward()
         optimizer.step()
     torch.testing.assert_close(model.weight, own.weight, atol=1e-6, rtol=0)
-
-
-def test_one_thread_for_a_while():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with one_thread():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-        with pytest.raises(RuntimeError), one_thread():
-            torch.ones(2) @ torch.ones(3)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_models_come_back_from_one_file_rounded_and_frozen(tmp_path):

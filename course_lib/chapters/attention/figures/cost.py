@@ -73,6 +73,10 @@ def cache_bytes(
     right.set_xticks(range(3), ["MHA", "GQA", "MQA"])
     right.set(ylabel=f"GiB at {tokens} tokens", ylim=(0, 1.15 * max(sizes.values())))
     per_token = kv_cache_bytes(layers, groups, head_dim, 1)
-    title(left, f"With {groups} key/value heads each token takes {per_token / 1024:.0f} KiB")
+    title(
+        left,
+        f"With {groups} key/value heads each token takes {per_token / 1024:.0f} KiB, "
+        f"and {tokens} take {per_token * tokens / 2**30:.3g} GiB",
+    )
     title(right, f"{heads // groups} times smaller than multi-head")
     return figure

@@ -63,9 +63,10 @@ def five_steps(
         ax.set_title(name, fontsize=10, y=1.0)
     axes[0].set_ylabel("query")
     axes[4].set_xlabel("feature of the value")
+    hidden = 0 if mask is None else int((~mask).sum())
     figure.suptitle(
         f"{token_label(readers[-1])} reads mostly {token_label(tokens[last])}, "
-        f"with the weight {weights[-1, last]:.2f}",
+        f"with the weight {weights[-1, last]:.2f}; {hidden} of {weights.numel()} scores are masked",
         x=0.01,
         ha="left",
         fontsize=11,

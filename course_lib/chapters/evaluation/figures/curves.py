@@ -7,6 +7,7 @@ Shapes:           none
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.evaluation import auc, confusion, roc_curve
@@ -29,10 +30,12 @@ def roc(scores: Sequence[float], labels: Sequence[int], threshold: Number) -> Fi
     figure, (left, right) = new_figure(9.5, 3.6, cols=2, margins=margins)
     for label, name, colour in ((0, "harmless", COLOURS[0]), (1, "harmful", COLOURS[1])):
         own = [score for score, each in zip(scores, labels, strict=True) if each == label]
-        left.hist(own, bins=20, range=(0, 1), color=colour, alpha=0.6, label=name)
+        heights, edges = np.histogram(own, bins=20, range=(0, 1))
+        left.stairs(heights, edges, fill=True, color=colour, alpha=0.6, label=name)
     left.axvline(float(threshold), color="black", linewidth=1.2)
-    left.set(xlabel="score", ylabel="texts")
-    left.legend(frameon=False, fontsize=9)
+    left.set(xlabel="score", ylabel="texts", xticks=[0, 0.5, 1])
+    left.locator_params(axis="y", nbins=4)
+    left.legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(0.88, 1.03))
     points = roc_curve(scores, labels)
     right.step(
         [p.false_positive_rate for p in points],
@@ -44,6 +47,7 @@ def roc(scores: Sequence[float], labels: Sequence[int], threshold: Number) -> Fi
     right.plot(found.false_positive_rate, found.recall, "o", color=COLOURS[1])
     right.plot([0, 1], [0, 1], color=FAINT, linestyle=":", linewidth=1)
     right.set(xlabel="share of the harmless that is flagged", ylabel="recall")
+    right.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     title(left, f"threshold {float(threshold):.2f}: {found.fp} false alarms, {found.fn} missed")
     area = auc(scores, labels)
     title(right, f"precision {found.precision:.2f}, recall {found.recall:.2f}; AUC {area:.3f}")

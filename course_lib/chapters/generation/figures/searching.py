@@ -7,6 +7,7 @@ Shapes:           K beams, N steps
 
 from collections.abc import Sequence
 
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from course_lib.generation import Beams
@@ -39,20 +40,24 @@ def beam_tree(beams: Beams, greedy: Sequence[int], vocabulary: Sequence[str]) ->
     width = steps[0].tokens.shape[1]
     backing = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     figure, ax = new_figure(11, 0.75 * width + 1.3, margins=Margins(0.2, 0.2, 0.35, 0.62))
+    branches: dict[str, list[list[tuple[float, float]]]] = {MASKED: [], "black": []}
+    branches[OKABE_ITO.vermillion] = []  # drawn last, above the others
     for n, step in enumerate(steps):
         for beam in range(width):
             parent = int(step.parents[0, beam]) if n else (width - 1) / 2
             here = (n, beam)
             colour = OKABE_ITO.vermillion if here in best else "black" if here in alive else MASKED
-            layer = 3 if here in best else 2 if here in alive else 1
             left = n - 1.2 if n else -0.8
-            ax.plot([left, n - 0.62, n - 0.36], [parent, parent, beam], color=colour,
-                    linewidth=1.4, zorder=layer)  # fmt: skip
+            branches[colour].append([(left, parent), (n - 0.62, parent), (n - 0.36, beam)])
             word = token_label(vocabulary[int(step.tokens[0, beam])], 9)
             score = step.scores[0, beam].item()
             ink = colour if colour != MASKED else FAINT
             ax.text(n - 0.34, beam, f"{word}\n{score:.1f}", color=ink, va="center", fontsize=9,
                     zorder=4, bbox=backing)  # fmt: skip
+    for layer, (colour, lines) in enumerate(branches.items(), 1):
+        ax.add_collection(
+            LineCollection(lines, colors=colour, linewidths=1.4, capstyle="projecting",
+                           zorder=layer), autolim=False)  # fmt: skip
     ax.text(-0.8, (width - 1) / 2, "prompt", ha="center", va="center", rotation=90, color=FAINT,
             zorder=4, bbox=backing)  # fmt: skip
     ax.set(xlim=(-0.9, len(steps) - 0.35), ylim=(width - 0.4, -0.6))

@@ -46,7 +46,8 @@ def tasks(tokens: Sequence[str], prefix: int, hidden: int) -> Figure:
         ax.plot([start + length - 0.25] * len(rows), rows, "<", color=PREDICTED)
         under = f"{name}: token that may be read"
         ax.text(start - 0.5, -0.2, under, transform=ax.get_xaxis_transform(), va="top")
-        said.append(f"{name} {_counted(task)}")
+        which = f"masked ({token_label(tokens[hidden])})" if name == "masked" else name
+        said.append(f"{which} {_counted(task)}")
     labels = [token_label(token) for token in tokens]
     ax.set_yticks(range(length), labels)
     places = [p * (length + 1) + column for p in range(3) for column in range(length)]

@@ -13,9 +13,11 @@ Shapes:           N tokens, F units
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -50,7 +52,9 @@ def small_product(passed: Float[Tensor, "N F"]) -> float:
 
 def carried(passed: Float[Tensor, "N F"]) -> Float[Tensor, " F"]:
     """Return the fraction of the sum of squares in the 1, 2, 3 ... largest units of a token."""
-    squares = passed.square().sort(-1, descending=True).values
+    squares = passed.square()
+    ranked = np.sort(squares.cpu().numpy())[..., ::-1]  # torch would rank as well, slowly
+    squares = torch.from_numpy(ranked.copy()).to(passed.device)
     return (squares.cumsum(-1) / squares.sum(-1, keepdim=True)).mean(0)
 
 
@@ -65,8 +69,13 @@ def _reaching_most(shares: Float[Tensor, " F"]) -> float:
 
 def paired_at_random(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
     """Return the products of the same gates and ups in random pairs."""
-    order = torch.randperm(up.numel(), generator=seeded(0)).to(up.device)
+    order = _shuffled(up.numel()).to(up.device)
     return products(gate.flatten()[order.flip(0)], up.flatten()[order]).view_as(gate)
+
+
+@lru_cache(maxsize=4)
+def _shuffled(count: int) -> Int[Tensor, " count"]:
+    return torch.randperm(count, generator=seeded(0))
 
 
 def gates_by_layer(layers: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
@@ -155,7 +164,7 @@ def _surface(ax: Axes, gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> 
 
 def pair_shares(gate: Float[Tensor, "N F"], up: Float[Tensor, "N F"]) -> Float[Tensor, "BINS BINS"]:
     """Return the fraction of pairs in each cell of the square, rows from the lowest up."""
-    column, row = (((x + REACH) * BINS / (2 * REACH)).floor().long() for x in (gate, up))
+    column, row = (((x + REACH) * (BINS / (2 * REACH))).floor().int() for x in (gate, up))
     inside = (column >= 0) & (column < BINS) & (row >= 0) & (row < BINS)
     cell = (row * BINS + column)[inside]
     return torch.bincount(cell, minlength=BINS * BINS).view(BINS, BINS).double() / gate.numel()

@@ -129,7 +129,8 @@ def memory(
     _arrows(right, parts.cumsum(0) - parts, parts, colours)
     _arrows(right, torch.zeros(1, 2), output[None], ["black"])
     strongest = int(parts.norm(dim=-1).argmax())
-    title(right, f"Their values sum to the output; value {strongest + 1} contributes most")
+    long = f"of length {output.norm():.2f}"
+    title(right, f"Their values sum to the output, {long}; value {strongest + 1} contributes most")
     for ax, reach in ((left, 1.7), (right, 3.0)):
         ax.axhline(0, color=FAINT, lw=0.6)
         ax.axvline(0, color=FAINT, lw=0.6)

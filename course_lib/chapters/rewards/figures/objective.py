@@ -44,7 +44,11 @@ def clip(ratio: Number, advantage: Number, low: Number, high: Number) -> Figure:
     )
     slope = "0" if stopped else f"{float(advantage):+.1f}"
     says = "the clip has stopped this token" if stopped else "this token still moves"
-    title(ax, f"ratio {ratio:.2f}, A = {advantage:+.1f}: the slope is {slope}; {says}")
+    title(
+        ax,
+        f"clip from {1 - low:.2f} to {1 + high:.2f}, ratio {ratio:.2f}, A = {advantage:+.1f}: "
+        f"the slope is {slope}; {says}",
+    )
     return figure
 
 

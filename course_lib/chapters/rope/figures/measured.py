@@ -66,6 +66,8 @@ def method_losses(method: str) -> tuple[float, ...]:
 @cache
 def scaled_losses(scaling: str, factor: Number) -> tuple[float, ...]:
     """Return the RoPE model's loss at each of `DISTANCES` under a scaling, without training."""
+    if factor == 1 and scaling != "plain":
+        return scaled_losses("plain", 1)
     request = rope_request(scaling, factor, HEAD_DIM, BASE, TRAINED_LENGTH)
     return tuple(loss_at_distance(trained("rope"), d, rope=request) for d in DISTANCES)
 

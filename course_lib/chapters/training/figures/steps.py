@@ -77,7 +77,9 @@ def valley(
     word = "below" if sgd_rate < limit else "above"
     title(left, f"A valley {steep:g} times as steep as flat, rotated by {degrees:.0f}°")
     better = min(ends, key=ends.__getitem__)
-    title(right, f"Plain rate {word} 2/{steep:g} = {limit:.3g}; {better} ends lower")
+    title(
+        right, f"Plain rate {word} 2/{steep:g} = {limit:.3g}; {better} ends lower ({steps} steps)"
+    )
     return figure
 
 
