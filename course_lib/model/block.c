@@ -17,6 +17,7 @@ typedef struct {
     const void *input_norm, *mlp_norm, *q_norm, *k_norm; /* the last two or null */
     float input_eps, mlp_eps, q_eps, k_eps, scale;
     int32_t half; /* stream, norms, biases and cache: bfloat16 if 1, float32 if 0 */
+    int32_t neighbours; /* features that RoPE rotates together: 2i, 2i + 1 if 1, else halves */
     int64_t heads, groups, width; /* of queries, of keys and values, of one head */
 } layer;
 
@@ -105,17 +106,23 @@ static void lay_out(vectors *x, const matrix *m, const matrix *before, int64_t t
         *x = arrange(m, t->normed, texts, t->memory);
 }
 
-/* Normalise a head, if there is a norm, and rotate its pairs (i, i + width / 2). */
+INLINE void rotate(float *a, float *b, float cos, float sin)
+{
+    float before = *a;
+    *a = before * cos - *b * sin;
+    *b = *b * cos + before * sin;
+}
+
+/* Normalise a head, if there is a norm, and rotate its pairs of features. */
 static void prepare(float *head, const void *weight, float eps, const layer *l, const float *cos,
                     const float *sin)
 {
     int64_t middle = l->width / 2;
     if (weight) norm(head, 0, weight, l->half, eps, l->width, head);
-    for (int64_t i = 0; i < middle; i++) {
-        float a = head[i], b = head[i + middle];
-        head[i] = a * cos[i] - b * sin[i];
-        head[i + middle] = b * cos[i] + a * sin[i];
-    }
+    if (l->neighbours)
+        for (int64_t i = 0; i < middle; i++) rotate(head + 2 * i, head + 2 * i + 1, cos[i], sin[i]);
+    else
+        for (int64_t i = 0; i < middle; i++) rotate(head + i, head + middle + i, cos[i], sin[i]);
 }
 
 INLINE float dot(const float *q, const void *keys, int64_t place, int64_t width, int half)
@@ -241,7 +248,7 @@ static void feed_forward(const layer *l, const step *now, const thread *t, float
 }
 
 /* The whole layer. Returns 0, or 1 if there was no memory. */
-int block(const layer *l, const step *now, int threads)
+static int block(const layer *l, const step *now, int threads)
 {
     int64_t texts = now->texts, inputs = l->q.inputs, width = l->gate.outputs;
     int64_t heads = l->heads * l->width, all = heads + 2 * l->groups * l->width;
@@ -267,5 +274,18 @@ int block(const layer *l, const step *now, int threads)
         feed_forward(l, now, &t, x, gate, up, products);
     }
     free(memory);
+    return 0;
+}
+
+/* Some layers, each reading what the one before it wrote; they have their own keys and values. */
+int blocks(const layer *const *layers, const step *first, void *const *keys, void *const *values,
+           int64_t count, int threads)
+{
+    step now = *first;
+    for (int64_t i = 0; i < count; i++) {
+        now.keys = keys[i], now.values = values[i];
+        if (block(layers[i], &now, threads)) return 1;
+        now.x = now.y; /* no thread writes y before all have read x */
+    }
     return 0;
 }

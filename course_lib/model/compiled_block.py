@@ -14,6 +14,7 @@ Shapes:           B batch, C model width, G key/value heads, S all tokens so far
 """
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ from course_lib.mlp import GatedFFN, silu
 from course_lib.model.compiled_products import (
     FEW_ROWS,
     POINTER,
+    CompiledProducts,
     Matrix,
     compiled_products,
     wants_gradient,
@@ -38,7 +40,9 @@ LANES = 8  # features that the program loads at once
 SETTINGS = ("eps", "scale", "activation")  # what the layers compute with, besides weights
 
 
-class _Layer(ctypes.Structure):
+class Layer(ctypes.Structure):
+    """A block as the program reads it. It does not keep its tensors alive."""
+
     _fields_ = (
         *((name, Matrix) for name in ("q", "k", "v", "o", "gate", "up", "down")),
         *((f"{name}_bias", POINTER) for name in ("q", "k", "v", "o")),
@@ -46,6 +50,7 @@ class _Layer(ctypes.Structure):
         *((f"{name}_eps", ctypes.c_float) for name in ("input", "mlp", "q", "k")),
         ("scale", ctypes.c_float),
         ("half", ctypes.c_int32),
+        ("neighbours", ctypes.c_int32),
         *((name, ctypes.c_int64) for name in ("heads", "groups", "width")),
     )
 
@@ -63,7 +68,7 @@ class _Plan(NamedTuple):
     parts: list[nn.Module]
     weights: list[tuple[int, torch.dtype]]
     settings: list[Any]  # numbers and functions that the layers hold
-    layer: _Layer | None  # None: the program cannot compute this block
+    layer: Layer | None  # None: the program cannot compute this block
 
 
 _PLANS: WeakKeyDictionary[nn.Module, _Plan] = WeakKeyDictionary()
@@ -86,22 +91,51 @@ def compiled_block(
     layer = None if program is None else _layer(block, x)
     if program is None or layer is None:
         return None
-    keys, values = cache.next_place()
-    if keys.shape[:2] != (texts, layer.groups) or keys.dtype != x.dtype or not keys.is_cpu:
-        return None  # calling the layers raises the error
-    allowed = None if mask is None else mask.expand(texts, 1, 1, cache.length + 1).contiguous()
-    cos, sin = rotate.of_one_token(texts)
-    x, y = x.contiguous(), torch.empty_like(x)
-    tensors = (x, y, keys, values, cos, sin, allowed)
-    pointers = (None if each is None else each.data_ptr() for each in tensors)
-    step = _Step(*pointers, texts, cache.capacity, cache.length)
-    if program.block(ctypes.byref(layer), ctypes.byref(step), torch.get_num_threads()):
-        raise MemoryError(f"there was no memory for a block with {texts} texts")
-    cache.length += 1
+    allowed = None if mask is None else mask.expand(texts, 1, 1, cache.length + 1)
+    return through_layers(program, [layer], x, [cache], allowed, rotate.of_one_token(texts))
+
+
+def through_layers(
+    program: CompiledProducts,
+    layers: Sequence[Layer],
+    x: Float[Tensor, "B ... C"],
+    caches: Sequence[KVCache],
+    allowed: Bool[Tensor, "B ... S"] | None,
+    rotation: tuple[Float[Tensor, "B half"], Float[Tensor, "B half"]],
+) -> Tensor | None:
+    """Return the stream after these layers, or None if x or the caches do not fit them."""
+    memory, seen = [cache.next_place() for cache in caches], caches[0].length
+    shape = (len(x), layers[0].groups, caches[0].capacity, layers[0].width)
+    if x.shape[-1] != layers[0].q.inputs:
+        return None
+    for cache, (keys, _) in zip(caches, memory, strict=True):
+        if keys.shape != shape or keys.dtype != x.dtype or not keys.is_cpu or cache.length != seen:
+            return None  # calling the layers raises the error
+    x, y = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
+    tensors = (
+        x,
+        y,
+        *(each if each is None else each.contiguous() for each in (allowed, *rotation)),
+    )
+    x_at, y_at, mask_at, cos_at, sin_at = (t if t is None else t.data_ptr() for t in tensors)
+    step = _Step(x_at, y_at, None, None, cos_at, sin_at, mask_at, len(x), shape[2], seen)
+    addresses = POINTER * len(layers)
+    failed = program.blocks(
+        addresses(*map(ctypes.addressof, layers)),
+        ctypes.byref(step),
+        addresses(*(keys.data_ptr() for keys, _ in memory)),
+        addresses(*(values.data_ptr() for _, values in memory)),
+        len(layers),
+        torch.get_num_threads(),
+    )
+    if failed:
+        raise MemoryError(f"there was no memory for a block with {len(x)} texts")
+    for cache in caches:
+        cache.length += 1
     return y
 
 
-def _layer(block: Any, x: Tensor) -> _Layer | None:
+def _layer(block: Any, x: Tensor) -> Layer | None:
     """Return a block as the program reads it now, or None if its layers must be called."""
     parts = [
         *block._modules.values(),
@@ -130,7 +164,7 @@ def _layer(block: Any, x: Tensor) -> _Layer | None:
     return layer if x.dtype == wanted else None
 
 
-def _built(block: Any) -> _Layer | None:
+def _built(block: Any) -> Layer | None:
     """Return a block as the program reads it, or None if it is of another kind."""
     attention, mlp = block.self_attn, block.mlp
     if type(attention) is not MultiHeadAttention or type(mlp) is not GatedFFN:
@@ -152,7 +186,7 @@ def _built(block: Any) -> _Layer | None:
     if any(each.dtype != dtype or not each.is_contiguous() for each in small):
         return None
     missing = [None] * (4 - len(norms))
-    return _Layer(
+    return Layer(
         *matrices,
         *(None if each.bias is None else each.bias.data_ptr() for each in outer),
         *(each.weight.data_ptr() for each in norms),
@@ -161,6 +195,7 @@ def _built(block: Any) -> _Layer | None:
         *(0.0 for _ in missing),
         attention.head_dim**-0.5 if attention.scale is None else attention.scale,
         dtype == torch.bfloat16,
+        False,
         *(attention.num_heads, attention.num_key_value_heads, attention.head_dim),
     )
 

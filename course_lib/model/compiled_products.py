@@ -104,8 +104,8 @@ class CompiledProducts:
     """The functions of the compiled program, called with tensors. Rows of matrices are outputs."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self.block = library.block  # see compiled_block
-        self.block.argtypes = (POINTER, POINTER, ctypes.c_int)
+        self.blocks = library.blocks  # see compiled_block
+        self.blocks.argtypes = (*4 * (POINTER,), ctypes.c_int64, ctypes.c_int)
         self._product = library.product
         self._product.argtypes = (POINTER, POINTER, POINTER, ctypes.c_int64, ctypes.c_int)
 

@@ -62,10 +62,11 @@ def pair(kind, **changes):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Return a list to which each compiled block appends."""
+    """Return a list with an entry for each layer that the program has computed."""
     program, noted = compiled_products(), []
-    block = program.block
-    monkeypatch.setattr(program, "block", lambda *given: noted.append(1) or block(*given))
+    blocks = program.blocks
+    counted = lambda *given: noted.extend([1] * given[4]) or blocks(*given)  # noqa: E731
+    monkeypatch.setattr(program, "blocks", counted)
     return noted
 
 
