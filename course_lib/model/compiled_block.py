@@ -6,7 +6,8 @@ block, with the weights of its layers as they are stored. Otherwise, or where a 
 kind, None says so, and the block calls its layers.
 
     one token of each of a few texts, attention with RoPE and a plain cache, then SwiGLU
-    no hooks, replaced layers, gradients; attention weights not requested
+    no hooks, replaced layers or gradients; attention weights not requested
+    nobody who watches PyTorch's operations (`watchers`), nor a profiler
 
 Taught in:        generation
 Checked against:  the same block, layer by layer
@@ -30,6 +31,12 @@ from course_lib.model.compiled_products import (
     CompiledProducts,
     Matrix,
     compiled_products,
+)
+from course_lib.model.watchers import (
+    are_plain,
+    hooks_every_module,
+    is_profiled,
+    is_watched,
     wants_gradient,
 )
 from course_lib.model.whole_rotation import WholeRotation
@@ -87,7 +94,8 @@ def compiled_block(
         return None
     if type(cache) is not KVCache or type(rotate) is not WholeRotation:
         return None
-    program = None if torch.compiler.is_compiling() else compiled_products()
+    watched = is_watched() or is_profiled() or hooks_every_module()
+    program = None if watched else compiled_products()
     layer = None if program is None else _layer(block, x)
     if program is None or layer is None:
         return None
@@ -106,7 +114,7 @@ def through_layers(
     """Return the stream after these layers, or None if x or the caches do not fit them."""
     memory, seen = [cache.next_place() for cache in caches], caches[0].length
     shape = (len(x), layers[0].groups, caches[0].capacity, layers[0].width)
-    if x.shape[-1] != layers[0].q.inputs:
+    if x.shape[-1] != layers[0].q.inputs or len(caches) != len(layers):
         return None
     for cache, (keys, _) in zip(caches, memory, strict=True):
         if keys.shape != shape or keys.dtype != x.dtype or not keys.is_cpu or cache.length != seen:
@@ -151,7 +159,8 @@ def _layer(block: Any, x: Tensor) -> Layer | None:
         for tensor in named.values()
         if tensor is not None
     ]
-    if wants_gradient([x, *tensors]):
+    read = [x, *tensors]
+    if wants_gradient(read) or not are_plain(read):
         return None
     weights = [(tensor.data_ptr(), tensor.dtype) for tensor in tensors]
     settings = [part.__dict__.get(name) for part in parts for name in SETTINGS]

@@ -30,8 +30,12 @@ from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
 from course_lib.model.compiled_block import compiled_block
 from course_lib.model.config import ModelConfig
-from course_lib.model.cpu_linear import CPULinear, can_be_compiled, needs_widening
-from course_lib.model.weight_layout import stored_to_multiply
+from course_lib.model.cpu_linear import (
+    CPULinear,
+    can_be_compiled,
+    needs_widening,
+    stored_for_few_rows,
+)
 from course_lib.model.whole_rotation import WholeRotation
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
@@ -166,9 +170,8 @@ class DecoderLM(nn.Module):
         for module in self.modules():
             if type(module) is nn.Linear or type(module) is CPULinear:
                 weight = module.weight.data
-                compiled = can_be_compiled(weight)
-                module.weight.data = weight.contiguous() if compiled else stored_to_multiply(weight)
-                special = compiled or needs_widening(weight)
+                module.weight.data = stored_for_few_rows(weight)
+                special = can_be_compiled(weight) or needs_widening(weight)
                 module.__class__ = CPULinear if special else nn.Linear  # with the same hooks
         return self.use_kernels().use_compiled_blocks()
 
