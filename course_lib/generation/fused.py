@@ -42,6 +42,7 @@ from course_lib.generation.fused_layers import (
 )
 from course_lib.mlp import GatedFFN
 from course_lib.model import GPT2, Block, DecoderLM, Output
+from course_lib.model.compiled_block import is_altered
 from course_lib.model.compiled_products import FEW_ROWS
 from course_lib.model.cpu_linear import CPULinear, cpu_linear, stored_for_few_rows
 from course_lib.model.decoder import Decoder
@@ -205,8 +206,7 @@ def _altered(model: DecoderLM) -> list[str]:
     """Return the names of modules that compute something else than plain use of their weights."""
     found = []
     for name, module in model.named_modules():
-        hooks = (module._forward_hooks, module._forward_pre_hooks, vars(module).get("forward"))
-        if type(module) not in _PLAIN or any(hooks):
+        if type(module) not in _PLAIN or is_altered(module):
             found.append(name or "the model itself")
     return found
 

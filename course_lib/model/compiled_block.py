@@ -1,9 +1,9 @@
-"""A block for one new token in a single call: the products, and all small steps between them.
+"""Blocks for one new token in a single call: the products, and all small steps between them.
 
 A block consists of some forty operations, most of which take less time to compute than to start
 from Python. Where nobody looks at what happens inside, the program in `block.c` computes the whole
-block, with the weights of its layers as they are stored. Otherwise, or where a block is not of this
-kind, None says so, and the block calls its layers.
+block, or all blocks of a model, with the weights of the layers as they are stored. Otherwise, or
+where a block is not of this kind, None says so, and the block calls its layers.
 
     one token of each of a few texts, attention with RoPE and a plain cache, then SwiGLU
     no hooks, replaced layers or gradients; attention weights not requested
@@ -81,26 +81,35 @@ class _Plan(NamedTuple):
 _PLANS: WeakKeyDictionary[nn.Module, _Plan] = WeakKeyDictionary()
 
 
-def compiled_block(
-    block: nn.Module,
+def compiled_blocks(
+    blocks: Sequence[nn.Module],
     x: Float[Tensor, "B T C"],
     mask: Bool[Tensor, "..."] | None,
     rotate: object,
-    cache: object,
+    caches: Sequence[object],
 ) -> Float[Tensor, "B T C"] | None:
-    """Return the stream after a block, as `block(x, mask, rotate, cache)` does, or None."""
+    """Return the stream after some blocks, each called as `block(x, mask, rotate, cache)`, or None.
+
+    Hooks of the blocks themselves are the caller's business, those of their layers are not.
+    """
     texts, tokens, _ = x.shape
     if tokens != 1 or not 1 <= texts <= FEW_ROWS or x.dtype not in DTYPES or x.device.type != "cpu":
         return None
-    if type(cache) is not KVCache or type(rotate) is not WholeRotation:
+    plain = [cache for cache in caches if type(cache) is KVCache]
+    if len(plain) < len(caches) or type(rotate) is not WholeRotation:
         return None
     watched = is_watched() or is_profiled() or hooks_every_module()
     program = None if watched else compiled_products()
-    layer = None if program is None else _layer(block, x)
-    if program is None or layer is None:
+    if program is None:
         return None
-    allowed = None if mask is None else mask.expand(texts, 1, 1, cache.length + 1)
-    return through_layers(program, [layer], x, [cache], allowed, rotate.of_one_token(texts))
+    layers = []
+    for block in blocks:
+        layer = _layer(block, x)
+        if layer is None:
+            return None
+        layers.append(layer)
+    allowed = None if mask is None else mask.expand(texts, 1, 1, plain[0].length + 1)
+    return through_layers(program, layers, x, plain, allowed, rotate.of_one_token(texts))
 
 
 def through_layers(
@@ -113,11 +122,12 @@ def through_layers(
 ) -> Tensor | None:
     """Return the stream after these layers, or None if x or the caches do not fit them."""
     memory, seen = [cache.next_place() for cache in caches], caches[0].length
-    shape = (len(x), layers[0].groups, caches[0].capacity, layers[0].width)
-    if x.shape[-1] != layers[0].q.inputs or len(caches) != len(layers):
+    texts, width, capacity = len(x), x.shape[-1], caches[0].capacity
+    if len(caches) != len(layers) or any(cache.length != seen for cache in caches):
         return None
-    for cache, (keys, _) in zip(caches, memory, strict=True):
-        if keys.shape != shape or keys.dtype != x.dtype or not keys.is_cpu or cache.length != seen:
+    for layer, (keys, _) in zip(layers, memory, strict=True):
+        fits = keys.shape == (texts, layer.groups, capacity, layer.width)
+        if not fits or layer.q.inputs != width or keys.dtype != x.dtype or not keys.is_cpu:
             return None  # calling the layers raises the error
     x, y = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
     tensors = (
@@ -126,7 +136,7 @@ def through_layers(
         *(each if each is None else each.contiguous() for each in (allowed, *rotation)),
     )
     x_at, y_at, mask_at, cos_at, sin_at = (t if t is None else t.data_ptr() for t in tensors)
-    step = _Step(x_at, y_at, None, None, cos_at, sin_at, mask_at, len(x), shape[2], seen)
+    step = _Step(x_at, y_at, None, None, cos_at, sin_at, mask_at, texts, capacity, seen)
     addresses = POINTER * len(layers)
     failed = program.blocks(
         addresses(*map(ctypes.addressof, layers)),
@@ -137,10 +147,15 @@ def through_layers(
         torch.get_num_threads(),
     )
     if failed:
-        raise MemoryError(f"there was no memory for a block with {len(x)} texts")
+        raise MemoryError(f"there was no memory for {texts} texts")
     for cache in caches:
         cache.length += 1
     return y
+
+
+def is_altered(part: nn.Module) -> bool:
+    """Whether a module does more when it is called than its class says."""
+    return bool(part._forward_hooks or part._forward_pre_hooks or "forward" in part.__dict__)
 
 
 def _layer(block: Any, x: Tensor) -> Layer | None:
@@ -150,7 +165,7 @@ def _layer(block: Any, x: Tensor) -> Layer | None:
         *block._modules["self_attn"]._modules.values(),
         *block._modules["mlp"]._modules.values(),
     ]
-    if any(p._forward_hooks or p._forward_pre_hooks or "forward" in p.__dict__ for p in parts):
+    if any(map(is_altered, parts)):
         return None
     tensors = [
         tensor
@@ -194,6 +209,8 @@ def _built(block: Any) -> Layer | None:
         return None
     if any(each.dtype != dtype or not each.is_contiguous() for each in small):
         return None
+    if not _fit(attention, matrices, [len(each.weight) for each in norms]):
+        return None  # calling the layers raises the error
     missing = [None] * (4 - len(norms))
     return Layer(
         *matrices,
@@ -206,6 +223,19 @@ def _built(block: Any) -> Layer | None:
         dtype == torch.bfloat16,
         False,
         *(attention.num_heads, attention.num_key_value_heads, attention.head_dim),
+    )
+
+
+def _fit(attention: MultiHeadAttention, matrices: Sequence[Any], norms: Sequence[int]) -> bool:
+    """Whether all parts of a block have the sizes that the program takes from some of them."""
+    q, k, v, o, gate, up, down = matrices
+    stream, width = norms[0], attention.head_dim
+    heads, groups = attention.num_heads * width, attention.num_key_value_heads * width
+    return (
+        [each.inputs for each in matrices] == [stream] * 3 + [heads, stream, stream, gate.outputs]
+        and (q.outputs, k.outputs, v.outputs) == (heads, groups, groups)
+        and (o.outputs, down.outputs, up.outputs) == (stream, stream, gate.outputs)
+        and list(norms) == [stream, stream, width, width][: len(norms)]
     )
 
 

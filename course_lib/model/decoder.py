@@ -11,7 +11,7 @@ Checked against:  transformers' Qwen3, Qwen3-MoE, Qwen2, Llama and Mistral
 Shapes:           B batch, T new tokens, S all tokens so far, C model width, V vocabulary
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,7 +28,7 @@ from course_lib.attention import (
 from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
-from course_lib.model.compiled_block import compiled_block
+from course_lib.model.compiled_block import compiled_blocks, is_altered
 from course_lib.model.config import ModelConfig
 from course_lib.model.cpu_linear import (
     CPULinear,
@@ -85,7 +85,7 @@ class Block(nn.Module):
         `causal` promises that `mask` is the causal one of a whole text; it may be left out then.
         """
         if self.compiled and not return_weights:
-            after = compiled_block(self, x, mask, rotate, cache)
+            after = compiled_blocks([self], x, mask, rotate, [cache])
             if after is not None:
                 return after, None
         read, weights = self.self_attn(
@@ -246,7 +246,11 @@ class DecoderLM(nn.Module):
         whole_text = padding is None and 1 < ids.shape[1] == total
         masks = self._masks(ids.shape[1], total, padding, ids.device, self.fused and whole_text)
         hidden, attentions = [], []
-        for layer, block in enumerate(self.blocks):
+        blocks: Iterable[tuple[int, nn.Module]] = enumerate(self.blocks)
+        if cache and not (return_hidden or return_weights):
+            after = self._in_one_call(x, masks, rotate, cache)
+            x, blocks = (x, blocks) if after is None else (after, ())
+        for layer, block in blocks:
             hidden.append(x)
             own_cache = cache[layer] if cache else None
             window = self.config.window_of(layer)
@@ -260,6 +264,21 @@ class DecoderLM(nn.Module):
             (*hidden, x) if return_hidden else (),
             tuple(attentions) if return_weights else (),
         )
+
+    def _in_one_call(
+        self,
+        x: Tensor,
+        masks: dict[int | None, Tensor | None],
+        rotate: Rotation | None,
+        cache: Sequence[KVCache],
+    ) -> Tensor | None:
+        """Return the stream after all blocks, or None if they must be called one by one."""
+        blocks = list(self.blocks)
+        for block in blocks:
+            if type(block) is not Block or not block.compiled or is_altered(block):
+                return None
+        (mask, *others) = masks.values()
+        return None if others else compiled_blocks(blocks, x, mask, rotate, cache)
 
     def _masks(
         self,

@@ -190,6 +190,40 @@ def test_layers_that_somebody_looks_at_are_called(alter, calls):
 
 
 @torch.no_grad()
+def test_a_block_that_somebody_looks_at_is_called(calls):
+    ready, seen = pair("float32")[1], []
+    wanted = next_logits(ready)
+    hook = ready.blocks[1].register_forward_pre_hook(lambda *_: seen.append(1))
+    assert torch.equal(next_logits(ready), wanted)
+    assert seen == [1, 1]  # once for the prompt
+    hook.remove()
+    other = type("Noting", (type(ready.blocks[0]),), {"forward": noting_forward})
+    ready.blocks[0].__class__, ready.blocks[0].seen = other, seen
+    assert torch.equal(next_logits(ready), wanted)
+    assert seen == [1, 1, 2, 2]
+    assert len(calls) == 6
+
+
+def noting_forward(self, *given):
+    self.seen.append(2)
+    return super(type(self), self).forward(*given)
+
+
+@torch.no_grad()
+def test_layers_of_sizes_that_do_not_fit_raise_what_torch_raises(calls):
+    ready = pair("float32")[1]
+    mlp = ready.blocks[0].mlp
+    mlp.up_proj.weight.data = mlp.up_proj.weight.data[:96].clone()
+    cache, token = ready.make_cache(1, 3), torch.ones(1, 1, dtype=torch.long)
+    with pytest.raises(RuntimeError, match=r"192.*96"):
+        ready(token, cache=cache)
+    narrow = torch.ones(1, 1, 56)
+    with pytest.raises((RuntimeError, ValueError), match="56"):
+        pair("float32")[1](token, cache=cache, embedded=narrow)
+    assert not calls
+
+
+@torch.no_grad()
 def test_changed_weights_are_read_anew(calls):
     plain, ready = pair("float32")
     before = next_logits(ready)
