@@ -163,9 +163,9 @@ class DecoderLM(nn.Module):
         """Make writing token by token faster: PyTorch's kernels, and a compiled program on a CPU.
 
         The output is the same up to rounding, and all weights are the same. Where the program has
-        products for them, linear layers become `CPULinear`, and a block that nobody looks into is
-        computed in one call. Elsewhere some weights are stored transposed, which PyTorch's products
-        read faster. A layer that has replaced a plain `nn.Linear` stays as it is.
+        products for them, linear layers become `CPULinear`, and blocks are computed in one call.
+        Elsewhere some weights are stored transposed, which PyTorch's products read faster. A layer
+        that has replaced a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
             if type(module) is nn.Linear or type(module) is CPULinear:
@@ -176,7 +176,12 @@ class DecoderLM(nn.Module):
         return self.use_kernels().use_compiled_blocks()
 
     def use_compiled_blocks(self, compiled: bool = True) -> "DecoderLM":
-        """Compute the blocks for a single new token in one call each, where that is possible."""
+        """Compute the blocks for a single new token in one call, where that is possible.
+
+        Layers are called where somebody could tell: hooks, replaced layers, requested weights or
+        hidden states, gradients, `autocast`, a profiler, counters and other modes of PyTorch. With
+        False they are always called; so all operations of a token can be measured one by one.
+        """
         for block in self.blocks:
             if isinstance(block, Block):
                 block.compiled = compiled
