@@ -16,6 +16,7 @@ Shapes:           B batch, C model width, G key/value heads, S all tokens so far
 
 import ctypes
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -44,6 +45,7 @@ from course_lib.norms import RMSNorm
 
 DTYPES = (torch.float32, torch.bfloat16)
 LANES = 8  # features that the program loads at once
+_DTYPE = attrgetter("dtype")
 SETTINGS = ("eps", "scale", "activation")  # what the layers compute with, besides weights
 
 
@@ -73,7 +75,8 @@ class _Plan(NamedTuple):
     """A block as the program reads it, and what it was made from."""
 
     parts: list[nn.Module]
-    weights: list[tuple[int, torch.dtype]]
+    weights: list[int]  # where each is in memory
+    types: list[torch.dtype]
     settings: list[Any]  # numbers and functions that the layers hold
     layer: Layer | None  # None: the program cannot compute this block
 
@@ -160,28 +163,24 @@ def is_altered(part: nn.Module) -> bool:
 
 def _layer(block: Any, x: Tensor) -> Layer | None:
     """Return a block as the program reads it now, or None if its layers must be called."""
-    parts = [
-        *block._modules.values(),
-        *block._modules["self_attn"]._modules.values(),
-        *block._modules["mlp"]._modules.values(),
-    ]
-    if any(map(is_altered, parts)):
-        return None
-    tensors = [
-        tensor
-        for part in parts
-        for named in (part._parameters, part._buffers)
-        for tensor in named.values()
-        if tensor is not None
-    ]
+    own = block._modules
+    parts = [*own.values(), *own["self_attn"]._modules.values(), *own["mlp"]._modules.values()]
+    tensors = []
+    for part in parts:
+        if is_altered(part):
+            return None
+        tensors += part._parameters.values()
+        if part._buffers:
+            tensors += part._buffers.values()
+    tensors = [each for each in tensors if each is not None]
     read = [x, *tensors]
     if wants_gradient(read) or not are_plain(read):
         return None
-    weights = [(tensor.data_ptr(), tensor.dtype) for tensor in tensors]
+    weights, types = list(map(Tensor.data_ptr, tensors)), list(map(_DTYPE, tensors))
     settings = [part.__dict__.get(name) for part in parts for name in SETTINGS]
-    made_from = (parts, weights, settings)
+    made_from = (parts, weights, types, settings)
     plan = _PLANS.get(block)
-    if plan is None or plan[:3] != made_from:
+    if plan is None or plan[:4] != made_from:
         plan = _PLANS[block] = _Plan(*made_from, _built(block))
     layer = plan.layer
     wanted = torch.bfloat16 if layer is not None and layer.half else torch.float32

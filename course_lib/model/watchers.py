@@ -16,6 +16,8 @@ from torch.nn.modules import module
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 
+_PLAIN = frozenset({Tensor, nn.Parameter})
+
 
 def is_watched() -> bool:
     """Whether somebody counts, records or changes the operations of PyTorch.
@@ -51,7 +53,7 @@ def _sets_device_alone() -> bool:
 
 def are_plain(tensors: Iterable[Tensor]) -> bool:
     """Whether all are tensors of PyTorch itself, not of a class that computes differently."""
-    return all(type(each) is Tensor or type(each) is nn.Parameter for each in tensors)
+    return _PLAIN.issuperset(map(type, tensors))
 
 
 def wants_gradient(tensors: Iterable[Tensor]) -> bool:
