@@ -6,6 +6,8 @@
 
 "prefill" reads a prompt; "decode" generates tokens one by one after a short one, sampling included.
 All run on one thread in float32, in turns, and write the same greedy text; "same text" says so.
+A step of "ours, fused and compiled" is the single call that "ours, fused" makes; only where that
+is not possible, as on a GPU, does torch.compile make a program of it.
 "times theirs" compares with transformers as it comes: dynamic cache, not compiled. "drafting" is
 the course model drafted by its own first layers, which nobody trained for it: expect a loss.
 """

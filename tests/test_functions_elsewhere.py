@@ -42,6 +42,7 @@ from course_lib.model import (
     compiled_products,
     cpu_linear,
     inspection,
+    watchers,
     weight_layout,
 )
 from course_lib.parallel import collectives, differentiable, shards, tensor_parallel
@@ -135,11 +136,10 @@ CALLS = {
     "model.stored_to_multiply": lambda: weight_layout.stored_to_multiply(x(3, 4)),
     "model.lens_of": lambda: inspection.lens_of(model(), x(3, 2, 5, 8)),
     "model.can_be_compiled": lambda: x(1) * cpu_linear.can_be_compiled(x(3, 4)),
-    "model.compiled_block": lambda: (
-        x(1)
-        * (compiled_block.compiled_block(torch.nn.Identity(), x(2, 1, 8), None, None, None) is None)
+    "model.compiled_blocks": lambda: (
+        x(1) * (compiled_block.compiled_blocks([], x(2, 1, 8), None, None, []) is None)
     ),
-    "model.wants_gradient": lambda: x(1) * compiled_products.wants_gradient([x(3)]),
+    "model.wants_gradient": lambda: x(1) * watchers.wants_gradient([x(3)]),
     "model.can_multiply": lambda: x(1) * compiled_products.can_multiply(x(3, 4), x(2, 4)),
     "model.needs_widening": lambda: x(1) * cpu_linear.needs_widening(x(3, 4)),
     "model.logit_lens": lambda: inspection.logit_lens(model(), ids(2, 5)),

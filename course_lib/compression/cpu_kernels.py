@@ -127,7 +127,7 @@ class KernelLinear(nn.Module):
 def use_cpu_kernels(model: DecoderLM, compiled: bool = True) -> DecoderLM:
     """Give each packed linear layer of a model a kernel, in place, and return the model.
 
-    A block with compiled kernels is computed in one call where that is possible.
+    Blocks with compiled kernels are computed in one call where that is possible.
     With `compiled=False` it is torch's, even where another one can be compiled.
     """
     layers = [(n, each) for n, each in quantised_layers(model) if isinstance(each, QuantisedLinear)]

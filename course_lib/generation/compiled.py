@@ -7,7 +7,10 @@ not, under a mask, and gets the position of the new token as a tensor.
 
     keys[place] = k;  weights = softmax(q @ keys.T where place is visible)       over all N places
 
-The first step compiles, which takes seconds to a minute and needs a C++ compiler.
+The first step compiles, which takes seconds to a minute and needs a C++ compiler. Where a fused
+step is a single call already, of the program that the course compiles itself, it stays that: on a
+CPU, for a few texts. It reads only the places that are filled, and needs no compiling for a new
+shape.
 
 Taught in:        generation
 Paper:            none
@@ -32,11 +35,10 @@ Compiler = Callable[..., Callable[..., Tensor]]
 
 
 class CompiledDecoder(FusedDecoder):
-    """A `FusedDecoder` whose steps of one token are compiled; prefill is not."""
+    """A `FusedDecoder` whose steps of one token are one compiled program; prefill is not."""
 
     def __init__(self, model: DecoderLM, compiler: Compiler = torch.compile) -> None:
         super().__init__(model)
-        self.cos, self.sin = self.rotations.real.contiguous(), self.rotations.imag.contiguous()
         self.step = compiler(decoding_step, fullgraph=True)
 
     @torch.no_grad()
@@ -50,7 +52,7 @@ class CompiledDecoder(FusedDecoder):
         last_only: bool = False,
     ) -> Output:
         """Return the logits of the next token after each token of `ids`, as `DecoderLM` does."""
-        if cache is None or ids.shape[1] != 1:
+        if cache is None or ids.shape[1] != 1 or self.in_one_call(ids) is not None:
             return super().__call__(ids, padding, cache, positions, last_only=last_only)
         place = torch.tensor([cache[0].length], device=ids.device)
         where = place if positions is None else positions[:, 0]
@@ -95,9 +97,9 @@ def decoding_step(
     """
     for layer, (keys, values) in zip(layers, memory, strict=True):
         x = _attend(x, layer, keys, values, place, visible, rotations, eps)
-        gate, up = (_norm(x, eps) @ layer.gate_up).chunk(2, dim=-1)
-        x = x + (F.silu(gate) * up) @ layer.down
-    return _norm(x, eps) @ head
+        gate, up = F.linear(_norm(x, eps), layer.gate_up).chunk(2, dim=-1)
+        x = x + F.linear(F.silu(gate) * up, layer.down)
+    return F.linear(_norm(x, eps), head)
 
 
 def _attend(
@@ -111,7 +113,7 @@ def _attend(
     eps: float,
 ) -> Any:
     batch, groups, _, width = keys.shape
-    heads = _product(_norm(x, eps), layer.qkv, layer.qkv_bias).view(batch, -1, width)
+    heads = F.linear(_norm(x, eps), layer.qkv, layer.qkv_bias).view(batch, -1, width)
     qk, v = heads[:, :-groups], heads[:, -groups:]
     if layer.qk_norm is not None:
         qk = _norm(qk, eps) * layer.qk_norm
@@ -122,11 +124,7 @@ def _attend(
     q = q.reshape(batch, groups, -1, width)  # (B, G, H / G, D)
     scores = (q @ keys.transpose(2, 3)).masked_fill(~visible, torch.finfo(x.dtype).min)
     read = (scores.softmax(-1) @ values).reshape(batch, -1)
-    return x + _product(read, layer.out, layer.out_bias)
-
-
-def _product(x: Any, weight: Any, bias: Any) -> Any:
-    return x @ weight if bias is None else x @ weight + bias
+    return x + F.linear(read, layer.out, layer.out_bias)
 
 
 def _norm(x: Any, eps: float) -> Any:

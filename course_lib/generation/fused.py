@@ -6,8 +6,11 @@ changing the weights. This file reduces the second, and computes the same logits
 
     one matrix for queries, keys and values, one for gate and up       5 products become 2
     norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
-    each matrix is contiguous along its longer axis                    fetched faster
     features in the layout "neighbours": rotating a pair is one complex product
+
+On a CPU with a C compiler, a new token of each of a few texts passes through all layers in a single
+call (`fused_layers`). A longer text, a GPU, or somebody who watches PyTorch's operations gets the
+operations of this file, one by one.
 
 Taught in:        generation
 Paper:            Pope et al. 2022, arXiv:2211.05102
@@ -17,7 +20,6 @@ Shapes:           B batch, T new tokens, S all tokens so far, C model width, H q
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,24 +34,21 @@ from course_lib.attention import (
     torch_attention,
 )
 from course_lib.embeddings import Embedding
+from course_lib.generation.fused_layers import (
+    FusedLayer,
+    LayersInOneCall,
+    fused_layer,
+    norm_weight,
+)
 from course_lib.mlp import GatedFFN
-from course_lib.model import GPT2, Block, DecoderLM, Output, stored_to_multiply
-from course_lib.model.cpu_linear import CPULinear
+from course_lib.model import GPT2, Block, DecoderLM, Output
+from course_lib.model.compiled_block import is_altered
+from course_lib.model.compiled_products import FEW_ROWS
+from course_lib.model.cpu_linear import CPULinear, cpu_linear, stored_for_few_rows
 from course_lib.model.decoder import Decoder
+from course_lib.model.watchers import is_profiled, is_watched
 from course_lib.norms import RMSNorm
-from course_lib.rope import halves_to_neighbours, rope_cos_sin
-
-
-class FusedLayer(NamedTuple):
-    """The weights of a block; matrices are (in, out), and contain the norm before them."""
-
-    qkv: Tensor  # (C, (H + 2G) * D)
-    qkv_bias: Tensor | None
-    qk_norm: Tensor | None  # (H + G, D)
-    out: Tensor  # (H * D, C)
-    out_bias: Tensor | None
-    gate_up: Tensor  # (C, 2F)
-    down: Tensor  # (F, C)
+from course_lib.rope import rope_cos_sin
 
 
 class FusedDecoder:
@@ -65,10 +64,12 @@ class FusedDecoder:
             raise ValueError(reason)
         self.config = model.config
         self.embedding = model.model.embed_tokens.weight.detach()
-        self.layers = [_fused(block, model) for block in model.blocks]
-        head = model.lm_head.weight * _norm_weight(model.model.norm)
-        self.head = stored_to_multiply(head).T
+        self.layers = tuple(fused_layer(block, self.config) for block in model.blocks)
+        head = model.lm_head.weight * norm_weight(model.model.norm)
+        self.head = stored_for_few_rows(head)
         self.rotations = _rotations(model)
+        self.cos, self.sin = self.rotations.real.contiguous(), self.rotations.imag.contiguous()
+        self._in_one_call = LayersInOneCall.of(self.layers, self.config)
         # Adding a tensor takes half the time of adding a Python number.
         widths = (self.config.hidden_size, self.config.head_dim)
         self.small = {n: torch.tensor(n * self.config.norm_eps).to(self.head) for n in widths}
@@ -94,20 +95,40 @@ class FusedDecoder:
         batch, tokens = ids.shape
         cache = self.make_cache(batch, tokens) if cache is None else cache
         seen = cache[0].length
-        rotations = (
-            self.rotations[seen : seen + tokens] if positions is None else self.rotations[positions]
-        )
-        rotations = rotations.unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
+        x = F.embedding(ids.flatten(), self.embedding)  # (B * T, C)
+        in_one_call, after = self.in_one_call(ids), None
+        if in_one_call is not None:
+            where = slice(seen, seen + 1) if positions is None else positions.flatten()
+            after = in_one_call(x, cache, padding, (self.cos[where], self.sin[where]))
+        x = self._through_layers(x, cache, padding, positions, batch) if after is None else after
+        x = x.view(batch, tokens, -1)
+        x = x[:, -1:] if last_only else x
+        return Output(self.logits(x.flatten(0, 1)).view(batch, -1, len(self.head)))
+
+    def in_one_call(self, ids: Int[Tensor, "B T"]) -> LayersInOneCall | None:
+        """Return what computes all layers in one call, or None where it cannot for these tokens."""
+        few = ids.shape[1] == 1 and len(ids) <= FEW_ROWS
+        return self._in_one_call if few and not (is_watched() or is_profiled()) else None
+
+    def _through_layers(
+        self,
+        x: Float[Tensor, "N C"],
+        cache: Sequence[KVCache],
+        padding: Tensor | None,
+        positions: Tensor | None,
+        batch: int,
+    ) -> Float[Tensor, "N C"]:
+        """Return the stream after all layers; N counts the tokens of all texts."""
+        tokens, seen = len(x) // batch, cache[0].length
+        where = slice(seen, seen + tokens) if positions is None else positions
+        rotations = self.rotations[where].unsqueeze(-2)  # (..., T, 1, D/2): the same for all heads
         mask = None if padding is None else padding[:, None, None, :]
         causal = mask is None and seen == 0 and tokens > 1  # a rule that the kernel knows itself
         if tokens > 1 and not causal:
-            mask = combine_masks(causal_mask(tokens, seen + tokens, ids.device), mask)
-        x = F.embedding(ids.flatten(), self.embedding)  # (B * T, C)
+            mask = combine_masks(causal_mask(tokens, seen + tokens, x.device), mask)
         for layer, own_cache in zip(self.layers, cache, strict=True):
             x = self._block(x, layer, own_cache, rotations, (mask, causal), batch)
-        x = x.view(batch, tokens, -1)
-        x = x[:, -1:] if last_only else x
-        return Output(self.logits(x.flatten(0, 1)).view(batch, -1, self.head.shape[1]))
+        return x
 
     def _block(
         self,
@@ -134,7 +155,7 @@ class FusedDecoder:
         """Return queries and keys together, scaled and rotated, and values; N is seen as `lead`."""
         config = self.config
         queries, groups = config.num_attention_heads, config.num_key_value_heads
-        qkv = _product(self._norm(x), layer.qkv, layer.qkv_bias)
+        qkv = cpu_linear(self._norm(x), layer.qkv, layer.qkv_bias)
         heads = qkv.view(*lead, queries + 2 * groups, config.head_dim)
         qk, v = heads.narrow(-2, 0, queries + groups), heads.narrow(-2, queries + groups, groups)
         if layer.qk_norm is not None:
@@ -145,15 +166,15 @@ class FusedDecoder:
         self, x: Float[Tensor, "N C"], layer: FusedLayer, read: Float[Tensor, "N HD"]
     ) -> Float[Tensor, "N C"]:
         """Return the stream after a block whose attention has read `read`."""
-        x = x + _product(read, layer.out, layer.out_bias)
-        gate_up = self._norm(x) @ layer.gate_up
-        width = len(layer.down)
+        x = x + cpu_linear(read, layer.out, layer.out_bias)
+        gate_up = cpu_linear(self._norm(x), layer.gate_up, None)
+        width = layer.down.shape[1]
         hidden = F.silu(gate_up.narrow(1, 0, width)) * gate_up.narrow(1, width, width)
-        return torch.addmm(x, hidden, layer.down)
+        return x + cpu_linear(hidden, layer.down, None)
 
     def logits(self, x: Float[Tensor, "N C"]) -> Float[Tensor, "N V"]:
         """Return the logits that the stream after the last block gives."""
-        return self._norm(x) @ self.head
+        return cpu_linear(self._norm(x), self.head, None)
 
     def _norm(self, x: Tensor) -> Tensor:
         """Divide by the root of the sum of squares; the root of C is in the matrix that follows."""
@@ -162,46 +183,8 @@ class FusedDecoder:
         return x * torch.addcmul(small, length, length).rsqrt()
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x @ weight if bias is None else torch.addmm(bias, x, weight)
-
-
 def _as_complex(pairs: Float[Tensor, "*lead D"]) -> Tensor:
     return torch.view_as_complex(pairs.view(*pairs.shape[:-1], -1, 2))
-
-
-def _fused(block: Any, model: DecoderLM) -> FusedLayer:
-    attention, mlp = block.self_attn, block.mlp
-    heads, groups = model.config.num_attention_heads, model.config.num_key_value_heads
-    scale = model.config.head_dim**-0.5
-    normed = model.config.qk_norm  # then the scale cannot pass through the norm of the queries
-    q = halves_to_neighbours(attention.q_proj.weight, heads) * (1 if normed else scale)
-    k = halves_to_neighbours(attention.k_proj.weight, groups)
-    qkv = torch.cat((q, k, attention.v_proj.weight)) * _norm_weight(block.input_layernorm)
-    bias, qk_norm = None, None
-    if attention.q_proj.bias is not None:
-        q = halves_to_neighbours(attention.q_proj.bias, heads) * (1 if normed else scale)
-        k = halves_to_neighbours(attention.k_proj.bias, groups)
-        bias = torch.cat((q, k, attention.v_proj.bias))
-    if normed:
-        q = halves_to_neighbours(_norm_weight(attention.q_norm), 1) * scale
-        k = halves_to_neighbours(_norm_weight(attention.k_norm), 1)
-        qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
-    gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
-    return FusedLayer(
-        stored_to_multiply(qkv).T,
-        bias,
-        qk_norm,
-        stored_to_multiply(attention.o_proj.weight).T,
-        attention.o_proj.bias,
-        stored_to_multiply(gate_up * _norm_weight(block.post_attention_layernorm)).T,
-        stored_to_multiply(mlp.down_proj.weight).T,
-    )
-
-
-def _norm_weight(norm: RMSNorm) -> Tensor:
-    """Return the weight of a norm times sqrt(C), by which a sum differs from a mean."""
-    return norm.weight * len(norm.weight) ** 0.5
 
 
 def _rotations(model: DecoderLM) -> Tensor:
@@ -223,8 +206,7 @@ def _altered(model: DecoderLM) -> list[str]:
     """Return the names of modules that compute something else than plain use of their weights."""
     found = []
     for name, module in model.named_modules():
-        hooks = (module._forward_hooks, module._forward_pre_hooks, vars(module).get("forward"))
-        if type(module) not in _PLAIN or any(hooks):
+        if type(module) not in _PLAIN or is_altered(module):
             found.append(name or "the model itself")
     return found
 

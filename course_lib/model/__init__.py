@@ -6,7 +6,8 @@ config does not give them), `decoder` (the block and the model around it), `gpt2
 whose parts have different shapes and names), `inspection` (the stream, the heads, and the model
 without them). For speed alone: `weight_layout` (the same matrices, read faster by PyTorch),
 `whole_rotation` (RoPE in fewer operations), and on a CPU `cpu_linear`, `compiled_products`,
-`compiled_block` and `program_file` (few rows, by a C program that is compiled where it runs).
+`compiled_block`, `watchers` and `program_file` (few rows, by a C program that is compiled where it
+runs, unless somebody watches).
 
 Taught in:        transformer
 """

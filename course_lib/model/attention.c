@@ -12,6 +12,7 @@ typedef struct {
     const void *input_norm, *mlp_norm, *q_norm, *k_norm; /* the last two or null */
     float input_eps, mlp_eps, q_eps, k_eps, scale;
     int32_t half; /* stream, norms, biases and cache: bfloat16 if 1, float32 if 0 */
+    int32_t neighbours; /* features that RoPE rotates together: 2i, 2i + 1 if 1, else halves */
     int64_t heads, groups, width; /* of queries, of keys and values, of one head */
 } layer;
 
@@ -69,17 +70,23 @@ static void norm(const void *x, int x_half, const void *weight, int half, float 
         store(load(x, i, x_half) * inverse * load(weight, i, half), y, i, 0);
 }
 
-/* Normalise a head, if there is a norm, and rotate its pairs (i, i + width / 2). */
+INLINE void rotate(float *a, float *b, float cos, float sin)
+{
+    float before = *a;
+    *a = before * cos - *b * sin;
+    *b = *b * cos + before * sin;
+}
+
+/* Normalise a head, if there is a norm, and rotate its pairs of features. */
 static void prepare(float *head, const void *weight, float eps, const layer *l, const float *cos,
                     const float *sin)
 {
     int64_t middle = l->width / 2;
     if (weight) norm(head, 0, weight, l->half, eps, l->width, head);
-    for (int64_t i = 0; i < middle; i++) {
-        float a = head[i], b = head[i + middle];
-        head[i] = a * cos[i] - b * sin[i];
-        head[i + middle] = b * cos[i] + a * sin[i];
-    }
+    if (l->neighbours)
+        for (int64_t i = 0; i < middle; i++) rotate(head + 2 * i, head + 2 * i + 1, cos[i], sin[i]);
+    else
+        for (int64_t i = 0; i < middle; i++) rotate(head + i, head + middle + i, cos[i], sin[i]);
 }
 
 /* e to the power of each number, to one unit in the last place or two; 0 below -87, inf above 88.

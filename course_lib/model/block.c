@@ -101,7 +101,7 @@ static void feed_forward(const layer *l, const step *now, const thread *t, float
 }
 
 /* The whole layer. Returns 0, or 1 if there was no memory. */
-int block(const layer *l, const step *now, int threads)
+static int block(const layer *l, const step *now, int threads)
 {
     int64_t texts = now->texts, inputs = l->q.inputs, width = l->gate.outputs;
     int64_t heads = l->heads * l->width, all = heads + 2 * l->groups * l->width;
@@ -127,5 +127,18 @@ int block(const layer *l, const step *now, int threads)
         feed_forward(l, now, &t, x, gate, up, products);
     }
     free(memory);
+    return 0;
+}
+
+/* Some layers, each reading what the one before it wrote; they have their own keys and values. */
+int blocks(const layer *const *layers, const step *first, void *const *keys, void *const *values,
+           int64_t count, int threads)
+{
+    step now = *first;
+    for (int64_t i = 0; i < count; i++) {
+        now.keys = keys[i], now.values = values[i];
+        if (block(layers[i], &now, threads)) return 1;
+        now.x = now.y; /* no thread writes y before all have read x */
+    }
     return 0;
 }

@@ -15,7 +15,8 @@ product in float32, however many vectors there are.
     codes      widened to 16 bits in registers    times x in 16 bits, summed exactly within a span
 
 It needs gcc or clang with OpenMP. Without one of them nothing is lost but time: `compiled_products`
-returns None, and callers use PyTorch's own products.
+returns None, and callers use PyTorch's own products. So they do where somebody watches PyTorch's
+operations, such as `FlopCounterMode`. A profile shows each call as "course_lib::product".
 
 Taught in:        generation
 Checked against:  the same product in float64, by PyTorch
@@ -23,7 +24,7 @@ Shapes:           O outputs, I inputs, N vectors, G groups of a row
 """
 
 import ctypes
-from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +32,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import BFloat16, Float, Float32, Int8, UInt8
 from torch import Tensor
+from torch.autograd.profiler import record_function
 
 from course_lib.model.program_file import compiled_program
+from course_lib.model.watchers import are_plain, is_profiled, is_watched, wants_gradient
 
 SOURCE = Path(__file__).with_name("block.c")
 INCLUDED = tuple(SOURCE.with_name(name) for name in ("attention.c", "products.c", "vectors.c"))
@@ -123,8 +126,8 @@ class CompiledProducts:
     """The functions of the compiled program, called with tensors. Rows of matrices are outputs."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self.block = library.block  # see compiled_block
-        self.block.argtypes = (POINTER, POINTER, ctypes.c_int)
+        self.blocks = library.blocks  # see compiled_block
+        self.blocks.argtypes = (*4 * (POINTER,), ctypes.c_int64, ctypes.c_int)
         self._product = library.product
         self._product.argtypes = (POINTER, POINTER, POINTER, ctypes.c_int64, ctypes.c_int)
         self._unpack = library.unpack
@@ -169,8 +172,11 @@ class CompiledProducts:
         x = _require_inputs(matrix, x)
         if not x.numel():
             return x.new_zeros(len(x), matrix.outputs)
-        y, threads = x.new_empty(len(x), matrix.outputs), torch.get_num_threads()
-        if self._product(ctypes.byref(matrix), x.data_ptr(), y.data_ptr(), len(x), threads):
+        y = x.new_empty(len(x), matrix.outputs)
+        given = ctypes.byref(matrix), x.data_ptr(), y.data_ptr(), len(x), torch.get_num_threads()
+        with record_function("course_lib::product") if is_profiled() else nullcontext():
+            failed = self._product(*given)
+        if failed:
             raise MemoryError(f"there was no memory for {len(x)} vectors of {x.shape[1]} numbers")
         return y
 
@@ -217,15 +223,12 @@ def can_multiply(matrix: Tensor, x: Tensor, bias: Tensor | None = None) -> bool:
 
     Where a gradient is wanted they may not, not even that of a bias that is added to the product.
     """
+    if is_watched():
+        return False
     read = (matrix, x) if bias is None else (matrix, x, bias)
     return (
         matrix.device.type == x.device.type == "cpu"
         and matrix.is_contiguous()
+        and are_plain(read)
         and not wants_gradient(read)
-        and not torch.compiler.is_compiling()
     )
-
-
-def wants_gradient(tensors: Sequence[Tensor]) -> bool:
-    """Whether autograd would record what is computed from these tensors."""
-    return torch.is_grad_enabled() and any(each.requires_grad for each in tensors)

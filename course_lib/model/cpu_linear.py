@@ -28,6 +28,7 @@ from course_lib.model.compiled_products import (
     can_multiply,
     compiled_products,
 )
+from course_lib.model.weight_layout import stored_to_multiply
 
 FEWEST = 2  # where nothing can be compiled: rows up to which PyTorch's own product is faster
 PART = 4096  # outputs whose weights are widened at once: 16 MB at a width of 1024
@@ -39,27 +40,38 @@ class CPULinear(nn.Linear):
 
     def forward(self, x: Float[Tensor, "*lead I"]) -> Float[Tensor, "*lead O"]:
         """Multiply by the weight and add the bias."""
-        weight, bias = self.weight, self.bias
-        if x.dtype != weight.dtype or x.dtype not in NAMES or not can_multiply(weight, x, bias):
-            return super().forward(x)
-        rows = x.reshape(-1, self.in_features)
-        matrix = self.compiled_matrix() if len(rows) <= FEW_ROWS else None
-        program = None if matrix is None else compiled_products()
-        if matrix is not None and program is not None:
-            y = program.multiply(matrix, rows.float())
-        elif needs_widening(weight) and len(rows) > FEWEST:
-            y = _in_parts(weight.detach(), rows.float())
-        else:
-            return super().forward(x)
-        if bias is not None:
-            y += bias.detach()
-        return y.to(x.dtype).view(*x.shape[:-1], self.out_features)
+        return cpu_linear(x, self.weight, self.bias)
 
     def compiled_matrix(self) -> Matrix | None:
         """Return the weight as the compiled program reads it, or None if it cannot."""
-        weight = self.weight.detach()
-        fits = weight.is_contiguous() and can_be_compiled(weight)
-        return as_matrix(NAMES[weight.dtype], weight) if fits else None
+        return compiled_matrix(self.weight)
+
+
+def cpu_linear(
+    x: Float[Tensor, "*lead I"], weight: Float[Tensor, "O I"], bias: Float[Tensor, " O"] | None
+) -> Float[Tensor, "*lead O"]:
+    """Return what `F.linear` returns, up to rounding, and faster where few rows are generated."""
+    if x.dtype != weight.dtype or x.dtype not in NAMES or not can_multiply(weight, x, bias):
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    matrix = compiled_matrix(weight) if len(rows) <= FEW_ROWS else None
+    program = None if matrix is None else compiled_products()
+    if matrix is not None and program is not None:
+        y = program.multiply(matrix, rows.float())
+    elif needs_widening(weight) and len(rows) > FEWEST:
+        y = _in_parts(weight.detach(), rows.float())
+    else:
+        return F.linear(x, weight, bias)
+    if bias is not None:
+        y += bias.detach()
+    return y.to(x.dtype).view(*x.shape[:-1], len(weight))
+
+
+def compiled_matrix(weight: Float[Tensor, "O I"]) -> Matrix | None:
+    """Return a weight as the compiled program reads it, or None if it cannot."""
+    weight = weight.detach()
+    fits = weight.is_contiguous() and can_be_compiled(weight)
+    return as_matrix(NAMES[weight.dtype], weight) if fits else None
 
 
 def can_be_compiled(weight: Tensor) -> bool:
@@ -71,6 +83,11 @@ def can_be_compiled(weight: Tensor) -> bool:
         and weight.shape[1] % KINDS[kind].at_once == 0
         and compiled_products() is not None
     )
+
+
+def stored_for_few_rows(weight: Float[Tensor, "O I"]) -> Float[Tensor, "O I"]:
+    """Return the same weight, stored as `cpu_linear` multiplies it fastest by few rows."""
+    return weight.contiguous() if can_be_compiled(weight) else stored_to_multiply(weight)
 
 
 def _in_parts(weight: Tensor, rows: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ Checked against:  transformers' Qwen3, Qwen3-MoE, Qwen2, Llama and Mistral
 Shapes:           B batch, T new tokens, S all tokens so far, C model width, V vocabulary
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,10 +28,14 @@ from course_lib.attention import (
 from course_lib.embeddings import Embedding, draw_, tie_weights
 from course_lib.experts import SparseMoE
 from course_lib.mlp import GatedFFN
-from course_lib.model.compiled_block import compiled_block
+from course_lib.model.compiled_block import compiled_blocks, is_altered
 from course_lib.model.config import ModelConfig
-from course_lib.model.cpu_linear import CPULinear, can_be_compiled, needs_widening
-from course_lib.model.weight_layout import stored_to_multiply
+from course_lib.model.cpu_linear import (
+    CPULinear,
+    can_be_compiled,
+    needs_widening,
+    stored_for_few_rows,
+)
 from course_lib.model.whole_rotation import WholeRotation
 from course_lib.norms import RMSNorm
 from course_lib.rope import apply_rope, rope_cos_sin, rotate_halves
@@ -81,7 +85,7 @@ class Block(nn.Module):
         `causal` promises that `mask` is the causal one of a whole text; it may be left out then.
         """
         if self.compiled and not return_weights:
-            after = compiled_block(self, x, mask, rotate, cache)
+            after = compiled_blocks([self], x, mask, rotate, [cache])
             if after is not None:
                 return after, None
         read, weights = self.self_attn(
@@ -159,21 +163,25 @@ class DecoderLM(nn.Module):
         """Make writing token by token faster: PyTorch's kernels, and a compiled program on a CPU.
 
         The output is the same up to rounding, and all weights are the same. Where the program has
-        products for them, linear layers become `CPULinear`, and a block that nobody looks into is
-        computed in one call. Elsewhere some weights are stored transposed, which PyTorch's products
-        read faster. A layer that has replaced a plain `nn.Linear` stays as it is.
+        products for them, linear layers become `CPULinear`, and blocks are computed in one call.
+        Elsewhere some weights are stored transposed, which PyTorch's products read faster. A layer
+        that has replaced a plain `nn.Linear` stays as it is.
         """
         for module in self.modules():
             if type(module) is nn.Linear or type(module) is CPULinear:
                 weight = module.weight.data
-                compiled = can_be_compiled(weight)
-                module.weight.data = weight.contiguous() if compiled else stored_to_multiply(weight)
-                special = compiled or needs_widening(weight)
+                module.weight.data = stored_for_few_rows(weight)
+                special = can_be_compiled(weight) or needs_widening(weight)
                 module.__class__ = CPULinear if special else nn.Linear  # with the same hooks
         return self.use_kernels().use_compiled_blocks()
 
     def use_compiled_blocks(self, compiled: bool = True) -> "DecoderLM":
-        """Compute the blocks for a single new token in one call each, where that is possible."""
+        """Compute the blocks for a single new token in one call, where that is possible.
+
+        Layers are called where somebody could tell: hooks, replaced layers, requested weights or
+        hidden states, gradients, `autocast`, a profiler, counters and other modes of PyTorch. With
+        False they are always called; so all operations of a token can be measured one by one.
+        """
         for block in self.blocks:
             if isinstance(block, Block):
                 block.compiled = compiled
@@ -243,7 +251,11 @@ class DecoderLM(nn.Module):
         whole_text = padding is None and 1 < ids.shape[1] == total
         masks = self._masks(ids.shape[1], total, padding, ids.device, self.fused and whole_text)
         hidden, attentions = [], []
-        for layer, block in enumerate(self.blocks):
+        blocks: Iterable[tuple[int, nn.Module]] = enumerate(self.blocks)
+        if cache and not (return_hidden or return_weights):
+            after = self._in_one_call(x, masks, rotate, cache)
+            x, blocks = (x, blocks) if after is None else (after, ())
+        for layer, block in blocks:
             hidden.append(x)
             own_cache = cache[layer] if cache else None
             window = self.config.window_of(layer)
@@ -257,6 +269,21 @@ class DecoderLM(nn.Module):
             (*hidden, x) if return_hidden else (),
             tuple(attentions) if return_weights else (),
         )
+
+    def _in_one_call(
+        self,
+        x: Tensor,
+        masks: dict[int | None, Tensor | None],
+        rotate: Rotation | None,
+        cache: Sequence[KVCache],
+    ) -> Tensor | None:
+        """Return the stream after all blocks, or None if they must be called one by one."""
+        blocks = list(self.blocks)
+        for block in blocks:
+            if type(block) is not Block or not block.compiled or is_altered(block):
+                return None
+        (mask, *others) = masks.values()
+        return None if others else compiled_blocks(blocks, x, mask, rotate, cache)
 
     def _masks(
         self,

@@ -24,14 +24,17 @@ class WholeRotation:
         sin: Float[Tensor, "*batch T half"],
         dtype: torch.dtype,
     ) -> None:
-        self._given, self._half = (cos, sin), cos.shape[-1]
-        cos, sin = cos.to(dtype).unsqueeze(-3), sin.to(dtype).unsqueeze(-3)  # the same for heads
-        self._cos, self._sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
+        self._given, self._half, self._dtype = (cos, sin), cos.shape[-1], dtype
+        self._whole: tuple[Tensor, Tensor] | None = None  # a compiled block asks for the other one
         self._of_one_token: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, x: Float[Tensor, "B H T D"]) -> Float[Tensor, "B H T D"]:
         """Rotate each token of each head to its position."""
-        return (x * self._cos).addcmul_(x.roll(self._half, dims=-1), self._sin)
+        if self._whole is None:
+            cos, sin = (each.to(self._dtype).unsqueeze(-3) for each in self._given)  # for all heads
+            self._whole = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
+        cos, sin = self._whole
+        return (x * cos).addcmul_(x.roll(self._half, dims=-1), sin)
 
     def of_one_token(self, batch: int) -> tuple[Float[Tensor, "B half"], Float[Tensor, "B half"]]:
         """Return cosines and sines for the only token of each row, in float32."""

@@ -959,14 +959,15 @@ print(f"measured speed-up {drafting / alone:.2f}")
 # library has three ways to save time:
 #
 # - `prepare_to_write` keeps the model as you know it, but uses PyTorch's fused kernels for norms and attention. Where there is a C
-#   compiler, a small program that is compiled the first time (`course_lib/model/block.c` and `products.c`) computes a whole block
-#   for a new token in one call, from the weights as they are stored, in float32 or bfloat16. A block whose layers have hooks, or
-#   were replaced, still calls its layers.
-# - `FusedDecoder` rearranges the same weights: one matrix for queries, keys and values, one for gate and up, norm weights
+#   compiler, a small program that is compiled the first time (`course_lib/model/block.c` and `products.c`) computes all blocks
+#   for a new token in one call, from the weights as they are stored, in float32 or bfloat16. Layers that have hooks or were
+#   replaced are still called, and so are all layers while somebody counts or profiles PyTorch's operations.
+# - `FusedDecoder` rearranges a copy of the weights: one matrix for queries, keys and values, one for gate and up, norm weights
 #   multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook [Positions and
-#   RoPE](06_rope.ipynb)).
-# - `CompiledDecoder` lets `torch.compile` make a single program of a whole step. Compiling takes about a minute, so it is not
-#   tried here.
+#   RoPE](06_rope.ipynb)). It has no layers that could be altered, so before each call of the same program there is nothing
+#   to check.
+# - `CompiledDecoder` lets `torch.compile` make a single program of a whole step, where the course's own program cannot compute
+#   it: on a GPU, or for many rows. Compiling takes about a minute, so it is not tried here.
 
 # %% id="fused-generation-fuseddecoder-model"
 prepared = copy.deepcopy(model).prepare_to_write()
@@ -987,8 +988,9 @@ for name, found in rates.items():
     print(f"{name:24} {found:6.0f} tokens per second, {times:.1f} times as many as theirs")
 
 # %% [markdown] id="after-the-contestants"
-# At this size most of the gain comes from fewer, larger operations: `FusedDecoder` starts far fewer, and a compiled block is a
-# single one for Python. Without a C compiler, `prepare_to_write` alone gains little here.
+# At this size most of the gain comes from starting fewer operations: for Python, all blocks are a single one. What is left to do
+# between two tokens is what `FusedDecoder` shortens. Without a C compiler, `prepare_to_write` alone gains little here, and
+# `FusedDecoder` still starts fewer operations than the model.
 
 # %% [markdown] id="recap"
 # ## Recap

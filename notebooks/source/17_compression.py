@@ -885,7 +885,7 @@ for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
 
 # %% [markdown] id="other-programs-on-the-same-model"
 # In the course model torch's kernels for codes gain nothing: it is so small that hundreds of short operations around products take
-# the time, and fewer bytes make none of them shorter. The rows named *compiled* compute a whole block in one call
+# the time, and fewer bytes make none of them shorter. The rows named *compiled* compute all blocks in one call
 # (`course_lib/model/block.c`). That leaves little around the products, so fewer bytes help even here.
 #
 # In the largest model float32 spends nearly all of its time waiting for memory, so bytes count. But a seventh of the bytes makes

@@ -63,10 +63,11 @@ def pair(kind, **changes):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Return a list to which each compiled block appends."""
+    """Return a list with an entry for each layer that the program has computed."""
     program, noted = compiled_products(), []
-    block = program.block
-    monkeypatch.setattr(program, "block", lambda *given: noted.append(1) or block(*given))
+    blocks = program.blocks
+    counted = lambda *given: noted.extend([1] * given[4]) or blocks(*given)  # noqa: E731
+    monkeypatch.setattr(program, "blocks", counted)
     return noted
 
 
@@ -193,6 +194,40 @@ def test_layers_that_somebody_looks_at_are_called(alter, calls):
     torch.testing.assert_close(next_logits(ready), next_logits(plain), rtol=0, atol=1e-4)
     assert was_called()
     assert len(calls) == 3  # the other block
+
+
+@torch.no_grad()
+def test_a_block_that_somebody_looks_at_is_called(calls):
+    ready, seen = pair("float32")[1], []
+    wanted = next_logits(ready)
+    hook = ready.blocks[1].register_forward_pre_hook(lambda *_: seen.append(1))
+    assert torch.equal(next_logits(ready), wanted)
+    assert seen == [1, 1]  # once for the prompt
+    hook.remove()
+    other = type("Noting", (type(ready.blocks[0]),), {"forward": noting_forward})
+    ready.blocks[0].__class__, ready.blocks[0].seen = other, seen
+    assert torch.equal(next_logits(ready), wanted)
+    assert seen == [1, 1, 2, 2]
+    assert len(calls) == 6
+
+
+def noting_forward(self, *given):
+    self.seen.append(2)
+    return super(type(self), self).forward(*given)
+
+
+@torch.no_grad()
+def test_layers_of_sizes_that_do_not_fit_raise_what_torch_raises(calls):
+    ready = pair("float32")[1]
+    mlp = ready.blocks[0].mlp
+    mlp.up_proj.weight.data = mlp.up_proj.weight.data[:96].clone()
+    cache, token = ready.make_cache(1, 3), torch.ones(1, 1, dtype=torch.long)
+    with pytest.raises(RuntimeError, match=r"192.*96"):
+        ready(token, cache=cache)
+    narrow = torch.ones(1, 1, 56)
+    with pytest.raises((RuntimeError, ValueError), match="56"):
+        pair("float32")[1](token, cache=cache, embedded=narrow)
+    assert not calls
 
 
 @torch.no_grad()
