@@ -128,9 +128,8 @@ class KeptTextRenderer(RendererAgg):
         if lines is None or head is None:
             return None, None, None
         scale = 1 / head["unitsPerEm"] * prop.get_size_in_points() * self.dpi / 72
-        names = ("sTypoAscender", "sTypoDescender", "sTypoLineGap")
-        ascent, descent, gap = (lines[name] * scale for name in names)
-        return HEIGHTS.keep(key, (ascent, -descent, gap))
+        ascent, descent = lines["sTypoAscender"] * scale, -lines["sTypoDescender"] * scale
+        return HEIGHTS.keep(key, (ascent, descent, lines["sTypoLineGap"] * scale))
 
     def _font(self, s: str, prop: FontProperties, ismath: Any) -> tuple[Hashable, ...]:
         """Return what the letters of a text depend on, apart from their place."""
