@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 Kept = TypeVar("Kept")
 Letters = list[tuple[Any, ...]]  # shades of grey, and where they are painted
@@ -53,6 +53,7 @@ class Newest(Generic[Kept]):
 
 TEXTS: Newest[Letters] = Newest(MOST_TEXTS)
 MEASURES: Newest[tuple[float, float, float]] = Newest(MOST_MEASURES)
+HEIGHTS: Newest[tuple[float, float, float]] = Newest(MOST_MEASURES)
 
 
 class _Recorder:
@@ -111,6 +112,24 @@ class KeptTextRenderer(RendererAgg):
         if known is not None:
             return known
         return MEASURES.keep(key, super().get_text_width_height_descent(s, prop, ismath))
+
+    def _get_font_height_metrics(self, prop: FontProperties) -> tuple[float | None, ...]:
+        """Return a line's ascent, descent and gap in pixels, as matplotlib's own `Text` has them.
+
+        `Text` asks a renderer that has this method, and else reads the font's tables for every text
+        anew. What has no such tables is left to it.
+        """
+        key = hash(prop), self.dpi
+        known = HEIGHTS.get(key)
+        if known is not None:
+            return known
+        font = get_font(findfont(prop))
+        lines, head = font.get_sfnt_table("OS/2"), font.get_sfnt_table("head")
+        if lines is None or head is None:
+            return None, None, None
+        scale = 1 / head["unitsPerEm"] * prop.get_size_in_points() * self.dpi / 72
+        ascent, descent = lines["sTypoAscender"] * scale, -lines["sTypoDescender"] * scale
+        return HEIGHTS.keep(key, (ascent, descent, lines["sTypoLineGap"] * scale))
 
     def _font(self, s: str, prop: FontProperties, ismath: Any) -> tuple[Hashable, ...]:
         """Return what the letters of a text depend on, apart from their place."""

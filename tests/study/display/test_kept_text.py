@@ -30,6 +30,7 @@ def pixels(canvas_class, figure, style=STYLE):
 def nothing_kept(monkeypatch):
     monkeypatch.setattr(kept_text, "TEXTS", Newest(100))
     monkeypatch.setattr(kept_text, "MEASURES", Newest(100))
+    monkeypatch.setattr(kept_text, "HEIGHTS", Newest(100))
 
 
 @pytest.fixture
