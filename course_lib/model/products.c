@@ -141,7 +141,7 @@ INLINE lanes span_line(const uint16_t *w, const int16_t *x, int64_t span, int ki
 {
     int per = per_word(kind);
     integers own[2] = {{0}};
-    UNROLLED for (int64_t i = 0; i < span / per; i += 2 * LANES) {
+    for (int64_t i = 0; i < span / per; i += 2 * LANES) {
         halves word, part;
         memcpy(&word, w + i, sizeof word);
         UNROLLED for (int k = 0; k < per; k++) {
@@ -191,8 +191,9 @@ INLINE float line(const matrix *m, int kind, int64_t o, const vectors *x, int64_
 {
     int codes = kind == INT8 || kind == INT4;
     if (!codes) return number_line(m, kind, o, x, v);
-    if (x->span == 64) return code_line(m, kind, o, x, v, 64);
-    return x->span == SPAN ? code_line(m, kind, o, x, v, SPAN) : code_line(m, kind, o, x, v, x->span);
+    int usual = kind == INT4 ? 64 : SPAN; /* known while compiling, so that its loops are unrolled */
+    if (x->span == usual) return code_line(m, kind, o, x, v, usual);
+    return code_line(m, kind, o, x, v, x->span);
 }
 
 /* Some rows: tiles of 4 rows by 4 vectors; vectors left over, in lines. */
