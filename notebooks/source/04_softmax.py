@@ -394,7 +394,7 @@ print("same for all: ", softmax.softmax_backward(p, torch.tensor([3.0, 3.0])))
 # %% [markdown] id="build-it-8"
 # ### Build it
 # `p` are the probabilities that the forward pass returned, and `gradient` has the same shape. Return the gradient at the
-# scores, along any axis `dim`, without the $V \times V$ matrix. Some probabilities may be exactly 0.
+# scores, in the dtype of `p`, along any axis `dim`, without the $V \times V$ matrix. Some probabilities may be exactly 0.
 
 
 # %% id="softmax.backward"

@@ -338,7 +338,7 @@ print("viewed at once:  ", x.view(1, 2, 2, 2).tolist()[0])
 #
 # ### Build it
 # `split_heads` cuts (B, T, H·D) into (B, H, T, D), where head h of a token is its h-th piece of neighbouring features.
-# `merge_heads` is the inverse. The gradient of both is checked too.
+# `merge_heads` is the inverse. Both keep the dtype, and the gradient of both is checked too.
 
 
 # %% id="attention.split_heads"
@@ -718,7 +718,7 @@ show(figures.attention.scores_of_heads(scores))
 # ### Build it
 # `read` (B, H, T, D) is what the heads read, before the output projection `w_o` (C, H·D). Return what the layer writes,
 # (B, T, C), with one head replaced by its mean over all texts and tokens, or by zeros for kind="zero". `read` itself stays
-# unchanged.
+# unchanged, and so does the dtype.
 
 
 # %% id="attention.ablated_output"

@@ -200,7 +200,7 @@ from course_lib.rope import turn_to_positions
 # **11.19**.
 #
 # `q` is (…, T, D), `k` (…, S, D), `v` (…, S, Dv), with any number of leading axes. `mask`, if given, is True where a query may
-# attend, and broadcasts to (…, T, S). The gradient is checked too.
+# attend, and broadcasts to (…, T, S). The result has the dtype of `q`. The gradient is checked too.
 
 # %% id="q-k-v-torch-tensor-2"
 q, k, v = torch.tensor([[2.0]]), torch.tensor([[1.0], [0.0]]), torch.tensor([[10.0], [20.0]])
