@@ -26,7 +26,6 @@ CANNOT_RUN = {
         "fine_tuning.packed_positions": ("the number of readable tokens, minus one",),
         "rewards.policy_gradient": ("by sums",),
         "rewards.gae": ("row by row",),
-        "rewards.kl": ("one by one",),
         "rewards.grpo_loss": ("answer by answer",),
         "language_models.masked": ("by loops",),
         "language_models.kneser_ney": (

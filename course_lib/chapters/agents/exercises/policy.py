@@ -99,7 +99,7 @@ def _anywhere(value, text):
 
 
 def _compared(words):
-    """Return a comparison of words that are taken from a text in another way."""
+    """Return a comparison of words that are taken from a text differently."""
 
     def good(value, text):
         wanted, there = words(value), words(text)

@@ -160,7 +160,7 @@ RESUME = Exercise(
             "Only the last reply can have open calls.",
         ),
         Probe(
-            "ids in another order",
+            "ids that are not sorted",
             lambda: call(
                 [
                     {

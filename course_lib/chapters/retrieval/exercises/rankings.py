@@ -106,7 +106,7 @@ RRF = Exercise(
         Probe(
             "a tie of floats",
             lambda: call([[8, 1, 2], [9, 8, 1, 2], [8, 2, 9, 1]], 1),
-            "1/3 + 1/4 + 1/5 in another order: equal on paper, not in the last digit of floats.",
+            "1/3 + 1/4 + 1/5 in different orders: equal on paper, not in the last digit of floats.",
         ),
         Probe("9 and 10", lambda: call([[10, 9], [9, 10]], 60), "As numbers, 9 is smaller."),
         Probe(
