@@ -41,6 +41,7 @@ from course_lib.model import (
     compiled_block,
     compiled_products,
     cpu_linear,
+    huge_pages,
     inspection,
     watchers,
     weight_layout,
@@ -139,6 +140,11 @@ CALLS = {
     "model.compiled_blocks": lambda: (
         x(1) * (compiled_block.compiled_blocks([], x(2, 1, 8), None, None, []) is None)
     ),
+    "model.are_plain": lambda: x(1) * watchers.are_plain([x(3)]),
+    "model.compiled_matrix": lambda: x(1) * (cpu_linear.compiled_matrix(x(3, 4)) is None),
+    "model.cpu_linear": lambda: cpu_linear.cpu_linear(x(2, 4), x(3, 4), x(3)),
+    "model.room_for": lambda: x(1) * huge_pages.room_for(x(3)),
+    "model.stored_for_few_rows": lambda: cpu_linear.stored_for_few_rows(x(3, 4)),
     "model.wants_gradient": lambda: x(1) * watchers.wants_gradient([x(3)]),
     "model.can_multiply": lambda: x(1) * compiled_products.can_multiply(x(3, 4), x(2, 4)),
     "model.needs_widening": lambda: x(1) * cpu_linear.needs_widening(x(3, 4)),
@@ -412,6 +418,7 @@ CANNOT_RUN = {
     },
     PARTS: {
         *("attention.silence_head", "model.without_head", "model.as_matrix"),
+        "model.through_layers",
         *("flash.forward_tiles", "flash.backward_tiles"),
         *("serving.grouped", "serving.step_of"),
         "parallel.require_chunks",

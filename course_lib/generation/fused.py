@@ -7,6 +7,7 @@ changing the weights. This file reduces the second, and computes the same logits
     one matrix for queries, keys and values, one for gate and up       5 products become 2
     norm weights and the scale 1 / sqrt(D) are multiplied in once      not at each token
     features in the layout "neighbours": rotating a pair is one complex product
+    the copies lie in huge pages, where there are any                  read faster
 
 On a CPU with a C compiler, a new token of each of a few texts passes through all layers in a single
 call (`fused_layers`). A longer text, a GPU, or somebody who watches PyTorch's operations gets the
@@ -46,6 +47,7 @@ from course_lib.model.compiled_block import is_altered
 from course_lib.model.compiled_products import FEW_ROWS
 from course_lib.model.cpu_linear import CPULinear, cpu_linear, stored_for_few_rows
 from course_lib.model.decoder import Decoder
+from course_lib.model.huge_pages import HugePages, room_for
 from course_lib.model.watchers import is_profiled, is_watched
 from course_lib.norms import RMSNorm
 from course_lib.rope import rope_cos_sin
@@ -64,9 +66,11 @@ class FusedDecoder:
             raise ValueError(reason)
         self.config = model.config
         self.embedding = model.model.embed_tokens.weight.detach()
-        self.layers = tuple(fused_layer(block, self.config) for block in model.blocks)
+        matrices = [each for each in model.blocks.parameters() if each.ndim == 2]
+        pages = HugePages(room_for(*matrices, model.lm_head.weight))
+        self.layers = tuple(fused_layer(block, self.config, pages) for block in model.blocks)
         head = model.lm_head.weight * norm_weight(model.model.norm)
-        self.head = stored_for_few_rows(head)
+        self.head = pages.copy(stored_for_few_rows(head))
         self.rotations = _rotations(model)
         self.cos, self.sin = self.rotations.real.contiguous(), self.rotations.imag.contiguous()
         self._in_one_call = LayersInOneCall.of(self.layers, self.config)

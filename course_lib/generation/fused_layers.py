@@ -28,6 +28,7 @@ from course_lib.model import ModelConfig
 from course_lib.model.compiled_block import LANES, Layer, through_layers
 from course_lib.model.compiled_products import compiled_products
 from course_lib.model.cpu_linear import compiled_matrix, stored_for_few_rows
+from course_lib.model.huge_pages import HugePages
 from course_lib.norms import RMSNorm
 from course_lib.rope import halves_to_neighbours
 
@@ -44,8 +45,8 @@ class FusedLayer(NamedTuple):
     down: Tensor  # (C, F)
 
 
-def fused_layer(block: Any, config: ModelConfig) -> FusedLayer:
-    """Return the weights of a block in this layout; large ones are copied."""
+def fused_layer(block: Any, config: ModelConfig, pages: HugePages) -> FusedLayer:
+    """Return the weights of a block in this layout, the matrices copied to `pages`."""
     attention, mlp = block.self_attn, block.mlp
     heads, groups = config.num_attention_heads, config.num_key_value_heads
     scale = config.head_dim**-0.5
@@ -64,13 +65,13 @@ def fused_layer(block: Any, config: ModelConfig) -> FusedLayer:
         qk_norm = torch.cat((q.expand(heads, -1), k.expand(groups, -1)))
     gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
     return FusedLayer(
-        stored_for_few_rows(qkv),
+        pages.copy(stored_for_few_rows(qkv)),
         bias,
         qk_norm,
-        stored_for_few_rows(attention.o_proj.weight),
+        pages.copy(stored_for_few_rows(attention.o_proj.weight)),
         attention.o_proj.bias,
-        stored_for_few_rows(gate_up * norm_weight(block.post_attention_layernorm)),
-        stored_for_few_rows(mlp.down_proj.weight),
+        pages.copy(stored_for_few_rows(gate_up * norm_weight(block.post_attention_layernorm))),
+        pages.copy(stored_for_few_rows(mlp.down_proj.weight)),
     )
 
 

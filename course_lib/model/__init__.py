@@ -7,7 +7,7 @@ whose parts have different shapes and names), `inspection` (the stream, the head
 without them). For speed alone: `weight_layout` (the same matrices, read faster by PyTorch),
 `whole_rotation` (RoPE in fewer operations), and on a CPU `cpu_linear`, `compiled_products`,
 `compiled_block`, `watchers` and `program_file` (few rows, by a C program that is compiled where it
-runs, unless somebody watches).
+runs, unless somebody watches), and `huge_pages` (memory that is read faster).
 
 Taught in:        transformer
 """

@@ -133,12 +133,10 @@ def through_layers(
         if not fits or layer.q.inputs != width or keys.dtype != x.dtype or not keys.is_cpu:
             return None  # calling the layers raises the error
     x, y = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
-    tensors = (
-        x,
-        y,
-        *(each if each is None else each.contiguous() for each in (allowed, *rotation)),
+    mask, cos, sin = (t if t is None else t.contiguous() for t in (allowed, *rotation))
+    x_at, y_at, mask_at, cos_at, sin_at = (
+        t if t is None else t.data_ptr() for t in (x, y, mask, cos, sin)
     )
-    x_at, y_at, mask_at, cos_at, sin_at = (t if t is None else t.data_ptr() for t in tensors)
     step = _Step(x_at, y_at, None, None, cos_at, sin_at, mask_at, texts, capacity, seen)
     addresses = POINTER * len(layers)
     failed = program.blocks(

@@ -2,7 +2,7 @@
 
 A compiled program is quick because PyTorch knows nothing of it: no operation is dispatched, so none
 can be counted, changed, recorded for a gradient or traced. Whoever asks for one of these expects it
-of every operation. The questions here take less than a microsecond, and are asked at every token.
+of every operation. The questions here take about a microsecond, and are asked at every token.
 
 Taught in:        none
 Checked against:  each watcher on a model of plain layers

@@ -964,8 +964,8 @@ print(f"measured speed-up {drafting / alone:.2f}")
 #   replaced are still called, and so are all layers while somebody counts or profiles PyTorch's operations.
 # - `FusedDecoder` rearranges a copy of the weights: one matrix for queries, keys and values, one for gate and up, norm weights
 #   multiplied in beforehand, and features ordered so that a rotation is one complex product (notebook [Positions and
-#   RoPE](06_rope.ipynb)). It has no layers that could be altered, so before each call of the same program there is nothing
-#   to check.
+#   RoPE](06_rope.ipynb)). The copy lies in memory that the processor reads faster, where the system offers it (*huge pages*).
+#   There are no layers that could be altered, so before each call of the same program there is nothing to check.
 # - `CompiledDecoder` lets `torch.compile` make a single program of a whole step, where the course's own program cannot compute
 #   it: on a GPU, or for many rows. Compiling takes about a minute, so it is not tried here.
 
