@@ -114,6 +114,19 @@ def test_few_passes_compute_the_same_norm_and_gradient(shape):
     assert torch.equal(*grads)
 
 
+def test_few_passes_keep_only_the_input_for_the_backward_pass():
+    x, weight = randn(5, 7).requires_grad_(), randn(7, seed=1).requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t.numel()) or t, lambda t: t
+    ):
+        RMSNormInFewPasses.apply(x, weight, 1e-6)
+        few = kept.count(x.numel())
+        rms_norm(x.float(), weight.float())
+    assert few == 1
+    assert kept.count(x.numel()) > 2  # what autograd keeps of the plain form
+
+
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e4, 1e18, 1e25])
 def test_few_passes_have_the_range_of_the_plain_norm(size):
     x, weight = (randn(3, 7) * size).float(), randn(7, seed=1).float()

@@ -68,6 +68,15 @@ def test_the_gradient_is_the_formula_each_time_it_is_asked_for():
     torch.testing.assert_close(logits.grad, 2 * expected)
 
 
+def test_one_tensor_of_the_logits_size_is_kept():
+    logits, kept = LOGITS.flatten(0, 1).requires_grad_(), []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t.numel()) or t, lambda t: t
+    ):
+        MeanCrossEntropy.apply(logits, IDS.flatten())
+    assert kept == [logits.numel()]
+
+
 def test_many_rows_in_half_precision_have_an_exact_share():
     logits = torch.randn(1001, 5, generator=seeded(3)).bfloat16().requires_grad_()
     targets = torch.arange(1001) % 5
