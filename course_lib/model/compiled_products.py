@@ -41,7 +41,6 @@ SOURCE = Path(__file__).with_name("block.c")
 INCLUDED = tuple(SOURCE.with_name(name) for name in ("attention.c", "products.c", "vectors.c"))
 FEW_ROWS = 12  # vectors up to which this is faster than unpacking or widening the matrix
 UNPACKED = 1 << 20  # weights that are unpacked at a time: 4 MB
-UNPACKED = 1 << 19  # weights that are unpacked at a time: 2 MB
 POINTER = ctypes.c_void_p
 
 
@@ -133,8 +132,6 @@ class CompiledProducts:
         self._unpack = library.unpack
         self._unpack.argtypes = (POINTER, ctypes.c_int64, ctypes.c_int64, POINTER, ctypes.c_int)
         self._adds_pairs = bool(library.adds_pairs())
-        self._unpack = library.unpack
-        self._unpack.argtypes = (POINTER, ctypes.c_int64, ctypes.c_int64, POINTER, ctypes.c_int)
 
     def float32(
         self, weight: Float32[Tensor, "O I"], x: Float32[Tensor, "N I"]
