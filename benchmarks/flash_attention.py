@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.attention import Attentions, peak_bytes
 from benchmarks.record import progress, record
-from benchmarks.timing import exponent, keeping, median, median_ratio, race, ratio
+from benchmarks.timing import Contestants, exponent, keeping, median, median_ratio, race, ratio
 from course_lib.attention import causal_mask, grouped_query_attention
 from course_lib.flash import CAUSAL, FULL, tiled_attention
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
