@@ -233,7 +233,7 @@ def numbers_per_token(config: ModelConfig) -> int:
 
     Of each of two norms its input, the normalised input and its output; queries and keys, with
     QK-norm at three stages; values; the heads' output, also side by side; four hidden vectors with
-    a gate.
+    a gate. On a CPU, norms of many numbers do not keep the normalised input.
     """
     width = config.num_attention_heads * config.head_dim
     kv = config.num_key_value_heads * config.head_dim
