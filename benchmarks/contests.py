@@ -99,8 +99,8 @@ REAL_PEERS = (  # ours, the peer, and whether prompts are compared too
     ("float32, fused", "transformers, float32", True),
     ("bfloat16", "transformers, bfloat16", True),
     ("bfloat16", "llama.cpp, F16", True),
-    ("int8", "llama.cpp, Q8_0", False),
-    ("int4 group 64", "llama.cpp, Q8_0", False),
+    ("int8", "llama.cpp, Q8_0", True),
+    ("int4 group 64", "llama.cpp, Q8_0", True),
 )
 TRAINED = {"training, vocabulary 4096": "tokenizers"}
 CACHED = {"measured": "one token over a cache", "contestant": "ours, shared keys"}
@@ -117,6 +117,15 @@ CONTESTS = (
     _encoding("empty"),
     _encoding("full"),
     _rows("RMSNorm", "torch", "blocks", "rms_norm", "torch", "tokens", "type"),
+    _rows(
+        "RMSNorm with its gradient",
+        "torch",
+        "blocks",
+        "rms_norm, forward and backward",
+        "torch",
+        "tokens",
+        "width",
+    ),
     *(
         _rows(
             "experts", f"transformers, {way}", "blocks", "experts, forward", f"transformers, {way}",

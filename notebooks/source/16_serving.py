@@ -200,9 +200,10 @@ print("all free again:", manager.free == 8)
 # ### Build it
 #
 # The allocator, for one more token. `tables` is a list with the table of each request, which is a list of block numbers in the
-# order of its text; a block may be in several tables, at the same place in each. Request number `who` has `length` tokens in the cache, which fill its blocks
-# in order (`tables[who]` has just the blocks that they need), and writes one more. The blocks of the cache are numbered from 0 to
-# `num_blocks - 1`; a block that is in no table is free. Return the tables afterwards, as a new list of lists:
+# order of its text; a block may be in several tables, at the same place in each. Request number `who` has `length` tokens in the
+# cache, which fill its blocks in order (`tables[who]` has just the blocks that they need), and writes one more. The blocks of the
+# cache are numbered from 0 to `num_blocks - 1`; a block that is in no table is free. Return the tables afterwards, as a new list of
+# lists:
 #
 # - If all blocks of the request are full, or it has none, it takes one more.
 # - If the token goes into a block that is in another table too, a free block takes its place in the writer's table, and only there.
