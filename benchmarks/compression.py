@@ -6,7 +6,7 @@ One layer: matrices are used in turn, as many as make up 256 MB in float32, so t
 stays in the cache, as in decoding. Whole models: one token after a short text, whose keys are in
 the cache; random weights but for the course model. Each contestant gets its own form of the same
 weights, and runs on one thread. Times are ratios within each round. In each round memory is read
-too, by a product with a matrix of 256 MB, so that the bytes of a contestant per second can be
+too, by a sum over 256 MB in huge pages, so that the bytes of a contestant per second can be
 compared with what the machine can do at that moment. Contestants that are "compiled" need a C
 compiler; the others are torch's own kernels. The model in float32 is prepared to write. Of the
 whole models only two are in memory at a time, float32 and one other: about 1.6 times the bytes of
@@ -33,6 +33,7 @@ from course_lib.compression import KernelLinear, QuantisedLinear, Scheme
 from course_lib.device import seeded, seeded_draws
 from course_lib.model import DecoderLM, build_model
 from course_lib.model.compiled_products import compiled_products
+from course_lib.model.huge_pages import HugePages
 from course_lib.pretrained import course_model
 from course_lib.study.exhibits.stored_benchmarks import benchmark_file
 
@@ -108,9 +109,9 @@ def layer_contestants() -> dict[str, Callable[[Tensor], tuple[Product, float]]]:
 
 @cache
 def reading() -> Callable[[], Tensor]:
-    """Return a run that reads 4 · LARGE bytes once and does little else."""
-    matrix, x = torch.randn(LARGE // 4096, 4096), torch.randn(4096)
-    return lambda: matrix.mv(x)
+    """Return a run that reads 4 · LARGE bytes once, on all threads, as fast as memory allows."""
+    numbers = HugePages(4 * LARGE).copy(torch.ones(LARGE))
+    return lambda: numbers.sum()
 
 
 def speed(rounds: Rounds, contestant: str, nbytes: float) -> dict[str, Any]:

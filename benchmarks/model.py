@@ -6,9 +6,11 @@
 "forward" scores every token of a batch of texts. "decoding" generates tokens one at a time after a
 text that is in the cache: its time is that of one token, and includes sampling it. All run on one
 thread in float32, in turns. "ours" is prepared to write: it uses PyTorch's kernels, as "sdpa" does,
-and its matrices are stored along their longer axis. As it is taught, its attention writes its
-weights, as "eager" does. The cached text is random keys and values, the same for all. "times ours"
-above 1 means that ours is faster.
+and computes a new token in one call of its compiled program. As it is taught, its attention writes
+its weights, as "eager" does. The cached text is random keys and values, the same for all. "times
+ours" above 1 means that ours is faster. In a forward pass over many tokens, the products and the
+attention kernel, which are the same for both, take more than nine tenths of the time: there is not
+much to gain or lose.
 """
 
 import tempfile

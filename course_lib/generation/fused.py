@@ -236,9 +236,10 @@ def why_not_fused(model: DecoderLM) -> str | None:
             f"a replaced layer does; got one at {altered[0]} ({len(altered)} in all). "
             "Remove hooks and merge adapters, or generate with the model itself."
         )
-    if model.lm_head.weight.dtype != torch.float32:
+    others = {each.dtype for each in model.parameters()} - {torch.float32}
+    if others:
         return (
             f"the fused path rotates features as complex float32 numbers; got weights in "
-            f"{model.lm_head.weight.dtype}. Call model.float(), or generate with the model itself."
+            f"{min(map(str, others))}. Call model.float(), or generate with the model itself."
         )
     return None

@@ -40,6 +40,7 @@ from course_lib.model.watchers import are_plain, is_profiled, is_watched, wants_
 SOURCE = Path(__file__).with_name("block.c")
 INCLUDED = tuple(SOURCE.with_name(name) for name in ("attention.c", "products.c", "vectors.c"))
 FEW_ROWS = 12  # vectors up to which this is faster than unpacking or widening the matrix
+MANY_ROWS = 256  # vectors up to which int4 is multiplied as integers faster than unpacked
 UNPACKED = 1 << 20  # weights that are unpacked at a time: 4 MB
 POINTER = ctypes.c_void_p
 
@@ -179,7 +180,8 @@ class CompiledProducts:
 
     def multiply_codes(self, matrix: Matrix, x: Float[Tensor, "N I"]) -> Float32[Tensor, "N O"]:
         """Return the products of any number of vectors with a matrix of int8 or int4."""
-        if len(x) <= FEW_ROWS or self._adds_pairs:
+        fits = self._adds_pairs and (matrix.kind == KINDS["int8"].number or len(x) <= MANY_ROWS)
+        if fits or len(x) <= FEW_ROWS:
             return self.multiply(matrix, x)
         return self.multiply_unpacked(matrix, x)
 

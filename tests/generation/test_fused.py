@@ -156,3 +156,7 @@ def test_other_families_and_types():
         FusedDecoder(GPT2(gpt))
     with pytest.raises(ValueError, match=r"torch\.bfloat16.*model\.float\(\)"):
         FusedDecoder(DecoderLM(ModelConfig(**SIZES)).bfloat16())
+    model = DecoderLM(ModelConfig(**SIZES))
+    model.model.layers[1].mlp.down_proj.bfloat16()
+    with pytest.raises(ValueError, match=r"torch\.bfloat16.*model\.float\(\)"):
+        FusedDecoder(model)

@@ -11,7 +11,7 @@ import torch
 from course_lib.device import seeded
 from course_lib.model import compiled_products as compiled_products_module
 from course_lib.model import program_file
-from course_lib.model.compiled_products import as_matrix, can_multiply, compiled_products
+from course_lib.model.compiled_products import KINDS, as_matrix, can_multiply, compiled_products
 
 # With gcc on Linux the tests run, and fail if the program does not compile there.
 EXPECTED = sys.platform == "linux" and shutil.which("gcc") is not None
@@ -74,6 +74,20 @@ def test_many_vectors_are_multiplied_by_parts_of_unpacked_codes(outputs, inputs,
     assert_close(found, x.double() @ wide.flatten(1).T)
     assert sum(sizes) == 2 * outputs  # each row once for each matrix
     assert max(sizes) * inputs <= 2 * 1500  # and never all of a large matrix
+
+
+@needs_compiler
+@pytest.mark.parametrize(("kind", "vectors"), [("int8", 12), ("int8", 257), ("int4", 257)])
+def test_codes_are_unpacked_only_for_many_vectors(kind, vectors, monkeypatch):
+    program, unpacked = compiled_products(), []
+    monkeypatch.setattr(program, "_unpack", lambda *a: unpacked.append(a))
+    monkeypatch.setattr(program, "_adds_pairs", True)
+    codes = torch.ones(8, 64 if kind == "int8" else 32, dtype=KINDS[kind].dtype)
+    table = (torch.ones(8, 1), torch.zeros(8, 1)) if kind == "int4" else (torch.ones(8),)
+    for count in (vectors, vectors - 1):
+        program.multiply_codes(as_matrix(kind, codes, *table), torch.ones(count, 64))
+        assert bool(unpacked) == (kind == "int4" and count > 256)
+        unpacked.clear()
 
 
 @needs_compiler
