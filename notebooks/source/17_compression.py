@@ -888,10 +888,11 @@ for row in (row for row in speed["rows"] if row["measured"] == "decode step"):
 # the time, and fewer bytes make none of them shorter. The rows named *compiled* compute all blocks in one call
 # (`course_lib/model/block.c`). That leaves little around the products, so fewer bytes help even here.
 #
-# In the largest model float32 spends nearly all of its time waiting for memory, so bytes count. But a seventh of the bytes makes
-# it about three times as fast, not seven times. Compare `GB/s` with `memory`: float32 reads its weights almost as fast as memory
-# delivers them, int4 at less than half that speed. Now **arithmetic** is the limit, since each code has to be unpacked and
-# multiplied however few bits it has.
+# In the largest model nearly all the time goes into reading weights, so bytes count: float32, bfloat16 and compiled int8 read about
+# as many GB per second, and with half the bytes a token takes half the time. Yet int4, with a seventh of the bytes, is hardly
+# faster than int8: it reads far fewer GB per second. There **arithmetic** is the limit, since each code has to be unpacked and
+# multiplied however few bits it has. `memory` is more than any of them reaches: it adds up one long list of numbers in huge pages,
+# while a model's weights lie in ordinary ones.
 #
 # ### Other programs on the same model
 #
