@@ -834,7 +834,7 @@ show(figures.beside_peers(rows))
 # ### Play with it
 #
 # How much can be found in a given time? Move the limit to the left until one search is left. For faiss that is one in cells with
-# codes. For the course it is one in cells with whole vectors: its searches in codes are slower than faiss's, by the table above.
+# codes. For the course it is one in cells with whole vectors: in cells, its searches in codes take longer, by the table above.
 
 # %% id="explorers-retrieval-recall-in-time"
 explorers.retrieval.recall_in_time()
