@@ -166,7 +166,7 @@ def report(results: Results) -> str:
         "# Measured beside the peers",
         "Times as fast as the peer, on the same data, in turns within one run; above 1 the course "
         "is faster. The course is Python with PyTorch and NumPy, and one small C program of its "
-        "own, which computes a block for a new token and products with few vectors. The HNSW "
+        "own, which computes all blocks for a new token, and products with few vectors. The HNSW "
         "graph, for example, is walked step by step in Python; hnswlib is C++. "
         + conditions(results),
         f"![Every ratio as a dot](report.png)\n\n{LEGEND}",
