@@ -21,18 +21,9 @@ from course_lib.device import seeded, seeded_draws
 from course_lib.generation import FusedDecoder
 from course_lib.model import build_model, watchers
 from course_lib.model.compiled_products import compiled_products
+from tests.model.test_compiled_block import SIZES
 
 pytestmark = pytest.mark.skipif(compiled_products() is None, reason="no C compiler here")
-SIZES = {
-    "num_hidden_layers": 2,
-    "vocab_size": 96,
-    "hidden_size": 64,
-    "intermediate_size": 192,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "max_position_embeddings": 64,
-}
 
 
 @pytest.fixture(scope="module")
